@@ -1,0 +1,53 @@
+# The commands of this repository. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+export RINGMASTER_CACHE ?= $(HOME)/.cache/ringmaster
+# Where the live tests find the jars of the real Kafka broker (one folder a version, filled by scripts/kafka/fetch).
+export RINGMASTER_KAFKA_LIBS ?= $(RINGMASTER_CACHE)/kafka-4.3.1/libs
+
+.PHONY: help demo test bench kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+
+demo: setup rocksdb ## 1,000 orders through coordinator and services, in one process (RATE=100 ORDERS=1000 DIR=folder)
+	$(CARGO) run --release --locked -p ringmaster -- demo \
+		--rate $(or $(RATE),100) --orders $(or $(ORDERS),1000) $(if $(DIR),--dir '$(DIR)')
+
+test: setup rocksdb kafka-libs ## all tests, the live ones on a real Kafka broker included (SEED=n repeats a simulator run)
+	$(CARGO) test --locked --workspace
+
+bench: setup rocksdb kafka-libs ## sagas a second, latency, CPU; a JSON line a run (BUS=embedded|kafka RATE= IN_FLIGHT= SECONDS=)
+	$(CARGO) run --release --locked -p ringmaster -- bench $(if $(BUS),--bus $(BUS)) $(if $(RATE),--rate $(RATE)) \
+		$(if $(IN_FLIGHT),--in-flight $(IN_FLIGHT)) $(if $(SECONDS),--seconds $(SECONDS))
+
+kafka: setup ## a single-node Kafka broker in the foreground, data in .kafka/ (PORT=9092)
+	@scripts/kafka/broker --port $(or $(PORT),9092) --dir .kafka
+
+kafka-stop: ## stop the broker of `make kafka`, from another terminal
+	@scripts/kafka/broker --stop --dir .kafka
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+lint: setup rocksdb ## formatting and clippy, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+deps: setup ## licences and sources of all dependencies against deny.toml
+	@scripts/dependencies.py
+
+audit: setup ## known vulnerabilities of dependencies (needs the advisory database, a git repository on the net)
+	@scripts/audit.sh
+
+setup: ## install what is missing (Debian packages; as root or with sudo)
+	@scripts/setup.sh
+
+rocksdb: setup ## build RocksDB once into the cache (about 5 minutes on 2 cores)
+	@scripts/rocksdb.sh
+
+kafka-libs: setup
+	@scripts/kafka/fetch
