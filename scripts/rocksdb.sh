@@ -60,7 +60,7 @@ build() {
     local parts jobs=() part
     parts=$(part_count)
     grep -v -x 'util/build_version.cc' "$rocks/rocksdb_lib_sources.txt" | sed 's|.*|#include "&"|' >"$work/all"
-    split -n "l/$parts" -d --additional-suffix=.cc "$work/all" "$work/part-"
+    split -n "r/$parts" -d --additional-suffix=.cc "$work/all" "$work/part-"
     cp "$rocks/build_version.cc" "$work/part-version.cc"
     say "compiling RocksDB $version once, in $parts parts: about 5 minutes on 2 cores. Later builds find it in $place"
     for part in "$work"/part-*.cc; do
