@@ -25,7 +25,7 @@ bench: setup rocksdb kafka-libs ## sagas a second, latency, CPU; a JSON line a r
 		$(if $(IN_FLIGHT),--in-flight $(IN_FLIGHT)) $(if $(SECONDS),--seconds $(SECONDS))
 
 kafka: setup ## a single-node Kafka broker in the foreground, data in .kafka/ (PORT=9092)
-	@scripts/kafka/broker --port $(or $(PORT),9092) --dir .kafka
+	@scripts/kafka/broker --port $(or $(PORT),9092) --dir .kafka || (($$? == 130 || $$? == 143)) # Ctrl-C, make kafka-stop
 
 kafka-stop: ## stop the broker of `make kafka`, from another terminal
 	@scripts/kafka/broker --stop --dir .kafka

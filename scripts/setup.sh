@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what building and testing needs on Debian (12 is tested), as root or with sudo. Where everything is there
-# it does nothing, needs no rights and says nothing.
+# it does nothing, needs no rights and says nothing. `setup.sh build` leaves out what only tests and people need.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,15 +20,16 @@ has_python() { has python3 && python3 -c 'import sys; sys.exit(sys.version_info 
 
 missing=()
 { has g++ && has make; } || missing+=(build-essential)
-has git || missing+=(git)
 has pkg-config || missing+=(pkg-config)
 has_libclang || missing+=(libclang-dev) # the bindings of RocksDB are generated
 has_header openssl/ssl.h || missing+=(libssl-dev) # Kafka over TLS
 has_header zlib.h || missing+=(zlib1g-dev)
-has_java || missing+=(default-jre-headless) # a real Kafka broker for the live tests
-has mvn || missing+=(maven)                 # fetches the broker
-has_python || missing+=(python3) # a participant in Python, the check of licences
-has curl || missing+=(curl ca-certificates)
+if [[ ${1:-all} != build ]]; then
+    has_java || missing+=(default-jre-headless) # a real Kafka broker for the live tests
+    has mvn || missing+=(maven)                 # fetches the broker
+    has_python || missing+=(python3)            # a participant in Python, the check of licences
+    has curl || missing+=(curl ca-certificates)
+fi
 
 if ((${#missing[@]} > 0)); then
     has apt-get || fail "missing: ${missing[*]} (names of Debian packages). This system has no apt-get: install them its own way."
@@ -41,7 +42,7 @@ if ((${#missing[@]} > 0)); then
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"
-    has_java || fail "Java 17 or newer is needed, 'java -version' says otherwise; choose another with update-alternatives."
+    [[ " ${missing[*]} " != *" default-jre-headless "* ]] || has_java || fail "Java 17 or newer is needed, 'java -version' says otherwise; choose another with update-alternatives."
     say "installed"
 fi
 
