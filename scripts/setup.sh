@@ -38,10 +38,12 @@ if ((${#missing[@]} > 0)); then
         has sudo || fail "missing: ${missing[*]}. Run as root: apt-get install ${missing[*]}"
         as_root=(sudo)
     fi
-    say "installing ${missing[*]}"
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"
+    say "installing ${missing[*]} (half a minute and more, by the network)"
+    log=$(mktemp)
+    { "${as_root[@]}" apt-get update -q && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 "${missing[@]}"; } >"$log" 2>&1 ||
+        fail "apt-get failed:"$'\n'"$(tail -n 20 "$log")"
+    rm -f "$log"
     [[ " ${missing[*]} " != *" default-jre-headless "* ]] || has_java || fail "Java 17 or newer is needed, 'java -version' says otherwise; choose another with update-alternatives."
     say "installed"
 fi
