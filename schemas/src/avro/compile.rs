@@ -1,0 +1,1 @@
+//! From a schema's JSON to its table of nodes.

@@ -1,0 +1,261 @@
+//! Schemas known only at run time: compiled once, then bytes are validated, read, written and resolved by them without allocating.
+//!
+//! An Avro schema becomes a table of [`Node`]s. [`Schema::validate`] checks bytes in one pass (bounds, UTF-8, ranges, nothing left
+//! over), after which [`read`](Schema::read) hands out values that borrow from them; [`Schema::encode`] writes values,
+//! [`Resolver`] turns the bytes of one version of a schema into those of another.
+
+mod canonical;
+mod compile;
+mod decimal;
+mod encode;
+mod read;
+mod resolve;
+mod source;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+pub use canonical::crc64;
+pub use decimal::{parse_number, rescale};
+pub use encode::{EncodeError, Source, Tree, View};
+pub use read::{DecodeError, Entries, Items, Kind, Raw, Value};
+pub use resolve::Resolver;
+pub(crate) use source::{Document, inline};
+
+/// Records inside records that data may have: enough for 64 nested JSON containers and the leaf in the innermost (a leaf of
+/// `ringmaster.Json` is a record too), few enough that no recursion reaches the end of a thread's stack.
+pub const RECORD_DEPTH_MAX: u32 = 65;
+/// Lists, maps and unions directly inside one another, without a record between, that a schema may have: with
+/// [`RECORD_DEPTH_MAX`] this bounds every recursion over data.
+pub const NESTING_MAX: u32 = 8;
+/// Items without any bytes (nulls) that the lists of one value may claim together: they cost nothing on the wire, so the bytes
+/// do not bound them.
+pub const EMPTY_ITEMS_MAX: u64 = 65_536;
+/// Bytes of a decimal's unscaled number: more than any of 28 digits needs, and what a 128 bit number holds.
+pub const DECIMAL_BYTES_MAX: usize = 16;
+/// Digits of a decimal: what `rust_decimal` keeps exactly.
+pub const DECIMAL_DIGITS_MAX: u32 = 28;
+/// Nodes of one schema: generous for people, small enough to compile in milliseconds.
+pub const NODES_MAX: usize = 10_000;
+/// Full name of the built-in schema of JSON without a schema; compiled to [`Node::Dynamic`].
+pub const JSON_NAME: &str = "ringmaster.Json";
+
+/// A place in a schema's table of nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(crate) u32);
+
+/// One type of a schema. Logical types that are not listed (uuid, time-of-day, local timestamps) are their underlying type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// Nothing; no bytes.
+    Null,
+    /// A boolean.
+    Bool,
+    /// 32 bits.
+    Int,
+    /// 64 bits.
+    Long,
+    /// 32 bits, IEEE 754.
+    Float,
+    /// 64 bits, IEEE 754.
+    Double,
+    /// Any bytes.
+    Bytes,
+    /// UTF-8.
+    Str,
+    /// One of these symbols.
+    Enum(Box<[Box<str>]>),
+    /// So many bytes.
+    Fixed(usize),
+    /// A list.
+    Array(NodeId),
+    /// Text to value.
+    Map(NodeId),
+    /// One of these.
+    Union(Box<[NodeId]>),
+    /// Fields in order.
+    Record(Box<[Field]>),
+    /// A decimal in `bytes`.
+    Decimal {
+        /// Digits in all.
+        precision: u32,
+        /// Digits behind the point.
+        scale: u32,
+    },
+    /// A decimal in `fixed`.
+    FixedDecimal {
+        /// Bytes.
+        size: usize,
+        /// Digits in all.
+        precision: u32,
+        /// Digits behind the point.
+        scale: u32,
+    },
+    /// An instant in milliseconds.
+    Millis,
+    /// An instant in microseconds.
+    Micros,
+    /// An instant in nanoseconds.
+    Nanos,
+    /// Days since 1970-01-01.
+    Date,
+    /// Any JSON value (`ringmaster.Json`): on the wire a record with a union in it, here one type of its own.
+    Dynamic,
+}
+
+/// A field of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its type.
+    pub ty: NodeId,
+    /// The Avro bytes that stand for it where it is missing: its declared default, else null where its type allows null.
+    pub default: Option<Box<[u8]>>,
+    /// Property `secret: true`: its value shows as `***` in logs, console and diffs.
+    pub secret: bool,
+}
+
+/// A compiled schema: immutable, shared as `Arc<Schema>`.
+pub struct Schema {
+    name: Box<str>,
+    key: i64,
+    fingerprint: u64,
+    text: Box<str>,
+    root: NodeId,
+    nodes: Box<[Node]>,
+    /// Fewest bytes that a value of the node takes; 0 only where it never takes any.
+    least: Box<[u32]>,
+    /// Equal for two nodes, also of two schemas, only if their bytes mean the same: field names, symbols and logical types
+    /// count, the names of types do not.
+    shapes: Box<[u64]>,
+    /// Full names of records, enums and fixed types; empty for others.
+    names: Box<[Box<str>]>,
+    /// Default symbols of enums: index into its symbols.
+    enum_defaults: Box<[Option<u32>]>,
+}
+
+/// Why a schema cannot be used, where it stands, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {why}")]
+pub struct SchemaError {
+    /// The file or the schema's name.
+    pub place: String,
+    /// What is wrong and what to do.
+    pub why: String,
+}
+
+impl SchemaError {
+    pub(crate) fn new(place: impl Into<String>, why: impl Into<String>) -> Self {
+        SchemaError { place: place.into(), why: why.into() }
+    }
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Schema({} {:016x})", self.name, self.key)
+    }
+}
+
+/// Two schemas are equal if their keys are: canonical form, logical types and defaults.
+impl PartialEq for Schema {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Schema {}
+
+impl Schema {
+    /// Compiles a self-contained schema (every type it names is defined in it).
+    pub fn parse(text: &str) -> Result<Arc<Schema>, SchemaError> {
+        todo!()
+    }
+
+    /// The full name of its record (or enum, or fixed type); for others the type's word, such as `string`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its identity: the first 8 bytes of SHA-256 over canonical form, logical types and defaults.
+    pub fn key(&self) -> i64 {
+        self.key
+    }
+
+    /// CRC-64-AVRO of the canonical form: what a single-object header carries.
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// Its JSON, with every type it names defined at first use.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The type of a whole value.
+    pub fn root(&self) -> NodeId {
+        self.root
+    }
+
+    /// What a node is.
+    #[inline(always)]
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0 as usize]
+    }
+
+    /// The full name of a record, enum or fixed type.
+    pub fn name_of(&self, id: NodeId) -> Option<&str> {
+        let name = &*self.names[id.0 as usize];
+        (!name.is_empty()).then_some(name)
+    }
+
+    /// The fields of a record, in order; none for other types.
+    pub fn fields(&self, id: NodeId) -> &[Field] {
+        match self.node(id) {
+            Node::Record(fields) => fields,
+            _ => &[],
+        }
+    }
+
+    /// Where a record's field stands, and its type.
+    pub fn field_named(&self, id: NodeId, name: &str) -> Option<(usize, &Field)> {
+        self.fields(id).iter().enumerate().find(|(_, field)| &*field.name == name)
+    }
+
+    /// For a union of null and one type that type, for other types themselves: what an expression sees.
+    pub fn unwrap_optional(&self, id: NodeId) -> NodeId {
+        match self.node(id) {
+            Node::Union(branches) => match &branches[..] {
+                [one, other] if *self.node(*one) == Node::Null => *other,
+                [one, other] if *self.node(*other) == Node::Null => *one,
+                _ => id,
+            },
+            _ => id,
+        }
+    }
+
+    /// True if null is a value of the type.
+    pub fn is_optional(&self, id: NodeId) -> bool {
+        match self.node(id) {
+            Node::Null | Node::Dynamic => true,
+            Node::Union(branches) => branches.iter().any(|branch| *self.node(*branch) == Node::Null),
+            _ => false,
+        }
+    }
+
+    /// True if bytes of `node` are bytes of `other`'s `other_node` with the same meaning.
+    #[inline]
+    pub fn same_shape(&self, node: NodeId, other: &Schema, other_node: NodeId) -> bool {
+        self.shapes[node.0 as usize] == other.shapes[other_node.0 as usize]
+    }
+
+    /// The record with only these of its top-level fields, under the same name (its key differs): what a saga's state keeps.
+    /// Fields that it does not have are ignored.
+    ///
+    /// # Panics
+    /// If the schema is not a record.
+    pub fn project(&self, fields: &BTreeSet<String>) -> Arc<Schema> {
+        todo!()
+    }
+}

@@ -1,0 +1,175 @@
+//! Topic names, headers, ids, and the rule that assigns a key to a partition. The README's tables and `tests/tidy` hold these.
+
+use std::fmt::Write as _;
+
+/// Header that names a domain event's type (CloudEvents' binary mode).
+pub const HEADER_TYPE: &str = "ce_type";
+/// Header that names a domain event's source.
+pub const HEADER_SOURCE: &str = "ce_source";
+/// Header that names a domain event within its source.
+pub const HEADER_ID: &str = "ce_id";
+/// Header: version of CloudEvents, always `1.0`.
+pub const HEADER_SPEC: &str = "ce_specversion";
+/// Header: when it happened, RFC 3339.
+pub const HEADER_TIME: &str = "ce_time";
+/// Header: the saga key.
+pub const HEADER_SUBJECT: &str = "ce_subject";
+/// Header: media type of the value.
+pub const HEADER_CONTENT_TYPE: &str = "content-type";
+/// Header: W3C trace context.
+pub const HEADER_TRACEPARENT: &str = "traceparent";
+
+/// Prefix of internal topics unless the setting `prefix` says otherwise.
+pub const DEFAULT_PREFIX: &str = "ringmaster";
+
+/// The names of the topics that Ringmaster owns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topics {
+    /// P partitions, kept for ever: what happened.
+    pub journal: String,
+    /// One partition, kept for ever: every version of every definition.
+    pub definitions: String,
+    /// One partition, kept for ever: every schema in use.
+    pub schemas: String,
+    /// P partitions: answers of participants.
+    pub replies: String,
+    /// P partitions, kept for ever: records that could not be taken, with the reason.
+    pub quarantine: String,
+}
+
+impl Topics {
+    /// The names under a prefix.
+    pub fn new(prefix: &str) -> Self {
+        let name = |suffix: &str| format!("{prefix}.{suffix}");
+        Topics {
+            journal: name("journal"),
+            definitions: name("definitions"),
+            schemas: name("schemas"),
+            replies: name("replies"),
+            quarantine: name("quarantine"),
+        }
+    }
+}
+
+/// The topic that a participant reads, for example `payment.commands`.
+pub fn command_topic(participant: &str) -> String {
+    format!("{participant}.commands")
+}
+
+/// The participant of a command: `payment` of `payment.Charge`.
+pub fn participant_of(command: &str) -> &str {
+    command.rsplit_once('.').map_or(command, |(participant, _)| participant)
+}
+
+/// The partition of a key among `count`: murmur2 as Kafka's Java clients compute it.
+pub fn partition_of(key: &[u8], count: i32) -> i32 {
+    (murmur2(key) & 0x7fff_ffff) as i32 % count
+}
+
+/// Murmur2 with Kafka's seed (org.apache.kafka.common.utils.Utils.murmur2).
+pub fn murmur2(bytes: &[u8]) -> u32 {
+    const M: u32 = 0x5bd1_e995;
+    let mut h = 0x9747_b28c_u32 ^ bytes.len() as u32;
+    let mut words = bytes.chunks_exact(4);
+    for word in &mut words {
+        let mut k = u32::from_le_bytes(word.try_into().expect("four bytes")).wrapping_mul(M);
+        k = (k ^ (k >> 24)).wrapping_mul(M);
+        h = h.wrapping_mul(M) ^ k;
+    }
+    let tail = words.remainder();
+    if !tail.is_empty() {
+        for (i, byte) in tail.iter().enumerate() {
+            h ^= u32::from(*byte) << (8 * i);
+        }
+        h = h.wrapping_mul(M);
+    }
+    h = (h ^ (h >> 13)).wrapping_mul(M);
+    h ^ (h >> 15)
+}
+
+/// Longest saga key, in bytes before percent-encoding.
+pub const KEY_BYTES_MAX: usize = 200;
+
+/// `order-fulfilment/ord-17`: definition name and business key; the key percent-encoded, so that ids parse from the right.
+pub fn saga_id(definition: &str, key: &str) -> String {
+    let mut id = String::with_capacity(definition.len() + 1 + key.len());
+    id.push_str(definition);
+    id.push('/');
+    percent_encode(key, &mut id);
+    id
+}
+
+/// `order-fulfilment/ord-17/charge_payment/do`: what a participant recognises a repeat by.
+pub fn idempotency_key(saga: &str, step: &str, direction: Direction) -> String {
+    let mut key = String::with_capacity(saga.len() + step.len() + 6);
+    key.push_str(saga);
+    key.push('/');
+    key.push_str(step);
+    key.push('/');
+    key.push_str(direction.as_str());
+    key
+}
+
+/// Whether a command does a step or undoes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    /// The step's own command.
+    Do,
+    /// Its compensation.
+    Undo,
+}
+
+impl Direction {
+    /// The last word of an idempotency key.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Direction::Do => "do",
+            Direction::Undo => "undo",
+        }
+    }
+}
+
+/// An idempotency key taken apart from the right: (saga id, step, direction). `None` if it is not one of ours.
+pub fn parse_idempotency_key(key: &str) -> Option<(&str, &str, Direction)> {
+    let (rest, direction) = key.rsplit_once('/')?;
+    let (saga, step) = rest.rsplit_once('/')?;
+    let direction = match direction {
+        "do" => Direction::Do,
+        "undo" => Direction::Undo,
+        _ => return None,
+    };
+    (saga.contains('/') && !step.is_empty()).then_some((saga, step, direction))
+}
+
+fn percent_encode(text: &str, out: &mut String) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' | b'@' => out.push(byte as char),
+            _ => write!(out, "%{byte:02X}").expect("writing to a string"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_those_of_kafkas_java_client() {
+        // Values of org.apache.kafka.common.utils.UtilsTest.
+        for (key, hash) in [("21", -973932308), ("foobar", -790332482), ("a-little-bit-long-string", -985981536), ("abc", 479470107)] {
+            assert_eq!(murmur2(key.as_bytes()) as i32, hash, "{key}");
+        }
+    }
+
+    #[test]
+    fn ids_parse_from_the_right_whatever_the_key() {
+        let saga = saga_id("order-fulfilment", "a/b c%ü");
+        assert_eq!(saga, "order-fulfilment/a%2Fb%20c%25%C3%BC");
+        let key = idempotency_key(&saga, "ship", Direction::Undo);
+        assert_eq!(parse_idempotency_key(&key), Some((&*saga, "ship", Direction::Undo)));
+        for bad in ["", "do", "/do", "a/do", "a/b/do", "a/b/c/nod"] {
+            assert_eq!(parse_idempotency_key(bad), None, "{bad}");
+        }
+    }
+}

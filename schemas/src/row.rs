@@ -1,0 +1,323 @@
+//! What is now true: the rows that `apply` makes of events, and the checkpoint they are stored with.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::codec::{Avro, Cursor, Malformed, put_long};
+use crate::journal::{ClaimId, DefinitionHash, Encoding, Failure, Phase, Position};
+use crate::{Millis, names, record, symbols};
+
+/// Version of the rows' format, the first number of every stored value.
+pub const VERSION: i64 = 1;
+/// Width of an expiry bucket: rows of finished sagas go an hour's worth at a time, so that a partition journals at most one
+/// expiry an hour, and a row stays at most an hour longer than its retention.
+pub const EXPIRY_BUCKET_MS: Millis = 3_600_000;
+
+/// The expiry bucket of a time.
+pub fn expiry_bucket(expires_at: Millis) -> i64 {
+    expires_at.div_euclid(EXPIRY_BUCKET_MS)
+}
+
+symbols! {
+    /// Where a saga stands.
+    pub enum Status {
+        /// Going forward.
+        Running = 0 "running",
+        /// Undoing.
+        Compensating = 1 "compensating",
+        /// Everything is done.
+        Completed = 2 "completed",
+        /// Everything is undone.
+        Compensated = 3 "compensated",
+    }
+}
+
+symbols! {
+    /// Where a step stands. Steps that were never issued have no row.
+    pub enum StepState {
+        /// Its command is out; a reply or a timeout comes.
+        Asked = 0 "asked",
+        /// The next attempt is due later.
+        RetryWaiting = 1 "retry waiting",
+        /// Done.
+        Succeeded = 2 "succeeded",
+        /// Known not done.
+        Refused = 3 "refused",
+        /// Given up: not known whether done.
+        Failed = 4 "failed",
+        /// A person must look at it.
+        Stuck = 5 "stuck",
+        /// Its compensation is out.
+        UndoAsked = 6 "undo asked",
+        /// The compensation's next attempt is due later.
+        UndoRetryWaiting = 7 "undo retry waiting",
+        /// Undone.
+        Undone = 8 "undone",
+        /// A person must look at its compensation.
+        UndoStuck = 9 "undo stuck",
+        /// Known not done by its answer, done after all by a later one: to be undone.
+        Contradicted = 10 "contradicted",
+    }
+}
+
+record! {
+    /// One saga.
+    pub struct Saga {
+        /// Name of its definition.
+        pub definition: Arc<str>,
+        /// Version of its definition.
+        pub version: DefinitionHash,
+        /// Offset of that version in the definitions topic.
+        pub version_offset: i64,
+        /// The business key.
+        pub key: Arc<str>,
+        /// Where it stands.
+        pub status: Status,
+        /// When it started.
+        pub started_at: Millis,
+        /// When its deadline is; `i64::MAX` for none.
+        pub deadline_at: Millis,
+        /// The deadline passed where nothing can be undone any more.
+        pub late: bool,
+        /// The start event's fields that expressions can read; empty once it has ended.
+        pub start: Bytes,
+        /// Key of the schema of `start`.
+        pub start_schema: i64,
+        /// W3C trace context.
+        pub traceparent: Option<Arc<str>>,
+        /// Identity of the start event.
+        pub source: Arc<str>,
+        /// The first step that was not yet considered.
+        pub next: i32,
+        /// Steps that were issued, in order.
+        pub steps: Vec<Step>,
+        /// Why it undoes.
+        pub failure: Option<Failure>,
+        /// Its last emission could not be rendered.
+        pub stuck_at_end: Option<Failure>,
+        /// When it ended; 0 while it lives.
+        pub ended_at: Millis,
+        /// When its row may go; 0 while it lives.
+        pub expires_at: Millis,
+    }
+}
+
+record! {
+    /// A step that was issued.
+    pub struct Step {
+        /// Its place in the definition.
+        pub index: i32,
+        /// Its name.
+        pub name: Arc<str>,
+        /// Where it stands.
+        pub state: StepState,
+        /// Where it stands to the pivot.
+        pub phase: Phase,
+        /// The step's own command.
+        pub call: Call,
+        /// Its compensation's.
+        pub undo: Option<Call>,
+        /// The result's fields that expressions can read.
+        pub result: Option<Bytes>,
+        /// Key of the result's schema; 0 for none.
+        pub result_schema: i64,
+        /// How the last attempt, or the step, ended without success.
+        pub code: Arc<str>,
+        /// The same, for people.
+        pub message: Arc<str>,
+    }
+}
+
+record! {
+    /// A command and its attempts.
+    pub struct Call {
+        /// For example `payment.Charge`.
+        pub command: Arc<str>,
+        /// The body, encoded once; empty when nothing can need it any more.
+        pub body: Bytes,
+        /// How it is encoded.
+        pub encoding: Encoding,
+        /// Fingerprint of the envelope's schema; 0 for JSON.
+        pub envelope: i64,
+        /// The newest attempt, from 1.
+        pub attempt: i32,
+        /// When its key was first journaled.
+        pub first_time: Millis,
+        /// When something is due: the open attempt's timeout, or the next attempt.
+        pub due_at: Millis,
+        /// When the whole runs out, retries included.
+        pub until: Millis,
+    }
+}
+
+impl Saga {
+    /// `order-fulfilment/ord-17`.
+    pub fn id(&self) -> String {
+        names::saga_id(&self.definition, &self.key)
+    }
+
+    /// True once it has ended.
+    pub fn ended(&self) -> bool {
+        matches!(self.status, Status::Completed | Status::Compensated)
+    }
+
+    /// True if a leaf of it needs a person.
+    pub fn stuck(&self) -> bool {
+        self.stuck_at_end.is_some() || self.steps.iter().any(|step| matches!(step.state, StepState::Stuck | StepState::UndoStuck))
+    }
+
+    /// When it wants to be looked at without an input; `i64::MAX` for never.
+    pub fn due_at(&self) -> Millis {
+        let leaves = self.steps.iter().map(Step::due_at).min().unwrap_or(Millis::MAX);
+        match self.status {
+            Status::Running if !self.late => leaves.min(self.deadline_at),
+            Status::Running | Status::Compensating => leaves,
+            Status::Completed | Status::Compensated => Millis::MAX,
+        }
+    }
+
+    /// The row's bytes, version first.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        put_long(&mut out, VERSION);
+        self.put(&mut out);
+        out
+    }
+
+    /// Reads a row.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        versioned(bytes, "saga row of an unknown version")
+    }
+}
+
+impl Step {
+    fn due_at(&self) -> Millis {
+        match self.state {
+            StepState::Asked | StepState::RetryWaiting => self.call.due_at,
+            StepState::UndoAsked | StepState::UndoRetryWaiting => self.undo.as_ref().map_or(Millis::MAX, |undo| undo.due_at),
+            StepState::Succeeded
+            | StepState::Refused
+            | StepState::Failed
+            | StepState::Stuck
+            | StepState::Undone
+            | StepState::UndoStuck
+            | StepState::Contradicted => Millis::MAX,
+        }
+    }
+}
+
+fn versioned<T: Avro>(bytes: &[u8], unknown: &'static str) -> Result<T, Malformed> {
+    let mut cursor = Cursor::new(bytes);
+    if cursor.long()? != VERSION {
+        return Err(Malformed(unknown));
+    }
+    let value = T::take(&mut cursor)?;
+    cursor.end()?;
+    Ok(value)
+}
+
+record! {
+    /// Where a partition's stored state stands (PROTOCOL.md rule 8): written in one batch with the rows.
+    pub struct Checkpoint {
+        /// The next journal offset to read.
+        pub journal_offset: i64,
+        /// Offset of the newest claim below `journal_offset`; -1 for none.
+        pub claim_offset: i64,
+        /// That claim.
+        pub claim: ClaimId,
+        /// The next number that would count under it.
+        pub number: i64,
+        /// The record at `journal_offset - 1`, whatever it is.
+        pub identity: Identity,
+        /// Where inputs go on.
+        pub positions: Vec<Position>,
+        /// The highest `released` seen.
+        pub released: i64,
+        /// The partition's journaled time.
+        pub now: Millis,
+        /// Effects of counting records below `journal_offset` that are not known to be delivered.
+        pub outbox: Vec<OutboxEffect>,
+        /// Buckets up to this one are expired.
+        pub expired_bucket: i64,
+        /// Sums over rows, for comparing states at equal offsets.
+        pub digest: Digest,
+    }
+}
+
+record! {
+    /// What the record at an offset was.
+    pub struct Identity {
+        /// The claim it names, or is.
+        pub claim: ClaimId,
+        /// Its number; -1 for a claim record.
+        pub number: i64,
+    }
+}
+
+record! {
+    /// An effect that is not known to be delivered.
+    pub struct OutboxEffect {
+        /// Offset of the record that caused it.
+        pub offset: i64,
+        /// Which of that record's effects, from 0.
+        pub index: i32,
+        /// Its topic refuses for ever: it holds nothing up, and is tried now and then.
+        pub undeliverable: bool,
+        /// The saga it is from; empty for a quarantined record.
+        pub saga: Arc<str>,
+        /// Where to.
+        pub topic: Arc<str>,
+        /// The record's key.
+        pub key: Bytes,
+        /// The record's value.
+        pub value: Bytes,
+        /// Its headers.
+        pub headers: Vec<Header>,
+    }
+}
+
+record! {
+    /// A header of a record.
+    pub struct Header {
+        /// Its name.
+        pub name: Arc<str>,
+        /// Its value.
+        pub value: Arc<str>,
+    }
+}
+
+record! {
+    /// An order-free sum over (row key, encoded row): live sagas in one sum, finished ones by expiry bucket.
+    pub struct Digest {
+        /// Sum over live sagas, little-endian 128 bits.
+        pub live: [u8; 16],
+        /// Sums over finished sagas.
+        pub finished: Vec<BucketDigest>,
+    }
+}
+
+record! {
+    /// The sum over finished sagas of one expiry bucket.
+    pub struct BucketDigest {
+        /// Time of expiry divided by the bucket's width.
+        pub bucket: i64,
+        /// The sum, little-endian 128 bits.
+        pub sum: [u8; 16],
+    }
+}
+
+impl Checkpoint {
+    /// The checkpoint's bytes, version first.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(256);
+        put_long(&mut out, VERSION);
+        self.put(&mut out);
+        out
+    }
+
+    /// Reads a checkpoint.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        versioned(bytes, "checkpoint of an unknown version")
+    }
+}
