@@ -46,7 +46,7 @@ audit: setup ## known vulnerabilities of dependencies (needs the advisory databa
 setup: ## install what is missing (Debian packages; as root or with sudo)
 	@scripts/setup.sh
 
-rocksdb: setup ## build RocksDB once into the cache (about 5 minutes on 2 cores)
+rocksdb: setup ## build RocksDB once into the cache (3 to 5 minutes on 2 cores)
 	@scripts/rocksdb.sh
 
 kafka-libs: setup
