@@ -18,6 +18,7 @@ demo: setup rocksdb ## 1,000 orders through coordinator and services, in one pro
 		--rate $(or $(RATE),100) --orders $(or $(ORDERS),1000) $(if $(DIR),--dir '$(DIR)')
 
 test: setup rocksdb kafka-libs ## all tests, the live ones on a real Kafka broker included (SEED=n repeats a simulator run)
+	$(CARGO) build --locked --workspace --bins --tests # the live tests start the binaries
 	$(CARGO) test --locked --workspace
 
 bench: setup rocksdb kafka-libs ## sagas a second, latency, CPU; a JSON line a run (BUS=embedded|kafka RATE= IN_FLIGHT= SECONDS=)
