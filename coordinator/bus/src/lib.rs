@@ -1,6 +1,8 @@
 //! One trait for a partitioned, durable log, and three of them: Kafka, embedded segment files, and the simulator's.
 //!
-//!     open topics -> read from offsets -> poll: records, acknowledgements, doubts -> send -> poll ...
+//! ```text
+//! open topics -> read from offsets -> poll: records, acknowledgements, doubts -> send -> poll ...
+//! ```
 //!
 //! A bus belongs to one thread, which calls [`Bus::poll`] for everything that happens; nothing comes by another way. Records are
 //! borrowed while they are visited. There is no automatic offset reset anywhere: a reader says where it begins, and a position that

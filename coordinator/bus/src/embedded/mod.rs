@@ -1,6 +1,8 @@
 //! The embedded bus: durable segment files of one directory, for the clients of one process.
 //!
-//!     send -> collected per topic-partition -> one write at the next poll -> acknowledged; readers share the written bytes
+//! ```text
+//! send -> collected per topic-partition -> one write at the next poll -> acknowledged; readers share the written bytes
+//! ```
 //!
 //! ```text
 //! DIRECTORY/lock                                  held by the process that owns the log
