@@ -76,8 +76,8 @@ fn write(bus: &mut dyn Bus, name: &str, count: usize, bytes: usize) {
             };
             bus.send(sender, message, number as u64)
                 .expect("it is taken");
-            sent += 1;
         }
+        sent = count.min(sent + BURST);
         bus.poll(Duration::ZERO, &mut |event| {
             acknowledged += usize::from(matches!(event, BusEvent::Acknowledged { .. }))
         });

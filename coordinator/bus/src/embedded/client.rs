@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use ringmaster_schemas::Millis;
 
-use super::log::{Shared, TopicLog};
+use super::log::Shared;
 use super::partition::Partition;
 use super::reader::Reader;
 use super::signal::Signal;
+use super::topic::TopicLog;
 use super::writer::Writer;
 use crate::{
     Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic,

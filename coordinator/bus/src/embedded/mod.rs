@@ -23,6 +23,7 @@ mod partition;
 mod reader;
 mod segment;
 mod signal;
+mod topic;
 mod writer;
 
 pub use client::EmbeddedBus;
