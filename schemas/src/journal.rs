@@ -95,6 +95,8 @@ record! {
     pub struct Position {
         /// Which topic.
         pub topic: TopicId,
+        /// Its name, so that a topic that was deleted and made again is noticed.
+        pub name: Arc<str>,
         /// Exclusive: everything below was taken.
         pub next: i64,
     }
@@ -609,10 +611,19 @@ impl DecisionWriter {
         DecisionWriter { bytes, turn_count: 0 }
     }
 
-    /// Appends a turn (as an array block of one).
-    pub fn push(&mut self, turn: &Turn) {
+    /// Appends a turn (as an array block of one); the input's bytes go straight into place.
+    pub fn push(&mut self, cause: &Cause, input: Option<(i64, &[u8])>, changes: &Vec<Change>) {
         put_long(&mut self.bytes, 1);
-        turn.put(&mut self.bytes);
+        cause.put(&mut self.bytes);
+        match input {
+            None => self.bytes.push(0),
+            Some((schema, raw)) => {
+                self.bytes.push(2);
+                put_long(&mut self.bytes, schema);
+                codec::put_blob(&mut self.bytes, raw);
+            }
+        }
+        changes.put(&mut self.bytes);
         self.turn_count += 1;
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::codec::{Avro, Cursor, Malformed, put_long};
-use crate::journal::{ClaimId, DefinitionHash, Encoding, Failure, Phase, Position};
+use crate::journal::{ClaimId, DefinitionHash, Encoding, Failure, Phase, Position, TopicId};
 use crate::{Millis, names, record, symbols};
 
 /// Version of the rows' format, the first number of every stored value.
@@ -171,7 +171,8 @@ impl Saga {
     pub fn due_at(&self) -> Millis {
         let leaves = self.steps.iter().map(Step::due_at).min().unwrap_or(Millis::MAX);
         match self.status {
-            Status::Running if !self.late => leaves.min(self.deadline_at),
+            // The deadline's clock stands still while a person is needed.
+            Status::Running if !self.late && !self.stuck() => leaves.min(self.deadline_at),
             Status::Running | Status::Compensating => leaves,
             Status::Completed | Status::Compensated => Millis::MAX,
         }
@@ -230,6 +231,8 @@ record! {
         pub number: i64,
         /// The record at `journal_offset - 1`, whatever it is.
         pub identity: Identity,
+        /// The journal topic's identity: made again, it is another log.
+        pub journal: TopicId,
         /// Where inputs go on.
         pub positions: Vec<Position>,
         /// The highest `released` seen.

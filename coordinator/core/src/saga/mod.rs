@@ -1,0 +1,142 @@
+//! One saga: what an input means for it, what is true afterwards, what is to be sent.
+//!
+//!     decide(definition, saga, input, now) -> events        what happened       (pure)
+//!     apply(saga, event)                                    what is now true    (pure; no definition, no clock)
+//!     react(saga, event)                   -> effects       what to send        (pure; a mechanical map)
+//!
+//! LANGUAGE.md section 3 is the law of this folder.
+
+mod apply;
+mod compensate;
+mod decide;
+mod forward;
+mod react;
+mod reply;
+mod retry;
+mod values;
+
+pub use apply::{IllegalEvent, apply};
+pub use decide::{Decided, decide};
+pub use react::{Effect, ReplyTo, react};
+pub use values::{Evaluated, Values};
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::RejectionReason;
+use ringmaster_schemas::names::Direction;
+
+/// Largest body of a command, in bytes: well below the broker's usual 1 MiB, with room for what travels beside it.
+pub const COMMAND_BYTES_MAX: usize = 512 * 1024;
+/// Largest part of a result that state keeps, in bytes.
+pub const RESULT_BYTES_MAX: usize = 64 * 1024;
+/// Largest saga row, in bytes: a row is rewritten whole at every change.
+pub const ROW_BYTES_MAX: usize = 256 * 1024;
+
+/// What can happen to a saga.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Its start event came.
+    Start(StartInput),
+    /// A participant answered.
+    Reply(ReplyInput),
+    /// Something of it is due.
+    Due,
+    /// What this input would cause is larger than a journal record may be.
+    TooBig {
+        /// How large it would have been.
+        bytes: usize,
+    },
+}
+
+/// A start event, projected.
+#[derive(Debug, Clone)]
+pub struct StartInput {
+    /// The saga's key.
+    pub key: Arc<str>,
+    /// The fields that expressions of this version can read.
+    pub start: Bytes,
+    /// Key of their schema.
+    pub start_schema: i64,
+    /// W3C trace context.
+    pub traceparent: Option<Arc<str>>,
+    /// Identity of the event.
+    pub source: Arc<str>,
+    /// Offset of the definition's version in its topic.
+    pub version_offset: i64,
+    /// The event's own time, if its log has one.
+    pub event_time: Option<Millis>,
+}
+
+/// A participant's answer.
+#[derive(Debug, Clone)]
+pub struct ReplyInput {
+    /// Name of the step that it is for.
+    pub step: Arc<str>,
+    /// Whether it answers the step or its compensation.
+    pub direction: Direction,
+    /// Which attempt.
+    pub attempt: i32,
+    /// What it says.
+    pub outcome: Outcome,
+}
+
+/// What a participant says.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Done.
+    Succeeded {
+        /// The part of the result that expressions can read.
+        result: Option<Bytes>,
+        /// Key of its schema; 0 for none.
+        result_schema: i64,
+    },
+    /// Known not done, for business reasons; final for its idempotency key.
+    Refused {
+        /// For programs.
+        code: Arc<str>,
+        /// For people.
+        message: Arc<str>,
+    },
+    /// Not known.
+    Failed {
+        /// For programs.
+        code: Arc<str>,
+        /// For people.
+        message: Arc<str>,
+        /// Whether asking again may help.
+        retryable: bool,
+    },
+}
+
+/// Why an input is not taken: a value, journaled like what is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// For programs.
+    pub reason: RejectionReason,
+    /// For people.
+    pub detail: String,
+}
+
+impl Rejection {
+    pub(crate) fn new(reason: RejectionReason, detail: impl Into<String>) -> Self {
+        Rejection { reason, detail: detail.into() }
+    }
+}
+
+/// Codes that the engine itself gives; participants' codes are their own.
+pub mod code {
+    /// No reply within the attempt's time.
+    pub const TIMEOUT: &str = "TIMEOUT";
+    /// The step's `within` ran out.
+    pub const EXPIRED: &str = "EXPIRED";
+    /// The saga's deadline ran out.
+    pub const DEADLINE: &str = "DEADLINE";
+    /// A body, a result or a row is larger than the limits.
+    pub const DATA_TOO_BIG: &str = "DATA_TOO_BIG";
+    /// A participant may have forgotten the key: it did nothing, and whether it was done before is not known.
+    pub const TOO_OLD: &str = "TOO_OLD";
+    /// A participant answered differently under one key, and nothing can undo it.
+    pub const CONTRADICTION: &str = "CONTRADICTION";
+}

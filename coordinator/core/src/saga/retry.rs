@@ -1,0 +1,44 @@
+//! When a command is tried again: exponential, capped, with a jitter that follows from the command's id.
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::names::murmur2;
+
+use crate::definition::Retry;
+
+/// A fifth either way: enough to spread a burst, too little to surprise anybody.
+const JITTER: f64 = 0.2;
+
+/// The wait before the attempt after `attempt` (from 1) of the command with this idempotency key. Deterministic.
+pub(super) fn backoff_ms(retry: &Retry, attempt: i32, idempotency_key: &str) -> Millis {
+    let exponent = attempt.saturating_sub(1).min(64);
+    let base = (retry.first_ms as f64 * retry.factor.powi(exponent)).min(retry.max_ms as f64);
+    let hash = murmur2(idempotency_key.as_bytes()).wrapping_add((attempt as u32).wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b);
+    let share = f64::from(hash >> 8) / f64::from(1u32 << 24);
+    (base * (1.0 - JITTER + 2.0 * JITTER * share)).round().max(1.0) as Millis
+}
+
+/// Whether another attempt may follow attempt `attempt` that ended with `code`.
+pub(super) fn allows(retry: &Retry, attempt: i32, code: &str) -> bool {
+    retry.attempts.is_none_or(|max| (attempt as u32) < max) && !retry.not_on.iter().any(|never| &**never == code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_to_the_cap_and_spread_by_a_fifth() {
+        let retry = Retry { attempts: Some(3), first_ms: 200, factor: 2.0, max_ms: 30_000, not_on: vec!["NEVER".into()] };
+        for attempt in 1..40 {
+            let base = (200.0 * 2f64.powi(attempt - 1)).min(30_000.0);
+            for key in ["a/1/x/do", "a/2/x/do", "a/3/x/undo"] {
+                let wait = backoff_ms(&retry, attempt, key) as f64;
+                assert!(wait >= base * 0.79 && wait <= base * 1.21, "{attempt} {key} {wait}");
+                assert_eq!(wait as Millis, backoff_ms(&retry, attempt, key));
+            }
+        }
+        let first: std::collections::BTreeSet<_> = (0..50).map(|i| backoff_ms(&retry, 1, &format!("a/{i}/x/do"))).collect();
+        assert!(first.len() > 20, "retries of many sagas must not come at one moment");
+        assert!(allows(&retry, 2, "X") && !allows(&retry, 3, "X") && !allows(&retry, 1, "NEVER"));
+    }
+}
