@@ -1,75 +1,367 @@
 //! All schemas that are known: by name, by fingerprint, by key.
 
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
 
-use crate::avro::{Schema, SchemaError};
+use crate::avro::{self, Document, JSON_NAME, JSON_TEXT, Node, NodeId, Schema, SchemaError};
 
-/// Known schemas. Cheap to clone; what is shared is immutable.
+const COMMAND_META_TEXT: &str = include_str!("../avsc/CommandMeta.avsc");
+const REPLY_META_TEXT: &str = include_str!("../avsc/ReplyMeta.avsc");
+const COMMAND_META: &str = "ringmaster.CommandMeta";
+const REPLY_META: &str = "ringmaster.ReplyMeta";
+
+/// Known schemas. What is shared between clones is immutable.
 #[derive(Debug, Clone)]
 pub struct Schemas {
+    /// Every named type, by full name.
+    definitions: BTreeMap<String, Definition>,
+    named: BTreeMap<String, Arc<Schema>>,
+    by_key: BTreeMap<i64, Arc<Schema>>,
+    by_fingerprint: HashMap<u64, Known, BuildHasherDefault<Fingerprints>>,
+    json: Arc<Schema>,
+    command_meta: Arc<Schema>,
+    reply_meta: Arc<Schema>,
+}
+
+#[derive(Debug, Clone)]
+struct Definition {
+    json: Arc<Json>,
+    /// The file, or what it came from.
+    place: Arc<str>,
+}
+
+/// A schema, and what it is on the wire.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) role: Role,
+}
+
+/// What a schema is on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// `{meta: CommandMeta, body}`.
+    Command { body: NodeId },
+    /// `{meta: ReplyMeta, body: [null, type]}`, with the index of null.
+    Reply { body: NodeId },
+    /// A body, an event, or a part of one.
+    Plain,
 }
 
 impl Schemas {
     /// Only what this project defines itself: `ringmaster.Json`, `ringmaster.CommandMeta`, `ringmaster.ReplyMeta`.
     pub fn builtin() -> Schemas {
-        todo!()
+        let built_in = |text| Schema::parse(text).expect("a built-in schema is valid");
+        let mut schemas = Schemas {
+            definitions: BTreeMap::new(),
+            named: BTreeMap::new(),
+            by_key: BTreeMap::new(),
+            by_fingerprint: HashMap::default(),
+            json: built_in(JSON_TEXT),
+            command_meta: built_in(COMMAND_META_TEXT),
+            reply_meta: built_in(REPLY_META_TEXT),
+        };
+        for text in [JSON_TEXT, COMMAND_META_TEXT, REPLY_META_TEXT] {
+            schemas
+                .add(text)
+                .expect("built-in schemas do not contradict each other");
+        }
+        schemas
     }
 
     /// The built-in ones and all `.avsc` files of a folder (sub-folders included), which may refer to each other by name in any
     /// order. Every mistake is reported, with its file.
     pub fn load_folder(path: &Path) -> Result<Schemas, Vec<SchemaError>> {
-        todo!()
+        let mut files = Vec::new();
+        find_files(path, &mut files).map_err(|error| vec![error])?;
+        files.sort();
+        let mut schemas = Schemas::builtin();
+        let mut errors = Vec::new();
+        let mut names = Vec::new();
+        for file in files {
+            let place = file.display().to_string();
+            let document = fs::read_to_string(&file)
+                .map_err(|error| error.to_string())
+                .and_then(|text| Document::read(&text))
+                .and_then(|document| schemas.define(document, &place));
+            match document {
+                Ok((_, defined)) => names.extend(defined),
+                Err(why) => errors.push(SchemaError { place, why }),
+            }
+        }
+        // A type that another file's mistake left undefined would only be reported twice.
+        if errors.is_empty() {
+            errors.extend(names.iter().filter_map(|name| schemas.compile(name).err()));
+        }
+        if errors.is_empty() {
+            Ok(schemas)
+        } else {
+            Err(errors)
+        }
     }
 
-    /// Adds a schema under its name. Adding what is known gives the known one.
+    /// Adds a schema under its name, with the types that it defines inside. Adding what is known gives the known one.
     pub fn add(&mut self, text: &str) -> Result<Arc<Schema>, SchemaError> {
-        todo!()
+        let document = Document::read(text).map_err(|why| SchemaError {
+            place: "schema".into(),
+            why,
+        })?;
+        // All or nothing.
+        let mut next = self.clone();
+        let place = document.root.as_str().unwrap_or("schema").to_owned();
+        let (root, names) = next.define(document, &place).map_err(|why| SchemaError {
+            place: place.clone(),
+            why,
+        })?;
+        for name in &names {
+            next.compile(name)?;
+        }
+        let schema = next.named.get(&root).cloned();
+        let schema = schema.ok_or_else(|| SchemaError {
+            place,
+            why: "only records, enums and fixed types have names".into(),
+        })?;
+        *self = next;
+        Ok(schema)
     }
 
     /// Adds a self-contained schema that is only known by fingerprint and key: an earlier version of a name, or what
     /// `ringmaster.schemas` holds.
     pub fn add_version(&mut self, text: &str) -> Result<Arc<Schema>, SchemaError> {
-        todo!()
+        let schema = Schema::parse(text)?;
+        self.register(schema)
     }
 
     /// The current schema of a name.
     pub fn named(&self, name: &str) -> Option<&Arc<Schema>> {
-        todo!()
+        self.named.get(name)
     }
 
     /// The schema of a single-object header.
     pub fn by_fingerprint(&self, fingerprint: u64) -> Option<&Arc<Schema>> {
-        todo!()
+        self.known(fingerprint).map(|known| &known.schema)
+    }
+
+    #[inline]
+    pub(crate) fn known(&self, fingerprint: u64) -> Option<&Known> {
+        self.by_fingerprint.get(&fingerprint)
     }
 
     /// The schema of stored bytes.
     pub fn by_key(&self, key: i64) -> Option<&Arc<Schema>> {
-        todo!()
+        self.by_key.get(&key)
     }
 
-    /// Every schema, by key.
+    /// Every schema, by key: the current ones (parts of others too), and versions.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Schema>> {
-        std::iter::empty()
+        self.by_key.values()
     }
 
     /// The schema `ringmaster.Json`.
     pub fn json(&self) -> &Arc<Schema> {
-        todo!()
+        &self.json
     }
 
     /// `payment.ChargeCommand {meta: ringmaster.CommandMeta, body: payment.Charge}`, made and registered if it is not known yet.
     /// A command without a schema gets the body `ringmaster.Json`.
     pub fn command_envelope(&mut self, command: &str) -> Result<Arc<Schema>, SchemaError> {
-        todo!()
+        let body = if self.named.contains_key(command) {
+            command
+        } else {
+            JSON_NAME
+        };
+        self.envelope(command, "Command", COMMAND_META, json!(body))
     }
 
     /// `payment.ChargeReply {meta: ringmaster.ReplyMeta, body: [null, payment.ChargeResult]}`, made and registered if it is not
     /// known yet. A command without a result schema gets the body `[null, ringmaster.Json]`.
     pub fn reply_envelope(&mut self, command: &str) -> Result<Arc<Schema>, SchemaError> {
-        todo!()
+        let result = format!("{command}Result");
+        let body = if self.named.contains_key(&result) {
+            &result
+        } else {
+            JSON_NAME
+        };
+        self.envelope(command, "Reply", REPLY_META, json!(["null", body]))
+    }
+
+    fn envelope(
+        &mut self,
+        command: &str,
+        suffix: &str,
+        meta: &str,
+        body: Json,
+    ) -> Result<Arc<Schema>, SchemaError> {
+        let name = format!("{command}{suffix}");
+        let mut body_field = json!({"name": "body", "type": body});
+        if body.is_array() {
+            body_field["default"] = Json::Null;
+        }
+        let envelope = json!({"type": "record", "name": name, "fields": [{"name": "meta", "type": meta}, body_field]});
+        self.add(&envelope.to_string()).map_err(|error| {
+            let why = format!(
+                "{}. The name {name} is kept for what {command} looks like on the wire",
+                error.why
+            );
+            SchemaError {
+                place: error.place,
+                why,
+            }
+        })
+    }
+
+    /// Takes a document's named types in, without compiling them: they may need others that come later. Gives the name of the
+    /// whole and those of all its types.
+    fn define(&mut self, document: Document, place: &str) -> Result<(String, Vec<String>), String> {
+        let root = document.root.as_str().unwrap_or_default().to_owned();
+        if !document.definitions.contains_key(&root) {
+            return Err("a schema file defines a record, an enum or a fixed type".into());
+        }
+        let mut names = Vec::with_capacity(document.definitions.len());
+        for (name, json) in document.definitions {
+            if let Some(known) = self.definitions.get(&name) {
+                if avro::identity(&known.json) != avro::identity(&json) {
+                    return Err(format!(
+                        "type {name} is defined differently in {}: give one of the two another name",
+                        known.place
+                    ));
+                }
+            } else {
+                self.definitions.insert(
+                    name.clone(),
+                    Definition {
+                        json: Arc::new(json),
+                        place: place.into(),
+                    },
+                );
+            }
+            names.push(name);
+        }
+        Ok((root, names))
+    }
+
+    fn compile(&mut self, name: &str) -> Result<(), SchemaError> {
+        if self.named.contains_key(name) {
+            return Ok(());
+        }
+        let place = self
+            .definitions
+            .get(name)
+            .map_or_else(String::new, |definition| definition.place.to_string());
+        let lookup = |name: &str| {
+            self.definitions
+                .get(name)
+                .map(|definition| &*definition.json)
+        };
+        let compiled = avro::inline(&Json::String(name.into()), &lookup)
+            .and_then(|inlined| Schema::compile(&inlined));
+        let schema = compiled.map_err(|why| SchemaError {
+            place: place.clone(),
+            why,
+        })?;
+        let schema = self
+            .register(Arc::new(schema))
+            .map_err(|error| SchemaError { place, ..error })?;
+        self.named.insert(name.into(), schema);
+        Ok(())
+    }
+
+    /// By key and fingerprint; two schemas that differ and share a fingerprint cannot both be read.
+    fn register(&mut self, schema: Arc<Schema>) -> Result<Arc<Schema>, SchemaError> {
+        if let Some(known) = self.by_key.get(&schema.key()) {
+            return Ok(known.clone());
+        }
+        // Defaults may differ: they are the reader's, the bytes mean the same.
+        let other = self.by_fingerprint(schema.fingerprint());
+        if let Some(other) =
+            other.filter(|other| !other.same_shape(other.root(), &schema, schema.root()))
+        {
+            let why = format!(
+                "it has the fingerprint {:016x} of another schema that means something else ({}, key {:016x}): Avro's fingerprint leaves \
+                 out logical types, precision and scale. Change what it sees too, for example by a field more",
+                schema.fingerprint(),
+                other.name(),
+                other.key(),
+            );
+            return Err(SchemaError {
+                place: schema.name().into(),
+                why,
+            });
+        }
+        let role = self.role(&schema);
+        self.by_fingerprint
+            .entry(schema.fingerprint())
+            .or_insert_with(|| Known {
+                schema: schema.clone(),
+                role,
+            });
+        self.by_key.insert(schema.key(), schema.clone());
+        Ok(schema)
+    }
+
+    fn role(&self, schema: &Schema) -> Role {
+        let [meta, body] = schema.fields(schema.root()) else {
+            return Role::Plain;
+        };
+        if &*meta.name != "meta" || &*body.name != "body" {
+            return Role::Plain;
+        }
+        let is = |other: &Schema| schema.same_shape(meta.ty, other, other.root());
+        let nullable = matches!(schema.node(body.ty), Node::Union(branches) if branches.len() == 2)
+            && schema.is_optional(body.ty);
+        if is(&self.command_meta) {
+            Role::Command { body: body.ty }
+        } else if is(&self.reply_meta) && nullable {
+            Role::Reply { body: body.ty }
+        } else {
+            Role::Plain
+        }
+    }
+}
+
+fn find_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), SchemaError> {
+    let wrong = |error: std::io::Error| SchemaError {
+        place: folder.display().to_string(),
+        why: format!("cannot read the folder: {error}"),
+    };
+    for entry in fs::read_dir(folder).map_err(wrong)? {
+        let path = entry.map_err(wrong)?.path();
+        if path.is_dir() {
+            find_files(&path, files)?;
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "avsc")
+        {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// A fingerprint is a hash already.
+#[derive(Debug, Default)]
+pub(crate) struct Fingerprints(u64);
+
+impl Hasher for Fingerprints {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        // The table looks at both ends of a hash.
+        self.0 = value.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
 
@@ -87,16 +379,36 @@ pub struct SchemaRecord {
 impl SchemaRecord {
     /// Of a schema.
     pub fn new(schema: &Schema) -> Self {
-        todo!()
+        SchemaRecord {
+            key: format!("{:016x}", schema.key()),
+            name: schema.name().into(),
+            text: schema.text().into(),
+        }
     }
 
     /// The record's value.
     pub fn encode(&self) -> Vec<u8> {
-        todo!()
+        serde_json::to_vec(self).expect("three strings are JSON")
     }
 
-    /// Reads a record's value.
+    /// Reads a record's value and checks that the text has the key.
     pub fn decode(bytes: &[u8]) -> Result<Self, SchemaError> {
-        todo!()
+        let wrong = |why: String| SchemaError {
+            place: "record of the schemas topic".into(),
+            why,
+        };
+        let record: SchemaRecord =
+            serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        let schema = Schema::parse(&record.text)?;
+        if SchemaRecord::new(&schema).key == record.key {
+            Ok(record)
+        } else {
+            Err(wrong(format!(
+                "{} claims the key {}, its text has {:016x}",
+                record.name,
+                record.key,
+                schema.key()
+            )))
+        }
     }
 }

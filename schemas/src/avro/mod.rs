@@ -7,19 +7,27 @@
 mod canonical;
 mod compile;
 mod decimal;
+mod defaults;
 mod encode;
+mod fit;
+mod raw;
 mod read;
 mod resolve;
+mod shape;
 mod source;
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
 
 pub use canonical::crc64;
+pub(crate) use canonical::identity;
+pub(crate) use compile::JSON_TEXT;
+pub(crate) use decimal::{fits, is_number, put_unscaled, put_unscaled_fixed};
 pub use decimal::{parse_number, rescale};
 pub use encode::{EncodeError, Source, Tree, View};
-pub use read::{DecodeError, Entries, Items, Kind, Raw, Value};
+pub(crate) use fit::type_word;
+pub use raw::{Entries, Items, Kind, Raw};
+pub use read::{DecodeError, Value};
+pub(crate) use read::{block, dynamic};
 pub use resolve::Resolver;
 pub(crate) use source::{Document, inline};
 
@@ -37,7 +45,9 @@ pub const DECIMAL_BYTES_MAX: usize = 16;
 /// Digits of a decimal: what `rust_decimal` keeps exactly.
 pub const DECIMAL_DIGITS_MAX: u32 = 28;
 /// Nodes of one schema: generous for people, small enough to compile in milliseconds.
-pub const NODES_MAX: usize = 10_000;
+pub const NODES_MAX: usize = 4_096;
+/// Nulls that a record without any bytes may hold: it costs nothing on the wire, so the bytes do not bound the work of showing it.
+pub const NULL_FIELDS_MAX: u32 = 1_024;
 /// Full name of the built-in schema of JSON without a schema; compiled to [`Node::Dynamic`].
 pub const JSON_NAME: &str = "ringmaster.Json";
 
@@ -148,7 +158,10 @@ pub struct SchemaError {
 
 impl SchemaError {
     pub(crate) fn new(place: impl Into<String>, why: impl Into<String>) -> Self {
-        SchemaError { place: place.into(), why: why.into() }
+        SchemaError {
+            place: place.into(),
+            why: why.into(),
+        }
     }
 }
 
@@ -168,11 +181,6 @@ impl PartialEq for Schema {
 impl Eq for Schema {}
 
 impl Schema {
-    /// Compiles a self-contained schema (every type it names is defined in it).
-    pub fn parse(text: &str) -> Result<Arc<Schema>, SchemaError> {
-        todo!()
-    }
-
     /// The full name of its record (or enum, or fixed type); for others the type's word, such as `string`.
     pub fn name(&self) -> &str {
         &self.name
@@ -220,7 +228,10 @@ impl Schema {
 
     /// Where a record's field stands, and its type.
     pub fn field_named(&self, id: NodeId, name: &str) -> Option<(usize, &Field)> {
-        self.fields(id).iter().enumerate().find(|(_, field)| &*field.name == name)
+        self.fields(id)
+            .iter()
+            .enumerate()
+            .find(|(_, field)| &*field.name == name)
     }
 
     /// For a union of null and one type that type, for other types themselves: what an expression sees.
@@ -239,7 +250,9 @@ impl Schema {
     pub fn is_optional(&self, id: NodeId) -> bool {
         match self.node(id) {
             Node::Null | Node::Dynamic => true,
-            Node::Union(branches) => branches.iter().any(|branch| *self.node(*branch) == Node::Null),
+            Node::Union(branches) => branches
+                .iter()
+                .any(|branch| *self.node(*branch) == Node::Null),
             _ => false,
         }
     }
@@ -248,14 +261,5 @@ impl Schema {
     #[inline]
     pub fn same_shape(&self, node: NodeId, other: &Schema, other_node: NodeId) -> bool {
         self.shapes[node.0 as usize] == other.shapes[other_node.0 as usize]
-    }
-
-    /// The record with only these of its top-level fields, under the same name (its key differs): what a saga's state keeps.
-    /// Fields that it does not have are ignored.
-    ///
-    /// # Panics
-    /// If the schema is not a record.
-    pub fn project(&self, fields: &BTreeSet<String>) -> Arc<Schema> {
-        todo!()
     }
 }

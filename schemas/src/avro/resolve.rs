@@ -1,26 +1,127 @@
 //! Bytes of a writer's schema turned into those of a reader's.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{DecodeError, Schema, SchemaError};
+use super::fit::type_word;
+use super::read::{Budget, block, index};
+use super::{DecodeError, Field, Node, NodeId, Schema, SchemaError};
+use crate::codec::{Cursor, Malformed, put_long, put_text};
+
+/// Pairs of types that compiling looks at: unions inside unions would multiply without a limit.
+const STEPS_MAX: u32 = 100_000;
 
 /// A compiled way from a writer's schema to a reader's: fields by name, the reader's defaults, promotions, enum symbols by name,
 /// union branches by type. What is the same in both is checked and copied as one slice.
+///
+/// More lenient than the Avro specification in one point: a field that the writer lacks may be missing without a declared
+/// default if the reader's type allows null.
 #[derive(Debug)]
 pub struct Resolver {
     writer: Arc<Schema>,
     reader: Arc<Schema>,
+    ways: Vec<Way>,
+    root: WayId,
+}
+
+type WayId = usize;
+
+/// What to do with the writer's bytes of one type.
+#[derive(Debug)]
+enum Way {
+    /// The reader's bytes are the writer's.
+    Copy(NodeId),
+    /// The same, checked as the reader's type (bytes read as text).
+    CopyAsReader(NodeId),
+    /// A number of a narrower type, and how it is widened.
+    Widen(Widening),
+    /// The reader's index for each of the writer's symbols.
+    Symbols(Box<[Option<u32>]>),
+    List(WayId, NodeId),
+    Map(WayId, NodeId),
+    /// By the writer's branch.
+    Branches(Box<[WayId]>),
+    /// Into this branch of the reader's union.
+    Wrap(usize, WayId),
+    /// Fields in an order that both share.
+    InOrder(Box<[Step]>),
+    /// Fields in another order: the writer's types, and what each of the reader's fields is.
+    Shuffled(Box<[NodeId]>, Box<[Pick]>),
+    /// A branch or value that the reader has no place for: an error only when it comes.
+    Refuse,
+    /// A record whose way is being made.
+    Open,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Widening {
+    IntToFloat,
+    IntToDouble,
+    FloatToDouble,
+}
+
+#[derive(Debug)]
+enum Step {
+    Skip(NodeId),
+    Copy(NodeId),
+    Take(WayId),
+    Default(Box<[u8]>),
+}
+
+#[derive(Debug)]
+enum Pick {
+    Field(usize, WayId),
+    Default(Box<[u8]>),
 }
 
 impl Resolver {
     /// Compiles it; an error names the field that the reader needs and the writer does not give.
     pub fn new(writer: Arc<Schema>, reader: Arc<Schema>) -> Result<Resolver, SchemaError> {
-        todo!()
+        let root = writer.root();
+        Self::at(writer, root, reader)
+    }
+
+    /// The same for bytes of one type inside the writer's schema (the body inside an envelope).
+    pub fn at(
+        writer: Arc<Schema>,
+        node: NodeId,
+        reader: Arc<Schema>,
+    ) -> Result<Resolver, SchemaError> {
+        let mut plan = Plan {
+            writer: &writer,
+            reader: &reader,
+            ways: Vec::new(),
+            records: HashMap::new(),
+            steps_left: STEPS_MAX,
+        };
+        let root = plan.way(node, reader.root()).map_err(|why| {
+            let why = format!(
+                "a value of version {:016x} cannot be read as version {:016x}: {why}",
+                writer.key(),
+                reader.key()
+            );
+            SchemaError::new(writer.name(), why)
+        })?;
+        let ways = plan.ways;
+        Ok(Resolver {
+            ways,
+            root,
+            writer,
+            reader,
+        })
     }
 
     /// Checks the writer's bytes and appends the reader's. On an error `out` is as it was.
     pub fn resolve(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
-        todo!()
+        let start = out.len();
+        let mut cursor = Cursor::new(bytes);
+        let result = self
+            .run(self.root, &mut cursor, &mut Budget::WHOLE.clone(), out)
+            .and_then(|()| cursor.end());
+        result.map_err(|error| {
+            out.truncate(start);
+            self.writer.explain(bytes, error, cursor)
+        })
     }
 
     /// The schema of the bytes that go in.
@@ -31,5 +132,347 @@ impl Resolver {
     /// The schema of the bytes that come out.
     pub fn reader(&self) -> &Arc<Schema> {
         &self.reader
+    }
+
+    fn run(
+        &self,
+        way: WayId,
+        cursor: &mut Cursor<'_>,
+        budget: &mut Budget,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        match &self.ways[way] {
+            Way::Copy(node) => copy(&self.writer, *node, cursor, budget, out),
+            Way::CopyAsReader(node) => copy(&self.reader, *node, cursor, budget, out),
+            Way::Widen(widening) => widen(*widening, cursor, out),
+            Way::Symbols(symbols) => {
+                let symbol = symbols
+                    .get(index(cursor)?)
+                    .ok_or(Malformed("enum has no such symbol"))?;
+                put_long(
+                    out,
+                    i64::from(symbol.ok_or(Malformed("a symbol that the reader does not have"))?),
+                );
+                Ok(())
+            }
+            Way::List(item, node) => self.run_blocks(
+                self.writer.least_bytes(*node),
+                cursor,
+                budget,
+                out,
+                |this, cursor, budget, out| this.run(*item, cursor, budget, out),
+            ),
+            Way::Map(item, node) => self.run_blocks(
+                self.writer.least_bytes(*node) + 1,
+                cursor,
+                budget,
+                out,
+                |this, cursor, budget, out| {
+                    put_text(out, cursor.text()?);
+                    this.run(*item, cursor, budget, out)
+                },
+            ),
+            Way::Branches(ways) => {
+                let way = *ways
+                    .get(index(cursor)?)
+                    .ok_or(Malformed("union has no such branch"))?;
+                self.run(way, cursor, budget, out)
+            }
+            Way::Wrap(branch, way) => {
+                put_long(out, *branch as i64);
+                self.run(*way, cursor, budget, out)
+            }
+            Way::InOrder(steps) => {
+                budget.deeper(|budget| self.run_in_order(steps, cursor, budget, out))
+            }
+            Way::Shuffled(nodes, picks) => {
+                budget.deeper(|budget| self.run_shuffled(nodes, picks, cursor, budget, out))
+            }
+            Way::Refuse => Err(Malformed("a value that the reader has no place for")),
+            Way::Open => unreachable!("every way was made before the resolver was"),
+        }
+    }
+
+    fn run_in_order(
+        &self,
+        steps: &[Step],
+        cursor: &mut Cursor<'_>,
+        budget: &mut Budget,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        // Neighbours that are copied are copied together.
+        let mut copied = cursor.rest;
+        let flush = |copied: &[u8], rest: &[u8], out: &mut Vec<u8>| {
+            out.extend_from_slice(&copied[..copied.len() - rest.len()])
+        };
+        for step in steps {
+            if let Step::Copy(node) = step {
+                self.writer.pass(*node, cursor, budget)?;
+                continue;
+            }
+            flush(copied, cursor.rest, out);
+            match step {
+                Step::Skip(node) | Step::Copy(node) => self.writer.pass(*node, cursor, budget)?,
+                Step::Take(way) => self.run(*way, cursor, budget, out)?,
+                Step::Default(bytes) => out.extend_from_slice(bytes),
+            }
+            copied = cursor.rest;
+        }
+        flush(copied, cursor.rest, out);
+        Ok(())
+    }
+
+    fn run_shuffled(
+        &self,
+        nodes: &[NodeId],
+        picks: &[Pick],
+        cursor: &mut Cursor<'_>,
+        budget: &mut Budget,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
+        let mut fields = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            fields.push(*cursor);
+            self.writer.pass(*node, cursor, budget)?;
+        }
+        for pick in picks {
+            match pick {
+                // Its bytes were passed above, so what is counted was counted; the copy only gets its own budget.
+                Pick::Field(index, way) => self.run(
+                    *way,
+                    &mut fields[*index].clone(),
+                    &mut Budget { ..Budget::WHOLE },
+                    out,
+                )?,
+                Pick::Default(bytes) => out.extend_from_slice(bytes),
+            }
+        }
+        Ok(())
+    }
+
+    fn run_blocks(
+        &self,
+        least: u32,
+        cursor: &mut Cursor<'_>,
+        budget: &mut Budget,
+        out: &mut Vec<u8>,
+        mut item: impl FnMut(&Self, &mut Cursor<'_>, &mut Budget, &mut Vec<u8>) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        loop {
+            let count = block(cursor, least, &mut budget.empties)?;
+            put_long(out, count as i64);
+            if count == 0 {
+                return Ok(());
+            }
+            for _ in 0..count {
+                item(self, cursor, budget, out)?;
+            }
+        }
+    }
+}
+
+fn copy(
+    schema: &Schema,
+    node: NodeId,
+    cursor: &mut Cursor<'_>,
+    budget: &mut Budget,
+    out: &mut Vec<u8>,
+) -> Result<(), Malformed> {
+    let from = cursor.rest;
+    schema.pass(node, cursor, budget)?;
+    out.extend_from_slice(&from[..from.len() - cursor.rest.len()]);
+    Ok(())
+}
+
+fn widen(widening: Widening, cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
+    match widening {
+        Widening::IntToFloat => out.extend_from_slice(&(cursor.long()? as f32).to_le_bytes()),
+        Widening::IntToDouble => out.extend_from_slice(&(cursor.long()? as f64).to_le_bytes()),
+        Widening::FloatToDouble => {
+            let value = f32::from_le_bytes(cursor.take(4)?.try_into().expect("four bytes"));
+            out.extend_from_slice(&f64::from(value).to_le_bytes());
+        }
+    }
+    Ok(())
+}
+
+struct Plan<'s> {
+    writer: &'s Schema,
+    reader: &'s Schema,
+    ways: Vec<Way>,
+    records: HashMap<(NodeId, NodeId), WayId>,
+    steps_left: u32,
+}
+
+impl Plan<'_> {
+    fn push(&mut self, way: Way) -> WayId {
+        self.ways.push(way);
+        self.ways.len() - 1
+    }
+
+    fn way(&mut self, writer: NodeId, reader: NodeId) -> Result<WayId, String> {
+        self.steps_left = self
+            .steps_left
+            .checked_sub(1)
+            .ok_or("the two schemas have too many ways to fit")?;
+        if self.writer.same_shape(writer, self.reader, reader) {
+            return Ok(self.push(Way::Copy(writer)));
+        }
+        let way = match (self.writer.node(writer), self.reader.node(reader)) {
+            (Node::Union(branches), _) => {
+                let ways: Vec<_> = branches
+                    .iter()
+                    .map(|branch| self.way(*branch, reader))
+                    .collect();
+                if ways.iter().all(Result::is_err) {
+                    return Err(self.mismatch(writer, reader));
+                }
+                let refuse = self.push(Way::Refuse);
+                Way::Branches(ways.into_iter().map(|way| way.unwrap_or(refuse)).collect())
+            }
+            (_, Node::Union(branches)) => {
+                let (index, branch) = self
+                    .branch_for(writer, branches)
+                    .ok_or_else(|| self.mismatch(writer, reader))?;
+                let way = self.way(writer, branch)?;
+                Way::Wrap(index, way)
+            }
+            (Node::Record(fields), Node::Record(wanted)) => {
+                return self.record(writer, reader, fields, wanted);
+            }
+            (Node::Array(item), Node::Array(wanted)) => Way::List(self.way(*item, *wanted)?, *item),
+            (Node::Map(item), Node::Map(wanted)) => Way::Map(self.way(*item, *wanted)?, *item),
+            (Node::Enum(symbols), Node::Enum(wanted)) => {
+                let default = self.reader.enum_defaults[reader.0 as usize];
+                let place = |symbol: &str| {
+                    wanted
+                        .iter()
+                        .position(|other| **other == *symbol)
+                        .map(|index| index as u32)
+                        .or(default)
+                };
+                let places: Box<[_]> = symbols.iter().map(|symbol| place(symbol)).collect();
+                if places.iter().all(Option::is_none) && !places.is_empty() {
+                    return Err(self.mismatch(writer, reader));
+                }
+                Way::Symbols(places)
+            }
+            (Node::Int, Node::Long) | (Node::Str, Node::Bytes) => Way::Copy(writer),
+            (Node::Bytes, Node::Str) => Way::CopyAsReader(reader),
+            (
+                Node::Decimal {
+                    precision: p,
+                    scale: s,
+                },
+                Node::Decimal { precision, scale },
+            ) if s == scale && p <= precision => Way::Copy(writer),
+            (Node::Int | Node::Long, Node::Float) => Way::Widen(Widening::IntToFloat),
+            (Node::Int | Node::Long, Node::Double) => Way::Widen(Widening::IntToDouble),
+            (Node::Float, Node::Double) => Way::Widen(Widening::FloatToDouble),
+            _ => return Err(self.mismatch(writer, reader)),
+        };
+        Ok(self.push(way))
+    }
+
+    /// The reader's branch for a type: one of the same meaning, else one of the same name, else the first that can take it.
+    fn branch_for(&mut self, writer: NodeId, branches: &[NodeId]) -> Option<(usize, NodeId)> {
+        let simple = |name: Option<&str>| {
+            name.map(|name| name.rsplit('.').next().unwrap_or_default().to_owned())
+        };
+        let name = simple(self.writer.name_of(writer));
+        let numbered = || branches.iter().copied().enumerate();
+        numbered()
+            .find(|(_, branch)| self.writer.same_shape(writer, self.reader, *branch))
+            .or_else(|| {
+                numbered().find(|(_, branch)| {
+                    name.is_some() && simple(self.reader.name_of(*branch)) == name
+                })
+            })
+            .or_else(|| numbered().find(|(_, branch)| self.way(writer, *branch).is_ok()))
+    }
+
+    fn record(
+        &mut self,
+        writer: NodeId,
+        reader: NodeId,
+        fields: &[Field],
+        wanted: &[Field],
+    ) -> Result<WayId, String> {
+        if let Some(known) = self.records.get(&(writer, reader)) {
+            return Ok(*known);
+        }
+        let id = self.push(Way::Open);
+        self.records.insert((writer, reader), id);
+        let picks: Result<Vec<_>, _> = wanted
+            .iter()
+            .map(|field| self.pick(fields, field))
+            .collect();
+        if picks.is_err() {
+            // What was made meanwhile may lead back here.
+            self.ways[id] = Way::Refuse;
+            self.records.retain(|_, way| *way < id);
+        }
+        let picks = picks?;
+        let taken: Vec<_> = picks
+            .iter()
+            .filter_map(|pick| {
+                if let Pick::Field(index, _) = pick {
+                    Some(*index)
+                } else {
+                    None
+                }
+            })
+            .collect();
+        self.ways[id] = if taken.is_sorted() {
+            Way::InOrder(self.in_order(fields, picks))
+        } else {
+            Way::Shuffled(fields.iter().map(|field| field.ty).collect(), picks.into())
+        };
+        Ok(id)
+    }
+
+    fn pick(&mut self, fields: &[Field], wanted: &Field) -> Result<Pick, String> {
+        match fields.iter().position(|other| other.name == wanted.name) {
+            Some(index) => {
+                let way = self
+                    .way(fields[index].ty, wanted.ty)
+                    .map_err(|why| format!("field {}: {why}", wanted.name))?;
+                Ok(Pick::Field(index, way))
+            }
+            None => match &wanted.default {
+                Some(default) => Ok(Pick::Default(default.clone())),
+                None => Err(format!(
+                    "field {} is missing and has no default",
+                    wanted.name
+                )),
+            },
+        }
+    }
+
+    fn in_order(&self, fields: &[Field], picks: Vec<Pick>) -> Box<[Step]> {
+        let (mut steps, mut next) = (Vec::with_capacity(fields.len()), 0);
+        for pick in picks {
+            match pick {
+                Pick::Default(bytes) => steps.push(Step::Default(bytes)),
+                Pick::Field(index, way) => {
+                    steps.extend(fields[next..index].iter().map(|field| Step::Skip(field.ty)));
+                    steps.push(match self.ways[way] {
+                        Way::Copy(node) => Step::Copy(node),
+                        _ => Step::Take(way),
+                    });
+                    next = index + 1;
+                }
+            }
+        }
+        steps.extend(fields[next..].iter().map(|field| Step::Skip(field.ty)));
+        steps.into()
+    }
+
+    fn mismatch(&self, writer: NodeId, reader: NodeId) -> String {
+        format!(
+            "{} cannot be read as {}",
+            type_word(self.writer, writer),
+            type_word(self.reader, reader)
+        )
     }
 }
