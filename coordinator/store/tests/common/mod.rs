@@ -1,0 +1,239 @@
+//! Rows, checkpoints and batches for the tests of stores.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::row::{Checkpoint, Digest, Identity, Saga, Status, expiry_bucket};
+use ringmaster_store::{Batch, RowChange, Store};
+
+#[allow(unused_macros, reason = "each test file uses its part")]
+/// Every test of the contract, on both stores.
+macro_rules! contract {
+    ($($test:ident),* $(,)?) => {
+        mod sim_store {
+            $(#[test] fn $test() { super::$test(&ringmaster_store::sim::SimStore::new()); })*
+        }
+        mod rocks_store {
+            $(#[test] fn $test() {
+                let dir = tempfile::tempdir().expect("a temporary folder");
+                let opened = ringmaster_store::rocks::RocksStore::open(&dir.path().join("store"), 4).expect("a new store opens");
+                assert_eq!(opened.moved_aside, None);
+                super::$test(&opened.store);
+            })*
+        }
+    };
+}
+#[allow(unused_imports, reason = "each test file uses its part")]
+pub(crate) use contract;
+
+/// A checkpoint at this journal offset.
+pub(crate) fn checkpoint(journal_offset: i64) -> Checkpoint {
+    Checkpoint {
+        journal: [9; 16],
+        journal_offset,
+        claim_offset: 0,
+        claim: [7; 16],
+        number: journal_offset,
+        identity: Identity {
+            claim: [7; 16],
+            number: journal_offset - 1,
+        },
+        positions: Vec::new(),
+        released: 0,
+        now: 1_000,
+        outbox: Vec::new(),
+        expired_bucket: i64::MIN,
+        digest: Digest {
+            live: [0; 16],
+            finished: Vec::new(),
+        },
+    }
+}
+
+/// A batch from one offset to the next.
+pub(crate) fn batch(partition: i32, base_offset: i64, to: i64, rows: Vec<RowChange>) -> Batch {
+    Batch {
+        partition,
+        base_offset,
+        checkpoint: checkpoint(to),
+        rows,
+    }
+}
+
+/// A changed row whose bytes are these.
+pub(crate) fn change(
+    id: &str,
+    row: &[u8],
+    due_before: Option<Millis>,
+    due: Option<Millis>,
+) -> RowChange {
+    RowChange {
+        id: id.into(),
+        row: row.to_vec(),
+        due_before,
+        due,
+        expiry_bucket: None,
+    }
+}
+
+/// A saga row; finished if it expires.
+pub(crate) fn saga(key: &str, expires_at: Option<Millis>) -> Saga {
+    Saga {
+        definition: "order".into(),
+        version: [1; 16],
+        version_offset: 0,
+        key: key.into(),
+        status: if expires_at.is_some() {
+            Status::Completed
+        } else {
+            Status::Running
+        },
+        started_at: 1,
+        deadline_at: Millis::MAX,
+        late: false,
+        start: bytes::Bytes::new(),
+        start_schema: 0,
+        traceparent: None,
+        source: "orders/0/1".into(),
+        next: 0,
+        steps: Vec::new(),
+        failure: None,
+        stuck_at_end: None,
+        ended_at: 0,
+        expires_at: expires_at.unwrap_or(0),
+    }
+}
+
+/// The change that writes this saga's row.
+pub(crate) fn saga_change(saga: &Saga) -> RowChange {
+    let expiry_bucket = saga.ended().then(|| expiry_bucket(saga.expires_at));
+    RowChange {
+        id: saga.id().into(),
+        row: saga.encode(),
+        due_before: None,
+        due: None,
+        expiry_bucket,
+    }
+}
+
+/// What is due in `from..to`, in the order it is visited.
+pub(crate) fn due(
+    store: &dyn Store,
+    partition: i32,
+    from: Millis,
+    to: Millis,
+) -> Vec<(Millis, String)> {
+    let mut found = Vec::new();
+    store
+        .due(partition, from, to, &mut |at, id| {
+            found.push((at, id.to_owned()));
+            true
+        })
+        .expect("the due index can be read");
+    found
+}
+
+/// All rows, in the order they are visited.
+pub(crate) fn sagas(store: &dyn Store, partition: i32) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    store
+        .sagas(partition, &mut |id, row| {
+            found.push((id.to_owned(), row.to_vec()));
+            true
+        })
+        .expect("rows can be read");
+    found
+}
+
+/// The offset of the stored checkpoint, -1 for none.
+pub(crate) fn offset(store: &dyn Store, partition: i32) -> i64 {
+    store
+        .checkpoint(partition)
+        .expect("the checkpoint can be read")
+        .map_or(-1, |checkpoint| checkpoint.journal_offset)
+}
+
+/// The deterministic history that crash tests write: batch `n` brings the partition from offset `n` to `n + 1`.
+pub(crate) fn history(partition: i32, n: i64) -> Batch {
+    let base = if n == 0 { -1 } else { n };
+    batch(
+        partition,
+        base,
+        n + 1,
+        history_ids(n)
+            .into_iter()
+            .map(|(id, before)| {
+                let due_before = before.map(|before| before + 1_000);
+                change(&id, &history_row(n), due_before, Some(n + 1_000))
+            })
+            .collect(),
+    )
+}
+
+/// Checks that a store holds exactly the first batches of the history, however many; returns how many.
+pub(crate) fn assert_history_prefix(store: &dyn Store, partition: i32) -> i64 {
+    let count = offset(store, partition).max(0);
+    let mut rows = std::collections::BTreeMap::new();
+    for n in 0..count {
+        for (id, _) in history_ids(n) {
+            rows.insert(id, n);
+        }
+    }
+    let mut expected_due: Vec<(Millis, String)> =
+        rows.iter().map(|(id, n)| (n + 1_000, id.clone())).collect();
+    expected_due.sort();
+    let expected: Vec<(String, Vec<u8>)> = rows
+        .into_iter()
+        .map(|(id, n)| (id, history_row(n)))
+        .collect();
+    assert!(
+        sagas(store, partition) == expected,
+        "rows are those of exactly {count} batches"
+    );
+    assert_eq!(
+        due(store, partition, 0, Millis::MAX),
+        expected_due,
+        "the due index is that of exactly {count} batches"
+    );
+    count
+}
+
+/// The two rows that batch `n` writes, and the batch that wrote each before.
+fn history_ids(n: i64) -> [(String, Option<i64>); 2] {
+    let before = |every: i64| (n >= every).then_some(n - every);
+    [
+        (format!("a/{:03}", n % 97), before(97)),
+        (format!("b/{:03}", n % 31), before(31)),
+    ]
+}
+
+fn history_row(n: i64) -> Vec<u8> {
+    let mut row = n.to_be_bytes().to_vec();
+    row.resize(200 + (n % 7) as usize * 1_000, n as u8);
+    row
+}
+
+/// Writes these sagas with a checkpoint that has expired everything up to `expired_bucket`.
+pub(crate) fn write_sagas(
+    store: &dyn Store,
+    partition: i32,
+    base: i64,
+    expired_bucket: i64,
+    rows: &[Saga],
+) {
+    let mut batch = batch(
+        partition,
+        base,
+        base + 1,
+        rows.iter().map(saga_change).collect(),
+    );
+    batch.checkpoint.expired_bucket = expired_bucket;
+    store.write(batch).expect("applies");
+}
+
+/// The business keys of all rows.
+pub(crate) fn keys_left(store: &dyn Store, partition: i32) -> Vec<String> {
+    sagas(store, partition)
+        .into_iter()
+        .map(|(id, _)| id.trim_start_matches("order/").to_owned())
+        .collect()
+}
