@@ -13,6 +13,7 @@ pub mod kafka;
 pub mod sim;
 
 mod names;
+mod signal;
 
 use std::time::Duration;
 

@@ -9,9 +9,9 @@ use ringmaster_schemas::Millis;
 use super::log::Shared;
 use super::partition::Partition;
 use super::reader::Reader;
-use super::signal::Signal;
 use super::topic::TopicLog;
 use super::writer::Writer;
+use crate::signal::Signal;
 use crate::{
     Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic,
     TopicNames, TopicPartition, Waker,

@@ -22,7 +22,6 @@ mod log;
 mod partition;
 mod reader;
 mod segment;
-mod signal;
 mod topic;
 mod writer;
 

@@ -10,9 +10,9 @@ use ringmaster_schemas::Millis;
 
 use super::format::{Batch, BatchBuilder, BatchHeader};
 use super::segment::{AppendError, Segment, bases_in, path_of, read_batches};
-use super::signal::Signal;
 use super::{Settings, Sync};
 use crate::SendError;
+use crate::signal::Signal;
 
 /// Written batches that are kept in memory for readers, per partition with readers: a tenth of a second of a busy one, and a
 /// hundred partitions stay within 100 MiB. Readers further behind read the file.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use super::format::{Batch, RecordBytes};
 use super::log::Shared;
 use super::partition::{Cursor, Fetched, Partition, Watcher};
-use super::signal::Signal;
+use crate::signal::Signal;
 use crate::{BusEvent, Headers, Record, TopicPartition};
 
 /// A position in a partition, and the batches ahead of it that are in memory.

@@ -1,1 +1,28 @@
-//! The bus on Kafka.
+//! The bus on Kafka, by librdkafka on the caller's thread.
+//!
+//! ```text
+//! send -> producer's queue -> broker -> delivery event \
+//! read -> fetches ahead -> consumer's queue -> records  > one signal -> poll visits all queues until they are empty
+//! ask  -> side thread -> answers                       /
+//! ```
+//!
+//! - One idempotent producer for each [`crate::Sender`], one manually assigned consumer for [`crate::Bus::read`], one group consumer
+//!   for [`crate::Bus::join`]. No transactions, no automatic commit, no automatic offset reset.
+//! - Nothing waits inside librdkafka: its queues raise a flag when they stop being empty, and a poll waits for that flag. So a poll
+//!   ends as soon as anything happens, and an idle bus costs no CPU.
+//! - Errors of a producer after which unconfirmed records cannot be trusted (fatal, all brokers down, a connection lost) are
+//!   [`crate::BusEvent::Doubt`] of its sender.
+//! - `end` of [`crate::BusEvent::Bounds`] is what a reader with `read_committed` can reach: the last stable offset.
+
+mod admin;
+#[cfg(feature = "test-broker")]
+pub mod broker;
+mod bus;
+mod errors;
+mod native;
+mod questions;
+mod reader;
+mod settings;
+
+pub use bus::KafkaBus;
+pub use settings::{KafkaSettings, LINGER};

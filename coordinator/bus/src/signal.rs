@@ -1,4 +1,4 @@
-//! How one client of a log wakes another that waits in its poll.
+//! How a poll that waits is woken by other threads.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// A flag that one thread waits for and any thread raises. Raising it costs no system call unless somebody waits.
 #[derive(Debug, Default)]
-pub(super) struct Signal {
+pub(crate) struct Signal {
     raised: AtomicBool,
     waiting: AtomicBool,
     /// Whether the raiser wants the poll to end even if there is nothing to visit.
@@ -17,7 +17,7 @@ pub(super) struct Signal {
 
 impl Signal {
     /// There may be something to visit.
-    pub(super) fn raise(&self) {
+    pub(crate) fn raise(&self) {
         if !self.raised.swap(true, SeqCst) && self.waiting.load(SeqCst) {
             // The waiter holds the lock from its last look at the flag until it waits, so the notification cannot fall between.
             let _held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
@@ -26,23 +26,23 @@ impl Signal {
     }
 
     /// The poll is to end.
-    pub(super) fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.woken.store(true, SeqCst);
         self.raise();
     }
 
     /// Forgets what was raised; to be called before the look at what is there, so that nothing raised since is missed.
-    pub(super) fn lower(&self) {
+    pub(crate) fn lower(&self) {
         self.raised.store(false, SeqCst);
     }
 
     /// Whether [`Self::wake`] was called since this was asked last.
-    pub(super) fn take_woken(&self) -> bool {
+    pub(crate) fn take_woken(&self) -> bool {
         self.woken.load(SeqCst) && self.woken.swap(false, SeqCst)
     }
 
     /// Waits until the flag is raised, at most so long.
-    pub(super) fn wait(&self, at_most: Duration) {
+    pub(crate) fn wait(&self, at_most: Duration) {
         self.waiting.store(true, SeqCst);
         let held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let _held = self

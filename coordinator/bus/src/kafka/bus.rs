@@ -1,0 +1,376 @@
+//! The [`Bus`] of one thread on Kafka.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ringmaster_schemas::Millis;
+
+use super::admin;
+use super::errors::{bus_error, is_doubt, send_error};
+use super::native::{Delivery, Producer};
+use super::questions::{Answer, Question, Questions};
+use super::reader::Reader;
+use super::settings::KafkaSettings;
+use crate::signal::Signal;
+use crate::{
+    Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic,
+    TopicNames, TopicPartition, Waker,
+};
+
+/// Acknowledgements of a sender, and again records, visited by one poll: enough to spread its costs, few enough that the caller
+/// answers soon.
+const EVENTS_MAX: usize = 4_096;
+/// Positions are committed so often: each commit is a request, and they are for lag tools only.
+const COMMIT_EVERY: Duration = Duration::from_millis(100);
+/// What a record takes in a batch beside its key and value, at most: lengths, times, the batch's own header.
+const RECORD_OVERHEAD_BYTES: usize = 128;
+/// How long a poll waits when the group gave partitions whose committed offsets the broker did not tell.
+const GIVEN_AGAIN_AFTER: Duration = Duration::from_millis(200);
+
+/// A bus on Kafka, for one thread.
+pub struct KafkaBus {
+    settings: KafkaSettings,
+    names: TopicNames,
+    signal: Arc<Signal>,
+    senders: Vec<(Sender, Producer)>,
+    opened_count: u32,
+    /// For [`Bus::read`]; none once the bus has joined a group without having read anything.
+    reader: Option<Reader>,
+    member: Option<Reader>,
+    /// For groups whose positions are committed without being a member, other than the reader's.
+    committers: Vec<Reader>,
+    questions: Option<Questions>,
+    /// `max.message.bytes` of topics that were described.
+    limits: HashMap<Topic, usize>,
+    commits: HashMap<String, HashMap<TopicPartition, i64>>,
+    commit_at: Option<Instant>,
+}
+
+impl KafkaBus {
+    /// Makes the clients; does not wait for a broker.
+    ///
+    /// Errors: [`BusError::Refused`] for settings that the protocol owns, or that librdkafka does not take.
+    pub fn new(settings: KafkaSettings) -> Result<Self, BusError> {
+        settings.check()?;
+        let signal = Arc::default();
+        let reader = Some(Reader::new(&settings, &settings.group, &signal)?);
+        Ok(Self {
+            settings,
+            names: TopicNames::default(),
+            signal,
+            senders: Vec::new(),
+            opened_count: 0,
+            reader,
+            member: None,
+            committers: Vec::new(),
+            questions: None,
+            limits: HashMap::new(),
+            commits: HashMap::new(),
+            commit_at: None,
+        })
+    }
+
+    fn visit_all(&mut self, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
+        let mut count = 0;
+        let limits = &self.limits;
+        for (sender, producer) in &mut self.senders {
+            count += visit_deliveries(*sender, producer, limits, visit);
+        }
+        if let Some(questions) = &self.questions {
+            for answer in questions.answers.try_iter() {
+                visit(match answer {
+                    Answer::Bounds { at, start, end } => BusEvent::Bounds { at, start, end },
+                    Answer::OffsetAt { at, offset } => BusEvent::OffsetAt { at, offset },
+                });
+                count += 1;
+            }
+        }
+        for reader in self.reader.iter_mut().chain(&mut self.member) {
+            count += reader.visit(&mut self.names, EVENTS_MAX, visit);
+        }
+        for committer in &mut self.committers {
+            committer.visit(&mut self.names, EVENTS_MAX, &mut |_| {});
+        }
+        count
+    }
+
+    fn commit_if_due(&mut self) {
+        if self.commit_at.is_some_and(|due| due <= Instant::now()) {
+            self.write_commits();
+        }
+    }
+
+    fn write_commits(&mut self) {
+        self.commit_at = None;
+        for (group, next) in std::mem::take(&mut self.commits) {
+            let known = self
+                .member
+                .iter()
+                .chain(&self.reader)
+                .chain(&self.committers)
+                .position(|reader| reader.group() == group);
+            if known.is_none() {
+                match Reader::new(&self.settings, &group, &self.signal) {
+                    Ok(committer) => self.committers.push(committer),
+                    Err(error) => {
+                        tracing::warn!(group, %error, "no client to commit positions with")
+                    }
+                }
+            }
+            let found = self
+                .member
+                .iter()
+                .chain(&self.reader)
+                .chain(&self.committers)
+                .find(|reader| reader.group() == group);
+            if let Some(reader) = found {
+                reader.commit(&self.names, next.into_iter());
+            }
+        }
+    }
+
+    /// How long to wait for something to happen before something is to be done.
+    fn wait_at_most(&self, until_deadline: Duration) -> Duration {
+        let due = self.commit_at.map_or(Duration::MAX, |due| {
+            due.saturating_duration_since(Instant::now())
+        });
+        let given = self.member.as_ref().is_some_and(Reader::is_waiting);
+        until_deadline.min(due).min(if given {
+            GIVEN_AGAIN_AFTER
+        } else {
+            Duration::MAX
+        })
+    }
+
+    fn ask(&mut self, question: Question) {
+        let questions = self.questions.get_or_insert_with(|| {
+            let config = self.settings.consumer(&self.settings.group);
+            Questions::start(config, Arc::clone(&self.signal))
+        });
+        questions.ask(question);
+    }
+
+    /// The reader that has this partition, or is to have it.
+    fn reader_of(&mut self, at: TopicPartition) -> &mut Reader {
+        if let Some(member) = self.member.as_mut().filter(|member| member.holds(at)) {
+            return member;
+        }
+        let (settings, signal) = (&self.settings, &self.signal);
+        self.reader.get_or_insert_with(|| {
+            Reader::new(settings, &settings.group, signal).expect("it could be made before")
+        })
+    }
+}
+
+fn visit_deliveries(
+    sender: Sender,
+    producer: &mut Producer,
+    limits: &HashMap<Topic, usize>,
+    visit: &mut dyn FnMut(BusEvent<'_>),
+) -> usize {
+    // Not known to which topic it went: the narrowest limit decides whether it was too large by itself.
+    let limit = || limits.values().copied().min();
+    let mut count = 0;
+    producer.visit(EVENTS_MAX, &mut |delivery| {
+        visit(match delivery {
+            Delivery::Done { tag, offset } => BusEvent::Acknowledged {
+                sender,
+                tag,
+                offset,
+            },
+            Delivery::Failed { tag, code, bytes } => {
+                let fits = limit().is_some_and(|limit| bytes + RECORD_OVERHEAD_BYTES <= limit);
+                BusEvent::Failed {
+                    sender,
+                    tag,
+                    why: send_error(code, fits),
+                }
+            }
+            Delivery::Error { code, text, fatal } if is_doubt(code, fatal) => BusEvent::Doubt {
+                sender,
+                why: format!("{code}: {text}"),
+            },
+            Delivery::Error { code, text, .. } => {
+                tracing::warn!(%code, text, "producer");
+                return;
+            }
+        });
+        count += 1;
+    });
+    count
+}
+
+impl Bus for KafkaBus {
+    fn topic(&mut self, name: &str) -> Topic {
+        self.names.handle(name)
+    }
+
+    fn name_of(&self, topic: Topic) -> &str {
+        self.names.name(topic)
+    }
+
+    fn describe(&mut self, names: &[&str]) -> Result<Vec<Option<Description>>, BusError> {
+        let described = admin::describe(&self.settings, names)?;
+        for description in described.iter().flatten() {
+            let limit = description
+                .settings
+                .iter()
+                .find(|(key, _)| key == "max.message.bytes");
+            if let Some(limit) = limit.and_then(|(_, value)| value.parse().ok()) {
+                self.limits
+                    .insert(self.names.handle(&description.name), limit);
+            }
+        }
+        Ok(described)
+    }
+
+    fn create(&mut self, what: &Specification) -> Result<bool, BusError> {
+        admin::create(&self.settings, what)
+    }
+
+    fn open_sender(&mut self) -> Result<Sender, BusError> {
+        let producer = Producer::new(&self.settings.producer(), Arc::clone(&self.signal))
+            .map_err(|error| bus_error(&error))?;
+        let sender = Sender(self.opened_count);
+        self.opened_count += 1;
+        self.senders.push((sender, producer));
+        Ok(sender)
+    }
+
+    fn close_sender(&mut self, sender: Sender) {
+        if let Some(found) = self.senders.iter().position(|(open, _)| *open == sender) {
+            drop_aside(self.senders.swap_remove(found).1);
+        }
+    }
+
+    fn send(&mut self, sender: Sender, message: Message<'_>, tag: u64) -> Result<(), SendError> {
+        let Some((_, producer)) = self.senders.iter_mut().find(|(open, _)| *open == sender) else {
+            return Err(SendError::Broken("it was closed".to_owned()));
+        };
+        let topic = message.to.topic;
+        let bytes = message.key.map_or(0, <[u8]>::len) + message.value.len();
+        let limit = self.limits.get(&topic).copied();
+        if limit.is_some_and(|limit| bytes + RECORD_OVERHEAD_BYTES > limit) {
+            let (name, limit) = (self.names.name(topic), limit.unwrap_or_default());
+            return Err(SendError::TooBig(format!(
+                "{bytes} bytes; {name} takes {limit} (max.message.bytes)"
+            )));
+        }
+        let name = self.names.name(topic);
+        let sent = producer.send(
+            usize::from(topic.0),
+            name,
+            message.to.partition,
+            message.key,
+            message.value,
+            message.headers,
+            tag,
+        );
+        sent.map_err(|code| send_error(code, false))
+    }
+
+    fn read(&mut self, at: TopicPartition, from: i64) {
+        let names = std::mem::take(&mut self.names);
+        self.reader_of(at).read(&names, at, from);
+        self.names = names;
+    }
+
+    fn stop(&mut self, at: TopicPartition) {
+        for reader in self.reader.iter_mut().chain(&mut self.member) {
+            reader.stop(&self.names, at);
+        }
+    }
+
+    fn pause(&mut self, which: &[TopicPartition], paused: bool) {
+        for reader in self.reader.iter_mut().chain(&mut self.member) {
+            reader.pause(&self.names, which, paused);
+        }
+    }
+
+    fn ask_bounds(&mut self, at: TopicPartition) {
+        let name = self.names.name(at.topic).to_owned();
+        self.ask(Question::Bounds(at, name));
+    }
+
+    fn ask_offset_at(&mut self, at: TopicPartition, time: Millis) {
+        let name = self.names.name(at.topic).to_owned();
+        self.ask(Question::OffsetAt(at, name, time));
+    }
+
+    fn join(&mut self, group: &str, topics: &[Topic]) -> Result<(), BusError> {
+        assert!(self.member.is_none(), "a bus joins a group at most once");
+        let names: Vec<&str> = topics.iter().map(|&topic| self.names.name(topic)).collect();
+        self.member = Some(Reader::join(&self.settings, group, &names, &self.signal)?);
+        if let Some(unused) = self.reader.take_if(|reader| reader.is_idle()) {
+            drop_aside(unused);
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, group: &str, next: &[(TopicPartition, i64)]) {
+        if next.is_empty() {
+            return;
+        }
+        if !self.commits.contains_key(group) {
+            self.commits.insert(group.to_owned(), HashMap::new());
+        }
+        self.commits
+            .get_mut(group)
+            .expect("it is there now")
+            .extend(next.iter().copied());
+        self.commit_at
+            .get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
+    }
+
+    fn poll(&mut self, wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
+        let mut deadline = None;
+        loop {
+            // Before the look: what comes after it raises the signal again.
+            self.signal.lower();
+            let count = self.visit_all(visit);
+            self.commit_if_due();
+            if self.signal.take_woken() || count > 0 || wait_max.is_zero() {
+                return count;
+            }
+            let now = Instant::now();
+            let left = deadline
+                .get_or_insert_with(|| now + wait_max)
+                .saturating_duration_since(now);
+            if left.is_zero() {
+                return 0;
+            }
+            self.signal.wait(self.wait_at_most(left));
+        }
+    }
+
+    fn waker(&self) -> Waker {
+        let signal = Arc::clone(&self.signal);
+        Arc::new(move || signal.wake())
+    }
+}
+
+impl Drop for KafkaBus {
+    fn drop(&mut self) {
+        self.write_commits();
+        for (_, producer) in self.senders.drain(..) {
+            drop_aside(producer);
+        }
+        if let Some(reader) = self.reader.take() {
+            drop_aside(reader);
+        }
+        self.committers.drain(..).for_each(drop_aside);
+        // The member is dropped here: it leaves its group before this returns, so that the next one need not wait for its session
+        // to end.
+    }
+}
+
+/// Dropping a producer purges and flushes for up to half a second, closing a consumer waits for the broker.
+fn drop_aside<T: Send + 'static>(what: T) {
+    let spawned = std::thread::Builder::new()
+        .name("kafka-close".to_owned())
+        .spawn(move || drop(what));
+    if let Err(error) = spawned {
+        tracing::warn!(%error, "no thread to close a Kafka client with; it was closed here");
+    }
+}

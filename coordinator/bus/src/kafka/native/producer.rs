@@ -1,0 +1,262 @@
+//! A producer: queues records, and gives its delivery events to whoever polls.
+
+use std::ffi::{CString, c_void};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+use rdkafka::ClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaResult;
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka_sys::{self as sys, RDKafkaErrorCode};
+
+use super::queue::{Event, Queue};
+use crate::signal::Signal;
+
+/// An idempotent producer with its event queue.
+pub(in crate::kafka) struct Producer {
+    // In the order in which they must be dropped.
+    topics: Vec<Option<TopicHandle>>,
+    queue: Queue,
+    client: BaseProducer<Silent>,
+}
+
+/// What a producer says.
+pub(in crate::kafka) enum Delivery {
+    /// This record was confirmed; without an offset if the broker had it already from an earlier try.
+    Done { tag: u64, offset: Option<i64> },
+    /// This record was not confirmed; `bytes` are those of its key and value.
+    Failed {
+        tag: u64,
+        code: RDKafkaErrorCode,
+        bytes: usize,
+    },
+    /// Something happened to the client or a connection.
+    Error {
+        code: RDKafkaErrorCode,
+        text: String,
+        fatal: bool,
+    },
+}
+
+impl Producer {
+    pub(in crate::kafka) fn new(config: &ClientConfig, signal: Arc<Signal>) -> KafkaResult<Self> {
+        let client: BaseProducer<Silent> = config.create_with_context(Silent)?;
+        // SAFETY: the client is valid; the queue handle is new and ours, and `client` is dropped after it.
+        let queue = unsafe {
+            let main = sys::rd_kafka_queue_get_main(client.client().native_ptr());
+            Queue::new(
+                NonNull::new(main).expect("every client has a main queue"),
+                signal,
+            )
+        };
+        Ok(Self {
+            topics: Vec::new(),
+            queue,
+            client,
+        })
+    }
+
+    /// Queues a copy of a record. `topic` is the caller's small number of the topic, `name` its name.
+    pub(in crate::kafka) fn send(
+        &mut self,
+        topic: usize,
+        name: &str,
+        partition: i32,
+        key: Option<&[u8]>,
+        value: &[u8],
+        headers: &[(&str, &str)],
+        tag: u64,
+    ) -> Result<(), RDKafkaErrorCode> {
+        let handle = self.handle(topic, name)?;
+        let (key, key_bytes) = key.map_or((ptr::null(), 0), |key| (key.as_ptr(), key.len()));
+        let opaque = tag as usize as *mut c_void;
+        if !headers.is_empty() {
+            return self.send_with_headers(
+                handle,
+                partition,
+                (key, key_bytes),
+                value,
+                headers,
+                opaque,
+            );
+        }
+        // SAFETY: the topic handle is valid; key and value are read and copied before this returns (F_COPY).
+        let failed = unsafe {
+            let value_ptr = value.as_ptr().cast_mut().cast();
+            sys::rd_kafka_produce(
+                handle,
+                partition,
+                sys::RD_KAFKA_MSG_F_COPY,
+                value_ptr,
+                value.len(),
+                key.cast(),
+                key_bytes,
+                opaque,
+            ) != 0
+        };
+        // SAFETY: reads a thread-local variable.
+        if failed {
+            Err(unsafe { sys::rd_kafka_last_error() }.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn send_with_headers(
+        &self,
+        topic: *mut sys::rd_kafka_topic_t,
+        partition: i32,
+        (key, key_bytes): (*const u8, usize),
+        value: &[u8],
+        headers: &[(&str, &str)],
+        opaque: *mut c_void,
+    ) -> Result<(), RDKafkaErrorCode> {
+        use sys::rd_kafka_vtype_t as part;
+        // SAFETY: the list copies names and values; it belongs to the message once that is queued, and to us if it is not. The
+        // arguments are of the types that each tag demands.
+        let error = unsafe {
+            let list = sys::rd_kafka_headers_new(headers.len());
+            for (name, value) in headers {
+                let (name_bytes, value_bytes) = (name.len() as isize, value.len() as isize);
+                sys::rd_kafka_header_add(
+                    list,
+                    name.as_ptr().cast(),
+                    name_bytes,
+                    value.as_ptr().cast(),
+                    value_bytes,
+                );
+            }
+            let error = sys::rd_kafka_producev(
+                self.client.client().native_ptr(),
+                part::RD_KAFKA_VTYPE_RKT,
+                topic,
+                part::RD_KAFKA_VTYPE_PARTITION,
+                partition,
+                part::RD_KAFKA_VTYPE_MSGFLAGS,
+                sys::RD_KAFKA_MSG_F_COPY,
+                part::RD_KAFKA_VTYPE_VALUE,
+                value.as_ptr(),
+                value.len(),
+                part::RD_KAFKA_VTYPE_KEY,
+                key,
+                key_bytes,
+                part::RD_KAFKA_VTYPE_OPAQUE,
+                opaque,
+                part::RD_KAFKA_VTYPE_HEADERS,
+                list,
+                part::RD_KAFKA_VTYPE_END,
+            );
+            if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                sys::rd_kafka_headers_destroy(list);
+            }
+            error
+        };
+        match RDKafkaErrorCode::from(error) {
+            RDKafkaErrorCode::NoError => Ok(()),
+            code => Err(code),
+        }
+    }
+
+    /// Visits what happened, about so many records at most; returns how many. Less than the limit means that nothing is left.
+    pub(in crate::kafka) fn visit(
+        &mut self,
+        count_max: usize,
+        visit: &mut dyn FnMut(Delivery),
+    ) -> usize {
+        let mut count = 0;
+        while count < count_max {
+            let Some(event) = self.queue.next() else {
+                break;
+            };
+            count += visit_event(event, visit);
+        }
+        count
+    }
+
+    fn handle(
+        &mut self,
+        topic: usize,
+        name: &str,
+    ) -> Result<*mut sys::rd_kafka_topic_t, RDKafkaErrorCode> {
+        if let Some(Some(handle)) = self.topics.get(topic) {
+            return Ok(handle.0.as_ptr());
+        }
+        let c_name = CString::new(name).map_err(|_| RDKafkaErrorCode::InvalidTopic)?;
+        // SAFETY: the client is valid, the name is copied, no configuration means that of the client.
+        let made = unsafe {
+            sys::rd_kafka_topic_new(
+                self.client.client().native_ptr(),
+                c_name.as_ptr(),
+                ptr::null_mut(),
+            )
+        };
+        let handle = NonNull::new(made).ok_or(RDKafkaErrorCode::InvalidTopic)?;
+        if self.topics.len() <= topic {
+            self.topics.resize_with(topic + 1, || None);
+        }
+        self.topics[topic] = Some(TopicHandle(handle));
+        Ok(handle.as_ptr())
+    }
+}
+
+fn visit_event(mut event: Event, visit: &mut dyn FnMut(Delivery)) -> usize {
+    match event.kind() {
+        sys::RD_KAFKA_EVENT_DR => {
+            let mut count = 0;
+            while let Some(message) = event.next_message() {
+                let tag = message._private as usize as u64;
+                visit(match RDKafkaErrorCode::from(message.err) {
+                    RDKafkaErrorCode::NoError => Delivery::Done {
+                        tag,
+                        offset: (message.offset >= 0).then_some(message.offset),
+                    },
+                    code => Delivery::Failed {
+                        tag,
+                        code,
+                        bytes: message.len + message.key_len,
+                    },
+                });
+                count += 1;
+            }
+            count
+        }
+        sys::RD_KAFKA_EVENT_ERROR => {
+            visit(Delivery::Error {
+                code: event.error(),
+                text: event.error_text(),
+                fatal: event.is_fatal(),
+            });
+            1
+        }
+        sys::RD_KAFKA_EVENT_LOG => {
+            event.log();
+            0
+        }
+        _ => 0,
+    }
+}
+
+/// A topic handle of one producer.
+struct TopicHandle(NonNull<sys::rd_kafka_topic_t>);
+
+// SAFETY: librdkafka's handles may be used from any thread.
+unsafe impl Send for TopicHandle {}
+
+impl Drop for TopicHandle {
+    fn drop(&mut self) {
+        // SAFETY: the handle is valid and destroyed once, before its client.
+        unsafe { sys::rd_kafka_topic_destroy(self.0.as_ptr()) }
+    }
+}
+
+/// Delivery events are read off the queue. Only those of a producer that is being dropped come this way, and nobody wants them.
+pub(in crate::kafka) struct Silent;
+
+impl ClientContext for Silent {}
+
+impl ProducerContext for Silent {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, _: &DeliveryResult<'_>, _: usize) {}
+}

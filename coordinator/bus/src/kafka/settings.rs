@@ -1,0 +1,241 @@
+//! How the clients of librdkafka are set up, and which of its settings belong to the protocol.
+
+use std::time::Duration;
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+
+use crate::BusError;
+
+/// How a bus reaches Kafka.
+#[derive(Debug, Clone)]
+pub struct KafkaSettings {
+    /// Brokers to begin with: `host:port,host:port`.
+    pub bootstrap: String,
+    /// Settings of librdkafka by its own names, without the `kafka.` that they have in the configuration: SASL, TLS, and so on.
+    pub passthrough: Vec<(String, String)>,
+    /// The group under whose name positions are committed, if the bus does not join one.
+    pub group: String,
+    /// How long a producer waits for more records before it sends; [`LINGER`] by default.
+    pub linger: Duration,
+}
+
+impl KafkaSettings {
+    /// The defaults for these brokers.
+    pub fn new(bootstrap: impl Into<String>) -> Self {
+        Self {
+            bootstrap: bootstrap.into(),
+            passthrough: Vec::new(),
+            group: "ringmaster".to_owned(),
+            linger: LINGER,
+        }
+    }
+
+    /// Refuses settings that the protocol owns, and those that librdkafka does not know or take.
+    pub(super) fn check(&self) -> Result<(), BusError> {
+        for (key, _) in &self.passthrough {
+            if let Some((_, why)) = OWNED
+                .iter()
+                .find(|(owned, _)| owned.split(' ').any(|owned| owned == key))
+            {
+                return Err(BusError::Refused(format!(
+                    "kafka.{key} cannot be set: {why}"
+                )));
+            }
+        }
+        for config in [self.producer(), self.consumer(&self.group)] {
+            config
+                .create_native_config()
+                .map_err(|error| BusError::Refused(format!("kafka.*: {error}")))?;
+        }
+        Ok(())
+    }
+
+    /// For a client that only asks.
+    pub(super) fn common(&self) -> ClientConfig {
+        self.with(&[])
+    }
+
+    pub(super) fn producer(&self) -> ClientConfig {
+        let linger_ms = format!("{}", self.linger.as_secs_f64() * 1e3);
+        let mut config = self.with(PRODUCER);
+        if config.get("linger.ms").is_none() {
+            config.set("linger.ms", linger_ms);
+        }
+        config
+    }
+
+    pub(super) fn consumer(&self, group: &str) -> ClientConfig {
+        let mut config = self.with(CONSUMER);
+        config.set("group.id", group);
+        config
+    }
+
+    /// Ours, then what was passed through: it may change what the protocol does not own.
+    fn with(&self, ours: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set_log_level(RDKafkaLogLevel::Warning);
+        config.set("bootstrap.servers", &self.bootstrap);
+        for (key, value) in COMMON.iter().chain(ours) {
+            config.set(*key, *value);
+        }
+        for (key, value) in &self.passthrough {
+            config.set(key, value);
+        }
+        config
+    }
+}
+
+/// Measured (ARCHITECTURE.md): without lingering an idle hop is fastest, and under load a poll's burst fills the batches.
+pub const LINGER: Duration = Duration::ZERO;
+
+const COMMON: &[(&str, &str)] = &[
+    ("client.id", "ringmaster"),
+    ("socket.nagle.disable", "true"),
+    // A broker that restarts is found again soon; the default waits up to 10 s.
+    ("reconnect.backoff.ms", "50"),
+    ("reconnect.backoff.max.ms", "1000"),
+    ("retry.backoff.ms", "50"),
+];
+
+const PRODUCER: &[(&str, &str)] = &[
+    ("enable.idempotence", "true"),
+    ("acks", "all"),
+    ("compression.type", "lz4"),
+    // What is in flight is bounded by the partitions; these bound memory if they are not (the default is 1 GiB).
+    ("queue.buffering.max.kbytes", "65536"),
+    ("queue.buffering.max.messages", "500000"),
+    // A record that is not confirmed for so long is given back, and its owner decides.
+    ("message.timeout.ms", "30000"),
+    // A topic that is not there is refused after so long, not after 30 s: it may have been made just now.
+    ("topic.metadata.propagation.max.ms", "5000"),
+];
+
+const CONSUMER: &[(&str, &str)] = &[
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("enable.partition.eof", "true"),
+    ("auto.offset.reset", "error"),
+    ("isolation.level", "read_committed"),
+    // A fetch that finds nothing waits for data at the broker and returns when there is some; what begins to be read meanwhile
+    // waits for it.
+    ("fetch.wait.max.ms", "100"),
+    // When the queue is full, look again soon; the default is 1,000.
+    ("fetch.queue.backoff.ms", "2"),
+    ("fetch.error.backoff.ms", "100"),
+    // Fetched ahead, for all partitions; the default is 64 MiB.
+    ("queued.max.messages.kbytes", "16384"),
+    ("fetch.max.bytes", "16777216"),
+];
+
+/// Settings that the protocol owns, and why.
+const OWNED: &[(&str, &str)] = &[
+    (
+        "bootstrap.servers metadata.broker.list",
+        "the setting is called `bootstrap`",
+    ),
+    (
+        "group.id",
+        "groups are named after `prefix` and participants",
+    ),
+    (
+        "enable.idempotence",
+        "the protocol needs records of a producer once and in order",
+    ),
+    (
+        "enable.gapless.guarantee",
+        "gaps are found by their offsets, and a producer that had one goes on",
+    ),
+    (
+        "acks request.required.acks",
+        "an effect may leave only when its record is on all replicas",
+    ),
+    (
+        "transactional.id transaction.timeout.ms",
+        "the journal fences itself; there are no transactions",
+    ),
+    (
+        "max.in.flight max.in.flight.requests.per.connection",
+        "an idempotent producer keeps it at 5",
+    ),
+    (
+        "retries message.send.max.retries",
+        "an idempotent producer repeats until its time is over",
+    ),
+    (
+        "message.timeout.ms delivery.timeout.ms",
+        "how long a record may be in doubt is the protocol's decision",
+    ),
+    (
+        "queue.buffering.max.kbytes queue.buffering.max.messages",
+        "it bounds the memory of the coordinator",
+    ),
+    (
+        "queued.max.messages.kbytes fetch.max.bytes",
+        "it bounds the memory of the coordinator",
+    ),
+    (
+        "partitioner",
+        "a record's partition is murmur2 of its key, or given",
+    ),
+    (
+        "auto.offset.reset",
+        "a position that is gone must be an error, never a jump",
+    ),
+    (
+        "isolation.level",
+        "what a transaction took back must not start a saga",
+    ),
+    (
+        "enable.auto.commit enable.auto.offset.store auto.commit.enable auto.commit.interval.ms",
+        "positions are in the journal",
+    ),
+    ("enable.partition.eof", "timers need to know the ends"),
+    (
+        "allow.auto.create.topics",
+        "topics are made by `ringmaster topics apply` only",
+    ),
+    (
+        "partition.assignment.strategy group.protocol",
+        "the protocol decides how partitions are given out",
+    ),
+    ("log.queue", "logs come through the event queue"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(key: &str, value: &str) -> Result<(), BusError> {
+        let passthrough = vec![(key.to_owned(), value.to_owned())];
+        KafkaSettings {
+            passthrough,
+            ..KafkaSettings::new("127.0.0.1:1")
+        }
+        .check()
+    }
+
+    #[test]
+    fn owned_settings_are_refused_with_their_reason() {
+        for key in OWNED.iter().flat_map(|(keys, _)| keys.split(' ')) {
+            let Err(BusError::Refused(why)) = with(key, "1") else {
+                panic!("{key} was taken")
+            };
+            assert!(
+                why.starts_with(&format!("kafka.{key} cannot be set: ")) && why.len() > 40,
+                "{why}"
+            );
+        }
+    }
+
+    #[test]
+    fn others_pass_and_mistakes_are_said() {
+        assert_eq!(with("socket.keepalive.enable", "true"), Ok(()));
+        assert_eq!(with("linger.ms", "5"), Ok(()));
+        assert!(
+            matches!(with("compresion.type", "lz4"), Err(BusError::Refused(why)) if why.contains("compresion.type"))
+        );
+        assert!(
+            matches!(with("linger.ms", "soon"), Err(BusError::Refused(why)) if why.contains("linger.ms"))
+        );
+    }
+}

@@ -1,0 +1,612 @@
+//! The broker in virtual time: what is on the wire, what is kept, what clients are still to be told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ringmaster_schemas::Millis;
+
+use super::client::SimBus;
+use super::faults::{Fate, Faults};
+use super::log::{SimRecord, Topics};
+use crate::{SendError, Sender, Specification, TopicPartition};
+
+/// How often each fault was really done.
+pub type Hits = BTreeMap<&'static str, u64>;
+
+/// One simulated broker; clones are the same.
+#[derive(Debug, Clone)]
+pub struct SimBroker {
+    inner: Arc<Mutex<Broker>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Broker {
+    pub(super) now: Millis,
+    pub(super) rng: fastrand::Rng,
+    pub(super) faults: Faults,
+    pub(super) topics: Topics,
+    /// What happens later, in the order of time and then of its making.
+    events: BTreeMap<(Millis, u64), Event>,
+    moment: u64,
+    /// By client number; none when it is gone.
+    pub(super) clients: Vec<Option<Client>>,
+    /// Committed positions, by group, topic and partition.
+    pub(super) committed: BTreeMap<(String, String, i32), i64>,
+    hits: Hits,
+}
+
+/// What the broker's side knows of a client.
+#[derive(Debug, Default)]
+pub(super) struct Client {
+    pub(super) frozen: bool,
+    /// What happened while it was frozen, or between polls.
+    pub(super) told: VecDeque<Told>,
+    pub(super) senders: BTreeMap<u32, Lanes>,
+    /// Records of its own that wait for it to be thawed.
+    held: Vec<Request>,
+}
+
+/// Per partition: when the last record arrives, and when its acknowledgement does, so that order is kept.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    lanes: BTreeMap<TopicPartition, (Millis, Millis)>,
+    /// Tags that were not answered yet, in the order they were sent.
+    open: Vec<u64>,
+    broken: bool,
+    /// After a doubt: some answers never come.
+    mute: bool,
+}
+
+/// What a client is told at its next poll.
+#[derive(Debug)]
+pub(super) enum Told {
+    Acknowledged(Sender, u64, Option<i64>),
+    Failed(Sender, u64, SendError),
+    Doubt(Sender, String),
+    Assigned(Vec<TopicPartition>),
+}
+
+#[derive(Debug, Clone)]
+struct Request {
+    client: u32,
+    sender: Sender,
+    tag: u64,
+    to: TopicPartition,
+    /// Leaves its client then.
+    leaves_at: Millis,
+    record: SimRecord,
+    fate: Fate,
+}
+
+#[derive(Debug)]
+enum Event {
+    /// A record arrives at the broker.
+    Arrive(Request),
+    /// A record is kept for nobody to be told.
+    Keep(TopicPartition, SimRecord),
+    Tell(u32, Told),
+    Commit(String, String, i32, i64),
+}
+
+impl SimBroker {
+    /// An empty broker at time `now`.
+    pub fn new(seed: u64, now: Millis, faults: Faults) -> Self {
+        let broker = Broker {
+            now,
+            rng: fastrand::Rng::with_seed(seed),
+            faults,
+            topics: Topics::default(),
+            events: BTreeMap::new(),
+            moment: 0,
+            clients: Vec::new(),
+            committed: BTreeMap::new(),
+            hits: Hits::new(),
+        };
+        SimBroker {
+            inner: Arc::new(Mutex::new(broker)),
+        }
+    }
+
+    /// A new client.
+    pub fn client(&self) -> SimBus {
+        let mut broker = self.lock();
+        broker.clients.push(Some(Client::default()));
+        SimBus::new(self.clone(), (broker.clients.len() - 1) as u32)
+    }
+
+    /// The virtual time.
+    pub fn now(&self) -> Millis {
+        self.lock().now
+    }
+
+    /// Moves the time; everything that is due by then happens.
+    pub fn advance(&self, to: Millis) {
+        self.lock().advance(to);
+    }
+
+    /// From now on these faults.
+    pub fn set_faults(&self, faults: Faults) {
+        self.lock().faults = faults;
+    }
+
+    /// Stops a client as SIGSTOP would, or lets it go on: what has not left it waits.
+    pub fn freeze(&self, client: u32, frozen: bool) {
+        self.lock().freeze(client, frozen);
+    }
+
+    /// Puts a record into a topic from outside, without faults; its offset.
+    pub fn put(&self, topic: &str, partition: i32, key: Option<&[u8]>, value: &[u8]) -> i64 {
+        let mut broker = self.lock();
+        let at = TopicPartition {
+            topic: broker.topics.names.handle(topic),
+            partition,
+        };
+        let sent = broker.next_moment();
+        let record = SimRecord {
+            offset: 0,
+            timestamp: 0,
+            key: key.map(<[u8]>::to_vec),
+            value: value.to_vec(),
+            headers: Vec::new(),
+            client: None,
+            sent,
+            appended: 0,
+        };
+        broker.keep(at, record).expect("the topic exists")
+    }
+
+    /// All that a partition holds now, from its start.
+    pub fn log(&self, topic: &str, partition: i32) -> Vec<Arc<SimRecord>> {
+        let broker = self.lock();
+        broker.topics.find(topic).map_or_else(Vec::new, |found| {
+            found.partitions[partition as usize].records.clone()
+        })
+    }
+
+    /// How many partitions a topic has; 0 if there is no such topic.
+    pub fn partitions(&self, topic: &str) -> i32 {
+        self.lock()
+            .topics
+            .find(topic)
+            .map_or(0, |found| found.partitions.len() as i32)
+    }
+
+    /// The newest records of a partition vanish, as on a broker whose machine lost power; returns them.
+    pub fn lose_tail(&self, topic: &str, partition: i32, count: usize) -> Vec<Arc<SimRecord>> {
+        let mut broker = self.lock();
+        let log = &mut broker
+            .topics
+            .find_mut(topic)
+            .expect("the topic exists")
+            .partitions[partition as usize];
+        let lost = log
+            .records
+            .split_off(log.records.len().saturating_sub(count));
+        *broker.hits.entry("tail_lost").or_default() += lost.len() as u64;
+        lost
+    }
+
+    /// The log forgets everything below an offset, as retention would.
+    pub fn forget(&self, topic: &str, partition: i32, below: i64) {
+        let mut broker = self.lock();
+        let log = &mut broker
+            .topics
+            .find_mut(topic)
+            .expect("the topic exists")
+            .partitions[partition as usize];
+        let count = usize::try_from(below - log.start)
+            .unwrap_or(0)
+            .min(log.records.len());
+        log.records.drain(..count);
+        log.start += count as i64;
+    }
+
+    /// Deletes a topic with everything in it.
+    pub fn delete(&self, topic: &str) {
+        self.lock().topics.delete(topic);
+    }
+
+    /// A topic refuses what is sent to it (not authorised), or takes it again.
+    pub fn refuse(&self, topic: &str, refusing: bool) {
+        self.lock()
+            .topics
+            .find_mut(topic)
+            .expect("the topic exists")
+            .refusing = refusing;
+    }
+
+    /// Where a group would go on.
+    pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+        self.lock()
+            .committed
+            .get(&(group.to_owned(), topic.to_owned(), partition))
+            .copied()
+    }
+
+    /// How often each fault was really done.
+    pub fn hits(&self) -> Hits {
+        self.lock().hits.clone()
+    }
+
+    /// Records that have not arrived, and answers that were not given.
+    pub fn on_the_wire(&self) -> usize {
+        self.lock().events.len()
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Broker> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Broker {
+    pub(super) fn make(&mut self, what: &Specification) -> bool {
+        let mut id = [0; 16];
+        self.rng.fill(&mut id);
+        self.topics.make(what, id)
+    }
+
+    pub(super) fn hit(&mut self, fault: &'static str) {
+        *self.hits.entry(fault).or_default() += 1;
+    }
+
+    fn next_moment(&mut self) -> u64 {
+        self.moment += 1;
+        self.moment
+    }
+
+    /// A random time of 0 to `max`.
+    pub(super) fn within(&mut self, max: Millis) -> Millis {
+        self.rng.i64(0..=max.max(0))
+    }
+
+    fn chance(&mut self, rate: f64) -> bool {
+        rate > 0.0 && self.rng.f64() < rate
+    }
+
+    fn schedule(&mut self, at: Millis, event: Event) {
+        let moment = self.next_moment();
+        self.events.insert((at.max(self.now), moment), event);
+    }
+
+    fn advance(&mut self, to: Millis) {
+        while let Some((&(at, moment), _)) = self.events.first_key_value()
+            && at <= to
+        {
+            self.now = self.now.max(at);
+            let event = self.events.remove(&(at, moment)).expect("it was looked at");
+            self.happen(event);
+        }
+        self.now = self.now.max(to);
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Arrive(request) => self.arrive(request),
+            Event::Keep(to, record) => {
+                let _offset = self.keep(to, record);
+            }
+            Event::Tell(client, told) => self.tell(client, told),
+            Event::Commit(group, topic, partition, next) => {
+                self.committed.insert((group, topic, partition), next);
+            }
+        }
+    }
+
+    fn tell(&mut self, client: u32, told: Told) {
+        let Some(found) = self.clients[client as usize].as_mut() else {
+            return;
+        };
+        match &told {
+            Told::Acknowledged(sender, tag, _) | Told::Failed(sender, tag, _) => {
+                let Some(lanes) = found.senders.get_mut(&sender.0) else {
+                    return;
+                };
+                let Some(place) = lanes.open.iter().position(|open| open == tag) else {
+                    return;
+                };
+                lanes.open.remove(place);
+            }
+            Told::Doubt(..) | Told::Assigned(_) => {}
+        }
+        found.told.push_back(told);
+    }
+
+    fn keep(&mut self, to: TopicPartition, mut record: SimRecord) -> Option<i64> {
+        let (now, moment) = (self.now, self.next_moment());
+        let log = self.topics.partition_mut(to)?;
+        (record.offset, record.timestamp, record.appended) = (log.end(), now, moment);
+        let offset = record.offset;
+        log.records.push(Arc::new(record));
+        Some(offset)
+    }
+
+    /// Takes a record from a client.
+    pub(super) fn send(
+        &mut self,
+        client: u32,
+        sender: Sender,
+        tag: u64,
+        to: TopicPartition,
+        record: SimRecord,
+    ) -> Result<(), SendError> {
+        let known = self.clients[client as usize]
+            .as_ref()
+            .expect("a client that sends exists")
+            .senders
+            .get(&sender.0);
+        match known {
+            None => return Err(SendError::Broken("it was closed".into())),
+            Some(lanes) if lanes.broken => {
+                return Err(SendError::Broken("scripted: it broke".into()));
+            }
+            Some(_) => {}
+        }
+        let name = self.topics.names.name(to.topic).to_owned();
+        let Some(topic) = self
+            .topics
+            .topic(to)
+            .filter(|topic| (to.partition as usize) < topic.partitions.len())
+        else {
+            return Err(SendError::Refused(format!(
+                "no topic '{name}' with a partition {}",
+                to.partition
+            )));
+        };
+        if record.value.len() > topic.record_bytes_max() {
+            return Err(SendError::TooBig(format!(
+                "{} bytes, '{name}' takes {}",
+                record.value.len(),
+                topic.record_bytes_max()
+            )));
+        }
+        if topic.refusing {
+            return Err(SendError::Refused(format!("'{name}' refuses (scripted)")));
+        }
+        if self.chance(self.faults.refused_locally) {
+            self.hit("refused_locally");
+            return Err(SendError::Full);
+        }
+        let fate = self.faults.clone().fate(&mut self.rng);
+        let breaks = self.chance(self.faults.sender_broken);
+        let leaves_at = self.now + self.within(self.faults.linger_max_ms);
+        let sent = self.next_moment();
+        let record = SimRecord {
+            client: Some(client),
+            sent,
+            ..record
+        };
+        let lanes = self.lanes(client, sender).expect("it was looked at");
+        lanes.open.push(tag);
+        self.launch(Request {
+            client,
+            sender,
+            tag,
+            to,
+            leaves_at,
+            record,
+            fate,
+        });
+        if breaks {
+            self.hit("sender_broken");
+            self.break_sender(client, sender);
+        }
+        Ok(())
+    }
+
+    fn lanes(&mut self, client: u32, sender: Sender) -> Option<&mut Lanes> {
+        self.clients[client as usize]
+            .as_mut()?
+            .senders
+            .get_mut(&sender.0)
+    }
+
+    /// Puts a record on its way, behind those of its lane.
+    fn launch(&mut self, mut request: Request) {
+        let arrives_at = request.leaves_at + self.within(self.faults.wire_max_ms);
+        let lane = self
+            .lanes(request.client, request.sender)
+            .map(|lanes| lanes.lanes.entry(request.to).or_default());
+        let Some((last_arrival, _)) = lane else {
+            return;
+        };
+        *last_arrival = arrives_at.max(*last_arrival);
+        let mut arrives_at = *last_arrival;
+        if request.fate == Fate::FailedThenKept {
+            self.hit("failed_then_kept");
+            let noticed_at = request.leaves_at + self.within(self.faults.timeout_max_ms) + 1;
+            self.fail_at(noticed_at, &request);
+            // It overtakes nothing and is overtaken by all: it was stuck somewhere.
+            arrives_at = noticed_at + self.within(self.faults.late_max_ms);
+            request.leaves_at = request.leaves_at.min(self.now);
+        }
+        self.schedule(arrives_at, Event::Arrive(request));
+    }
+
+    fn fail_at(&mut self, at: Millis, request: &Request) {
+        let why = SendError::Unknown("scripted: no acknowledgement came".into());
+        self.schedule(
+            at,
+            Event::Tell(
+                request.client,
+                Told::Failed(request.sender, request.tag, why),
+            ),
+        );
+    }
+
+    fn arrive(&mut self, request: Request) {
+        let noticed_at = self.now + self.within(self.faults.timeout_max_ms) + 1;
+        match request.fate {
+            Fate::Kept => self.keep_and_tell(&request, true),
+            Fate::Lost => {
+                self.hit("lost");
+                self.fail_at(noticed_at, &request);
+            }
+            Fate::FailedButKept => {
+                self.hit("failed_but_kept");
+                let _offset = self.keep(request.to, request.record.clone());
+                self.fail_at(noticed_at, &request);
+            }
+            Fate::FailedThenKept => {
+                let _offset = self.keep(request.to, request.record);
+            }
+            Fate::OffsetUnknown => {
+                self.hit("offset_unknown");
+                self.keep_and_tell(&request, false);
+            }
+            Fate::KeptAgain => {
+                self.hit("kept_again");
+                let again_at = self.now + self.within(self.faults.late_max_ms);
+                self.schedule(again_at, Event::Keep(request.to, request.record.clone()));
+                self.keep_and_tell(&request, true);
+            }
+            Fate::KeptTwice => {
+                self.hit("kept_twice");
+                let _first = self.keep(request.to, request.record.clone());
+                self.keep_and_tell(&request, true);
+            }
+        }
+    }
+
+    fn keep_and_tell(&mut self, request: &Request, with_offset: bool) {
+        let told = match self.keep(request.to, request.record.clone()) {
+            Some(offset) => {
+                Told::Acknowledged(request.sender, request.tag, with_offset.then_some(offset))
+            }
+            None => Told::Failed(
+                request.sender,
+                request.tag,
+                SendError::Refused("the topic is gone".into()),
+            ),
+        };
+        let told_at = self.now + self.within(self.faults.wire_max_ms);
+        let Some(lanes) = self.clients[request.client as usize]
+            .as_mut()
+            .and_then(|client| client.senders.get_mut(&request.sender.0))
+        else {
+            return;
+        };
+        let mute = lanes.mute;
+        let (_, last_told) = lanes.lanes.entry(request.to).or_default();
+        *last_told = told_at.max(*last_told);
+        let told_at = *last_told;
+        if !(mute && self.rng.bool()) {
+            self.schedule(told_at, Event::Tell(request.client, told));
+        }
+    }
+
+    /// The sender sends nothing any more; what it has not acknowledged fails, kept or not.
+    fn break_sender(&mut self, client: u32, sender: Sender) {
+        let lanes = self.lanes(client, sender).expect("an open sender breaks");
+        lanes.broken = true;
+        let open = lanes.open.clone();
+        let at = self.now + 1;
+        for tag in open {
+            let why = SendError::Broken("scripted: it broke".into());
+            self.schedule(at, Event::Tell(client, Told::Failed(sender, tag, why)));
+        }
+        self.leave_behind(client, Some(sender));
+    }
+
+    /// At most one doubt a poll.
+    pub(super) fn doubt(&mut self, client: u32) {
+        if !self.chance(self.faults.doubt) {
+            return;
+        }
+        let open = self.clients[client as usize]
+            .as_ref()
+            .map(|client| client.senders.keys().copied().collect::<Vec<_>>())
+            .unwrap_or_default();
+        if open.is_empty() {
+            return;
+        }
+        let sender = Sender(open[self.rng.usize(..open.len())]);
+        self.hit("doubt");
+        self.lanes(client, sender).expect("it is open").mute = true;
+        self.tell(
+            client,
+            Told::Doubt(sender, "scripted: the connection is doubtful".into()),
+        );
+    }
+
+    pub(super) fn close_sender(&mut self, client: u32, sender: Sender) {
+        self.leave_behind(client, Some(sender));
+        if let Some(client) = self.clients[client as usize].as_mut() {
+            client.senders.remove(&sender.0);
+        }
+    }
+
+    /// What a sender (or all of a client) leaves on the wire: arrives, is lost, or arrives much later.
+    fn leave_behind(&mut self, client: u32, sender: Option<Sender>) {
+        let of = |request: &Request| {
+            request.client == client && sender.is_none_or(|sender| request.sender == sender)
+        };
+        let on_the_wire: Vec<(Millis, u64)> = self
+            .events
+            .iter()
+            .filter(|(_, event)| matches!(event, Event::Arrive(request) if of(request)))
+            .map(|(&at, _)| at)
+            .collect();
+        for at in on_the_wire {
+            let Some(Event::Arrive(request)) = self.events.remove(&at) else {
+                unreachable!("it was looked at")
+            };
+            if request.leaves_at > self.now && self.rng.bool() {
+                self.hit("closed_unsent");
+            } else if self.chance(self.faults.left_behind) {
+                self.hit("left_behind");
+                let late = self.now + self.within(self.faults.late_max_ms);
+                self.schedule(late, Event::Keep(request.to, request.record));
+            } else {
+                self.events.insert(at, Event::Arrive(request));
+            }
+        }
+    }
+
+    fn freeze(&mut self, client: u32, frozen: bool) {
+        let now = self.now;
+        let Some(found) = self.clients[client as usize].as_mut() else {
+            return;
+        };
+        found.frozen = frozen;
+        if !frozen {
+            for mut request in std::mem::take(&mut found.held) {
+                request.leaves_at = now;
+                self.launch(request);
+            }
+            return;
+        }
+        let queued: Vec<(Millis, u64)> = self
+            .events
+            .iter()
+            .filter(|(_, event)| matches!(event, Event::Arrive(request) if request.client == client && request.leaves_at > now))
+            .map(|(&at, _)| at)
+            .collect();
+        for at in queued {
+            let Some(Event::Arrive(request)) = self.events.remove(&at) else {
+                unreachable!("it was looked at")
+            };
+            self.clients[client as usize]
+                .as_mut()
+                .expect("it was looked at")
+                .held
+                .push(request);
+        }
+    }
+
+    /// The process of a client ends: what has not left it is lost; the rest arrives, and nobody is told.
+    pub(super) fn gone(&mut self, client: u32) {
+        let now = self.now;
+        self.events.retain(|_, event| !matches!(event, Event::Arrive(request) if request.client == client && request.leaves_at > now));
+        self.leave_behind(client, None);
+        self.clients[client as usize] = None;
+    }
+
+    pub(super) fn commit(&mut self, group: &str, at: TopicPartition, next: i64) {
+        let topic = self.topics.names.name(at.topic).to_owned();
+        let lands_at = self.now + self.within(self.faults.wire_max_ms);
+        self.schedule(
+            lands_at,
+            Event::Commit(group.to_owned(), topic, at.partition, next),
+        );
+    }
+}

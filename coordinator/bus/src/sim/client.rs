@@ -1,0 +1,416 @@
+//! A client of the simulated broker: the [`Bus`] of one simulated process. Dropping it is that process's end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringmaster_schemas::Millis;
+
+use super::broker::{Lanes, SimBroker, Told};
+use super::log::SimRecord;
+use crate::{
+    Bus, BusError, BusEvent, Description, Message, Record, SendError, Sender, Specification, Topic,
+    TopicNames, TopicPartition, Waker,
+};
+
+/// Events visited by one poll.
+const EVENTS_MAX: usize = 1_000;
+
+/// A client; made by [`SimBroker::client`].
+#[derive(Debug)]
+pub struct SimBus {
+    broker: SimBroker,
+    number: u32,
+    /// As the broker has them: handles are the same for all clients.
+    names: TopicNames,
+    senders_opened: u32,
+    readers: Vec<Reader>,
+    questions: Vec<Question>,
+}
+
+#[derive(Debug)]
+struct Reader {
+    at: TopicPartition,
+    position: i64,
+    paused: bool,
+    fetch: Option<Fetch>,
+    /// The end that was last reported.
+    reported: Option<i64>,
+    out_of_range: bool,
+    unreadable: bool,
+}
+
+/// What a fetch found: everything below `end`, given at `at`.
+#[derive(Debug, Clone, Copy)]
+struct Fetch {
+    end: i64,
+    at: Millis,
+}
+
+#[derive(Debug)]
+struct Question {
+    at: TopicPartition,
+    /// None: the bounds; else the first offset at or after this time.
+    time: Option<Millis>,
+    answer_at: Millis,
+}
+
+/// What one poll found; visited without the broker's lock, since a visitor may end by a panic.
+enum Found {
+    Told(Told),
+    Record(TopicPartition, Arc<SimRecord>),
+    CaughtUp(TopicPartition, i64),
+    OutOfRange(TopicPartition, i64),
+    Unreadable(TopicPartition, String),
+    Bounds(TopicPartition, i64, i64),
+    OffsetAt(TopicPartition, i64),
+}
+
+impl SimBus {
+    pub(super) fn new(broker: SimBroker, number: u32) -> Self {
+        SimBus {
+            broker,
+            number,
+            names: TopicNames::default(),
+            senders_opened: 0,
+            readers: Vec::new(),
+            questions: Vec::new(),
+        }
+    }
+
+    /// Its number at its broker.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Keeps the handles of this client those of the broker: every name that others named first is named here too.
+    fn learn_names(&mut self, until: Topic) {
+        let broker = self.broker.lock();
+        for handle in 0..=until.0 {
+            let name = broker.topics.names.name(Topic(handle));
+            let here = self.names.handle(name);
+            debug_assert_eq!(here, Topic(handle), "names come in the broker's order");
+        }
+    }
+
+    fn find(&mut self) -> Vec<Found> {
+        let mut found = Vec::new();
+        let broker = self.broker.clone();
+        let mut broker = broker.lock();
+        broker.doubt(self.number);
+        let client = broker.clients[self.number as usize]
+            .as_mut()
+            .expect("a client that polls exists");
+        assert!(!client.frozen, "a frozen client is not polled");
+        found.extend(client.told.drain(..).map(Found::Told));
+        let told_first = broker.rng.bool();
+        let told = if told_first {
+            Vec::new()
+        } else {
+            std::mem::take(&mut found)
+        };
+        self.answer(&mut broker, &mut found);
+        let first = if self.readers.is_empty() {
+            0
+        } else {
+            broker.rng.usize(..self.readers.len())
+        };
+        for step in 0..self.readers.len() {
+            let reader = (first + step) % self.readers.len();
+            self.readers[reader].fetch(&mut broker, &mut found);
+        }
+        found.extend(told);
+        found
+    }
+
+    fn answer(&mut self, broker: &mut super::broker::Broker, found: &mut Vec<Found>) {
+        let now = broker.now;
+        self.questions.retain(|question| {
+            let Some(log) = broker
+                .topics
+                .partition(question.at)
+                .filter(|_| question.answer_at <= now)
+            else {
+                return true;
+            };
+            found.push(match question.time {
+                None => Found::Bounds(question.at, log.start, log.end()),
+                Some(time) => {
+                    let first = log.records.iter().find(|record| record.timestamp >= time);
+                    Found::OffsetAt(question.at, first.map_or(log.end(), |record| record.offset))
+                }
+            });
+            false
+        });
+    }
+
+    fn reader(&mut self, at: TopicPartition) -> Option<&mut Reader> {
+        self.readers.iter_mut().find(|reader| reader.at == at)
+    }
+}
+
+impl Reader {
+    fn fetch(&mut self, broker: &mut super::broker::Broker, found: &mut Vec<Found>) {
+        if self.paused || self.out_of_range || found.len() >= EVENTS_MAX {
+            return;
+        }
+        let Some(log) = broker.topics.partition(self.at) else {
+            if !std::mem::replace(&mut self.unreadable, true) {
+                found.push(Found::Unreadable(self.at, "there is no such topic".into()));
+            }
+            return;
+        };
+        self.unreadable = false;
+        let (start, end) = (log.start, log.end());
+        if self.position < start || self.position > end {
+            self.out_of_range = true;
+            found.push(Found::OutOfRange(self.at, self.position));
+            return;
+        }
+        let fetch = match self.fetch {
+            Some(fetch) => fetch,
+            None if self.position < end || self.reported != Some(end) => {
+                let delay = broker.within(broker.faults.fetch_max_ms);
+                *self.fetch.insert(Fetch {
+                    end,
+                    at: broker.now + delay,
+                })
+            }
+            None => return,
+        };
+        if fetch.at > broker.now {
+            return;
+        }
+        let count = broker
+            .rng
+            .i64(1..=broker.faults.fetch_count_max.max(1) as i64);
+        let to = fetch.end.min(self.position + count);
+        let log = broker.topics.partition(self.at).expect("it was looked at");
+        found.extend(
+            (self.position..to)
+                .filter_map(|offset| log.at(offset))
+                .map(|record| Found::Record(self.at, record.clone())),
+        );
+        self.position = to.max(self.position);
+        if self.position >= fetch.end {
+            found.push(Found::CaughtUp(self.at, self.position));
+            (self.fetch, self.reported) = (None, Some(self.position));
+        }
+    }
+}
+
+impl Drop for SimBus {
+    fn drop(&mut self) {
+        self.broker.lock().gone(self.number);
+    }
+}
+
+impl Bus for SimBus {
+    fn topic(&mut self, name: &str) -> Topic {
+        let topic = self.broker.lock().topics.names.handle(name);
+        self.learn_names(topic);
+        topic
+    }
+
+    fn name_of(&self, topic: Topic) -> &str {
+        self.names.name(topic)
+    }
+
+    fn describe(&mut self, names: &[&str]) -> Result<Vec<Option<Description>>, BusError> {
+        let broker = self.broker.lock();
+        Ok(names
+            .iter()
+            .map(|name| broker.topics.find(name).map(super::log::TopicLog::describe))
+            .collect())
+    }
+
+    fn create(&mut self, what: &Specification) -> Result<bool, BusError> {
+        let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if what.name.is_empty() || !what.name.chars().all(letters) || what.partitions < 1 {
+            return Err(BusError::Refused(format!(
+                "'{}' with {} partitions is no topic",
+                what.name, what.partitions
+            )));
+        }
+        Ok(self.broker.lock().make(what))
+    }
+
+    fn open_sender(&mut self) -> Result<Sender, BusError> {
+        let sender = Sender(self.senders_opened);
+        self.senders_opened += 1;
+        let mut broker = self.broker.lock();
+        let client = broker.clients[self.number as usize]
+            .as_mut()
+            .expect("a client that opens a sender exists");
+        client.senders.insert(sender.0, Lanes::default());
+        Ok(sender)
+    }
+
+    fn close_sender(&mut self, sender: Sender) {
+        self.broker.lock().close_sender(self.number, sender);
+    }
+
+    fn send(&mut self, sender: Sender, message: Message<'_>, tag: u64) -> Result<(), SendError> {
+        let record = SimRecord {
+            offset: -1,
+            timestamp: 0,
+            key: message.key.map(<[u8]>::to_vec),
+            value: message.value.to_vec(),
+            headers: message
+                .headers
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            client: None,
+            sent: 0,
+            appended: 0,
+        };
+        self.broker
+            .lock()
+            .send(self.number, sender, tag, message.to, record)
+    }
+
+    fn read(&mut self, at: TopicPartition, from: i64) {
+        self.learn_names(at.topic);
+        let fresh = Reader {
+            at,
+            position: from,
+            paused: false,
+            fetch: None,
+            reported: None,
+            out_of_range: false,
+            unreadable: false,
+        };
+        match self.reader(at) {
+            Some(reader) => {
+                *reader = Reader {
+                    paused: reader.paused,
+                    ..fresh
+                }
+            }
+            None => self.readers.push(fresh),
+        }
+    }
+
+    fn stop(&mut self, at: TopicPartition) {
+        self.readers.retain(|reader| reader.at != at);
+    }
+
+    fn pause(&mut self, which: &[TopicPartition], paused: bool) {
+        for &at in which {
+            if let Some(reader) = self.reader(at) {
+                reader.paused = paused;
+            }
+        }
+    }
+
+    fn ask_bounds(&mut self, at: TopicPartition) {
+        let mut broker = self.broker.lock();
+        let delay = broker.within(broker.faults.answer_max_ms);
+        self.questions.push(Question {
+            at,
+            time: None,
+            answer_at: broker.now + delay,
+        });
+    }
+
+    fn ask_offset_at(&mut self, at: TopicPartition, time: Millis) {
+        let mut broker = self.broker.lock();
+        let delay = broker.within(broker.faults.answer_max_ms);
+        self.questions.push(Question {
+            at,
+            time: Some(time),
+            answer_at: broker.now + delay,
+        });
+    }
+
+    fn join(&mut self, group: &str, topics: &[Topic]) -> Result<(), BusError> {
+        let mut broker = self.broker.lock();
+        let mut given = Vec::new();
+        for &topic in topics {
+            let name = broker.topics.names.name(topic).to_owned();
+            let count = broker
+                .topics
+                .find(&name)
+                .map_or(0, |found| found.partitions.len() as i32);
+            for partition in 0..count {
+                let committed = broker
+                    .committed
+                    .get(&(group.to_owned(), name.clone(), partition))
+                    .copied();
+                let at = TopicPartition { topic, partition };
+                let start = broker.topics.partition(at).expect("it was counted").start;
+                given.push((at, committed.unwrap_or(start)));
+            }
+        }
+        let assigned = given.iter().map(|&(at, _)| at).collect();
+        broker.clients[self.number as usize]
+            .as_mut()
+            .expect("a client that joins exists")
+            .told
+            .push_back(Told::Assigned(assigned));
+        drop(broker);
+        for (at, from) in given {
+            self.read(at, from);
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, group: &str, next: &[(TopicPartition, i64)]) {
+        let mut broker = self.broker.lock();
+        for &(at, offset) in next {
+            broker.commit(group, at, offset);
+        }
+    }
+
+    fn poll(&mut self, _wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
+        let found = self.find();
+        for one in &found {
+            visit(match one {
+                Found::Told(Told::Acknowledged(sender, tag, offset)) => BusEvent::Acknowledged {
+                    sender: *sender,
+                    tag: *tag,
+                    offset: *offset,
+                },
+                Found::Told(Told::Failed(sender, tag, why)) => BusEvent::Failed {
+                    sender: *sender,
+                    tag: *tag,
+                    why: why.clone(),
+                },
+                Found::Told(Told::Doubt(sender, why)) => BusEvent::Doubt {
+                    sender: *sender,
+                    why: why.clone(),
+                },
+                Found::Told(Told::Assigned(which)) => BusEvent::Assigned(which.clone()),
+                Found::Record(at, record) => BusEvent::Record(Record {
+                    at: *at,
+                    offset: record.offset,
+                    timestamp: record.timestamp,
+                    key: record.key.as_deref(),
+                    value: Some(&record.value),
+                    headers: (!record.headers.is_empty())
+                        .then_some(&**record as &dyn crate::Headers),
+                }),
+                Found::CaughtUp(at, offset) => BusEvent::CaughtUp(*at, *offset),
+                Found::OutOfRange(at, position) => BusEvent::OutOfRange {
+                    at: *at,
+                    position: *position,
+                },
+                Found::Unreadable(at, why) => BusEvent::Unreadable(*at, why.clone()),
+                Found::Bounds(at, start, end) => BusEvent::Bounds {
+                    at: *at,
+                    start: *start,
+                    end: *end,
+                },
+                Found::OffsetAt(at, offset) => BusEvent::OffsetAt {
+                    at: *at,
+                    offset: *offset,
+                },
+            });
+        }
+        found.len()
+    }
+
+    fn waker(&self) -> Waker {
+        Arc::new(|| {})
+    }
+}

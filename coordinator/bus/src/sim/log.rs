@@ -1,0 +1,162 @@
+//! What the simulated broker keeps.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::TopicId;
+
+use crate::{Description, Headers, Specification, TopicPartition};
+
+/// Largest record of a topic that has no `max.message.bytes`, as on Kafka.
+const RECORD_BYTES_MAX: usize = 1_048_588;
+
+/// A record as the broker keeps it, and what only a simulator knows of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimRecord {
+    /// Its offset.
+    pub offset: i64,
+    /// When it was appended.
+    pub timestamp: Millis,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Vec<u8>,
+    /// Its headers.
+    pub headers: Vec<(String, String)>,
+    /// Which client sent it; none if it was put there from outside.
+    pub client: Option<u32>,
+    /// The moment when it was sent: moments are numbered across the whole broker.
+    pub sent: u64,
+    /// The moment when it was appended.
+    pub appended: u64,
+}
+
+impl Headers for SimRecord {
+    fn find(&self, name: &str) -> Option<&[u8]> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_bytes())
+    }
+}
+
+/// One partition.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PartitionLog {
+    pub(super) start: i64,
+    pub(super) records: Vec<Arc<SimRecord>>,
+}
+
+impl PartitionLog {
+    pub(super) fn end(&self) -> i64 {
+        self.start + self.records.len() as i64
+    }
+
+    pub(super) fn at(&self, offset: i64) -> Option<&Arc<SimRecord>> {
+        self.records.get(usize::try_from(offset - self.start).ok()?)
+    }
+}
+
+/// One topic.
+#[derive(Debug, Clone)]
+pub(super) struct TopicLog {
+    pub(super) name: String,
+    pub(super) id: TopicId,
+    pub(super) settings: Vec<(String, String)>,
+    pub(super) partitions: Vec<PartitionLog>,
+    /// It refuses what is sent, until it is told otherwise.
+    pub(super) refusing: bool,
+}
+
+impl TopicLog {
+    pub(super) fn new(what: &Specification, id: TopicId) -> Self {
+        let mut settings = what.settings.clone();
+        let defaults = [
+            ("cleanup.policy", "delete"),
+            ("retention.ms", "604800000"),
+            ("retention.bytes", "-1"),
+            ("unclean.leader.election.enable", "false"),
+        ];
+        let bytes_max = RECORD_BYTES_MAX.to_string();
+        for (name, value) in defaults
+            .into_iter()
+            .chain([("max.message.bytes", &*bytes_max)])
+        {
+            if !settings.iter().any(|(known, _)| known == name) {
+                settings.push((name.to_owned(), value.to_owned()));
+            }
+        }
+        let count = usize::try_from(what.partitions).expect("a topic has partitions");
+        TopicLog {
+            name: what.name.clone(),
+            id,
+            settings,
+            partitions: vec![PartitionLog::default(); count],
+            refusing: false,
+        }
+    }
+
+    pub(super) fn describe(&self) -> Description {
+        Description {
+            name: self.name.clone(),
+            id: self.id,
+            partitions: self.partitions.len() as i32,
+            settings: self.settings.clone(),
+        }
+    }
+
+    pub(super) fn record_bytes_max(&self) -> usize {
+        let set = self
+            .settings
+            .iter()
+            .find(|(name, _)| name == "max.message.bytes");
+        set.and_then(|(_, value)| value.parse().ok())
+            .unwrap_or(RECORD_BYTES_MAX)
+    }
+}
+
+/// Topics in the order they were made; handles are the same for all clients.
+#[derive(Debug, Default)]
+pub(super) struct Topics {
+    pub(super) names: crate::TopicNames,
+    logs: Vec<TopicLog>,
+}
+
+impl Topics {
+    pub(super) fn make(&mut self, what: &Specification, id: TopicId) -> bool {
+        if self.find(&what.name).is_some() {
+            return false;
+        }
+        self.logs.push(TopicLog::new(what, id));
+        true
+    }
+
+    pub(super) fn delete(&mut self, name: &str) {
+        self.logs.retain(|topic| topic.name != name);
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<&TopicLog> {
+        self.logs.iter().find(|topic| topic.name == name)
+    }
+
+    pub(super) fn find_mut(&mut self, name: &str) -> Option<&mut TopicLog> {
+        self.logs.iter_mut().find(|topic| topic.name == name)
+    }
+
+    pub(super) fn topic(&self, at: TopicPartition) -> Option<&TopicLog> {
+        self.find(self.names.name(at.topic))
+    }
+
+    pub(super) fn partition(&self, at: TopicPartition) -> Option<&PartitionLog> {
+        self.topic(at)?
+            .partitions
+            .get(usize::try_from(at.partition).ok()?)
+    }
+
+    pub(super) fn partition_mut(&mut self, at: TopicPartition) -> Option<&mut PartitionLog> {
+        let name = self.names.name(at.topic).to_owned();
+        self.find_mut(&name)?
+            .partitions
+            .get_mut(usize::try_from(at.partition).ok()?)
+    }
+}
