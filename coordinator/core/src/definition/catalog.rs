@@ -1,12 +1,16 @@
 //! All known versions of all definitions: the topic of definitions, as a table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use hashbrown::{Equivalent, HashMap};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::DefinitionHash;
+use ringmaster_schemas::names::participant_of;
 
-use super::{CompileError, Definition, Settings};
+use super::compile::{compile_file, compile_record, hex};
+use super::{CompileError, Definition, Settings, Undo};
 
 /// A record of the topic of definitions, as JSON: one version, with all it needs to be compiled again to the same.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -27,53 +31,142 @@ pub struct DefinitionRecord {
     pub deployed_at: Millis,
 }
 
-/// All known versions.
+impl DefinitionRecord {
+    /// Checks a file against the current schemas and makes a record of each of its documents.
+    pub fn of_file(file: &str, text: &str, deployed_at: Millis, settings: &mut Settings<'_>) -> Result<Vec<DefinitionRecord>, Vec<CompileError>> {
+        let versions = compile_file(file, text, settings)?;
+        let record = |version: super::compile::Version| DefinitionRecord {
+            name: version.definition.name.to_string(),
+            hash: hex(&version.definition.hash),
+            file: file.to_owned(),
+            line: version.line,
+            text: version.text,
+            schemas: version.schemas,
+            deployed_at,
+        };
+        Ok(versions.into_iter().map(record).collect())
+    }
+
+    /// Compiles it again, against exactly the schemas that it names: an edited schema never changes a version.
+    pub fn compile(&self, settings: &mut Settings<'_>) -> Result<Definition, Vec<CompileError>> {
+        compile_record(self, settings)
+    }
+
+    /// The record's value.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and numbers are always JSON")
+    }
+
+    /// Reads a record's value.
+    pub fn decode(bytes: &[u8]) -> Result<DefinitionRecord, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+/// All known versions. Look-ups on the hot path allocate nothing.
 #[derive(Debug, Default)]
 pub struct Catalog {
+    versions: HashMap<DefinitionHash, Version>,
+    /// By name: the newest version, and how many there are.
+    names: BTreeMap<Arc<str>, (DefinitionHash, u32)>,
+    starts: HashMap<Start, Vec<Arc<Definition>>>,
+    default_types: HashMap<Arc<str>, Arc<str>>,
     loaded_to: i64,
 }
 
+#[derive(Debug)]
+struct Version {
+    definition: Arc<Definition>,
+    offset: i64,
+    number: u32,
+}
+
+/// Topic and event type.
+#[derive(Debug, PartialEq, Eq)]
+struct Start(Arc<str>, Arc<str>);
+
+impl Hash for Start {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Borrowed(&self.0, &self.1).hash(state);
+    }
+}
+
+#[derive(Hash)]
+struct Borrowed<'a>(&'a str, &'a str);
+
+impl Equivalent<Start> for Borrowed<'_> {
+    fn equivalent(&self, key: &Start) -> bool {
+        *self.0 == *key.0 && *self.1 == *key.1
+    }
+}
+
 impl Catalog {
-    /// Takes the record at `offset` of the topic of definitions. Records come in the log's order.
+    /// Takes the record at `offset` of the topic of definitions. Records come in the log's order; a version that comes again is
+    /// the newest again (an edit was taken back) and keeps its number and offset. On an error nothing has changed.
     pub fn add(&mut self, record: &DefinitionRecord, offset: i64, settings: &mut Settings<'_>) -> Result<Arc<Definition>, Vec<CompileError>> {
-        let _ = (record, offset, settings);
-        Err(Vec::new())
+        let definition = match self.versions.values().find(|known| hex(&known.definition.hash) == record.hash) {
+            Some(known) => known.definition.clone(),
+            None => Arc::new(record.compile(settings)?),
+        };
+        let newest = self.names.entry(definition.name.clone()).or_insert((definition.hash, 0));
+        newest.0 = definition.hash;
+        if !self.versions.contains_key(&definition.hash) {
+            newest.1 += 1;
+            let version = Version { definition: definition.clone(), offset, number: newest.1 };
+            self.versions.insert(definition.hash, version);
+        }
+        self.loaded_to = self.loaded_to.max(offset + 1);
+        self.index();
+        Ok(definition)
+    }
+
+    /// Only newest versions start sagas.
+    fn index(&mut self) {
+        self.starts.clear();
+        let mut types: BTreeMap<&Arc<str>, BTreeSet<&Arc<str>>> = BTreeMap::new();
+        for (hash, _) in self.names.values() {
+            let definition = &self.versions[hash].definition;
+            let start = &definition.start;
+            self.starts.entry(Start(start.topic.clone(), start.event.clone())).or_default().push(definition.clone());
+            types.entry(&start.topic).or_default().insert(&start.event);
+        }
+        let only = types.into_iter().filter(|(_, types)| types.len() == 1);
+        self.default_types = only.flat_map(|(topic, types)| types.into_iter().map(|kind| (topic.clone(), kind.clone()))).collect();
+    }
+
+    /// True if this record is what new sagas of its name get already: nothing to append.
+    pub fn is_newest(&self, record: &DefinitionRecord) -> bool {
+        self.names.get(record.name.as_str()).is_some_and(|(hash, _)| hex(hash) == record.hash)
     }
 
     /// A version by its content hash.
     pub fn by_hash(&self, hash: &DefinitionHash) -> Option<&Arc<Definition>> {
-        let _ = hash;
-        None
+        self.versions.get(hash).map(|version| &version.definition)
     }
 
     /// Where a version first stands in the topic of definitions.
     pub fn offset_of(&self, hash: &DefinitionHash) -> Option<i64> {
-        let _ = hash;
-        None
+        self.versions.get(hash).map(|version| version.offset)
     }
 
     /// A version's running number, from 1: the first of its content in the log.
     pub fn number_of(&self, hash: &DefinitionHash) -> Option<u32> {
-        let _ = hash;
-        None
+        self.versions.get(hash).map(|version| version.number)
     }
 
     /// The version that new sagas of this name get: the last in the log.
     pub fn newest(&self, name: &str) -> Option<&Arc<Definition>> {
-        let _ = name;
-        None
+        self.names.get(name).and_then(|(hash, _)| self.by_hash(hash))
     }
 
     /// The newest versions that start on this event, in order of their names.
     pub fn starting_on(&self, topic: &str, event: &str) -> &[Arc<Definition>] {
-        let _ = (topic, event);
-        &[]
+        self.starts.get(&Borrowed(topic, event)).map_or(&[], Vec::as_slice)
     }
 
     /// The one event type that definitions start on in this topic; none if there are several or none.
     pub fn default_type(&self, topic: &str) -> Option<&str> {
-        let _ = topic;
-        None
+        self.default_types.get(topic).map(|kind| &**kind)
     }
 
     /// The next offset of the topic of definitions to read.
@@ -81,18 +174,41 @@ impl Catalog {
         self.loaded_to
     }
 
+    /// Every version, in order of name and number.
+    pub fn versions(&self) -> Vec<(&Arc<Definition>, u32)> {
+        let mut all: Vec<_> = self.versions.values().map(|version| (&version.definition, version.number)).collect();
+        all.sort_by(|a, b| (&a.0.name, a.1).cmp(&(&b.0.name, b.1)));
+        all
+    }
+
     /// Topics that newest versions start on, in order.
     pub fn start_topics(&self) -> Vec<Arc<str>> {
-        Vec::new()
+        let topics: BTreeSet<_> = self.starts.keys().map(|start| start.0.clone()).collect();
+        topics.into_iter().collect()
     }
 
     /// Topics that any version emits to, in order.
     pub fn emit_topics(&self) -> Vec<Arc<str>> {
-        Vec::new()
+        let emits = |definition: &Definition| {
+            definition.on_completed.iter().chain(&definition.on_compensated).map(|emit| emit.topic.clone()).collect::<Vec<_>>()
+        };
+        self.collect(emits)
     }
 
     /// Participants that any version uses, in order.
     pub fn participants(&self) -> Vec<Arc<str>> {
-        Vec::new()
+        self.collect(|definition| {
+            let undo = |undo: &Undo| match undo {
+                Undo::Command { call, .. } => Some(participant_of(&call.command).into()),
+                Undo::Nothing | Undo::Never => None,
+            };
+            let each = definition.steps.iter().flat_map(|step| [Some(participant_of(&step.call.command).into()), undo(&step.undo)]);
+            each.flatten().collect()
+        })
+    }
+
+    fn collect(&self, of: impl Fn(&Definition) -> Vec<Arc<str>>) -> Vec<Arc<str>> {
+        let all: BTreeSet<Arc<str>> = self.versions.values().flat_map(|version| of(&version.definition)).collect();
+        all.into_iter().collect()
     }
 }

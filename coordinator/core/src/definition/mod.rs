@@ -10,12 +10,14 @@ use ringmaster_schemas::journal::{DefinitionHash, Encoding, Phase};
 
 pub mod catalog;
 pub mod compile;
+pub mod defaults;
 pub mod expression;
 pub mod yaml;
 
 pub use catalog::{Catalog, DefinitionRecord};
-pub use compile::{CompileError, Settings, compile};
-pub use expression::{Environment, Expression, ExpressionError, Template};
+pub use compile::{CompileError, Mode, Participant, Settings, Topic, compile};
+pub use defaults::{DEFAULTS, Defaults};
+pub use expression::{Budget, Environment, Expression, ExpressionError, Template};
 
 /// One version of a saga definition, checked and ready to run.
 #[derive(Debug)]

@@ -1,1 +1,341 @@
-//! YAML as a tree that knows where everything stands.
+//! YAML as a tree that knows where everything stands: line and column of every key and scalar, duplicate keys with both places.
+//!
+//! Built without recursion over the parser's events, and bounded, so that a hostile file costs no more than its size. Anchors, aliases
+//! and tags are not part of the language: a definition must be readable where it stands.
+
+use std::ops::Range;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+/// Lists and maps inside one another: a definition needs about ten.
+pub const DEPTH_MAX: usize = 64;
+/// Nodes of one file: a step has about thirty.
+pub const NODES_MAX: usize = 50_000;
+/// Bytes of one file.
+pub const FILE_BYTES_MAX: usize = 512 * 1024;
+
+/// A node and the bytes of the file that it is.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// What it is.
+    pub kind: Kind,
+    /// Where it stands, in bytes of the file.
+    pub span: Range<usize>,
+}
+
+/// What a node is.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// A scalar: its text, and how it is written.
+    Scalar(String, Style),
+    /// A list.
+    List(Vec<Node>),
+    /// Keys, which are scalars, and values, in the order of the file.
+    Map(Vec<(Node, Node)>),
+}
+
+/// How a scalar is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// Without quotes.
+    Plain,
+    /// In single or double quotes.
+    Quoted,
+    /// A block (`|` or `>`).
+    Block,
+}
+
+/// One document of a file.
+#[derive(Debug)]
+pub struct Document {
+    /// Its root.
+    pub root: Node,
+    /// Its part of the file, from its `---` to the next.
+    pub span: Range<usize>,
+}
+
+/// What is wrong, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub struct YamlError {
+    /// In bytes of the file.
+    pub span: Range<usize>,
+    /// What.
+    pub message: String,
+    /// What to do; may be empty.
+    pub hint: String,
+}
+
+impl Node {
+    /// The text of a scalar.
+    pub fn scalar(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar(text, _) => Some(text),
+            Kind::List(_) | Kind::Map(_) => None,
+        }
+    }
+
+    /// What it is, for people.
+    pub fn describe(&self) -> &'static str {
+        match &self.kind {
+            Kind::Scalar(text, Style::Plain) if text.is_empty() => "nothing",
+            Kind::Scalar(..) => "a scalar",
+            Kind::List(_) => "a list",
+            Kind::Map(_) => "a map",
+        }
+    }
+
+    /// The text of an expression and where it begins in the file: the file's own bytes where they are the scalar's, so that
+    /// positions in the expression are positions in the file. Without a place where escapes make them differ.
+    pub fn expression<'a>(&'a self, file: &'a str) -> (&'a str, Option<usize>) {
+        let Kind::Scalar(text, style) = &self.kind else { return ("", None) };
+        let raw = file.get(self.span.clone()).unwrap_or_default();
+        match style {
+            Style::Plain => (raw, Some(self.span.start)),
+            Style::Quoted => match raw.get(1..raw.len().saturating_sub(1)) {
+                Some(inner) if inner == text => (inner, Some(self.span.start + 1)),
+                _ => (text, None),
+            },
+            Style::Block => match raw.find(text.trim_end()) {
+                Some(at) => (text.trim_end(), Some(self.span.start + at)),
+                None => (text, None),
+            },
+        }
+    }
+}
+
+enum Open {
+    List(Vec<Node>, usize),
+    Map(Vec<(Node, Node)>, Option<Node>, usize),
+}
+
+struct Builder<'a> {
+    text: &'a str,
+    /// The byte of each character, where they differ: the parser counts characters.
+    bytes: Option<Vec<usize>>,
+    open: Vec<Open>,
+    root: Option<Node>,
+    documents: Vec<Document>,
+    begins: usize,
+    errors: Vec<YamlError>,
+}
+
+/// Reads all documents of a file. Empty ones are left out.
+pub fn load(text: &str) -> Result<Vec<Document>, Vec<YamlError>> {
+    if text.len() > FILE_BYTES_MAX {
+        return Err(vec![YamlError {
+            span: 0..0,
+            message: format!("the file has {} bytes, more than {FILE_BYTES_MAX}", text.len()),
+            hint: "split it".into(),
+        }]);
+    }
+    let bytes = (!text.is_ascii()).then(|| text.char_indices().map(|(byte, _)| byte).chain([text.len()]).collect());
+    let mut builder =
+        Builder { text, bytes, open: Vec::new(), root: None, documents: Vec::new(), begins: 0, errors: Vec::new() };
+    let mut node_count = 0;
+    for event in Parser::new_from_str(text) {
+        let (event, span) = match event {
+            Ok(event) => event,
+            Err(error) => {
+                let at = builder.byte(error.marker().index());
+                builder.error(at..at, format!("this is not YAML: {}", error.info()), yaml_hint(text, at));
+                break;
+            }
+        };
+        node_count += 1;
+        if node_count > NODES_MAX {
+            let span = builder.span(&span);
+            builder.error(span, format!("more than {NODES_MAX} nodes"), "split the file".into());
+            break;
+        }
+        if !builder.take(event, &span) {
+            break;
+        }
+    }
+    if builder.errors.is_empty() { Ok(builder.documents) } else { Err(builder.errors) }
+}
+
+impl Builder<'_> {
+    fn byte(&self, character: usize) -> usize {
+        match &self.bytes {
+            None => character.min(self.text.len()),
+            Some(bytes) => bytes.get(character).copied().unwrap_or(self.text.len()),
+        }
+    }
+
+    fn span(&self, span: &Span) -> Range<usize> {
+        let start = self.byte(span.start.index());
+        start..self.byte(span.end.index()).max(start)
+    }
+
+    fn error(&mut self, span: Range<usize>, message: String, hint: String) {
+        self.errors.push(YamlError { span, message, hint });
+    }
+
+    /// False when nothing more can be read.
+    fn take(&mut self, event: Event<'_>, marks: &Span) -> bool {
+        let span = self.span(marks);
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                self.plain_only(anchor != 0 || tag.is_some(), &span);
+                let style = match style {
+                    ScalarStyle::Plain => Style::Plain,
+                    ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
+                    ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
+                };
+                self.put(Node { kind: Kind::Scalar(text.into_owned(), style), span });
+            }
+            Event::SequenceStart(anchor, tag) => {
+                self.plain_only(anchor != 0 || tag.is_some(), &span);
+                self.open.push(Open::List(Vec::new(), span.start));
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.plain_only(anchor != 0 || tag.is_some(), &span);
+                self.open.push(Open::Map(Vec::new(), None, span.start));
+            }
+            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
+                Some(Open::List(items, start)) => self.put(Node { kind: Kind::List(items), span: start..span.end }),
+                Some(Open::Map(entries, _, start)) => self.put(Node { kind: Kind::Map(entries), span: start..span.end }),
+                None => {}
+            },
+            Event::Alias(_) => {
+                self.error(span, "aliases are not part of the language".into(), "write it out".into());
+                return false;
+            }
+            Event::DocumentStart(_) => {
+                let begins = if self.documents.is_empty() && self.root.is_none() { 0 } else { span.start };
+                self.begins = begins;
+            }
+            Event::DocumentEnd => self.end_document(span.start),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd => {}
+        }
+        if self.open.len() > DEPTH_MAX {
+            let span = self.span(marks);
+            self.error(span, format!("nested deeper than {DEPTH_MAX}"), String::new());
+            return false;
+        }
+        true
+    }
+
+    fn end_document(&mut self, end: usize) {
+        let Some(root) = self.root.take() else { return };
+        let empty = matches!(&root.kind, Kind::Scalar(text, Style::Plain) if text.is_empty() || text == "~");
+        if !empty {
+            self.documents.push(Document { root, span: self.begins..end.max(self.begins) });
+        }
+    }
+
+    fn plain_only(&mut self, fancy: bool, span: &Range<usize>) {
+        if fancy {
+            self.error(
+                span.clone(),
+                "anchors and tags are not part of the language".into(),
+                "an expression that begins with & or ! must be quoted: \"!start.paid\"".into(),
+            );
+        }
+    }
+
+    fn put(&mut self, node: Node) {
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(Open::List(items, _)) => items.push(node),
+            Some(Open::Map(entries, key, _)) => match key.take() {
+                Some(key) => entries.push((key, node)),
+                None => {
+                    let first = match node.scalar() {
+                        None => Err(YamlError {
+                            span: node.span.clone(),
+                            message: "a key must be a word".into(),
+                            hint: "an expression with { } or [ ] must be quoted".into(),
+                        }),
+                        Some(text) => Ok(entries.iter().find(|(key, _)| key.scalar() == Some(text))),
+                    };
+                    match first {
+                        Err(error) => self.errors.push(error),
+                        Ok(Some((first, _))) => {
+                            let line = self.text[..first.span.start].matches('\n').count() + 1;
+                            let error = YamlError {
+                                span: node.span.clone(),
+                                message: format!("'{}' stands here twice", node.scalar().unwrap_or_default()),
+                                hint: format!("it is first on line {line}"),
+                            };
+                            self.errors.push(error);
+                        }
+                        Ok(None) => {}
+                    }
+                    let Some(Open::Map(_, key, _)) = self.open.last_mut() else { unreachable!("it was a map a moment ago") };
+                    *key = Some(node);
+                }
+            },
+        }
+    }
+}
+
+fn yaml_hint(text: &str, at: usize) -> String {
+    let line = text[..at].rsplit('\n').next().unwrap_or_default();
+    let next = text[at..].chars().next();
+    if line.contains('\t') || next == Some('\t') {
+        "YAML is indented by spaces, not by tabs".into()
+    } else if next.is_some_and(|c| "`@%*&!".contains(c)) || line.matches(": ").count() > 1 {
+        "an expression with `, : { } [ ] # & * !` must be quoted".into()
+    } else {
+        String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(text: &str) -> String {
+        match load(text) {
+            Ok(documents) => format!("{} documents", documents.len()),
+            Err(errors) => format!("{}: {} ({})", errors[0].span.start, errors[0].message, errors[0].hint),
+        }
+    }
+
+    #[test]
+    fn hostile_files_are_errors_and_cost_little() {
+        assert_eq!(first(&"- ".repeat(20_000)), "128: nested deeper than 64 ()");
+        assert!(first(&"[".repeat(20_000)).contains("recursion limit exceeded"));
+        assert!(first("a: &x [1]\nb: *x").contains("anchors"));
+        assert!(first("a: !!str x").contains("tags"));
+        assert!(first("a: 1\nb: {c: 1, c: 2}\na: 3").contains("'c' stands here twice (it is first on line 2)"));
+        assert!(first("? [a]\n: b").contains("a key must be a word"));
+        assert!(first("a:\n\t- b").contains("tabs"));
+        assert!(first(&"x".repeat(FILE_BYTES_MAX + 1)).contains("split it"));
+        assert!(first(&"- a\n".repeat(NODES_MAX)).contains("more than 50000 nodes"));
+    }
+
+    #[test]
+    fn expressions_keep_their_place_whatever_way_they_are_written() {
+        let text = "ü: start.a > 1\nb: 'x == 1'\nc: \"y == \\\"q\\\"\"\nd: |\n  size(z) > 0\ne: >-\n  one\n  two\nf: a &&\n  b\n";
+        let documents = load(text).unwrap();
+        let Kind::Map(entries) = &documents[0].root.kind else { panic!() };
+        let places: Vec<_> = entries.iter().map(|(_, value)| value.expression(text)).collect();
+        for (source, at) in &places {
+            if let Some(at) = at {
+                assert_eq!(&text[*at..*at + source.len()], *source);
+            }
+        }
+        assert_eq!(places.iter().map(|(source, _)| *source).collect::<Vec<_>>(), [
+            "start.a > 1",
+            "x == 1",
+            "y == \"q\"",
+            "size(z) > 0",
+            "one two",
+            "a &&\n  b"
+        ]);
+        assert_eq!(places.iter().filter(|(_, at)| at.is_none()).count(), 2, "escaped and folded ones have no place");
+    }
+
+    #[test]
+    fn documents_are_their_part_of_the_file() {
+        let text = "# first\na: 1\n---\nb: 2\n---\n";
+        let documents = load(text).unwrap();
+        let parts: Vec<_> = documents.iter().map(|document| &text[document.span.clone()]).collect();
+        assert_eq!(parts, ["# first\na: 1\n", "---\nb: 2\n"]);
+        for part in parts {
+            assert_eq!(load(part).unwrap().len(), 1);
+        }
+    }
+}

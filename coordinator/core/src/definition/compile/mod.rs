@@ -1,22 +1,43 @@
 //! From text to checked definitions: all errors of a file, each with its place and a hint.
+//!
+//!     yaml (spanned tree) -> form (what may stand where) -> build (schemas, undo and pivot, expressions) -> Definition
+
+mod build;
+mod duration;
+mod fields;
+mod form;
+mod lookup;
+mod report;
 
 use std::collections::BTreeMap;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::Encoding;
+use ringmaster_schemas::journal::{DefinitionHash, Encoding};
 use ringmaster_schemas::registry::Schemas;
+use sha2::{Digest, Sha256};
 
-use super::Definition;
+use super::defaults::DEFAULTS;
+use super::{Definition, DefinitionRecord, yaml};
+use build::{Builder, Options};
+pub(crate) use duration::{Unit, parse_duration, write_duration};
+use form::SagaForm;
+use lookup::Lookup;
+pub use report::CompileError;
+pub(crate) use report::{Report, did_you_mean};
+
+/// Stack of the thread that compiles: the parser's recursion over an expression of 2 KiB needs a part of it, a default stack
+/// overflows.
+const STACK_BYTES: usize = 16 * 1024 * 1024;
 
 /// What definitions are compiled against.
 pub struct Settings<'a> {
-    /// All schemas that are known.
+    /// All schemas that are known. Envelopes and projections are added.
     pub schemas: &'a mut Schemas,
     /// By name of participant; one that is not here has the defaults.
     pub participants: BTreeMap<String, Participant>,
     /// By name of topic; one that is not here has the defaults.
     pub topics: BTreeMap<String, Topic>,
-    /// What is allowed and probably not meant.
+    /// What is allowed and probably not meant, of all that was compiled with these settings.
     pub warnings: Vec<CompileError>,
 }
 
@@ -29,45 +50,145 @@ pub struct Participant {
     pub remembers_ms: Millis,
 }
 
+impl Default for Participant {
+    fn default() -> Self {
+        Participant { encoding: Encoding::Avro, remembers_ms: DEFAULTS.remembers_ms }
+    }
+}
+
 /// How events are emitted to a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Topic {
-    /// Plain (default), or with CloudEvents headers.
+    /// With headers or without.
     pub mode: Mode,
     /// Default: Avro where the event has a schema, else JSON.
     pub encoding: Option<Encoding>,
 }
 
 /// Whether emitted events have headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Mode {
     /// No headers.
     Plain,
-    /// CloudEvents 1.0, binary mode.
+    /// CloudEvents 1.0, binary mode (default).
+    #[default]
     CloudEvents,
 }
 
-/// An error (or warning) in a definition file.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CompileError {
-    /// The file as it was named.
-    pub file: String,
-    /// From 1.
-    pub line: usize,
-    /// From 1, in characters.
-    pub column: usize,
-    /// How many characters are meant.
-    pub length: usize,
-    /// What is wrong.
-    pub message: String,
-    /// What to do; may be empty.
-    pub hint: String,
-    /// The line itself.
-    pub source: String,
+impl<'a> Settings<'a> {
+    /// Defaults for all participants and topics.
+    pub fn new(schemas: &'a mut Schemas) -> Self {
+        Settings { schemas, participants: BTreeMap::new(), topics: BTreeMap::new(), warnings: Vec::new() }
+    }
 }
 
 /// Checks and compiles a file, which may hold several documents. All errors are returned, in order of place.
 pub fn compile(file: &str, text: &str, settings: &mut Settings<'_>) -> Result<Vec<Definition>, Vec<CompileError>> {
-    let _ = (file, text, settings);
-    Err(Vec::new())
+    Ok(compile_file(file, text, settings)?.into_iter().map(|version| version.definition).collect())
 }
+
+/// A definition with what a record of it needs.
+pub(super) struct Version {
+    pub(super) definition: Definition,
+    /// The line of its document, from 1.
+    pub(super) line: usize,
+    /// Its document.
+    pub(super) text: String,
+    /// Keys of the schemas it was compiled against.
+    pub(super) schemas: BTreeMap<String, String>,
+}
+
+/// The same with what records need.
+pub(super) fn compile_file(file: &str, text: &str, settings: &mut Settings<'_>) -> Result<Vec<Version>, Vec<CompileError>> {
+    on_large_stack(|| compile_documents(file, text, 1, None, settings))
+}
+
+/// Compiles a version from history against exactly the schemas that it was compiled against first.
+pub(super) fn compile_record(record: &DefinitionRecord, settings: &mut Settings<'_>) -> Result<Definition, Vec<CompileError>> {
+    let versions = on_large_stack(|| compile_documents(&record.file, &record.text, record.line, Some(&record.schemas), settings))?;
+    let mut report = Report::new(&record.file, &record.text, record.line);
+    let count = versions.len();
+    let found = versions.into_iter().next().filter(|_| count == 1).map(|version| version.definition);
+    match found {
+        Some(definition) if hex(&definition.hash) == record.hash && *definition.name == *record.name => Ok(definition),
+        Some(definition) => {
+            let message = format!("the record calls this {} {}, it is {} {}", record.name, record.hash, definition.name, hex(&definition.hash));
+            report.error(&(0..0), message, "the topic of definitions is damaged");
+            Err(report.finish().0)
+        }
+        None => {
+            report.error(&(0..0), format!("a record holds one definition, not {count}"), "the topic of definitions is damaged");
+            Err(report.finish().0)
+        }
+    }
+}
+
+fn on_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("compile".into()).stack_size(STACK_BYTES).spawn_scoped(scope, run);
+        match thread.expect("a thread for compiling").join() {
+            Ok(value) => value,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+fn compile_documents(
+    file: &str,
+    text: &str,
+    first_line: usize,
+    pinned: Option<&BTreeMap<String, String>>,
+    settings: &mut Settings<'_>,
+) -> Result<Vec<Version>, Vec<CompileError>> {
+    let mut report = Report::new(file, text, first_line);
+    let mut versions: Vec<Version> = Vec::new();
+    match yaml::load(text) {
+        Err(errors) => errors.into_iter().for_each(|error| report.error(&error.span, error.message, error.hint)),
+        Ok(documents) if documents.is_empty() => report.error(&(0..0), "there is no definition in this file", "saga: NAME"),
+        Ok(documents) => {
+            for document in documents {
+                let Some(form) = SagaForm::read(&document.root, &mut report) else { continue };
+                if versions.iter().any(|version| *version.definition.name == *form.name.text) {
+                    report.error(&form.name.span, format!("saga '{}' is there twice", form.name.text), "");
+                    continue;
+                }
+                let mut lookup = Lookup::new(settings.schemas, pinned);
+                let options = Options { participants: &settings.participants, topics: &settings.topics };
+                let built = Builder { form: &form, settings: &options, lookup: &mut lookup, report: &mut report }.build();
+                let Some(mut definition) = built else { continue };
+                let (text, schemas) = (text[document.span.clone()].to_owned(), lookup.used());
+                definition.hash = content_hash(&text, &schemas);
+                versions.push(Version { definition, line: report.line(document.span.start), text, schemas });
+            }
+        }
+    }
+    let (errors, warnings) = report.finish();
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    settings.warnings.extend(warnings);
+    Ok(versions)
+}
+
+/// The first 16 bytes of SHA-256 over the text and the keys of the schemas.
+fn content_hash(text: &str, schemas: &BTreeMap<String, String>) -> DefinitionHash {
+    let mut sha = Sha256::new();
+    sha.update((text.len() as u64).to_be_bytes());
+    sha.update(text);
+    for (name, key) in schemas {
+        sha.update(name);
+        sha.update([0]);
+        sha.update(key);
+        sha.update([0]);
+    }
+    let digest = sha.finalize();
+    digest[..16].try_into().expect("SHA-256 has 32 bytes")
+}
+
+/// A hash as it is written.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,40 @@
 //! Expressions: CEL's syntax, our own typed and bounded tree (LANGUAGE.md section 4).
 //!
-//!     source -> cel's parser -> lower (names, types, certainty, with positions) -> tree -> evaluate over Avro bytes
+//!     source -> parse (cel's parser) -> lower (names, types, certainty, with positions) -> tree -> evaluate over Avro bytes
+//!
+//! [`scope`] says what may be named where and what is certain there, [`types`] and [`fits`] what goes with what, [`calls`] and
+//! [`functions`] what operators and functions take and do, [`template`] makes bodies.
+
+mod calls;
+mod evaluate;
+mod fits;
+mod functions;
+mod lower;
+mod number;
+mod parse;
+pub(crate) mod scope;
+mod template;
+mod time;
+mod tree;
+mod types;
+mod value;
 
 use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::journal::Failure;
+
+use crate::definition::compile::Report;
+use evaluate::Machine;
+use lower::Lowerer;
+pub(crate) use parse::Parsed;
+pub(crate) use template::{Compiler, Form};
+pub(crate) use tree::Root;
+use types::Type;
+use value::{Fault, Value};
 
 /// Most nodes that the expressions of one turn may evaluate: about 10 ms, so that no definition can hold a partition up.
 pub const NODES_PER_TURN_MAX: u32 = 1_000_000;
@@ -17,7 +46,8 @@ pub struct Environment<'a> {
     pub key: &'a str,
     /// Bytes of the start event by `Start.kept`: `start`, and `event` in the start's own expressions.
     pub start: &'a [u8],
-    /// Bytes of a step's result by its `kept`, by the step's place: `None` unless it has succeeded, empty when nothing is kept.
+    /// Bytes of a step's result by its `kept`, by the step's place: `None` unless it has succeeded, empty where nothing of it is
+    /// kept or it came without a body.
     pub results: &'a dyn Fn(usize) -> Option<&'a [u8]>,
     /// Why the saga is undone, if it is.
     pub failure: Option<&'a Failure>,
@@ -37,6 +67,15 @@ impl Budget {
     /// A whole turn's.
     pub fn new() -> Self {
         Budget(Cell::new(NODES_PER_TURN_MAX))
+    }
+
+    /// What is left, in nodes.
+    pub fn left(&self) -> u32 {
+        self.0.get()
+    }
+
+    fn leave(&self, left: u32) {
+        self.0.set(left);
     }
 }
 
@@ -58,37 +97,128 @@ pub struct ExpressionError {
     pub place: String,
 }
 
+impl Fault {
+    #[cold]
+    fn at(self, place: &str) -> ExpressionError {
+        ExpressionError { code: self.code, message: self.message.into_owned(), place: place.to_owned() }
+    }
+}
+
 /// A checked expression.
-#[derive(Debug)]
 pub struct Expression {
-    place: String,
+    node: tree::Node,
+    place: Box<str>,
+}
+
+/// Checks a rule that no expression names.
+pub(crate) fn check_rule(names: &scope::Names<'_>, report: &mut Report<'_>, spot: scope::Spot, rule: usize) {
+    Lowerer::rule_alone(names, report, &mut scope::Uses::default(), spot, rule);
+}
+
+/// What an expression must give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A condition.
+    Truth,
+    /// A key.
+    Key,
 }
 
 impl Expression {
+    pub(crate) fn compile<'a>(
+        names: &'a scope::Names<'a>,
+        report: &mut Report<'_>,
+        uses: &mut scope::Uses,
+        spot: scope::Spot,
+        parsed: &'a Parsed,
+        wanted: Wanted,
+    ) -> Option<Expression> {
+        let typed = Lowerer::lower(names, report, uses, spot, parsed)?;
+        let what = match (wanted, &typed.ty) {
+            (Wanted::Truth, Type::Bool | Type::Dynamic) | (Wanted::Key, Type::Text | Type::Int | Type::Dynamic) => None,
+            (Wanted::Truth, _) => Some("a condition is a bool"),
+            (Wanted::Key, _) => Some("a key is a string or an int"),
+        };
+        if let Some(what) = what {
+            let hint = if typed.ty.required().1 { "write .orValue(...) behind it" } else { "" };
+            report.error(&parsed.span, format!("{what}, not {}", typed.ty), hint);
+            return None;
+        }
+        Some(Expression { node: typed.node, place: report.place(&parsed.span) })
+    }
+
     /// The value of an `if`.
     pub fn truth(&self, environment: &Environment<'_>) -> Result<bool, ExpressionError> {
-        let _ = environment;
-        Err(ExpressionError { code: "TYPE", message: String::new(), place: self.place.clone() })
+        let mut machine = Machine::new(environment);
+        let truth = machine.truth(&self.node);
+        machine.settle();
+        truth.map_err(|fault| fault.at(&self.place))
     }
 
     /// The value of a key: a string, or an int as text.
     pub fn text(&self, environment: &Environment<'_>) -> Result<String, ExpressionError> {
-        let _ = environment;
-        Err(ExpressionError { code: "TYPE", message: String::new(), place: self.place.clone() })
+        let mut machine = Machine::new(environment);
+        let value = machine.eval(&self.node);
+        let text = value.and_then(|value| match value {
+            Value::Text(text) => Ok(text.into_owned()),
+            Value::Int(x) => Ok(x.to_string()),
+            other => Err(Fault::types("a key is a string or an int, and this", &other)),
+        });
+        machine.settle();
+        text.map_err(|fault| fault.at(&self.place))
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expression({})", self.place)
     }
 }
 
 /// A checked body.
-#[derive(Debug)]
 pub struct Template {
-    place: String,
+    schema: Arc<Schema>,
+    pieces: Vec<template::Piece>,
+    output: template::Output,
+    place: Box<str>,
 }
 
 impl Template {
     /// Appends the body in its final encoding: Avro bytes by the command's or event's schema (without header or meta), or the text
     /// of a JSON object. On an error `out` is as it was.
     pub fn render(&self, environment: &Environment<'_>, out: &mut Vec<u8>) -> Result<(), ExpressionError> {
-        let _ = (environment, out);
-        Err(ExpressionError { code: "TYPE", message: String::new(), place: self.place.clone() })
+        let start = out.len();
+        let mut machine = Machine::new(environment);
+        let rendered = match self.output {
+            template::Output::Avro => self.write(&mut machine, out),
+            template::Output::Json => self.write_json(&mut machine, out),
+        };
+        machine.settle();
+        if rendered.is_err() {
+            out.truncate(start);
+        }
+        rendered
+    }
+
+    fn write_json<'s>(&'s self, machine: &mut Machine<'s, '_>, out: &mut Vec<u8>) -> Result<(), ExpressionError> {
+        let mut avro = Vec::with_capacity(128);
+        self.write(machine, &mut avro)?;
+        let mut json = String::with_capacity(avro.len() * 2);
+        let rendered = ringmaster_schemas::json::render(&self.schema, self.schema.root(), &avro, &mut json);
+        rendered.map_err(|error| Fault::from(error).at(&self.place))?;
+        if !json.starts_with('{') {
+            return Err(Fault::new("TYPE", "a body is a record").at(&self.place));
+        }
+        out.extend_from_slice(json.as_bytes());
+        Ok(())
     }
 }
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Template({} at {})", self.schema.name(), self.place)
+    }
+}
+
+#[cfg(test)]
+mod tests;

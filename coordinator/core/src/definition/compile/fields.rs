@@ -1,0 +1,139 @@
+//! Reading a map of YAML: known keys, words, durations, numbers.
+
+use std::ops::Range;
+
+use ringmaster_schemas::Millis;
+
+use super::duration::{Unit, parse_duration};
+use super::report::{Report, did_you_mean};
+use crate::definition::yaml::{Kind, Node};
+
+/// A word and where it stands.
+#[derive(Debug, Clone)]
+pub(super) struct Word {
+    pub(super) text: String,
+    pub(super) span: Range<usize>,
+}
+
+/// The entries of a map.
+pub(super) struct Fields<'n> {
+    entries: &'n [(Node, Node)],
+    pub(super) span: &'n Range<usize>,
+}
+
+impl<'n> Fields<'n> {
+    /// A map whose keys are all known. `later` are keys of the language that this version does not know yet.
+    pub(super) fn new(node: &'n Node, what: &str, known: &[&str], later: &[&str], report: &mut Report<'_>) -> Option<Fields<'n>> {
+        let Kind::Map(entries) = &node.kind else {
+            report.error(&node.span, format!("{what} is a map, not {}", node.describe()), format!("it has: {}", known.join(", ")));
+            return None;
+        };
+        for (key, _) in entries {
+            let name = key.scalar().unwrap_or_default();
+            if later.contains(&name) {
+                report.error(&key.span, format!("this version does not know '{name}' yet"), format!("{what} has: {}", known.join(", ")));
+            } else if !known.contains(&name) {
+                report.error(&key.span, format!("{what} has no '{name}'"), did_you_mean(name, known.iter().copied()));
+            }
+        }
+        Some(Fields { entries, span: &node.span })
+    }
+
+    /// The value of a key.
+    pub(super) fn node(&self, key: &str) -> Option<&'n Node> {
+        self.entries.iter().find(|(name, _)| name.scalar() == Some(key)).map(|(_, value)| value)
+    }
+
+    /// A key that must be there.
+    pub(super) fn needed(&self, key: &str, hint: &str, report: &mut Report<'_>) -> Option<&'n Node> {
+        let node = self.node(key);
+        if node.is_none() {
+            let span = self.entries.first().map_or(self.span.clone(), |(key, _)| key.span.clone());
+            report.error(&span, format!("'{key}' is missing"), hint);
+        }
+        node
+    }
+
+    /// The entries in the file's order.
+    pub(super) fn entries(&self) -> &'n [(Node, Node)] {
+        self.entries
+    }
+
+    pub(super) fn duration(&self, key: &str, report: &mut Report<'_>) -> Option<(Millis, Range<usize>)> {
+        let node = self.node(key)?;
+        let parsed = match node.scalar() {
+            Some(text) => parse_duration(text, Unit::Millis),
+            None => Err(format!("{key} is a duration, not {}", node.describe())),
+        };
+        match parsed {
+            Ok(0) => {
+                report.error(&node.span, format!("{key} of no time"), "leave it away, or write for example 10s");
+                None
+            }
+            Ok(millis) => Some((millis, node.span.clone())),
+            Err(why) => {
+                report.error(&node.span, why, "this version knows durations as 200ms, 10s, 5m, 1h30m, 14d");
+                None
+            }
+        }
+    }
+}
+
+/// A scalar that is a word.
+pub(super) fn word(node: &Node, what: &str, good: fn(&str) -> bool, form: &str, report: &mut Report<'_>) -> Option<Word> {
+    match node.scalar() {
+        Some(text) if good(text) => Some(Word { text: text.to_owned(), span: node.span.clone() }),
+        Some(text) => {
+            report.error(&node.span, format!("'{text}' is not {what}"), form);
+            None
+        }
+        None => {
+            report.error(&node.span, format!("{what} is needed here, not {}", node.describe()), form);
+            None
+        }
+    }
+}
+
+/// `[a-z][a-z0-9_]{0,63}`.
+pub(super) fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// A name that may have hyphens.
+pub(super) fn is_saga_name(text: &str) -> bool {
+    is_name(&text.replace('-', "_"))
+}
+
+/// `payment.Charge`: a participant, a dot, a command.
+pub(super) fn is_command(text: &str) -> bool {
+    let Some((participant, command)) = text.rsplit_once('.') else { return false };
+    is_participant(participant) && is_type(command) && !command.contains('.')
+}
+
+/// Participants are topic names, and namespaces of Avro too.
+fn is_participant(text: &str) -> bool {
+    text.len() <= 100
+        && text.split('.').all(|part| {
+            part.starts_with(|c: char| c.is_ascii_alphabetic()) && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+        })
+}
+
+/// The name of an Avro record, perhaps with a namespace.
+pub(super) fn is_type(text: &str) -> bool {
+    text.len() <= 200
+        && text.split('.').all(|part| {
+            part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        })
+}
+
+/// What Kafka takes as a topic's name.
+pub(super) fn is_topic(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 249 && text != "." && text != ".." && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+/// A failure code.
+pub(super) fn is_code(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+}

@@ -1,0 +1,72 @@
+//! Schemas by name: the current ones, or for a version from history exactly those it was compiled against.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ringmaster_schemas::avro::Schema;
+use ringmaster_schemas::registry::Schemas;
+
+/// Finds schemas and notes which were used.
+pub(super) struct Lookup<'a> {
+    schemas: &'a mut Schemas,
+    /// Key by full name, of a version from history.
+    pinned: Option<&'a BTreeMap<String, String>>,
+    used: BTreeMap<String, String>,
+}
+
+impl<'a> Lookup<'a> {
+    pub(super) fn new(schemas: &'a mut Schemas, pinned: Option<&'a BTreeMap<String, String>>) -> Self {
+        Lookup { schemas, pinned, used: BTreeMap::new() }
+    }
+
+    /// Keys of what was used, by full name.
+    pub(super) fn used(self) -> BTreeMap<String, String> {
+        self.used
+    }
+
+    /// The schema of a name. An error if a version from history needs one that is not known here.
+    pub(super) fn named(&mut self, name: &str) -> Result<Option<Arc<Schema>>, String> {
+        let found = match self.pinned {
+            None => self.schemas.named(name).cloned(),
+            Some(pinned) => match pinned.get(name) {
+                None => None,
+                Some(key) => {
+                    let known = u64::from_str_radix(key, 16).ok().and_then(|key| self.schemas.by_key(key as i64));
+                    let Some(known) = known else {
+                        return Err(format!("this version needs {name} with key {key}, which is not known here"));
+                    };
+                    Some(known.clone())
+                }
+            },
+        };
+        if let Some(schema) = &found {
+            self.note(name, schema);
+        }
+        Ok(found)
+    }
+
+    /// The envelope's schema of a command whose body has one.
+    pub(super) fn envelope(&mut self, command: &str) -> Result<Arc<Schema>, String> {
+        let name = format!("{command}Command");
+        if self.pinned.is_some() {
+            return self.named(&name)?.ok_or_else(|| format!("this version does not say which {name} it needs"));
+        }
+        let schema = self.schemas.command_envelope(command).map_err(|error| error.to_string())?;
+        self.note(&name, &schema);
+        Ok(schema)
+    }
+
+    fn note(&mut self, name: &str, schema: &Schema) {
+        self.used.insert(name.to_owned(), format!("{:016x}", schema.key()));
+    }
+
+    /// The schema of what has none.
+    pub(super) fn json(&self) -> Arc<Schema> {
+        self.schemas.json().clone()
+    }
+
+    /// Makes a projection known by its key, so that stored bytes can name it.
+    pub(super) fn keep(&mut self, kept: Arc<Schema>) -> Result<Arc<Schema>, String> {
+        self.schemas.add_version(kept.text()).map_err(|error| error.to_string())
+    }
+}

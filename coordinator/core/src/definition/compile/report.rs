@@ -1,0 +1,186 @@
+//! Errors with their place: file, line, column, the line itself, a caret, a hint.
+
+use std::fmt;
+use std::ops::Range;
+
+/// Errors that are reported of one file; what is behind them is rarely worth reading.
+const ERRORS_MAX: usize = 100;
+
+/// An error (or warning) in a definition file. Shown as the place, the line with a caret, and the hint.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CompileError {
+    /// The file as it was named.
+    pub file: String,
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// How many characters are meant.
+    pub length: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What to do; may be empty.
+    pub hint: String,
+    /// The line itself.
+    pub source: String,
+    /// True for what is allowed and probably not meant.
+    pub warning: bool,
+}
+
+impl fmt::Display for CompileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.warning { "warning" } else { "error" };
+        writeln!(f, "{}:{}:{}: {kind}: {}", self.file, self.line, self.column, self.message)?;
+        let number = self.line.to_string();
+        let margin = " ".repeat(number.len());
+        writeln!(f, " {number} | {}", self.source)?;
+        write!(f, " {margin} | {}{}", " ".repeat(self.column - 1), "^".repeat(self.length.max(1)))?;
+        if !self.hint.is_empty() {
+            write!(f, " {}", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for CompileError {}
+
+/// The text of a file and what was found in it.
+pub(crate) struct Report<'a> {
+    file: &'a str,
+    text: &'a str,
+    /// The line that the text begins at, from 1.
+    first_line: usize,
+    line_starts: Vec<usize>,
+    found: Vec<CompileError>,
+}
+
+impl<'a> Report<'a> {
+    pub(crate) fn new(file: &'a str, text: &'a str, first_line: usize) -> Self {
+        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Report { file, text, first_line, line_starts, found: Vec::new() }
+    }
+
+    pub(crate) fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Line and column of a byte, both from 1, the column in characters.
+    fn position(&self, byte: usize) -> (usize, usize) {
+        let row = self.line_starts.partition_point(|start| *start <= byte) - 1;
+        let begin = self.line_starts[row];
+        (row + self.first_line, self.text.get(begin..byte).map_or(0, |before| before.chars().count()) + 1)
+    }
+
+    /// The line of a byte, from 1.
+    pub(crate) fn line(&self, byte: usize) -> usize {
+        self.position(byte).0
+    }
+
+    /// `sagas/order-fulfilment.yaml:12:9`.
+    pub(crate) fn place(&self, span: &Range<usize>) -> Box<str> {
+        let (line, column) = self.position(span.start);
+        format!("{}:{line}:{column}", self.file).into()
+    }
+
+    pub(crate) fn error(&mut self, span: &Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
+        self.add(span, message.into(), hint.into(), false);
+    }
+
+    pub(crate) fn warning(&mut self, span: &Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
+        self.add(span, message.into(), hint.into(), true);
+    }
+
+    fn add(&mut self, span: &Range<usize>, message: String, hint: String, warning: bool) {
+        let (line, column) = self.position(span.start);
+        let source = self.text[self.line_starts[line - self.first_line]..].lines().next().unwrap_or_default().to_owned();
+        // A span of several lines is marked to the end of its first.
+        let meant = self.text.get(span.clone()).and_then(|text| text.lines().next()).unwrap_or_default();
+        let length = meant.trim_end().chars().count().max(1);
+        let error = CompileError { file: self.file.to_owned(), line, column, length, message, hint, source, warning };
+        if self.found.len() < ERRORS_MAX && !self.found.contains(&error) {
+            self.found.push(error);
+        }
+    }
+
+    pub(crate) fn failed(&self) -> bool {
+        self.found.iter().any(|error| !error.warning)
+    }
+
+    /// How many errors there are so far.
+    pub(crate) fn error_count(&self) -> usize {
+        self.found.iter().filter(|error| !error.warning).count()
+    }
+
+    /// Errors, then warnings, each in order of place.
+    pub(crate) fn finish(mut self) -> (Vec<CompileError>, Vec<CompileError>) {
+        self.found.sort_by_key(|error| (error.line, error.column));
+        self.found.into_iter().partition(|error| !error.warning)
+    }
+}
+
+/// The candidate that was probably meant.
+pub(crate) fn suggest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let far = (word.chars().count() / 3).clamp(1, 3);
+    let near = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate)).min()?;
+    (near.0 <= far).then_some(near.1)
+}
+
+/// "did you mean 'total'?", or what there is.
+pub(crate) fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str> + Clone) -> String {
+    if let Some(candidate) = suggest(word, candidates.clone()) {
+        return format!("did you mean '{candidate}'?");
+    }
+    let all: Vec<&str> = candidates.into_iter().collect();
+    match &all[..] {
+        [] => String::new(),
+        few if few.len() <= 12 => format!("there are: {}", few.join(", ")),
+        many => format!("there are: {}, ...", many[..12].join(", ")),
+    }
+}
+
+/// Letters to change, add, remove or swap with their neighbour.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.to_lowercase().chars().collect(), b.to_lowercase().chars().collect());
+    if a.len().abs_diff(b.len()) > 3 {
+        return usize::MAX;
+    }
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for (i, row) in rows.iter_mut().enumerate() {
+        row[0] = i;
+    }
+    rows[0] = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        for j in 1..=b.len() {
+            let change = usize::from(a[i - 1] != b[j - 1]);
+            let mut least = (rows[i - 1][j - 1] + change).min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(rows[i - 2][j - 2] + 1);
+            }
+            rows[i][j] = least;
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_words_are_suggested_and_far_ones_are_not() {
+        let words = ["total", "timeout", "region"];
+        assert_eq!(suggest("totl", words), Some("total"));
+        assert_eq!(suggest("tiemout", words), Some("timeout"));
+        assert_eq!(suggest("TOTAL", words), Some("total"));
+        assert_eq!(suggest("zzz", words), None);
+    }
+
+    #[test]
+    fn the_caret_stands_under_the_character_meant() {
+        let text = "a: ü\nb: äö x > 1\n";
+        let mut report = Report::new("f.yaml", text, 1);
+        let at = text.find("x >").unwrap();
+        report.error(&(at..at + 1), "wrong", "do this");
+        assert_eq!(report.finish().0[0].to_string(), "f.yaml:2:7: error: wrong\n 2 | b: äö x > 1\n   |       ^ do this");
+    }
+}

@@ -1,0 +1,416 @@
+//! Evaluating the tree: values are borrowed from the saga's bytes, every node costs from the turn's budget.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use ringmaster_schemas::avro::{Kind, Node as Avro};
+use ringmaster_schemas::codec::Cursor;
+use rust_decimal::Decimal;
+
+use super::tree::{Arithmetic, Const, FailureField, Loop, LoopKind, Node, Order, Root};
+use super::value::{Fault, Value};
+use super::{Environment, functions, number};
+
+/// Bytes of a text that an expression makes.
+pub(crate) const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// One evaluation.
+pub(crate) struct Machine<'s, 'e> {
+    environment: &'s Environment<'e>,
+    /// Items of the loops that are open.
+    locals: Vec<Value<'s>>,
+    left: u32,
+}
+
+type Evaluated<'s> = Result<Value<'s>, Fault>;
+
+impl<'s, 'e> Machine<'s, 'e> {
+    pub(crate) fn new(environment: &'s Environment<'e>) -> Self {
+        Machine { environment, locals: Vec::new(), left: environment.budget.left() }
+    }
+
+    /// Gives back what is left of the budget.
+    pub(crate) fn settle(self) {
+        self.environment.budget.leave(self.left);
+    }
+
+    #[inline]
+    fn spend(&mut self, nodes: u32) -> Result<(), Fault> {
+        match self.left.checked_sub(nodes) {
+            Some(left) => {
+                self.left = left;
+                Ok(())
+            }
+            None => {
+                self.left = 0;
+                Err(Fault::new("TOO_EXPENSIVE", format!("the expressions of this turn cost more than {} nodes", super::NODES_PER_TURN_MAX)))
+            }
+        }
+    }
+
+    /// The value of a condition.
+    pub(crate) fn truth(&mut self, node: &'s Node) -> Result<bool, Fault> {
+        self.spend(1)?;
+        match node {
+            Node::And(a, b) => match self.truth(a) {
+                Ok(true) => self.truth(b),
+                Ok(false) => Ok(false),
+                // As in CEL: what decides alone decides, even beside an error.
+                Err(fault) => self.absorbed(fault, b, false),
+            },
+            Node::Or(a, b) => match self.truth(a) {
+                Ok(false) => self.truth(b),
+                Ok(true) => Ok(true),
+                Err(fault) => self.absorbed(fault, b, true),
+            },
+            Node::Not(inner) => Ok(!self.truth(inner)?),
+            Node::Compare(order, a, b) => {
+                let ordering = self.eval(a)?.compare(&self.eval(b)?)?;
+                Ok(match order {
+                    Order::Less => ordering == Ordering::Less,
+                    Order::LessOrEqual => ordering != Ordering::Greater,
+                    Order::Greater => ordering == Ordering::Greater,
+                    Order::GreaterOrEqual => ordering != Ordering::Less,
+                })
+            }
+            Node::Equal(a, b) => self.eval(a)?.equals(&self.eval(b)?),
+            Node::Present(inner) => Ok(!matches!(self.eval(inner)?, Value::Null)),
+            Node::Succeeded(step) => Ok((self.environment.results)(*step).is_some()),
+            Node::In(item, list) => self.contains(item, list),
+            other => match self.eval_inner(other)? {
+                Value::Bool(truth) => Ok(truth),
+                value => Err(Fault::types("a bool is needed here and it", &value)),
+            },
+        }
+    }
+
+    #[cold]
+    fn absorbed(&mut self, fault: Fault, other: &'s Node, decides: bool) -> Result<bool, Fault> {
+        if fault.code != "TOO_EXPENSIVE" && self.truth(other)? == decides { Ok(decides) } else { Err(fault) }
+    }
+
+    /// The value of a node.
+    #[inline]
+    pub(crate) fn eval(&mut self, node: &'s Node) -> Evaluated<'s> {
+        self.spend(1)?;
+        self.eval_inner(node)
+    }
+
+    fn eval_inner(&mut self, node: &'s Node) -> Evaluated<'s> {
+        match node {
+            Node::Const(value) => Ok(constant(value)),
+            Node::Path { root, schema, path } => self.path(*root, schema, path),
+            Node::Key => Ok(Value::Text(Cow::Borrowed(self.environment.key))),
+            Node::Now => Ok(Value::Timestamp(self.environment.now.saturating_mul(1000))),
+            Node::Started => Ok(Value::Timestamp(self.environment.started.saturating_mul(1000))),
+            Node::Failure(field) => self.failure(*field),
+            Node::Local(slot) => Ok(self.locals[*slot].clone()),
+            Node::Field(of, index) => match self.eval(of)? {
+                Value::Raw(raw) => Ok(raw.field(usize::from(*index))?.into()),
+                Value::Null => Ok(Value::Null),
+                other => Err(Fault::types("a record is needed here and it", &other)),
+            },
+            Node::Member { of, name, optional } => self.member(of, name, *optional),
+            Node::Index { of, index, optional } => self.index(of, index, *optional),
+            Node::Object(fields) => {
+                let values = fields.iter().map(|(name, value)| Ok((name.clone(), self.eval(value)?)));
+                Ok(Value::Object(values.collect::<Result<_, Fault>>()?))
+            }
+            Node::List(items) => Ok(Value::List(items.iter().map(|item| self.eval(item)).collect::<Result<_, Fault>>()?)),
+            Node::If(branches) => {
+                let (test, then, otherwise) = &**branches;
+                if self.truth(test)? { self.eval(then) } else { self.eval(otherwise) }
+            }
+            Node::Table(rows, otherwise) => {
+                for (test, then) in rows {
+                    if self.truth(test)? {
+                        return self.eval(then);
+                    }
+                }
+                self.eval(otherwise)
+            }
+            Node::Calculate(kind, a, b) => {
+                let (a, b) = (self.eval(a)?, self.eval(b)?);
+                self.calculate(*kind, a, b)
+            }
+            Node::Negate(inner) => negate(self.eval(inner)?),
+            Node::OrValue(first, second) => match self.eval(first)? {
+                Value::Null => self.eval(second),
+                value => Ok(value),
+            },
+            Node::Loop(inner) => self.looped(inner),
+            Node::Call(function, args) => {
+                let values = args.iter().map(|arg| self.eval(arg)).collect::<Result<Vec<_>, Fault>>()?;
+                functions::call(*function, values, &mut |nodes| self.spend(nodes))
+            }
+            Node::Widen(inner) => Ok(match self.eval(inner)? {
+                Value::Int(x) => Value::Decimal(Decimal::from(x)),
+                other => other,
+            }),
+            Node::And(..)
+            | Node::Or(..)
+            | Node::Not(_)
+            | Node::Equal(..)
+            | Node::Compare(..)
+            | Node::In(..)
+            | Node::Present(_)
+            | Node::Succeeded(_) => Ok(Value::Bool(self.truth(node)?)),
+        }
+    }
+
+    #[inline]
+    fn path(&mut self, root: Root, schema: &'s ringmaster_schemas::avro::Schema, path: &[u16]) -> Evaluated<'s> {
+        let bytes: &'s [u8] = match root {
+            Root::Start => self.environment.start,
+            Root::Result(step) => match (self.environment.results)(step) {
+                Some(bytes) => bytes,
+                None => return Ok(Value::Null),
+            },
+        };
+        if !path.is_empty() {
+            return Ok(schema.field(bytes, path)?.into());
+        }
+        match schema.node(schema.root()) {
+            Avro::Record(_) => Ok(Value::Raw(schema.open(bytes))),
+            // A result that came without a body.
+            _ if bytes.is_empty() => Ok(Value::Null),
+            _ => Ok(schema.read(schema.root(), &mut Cursor::new(bytes))?.into()),
+        }
+    }
+
+    fn failure(&self, field: FailureField) -> Evaluated<'s> {
+        let Some(failure) = self.environment.failure else { return Err(Fault::new("ABSENT", "nothing has failed")) };
+        Ok(Value::Text(Cow::Borrowed(match field {
+            FailureField::Code => &failure.code,
+            FailureField::Step => &failure.step,
+            FailureField::Kind => failure.kind.as_str(),
+            FailureField::Message => &failure.message,
+        })))
+    }
+
+    fn member(&mut self, of: &'s Node, name: &str, optional: bool) -> Evaluated<'s> {
+        let of = self.eval(of)?;
+        match of.named(name)? {
+            Some(Value::Null) | None if optional => Ok(Value::Null),
+            Some(Value::Null) => Err(Fault::new("ABSENT", format!("'{name}' is null"))),
+            Some(value) => Ok(value),
+            None => match of {
+                Value::Raw(_) | Value::Object(_) => Err(Fault::new("ABSENT", format!("there is no '{name}'"))),
+                other => Err(Fault::new("TYPE", format!("'{name}' is asked of something that {}", other.describe()))),
+            },
+        }
+    }
+
+    fn index(&mut self, of: &'s Node, index: &'s Node, optional: bool) -> Evaluated<'s> {
+        let (of, index) = (self.eval(of)?, self.eval(index)?);
+        let found = match (&of, &index) {
+            (Value::Null, _) => None,
+            (_, Value::Text(name)) => of.named(name)?,
+            (Value::List(items), Value::Int(at)) => usize::try_from(*at).ok().and_then(|at| items.get(at).cloned()),
+            (Value::Raw(raw), Value::Int(at)) if raw.kind() == Kind::List => match usize::try_from(*at) {
+                Ok(at) => {
+                    self.spend(u32::try_from(at).unwrap_or(u32::MAX))?;
+                    raw.items().nth(at).transpose()?.map(Value::from)
+                }
+                Err(_) => None,
+            },
+            (_, index) => return Err(Fault::types("an index", index)),
+        };
+        match found {
+            None | Some(Value::Null) if optional => Ok(Value::Null),
+            None | Some(Value::Null) => Err(Fault::new("OUT_OF_RANGE", format!("there is no item {}", functions::text(&index)?))),
+            Some(value) => Ok(value),
+        }
+    }
+
+    fn contains(&mut self, item: &'s Node, list: &'s Node) -> Result<bool, Fault> {
+        let (item, list) = (self.eval(item)?, self.eval(list)?);
+        if let (Value::Text(name), Value::Object(_)) = (&item, &list) {
+            return Ok(list.named(name)?.is_some());
+        }
+        let mut found = false;
+        list.each(&mut |other| {
+            self.spend(1)?;
+            found = other.equals(&item)?;
+            Ok(!found)
+        })?;
+        Ok(found)
+    }
+
+    fn calculate(&mut self, kind: Arithmetic, a: Value<'s>, b: Value<'s>) -> Evaluated<'s> {
+        if kind == Arithmetic::Add {
+            match (a, b) {
+                (Value::Text(a), Value::Text(b)) => return concatenate(&a, &b),
+                (a @ (Value::List(_) | Value::Raw(_)), b @ (Value::List(_) | Value::Raw(_))) => {
+                    let mut items = Vec::new();
+                    for side in [a, b] {
+                        side.each(&mut |item| {
+                            self.spend(1)?;
+                            items.push(item);
+                            Ok(true)
+                        })?;
+                    }
+                    return Ok(Value::List(items));
+                }
+                (a, b) => return calculate(kind, &a, &b),
+            }
+        }
+        calculate(kind, &a, &b)
+    }
+
+    fn looped(&mut self, inner: &'s Loop) -> Evaluated<'s> {
+        let range = self.eval(&inner.range)?;
+        let slot = self.locals.len();
+        self.locals.push(Value::Null);
+        let mut found = 0;
+        let mut all = true;
+        let mut fault = None;
+        let mut list = Vec::new();
+        let ended = range.each(&mut |item| {
+            self.spend(1)?;
+            match inner.kind {
+                LoopKind::Exists | LoopKind::All => {
+                    self.locals[slot] = item;
+                    // As in CEL: one item that decides is enough, even where another fails.
+                    match self.truth(&inner.body) {
+                        Ok(truth) => {
+                            found += i64::from(truth);
+                            all &= truth;
+                            return Ok(if inner.kind == LoopKind::Exists { !truth } else { truth });
+                        }
+                        Err(error) if error.code == "TOO_EXPENSIVE" => return Err(error),
+                        Err(error) => fault = fault.take().or(Some(error)),
+                    }
+                }
+                LoopKind::ExistsOne => {
+                    self.locals[slot] = item;
+                    found += i64::from(self.truth(&inner.body)?);
+                }
+                LoopKind::Filter => {
+                    self.locals[slot] = item;
+                    if self.truth(&inner.body)? {
+                        list.push(std::mem::replace(&mut self.locals[slot], Value::Null));
+                    }
+                }
+                LoopKind::Map => {
+                    self.locals[slot] = item;
+                    let taken = match &inner.filter {
+                        Some(filter) => self.truth(filter)?,
+                        None => true,
+                    };
+                    if taken {
+                        list.push(self.eval(&inner.body)?);
+                    }
+                }
+            }
+            Ok(true)
+        });
+        self.locals.truncate(slot);
+        ended?;
+        match (inner.kind, fault) {
+            (LoopKind::Exists, Some(fault)) if found == 0 => Err(fault),
+            (LoopKind::All, Some(fault)) if all => Err(fault),
+            (LoopKind::Exists, _) => Ok(Value::Bool(found > 0)),
+            (LoopKind::All, _) => Ok(Value::Bool(all)),
+            (LoopKind::ExistsOne, _) => Ok(Value::Bool(found == 1)),
+            (LoopKind::Map | LoopKind::Filter, _) => Ok(Value::List(list)),
+        }
+    }
+}
+
+#[inline]
+pub(super) fn constant(value: &Const) -> Value<'_> {
+    match value {
+        Const::Null => Value::Null,
+        Const::Bool(x) => Value::Bool(*x),
+        Const::Int(x) => Value::Int(*x),
+        Const::Double(x) => Value::Double(*x),
+        Const::Decimal(x) => Value::Decimal(*x),
+        Const::Text(x) => Value::Text(Cow::Borrowed(x)),
+        Const::Bytes(x) => Value::Bytes(Cow::Borrowed(x)),
+        Const::Timestamp(x) => Value::Timestamp(*x),
+        Const::Duration(x) => Value::Duration(*x),
+    }
+}
+
+fn concatenate<'s>(a: &str, b: &str) -> Evaluated<'s> {
+    if a.len() + b.len() > TEXT_BYTES_MAX {
+        return Err(Fault::new("DATA_TOO_BIG", format!("a text has more than {TEXT_BYTES_MAX} bytes")));
+    }
+    Ok(Value::Text(Cow::Owned([a, b].concat())))
+}
+
+fn negate(value: Value<'_>) -> Evaluated<'_> {
+    Ok(match value {
+        Value::Int(x) => Value::Int(x.checked_neg().ok_or_else(overflow)?),
+        Value::Duration(x) => Value::Duration(x.checked_neg().ok_or_else(overflow)?),
+        Value::Double(x) => Value::Double(-x),
+        Value::Decimal(x) => Value::Decimal(-x),
+        other => return Err(Fault::types("- needs a number and it", &other)),
+    })
+}
+
+#[cold]
+pub(super) fn overflow() -> Fault {
+    Fault::new("OVERFLOW", "the result does not fit 64 bits")
+}
+
+/// One operation on two scalars.
+pub(super) fn calculate<'s>(kind: Arithmetic, a: &Value<'_>, b: &Value<'_>) -> Evaluated<'s> {
+    use Arithmetic::{Add, Divide, Multiply, Remainder, Subtract};
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) => integers(kind, *a, *b).map(Value::Int),
+        (Value::Double(a), Value::Double(b)) => doubles(kind, *a, *b),
+        (Value::Double(a), Value::Int(b)) => doubles(kind, *a, *b as f64),
+        (Value::Int(a), Value::Double(b)) => doubles(kind, *a as f64, *b),
+        (Value::Decimal(a), Value::Decimal(b)) => decimals(kind, *a, *b),
+        (Value::Decimal(a), Value::Int(b)) => decimals(kind, *a, Decimal::from(*b)),
+        (Value::Int(a), Value::Decimal(b)) => decimals(kind, Decimal::from(*a), *b),
+        (Value::Timestamp(a), Value::Duration(b)) => match kind {
+            Add => Ok(Value::Timestamp(a.checked_add(*b).ok_or_else(overflow)?)),
+            Subtract => Ok(Value::Timestamp(a.checked_sub(*b).ok_or_else(overflow)?)),
+            Multiply | Divide | Remainder => Err(Fault::new("TYPE", "an instant can only be moved by a duration")),
+        },
+        (Value::Duration(_), Value::Timestamp(_)) if kind == Add => calculate(kind, b, a),
+        (Value::Timestamp(a), Value::Timestamp(b)) if kind == Subtract => {
+            Ok(Value::Duration(a.checked_sub(*b).ok_or_else(overflow)?))
+        }
+        (Value::Duration(a), Value::Duration(b)) if matches!(kind, Add | Subtract) => integers(kind, *a, *b).map(Value::Duration),
+        (a, b) => Err(Fault::new("TYPE", format!("cannot calculate: the left side {}, the right side {}", a.describe(), b.describe()))),
+    }
+}
+
+fn integers(kind: Arithmetic, a: i64, b: i64) -> Result<i64, Fault> {
+    if b == 0 && matches!(kind, Arithmetic::Divide | Arithmetic::Remainder) {
+        return Err(Fault::new("DIVISION_BY_ZERO", "divided by zero"));
+    }
+    match kind {
+        Arithmetic::Add => a.checked_add(b),
+        Arithmetic::Subtract => a.checked_sub(b),
+        Arithmetic::Multiply => a.checked_mul(b),
+        Arithmetic::Divide => a.checked_div(b),
+        Arithmetic::Remainder => a.checked_rem(b),
+    }
+    .ok_or_else(overflow)
+}
+
+fn doubles<'s>(kind: Arithmetic, a: f64, b: f64) -> Evaluated<'s> {
+    Ok(Value::Double(match kind {
+        Arithmetic::Add => a + b,
+        Arithmetic::Subtract => a - b,
+        Arithmetic::Multiply => a * b,
+        Arithmetic::Divide => a / b,
+        Arithmetic::Remainder => return Err(Fault::new("TYPE", "% needs two ints")),
+    }))
+}
+
+fn decimals<'s>(kind: Arithmetic, a: Decimal, b: Decimal) -> Evaluated<'s> {
+    Ok(Value::Decimal(match kind {
+        Arithmetic::Add => number::add(a, b)?,
+        Arithmetic::Subtract => number::subtract(a, b)?,
+        Arithmetic::Multiply => number::multiply(a, b)?,
+        Arithmetic::Divide | Arithmetic::Remainder => {
+            return Err(Fault::new("TYPE", "decimals are divided by div(a, b, digits)"));
+        }
+    }))
+}

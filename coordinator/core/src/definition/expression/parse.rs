@@ -1,0 +1,109 @@
+//! Text to cel's syntax tree, bounded, with positions in the file.
+
+use std::ops::Range;
+
+use cel::common::ast::{IdedExpr, SourceInfo};
+use cel::parser::Parser;
+
+use crate::definition::compile::Report;
+use crate::definition::yaml::{Kind, Node, Style};
+
+/// Bytes of one expression: longer ones are unreadable, and the parser's time grows with them.
+pub(crate) const BYTES_MAX: usize = 2 * 1024;
+/// Depth that the parser may reach; its own recursion is far from the stack's end there (definitions are compiled on a large stack).
+const PARSER_DEPTH_MAX: u16 = 96;
+
+/// A parsed expression that knows its place.
+pub(crate) struct Parsed {
+    pub(crate) root: IdedExpr,
+    source: SourceInfo,
+    /// Where the source begins in the file, if it stands there as it is.
+    base: Option<usize>,
+    /// The whole scalar.
+    pub(crate) span: Range<usize>,
+    /// It was written in quotes.
+    pub(crate) quoted: bool,
+}
+
+impl Parsed {
+    /// Reads an expression from a scalar; what is wrong is reported.
+    pub(crate) fn new(node: &Node, report: &mut Report<'_>) -> Option<Parsed> {
+        let Kind::Scalar(_, style) = &node.kind else {
+            report.error(&node.span, format!("an expression is needed here, not {}", node.describe()), "");
+            return None;
+        };
+        let (text, base) = node.expression(report.text());
+        if text.trim().is_empty() {
+            report.error(&node.span, "an expression is needed here", "an empty text is \"''\"");
+            return None;
+        }
+        if text.len() > BYTES_MAX {
+            report.error(&node.span, format!("the expression has {} bytes, more than {BYTES_MAX}", text.len()), "divide it into rules");
+            return None;
+        }
+        let parser = Parser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true).max_recursion_depth(PARSER_DEPTH_MAX);
+        match parser.parse_with_source_info(text) {
+            Ok((root, source)) => {
+                Some(Parsed { root, source, base, span: node.span.clone(), quoted: *style == Style::Quoted })
+            }
+            Err(errors) => {
+                let first = errors.errors.first();
+                let message = first.map_or("it cannot be read", |error| error.msg.lines().next().unwrap_or_default());
+                let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
+                let span = match (base, first) {
+                    (Some(base), Some(error)) => {
+                        let at = base + offset(text, error.pos);
+                        at..at + 1
+                    }
+                    _ => node.span.clone(),
+                };
+                report.error(&span, format!("this is not an expression: {}", shorten(message)), hint(text));
+                None
+            }
+        }
+    }
+
+    /// Where a part of it stands.
+    pub(crate) fn place(&self, id: u64) -> Range<usize> {
+        let (Some(base), Some((start, _))) = (self.base, self.source.offset_for(id)) else { return self.span.clone() };
+        let text = &self.source.source;
+        let mut start = start as usize;
+        if !text.is_char_boundary(start) {
+            return self.span.clone();
+        }
+        start += text[start..].len() - text[start..].trim_start_matches(['.', '?', ' ', '\n']).len();
+        let rest = &text[start..];
+        let word = rest.len() - rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_').len();
+        let length = match rest.chars().next() {
+            Some(quote @ ('\'' | '"')) => rest[1..].find(quote).map_or(1, |at| at + 2),
+            _ => word.max(1).min(rest.len().max(1)),
+        };
+        base + start..base + start + length
+    }
+}
+
+/// The byte of a line (from 1) and a column (from 0).
+fn offset(text: &str, (line, column): (isize, isize)) -> usize {
+    let line = usize::try_from(line - 1).unwrap_or(0);
+    let begin: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let column = usize::try_from(column).unwrap_or(0);
+    let rest = &text[begin.min(text.len())..];
+    (begin + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)).min(text.len())
+}
+
+/// The parser lists every token that could follow; the first words say enough.
+fn shorten(message: &str) -> &str {
+    message.split(" expecting ").next().unwrap_or(message)
+}
+
+fn hint(text: &str) -> &'static str {
+    if text.contains(" and ") || text.contains(" or ") || text.contains(" not ") {
+        "and, or, not are written &&, ||, !"
+    } else if text.contains('=') && !text.contains("==") && !text.contains(">=") && !text.contains("<=") && !text.contains("!=") {
+        "equality is written =="
+    } else if text.matches('(').count() != text.matches(')').count() {
+        "the parentheses do not match; in { } an expression with a comma must be quoted"
+    } else {
+        ""
+    }
+}

@@ -1,0 +1,194 @@
+//! What an expression may name where it stands, what is certain there, and what it reads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators as op};
+use ringmaster_schemas::avro::Schema;
+
+use super::parse::Parsed;
+use super::tree::Root;
+
+/// Names that a definition cannot give away.
+pub(crate) const RESERVED: [&str; 11] =
+    ["start", "steps", "rules", "key", "event", "failure", "now", "started", "index", "round", "saga"];
+
+/// What a definition's expressions can name.
+pub(crate) struct Names<'a> {
+    /// The start event's schema.
+    pub(crate) start: Arc<Schema>,
+    pub(crate) steps: Vec<StepName<'a>>,
+    pub(crate) rules: &'a [Rule],
+}
+
+/// A step as expressions see it.
+pub(crate) struct StepName<'a> {
+    pub(crate) name: &'a str,
+    /// The schema of its result.
+    pub(crate) result: Arc<Schema>,
+    /// It has an `if`.
+    pub(crate) conditional: bool,
+}
+
+/// A named expression.
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    pub(crate) body: RuleBody,
+}
+
+/// What a rule is.
+pub(crate) enum RuleBody {
+    One(Parsed),
+    /// The first whose condition is true, else the last.
+    Table(Vec<(Parsed, Parsed)>, Parsed),
+}
+
+/// Where an expression stands.
+#[derive(Clone)]
+pub(crate) struct Spot {
+    /// In the start's own `key` or `if`: the saga does not exist yet.
+    pub(crate) starting: bool,
+    /// Steps before this one can be read.
+    pub(crate) before: usize,
+    /// A step that can be read although it may not have succeeded: the one that is undone.
+    pub(crate) own: Option<usize>,
+    /// Something failed: `failure` can be read.
+    pub(crate) failure: bool,
+    /// Nothing of the steps is certain: they may be undone.
+    pub(crate) undone: bool,
+    /// What is known to be there, as paths.
+    pub(crate) facts: Vec<String>,
+}
+
+impl Spot {
+    /// In the start's own expressions.
+    pub(crate) fn start() -> Spot {
+        Spot { starting: true, before: 0, own: None, failure: false, undone: false, facts: Vec::new() }
+    }
+
+    /// In a step's own expressions, or behind all steps.
+    pub(crate) fn step(index: usize) -> Spot {
+        Spot { starting: false, before: index, own: None, failure: false, undone: false, facts: Vec::new() }
+    }
+}
+
+/// What is read of a root: these top-level fields, or all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reads {
+    Fields(BTreeSet<String>),
+    All,
+}
+
+/// What the expressions of a definition read.
+#[derive(Debug, Default)]
+pub(crate) struct Uses {
+    roots: BTreeMap<Root, Reads>,
+    rules: BTreeSet<String>,
+}
+
+impl Uses {
+    pub(crate) fn rule(&mut self, name: &str) {
+        self.rules.insert(name.to_owned());
+    }
+
+    pub(crate) fn names_rule(&self, name: &str) -> bool {
+        self.rules.contains(name)
+    }
+
+    pub(crate) fn touch(&mut self, root: Root) {
+        self.roots.entry(root).or_insert_with(|| Reads::Fields(BTreeSet::new()));
+    }
+
+    pub(crate) fn field(&mut self, root: Root, name: &str) {
+        self.touch(root);
+        if let Some(Reads::Fields(fields)) = self.roots.get_mut(&root) {
+            fields.insert(name.to_owned());
+        }
+    }
+
+    pub(crate) fn all(&mut self, root: Root) {
+        self.roots.insert(root, Reads::All);
+    }
+
+    pub(crate) fn of(&self, root: Root) -> Option<&Reads> {
+        self.roots.get(&root)
+    }
+}
+
+/// A path of names, for example `start.customer.tier`, with or without `?`; `event` is `start`.
+pub(crate) fn path_of(expression: &IdedExpr) -> Option<String> {
+    match &expression.expr {
+        Expr::Ident(name) if name == "event" => Some("start".into()),
+        Expr::Ident(name) => Some(name.clone()),
+        Expr::Select(select) if !select.test => Some(format!("{}.{}", path_of(&select.operand)?, select.field)),
+        Expr::Call(call) if call.func_name == op::OPT_SELECT => match &call.args[..] {
+            [operand, name] => Some(format!("{}.{}", path_of(operand)?, text_of(name)?)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A literal text.
+pub(crate) fn text_of(expression: &IdedExpr) -> Option<&str> {
+    match &expression.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
+        _ => None,
+    }
+}
+
+/// The paths that are known to be there when an expression is `truth`.
+pub(crate) fn facts(expression: &IdedExpr, truth: bool, rules: &[Rule], out: &mut Vec<String>) {
+    gather(expression, truth, rules, out, 0);
+}
+
+fn gather(expression: &IdedExpr, truth: bool, rules: &[Rule], out: &mut Vec<String>, depth: usize) {
+    // Deeper expressions are refused elsewhere; rules that name one another in a circle end here.
+    if depth > 40 {
+        return;
+    }
+    match &expression.expr {
+        Expr::Select(select) if select.test => {
+            if let (true, Some(path)) = (truth, path_of(&select.operand)) {
+                present(&format!("{path}.{}", select.field), out);
+            }
+        }
+        Expr::Select(select) if matches!(&select.operand.expr, Expr::Ident(name) if name == "rules") => {
+            let rule = rules.iter().find(|rule| rule.name == select.field);
+            if let Some(Rule { body: RuleBody::One(parsed), .. }) = rule {
+                gather(&parsed.root, truth, rules, out, depth + 1);
+            }
+        }
+        Expr::Call(call) => from_call(call, truth, rules, out, depth),
+        _ => {}
+    }
+}
+
+fn from_call(call: &CallExpr, truth: bool, rules: &[Rule], out: &mut Vec<String>, depth: usize) {
+    match (call.func_name.as_str(), &call.args[..], &call.target) {
+        (op::LOGICAL_NOT, [inner], _) => gather(inner, !truth, rules, out, depth + 1),
+        (op::LOGICAL_AND, [a, b], _) if truth => [a, b].into_iter().for_each(|side| gather(side, true, rules, out, depth + 1)),
+        (op::LOGICAL_OR, [a, b], _) if !truth => [a, b].into_iter().for_each(|side| gather(side, false, rules, out, depth + 1)),
+        (op::NOT_EQUALS | op::EQUALS, [a, b], _) if (call.func_name == op::NOT_EQUALS) == truth => {
+            let null = |side: &IdedExpr| matches!(side.expr, Expr::Literal(LiteralValue::Null));
+            let side = if null(b) { a } else { b };
+            if (null(a) || null(b))
+                && let Some(path) = path_of(side)
+            {
+                present(&path, out);
+            }
+        }
+        ("hasValue", [], Some(target)) if truth => {
+            if let Some(path) = path_of(target) {
+                present(&path, out);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Where something is there, all on the way to it is.
+fn present(path: &str, out: &mut Vec<String>) {
+    out.push(path.to_owned());
+    out.extend(path.match_indices('.').map(|(at, _)| path[..at].to_owned()));
+}

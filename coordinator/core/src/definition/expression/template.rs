@@ -1,0 +1,331 @@
+//! Bodies: a tree of `with` becomes ready bytes with expressions between them, in the order of the schema's fields.
+//!
+//! Defaults, literals and the frames of records, lists and maps are encoded when the definition is compiled; at run time each
+//! expression is evaluated and written once, and what has the schema's shape already is copied as a slice.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ringmaster_schemas::avro::{Field, Node as Avro, NodeId, Schema};
+use ringmaster_schemas::codec::{put_long, put_text};
+
+use super::lower::{Lowerer, Typed};
+use super::parse::Parsed;
+use super::scope::{Names, Spot, Uses};
+use super::tree::{Const, Function, Node};
+use super::types::Type;
+use super::value::Value;
+use super::{Template, fits};
+use crate::definition::compile::{Report, did_you_mean};
+use crate::definition::yaml;
+
+/// A `with` as it is written.
+pub(crate) enum Form {
+    Leaf(Parsed),
+    Record(Vec<(String, Range<usize>, Form)>, Range<usize>),
+    List(Vec<Form>, Range<usize>),
+}
+
+/// A part of a body.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// Ready bytes.
+    Bytes(Vec<u8>),
+    /// A value, written at a node of the schema.
+    Value { node: Node, target: NodeId, field: Box<str>, place: Box<str> },
+}
+
+/// How the pieces become the body.
+#[derive(Debug)]
+pub(super) enum Output {
+    /// They are the body.
+    Avro,
+    /// They are rendered as JSON.
+    Json,
+}
+
+impl Form {
+    /// Reads a `with`; what is wrong is reported.
+    pub(crate) fn new(node: &yaml::Node, report: &mut Report<'_>) -> Option<Form> {
+        match &node.kind {
+            yaml::Kind::Scalar(..) => Parsed::new(node, report).map(Form::Leaf),
+            yaml::Kind::List(items) => {
+                let forms: Vec<Option<Form>> = items.iter().map(|item| Form::new(item, report)).collect();
+                Some(Form::List(forms.into_iter().collect::<Option<_>>()?, node.span.clone()))
+            }
+            yaml::Kind::Map(entries) => {
+                let mut fields = Vec::new();
+                let mut whole = true;
+                for (key, value) in entries {
+                    let name = key.scalar().unwrap_or_default();
+                    if split_by_comma(name, value) {
+                        report.error(&key.span, format!("'{name}' is no field: YAML splits at commas inside {{ }}"), "put the whole expression in quotes: { b: \"f(1, 2)\" }");
+                        return None;
+                    }
+                    match Form::new(value, report) {
+                        Some(form) => fields.push((name.to_owned(), key.span.clone(), form)),
+                        None => whole = false,
+                    }
+                }
+                whole.then_some(Form::Record(fields, node.span.clone()))
+            }
+        }
+    }
+
+    /// The same without fields that a record does not have: an undo's body made of its do's.
+    pub(crate) fn fields(&self) -> Option<Vec<&str>> {
+        match self {
+            Form::Record(fields, _) => Some(fields.iter().map(|(name, ..)| name.as_str()).collect()),
+            Form::Leaf(_) | Form::List(..) => None,
+        }
+    }
+
+    fn span(&self) -> Range<usize> {
+        match self {
+            Form::Leaf(parsed) => parsed.span.clone(),
+            Form::Record(_, span) | Form::List(_, span) => span.clone(),
+        }
+    }
+}
+
+/// True for what is left of an expression with a comma inside `{ }`: a key without value that is no name.
+fn split_by_comma(key: &str, value: &yaml::Node) -> bool {
+    let empty = matches!(&value.kind, yaml::Kind::Scalar(text, yaml::Style::Plain) if text.is_empty());
+    empty && !key.chars().all(|c| c.is_alphanumeric() || c == '_')
+}
+
+/// Compiles bodies.
+pub(crate) struct Compiler<'a, 'r, 't> {
+    pub(crate) names: &'a Names<'a>,
+    pub(crate) report: &'r mut Report<'t>,
+    pub(crate) uses: &'r mut Uses,
+    pub(crate) spot: Spot,
+    /// Only fields that the target has: others of the form are left out.
+    pub(crate) lenient: bool,
+}
+
+struct Writer<'s> {
+    schema: &'s Arc<Schema>,
+    pieces: Vec<Piece>,
+}
+
+impl Writer<'_> {
+    fn bytes(&mut self) -> &mut Vec<u8> {
+        if !matches!(self.pieces.last(), Some(Piece::Bytes(_))) {
+            self.pieces.push(Piece::Bytes(Vec::new()));
+        }
+        match self.pieces.last_mut() {
+            Some(Piece::Bytes(bytes)) => bytes,
+            _ => unreachable!("bytes were pushed a moment ago"),
+        }
+    }
+}
+
+impl<'a> Compiler<'a, '_, '_> {
+    /// A body by its schema.
+    pub(crate) fn compile(&mut self, form: &'a Form, schema: &Arc<Schema>, json: bool) -> Option<Template> {
+        let span = form.span();
+        let errors = self.report.error_count();
+        if *schema.node(schema.root()) == Avro::Dynamic && !matches!(form, Form::Record(..) | Form::Leaf(_)) {
+            self.report.error(&span, "a body is a record", "write fields: { name: expression }");
+            return None;
+        }
+        let mut writer = Writer { schema, pieces: Vec::new() };
+        let done = self.put(form, schema.root(), "", &mut writer);
+        let output = if json { Output::Json } else { Output::Avro };
+        (done.is_some() && self.report.error_count() == errors).then(|| Template {
+            schema: schema.clone(),
+            pieces: writer.pieces,
+            output,
+            place: self.report.place(&span),
+        })
+    }
+
+    fn put(&mut self, form: &'a Form, target: NodeId, field: &str, out: &mut Writer<'_>) -> Option<()> {
+        let schema = out.schema.clone();
+        match (form, schema.node(target)) {
+            (Form::Leaf(parsed), _) => self.leaf(parsed, target, field, out),
+            (_, Avro::Dynamic) => {
+                let typed = self.dynamic(form)?;
+                let place = self.report.place(&form.span());
+                out.pieces.push(Piece::Value { node: typed.node, target, field: field.into(), place });
+                Some(())
+            }
+            (_, Avro::Union(branches)) => {
+                let wanted = |node: &Avro| match form {
+                    Form::List(..) => matches!(node, Avro::Array(_) | Avro::Dynamic),
+                    _ => matches!(node, Avro::Record(_) | Avro::Map(_) | Avro::Dynamic),
+                };
+                let Some(branch) = branches.iter().position(|branch| wanted(schema.node(*branch))) else {
+                    return self.shape(form, &schema, target, field);
+                };
+                put_long(out.bytes(), branch as i64);
+                self.put(form, branches[branch], field, out)
+            }
+            (Form::Record(given, span), Avro::Record(fields)) => self.record(given, span, fields, target, field, out),
+            (Form::Record(given, _), Avro::Map(value)) => {
+                if !given.is_empty() {
+                    put_long(out.bytes(), given.len() as i64);
+                }
+                for (name, _, form) in given {
+                    put_text(out.bytes(), name);
+                    self.put(form, *value, &inside(field, name), out)?;
+                }
+                out.bytes().push(0);
+                Some(())
+            }
+            (Form::List(items, _), Avro::Array(item)) => {
+                if !items.is_empty() {
+                    put_long(out.bytes(), items.len() as i64);
+                }
+                for (index, form) in items.iter().enumerate() {
+                    self.put(form, *item, &format!("{field}[{index}]"), out)?;
+                }
+                out.bytes().push(0);
+                Some(())
+            }
+            _ => self.shape(form, &schema, target, field),
+        }
+    }
+
+    fn shape(&mut self, form: &Form, schema: &Arc<Schema>, target: NodeId, field: &str) -> Option<()> {
+        let ty = Type::of(schema, target);
+        let what = if matches!(form, Form::List(..)) { "a list" } else { "fields" };
+        self.report.error(&form.span(), format!("{} is {ty}, and {what} stand here", name_of(field)), "");
+        None
+    }
+
+    fn record(&mut self, given: &'a [(String, Range<usize>, Form)], span: &Range<usize>, fields: &[Field], target: NodeId, field: &str, out: &mut Writer<'_>) -> Option<()> {
+        let schema = out.schema.clone();
+        let record = schema.name_of(target).unwrap_or("the record").to_owned();
+        for (name, key, _) in given {
+            if !self.lenient && !fields.iter().any(|known| *known.name == **name) {
+                let known: Vec<&str> = fields.iter().map(|known| &*known.name).collect();
+                self.report.error(key, format!("{record} has no field '{name}'"), did_you_mean(name, known));
+            }
+        }
+        let mut complete = Some(());
+        for known in fields {
+            match given.iter().find(|(name, ..)| **name == *known.name) {
+                // All errors of a body are told, not only the first.
+                Some((_, _, form)) => {
+                    if self.put(form, known.ty, &inside(field, &known.name), out).is_none() {
+                        complete = None;
+                    }
+                }
+                None => match &known.default {
+                    Some(default) => out.bytes().extend_from_slice(default),
+                    None => {
+                        let ty = Type::of(&schema, known.ty);
+                        self.report.error(span, format!("{record} needs the field '{}' ({ty})", known.name), format!("write {}: and what it is", known.name));
+                        complete = None;
+                    }
+                },
+            }
+        }
+        complete
+    }
+
+    fn leaf(&mut self, parsed: &'a Parsed, target: NodeId, field: &str, out: &mut Writer<'_>) -> Option<()> {
+        let typed = Lowerer::lower(self.names, self.report, self.uses, self.spot.clone(), parsed)?;
+        let typed = for_target(typed, out.schema, target);
+        if let Err(why) = fits::fits(&typed, out.schema, target) {
+            let hint = fits::hint(&typed, out.schema, target);
+            self.report.error(&parsed.span, format!("{}: {why}", name_of(field)), hint);
+            return None;
+        }
+        if let Node::Const(value) = &typed.node {
+            let start = out.bytes().len();
+            let (schema, value) = (out.schema.clone(), super::evaluate::constant(value));
+            if let Err(error) = schema.encode_at(target, &value, out.bytes()) {
+                out.bytes().truncate(start);
+                self.report.error(&parsed.span, format!("{}: {}", name_of(field), error.why), "");
+                return None;
+            }
+            return Some(());
+        }
+        let place = self.report.place(&parsed.span);
+        out.pieces.push(Piece::Value { node: typed.node, target, field: field.into(), place });
+        Some(())
+    }
+
+    /// A body without a schema: one value.
+    fn dynamic(&mut self, form: &'a Form) -> Option<Typed> {
+        Some(match form {
+            Form::Leaf(parsed) => {
+                let typed = Lowerer::lower(self.names, self.report, self.uses, self.spot.clone(), parsed)?;
+                if matches!(typed.ty.required().0, Type::Duration) {
+                    self.report.error(&parsed.span, "a duration has no form in JSON", "write string(x)");
+                    return None;
+                }
+                as_json(typed)
+            }
+            Form::List(items, _) => {
+                let items: Vec<Option<Typed>> = items.iter().map(|item| self.dynamic(item)).collect();
+                let nodes = items.into_iter().map(|item| item.map(|item| item.node)).collect::<Option<_>>()?;
+                Typed::new(Node::List(nodes), Type::Dynamic)
+            }
+            Form::Record(fields, _) => {
+                let fields: Vec<Option<_>> =
+                    fields.iter().map(|(name, _, form)| self.dynamic(form).map(|typed| (Arc::from(name.as_str()), typed.node))).collect();
+                Typed::new(Node::Object(fields.into_iter().collect::<Option<_>>()?), Type::Dynamic)
+            }
+        })
+    }
+}
+
+/// Decimals are strings in JSON: a reader that takes numbers for doubles must not touch money.
+fn as_json(typed: Typed) -> Typed {
+    match &typed.ty {
+        Type::Decimal => Typed::new(Node::Call(Function::ToText, vec![typed.node]), Type::Text),
+        Type::Optional(inner) if matches!(**inner, Type::Decimal) => {
+            // The value is there or null: text of what is there.
+            Typed::new(Node::Call(Function::ToText, vec![typed.node]), Type::Text.optional())
+        }
+        _ => typed,
+    }
+}
+
+fn for_target(typed: Typed, schema: &Arc<Schema>, target: NodeId) -> Typed {
+    match schema.node(schema.unwrap_optional(target)) {
+        Avro::Dynamic => as_json(typed),
+        Avro::Decimal { .. } | Avro::FixedDecimal { .. } => match &typed.node {
+            Node::Const(Const::Double(x)) => match super::lower::literal_decimal(*x) {
+                Some(exact) => Typed::new(Node::Const(Const::Decimal(exact)), Type::Decimal),
+                None => typed,
+            },
+            _ => typed,
+        },
+        _ => typed,
+    }
+}
+
+fn inside(field: &str, name: &str) -> String {
+    if field.is_empty() { name.to_owned() } else { format!("{field}.{name}") }
+}
+
+fn name_of(field: &str) -> &str {
+    if field.is_empty() { "the body" } else { field }
+}
+
+impl Template {
+    pub(super) fn write<'s>(&'s self, machine: &mut super::evaluate::Machine<'s, '_>, out: &mut Vec<u8>) -> Result<(), super::ExpressionError> {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Bytes(bytes) => out.extend_from_slice(bytes),
+                Piece::Value { node, target, field, place } => {
+                    let value: Value<'s> = machine.eval(node).map_err(|fault| fault.at(place))?;
+                    self.schema.encode_at(*target, &value, out).map_err(|error| super::ExpressionError {
+                        code: "TYPE",
+                        message: match error.path.as_str() {
+                            "" => format!("{}: {}", name_of(field), error.why),
+                            path => format!("{}: {}", inside(field, path), error.why),
+                        },
+                        place: place.to_string(),
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

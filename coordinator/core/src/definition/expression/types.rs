@@ -1,0 +1,150 @@
+//! Types of expressions, and how they follow from schemas.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ringmaster_schemas::avro::{Node, NodeId, Schema};
+
+/// A type. Avro's integers are all `Int`, its instants all `Timestamp`, its enums `Text`.
+#[derive(Debug, Clone)]
+pub(crate) enum Type {
+    /// Of an empty list's items: fits everywhere.
+    Never,
+    Null,
+    Bool,
+    Int,
+    Double,
+    Decimal,
+    Text,
+    Bytes,
+    Timestamp,
+    Date,
+    Duration,
+    List(Box<Type>),
+    Map(Box<Type>),
+    /// A record of a schema.
+    Record(Arc<Schema>, NodeId),
+    /// A record that an expression makes.
+    Object(Arc<[(Arc<str>, Type)]>),
+    /// Known only at run time: JSON without a schema, unions of several types.
+    Dynamic,
+    /// May be absent.
+    Optional(Box<Type>),
+}
+
+impl Type {
+    /// The type that an expression sees for a schema's node.
+    pub(crate) fn of(schema: &Arc<Schema>, node: NodeId) -> Type {
+        match schema.node(node) {
+            Node::Null => Type::Null,
+            Node::Bool => Type::Bool,
+            Node::Int | Node::Long => Type::Int,
+            Node::Float | Node::Double => Type::Double,
+            Node::Bytes | Node::Fixed(_) => Type::Bytes,
+            Node::Str | Node::Enum(_) => Type::Text,
+            Node::Array(item) => Type::List(Box::new(Type::of(schema, *item))),
+            Node::Map(value) => Type::Map(Box::new(Type::of(schema, *value))),
+            Node::Union(branches) => {
+                let inner = schema.unwrap_optional(node);
+                if inner != node {
+                    Type::of(schema, inner).optional()
+                } else if branches.len() == 1 {
+                    Type::of(schema, branches[0])
+                } else if schema.is_optional(node) {
+                    Type::Dynamic.optional()
+                } else {
+                    Type::Dynamic
+                }
+            }
+            Node::Record(_) => Type::Record(schema.clone(), node),
+            Node::Decimal { .. } | Node::FixedDecimal { .. } => Type::Decimal,
+            Node::Millis | Node::Micros | Node::Nanos => Type::Timestamp,
+            Node::Date => Type::Date,
+            Node::Dynamic => Type::Dynamic,
+        }
+    }
+
+    /// The same, perhaps absent.
+    pub(crate) fn optional(self) -> Type {
+        match self {
+            Type::Optional(_) | Type::Null => self,
+            other => Type::Optional(Box::new(other)),
+        }
+    }
+
+    /// The type without "perhaps absent", and whether it was there.
+    pub(crate) fn required(&self) -> (&Type, bool) {
+        match self {
+            Type::Optional(inner) => (inner, true),
+            other => (other, false),
+        }
+    }
+
+    pub(crate) fn is_number(&self) -> bool {
+        matches!(self, Type::Int | Type::Double | Type::Decimal | Type::Dynamic)
+    }
+
+    /// True if a value of one is a value of the other, without any conversion.
+    pub(crate) fn same(&self, other: &Type) -> bool {
+        match (self, other) {
+            (Type::Null, Type::Null)
+            | (Type::Bool, Type::Bool)
+            | (Type::Int, Type::Int)
+            | (Type::Double, Type::Double)
+            | (Type::Decimal, Type::Decimal)
+            | (Type::Text, Type::Text)
+            | (Type::Bytes, Type::Bytes)
+            | (Type::Timestamp, Type::Timestamp)
+            | (Type::Date, Type::Date)
+            | (Type::Duration, Type::Duration)
+            | (Type::Dynamic, Type::Dynamic)
+            | (Type::Never, _)
+            | (_, Type::Never) => true,
+            (Type::List(a), Type::List(b)) | (Type::Map(a), Type::Map(b)) | (Type::Optional(a), Type::Optional(b)) => a.same(b),
+            (Type::Record(a, x), Type::Record(b, y)) => a.same_shape(*x, b, *y),
+            (Type::Object(a), Type::Object(b)) => {
+                a.len() == b.len() && a.iter().zip(b.iter()).all(|((n, t), (m, u))| n == m && t.same(u))
+            }
+            _ => false,
+        }
+    }
+
+    /// The type that values of both have, if there is one: of `c ? a : b`, of a list's items.
+    pub(crate) fn join(&self, other: &Type) -> Option<Type> {
+        Some(match (self, other) {
+            (Type::Never, t) | (t, Type::Never) => t.clone(),
+            (Type::Null, t) | (t, Type::Null) => t.clone().optional(),
+            (Type::Optional(a), b) | (b, Type::Optional(a)) => a.join(b.required().0)?.optional(),
+            (Type::Dynamic, _) | (_, Type::Dynamic) => Type::Dynamic,
+            (Type::Int, Type::Decimal) | (Type::Decimal, Type::Int) => Type::Decimal,
+            (Type::Int, Type::Double) | (Type::Double, Type::Int) => Type::Double,
+            (Type::List(a), Type::List(b)) => Type::List(Box::new(a.join(b)?)),
+            (a, b) if a.same(b) => a.clone(),
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Type::Never => f.write_str("nothing"),
+            Type::Null => f.write_str("null"),
+            Type::Bool => f.write_str("bool"),
+            Type::Int => f.write_str("int"),
+            Type::Double => f.write_str("double"),
+            Type::Decimal => f.write_str("decimal"),
+            Type::Text => f.write_str("string"),
+            Type::Bytes => f.write_str("bytes"),
+            Type::Timestamp => f.write_str("timestamp"),
+            Type::Date => f.write_str("date"),
+            Type::Duration => f.write_str("duration"),
+            Type::List(item) => write!(f, "list of {item}"),
+            Type::Map(value) => write!(f, "map of {value}"),
+            Type::Record(schema, node) => write!(f, "{}", schema.name_of(*node).unwrap_or("record")),
+            Type::Object(_) => f.write_str("record"),
+            Type::Dynamic => f.write_str("dynamic"),
+            Type::Optional(inner) => write!(f, "optional {inner}"),
+        }
+    }
+}
