@@ -1,0 +1,385 @@
+//! One command: known already, or handled now; its effect and answer staged under the idempotency key, its reply rendered.
+//!
+//! Everything here is between reading a record and writing the ledger; nothing leaves.
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::wire::{Command, Outcome};
+
+use crate::books::{Books, Way};
+use crate::contract::{Answer, CommandContract, Contract, Role, Versions};
+use crate::entry::{self, Effect, Entry, Movements};
+use crate::faults::{FailKind, Faults, ReplyScript, Script};
+use crate::ledger::{Batch, Ledger, LedgerError, kind, readable};
+use crate::service::{Call, Done, Service, Verdict};
+
+/// Code of a refusal: the undo of this key came before it.
+pub const UNDONE_BEFORE: &str = "UNDONE_BEFORE";
+/// Code of a failure: the id may be forgotten already, so nobody knows whether it was done.
+pub const TOO_OLD: &str = "TOO_OLD";
+/// Code of a failure: not a command of this service.
+pub const UNKNOWN_COMMAND: &str = "UNKNOWN_COMMAND";
+/// Code of a failure: the body cannot be read, or does and undoes are mixed up.
+pub const BAD_COMMAND: &str = "BAD_COMMAND";
+/// Code of a scripted failure.
+pub const SCRIPTED: &str = "SCRIPTED";
+
+/// What commands came to, since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records read.
+    pub commands: u64,
+    /// Effects done.
+    pub done: u64,
+    /// Effects undone.
+    pub undone: u64,
+    /// Refusals, each key once.
+    pub refused: u64,
+    /// Failures answered, those below included.
+    pub failed: u64,
+    /// Commands older than ids are remembered.
+    pub too_old: u64,
+    /// Repeats answered from the ledger.
+    pub repeated: u64,
+    /// Undos that found nothing to undo.
+    pub undone_nothing: u64,
+    /// Records that are no command; skipped.
+    pub undecodable: u64,
+}
+
+/// What a record came to.
+pub(crate) enum Taken<'a> {
+    /// A reply was rendered.
+    Reply { reply_to: &'a str, partition: i32, script: ReplyScript },
+    /// It is no command; why.
+    Undecodable(String),
+    /// Scripted: the process ends here.
+    Crash,
+}
+
+/// The service with all that it remembers.
+pub(crate) struct Desk<S, L> {
+    pub(crate) service: S,
+    pub(crate) ledger: L,
+    pub(crate) books: Books,
+    /// What this turn changes.
+    pub(crate) batch: Batch,
+    pub(crate) counts: Counts,
+    pub(crate) faults: Faults,
+    /// Scripted: the process ends when the turn is stored.
+    pub(crate) crash_after: bool,
+    remembers_ms: Millis,
+    versions: Versions,
+    key: Vec<u8>,
+    stored: Vec<u8>,
+    encoded: Vec<u8>,
+    body: Vec<u8>,
+    result: Vec<u8>,
+    text: String,
+    movements: Movements,
+}
+
+impl<S: Service, L: Ledger> Desk<S, L> {
+    pub(crate) fn open(mut service: S, mut ledger: L, faults: Faults, remembers_ms: Millis) -> Result<Self, LedgerError> {
+        let mut batch = Batch::default();
+        settle_identity(&ledger, S::NAME, &mut batch)?;
+        service.settle(&ledger, &mut batch)?;
+        ledger.write(&batch)?;
+        batch.clear();
+        let books = Books::load(&ledger)?;
+        Ok(Desk {
+            service,
+            ledger,
+            books,
+            batch,
+            counts: Counts::default(),
+            faults,
+            crash_after: false,
+            remembers_ms,
+            versions: Versions::default(),
+            key: Vec::new(),
+            stored: Vec::new(),
+            encoded: Vec::new(),
+            body: Vec::new(),
+            result: Vec::new(),
+            text: String::new(),
+            movements: Movements::default(),
+        })
+    }
+
+    /// Takes one record and appends its reply to `out`.
+    pub(crate) fn take<'a>(
+        &mut self,
+        contract: &'a Contract,
+        value: &'a [u8],
+        now: Millis,
+        out: &mut Vec<u8>,
+    ) -> Result<Taken<'a>, LedgerError> {
+        self.counts.commands += 1;
+        let (command, known) = match contract.decode(value) {
+            Ok(decoded) => decoded,
+            Err(why) => {
+                self.counts.undecodable += 1;
+                return Ok(Taken::Undecodable(why));
+            }
+        };
+        let faults = std::mem::take(&mut self.faults);
+        let meta = &command.meta;
+        let script = match faults.list.is_empty() {
+            true => Script::default(),
+            false => faults.script(meta.idempotency_key, meta.attempt),
+        };
+        let taken = match self.crashes(&script, meta.idempotency_key) {
+            Ok(true) => Ok(Taken::Crash),
+            Ok(false) => {
+                let reply = Reply { contract, command: &command, known, out };
+                let answered = self.answer(reply, value, now, &script);
+                answered.map(|()| Taken::Reply { reply_to: meta.reply_to, partition: meta.reply_partition, script: script.reply })
+            }
+            Err(error) => Err(error),
+        };
+        self.faults = faults;
+        taken
+    }
+
+    fn answer(&mut self, reply: Reply<'_, '_>, value: &[u8], now: Millis, script: &Script<'_>) -> Result<(), LedgerError> {
+        let meta = &reply.command.meta;
+        if now.saturating_sub(meta.first_time) > self.remembers_ms {
+            self.counts.too_old += 1;
+            let message = "first sent longer ago than ids are remembered: not known whether it was done";
+            self.fail(reply, TOO_OLD, message, false);
+            return Ok(());
+        }
+        if self.find(meta.idempotency_key)? {
+            self.counts.repeated += 1;
+            return self.repeat(reply);
+        }
+        match script.fail {
+            Some(FailKind::Retryable) => return Ok(self.fail(reply, SCRIPTED, "scripted fault", true)),
+            Some(FailKind::Final) => return Ok(self.fail(reply, SCRIPTED, "scripted fault", false)),
+            None => {}
+        }
+        let Some(known) = reply.known else {
+            let message = format!("{} does not know the command {}", S::NAME, meta.command);
+            return Ok(self.fail(reply, UNKNOWN_COMMAND, &message, false));
+        };
+        match (known.role, meta.undoes) {
+            (Role::Do, None) => self.do_first(reply, known, value, script),
+            (Role::UndoOf(does), Some(undoes)) => self.undo_first(reply, does, undoes),
+            (Role::Do, Some(_)) => Ok(self.fail(reply, BAD_COMMAND, "`undoes` is set, but this command does something", false)),
+            (Role::UndoOf(_), None) => Ok(self.fail(reply, BAD_COMMAND, "an undo needs `undoes`, the key of its do", false)),
+        }
+    }
+
+    fn do_first(
+        &mut self,
+        reply: Reply<'_, '_>,
+        known: &CommandContract,
+        value: &[u8],
+        script: &Script<'_>,
+    ) -> Result<(), LedgerError> {
+        if let Some(code) = script.refuse {
+            return self.refuse(reply, code, "scripted fault");
+        }
+        let meta = &reply.command.meta;
+        self.movements.clear();
+        let mut done = Done { contract: known, movements: &mut self.movements, result: &mut self.result, has_result: false };
+        let body = known.body_bytes(reply.command, value, &mut self.versions, &mut self.body);
+        let verdict = body.and_then(|body| {
+            let call = Call {
+                contract: known,
+                body,
+                command: known.name,
+                idempotency_key: meta.idempotency_key,
+                attempt: meta.attempt,
+                first_time: meta.first_time,
+            };
+            self.service.handle(&call, &self.books, &mut done).map_err(|e| e.to_string())
+        });
+        let has_result = done.has_result;
+        match verdict {
+            Ok(Verdict::Done) => {
+                self.counts.done += 1;
+                self.books.post(self.movements.bytes(), meta.first_time, Way::Do).expect("movements were just written");
+                let entry = Entry {
+                    first_time: meta.first_time,
+                    effect: Effect::Done,
+                    outcome: Outcome::Succeeded,
+                    command: known.name,
+                    code: None,
+                    message: None,
+                    movements: self.movements.bytes(),
+                    result: has_result.then_some(&self.result[..]),
+                };
+                stage(&mut self.batch, &mut self.encoded, &mut self.key, meta.idempotency_key, &entry);
+                reply.render(&Answer::of(&entry), &mut self.text);
+                Ok(())
+            }
+            Ok(Verdict::Refused { code, message }) => self.refuse(reply, code, &message),
+            Ok(Verdict::Failed { code, message, retryable }) => Ok(self.fail(reply, code, &message, retryable)),
+            Err(why) => Ok(self.fail(reply, BAD_COMMAND, &why, false)),
+        }
+    }
+
+    /// Moves back what the do moved, or leaves word that the do must not be done any more.
+    fn undo_first(&mut self, reply: Reply<'_, '_>, does: &'static str, undoes: &str) -> Result<(), LedgerError> {
+        let meta = &reply.command.meta;
+        let mut effect = Effect::Nothing;
+        self.movements.clear();
+        if self.find(undoes)? {
+            let found = read(undoes, &self.stored)?;
+            if found.command != does {
+                let message = format!("{} undoes {does}, but {undoes} is a {}", meta.command, found.command);
+                return Ok(self.fail(reply, BAD_COMMAND, &message, false));
+            }
+            if found.effect == Effect::Done {
+                effect = Effect::Reversal;
+                let damaged = |e: ringmaster_schemas::codec::Malformed| LedgerError::Damaged { key: undoes.to_owned(), why: e.0 };
+                self.books.post(found.movements, found.first_time, Way::Undo).map_err(damaged)?;
+                for movement in entry::movements(found.movements) {
+                    let (account, units) = movement.map_err(damaged)?;
+                    self.movements.add(account, units);
+                }
+                let undone = Entry { effect: Effect::Undone, ..found };
+                stage(&mut self.batch, &mut self.encoded, &mut self.key, undoes, &undone);
+            }
+        } else {
+            let tombstone = Entry {
+                first_time: meta.first_time,
+                effect: Effect::UndoneBefore,
+                outcome: Outcome::Refused,
+                command: does,
+                code: Some(UNDONE_BEFORE),
+                message: Some("it was undone before it came"),
+                movements: &[],
+                result: None,
+            };
+            stage(&mut self.batch, &mut self.encoded, &mut self.key, undoes, &tombstone);
+        }
+        match effect {
+            Effect::Reversal => self.counts.undone += 1,
+            _ => self.counts.undone_nothing += 1,
+        }
+        let entry = Entry {
+            first_time: meta.first_time,
+            effect,
+            outcome: Outcome::Succeeded,
+            command: meta.command,
+            code: None,
+            message: None,
+            movements: self.movements.bytes(),
+            result: None,
+        };
+        stage(&mut self.batch, &mut self.encoded, &mut self.key, meta.idempotency_key, &entry);
+        reply.render(&Answer::of(&entry), &mut self.text);
+        Ok(())
+    }
+
+    fn refuse(&mut self, reply: Reply<'_, '_>, code: &str, message: &str) -> Result<(), LedgerError> {
+        self.counts.refused += 1;
+        let meta = &reply.command.meta;
+        let entry = Entry {
+            first_time: meta.first_time,
+            effect: Effect::Nothing,
+            outcome: Outcome::Refused,
+            command: meta.command,
+            code: Some(code),
+            message: Some(message),
+            movements: &[],
+            result: None,
+        };
+        stage(&mut self.batch, &mut self.encoded, &mut self.key, meta.idempotency_key, &entry);
+        reply.render(&Answer::of(&entry), &mut self.text);
+        Ok(())
+    }
+
+    /// Answers a failure. Nothing was done and nothing is remembered, so that asking again starts afresh.
+    fn fail(&mut self, reply: Reply<'_, '_>, code: &str, message: &str, retryable: bool) {
+        self.counts.failed += 1;
+        let answer = Answer { outcome: Outcome::Failed, code: Some(code), message: Some(message), retryable, result: None };
+        reply.render(&answer, &mut self.text);
+    }
+
+    fn repeat(&mut self, reply: Reply<'_, '_>) -> Result<(), LedgerError> {
+        let entry = read(reply.command.meta.idempotency_key, &self.stored)?;
+        reply.render(&Answer::of(&entry), &mut self.text);
+        Ok(())
+    }
+
+    /// Looks an idempotency key up, in this turn's changes and in the ledger; its entry is then in `stored`.
+    fn find(&mut self, idempotency_key: &str) -> Result<bool, LedgerError> {
+        entry::key_of(idempotency_key, &mut self.key);
+        if let Some(staged) = self.batch.get(&self.key) {
+            self.stored.clear();
+            self.stored.extend_from_slice(staged);
+            return Ok(true);
+        }
+        self.ledger.get(&self.key, &mut self.stored)
+    }
+
+    /// Whether a scripted crash happens at this command. One that happened is noted in the ledger, so that it happens once.
+    fn crashes(&mut self, script: &Script<'_>, idempotency_key: &str) -> Result<bool, LedgerError> {
+        for (index, before) in [(script.crash_before, true), (script.crash_after, false)] {
+            let Some(index) = index else { continue };
+            self.key.clear();
+            self.key.extend_from_slice(&kind::FAULT);
+            self.key.extend_from_slice(&(index as u32).to_be_bytes());
+            self.key.extend_from_slice(idempotency_key.as_bytes());
+            if self.ledger.get(&self.key, &mut self.stored)? {
+                continue;
+            }
+            if before {
+                let mut note = Batch::default();
+                note.put(&self.key, &[]);
+                self.ledger.write(&note)?;
+                return Ok(true);
+            }
+            self.batch.put(&self.key, &[]);
+            self.crash_after = true;
+        }
+        Ok(false)
+    }
+}
+
+/// Where one command's reply goes when it is known.
+struct Reply<'c, 'o> {
+    contract: &'c Contract,
+    command: &'c Command<'c>,
+    known: Option<&'c CommandContract>,
+    out: &'o mut Vec<u8>,
+}
+
+impl Reply<'_, '_> {
+    fn render(self, answer: &Answer<'_>, text: &mut String) {
+        self.contract.put_reply(self.command, self.known, answer, text, self.out);
+    }
+}
+
+impl<'a> Answer<'a> {
+    fn of(entry: &Entry<'a>) -> Self {
+        Answer { outcome: entry.outcome, code: entry.code, message: entry.message, retryable: false, result: entry.result }
+    }
+}
+
+fn stage(batch: &mut Batch, encoded: &mut Vec<u8>, key: &mut Vec<u8>, idempotency_key: &str, entry: &Entry<'_>) {
+    encoded.clear();
+    entry.put(encoded);
+    entry::key_of(idempotency_key, key);
+    batch.put(key, encoded);
+}
+
+fn read<'a>(idempotency_key: &str, stored: &'a [u8]) -> Result<Entry<'a>, LedgerError> {
+    Entry::read(stored).map_err(|e| LedgerError::Damaged { key: idempotency_key.to_owned(), why: e.0 })
+}
+
+/// The ledger says whose it is; a new one is told.
+fn settle_identity(ledger: &impl Ledger, name: &str, batch: &mut Batch) -> Result<(), LedgerError> {
+    let mine = format!("ringmaster participant ledger 1\n{name}");
+    let mut found = Vec::new();
+    if !ledger.get(&kind::IDENTITY, &mut found)? {
+        batch.put(&kind::IDENTITY, mine.as_bytes());
+    } else if found != mine.as_bytes() {
+        let why = format!("it says {:?}, expected {mine:?}", String::from_utf8_lossy(&found));
+        return Err(LedgerError::Foreign { path: readable(&kind::IDENTITY), why });
+    }
+    Ok(())
+}
