@@ -163,13 +163,13 @@ impl Partition {
         self.now
     }
 
-    /// The batch is written: rows that ended leave memory, and the oldest others too if there are too many.
-    pub fn stored(&mut self, staged: &Staged) {
+    /// The batch is written: `rows` of it that ended leave memory, and others too if there are too many.
+    pub fn stored(&mut self, staged: &Staged, rows: &[(Arc<str>, Option<i64>)]) {
         self.checkpoint_offset = staged.checkpoint.journal_offset;
         let limit = self.settings.limits.overlay_bytes_max / 2;
-        for row in &staged.rows {
-            if let Some(slot) = self.overlay.find(&row.id)
-                && (row.expiry_bucket.is_some() || self.overlay.bytes() > limit)
+        for (id, expiry_bucket) in rows {
+            if expiry_bucket.is_some()
+                && let Some(slot) = self.overlay.find(id)
             {
                 self.evict(slot);
             }

@@ -81,7 +81,7 @@ impl<'a> Event<'a> {
     /// Tells an event's type and encoding (DESIGN.md section 6, domain events in).
     pub(super) fn recognise(record: &InputRecord<'a>, settings: &InputSettings, catalog: &'a Catalog, schemas: &'a Schemas) -> Result<Event<'a>, Bad> {
         let value = record.value.unwrap_or_default();
-        let header = |name: &str| record.headers.and_then(|find| find(name)).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let header = |name: &str| record.headers.and_then(|headers| headers.find(name)).and_then(|bytes| std::str::from_utf8(bytes).ok());
         let typed = header(names::HEADER_TYPE);
         let (body, kind) = match wire::recognise(value) {
             Framing::SingleObject { fingerprint, body } => {

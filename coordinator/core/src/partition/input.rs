@@ -30,8 +30,14 @@ pub struct InputRecord<'a> {
     pub key: Option<&'a [u8]>,
     /// Its value.
     pub value: Option<&'a [u8]>,
-    /// Finds a header by name; none if the record has no headers.
-    pub headers: Option<&'a dyn Fn(&str) -> Option<&'a [u8]>>,
+    /// None if the record has none.
+    pub headers: Option<&'a dyn Headers>,
+}
+
+/// The headers of a record, as its bus holds them.
+pub trait Headers {
+    /// The first header of this name.
+    fn find(&self, name: &str) -> Option<&[u8]>;
 }
 
 /// A turn in the making, from one input.

@@ -27,7 +27,7 @@ use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::row::{Checkpoint, Digest};
 
 pub use checkpoint::{Staged, StagedRow, row_hash};
-pub use input::InputRecord;
+pub use input::{Headers, InputRecord};
 pub use outgoing::Refusal;
 pub use standing::{Standing, Verdict};
 

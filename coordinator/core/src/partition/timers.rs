@@ -193,6 +193,13 @@ impl Partition {
         }
     }
 
+    /// Ends a poll while stopping: what was decided goes on its way, nothing new begins.
+    pub fn close(&mut self, cx: &mut Context<'_>) {
+        if self.phase == Phase::Owning {
+            self.close_record(cx);
+        }
+    }
+
     /// Ends a poll: timers, the record of its turns, and what nothing else carries.
     pub fn end_of_poll(&mut self, cx: &mut Context<'_>) {
         if self.phase != Phase::Owning {

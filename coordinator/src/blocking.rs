@@ -1,0 +1,170 @@
+//! Reading a topic to its end, and appending to one: for start-up and for tools, which may wait.
+
+use std::time::{Duration, Instant};
+
+use ringmaster_bus::{Bus, BusError, BusEvent, Message, SendError, TopicPartition};
+
+/// How long a broker may take to answer before a tool gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
+
+/// A record that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// When it was written, in milliseconds since 1970.
+    pub timestamp: i64,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Option<Vec<u8>>,
+}
+
+/// Visits all records that a partition of a topic holds now, from its oldest, until the visitor says `false`.
+pub fn read_to_end(
+    bus: &mut impl Bus,
+    topic: &str,
+    partition: i32,
+    visit: &mut dyn FnMut(Read) -> bool,
+) -> Result<(), BusError> {
+    let at = TopicPartition {
+        topic: bus.topic(topic),
+        partition,
+    };
+    let (start, end) = bounds(bus, at)?;
+    if start >= end {
+        return Ok(());
+    }
+    bus.read(at, start);
+    let (mut next, mut more, mut trouble) = (start, true, None);
+    let mut since = Instant::now();
+    while next < end && more && trouble.is_none() {
+        let before = next;
+        bus.poll(POLL, &mut |event| match event {
+            BusEvent::Record(record) if record.at == at && more && record.offset < end => {
+                next = record.offset + 1;
+                more = visit(Read {
+                    partition,
+                    offset: record.offset,
+                    timestamp: record.timestamp,
+                    key: record.key.map(<[u8]>::to_vec),
+                    value: record.value.map(<[u8]>::to_vec),
+                });
+            }
+            BusEvent::CaughtUp(caught, offset) if caught == at => next = next.max(offset),
+            BusEvent::OutOfRange { at: lost, position } if lost == at => {
+                trouble = Some(BusError::Refused(format!(
+                    "{topic}: offset {position} vanished while it was read"
+                )));
+            }
+            _ => {}
+        });
+        if next > before {
+            since = Instant::now();
+        } else if since.elapsed() > PATIENCE {
+            trouble = Some(BusError::Unreachable(format!(
+                "{topic}: no record for {} s at offset {next} of {end}",
+                PATIENCE.as_secs()
+            )));
+        }
+    }
+    bus.stop(at);
+    trouble.map_or(Ok(()), Err)
+}
+
+/// What a partition holds: its oldest offset, and the one that the next record gets.
+pub fn bounds(bus: &mut impl Bus, at: TopicPartition) -> Result<(i64, i64), BusError> {
+    bus.ask_bounds(at);
+    let since = Instant::now();
+    let mut found = None;
+    while found.is_none() {
+        bus.poll(POLL, &mut |event| {
+            if let BusEvent::Bounds {
+                at: answered,
+                start,
+                end,
+            } = event
+                && answered == at
+            {
+                found = Some((start, end));
+            }
+        });
+        if since.elapsed() > PATIENCE {
+            return Err(BusError::Unreachable(format!(
+                "{}: no answer for {} s",
+                bus.name_of(at.topic),
+                PATIENCE.as_secs()
+            )));
+        }
+    }
+    Ok(found.expect("the loop ends when it is found"))
+}
+
+/// Appends records (key, value) to a partition, and waits until all are confirmed.
+pub fn append(
+    bus: &mut impl Bus,
+    topic: &str,
+    partition: i32,
+    records: &[(Vec<u8>, Vec<u8>)],
+) -> Result<(), BusError> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let at = TopicPartition {
+        topic: bus.topic(topic),
+        partition,
+    };
+    let sender = bus.open_sender()?;
+    let result = append_by(bus, sender, at, records);
+    bus.close_sender(sender);
+    result.map_err(|why| BusError::Refused(format!("{topic}: {why}")))
+}
+
+fn append_by(
+    bus: &mut impl Bus,
+    sender: ringmaster_bus::Sender,
+    at: TopicPartition,
+    records: &[(Vec<u8>, Vec<u8>)],
+) -> Result<(), SendError> {
+    let (mut sent, mut done, mut trouble) = (0, 0, None);
+    let since = Instant::now();
+    while done < records.len() {
+        while let Some((key, value)) = records.get(sent) {
+            match bus.send(
+                sender,
+                Message {
+                    to: at,
+                    key: Some(key),
+                    value,
+                    headers: &[],
+                },
+                sent as u64,
+            ) {
+                Ok(()) => sent += 1,
+                Err(SendError::Full) => break,
+                Err(why) => return Err(why),
+            }
+        }
+        bus.poll(POLL, &mut |event| match event {
+            BusEvent::Acknowledged { sender: by, .. } if by == sender => done += 1,
+            BusEvent::Failed {
+                sender: by, why, ..
+            } if by == sender => trouble = Some(why),
+            _ => {}
+        });
+        if let Some(why) = trouble.take() {
+            return Err(why);
+        }
+        if since.elapsed() > PATIENCE {
+            return Err(SendError::Unknown(format!(
+                "{done} of {} records were confirmed within {} s",
+                records.len(),
+                PATIENCE.as_secs()
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,434 @@
+//! Settings: parsed once into types, from a file, the environment and flags.
+//!
+//! ```text
+//! ringmaster.toml -> RINGMASTER_* -> flags -> Config, or all that is wrong with them, each with its place and a hint
+//! ```
+
+mod layers;
+mod values;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ringmaster_core::definition::compile::Mode;
+use ringmaster_core::partition::StartAt;
+use ringmaster_schemas::journal::Encoding;
+use ringmaster_schemas::names::DEFAULT_PREFIX;
+
+use layers::Layers;
+
+/// All settings with their defaults and what they mean; `ringmaster config` prints it.
+pub const DEFAULT: &str = include_str!("config/default.toml");
+
+/// The file that is read if `--config` names no other and it exists.
+pub const DEFAULT_FILE: &str = "ringmaster.toml";
+
+/// Settings of librdkafka that the journal protocol owns, and why nobody else may set them.
+pub const OWNED_BY_PROTOCOL: [(&str, &str); 14] = [
+    ("enable.idempotence", "a record must be in the journal once"),
+    ("acks", "a record counts only when all replicas have it"),
+    (
+        "request.required.acks",
+        "a record counts only when all replicas have it",
+    ),
+    (
+        "transactional.id",
+        "the journal fences itself without transactions",
+    ),
+    ("partitioner", "sagas live where murmur2 of their key says"),
+    (
+        "enable.gapless.guarantee",
+        "gaps are seen and answered by a new claim",
+    ),
+    (
+        "auto.offset.reset",
+        "a position that is gone is an error, never a jump",
+    ),
+    ("enable.auto.commit", "positions are in the journal"),
+    ("auto.commit.enable", "positions are in the journal"),
+    ("enable.auto.offset.store", "positions are in the journal"),
+    ("isolation.level", "user topics are read committed"),
+    ("group.id", "it follows from the setting prefix"),
+    (
+        "enable.partition.eof",
+        "timers wait for the end of the inputs",
+    ),
+    (
+        "partition.assignment.strategy",
+        "partitions are assigned by the journal's owner",
+    ),
+];
+
+/// All settings of an instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where records are.
+    pub bus: BusKind,
+    /// Internal topics and the consumer group begin with this.
+    pub prefix: String,
+    /// P, fixed for life.
+    pub partitions: i32,
+    /// Threads that run sagas.
+    pub workers: usize,
+    /// Where the store and the embedded bus lie.
+    pub data_dir: PathBuf,
+    /// This instance's name, for people.
+    pub instance: String,
+    /// Folder of saga definitions.
+    pub definitions: PathBuf,
+    /// Folder of Avro schemas.
+    pub schemas: PathBuf,
+    /// Where a topic that was never read begins.
+    pub start_at: StartAt,
+    /// Where HTTP listens; none for not at all.
+    pub listen: Option<SocketAddr>,
+    /// Settings for librdkafka.
+    pub kafka: BTreeMap<String, String>,
+    /// Settings of the embedded bus.
+    pub embedded: Embedded,
+    /// How logs look.
+    pub log: Log,
+    /// Bounds.
+    pub limits: Limits,
+    /// Topics with settings of their own.
+    pub topics: BTreeMap<String, Topic>,
+    /// Participants with settings of their own.
+    pub participants: BTreeMap<String, Participant>,
+}
+
+/// Which bus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BusKind {
+    /// A Kafka cluster.
+    Kafka,
+    /// Segment files of this process.
+    Embedded,
+}
+
+/// Settings of the embedded bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Embedded {
+    /// Where its files are.
+    pub dir: PathBuf,
+    /// Force every batch to the disk before it is acknowledged.
+    pub sync_always: bool,
+}
+
+/// How logs look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// One JSON object a line, instead of text.
+    pub json: bool,
+    /// A level, or a filter per module.
+    pub level: String,
+}
+
+/// A topic's own settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// The field of a JSON event that names its type.
+    pub type_field: String,
+    /// The type where nothing else tells it.
+    pub default_type: Option<String>,
+    /// How events are sent to it.
+    pub mode: Mode,
+    /// How events sent to it are encoded; none for Avro where the event has a schema, else JSON.
+    pub encoding: Option<Encoding>,
+    /// Take a topic that was deleted and made again as new.
+    pub accept_new: bool,
+}
+
+impl Default for Topic {
+    fn default() -> Self {
+        Topic {
+            type_field: "type".to_owned(),
+            default_type: None,
+            mode: Mode::CloudEvents,
+            encoding: None,
+            accept_new: false,
+        }
+    }
+}
+
+/// A participant's own settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Participant {
+    /// How commands are written for it.
+    pub encoding: Encoding,
+    /// How long it recognises a repeated command.
+    pub remembers: Duration,
+}
+
+/// Bounds; the default file says what each is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(
+    missing_docs,
+    reason = "each is described in the default file, which is what users read"
+)]
+pub struct Limits {
+    pub in_flight_records_max: usize,
+    pub overlay_bytes_max: usize,
+    pub unreleased_effects_max: usize,
+    pub record_bytes_max: usize,
+    pub record_turns_max: usize,
+    pub poll_records_max: usize,
+    pub timers_per_poll_max: usize,
+    pub checkpoint_every: Duration,
+    pub checkpoint_bytes: usize,
+    pub flush_every: Duration,
+    pub claim_backoff_first: Duration,
+    pub claim_backoff_max: Duration,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Config {
+    /// Reads settings from `file` (or [`DEFAULT_FILE`], if it exists), this process's environment, and `KEY=VALUE` flags.
+    pub fn load(file: Option<&Path>, flags: &[String]) -> Result<Config, ConfigError> {
+        let mut layers = Layers::default();
+        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+        if file.is_some() || path.exists() {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| ConfigError(vec![format!("{}: {error}", path.display())]))?;
+            layers = layers.file(path, &text);
+        }
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Config::read(
+            layers
+                .environment(environment)
+                .flags(flags.iter().map(String::as_str)),
+        )
+    }
+
+    /// Reads settings from a text alone, as a file of this name would say them.
+    pub fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
+        Config::read(Layers::default().file(Path::new(name), text))
+    }
+
+    /// Where the store lies.
+    pub fn store_dir(&self) -> PathBuf {
+        self.data_dir.join("store")
+    }
+
+    fn read(mut layers: Layers) -> Result<Config, ConfigError> {
+        let config = read_config(&mut layers);
+        let problems = layers.finish();
+        if problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError(problems))
+        }
+    }
+}
+
+fn read_config(layers: &mut Layers) -> Config {
+    let data_dir = layers.read(&["data_dir"], "data".to_owned(), values::text);
+    let data_dir = PathBuf::from(data_dir);
+    let partitions = layers.read(&["partitions"], 8, values::count(1, 16_384));
+    Config {
+        bus: layers.read(
+            &["bus"],
+            BusKind::Kafka,
+            values::choice(&[("kafka", BusKind::Kafka), ("embedded", BusKind::Embedded)]),
+        ),
+        prefix: layers.read(&["prefix"], DEFAULT_PREFIX.to_owned(), values::topic_prefix),
+        partitions: partitions as i32,
+        workers: layers
+            .read(&["workers"], None, values::auto(values::count(1, 1_024)))
+            .unwrap_or_else(worker_count)
+            .min(partitions),
+        instance: layers
+            .read(&["instance"], None, values::auto(values::text))
+            .unwrap_or_else(machine_name),
+        definitions: layers
+            .read(&["definitions"], "sagas".to_owned(), values::text)
+            .into(),
+        schemas: layers
+            .read(&["schemas"], "sagas/schemas".to_owned(), values::text)
+            .into(),
+        start_at: layers.read(&["start_at"], StartAt::Earliest, values::start_at),
+        listen: layers.read(
+            &["api", "listen"],
+            Some(([127, 0, 0, 1], 8080).into()),
+            values::address,
+        ),
+        kafka: read_kafka(layers),
+        embedded: Embedded {
+            dir: layers
+                .read(&["embedded", "dir"], None, values::auto(values::text))
+                .map_or_else(|| data_dir.join("bus"), PathBuf::from),
+            sync_always: layers.read(
+                &["embedded", "sync"],
+                false,
+                values::choice(&[("page-cache", false), ("always", true)]),
+            ),
+        },
+        log: Log {
+            json: layers.read(
+                &["log", "format"],
+                false,
+                values::choice(&[("text", false), ("json", true)]),
+            ),
+            level: layers.read(&["log", "level"], "info".to_owned(), |text| {
+                let filter = tracing_subscriber::EnvFilter::try_new(text);
+                filter
+                    .map(|_| text.to_owned())
+                    .map_err(|error| format!("'{text}' is no level or filter: {error}"))
+            }),
+        },
+        limits: read_limits(layers),
+        topics: layers
+            .names_under("topics")
+            .into_iter()
+            .map(|name| (name.clone(), read_topic(layers, &name)))
+            .collect(),
+        participants: layers
+            .names_under("participants")
+            .into_iter()
+            .map(|name| (name.clone(), read_participant(layers, &name)))
+            .collect(),
+        data_dir,
+    }
+}
+
+fn read_kafka(layers: &mut Layers) -> BTreeMap<String, String> {
+    let mut kafka = layers.read_all_under("kafka", |key| {
+        match OWNED_BY_PROTOCOL.iter().find(|(owned, _)| *owned == key) {
+            Some((_, why)) => Err(format!(
+                "belongs to the journal protocol and cannot be set: {why}"
+            )),
+            None => Ok(()),
+        }
+    });
+    kafka
+        .entry("bootstrap.servers".to_owned())
+        .or_insert_with(|| "127.0.0.1:9092".to_owned());
+    kafka
+}
+
+fn read_limits(layers: &mut Layers) -> Limits {
+    let limits = Limits {
+        in_flight_records_max: layers.read(
+            &["limits", "in_flight_records_max"],
+            64,
+            values::count(1, 100_000),
+        ),
+        overlay_bytes_max: layers.read(&["limits", "overlay_bytes_max"], 160 << 20, values::bytes),
+        unreleased_effects_max: layers.read(
+            &["limits", "unreleased_effects_max"],
+            20_000,
+            values::count(1, 10_000_000),
+        ),
+        record_bytes_max: layers.read(&["limits", "record_bytes_max"], 512 << 10, values::bytes),
+        record_turns_max: layers.read(
+            &["limits", "record_turns_max"],
+            2_000,
+            values::count(1, 1_000_000),
+        ),
+        poll_records_max: layers.read(
+            &["limits", "poll_records_max"],
+            10_000,
+            values::count(1, 1_000_000),
+        ),
+        timers_per_poll_max: layers.read(
+            &["limits", "timers_per_poll_max"],
+            1_000,
+            values::count(1, 1_000_000),
+        ),
+        checkpoint_every: layers.read(
+            &["limits", "checkpoint_every"],
+            Duration::from_secs(1),
+            values::some_duration,
+        ),
+        checkpoint_bytes: layers.read(&["limits", "checkpoint_bytes"], 64 << 20, values::bytes),
+        flush_every: layers.read(
+            &["limits", "flush_every"],
+            Duration::from_secs(10),
+            values::some_duration,
+        ),
+        claim_backoff_first: layers.read(
+            &["limits", "claim_backoff_first"],
+            Duration::from_millis(100),
+            values::some_duration,
+        ),
+        claim_backoff_max: layers.read(
+            &["limits", "claim_backoff_max"],
+            Duration::from_secs(10),
+            values::some_duration,
+        ),
+    };
+    if limits.claim_backoff_first > limits.claim_backoff_max {
+        layers.problem(
+            "limits.claim_backoff_first is longer than limits.claim_backoff_max".to_owned(),
+        );
+    }
+    limits
+}
+
+const ENCODINGS: [(&str, Encoding); 2] = [("avro", Encoding::Avro), ("json", Encoding::Json)];
+
+fn read_topic(layers: &mut Layers, name: &str) -> Topic {
+    let default = Topic::default();
+    layers.read(&["topics", name, "direct"], true, |text| match values::truth(text)? {
+        true => Ok(true),
+        false => Err("this version reads topics directly only: the record's key is the saga's key, and the topic has P partitions".to_owned()),
+    });
+    Topic {
+        type_field: layers.read(
+            &["topics", name, "type_field"],
+            default.type_field,
+            values::text,
+        ),
+        default_type: layers.read(&["topics", name, "default_type"], None, |text| {
+            values::text(text).map(Some)
+        }),
+        mode: layers.read(
+            &["topics", name, "mode"],
+            default.mode,
+            values::choice(&[("plain", Mode::Plain), ("cloudevents", Mode::CloudEvents)]),
+        ),
+        encoding: layers.read(&["topics", name, "encoding"], None, |text| {
+            values::choice(&ENCODINGS)(text).map(Some)
+        }),
+        accept_new: layers.read(&["topics", name, "accept_new"], false, values::truth),
+    }
+}
+
+fn read_participant(layers: &mut Layers, name: &str) -> Participant {
+    Participant {
+        encoding: layers.read(
+            &["participants", name, "encoding"],
+            Encoding::Avro,
+            values::choice(&ENCODINGS),
+        ),
+        remembers: layers.read(
+            &["participants", name, "remembers"],
+            Duration::from_secs(30 * 86_400),
+            values::some_duration,
+        ),
+    }
+}
+
+/// One per two cores: broker and participants want the others.
+fn worker_count() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
+
+fn machine_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() {
+        "ringmaster".to_owned()
+    } else {
+        name.trim().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests;

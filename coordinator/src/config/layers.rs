@@ -1,0 +1,328 @@
+//! Where settings come from: file, environment, flags; the last that says something wins, and each value knows its place.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+/// What the environment's names begin with.
+const ENVIRONMENT_PREFIX: &str = "RINGMASTER_";
+/// Names that belong to other tools of the project: the build, its cache, and tests.
+const ENVIRONMENT_OF_OTHERS: [&str; 3] =
+    ["RINGMASTER_CONFIG", "RINGMASTER_CACHE", "RINGMASTER_TEST_"];
+/// A misspelt name may differ in so many letters from the one that is suggested.
+const TYPING_ERRORS_MAX: usize = 3;
+
+/// Where a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// In the settings file; line and column from 1.
+    File {
+        path: PathBuf,
+        line: usize,
+        column: usize,
+    },
+    /// In this environment variable.
+    Environment(String),
+    /// In this flag.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
+            Origin::Environment(name) => write!(f, "environment {name}"),
+            Origin::Flag(text) => write!(f, "--set {text}"),
+        }
+    }
+}
+
+/// A setting as text, whatever its form was.
+#[derive(Debug, Clone)]
+struct Entry {
+    text: String,
+    origin: Origin,
+}
+
+type Key = Vec<String>;
+
+/// All settings that were given, and which of them were asked for.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    file: BTreeMap<Key, Entry>,
+    environment: BTreeMap<String, String>,
+    flags: BTreeMap<Key, Entry>,
+    /// Keys that exist, as they were asked for: what is left over is unknown.
+    known: Vec<Key>,
+    problems: Vec<String>,
+}
+
+impl Layers {
+    /// Adds a settings file.
+    pub(super) fn file(mut self, path: &Path, text: &str) -> Self {
+        match DeTable::parse(text) {
+            Ok(table) => {
+                let place = |offset: usize| {
+                    let (line, column) = line_and_column(text, offset);
+                    Origin::File {
+                        path: path.to_owned(),
+                        line,
+                        column,
+                    }
+                };
+                flatten(
+                    table.get_ref(),
+                    &mut Vec::new(),
+                    &place,
+                    &mut self.file,
+                    &mut self.problems,
+                );
+            }
+            Err(error) => {
+                let (line, column) = error
+                    .span()
+                    .map_or((1, 1), |span| line_and_column(text, span.start));
+                self.problems.push(format!(
+                    "{}:{line}:{column}: {}",
+                    path.display(),
+                    error.message()
+                ));
+            }
+        }
+        self
+    }
+
+    /// Adds environment variables; only those that begin like ours count.
+    pub(super) fn environment(
+        mut self,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        let is_ours = |name: &str| {
+            name.starts_with(ENVIRONMENT_PREFIX)
+                && !ENVIRONMENT_OF_OTHERS
+                    .iter()
+                    .any(|other| name.starts_with(other))
+        };
+        self.environment
+            .extend(variables.into_iter().filter(|(name, _)| is_ours(name)));
+        self
+    }
+
+    /// Adds `key=value` flags. The value may be TOML, or bare text.
+    pub(super) fn flags<'a>(mut self, flags: impl IntoIterator<Item = &'a str>) -> Self {
+        for flag in flags {
+            let Some((key, value)) = flag.split_once('=') else {
+                self.problems.push(format!(
+                    "--set {flag}: expected KEY=VALUE, for example --set api.listen=127.0.0.1:9090"
+                ));
+                continue;
+            };
+            let as_toml = format!("{key} = {value}");
+            let as_text = format!("{key} = {}", toml::Value::String(value.to_owned()));
+            let Ok(table) = DeTable::parse(&as_toml).or_else(|_| DeTable::parse(&as_text)) else {
+                self.problems
+                    .push(format!("--set {flag}: the key is not one"));
+                continue;
+            };
+            let place = |_| Origin::Flag(flag.to_owned());
+            flatten(
+                table.get_ref(),
+                &mut Vec::new(),
+                &place,
+                &mut self.flags,
+                &mut self.problems,
+            );
+        }
+        self
+    }
+
+    /// Reads one setting; what is not given has its default, what is given wrong is noted as a problem.
+    pub(super) fn read<T>(
+        &mut self,
+        key: &[&str],
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> T {
+        let key: Key = key.iter().map(|&part| part.to_owned()).collect();
+        let from_environment = self
+            .environment
+            .remove(&environment_name(&key))
+            .map(|text| Entry {
+                text,
+                origin: Origin::Environment(environment_name(&key)),
+            });
+        let (from_file, from_flag) = (self.file.remove(&key), self.flags.remove(&key));
+        let found = from_flag.or(from_environment).or(from_file);
+        let value = match found {
+            None => default,
+            Some(Entry { text, origin }) => parse(&text).unwrap_or_else(|why| {
+                self.problems
+                    .push(format!("{origin}: {}: {why}", key.join(".")));
+                default
+            }),
+        };
+        self.known.push(key);
+        value
+    }
+
+    /// Names of the tables under `table`, for example the topics that have settings.
+    pub(super) fn names_under(&self, table: &str) -> Vec<String> {
+        let keys = self.file.keys().chain(self.flags.keys());
+        let mut names: Vec<String> = keys
+            .filter(|key| key.len() > 2 && key[0] == table)
+            .map(|key| key[1].clone())
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Takes everything under a table whose keys are somebody else's; their dots are part of the names.
+    pub(super) fn read_all_under(
+        &mut self,
+        table: &str,
+        check: impl Fn(&str) -> Result<(), String>,
+    ) -> BTreeMap<String, String> {
+        let prefix = format!("{ENVIRONMENT_PREFIX}{}_", table.to_uppercase());
+        let mut found = BTreeMap::new();
+        for entries in [&mut self.file, &mut self.flags] {
+            for (key, entry) in entries.extract_if(.., |key, _| key.len() > 1 && key[0] == table) {
+                found.insert(key[1..].join("."), entry);
+            }
+            // Between file and flags, so that flags win over the environment and that over the file.
+            for (name, text) in self
+                .environment
+                .extract_if(.., |name, _| name.starts_with(&prefix))
+            {
+                let key = name[prefix.len()..].to_lowercase().replace('_', ".");
+                found.insert(
+                    key,
+                    Entry {
+                        text,
+                        origin: Origin::Environment(name),
+                    },
+                );
+            }
+        }
+        found.retain(|key, entry| {
+            let checked = check(key);
+            if let Err(why) = &checked {
+                self.problems
+                    .push(format!("{}: {table}.{key}: {why}", entry.origin));
+            }
+            checked.is_ok()
+        });
+        found
+            .into_iter()
+            .map(|(key, entry)| (key, entry.text))
+            .collect()
+    }
+
+    /// A problem that no single value has.
+    pub(super) fn problem(&mut self, text: String) {
+        self.problems.push(text);
+    }
+
+    /// All problems: what was noted, and what nobody asked for.
+    pub(super) fn finish(mut self) -> Vec<String> {
+        for (key, entry) in self.file.iter().chain(&self.flags) {
+            self.problems.push(format!(
+                "{}: unknown setting '{}'{}",
+                entry.origin,
+                key.join("."),
+                hint(&key.join("."), &self.known)
+            ));
+        }
+        for name in self.environment.keys() {
+            let nearest = nearest(name, self.known.iter().map(|key| environment_name(key)));
+            let hint =
+                nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"));
+            self.problems
+                .push(format!("environment {name}: unknown setting{hint}"));
+        }
+        self.problems
+    }
+
+    /// Every key that was asked for, with dots.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> Vec<String> {
+        self.known.iter().map(|key| key.join(".")).collect()
+    }
+}
+
+fn environment_name(key: &[String]) -> String {
+    format!(
+        "{ENVIRONMENT_PREFIX}{}",
+        key.join("_").replace(['.', '-'], "_").to_uppercase()
+    )
+}
+
+fn flatten(
+    table: &DeTable<'_>,
+    path: &mut Key,
+    place: &dyn Fn(usize) -> Origin,
+    into: &mut BTreeMap<Key, Entry>,
+    problems: &mut Vec<String>,
+) {
+    for (key, value) in table {
+        path.push(key.get_ref().to_string());
+        let origin = place(key.span().start);
+        let text = match value.get_ref() {
+            DeValue::Table(inner) => {
+                flatten(inner, path, place, into, problems);
+                None
+            }
+            DeValue::Array(_) => {
+                problems.push(format!(
+                    "{origin}: {}: a list is not a value here",
+                    path.join(".")
+                ));
+                None
+            }
+            DeValue::String(text) => Some(text.to_string()),
+            DeValue::Integer(number) => Some(number.to_string()),
+            DeValue::Float(number) => Some(number.to_string()),
+            DeValue::Boolean(truth) => Some(truth.to_string()),
+            DeValue::Datetime(time) => Some(time.to_string()),
+        };
+        if let Some(text) = text {
+            into.insert(path.clone(), Entry { text, origin });
+        }
+        path.pop();
+    }
+}
+
+/// Line and column, from 1, of a place in a text; columns count characters.
+fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
+    let before = &text[..offset.min(text.len())];
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    (
+        before.matches('\n').count() + 1,
+        before[line_start..].chars().count() + 1,
+    )
+}
+
+fn hint(key: &str, known: &[Key]) -> String {
+    if let Some(nearest) = nearest(key, known.iter().map(|key| key.join("."))) {
+        return format!("; did you mean '{nearest}'?");
+    }
+    // The right name in the wrong table, or a table that was taken for a value.
+    let last = key.rsplit('.').next().unwrap_or(key);
+    let related = known.iter().find(|known| {
+        known.last().is_some_and(|name| name == last) || (known.len() > 1 && known[0] == key)
+    });
+    related.map_or_else(
+        || "; `ringmaster config` prints all settings".to_owned(),
+        |known| format!("; did you mean '{}'?", known.join(".")),
+    )
+}
+
+fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    let distances = known.map(|known| (strsim::damerau_levenshtein(name, &known), known));
+    distances
+        .filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX)
+        .min()
+        .map(|(_, known)| known)
+}

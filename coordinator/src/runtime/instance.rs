@@ -1,0 +1,243 @@
+//! An instance: its workers' threads, the store's upkeep, and an orderly end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ringmaster_bus::{Bus, Waker};
+use ringmaster_core::partition::Counters;
+use ringmaster_schemas::Millis;
+use ringmaster_store::Store;
+
+use super::knowledge::Knowledge;
+use super::setup::Setup;
+use super::status::{self, Status};
+use super::worker::{Stop, Worker};
+
+/// Longest wait of an idle turn: bounds how late a stop request is seen.
+const WAIT_MAX: Duration = Duration::from_millis(100);
+/// An orderly end takes at most this long; what is not finished then is found again by the next start.
+const STOP_MAX: Duration = Duration::from_secs(10);
+/// Workers report to people and metrics this often.
+const REPORT_EVERY: Duration = Duration::from_millis(200);
+/// Expired rows that are deleted at once.
+const COLLECT_MAX: usize = 10_000;
+
+/// Takes what was counted since the last report.
+pub type Report = Arc<dyn Fn(&Counters) + Send + Sync>;
+
+/// A running instance.
+pub struct Instance {
+    workers: Vec<JoinHandle<Result<Counters, Stop>>>,
+    wakers: Vec<Waker>,
+    upkeep: JoinHandle<()>,
+    stopping: Arc<AtomicBool>,
+    failed: Arc<AtomicBool>,
+}
+
+/// How an instance ended.
+#[derive(Debug)]
+pub struct Stopped {
+    /// What was counted.
+    pub counters: Vec<Counters>,
+    /// Why, if it was not asked to.
+    pub stops: Vec<Stop>,
+}
+
+impl Instance {
+    /// Starts one worker for each bus. `flush_every` bounds what a crash makes replay.
+    pub fn start<B: Bus + Send + 'static>(
+        buses: Vec<B>,
+        setup: &Setup,
+        knowledge: &Arc<Knowledge>,
+        store: &Arc<dyn Store>,
+        flush_every: Duration,
+        status: &Arc<Status>,
+        report: &Report,
+    ) -> Instance {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let failed = Arc::new(AtomicBool::new(false));
+        let wakers: Vec<Waker> = buses.iter().map(Bus::waker).collect();
+        let count = buses.len();
+        let mut workers = Vec::with_capacity(count);
+        for (index, bus) in buses.into_iter().enumerate() {
+            let ids = Box::new(random_id);
+            let worker = Worker::new(
+                bus,
+                setup.worker(),
+                setup.partitions(index, count),
+                knowledge.clone(),
+                store.clone(),
+                ids,
+            );
+            let run = Run {
+                stopping: stopping.clone(),
+                failed: failed.clone(),
+                status: status.clone(),
+                report: report.clone(),
+            };
+            let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+            workers.push(
+                thread
+                    .spawn(move || run.run(worker))
+                    .expect("a thread can be started"),
+            );
+        }
+        let upkeep = start_upkeep(
+            store.clone(),
+            flush_every,
+            stopping.clone(),
+            setup.partition_count(),
+        );
+        Instance {
+            workers,
+            wakers,
+            upkeep,
+            stopping,
+            failed,
+        }
+    }
+
+    /// Asks for an orderly end: stop reading, confirm, deliver, journal `released`, checkpoint, flush.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.wakers.iter().for_each(|wake| wake());
+    }
+
+    /// True once a worker has ended by itself.
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    /// Waits for the end.
+    pub fn join(self) -> Stopped {
+        let mut stopped = Stopped {
+            counters: Vec::new(),
+            stops: Vec::new(),
+        };
+        for worker in self.workers {
+            match worker.join() {
+                Ok(Ok(counters)) => stopped.counters.push(counters),
+                Ok(Err(stop)) => stopped.stops.push(stop),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        self.stopping.store(true, Ordering::SeqCst);
+        self.upkeep.join().expect("upkeep does not panic");
+        stopped
+    }
+}
+
+struct Run {
+    stopping: Arc<AtomicBool>,
+    failed: Arc<AtomicBool>,
+    status: Arc<Status>,
+    report: Report,
+}
+
+impl Run {
+    fn run<B: Bus>(&self, mut worker: Worker<B>) -> Result<Counters, Stop> {
+        let result = self.turns(&mut worker);
+        self.status.report(worker.partitions());
+        if result.is_err() {
+            // One partition that cannot go on ends the instance: half an instance would be stuck without a reason.
+            self.failed.store(true, Ordering::SeqCst);
+            self.stopping.store(true, Ordering::SeqCst);
+        }
+        result.map(|()| *worker.counters())
+    }
+
+    fn turns<B: Bus>(&self, worker: &mut Worker<B>) -> Result<(), Stop> {
+        let mut reported = Counters::default();
+        let mut reported_at = Instant::now();
+        let mut wait = Duration::ZERO;
+        while !self.stopping.load(Ordering::Relaxed) {
+            let turn = worker.turn(wall(), &wall, wait)?;
+            let due =
+                Duration::from_millis(turn.next_due.saturating_sub(wall()).clamp(1, 1_000) as u64);
+            wait = WAIT_MAX.min(due);
+            if reported_at.elapsed() >= REPORT_EVERY {
+                reported_at = Instant::now();
+                self.status.report(worker.partitions());
+                (self.report)(&status::since(worker.counters(), &reported));
+                reported = *worker.counters();
+            }
+        }
+        let result = finish(worker);
+        (self.report)(&status::since(worker.counters(), &reported));
+        result
+    }
+}
+
+/// The orderly end.
+fn finish<B: Bus>(worker: &mut Worker<B>) -> Result<(), Stop> {
+    let since = Instant::now();
+    worker.begin_stop();
+    while !worker.quiet() && since.elapsed() < STOP_MAX {
+        worker.turn(wall(), &wall, Duration::from_millis(20))?;
+    }
+    worker.append_released(wall());
+    while !worker.quiet() && since.elapsed() < STOP_MAX {
+        worker.turn(wall(), &wall, Duration::from_millis(20))?;
+    }
+    worker.checkpoint(wall())
+}
+
+/// Flushes the store, and deletes expired rows, now and then, away from the workers' threads.
+fn start_upkeep(
+    store: Arc<dyn Store>,
+    every: Duration,
+    stopping: Arc<AtomicBool>,
+    partitions: i32,
+) -> JoinHandle<()> {
+    let upkeep = move || {
+        let mut flushed = Instant::now();
+        loop {
+            let last = stopping.load(Ordering::SeqCst);
+            if last || flushed.elapsed() >= every {
+                flushed = Instant::now();
+                if let Err(error) = store.flush() {
+                    tracing::error!(%error, "the store could not be flushed; a crash now would replay more of the journal");
+                }
+                for partition in 0..partitions {
+                    collect(&*store, partition);
+                }
+            }
+            if last {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    std::thread::Builder::new()
+        .name("upkeep".into())
+        .spawn(upkeep)
+        .expect("a thread can be started")
+}
+
+fn collect(store: &dyn Store, partition: i32) {
+    let through = match store.checkpoint(partition) {
+        Ok(Some(checkpoint)) => checkpoint.expired_bucket,
+        Ok(None) => return,
+        Err(error) => return tracing::error!(partition, %error, "the store could not be read"),
+    };
+    if let Err(error) = store.collect_expired(partition, through, COLLECT_MAX) {
+        tracing::error!(partition, %error, "expired rows could not be deleted; they are invisible all the same");
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn wall() -> Millis {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as Millis)
+}
+
+/// A claim id from the system's randomness.
+fn random_id() -> [u8; 16] {
+    let mut id = [0; 16];
+    let mut random = fastrand::Rng::new();
+    random.fill(&mut id);
+    id
+}

@@ -1,0 +1,242 @@
+//! What an instance knows before it claims anything: every version of every definition, and every schema that was ever in use.
+//!
+//!     topic of schemas + schema folder -> registry;  topic of definitions + definition files -> catalog
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use ringmaster_bus::{Bus, BusError};
+use ringmaster_core::definition::{Catalog, CompileError, DefinitionRecord, Settings};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::avro::SchemaError;
+use ringmaster_schemas::names::Topics;
+use ringmaster_schemas::registry::{SchemaRecord, Schemas};
+
+use crate::blocking;
+
+/// Definitions and schemas; fixed while an instance runs.
+#[derive(Debug)]
+pub struct Knowledge {
+    /// All versions of all definitions.
+    pub catalog: Catalog,
+    /// All schemas.
+    pub schemas: Schemas,
+}
+
+/// Why definitions or schemas cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KnowledgeError {
+    /// The topics could not be read or written.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// A file or folder could not be read.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// Schemas are wrong or contradict each other.
+    #[error("{}", join(.0))]
+    Schemas(Vec<SchemaError>),
+    /// Definitions have errors; nothing was deployed.
+    #[error("{}", join(.0))]
+    Definitions(Vec<CompileError>),
+    /// A record of an internal topic is damaged.
+    #[error("{topic}: the record at offset {offset} cannot be used: {detail}")]
+    Record {
+        /// Which topic.
+        topic: String,
+        /// Where.
+        offset: i64,
+        /// Why.
+        detail: String,
+    },
+}
+
+fn join(errors: &[impl std::fmt::Display]) -> String {
+    errors
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// How definitions are compiled: participants' encodings and topics' modes, by name.
+#[derive(Debug, Clone, Default)]
+pub struct CompileOptions {
+    /// By participant.
+    pub participants:
+        std::collections::BTreeMap<String, ringmaster_core::definition::compile::Participant>,
+    /// By topic.
+    pub topics: std::collections::BTreeMap<String, ringmaster_core::definition::compile::Topic>,
+}
+
+impl CompileOptions {
+    /// Settings for the compiler over these schemas.
+    pub fn settings<'a>(&self, schemas: &'a mut Schemas) -> Settings<'a> {
+        Settings {
+            schemas,
+            participants: self.participants.clone(),
+            topics: self.topics.clone(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Appends what is new in the definition files (and the schemas they need), then reads both topics to their ends.
+pub fn load_knowledge(
+    bus: &mut impl Bus,
+    prefix: &str,
+    schema_folder: &Path,
+    files: &[PathBuf],
+    options: &CompileOptions,
+    now: Millis,
+) -> Result<Knowledge, KnowledgeError> {
+    let topics = Topics::new(prefix);
+    let mut schemas = Schemas::load_folder(schema_folder).map_err(KnowledgeError::Schemas)?;
+    let known = read_schemas(bus, &topics, &mut schemas)?;
+    let deployed = read_definitions(bus, &topics)?;
+    let new = new_records(&mut schemas, files, options, &deployed, now)?;
+    let fresh: Vec<(Vec<u8>, Vec<u8>)> = schemas
+        .iter()
+        .filter(|schema| !known.contains(&schema.key()))
+        .map(|schema| {
+            let record = SchemaRecord::new(schema);
+            (record.key.into_bytes(), SchemaRecord::new(schema).encode())
+        })
+        .collect();
+    blocking::append(bus, &topics.schemas, 0, &fresh)?;
+    let records: Vec<(Vec<u8>, Vec<u8>)> = new
+        .iter()
+        .map(|record| (record.name.clone().into_bytes(), encode(record)))
+        .collect();
+    blocking::append(bus, &topics.definitions, 0, &records)?;
+    let mut catalog = Catalog::default();
+    for (offset, record) in read_definitions(bus, &topics)? {
+        catalog
+            .add(&record, offset, &mut options.settings(&mut schemas))
+            .map_err(KnowledgeError::Definitions)?;
+    }
+    Ok(Knowledge { catalog, schemas })
+}
+
+fn read_schemas(
+    bus: &mut impl Bus,
+    topics: &Topics,
+    schemas: &mut Schemas,
+) -> Result<BTreeSet<i64>, KnowledgeError> {
+    let mut known = BTreeSet::new();
+    let mut trouble = None;
+    blocking::read_to_end(bus, &topics.schemas, 0, &mut |read| {
+        let added = SchemaRecord::decode(read.value.as_deref().unwrap_or_default())
+            .and_then(|record| schemas.add_version(&record.text));
+        match added {
+            Ok(schema) => {
+                known.insert(schema.key());
+                true
+            }
+            Err(error) => {
+                trouble = Some(KnowledgeError::Record {
+                    topic: topics.schemas.clone(),
+                    offset: read.offset,
+                    detail: error.to_string(),
+                });
+                false
+            }
+        }
+    })?;
+    trouble.map_or(Ok(known), Err)
+}
+
+fn read_definitions(
+    bus: &mut impl Bus,
+    topics: &Topics,
+) -> Result<Vec<(i64, DefinitionRecord)>, KnowledgeError> {
+    let mut records = Vec::new();
+    let mut trouble = None;
+    blocking::read_to_end(
+        bus,
+        &topics.definitions,
+        0,
+        &mut |read| match serde_json::from_slice(read.value.as_deref().unwrap_or_default()) {
+            Ok(record) => {
+                records.push((read.offset, record));
+                true
+            }
+            Err(error) => {
+                trouble = Some(KnowledgeError::Record {
+                    topic: topics.definitions.clone(),
+                    offset: read.offset,
+                    detail: error.to_string(),
+                });
+                false
+            }
+        },
+    )?;
+    trouble.map_or(Ok(records), Err)
+}
+
+fn encode(record: &DefinitionRecord) -> Vec<u8> {
+    serde_json::to_vec(record).expect("a record of text is JSON")
+}
+
+/// Versions in the files that are not the newest of their name in the log.
+fn new_records(
+    schemas: &mut Schemas,
+    files: &[PathBuf],
+    options: &CompileOptions,
+    deployed: &[(i64, DefinitionRecord)],
+    now: Millis,
+) -> Result<Vec<DefinitionRecord>, KnowledgeError> {
+    let mut new = Vec::new();
+    let mut errors = Vec::new();
+    for path in files {
+        let text = std::fs::read_to_string(path).map_err(|error| KnowledgeError::File {
+            path: path.clone(),
+            error,
+        })?;
+        let mut settings = options.settings(schemas);
+        match DefinitionRecord::of_file(&path.display().to_string(), &text, now, &mut settings) {
+            Ok(records) => {
+                for warning in settings.warnings {
+                    tracing::warn!("{warning}");
+                }
+                new.extend(records.into_iter().filter(|record| {
+                    let newest = deployed
+                        .iter()
+                        .rev()
+                        .find(|(_, known)| known.name == record.name);
+                    newest.is_none_or(|(_, known)| known.hash != record.hash)
+                }));
+            }
+            Err(more) => errors.extend(more),
+        }
+    }
+    if errors.is_empty() {
+        Ok(new)
+    } else {
+        Err(KnowledgeError::Definitions(errors))
+    }
+}
+
+/// The definition files of a folder, in the order of their names.
+pub fn definition_files(folder: &Path) -> Result<Vec<PathBuf>, KnowledgeError> {
+    let read = |error| KnowledgeError::File {
+        path: folder.to_owned(),
+        error,
+    };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(read)? {
+        let path = entry.map_err(read)?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml" || extension == "yml")
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

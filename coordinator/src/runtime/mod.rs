@@ -1,0 +1,19 @@
+//! What runs: workers that own partitions, and the instance that starts and stops them.
+//!
+//!     worker.turn() = poll the bus -> partitions decide -> append, send, read as they wish -> checkpoint
+//!
+//! A worker owns its partitions, its bus and its producer, on one thread; no task elsewhere touches saga state. `turn()` has no
+//! thread, no clock and no randomness of its own, so that the simulator runs it as it is.
+
+mod effects;
+mod instance;
+mod knowledge;
+mod setup;
+mod status;
+mod worker;
+
+pub use instance::{Instance, Report, Stopped, wall};
+pub use knowledge::{CompileOptions, Knowledge, KnowledgeError, definition_files, load_knowledge};
+pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
+pub use status::{PartitionStatus, Status};
+pub use worker::{Stop, Turn, Worker, WorkerSettings};

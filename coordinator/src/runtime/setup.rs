@@ -1,0 +1,237 @@
+//! From topics as the broker describes them to partitions that can be claimed; each thing that is wrong is said, and nothing starts.
+
+use std::sync::Arc;
+
+use ringmaster_bus::{Bus, BusError, Description};
+use ringmaster_core::partition::{InputSettings, Limits, Partition, Role, Settings, StartAt};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::names::{Topics, command_topic};
+
+use super::knowledge::Knowledge;
+use super::worker::WorkerSettings;
+
+/// What an instance must know beside its definitions.
+#[derive(Debug, Clone)]
+pub struct SetupSettings {
+    /// Prefix of internal topics.
+    pub prefix: String,
+    /// P.
+    pub partitions: i32,
+    /// The instance's name.
+    pub owner: String,
+    /// Where its API listens.
+    pub address: String,
+    /// Where reading of new inputs begins.
+    pub start_at: StartAt,
+    /// What differs for some input topics.
+    pub inputs: Vec<InputOptions>,
+    /// Bounds of one partition.
+    pub limits: Limits,
+    /// State is written this often.
+    pub checkpoint_every_ms: Millis,
+    /// Or when so many rows of a partition have changed.
+    pub checkpoint_rows_max: usize,
+    /// First pause before claiming again.
+    pub claim_backoff_first_ms: Millis,
+    /// Longest pause before claiming again.
+    pub claim_backoff_max_ms: Millis,
+}
+
+/// Options of an input topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputOptions {
+    /// Its name.
+    pub topic: String,
+    /// The JSON field that names an event's type.
+    pub type_field: String,
+    /// The type where nothing else tells it.
+    pub default_type: Option<String>,
+    /// Take it as new if it was deleted and made again.
+    pub accept_new: bool,
+}
+
+/// All that workers are made of.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    worker: WorkerSettings,
+    partition: Settings,
+}
+
+/// Why an instance cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The broker could not be asked.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+    /// Topics are not as they must be; one line each.
+    #[error("topics are not as they must be:\n{}\nrun `ringmaster topics apply` to make what is missing, or mend the settings named above", .0.join("\n"))]
+    Topics(Vec<String>),
+}
+
+/// Asks the broker for all topics and checks them against what definitions and protocol need.
+pub fn prepare(
+    bus: &mut impl Bus,
+    settings: &SetupSettings,
+    knowledge: &Knowledge,
+) -> Result<Setup, SetupError> {
+    let topics = Topics::new(&settings.prefix);
+    let starts: Vec<String> = knowledge
+        .catalog
+        .start_topics()
+        .iter()
+        .map(|topic| topic.to_string())
+        .collect();
+    let outputs: Vec<String> = output_names(&topics, knowledge);
+    let mut names: Vec<&str> = vec![&topics.journal, &topics.replies];
+    names.extend(starts.iter().map(String::as_str));
+    names.extend(outputs.iter().map(String::as_str));
+    let found = bus.describe(&names)?;
+    let mut wrong = Vec::new();
+    let find = |name: &str| {
+        found
+            .iter()
+            .flatten()
+            .find(|description| description.name == name)
+    };
+    for name in &names {
+        match find(name) {
+            None => wrong.push(format!("  {name}: does not exist")),
+            Some(description) => wrong.extend(crate::topics::faults(
+                description,
+                &topics,
+                &starts,
+                settings.partitions,
+            )),
+        }
+    }
+    if !wrong.is_empty() {
+        wrong.sort();
+        wrong.dedup();
+        return Err(SetupError::Topics(wrong));
+    }
+    let described =
+        |name: &str| -> &Description { find(name).expect("missing topics were reported") };
+    let inputs: Vec<InputSettings> = std::iter::once(replies(described(&topics.replies), settings))
+        .chain(starts.iter().map(|name| events(described(name), settings)))
+        .collect();
+    let worker = WorkerSettings {
+        journal: topics.journal.clone(),
+        inputs: inputs.iter().map(|input| input.name.to_string()).collect(),
+        outputs: outputs
+            .iter()
+            .map(|name| (name.clone(), described(name).partitions))
+            .collect(),
+        group: settings.prefix.clone(),
+        checkpoint_every_ms: settings.checkpoint_every_ms,
+        checkpoint_rows_max: settings.checkpoint_rows_max,
+        claim_backoff_first_ms: settings.claim_backoff_first_ms,
+        claim_backoff_max_ms: settings.claim_backoff_max_ms,
+    };
+    let partition = Settings {
+        number: 0,
+        partitions: settings.partitions,
+        owner: settings.owner.as_str().into(),
+        address: settings.address.as_str().into(),
+        journal: described(&topics.journal).id,
+        reply_topic: topics.replies.as_str().into(),
+        quarantine_topic: topics.quarantine.as_str().into(),
+        inputs,
+        limits: limits(settings, described(&topics.journal)),
+    };
+    Ok(Setup { worker, partition })
+}
+
+impl Setup {
+    /// What a worker must know.
+    pub fn worker(&self) -> WorkerSettings {
+        self.worker.clone()
+    }
+
+    /// P.
+    pub fn partition_count(&self) -> i32 {
+        self.partition.partitions
+    }
+
+    /// The partitions of worker `index` of `count`.
+    pub fn partitions(&self, index: usize, count: usize) -> Vec<Partition> {
+        let numbers =
+            (0..self.partition.partitions).filter(|number| *number as usize % count == index);
+        numbers
+            .map(|number| {
+                Partition::new(Settings {
+                    number,
+                    ..self.partition.clone()
+                })
+            })
+            .collect()
+    }
+}
+
+/// A journal record must fit into what the topic takes, with room for the log's own framing.
+fn limits(settings: &SetupSettings, journal: &Description) -> Limits {
+    const FRAMING_BYTES: usize = 4096;
+    let taken = journal
+        .settings
+        .iter()
+        .find(|(name, _)| name == "max.message.bytes")
+        .and_then(|(_, value)| value.parse::<usize>().ok());
+    let most = taken.map_or(usize::MAX, |bytes| bytes - FRAMING_BYTES);
+    Limits {
+        record_bytes_max: settings.limits.record_bytes_max.min(most),
+        ..settings.limits.clone()
+    }
+}
+
+/// Topics that effects go to.
+fn output_names(topics: &Topics, knowledge: &Knowledge) -> Vec<String> {
+    let mut names = vec![topics.quarantine.clone()];
+    names.extend(
+        knowledge
+            .catalog
+            .participants()
+            .iter()
+            .map(|participant| command_topic(participant)),
+    );
+    names.extend(
+        knowledge
+            .catalog
+            .emit_topics()
+            .iter()
+            .map(|topic| topic.to_string()),
+    );
+    names
+}
+
+fn replies(description: &Description, settings: &SetupSettings) -> InputSettings {
+    InputSettings {
+        topic: description.id,
+        name: description.name.as_str().into(),
+        role: Role::Replies,
+        // Replies are answers to commands of this very journal: none of them may be passed over.
+        start_at: StartAt::Earliest,
+        accept_new: settings
+            .inputs
+            .iter()
+            .any(|options| options.topic == description.name && options.accept_new),
+    }
+}
+
+fn events(description: &Description, settings: &SetupSettings) -> InputSettings {
+    let options = settings
+        .inputs
+        .iter()
+        .find(|options| options.topic == description.name);
+    let role = Role::Events {
+        type_field: options.map_or("type", |options| &options.type_field).into(),
+        default_type: options
+            .and_then(|options| options.default_type.as_deref())
+            .map(Arc::from),
+    };
+    InputSettings {
+        topic: description.id,
+        name: description.name.as_str().into(),
+        role,
+        start_at: settings.start_at,
+        accept_new: options.is_some_and(|options| options.accept_new),
+    }
+}

@@ -1,0 +1,109 @@
+//! Where each partition stands, for people and probes: written by workers now and then, read by the API.
+
+use std::sync::Mutex;
+
+use ringmaster_core::partition::{Counters, Partition, Phase};
+
+/// What the API may know of a running instance.
+#[derive(Debug, Default)]
+pub struct Status {
+    partitions: Mutex<Vec<PartitionStatus>>,
+}
+
+/// One partition's state at some recent moment.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct PartitionStatus {
+    /// Which.
+    pub partition: i32,
+    /// Where it stands: idle, claiming, replaying, owning, scanning, stopped.
+    pub phase: &'static str,
+    /// The next journal offset.
+    pub journal_offset: i64,
+    /// Rows in memory.
+    pub rows: usize,
+    /// Their bytes, about.
+    pub row_bytes: usize,
+    /// Effects that the broker has not acknowledged.
+    pub unreleased: usize,
+    /// Inputs are held because a bound is reached.
+    pub paused: bool,
+}
+
+impl Status {
+    /// A worker reports its partitions.
+    pub fn report<'a>(&self, partitions: impl Iterator<Item = &'a Partition>) {
+        let mut all = self.partitions.lock().expect("no holder panics");
+        for partition in partitions {
+            let (rows, row_bytes) = partition.overlay_size();
+            let now = PartitionStatus {
+                partition: partition.number(),
+                phase: phase_name(partition.phase()),
+                journal_offset: partition.journal_offset(),
+                rows,
+                row_bytes,
+                unreleased: partition.unreleased_count(),
+                paused: partition.paused(),
+            };
+            match all
+                .iter_mut()
+                .find(|known| known.partition == now.partition)
+            {
+                Some(known) => *known = now,
+                None => all.push(now),
+            }
+        }
+        all.sort_by_key(|status| status.partition);
+    }
+
+    /// All partitions, in order.
+    pub fn partitions(&self) -> Vec<PartitionStatus> {
+        self.partitions.lock().expect("no holder panics").clone()
+    }
+
+    /// True if every one of `count` partitions is owned and read.
+    pub fn ready(&self, count: i32) -> bool {
+        let all = self.partitions.lock().expect("no holder panics");
+        all.len() == count as usize
+            && all
+                .iter()
+                .all(|status| status.phase == phase_name(Phase::Owning))
+    }
+}
+
+/// The word for a phase.
+pub fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Idle => "idle",
+        Phase::Claiming => "claiming",
+        Phase::Replaying => "replaying",
+        Phase::Owning => "owning",
+        Phase::Scanning => "scanning",
+        Phase::Stopped => "stopped",
+    }
+}
+
+/// What has been counted since the last report.
+pub fn since(now: &Counters, before: &Counters) -> Counters {
+    Counters {
+        inputs: now.inputs - before.inputs,
+        skipped: now.skipped - before.skipped,
+        started: now.started - before.started,
+        completed: now.completed - before.completed,
+        compensated: now.compensated - before.compensated,
+        stuck: now.stuck - before.stuck,
+        rejected: now.rejected - before.rejected,
+        quarantined: now.quarantined - before.quarantined,
+        commands: now.commands - before.commands,
+        retries: now.retries - before.retries,
+        timers: now.timers - before.timers,
+        records: now.records - before.records,
+        record_bytes: now.record_bytes - before.record_bytes,
+        turns: now.turns - before.turns,
+        effects: now.effects - before.effects,
+        resent: now.resent - before.resent,
+        replayed: now.replayed - before.replayed,
+        doubts: now.doubts - before.doubts,
+        claims: now.claims - before.claims,
+        pauses: now.pauses - before.pauses,
+    }
+}

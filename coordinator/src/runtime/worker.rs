@@ -1,0 +1,773 @@
+//! One worker: its partitions, its bus, its producer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, Topic, TopicPartition};
+use ringmaster_core::faults::{mutated, reached};
+use ringmaster_core::partition::{
+    Context, Counters, Do, Headers, InputRecord, Partition, Phase, Refusal, Rows, Staged, Tag, Why,
+};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::ClaimId;
+use ringmaster_schemas::row::Checkpoint;
+use ringmaster_store::{Batch, RowChange, Store, StoreError};
+
+use super::effects::{Routes, decode_tag, encode_tag};
+use super::knowledge::Knowledge;
+
+/// What a worker must know.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// The journal topic's name.
+    pub journal: String,
+    /// Names of the input topics, in the order of every partition's inputs.
+    pub inputs: Vec<String>,
+    /// Partition counts of topics that effects go to, by name.
+    pub outputs: Vec<(String, i32)>,
+    /// Name under which positions are committed, for lag tools only.
+    pub group: String,
+    /// A partition's state is written this often.
+    pub checkpoint_every_ms: Millis,
+    /// Or when so many rows have changed.
+    pub checkpoint_rows_max: usize,
+    /// First pause before claiming again.
+    pub claim_backoff_first_ms: Millis,
+    /// Longest pause before claiming again.
+    pub claim_backoff_max_ms: Millis,
+}
+
+/// Positions are committed for lag tools this often.
+const COMMIT_EVERY_MS: Millis = 5_000;
+/// Owning so long without a doubt forgives earlier ones.
+const CALM_MS: Millis = 30_000;
+
+/// Why a worker stops for good.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Stop {
+    /// A partition cannot go on.
+    #[error("{0}")]
+    Partition(Why),
+    /// The bus gives no producer.
+    #[error("no producer: {0}")]
+    Bus(String),
+}
+
+/// What a turn did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Bus events visited.
+    pub events: usize,
+    /// When something is due without anything happening.
+    pub next_due: Millis,
+}
+
+/// One worker. All its state is here; whoever holds it may run it on any thread.
+pub struct Worker<B: Bus> {
+    bus: B,
+    inner: Inner,
+}
+
+struct Inner {
+    settings: WorkerSettings,
+    knowledge: Arc<Knowledge>,
+    store: Arc<dyn Store>,
+    partitions: Vec<Slot>,
+    /// Place in `partitions` by partition number.
+    places: Vec<Option<usize>>,
+    journal: Topic,
+    /// Place in the inputs by topic handle.
+    sources: Vec<Source>,
+    inputs: Vec<Topic>,
+    routes: Routes,
+    sender: Option<Sender>,
+    /// A doubt that came up while partitions were being visited.
+    doubt: Option<String>,
+    doubts: u32,
+    claim_at: Millis,
+    owned_since: Millis,
+    committed_at: Millis,
+    counters: Counters,
+    ids: Box<dyn FnMut() -> ClaimId + Send>,
+    stop: Option<Stop>,
+    stopping: bool,
+    /// Effects that the bus's queue had no room for.
+    unsent: Vec<(usize, Tag)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Journal,
+    Input(usize),
+    None,
+}
+
+struct Slot {
+    partition: Partition,
+    wishes: Vec<Do>,
+    ready: bool,
+    checkpoint_at: Millis,
+}
+
+/// A bus's headers as the core reads them.
+struct RecordHeaders<'a>(&'a dyn ringmaster_bus::Headers);
+
+impl Headers for RecordHeaders<'_> {
+    fn find(&self, name: &str) -> Option<&[u8]> {
+        self.0.find(name)
+    }
+}
+
+struct StoredRows<'a> {
+    store: &'a dyn Store,
+    partition: i32,
+}
+
+impl Rows for StoredRows<'_> {
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, String> {
+        self.store
+            .checkpoint(self.partition)
+            .map_err(|error| error.to_string())
+    }
+
+    fn saga(&self, id: &str) -> Result<Option<Vec<u8>>, String> {
+        self.store
+            .saga(self.partition, id)
+            .map_err(|error| error.to_string())
+    }
+
+    fn due(
+        &self,
+        from: Millis,
+        to: Millis,
+        visit: &mut dyn FnMut(Millis, &str),
+    ) -> Result<(), String> {
+        let mut all = |due: Millis, id: &str| {
+            visit(due, id);
+            true
+        };
+        self.store
+            .due(self.partition, from, to, &mut all)
+            .map_err(|error| error.to_string())
+    }
+}
+
+impl<B: Bus> Worker<B> {
+    /// A worker of these partitions; it claims them at its first turn. `ids` gives random claim ids.
+    pub fn new(
+        mut bus: B,
+        settings: WorkerSettings,
+        partitions: Vec<Partition>,
+        knowledge: Arc<Knowledge>,
+        store: Arc<dyn Store>,
+        ids: Box<dyn FnMut() -> ClaimId + Send>,
+    ) -> Self {
+        let journal = bus.topic(&settings.journal);
+        let inputs: Vec<Topic> = settings.inputs.iter().map(|name| bus.topic(name)).collect();
+        let routes = Routes::new(&settings.outputs, &mut bus);
+        let highest = inputs
+            .iter()
+            .chain([&journal])
+            .map(|topic| usize::from(topic.0))
+            .max()
+            .unwrap_or(0);
+        let mut sources = vec![Source::None; highest + 1];
+        sources[usize::from(journal.0)] = Source::Journal;
+        for (index, topic) in inputs.iter().enumerate() {
+            sources[usize::from(topic.0)] = Source::Input(index);
+        }
+        let highest = partitions.iter().map(Partition::number).max().unwrap_or(0) as usize;
+        let mut places = vec![None; highest + 1];
+        for (place, partition) in partitions.iter().enumerate() {
+            places[partition.number() as usize] = Some(place);
+        }
+        let slot = |partition| Slot {
+            partition,
+            wishes: Vec::new(),
+            ready: true,
+            checkpoint_at: 0,
+        };
+        let inner = Inner {
+            partitions: partitions.into_iter().map(slot).collect(),
+            settings,
+            knowledge,
+            store,
+            places,
+            journal,
+            sources,
+            inputs,
+            routes,
+            sender: None,
+            doubt: None,
+            doubts: 0,
+            claim_at: 0,
+            owned_since: Millis::MAX,
+            committed_at: 0,
+            counters: Counters::default(),
+            ids,
+            stop: None,
+            stopping: false,
+            unsent: Vec::new(),
+        };
+        Worker { bus, inner }
+    }
+
+    /// One turn: takes what happened (waiting at most `wait` for it), lets the partitions decide, does what they wish. `now` must
+    /// be the wall clock. An error is the end: nothing of this worker may be used any more.
+    pub fn turn(
+        &mut self,
+        now: Millis,
+        clock: &dyn Fn() -> Millis,
+        wait: Duration,
+    ) -> Result<Turn, Stop> {
+        let Worker { bus, inner } = self;
+        inner.claim_when_ready(bus, now);
+        let events = bus.poll(wait, &mut |event| inner.visit(event, now));
+        let now = clock();
+        inner.end_of_poll(now);
+        inner.execute(bus, now);
+        inner.checkpoint_when_due(now);
+        inner.commit_when_due(bus, now);
+        match inner.stop.take() {
+            Some(stop) => Err(stop),
+            None => Ok(Turn {
+                events,
+                next_due: inner.next_due(),
+            }),
+        }
+    }
+
+    /// Stops reading inputs; [`Worker::quiet`] tells when all that was begun is confirmed and delivered.
+    pub fn begin_stop(&mut self) {
+        self.inner.stopping = true;
+        for slot in &self.inner.partitions {
+            for &topic in &self.inner.inputs {
+                self.bus.stop(TopicPartition {
+                    topic,
+                    partition: slot.partition.number(),
+                });
+            }
+        }
+    }
+
+    /// True if nothing is unconfirmed or undelivered.
+    pub fn quiet(&self) -> bool {
+        self.inner
+            .partitions
+            .iter()
+            .all(|slot| slot.partition.phase() != Phase::Owning || slot.partition.quiet())
+    }
+
+    /// After [`Worker::quiet`]: journals how far effects were delivered, so that the next start sends nothing again.
+    pub fn append_released(&mut self, now: Millis) {
+        self.inner
+            .each(now, |partition, cx| partition.append_bare(cx));
+        self.inner.execute(&mut self.bus, now);
+    }
+
+    /// Writes the state of all partitions now.
+    pub fn checkpoint(&mut self, now: Millis) -> Result<(), Stop> {
+        for place in 0..self.inner.partitions.len() {
+            self.inner.checkpoint(place, now);
+        }
+        self.inner.stop.take().map_or(Ok(()), Err)
+    }
+
+    /// What happened, counted since it began.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+
+    /// Its partitions, to look at.
+    pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
+        self.inner.partitions.iter().map(|slot| &slot.partition)
+    }
+
+    /// The bus, for tests and tools.
+    pub fn bus(&mut self) -> &mut B {
+        &mut self.bus
+    }
+}
+
+impl Inner {
+    fn with<T>(
+        &mut self,
+        place: usize,
+        now: Millis,
+        run: impl FnOnce(&mut Partition, &mut Context<'_>) -> T,
+    ) -> T {
+        let Slot {
+            partition, wishes, ..
+        } = &mut self.partitions[place];
+        let rows = StoredRows {
+            store: &*self.store,
+            partition: partition.number(),
+        };
+        let mut context = Context {
+            now,
+            catalog: &self.knowledge.catalog,
+            schemas: &self.knowledge.schemas,
+            rows: &rows,
+            out: wishes,
+            counters: &mut self.counters,
+        };
+        run(partition, &mut context)
+    }
+
+    fn each(&mut self, now: Millis, mut run: impl FnMut(&mut Partition, &mut Context<'_>)) {
+        for place in 0..self.partitions.len() {
+            self.with(place, now, &mut run);
+        }
+    }
+
+    fn place_of(&self, at: TopicPartition) -> Option<(usize, Source)> {
+        let source = *self.sources.get(usize::from(at.topic.0))?;
+        let place = (*self.places.get(usize::try_from(at.partition).ok()?)?)?;
+        Some((place, source))
+    }
+
+    /// Takes one bus event; the only way by which anything comes in.
+    fn visit(&mut self, event: BusEvent<'_>, now: Millis) {
+        match event {
+            BusEvent::Record(record) => {
+                let Some((place, source)) = self.place_of(record.at) else {
+                    return;
+                };
+                match source {
+                    Source::Journal => {
+                        let value = record.value.unwrap_or_default();
+                        self.with(place, now, |partition, cx| {
+                            partition.journal_record(record.offset, value, cx)
+                        });
+                    }
+                    Source::Input(index) => {
+                        let headers = record.headers.map(RecordHeaders);
+                        let input = InputRecord {
+                            offset: record.offset,
+                            timestamp: record.timestamp,
+                            key: record.key,
+                            value: record.value,
+                            headers: headers.as_ref().map(|headers| headers as &dyn Headers),
+                        };
+                        self.with(place, now, |partition, cx| {
+                            partition.input(index, input, cx)
+                        });
+                    }
+                    Source::None => {}
+                }
+            }
+            BusEvent::Acknowledged {
+                sender,
+                tag,
+                offset,
+            } => {
+                let (number, tag) = decode_tag(tag);
+                if let Some(Some(place)) = self.places.get(number).copied() {
+                    self.with(place, now, |partition, cx| {
+                        partition.acknowledged(sender.0, tag, offset, cx)
+                    });
+                }
+            }
+            BusEvent::Failed { sender, tag, why } => {
+                let (number, tag) = decode_tag(tag);
+                if let Some(Some(place)) = self.places.get(number).copied() {
+                    self.failed(place, sender, tag, why, now);
+                }
+            }
+            BusEvent::CaughtUp(at, offset) => {
+                if let Some((place, Source::Input(index))) = self.place_of(at) {
+                    self.partitions[place].partition.caught_up(index, offset);
+                }
+            }
+            BusEvent::Bounds { at, start, end } => match self.place_of(at) {
+                Some((place, Source::Journal)) => self.with(place, now, |partition, cx| {
+                    partition.journal_bounds(start, end, cx)
+                }),
+                Some((place, Source::Input(index))) => self.with(place, now, |partition, cx| {
+                    partition.input_bounds(index, start, end, cx)
+                }),
+                Some((_, Source::None)) | None => {}
+            },
+            BusEvent::OffsetAt { at, offset } => {
+                if let Some((place, Source::Input(index))) = self.place_of(at) {
+                    self.with(place, now, |partition, cx| {
+                        partition.resolve(index, offset, cx)
+                    });
+                }
+            }
+            BusEvent::OutOfRange { at, position } => match self.place_of(at) {
+                Some((place, Source::Input(index))) => self.with(place, now, |partition, cx| {
+                    partition.out_of_range(index, position, cx)
+                }),
+                Some((place, Source::Journal)) => self.with(place, now, |_, cx| {
+                    cx.out.push(Do::Doubt(
+                        "the journal's replay position is out of range".into(),
+                    ))
+                }),
+                Some((_, Source::None)) | None => {}
+            },
+            BusEvent::Doubt { sender, why } => {
+                if Some(sender) == self.sender {
+                    self.doubt.get_or_insert(why);
+                }
+            }
+            BusEvent::Unreadable(at, why) => {
+                tracing::warn!(
+                    partition = at.partition,
+                    topic = at.topic.0,
+                    why,
+                    "a topic cannot be read now; reading goes on when it is back"
+                );
+            }
+            BusEvent::Assigned(_) | BusEvent::Revoked(_) => {}
+        }
+    }
+
+    fn failed(&mut self, place: usize, sender: Sender, tag: Tag, why: SendError, now: Millis) {
+        if Some(sender) != self.sender {
+            return;
+        }
+        let refusal = match why {
+            SendError::Broken(why) => {
+                self.doubt.get_or_insert(why);
+                return;
+            }
+            SendError::TooBig(why) | SendError::Refused(why) => Refusal::Permanent(why),
+            SendError::Full => Refusal::Passing("the send queue is full".into()),
+            SendError::Unknown(why) => Refusal::Passing(why),
+        };
+        self.with(place, now, |partition, cx| {
+            partition.failed(sender.0, tag, &refusal, cx)
+        });
+    }
+
+    fn end_of_poll(&mut self, now: Millis) {
+        if !self.stopping {
+            self.each(now, |partition, cx| partition.end_of_poll(cx));
+            return;
+        }
+        // Stopping: what was begun is finished, nothing new begins.
+        self.each(now, |partition, cx| partition.close(cx));
+    }
+
+    /// Does what the partitions wish, until they wish nothing more.
+    fn execute(&mut self, bus: &mut impl Bus, now: Millis) {
+        let unsent = std::mem::take(&mut self.unsent);
+        for (place, tag) in unsent {
+            self.partitions[place].wishes.push(Do::Send(tag));
+        }
+        loop {
+            if let Some(why) = self.doubt.take() {
+                self.give_up_sender(bus, &why, now);
+            }
+            let mut idle = true;
+            for place in 0..self.partitions.len() {
+                if !self.partitions[place].wishes.is_empty() {
+                    idle = false;
+                    self.execute_one(bus, place, now);
+                }
+            }
+            if idle && self.doubt.is_none() {
+                return;
+            }
+        }
+    }
+
+    fn execute_one(&mut self, bus: &mut impl Bus, place: usize, now: Millis) {
+        let mut wishes = std::mem::take(&mut self.partitions[place].wishes);
+        let mut sends = Vec::new();
+        for wish in wishes.drain(..) {
+            match wish {
+                Do::Send(tag) => sends.push(tag),
+                other => self.execute_wish(bus, place, other, now),
+            }
+        }
+        if self.partitions[place].wishes.is_empty() {
+            self.partitions[place].wishes = wishes;
+        }
+        self.send(bus, place, &sends, now);
+    }
+
+    fn execute_wish(&mut self, bus: &mut impl Bus, place: usize, wish: Do, now: Millis) {
+        let number = self.partitions[place].partition.number();
+        let journal = TopicPartition {
+            topic: self.journal,
+            partition: number,
+        };
+        let input = |index: usize, inner: &Inner| TopicPartition {
+            topic: inner.inputs[index],
+            partition: number,
+        };
+        match wish {
+            Do::Append { bytes, tag } => self.append(bus, place, &bytes, tag, now),
+            Do::Send(_) => unreachable!("sends are taken together"),
+            Do::ReadJournal(from) => bus.read(journal, from),
+            Do::StopJournal => bus.stop(journal),
+            Do::AskJournal => bus.ask_bounds(journal),
+            Do::ReadInput(index, from) if !self.stopping => {
+                reached("resend_done_before_read");
+                bus.read(input(index, self), from);
+            }
+            Do::ReadInput(_, _) => {}
+            Do::StopInputs => (0..self.inputs.len()).for_each(|index| bus.stop(input(index, self))),
+            Do::AskInput(index) => bus.ask_bounds(input(index, self)),
+            Do::AskInputAt(index, time) => bus.ask_offset_at(input(index, self), time),
+            Do::Pause(paused) => {
+                let all: Vec<TopicPartition> = (0..self.inputs.len())
+                    .map(|index| input(index, self))
+                    .collect();
+                bus.pause(&all, paused);
+            }
+            Do::Doubt(why) => {
+                self.doubt.get_or_insert(why);
+            }
+            Do::Ready => self.partitions[place].ready = true,
+            Do::Owned => {
+                self.owned_since = now;
+                tracing::info!(partition = number, "owned");
+            }
+            Do::ClearStore => {
+                tracing::warn!(
+                    partition = number,
+                    "the stored state is not of this journal: it is rebuilt"
+                );
+                if let Err(error) = self.store.clear(number) {
+                    self.store_failed(number, &error);
+                }
+            }
+            Do::StepDown(why) => {
+                tracing::error!(partition = number, %why, "stopped");
+                self.stop.get_or_insert(Stop::Partition(why));
+            }
+        }
+    }
+
+    fn append(&mut self, bus: &mut impl Bus, place: usize, bytes: &[u8], tag: Tag, now: Millis) {
+        let Some(sender) = self.sender else { return };
+        let number = self.partitions[place].partition.number();
+        let to = TopicPartition {
+            topic: self.journal,
+            partition: number,
+        };
+        let message = Message {
+            to,
+            key: None,
+            value: bytes,
+            headers: &[],
+        };
+        reached(if tag == Tag::Claim {
+            "claim_sent"
+        } else {
+            "first_appended_second_on_wire"
+        });
+        if let Err(why) = bus.send(sender, message, encode_tag(number, tag)) {
+            self.failed(
+                place,
+                sender,
+                tag,
+                if why == SendError::Full {
+                    SendError::Unknown("the send queue is full".into())
+                } else {
+                    why
+                },
+                now,
+            );
+        }
+    }
+
+    /// Sends effects in bursts by topic: alternating topics record by record costs half as much again on Kafka.
+    fn send(&mut self, bus: &mut impl Bus, place: usize, tags: &[Tag], now: Millis) {
+        let Some(sender) = self.sender else { return };
+        let Inner {
+            partitions,
+            routes,
+            unsent,
+            ..
+        } = self;
+        let partition = &mut partitions[place].partition;
+        let number = partition.number();
+        let mut refused = Vec::new();
+        for tag in routes.order(partition, tags, bus) {
+            let Some(effect) = partition.effect(tag) else {
+                continue;
+            };
+            let route = routes.to(&effect.topic, &effect.key, bus);
+            let headers: Vec<(&str, &str)> = effect
+                .headers
+                .iter()
+                .map(|header| (&*header.name, &*header.value))
+                .collect();
+            let message = Message {
+                to: route,
+                key: Some(&effect.key),
+                value: &effect.value,
+                headers: &headers,
+            };
+            match bus.send(sender, message, encode_tag(number, tag)) {
+                Ok(()) => {}
+                Err(SendError::Full) => unsent.push((place, tag)),
+                Err(why) => refused.push((tag, why)),
+            }
+            reached("later_effect_acked_earlier_not");
+        }
+        for (tag, why) in refused {
+            self.failed(place, sender, tag, why, now);
+        }
+        if !tags.is_empty() {
+            reached("resend_half");
+        }
+    }
+
+    /// The one way out of any doubt (PROTOCOL.md rule 4): the sender goes, and every partition of it claims again after a pause.
+    fn give_up_sender(&mut self, bus: &mut impl Bus, why: &str, now: Millis) {
+        let Some(sender) = self.sender.take() else {
+            return;
+        };
+        self.doubts += 1;
+        let pause = (self.settings.claim_backoff_first_ms << (self.doubts - 1).min(16))
+            .min(self.settings.claim_backoff_max_ms);
+        self.claim_at = now + pause;
+        self.owned_since = Millis::MAX;
+        tracing::warn!(
+            why,
+            pause_ms = pause,
+            "in doubt: what is unconfirmed is dropped, and all partitions are claimed again"
+        );
+        reached("producer_fatal");
+        bus.close_sender(sender);
+        reached("producer_replaced_callbacks_pending");
+        self.unsent.clear();
+        self.each(now, |partition, cx| {
+            cx.out
+                .retain(|wish| !matches!(wish, Do::Append { .. } | Do::Send(_) | Do::Doubt(_)));
+            partition.doubt(cx);
+        });
+    }
+
+    fn claim_when_ready(&mut self, bus: &mut impl Bus, now: Millis) {
+        if now - self.owned_since > CALM_MS {
+            self.doubts = 0;
+        }
+        let all_ready = self.partitions.iter().all(|slot| slot.ready);
+        if self.sender.is_some() || !all_ready || now < self.claim_at || self.stopping {
+            return;
+        }
+        let sender = match bus.open_sender() {
+            Ok(sender) => sender,
+            Err(error) => {
+                self.stop.get_or_insert(Stop::Bus(error.to_string()));
+                return;
+            }
+        };
+        self.sender = Some(sender);
+        for place in 0..self.partitions.len() {
+            self.partitions[place].ready = false;
+            let id = (self.ids)();
+            self.with(place, now, |partition, cx| {
+                partition.claim(id, sender.0, cx)
+            });
+        }
+        reached("reclaim_sent_old_on_wire");
+        self.execute(bus, now);
+    }
+
+    fn checkpoint_when_due(&mut self, now: Millis) {
+        for place in 0..self.partitions.len() {
+            let slot = &self.partitions[place];
+            let due = now - slot.checkpoint_at >= self.settings.checkpoint_every_ms;
+            if due || slot.partition.dirty_count() >= self.settings.checkpoint_rows_max {
+                self.checkpoint(place, now);
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, place: usize, now: Millis) {
+        let slot = &mut self.partitions[place];
+        slot.checkpoint_at = now;
+        let number = slot.partition.number();
+        let Some(mut staged) = slot.partition.stage_checkpoint() else {
+            return;
+        };
+        let rows = std::mem::take(&mut staged.rows);
+        let ids: Vec<_> = rows
+            .iter()
+            .map(|row| (row.id.clone(), row.expiry_bucket))
+            .collect();
+        let batch = Batch {
+            partition: number,
+            base_offset: staged.base_offset,
+            checkpoint: staged.checkpoint.clone(),
+            rows: rows
+                .into_iter()
+                .map(|row| RowChange {
+                    id: row.id,
+                    row: row.row,
+                    due_before: row.due_before,
+                    due: row.due,
+                    expiry_bucket: row.expiry_bucket,
+                })
+                .collect(),
+        };
+        match self.store.write(batch) {
+            Ok(()) => {
+                reached("batch_written_unflushed");
+                self.partitions[place].partition.stored(
+                    &Staged {
+                        rows: Vec::new(),
+                        ..staged
+                    },
+                    &ids,
+                );
+            }
+            Err(error) => self.store_failed(number, &error),
+        }
+    }
+
+    fn store_failed(&mut self, number: i32, error: &StoreError) {
+        self.stop.get_or_insert(Stop::Partition(Why::Store {
+            partition: number,
+            detail: error.to_string(),
+        }));
+    }
+
+    fn commit_when_due(&mut self, bus: &mut impl Bus, now: Millis) {
+        if now - self.committed_at < COMMIT_EVERY_MS {
+            return;
+        }
+        self.committed_at = now;
+        let mut positions = Vec::new();
+        for slot in self
+            .partitions
+            .iter()
+            .filter(|slot| slot.partition.phase() == Phase::Owning)
+        {
+            let partition = slot.partition.number();
+            positions.extend(slot.partition.confirmed_positions().map(|(index, next)| {
+                (
+                    TopicPartition {
+                        topic: self.inputs[index],
+                        partition,
+                    },
+                    next,
+                )
+            }));
+        }
+        if !positions.is_empty() && !mutated("no_commit") {
+            bus.commit(&self.settings.group, &positions);
+        }
+    }
+
+    fn next_due(&self) -> Millis {
+        let timers = self
+            .partitions
+            .iter()
+            .map(|slot| slot.partition.next_due())
+            .min()
+            .unwrap_or(Millis::MAX);
+        if self.sender.is_none() {
+            timers.min(self.claim_at)
+        } else {
+            timers
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The topics that an instance needs: how each must be, how they are made, and what is wrong with one that exists.
+
+use ringmaster_bus::{Bus, BusError, Description, Specification};
+use ringmaster_schemas::names::Topics;
+
+/// Smallest `max.message.bytes` that a journal can do with: one turn with its input, and its quarantined record.
+pub const JOURNAL_MESSAGE_BYTES_MIN: i64 = 256 * 1024;
+const WEEK_MS: &str = "604800000";
+
+/// What a topic is for; it decides its settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Kept for ever: journal, definitions, schemas, quarantine.
+    History,
+    /// Commands, replies: 7 days.
+    Traffic,
+    /// Users' own events: made with defaults if it does not exist, and never judged for retention.
+    Events,
+}
+
+/// A topic that an instance needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needed {
+    /// Its name.
+    pub name: String,
+    /// How many partitions it must have (or gets, for topics of others).
+    pub partitions: i32,
+    /// What it is for.
+    pub kind: Kind,
+}
+
+/// All topics that an instance of these definitions needs.
+pub fn needed(
+    topics: &Topics,
+    partitions: i32,
+    start: &[String],
+    commands: &[String],
+    emitted: &[String],
+) -> Vec<Needed> {
+    let history = [
+        (&topics.journal, partitions),
+        (&topics.definitions, 1),
+        (&topics.schemas, 1),
+        (&topics.quarantine, partitions),
+    ];
+    let mut all: Vec<Needed> = history
+        .into_iter()
+        .map(|(name, partitions)| Needed {
+            name: name.clone(),
+            partitions,
+            kind: Kind::History,
+        })
+        .collect();
+    all.push(Needed {
+        name: topics.replies.clone(),
+        partitions,
+        kind: Kind::Traffic,
+    });
+    all.extend(commands.iter().map(|name| Needed {
+        name: name.clone(),
+        partitions,
+        kind: Kind::Traffic,
+    }));
+    for name in start.iter().chain(emitted) {
+        if !all.iter().any(|known| known.name == *name) {
+            all.push(Needed {
+                name: name.clone(),
+                partitions,
+                kind: Kind::Events,
+            });
+        }
+    }
+    all
+}
+
+/// How a missing topic is made.
+pub fn specification(needed: &Needed, replication: i32) -> Specification {
+    let settings: &[(&str, &str)] = match needed.kind {
+        Kind::History => &[
+            ("cleanup.policy", "delete"),
+            ("retention.ms", "-1"),
+            ("retention.bytes", "-1"),
+            ("unclean.leader.election.enable", "false"),
+        ],
+        Kind::Traffic => &[("cleanup.policy", "delete"), ("retention.ms", WEEK_MS)],
+        Kind::Events => &[],
+    };
+    Specification {
+        name: needed.name.clone(),
+        partitions: needed.partitions,
+        replication,
+        settings: settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+    }
+}
+
+/// Makes what is missing; the names of what was made.
+pub fn apply(
+    bus: &mut impl Bus,
+    needed: &[Needed],
+    replication: i32,
+) -> Result<Vec<String>, BusError> {
+    let mut made = Vec::new();
+    for topic in needed {
+        if bus.create(&specification(topic, replication))? {
+            made.push(topic.name.clone());
+        }
+    }
+    Ok(made)
+}
+
+/// What is wrong with a topic, one line each: what, and what it must be.
+pub fn faults(
+    description: &Description,
+    topics: &Topics,
+    start: &[String],
+    partitions: i32,
+) -> Vec<String> {
+    let name = &description.name;
+    let mut wrong = Vec::new();
+    let setting = |key: &str| {
+        description
+            .settings
+            .iter()
+            .find(|(known, _)| known == key)
+            .map(|(_, value)| value.as_str())
+    };
+    let is_history = [
+        &topics.journal,
+        &topics.definitions,
+        &topics.schemas,
+        &topics.quarantine,
+    ]
+    .contains(&name);
+    let one = [&topics.definitions, &topics.schemas].contains(&name);
+    let same = [&topics.journal, &topics.replies].contains(&name) || start.contains(name);
+    if one && description.partitions != 1 {
+        wrong.push(format!(
+            "  {name}: has {} partitions, must have 1",
+            description.partitions
+        ));
+    }
+    if same && description.partitions != partitions {
+        wrong.push(format!(
+            "  {name}: has {} partitions, must have {partitions} (the setting `partitions`; a topic with another count needs a router, which this version does not have)",
+            description.partitions
+        ));
+    }
+    if is_history {
+        if setting("cleanup.policy").is_some_and(|policy| policy != "delete") {
+            wrong.push(format!(
+                "  {name}: cleanup.policy is '{}', must be 'delete': compaction loses history",
+                setting("cleanup.policy").unwrap_or_default()
+            ));
+        }
+        for key in ["retention.ms", "retention.bytes"] {
+            if setting(key).is_some_and(|value| value != "-1") {
+                wrong.push(format!(
+                    "  {name}: {key} is {}, must be -1: history is needed for ever",
+                    setting(key).unwrap_or_default()
+                ));
+            }
+        }
+        if setting("unclean.leader.election.enable").is_some_and(|value| value != "false") {
+            wrong.push(format!("  {name}: unclean.leader.election.enable is true, must be false: it loses acknowledged records"));
+        }
+    }
+    if *name == topics.journal
+        && let Some(bytes) =
+            setting("max.message.bytes").and_then(|value| value.parse::<i64>().ok())
+        && bytes < JOURNAL_MESSAGE_BYTES_MIN
+    {
+        wrong.push(format!(
+            "  {name}: max.message.bytes is {bytes}, must be at least {JOURNAL_MESSAGE_BYTES_MIN}"
+        ));
+    }
+    wrong
+}
