@@ -259,6 +259,16 @@ impl Broker {
         self.rng.i64(0..=max.max(0))
     }
 
+    /// When an answer to a question of now comes.
+    pub(super) fn answer_at(&mut self) -> Millis {
+        self.now + self.within(self.faults.answer_max_ms)
+    }
+
+    /// When what is in the log now gets to a reader.
+    pub(super) fn fetched_at(&mut self) -> Millis {
+        self.now + self.within(self.faults.fetch_max_ms)
+    }
+
     fn chance(&mut self, rate: f64) -> bool {
         rate > 0.0 && self.rng.f64() < rate
     }

@@ -169,11 +169,8 @@ impl Reader {
         let fetch = match self.fetch {
             Some(fetch) => fetch,
             None if self.position < end || self.reported != Some(end) => {
-                let delay = broker.within(broker.faults.fetch_max_ms);
-                *self.fetch.insert(Fetch {
-                    end,
-                    at: broker.now + delay,
-                })
+                let at = broker.fetched_at();
+                *self.fetch.insert(Fetch { end, at })
             }
             None => return,
         };
@@ -305,22 +302,14 @@ impl Bus for SimBus {
 
     fn ask_bounds(&mut self, at: TopicPartition) {
         let mut broker = self.broker.lock();
-        let delay = broker.within(broker.faults.answer_max_ms);
-        self.questions.push(Question {
-            at,
-            time: None,
-            answer_at: broker.now + delay,
-        });
+        let answer_at = broker.answer_at();
+        self.questions.push(Question { at, time: None, answer_at });
     }
 
     fn ask_offset_at(&mut self, at: TopicPartition, time: Millis) {
         let mut broker = self.broker.lock();
-        let delay = broker.within(broker.faults.answer_max_ms);
-        self.questions.push(Question {
-            at,
-            time: Some(time),
-            answer_at: broker.now + delay,
-        });
+        let answer_at = broker.answer_at();
+        self.questions.push(Question { at, time: Some(time), answer_at });
     }
 
     fn join(&mut self, group: &str, topics: &[Topic]) -> Result<(), BusError> {
@@ -362,8 +351,17 @@ impl Bus for SimBus {
         }
     }
 
-    fn poll(&mut self, _wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
-        let found = self.find();
+    fn poll(&mut self, wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
+        let mut found = self.find();
+        let wait_ms = Millis::try_from(wait_max.as_millis()).unwrap_or(Millis::MAX);
+        for _ in 0..wait_ms {
+            if !found.is_empty() {
+                break;
+            }
+            let next = self.broker.now() + 1;
+            self.broker.advance(next);
+            found = self.find();
+        }
         for one in &found {
             visit(match one {
                 Found::Told(Told::Acknowledged(sender, tag, offset)) => BusEvent::Acknowledged {
