@@ -95,6 +95,8 @@ const COMMON: &[(&str, &str)] = &[
     ("reconnect.backoff.ms", "50"),
     ("reconnect.backoff.max.ms", "1000"),
     ("retry.backoff.ms", "50"),
+    // A topic that is not there is an error after so long, not after 30 s: it may have been made just now.
+    ("topic.metadata.propagation.max.ms", "3000"),
 ];
 
 const PRODUCER: &[(&str, &str)] = &[
@@ -106,8 +108,6 @@ const PRODUCER: &[(&str, &str)] = &[
     ("queue.buffering.max.messages", "500000"),
     // A record that is not confirmed for so long is given back, and its owner decides.
     ("message.timeout.ms", "30000"),
-    // A topic that is not there is refused after so long, not after 30 s: it may have been made just now.
-    ("topic.metadata.propagation.max.ms", "5000"),
 ];
 
 const CONSUMER: &[(&str, &str)] = &[
