@@ -173,10 +173,9 @@ pub struct Limits {
     pub unreleased_effects_max: usize,
     pub record_bytes_max: usize,
     pub record_turns_max: usize,
-    pub poll_records_max: usize,
     pub timers_per_poll_max: usize,
     pub checkpoint_every: Duration,
-    pub checkpoint_bytes: usize,
+    pub checkpoint_rows_max: usize,
     pub flush_every: Duration,
     pub claim_backoff_first: Duration,
     pub claim_backoff_max: Duration,
@@ -332,11 +331,6 @@ fn read_limits(layers: &mut Layers) -> Limits {
             2_000,
             values::count(1, 1_000_000),
         ),
-        poll_records_max: layers.read(
-            &["limits", "poll_records_max"],
-            10_000,
-            values::count(1, 1_000_000),
-        ),
         timers_per_poll_max: layers.read(
             &["limits", "timers_per_poll_max"],
             1_000,
@@ -347,7 +341,11 @@ fn read_limits(layers: &mut Layers) -> Limits {
             Duration::from_secs(1),
             values::some_duration,
         ),
-        checkpoint_bytes: layers.read(&["limits", "checkpoint_bytes"], 64 << 20, values::bytes),
+        checkpoint_rows_max: layers.read(
+            &["limits", "checkpoint_rows_max"],
+            100_000,
+            values::count(1, 10_000_000),
+        ),
         flush_every: layers.read(
             &["limits", "flush_every"],
             Duration::from_secs(10),

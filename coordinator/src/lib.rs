@@ -5,7 +5,9 @@
 //! [`runtime`] holds workers and the instance; [`topics`] says how topics must be; [`blocking`] reads and appends for start-up and
 //! tools.
 
+pub mod api;
 pub mod blocking;
 pub mod config;
 pub mod runtime;
+pub mod telemetry;
 pub mod topics;

@@ -218,8 +218,8 @@ fn what_is_wrong_is_said_with_its_place_and_a_hint() {
             "limits.record_bytes_max: '1MB' is not a size",
         ),
         (
-            "[limits]\ncheckpoint_bytes = '99999999999GiB'",
-            "limits.checkpoint_bytes: '99999999999GiB' is not a size",
+            "[limits]\noverlay_bytes_max = '99999999999GiB'",
+            "limits.overlay_bytes_max: '99999999999GiB' is not a size",
         ),
         (
             "[limits]\nclaim_backoff_first = '1h'",

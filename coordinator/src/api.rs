@@ -1,0 +1,184 @@
+//! HTTP beside the workers: metrics, health, readiness, and where partitions and sagas stand.
+//!
+//! ```text
+//! workers report -> Status, store -> read here, on a thread of its own; nothing here can touch a saga
+//! ```
+//!
+//! Operators' acts come later, as journaled records; this side only reads.
+
+pub mod client;
+mod saga;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use ringmaster_store::Store;
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use crate::runtime::{PartitionStatus, Status};
+use crate::telemetry::Metrics;
+
+/// What is shown.
+pub struct Sources {
+    /// Counters and gauges.
+    pub metrics: Arc<Metrics>,
+    /// What workers last said of their partitions.
+    pub status: Arc<Status>,
+    /// Rows as of the last checkpoints.
+    pub store: Arc<dyn Store>,
+    /// P.
+    pub partitions: i32,
+}
+
+/// A running HTTP server; dropping it ends it.
+pub struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Takes the address; serving begins with [`serve`]. Split in two, because claims name the address before there is something to show.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Serves on a thread of its own until the server is dropped.
+pub fn serve(listener: TcpListener, sources: Sources) -> io::Result<Server> {
+    let address = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serve = async move {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let stopped = async move {
+            // An error means that the sender is gone, which is the signal as well.
+            let _ = stopped.await;
+        };
+        axum::serve(listener, router(Arc::new(sources)))
+            .with_graceful_shutdown(stopped)
+            .await
+    };
+    let thread = std::thread::Builder::new()
+        .name("api".into())
+        .spawn(move || {
+            if let Err(error) = runtime.block_on(serve) {
+                tracing::error!(%error, "the HTTP server ended; sagas go on without it");
+            }
+            // A client that keeps its connection open must not hold the process.
+            runtime.shutdown_background();
+        })?;
+    Ok(Server {
+        address,
+        stop: Some(stop),
+        thread: Some(thread),
+    })
+}
+
+impl Server {
+    /// Where it listens; the port is the real one even if 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // Not joined: a client may hold its connection, and nothing here must outlast the sagas' orderly end.
+        drop(self.thread.take());
+    }
+}
+
+fn router(sources: Arc<Sources>) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(readiness))
+        .route("/api/partitions", get(partitions))
+        .route("/api/sagas/{*id}", get(saga))
+        .with_state(sources)
+}
+
+async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
+    let text = sources.metrics.render(&sources.status.partitions());
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        text,
+    )
+        .into_response()
+}
+
+async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
+    let known = sources.status.partitions();
+    let missing: Vec<_> = (0..sources.partitions)
+        .filter_map(|number| {
+            let status = known.iter().find(|status| status.partition == number);
+            missing(status).map(|missing| json!({ "partition": number, "missing": missing }))
+        })
+        .collect();
+    let code = if missing.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (code, Json(json!({ "ready": missing.is_empty(), "partitions": sources.partitions, "not_ready": missing }))).into_response()
+}
+
+/// What a partition lacks to be ready; none if it is.
+fn missing(status: Option<&PartitionStatus>) -> Option<&'static str> {
+    match status.map_or("idle", |status| status.phase) {
+        "owning" => None,
+        "idle" => Some("not claimed yet"),
+        "claiming" => Some("its claim is not in the journal yet: is the broker reachable?"),
+        "replaying" => Some("its journal is being replayed"),
+        "scanning" => Some("after a doubt: looking for a claim of another instance"),
+        _ => Some("stopped for good; the log says why"),
+    }
+}
+
+async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
+    Json(json!({ "partitions": sources.status.partitions() })).into_response()
+}
+
+/// A saga by its id. Read from the raw path: ids hold percent-encoded keys, which must not be decoded twice.
+async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
+    let id = uri
+        .path()
+        .strip_prefix("/api/sagas/")
+        .expect("the route begins so");
+    let failed =
+        |code: StatusCode, why: String| (code, Json(json!({ "error": why }))).into_response();
+    let Some(partition) = saga::partition_of(id, sources.partitions) else {
+        return failed(
+            StatusCode::BAD_REQUEST,
+            format!("'{id}' is not a saga id such as order-fulfilment/ord-17"),
+        );
+    };
+    match saga::look_up(&*sources.store, partition, id) {
+        Ok(Some(found)) => Json(found).into_response(),
+        Ok(None) => failed(
+            StatusCode::NOT_FOUND,
+            format!(
+                "no saga '{id}': it never started, its row has expired, or its first checkpoint is yet to come"
+            ),
+        ),
+        Err(why) => failed(StatusCode::INTERNAL_SERVER_ERROR, why),
+    }
+}
+
+#[cfg(test)]
+mod tests;

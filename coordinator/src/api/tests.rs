@@ -1,0 +1,192 @@
+//! The HTTP side, asked over a real connection.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::names;
+use ringmaster_store::sim::SimStore;
+use ringmaster_store::{Batch, RowChange};
+
+use super::*;
+
+const PARTITIONS: i32 = 4;
+
+fn started(status: Arc<Status>, store: &SimStore) -> Server {
+    let sources = Sources {
+        metrics: Arc::new(Metrics::new("test")),
+        status,
+        store: Arc::new(store.clone()),
+        partitions: PARTITIONS,
+    };
+    serve(
+        listen(([127, 0, 0, 1], 0).into()).expect("a free port"),
+        sources,
+    )
+    .expect("serves")
+}
+
+fn get(server: &Server, path: &str) -> (u16, serde_json::Value) {
+    let answer = client::get(server.address(), path).expect("an answer");
+    (
+        answer.code,
+        serde_json::from_str(&answer.body).unwrap_or(serde_json::Value::String(answer.body)),
+    )
+}
+
+#[test]
+fn a_process_is_alive_before_it_is_ready() {
+    let server = started(Arc::default(), &SimStore::new());
+    assert_eq!(get(&server, "/healthz"), (200, json!("ok\n")));
+    let (code, body) = get(&server, "/readyz");
+    assert_eq!((code, &body["ready"]), (503, &json!(false)));
+    assert_eq!(
+        body["not_ready"].as_array().map(Vec::len),
+        Some(4),
+        "each partition says what is missing: {body}"
+    );
+    assert_eq!(
+        body["not_ready"][3],
+        json!({ "partition": 3, "missing": "not claimed yet" })
+    );
+    let (code, text) = get(&server, "/metrics");
+    assert!(
+        code == 200
+            && text
+                .as_str()
+                .expect("text")
+                .contains("ringmaster_inputs_total 0")
+    );
+    assert_eq!(
+        get(&server, "/api/partitions"),
+        (200, json!({ "partitions": [] }))
+    );
+    assert_eq!(get(&server, "/nothing").0, 404);
+}
+
+#[test]
+fn every_phase_but_owning_says_what_is_missing() {
+    use ringmaster_core::partition::Phase;
+    for phase in [
+        Phase::Idle,
+        Phase::Claiming,
+        Phase::Replaying,
+        Phase::Scanning,
+        Phase::Stopped,
+        Phase::Owning,
+    ] {
+        let status = PartitionStatus {
+            partition: 0,
+            phase: crate::runtime::phase_name(phase),
+            journal_offset: 0,
+            rows: 0,
+            row_bytes: 0,
+            unreleased: 0,
+            paused: false,
+        };
+        assert_eq!(
+            missing(Some(&status)).is_none(),
+            phase == Phase::Owning,
+            "{phase:?}"
+        );
+    }
+}
+
+#[test]
+fn a_saga_is_found_by_its_id_whatever_its_key() {
+    let store = SimStore::new();
+    let saga = row("a/b c%ü");
+    let partition = names::partition_of("a/b c%ü".as_bytes(), PARTITIONS);
+    let change = RowChange {
+        id: saga.id().into(),
+        row: saga.encode(),
+        due_before: None,
+        due: None,
+        expiry_bucket: None,
+    };
+    store
+        .write(Batch {
+            partition,
+            base_offset: -1,
+            checkpoint: checkpoint(17),
+            rows: vec![change],
+        })
+        .expect("applies");
+    let server = started(Arc::default(), &store);
+    let (code, body) = get(&server, &format!("/api/sagas/{}", saga.id()));
+    assert_eq!(code, 200, "{body}");
+    assert_eq!(
+        (&body["key"], &body["status"], &body["as_of_journal_offset"]),
+        (&json!("a/b c%ü"), &json!("running"), &json!(17))
+    );
+    assert_eq!(
+        (&body["started_at"], &body["deadline_at"]),
+        (&json!("2026-01-31T00:00:00Z"), &json!(null))
+    );
+    let (code, body) = get(&server, "/api/sagas/order/unknown");
+    assert!(
+        code == 404
+            && body["error"]
+                .as_str()
+                .expect("why")
+                .contains("order/unknown")
+    );
+    assert_eq!(get(&server, "/api/sagas/nonsense").0, 400);
+}
+
+#[test]
+fn a_dropped_server_answers_no_more() {
+    let server = started(Arc::default(), &SimStore::new());
+    let address = server.address();
+    assert!(client::get(address, "/healthz").is_ok());
+    drop(server);
+    let gone = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        client::get(address, "/healthz").is_err()
+    });
+    assert!(gone, "the port is free again");
+}
+
+fn row(key: &str) -> ringmaster_schemas::row::Saga {
+    ringmaster_schemas::row::Saga {
+        definition: "order".into(),
+        version: [1; 16],
+        version_offset: 0,
+        key: key.into(),
+        status: ringmaster_schemas::row::Status::Running,
+        started_at: 1_769_817_600_000,
+        deadline_at: i64::MAX,
+        late: false,
+        start: bytes::Bytes::new(),
+        start_schema: 0,
+        traceparent: None,
+        source: "orders/0/1".into(),
+        next: 0,
+        steps: Vec::new(),
+        failure: None,
+        stuck_at_end: None,
+        ended_at: 0,
+        expires_at: 0,
+    }
+}
+
+fn checkpoint(journal_offset: i64) -> ringmaster_schemas::row::Checkpoint {
+    ringmaster_schemas::row::Checkpoint {
+        journal: [9; 16],
+        journal_offset,
+        claim_offset: 0,
+        claim: [0; 16],
+        number: 0,
+        identity: ringmaster_schemas::row::Identity {
+            claim: [0; 16],
+            number: 0,
+        },
+        positions: Vec::new(),
+        released: 0,
+        now: 0,
+        outbox: Vec::new(),
+        expired_bucket: -1,
+        digest: ringmaster_schemas::row::Digest {
+            live: [0; 16],
+            finished: Vec::new(),
+        },
+    }
+}

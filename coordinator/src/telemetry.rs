@@ -1,0 +1,30 @@
+//! What operators see of an instance: logs and metrics. Health and status over HTTP are [`crate::api`].
+//!
+//! ```text
+//! partitions count -> workers hand over what was counted, a few times a second -> Metrics -> /metrics
+//! ```
+//!
+//! Nothing here is on the hot path: a turn only adds to plain numbers.
+
+mod metrics;
+pub mod names;
+
+pub use metrics::Metrics;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::Log;
+
+/// Starts logging to standard error, so that a command's output stays its own. Once a process; a second call changes nothing.
+pub fn start_logging(log: &Log) {
+    let filter =
+        EnvFilter::try_new(&log.level).expect("the level was checked when settings were read");
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    // An error means that somebody (a test's harness) logs already: theirs is as good.
+    let _ = if log.json {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.try_init()
+    };
+}

@@ -1,0 +1,270 @@
+//! Metrics: counters by handles that are looked up once, gauges read when somebody asks.
+
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+use ringmaster_core::partition::Counters;
+
+use super::names::{self, Kind, Metric};
+use crate::runtime::PartitionStatus;
+
+/// All metrics of one instance.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    counters: Vec<Counter>,
+    /// By partition; grown as partitions are first seen.
+    partitions: Mutex<Vec<Vec<Gauge>>>,
+    memory: Gauge,
+    cpu: Gauge,
+}
+
+impl Metrics {
+    /// Registers and describes every metric of the table.
+    pub fn new(instance: &str) -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        for metric in names::all() {
+            describe(&recorder, &metric);
+        }
+        let counters = names::COUNTERS
+            .iter()
+            .map(|(metric, _)| recorder.register_counter(&key(metric, vec![]), &METADATA))
+            .collect();
+        let single =
+            |metric: &Metric, labels| recorder.register_gauge(&key(metric, labels), &METADATA);
+        let version = Label::new("version", env!("CARGO_PKG_VERSION"));
+        single(
+            &names::INFO,
+            vec![version, Label::new("instance", instance.to_owned())],
+        )
+        .set(1.0);
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64());
+        single(&names::STARTED, vec![]).set(since_epoch);
+        let (memory, cpu) = (single(&names::MEMORY, vec![]), single(&names::CPU, vec![]));
+        Metrics {
+            recorder,
+            counters,
+            partitions: Mutex::new(Vec::new()),
+            memory,
+            cpu,
+        }
+    }
+
+    /// Adds what was counted since the last time. Workers call it now and then, never for a single record.
+    pub fn add(&self, counted: &Counters) {
+        for ((_, count), counter) in names::COUNTERS.iter().zip(&self.counters) {
+            counter.increment(count(counted));
+        }
+    }
+
+    /// All metrics as Prometheus's text format.
+    pub fn render(&self, partitions: &[PartitionStatus]) -> String {
+        let mut gauges = self
+            .partitions
+            .lock()
+            .expect("no panic while metrics were rendered");
+        for status in partitions {
+            let place = usize::try_from(status.partition).expect("partitions are counted from 0");
+            while gauges.len() <= place {
+                let label = vec![Label::new("partition", gauges.len().to_string())];
+                let register = |metric| {
+                    self.recorder
+                        .register_gauge(&key(metric, label.clone()), &METADATA)
+                };
+                gauges.push(
+                    names::PARTITION_GAUGES
+                        .iter()
+                        .map(|(metric, _)| register(metric))
+                        .collect(),
+                );
+            }
+            for ((_, level), gauge) in names::PARTITION_GAUGES.iter().zip(&gauges[place]) {
+                gauge.set(level(status));
+            }
+        }
+        self.memory.set(memory_bytes());
+        self.cpu.set(cpu_seconds());
+        self.recorder.handle().render()
+    }
+}
+
+const METADATA: Metadata<'static> = Metadata::new("ringmaster", Level::INFO, None);
+
+fn key(metric: &Metric, labels: Vec<Label>) -> Key {
+    assert!(
+        labels
+            .iter()
+            .map(Label::key)
+            .eq(metric.labels.iter().copied()),
+        "{} has the labels of its table",
+        metric.name
+    );
+    Key::from_parts(metric.name, labels)
+}
+
+fn describe(recorder: &PrometheusRecorder, metric: &Metric) {
+    let (name, help) = (
+        KeyName::from_const_str(metric.name),
+        SharedString::const_str(metric.help),
+    );
+    let unit = None::<Unit>;
+    match metric.kind {
+        Kind::Counter => recorder.describe_counter(name, unit, help),
+        Kind::Gauge => recorder.describe_gauge(name, unit, help),
+    }
+}
+
+/// Resident memory as Linux tells it; 0 where it does not.
+fn memory_bytes() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line
+        .and_then(|line| line.split_whitespace().next())
+        .and_then(|kib| kib.parse::<f64>().ok());
+    kib.unwrap_or(0.0) * 1024.0
+}
+
+/// CPU time as Linux tells it, of which a tick has been 10 ms for ever; 0 where it does not.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // Behind the name, which may hold anything: state is field 0, user and system ticks are fields 11 and 12.
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+    let ticks: f64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum();
+    ticks / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(partition: i32, phase: &'static str) -> PartitionStatus {
+        PartitionStatus {
+            partition,
+            phase,
+            journal_offset: 42,
+            rows: 3,
+            row_bytes: 900,
+            unreleased: 5,
+            paused: true,
+        }
+    }
+
+    #[test]
+    fn every_metric_of_the_table_is_there_and_nothing_else() {
+        let metrics = Metrics::new("test");
+        let text = metrics.render(&[status(0, "owning"), status(1, "claiming")]);
+        let mut found: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "))
+            .collect();
+        let mut expected: Vec<String> = names::all()
+            .map(|metric| format!("{} {}", metric.name, metric.kind.as_str()))
+            .collect();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+        for metric in names::all() {
+            assert!(
+                text.contains(&format!("# HELP {} {}", metric.name, metric.help)),
+                "{} is explained",
+                metric.name
+            );
+        }
+    }
+
+    #[test]
+    fn counters_add_up_and_gauges_follow() {
+        let metrics = Metrics::new("test");
+        metrics.add(&Counters {
+            inputs: 3,
+            stuck: 1,
+            ..Counters::default()
+        });
+        metrics.add(&Counters {
+            inputs: 4,
+            ..Counters::default()
+        });
+        let text = metrics.render(&[status(1, "owning")]);
+        for line in [
+            "ringmaster_inputs_total 7",
+            "ringmaster_saga_steps_stuck_total 1",
+            "ringmaster_doubts_total 0",
+            "ringmaster_partition_owned{partition=\"1\"} 1",
+            "ringmaster_partition_unreleased_effects{partition=\"1\"} 5",
+            "ringmaster_info{version=\"0.1.0\",instance=\"test\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        let text = metrics.render(&[status(1, "scanning")]);
+        assert!(
+            text.contains("ringmaster_partition_owned{partition=\"1\"} 0"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn each_counter_reads_a_field_of_its_own() {
+        // A field that is read twice, or never, shows as a sum that is not the sum of all fields.
+        let ones = Counters {
+            inputs: 1,
+            skipped: 2,
+            started: 4,
+            completed: 8,
+            compensated: 16,
+            stuck: 32,
+            rejected: 64,
+            quarantined: 128,
+            commands: 256,
+            retries: 512,
+            timers: 1 << 10,
+            records: 1 << 11,
+            record_bytes: 1 << 12,
+            turns: 1 << 13,
+            effects: 1 << 14,
+            resent: 1 << 15,
+            replayed: 1 << 16,
+            doubts: 1 << 17,
+            claims: 1 << 18,
+            pauses: 1 << 19,
+        };
+        let bits = names::COUNTERS
+            .iter()
+            .fold(0, |bits, (_, count)| bits ^ count(&ones));
+        assert_eq!(bits, (1 << 20) - 1);
+    }
+
+    #[test]
+    fn names_follow_one_form() {
+        let mut seen = std::collections::BTreeSet::new();
+        for metric in names::all() {
+            assert!(seen.insert(metric.name), "{} is there twice", metric.name);
+            assert!(
+                metric.name.starts_with("ringmaster_") || metric.name.starts_with("process_"),
+                "{}",
+                metric.name
+            );
+            if metric.kind == Kind::Counter {
+                assert!(metric.name.ends_with("_total"), "{}", metric.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_process_is_measured() {
+        assert!(memory_bytes() > 1e6, "a process holds more than a megabyte");
+        let before = cpu_seconds();
+        let began = std::time::Instant::now();
+        while began.elapsed().as_millis() < 100 {
+            std::hint::black_box(memory_bytes());
+        }
+        assert!(cpu_seconds() > before, "work costs CPU");
+    }
+}
