@@ -4,6 +4,7 @@
 //! ringmaster.toml -> RINGMASTER_* -> flags -> Config, or all that is wrong with them, each with its place and a hint
 //! ```
 
+mod convert;
 mod layers;
 mod values;
 

@@ -1,7 +1,8 @@
 //! The topics that an instance needs: how each must be, how they are made, and what is wrong with one that exists.
 
 use ringmaster_bus::{Bus, BusError, Description, Specification};
-use ringmaster_schemas::names::Topics;
+use ringmaster_core::definition::Catalog;
+use ringmaster_schemas::names::{Topics, command_topic};
 
 /// Smallest `max.message.bytes` that a journal can do with: one turn with its input, and its quarantined record.
 pub const JOURNAL_MESSAGE_BYTES_MIN: i64 = 256 * 1024;
@@ -71,6 +72,13 @@ pub fn needed(
         }
     }
     all
+}
+
+/// All topics that an instance with this catalog needs.
+pub fn needed_by(catalog: &Catalog, prefix: &str, partitions: i32) -> Vec<Needed> {
+    let names = |topics: Vec<std::sync::Arc<str>>| topics.iter().map(|topic| topic.to_string()).collect::<Vec<_>>();
+    let commands: Vec<String> = catalog.participants().iter().map(|participant| command_topic(participant)).collect();
+    needed(&Topics::new(prefix), partitions, &names(catalog.start_topics()), &commands, &names(catalog.emit_topics()))
 }
 
 /// How a missing topic is made.

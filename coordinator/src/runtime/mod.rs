@@ -15,5 +15,5 @@ mod worker;
 pub use instance::{Instance, Report, Stopped, wall};
 pub use knowledge::{CompileOptions, Knowledge, KnowledgeError, definition_files, load_knowledge};
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
-pub use status::{PartitionStatus, Status};
+pub use status::{PartitionStatus, Status, phase_name};
 pub use worker::{Stop, Turn, Worker, WorkerSettings};

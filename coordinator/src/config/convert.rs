@@ -1,0 +1,90 @@
+//! Settings as the parts of an instance want them.
+
+use std::path::{Path, PathBuf};
+
+use ringmaster_bus::embedded::{Settings as LogSettings, Sync};
+use ringmaster_bus::kafka::KafkaSettings;
+use ringmaster_core::definition::compile;
+use ringmaster_core::partition::Limits;
+use ringmaster_schemas::Millis;
+
+use super::Config;
+use crate::runtime::{CompileOptions, InputOptions, SetupSettings};
+
+impl Config {
+    /// What partitions and workers are made of.
+    pub fn setup(&self) -> SetupSettings {
+        let limits = &self.limits;
+        let millis = |duration: std::time::Duration| duration.as_millis() as Millis;
+        SetupSettings {
+            prefix: self.prefix.clone(),
+            partitions: self.partitions,
+            owner: self.instance.clone(),
+            address: self.listen.map_or_else(String::new, |address| address.to_string()),
+            start_at: self.start_at,
+            inputs: self.inputs(),
+            limits: Limits {
+                record_bytes_max: limits.record_bytes_max,
+                record_turns_max: limits.record_turns_max,
+                in_flight_records_max: limits.in_flight_records_max,
+                // The setting is for all partitions together.
+                overlay_bytes_max: limits.overlay_bytes_max / self.partitions as usize,
+                unreleased_effects_max: limits.unreleased_effects_max,
+                timers_per_poll_max: limits.timers_per_poll_max,
+            },
+            checkpoint_every_ms: millis(limits.checkpoint_every),
+            checkpoint_rows_max: limits.checkpoint_rows_max,
+            claim_backoff_first_ms: millis(limits.claim_backoff_first),
+            claim_backoff_max_ms: millis(limits.claim_backoff_max),
+        }
+    }
+
+    fn inputs(&self) -> Vec<InputOptions> {
+        let input = |(name, topic): (&String, &super::Topic)| InputOptions {
+            topic: name.clone(),
+            type_field: topic.type_field.clone(),
+            default_type: topic.default_type.clone(),
+            accept_new: topic.accept_new,
+        };
+        self.topics.iter().map(input).collect()
+    }
+
+    /// How definitions are compiled.
+    pub fn compile_options(&self) -> CompileOptions {
+        let participant = |(name, participant): (&String, &super::Participant)| {
+            let remembers_ms = participant.remembers.as_millis() as Millis;
+            (name.clone(), compile::Participant { encoding: participant.encoding, remembers_ms })
+        };
+        let topic = |(name, topic): (&String, &super::Topic)| (name.clone(), compile::Topic { mode: topic.mode, encoding: topic.encoding });
+        CompileOptions {
+            participants: self.participants.iter().map(participant).collect(),
+            topics: self.topics.iter().map(topic).collect(),
+        }
+    }
+
+    /// How Kafka is reached.
+    pub fn kafka_settings(&self) -> KafkaSettings {
+        let bootstrap = self.kafka.get("bootstrap.servers").cloned().unwrap_or_default();
+        let mut settings = KafkaSettings::new(bootstrap);
+        settings.group.clone_from(&self.prefix);
+        settings.passthrough =
+            self.kafka.iter().filter(|(key, _)| *key != "bootstrap.servers").map(|(key, value)| (key.clone(), value.clone())).collect();
+        settings
+    }
+
+    /// How the embedded log is opened.
+    pub fn log_settings(&self) -> LogSettings {
+        let sync = if self.embedded.sync_always { Sync::Always } else { Sync::PageCache };
+        LogSettings { sync, ..LogSettings::default() }
+    }
+
+    /// The definition files.
+    pub fn definition_files(&self) -> Result<Vec<PathBuf>, crate::runtime::KnowledgeError> {
+        crate::runtime::definition_files(&self.definitions)
+    }
+
+    /// The schema folder.
+    pub fn schema_folder(&self) -> &Path {
+        &self.schemas
+    }
+}
