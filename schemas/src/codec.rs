@@ -99,11 +99,7 @@ impl<'a> Cursor<'a> {
 
     /// Nothing may be left over.
     pub fn end(&self) -> Result<(), Malformed> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(Malformed("bytes left over"))
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(Malformed("bytes left over")) }
     }
 }
 
@@ -218,10 +214,7 @@ impl Avro for [u8; 16] {
     }
     #[inline]
     fn take(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
-        Ok(cursor
-            .take(16)?
-            .try_into()
-            .expect("sixteen bytes were taken"))
+        Ok(cursor.take(16)?.try_into().expect("sixteen bytes were taken"))
     }
 }
 

@@ -608,10 +608,7 @@ impl DecisionWriter {
             }
         }
         bytes.push(0);
-        DecisionWriter {
-            bytes,
-            turn_count: 0,
-        }
+        DecisionWriter { bytes, turn_count: 0 }
     }
 
     /// Appends a turn (as an array block of one); the input's bytes go straight into place.

@@ -58,9 +58,7 @@ pub fn command_topic(participant: &str) -> String {
 
 /// The participant of a command: `payment` of `payment.Charge`.
 pub fn participant_of(command: &str) -> &str {
-    command
-        .rsplit_once('.')
-        .map_or(command, |(participant, _)| participant)
+    command.rsplit_once('.').map_or(command, |(participant, _)| participant)
 }
 
 /// The partition of a key among `count`: murmur2 as Kafka's Java clients compute it.
@@ -146,9 +144,7 @@ pub fn parse_idempotency_key(key: &str) -> Option<(&str, &str, Direction)> {
 fn percent_encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' | b'@' => {
-                out.push(byte as char)
-            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' | b'@' => out.push(byte as char),
             _ => write!(out, "%{byte:02X}").expect("writing to a string"),
         }
     }
@@ -161,12 +157,9 @@ mod tests {
     #[test]
     fn partitions_are_those_of_kafkas_java_client() {
         // Values of org.apache.kafka.common.utils.UtilsTest.
-        for (key, hash) in [
-            ("21", -973932308),
-            ("foobar", -790332482),
-            ("a-little-bit-long-string", -985981536),
-            ("abc", 479470107),
-        ] {
+        for (key, hash) in
+            [("21", -973932308), ("foobar", -790332482), ("a-little-bit-long-string", -985981536), ("abc", 479470107)]
+        {
             assert_eq!(murmur2(key.as_bytes()) as i32, hash, "{key}");
         }
     }
@@ -176,10 +169,7 @@ mod tests {
         let saga = saga_id("order-fulfilment", "a/b c%ü");
         assert_eq!(saga, "order-fulfilment/a%2Fb%20c%25%C3%BC");
         let key = idempotency_key(&saga, "ship", Direction::Undo);
-        assert_eq!(
-            parse_idempotency_key(&key),
-            Some((&*saga, "ship", Direction::Undo))
-        );
+        assert_eq!(parse_idempotency_key(&key), Some((&*saga, "ship", Direction::Undo)));
         for bad in ["", "do", "/do", "a/do", "a/b/do", "a/b/c/nod"] {
             assert_eq!(parse_idempotency_key(bad), None, "{bad}");
         }

@@ -68,9 +68,7 @@ impl Schemas {
             reply_meta: built_in(REPLY_META_TEXT),
         };
         for text in [JSON_TEXT, COMMAND_META_TEXT, REPLY_META_TEXT] {
-            schemas
-                .add(text)
-                .expect("built-in schemas do not contradict each other");
+            schemas.add(text).expect("built-in schemas do not contradict each other");
         }
         schemas
     }
@@ -99,34 +97,21 @@ impl Schemas {
         if errors.is_empty() {
             errors.extend(names.iter().filter_map(|name| schemas.compile(name).err()));
         }
-        if errors.is_empty() {
-            Ok(schemas)
-        } else {
-            Err(errors)
-        }
+        if errors.is_empty() { Ok(schemas) } else { Err(errors) }
     }
 
     /// Adds a schema under its name, with the types that it defines inside. Adding what is known gives the known one.
     pub fn add(&mut self, text: &str) -> Result<Arc<Schema>, SchemaError> {
-        let document = Document::read(text).map_err(|why| SchemaError {
-            place: "schema".into(),
-            why,
-        })?;
+        let document = Document::read(text).map_err(|why| SchemaError { place: "schema".into(), why })?;
         // All or nothing.
         let mut next = self.clone();
         let place = document.root.as_str().unwrap_or("schema").to_owned();
-        let (root, names) = next.define(document, &place).map_err(|why| SchemaError {
-            place: place.clone(),
-            why,
-        })?;
+        let (root, names) = next.define(document, &place).map_err(|why| SchemaError { place: place.clone(), why })?;
         for name in &names {
             next.compile(name)?;
         }
         let schema = next.named.get(&root).cloned();
-        let schema = schema.ok_or_else(|| SchemaError {
-            place,
-            why: "only records, enums and fixed types have names".into(),
-        })?;
+        let schema = schema.ok_or_else(|| SchemaError { place, why: "only records, enums and fixed types have names".into() })?;
         *self = next;
         Ok(schema)
     }
@@ -171,11 +156,7 @@ impl Schemas {
     /// `payment.ChargeCommand {meta: ringmaster.CommandMeta, body: payment.Charge}`, made and registered if it is not known yet.
     /// A command without a schema gets the body `ringmaster.Json`.
     pub fn command_envelope(&mut self, command: &str) -> Result<Arc<Schema>, SchemaError> {
-        let body = if self.named.contains_key(command) {
-            command
-        } else {
-            JSON_NAME
-        };
+        let body = if self.named.contains_key(command) { command } else { JSON_NAME };
         self.envelope(command, "Command", COMMAND_META, json!(body))
     }
 
@@ -183,21 +164,11 @@ impl Schemas {
     /// known yet. A command without a result schema gets the body `[null, ringmaster.Json]`.
     pub fn reply_envelope(&mut self, command: &str) -> Result<Arc<Schema>, SchemaError> {
         let result = format!("{command}Result");
-        let body = if self.named.contains_key(&result) {
-            &result
-        } else {
-            JSON_NAME
-        };
+        let body = if self.named.contains_key(&result) { &result } else { JSON_NAME };
         self.envelope(command, "Reply", REPLY_META, json!(["null", body]))
     }
 
-    fn envelope(
-        &mut self,
-        command: &str,
-        suffix: &str,
-        meta: &str,
-        body: Json,
-    ) -> Result<Arc<Schema>, SchemaError> {
+    fn envelope(&mut self, command: &str, suffix: &str, meta: &str, body: Json) -> Result<Arc<Schema>, SchemaError> {
         let name = format!("{command}{suffix}");
         let mut body_field = json!({"name": "body", "type": body});
         if body.is_array() {
@@ -205,14 +176,8 @@ impl Schemas {
         }
         let envelope = json!({"type": "record", "name": name, "fields": [{"name": "meta", "type": meta}, body_field]});
         self.add(&envelope.to_string()).map_err(|error| {
-            let why = format!(
-                "{}. The name {name} is kept for what {command} looks like on the wire",
-                error.why
-            );
-            SchemaError {
-                place: error.place,
-                why,
-            }
+            let why = format!("{}. The name {name} is kept for what {command} looks like on the wire", error.why);
+            SchemaError { place: error.place, why }
         })
     }
 
@@ -227,19 +192,10 @@ impl Schemas {
         for (name, json) in document.definitions {
             if let Some(known) = self.definitions.get(&name) {
                 if avro::identity(&known.json) != avro::identity(&json) {
-                    return Err(format!(
-                        "type {name} is defined differently in {}: give one of the two another name",
-                        known.place
-                    ));
+                    return Err(format!("type {name} is defined differently in {}: give one of the two another name", known.place));
                 }
             } else {
-                self.definitions.insert(
-                    name.clone(),
-                    Definition {
-                        json: Arc::new(json),
-                        place: place.into(),
-                    },
-                );
+                self.definitions.insert(name.clone(), Definition { json: Arc::new(json), place: place.into() });
             }
             names.push(name);
         }
@@ -250,24 +206,11 @@ impl Schemas {
         if self.named.contains_key(name) {
             return Ok(());
         }
-        let place = self
-            .definitions
-            .get(name)
-            .map_or_else(String::new, |definition| definition.place.to_string());
-        let lookup = |name: &str| {
-            self.definitions
-                .get(name)
-                .map(|definition| &*definition.json)
-        };
-        let compiled = avro::inline(&Json::String(name.into()), &lookup)
-            .and_then(|inlined| Schema::compile(&inlined));
-        let schema = compiled.map_err(|why| SchemaError {
-            place: place.clone(),
-            why,
-        })?;
-        let schema = self
-            .register(Arc::new(schema))
-            .map_err(|error| SchemaError { place, ..error })?;
+        let place = self.definitions.get(name).map_or_else(String::new, |definition| definition.place.to_string());
+        let lookup = |name: &str| self.definitions.get(name).map(|definition| &*definition.json);
+        let compiled = avro::inline(&Json::String(name.into()), &lookup).and_then(|inlined| Schema::compile(&inlined));
+        let schema = compiled.map_err(|why| SchemaError { place: place.clone(), why })?;
+        let schema = self.register(Arc::new(schema)).map_err(|error| SchemaError { place, ..error })?;
         self.named.insert(name.into(), schema);
         Ok(())
     }
@@ -279,9 +222,7 @@ impl Schemas {
         }
         // Defaults may differ: they are the reader's, the bytes mean the same.
         let other = self.by_fingerprint(schema.fingerprint());
-        if let Some(other) =
-            other.filter(|other| !other.same_shape(other.root(), &schema, schema.root()))
-        {
+        if let Some(other) = other.filter(|other| !other.same_shape(other.root(), &schema, schema.root())) {
             let why = format!(
                 "it has the fingerprint {:016x} of another schema that means something else ({}, key {:016x}): Avro's fingerprint leaves \
                  out logical types, precision and scale. Change what it sees too, for example by a field more",
@@ -289,18 +230,10 @@ impl Schemas {
                 other.name(),
                 other.key(),
             );
-            return Err(SchemaError {
-                place: schema.name().into(),
-                why,
-            });
+            return Err(SchemaError { place: schema.name().into(), why });
         }
         let role = self.role(&schema);
-        self.by_fingerprint
-            .entry(schema.fingerprint())
-            .or_insert_with(|| Known {
-                schema: schema.clone(),
-                role,
-            });
+        self.by_fingerprint.entry(schema.fingerprint()).or_insert_with(|| Known { schema: schema.clone(), role });
         self.by_key.insert(schema.key(), schema.clone());
         Ok(schema)
     }
@@ -313,8 +246,7 @@ impl Schemas {
             return Role::Plain;
         }
         let is = |other: &Schema| schema.same_shape(meta.ty, other, other.root());
-        let nullable = matches!(schema.node(body.ty), Node::Union(branches) if branches.len() == 2)
-            && schema.is_optional(body.ty);
+        let nullable = matches!(schema.node(body.ty), Node::Union(branches) if branches.len() == 2) && schema.is_optional(body.ty);
         if is(&self.command_meta) {
             Role::Command { body: body.ty }
         } else if is(&self.reply_meta) && nullable {
@@ -334,10 +266,7 @@ fn find_files(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), SchemaError
         let path = entry.map_err(wrong)?.path();
         if path.is_dir() {
             find_files(&path, files)?;
-        } else if path
-            .extension()
-            .is_some_and(|extension| extension == "avsc")
-        {
+        } else if path.extension().is_some_and(|extension| extension == "avsc") {
             files.push(path);
         }
     }
@@ -379,11 +308,7 @@ pub struct SchemaRecord {
 impl SchemaRecord {
     /// Of a schema.
     pub fn new(schema: &Schema) -> Self {
-        SchemaRecord {
-            key: format!("{:016x}", schema.key()),
-            name: schema.name().into(),
-            text: schema.text().into(),
-        }
+        SchemaRecord { key: format!("{:016x}", schema.key()), name: schema.name().into(), text: schema.text().into() }
     }
 
     /// The record's value.
@@ -393,22 +318,13 @@ impl SchemaRecord {
 
     /// Reads a record's value and checks that the text has the key.
     pub fn decode(bytes: &[u8]) -> Result<Self, SchemaError> {
-        let wrong = |why: String| SchemaError {
-            place: "record of the schemas topic".into(),
-            why,
-        };
-        let record: SchemaRecord =
-            serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
+        let wrong = |why: String| SchemaError { place: "record of the schemas topic".into(), why };
+        let record: SchemaRecord = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
         let schema = Schema::parse(&record.text)?;
         if SchemaRecord::new(&schema).key == record.key {
             Ok(record)
         } else {
-            Err(wrong(format!(
-                "{} claims the key {}, its text has {:016x}",
-                record.name,
-                record.key,
-                schema.key()
-            )))
+            Err(wrong(format!("{} claims the key {}, its text has {:016x}", record.name, record.key, schema.key())))
         }
     }
 }

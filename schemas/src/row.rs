@@ -164,21 +164,12 @@ impl Saga {
 
     /// True if a leaf of it needs a person.
     pub fn stuck(&self) -> bool {
-        self.stuck_at_end.is_some()
-            || self
-                .steps
-                .iter()
-                .any(|step| matches!(step.state, StepState::Stuck | StepState::UndoStuck))
+        self.stuck_at_end.is_some() || self.steps.iter().any(|step| matches!(step.state, StepState::Stuck | StepState::UndoStuck))
     }
 
     /// When it wants to be looked at without an input; `i64::MAX` for never.
     pub fn due_at(&self) -> Millis {
-        let leaves = self
-            .steps
-            .iter()
-            .map(Step::due_at)
-            .min()
-            .unwrap_or(Millis::MAX);
+        let leaves = self.steps.iter().map(Step::due_at).min().unwrap_or(Millis::MAX);
         match self.status {
             // The deadline's clock stands still while a person is needed.
             Status::Running if !self.late && !self.stuck() => leaves.min(self.deadline_at),
@@ -205,9 +196,7 @@ impl Step {
     fn due_at(&self) -> Millis {
         match self.state {
             StepState::Asked | StepState::RetryWaiting => self.call.due_at,
-            StepState::UndoAsked | StepState::UndoRetryWaiting => {
-                self.undo.as_ref().map_or(Millis::MAX, |undo| undo.due_at)
-            }
+            StepState::UndoAsked | StepState::UndoRetryWaiting => self.undo.as_ref().map_or(Millis::MAX, |undo| undo.due_at),
             StepState::Succeeded
             | StepState::Refused
             | StepState::Failed

@@ -9,9 +9,7 @@ use super::source::PRIMITIVES;
 
 /// CRC-64-AVRO.
 pub fn crc64(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(EMPTY, |sum, byte| {
-        (sum >> 8) ^ TABLE[((sum ^ u64::from(*byte)) & 0xff) as usize]
-    })
+    bytes.iter().fold(EMPTY, |sum, byte| (sum >> 8) ^ TABLE[((sum ^ u64::from(*byte)) & 0xff) as usize])
 }
 
 const EMPTY: u64 = 0xc15d_213a_a4d7_a795;
@@ -37,20 +35,14 @@ pub(super) fn sha64(bytes: &[u8]) -> u64 {
 
 /// Parsing canonical form.
 pub(super) fn canonical(schema: &Json) -> String {
-    let mut form = Form {
-        all: false,
-        out: String::new(),
-    };
+    let mut form = Form { all: false, out: String::new() };
     form.put(schema, "");
     form.out
 }
 
 /// Canonical form plus logical types and defaults: two schemas mean the same if and only if this is the same.
 pub(crate) fn identity(schema: &Json) -> String {
-    let mut form = Form {
-        all: true,
-        out: String::new(),
-    };
+    let mut form = Form { all: true, out: String::new() };
     form.put(schema, "");
     form.out
 }
@@ -66,9 +58,7 @@ impl Form {
         match schema {
             Json::String(name) if PRIMITIVES.contains(&name.as_str()) => self.quoted(name),
             Json::String(name) => self.quoted(&full(name, namespace)),
-            Json::Array(branches) => {
-                self.list(branches, |form, branch| form.put(branch, namespace))
-            }
+            Json::Array(branches) => self.list(branches, |form, branch| form.put(branch, namespace)),
             Json::Object(object) => {
                 self.object(object, namespace);
                 if self.all {
@@ -96,17 +86,8 @@ impl Form {
     }
 
     fn named(&mut self, object: &Map<String, Json>, word: &str, namespace: &str) {
-        let own = object
-            .get("namespace")
-            .and_then(Json::as_str)
-            .unwrap_or(namespace);
-        let name = full(
-            object
-                .get("name")
-                .and_then(Json::as_str)
-                .unwrap_or_default(),
-            own,
-        );
+        let own = object.get("namespace").and_then(Json::as_str).unwrap_or(namespace);
+        let name = full(object.get("name").and_then(Json::as_str).unwrap_or_default(), own);
         let inside = name.rsplit_once('.').map_or("", |(space, _)| space);
         self.out.push_str("{\"name\":");
         self.quoted(&name);
@@ -114,17 +95,11 @@ impl Form {
         match word {
             "enum" => {
                 self.out.push_str(",\"symbols\":");
-                self.list(items(object, "symbols"), |form, symbol| {
-                    form.quoted(symbol.as_str().unwrap_or_default())
-                });
+                self.list(items(object, "symbols"), |form, symbol| form.quoted(symbol.as_str().unwrap_or_default()));
                 self.default(object);
             }
             "fixed" => {
-                let _ = write!(
-                    self.out,
-                    ",\"size\":{}",
-                    object.get("size").unwrap_or(&Json::Null)
-                );
+                let _ = write!(self.out, ",\"size\":{}", object.get("size").unwrap_or(&Json::Null));
             }
             _ => {
                 self.out.push_str(",\"fields\":");
@@ -152,12 +127,7 @@ impl Form {
     fn logical(&mut self, object: &Map<String, Json>) {
         if let Some(logical) = object.get("logicalType") {
             let number = |name| object.get(name).and_then(Json::as_u64).unwrap_or(0);
-            let _ = write!(
-                self.out,
-                "<{logical},{},{}>",
-                number("precision"),
-                number("scale")
-            );
+            let _ = write!(self.out, "<{logical},{},{}>", number("precision"), number("scale"));
         }
     }
 
@@ -179,18 +149,11 @@ impl Form {
 }
 
 fn full(name: &str, namespace: &str) -> String {
-    if name.contains('.') || namespace.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{namespace}.{name}")
-    }
+    if name.contains('.') || namespace.is_empty() { name.to_owned() } else { format!("{namespace}.{name}") }
 }
 
 fn items<'j>(object: &'j Map<String, Json>, key: &str) -> &'j [Json] {
-    object
-        .get(key)
-        .and_then(Json::as_array)
-        .map_or(&[], Vec::as_slice)
+    object.get(key).and_then(Json::as_array).map_or(&[], Vec::as_slice)
 }
 
 /// The schema's text: the parts that people look for first come first.
@@ -201,19 +164,8 @@ pub(super) fn text(schema: &Json) -> String {
 }
 
 fn put_text(json: &Json, out: &mut String) {
-    const FIRST: [&str; 11] = [
-        "type",
-        "name",
-        "namespace",
-        "doc",
-        "fields",
-        "symbols",
-        "items",
-        "values",
-        "logicalType",
-        "precision",
-        "scale",
-    ];
+    const FIRST: [&str; 11] =
+        ["type", "name", "namespace", "doc", "fields", "symbols", "items", "values", "logicalType", "precision", "scale"];
     match json {
         Json::Array(items) => {
             for (i, item) in items.iter().enumerate() {
@@ -224,21 +176,11 @@ fn put_text(json: &Json, out: &mut String) {
         }
         // A field, too, begins with its name; a default is written as it is, its keys are no schema's.
         Json::Object(object) => {
-            let rank = |key: &str| {
-                FIRST
-                    .iter()
-                    .position(|first| *first == key)
-                    .unwrap_or(FIRST.len())
-            };
+            let rank = |key: &str| FIRST.iter().position(|first| *first == key).unwrap_or(FIRST.len());
             let mut entries: Vec<_> = object.iter().collect();
             entries.sort_by_key(|(key, _)| (rank(key), key.as_str()));
             for (i, (key, value)) in entries.into_iter().enumerate() {
-                let _ = write!(
-                    out,
-                    "{}{}:",
-                    if i == 0 { '{' } else { ',' },
-                    Json::String(key.clone())
-                );
+                let _ = write!(out, "{}{}:", if i == 0 { '{' } else { ',' }, Json::String(key.clone()));
                 put_text(value, out);
             }
             out.push_str(if object.is_empty() { "{}" } else { "}" });

@@ -7,8 +7,8 @@ use serde_json::{Map, Value as Json};
 
 use super::source::{Document, full_name, inline, is_name};
 use super::{
-    DECIMAL_BYTES_MAX, DECIMAL_DIGITS_MAX, Field, JSON_NAME, NESTING_MAX, NODES_MAX, Node, NodeId,
-    Schema, SchemaError, canonical, defaults, shape,
+    DECIMAL_BYTES_MAX, DECIMAL_DIGITS_MAX, Field, JSON_NAME, NESTING_MAX, NODES_MAX, Node, NodeId, Schema, SchemaError, canonical,
+    defaults, shape,
 };
 
 /// The text of `ringmaster.Json`.
@@ -16,8 +16,7 @@ pub(crate) const JSON_TEXT: &str = include_str!("../../avsc/Json.avsc");
 
 static JSON_IDENTITY: LazyLock<String> = LazyLock::new(|| {
     let document = Document::read(JSON_TEXT).expect("the built-in schema is valid");
-    let inlined = inline(&document.root, &|name| document.definitions.get(name))
-        .expect("the built-in schema is complete");
+    let inlined = inline(&document.root, &|name| document.definitions.get(name)).expect("the built-in schema is complete");
     canonical::identity(&inlined)
 });
 
@@ -27,31 +26,19 @@ impl Schema {
         let document = Document::read(text).map_err(|why| SchemaError::new("schema", why))?;
         let inlined = inline(&document.root, &|name| document.definitions.get(name))
             .map_err(|why| SchemaError::new(place(&document.root), why))?;
-        Schema::compile(&inlined)
-            .map(Arc::new)
-            .map_err(|why| SchemaError::new(place(&document.root), why))
+        Schema::compile(&inlined).map(Arc::new).map_err(|why| SchemaError::new(place(&document.root), why))
     }
 
     /// Compiles JSON that [`inline`] gave.
     pub(crate) fn compile(inlined: &Json) -> Result<Schema, String> {
         let mut compiler = Compiler::default();
         let root = compiler.add(inlined, "", 0)?;
-        let Compiler {
-            nodes,
-            names,
-            enum_defaults,
-            field_defaults,
-            ..
-        } = compiler;
+        let Compiler { nodes, names, enum_defaults, field_defaults, .. } = compiler;
         let canonical = canonical::canonical(inlined);
         let least = shape::least(&nodes);
         shape::check_empty_records(&nodes, &least)?;
         let mut schema = Schema {
-            name: if names[root.0 as usize].is_empty() {
-                place(inlined).into()
-            } else {
-                names[root.0 as usize].clone()
-            },
+            name: if names[root.0 as usize].is_empty() { place(inlined).into() } else { names[root.0 as usize].clone() },
             key: canonical::sha64(canonical::identity(inlined).as_bytes()) as i64,
             fingerprint: canonical::crc64(canonical.as_bytes()),
             text: canonical::text(inlined).into(),
@@ -73,26 +60,15 @@ impl Schema {
     /// # Panics
     /// If the schema is not a record.
     pub fn project(&self, fields: &BTreeSet<String>) -> Arc<Schema> {
-        assert!(
-            matches!(self.node(self.root), Node::Record(_)),
-            "{self:?} is not a record and cannot be projected"
-        );
+        assert!(matches!(self.node(self.root), Node::Record(_)), "{self:?} is not a record and cannot be projected");
         let document = Document::read(&self.text).expect("a compiled schema's text is a schema");
         let mut root = document.definitions[&*self.name].clone();
         root["fields"]
             .as_array_mut()
             .expect("a record has fields")
-            .retain(|field| {
-                field["name"]
-                    .as_str()
-                    .is_some_and(|name| fields.contains(name))
-            });
+            .retain(|field| field["name"].as_str().is_some_and(|name| fields.contains(name)));
         let inlined = inline(&Json::String(self.name.to_string()), &|name| {
-            if name == &*self.name {
-                Some(&root)
-            } else {
-                document.definitions.get(name)
-            }
+            if name == &*self.name { Some(&root) } else { document.definitions.get(name) }
         });
         let projected = inlined.and_then(|inlined| Schema::compile(&inlined));
         Arc::new(projected.expect("a part of a valid schema is valid"))
@@ -100,9 +76,7 @@ impl Schema {
 }
 
 fn place(json: &Json) -> &str {
-    json.as_str()
-        .or_else(|| json["type"].as_str())
-        .unwrap_or("schema")
+    json.as_str().or_else(|| json["type"].as_str()).unwrap_or("schema")
 }
 
 /// A field's declared default, kept until all nodes are known.
@@ -128,11 +102,7 @@ impl Compiler {
         match json {
             Json::String(name) => match primitive(name) {
                 Some(node) => self.push(node),
-                None => self
-                    .known
-                    .get(name)
-                    .copied()
-                    .ok_or_else(|| format!("unknown type `{name}`")),
+                None => self.known.get(name).copied().ok_or_else(|| format!("unknown type `{name}`")),
             },
             Json::Array(branches) => self.union(branches, namespace, nesting),
             Json::Object(object) => self.object(object, namespace, nesting),
@@ -154,12 +124,7 @@ impl Compiler {
         self.nodes[id.0 as usize] = node;
     }
 
-    fn union(
-        &mut self,
-        branches: &[Json],
-        namespace: &str,
-        nesting: u32,
-    ) -> Result<NodeId, String> {
+    fn union(&mut self, branches: &[Json], namespace: &str, nesting: u32) -> Result<NodeId, String> {
         let id = self.push(Node::Null)?;
         let mut ids = Vec::with_capacity(branches.len());
         let mut kinds = HashSet::new();
@@ -170,11 +135,7 @@ impl Compiler {
                 return Err("a union directly inside a union".into());
             }
             let name = &self.names[branch.0 as usize];
-            let kind = if name.is_empty() {
-                underlying(node).to_owned()
-            } else {
-                name.to_string()
-            };
+            let kind = if name.is_empty() { underlying(node).to_owned() } else { name.to_string() };
             if !kinds.insert(kind.clone()) {
                 return Err(format!("a union with two branches of type {kind}"));
             }
@@ -187,51 +148,27 @@ impl Compiler {
         Ok(id)
     }
 
-    fn object(
-        &mut self,
-        object: &Map<String, Json>,
-        namespace: &str,
-        nesting: u32,
-    ) -> Result<NodeId, String> {
-        let word = object
-            .get("type")
-            .and_then(Json::as_str)
-            .unwrap_or_default();
+    fn object(&mut self, object: &Map<String, Json>, namespace: &str, nesting: u32) -> Result<NodeId, String> {
+        let word = object.get("type").and_then(Json::as_str).unwrap_or_default();
         match word {
             "array" | "map" => {
                 let id = self.push(Node::Null)?;
-                let item = self.add(
-                    &object[if word == "array" { "items" } else { "values" }],
-                    namespace,
-                    nesting + 1,
-                )?;
-                self.set(
-                    id,
-                    if word == "array" {
-                        Node::Array(item)
-                    } else {
-                        Node::Map(item)
-                    },
-                );
+                let item = self.add(&object[if word == "array" { "items" } else { "values" }], namespace, nesting + 1)?;
+                self.set(id, if word == "array" { Node::Array(item) } else { Node::Map(item) });
                 Ok(id)
             }
             "record" | "error" => self.record(object, namespace),
             "enum" => self.symbols(object, namespace),
             "fixed" => self.fixed(object, namespace),
             word => {
-                let node = primitive(word)
-                    .ok_or_else(|| format!("`{word}` with attributes is not a type"))?;
+                let node = primitive(word).ok_or_else(|| format!("`{word}` with attributes is not a type"))?;
                 let node = logical(node, object)?;
                 self.push(node)
             }
         }
     }
 
-    fn name(
-        &mut self,
-        object: &Map<String, Json>,
-        namespace: &str,
-    ) -> Result<(NodeId, String), String> {
+    fn name(&mut self, object: &Map<String, Json>, namespace: &str) -> Result<(NodeId, String), String> {
         let name = full_name(object, namespace)?;
         let id = self.push(Node::Null)?;
         self.names[id.0 as usize] = name.as_str().into();
@@ -247,18 +184,13 @@ impl Compiler {
             if canonical::identity(&Json::Object(object.clone())) != *JSON_IDENTITY
                 && canonical::identity(&in_namespace(object)) != *JSON_IDENTITY
             {
-                return Err(format!(
-                    "{JSON_NAME} is built in and cannot be defined otherwise"
-                ));
+                return Err(format!("{JSON_NAME} is built in and cannot be defined otherwise"));
             }
             self.set(id, Node::Dynamic);
             return Ok(id);
         }
         let inside = name.rsplit_once('.').map_or("", |(space, _)| space);
-        let json = object
-            .get("fields")
-            .and_then(Json::as_array)
-            .ok_or_else(|| format!("record {name} without `fields`"))?;
+        let json = object.get("fields").and_then(Json::as_array).ok_or_else(|| format!("record {name} without `fields`"))?;
         let mut fields: Vec<Field> = Vec::with_capacity(json.len());
         for field in json {
             let field_name = field["name"].as_str().unwrap_or_default();
@@ -268,19 +200,11 @@ impl Compiler {
             if fields.iter().any(|other| &*other.name == field_name) {
                 return Err(format!("{name}: two fields are called {field_name}"));
             }
-            let ty = self
-                .add(&field["type"], inside, 0)
-                .map_err(|why| format!("{name}.{field_name}: {why}"))?;
+            let ty = self.add(&field["type"], inside, 0).map_err(|why| format!("{name}.{field_name}: {why}"))?;
             if let Some(default) = field.get("default") {
-                self.field_defaults
-                    .insert((id, fields.len()), default.clone());
+                self.field_defaults.insert((id, fields.len()), default.clone());
             }
-            fields.push(Field {
-                name: field_name.into(),
-                ty,
-                default: None,
-                secret: field["secret"] == Json::Bool(true),
-            });
+            fields.push(Field { name: field_name.into(), ty, default: None, secret: field["secret"] == Json::Bool(true) });
         }
         self.set(id, Node::Record(fields.into()));
         Ok(id)
@@ -288,16 +212,11 @@ impl Compiler {
 
     fn symbols(&mut self, object: &Map<String, Json>, namespace: &str) -> Result<NodeId, String> {
         let (id, name) = self.name(object, namespace)?;
-        let json = object
-            .get("symbols")
-            .and_then(Json::as_array)
-            .ok_or_else(|| format!("enum {name} without `symbols`"))?;
+        let json = object.get("symbols").and_then(Json::as_array).ok_or_else(|| format!("enum {name} without `symbols`"))?;
         let mut symbols: Vec<Box<str>> = Vec::with_capacity(json.len());
         for symbol in json {
-            let symbol = symbol
-                .as_str()
-                .filter(|symbol| is_name(symbol))
-                .ok_or_else(|| format!("{name}: {symbol} is not a symbol"))?;
+            let symbol =
+                symbol.as_str().filter(|symbol| is_name(symbol)).ok_or_else(|| format!("{name}: {symbol} is not a symbol"))?;
             if symbols.iter().any(|other| &**other == symbol) {
                 return Err(format!("{name}: symbol {symbol} is there twice"));
             }
@@ -305,8 +224,7 @@ impl Compiler {
         }
         if let Some(default) = object.get("default") {
             let index = symbols.iter().position(|symbol| default == &**symbol);
-            let index = index
-                .ok_or_else(|| format!("{name}: its default {default} is none of its symbols"))?;
+            let index = index.ok_or_else(|| format!("{name}: its default {default} is none of its symbols"))?;
             self.enum_defaults[id.0 as usize] = Some(index as u32);
         }
         self.set(id, Node::Enum(symbols.into()));
@@ -315,13 +233,9 @@ impl Compiler {
 
     fn fixed(&mut self, object: &Map<String, Json>, namespace: &str) -> Result<NodeId, String> {
         let (id, name) = self.name(object, namespace)?;
-        let size = object
-            .get("size")
-            .and_then(Json::as_u64)
-            .and_then(|size| usize::try_from(size).ok())
-            .filter(|size| *size <= 1 << 20);
         let size =
-            size.ok_or_else(|| format!("fixed {name}: `size` is a number of bytes up to 1 MiB"))?;
+            object.get("size").and_then(Json::as_u64).and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= 1 << 20);
+        let size = size.ok_or_else(|| format!("fixed {name}: `size` is a number of bytes up to 1 MiB"))?;
         let node = logical(Node::Fixed(size), object).map_err(|why| format!("{name}: {why}"))?;
         self.set(id, node);
         Ok(id)
@@ -357,38 +271,20 @@ fn logical(node: Node, object: &Map<String, Json>) -> Result<Node, String> {
     };
     Ok(match (word, &node) {
         ("decimal", Node::Bytes | Node::Fixed(_)) => {
-            let number = |name: &str| {
-                object
-                    .get(name)
-                    .map(|value| value.as_u64().and_then(|value| u32::try_from(value).ok()))
-            };
-            let precision = number("precision")
-                .flatten()
-                .ok_or("a decimal needs `precision`, its number of digits")?;
-            let scale = number("scale")
-                .unwrap_or(Some(0))
-                .ok_or("a decimal's `scale` is a number of digits")?;
+            let number = |name: &str| object.get(name).map(|value| value.as_u64().and_then(|value| u32::try_from(value).ok()));
+            let precision = number("precision").flatten().ok_or("a decimal needs `precision`, its number of digits")?;
+            let scale = number("scale").unwrap_or(Some(0)).ok_or("a decimal's `scale` is a number of digits")?;
             if precision == 0 || precision > DECIMAL_DIGITS_MAX {
-                return Err(format!(
-                    "decimal({precision},{scale}): from 1 to {DECIMAL_DIGITS_MAX} digits are possible"
-                ));
+                return Err(format!("decimal({precision},{scale}): from 1 to {DECIMAL_DIGITS_MAX} digits are possible"));
             }
             if scale > precision {
-                return Err(format!(
-                    "decimal({precision},{scale}): the scale is larger than the precision"
-                ));
+                return Err(format!("decimal({precision},{scale}): the scale is larger than the precision"));
             }
             match node {
                 Node::Fixed(size) if size > DECIMAL_BYTES_MAX => {
-                    return Err(format!(
-                        "a decimal in fixed of {size} bytes: at most {DECIMAL_BYTES_MAX} are possible"
-                    ));
+                    return Err(format!("a decimal in fixed of {size} bytes: at most {DECIMAL_BYTES_MAX} are possible"));
                 }
-                Node::Fixed(size) => Node::FixedDecimal {
-                    size,
-                    precision,
-                    scale,
-                },
+                Node::Fixed(size) => Node::FixedDecimal { size, precision, scale },
                 _ => Node::Decimal { precision, scale },
             }
         }
@@ -401,7 +297,7 @@ fn logical(node: Node, object: &Map<String, Json>) -> Result<Node, String> {
 }
 
 /// The Avro type that a node without a name is on the wire: a union has each once.
-fn underlying(node: &Node) -> &'static str {
+pub(super) fn underlying(node: &Node) -> &'static str {
     match node {
         Node::Null => "null",
         Node::Bool => "boolean",

@@ -58,14 +58,8 @@ pub fn parse_number(text: &str) -> Option<(i128, i32)> {
     }
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let negative_exponent = exponent.starts_with('-');
-    let digits = exponent
-        .trim_start_matches(['+', '-'])
-        .trim_start_matches('0');
-    let size: i32 = if digits.is_empty() {
-        0
-    } else {
-        digits.parse().unwrap_or(EXPONENT_MAX).min(EXPONENT_MAX)
-    };
+    let digits = exponent.trim_start_matches(['+', '-']).trim_start_matches('0');
+    let size: i32 = if digits.is_empty() { 0 } else { digits.parse().unwrap_or(EXPONENT_MAX).min(EXPONENT_MAX) };
     let mut scale = if negative_exponent { size } else { -size };
     let (mut unscaled, mut zeros, mut behind_point) = (0i128, 0u32, false);
     for byte in mantissa.bytes() {
@@ -76,14 +70,8 @@ pub fn parse_number(text: &str) -> Option<(i128, i32)> {
                 if byte == b'0' {
                     zeros += 1;
                 } else {
-                    let power = if unscaled == 0 {
-                        1
-                    } else {
-                        10i128.checked_pow(zeros + 1)?
-                    };
-                    unscaled = unscaled
-                        .checked_mul(power)?
-                        .checked_add(i128::from(byte - b'0'))?;
+                    let power = if unscaled == 0 { 1 } else { 10i128.checked_pow(zeros + 1)? };
+                    unscaled = unscaled.checked_mul(power)?.checked_add(i128::from(byte - b'0'))?;
                     zeros = 0;
                 }
             }
@@ -94,14 +82,7 @@ pub fn parse_number(text: &str) -> Option<(i128, i32)> {
         return Some((0, 0));
     }
     scale = scale.checked_sub(i32::try_from(zeros).ok()?)?;
-    Some((
-        if text.starts_with('-') {
-            -unscaled
-        } else {
-            unscaled
-        },
-        scale,
-    ))
+    Some((if text.starts_with('-') { -unscaled } else { unscaled }, scale))
 }
 
 /// The same number at another scale; `None` if digits would be lost or it grows beyond 128 bits.
@@ -110,11 +91,7 @@ pub fn rescale(unscaled: i128, from: i32, to: i32) -> Option<i128> {
         return Some(unscaled);
     }
     let power = 10i128.checked_pow(from.abs_diff(to))?;
-    if to > from {
-        unscaled.checked_mul(power)
-    } else {
-        (unscaled % power == 0).then(|| unscaled / power)
-    }
+    if to > from { unscaled.checked_mul(power) } else { (unscaled % power == 0).then(|| unscaled / power) }
 }
 
 /// A JSON number's text as a decimal, its trailing zeros kept. `None` if it has more than 28 digits.
@@ -140,26 +117,15 @@ pub(crate) fn unscaled(bytes: &[u8], precision: u32) -> Result<i128, Malformed> 
     if bytes.len() > DECIMAL_BYTES_MAX {
         return Err(Malformed("decimal of more than 16 bytes"));
     }
-    let sign = if bytes.first().is_some_and(|first| first & 0x80 != 0) {
-        -1
-    } else {
-        0
-    };
-    let value = bytes
-        .iter()
-        .fold(sign, |value: i128, byte| value << 8 | i128::from(*byte));
-    if fits(value, precision) {
-        Ok(value)
-    } else {
-        Err(Malformed("decimal has more digits than its precision"))
-    }
+    let sign = if bytes.first().is_some_and(|first| first & 0x80 != 0) { -1 } else { 0 };
+    let value = bytes.iter().fold(sign, |value: i128, byte| value << 8 | i128::from(*byte));
+    if fits(value, precision) { Ok(value) } else { Err(Malformed("decimal has more digits than its precision")) }
 }
 
 /// The decimal of a number that fits 28 digits.
 #[inline]
 pub(crate) fn decimal(unscaled: i128, scale: u32) -> Result<Decimal, Malformed> {
-    Decimal::try_from_i128_with_scale(unscaled, scale)
-        .map_err(|_| Malformed("decimal of more than 28 digits"))
+    Decimal::try_from_i128_with_scale(unscaled, scale).map_err(|_| Malformed("decimal of more than 28 digits"))
 }
 
 /// Appends a decimal in `bytes`, as short as possible.
@@ -167,10 +133,7 @@ pub(crate) fn decimal(unscaled: i128, scale: u32) -> Result<Decimal, Malformed> 
 pub(crate) fn put_unscaled(out: &mut Vec<u8>, unscaled: i128) {
     let bytes = unscaled.to_be_bytes();
     let mut from = 0;
-    while from < 15
-        && ((bytes[from] == 0 && bytes[from + 1] < 0x80)
-            || (bytes[from] == 0xff && bytes[from + 1] >= 0x80))
-    {
+    while from < 15 && ((bytes[from] == 0 && bytes[from + 1] < 0x80) || (bytes[from] == 0xff && bytes[from + 1] >= 0x80)) {
         from += 1;
     }
     put_long(out, (16 - from) as i64);
@@ -182,9 +145,7 @@ pub(crate) fn put_unscaled_fixed(out: &mut Vec<u8>, unscaled: i128, size: usize)
     let bytes = unscaled.to_be_bytes();
     let cut = bytes.len() - size;
     let sign = if unscaled < 0 { 0xff } else { 0 };
-    let fits = size > 0
-        && bytes[..cut].iter().all(|byte| *byte == sign)
-        && (bytes[cut] & 0x80 == sign & 0x80);
+    let fits = size > 0 && bytes[..cut].iter().all(|byte| *byte == sign) && (bytes[cut] & 0x80 == sign & 0x80);
     if fits {
         out.extend_from_slice(&bytes[cut..]);
     }
@@ -206,14 +167,8 @@ mod tests {
             ("1e2", Some((1, -2))),
             ("1.5E-3", Some((15, 4))),
             ("100e+01", Some((1, -3))),
-            (
-                "0.1000000000000000055511151231257827021181583404541015625",
-                None,
-            ),
-            (
-                "1.0000000000000000000000000000000000000000000000000000000",
-                Some((1, 0)),
-            ),
+            ("0.1000000000000000055511151231257827021181583404541015625", None),
+            ("1.0000000000000000000000000000000000000000000000000000000", Some((1, 0))),
             ("1e99999999999", Some((1, -EXPONENT_MAX))),
             ("", None),
             ("-", None),
@@ -241,31 +196,14 @@ mod tests {
 
     #[test]
     fn bytes_are_the_shortest_twos_complement() {
-        for value in [
-            0,
-            1,
-            -1,
-            127,
-            128,
-            -128,
-            -129,
-            255,
-            256,
-            32_767,
-            32_768,
-            -32_768,
-            -32_769,
-            i128::from(i64::MAX),
-            POWERS[28] - 1,
-        ] {
+        for value in
+            [0, 1, -1, 127, 128, -128, -129, 255, 256, 32_767, 32_768, -32_768, -32_769, i128::from(i64::MAX), POWERS[28] - 1]
+        {
             let mut out = Vec::new();
             put_unscaled(&mut out, value);
             assert_eq!(unscaled(&out[1..], 28), Ok(value));
             let shorter = &out[2..];
-            assert!(
-                shorter.is_empty() || unscaled(shorter, 28) != Ok(value),
-                "{value} has a shorter form"
-            );
+            assert!(shorter.is_empty() || unscaled(shorter, 28) != Ok(value), "{value} has a shorter form");
             for size in 1..=16 {
                 let mut fixed = Vec::new();
                 let fits = put_unscaled_fixed(&mut fixed, value, size);

@@ -17,12 +17,7 @@ pub(super) fn fill(schema: &mut Schema, defaults: &FieldDefaults) -> Result<(), 
                 Some(json) => Defaults { schema, defaults }
                     .put(field.ty, json, RECORD_DEPTH_MAX, &mut out)
                     .map(|()| true)
-                    .map_err(|why| {
-                        format!(
-                            "{}.{}: its default {json} does not fit: {why}",
-                            schema.names[i], field.name
-                        )
-                    })?,
+                    .map_err(|why| format!("{}.{}: its default {json} does not fit: {why}", schema.names[i], field.name))?,
                 None => put_null(schema, field.ty, &mut out),
             };
             if found {
@@ -46,10 +41,7 @@ fn put_null(schema: &Schema, ty: NodeId, out: &mut Vec<u8>) -> bool {
             out.push(0);
             true
         }
-        Node::Union(branches) => match branches
-            .iter()
-            .position(|branch| *schema.node(*branch) == Node::Null)
-        {
+        Node::Union(branches) => match branches.iter().position(|branch| *schema.node(*branch) == Node::Null) {
             Some(index) => {
                 put_long(out, index as i64);
                 true
@@ -75,24 +67,12 @@ impl Defaults<'_> {
             Node::Null => json.as_null().ok_or_else(|| wrong("null"))?,
             Node::Bool => out.push(u8::from(json.as_bool().ok_or_else(|| wrong("a boolean"))?)),
             Node::Int | Node::Date => {
-                let value = json
-                    .as_i64()
-                    .and_then(|value| i32::try_from(value).ok())
-                    .ok_or_else(|| wrong("an int"))?;
+                let value = json.as_i64().and_then(|value| i32::try_from(value).ok()).ok_or_else(|| wrong("an int"))?;
                 put_long(out, i64::from(value));
             }
-            Node::Long | Node::Millis | Node::Micros | Node::Nanos => {
-                put_long(out, json.as_i64().ok_or_else(|| wrong("a long"))?)
-            }
-            Node::Float => out.extend_from_slice(
-                &(json.as_f64().ok_or_else(|| wrong("a number"))? as f32).to_le_bytes(),
-            ),
-            Node::Double => out.extend_from_slice(
-                &json
-                    .as_f64()
-                    .ok_or_else(|| wrong("a number"))?
-                    .to_le_bytes(),
-            ),
+            Node::Long | Node::Millis | Node::Micros | Node::Nanos => put_long(out, json.as_i64().ok_or_else(|| wrong("a long"))?),
+            Node::Float => out.extend_from_slice(&(json.as_f64().ok_or_else(|| wrong("a number"))? as f32).to_le_bytes()),
+            Node::Double => out.extend_from_slice(&json.as_f64().ok_or_else(|| wrong("a number"))?.to_le_bytes()),
             Node::Str => put_text(out, json.as_str().ok_or_else(|| wrong("text"))?),
             Node::Bytes => put_blob(out, &latin1(json)?),
             Node::Decimal { precision, .. } => {
@@ -108,18 +88,13 @@ impl Defaults<'_> {
                 out.extend_from_slice(&bytes);
             }
             Node::Enum(symbols) => {
-                let index = symbols
-                    .iter()
-                    .position(|symbol| json == &**symbol)
-                    .ok_or_else(|| wrong("one of the symbols"))?;
+                let index = symbols.iter().position(|symbol| json == &**symbol).ok_or_else(|| wrong("one of the symbols"))?;
                 put_long(out, index as i64);
             }
             Node::Array(item) => {
                 let items = json.as_array().ok_or_else(|| wrong("a list"))?;
                 put_count(out, items.len());
-                items
-                    .iter()
-                    .try_for_each(|json| self.put(*item, json, depth, out))?;
+                items.iter().try_for_each(|json| self.put(*item, json, depth, out))?;
                 out.push(0);
             }
             Node::Map(item) => {
@@ -133,19 +108,12 @@ impl Defaults<'_> {
             }
             Node::Union(branches) => return self.union(branches, json, depth, out),
             Node::Record(_) => return self.record(id, json, depth, out),
-            Node::Dynamic => crate::json::dynamic(json.to_string().as_bytes(), out)
-                .map_err(|error| error.to_string())?,
+            Node::Dynamic => crate::json::dynamic(json.to_string().as_bytes(), out).map_err(|error| error.to_string())?,
         }
         Ok(())
     }
 
-    fn union(
-        &self,
-        branches: &[NodeId],
-        json: &Json,
-        depth: u32,
-        out: &mut Vec<u8>,
-    ) -> Result<(), String> {
+    fn union(&self, branches: &[NodeId], json: &Json, depth: u32, out: &mut Vec<u8>) -> Result<(), String> {
         let start = out.len();
         let mut first_error = None;
         for (index, branch) in branches.iter().enumerate() {
@@ -162,12 +130,8 @@ impl Defaults<'_> {
     fn record(&self, id: NodeId, json: &Json, depth: u32, out: &mut Vec<u8>) -> Result<(), String> {
         let object = json.as_object().ok_or("it is not an object")?;
         for (index, field) in self.schema.fields(id).iter().enumerate() {
-            if let Some(json) = object
-                .get(&*field.name)
-                .or_else(|| self.defaults.get(&(id, index)))
-            {
-                self.put(field.ty, json, depth, out)
-                    .map_err(|why| format!("{}: {why}", field.name))?;
+            if let Some(json) = object.get(&*field.name).or_else(|| self.defaults.get(&(id, index))) {
+                self.put(field.ty, json, depth, out).map_err(|why| format!("{}: {why}", field.name))?;
             } else if !put_null(self.schema, field.ty, out) {
                 return Err(format!("field {} is missing", field.name));
             }
@@ -184,7 +148,5 @@ fn put_count(out: &mut Vec<u8>, count: usize) {
 
 fn latin1(json: &Json) -> Result<Vec<u8>, String> {
     let text = json.as_str().ok_or("it is not text")?;
-    text.chars()
-        .map(|c| u8::try_from(u32::from(c)).map_err(|_| format!("character {c:?} is not a byte")))
-        .collect()
+    text.chars().map(|c| u8::try_from(u32::from(c)).map_err(|_| format!("character {c:?} is not a byte"))).collect()
 }

@@ -6,9 +6,7 @@ use rust_decimal::Decimal;
 
 use super::fit::{Fit, fit, kind_word, type_word, value_word, view_word};
 use super::raw::{Kind, Raw};
-use super::{
-    EMPTY_ITEMS_MAX, Field, Node, NodeId, RECORD_DEPTH_MAX, Schema, Value, decimal, dynamic,
-};
+use super::{EMPTY_ITEMS_MAX, Field, Node, NodeId, RECORD_DEPTH_MAX, Schema, Value, decimal, dynamic};
 use crate::codec::{put_blob, put_long, put_text};
 use crate::json;
 
@@ -27,10 +25,7 @@ pub struct EncodeError {
 
 impl EncodeError {
     fn new(why: impl Into<String>) -> Self {
-        EncodeError {
-            path: String::new(),
-            why: why.into(),
-        }
+        EncodeError { path: String::new(), why: why.into() }
     }
 
     #[cold]
@@ -124,20 +119,9 @@ impl Schema {
 
     /// The same for a part of the schema: a record can be written field by field without building a tree
     /// ([`Field::default`] for those that are missing).
-    pub fn encode_at<S: Source>(
-        &self,
-        node: NodeId,
-        source: &S,
-        out: &mut Vec<u8>,
-    ) -> Result<(), EncodeError> {
+    pub fn encode_at<S: Source>(&self, node: NodeId, source: &S, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let start = out.len();
-        let mut encoder = Encoder {
-            schema: self,
-            out,
-            vain: VAIN_BRANCHES_MAX,
-            depth: RECORD_DEPTH_MAX,
-            empties: EMPTY_ITEMS_MAX,
-        };
+        let mut encoder = Encoder { schema: self, out, vain: VAIN_BRANCHES_MAX, depth: RECORD_DEPTH_MAX, empties: EMPTY_ITEMS_MAX };
         let result = encoder.put(node, &source.view());
         if result.is_err() {
             out.truncate(start);
@@ -159,9 +143,7 @@ impl<'e> Encoder<'e> {
         let schema = self.schema;
         match (schema.node(id), view) {
             (Node::Union(branches), view) => self.union(branches, view),
-            (Node::Record(fields), View::Record(pairs)) => {
-                self.deeper(|this| this.record(id, fields, pairs))
-            }
+            (Node::Record(fields), View::Record(pairs)) => self.deeper(|this| this.record(id, fields, pairs)),
             (Node::Dynamic, view) => self.deeper(|this| this.dynamic(id, view)),
             (Node::Array(item), View::List(items)) => self.list(*item, items),
             (Node::Map(item), View::Record(pairs)) => self.map(*item, pairs),
@@ -172,25 +154,14 @@ impl<'e> Encoder<'e> {
         }
     }
 
-    fn deeper(
-        &mut self,
-        run: impl FnOnce(&mut Self) -> Result<(), EncodeError>,
-    ) -> Result<(), EncodeError> {
-        self.depth = self
-            .depth
-            .checked_sub(1)
-            .ok_or_else(|| EncodeError::new("records are nested too deeply"))?;
+    fn deeper(&mut self, run: impl FnOnce(&mut Self) -> Result<(), EncodeError>) -> Result<(), EncodeError> {
+        self.depth = self.depth.checked_sub(1).ok_or_else(|| EncodeError::new("records are nested too deeply"))?;
         let result = run(self);
         self.depth += 1;
         result
     }
 
-    fn record<S: Source>(
-        &mut self,
-        id: NodeId,
-        fields: &[Field],
-        pairs: &[(Arc<str>, S)],
-    ) -> Result<(), EncodeError> {
+    fn record<S: Source>(&mut self, id: NodeId, fields: &[Field], pairs: &[(Arc<str>, S)]) -> Result<(), EncodeError> {
         let mut used = 0;
         for (index, field) in fields.iter().enumerate() {
             // Usually both are in the same order.
@@ -198,8 +169,7 @@ impl<'e> Encoder<'e> {
             match same_place.or_else(|| pairs.iter().find(|(name, _)| **name == *field.name)) {
                 Some((_, source)) => {
                     used += 1;
-                    self.put(field.ty, &source.view())
-                        .map_err(|error| error.inside(&field.name))?;
+                    self.put(field.ty, &source.view()).map_err(|error| error.inside(&field.name))?;
                 }
                 None => self.missing(field)?,
             }
@@ -207,10 +177,7 @@ impl<'e> Encoder<'e> {
         if used == pairs.len() {
             return Ok(());
         }
-        let foreign = pairs
-            .iter()
-            .map(|(name, _)| &**name)
-            .find(|name| fields.iter().all(|field| *field.name != **name));
+        let foreign = pairs.iter().map(|(name, _)| &**name).find(|name| fields.iter().all(|field| *field.name != **name));
         let name = self.schema.name_of(id).unwrap_or("the record");
         Err(EncodeError::new(match foreign {
             Some(foreign) => format!("{name} has no field {foreign}"),
@@ -219,9 +186,8 @@ impl<'e> Encoder<'e> {
     }
 
     fn missing(&mut self, field: &Field) -> Result<(), EncodeError> {
-        let default = field.default.as_deref().ok_or_else(|| {
-            EncodeError::new("it is missing and has no default").inside(&field.name)
-        })?;
+        let default =
+            field.default.as_deref().ok_or_else(|| EncodeError::new("it is missing and has no default").inside(&field.name))?;
         self.out.extend_from_slice(default);
         Ok(())
     }
@@ -229,9 +195,7 @@ impl<'e> Encoder<'e> {
     fn count(&mut self, item: NodeId, count: usize) -> Result<(), EncodeError> {
         if self.schema.least_bytes(item) == 0 {
             let left = self.empties.checked_sub(count as u64);
-            self.empties = left.ok_or_else(|| {
-                EncodeError::new(format!("more than {EMPTY_ITEMS_MAX} items without content"))
-            })?;
+            self.empties = left.ok_or_else(|| EncodeError::new(format!("more than {EMPTY_ITEMS_MAX} items without content")))?;
         }
         if count > 0 {
             put_long(self.out, count as i64);
@@ -242,8 +206,7 @@ impl<'e> Encoder<'e> {
     fn list<S: Source>(&mut self, item: NodeId, items: &[S]) -> Result<(), EncodeError> {
         self.count(item, items.len())?;
         for (index, source) in items.iter().enumerate() {
-            self.put(item, &source.view())
-                .map_err(|error| error.inside(&format!("[{index}]")))?;
+            self.put(item, &source.view()).map_err(|error| error.inside(&format!("[{index}]")))?;
         }
         self.out.push(0);
         Ok(())
@@ -255,30 +218,22 @@ impl<'e> Encoder<'e> {
         }
         for (key, source) in pairs {
             put_text(self.out, key);
-            self.put(item, &source.view())
-                .map_err(|error| error.inside(key))?;
+            self.put(item, &source.view()).map_err(|error| error.inside(key))?;
         }
         self.out.push(0);
         Ok(())
     }
 
-    fn union<S: Source>(
-        &mut self,
-        branches: &[NodeId],
-        view: &View<'_, S>,
-    ) -> Result<(), EncodeError> {
+    fn union<S: Source>(&mut self, branches: &[NodeId], view: &View<'_, S>) -> Result<(), EncodeError> {
         let start = self.out.len();
         let mut first_error = None;
         for wanted in [Fit::Exact, Fit::Widened] {
-            for (index, branch) in branches
-                .iter()
-                .enumerate()
-                .filter(|(_, branch)| fit(self.schema, **branch, view) == wanted)
-            {
+            for (index, branch) in branches.iter().enumerate().filter(|(_, branch)| fit(self.schema, **branch, view) == wanted) {
                 if first_error.is_some() {
-                    self.vain = self.vain.checked_sub(1).ok_or_else(|| {
-                        EncodeError::new("too many branches of unions fit at first sight")
-                    })?;
+                    self.vain = self
+                        .vain
+                        .checked_sub(1)
+                        .ok_or_else(|| EncodeError::new("too many branches of unions fit at first sight"))?;
                 }
                 let (depth, empties) = (self.depth, self.empties);
                 put_long(self.out, index as i64);
@@ -291,15 +246,8 @@ impl<'e> Encoder<'e> {
             }
         }
         Err(first_error.unwrap_or_else(|| {
-            let types: Vec<_> = branches
-                .iter()
-                .map(|branch| type_word(self.schema, *branch))
-                .collect();
-            EncodeError::new(format!(
-                "{} where one of {} is wanted",
-                view_word(view),
-                types.join(", ")
-            ))
+            let types: Vec<_> = branches.iter().map(|branch| type_word(self.schema, *branch)).collect();
+            EncodeError::new(format!("{} where one of {} is wanted", view_word(view), types.join(", ")))
         }))
     }
 
@@ -308,39 +256,24 @@ impl<'e> Encoder<'e> {
             (Node::Null, Value::Null) => {}
             (Node::Bool, Value::Bool(value)) => self.out.push(u8::from(value)),
             (Node::Int, Value::Int(value)) => {
-                let value = i32::try_from(value).map_err(|_| {
-                    EncodeError::new(format!("{value} does not fit an int of 32 bits"))
-                })?;
+                let value =
+                    i32::try_from(value).map_err(|_| EncodeError::new(format!("{value} does not fit an int of 32 bits")))?;
                 put_long(self.out, i64::from(value));
             }
             (Node::Long, Value::Int(value)) => put_long(self.out, value),
-            (Node::Float, Value::Double(value)) => {
-                self.out.extend_from_slice(&(value as f32).to_le_bytes())
-            }
-            (Node::Double, Value::Double(value)) => {
-                self.out.extend_from_slice(&value.to_le_bytes())
-            }
-            (Node::Float, Value::Int(value)) => {
-                self.out.extend_from_slice(&(value as f32).to_le_bytes())
-            }
-            (Node::Double, Value::Int(value)) => {
-                self.out.extend_from_slice(&(value as f64).to_le_bytes())
-            }
+            (Node::Float, Value::Double(value)) => self.out.extend_from_slice(&(value as f32).to_le_bytes()),
+            (Node::Double, Value::Double(value)) => self.out.extend_from_slice(&value.to_le_bytes()),
+            (Node::Float, Value::Int(value)) => self.out.extend_from_slice(&(value as f32).to_le_bytes()),
+            (Node::Double, Value::Int(value)) => self.out.extend_from_slice(&(value as f64).to_le_bytes()),
             (Node::Bytes, Value::Bytes(value)) => put_blob(self.out, value),
-            (Node::Fixed(size), Value::Bytes(value)) if value.len() == *size => {
-                self.out.extend_from_slice(value)
-            }
+            (Node::Fixed(size), Value::Bytes(value)) if value.len() == *size => self.out.extend_from_slice(value),
             (Node::Str, Value::Text(value)) => put_text(self.out, value),
             (Node::Enum(symbols), Value::Text(value)) => {
                 let index = symbols.iter().position(|symbol| **symbol == *value);
-                let index = index.ok_or_else(|| {
-                    EncodeError::new(format!("{value:?} is none of {}", symbols.join(", ")))
-                })?;
+                let index = index.ok_or_else(|| EncodeError::new(format!("{value:?} is none of {}", symbols.join(", "))))?;
                 put_long(self.out, index as i64);
             }
-            (Node::Decimal { .. } | Node::FixedDecimal { .. }, Value::Int(value)) => {
-                self.decimal(id, i128::from(value), 0)?
-            }
+            (Node::Decimal { .. } | Node::FixedDecimal { .. }, Value::Int(value)) => self.decimal(id, i128::from(value), 0)?,
             (Node::Decimal { .. } | Node::FixedDecimal { .. }, Value::Decimal(value)) => {
                 self.decimal(id, value.mantissa(), value.scale())?
             }
@@ -349,9 +282,7 @@ impl<'e> Encoder<'e> {
             (Node::Nanos, Value::Timestamp(value)) => {
                 put_long(
                     self.out,
-                    value.checked_mul(1000).ok_or_else(|| {
-                        EncodeError::new("the timestamp does not fit nanoseconds")
-                    })?,
+                    value.checked_mul(1000).ok_or_else(|| EncodeError::new("the timestamp does not fit nanoseconds"))?,
                 );
             }
             (Node::Date, Value::Date(value)) => put_long(self.out, i64::from(value)),
@@ -363,22 +294,13 @@ impl<'e> Encoder<'e> {
     fn decimal(&mut self, id: NodeId, unscaled: i128, from: u32) -> Result<(), EncodeError> {
         let (precision, scale, size) = match *self.schema.node(id) {
             Node::Decimal { precision, scale } => (precision, scale, None),
-            Node::FixedDecimal {
-                size,
-                precision,
-                scale,
-            } => (precision, scale, Some(size)),
+            Node::FixedDecimal { size, precision, scale } => (precision, scale, Some(size)),
             _ => return Err(self.mismatch(id, "a decimal")),
         };
-        let shown = || {
-            Decimal::try_from_i128_with_scale(unscaled, from)
-                .map_or_else(|_| unscaled.to_string(), |value| value.to_string())
-        };
+        let shown =
+            || Decimal::try_from_i128_with_scale(unscaled, from).map_or_else(|_| unscaled.to_string(), |value| value.to_string());
         let rescaled = decimal::rescale(unscaled, from as i32, scale as i32).ok_or_else(|| {
-            EncodeError::new(format!(
-                "{} does not fit decimal({precision},{scale}) without losing digits: round it",
-                shown()
-            ))
+            EncodeError::new(format!("{} does not fit decimal({precision},{scale}) without losing digits: round it", shown()))
         })?;
         let fits = decimal::fits(rescaled, precision)
             && match size {
@@ -388,14 +310,7 @@ impl<'e> Encoder<'e> {
                 }
                 Some(size) => decimal::put_unscaled_fixed(self.out, rescaled, size),
             };
-        if fits {
-            Ok(())
-        } else {
-            Err(EncodeError::new(format!(
-                "{} has more digits than decimal({precision},{scale})",
-                shown()
-            )))
-        }
+        if fits { Ok(()) } else { Err(EncodeError::new(format!("{} has more digits than decimal({precision},{scale})", shown()))) }
     }
 
     /// Bytes of some schema: copied where they mean the same, else by name and value.
@@ -409,8 +324,7 @@ impl<'e> Encoder<'e> {
             (Node::Array(item), Kind::List) => {
                 self.count(*item, raw.count().map_err(broken)?)?;
                 for (index, value) in raw.items().enumerate() {
-                    self.value(*item, value.map_err(broken)?)
-                        .map_err(|error| error.inside(&format!("[{index}]")))?;
+                    self.value(*item, value.map_err(broken)?).map_err(|error| error.inside(&format!("[{index}]")))?;
                 }
                 self.out.push(0);
                 Ok(())
@@ -420,8 +334,7 @@ impl<'e> Encoder<'e> {
                 for entry in raw.entries() {
                     let (key, value) = entry.map_err(broken)?;
                     put_text(self.out, key);
-                    self.value(*item, value)
-                        .map_err(|error| error.inside(key))?;
+                    self.value(*item, value).map_err(|error| error.inside(key))?;
                 }
                 self.out.push(0);
                 Ok(())
@@ -429,9 +342,7 @@ impl<'e> Encoder<'e> {
             (Node::Record(fields), Kind::Record | Kind::Map) => self.deeper(|this| {
                 for field in fields {
                     match raw.named(&field.name).map_err(broken)? {
-                        Some(value) => this
-                            .value(field.ty, value)
-                            .map_err(|error| error.inside(&field.name))?,
+                        Some(value) => this.value(field.ty, value).map_err(|error| error.inside(&field.name))?,
                         None => this.missing(field)?,
                     }
                 }
@@ -487,10 +398,7 @@ impl<'e> Encoder<'e> {
                 if matches!(scalar, Value::Double(_) | Value::Decimal(_)) {
                     branch(self, dynamic::NUMBER);
                     put_text(self.out, &text);
-                } else if matches!(
-                    scalar,
-                    Value::Bytes(_) | Value::Timestamp(_) | Value::Date(_)
-                ) {
+                } else if matches!(scalar, Value::Bytes(_) | Value::Timestamp(_) | Value::Date(_)) {
                     branch(self, dynamic::TEXT);
                     put_text(self.out, &text);
                 }
@@ -506,19 +414,12 @@ impl<'e> Encoder<'e> {
             return Ok(());
         }
         let mut text = String::new();
-        json::render(raw.schema(), raw.node(), raw.bytes(), &mut text)
-            .map_err(|error| EncodeError::new(error.to_string()))?;
-        json::dynamic(text.as_bytes(), self.out).map_err(|error| EncodeError {
-            path: error.path,
-            why: error.why,
-        })
+        json::render(raw.schema(), raw.node(), raw.bytes(), &mut text).map_err(|error| EncodeError::new(error.to_string()))?;
+        json::dynamic(text.as_bytes(), self.out).map_err(|error| EncodeError { path: error.path, why: error.why })
     }
 
     #[cold]
     fn mismatch(&self, id: NodeId, given: &str) -> EncodeError {
-        EncodeError::new(format!(
-            "{given} where {} is wanted",
-            type_word(self.schema, id)
-        ))
+        EncodeError::new(format!("{given} where {} is wanted", type_word(self.schema, id)))
     }
 }

@@ -7,7 +7,7 @@ use super::{Node, NodeId, Schema, Value, View};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fit {
     No,
-    /// An integer for a decimal or floating-point number, a record for a map.
+    /// An integer for a decimal or floating-point number, a record for a map, a record of other fields.
     Widened,
     Exact,
 }
@@ -17,34 +17,30 @@ pub(super) fn fit<S>(schema: &Schema, id: NodeId, view: &View<'_, S>) -> Fit {
     let value = match (schema.node(id), view) {
         (Node::Dynamic, _) => return Fit::Widened,
         (node, View::List(_)) => return exact(matches!(node, Node::Array(_))),
-        (Node::Record(_), View::Record(_)) => return Fit::Exact,
+        // A record with foreign or missing fields is tried last: its error says which.
+        (Node::Record(fields), View::Record(pairs)) => {
+            let given = |name: &str| pairs.iter().any(|(other, _)| **other == *name);
+            let known = |name: &str| fields.iter().any(|field| *field.name == *name);
+            let fits = pairs.iter().all(|(name, _)| known(name))
+                && fields.iter().all(|field| field.default.is_some() || given(&field.name));
+            return if fits { Fit::Exact } else { Fit::Widened };
+        }
         (node, View::Record(_)) => {
-            return if matches!(node, Node::Map(_)) {
-                Fit::Widened
-            } else {
-                Fit::No
-            };
+            return if matches!(node, Node::Map(_)) { Fit::Widened } else { Fit::No };
         }
         (_, View::Value(value)) => value,
     };
     match (schema.node(id), value) {
         (Node::Int, Value::Int(value)) => exact(i32::try_from(*value).is_ok()),
         (Node::Long, Value::Int(_)) => Fit::Exact,
-        (
-            Node::Decimal { .. } | Node::FixedDecimal { .. } | Node::Float | Node::Double,
-            Value::Int(_),
-        ) => Fit::Widened,
+        (Node::Decimal { .. } | Node::FixedDecimal { .. } | Node::Float | Node::Double, Value::Int(_)) => Fit::Widened,
         (Node::Decimal { .. } | Node::FixedDecimal { .. }, Value::Decimal(_)) => Fit::Exact,
         (Node::Float, Value::Double(_)) => Fit::Widened,
         (Node::Double, Value::Double(_)) => Fit::Exact,
-        (Node::Null, Value::Null) | (Node::Bool, Value::Bool(_)) | (Node::Str, Value::Text(_)) => {
-            Fit::Exact
-        }
+        (Node::Null, Value::Null) | (Node::Bool, Value::Bool(_)) | (Node::Str, Value::Text(_)) => Fit::Exact,
         (Node::Bytes, Value::Bytes(_)) | (Node::Date, Value::Date(_)) => Fit::Exact,
         (Node::Fixed(size), Value::Bytes(value)) => exact(value.len() == *size),
-        (Node::Enum(symbols), Value::Text(text)) => {
-            exact(symbols.iter().any(|symbol| **symbol == **text))
-        }
+        (Node::Enum(symbols), Value::Text(text)) => exact(symbols.iter().any(|symbol| **symbol == **text)),
         (Node::Millis | Node::Micros | Node::Nanos, Value::Timestamp(_)) => Fit::Exact,
         (_, Value::Raw(raw)) => fit_raw(schema, id, raw),
         _ => Fit::No,
@@ -54,9 +50,7 @@ pub(super) fn fit<S>(schema: &Schema, id: NodeId, view: &View<'_, S>) -> Fit {
 fn fit_raw(schema: &Schema, id: NodeId, raw: &Raw<'_>) -> Fit {
     match (schema.node(id), raw.kind()) {
         _ if schema.same_shape(id, raw.schema(), raw.node()) => Fit::Exact,
-        (Node::Array(_), Kind::List)
-        | (Node::Map(_), Kind::Map)
-        | (Node::Record(_), Kind::Record | Kind::Map) => Fit::Widened,
+        (Node::Array(_), Kind::List) | (Node::Map(_), Kind::Map) | (Node::Record(_), Kind::Record | Kind::Map) => Fit::Widened,
         _ => Fit::No,
     }
 }
@@ -108,16 +102,12 @@ pub(crate) fn type_word(schema: &Schema, id: NodeId) -> String {
         Node::Dynamic => "any JSON",
         Node::Enum(symbols) => return format!("one of {}", symbols.join(", ")),
         Node::Fixed(size) => return format!("{size} bytes"),
-        Node::Decimal { precision, scale }
-        | Node::FixedDecimal {
-            precision, scale, ..
-        } => return format!("a decimal({precision},{scale})"),
+        Node::Decimal { precision, scale } | Node::FixedDecimal { precision, scale, .. } => {
+            return format!("a decimal({precision},{scale})");
+        }
         Node::Record(_) => return format!("a record {}", schema.name_of(id).unwrap_or_default()),
         Node::Union(branches) => {
-            let words: Vec<_> = branches
-                .iter()
-                .map(|branch| type_word(schema, *branch))
-                .collect();
+            let words: Vec<_> = branches.iter().map(|branch| type_word(schema, *branch)).collect();
             return words.join(" or ");
         }
     };

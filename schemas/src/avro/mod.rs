@@ -158,10 +158,7 @@ pub struct SchemaError {
 
 impl SchemaError {
     pub(crate) fn new(place: impl Into<String>, why: impl Into<String>) -> Self {
-        SchemaError {
-            place: place.into(),
-            why: why.into(),
-        }
+        SchemaError { place: place.into(), why: why.into() }
     }
 }
 
@@ -228,10 +225,7 @@ impl Schema {
 
     /// Where a record's field stands, and its type.
     pub fn field_named(&self, id: NodeId, name: &str) -> Option<(usize, &Field)> {
-        self.fields(id)
-            .iter()
-            .enumerate()
-            .find(|(_, field)| &*field.name == name)
+        self.fields(id).iter().enumerate().find(|(_, field)| &*field.name == name)
     }
 
     /// For a union of null and one type that type, for other types themselves: what an expression sees.
@@ -250,9 +244,7 @@ impl Schema {
     pub fn is_optional(&self, id: NodeId) -> bool {
         match self.node(id) {
             Node::Null | Node::Dynamic => true,
-            Node::Union(branches) => branches
-                .iter()
-                .any(|branch| *self.node(*branch) == Node::Null),
+            Node::Union(branches) => branches.iter().any(|branch| *self.node(*branch) == Node::Null),
             _ => false,
         }
     }

@@ -28,11 +28,7 @@ pub enum Kind {
 impl<'a> Raw<'a> {
     /// Bytes of a type, taken as they are: reading them finds out if they are not what they should be.
     pub fn new(schema: &'a Schema, node: NodeId, bytes: &'a [u8]) -> Self {
-        Raw {
-            schema,
-            node,
-            bytes,
-        }
+        Raw { schema, node, bytes }
     }
 
     /// Its schema.
@@ -76,15 +72,10 @@ impl<'a> Raw<'a> {
             Node::Array(item) if kind == Kind::List => Some(*item),
             Node::Map(item) if kind == Kind::Map => Some(*item),
             // Behind the branch's index, which was read when the kind was told.
-            Node::Dynamic if self.kind() == kind => cursor
-                .long()
-                .ok()
-                .filter(|branch| *branch >= dynamic::LIST)
-                .map(|_| self.node),
+            Node::Dynamic if self.kind() == kind => cursor.long().ok().filter(|branch| *branch >= dynamic::LIST).map(|_| self.node),
             _ => None,
         };
-        let least =
-            item.map_or(0, |item| self.schema.least_bytes(item)) + u32::from(kind == Kind::Map);
+        let least = item.map_or(0, |item| self.schema.least_bytes(item)) + u32::from(kind == Kind::Map);
         Walk {
             schema: self.schema,
             item: item.unwrap_or(self.node),
@@ -117,9 +108,7 @@ impl<'a> Raw<'a> {
     /// The field of a record by its index.
     pub fn field(&self, index: usize) -> Result<Value<'a>, Malformed> {
         let fields = self.schema.fields(self.node);
-        let field = fields
-            .get(index)
-            .ok_or(Malformed("record has no such field"))?;
+        let field = fields.get(index).ok_or(Malformed("record has no such field"))?;
         let mut cursor = Cursor::new(self.bytes);
         for before in &fields[..index] {
             self.schema.skip(before.ty, &mut cursor)?;
@@ -172,10 +161,7 @@ impl<'a> Walk<'a> {
         Ok(!self.ended)
     }
 
-    fn step<T>(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Result<T, Malformed>,
-    ) -> Option<Result<T, Malformed>> {
+    fn step<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Malformed>) -> Option<Result<T, Malformed>> {
         match self.advance() {
             Ok(false) => None,
             Ok(true) => {
@@ -201,8 +187,7 @@ impl<'a> Iterator for Items<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.0
-            .step(|walk| walk.schema.read(walk.item, &mut walk.cursor))
+        self.0.step(|walk| walk.schema.read(walk.item, &mut walk.cursor))
     }
 }
 
@@ -211,12 +196,7 @@ impl<'a> Iterator for Entries<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        self.0.step(|walk| {
-            Ok((
-                walk.cursor.text()?,
-                walk.schema.read(walk.item, &mut walk.cursor)?,
-            ))
-        })
+        self.0.step(|walk| Ok((walk.cursor.text()?, walk.schema.read(walk.item, &mut walk.cursor)?)))
     }
 }
 

@@ -67,17 +67,11 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) const WHOLE: Budget = Budget {
-        depth: RECORD_DEPTH_MAX,
-        empties: EMPTY_ITEMS_MAX,
-    };
+    pub(super) const WHOLE: Budget = Budget { depth: RECORD_DEPTH_MAX, empties: EMPTY_ITEMS_MAX };
 
     /// Runs something one record deeper.
     #[inline(always)]
-    pub(super) fn deeper<T>(
-        &mut self,
-        run: impl FnOnce(&mut Self) -> Result<T, Malformed>,
-    ) -> Result<T, Malformed> {
+    pub(super) fn deeper<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T, Malformed>) -> Result<T, Malformed> {
         self.depth = self.depth.checked_sub(1).ok_or(TOO_DEEP)?;
         let result = run(self);
         self.depth += 1;
@@ -90,10 +84,7 @@ impl Schema {
     /// `ringmaster.Json` may have more digits than a decimal holds.
     pub fn validate(&self, bytes: &[u8]) -> Result<(), DecodeError> {
         let mut cursor = Cursor::new(bytes);
-        match self
-            .skip(self.root, &mut cursor)
-            .and_then(|()| cursor.end())
-        {
+        match self.skip(self.root, &mut cursor).and_then(|()| cursor.end()) {
             Ok(()) => Ok(()),
             Err(error) => Err(self.explain(bytes, error, cursor)),
         }
@@ -107,42 +98,24 @@ impl Schema {
 
     /// Reads one value: scalars as they are (of a union the branch's), lists, maps and records as validated bytes.
     #[inline]
-    pub fn read<'a>(
-        &'a self,
-        node: NodeId,
-        cursor: &mut Cursor<'a>,
-    ) -> Result<Value<'a>, Malformed> {
+    pub fn read<'a>(&'a self, node: NodeId, cursor: &mut Cursor<'a>) -> Result<Value<'a>, Malformed> {
         Ok(match self.node(node) {
             Node::Null => Value::Null,
             Node::Bool => Value::Bool(cursor.boolean()?),
             Node::Int => Value::Int(i64::from(cursor.int()?)),
             Node::Long => Value::Int(cursor.long()?),
-            Node::Float => Value::Double(f64::from(f32::from_le_bytes(
-                cursor.take(4)?.try_into().expect("four bytes"),
-            ))),
-            Node::Double => Value::Double(f64::from_le_bytes(
-                cursor.take(8)?.try_into().expect("eight bytes"),
-            )),
+            Node::Float => Value::Double(f64::from(f32::from_le_bytes(cursor.take(4)?.try_into().expect("four bytes")))),
+            Node::Double => Value::Double(f64::from_le_bytes(cursor.take(8)?.try_into().expect("eight bytes"))),
             Node::Bytes => Value::Bytes(cursor.blob()?),
             Node::Fixed(size) => Value::Bytes(cursor.take(*size)?),
             Node::Str => Value::Text(cursor.text()?),
-            Node::Enum(symbols) => Value::Text(
-                symbols
-                    .get(index(cursor)?)
-                    .ok_or(Malformed("enum has no such symbol"))?,
-            ),
-            Node::Decimal { precision, scale } => Value::Decimal(decimal::decimal(
-                decimal::unscaled(cursor.blob()?, *precision)?,
-                *scale,
-            )?),
-            Node::FixedDecimal {
-                size,
-                precision,
-                scale,
-            } => Value::Decimal(decimal::decimal(
-                decimal::unscaled(cursor.take(*size)?, *precision)?,
-                *scale,
-            )?),
+            Node::Enum(symbols) => Value::Text(symbols.get(index(cursor)?).ok_or(Malformed("enum has no such symbol"))?),
+            Node::Decimal { precision, scale } => {
+                Value::Decimal(decimal::decimal(decimal::unscaled(cursor.blob()?, *precision)?, *scale)?)
+            }
+            Node::FixedDecimal { size, precision, scale } => {
+                Value::Decimal(decimal::decimal(decimal::unscaled(cursor.take(*size)?, *precision)?, *scale)?)
+            }
             Node::Millis => Value::Timestamp(millis(cursor)?.wrapping_mul(1000)),
             Node::Micros => Value::Timestamp(cursor.long()?),
             Node::Nanos => Value::Timestamp(cursor.long()?.div_euclid(1000)),
@@ -155,34 +128,21 @@ impl Schema {
         })
     }
 
-    fn read_raw<'a>(
-        &'a self,
-        node: NodeId,
-        cursor: &mut Cursor<'a>,
-    ) -> Result<Value<'a>, Malformed> {
+    fn read_raw<'a>(&'a self, node: NodeId, cursor: &mut Cursor<'a>) -> Result<Value<'a>, Malformed> {
         let from = cursor.rest;
         self.skip(node, cursor)?;
-        Ok(Value::Raw(Raw::new(
-            self,
-            node,
-            &from[..from.len() - cursor.rest.len()],
-        )))
+        Ok(Value::Raw(Raw::new(self, node, &from[..from.len() - cursor.rest.len()])))
     }
 
-    fn read_dynamic<'a>(
-        &'a self,
-        node: NodeId,
-        cursor: &mut Cursor<'a>,
-    ) -> Result<Value<'a>, Malformed> {
+    fn read_dynamic<'a>(&'a self, node: NodeId, cursor: &mut Cursor<'a>) -> Result<Value<'a>, Malformed> {
         let mut inner = *cursor;
         let value = match inner.long()? {
             dynamic::NULL => Value::Null,
             dynamic::BOOL => Value::Bool(inner.boolean()?),
             dynamic::LONG => Value::Int(inner.long()?),
-            dynamic::NUMBER => Value::Decimal(
-                decimal::decimal_of(inner.text()?)
-                    .ok_or(Malformed("a number of more than 28 digits"))?,
-            ),
+            dynamic::NUMBER => {
+                Value::Decimal(decimal::decimal_of(inner.text()?).ok_or(Malformed("a number of more than 28 digits"))?)
+            }
             dynamic::TEXT => Value::Text(inner.text()?),
             // The bytes keep the branch, so that they are a whole value of `ringmaster.Json`.
             dynamic::LIST | dynamic::MAP => return self.read_raw(node, cursor),
@@ -207,9 +167,7 @@ impl Schema {
             match self.node(node) {
                 Node::Null => return Ok(Value::Null),
                 Node::Record(fields) => {
-                    let field = fields
-                        .get(usize::from(step))
-                        .ok_or(Malformed("record has no such field"))?;
+                    let field = fields.get(usize::from(step)).ok_or(Malformed("record has no such field"))?;
                     for before in &fields[..usize::from(step)] {
                         self.skip(before.ty, &mut cursor)?;
                     }
@@ -222,12 +180,7 @@ impl Schema {
     }
 
     /// One pass, no allocation: everything is checked, nothing kept.
-    pub(super) fn pass(
-        &self,
-        id: NodeId,
-        cursor: &mut Cursor<'_>,
-        budget: &mut Budget,
-    ) -> Result<(), Malformed> {
+    pub(super) fn pass(&self, id: NodeId, cursor: &mut Cursor<'_>, budget: &mut Budget) -> Result<(), Malformed> {
         match self.node(id) {
             Node::Null => {}
             Node::Bool => {
@@ -257,9 +210,7 @@ impl Schema {
             Node::Decimal { precision, .. } => {
                 decimal::unscaled(cursor.blob()?, *precision)?;
             }
-            Node::FixedDecimal {
-                size, precision, ..
-            } => {
+            Node::FixedDecimal { size, precision, .. } => {
                 decimal::unscaled(cursor.take(*size)?, *precision)?;
             }
             Node::Str => {
@@ -271,54 +222,31 @@ impl Schema {
                 }
             }
             Node::Array(item) => self.pass_list(*item, cursor, budget)?,
-            Node::Map(item) => blocks(
-                cursor,
-                self.least_bytes(*item) + 1,
-                budget,
-                |cursor, budget| {
-                    cursor.text()?;
-                    self.pass(*item, cursor, budget)
-                },
-            )?,
-            Node::Union(branches) => self.pass(
-                *branches.get(index(cursor)?).ok_or(NO_BRANCH)?,
-                cursor,
-                budget,
-            )?,
+            Node::Map(item) => blocks(cursor, self.least_bytes(*item) + 1, budget, |cursor, budget| {
+                cursor.text()?;
+                self.pass(*item, cursor, budget)
+            })?,
+            Node::Union(branches) => self.pass(*branches.get(index(cursor)?).ok_or(NO_BRANCH)?, cursor, budget)?,
             // A record of nothing but nulls has no bytes: passing over it must not cost the more the more fields it claims.
             Node::Record(_) if self.least_bytes(id) == 0 => {}
-            Node::Record(fields) => budget.deeper(|budget| {
-                fields
-                    .iter()
-                    .try_for_each(|field| self.pass(field.ty, cursor, budget))
-            })?,
+            Node::Record(fields) => {
+                budget.deeper(|budget| fields.iter().try_for_each(|field| self.pass(field.ty, cursor, budget)))?
+            }
             Node::Dynamic => budget.deeper(|budget| self.pass_dynamic(id, cursor, budget))?,
         }
         Ok(())
     }
 
-    fn pass_list(
-        &self,
-        item: NodeId,
-        cursor: &mut Cursor<'_>,
-        budget: &mut Budget,
-    ) -> Result<(), Malformed> {
+    fn pass_list(&self, item: NodeId, cursor: &mut Cursor<'_>, budget: &mut Budget) -> Result<(), Malformed> {
         let least = self.least_bytes(item);
         if least > 0 {
-            return blocks(cursor, least, budget, |cursor, budget| {
-                self.pass(item, cursor, budget)
-            });
+            return blocks(cursor, least, budget, |cursor, budget| self.pass(item, cursor, budget));
         }
         while block(cursor, 0, &mut budget.empties)? > 0 {}
         Ok(())
     }
 
-    fn pass_dynamic(
-        &self,
-        id: NodeId,
-        cursor: &mut Cursor<'_>,
-        budget: &mut Budget,
-    ) -> Result<(), Malformed> {
+    fn pass_dynamic(&self, id: NodeId, cursor: &mut Cursor<'_>, budget: &mut Budget) -> Result<(), Malformed> {
         match cursor.long()? {
             dynamic::NULL => Ok(()),
             dynamic::BOOL => cursor.boolean().map(drop),
@@ -326,9 +254,7 @@ impl Schema {
             dynamic::NUMBER if decimal::is_number(cursor.text()?) => Ok(()),
             dynamic::NUMBER => Err(Malformed("text that is not a JSON number")),
             dynamic::TEXT => cursor.text().map(drop),
-            dynamic::LIST => blocks(cursor, 1, budget, |cursor, budget| {
-                self.pass(id, cursor, budget)
-            }),
+            dynamic::LIST => blocks(cursor, 1, budget, |cursor, budget| self.pass(id, cursor, budget)),
             dynamic::MAP => blocks(cursor, 2, budget, |cursor, budget| {
                 cursor.text()?;
                 self.pass(id, cursor, budget)
@@ -346,16 +272,9 @@ impl Schema {
     #[cold]
     pub(super) fn explain(&self, bytes: &[u8], error: Malformed, at: Cursor<'_>) -> DecodeError {
         let mut cursor = Cursor::new(bytes);
-        let field = self
-            .fields(self.root)
-            .iter()
-            .find(|field| self.skip(field.ty, &mut cursor).is_err());
+        let field = self.fields(self.root).iter().find(|field| self.skip(field.ty, &mut cursor).is_err());
         let field = field.map_or_else(String::new, |field| field.name.to_string());
-        DecodeError {
-            why: error.0,
-            offset: bytes.len() - at.rest.len(),
-            field,
-        }
+        DecodeError { why: error.0, offset: bytes.len() - at.rest.len(), field }
     }
 }
 
@@ -368,20 +287,12 @@ pub(super) fn index(cursor: &mut Cursor<'_>) -> Result<usize, Malformed> {
 #[inline(always)]
 fn millis(cursor: &mut Cursor<'_>) -> Result<i64, Malformed> {
     let value = cursor.long()?;
-    if value.checked_mul(1000).is_some() {
-        Ok(value)
-    } else {
-        Err(Malformed("timestamp out of range"))
-    }
+    if value.checked_mul(1000).is_some() { Ok(value) } else { Err(Malformed("timestamp out of range")) }
 }
 
 /// The next block's number of items, 0 at the end, bounded by the bytes that are left: each item takes `least` of them.
 #[inline(always)]
-pub(crate) fn block(
-    cursor: &mut Cursor<'_>,
-    least: u32,
-    empties: &mut u64,
-) -> Result<u64, Malformed> {
+pub(crate) fn block(cursor: &mut Cursor<'_>, least: u32, empties: &mut u64) -> Result<u64, Malformed> {
     let count = cursor.long()?;
     if count < 0 {
         let bytes = cursor.long()?;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::compile::underlying;
 use super::fit::type_word;
 use super::read::{Budget, block, index};
 use super::{DecodeError, Field, Node, NodeId, Schema, SchemaError};
@@ -82,42 +83,21 @@ impl Resolver {
     }
 
     /// The same for bytes of one type inside the writer's schema (the body inside an envelope).
-    pub fn at(
-        writer: Arc<Schema>,
-        node: NodeId,
-        reader: Arc<Schema>,
-    ) -> Result<Resolver, SchemaError> {
-        let mut plan = Plan {
-            writer: &writer,
-            reader: &reader,
-            ways: Vec::new(),
-            records: HashMap::new(),
-            steps_left: STEPS_MAX,
-        };
+    pub fn at(writer: Arc<Schema>, node: NodeId, reader: Arc<Schema>) -> Result<Resolver, SchemaError> {
+        let mut plan = Plan { writer: &writer, reader: &reader, ways: Vec::new(), records: HashMap::new(), steps_left: STEPS_MAX };
         let root = plan.way(node, reader.root()).map_err(|why| {
-            let why = format!(
-                "a value of version {:016x} cannot be read as version {:016x}: {why}",
-                writer.key(),
-                reader.key()
-            );
+            let why = format!("a value of version {:016x} cannot be read as version {:016x}: {why}", writer.key(), reader.key());
             SchemaError::new(writer.name(), why)
         })?;
         let ways = plan.ways;
-        Ok(Resolver {
-            ways,
-            root,
-            writer,
-            reader,
-        })
+        Ok(Resolver { ways, root, writer, reader })
     }
 
     /// Checks the writer's bytes and appends the reader's. On an error `out` is as it was.
     pub fn resolve(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         let start = out.len();
         let mut cursor = Cursor::new(bytes);
-        let result = self
-            .run(self.root, &mut cursor, &mut Budget::WHOLE.clone(), out)
-            .and_then(|()| cursor.end());
+        let result = self.run(self.root, &mut cursor, &mut Budget::WHOLE.clone(), out).and_then(|()| cursor.end());
         result.map_err(|error| {
             out.truncate(start);
             self.writer.explain(bytes, error, cursor)
@@ -134,60 +114,37 @@ impl Resolver {
         &self.reader
     }
 
-    fn run(
-        &self,
-        way: WayId,
-        cursor: &mut Cursor<'_>,
-        budget: &mut Budget,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Malformed> {
+    fn run(&self, way: WayId, cursor: &mut Cursor<'_>, budget: &mut Budget, out: &mut Vec<u8>) -> Result<(), Malformed> {
         match &self.ways[way] {
             Way::Copy(node) => copy(&self.writer, *node, cursor, budget, out),
             Way::CopyAsReader(node) => copy(&self.reader, *node, cursor, budget, out),
             Way::Widen(widening) => widen(*widening, cursor, out),
             Way::Symbols(symbols) => {
-                let symbol = symbols
-                    .get(index(cursor)?)
-                    .ok_or(Malformed("enum has no such symbol"))?;
-                put_long(
-                    out,
-                    i64::from(symbol.ok_or(Malformed("a symbol that the reader does not have"))?),
-                );
+                let symbol = symbols.get(index(cursor)?).ok_or(Malformed("enum has no such symbol"))?;
+                put_long(out, i64::from(symbol.ok_or(Malformed("a symbol that the reader does not have"))?));
                 Ok(())
             }
-            Way::List(item, node) => self.run_blocks(
-                self.writer.least_bytes(*node),
-                cursor,
-                budget,
-                out,
-                |this, cursor, budget, out| this.run(*item, cursor, budget, out),
-            ),
-            Way::Map(item, node) => self.run_blocks(
-                self.writer.least_bytes(*node) + 1,
-                cursor,
-                budget,
-                out,
-                |this, cursor, budget, out| {
+            Way::List(item, node) => {
+                self.run_blocks(self.writer.least_bytes(*node), cursor, budget, out, |this, cursor, budget, out| {
+                    this.run(*item, cursor, budget, out)
+                })
+            }
+            Way::Map(item, node) => {
+                self.run_blocks(self.writer.least_bytes(*node) + 1, cursor, budget, out, |this, cursor, budget, out| {
                     put_text(out, cursor.text()?);
                     this.run(*item, cursor, budget, out)
-                },
-            ),
+                })
+            }
             Way::Branches(ways) => {
-                let way = *ways
-                    .get(index(cursor)?)
-                    .ok_or(Malformed("union has no such branch"))?;
+                let way = *ways.get(index(cursor)?).ok_or(Malformed("union has no such branch"))?;
                 self.run(way, cursor, budget, out)
             }
             Way::Wrap(branch, way) => {
                 put_long(out, *branch as i64);
                 self.run(*way, cursor, budget, out)
             }
-            Way::InOrder(steps) => {
-                budget.deeper(|budget| self.run_in_order(steps, cursor, budget, out))
-            }
-            Way::Shuffled(nodes, picks) => {
-                budget.deeper(|budget| self.run_shuffled(nodes, picks, cursor, budget, out))
-            }
+            Way::InOrder(steps) => budget.deeper(|budget| self.run_in_order(steps, cursor, budget, out)),
+            Way::Shuffled(nodes, picks) => budget.deeper(|budget| self.run_shuffled(nodes, picks, cursor, budget, out)),
             Way::Refuse => Err(Malformed("a value that the reader has no place for")),
             Way::Open => unreachable!("every way was made before the resolver was"),
         }
@@ -202,9 +159,7 @@ impl Resolver {
     ) -> Result<(), Malformed> {
         // Neighbours that are copied are copied together.
         let mut copied = cursor.rest;
-        let flush = |copied: &[u8], rest: &[u8], out: &mut Vec<u8>| {
-            out.extend_from_slice(&copied[..copied.len() - rest.len()])
-        };
+        let flush = |copied: &[u8], rest: &[u8], out: &mut Vec<u8>| out.extend_from_slice(&copied[..copied.len() - rest.len()]);
         for step in steps {
             if let Step::Copy(node) = step {
                 self.writer.pass(*node, cursor, budget)?;
@@ -238,12 +193,7 @@ impl Resolver {
         for pick in picks {
             match pick {
                 // Its bytes were passed above, so what is counted was counted; the copy only gets its own budget.
-                Pick::Field(index, way) => self.run(
-                    *way,
-                    &mut fields[*index].clone(),
-                    &mut Budget { ..Budget::WHOLE },
-                    out,
-                )?,
+                Pick::Field(index, way) => self.run(*way, &mut fields[*index].clone(), &mut Budget { ..Budget::WHOLE }, out)?,
                 Pick::Default(bytes) => out.extend_from_slice(bytes),
             }
         }
@@ -271,13 +221,7 @@ impl Resolver {
     }
 }
 
-fn copy(
-    schema: &Schema,
-    node: NodeId,
-    cursor: &mut Cursor<'_>,
-    budget: &mut Budget,
-    out: &mut Vec<u8>,
-) -> Result<(), Malformed> {
+fn copy(schema: &Schema, node: NodeId, cursor: &mut Cursor<'_>, budget: &mut Budget, out: &mut Vec<u8>) -> Result<(), Malformed> {
     let from = cursor.rest;
     schema.pass(node, cursor, budget)?;
     out.extend_from_slice(&from[..from.len() - cursor.rest.len()]);
@@ -311,19 +255,13 @@ impl Plan<'_> {
     }
 
     fn way(&mut self, writer: NodeId, reader: NodeId) -> Result<WayId, String> {
-        self.steps_left = self
-            .steps_left
-            .checked_sub(1)
-            .ok_or("the two schemas have too many ways to fit")?;
+        self.steps_left = self.steps_left.checked_sub(1).ok_or("the two schemas have too many ways to fit")?;
         if self.writer.same_shape(writer, self.reader, reader) {
             return Ok(self.push(Way::Copy(writer)));
         }
         let way = match (self.writer.node(writer), self.reader.node(reader)) {
             (Node::Union(branches), _) => {
-                let ways: Vec<_> = branches
-                    .iter()
-                    .map(|branch| self.way(*branch, reader))
-                    .collect();
+                let ways: Vec<_> = branches.iter().map(|branch| self.way(*branch, reader)).collect();
                 if ways.iter().all(Result::is_err) {
                     return Err(self.mismatch(writer, reader));
                 }
@@ -331,9 +269,7 @@ impl Plan<'_> {
                 Way::Branches(ways.into_iter().map(|way| way.unwrap_or(refuse)).collect())
             }
             (_, Node::Union(branches)) => {
-                let (index, branch) = self
-                    .branch_for(writer, branches)
-                    .ok_or_else(|| self.mismatch(writer, reader))?;
+                let (index, branch) = self.branch_for(writer, branches).ok_or_else(|| self.mismatch(writer, reader))?;
                 let way = self.way(writer, branch)?;
                 Way::Wrap(index, way)
             }
@@ -344,13 +280,7 @@ impl Plan<'_> {
             (Node::Map(item), Node::Map(wanted)) => Way::Map(self.way(*item, *wanted)?, *item),
             (Node::Enum(symbols), Node::Enum(wanted)) => {
                 let default = self.reader.enum_defaults[reader.0 as usize];
-                let place = |symbol: &str| {
-                    wanted
-                        .iter()
-                        .position(|other| **other == *symbol)
-                        .map(|index| index as u32)
-                        .or(default)
-                };
+                let place = |symbol: &str| wanted.iter().position(|other| **other == *symbol).map(|index| index as u32).or(default);
                 let places: Box<[_]> = symbols.iter().map(|symbol| place(symbol)).collect();
                 if places.iter().all(Option::is_none) && !places.is_empty() {
                     return Err(self.mismatch(writer, reader));
@@ -359,13 +289,9 @@ impl Plan<'_> {
             }
             (Node::Int, Node::Long) | (Node::Str, Node::Bytes) => Way::Copy(writer),
             (Node::Bytes, Node::Str) => Way::CopyAsReader(reader),
-            (
-                Node::Decimal {
-                    precision: p,
-                    scale: s,
-                },
-                Node::Decimal { precision, scale },
-            ) if s == scale && p <= precision => Way::Copy(writer),
+            (Node::Decimal { precision: p, scale: s }, Node::Decimal { precision, scale }) if s == scale && p <= precision => {
+                Way::Copy(writer)
+            }
             (Node::Int | Node::Long, Node::Float) => Way::Widen(Widening::IntToFloat),
             (Node::Int | Node::Long, Node::Double) => Way::Widen(Widening::IntToDouble),
             (Node::Float, Node::Double) => Way::Widen(Widening::FloatToDouble),
@@ -376,53 +302,30 @@ impl Plan<'_> {
 
     /// The reader's branch for a type: one of the same meaning, else one of the same name, else the first that can take it.
     fn branch_for(&mut self, writer: NodeId, branches: &[NodeId]) -> Option<(usize, NodeId)> {
-        let simple = |name: Option<&str>| {
-            name.map(|name| name.rsplit('.').next().unwrap_or_default().to_owned())
-        };
+        let simple = |name: Option<&str>| name.map(|name| name.rsplit('.').next().unwrap_or_default().to_owned());
         let name = simple(self.writer.name_of(writer));
         let numbered = || branches.iter().copied().enumerate();
         numbered()
             .find(|(_, branch)| self.writer.same_shape(writer, self.reader, *branch))
-            .or_else(|| {
-                numbered().find(|(_, branch)| {
-                    name.is_some() && simple(self.reader.name_of(*branch)) == name
-                })
-            })
+            .or_else(|| numbered().find(|(_, branch)| name.is_some() && simple(self.reader.name_of(*branch)) == name))
             .or_else(|| numbered().find(|(_, branch)| self.way(writer, *branch).is_ok()))
     }
 
-    fn record(
-        &mut self,
-        writer: NodeId,
-        reader: NodeId,
-        fields: &[Field],
-        wanted: &[Field],
-    ) -> Result<WayId, String> {
+    fn record(&mut self, writer: NodeId, reader: NodeId, fields: &[Field], wanted: &[Field]) -> Result<WayId, String> {
         if let Some(known) = self.records.get(&(writer, reader)) {
             return Ok(*known);
         }
         let id = self.push(Way::Open);
         self.records.insert((writer, reader), id);
-        let picks: Result<Vec<_>, _> = wanted
-            .iter()
-            .map(|field| self.pick(fields, field))
-            .collect();
+        let picks: Result<Vec<_>, _> = wanted.iter().map(|field| self.pick(fields, field)).collect();
         if picks.is_err() {
             // What was made meanwhile may lead back here.
             self.ways[id] = Way::Refuse;
             self.records.retain(|_, way| *way < id);
         }
         let picks = picks?;
-        let taken: Vec<_> = picks
-            .iter()
-            .filter_map(|pick| {
-                if let Pick::Field(index, _) = pick {
-                    Some(*index)
-                } else {
-                    None
-                }
-            })
-            .collect();
+        let taken: Vec<_> =
+            picks.iter().filter_map(|pick| if let Pick::Field(index, _) = pick { Some(*index) } else { None }).collect();
         self.ways[id] = if taken.is_sorted() {
             Way::InOrder(self.in_order(fields, picks))
         } else {
@@ -434,17 +337,12 @@ impl Plan<'_> {
     fn pick(&mut self, fields: &[Field], wanted: &Field) -> Result<Pick, String> {
         match fields.iter().position(|other| other.name == wanted.name) {
             Some(index) => {
-                let way = self
-                    .way(fields[index].ty, wanted.ty)
-                    .map_err(|why| format!("field {}: {why}", wanted.name))?;
+                let way = self.way(fields[index].ty, wanted.ty).map_err(|why| format!("field {}: {why}", wanted.name))?;
                 Ok(Pick::Field(index, way))
             }
             None => match &wanted.default {
                 Some(default) => Ok(Pick::Default(default.clone())),
-                None => Err(format!(
-                    "field {} is missing and has no default",
-                    wanted.name
-                )),
+                None => Err(format!("field {} is missing and has no default", wanted.name)),
             },
         }
     }
@@ -469,10 +367,11 @@ impl Plan<'_> {
     }
 
     fn mismatch(&self, writer: NodeId, reader: NodeId) -> String {
-        format!(
-            "{} cannot be read as {}",
-            type_word(self.writer, writer),
-            type_word(self.reader, reader)
-        )
+        let (given, wanted) = (type_word(self.writer, writer), type_word(self.reader, reader));
+        if given != wanted {
+            return format!("{given} cannot be read as {wanted}");
+        }
+        let (narrow, wide) = (underlying(self.writer.node(writer)), underlying(self.reader.node(reader)));
+        format!("{given} ({narrow}) cannot be read as {wanted} ({wide})")
     }
 }

@@ -21,22 +21,11 @@ pub(super) fn least(nodes: &[Node]) -> Vec<u32> {
                 Node::Null => 0,
                 Node::Float => 4,
                 Node::Double => 8,
-                Node::Fixed(size) | Node::FixedDecimal { size, .. } => {
-                    u32::try_from(*size).unwrap_or(LEAST_MAX)
-                }
-                Node::Record(fields) => fields
-                    .iter()
-                    .fold(0u32, |sum, field| sum.saturating_add(of(&field.ty))),
+                Node::Fixed(size) | Node::FixedDecimal { size, .. } => u32::try_from(*size).unwrap_or(LEAST_MAX),
+                Node::Record(fields) => fields.iter().fold(0u32, |sum, field| sum.saturating_add(of(&field.ty))),
                 Node::Union(branches) => 1 + branches.iter().map(of).min().unwrap_or(0),
                 Node::Dynamic => 1,
-                Node::Bool
-                | Node::Int
-                | Node::Long
-                | Node::Bytes
-                | Node::Str
-                | Node::Enum(_)
-                | Node::Array(_)
-                | Node::Map(_) => 1,
+                Node::Bool | Node::Int | Node::Long | Node::Bytes | Node::Str | Node::Enum(_) | Node::Array(_) | Node::Map(_) => 1,
                 Node::Decimal { .. } | Node::Millis | Node::Micros | Node::Nanos | Node::Date => 1,
             };
             let bytes = bytes.min(LEAST_MAX);
@@ -57,9 +46,7 @@ pub(super) fn check_empty_records(nodes: &[Node], least: &[u32]) -> Result<(), S
         let mut settled = true;
         for (i, node) in nodes.iter().enumerate().filter(|(i, _)| least[*i] == 0) {
             if let Node::Record(fields) = node {
-                let sum = fields.iter().fold(1u32, |sum, field| {
-                    sum.saturating_add(nulls[field.ty.0 as usize])
-                });
+                let sum = fields.iter().fold(1u32, |sum, field| sum.saturating_add(nulls[field.ty.0 as usize]));
                 if sum > NULL_FIELDS_MAX {
                     return Err(format!(
                         "a record of nothing but null, with more than {NULL_FIELDS_MAX} of them (or inside itself)"
@@ -80,12 +67,7 @@ pub(super) fn check_empty_records(nodes: &[Node], least: &[u32]) -> Result<(), S
 pub(super) fn shapes(schema: &Schema) -> Result<Vec<u64>, String> {
     let mut shapes = Vec::with_capacity(schema.nodes.len());
     for i in 0..schema.nodes.len() {
-        let mut walk = Walk {
-            schema,
-            seen: HashMap::new(),
-            open: 0,
-            out: String::new(),
-        };
+        let mut walk = Walk { schema, seen: HashMap::new(), open: 0, out: String::new() };
         walk.put(NodeId(i as u32), 0)?;
         shapes.push(sha64(walk.out.as_bytes()));
     }
@@ -103,18 +85,11 @@ impl Walk<'_> {
     fn put(&mut self, id: NodeId, depth: u32) -> Result<(), String> {
         // No data could go as deep, and this recursion has an end too.
         if depth > RECORD_DEPTH_MAX * (NESTING_MAX + 1) || self.open > RECORD_DEPTH_MAX {
-            return Err(format!(
-                "more than {RECORD_DEPTH_MAX} records inside one another"
-            ));
+            return Err(format!("more than {RECORD_DEPTH_MAX} records inside one another"));
         }
         match self.schema.node(id) {
             Node::Array(item) | Node::Map(item) => {
-                self.out
-                    .push(if matches!(self.schema.node(id), Node::Array(_)) {
-                        '*'
-                    } else {
-                        '%'
-                    });
+                self.out.push(if matches!(self.schema.node(id), Node::Array(_)) { '*' } else { '%' });
                 self.put(*item, depth + 1)?;
             }
             Node::Union(branches) => {

@@ -5,15 +5,9 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// Appends bytes as base64.
 pub fn encode(bytes: &[u8], out: &mut String) {
     for chunk in bytes.chunks(3) {
-        let word = (0..3).fold(0u32, |word, i| {
-            word << 8 | u32::from(chunk.get(i).copied().unwrap_or(0))
-        });
+        let word = (0..3).fold(0u32, |word, i| word << 8 | u32::from(chunk.get(i).copied().unwrap_or(0)));
         for i in 0..4 {
-            out.push(if i <= chunk.len() {
-                char::from(ALPHABET[(word >> (18 - 6 * i) & 63) as usize])
-            } else {
-                '='
-            });
+            out.push(if i <= chunk.len() { char::from(ALPHABET[(word >> (18 - 6 * i) & 63) as usize]) } else { '=' });
         }
     }
 }
@@ -71,14 +65,9 @@ mod tests {
             encode(bytes.as_bytes(), &mut out);
             assert_eq!(out, text);
             assert_eq!(decode(text).as_deref(), Some(bytes.as_bytes()));
-            assert_eq!(
-                decode(text.trim_end_matches('=')).as_deref(),
-                Some(bytes.as_bytes())
-            );
+            assert_eq!(decode(text.trim_end_matches('=')).as_deref(), Some(bytes.as_bytes()));
         }
-        for bad in [
-            "A", "Zg=", "Zh==", "Zm9v=", "====", "Zm 9v", "Zm9v\n", "é===", "Z=g=",
-        ] {
+        for bad in ["A", "Zg=", "Zh==", "Zm9v=", "====", "Zm 9v", "Zm9v\n", "é===", "Z=g="] {
             assert_eq!(decode(bad), None, "{bad}");
         }
     }

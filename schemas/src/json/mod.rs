@@ -43,22 +43,12 @@ pub fn dynamic(json: &[u8], out: &mut Vec<u8>) -> Result<(), JsonError> {
 
 /// Appends Avro bytes as JSON: decimals and bytes (base64) as strings, timestamps as RFC 3339, integers as numbers; a value of
 /// `ringmaster.Json` as it came. A floating-point number that JSON does not have is the string `NaN`, `Infinity` or `-Infinity`.
-pub fn render(
-    schema: &Schema,
-    node: NodeId,
-    bytes: &[u8],
-    out: &mut String,
-) -> Result<(), Malformed> {
+pub fn render(schema: &Schema, node: NodeId, bytes: &[u8], out: &mut String) -> Result<(), Malformed> {
     render::run(schema, node, bytes, false, out)
 }
 
 /// The same for logs and people: fields that the schema calls secret show as `***`.
-pub fn render_masked(
-    schema: &Schema,
-    node: NodeId,
-    bytes: &[u8],
-    out: &mut String,
-) -> Result<(), Malformed> {
+pub fn render_masked(schema: &Schema, node: NodeId, bytes: &[u8], out: &mut String) -> Result<(), Malformed> {
     render::run(schema, node, bytes, true, out)
 }
 

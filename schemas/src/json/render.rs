@@ -7,21 +7,9 @@ use crate::avro::{EMPTY_ITEMS_MAX, Node, NodeId, RECORD_DEPTH_MAX, Schema, Value
 use crate::codec::{Cursor, Malformed};
 
 /// Appends one value, which is all of the bytes.
-pub(super) fn run(
-    schema: &Schema,
-    node: NodeId,
-    bytes: &[u8],
-    masked: bool,
-    out: &mut String,
-) -> Result<(), Malformed> {
-    let mut renderer = Renderer {
-        schema,
-        masked,
-        cursor: Cursor::new(bytes),
-        out,
-        depth: RECORD_DEPTH_MAX,
-        empties: EMPTY_ITEMS_MAX,
-    };
+pub(super) fn run(schema: &Schema, node: NodeId, bytes: &[u8], masked: bool, out: &mut String) -> Result<(), Malformed> {
+    let mut renderer =
+        Renderer { schema, masked, cursor: Cursor::new(bytes), out, depth: RECORD_DEPTH_MAX, empties: EMPTY_ITEMS_MAX };
     renderer.put(node)?;
     renderer.cursor.end()
 }
@@ -41,9 +29,7 @@ impl Renderer<'_> {
         match schema.node(id) {
             Node::Union(branches) => {
                 let index = usize::try_from(self.cursor.long()?).ok();
-                let branch = index
-                    .and_then(|index| branches.get(index))
-                    .ok_or(Malformed("union has no such branch"))?;
+                let branch = index.and_then(|index| branches.get(index)).ok_or(Malformed("union has no such branch"))?;
                 self.put(*branch)
             }
             Node::Record(fields) => self.deeper(|this| {
@@ -64,15 +50,8 @@ impl Renderer<'_> {
                 this.out.push('}');
                 Ok(())
             }),
-            Node::Array(item) => {
-                self.items(|this| this.put(*item), '[', ']', schema.least_bytes(*item))
-            }
-            Node::Map(item) => self.items(
-                |this| this.entry(*item),
-                '{',
-                '}',
-                1 + schema.least_bytes(*item),
-            ),
+            Node::Array(item) => self.items(|this| this.put(*item), '[', ']', schema.least_bytes(*item)),
+            Node::Map(item) => self.items(|this| this.entry(*item), '{', '}', 1 + schema.least_bytes(*item)),
             Node::Dynamic => self.deeper(|this| this.dynamic(id)),
             _ => {
                 let value = schema.read(id, &mut self.cursor)?;
@@ -82,14 +61,8 @@ impl Renderer<'_> {
         }
     }
 
-    fn deeper(
-        &mut self,
-        run: impl FnOnce(&mut Self) -> Result<(), Malformed>,
-    ) -> Result<(), Malformed> {
-        self.depth = self
-            .depth
-            .checked_sub(1)
-            .ok_or(Malformed("records are nested too deeply"))?;
+    fn deeper(&mut self, run: impl FnOnce(&mut Self) -> Result<(), Malformed>) -> Result<(), Malformed> {
+        self.depth = self.depth.checked_sub(1).ok_or(Malformed("records are nested too deeply"))?;
         let result = run(self);
         self.depth += 1;
         result
@@ -129,11 +102,7 @@ impl Renderer<'_> {
     fn dynamic(&mut self, id: NodeId) -> Result<(), Malformed> {
         match self.cursor.long()? {
             dynamic::NULL => self.out.push_str("null"),
-            dynamic::BOOL => self.out.push_str(if self.cursor.boolean()? {
-                "true"
-            } else {
-                "false"
-            }),
+            dynamic::BOOL => self.out.push_str(if self.cursor.boolean()? { "true" } else { "false" }),
             dynamic::LONG => {
                 let _ = write!(self.out, "{}", self.cursor.long()?);
             }
@@ -164,11 +133,7 @@ impl Renderer<'_> {
                 let _ = write!(out, "{value:?}");
             }
             Value::Double(value) if value.is_nan() => out.push_str("\"NaN\""),
-            Value::Double(value) => out.push_str(if *value > 0.0 {
-                "\"Infinity\""
-            } else {
-                "\"-Infinity\""
-            }),
+            Value::Double(value) => out.push_str(if *value > 0.0 { "\"Infinity\"" } else { "\"-Infinity\"" }),
             Value::Decimal(value) => {
                 let _ = write!(out, "\"{value}\"");
             }

@@ -17,13 +17,8 @@ pub(crate) struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Result<Self> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| mistake(error.valid_up_to(), "not UTF-8"))?;
-        Ok(Scanner {
-            text,
-            at: 0,
-            depth: 0,
-        })
+        let text = std::str::from_utf8(bytes).map_err(|error| mistake(error.valid_up_to(), "not UTF-8"))?;
+        Ok(Scanner { text, at: 0, depth: 0 })
     }
 
     #[cold]
@@ -72,11 +67,7 @@ impl<'a> Scanner<'a> {
 
     /// `true` or `false`, at whose first letter the scanner stands.
     pub(crate) fn boolean(&mut self) -> Result<bool> {
-        if self.peek() == Some(b't') {
-            self.word("true").map(|()| true)
-        } else {
-            self.word("false").map(|()| false)
-        }
+        if self.peek() == Some(b't') { self.word("true").map(|()| true) } else { self.word("false").map(|()| false) }
     }
 
     /// A number's text, at whose first character the scanner stands.
@@ -84,10 +75,7 @@ impl<'a> Scanner<'a> {
     pub(crate) fn number(&mut self) -> Result<&'a str> {
         let (bytes, start) = (self.text.as_bytes(), self.at);
         let mut at = start;
-        while bytes
-            .get(at)
-            .is_some_and(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
-        {
+        while bytes.get(at).is_some_and(|byte| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')) {
             at += 1;
         }
         let text = &self.text[start..at];
@@ -128,10 +116,7 @@ impl<'a> Scanner<'a> {
         self.at = first_escape;
         loop {
             let rest = &self.text[self.at..];
-            let plain = rest
-                .bytes()
-                .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
-                .unwrap_or(rest.len());
+            let plain = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len());
             out.push_str(&rest[..plain]);
             self.at += plain;
             match rest.as_bytes().get(plain) {
@@ -190,17 +175,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn four_digits(&mut self) -> Result<u32> {
-        let digits = self
-            .text
-            .as_bytes()
-            .get(self.at..self.at + 4)
-            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        let digits = self.text.as_bytes().get(self.at..self.at + 4).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit));
         match digits {
             Some(digits) => {
                 self.at += 4;
-                Ok(digits.iter().fold(0, |code, digit| {
-                    code << 4 | char::from(*digit).to_digit(16).unwrap_or(0)
-                }))
+                Ok(digits.iter().fold(0, |code, digit| code << 4 | char::from(*digit).to_digit(16).unwrap_or(0)))
             }
             None => self.wrong("\\u without four hexadecimal digits"),
         }
@@ -211,9 +190,7 @@ impl<'a> Scanner<'a> {
     pub(crate) fn enter(&mut self) -> Result<()> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
-            return self.wrong(format!(
-                "more than {DEPTH_MAX} objects and lists inside one another"
-            ));
+            return self.wrong(format!("more than {DEPTH_MAX} objects and lists inside one another"));
         }
         self.at += 1;
         Ok(())
@@ -301,9 +278,5 @@ impl<'a> Scanner<'a> {
 
 #[cold]
 pub(super) fn mistake(offset: usize, why: impl Into<String>) -> Box<JsonError> {
-    Box::new(JsonError {
-        path: String::new(),
-        why: why.into(),
-        offset,
-    })
+    Box::new(JsonError { path: String::new(), why: why.into(), offset })
 }

@@ -8,40 +8,22 @@ const DAY_MICROS: i64 = 86_400_000_000;
 /// (a leap second is none: there is no instant for it).
 pub fn parse_timestamp(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
-    if bytes.len() < 20
-        || !matches!(bytes[10], b'T' | b't' | b' ')
-        || bytes[13] != b':'
-        || bytes[16] != b':'
-    {
+    if bytes.len() < 20 || !matches!(bytes[10], b'T' | b't' | b' ') || bytes[13] != b':' || bytes[16] != b':' {
         return None;
     }
     let days = i64::from(parse_date(text.get(..10)?)?);
-    let (hour, minute, second) = (
-        digits(&bytes[11..13])?,
-        digits(&bytes[14..16])?,
-        digits(&bytes[17..19])?,
-    );
+    let (hour, minute, second) = (digits(&bytes[11..13])?, digits(&bytes[14..16])?, digits(&bytes[17..19])?);
     if hour > 23 || minute > 59 || second > 59 {
         return None;
     }
     let mut rest = &bytes[19..];
     let mut micros = 0;
     if let Some(fraction) = rest.strip_prefix(b".") {
-        let count = fraction
-            .iter()
-            .take_while(|byte| byte.is_ascii_digit())
-            .count();
+        let count = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
         if count == 0 {
             return None;
         }
-        micros = (0..6).fold(0, |value, i| {
-            value * 10
-                + if i < count {
-                    i64::from(fraction[i] - b'0')
-                } else {
-                    0
-                }
-        });
+        micros = (0..6).fold(0, |value, i| value * 10 + if i < count { i64::from(fraction[i] - b'0') } else { 0 });
         rest = &fraction[count..];
     }
     let offset_minutes = match rest {
@@ -51,11 +33,7 @@ pub fn parse_timestamp(text: &str) -> Option<i64> {
             if hours > 23 || minutes > 59 {
                 return None;
             }
-            if *sign == b'-' {
-                -(hours * 60 + minutes)
-            } else {
-                hours * 60 + minutes
-            }
+            if *sign == b'-' { -(hours * 60 + minutes) } else { hours * 60 + minutes }
         }
         _ => return None,
     };
@@ -74,10 +52,7 @@ pub fn put_timestamp(micros: i64, out: &mut String) {
     }
     let (seconds, fraction) = (within / 1_000_000, within % 1_000_000);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let _ = write!(
-        out,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
-    );
+    let _ = write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
     let _ = match fraction {
         0 => Ok(()),
         fraction if fraction % 1000 == 0 => write!(out, ".{:03}", fraction / 1000),
@@ -92,35 +67,20 @@ pub fn parse_date(text: &str) -> Option<i32> {
     if bytes.len() != 10 || bytes[4] != b'-' || bytes[7] != b'-' {
         return None;
     }
-    let (year, month, day) = (
-        digits(&bytes[..4])?,
-        digits(&bytes[5..7])?,
-        digits(&bytes[8..])?,
-    );
+    let (year, month, day) = (digits(&bytes[..4])?, digits(&bytes[5..7])?, digits(&bytes[8..])?);
     let days = days_from_civil(year, month, day);
     // What is no day of the calendar comes back as another one.
-    if (1..=12).contains(&month) && civil(days) == (year, month, day) {
-        i32::try_from(days).ok()
-    } else {
-        None
-    }
+    if (1..=12).contains(&month) && civil(days) == (year, month, day) { i32::try_from(days).ok() } else { None }
 }
 
 /// Appends a date as `YYYY-MM-DD`; outside the years 0000 to 9999 its number of days.
 pub fn put_date(days: i32, out: &mut String) {
     let (year, month, day) = civil(i64::from(days));
-    let _ = if (0..=9999).contains(&year) {
-        write!(out, "{year:04}-{month:02}-{day:02}")
-    } else {
-        write!(out, "{days}")
-    };
+    let _ = if (0..=9999).contains(&year) { write!(out, "{year:04}-{month:02}-{day:02}") } else { write!(out, "{days}") };
 }
 
 fn digits(bytes: &[u8]) -> Option<i64> {
-    bytes.iter().try_fold(0, |value, byte| {
-        byte.is_ascii_digit()
-            .then(|| value * 10 + i64::from(byte - b'0'))
-    })
+    bytes.iter().try_fold(0, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
 }
 
 /// Days since 1970-01-01 of a day of the Gregorian calendar. Years are counted from March, in eras of 400.
@@ -137,16 +97,11 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -164,41 +119,13 @@ mod tests {
     fn timestamps_come_and_go() {
         for (text, micros, back) in [
             ("1970-01-01T00:00:00Z", 0, "1970-01-01T00:00:00Z"),
-            (
-                "2026-11-27T09:30:00.25Z",
-                1_795_771_800_250_000,
-                "2026-11-27T09:30:00.250Z",
-            ),
-            (
-                "2026-11-27t11:30:00.250001+02:00",
-                1_795_771_800_250_001,
-                "2026-11-27T09:30:00.250001Z",
-            ),
-            (
-                "2026-11-27 05:00:00.2500019-04:30",
-                1_795_771_800_250_001,
-                "2026-11-27T09:30:00.250001Z",
-            ),
-            (
-                "1969-12-31T23:59:59.999999Z",
-                -1,
-                "1969-12-31T23:59:59.999999Z",
-            ),
-            (
-                "0000-01-01T00:00:00Z",
-                -62_167_219_200_000_000,
-                "0000-01-01T00:00:00Z",
-            ),
-            (
-                "9999-12-31T23:59:59Z",
-                253_402_300_799_000_000,
-                "9999-12-31T23:59:59Z",
-            ),
-            (
-                "2024-02-29T12:00:00Z",
-                1_709_208_000_000_000,
-                "2024-02-29T12:00:00Z",
-            ),
+            ("2026-11-27T09:30:00.25Z", 1_795_771_800_250_000, "2026-11-27T09:30:00.250Z"),
+            ("2026-11-27t11:30:00.250001+02:00", 1_795_771_800_250_001, "2026-11-27T09:30:00.250001Z"),
+            ("2026-11-27 05:00:00.2500019-04:30", 1_795_771_800_250_001, "2026-11-27T09:30:00.250001Z"),
+            ("1969-12-31T23:59:59.999999Z", -1, "1969-12-31T23:59:59.999999Z"),
+            ("0000-01-01T00:00:00Z", -62_167_219_200_000_000, "0000-01-01T00:00:00Z"),
+            ("9999-12-31T23:59:59Z", 253_402_300_799_000_000, "9999-12-31T23:59:59Z"),
+            ("2024-02-29T12:00:00Z", 1_709_208_000_000_000, "2024-02-29T12:00:00Z"),
         ] {
             assert_eq!(parse_timestamp(text), Some(micros), "{text}");
             assert_eq!(shown(micros), back);
@@ -247,9 +174,6 @@ mod tests {
             assert_eq!(parse_date(&text), Some(days));
             (days, count) = (days + 1, count + 1);
         }
-        assert_eq!(
-            count, 3_652_425,
-            "days of 10,000 years with their leap days"
-        );
+        assert_eq!(count, 3_652_425, "days of 10,000 years with their leap days");
     }
 }

@@ -15,11 +15,7 @@ const KEYS_COMPARED_MAX: usize = 16;
 const ABSENT: (usize, usize) = (usize::MAX, 0);
 
 /// With a schema by it, without one as `ringmaster.Json`. On an error `out` is as it was.
-pub(super) fn run(
-    schema: Option<&Schema>,
-    json: &[u8],
-    out: &mut Vec<u8>,
-) -> std::result::Result<(), JsonError> {
+pub(super) fn run(schema: Option<&Schema>, json: &[u8], out: &mut Vec<u8>) -> std::result::Result<(), JsonError> {
     let start = out.len();
     let result = Scanner::new(json).and_then(|scan| {
         let mut transcoder = Transcoder {
@@ -63,10 +59,7 @@ impl<'a> Transcoder<'a, '_> {
         };
         match (schema.node(id), byte) {
             (Node::Record(fields), b'{') => self.record(schema, fields),
-            (Node::Array(item), b'[') => self.list(
-                |this| this.typed(schema, *item),
-                schema.least_bytes(*item) == 0,
-            ),
+            (Node::Array(item), b'[') => self.list(|this| this.typed(schema, *item), schema.least_bytes(*item) == 0),
             (Node::Map(item), b'{') => self.map(|this| this.typed(schema, *item)),
             (Node::Union(branches), _) => self.union(schema, branches, byte),
             (Node::Dynamic, _) => self.dynamic(),
@@ -89,13 +82,8 @@ impl<'a> Transcoder<'a, '_> {
         let (mut next, mut taken_count, mut in_order, mut first) = (0, 0, true, true);
         while let Some(key) = self.scan.key(first)? {
             first = false;
-            let same_place = fields
-                .get(next)
-                .filter(|field| *field.name == *key)
-                .map(|_| next);
-            let Some(index) =
-                same_place.or_else(|| fields.iter().position(|field| *field.name == *key))
-            else {
+            let same_place = fields.get(next).filter(|field| *field.name == *key).map(|_| next);
+            let Some(index) = same_place.or_else(|| fields.iter().position(|field| *field.name == *key)) else {
                 self.unique(key, keys_base)?;
                 self.scan.pass()?;
                 continue;
@@ -105,8 +93,7 @@ impl<'a> Transcoder<'a, '_> {
             }
             let from = self.out.len();
             if !self.null_for_default(schema, &fields[index])? {
-                self.typed(schema, fields[index].ty)
-                    .map_err(|error| inside(error, &key))?;
+                self.typed(schema, fields[index].ty).map_err(|error| inside(error, &key))?;
             }
             self.places[base + index] = (from, self.out.len());
             in_order &= index == taken_count;
@@ -141,10 +128,7 @@ impl<'a> Transcoder<'a, '_> {
     fn default<'f>(&self, field: &'f Field) -> Result<&'f [u8]> {
         match &field.default {
             Some(default) => Ok(default),
-            None => self
-                .scan
-                .wrong("it is missing and has no default")
-                .map_err(|error| inside(error, &field.name)),
+            None => self.scan.wrong("it is missing and has no default").map_err(|error| inside(error, &field.name)),
         }
     }
 
@@ -175,9 +159,7 @@ impl<'a> Transcoder<'a, '_> {
                 match self.empties.checked_sub(1) {
                     Some(left) => self.empties = left,
                     None => {
-                        return self
-                            .scan
-                            .wrong(format!("more than {EMPTY_ITEMS_MAX} items without content"));
+                        return self.scan.wrong(format!("more than {EMPTY_ITEMS_MAX} items without content"));
                     }
                 }
             }
@@ -190,8 +172,7 @@ impl<'a> Transcoder<'a, '_> {
 
     fn map(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
         self.scan.enter()?;
-        let (keys_base, start, mut count, mut first) =
-            (self.keys.len(), self.out.len(), 0i64, true);
+        let (keys_base, start, mut count, mut first) = (self.keys.len(), self.out.len(), 0i64, true);
         self.out.push(0);
         while let Some(key) = self.scan.key(first)? {
             first = false;
@@ -235,9 +216,7 @@ impl<'a> Transcoder<'a, '_> {
         if self.keys.len() - base > KEYS_COMPARED_MAX {
             self.keys[base..].sort_unstable();
             if let Some(twice) = self.keys[base..].windows(2).find(|pair| pair[0] == pair[1]) {
-                return self
-                    .scan
-                    .wrong(format!("key {:?} is there twice", twice[0]));
+                return self.scan.wrong(format!("key {:?} is there twice", twice[0]));
             }
         }
         self.keys.truncate(base);
@@ -245,26 +224,15 @@ impl<'a> Transcoder<'a, '_> {
     }
 
     fn union(&mut self, schema: &Schema, branches: &[NodeId], byte: u8) -> Result<()> {
-        let (start, at, depth, empties) = (
-            self.out.len(),
-            self.scan.at,
-            self.scan.depth(),
-            self.empties,
-        );
+        let (start, at, depth, empties) = (self.out.len(), self.scan.at, self.scan.depth(), self.empties);
         let (places, keys) = (self.places.len(), self.keys.len());
         let mut first_error = None;
-        for (index, branch) in branches
-            .iter()
-            .enumerate()
-            .filter(|(_, branch)| may_be(schema.node(**branch), byte))
-        {
+        for (index, branch) in branches.iter().enumerate().filter(|(_, branch)| may_be(schema.node(**branch), byte)) {
             if first_error.is_some() {
                 match self.vain.checked_sub(1) {
                     Some(left) => self.vain = left,
                     None => {
-                        return self
-                            .scan
-                            .wrong("too many branches of unions fit at first sight");
+                        return self.scan.wrong("too many branches of unions fit at first sight");
                     }
                 }
             }
@@ -282,15 +250,8 @@ impl<'a> Transcoder<'a, '_> {
         match first_error {
             Some(error) => Err(error),
             None => {
-                let types: Vec<_> = branches
-                    .iter()
-                    .map(|branch| avro::type_word(schema, *branch))
-                    .collect();
-                self.scan.wrong(format!(
-                    "{} where {} is wanted",
-                    word(byte),
-                    types.join(" or ")
-                ))
+                let types: Vec<_> = branches.iter().map(|branch| avro::type_word(schema, *branch)).collect();
+                self.scan.wrong(format!("{} where {} is wanted", word(byte), types.join(" or ")))
             }
         }
     }
@@ -299,11 +260,7 @@ impl<'a> Transcoder<'a, '_> {
         let at = self.scan.at;
         let text = self.scan.string()?;
         let wrong = |this: &Self| {
-            let why = format!(
-                "{:?} where {} is wanted",
-                shortened(&text),
-                avro::type_word(schema, id)
-            );
+            let why = format!("{:?} where {} is wanted", shortened(&text), avro::type_word(schema, id));
             Err(super::scan::mistake(at.min(this.scan.at), why))
         };
         match schema.node(id) {
@@ -352,13 +309,8 @@ impl<'a> Transcoder<'a, '_> {
             }
             Node::Float | Node::Double => {
                 let value: f64 = text.parse().unwrap_or(f64::NAN);
-                if !value.is_finite()
-                    || (*schema.node(id) == Node::Float && !(value as f32).is_finite())
-                {
-                    return wrong(format!(
-                        "{} is too large for a floating-point number",
-                        shortened(text)
-                    ));
+                if !value.is_finite() || (*schema.node(id) == Node::Float && !(value as f32).is_finite()) {
+                    return wrong(format!("{} is too large for a floating-point number", shortened(text)));
                 }
                 self.double(schema, id, value);
                 return Ok(());
@@ -375,12 +327,8 @@ impl<'a> Transcoder<'a, '_> {
             return wrong(format!("{} is not an integer of 64 bits", shortened(text)));
         };
         match schema.node(id) {
-            Node::Int | Node::Date if i32::try_from(whole).is_err() => {
-                wrong(format!("{whole} does not fit an int of 32 bits"))
-            }
-            Node::Millis if whole.checked_mul(1000).is_none() => {
-                wrong(format!("{whole} is out of a timestamp's range"))
-            }
+            Node::Int | Node::Date if i32::try_from(whole).is_err() => wrong(format!("{whole} does not fit an int of 32 bits")),
+            Node::Millis if whole.checked_mul(1000).is_none() => wrong(format!("{whole} is out of a timestamp's range")),
             Node::Micros | Node::Nanos => match whole.checked_mul(1000) {
                 Some(micros) => self.instant(schema, id, micros),
                 None => wrong(format!("{whole} is out of a timestamp's range")),
@@ -414,34 +362,21 @@ impl<'a> Transcoder<'a, '_> {
     fn decimal(&mut self, schema: &Schema, id: NodeId, text: &str, at: usize) -> Result<()> {
         let (precision, scale, size) = match *schema.node(id) {
             Node::Decimal { precision, scale } => (precision, scale, None),
-            Node::FixedDecimal {
-                size,
-                precision,
-                scale,
-            } => (precision, scale, Some(size)),
+            Node::FixedDecimal { size, precision, scale } => (precision, scale, Some(size)),
             _ => return self.mismatch(schema, id, b'0'),
         };
-        let value = avro::parse_number(text)
-            .and_then(|(unscaled, from)| avro::rescale(unscaled, from, scale as i32));
-        let written = value
-            .filter(|value| avro::fits(*value, precision))
-            .is_some_and(|value| match size {
-                None => {
-                    avro::put_unscaled(self.out, value);
-                    true
-                }
-                Some(size) => avro::put_unscaled_fixed(self.out, value, size),
-            });
+        let value = avro::parse_number(text).and_then(|(unscaled, from)| avro::rescale(unscaled, from, scale as i32));
+        let written = value.filter(|value| avro::fits(*value, precision)).is_some_and(|value| match size {
+            None => {
+                avro::put_unscaled(self.out, value);
+                true
+            }
+            Some(size) => avro::put_unscaled_fixed(self.out, value, size),
+        });
         if written {
             return Ok(());
         }
-        Err(super::scan::mistake(
-            at,
-            format!(
-                "{} is not a decimal({precision},{scale}) without losing digits",
-                shortened(text)
-            ),
-        ))
+        Err(super::scan::mistake(at, format!("{} is not a decimal({precision},{scale}) without losing digits", shortened(text))))
     }
 
     fn dynamic(&mut self) -> Result<()> {
@@ -491,11 +426,7 @@ impl<'a> Transcoder<'a, '_> {
 
     #[cold]
     fn mismatch(&self, schema: &Schema, id: NodeId, byte: u8) -> Result<()> {
-        self.scan.wrong(format!(
-            "{} where {} is wanted",
-            word(byte),
-            avro::type_word(schema, id)
-        ))
+        self.scan.wrong(format!("{} where {} is wanted", word(byte), avro::type_word(schema, id)))
     }
 }
 

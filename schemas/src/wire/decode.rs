@@ -13,9 +13,7 @@ use crate::registry::{Known, Role, Schemas};
 pub fn decode_command<'a>(bytes: &'a [u8], schemas: &'a Schemas) -> Result<Command<'a>, WireError> {
     match recognise(bytes) {
         Framing::SingleObject { fingerprint, body } => {
-            let known = schemas
-                .known(fingerprint)
-                .ok_or(WireError::UnknownSchema(fingerprint))?;
+            let known = schemas.known(fingerprint).ok_or(WireError::UnknownSchema(fingerprint))?;
             let Role::Command { body: node } = known.role else {
                 return Err(another(&known.schema, "a command"));
             };
@@ -30,9 +28,7 @@ pub fn decode_command<'a>(bytes: &'a [u8], schemas: &'a Schemas) -> Result<Comma
 pub fn decode_reply<'a>(bytes: &'a [u8], schemas: &'a Schemas) -> Result<Reply<'a>, WireError> {
     match recognise(bytes) {
         Framing::SingleObject { fingerprint, body } => {
-            let known = schemas
-                .known(fingerprint)
-                .ok_or(WireError::UnknownSchema(fingerprint))?;
+            let known = schemas.known(fingerprint).ok_or(WireError::UnknownSchema(fingerprint))?;
             let Role::Reply { body: node } = known.role else {
                 return Err(another(&known.schema, "a reply"));
             };
@@ -45,18 +41,15 @@ pub fn decode_reply<'a>(bytes: &'a [u8], schemas: &'a Schemas) -> Result<Reply<'
 
 #[cold]
 fn another(schema: &Schema, wanted: &str) -> WireError {
-    WireError::NotAReply(format!(
-        "it is of type {}, which is not {wanted}",
-        schema.name()
-    ))
+    WireError::NotAReply(format!("it is of type {}, which is not {wanted}", schema.name()))
 }
 
 #[cold]
 fn unframed(framing: Framing<'_>) -> WireError {
     WireError::Undecodable(match framing {
-        Framing::Confluent { id, .. } => format!(
-            "Confluent's wire format (schema id {id}) needs a registry, and none is configured"
-        ),
+        Framing::Confluent { id, .. } => {
+            format!("Confluent's wire format (schema id {id}) needs a registry, and none is configured")
+        }
         _ => "neither Avro single-object (C3 01) nor a JSON object".into(),
     })
 }
@@ -64,19 +57,11 @@ fn unframed(framing: Framing<'_>) -> WireError {
 /// Says where by a second, slower pass.
 #[cold]
 fn undecodable(schema: &Schema, error: Malformed, body: &[u8]) -> WireError {
-    let error = schema.validate(body).err().unwrap_or(DecodeError {
-        why: error.0,
-        offset: 0,
-        field: String::new(),
-    });
+    let error = schema.validate(body).err().unwrap_or(DecodeError { why: error.0, offset: 0, field: String::new() });
     WireError::Undecodable(format!("{}: {error}", schema.name()))
 }
 
-fn command_avro<'a>(
-    bytes: &'a [u8],
-    known: &'a Known,
-    node: NodeId,
-) -> Result<Command<'a>, Malformed> {
+fn command_avro<'a>(bytes: &'a [u8], known: &'a Known, node: NodeId) -> Result<Command<'a>, Malformed> {
     let mut cursor = Cursor::new(bytes);
     let meta = CommandMeta {
         command: cursor.text()?,
@@ -91,10 +76,7 @@ fn command_avro<'a>(
     if meta.first_time.checked_mul(1000).is_none() {
         return Err(Malformed("timestamp out of range"));
     }
-    Ok(Command {
-        meta,
-        body: rest(cursor, known, node)?,
-    })
+    Ok(Command { meta, body: rest(cursor, known, node)? })
 }
 
 fn reply_avro<'a>(bytes: &'a [u8], known: &'a Known, node: NodeId) -> Result<Reply<'a>, Malformed> {
@@ -115,9 +97,7 @@ fn reply_avro<'a>(bytes: &'a [u8], known: &'a Known, node: NodeId) -> Result<Rep
     let Node::Union(branches) = known.schema.node(node) else {
         return Err(Malformed("the body is not a union"));
     };
-    let branch = usize::try_from(cursor.long()?)
-        .ok()
-        .and_then(|index| branches.get(index));
+    let branch = usize::try_from(cursor.long()?).ok().and_then(|index| branches.get(index));
     let branch = *branch.ok_or(Malformed("union has no such branch"))?;
     let body = match known.schema.node(branch) {
         Node::Null => cursor.end().map(|()| None)?,
@@ -131,11 +111,7 @@ fn rest<'a>(cursor: Cursor<'a>, known: &'a Known, node: NodeId) -> Result<Body<'
     let mut behind = cursor;
     known.schema.skip(node, &mut behind)?;
     behind.end()?;
-    Ok(Body::Avro {
-        schema: &known.schema,
-        node,
-        bytes: cursor.rest,
-    })
+    Ok(Body::Avro { schema: &known.schema, node, bytes: cursor.rest })
 }
 
 fn optional<'a>(cursor: &mut Cursor<'a>) -> Result<Option<&'a str>, Malformed> {
@@ -157,13 +133,7 @@ struct Members<'a> {
 }
 
 /// Texts by their place in [`Members::texts`]: first a command's, then a reply's.
-const COMMAND_TEXTS: [&str; 5] = [
-    "command",
-    "idempotency_key",
-    "undoes",
-    "reply_to",
-    "traceparent",
-];
+const COMMAND_TEXTS: [&str; 5] = ["command", "idempotency_key", "undoes", "reply_to", "traceparent"];
 const REPLY_TEXTS: [&str; 5] = ["idempotency_key", "outcome", "code", "message", ""];
 const NUMBERS: [&str; 3] = ["attempt", "reply_partition", "first_time"];
 
@@ -174,13 +144,11 @@ fn command_json(bytes: &[u8]) -> Result<Command<'_>, WireError> {
         numbers: [attempt, reply_partition, first_time],
         ..
     } = members;
-    let required =
-        |name: &str| WireError::NotAReply(format!("not a command: its meta has no {name}"));
+    let required = |name: &str| WireError::NotAReply(format!("not a command: its meta has no {name}"));
     Ok(Command {
         meta: CommandMeta {
             command: borrowed(command)?.ok_or_else(|| required("command"))?,
-            idempotency_key: borrowed(idempotency_key)?
-                .ok_or_else(|| required("idempotency_key"))?,
+            idempotency_key: borrowed(idempotency_key)?.ok_or_else(|| required("idempotency_key"))?,
             attempt: small(attempt).ok_or_else(|| required("attempt"))?,
             undoes: borrowed(undoes)?,
             reply_to: borrowed(reply_to)?.ok_or_else(|| required("reply_to"))?,
@@ -197,29 +165,20 @@ fn borrowed(text: Option<Cow<'_, str>>) -> Result<Option<&str>, WireError> {
     match text {
         None => Ok(None),
         Some(Cow::Borrowed(text)) => Ok(Some(text)),
-        Some(Cow::Owned(text)) => Err(WireError::Undecodable(format!(
-            "escapes in a command's meta: {text:?}"
-        ))),
+        Some(Cow::Owned(text)) => Err(WireError::Undecodable(format!("escapes in a command's meta: {text:?}"))),
     }
 }
 
 fn reply_json(bytes: &[u8]) -> Result<Reply<'_>, WireError> {
     let (members, body) = envelope(bytes, &REPLY_TEXTS)?;
-    let Members {
-        texts: [idempotency_key, outcome, code, message, _],
-        numbers: [attempt, ..],
-        retryable,
-    } = members;
-    let required =
-        |name: &str| WireError::NotAReply(format!("not a reply: its meta has no {name}"));
+    let Members { texts: [idempotency_key, outcome, code, message, _], numbers: [attempt, ..], retryable } = members;
+    let required = |name: &str| WireError::NotAReply(format!("not a reply: its meta has no {name}"));
     let outcome = match outcome.as_deref() {
         Some("succeeded") => Outcome::Succeeded,
         Some("refused") => Outcome::Refused,
         Some("failed") => Outcome::Failed,
         Some(other) => {
-            return Err(WireError::NotAReply(format!(
-                "outcome {other:?} is none of succeeded, refused, failed"
-            )));
+            return Err(WireError::NotAReply(format!("outcome {other:?} is none of succeeded, refused, failed")));
         }
         None => return Err(required("outcome")),
     };
@@ -231,10 +190,7 @@ fn reply_json(bytes: &[u8]) -> Result<Reply<'_>, WireError> {
         message,
         retryable,
     };
-    Ok(Reply {
-        meta,
-        body: body.filter(|body| *body != "null").map(Body::Json),
-    })
+    Ok(Reply { meta, body: body.filter(|body| *body != "null").map(Body::Json) })
 }
 
 fn small(number: Option<i64>) -> Option<i32> {
@@ -242,10 +198,7 @@ fn small(number: Option<i64>) -> Option<i32> {
 }
 
 /// `{"meta": {...}, "body": ...}`; further members are ignored.
-fn envelope<'a>(
-    bytes: &'a [u8],
-    texts: &[&str; 5],
-) -> Result<(Members<'a>, Option<&'a str>), WireError> {
+fn envelope<'a>(bytes: &'a [u8], texts: &[&str; 5]) -> Result<(Members<'a>, Option<&'a str>), WireError> {
     let read = || -> Json<(Option<Members<'a>>, Option<&'a str>)> {
         let mut scan = Scanner::new(bytes)?;
         let (mut meta, mut body, mut first) = (None, None, true);
@@ -265,11 +218,8 @@ fn envelope<'a>(
         Ok((meta, body))
     };
     let (meta, body) = read().map_err(|error| WireError::Undecodable(error.to_string()))?;
-    let meta = meta.ok_or_else(|| {
-        WireError::NotAReply(
-            "it has no object `meta`: {\"meta\": {...}, \"body\": ...} is wanted".into(),
-        )
-    })?;
+    let meta =
+        meta.ok_or_else(|| WireError::NotAReply("it has no object `meta`: {\"meta\": {...}, \"body\": ...} is wanted".into()))?;
     Ok((meta, body))
 }
 
@@ -278,13 +228,9 @@ fn members<'a>(scan: &mut Scanner<'a>, texts: &[&str; 5]) -> Json<Members<'a>> {
     scan.enter()?;
     while let Some(key) = scan.key(first)? {
         first = false;
-        let text = texts
-            .iter()
-            .position(|name| !name.is_empty() && *name == key);
+        let text = texts.iter().position(|name| !name.is_empty() && *name == key);
         let number = NUMBERS.iter().position(|name| *name == key);
-        let place = text
-            .or(number.map(|number| 5 + number))
-            .or((key == "retryable").then_some(8));
+        let place = text.or(number.map(|number| 5 + number)).or((key == "retryable").then_some(8));
         let Some(place) = place else {
             scan.pass()?;
             continue;

@@ -47,23 +47,14 @@ pub enum Framing<'a> {
 pub fn recognise(bytes: &[u8]) -> Framing<'_> {
     match bytes {
         [0xC3, 0x01, rest @ ..] => match rest.split_first_chunk() {
-            Some((fingerprint, body)) => Framing::SingleObject {
-                fingerprint: u64::from_le_bytes(*fingerprint),
-                body,
-            },
+            Some((fingerprint, body)) => Framing::SingleObject { fingerprint: u64::from_le_bytes(*fingerprint), body },
             None => Framing::Unknown,
         },
         [CONFLUENT, rest @ ..] => match rest.split_first_chunk() {
-            Some((id, body)) => Framing::Confluent {
-                id: u32::from_be_bytes(*id),
-                body,
-            },
+            Some((id, body)) => Framing::Confluent { id: u32::from_be_bytes(*id), body },
             None => Framing::Unknown,
         },
-        _ => match bytes
-            .iter()
-            .find(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t'))
-        {
+        _ => match bytes.iter().find(|byte| !matches!(byte, b' ' | b'\n' | b'\r' | b'\t')) {
             Some(b'{') => Framing::Json,
             _ => Framing::Unknown,
         },
@@ -98,12 +89,7 @@ pub struct CommandMeta<'a> {
 }
 
 /// Appends a command in Avro: header, meta, body.
-pub fn put_command_avro(
-    meta: &CommandMeta<'_>,
-    envelope_fingerprint: u64,
-    body: &[u8],
-    out: &mut Vec<u8>,
-) {
+pub fn put_command_avro(meta: &CommandMeta<'_>, envelope_fingerprint: u64, body: &[u8], out: &mut Vec<u8>) {
     put_header(envelope_fingerprint, out);
     put_text(out, meta.command);
     put_text(out, meta.idempotency_key);
@@ -163,11 +149,7 @@ fn put_number(out: &mut Vec<u8>, name: &str, value: i64) {
 /// The end of `meta`, and the body.
 fn put_body(body_json: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"},\"body\":");
-    out.extend_from_slice(if body_json.is_empty() {
-        b"null"
-    } else {
-        body_json
-    });
+    out.extend_from_slice(if body_json.is_empty() { b"null" } else { body_json });
     out.push(b'}');
 }
 
@@ -251,9 +233,7 @@ pub enum WireError {
     #[error("{0}")]
     Undecodable(String),
     /// No schema of this fingerprint is known.
-    #[error(
-        "no schema with fingerprint {0:016x} is known: add its .avsc file to the schema folder"
-    )]
+    #[error("no schema with fingerprint {0:016x} is known: add its .avsc file to the schema folder")]
     UnknownSchema(u64),
     /// Well-formed, and something else than a reply (or command).
     #[error("{0}")]
@@ -261,12 +241,7 @@ pub enum WireError {
 }
 
 /// Appends a reply in Avro, as [`Schemas::reply_envelope`](crate::registry::Schemas::reply_envelope) has it. `body` is the result's bytes; `None` is null.
-pub fn put_reply_avro(
-    meta: &ReplyMeta<'_>,
-    envelope_fingerprint: u64,
-    body: Option<&[u8]>,
-    out: &mut Vec<u8>,
-) {
+pub fn put_reply_avro(meta: &ReplyMeta<'_>, envelope_fingerprint: u64, body: Option<&[u8]>, out: &mut Vec<u8>) {
     put_header(envelope_fingerprint, out);
     put_text(out, &meta.idempotency_key);
     put_long(out, i64::from(meta.attempt));

@@ -1,0 +1,167 @@
+//! The records of journal, quarantine and store: the `.avsc` files say the same as the code, and released bytes stay readable.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use fastrand::Rng;
+use ringmaster_schemas::avro::Schema;
+use ringmaster_schemas::codec::Malformed;
+use ringmaster_schemas::journal::{Change, JournalRecord, Quarantined};
+use ringmaster_schemas::row::{Checkpoint, Saga};
+
+use crate::golden::hex;
+use crate::{generate, schema, shown};
+
+/// Set to write the golden files instead of comparing with them: only for what was not released yet.
+const REGENERATE: &str = "RINGMASTER_GOLDEN";
+
+/// Reads bytes by the code and writes them again.
+type Rewrite = fn(&[u8]) -> Result<Vec<u8>, Malformed>;
+
+const KINDS: [(&str, &str, Rewrite); 4] = [
+    ("journal-v1", include_str!("../../avsc/JournalEntry.avsc"), |bytes| {
+        JournalRecord::decode(bytes).map(|record| record.encode())
+    }),
+    ("quarantine-v1", include_str!("../../avsc/QuarantineEntry.avsc"), |bytes| {
+        Quarantined::decode(bytes).map(|record| record.encode())
+    }),
+    ("saga-v1", include_str!("../../avsc/SagaRow.avsc"), |bytes| Saga::decode(bytes).map(|row| row.encode())),
+    ("checkpoint-v1", include_str!("../../avsc/CheckpointRow.avsc"), |bytes| Checkpoint::decode(bytes).map(|row| row.encode())),
+];
+
+fn golden_path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/{name}.txt"))
+}
+
+/// Random bytes by the `.avsc`, of version 1.
+fn random(schema: &Schema, rng: &mut Rng) -> Vec<u8> {
+    let mut bytes = vec![2];
+    generate::bytes(schema, schema.fields(schema.root())[1].ty, rng, 0, &mut bytes);
+    bytes
+}
+
+/// Whatever the schema allows, the code reads and writes as the same bytes, to the last: so both have the same fields, branches
+/// and symbols in the same order.
+#[test]
+fn schema_files_and_code_say_the_same() {
+    let mut rng = Rng::with_seed(3);
+    for (name, text, rewrite) in KINDS {
+        let schema = schema(text);
+        for _ in 0..3_000 {
+            let bytes = random(&schema, &mut rng);
+            schema.validate(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let again = rewrite(&bytes).unwrap_or_else(|error| panic!("{name}: {error}\n{}", shown(&schema, &bytes)));
+            assert_eq!(again, bytes, "{name}: {}", shown(&schema, &bytes));
+        }
+    }
+}
+
+/// Journals replay for ever: these bytes were written by released versions.
+#[test]
+fn golden_bytes_are_read_as_they_always_were() {
+    let mut rng = Rng::with_seed(4);
+    for (name, text, rewrite) in KINDS {
+        let schema = schema(text);
+        let path = golden_path(name);
+        if std::env::var_os(REGENERATE).is_some() {
+            let mut file = String::new();
+            for _ in 0..if name == "journal-v1" { 120 } else { 20 } {
+                let bytes = random(&schema, &mut rng);
+                let digits = bytes.iter().fold(String::new(), |mut digits, byte| {
+                    let _ = write!(digits, "{byte:02x}");
+                    digits
+                });
+                let _ = writeln!(file, "{digits}\n{}", shown(&schema, &bytes));
+            }
+            std::fs::write(&path, file).expect("the golden folder is writable");
+        }
+        let file = std::fs::read_to_string(&path).expect("the golden file");
+        let lines: Vec<_> = file.lines().collect();
+        assert!(lines.len() >= 40, "{name}");
+        for pair in lines.chunks_exact(2) {
+            let bytes = hex(pair[0]);
+            assert_eq!(rewrite(&bytes).as_ref(), Ok(&bytes), "{name}");
+            assert_eq!(shown(&schema, &bytes), pair[1], "{name}");
+        }
+    }
+}
+
+/// So that a golden journal holds every kind of event that there is.
+#[test]
+fn golden_bytes_hold_everything() {
+    let file = std::fs::read_to_string(golden_path("journal-v1")).expect("the golden file");
+    let records = file.lines().step_by(2).map(|line| JournalRecord::decode(&hex(line)).expect("golden"));
+    let (mut kinds, mut changes, mut events) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let name = |debug: String| debug.split('(').next().unwrap_or_default().to_owned();
+    for record in records {
+        kinds.insert(name(format!("{record:?}")));
+        let JournalRecord::Decision(decision) = record else {
+            continue;
+        };
+        for change in decision.turns.iter().flat_map(|turn| &turn.changes) {
+            changes.insert(name(format!("{change:?}")));
+            if let Change::Saga(change) = change {
+                events.extend(change.events.iter().map(|event| name(format!("{event:?}"))));
+            }
+        }
+    }
+    // As many as the schema has.
+    let schema = schema(include_str!("../../avsc/JournalEntry.avsc"));
+    let branch_count = |record: &str, field: &str| {
+        let text: serde_json::Value = serde_json::from_str(schema.text()).expect("JSON");
+        find(&text, record).and_then(|record| record["fields"].as_array()?.iter().find(|other| other["name"] == field)).map(
+            |field| {
+                let ty = &field["type"];
+                ty.as_array().or_else(|| ty["items"].as_array()).expect("a union").len()
+            },
+        )
+    };
+    assert_eq!(Some(kinds.len()), branch_count("JournalEntry", "record"), "{kinds:?}");
+    assert_eq!(Some(changes.len()), branch_count("Turn", "changes"), "{changes:?}");
+    assert_eq!(Some(events.len()), branch_count("Saga", "events"), "{events:?}");
+}
+
+/// The definition of a record inside a schema.
+fn find<'j>(json: &'j serde_json::Value, record: &str) -> Option<&'j serde_json::Value> {
+    match json {
+        serde_json::Value::Object(object)
+            if object.get("name").is_some_and(|name| name == record) && object.contains_key("fields") =>
+        {
+            Some(json)
+        }
+        serde_json::Value::Object(object) => object.values().find_map(|inner| find(inner, record)),
+        serde_json::Value::Array(items) => items.iter().find_map(|inner| find(inner, record)),
+        _ => None,
+    }
+}
+
+/// The code refuses what the schema does not allow: cut short, with something left over, of another version.
+#[test]
+fn broken_rows_and_records_are_refused() {
+    let mut rng = Rng::with_seed(5);
+    for (name, text, rewrite) in KINDS {
+        let schema = schema(text);
+        for _ in 0..100 {
+            let mut bytes = random(&schema, &mut rng);
+            for cut in 0..bytes.len() {
+                assert!(rewrite(&bytes[..cut]).is_err(), "{name} cut at {cut} of {}", bytes.len());
+            }
+            bytes.push(0);
+            assert!(rewrite(&bytes).is_err(), "{name}: bytes left over");
+            bytes.pop();
+            bytes[0] = 4;
+            assert!(rewrite(&bytes).is_err(), "{name}: an unknown version");
+            bytes[0] = 2;
+            for _ in 0..50 {
+                let mut flipped = bytes.clone();
+                let at = rng.usize(..bytes.len());
+                flipped[at] ^= 1 << rng.u32(..8);
+                // Both agree about broken bytes too, except that a block may say its size, which the code does not compare.
+                if rewrite(&flipped).is_ok() {
+                    schema.validate(&flipped).unwrap_or_else(|error| panic!("{name}: {error} at {at} of {flipped:02x?}"));
+                }
+            }
+        }
+    }
+}
