@@ -275,7 +275,7 @@ fn yaml_hint(text: &str, at: usize) -> String {
     let next = text[at..].chars().next();
     if line.contains('\t') || next == Some('\t') {
         "YAML is indented by spaces, not by tabs".into()
-    } else if next.is_some_and(|c| "`@%*&!".contains(c)) || line.matches(": ").count() > 1 {
+    } else if next.is_some_and(|c| "`@%*&!:".contains(c)) || line.matches(": ").count() > 1 {
         "an expression with `, : { } [ ] # & * !` must be quoted".into()
     } else {
         String::new()

@@ -6,7 +6,7 @@ use ringmaster_schemas::Millis;
 
 use super::duration::{Unit, parse_duration};
 use super::report::{Report, did_you_mean};
-use crate::definition::yaml::{Kind, Node};
+use crate::definition::yaml::{Kind, Node, Style};
 
 /// A word and where it stands.
 #[derive(Debug, Clone)]
@@ -28,6 +28,9 @@ impl<'n> Fields<'n> {
             report.error(&node.span, format!("{what} is a map, not {}", node.describe()), format!("it has: {}", known.join(", ")));
             return None;
         };
+        if split_by_comma(entries, report) {
+            return None;
+        }
         for (key, _) in entries {
             let name = key.scalar().unwrap_or_default();
             if later.contains(&name) {
@@ -77,6 +80,19 @@ impl<'n> Fields<'n> {
             }
         }
     }
+}
+
+/// Inside `{ }` YAML splits `b: f(1, 2)` at the comma, and the rest becomes a key without value that is no name. Reported once.
+pub(crate) fn split_by_comma(entries: &[(Node, Node)], report: &mut Report<'_>) -> bool {
+    let empty = |value: &Node| matches!(&value.kind, Kind::Scalar(text, Style::Plain) if text.is_empty());
+    let rest = |(key, value): &(Node, Node)| {
+        empty(value) && key.scalar().is_some_and(|key| !key.chars().all(|c| c.is_alphanumeric() || "_-".contains(c)))
+    };
+    let Some(at) = entries.iter().position(rest) else { return false };
+    let begin = entries[..at].iter().rev().find(|(_, value)| !empty(value)).map_or(&entries[at].0, |(_, value)| value);
+    let span = begin.span.start..entries[at].0.span.end;
+    report.error(&span, "YAML splits this expression at its commas", "put the whole expression in quotes: { b: \"f(1, 2)\" }");
+    true
 }
 
 /// A scalar that is a word.

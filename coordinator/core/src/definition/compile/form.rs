@@ -172,8 +172,13 @@ fn read_table(rows: &[Node], span: &Range<usize>, report: &mut Report<'_>) -> Op
             (table, _) => *table = None,
         }
     }
-    let fields = Fields::new(last, "the last row", &["else"], &[], report)?;
-    let otherwise = fields.needed("else", "a table ends with - { else: value }", report)?;
+    let otherwise = match &last.kind {
+        Kind::Map(entries) if entries.len() == 1 && entries[0].0.scalar() == Some("else") => &entries[0].1,
+        _ => {
+            report.error(&last.span, "a table ends with else", "- { else: value }");
+            return None;
+        }
+    };
     let otherwise = Parsed::new(otherwise, report)?;
     Some(RuleBody::Table(table?, otherwise))
 }

@@ -20,6 +20,7 @@ use super::defaults::DEFAULTS;
 use super::{Definition, DefinitionRecord, yaml};
 use build::{Builder, Options};
 pub(crate) use duration::{Unit, parse_duration, write_duration};
+pub(crate) use fields::split_by_comma;
 use form::SagaForm;
 use lookup::Lookup;
 pub use report::CompileError;

@@ -161,9 +161,10 @@ impl<'a> Lowerer<'a, '_, '_> {
 
     fn negation(&mut self, e: &IdedExpr, a: &'a IdedExpr) -> Option<Typed> {
         let inner = self.expression(a)?;
+        let exact = inner.exact.map(|exact| -exact);
         Some(match (inner.node, inner.ty) {
             (Node::Const(Const::Int(x)), ty) => Typed::new(Node::Const(Const::Int(x.checked_neg()?)), ty),
-            (Node::Const(Const::Double(x)), ty) => Typed::new(Node::Const(Const::Double(-x)), ty),
+            (Node::Const(Const::Double(x)), ty) => Typed { exact, ..Typed::new(Node::Const(Const::Double(-x)), ty) },
             (node, ty) if ty.is_number() || matches!(ty, Type::Duration) => Typed::new(Node::Negate(Box::new(node)), ty),
             (_, ty) => return self.fail(e.id, format!("- needs a number, not {ty}"), ""),
         })
@@ -201,7 +202,7 @@ impl<'a> Lowerer<'a, '_, '_> {
         let optional = optional || absent;
         let ty = if optional { ty.optional() } else { ty };
         let node = Node::Index { of: Box::new(of.node), index: Box::new(at.node), optional };
-        Some(Typed { node, ty, chained: optional })
+        Some(Typed::chained(node, ty, optional))
     }
 
     fn function(&mut self, e: &'a IdedExpr, name: &str, call: &'a CallExpr) -> Option<Typed> {
@@ -243,7 +244,7 @@ impl<'a> Lowerer<'a, '_, '_> {
             _ => target.node,
         };
         let second = fit(otherwise.node, &otherwise.ty, &ty);
-        Some(Typed { node: Node::OrValue(Box::new(first), Box::new(second)), ty, chained: false })
+        Some(Typed::new(Node::OrValue(Box::new(first), Box::new(second)), ty))
     }
 
     fn duration(&mut self, e: &IdedExpr, call: &CallExpr) -> Option<Typed> {

@@ -27,11 +27,27 @@ pub(crate) struct Typed {
     pub(crate) ty: Type,
     /// It is reached by `.?`, so what follows may be absent with it.
     pub(crate) chained: bool,
+    /// Of a literal with a point: the decimal that was written, if it has few enough digits.
+    pub(crate) exact: Option<Decimal>,
 }
 
 impl Typed {
     pub(crate) fn new(node: Node, ty: Type) -> Typed {
-        Typed { node, ty, chained: false }
+        Typed { node, ty, chained: false, exact: None }
+    }
+
+    /// The same, reached by `.?`.
+    pub(super) fn chained(node: Node, ty: Type, chained: bool) -> Typed {
+        Typed { chained, ..Typed::new(node, ty) }
+    }
+
+    /// A literal with a point as the decimal that was written. An error if it has too many digits.
+    pub(crate) fn settled(self) -> Result<Typed, Typed> {
+        match (&self.node, self.exact) {
+            (Node::Const(Const::Double(_)), Some(exact)) => Ok(Typed::new(Node::Const(Const::Decimal(exact)), Type::Decimal)),
+            (Node::Const(Const::Double(_)), None) => Err(self),
+            _ => Ok(self),
+        }
     }
 }
 
@@ -114,7 +130,12 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             LiteralValue::Null => (Const::Null, Type::Null),
             LiteralValue::Boolean(x) => (Const::Bool(*x.inner()), Type::Bool),
             LiteralValue::Int(x) => (Const::Int(*x.inner()), Type::Int),
-            LiteralValue::Double(x) => (Const::Double(*x.inner()), Type::Double),
+            LiteralValue::Double(x) => {
+                // The sign may belong to the literal or stand before it.
+                let (value, text) = (*x.inner(), self.parsed.number(e.id).trim_start_matches('-'));
+                let exact = literal_decimal(text).map(|exact| if value < 0.0 { -exact } else { exact });
+                return Some(Typed { exact, ..Typed::new(Node::Const(Const::Double(value)), Type::Double) });
+            }
             LiteralValue::String(x) => (Const::Text(x.inner().into()), Type::Text),
             LiteralValue::Bytes(x) => (Const::Bytes(x.inner().into()), Type::Bytes),
             LiteralValue::UInt(_) => return self.fail(e.id, "there are no unsigned integers", "leave the u away"),
@@ -174,7 +195,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
         let stays_absent = absent || (optional && matches!(inner, Type::Map(_) | Type::Dynamic)) && !known;
         let ty = if stays_absent { ty.optional() } else { ty };
         let chained = optional || (of.chained && absent) || (may_be_absent && of.chained);
-        Some(Typed { node, ty, chained })
+        Some(Typed::chained(node, ty, chained))
     }
 
     fn field(&mut self, e: &IdedExpr, of: Node, ty: &Type, field: &str, optional: bool) -> Option<(Node, Type)> {
@@ -260,7 +281,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
         self.uses.touch(Root::Result(index));
         let ty = Type::of(&schema, schema.root());
         let ty = if certain { ty } else { ty.optional() };
-        Some(Typed { node: Node::Path { root: Root::Result(index), schema, path: [].into() }, ty, chained: optional && !certain })
+        Some(Typed::chained(Node::Path { root: Root::Result(index), schema, path: [].into() }, ty, optional && !certain))
     }
 
     /// A rule stands for its expression, checked where it is used.
@@ -359,7 +380,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
                         let of = self.chain(&select.operand)?;
                         let (inner, _) = of.ty.required();
                         let (node, ty) = self.field(e, of.node, &inner.clone(), &select.field, true)?;
-                        Some(Typed { node, ty, chained: true })
+                        Some(Typed::chained(node, ty, true))
                     }
                 }
             }
@@ -460,12 +481,13 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             return Some(());
         }
         for value in values {
-            if let Node::Const(Const::Double(x)) = value.node {
-                let Some(exact) = literal_decimal(x) else {
+            let typed = std::mem::replace(value, Typed::new(Node::Const(Const::Null), Type::Null));
+            match typed.settled() {
+                Ok(settled) => *value = settled,
+                Err(_) => {
                     let message = format!("a number beside a decimal has at most {LITERAL_DIGITS_MAX} digits");
                     return self.fail(e.id, message, "write decimal('...')");
-                };
-                (value.node, value.ty) = (Node::Const(Const::Decimal(exact)), Type::Decimal);
+                }
             }
         }
         Some(())
@@ -483,11 +505,16 @@ pub(crate) fn fit(node: Node, from: &Type, to: &Type) -> Node {
     }
 }
 
-/// A double literal as the decimal that was written.
-pub(crate) fn literal_decimal(x: f64) -> Option<Decimal> {
-    let text = format!("{x}");
-    let digits = text.chars().filter(char::is_ascii_digit).collect::<String>();
-    (digits.trim_start_matches('0').len() <= LITERAL_DIGITS_MAX).then(|| number::parse(&text)).flatten()
+/// The decimal that a literal with a point is, if it has few enough digits.
+fn literal_decimal(text: &str) -> Option<Decimal> {
+    let mantissa = text.split(['e', 'E']).next().unwrap_or_default();
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    if digits.trim_start_matches('0').len() > LITERAL_DIGITS_MAX {
+        return None;
+    }
+    // JSON's numbers, which the reader knows, have a digit before the point.
+    let text = if text.starts_with('.') { format!("0{text}") } else { text.to_owned() };
+    number::parse(&text)
 }
 
 fn failure() -> Typed {

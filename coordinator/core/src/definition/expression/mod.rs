@@ -74,6 +74,11 @@ impl Budget {
         self.0.get()
     }
 
+    /// A whole turn's again.
+    pub fn refill(&self) {
+        self.0.set(NODES_PER_TURN_MAX);
+    }
+
     fn leave(&self, left: u32) {
         self.0.set(left);
     }

@@ -63,6 +63,19 @@ impl Parsed {
         }
     }
 
+    /// The text of a number literal.
+    pub(crate) fn number(&self, id: u64) -> &str {
+        let start = self.source.offset_for(id).map_or(0, |(start, _)| start as usize);
+        let rest = self.source.source.get(start..).unwrap_or_default();
+        let mut before = ' ';
+        let end = rest.find(|c: char| {
+            let inside = c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E') || (matches!(c, '+' | '-') && matches!(before, 'e' | 'E' | ' '));
+            before = c;
+            !inside
+        });
+        &rest[..end.unwrap_or(rest.len())]
+    }
+
     /// Where a part of it stands.
     pub(crate) fn place(&self, id: u64) -> Range<usize> {
         let (Some(base), Some((start, _))) = (self.base, self.source.offset_for(id)) else { return self.span.clone() };

@@ -12,11 +12,11 @@ use ringmaster_schemas::codec::{put_long, put_text};
 use super::lower::{Lowerer, Typed};
 use super::parse::Parsed;
 use super::scope::{Names, Spot, Uses};
-use super::tree::{Const, Function, Node};
+use super::tree::{Function, Node};
 use super::types::Type;
 use super::value::Value;
 use super::{Template, fits};
-use crate::definition::compile::{Report, did_you_mean};
+use crate::definition::compile::{Report, did_you_mean, split_by_comma};
 use crate::definition::yaml;
 
 /// A `with` as it is written.
@@ -54,14 +54,13 @@ impl Form {
                 Some(Form::List(forms.into_iter().collect::<Option<_>>()?, node.span.clone()))
             }
             yaml::Kind::Map(entries) => {
+                if split_by_comma(entries, report) {
+                    return None;
+                }
                 let mut fields = Vec::new();
                 let mut whole = true;
                 for (key, value) in entries {
                     let name = key.scalar().unwrap_or_default();
-                    if split_by_comma(name, value) {
-                        report.error(&key.span, format!("'{name}' is no field: YAML splits at commas inside {{ }}"), "put the whole expression in quotes: { b: \"f(1, 2)\" }");
-                        return None;
-                    }
                     match Form::new(value, report) {
                         Some(form) => fields.push((name.to_owned(), key.span.clone(), form)),
                         None => whole = false,
@@ -86,12 +85,6 @@ impl Form {
             Form::Record(_, span) | Form::List(_, span) => span.clone(),
         }
     }
-}
-
-/// True for what is left of an expression with a comma inside `{ }`: a key without value that is no name.
-fn split_by_comma(key: &str, value: &yaml::Node) -> bool {
-    let empty = matches!(&value.kind, yaml::Kind::Scalar(text, yaml::Style::Plain) if text.is_empty());
-    empty && !key.chars().all(|c| c.is_alphanumeric() || c == '_')
 }
 
 /// Compiles bodies.
@@ -190,8 +183,8 @@ impl<'a> Compiler<'a, '_, '_> {
 
     fn shape(&mut self, form: &Form, schema: &Arc<Schema>, target: NodeId, field: &str) -> Option<()> {
         let ty = Type::of(schema, target);
-        let what = if matches!(form, Form::List(..)) { "a list" } else { "fields" };
-        self.report.error(&form.span(), format!("{} is {ty}, and {what} stand here", name_of(field)), "");
+        let what = if matches!(form, Form::List(..)) { "a list stands" } else { "fields stand" };
+        self.report.error(&form.span(), format!("{} is {ty}, and {what} here", name_of(field)), "");
         None
     }
 
@@ -289,13 +282,8 @@ fn as_json(typed: Typed) -> Typed {
 fn for_target(typed: Typed, schema: &Arc<Schema>, target: NodeId) -> Typed {
     match schema.node(schema.unwrap_optional(target)) {
         Avro::Dynamic => as_json(typed),
-        Avro::Decimal { .. } | Avro::FixedDecimal { .. } => match &typed.node {
-            Node::Const(Const::Double(x)) => match super::lower::literal_decimal(*x) {
-                Some(exact) => Typed::new(Node::Const(Const::Decimal(exact)), Type::Decimal),
-                None => typed,
-            },
-            _ => typed,
-        },
+        // With too many digits it stays a double, which does not fit.
+        Avro::Decimal { .. } | Avro::FixedDecimal { .. } => typed.settled().unwrap_or_else(|typed| typed),
         _ => typed,
     }
 }
