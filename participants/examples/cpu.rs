@@ -69,7 +69,14 @@ impl Bus for Loop {
         for n in self.next..end {
             let (key, value) = &self.commands[n];
             let at = TopicPartition { topic: Topic(0), partition: (n * 8 / self.per_turn) as i32 % PARTITIONS };
-            visit(BusEvent::Record(Record { at, offset: n as i64, timestamp: 0, key: Some(key.as_bytes()), value: Some(value), headers: None }));
+            visit(BusEvent::Record(Record {
+                at,
+                offset: n as i64,
+                timestamp: 0,
+                key: Some(key.as_bytes()),
+                value: Some(value),
+                headers: None,
+            }));
         }
         let count = end - self.next;
         self.next = end;
@@ -81,7 +88,15 @@ impl Bus for Loop {
 }
 
 #[allow(clippy::print_stdout, reason = "what it measures is its output")]
-fn measure<S: Service, L: Ledger>(service: S, ledger: L, kept: &str, step: &str, body: fn(usize) -> String, count: usize, per_turn: usize) {
+fn measure<S: Service, L: Ledger>(
+    service: S,
+    ledger: L,
+    kept: &str,
+    step: &str,
+    body: fn(usize) -> String,
+    count: usize,
+    per_turn: usize,
+) {
     let mut known = schemas::demo();
     let name = S::COMMANDS[0].name;
     let envelope = known.command_envelope(name).expect("built in").fingerprint();
@@ -137,7 +152,9 @@ fn cpu_seconds() -> f64 {
 fn main() {
     let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<usize>().expect("a number"));
     let (count, per_turn) = (arguments.next().unwrap_or(1_000_000), arguments.next().unwrap_or(1_000));
-    let order = |n: usize| format!(r#"{{"order_id":"ord-{n}","items":[{{"sku":"sku-{}","qty":1}},{{"sku":"sku-{}","qty":2}}]}}"#, n % 100, n % 37);
+    let order = |n: usize| {
+        format!(r#"{{"order_id":"ord-{n}","items":[{{"sku":"sku-{}","qty":1}},{{"sku":"sku-{}","qty":2}}]}}"#, n % 100, n % 37)
+    };
     let charge = |n: usize| format!(r#"{{"order_id":"ord-{n}","amount":"{}.50","currency":"EUR"}}"#, n % 5_100);
     let ship = |n: usize| format!(r#"{{"order_id":"ord-{n}","region":"EU","items":[{{"sku":"sku-{}","qty":1}}]}}"#, n % 100);
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -4,6 +4,7 @@
 //! so their sums are equal; an effect that was applied twice makes them differ.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use ringmaster_schemas::wire::Outcome;
 use ringmaster_schemas::{Millis, codec::Malformed};
@@ -124,6 +125,40 @@ impl Audit {
     }
 }
 
+/// Tables for people: accounts, then every key, then what is wrong.
+impl fmt::Display for Audit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}: {} keys, {} standing", self.service, self.effects.len(), self.standing())?;
+        writeln!(
+            f,
+            "\n{:<24} {:>12} {:>10} {:>16} {:>10} {:>16} {:>16}",
+            "account", "given", "done", "units", "undone", "units", "left"
+        )?;
+        let or_none = |number: Option<i128>| number.map_or("-".to_owned(), |number| number.to_string());
+        for of in &self.accounts {
+            let (given, left) = (or_none(of.given.map(i128::from)), or_none(of.left));
+            writeln!(
+                f,
+                "{:<24} {given:>12} {:>10} {:>16} {:>10} {:>16} {left:>16}",
+                of.account, of.done_count, of.done_units, of.undone_count, of.undone_units
+            )?;
+        }
+        writeln!(f, "\n{:<13} {:>4} {:>6}  {:<22} {:<22} idempotency key, moved", "effect", "done", "undone", "command", "code")?;
+        for of in &self.effects {
+            let code = of.code.as_deref().unwrap_or("-");
+            write!(f, "{:<13} {:>4} {:>6}  {:<22} {code:<22} {}", of.effect, of.done, of.undone, of.command, of.idempotency_key)?;
+            for (account, units) in &of.moved {
+                write!(f, " {account}:{units}")?;
+            }
+            writeln!(f)?;
+        }
+        for problem in &self.problems {
+            writeln!(f, "\nPROBLEM {problem}")?;
+        }
+        writeln!(f, "\n{}", if self.closes() { "the books close" } else { "THE BOOKS DO NOT CLOSE" })
+    }
+}
+
 fn service_of(ledger: &impl Ledger) -> Result<String, LedgerError> {
     let mut identity = Vec::new();
     ledger.get(&kind::IDENTITY, &mut identity)?;
@@ -151,7 +186,8 @@ fn read_entries(ledger: &impl Ledger, sums: &mut BTreeMap<(String, i32), Flow>) 
 }
 
 fn key_effects(key: &[u8], entry: &Entry<'_>) -> Result<KeyEffects, Malformed> {
-    let moved: Result<Vec<_>, _> = movements(entry.movements).map(|moved| moved.map(|(account, units)| (account.to_owned(), units))).collect();
+    let moved: Result<Vec<_>, _> =
+        movements(entry.movements).map(|moved| moved.map(|(account, units)| (account.to_owned(), units))).collect();
     let (done, undone) = match entry.effect {
         Effect::Nothing | Effect::UndoneBefore => (0, 0),
         Effect::Done => (1, 0),

@@ -209,8 +209,8 @@ pub(crate) fn encoding(command: &Command<'_>) -> Encoding {
 }
 
 fn for_serde(schema: &Schema) -> Result<serde_avro_fast::Schema, SchemaError> {
-    schema.text().parse().map_err(|e: serde_avro_fast::schema::SchemaError| SchemaError {
-        place: schema.name().to_owned(),
-        why: e.to_string(),
-    })
+    schema
+        .text()
+        .parse()
+        .map_err(|e: serde_avro_fast::schema::SchemaError| SchemaError { place: schema.name().to_owned(), why: e.to_string() })
 }

@@ -2,15 +2,17 @@
 //!
 //! Everything here is between reading a record and writing the ledger; nothing leaves.
 
+mod effects;
+
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::wire::{Command, Outcome};
 
-use crate::books::{Books, Way};
+use crate::books::Books;
 use crate::contract::{Answer, CommandContract, Contract, Role, Versions};
-use crate::entry::{self, Effect, Entry, Movements};
+use crate::entry::{self, Entry, Movements};
 use crate::faults::{FailKind, Faults, ReplyScript, Script};
 use crate::ledger::{Batch, Ledger, LedgerError, kind, readable};
-use crate::service::{Call, Done, Service, Verdict};
+use crate::service::Service;
 
 /// Code of a refusal: the undo of this key came before it.
 pub const UNDONE_BEFORE: &str = "UNDONE_BEFORE";
@@ -146,157 +148,39 @@ impl<S: Service, L: Ledger> Desk<S, L> {
         if now.saturating_sub(meta.first_time) > self.remembers_ms {
             self.counts.too_old += 1;
             let message = "first sent longer ago than ids are remembered: not known whether it was done";
-            self.fail(reply, TOO_OLD, message, false);
-            return Ok(());
+            return self.fail(reply, TOO_OLD, message, false);
         }
         if self.find(meta.idempotency_key)? {
             self.counts.repeated += 1;
             return self.repeat(reply);
         }
         match script.fail {
-            Some(FailKind::Retryable) => return Ok(self.fail(reply, SCRIPTED, "scripted fault", true)),
-            Some(FailKind::Final) => return Ok(self.fail(reply, SCRIPTED, "scripted fault", false)),
+            Some(FailKind::Retryable) => {
+                return self.fail(reply, SCRIPTED, "scripted fault", true);
+            }
+            Some(FailKind::Final) => {
+                return self.fail(reply, SCRIPTED, "scripted fault", false);
+            }
             None => {}
         }
         let Some(known) = reply.known else {
             let message = format!("{} does not know the command {}", S::NAME, meta.command);
-            return Ok(self.fail(reply, UNKNOWN_COMMAND, &message, false));
+            return self.fail(reply, UNKNOWN_COMMAND, &message, false);
         };
         match (known.role, meta.undoes) {
             (Role::Do, None) => self.do_first(reply, known, value, script),
             (Role::UndoOf(does), Some(undoes)) => self.undo_first(reply, does, undoes),
-            (Role::Do, Some(_)) => Ok(self.fail(reply, BAD_COMMAND, "`undoes` is set, but this command does something", false)),
-            (Role::UndoOf(_), None) => Ok(self.fail(reply, BAD_COMMAND, "an undo needs `undoes`, the key of its do", false)),
+            (Role::Do, Some(_)) => self.fail(reply, BAD_COMMAND, "`undoes` is set, but this command does something", false),
+            (Role::UndoOf(_), None) => self.fail(reply, BAD_COMMAND, "an undo needs `undoes`, the key of its do", false),
         }
-    }
-
-    fn do_first(
-        &mut self,
-        reply: Reply<'_, '_>,
-        known: &CommandContract,
-        value: &[u8],
-        script: &Script<'_>,
-    ) -> Result<(), LedgerError> {
-        if let Some(code) = script.refuse {
-            return self.refuse(reply, code, "scripted fault");
-        }
-        let meta = &reply.command.meta;
-        self.movements.clear();
-        let mut done = Done { contract: known, movements: &mut self.movements, result: &mut self.result, has_result: false };
-        let body = known.body_bytes(reply.command, value, &mut self.versions, &mut self.body);
-        let verdict = body.and_then(|body| {
-            let call = Call {
-                contract: known,
-                body,
-                command: known.name,
-                idempotency_key: meta.idempotency_key,
-                attempt: meta.attempt,
-                first_time: meta.first_time,
-            };
-            self.service.handle(&call, &self.books, &mut done).map_err(|e| e.to_string())
-        });
-        let has_result = done.has_result;
-        match verdict {
-            Ok(Verdict::Done) => {
-                self.counts.done += 1;
-                self.books.post(self.movements.bytes(), meta.first_time, Way::Do).expect("movements were just written");
-                let entry = Entry {
-                    first_time: meta.first_time,
-                    effect: Effect::Done,
-                    outcome: Outcome::Succeeded,
-                    command: known.name,
-                    code: None,
-                    message: None,
-                    movements: self.movements.bytes(),
-                    result: has_result.then_some(&self.result[..]),
-                };
-                stage(&mut self.batch, &mut self.encoded, &mut self.key, meta.idempotency_key, &entry);
-                reply.render(&Answer::of(&entry), &mut self.text);
-                Ok(())
-            }
-            Ok(Verdict::Refused { code, message }) => self.refuse(reply, code, &message),
-            Ok(Verdict::Failed { code, message, retryable }) => Ok(self.fail(reply, code, &message, retryable)),
-            Err(why) => Ok(self.fail(reply, BAD_COMMAND, &why, false)),
-        }
-    }
-
-    /// Moves back what the do moved, or leaves word that the do must not be done any more.
-    fn undo_first(&mut self, reply: Reply<'_, '_>, does: &'static str, undoes: &str) -> Result<(), LedgerError> {
-        let meta = &reply.command.meta;
-        let mut effect = Effect::Nothing;
-        self.movements.clear();
-        if self.find(undoes)? {
-            let found = read(undoes, &self.stored)?;
-            if found.command != does {
-                let message = format!("{} undoes {does}, but {undoes} is a {}", meta.command, found.command);
-                return Ok(self.fail(reply, BAD_COMMAND, &message, false));
-            }
-            if found.effect == Effect::Done {
-                effect = Effect::Reversal;
-                let damaged = |e: ringmaster_schemas::codec::Malformed| LedgerError::Damaged { key: undoes.to_owned(), why: e.0 };
-                self.books.post(found.movements, found.first_time, Way::Undo).map_err(damaged)?;
-                for movement in entry::movements(found.movements) {
-                    let (account, units) = movement.map_err(damaged)?;
-                    self.movements.add(account, units);
-                }
-                let undone = Entry { effect: Effect::Undone, ..found };
-                stage(&mut self.batch, &mut self.encoded, &mut self.key, undoes, &undone);
-            }
-        } else {
-            let tombstone = Entry {
-                first_time: meta.first_time,
-                effect: Effect::UndoneBefore,
-                outcome: Outcome::Refused,
-                command: does,
-                code: Some(UNDONE_BEFORE),
-                message: Some("it was undone before it came"),
-                movements: &[],
-                result: None,
-            };
-            stage(&mut self.batch, &mut self.encoded, &mut self.key, undoes, &tombstone);
-        }
-        match effect {
-            Effect::Reversal => self.counts.undone += 1,
-            _ => self.counts.undone_nothing += 1,
-        }
-        let entry = Entry {
-            first_time: meta.first_time,
-            effect,
-            outcome: Outcome::Succeeded,
-            command: meta.command,
-            code: None,
-            message: None,
-            movements: self.movements.bytes(),
-            result: None,
-        };
-        stage(&mut self.batch, &mut self.encoded, &mut self.key, meta.idempotency_key, &entry);
-        reply.render(&Answer::of(&entry), &mut self.text);
-        Ok(())
-    }
-
-    fn refuse(&mut self, reply: Reply<'_, '_>, code: &str, message: &str) -> Result<(), LedgerError> {
-        self.counts.refused += 1;
-        let meta = &reply.command.meta;
-        let entry = Entry {
-            first_time: meta.first_time,
-            effect: Effect::Nothing,
-            outcome: Outcome::Refused,
-            command: meta.command,
-            code: Some(code),
-            message: Some(message),
-            movements: &[],
-            result: None,
-        };
-        stage(&mut self.batch, &mut self.encoded, &mut self.key, meta.idempotency_key, &entry);
-        reply.render(&Answer::of(&entry), &mut self.text);
-        Ok(())
     }
 
     /// Answers a failure. Nothing was done and nothing is remembered, so that asking again starts afresh.
-    fn fail(&mut self, reply: Reply<'_, '_>, code: &str, message: &str, retryable: bool) {
+    fn fail(&mut self, reply: Reply<'_, '_>, code: &str, message: &str, retryable: bool) -> Result<(), LedgerError> {
         self.counts.failed += 1;
         let answer = Answer { outcome: Outcome::Failed, code: Some(code), message: Some(message), retryable, result: None };
         reply.render(&answer, &mut self.text);
+        Ok(())
     }
 
     fn repeat(&mut self, reply: Reply<'_, '_>) -> Result<(), LedgerError> {
@@ -358,13 +242,6 @@ impl<'a> Answer<'a> {
     fn of(entry: &Entry<'a>) -> Self {
         Answer { outcome: entry.outcome, code: entry.code, message: entry.message, retryable: false, result: entry.result }
     }
-}
-
-fn stage(batch: &mut Batch, encoded: &mut Vec<u8>, key: &mut Vec<u8>, idempotency_key: &str, entry: &Entry<'_>) {
-    encoded.clear();
-    entry.put(encoded);
-    entry::key_of(idempotency_key, key);
-    batch.put(key, encoded);
 }
 
 fn read<'a>(idempotency_key: &str, stored: &'a [u8]) -> Result<Entry<'a>, LedgerError> {

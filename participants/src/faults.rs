@@ -159,7 +159,9 @@ fn parse(text: &str) -> Result<Fault, String> {
         match (name, &mut fault.kind) {
             ("after", FaultKind::Down { after_ms, .. }) => *after_ms = millis(value)?,
             ("after", _) => return Err("`after` goes with `down`".to_owned()),
-            (_, FaultKind::Down { .. }) => return Err(format!("`down` takes `after` and nothing else, not `{name}`")),
+            (_, FaultKind::Down { .. }) => {
+                return Err(format!("`down` takes `after` and nothing else, not `{name}`"));
+            }
             ("keys", _) => fault.keys = Some(value.to_owned()),
             ("share", _) => {
                 let share = value.parse().ok().filter(|share| (0.0..=1.0).contains(share));
@@ -169,7 +171,9 @@ fn parse(text: &str) -> Result<Fault, String> {
                 let attempts = value.parse().ok().filter(|&attempts: &i32| attempts > 0);
                 fault.attempts = Some(attempts.ok_or_else(|| format!("attempts `{value}` is not a number from 1"))?);
             }
-            _ => return Err(format!("unknown word `{name}`; known: keys, share, attempts, after")),
+            _ => {
+                return Err(format!("unknown word `{name}`; known: keys, share, attempts, after"));
+            }
         }
     }
     Ok(fault)
@@ -187,9 +191,11 @@ fn parse_kind(what: &str, value: Option<&str>) -> Result<FaultKind, String> {
         ("repeat_reply", None) => FaultKind::RepeatReply,
         ("down", Some(long)) => FaultKind::Down { after_ms: 0, for_ms: millis(long)? },
         _ => {
-            return Err("it begins with refuse=CODE, fail=retryable, fail=final, delay=TIME, crash_before, crash_after, lose_reply, \
+            return Err(
+                "it begins with refuse=CODE, fail=retryable, fail=final, delay=TIME, crash_before, crash_after, lose_reply, \
                         repeat_reply or down=TIME"
-                .to_owned());
+                    .to_owned(),
+            );
         }
     })
 }
@@ -203,7 +209,9 @@ pub fn millis(text: &str) -> Result<Millis, String> {
         "m" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
-        _ => return Err(format!("`{text}` is not a duration like 250ms, 5s, 10m, 2h or 30d")),
+        _ => {
+            return Err(format!("`{text}` is not a duration like 250ms, 5s, 10m, 2h or 30d"));
+        }
     };
     let count: Millis = text[..split].parse().map_err(|_| format!("`{text}` is not a duration like 250ms or 5s"))?;
     count.checked_mul(unit).ok_or_else(|| format!("`{text}` is too long"))
@@ -219,7 +227,10 @@ mod tests {
         assert_eq!(parsed("delay=500ms, share=0.05").kind, FaultKind::Delay(500));
         assert_eq!(parsed("down=30s,after=10s").kind, FaultKind::Down { after_ms: 10_000, for_ms: 30_000 });
         let fault = parsed("refuse=NO_SLOT,keys=*/ship/do,attempts=2");
-        assert_eq!((fault.kind, fault.keys.as_deref(), fault.attempts), (FaultKind::Refuse("NO_SLOT".into()), Some("*/ship/do"), Some(2)));
+        assert_eq!(
+            (fault.kind, fault.keys.as_deref(), fault.attempts),
+            (FaultKind::Refuse("NO_SLOT".into()), Some("*/ship/do"), Some(2))
+        );
         for bad in [
             "",
             "delay",

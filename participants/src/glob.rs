@@ -21,7 +21,9 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
                 t += 1;
             }
             _ => {
-                let Some((at, taken)) = star else { return false };
+                let Some((at, taken)) = star else {
+                    return false;
+                };
                 star = Some((at, taken + 1));
                 p = at + 1;
                 t = taken + 1;
@@ -47,7 +49,9 @@ mod tests {
 
     #[test]
     fn stars_and_question_marks() {
-        for (pattern, text) in [("", ""), ("*", ""), ("*", "any"), ("a*c", "abbc"), ("*b*b*", "abab"), ("a?c", "aüc"), ("ord-*13", "ord-1313")] {
+        for (pattern, text) in
+            [("", ""), ("*", ""), ("*", "any"), ("a*c", "abbc"), ("*b*b*", "abab"), ("a?c", "aüc"), ("ord-*13", "ord-1313")]
+        {
             assert!(matches(pattern, text), "{pattern} {text}");
         }
         for (pattern, text) in [("", "a"), ("a", ""), ("?", ""), ("a*c", "abcd"), ("a?c", "ac"), ("*13", "131"), ("ab", "ac")] {

@@ -1,6 +1,8 @@
 //! Participants: the SDK that runs a service behind commands and replies, and three real services.
 //!
-//!     poll -> decode -> known? the stored answer : handle -> one batch of the ledger -> replies -> acknowledged -> commit
+//! ```text
+//! poll -> decode -> known? the stored answer : handle -> one batch of the ledger -> replies -> acknowledged -> commit
+//! ```
 //!
 //! A service decides ([`Service`]); the SDK ([`Participant`]) reads commands, recognises repeats, stores effect and answer under the
 //! idempotency key in one batch of the service's own ledger, and only then replies. So an effect happens once, however often the
@@ -11,7 +13,7 @@
 
 pub mod audit;
 pub mod books;
-//CLI
+pub mod cli;
 pub mod entry;
 pub mod faults;
 pub mod ledger;

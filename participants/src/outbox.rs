@@ -4,11 +4,15 @@
 //! needed). The offset behind the contiguous done slots is what may be committed: a crash reads the rest again and answers it from
 //! the ledger. A reply may be sent twice (after a doubt), which its reader recognises; it is never not sent.
 
+mod lane;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 
 use ringmaster_bus::{Bus, BusError, Message, SendError, Sender, Topic, TopicPartition};
 use ringmaster_schemas::Millis;
+
+use lane::{Arena, LANE_SHIFT, Lane, Slot, State};
 
 /// Different reply topics a service remembers; hostile commands could name any number. More are not answered.
 const REPLY_TOPICS_MAX: usize = 64;
@@ -23,8 +27,6 @@ const RENEW_PAUSE_MS: Range<Millis> = 100..5_000;
 const NO_TAG: u64 = u64::MAX;
 /// No arena is open.
 const NO_ARENA: u32 = u32::MAX;
-/// A tag is the lane in the upper bits, the slot's number in the lower.
-const LANE_SHIFT: u32 = 44;
 
 /// What replies came to, since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,47 +73,6 @@ pub(crate) struct Outbox {
     waiting: usize,
     waiting_bytes: usize,
     pub(crate) counts: ReplyCounts,
-}
-
-/// One partition that is read.
-#[derive(Debug)]
-struct Lane {
-    at: TopicPartition,
-    /// Number of the first slot.
-    first: u64,
-    slots: VecDeque<Slot>,
-    /// What may be committed; none before anything is done.
-    next: Option<i64>,
-    committed: Option<i64>,
-}
-
-#[derive(Debug)]
-struct Slot {
-    next_offset: i64,
-    state: State,
-    arena: u32,
-    start: u32,
-    key_length: u32,
-    value_length: u32,
-    has_key: bool,
-    repeated: bool,
-    tries: u8,
-    reply_to: ReplyTopic,
-    partition: i32,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Waiting,
-    Sent,
-    Done,
-}
-
-/// The bytes of one turn's replies; free for another turn when all are acknowledged.
-#[derive(Debug, Default)]
-struct Arena {
-    bytes: Vec<u8>,
-    waiting: u32,
 }
 
 impl Outbox {
@@ -186,25 +147,20 @@ impl Outbox {
 
     /// A record that needs no reply.
     pub(crate) fn skip(&mut self, lane: usize, next_offset: i64) {
-        let slot = Slot {
-            next_offset,
-            state: State::Done,
-            arena: 0,
-            start: 0,
-            key_length: 0,
-            value_length: 0,
-            has_key: false,
-            repeated: false,
-            tries: 0,
-            reply_to: ReplyTopic(0),
-            partition: 0,
-        };
-        self.lanes[lane].slots.push_back(slot);
+        self.lanes[lane].slots.push_back(Slot::done(next_offset));
         self.lanes[lane].advance();
     }
 
     /// A record whose reply stands in the arena from `start` on: first the key, then the value.
-    pub(crate) fn queue(&mut self, lane: usize, next_offset: i64, start: usize, key: Option<&[u8]>, pending: &Pending, now: Millis) {
+    pub(crate) fn queue(
+        &mut self,
+        lane: usize,
+        next_offset: i64,
+        start: usize,
+        key: Option<&[u8]>,
+        pending: &Pending,
+        now: Millis,
+    ) {
         let arena = &mut self.arenas[self.current as usize];
         let key_length = key.map_or(0, <[u8]>::len);
         let length = arena.bytes.len() - start;
@@ -246,7 +202,9 @@ impl Outbox {
         if self.ready.is_empty() {
             return Ok(());
         }
-        let Some(sender) = self.sender(bus, now)? else { return Ok(()) };
+        let Some(sender) = self.sender(bus, now)? else {
+            return Ok(());
+        };
         for (name, topic) in &mut self.topics {
             topic.get_or_insert_with(|| bus.topic(name));
         }
@@ -269,7 +227,9 @@ impl Outbox {
 
     /// Sends one reply; `false` if nothing more can be sent now.
     fn send_one(&mut self, bus: &mut impl Bus, sender: Sender, tag: u64, now: Millis) -> bool {
-        let Some(slot) = self.slot(tag) else { return true };
+        let Some(slot) = self.slot(tag) else {
+            return true;
+        };
         let (repeated, message) = (slot.repeated, self.message(slot));
         match bus.send(sender, message, tag) {
             Ok(()) => {
@@ -319,7 +279,9 @@ impl Outbox {
     }
 
     fn failed(&mut self, tag: u64, why: &SendError, now: Millis) {
-        let Some(slot) = self.slot_mut(tag) else { return };
+        let Some(slot) = self.slot_mut(tag) else {
+            return;
+        };
         slot.state = State::Waiting;
         match why {
             SendError::TooBig(_) => self.give_up(tag, why),
@@ -406,7 +368,9 @@ impl Outbox {
     }
 
     fn done(&mut self, tag: u64) {
-        let Some(slot) = self.slot_mut(tag) else { return };
+        let Some(slot) = self.slot_mut(tag) else {
+            return;
+        };
         if slot.state == State::Done {
             return;
         }
@@ -432,22 +396,6 @@ impl Outbox {
         let lane = self.lanes.get_mut((tag >> LANE_SHIFT) as usize)?;
         let number = tag & ((1 << LANE_SHIFT) - 1);
         lane.slots.get_mut(usize::try_from(number.checked_sub(lane.first)?).ok()?)
-    }
-}
-
-impl Lane {
-    fn advance(&mut self) {
-        while let Some(slot) = self.slots.front()
-            && slot.state == State::Done
-        {
-            self.next = Some(slot.next_offset);
-            self.first += 1;
-            self.slots.pop_front();
-        }
-    }
-
-    fn tag_behind(&self, lane: usize) -> u64 {
-        ((lane as u64) << LANE_SHIFT) | (self.first + self.slots.len() as u64)
     }
 }
 

@@ -1,23 +1,27 @@
 //! The loop of a service, one turn at a time: synchronous, without threads and without a clock of its own.
 //!
-//!     poll -> decode -> known? the stored answer : handle -> one batch of the ledger -> replies -> acknowledged -> commit
+//! ```text
+//! poll -> decode -> known? the stored answer : handle -> one batch of the ledger -> replies -> acknowledged -> commit
+//! ```
+
+mod membership;
+mod settings;
 
 use std::time::Duration;
 
-use ringmaster_bus::{Bus, BusError, BusEvent, Record, TopicPartition};
-use ringmaster_schemas::avro::SchemaError;
+use ringmaster_bus::{Bus, BusEvent, Record, TopicPartition};
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::{Millis, names};
+
+use membership::Membership;
+pub use settings::{REMEMBERS_MS, Settings, Stop};
 
 use crate::contract::Contract;
 use crate::desk::{Counts, Desk, Taken};
-use crate::faults::Faults;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
 use crate::outbox::{Outbox, Pending, ReplyCounts};
 use crate::service::Service;
 
-/// Ids are remembered this long unless settings say otherwise.
-pub const REMEMBERS_MS: Millis = 30 * 24 * 60 * 60 * 1_000;
 /// Entries stay this much longer than they are needed, since clocks differ.
 const REMEMBERS_MARGIN_MS: Millis = 24 * 60 * 60 * 1_000;
 /// The ledger is told this often what it may forget.
@@ -30,77 +34,6 @@ const IN_FLIGHT_MAX: usize = 65_536;
 const IN_FLIGHT_BYTES_MAX: usize = 32 << 20;
 /// Records that are no command are logged one by one up to this many, then only counted.
 const UNDECODABLE_LOGGED_MAX: u64 = 100;
-/// All partitions were taken away (the broker was gone for long): so long a service waits to be given them again.
-const REASSIGNED_WITHIN_MS: Millis = 120_000;
-
-/// How a participant runs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// The consumer group; a service is alone in it.
-    pub group: String,
-    /// The topic it reads.
-    pub commands: String,
-    /// How long ids are remembered. The coordinator's deadlines must be shorter.
-    pub remembers_ms: Millis,
-    /// What goes wrong on purpose.
-    pub faults: Faults,
-}
-
-impl Settings {
-    /// Of the service of this name, beside a coordinator with this prefix.
-    pub fn new(service: &str, prefix: &str) -> Self {
-        Settings {
-            group: format!("{prefix}.participant.{service}"),
-            commands: names::command_topic(service),
-            remembers_ms: REMEMBERS_MS,
-            faults: Faults::default(),
-        }
-    }
-}
-
-/// Why a participant cannot go on. It is not to be used again; a new one on the same ledger takes up where it ended.
-#[derive(Debug, thiserror::Error)]
-pub enum Stop {
-    /// Its store cannot be used.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The broker cannot be used.
-    #[error("the bus: {0}")]
-    Bus(#[from] BusError),
-    /// A command's schema cannot be used.
-    #[error("schema {0}")]
-    Schema(#[from] SchemaError),
-    /// The command topic does not exist.
-    #[error("the topic {0} does not exist: `ringmaster topics apply` makes it")]
-    NoTopic(String),
-    /// Somebody else reads the same commands into another ledger.
-    #[error(
-        "another member is in the group {group} ({assigned} of {partitions} partitions of {topic} were assigned here): a ledger belongs \
-         to one process, so a service runs once. Stop the other one; one that has to scale shares a database"
-    )]
-    AnotherMember {
-        /// The group.
-        group: String,
-        /// The command topic.
-        topic: String,
-        /// Partitions that this member has.
-        assigned: usize,
-        /// Partitions of the topic.
-        partitions: usize,
-    },
-    /// All partitions were taken away and not given back.
-    #[error("the group {group} gave no partition back for {REASSIGNED_WITHIN_MS} ms: is another member in it?")]
-    Abandoned {
-        /// The group.
-        group: String,
-    },
-    /// A fault says that the process ends here.
-    #[error("scripted crash, {}", if *.effect_stored { "effects stored, replies not sent" } else { "nothing stored" })]
-    ScriptedCrash {
-        /// Whether the turn's effects are in the ledger.
-        effect_stored: bool,
-    },
-}
 
 /// What one turn did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -134,16 +67,6 @@ pub struct Participant<S, L> {
     committed_at: Millis,
     forgot_at: Option<Millis>,
     commits: Vec<(TopicPartition, i64)>,
-}
-
-#[derive(Debug, Default)]
-struct Membership {
-    partitions: usize,
-    assigned: Vec<TopicPartition>,
-    revoked_at: Option<Millis>,
-    changed: bool,
-    /// It was given nothing, or part of what it had was taken away: others have the rest.
-    shared: bool,
 }
 
 impl<S: Service, L: Ledger> Participant<S, L> {
@@ -264,7 +187,9 @@ impl<S: Service, L: Ledger> Participant<S, L> {
                 BusEvent::OutOfRange { at, position } => {
                     tracing::error!(partition = at.partition, position, "the committed offset is not in the log any more");
                 }
-                BusEvent::Unreadable(at, why) => tracing::warn!(partition = at.partition, why, "commands cannot be read"),
+                BusEvent::Unreadable(at, why) => {
+                    tracing::warn!(partition = at.partition, why, "commands cannot be read")
+                }
                 BusEvent::CaughtUp(..) | BusEvent::Bounds { .. } | BusEvent::OffsetAt { .. } => {}
             }
             if std::mem::take(&mut members.changed) {
@@ -307,51 +232,6 @@ impl<S: Service, L: Ledger> Participant<S, L> {
     }
 }
 
-impl Membership {
-    fn assigned(&mut self, given: &[TopicPartition]) {
-        self.assigned.extend(given.iter().filter(|at| !self.assigned.contains(at)).copied().collect::<Vec<_>>());
-        self.assigned.sort();
-        self.shared |= self.assigned.is_empty();
-        self.revoked_at = None;
-        self.changed = true;
-    }
-
-    fn revoked(&mut self, taken: &[TopicPartition], now: Millis) {
-        self.assigned.retain(|at| !taken.contains(at));
-        self.shared |= !self.assigned.is_empty();
-        self.revoked_at = Some(now);
-        self.changed = true;
-    }
-
-    /// Nobody else may read the same commands.
-    fn check(&self, settings: &Settings) -> Result<(), Stop> {
-        let (assigned, partitions) = (self.assigned.len(), self.partitions);
-        let lost_all = assigned == 0 && self.revoked_at.is_some();
-        match self.shared || (assigned < partitions && !lost_all) {
-            true => {
-                let (group, topic) = (settings.group.clone(), settings.commands.clone());
-                Err(Stop::AnotherMember { group, topic, assigned, partitions })
-            }
-            false => Ok(()),
-        }
-    }
-
-    /// What was lost as a whole comes back soon, or somebody else has it.
-    fn check_lost(&self, settings: &Settings, now: Millis) -> Result<(), Stop> {
-        match self.revoked_at.is_some_and(|at| now - at > REASSIGNED_WITHIN_MS) {
-            true => Err(Stop::Abandoned { group: settings.group.clone() }),
-            false => Ok(()),
-        }
-    }
-
-    /// One place per partition number.
-    fn lanes(&self) -> Vec<TopicPartition> {
-        let topic = self.assigned[0].topic;
-        let last = self.assigned.iter().map(|at| at.partition).max().unwrap_or(0);
-        (0..=last).map(|partition| TopicPartition { topic, partition }).collect()
-    }
-}
-
 /// Handles one record: its reply is queued, or nothing is and it counts as done.
 fn take<S: Service, L: Ledger>(
     desk: &mut Desk<S, L>,
@@ -376,7 +256,9 @@ fn take<S: Service, L: Ledger>(
         },
         Taken::Reply { .. } => None,
         Taken::Undecodable(why) => Some(why),
-        Taken::Crash => return Err(Stop::ScriptedCrash { effect_stored: false }),
+        Taken::Crash => {
+            return Err(Stop::ScriptedCrash { effect_stored: false });
+        }
     };
     if let Some(why) = skipped
         && desk.counts.undecodable <= UNDECODABLE_LOGGED_MAX

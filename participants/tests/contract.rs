@@ -88,7 +88,10 @@ fn an_undo_gives_back_exactly_what_was_done_once() {
     assert_eq!(world.only_reply_to(&other.key).outcome, Outcome::Succeeded);
     let (done, undone) = (world.effect(&reserve("ord-1", &[]).key).unwrap(), world.effect(&release("ord-1", &[]).key).unwrap());
     assert_eq!((done.effect, done.done, done.undone), ("undone", 1, 1));
-    assert_eq!((undone.effect, undone.moved), ("reversal", vec![("sku-1".to_owned(), 4), ("sku-2".to_owned(), 3), ("sku-1".to_owned(), 5)]));
+    assert_eq!(
+        (undone.effect, undone.moved),
+        ("reversal", vec![("sku-1".to_owned(), 4), ("sku-2".to_owned(), 3), ("sku-1".to_owned(), 5)])
+    );
     // The answer to a repeat of the do is still what was answered.
     world.send(&reserve("ord-1", &items).again(2));
     world.settle();
@@ -248,10 +251,10 @@ fn services_refuse_by_their_rules() {
         ("ord-1", &[("sku-1", 10)][..], None),
         ("ord-2", &[("sku-1", 1)], Some("OUT_OF_STOCK")),
         ("ord-3", &[("sku-2", 2), ("sku-2", 2)], Some("OUT_OF_STOCK")),
-        ("ord-4", &[("never-heard-of", 1)], Some("OUT_OF_STOCK")),
-        ("ord-5", &[("sku-2", 0)], Some("BAD_ORDER")),
-        ("ord-6", &[("sku-2", -1)], Some("BAD_ORDER")),
-        ("ord-7", &[], Some("BAD_ORDER")),
+        ("ord-4", &[("never-heard-of", 1)], Some("UNKNOWN_ITEM")),
+        ("ord-5", &[("sku-2", 0)], Some("UNKNOWN_ITEM")),
+        ("ord-6", &[("sku-2", -1)], Some("UNKNOWN_ITEM")),
+        ("ord-7", &[], Some("UNKNOWN_ITEM")),
         ("ord-8", &[("sku-2", 1), ("sku-2", 2)], None),
     ] {
         let command = reserve(order, items);
@@ -285,7 +288,7 @@ fn amounts_that_money_does_not_have_are_refused() {
     let negative = charge("ord-1", "-1.00");
     world.send(&negative);
     world.settle();
-    assert_eq!(world.only_reply_to(&negative.key).code.as_deref(), Some("BAD_AMOUNT"));
+    assert_eq!(world.only_reply_to(&negative.key).code.as_deref(), Some("CARD_DECLINED"));
     // Finer than the schema allows: not even a command body.
     let fine = charge("ord-2", "1.001").json();
     world.send(&fine);
@@ -313,4 +316,23 @@ fn the_audit_finds_an_effect_that_was_applied_twice() {
 fn names_of_services_and_topics_are_those_of_the_wire() {
     assert_eq!((Inventory::NAME, Payment::NAME, Shipping::NAME), ("inventory", "payment", "shipping"));
     assert_eq!(As::Avro, charge("ord-1", "1").encoding);
+}
+
+#[test]
+fn refusal_codes_are_those_that_the_schemas_list() {
+    let source = [
+        (include_str!("../src/services/inventory.rs"), include_str!("../../sagas/schemas/inventory/ReserveStockRefusal.avsc")),
+        (include_str!("../src/services/payment.rs"), include_str!("../../sagas/schemas/payment/ChargeRefusal.avsc")),
+        (include_str!("../src/services/shipping.rs"), include_str!("../../sagas/schemas/shipping/ShipRefusal.avsc")),
+    ];
+    for (code, schema) in source {
+        let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+        let mut listed: Vec<&str> = schema["symbols"].as_array().unwrap().iter().map(|symbol| symbol.as_str().unwrap()).collect();
+        let constants = code.lines().filter_map(|line| line.strip_prefix("const ")?.split_once(": &str = "));
+        let mut used: Vec<&str> = constants.map(|(_, value)| value.trim_matches(['"', ';'])).collect();
+        listed.sort_unstable();
+        used.sort_unstable();
+        assert_eq!(used, listed);
+        assert!(!code.contains("refused(\""), "codes are constants");
+    }
 }

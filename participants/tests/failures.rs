@@ -146,12 +146,14 @@ fn a_delayed_reply_holds_the_commit_back_so_that_a_crash_still_answers() {
 
 #[test]
 fn scripted_failures_do_nothing_and_the_next_attempt_gets_through() {
-    let mut world = World::with_faults(Payment::demo, &["fail=retryable,attempts=2", "fail=final,keys=*/ord-9/*", "refuse=NO,keys=*/ord-8/*"]);
+    let mut world =
+        World::with_faults(Payment::demo, &["fail=retryable,attempts=2", "fail=final,keys=*/ord-9/*", "refuse=NO,keys=*/ord-8/*"]);
     for attempt in 1..=3 {
         world.send(&charge("ord-1", "10.00").again(attempt));
         world.settle();
     }
-    let outcomes: Vec<_> = world.replies_to(&charge("ord-1", "0").key).iter().map(|reply| (reply.outcome, reply.retryable)).collect();
+    let outcomes: Vec<_> =
+        world.replies_to(&charge("ord-1", "0").key).iter().map(|reply| (reply.outcome, reply.retryable)).collect();
     assert_eq!(outcomes, [(Outcome::Failed, true), (Outcome::Failed, true), (Outcome::Succeeded, false)]);
     world.send(&charge("ord-9", "10.00").again(3));
     world.send(&charge("ord-8", "10.00").again(3));
@@ -181,8 +183,13 @@ fn a_bus_that_refuses_forgets_or_doubts_gets_every_reply_in_the_end_and_no_commi
     let unknown = || SendError::Unknown("timed out".to_owned());
     let broken = || SendError::Broken("fatal".to_owned());
     let refused = || SendError::Refused("not the leader".to_owned());
-    let errors: [Vec<SendError>; 5] =
-        [vec![full(); 7], vec![unknown(), unknown()], vec![broken()], vec![refused(), refused(), full()], vec![broken(), broken(), full(), broken()]];
+    let errors: [Vec<SendError>; 5] = [
+        vec![full(); 7],
+        vec![unknown(), unknown()],
+        vec![broken()],
+        vec![refused(), refused(), full()],
+        vec![broken(), broken(), full(), broken()],
+    ];
     for (case, errors) in errors.into_iter().enumerate() {
         let mut world = payment();
         for command in script() {
@@ -192,7 +199,9 @@ fn a_bus_that_refuses_forgets_or_doubts_gets_every_reply_in_the_end_and_no_commi
         world.settle();
         check(&mut world, &format!("send errors, case {case}"));
     }
-    for (case, fates) in [vec![Some(unknown()); 4], vec![Some(broken())], vec![None; 5], vec![None, Some(broken()), None]].into_iter().enumerate() {
+    for (case, fates) in
+        [vec![Some(unknown()); 4], vec![Some(broken())], vec![None; 5], vec![None, Some(broken()), None]].into_iter().enumerate()
+    {
         let mut world = payment();
         for command in script() {
             world.send(&command);

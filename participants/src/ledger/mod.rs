@@ -31,7 +31,9 @@ pub mod kind {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
     /// Another process has it open.
-    #[error("the ledger in {path} belongs to another process: a ledger has one owner. Stop that one, or give this one another --data ({why})")]
+    #[error(
+        "the ledger in {path} belongs to another process: a ledger has one owner. Stop that one, or give this one another --data ({why})"
+    )]
     Taken {
         /// Where it is.
         path: String,

@@ -12,6 +12,11 @@ pub const SOLD_OUT_SKU: &str = "sku-sold-out";
 /// Pieces of every other SKU, by default: more than any test orders.
 pub const STOCK_DEFAULT: i64 = 1_000_000_000;
 
+/// Too little of an item.
+const OUT_OF_STOCK: &str = "OUT_OF_STOCK";
+/// An item that does not exist, or a quantity that nobody can reserve.
+const UNKNOWN_ITEM: &str = "UNKNOWN_ITEM";
+
 /// Reserves all items of an order or none.
 #[derive(Debug, Clone)]
 pub struct Inventory {
@@ -61,18 +66,21 @@ impl Inventory {
 
     fn refusal(&self, order: &ReserveStock<'_>, books: &Books) -> Option<Verdict> {
         if order.items.is_empty() || order.items.len() > ITEMS_MAX {
-            return Some(Verdict::refused("BAD_ORDER", format!("{} items, 1 to {ITEMS_MAX} are taken", order.items.len())));
+            return Some(Verdict::refused(UNKNOWN_ITEM, format!("{} items, 1 to {ITEMS_MAX} are taken", order.items.len())));
         }
         for (n, item) in order.items.iter().enumerate() {
             if item.qty < 1 {
-                return Some(Verdict::refused("BAD_ORDER", format!("{} pieces of {}", item.qty, item.sku)));
+                return Some(Verdict::refused(UNKNOWN_ITEM, format!("{} pieces of {}", item.qty, item.sku)));
+            }
+            if self.stock.default == 0 && !self.stock.listed.contains_key(item.sku) {
+                return Some(Verdict::refused(UNKNOWN_ITEM, format!("{} is not known here", item.sku)));
             }
             // A SKU may stand on several lines.
             let before = order.items[..n].iter().filter(|other| other.sku == item.sku).map(|other| i128::from(other.qty));
             let wanted = i128::from(item.qty) + before.sum::<i128>();
             let free = self.free(item.sku, books);
             if wanted > free {
-                return Some(Verdict::refused("OUT_OF_STOCK", format!("{wanted} pieces of {} asked, {free} in stock", item.sku)));
+                return Some(Verdict::refused(OUT_OF_STOCK, format!("{wanted} pieces of {} asked, {free} in stock", item.sku)));
             }
         }
         None

@@ -13,6 +13,11 @@ pub const DECLINE_ABOVE: i64 = 5_000;
 /// Digits behind the point that money has.
 const MONEY_SCALE: u32 = 2;
 
+/// Above the limit, or an amount that money does not have.
+const CARD_DECLINED: &str = "CARD_DECLINED";
+/// By the rule on orders.
+const INSUFFICIENT_FUNDS: &str = "INSUFFICIENT_FUNDS";
+
 /// Charges an order, unless a rule declines it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Payment {
@@ -54,9 +59,9 @@ impl Payment {
     /// The code by which a charge is declined, if it is: a function of the order and of the rules, and of nothing else.
     pub fn declines(&self, order_id: &str, amount: Decimal) -> Option<&'static str> {
         if amount > self.decline_above {
-            return Some("CARD_DECLINED");
+            return Some(CARD_DECLINED);
         }
-        self.no_funds.iter().any(|pattern| glob::matches(pattern, order_id)).then_some("INSUFFICIENT_FUNDS")
+        self.no_funds.iter().any(|pattern| glob::matches(pattern, order_id)).then_some(INSUFFICIENT_FUNDS)
     }
 }
 
@@ -74,7 +79,7 @@ impl Service for Payment {
             return Ok(Verdict::refused(code, format!("{} {} for {}", charge.amount, charge.currency, charge.order_id)));
         }
         let Some(hundredths) = hundredths(charge.amount) else {
-            return Ok(Verdict::refused("BAD_AMOUNT", format!("{} {} cannot be charged", charge.amount, charge.currency)));
+            return Ok(Verdict::refused(CARD_DECLINED, format!("{} {} cannot be charged", charge.amount, charge.currency)));
         };
         done.movements.add(charge.currency, hundredths);
         self.id.clear();
@@ -100,7 +105,10 @@ mod tests {
     #[test]
     fn amounts_are_exact_or_refused() {
         let of = |text: &str| hundredths(text.parse().unwrap());
-        assert_eq!([of("0"), of("1"), of("1.5"), of("0.10"), of("99999999999999.99")], [0, 100, 150, 10, 9_999_999_999_999_999].map(Some));
+        assert_eq!(
+            [of("0"), of("1"), of("1.5"), of("0.10"), of("99999999999999.99")],
+            [0, 100, 150, 10, 9_999_999_999_999_999].map(Some)
+        );
         assert_eq!([of("-1"), of("0.001"), of("1.999"), of("79228162514264337593543950335")], [None; 4]);
     }
 

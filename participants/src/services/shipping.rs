@@ -12,6 +12,11 @@ pub const REFUSED_REGION: &str = "ATLANTIS";
 /// Shipments that every region takes, by default: more than any test sends.
 pub const SLOTS_DEFAULT: i64 = 1_000_000_000;
 
+/// The carrier does not go there, or takes no such parcel.
+const ADDRESS_REFUSED: &str = "ADDRESS_REFUSED";
+/// The region is full.
+const NO_SLOT: &str = "NO_SLOT";
+
 /// Ships an order, one slot of its region each.
 #[derive(Debug, Clone)]
 pub struct Shipping {
@@ -61,13 +66,13 @@ impl Service for Shipping {
     fn handle(&mut self, call: &Call<'_>, books: &Books, done: &mut Done<'_>) -> Result<Verdict, BodyError> {
         let order: Ship<'_> = call.body()?;
         if self.refused_regions.iter().any(|refused| refused == order.region) {
-            return Ok(Verdict::refused("ADDRESS_REFUSED", format!("nothing is delivered to {}", order.region)));
+            return Ok(Verdict::refused(ADDRESS_REFUSED, format!("nothing is delivered to {}", order.region)));
         }
         if order.items.is_empty() || order.items.len() > ITEMS_MAX {
-            return Ok(Verdict::refused("ADDRESS_REFUSED", format!("{} items, 1 to {ITEMS_MAX} are taken", order.items.len())));
+            return Ok(Verdict::refused(ADDRESS_REFUSED, format!("{} items, 1 to {ITEMS_MAX} are taken", order.items.len())));
         }
         if i128::from(self.slots.of(order.region)) <= books.net_units(order.region) {
-            return Ok(Verdict::refused("NO_SLOT", format!("no slot is left for {}", order.region)));
+            return Ok(Verdict::refused(NO_SLOT, format!("no slot is left for {}", order.region)));
         }
         done.movements.add(order.region, 1);
         self.id.clear();

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ringmaster_bus::{
-    Bus, BusError, BusEvent, Description, Message, Record, SendError, Sender, Specification, Topic, TopicNames, TopicPartition, Waker,
+    Bus, BusError, BusEvent, Description, Message, Record, SendError, Sender, Specification, Topic, TopicNames, TopicPartition,
+    Waker,
 };
 use ringmaster_schemas::Millis;
 
@@ -212,7 +213,14 @@ impl Bus for TestBus {
             }
             let records = log.records.get(&(name.clone(), *partition)).map_or(&[][..], Vec::as_slice);
             for (key, value) in records.iter().skip(*position as usize).take(left) {
-                visit(BusEvent::Record(Record { at, offset: *position, timestamp: 0, key: Some(key), value: Some(value), headers: None }));
+                visit(BusEvent::Record(Record {
+                    at,
+                    offset: *position,
+                    timestamp: 0,
+                    key: Some(key),
+                    value: Some(value),
+                    headers: None,
+                }));
                 *position += 1;
                 count += 1;
                 left -= 1;

@@ -1,0 +1,81 @@
+//! How a participant is set up, and why it ends.
+
+use ringmaster_bus::BusError;
+use ringmaster_schemas::avro::SchemaError;
+use ringmaster_schemas::{Millis, names};
+
+use super::membership::REASSIGNED_WITHIN_MS;
+use crate::faults::Faults;
+use crate::ledger::LedgerError;
+
+/// Ids are remembered this long unless settings say otherwise.
+pub const REMEMBERS_MS: Millis = 30 * 24 * 60 * 60 * 1_000;
+
+/// How a participant runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The consumer group; a service is alone in it.
+    pub group: String,
+    /// The topic it reads.
+    pub commands: String,
+    /// How long ids are remembered. The coordinator's deadlines must be shorter.
+    pub remembers_ms: Millis,
+    /// What goes wrong on purpose.
+    pub faults: Faults,
+}
+
+impl Settings {
+    /// Of the service of this name, beside a coordinator with this prefix.
+    pub fn new(service: &str, prefix: &str) -> Self {
+        Settings {
+            group: format!("{prefix}.participant.{service}"),
+            commands: names::command_topic(service),
+            remembers_ms: REMEMBERS_MS,
+            faults: Faults::default(),
+        }
+    }
+}
+
+/// Why a participant cannot go on. It is not to be used again; a new one on the same ledger takes up where it ended.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// Its store cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The broker cannot be used.
+    #[error("the bus: {0}")]
+    Bus(#[from] BusError),
+    /// A command's schema cannot be used.
+    #[error("schema {0}")]
+    Schema(#[from] SchemaError),
+    /// The command topic does not exist.
+    #[error("the topic {0} does not exist: `ringmaster topics apply` makes it")]
+    NoTopic(String),
+    /// Somebody else reads the same commands into another ledger.
+    #[error(
+        "another member is in the group {group} ({assigned} of {partitions} partitions of {topic} were assigned here): a ledger belongs \
+         to one process, so a service runs once. Stop the other one; one that has to scale shares a database"
+    )]
+    AnotherMember {
+        /// The group.
+        group: String,
+        /// The command topic.
+        topic: String,
+        /// Partitions that this member has.
+        assigned: usize,
+        /// Partitions of the topic.
+        partitions: usize,
+    },
+    /// All partitions were taken away and not given back.
+    #[error("the group {group} gave no partition back for {REASSIGNED_WITHIN_MS} ms: is another member in it?")]
+    Abandoned {
+        /// The group.
+        group: String,
+    },
+    /// A fault says that the process ends here.
+    #[error("scripted crash, {}", if *.effect_stored { "effects stored, replies not sent" } else { "nothing stored" })]
+    ScriptedCrash {
+        /// Whether the turn's effects are in the ledger.
+        effect_stored: bool,
+    },
+}
