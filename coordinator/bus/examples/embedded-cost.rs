@@ -12,21 +12,14 @@ const BURST: usize = 1_024;
 
 #[allow(clippy::print_stdout)]
 fn main() {
-    let mut arguments = std::env::args()
-        .skip(1)
-        .map(|text| text.parse::<usize>().expect("a number"));
-    let (count, bytes) = (
-        arguments.next().unwrap_or(4_000_000),
-        arguments.next().unwrap_or(120),
-    );
+    let mut arguments = std::env::args().skip(1).map(|text| text.parse::<usize>().expect("a number"));
+    let (count, bytes) = (arguments.next().unwrap_or(4_000_000), arguments.next().unwrap_or(120));
     let directory = std::env::temp_dir().join(format!("embedded-cost-{}", std::process::id()));
     let log = Log::open(&directory, Settings::default()).expect("a log");
     let report = |what: &str, begun: Instant, cpu: Duration| {
         let per = |time: Duration| time.as_secs_f64() * 1e6 / count as f64;
         let (wall, cpu) = (per(begun.elapsed()), per(cpu_time() - cpu));
-        println!(
-            "{what:<22} {count} records of {bytes} bytes: {wall:.3} us, {cpu:.3} us of CPU a record"
-        );
+        println!("{what:<22} {count} records of {bytes} bytes: {wall:.3} us, {cpu:.3} us of CPU a record");
     };
     let (begun, cpu) = (Instant::now(), cpu_time());
     write(&mut log.client(), "first", count, bytes);
@@ -47,17 +40,10 @@ fn main() {
 }
 
 fn create(bus: &mut dyn Bus, name: &str) -> Vec<TopicPartition> {
-    let what = Specification {
-        name: name.to_owned(),
-        partitions: PARTITIONS,
-        replication: 1,
-        settings: vec![],
-    };
+    let what = Specification { name: name.to_owned(), partitions: PARTITIONS, replication: 1, settings: vec![] };
     bus.create(&what).expect("a topic");
     let topic = bus.topic(name);
-    (0..PARTITIONS)
-        .map(|partition| TopicPartition { topic, partition })
-        .collect()
+    (0..PARTITIONS).map(|partition| TopicPartition { topic, partition }).collect()
 }
 
 fn write(bus: &mut dyn Bus, name: &str, count: usize, bytes: usize) {
@@ -68,19 +54,11 @@ fn write(bus: &mut dyn Bus, name: &str, count: usize, bytes: usize) {
     while acknowledged < count {
         for number in sent..count.min(sent + BURST) {
             let key = (number as u64).to_le_bytes();
-            let message = Message {
-                to: to[number / 128 % to.len()],
-                key: Some(&key),
-                value: &value,
-                headers: &[],
-            };
-            bus.send(sender, message, number as u64)
-                .expect("it is taken");
+            let message = Message { to: to[number / 128 % to.len()], key: Some(&key), value: &value, headers: &[] };
+            bus.send(sender, message, number as u64).expect("it is taken");
         }
         sent = count.min(sent + BURST);
-        bus.poll(Duration::ZERO, &mut |event| {
-            acknowledged += usize::from(matches!(event, BusEvent::Acknowledged { .. }))
-        });
+        bus.poll(Duration::ZERO, &mut |event| acknowledged += usize::from(matches!(event, BusEvent::Acknowledged { .. })));
     }
 }
 

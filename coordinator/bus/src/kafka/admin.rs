@@ -19,122 +19,66 @@ use crate::{BusError, Description, Specification};
 /// How long a call waits for the broker.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The settings that [`Description`] tells.
-const TOLD: [&str; 5] = [
-    "cleanup.policy",
-    "retention.ms",
-    "retention.bytes",
-    "max.message.bytes",
-    "unclean.leader.election.enable",
-];
+const TOLD: [&str; 5] =
+    ["cleanup.policy", "retention.ms", "retention.bytes", "max.message.bytes", "unclean.leader.election.enable"];
 
-pub(super) fn describe(
-    settings: &KafkaSettings,
-    names: &[&str],
-) -> Result<Vec<Option<Description>>, BusError> {
+pub(super) fn describe(settings: &KafkaSettings, names: &[&str]) -> Result<Vec<Option<Description>>, BusError> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
     let admin = client(settings)?;
-    let found = identities(admin.inner(), names, TIMEOUT).map_err(|(code, text)| {
-        explain(
-            &KafkaError::AdminOp(code),
-            &format!("topics cannot be described: {text}"),
-        )
-    })?;
+    let found = identities(admin.inner(), names, TIMEOUT)
+        .map_err(|(code, text)| explain(&KafkaError::AdminOp(code), &format!("topics cannot be described: {text}")))?;
     let mut described = Vec::new();
     for identity in found {
         if let Some(settings) = configuration(&admin, &identity.name)? {
             let (name, id, partitions) = (identity.name, identity.id, identity.partitions);
-            described.push(Description {
-                name,
-                id,
-                partitions,
-                settings,
-            });
+            described.push(Description { name, id, partitions, settings });
         }
     }
-    Ok(names
-        .iter()
-        .map(|name| {
-            described
-                .iter()
-                .find(|description| description.name == *name)
-                .cloned()
-        })
-        .collect())
+    Ok(names.iter().map(|name| described.iter().find(|description| description.name == *name).cloned()).collect())
 }
 
 /// None if the topic has vanished.
-fn configuration(
-    admin: &AdminClient<DefaultClientContext>,
-    name: &str,
-) -> Result<Option<Vec<(String, String)>>, BusError> {
+fn configuration(admin: &AdminClient<DefaultClientContext>, name: &str) -> Result<Option<Vec<(String, String)>>, BusError> {
     let resource = ResourceSpecifier::Topic(name);
-    let answers = block_on(admin.describe_configs([&resource], &options()))
-        .map_err(|error| bus_error(&error))?;
+    let answers = block_on(admin.describe_configs([&resource], &options())).map_err(|error| bus_error(&error))?;
     let Some(answer) = answers.into_iter().next() else {
         return Ok(None);
     };
     match answer {
         Ok(found) => {
-            let entries = found
-                .entries
-                .into_iter()
-                .filter(|entry| TOLD.contains(&&*entry.name));
-            Ok(Some(
-                entries
-                    .filter_map(|entry| Some((entry.name, entry.value?)))
-                    .collect(),
-            ))
+            let entries = found.entries.into_iter().filter(|entry| TOLD.contains(&&*entry.name));
+            Ok(Some(entries.filter_map(|entry| Some((entry.name, entry.value?))).collect()))
         }
         Err(Code::UnknownTopicOrPartition | Code::UnknownTopic) => Ok(None),
         // Not allowed to see settings: the topic is there all the same.
-        Err(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-            Ok(Some(Vec::new()))
-        }
-        Err(code) => Err(explain(
-            &KafkaError::AdminOp(code),
-            &format!("the settings of {name} cannot be read: {code}"),
-        )),
+        Err(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => Ok(Some(Vec::new())),
+        Err(code) => Err(explain(&KafkaError::AdminOp(code), &format!("the settings of {name} cannot be read: {code}"))),
     }
 }
 
 pub(super) fn create(settings: &KafkaSettings, what: &Specification) -> Result<bool, BusError> {
     let admin = client(settings)?;
-    let mut topic = NewTopic::new(
-        &what.name,
-        what.partitions,
-        TopicReplication::Fixed(what.replication),
-    );
+    let mut topic = NewTopic::new(&what.name, what.partitions, TopicReplication::Fixed(what.replication));
     for (key, value) in &what.settings {
         topic = topic.set(key, value);
     }
-    let answers =
-        block_on(admin.create_topics([&topic], &options())).map_err(|error| bus_error(&error))?;
+    let answers = block_on(admin.create_topics([&topic], &options())).map_err(|error| bus_error(&error))?;
     match answers.into_iter().next() {
         Some(Ok(_)) => Ok(true),
         Some(Err((_, Code::TopicAlreadyExists))) => Ok(false),
-        Some(Err((name, code))) => Err(explain(
-            &KafkaError::AdminOp(code),
-            &format!("topic {name:?} cannot be made: {code}"),
-        )),
-        None => Err(BusError::Unreachable(
-            "the broker gave no answer for the topic".to_owned(),
-        )),
+        Some(Err((name, code))) => Err(explain(&KafkaError::AdminOp(code), &format!("topic {name:?} cannot be made: {code}"))),
+        None => Err(BusError::Unreachable("the broker gave no answer for the topic".to_owned())),
     }
 }
 
 fn client(settings: &KafkaSettings) -> Result<AdminClient<DefaultClientContext>, BusError> {
-    settings
-        .common()
-        .create()
-        .map_err(|error| bus_error(&error))
+    settings.common().create().map_err(|error| bus_error(&error))
 }
 
 fn options() -> AdminOptions {
-    AdminOptions::new()
-        .request_timeout(Some(TIMEOUT))
-        .operation_timeout(Some(TIMEOUT))
+    AdminOptions::new().request_timeout(Some(TIMEOUT)).operation_timeout(Some(TIMEOUT))
 }
 
 /// The kind of an error, with other words.

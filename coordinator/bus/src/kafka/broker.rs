@@ -55,26 +55,12 @@ impl Broker {
 
     /// As [`Self::start`], with more lines for `server.properties`.
     pub fn start_with(properties: &[(&str, &str)]) -> io::Result<Self> {
-        let libs = libs().ok_or_else(|| {
-            io::Error::other(format!(
-                "{LIBS} does not name a folder with the jars of Kafka"
-            ))
-        })?;
-        let folder = std::env::temp_dir().join(format!(
-            "ringmaster-broker-{}-{:08x}",
-            std::process::id(),
-            fastrand::u32(..)
-        ));
+        let libs = libs().ok_or_else(|| io::Error::other(format!("{LIBS} does not name a folder with the jars of Kafka")))?;
+        let folder = std::env::temp_dir().join(format!("ringmaster-broker-{}-{:08x}", std::process::id(), fastrand::u32(..)));
         std::fs::create_dir_all(&folder)?;
         let (port, controller_port) = free_ports()?;
         let address = format!("127.0.0.1:{port}");
-        let mut broker = Self {
-            folder,
-            libs,
-            port,
-            address,
-            running: None,
-        };
+        let mut broker = Self { folder, libs, port, address, running: None };
         broker.configure(controller_port, properties)?;
         broker.format()?;
         broker.restart()?;
@@ -100,16 +86,8 @@ impl Broker {
             if self.answers() {
                 return Ok(());
             }
-            if begun.elapsed() > PATIENCE
-                || self
-                    .running
-                    .as_ref()
-                    .is_some_and(|running| !is_alive(running.pid))
-            {
-                return Err(io::Error::other(format!(
-                    "the broker does not start:\n{}",
-                    self.log_tail()
-                )));
+            if begun.elapsed() > PATIENCE || self.running.as_ref().is_some_and(|running| !is_alive(running.pid)) {
+                return Err(io::Error::other(format!("the broker does not start:\n{}", self.log_tail())));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -142,40 +120,16 @@ impl Broker {
 
     /// CPU time that its process has used since it was started, in steps of 10 ms.
     pub fn cpu_time(&self) -> Duration {
-        let stat =
-            std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        let ticks = |at: usize| {
-            fields
-                .get(at)
-                .and_then(|field| field.parse::<u64>().ok())
-                .unwrap_or_default()
-        };
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).unwrap_or_default();
         Duration::from_millis(10 * (ticks(11) + ticks(12)))
     }
 
     /// Makes a topic with settings by Kafka's names.
-    pub fn create_topic(
-        &self,
-        name: &str,
-        partitions: i32,
-        settings: &[(&str, &str)],
-    ) -> io::Result<()> {
-        let settings = settings
-            .iter()
-            .map(|&(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
-        let what = Specification {
-            name: name.to_owned(),
-            partitions,
-            replication: 1,
-            settings,
-        };
+    pub fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) -> io::Result<()> {
+        let settings = settings.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let what = Specification { name: name.to_owned(), partitions, replication: 1, settings };
         match create(&KafkaSettings::new(&self.address), &what) {
             Ok(true) => Ok(()),
             Ok(false) => Err(io::Error::other(format!("topic {name} exists already"))),
@@ -185,24 +139,17 @@ impl Broker {
 
     /// Deletes a topic.
     pub fn delete_topic(&self, name: &str) -> io::Result<()> {
-        let answers =
-            block_on(self.admin()?.delete_topics(&[name], &options())).map_err(io::Error::other)?;
-        answers.into_iter().try_for_each(|answer| {
-            answer
-                .map(drop)
-                .map_err(|(name, code)| io::Error::other(format!("{name}: {code}")))
-        })
+        let answers = block_on(self.admin()?.delete_topics(&[name], &options())).map_err(io::Error::other)?;
+        answers
+            .into_iter()
+            .try_for_each(|answer| answer.map(drop).map_err(|(name, code)| io::Error::other(format!("{name}: {code}"))))
     }
 
     /// Deletes the records of a partition below this offset, as retention would.
     pub fn delete_records(&self, topic: &str, partition: i32, below: i64) -> io::Result<()> {
         let mut offsets = TopicPartitionList::new();
-        offsets
-            .add_partition_offset(topic, partition, Offset::Offset(below))
-            .map_err(io::Error::other)?;
-        block_on(self.admin()?.delete_records(&offsets, &options()))
-            .map(drop)
-            .map_err(io::Error::other)
+        offsets.add_partition_offset(topic, partition, Offset::Offset(below)).map_err(io::Error::other)?;
+        block_on(self.admin()?.delete_records(&offsets, &options())).map(drop).map_err(io::Error::other)
     }
 
     fn admin(&self) -> io::Result<AdminClient<DefaultClientContext>> {
@@ -238,20 +185,12 @@ impl Broker {
     fn format(&self) -> io::Result<()> {
         let output = self
             .java()
-            .args([
-                "kafka.tools.StorageTool",
-                "format",
-                "-t",
-                "MkU3OEVBNTcwNTJENDM2Qg",
-                "-c",
-            ])
+            .args(["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"])
             .arg(self.folder.join("server.properties"))
             .output()?;
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(io::Error::other(format!(
-                "the broker's folder could not be formatted: {text}"
-            )));
+            return Err(io::Error::other(format!("the broker's folder could not be formatted: {text}")));
         }
         Ok(())
     }
@@ -268,10 +207,7 @@ impl Broker {
             "-XX:+UseG1GC".to_owned(),
             "-XX:MaxGCPauseMillis=20".to_owned(),
             "-Djava.net.preferIPv4Stack=true".to_owned(),
-            format!(
-                "-Dlog4j2.configurationFile={}",
-                self.folder.join("log4j2.xml").display()
-            ),
+            format!("-Dlog4j2.configurationFile={}", self.folder.join("log4j2.xml").display()),
             "-cp".to_owned(),
             self.libs.join("*").display().to_string(),
         ]
@@ -292,10 +228,7 @@ impl Broker {
             .spawn()?;
         let mut line = String::new();
         BufReader::new(watch.stdout.take().expect("piped")).read_line(&mut line)?;
-        let pid = line
-            .trim()
-            .parse()
-            .map_err(|_| io::Error::other("the shell did not say the broker's pid"))?;
+        let pid = line.trim().parse().map_err(|_| io::Error::other("the shell did not say the broker's pid"))?;
         Ok(Running { watch, pid })
     }
 
@@ -304,11 +237,8 @@ impl Broker {
             return false;
         }
         let client: Result<BaseConsumer, _> = self.config().create();
-        client.is_ok_and(|client| {
-            client
-                .fetch_metadata(None, Duration::from_secs(5))
-                .is_ok_and(|found| !found.brokers().is_empty())
-        })
+        client
+            .is_ok_and(|client| client.fetch_metadata(None, Duration::from_secs(5)).is_ok_and(|found| !found.brokers().is_empty()))
     }
 
     fn end(&mut self, with: &str) -> io::Result<()> {
@@ -317,10 +247,7 @@ impl Broker {
         let begun = Instant::now();
         while is_alive(running.pid) {
             if begun.elapsed() > PATIENCE {
-                return Err(io::Error::other(format!(
-                    "the broker does not end:\n{}",
-                    self.log_tail()
-                )));
+                return Err(io::Error::other(format!("the broker does not end:\n{}", self.log_tail())));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -363,46 +290,29 @@ const LOGGING: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 "#;
 
 fn options() -> AdminOptions {
-    AdminOptions::new()
-        .request_timeout(Some(CALL_TIMEOUT))
-        .operation_timeout(Some(CALL_TIMEOUT))
+    AdminOptions::new().request_timeout(Some(CALL_TIMEOUT)).operation_timeout(Some(CALL_TIMEOUT))
 }
 
 fn libs() -> Option<PathBuf> {
     let folder = PathBuf::from(std::env::var_os(LIBS)?);
     let entries = std::fs::read_dir(&folder).ok()?;
-    let found = entries
-        .flatten()
-        .any(|entry| entry.file_name().to_string_lossy().starts_with("kafka_"));
+    let found = entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("kafka_"));
     found.then_some(folder)
 }
 
 /// Two ports that are free now.
 fn free_ports() -> io::Result<(u16, u16)> {
-    let (one, two) = (
-        TcpListener::bind("127.0.0.1:0")?,
-        TcpListener::bind("127.0.0.1:0")?,
-    );
+    let (one, two) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
     Ok((one.local_addr()?.port(), two.local_addr()?.port()))
 }
 
 /// A process that has ended but was not waited for is not alive.
 fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')')
-        .next()
-        .is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
+    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
 }
 
 fn signal(pid: u32, which: &str) -> io::Result<()> {
-    let status = Command::new("kill")
-        .args([&format!("-{which}"), &pid.to_string()])
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(io::Error::other(format!(
-            "signal {which} could not be sent to {pid}"
-        )))
-    }
+    let status = Command::new("kill").args([&format!("-{which}"), &pid.to_string()]).status()?;
+    if status.success() { Ok(()) } else { Err(io::Error::other(format!("signal {which} could not be sent to {pid}"))) }
 }

@@ -14,8 +14,7 @@ use super::reader::Reader;
 use super::settings::KafkaSettings;
 use crate::signal::Signal;
 use crate::{
-    Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic,
-    TopicNames, TopicPartition, Waker,
+    Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicNames, TopicPartition, Waker,
 };
 
 /// Acknowledgements of a sender, and again records, visited by one poll: enough to spread its costs, few enough that the caller
@@ -104,12 +103,7 @@ impl KafkaBus {
     fn write_commits(&mut self) {
         self.commit_at = None;
         for (group, next) in std::mem::take(&mut self.commits) {
-            let known = self
-                .member
-                .iter()
-                .chain(&self.reader)
-                .chain(&self.committers)
-                .position(|reader| reader.group() == group);
+            let known = self.member.iter().chain(&self.reader).chain(&self.committers).position(|reader| reader.group() == group);
             if known.is_none() {
                 match Reader::new(&self.settings, &group, &self.signal) {
                     Ok(committer) => self.committers.push(committer),
@@ -118,12 +112,7 @@ impl KafkaBus {
                     }
                 }
             }
-            let found = self
-                .member
-                .iter()
-                .chain(&self.reader)
-                .chain(&self.committers)
-                .find(|reader| reader.group() == group);
+            let found = self.member.iter().chain(&self.reader).chain(&self.committers).find(|reader| reader.group() == group);
             if let Some(reader) = found {
                 reader.commit(&self.names, next.into_iter());
             }
@@ -132,15 +121,9 @@ impl KafkaBus {
 
     /// How long to wait for something to happen before something is to be done.
     fn wait_at_most(&self, until_deadline: Duration) -> Duration {
-        let due = self.commit_at.map_or(Duration::MAX, |due| {
-            due.saturating_duration_since(Instant::now())
-        });
+        let due = self.commit_at.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
         let given = self.member.as_ref().is_some_and(Reader::is_waiting);
-        until_deadline.min(due).min(if given {
-            GIVEN_AGAIN_AFTER
-        } else {
-            Duration::MAX
-        })
+        until_deadline.min(due).min(if given { GIVEN_AGAIN_AFTER } else { Duration::MAX })
     }
 
     fn ask(&mut self, question: Question) {
@@ -157,9 +140,7 @@ impl KafkaBus {
             return member;
         }
         let (settings, signal) = (&self.settings, &self.signal);
-        self.reader.get_or_insert_with(|| {
-            Reader::new(settings, &settings.group, signal).expect("it could be made before")
-        })
+        self.reader.get_or_insert_with(|| Reader::new(settings, &settings.group, signal).expect("it could be made before"))
     }
 }
 
@@ -174,23 +155,14 @@ fn visit_deliveries(
     let mut count = 0;
     producer.visit(EVENTS_MAX, &mut |delivery| {
         visit(match delivery {
-            Delivery::Done { tag, offset } => BusEvent::Acknowledged {
-                sender,
-                tag,
-                offset,
-            },
+            Delivery::Done { tag, offset } => BusEvent::Acknowledged { sender, tag, offset },
             Delivery::Failed { tag, code, bytes } => {
                 let fits = limit().is_some_and(|limit| bytes + RECORD_OVERHEAD_BYTES <= limit);
-                BusEvent::Failed {
-                    sender,
-                    tag,
-                    why: send_error(code, fits),
-                }
+                BusEvent::Failed { sender, tag, why: send_error(code, fits) }
             }
-            Delivery::Error { code, text, fatal } if is_doubt(code, fatal) => BusEvent::Doubt {
-                sender,
-                why: format!("{code}: {text}"),
-            },
+            Delivery::Error { code, text, fatal } if is_doubt(code, fatal) => {
+                BusEvent::Doubt { sender, why: format!("{code}: {text}") }
+            }
             Delivery::Error { code, text, .. } => {
                 tracing::warn!(%code, text, "producer");
                 return;
@@ -213,13 +185,9 @@ impl Bus for KafkaBus {
     fn describe(&mut self, names: &[&str]) -> Result<Vec<Option<Description>>, BusError> {
         let described = admin::describe(&self.settings, names)?;
         for description in described.iter().flatten() {
-            let limit = description
-                .settings
-                .iter()
-                .find(|(key, _)| key == "max.message.bytes");
+            let limit = description.settings.iter().find(|(key, _)| key == "max.message.bytes");
             if let Some(limit) = limit.and_then(|(_, value)| value.parse().ok()) {
-                self.limits
-                    .insert(self.names.handle(&description.name), limit);
+                self.limits.insert(self.names.handle(&description.name), limit);
             }
         }
         Ok(described)
@@ -230,8 +198,7 @@ impl Bus for KafkaBus {
     }
 
     fn open_sender(&mut self) -> Result<Sender, BusError> {
-        let producer = Producer::new(&self.settings.producer(), Arc::clone(&self.signal))
-            .map_err(|error| bus_error(&error))?;
+        let producer = Producer::new(&self.settings.producer(), Arc::clone(&self.signal)).map_err(|error| bus_error(&error))?;
         let sender = Sender(self.opened_count);
         self.opened_count += 1;
         self.senders.push((sender, producer));
@@ -253,20 +220,11 @@ impl Bus for KafkaBus {
         let limit = self.limits.get(&topic).copied();
         if limit.is_some_and(|limit| bytes + RECORD_OVERHEAD_BYTES > limit) {
             let (name, limit) = (self.names.name(topic), limit.unwrap_or_default());
-            return Err(SendError::TooBig(format!(
-                "{bytes} bytes; {name} takes {limit} (max.message.bytes)"
-            )));
+            return Err(SendError::TooBig(format!("{bytes} bytes; {name} takes {limit} (max.message.bytes)")));
         }
         let name = self.names.name(topic);
-        let sent = producer.send(
-            usize::from(topic.0),
-            name,
-            message.to.partition,
-            message.key,
-            message.value,
-            message.headers,
-            tag,
-        );
+        let sent =
+            producer.send(usize::from(topic.0), name, message.to.partition, message.key, message.value, message.headers, tag);
         sent.map_err(|code| send_error(code, false))
     }
 
@@ -315,12 +273,8 @@ impl Bus for KafkaBus {
         if !self.commits.contains_key(group) {
             self.commits.insert(group.to_owned(), HashMap::new());
         }
-        self.commits
-            .get_mut(group)
-            .expect("it is there now")
-            .extend(next.iter().copied());
-        self.commit_at
-            .get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
+        self.commits.get_mut(group).expect("it is there now").extend(next.iter().copied());
+        self.commit_at.get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
     }
 
     fn poll(&mut self, wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
@@ -334,9 +288,7 @@ impl Bus for KafkaBus {
                 return count;
             }
             let now = Instant::now();
-            let left = deadline
-                .get_or_insert_with(|| now + wait_max)
-                .saturating_duration_since(now);
+            let left = deadline.get_or_insert_with(|| now + wait_max).saturating_duration_since(now);
             if left.is_zero() {
                 return 0;
             }
@@ -367,9 +319,7 @@ impl Drop for KafkaBus {
 
 /// Dropping a producer purges and flushes for up to half a second, closing a consumer waits for the broker.
 fn drop_aside<T: Send + 'static>(what: T) {
-    let spawned = std::thread::Builder::new()
-        .name("kafka-close".to_owned())
-        .spawn(move || drop(what));
+    let spawned = std::thread::Builder::new().name("kafka-close".to_owned()).spawn(move || drop(what));
     if let Err(error) = spawned {
         tracing::warn!(%error, "no thread to close a Kafka client with; it was closed here");
     }

@@ -10,14 +10,8 @@ pub(super) fn send_error(code: Code, fits: bool) -> SendError {
     match code {
         Code::QueueFull => SendError::Full,
         // The broker judges a batch: a record that fits was only in bad company, and may be sent again.
-        Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge
-            if fits =>
-        {
-            SendError::Unknown(text)
-        }
-        Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => {
-            SendError::TooBig(text)
-        }
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge if fits => SendError::Unknown(text),
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => SendError::TooBig(text),
         Code::UnknownTopic
         | Code::UnknownTopicOrPartition
         | Code::UnknownPartition
@@ -26,21 +20,16 @@ pub(super) fn send_error(code: Code, fits: bool) -> SendError {
         | Code::ClusterAuthorizationFailed
         | Code::PolicyViolation
         | Code::InvalidRecord => SendError::Refused(text),
-        Code::Fatal
-        | Code::OutOfOrderSequenceNumber
-        | Code::InvalidProducerEpoch
-        | Code::UnknownProducerId => SendError::Broken(text),
+        Code::Fatal | Code::OutOfOrderSequenceNumber | Code::InvalidProducerEpoch | Code::UnknownProducerId => {
+            SendError::Broken(text)
+        }
         _ => SendError::Unknown(text),
     }
 }
 
 /// Whether unconfirmed records of a producer cannot be trusted after this (PROTOCOL.md, rule 4).
 pub(super) fn is_doubt(code: Code, fatal: bool) -> bool {
-    fatal
-        || matches!(
-            code,
-            Code::Fatal | Code::AllBrokersDown | Code::BrokerTransportFailure
-        )
+    fatal || matches!(code, Code::Fatal | Code::AllBrokersDown | Code::BrokerTransportFailure)
 }
 
 /// Whether a partition cannot be read for now.
@@ -62,11 +51,7 @@ pub(super) fn bus_error(error: &KafkaError) -> BusError {
                 | Code::NetworkException
         )
     );
-    if unreachable {
-        BusError::Unreachable(error.to_string())
-    } else {
-        BusError::Refused(error.to_string())
-    }
+    if unreachable { BusError::Unreachable(error.to_string()) } else { BusError::Refused(error.to_string()) }
 }
 
 #[cfg(test)]
@@ -76,41 +61,17 @@ mod tests {
     #[test]
     fn each_code_has_its_meaning() {
         assert_eq!(send_error(Code::QueueFull, true), SendError::Full);
-        assert!(matches!(
-            send_error(Code::MessageSizeTooLarge, false),
-            SendError::TooBig(_)
-        ));
-        assert!(matches!(
-            send_error(Code::MessageSizeTooLarge, true),
-            SendError::Unknown(_)
-        ));
-        for code in [
-            Code::UnknownTopic,
-            Code::UnknownTopicOrPartition,
-            Code::TopicAuthorizationFailed,
-            Code::UnknownPartition,
-        ] {
-            assert!(
-                matches!(send_error(code, true), SendError::Refused(_)),
-                "{code}"
-            );
+        assert!(matches!(send_error(Code::MessageSizeTooLarge, false), SendError::TooBig(_)));
+        assert!(matches!(send_error(Code::MessageSizeTooLarge, true), SendError::Unknown(_)));
+        for code in [Code::UnknownTopic, Code::UnknownTopicOrPartition, Code::TopicAuthorizationFailed, Code::UnknownPartition] {
+            assert!(matches!(send_error(code, true), SendError::Refused(_)), "{code}");
         }
-        for code in [
-            Code::MessageTimedOut,
-            Code::BrokerTransportFailure,
-            Code::NotEnoughReplicas,
-            Code::PurgeQueue,
-            Code::PurgeInflight,
-        ] {
-            assert!(
-                matches!(send_error(code, true), SendError::Unknown(_)),
-                "{code}"
-            );
+        for code in
+            [Code::MessageTimedOut, Code::BrokerTransportFailure, Code::NotEnoughReplicas, Code::PurgeQueue, Code::PurgeInflight]
+        {
+            assert!(matches!(send_error(code, true), SendError::Unknown(_)), "{code}");
         }
-        assert!(matches!(
-            send_error(Code::Fatal, true),
-            SendError::Broken(_)
-        ));
+        assert!(matches!(send_error(Code::Fatal, true), SendError::Broken(_)));
         assert!(
             is_doubt(Code::AllBrokersDown, false)
                 && is_doubt(Code::BrokerTransportFailure, false)

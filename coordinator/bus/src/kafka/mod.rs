@@ -25,4 +25,4 @@ mod reader;
 mod settings;
 
 pub use bus::KafkaBus;
-pub use settings::{KafkaSettings, LINGER};
+pub use settings::{KafkaSettings, LINGER, owned_by_protocol};

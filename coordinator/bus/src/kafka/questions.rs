@@ -29,15 +29,8 @@ pub(super) enum Question {
 /// An answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Answer {
-    Bounds {
-        at: TopicPartition,
-        start: i64,
-        end: i64,
-    },
-    OffsetAt {
-        at: TopicPartition,
-        offset: i64,
-    },
+    Bounds { at: TopicPartition, start: i64, end: i64 },
+    OffsetAt { at: TopicPartition, offset: i64 },
 }
 
 /// The side thread; it ends when this is dropped, after the question that it is asking.
@@ -63,12 +56,7 @@ impl Questions {
     }
 }
 
-fn run(
-    config: &ClientConfig,
-    questions: &Receiver<Question>,
-    answers: &Sender<Answer>,
-    signal: &Signal,
-) {
+fn run(config: &ClientConfig, questions: &Receiver<Question>, answers: &Sender<Answer>, signal: &Signal) {
     let mut client: Option<BaseConsumer> = None;
     let mut open = BTreeSet::new();
     loop {
@@ -86,10 +74,7 @@ fn run(
             Err(RecvTimeoutError::Disconnected) => return,
         }
         if client.is_none() {
-            client = config
-                .create()
-                .inspect_err(|error| tracing::warn!(%error, "no client to ask for offsets"))
-                .ok();
+            client = config.create().inspect_err(|error| tracing::warn!(%error, "no client to ask for offsets")).ok();
         }
         let Some(client) = &client else { continue };
         let mut failed = None;
@@ -115,21 +100,14 @@ fn ask(client: &BaseConsumer, question: &Question) -> KafkaResult<Answer> {
     match question {
         Question::Bounds(at, topic) => {
             let (start, end) = client.fetch_watermarks(topic, at.partition, TIMEOUT)?;
-            Ok(Answer::Bounds {
-                at: *at,
-                start,
-                end,
-            })
+            Ok(Answer::Bounds { at: *at, start, end })
         }
         Question::OffsetAt(at, topic, time) => {
             let mut asked = TopicPartitionList::new();
             asked.add_partition_offset(topic, at.partition, Offset::Offset(*time))?;
             let found = client.offsets_for_times(asked, TIMEOUT)?;
             let element = found.elements().into_iter().next();
-            let offset = match element
-                .map(|element| element.error().map(|()| element.offset()))
-                .transpose()?
-            {
+            let offset = match element.map(|element| element.error().map(|()| element.offset())).transpose()? {
                 Some(Offset::Offset(offset)) => offset,
                 // No record is so late.
                 _ => client.fetch_watermarks(topic, at.partition, TIMEOUT)?.1,

@@ -45,41 +45,16 @@ struct Held {
 }
 
 impl Reader {
-    pub(super) fn new(
-        settings: &KafkaSettings,
-        group: &str,
-        signal: &Arc<Signal>,
-    ) -> Result<Self, BusError> {
-        let consumer = Consumer::new(&settings.consumer(group), Arc::clone(signal))
-            .map_err(|error| bus_error(&error))?;
+    pub(super) fn new(settings: &KafkaSettings, group: &str, signal: &Arc<Signal>) -> Result<Self, BusError> {
+        let consumer = Consumer::new(&settings.consumer(group), Arc::clone(signal)).map_err(|error| bus_error(&error))?;
         let (group, held) = (group.to_owned(), Vec::new());
-        Ok(Self {
-            consumer,
-            group,
-            is_member: false,
-            held,
-            last: 0,
-            last_topic: None,
-            given: None,
-        })
+        Ok(Self { consumer, group, is_member: false, held, last: 0, last_topic: None, given: None })
     }
 
     /// As [`Self::new`], and becomes a member of the group.
-    pub(super) fn join(
-        settings: &KafkaSettings,
-        group: &str,
-        topics: &[&str],
-        signal: &Arc<Signal>,
-    ) -> Result<Self, BusError> {
-        let reader = Self {
-            is_member: true,
-            ..Self::new(settings, group, signal)?
-        };
-        reader
-            .consumer
-            .client()
-            .subscribe(topics)
-            .map_err(|error| bus_error(&error))?;
+    pub(super) fn join(settings: &KafkaSettings, group: &str, topics: &[&str], signal: &Arc<Signal>) -> Result<Self, BusError> {
+        let reader = Self { is_member: true, ..Self::new(settings, group, signal)? };
+        reader.consumer.client().subscribe(topics).map_err(|error| bus_error(&error))?;
         Ok(reader)
     }
 
@@ -101,24 +76,13 @@ impl Reader {
     }
 
     pub(super) fn read(&mut self, names: &TopicNames, at: TopicPartition, from: i64) {
-        let paused = self
-            .held
-            .iter()
-            .find(|held| held.at == at)
-            .is_some_and(|held| held.paused);
+        let paused = self.held.iter().find(|held| held.at == at).is_some_and(|held| held.paused);
         self.stop(names, at);
-        self.held.push(Held {
-            at,
-            next: from,
-            paused,
-            told_unreadable: false,
-            stopped: false,
-        });
+        self.held.push(Held { at, next: from, paused, told_unreadable: false, stopped: false });
         let assigned = if self.is_member {
             self.assign_all(names)
         } else {
-            list(names, [(at, Offset::Offset(from))])
-                .and_then(|list| self.consumer.client().incremental_assign(&list))
+            list(names, [(at, Offset::Offset(from))]).and_then(|list| self.consumer.client().incremental_assign(&list))
         };
         check(assigned, "read");
         if paused {
@@ -134,19 +98,14 @@ impl Reader {
         let unassigned = if self.is_member {
             self.assign_all(names)
         } else {
-            list(names, [(at, Offset::Invalid)])
-                .and_then(|list| self.consumer.client().incremental_unassign(&list))
+            list(names, [(at, Offset::Invalid)]).and_then(|list| self.consumer.client().incremental_unassign(&list))
         };
         check(unassigned, "stop reading");
     }
 
     pub(super) fn pause(&mut self, names: &TopicNames, which: &[TopicPartition], paused: bool) {
         let mut changed = Vec::new();
-        for held in self
-            .held
-            .iter_mut()
-            .filter(|held| held.paused != paused && which.contains(&held.at))
-        {
+        for held in self.held.iter_mut().filter(|held| held.paused != paused && which.contains(&held.at)) {
             held.paused = paused;
             changed.push(held.at);
         }
@@ -157,22 +116,13 @@ impl Reader {
 
     fn pause_held(&self, names: &TopicNames, which: &[TopicPartition], paused: bool) {
         let client = self.consumer.client();
-        let done = list(names, which.iter().map(|&at| (at, Offset::Invalid))).and_then(|list| {
-            if paused {
-                client.pause(&list)
-            } else {
-                client.resume(&list)
-            }
-        });
+        let done = list(names, which.iter().map(|&at| (at, Offset::Invalid)))
+            .and_then(|list| if paused { client.pause(&list) } else { client.resume(&list) });
         check(done, "pause or resume");
     }
 
     /// Commits without waiting; what goes wrong is logged when it is known.
-    pub(super) fn commit(
-        &self,
-        names: &TopicNames,
-        next: impl Iterator<Item = (TopicPartition, i64)>,
-    ) {
+    pub(super) fn commit(&self, names: &TopicNames, next: impl Iterator<Item = (TopicPartition, i64)>) {
         let committed = list(names, next.map(|(at, next)| (at, Offset::Offset(next))))
             .and_then(|list| self.consumer.client().commit(&list, CommitMode::Async));
         if let Err(error) = committed {
@@ -181,40 +131,16 @@ impl Reader {
     }
 
     /// Visits up to so many events; returns how many. What is not visible to the caller does not count.
-    pub(super) fn visit(
-        &mut self,
-        names: &mut TopicNames,
-        count_max: usize,
-        visit: &mut dyn FnMut(BusEvent<'_>),
-    ) -> usize {
+    pub(super) fn visit(&mut self, names: &mut TopicNames, count_max: usize, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         let mut count = self.read_given(names, visit);
-        let Self {
-            consumer,
-            held,
-            last,
-            last_topic,
-            given,
-            is_member,
-            ..
-        } = self;
+        let Self { consumer, held, last, last_topic, given, is_member, .. } = self;
         let mut revoked = false;
         while count < count_max {
             let any = consumer.visit_one(&mut |told| {
                 count += match told {
-                    Told::Fetched(record) => {
-                        visit_record(record, names, held, last, last_topic, visit)
-                    }
-                    Told::Partition {
-                        topic,
-                        partition,
-                        offset,
-                        code,
-                        text,
-                    } => {
-                        let at = TopicPartition {
-                            topic: names.handle(&topic),
-                            partition,
-                        };
+                    Told::Fetched(record) => visit_record(record, names, held, last, last_topic, visit),
+                    Told::Partition { topic, partition, offset, code, text } => {
+                        let at = TopicPartition { topic: names.handle(&topic), partition };
                         visit_error(at, offset, code, &text, held, visit)
                     }
                     Told::Client { code, text } => {
@@ -233,10 +159,7 @@ impl Reader {
                         1
                     }
                     Told::NotCommitted(text) => {
-                        tracing::warn!(
-                            text,
-                            "positions could not be committed; they are read again after a crash"
-                        );
+                        tracing::warn!(text, "positions could not be committed; they are read again after a crash");
                         0
                     }
                 };
@@ -257,12 +180,8 @@ impl Reader {
         let Some(given) = self.given.take() else {
             return 0;
         };
-        let positions =
-            list(names, given.iter().map(|&at| (at, Offset::Invalid))).and_then(|list| {
-                self.consumer
-                    .client()
-                    .committed_offsets(list, COMMITTED_TIMEOUT)
-            });
+        let positions = list(names, given.iter().map(|&at| (at, Offset::Invalid)))
+            .and_then(|list| self.consumer.client().committed_offsets(list, COMMITTED_TIMEOUT));
         let positions = match positions {
             Ok(positions) => positions,
             Err(error) => {
@@ -273,23 +192,12 @@ impl Reader {
         };
         self.held.clear();
         for element in positions.elements() {
-            let Some(at) = given.iter().find(|at| {
-                names.name(at.topic) == element.topic() && at.partition == element.partition()
-            }) else {
+            let Some(at) = given.iter().find(|at| names.name(at.topic) == element.topic() && at.partition == element.partition())
+            else {
                 continue;
             };
-            let next = if let Offset::Offset(committed) = element.offset() {
-                committed
-            } else {
-                BEGINNING
-            };
-            self.held.push(Held {
-                at: *at,
-                next,
-                paused: false,
-                told_unreadable: false,
-                stopped: false,
-            });
+            let next = if let Offset::Offset(committed) = element.offset() { committed } else { BEGINNING };
+            self.held.push(Held { at: *at, next, paused: false, told_unreadable: false, stopped: false });
         }
         check(self.assign_all(names), "read what the group gave");
         visit(BusEvent::Assigned(given));
@@ -299,16 +207,9 @@ impl Reader {
     /// Assigns all that is held, from where it was; for a member, which cannot be given partitions one by one.
     fn assign_all(&self, names: &TopicNames) -> KafkaResult<()> {
         let position = |next| {
-            if next == BEGINNING {
-                Offset::Beginning
-            } else {
-                Offset::Offset(next)
-            }
+            if next == BEGINNING { Offset::Beginning } else { Offset::Offset(next) }
         };
-        let all = list(
-            names,
-            self.held.iter().map(|held| (held.at, position(held.next))),
-        )?;
+        let all = list(names, self.held.iter().map(|held| (held.at, position(held.next))))?;
         self.consumer.client().assign(&all)
     }
 }
@@ -333,10 +234,7 @@ fn visit_record(
             topic
         }
     };
-    let at = TopicPartition {
-        topic,
-        partition: record.partition(),
-    };
+    let at = TopicPartition { topic, partition: record.partition() };
     if held.get(*last).is_none_or(|held| held.at != at) {
         let Some(found) = held.iter().position(|held| held.at == at) else {
             return 0;
@@ -384,10 +282,7 @@ fn visit_error(
         Code::AutoOffsetReset | Code::OffsetOutOfRange if held.stopped => 0,
         Code::AutoOffsetReset | Code::OffsetOutOfRange => {
             held.stopped = true;
-            visit(BusEvent::OutOfRange {
-                at,
-                position: held.next,
-            });
+            visit(BusEvent::OutOfRange { at, position: held.next });
             1
         }
         _ if held.told_unreadable => 0,
@@ -400,19 +295,10 @@ fn visit_error(
 }
 
 fn handles(names: &mut TopicNames, partitions: &[(String, i32)]) -> Vec<TopicPartition> {
-    partitions
-        .iter()
-        .map(|(topic, partition)| TopicPartition {
-            topic: names.handle(topic),
-            partition: *partition,
-        })
-        .collect()
+    partitions.iter().map(|(topic, partition)| TopicPartition { topic: names.handle(topic), partition: *partition }).collect()
 }
 
-fn list(
-    names: &TopicNames,
-    elements: impl IntoIterator<Item = (TopicPartition, Offset)>,
-) -> KafkaResult<TopicPartitionList> {
+fn list(names: &TopicNames, elements: impl IntoIterator<Item = (TopicPartition, Offset)>) -> KafkaResult<TopicPartitionList> {
     let mut list = TopicPartitionList::new();
     for (at, offset) in elements {
         list.add_partition_offset(names.name(at.topic), at.partition, offset)?;

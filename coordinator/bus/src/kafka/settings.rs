@@ -22,30 +22,18 @@ pub struct KafkaSettings {
 impl KafkaSettings {
     /// The defaults for these brokers.
     pub fn new(bootstrap: impl Into<String>) -> Self {
-        Self {
-            bootstrap: bootstrap.into(),
-            passthrough: Vec::new(),
-            group: "ringmaster".to_owned(),
-            linger: LINGER,
-        }
+        Self { bootstrap: bootstrap.into(), passthrough: Vec::new(), group: "ringmaster".to_owned(), linger: LINGER }
     }
 
     /// Refuses settings that the protocol owns, and those that librdkafka does not know or take.
     pub(super) fn check(&self) -> Result<(), BusError> {
         for (key, _) in &self.passthrough {
-            if let Some((_, why)) = OWNED
-                .iter()
-                .find(|(owned, _)| owned.split(' ').any(|owned| owned == key))
-            {
-                return Err(BusError::Refused(format!(
-                    "kafka.{key} cannot be set: {why}"
-                )));
+            if let Some(why) = owned_by_protocol(key) {
+                return Err(BusError::Refused(format!("kafka.{key} cannot be set: {why}")));
             }
         }
         for config in [self.producer(), self.consumer(&self.group)] {
-            config
-                .create_native_config()
-                .map_err(|error| BusError::Refused(format!("kafka.*: {error}")))?;
+            config.create_native_config().map_err(|error| BusError::Refused(format!("kafka.*: {error}")))?;
         }
         Ok(())
     }
@@ -127,77 +115,32 @@ const CONSUMER: &[(&str, &str)] = &[
     ("fetch.max.bytes", "16777216"),
 ];
 
+/// Why nobody else may set this setting of librdkafka; none if it may be passed through.
+pub fn owned_by_protocol(key: &str) -> Option<&'static str> {
+    let owned = OWNED.iter().find(|(owned, _)| owned.split(' ').any(|owned| owned == key));
+    owned.map(|(_, why)| *why)
+}
+
 /// Settings that the protocol owns, and why.
 const OWNED: &[(&str, &str)] = &[
-    (
-        "bootstrap.servers metadata.broker.list",
-        "the setting is called `bootstrap`",
-    ),
-    (
-        "group.id",
-        "groups are named after `prefix` and participants",
-    ),
-    (
-        "enable.idempotence",
-        "the protocol needs records of a producer once and in order",
-    ),
-    (
-        "enable.gapless.guarantee",
-        "gaps are found by their offsets, and a producer that had one goes on",
-    ),
-    (
-        "acks request.required.acks",
-        "an effect may leave only when its record is on all replicas",
-    ),
-    (
-        "transactional.id transaction.timeout.ms",
-        "the journal fences itself; there are no transactions",
-    ),
-    (
-        "max.in.flight max.in.flight.requests.per.connection",
-        "an idempotent producer keeps it at 5",
-    ),
-    (
-        "retries message.send.max.retries",
-        "an idempotent producer repeats until its time is over",
-    ),
-    (
-        "message.timeout.ms delivery.timeout.ms",
-        "how long a record may be in doubt is the protocol's decision",
-    ),
-    (
-        "queue.buffering.max.kbytes queue.buffering.max.messages",
-        "it bounds the memory of the coordinator",
-    ),
-    (
-        "queued.max.messages.kbytes fetch.max.bytes",
-        "it bounds the memory of the coordinator",
-    ),
-    (
-        "partitioner",
-        "a record's partition is murmur2 of its key, or given",
-    ),
-    (
-        "auto.offset.reset",
-        "a position that is gone must be an error, never a jump",
-    ),
-    (
-        "isolation.level",
-        "what a transaction took back must not start a saga",
-    ),
-    (
-        "enable.auto.commit enable.auto.offset.store auto.commit.enable auto.commit.interval.ms",
-        "positions are in the journal",
-    ),
+    ("bootstrap.servers metadata.broker.list", "the setting is called `bootstrap`"),
+    ("group.id", "groups are named after `prefix` and participants"),
+    ("enable.idempotence", "the protocol needs records of a producer once and in order"),
+    ("enable.gapless.guarantee", "gaps are found by their offsets, and a producer that had one goes on"),
+    ("acks request.required.acks", "an effect may leave only when its record is on all replicas"),
+    ("transactional.id transaction.timeout.ms", "the journal fences itself; there are no transactions"),
+    ("max.in.flight max.in.flight.requests.per.connection", "an idempotent producer keeps it at 5"),
+    ("retries message.send.max.retries", "an idempotent producer repeats until its time is over"),
+    ("message.timeout.ms delivery.timeout.ms", "how long a record may be in doubt is the protocol's decision"),
+    ("queue.buffering.max.kbytes queue.buffering.max.messages", "it bounds the memory of the coordinator"),
+    ("queued.max.messages.kbytes fetch.max.bytes", "it bounds the memory of the coordinator"),
+    ("partitioner", "a record's partition is murmur2 of its key, or given"),
+    ("auto.offset.reset", "a position that is gone must be an error, never a jump"),
+    ("isolation.level", "what a transaction took back must not start a saga"),
+    ("enable.auto.commit enable.auto.offset.store auto.commit.enable auto.commit.interval.ms", "positions are in the journal"),
     ("enable.partition.eof", "timers need to know the ends"),
-    (
-        "allow.auto.create.topics",
-        "topics are made by `ringmaster topics apply` only",
-    ),
-    (
-        "partition.assignment.strategy group.protocol",
-        "the protocol decides how partitions are given out",
-    ),
+    ("allow.auto.create.topics", "topics are made by `ringmaster topics apply` only"),
+    ("partition.assignment.strategy group.protocol", "the protocol decides how partitions are given out"),
     ("log.queue", "logs come through the event queue"),
 ];
 
@@ -207,23 +150,14 @@ mod tests {
 
     fn with(key: &str, value: &str) -> Result<(), BusError> {
         let passthrough = vec![(key.to_owned(), value.to_owned())];
-        KafkaSettings {
-            passthrough,
-            ..KafkaSettings::new("127.0.0.1:1")
-        }
-        .check()
+        KafkaSettings { passthrough, ..KafkaSettings::new("127.0.0.1:1") }.check()
     }
 
     #[test]
     fn owned_settings_are_refused_with_their_reason() {
         for key in OWNED.iter().flat_map(|(keys, _)| keys.split(' ')) {
-            let Err(BusError::Refused(why)) = with(key, "1") else {
-                panic!("{key} was taken")
-            };
-            assert!(
-                why.starts_with(&format!("kafka.{key} cannot be set: ")) && why.len() > 40,
-                "{why}"
-            );
+            let Err(BusError::Refused(why)) = with(key, "1") else { panic!("{key} was taken") };
+            assert!(why.starts_with(&format!("kafka.{key} cannot be set: ")) && why.len() > 40, "{why}");
         }
     }
 
@@ -231,11 +165,7 @@ mod tests {
     fn others_pass_and_mistakes_are_said() {
         assert_eq!(with("socket.keepalive.enable", "true"), Ok(()));
         assert_eq!(with("linger.ms", "5"), Ok(()));
-        assert!(
-            matches!(with("compresion.type", "lz4"), Err(BusError::Refused(why)) if why.contains("compresion.type"))
-        );
-        assert!(
-            matches!(with("linger.ms", "soon"), Err(BusError::Refused(why)) if why.contains("linger.ms"))
-        );
+        assert!(matches!(with("compresion.type", "lz4"), Err(BusError::Refused(why)) if why.contains("compresion.type")));
+        assert!(matches!(with("linger.ms", "soon"), Err(BusError::Refused(why)) if why.contains("linger.ms")));
     }
 }

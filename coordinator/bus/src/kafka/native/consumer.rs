@@ -53,10 +53,7 @@ impl Consumer {
         // SAFETY: the client is valid and has a group id; the queue handle is new and ours, and `client` is dropped after it.
         let queue = unsafe {
             let queue = sys::rd_kafka_queue_get_consumer(client.client().native_ptr());
-            Queue::new(
-                NonNull::new(queue).expect("a consumer with a group id has a queue"),
-                signal,
-            )
+            Queue::new(NonNull::new(queue).expect("a consumer with a group id has a queue"), signal)
         };
         Ok(Self { queue, client })
     }
@@ -74,10 +71,7 @@ impl Consumer {
         match event.kind() {
             sys::RD_KAFKA_EVENT_FETCH => {
                 while let Some(message) = event.next_message() {
-                    visit(Told::Fetched(Fetched {
-                        message,
-                        event: PhantomData,
-                    }));
+                    visit(Told::Fetched(Fetched { message, event: PhantomData }));
                 }
             }
             sys::RD_KAFKA_EVENT_ERROR => visit(error(&event)),
@@ -90,10 +84,7 @@ impl Consumer {
                 });
             }
             sys::RD_KAFKA_EVENT_OFFSET_COMMIT => {
-                if !matches!(
-                    event.error(),
-                    RDKafkaErrorCode::NoError | RDKafkaErrorCode::NoOffset
-                ) {
+                if !matches!(event.error(), RDKafkaErrorCode::NoError | RDKafkaErrorCode::NoOffset) {
                     visit(Told::NotCommitted(event.error_text()));
                 }
             }
@@ -110,20 +101,11 @@ fn error(event: &Event) -> Told<'static> {
     unsafe {
         let at = sys::rd_kafka_event_topic_partition(event.as_ptr());
         let Some(found) = at.as_ref() else {
-            return Told::Client {
-                code,
-                text: text_of_error,
-            };
+            return Told::Client { code, text: text_of_error };
         };
         let (topic, partition, offset) = (text(found.topic), found.partition, found.offset);
         sys::rd_kafka_topic_partition_destroy(at);
-        Told::Partition {
-            topic,
-            partition,
-            offset,
-            code,
-            text: text_of_error,
-        }
+        Told::Partition { topic, partition, offset, code, text: text_of_error }
     }
 }
 
@@ -133,15 +115,8 @@ fn partitions(event: &Event) -> Vec<(String, i32)> {
         let Some(list) = sys::rd_kafka_event_topic_partition_list(event.as_ptr()).as_ref() else {
             return Vec::new();
         };
-        let elements = if list.cnt > 0 {
-            slice::from_raw_parts(list.elems, list.cnt as usize)
-        } else {
-            &[]
-        };
-        elements
-            .iter()
-            .map(|element| (text(element.topic), element.partition))
-            .collect()
+        let elements = if list.cnt > 0 { slice::from_raw_parts(list.elems, list.cnt as usize) } else { &[] };
+        elements.iter().map(|element| (text(element.topic), element.partition)).collect()
     }
 }
 
@@ -193,12 +168,8 @@ impl<'e> Fetched<'e> {
         let mut list = ptr::null_mut();
         // SAFETY: the message is valid and keeps the list, which is made at the first call.
         let error = unsafe { sys::rd_kafka_message_headers(self.message, &raw mut list) };
-        let found =
-            error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && !list.is_null();
-        found.then_some(FetchedHeaders {
-            list,
-            event: PhantomData,
-        })
+        let found = error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && !list.is_null();
+        found.then_some(FetchedHeaders { list, event: PhantomData })
     }
 }
 
@@ -214,13 +185,7 @@ impl Headers for FetchedHeaders<'_> {
             let (mut found, mut value, mut length) = (ptr::null(), ptr::null(), 0);
             // SAFETY: the list is valid while the event lives, and owns name and value.
             unsafe {
-                let error = sys::rd_kafka_header_get_all(
-                    self.list,
-                    index,
-                    &raw mut found,
-                    &raw mut value,
-                    &raw mut length,
-                );
+                let error = sys::rd_kafka_header_get_all(self.list, index, &raw mut found, &raw mut value, &raw mut length);
                 if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
                     return None;
                 }

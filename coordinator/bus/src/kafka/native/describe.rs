@@ -24,10 +24,7 @@ pub(in crate::kafka) fn identities<C: ClientContext>(
     names: &[&str],
     timeout: Duration,
 ) -> Result<Vec<Identity>, (RDKafkaErrorCode, String)> {
-    let c_names: Vec<CString> = names
-        .iter()
-        .filter_map(|name| CString::new(*name).ok())
-        .collect();
+    let c_names: Vec<CString> = names.iter().filter_map(|name| CString::new(*name).ok()).collect();
     let mut pointers: Vec<*const c_char> = c_names.iter().map(|name| name.as_ptr()).collect();
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the client is valid; names are copied; everything that is made here is destroyed here, the queue last of all and
@@ -36,20 +33,15 @@ pub(in crate::kafka) fn identities<C: ClientContext>(
         let rk = client.native_ptr();
         let queue = NonNull::new(sys::rd_kafka_queue_new(rk)).expect("a queue can be made");
         let queue = Queue::new(queue, std::sync::Arc::default());
-        let collection =
-            sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
-        let options = sys::rd_kafka_AdminOptions_new(
-            rk,
-            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
-        );
+        let collection = sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
+        let options = sys::rd_kafka_AdminOptions_new(rk, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
         sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, ptr::null_mut(), 0);
         sys::rd_kafka_DescribeTopics(rk, collection, options, queue.as_ptr());
         sys::rd_kafka_AdminOptions_destroy(options);
         sys::rd_kafka_TopicCollection_destroy(collection);
         queue.wait(timeout + Duration::from_secs(1))
     };
-    let event =
-        event.ok_or_else(|| (RDKafkaErrorCode::OperationTimedOut, "no answer".to_owned()))?;
+    let event = event.ok_or_else(|| (RDKafkaErrorCode::OperationTimedOut, "no answer".to_owned()))?;
     match event.error() {
         RDKafkaErrorCode::NoError => read(&event),
         code => Err((code, event.error_text())),
@@ -69,14 +61,11 @@ fn read(event: &Event) -> Result<Vec<Identity>, (RDKafkaErrorCode, String)> {
             let name = text(sys::rd_kafka_TopicDescription_name(topic));
             match RDKafkaErrorCode::from(sys::rd_kafka_error_code(error)) {
                 RDKafkaErrorCode::NoError => {}
-                RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::InvalidTopic => continue,
+                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::InvalidTopic => {
+                    continue;
+                }
                 code => {
-                    return Err((
-                        code,
-                        format!("{name}: {}", text(sys::rd_kafka_error_string(error))),
-                    ));
+                    return Err((code, format!("{name}: {}", text(sys::rd_kafka_error_string(error)))));
                 }
             }
             let uuid = sys::rd_kafka_TopicDescription_topic_id(topic);
@@ -85,11 +74,7 @@ fn read(event: &Event) -> Result<Vec<Identity>, (RDKafkaErrorCode, String)> {
             id[8..].copy_from_slice(&sys::rd_kafka_Uuid_least_significant_bits(uuid).to_be_bytes());
             let mut partition_count = 0;
             sys::rd_kafka_TopicDescription_partitions(topic, &raw mut partition_count);
-            found.push(Identity {
-                name,
-                id,
-                partitions: i32::try_from(partition_count).unwrap_or(i32::MAX),
-            });
+            found.push(Identity { name, id, partitions: i32::try_from(partition_count).unwrap_or(i32::MAX) });
         }
     }
     Ok(found)

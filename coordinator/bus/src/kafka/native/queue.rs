@@ -30,25 +30,20 @@ impl Queue {
         // SAFETY: the handle is valid; the signal lives until the callback is taken away in `drop`, which waits for a callback that
         // runs, since librdkafka calls and replaces it under one lock.
         unsafe { sys::rd_kafka_queue_cb_event_enable(queue.as_ptr(), Some(raise), opaque) };
-        Self {
-            queue,
-            _signal: signal,
-        }
+        Self { queue, _signal: signal }
     }
 
     /// The next event, if there is one; never waits.
     pub(super) fn next(&self) -> Option<Event> {
         // SAFETY: the handle is valid; the event that is returned is ours.
-        NonNull::new(unsafe { sys::rd_kafka_queue_poll(self.queue.as_ptr(), 0) })
-            .map(|event| Event { event })
+        NonNull::new(unsafe { sys::rd_kafka_queue_poll(self.queue.as_ptr(), 0) }).map(|event| Event { event })
     }
 
     /// The next event, for which it waits at most so long.
     pub(super) fn wait(&self, at_most: Duration) -> Option<Event> {
         let wait_ms = i32::try_from(at_most.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the handle is valid; the event that is returned is ours.
-        NonNull::new(unsafe { sys::rd_kafka_queue_poll(self.queue.as_ptr(), wait_ms) })
-            .map(|event| Event { event })
+        NonNull::new(unsafe { sys::rd_kafka_queue_poll(self.queue.as_ptr(), wait_ms) }).map(|event| Event { event })
     }
 
     pub(super) fn as_ptr(&self) -> *mut sys::rd_kafka_queue_t {
@@ -113,13 +108,7 @@ impl Event {
         let (mut facility, mut line, mut level) = (ptr::null::<c_char>(), ptr::null::<c_char>(), 0);
         // SAFETY: the event is valid and owns the strings, which are copied.
         let (facility, line) = unsafe {
-            if sys::rd_kafka_event_log(
-                self.as_ptr(),
-                &raw mut facility,
-                &raw mut line,
-                &raw mut level,
-            ) != 0
-            {
+            if sys::rd_kafka_event_log(self.as_ptr(), &raw mut facility, &raw mut line, &raw mut level) != 0 {
                 return;
             }
             (text(facility), text(line))
@@ -147,7 +136,5 @@ pub(super) unsafe fn text(string: *const c_char) -> String {
         return String::new();
     }
     // SAFETY: by the caller.
-    unsafe { CStr::from_ptr(string) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(string) }.to_string_lossy().into_owned()
 }
