@@ -52,12 +52,21 @@ fn main() {
     let begin = Instant::now();
     let order = one(&text, &mut schemas);
     println!("{:>8.1} us  compile order-fulfilment (first, with its schemas)", begin.elapsed().as_secs_f64() * 1e6);
-    let nothing = |_| None;
     for condition in CONDITIONS {
-        let step = format!("{{ step: a, if: \"{condition}\", do: payment.Charge, undo: nothing, with: {{ order_id: key, amount: 1, currency: key }} }}");
+        let step = format!(
+            "{{ step: a, if: \"{condition}\", do: payment.Charge, undo: nothing, with: {{ order_id: key, amount: 1, currency: key }} }}"
+        );
         let definition = one(&format!("saga: x\nstart: {{ on: OrderPlaced, from: orders }}\nsteps: [ {step} ]\n"), &mut schemas);
-        let (start, budget) = (kept(&definition), Budget::new());
-        let environment = Environment { key: "ord-1000017", start: &start, results: &nothing, failure: None, now: 2_000_000, started: 1_000, budget: &budget };
+        let (start, budget, nothing) = (kept(&definition), Budget::new(), |_| None);
+        let environment = Environment {
+            key: "ord-1000017",
+            start: &start,
+            results: &nothing,
+            failure: None,
+            now: 2_000_000,
+            started: 1_000,
+            budget: &budget,
+        };
         let guard = definition.steps[0].condition.as_ref().expect("it has an if");
         let nanos = measure(|| {
             budget.refill();
@@ -65,8 +74,16 @@ fn main() {
         });
         println!("{nanos:>8.1} ns  {condition}");
     }
-    let (start, budget, mut out) = (kept(&order), Budget::new(), Vec::with_capacity(512));
-    let environment = Environment { key: "ord-1000017", start: &start, results: &nothing, failure: None, now: 2_000_000, started: 1_000, budget: &budget };
+    let (start, budget, nothing, mut out) = (kept(&order), Budget::new(), |_| None, Vec::with_capacity(512));
+    let environment = Environment {
+        key: "ord-1000017",
+        start: &start,
+        results: &nothing,
+        failure: None,
+        now: 2_000_000,
+        started: 1_000,
+        budget: &budget,
+    };
     for step in &order.steps {
         let body = step.call.body.as_ref().expect("a do has a body");
         let nanos = measure(|| {

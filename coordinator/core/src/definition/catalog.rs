@@ -33,7 +33,12 @@ pub struct DefinitionRecord {
 
 impl DefinitionRecord {
     /// Checks a file against the current schemas and makes a record of each of its documents.
-    pub fn of_file(file: &str, text: &str, deployed_at: Millis, settings: &mut Settings<'_>) -> Result<Vec<DefinitionRecord>, Vec<CompileError>> {
+    pub fn of_file(
+        file: &str,
+        text: &str,
+        deployed_at: Millis,
+        settings: &mut Settings<'_>,
+    ) -> Result<Vec<DefinitionRecord>, Vec<CompileError>> {
         let versions = compile_file(file, text, settings)?;
         let record = |version: super::compile::Version| DefinitionRecord {
             name: version.definition.name.to_string(),
@@ -103,7 +108,12 @@ impl Equivalent<Start> for Borrowed<'_> {
 impl Catalog {
     /// Takes the record at `offset` of the topic of definitions. Records come in the log's order; a version that comes again is
     /// the newest again (an edit was taken back) and keeps its number and offset. On an error nothing has changed.
-    pub fn add(&mut self, record: &DefinitionRecord, offset: i64, settings: &mut Settings<'_>) -> Result<Arc<Definition>, Vec<CompileError>> {
+    pub fn add(
+        &mut self,
+        record: &DefinitionRecord,
+        offset: i64,
+        settings: &mut Settings<'_>,
+    ) -> Result<Arc<Definition>, Vec<CompileError>> {
         let definition = match self.versions.values().find(|known| hex(&known.definition.hash) == record.hash) {
             Some(known) => known.definition.clone(),
             None => Arc::new(record.compile(settings)?),

@@ -50,7 +50,13 @@ pub const DEFAULTS: Defaults = Defaults {
 impl Defaults {
     /// How a step is tried again.
     pub fn retry(&self) -> Retry {
-        Retry { attempts: None, first_ms: self.retry_first_ms, factor: self.retry_factor, max_ms: self.retry_max_ms, not_on: Vec::new() }
+        Retry {
+            attempts: None,
+            first_ms: self.retry_first_ms,
+            factor: self.retry_factor,
+            max_ms: self.retry_max_ms,
+            not_on: Vec::new(),
+        }
     }
 
     /// How an undo is tried again.

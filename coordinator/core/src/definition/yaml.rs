@@ -129,8 +129,7 @@ pub fn load(text: &str) -> Result<Vec<Document>, Vec<YamlError>> {
         }]);
     }
     let bytes = (!text.is_ascii()).then(|| text.char_indices().map(|(byte, _)| byte).chain([text.len()]).collect());
-    let mut builder =
-        Builder { text, bytes, open: Vec::new(), root: None, documents: Vec::new(), begins: 0, errors: Vec::new() };
+    let mut builder = Builder { text, bytes, open: Vec::new(), root: None, documents: Vec::new(), begins: 0, errors: Vec::new() };
     let mut node_count = 0;
     for event in Parser::new_from_str(text) {
         let (event, span) = match event {
@@ -317,14 +316,10 @@ mod tests {
                 assert_eq!(&text[*at..*at + source.len()], *source);
             }
         }
-        assert_eq!(places.iter().map(|(source, _)| *source).collect::<Vec<_>>(), [
-            "start.a > 1",
-            "x == 1",
-            "y == \"q\"",
-            "size(z) > 0",
-            "one two",
-            "a &&\n  b"
-        ]);
+        assert_eq!(
+            places.iter().map(|(source, _)| *source).collect::<Vec<_>>(),
+            ["start.a > 1", "x == 1", "y == \"q\"", "size(z) > 0", "one two", "a &&\n  b"]
+        );
         assert_eq!(places.iter().filter(|(_, at)| at.is_none()).count(), 2, "escaped and folded ones have no place");
     }
 

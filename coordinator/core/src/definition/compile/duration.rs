@@ -34,7 +34,11 @@ pub(crate) fn parse_duration(text: &str, unit: Unit) -> Result<i64, String> {
             return Err(wrong());
         }
         last = *length;
-        total = number.checked_mul(*length).and_then(|part| total.checked_add(part)).filter(|total| *total <= MILLIS_MAX).ok_or("a hundred years are the longest duration")?;
+        total = number
+            .checked_mul(*length)
+            .and_then(|part| total.checked_add(part))
+            .filter(|total| *total <= MILLIS_MAX)
+            .ok_or("a hundred years are the longest duration")?;
     }
     Ok(match unit {
         Unit::Millis => total,

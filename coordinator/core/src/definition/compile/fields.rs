@@ -34,7 +34,11 @@ impl<'n> Fields<'n> {
         for (key, _) in entries {
             let name = key.scalar().unwrap_or_default();
             if later.contains(&name) {
-                report.error(&key.span, format!("this version does not know '{name}' yet"), format!("{what} has: {}", known.join(", ")));
+                report.error(
+                    &key.span,
+                    format!("this version does not know '{name}' yet"),
+                    format!("{what} has: {}", known.join(", ")),
+                );
             } else if !known.contains(&name) {
                 report.error(&key.span, format!("{what} has no '{name}'"), did_you_mean(name, known.iter().copied()));
             }
@@ -132,7 +136,8 @@ pub(super) fn is_command(text: &str) -> bool {
 fn is_participant(text: &str) -> bool {
     text.len() <= 100
         && text.split('.').all(|part| {
-            part.starts_with(|c: char| c.is_ascii_alphabetic()) && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+            part.starts_with(|c: char| c.is_ascii_alphabetic())
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
         })
 }
 
@@ -140,13 +145,18 @@ fn is_participant(text: &str) -> bool {
 pub(super) fn is_type(text: &str) -> bool {
     text.len() <= 200
         && text.split('.').all(|part| {
-            part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+                && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         })
 }
 
 /// What Kafka takes as a topic's name.
 pub(super) fn is_topic(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 249 && text != "." && text != ".." && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    !text.is_empty()
+        && text.len() <= 249
+        && text != "."
+        && text != ".."
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
 /// A failure code.

@@ -6,11 +6,11 @@ use ringmaster_schemas::Millis;
 
 use super::fields::{Fields, Word, is_code, is_command, is_name, is_saga_name, is_topic, is_type, word};
 use super::report::Report;
+use crate::definition::Retry;
 use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::scope::{RESERVED, Rule, RuleBody};
 use crate::definition::expression::{Form, Parsed};
 use crate::definition::yaml::{Kind, Node};
-use crate::definition::Retry;
 
 /// Steps of one definition: a row holds them all.
 const STEPS_MAX: usize = 200;
@@ -22,8 +22,24 @@ const SAGA_LATER: [&str; 6] = ["input", "cancel", "priority", "search", "result"
 const START: [&str; 4] = ["on", "from", "key", "if"];
 const STEP: [&str; 10] = ["step", "do", "if", "with", "undo", "timeout", "within", "retry", "pivot", "description"];
 const STEP_LATER: [&str; 18] = [
-    "emit", "wait", "sleep", "approval", "run", "for_each", "parallel", "switch", "steps", "refuse", "on_refused", "on_failed", "as",
-    "match", "keep", "show", "escalate", "answer",
+    "emit",
+    "wait",
+    "sleep",
+    "approval",
+    "run",
+    "for_each",
+    "parallel",
+    "switch",
+    "steps",
+    "refuse",
+    "on_refused",
+    "on_failed",
+    "as",
+    "match",
+    "keep",
+    "show",
+    "escalate",
+    "answer",
 ];
 const UNDO: [&str; 2] = ["do", "with"];
 const RETRY: [&str; 5] = ["attempts", "first", "factor", "max", "not_on"];
@@ -79,7 +95,9 @@ impl SagaForm {
     pub(super) fn read(root: &Node, report: &mut Report<'_>) -> Option<SagaForm> {
         let fields = Fields::new(root, "a definition", &SAGA, &SAGA_LATER, report)?;
         let name = fields.needed("saga", "saga: NAME", report);
-        let name = name.and_then(|node| word(node, "a saga's name", is_saga_name, "small letters, digits, - and _, at most 64, a letter first", report));
+        let name = name.and_then(|node| {
+            word(node, "a saga's name", is_saga_name, "small letters, digits, - and _, at most 64, a letter first", report)
+        });
         let start = fields.needed("start", "start: { on: EVENT, from: TOPIC, key: event.FIELD }", report);
         let start = start.and_then(|node| StartForm::read(node, report));
         let deadline = fields.duration("deadline", report);
@@ -112,7 +130,8 @@ impl StartForm {
         }
         let fields = Fields::new(node, "start", &START, &[], report)?;
         let event = fields.needed("on", "on: the type of the event that starts a saga", report);
-        let event = event.and_then(|node| word(node, "an event's type", is_type, "the name of its record, for example OrderPlaced", report));
+        let event = event
+            .and_then(|node| word(node, "an event's type", is_type, "the name of its record, for example OrderPlaced", report));
         let topic = fields.needed("from", "from: the topic that the event comes on", report);
         let topic = topic.and_then(|node| word(node, "a topic", is_topic, "letters, digits, . _ -", report));
         let key = expression(fields.node("key"), report);
@@ -162,7 +181,8 @@ fn read_table(rows: &[Node], span: &Range<usize>, report: &mut Report<'_>) -> Op
     };
     for row in before {
         let read = Fields::new(row, "a row", &["if", "then"], &[], report).and_then(|fields| {
-            let condition = fields.needed("if", "- { if: condition, then: value }; only the last row is - { else: value }", report)?;
+            let condition =
+                fields.needed("if", "- { if: condition, then: value }; only the last row is - { else: value }", report)?;
             let then = fields.needed("then", "- { if: condition, then: value }", report)?;
             let (condition, then) = (Parsed::new(condition, report), Parsed::new(then, report));
             Some((condition?, then?))
@@ -207,7 +227,11 @@ fn read_steps(node: &Node, report: &mut Report<'_>) -> Option<Vec<StepForm>> {
         let step = StepForm::read(item, report);
         if let Some(step) = &step {
             if let Some((_, first)) = names.iter().find(|(name, _)| *name == step.name.text) {
-                report.error(&step.name.span, format!("step '{}' is there twice", step.name.text), format!("it is first on line {first}"));
+                report.error(
+                    &step.name.span,
+                    format!("step '{}' is there twice", step.name.text),
+                    format!("it is first on line {first}"),
+                );
             }
             names.push((step.name.text.clone(), report.line(step.name.span.start)));
         }
@@ -228,7 +252,8 @@ impl StepForm {
             None if later => None,
             _ => fields.needed("do", "do: participant.Command", report),
         };
-        let command = command.and_then(|node| word(node, "a command", is_command, "participant.Command, for example payment.Charge", report));
+        let command =
+            command.and_then(|node| word(node, "a command", is_command, "participant.Command, for example payment.Charge", report));
         let condition = expression(fields.node("if"), report);
         let with = body(&fields, report);
         let undo = match fields.node("undo") {
@@ -290,7 +315,9 @@ impl UndoForm {
             None => {
                 let fields = Fields::new(node, "undo", &UNDO, &[], report)?;
                 let command = fields.needed("do", "undo: { do: participant.Command, with: ... }", report);
-                let command = command.and_then(|node| word(node, "a command", is_command, "participant.Command, for example payment.Refund", report));
+                let command = command.and_then(|node| {
+                    word(node, "a command", is_command, "participant.Command, for example payment.Refund", report)
+                });
                 let with = match fields.node("with") {
                     None => Some(None),
                     Some(node) => Form::new(node, report).map(Some),
@@ -308,7 +335,9 @@ fn read_retry(node: Option<&Node>, report: &mut Report<'_>) -> Option<Retry> {
     if let Some(node) = fields.node("attempts") {
         match node.scalar().and_then(|text| text.parse::<u32>().ok()).filter(|attempts| (1..=1_000_000).contains(attempts)) {
             Some(attempts) => retry.attempts = Some(attempts),
-            None => report.error(&node.span, "attempts is a number from 1 to 1000000", "leave it away for as many as within allows"),
+            None => {
+                report.error(&node.span, "attempts is a number from 1 to 1000000", "leave it away for as many as within allows")
+            }
         }
     }
     if let Some((millis, _)) = fields.duration("first", report) {
@@ -357,7 +386,8 @@ impl EmitForm {
     fn read(node: &Node, what: &str, report: &mut Report<'_>) -> Option<EmitForm> {
         let fields = Fields::new(node, what, &EMIT, &[], report)?;
         let event = fields.needed("emit", "emit: the type of the event", report);
-        let event = event.and_then(|node| word(node, "an event's type", is_type, "the name of its record, for example OrderFulfilled", report));
+        let event = event
+            .and_then(|node| word(node, "an event's type", is_type, "the name of its record, for example OrderFulfilled", report));
         let topic = fields.needed("to", "to: the topic that it goes to", report);
         let topic = topic.and_then(|node| word(node, "a topic", is_topic, "letters, digits, . _ -", report));
         let key = expression(fields.node("key"), report);

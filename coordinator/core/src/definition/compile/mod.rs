@@ -7,7 +7,9 @@ mod duration;
 mod fields;
 mod form;
 mod lookup;
+mod pass;
 mod report;
+mod targets;
 
 use std::collections::BTreeMap;
 
@@ -113,7 +115,13 @@ pub(super) fn compile_record(record: &DefinitionRecord, settings: &mut Settings<
     match found {
         Some(definition) if hex(&definition.hash) == record.hash && *definition.name == *record.name => Ok(definition),
         Some(definition) => {
-            let message = format!("the record calls this {} {}, it is {} {}", record.name, record.hash, definition.name, hex(&definition.hash));
+            let message = format!(
+                "the record calls this {} {}, it is {} {}",
+                record.name,
+                record.hash,
+                definition.name,
+                hex(&definition.hash)
+            );
             report.error(&(0..0), message, "the topic of definitions is damaged");
             Err(report.finish().0)
         }

@@ -1,21 +1,12 @@
-//! Operators and functions: which types they take and give.
+//! Operators: which types they take and give.
 
 use cel::common::ast::{CallExpr, IdedExpr, operators as op};
 
 use super::lower::{Lowerer, Typed, fit};
 use super::scope::{facts, text_of};
-use super::tree::{Arithmetic, Const, Function, Node, Order, Part};
+use super::tree::{Arithmetic, Const, Node, Order};
 use super::types::Type;
-use super::time;
-use crate::definition::compile::{Unit, did_you_mean, parse_duration};
-
-/// All functions, for hints.
-const FUNCTIONS: [&str; 37] = [
-    "size", "contains", "startsWith", "endsWith", "decimal", "string", "int", "double", "timestamp", "duration", "round", "div", "sum",
-    "min", "max", "bucket", "lowerAscii", "upperAscii", "trim", "replace", "substring", "split", "join", "indexOf", "getFullYear",
-    "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear", "getHours", "getMinutes", "getSeconds", "getMilliseconds",
-    "orValue", "hasValue", "has",
-];
+use crate::definition::compile::{Unit, parse_duration};
 
 impl<'a> Lowerer<'a, '_, '_> {
     pub(super) fn call(&mut self, e: &'a IdedExpr, call: &'a CallExpr) -> Option<Typed> {
@@ -197,7 +188,9 @@ impl<'a> Lowerer<'a, '_, '_> {
             (Type::List(item), Type::Int | Type::Dynamic) => (**item).clone(),
             (Type::Map(value), Type::Text | Type::Dynamic) => (**value).clone(),
             (Type::Dynamic, Type::Int | Type::Text | Type::Dynamic) => Type::Dynamic,
-            (inner, at) => return self.fail(e.id, format!("a {inner} has no [{at}]"), "a list takes an int, a map a text, a record .name"),
+            (inner, at) => {
+                return self.fail(e.id, format!("a {inner} has no [{at}]"), "a list takes an int, a map a text, a record .name");
+            }
         };
         let optional = optional || absent;
         let ty = if optional { ty.optional() } else { ty };
@@ -222,7 +215,11 @@ impl<'a> Lowerer<'a, '_, '_> {
                 let mut args: Vec<Typed> = target.into_iter().chain(args?).collect();
                 self.settle(e, &mut args)?;
                 if args.iter().any(|arg| matches!(arg.ty, Type::Optional(_) | Type::Null)) {
-                    return self.fail(e.id, format!("what {name}() gets may be absent"), "write .orValue(...) behind it, or ask has(...) first");
+                    return self.fail(
+                        e.id,
+                        format!("what {name}() gets may be absent"),
+                        "write .orValue(...) behind it, or ask has(...) first",
+                    );
                 }
                 self.known_function(e, name, args)
             }
@@ -258,122 +255,17 @@ impl<'a> Lowerer<'a, '_, '_> {
             None => self.fail(e.id, "duration() needs a literal", "write for example duration('14d')"),
         }
     }
-
-    fn known_function(&mut self, e: &'a IdedExpr, name: &str, args: Vec<Typed>) -> Option<Typed> {
-        let types: Vec<&Type> = args.iter().map(|arg| &arg.ty).collect();
-        let text = |ty: &Type| matches!(ty, Type::Text | Type::Dynamic);
-        let int = |ty: &Type| matches!(ty, Type::Int | Type::Dynamic);
-        let (function, ty) = match (name, &types[..]) {
-            ("size", [Type::Text | Type::Bytes | Type::List(_) | Type::Map(_) | Type::Dynamic]) => (Function::Size, Type::Int),
-            ("contains", [a, b]) if text(a) && text(b) => (Function::Contains, Type::Bool),
-            ("startsWith", [a, b]) if text(a) && text(b) => (Function::StartsWith, Type::Bool),
-            ("endsWith", [a, b]) if text(a) && text(b) => (Function::EndsWith, Type::Bool),
-            ("decimal", [Type::Text | Type::Int | Type::Double | Type::Decimal | Type::Dynamic]) => (Function::ToDecimal, Type::Decimal),
-            ("string", [ty]) if !matches!(ty, Type::List(_) | Type::Map(_) | Type::Record(..) | Type::Object(_)) => {
-                (Function::ToText, Type::Text)
-            }
-            ("int", [Type::Text | Type::Int | Type::Double | Type::Decimal | Type::Timestamp | Type::Dynamic]) => (Function::ToInt, Type::Int),
-            ("double", [Type::Text | Type::Int | Type::Double | Type::Dynamic]) => (Function::ToDouble, Type::Double),
-            ("timestamp", [Type::Text | Type::Timestamp | Type::Dynamic]) => return self.timestamp(e, args),
-            ("round", [a, b]) if a.is_number() && !matches!(a, Type::Double) && int(b) => (Function::Round, Type::Decimal),
-            ("div", [a, b, c]) if [a, b].iter().all(|x| x.is_number() && !matches!(x, Type::Double)) && int(c) => (Function::Div, Type::Decimal),
-            ("sum", [Type::List(item)]) if item.is_number() => (Function::Sum, (**item).clone()),
-            ("sum", [Type::Dynamic]) => (Function::Sum, Type::Dynamic),
-            ("min" | "max", _) => return self.extreme(e, name, args),
-            ("bucket", [a, b]) if text(a) && int(b) => (Function::Bucket, Type::Int),
-            ("lowerAscii", [a]) if text(a) => (Function::LowerAscii, Type::Text),
-            ("upperAscii", [a]) if text(a) => (Function::UpperAscii, Type::Text),
-            ("trim", [a]) if text(a) => (Function::Trim, Type::Text),
-            ("replace", [a, b, c]) if text(a) && text(b) && text(c) => (Function::Replace, Type::Text),
-            ("substring", [a, b]) if text(a) && int(b) => (Function::Substring, Type::Text),
-            ("substring", [a, b, c]) if text(a) && int(b) && int(c) => (Function::Substring, Type::Text),
-            ("split", [a, b]) if text(a) && text(b) => (Function::Split, Type::List(Box::new(Type::Text))),
-            ("join", [Type::List(item)]) if text(item) => (Function::Join, Type::Text),
-            ("join", [Type::List(item), b]) if text(item) && text(b) => (Function::Join, Type::Text),
-            ("indexOf", [a, b]) if text(a) && text(b) => (Function::IndexOf, Type::Int),
-            (name, [Type::Timestamp | Type::Dynamic, ..]) if part(name).is_some() && types.len() <= 2 => {
-                return self.date_part(e, name, args);
-            }
-            (name, _) if FUNCTIONS.contains(&name) => {
-                let got: Vec<String> = types.iter().map(ToString::to_string).collect();
-                return self.fail(e.id, format!("{name}() does not take ({})", got.join(", ")), "");
-            }
-            (name, _) => return self.fail(e.id, format!("there is no function '{name}'"), did_you_mean(name, FUNCTIONS)),
-        };
-        if matches!(function, Function::Sum) && matches!(ty, Type::Never) {
-            return self.fail(e.id, "the sum of nothing has no type", "");
-        }
-        Some(Typed::new(Node::Call(function, args.into_iter().map(|arg| arg.node).collect()), ty))
-    }
-
-    fn timestamp(&mut self, e: &IdedExpr, args: Vec<Typed>) -> Option<Typed> {
-        let [arg] = <[Typed; 1]>::try_from(args).ok()?;
-        if let Node::Const(Const::Text(text)) = &arg.node {
-            return match time::parse(text) {
-                Some(micros) => Some(Typed::new(Node::Const(Const::Timestamp(micros)), Type::Timestamp)),
-                None => self.fail(e.id, format!("'{text}' is not a timestamp"), "write for example timestamp('2030-01-31T12:00:00Z')"),
-            };
-        }
-        Some(Typed::new(Node::Call(Function::ToTimestamp, vec![arg.node]), Type::Timestamp))
-    }
-
-    /// `min(list)` or `min(a, b, ...)`.
-    fn extreme(&mut self, e: &IdedExpr, name: &str, args: Vec<Typed>) -> Option<Typed> {
-        let function = if name == "min" { Function::Min } else { Function::Max };
-        let orders = |ty: &Type| ty.is_number() || matches!(ty, Type::Text | Type::Timestamp | Type::Date | Type::Duration);
-        if let [Typed { ty: Type::List(item), .. }] = &args[..]
-            && orders(item)
-        {
-            let ty = (**item).clone();
-            return Some(Typed::new(Node::Call(function, args.into_iter().map(|arg| arg.node).collect()), ty));
-        }
-        let joined = args.iter().try_fold(Type::Never, |ty, arg| ty.join(&arg.ty));
-        match joined {
-            Some(ty) if args.len() > 1 && orders(&ty) => {
-                let items = args.into_iter().map(|arg| fit(arg.node, &arg.ty, &ty)).collect();
-                Some(Typed::new(Node::Call(function, vec![Node::List(items)]), ty))
-            }
-            _ => self.fail(e.id, format!("{name}() needs a list of numbers, or numbers"), ""),
-        }
-    }
-
-    fn date_part(&mut self, e: &IdedExpr, name: &str, mut args: Vec<Typed>) -> Option<Typed> {
-        let kind = part(name)?;
-        let zone = match args.get(1).map(|arg| &arg.node) {
-            None => Node::Const(Const::Int(0)),
-            Some(Node::Const(Const::Text(text))) => match time::offset_seconds(text) {
-                Some(seconds) => Node::Const(Const::Int(seconds)),
-                None => return self.fail(e.id, format!("'{text}' is not a zone here"), "UTC and fixed offsets are known, for example '+02:00'"),
-            },
-            Some(_) => return self.fail(e.id, "the zone must be a literal", "for example '+02:00'"),
-        };
-        args.truncate(1);
-        let nodes = args.into_iter().map(|arg| arg.node).chain([zone]).collect();
-        Some(Typed::new(Node::Call(Function::Part(kind), nodes), Type::Int))
-    }
-}
-
-fn part(name: &str) -> Option<Part> {
-    Some(match name {
-        "getFullYear" => Part::FullYear,
-        "getMonth" => Part::Month,
-        "getDate" => Part::Date,
-        "getDayOfMonth" => Part::DayOfMonth,
-        "getDayOfWeek" => Part::DayOfWeek,
-        "getDayOfYear" => Part::DayOfYear,
-        "getHours" => Part::Hours,
-        "getMinutes" => Part::Minutes,
-        "getSeconds" => Part::Seconds,
-        "getMilliseconds" => Part::Milliseconds,
-        _ => return None,
-    })
 }
 
 /// What to do where two types do not meet.
 fn mixed(a: &Type, b: &Type) -> &'static str {
     match (a, b) {
-        (Type::Decimal, Type::Double) | (Type::Double, Type::Decimal) => "money is never a double: write decimal('...') or decimal(x)",
-        (Type::Text, other) | (other, Type::Text) if other.is_number() => "a text is made of a number by string(x), a number of a text by int(x) or decimal(x)",
+        (Type::Decimal, Type::Double) | (Type::Double, Type::Decimal) => {
+            "money is never a double: write decimal('...') or decimal(x)"
+        }
+        (Type::Text, other) | (other, Type::Text) if other.is_number() => {
+            "a text is made of a number by string(x), a number of a text by int(x) or decimal(x)"
+        }
         (Type::Timestamp, Type::Text) | (Type::Text, Type::Timestamp) => "write timestamp('...')",
         _ => "",
     }

@@ -78,7 +78,9 @@ fn record_fits(schema: &Arc<Schema>, target: NodeId, given: &dyn Fn(&str) -> Opt
 pub(super) fn hint(typed: &Typed, schema: &Arc<Schema>, target: NodeId) -> &'static str {
     match (&typed.ty, schema.node(schema.unwrap_optional(target))) {
         (Type::Optional(_), _) if !schema.is_optional(target) => "write .orValue(...) behind it, or ask has(...) first",
-        (Type::Double, Avro::Decimal { .. } | Avro::FixedDecimal { .. }) => "money is never a double: write decimal('...') or decimal(x)",
+        (Type::Double, Avro::Decimal { .. } | Avro::FixedDecimal { .. }) => {
+            "money is never a double: write decimal('...') or decimal(x)"
+        }
         (Type::Int | Type::Double | Type::Decimal | Type::Bool | Type::Timestamp, Avro::Str) => "make it a text: string(x)",
         (Type::Text, Avro::Int | Avro::Long) => "make it a number: int(x)",
         (Type::Text, Avro::Decimal { .. } | Avro::FixedDecimal { .. }) => "make it a number: decimal(x)",

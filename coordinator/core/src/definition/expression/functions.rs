@@ -7,7 +7,7 @@ use ringmaster_schemas::names::murmur2;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use super::evaluate::{TEXT_BYTES_MAX, calculate, overflow};
+use super::arithmetic::{TEXT_BYTES_MAX, calculate, overflow};
 use super::tree::{Arithmetic, Function};
 use super::value::{Fault, Value};
 use super::{number, time};
@@ -37,13 +37,7 @@ pub(super) fn call<'s>(function: Function, args: Vec<Value<'s>>, spend: Spend<'_
         },
         Function::ToInt => to_int(next())?,
         Function::ToDouble => to_double(next())?,
-        Function::ToTimestamp => match next() {
-            Value::Text(text) => Value::Timestamp(
-                time::parse(&text).ok_or_else(|| Fault::new("TYPE", format!("'{}' is not a timestamp", short(&text))))?,
-            ),
-            value @ Value::Timestamp(_) => value,
-            other => return Err(Fault::types("a timestamp is needed here and it", &other)),
-        },
+        Function::ToTimestamp => to_timestamp(next())?,
         Function::Round => Value::Decimal(number::round(decimal(next())?, int(next())?)?),
         Function::Div => {
             let (a, b) = (decimal(next())?, decimal(next())?);
@@ -124,7 +118,9 @@ fn bounded(bytes: usize) -> Result<(), Fault> {
 
 fn to_decimal(value: Value<'_>) -> Result<Value<'_>, Fault> {
     let read = |text: &str| {
-        number::parse(text).ok_or_else(|| Fault::new("TYPE", format!("'{}' is not a decimal of at most {} digits", short(text), number::DIGITS_MAX)))
+        number::parse(text).ok_or_else(|| {
+            Fault::new("TYPE", format!("'{}' is not a decimal of at most {} digits", short(text), number::DIGITS_MAX))
+        })
     };
     Ok(Value::Decimal(match value {
         Value::Text(text) => read(&text)?,
@@ -154,6 +150,17 @@ fn to_double(value: Value<'_>) -> Result<Value<'_>, Fault> {
         Value::Null => return Ok(Value::Null),
         other => return Err(Fault::types("a double is needed here and it", &other)),
     }))
+}
+
+fn to_timestamp(value: Value<'_>) -> Result<Value<'_>, Fault> {
+    match value {
+        Value::Text(text) => {
+            let micros = time::parse(&text).ok_or_else(|| Fault::new("TYPE", format!("'{}' is not a timestamp", short(&text))));
+            micros.map(Value::Timestamp)
+        }
+        value @ Value::Timestamp(_) => Ok(value),
+        other => Err(Fault::types("a timestamp is needed here and it", &other)),
+    }
 }
 
 /// A scalar as text.

@@ -2,17 +2,22 @@
 //!
 //!     source -> parse (cel's parser) -> lower (names, types, certainty, with positions) -> tree -> evaluate over Avro bytes
 //!
-//! [`scope`] says what may be named where and what is certain there, [`types`] and [`fits`] what goes with what, [`calls`] and
-//! [`functions`] what operators and functions take and do, [`template`] makes bodies.
+//! [`scope`] says what may be named where and what is certain there, [`types`] and [`fits`] what goes with what, [`calls`],
+//! [`signatures`] and [`functions`] what operators and functions take and do, [`template`] makes bodies.
 
+mod arithmetic;
 mod calls;
 mod evaluate;
 mod fits;
 mod functions;
+mod loops;
 mod lower;
 mod number;
 mod parse;
+mod paths;
+mod rules;
 pub(crate) mod scope;
+mod signatures;
 mod template;
 mod time;
 mod tree;

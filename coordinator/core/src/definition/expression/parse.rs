@@ -38,14 +38,17 @@ impl Parsed {
             return None;
         }
         if text.len() > BYTES_MAX {
-            report.error(&node.span, format!("the expression has {} bytes, more than {BYTES_MAX}", text.len()), "divide it into rules");
+            report.error(
+                &node.span,
+                format!("the expression has {} bytes, more than {BYTES_MAX}", text.len()),
+                "divide it into rules",
+            );
             return None;
         }
-        let parser = Parser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true).max_recursion_depth(PARSER_DEPTH_MAX);
+        let parser =
+            Parser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true).max_recursion_depth(PARSER_DEPTH_MAX);
         match parser.parse_with_source_info(text) {
-            Ok((root, source)) => {
-                Some(Parsed { root, source, base, span: node.span.clone(), quoted: *style == Style::Quoted })
-            }
+            Ok((root, source)) => Some(Parsed { root, source, base, span: node.span.clone(), quoted: *style == Style::Quoted }),
             Err(errors) => {
                 let first = errors.errors.first();
                 let message = first.map_or("it cannot be read", |error| error.msg.lines().next().unwrap_or_default());
@@ -69,7 +72,8 @@ impl Parsed {
         let rest = self.source.source.get(start..).unwrap_or_default();
         let mut before = ' ';
         let end = rest.find(|c: char| {
-            let inside = c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E') || (matches!(c, '+' | '-') && matches!(before, 'e' | 'E' | ' '));
+            let inside =
+                c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E') || (matches!(c, '+' | '-') && matches!(before, 'e' | 'E' | ' '));
             before = c;
             !inside
         });

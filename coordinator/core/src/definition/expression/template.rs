@@ -188,7 +188,15 @@ impl<'a> Compiler<'a, '_, '_> {
         None
     }
 
-    fn record(&mut self, given: &'a [(String, Range<usize>, Form)], span: &Range<usize>, fields: &[Field], target: NodeId, field: &str, out: &mut Writer<'_>) -> Option<()> {
+    fn record(
+        &mut self,
+        given: &'a [(String, Range<usize>, Form)],
+        span: &Range<usize>,
+        fields: &[Field],
+        target: NodeId,
+        field: &str,
+        out: &mut Writer<'_>,
+    ) -> Option<()> {
         let schema = out.schema.clone();
         let record = schema.name_of(target).unwrap_or("the record").to_owned();
         for (name, key, _) in given {
@@ -210,7 +218,11 @@ impl<'a> Compiler<'a, '_, '_> {
                     Some(default) => out.bytes().extend_from_slice(default),
                     None => {
                         let ty = Type::of(&schema, known.ty);
-                        self.report.error(span, format!("{record} needs the field '{}' ({ty})", known.name), format!("write {}: and what it is", known.name));
+                        self.report.error(
+                            span,
+                            format!("{record} needs the field '{}' ({ty})", known.name),
+                            format!("write {}: and what it is", known.name),
+                        );
                         complete = None;
                     }
                 },
@@ -259,8 +271,10 @@ impl<'a> Compiler<'a, '_, '_> {
                 Typed::new(Node::List(nodes), Type::Dynamic)
             }
             Form::Record(fields, _) => {
-                let fields: Vec<Option<_>> =
-                    fields.iter().map(|(name, _, form)| self.dynamic(form).map(|typed| (Arc::from(name.as_str()), typed.node))).collect();
+                let fields: Vec<Option<_>> = fields
+                    .iter()
+                    .map(|(name, _, form)| self.dynamic(form).map(|typed| (Arc::from(name.as_str()), typed.node)))
+                    .collect();
                 Typed::new(Node::Object(fields.into_iter().collect::<Option<_>>()?), Type::Dynamic)
             }
         })
@@ -297,7 +311,11 @@ fn name_of(field: &str) -> &str {
 }
 
 impl Template {
-    pub(super) fn write<'s>(&'s self, machine: &mut super::evaluate::Machine<'s, '_>, out: &mut Vec<u8>) -> Result<(), super::ExpressionError> {
+    pub(super) fn write<'s>(
+        &'s self,
+        machine: &mut super::evaluate::Machine<'s, '_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), super::ExpressionError> {
         for piece in &self.pieces {
             match piece {
                 Piece::Bytes(bytes) => out.extend_from_slice(bytes),

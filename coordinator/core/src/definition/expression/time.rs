@@ -81,8 +81,19 @@ mod tests {
     fn parts_of_instants() {
         let at = parse("2024-02-29T23:30:15.250Z").unwrap();
         let all = |offset| {
-            [Part::FullYear, Part::Month, Part::Date, Part::DayOfMonth, Part::DayOfWeek, Part::DayOfYear, Part::Hours, Part::Minutes, Part::Seconds, Part::Milliseconds]
-                .map(|p| part(p, at, offset))
+            [
+                Part::FullYear,
+                Part::Month,
+                Part::Date,
+                Part::DayOfMonth,
+                Part::DayOfWeek,
+                Part::DayOfYear,
+                Part::Hours,
+                Part::Minutes,
+                Part::Seconds,
+                Part::Milliseconds,
+            ]
+            .map(|p| part(p, at, offset))
         };
         assert_eq!(all(0), [2024, 1, 29, 28, 4, 59, 23, 30, 15, 250]);
         assert_eq!(all(3600), [2024, 2, 1, 0, 5, 60, 0, 30, 15, 250]);
@@ -95,7 +106,15 @@ mod tests {
 
     #[test]
     fn offsets() {
-        for (text, seconds) in [("UTC", Some(0)), ("+02:00", Some(7200)), ("-05:30", Some(-19800)), ("Europe/Berlin", None), ("+2:00", None), ("+19:00", None), ("+é0:00", None)] {
+        for (text, seconds) in [
+            ("UTC", Some(0)),
+            ("+02:00", Some(7200)),
+            ("-05:30", Some(-19800)),
+            ("Europe/Berlin", None),
+            ("+2:00", None),
+            ("+19:00", None),
+            ("+é0:00", None),
+        ] {
             assert_eq!(offset_seconds(text), seconds, "{text}");
         }
     }

@@ -129,7 +129,11 @@ pub(crate) enum Node {
     Started,
     Failure(FailureField),
     /// A field of the start event or of a result; nothing on the path gives null.
-    Path { root: Root, schema: Arc<Schema>, path: Box<[u16]> },
+    Path {
+        root: Root,
+        schema: Arc<Schema>,
+        path: Box<[u16]>,
+    },
     /// Whether a step has succeeded.
     Succeeded(usize),
     /// A loop's item.
@@ -137,9 +141,17 @@ pub(crate) enum Node {
     /// A record's field by its place.
     Field(Box<Node>, u16),
     /// An entry or field by name; absent it is null if `optional`, else an error.
-    Member { of: Box<Node>, name: Arc<str>, optional: bool },
+    Member {
+        of: Box<Node>,
+        name: Arc<str>,
+        optional: bool,
+    },
     /// An item of a list, an entry of a map.
-    Index { of: Box<Node>, index: Box<Node>, optional: bool },
+    Index {
+        of: Box<Node>,
+        index: Box<Node>,
+        optional: bool,
+    },
     Object(Vec<(Arc<str>, Node)>),
     List(Vec<Node>),
     And(Box<Node>, Box<Node>),

@@ -259,7 +259,10 @@ impl<'a> Value<'a> {
             (Value::Date(a), Value::Date(b)) => a.cmp(b),
             (Value::Timestamp(a), Value::Timestamp(b)) | (Value::Duration(a), Value::Duration(b)) => a.cmp(b),
             (a, b) => {
-                return Err(Fault::new("TYPE", format!("cannot compare: the left side {}, the right side {}", a.describe(), b.describe())));
+                return Err(Fault::new(
+                    "TYPE",
+                    format!("cannot compare: the left side {}, the right side {}", a.describe(), b.describe()),
+                ));
             }
         })
     }

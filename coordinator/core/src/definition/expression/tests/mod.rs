@@ -1,10 +1,12 @@
 //! What expressions give: tables, errors with their reasons, the budget, and cel's own interpreter as an oracle.
 
+mod oracle;
+
 use std::sync::Arc;
 
 use ringmaster_schemas::avro::Schema;
-use ringmaster_schemas::json::transcode;
 use ringmaster_schemas::journal::FailureKind;
+use ringmaster_schemas::json::transcode;
 
 use super::lower::Lowerer;
 use super::scope::{Names, Spot, StepName, Uses};
@@ -28,7 +30,8 @@ const ORDER: &str = r#"{"type":"record","name":"Order","fields":[
     {"name":"placed_at","type":{"type":"long","logicalType":"timestamp-millis"}},
     {"name":"status","type":{"type":"enum","name":"Status","symbols":["NEW","OLD"]}},
     {"name":"free","type":"ringmaster.Json"}]}"#;
-const RESULT: &str = r#"{"type":"record","name":"Score","fields":[{"name":"score","type":"int"},{"name":"by","type":["null","string"]}]}"#;
+const RESULT: &str =
+    r#"{"type":"record","name":"Score","fields":[{"name":"score","type":"int"},{"name":"by","type":["null","string"]}]}"#;
 const VALUE: &str = r#"{"order_id":"ord-1","total":"120.50","weight":2.5,"count":7,"paid":true,"note":null,"limit":"99.90",
     "customer":{"tier":"gold","since":"2024-02-29T23:30:15.250Z","nick":null},
     "items":[{"sku":"a","qty":2,"price":"19.99"},{"sku":"b","qty":1,"price":"5.00"}],
@@ -82,7 +85,8 @@ impl World {
             Ok(typed) => typed,
             Err(errors) => return format!("! {errors}"),
         };
-        let failure = Failure { code: "NO_STOCK".into(), step: "pay".into(), kind: FailureKind::Refused, message: "none left".into() };
+        let failure =
+            Failure { code: "NO_STOCK".into(), step: "pay".into(), kind: FailureKind::Refused, message: "none left".into() };
         let results = |step: usize| (step == 0).then_some(&*self.pay);
         let budget = Budget::new();
         let environment = Environment {
@@ -115,14 +119,18 @@ fn print(value: Value<'_>) -> String {
         Value::Null => "null".into(),
         Value::List(_) => {
             let mut items = Vec::new();
-            value.each(&mut |item| {
-                items.push(print(item));
-                Ok(true)
-            })
-            .unwrap();
+            value
+                .each(&mut |item| {
+                    items.push(print(item));
+                    Ok(true)
+                })
+                .unwrap();
             format!("[{}]", items.join(", "))
         }
-        Value::Object(fields) => format!("{{{}}}", fields.into_iter().map(|(name, value)| format!("{name}: {}", print(value))).collect::<Vec<_>>().join(", ")),
+        Value::Object(fields) => format!(
+            "{{{}}}",
+            fields.into_iter().map(|(name, value)| format!("{name}: {}", print(value))).collect::<Vec<_>>().join(", ")
+        ),
         Value::Raw(raw) => format!("{raw:?}"),
         Value::Double(x) => format!("{x:?}"),
         other => functions::text(&other).unwrap(),
@@ -232,7 +240,10 @@ fn loops_and_functions() {
         ("[1, 2].exists(x, x / 0 == 1 || x == 2)", "true"),
         ("size(start.items) + size('äöü') + start.order_id.size()", "10"),
         ("start.order_id.startsWith('ord') && start.order_id.endsWith('1') && start.order_id.contains('-')", "true"),
-        ("round(start.total / 1 == start.total ? 1 : 2, 0)", "! a quotient of decimals is rarely exact (say how many digits: div(a, b, 2))"),
+        (
+            "round(start.total / 1 == start.total ? 1 : 2, 0)",
+            "! a quotient of decimals is rarely exact (say how many digits: div(a, b, 2))",
+        ),
         ("div(start.total, 3, 2)", "40.17"),
         ("round(decimal('2.345'), 2)", "2.34"),
         ("decimal('10') * decimal(start.weight)", "25.0"),
@@ -292,7 +303,10 @@ fn what_is_wrong_is_found_before_the_first_saga() {
     let world = World::new();
     let spot = || Spot { own: Some(1), undone: false, ..Spot::step(1) };
     assert!(world.lower_at("steps.?score.?score.orValue(0)", spot()).is_ok(), "an undo reads its own step as optional");
-    assert_eq!(world.lower_at("steps.score.score", spot()).err().unwrap(), "step 'score' may not have succeeded here (write steps.?score.?FIELD.orValue(...), or ask has(steps.score) first)");
+    assert_eq!(
+        world.lower_at("steps.score.score", spot()).err().unwrap(),
+        "step 'score' may not have succeeded here (write steps.?score.?FIELD.orValue(...), or ask has(steps.score) first)"
+    );
     assert!(world.lower_at("failure.code", Spot::step(1)).is_err());
     assert_eq!(world.lower_at("steps.pay.score", Spot::start()).err().unwrap(), "no step has run when a saga starts");
     let outside = "has(start.customer) && [1].exists(start2, start2 > 0)";
@@ -334,7 +348,10 @@ fn texts_and_turns_are_bounded() {
     let text = "'0123456789abcdef'";
     let grow = |text: &str| format!("{text}.replace('', {text})");
     assert!(world.show(&grow(&grow(&grow(&grow(text))))).starts_with("!! DATA_TOO_BIG"), "a text grows to 64 KiB at most");
-    assert_eq!(world.show(&format!("'{}' == ''", "x".repeat(2100))), "! the expression has 2108 bytes, more than 2048 (divide it into rules)");
+    assert_eq!(
+        world.show(&format!("'{}' == ''", "x".repeat(2100))),
+        "! the expression has 2108 bytes, more than 2048 (divide it into rules)"
+    );
 }
 
 #[test]
@@ -357,137 +374,4 @@ fn deep_expressions_are_refused_and_do_not_overflow_the_stack() {
         .unwrap()
         .join()
         .unwrap();
-}
-
-mod oracle {
-    //! cel's own interpreter on random well-typed expressions of what both have in common.
-
-    use std::collections::HashMap;
-
-    use cel::objects::Key;
-    use cel::{Context, Value as Cel};
-    use fastrand::Rng;
-
-    use super::*;
-
-    fn int(random: &mut Rng, depth: u32, locals: &[&str]) -> String {
-        if depth == 0 {
-            return match random.u32(0..4) {
-                0 if !locals.is_empty() => locals[random.usize(..locals.len())].to_string(),
-                1 => "start.count".into(),
-                2 => "start.items[0].qty".into(),
-                _ => random.i64(-9..100).to_string(),
-            };
-        }
-        let d = depth - 1;
-        match random.u32(0..9) {
-            0 => format!("({} + {})", int(random, d, locals), int(random, d, locals)),
-            1 => format!("({} - {})", int(random, d, locals), int(random, d, locals)),
-            2 => format!("({} * {})", int(random, d, locals), int(random, d, locals)),
-            3 => format!("({} / {})", int(random, d, locals), int(random, d, locals)),
-            4 => format!("({} % {})", int(random, d, locals), int(random, d, locals)),
-            5 => format!("(-({}))", int(random, d, locals)),
-            6 => format!("size({})", list(random, d, locals)),
-            7 => format!("({} ? {} : {})", truth(random, d, locals), int(random, d, locals), int(random, d, locals)),
-            _ => format!("size({})", text(random, d, locals)),
-        }
-    }
-
-    fn text(random: &mut Rng, depth: u32, locals: &[&str]) -> String {
-        if depth == 0 {
-            return ["start.order_id", "'a'", "'ord'", "''", "start.items[1].sku"][random.usize(..5)].into();
-        }
-        let d = depth - 1;
-        match random.u32(0..3) {
-            0 => format!("({} + {})", text(random, d, locals), text(random, d, locals)),
-            1 => format!("string({})", int(random, d, locals)),
-            _ => format!("({} ? {} : {})", truth(random, d, locals), text(random, d, locals), text(random, d, locals)),
-        }
-    }
-
-    fn list(random: &mut Rng, depth: u32, locals: &[&str]) -> String {
-        if depth == 0 {
-            return ["[1, 2, 3]", "[0]", "start.items.map(z, z.qty)"][random.usize(..3)].into();
-        }
-        let d = depth - 1;
-        let name = ["x", "y", "w"][locals.len().min(2)];
-        let inner: Vec<&str> = locals.iter().copied().chain([name]).collect();
-        match random.u32(0..4) {
-            0 if inner.len() < 3 => format!("{}.map({name}, {})", list(random, d, locals), int(random, d, &inner)),
-            1 if inner.len() < 3 => format!("{}.filter({name}, {})", list(random, d, locals), truth(random, d, &inner)),
-            2 => format!("({} + {})", list(random, d, locals), list(random, d, locals)),
-            _ => format!("[{}, {}]", int(random, d, locals), int(random, d, locals)),
-        }
-    }
-
-    fn truth(random: &mut Rng, depth: u32, locals: &[&str]) -> String {
-        if depth == 0 {
-            return ["start.paid", "true", "false"][random.usize(..3)].into();
-        }
-        let d = depth - 1;
-        let name = ["x", "y", "w"][locals.len().min(2)];
-        let inner: Vec<&str> = locals.iter().copied().chain([name]).collect();
-        match random.u32(0..10) {
-            0 => format!("({} && {})", truth(random, d, locals), truth(random, d, locals)),
-            1 => format!("({} || {})", truth(random, d, locals), truth(random, d, locals)),
-            2 => format!("!({})", truth(random, d, locals)),
-            3 => format!("({} {} {})", int(random, d, locals), ["<", "<=", ">", ">=", "==", "!="][random.usize(..6)], int(random, d, locals)),
-            4 => format!("({} {} {})", text(random, d, locals), ["<", "==", "!=", ">="][random.usize(..4)], text(random, d, locals)),
-            5 => format!("({} in {})", int(random, d, locals), list(random, d, locals)),
-            6 if inner.len() < 3 => format!("{}.exists({name}, {})", list(random, d, locals), truth(random, d, &inner)),
-            7 if inner.len() < 3 => format!("{}.all({name}, {})", list(random, d, locals), truth(random, d, &inner)),
-            8 => format!("{}.startsWith({})", text(random, d, locals), text(random, d, locals)),
-            _ => format!("{}.contains({})", text(random, d, locals), text(random, d, locals)),
-        }
-    }
-
-    fn start() -> Cel {
-        let map = |entries: Vec<(&str, Cel)>| Cel::from(entries.into_iter().map(|(name, value)| (Key::from(name), value)).collect::<HashMap<Key, Cel>>());
-        let item = |sku: &str, qty: i64| map(vec![("sku", sku.into()), ("qty", Cel::Int(qty))]);
-        let items = Cel::from(vec![item("a", 2), item("b", 1)]);
-        map(vec![("order_id", "ord-1".into()), ("count", Cel::Int(7)), ("paid", Cel::Bool(true)), ("items", items)])
-    }
-
-    fn print(value: &Cel) -> String {
-        match value {
-            Cel::Int(x) => x.to_string(),
-            Cel::Bool(x) => x.to_string(),
-            Cel::String(x) => x.to_string(),
-            Cel::List(items) => format!("[{}]", items.iter().map(print).collect::<Vec<_>>().join(", ")),
-            other => format!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn both_agree() {
-        let world = World::new();
-        let mut random = Rng::with_seed(0x5a6a);
-        let mut context = Context::default();
-        context.add_variable_from_value("start", start());
-        let (mut values, mut errors) = (0, 0);
-        for round in 0..3000 {
-            let depth = 1 + round % 4;
-            let source = match round % 3 {
-                0 => int(&mut random, depth, &[]),
-                1 => truth(&mut random, depth, &[]),
-                _ => list(&mut random, depth, &[]),
-            };
-            if source.len() > parse::BYTES_MAX || world.lower(&source).is_err_and(|why| why.contains("deeper") || why.contains("loops")) {
-                continue;
-            }
-            let ours = world.show(&source);
-            let theirs = cel::Program::compile(&source).unwrap_or_else(|error| panic!("{source}: {error}")).execute(&context);
-            match theirs {
-                Ok(value) => {
-                    assert_eq!(ours, print(&value), "{source}");
-                    values += 1;
-                }
-                Err(error) => {
-                    assert!(ours.starts_with("!!"), "{source}: {ours}, and cel says {error}");
-                    errors += 1;
-                }
-            }
-        }
-        assert!(values > 1500 && errors > 50, "{values} values and {errors} errors: too few to mean anything");
-    }
 }

@@ -1,0 +1,159 @@
+//! What a saga keeps, and the bodies that are made of it.
+
+use ringmaster_schemas::avro::{Resolver, Schema};
+use ringmaster_schemas::journal::{Encoding, Failure, FailureKind, Phase};
+use ringmaster_schemas::json::{render, transcode};
+
+use super::*;
+use crate::definition::{Budget, Definition, Environment, Participant, Settings, Template, Undo, compile};
+
+fn environment_of<'a>(
+    start: &'a [u8],
+    results: &'a dyn Fn(usize) -> Option<&'a [u8]>,
+    failure: Option<&'a Failure>,
+    budget: &'a Budget,
+) -> Environment<'a> {
+    Environment { key: "ord-1", start, results, failure, now: 1_900_000_000_000, started: 1_800_000_000_000, budget }
+}
+
+fn avro(schema: &Schema, json: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    transcode(schema, json.as_bytes(), &mut out).unwrap();
+    out
+}
+
+fn shown(schema: &Schema, bytes: &[u8]) -> String {
+    schema.validate(bytes).unwrap();
+    let mut json = String::new();
+    render(schema, schema.root(), bytes, &mut json).unwrap();
+    json
+}
+
+/// The start event's bytes as the state keeps them.
+fn kept(definition: &Definition, json: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    let resolver = Resolver::new(definition.start.reader.clone(), definition.start.kept.clone()).unwrap();
+    resolver.resolve(&avro(&definition.start.reader, json), &mut out).unwrap();
+    out
+}
+
+const PLACED: &str = r#"{"order_id":"ord-1","customer_id":"c1","region":"EU","total":"120.50","currency":"EUR","items":[{"sku":"a","qty":2},{"sku":"b","qty":1}]}"#;
+
+#[test]
+fn a_saga_keeps_only_what_its_expressions_read() {
+    let mut schemas = schemas();
+    let definition = compile(FILE, &order(), &mut Settings::new(&mut schemas)).unwrap().remove(0);
+    let start = &definition.start;
+    let names: Vec<&str> = start.kept.fields(start.kept.root()).iter().map(|field| &*field.name).collect();
+    assert_eq!(names, ["order_id", "region", "total", "currency", "items"], "customer_id and placed_at are read by nothing");
+    assert!(definition.steps[0].kept.is_none() && definition.steps[1].kept.is_none() && definition.steps[2].kept.is_some());
+    assert_eq!(schemas.by_key(start.kept.key()).map(|known| known.name()), Some("OrderPlaced"), "stored bytes name their schema");
+
+    let text = step(
+        "    with: { order_id: key }\n    undo: nothing\n  - { step: two, if: steps.one.score > 3, do: fraud.Score, with: { order_id: key }, undo: nothing }\n",
+    );
+    let mut schemas = self::schemas();
+    let definition = compile(FILE, &text, &mut Settings::new(&mut schemas)).unwrap().remove(0);
+    let result = definition.steps[0].kept.as_ref().unwrap();
+    let bytes = avro(result, r#"{"score":4}"#);
+    assert_eq!(bytes, [8], "one int and nothing else");
+    let start = kept(&definition, PLACED);
+    let budget = Budget::new();
+    let results = |step: usize| (step == 0).then_some(&bytes[..]);
+    let condition = definition.steps[1].condition.as_ref().unwrap();
+    assert_eq!(condition.truth(&environment_of(&start, &results, None, &budget)), Ok(true));
+    let nothing = |_| None;
+    let error = condition.truth(&environment_of(&start, &nothing, None, &budget)).unwrap_err();
+    assert_eq!((error.code, error.place.as_str()), ("TYPE", "sagas/x.yaml:8:22"));
+}
+
+fn rendered(template: &Template, environment: &Environment<'_>) -> Vec<u8> {
+    let mut out = b"before".to_vec();
+    template.render(environment, &mut out).unwrap();
+    out.split_off(6)
+}
+
+#[test]
+fn bodies_are_rendered_in_their_final_encoding() {
+    let mut schemas = schemas();
+    let definition = compile(FILE, &order(), &mut Settings::new(&mut schemas)).unwrap().remove(0);
+    let start = kept(&definition, PLACED);
+    let ship = avro(definition.steps[2].kept.as_ref().unwrap(), r#"{"tracking":"T1"}"#);
+    let results = |step: usize| (step == 2).then_some(&ship[..]);
+    let failure = Failure { code: "NO_SLOT".into(), step: "ship".into(), kind: FailureKind::Refused, message: "".into() };
+    let budget = Budget::new();
+    let environment = environment_of(&start, &results, Some(&failure), &budget);
+    let body = |name: &str, template: &Template| shown(schemas.named(name).unwrap(), &rendered(template, &environment));
+    let step = |index: usize| definition.steps[index].call.body.as_ref().unwrap();
+    assert_eq!(
+        body("inventory.ReserveStock", step(0)),
+        r#"{"order_id":"ord-1","items":[{"sku":"a","qty":2},{"sku":"b","qty":1}]}"#
+    );
+    assert_eq!(body("payment.Charge", step(1)), r#"{"order_id":"ord-1","amount":"120.50","currency":"EUR"}"#);
+    assert_eq!(
+        body("shipping.Ship", step(2)),
+        r#"{"order_id":"ord-1","region":"EU","items":[{"sku":"a","qty":2},{"sku":"b","qty":1}]}"#
+    );
+    assert_eq!(body("OrderFulfilled", &definition.on_completed[0].body), r#"{"order_id":"ord-1","tracking":"T1"}"#);
+    assert_eq!(body("OrderCancelled", &definition.on_compensated[0].body), r#"{"order_id":"ord-1","reason":"NO_SLOT"}"#);
+    assert!(matches!(&definition.steps[0].undo, Undo::Command { call, .. } if call.body.is_none()), "the do's body, byte for byte");
+    assert_eq!(
+        definition.steps.iter().map(|step| step.phase).collect::<Vec<_>>(),
+        [Phase::Compensatable, Phase::Compensatable, Phase::Pivot]
+    );
+    assert!(budget.left() < 1_000_000 && budget.left() > 999_900, "a turn's expressions share one budget");
+}
+
+#[test]
+fn json_participants_get_json_and_money_stays_text() {
+    let text = saga(
+        "steps:\n  - step: typed\n    do: payment.Charge\n    with: { order_id: key, amount: start.total, currency: start.currency }\n    undo: fraud.Forget\n  - step: free\n    do: legacy.Call\n    with: { id: key, total: start.total, twice: start.total * 2, first: \"start.items[0]\", tags: [ key, 1 ], none: start.placed_at, deep: { n: 3 }, got: steps.typed.charge_id }\n    undo: nothing\n",
+    );
+    let mut schemas = schemas();
+    let mut settings = Settings::new(&mut schemas);
+    for name in ["payment", "legacy"] {
+        settings.participants.insert(name.into(), Participant { encoding: Encoding::Json, ..Participant::default() });
+    }
+    let definition = compile(FILE, &text, &mut settings).unwrap().remove(0);
+    let start = kept(&definition, PLACED);
+    let charged = avro(definition.steps[0].kept.as_ref().unwrap(), r#"{"charge_id":"c-7"}"#);
+    let results = |step: usize| (step == 0).then_some(&charged[..]);
+    let budget = Budget::new();
+    let environment = environment_of(&start, &results, None, &budget);
+    let body =
+        |index: usize| String::from_utf8(rendered(definition.steps[index].call.body.as_ref().unwrap(), &environment)).unwrap();
+    assert_eq!(body(0), r#"{"order_id":"ord-1","amount":"120.50","currency":"EUR"}"#);
+    assert_eq!(
+        body(1),
+        r#"{"id":"ord-1","total":"120.50","twice":"241.00","first":{"sku":"a","qty":2},"tags":["ord-1",1],"none":null,"deep":{"n":3},"got":"c-7"}"#
+    );
+    // The undo's participant takes Avro and has fewer fields: its body is made of the do's.
+    let Undo::Command { call, .. } = &definition.steps[0].undo else { panic!() };
+    assert_eq!(
+        shown(schemas.named("fraud.Forget").unwrap(), &rendered(call.body.as_ref().unwrap(), &environment)),
+        r#"{"order_id":"ord-1"}"#
+    );
+}
+
+#[test]
+fn an_event_without_a_schema_is_read_as_it_comes() {
+    let text = "saga: x\nstart: { on: Unheard, from: in, key: event.id, if: event.total > 99.5 }\nsteps:\n  - { step: pay, do: payment.Charge, with: { order_id: string(start.id), amount: start.total, currency: start.?currency.orValue('EUR') }, undo: payment.Refund }\n";
+    let mut schemas = schemas();
+    let definition = compile(FILE, text, &mut Settings::new(&mut schemas)).unwrap().remove(0);
+    let event = |json: &str| avro(&definition.start.reader, json);
+    let nothing = |_| None;
+    let budget = Budget::new();
+    let good = event(r#"{"id":17,"total":100.25,"more":[1]}"#);
+    let environment = environment_of(&good, &nothing, None, &budget);
+    assert_eq!(definition.start.key.as_ref().unwrap().text(&environment).unwrap(), "17");
+    assert!(definition.start.condition.as_ref().unwrap().truth(&environment).unwrap());
+    let body = rendered(definition.steps[0].call.body.as_ref().unwrap(), &environment);
+    assert_eq!(shown(schemas.named("payment.Charge").unwrap(), &body), r#"{"order_id":"17","amount":"100.25","currency":"EUR"}"#);
+    for (bad, code) in [(r#"{"id":1,"total":"x"}"#, "TYPE"), (r#"{"id":1}"#, "ABSENT"), (r#"{"id":1,"total":1.005}"#, "TYPE")] {
+        let (bad, nothing) = (event(bad), |_| None);
+        let environment = environment_of(&bad, &nothing, None, &budget);
+        let mut out = vec![1, 2, 3];
+        let error = definition.steps[0].call.body.as_ref().unwrap().render(&environment, &mut out).unwrap_err();
+        assert_eq!((error.code, &out[..]), (code, &[1, 2, 3][..]), "{error}");
+    }
+}

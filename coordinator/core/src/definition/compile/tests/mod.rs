@@ -1,0 +1,46 @@
+//! What the tests of definitions share.
+
+mod bodies;
+mod errors;
+mod errors_in_expressions;
+mod mutations;
+mod versions;
+
+use std::path::Path;
+
+use ringmaster_schemas::registry::Schemas;
+
+const FILE: &str = "sagas/x.yaml";
+
+fn order() -> String {
+    std::fs::read_to_string(folder().join("order-fulfilment.yaml")).unwrap()
+}
+
+fn folder() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sagas")
+}
+
+/// The order's schemas, and a few more.
+fn schemas() -> Schemas {
+    let mut schemas = Schemas::load_folder(&folder().join("schemas")).unwrap();
+    for more in [
+        r#"{"type":"record","name":"Score","namespace":"fraud","fields":[{"name":"order_id","type":"string"},{"name":"level","type":{"type":"enum","name":"Level","symbols":["LOW","HIGH"]},"default":"LOW"}]}"#,
+        r#"{"type":"record","name":"ScoreResult","namespace":"fraud","fields":[{"name":"score","type":"int"},{"name":"note","type":["null","string"],"default":null},{"name":"big","type":"string"}]}"#,
+        r#"{"type":"record","name":"Forget","namespace":"fraud","fields":[{"name":"order_id","type":"string"}]}"#,
+        r#"{"type":"record","name":"Unscore","namespace":"fraud","fields":[{"name":"order_id","type":"string"},{"name":"why","type":"string"}]}"#,
+        r#"{"type":"enum","name":"Colour","symbols":["RED"]}"#,
+    ] {
+        schemas.add(more).unwrap();
+    }
+    schemas
+}
+
+/// A definition around steps and whatever else stands at its end.
+fn saga(rest: &str) -> String {
+    format!("saga: x\nstart: {{ on: OrderPlaced, from: orders, key: event.order_id }}\n{rest}")
+}
+
+/// One step before the pivot and one behind.
+fn step(first: &str) -> String {
+    saga(&format!("steps:\n  - step: one\n    do: fraud.Score\n{first}"))
+}

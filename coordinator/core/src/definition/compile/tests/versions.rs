@@ -1,0 +1,77 @@
+//! Versions from history, and the catalog of all.
+
+use super::*;
+use crate::definition::{Catalog, DefinitionRecord, Settings};
+
+#[test]
+fn an_edited_schema_never_changes_a_version() {
+    let mut schemas = schemas();
+    let record = DefinitionRecord::of_file(FILE, &order(), 7, &mut Settings::new(&mut schemas)).unwrap().remove(0);
+    let record = DefinitionRecord::decode(&record.encode()).unwrap();
+    assert!(
+        record.schemas.contains_key("OrderPlaced") && record.schemas.contains_key("payment.ChargeCommand"),
+        "{:?}",
+        record.schemas
+    );
+    let first = record.compile(&mut Settings::new(&mut schemas)).unwrap();
+
+    // A new process, where the file of payment.Charge has changed: history brings the old schemas by their keys.
+    let changed = r#"{"type":"record","name":"Charge","namespace":"payment","fields":[{"name":"order","type":"string"}]}"#;
+    let mut edited = Schemas::builtin();
+    for schema in schemas.iter() {
+        if record.schemas.values().any(|key| *key == format!("{:016x}", schema.key())) {
+            edited.add_version(schema.text()).unwrap();
+        }
+    }
+    edited.add(changed).unwrap();
+    let again = record.compile(&mut Settings::new(&mut edited)).unwrap();
+    assert_eq!((again.hash, again.start.kept.key()), (first.hash, first.start.kept.key()));
+    assert_eq!(again.steps[1].call.envelope, first.steps[1].call.envelope);
+    assert_ne!(edited.named("payment.Charge").unwrap().key(), schemas.named("payment.Charge").unwrap().key());
+
+    let mut catalog = Catalog::default();
+    catalog.add(&record, 0, &mut Settings::new(&mut edited)).unwrap();
+    assert!(catalog.is_newest(&record));
+    let mut unknown = Schemas::builtin();
+    let errors = record.compile(&mut Settings::new(&mut unknown)).unwrap_err();
+    assert!(errors[0].message.starts_with("this version needs OrderPlaced with key"), "{}", errors[0]);
+    let damaged = DefinitionRecord { text: record.text.replace("3d", "4d"), ..record };
+    assert!(damaged.compile(&mut Settings::new(&mut schemas)).unwrap_err()[0].hint.contains("damaged"));
+}
+
+#[test]
+fn the_catalog_knows_every_version() {
+    let mut schemas = schemas();
+    let mut settings = Settings::new(&mut schemas);
+    let mut record = |text: &str| DefinitionRecord::of_file(FILE, text, 0, &mut settings).unwrap();
+    let first = record(&order()).remove(0);
+    let second = record(&order().replace("deadline: 3d", "deadline: 2d")).remove(0);
+    let other = record(
+        "saga: other\nstart: { on: OrderPlaced, from: orders }\nsteps:\n  - { step: a, do: fraud.Score, with: { order_id: key }, undo: fraud.Forget }\n---\nsaga: third\nstart: { on: OrderCancelled, from: outcomes }\nsteps:\n  - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing }\n",
+    );
+    let mut catalog = Catalog::default();
+    let mut add = |record: &DefinitionRecord, offset| catalog.add(record, offset, &mut settings).unwrap();
+    let (one, two) = (add(&first, 0), add(&second, 1));
+    let (others, back) = (add(&other[0], 2), add(&first, 3));
+    add(&other[1], 4);
+    assert_eq!(other[1].line, 5);
+    assert!(std::sync::Arc::ptr_eq(&one, &back));
+    assert_eq!(
+        (catalog.number_of(&one.hash), catalog.number_of(&two.hash), catalog.number_of(&others.hash)),
+        (Some(1), Some(2), Some(1))
+    );
+    assert_eq!((catalog.offset_of(&one.hash), catalog.offset_of(&two.hash), catalog.loaded_to()), (Some(0), Some(1), 5));
+    assert_eq!(catalog.newest("order-fulfilment").unwrap().hash, one.hash, "the edit was taken back");
+    let starting: Vec<&str> = catalog.starting_on("orders", "OrderPlaced").iter().map(|definition| &*definition.name).collect();
+    assert_eq!(starting, ["order-fulfilment", "other"]);
+    assert!(catalog.starting_on("orders", "OrderCancelled").is_empty() && catalog.starting_on("x", "OrderPlaced").is_empty());
+    assert_eq!((catalog.default_type("orders"), catalog.default_type("nope")), (Some("OrderPlaced"), None));
+    assert_eq!(catalog.start_topics().iter().map(|topic| &**topic).collect::<Vec<_>>(), ["orders", "outcomes"]);
+    assert_eq!(catalog.emit_topics().iter().map(|topic| &**topic).collect::<Vec<_>>(), ["order-outcomes"]);
+    assert_eq!(
+        catalog.participants().iter().map(|name| &**name).collect::<Vec<_>>(),
+        ["fraud", "inventory", "payment", "shipping"]
+    );
+    assert_eq!(catalog.by_hash(&two.hash).unwrap().deadline_ms, Some(2 * 86_400_000));
+    assert_eq!(catalog.versions().len(), 4);
+}

@@ -1,0 +1,165 @@
+//! Fields, steps and `has`: what a path of names means, and whether it is certainly there.
+
+use cel::common::ast::{Expr, IdedExpr, SelectExpr};
+
+use super::lower::{Lowerer, Typed};
+use super::scope::path_of;
+use super::tree::{Node, Root};
+use super::types::Type;
+use crate::definition::compile::did_you_mean;
+
+impl<'a> Lowerer<'a, '_, '_> {
+    /// `operand.field`, or `operand.?field`.
+    pub(super) fn select(&mut self, e: &'a IdedExpr, operand: &'a IdedExpr, field: &str, optional: bool) -> Option<Typed> {
+        match &operand.expr {
+            Expr::Ident(name) if name == "steps" && !self.is_local(name) => return self.step(e, field, optional),
+            Expr::Ident(name) if name == "rules" && !self.is_local(name) => return self.rule(e, field),
+            _ => {}
+        }
+        let of = self.place(operand)?;
+        let (inner, absent) = of.ty.required();
+        if absent && !of.chained && !optional {
+            let path = path_of(operand).unwrap_or_else(|| "it".into());
+            return self.fail(
+                e.id,
+                format!("{path} may be absent"),
+                format!("write {path}.?{field}.orValue(...), or ask has({path}) first"),
+            );
+        }
+        let (node, ty) = self.field(e, of.node, &inner.clone(), field, optional || absent)?;
+        let known = path_of(operand).is_some_and(|path| self.spot.facts.contains(&format!("{path}.{field}")));
+        let (required, may_be_absent) = ty.required();
+        let ty = if known { required.clone() } else { ty.clone() };
+        let stays_absent = absent || (optional && matches!(inner, Type::Map(_) | Type::Dynamic)) && !known;
+        let ty = if stays_absent { ty.optional() } else { ty };
+        let chained = optional || (of.chained && absent) || (may_be_absent && of.chained);
+        Some(Typed::chained(node, ty, chained))
+    }
+
+    fn field(&mut self, e: &IdedExpr, of: Node, ty: &Type, field: &str, optional: bool) -> Option<(Node, Type)> {
+        match ty {
+            Type::Record(schema, id) => {
+                let Some((index, found)) = schema.field_named(*id, field) else {
+                    let name = schema.name_of(*id).unwrap_or("the record").to_owned();
+                    let fields: Vec<&str> = schema.fields(*id).iter().map(|field| &*field.name).collect();
+                    return self.fail(e.id, format!("{name} has no field '{field}'"), did_you_mean(field, fields));
+                };
+                let ty = Type::of(schema, found.ty);
+                let index = u16::try_from(index).expect("a schema has fewer nodes than 65,536");
+                let node = match of {
+                    Node::Path { root, schema, path } => {
+                        if path.is_empty() {
+                            self.uses.field(root, field);
+                        }
+                        Node::Path { root, schema, path: path.iter().copied().chain([index]).collect() }
+                    }
+                    other => Node::Field(Box::new(other), index),
+                };
+                Some((node, ty))
+            }
+            Type::Object(fields) => match fields.iter().position(|(name, _)| **name == *field) {
+                None => self.fail(
+                    e.id,
+                    format!("the record has no field '{field}'"),
+                    did_you_mean(field, fields.iter().map(|(name, _)| &**name)),
+                ),
+                Some(at) => {
+                    let ty = fields[at].1.clone();
+                    Some(match of {
+                        Node::Object(mut entries) => (entries.swap_remove(at).1, ty),
+                        other => (Node::Member { of: Box::new(other), name: field.into(), optional }, ty),
+                    })
+                }
+            },
+            Type::Map(value) => Some((self.member(of, field, optional), (**value).clone())),
+            Type::Dynamic => Some((self.member(of, field, optional), Type::Dynamic)),
+            other => self.fail(e.id, format!("a {other} has no fields"), ""),
+        }
+    }
+
+    fn member(&mut self, of: Node, field: &str, optional: bool) -> Node {
+        if let Node::Path { root, path, .. } = &of
+            && path.is_empty()
+        {
+            self.uses.all(*root);
+        }
+        Node::Member { of: Box::new(of), name: field.into(), optional }
+    }
+
+    pub(super) fn is_local(&self, name: &str) -> bool {
+        self.locals.iter().any(|(local, _)| local == name)
+    }
+
+    /// Which step a name means, if it can be read here.
+    fn step_named(&mut self, e: &IdedExpr, name: &str) -> Option<usize> {
+        let names = self.names;
+        let Some(index) = names.steps.iter().position(|step| step.name == name) else {
+            let known: Vec<&str> = names.steps.iter().map(|step| step.name).collect();
+            return self.fail(e.id, format!("there is no step '{name}'"), did_you_mean(name, known));
+        };
+        if self.spot.starting {
+            return self.fail(e.id, "no step has run when a saga starts", "");
+        }
+        if index >= self.spot.before && self.spot.own != Some(index) {
+            return self.fail(e.id, format!("step '{name}' has not run here"), "only steps that stand before can be read");
+        }
+        Some(index)
+    }
+
+    fn step(&mut self, e: &'a IdedExpr, name: &str, optional: bool) -> Option<Typed> {
+        let index = self.step_named(e, name)?;
+        let step = &self.names.steps[index];
+        let certain = self.spot.facts.contains(&format!("steps.{name}"))
+            || (!self.spot.undone && self.spot.own != Some(index) && !step.conditional);
+        if !certain && !optional {
+            let why = if self.spot.undone || self.spot.own == Some(index) {
+                "may not have succeeded here"
+            } else {
+                "may have been skipped: it has an if"
+            };
+            return self.fail(
+                e.id,
+                format!("step '{name}' {why}"),
+                format!("write steps.?{name}.?FIELD.orValue(...), or ask has(steps.{name}) first"),
+            );
+        }
+        let schema = step.result.clone();
+        self.uses.touch(Root::Result(index));
+        let ty = Type::of(&schema, schema.root());
+        let ty = if certain { ty } else { ty.optional() };
+        Some(Typed::chained(Node::Path { root: Root::Result(index), schema, path: [].into() }, ty, optional && !certain))
+    }
+
+    pub(super) fn has(&mut self, e: &'a IdedExpr, select: &'a SelectExpr) -> Option<Typed> {
+        let yes = |node| Some(Typed::new(node, Type::Bool));
+        if let Expr::Ident(name) = &select.operand.expr
+            && name == "steps"
+            && !self.is_local(name)
+        {
+            let index = self.step_named(e, &select.field)?;
+            self.uses.touch(Root::Result(index));
+            return yes(Node::Succeeded(index));
+        }
+        let of = self.chain(&select.operand)?;
+        let (inner, _) = of.ty.required();
+        let (node, _) = self.field(e, of.node, &inner.clone(), &select.field, true)?;
+        yes(Node::Present(Box::new(node)))
+    }
+
+    /// The operand of `has`: everything on the way may be absent.
+    fn chain(&mut self, e: &'a IdedExpr) -> Option<Typed> {
+        match &e.expr {
+            Expr::Select(select) if !select.test => match &select.operand.expr {
+                Expr::Ident(name) if name == "rules" && !self.is_local(name) => self.rule(e, &select.field),
+                Expr::Ident(name) if name == "steps" && !self.is_local(name) => self.step(e, &select.field, true),
+                _ => {
+                    let of = self.chain(&select.operand)?;
+                    let (inner, _) = of.ty.required();
+                    let (node, ty) = self.field(e, of.node, &inner.clone(), &select.field, true)?;
+                    Some(Typed::chained(node, ty, true))
+                }
+            },
+            _ => self.place(e),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Rules stand for their expressions, checked where they are used.
+
+use cel::common::ast::IdedExpr;
+
+use super::lower::{Lowerer, Typed, fit};
+use super::parse::Parsed;
+use super::scope::{RuleBody, facts};
+use super::tree::Node;
+use super::types::Type;
+use crate::definition::compile::did_you_mean;
+
+impl<'a> Lowerer<'a, '_, '_> {
+    /// A rule stands for its expression, checked where it is used.
+    pub(super) fn rule(&mut self, e: &'a IdedExpr, name: &str) -> Option<Typed> {
+        let names = self.names;
+        let Some(index) = names.rules.iter().position(|rule| rule.name == name) else {
+            return self.fail(
+                e.id,
+                format!("there is no rule '{name}'"),
+                did_you_mean(name, names.rules.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>()),
+            );
+        };
+        if self.rules_open.contains(&index) {
+            return self.fail(e.id, format!("rule '{name}' needs itself"), "");
+        }
+        self.uses.rule(name);
+        self.rules_open.push(index);
+        let (parsed, depth) = (self.parsed, std::mem::take(&mut self.depth));
+        let locals = std::mem::take(&mut self.locals);
+        let typed = self.rule_body(&names.rules[index].body);
+        self.locals = locals;
+        (self.parsed, self.depth) = (parsed, depth);
+        self.rules_open.pop();
+        typed
+    }
+
+    pub(super) fn rule_body(&mut self, body: &'a RuleBody) -> Option<Typed> {
+        match body {
+            RuleBody::One(parsed) => self.within(parsed),
+            RuleBody::Table(rows, otherwise) => {
+                let outside = self.spot.facts.len();
+                let (mut tests, mut values) = (Vec::new(), Vec::new());
+                for (condition, then) in rows {
+                    let test = self.within(condition).and_then(|test| self.truth(&condition.root, test));
+                    let before = self.spot.facts.len();
+                    facts(&condition.root, true, self.names.rules, &mut self.spot.facts);
+                    let value = self.within(then);
+                    self.spot.facts.truncate(before);
+                    facts(&condition.root, false, self.names.rules, &mut self.spot.facts);
+                    if let (Some(test), Some(value)) = (test, value) {
+                        tests.push(test);
+                        values.push(value);
+                    }
+                }
+                let last = self.within(otherwise);
+                self.spot.facts.truncate(outside);
+                values.push(last?);
+                if values.len() <= rows.len() {
+                    return None;
+                }
+                self.table(tests, values, rows, otherwise)
+            }
+        }
+    }
+
+    fn table(
+        &mut self,
+        tests: Vec<Node>,
+        mut values: Vec<Typed>,
+        rows: &'a [(Parsed, Parsed)],
+        otherwise: &'a Parsed,
+    ) -> Option<Typed> {
+        self.settle(&otherwise.root, &mut values)?;
+        let mut ty = Type::Never;
+        for (value, parsed) in values.iter().zip(rows.iter().map(|(_, then)| then).chain([otherwise])) {
+            let Some(joined) = ty.join(&value.ty) else {
+                self.report.error(
+                    &parsed.span,
+                    format!("this is {}, the values above are {ty}", value.ty),
+                    "all values of a table have one type",
+                );
+                return None;
+            };
+            ty = joined;
+        }
+        let mut nodes: Vec<Node> = values.into_iter().map(|value| fit(value.node, &value.ty, &ty)).collect();
+        let last = nodes.pop().expect("a table has an else");
+        Some(Typed::new(Node::Table(tests.into_iter().zip(nodes).collect(), Box::new(last)), ty))
+    }
+}
