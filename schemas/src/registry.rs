@@ -321,10 +321,16 @@ impl SchemaRecord {
         let wrong = |why: String| SchemaError { place: "record of the schemas topic".into(), why };
         let record: SchemaRecord = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
         let schema = Schema::parse(&record.text)?;
-        if SchemaRecord::new(&schema).key == record.key {
+        if format!("{:016x}", schema.key()) == record.key && schema.name() == record.name {
             Ok(record)
         } else {
-            Err(wrong(format!("{} claims the key {}, its text has {:016x}", record.name, record.key, schema.key())))
+            Err(wrong(format!(
+                "{} claims the key {}, its text is {} with {:016x}",
+                record.name,
+                record.key,
+                schema.name(),
+                schema.key()
+            )))
         }
     }
 }

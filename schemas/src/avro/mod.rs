@@ -15,6 +15,7 @@ mod read;
 mod resolve;
 mod shape;
 mod source;
+mod tree;
 
 use std::fmt;
 
@@ -23,13 +24,14 @@ pub(crate) use canonical::identity;
 pub(crate) use compile::JSON_TEXT;
 pub(crate) use decimal::{fits, is_number, put_unscaled, put_unscaled_fixed};
 pub use decimal::{parse_number, rescale};
-pub use encode::{EncodeError, Source, Tree, View};
+pub use encode::EncodeError;
 pub(crate) use fit::type_word;
 pub use raw::{Entries, Items, Kind, Raw};
 pub use read::{DecodeError, Value};
 pub(crate) use read::{block, dynamic};
 pub use resolve::Resolver;
 pub(crate) use source::{Document, inline};
+pub use tree::{Source, Tree, View};
 
 /// Records inside records that data may have: enough for 64 nested JSON containers and the leaf in the innermost (a leaf of
 /// `ringmaster.Json` is a record too), few enough that no recursion reaches the end of a thread's stack.

@@ -7,6 +7,7 @@
 
 pub mod base64;
 mod render;
+mod scalar;
 pub(crate) mod scan;
 pub mod time;
 mod transcode;
