@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use ringmaster_bus::embedded::{EmbeddedBus, Log};
 use ringmaster_bus::kafka::{KafkaBus, KafkaSettings};
 use ringmaster_bus::{Bus, BusError, Waker};
-use ringmaster_participants::ledger::{Ledger as _, RocksLedger};
+use ringmaster_participants::ledger::RocksLedger;
 use ringmaster_participants::services::{Inventory, Payment, Shipping};
 use ringmaster_participants::{Participant, Service, Settings, run, schemas};
 

@@ -13,11 +13,11 @@ use crate::orders::{self, ORDERS, OUTCOMES, OrderWriter};
 use crate::runtime::Knowledge;
 
 /// What keys of the demo begin with.
-pub const RUN: &str = "ord-";
+pub(super) const RUN: &str = "ord-";
 const WAIT: Duration = Duration::from_millis(5);
 
 /// The shop.
-pub struct Shop<B: Bus> {
+pub(super) struct Shop<B: Bus> {
     bus: B,
     sender: Sender,
     topic: Topic,
@@ -38,7 +38,7 @@ pub struct Shop<B: Bus> {
 
 impl<B: Bus> Shop<B> {
     /// Finds out what the log holds already.
-    pub fn open(mut bus: B, knowledge: &Knowledge, partitions: i32, orders: u64) -> Result<Self> {
+    pub(super) fn open(mut bus: B, knowledge: &Knowledge, partitions: i32, orders: u64) -> Result<Self> {
         let schema = knowledge.schemas.named("OrderPlaced").ok_or_else(|| anyhow::anyhow!("the schema folder has no OrderPlaced"))?;
         let writer = OrderWriter::new(schema);
         let mut issued = HashSet::new();
@@ -74,7 +74,7 @@ impl<B: Bus> Shop<B> {
     }
 
     /// Issues what is due at `rate` a second, and takes outcomes.
-    pub fn turn(&mut self, rate: f64) -> Result<()> {
+    pub(super) fn turn(&mut self, rate: f64) -> Result<()> {
         let issued_now = self.issued - self.issued_before;
         let due = ((self.begun.elapsed().as_secs_f64() * rate) as u64).saturating_sub(issued_now);
         for place in 0..due {
@@ -118,32 +118,32 @@ impl<B: Bus> Shop<B> {
     }
 
     /// True once every order has its outcome.
-    pub fn done(&self) -> bool {
+    pub(super) fn done(&self) -> bool {
         self.finished.len() as u64 >= self.orders
     }
 
     /// Orders that are in the log.
-    pub fn issued(&self) -> u64 {
+    pub(super) fn issued(&self) -> u64 {
         self.issued
     }
 
     /// Orders that an earlier run had put there.
-    pub fn issued_before(&self) -> u64 {
+    pub(super) fn issued_before(&self) -> u64 {
         self.issued_before
     }
 
     /// Orders whose outcome has come.
-    pub fn finished(&self) -> u64 {
+    pub(super) fn finished(&self) -> u64 {
         self.finished.len() as u64
     }
 
     /// How long no outcome has come while some were missing.
-    pub fn still_for(&self) -> Duration {
+    pub(super) fn still_for(&self) -> Duration {
         if self.left.is_empty() { self.moved.elapsed() } else { Duration::ZERO }
     }
 
     /// From the intended time of sending to the outcome, in microseconds, of orders issued in this run.
-    pub fn latency_us(&self) -> &Histogram<u64> {
+    pub(super) fn latency_us(&self) -> &Histogram<u64> {
         &self.latency_us
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ringmaster_bus::{Bus, BusError};
-use ringmaster_core::definition::{Catalog, CompileError, DefinitionRecord, Settings};
+use ringmaster_core::definition::{Catalog, CompileError, DefinitionRecord, Settings, Undo};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::SchemaError;
 use ringmaster_schemas::names::Topics;
@@ -96,30 +96,71 @@ pub fn load_knowledge(
 ) -> Result<Knowledge, KnowledgeError> {
     let topics = Topics::new(prefix);
     let mut schemas = Schemas::load_folder(schema_folder).map_err(KnowledgeError::Schemas)?;
-    let known = read_schemas(bus, &topics, &mut schemas)?;
+    let mut known = read_schemas(bus, &topics, &mut schemas)?;
     let deployed = read_definitions(bus, &topics)?;
     let new = new_records(&mut schemas, files, options, &deployed, now)?;
-    let fresh: Vec<(Vec<u8>, Vec<u8>)> = schemas
-        .iter()
-        .filter(|schema| !known.contains(&schema.key()))
-        .map(|schema| {
-            let record = SchemaRecord::new(schema);
-            (record.key.into_bytes(), SchemaRecord::new(schema).encode())
-        })
-        .collect();
-    blocking::append(bus, &topics.schemas, 0, &fresh)?;
-    let records: Vec<(Vec<u8>, Vec<u8>)> = new
-        .iter()
-        .map(|record| (record.name.clone().into_bytes(), encode(record)))
-        .collect();
+    append_schemas(bus, &topics, &schemas, &mut known)?;
+    let records: Vec<(Vec<u8>, Vec<u8>)> = new.iter().map(|record| (record.name.clone().into_bytes(), record.encode())).collect();
     blocking::append(bus, &topics.definitions, 0, &records)?;
+    let knowledge = compile_all(schemas, &read_definitions(bus, &topics)?, options)?;
+    append_schemas(bus, &topics, &knowledge.schemas, &mut known)?;
+    Ok(knowledge)
+}
+
+/// The same without appending anything: what is deployed, for tools.
+pub fn read_knowledge(
+    bus: &mut impl Bus,
+    prefix: &str,
+    schema_folder: &Path,
+    options: &CompileOptions,
+) -> Result<Knowledge, KnowledgeError> {
+    let topics = Topics::new(prefix);
+    let mut schemas = Schemas::load_folder(schema_folder).map_err(KnowledgeError::Schemas)?;
+    read_schemas(bus, &topics, &mut schemas)?;
+    compile_all(schemas, &read_definitions(bus, &topics)?, options)
+}
+
+fn compile_all(
+    mut schemas: Schemas,
+    records: &[(i64, DefinitionRecord)],
+    options: &CompileOptions,
+) -> Result<Knowledge, KnowledgeError> {
     let mut catalog = Catalog::default();
-    for (offset, record) in read_definitions(bus, &topics)? {
-        catalog
-            .add(&record, offset, &mut options.settings(&mut schemas))
-            .map_err(KnowledgeError::Definitions)?;
+    for (offset, record) in records {
+        catalog.add(record, *offset, &mut options.settings(&mut schemas)).map_err(KnowledgeError::Definitions)?;
+    }
+    for command in commands(&catalog) {
+        schemas.reply_envelope(&command).map_err(|error| KnowledgeError::Schemas(vec![error]))?;
     }
     Ok(Knowledge { catalog, schemas })
+}
+
+/// Every schema is in its topic before the first decision that needs it.
+fn append_schemas(bus: &mut impl Bus, topics: &Topics, schemas: &Schemas, known: &mut BTreeSet<i64>) -> Result<(), KnowledgeError> {
+    let fresh: Vec<(Vec<u8>, Vec<u8>)> = schemas
+        .iter()
+        .filter(|schema| known.insert(schema.key()))
+        .map(|schema| {
+            let record = SchemaRecord::new(schema);
+            let value = record.encode();
+            (record.key.into_bytes(), value)
+        })
+        .collect();
+    Ok(blocking::append(bus, &topics.schemas, 0, &fresh)?)
+}
+
+/// All commands of all versions: their replies must be readable.
+fn commands(catalog: &Catalog) -> BTreeSet<std::sync::Arc<str>> {
+    let mut commands = BTreeSet::new();
+    for (definition, _) in catalog.versions() {
+        for step in &definition.steps {
+            commands.insert(step.call.command.clone());
+            if let Undo::Command { call, .. } = &step.undo {
+                commands.insert(call.command.clone());
+            }
+        }
+    }
+    commands
 }
 
 fn read_schemas(
@@ -176,10 +217,6 @@ fn read_definitions(
         },
     )?;
     trouble.map_or(Ok(records), Err)
-}
-
-fn encode(record: &DefinitionRecord) -> Vec<u8> {
-    serde_json::to_vec(record).expect("a record of text is JSON")
 }
 
 /// Versions in the files that are not the newest of their name in the log.
