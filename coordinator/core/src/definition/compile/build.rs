@@ -21,6 +21,9 @@ use crate::definition::expression::scope::{Names, Reads, RuleBody, Spot, StepNam
 use crate::definition::expression::{Expression, Root, Template, check_rule};
 use crate::definition::{Definition, Emit, Start, Step, Undo};
 
+/// What state keeps: of the start event, and of each step's result, if anything.
+type Kept = (Arc<Schema>, Vec<Option<Arc<Schema>>>);
+
 /// Builds definitions of forms.
 pub(super) struct Builder<'a, 'r, 't, 'l> {
     pub(super) form: &'a SagaForm,
@@ -150,7 +153,7 @@ impl<'a> Builder<'a, '_, '_, '_> {
     }
 
     /// What state keeps of the start event and of results.
-    fn projections(&mut self, targets: &Targets, uses: &Uses) -> Option<(Arc<Schema>, Vec<Option<Arc<Schema>>>)> {
+    fn projections(&mut self, targets: &Targets, uses: &Uses) -> Option<Kept> {
         let none = Reads::Fields(BTreeSet::new());
         let start = self.projection(&targets.start, uses.of(Root::Start).unwrap_or(&none));
         let results: Vec<Option<Option<Arc<Schema>>>> = (0..targets.results.len())

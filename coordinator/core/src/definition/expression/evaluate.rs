@@ -3,8 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use ringmaster_schemas::avro::{Kind, Node as Avro};
-use ringmaster_schemas::codec::Cursor;
+use ringmaster_schemas::avro::Kind;
 use rust_decimal::Decimal;
 
 use super::arithmetic::{calculate, concatenate, negate};
@@ -87,7 +86,7 @@ impl<'s, 'e> Machine<'s, 'e> {
 
     #[cold]
     fn absorbed(&mut self, fault: Fault, other: &'s Node, decides: bool) -> Result<bool, Fault> {
-        if fault.code != "TOO_EXPENSIVE" && self.truth(other)? == decides { Ok(decides) } else { Err(fault) }
+        if fault.code() != "TOO_EXPENSIVE" && self.truth(other)? == decides { Ok(decides) } else { Err(fault) }
     }
 
     /// The value of a node.
@@ -100,17 +99,28 @@ impl<'s, 'e> Machine<'s, 'e> {
     fn eval_inner(&mut self, node: &'s Node) -> Evaluated<'s> {
         match node {
             Node::Const(value) => Ok(constant(value)),
-            Node::Path { root, schema, path } => self.path(*root, schema, path),
+            Node::Path(place) => match self.bytes_of(place.root) {
+                Some(bytes) => Ok(place.read(bytes)?.into()),
+                None => Ok(Value::Null),
+            },
             Node::Key => Ok(Value::Text(Cow::Borrowed(self.environment.key))),
             Node::Now => Ok(Value::Timestamp(self.environment.now.saturating_mul(1000))),
             Node::Started => Ok(Value::Timestamp(self.environment.started.saturating_mul(1000))),
             Node::Failure(field) => self.failure(*field),
             Node::Local(slot) => Ok(self.locals[*slot].clone()),
-            Node::Field(of, index) => match self.eval(of)? {
-                Value::Raw(raw) => Ok(raw.field(usize::from(*index))?.into()),
-                Value::Null => Ok(Value::Null),
-                other => Err(Fault::types("a record is needed here and it", &other)),
-            },
+            Node::Field(of, index) => {
+                // The item of a loop is looked at where it lies.
+                if let Node::Local(slot) = **of
+                    && let Value::Raw(raw) = &self.locals[slot]
+                {
+                    return Ok(raw.field(usize::from(*index))?.into());
+                }
+                match self.eval(of)? {
+                    Value::Raw(raw) => Ok(raw.field(usize::from(*index))?.into()),
+                    Value::Null => Ok(Value::Null),
+                    other => Err(Fault::types("a record is needed here and it", &other)),
+                }
+            }
             Node::Member { of, name, optional } => self.member(of, name, *optional),
             Node::Index { of, index, optional } => self.index(of, index, *optional),
             Node::Object(fields) => {
@@ -159,23 +169,12 @@ impl<'s, 'e> Machine<'s, 'e> {
         }
     }
 
+    /// The kept bytes of the start event or of a result.
     #[inline]
-    fn path(&mut self, root: Root, schema: &'s ringmaster_schemas::avro::Schema, path: &[u16]) -> Evaluated<'s> {
-        let bytes: &'s [u8] = match root {
-            Root::Start => self.environment.start,
-            Root::Result(step) => match (self.environment.results)(step) {
-                Some(bytes) => bytes,
-                None => return Ok(Value::Null),
-            },
-        };
-        if !path.is_empty() {
-            return Ok(schema.field(bytes, path)?.into());
-        }
-        match schema.node(schema.root()) {
-            Avro::Record(_) => Ok(Value::Raw(schema.open(bytes))),
-            // A result that came without a body.
-            _ if bytes.is_empty() => Ok(Value::Null),
-            _ => Ok(schema.read(schema.root(), &mut Cursor::new(bytes))?.into()),
+    fn bytes_of(&self, root: Root) -> Option<&'s [u8]> {
+        match root {
+            Root::Start => Some(self.environment.start),
+            Root::Result(step) => (self.environment.results)(step),
         }
     }
 
@@ -259,8 +258,19 @@ impl<'s, 'e> Machine<'s, 'e> {
         calculate(kind, &a, &b)
     }
 
+    /// A list to walk over.
+    fn range(&mut self, node: &'s Node) -> Evaluated<'s> {
+        if let Node::Path(place) = node
+            && let Some(bytes) = self.bytes_of(place.root)
+            && let Some(list) = place.list(bytes)?
+        {
+            return Ok(Value::Raw(list));
+        }
+        self.eval(node)
+    }
+
     fn looped(&mut self, inner: &'s Loop) -> Evaluated<'s> {
-        let range = self.eval(&inner.range)?;
+        let range = self.range(&inner.range)?;
         let slot = self.locals.len();
         self.locals.push(Value::Null);
         let mut found = 0;
@@ -279,7 +289,7 @@ impl<'s, 'e> Machine<'s, 'e> {
                             all &= truth;
                             return Ok(if inner.kind == LoopKind::Exists { !truth } else { truth });
                         }
-                        Err(error) if error.code == "TOO_EXPENSIVE" => return Err(error),
+                        Err(error) if error.code() == "TOO_EXPENSIVE" => return Err(error),
                         Err(error) => fault = fault.take().or(Some(error)),
                     }
                 }

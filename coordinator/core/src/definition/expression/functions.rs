@@ -134,7 +134,7 @@ fn to_int(value: Value<'_>) -> Result<Value<'_>, Fault> {
         Value::Int(x) => x,
         Value::Text(text) => text.trim().parse().map_err(|_| Fault::new("TYPE", format!("'{}' is not an int", short(&text))))?,
         // Both limits are exact as doubles; what lies on them does not fit.
-        Value::Double(x) if x > -9.223_372_036_854_775_8e18 && x < 9.223_372_036_854_775_8e18 => x as i64,
+        Value::Double(x) if x > -9.223_372_036_854_776e18 && x < 9.223_372_036_854_776e18 => x as i64,
         Value::Decimal(x) => x.trunc().to_i64().ok_or_else(overflow)?,
         Value::Timestamp(x) => x.div_euclid(1_000_000),
         Value::Double(_) => return Err(overflow()),

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 
 use super::number;
 use super::parse::Parsed;
+use super::place::Place;
 use super::scope::{Names, RuleBody, Spot, Uses};
 use super::tree::{Const, FailureField, Node, Root};
 use super::types::Type;
@@ -99,10 +100,10 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
     /// An expression whose value is used.
     pub(super) fn expression(&mut self, e: &'a IdedExpr) -> Option<Typed> {
         let typed = self.place(e)?;
-        if let Node::Path { root, path, .. } = &typed.node
-            && path.is_empty()
+        if let Node::Path(place) = &typed.node
+            && place.path.is_empty()
         {
-            self.uses.all(*root);
+            self.uses.all(place.root);
         }
         Some(typed)
     }
@@ -165,7 +166,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
                 let schema = self.names.start.clone();
                 self.uses.touch(Root::Start);
                 let ty = Type::of(&schema, schema.root());
-                Some(Typed::new(Node::Path { root: Root::Start, schema, path: [].into() }, ty))
+                Some(Typed::new(Node::Path(Box::new(Place::whole(Root::Start, schema))), ty))
             }
             "key" => Some(Typed::new(Node::Key, Type::Text)),
             "now" => Some(Typed::new(Node::Now, Type::Timestamp)),

@@ -15,6 +15,7 @@ mod lower;
 mod number;
 mod parse;
 mod paths;
+mod place;
 mod rules;
 pub(crate) mod scope;
 mod signatures;
@@ -110,7 +111,7 @@ pub struct ExpressionError {
 impl Fault {
     #[cold]
     fn at(self, place: &str) -> ExpressionError {
-        ExpressionError { code: self.code, message: self.message.into_owned(), place: place.to_owned() }
+        ExpressionError { code: self.code(), message: self.message().to_owned(), place: place.to_owned() }
     }
 }
 

@@ -53,6 +53,19 @@ pub(crate) fn multiply(a: Decimal, b: Decimal) -> Result<Decimal, Fault> {
     make(product, a.scale() + b.scale(), "the product")
 }
 
+/// The order of two decimals, of any scales.
+#[inline]
+pub(crate) fn order(a: &Decimal, b: &Decimal) -> std::cmp::Ordering {
+    let (x, y) = (a.mantissa(), b.mantissa());
+    let raised = |unscaled: i128, by: u32| 10i128.checked_pow(by).and_then(|power| unscaled.checked_mul(power));
+    let aligned = match a.scale().cmp(&b.scale()) {
+        std::cmp::Ordering::Equal => Some((x, y)),
+        std::cmp::Ordering::Less => raised(x, b.scale() - a.scale()).map(|x| (x, y)),
+        std::cmp::Ordering::Greater => raised(y, a.scale() - b.scale()).map(|y| (x, y)),
+    };
+    aligned.map_or_else(|| a.cmp(b), |(x, y)| x.cmp(&y))
+}
+
 /// To `digits` behind the point, half to even.
 pub(crate) fn round(a: Decimal, digits: i64) -> Result<Decimal, Fault> {
     let digits = places(digits)?;
@@ -116,14 +129,15 @@ mod tests {
     fn what_does_not_fit_is_an_error_and_nothing_is_rounded() {
         let nines = d("9999999999999999999999999999");
         assert_eq!(add(d("0.1"), d("0.2")).unwrap(), d("0.3"));
-        assert_eq!(add(nines, d("1")).unwrap_err().code, "OVERFLOW");
-        assert_eq!(add(nines, d("0.1")).unwrap_err().code, "OVERFLOW");
+        assert_eq!(add(nines, d("1")).unwrap_err().code(), "OVERFLOW");
+        assert_eq!(add(nines, d("0.1")).unwrap_err().code(), "OVERFLOW");
         assert_eq!(add(nines, d("0.0000000000")).unwrap(), nines);
         assert_eq!(multiply(d("19.99"), d("3")).unwrap(), d("59.97"));
-        assert_eq!(multiply(d("0.00000000000001"), d("0.000000000000001")).unwrap_err().code, "OVERFLOW");
-        assert_eq!(multiply(nines, d("10")).unwrap_err().code, "OVERFLOW");
+        assert_eq!(multiply(d("0.00000000000001"), d("0.000000000000001")).unwrap_err().code(), "OVERFLOW");
+        assert_eq!(multiply(nines, d("10")).unwrap_err().code(), "OVERFLOW");
         assert_eq!(multiply(nines, d("1.000")).unwrap(), nines);
         assert_eq!(subtract(d("1"), d("0.99")).unwrap(), d("0.01"));
+        assert!(order(&nines, &d("0.0000000000000000000000000001")).is_gt() && order(&d("1.0"), &d("1")).is_eq());
     }
 
     #[test]
@@ -142,8 +156,8 @@ mod tests {
         ] {
             assert_eq!(divide(d(a), d(b), n).unwrap(), d(quotient), "{a}/{b}");
         }
-        assert_eq!(divide(d("1"), d("0"), 2).unwrap_err().code, "DIVISION_BY_ZERO");
-        assert_eq!(round(d("1"), 29).unwrap_err().code, "OUT_OF_RANGE");
+        assert_eq!(divide(d("1"), d("0"), 2).unwrap_err().code(), "DIVISION_BY_ZERO");
+        assert_eq!(round(d("1"), 29).unwrap_err().code(), "OUT_OF_RANGE");
     }
 
     #[test]
@@ -156,6 +170,7 @@ mod tests {
             assert_eq!(subtract(a, b).unwrap(), a - b);
             assert_eq!(multiply(a, b).unwrap(), a * b);
             assert_eq!(round(a, 2).unwrap(), a.round_dp(2));
+            assert_eq!(order(&a, &b), a.cmp(&b));
         }
     }
 }

@@ -3,6 +3,7 @@
 use cel::common::ast::{Expr, IdedExpr, SelectExpr};
 
 use super::lower::{Lowerer, Typed};
+use super::place::Place;
 use super::scope::path_of;
 use super::tree::{Node, Root};
 use super::types::Type;
@@ -47,11 +48,11 @@ impl<'a> Lowerer<'a, '_, '_> {
                 let ty = Type::of(schema, found.ty);
                 let index = u16::try_from(index).expect("a schema has fewer nodes than 65,536");
                 let node = match of {
-                    Node::Path { root, schema, path } => {
-                        if path.is_empty() {
-                            self.uses.field(root, field);
+                    Node::Path(place) => {
+                        if place.path.is_empty() {
+                            self.uses.field(place.root, field);
                         }
-                        Node::Path { root, schema, path: path.iter().copied().chain([index]).collect() }
+                        Node::Path(Box::new(place.field(index)))
                     }
                     other => Node::Field(Box::new(other), index),
                 };
@@ -78,10 +79,10 @@ impl<'a> Lowerer<'a, '_, '_> {
     }
 
     fn member(&mut self, of: Node, field: &str, optional: bool) -> Node {
-        if let Node::Path { root, path, .. } = &of
-            && path.is_empty()
+        if let Node::Path(place) = &of
+            && place.path.is_empty()
         {
-            self.uses.all(*root);
+            self.uses.all(place.root);
         }
         Node::Member { of: Box::new(of), name: field.into(), optional }
     }
@@ -127,7 +128,7 @@ impl<'a> Lowerer<'a, '_, '_> {
         self.uses.touch(Root::Result(index));
         let ty = Type::of(&schema, schema.root());
         let ty = if certain { ty } else { ty.optional() };
-        Some(Typed::chained(Node::Path { root: Root::Result(index), schema, path: [].into() }, ty, optional && !certain))
+        Some(Typed::chained(Node::Path(Box::new(Place::whole(Root::Result(index), schema))), ty, optional && !certain))
     }
 
     pub(super) fn has(&mut self, e: &'a IdedExpr, select: &'a SelectExpr) -> Option<Typed> {

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use ringmaster_schemas::avro::Schema;
 use rust_decimal::Decimal;
+
+use super::place::Place;
 
 /// Where a path begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,11 +130,7 @@ pub(crate) enum Node {
     Started,
     Failure(FailureField),
     /// A field of the start event or of a result; nothing on the path gives null.
-    Path {
-        root: Root,
-        schema: Arc<Schema>,
-        path: Box<[u16]>,
-    },
+    Path(Box<Place>),
     /// Whether a step has succeeded.
     Succeeded(usize),
     /// A loop's item.

@@ -8,6 +8,8 @@ use ringmaster_schemas::avro::{self, Kind, Raw, Source, View};
 use ringmaster_schemas::codec::Malformed;
 use rust_decimal::Decimal;
 
+use super::number;
+
 /// A value.
 #[derive(Debug, Clone)]
 pub(crate) enum Value<'a> {
@@ -33,16 +35,22 @@ pub(crate) enum Value<'a> {
     Object(Vec<(Arc<str>, Value<'a>)>),
 }
 
-/// Why an evaluation failed, without the place.
+/// Why an evaluation failed, without the place. Boxed: what is rare must not make results large.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Fault {
-    pub(crate) code: &'static str,
-    pub(crate) message: Cow<'static, str>,
-}
+pub(crate) struct Fault(Box<(&'static str, Cow<'static, str>)>);
 
 impl Fault {
+    #[cold]
     pub(crate) fn new(code: &'static str, message: impl Into<Cow<'static, str>>) -> Fault {
-        Fault { code, message: message.into() }
+        Fault(Box::new((code, message.into())))
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.0.0
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.0.1
     }
 
     #[cold]
@@ -247,9 +255,9 @@ impl<'a> Value<'a> {
     pub(crate) fn compare(&self, other: &Value<'a>) -> Result<Ordering, Fault> {
         Ok(match (self, other) {
             (Value::Int(a), Value::Int(b)) => a.cmp(b),
-            (Value::Decimal(a), Value::Decimal(b)) => a.cmp(b),
-            (Value::Decimal(a), Value::Int(b)) => a.cmp(&Decimal::from(*b)),
-            (Value::Int(a), Value::Decimal(b)) => Decimal::from(*a).cmp(b),
+            (Value::Decimal(a), Value::Decimal(b)) => number::order(a, b),
+            (Value::Decimal(a), Value::Int(b)) => number::order(a, &Decimal::from(*b)),
+            (Value::Int(a), Value::Decimal(b)) => number::order(&Decimal::from(*a), b),
             (Value::Double(a), Value::Double(b)) => float(*a, *b)?,
             (Value::Double(a), Value::Int(b)) => float(*a, *b as f64)?,
             (Value::Int(a), Value::Double(b)) => float(*a as f64, *b)?,

@@ -103,7 +103,7 @@ impl World {
         machine.settle();
         match value {
             Ok(value) => value,
-            Err(fault) => format!("!! {}: {}", fault.code, fault.message),
+            Err(fault) => format!("!! {}: {}", fault.code(), fault.message()),
         }
     }
 
