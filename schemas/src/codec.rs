@@ -260,7 +260,11 @@ impl<T: Avro> Avro for Vec<T> {
                 return Ok(items);
             }
             if count < 0 {
-                cursor.long()?;
+                // The block's size in bytes: of use only to those who skip it.
+                let size = cursor.long()?;
+                if size < 0 || size as u64 > cursor.rest.len() as u64 {
+                    return Err(Malformed("block claims more bytes than there are"));
+                }
                 count = count.checked_neg().ok_or(Malformed("array count"))?;
             }
             if count as u64 > cursor.rest.len() as u64 {
