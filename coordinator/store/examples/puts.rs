@@ -13,9 +13,7 @@ const ROW_BYTES: usize = 200;
 const ROWS_PER_BATCH: i64 = 5_000;
 
 fn main() {
-    let row_count: i64 = std::env::args()
-        .nth(1)
-        .map_or(1_000_000, |text| text.parse().expect("a number of rows"));
+    let row_count: i64 = std::env::args().nth(1).map_or(1_000_000, |text| text.parse().expect("a number of rows"));
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("store");
     let store = RocksStore::open(&path, 1).expect("opens").store;
@@ -23,15 +21,8 @@ fn main() {
     let mut random = fastrand::Rng::with_seed(1);
     let (mut base, mut written_us, mut longest_us) = (-1, 0, 0);
     for first in (0..row_count).step_by(ROWS_PER_BATCH as usize) {
-        let rows: Vec<RowChange> = (first..(first + ROWS_PER_BATCH).min(row_count))
-            .map(|n| row(n, &mut random))
-            .collect();
-        let batch = Batch {
-            partition: 0,
-            base_offset: base,
-            checkpoint: checkpoint(base + 1),
-            rows,
-        };
+        let rows: Vec<RowChange> = (first..(first + ROWS_PER_BATCH).min(row_count)).map(|n| row(n, &mut random)).collect();
+        let batch = Batch { partition: 0, base_offset: base, checkpoint: checkpoint(base + 1), rows };
         let began = Instant::now();
         store.write(batch).expect("applies");
         let took_us = began.elapsed().as_micros();
@@ -57,16 +48,10 @@ fn main() {
         const LOOKUPS: i64 = 100_000;
         let began = Instant::now();
         for _ in 0..LOOKUPS {
-            let found = store
-                .saga(0, &id(offset + random.i64(0..row_count)))
-                .expect("readable")
-                .is_some();
+            let found = store.saga(0, &id(offset + random.i64(0..row_count))).expect("readable").is_some();
             assert_eq!(found, offset == 0);
         }
-        println!(
-            "look-up of {what} sagas: {:.2} us",
-            began.elapsed().as_secs_f64() * 1e6 / LOOKUPS as f64
-        );
+        println!("look-up of {what} sagas: {:.2} us", began.elapsed().as_secs_f64() * 1e6 / LOOKUPS as f64);
     }
     let (began, mut due_count) = (Instant::now(), 0);
     store
@@ -94,13 +79,7 @@ fn row(n: i64, random: &mut fastrand::Rng) -> RowChange {
     // Half of it random: rows compress somewhat, not to nothing.
     let mut row = vec![b'r'; ROW_BYTES];
     random.fill(&mut row[..ROW_BYTES / 2]);
-    RowChange {
-        id: id(n).into(),
-        row,
-        due_before: None,
-        due: Some(1_000_000 + n % 300_000),
-        expiry_bucket: None,
-    }
+    RowChange { id: id(n).into(), row, due_before: None, due: Some(1_000_000 + n % 300_000), expiry_bucket: None }
 }
 
 fn checkpoint(journal_offset: i64) -> Checkpoint {
@@ -110,42 +89,25 @@ fn checkpoint(journal_offset: i64) -> Checkpoint {
         claim_offset: 0,
         claim: [0; 16],
         number: 0,
-        identity: Identity {
-            claim: [0; 16],
-            number: 0,
-        },
+        identity: Identity { claim: [0; 16], number: 0 },
         positions: Vec::new(),
         released: 0,
         now: 0,
         outbox: Vec::new(),
         expired_bucket: -1,
-        digest: Digest {
-            live: [0; 16],
-            finished: Vec::new(),
-        },
+        digest: Digest { live: [0; 16], finished: Vec::new() },
     }
 }
 
 fn disk_bytes(dir: &std::path::Path) -> u64 {
     std::fs::read_dir(dir)
         .expect("readable")
-        .map(|entry| {
-            entry
-                .and_then(|entry| entry.metadata())
-                .map_or(0, |file| file.len())
-        })
+        .map(|entry| entry.and_then(|entry| entry.metadata()).map_or(0, |file| file.len()))
         .sum()
 }
 
 fn rss_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap_or_default();
-    line.split_whitespace()
-        .nth(1)
-        .and_then(|kib| kib.parse::<f64>().ok())
-        .unwrap_or(0.0)
-        / 1024.0
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }

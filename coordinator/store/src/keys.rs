@@ -27,8 +27,7 @@ pub(crate) enum Kind {
 }
 
 /// The kinds that belong to a partition, and go with it.
-pub(crate) const OF_A_PARTITION: [Kind; 4] =
-    [Kind::Checkpoint, Kind::Saga, Kind::Due, Kind::Expiry];
+pub(crate) const OF_A_PARTITION: [Kind; 4] = [Kind::Checkpoint, Kind::Saga, Kind::Due, Kind::Expiry];
 
 /// Bytes of kind and partition.
 const PREFIX_BYTES: usize = 4;
@@ -49,10 +48,7 @@ pub(crate) fn prefix(kind: Kind, partition: u16) -> [u8; PREFIX_BYTES] {
 /// All keys of a kind in a partition.
 pub(crate) fn all(kind: Kind, partition: u16) -> Range<[u8; PREFIX_BYTES]> {
     let from = prefix(kind, partition);
-    let to = u32::from_be_bytes(from)
-        .checked_add(1)
-        .expect("kinds end below 0xffff")
-        .to_be_bytes();
+    let to = u32::from_be_bytes(from).checked_add(1).expect("kinds end below 0xffff").to_be_bytes();
     from..to
 }
 
@@ -86,10 +82,7 @@ pub(crate) fn id_of_saga(key: &[u8]) -> Option<&str> {
 /// The number and the id in a key of an ordered index.
 pub(crate) fn parse_ordered(key: &[u8]) -> Option<(Millis, &str)> {
     let number = key.get(PREFIX_BYTES..ORDERED_BYTES)?.try_into().ok()?;
-    Some((
-        unflip(u64::from_be_bytes(number)),
-        std::str::from_utf8(&key[ORDERED_BYTES..]).ok()?,
-    ))
+    Some((unflip(u64::from_be_bytes(number)), std::str::from_utf8(&key[ORDERED_BYTES..]).ok()?))
 }
 
 /// Flips the sign bit, so that bytes sort like the numbers.
@@ -120,10 +113,7 @@ mod tests {
                 }
             }
         }
-        assert!(
-            sorted.is_sorted(),
-            "the order of bytes is the order of (partition, number, id)"
-        );
+        assert!(sorted.is_sorted(), "the order of bytes is the order of (partition, number, id)");
     }
 
     #[test]

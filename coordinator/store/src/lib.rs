@@ -46,9 +46,7 @@ pub struct RowChange {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The batch was built upon another checkpoint than the stored one: a late writer.
-    #[error(
-        "partition {partition}: a batch built upon offset {base} came when offset {stored} was stored"
-    )]
+    #[error("partition {partition}: a batch built upon offset {base} came when offset {stored} was stored")]
     Stale {
         /// Which partition.
         partition: i32,
@@ -77,20 +75,10 @@ pub trait Store: Send + Sync {
     fn saga(&self, partition: i32, id: &str) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// Visits sagas that are due at or after `from` and before `to`, in the order of time, until the visitor says `false`.
-    fn due(
-        &self,
-        partition: i32,
-        from: Millis,
-        to: Millis,
-        visit: &mut dyn FnMut(Millis, &str) -> bool,
-    ) -> Result<(), StoreError>;
+    fn due(&self, partition: i32, from: Millis, to: Millis, visit: &mut dyn FnMut(Millis, &str) -> bool) -> Result<(), StoreError>;
 
     /// Visits all rows of a partition in the order of ids, until the visitor says `false`. For tools, tests and audits.
-    fn sagas(
-        &self,
-        partition: i32,
-        visit: &mut dyn FnMut(&str, &[u8]) -> bool,
-    ) -> Result<(), StoreError>;
+    fn sagas(&self, partition: i32, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<(), StoreError>;
 
     /// Applies a batch: all of it or nothing, in memory first; refused as `Stale` if it was built upon another checkpoint.
     fn write(&self, batch: Batch) -> Result<(), StoreError>;
@@ -102,12 +90,7 @@ pub trait Store: Send + Sync {
     /// started again since stay. Never beyond the stored checkpoint's `expired_bucket`: a crash must not leave a checkpoint that
     /// still needs rows which are gone. Not part of the digest: expired rows are invisible already. Each call is bounded, so that
     /// one that returns 0 may still have dropped index entries.
-    fn collect_expired(
-        &self,
-        partition: i32,
-        through: i64,
-        max_count: usize,
-    ) -> Result<usize, StoreError>;
+    fn collect_expired(&self, partition: i32, through: i64, max_count: usize) -> Result<usize, StoreError>;
 
     /// Forgets everything of a partition (it is to be rebuilt from the journal).
     fn clear(&self, partition: i32) -> Result<(), StoreError>;

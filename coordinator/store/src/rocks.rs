@@ -39,30 +39,20 @@ pub struct RocksStore {
 impl RocksStore {
     fn head(&self, partition: i32) -> Result<(u16, MutexGuard<'_, i64>), StoreError> {
         let number = self.number(partition);
-        Ok((
-            number,
-            self.heads[usize::from(number)]
-                .lock()
-                .expect("no panic while a partition was written"),
-        ))
+        Ok((number, self.heads[usize::from(number)].lock().expect("no panic while a partition was written")))
     }
 
     /// The partition as it stands in keys.
     fn number(&self, partition: i32) -> u16 {
         let count = self.heads.len();
-        assert!(
-            usize::try_from(partition).is_ok_and(|n| n < count),
-            "partition {partition} of a store that has {count}"
-        );
+        assert!(usize::try_from(partition).is_ok_and(|n| n < count), "partition {partition} of a store that has {count}");
         partition as u16
     }
 
     fn put(&self, batch: WriteBatch) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.disable_wal(true);
-        self.db
-            .write_opt(batch, &options)
-            .map_err(|error| self.failed(&error))
+        self.db.write_opt(batch, &options).map_err(|error| self.failed(&error))
     }
 
     /// An iterator over the keys in `from..to`, at its first.
@@ -88,36 +78,24 @@ impl RocksStore {
     }
 
     fn stored_checkpoint(&self, partition: u16) -> Result<Option<Checkpoint>, StoreError> {
-        let Some(bytes) = self
-            .db
-            .get_pinned(keys::prefix(Kind::Checkpoint, partition))
-            .map_err(|error| self.failed(&error))?
+        let Some(bytes) = self.db.get_pinned(keys::prefix(Kind::Checkpoint, partition)).map_err(|error| self.failed(&error))?
         else {
             return Ok(None);
         };
         match Checkpoint::decode(&bytes) {
             Ok(checkpoint) => Ok(Some(checkpoint)),
-            Err(error) => {
-                Err(self.damaged(format!("checkpoint of partition {partition}: {error}")))
-            }
+            Err(error) => Err(self.damaged(format!("checkpoint of partition {partition}: {error}"))),
         }
     }
 
     /// True if the stored row really expires in this bucket; a saga that was started again does not.
     fn expires_in(&self, key: &[u8], bucket: i64) -> Result<bool, StoreError> {
-        let Some(bytes) = self
-            .db
-            .get_pinned(key)
-            .map_err(|error| self.failed(&error))?
-        else {
+        let Some(bytes) = self.db.get_pinned(key).map_err(|error| self.failed(&error))? else {
             return Ok(false);
         };
         match row::Saga::decode(&bytes) {
             Ok(saga) => Ok(saga.ended() && row::expiry_bucket(saga.expires_at) == bucket),
-            Err(error) => Err(self.damaged(format!(
-                "saga row {}: {error}",
-                String::from_utf8_lossy(key)
-            ))),
+            Err(error) => Err(self.damaged(format!("saga row {}: {error}", String::from_utf8_lossy(key)))),
         }
     }
 }
@@ -133,24 +111,14 @@ impl Store for RocksStore {
         self.db.get(&key).map_err(|error| self.failed(&error))
     }
 
-    fn due(
-        &self,
-        partition: i32,
-        from: Millis,
-        to: Millis,
-        visit: &mut dyn FnMut(Millis, &str) -> bool,
-    ) -> Result<(), StoreError> {
+    fn due(&self, partition: i32, from: Millis, to: Millis, visit: &mut dyn FnMut(Millis, &str) -> bool) -> Result<(), StoreError> {
         if from >= to {
             return Ok(());
         }
         let number = self.number(partition);
-        let mut iterator = self.scan(
-            &keys::bound(Kind::Due, number, from),
-            &keys::bound(Kind::Due, number, to),
-        );
+        let mut iterator = self.scan(&keys::bound(Kind::Due, number, from), &keys::bound(Kind::Due, number, to));
         while let Some(key) = iterator.key() {
-            let (at, id) = keys::parse_ordered(key)
-                .ok_or_else(|| self.damaged(format!("key of the due index: {key:02x?}")))?;
+            let (at, id) = keys::parse_ordered(key).ok_or_else(|| self.damaged(format!("key of the due index: {key:02x?}")))?;
             if !visit(at, id) {
                 return Ok(());
             }
@@ -159,16 +127,11 @@ impl Store for RocksStore {
         iterator.status().map_err(|error| self.failed(&error))
     }
 
-    fn sagas(
-        &self,
-        partition: i32,
-        visit: &mut dyn FnMut(&str, &[u8]) -> bool,
-    ) -> Result<(), StoreError> {
+    fn sagas(&self, partition: i32, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<(), StoreError> {
         let range = keys::all(Kind::Saga, self.number(partition));
         let mut iterator = self.scan(&range.start, &range.end);
         while let Some((key, value)) = iterator.item() {
-            let id = keys::id_of_saga(key)
-                .ok_or_else(|| self.damaged(format!("key of a saga row: {key:02x?}")))?;
+            let id = keys::id_of_saga(key).ok_or_else(|| self.damaged(format!("key of a saga row: {key:02x?}")))?;
             if !visit(id, value) {
                 return Ok(());
             }
@@ -180,21 +143,10 @@ impl Store for RocksStore {
     fn write(&self, batch: Batch) -> Result<(), StoreError> {
         let (number, mut head) = self.head(batch.partition)?;
         if *head != batch.base_offset {
-            return Err(StoreError::Stale {
-                partition: batch.partition,
-                base: batch.base_offset,
-                stored: *head,
-            });
+            return Err(StoreError::Stale { partition: batch.partition, base: batch.base_offset, stored: *head });
         }
-        let bytes = batch
-            .rows
-            .iter()
-            .map(|change| change.row.len() + 3 * (change.id.len() + 16))
-            .sum();
-        let (mut changes, mut key) = (
-            WriteBatch::with_capacity_bytes(bytes),
-            Vec::with_capacity(256),
-        );
+        let bytes = batch.rows.iter().map(|change| change.row.len() + 3 * (change.id.len() + 16)).sum();
+        let (mut changes, mut key) = (WriteBatch::with_capacity_bytes(bytes), Vec::with_capacity(256));
         for change in &batch.rows {
             keys::saga(&mut key, number, &change.id);
             changes.put(&key, &change.row);
@@ -213,47 +165,31 @@ impl Store for RocksStore {
                 changes.put(&key, b"");
             }
         }
-        changes.put(
-            keys::prefix(Kind::Checkpoint, number),
-            batch.checkpoint.encode(),
-        );
+        changes.put(keys::prefix(Kind::Checkpoint, number), batch.checkpoint.encode());
         self.put(changes)?;
         *head = batch.checkpoint.journal_offset;
         Ok(())
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        self.db
-            .flush_opt(&FlushOptions::default())
-            .map_err(|error| self.failed(&error))
+        self.db.flush_opt(&FlushOptions::default()).map_err(|error| self.failed(&error))
     }
 
-    fn collect_expired(
-        &self,
-        partition: i32,
-        through: i64,
-        max_count: usize,
-    ) -> Result<usize, StoreError> {
+    fn collect_expired(&self, partition: i32, through: i64, max_count: usize) -> Result<usize, StoreError> {
         let (number, _head) = self.head(partition)?;
         let Some(checkpoint) = self.stored_checkpoint(number)? else {
             return Ok(0);
         };
         let through = through.min(checkpoint.expired_bucket);
-        let (from, to) = (
-            keys::all(Kind::Expiry, number).start,
-            keys::bound(Kind::Expiry, number, through.saturating_add(1)),
-        );
-        let (mut changes, mut key, mut row_count, mut entry_count) =
-            (WriteBatch::default(), Vec::new(), 0, 0);
+        let (from, to) = (keys::all(Kind::Expiry, number).start, keys::bound(Kind::Expiry, number, through.saturating_add(1)));
+        let (mut changes, mut key, mut row_count, mut entry_count) = (WriteBatch::default(), Vec::new(), 0, 0);
         let mut iterator = self.scan(&from, &to);
         while let Some(entry) = iterator.key() {
-            if row_count == max_count
-                || entry_count >= max_count.saturating_mul(EXPIRY_ENTRIES_PER_ROW_MAX)
-            {
+            if row_count == max_count || entry_count >= max_count.saturating_mul(EXPIRY_ENTRIES_PER_ROW_MAX) {
                 break;
             }
-            let (bucket, id) = keys::parse_ordered(entry)
-                .ok_or_else(|| self.damaged(format!("key of the expiry index: {entry:02x?}")))?;
+            let (bucket, id) =
+                keys::parse_ordered(entry).ok_or_else(|| self.damaged(format!("key of the expiry index: {entry:02x?}")))?;
             keys::saga(&mut key, number, id);
             if self.expires_in(&key, bucket)? {
                 changes.delete(&key);
@@ -287,10 +223,7 @@ impl Store for RocksStore {
 /// True for errors that say: what is on disk is not what was written.
 fn is_damage(error: &rocksdb::Error) -> bool {
     match error.kind() {
-        ErrorKind::Corruption
-        | ErrorKind::NotFound
-        | ErrorKind::InvalidArgument
-        | ErrorKind::NotSupported => true,
+        ErrorKind::Corruption | ErrorKind::NotFound | ErrorKind::InvalidArgument | ErrorKind::NotSupported => true,
         ErrorKind::IOError => error.as_ref().contains("No such file"),
         _ => false,
     }

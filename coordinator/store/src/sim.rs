@@ -33,10 +33,7 @@ struct Inner {
 #[derive(Debug, Clone)]
 enum Operation {
     Write(Box<Batch>),
-    Collect {
-        partition: i32,
-        entries: Vec<(i64, Arc<str>)>,
-    },
+    Collect { partition: i32, entries: Vec<(i64, Arc<str>)> },
     Clear(i32),
 }
 
@@ -81,9 +78,7 @@ impl SimStore {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner
-            .lock()
-            .expect("no panic while the simulated store was locked")
+        self.inner.lock().expect("no panic while the simulated store was locked")
     }
 }
 
@@ -99,9 +94,7 @@ fn apply(state: &mut State, operation: &Operation) {
         Operation::Write(batch) => {
             let partition = state.entry(batch.partition).or_default();
             for change in &batch.rows {
-                partition
-                    .sagas
-                    .insert(Arc::clone(&change.id), change.row.clone());
+                partition.sagas.insert(Arc::clone(&change.id), change.row.clone());
                 if let Some(at) = change.due_before {
                     partition.due.remove(&(at, Arc::clone(&change.id)));
                 }
@@ -132,42 +125,23 @@ fn apply(state: &mut State, operation: &Operation) {
 /// True if this row really expires in this bucket; a row that was started again does not.
 fn expires_in(stored: Option<&Vec<u8>>, bucket: i64) -> bool {
     stored.is_some_and(|bytes| {
-        row::Saga::decode(bytes)
-            .is_ok_and(|saga| saga.ended() && row::expiry_bucket(saga.expires_at) == bucket)
+        row::Saga::decode(bytes).is_ok_and(|saga| saga.ended() && row::expiry_bucket(saga.expires_at) == bucket)
     })
 }
 
 impl Store for SimStore {
     fn checkpoint(&self, partition: i32) -> Result<Option<Checkpoint>, StoreError> {
-        Ok(self
-            .lock()
-            .volatile
-            .get(&partition)
-            .and_then(|state| state.checkpoint.clone()))
+        Ok(self.lock().volatile.get(&partition).and_then(|state| state.checkpoint.clone()))
     }
 
     fn saga(&self, partition: i32, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self
-            .lock()
-            .volatile
-            .get(&partition)
-            .and_then(|state| state.sagas.get(id).cloned()))
+        Ok(self.lock().volatile.get(&partition).and_then(|state| state.sagas.get(id).cloned()))
     }
 
-    fn due(
-        &self,
-        partition: i32,
-        from: Millis,
-        to: Millis,
-        visit: &mut dyn FnMut(Millis, &str) -> bool,
-    ) -> Result<(), StoreError> {
+    fn due(&self, partition: i32, from: Millis, to: Millis, visit: &mut dyn FnMut(Millis, &str) -> bool) -> Result<(), StoreError> {
         // Copied out first, so that the visitor may ask the store.
         let found: Vec<(Millis, Arc<str>)> = match self.lock().volatile.get(&partition) {
-            Some(state) if from < to => state
-                .due
-                .range((from, Arc::from(""))..(to, Arc::from("")))
-                .cloned()
-                .collect(),
+            Some(state) if from < to => state.due.range((from, Arc::from(""))..(to, Arc::from(""))).cloned().collect(),
             _ => Vec::new(),
         };
         for (at, id) in found {
@@ -178,17 +152,8 @@ impl Store for SimStore {
         Ok(())
     }
 
-    fn sagas(
-        &self,
-        partition: i32,
-        visit: &mut dyn FnMut(&str, &[u8]) -> bool,
-    ) -> Result<(), StoreError> {
-        let found = self
-            .lock()
-            .volatile
-            .get(&partition)
-            .map(|state| state.sagas.clone())
-            .unwrap_or_default();
+    fn sagas(&self, partition: i32, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<(), StoreError> {
+        let found = self.lock().volatile.get(&partition).map(|state| state.sagas.clone()).unwrap_or_default();
         for (id, bytes) in found {
             if !visit(&id, &bytes) {
                 break;
@@ -199,17 +164,10 @@ impl Store for SimStore {
 
     fn write(&self, batch: Batch) -> Result<(), StoreError> {
         let mut inner = self.lock();
-        let stored = inner
-            .volatile
-            .get(&batch.partition)
-            .and_then(|state| state.checkpoint.as_ref())
-            .map_or(-1, |c| c.journal_offset);
+        let stored =
+            inner.volatile.get(&batch.partition).and_then(|state| state.checkpoint.as_ref()).map_or(-1, |c| c.journal_offset);
         if stored != batch.base_offset {
-            return Err(StoreError::Stale {
-                partition: batch.partition,
-                base: batch.base_offset,
-                stored,
-            });
+            return Err(StoreError::Stale { partition: batch.partition, base: batch.base_offset, stored });
         }
         inner.run(Operation::Write(Box::new(batch)));
         Ok(())
@@ -217,12 +175,7 @@ impl Store for SimStore {
 
     fn flush(&self) -> Result<(), StoreError> {
         let mut inner = self.lock();
-        let Inner {
-            durable,
-            pending,
-            flush_stops_after,
-            ..
-        } = &mut *inner;
+        let Inner { durable, pending, flush_stops_after, .. } = &mut *inner;
         let stops_after = flush_stops_after.take();
         let count = stops_after.unwrap_or(usize::MAX).min(pending.len());
         for operation in pending.drain(..count) {
@@ -230,34 +183,18 @@ impl Store for SimStore {
         }
         match stops_after {
             None => Ok(()),
-            Some(_) => Err(StoreError::Io(format!(
-                "the flush stopped behind {count} operations"
-            ))),
+            Some(_) => Err(StoreError::Io(format!("the flush stopped behind {count} operations"))),
         }
     }
 
-    fn collect_expired(
-        &self,
-        partition: i32,
-        through: i64,
-        max_count: usize,
-    ) -> Result<usize, StoreError> {
+    fn collect_expired(&self, partition: i32, through: i64, max_count: usize) -> Result<usize, StoreError> {
         let mut inner = self.lock();
         let Some(state) = inner.volatile.get(&partition) else {
             return Ok(0);
         };
-        let through = through.min(
-            state
-                .checkpoint
-                .as_ref()
-                .map_or(i64::MIN, |checkpoint| checkpoint.expired_bucket),
-        );
+        let through = through.min(state.checkpoint.as_ref().map_or(i64::MIN, |checkpoint| checkpoint.expired_bucket));
         let (mut entries, mut row_count) = (Vec::new(), 0);
-        for entry in state
-            .expiry
-            .iter()
-            .take_while(|(bucket, _)| *bucket <= through)
-        {
+        for entry in state.expiry.iter().take_while(|(bucket, _)| *bucket <= through) {
             if row_count == max_count {
                 break;
             }

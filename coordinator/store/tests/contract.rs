@@ -37,73 +37,31 @@ fn a_batch_brings_rows_indexes_and_checkpoint(store: &dyn Store) {
         change("order/1", b"one", None, None),
         change("order/3", b"", None, Some(10)),
     ];
-    store
-        .write(batch(1, -1, 5, rows))
-        .expect("the first batch applies");
+    store.write(batch(1, -1, 5, rows)).expect("the first batch applies");
     assert_eq!(store.checkpoint(1), Ok(Some(checkpoint(5))));
     assert_eq!(store.saga(1, "order/1"), Ok(Some(b"one".to_vec())));
-    assert_eq!(
-        store.saga(1, "order/3"),
-        Ok(Some(Vec::new())),
-        "an empty row is a row"
-    );
-    assert_eq!(
-        store.saga(1, "order/"),
-        Ok(None),
-        "a prefix of an id is another id"
-    );
-    assert_eq!(
-        due(store, 1, 0, 100),
-        [(10, "order/3".into()), (20, "order/2".into())]
-    );
+    assert_eq!(store.saga(1, "order/3"), Ok(Some(Vec::new())), "an empty row is a row");
+    assert_eq!(store.saga(1, "order/"), Ok(None), "a prefix of an id is another id");
+    assert_eq!(due(store, 1, 0, 100), [(10, "order/3".into()), (20, "order/2".into())]);
     let ids: Vec<String> = sagas(store, 1).into_iter().map(|(id, _)| id).collect();
-    assert_eq!(
-        ids,
-        ["order/1", "order/2", "order/3"],
-        "in the order of ids"
-    );
+    assert_eq!(ids, ["order/1", "order/2", "order/3"], "in the order of ids");
     let mut first = None;
-    store
-        .sagas(1, &mut |id, _| first.replace(id.to_owned()).is_some())
-        .expect("rows can be read");
+    store.sagas(1, &mut |id, _| first.replace(id.to_owned()).is_some()).expect("rows can be read");
     assert_eq!(first.as_deref(), Some("order/1"), "the visitor can stop");
 
-    store
-        .write(batch(1, 5, 5, vec![change("order/1", b"new", None, None)]))
-        .expect("the same offset again, with another outbox");
-    store
-        .write(batch(1, 5, 6, Vec::new()))
-        .expect("a batch without rows");
+    store.write(batch(1, 5, 5, vec![change("order/1", b"new", None, None)])).expect("the same offset again, with another outbox");
+    store.write(batch(1, 5, 6, Vec::new())).expect("a batch without rows");
     assert_eq!(store.saga(1, "order/1"), Ok(Some(b"new".to_vec())));
     assert_eq!(offset(store, 1), 6);
 }
 
 fn a_stale_batch_changes_nothing(store: &dyn Store) {
-    let stale = |base, stored| {
-        Err(StoreError::Stale {
-            partition: 0,
-            base,
-            stored,
-        })
-    };
-    assert_eq!(
-        store.write(batch(0, 0, 1, vec![change("order/1", b"x", None, Some(1))])),
-        stale(0, -1)
-    );
+    let stale = |base, stored| Err(StoreError::Stale { partition: 0, base, stored });
+    assert_eq!(store.write(batch(0, 0, 1, vec![change("order/1", b"x", None, Some(1))])), stale(0, -1));
     assert_eq!(sagas(store, 0), []);
-    store
-        .write(batch(
-            0,
-            -1,
-            10,
-            vec![change("order/1", b"kept", None, Some(1))],
-        ))
-        .expect("applies");
+    store.write(batch(0, -1, 10, vec![change("order/1", b"kept", None, Some(1))])).expect("applies");
     for base in [-1, 0, 9, 11, i64::MAX] {
-        let rows = vec![
-            change("order/1", b"stale", Some(1), Some(2)),
-            change("order/2", b"stale", None, Some(3)),
-        ];
+        let rows = vec![change("order/1", b"stale", Some(1), Some(2)), change("order/2", b"stale", None, Some(3))];
         assert_eq!(store.write(batch(0, base, 20, rows)), stale(base, 10));
     }
     assert_eq!(sagas(store, 0), [("order/1".to_owned(), b"kept".to_vec())]);
@@ -141,54 +99,24 @@ fn late_writers_never_mix(store: &dyn Store) {
 }
 
 fn due_is_in_the_order_of_time(store: &dyn Store) {
-    let times = [
-        Millis::MIN,
-        -300,
-        -1,
-        0,
-        1,
-        255,
-        256,
-        65_536,
-        1 << 40,
-        Millis::MAX - 1,
-    ];
-    let rows = times
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(i, at)| change(&format!("order/{i}"), b"r", None, Some(*at)))
-        .collect();
+    let times = [Millis::MIN, -300, -1, 0, 1, 255, 256, 65_536, 1 << 40, Millis::MAX - 1];
+    let rows = times.iter().rev().enumerate().map(|(i, at)| change(&format!("order/{i}"), b"r", None, Some(*at))).collect();
     store.write(batch(0, -1, 1, rows)).expect("applies");
-    let found: Vec<Millis> = due(store, 0, Millis::MIN, Millis::MAX)
-        .into_iter()
-        .map(|(at, _)| at)
-        .collect();
+    let found: Vec<Millis> = due(store, 0, Millis::MIN, Millis::MAX).into_iter().map(|(at, _)| at).collect();
     assert_eq!(found, times);
 }
 
 fn due_is_bounded_and_stops_when_told(store: &dyn Store) {
-    let rows = (0..10)
-        .map(|i| change(&format!("order/{i}"), b"r", None, Some(i)))
-        .collect();
+    let rows = (0..10).map(|i| change(&format!("order/{i}"), b"r", None, Some(i))).collect();
     store.write(batch(0, -1, 1, rows)).expect("applies");
-    let at = |from, to| {
-        due(store, 0, from, to)
-            .into_iter()
-            .map(|(at, _)| at)
-            .collect::<Vec<_>>()
-    };
+    let at = |from, to| due(store, 0, from, to).into_iter().map(|(at, _)| at).collect::<Vec<_>>();
     assert_eq!(at(3, 6), [3, 4, 5], "from is in, to is not");
     assert_eq!(at(6, 3), [] as [Millis; 0]);
     assert_eq!(at(4, 4), [] as [Millis; 0]);
     let mut seen = 0;
     store
         .due(0, 0, 100, &mut |at, id| {
-            assert_eq!(
-                store.saga(0, id),
-                Ok(Some(b"r".to_vec())),
-                "the visitor may ask the store"
-            );
+            assert_eq!(store.saga(0, id), Ok(Some(b"r".to_vec())), "the visitor may ask the store");
             seen += 1;
             at < 4
         })
@@ -198,73 +126,24 @@ fn due_is_bounded_and_stops_when_told(store: &dyn Store) {
 
 fn a_moved_due_time_leaves_nothing_behind(store: &dyn Store) {
     store
-        .write(batch(
-            0,
-            -1,
-            1,
-            vec![
-                change("order/1", b"1", None, Some(10)),
-                change("order/2", b"1", None, Some(10)),
-            ],
-        ))
+        .write(batch(0, -1, 1, vec![change("order/1", b"1", None, Some(10)), change("order/2", b"1", None, Some(10))]))
         .expect("applies");
-    store
-        .write(batch(
-            0,
-            1,
-            2,
-            vec![change("order/1", b"2", Some(10), Some(30))],
-        ))
-        .expect("applies");
-    assert_eq!(
-        due(store, 0, 0, 100),
-        [(10, "order/2".into()), (30, "order/1".into())]
-    );
-    store
-        .write(batch(
-            0,
-            2,
-            3,
-            vec![change("order/1", b"3", Some(30), Some(30))],
-        ))
-        .expect("applies");
-    assert_eq!(
-        due(store, 0, 20, 100),
-        [(30, "order/1".into())],
-        "due at the same time as before"
-    );
-    store
-        .write(batch(
-            0,
-            3,
-            4,
-            vec![change("order/1", b"4", Some(30), None)],
-        ))
-        .expect("applies");
+    store.write(batch(0, 1, 2, vec![change("order/1", b"2", Some(10), Some(30))])).expect("applies");
+    assert_eq!(due(store, 0, 0, 100), [(10, "order/2".into()), (30, "order/1".into())]);
+    store.write(batch(0, 2, 3, vec![change("order/1", b"3", Some(30), Some(30))])).expect("applies");
+    assert_eq!(due(store, 0, 20, 100), [(30, "order/1".into())], "due at the same time as before");
+    store.write(batch(0, 3, 4, vec![change("order/1", b"4", Some(30), None)])).expect("applies");
     assert_eq!(due(store, 0, 0, 100), [(10, "order/2".into())]);
 }
 
 fn partitions_do_not_see_each_other(store: &dyn Store) {
     for partition in 0..4 {
-        let rows = vec![change(
-            "order/1",
-            &[partition as u8],
-            None,
-            Some(Millis::from(partition)),
-        )];
-        store
-            .write(batch(partition, -1, i64::from(partition), rows))
-            .expect("applies");
+        let rows = vec![change("order/1", &[partition as u8], None, Some(Millis::from(partition)))];
+        store.write(batch(partition, -1, i64::from(partition), rows)).expect("applies");
     }
     for partition in 0..4 {
-        assert_eq!(
-            sagas(store, partition),
-            [("order/1".to_owned(), vec![partition as u8])]
-        );
-        assert_eq!(
-            due(store, partition, Millis::MIN, Millis::MAX),
-            [(Millis::from(partition), "order/1".into())]
-        );
+        assert_eq!(sagas(store, partition), [("order/1".to_owned(), vec![partition as u8])]);
+        assert_eq!(due(store, partition, Millis::MIN, Millis::MAX), [(Millis::from(partition), "order/1".into())]);
         assert_eq!(offset(store, partition), i64::from(partition));
     }
 }
@@ -297,30 +176,19 @@ fn random_batches_agree_with_a_model(store: &dyn Store) {
             _ => {
                 let mut changes = Vec::new();
                 for id in random.choose_multiple(0..12, 3) {
-                    let (id, row) = (
-                        format!("order/{id}"),
-                        vec![random.u8(..); random.usize(0..300)],
-                    );
+                    let (id, row) = (format!("order/{id}"), vec![random.u8(..); random.usize(0..300)]);
                     let due = random.bool().then(|| random.i64(-50..50));
                     changes.push(change(&id, &row, rows.get(&id).and_then(|row| row.1), due));
                     rows.insert(id, (row, due));
                 }
                 let next = offset_now + random.i64(1..5);
-                store
-                    .write(batch(1, offset_now, next, changes))
-                    .expect("applies");
+                store.write(batch(1, offset_now, next, changes)).expect("applies");
                 offset_now = next;
             }
         }
-        let expected: Vec<_> = rows
-            .iter()
-            .map(|(id, (row, _))| (id.clone(), row.clone()))
-            .collect();
+        let expected: Vec<_> = rows.iter().map(|(id, (row, _))| (id.clone(), row.clone())).collect();
         assert_eq!(sagas(store, 1), expected);
-        let mut expected: Vec<_> = rows
-            .iter()
-            .filter_map(|(id, (_, due))| due.map(|at| (at, id.clone())))
-            .collect();
+        let mut expected: Vec<_> = rows.iter().filter_map(|(id, (_, due))| due.map(|at| (at, id.clone()))).collect();
         expected.sort();
         assert_eq!(due(store, 1, -100, 100), expected);
         assert_eq!(offset(store, 1), offset_now);

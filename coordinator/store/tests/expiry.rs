@@ -32,57 +32,21 @@ fn expired_rows_go_and_others_stay(store: &dyn Store) {
     assert_eq!(store.collect_expired(0, 2, 10), Ok(0), "once");
     assert_eq!(store.collect_expired(0, i64::MAX, 10), Ok(1));
     assert_eq!(keys_left(store, 0), ["alive"]);
-    assert_eq!(
-        keys_left(store, 1),
-        ["alive", "first", "second", "third"],
-        "the other partition keeps its own"
-    );
+    assert_eq!(keys_left(store, 1), ["alive", "first", "second", "third"], "the other partition keeps its own");
     assert_eq!(offset(store, 0), 0, "the checkpoint stays");
 }
 
 fn a_restarted_saga_outlives_its_old_expiry(store: &dyn Store) {
-    write_sagas(
-        store,
-        0,
-        -1,
-        100,
-        &[
-            saga("again", Some(10)),
-            saga("later", Some(10)),
-            saga("gone", Some(10)),
-        ],
-    );
-    write_sagas(
-        store,
-        0,
-        0,
-        100,
-        &[
-            saga("again", None),
-            saga("later", Some(5 * EXPIRY_BUCKET_MS)),
-        ],
-    );
+    write_sagas(store, 0, -1, 100, &[saga("again", Some(10)), saga("later", Some(10)), saga("gone", Some(10))]);
+    write_sagas(store, 0, 0, 100, &[saga("again", None), saga("later", Some(5 * EXPIRY_BUCKET_MS))]);
     assert_eq!(store.collect_expired(0, 0, 10), Ok(1));
     assert_eq!(keys_left(store, 0), ["again", "later"]);
-    assert_eq!(
-        store.collect_expired(0, 5, 10),
-        Ok(1),
-        "its own, later expiry counts"
-    );
+    assert_eq!(store.collect_expired(0, 5, 10), Ok(1), "its own, later expiry counts");
     assert_eq!(keys_left(store, 0), ["again"]);
 }
 
 fn nothing_expires_beyond_the_checkpoint(store: &dyn Store) {
-    write_sagas(
-        store,
-        0,
-        -1,
-        1,
-        &[
-            saga("one", Some(EXPIRY_BUCKET_MS)),
-            saga("two", Some(2 * EXPIRY_BUCKET_MS)),
-        ],
-    );
+    write_sagas(store, 0, -1, 1, &[saga("one", Some(EXPIRY_BUCKET_MS)), saga("two", Some(2 * EXPIRY_BUCKET_MS))]);
     assert_eq!(store.collect_expired(0, i64::MAX, 10), Ok(1));
     assert_eq!(keys_left(store, 0), ["two"]);
 }
@@ -99,21 +63,8 @@ fn collecting_is_bounded(store: &dyn Store) {
 
 fn clear_forgets_one_partition(store: &dyn Store) {
     for partition in 0..4 {
-        write_sagas(
-            store,
-            partition,
-            -1,
-            100,
-            &[saga("finished", Some(1)), saga("alive", None)],
-        );
-        store
-            .write(batch(
-                partition,
-                0,
-                1,
-                vec![change("order/due", b"d", None, Some(5))],
-            ))
-            .expect("applies");
+        write_sagas(store, partition, -1, 100, &[saga("finished", Some(1)), saga("alive", None)]);
+        store.write(batch(partition, 0, 1, vec![change("order/due", b"d", None, Some(5))])).expect("applies");
     }
     store.clear(2).expect("clears");
     assert_eq!(store.checkpoint(2), Ok(None));
@@ -125,19 +76,8 @@ fn clear_forgets_one_partition(store: &dyn Store) {
         assert_eq!(due(store, partition, 0, 10), [(5, "order/due".into())]);
         assert_eq!(offset(store, partition), 1);
     }
-    assert_eq!(
-        store.write(batch(2, 1, 2, Vec::new())),
-        Err(StoreError::Stale {
-            partition: 2,
-            base: 1,
-            stored: -1
-        })
-    );
+    assert_eq!(store.write(batch(2, 1, 2, Vec::new())), Err(StoreError::Stale { partition: 2, base: 1, stored: -1 }));
     write_sagas(store, 2, -1, 100, &[saga("rebuilt", None)]);
-    assert_eq!(
-        store.collect_expired(2, 100, 10),
-        Ok(0),
-        "no expiry entry outlived the clearing"
-    );
+    assert_eq!(store.collect_expired(2, 100, 10), Ok(0), "no expiry entry outlived the clearing");
     assert_eq!(keys_left(store, 2), ["rebuilt"]);
 }

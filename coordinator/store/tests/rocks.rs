@@ -58,9 +58,7 @@ fn child_writes_until_killed() {
         loop {
             // The one that is behind goes first, so that both go on as one order of writes after a kill.
             let partition = usize::from(next[1] < next[0]);
-            store
-                .write(history(partition as i32, next[partition]))
-                .expect("applies");
+            store.write(history(partition as i32, next[partition])).expect("applies");
             next[partition] += 1;
         }
     });
@@ -73,12 +71,7 @@ fn a_killed_process_leaves_an_older_prefix() {
     let mut kept = 0;
     for round in 0..4 {
         let mut child = Command::new(std::env::current_exe().expect("this test's file"))
-            .args([
-                "--exact",
-                "child_writes_until_killed",
-                "--ignored",
-                "--nocapture",
-            ])
+            .args(["--exact", "child_writes_until_killed", "--ignored", "--nocapture"])
             .env(CHILD_DIR, &path)
             .stdout(Stdio::null())
             .spawn()
@@ -87,18 +80,12 @@ fn a_killed_process_leaves_an_older_prefix() {
         child.kill().expect("the child still runs");
         child.wait().expect("the child ends");
         let store = open_clean(&path);
-        let counts = [
-            assert_history_prefix(&store, 0),
-            assert_history_prefix(&store, 1),
-        ];
+        let counts = [assert_history_prefix(&store, 0), assert_history_prefix(&store, 1)];
         assert!(
             (0..=1).contains(&(counts[0] - counts[1])),
             "batches of all partitions survive in the order of writing: {counts:?}"
         );
-        assert!(
-            counts[0] > kept,
-            "round {round}: something new was flushed and survived"
-        );
+        assert!(counts[0] > kept, "round {round}: something new was flushed and survived");
         kept = counts[0];
     }
 }
@@ -144,17 +131,8 @@ fn filled() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn files(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(path)
-        .expect("readable")
-        .map(|entry| entry.expect("readable").path())
-        .collect();
-    found.retain(|file| {
-        is_wanted(
-            file.file_name()
-                .and_then(|name| name.to_str())
-                .expect("a name"),
-        )
-    });
+    let mut found: Vec<PathBuf> = fs::read_dir(path).expect("readable").map(|entry| entry.expect("readable").path()).collect();
+    found.retain(|file| is_wanted(file.file_name().and_then(|name| name.to_str()).expect("a name")));
     found.sort();
     assert!(!found.is_empty(), "the store has such files");
     found
@@ -173,33 +151,15 @@ fn damages() -> Vec<Damage> {
         ("a table is cut", |path| {
             let table = &tables(path)[0];
             let length = fs::metadata(table).expect("there").len();
-            fs::File::options()
-                .write(true)
-                .open(table)
-                .and_then(|file| file.set_len(length / 2))
-                .expect("cut");
+            fs::File::options().write(true).open(table).and_then(|file| file.set_len(length / 2)).expect("cut");
         }),
-        ("a table is gone", |path| {
-            fs::remove_file(&tables(path)[0]).expect("removed")
-        }),
-        ("CURRENT is garbage", |path| {
-            fs::write(path.join("CURRENT"), "garbage").expect("written")
-        }),
-        ("CURRENT is empty", |path| {
-            fs::write(path.join("CURRENT"), "").expect("written")
-        }),
-        ("CURRENT is gone", |path| {
-            fs::remove_file(path.join("CURRENT")).expect("removed")
-        }),
-        ("the manifest is gone", |path| {
-            fs::remove_file(&files(path, |name| name.starts_with("MANIFEST"))[0]).expect("removed")
-        }),
+        ("a table is gone", |path| fs::remove_file(&tables(path)[0]).expect("removed")),
+        ("CURRENT is garbage", |path| fs::write(path.join("CURRENT"), "garbage").expect("written")),
+        ("CURRENT is empty", |path| fs::write(path.join("CURRENT"), "").expect("written")),
+        ("CURRENT is gone", |path| fs::remove_file(path.join("CURRENT")).expect("removed")),
+        ("the manifest is gone", |path| fs::remove_file(&files(path, |name| name.starts_with("MANIFEST"))[0]).expect("removed")),
         ("the manifest is garbage", |path| {
-            fs::write(
-                &files(path, |name| name.starts_with("MANIFEST"))[0],
-                [0xa5; 4_096],
-            )
-            .expect("written");
+            fs::write(&files(path, |name| name.starts_with("MANIFEST"))[0], [0xa5; 4_096]).expect("written");
         }),
         ("it is a file", |path| {
             fs::remove_dir_all(path).expect("removed");
@@ -207,9 +167,7 @@ fn damages() -> Vec<Damage> {
         }),
         ("it is somebody else's folder", |path| {
             fs::remove_dir_all(path).expect("removed");
-            fs::create_dir(path)
-                .and_then(|()| fs::write(path.join("thesis.txt"), "all of it"))
-                .expect("written");
+            fs::create_dir(path).and_then(|()| fs::write(path.join("thesis.txt"), "all of it")).expect("written");
         }),
         ("it is somebody else's database", |path| {
             fs::remove_dir_all(path).expect("removed");
@@ -218,8 +176,7 @@ fn damages() -> Vec<Damage> {
         }),
         ("its format is of another version", |path| {
             let db = rocksdb::DB::open_default(path).expect("opens");
-            db.put([0, 1], b"\x20ringmaster-store\x04\x04")
-                .expect("written");
+            db.put([0, 1], b"\x20ringmaster-store\x04\x04").expect("written");
         }),
         ("a checkpoint is garbage", |path| {
             let db = rocksdb::DB::open_default(path).expect("opens");
@@ -233,41 +190,22 @@ fn a_damaged_store_is_moved_aside_and_a_new_one_works() {
     for (what, damage) in damages() {
         let (_dir, path) = filled();
         damage(&path);
-        let opened =
-            RocksStore::open(&path, PARTITIONS).unwrap_or_else(|error| panic!("{what}: {error}"));
-        let aside = opened
-            .moved_aside
-            .unwrap_or_else(|| panic!("{what}: was not seen"));
+        let opened = RocksStore::open(&path, PARTITIONS).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let aside = opened.moved_aside.unwrap_or_else(|| panic!("{what}: was not seen"));
         assert!(aside.exists(), "{what}: the old one is kept");
-        assert_eq!(
-            assert_history_prefix(&opened.store, 0),
-            0,
-            "{what}: the new one is empty"
-        );
+        assert_eq!(assert_history_prefix(&opened.store, 0), 0, "{what}: the new one is empty");
         for n in 0..5 {
-            opened
-                .store
-                .write(history(0, n))
-                .expect("the new one works");
+            opened.store.write(history(0, n)).expect("the new one works");
         }
         drop(opened.store);
-        assert_eq!(
-            assert_history_prefix(&open_clean(&path), 0),
-            5,
-            "{what}: and is kept"
-        );
+        assert_eq!(assert_history_prefix(&open_clean(&path), 0), 5, "{what}: and is kept");
     }
 }
 
 #[test]
 fn another_partition_count_is_another_store() {
     let (_dir, path) = filled();
-    assert!(
-        RocksStore::open(&path, PARTITIONS + 1)
-            .expect("opens")
-            .moved_aside
-            .is_some()
-    );
+    assert!(RocksStore::open(&path, PARTITIONS + 1).expect("opens").moved_aside.is_some());
 }
 
 #[test]
@@ -277,14 +215,9 @@ fn moving_aside_twice_in_a_second_loses_neither() {
         fs::write(path.join("CURRENT"), "garbage").expect("written");
         assert!(open(&path).moved_aside.is_some());
     }
-    let asides = fs::read_dir(dir.path()).expect("readable").filter(|entry| {
-        entry
-            .as_ref()
-            .expect("readable")
-            .file_name()
-            .to_string_lossy()
-            .contains(".aside-")
-    });
+    let asides = fs::read_dir(dir.path())
+        .expect("readable")
+        .filter(|entry| entry.as_ref().expect("readable").file_name().to_string_lossy().contains(".aside-"));
     assert_eq!(asides.count(), 3);
 }
 
@@ -299,9 +232,7 @@ fn damage_found_while_reading_is_remembered() {
         change(&format!("noise/{n}"), &row, None, None)
     };
     // Rows that do not compress, so that most of the file is data.
-    store
-        .write(batch(0, 300, 301, (0..500).map(&mut noise).collect()))
-        .expect("applies");
+    store.write(batch(0, 300, 301, (0..500).map(&mut noise).collect())).expect("applies");
     drop(store);
     let is_large = |table: &PathBuf| fs::metadata(table).expect("there").len() > 1_000_000;
     for table in tables(&path).into_iter().filter(is_large) {
@@ -315,15 +246,9 @@ fn damage_found_while_reading_is_remembered() {
     }
     let store = open_clean(&path);
     let found = store.sagas(0, &mut |_, _| true);
-    assert!(
-        matches!(found, Err(StoreError::Damaged(_))),
-        "a wrong checksum is not read over: {found:?}"
-    );
+    assert!(matches!(found, Err(StoreError::Damaged(_))), "a wrong checksum is not read over: {found:?}");
     drop(store);
-    assert!(
-        open(&path).moved_aside.is_some(),
-        "the next start does not run into it again"
-    );
+    assert!(open(&path).moved_aside.is_some(), "the next start does not run into it again");
     assert_eq!(assert_history_prefix(&open_clean(&path), 0), 0);
 }
 
@@ -335,10 +260,7 @@ fn an_undecodable_row_is_damage() {
     finished.rows[0].expiry_bucket = Some(0);
     finished.checkpoint.expired_bucket = 0;
     store.write(finished).expect("applies");
-    assert!(matches!(
-        store.collect_expired(1, 0, 10),
-        Err(StoreError::Damaged(_))
-    ));
+    assert!(matches!(store.collect_expired(1, 0, 10), Err(StoreError::Damaged(_))));
     drop(store);
     assert!(open(&path).moved_aside.is_some());
 }
@@ -349,13 +271,8 @@ fn a_store_in_use_is_not_taken_and_not_moved() {
     let store = open_clean(&path);
     // Even when it looks damaged: whoever holds it must not find its directory gone.
     fs::write(path.join("DAMAGED"), "somebody says so").expect("written");
-    let Err(StoreError::Taken(why)) = RocksStore::open(&path, PARTITIONS).map(|_| ()) else {
-        panic!("it is taken")
-    };
-    assert!(
-        why.contains(&std::process::id().to_string()) && why.contains("data_dir"),
-        "says who and what to do: {why}"
-    );
+    let Err(StoreError::Taken(why)) = RocksStore::open(&path, PARTITIONS).map(|_| ()) else { panic!("it is taken") };
+    assert!(why.contains(&std::process::id().to_string()) && why.contains("data_dir"), "says who and what to do: {why}");
     assert_eq!(assert_history_prefix(&store, 0), 300);
     drop(store);
     assert!(open(&path).moved_aside.is_some());
@@ -366,22 +283,13 @@ fn a_store_in_use_is_not_taken_and_not_moved() {
 fn a_database_opened_by_another_program_is_taken() {
     let (_dir, path) = filled();
     let _theirs = rocksdb::DB::open_default(&path).expect("opens");
-    assert!(matches!(
-        RocksStore::open(&path, PARTITIONS).map(|_| ()),
-        Err(StoreError::Taken(_))
-    ));
+    assert!(matches!(RocksStore::open(&path, PARTITIONS).map(|_| ()), Err(StoreError::Taken(_))));
 }
 
 #[test]
 fn nothing_is_written_ahead() {
     let (_dir, path) = filled();
     let logs = files(&path, |name| name.ends_with(".log"));
-    let bytes: u64 = logs
-        .iter()
-        .map(|log| fs::metadata(log).expect("there").len())
-        .sum();
-    assert_eq!(
-        bytes, 0,
-        "the journal is the write-ahead log; a second one would only cost"
-    );
+    let bytes: u64 = logs.iter().map(|log| fs::metadata(log).expect("there").len()).sum();
+    assert_eq!(bytes, 0, "the journal is the write-ahead log; a second one would only cost");
 }

@@ -13,8 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ringmaster_schemas::codec::{Cursor, put_long, put_text};
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DataBlockIndexType,
-    IteratorMode, LruCacheOptions, Options, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DataBlockIndexType, IteratorMode, LruCacheOptions,
+    Options, WriteOptions,
 };
 
 use super::{RocksStore, is_damage};
@@ -61,13 +61,9 @@ impl RocksStore {
     /// A directory that is damaged, incomplete, or of another format or partition count is moved aside, with a warning, and a new
     /// one is made. Errors: `Taken` if another process has it, `Io` if the disk refuses.
     pub fn open(dir: &Path, partitions: i32) -> Result<Opened, StoreError> {
-        assert!(
-            u16::try_from(partitions).is_ok_and(|count| count > 0),
-            "a store has 1 to 65,535 partitions, not {partitions}"
-        );
+        assert!(u16::try_from(partitions).is_ok_and(|count| count > 0), "a store has 1 to 65,535 partitions, not {partitions}");
         if let Some(parent) = dir.parent() {
-            fs::create_dir_all(parent)
-                .map_err(|error| StoreError::Io(format!("{}: {error}", parent.display())))?;
+            fs::create_dir_all(parent).map_err(|error| StoreError::Io(format!("{}: {error}", parent.display())))?;
         }
         let lock = lock(dir)?;
         let first = match marked_damage(dir) {
@@ -87,26 +83,14 @@ impl RocksStore {
             Err(other) => return Err(other),
         };
         let (db, heads) = opened;
-        Ok(Opened {
-            store: RocksStore {
-                db,
-                dir: dir.to_owned(),
-                heads,
-                _lock: lock,
-            },
-            moved_aside,
-        })
+        Ok(Opened { store: RocksStore { db, dir: dir.to_owned(), heads, _lock: lock }, moved_aside })
     }
 }
 
 /// What an error of the database means for whoever asked.
 pub(super) fn meaning(error: &rocksdb::Error) -> StoreError {
     let text = error.as_ref().to_owned();
-    if is_damage(error) {
-        StoreError::Damaged(text)
-    } else {
-        StoreError::Io(text)
-    }
+    if is_damage(error) { StoreError::Damaged(text) } else { StoreError::Io(text) }
 }
 
 /// Leaves word in the directory that it must not be used again. Best effort: if the disk does not take even that, the next start
@@ -119,37 +103,22 @@ pub(super) fn mark_damaged(dir: &Path, why: &str) {
 }
 
 fn marked_damage(dir: &Path) -> Option<String> {
-    fs::read(dir.join(DAMAGED_FILE))
-        .ok()
-        .map(|why| String::from_utf8_lossy(&why).into_owned())
+    fs::read(dir.join(DAMAGED_FILE)).ok().map(|why| String::from_utf8_lossy(&why).into_owned())
 }
 
 /// Takes the lock file beside the directory: it covers moving the directory, which the database's own lock inside cannot.
 fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = beside(dir, ".lock");
     let failed = |error: std::io::Error| StoreError::Io(format!("{}: {error}", path.display()));
-    let mut file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(failed)?;
+    let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => {
-            file.set_len(0)
-                .and_then(|()| file.rewind())
-                .and_then(|()| write!(file, "{}", std::process::id()))
-                .map_err(failed)?;
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id())).map_err(failed)?;
             Ok(file)
         }
         Err(TryLockError::WouldBlock) => {
             let mut owner = String::new();
-            let owner = if file.read_to_string(&mut owner).is_ok() && !owner.is_empty() {
-                owner
-            } else {
-                "unknown".to_owned()
-            };
+            let owner = if file.read_to_string(&mut owner).is_ok() && !owner.is_empty() { owner } else { "unknown".to_owned() };
             Err(StoreError::Taken(format!(
                 "the store {} is in use by another coordinator (process {owner}): stop that one, or give this one its own data_dir",
                 dir.display()
@@ -161,34 +130,23 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
 
 /// The path `dir` with something appended to its last name.
 fn beside(dir: &Path, suffix: &str) -> PathBuf {
-    let mut name = dir
-        .file_name()
-        .map_or_else(|| OsString::from("store"), OsString::from);
+    let mut name = dir.file_name().map_or_else(|| OsString::from("store"), OsString::from);
     name.push(suffix);
     dir.with_file_name(name)
 }
 
 fn move_aside(dir: &Path) -> Result<PathBuf, StoreError> {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let free = |n: &u32| !beside(dir, &aside_suffix(seconds, *n)).exists();
-    let n = (0..ASIDE_NAMES_MAX)
-        .find(free)
-        .ok_or_else(|| StoreError::Io(format!("{}: no free name to move it to", dir.display())))?;
+    let n =
+        (0..ASIDE_NAMES_MAX).find(free).ok_or_else(|| StoreError::Io(format!("{}: no free name to move it to", dir.display())))?;
     let aside = beside(dir, &aside_suffix(seconds, n));
-    fs::rename(dir, &aside).map_err(|error| {
-        StoreError::Io(format!("{}: cannot be moved aside: {error}", dir.display()))
-    })?;
+    fs::rename(dir, &aside).map_err(|error| StoreError::Io(format!("{}: cannot be moved aside: {error}", dir.display())))?;
     Ok(aside)
 }
 
 fn aside_suffix(seconds: u64, n: u32) -> String {
-    if n == 0 {
-        format!(".aside-{seconds}")
-    } else {
-        format!(".aside-{seconds}-{n}")
-    }
+    if n == 0 { format!(".aside-{seconds}") } else { format!(".aside-{seconds}-{n}") }
 }
 
 fn open_database(dir: &Path, partitions: i32) -> Result<(DB, Vec<Mutex<i64>>), StoreError> {
@@ -197,9 +155,7 @@ fn open_database(dir: &Path, partitions: i32) -> Result<(DB, Vec<Mutex<i64>>), S
     }
     let foreign = dir.is_dir() && !dir.join("CURRENT").exists() && has_entries(dir)?;
     if foreign {
-        return Err(StoreError::Damaged(
-            "files, but no database (CURRENT is missing)".to_owned(),
-        ));
+        return Err(StoreError::Damaged("files, but no database (CURRENT is missing)".to_owned()));
     }
     let db = DB::open(&options(), dir).map_err(|error| opening_failed(&error))?;
     check_format(&db, partitions)?;
@@ -211,8 +167,7 @@ fn open_database(dir: &Path, partitions: i32) -> Result<(DB, Vec<Mutex<i64>>), S
 }
 
 fn has_entries(dir: &Path) -> Result<bool, StoreError> {
-    let mut entries =
-        fs::read_dir(dir).map_err(|error| StoreError::Io(format!("{}: {error}", dir.display())))?;
+    let mut entries = fs::read_dir(dir).map_err(|error| StoreError::Io(format!("{}: {error}", dir.display())))?;
     Ok(entries.next().is_some())
 }
 
@@ -226,58 +181,33 @@ fn opening_failed(error: &rocksdb::Error) -> StoreError {
 }
 
 fn stored_offset(db: &DB, partition: u16) -> Result<i64, StoreError> {
-    let Some(bytes) = db
-        .get_pinned(keys::prefix(keys::Kind::Checkpoint, partition))
-        .map_err(|error| meaning(&error))?
-    else {
+    let Some(bytes) = db.get_pinned(keys::prefix(keys::Kind::Checkpoint, partition)).map_err(|error| meaning(&error))? else {
         return Ok(-1);
     };
     match ringmaster_schemas::row::Checkpoint::decode(&bytes) {
         Ok(checkpoint) => Ok(checkpoint.journal_offset),
-        Err(error) => Err(StoreError::Damaged(format!(
-            "checkpoint of partition {partition}: {error}"
-        ))),
+        Err(error) => Err(StoreError::Damaged(format!("checkpoint of partition {partition}: {error}"))),
     }
 }
 
 /// Checks the format marker; writes it into an empty database.
 fn check_format(db: &DB, partitions: i32) -> Result<(), StoreError> {
-    let Some(marker) = db
-        .get(keys::format_marker())
-        .map_err(|error| meaning(&error))?
-    else {
-        let first = db
-            .iterator(IteratorMode::Start)
-            .next()
-            .transpose()
-            .map_err(|error| meaning(&error))?;
+    let Some(marker) = db.get(keys::format_marker()).map_err(|error| meaning(&error))? else {
+        let first = db.iterator(IteratorMode::Start).next().transpose().map_err(|error| meaning(&error))?;
         if first.is_some() {
-            return Err(StoreError::Damaged(
-                "a database without our format marker".to_owned(),
-            ));
+            return Err(StoreError::Damaged("a database without our format marker".to_owned()));
         }
         let mut options = WriteOptions::default();
         options.disable_wal(true);
-        let written = db
-            .put_opt(
-                keys::format_marker(),
-                marker_bytes(FORMAT_VERSION, partitions),
-                &options,
-            )
-            .and_then(|()| db.flush());
+        let written =
+            db.put_opt(keys::format_marker(), marker_bytes(FORMAT_VERSION, partitions), &options).and_then(|()| db.flush());
         return written.map_err(|error| meaning(&error));
     };
     if marker == marker_bytes(FORMAT_VERSION, partitions) {
         return Ok(());
     }
     let mut cursor = Cursor::new(&marker);
-    let found = (|| {
-        Ok::<_, ringmaster_schemas::codec::Malformed>((
-            cursor.text()?.to_owned(),
-            cursor.long()?,
-            cursor.long()?,
-        ))
-    })();
+    let found = (|| Ok::<_, ringmaster_schemas::codec::Malformed>((cursor.text()?.to_owned(), cursor.long()?, cursor.long()?)))();
     Err(StoreError::Damaged(match found {
         Ok((name, version, count)) => format!(
             "foreign format: {name} version {version} with {count} partitions, expected {FORMAT_NAME} version {FORMAT_VERSION} with {partitions}"

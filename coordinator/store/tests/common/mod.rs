@@ -33,46 +33,24 @@ pub(crate) fn checkpoint(journal_offset: i64) -> Checkpoint {
         claim_offset: 0,
         claim: [7; 16],
         number: journal_offset,
-        identity: Identity {
-            claim: [7; 16],
-            number: journal_offset - 1,
-        },
+        identity: Identity { claim: [7; 16], number: journal_offset - 1 },
         positions: Vec::new(),
         released: 0,
         now: 1_000,
         outbox: Vec::new(),
         expired_bucket: i64::MIN,
-        digest: Digest {
-            live: [0; 16],
-            finished: Vec::new(),
-        },
+        digest: Digest { live: [0; 16], finished: Vec::new() },
     }
 }
 
 /// A batch from one offset to the next.
 pub(crate) fn batch(partition: i32, base_offset: i64, to: i64, rows: Vec<RowChange>) -> Batch {
-    Batch {
-        partition,
-        base_offset,
-        checkpoint: checkpoint(to),
-        rows,
-    }
+    Batch { partition, base_offset, checkpoint: checkpoint(to), rows }
 }
 
 /// A changed row whose bytes are these.
-pub(crate) fn change(
-    id: &str,
-    row: &[u8],
-    due_before: Option<Millis>,
-    due: Option<Millis>,
-) -> RowChange {
-    RowChange {
-        id: id.into(),
-        row: row.to_vec(),
-        due_before,
-        due,
-        expiry_bucket: None,
-    }
+pub(crate) fn change(id: &str, row: &[u8], due_before: Option<Millis>, due: Option<Millis>) -> RowChange {
+    RowChange { id: id.into(), row: row.to_vec(), due_before, due, expiry_bucket: None }
 }
 
 /// A saga row; finished if it expires.
@@ -82,11 +60,7 @@ pub(crate) fn saga(key: &str, expires_at: Option<Millis>) -> Saga {
         version: [1; 16],
         version_offset: 0,
         key: key.into(),
-        status: if expires_at.is_some() {
-            Status::Completed
-        } else {
-            Status::Running
-        },
+        status: if expires_at.is_some() { Status::Completed } else { Status::Running },
         started_at: 1,
         deadline_at: Millis::MAX,
         late: false,
@@ -106,22 +80,11 @@ pub(crate) fn saga(key: &str, expires_at: Option<Millis>) -> Saga {
 /// The change that writes this saga's row.
 pub(crate) fn saga_change(saga: &Saga) -> RowChange {
     let expiry_bucket = saga.ended().then(|| expiry_bucket(saga.expires_at));
-    RowChange {
-        id: saga.id().into(),
-        row: saga.encode(),
-        due_before: None,
-        due: None,
-        expiry_bucket,
-    }
+    RowChange { id: saga.id().into(), row: saga.encode(), due_before: None, due: None, expiry_bucket }
 }
 
 /// What is due in `from..to`, in the order it is visited.
-pub(crate) fn due(
-    store: &dyn Store,
-    partition: i32,
-    from: Millis,
-    to: Millis,
-) -> Vec<(Millis, String)> {
+pub(crate) fn due(store: &dyn Store, partition: i32, from: Millis, to: Millis) -> Vec<(Millis, String)> {
     let mut found = Vec::new();
     store
         .due(partition, from, to, &mut |at, id| {
@@ -146,10 +109,7 @@ pub(crate) fn sagas(store: &dyn Store, partition: i32) -> Vec<(String, Vec<u8>)>
 
 /// The offset of the stored checkpoint, -1 for none.
 pub(crate) fn offset(store: &dyn Store, partition: i32) -> i64 {
-    store
-        .checkpoint(partition)
-        .expect("the checkpoint can be read")
-        .map_or(-1, |checkpoint| checkpoint.journal_offset)
+    store.checkpoint(partition).expect("the checkpoint can be read").map_or(-1, |checkpoint| checkpoint.journal_offset)
 }
 
 /// The deterministic history that crash tests write: batch `n` brings the partition from offset `n` to `n + 1`.
@@ -178,32 +138,18 @@ pub(crate) fn assert_history_prefix(store: &dyn Store, partition: i32) -> i64 {
             rows.insert(id, n);
         }
     }
-    let mut expected_due: Vec<(Millis, String)> =
-        rows.iter().map(|(id, n)| (n + 1_000, id.clone())).collect();
+    let mut expected_due: Vec<(Millis, String)> = rows.iter().map(|(id, n)| (n + 1_000, id.clone())).collect();
     expected_due.sort();
-    let expected: Vec<(String, Vec<u8>)> = rows
-        .into_iter()
-        .map(|(id, n)| (id, history_row(n)))
-        .collect();
-    assert!(
-        sagas(store, partition) == expected,
-        "rows are those of exactly {count} batches"
-    );
-    assert_eq!(
-        due(store, partition, 0, Millis::MAX),
-        expected_due,
-        "the due index is that of exactly {count} batches"
-    );
+    let expected: Vec<(String, Vec<u8>)> = rows.into_iter().map(|(id, n)| (id, history_row(n))).collect();
+    assert!(sagas(store, partition) == expected, "rows are those of exactly {count} batches");
+    assert_eq!(due(store, partition, 0, Millis::MAX), expected_due, "the due index is that of exactly {count} batches");
     count
 }
 
 /// The two rows that batch `n` writes, and the batch that wrote each before.
 fn history_ids(n: i64) -> [(String, Option<i64>); 2] {
     let before = |every: i64| (n >= every).then_some(n - every);
-    [
-        (format!("a/{:03}", n % 97), before(97)),
-        (format!("b/{:03}", n % 31), before(31)),
-    ]
+    [(format!("a/{:03}", n % 97), before(97)), (format!("b/{:03}", n % 31), before(31))]
 }
 
 fn history_row(n: i64) -> Vec<u8> {
@@ -213,27 +159,13 @@ fn history_row(n: i64) -> Vec<u8> {
 }
 
 /// Writes these sagas with a checkpoint that has expired everything up to `expired_bucket`.
-pub(crate) fn write_sagas(
-    store: &dyn Store,
-    partition: i32,
-    base: i64,
-    expired_bucket: i64,
-    rows: &[Saga],
-) {
-    let mut batch = batch(
-        partition,
-        base,
-        base + 1,
-        rows.iter().map(saga_change).collect(),
-    );
+pub(crate) fn write_sagas(store: &dyn Store, partition: i32, base: i64, expired_bucket: i64, rows: &[Saga]) {
+    let mut batch = batch(partition, base, base + 1, rows.iter().map(saga_change).collect());
     batch.checkpoint.expired_bucket = expired_bucket;
     store.write(batch).expect("applies");
 }
 
 /// The business keys of all rows.
 pub(crate) fn keys_left(store: &dyn Store, partition: i32) -> Vec<String> {
-    sagas(store, partition)
-        .into_iter()
-        .map(|(id, _)| id.trim_start_matches("order/").to_owned())
-        .collect()
+    sagas(store, partition).into_iter().map(|(id, _)| id.trim_start_matches("order/").to_owned()).collect()
 }
