@@ -101,7 +101,8 @@ impl Partition {
     /// Builds the batch of all that is confirmed since the last; nothing if the journal has not moved. The caller writes it at
     /// once and then calls [`Partition::stored`].
     pub fn stage_checkpoint(&mut self) -> Option<Staged> {
-        if self.standing.next_offset == self.checkpoint_offset || matches!(self.phase, super::Phase::Idle | super::Phase::Claiming | super::Phase::Scanning | super::Phase::Stopped) {
+        // Offset 0 means that nothing was read yet: between the claim's acknowledgement and the journal's bounds there is no state.
+        if self.standing.next_offset == 0 || self.standing.next_offset == self.checkpoint_offset || matches!(self.phase, super::Phase::Idle | super::Phase::Claiming | super::Phase::Scanning | super::Phase::Stopped) {
             return None;
         }
         let mut sums = Sums::of(&self.digest);
