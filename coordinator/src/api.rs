@@ -55,9 +55,7 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves on a thread of its own until the server is dropped.
 pub fn serve(listener: TcpListener, sources: Sources) -> io::Result<Server> {
     let address = listener.local_addr()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = oneshot::channel::<()>();
     let serve = async move {
         let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -65,24 +63,16 @@ pub fn serve(listener: TcpListener, sources: Sources) -> io::Result<Server> {
             // An error means that the sender is gone, which is the signal as well.
             let _ = stopped.await;
         };
-        axum::serve(listener, router(Arc::new(sources)))
-            .with_graceful_shutdown(stopped)
-            .await
+        axum::serve(listener, router(Arc::new(sources))).with_graceful_shutdown(stopped).await
     };
-    let thread = std::thread::Builder::new()
-        .name("api".into())
-        .spawn(move || {
-            if let Err(error) = runtime.block_on(serve) {
-                tracing::error!(%error, "the HTTP server ended; sagas go on without it");
-            }
-            // A client that keeps its connection open must not hold the process.
-            runtime.shutdown_background();
-        })?;
-    Ok(Server {
-        address,
-        stop: Some(stop),
-        thread: Some(thread),
-    })
+    let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
+        if let Err(error) = runtime.block_on(serve) {
+            tracing::error!(%error, "the HTTP server ended; sagas go on without it");
+        }
+        // A client that keeps its connection open must not hold the process.
+        runtime.shutdown_background();
+    })?;
+    Ok(Server { address, stop: Some(stop), thread: Some(thread) })
 }
 
 impl Server {
@@ -112,14 +102,7 @@ fn router(sources: Arc<Sources>) -> Router {
 
 async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
     let text = sources.metrics.render(&sources.status.partitions());
-    (
-        [(
-            header::CONTENT_TYPE,
-            "text/plain; version=0.0.4; charset=utf-8",
-        )],
-        text,
-    )
-        .into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
@@ -130,11 +113,7 @@ async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
             missing(status).map(|missing| json!({ "partition": number, "missing": missing }))
         })
         .collect();
-    let code = if missing.is_empty() {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
+    let code = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(json!({ "ready": missing.is_empty(), "partitions": sources.partitions, "not_ready": missing }))).into_response()
 }
 
@@ -156,25 +135,16 @@ async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
 
 /// A saga by its id. Read from the raw path: ids hold percent-encoded keys, which must not be decoded twice.
 async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
-    let id = uri
-        .path()
-        .strip_prefix("/api/sagas/")
-        .expect("the route begins so");
-    let failed =
-        |code: StatusCode, why: String| (code, Json(json!({ "error": why }))).into_response();
+    let id = uri.path().strip_prefix("/api/sagas/").expect("the route begins so");
+    let failed = |code: StatusCode, why: String| (code, Json(json!({ "error": why }))).into_response();
     let Some(partition) = saga::partition_of(id, sources.partitions) else {
-        return failed(
-            StatusCode::BAD_REQUEST,
-            format!("'{id}' is not a saga id such as order-fulfilment/ord-17"),
-        );
+        return failed(StatusCode::BAD_REQUEST, format!("'{id}' is not a saga id such as order-fulfilment/ord-17"));
     };
     match saga::look_up(&*sources.store, partition, id) {
         Ok(Some(found)) => Json(found).into_response(),
         Ok(None) => failed(
             StatusCode::NOT_FOUND,
-            format!(
-                "no saga '{id}': it never started, its row has expired, or its first checkpoint is yet to come"
-            ),
+            format!("no saga '{id}': it never started, its row has expired, or its first checkpoint is yet to come"),
         ),
         Err(why) => failed(StatusCode::INTERNAL_SERVER_ERROR, why),
     }

@@ -13,7 +13,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ringmaster_core::definition::compile::Mode;
+use ringmaster_bus::kafka::owned_by_protocol;
+use ringmaster_core::definition::Mode;
 use ringmaster_core::partition::StartAt;
 use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::names::DEFAULT_PREFIX;
@@ -25,42 +26,6 @@ pub const DEFAULT: &str = include_str!("config/default.toml");
 
 /// The file that is read if `--config` names no other and it exists.
 pub const DEFAULT_FILE: &str = "ringmaster.toml";
-
-/// Settings of librdkafka that the journal protocol owns, and why nobody else may set them.
-pub const OWNED_BY_PROTOCOL: [(&str, &str); 14] = [
-    ("enable.idempotence", "a record must be in the journal once"),
-    ("acks", "a record counts only when all replicas have it"),
-    (
-        "request.required.acks",
-        "a record counts only when all replicas have it",
-    ),
-    (
-        "transactional.id",
-        "the journal fences itself without transactions",
-    ),
-    ("partitioner", "sagas live where murmur2 of their key says"),
-    (
-        "enable.gapless.guarantee",
-        "gaps are seen and answered by a new claim",
-    ),
-    (
-        "auto.offset.reset",
-        "a position that is gone is an error, never a jump",
-    ),
-    ("enable.auto.commit", "positions are in the journal"),
-    ("auto.commit.enable", "positions are in the journal"),
-    ("enable.auto.offset.store", "positions are in the journal"),
-    ("isolation.level", "user topics are read committed"),
-    ("group.id", "it follows from the setting prefix"),
-    (
-        "enable.partition.eof",
-        "timers wait for the end of the inputs",
-    ),
-    (
-        "partition.assignment.strategy",
-        "partitions are assigned by the journal's owner",
-    ),
-];
 
 /// All settings of an instance.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,8 +50,8 @@ pub struct Config {
     pub start_at: StartAt,
     /// Where HTTP listens; none for not at all.
     pub listen: Option<SocketAddr>,
-    /// Settings for librdkafka.
-    pub kafka: BTreeMap<String, String>,
+    /// Where Kafka is.
+    pub kafka: Kafka,
     /// Settings of the embedded bus.
     pub embedded: Embedded,
     /// How logs look.
@@ -106,6 +71,15 @@ pub enum BusKind {
     Kafka,
     /// Segment files of this process.
     Embedded,
+}
+
+/// Where Kafka is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kafka {
+    /// Brokers to begin with: `host:port,host:port`.
+    pub bootstrap: String,
+    /// Settings for librdkafka, by its own names.
+    pub passthrough: BTreeMap<String, String>,
 }
 
 /// Settings of the embedded bus.
@@ -143,13 +117,7 @@ pub struct Topic {
 
 impl Default for Topic {
     fn default() -> Self {
-        Topic {
-            type_field: "type".to_owned(),
-            default_type: None,
-            mode: Mode::CloudEvents,
-            encoding: None,
-            accept_new: false,
-        }
+        Topic { type_field: "type".to_owned(), default_type: None, mode: Mode::CloudEvents, encoding: None, accept_new: false }
     }
 }
 
@@ -164,10 +132,7 @@ pub struct Participant {
 
 /// Bounds; the default file says what each is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "each is described in the default file, which is what users read"
-)]
+#[allow(missing_docs, reason = "each is described in the default file, which is what users read")]
 pub struct Limits {
     pub in_flight_records_max: usize,
     pub overlay_bytes_max: usize,
@@ -193,18 +158,12 @@ impl Config {
         let mut layers = Layers::default();
         let path = file.unwrap_or(Path::new(DEFAULT_FILE));
         if file.is_some() || path.exists() {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| ConfigError(vec![format!("{}: {error}", path.display())]))?;
+            let text = std::fs::read_to_string(path).map_err(|error| ConfigError(vec![format!("{}: {error}", path.display())]))?;
             layers = layers.file(path, &text);
         }
-        let environment = std::env::vars_os().filter_map(|(name, value)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        });
-        Config::read(
-            layers
-                .environment(environment)
-                .flags(flags.iter().map(String::as_str)),
-        )
+        let environment =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Config::read(layers.environment(environment).flags(flags.iter().map(String::as_str)))
     }
 
     /// Reads settings from a text alone, as a file of this name would say them.
@@ -220,75 +179,43 @@ impl Config {
     fn read(mut layers: Layers) -> Result<Config, ConfigError> {
         let config = read_config(&mut layers);
         let problems = layers.finish();
-        if problems.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError(problems))
-        }
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
     }
 }
 
 fn read_config(layers: &mut Layers) -> Config {
-    let data_dir = layers.read(&["data_dir"], "data".to_owned(), values::text);
+    let data_dir = layers.read(&["data_dir"], "ringmaster-data".to_owned(), values::text);
     let data_dir = PathBuf::from(data_dir);
     let partitions = layers.read(&["partitions"], 8, values::count(1, 16_384));
     Config {
-        bus: layers.read(
-            &["bus"],
-            BusKind::Kafka,
-            values::choice(&[("kafka", BusKind::Kafka), ("embedded", BusKind::Embedded)]),
-        ),
+        bus: layers.read(&["bus"], BusKind::Kafka, values::choice(&[("kafka", BusKind::Kafka), ("embedded", BusKind::Embedded)])),
         prefix: layers.read(&["prefix"], DEFAULT_PREFIX.to_owned(), values::topic_prefix),
         partitions: partitions as i32,
         workers: layers
             .read(&["workers"], None, values::auto(values::count(1, 1_024)))
             .unwrap_or_else(worker_count)
             .min(partitions),
-        instance: layers
-            .read(&["instance"], None, values::auto(values::text))
-            .unwrap_or_else(machine_name),
-        definitions: layers
-            .read(&["definitions"], "sagas".to_owned(), values::text)
-            .into(),
-        schemas: layers
-            .read(&["schemas"], "sagas/schemas".to_owned(), values::text)
-            .into(),
+        instance: layers.read(&["instance"], None, values::auto(values::text)).unwrap_or_else(machine_name),
+        definitions: layers.read(&["definitions"], "sagas".to_owned(), values::text).into(),
+        schemas: layers.read(&["schemas"], "sagas/schemas".to_owned(), values::text).into(),
         start_at: layers.read(&["start_at"], StartAt::Earliest, values::start_at),
-        listen: layers.read(
-            &["api", "listen"],
-            Some(([127, 0, 0, 1], 8080).into()),
-            values::address,
-        ),
+        listen: layers.read(&["api", "listen"], Some(([127, 0, 0, 1], 8080).into()), values::address),
         kafka: read_kafka(layers),
         embedded: Embedded {
             dir: layers
                 .read(&["embedded", "dir"], None, values::auto(values::text))
                 .map_or_else(|| data_dir.join("bus"), PathBuf::from),
-            sync_always: layers.read(
-                &["embedded", "sync"],
-                false,
-                values::choice(&[("page-cache", false), ("always", true)]),
-            ),
+            sync_always: layers.read(&["embedded", "sync"], false, values::choice(&[("page-cache", false), ("always", true)])),
         },
         log: Log {
-            json: layers.read(
-                &["log", "format"],
-                false,
-                values::choice(&[("text", false), ("json", true)]),
-            ),
+            json: layers.read(&["log", "format"], false, values::choice(&[("text", false), ("json", true)])),
             level: layers.read(&["log", "level"], "info".to_owned(), |text| {
                 let filter = tracing_subscriber::EnvFilter::try_new(text);
-                filter
-                    .map(|_| text.to_owned())
-                    .map_err(|error| format!("'{text}' is no level or filter: {error}"))
+                filter.map(|_| text.to_owned()).map_err(|error| format!("'{text}' is no level or filter: {error}"))
             }),
         },
         limits: read_limits(layers),
-        topics: layers
-            .names_under("topics")
-            .into_iter()
-            .map(|name| (name.clone(), read_topic(layers, &name)))
-            .collect(),
+        topics: layers.names_under("topics").into_iter().map(|name| (name.clone(), read_topic(layers, &name))).collect(),
         participants: layers
             .names_under("participants")
             .into_iter()
@@ -298,75 +225,34 @@ fn read_config(layers: &mut Layers) -> Config {
     }
 }
 
-fn read_kafka(layers: &mut Layers) -> BTreeMap<String, String> {
-    let mut kafka = layers.read_all_under("kafka", |key| {
-        match OWNED_BY_PROTOCOL.iter().find(|(owned, _)| *owned == key) {
-            Some((_, why)) => Err(format!(
-                "belongs to the journal protocol and cannot be set: {why}"
-            )),
-            None => Ok(()),
-        }
+/// Where the brokers are is the bus's own setting; everything else is passed through.
+const BOOTSTRAP: &str = "bootstrap.servers";
+
+fn read_kafka(layers: &mut Layers) -> Kafka {
+    let mut passthrough = layers.read_all_under("kafka", |key| match owned_by_protocol(key) {
+        Some(why) if key != BOOTSTRAP => Err(format!("cannot be set: {why}")),
+        _ => Ok(()),
     });
-    kafka
-        .entry("bootstrap.servers".to_owned())
-        .or_insert_with(|| "127.0.0.1:9092".to_owned());
-    kafka
+    let bootstrap = passthrough.remove(BOOTSTRAP).unwrap_or_else(|| "127.0.0.1:9092".to_owned());
+    Kafka { bootstrap, passthrough }
 }
 
 fn read_limits(layers: &mut Layers) -> Limits {
     let limits = Limits {
-        in_flight_records_max: layers.read(
-            &["limits", "in_flight_records_max"],
-            64,
-            values::count(1, 100_000),
-        ),
+        in_flight_records_max: layers.read(&["limits", "in_flight_records_max"], 64, values::count(1, 100_000)),
         overlay_bytes_max: layers.read(&["limits", "overlay_bytes_max"], 160 << 20, values::bytes),
-        unreleased_effects_max: layers.read(
-            &["limits", "unreleased_effects_max"],
-            20_000,
-            values::count(1, 10_000_000),
-        ),
+        unreleased_effects_max: layers.read(&["limits", "unreleased_effects_max"], 20_000, values::count(1, 10_000_000)),
         record_bytes_max: layers.read(&["limits", "record_bytes_max"], 512 << 10, values::bytes),
-        record_turns_max: layers.read(
-            &["limits", "record_turns_max"],
-            2_000,
-            values::count(1, 1_000_000),
-        ),
-        timers_per_poll_max: layers.read(
-            &["limits", "timers_per_poll_max"],
-            1_000,
-            values::count(1, 1_000_000),
-        ),
-        checkpoint_every: layers.read(
-            &["limits", "checkpoint_every"],
-            Duration::from_secs(1),
-            values::some_duration,
-        ),
-        checkpoint_rows_max: layers.read(
-            &["limits", "checkpoint_rows_max"],
-            100_000,
-            values::count(1, 10_000_000),
-        ),
-        flush_every: layers.read(
-            &["limits", "flush_every"],
-            Duration::from_secs(10),
-            values::some_duration,
-        ),
-        claim_backoff_first: layers.read(
-            &["limits", "claim_backoff_first"],
-            Duration::from_millis(100),
-            values::some_duration,
-        ),
-        claim_backoff_max: layers.read(
-            &["limits", "claim_backoff_max"],
-            Duration::from_secs(10),
-            values::some_duration,
-        ),
+        record_turns_max: layers.read(&["limits", "record_turns_max"], 2_000, values::count(1, 1_000_000)),
+        timers_per_poll_max: layers.read(&["limits", "timers_per_poll_max"], 1_000, values::count(1, 1_000_000)),
+        checkpoint_every: layers.read(&["limits", "checkpoint_every"], Duration::from_secs(1), values::some_duration),
+        checkpoint_rows_max: layers.read(&["limits", "checkpoint_rows_max"], 100_000, values::count(1, 10_000_000)),
+        flush_every: layers.read(&["limits", "flush_every"], Duration::from_secs(10), values::some_duration),
+        claim_backoff_first: layers.read(&["limits", "claim_backoff_first"], Duration::from_millis(100), values::some_duration),
+        claim_backoff_max: layers.read(&["limits", "claim_backoff_max"], Duration::from_secs(10), values::some_duration),
     };
     if limits.claim_backoff_first > limits.claim_backoff_max {
-        layers.problem(
-            "limits.claim_backoff_first is longer than limits.claim_backoff_max".to_owned(),
-        );
+        layers.problem("limits.claim_backoff_first is longer than limits.claim_backoff_max".to_owned());
     }
     limits
 }
@@ -377,41 +263,26 @@ fn read_topic(layers: &mut Layers, name: &str) -> Topic {
     let default = Topic::default();
     layers.read(&["topics", name, "direct"], true, |text| match values::truth(text)? {
         true => Ok(true),
-        false => Err("this version reads topics directly only: the record's key is the saga's key, and the topic has P partitions".to_owned()),
+        false => Err("this version reads topics directly only: the record's key is the saga's key, and the topic has P partitions"
+            .to_owned()),
     });
     Topic {
-        type_field: layers.read(
-            &["topics", name, "type_field"],
-            default.type_field,
-            values::text,
-        ),
-        default_type: layers.read(&["topics", name, "default_type"], None, |text| {
-            values::text(text).map(Some)
-        }),
+        type_field: layers.read(&["topics", name, "type_field"], default.type_field, values::text),
+        default_type: layers.read(&["topics", name, "default_type"], None, |text| values::text(text).map(Some)),
         mode: layers.read(
             &["topics", name, "mode"],
             default.mode,
             values::choice(&[("plain", Mode::Plain), ("cloudevents", Mode::CloudEvents)]),
         ),
-        encoding: layers.read(&["topics", name, "encoding"], None, |text| {
-            values::choice(&ENCODINGS)(text).map(Some)
-        }),
+        encoding: layers.read(&["topics", name, "encoding"], None, |text| values::choice(&ENCODINGS)(text).map(Some)),
         accept_new: layers.read(&["topics", name, "accept_new"], false, values::truth),
     }
 }
 
 fn read_participant(layers: &mut Layers, name: &str) -> Participant {
     Participant {
-        encoding: layers.read(
-            &["participants", name, "encoding"],
-            Encoding::Avro,
-            values::choice(&ENCODINGS),
-        ),
-        remembers: layers.read(
-            &["participants", name, "remembers"],
-            Duration::from_secs(30 * 86_400),
-            values::some_duration,
-        ),
+        encoding: layers.read(&["participants", name, "encoding"], Encoding::Avro, values::choice(&ENCODINGS)),
+        remembers: layers.read(&["participants", name, "remembers"], Duration::from_secs(30 * 86_400), values::some_duration),
     }
 }
 
@@ -422,11 +293,7 @@ fn worker_count() -> usize {
 
 fn machine_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    if name.trim().is_empty() {
-        "ringmaster".to_owned()
-    } else {
-        name.trim().to_owned()
-    }
+    if name.trim().is_empty() { "ringmaster".to_owned() } else { name.trim().to_owned() }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 pub mod accounting;
 pub mod api;
 pub mod blocking;
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod orders;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `ringmaster` binary.
+
+fn main() -> std::process::ExitCode {
+    ringmaster::cli::main()
+}

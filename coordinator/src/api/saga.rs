@@ -17,27 +17,16 @@ pub(super) fn partition_of(id: &str, partitions: i32) -> Option<i32> {
 }
 
 /// The saga as JSON, with the journal offset that it is true at; none if there is no such row.
-pub(super) fn look_up(
-    store: &dyn Store,
-    partition: i32,
-    id: &str,
-) -> Result<Option<Value>, String> {
+pub(super) fn look_up(store: &dyn Store, partition: i32, id: &str) -> Result<Option<Value>, String> {
     // The checkpoint first: the row is at least as new, never older than what is said.
-    let checkpoint = store
-        .checkpoint(partition)
-        .map_err(|error| error.to_string())?;
-    let Some(bytes) = store
-        .saga(partition, id)
-        .map_err(|error| error.to_string())?
-    else {
+    let checkpoint = store.checkpoint(partition).map_err(|error| error.to_string())?;
+    let Some(bytes) = store.saga(partition, id).map_err(|error| error.to_string())? else {
         return Ok(None);
     };
     let saga = Saga::decode(&bytes).map_err(|error| format!("row of '{id}': {error}"))?;
     let mut shown = show(&saga);
     shown["partition"] = partition.into();
-    shown["as_of_journal_offset"] = checkpoint
-        .map_or(0, |checkpoint| checkpoint.journal_offset)
-        .into();
+    shown["as_of_journal_offset"] = checkpoint.map_or(0, |checkpoint| checkpoint.journal_offset).into();
     Ok(Some(shown))
 }
 
@@ -105,10 +94,7 @@ fn percent_decode(text: &str) -> Option<Vec<u8>> {
     let (mut decoded, mut bytes) = (Vec::with_capacity(text.len()), text.bytes());
     while let Some(byte) = bytes.next() {
         decoded.push(if byte == b'%' {
-            let (high, low) = (
-                char::from(bytes.next()?).to_digit(16)?,
-                char::from(bytes.next()?).to_digit(16)?,
-            );
+            let (high, low) = (char::from(bytes.next()?).to_digit(16)?, char::from(bytes.next()?).to_digit(16)?);
             (high * 16 + low) as u8
         } else {
             byte
@@ -125,22 +111,9 @@ mod tests {
     fn an_id_finds_the_partition_of_its_key() {
         for key in ["ord-17", "a/b c%ü", "%", "ключ"] {
             let id = names::saga_id("order-fulfilment", key);
-            assert_eq!(
-                partition_of(&id, 8),
-                Some(names::partition_of(key.as_bytes(), 8)),
-                "{id}"
-            );
+            assert_eq!(partition_of(&id, 8), Some(names::partition_of(key.as_bytes(), 8)), "{id}");
         }
-        for wrong in [
-            "",
-            "order",
-            "order/",
-            "/key",
-            "order/a/b",
-            "order/%",
-            "order/%zz",
-            "order/%f",
-        ] {
+        for wrong in ["", "order", "order/", "/key", "order/a/b", "order/%", "order/%zz", "order/%f"] {
             assert_eq!(partition_of(wrong, 8), None, "{wrong}");
         }
     }

@@ -11,25 +11,14 @@ use super::*;
 const PARTITIONS: i32 = 4;
 
 fn started(status: Arc<Status>, store: &SimStore) -> Server {
-    let sources = Sources {
-        metrics: Arc::new(Metrics::new("test")),
-        status,
-        store: Arc::new(store.clone()),
-        partitions: PARTITIONS,
-    };
-    serve(
-        listen(([127, 0, 0, 1], 0).into()).expect("a free port"),
-        sources,
-    )
-    .expect("serves")
+    let sources =
+        Sources { metrics: Arc::new(Metrics::new("test")), status, store: Arc::new(store.clone()), partitions: PARTITIONS };
+    serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves")
 }
 
 fn get(server: &Server, path: &str) -> (u16, serde_json::Value) {
     let answer = client::get(server.address(), path).expect("an answer");
-    (
-        answer.code,
-        serde_json::from_str(&answer.body).unwrap_or(serde_json::Value::String(answer.body)),
-    )
+    (answer.code, serde_json::from_str(&answer.body).unwrap_or(serde_json::Value::String(answer.body)))
 }
 
 #[test]
@@ -38,41 +27,18 @@ fn a_process_is_alive_before_it_is_ready() {
     assert_eq!(get(&server, "/healthz"), (200, json!("ok\n")));
     let (code, body) = get(&server, "/readyz");
     assert_eq!((code, &body["ready"]), (503, &json!(false)));
-    assert_eq!(
-        body["not_ready"].as_array().map(Vec::len),
-        Some(4),
-        "each partition says what is missing: {body}"
-    );
-    assert_eq!(
-        body["not_ready"][3],
-        json!({ "partition": 3, "missing": "not claimed yet" })
-    );
+    assert_eq!(body["not_ready"].as_array().map(Vec::len), Some(4), "each partition says what is missing: {body}");
+    assert_eq!(body["not_ready"][3], json!({ "partition": 3, "missing": "not claimed yet" }));
     let (code, text) = get(&server, "/metrics");
-    assert!(
-        code == 200
-            && text
-                .as_str()
-                .expect("text")
-                .contains("ringmaster_inputs_total 0")
-    );
-    assert_eq!(
-        get(&server, "/api/partitions"),
-        (200, json!({ "partitions": [] }))
-    );
+    assert!(code == 200 && text.as_str().expect("text").contains("ringmaster_inputs_total 0"));
+    assert_eq!(get(&server, "/api/partitions"), (200, json!({ "partitions": [] })));
     assert_eq!(get(&server, "/nothing").0, 404);
 }
 
 #[test]
 fn every_phase_but_owning_says_what_is_missing() {
     use ringmaster_core::partition::Phase;
-    for phase in [
-        Phase::Idle,
-        Phase::Claiming,
-        Phase::Replaying,
-        Phase::Scanning,
-        Phase::Stopped,
-        Phase::Owning,
-    ] {
+    for phase in [Phase::Idle, Phase::Claiming, Phase::Replaying, Phase::Scanning, Phase::Stopped, Phase::Owning] {
         let status = PartitionStatus {
             partition: 0,
             phase: crate::runtime::phase_name(phase),
@@ -82,11 +48,7 @@ fn every_phase_but_owning_says_what_is_missing() {
             unreleased: 0,
             paused: false,
         };
-        assert_eq!(
-            missing(Some(&status)).is_none(),
-            phase == Phase::Owning,
-            "{phase:?}"
-        );
+        assert_eq!(missing(Some(&status)).is_none(), phase == Phase::Owning, "{phase:?}");
     }
 }
 
@@ -95,40 +57,15 @@ fn a_saga_is_found_by_its_id_whatever_its_key() {
     let store = SimStore::new();
     let saga = row("a/b c%ü");
     let partition = names::partition_of("a/b c%ü".as_bytes(), PARTITIONS);
-    let change = RowChange {
-        id: saga.id().into(),
-        row: saga.encode(),
-        due_before: None,
-        due: None,
-        expiry_bucket: None,
-    };
-    store
-        .write(Batch {
-            partition,
-            base_offset: -1,
-            checkpoint: checkpoint(17),
-            rows: vec![change],
-        })
-        .expect("applies");
+    let change = RowChange { id: saga.id().into(), row: saga.encode(), due_before: None, due: None, expiry_bucket: None };
+    store.write(Batch { partition, base_offset: -1, checkpoint: checkpoint(17), rows: vec![change] }).expect("applies");
     let server = started(Arc::default(), &store);
     let (code, body) = get(&server, &format!("/api/sagas/{}", saga.id()));
     assert_eq!(code, 200, "{body}");
-    assert_eq!(
-        (&body["key"], &body["status"], &body["as_of_journal_offset"]),
-        (&json!("a/b c%ü"), &json!("running"), &json!(17))
-    );
-    assert_eq!(
-        (&body["started_at"], &body["deadline_at"]),
-        (&json!("2026-01-31T00:00:00Z"), &json!(null))
-    );
+    assert_eq!((&body["key"], &body["status"], &body["as_of_journal_offset"]), (&json!("a/b c%ü"), &json!("running"), &json!(17)));
+    assert_eq!((&body["started_at"], &body["deadline_at"]), (&json!("2026-01-31T00:00:00Z"), &json!(null)));
     let (code, body) = get(&server, "/api/sagas/order/unknown");
-    assert!(
-        code == 404
-            && body["error"]
-                .as_str()
-                .expect("why")
-                .contains("order/unknown")
-    );
+    assert!(code == 404 && body["error"].as_str().expect("why").contains("order/unknown"));
     assert_eq!(get(&server, "/api/sagas/nonsense").0, 400);
 }
 
@@ -175,18 +112,12 @@ fn checkpoint(journal_offset: i64) -> ringmaster_schemas::row::Checkpoint {
         claim_offset: 0,
         claim: [0; 16],
         number: 0,
-        identity: ringmaster_schemas::row::Identity {
-            claim: [0; 16],
-            number: 0,
-        },
+        identity: ringmaster_schemas::row::Identity { claim: [0; 16], number: 0 },
         positions: Vec::new(),
         released: 0,
         now: 0,
         outbox: Vec::new(),
         expired_bucket: -1,
-        digest: ringmaster_schemas::row::Digest {
-            live: [0; 16],
-            finished: Vec::new(),
-        },
+        digest: ringmaster_schemas::row::Digest { live: [0; 16], finished: Vec::new() },
     }
 }

@@ -55,7 +55,8 @@ impl Config {
             let remembers_ms = participant.remembers.as_millis() as Millis;
             (name.clone(), compile::Participant { encoding: participant.encoding, remembers_ms })
         };
-        let topic = |(name, topic): (&String, &super::Topic)| (name.clone(), compile::Topic { mode: topic.mode, encoding: topic.encoding });
+        let topic =
+            |(name, topic): (&String, &super::Topic)| (name.clone(), compile::Topic { mode: topic.mode, encoding: topic.encoding });
         CompileOptions {
             participants: self.participants.iter().map(participant).collect(),
             topics: self.topics.iter().map(topic).collect(),
@@ -64,17 +65,16 @@ impl Config {
 
     /// How Kafka is reached.
     pub fn kafka_settings(&self) -> KafkaSettings {
-        let bootstrap = self.kafka.get("bootstrap.servers").cloned().unwrap_or_default();
-        let mut settings = KafkaSettings::new(bootstrap);
-        settings.group.clone_from(&self.prefix);
-        settings.passthrough =
-            self.kafka.iter().filter(|(key, _)| *key != "bootstrap.servers").map(|(key, value)| (key.clone(), value.clone())).collect();
-        settings
+        KafkaSettings {
+            passthrough: self.kafka.passthrough.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
+            group: self.prefix.clone(),
+            ..KafkaSettings::new(&self.kafka.bootstrap)
+        }
     }
 
     /// How the embedded log is opened.
     pub fn log_settings(&self) -> LogSettings {
-        let sync = if self.embedded.sync_always { Sync::Always } else { Sync::PageCache };
+        let sync = if self.embedded.sync_always { Sync::Always } else { Sync::Never };
         LogSettings { sync, ..LogSettings::default() }
     }
 

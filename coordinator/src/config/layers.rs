@@ -8,9 +8,9 @@ use toml::de::{DeTable, DeValue};
 
 /// What the environment's names begin with.
 const ENVIRONMENT_PREFIX: &str = "RINGMASTER_";
-/// Names that belong to other tools of the project: the build, its cache, and tests.
-const ENVIRONMENT_OF_OTHERS: [&str; 3] =
-    ["RINGMASTER_CONFIG", "RINGMASTER_CACHE", "RINGMASTER_TEST_"];
+/// Names that belong to other tools of the project: the build, its caches, and tests.
+const ENVIRONMENT_OF_OTHERS: [&str; 5] =
+    ["RINGMASTER_CONFIG", "RINGMASTER_CACHE", "RINGMASTER_KAFKA_LIBS", "RINGMASTER_TEST_", "RINGMASTER_STORE_TEST_"];
 /// A misspelt name may differ in so many letters from the one that is suggested.
 const TYPING_ERRORS_MAX: usize = 3;
 
@@ -18,11 +18,7 @@ const TYPING_ERRORS_MAX: usize = 3;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Origin {
     /// In the settings file; line and column from 1.
-    File {
-        path: PathBuf,
-        line: usize,
-        column: usize,
-    },
+    File { path: PathBuf, line: usize, column: usize },
     /// In this environment variable.
     Environment(String),
     /// In this flag.
@@ -66,47 +62,23 @@ impl Layers {
             Ok(table) => {
                 let place = |offset: usize| {
                     let (line, column) = line_and_column(text, offset);
-                    Origin::File {
-                        path: path.to_owned(),
-                        line,
-                        column,
-                    }
+                    Origin::File { path: path.to_owned(), line, column }
                 };
-                flatten(
-                    table.get_ref(),
-                    &mut Vec::new(),
-                    &place,
-                    &mut self.file,
-                    &mut self.problems,
-                );
+                flatten(table.get_ref(), &mut Vec::new(), &place, &mut self.file, &mut self.problems);
             }
             Err(error) => {
-                let (line, column) = error
-                    .span()
-                    .map_or((1, 1), |span| line_and_column(text, span.start));
-                self.problems.push(format!(
-                    "{}:{line}:{column}: {}",
-                    path.display(),
-                    error.message()
-                ));
+                let (line, column) = error.span().map_or((1, 1), |span| line_and_column(text, span.start));
+                self.problems.push(format!("{}:{line}:{column}: {}", path.display(), error.message()));
             }
         }
         self
     }
 
     /// Adds environment variables; only those that begin like ours count.
-    pub(super) fn environment(
-        mut self,
-        variables: impl IntoIterator<Item = (String, String)>,
-    ) -> Self {
-        let is_ours = |name: &str| {
-            name.starts_with(ENVIRONMENT_PREFIX)
-                && !ENVIRONMENT_OF_OTHERS
-                    .iter()
-                    .any(|other| name.starts_with(other))
-        };
-        self.environment
-            .extend(variables.into_iter().filter(|(name, _)| is_ours(name)));
+    pub(super) fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        let is_ours =
+            |name: &str| name.starts_with(ENVIRONMENT_PREFIX) && !ENVIRONMENT_OF_OTHERS.iter().any(|other| name.starts_with(other));
+        self.environment.extend(variables.into_iter().filter(|(name, _)| is_ours(name)));
         self
     }
 
@@ -114,52 +86,34 @@ impl Layers {
     pub(super) fn flags<'a>(mut self, flags: impl IntoIterator<Item = &'a str>) -> Self {
         for flag in flags {
             let Some((key, value)) = flag.split_once('=') else {
-                self.problems.push(format!(
-                    "--set {flag}: expected KEY=VALUE, for example --set api.listen=127.0.0.1:9090"
-                ));
+                self.problems.push(format!("--set {flag}: expected KEY=VALUE, for example --set api.listen=127.0.0.1:9090"));
                 continue;
             };
             let as_toml = format!("{key} = {value}");
             let as_text = format!("{key} = {}", toml::Value::String(value.to_owned()));
             let Ok(table) = DeTable::parse(&as_toml).or_else(|_| DeTable::parse(&as_text)) else {
-                self.problems
-                    .push(format!("--set {flag}: the key is not one"));
+                self.problems.push(format!("--set {flag}: the key is not one"));
                 continue;
             };
             let place = |_| Origin::Flag(flag.to_owned());
-            flatten(
-                table.get_ref(),
-                &mut Vec::new(),
-                &place,
-                &mut self.flags,
-                &mut self.problems,
-            );
+            flatten(table.get_ref(), &mut Vec::new(), &place, &mut self.flags, &mut self.problems);
         }
         self
     }
 
     /// Reads one setting; what is not given has its default, what is given wrong is noted as a problem.
-    pub(super) fn read<T>(
-        &mut self,
-        key: &[&str],
-        default: T,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> T {
+    pub(super) fn read<T>(&mut self, key: &[&str], default: T, parse: impl FnOnce(&str) -> Result<T, String>) -> T {
         let key: Key = key.iter().map(|&part| part.to_owned()).collect();
         let from_environment = self
             .environment
             .remove(&environment_name(&key))
-            .map(|text| Entry {
-                text,
-                origin: Origin::Environment(environment_name(&key)),
-            });
+            .map(|text| Entry { text, origin: Origin::Environment(environment_name(&key)) });
         let (from_file, from_flag) = (self.file.remove(&key), self.flags.remove(&key));
         let found = from_flag.or(from_environment).or(from_file);
         let value = match found {
             None => default,
             Some(Entry { text, origin }) => parse(&text).unwrap_or_else(|why| {
-                self.problems
-                    .push(format!("{origin}: {}: {why}", key.join(".")));
+                self.problems.push(format!("{origin}: {}: {why}", key.join(".")));
                 default
             }),
         };
@@ -170,54 +124,35 @@ impl Layers {
     /// Names of the tables under `table`, for example the topics that have settings.
     pub(super) fn names_under(&self, table: &str) -> Vec<String> {
         let keys = self.file.keys().chain(self.flags.keys());
-        let mut names: Vec<String> = keys
-            .filter(|key| key.len() > 2 && key[0] == table)
-            .map(|key| key[1].clone())
-            .collect();
+        let mut names: Vec<String> = keys.filter(|key| key.len() > 2 && key[0] == table).map(|key| key[1].clone()).collect();
         names.sort();
         names.dedup();
         names
     }
 
     /// Takes everything under a table whose keys are somebody else's; their dots are part of the names.
-    pub(super) fn read_all_under(
-        &mut self,
-        table: &str,
-        check: impl Fn(&str) -> Result<(), String>,
-    ) -> BTreeMap<String, String> {
+    pub(super) fn read_all_under(&mut self, table: &str, check: impl Fn(&str) -> Result<(), String>) -> BTreeMap<String, String> {
         let prefix = format!("{ENVIRONMENT_PREFIX}{}_", table.to_uppercase());
         let mut found = BTreeMap::new();
-        for entries in [&mut self.file, &mut self.flags] {
-            for (key, entry) in entries.extract_if(.., |key, _| key.len() > 1 && key[0] == table) {
-                found.insert(key[1..].join("."), entry);
-            }
-            // Between file and flags, so that flags win over the environment and that over the file.
-            for (name, text) in self
-                .environment
-                .extract_if(.., |name, _| name.starts_with(&prefix))
-            {
+        // In this order, so that flags win over the environment, and that over the file.
+        take(&mut self.file, |key| key.len() > 1 && key[0] == table, |key, entry| found.insert(key[1..].join("."), entry));
+        take(
+            &mut self.environment,
+            |name| name.starts_with(&prefix),
+            |name, text| {
                 let key = name[prefix.len()..].to_lowercase().replace('_', ".");
-                found.insert(
-                    key,
-                    Entry {
-                        text,
-                        origin: Origin::Environment(name),
-                    },
-                );
-            }
-        }
+                found.insert(key, Entry { text, origin: Origin::Environment(name) })
+            },
+        );
+        take(&mut self.flags, |key| key.len() > 1 && key[0] == table, |key, entry| found.insert(key[1..].join("."), entry));
         found.retain(|key, entry| {
             let checked = check(key);
             if let Err(why) = &checked {
-                self.problems
-                    .push(format!("{}: {table}.{key}: {why}", entry.origin));
+                self.problems.push(format!("{}: {table}.{key}: {why}", entry.origin));
             }
             checked.is_ok()
         });
-        found
-            .into_iter()
-            .map(|(key, entry)| (key, entry.text))
-            .collect()
+        found.into_iter().map(|(key, entry)| (key, entry.text)).collect()
     }
 
     /// A problem that no single value has.
@@ -237,10 +172,8 @@ impl Layers {
         }
         for name in self.environment.keys() {
             let nearest = nearest(name, self.known.iter().map(|key| environment_name(key)));
-            let hint =
-                nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"));
-            self.problems
-                .push(format!("environment {name}: unknown setting{hint}"));
+            let hint = nearest.map_or_else(String::new, |nearest| format!("; did you mean {nearest}?"));
+            self.problems.push(format!("environment {name}: unknown setting{hint}"));
         }
         self.problems
     }
@@ -252,11 +185,17 @@ impl Layers {
     }
 }
 
+/// Moves the entries whose keys are wanted out of a map.
+fn take<K: Ord + Clone, V, T>(from: &mut BTreeMap<K, V>, wanted: impl Fn(&K) -> bool, mut into: impl FnMut(K, V) -> T) {
+    let keys: Vec<K> = from.keys().filter(|key| wanted(key)).cloned().collect();
+    for key in keys {
+        let value = from.remove(&key).expect("it was just seen");
+        into(key, value);
+    }
+}
+
 fn environment_name(key: &[String]) -> String {
-    format!(
-        "{ENVIRONMENT_PREFIX}{}",
-        key.join("_").replace(['.', '-'], "_").to_uppercase()
-    )
+    format!("{ENVIRONMENT_PREFIX}{}", key.join("_").replace(['.', '-'], "_").to_uppercase())
 }
 
 fn flatten(
@@ -275,10 +214,7 @@ fn flatten(
                 None
             }
             DeValue::Array(_) => {
-                problems.push(format!(
-                    "{origin}: {}: a list is not a value here",
-                    path.join(".")
-                ));
+                problems.push(format!("{origin}: {}: a list is not a value here", path.join(".")));
                 None
             }
             DeValue::String(text) => Some(text.to_string()),
@@ -298,10 +234,7 @@ fn flatten(
 fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     let before = &text[..offset.min(text.len())];
     let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (
-        before.matches('\n').count() + 1,
-        before[line_start..].chars().count() + 1,
-    )
+    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
 fn hint(key: &str, known: &[Key]) -> String {
@@ -310,9 +243,7 @@ fn hint(key: &str, known: &[Key]) -> String {
     }
     // The right name in the wrong table, or a table that was taken for a value.
     let last = key.rsplit('.').next().unwrap_or(key);
-    let related = known.iter().find(|known| {
-        known.last().is_some_and(|name| name == last) || (known.len() > 1 && known[0] == key)
-    });
+    let related = known.iter().find(|known| known.last().is_some_and(|name| name == last) || (known.len() > 1 && known[0] == key));
     related.map_or_else(
         || "; `ringmaster config` prints all settings".to_owned(),
         |known| format!("; did you mean '{}'?", known.join(".")),
@@ -321,8 +252,5 @@ fn hint(key: &str, known: &[Key]) -> String {
 
 fn nearest(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
     let distances = known.map(|known| (strsim::damerau_levenshtein(name, &known), known));
-    distances
-        .filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX)
-        .min()
-        .map(|(_, known)| known)
+    distances.filter(|(distance, _)| *distance <= TYPING_ERRORS_MAX).min().map(|(_, known)| known)
 }

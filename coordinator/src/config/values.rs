@@ -17,27 +17,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600_000,
         "d" => 86_400_000,
         _ => {
-            return Err(format!(
-                "'{text}' is not a duration such as 200ms, 10s, 5m, 24h or 7d"
-            ));
+            return Err(format!("'{text}' is not a duration such as 200ms, 10s, 5m, 24h or 7d"));
         }
     };
-    let ms = number
-        .parse::<u64>()
-        .ok()
-        .and_then(|number| number.checked_mul(unit_ms));
-    ms.map(Duration::from_millis)
-        .ok_or_else(|| format!("'{text}' is not a duration such as 200ms, 10s, 5m, 24h or 7d"))
+    let ms = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_ms));
+    ms.map(Duration::from_millis).ok_or_else(|| format!("'{text}' is not a duration such as 200ms, 10s, 5m, 24h or 7d"))
 }
 
 /// A duration that must not be nothing.
 pub(super) fn some_duration(text: &str) -> Result<Duration, String> {
     let value = duration(text)?;
-    if value.is_zero() {
-        Err("must be longer than nothing".to_owned())
-    } else {
-        Ok(value)
-    }
+    if value.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(value) }
 }
 
 /// `4096`, `512KiB`, `64MiB`, `1GiB`, in bytes; at least one.
@@ -50,16 +40,10 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
         _ => {
-            return Err(format!(
-                "'{text}' is not a size such as 4096, 512KiB, 64MiB or 1GiB"
-            ));
+            return Err(format!("'{text}' is not a size such as 4096, 512KiB, 64MiB or 1GiB"));
         }
     };
-    let count = number
-        .parse::<usize>()
-        .ok()
-        .and_then(|number| number.checked_mul(unit_bytes))
-        .filter(|count| *count > 0);
+    let count = number.parse::<usize>().ok().and_then(|number| number.checked_mul(unit_bytes)).filter(|count| *count > 0);
     count.ok_or_else(|| format!("'{text}' is not a size such as 4096, 512KiB, 64MiB or 1GiB"))
 }
 
@@ -73,57 +57,36 @@ pub(super) fn count(min: usize, max: usize) -> impl Fn(&str) -> Result<usize, St
 
 /// `true` or `false`.
 pub(super) fn truth(text: &str) -> Result<bool, String> {
-    text.parse()
-        .map_err(|_| format!("'{text}' is neither true nor false"))
+    text.parse().map_err(|_| format!("'{text}' is neither true nor false"))
 }
 
 /// One of these words.
 pub(super) fn choice<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&str) -> Result<T, String> {
     move |text| {
         let found = choices.iter().find(|(word, _)| *word == text);
-        let words = || {
-            choices
-                .iter()
-                .map(|(word, _)| format!("'{word}'"))
-                .collect::<Vec<_>>()
-                .join(" or ")
-        };
-        found
-            .map(|(_, value)| *value)
-            .ok_or_else(|| format!("'{text}' is not {}", words()))
+        let words = || choices.iter().map(|(word, _)| format!("'{word}'")).collect::<Vec<_>>().join(" or ");
+        found.map(|(_, value)| *value).ok_or_else(|| format!("'{text}' is not {}", words()))
     }
 }
 
 /// Text that must not be empty.
 pub(super) fn text(text: &str) -> Result<String, String> {
-    if text.is_empty() {
-        Err("must not be empty".to_owned())
-    } else {
-        Ok(text.to_owned())
-    }
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 /// What topic names may begin with: Kafka's own rule, short enough that suffixes fit.
 pub(super) fn topic_prefix(text: &str) -> Result<String, String> {
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     if text.is_empty() || text.len() > 200 || !text.bytes().all(is_legal) {
-        return Err(format!(
-            "'{text}' cannot begin a topic's name: use letters, digits, '.', '_' and '-'"
-        ));
+        return Err(format!("'{text}' cannot begin a topic's name: use letters, digits, '.', '_' and '-'"));
     }
     Ok(text.to_owned())
 }
 
 /// `auto`, or something.
-pub(super) fn auto<T>(
-    parse: impl Fn(&str) -> Result<T, String>,
-) -> impl Fn(&str) -> Result<Option<T>, String> {
+pub(super) fn auto<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(&str) -> Result<Option<T>, String> {
     move |text| {
-        if text == "auto" {
-            Ok(None)
-        } else {
-            parse(text).map(Some)
-        }
+        if text == "auto" { Ok(None) } else { parse(text).map(Some) }
     }
 }
 
@@ -132,9 +95,7 @@ pub(super) fn address(text: &str) -> Result<Option<SocketAddr>, String> {
     if text == "off" {
         return Ok(None);
     }
-    text.parse()
-        .map(Some)
-        .map_err(|_| format!("'{text}' is not an address such as 127.0.0.1:8080, nor 'off'"))
+    text.parse().map(Some).map_err(|_| format!("'{text}' is not an address such as 127.0.0.1:8080, nor 'off'"))
 }
 
 /// `earliest`, `latest`, or a time.
@@ -144,9 +105,7 @@ pub(super) fn start_at(text: &str) -> Result<StartAt, String> {
         "latest" => Ok(StartAt::Latest),
         _ => match parse_timestamp(text) {
             Some(micros) => Ok(StartAt::Time(micros.div_euclid(1_000))),
-            None => Err(format!(
-                "'{text}' is neither 'earliest' nor 'latest' nor a time such as 2026-01-31T00:00:00Z"
-            )),
+            None => Err(format!("'{text}' is neither 'earliest' nor 'latest' nor a time such as 2026-01-31T00:00:00Z")),
         },
     }
 }

@@ -27,30 +27,15 @@ impl Metrics {
         for metric in names::all() {
             describe(&recorder, &metric);
         }
-        let counters = names::COUNTERS
-            .iter()
-            .map(|(metric, _)| recorder.register_counter(&key(metric, vec![]), &METADATA))
-            .collect();
-        let single =
-            |metric: &Metric, labels| recorder.register_gauge(&key(metric, labels), &METADATA);
+        let counters =
+            names::COUNTERS.iter().map(|(metric, _)| recorder.register_counter(&key(metric, vec![]), &METADATA)).collect();
+        let single = |metric: &Metric, labels| recorder.register_gauge(&key(metric, labels), &METADATA);
         let version = Label::new("version", env!("CARGO_PKG_VERSION"));
-        single(
-            &names::INFO,
-            vec![version, Label::new("instance", instance.to_owned())],
-        )
-        .set(1.0);
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0.0, |since| since.as_secs_f64());
+        single(&names::INFO, vec![version, Label::new("instance", instance.to_owned())]).set(1.0);
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         single(&names::STARTED, vec![]).set(since_epoch);
         let (memory, cpu) = (single(&names::MEMORY, vec![]), single(&names::CPU, vec![]));
-        Metrics {
-            recorder,
-            counters,
-            partitions: Mutex::new(Vec::new()),
-            memory,
-            cpu,
-        }
+        Metrics { recorder, counters, partitions: Mutex::new(Vec::new()), memory, cpu }
     }
 
     /// Adds what was counted since the last time. Workers call it now and then, never for a single record.
@@ -62,24 +47,13 @@ impl Metrics {
 
     /// All metrics as Prometheus's text format.
     pub fn render(&self, partitions: &[PartitionStatus]) -> String {
-        let mut gauges = self
-            .partitions
-            .lock()
-            .expect("no panic while metrics were rendered");
+        let mut gauges = self.partitions.lock().expect("no panic while metrics were rendered");
         for status in partitions {
             let place = usize::try_from(status.partition).expect("partitions are counted from 0");
             while gauges.len() <= place {
                 let label = vec![Label::new("partition", gauges.len().to_string())];
-                let register = |metric| {
-                    self.recorder
-                        .register_gauge(&key(metric, label.clone()), &METADATA)
-                };
-                gauges.push(
-                    names::PARTITION_GAUGES
-                        .iter()
-                        .map(|(metric, _)| register(metric))
-                        .collect(),
-                );
+                let register = |metric| self.recorder.register_gauge(&key(metric, label.clone()), &METADATA);
+                gauges.push(names::PARTITION_GAUGES.iter().map(|(metric, _)| register(metric)).collect());
             }
             for ((_, level), gauge) in names::PARTITION_GAUGES.iter().zip(&gauges[place]) {
                 gauge.set(level(status));
@@ -94,22 +68,12 @@ impl Metrics {
 const METADATA: Metadata<'static> = Metadata::new("ringmaster", Level::INFO, None);
 
 fn key(metric: &Metric, labels: Vec<Label>) -> Key {
-    assert!(
-        labels
-            .iter()
-            .map(Label::key)
-            .eq(metric.labels.iter().copied()),
-        "{} has the labels of its table",
-        metric.name
-    );
+    assert!(labels.iter().map(Label::key).eq(metric.labels.iter().copied()), "{} has the labels of its table", metric.name);
     Key::from_parts(metric.name, labels)
 }
 
 fn describe(recorder: &PrometheusRecorder, metric: &Metric) {
-    let (name, help) = (
-        KeyName::from_const_str(metric.name),
-        SharedString::const_str(metric.help),
-    );
+    let (name, help) = (KeyName::from_const_str(metric.name), SharedString::const_str(metric.help));
     let unit = None::<Unit>;
     match metric.kind {
         Kind::Counter => recorder.describe_counter(name, unit, help),
@@ -121,9 +85,7 @@ fn describe(recorder: &PrometheusRecorder, metric: &Metric) {
 fn memory_bytes() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line
-        .and_then(|line| line.split_whitespace().next())
-        .and_then(|kib| kib.parse::<f64>().ok());
+    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse::<f64>().ok());
     kib.unwrap_or(0.0) * 1024.0
 }
 
@@ -132,12 +94,7 @@ fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // Behind the name, which may hold anything: state is field 0, user and system ticks are fields 11 and 12.
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks: f64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .filter_map(|ticks| ticks.parse::<f64>().ok())
-        .sum();
+    let ticks: f64 = fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
     ticks / 100.0
 }
 
@@ -146,52 +103,28 @@ mod tests {
     use super::*;
 
     fn status(partition: i32, phase: &'static str) -> PartitionStatus {
-        PartitionStatus {
-            partition,
-            phase,
-            journal_offset: 42,
-            rows: 3,
-            row_bytes: 900,
-            unreleased: 5,
-            paused: true,
-        }
+        PartitionStatus { partition, phase, journal_offset: 42, rows: 3, row_bytes: 900, unreleased: 5, paused: true }
     }
 
     #[test]
     fn every_metric_of_the_table_is_there_and_nothing_else() {
         let metrics = Metrics::new("test");
         let text = metrics.render(&[status(0, "owning"), status(1, "claiming")]);
-        let mut found: Vec<&str> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("# TYPE "))
-            .collect();
-        let mut expected: Vec<String> = names::all()
-            .map(|metric| format!("{} {}", metric.name, metric.kind.as_str()))
-            .collect();
+        let mut found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        let mut expected: Vec<String> = names::all().map(|metric| format!("{} {}", metric.name, metric.kind.as_str())).collect();
         found.sort_unstable();
         expected.sort_unstable();
         assert_eq!(found, expected);
         for metric in names::all() {
-            assert!(
-                text.contains(&format!("# HELP {} {}", metric.name, metric.help)),
-                "{} is explained",
-                metric.name
-            );
+            assert!(text.contains(&format!("# HELP {} {}", metric.name, metric.help)), "{} is explained", metric.name);
         }
     }
 
     #[test]
     fn counters_add_up_and_gauges_follow() {
         let metrics = Metrics::new("test");
-        metrics.add(&Counters {
-            inputs: 3,
-            stuck: 1,
-            ..Counters::default()
-        });
-        metrics.add(&Counters {
-            inputs: 4,
-            ..Counters::default()
-        });
+        metrics.add(&Counters { inputs: 3, stuck: 1, ..Counters::default() });
+        metrics.add(&Counters { inputs: 4, ..Counters::default() });
         let text = metrics.render(&[status(1, "owning")]);
         for line in [
             "ringmaster_inputs_total 7",
@@ -204,10 +137,7 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         let text = metrics.render(&[status(1, "scanning")]);
-        assert!(
-            text.contains("ringmaster_partition_owned{partition=\"1\"} 0"),
-            "{text}"
-        );
+        assert!(text.contains("ringmaster_partition_owned{partition=\"1\"} 0"), "{text}");
     }
 
     #[test]
@@ -235,9 +165,7 @@ mod tests {
             claims: 1 << 18,
             pauses: 1 << 19,
         };
-        let bits = names::COUNTERS
-            .iter()
-            .fold(0, |bits, (_, count)| bits ^ count(&ones));
+        let bits = names::COUNTERS.iter().fold(0, |bits, (_, count)| bits ^ count(&ones));
         assert_eq!(bits, (1 << 20) - 1);
     }
 
@@ -246,11 +174,7 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for metric in names::all() {
             assert!(seen.insert(metric.name), "{} is there twice", metric.name);
-            assert!(
-                metric.name.starts_with("ringmaster_") || metric.name.starts_with("process_"),
-                "{}",
-                metric.name
-            );
+            assert!(metric.name.starts_with("ringmaster_") || metric.name.starts_with("process_"), "{}", metric.name);
             if metric.kind == Kind::Counter {
                 assert!(metric.name.ends_with("_total"), "{}", metric.name);
             }

@@ -44,233 +44,56 @@ pub type Count = fn(&Counters) -> u64;
 pub type Level = fn(&PartitionStatus) -> f64;
 
 const fn counter(name: &'static str, unit: &'static str, help: &'static str) -> Metric {
-    Metric {
-        name,
-        kind: Kind::Counter,
-        unit,
-        help,
-        labels: &[],
-    }
+    Metric { name, kind: Kind::Counter, unit, help, labels: &[] }
 }
 
 const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Metric {
-    Metric {
-        name,
-        kind: Kind::Gauge,
-        unit,
-        help,
-        labels: &["partition"],
-    }
+    Metric { name, kind: Kind::Gauge, unit, help, labels: &["partition"] }
 }
 
 /// What happened in this instance since it started. Replay does not count.
 pub const COUNTERS: [(Metric, Count); 20] = [
-    (
-        counter(
-            "ringmaster_inputs_total",
-            "records",
-            "Records taken from input topics",
-        ),
-        |c| c.inputs,
-    ),
-    (
-        counter(
-            "ringmaster_inputs_skipped_total",
-            "records",
-            "Events of a type that no definition names",
-        ),
-        |c| c.skipped,
-    ),
-    (
-        counter(
-            "ringmaster_inputs_rejected_total",
-            "records",
-            "Inputs understood and not taken: duplicates, late replies",
-        ),
-        |c| c.rejected,
-    ),
-    (
-        counter(
-            "ringmaster_inputs_quarantined_total",
-            "records",
-            "Inputs that could not be understood or used",
-        ),
-        |c| c.quarantined,
-    ),
-    (
-        counter(
-            "ringmaster_sagas_started_total",
-            "sagas",
-            "Sagas that began",
-        ),
-        |c| c.started,
-    ),
-    (
-        counter(
-            "ringmaster_sagas_completed_total",
-            "sagas",
-            "Sagas that did everything",
-        ),
-        |c| c.completed,
-    ),
-    (
-        counter(
-            "ringmaster_sagas_compensated_total",
-            "sagas",
-            "Sagas that undid everything",
-        ),
-        |c| c.compensated,
-    ),
-    (
-        counter(
-            "ringmaster_saga_steps_stuck_total",
-            "steps",
-            "Steps, compensations or emissions that need a person",
-        ),
-        |c| c.stuck,
-    ),
-    (
-        counter(
-            "ringmaster_commands_total",
-            "commands",
-            "Commands issued, retries included",
-        ),
-        |c| c.commands,
-    ),
-    (
-        counter(
-            "ringmaster_commands_retried_total",
-            "commands",
-            "Commands issued again after a failure or a timeout",
-        ),
-        |c| c.retries,
-    ),
-    (
-        counter(
-            "ringmaster_timers_fired_total",
-            "timers",
-            "Timeouts, retries and deadlines that came due",
-        ),
-        |c| c.timers,
-    ),
-    (
-        counter(
-            "ringmaster_turns_total",
-            "turns",
-            "Turns journaled: all that one input or timer causes",
-        ),
-        |c| c.turns,
-    ),
-    (
-        counter(
-            "ringmaster_journal_records_total",
-            "records",
-            "Journal records appended",
-        ),
-        |c| c.records,
-    ),
-    (
-        counter(
-            "ringmaster_journal_bytes_total",
-            "bytes",
-            "Bytes of journal records appended, before compression",
-        ),
-        |c| c.record_bytes,
-    ),
-    (
-        counter(
-            "ringmaster_effects_total",
-            "records",
-            "Commands and events sent to their topics",
-        ),
-        |c| c.effects,
-    ),
-    (
-        counter(
-            "ringmaster_effects_resent_total",
-            "records",
-            "Commands and events sent again after a failure or a takeover",
-        ),
-        |c| c.resent,
-    ),
-    (
-        counter(
-            "ringmaster_journal_replayed_total",
-            "records",
-            "Journal records read again to rebuild state",
-        ),
-        |c| c.replayed,
-    ),
-    (
-        counter(
-            "ringmaster_doubts_total",
-            "doubts",
-            "Times a partition dropped its speculative state to claim again",
-        ),
-        |c| c.doubts,
-    ),
-    (
-        counter(
-            "ringmaster_claims_total",
-            "claims",
-            "Claims appended to the journal",
-        ),
-        |c| c.claims,
-    ),
-    (
-        counter(
-            "ringmaster_pauses_total",
-            "pauses",
-            "Times inputs were paused because a bound was reached",
-        ),
-        |c| c.pauses,
-    ),
+    (counter("ringmaster_inputs_total", "records", "Records taken from input topics"), |c| c.inputs),
+    (counter("ringmaster_inputs_skipped_total", "records", "Events of a type that no definition names"), |c| c.skipped),
+    (counter("ringmaster_inputs_rejected_total", "records", "Inputs understood and not taken: duplicates, late replies"), |c| {
+        c.rejected
+    }),
+    (counter("ringmaster_inputs_quarantined_total", "records", "Inputs that could not be understood or used"), |c| c.quarantined),
+    (counter("ringmaster_sagas_started_total", "sagas", "Sagas that began"), |c| c.started),
+    (counter("ringmaster_sagas_completed_total", "sagas", "Sagas that did everything"), |c| c.completed),
+    (counter("ringmaster_sagas_compensated_total", "sagas", "Sagas that undid everything"), |c| c.compensated),
+    (counter("ringmaster_saga_steps_stuck_total", "steps", "Steps, compensations or emissions that need a person"), |c| c.stuck),
+    (counter("ringmaster_commands_total", "commands", "Commands issued, retries included"), |c| c.commands),
+    (counter("ringmaster_commands_retried_total", "commands", "Commands issued again after a failure or a timeout"), |c| c.retries),
+    (counter("ringmaster_timers_fired_total", "timers", "Timeouts, retries and deadlines that came due"), |c| c.timers),
+    (counter("ringmaster_turns_total", "turns", "Turns journaled: all that one input or timer causes"), |c| c.turns),
+    (counter("ringmaster_journal_records_total", "records", "Journal records appended"), |c| c.records),
+    (counter("ringmaster_journal_bytes_total", "bytes", "Bytes of journal records appended, before compression"), |c| {
+        c.record_bytes
+    }),
+    (counter("ringmaster_effects_total", "records", "Commands and events sent to their topics"), |c| c.effects),
+    (counter("ringmaster_effects_resent_total", "records", "Commands and events sent again after a failure or a takeover"), |c| {
+        c.resent
+    }),
+    (counter("ringmaster_journal_replayed_total", "records", "Journal records read again to rebuild state"), |c| c.replayed),
+    (counter("ringmaster_doubts_total", "doubts", "Times a partition dropped its speculative state to claim again"), |c| c.doubts),
+    (counter("ringmaster_claims_total", "claims", "Claims appended to the journal"), |c| c.claims),
+    (counter("ringmaster_pauses_total", "pauses", "Times inputs were paused because a bound was reached"), |c| c.pauses),
 ];
 
 /// Where each partition stands.
 pub const PARTITION_GAUGES: [(Metric, Level); 6] = [
+    (gauge("ringmaster_partition_owned", "boolean", "1 if this instance owns the partition and reads its inputs"), |p| {
+        f64::from(u8::from(p.phase == "owning"))
+    }),
+    (gauge("ringmaster_partition_paused", "boolean", "1 while inputs are paused because a bound is reached"), |p| {
+        f64::from(u8::from(p.paused))
+    }),
+    (gauge("ringmaster_partition_journal_offset", "offset", "The next offset of the journal"), |p| p.journal_offset as f64),
+    (gauge("ringmaster_partition_rows", "rows", "Saga rows in memory"), |p| p.rows as f64),
+    (gauge("ringmaster_partition_row_bytes", "bytes", "Bytes of saga rows in memory, about"), |p| p.row_bytes as f64),
     (
-        gauge(
-            "ringmaster_partition_owned",
-            "boolean",
-            "1 if this instance owns the partition and reads its inputs",
-        ),
-        |p| f64::from(u8::from(p.phase == "owning")),
-    ),
-    (
-        gauge(
-            "ringmaster_partition_paused",
-            "boolean",
-            "1 while inputs are paused because a bound is reached",
-        ),
-        |p| f64::from(u8::from(p.paused)),
-    ),
-    (
-        gauge(
-            "ringmaster_partition_journal_offset",
-            "offset",
-            "The next offset of the journal",
-        ),
-        |p| p.journal_offset as f64,
-    ),
-    (
-        gauge("ringmaster_partition_rows", "rows", "Saga rows in memory"),
-        |p| p.rows as f64,
-    ),
-    (
-        gauge(
-            "ringmaster_partition_row_bytes",
-            "bytes",
-            "Bytes of saga rows in memory, about",
-        ),
-        |p| p.row_bytes as f64,
-    ),
-    (
-        gauge(
-            "ringmaster_partition_unreleased_effects",
-            "records",
-            "Commands and events that the broker has not acknowledged",
-        ),
+        gauge("ringmaster_partition_unreleased_effects", "records", "Commands and events that the broker has not acknowledged"),
         |p| p.unreleased as f64,
     ),
 ];

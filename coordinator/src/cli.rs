@@ -1,0 +1,223 @@
+//! The command line: what each command is called, what it takes, and how it ends.
+
+mod buses;
+mod definitions;
+pub mod exit;
+mod quarantine;
+mod run;
+mod saga;
+mod topics;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{Config, DEFAULT, Log};
+use crate::demo;
+use crate::telemetry;
+use exit::{Exit, Failure};
+
+const EXAMPLES: &str = "\
+Examples:
+  ringmaster demo                            see it work, without anything installed
+  ringmaster config > ringmaster.toml        all settings with their defaults
+  ringmaster check sagas/*.yaml              are the definitions right?
+  ringmaster topics apply                    make the topics that they need
+  ringmaster run                             run sagas until SIGTERM
+  ringmaster quarantine list                 what could not be taken, and why
+  ringmaster saga show order-fulfilment/ord-17
+
+Settings come from ringmaster.toml (or --config), then RINGMASTER_* variables, then --set.
+
+Exit codes:
+";
+
+/// An event-sourced saga coordinator on Kafka: services publish events, Ringmaster runs the sagas that they start, sends commands
+/// to participants, and undoes what was done when a saga cannot finish.
+#[derive(Debug, Parser)]
+#[command(name = "ringmaster", version, propagate_version = true, max_term_width = 120)]
+struct Arguments {
+    #[command(flatten)]
+    settings: SettingsArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where settings come from.
+#[derive(Debug, Args)]
+struct SettingsArguments {
+    /// The settings file; ringmaster.toml if it exists.
+    #[arg(long, global = true, env = "RINGMASTER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A setting, for example --set api.listen=127.0.0.1:9090; wins over file and environment.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run sagas until SIGTERM or SIGINT.
+    ///
+    /// Deploys what is new in the folder of definitions, checks the topics, claims every partition of the journal, brings its state
+    /// up to date, and goes on. A signal ends it in order within 10 seconds; a second one at once. Killed at any moment, the next
+    /// start loses nothing and does nothing twice.
+    Run,
+    /// Run 1,000 orders through coordinator and three services in this process, and account for every one of them.
+    ///
+    /// Everything is real: the durable log, the store, the services' ledgers. Killed at any moment and started again on its
+    /// directory, it finishes the rest, still exactly. A finished directory is moved aside.
+    Demo {
+        /// How many orders; a directory that was begun with another number keeps it.
+        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+        orders: u64,
+        /// Orders a second.
+        #[arg(long, default_value_t = 100.0, value_parser = parse_rate)]
+        rate: f64,
+        /// Where everything is kept; the folder demo inside data_dir by default.
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
+    /// Check definition files against the schemas: names, types, undos.
+    ///
+    /// Every mistake is printed with file, line, column, the line itself and a hint. Nothing is deployed.
+    Check {
+        /// Definition files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Deploy definition files: new sagas get the new version, running ones keep theirs.
+    Deploy {
+        /// Definition files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Make or verify the topics that definitions and settings need.
+    #[command(subcommand)]
+    Topics(TopicsCommand),
+    /// Look at records that could not be taken.
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+    /// Look at sagas.
+    #[command(subcommand)]
+    Saga(SagaCommand),
+    /// Print all settings with their defaults, as a file to begin with.
+    Config {
+        /// Check the settings in use instead, and say what is wrong with them.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TopicsCommand {
+    /// Make what is missing, with the right counts and settings, then verify. What exists is never changed.
+    Apply {
+        /// Copies of each partition; -1 is the broker's default.
+        #[arg(long, default_value_t = -1, allow_negative_numbers = true, value_name = "COUNT")]
+        replication: i32,
+    },
+    /// Say what is wrong with topics; change nothing.
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+enum QuarantineCommand {
+    /// List records, oldest first.
+    List {
+        /// Only this reason, for example UNDECODABLE.
+        #[arg(long)]
+        reason: Option<String>,
+        /// Only records that came from this topic.
+        #[arg(long)]
+        topic: Option<String>,
+        /// At most so many, the newest.
+        #[arg(long, default_value_t = 50, value_name = "COUNT")]
+        limit: usize,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one record with its bytes, as text or as a hex dump.
+    Show {
+        /// As `list` prints it, for example 3/17.
+        id: String,
+        /// A JSON object, the bytes in hex.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum SagaCommand {
+    /// Show where a saga stands, as JSON; asks the running coordinator, as of its last checkpoint (at most a second old).
+    Show {
+        /// For example order-fulfilment/ord-17.
+        id: String,
+        /// The coordinator's address; api.listen by default.
+        #[arg(long, value_name = "ADDRESS")]
+        api: Option<SocketAddr>,
+    },
+}
+
+/// Runs a command line; prints what it says and returns the exit code.
+pub fn main() -> std::process::ExitCode {
+    let command = Arguments::command().after_help(format!("{EXAMPLES}{}", exit::table()));
+    let arguments = match Arguments::from_arg_matches(&command.get_matches()) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let exit = match execute(&arguments, &mut std::io::stdout().lock()) {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            // Standard error may be gone; the code says the rest.
+            let _ = writeln!(std::io::stderr(), "{}", failure.message);
+            failure.exit
+        }
+    };
+    std::process::ExitCode::from(exit as u8)
+}
+
+/// `ringmaster demo`: fails if a single order is not accounted for.
+fn run_demo(config: &Config, orders: u64, rate: f64, dir: Option<&Path>) -> Result<(), Failure> {
+    let folder = dir.map_or_else(|| config.data_dir.join("demo"), Path::to_owned);
+    let files = definitions::configured_files(config)?;
+    let failed = |error| Failure::new(Exit::Failed, format_args!("{error:#}"));
+    let accounting = demo::run(config, &demo::Options { orders, rate, folder }, &files, config.schema_folder()).map_err(failed)?;
+    if accounting.exact() { Ok(()) } else { Err(Failure::new(Exit::Failed, "the accounting is not exact; see above")) }
+}
+
+/// A number above nothing.
+fn parse_rate(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0).ok_or_else(|| "not a number above 0".to_owned())
+}
+
+fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
+    if let Command::Config { check: false } = arguments.command {
+        return definitions::say(out, format_args!("{}", DEFAULT.trim_end()));
+    }
+    let config = Config::load(arguments.settings.config.as_deref(), &arguments.settings.settings)?;
+    if !matches!(arguments.command, Command::Run) {
+        // Tools say what they found on standard output; their log is for trouble.
+        telemetry::start_logging(&Log { level: "warn".to_owned(), ..config.log.clone() });
+    }
+    match &arguments.command {
+        Command::Run => {
+            telemetry::start_logging(&config.log);
+            run::run(&config)
+        }
+        Command::Demo { orders, rate, dir } => run_demo(&config, *orders, *rate, dir.as_deref()),
+        Command::Check { files } => definitions::check(&config, files, out),
+        Command::Deploy { files } => definitions::deploy(&config, files, out),
+        Command::Topics(TopicsCommand::Apply { replication }) => topics::apply(&config, *replication, out),
+        Command::Topics(TopicsCommand::Verify) => topics::verify(&config, out),
+        Command::Quarantine(QuarantineCommand::List { reason, topic, limit, json }) => {
+            let filter = quarantine::Filter { reason: reason.clone(), topic: topic.clone(), limit: *limit };
+            quarantine::list(&config, &filter, *json, out)
+        }
+        Command::Quarantine(QuarantineCommand::Show { id, json }) => quarantine::show(&config, id, *json, out),
+        Command::Saga(SagaCommand::Show { id, api }) => saga::show(&config, id, *api, out),
+        Command::Config { .. } => definitions::say(out, format_args!("the settings are right")),
+    }
+}

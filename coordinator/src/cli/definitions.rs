@@ -1,0 +1,119 @@
+//! `check` and `deploy`: definitions as files, and as versions in their topic.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use ringmaster_bus::Bus;
+use ringmaster_core::definition::{Catalog, CompileError, DefinitionRecord};
+use ringmaster_schemas::names::Topics;
+use ringmaster_schemas::registry::Schemas;
+
+use super::buses::{self, Access, on_bus};
+use super::exit::{Exit, Failure};
+use crate::config::Config;
+use crate::runtime::{self, CompileOptions, KnowledgeError};
+
+/// The definition files of the configured folder; none if there is no such folder.
+pub(super) fn configured_files(config: &Config) -> Result<Vec<PathBuf>, Failure> {
+    if !config.definitions.exists() {
+        tracing::warn!(folder = %config.definitions.display(), "there is no folder of definitions; only deployed ones are run");
+        return Ok(Vec::new());
+    }
+    Ok(runtime::definition_files(&config.definitions)?)
+}
+
+/// Adds files to a catalog as if they had been deployed behind what it holds. All errors of all files are returned.
+pub(super) fn add_files(
+    catalog: &mut Catalog,
+    schemas: &mut Schemas,
+    files: &[PathBuf],
+    options: &CompileOptions,
+) -> Result<(Vec<DefinitionRecord>, Vec<CompileError>), Failure> {
+    let (mut records, mut warnings, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    for path in files {
+        let text = std::fs::read_to_string(path).map_err(|error| KnowledgeError::File { path: path.clone(), error })?;
+        let mut settings = options.settings(schemas);
+        match DefinitionRecord::of_file(&path.display().to_string(), &text, runtime::wall(), &mut settings) {
+            Ok(found) => records.extend(found),
+            Err(found) => errors.extend(found),
+        }
+        warnings.extend(settings.warnings);
+    }
+    if !errors.is_empty() {
+        return Err(KnowledgeError::Definitions(errors).into());
+    }
+    for record in &records {
+        let offset = catalog.loaded_to();
+        catalog.add(record, offset, &mut options.settings(schemas)).map_err(KnowledgeError::Definitions)?;
+    }
+    Ok((records, warnings))
+}
+
+/// `ringmaster check FILE...`
+pub(super) fn check(config: &Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
+    let mut schemas = load_schemas(&config.schemas)?;
+    let (records, warnings) = add_files(&mut Catalog::default(), &mut schemas, files, &config.compile_options())?;
+    for warning in &warnings {
+        say(out, format_args!("{warning}"))?;
+    }
+    for record in &records {
+        say(out, format_args!("{}:{}: {} is right; version {}", record.file, record.line, record.name, &record.hash[..12]))?;
+    }
+    Ok(())
+}
+
+fn load_schemas(folder: &Path) -> Result<Schemas, Failure> {
+    if !folder.exists() {
+        return Ok(Schemas::builtin());
+    }
+    Ok(Schemas::load_folder(folder).map_err(KnowledgeError::Schemas)?)
+}
+
+/// `ringmaster deploy FILE...`
+pub(super) fn deploy(config: &Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
+    let mut any = buses::open(config, Access::Write)?;
+    on_bus!(&mut any, bus => deploy_on(bus, config, files, out))
+}
+
+fn deploy_on(bus: &mut impl Bus, config: &Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
+    let options = config.compile_options();
+    require_topics(bus, config)?;
+    let before = runtime::read_knowledge(bus, &config.prefix, &config.schemas, &options)?;
+    let after = runtime::load_knowledge(bus, &config.prefix, &config.schemas, files, &options, runtime::wall())?;
+    let mut schemas = after.schemas.clone();
+    let (records, warnings) = add_files(&mut Catalog::default(), &mut schemas, files, &options)?;
+    for warning in &warnings {
+        say(out, format_args!("{warning}"))?;
+    }
+    for record in &records {
+        let newest = after.catalog.newest(&record.name);
+        let number = newest.and_then(|definition| after.catalog.number_of(&definition.hash)).unwrap_or_default();
+        let what = if before.catalog.is_newest(record) {
+            "was deployed already"
+        } else {
+            "deployed; a coordinator takes it at its next start"
+        };
+        say(out, format_args!("{} version {number} ({}): {what}", record.name, &record.hash[..12]))?;
+    }
+    Ok(())
+}
+
+/// The topics of definitions and schemas must be there and right before they are read.
+pub(super) fn require_topics(bus: &mut impl Bus, config: &Config) -> Result<(), Failure> {
+    let topics = Topics::new(&config.prefix);
+    let mut wrong = Vec::new();
+    for (name, found) in
+        [&topics.definitions, &topics.schemas].into_iter().zip(bus.describe(&[&topics.definitions, &topics.schemas])?)
+    {
+        match found {
+            None => wrong.push(format!("  {name}: does not exist")),
+            Some(found) => wrong.extend(crate::topics::faults(&found, &topics, &[], config.partitions)),
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(runtime::SetupError::Topics(wrong).into()) }
+}
+
+/// Prints a line; a reader that went away ends the command.
+pub(super) fn say(out: &mut dyn Write, line: std::fmt::Arguments<'_>) -> Result<(), Failure> {
+    writeln!(out, "{line}").map_err(|error| Failure::new(Exit::Failed, format_args!("output: {error}")))
+}

@@ -1,0 +1,160 @@
+//! Exit codes that mean something: one table for `--help`, the README, and the code.
+
+use std::fmt;
+
+use ringmaster_bus::BusError;
+use ringmaster_core::partition::Why;
+use ringmaster_store::StoreError;
+
+use crate::config::ConfigError;
+use crate::runtime::{KnowledgeError, SetupError, Stop};
+
+/// How a command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// It did what it was asked.
+    Done = 0,
+    /// It failed in a way that no other code names.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// Another instance claimed a partition.
+    Fenced = 3,
+    /// Settings or topics are not as they must be.
+    Refused = 4,
+    /// The broker, or the coordinator that was asked, does not answer.
+    Unreachable = 5,
+    /// A definition or a schema has errors.
+    Definition = 6,
+    /// Files are in use by another process.
+    Taken = 7,
+    /// The journal, or a topic that it has positions in, is not what it was.
+    Journal = 8,
+    /// What was asked for does not exist.
+    NotFound = 9,
+}
+
+/// Every code and what it tells whoever started the command.
+pub const EXITS: [(Exit, &str); 10] = [
+    (Exit::Done, "done"),
+    (Exit::Failed, "failed; the message says why"),
+    (Exit::Usage, "the command line is wrong"),
+    (
+        Exit::Fenced,
+        "another instance took over; the message names it and its address. Do not restart before one of them is stopped",
+    ),
+    (Exit::Refused, "settings or topics are not as they must be; restarting does not help"),
+    (Exit::Unreachable, "no answer from the broker, or from the coordinator that was asked; try again later"),
+    (Exit::Definition, "a definition or a schema has errors; nothing was deployed"),
+    (Exit::Taken, "the data directory is in use by another process"),
+    (Exit::Journal, "the journal or an input topic was deleted, cut, made again, or cannot be replayed; a person must decide"),
+    (Exit::NotFound, "what was asked for does not exist"),
+];
+
+/// The table as it stands below `--help`.
+pub fn table() -> String {
+    EXITS.iter().map(|(exit, meaning)| format!("  {}  {meaning}\n", *exit as u8)).collect()
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// For whoever started it.
+    pub exit: Exit,
+    /// For people; may have several lines.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with a message.
+    pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
+        Failure { exit, message: message.to_string() }
+    }
+}
+
+impl From<BusError> for Failure {
+    fn from(error: BusError) -> Self {
+        let exit = match &error {
+            BusError::Unreachable(_) => Exit::Unreachable,
+            BusError::Refused(_) => Exit::Refused,
+            BusError::Storage(_) => Exit::Failed,
+            BusError::Taken(_) => Exit::Taken,
+        };
+        Failure::new(exit, error)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Failure::new(Exit::Refused, error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        let exit = match &error {
+            StoreError::Taken(_) => Exit::Taken,
+            StoreError::Stale { .. } | StoreError::Damaged(_) | StoreError::Io(_) => Exit::Failed,
+        };
+        Failure::new(exit, error)
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        match error {
+            SetupError::Bus(error) => error.into(),
+            SetupError::Topics(_) => Failure::new(Exit::Refused, error),
+        }
+    }
+}
+
+impl From<KnowledgeError> for Failure {
+    fn from(error: KnowledgeError) -> Self {
+        match error {
+            KnowledgeError::Bus(error) => error.into(),
+            KnowledgeError::File { .. } => Failure::new(Exit::Failed, error),
+            KnowledgeError::Schemas(_) | KnowledgeError::Definitions(_) => Failure::new(Exit::Definition, error),
+            KnowledgeError::Record { .. } => Failure::new(Exit::Journal, error),
+        }
+    }
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Self {
+        let exit = match &stop {
+            Stop::Bus(_) => Exit::Unreachable,
+            Stop::Partition(why) => match why {
+                Why::Fenced { .. } => Exit::Fenced,
+                Why::PartitionsDiffer { .. } => Exit::Refused,
+                Why::JournalCut { .. }
+                | Why::JournalMadeAgain(_)
+                | Why::TopicMadeAgain { .. }
+                | Why::InputLost { .. }
+                | Why::Corrupt { .. } => Exit::Journal,
+                Why::Store { .. } => Exit::Failed,
+            },
+        };
+        Failure::new(exit, stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_every_code_once_and_in_order() {
+        let codes: Vec<u8> = EXITS.iter().map(|(exit, _)| *exit as u8).collect();
+        assert_eq!(codes, (0..=9).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn a_fenced_instance_has_its_own_code_and_names_the_other() {
+        let why = Why::Fenced { partition: 3, owner: "blue".to_owned(), address: "10.0.0.7:8080".to_owned() };
+        let failure = Failure::from(Stop::Partition(why));
+        assert_eq!(failure.exit, Exit::Fenced);
+        assert!(failure.message.contains("blue") && failure.message.contains("10.0.0.7:8080"), "{}", failure.message);
+    }
+}

@@ -1,0 +1,142 @@
+//! `run`: a coordinator until it is told to stop.
+//!
+//! ```text
+//! address -> bus -> topics -> definitions and schemas -> checks -> store -> workers -> HTTP -> signal -> orderly end
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ringmaster_bus::Bus;
+use ringmaster_bus::embedded::Log;
+use ringmaster_bus::kafka::KafkaBus;
+use ringmaster_core::partition::Counters;
+use ringmaster_store::Store;
+use ringmaster_store::rocks::RocksStore;
+
+use super::definitions::{configured_files, require_topics};
+use super::exit::{Exit, Failure};
+use super::topics::apply_on;
+use crate::api;
+use crate::config::{BusKind, Config};
+use crate::runtime::{self, Instance, SetupSettings, Status};
+use crate::telemetry::Metrics;
+
+/// How often the main thread looks whether it is to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// `ringmaster run`
+pub(super) fn run(config: &Config) -> Result<(), Failure> {
+    let stop = stop_signal()?;
+    match config.bus {
+        BusKind::Kafka => {
+            let client = || KafkaBus::new(config.kafka_settings()).map_err(Failure::from);
+            let mut first = client()?;
+            require_topics(&mut first, config)?;
+            run_on(config, first, client, &stop)
+        }
+        BusKind::Embedded => {
+            let log = Log::open(&config.embedded.dir, config.log_settings())?;
+            let mut first = log.client();
+            // Nobody else can make topics in a directory that this process has locked.
+            for name in apply_on(&mut first, config, 1)? {
+                tracing::info!(topic = name, "made a topic");
+            }
+            run_on(config, first, || Ok(log.client()), &stop)
+        }
+    }
+}
+
+/// True once SIGTERM or SIGINT came; a second one ends the process at once.
+fn stop_signal() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        // In this order: the first signal finds the flag unset, and sets it for the second.
+        signal_hook::flag::register_conditional_shutdown(signal, i32::from(Exit::Failed as u8), stop.clone())
+            .and_then(|_| signal_hook::flag::register(signal, stop.clone()))
+            .map_err(|error| Failure::new(Exit::Failed, format_args!("signals: {error}")))?;
+    }
+    Ok(stop)
+}
+
+fn run_on<B: Bus + Send + 'static>(
+    config: &Config,
+    mut first: B,
+    client: impl Fn() -> Result<B, Failure>,
+    stop: &AtomicBool,
+) -> Result<(), Failure> {
+    let listener = match config.listen {
+        None => None,
+        Some(address) => Some(api::listen(address).map_err(|error| {
+            Failure::new(
+                Exit::Refused,
+                format_args!("HTTP cannot listen on {address}: {error}. Choose another with --set api.listen=..., or 'off'"),
+            )
+        })?),
+    };
+    let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+    let files = configured_files(config)?;
+    let options = config.compile_options();
+    let knowledge = runtime::load_knowledge(&mut first, &config.prefix, &config.schemas, &files, &options, runtime::wall())?;
+    // The port may have been chosen by the system; claims name the real one.
+    let settings = SetupSettings { address: address.map_or_else(String::new, |address| address.to_string()), ..config.setup() };
+    let setup = runtime::prepare(&mut first, &settings, &knowledge)?;
+    let opened = RocksStore::open(&config.store_dir(), config.partitions)?;
+    let store: Arc<dyn Store> = Arc::new(opened.store);
+    let (status, metrics) = (Arc::new(Status::default()), Arc::new(Metrics::new(&config.instance)));
+    let mut buses = vec![first];
+    while buses.len() < config.workers {
+        buses.push(client()?);
+    }
+    let reported = metrics.clone();
+    let report: runtime::Report = Arc::new(move |counted: &Counters| reported.add(counted));
+    let instance = Instance::start(buses, &setup, &Arc::new(knowledge), &store, config.limits.flush_every, &status, &report);
+    let sources = api::Sources { metrics, status: status.clone(), store, partitions: config.partitions };
+    let server = match listener.map(|listener| api::serve(listener, sources)).transpose() {
+        Ok(server) => server,
+        Err(error) => {
+            instance.stop();
+            instance.join();
+            return Err(Failure::new(Exit::Failed, format_args!("HTTP: {error}")));
+        }
+    };
+    let api = address.map_or_else(|| "off".to_owned(), |address| format!("http://{address}"));
+    tracing::info!(instance = config.instance, workers = config.workers, partitions = config.partitions, api, "started");
+    watch(&instance, &status, config.partitions, stop);
+    instance.stop();
+    let stopped = instance.join();
+    drop(server);
+    finished(stopped)
+}
+
+/// Waits for a signal or a failure; says once when everything is owned.
+fn watch(instance: &Instance, status: &Status, partitions: i32, stop: &AtomicBool) {
+    let mut is_said = false;
+    while !stop.load(Ordering::Relaxed) && !instance.failed() {
+        if !is_said && status.ready(partitions) {
+            tracing::info!(partitions, "ready: all partitions are owned and read");
+            is_said = true;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    if stop.load(Ordering::Relaxed) {
+        tracing::info!("asked to stop: finishing what is on its way, at most 10 s; a second signal ends at once");
+    }
+}
+
+/// The first reason that says most: a foreign claim explains everything that follows it.
+fn finished(stopped: runtime::Stopped) -> Result<(), Failure> {
+    let mut failures: Vec<Failure> = stopped.stops.into_iter().map(Failure::from).collect();
+    for failure in &failures {
+        tracing::error!("{}", failure.message);
+    }
+    failures.sort_by_key(|failure| (failure.exit != Exit::Fenced, failure.exit as u8));
+    match failures.into_iter().next() {
+        Some(first) => Err(first),
+        None => {
+            tracing::info!("stopped in order");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `topics apply` and `topics verify`.
+
+use std::io::Write;
+
+use ringmaster_bus::Bus;
+use ringmaster_core::definition::Catalog;
+use ringmaster_schemas::names::Topics;
+use ringmaster_schemas::registry::Schemas;
+
+use super::buses::{self, Access, on_bus};
+use super::definitions::{add_files, configured_files, say};
+use super::exit::Failure;
+use crate::config::Config;
+use crate::runtime::{self, SetupError};
+use crate::topics::{self, Needed};
+
+/// `ringmaster topics apply`: makes what is missing, then verifies.
+pub(super) fn apply(config: &Config, replication: i32, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut any = buses::open(config, Access::Write)?;
+    on_bus!(&mut any, bus => {
+        for name in apply_on(bus, config, replication)? {
+            say(out, format_args!("made {name}"))?;
+        }
+        verify_on(bus, config, out)
+    })
+}
+
+/// `ringmaster topics verify`: says what is wrong; changes nothing.
+pub(super) fn verify(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut any = buses::open(config, Access::Read)?;
+    on_bus!(&mut any, bus => verify_on(bus, config, out))
+}
+
+/// Makes every topic that deployed definitions and those of the folder need; the names of those that were made.
+pub(super) fn apply_on(bus: &mut impl Bus, config: &Config, replication: i32) -> Result<Vec<String>, Failure> {
+    let own = topics::needed_by(&Catalog::default(), &config.prefix, config.partitions);
+    let mut made = topics::apply(bus, &own, replication)?;
+    let (needed, _) = needed(bus, config)?;
+    made.extend(topics::apply(bus, &needed, replication)?);
+    Ok(made)
+}
+
+/// What deployed definitions and those of the folder need, and the topics that they start on.
+fn needed(bus: &mut impl Bus, config: &Config) -> Result<(Vec<Needed>, Vec<String>), Failure> {
+    let options = config.compile_options();
+    let internal = Topics::new(&config.prefix);
+    let are_there = bus.describe(&[&internal.definitions, &internal.schemas])?.iter().all(Option::is_some);
+    let (mut catalog, mut schemas) = if are_there {
+        let known = runtime::read_knowledge(bus, &config.prefix, &config.schemas, &options)?;
+        (known.catalog, known.schemas)
+    } else {
+        (Catalog::default(), Schemas::load_folder(&config.schemas).map_err(runtime::KnowledgeError::Schemas)?)
+    };
+    add_files(&mut catalog, &mut schemas, &configured_files(config)?, &options)?;
+    let starts = catalog.start_topics().iter().map(|topic| topic.to_string()).collect();
+    Ok((topics::needed_by(&catalog, &config.prefix, config.partitions), starts))
+}
+
+fn verify_on(bus: &mut impl Bus, config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+    let (needed, starts) = needed(bus, config)?;
+    let internal = Topics::new(&config.prefix);
+    let names: Vec<&str> = needed.iter().map(|topic| topic.name.as_str()).collect();
+    let (mut wrong, mut right) = (Vec::new(), 0);
+    for (name, found) in names.iter().zip(bus.describe(&names)?) {
+        let faults = match found {
+            None => vec![format!("  {name}: does not exist")],
+            Some(found) => topics::faults(&found, &internal, &starts, config.partitions),
+        };
+        right += usize::from(faults.is_empty());
+        wrong.extend(faults);
+    }
+    if !wrong.is_empty() {
+        return Err(SetupError::Topics(wrong).into());
+    }
+    say(out, format_args!("{right} topics are as they must be"))
+}
