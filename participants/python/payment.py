@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """A payment service in Python that knows nothing of Ringmaster but JSON: the same rules as the Rust one.
 
-    pip install kafka-python
-    python3 payment.py localhost:9092 payment.db [5000.00]        (broker, ledger, decline above)
+    pip install confluent-kafka
+    python3 payment.py localhost:9092 payment.db [5000.00]        (brokers, ledger, decline above)
 
 It takes the place of the Rust service (one of them at a time), with commands in JSON: setting `participants.payment.encoding = "json"`.
 Money: sqlite3 payment.db 'SELECT sum(amount) FROM charges WHERE NOT refunded'  (hundredths)
 """
 import json, sqlite3, sys
 from decimal import Decimal
-from kafka import KafkaConsumer, KafkaProducer
+from confluent_kafka import Consumer, Producer
 
 bootstrap, ledger, decline_above = (sys.argv[1:] + ["5000.00"])[:3]
 db = sqlite3.connect(ledger)
@@ -21,7 +21,7 @@ def answer(meta, body):
     key, undoes = meta["idempotency_key"], meta.get("undoes")
     known = db.execute("SELECT answer FROM answers WHERE key = ?", (key,)).fetchone()
     if known:  # a repeat
-        return known[0]
+        return json.loads(known[0])
     if undoes:  # gives back what was charged; a charge that comes after its refund is refused
         db.execute("UPDATE charges SET refunded = 1 WHERE key = ?", (undoes,))
         late = {"outcome": "refused", "code": "UNDONE_BEFORE"}
@@ -33,24 +33,25 @@ def answer(meta, body):
         db.execute("INSERT INTO charges (key, amount) VALUES (?, ?)", (key, int(Decimal(body["amount"]) * 100)))
         reply = [{"outcome": "succeeded"}, {"charge_id": "chg-" + body["order_id"]}]
     db.execute("INSERT INTO answers VALUES (?, ?)", (key, json.dumps(reply)))
-    return json.dumps(reply)
+    return reply
 
 
-consumer = KafkaConsumer("payment.commands", bootstrap_servers=bootstrap, group_id="payment-python",
-                         enable_auto_commit=False, auto_offset_reset="earliest")
-producer = KafkaProducer(bootstrap_servers=bootstrap, acks="all")
+consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "payment-python", "session.timeout.ms": 6000,
+                     "enable.auto.commit": False, "auto.offset.reset": "earliest"})
+consumer.subscribe(["payment.commands"])
+producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})
 while True:
     replies = []
-    for records in consumer.poll(timeout_ms=500).values():
-        for record in records:
-            command = json.loads(record.value)
-            meta = command["meta"]
-            reply, result = json.loads(answer(meta, command["body"]))
-            reply |= {"idempotency_key": meta["idempotency_key"], "attempt": meta["attempt"]}
-            replies.append((meta, record.key, json.dumps({"meta": reply, "body": result}).encode()))
+    for record in consumer.consume(500, timeout=0.05):
+        if record.error():
+            print(record.error(), file=sys.stderr)
+            continue
+        command = json.loads(record.value())
+        meta, (reply, result) = command["meta"], answer(command["meta"], command["body"])
+        reply |= {"idempotency_key": meta["idempotency_key"], "attempt": meta["attempt"]}
+        replies.append((meta, record.key(), json.dumps({"meta": reply, "body": result})))
     db.commit()  # first remember, then reply, then never read it again
     for meta, key, value in replies:
-        producer.send(meta["reply_to"], value, key=key, partition=meta["reply_partition"])
-    producer.flush()
-    if replies:
-        consumer.commit()
+        producer.produce(meta["reply_to"], value, key=key, partition=meta["reply_partition"])
+    if producer.flush() == 0 and replies:
+        consumer.commit(asynchronous=False)

@@ -31,13 +31,17 @@ const EXIT_LEDGER_TAKEN: u8 = 4;
 /// The audit does not close.
 const EXIT_DOES_NOT_CLOSE: u8 = 5;
 
+/// A member that was killed blocks its group until its session ends: as short as brokers allow by default, so that the service is
+/// back soon. Heartbeats come from librdkafka's own thread, so a long turn does not end the session.
+const MEMBERSHIP: &[(&str, &str)] = &[("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "1500")];
+
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = EXIT_CODES)]
 struct Cli<R: Args> {
     #[command(subcommand)]
     task: Option<Task>,
     #[command(flatten)]
-    run: Option<Run<R>>,
+    run: Run<R>,
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ended by a signal (or the audit closes), 1 other errors, 2 wrong usage, 3 another member in the \
@@ -62,11 +66,11 @@ enum Task {
 #[derive(Debug, Args)]
 struct Run<R: Args> {
     /// Kafka's brokers.
-    #[arg(long, env = "RINGMASTER_BOOTSTRAP", value_name = "HOST:PORT,...")]
-    bootstrap: String,
+    #[arg(long, env = "RINGMASTER_BOOTSTRAP", value_name = "HOST:PORT,...", required = true)]
+    bootstrap: Option<String>,
     /// Folder of the ledger; made if it is not there.
-    #[arg(long, value_name = "FOLDER")]
-    data: PathBuf,
+    #[arg(long, value_name = "FOLDER", required = true)]
+    data: Option<PathBuf>,
     /// Prefix of the consumer group's name.
     #[arg(long, env = "RINGMASTER_PREFIX", default_value = names::DEFAULT_PREFIX)]
     prefix: String,
@@ -101,10 +105,9 @@ enum LogForm {
 pub fn main<S: Service, R: Args>(about: &'static str, service: impl FnOnce(R) -> S) -> ExitCode {
     let matches = Cli::<R>::command().name(S::NAME).about(about).get_matches();
     let cli = Cli::<R>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
-    let done = match (cli.task, cli.run) {
-        (Some(Task::Audit { data, json, remembers }), _) => audit(&data, json, remembers),
-        (None, Some(run)) => serve(run, service),
-        (None, None) => unreachable!("clap asks for --bootstrap and --data"),
+    let done = match cli.task {
+        Some(Task::Audit { data, json, remembers }) => audit(&data, json, remembers),
+        None => serve(cli.run, service),
     };
     done.unwrap_or_else(|error| {
         let _ = writeln!(std::io::stderr(), "{}: {error:#}", S::NAME);
@@ -133,17 +136,19 @@ fn serve<S: Service, R: Args>(run: Run<R>, service: impl FnOnce(R) -> S) -> anyh
     if !settings.faults.list.is_empty() {
         tracing::warn!(faults = ?settings.faults.list, "things will go wrong on purpose");
     }
-    let ledger = RocksLedger::open(&run.data)?;
-    let mut kafka = KafkaSettings::new(&run.bootstrap);
-    kafka.passthrough = run.kafka;
+    let (bootstrap, data) = run.bootstrap.zip(run.data).expect("they are required where no subcommand is given");
+    let ledger = RocksLedger::open(&data)?;
+    let mut kafka = KafkaSettings::new(&bootstrap);
+    // What was passed through comes behind, and so wins.
+    kafka.passthrough = MEMBERSHIP.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).chain(run.kafka).collect();
     kafka.group.clone_from(&settings.group);
-    let mut bus = KafkaBus::new(kafka).with_context(|| format!("Kafka at {}", run.bootstrap))?;
+    let mut bus = KafkaBus::new(kafka).with_context(|| format!("Kafka at {bootstrap}"))?;
     let stop = stop_on_signal(&bus)?;
     tracing::info!(
         service = S::NAME,
         commands = settings.commands,
         group = settings.group,
-        data = %run.data.display(),
+        data = %data.display(),
         durability = "page cache: survives the process, not the machine",
         "serving"
     );
