@@ -17,7 +17,7 @@ use super::report::Report;
 use super::targets::{Target, Targets};
 use super::{Mode, Participant, Topic, write_duration};
 use crate::definition::defaults::DEFAULTS;
-use crate::definition::expression::scope::{Names, Reads, RuleBody, Spot, StepName, Uses};
+use crate::definition::expression::scope::{Names, Reads, RuleBody, Spot, StepName, Uses, lasting_rule};
 use crate::definition::expression::{Expression, Root, Template, check_rule};
 use crate::definition::{Definition, Emit, Start, Step, Undo};
 
@@ -262,6 +262,7 @@ fn names<'a>(form: &'a SagaForm, start: Arc<Schema>, results: &[Arc<Schema>]) ->
         name: &step.name.text,
         result: result.clone(),
         conditional: step.condition.is_some(),
+        rule: step.condition.as_ref().and_then(|condition| lasting_rule(condition, &form.rules)),
     });
     Names { start, steps: steps.collect(), rules: &form.rules }
 }

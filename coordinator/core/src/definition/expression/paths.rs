@@ -111,6 +111,7 @@ impl<'a> Lowerer<'a, '_, '_> {
         let index = self.step_named(e, name)?;
         let step = &self.names.steps[index];
         let certain = self.spot.facts.contains(&format!("steps.{name}"))
+            || (!self.spot.undone && step.rule.is_some_and(|rule| self.spot.facts.contains(&format!("rules.{rule}"))))
             || (!self.spot.undone && self.spot.own != Some(index) && !step.conditional);
         if !certain && !optional {
             let why = if self.spot.undone || self.spot.own == Some(index) {

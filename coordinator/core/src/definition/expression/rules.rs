@@ -9,6 +9,9 @@ use super::tree::Node;
 use super::types::Type;
 use crate::definition::compile::did_you_mean;
 
+/// Rules that stand on one another: each may be as deep as an expression, and evaluation goes as deep as all together.
+const RULES_DEEP_MAX: usize = 8;
+
 impl<'a> Lowerer<'a, '_, '_> {
     /// A rule stands for its expression, checked where it is used.
     pub(super) fn rule(&mut self, e: &'a IdedExpr, name: &str) -> Option<Typed> {
@@ -23,12 +26,18 @@ impl<'a> Lowerer<'a, '_, '_> {
         if self.rules_open.contains(&index) {
             return self.fail(e.id, format!("rule '{name}' needs itself"), "");
         }
+        if self.rules_open.len() >= RULES_DEEP_MAX {
+            return self.fail(e.id, format!("more than {RULES_DEEP_MAX} rules stand on one another"), "");
+        }
         self.uses.rule(name);
         self.rules_open.push(index);
         let (parsed, depth) = (self.parsed, std::mem::take(&mut self.depth));
-        let locals = std::mem::take(&mut self.locals);
+        // A rule does not see the items of loops around it, but they keep their places.
+        let hidden: Vec<String> = self.locals.iter_mut().map(|(local, _)| std::mem::take(local)).collect();
         let typed = self.rule_body(&names.rules[index].body);
-        self.locals = locals;
+        for ((local, _), name) in self.locals.iter_mut().zip(hidden) {
+            *local = name;
+        }
         (self.parsed, self.depth) = (parsed, depth);
         self.rules_open.pop();
         typed

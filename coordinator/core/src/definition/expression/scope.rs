@@ -28,6 +28,8 @@ pub(crate) struct StepName<'a> {
     pub(crate) result: Arc<Schema>,
     /// It has an `if`.
     pub(crate) conditional: bool,
+    /// The rule that its `if` is, if that rule's value never changes: under the same rule the step has certainly succeeded.
+    pub(crate) rule: Option<&'a str>,
 }
 
 /// A named expression.
@@ -139,14 +141,17 @@ pub(crate) fn text_of(expression: &IdedExpr) -> Option<&str> {
 
 /// The paths that are known to be there when an expression is `truth`.
 pub(crate) fn facts(expression: &IdedExpr, truth: bool, rules: &[Rule], out: &mut Vec<String>) {
-    gather(expression, truth, rules, out, 0);
+    gather(expression, truth, rules, out, &mut FACT_NODES_MAX.clone());
 }
 
-fn gather(expression: &IdedExpr, truth: bool, rules: &[Rule], out: &mut Vec<String>, depth: usize) {
-    // Deeper expressions are refused elsewhere; rules that name one another in a circle end here.
-    if depth > 40 {
+/// Nodes that are looked at for facts: rules that name rules twice, or one another in a circle, would not end.
+const FACT_NODES_MAX: u32 = 1_000;
+
+fn gather(expression: &IdedExpr, truth: bool, rules: &[Rule], out: &mut Vec<String>, left: &mut u32) {
+    if *left == 0 {
         return;
     }
+    *left -= 1;
     match &expression.expr {
         Expr::Select(select) if select.test => {
             if let (true, Some(path)) = (truth, path_of(&select.operand)) {
@@ -154,21 +159,24 @@ fn gather(expression: &IdedExpr, truth: bool, rules: &[Rule], out: &mut Vec<Stri
             }
         }
         Expr::Select(select) if matches!(&select.operand.expr, Expr::Ident(name) if name == "rules") => {
+            if truth {
+                out.push(format!("rules.{}", select.field));
+            }
             let rule = rules.iter().find(|rule| rule.name == select.field);
             if let Some(Rule { body: RuleBody::One(parsed), .. }) = rule {
-                gather(&parsed.root, truth, rules, out, depth + 1);
+                gather(&parsed.root, truth, rules, out, left);
             }
         }
-        Expr::Call(call) => from_call(call, truth, rules, out, depth),
+        Expr::Call(call) => from_call(call, truth, rules, out, left),
         _ => {}
     }
 }
 
-fn from_call(call: &CallExpr, truth: bool, rules: &[Rule], out: &mut Vec<String>, depth: usize) {
+fn from_call(call: &CallExpr, truth: bool, rules: &[Rule], out: &mut Vec<String>, left: &mut u32) {
     match (call.func_name.as_str(), &call.args[..], &call.target) {
-        (op::LOGICAL_NOT, [inner], _) => gather(inner, !truth, rules, out, depth + 1),
-        (op::LOGICAL_AND, [a, b], _) if truth => [a, b].into_iter().for_each(|side| gather(side, true, rules, out, depth + 1)),
-        (op::LOGICAL_OR, [a, b], _) if !truth => [a, b].into_iter().for_each(|side| gather(side, false, rules, out, depth + 1)),
+        (op::LOGICAL_NOT, [inner], _) => gather(inner, !truth, rules, out, left),
+        (op::LOGICAL_AND, [a, b], _) if truth => [a, b].into_iter().for_each(|side| gather(side, true, rules, out, left)),
+        (op::LOGICAL_OR, [a, b], _) if !truth => [a, b].into_iter().for_each(|side| gather(side, false, rules, out, left)),
         (op::NOT_EQUALS | op::EQUALS, [a, b], _) if (call.func_name == op::NOT_EQUALS) == truth => {
             let null = |side: &IdedExpr| matches!(side.expr, Expr::Literal(LiteralValue::Null));
             let side = if null(b) { a } else { b };
@@ -185,6 +193,41 @@ fn from_call(call: &CallExpr, truth: bool, rules: &[Rule], out: &mut Vec<String>
         }
         _ => {}
     }
+}
+
+/// The rule that a condition is, if its value is the same whenever it is asked: it reads neither steps nor the time.
+pub(crate) fn lasting_rule<'a>(condition: &'a Parsed, rules: &[Rule]) -> Option<&'a str> {
+    match &condition.root.expr {
+        Expr::Select(select) if !select.test && matches!(&select.operand.expr, Expr::Ident(name) if name == "rules") => {
+            lasts(&condition.root, rules, &mut FACT_NODES_MAX.clone()).then_some(select.field.as_str())
+        }
+        _ => None,
+    }
+}
+
+fn lasts(expression: &IdedExpr, rules: &[Rule], left: &mut u32) -> bool {
+    *left = left.saturating_sub(1);
+    let parts: Vec<&IdedExpr> = match &expression.expr {
+        _ if *left == 0 => return false,
+        Expr::Ident(name) => return !matches!(name.as_str(), "steps" | "now" | "failure"),
+        Expr::Literal(_) => return true,
+        Expr::Select(select) if matches!(&select.operand.expr, Expr::Ident(name) if name == "rules") => {
+            match rules.iter().find(|rule| rule.name == select.field).map(|rule| &rule.body) {
+                Some(RuleBody::One(parsed)) => vec![&parsed.root],
+                Some(RuleBody::Table(rows, otherwise)) => {
+                    let parts = rows.iter().flat_map(|(condition, then)| [condition, then]).chain([otherwise]);
+                    parts.map(|parsed| &parsed.root).collect()
+                }
+                None => return false,
+            }
+        }
+        Expr::Select(select) => vec![&select.operand],
+        Expr::Call(call) => call.target.iter().map(|target| &**target).chain(&call.args).collect(),
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Comprehension(c) => vec![&c.iter_range, &c.loop_step],
+        Expr::Map(_) | Expr::Struct(_) | Expr::Unspecified => return false,
+    };
+    parts.into_iter().all(|part| lasts(part, rules, left))
 }
 
 /// Where something is there, all on the way to it is.

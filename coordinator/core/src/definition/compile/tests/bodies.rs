@@ -157,3 +157,16 @@ fn an_event_without_a_schema_is_read_as_it_comes() {
         assert_eq!((error.code, &out[..]), (code, &[1, 2, 3][..]), "{error}");
     }
 }
+
+#[test]
+fn rules_inside_loops_have_items_of_their_own() {
+    let text = saga(
+        "rules:\n  pieces: sum(start.items.map(x, x.qty))\n  most: start.items.filter(x, x.qty == max(start.items.map(y, y.qty)))\nsteps:\n  - step: a\n    do: inventory.ReserveStock\n    with: { order_id: key, items: \"start.items.filter(i, i.qty < rules.pieces && rules.most.exists(m, m.sku != i.sku))\" }\n    undo: nothing\n",
+    );
+    let mut schemas = schemas();
+    let definition = compile(FILE, &text, &mut Settings::new(&mut schemas)).unwrap().remove(0);
+    let (start, nothing, budget) = (kept(&definition, PLACED), |_| None, Budget::new());
+    let body = rendered(definition.steps[0].call.body.as_ref().unwrap(), &environment_of(&start, &nothing, None, &budget));
+    let shown = shown(schemas.named("inventory.ReserveStock").unwrap(), &body);
+    assert_eq!(shown, r#"{"order_id":"ord-1","items":[{"sku":"b","qty":1}]}"#);
+}

@@ -6,7 +6,7 @@ use ringmaster_schemas::journal::Encoding;
 use super::*;
 use crate::definition::{Participant, Settings, compile};
 
-fn errors(text: &str) -> String {
+pub(super) fn errors(text: &str) -> String {
     let mut schemas = schemas();
     let mut settings = Settings::new(&mut schemas);
     settings.participants.insert("legacy".into(), Participant { encoding: Encoding::Json, ..Participant::default() });

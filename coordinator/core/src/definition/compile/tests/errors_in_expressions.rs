@@ -253,3 +253,28 @@ fn rules() {
     "#]],
     );
 }
+
+#[test]
+fn under_the_same_rule_a_step_is_certain() {
+    let two = |rule: &str, second: &str| {
+        saga(&format!(
+            "rules:\n  big: {rule}\nsteps:\n  - {{ step: one, if: rules.big, do: fraud.Score, with: {{ order_id: key }}, undo: nothing }}\n  - {{ step: two, if: {second}, do: fraud.Score, with: {{ order_id: string(steps.one.score) }}, undo: nothing }}\n"
+        ))
+    };
+    check(&two("start.total > 5", "rules.big && start.region == 'EU'"), expect![""]);
+    let uncertain = |text: String| super::errors::errors(&text).contains("step 'one' may have been skipped");
+    assert!(uncertain(two("start.total > 5", "'!rules.big'")));
+    assert!(uncertain(two("now > started + duration('1h')", "rules.big")), "it may have been false before");
+}
+
+#[test]
+fn rules_that_double_do_not_hang() {
+    let doubling = |count: usize| {
+        let more = (1..count).map(|n| format!("  r{n}: rules.r{} && rules.r{}\n", n - 1, n - 1)).collect::<String>();
+        let last = count - 1;
+        let step = format!("{{ step: one, if: rules.r{last}, do: fraud.Score, with: {{ order_id: key }}, undo: nothing }}");
+        saga(&format!("rules:\n  r0: has(start.placed_at) && has(start.placed_at)\n{more}steps: [ {step} ]\n"))
+    };
+    assert_eq!(super::errors::errors(&doubling(8)), "");
+    assert!(super::errors::errors(&doubling(60)).contains("more than 8 rules stand on one another"));
+}

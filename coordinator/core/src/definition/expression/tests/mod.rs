@@ -56,7 +56,7 @@ impl World {
     }
 
     fn names(&self) -> Names<'static> {
-        let step = |name, conditional| StepName { name, result: self.score.clone(), conditional };
+        let step = |name, conditional| StepName { name, result: self.score.clone(), conditional, rule: None };
         Names { start: self.order.clone(), steps: vec![step("pay", false), step("score", true), step("later", false)], rules: &[] }
     }
 
