@@ -45,9 +45,7 @@ impl Signal {
     pub(crate) fn wait(&self, at_most: Duration) {
         self.waiting.store(true, SeqCst);
         let held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let _held = self
-            .condition
-            .wait_timeout_while(held, at_most, |()| !self.raised.load(SeqCst));
+        let _held = self.condition.wait_timeout_while(held, at_most, |()| !self.raised.load(SeqCst));
         self.waiting.store(false, SeqCst);
     }
 }
@@ -77,9 +75,6 @@ mod tests {
             pong.lower();
         }
         other.join().expect("the other thread");
-        assert!(
-            begun.elapsed() < Duration::from_secs(5),
-            "a wait ran into its limit, so a raise was lost"
-        );
+        assert!(begun.elapsed() < Duration::from_secs(5), "a wait ran into its limit, so a raise was lost");
     }
 }

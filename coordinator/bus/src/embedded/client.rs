@@ -13,8 +13,7 @@ use super::topic::TopicLog;
 use super::writer::Writer;
 use crate::signal::Signal;
 use crate::{
-    Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic,
-    TopicNames, TopicPartition, Waker,
+    Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicNames, TopicPartition, Waker,
 };
 
 /// Acknowledgements, and again records, visited by one poll: enough to spread its costs, few enough that the caller answers soon.
@@ -143,10 +142,8 @@ impl EmbeddedBus {
     fn write_commits(&mut self) {
         self.commit_at = None;
         for (group, next) in self.commits.drain() {
-            let next: Vec<_> = next
-                .iter()
-                .map(|(at, &offset)| (self.names.name(at.topic).to_owned(), at.partition, offset))
-                .collect();
+            let next: Vec<_> =
+                next.iter().map(|(at, &offset)| (self.names.name(at.topic).to_owned(), at.partition, offset)).collect();
             if let Err(error) = self.log.commit(&group, &next) {
                 tracing::warn!(group, %error, "positions could not be committed; they are read again after a crash");
             }
@@ -159,11 +156,7 @@ impl EmbeddedBus {
         if let Some(due) = self.commit_at {
             wait = wait.min(due.saturating_duration_since(Instant::now()));
         }
-        if self.log.is_owned() {
-            wait
-        } else {
-            wait.min(REFRESH_EVERY)
-        }
+        if self.log.is_owned() { wait } else { wait.min(REFRESH_EVERY) }
     }
 
     fn refresh(&mut self) {
@@ -209,20 +202,13 @@ impl Bus for EmbeddedBus {
     }
 
     fn send(&mut self, sender: Sender, message: Message<'_>, tag: u64) -> Result<(), SendError> {
-        self.writer.send(
-            &self.log,
-            self.names.name(message.to.topic),
-            sender,
-            &message,
-            tag,
-        )
+        self.writer.send(&self.log, self.names.name(message.to.topic), sender, &message, tag)
     }
 
     fn read(&mut self, at: TopicPartition, from: i64) {
         let (log, signal) = (Arc::clone(&self.log), Arc::clone(&self.signal));
         if self.reader(at).is_none() {
-            self.readers
-                .push(Reader::new(at, self.names.name(at.topic), from));
+            self.readers.push(Reader::new(at, self.names.name(at.topic), from));
         }
         let reader = self.reader(at).expect("it is there now");
         reader.seek(from);
@@ -259,24 +245,14 @@ impl Bus for EmbeddedBus {
         let mut found: VecDeque<(Topic, Arc<TopicLog>)> = VecDeque::new();
         for &topic in topics {
             let name = self.names.name(topic);
-            let log = self.log.find(name).ok_or_else(|| {
-                BusError::Refused(format!("there is no topic {name}; create it first"))
-            })?;
+            let log = self.log.find(name).ok_or_else(|| BusError::Refused(format!("there is no topic {name}; create it first")))?;
             found.push_back((topic, log));
         }
-        self.log
-            .groups
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .join(group, self.number)?;
+        self.log.groups.lock().unwrap_or_else(PoisonError::into_inner).join(group, self.number)?;
         let mut assigned = Vec::new();
         for (topic, log) in found {
             for (partition, partition_log) in (0..).zip(&log.partitions) {
-                let groups = self
-                    .log
-                    .groups
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
+                let groups = self.log.groups.lock().unwrap_or_else(PoisonError::into_inner);
                 let committed = groups.committed(group, self.names.name(topic), log.id, partition);
                 drop(groups);
                 let at = TopicPartition { topic, partition };
@@ -295,12 +271,8 @@ impl Bus for EmbeddedBus {
         if !self.commits.contains_key(group) {
             self.commits.insert(group.to_owned(), HashMap::new());
         }
-        self.commits
-            .get_mut(group)
-            .expect("it is there now")
-            .extend(next.iter().copied());
-        self.commit_at
-            .get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
+        self.commits.get_mut(group).expect("it is there now").extend(next.iter().copied());
+        self.commit_at.get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
     }
 
     fn poll(&mut self, wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
@@ -314,9 +286,7 @@ impl Bus for EmbeddedBus {
                 return count;
             }
             let now = Instant::now();
-            let left = deadline
-                .get_or_insert_with(|| now + wait_max)
-                .saturating_duration_since(now);
+            let left = deadline.get_or_insert_with(|| now + wait_max).saturating_duration_since(now);
             if left.is_zero() {
                 return 0;
             }
@@ -339,18 +309,11 @@ impl Drop for EmbeddedBus {
         for reader in &mut self.readers {
             reader.close();
         }
-        self.log
-            .groups
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .leave(self.number);
+        self.log.groups.lock().unwrap_or_else(PoisonError::into_inner).leave(self.number);
     }
 }
 
 fn find(log: &Shared, names: &TopicNames, at: TopicPartition) -> Option<Arc<Partition>> {
     let topic = log.find(names.name(at.topic))?;
-    topic
-        .partitions
-        .get(usize::try_from(at.partition).ok()?)
-        .cloned()
+    topic.partitions.get(usize::try_from(at.partition).ok()?).cloned()
 }

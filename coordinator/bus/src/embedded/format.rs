@@ -31,10 +31,7 @@ pub(super) struct BatchBuilder {
 
 impl BatchBuilder {
     pub(super) fn with_capacity(bytes: usize) -> Self {
-        let mut builder = Self {
-            bytes: Vec::with_capacity(bytes.max(HEADER_BYTES)),
-            count: 0,
-        };
+        let mut builder = Self { bytes: Vec::with_capacity(bytes.max(HEADER_BYTES)), count: 0 };
         builder.clear();
         builder
     }
@@ -59,8 +56,7 @@ impl BatchBuilder {
 
     /// Fills in what is known only when the batch is appended.
     pub(super) fn seal(&mut self, base: i64, timestamp: Millis) {
-        let length = u32::try_from(self.bytes.len() - PREFIX_BYTES)
-            .expect("a batch is written long before it has 4 GiB");
+        let length = u32::try_from(self.bytes.len() - PREFIX_BYTES).expect("a batch is written long before it has 4 GiB");
         self.bytes[0..4].copy_from_slice(&length.to_le_bytes());
         self.bytes[8..16].copy_from_slice(&base.to_le_bytes());
         self.bytes[16..24].copy_from_slice(&timestamp.to_le_bytes());
@@ -92,11 +88,7 @@ impl BatchBuilder {
 
 /// The bytes that a message takes in a batch, at most.
 pub(super) fn size_max(message: &Message<'_>) -> usize {
-    let headers: usize = message
-        .headers
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 10)
-        .sum();
+    let headers: usize = message.headers.iter().map(|(name, value)| name.len() + value.len() + 10).sum();
     message.key.map_or(0, <[u8]>::len) + message.value.len() + headers + RECORD_OVERHEAD_BYTES_MAX
 }
 
@@ -115,30 +107,17 @@ impl BatchHeader {
     /// Reads a header; none if there are too few bytes or they cannot be one.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let header = bytes.get(..HEADER_BYTES)?;
-        let u32_at =
-            |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("4 bytes"));
-        let i64_at =
-            |at: usize| i64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));
+        let u32_at = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("4 bytes"));
+        let i64_at = |at: usize| i64::from_le_bytes(header[at..at + 8].try_into().expect("8 bytes"));
         let whole = u32_at(0) as usize + PREFIX_BYTES;
-        let found = Self {
-            base: i64_at(8),
-            timestamp: i64_at(16),
-            count: u32_at(24),
-            bytes: whole,
-            crc: u32_at(4),
-        };
-        let can_be = whole > HEADER_BYTES
-            && found.count > 0
-            && found.base >= 0
-            && found.count as usize <= whole;
+        let found = Self { base: i64_at(8), timestamp: i64_at(16), count: u32_at(24), bytes: whole, crc: u32_at(4) };
+        let can_be = whole > HEADER_BYTES && found.count > 0 && found.base >= 0 && found.count as usize <= whole;
         can_be.then_some(found)
     }
 
     /// Whether `batch`, whose header this is, is whole and unharmed.
     pub(super) fn fits(&self, batch: &[u8]) -> bool {
-        batch
-            .get(PREFIX_BYTES..self.bytes)
-            .is_some_and(|body| crc32fast::hash(body) == self.crc)
+        batch.get(PREFIX_BYTES..self.bytes).is_some_and(|body| crc32fast::hash(body) == self.crc)
     }
 
     /// The offset behind its last record.
@@ -158,11 +137,7 @@ pub(super) struct Batch {
 impl Batch {
     /// The batch that begins at `from` in a chunk and has this header.
     pub(super) fn within(chunk: &Arc<Vec<u8>>, from: usize, header: BatchHeader) -> Self {
-        Self {
-            header,
-            chunk: Arc::clone(chunk),
-            from,
-        }
+        Self { header, chunk: Arc::clone(chunk), from }
     }
 
     /// Its records, as bytes for [`RecordBytes::next`].
@@ -192,11 +167,7 @@ impl<'a> RecordBytes<'a> {
         for _ in 0..2 * count {
             take_bytes(rest)?;
         }
-        Some(Self {
-            key,
-            value,
-            headers,
-        })
+        Some(Self { key, value, headers })
     }
 }
 
@@ -267,20 +238,8 @@ mod tests {
     use super::*;
     use crate::{Topic, TopicPartition};
 
-    fn message<'a>(
-        key: Option<&'a [u8]>,
-        value: &'a [u8],
-        headers: &'a [(&'a str, &'a str)],
-    ) -> Message<'a> {
-        Message {
-            to: TopicPartition {
-                topic: Topic(0),
-                partition: 0,
-            },
-            key,
-            value,
-            headers,
-        }
+    fn message<'a>(key: Option<&'a [u8]>, value: &'a [u8], headers: &'a [(&'a str, &'a str)]) -> Message<'a> {
+        Message { to: TopicPartition { topic: Topic(0), partition: 0 }, key, value, headers }
     }
 
     #[test]
@@ -288,26 +247,16 @@ mod tests {
         let long = vec![7u8; 70_000];
         let mut builder = BatchBuilder::with_capacity(0);
         builder.push(&message(None, b"", &[]));
-        builder.push(&message(
-            Some(b""),
-            &long,
-            &[("a", ""), ("", "b"), ("a", "second")],
-        ));
+        builder.push(&message(Some(b""), &long, &[("a", ""), ("", "b"), ("a", "second")]));
         builder.push(&message(Some(b"k"), b"v", &[]));
         builder.seal(41, 1_000);
         let header = BatchHeader::read(builder.bytes()).expect("a header");
         assert!(header.fits(builder.bytes()));
-        assert_eq!(
-            (header.base, header.next(), header.timestamp, header.bytes),
-            (41, 44, 1_000, builder.bytes().len())
-        );
+        assert_eq!((header.base, header.next(), header.timestamp, header.bytes), (41, 44, 1_000, builder.bytes().len()));
         let batch = Batch::within(&Arc::new(builder.take()), 0, header);
         let mut rest = batch.records();
         let first = RecordBytes::next(&mut rest).expect("the first");
-        assert_eq!(
-            (first.key, first.value, first.headers.count),
-            (None, &b""[..], 0)
-        );
+        assert_eq!((first.key, first.value, first.headers.count), (None, &b""[..], 0));
         let second = RecordBytes::next(&mut rest).expect("the second");
         assert_eq!((second.key, second.value.len()), (Some(&b""[..]), 70_000));
         assert_eq!(second.headers.find("a"), Some(&b""[..]));
@@ -328,14 +277,8 @@ mod tests {
         for at in 0..whole.len() {
             let mut bad = whole.clone();
             bad[at] ^= 1 << (at % 8);
-            assert!(
-                !BatchHeader::read(&bad).is_some_and(|header| header.fits(&bad)),
-                "byte {at}"
-            );
-            assert!(
-                !BatchHeader::read(&whole[..at]).is_some_and(|header| header.fits(&whole[..at])),
-                "prefix {at}"
-            );
+            assert!(!BatchHeader::read(&bad).is_some_and(|header| header.fits(&bad)), "byte {at}");
+            assert!(!BatchHeader::read(&whole[..at]).is_some_and(|header| header.fits(&whole[..at])), "prefix {at}");
         }
     }
 
@@ -355,11 +298,9 @@ mod tests {
     #[test]
     fn the_size_is_never_underestimated() {
         let long = "n".repeat(300);
-        for (key, value, headers) in [
-            (None, 0, vec![]),
-            (Some(200), 200, vec![("a", "b")]),
-            (Some(70_000), 3_000_000, vec![(&*long, &*long)]),
-        ] {
+        for (key, value, headers) in
+            [(None, 0, vec![]), (Some(200), 200, vec![("a", "b")]), (Some(70_000), 3_000_000, vec![(&*long, &*long)])]
+        {
             let (key, value) = (key.map(|length| vec![1u8; length]), vec![2u8; value]);
             let message = message(key.as_deref(), &value, &headers);
             let mut builder = BatchBuilder::with_capacity(0);

@@ -64,9 +64,7 @@ impl Log {
             groups: Mutex::new(groups),
         };
         shared.load_topics()?;
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// A new client, for one thread.
@@ -98,11 +96,7 @@ impl Shared {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<Arc<TopicLog>> {
-        self.topics
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned()
+        self.topics.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
     pub(super) fn describe(&self, name: &str) -> Option<Description> {
@@ -111,10 +105,7 @@ impl Shared {
 
     pub(super) fn create(&self, what: &Specification) -> Result<bool, BusError> {
         if !self.is_owned() {
-            return Err(BusError::Refused(format!(
-                "{} is open for reading only",
-                self.directory.display()
-            )));
+            return Err(BusError::Refused(format!("{} is open for reading only", self.directory.display())));
         }
         topic::check(what)?;
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
@@ -123,12 +114,8 @@ impl Shared {
         }
         let id: TopicId = std::array::from_fn(|_| fastrand::u8(..));
         // Made beside its place and renamed, so that there is never half a topic.
-        let (path, unfinished) = (
-            self.path_of(&what.name),
-            self.path_of(&format!("{}~new", what.name)),
-        );
-        let made =
-            topic::make(&unfinished, id, what).and_then(|()| std::fs::rename(&unfinished, &path));
+        let (path, unfinished) = (self.path_of(&what.name), self.path_of(&format!("{}~new", what.name)));
+        let made = topic::make(&unfinished, id, what).and_then(|()| std::fs::rename(&unfinished, &path));
         made.map_err(|error| storage(&unfinished, error))?;
         let topic = TopicLog::open(&path, self.settings, true)?;
         topics.insert(what.name.clone(), Arc::new(topic));
@@ -138,10 +125,7 @@ impl Shared {
 
     fn delete(&self, name: &str) -> Result<bool, BusError> {
         if !self.is_owned() {
-            return Err(BusError::Refused(format!(
-                "{} is open for reading only",
-                self.directory.display()
-            )));
+            return Err(BusError::Refused(format!("{} is open for reading only", self.directory.display())));
         }
         let mut topics = self.topics.write().unwrap_or_else(PoisonError::into_inner);
         let Some(topic) = topics.remove(name) else {
@@ -201,11 +185,7 @@ impl Shared {
         }
         groups.save(group, self.settings.sync == super::Sync::Always)?;
         for (name, partition, id, _, log) in &known {
-            log.passed(
-                groups
-                    .lowest(name, *id, *partition)
-                    .expect("it was just set"),
-            );
+            log.passed(groups.lowest(name, *id, *partition).expect("it was just set"));
         }
         Ok(())
     }
@@ -217,12 +197,7 @@ impl Shared {
 
 fn take_lock(directory: &Path) -> Result<File, BusError> {
     let path = directory.join("lock");
-    let opened = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path);
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = opened.map_err(|error| storage(&path, error))?;
     match file.try_lock() {
         Ok(()) => {}
@@ -238,10 +213,7 @@ fn take_lock(directory: &Path) -> Result<File, BusError> {
         }
         Err(TryLockError::Error(error)) => return Err(storage(&path, error)),
     }
-    let written = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(|error| storage(&path, error))?;
     Ok(file)
 }

@@ -18,6 +18,7 @@
 mod client;
 mod format;
 mod groups;
+mod keeping;
 mod log;
 mod partition;
 mod reader;
@@ -49,10 +50,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            sync: Sync::Never,
-            segment_bytes_max: SEGMENT_BYTES_MAX,
-        }
+        Self { sync: Sync::Never, segment_bytes_max: SEGMENT_BYTES_MAX }
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ringmaster_schemas::Millis;
 
 use super::format::{Batch, BatchBuilder, BatchHeader};
+use super::keeping::Keeping;
 use super::segment::{AppendError, Segment, bases_in, path_of, read_batches};
 use super::{Settings, Sync};
 use crate::SendError;
@@ -19,15 +20,6 @@ use crate::signal::Signal;
 const RECENT_BYTES_MAX: usize = 1 << 20;
 /// Batches handed to a reader at once: few locks, and little is held by a reader that is slow.
 const FETCH_BATCHES_MAX: usize = 16;
-
-/// What topic settings say of a partition.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Keeping {
-    /// `max.message.bytes`.
-    pub(super) record_bytes_max: usize,
-    /// `retention.ms`; none for unlimited: then nothing is ever deleted.
-    pub(super) retention: Option<Duration>,
-}
 
 #[derive(Debug)]
 pub(super) struct Partition {
@@ -83,12 +75,7 @@ pub(super) enum Fetched {
 
 impl Partition {
     /// Opens a partition's folder. Without `owned` nothing is changed on disk.
-    pub(super) fn open(
-        directory: &Path,
-        settings: Settings,
-        keeping: Keeping,
-        owned: bool,
-    ) -> Result<Self, String> {
+    pub(super) fn open(directory: &Path, settings: Settings, keeping: Keeping, owned: bool) -> Result<Self, String> {
         let what = |error: std::io::Error| format!("{}: {error}", directory.display());
         let (mut segments, mut end, mut timestamp) = (VecDeque::new(), 0, 0);
         let bases = bases_in(directory).map_err(what)?;
@@ -100,14 +87,7 @@ impl Partition {
             segments.push_back(segment);
             (end, timestamp) = (scanned.next, scanned.timestamp.unwrap_or(0));
         }
-        let state = State {
-            segments,
-            timestamp,
-            recent: VecDeque::new(),
-            recent_bytes: 0,
-            watchers: Arc::default(),
-            torn: None,
-        };
+        let state = State { segments, timestamp, recent: VecDeque::new(), recent_bytes: 0, watchers: Arc::default(), torn: None };
         Ok(Self {
             directory: directory.to_owned(),
             settings,
@@ -157,12 +137,7 @@ impl Partition {
         state.timestamp = now().max(state.timestamp);
         batch.seal(base, state.timestamp);
         self.roll(state, batch.bytes().len() as u64, base)
-            .map_err(|error| {
-                SendError::Unknown(format!(
-                    "{}: no new segment: {error}",
-                    self.directory.display()
-                ))
-            })?;
+            .map_err(|error| SendError::Unknown(format!("{}: no new segment: {error}", self.directory.display())))?;
         let segment = state.segments.back_mut().expect("rolled");
         match segment.append(batch.bytes(), self.settings.sync == Sync::Always) {
             Ok(()) => {}
@@ -172,17 +147,14 @@ impl Partition {
                 return Err(SendError::Unknown(why));
             }
         }
-        self.end
-            .store(base + i64::from(batch.count()), Ordering::Release);
+        self.end.store(base + i64::from(batch.count()), Ordering::Release);
         state.remember(batch);
         Ok(base)
     }
 
     /// Makes the last segment one that takes so many bytes more.
     fn roll(&self, state: &mut State, bytes: u64, base: i64) -> std::io::Result<()> {
-        let full = |segment: &Segment| {
-            segment.bytes > 0 && segment.bytes + bytes > self.settings.segment_bytes_max
-        };
+        let full = |segment: &Segment| segment.bytes > 0 && segment.bytes + bytes > self.settings.segment_bytes_max;
         if state.segments.back().is_some_and(|last| !full(last)) {
             return Ok(());
         }
@@ -194,17 +166,12 @@ impl Partition {
             last.close();
         }
         state.segments.push_back(segment);
-        self.trim_locked(state);
+        self.trim(state);
         Ok(())
     }
 
     /// Hands out batches from this offset on; the first may begin before it.
-    pub(super) fn fetch(
-        &self,
-        position: i64,
-        cursor: &mut Cursor,
-        out: &mut VecDeque<Batch>,
-    ) -> Result<Fetched, String> {
+    pub(super) fn fetch(&self, position: i64, cursor: &mut Cursor, out: &mut VecDeque<Batch>) -> Result<Fetched, String> {
         let mut state = self.lock();
         let end = self.end();
         if position < state.start() || position > end {
@@ -213,25 +180,14 @@ impl Partition {
         if position == end {
             return Ok(Fetched::Nothing);
         }
-        if state
-            .recent
-            .front()
-            .is_some_and(|oldest| oldest.header.base <= position)
-        {
-            let first = state
-                .recent
-                .partition_point(|batch| batch.header.next() <= position);
+        if state.recent.front().is_some_and(|oldest| oldest.header.base <= position) {
+            let first = state.recent.partition_point(|batch| batch.header.next() <= position);
             out.extend(state.recent.range(first..).take(FETCH_BATCHES_MAX).cloned());
             return Ok(Fetched::Batches);
         }
-        let at = state
-            .segments
-            .partition_point(|segment| segment.base <= position)
-            - 1;
+        let at = state.segments.partition_point(|segment| segment.base <= position) - 1;
         let segment = &mut state.segments[at];
-        let from_hint = cursor
-            .hint
-            .filter(|hint| hint.0 == segment.base && cursor.hint_for == position);
+        let from_hint = cursor.hint.filter(|hint| hint.0 == segment.base && cursor.hint_for == position);
         let mut byte = match from_hint {
             Some((_, byte)) => byte,
             None => segment.position_of(position)?,
@@ -246,10 +202,7 @@ impl Partition {
                 return Ok(Fetched::OutOfRange);
             }
             Err(error) => {
-                return Err(format!(
-                    "{}: {error}",
-                    path_of(&self.directory, base).display()
-                ));
+                return Err(format!("{}: {error}", path_of(&self.directory, base).display()));
             }
         };
         let mut next = None;
@@ -258,8 +211,7 @@ impl Partition {
                 Some(next) => next,
                 None => base_at(&file, byte).ok_or_else(|| damaged.clone())?,
             };
-            let read = read_batches(&file, byte, bytes, expected, out)
-                .map_err(|error| error.to_string())?;
+            let read = read_batches(&file, byte, bytes, expected, out).map_err(|error| error.to_string())?;
             next = out.back().map(|batch| batch.header.next());
             out.retain(|batch| batch.header.next() > position);
             byte = read.position;
@@ -269,10 +221,7 @@ impl Partition {
         }
         match (out.front(), next) {
             (Some(first), Some(next)) if first.header.base <= position => {
-                *cursor = Cursor {
-                    hint: Some((base, byte)),
-                    hint_for: next,
-                };
+                *cursor = Cursor { hint: Some((base, byte)), hint_for: next };
                 Ok(Fetched::Batches)
             }
             _ => {
@@ -297,8 +246,7 @@ impl Partition {
             (from, self.end())
         };
         let (mut cursor, mut batches) = (Cursor::default(), VecDeque::new());
-        while position < end && self.fetch(position, &mut cursor, &mut batches)? == Fetched::Batches
-        {
+        while position < end && self.fetch(position, &mut cursor, &mut batches)? == Fetched::Batches {
             for batch in batches.drain(..) {
                 if batch.header.timestamp >= time {
                     return Ok(batch.header.base);
@@ -318,8 +266,7 @@ impl Partition {
     /// Ends [`Self::watch`].
     pub(super) fn unwatch(&self, watcher: &Watcher) {
         let mut state = self.lock();
-        Arc::make_mut(&mut state.watchers)
-            .retain(|known| !Arc::ptr_eq(&known.position, &watcher.position));
+        Arc::make_mut(&mut state.watchers).retain(|known| !Arc::ptr_eq(&known.position, &watcher.position));
         if state.watchers.is_empty() {
             state.forget();
         }
@@ -328,7 +275,7 @@ impl Partition {
     /// All groups that ever committed are at this offset or behind; segments that nobody needs are deleted.
     pub(super) fn passed(&self, lowest: i64) {
         if self.committed.swap(lowest, Ordering::Relaxed) != lowest {
-            self.trim_locked(&mut self.lock());
+            self.trim(&mut self.lock());
         }
     }
 
@@ -354,15 +301,11 @@ impl Partition {
                 next = last.extend(next)?.next;
             }
             let follows = path_of(&self.directory, next);
-            let known = state
-                .segments
-                .back()
-                .is_some_and(|last| last.path == follows);
+            let known = state.segments.back().is_some_and(|last| last.path == follows);
             if known || !follows.exists() {
                 break;
             }
-            let mut segment = Segment::closed(&self.directory, next)
-                .map_err(|error| format!("{}: {error}", follows.display()))?;
+            let mut segment = Segment::closed(&self.directory, next).map_err(|error| format!("{}: {error}", follows.display()))?;
             segment.bytes = 0;
             state.segments.push_back(segment);
         }
@@ -373,39 +316,10 @@ impl Partition {
         Ok(())
     }
 
-    /// Deletes the oldest segments that all groups and readers have passed; of a topic that no group reads, those that are older
-    /// than its retention.
-    fn trim_locked(&self, state: &mut State) {
-        let Some(retention) = self.keeping.retention else {
-            return;
-        };
+    fn trim(&self, state: &mut State) {
         let committed = self.committed.load(Ordering::Relaxed);
-        let reading = state
-            .watchers
-            .iter()
-            .map(|watcher| watcher.position.load(Ordering::Relaxed))
-            .min();
-        while state.segments.len() > 1 {
-            let oldest = &state.segments[0];
-            let needed = if committed >= 0 {
-                state.segments[1].base > committed.min(reading.unwrap_or(i64::MAX))
-            } else {
-                let written = oldest
-                    .path
-                    .metadata()
-                    .and_then(|metadata| metadata.modified());
-                reading.is_some()
-                    || !written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > retention))
-            };
-            if needed {
-                return;
-            }
-            if let Err(error) = std::fs::remove_file(&oldest.path) {
-                tracing::warn!(file = %oldest.path.display(), %error, "a segment that nobody needs could not be deleted");
-                return;
-            }
-            state.segments.pop_front();
-        }
+        let reading = state.watchers.iter().map(|watcher| watcher.position.load(Ordering::Relaxed));
+        self.keeping.trim(&mut state.segments, (committed >= 0).then_some(committed), reading.min());
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -425,8 +339,7 @@ impl State {
             return;
         }
         let header = BatchHeader::read(batch.bytes()).expect("it was sealed");
-        self.recent
-            .push_back(Batch::within(&Arc::new(batch.take()), 0, header));
+        self.recent.push_back(Batch::within(&Arc::new(batch.take()), 0, header));
         self.recent_bytes += header.bytes;
         while self.recent_bytes > RECENT_BYTES_MAX {
             let oldest = self.recent.pop_front().expect("there are bytes");
@@ -442,9 +355,7 @@ impl State {
 
 /// The wall clock.
 pub(super) fn now() -> Millis {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }
 

@@ -77,16 +77,10 @@ impl Reader {
         let Some(topic) = log.find(&self.name) else {
             return;
         };
-        let Some(partition) = usize::try_from(self.at.partition)
-            .ok()
-            .and_then(|at| topic.partitions.get(at))
-        else {
+        let Some(partition) = usize::try_from(self.at.partition).ok().and_then(|at| topic.partitions.get(at)) else {
             return;
         };
-        let watcher = Watcher {
-            signal: Arc::clone(signal),
-            position: Arc::new(AtomicI64::new(self.position)),
-        };
+        let watcher = Watcher { signal: Arc::clone(signal), position: Arc::new(AtomicI64::new(self.position)) };
         partition.watch(watcher.clone());
         self.source = Source::Open(Arc::clone(partition), watcher);
     }
@@ -103,12 +97,7 @@ impl Reader {
         if let Source::Open(partition, _) = &self.source
             && let Err(error) = partition.refresh()
         {
-            tracing::warn!(
-                topic = self.name,
-                partition = self.at.partition,
-                error,
-                "the log's files could not be looked at"
-            );
+            tracing::warn!(topic = self.name, partition = self.at.partition, error, "the log's files could not be looked at");
         }
     }
 
@@ -125,19 +114,13 @@ impl Reader {
                 Source::Stopped(_) | Source::Missing { told: true } => return count,
                 Source::Missing { told } => {
                     *told = true;
-                    visit(BusEvent::Unreadable(
-                        self.at,
-                        format!("{} has no partition {} here", self.name, self.at.partition),
-                    ));
+                    visit(BusEvent::Unreadable(self.at, format!("{} has no partition {} here", self.name, self.at.partition)));
                     return count + 1;
                 }
             };
             if partition.is_deleted() {
                 self.lose();
-                visit(BusEvent::Unreadable(
-                    self.at,
-                    format!("the topic {} was deleted", self.name),
-                ));
+                visit(BusEvent::Unreadable(self.at, format!("the topic {} was deleted", self.name)));
                 return count + 1;
             }
             if !self.batches.is_empty() {
@@ -157,10 +140,7 @@ impl Reader {
                 }
                 Ok(Fetched::OutOfRange) => {
                     self.stop();
-                    BusEvent::OutOfRange {
-                        at: self.at,
-                        position: self.position,
-                    }
+                    BusEvent::OutOfRange { at: self.at, position: self.position }
                 }
                 Err(why) => {
                     self.stop();
@@ -181,19 +161,11 @@ impl Reader {
         let mut rest = &records[self.done_bytes..];
         let (mut offset, mut count) = (header.base + self.done_count, 0);
         while offset < header.next() && count < count_max {
-            let record = RecordBytes::next(&mut rest)
-                .expect("a batch with a right CRC holds as many records as it says");
+            let record = RecordBytes::next(&mut rest).expect("a batch with a right CRC holds as many records as it says");
             if offset >= self.position {
                 let headers = (record.headers.count > 0).then_some(&record.headers as &dyn Headers);
                 let (key, value) = (record.key, Some(record.value));
-                visit(BusEvent::Record(Record {
-                    at: self.at,
-                    offset,
-                    timestamp: header.timestamp,
-                    key,
-                    value,
-                    headers,
-                }));
+                visit(BusEvent::Record(Record { at: self.at, offset, timestamp: header.timestamp, key, value, headers }));
                 count += 1;
             }
             offset += 1;

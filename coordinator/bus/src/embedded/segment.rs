@@ -52,56 +52,23 @@ impl Segment {
     pub(super) fn create(directory: &Path, base: i64) -> io::Result<Self> {
         let path = path_of(directory, base);
         // What may be there is the empty or torn file of a creation that did not come to its first batch.
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(&path)?;
-        Ok(Self {
-            base,
-            path,
-            bytes: 0,
-            file: Some(Arc::new(file)),
-            index: Some(Vec::new()),
-        })
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path)?;
+        Ok(Self { base, path, bytes: 0, file: Some(Arc::new(file)), index: Some(Vec::new()) })
     }
 
     /// A segment that is not appended to.
     pub(super) fn closed(directory: &Path, base: i64) -> io::Result<Self> {
         let path = path_of(directory, base);
         let bytes = path.metadata()?.len();
-        Ok(Self {
-            base,
-            path,
-            bytes,
-            file: None,
-            index: None,
-        })
+        Ok(Self { base, path, bytes, file: None, index: None })
     }
 
     /// The last segment of a partition: checked whole. With `owned`, a torn tail is cut off and it can be appended to.
-    pub(super) fn last(
-        directory: &Path,
-        base: i64,
-        owned: bool,
-    ) -> Result<(Self, Scanned), String> {
+    pub(super) fn last(directory: &Path, base: i64, owned: bool) -> Result<(Self, Scanned), String> {
         let path = path_of(directory, base);
         let what = |error: io::Error| format!("{}: {error}", path.display());
-        let file = Arc::new(
-            OpenOptions::new()
-                .read(true)
-                .write(owned)
-                .open(&path)
-                .map_err(what)?,
-        );
-        let mut segment = Self {
-            base,
-            path: path.clone(),
-            bytes: 0,
-            file: Some(file),
-            index: Some(Vec::new()),
-        };
+        let file = Arc::new(OpenOptions::new().read(true).write(owned).open(&path).map_err(what)?);
+        let mut segment = Self { base, path: path.clone(), bytes: 0, file: Some(file), index: Some(Vec::new()) };
         let scanned = segment.extend(base)?;
         if scanned.torn && owned {
             let file = segment.file.as_ref().expect("just opened");
@@ -140,29 +107,18 @@ impl Segment {
             torn = read.damaged;
         }
         self.index = Some(index);
-        Ok(Scanned {
-            next,
-            timestamp,
-            torn,
-        })
+        Ok(Scanned { next, timestamp, torn })
     }
 
     /// Appends a sealed batch. After an error the file is as it was, or this says that it could not be made so.
     pub(super) fn append(&mut self, sealed: &[u8], sync: bool) -> Result<(), AppendError> {
-        let file = self
-            .file
-            .as_ref()
-            .expect("only the last segment is appended to");
-        let written = file
-            .write_all_at(sealed, self.bytes)
-            .and_then(|()| if sync { file.sync_data() } else { Ok(()) });
+        let file = self.file.as_ref().expect("only the last segment is appended to");
+        let written = file.write_all_at(sealed, self.bytes).and_then(|()| if sync { file.sync_data() } else { Ok(()) });
         if let Err(error) = written {
             let text = format!("{}: {error}", self.path.display());
             return Err(match file.set_len(self.bytes) {
                 Ok(()) => AppendError::Nothing(text),
-                Err(second) => {
-                    AppendError::Torn(format!("{text}; the torn tail could not be cut: {second}"))
-                }
+                Err(second) => AppendError::Torn(format!("{text}; the torn tail could not be cut: {second}")),
             });
         }
         let header = BatchHeader::read(sealed).expect("a sealed batch has a header");
@@ -246,13 +202,7 @@ pub(super) struct ReadTo {
 }
 
 /// Reads whole batches from `position`, at least one and about [`CHUNK_BYTES`], and checks them.
-pub(super) fn read_batches(
-    file: &File,
-    position: u64,
-    end: u64,
-    mut next: i64,
-    out: &mut VecDeque<Batch>,
-) -> io::Result<ReadTo> {
+pub(super) fn read_batches(file: &File, position: u64, end: u64, mut next: i64, out: &mut VecDeque<Batch>) -> io::Result<ReadTo> {
     let left = usize::try_from(end - position).unwrap_or(usize::MAX);
     let mut chunk = read_chunk(file, position, CHUNK_BYTES.min(left))?;
     let first_bytes = BatchHeader::read(&chunk).map_or(0, |header| header.bytes);
@@ -269,21 +219,14 @@ pub(super) fn read_batches(
             // A good batch that merely goes beyond this chunk comes with the next call.
             let cut_by_chunk = at > 0
                 && chunk.len() < left
-                && (rest.len() < HEADER_BYTES
-                    || header.is_some_and(|header| header.bytes > rest.len()));
-            return Ok(ReadTo {
-                position: position + at as u64,
-                damaged: !cut_by_chunk,
-            });
+                && (rest.len() < HEADER_BYTES || header.is_some_and(|header| header.bytes > rest.len()));
+            return Ok(ReadTo { position: position + at as u64, damaged: !cut_by_chunk });
         };
         out.push_back(Batch::within(&chunk, at, header));
         next = header.next();
         at += header.bytes;
     }
-    Ok(ReadTo {
-        position: position + at as u64,
-        damaged: false,
-    })
+    Ok(ReadTo { position: position + at as u64, damaged: false })
 }
 
 /// The bases of the segment files in a partition's folder, ascending.
@@ -291,10 +234,7 @@ pub(super) fn bases_in(directory: &Path) -> io::Result<Vec<i64>> {
     let mut bases = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let name = entry?.file_name();
-        if let Some(base) = name
-            .to_str()
-            .and_then(|name| name.strip_suffix(".log")?.parse().ok())
-        {
+        if let Some(base) = name.to_str().and_then(|name| name.strip_suffix(".log")?.parse().ok()) {
             bases.push(base);
         }
     }
@@ -308,15 +248,8 @@ pub(super) fn path_of(directory: &Path, base: i64) -> PathBuf {
 }
 
 fn note(index: &mut Vec<IndexEntry>, header: &BatchHeader, position: u64) {
-    if index
-        .last()
-        .is_none_or(|last| position - last.position >= INDEX_BYTES)
-    {
-        index.push(IndexEntry {
-            offset: header.base,
-            position,
-            timestamp: header.timestamp,
-        });
+    if index.last().is_none_or(|last| position - last.position >= INDEX_BYTES) {
+        index.push(IndexEntry { offset: header.base, position, timestamp: header.timestamp });
     }
 }
 
@@ -337,15 +270,9 @@ fn read_chunk(file: &File, position: u64, bytes: usize) -> io::Result<Vec<u8>> {
 
 /// Whether a good batch of a later offset stands anywhere behind `position`: then what is there is damage, not a torn tail.
 fn good_batch_after(file: &File, position: u64, end: u64, next: i64) -> io::Result<bool> {
-    let rest = read_chunk(
-        file,
-        position,
-        usize::try_from(end - position).unwrap_or(usize::MAX),
-    )?;
+    let rest = read_chunk(file, position, usize::try_from(end - position).unwrap_or(usize::MAX))?;
     Ok((1..rest.len()).any(|at| {
         let from = &rest[at..];
-        BatchHeader::read(from).is_some_and(|header| {
-            header.base > next && header.bytes <= from.len() && header.fits(from)
-        })
+        BatchHeader::read(from).is_some_and(|header| header.base > next && header.bytes <= from.len() && header.fits(from))
     }))
 }

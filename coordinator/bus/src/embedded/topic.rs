@@ -10,8 +10,9 @@ use std::time::Duration;
 use ringmaster_schemas::journal::TopicId;
 
 use super::Settings;
+use super::keeping::Keeping;
 use super::log::storage;
-use super::partition::{Keeping, Partition};
+use super::partition::Partition;
 use crate::{BusError, Description, Specification};
 
 /// More partitions than this in one process are a mistake: each has a file open.
@@ -41,51 +42,24 @@ impl TopicLog {
         let file = path.join("topic");
         let text = std::fs::read_to_string(&file).map_err(|error| storage(&file, error))?;
         let (id, partition_count, topic_settings) = parse(&text).ok_or_else(|| {
-            BusError::Storage(format!(
-                "{}: not the description of a topic; restore it from a copy",
-                file.display()
-            ))
+            BusError::Storage(format!("{}: not the description of a topic; restore it from a copy", file.display()))
         })?;
-        let mut topic = Self {
-            id,
-            settings: topic_settings,
-            partitions: Vec::new(),
-        };
+        let mut topic = Self { id, settings: topic_settings, partitions: Vec::new() };
         for partition in 0..partition_count {
-            let opened = Partition::open(
-                &path.join(partition.to_string()),
-                settings,
-                topic.keeping(),
-                owned,
-            );
-            topic
-                .partitions
-                .push(Arc::new(opened.map_err(BusError::Storage)?));
+            let opened = Partition::open(&path.join(partition.to_string()), settings, topic.keeping(), owned);
+            topic.partitions.push(Arc::new(opened.map_err(BusError::Storage)?));
         }
         Ok(topic)
     }
 
     pub(super) fn describe(&self, name: &str) -> Description {
         let partitions = i32::try_from(self.partitions.len()).expect("bounded at creation");
-        let settings = DEFAULTS.iter().map(|&(key, default)| {
-            (
-                key.to_owned(),
-                self.setting(key).unwrap_or(default).to_owned(),
-            )
-        });
-        Description {
-            name: name.to_owned(),
-            id: self.id,
-            partitions,
-            settings: settings.collect(),
-        }
+        let settings = DEFAULTS.iter().map(|&(key, default)| (key.to_owned(), self.setting(key).unwrap_or(default).to_owned()));
+        Description { name: name.to_owned(), id: self.id, partitions, settings: settings.collect() }
     }
 
     fn setting(&self, key: &str) -> Option<&str> {
-        self.settings
-            .iter()
-            .find(|(known, _)| known == key)
-            .map(|(_, value)| &**value)
+        self.settings.iter().find(|(known, _)| known == key).map(|(_, value)| &**value)
     }
 
     fn keeping(&self) -> Keeping {
@@ -93,57 +67,35 @@ impl TopicLog {
             Some(text) => text.parse::<u64>().ok(),
             None => Some(default),
         };
-        let compacted = self
-            .setting("cleanup.policy")
-            .is_some_and(|policy| policy.contains("compact"));
+        let compacted = self.setting("cleanup.policy").is_some_and(|policy| policy.contains("compact"));
         Keeping {
-            record_bytes_max: usize::try_from(
-                number("max.message.bytes", 1_048_588).unwrap_or(u64::MAX),
-            )
-            .unwrap_or(usize::MAX),
-            retention: number("retention.ms", 604_800_000)
-                .filter(|_| !compacted)
-                .map(Duration::from_millis),
+            record_bytes_max: usize::try_from(number("max.message.bytes", 1_048_588).unwrap_or(u64::MAX)).unwrap_or(usize::MAX),
+            retention: number("retention.ms", 604_800_000).filter(|_| !compacted).map(Duration::from_millis),
         }
     }
 }
 
 /// Whether such a topic can be made.
 pub(super) fn check(what: &Specification) -> Result<(), BusError> {
-    let refused = |why: String| {
-        Err(BusError::Refused(format!(
-            "topic {:?} cannot be made: {why}",
-            what.name
-        )))
-    };
+    let refused = |why: String| Err(BusError::Refused(format!("topic {:?} cannot be made: {why}", what.name)));
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if what.name.is_empty()
         || what.name.len() > NAME_BYTES_MAX
         || !what.name.bytes().all(allowed)
         || [".", ".."].contains(&&*what.name)
     {
-        return refused(format!(
-            "its name must have 1 to {NAME_BYTES_MAX} of a-z A-Z 0-9 . _ -"
-        ));
+        return refused(format!("its name must have 1 to {NAME_BYTES_MAX} of a-z A-Z 0-9 . _ -"));
     }
     if !(1..=PARTITIONS_MAX).contains(&what.partitions) {
-        return refused(format!(
-            "{} partitions; from 1 to {PARTITIONS_MAX} are possible",
-            what.partitions
-        ));
+        return refused(format!("{} partitions; from 1 to {PARTITIONS_MAX} are possible", what.partitions));
     }
     for (key, value) in &what.settings {
-        let number = matches!(
-            &**key,
-            "retention.ms" | "retention.bytes" | "max.message.bytes"
-        );
+        let number = matches!(&**key, "retention.ms" | "retention.bytes" | "max.message.bytes");
         if number && value.parse::<i64>().is_err() {
             return refused(format!("{key} = {value:?} is not a number"));
         }
         if key.contains(['\n', '=']) || value.contains('\n') {
-            return refused(format!(
-                "the setting {key:?} has a character that is not allowed"
-            ));
+            return refused(format!("the setting {key:?} has a character that is not allowed"));
         }
     }
     Ok(())

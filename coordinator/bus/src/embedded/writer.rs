@@ -73,21 +73,13 @@ impl Writer {
             return Err(SendError::Full);
         }
         let destination = self.destination(log, name, message.to)?;
-        let (bytes, bytes_max) = (
-            size_max(message),
-            destination.partition.keeping.record_bytes_max,
-        );
+        let (bytes, bytes_max) = (size_max(message), destination.partition.keeping.record_bytes_max);
         if bytes > bytes_max {
-            return Err(SendError::TooBig(format!(
-                "{bytes} bytes; {name} takes {bytes_max} (max.message.bytes)"
-            )));
+            return Err(SendError::TooBig(format!("{bytes} bytes; {name} takes {bytes_max} (max.message.bytes)")));
         }
         destination.batch.push(message);
         destination.tags.push((sender, tag));
-        let (first, full) = (
-            destination.batch.count() == 1,
-            destination.batch.bytes().len() >= BATCH_BYTES_MAX,
-        );
+        let (first, full) = (destination.batch.count() == 1, destination.batch.bytes().len() >= BATCH_BYTES_MAX);
         self.queued_count += 1;
         if first {
             self.dirty.push(message.to);
@@ -121,16 +113,8 @@ impl Writer {
                     continue;
                 }
                 visit(match &front.base {
-                    Ok(base) => BusEvent::Acknowledged {
-                        sender,
-                        tag,
-                        offset: Some(base + at as i64),
-                    },
-                    Err(why) => BusEvent::Failed {
-                        sender,
-                        tag,
-                        why: why.clone(),
-                    },
+                    Ok(base) => BusEvent::Acknowledged { sender, tag, offset: Some(base + at as i64) },
+                    Err(why) => BusEvent::Failed { sender, tag, why: why.clone() },
                 });
             }
             count += end - front.visited;
@@ -146,45 +130,23 @@ impl Writer {
     }
 
     fn write(&mut self, to: TopicPartition) {
-        let destination = self.destinations[usize::from(to.topic.0)][to.partition as usize]
-            .as_mut()
-            .expect("it was collected for");
+        let destination = self.destinations[usize::from(to.topic.0)][to.partition as usize].as_mut().expect("it was collected for");
         let base = destination.partition.append(&mut destination.batch);
         if let Err(why) = &base {
             tracing::error!(records = destination.tags.len(), %why, "a batch could not be written");
         }
         let tags = std::mem::replace(&mut destination.tags, self.spare.pop().unwrap_or_default());
-        self.written.push_back(Written {
-            base,
-            tags,
-            visited: 0,
-        });
+        self.written.push_back(Written { base, tags, visited: 0 });
     }
 
-    fn destination(
-        &mut self,
-        log: &Shared,
-        name: &str,
-        to: TopicPartition,
-    ) -> Result<&mut Destination, SendError> {
-        let (topic, partition) = (
-            usize::from(to.topic.0),
-            usize::try_from(to.partition).unwrap_or(usize::MAX),
-        );
-        let known = self
-            .destinations
-            .get(topic)
-            .and_then(|partitions| partitions.get(partition))
-            .and_then(Option::as_ref);
+    fn destination(&mut self, log: &Shared, name: &str, to: TopicPartition) -> Result<&mut Destination, SendError> {
+        let (topic, partition) = (usize::from(to.topic.0), usize::try_from(to.partition).unwrap_or(usize::MAX));
+        let known = self.destinations.get(topic).and_then(|partitions| partitions.get(partition)).and_then(Option::as_ref);
         // One that still has records of the deleted topic fails them first.
-        let usable =
-            known.is_some_and(|known| !known.partition.is_deleted() || known.batch.count() > 0);
+        let usable = known.is_some_and(|known| !known.partition.is_deleted() || known.batch.count() > 0);
         if !usable {
-            let new = Destination {
-                partition: find(log, name, partition)?,
-                batch: BatchBuilder::with_capacity(0),
-                tags: Vec::new(),
-            };
+            let new =
+                Destination { partition: find(log, name, partition)?, batch: BatchBuilder::with_capacity(0), tags: Vec::new() };
             if self.destinations.len() <= topic {
                 self.destinations.resize_with(topic + 1, Vec::new);
             }
@@ -194,25 +156,16 @@ impl Writer {
             }
             partitions[partition] = Some(new);
         }
-        Ok(self.destinations[topic][partition]
-            .as_mut()
-            .expect("just made"))
+        Ok(self.destinations[topic][partition].as_mut().expect("just made"))
     }
 }
 
 fn find(log: &Shared, name: &str, partition: usize) -> Result<Arc<Partition>, SendError> {
     if !log.is_owned() {
-        return Err(SendError::Refused(
-            "the log is open for reading only".to_owned(),
-        ));
+        return Err(SendError::Refused("the log is open for reading only".to_owned()));
     }
-    let topic = log
-        .find(name)
-        .ok_or_else(|| SendError::Refused(format!("there is no topic {name}")))?;
+    let topic = log.find(name).ok_or_else(|| SendError::Refused(format!("there is no topic {name}")))?;
     let count = topic.partitions.len();
-    let found = topic
-        .partitions
-        .get(partition)
-        .ok_or_else(|| SendError::Refused(format!("{name} has {count} partitions only")))?;
+    let found = topic.partitions.get(partition).ok_or_else(|| SendError::Refused(format!("{name} has {count} partitions only")))?;
     Ok(Arc::clone(found))
 }

@@ -222,9 +222,7 @@ impl Bus for KafkaBus {
             let (name, limit) = (self.names.name(topic), limit.unwrap_or_default());
             return Err(SendError::TooBig(format!("{bytes} bytes; {name} takes {limit} (max.message.bytes)")));
         }
-        let name = self.names.name(topic);
-        let sent =
-            producer.send(usize::from(topic.0), name, message.to.partition, message.key, message.value, message.headers, tag);
+        let sent = producer.send(self.names.name(topic), &message, tag);
         sent.map_err(|code| send_error(code, false))
     }
 

@@ -104,6 +104,9 @@ const CONSUMER: &[(&str, &str)] = &[
     ("enable.partition.eof", "true"),
     ("auto.offset.reset", "error"),
     ("isolation.level", "read_committed"),
+    // A member that died without a word holds its partitions so long; 6 s is the least that brokers allow by default.
+    ("session.timeout.ms", "6000"),
+    ("heartbeat.interval.ms", "2000"),
     // A fetch that finds nothing waits for data at the broker and returns when there is some; what begins to be read meanwhile
     // waits for it.
     ("fetch.wait.max.ms", "100"),

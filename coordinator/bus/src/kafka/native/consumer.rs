@@ -83,11 +83,10 @@ impl Consumer {
                     Told::Taken(partitions)
                 });
             }
-            sys::RD_KAFKA_EVENT_OFFSET_COMMIT => {
-                if !matches!(event.error(), RDKafkaErrorCode::NoError | RDKafkaErrorCode::NoOffset) {
-                    visit(Told::NotCommitted(event.error_text()));
-                }
-            }
+            sys::RD_KAFKA_EVENT_OFFSET_COMMIT => match event.error() {
+                RDKafkaErrorCode::NoError | RDKafkaErrorCode::NoOffset => {}
+                _ => visit(Told::NotCommitted(event.error_text())),
+            },
             sys::RD_KAFKA_EVENT_LOG => event.log(),
             _ => {}
         }

@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerCon
 use rdkafka_sys::{self as sys, RDKafkaErrorCode};
 
 use super::queue::{Event, Queue};
+use crate::Message;
 use crate::signal::Signal;
 
 /// One of the questions of [`hurry`].
@@ -47,37 +48,18 @@ impl Producer {
         Ok(Self { topics: Vec::new(), queue, client })
     }
 
-    /// Queues a copy of a record. `topic` is the caller's small number of the topic, `name` its name.
-    pub(in crate::kafka) fn send(
-        &mut self,
-        topic: usize,
-        name: &str,
-        partition: i32,
-        key: Option<&[u8]>,
-        value: &[u8],
-        headers: &[(&str, &str)],
-        tag: u64,
-    ) -> Result<(), RDKafkaErrorCode> {
-        let handle = self.handle(topic, name)?;
-        let (key, key_bytes) = key.map_or((ptr::null(), 0), |key| (key.as_ptr(), key.len()));
+    /// Queues a copy of a record; `name` is that of its topic.
+    pub(in crate::kafka) fn send(&mut self, name: &str, message: &Message<'_>, tag: u64) -> Result<(), RDKafkaErrorCode> {
+        let topic = self.handle(usize::from(message.to.topic.0), name)?;
         let opaque = tag as usize as *mut c_void;
-        if !headers.is_empty() {
-            return self.send_with_headers(handle, partition, (key, key_bytes), value, headers, opaque);
+        if !message.headers.is_empty() {
+            return self.send_with_headers(topic, message, opaque);
         }
+        let (key, key_bytes) = key_of(message);
+        let (value, value_bytes) = (message.value.as_ptr().cast_mut().cast(), message.value.len());
+        let (partition, flags) = (message.to.partition, sys::RD_KAFKA_MSG_F_COPY);
         // SAFETY: the topic handle is valid; key and value are read and copied before this returns (F_COPY).
-        let failed = unsafe {
-            let value_ptr = value.as_ptr().cast_mut().cast();
-            sys::rd_kafka_produce(
-                handle,
-                partition,
-                sys::RD_KAFKA_MSG_F_COPY,
-                value_ptr,
-                value.len(),
-                key.cast(),
-                key_bytes,
-                opaque,
-            ) != 0
-        };
+        let failed = unsafe { sys::rd_kafka_produce(topic, partition, flags, value, value_bytes, key, key_bytes, opaque) != 0 };
         // SAFETY: reads a thread-local variable.
         if failed { Err(unsafe { sys::rd_kafka_last_error() }.into()) } else { Ok(()) }
     }
@@ -85,18 +67,16 @@ impl Producer {
     fn send_with_headers(
         &self,
         topic: *mut sys::rd_kafka_topic_t,
-        partition: i32,
-        (key, key_bytes): (*const u8, usize),
-        value: &[u8],
-        headers: &[(&str, &str)],
+        message: &Message<'_>,
         opaque: *mut c_void,
     ) -> Result<(), RDKafkaErrorCode> {
         use sys::rd_kafka_vtype_t as part;
+        let (key, key_bytes) = key_of(message);
         // SAFETY: the list copies names and values; it belongs to the message once that is queued, and to us if it is not. The
         // arguments are of the types that each tag demands.
         let error = unsafe {
-            let list = sys::rd_kafka_headers_new(headers.len());
-            for (name, value) in headers {
+            let list = sys::rd_kafka_headers_new(message.headers.len());
+            for (name, value) in message.headers {
                 let (name_bytes, value_bytes) = (name.len() as isize, value.len() as isize);
                 sys::rd_kafka_header_add(list, name.as_ptr().cast(), name_bytes, value.as_ptr().cast(), value_bytes);
             }
@@ -105,12 +85,12 @@ impl Producer {
                 part::RD_KAFKA_VTYPE_RKT,
                 topic,
                 part::RD_KAFKA_VTYPE_PARTITION,
-                partition,
+                message.to.partition,
                 part::RD_KAFKA_VTYPE_MSGFLAGS,
                 sys::RD_KAFKA_MSG_F_COPY,
                 part::RD_KAFKA_VTYPE_VALUE,
-                value.as_ptr(),
-                value.len(),
+                message.value.as_ptr(),
+                message.value.len(),
                 part::RD_KAFKA_VTYPE_KEY,
                 key,
                 key_bytes,
@@ -179,6 +159,10 @@ fn hurry(client: Arc<BaseProducer<Silent>>) {
     };
     // Without the thread it takes longer, and that is all.
     let _ = std::thread::Builder::new().name("kafka-start".to_owned()).spawn(run);
+}
+
+fn key_of(message: &Message<'_>) -> (*const c_void, usize) {
+    message.key.map_or((ptr::null(), 0), |key| (key.as_ptr().cast(), key.len()))
 }
 
 fn visit_event(mut event: Event, visit: &mut dyn FnMut(Delivery)) -> usize {
