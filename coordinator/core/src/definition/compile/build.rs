@@ -48,13 +48,14 @@ impl<'a> Builder<'a, '_, '_, '_> {
     /// `None` if anything is wrong, which is then reported. The hash is filled in later: it needs all schemas.
     pub(super) fn build(&mut self) -> Option<Definition> {
         let phases = self.phases();
-        self.limits();
+        self.limits(&phases);
         let targets = self.targets()?;
         let mut uses = Uses::default();
         let form = self.form;
         let whole = names(form, targets.start.clone(), &targets.results);
         let compiled = self.compile(&whole, &targets, &mut uses);
         self.unused_rules(&whole, &uses);
+        self.unknown_results(&targets, &uses);
         compiled?;
         if self.report.failed() {
             return None;
@@ -108,17 +109,20 @@ impl<'a> Builder<'a, '_, '_, '_> {
     }
 
     /// Times that a participant could forget an idempotency key within, or that can never be reached.
-    fn limits(&mut self) {
+    fn limits(&mut self, phases: &[Phase]) {
         let form = self.form;
-        for step in &form.steps {
+        for (step, phase) in form.steps.iter().zip(phases) {
             let participant = participant_of(&step.command.text);
             let remembers = self.settings.participant(participant).remembers_ms;
-            for (what, limit) in [("within", &step.within), ("deadline", &form.deadline)] {
+            let by_default = (default_within(*phase), step.name.span.clone());
+            for (what, limit) in
+                [("within", Some(step.within.as_ref().unwrap_or(&by_default))), ("deadline", form.deadline.as_ref())]
+            {
                 if let Some((millis, span)) = limit
                     && *millis > remembers
                 {
-                    let message =
-                        format!("{what} is longer than {participant} remembers what it did ({})", write_duration(remembers));
+                    let (asked, known) = (write_duration(*millis), write_duration(remembers));
+                    let message = format!("{what} ({asked}) is longer than {participant} remembers what it did ({known})");
                     self.report.error(span, message, format!("shorten it, or raise participants.{participant}.remembers"));
                 }
             }
@@ -126,6 +130,17 @@ impl<'a> Builder<'a, '_, '_, '_> {
                 && within > deadline
             {
                 self.report.warning(span, "this is never reached: the saga's deadline is earlier", "");
+            }
+        }
+    }
+
+    /// Results that are read and have no schema.
+    fn unknown_results(&mut self, targets: &Targets, uses: &Uses) {
+        for (index, (step, result)) in self.form.steps.iter().zip(&targets.results).enumerate() {
+            if uses.of(Root::Result(index)).is_some() && *result.node(result.root()) == Avro::Dynamic {
+                let (name, command) = (&step.name.text, &step.command);
+                let message = format!("{}Result has no schema: steps.{name} is known only at run time", command.text);
+                self.report.warning(&command.span, message, "add its record to the schemas");
             }
         }
     }

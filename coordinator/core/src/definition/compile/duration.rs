@@ -46,9 +46,10 @@ pub(crate) fn parse_duration(text: &str, unit: Unit) -> Result<i64, String> {
     })
 }
 
-/// The shortest way to write it.
+/// In the largest unit that fits; a day is 24h.
 pub(crate) fn write_duration(millis: i64) -> String {
-    let (name, length) = UNITS.iter().find(|(_, length)| millis % length == 0 && millis >= *length).unwrap_or(&("ms", 1));
+    let fits = |name: &str, length: i64| millis % length == 0 && millis >= length && !(name == "d" && millis == length);
+    let (name, length) = UNITS.iter().find(|(name, length)| fits(name, *length)).unwrap_or(&("ms", 1));
     format!("{}{name}", millis / length)
 }
 
@@ -69,6 +70,6 @@ mod tests {
             let millis = parse_duration(text, Unit::Millis).unwrap();
             assert_eq!(parse_duration(&write_duration(millis), Unit::Millis), Ok(millis));
         }
-        assert_eq!(write_duration(1_800_000), "30m");
+        assert_eq!([1_800_000, 86_400_000, 604_800_000].map(write_duration), ["30m", "24h", "7d"]);
     }
 }

@@ -108,19 +108,7 @@ impl<'s, 'e> Machine<'s, 'e> {
             Node::Started => Ok(Value::Timestamp(self.environment.started.saturating_mul(1000))),
             Node::Failure(field) => self.failure(*field),
             Node::Local(slot) => Ok(self.locals[*slot].clone()),
-            Node::Field(of, index) => {
-                // The item of a loop is looked at where it lies.
-                if let Node::Local(slot) = **of
-                    && let Value::Raw(raw) = &self.locals[slot]
-                {
-                    return Ok(raw.field(usize::from(*index))?.into());
-                }
-                match self.eval(of)? {
-                    Value::Raw(raw) => Ok(raw.field(usize::from(*index))?.into()),
-                    Value::Null => Ok(Value::Null),
-                    other => Err(Fault::types("a record is needed here and it", &other)),
-                }
-            }
+            Node::Field(of, index) => self.field(of, usize::from(*index)),
             Node::Member { of, name, optional } => self.member(of, name, *optional),
             Node::Index { of, index, optional } => self.index(of, index, *optional),
             Node::Object(fields) => {
@@ -186,6 +174,20 @@ impl<'s, 'e> Machine<'s, 'e> {
             FailureField::Kind => failure.kind.as_str(),
             FailureField::Message => &failure.message,
         })))
+    }
+
+    fn field(&mut self, of: &'s Node, index: usize) -> Evaluated<'s> {
+        // The item of a loop is looked at where it lies.
+        if let Node::Local(slot) = of
+            && let Value::Raw(raw) = &self.locals[*slot]
+        {
+            return Ok(raw.field(index)?.into());
+        }
+        match self.eval(of)? {
+            Value::Raw(raw) => Ok(raw.field(index)?.into()),
+            Value::Null => Ok(Value::Null),
+            other => Err(Fault::types("a record is needed here and it", &other)),
+        }
     }
 
     fn member(&mut self, of: &'s Node, name: &str, optional: bool) -> Evaluated<'s> {

@@ -282,13 +282,13 @@ fn durations_and_retries() {
             "deadline: 31d\nsteps:\n  - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, within: 40d, timeout: 41d }\n",
         ),
         expect![[r#"
-        sagas/x.yaml:3:11: error: deadline is longer than fraud remembers what it did (30d)
-         3 | deadline: 31d
-           |           ^^^ shorten it, or raise participants.fraud.remembers
-        sagas/x.yaml:5:81: error: within is longer than fraud remembers what it did (30d)
-         5 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, within: 40d, timeout: 41d }
-           |                                                                                 ^^^ shorten it, or raise participants.fraud.remembers
-    "#]],
+            sagas/x.yaml:3:11: error: deadline (31d) is longer than fraud remembers what it did (30d)
+             3 | deadline: 31d
+               |           ^^^ shorten it, or raise participants.fraud.remembers
+            sagas/x.yaml:5:81: error: within (40d) is longer than fraud remembers what it did (30d)
+             5 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, within: 40d, timeout: 41d }
+               |                                                                                 ^^^ shorten it, or raise participants.fraud.remembers
+        "#]],
     );
     check(
         &saga(
@@ -306,7 +306,30 @@ fn durations_and_retries() {
 }
 
 #[test]
+fn participants_that_forget_too_soon() {
+    let mut schemas = schemas();
+    let mut settings = Settings::new(&mut schemas);
+    settings.participants.insert("shipping".into(), Participant { remembers_ms: 3_600_000, ..Participant::default() });
+    let errors = compile(FILE, &order().replace("deadline: 3d\n", ""), &mut settings).unwrap_err();
+    let found: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+    assert_eq!(found, ["within (24h) is longer than shipping remembers what it did (1h)"], "also a default counts");
+}
+
+#[test]
 fn schemas_that_are_missing_or_wrong() {
+    check(
+        &saga(
+            "steps:\n  - { step: a, do: legacy.Call, with: { order_id: key }, undo: nothing }\n  - { step: b, if: steps.a.ok, do: fraud.Score, with: { order_id: key }, undo: nothing }\n",
+        ),
+        expect![[r#"
+            sagas/x.yaml:4:20: warning: legacy.Call has no schema: its body is not checked
+             4 |   - { step: a, do: legacy.Call, with: { order_id: key }, undo: nothing }
+               |                    ^^^^^^^^^^^ add its record to the schemas
+            sagas/x.yaml:4:20: warning: legacy.CallResult has no schema: steps.a is known only at run time
+             4 |   - { step: a, do: legacy.Call, with: { order_id: key }, undo: nothing }
+               |                    ^^^^^^^^^^^ add its record to the schemas
+        "#]],
+    );
     check(
         &saga("steps:\n  - { step: a, do: fraud.Scan, with: { order_id: key }, undo: fraud.Nope }\n"),
         expect![[r#"

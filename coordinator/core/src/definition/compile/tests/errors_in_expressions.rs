@@ -228,6 +228,10 @@ fn rules() {
            |                              ^^^^^
     "#]],
     );
+}
+
+#[test]
+fn what_is_certain_at_the_ends() {
     check(
         &saga(
             "rules:\n  big: start.total > 5\nsteps:\n  - { step: one, do: fraud.Score, with: { order_id: key }, undo: nothing }\non_compensated: { emit: OrderCancelled, to: out, with: { order_id: key, reason: string(steps.one.score) } }\n",
