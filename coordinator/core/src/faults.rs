@@ -11,6 +11,14 @@ mod armed {
         static CRASH: RefCell<Option<(&'static str, u32)>> = const { RefCell::new(None) };
         static REACHED: RefCell<std::collections::BTreeMap<&'static str, u64>> = const { RefCell::new(std::collections::BTreeMap::new()) };
         static MUTATED: Cell<u64> = const { Cell::new(0) };
+        static FREEZE: RefCell<Option<Freeze>> = const { RefCell::new(None) };
+    }
+
+    /// An armed freeze.
+    struct Freeze {
+        point: &'static str,
+        after: u32,
+        meanwhile: Box<dyn FnOnce()>,
     }
 
     /// The panic by which an instance stops at a crash point.
@@ -26,6 +34,24 @@ mod armed {
     /// Stops the instance that reaches the point of this name for the `after`-th time (0: the next time).
     pub fn crash_at(point: Option<(&'static str, u32)>) {
         CRASH.with(|crash| *crash.borrow_mut() = point);
+    }
+
+    /// Holds the instance that reaches the point of this name for the `after`-th time (0: the next time): `meanwhile` runs in its
+    /// stead, the rest of the world in it, and then the instance goes on as if nothing had been.
+    pub fn freeze_at(point: &'static str, after: u32, meanwhile: Box<dyn FnOnce()>) {
+        FREEZE.with(|freeze| *freeze.borrow_mut() = Some(Freeze { point, after, meanwhile }));
+    }
+
+    /// Disarms what was armed by [`crash_at`] and [`freeze_at`]; true if something was.
+    pub fn disarm() -> bool {
+        let crash = CRASH.with(|crash| crash.borrow_mut().take()).is_some();
+        let freeze = FREEZE.with(|freeze| freeze.borrow_mut().take()).is_some();
+        crash || freeze
+    }
+
+    /// Forgets how often crash points were reached.
+    pub fn forget_reached() {
+        REACHED.with(|reached| reached.borrow_mut().clear());
     }
 
     /// How often each crash point was reached on this thread.
@@ -50,6 +76,9 @@ mod armed {
     /// A crash point.
     pub fn reached(point: &'static str) {
         REACHED.with(|reached| *reached.borrow_mut().entry(point).or_insert(0) += 1);
+        if let Some(meanwhile) = frozen_here(point) {
+            meanwhile();
+        }
         let now = CRASH.with(|crash| {
             let mut crash = crash.borrow_mut();
             match crash.as_mut() {
@@ -68,10 +97,22 @@ mod armed {
             std::panic::panic_any(Crashed(point));
         }
     }
+
+    fn frozen_here(point: &'static str) -> Option<Box<dyn FnOnce()>> {
+        FREEZE.with(|freeze| {
+            let mut freeze = freeze.borrow_mut();
+            let armed = freeze.as_mut().filter(|armed| armed.point == point)?;
+            if armed.after > 0 {
+                armed.after -= 1;
+                return None;
+            }
+            freeze.take().map(|armed| armed.meanwhile)
+        })
+    }
 }
 
 #[cfg(feature = "faults")]
-pub use armed::{Crashed, crash_at, mutate, mutated, mutated_count, reached, reached_counts};
+pub use armed::{Crashed, crash_at, disarm, forget_reached, freeze_at, mutate, mutated, mutated_count, reached, reached_counts};
 
 /// Whether the protocol is to be broken here: never.
 #[cfg(not(feature = "faults"))]
