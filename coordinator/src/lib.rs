@@ -1,6 +1,8 @@
 //! The `ringmaster` coordinator: what runs around the pure core.
 //!
-//!     record in -> decode -> decide -> journal -> (acknowledged) -> release effects, stage state -> checkpoint
+//! ```text
+//! record in -> decode -> decide -> journal -> (acknowledged) -> release effects, stage state -> checkpoint
+//! ```
 //!
 //! [`runtime`] holds workers and the instance; [`topics`] says how topics must be; [`blocking`] reads and appends for start-up and
 //! tools.

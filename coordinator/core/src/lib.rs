@@ -1,6 +1,8 @@
 //! The pure core: no IO, no clock, no randomness; its dependency list is the proof.
 //!
-//!     record in -> decode -> decide -> journal -> (acknowledged) -> release effects, stage state -> checkpoint
+//! ```text
+//! record in -> decode -> decide -> journal -> (acknowledged) -> release effects, stage state -> checkpoint
+//! ```
 //!
 //! [`definition`] makes checked, typed definitions of YAML and CEL. [`saga`] decides, applies and reacts. [`partition`] owns one
 //! partition of the journal: claims, numbers, the overlay, positions, `released` (PROTOCOL.md), as a synchronous state machine.

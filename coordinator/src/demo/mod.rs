@@ -1,7 +1,9 @@
 //! `ringmaster demo`: coordinator, three services and a shop in one process on the embedded durable log. Killed at any moment and
 //! started again on its directory, it goes on from what the log holds.
 //!
-//!     shop -> orders -> coordinator <-> inventory, payment, shipping -> order-outcomes -> counted; at the end: the accounting
+//! ```text
+//! shop -> orders -> coordinator <-> inventory, payment, shipping -> order-outcomes -> counted; at the end: the accounting
+//! ```
 
 mod progress;
 mod shop;

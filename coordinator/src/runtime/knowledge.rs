@@ -1,6 +1,8 @@
 //! What an instance knows before it claims anything: every version of every definition, and every schema that was ever in use.
 //!
-//!     topic of schemas + schema folder -> registry;  topic of definitions + definition files -> catalog
+//! ```text
+//! topic of schemas + schema folder -> registry;  topic of definitions + definition files -> catalog
+//! ```
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,8 @@
 //! What runs: workers that own partitions, and the instance that starts and stops them.
 //!
-//!     worker.turn() = poll the bus -> partitions decide -> append, send, read as they wish -> checkpoint
+//! ```text
+//! worker.turn() = poll the bus -> partitions decide -> append, send, read as they wish -> checkpoint
+//! ```
 //!
 //! A worker owns its partitions, its bus and its producer, on one thread; no task elsewhere touches saga state. `turn()` has no
 //! thread, no clock and no randomness of its own, so that the simulator runs it as it is.

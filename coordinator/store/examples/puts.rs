@@ -1,6 +1,8 @@
 //! Measures the store: rows per second, time and bytes per row, memory.
 //!
-//!     cargo run --release -p ringmaster-store --example puts -- [ROWS]
+//! ```text
+//! cargo run --release -p ringmaster-store --example puts -- [ROWS]
+//! ```
 #![allow(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::time::Instant;

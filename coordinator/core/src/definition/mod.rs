@@ -1,6 +1,8 @@
 //! Saga definitions: YAML with CEL in, checked and typed definitions out (LANGUAGE.md).
 //!
-//!     text -> yaml (spanned tree) -> form (what may stand where) -> expression (typed, bounded) -> Definition
+//! ```text
+//! text -> yaml (spanned tree) -> form (what may stand where) -> expression (typed, bounded) -> Definition
+//! ```
 
 use std::sync::Arc;
 

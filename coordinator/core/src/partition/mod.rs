@@ -1,7 +1,9 @@
 //! One partition of the journal: who owns it, what counts, what is true, what may leave (PROTOCOL.md sections 1 and 2).
 //!
-//!     claim -> replay to C -> resend what `released` does not cover -> read inputs
-//!     input -> decide -> open record -> append -> acknowledged in order = confirmed -> effects leave, rows are staged -> checkpoint
+//! ```text
+//! claim -> replay to C -> resend what `released` does not cover -> read inputs
+//! input -> decide -> open record -> append -> acknowledged in order = confirmed -> effects leave, rows are staged -> checkpoint
+//! ```
 //!
 //! A synchronous state machine without IO, clock or randomness: what happened comes in by its methods, what it wants comes out as
 //! [`Do`]s. The same code runs on every bus and in the simulator. Any doubt has one way out: drop everything that is in memory,

@@ -1,8 +1,10 @@
 //! One saga: what an input means for it, what is true afterwards, what is to be sent.
 //!
-//!     decide(definition, saga, input, now) -> events        what happened       (pure)
-//!     apply(saga, event)                                    what is now true    (pure; no definition, no clock)
-//!     react(saga, event)                   -> effects       what to send        (pure; a mechanical map)
+//! ```text
+//! decide(definition, saga, input, now) -> events        what happened       (pure)
+//! apply(saga, event)                                    what is now true    (pure; no definition, no clock)
+//! react(saga, event)                   -> effects       what to send        (pure; a mechanical map)
+//! ```
 //!
 //! LANGUAGE.md section 3 is the law of this folder.
 

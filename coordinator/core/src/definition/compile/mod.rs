@@ -1,6 +1,8 @@
 //! From text to checked definitions: all errors of a file, each with its place and a hint.
 //!
-//!     yaml (spanned tree) -> form (what may stand where) -> build (schemas, undo and pivot, expressions) -> Definition
+//! ```text
+//! yaml (spanned tree) -> form (what may stand where) -> build (schemas, undo and pivot, expressions) -> Definition
+//! ```
 
 mod build;
 mod duration;

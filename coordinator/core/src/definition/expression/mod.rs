@@ -1,6 +1,8 @@
 //! Expressions: CEL's syntax, our own typed and bounded tree (LANGUAGE.md section 4).
 //!
-//!     source -> parse (cel's parser) -> lower (names, types, certainty, with positions) -> tree -> evaluate over Avro bytes
+//! ```text
+//! source -> parse (cel's parser) -> lower (names, types, certainty, with positions) -> tree -> evaluate over Avro bytes
+//! ```
 //!
 //! [`scope`] says what may be named where and what is certain there, [`types`] and [`fits`] what goes with what, [`calls`],
 //! [`signatures`] and [`functions`] what operators and functions take and do, [`template`] makes bodies.
