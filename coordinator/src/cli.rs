@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::config::{Config, DEFAULT, Log};
+use crate::config::{BusKind, Config, DEFAULT, Log};
 use crate::demo;
 use crate::telemetry;
 use exit::{Exit, Failure};
@@ -179,6 +179,14 @@ pub fn main() -> std::process::ExitCode {
     std::process::ExitCode::from(exit as u8)
 }
 
+/// Brokers that do not answer are named, since the commonest reason is a wrong address.
+fn name_brokers(failure: Failure, config: &Config) -> Failure {
+    if failure.exit != Exit::Unreachable || config.bus != BusKind::Kafka {
+        return failure;
+    }
+    Failure::new(Exit::Unreachable, format_args!("{}\n(kafka.bootstrap.servers is {})", failure.message, config.kafka.bootstrap))
+}
+
 /// `ringmaster demo`: fails if a single order is not accounted for.
 fn run_demo(config: &Config, orders: u64, rate: f64, dir: Option<&Path>) -> Result<(), Failure> {
     let folder = dir.map_or_else(|| config.data_dir.join("demo"), Path::to_owned);
@@ -202,7 +210,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         // Tools say what they found on standard output; their log is for trouble.
         telemetry::start_logging(&Log { level: "warn".to_owned(), ..config.log.clone() });
     }
-    match &arguments.command {
+    let result = match &arguments.command {
         Command::Run => {
             telemetry::start_logging(&config.log);
             run::run(&config)
@@ -219,5 +227,6 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Quarantine(QuarantineCommand::Show { id, json }) => quarantine::show(&config, id, *json, out),
         Command::Saga(SagaCommand::Show { id, api }) => saga::show(&config, id, *api, out),
         Command::Config { .. } => definitions::say(out, format_args!("the settings are right")),
-    }
+    };
+    result.map_err(|failure| name_brokers(failure, &config))
 }

@@ -9,6 +9,8 @@
 mod metrics;
 pub mod names;
 
+use std::io::IsTerminal as _;
+
 pub use metrics::Metrics;
 use tracing_subscriber::EnvFilter;
 
@@ -17,7 +19,8 @@ use crate::config::Log;
 /// Starts logging to standard error, so that a command's output stays its own. Once a process; a second call changes nothing.
 pub fn start_logging(log: &Log) {
     let filter = EnvFilter::try_new(&log.level).expect("the level was checked when settings were read");
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_terminal = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal);
     // An error means that somebody (a test's harness) logs already: theirs is as good.
     let _ = if log.json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
 }

@@ -7,6 +7,8 @@ use ringmaster_schemas::names::{Topics, command_topic};
 /// Smallest `max.message.bytes` that a journal can do with: one turn with its input, and its quarantined record.
 pub const JOURNAL_MESSAGE_BYTES_MIN: i64 = 256 * 1024;
 const WEEK_MS: &str = "604800000";
+/// How the names of participants' topics end.
+const COMMANDS_SUFFIX: &str = ".commands";
 
 /// What a topic is for; it decides its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +157,10 @@ pub fn faults(
             "  {name}: has {} partitions, must have {partitions} (the setting `partitions`; a topic with another count needs a router, which this version does not have)",
             description.partitions
         ));
+    }
+    let is_traffic = *name == topics.replies || name.ends_with(COMMANDS_SUFFIX);
+    if is_traffic && setting("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
+        wrong.push(format!("  {name}: cleanup.policy is '{}', must be 'delete': compaction keeps one command or reply of a saga and loses the others", setting("cleanup.policy").unwrap_or_default()));
     }
     if is_history {
         if setting("cleanup.policy").is_some_and(|policy| policy != "delete") {

@@ -34,7 +34,11 @@ pub(super) fn is_doubt(code: Code, fatal: bool) -> bool {
 
 /// Whether a partition cannot be read for now.
 pub(super) fn bus_error(error: &KafkaError) -> BusError {
-    let code = error.rdkafka_error_code();
+    // rdkafka gives no code for an admin request that failed, though it holds one.
+    let code = match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
     let unreachable = matches!(
         code,
         Some(
@@ -57,6 +61,15 @@ pub(super) fn bus_error(error: &KafkaError) -> BusError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broker_that_is_not_there_is_unreachable_and_not_a_refusal() {
+        for code in [Code::OperationTimedOut, Code::AllBrokersDown] {
+            assert!(matches!(bus_error(&KafkaError::AdminOp(code)), BusError::Unreachable(_)), "{code:?}");
+            assert!(matches!(bus_error(&KafkaError::MetadataFetch(code)), BusError::Unreachable(_)), "{code:?}");
+        }
+        assert!(matches!(bus_error(&KafkaError::AdminOp(Code::TopicAuthorizationFailed)), BusError::Refused(_)));
+    }
 
     #[test]
     fn each_code_has_its_meaning() {
