@@ -190,7 +190,9 @@ impl Avro for Arc<str> {
     }
     #[inline]
     fn take(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
-        Ok(cursor.text()?.into())
+        let text = cursor.text()?;
+        // The empty one is shared, not allocated.
+        Ok(if text.is_empty() { Arc::default() } else { text.into() })
     }
 }
 

@@ -3,9 +3,13 @@
 //! Released arms are frozen: golden journals replay for ever. A pair of state and event that is not listed is an [`IllegalEvent`]: a
 //! bug when live, corruption when replaying.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ringmaster_schemas::journal::{CommandIssued, Ended, Failure, FailureKind, Order, RetryScheduled, SagaEvent, Started, StepStuck};
 use ringmaster_schemas::row::{Call, Saga, Status, Step, StepState};
+
+use crate::faults::mutated;
 
 /// An event that cannot happen to a saga in this state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,6 +97,7 @@ fn change(saga: &mut Saga, event: &SagaEvent) -> Result<(), IllegalEvent> {
         (Compensating | Compensated, SagaEvent::ContradictionFound(found)) => {
             expect(saga, found.step, &[StepState::Refused], event)?.state = StepState::Contradicted;
             saga.status = Compensating;
+            saga.stuck_at_end = None;
             saga.ended_at = 0;
             saga.expires_at = 0;
         }
@@ -126,7 +131,7 @@ fn issue(saga: &mut Saga, issued: &CommandIssued, event: &SagaEvent) -> Result<(
             if saga.status != Status::Running || issued.step != saga.next || issued.attempt != 1 {
                 return Err(illegal(saga, event));
             }
-            saga.next += 1;
+            saga.next += i32::from(!mutated("issued_step_is_next_again"));
             let step = Step {
                 index: issued.step,
                 name: order.name.clone(),
@@ -136,8 +141,8 @@ fn issue(saga: &mut Saga, issued: &CommandIssued, event: &SagaEvent) -> Result<(
                 undo: None,
                 result: None,
                 result_schema: 0,
-                code: "".into(),
-                message: "".into(),
+                code: Arc::default(),
+                message: Arc::default(),
             };
             saga.steps.push(step);
         }
@@ -149,7 +154,8 @@ fn issue(saga: &mut Saga, issued: &CommandIssued, event: &SagaEvent) -> Result<(
         (true, Some(order)) => {
             let step = expect(saga, issued.step, &[Succeeded, Failed, Contradicted], event)?;
             step.state = UndoAsked;
-            step.undo = Some(call(order, issued, step.call.first_time));
+            let first_time = if mutated("undo_has_its_own_first_time") { issued.at } else { step.call.first_time };
+            step.undo = Some(call(order, issued, first_time));
         }
         (true, None) => {
             let step = expect(saga, issued.step, &[UndoAsked, UndoRetryWaiting], event)?;
@@ -183,7 +189,9 @@ fn schedule(saga: &mut Saga, retry: &RetryScheduled, event: &SagaEvent) -> Resul
         step.undo.as_mut().expect("a step whose undo was asked has one").due_at = retry.due_at;
     } else {
         step.state = StepState::RetryWaiting;
-        step.call.due_at = retry.due_at;
+        if !mutated("retry_at_once") {
+            step.call.due_at = retry.due_at;
+        }
     }
     Ok(())
 }
@@ -202,8 +210,11 @@ fn get_stuck(saga: &mut Saga, stuck: &StepStuck, event: &SagaEvent) -> Result<()
         saga.stuck_at_end = Some(reason);
         return Ok(());
     };
-    let legal: &[StepState] =
-        if stuck.undo { &[UndoAsked, UndoRetryWaiting, Succeeded, Failed, Contradicted, UndoStuck] } else { &[Asked, RetryWaiting, Succeeded] };
+    let legal: &[StepState] = if stuck.undo {
+        &[UndoAsked, UndoRetryWaiting, Succeeded, Failed, Contradicted, UndoStuck]
+    } else {
+        &[Asked, RetryWaiting, Succeeded, StepState::Stuck]
+    };
     if !legal.contains(&saga.steps[place].state) {
         return Err(illegal(saga, event));
     }
@@ -220,6 +231,7 @@ fn end(saga: &mut Saga, status: Status, ended: &Ended) {
     saga.ended_at = ended.at;
     saga.expires_at = ended.expires_at;
     let contradictable = saga.steps.iter().any(|step| step.state == StepState::Refused);
+    let forget_refused = mutated("ended_row_forgets_refused_body");
     if !contradictable {
         saga.start = Bytes::new();
     }
@@ -228,7 +240,7 @@ fn end(saga: &mut Saga, status: Status, ended: &Ended) {
             step.result = None;
             step.result_schema = 0;
         }
-        if step.state != StepState::Refused {
+        if step.state != StepState::Refused || forget_refused {
             step.call.body = Bytes::new();
         }
         if let Some(undo) = &mut step.undo {
