@@ -9,7 +9,7 @@ use ringmaster_schemas::row::{BucketDigest, Checkpoint, Digest, Saga};
 use twox_hash::XxHash3_128;
 
 use super::overlay::{Slot, Stored};
-use super::{EXPIRY_BUCKET_MS, Partition};
+use super::{EXPIRY_BUCKET_MS, Partition, Phase};
 use crate::faults::{mutated, reached};
 
 /// A row as it was loaded.
@@ -101,8 +101,9 @@ impl Partition {
     /// Builds the batch of all that is confirmed since the last; nothing if the journal has not moved. The caller writes it at
     /// once and then calls [`Partition::stored`].
     pub fn stage_checkpoint(&mut self) -> Option<Staged> {
-        // Offset 0 means that nothing was read yet: between the claim's acknowledgement and the journal's bounds there is no state.
-        if self.standing.next_offset == 0 || self.standing.next_offset == self.checkpoint_offset || matches!(self.phase, super::Phase::Idle | super::Phase::Claiming | super::Phase::Scanning | super::Phase::Stopped) {
+        // Between a doubt and the restoring of the store's checkpoint, memory holds what must not be stored.
+        let known = self.phase == Phase::Owning || (self.phase == Phase::Replaying && self.claim.restored);
+        if !known || self.standing.next_offset == 0 || self.standing.next_offset == self.checkpoint_offset {
             return None;
         }
         let mut sums = Sums::of(&self.digest);

@@ -18,6 +18,8 @@ pub(super) struct Claiming {
     pub(super) offset: Option<i64>,
     /// Ids of all claims of this instance on this partition, so that a late one of its own is not taken for a foreign one.
     own: Vec<ClaimId>,
+    /// What is in memory is what the store's checkpoint says, and what was replayed upon it.
+    pub(super) restored: bool,
     /// Before replay: what the record before the checkpoint must be.
     verify: Option<Identity>,
     /// While scanning: where the log ended when it was asked.
@@ -36,6 +38,7 @@ impl Partition {
         self.claim.sender = sender;
         self.claim.id = id;
         self.claim.offset = None;
+        self.claim.restored = false;
         self.claim.own.push(id);
         if self.claim.own.len() > OWN_CLAIMS_MAX {
             self.claim.own.remove(0);
@@ -73,6 +76,8 @@ impl Partition {
     /// What the journal holds: the start of replay, or the end of a scan.
     pub fn journal_bounds(&mut self, start: i64, end: i64, cx: &mut Context<'_>) {
         match self.phase {
+            // An answer to a question of a scan before this claim may come late: replay begins once.
+            Phase::Replaying if self.claim.restored => {}
             Phase::Replaying => {
                 if self.claim.offset.is_none() {
                     // Only a mutant comes here without an offset.
@@ -94,6 +99,7 @@ impl Partition {
             Ok(checkpoint) => checkpoint,
             Err(detail) => return self.store_failed(detail, cx),
         };
+        self.claim.restored = true;
         if let Some(checkpoint) = &checkpoint
             && checkpoint.journal != self.settings.journal
         {
@@ -208,6 +214,10 @@ impl Partition {
         }
         if offset < self.standing.next_offset {
             return;
+        }
+        if offset > self.standing.next_offset {
+            let gap = format!("the journal was read at offset {offset} instead of {}", self.standing.next_offset);
+            return self.doubtful(&gap, cx);
         }
         if let JournalRecord::Claim(claim) = record
             && claim.partitions != self.settings.partitions

@@ -114,7 +114,7 @@ impl Partition {
             let later = items.split_off(items.len().min(left));
             left -= items.len();
             for item in items {
-                self.fire(item, cx)?;
+                self.fire(item, end, cx)?;
             }
             if !later.is_empty() {
                 self.timers.wheel.insert(tick, later);
@@ -141,7 +141,9 @@ impl Partition {
         clear
     }
 
-    fn fire(&mut self, item: Item, cx: &mut Context<'_>) -> Result<(), String> {
+    /// Looks at a row whose place in the wheel ended before `end`; up to there answers are known to be read. A row that is due later
+    /// by now is not fired, however late it is: its answer may lie unread.
+    fn fire(&mut self, item: Item, end: Millis, cx: &mut Context<'_>) -> Result<(), String> {
         let slot = match item {
             Item::Row(slot, generation) => {
                 if self.overlay.entry(slot).generation != generation {
@@ -155,9 +157,8 @@ impl Partition {
                 None => return Ok(()),
             },
         };
-        let now = self.turn_time(cx);
         let due = self.visible(slot).map_or(Millis::MAX, |saga| saga.due_at());
-        if due <= now {
+        if due < end {
             self.take_due(slot, due, cx)?;
         }
         self.schedule(slot);
