@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
+use ringmaster_participants::audit::Audit;
 use ringmaster_schemas::names::{idempotency_key, saga_id, Direction};
 use ringmaster_schemas::row::{Saga, Status};
 use ringmaster_store::Store;
@@ -48,6 +49,11 @@ const PROBLEMS_MAX: usize = 20;
 
 /// Reads store and ledgers of orders `0..issued` of `run`, and compares each with what its number says.
 pub fn account(store: &dyn Store, partitions: i32, folder: &Path, run: &str, issued: u64) -> Result<Accounting> {
+    account_with(store, partitions, &rig::audits(folder)?, run, issued)
+}
+
+/// The same, of services that keep their ledgers elsewhere: what each says was done, in the order of [`rig::SERVICES`].
+pub fn account_with(store: &dyn Store, partitions: i32, audits: &[Audit], run: &str, issued: u64) -> Result<Accounting> {
     let mut accounting = Accounting { issued, ..Accounting::default() };
     let mut sagas: BTreeMap<u64, (Status, Option<String>)> = BTreeMap::new();
     for partition in 0..partitions {
@@ -63,9 +69,9 @@ pub fn account(store: &dyn Store, partitions: i32, folder: &Path, run: &str, iss
     }
     let mut problems = Vec::new();
     compare_sagas(issued, &sagas, &mut problems);
-    for (service, audit) in rig::SERVICES.iter().zip(rig::audits(folder)?) {
+    for (service, audit) in rig::SERVICES.iter().zip(audits) {
         problems.extend(audit.problems.iter().map(|problem| format!("{service}: {problem}")));
-        accounting.ledgers.push(compare_ledger(service, &audit, run, issued, &mut problems));
+        accounting.ledgers.push(compare_ledger(service, audit, run, issued, &mut problems));
     }
     let more = problems.len().saturating_sub(PROBLEMS_MAX);
     accounting.problems.extend(problems.into_iter().take(PROBLEMS_MAX));
@@ -137,7 +143,7 @@ fn step_of(service: &str) -> &'static str {
     }
 }
 
-fn compare_ledger(service: &str, audit: &ringmaster_participants::audit::Audit, run: &str, issued: u64, problems: &mut Vec<String>) -> LedgerSum {
+fn compare_ledger(service: &str, audit: &Audit, run: &str, issued: u64, problems: &mut Vec<String>) -> LedgerSum {
     let mut sum = LedgerSum { service: service.to_owned(), ..LedgerSum::default() };
     let effects: BTreeMap<&str, _> = audit.effects.iter().map(|effect| (effect.idempotency_key.as_str(), effect)).collect();
     for number in 0..issued {

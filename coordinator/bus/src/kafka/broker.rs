@@ -3,7 +3,7 @@
 //! It never outlives the process that started it, however that ends: a shell beside it holds the other end of a pipe and kills the
 //! broker when the pipe closes.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -113,6 +113,11 @@ impl Broker {
         signal(self.pid(), "CONT")
     }
 
+    /// True unless it was stopped or killed, or ended by itself.
+    pub fn is_running(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| is_alive(running.pid))
+    }
+
     /// Its process id. It must run.
     pub fn pid(&self) -> u32 {
         self.running.as_ref().expect("the broker runs").pid
@@ -215,10 +220,9 @@ impl Broker {
 
     /// The shell starts the broker in the background, says its pid, and kills it when the pipe on its standard input closes.
     fn spawn(&self) -> io::Result<Running> {
-        let log = self.folder.join("broker.log");
         let mut watch = Command::new("sh")
-            .args(["-c", "log=$1; shift; java \"$@\" >>\"$log\" 2>&1 & echo $!; read -r _; kill -9 $! 2>/dev/null", "sh"])
-            .arg(log)
+            .args(["-c", WATCH, "sh"])
+            .arg(&self.folder)
             .args(self.java_arguments())
             .arg("kafka.Kafka")
             .arg(self.folder.join("server.properties"))
@@ -251,7 +255,7 @@ impl Broker {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        running.finish();
+        running.finish(true);
         Ok(())
     }
 
@@ -266,9 +270,13 @@ impl Broker {
 }
 
 impl Running {
-    /// Closes the pipe, whereupon the shell kills what is left, and waits for the shell.
-    fn finish(mut self) {
-        drop(self.watch.stdin.take());
+    /// Ends the shell: without a word it kills the broker and removes its folder, as it does when this process dies.
+    fn finish(mut self, keeps_folder: bool) {
+        let mut pipe = self.watch.stdin.take().expect("piped");
+        if keeps_folder {
+            let _ = pipe.write_all(b"keep\n");
+        }
+        drop(pipe);
         let _ = self.watch.wait();
     }
 }
@@ -276,11 +284,15 @@ impl Running {
 impl Drop for Broker {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
-            running.finish();
+            running.finish(false);
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
+
+/// Runs the broker until the pipe closes; unless it was told to keep the folder, that goes too.
+const WATCH: &str = "folder=$1; shift; java \"$@\" >>\"$folder/broker.log\" 2>&1 & echo $!; read -r answer; kill -9 $! 2>/dev/null; \
+     wait; [ \"$answer\" = keep ] || rm -rf \"$folder\"";
 
 const LOGGING: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="error">

@@ -1,0 +1,102 @@
+//! A process of ours: started, frozen, killed, and never left behind.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running process. It dies when this value is dropped, and with the thread that started it (`setpriv --pdeathsig`).
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a program in `folder`; what it says goes to `NAME.log` there.
+    pub fn start(name: &str, program: &Path, arguments: &[&str], folder: &Path) -> Process {
+        let log = folder.join(format!("{name}.log"));
+        let out = File::options().create(true).append(true).open(&log).expect("the log can be written");
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL"])
+            .arg(program)
+            .args(arguments)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().expect("a handle can be doubled"))
+            .stderr(out)
+            .spawn()
+            .expect("setpriv (Debian package util-linux) starts a program");
+        Process { name: name.to_owned(), child, log }
+    }
+
+    /// Its id; setpriv has become the program.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it ends");
+    }
+
+    /// Holds it (`SIGSTOP`): its connections stay open, nothing of it runs.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    /// Asks it to end in order, and waits; its exit code. Panics if it takes longer than this.
+    pub fn stop(mut self, within: Duration) -> i32 {
+        self.signal("TERM");
+        self.wait(within)
+    }
+
+    /// Waits for its end; its exit code, -1 if a signal ended it.
+    pub fn wait(&mut self, within: Duration) -> i32 {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                return status.code().unwrap_or(-1);
+            }
+            assert!(begun.elapsed() < within, "{} does not end within {} s:\n{}", self.name, within.as_secs(), self.said_last());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// True until it ends.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("it can be waited for").is_none()
+    }
+
+    /// All that it, and those of the same name before it, have said.
+    pub fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// The last lines of that.
+    pub fn said_last(&self) -> String {
+        let all = self.said();
+        let lines: Vec<&str> = all.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    fn signal(&self, which: &str) {
+        let status = Command::new("kill").args([&format!("-{which}"), &self.pid().to_string()]).status().expect("kill exists");
+        assert!(status.success(), "signal {which} to {} ({})", self.name, self.pid());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended; a frozen one is killed as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

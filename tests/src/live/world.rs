@@ -1,0 +1,330 @@
+//! One test's world: a folder, settings as a user writes them, topics on the shared broker, and processes.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::MutexGuard;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use ringmaster::accounting::{self, Accounting};
+use ringmaster::orders::{ORDERS, OUTCOMES};
+use ringmaster::rig::SERVICES;
+use ringmaster::{api, rig};
+use ringmaster_bus::kafka::broker::Broker;
+use ringmaster_participants::audit::Audit;
+use ringmaster_schemas::names::{Topics, command_topic};
+use ringmaster_schemas::registry::Schemas;
+use ringmaster_store::rocks::RocksStore;
+use tempfile::TempDir;
+
+use super::{Process, Shop, binary, broker, repository, say};
+
+/// P in all live tests.
+pub const PARTITIONS: i32 = 8;
+/// What the keys of a shop's orders begin with.
+pub const RUN: &str = "ord-";
+/// An orderly end of a coordinator takes at most this long; it is a promise, and so an assertion.
+const STOP_MAX: Duration = Duration::from_secs(10);
+/// A coordinator must own everything within this time, on a machine that is busy with other things.
+const READY_MAX: Duration = Duration::from_secs(60);
+
+/// A test's world. Dropping it ends its processes; the broker stays for the next test.
+pub struct World {
+    services: [Option<Process>; 3],
+    folder: TempDir,
+    prefix: String,
+    broker: MutexGuard<'static, Option<Broker>>,
+    begun: Instant,
+    name: &'static str,
+}
+
+impl World {
+    /// An empty world: settings and definitions in a new folder, no topics.
+    pub fn bare(name: &'static str) -> World {
+        let broker = broker();
+        let begun = Instant::now();
+        say(&format!("{name}: begins"));
+        let folder = tempfile::Builder::new().prefix("ringmaster-live-").tempdir().expect("a folder can be made");
+        copy(&repository().join("sagas"), &folder.path().join("sagas"));
+        let prefix = format!("live-{:08x}", fastrand::u32(..));
+        let world = World { services: [None, None, None], folder, prefix, broker, begun, name };
+        world.configure("");
+        world.delete_shared_topics();
+        world
+    }
+
+    /// A world with all topics, made as a user makes them, and all three services.
+    pub fn new(name: &'static str) -> World {
+        let mut world = World::bare(name);
+        world.apply_topics();
+        SERVICES.iter().for_each(|service| world.start_service(service, &[]));
+        world
+    }
+
+    /// The broker that all tests share.
+    pub fn broker(&self) -> &Broker {
+        self.broker.as_ref().expect("it was started")
+    }
+
+    /// The same, to kill it and start it again.
+    pub fn broker_mut(&mut self) -> &mut Broker {
+        self.broker.as_mut().expect("it was started")
+    }
+
+    /// Where everything of this test is.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Names of the internal topics.
+    pub fn topics(&self) -> Topics {
+        Topics::new(&self.prefix)
+    }
+
+    /// How many records a topic ever got.
+    pub fn record_count(&self, topic: &str) -> i64 {
+        let mut config = ClientConfig::new();
+        let consumer: BaseConsumer = config.set("bootstrap.servers", self.broker().address()).create().expect("a consumer");
+        let of = |partition| consumer.fetch_watermarks(topic, partition, Duration::from_secs(10)).expect("it exists").1;
+        (0..PARTITIONS).map(of).sum()
+    }
+
+    /// How many commands were ever sent to a service.
+    pub fn command_count(&self, service: &str) -> i64 {
+        self.record_count(&command_topic(service))
+    }
+
+    /// The example schemas.
+    pub fn schemas(&self) -> Schemas {
+        Schemas::load_folder(&self.folder().join("sagas/schemas")).expect("the example schemas are right")
+    }
+
+    /// Writes the settings file anew, with these lines at its end.
+    pub fn configure(&self, more: &str) {
+        let text = format!(
+            "prefix = \"{}\"\npartitions = {PARTITIONS}\n[kafka]\n\"bootstrap.servers\" = \"{}\"\n{more}\n",
+            self.prefix,
+            self.broker().address()
+        );
+        std::fs::write(self.folder().join("ringmaster.toml"), text).expect("settings can be written");
+    }
+
+    /// A command of `ringmaster` that ends by itself.
+    pub fn ringmaster(&self, arguments: &[&str]) -> Output {
+        Command::new(binary("ringmaster")).args(arguments).current_dir(self.folder()).output().expect("it can be started")
+    }
+
+    /// `ringmaster topics apply`.
+    pub fn apply_topics(&self) {
+        let output = self.ringmaster(&["topics", "apply"]);
+        assert!(output.status.success(), "topics apply: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Starts a coordinator with this name and a data directory of that name.
+    pub fn coordinator(&self, name: &str) -> Coordinator {
+        let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
+        let data = self.folder().join(name);
+        let settings = [format!("instance={name}"), format!("data_dir={}", data.display()), format!("api.listen={address}")];
+        let mut arguments = vec!["run"];
+        settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
+        let process = Process::start(name, &binary("ringmaster"), &arguments, self.folder());
+        Coordinator { process, address, data }
+    }
+
+    /// Starts one that owns everything when this returns.
+    pub fn owner(&self, name: &str) -> Coordinator {
+        let mut coordinator = self.coordinator(name);
+        coordinator.wait_ready();
+        coordinator
+    }
+
+    /// Starts a service on its ledger, with further flags.
+    pub fn start_service(&mut self, name: &str, flags: &[&str]) {
+        let data = rig::ledger_path(self.folder(), name);
+        std::fs::create_dir_all(&data).expect("a folder can be made");
+        let (address, data) = (self.broker().address().to_owned(), data.display().to_string());
+        let mut arguments = vec!["--bootstrap", &address, "--data", &data, "--prefix", &self.prefix];
+        // A killed service's session ends soon, so that the next one is let in.
+        arguments.extend(["--kafka", "session.timeout.ms=2000", "--kafka", "heartbeat.interval.ms=400"]);
+        arguments.extend(flags);
+        let process = Process::start(name, &binary(name), &arguments, self.folder());
+        let old = self.services[place(name)].replace(process);
+        assert!(old.is_none_or(|mut old| !old.is_running()), "{name} runs already");
+    }
+
+    /// A running service, out of this world: whoever takes it ends it.
+    pub fn take_service(&mut self, name: &str) -> Process {
+        self.services[place(name)].take().expect("it runs")
+    }
+
+    /// A running service.
+    pub fn service(&mut self, name: &str) -> &mut Process {
+        self.services[place(name)].as_mut().expect("it was started")
+    }
+
+    /// Ends all services in order.
+    pub fn stop_services(&mut self) {
+        for (name, service) in SERVICES.iter().zip(&mut self.services) {
+            if let Some(service) = service.take() {
+                let said = service.said_last();
+                assert_eq!(service.stop(Duration::from_secs(30)), 0, "{name} ends in order:\n{said}");
+            }
+        }
+    }
+
+    /// A shop on this broker.
+    pub fn shop(&self) -> Shop {
+        Shop::open(self.broker().address(), &self.schemas())
+    }
+
+    /// The end of every test: all outcomes are there and right, coordinator and services end in order, and store and ledgers agree
+    /// with what every order's number says: each effect exactly once.
+    pub fn close(&mut self, shop: Shop, coordinator: Coordinator) {
+        self.finish(&shop, &coordinator);
+        let data = coordinator.stop();
+        self.stop_services();
+        let audits = rig::audits(self.folder()).expect("ledgers can be read");
+        self.account(&data, &audits, RUN, shop.wanted());
+    }
+
+    /// Waits for all outcomes, and looks at them; nothing may be in quarantine.
+    pub fn finish(&self, shop: &Shop, coordinator: &Coordinator) {
+        shop.wait_all(Duration::from_secs(90));
+        shop.check_outcomes();
+        assert_eq!(coordinator.metric("ringmaster_inputs_quarantined_total"), 0.0, "nothing that is sent here is bad");
+    }
+
+    /// Reads the store in `data` and compares it, and the ledgers, with what they must be.
+    pub fn account(&self, data: &Path, audits: &[Audit], run: &str, issued: u64) -> Accounting {
+        let store = RocksStore::open(&data.join("store"), PARTITIONS).expect("the store can be opened");
+        assert!(store.moved_aside.is_none(), "the store of a coordinator that ended in order is whole");
+        let accounting =
+            accounting::account_with(&store.store, PARTITIONS, audits, run, issued).expect("store and ledgers can be read");
+        assert!(accounting.exact(), "the accounting is not exact: {accounting:#?}");
+        say(&format!(
+            "{}: exact: issued {} = completed {} + compensated {}; {:.1} s",
+            self.name,
+            accounting.issued,
+            accounting.completed,
+            accounting.compensated,
+            self.begun.elapsed().as_secs_f64()
+        ));
+        accounting
+    }
+
+    /// Topics whose names do not hold the prefix are those of the test before.
+    fn delete_shared_topics(&self) {
+        let commands = SERVICES.map(command_topic);
+        for name in commands.iter().map(String::as_str).chain([ORDERS, OUTCOMES]) {
+            // Not there is as good.
+            let _ = self.broker().delete_topic(name);
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let kept = std::env::temp_dir().join(format!("ringmaster-live-failed-{}", self.prefix));
+            if copy_logs(self.folder(), &kept).is_ok() {
+                say(&format!("{}: FAILED; what its processes said is in {}", self.name, kept.display()));
+            }
+        }
+    }
+}
+
+/// A coordinator's process.
+pub struct Coordinator {
+    /// To kill and freeze.
+    pub process: Process,
+    /// Its API.
+    pub address: SocketAddr,
+    /// Its data directory.
+    pub data: PathBuf,
+}
+
+impl Coordinator {
+    /// Waits until it owns all partitions.
+    pub fn wait_ready(&mut self) {
+        let begun = Instant::now();
+        while !self.is_ready() {
+            assert!(self.process.is_running(), "the coordinator ended:\n{}", self.process.said_last());
+            assert!(begun.elapsed() < READY_MAX, "the coordinator is not ready:\n{}", self.process.said_last());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// True if it says that it owns all partitions.
+    pub fn is_ready(&self) -> bool {
+        api::client::get(self.address, "/readyz").is_ok_and(|answer| answer.code == 200)
+    }
+
+    /// A metric without labels, by name.
+    pub fn metric(&self, name: &str) -> f64 {
+        let answer = api::client::get(self.address, "/metrics").expect("it answers");
+        let line = answer.body.lines().find(|line| line.split([' ', '{']).next() == Some(name));
+        let value = line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse().ok());
+        value.unwrap_or_else(|| panic!("no metric {name} in\n{}", answer.body))
+    }
+
+    /// A saga as its API shows it, as of the last checkpoint; none if there is no row yet.
+    pub fn saga(&self, id: &str) -> Option<serde_json::Value> {
+        let answer = api::client::get(self.address, &format!("/api/sagas/{id}")).expect("it answers");
+        (answer.code == 200).then(|| serde_json::from_str(&answer.body).expect("JSON"))
+    }
+
+    /// Kills it; its data directory.
+    pub fn kill(self) -> PathBuf {
+        self.process.kill();
+        self.data
+    }
+
+    /// Ends it in order, within the promised time, with code 0; its data directory.
+    pub fn stop(self) -> PathBuf {
+        let log = self.process.said_last();
+        let code = self.process.stop(STOP_MAX);
+        assert_eq!(code, 0, "an orderly end:\n{log}");
+        self.data
+    }
+
+    /// Waits until it stops because another one took over; what it said last.
+    pub fn wait_fenced(mut self, by: &Coordinator, named: &str) {
+        let code = self.process.wait(Duration::from_secs(30));
+        let said = self.process.said_last();
+        assert_eq!(code, 3, "a fenced instance has its own exit code:\n{said}");
+        let last = said.lines().last().unwrap_or_default();
+        assert!(last.contains(named) && last.contains(&by.address.to_string()), "it names the other and its address:\n{said}");
+    }
+}
+
+fn place(service: &str) -> usize {
+    SERVICES.iter().position(|known| *known == service).expect("one of the three")
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder can be made");
+    for entry in std::fs::read_dir(from).expect("the folder can be read").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a file can be copied");
+        }
+    }
+}
+
+fn copy_logs(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)?.flatten() {
+        if entry.path().extension().is_some_and(|extension| extension == "log") {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}

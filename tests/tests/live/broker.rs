@@ -1,0 +1,56 @@
+//! The broker dies and freezes; and a topic vanishes.
+
+use std::time::Duration;
+
+use ringmaster_schemas::names::command_topic;
+use ringmaster_tests::live::{PARTITIONS, World, say, until};
+
+#[test]
+fn a_broker_that_dies_or_freezes_only_delays() {
+    let mut world = World::new("broker faults");
+    let coordinator = world.owner("blue");
+    let shop = world.shop();
+    shop.order(1_500, 300.0);
+    shop.wait_middle(300);
+    world.broker_mut().kill().expect("it dies");
+    shop.hit("kill -9 of the broker");
+    world.broker_mut().restart().expect("it starts again");
+    shop.wait_middle(600);
+    assert!(coordinator.metric("ringmaster_doubts_total") >= 1.0, "a lost connection is a doubt");
+    assert!(coordinator.metric("ringmaster_claims_total") > f64::from(PARTITIONS), "claimed again");
+
+    world.broker().pause().expect("it freezes");
+    shop.hit("SIGSTOP of the broker");
+    std::thread::sleep(Duration::from_secs(3));
+    world.broker().resume().expect("it goes on");
+    world.close(shop, coordinator);
+}
+
+#[test]
+fn commands_of_a_topic_that_vanished_wait_and_are_delivered_when_it_is_back() {
+    let mut world = World::new("topic vanishes");
+    let coordinator = world.owner("blue");
+    let shop = world.shop();
+    shop.order(200, 400.0);
+    shop.wait_all(Duration::from_secs(60));
+
+    let topic = command_topic("shipping");
+    world.take_service("shipping").stop(Duration::from_secs(30));
+    world.broker().delete_topic(&topic).expect("it is there");
+    shop.order(300, 300.0);
+    // Of 100 orders 89 need shipping and 9 end without it; more than those 27 of 300 cannot end now.
+    until("orders that need no shipping end", Duration::from_secs(60), || shop.finished() >= 200 + 27);
+    until("all others wait", Duration::from_secs(10), || shop.in_flight().len() == 300 - 27);
+    let waiting = shop.hit("deletion of shipping's commands");
+    until("a leaf says that it is undeliverable", Duration::from_secs(30), || coordinator.process.said().contains("undeliverable"));
+    // The bound of unreleased effects is not touched by what waits: new orders go on.
+    shop.order(100, 300.0);
+    until("new orders that need no shipping end", Duration::from_secs(60), || shop.finished() >= 200 + 27 + 9);
+    assert!(shop.in_flight().is_superset(&waiting), "nothing ships without the topic");
+    assert_eq!(coordinator.metric("ringmaster_partition_paused"), 0.0, "no partition holds its inputs");
+
+    world.apply_topics();
+    world.start_service("shipping", &[]);
+    say("the topic is back");
+    world.close(shop, coordinator);
+}

@@ -1,0 +1,114 @@
+//! Mistakes at start: each is said in one clear line, with an exit code of its own, and nothing starts.
+
+use std::process::Output;
+use std::time::Duration;
+
+use ringmaster::orders::ORDERS;
+use ringmaster_tests::live::{Process, World, binary, say};
+
+#[test]
+fn wrong_topics_are_refused_with_a_clear_line_each() {
+    let world = World::bare("topic mistakes");
+    let (topics, broker) = (world.topics(), world.broker());
+    let run = || world.ringmaster(&["run", "--set", "api.listen=off"]);
+    refused(&run(), 4, &[&topics.definitions, "does not exist", "topics apply"]);
+    world.apply_topics();
+
+    let mend = |name: &str, partitions: i32, settings: &[(&str, &str)]| {
+        broker.delete_topic(name).expect("it is there");
+        broker.create_topic(name, partitions, settings).expect("it is gone");
+    };
+    broker.delete_topic("payment.commands").expect("it is there");
+    refused(&run(), 4, &["payment.commands: does not exist", "topics apply"]);
+    world.apply_topics();
+    mend(ORDERS, 5, &[]);
+    refused(&run(), 4, &["orders: has 5 partitions, must have 8"]);
+    mend(ORDERS, 8, &[]);
+    mend(&topics.replies, 3, &[]);
+    refused(&run(), 4, &[&format!("{}: has 3 partitions, must have 8", topics.replies)]);
+    mend(&topics.replies, 8, &[]);
+    mend(&topics.journal, 8, &[("cleanup.policy", "compact"), ("retention.ms", "-1")]);
+    refused(&run(), 4, &[&format!("{}: cleanup.policy is 'compact', must be 'delete'", topics.journal)]);
+    mend(&topics.journal, 8, &[("retention.ms", "86400000")]);
+    refused(&run(), 4, &[&format!("{}: retention.ms is 86400000, must be -1", topics.journal)]);
+    // Several mistakes are said at once, and `topics verify` says the same.
+    mend(ORDERS, 7, &[]);
+    let lines = ["retention.ms is 86400000", "orders: has 7 partitions"];
+    refused(&run(), 4, &lines);
+    refused(&world.ringmaster(&["topics", "verify"]), 4, &lines);
+    say("topic mistakes: each was refused");
+}
+
+#[test]
+fn a_topic_made_again_is_refused_until_a_person_says_what_it_is() {
+    let mut world = World::new("topics made again");
+    let coordinator = world.owner("blue");
+    let shop = world.shop();
+    shop.order(200, 400.0);
+    world.finish(&shop, &coordinator);
+    coordinator.stop();
+    drop(shop);
+
+    world.broker().delete_topic(ORDERS).expect("it is there");
+    world.apply_topics();
+    let start = |world: &World| {
+        let mut coordinator = world.coordinator("blue");
+        (coordinator.process.wait(Duration::from_secs(30)), coordinator.process.said_last())
+    };
+    let (code, said) = start(&world);
+    assert_eq!(code, 8, "{said}");
+    assert!(said.contains("topic 'orders' was deleted and made again") && said.contains("topics.orders.accept_new"), "{said}");
+
+    world.configure("[topics.orders]\naccept_new = true");
+    let coordinator = world.owner("blue");
+    // The new topic holds the old orders again, and more: only those run.
+    let shop = world.shop();
+    shop.order(300, 600.0);
+    world.finish(&shop, &coordinator);
+    assert!(coordinator.metric("ringmaster_inputs_rejected_total") >= 200.0, "orders of before are known");
+    world.close(shop, coordinator);
+
+    let journal = world.topics().journal;
+    world.broker().delete_topic(&journal).expect("it is there");
+    world.apply_topics();
+    let (code, said) = start(&world);
+    assert_eq!(code, 8, "{said}");
+    assert!(said.contains("the journal topic was deleted and made again"), "{said}");
+}
+
+#[test]
+fn the_embedded_bus_belongs_to_one_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sagas = ringmaster_tests::live::repository().join("sagas");
+    let (definitions, schemas) =
+        (format!("definitions={}", sagas.display()), format!("schemas={}", sagas.join("schemas").display()));
+    let arguments = |name: &str| {
+        ["run", "--set", "bus=embedded", "--set", "api.listen=off", "--set", &definitions, "--set", &schemas, "--set"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([format!("data_dir={name}"), "--set".into(), "embedded.dir=bus".into()])
+            .collect::<Vec<_>>()
+    };
+    let run = |name: &str| {
+        let arguments = arguments(name);
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Process::start(name, &binary("ringmaster"), &arguments, folder.path())
+    };
+    let first = run("first");
+    ringmaster_tests::live::until("the first owns everything", Duration::from_secs(60), || first.said().contains("ready"));
+    let mut second = run("second");
+    let code = second.wait(Duration::from_secs(30));
+    assert_eq!(code, 7, "{}", second.said_last());
+    let said = second.said_last();
+    assert!(said.contains("bus") && said.contains(&first.pid().to_string()), "it names the directory and who has it: {said}");
+    assert_eq!(first.stop(Duration::from_secs(10)), 0, "the first was not disturbed");
+    say("the embedded bus refused a second process");
+}
+
+fn refused(output: &Output, code: i32, lines: &[&str]) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    for line in lines {
+        assert!(said.contains(line), "'{line}' is not said:\n{said}");
+    }
+}

@@ -1,0 +1,37 @@
+//! Two coordinators on one journal: the later claim wins, whatever the earlier one believes.
+
+use std::time::Duration;
+
+use ringmaster_tests::live::World;
+
+#[test]
+fn a_second_coordinator_fences_the_first() {
+    let mut world = World::new("second coordinator");
+    let first = world.owner("blue");
+    let shop = world.shop();
+    shop.order(1_500, 400.0);
+    shop.wait_middle(300);
+    let second = world.owner("green");
+    shop.hit("the second coordinator's claim");
+    first.wait_fenced(&second, "green");
+    shop.wait_middle(500);
+    world.close(shop, second);
+}
+
+#[test]
+fn a_coordinator_that_was_frozen_finds_out_and_does_nothing() {
+    let mut world = World::new("zombie");
+    let first = world.owner("blue");
+    let shop = world.shop();
+    shop.order(2_000, 400.0);
+    shop.wait_middle(300);
+    first.process.freeze();
+    shop.hit("SIGSTOP of the coordinator");
+    let second = world.owner("green");
+    // The second is far ahead when the first wakes up, with records and commands in its queues.
+    shop.wait_middle(900);
+    std::thread::sleep(Duration::from_secs(1));
+    first.process.thaw();
+    first.wait_fenced(&second, "green");
+    world.close(shop, second);
+}
