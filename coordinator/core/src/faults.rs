@@ -11,6 +11,7 @@ mod armed {
         static CRASH: RefCell<Option<(&'static str, u32)>> = const { RefCell::new(None) };
         static REACHED: RefCell<std::collections::BTreeMap<&'static str, u64>> = const { RefCell::new(std::collections::BTreeMap::new()) };
         static MUTATED: Cell<u64> = const { Cell::new(0) };
+        static ASIDE: Cell<bool> = const { Cell::new(false) };
         static FREEZE: RefCell<Option<Freeze>> = const { RefCell::new(None) };
     }
 
@@ -24,6 +25,14 @@ mod armed {
     /// The panic by which an instance stops at a crash point.
     #[derive(Debug, Clone, Copy)]
     pub struct Crashed(pub &'static str);
+
+    /// Runs something with the protocol unbroken, no point armed and none counted: what checks a run is no part of it.
+    pub fn aside<T>(run: impl FnOnce() -> T) -> T {
+        let before = ASIDE.with(|aside| aside.replace(true));
+        let result = run();
+        ASIDE.with(|aside| aside.set(before));
+        result
+    }
 
     /// Breaks the protocol at the place of this name, on this thread, from now on.
     pub fn mutate(name: Option<&'static str>) {
@@ -66,7 +75,7 @@ mod armed {
 
     /// Whether the protocol is to be broken here.
     pub fn mutated(name: &str) -> bool {
-        let hit = MUTANT.with(|mutant| mutant.get() == Some(name));
+        let hit = MUTANT.with(|mutant| mutant.get() == Some(name)) && !ASIDE.with(Cell::get);
         if hit {
             MUTATED.with(|count| count.set(count.get() + 1));
         }
@@ -75,6 +84,9 @@ mod armed {
 
     /// A crash point.
     pub fn reached(point: &'static str) {
+        if ASIDE.with(Cell::get) {
+            return;
+        }
         REACHED.with(|reached| *reached.borrow_mut().entry(point).or_insert(0) += 1);
         if let Some(meanwhile) = frozen_here(point) {
             meanwhile();
@@ -112,7 +124,7 @@ mod armed {
 }
 
 #[cfg(feature = "faults")]
-pub use armed::{Crashed, crash_at, disarm, forget_reached, freeze_at, mutate, mutated, mutated_count, reached, reached_counts};
+pub use armed::{Crashed, aside, crash_at, disarm, forget_reached, freeze_at, mutate, mutated, mutated_count, reached, reached_counts};
 
 /// Whether the protocol is to be broken here: never.
 #[cfg(not(feature = "faults"))]

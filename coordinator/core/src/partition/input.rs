@@ -19,6 +19,9 @@ use crate::definition::Definition;
 use crate::faults::reached;
 use crate::saga::{Decided, Evaluated, Input, Rejection, decide};
 
+/// Bytes of a quarantined record's detail: it may quote the record, which may be as large as a topic allows.
+const QUARANTINE_DETAIL_BYTES_MAX: usize = 4 * 1024;
+
 /// A record of an input topic.
 #[derive(Clone, Copy)]
 pub struct InputRecord<'a> {
@@ -66,12 +69,18 @@ impl Partition {
             Role::Events { .. } => self.take_event(index, &record, cx),
         };
         match taken {
-            Ok(Some(draft)) => self.push_input(index, &record, draft, cx),
+            Ok(Some(draft)) => {
+                self.push_input(index, &record, draft, cx);
+                self.inputs[index].journaled = Some(record.offset + 1);
+            }
             Ok(None) => {
                 cx.counters.skipped += 1;
                 self.skipped_run += 1;
             }
-            Err(Bad::Quarantine(reason, detail, schema)) => self.quarantine(index, &record, reason, &detail, schema, cx),
+            Err(Bad::Quarantine(reason, detail, schema)) => {
+                self.quarantine(index, &record, reason, &detail, schema, cx);
+                self.inputs[index].journaled = Some(record.offset + 1);
+            }
             Err(Bad::Corrupt(detail)) => {
                 let why = Why::Corrupt { partition: self.settings.number, offset: self.standing.next_offset, detail };
                 return self.step_down(why, cx);
@@ -262,6 +271,8 @@ impl Partition {
 
     fn quarantined(&self, index: usize, record: &InputRecord<'_>, reason: QuarantineReason, detail: &str, schema: Option<u64>, cx: &Context<'_>) -> Quarantined {
         let raw = record.value.unwrap_or_default();
+        let end = (0..=detail.len().min(QUARANTINE_DETAIL_BYTES_MAX)).rev().find(|&end| detail.is_char_boundary(end));
+        let detail = &detail[..end.unwrap_or_default()];
         Quarantined {
             reason,
             detail: detail.into(),
@@ -339,8 +350,7 @@ impl Partition {
             return;
         }
         if settings.accept_new {
-            self.inputs[index].position = None;
-            self.inputs[index].reading = false;
+            self.inputs[index] = super::Input::default();
             cx.out.push(Do::AskInput(index));
             return;
         }

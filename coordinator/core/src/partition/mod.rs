@@ -360,6 +360,8 @@ pub struct Partition {
 struct Input {
     /// The next offset to take, speculative turns included; none until it is resolved.
     position: Option<i64>,
+    /// The same, by appended records: what was skipped since then is in no record yet.
+    journaled: Option<i64>,
     /// The same, by confirmed records.
     confirmed: Option<i64>,
     /// It is being read.

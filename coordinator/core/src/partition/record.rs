@@ -175,11 +175,14 @@ impl Partition {
             released: self.released_appended,
             rows,
             effects,
-            positions: self.inputs.iter().map(|input| input.position).collect(),
+            positions: self.inputs.iter().map(|input| input.journaled).collect(),
             moves,
         });
         self.pending_bytes += bytes.len();
-        self.skipped_run = 0;
+        // A turn covers what was skipped before it on its own input only.
+        if self.inputs.iter().all(|input| input.position == input.journaled) {
+            self.skipped_run = 0;
+        }
         self.last_record_at = cx.now;
         cx.counters.records += 1;
         cx.counters.record_bytes += bytes.len() as u64;
@@ -210,9 +213,12 @@ impl Partition {
         let number = stamp.number;
         let positions = self.settings.inputs.iter().zip(&self.inputs);
         let positions = positions
-            .filter(|(_, input)| input.position != input.confirmed)
+            .filter(|(_, input)| input.position != input.journaled)
             .filter_map(|(settings, input)| Some(Position { topic: settings.topic, name: settings.name.clone(), next: input.position? }))
             .collect();
+        for input in &mut self.inputs {
+            input.journaled = input.position;
+        }
         reached("skip_run_unacked");
         self.append(number, JournalRecord::Positions(Positions { stamp, positions }).encode(), Vec::new(), Vec::new(), Vec::new(), cx);
     }

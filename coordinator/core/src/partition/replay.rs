@@ -68,6 +68,7 @@ impl Partition {
         {
             if let Some(index) = self.settings.inputs.iter().position(|settings| settings.topic == *topic) {
                 self.inputs[index].position = Some(input.next);
+                self.inputs[index].journaled = Some(input.next);
                 self.inputs[index].confirmed = Some(input.next);
             } else if let Some(other) = self.other_positions.iter_mut().find(|other| other.topic == *topic) {
                 other.next = input.next;
@@ -79,6 +80,7 @@ impl Partition {
     pub(super) fn set_position(&mut self, position: Position) {
         if let Some(index) = self.settings.inputs.iter().position(|settings| settings.topic == position.topic) {
             self.inputs[index].position = Some(position.next);
+            self.inputs[index].journaled = Some(position.next);
             self.inputs[index].confirmed = Some(position.next);
         } else if let Some(other) = self.other_positions.iter_mut().find(|other| other.topic == position.topic) {
             other.next = position.next;
