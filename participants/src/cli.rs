@@ -3,7 +3,7 @@
 //! Exit codes: 0 ended by a signal, or the audit closes; 1 any other error; 2 wrong usage; 3 another member is in the group; 4 the
 //! ledger belongs to another process or service; 5 the audit does not close. A scripted crash aborts the process.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -182,7 +182,8 @@ fn stop_on_signal(bus: &impl Bus) -> anyhow::Result<Arc<AtomicBool>> {
 
 fn log_to_stderr(form: LogForm) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     match form {
         LogForm::Text => log.init(),
         LogForm::Json => log.json().init(),

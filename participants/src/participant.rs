@@ -94,6 +94,8 @@ impl<S: Service, L: Ledger> Participant<S, L> {
         let found = found.ok_or_else(|| Stop::NoTopic(self.settings.commands.clone()))?;
         self.members.partitions = usize::try_from(found.partitions).expect("a topic has partitions");
         let topic = bus.topic(&self.settings.commands);
+        self.members.topic = Some(topic);
+        self.outbox.reset(self.members.lanes());
         bus.join(&self.settings.group, &[topic])?;
         Ok(())
     }
@@ -185,7 +187,8 @@ impl<S: Service, L: Ledger> Participant<S, L> {
                 BusEvent::Assigned(given) => members.assigned(&given),
                 BusEvent::Revoked(taken) => members.revoked(&taken, now),
                 BusEvent::OutOfRange { at, position } => {
-                    tracing::error!(partition = at.partition, position, "the committed offset is not in the log any more");
+                    let (topic, group) = (settings.commands.clone(), settings.group.clone());
+                    stop = Some(Stop::PositionLost { topic, group, partition: at.partition, position });
                 }
                 BusEvent::Unreadable(at, why) => {
                     tracing::warn!(partition = at.partition, why, "commands cannot be read")
@@ -195,10 +198,10 @@ impl<S: Service, L: Ledger> Participant<S, L> {
             if std::mem::take(&mut members.changed) {
                 // Before anything is read: what another member reads must not be done here too.
                 stop = members.check(settings).err();
-                if !members.assigned.is_empty() {
-                    outbox.reset(members.lanes());
-                    outbox.open_arena();
-                }
+            }
+            if members.given_back() {
+                outbox.reset(members.lanes());
+                outbox.open_arena();
             }
         });
         stop.map_or(Ok(events), Err)

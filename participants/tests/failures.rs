@@ -334,6 +334,18 @@ fn partitions_that_were_lost_and_given_back_are_read_on_from_what_is_committed()
 }
 
 #[test]
+fn more_partitions_than_at_the_start_stop_a_service_that_then_starts_again() {
+    let mut world = payment();
+    world.turn().unwrap();
+    world.log.borrow_mut().partitions.insert("payment.commands".to_owned(), 6);
+    world.bus.assign_all("payment.commands");
+    assert!(matches!(world.turn(), Err(Stop::Repartitioned(_))));
+    world.send(&charge("ord-1", "10.00"));
+    world.settle();
+    assert_eq!((world.replies().len(), world.net("EUR")), (1, 1_000));
+}
+
+#[test]
 fn without_its_topic_a_service_says_what_to_do() {
     let mut world = payment();
     world.log.borrow_mut().partitions.remove("payment.commands");

@@ -1,6 +1,6 @@
 //! A service is alone in its group: what it was given, what was taken away.
 
-use ringmaster_bus::TopicPartition;
+use ringmaster_bus::{Topic, TopicPartition};
 use ringmaster_schemas::Millis;
 
 use super::{Settings, Stop};
@@ -10,7 +10,10 @@ pub(super) const REASSIGNED_WITHIN_MS: Millis = 120_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Membership {
+    pub(super) topic: Option<Topic>,
     pub(super) partitions: usize,
+    /// Everything was taken away since the last look.
+    lost: bool,
     pub(super) assigned: Vec<TopicPartition>,
     pub(super) revoked_at: Option<Millis>,
     pub(super) changed: bool,
@@ -31,12 +34,16 @@ impl Membership {
         self.assigned.retain(|at| !taken.contains(at));
         self.shared |= !self.assigned.is_empty();
         self.revoked_at = Some(now);
+        self.lost = true;
         self.changed = true;
     }
 
     /// Nobody else may read the same commands.
     pub(super) fn check(&self, settings: &Settings) -> Result<(), Stop> {
         let (assigned, partitions) = (self.assigned.len(), self.partitions);
+        if self.assigned.iter().any(|at| at.partition >= partitions as i32) {
+            return Err(Stop::Repartitioned(settings.commands.clone()));
+        }
         let lost_all = assigned == 0 && self.revoked_at.is_some();
         match self.shared || (assigned < partitions && !lost_all) {
             true => {
@@ -55,10 +62,16 @@ impl Membership {
         }
     }
 
-    /// One place per partition number.
+    /// All partitions were lost, and are here again: once. They are read from what was committed, so nothing before counts.
+    pub(super) fn given_back(&mut self) -> bool {
+        let back = self.lost && !self.assigned.is_empty();
+        self.lost &= !back;
+        back
+    }
+
+    /// One place for each partition of the topic.
     pub(super) fn lanes(&self) -> Vec<TopicPartition> {
-        let topic = self.assigned[0].topic;
-        let last = self.assigned.iter().map(|at| at.partition).max().unwrap_or(0);
-        (0..=last).map(|partition| TopicPartition { topic, partition }).collect()
+        let topic = self.topic.expect("a participant is started before its first turn");
+        (0..self.partitions as i32).map(|partition| TopicPartition { topic, partition }).collect()
     }
 }

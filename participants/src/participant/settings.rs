@@ -51,6 +51,9 @@ pub enum Stop {
     /// The command topic does not exist.
     #[error("the topic {0} does not exist: `ringmaster topics apply` makes it")]
     NoTopic(String),
+    /// The command topic got more partitions meanwhile.
+    #[error("the topic {0} has got more partitions since the service started: start it again")]
+    Repartitioned(String),
     /// Somebody else reads the same commands into another ledger.
     #[error(
         "another member is in the group {group} ({assigned} of {partitions} partitions of {topic} were assigned here): a ledger belongs \
@@ -71,6 +74,22 @@ pub enum Stop {
     Abandoned {
         /// The group.
         group: String,
+    },
+    /// Commands were deleted before they were read.
+    #[error(
+        "{topic} partition {partition} does not reach back to offset {position}, where the group {group} stands: commands were deleted \
+         unread (the service was away for longer than the topic's retention?). Their sagas ask again or are stuck; to go on, set the \
+         group's offsets to what is left (kafka-consumer-groups --reset-offsets --to-earliest)"
+    )]
+    PositionLost {
+        /// The command topic.
+        topic: String,
+        /// The group.
+        group: String,
+        /// Which partition.
+        partition: i32,
+        /// The committed offset.
+        position: i64,
     },
     /// A fault says that the process ends here.
     #[error("scripted crash, {}", if *.effect_stored { "effects stored, replies not sent" } else { "nothing stored" })]
