@@ -8,9 +8,15 @@ use toml::de::{DeTable, DeValue};
 
 /// What the environment's names begin with.
 const ENVIRONMENT_PREFIX: &str = "RINGMASTER_";
-/// Names that belong to other tools of the project: the build, its caches, and tests.
-const ENVIRONMENT_OF_OTHERS: [&str; 5] =
-    ["RINGMASTER_CONFIG", "RINGMASTER_CACHE", "RINGMASTER_KAFKA_LIBS", "RINGMASTER_TEST_", "RINGMASTER_STORE_TEST_"];
+/// Names that belong to other programs of the project: the services, the build and its caches, tests.
+const ENVIRONMENT_OF_OTHERS: [&str; 6] = [
+    "RINGMASTER_BOOTSTRAP",
+    "RINGMASTER_CONFIG",
+    "RINGMASTER_CACHE",
+    "RINGMASTER_KAFKA_LIBS",
+    "RINGMASTER_TEST_",
+    "RINGMASTER_STORE_TEST_",
+];
 /// A misspelt name may differ in so many letters from the one that is suggested.
 const TYPING_ERRORS_MAX: usize = 3;
 

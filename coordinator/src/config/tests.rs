@@ -144,3 +144,14 @@ fn a_missing_file_is_named() {
     let error = Config::load(Some(Path::new("/nonexistent/r.toml")), &[]).expect_err("it is missing");
     assert!(error.to_string().starts_with("/nonexistent/r.toml: "), "{error}");
 }
+
+#[test]
+fn the_settings_of_the_compose_file_are_settings() {
+    let compose = include_str!("../../../docker-compose.yml");
+    let (_, content) = compose.split_once("    content: |\n").expect("it has a settings file");
+    let text: String =
+        content.lines().map_while(|line| line.strip_prefix("      ")).fold(String::new(), |text, line| text + line + "\n");
+    let read = config(&text, &[], &[]).expect("all is right");
+    assert_eq!(read.kafka.bootstrap, "kafka:19092");
+    assert_eq!(read.listen, Some(([0, 0, 0, 0], 8080).into()));
+}
