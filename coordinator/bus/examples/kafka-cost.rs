@@ -1,4 +1,4 @@
-//! What the Kafka bus costs on a real broker of its own: `kafka-cost [LINGER_MS] [COMPRESSION] [RECORDS]` prints
+//! What the Kafka bus costs on a real broker of its own: `kafka-cost [LINGER_MS] [COMPRESSION] [RECORDS] [RUN]` prints
 //! - how long a new sender's first record takes to be acknowledged,
 //! - the latency of an idle hop (one record at a time: sent, appended, read by another bus) and the CPU of a hop,
 //! - records/s and the CPU of a record for clients and broker: writer and reader at once, in bursts per partition.
@@ -10,7 +10,7 @@ use ringmaster_bus::kafka::{KafkaBus, KafkaSettings};
 use ringmaster_bus::{Bus, BusEvent, Message, Sender, TopicPartition};
 
 const PARTITIONS: i32 = 8;
-/// Sent between two polls; to one partition in runs of 128.
+/// Sent between two polls; to one partition in runs of `RUN` (128).
 const BURST: usize = 1_024;
 /// Sent and not yet acknowledged.
 const IN_FLIGHT_MAX: usize = 20_000;
@@ -21,6 +21,7 @@ fn main() {
     let linger_ms: f64 = arguments.next().map_or(0.0, |text| text.parse().expect("milliseconds"));
     let compression = arguments.next().unwrap_or_else(|| "lz4".to_owned());
     let count: usize = arguments.next().map_or(1_000_000, |text| text.parse().expect("a number"));
+    let run: usize = arguments.next().map_or(128, |text| text.parse().expect("a number"));
     let broker = Broker::start().expect("a broker");
     let passthrough = vec![("compression.type".to_owned(), compression.clone())];
     let linger = Duration::from_secs_f64(linger_ms / 1e3);
@@ -45,7 +46,9 @@ fn main() {
         println!("a new sender's first acknowledgement: {:?}", begun.elapsed());
     }
     hops(&broker, bus(), bus());
-    stream(&broker, bus(), bus(), count);
+    for _ in 0..2 {
+        stream(&broker, bus(), bus(), count, run);
+    }
 }
 
 #[allow(clippy::print_stdout)]
@@ -103,7 +106,7 @@ fn hops(broker: &Broker, mut one: KafkaBus, mut two: KafkaBus) {
 }
 
 #[allow(clippy::print_stdout)]
-fn stream(broker: &Broker, mut writer: KafkaBus, mut reader: KafkaBus, count: usize) {
+fn stream(broker: &Broker, mut writer: KafkaBus, mut reader: KafkaBus, count: usize, run: usize) {
     let to = partitions(&mut writer, "many");
     let from = partitions(&mut reader, "many");
     let mut ends = vec![];
@@ -133,7 +136,7 @@ fn stream(broker: &Broker, mut writer: KafkaBus, mut reader: KafkaBus, count: us
         for number in sent..sent + burst {
             let mut value = value.clone();
             value[..8].copy_from_slice(&fastrand::u64(..).to_le_bytes());
-            send(&mut writer, sender, to[number / 128 % to.len()], &value, number as u64);
+            send(&mut writer, sender, to[number / run % to.len()], &value, number as u64);
         }
         sent += burst;
         let wait = if burst == 0 { Duration::from_secs(1) } else { Duration::ZERO };

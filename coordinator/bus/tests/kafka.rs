@@ -13,7 +13,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use ringmaster_bus::kafka::broker::{Broker, LIBS};
 use ringmaster_bus::kafka::{KafkaBus, KafkaSettings};
-use ringmaster_bus::{Bus, BusEvent, Message, Sender, TopicPartition};
+use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, TopicPartition};
 
 struct OnKafka {
     broker: Broker,
@@ -149,13 +149,19 @@ fn a_broker_that_dies_causes_doubt_and_no_acknowledged_record_is_lost(broker: &m
     bus.close_sender(sender);
     let sender = bus.open_sender().expect("a sender");
     send(&mut bus, sender, at, sent);
+    let mut confirmed = false;
+    while !confirmed {
+        assert!(begun.elapsed() < Duration::from_secs(90), "the new sender is not confirmed");
+        bus.poll(Duration::from_millis(50), &mut |event| confirmed |= matches!(event, BusEvent::Acknowledged { .. }));
+    }
     assert_eq!(everything(&mut bus, at).len() as u64, sent + 1);
 }
 
 fn a_broker_that_freezes_is_waited_for_without_burning_cpu(broker: &Broker) {
-    broker.create_topic("frozen", 1, &[]).expect("a topic");
+    broker.create_topic("frozen", 2, &[]).expect("a topic");
     let mut bus = bus(broker);
-    let at = partitions(&mut bus, "frozen", 1)[0];
+    let at = partitions(&mut bus, "frozen", 2);
+    let (at, elsewhere) = (at[0], at[1]);
     let sender = bus.open_sender().expect("a sender");
     bus.read(at, 0);
     let (mut read, mut acknowledged, begun) = (0, 0, Instant::now());
@@ -179,6 +185,21 @@ fn a_broker_that_freezes_is_waited_for_without_burning_cpu(broker: &Broker) {
     }
     let cpu = cpu_time() - cpu;
     assert!(cpu < Duration::from_millis(500), "{cpu:?} of CPU in 2 s of waiting for acknowledgements");
+    // Another sender is told when the bus holds as much as it may.
+    let (other, mut taken) = (bus.open_sender().expect("a sender"), 0u64);
+    let full = loop {
+        let message = Message { to: elsewhere, key: None, value: b"more and more", headers: &[] };
+        match bus.send(other, message, taken) {
+            Ok(()) => taken += 1,
+            Err(why) => break why,
+        }
+        if taken % 1_000 == 0 {
+            bus.poll(Duration::ZERO, &mut |_| {});
+        }
+        assert!(taken < 2_000_000, "there is no bound");
+    };
+    assert_eq!(full, SendError::Full);
+    bus.close_sender(other);
     broker.resume().expect("resumed");
     while read < sent || acknowledged < sent {
         assert!(begun.elapsed() < Duration::from_secs(60), "{read} read and {acknowledged} acknowledged of {sent}");

@@ -9,6 +9,7 @@ use ringmaster_schemas::Millis;
 use super::admin;
 use super::errors::{bus_error, is_doubt, send_error};
 use super::native::{Delivery, Producer};
+use super::outgoing::Outgoing;
 use super::questions::{Answer, Question, Questions};
 use super::reader::Reader;
 use super::settings::KafkaSettings;
@@ -32,7 +33,7 @@ pub struct KafkaBus {
     settings: KafkaSettings,
     names: TopicNames,
     signal: Arc<Signal>,
-    senders: Vec<(Sender, Producer)>,
+    senders: Vec<(Sender, Outgoing)>,
     opened_count: u32,
     /// For [`Bus::read`]; none once the bus has joined a group without having read anything.
     reader: Option<Reader>,
@@ -73,8 +74,9 @@ impl KafkaBus {
     fn visit_all(&mut self, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         let mut count = 0;
         let limits = &self.limits;
-        for (sender, producer) in &mut self.senders {
-            count += visit_deliveries(*sender, producer, limits, visit);
+        for (sender, outgoing) in &mut self.senders {
+            outgoing.flush(&self.names);
+            count += visit_deliveries(*sender, outgoing, limits, visit);
         }
         if let Some(questions) = &self.questions {
             for answer in questions.answers.try_iter() {
@@ -146,14 +148,14 @@ impl KafkaBus {
 
 fn visit_deliveries(
     sender: Sender,
-    producer: &mut Producer,
+    outgoing: &mut Outgoing,
     limits: &HashMap<Topic, usize>,
     visit: &mut dyn FnMut(BusEvent<'_>),
 ) -> usize {
     // Not known to which topic it went: the narrowest limit decides whether it was too large by itself.
     let limit = || limits.values().copied().min();
     let mut count = 0;
-    producer.visit(EVENTS_MAX, &mut |delivery| {
+    outgoing.visit(EVENTS_MAX, &mut |delivery| {
         visit(match delivery {
             Delivery::Done { tag, offset } => BusEvent::Acknowledged { sender, tag, offset },
             Delivery::Failed { tag, code, bytes } => {
@@ -201,7 +203,7 @@ impl Bus for KafkaBus {
         let producer = Producer::new(&self.settings.producer(), Arc::clone(&self.signal)).map_err(|error| bus_error(&error))?;
         let sender = Sender(self.opened_count);
         self.opened_count += 1;
-        self.senders.push((sender, producer));
+        self.senders.push((sender, Outgoing::new(producer)));
         Ok(sender)
     }
 
@@ -212,7 +214,7 @@ impl Bus for KafkaBus {
     }
 
     fn send(&mut self, sender: Sender, message: Message<'_>, tag: u64) -> Result<(), SendError> {
-        let Some((_, producer)) = self.senders.iter_mut().find(|(open, _)| *open == sender) else {
+        let Some((_, outgoing)) = self.senders.iter_mut().find(|(open, _)| *open == sender) else {
             return Err(SendError::Broken("it was closed".to_owned()));
         };
         let topic = message.to.topic;
@@ -222,7 +224,7 @@ impl Bus for KafkaBus {
             let (name, limit) = (self.names.name(topic), limit.unwrap_or_default());
             return Err(SendError::TooBig(format!("{bytes} bytes; {name} takes {limit} (max.message.bytes)")));
         }
-        let sent = producer.send(self.names.name(topic), &message, tag);
+        let sent = outgoing.send(&self.names, &message, tag);
         sent.map_err(|code| send_error(code, false))
     }
 

@@ -1,7 +1,7 @@
 //! The bus on Kafka, by librdkafka on the caller's thread.
 //!
 //! ```text
-//! send -> producer's queue -> broker -> delivery event \
+//! send -> collected by partition -> producer's queue at the next poll -> broker -> delivery event \
 //! read -> fetches ahead -> consumer's queue -> records  > one signal -> poll visits all queues until they are empty
 //! ask  -> side thread -> answers                       /
 //! ```
@@ -20,6 +20,7 @@ pub mod broker;
 mod bus;
 mod errors;
 mod native;
+mod outgoing;
 mod questions;
 mod reader;
 mod settings;

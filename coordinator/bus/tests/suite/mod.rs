@@ -661,6 +661,18 @@ fn unknown_topic_is_refused_and_unreadable(rig: &dyn Rig) {
     } else {
         assert!(matches!(sent, Err(SendError::Refused(_))), "{sent:?}");
     }
+    for partition in [-1, 1, i32::MAX, i32::MIN] {
+        let known = bus.create(&Specification { name: format!("{name}-known"), partitions: 1, replication: 1, settings: vec![] });
+        assert!(known.is_ok());
+        let to = TopicPartition { topic: bus.topic(&format!("{name}-known")), partition };
+        let before = heard.failed.len();
+        let sent = bus.send(sender, Message { to, key: None, value: b"x", headers: &[] }, 2);
+        if sent.is_ok() {
+            heard.until(&mut *bus, "refused", |heard| heard.failed.len() > before);
+        }
+        let why = sent.err().unwrap_or_else(|| heard.failed.last().expect("it failed").2.clone());
+        assert!(matches!(why, SendError::Refused(_)), "partition {partition}: {why}");
+    }
     bus.read(at, 0);
     heard.until(&mut *bus, "unreadable", |heard| heard.unreadable.iter().any(|(which, _)| *which == at));
     let what = Specification { name, partitions: 1, replication: 1, settings: vec![] };
