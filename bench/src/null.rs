@@ -22,6 +22,8 @@ const COMMAND_BYTES: usize = 210;
 const REPLY_BYTES: usize = 90;
 const OUTCOME_BYTES: usize = 50;
 const TURN_BYTES: usize = 320;
+/// Turns of one journal record: it must stay below the topic's largest message.
+const TURNS_MAX: usize = 2000;
 const WAIT: Duration = Duration::from_millis(1);
 
 /// Null sagas a second, with the plan's number in flight.
@@ -118,14 +120,21 @@ fn coordinator<B: Bus>(bus: &mut B, partitions: i32, stop: &AtomicBool) {
                 queue.push(to, &key, size, step, u64::MAX);
             }
         }
-        for (partition, turns) in open.iter_mut().enumerate().filter(|(_, turns)| !turns.is_empty()) {
-            record.clear();
-            record.resize(turns.len() * TURN_BYTES, b'j');
-            let to = TopicPartition { topic: journal, partition: partition as i32 };
-            while bus.send(sender, Message { to, key: None, value: &record, headers: &[] }, partition as u64).is_err() {
-                bus.poll(WAIT, &mut |_| {});
+        for (partition, turns) in open.iter_mut().enumerate() {
+            while !turns.is_empty() {
+                let rest = turns.split_off(turns.len().min(TURNS_MAX));
+                record.clear();
+                record.resize(turns.len() * TURN_BYTES, b'j');
+                let to = TopicPartition { topic: journal, partition: partition as i32 };
+                match bus.send(sender, Message { to, key: None, value: &record, headers: &[] }, partition as u64) {
+                    Ok(()) => pending[partition].push_back(std::mem::replace(turns, rest)),
+                    Err(SendError::Full) => {
+                        turns.extend(rest);
+                        break;
+                    }
+                    Err(why) => panic!("the null saga cannot journal: {why}"),
+                }
             }
-            pending[partition].push_back(std::mem::take(turns));
         }
         queue.send(bus);
     }

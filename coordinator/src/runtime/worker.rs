@@ -649,7 +649,7 @@ impl Inner {
             self.doubts = 0;
         }
         let all_ready = self.partitions.iter().all(|slot| slot.ready);
-        if self.sender.is_some() || !all_ready || now < self.claim_at || self.stopping {
+        if self.sender.is_some() || !all_ready || now < self.claim_at {
             return;
         }
         let sender = match bus.open_sender() {
