@@ -25,6 +25,8 @@ pub struct PartitionStatus {
     pub row_bytes: usize,
     /// Effects that the broker has not acknowledged.
     pub unreleased: usize,
+    /// Effects that wait until their topic takes them: it was deleted, or refuses.
+    pub undeliverable: usize,
     /// Inputs are held because a bound is reached.
     pub paused: bool,
 }
@@ -42,6 +44,7 @@ impl Status {
                 rows,
                 row_bytes,
                 unreleased: partition.unreleased_count(),
+                undeliverable: partition.undeliverable_count(),
                 paused: partition.paused(),
             };
             match all
@@ -83,7 +86,7 @@ pub fn phase_name(phase: Phase) -> &'static str {
 }
 
 /// What has been counted since the last report.
-pub fn since(now: &Counters, before: &Counters) -> Counters {
+pub(super) fn since(now: &Counters, before: &Counters) -> Counters {
     Counters {
         inputs: now.inputs - before.inputs,
         skipped: now.skipped - before.skipped,
