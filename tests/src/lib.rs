@@ -1,1 +1,5 @@
-//! (filled in below)
+//! Tests that need more than one crate: the simulator, stories, live tests on real Kafka, and the house rules.
+
+pub mod live;
+pub mod sim;
+pub mod stories;

@@ -101,13 +101,12 @@ impl SimBus {
             .as_mut()
             .expect("a client that polls exists");
         assert!(!client.frozen, "a frozen client is not polled");
-        found.extend(client.told.drain(..).map(Found::Told));
-        let told_first = broker.rng.bool();
-        let told = if told_first {
-            Vec::new()
-        } else {
-            std::mem::take(&mut found)
-        };
+        let mut told: Vec<Told> = client.told.drain(..).collect();
+        // What is assigned comes before what is read of it.
+        found.extend(told.extract_if(.., |told| matches!(told, Told::Assigned(_))).map(Found::Told));
+        if broker.rng.bool() {
+            found.extend(told.drain(..).map(Found::Told));
+        }
         self.answer(&mut broker, &mut found);
         let first = if self.readers.is_empty() {
             0
@@ -118,7 +117,7 @@ impl SimBus {
             let reader = (first + step) % self.readers.len();
             self.readers[reader].fetch(&mut broker, &mut found);
         }
-        found.extend(told);
+        found.extend(told.into_iter().map(Found::Told));
         found
     }
 

@@ -177,12 +177,17 @@ impl Partition {
             }
         }
         if self.overlay.bytes() > limit {
-            let slots: Vec<Slot> = self.overlay.slots().collect();
-            for slot in slots {
-                self.evict(slot);
-            }
+            self.evict_stored();
         }
         reached("checkpoint_before_overlay_trim");
+    }
+
+    /// Forgets every row that is stored as it is: what was only looked at must not fill memory while nothing is written.
+    pub(super) fn evict_stored(&mut self) {
+        let slots: Vec<Slot> = self.overlay.slots().collect();
+        for slot in slots {
+            self.evict(slot);
+        }
     }
 
     fn evict(&mut self, slot: Slot) {

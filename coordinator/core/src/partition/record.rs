@@ -89,6 +89,9 @@ impl Partition {
     /// Appends a turn. The record is closed first if the turn would not fit; false if it fits into no record at all.
     pub(super) fn push_turn(&mut self, cause: &Cause, input: Option<(i64, &[u8])>, changes: &Vec<Change>, cx: &mut Context<'_>) -> bool {
         let limit = self.settings.limits.record_bytes_max;
+        if self.open.as_ref().is_some_and(|open| open.writer.turn_count() >= self.settings.limits.record_turns_max) {
+            self.close_record(cx);
+        }
         let (bytes_before, turns_before) = {
             let open = self.opened(cx);
             let before = (open.writer.byte_count() - 1, open.writer.turn_count());

@@ -213,6 +213,9 @@ impl Partition {
         self.retry_parked(cx);
         self.close_record(cx);
         self.quiet_records(cx);
+        if self.overlay.bytes() >= self.settings.limits.overlay_bytes_max && self.overlay.dirty_count() == 0 {
+            self.evict_stored();
+        }
         let overloaded = self.overloaded();
         if overloaded != self.paused && (overloaded || self.relaxed()) {
             self.paused = overloaded;

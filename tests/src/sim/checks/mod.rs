@@ -1,0 +1,56 @@
+//! What must be true of every run; each check has its file and asks only broker, stores and ledgers.
+
+mod ends;
+mod inputs;
+mod ledgers;
+mod states;
+mod timers;
+mod wire;
+
+use super::truth::Truth;
+use super::world::World;
+
+/// What holds at every moment.
+pub fn always(world: &World) -> Result<(), String> {
+    let truths = read(world)?;
+    wire::only_counting_effects(world, &truths)?;
+    wire::released_is_acknowledged(world, &truths)?;
+    inputs::each_once(&truths)?;
+    inputs::claims_are_distinct(&truths)?;
+    states::stores_are_replays(world, &truths)?;
+    ledgers::books_close(world)
+}
+
+/// What holds when all has healed and come to rest.
+pub fn in_the_end(world: &World) -> Result<(), String> {
+    always(world)?;
+    let truths = read(world)?;
+    wire::all_effects_left(world, &truths)?;
+    inputs::all_taken(world, &truths)?;
+    ends::accounting_closes(world, &truths)?;
+    ends::outcomes_are_the_orders(world, &truths)?;
+    ends::undone_in_mirror_order(&truths)?;
+    ledgers::effects_are_the_outcomes(world, &truths)
+}
+
+/// Why it has not come to rest yet; none if it has.
+pub fn unrest(world: &World) -> Result<Option<String>, String> {
+    let truths = read(world)?;
+    for truth in &truths {
+        if let Some((id, saga)) = truth.sagas.iter().find(|(_, saga)| !saga.ended()) {
+            return Ok(Some(format!("{id} is {} with {:?}", saga.status.as_str(), saga.steps.iter().map(|step| (step.index, step.state, step.call.attempt, step.code.clone(), step.message.clone())).collect::<Vec<_>>())));
+        }
+    }
+    if let Err(why) = inputs::all_taken(world, &truths) {
+        return Ok(Some(why));
+    }
+    Ok(wire::all_effects_left(world, &truths).err())
+}
+
+fn read(world: &World) -> Result<Vec<Truth>, String> {
+    (0..world.plan.partitions).map(|partition| read_one(world, partition)).collect()
+}
+
+fn read_one(world: &World, partition: i32) -> Result<Truth, String> {
+    Truth::read(&world.broker, partition, &world.topics, i64::MAX, &mut |truth, judged, turn| timers::not_before_its_answer(world, truth, judged, turn))
+}

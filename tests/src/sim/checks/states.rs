@@ -1,0 +1,127 @@
+//! Every store holds what a replay of the journal to the same offset holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ringmaster_core::partition::Staged;
+use ringmaster_schemas::journal::JournalRecord;
+use ringmaster_schemas::row::{Checkpoint, Identity, Saga, expiry_bucket};
+use ringmaster_store::Store;
+use ringmaster_store::sim::SimStore;
+
+use crate::sim::coordinator::knowledge;
+use crate::sim::replay::replay;
+use crate::sim::truth::Truth;
+use crate::sim::world::World;
+
+/// Compares every machine's store.
+pub(super) fn stores_are_replays(world: &World, truths: &[Truth]) -> Result<(), String> {
+    for (machine, store) in world.machines.iter().enumerate() {
+        for truth in truths {
+            let checkpoint = store.checkpoint(truth.partition).map_err(|error| error.to_string())?;
+            if let Some(checkpoint) = checkpoint {
+                one(world, truth, store, &checkpoint)
+                    .map_err(|why| format!("state: store {machine}, partition {}, offset {}: {why}", truth.partition, checkpoint.journal_offset))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn one(world: &World, truth: &Truth, store: &SimStore, checkpoint: &Checkpoint) -> Result<(), String> {
+    let offset = usize::try_from(checkpoint.journal_offset).map_err(|_| "a negative offset")?;
+    if offset > truth.records.len() {
+        // The broker lost what this was built upon; its next owner must find that out.
+        return if world.tail_lost { Ok(()) } else { Err("the journal does not reach so far".into()) };
+    }
+    let identity = truth.records[..offset].last().map_or(Identity { claim: [0; 16], number: -1 }, |judged| identity_of(&judged.says));
+    if identity != checkpoint.identity {
+        return if world.tail_lost { Ok(()) } else { Err(format!("the record before is {identity:?}, the checkpoint says {:?}", checkpoint.identity)) };
+    }
+    let records: Vec<_> = truth.records[..offset].iter().map(|judged| judged.record.clone()).collect();
+    let replayed = replay(&world.setup, &knowledge(), truth.partition, &records, world.broker.now())?;
+    same_claim(truth, offset, checkpoint)?;
+    same_rows(store, truth.partition, checkpoint, &replayed)?;
+    same_positions(checkpoint, &replayed.checkpoint)?;
+    outbox_is_complete(world, truth, checkpoint)
+}
+
+fn identity_of(record: &JournalRecord) -> Identity {
+    match (record, record.stamp()) {
+        (JournalRecord::Claim(claim), _) => Identity { claim: claim.id, number: -1 },
+        (_, Some(stamp)) => Identity { claim: stamp.claim, number: stamp.number },
+        (_, None) => unreachable!("all but claims are stamped"),
+    }
+}
+
+fn same_claim(truth: &Truth, offset: usize, checkpoint: &Checkpoint) -> Result<(), String> {
+    let claim = truth.records[..offset].iter().rev().find(|judged| matches!(judged.says, JournalRecord::Claim(_)));
+    let expected = claim.map_or((-1, [0; 16], 0), |judged| {
+        let counted = truth.records[judged.record.offset as usize..offset].iter().filter(|later| later.counts).count() as i64;
+        let JournalRecord::Claim(claim) = &judged.says else { unreachable!("it was looked for") };
+        (judged.record.offset, claim.id, counted)
+    });
+    let stored = (checkpoint.claim_offset, checkpoint.claim, checkpoint.number);
+    if expected == stored { Ok(()) } else { Err(format!("the claim is {expected:?}, the checkpoint says {stored:?}")) }
+}
+
+fn same_rows(store: &SimStore, partition: i32, checkpoint: &Checkpoint, replayed: &Staged) -> Result<(), String> {
+    let visible = |row: &[u8]| Saga::decode(row).is_ok_and(|saga| !saga.ended() || expiry_bucket(saga.expires_at) > checkpoint.expired_bucket);
+    let expected: BTreeMap<String, Vec<u8>> =
+        replayed.rows.iter().filter(|row| visible(&row.row)).map(|row| (row.id.to_string(), row.row.clone())).collect();
+    let mut stored = BTreeMap::new();
+    let read = store.sagas(partition, &mut |id, row| {
+        if visible(row) {
+            stored.insert(id.to_owned(), row.to_vec());
+        }
+        true
+    });
+    read.map_err(|error| error.to_string())?;
+    if expected != stored {
+        let ids: BTreeSet<&String> = expected.keys().chain(stored.keys()).collect();
+        let wrong = ids.into_iter().find(|id| expected.get(*id) != stored.get(*id)).expect("they differ");
+        let read = |rows: &BTreeMap<String, Vec<u8>>| rows.get(wrong).map(|row| Saga::decode(row));
+        return Err(format!("{wrong} is stored as {:?}, replay says {:?}", read(&stored), read(&expected)));
+    }
+    if checkpoint.expired_bucket != replayed.checkpoint.expired_bucket {
+        return Err(format!("expired up to {}, replay says {}", checkpoint.expired_bucket, replayed.checkpoint.expired_bucket));
+    }
+    if checkpoint.digest != replayed.checkpoint.digest {
+        return Err(format!("the digest is {:?}, replay says {:?}", checkpoint.digest, replayed.checkpoint.digest));
+    }
+    due_index(store, partition, &expected)
+}
+
+/// What waits is found by time: no saga is forgotten.
+fn due_index(store: &SimStore, partition: i32, rows: &BTreeMap<String, Vec<u8>>) -> Result<(), String> {
+    let mut indexed = BTreeSet::new();
+    let read = store.due(partition, i64::MIN, i64::MAX, &mut |due, id| indexed.insert((due, id.to_owned())) || true);
+    read.map_err(|error| error.to_string())?;
+    let due = |row: &Vec<u8>| Saga::decode(row).map_or(i64::MAX, |saga| saga.due_at());
+    let expected: BTreeSet<(i64, String)> = rows.iter().map(|(id, row)| (due(row), id.clone())).filter(|(due, _)| *due != i64::MAX).collect();
+    if indexed == expected { Ok(()) } else { Err(format!("due: the index holds {indexed:?}, rows say {expected:?}")) }
+}
+
+fn same_positions(stored: &Checkpoint, replayed: &Checkpoint) -> Result<(), String> {
+    let sorted = |checkpoint: &Checkpoint| {
+        let mut positions: Vec<_> = checkpoint.positions.iter().map(|position| (position.name.to_string(), position.next)).collect();
+        positions.sort();
+        positions
+    };
+    if sorted(stored) == sorted(replayed) { Ok(()) } else { Err(format!("positions are {:?}, replay says {:?}", sorted(stored), sorted(replayed))) }
+}
+
+/// An effect of the journal below the checkpoint is in its log, or in the outbox: state has moved on and cannot make it again.
+fn outbox_is_complete(world: &World, truth: &Truth, checkpoint: &Checkpoint) -> Result<(), String> {
+    let places: BTreeSet<(i64, i32)> = checkpoint.outbox.iter().map(|effect| (effect.offset, effect.index)).collect();
+    for due in truth.effects.iter().filter(|due| due.offset < checkpoint.journal_offset) {
+        if places.contains(&(due.offset, due.index)) {
+            continue;
+        }
+        let kept = (0..world.plan.partitions)
+            .any(|partition| world.broker.log(&due.effect.topic, partition).iter().any(|record| record.value == due.effect.value));
+        if !kept {
+            return Err(format!("the effect {} of the record at {} is neither delivered nor in the outbox", due.index, due.offset));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! Answers before timers (PROTOCOL.md rule 11).
+
+use ringmaster_core::saga::Input;
+use ringmaster_core::saga::{Evaluated, decide};
+use ringmaster_schemas::journal::{Cause, Change, SagaEvent, Turn};
+use ringmaster_schemas::names::{Direction, parse_idempotency_key};
+use ringmaster_schemas::row::{Saga, StepState};
+use ringmaster_schemas::wire::decode_reply;
+
+use crate::sim::coordinator::knowledge;
+use crate::sim::truth::{INPUTS, Judged, Truth};
+use crate::sim::world::World;
+
+/// A timer's turn is what the saga's own state and the record's time say; and no answer to it, kept before it was due, lies unread.
+pub(super) fn not_before_its_answer(world: &World, truth: &Truth, judged: &Judged, turn: &Turn) -> Result<(), String> {
+    let (Cause::Timer(timer), Some(stamp)) = (&turn.cause, judged.says.stamp()) else { return Ok(()) };
+    for change in &turn.changes {
+        let Change::Saga(change) = change else { continue };
+        let Some(saga) = truth.sagas.get(&change.saga) else {
+            return Err(format!("timers: {} is not known and something of it was due", change.saga));
+        };
+        decided_on_state(saga, &change.saga, &change.events, stamp.now)?;
+        for step in &saga.steps {
+            let (call, direction) = match step.state {
+                StepState::Asked => (Some(&step.call), Direction::Do),
+                StepState::UndoAsked => (step.undo.as_ref(), Direction::Undo),
+                _ => continue,
+            };
+            let Some(call) = call.filter(|call| call.due_at <= stamp.now) else { continue };
+            unanswered(world, truth, &change.saga, (&step.name, direction), call.attempt, call.due_at)
+                .map_err(|why| format!("{why} (fired for {} at {})", timer.due_at, stamp.now))?;
+        }
+    }
+    Ok(())
+}
+
+/// The decision is the one that the journal's state calls for.
+fn decided_on_state(saga: &Saga, id: &str, events: &[SagaEvent], now: i64) -> Result<(), String> {
+    let knowledge = knowledge();
+    let definition = knowledge.catalog.by_hash(&saga.version).ok_or("a saga runs an unknown version")?;
+    let again = decide(definition, &Evaluated::new(definition), Some(saga), &Input::Due, now);
+    match again {
+        Ok(decided) if decided.events == events => Ok(()),
+        other => Err(format!("timers: {id} was decided {events:?}, the journal's state says {other:?}")),
+    }
+}
+
+fn unanswered(world: &World, truth: &Truth, saga: &str, step: (&str, Direction), attempt: i32, due_at: i64) -> Result<(), String> {
+    let knowledge = knowledge();
+    let replies = world.broker.log(INPUTS[0], truth.partition);
+    for record in replies.iter().filter(|record| record.offset >= truth.positions[0] && record.timestamp < due_at) {
+        let Ok(reply) = decode_reply(&record.value, &knowledge.schemas) else { continue };
+        if parse_idempotency_key(&reply.meta.idempotency_key) == Some((saga, step.0, step.1)) && reply.meta.attempt == attempt {
+            return Err(format!(
+                "timers: attempt {attempt} of {saga}/{} ran out at {due_at}, while its answer of {} lay unread in {}/{}@{}",
+                step.0, record.timestamp, INPUTS[0], truth.partition, record.offset
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,152 @@
+//! One coordinator process: the real worker on a client of the simulated broker, on a machine with a store.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use ringmaster::runtime::{CompileOptions, Knowledge, Setup, SetupSettings, Stop, Worker, load_knowledge, prepare};
+use ringmaster::topics;
+use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
+use ringmaster_core::faults::Crashed;
+use ringmaster_core::partition::{Limits, Phase, StartAt, Why};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::names::Topics;
+use ringmaster_store::sim::SimStore;
+
+use super::plan::Plan;
+
+/// Definition and schemas of all runs, compiled once.
+pub fn knowledge() -> Arc<Knowledge> {
+    static KNOWN: OnceLock<Arc<Knowledge>> = OnceLock::new();
+    KNOWN
+        .get_or_init(|| {
+            let broker = SimBroker::new(0, 0, Faults::none());
+            make_topics(&broker, 1);
+            let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+            let file: PathBuf = here.join("src/sim/order.yaml");
+            let loaded = load_knowledge(&mut broker.client(), "ringmaster", &here.join("../sagas/schemas"), &[file], &CompileOptions::default(), 0);
+            Arc::new(loaded.unwrap_or_else(|error| panic!("the simulator's definition: {error}")))
+        })
+        .clone()
+}
+
+/// Every topic of the order saga.
+pub fn make_topics(broker: &SimBroker, partitions: i32) {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let commands = names(&["inventory.commands", "payment.commands", "shipping.commands"]);
+    let needed = topics::needed(&Topics::new("ringmaster"), partitions, &names(&["orders"]), &commands, &names(&["order-outcomes"]));
+    topics::apply(&mut broker.client(), &needed, 1).expect("the simulated broker makes topics");
+}
+
+/// What a coordinator of this run is made of.
+pub fn setup(broker: &SimBroker, plan: &Plan, owner: &str) -> Setup {
+    let limits = Limits {
+        record_bytes_max: 60_000,
+        record_turns_max: if plan.tight { 3 } else { 64 },
+        in_flight_records_max: if plan.tight { 2 } else { 16 },
+        overlay_bytes_max: if plan.tight { 20_000 } else { 4 << 20 },
+        unreleased_effects_max: if plan.tight { 8 } else { 1_000 },
+        timers_per_poll_max: 8,
+    };
+    let settings = SetupSettings {
+        prefix: "ringmaster".into(),
+        partitions: plan.partitions,
+        owner: owner.into(),
+        address: String::new(),
+        start_at: StartAt::Earliest,
+        inputs: Vec::new(),
+        limits,
+        checkpoint_every_ms: plan.checkpoint_every_ms,
+        checkpoint_rows_max: 1_000,
+        claim_backoff_first_ms: 10,
+        claim_backoff_max_ms: 400,
+    };
+    prepare(&mut broker.client(), &settings, &knowledge()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// How a coordinator stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    /// It takes turns.
+    Running,
+    /// It stands still until then.
+    Frozen(Millis),
+    /// It stands still in the middle of a turn, or is taking one.
+    InTurn,
+    /// It is over.
+    Ended,
+}
+
+/// How a turn ended.
+pub enum Turned {
+    /// As turns do; with so many events.
+    Fine(usize),
+    /// By a crash point.
+    Crashed(&'static str),
+    /// For good, and it says why.
+    Stopped(Stop),
+    /// By a panic of the real code.
+    Panicked(String),
+}
+
+/// One process.
+pub struct Coordinator {
+    /// How it stands.
+    pub state: State,
+    /// None while it takes a turn, and when it has ended.
+    pub worker: Option<Worker<SimBus>>,
+    /// Its client at the broker.
+    pub client: u32,
+    /// The machine it runs on.
+    pub machine: usize,
+    /// It was asked to end in good order, then.
+    pub stopping_since: Option<Millis>,
+    /// And what it had delivered is journaled.
+    pub released: bool,
+}
+
+impl Coordinator {
+    /// Starts one on a machine.
+    pub fn start(broker: &SimBroker, setup: &Setup, machine: usize, store: &SimStore, seed: u64) -> Coordinator {
+        let bus = broker.client();
+        let client = bus.number();
+        let mut ids = fastrand::Rng::with_seed(seed);
+        let id = move || {
+            let mut id = [0; 16];
+            ids.fill(&mut id);
+            id
+        };
+        let worker = Worker::new(bus, setup.worker(), setup.partitions(0, 1), knowledge(), Arc::new(store.clone()), Box::new(id));
+        Coordinator { state: State::Running, worker: Some(worker), client, machine, stopping_since: None, released: false }
+    }
+
+    /// True if it owns every partition.
+    pub fn owns_all(&self) -> bool {
+        self.worker.as_ref().is_some_and(|worker| worker.partitions().all(|partition| partition.phase() == Phase::Owning))
+    }
+}
+
+/// One turn of a worker, whatever comes of it.
+pub fn turn(worker: &mut Worker<SimBus>, broker: &SimBroker) -> Turned {
+    let turned = catch_unwind(AssertUnwindSafe(|| worker.turn(broker.now(), &|| broker.now(), Duration::ZERO)));
+    match turned {
+        Ok(Ok(turn)) => Turned::Fine(turn.events),
+        Ok(Err(stop)) => Turned::Stopped(stop),
+        Err(panic) => match panic.downcast_ref::<Crashed>() {
+            Some(Crashed(point)) => Turned::Crashed(point),
+            None => Turned::Panicked(message(&*panic)),
+        },
+    }
+}
+
+/// The text of a panic.
+pub fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+    text.unwrap_or_else(|| "a panic without a text".into())
+}
+
+/// True for the one reason why a coordinator may stop by itself: another one claimed.
+pub fn is_fenced(stop: &Stop) -> bool {
+    matches!(stop, Stop::Partition(Why::Fenced { .. }))
+}

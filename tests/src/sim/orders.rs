@@ -1,0 +1,145 @@
+//! The load: orders whose outcome is known from the order, repeats of them, and records that nobody can take.
+
+use std::collections::BTreeMap;
+
+use ringmaster_bus::sim::SimBroker;
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::names::partition_of;
+
+/// What is placed, and what must come of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Everything is done.
+    Good,
+    /// `reserve_stock` is refused.
+    SoldOut,
+    /// `charge_payment` is refused.
+    Declined,
+    /// `ship` is refused.
+    NoDelivery,
+}
+
+impl Kind {
+    /// The code that its compensation must have; none if it must complete.
+    pub fn code(self) -> Option<&'static str> {
+        match self {
+            Kind::Good => None,
+            Kind::SoldOut => Some("OUT_OF_STOCK"),
+            Kind::Declined => Some("CARD_DECLINED"),
+            Kind::NoDelivery => Some("ADDRESS_REFUSED"),
+        }
+    }
+}
+
+/// One record to be put.
+#[derive(Debug, Clone)]
+enum Placed {
+    Order(String, Kind),
+    Garbage,
+    UnknownType,
+    WrongPartition(String),
+    StrayReply(String),
+}
+
+/// All of a run's load.
+#[derive(Debug)]
+pub struct Orders {
+    partitions: i32,
+    due: Vec<(Millis, Placed)>,
+    /// What was placed, by order id.
+    pub placed: BTreeMap<String, Kind>,
+    /// Repeats of orders.
+    pub repeated: usize,
+    /// Records that must be in quarantine.
+    pub bad: usize,
+}
+
+impl Orders {
+    /// Draws so many orders within `load_ms` from `start`.
+    pub fn draw(rng: &mut fastrand::Rng, partitions: i32, count: usize, start: Millis, load_ms: Millis) -> Orders {
+        let mut due = Vec::new();
+        for number in 0..count {
+            let at = start + rng.i64(0..load_ms);
+            let id = format!("ord-{number}");
+            let kind = match rng.u8(..10) {
+                0 => Kind::SoldOut,
+                1 => Kind::Declined,
+                2 => Kind::NoDelivery,
+                _ => Kind::Good,
+            };
+            if rng.u8(..10) == 0 {
+                due.push((at + rng.i64(0..2_000), Placed::Order(id.clone(), kind)));
+            }
+            due.push((at, Placed::Order(id, kind)));
+        }
+        for _ in 0..rng.usize(0..4) {
+            let at = start + rng.i64(0..load_ms);
+            let number = rng.u32(..);
+            due.push(match rng.u8(..4) {
+                0 => (at, Placed::Garbage),
+                1 => (at, Placed::UnknownType),
+                2 if partitions > 1 => (at, Placed::WrongPartition(format!("wrong-{number}"))),
+                _ => (at, Placed::StrayReply(format!("stray-{number}"))),
+            });
+        }
+        due.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        Orders { partitions, due, placed: BTreeMap::new(), repeated: 0, bad: 0 }
+    }
+
+    /// Puts what is due by now.
+    pub fn put_due(&mut self, broker: &SimBroker, rng: &mut fastrand::Rng) {
+        while let Some((at, _)) = self.due.last()
+            && *at <= broker.now()
+        {
+            let (_, placed) = self.due.pop().expect("it was looked at");
+            self.put(placed, broker, rng);
+        }
+    }
+
+    /// True if nothing is left to be put.
+    pub fn all_put(&self) -> bool {
+        self.due.is_empty()
+    }
+
+    fn put(&mut self, placed: Placed, broker: &SimBroker, rng: &mut fastrand::Rng) {
+        match placed {
+            Placed::Order(id, kind) => {
+                let home = partition_of(id.as_bytes(), self.partitions);
+                broker.put("orders", home, Some(id.as_bytes()), order(&id, kind).as_bytes());
+                if self.placed.insert(id, kind).is_some() {
+                    self.repeated += 1;
+                }
+            }
+            Placed::Garbage => {
+                let topic = if rng.bool() { "orders" } else { "ringmaster.replies" };
+                broker.put(topic, rng.i32(0..self.partitions), Some(b"k"), b"neither Avro nor JSON");
+                self.bad += 1;
+            }
+            Placed::UnknownType => {
+                broker.put("orders", rng.i32(0..self.partitions), Some(b"k"), br#"{"type":"OrderPraised","order_id":"x"}"#);
+            }
+            Placed::WrongPartition(id) => {
+                let wrong = (partition_of(id.as_bytes(), self.partitions) + 1) % self.partitions;
+                broker.put("orders", wrong, Some(id.as_bytes()), order(&id, Kind::Good).as_bytes());
+                self.bad += 1;
+            }
+            Placed::StrayReply(id) => {
+                let home = partition_of(id.as_bytes(), self.partitions);
+                let key = format!("order-fulfilment/{id}/charge_payment/do");
+                let reply = format!(
+                    r#"{{"meta":{{"idempotency_key":"{key}","attempt":1,"outcome":"refused","code":"NO","message":null,"retryable":false}},"body":null}}"#
+                );
+                broker.put("ringmaster.replies", home, Some(id.as_bytes()), reply.as_bytes());
+            }
+        }
+    }
+}
+
+fn order(id: &str, kind: Kind) -> String {
+    let sku = if kind == Kind::SoldOut { "sku-sold-out" } else { "sku-1" };
+    let total = if kind == Kind::Declined { "9000.00" } else { "120.50" };
+    let region = if kind == Kind::NoDelivery { "ATLANTIS" } else { "EU" };
+    format!(
+        r#"{{"type":"OrderPlaced","order_id":"{id}","customer_id":"c-1","region":"{region}","total":"{total}","currency":"EUR","items":[{{"sku":"{sku}","qty":2}}]}}"#
+    )
+}

@@ -1,0 +1,136 @@
+//! What a run is to suffer: drawn from its seed, before it begins.
+
+use ringmaster_bus::sim::Faults;
+use ringmaster_schemas::Millis;
+
+/// Something that happens to a process, beside the faults of the broker.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Incident {
+    /// A coordinator dies now.
+    Crash,
+    /// A coordinator dies when it reaches this point for the n-th time from now.
+    CrashAt(&'static str, u32),
+    /// A coordinator stands still; perhaps another one is started meanwhile.
+    Freeze {
+        /// How long.
+        for_ms: Millis,
+        /// Another one is started after so long.
+        replace_after_ms: Option<Millis>,
+    },
+    /// The same, at a point in the middle of its turn.
+    FreezeAt {
+        /// The point.
+        point: &'static str,
+        /// Reached so many times before.
+        after: u32,
+        /// How long.
+        for_ms: Millis,
+        /// Another one is started after so long.
+        replace_after_ms: Option<Millis>,
+    },
+    /// A second coordinator is started by mistake.
+    Second,
+    /// A coordinator ends in good order.
+    Stop,
+    /// The store is flushed half, and its coordinator dies.
+    CrashInFlush,
+    /// A coordinator dies, and its data directory is lost.
+    LoseStore,
+    /// A coordinator dies, and the broker loses the newest records of one journal partition.
+    LoseTail(usize),
+    /// A service dies.
+    CrashService(usize),
+    /// A service stands still.
+    FreezeService(usize, Millis),
+    /// A command topic refuses what is sent, for so long.
+    RefuseTopic(&'static str, Millis),
+    /// Hours pass at once.
+    Leap(Millis),
+}
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// All randomness comes from it.
+    pub seed: u64,
+    /// P.
+    pub partitions: i32,
+    /// Orders placed, bad records beside them.
+    pub orders: usize,
+    /// They are placed within this time.
+    pub load_ms: Millis,
+    /// Faults and incidents end then.
+    pub safety_ms: Millis,
+    /// The broker's faults.
+    pub faults: Faults,
+    /// What happens when, in order.
+    pub incidents: Vec<(Millis, Incident)>,
+    /// Share of replies that a service never sends.
+    pub lost_replies: f64,
+    /// Share of replies that come late, so that timeouts and retries race with them.
+    pub late_replies: f64,
+    /// The journal's own bounds are so small that inputs pause.
+    pub tight: bool,
+    /// The state is written this often.
+    pub checkpoint_every_ms: Millis,
+    /// And survives a crash this often.
+    pub flush_every_ms: Millis,
+}
+
+impl Plan {
+    /// A run of everything, by luck.
+    pub fn random(seed: u64) -> Plan {
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed);
+        let safety_ms = rng.i64(4_000..9_000);
+        let mut plan = Plan::calm(seed);
+        plan.faults = Faults::swarm(&mut rng);
+        plan.partitions = rng.i32(1..=3);
+        plan.orders = rng.usize(15..=60);
+        plan.load_ms = rng.i64(500..safety_ms);
+        plan.safety_ms = safety_ms;
+        plan.lost_replies = if rng.bool() { 0.2 * rng.f64() } else { 0.0 };
+        plan.late_replies = if rng.bool() { 0.3 * rng.f64() } else { 0.0 };
+        plan.tight = rng.u8(..4) == 0;
+        plan.checkpoint_every_ms = rng.i64(50..2_000);
+        plan.flush_every_ms = rng.i64(100..4_000);
+        for _ in 0..rng.usize(0..=8) {
+            let at = rng.i64(50..safety_ms);
+            plan.incidents.push((at, random_incident(&mut rng)));
+        }
+        plan.incidents.sort_by_key(|(at, _)| *at);
+        plan
+    }
+
+    /// A run in which nothing goes wrong: what named tests begin with.
+    pub fn calm(seed: u64) -> Plan {
+        Plan {
+            seed,
+            partitions: 2,
+            orders: 30,
+            load_ms: 2_000,
+            safety_ms: 5_000,
+            faults: Faults::none(),
+            incidents: Vec::new(),
+            lost_replies: 0.0,
+            late_replies: 0.0,
+            tight: false,
+            checkpoint_every_ms: 300,
+            flush_every_ms: 1_000,
+        }
+    }
+}
+
+fn random_incident(rng: &mut fastrand::Rng) -> Incident {
+    let replace_after_ms = rng.bool().then(|| rng.i64(0..800));
+    match rng.u8(..16) {
+        0..=4 => Incident::Crash,
+        5..=7 => Incident::Freeze { for_ms: rng.i64(50..3_000), replace_after_ms },
+        8 => Incident::Second,
+        9 => Incident::Stop,
+        10 => Incident::CrashInFlush,
+        11 => Incident::LoseStore,
+        12..=13 => Incident::CrashService(rng.usize(..3)),
+        14 => Incident::FreezeService(rng.usize(..3), rng.i64(50..4_000)),
+        _ => Incident::RefuseTopic(["payment.commands", "shipping.commands", "order-outcomes"][rng.usize(..3)], rng.i64(50..3_000)),
+    }
+}

@@ -1,0 +1,167 @@
+//! One run: safety under faults, then healing, rest, and the final checks.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Once;
+
+use ringmaster_core::faults;
+use ringmaster_schemas::Millis;
+
+use super::checks;
+use super::coordinator::Coordinator;
+use super::plan::Plan;
+use super::world::{Sim, World, step};
+
+/// Virtual time within which everything must have come to rest once faults end.
+const REST_MAX_MS: Millis = 90_000;
+/// The world is looked at this often while it heals.
+const LOOK_EVERY_MS: Millis = 400;
+/// Checks in the middle of the faults.
+const LOOKS: i64 = 3;
+
+/// What a run came to.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Virtual time it took.
+    pub elapsed_ms: Millis,
+    /// Orders that were placed.
+    pub orders: usize,
+    /// Coordinators that ran.
+    pub coordinators: usize,
+    /// Incidents that hit something.
+    pub hits: u32,
+    /// The broker's faults that were really done.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// How often crash points were reached.
+    pub reached: BTreeMap<&'static str, u64>,
+    /// How often the mutant's place was passed.
+    pub mutated: u64,
+}
+
+/// Why a run failed.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Its seed.
+    pub seed: u64,
+    /// When, in virtual time from its beginning.
+    pub at_ms: Millis,
+    /// What was wrong.
+    pub what: String,
+    /// What happened before.
+    pub notes: Vec<String>,
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "seed {} failed after {} ms of virtual time: {}", self.seed, self.at_ms, self.what)?;
+        for note in &self.notes {
+            writeln!(f, "  {note}")?;
+        }
+        write!(f, "again: SEED={} cargo test -p ringmaster-tests --test simulator seed -- --nocapture", self.seed)
+    }
+}
+
+/// Runs a plan, the protocol broken by a mutant or not.
+pub fn run(plan: Plan, mutant: Option<&'static str>) -> Result<Report, Box<Failure>> {
+    quiet_panics();
+    faults::disarm();
+    faults::forget_reached();
+    let sim: Sim = Rc::new(RefCell::new(World::new(plan)));
+    SIMULATING.set(true);
+    faults::mutate(mutant);
+    let ran = phases(&sim);
+    let mutated = faults::mutated_count();
+    faults::mutate(None);
+    faults::disarm();
+    SIMULATING.set(false);
+    let world = sim.borrow();
+    if std::env::var_os("SIM_LOGS").is_some() {
+        for topic in ["ringmaster.journal", "ringmaster.replies", "orders", "inventory.commands", "payment.commands", "shipping.commands", "order-outcomes", "ringmaster.quarantine"] {
+            for partition in 0..world.plan.partitions {
+                let log = world.broker.log(topic, partition);
+                println!("{topic}/{partition}: {}", log.len());
+                for record in log.iter().take(12) {
+                    println!("   {} at {} {} {}", record.offset, record.timestamp - world.begun_at, String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()), String::from_utf8_lossy(&record.value[..record.value.len().min(120)]).escape_debug());
+                }
+            }
+        }
+    }
+    let report = Report {
+        elapsed_ms: world.elapsed_ms(),
+        orders: world.orders.placed.len(),
+        coordinators: world.coordinators.len(),
+        hits: world.hits,
+        faults: world.broker.hits(),
+        reached: faults::reached_counts(),
+        mutated,
+    };
+    ran.map(|()| report).map_err(|what| {
+        let notes = world.notes.iter().cloned().collect();
+        Box::new(Failure { seed: world.plan.seed, at_ms: world.elapsed_ms(), what, notes })
+    })
+}
+
+fn phases(sim: &Sim) -> Result<(), String> {
+    let safety_ms = sim.borrow().plan.safety_ms;
+    for look in 1..=LOOKS {
+        steps_until(sim, |world| world.elapsed_ms() >= safety_ms * look / LOOKS)?;
+        checked(sim, checks::always)?;
+    }
+    sim.borrow_mut().heal();
+    let begun = sim.borrow().elapsed_ms();
+    loop {
+        let look_at = sim.borrow().elapsed_ms() + LOOK_EVERY_MS;
+        steps_until(sim, |world| world.elapsed_ms() >= look_at)?;
+        let unrest = checked(sim, |world| {
+            if !world.orders.all_put() {
+                return Ok(Some("orders are still to be placed".into()));
+            }
+            // One that stood still and has nothing to write may still think that it is the owner.
+            if !world.coordinators.iter().any(Coordinator::owns_all) {
+                return Ok(Some("no coordinator owns everything".into()));
+            }
+            checks::unrest(world)
+        })?;
+        match unrest {
+            None => break,
+            Some(why) if sim.borrow().elapsed_ms() - begun > REST_MAX_MS => return Err(format!("no rest: {why}")),
+            Some(_) => {}
+        }
+    }
+    sim.borrow_mut().stop_all();
+    steps_until(sim, |world| world.coordinators.iter().all(|one| one.worker.is_none()))?;
+    checked(sim, checks::in_the_end)
+}
+
+fn steps_until(sim: &Sim, done: impl Fn(&World) -> bool) -> Result<(), String> {
+    while !done(&sim.borrow()) {
+        step(sim);
+        if let Some(why) = sim.borrow().broken.clone() {
+            return Err(why);
+        }
+    }
+    Ok(())
+}
+
+/// Checks run the unbroken code.
+fn checked<T>(sim: &Sim, check: impl FnOnce(&World) -> Result<T, String>) -> Result<T, String> {
+    faults::aside(|| check(&sim.borrow()))
+}
+
+thread_local! {
+    static SIMULATING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Panics of simulated processes are results, not noise.
+fn quiet_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !SIMULATING.get() || std::env::var_os("SIM_PANICS").is_some() {
+                before(info);
+            }
+        }));
+    });
+}

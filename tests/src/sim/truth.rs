@@ -1,0 +1,183 @@
+//! What the journal says, by a counting rule of its own: what counts, what is true, what must be sent because of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ringmaster_bus::sim::{SimBroker, SimRecord};
+use ringmaster_core::saga::{Effect, ReplyTo, apply, react};
+use ringmaster_schemas::journal::{Cause, Change, ClaimId, JournalRecord, Rejected, SagaEvent, Turn};
+use ringmaster_schemas::names;
+use ringmaster_schemas::row::Saga;
+
+/// Topics of inputs, in the order of every partition's inputs.
+pub const INPUTS: [&str; 2] = ["ringmaster.replies", "orders"];
+
+/// A record of the journal and what it is.
+pub struct Judged {
+    /// As the broker holds it.
+    pub record: Arc<SimRecord>,
+    /// What it says.
+    pub says: JournalRecord,
+    /// True: it counts.
+    pub counts: bool,
+}
+
+/// An effect that a counting record causes.
+pub struct Due {
+    /// Offset of that record.
+    pub offset: i64,
+    /// Which of its effects.
+    pub index: i32,
+    /// The moment when that record was appended.
+    pub since: u64,
+    /// What is to be sent.
+    pub effect: Effect,
+    /// The journal set it apart: its topic refused.
+    pub parked: bool,
+}
+
+/// One partition of the journal.
+pub struct Truth {
+    /// Which.
+    pub partition: i32,
+    /// All records.
+    pub records: Vec<Judged>,
+    /// What is true in the end.
+    pub sagas: BTreeMap<Arc<str>, Saga>,
+    /// All effects, in order.
+    pub effects: Vec<Due>,
+    /// What was not taken.
+    pub rejected: Vec<Rejected>,
+    /// How many records went to quarantine.
+    pub quarantined: usize,
+    /// Next offset by input.
+    pub positions: [i64; 2],
+    /// Turns by input and offset.
+    pub taken: BTreeMap<(usize, i64), u32>,
+}
+
+/// The counting rule (PROTOCOL.md rule 1), written a second time.
+#[derive(Default)]
+struct Reign {
+    claim: Option<(i64, ClaimId)>,
+    number: i64,
+}
+
+impl Reign {
+    fn counts(&mut self, offset: i64, record: &JournalRecord) -> bool {
+        match (record, record.stamp()) {
+            (JournalRecord::Claim(claim), _) => {
+                (self.claim, self.number) = (Some((offset, claim.id)), 0);
+                false
+            }
+            (_, Some(stamp)) => {
+                let counts = self.claim == Some((stamp.claim_offset, stamp.claim)) && stamp.number == self.number;
+                self.number += i64::from(counts);
+                counts
+            }
+            (_, None) => false,
+        }
+    }
+}
+
+impl Truth {
+    /// Reads a partition up to an offset (exclusive).
+    pub fn read(broker: &SimBroker, partition: i32, topics: &[[u8; 16]; 2], to: i64, turned: &mut dyn FnMut(&Truth, &Judged, &Turn) -> Result<(), String>) -> Result<Truth, String> {
+        let mut truth = Truth {
+            partition,
+            records: Vec::new(),
+            sagas: BTreeMap::new(),
+            effects: Vec::new(),
+            rejected: Vec::new(),
+            quarantined: 0,
+            positions: [0; 2],
+            taken: BTreeMap::new(),
+        };
+        let mut reign = Reign::default();
+        for record in broker.log("ringmaster.journal", partition).into_iter().take_while(|record| record.offset < to) {
+            let says = JournalRecord::decode(&record.value).map_err(|error| format!("journal {partition}@{}: {error}", record.offset))?;
+            let counts = reign.counts(record.offset, &says);
+            let judged = Judged { record, says, counts };
+            if counts {
+                truth.take(&judged, topics, turned).map_err(|why| format!("journal {partition}@{}: {why}", judged.record.offset))?;
+            }
+            truth.records.push(judged);
+        }
+        Ok(truth)
+    }
+
+    fn take(&mut self, judged: &Judged, topics: &[[u8; 16]; 2], turned: &mut dyn FnMut(&Truth, &Judged, &Turn) -> Result<(), String>) -> Result<(), String> {
+        match &judged.says {
+            JournalRecord::Decision(decision) => {
+                let mut effects = Vec::new();
+                for turn in &decision.turns {
+                    turned(self, judged, turn)?;
+                    if let Cause::Input(input) = &turn.cause {
+                        let topic = decision.topics.get(input.topic as usize).ok_or("a cause names no topic")?;
+                        let index = topics.iter().position(|known| known == topic).ok_or("a cause names an unknown topic")?;
+                        self.advance(index, input.next)?;
+                        *self.taken.entry((index, input.next - 1)).or_default() += 1;
+                    }
+                    for change in &turn.changes {
+                        self.change(change, &mut effects)?;
+                    }
+                }
+                let (offset, since) = (judged.record.offset, judged.record.appended);
+                let due = effects.into_iter().zip(0..).map(|(effect, index)| Due { offset, index, since, effect, parked: false });
+                self.effects.extend(due);
+            }
+            JournalRecord::Positions(positions) => {
+                for position in &positions.positions {
+                    if let Some(index) = topics.iter().position(|known| *known == position.topic) {
+                        self.advance(index, position.next)?;
+                    }
+                }
+            }
+            JournalRecord::Claim(_) | JournalRecord::Bare(_) => {}
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, index: usize, next: i64) -> Result<(), String> {
+        let before = self.positions[index];
+        if next < before || (next == before && next != 0) {
+            return Err(format!("the position of {} goes from {before} to {next}", INPUTS[index]));
+        }
+        self.positions[index] = next;
+        Ok(())
+    }
+
+    fn change(&mut self, change: &Change, effects: &mut Vec<Effect>) -> Result<(), String> {
+        match change {
+            Change::Saga(change) => {
+                let mut saga = self.sagas.remove(&change.saga);
+                // A row whose retention is over may begin again.
+                if matches!(change.events.first(), Some(SagaEvent::Started(_))) && saga.as_ref().is_some_and(Saga::ended) {
+                    saga = None;
+                }
+                for event in &change.events {
+                    apply(&mut saga, event).map_err(|illegal| illegal.to_string())?;
+                }
+                let saga = saga.ok_or("a change leaves no saga")?;
+                let reply_to = ReplyTo { topic: INPUTS[0], partition: self.partition };
+                let mut topic_of = |command: &Arc<str>| -> Arc<str> { names::command_topic(names::participant_of(command)).into() };
+                for event in &change.events {
+                    react(&change.saga, &saga, event, reply_to, &mut topic_of, effects);
+                }
+                self.sagas.insert(change.saga.clone(), saga);
+            }
+            Change::Rejected(rejected) => self.rejected.push(rejected.clone()),
+            Change::Quarantined(quarantined) => {
+                self.quarantined += 1;
+                let (topic, key) = ("ringmaster.quarantine".into(), quarantined.key.clone().unwrap_or_default());
+                effects.push(Effect { topic, key, value: quarantined.encode().into(), headers: Vec::new() });
+            }
+            Change::Undeliverable(place) => {
+                let parked = self.effects.iter_mut().find(|due| due.offset == place.offset && due.index == place.index);
+                parked.ok_or("an effect that is not due is set apart")?.parked = true;
+            }
+            Change::Expired(_) | Change::Delivered(_) => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,471 @@
+//! Everything that is simulated, and its next step.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use ringmaster::runtime::Setup;
+use ringmaster_bus::Bus;
+use ringmaster_bus::sim::{Faults, SimBroker};
+use ringmaster_core::faults;
+use ringmaster_schemas::Millis;
+use ringmaster_store::Store;
+use ringmaster_store::sim::SimStore;
+
+use super::coordinator::{self, Coordinator, State, Turned, is_fenced, knowledge, make_topics, message, setup};
+use super::orders::Orders;
+use super::plan::{Incident, Plan};
+use super::service::SimService;
+use super::truth::INPUTS;
+
+/// Virtual time at which runs begin.
+const BEGIN: Millis = 1_700_000_000_000;
+/// An orderly end takes at most this long, as in the real instance.
+const STOP_MAX_MS: Millis = 10_000;
+/// Steps without anything happening after which time goes faster.
+const IDLE_STEPS: u32 = 6;
+/// What happened is kept for the report of a failure.
+const NOTES_MAX: usize = 400;
+
+/// The simulated world; a step may run inside another one, while an instance stands still in the middle of its turn.
+pub type Sim = Rc<RefCell<World>>;
+
+/// The state of a run.
+pub struct World {
+    /// What the run is to suffer.
+    pub plan: Plan,
+    /// The one broker.
+    pub broker: SimBroker,
+    /// What coordinators are made of.
+    pub setup: Setup,
+    /// Identities of the input topics.
+    pub topics: [[u8; 16]; 2],
+    /// Data directories.
+    pub machines: Vec<SimStore>,
+    /// All that ever ran.
+    pub coordinators: Vec<Coordinator>,
+    /// Inventory, payment, shipping; none while one takes a turn.
+    pub services: Vec<Option<SimService>>,
+    /// The load.
+    pub orders: Orders,
+    /// The broker lost records that it had acknowledged.
+    pub tail_lost: bool,
+    /// When the run began.
+    pub begun_at: Millis,
+    /// Why it failed, in a turn.
+    pub broken: Option<String>,
+    /// What happened, for people.
+    pub notes: VecDeque<String>,
+    /// Incidents that really did something.
+    pub hits: u32,
+    rng: fastrand::Rng,
+    incidents: VecDeque<(Millis, Incident)>,
+    refused: Vec<(Millis, &'static str)>,
+    starts: Vec<Millis>,
+    /// Coordinators in the middle of a turn, outermost first.
+    in_turn: Vec<usize>,
+    healing: bool,
+    events: usize,
+    idle_steps: u32,
+    flushed_at: Millis,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Actor {
+    Coordinator(usize),
+    Service(usize),
+}
+
+impl World {
+    /// A world at its beginning.
+    pub fn new(plan: Plan) -> World {
+        let mut rng = fastrand::Rng::with_seed(plan.seed);
+        let broker = SimBroker::new(rng.u64(..), BEGIN, Faults::none());
+        make_topics(&broker, plan.partitions);
+        let setup = setup(&broker, &plan, "sim");
+        let found = broker.client().describe(&INPUTS).expect("a simulated broker answers");
+        let topics = [0, 1].map(|index| found[index].as_ref().expect("inputs exist").id);
+        broker.set_faults(plan.faults.clone());
+        let orders = Orders::draw(&mut rng, plan.partitions, plan.orders, BEGIN, plan.load_ms);
+        let service = |name, start_at| SimService::new(name, knowledge().schemas.clone(), plan.seed, plan.lost_replies, plan.late_replies, start_at);
+        let services = ["inventory", "payment", "shipping"].map(|name| Some(service(name, BEGIN))).into();
+        World {
+            incidents: plan.incidents.iter().cloned().map(|(at, what)| (BEGIN + at, what)).collect(),
+            plan,
+            broker,
+            setup,
+            topics,
+            machines: Vec::new(),
+            coordinators: Vec::new(),
+            services,
+            orders,
+            tail_lost: false,
+            begun_at: BEGIN,
+            broken: None,
+            notes: VecDeque::new(),
+            hits: 0,
+            rng,
+            refused: Vec::new(),
+            starts: vec![BEGIN],
+            in_turn: Vec::new(),
+            healing: false,
+            events: 0,
+            idle_steps: 0,
+            flushed_at: BEGIN,
+        }
+    }
+
+    /// Virtual time since the beginning.
+    pub fn elapsed_ms(&self) -> Millis {
+        self.broker.now() - self.begun_at
+    }
+
+    /// Faults and incidents end, and everything that stands still goes on.
+    pub fn heal(&mut self) {
+        self.healing = true;
+        self.broker.set_faults(Faults::none());
+        self.incidents.clear();
+        faults::disarm();
+        for (_, topic) in std::mem::take(&mut self.refused) {
+            self.broker.refuse(topic, false);
+        }
+        for index in 0..self.coordinators.len() {
+            if let State::Frozen(_) = self.coordinators[index].state {
+                self.coordinators[index].state = State::Frozen(0);
+            }
+        }
+        for service in self.services.iter_mut().flatten() {
+            service.frozen_until = service.frozen_until.map(|_| 0);
+            service.start_at = service.start_at.min(self.broker.now());
+        }
+        self.note("healing".into());
+    }
+
+    /// Asks the running coordinator to end in good order.
+    pub fn stop_all(&mut self) {
+        for index in 0..self.coordinators.len() {
+            self.stop(index);
+        }
+    }
+
+    /// True while one runs.
+    pub fn any_running(&self) -> bool {
+        self.coordinators.iter().any(|one| one.state != State::Ended)
+    }
+
+    fn note(&mut self, what: String) {
+        if self.notes.len() == NOTES_MAX {
+            self.notes.pop_front();
+        }
+        self.notes.push_back(format!("{:>7} {what}", self.elapsed_ms()));
+    }
+
+    fn fail(&mut self, why: String) {
+        self.note(format!("FAILED: {why}"));
+        self.broken.get_or_insert(why);
+    }
+
+    /// Time goes on, what is due happens; who takes a turn, in what order.
+    fn begin_step(&mut self, sim: &Sim) -> Vec<Actor> {
+        let quick = if self.idle_steps > IDLE_STEPS { self.rng.i64(5..25) } else { self.rng.i64(1..=4) };
+        self.broker.advance(self.broker.now() + quick);
+        self.events = 0;
+        let now = self.broker.now();
+        self.orders.put_due(&self.broker, &mut self.rng);
+        while let Some((at, incident)) = self.incidents.front()
+            && *at <= now
+        {
+            if matches!(incident, Incident::FreezeAt { .. }) && self.in_turn.len() > 1 {
+                break;
+            }
+            let (_, incident) = self.incidents.pop_front().expect("it was looked at");
+            self.happen(incident, sim);
+        }
+        for (_, topic) in self.refused.extract_if(.., |(until, _)| *until <= now) {
+            self.broker.refuse(topic, false);
+        }
+        let coordinators = (0..self.coordinators.len()).filter(|&index| self.may_turn(index, now)).collect::<Vec<_>>();
+        let mut actors: Vec<Actor> = coordinators.into_iter().map(Actor::Coordinator).chain((0..3).map(Actor::Service)).collect();
+        self.rng.shuffle(&mut actors);
+        let rng = &mut self.rng;
+        actors.retain(|_| rng.u8(..5) > 0);
+        actors
+    }
+
+    fn may_turn(&mut self, index: usize, now: Millis) -> bool {
+        if let State::Frozen(until) = self.coordinators[index].state
+            && until <= now
+        {
+            self.coordinators[index].state = State::Running;
+            self.broker.freeze(self.coordinators[index].client, false);
+            self.note(format!("coordinator {index} goes on"));
+        }
+        self.coordinators[index].state == State::Running
+    }
+
+    fn end_step(&mut self) {
+        let now = self.broker.now();
+        let alive = self.coordinators.iter().filter(|one| one.state != State::Ended).count();
+        if alive == 0 && self.starts.is_empty() && self.broken.is_none() {
+            let pause = if self.healing { 20 } else { self.rng.i64(10..400) };
+            self.starts.push(now + pause);
+        }
+        let due = self.starts.extract_if(.., |at| *at <= now).count();
+        for _ in 0..due {
+            self.start();
+        }
+        if now - self.flushed_at >= self.plan.flush_every_ms {
+            self.flushed_at = now;
+            self.upkeep();
+        }
+        self.idle_steps = if self.events == 0 { self.idle_steps + 1 } else { 0 };
+    }
+
+    fn upkeep(&mut self) {
+        for one in self.coordinators.iter().filter(|one| one.state == State::Running) {
+            let store = &self.machines[one.machine];
+            store.flush().expect("a simulated store flushes");
+            for partition in 0..self.plan.partitions {
+                let through = store.checkpoint(partition).ok().flatten().map(|checkpoint| checkpoint.expired_bucket);
+                if let Some(through) = through {
+                    store.collect_expired(partition, through, 100).expect("a simulated store deletes");
+                }
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        let used: Vec<usize> = self.coordinators.iter().filter(|one| one.state != State::Ended).map(|one| one.machine).collect();
+        let free: Vec<usize> = (0..self.machines.len()).filter(|machine| !used.contains(machine)).collect();
+        let machine = match free.len() {
+            count if count > 0 && self.rng.u8(..10) > 0 => free[self.rng.usize(..count)],
+            _ => {
+                self.machines.push(SimStore::new());
+                self.machines.len() - 1
+            }
+        };
+        let seed = self.rng.u64(..);
+        self.note(format!("coordinator {} starts on machine {machine}", self.coordinators.len()));
+        self.coordinators.push(Coordinator::start(&self.broker, &self.setup, machine, &self.machines[machine], seed));
+    }
+
+    fn running(&self) -> Option<usize> {
+        (0..self.coordinators.len()).rev().find(|&index| self.coordinators[index].state == State::Running)
+    }
+
+    fn happen(&mut self, incident: Incident, sim: &Sim) {
+        self.note(format!("{incident:?}"));
+        let now = self.broker.now();
+        let target = self.running();
+        match (incident, target) {
+            (Incident::CrashAt(point, after), _) => faults::crash_at(Some((point, after))),
+            (Incident::FreezeAt { point, after, for_ms, replace_after_ms }, _) => {
+                let sim = sim.clone();
+                faults::freeze_at(point, after, Box::new(move || meanwhile(&sim, point, for_ms, replace_after_ms)));
+            }
+            (Incident::Crash, Some(index)) => self.crash(index),
+            (Incident::Freeze { for_ms, replace_after_ms }, Some(index)) => {
+                self.hits += 1;
+                self.broker.freeze(self.coordinators[index].client, true);
+                self.coordinators[index].state = State::Frozen(now + for_ms);
+                self.starts.extend(replace_after_ms.map(|after| now + after));
+            }
+            (Incident::Second, _) => self.starts.push(now),
+            (Incident::Stop, Some(index)) => self.stop(index),
+            (Incident::CrashInFlush, Some(index)) => {
+                let store = &self.machines[self.coordinators[index].machine];
+                store.stop_next_flush_after(self.rng.usize(..=store.unflushed_count()));
+                faults::reached("flush_half");
+                let _half = store.flush();
+                self.crash(index);
+            }
+            (Incident::LoseStore, Some(index)) => {
+                self.crash(index);
+                self.machines[self.coordinators[index].machine].lose();
+            }
+            (Incident::LoseTail(count), Some(index)) => {
+                self.crash(index);
+                self.lose_tail(count);
+            }
+            (Incident::CrashService(index), _) => self.services[index].as_mut().expect("no service is in a turn").crash(now + 100),
+            (Incident::FreezeService(index, for_ms), _) => {
+                let broker = self.broker.clone();
+                self.services[index].as_mut().expect("no service is in a turn").freeze(&broker, now + for_ms);
+            }
+            (Incident::RefuseTopic(topic, for_ms), _) => {
+                self.broker.refuse(topic, true);
+                self.refused.push((now + for_ms, topic));
+            }
+            (Incident::Leap(ms), _) => self.broker.advance(now + ms),
+            (Incident::Crash | Incident::Freeze { .. } | Incident::Stop | Incident::CrashInFlush | Incident::LoseStore | Incident::LoseTail(_), None) => {}
+        }
+    }
+
+    /// The broker forgets what it had acknowledged, while nobody is connected.
+    fn lose_tail(&mut self, count: usize) {
+        self.tail_lost = true;
+        faults::reached("tail_lost");
+        self.broker.advance(self.broker.now() + self.plan.faults.wire_max_ms + self.plan.faults.late_max_ms);
+        for partition in 0..self.plan.partitions {
+            let lost = self.broker.lose_tail("ringmaster.journal", partition, count);
+            self.note(format!("journal {partition} lost {} records", lost.len()));
+        }
+    }
+
+    fn crash(&mut self, index: usize) {
+        self.hits += 1;
+        self.note(format!("coordinator {index} dies"));
+        self.end(index);
+        self.machines[self.coordinators[index].machine].crash();
+    }
+
+    fn end(&mut self, index: usize) {
+        self.coordinators[index].state = State::Ended;
+        self.coordinators[index].worker = None;
+    }
+
+    fn stop(&mut self, index: usize) {
+        let now = self.broker.now();
+        let one = &mut self.coordinators[index];
+        if let Some(worker) = one.worker.as_mut()
+            && one.stopping_since.is_none()
+        {
+            one.stopping_since = Some(now);
+            worker.begin_stop();
+        }
+    }
+
+    fn turned(&mut self, index: usize, turned: Turned) {
+        match turned {
+            Turned::Fine(events) => {
+                self.events += events;
+                self.coordinators[index].state = State::Running;
+                self.finish_if_stopping(index);
+            }
+            Turned::Crashed(point) => {
+                self.note(format!("coordinator {index} reached {point}"));
+                self.crash(index);
+            }
+            Turned::Stopped(stop) => {
+                self.note(format!("coordinator {index} stops: {stop}"));
+                self.end(index);
+                if !is_fenced(&stop) {
+                    self.fail(format!("coordinator {index} stopped: {stop}"));
+                } else if self.rng.bool() {
+                    self.machines[self.coordinators[index].machine].crash();
+                }
+            }
+            Turned::Panicked(text) => {
+                self.end(index);
+                self.fail(format!("coordinator {index} panicked: {text}"));
+            }
+        }
+    }
+
+    fn finish_if_stopping(&mut self, index: usize) {
+        let now = self.broker.now();
+        let one = &mut self.coordinators[index];
+        let (Some(since), Some(worker)) = (one.stopping_since, one.worker.as_mut()) else { return };
+        let late = now - since > STOP_MAX_MS;
+        if !worker.quiet() && !late {
+            return;
+        }
+        if !one.released && !late {
+            one.released = true;
+            worker.append_released(now);
+            return;
+        }
+        faults::reached("shutdown_half");
+        let stored = worker.checkpoint(now);
+        let machine = one.machine;
+        self.machines[machine].flush().expect("a simulated store flushes");
+        self.end(index);
+        self.note(format!("coordinator {index} ends in good order"));
+        if let Err(stop) = stored {
+            self.fail(format!("coordinator {index} could not store its state at its end: {stop}"));
+        }
+    }
+}
+
+/// One step of the world.
+pub fn step(sim: &Sim) {
+    let actors = sim.borrow_mut().begin_step(sim);
+    for actor in actors {
+        if sim.borrow().broken.is_some() {
+            return;
+        }
+        match actor {
+            Actor::Coordinator(index) => turn_coordinator(sim, index),
+            Actor::Service(index) => turn_service(sim, index),
+        }
+    }
+    sim.borrow_mut().end_step();
+}
+
+fn turn_coordinator(sim: &Sim, index: usize) {
+    let (mut worker, broker) = {
+        let mut world = sim.borrow_mut();
+        let one = &mut world.coordinators[index];
+        if one.state != State::Running {
+            return;
+        }
+        one.state = State::InTurn;
+        let worker = one.worker.take().expect("a running coordinator has a worker");
+        world.in_turn.push(index);
+        (worker, world.broker.clone())
+    };
+    let turned = coordinator::turn(&mut worker, &broker);
+    let mut world = sim.borrow_mut();
+    world.in_turn.pop();
+    if matches!(turned, Turned::Fine(_)) {
+        world.coordinators[index].worker = Some(worker);
+    } else {
+        drop(worker);
+    }
+    world.turned(index, turned);
+}
+
+fn turn_service(sim: &Sim, index: usize) {
+    let (service, broker) = {
+        let mut world = sim.borrow_mut();
+        (world.services[index].take(), world.broker.clone())
+    };
+    let Some(mut service) = service else { return };
+    let turned = catch_unwind(AssertUnwindSafe(|| service.turn(&broker)));
+    let mut world = sim.borrow_mut();
+    match turned {
+        Ok(Ok(events)) => world.events += events,
+        Ok(Err(why)) => world.fail(why),
+        Err(panic) if panic.is::<faults::Crashed>() => {
+            world.note(format!("service {} dies", service.name));
+            world.hits += 1;
+            service.crash(broker.now() + 100);
+        }
+        Err(panic) => world.fail(format!("service {} panicked: {}", service.name, message(&*panic))),
+    }
+    world.services[index] = Some(service);
+}
+
+/// The rest of the world goes on while one coordinator stands still in the middle of its turn.
+fn meanwhile(sim: &Sim, point: &'static str, for_ms: Millis, replace_after_ms: Option<Millis>) {
+    let (client, until, index) = {
+        let mut world = sim.borrow_mut();
+        let Some(&index) = world.in_turn.last() else { return };
+        let (client, now) = (world.coordinators[index].client, world.broker.now());
+        world.broker.freeze(client, true);
+        world.note(format!("coordinator {index} stands still at {point}"));
+        world.hits += 1;
+        world.starts.extend(replace_after_ms.map(|after| now + after));
+        (client, now + for_ms, index)
+    };
+    while {
+        let world = sim.borrow();
+        world.broker.now() < until && world.broken.is_none()
+    } {
+        step(sim);
+    }
+    let mut world = sim.borrow_mut();
+    world.broker.freeze(client, false);
+    world.note(format!("coordinator {index} goes on from {point}"));
+}
