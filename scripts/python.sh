@@ -5,13 +5,13 @@ set -euo pipefail
 here=${RINGMASTER_CACHE:-$HOME/.cache/ringmaster}/python
 python=$here/bin/python
 
-if ! "$python" -c 'import kafka' 2>/dev/null; then
+if ! "$python" -c 'import confluent_kafka' 2>/dev/null; then
     mkdir -p "$(dirname "$here")"
     exec 9>"$here.lock"
     flock 9
-    if ! "$python" -c 'import kafka' 2>/dev/null; then
-        echo "python: installing kafka-python into $here (10 s)" >&2
-        { python3 -m venv --clear "$here" && "$python" -m pip install -q --disable-pip-version-check 'kafka-python==3.0.*'; } >&2 || {
+    if ! "$python" -c 'import confluent_kafka' 2>/dev/null; then
+        echo "python: installing confluent-kafka into $here (10 s)" >&2
+        { python3 -m venv --clear "$here" && "$python" -m pip install -q --disable-pip-version-check 'confluent-kafka==2.*'; } >&2 || {
             echo "python: no Python with a Kafka client could be made (Debian packages: python3 python3-venv; and pip must reach its index)" >&2
             exit 1
         }

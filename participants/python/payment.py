@@ -36,7 +36,7 @@ def answer(meta, body):
     return reply
 
 
-consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "payment-python", "session.timeout.ms": 6000,
+consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "ringmaster.participant.payment", "session.timeout.ms": 6000,
                      "enable.auto.commit": False, "auto.offset.reset": "earliest"})
 consumer.subscribe(["payment.commands"])
 producer = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True})

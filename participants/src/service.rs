@@ -1,4 +1,49 @@
 //! What a service is to the SDK: commands it takes, and what it decides.
+//!
+//! A service of one's own, with its schemas `seats.Hold` and `seats.HoldResult` in a folder:
+//!
+//! ```
+//! use ringmaster_participants::books::Books;
+//! use ringmaster_participants::ledger::{Batch, Ledger, LedgerError};
+//! use ringmaster_participants::service::BodyError;
+//! use ringmaster_participants::{Call, CommandName, Done, Service, Verdict};
+//!
+//! struct Seats;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Hold<'a> {
+//!     show: &'a str,
+//!     seats: i64,
+//! }
+//!
+//! #[derive(serde::Serialize)]
+//! struct HoldResult {
+//!     left: i64,
+//! }
+//!
+//! impl Service for Seats {
+//!     const NAME: &'static str = "seats";
+//!     const COMMANDS: &'static [CommandName] = &[CommandName { name: "seats.Hold", undo: Some("seats.Drop") }];
+//!
+//!     fn settle(&mut self, _: &impl Ledger, _: &mut Batch) -> Result<(), LedgerError> {
+//!         Ok(())
+//!     }
+//!
+//!     fn handle(&mut self, call: &Call<'_>, books: &Books, done: &mut Done<'_>) -> Result<Verdict, BodyError> {
+//!         let hold: Hold<'_> = call.body()?;
+//!         let left = 500 - books.net_units(hold.show) as i64 - hold.seats;
+//!         if left < 0 {
+//!             return Ok(Verdict::refused("SOLD_OUT", format!("{} seats for {}", hold.seats, hold.show)));
+//!         }
+//!         done.movements.add(hold.show, hold.seats); // what `seats.Drop` gives back
+//!         done.result(&HoldResult { left })?;
+//!         Ok(Verdict::Done)
+//!     }
+//! }
+//! ```
+//!
+//! `Participant::new(Seats, RocksLedger::open(path)?, Schemas::load_folder(folder)?, Settings::new("seats", "ringmaster"))` and
+//! [`crate::run::run`] on any bus do the rest.
 
 use ringmaster_schemas::Millis;
 use serde::{Deserialize, Serialize};
