@@ -13,6 +13,7 @@ use ringmaster_schemas::journal::ClaimId;
 use ringmaster_schemas::row::Checkpoint;
 use ringmaster_store::{Batch, RowChange, Store, StoreError};
 
+use super::diary::Diary;
 use super::effects::{Routes, decode_tag, encode_tag};
 use super::knowledge::Knowledge;
 
@@ -41,6 +42,8 @@ pub struct WorkerSettings {
 const COMMIT_EVERY_MS: Millis = 5_000;
 /// Owning so long without a doubt forgives earlier ones.
 const CALM_MS: Millis = 30_000;
+/// Undeliverable effects are said this often, one for all.
+const SAY_UNDELIVERABLE_EVERY_MS: Millis = 5_000;
 
 /// Why a worker stops for good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,6 +96,8 @@ struct Inner {
     stopping: bool,
     /// Effects that the bus's queue had no room for.
     unsent: Vec<(usize, Tag)>,
+    diary: Diary,
+    undeliverable_said_at: Millis,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,6 +213,8 @@ impl<B: Bus> Worker<B> {
             stop: None,
             stopping: false,
             unsent: Vec::new(),
+            diary: Diary::default(),
+            undeliverable_said_at: 0,
         };
         Worker { bus, inner }
     }
@@ -436,9 +443,25 @@ impl Inner {
             SendError::Full => Refusal::Passing("the send queue is full".into()),
             SendError::Unknown(why) => Refusal::Passing(why),
         };
+        if let (Tag::Effect(_), Refusal::Permanent(why)) = (tag, &refusal) {
+            self.say_undeliverable(place, tag, why, now);
+        }
         self.with(place, now, |partition, cx| {
             partition.failed(sender.0, tag, &refusal, cx)
         });
+    }
+
+    /// One line a while: a topic that vanished may hold thousands.
+    fn say_undeliverable(&mut self, place: usize, tag: Tag, why: &str, now: Millis) {
+        if now - self.undeliverable_said_at < SAY_UNDELIVERABLE_EVERY_MS {
+            return;
+        }
+        self.undeliverable_said_at = now;
+        let partition = &mut self.partitions[place].partition;
+        let number = partition.number();
+        let Some(effect) = partition.effect(tag) else { return };
+        let key = String::from_utf8_lossy(&effect.key);
+        tracing::warn!(partition = number, topic = %effect.topic, %key, why, "undeliverable: waits until the topic takes it; others go on");
     }
 
     fn end_of_poll(&mut self, now: Millis) {
@@ -535,6 +558,7 @@ impl Inner {
                     self.store_failed(number, &error);
                 }
             }
+            Do::Tell(note) => self.diary.tell(number, note, now),
             Do::StepDown(why) => {
                 tracing::error!(partition = number, %why, "stopped");
                 self.stop.get_or_insert(Stop::Partition(why));

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::checkpoint::{Loaded, load_row};
 use super::decode::{Bad, Event};
 use super::overlay::Slot;
-use super::{Context, Do, InputSettings, Partition, Phase, Role, StartAt, Why};
+use super::{Context, Do, InputSettings, Note, Partition, Phase, Role, StartAt, Why};
 use crate::definition::Definition;
 use crate::faults::reached;
 use crate::saga::{Decided, Evaluated, Input, Rejection, decide};
@@ -123,16 +123,26 @@ impl Partition {
         for change in &draft.changes {
             match change {
                 Change::Saga(change) => {
-                    count(&change.events, cx);
+                    count(&change.saga, &change.events, cx);
                     let staged = draft.staged.iter().find(|(_, id, _)| *id == change.saga);
                     let (_, _, saga) = staged.expect("a changed saga is staged");
                     self.react(&change.saga, saga, &change.events, &mut effects);
                 }
                 Change::Quarantined(quarantined) => {
                     cx.counters.quarantined += 1;
+                    cx.out.push(Do::Tell(Note::Quarantined {
+                        reason: quarantined.reason,
+                        detail: quarantined.detail.clone(),
+                        topic: quarantined.topic.clone(),
+                        offset: quarantined.offset,
+                    }));
                     effects.push(self.quarantine_effect(quarantined));
                 }
-                Change::Rejected(_) => cx.counters.rejected += 1,
+                Change::Rejected(rejected) => {
+                    cx.counters.rejected += 1;
+                    let (saga, detail) = (rejected.saga.clone(), rejected.detail.clone());
+                    cx.out.push(Do::Tell(Note::Rejected { saga, reason: rejected.reason, detail }));
+                }
                 Change::Expired(_) | Change::Undeliverable(_) | Change::Delivered(_) => {}
             }
         }
@@ -377,7 +387,8 @@ fn rejected(id: &Arc<str>, rejection: Rejection) -> Draft {
     Draft { changes: vec![Change::Rejected(change)], staged: Vec::new(), copy: None }
 }
 
-fn count(events: &[SagaEvent], cx: &mut Context<'_>) {
+/// Counts what happened, and tells what people want to find in the log.
+fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
     for event in events {
         match event {
             SagaEvent::Started(_) => cx.counters.started += 1,
@@ -387,13 +398,20 @@ fn count(events: &[SagaEvent], cx: &mut Context<'_>) {
             }
             SagaEvent::Completed(_) => cx.counters.completed += 1,
             SagaEvent::Compensated(_) => cx.counters.compensated += 1,
-            SagaEvent::StepStuck(_) => cx.counters.stuck += 1,
+            SagaEvent::StepStuck(stuck) => {
+                cx.counters.stuck += 1;
+                let (step, code, message) = (stuck.name.clone(), stuck.code.clone(), stuck.message.clone());
+                cx.out.push(Do::Tell(Note::Stuck { saga: saga.clone(), step, code, message }));
+            }
+            SagaEvent::CompensationBegan(failure) => {
+                let (step, code) = (failure.step.clone(), failure.code.clone());
+                cx.out.push(Do::Tell(Note::Compensating { saga: saga.clone(), step, code }));
+            }
             SagaEvent::StepSkipped(_)
             | SagaEvent::RetryScheduled(_)
             | SagaEvent::StepSucceeded(_)
             | SagaEvent::StepRefused(_)
             | SagaEvent::StepFailed(_)
-            | SagaEvent::CompensationBegan(_)
             | SagaEvent::StepUndone(_)
             | SagaEvent::MarkedLate(_)
             | SagaEvent::ContradictionFound(_) => {}

@@ -24,7 +24,7 @@ mod timers;
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{ClaimId, Position, TopicId};
+use ringmaster_schemas::journal::{ClaimId, Position, QuarantineReason, RejectionReason, TopicId};
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::row::{Checkpoint, Digest};
 
@@ -165,6 +165,53 @@ pub enum Do {
     ClearStore,
     /// The partition stops for good, and says why.
     StepDown(Why),
+    /// Something that people want to find in the log.
+    Tell(Note),
+}
+
+/// What people want to find in the log: rare, and about one saga or one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// A saga needs a person.
+    Stuck {
+        /// Its id.
+        saga: Arc<str>,
+        /// Where.
+        step: Arc<str>,
+        /// Why, for programs.
+        code: Arc<str>,
+        /// Why, for people.
+        message: Arc<str>,
+    },
+    /// A saga undoes.
+    Compensating {
+        /// Its id.
+        saga: Arc<str>,
+        /// Which step failed.
+        step: Arc<str>,
+        /// Why.
+        code: Arc<str>,
+    },
+    /// An input was understood and not taken.
+    Rejected {
+        /// The saga it was for.
+        saga: Arc<str>,
+        /// Why, for programs.
+        reason: RejectionReason,
+        /// Why, for people.
+        detail: Arc<str>,
+    },
+    /// An input could not be understood or used.
+    Quarantined {
+        /// Why, for programs.
+        reason: QuarantineReason,
+        /// Why, for people.
+        detail: Arc<str>,
+        /// Where it was read.
+        topic: Arc<str>,
+        /// Where it was read.
+        offset: i64,
+    },
 }
 
 /// What an acknowledgement is for.
@@ -351,8 +398,6 @@ pub struct Partition {
     paused: bool,
     skipped_run: usize,
     last_record_at: Millis,
-    /// Scratch space that is kept between turns.
-    scratch: Vec<u8>,
 }
 
 /// What a partition knows of one of its inputs.
@@ -405,7 +450,6 @@ impl Partition {
             paused: false,
             skipped_run: 0,
             last_record_at: 0,
-            scratch: Vec::new(),
         }
     }
 
@@ -442,6 +486,11 @@ impl Partition {
     /// Rows in memory, and their approximate bytes.
     pub fn overlay_size(&self) -> (usize, usize) {
         (self.overlay.len(), self.overlay.bytes())
+    }
+
+    /// Effects that wait until their topic takes them.
+    pub fn undeliverable_count(&self) -> usize {
+        self.outgoing.parked().len()
     }
 
     /// Effects that the broker has not acknowledged.

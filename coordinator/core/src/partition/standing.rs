@@ -86,7 +86,7 @@ impl Standing {
 }
 
 /// What a record is known by.
-pub fn identity(record: &JournalRecord) -> Identity {
+pub(super) fn identity(record: &JournalRecord) -> Identity {
     match record {
         JournalRecord::Claim(claim) => Identity { claim: claim.id, number: -1 },
         JournalRecord::Decision(_) | JournalRecord::Positions(_) | JournalRecord::Bare(_) => {
