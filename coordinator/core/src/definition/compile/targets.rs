@@ -16,7 +16,7 @@ use crate::definition::expression::Template;
 pub(super) struct Target {
     pub(super) schema: Arc<Schema>,
     pub(super) encoding: Encoding,
-    /// For the single-object header; 0 for JSON.
+    /// For the single-object header; JSON has none.
     pub(super) fingerprint: i64,
 }
 
@@ -90,8 +90,8 @@ impl Builder<'_, '_, '_, '_> {
         let participant = participant_of(name);
         let encoding = self.settings.participant(participant).encoding;
         match (self.named(name, command)?, encoding) {
-            (Some(schema), Encoding::Json) => Some(Target { schema, encoding, fingerprint: 0 }),
-            (Some(schema), Encoding::Avro) => match self.lookup.envelope(name) {
+            // Also for JSON: the schemas of a version must not change with a setting, since its hash is made of them.
+            (Some(schema), _) => match self.lookup.envelope(name) {
                 Ok(envelope) => Some(Target { schema, encoding, fingerprint: envelope.fingerprint() as i64 }),
                 Err(why) => {
                     self.report.error(&command.span, why, "");

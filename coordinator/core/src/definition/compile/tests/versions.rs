@@ -1,6 +1,9 @@
 //! Versions from history, and the catalog of all.
 
 use super::*;
+use ringmaster_schemas::journal::Encoding;
+
+use crate::definition::compile::Participant;
 use crate::definition::{Catalog, DefinitionRecord, Settings};
 
 #[test]
@@ -37,6 +40,19 @@ fn an_edited_schema_never_changes_a_version() {
     assert!(errors[0].message.starts_with("this version needs OrderPlaced with key"), "{}", errors[0]);
     let damaged = DefinitionRecord { text: record.text.replace("3d", "4d"), ..record };
     assert!(damaged.compile(&mut Settings::new(&mut schemas)).unwrap_err()[0].hint.contains("damaged"));
+}
+
+#[test]
+fn how_commands_are_written_is_no_part_of_a_version() {
+    let mut schemas = schemas();
+    let record = DefinitionRecord::of_file(FILE, &order(), 7, &mut Settings::new(&mut schemas)).unwrap().remove(0);
+    let mut settings = Settings::new(&mut schemas);
+    let json = Participant { encoding: Encoding::Json, ..Participant::default() };
+    settings.participants.insert("payment".to_owned(), json);
+    let again = record.compile(&mut settings).expect("an encoding may change behind a deploy");
+    assert_eq!((again.steps[0].call.encoding, again.steps[1].call.encoding), (Encoding::Avro, Encoding::Json));
+    let anew = DefinitionRecord::of_file(FILE, &order(), 8, &mut settings).unwrap().remove(0);
+    assert_eq!(anew.hash, record.hash);
 }
 
 #[test]
