@@ -63,14 +63,19 @@ pub fn serve(listener: TcpListener, sources: Sources) -> io::Result<Server> {
             // An error means that the sender is gone, which is the signal as well.
             let _ = stopped.await;
         };
-        axum::serve(listener, router(Arc::new(sources))).with_graceful_shutdown(stopped).await
+        let server = axum::serve(listener, router(Arc::new(sources))).into_future();
+        tokio::select! {
+            ended = server => ended,
+            // A client that keeps its connection open must not hold the process.
+            () = stopped => Ok(()),
+        }
     };
     let thread = std::thread::Builder::new().name("api".into()).spawn(move || {
         if let Err(error) = runtime.block_on(serve) {
             tracing::error!(%error, "the HTTP server ended; sagas go on without it");
         }
-        // A client that keeps its connection open must not hold the process.
-        runtime.shutdown_background();
+        // With the runtime go all connections, and with them the store that they read.
+        drop(runtime);
     })?;
     Ok(Server { address, stop: Some(stop), thread: Some(thread) })
 }
@@ -85,8 +90,11 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // Not joined: a client may hold its connection, and nothing here must outlast the sagas' orderly end.
-        drop(self.thread.take());
+        // Whoever comes behind may rely on it that nothing reads the store any more: a database that is closed while the process
+        // ends aborts it.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

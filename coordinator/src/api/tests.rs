@@ -46,6 +46,7 @@ fn every_phase_but_owning_says_what_is_missing() {
             rows: 0,
             row_bytes: 0,
             unreleased: 0,
+            undeliverable: 0,
             paused: false,
         };
         assert_eq!(missing(Some(&status)).is_none(), phase == Phase::Owning, "{phase:?}");
@@ -119,5 +120,19 @@ fn checkpoint(journal_offset: i64) -> ringmaster_schemas::row::Checkpoint {
         outbox: Vec::new(),
         expired_bucket: -1,
         digest: ringmaster_schemas::row::Digest { live: [0; 16], finished: Vec::new() },
+    }
+}
+
+#[test]
+fn a_dropped_server_has_let_go_of_the_store_though_a_client_stays() {
+    for _ in 0..20 {
+        let store: Arc<dyn Store> = Arc::new(SimStore::new());
+        let metrics = Arc::new(Metrics::new("test"));
+        let sources = Sources { metrics, status: Arc::default(), store: store.clone(), partitions: PARTITIONS };
+        let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves");
+        let mut client = std::net::TcpStream::connect(server.address()).expect("it listens");
+        std::io::Write::write_all(&mut client, b"GET /healthz HTTP/1.1\r\n").expect("half a question");
+        drop(server);
+        assert_eq!(Arc::strong_count(&store), 1, "the store closes when the last who has it ends, and that is not the server");
     }
 }

@@ -82,7 +82,7 @@ pub const COUNTERS: [(Metric, Count); 20] = [
 ];
 
 /// Where each partition stands.
-pub const PARTITION_GAUGES: [(Metric, Level); 6] = [
+pub const PARTITION_GAUGES: [(Metric, Level); 7] = [
     (gauge("ringmaster_partition_owned", "boolean", "1 if this instance owns the partition and reads its inputs"), |p| {
         f64::from(u8::from(p.phase == "owning"))
     }),
@@ -95,6 +95,10 @@ pub const PARTITION_GAUGES: [(Metric, Level); 6] = [
     (
         gauge("ringmaster_partition_unreleased_effects", "records", "Commands and events that the broker has not acknowledged"),
         |p| p.unreleased as f64,
+    ),
+    (
+        gauge("ringmaster_partition_undeliverable_effects", "records", "Commands and events that wait until their topic takes them"),
+        |p| p.undeliverable as f64,
     ),
 ];
 

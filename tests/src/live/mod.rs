@@ -24,7 +24,7 @@ pub use shop::Shop;
 pub use world::{Coordinator, PARTITIONS, RUN, World};
 
 /// Names another folder of the binaries than the one that this test was built into.
-pub const BINARIES: &str = "RINGMASTER_BINARIES";
+pub const BINARIES: &str = "RINGMASTER_TEST_BINARIES";
 
 /// The whole repository.
 pub fn repository() -> PathBuf {
@@ -74,6 +74,16 @@ pub(crate) fn broker() -> MutexGuard<'static, Option<Broker>> {
         *broker = Some(Broker::start_with(&[("group.min.session.timeout.ms", "500")]).expect("the broker starts"));
     }
     broker
+}
+
+/// A command whose settings come from files and flags alone, whatever this process's environment says.
+pub(crate) fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    let ours = |name: &str| name.starts_with("RINGMASTER_");
+    std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(ours)).for_each(|(name, _)| {
+        command.env_remove(name);
+    });
+    command
 }
 
 /// Runs one of Kafka's own tools (scripts/kafka) with this text on its standard input; what it wrote to standard output.

@@ -1,9 +1,12 @@
 //! A process of ours: started, frozen, killed, and never left behind.
 
 use std::fs::File;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use super::command;
 
 /// A running process. It dies when this value is dropped, and with the thread that started it (`setpriv --pdeathsig`).
 #[derive(Debug)]
@@ -18,7 +21,7 @@ impl Process {
     pub fn start(name: &str, program: &Path, arguments: &[&str], folder: &Path) -> Process {
         let log = folder.join(format!("{name}.log"));
         let out = File::options().create(true).append(true).open(&log).expect("the log can be written");
-        let child = Command::new("setpriv")
+        let child = command("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(program)
             .args(arguments)
@@ -58,12 +61,12 @@ impl Process {
         self.wait(within)
     }
 
-    /// Waits for its end; its exit code, -1 if a signal ended it.
+    /// Waits for its end; its exit code; a signal that ended it, negative.
     pub fn wait(&mut self, within: Duration) -> i32 {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {
-                return status.code().unwrap_or(-1);
+                return status.code().or(status.signal().map(|signal| -signal)).expect("it ended one way or the other");
             }
             assert!(begun.elapsed() < within, "{} does not end within {} s:\n{}", self.name, within.as_secs(), self.said_last());
             std::thread::sleep(Duration::from_millis(5));

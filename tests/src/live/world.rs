@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use ringmaster_schemas::registry::Schemas;
 use ringmaster_store::rocks::RocksStore;
 use tempfile::TempDir;
 
-use super::{Process, Shop, binary, broker, repository, say};
+use super::{Process, Shop, binary, broker, command, repository, say};
 
 /// P in all live tests.
 pub const PARTITIONS: i32 = 8;
@@ -113,7 +113,7 @@ impl World {
 
     /// A command of `ringmaster` that ends by itself.
     pub fn ringmaster(&self, arguments: &[&str]) -> Output {
-        Command::new(binary("ringmaster")).args(arguments).current_dir(self.folder()).output().expect("it can be started")
+        command(&binary("ringmaster").display().to_string()).args(arguments).current_dir(self.folder()).output().expect("it can be started")
     }
 
     /// `ringmaster topics apply`.
@@ -261,12 +261,13 @@ impl Coordinator {
         api::client::get(self.address, "/readyz").is_ok_and(|answer| answer.code == 200)
     }
 
-    /// A metric without labels, by name.
+    /// A metric by name; of one with labels the sum.
     pub fn metric(&self, name: &str) -> f64 {
         let answer = api::client::get(self.address, "/metrics").expect("it answers");
-        let line = answer.body.lines().find(|line| line.split([' ', '{']).next() == Some(name));
-        let value = line.and_then(|line| line.rsplit(' ').next()).and_then(|value| value.parse().ok());
-        value.unwrap_or_else(|| panic!("no metric {name} in\n{}", answer.body))
+        let lines = answer.body.lines().filter(|line| line.split([' ', '{']).next() == Some(name));
+        let values: Vec<f64> = lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+        assert!(!values.is_empty(), "no metric {name} in\n{}", answer.body);
+        values.iter().sum()
     }
 
     /// A saga as its API shows it, as of the last checkpoint; none if there is no row yet.
@@ -285,7 +286,7 @@ impl Coordinator {
     pub fn stop(self) -> PathBuf {
         let log = self.process.said_last();
         let code = self.process.stop(STOP_MAX);
-        assert_eq!(code, 0, "an orderly end:\n{log}");
+        assert_eq!(code, 0, "an orderly end; its log before:\n{log}");
         self.data
     }
 

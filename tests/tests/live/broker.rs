@@ -42,7 +42,9 @@ fn commands_of_a_topic_that_vanished_wait_and_are_delivered_when_it_is_back() {
     until("orders that need no shipping end", Duration::from_secs(60), || shop.finished() >= 200 + 27);
     until("all others wait", Duration::from_secs(10), || shop.in_flight().len() == 300 - 27);
     let waiting = shop.hit("deletion of shipping's commands");
-    until("a leaf says that it is undeliverable", Duration::from_secs(30), || coordinator.process.said().contains("undeliverable"));
+    let undeliverable = || coordinator.metric("ringmaster_partition_undeliverable_effects");
+    until("all of them are undeliverable", Duration::from_secs(30), || undeliverable() == waiting.len() as f64);
+    assert!(coordinator.process.said().contains("undeliverable"), "the log says so too");
     // The bound of unreleased effects is not touched by what waits: new orders go on.
     shop.order(100, 300.0);
     until("new orders that need no shipping end", Duration::from_secs(60), || shop.finished() >= 200 + 27 + 9);
@@ -52,5 +54,6 @@ fn commands_of_a_topic_that_vanished_wait_and_are_delivered_when_it_is_back() {
     world.apply_topics();
     world.start_service("shipping", &[]);
     say("the topic is back");
+    until("all are delivered", Duration::from_secs(60), || undeliverable() == 0.0);
     world.close(shop, coordinator);
 }
