@@ -21,9 +21,12 @@ test: setup rocksdb kafka-libs ## all tests, the live ones on a real Kafka broke
 	$(CARGO) build --locked --workspace --bins --tests # the live tests start the binaries
 	$(CARGO) test --locked --workspace
 
-bench: setup rocksdb kafka-libs ## sagas a second, latency, CPU; a JSON line a run (BUS=embedded|kafka RATE= IN_FLIGHT= SECONDS=)
-	$(CARGO) run --release --locked -p ringmaster -- bench $(if $(BUS),--bus $(BUS)) $(if $(RATE),--rate $(RATE)) \
-		$(if $(IN_FLIGHT),--in-flight $(IN_FLIGHT)) $(if $(SECONDS),--seconds $(SECONDS))
+bench: setup rocksdb kafka-libs ## sagas a second, latency, CPU; a JSON line a run (BUS=embedded|kafka, else both; RATE= IN_FLIGHT= SECONDS=)
+	$(CARGO) build --release --locked -p ringmaster -p ringmaster-bench
+	for bus in $(or $(BUS),embedded kafka); do \
+		"$${CARGO_TARGET_DIR:-target}"/release/ringmaster-bench --bus $$bus --null $(if $(RATE),--rate $(RATE)) \
+			$(if $(IN_FLIGHT),--in-flight $(IN_FLIGHT)) $(if $(SECONDS),--seconds $(SECONDS)); \
+	done
 
 kafka: setup ## a single-node Kafka broker in the foreground, data in .kafka/ (PORT=9092)
 	@scripts/kafka/broker --port $(or $(PORT),9092) --dir .kafka || (($$? == 130 || $$? == 143)) # Ctrl-C, make kafka-stop
