@@ -171,6 +171,13 @@ fn a_broker_that_freezes_is_waited_for_without_burning_cpu(broker: &Broker) {
         sent += 1;
         bus.poll(Duration::ZERO, &mut |event| count(&event, &mut read, &mut acknowledged));
     }
+    let mut member = self::bus(broker);
+    let topic = member.topic("frozen");
+    member.join("frozen", &[topic]).expect("it joins");
+    let mut assigned = false;
+    while !assigned {
+        member.poll(Duration::from_millis(100), &mut |event| assigned |= matches!(event, BusEvent::Assigned(_)));
+    }
     broker.pause().expect("paused");
     for _ in 0..1_000 {
         send(&mut bus, sender, at, sent);
@@ -200,6 +207,10 @@ fn a_broker_that_freezes_is_waited_for_without_burning_cpu(broker: &Broker) {
     };
     assert_eq!(full, SendError::Full);
     bus.close_sender(other);
+    let dropped = Instant::now();
+    drop(member);
+    println!("a member left a frozen broker in {:?}", dropped.elapsed());
+    assert!(dropped.elapsed() < Duration::from_secs(8), "a member that ends must not wait for a broker: {:?}", dropped.elapsed());
     broker.resume().expect("resumed");
     while read < sent || acknowledged < sent {
         assert!(begun.elapsed() < Duration::from_secs(60), "{read} read and {acknowledged} acknowledged of {sent}");
