@@ -124,7 +124,9 @@ mod armed {
 }
 
 #[cfg(feature = "faults")]
-pub use armed::{Crashed, aside, crash_at, disarm, forget_reached, freeze_at, mutate, mutated, mutated_count, reached, reached_counts};
+pub use armed::{
+    Crashed, aside, crash_at, disarm, forget_reached, freeze_at, mutate, mutated, mutated_count, reached, reached_counts,
+};
 
 /// Whether the protocol is to be broken here: never.
 #[cfg(not(feature = "faults"))]

@@ -25,7 +25,14 @@ pub fn knowledge() -> Arc<Knowledge> {
             make_topics(&broker, 1);
             let here = Path::new(env!("CARGO_MANIFEST_DIR"));
             let file: PathBuf = here.join("src/sim/order.yaml");
-            let loaded = load_knowledge(&mut broker.client(), "ringmaster", &here.join("../sagas/schemas"), &[file], &CompileOptions::default(), 0);
+            let loaded = load_knowledge(
+                &mut broker.client(),
+                "ringmaster",
+                &here.join("../sagas/schemas"),
+                &[file],
+                &CompileOptions::default(),
+                0,
+            );
             Arc::new(loaded.unwrap_or_else(|error| panic!("the simulator's definition: {error}")))
         })
         .clone()
@@ -35,7 +42,8 @@ pub fn knowledge() -> Arc<Knowledge> {
 pub fn make_topics(broker: &SimBroker, partitions: i32) {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let commands = names(&["inventory.commands", "payment.commands", "shipping.commands"]);
-    let needed = topics::needed(&Topics::new("ringmaster"), partitions, &names(&["orders"]), &commands, &names(&["order-outcomes"]));
+    let needed =
+        topics::needed(&Topics::new("ringmaster"), partitions, &names(&["orders"]), &commands, &names(&["order-outcomes"]));
     topics::apply(&mut broker.client(), &needed, 1).expect("the simulated broker makes topics");
 }
 

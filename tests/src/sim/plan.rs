@@ -101,6 +101,63 @@ impl Plan {
         plan
     }
 
+    /// A run in which owners change under load, and acknowledgements lie as often as they can.
+    pub fn hostile(seed: u64) -> Plan {
+        let mut plan = Plan::random(seed);
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0xbad);
+        plan.orders = 60;
+        plan.load_ms = plan.safety_ms;
+        plan.faults.offset_unknown = 0.3 * rng.f64();
+        plan.faults.kept_again = 0.3 * rng.f64();
+        plan.faults.left_behind = 0.5;
+        plan.faults.linger_max_ms = rng.i64(5..40);
+        plan.faults.late_max_ms = rng.i64(20..400);
+        plan.incidents.clear();
+        for at in (300..plan.safety_ms).step_by(700) {
+            let for_ms = rng.i64(20..400);
+            plan.incidents.push((at, Incident::Freeze { for_ms, replace_after_ms: Some(rng.i64(0..for_ms)) }));
+        }
+        plan
+    }
+
+    /// A run in which the broker loses acknowledged records of the journal, and services forget nothing.
+    pub fn tail_lost(seed: u64) -> Plan {
+        let mut plan = Plan::calm(seed);
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x7a11);
+        plan.checkpoint_every_ms = rng.i64(20..200);
+        plan.flush_every_ms = 50;
+        let at = rng.i64(500..1_900);
+        plan.incidents = vec![(at, Incident::LoseTail(rng.usize(1..4)))];
+        if rng.bool() {
+            plan.incidents.push((at + 10, Incident::CrashAt("claim_appended_unacked", 0)));
+        }
+        plan
+    }
+
+    /// A calm run whose only coordinator dies, or stands still, at a point.
+    pub fn at_point(seed: u64, point: &'static str, freeze: bool) -> Plan {
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x9017);
+        let mut plan = Plan::random(seed);
+        plan.orders = 40;
+        plan.load_ms = 2_500;
+        plan.incidents.clear();
+        // Reclaiming has points of its own, and they must be passed.
+        plan.faults.doubt = 0.004;
+        plan.faults.offset_unknown = 0.005;
+        for at in [100, 900, 1_700, 2_500, 3_300] {
+            let after = rng.u32(0..4);
+            let for_ms = rng.i64(50..1_500);
+            let replace_after_ms = rng.bool().then(|| rng.i64(0..for_ms));
+            let what = if freeze {
+                Incident::FreezeAt { point, after, for_ms, replace_after_ms }
+            } else {
+                Incident::CrashAt(point, after)
+            };
+            plan.incidents.push((at, what));
+        }
+        plan
+    }
+
     /// A run in which nothing goes wrong: what named tests begin with.
     pub fn calm(seed: u64) -> Plan {
         Plan {

@@ -25,13 +25,25 @@ impl Rows for Nothing {
 }
 
 /// Replays the records of a partition and a claim behind them; all that is true then.
-pub fn replay(setup: &Setup, knowledge: &Knowledge, partition: i32, records: &[Arc<SimRecord>], now: Millis) -> Result<Staged, String> {
+pub fn replay(
+    setup: &Setup,
+    knowledge: &Knowledge,
+    partition: i32,
+    records: &[Arc<SimRecord>],
+    now: Millis,
+) -> Result<Staged, String> {
     let mut fresh = setup.partitions(0, 1).swap_remove(partition as usize);
     let (mut out, mut counters) = (Vec::new(), Counters::default());
     let end = records.len() as i64;
     let mut with = |fresh: &mut Partition, run: &mut dyn FnMut(&mut Partition, &mut Context<'_>)| {
-        let mut context =
-            Context { now, catalog: &knowledge.catalog, schemas: &knowledge.schemas, rows: &Nothing, out: &mut out, counters: &mut counters };
+        let mut context = Context {
+            now,
+            catalog: &knowledge.catalog,
+            schemas: &knowledge.schemas,
+            rows: &Nothing,
+            out: &mut out,
+            counters: &mut counters,
+        };
         run(fresh, &mut context);
         std::mem::take(context.out)
     };

@@ -58,7 +58,7 @@ impl std::fmt::Display for Failure {
         for note in &self.notes {
             writeln!(f, "  {note}")?;
         }
-        write!(f, "again: SEED={} cargo test -p ringmaster-tests --test simulator seed -- --nocapture", self.seed)
+        write!(f, "again: SEED={} cargo test -p ringmaster-tests --features faults --test simulator seed", self.seed)
     }
 }
 
@@ -76,17 +76,6 @@ pub fn run(plan: Plan, mutant: Option<&'static str>) -> Result<Report, Box<Failu
     faults::disarm();
     SIMULATING.set(false);
     let world = sim.borrow();
-    if std::env::var_os("SIM_LOGS").is_some() {
-        for topic in ["ringmaster.journal", "ringmaster.replies", "orders", "inventory.commands", "payment.commands", "shipping.commands", "order-outcomes", "ringmaster.quarantine"] {
-            for partition in 0..world.plan.partitions {
-                let log = world.broker.log(topic, partition);
-                println!("{topic}/{partition}: {}", log.len());
-                for record in log.iter().take(12) {
-                    println!("   {} at {} {} {}", record.offset, record.timestamp - world.begun_at, String::from_utf8_lossy(record.key.as_deref().unwrap_or_default()), String::from_utf8_lossy(&record.value[..record.value.len().min(120)]).escape_debug());
-                }
-            }
-        }
-    }
     let report = Report {
         elapsed_ms: world.elapsed_ms(),
         orders: world.orders.placed.len(),

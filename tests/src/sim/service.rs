@@ -43,7 +43,14 @@ pub struct SimService {
 
 impl SimService {
     /// A service that is started at `start_at`.
-    pub fn new(name: &'static str, schemas: Schemas, seed: u64, lost_replies: f64, late_replies: f64, start_at: Millis) -> SimService {
+    pub fn new(
+        name: &'static str,
+        schemas: Schemas,
+        seed: u64,
+        lost_replies: f64,
+        late_replies: f64,
+        start_at: Millis,
+    ) -> SimService {
         let fault = |kind, share, attempts| Fault { kind, keys: None, share, attempts };
         let mut list = Vec::new();
         if lost_replies > 0.0 {
@@ -54,7 +61,15 @@ impl SimService {
             list.push(fault(FaultKind::RepeatReply, late_replies / 4.0, None));
             list.push(fault(FaultKind::CrashAfter, late_replies / 20.0, None));
         }
-        SimService { name, ledger: SimLedger::default(), schemas, faults: Faults { list, seed }, running: None, frozen_until: None, start_at }
+        SimService {
+            name,
+            ledger: SimLedger::default(),
+            schemas,
+            faults: Faults { list, seed },
+            running: None,
+            frozen_until: None,
+            start_at,
+        }
     }
 
     /// One turn, or a start if it is time; how many events it saw.
@@ -91,7 +106,9 @@ impl SimService {
         let (ledger, schemas) = (self.ledger.clone(), self.schemas.clone());
         let stopped = |stop: Stop| format!("service {} does not start: {stop}", self.name);
         let process: Box<dyn Process> = match self.name {
-            "inventory" => started(Inventory::new(Inventory::demo_stock()), ledger, schemas, settings, &mut bus).map_err(stopped)?,
+            "inventory" => {
+                started(Inventory::new(Inventory::demo_stock()), ledger, schemas, settings, &mut bus).map_err(stopped)?
+            }
             "payment" => started(Payment::demo(), ledger, schemas, settings, &mut bus).map_err(stopped)?,
             _ => started(Shipping::demo(), ledger, schemas, settings, &mut bus).map_err(stopped)?,
         };
@@ -133,7 +150,13 @@ impl SimService {
     }
 }
 
-fn started<S: Service + 'static>(service: S, ledger: SimLedger, schemas: Schemas, settings: Settings, bus: &mut SimBus) -> Result<Box<dyn Process>, Stop> {
+fn started<S: Service + 'static>(
+    service: S,
+    ledger: SimLedger,
+    schemas: Schemas,
+    settings: Settings,
+    bus: &mut SimBus,
+) -> Result<Box<dyn Process>, Stop> {
     let mut participant = Participant::new(service, ledger, schemas, settings)?;
     participant.start(bus)?;
     Ok(Box::new(participant))

@@ -82,7 +82,13 @@ impl Reign {
 
 impl Truth {
     /// Reads a partition up to an offset (exclusive).
-    pub fn read(broker: &SimBroker, partition: i32, topics: &[[u8; 16]; 2], to: i64, turned: &mut dyn FnMut(&Truth, &Judged, &Turn) -> Result<(), String>) -> Result<Truth, String> {
+    pub fn read(
+        broker: &SimBroker,
+        partition: i32,
+        topics: &[[u8; 16]; 2],
+        to: i64,
+        turned: &mut dyn FnMut(&Truth, &Judged, &Turn) -> Result<(), String>,
+    ) -> Result<Truth, String> {
         let mut truth = Truth {
             partition,
             records: Vec::new(),
@@ -95,18 +101,26 @@ impl Truth {
         };
         let mut reign = Reign::default();
         for record in broker.log("ringmaster.journal", partition).into_iter().take_while(|record| record.offset < to) {
-            let says = JournalRecord::decode(&record.value).map_err(|error| format!("journal {partition}@{}: {error}", record.offset))?;
+            let says =
+                JournalRecord::decode(&record.value).map_err(|error| format!("journal {partition}@{}: {error}", record.offset))?;
             let counts = reign.counts(record.offset, &says);
             let judged = Judged { record, says, counts };
             if counts {
-                truth.take(&judged, topics, turned).map_err(|why| format!("journal {partition}@{}: {why}", judged.record.offset))?;
+                truth
+                    .take(&judged, topics, turned)
+                    .map_err(|why| format!("journal {partition}@{}: {why}", judged.record.offset))?;
             }
             truth.records.push(judged);
         }
         Ok(truth)
     }
 
-    fn take(&mut self, judged: &Judged, topics: &[[u8; 16]; 2], turned: &mut dyn FnMut(&Truth, &Judged, &Turn) -> Result<(), String>) -> Result<(), String> {
+    fn take(
+        &mut self,
+        judged: &Judged,
+        topics: &[[u8; 16]; 2],
+        turned: &mut dyn FnMut(&Truth, &Judged, &Turn) -> Result<(), String>,
+    ) -> Result<(), String> {
         match &judged.says {
             JournalRecord::Decision(decision) => {
                 let mut effects = Vec::new();

@@ -88,7 +88,9 @@ impl World {
         let topics = [0, 1].map(|index| found[index].as_ref().expect("inputs exist").id);
         broker.set_faults(plan.faults.clone());
         let orders = Orders::draw(&mut rng, plan.partitions, plan.orders, BEGIN, plan.load_ms);
-        let service = |name, start_at| SimService::new(name, knowledge().schemas.clone(), plan.seed, plan.lost_replies, plan.late_replies, start_at);
+        let service = |name, start_at| {
+            SimService::new(name, knowledge().schemas.clone(), plan.seed, plan.lost_replies, plan.late_replies, start_at)
+        };
         let services = ["inventory", "payment", "shipping"].map(|name| Some(service(name, BEGIN))).into();
         World {
             incidents: plan.incidents.iter().cloned().map(|(at, what)| (BEGIN + at, what)).collect(),
@@ -298,7 +300,15 @@ impl World {
                 self.refused.push((now + for_ms, topic));
             }
             (Incident::Leap(ms), _) => self.broker.advance(now + ms),
-            (Incident::Crash | Incident::Freeze { .. } | Incident::Stop | Incident::CrashInFlush | Incident::LoseStore | Incident::LoseTail(_), None) => {}
+            (
+                Incident::Crash
+                | Incident::Freeze { .. }
+                | Incident::Stop
+                | Incident::CrashInFlush
+                | Incident::LoseStore
+                | Incident::LoseTail(_),
+                None,
+            ) => {}
         }
     }
 

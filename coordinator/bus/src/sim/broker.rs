@@ -55,6 +55,8 @@ pub(super) struct Lanes {
     broken: bool,
     /// After a doubt: some answers never come.
     mute: bool,
+    /// It sends no more; some answers to what it sent still come.
+    closed: bool,
 }
 
 /// What a client is told at its next poll.
@@ -102,9 +104,7 @@ impl SimBroker {
             committed: BTreeMap::new(),
             hits: Hits::new(),
         };
-        SimBroker {
-            inner: Arc::new(Mutex::new(broker)),
-        }
+        SimBroker { inner: Arc::new(Mutex::new(broker)) }
     }
 
     /// A new client.
@@ -137,10 +137,7 @@ impl SimBroker {
     /// Puts a record into a topic from outside, without faults; its offset.
     pub fn put(&self, topic: &str, partition: i32, key: Option<&[u8]>, value: &[u8]) -> i64 {
         let mut broker = self.lock();
-        let at = TopicPartition {
-            topic: broker.topics.names.handle(topic),
-            partition,
-        };
+        let at = TopicPartition { topic: broker.topics.names.handle(topic), partition };
         let sent = broker.next_moment();
         let record = SimRecord {
             offset: 0,
@@ -158,30 +155,19 @@ impl SimBroker {
     /// All that a partition holds now, from its start.
     pub fn log(&self, topic: &str, partition: i32) -> Vec<Arc<SimRecord>> {
         let broker = self.lock();
-        broker.topics.find(topic).map_or_else(Vec::new, |found| {
-            found.partitions[partition as usize].records.clone()
-        })
+        broker.topics.find(topic).map_or_else(Vec::new, |found| found.partitions[partition as usize].records.clone())
     }
 
     /// How many partitions a topic has; 0 if there is no such topic.
     pub fn partitions(&self, topic: &str) -> i32 {
-        self.lock()
-            .topics
-            .find(topic)
-            .map_or(0, |found| found.partitions.len() as i32)
+        self.lock().topics.find(topic).map_or(0, |found| found.partitions.len() as i32)
     }
 
     /// The newest records of a partition vanish, as on a broker whose machine lost power; returns them.
     pub fn lose_tail(&self, topic: &str, partition: i32, count: usize) -> Vec<Arc<SimRecord>> {
         let mut broker = self.lock();
-        let log = &mut broker
-            .topics
-            .find_mut(topic)
-            .expect("the topic exists")
-            .partitions[partition as usize];
-        let lost = log
-            .records
-            .split_off(log.records.len().saturating_sub(count));
+        let log = &mut broker.topics.find_mut(topic).expect("the topic exists").partitions[partition as usize];
+        let lost = log.records.split_off(log.records.len().saturating_sub(count));
         *broker.hits.entry("tail_lost").or_default() += lost.len() as u64;
         lost
     }
@@ -189,14 +175,8 @@ impl SimBroker {
     /// The log forgets everything below an offset, as retention would.
     pub fn forget(&self, topic: &str, partition: i32, below: i64) {
         let mut broker = self.lock();
-        let log = &mut broker
-            .topics
-            .find_mut(topic)
-            .expect("the topic exists")
-            .partitions[partition as usize];
-        let count = usize::try_from(below - log.start)
-            .unwrap_or(0)
-            .min(log.records.len());
+        let log = &mut broker.topics.find_mut(topic).expect("the topic exists").partitions[partition as usize];
+        let count = usize::try_from(below - log.start).unwrap_or(0).min(log.records.len());
         log.records.drain(..count);
         log.start += count as i64;
     }
@@ -208,19 +188,12 @@ impl SimBroker {
 
     /// A topic refuses what is sent to it (not authorised), or takes it again.
     pub fn refuse(&self, topic: &str, refusing: bool) {
-        self.lock()
-            .topics
-            .find_mut(topic)
-            .expect("the topic exists")
-            .refusing = refusing;
+        self.lock().topics.find_mut(topic).expect("the topic exists").refusing = refusing;
     }
 
     /// Where a group would go on.
     pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
-        self.lock()
-            .committed
-            .get(&(group.to_owned(), topic.to_owned(), partition))
-            .copied()
+        self.lock().committed.get(&(group.to_owned(), topic.to_owned(), partition)).copied()
     }
 
     /// How often each fault was really done.
@@ -339,35 +312,21 @@ impl Broker {
         to: TopicPartition,
         record: SimRecord,
     ) -> Result<(), SendError> {
-        let known = self.clients[client as usize]
-            .as_ref()
-            .expect("a client that sends exists")
-            .senders
-            .get(&sender.0);
+        let known = self.clients[client as usize].as_ref().expect("a client that sends exists").senders.get(&sender.0);
         match known {
             None => return Err(SendError::Broken("it was closed".into())),
+            Some(lanes) if lanes.closed => return Err(SendError::Broken("it was closed".into())),
             Some(lanes) if lanes.broken => {
                 return Err(SendError::Broken("scripted: it broke".into()));
             }
             Some(_) => {}
         }
         let name = self.topics.names.name(to.topic).to_owned();
-        let Some(topic) = self
-            .topics
-            .topic(to)
-            .filter(|topic| (to.partition as usize) < topic.partitions.len())
-        else {
-            return Err(SendError::Refused(format!(
-                "no topic '{name}' with a partition {}",
-                to.partition
-            )));
+        let Some(topic) = self.topics.topic(to).filter(|topic| (to.partition as usize) < topic.partitions.len()) else {
+            return Err(SendError::Refused(format!("no topic '{name}' with a partition {}", to.partition)));
         };
         if record.value.len() > topic.record_bytes_max() {
-            return Err(SendError::TooBig(format!(
-                "{} bytes, '{name}' takes {}",
-                record.value.len(),
-                topic.record_bytes_max()
-            )));
+            return Err(SendError::TooBig(format!("{} bytes, '{name}' takes {}", record.value.len(), topic.record_bytes_max())));
         }
         if topic.refusing {
             return Err(SendError::Refused(format!("'{name}' refuses (scripted)")));
@@ -380,22 +339,10 @@ impl Broker {
         let breaks = self.chance(self.faults.sender_broken);
         let leaves_at = self.now + self.within(self.faults.linger_max_ms);
         let sent = self.next_moment();
-        let record = SimRecord {
-            client: Some(client),
-            sent,
-            ..record
-        };
+        let record = SimRecord { client: Some(client), sent, ..record };
         let lanes = self.lanes(client, sender).expect("it was looked at");
         lanes.open.push(tag);
-        self.launch(Request {
-            client,
-            sender,
-            tag,
-            to,
-            leaves_at,
-            record,
-            fate,
-        });
+        self.launch(Request { client, sender, tag, to, leaves_at, record, fate });
         if breaks {
             self.hit("sender_broken");
             self.break_sender(client, sender);
@@ -404,18 +351,13 @@ impl Broker {
     }
 
     fn lanes(&mut self, client: u32, sender: Sender) -> Option<&mut Lanes> {
-        self.clients[client as usize]
-            .as_mut()?
-            .senders
-            .get_mut(&sender.0)
+        self.clients[client as usize].as_mut()?.senders.get_mut(&sender.0)
     }
 
     /// Puts a record on its way, behind those of its lane.
     fn launch(&mut self, mut request: Request) {
         let arrives_at = request.leaves_at + self.within(self.faults.wire_max_ms);
-        let lane = self
-            .lanes(request.client, request.sender)
-            .map(|lanes| lanes.lanes.entry(request.to).or_default());
+        let lane = self.lanes(request.client, request.sender).map(|lanes| lanes.lanes.entry(request.to).or_default());
         let Some((last_arrival, _)) = lane else {
             return;
         };
@@ -434,13 +376,7 @@ impl Broker {
 
     fn fail_at(&mut self, at: Millis, request: &Request) {
         let why = SendError::Unknown("scripted: no acknowledgement came".into());
-        self.schedule(
-            at,
-            Event::Tell(
-                request.client,
-                Told::Failed(request.sender, request.tag, why),
-            ),
-        );
+        self.schedule(at, Event::Tell(request.client, Told::Failed(request.sender, request.tag, why)));
     }
 
     fn arrive(&mut self, request: Request) {
@@ -479,19 +415,12 @@ impl Broker {
 
     fn keep_and_tell(&mut self, request: &Request, with_offset: bool) {
         let told = match self.keep(request.to, request.record.clone()) {
-            Some(offset) => {
-                Told::Acknowledged(request.sender, request.tag, with_offset.then_some(offset))
-            }
-            None => Told::Failed(
-                request.sender,
-                request.tag,
-                SendError::Refused("the topic is gone".into()),
-            ),
+            Some(offset) => Told::Acknowledged(request.sender, request.tag, with_offset.then_some(offset)),
+            None => Told::Failed(request.sender, request.tag, SendError::Refused("the topic is gone".into())),
         };
         let told_at = self.now + self.within(self.faults.wire_max_ms);
-        let Some(lanes) = self.clients[request.client as usize]
-            .as_mut()
-            .and_then(|client| client.senders.get_mut(&request.sender.0))
+        let Some(lanes) =
+            self.clients[request.client as usize].as_mut().and_then(|client| client.senders.get_mut(&request.sender.0))
         else {
             return;
         };
@@ -524,7 +453,7 @@ impl Broker {
         }
         let open = self.clients[client as usize]
             .as_ref()
-            .map(|client| client.senders.keys().copied().collect::<Vec<_>>())
+            .map(|client| client.senders.iter().filter(|(_, lanes)| !lanes.closed).map(|(&number, _)| number).collect::<Vec<_>>())
             .unwrap_or_default();
         if open.is_empty() {
             return;
@@ -532,24 +461,19 @@ impl Broker {
         let sender = Sender(open[self.rng.usize(..open.len())]);
         self.hit("doubt");
         self.lanes(client, sender).expect("it is open").mute = true;
-        self.tell(
-            client,
-            Told::Doubt(sender, "scripted: the connection is doubtful".into()),
-        );
+        self.tell(client, Told::Doubt(sender, "scripted: the connection is doubtful".into()));
     }
 
     pub(super) fn close_sender(&mut self, client: u32, sender: Sender) {
         self.leave_behind(client, Some(sender));
-        if let Some(client) = self.clients[client as usize].as_mut() {
-            client.senders.remove(&sender.0);
+        if let Some(lanes) = self.lanes(client, sender) {
+            lanes.closed = true;
         }
     }
 
     /// What a sender (or all of a client) leaves on the wire: arrives, is lost, or arrives much later.
     fn leave_behind(&mut self, client: u32, sender: Option<Sender>) {
-        let of = |request: &Request| {
-            request.client == client && sender.is_none_or(|sender| request.sender == sender)
-        };
+        let of = |request: &Request| request.client == client && sender.is_none_or(|sender| request.sender == sender);
         let on_the_wire: Vec<(Millis, u64)> = self
             .events
             .iter()
@@ -557,9 +481,7 @@ impl Broker {
             .map(|(&at, _)| at)
             .collect();
         for at in on_the_wire {
-            let Some(Event::Arrive(request)) = self.events.remove(&at) else {
-                unreachable!("it was looked at")
-            };
+            let Some(Event::Arrive(request)) = self.events.remove(&at) else { unreachable!("it was looked at") };
             if request.leaves_at > self.now && self.rng.bool() {
                 self.hit("closed_unsent");
             } else if self.chance(self.faults.left_behind) {
@@ -592,21 +514,16 @@ impl Broker {
             .map(|(&at, _)| at)
             .collect();
         for at in queued {
-            let Some(Event::Arrive(request)) = self.events.remove(&at) else {
-                unreachable!("it was looked at")
-            };
-            self.clients[client as usize]
-                .as_mut()
-                .expect("it was looked at")
-                .held
-                .push(request);
+            let Some(Event::Arrive(request)) = self.events.remove(&at) else { unreachable!("it was looked at") };
+            self.clients[client as usize].as_mut().expect("it was looked at").held.push(request);
         }
     }
 
     /// The process of a client ends: what has not left it is lost; the rest arrives, and nobody is told.
     pub(super) fn gone(&mut self, client: u32) {
         let now = self.now;
-        self.events.retain(|_, event| !matches!(event, Event::Arrive(request) if request.client == client && request.leaves_at > now));
+        self.events
+            .retain(|_, event| !matches!(event, Event::Arrive(request) if request.client == client && request.leaves_at > now));
         self.leave_behind(client, None);
         self.clients[client as usize] = None;
     }
@@ -614,9 +531,6 @@ impl Broker {
     pub(super) fn commit(&mut self, group: &str, at: TopicPartition, next: i64) {
         let topic = self.topics.names.name(at.topic).to_owned();
         let lands_at = self.now + self.within(self.faults.wire_max_ms);
-        self.schedule(
-            lands_at,
-            Event::Commit(group.to_owned(), topic, at.partition, next),
-        );
+        self.schedule(lands_at, Event::Commit(group.to_owned(), topic, at.partition, next));
     }
 }

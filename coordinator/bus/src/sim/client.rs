@@ -8,8 +8,8 @@ use ringmaster_schemas::Millis;
 use super::broker::{Lanes, SimBroker, Told};
 use super::log::SimRecord;
 use crate::{
-    Bus, BusError, BusEvent, Description, Message, Record, SendError, Sender, Specification, Topic,
-    TopicNames, TopicPartition, Waker,
+    Bus, BusError, BusEvent, Description, Message, Record, SendError, Sender, Specification, Topic, TopicNames, TopicPartition,
+    Waker,
 };
 
 /// Events visited by one poll.
@@ -67,14 +67,7 @@ enum Found {
 
 impl SimBus {
     pub(super) fn new(broker: SimBroker, number: u32) -> Self {
-        SimBus {
-            broker,
-            number,
-            names: TopicNames::default(),
-            senders_opened: 0,
-            readers: Vec::new(),
-            questions: Vec::new(),
-        }
+        SimBus { broker, number, names: TopicNames::default(), senders_opened: 0, readers: Vec::new(), questions: Vec::new() }
     }
 
     /// Its number at its broker.
@@ -97,9 +90,7 @@ impl SimBus {
         let broker = self.broker.clone();
         let mut broker = broker.lock();
         broker.doubt(self.number);
-        let client = broker.clients[self.number as usize]
-            .as_mut()
-            .expect("a client that polls exists");
+        let client = broker.clients[self.number as usize].as_mut().expect("a client that polls exists");
         assert!(!client.frozen, "a frozen client is not polled");
         let mut told: Vec<Told> = client.told.drain(..).collect();
         // What is assigned comes before what is read of it.
@@ -108,11 +99,7 @@ impl SimBus {
             found.extend(told.drain(..).map(Found::Told));
         }
         self.answer(&mut broker, &mut found);
-        let first = if self.readers.is_empty() {
-            0
-        } else {
-            broker.rng.usize(..self.readers.len())
-        };
+        let first = if self.readers.is_empty() { 0 } else { broker.rng.usize(..self.readers.len()) };
         for step in 0..self.readers.len() {
             let reader = (first + step) % self.readers.len();
             self.readers[reader].fetch(&mut broker, &mut found);
@@ -124,11 +111,7 @@ impl SimBus {
     fn answer(&mut self, broker: &mut super::broker::Broker, found: &mut Vec<Found>) {
         let now = broker.now;
         self.questions.retain(|question| {
-            let Some(log) = broker
-                .topics
-                .partition(question.at)
-                .filter(|_| question.answer_at <= now)
-            else {
+            let Some(log) = broker.topics.partition(question.at).filter(|_| question.answer_at <= now) else {
                 return true;
             };
             found.push(match question.time {
@@ -176,16 +159,10 @@ impl Reader {
         if fetch.at > broker.now {
             return;
         }
-        let count = broker
-            .rng
-            .i64(1..=broker.faults.fetch_count_max.max(1) as i64);
+        let count = broker.rng.i64(1..=broker.faults.fetch_count_max.max(1) as i64);
         let to = fetch.end.min(self.position + count);
         let log = broker.topics.partition(self.at).expect("it was looked at");
-        found.extend(
-            (self.position..to)
-                .filter_map(|offset| log.at(offset))
-                .map(|record| Found::Record(self.at, record.clone())),
-        );
+        found.extend((self.position..to).filter_map(|offset| log.at(offset)).map(|record| Found::Record(self.at, record.clone())));
         self.position = to.max(self.position);
         if self.position >= fetch.end {
             found.push(Found::CaughtUp(self.at, self.position));
@@ -213,19 +190,13 @@ impl Bus for SimBus {
 
     fn describe(&mut self, names: &[&str]) -> Result<Vec<Option<Description>>, BusError> {
         let broker = self.broker.lock();
-        Ok(names
-            .iter()
-            .map(|name| broker.topics.find(name).map(super::log::TopicLog::describe))
-            .collect())
+        Ok(names.iter().map(|name| broker.topics.find(name).map(super::log::TopicLog::describe)).collect())
     }
 
     fn create(&mut self, what: &Specification) -> Result<bool, BusError> {
         let letters = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if what.name.is_empty() || !what.name.chars().all(letters) || what.partitions < 1 {
-            return Err(BusError::Refused(format!(
-                "'{}' with {} partitions is no topic",
-                what.name, what.partitions
-            )));
+            return Err(BusError::Refused(format!("'{}' with {} partitions is no topic", what.name, what.partitions)));
         }
         Ok(self.broker.lock().make(what))
     }
@@ -234,9 +205,7 @@ impl Bus for SimBus {
         let sender = Sender(self.senders_opened);
         self.senders_opened += 1;
         let mut broker = self.broker.lock();
-        let client = broker.clients[self.number as usize]
-            .as_mut()
-            .expect("a client that opens a sender exists");
+        let client = broker.clients[self.number as usize].as_mut().expect("a client that opens a sender exists");
         client.senders.insert(sender.0, Lanes::default());
         Ok(sender)
     }
@@ -251,38 +220,20 @@ impl Bus for SimBus {
             timestamp: 0,
             key: message.key.map(<[u8]>::to_vec),
             value: message.value.to_vec(),
-            headers: message
-                .headers
-                .iter()
-                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
+            headers: message.headers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
             client: None,
             sent: 0,
             appended: 0,
         };
-        self.broker
-            .lock()
-            .send(self.number, sender, tag, message.to, record)
+        self.broker.lock().send(self.number, sender, tag, message.to, record)
     }
 
     fn read(&mut self, at: TopicPartition, from: i64) {
         self.learn_names(at.topic);
-        let fresh = Reader {
-            at,
-            position: from,
-            paused: false,
-            fetch: None,
-            reported: None,
-            out_of_range: false,
-            unreadable: false,
-        };
+        let fresh =
+            Reader { at, position: from, paused: false, fetch: None, reported: None, out_of_range: false, unreadable: false };
         match self.reader(at) {
-            Some(reader) => {
-                *reader = Reader {
-                    paused: reader.paused,
-                    ..fresh
-                }
-            }
+            Some(reader) => *reader = Reader { paused: reader.paused, ..fresh },
             None => self.readers.push(fresh),
         }
     }
@@ -316,26 +267,16 @@ impl Bus for SimBus {
         let mut given = Vec::new();
         for &topic in topics {
             let name = broker.topics.names.name(topic).to_owned();
-            let count = broker
-                .topics
-                .find(&name)
-                .map_or(0, |found| found.partitions.len() as i32);
+            let count = broker.topics.find(&name).map_or(0, |found| found.partitions.len() as i32);
             for partition in 0..count {
-                let committed = broker
-                    .committed
-                    .get(&(group.to_owned(), name.clone(), partition))
-                    .copied();
+                let committed = broker.committed.get(&(group.to_owned(), name.clone(), partition)).copied();
                 let at = TopicPartition { topic, partition };
                 let start = broker.topics.partition(at).expect("it was counted").start;
                 given.push((at, committed.unwrap_or(start)));
             }
         }
         let assigned = given.iter().map(|&(at, _)| at).collect();
-        broker.clients[self.number as usize]
-            .as_mut()
-            .expect("a client that joins exists")
-            .told
-            .push_back(Told::Assigned(assigned));
+        broker.clients[self.number as usize].as_mut().expect("a client that joins exists").told.push_back(Told::Assigned(assigned));
         drop(broker);
         for (at, from) in given {
             self.read(at, from);
@@ -363,20 +304,11 @@ impl Bus for SimBus {
         }
         for one in &found {
             visit(match one {
-                Found::Told(Told::Acknowledged(sender, tag, offset)) => BusEvent::Acknowledged {
-                    sender: *sender,
-                    tag: *tag,
-                    offset: *offset,
-                },
-                Found::Told(Told::Failed(sender, tag, why)) => BusEvent::Failed {
-                    sender: *sender,
-                    tag: *tag,
-                    why: why.clone(),
-                },
-                Found::Told(Told::Doubt(sender, why)) => BusEvent::Doubt {
-                    sender: *sender,
-                    why: why.clone(),
-                },
+                Found::Told(Told::Acknowledged(sender, tag, offset)) => {
+                    BusEvent::Acknowledged { sender: *sender, tag: *tag, offset: *offset }
+                }
+                Found::Told(Told::Failed(sender, tag, why)) => BusEvent::Failed { sender: *sender, tag: *tag, why: why.clone() },
+                Found::Told(Told::Doubt(sender, why)) => BusEvent::Doubt { sender: *sender, why: why.clone() },
                 Found::Told(Told::Assigned(which)) => BusEvent::Assigned(which.clone()),
                 Found::Record(at, record) => BusEvent::Record(Record {
                     at: *at,
@@ -384,24 +316,13 @@ impl Bus for SimBus {
                     timestamp: record.timestamp,
                     key: record.key.as_deref(),
                     value: Some(&record.value),
-                    headers: (!record.headers.is_empty())
-                        .then_some(&**record as &dyn crate::Headers),
+                    headers: (!record.headers.is_empty()).then_some(&**record as &dyn crate::Headers),
                 }),
                 Found::CaughtUp(at, offset) => BusEvent::CaughtUp(*at, *offset),
-                Found::OutOfRange(at, position) => BusEvent::OutOfRange {
-                    at: *at,
-                    position: *position,
-                },
+                Found::OutOfRange(at, position) => BusEvent::OutOfRange { at: *at, position: *position },
                 Found::Unreadable(at, why) => BusEvent::Unreadable(*at, why.clone()),
-                Found::Bounds(at, start, end) => BusEvent::Bounds {
-                    at: *at,
-                    start: *start,
-                    end: *end,
-                },
-                Found::OffsetAt(at, offset) => BusEvent::OffsetAt {
-                    at: *at,
-                    offset: *offset,
-                },
+                Found::Bounds(at, start, end) => BusEvent::Bounds { at: *at, start: *start, end: *end },
+                Found::OffsetAt(at, offset) => BusEvent::OffsetAt { at: *at, offset: *offset },
             });
         }
         found.len()

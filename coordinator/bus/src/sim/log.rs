@@ -33,10 +33,7 @@ pub struct SimRecord {
 
 impl Headers for SimRecord {
     fn find(&self, name: &str) -> Option<&[u8]> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_bytes())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_bytes())
     }
 }
 
@@ -78,22 +75,13 @@ impl TopicLog {
             ("unclean.leader.election.enable", "false"),
         ];
         let bytes_max = RECORD_BYTES_MAX.to_string();
-        for (name, value) in defaults
-            .into_iter()
-            .chain([("max.message.bytes", &*bytes_max)])
-        {
+        for (name, value) in defaults.into_iter().chain([("max.message.bytes", &*bytes_max)]) {
             if !settings.iter().any(|(known, _)| known == name) {
                 settings.push((name.to_owned(), value.to_owned()));
             }
         }
         let count = usize::try_from(what.partitions).expect("a topic has partitions");
-        TopicLog {
-            name: what.name.clone(),
-            id,
-            settings,
-            partitions: vec![PartitionLog::default(); count],
-            refusing: false,
-        }
+        TopicLog { name: what.name.clone(), id, settings, partitions: vec![PartitionLog::default(); count], refusing: false }
     }
 
     pub(super) fn describe(&self) -> Description {
@@ -106,12 +94,8 @@ impl TopicLog {
     }
 
     pub(super) fn record_bytes_max(&self) -> usize {
-        let set = self
-            .settings
-            .iter()
-            .find(|(name, _)| name == "max.message.bytes");
-        set.and_then(|(_, value)| value.parse().ok())
-            .unwrap_or(RECORD_BYTES_MAX)
+        let set = self.settings.iter().find(|(name, _)| name == "max.message.bytes");
+        set.and_then(|(_, value)| value.parse().ok()).unwrap_or(RECORD_BYTES_MAX)
     }
 }
 
@@ -148,15 +132,11 @@ impl Topics {
     }
 
     pub(super) fn partition(&self, at: TopicPartition) -> Option<&PartitionLog> {
-        self.topic(at)?
-            .partitions
-            .get(usize::try_from(at.partition).ok()?)
+        self.topic(at)?.partitions.get(usize::try_from(at.partition).ok()?)
     }
 
     pub(super) fn partition_mut(&mut self, at: TopicPartition) -> Option<&mut PartitionLog> {
         let name = self.names.name(at.topic).to_owned();
-        self.find_mut(&name)?
-            .partitions
-            .get_mut(usize::try_from(at.partition).ok()?)
+        self.find_mut(&name)?.partitions.get_mut(usize::try_from(at.partition).ok()?)
     }
 }

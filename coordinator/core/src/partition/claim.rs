@@ -70,6 +70,11 @@ impl Partition {
         reached("claim_acked_unreplayed");
         self.claim.offset = Some(offset);
         self.phase = Phase::Replaying;
+        if mutated("reclaim_without_replay") && self.claim.owned {
+            (self.standing.claim_offset, self.standing.claim, self.standing.number) = (offset, self.claim.id, 0);
+            self.standing.next_offset = offset + 1;
+            return self.own(cx);
+        }
         cx.out.push(Do::AskJournal);
     }
 
@@ -300,6 +305,9 @@ impl Partition {
             Phase::Scanning => {}
             Phase::Owning if mutated("reclaim_without_replay") => {
                 cx.out.push(Do::StopInputs);
+                self.open = None;
+                self.pending.clear();
+                self.pending_bytes = 0;
                 self.phase = Phase::Idle;
                 cx.out.push(Do::Ready);
             }

@@ -31,11 +31,13 @@ pub(super) fn accounting_closes(world: &World, truths: &[Truth]) -> Result<(), S
 
 /// Every order came to what it must.
 pub(super) fn outcomes_are_the_orders(world: &World, truths: &[Truth]) -> Result<(), String> {
-    let sagas: BTreeMap<&str, &Saga> = truths.iter().flat_map(|truth| truth.sagas.values()).map(|saga| (&*saga.key, saga)).collect();
+    let sagas: BTreeMap<&str, &Saga> =
+        truths.iter().flat_map(|truth| truth.sagas.values()).map(|saga| (&*saga.key, saga)).collect();
     for (order, kind) in &world.orders.placed {
         let saga = sagas.get(&**order).ok_or_else(|| format!("outcomes: order {order} has no saga"))?;
         let code = saga.failure.as_ref().map(|failure| &*failure.code);
-        let ran_out = saga.failure.as_ref().is_some_and(|failure| matches!(failure.kind, FailureKind::Expired | FailureKind::Deadline));
+        let ran_out =
+            saga.failure.as_ref().is_some_and(|failure| matches!(failure.kind, FailureKind::Expired | FailureKind::Deadline));
         let right = match saga.status {
             Status::Completed => *kind == Kind::Good,
             Status::Compensated => ran_out || (code.is_some() && code == kind.code()),

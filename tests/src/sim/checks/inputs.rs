@@ -38,7 +38,10 @@ pub(super) fn all_taken(world: &World, truths: &[Truth]) -> Result<(), String> {
         for (index, topic) in INPUTS.into_iter().enumerate() {
             let end = world.broker.log(topic, truth.partition).len() as i64;
             if truth.positions[index] != end {
-                return Err(format!("inputs: {topic}/{} has {end} records, the journal took {}", truth.partition, truth.positions[index]));
+                return Err(format!(
+                    "inputs: {topic}/{} has {end} records, the journal took {}",
+                    truth.partition, truth.positions[index]
+                ));
             }
         }
     }

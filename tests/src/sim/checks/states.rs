@@ -19,8 +19,9 @@ pub(super) fn stores_are_replays(world: &World, truths: &[Truth]) -> Result<(), 
         for truth in truths {
             let checkpoint = store.checkpoint(truth.partition).map_err(|error| error.to_string())?;
             if let Some(checkpoint) = checkpoint {
-                one(world, truth, store, &checkpoint)
-                    .map_err(|why| format!("state: store {machine}, partition {}, offset {}: {why}", truth.partition, checkpoint.journal_offset))?;
+                one(world, truth, store, &checkpoint).map_err(|why| {
+                    format!("state: store {machine}, partition {}, offset {}: {why}", truth.partition, checkpoint.journal_offset)
+                })?;
             }
         }
     }
@@ -33,9 +34,14 @@ fn one(world: &World, truth: &Truth, store: &SimStore, checkpoint: &Checkpoint) 
         // The broker lost what this was built upon; its next owner must find that out.
         return if world.tail_lost { Ok(()) } else { Err("the journal does not reach so far".into()) };
     }
-    let identity = truth.records[..offset].last().map_or(Identity { claim: [0; 16], number: -1 }, |judged| identity_of(&judged.says));
+    let identity =
+        truth.records[..offset].last().map_or(Identity { claim: [0; 16], number: -1 }, |judged| identity_of(&judged.says));
     if identity != checkpoint.identity {
-        return if world.tail_lost { Ok(()) } else { Err(format!("the record before is {identity:?}, the checkpoint says {:?}", checkpoint.identity)) };
+        return if world.tail_lost {
+            Ok(())
+        } else {
+            Err(format!("the record before is {identity:?}, the checkpoint says {:?}", checkpoint.identity))
+        };
     }
     let records: Vec<_> = truth.records[..offset].iter().map(|judged| judged.record.clone()).collect();
     let replayed = replay(&world.setup, &knowledge(), truth.partition, &records, world.broker.now())?;
@@ -65,7 +71,9 @@ fn same_claim(truth: &Truth, offset: usize, checkpoint: &Checkpoint) -> Result<(
 }
 
 fn same_rows(store: &SimStore, partition: i32, checkpoint: &Checkpoint, replayed: &Staged) -> Result<(), String> {
-    let visible = |row: &[u8]| Saga::decode(row).is_ok_and(|saga| !saga.ended() || expiry_bucket(saga.expires_at) > checkpoint.expired_bucket);
+    let visible = |row: &[u8]| {
+        Saga::decode(row).is_ok_and(|saga| !saga.ended() || expiry_bucket(saga.expires_at) > checkpoint.expired_bucket)
+    };
     let expected: BTreeMap<String, Vec<u8>> =
         replayed.rows.iter().filter(|row| visible(&row.row)).map(|row| (row.id.to_string(), row.row.clone())).collect();
     let mut stored = BTreeMap::new();
@@ -97,17 +105,23 @@ fn due_index(store: &SimStore, partition: i32, rows: &BTreeMap<String, Vec<u8>>)
     let read = store.due(partition, i64::MIN, i64::MAX, &mut |due, id| indexed.insert((due, id.to_owned())) || true);
     read.map_err(|error| error.to_string())?;
     let due = |row: &Vec<u8>| Saga::decode(row).map_or(i64::MAX, |saga| saga.due_at());
-    let expected: BTreeSet<(i64, String)> = rows.iter().map(|(id, row)| (due(row), id.clone())).filter(|(due, _)| *due != i64::MAX).collect();
+    let expected: BTreeSet<(i64, String)> =
+        rows.iter().map(|(id, row)| (due(row), id.clone())).filter(|(due, _)| *due != i64::MAX).collect();
     if indexed == expected { Ok(()) } else { Err(format!("due: the index holds {indexed:?}, rows say {expected:?}")) }
 }
 
 fn same_positions(stored: &Checkpoint, replayed: &Checkpoint) -> Result<(), String> {
     let sorted = |checkpoint: &Checkpoint| {
-        let mut positions: Vec<_> = checkpoint.positions.iter().map(|position| (position.name.to_string(), position.next)).collect();
+        let mut positions: Vec<_> =
+            checkpoint.positions.iter().map(|position| (position.name.to_string(), position.next)).collect();
         positions.sort();
         positions
     };
-    if sorted(stored) == sorted(replayed) { Ok(()) } else { Err(format!("positions are {:?}, replay says {:?}", sorted(stored), sorted(replayed))) }
+    if sorted(stored) == sorted(replayed) {
+        Ok(())
+    } else {
+        Err(format!("positions are {:?}, replay says {:?}", sorted(stored), sorted(replayed)))
+    }
 }
 
 /// An effect of the journal below the checkpoint is in its log, or in the outbox: state has moved on and cannot make it again.

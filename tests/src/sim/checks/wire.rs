@@ -8,7 +8,8 @@ use crate::sim::truth::{Due, Truth};
 use crate::sim::world::World;
 
 /// Topics that coordinators send effects to.
-const OUTPUTS: [&str; 5] = ["inventory.commands", "payment.commands", "shipping.commands", "order-outcomes", "ringmaster.quarantine"];
+const OUTPUTS: [&str; 5] =
+    ["inventory.commands", "payment.commands", "shipping.commands", "order-outcomes", "ringmaster.quarantine"];
 
 type Sent = (String, Vec<u8>, Vec<u8>, Vec<(String, String)>);
 
@@ -49,7 +50,10 @@ pub(super) fn only_counting_effects(world: &World, truths: &[Truth]) -> Result<(
                     None if world.tail_lost => {}
                     None => return Err(format!("wire: {place} was sent, and no counting record causes it")),
                     Some(since) if *since > record.sent && !world.tail_lost => {
-                        return Err(format!("wire: {place} was sent at moment {}, before its record was in the journal (moment {since})", record.sent));
+                        return Err(format!(
+                            "wire: {place} was sent at moment {}, before its record was in the journal (moment {since})",
+                            record.sent
+                        ));
                     }
                     Some(_) => {}
                 }
@@ -69,7 +73,8 @@ pub(super) fn released_is_acknowledged(world: &World, truths: &[Truth]) -> Resul
         for judged in truth.records.iter().filter(|judged| judged.counts) {
             let released = judged.says.stamp().map_or(0, |stamp| stamp.released);
             if released > highest.0 {
-                highest = (released, kept.iter().filter(|(offset, _)| *offset < released).map(|(_, moment)| *moment).max().unwrap_or(0));
+                highest =
+                    (released, kept.iter().filter(|(offset, _)| *offset < released).map(|(_, moment)| *moment).max().unwrap_or(0));
             }
             if highest.0 == released && highest.1 >= judged.record.sent {
                 return Err(format!(
