@@ -6,7 +6,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ringmaster_schemas::journal::{CommandIssued, Ended, Failure, FailureKind, Order, RetryScheduled, SagaEvent, Started, StepStuck};
+use ringmaster_schemas::journal::{
+    CommandIssued, Ended, Failure, FailureKind, Order, RetryScheduled, SagaEvent, Started, StepStuck,
+};
 use ringmaster_schemas::row::{Call, Saga, Status, Step, StepState};
 
 use crate::faults::mutated;

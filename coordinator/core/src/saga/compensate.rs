@@ -2,11 +2,12 @@
 
 use ringmaster_schemas::journal::{CommandIssued, Failure, Order, RetryScheduled, SagaEvent};
 use ringmaster_schemas::names::{self, Direction};
-use ringmaster_schemas::row::StepState;
+use ringmaster_schemas::row::{Step, StepState};
 
 use super::decide::Draft;
-use super::{code, retry};
+use super::{COMMAND_BYTES_MAX, code, retry};
 use crate::definition::Undo;
+use crate::faults::mutated;
 
 impl Draft<'_> {
     pub(super) fn compensate(&mut self, failure: Failure) {
@@ -17,21 +18,33 @@ impl Draft<'_> {
     /// The last step that was done or may have been done and is not yet undone; the saga's end if there is none.
     pub(super) fn undo_next(&mut self) {
         let definition = self.definition;
-        let next = self.saga().steps.iter().rev().find_map(|step| {
+        let to_undo = |step: &Step| {
             let undo = &definition.steps[step.index as usize].undo;
             match (step.state, undo) {
-                (StepState::Succeeded | StepState::Failed | StepState::Contradicted, Undo::Command { .. }) => Some((step.index, undo)),
+                (StepState::Failed, _) if mutated("undo_only_what_succeeded") => None,
+                (StepState::Refused, Undo::Command { .. }) if mutated("undo_a_refused_step") => Some((step.index, undo)),
+                (StepState::Succeeded | StepState::Failed | StepState::Contradicted, Undo::Command { .. }) => {
+                    Some((step.index, undo))
+                }
                 _ => None,
             }
-        });
+        };
+        let steps = &self.saga().steps;
+        let next =
+            if mutated("undo_in_order_of_do") { steps.iter().find_map(to_undo) } else { steps.iter().rev().find_map(to_undo) };
         match next {
             Some((index, Undo::Command { call, timeout_ms, within_ms, .. })) => {
                 let step = self.row(index);
                 let (name, phase) = (step.name.clone(), step.phase);
                 let body = match self.values.body(self.saga(), call, self.now) {
+                    Ok(Some(_)) if mutated("undo_has_the_body_of_its_do") => step.call.body.clone(),
+                    Ok(Some(body)) if body.len() > COMMAND_BYTES_MAX => {
+                        let message = format!("its command takes {} bytes; the limit is {COMMAND_BYTES_MAX}", body.len());
+                        return self.stuck(index, &name, true, code::DATA_TOO_BIG, &message);
+                    }
                     Ok(Some(body)) => body,
                     Ok(None) => step.call.body.clone(),
-                    Err(error) => return self.stuck(index, &name, true, &error.code.clone(), &error.to_string()),
+                    Err(error) => return self.stuck(index, &name, true, error.code, &error.to_string()),
                 };
                 let until = self.now.saturating_add(*within_ms);
                 self.happen(SagaEvent::CommandIssued(CommandIssued {
@@ -61,7 +74,7 @@ impl Draft<'_> {
             Ok(ended) => self.happen(SagaEvent::Compensated(ended)),
             Err(error) => {
                 let end = self.definition.steps.len() as i32;
-                self.stuck(end, &"on_compensated".into(), false, &error.code.clone(), &error.to_string());
+                self.stuck(end, &"on_compensated".into(), false, error.code, &error.to_string());
             }
         }
     }
@@ -96,6 +109,9 @@ impl Draft<'_> {
         let undo = step.undo.as_ref().expect("an asked undo has a row");
         let key = names::idempotency_key(&self.saga().id(), &name, Direction::Undo);
         let due_at = self.now + retry::backoff_ms(policy, undo.attempt, &key);
+        if mutated("undo_not_retried") {
+            return self.stuck(index, &name, true, code, message);
+        }
         if retryable && retry::allows(policy, undo.attempt, code) && due_at < undo.until {
             self.happen(SagaEvent::RetryScheduled(RetryScheduled {
                 step: index,

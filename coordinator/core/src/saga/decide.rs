@@ -7,6 +7,7 @@ use ringmaster_schemas::row::{Saga, Status, StepState};
 use super::values::Values;
 use super::{Input, Rejection, StartInput, apply, code};
 use crate::definition::{Definition, ExpressionError};
+use crate::faults::mutated;
 
 /// What was decided, and what it makes true: `saga` is the state before with the events applied by [`apply`], nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub fn decide(
         }
         (Input::Reply(reply), Some(_)) => draft.reply(reply)?,
         (Input::Due, Some(_)) => draft.due(),
-        (Input::TooBig { bytes }, Some(_)) => draft.too_big(*bytes),
+        (Input::TooBig { bytes }, Some(_)) => draft.too_big(*bytes)?,
     }
     let Draft { events, saga, .. } = draft;
     Ok(Decided { events, saga: saga.expect("a decided saga exists") })
@@ -78,6 +79,7 @@ impl Draft<'_> {
         let definition = self.definition;
         if let Some(time) = start.event_time
             && time < self.now - definition.retain_ms
+            && !mutated("old_start_taken")
         {
             let detail = format!(
                 "the event is {} s old and finished sagas are remembered for {} s: it may have run already",
@@ -120,7 +122,9 @@ impl Draft<'_> {
         match leaf {
             Some((step, StepState::Asked)) => self.attempt_ended(step, code::TIMEOUT, "no reply within the attempt's time", true),
             Some((step, StepState::RetryWaiting)) => self.issue_again(step),
-            Some((step, StepState::UndoAsked)) => self.undo_attempt_ended(step, code::TIMEOUT, "no reply within the attempt's time", true),
+            Some((step, StepState::UndoAsked)) => {
+                self.undo_attempt_ended(step, code::TIMEOUT, "no reply within the attempt's time", true)
+            }
             Some((step, _)) => self.undo_again(step),
             None => {}
         }
@@ -130,31 +134,46 @@ impl Draft<'_> {
     /// anyway, and if it succeeds, it is too late to go back.
     fn deadline(&mut self) {
         let due_at = self.saga().deadline_at;
-        if self.saga().steps.iter().any(|step| step.phase != Phase::Compensatable) {
+        let may_undo = mutated("deadline_undoes_behind_pivot");
+        if !may_undo && self.saga().steps.iter().any(|step| step.phase != Phase::Compensatable) {
             self.happen(SagaEvent::MarkedLate(ringmaster_schemas::journal::MarkedLate { due_at }));
             return;
         }
         let open = self.saga().steps.iter().find(|step| matches!(step.state, StepState::Asked | StepState::RetryWaiting));
         let open = open.map(|step| (step.index, step.name.clone()));
         let message = "the saga's deadline ran out";
-        if let Some((step, _)) = &open {
+        if let Some((step, _)) = &open
+            && !mutated("deadline_forgets_open_step")
+        {
             self.happen(SagaEvent::StepFailed(StepEnded { step: *step, code: code::DEADLINE.into(), message: message.into() }));
         }
         let step = open.map_or_else(|| "".into(), |(_, name)| name);
         self.compensate(Failure { code: code::DEADLINE.into(), step, kind: FailureKind::Deadline, message: message.into() });
     }
 
-    /// The turn that was decided does not fit into a journal record: the saga fails before anything is sent.
-    fn too_big(&mut self, bytes: usize) {
+    /// The turn that was decided does not fit into a journal record: the leaf that waits fails before anything is sent. An undo, and
+    /// what was stuck already, needs a person. An ended saga changes only by a contradicting answer, which is then not taken.
+    fn too_big(&mut self, bytes: usize) -> Result<(), Rejection> {
+        use StepState::{Asked, RetryWaiting, Stuck, UndoAsked, UndoRetryWaiting, UndoStuck};
         let message = format!("what comes next would take {bytes} bytes in one journal record");
-        let open = self.saga().steps.iter().find(|step| matches!(step.state, StepState::Asked | StepState::RetryWaiting));
-        match open.map(|step| (step.index, step.name.clone())) {
-            Some((step, name)) => self.give_up(step, &name, FailureKind::Error, code::DATA_TOO_BIG, &message),
-            None => self.fail_before_issue("", code::DATA_TOO_BIG, &message),
+        if self.saga().ended() {
+            return Err(Rejection::new(RejectionReason::ContradictingReply, format!("{message}: it is not taken")));
         }
+        let open = self
+            .saga()
+            .steps
+            .iter()
+            .find(|step| matches!(step.state, Asked | RetryWaiting | Stuck | UndoAsked | UndoRetryWaiting | UndoStuck));
+        match open.map(|step| (step.index, step.state, step.name.clone())) {
+            Some((step, Asked | RetryWaiting, name)) => self.give_up(step, &name, FailureKind::Error, code::DATA_TOO_BIG, &message),
+            Some((step, state, name)) => self.stuck(step, &name, state != Stuck, code::DATA_TOO_BIG, &message),
+            // The last emission could not be rendered before.
+            None => self.stuck(self.definition.steps.len() as i32, &"end".into(), false, code::DATA_TOO_BIG, &message),
+        }
+        Ok(())
     }
 
     pub(super) fn expression_failed(&mut self, name: &str, error: &ExpressionError) {
-        self.fail_before_issue(name, &error.code.clone(), &error.to_string());
+        self.fail_before_issue(name, error.code, &error.to_string());
     }
 }

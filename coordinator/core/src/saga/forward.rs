@@ -12,6 +12,7 @@ use ringmaster_schemas::row::Step;
 use super::decide::Draft;
 use super::{COMMAND_BYTES_MAX, ROW_BYTES_MAX, code, retry};
 use crate::definition::Emit;
+use crate::faults::mutated;
 
 impl Draft<'_> {
     /// Considers steps from the first that was not yet: skips, issues one, or ends the saga.
@@ -24,6 +25,7 @@ impl Draft<'_> {
             };
             match self.values.condition(self.saga(), next, self.now) {
                 Ok(true) => return self.issue(next),
+                Ok(false) if mutated("condition_ignored") => return self.issue(next),
                 Ok(false) => self.happen(SagaEvent::StepSkipped(StepSkipped { step: next as i32, name: step.name.clone() })),
                 Err(error) => return self.expression_failed(&step.name, &error),
             }
@@ -38,7 +40,7 @@ impl Draft<'_> {
             Err(error) => return self.expression_failed(&step.name, &error),
         };
         let held: usize = self.saga().start.len() + self.saga().steps.iter().map(held_bytes).sum::<usize>();
-        if body.len() > COMMAND_BYTES_MAX || held + body.len() > ROW_BYTES_MAX {
+        if (body.len() > COMMAND_BYTES_MAX || held + body.len() > ROW_BYTES_MAX) && !mutated("big_command_sent") {
             let message = format!(
                 "its command takes {} bytes beside {held} that the saga holds; limits are {COMMAND_BYTES_MAX} for a command and {ROW_BYTES_MAX} for a saga",
                 body.len()
@@ -68,7 +70,7 @@ impl Draft<'_> {
     pub(super) fn issue_again(&mut self, index: i32) {
         let timeout_ms = self.definition.steps[index as usize].timeout_ms;
         let call = &self.row(index).call;
-        let (attempt, until) = (call.attempt + 1, call.until);
+        let (attempt, until) = (call.attempt + i32::from(!mutated("retry_keeps_its_attempt")), call.until);
         self.happen(SagaEvent::CommandIssued(CommandIssued {
             step: index,
             undo: false,
@@ -88,7 +90,9 @@ impl Draft<'_> {
         let attempt = step.call.attempt;
         let key = names::idempotency_key(&self.saga().id(), &name, Direction::Do);
         let due_at = self.now + retry::backoff_ms(policy, attempt, &key);
-        if retryable && retry::allows(policy, attempt, code) && due_at < step.call.until {
+        let retryable = retryable || mutated("failure_for_good_retried");
+        let in_time = due_at < step.call.until || mutated("within_ignored");
+        if retryable && retry::allows(policy, attempt, code) && in_time {
             self.happen(SagaEvent::RetryScheduled(RetryScheduled {
                 step: index,
                 undo: false,
@@ -110,7 +114,8 @@ impl Draft<'_> {
     /// Nothing more is tried, and whether it was done is not known: undo it too; a pivot, or what comes behind, is never undone on a
     /// guess, nor is anything whose participant may have forgotten it.
     pub(super) fn give_up(&mut self, index: i32, name: &Arc<str>, kind: FailureKind, code: &str, message: &str) {
-        if self.row(index).phase != Phase::Compensatable || code == code::TOO_OLD {
+        let never_undone = self.row(index).phase != Phase::Compensatable && !mutated("pivot_undone_on_a_guess");
+        if never_undone || (code == code::TOO_OLD && !mutated("forgotten_undone")) {
             self.stuck(index, name, false, code, message);
             return;
         }
@@ -123,7 +128,8 @@ impl Draft<'_> {
         let next = self.saga().next;
         let forward_only = match self.definition.steps.get(next as usize) {
             Some(step) => step.phase == Phase::Retriable,
-            None => true,
+            // An emission at the end: without a pivot all can still be undone.
+            None => self.definition.steps.iter().any(|step| step.phase != Phase::Compensatable),
         };
         if forward_only {
             self.stuck(next, &name.into(), false, code, message);
@@ -133,7 +139,13 @@ impl Draft<'_> {
     }
 
     pub(super) fn stuck(&mut self, index: i32, name: &Arc<str>, undo: bool, code: &str, message: &str) {
-        self.happen(SagaEvent::StepStuck(StepStuck { step: index, name: name.clone(), undo, code: code.into(), message: message.into() }));
+        self.happen(SagaEvent::StepStuck(StepStuck {
+            step: index,
+            name: name.clone(),
+            undo,
+            code: code.into(),
+            message: message.into(),
+        }));
     }
 
     fn complete(&mut self) {

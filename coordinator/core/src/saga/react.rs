@@ -8,6 +8,8 @@ use ringmaster_schemas::names::{self, Direction};
 use ringmaster_schemas::row::{Header, Saga};
 use ringmaster_schemas::{Millis, json, wire};
 
+use crate::faults::mutated;
+
 /// A record for others; it leaves only behind the confirmed journal record that caused it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Effect {
@@ -32,8 +34,16 @@ pub struct ReplyTo<'a> {
 
 /// Appends what an event causes to be sent, in order. `saga` is the state right after the event. Topic names come from `topic_of`
 /// (a command's participant), so that they are made once.
-pub fn react(id: &str, saga: &Saga, event: &SagaEvent, reply_to: ReplyTo<'_>, topic_of: &mut dyn FnMut(&Arc<str>) -> Arc<str>, out: &mut Vec<Effect>) {
+pub fn react(
+    id: &str,
+    saga: &Saga,
+    event: &SagaEvent,
+    reply_to: ReplyTo<'_>,
+    topic_of: &mut dyn FnMut(&Arc<str>) -> Arc<str>,
+    out: &mut Vec<Effect>,
+) {
     match event {
+        SagaEvent::CommandIssued(issued) if issued.attempt > 1 && mutated("retry_not_sent") => {}
         SagaEvent::CommandIssued(issued) => out.push(command(id, saga, issued, reply_to, topic_of)),
         SagaEvent::Completed(ended) | SagaEvent::Compensated(ended) => {
             out.extend(ended.emissions.iter().map(|emission| emitted(id, saga, emission, ended.at)));
@@ -52,7 +62,13 @@ pub fn react(id: &str, saga: &Saga, event: &SagaEvent, reply_to: ReplyTo<'_>, to
     }
 }
 
-fn command(id: &str, saga: &Saga, issued: &CommandIssued, reply_to: ReplyTo<'_>, topic_of: &mut dyn FnMut(&Arc<str>) -> Arc<str>) -> Effect {
+fn command(
+    id: &str,
+    saga: &Saga,
+    issued: &CommandIssued,
+    reply_to: ReplyTo<'_>,
+    topic_of: &mut dyn FnMut(&Arc<str>) -> Arc<str>,
+) -> Effect {
     let step = saga.steps.iter().find(|step| step.index == issued.step).expect("an issued step has a row");
     let (call, direction) = if issued.undo {
         (step.undo.as_ref().expect("an issued undo has a row"), Direction::Undo)
@@ -60,7 +76,7 @@ fn command(id: &str, saga: &Saga, issued: &CommandIssued, reply_to: ReplyTo<'_>,
         (&step.call, Direction::Do)
     };
     let idempotency_key = names::idempotency_key(id, &step.name, direction);
-    let undoes = issued.undo.then(|| names::idempotency_key(id, &step.name, Direction::Do));
+    let undoes = (issued.undo && !mutated("undo_names_no_do")).then(|| names::idempotency_key(id, &step.name, Direction::Do));
     let meta = wire::CommandMeta {
         command: &call.command,
         idempotency_key: &idempotency_key,
@@ -76,7 +92,12 @@ fn command(id: &str, saga: &Saga, issued: &CommandIssued, reply_to: ReplyTo<'_>,
         Encoding::Avro => wire::put_command_avro(&meta, call.envelope as u64, &call.body, &mut value),
         Encoding::Json => wire::put_command_json(&meta, &call.body, &mut value),
     }
-    Effect { topic: topic_of(&call.command), key: Bytes::copy_from_slice(saga.key.as_bytes()), value: value.into(), headers: Vec::new() }
+    Effect {
+        topic: topic_of(&call.command),
+        key: Bytes::copy_from_slice(saga.key.as_bytes()),
+        value: value.into(),
+        headers: Vec::new(),
+    }
 }
 
 fn emitted(id: &str, saga: &Saga, emission: &Emission, at: Millis) -> Effect {
@@ -102,5 +123,10 @@ fn emitted(id: &str, saga: &Saga, emission: &Emission, at: Millis) -> Effect {
             headers.push(Header { name: names::HEADER_TRACEPARENT.into(), value: traceparent.clone() });
         }
     }
-    Effect { topic: emission.topic.clone(), key: Bytes::copy_from_slice(emission.key.as_bytes()), value: emission.body.clone(), headers }
+    Effect {
+        topic: emission.topic.clone(),
+        key: Bytes::copy_from_slice(emission.key.as_bytes()),
+        value: emission.body.clone(),
+        headers,
+    }
 }

@@ -12,6 +12,7 @@ use ringmaster_schemas::row::{Status, StepState};
 use super::decide::Draft;
 use super::{Outcome, RESULT_BYTES_MAX, Rejection, ReplyInput, code};
 use crate::definition::Undo;
+use crate::faults::mutated;
 
 impl Draft<'_> {
     pub(super) fn reply(&mut self, reply: &ReplyInput) -> Result<(), Rejection> {
@@ -33,8 +34,14 @@ impl Draft<'_> {
             (Asked | RetryWaiting | Stuck, Outcome::Succeeded { result, result_schema }) => {
                 self.succeeded(index, result.clone(), *result_schema);
             }
+            (Asked, Outcome::Refused { code, message }) if mutated("refusal_retried") => {
+                self.attempt_ended(index, code, message, true)
+            }
+            (Stuck, Outcome::Refused { .. }) if self.row(index).phase == Phase::Retriable => {
+                return Err(rejection(Reason::RepeatedReply, state, reply));
+            }
             (Asked | RetryWaiting | Stuck, Outcome::Refused { code, message }) => self.refused(index, code, message),
-            (Asked, Outcome::Failed { code, message, retryable }) if reply.attempt == self.row(index).call.attempt => {
+            (Asked, Outcome::Failed { code, message, retryable }) if self.is_open(index, reply.attempt) => {
                 self.attempt_ended(index, code, message, *retryable);
             }
             (_, Outcome::Failed { .. }) => return Err(rejection(Reason::StaleAttempt, state, reply)),
@@ -42,6 +49,9 @@ impl Draft<'_> {
                 return Err(rejection(Reason::RepeatedReply, state, reply));
             }
             (Succeeded, Outcome::Refused { .. }) => return Err(rejection(Reason::ContradictingReply, state, reply)),
+            (Refused, Outcome::Succeeded { .. }) if mutated("contradiction_ignored") => {
+                return Err(rejection(Reason::ContradictingReply, state, reply));
+            }
             (Refused, Outcome::Succeeded { .. }) => return self.contradiction(index, state, reply),
             (
                 Failed | Contradicted | UndoAsked | UndoRetryWaiting | UndoStuck | Undone,
@@ -53,7 +63,8 @@ impl Draft<'_> {
 
     fn succeeded(&mut self, index: i32, result: Option<Bytes>, result_schema: i64) {
         let size = result.as_ref().map_or(0, Bytes::len);
-        let (result, result_schema) = if size > RESULT_BYTES_MAX { (None, 0) } else { (result, result_schema) };
+        let forget = size > RESULT_BYTES_MAX || mutated("result_forgotten");
+        let (result, result_schema) = if forget { (None, 0) } else { (result, result_schema) };
         self.happen(SagaEvent::StepSucceeded(StepSucceeded { step: index, result, result_schema }));
         if size <= RESULT_BYTES_MAX {
             self.advance();
@@ -74,11 +85,8 @@ impl Draft<'_> {
     fn refused(&mut self, index: i32, code: &Arc<str>, message: &Arc<str>) {
         let step = self.row(index);
         let name = step.name.clone();
-        if step.phase == Phase::Retriable {
-            if step.state != StepState::Stuck {
-                self.stuck(index, &name, false, code, message);
-            }
-            return;
+        if step.phase == Phase::Retriable && !mutated("refusal_behind_pivot_undoes") {
+            return self.stuck(index, &name, false, code, message);
         }
         self.happen(SagaEvent::StepRefused(StepEnded { step: index, code: code.clone(), message: message.clone() }));
         self.compensate(Failure { code: code.clone(), step: name, kind: FailureKind::Refused, message: message.clone() });
@@ -90,10 +98,15 @@ impl Draft<'_> {
             Undo::Command { .. } => {}
             Undo::Nothing | Undo::Never => return Err(rejection(Reason::ContradictingReply, state, reply)),
         }
-        let undoing = self.saga().steps.iter().any(|step| {
-            matches!(step.state, StepState::UndoAsked | StepState::UndoRetryWaiting | StepState::UndoStuck)
-        });
-        debug_assert!(matches!(self.saga().status, Status::Compensating | Status::Compensated), "a refused step makes its saga undo");
+        let undoing = self
+            .saga()
+            .steps
+            .iter()
+            .any(|step| matches!(step.state, StepState::UndoAsked | StepState::UndoRetryWaiting | StepState::UndoStuck));
+        debug_assert!(
+            matches!(self.saga().status, Status::Compensating | Status::Compensated),
+            "a refused step makes its saga undo"
+        );
         self.happen(SagaEvent::ContradictionFound(StepUndone { step: index }));
         if !undoing {
             self.undo_next();
@@ -112,6 +125,9 @@ impl Draft<'_> {
                 }
                 self.happen(SagaEvent::StepUndone(StepUndone { step: index }));
                 self.undo_next();
+            }
+            (UndoAsked, Outcome::Refused { code, message }) if mutated("undo_refusal_retried") => {
+                self.undo_attempt_ended(index, code, message, true);
             }
             (UndoAsked | UndoRetryWaiting, Outcome::Refused { code, message }) => {
                 let name = self.row(index).name.clone();
@@ -134,8 +150,12 @@ impl Draft<'_> {
         Ok(())
     }
 
+    fn is_open(&self, index: i32, attempt: i32) -> bool {
+        self.row(index).call.attempt == attempt || mutated("stale_failure_taken")
+    }
+
     fn is_open_undo(&self, index: i32, attempt: i32) -> bool {
-        self.row(index).undo.as_ref().is_some_and(|undo| undo.attempt == attempt)
+        self.row(index).undo.as_ref().is_some_and(|undo| undo.attempt == attempt) || mutated("stale_failure_taken")
     }
 }
 
@@ -146,5 +166,8 @@ fn rejection(reason: Reason, state: StepState, reply: &ReplyInput) -> Rejection 
         Outcome::Failed { code, .. } => format!("failed {code}"),
     };
     let direction = reply.direction.as_str();
-    Rejection::new(reason, format!("attempt {} of {}/{direction} says {said}; the step stands at '{state}'", reply.attempt, reply.step))
+    Rejection::new(
+        reason,
+        format!("attempt {} of {}/{direction} says {said}; the step stands at '{state}'", reply.attempt, reply.step),
+    )
 }

@@ -4,6 +4,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::murmur2;
 
 use crate::definition::Retry;
+use crate::faults::mutated;
 
 /// A fifth either way: enough to spread a burst, too little to surprise anybody.
 const JITTER: f64 = 0.2;
@@ -12,14 +13,17 @@ const JITTER: f64 = 0.2;
 pub(super) fn backoff_ms(retry: &Retry, attempt: i32, idempotency_key: &str) -> Millis {
     let exponent = attempt.saturating_sub(1).min(64);
     let base = (retry.first_ms as f64 * retry.factor.powi(exponent)).min(retry.max_ms as f64);
-    let hash = murmur2(idempotency_key.as_bytes()).wrapping_add((attempt as u32).wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b);
+    let hash =
+        murmur2(idempotency_key.as_bytes()).wrapping_add((attempt as u32).wrapping_mul(0x9e37_79b9)).wrapping_mul(0x85eb_ca6b);
     let share = f64::from(hash >> 8) / f64::from(1u32 << 24);
     (base * (1.0 - JITTER + 2.0 * JITTER * share)).round().max(1.0) as Millis
 }
 
 /// Whether another attempt may follow attempt `attempt` that ended with `code`.
 pub(super) fn allows(retry: &Retry, attempt: i32, code: &str) -> bool {
-    retry.attempts.is_none_or(|max| (attempt as u32) < max) && !retry.not_on.iter().any(|never| &**never == code)
+    let more = retry.attempts.is_none_or(|max| (attempt as u32) < max) || mutated("attempts_ignored");
+    let never = retry.not_on.iter().any(|never| &**never == code) && !mutated("not_on_ignored");
+    more && !never
 }
 
 #[cfg(test)]

@@ -32,10 +32,11 @@ impl<'a> Evaluated<'a> {
     }
 
     fn with<T>(&self, saga: &Saga, failure: Option<&Failure>, now: Millis, run: impl FnOnce(&Environment<'_>) -> T) -> T {
+        // What a step gave stays readable while it is undone and behind that: what certainly succeeded must never be absent.
         let result = |index: usize| {
             saga.steps
                 .iter()
-                .find(|step| step.index as usize == index && step.state == StepState::Succeeded)
+                .find(|step| step.index as usize == index && (step.state == StepState::Succeeded || step.result.is_some()))
                 .map(|step| step.result.as_deref().unwrap_or_default())
         };
         let environment = Environment {

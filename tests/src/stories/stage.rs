@@ -1,0 +1,337 @@
+//! Where a story is played: one definition, one saga, a clock that moves only by the story.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use ringmaster_core::definition::{
+    Budget, Call, Definition, Emit, Environment, ExpressionError, Participant, Settings, Undo, compile,
+};
+use ringmaster_core::saga::{
+    Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, ReplyTo, StartInput, Values, apply, decide, react,
+};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::avro::{Resolver, Schema};
+use ringmaster_schemas::journal::{Emission, Encoding, SagaEvent};
+use ringmaster_schemas::json;
+use ringmaster_schemas::names::{Direction, command_topic, participant_of};
+use ringmaster_schemas::registry::Schemas;
+use ringmaster_schemas::row::{Saga, StepState};
+
+use super::print;
+use super::script::{Act, Place, Said, Script};
+
+/// When every story begins.
+const BEGIN: Millis = 1_900_000_000_000;
+/// Participants of stories that speak JSON, and have no schemas.
+const WITHOUT_SCHEMAS: [&str; 13] = [
+    "accounts",
+    "airline",
+    "billing",
+    "border",
+    "calc",
+    "cars",
+    "contracts",
+    "guests",
+    "hotels",
+    "kitchen",
+    "mail",
+    "office",
+    "restaurant",
+];
+/// Timers that one silence may fire: a story that waits for ever is wrong.
+const TIMERS_MAX: usize = 10_000;
+
+/// Where a story is played.
+pub struct Stage {
+    known: Arc<Known>,
+    pub(super) now: Millis,
+    pub(super) begin: Millis,
+    pub(super) saga: Option<Saga>,
+    broken: Vec<Place>,
+    start: Option<StartInput>,
+    /// All that happened: event, the state behind it, what was sent for it.
+    pub(super) history: Vec<Happened>,
+}
+
+/// A compiled definition, and all schemas it was compiled against.
+#[derive(Debug)]
+struct Known {
+    definition: Definition,
+    schemas: Schemas,
+}
+
+/// Definitions that stories were played on: compiled once.
+static KNOWN: Mutex<BTreeMap<String, Arc<Known>>> = Mutex::new(BTreeMap::new());
+
+/// An event, and what came of it.
+#[derive(Debug, Clone)]
+pub(super) struct Happened {
+    pub(super) event: SagaEvent,
+    pub(super) behind: Saga,
+    pub(super) effects: Vec<Effect>,
+}
+
+impl Stage {
+    /// A stage for a story's definition, found in `sagas/` or `tests/stories/definitions/`.
+    pub fn open(script: &Script) -> Result<Stage, String> {
+        let name = script.saga().ok_or("a story needs a line 'saga: NAME'")?;
+        let mut all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match all.get(name) {
+            Some(known) => known.clone(),
+            None => Arc::new(Known::load(name)?),
+        };
+        all.insert(name.to_owned(), known.clone());
+        Ok(Stage { known, now: BEGIN, begin: BEGIN, saga: None, broken: Vec::new(), start: None, history: Vec::new() })
+    }
+
+    pub(super) fn definition(&self) -> &Definition {
+        &self.known.definition
+    }
+
+    pub(super) fn schemas(&self) -> &Schemas {
+        &self.known.schemas
+    }
+
+    /// Plays one line; what happened, for people.
+    pub(super) fn act(&mut self, act: &Act) -> Result<Vec<String>, String> {
+        match act {
+            Act::Nothing | Act::Saga(_) => Ok(Vec::new()),
+            Act::Broken(place) => {
+                self.broken.push(place.clone());
+                Ok(Vec::new())
+            }
+            Act::Start { event, age_ms, json } => {
+                let start = self.start_input(event, *age_ms, json)?;
+                self.start = Some(start.clone());
+                Ok(self.input(&Input::Start(start)))
+            }
+            Act::StartAgain => {
+                let start = self.start.clone().ok_or("no event came before")?;
+                Ok(self.input(&Input::Start(start)))
+            }
+            Act::Answer { step, direction, attempt, outcome } => {
+                let reply = self.reply_input(step, *direction, *attempt, outcome)?;
+                Ok(self.input(&Input::Reply(reply)))
+            }
+            Act::Silence(how_long) => self.silence(*how_long).map(print::middle_left_out),
+            Act::TooBig(bytes) => Ok(self.input(&Input::TooBig { bytes: *bytes })),
+            Act::Ends(how, code) => self.ends(how, code.as_deref()),
+            Act::Undone(wanted) => self.undone(wanted),
+        }
+    }
+
+    fn start_input(&self, event: &str, age_ms: Millis, text: &str) -> Result<StartInput, String> {
+        let start = &self.definition().start;
+        if *start.event != *event {
+            return Err(format!("this saga starts on {}", start.event));
+        }
+        let kept = project(&start.reader, &start.kept, text)?;
+        let environment = Environment {
+            key: "",
+            start: &kept,
+            results: &|_| None,
+            failure: None,
+            now: self.now,
+            started: self.now,
+            budget: &Budget::new(),
+        };
+        let key = start.key.as_ref().ok_or("a story's definition has `key: event.FIELD`")?;
+        let key = key.text(&environment).map_err(|error| error.to_string())?;
+        Ok(StartInput {
+            key: key.into(),
+            start: kept,
+            start_schema: start.kept.key(),
+            traceparent: None,
+            source: format!("{}/{}", start.topic, self.history.len()).into(),
+            version_offset: 0,
+            event_time: Some(self.now - age_ms),
+        })
+    }
+
+    fn reply_input(&self, step: &str, direction: Direction, attempt: Option<i32>, said: &Said) -> Result<ReplyInput, String> {
+        let place = self.definition().steps.iter().position(|known| *known.name == *step);
+        let row = self.saga.as_ref().and_then(|saga| saga.steps.iter().find(|row| *row.name == *step));
+        let newest = row.and_then(|row| match direction {
+            Direction::Do => Some(row.call.attempt),
+            Direction::Undo => row.undo.as_ref().map(|undo| undo.attempt),
+        });
+        let outcome = match said {
+            Said::Succeeded(result) => {
+                let kept =
+                    place.and_then(|place| self.definition().steps[place].kept.as_ref()).filter(|_| direction == Direction::Do);
+                match (kept, place) {
+                    (Some(kept), Some(place)) => {
+                        let whole = self.definition().steps[place].result.as_ref().unwrap_or(kept);
+                        let bytes = project(whole, kept, result.as_deref().unwrap_or("{}"))?;
+                        Outcome::Succeeded { result: Some(bytes), result_schema: kept.key() }
+                    }
+                    _ => Outcome::Succeeded { result: None, result_schema: 0 },
+                }
+            }
+            Said::Refused(code) => Outcome::Refused { code: code.as_str().into(), message: "".into() },
+            Said::Failed(code, retryable) => {
+                Outcome::Failed { code: code.as_str().into(), message: "".into(), retryable: *retryable }
+            }
+        };
+        Ok(ReplyInput { step: step.into(), direction, attempt: attempt.or(newest).unwrap_or(1), outcome })
+    }
+
+    /// Time passes; all that becomes due on the way happens at its time.
+    fn silence(&mut self, how_long: Option<Millis>) -> Result<Vec<String>, String> {
+        let until = how_long.map(|how_long| self.now + how_long);
+        let mut lines = Vec::new();
+        for _ in 0..TIMERS_MAX {
+            let due = self.saga.as_ref().map_or(Millis::MAX, Saga::due_at);
+            if due == Millis::MAX || until.is_some_and(|until| due > until) {
+                if until.is_none() {
+                    lines.push("nothing is due, ever".to_owned());
+                }
+                self.now = until.unwrap_or(self.now);
+                return Ok(lines);
+            }
+            self.now = self.now.max(due);
+            lines.push(format!("{}:", print::time(self.now - self.begin)));
+            let before = lines.len();
+            lines.extend(self.input(&Input::Due));
+            if lines.len() == before {
+                return Err("a timer fired and nothing happened".to_owned());
+            }
+            if until.is_none() {
+                return Ok(lines);
+            }
+        }
+        Err(format!("more than {TIMERS_MAX} timers fired"))
+    }
+
+    /// Lets the core decide, holds it to its promises, and takes what it decided.
+    fn input(&mut self, input: &Input) -> Vec<String> {
+        let decided = self.decide(input);
+        assert_eq!(decided, self.decide(input), "the same input decided twice is the same decision");
+        let Decided { events, saga } = match decided {
+            Ok(decided) => decided,
+            Err(rejection) => return vec![format!("rejected {}: {}", rejection.reason, rejection.detail)],
+        };
+        let mut lines = Vec::new();
+        if events.is_empty() {
+            lines.push("nothing happens".to_owned());
+        }
+        for event in events {
+            apply(&mut self.saga, &event).expect("a decided event is legal");
+            let behind = self.saga.clone().expect("it has started");
+            let effects = self.effects(&behind, &event);
+            lines.extend(print::event(self, &event));
+            lines.extend(effects.iter().map(|effect| print::effect(self, effect)));
+            self.history.push(Happened { event, behind, effects });
+        }
+        assert_eq!(self.saga.as_ref(), Some(&saga), "decide gives the state that apply makes of its events");
+        lines
+    }
+
+    fn decide(&self, input: &Input) -> Result<Decided, Rejection> {
+        let values = Breaking { values: Evaluated::new(self.definition()), definition: self.definition(), broken: &self.broken };
+        decide(self.definition(), &values, self.saga.as_ref(), input, self.now)
+    }
+
+    fn effects(&self, behind: &Saga, event: &SagaEvent) -> Vec<Effect> {
+        let reply_to = ReplyTo { topic: "ringmaster.replies", partition: 0 };
+        let mut topic_of = |command: &Arc<str>| -> Arc<str> { command_topic(participant_of(command)).into() };
+        let mut effects = Vec::new();
+        react(&behind.id(), behind, event, reply_to, &mut topic_of, &mut effects);
+        effects
+    }
+
+    fn ends(&self, how: &str, code: Option<&str>) -> Result<Vec<String>, String> {
+        let Some(saga) = &self.saga else {
+            let wanted = how == "unborn";
+            return if wanted { Ok(Vec::new()) } else { Err(format!("there is no saga, the story wants it {how}")) };
+        };
+        let stuck = saga.steps.iter().find(|step| matches!(step.state, StepState::Stuck | StepState::UndoStuck));
+        let stuck = stuck.map(|step| step.code.clone()).or(saga.stuck_at_end.as_ref().map(|failure| failure.code.clone()));
+        let failure = saga.failure.as_ref().map(|failure| failure.code.clone());
+        let (is, with) = if saga.stuck() { ("stuck".to_owned(), stuck) } else { (saga.status.to_string(), failure) };
+        if is != how || (code.is_some() && code != with.as_deref()) {
+            return Err(format!("it ends {is} {}, the story wants {how} {}", with.as_deref().unwrap_or(""), code.unwrap_or("")));
+        }
+        Ok(print::state(self, saga))
+    }
+
+    fn undone(&self, wanted: &[String]) -> Result<Vec<String>, String> {
+        let undone = self.history.iter().filter_map(|happened| match &happened.event {
+            SagaEvent::StepUndone(undone) => Some(self.definition().steps[undone.step as usize].name.to_string()),
+            _ => None,
+        });
+        let undone: Vec<String> = undone.collect();
+        if undone == wanted { Ok(Vec::new()) } else { Err(format!("undone were {undone:?}, the story wants {wanted:?}")) }
+    }
+}
+
+impl Known {
+    fn load(name: &str) -> Result<Known, String> {
+        let file = format!("{name}.yaml");
+        let folders = [super::top().join("sagas"), super::top().join("tests/stories/definitions")];
+        let path = folders.iter().map(|folder| folder.join(&file)).find(|path| path.exists());
+        let path = path.ok_or_else(|| format!("there is no definition {file}"))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
+        let mut schemas = Schemas::load_folder(&super::top().join("sagas/schemas")).map_err(|errors| format!("{errors:?}"))?;
+        let mut settings = Settings::new(&mut schemas);
+        let json = || Participant { encoding: Encoding::Json, ..Participant::default() };
+        settings.participants = WITHOUT_SCHEMAS.iter().map(|name| ((*name).to_owned(), json())).collect();
+        let definitions = compile(&file, &text, &mut settings);
+        let definition = definitions.map_err(|errors| errors.iter().map(ToString::to_string).collect::<String>())?.remove(0);
+        Ok(Known { definition, schemas })
+    }
+}
+
+/// The part of a JSON text that a version keeps, by the same way as at the door: transcoded, then projected.
+fn project(whole: &Arc<Schema>, kept: &Arc<Schema>, text: &str) -> Result<Bytes, String> {
+    let (mut avro, mut out) = (Vec::new(), Vec::new());
+    json::transcode(whole, text.as_bytes(), &mut avro).map_err(|error| error.to_string())?;
+    let resolver = Resolver::new(whole.clone(), kept.clone()).map_err(|error| error.to_string())?;
+    resolver.resolve(&avro, &mut out).map_err(|error| error.to_string())?;
+    Ok(out.into())
+}
+
+/// The definition's real values, but for the places that a story says cannot be computed.
+struct Breaking<'a> {
+    values: Evaluated<'a>,
+    definition: &'a Definition,
+    broken: &'a [Place],
+}
+
+impl Breaking<'_> {
+    fn check(&self, place: impl Fn(&Place) -> bool) -> Result<(), ExpressionError> {
+        if !self.broken.iter().any(place) {
+            return Ok(());
+        }
+        Err(ExpressionError { code: "OVERFLOW", message: "the sum is too large".into(), place: "the story".into() })
+    }
+}
+
+impl Values for Breaking<'_> {
+    fn condition(&self, saga: &Saga, step: usize, now: Millis) -> Result<bool, ExpressionError> {
+        let name = &*self.definition.steps[step].name;
+        self.check(|place| matches!(place, Place::If(broken) if broken == name))?;
+        self.values.condition(saga, step, now)
+    }
+
+    fn body(&self, saga: &Saga, call: &Call, now: Millis) -> Result<Option<Bytes>, ExpressionError> {
+        for step in &self.definition.steps {
+            let name = &*step.name;
+            if std::ptr::eq(&step.call, call) {
+                self.check(|place| matches!(place, Place::Body(broken) if broken == name))?;
+            }
+            if let Undo::Command { call: undo, .. } = &step.undo
+                && std::ptr::eq(undo, call)
+            {
+                self.check(|place| matches!(place, Place::UndoBody(broken) if broken == name))?;
+            }
+        }
+        self.values.body(saga, call, now)
+    }
+
+    fn emission(&self, saga: &Saga, emit: &Emit, id: &str, now: Millis) -> Result<Emission, ExpressionError> {
+        self.check(|place| matches!(place, Place::End(broken) if id.starts_with(broken)))?;
+        self.values.emission(saga, emit, id, now)
+    }
+}

@@ -1,0 +1,114 @@
+//! Business stories on the pure core. `UPDATE_STORIES=1` writes what the core did into the files; how a story must end stays as it
+//! is written. `STORY=part-of-a-name` plays only some.
+
+use std::path::Path;
+
+use ringmaster_tests::stories::{files, play};
+
+fn name(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[test]
+fn every_story_goes_as_it_is_told() {
+    let update = std::env::var_os("UPDATE_STORIES").is_some();
+    let wanted = std::env::var("STORY").unwrap_or_default();
+    let mut wrong = Vec::new();
+    let files = files();
+    assert!(files.len() > 50, "stories are read from files");
+    for path in files.iter().filter(|path| name(path).contains(&wanted)) {
+        let text = std::fs::read_to_string(path).expect("a story can be read");
+        let played = play(&text);
+        for fault in &played.faults {
+            wrong.push(format!("{}: {fault}", name(path)));
+        }
+        if played.text == text {
+            continue;
+        }
+        if update {
+            std::fs::write(path, &played.text).expect("a story can be written");
+        } else {
+            wrong.push(format!("{}: {}", name(path), first_difference(&text, &played.text)));
+        }
+    }
+    assert!(wrong.is_empty(), "{} stories go otherwise (UPDATE_STORIES=1 rewrites them):\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The first line that differs, both ways.
+fn first_difference(told: &str, played: &str) -> String {
+    let (mut told, mut played) = (told.lines(), played.lines());
+    for number in 1.. {
+        match (told.next(), played.next()) {
+            (Some(one), Some(two)) if one == two => {}
+            (one, two) => {
+                return format!("line {number}\n    told:   {}\n    played: {}", one.unwrap_or("(end)"), two.unwrap_or("(end)"));
+            }
+        }
+    }
+    unreachable!("texts that differ differ in a line")
+}
+
+/// Ways to break decide, apply and react; each must be noticed by at least one story.
+#[cfg(feature = "faults")]
+const MUTANTS: [&str; 29] = [
+    "attempts_ignored",
+    "big_command_sent",
+    "condition_ignored",
+    "contradiction_ignored",
+    "deadline_forgets_open_step",
+    "deadline_undoes_behind_pivot",
+    "ended_row_forgets_refused_body",
+    "failure_for_good_retried",
+    "forgotten_undone",
+    "issued_step_is_next_again",
+    "not_on_ignored",
+    "old_start_taken",
+    "pivot_undone_on_a_guess",
+    "refusal_behind_pivot_undoes",
+    "refusal_retried",
+    "result_forgotten",
+    "retry_at_once",
+    "retry_keeps_its_attempt",
+    "retry_not_sent",
+    "stale_failure_taken",
+    "undo_a_refused_step",
+    "undo_has_its_own_first_time",
+    "undo_has_the_body_of_its_do",
+    "undo_in_order_of_do",
+    "undo_names_no_do",
+    "undo_not_retried",
+    "undo_only_what_succeeded",
+    "undo_refusal_retried",
+    "within_ignored",
+];
+
+/// A story notices a mutant if its text changes, a law breaks, or the core stops with a message of its own.
+#[cfg(feature = "faults")]
+#[test]
+fn every_mutant_is_noticed_by_a_story() {
+    use ringmaster_core::faults::{mutate, mutated_count};
+
+    let stories: Vec<(String, String)> =
+        files().iter().map(|path| (name(path), std::fs::read_to_string(path).expect("a story can be read"))).collect();
+    let notices = |text: &str| {
+        let played = std::panic::catch_unwind(|| play(text));
+        played.map_or(true, |played| played.text != text || !played.faults.is_empty())
+    };
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut unnoticed = Vec::new();
+    for mutant in MUTANTS {
+        mutate(Some(mutant));
+        let by = stories.iter().filter(|(_, text)| notices(text)).count();
+        let passed = mutated_count();
+        mutate(None);
+        println!("{mutant}: its place was passed {passed} times, {by} stories notice it");
+        if by == 0 {
+            unnoticed.push(mutant);
+        }
+    }
+    let quiet: Vec<&String> = stories.iter().filter(|(_, text)| notices(text)).map(|(name, _)| name).collect();
+    std::panic::set_hook(hook);
+    assert!(quiet.is_empty(), "stories that go wrong without any mutant: {quiet:?}");
+    assert!(unnoticed.is_empty(), "no story notices {unnoticed:?}");
+}
