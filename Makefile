@@ -8,7 +8,7 @@ export RINGMASTER_CACHE ?= $(HOME)/.cache/ringmaster
 # Where the live tests find the jars of the real Kafka broker (one folder a version, filled by scripts/kafka/fetch).
 export RINGMASTER_KAFKA_LIBS ?= $(RINGMASTER_CACHE)/kafka-4.3.1/libs
 
-.PHONY: help demo test bench kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs
+.PHONY: help demo test bench kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -17,7 +17,7 @@ demo: setup rocksdb ## 1,000 orders through coordinator and services, in one pro
 	$(CARGO) run --release --locked -p ringmaster -- demo \
 		--rate $(or $(RATE),100) --orders $(or $(ORDERS),1000) $(if $(DIR),--dir '$(DIR)')
 
-test: setup rocksdb kafka-libs ## all tests, the live ones on a real Kafka broker included (SEED=n repeats a simulator run)
+test: setup rocksdb kafka-libs python ## all tests, the live ones on a real Kafka broker included (SEED=n repeats a simulator run)
 	$(CARGO) build --locked --workspace --bins --tests # the live tests start the binaries
 	$(CARGO) test --locked --workspace
 
@@ -55,3 +55,7 @@ rocksdb: setup ## build RocksDB once into the cache (3 to 5 minutes on 2 cores)
 
 kafka-libs: setup
 	@scripts/kafka/fetch
+
+# Without it the test of a service in Python is left out, loudly; all others run.
+python: setup
+	@scripts/python.sh >/dev/null || echo 'python: the service in Python will NOT be tested' >&2

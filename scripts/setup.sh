@@ -16,6 +16,7 @@ has_java() {
     major=$(java -version 2>&1 | sed -n '1s/[^"]*"\([0-9]*\).*/\1/p')
     [[ -n $major ]] && ((major >= 17))
 }
+has_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null; }
 has_python() { has python3 && python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; }
 
 missing=()
@@ -28,6 +29,8 @@ if [[ ${1:-all} != build ]]; then
     has_java || missing+=(default-jre-headless) # a real Kafka broker for the live tests
     has mvn || missing+=(maven)                 # fetches the broker
     has_python || missing+=(python3)            # a participant in Python, the check of licences
+    has_venv || missing+=(python3-venv)         # its Kafka client, in a folder of the cache
+    has setpriv || missing+=(util-linux)        # live tests: no process outlives its test
     has curl || missing+=(curl ca-certificates)
 fi
 

@@ -59,7 +59,7 @@ pub(crate) fn broker() -> MutexGuard<'static, Option<Broker>> {
     static BROKER: Mutex<Option<Broker>> = Mutex::new(None);
     assert!(
         Broker::is_available(),
-        "no Kafka for live tests: {LIBS} does not name a folder with its jars. Run `make test`, which fetches them (scripts/kafka/fetch)"
+        "no Kafka for live tests: its jars are neither where {LIBS} says nor in the cache. Run `make test`, which fetches them (scripts/kafka/fetch)"
     );
     let mut broker = BROKER.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(left) = &*broker {

@@ -18,7 +18,8 @@ use super::admin::{block_on, create};
 use super::settings::KafkaSettings;
 use crate::Specification;
 
-/// The environment variable that names the folder of the broker's jars (`scripts/kafka/fetch` fills it).
+/// The environment variable that names the folder of the broker's jars (`scripts/kafka/fetch` fills it); without it they are looked
+/// for in the project's cache.
 pub const LIBS: &str = "RINGMASTER_KAFKA_LIBS";
 /// How long the broker may take to start or to stop; it needs about 4 s on 2 free cores.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -306,10 +307,17 @@ fn options() -> AdminOptions {
 }
 
 fn libs() -> Option<PathBuf> {
-    let folder = PathBuf::from(std::env::var_os(LIBS)?);
+    let folder = std::env::var_os(LIBS).map(PathBuf::from).or_else(default_libs)?;
     let entries = std::fs::read_dir(&folder).ok()?;
     let found = entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("kafka_"));
     found.then_some(folder)
+}
+
+/// Where `scripts/kafka/fetch` puts them.
+fn default_libs() -> Option<PathBuf> {
+    let cache = std::env::var_os("RINGMASTER_CACHE").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/ringmaster")))?;
+    Some(cache.join("kafka-4.3.1/libs"))
 }
 
 /// Two ports that are free now.
