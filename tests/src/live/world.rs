@@ -113,7 +113,11 @@ impl World {
 
     /// A command of `ringmaster` that ends by itself.
     pub fn ringmaster(&self, arguments: &[&str]) -> Output {
-        command(&binary("ringmaster").display().to_string()).args(arguments).current_dir(self.folder()).output().expect("it can be started")
+        command(&binary("ringmaster").display().to_string())
+            .args(arguments)
+            .current_dir(self.folder())
+            .output()
+            .expect("it can be started")
     }
 
     /// `ringmaster topics apply`.
