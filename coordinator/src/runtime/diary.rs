@@ -17,6 +17,10 @@ pub(super) struct Diary {
 impl Diary {
     /// Writes a note of a partition, unless this second is full.
     pub(super) fn tell(&mut self, partition: i32, note: Note, now: Millis) {
+        // One saga in ten may undo on a normal day: that is for debugging only, and must not fill the second.
+        if matches!(note, Note::Compensating { .. }) && !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
         if now / 1000 != self.second {
             if self.passed_over > 0 {
                 tracing::warn!(count = self.passed_over, "notes on sagas and records were passed over: too many in a second");
@@ -56,7 +60,7 @@ mod tests {
     #[test]
     fn a_flood_is_counted_instead_of_written() {
         let mut diary = Diary::default();
-        let note = || Note::Compensating { saga: "s/1".into(), step: "a".into(), code: "X".into() };
+        let note = || Note::Stuck { saga: "s/1".into(), step: "a".into(), code: "X".into(), message: "y".into() };
         for _ in 0..250 {
             diary.tell(0, note(), 5_000);
         }
