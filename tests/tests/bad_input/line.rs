@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use ringmaster::config::Config;
 use ringmaster::rig::{Buses, Services};
-use ringmaster::runtime::{Knowledge, Setup, Worker, load_knowledge, prepare, wall};
+use ringmaster::runtime::{Knowledge, Setup, Stop, Worker, load_knowledge, prepare, wall};
 use ringmaster::{blocking, topics};
 use ringmaster_bus::{Bus, BusEvent, Message, Sender, TopicPartition};
-use ringmaster_core::partition::{Standing, Verdict};
+use ringmaster_core::partition::{Standing, Verdict, Why};
 use ringmaster_schemas::journal::{Cause, Change, JournalRecord, Quarantined};
 use ringmaster_schemas::names::Topics;
 use ringmaster_store::Store;
@@ -39,6 +39,8 @@ pub(crate) struct Line<B: Buses> {
     sender: Sender,
     /// How often the coordinator was killed.
     pub(crate) kills: usize,
+    /// How often a claim of a killed one came late.
+    pub(crate) fenced: usize,
     /// Inputs that meant nothing, of all coordinators.
     pub(crate) skipped: u64,
 }
@@ -78,6 +80,7 @@ impl<B: Buses> Line<B> {
             bus,
             sender,
             kills: 0,
+            fenced: 0,
             skipped: 0,
         }
     }
@@ -108,10 +111,17 @@ impl<B: Buses> Line<B> {
         }
         let worker = self.worker.as_mut().expect("just started");
         let before = worker.counters().skipped;
-        if let Err(stop) = worker.turn(wall(), &wall, WAIT) {
-            panic!("the coordinator stopped: {stop}");
-        }
+        let turned = worker.turn(wall(), &wall, WAIT);
         self.skipped += worker.counters().skipped - before;
+        match turned {
+            Ok(_) => {}
+            // What a killed coordinator had on the wire may be a claim, which ends the next one's reign: that one is started again.
+            Err(Stop::Partition(Why::Fenced { .. })) if self.fenced < self.kills => {
+                self.fenced += 1;
+                self.worker = None;
+            }
+            Err(stop) => panic!("the coordinator stopped: {stop}"),
+        }
     }
 
     /// Drops the coordinator as it is: nothing is confirmed, delivered or written that was not yet.
