@@ -32,7 +32,7 @@ pub(super) fn is_doubt(code: Code, fatal: bool) -> bool {
     fatal || matches!(code, Code::Fatal | Code::AllBrokersDown | Code::BrokerTransportFailure)
 }
 
-/// Whether a partition cannot be read for now.
+/// What an error of a call that waits for the broker means.
 pub(super) fn bus_error(error: &KafkaError) -> BusError {
     // rdkafka gives no code for an admin request that failed, though it holds one.
     let code = match error {

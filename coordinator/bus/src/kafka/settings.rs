@@ -73,7 +73,8 @@ impl KafkaSettings {
     }
 }
 
-/// Measured (ARCHITECTURE.md): without lingering an idle hop is fastest, and under load a poll's burst fills the batches.
+/// Measured (examples/kafka-cost.rs): 0 ms makes an idle hop of 2 - 3 ms, 1 ms one of 4, 5 ms one of 8, and under load none is better: a
+/// poll's burst fills the batches.
 pub const LINGER: Duration = Duration::ZERO;
 
 const COMMON: &[(&str, &str)] = &[
