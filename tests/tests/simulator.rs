@@ -9,6 +9,8 @@ use ringmaster_tests::sim::{Plan, run};
 const FIXED_SEEDS: u64 = 200;
 /// Runs with owners that change under load.
 const HOSTILE_SEEDS: u64 = 40;
+/// Runs with one owner that is in doubt all the time.
+const RESTLESS_SEEDS: u64 = 40;
 /// Runs in which the broker loses acknowledged records.
 const TAIL_LOST_SEEDS: u64 = 40;
 /// A mutant must be caught by one of so many seeds; most are by the first.
@@ -43,6 +45,11 @@ fn more_fixed_seeds() {
 #[test]
 fn owners_that_change_under_load() {
     all_pass(0..HOSTILE_SEEDS, Plan::hostile);
+}
+
+#[test]
+fn an_owner_that_claims_again_and_again() {
+    all_pass(0..RESTLESS_SEEDS, Plan::restless);
 }
 
 #[test]
@@ -98,7 +105,7 @@ fn every_fault_is_done() {
 }
 
 /// The protocol broken in one place each (PROTOCOL.md section 6), and the runs that find it out.
-const MUTANTS: [(&str, Draw); 28] = [
+const MUTANTS: [(&str, Draw); 29] = [
     ("no_claim_check", Plan::random),
     ("no_number_check", Plan::random),
     ("number_gap_accepted", Plan::random),
@@ -125,6 +132,7 @@ const MUTANTS: [(&str, Draw); 28] = [
     ("repeated_claim_resets_counter", Plan::hostile),
     ("ack_without_offset_taken", Plan::hostile),
     ("reclaim_without_replay", Plan::hostile),
+    ("acks_keyed_by_number_only", Plan::restless),
     ("no_identity_check", Plan::tail_lost),
     ("log_start_ignored", Plan::tail_lost),
 ];

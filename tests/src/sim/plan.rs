@@ -120,6 +120,21 @@ impl Plan {
         plan
     }
 
+    /// A run that claims again and again, while what earlier senders sent is still on its slow way.
+    pub fn restless(seed: u64) -> Plan {
+        let mut plan = Plan::calm(seed);
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x0e57);
+        plan.orders = 60;
+        plan.load_ms = plan.safety_ms;
+        plan.partitions = 1;
+        plan.faults.doubt = 0.02 + 0.05 * rng.f64();
+        plan.faults.wire_max_ms = rng.i64(20..150);
+        plan.faults.linger_max_ms = rng.i64(0..20);
+        plan.faults.left_behind = 0.8;
+        plan.faults.late_max_ms = rng.i64(100..1_000);
+        plan
+    }
+
     /// A run in which the broker loses acknowledged records of the journal, and services forget nothing.
     pub fn tail_lost(seed: u64) -> Plan {
         let mut plan = Plan::calm(seed);
@@ -143,7 +158,7 @@ impl Plan {
         plan.incidents.clear();
         // Reclaiming has points of its own, and they must be passed.
         plan.faults.doubt = 0.004;
-        plan.faults.offset_unknown = 0.005;
+        plan.faults.offset_unknown = 0.02;
         for at in [100, 900, 1_700, 2_500, 3_300] {
             let after = rng.u32(0..4);
             let for_ms = rng.i64(50..1_500);

@@ -1,5 +1,7 @@
 //! Everything that is simulated, and its next step.
 
+mod incidents;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -256,96 +258,6 @@ impl World {
         (0..self.coordinators.len()).rev().find(|&index| self.coordinators[index].state == State::Running)
     }
 
-    fn happen(&mut self, incident: Incident, sim: &Sim) {
-        self.note(format!("{incident:?}"));
-        let now = self.broker.now();
-        let target = self.running();
-        match (incident, target) {
-            (Incident::CrashAt(point, after), _) => faults::crash_at(Some((point, after))),
-            (Incident::FreezeAt { point, after, for_ms, replace_after_ms }, _) => {
-                let sim = sim.clone();
-                faults::freeze_at(point, after, Box::new(move || meanwhile(&sim, point, for_ms, replace_after_ms)));
-            }
-            (Incident::Crash, Some(index)) => self.crash(index),
-            (Incident::Freeze { for_ms, replace_after_ms }, Some(index)) => {
-                self.hits += 1;
-                self.broker.freeze(self.coordinators[index].client, true);
-                self.coordinators[index].state = State::Frozen(now + for_ms);
-                self.starts.extend(replace_after_ms.map(|after| now + after));
-            }
-            (Incident::Second, _) => self.starts.push(now),
-            (Incident::Stop, Some(index)) => self.stop(index),
-            (Incident::CrashInFlush, Some(index)) => {
-                let store = &self.machines[self.coordinators[index].machine];
-                store.stop_next_flush_after(self.rng.usize(..=store.unflushed_count()));
-                faults::reached("flush_half");
-                let _half = store.flush();
-                self.crash(index);
-            }
-            (Incident::LoseStore, Some(index)) => {
-                self.crash(index);
-                self.machines[self.coordinators[index].machine].lose();
-            }
-            (Incident::LoseTail(count), Some(index)) => {
-                self.crash(index);
-                self.lose_tail(count);
-            }
-            (Incident::CrashService(index), _) => self.services[index].as_mut().expect("no service is in a turn").crash(now + 100),
-            (Incident::FreezeService(index, for_ms), _) => {
-                let broker = self.broker.clone();
-                self.services[index].as_mut().expect("no service is in a turn").freeze(&broker, now + for_ms);
-            }
-            (Incident::RefuseTopic(topic, for_ms), _) => {
-                self.broker.refuse(topic, true);
-                self.refused.push((now + for_ms, topic));
-            }
-            (Incident::Leap(ms), _) => self.broker.advance(now + ms),
-            (
-                Incident::Crash
-                | Incident::Freeze { .. }
-                | Incident::Stop
-                | Incident::CrashInFlush
-                | Incident::LoseStore
-                | Incident::LoseTail(_),
-                None,
-            ) => {}
-        }
-    }
-
-    /// The broker forgets what it had acknowledged, while nobody is connected.
-    fn lose_tail(&mut self, count: usize) {
-        self.tail_lost = true;
-        faults::reached("tail_lost");
-        self.broker.advance(self.broker.now() + self.plan.faults.wire_max_ms + self.plan.faults.late_max_ms);
-        for partition in 0..self.plan.partitions {
-            let lost = self.broker.lose_tail("ringmaster.journal", partition, count);
-            self.note(format!("journal {partition} lost {} records", lost.len()));
-        }
-    }
-
-    fn crash(&mut self, index: usize) {
-        self.hits += 1;
-        self.note(format!("coordinator {index} dies"));
-        self.end(index);
-        self.machines[self.coordinators[index].machine].crash();
-    }
-
-    fn end(&mut self, index: usize) {
-        self.coordinators[index].state = State::Ended;
-        self.coordinators[index].worker = None;
-    }
-
-    fn stop(&mut self, index: usize) {
-        let now = self.broker.now();
-        let one = &mut self.coordinators[index];
-        if let Some(worker) = one.worker.as_mut()
-            && one.stopping_since.is_none()
-        {
-            one.stopping_since = Some(now);
-            worker.begin_stop();
-        }
-    }
-
     fn turned(&mut self, index: usize, turned: Turned) {
         match turned {
             Turned::Fine(events) => {
@@ -455,27 +367,4 @@ fn turn_service(sim: &Sim, index: usize) {
         Err(panic) => world.fail(format!("service {} panicked: {}", service.name, message(&*panic))),
     }
     world.services[index] = Some(service);
-}
-
-/// The rest of the world goes on while one coordinator stands still in the middle of its turn.
-fn meanwhile(sim: &Sim, point: &'static str, for_ms: Millis, replace_after_ms: Option<Millis>) {
-    let (client, until, index) = {
-        let mut world = sim.borrow_mut();
-        let Some(&index) = world.in_turn.last() else { return };
-        let (client, now) = (world.coordinators[index].client, world.broker.now());
-        world.broker.freeze(client, true);
-        world.note(format!("coordinator {index} stands still at {point}"));
-        world.hits += 1;
-        world.starts.extend(replace_after_ms.map(|after| now + after));
-        (client, now + for_ms, index)
-    };
-    while {
-        let world = sim.borrow();
-        world.broker.now() < until && world.broken.is_none()
-    } {
-        step(sim);
-    }
-    let mut world = sim.borrow_mut();
-    world.broker.freeze(client, false);
-    world.note(format!("coordinator {index} goes on from {point}"));
 }

@@ -102,7 +102,10 @@ fn same_rows(store: &SimStore, partition: i32, checkpoint: &Checkpoint, replayed
 /// What waits is found by time: no saga is forgotten.
 fn due_index(store: &SimStore, partition: i32, rows: &BTreeMap<String, Vec<u8>>) -> Result<(), String> {
     let mut indexed = BTreeSet::new();
-    let read = store.due(partition, i64::MIN, i64::MAX, &mut |due, id| indexed.insert((due, id.to_owned())) || true);
+    let read = store.due(partition, i64::MIN, i64::MAX, &mut |due, id| {
+        indexed.insert((due, id.to_owned()));
+        true
+    });
     read.map_err(|error| error.to_string())?;
     let due = |row: &Vec<u8>| Saga::decode(row).map_or(i64::MAX, |saga| saga.due_at());
     let expected: BTreeSet<(i64, String)> =
