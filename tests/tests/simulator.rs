@@ -1,5 +1,7 @@
 //! The simulator: fixed seeds and one random one, mutants, crash points. `SEED=n` repeats a run of everything.
 
+#![allow(clippy::print_stdout, reason = "what a run came to is for whoever reads the log of a failure")]
+
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
