@@ -1,6 +1,8 @@
 //! Business stories on the pure core. `UPDATE_STORIES=1` writes what the core did into the files; how a story must end stays as it
 //! is written. `STORY=part-of-a-name` plays only some.
 
+#![allow(clippy::print_stdout, reason = "a test says what it did")]
+
 use std::path::Path;
 
 use ringmaster_tests::stories::{files, play};

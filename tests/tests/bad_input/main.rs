@@ -1,6 +1,8 @@
 //! Bad input: each kind has its defined answer, none stops its partition, none is lost, and a killed coordinator gives the same answer
 //! again. On the embedded bus always, on real Kafka where it is installed.
 
+#![allow(clippy::print_stdout, reason = "a test says what it did")]
+
 mod cases;
 mod line;
 
