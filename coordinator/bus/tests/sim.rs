@@ -1,0 +1,110 @@
+//! The simulated bus without faults does what every bus must do: what the simulator proves is proven on a bus like the others.
+
+mod suite;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
+use ringmaster_bus::{Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicPartition, Waker};
+
+/// A client that keeps the virtual time at the wall clock and really waits.
+struct RealTime {
+    broker: SimBroker,
+    bus: SimBus,
+    woken: Arc<AtomicBool>,
+}
+
+fn wall() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis()).expect("it fits")
+}
+
+impl Bus for RealTime {
+    fn topic(&mut self, name: &str) -> Topic {
+        self.bus.topic(name)
+    }
+    fn name_of(&self, topic: Topic) -> &str {
+        self.bus.name_of(topic)
+    }
+    fn describe(&mut self, names: &[&str]) -> Result<Vec<Option<Description>>, BusError> {
+        self.bus.describe(names)
+    }
+    fn create(&mut self, what: &Specification) -> Result<bool, BusError> {
+        self.bus.create(what)
+    }
+    fn open_sender(&mut self) -> Result<Sender, BusError> {
+        self.bus.open_sender()
+    }
+    fn close_sender(&mut self, sender: Sender) {
+        self.bus.close_sender(sender);
+    }
+    fn send(&mut self, sender: Sender, message: Message<'_>, tag: u64) -> Result<(), SendError> {
+        self.broker.advance(wall());
+        self.bus.send(sender, message, tag)
+    }
+    fn read(&mut self, at: TopicPartition, from: i64) {
+        self.bus.read(at, from);
+    }
+    fn stop(&mut self, at: TopicPartition) {
+        self.bus.stop(at);
+    }
+    fn pause(&mut self, which: &[TopicPartition], paused: bool) {
+        self.bus.pause(which, paused);
+    }
+    fn ask_bounds(&mut self, at: TopicPartition) {
+        self.bus.ask_bounds(at);
+    }
+    fn ask_offset_at(&mut self, at: TopicPartition, time: i64) {
+        self.bus.ask_offset_at(at, time);
+    }
+    fn join(&mut self, group: &str, topics: &[Topic]) -> Result<(), BusError> {
+        self.bus.join(group, topics)
+    }
+    fn commit(&mut self, group: &str, next: &[(TopicPartition, i64)]) {
+        self.bus.commit(group, next);
+    }
+    fn poll(&mut self, wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
+        let begun = Instant::now();
+        loop {
+            self.broker.advance(wall());
+            let events = self.bus.poll(Duration::ZERO, visit);
+            if events > 0 || begun.elapsed() >= wait_max || self.woken.swap(false, Ordering::SeqCst) {
+                return events;
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+    fn waker(&self) -> Waker {
+        let woken = self.woken.clone();
+        Arc::new(move || woken.store(true, Ordering::SeqCst))
+    }
+}
+
+struct Sim {
+    broker: SimBroker,
+}
+
+impl suite::Rig for Sim {
+    fn name(&self) -> &str {
+        "sim"
+    }
+    fn client(&self) -> Box<dyn Bus + Send> {
+        Box::new(RealTime { broker: self.broker.clone(), bus: self.broker.client(), woken: Arc::default() })
+    }
+    fn delete(&self, topic: &str) {
+        self.broker.delete(topic);
+    }
+    fn forget(&self, topic: &str, partition: i32, below: i64) -> bool {
+        self.broker.forget(topic, partition, below);
+        true
+    }
+    fn silence(&self) -> Duration {
+        Duration::from_millis(20)
+    }
+}
+
+#[test]
+fn conforms() {
+    suite::run_all(&Sim { broker: SimBroker::new(7, wall(), Faults::none()) });
+}
