@@ -1,0 +1,187 @@
+//! The README's tables are what the code says.
+
+use ringmaster::cli::exit::EXITS;
+use ringmaster::telemetry::names;
+use ringmaster::topics::{Kind, needed, specification};
+use ringmaster_core::definition::expression::NODES_PER_TURN_MAX;
+use ringmaster_core::definition::{DEFAULTS, yaml};
+use ringmaster_core::saga;
+use ringmaster_schemas::names::{self as wire, Topics};
+use ringmaster_schemas::{avro, journal, json};
+use serde_json::Value;
+
+use crate::{File, none};
+
+/// Cells of the table below the comment `<!-- table: NAME -->`, without its head.
+fn table(name: &str) -> Vec<Vec<String>> {
+    let readme = File::read("README.md");
+    let mark = format!("<!-- table: {name} -->\n");
+    let (_, rest) = readme.text.split_once(&mark).unwrap_or_else(|| panic!("README.md has no table '{name}'"));
+    let rows = rest.lines().skip_while(|line| line.is_empty()).take_while(|line| line.starts_with('|')).skip(2);
+    rows.map(|row| {
+        let row = row.replace("\\|", "\u{0}");
+        row.trim_matches('|').split('|').map(|cell| cell.trim().replace('\u{0}', "|")).collect()
+    })
+    .collect()
+}
+
+/// The first cells of the rows must be these.
+fn check(name: &str, expected: &[Vec<String>]) {
+    let width = expected.first().map_or(0, Vec::len);
+    let found: Vec<Vec<String>> = table(name).into_iter().map(|row| row.into_iter().take(width).collect()).collect();
+    assert!(!expected.is_empty(), "the code has nothing for '{name}'");
+    if found != expected {
+        let lines: Vec<String> = expected.iter().map(|row| format!("| {} |", row.join(" | "))).collect();
+        panic!("README.md, table '{name}', must be:\n{}\nand is:\n{found:#?}", lines.join("\n"));
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("`{text}`")
+}
+
+#[test]
+fn topics() {
+    let all = needed(&Topics::new(wire::DEFAULT_PREFIX), 8, &[], &[wire::command_topic("PARTICIPANT")], &[]);
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|topic| {
+            let settings = specification(topic, 1).settings;
+            let retention = settings.iter().find(|(name, _)| name == "retention.ms").map(|(_, value)| value.as_str());
+            let kept = match (topic.kind, retention) {
+                (Kind::History, Some("-1")) => "for ever".to_owned(),
+                (Kind::Traffic, Some(ms)) => format!("{} days", ms.parse::<u64>().expect("a number") / 86_400_000),
+                other => panic!("{}: {other:?}", topic.name),
+            };
+            vec![quoted(&topic.name), if topic.partitions == 1 { "1" } else { "P" }.to_owned(), kept]
+        })
+        .collect();
+    let found = table("topics");
+    let ours: Vec<Vec<String>> = found.iter().filter(|row| row[0].starts_with('`')).map(|row| row[..3].to_vec()).collect();
+    assert_eq!(ours, rows, "README.md, table 'topics'");
+}
+
+/// A field's type as the README writes it.
+fn type_name(schema: &Value) -> String {
+    match schema {
+        Value::Array(branches) => branches.iter().map(type_name).collect::<Vec<_>>().join(" or "),
+        Value::Object(named) if named["type"] == "enum" => {
+            let symbols = named["symbols"].as_array().expect("an enum has symbols");
+            symbols.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+        }
+        Value::Object(named) => named.get("logicalType").unwrap_or(&named["type"]).as_str().expect("a name").to_owned(),
+        other => other.as_str().expect("a name").to_owned(),
+    }
+}
+
+#[test]
+fn envelopes() {
+    for name in ["CommandMeta", "ReplyMeta"] {
+        let schema: Value = serde_json::from_str(&File::read(&format!("schemas/avsc/{name}.avsc")).text).expect("it is JSON");
+        let fields = schema["fields"].as_array().expect("a record has fields");
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        let rows: Vec<Vec<String>> = fields
+            .iter()
+            .map(|field| vec![quoted(&text(&field["name"])), type_name(&field["type"]), text(&field["doc"])])
+            .collect();
+        check(name, &rows);
+    }
+}
+
+#[test]
+fn headers() {
+    let all = [
+        wire::HEADER_TYPE,
+        wire::HEADER_SOURCE,
+        wire::HEADER_ID,
+        wire::HEADER_SPEC,
+        wire::HEADER_TIME,
+        wire::HEADER_SUBJECT,
+        wire::HEADER_CONTENT_TYPE,
+        wire::HEADER_TRACEPARENT,
+    ];
+    let count = File::read("schemas/src/names.rs").text.matches("pub const HEADER_").count();
+    assert_eq!(count, all.len(), "a header is missing in this test");
+    check("headers", &all.map(|name| vec![quoted(name)]));
+}
+
+/// Symbols of an enumeration of the journal with what their comments say, as they stand in its source.
+fn reasons(name: &str) -> Vec<Vec<String>> {
+    let source = File::read("schemas/src/journal.rs").text;
+    let (_, rest) = source.split_once(&format!("pub enum {name} {{\n")).expect("the journal has it");
+    let (body, _) = rest.split_once("\n    }").expect("it ends");
+    let mut rows = Vec::new();
+    let mut meaning = String::new();
+    for line in body.lines().map(str::trim) {
+        match line.strip_prefix("/// ") {
+            Some(more) => meaning = format!("{meaning} {more}").trim().to_owned(),
+            None => {
+                let symbol = line.split('"').nth(1).expect("a symbol has its name");
+                rows.push(vec![quoted(symbol), std::mem::take(&mut meaning)]);
+            }
+        }
+    }
+    rows
+}
+
+#[test]
+fn reasons_of_quarantine_and_rejection() {
+    check("quarantine reasons", &reasons("QuarantineReason"));
+    check("rejection reasons", &reasons("RejectionReason"));
+}
+
+#[test]
+fn exit_codes() {
+    check("exit codes", &EXITS.map(|(exit, meaning)| vec![(exit as u8).to_string(), meaning.to_owned()]));
+}
+
+#[test]
+fn metrics() {
+    let row = |metric: names::Metric| {
+        let labels = metric.labels.iter().map(|label| quoted(label)).collect::<Vec<_>>().join(", ");
+        vec![quoted(metric.name), metric.kind.as_str().to_owned(), metric.unit.to_owned(), labels, metric.help.to_owned()]
+    };
+    check("metrics", &names::all().map(row).collect::<Vec<_>>());
+}
+
+#[test]
+fn defaults() {
+    check("defaults", &DEFAULTS.table().into_iter().map(Vec::from).collect::<Vec<_>>());
+}
+
+#[test]
+fn limits() {
+    let kib = |bytes: usize| format!("{} KiB", bytes / 1024);
+    let rows: [(&str, String); 11] = [
+        ("saga key", format!("{} bytes", wire::KEY_BYTES_MAX)),
+        ("a command's body", kib(saga::COMMAND_BYTES_MAX)),
+        ("what a saga keeps of one result", kib(saga::RESULT_BYTES_MAX)),
+        ("a saga's row", kib(saga::ROW_BYTES_MAX)),
+        ("expressions of one turn", format!("{NODES_PER_TURN_MAX} nodes evaluated")),
+        ("a definition file", kib(yaml::FILE_BYTES_MAX)),
+        ("nesting of a JSON value", format!("{} levels", json::DEPTH_MAX)),
+        ("nesting of an Avro value", format!("{} records", avro::RECORD_DEPTH_MAX)),
+        ("items without bytes in an Avro block", avro::EMPTY_ITEMS_MAX.to_string()),
+        ("a decimal", format!("{} digits", avro::DECIMAL_DIGITS_MAX)),
+        ("a quarantined value", format!("{} kept; behind that length and SHA-256", kib(journal::QUARANTINE_RAW_BYTES_MAX))),
+    ];
+    check("limits", &rows.map(|(what, most)| vec![what.to_owned(), most]));
+}
+
+#[test]
+fn commands_that_it_names_exist() {
+    let makefile = File::read("Makefile").text;
+    let readme = File::read("README.md");
+    let mut found = Vec::new();
+    for (line, text) in readme.lines() {
+        for word in
+            text.split("make ").skip(1).filter_map(|rest| rest.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).next())
+        {
+            let is_command = text.contains(&format!("`make {word}")) || text.trim_start().starts_with("make ");
+            if is_command && !word.is_empty() && !makefile.contains(&format!("\n{word}:")) {
+                found.push(format!("README.md:{line}: make {word}"));
+            }
+        }
+    }
+    none("the README names only commands that the Makefile has", found);
+}
