@@ -232,7 +232,8 @@ impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let kept = std::env::temp_dir().join(format!("ringmaster-live-failed-{}", self.prefix));
-            if copy_logs(self.folder(), &kept).is_ok() {
+            let broker = self.broker.as_ref().map_or(Ok(()), |broker| copy_logs(broker.folder(), &kept));
+            if copy_logs(self.folder(), &kept).and(broker).is_ok() {
                 say(&format!("{}: FAILED; what its processes said is in {}", self.name, kept.display()));
             }
         }

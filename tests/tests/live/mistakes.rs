@@ -4,7 +4,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use ringmaster::orders::ORDERS;
-use ringmaster_tests::live::{Process, World, binary, say};
+use ringmaster_tests::live::{Process, World, binary, say, until};
 
 #[test]
 fn wrong_topics_are_refused_with_a_clear_line_each() {
@@ -65,7 +65,8 @@ fn a_topic_made_again_is_refused_until_a_person_says_what_it_is() {
     let shop = world.shop();
     shop.order(300, 600.0);
     world.finish(&shop, &coordinator);
-    assert!(coordinator.metric("ringmaster_inputs_rejected_total") >= 200.0, "orders of before are known");
+    let rejected = || coordinator.metric("ringmaster_inputs_rejected_total");
+    until("orders of before are known, and rejected", Duration::from_secs(10), || rejected() >= 200.0);
     world.close(shop, coordinator);
 
     let journal = world.topics().journal;
@@ -95,7 +96,7 @@ fn the_embedded_bus_belongs_to_one_process() {
         Process::start(name, &binary("ringmaster"), &arguments, folder.path())
     };
     let first = run("first");
-    ringmaster_tests::live::until("the first owns everything", Duration::from_secs(60), || first.said().contains("ready"));
+    until("the first owns everything", Duration::from_secs(60), || first.said().contains("ready"));
     let mut second = run("second");
     let code = second.wait(Duration::from_secs(30));
     assert_eq!(code, 7, "{}", second.said_last());
