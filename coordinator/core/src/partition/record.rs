@@ -77,8 +77,13 @@ impl Partition {
 
     /// The open record, begun if there is none.
     fn opened(&mut self, cx: &Context<'_>) -> &mut Open {
+        let now = self.turn_time(cx);
+        self.opened_at(now)
+    }
+
+    /// The same, at this time: a record that follows a full one keeps its time, since the turn was decided at it.
+    fn opened_at(&mut self, now: Millis) -> &mut Open {
         if self.open.is_none() {
-            let now = self.turn_time(cx);
             let stamp = self.stamp(now);
             let writer = DecisionWriter::new(&stamp, &self.topics(), 4096);
             self.open = Some(Open { writer, number: stamp.number, now, touched: Vec::new(), effects: Vec::new(), moves: Vec::new() });
@@ -90,7 +95,9 @@ impl Partition {
     pub(super) fn push_turn(&mut self, cause: &Cause, input: Option<(i64, &[u8])>, changes: &Vec<Change>, cx: &mut Context<'_>) -> bool {
         let limit = self.settings.limits.record_bytes_max;
         if self.open.as_ref().is_some_and(|open| open.writer.turn_count() >= self.settings.limits.record_turns_max) {
+            let now = self.turn_time(cx);
             self.close_record(cx);
+            self.opened_at(now);
         }
         let (bytes_before, turns_before) = {
             let open = self.opened(cx);
@@ -106,8 +113,9 @@ impl Partition {
         if turns_before == 0 || bytes_before < RECORD_OVERHEAD_BYTES {
             return false;
         }
+        let now = self.turn_time(cx);
         self.close_record(cx);
-        let open = self.opened(cx);
+        let open = self.opened_at(now);
         let before = open.writer.byte_count() - 1;
         open.writer.push(cause, input, changes);
         if open.writer.byte_count() <= limit {
