@@ -46,6 +46,8 @@ impl Draft<'_> {
                     Ok(None) => step.call.body.clone(),
                     Err(error) => return self.stuck(index, &name, true, error.code, &error.to_string()),
                 };
+                // The do's own bytes stay in the do's encoding, also if the participant's setting has changed since.
+                let encoding = if call.body.is_none() { step.call.encoding } else { call.encoding };
                 let until = self.now.saturating_add(*within_ms);
                 self.happen(SagaEvent::CommandIssued(CommandIssued {
                     step: index,
@@ -56,7 +58,7 @@ impl Draft<'_> {
                         phase,
                         command: call.command.clone(),
                         body,
-                        encoding: call.encoding,
+                        encoding,
                         envelope: call.envelope,
                         until,
                     }),
