@@ -234,7 +234,7 @@ fn functions(file: &File) -> impl Iterator<Item = (usize, &str, usize)> {
         let is_last = |line: &&str| {
             line.strip_prefix(indent).is_some_and(|rest| rest.starts_with('}') || rest.starts_with(')') && rest.ends_with(';'))
         };
-        let length = lines[first + 1..].iter().position(|line| is_last(&line)).map_or(1, |more| more + 2);
+        let length = lines[first + 1..].iter().position(is_last).map_or(1, |more| more + 2);
         Some((first + 1, name, length))
     })
 }
