@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use hdrhistogram::Histogram;
 use ringmaster::orders::{self, ORDERS, OUTCOMES, OrderWriter};
-use ringmaster_bus::{Bus, BusEvent, Message, SendError, TopicPartition};
+use ringmaster_bus::{Bus, BusEvent, Message, Pace, SendError, TopicPartition};
 use ringmaster_schemas::names::partition_of;
 
 /// What keys of a bench begin with.
 pub(crate) const RUN: &str = "b-";
 /// Orders of one burst: sorted by partition, since alternating partitions costs the client.
 const BURST_MAX: usize = 512;
+/// How long a turn waits if nothing happens: how late an order may be sent.
+const WAIT: Duration = Duration::from_millis(2);
 /// How long the last outcomes may take.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 
@@ -94,9 +96,11 @@ pub(crate) fn drive<B: Bus, T>(bus: &mut B, writer: &OrderWriter, plan: &Plan, m
 
 impl<B: Bus> Driver<'_, B> {
     fn run_until(&mut self, end: Duration, plan: &Plan) -> Result<()> {
+        // A client of its own pace: one that sends every order by itself would measure its own requests.
+        let mut pace = Pace::default();
         while self.begun.elapsed() < end {
             self.issue(plan)?;
-            self.take(plan.rate.map_or(Duration::from_millis(1), |rate| Duration::from_secs_f64((0.5 / rate).clamp(0.0002, 0.002))))?;
+            pace.after_turn(self.take(WAIT)?);
         }
         Ok(())
     }
@@ -107,7 +111,8 @@ impl<B: Bus> Driver<'_, B> {
         let now_us = self.begun.elapsed().as_micros() as u64;
         let count = match plan.rate {
             None => room,
-            Some(rate) => ((now_us as f64 * rate / 1e6) as usize).saturating_sub(issued).min(room),
+            // The order of number n is due at n / rate: the first at once.
+            Some(rate) => ((now_us as f64 * rate / 1e6) as usize + 1).saturating_sub(issued).min(room),
         };
         self.burst.append(&mut self.unsent);
         for number in issued..issued + count {
@@ -135,10 +140,10 @@ impl<B: Bus> Driver<'_, B> {
         Ok(())
     }
 
-    fn take(&mut self, wait: Duration) -> Result<()> {
+    fn take(&mut self, wait: Duration) -> Result<usize> {
         let Driver { bus, seen, finished, latency_us, intended_us, begun, .. } = self;
         let mut failed = None;
-        bus.poll(wait, &mut |event| match event {
+        let events = bus.poll(wait, &mut |event| match event {
             BusEvent::Record(record) => {
                 let key = record.key.and_then(|key| std::str::from_utf8(key).ok());
                 let Some(number) = key.and_then(|key| orders::number_of(RUN, key)) else { return };
@@ -152,7 +157,7 @@ impl<B: Bus> Driver<'_, B> {
             BusEvent::Failed { why, .. } => failed = Some(why),
             _ => {}
         });
-        failed.map_or(Ok(()), |why| Err(why.into()))
+        failed.map_or(Ok(events), |why| Err(why.into()))
     }
 
     fn drain(&mut self) -> Result<()> {
@@ -161,12 +166,23 @@ impl<B: Bus> Driver<'_, B> {
             let unsent = std::mem::take(&mut self.unsent);
             self.burst = unsent;
             if !self.burst.is_empty() {
-                let plan = Plan { rate: None, in_flight: 0, warm_up: Duration::ZERO, measured: Duration::ZERO, partitions: self.partitions };
+                let plan = Plan {
+                    rate: None,
+                    in_flight: 0,
+                    warm_up: Duration::ZERO,
+                    measured: Duration::ZERO,
+                    partitions: self.partitions,
+                };
                 self.issue(&plan)?;
             }
             self.take(Duration::from_millis(10))?;
             if since.elapsed() > DRAIN_MAX {
-                bail!("{} of {} orders have no outcome after {} s", self.intended_us.len() as u64 - self.finished, self.intended_us.len(), DRAIN_MAX.as_secs());
+                bail!(
+                    "{} of {} orders have no outcome after {} s",
+                    self.intended_us.len() as u64 - self.finished,
+                    self.intended_us.len(),
+                    DRAIN_MAX.as_secs()
+                );
             }
         }
         Ok(())

@@ -21,7 +21,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures order sagas: throughput, latency, CPU, memory; prints one JSON line a run.
 #[derive(Debug, Parser)]
-#[command(after_help = "Examples:\n  ringmaster-bench --bus embedded\n  ringmaster-bench --bus kafka --rate 5000 --seconds 20\n  ringmaster-bench --bus kafka --in-flight 16000 --null")]
+#[command(
+    after_help = "Examples:\n  ringmaster-bench --bus embedded\n  ringmaster-bench --bus kafka --rate 5000 --seconds 20\n  ringmaster-bench --bus kafka --in-flight 16000 --null"
+)]
 struct Args {
     /// Which bus; for kafka a broker is started for the run.
     #[arg(long, value_enum, default_value = "kafka")]

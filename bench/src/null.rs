@@ -15,7 +15,8 @@ use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, Topic, TopicPart
 
 use crate::driver::Plan;
 
-const TOPICS: [&str; 7] = ["null-orders", "null-commands-1", "null-commands-2", "null-commands-3", "null-replies", "null-outcomes", "null-journal"];
+const TOPICS: [&str; 7] =
+    ["null-orders", "null-commands-1", "null-commands-2", "null-commands-3", "null-replies", "null-outcomes", "null-journal"];
 /// Bytes as the order saga has them (measured by this bench): order, command, reply, outcome, and a turn's share of the journal.
 const ORDER_BYTES: usize = 90;
 const COMMAND_BYTES: usize = 210;
@@ -29,10 +30,8 @@ const WAIT: Duration = Duration::from_millis(1);
 /// Null sagas a second, with the plan's number in flight.
 pub(crate) fn run(buses: &impl Buses, plan: &Plan) -> Result<f64> {
     let mut bus = buses.open()?;
-    let needed: Vec<Needed> = TOPICS
-        .iter()
-        .map(|name| Needed { name: (*name).to_owned(), partitions: plan.partitions, kind: Kind::Events })
-        .collect();
+    let needed: Vec<Needed> =
+        TOPICS.iter().map(|name| Needed { name: (*name).to_owned(), partitions: plan.partitions, kind: Kind::Events }).collect();
     apply(&mut bus, &needed, 1)?;
     let stop = Arc::new(AtomicBool::new(false));
     let threads = [
@@ -49,7 +48,12 @@ pub(crate) fn run(buses: &impl Buses, plan: &Plan) -> Result<f64> {
     rate
 }
 
-fn spawn<B: Bus + Send + 'static>(run: fn(&mut B, i32, &AtomicBool), mut bus: B, partitions: i32, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<()> {
+fn spawn<B: Bus + Send + 'static>(
+    run: fn(&mut B, i32, &AtomicBool),
+    mut bus: B,
+    partitions: i32,
+    stop: Arc<AtomicBool>,
+) -> std::thread::JoinHandle<()> {
     std::thread::spawn(move || run(&mut bus, partitions, &stop))
 }
 
@@ -94,7 +98,8 @@ fn read_all<B: Bus>(bus: &mut B, names: &[&str], partitions: i32) -> Vec<Topic> 
 /// Journals what came, as one record a partition and poll, and sends what follows once it is acknowledged.
 fn coordinator<B: Bus>(bus: &mut B, partitions: i32, stop: &AtomicBool) {
     read_all(bus, &["null-orders", "null-replies"], partitions);
-    let next: Vec<Topic> = ["null-commands-1", "null-commands-2", "null-commands-3", "null-outcomes"].iter().map(|name| bus.topic(name)).collect();
+    let next: Vec<Topic> =
+        ["null-commands-1", "null-commands-2", "null-commands-3", "null-outcomes"].iter().map(|name| bus.topic(name)).collect();
     let journal = bus.topic("null-journal");
     let sender = bus.open_sender().expect("a producer");
     let mut queue = Queue::new(sender);

@@ -161,7 +161,8 @@ impl Coordinator {
         for setting in &args.settings {
             command.arg("--set").arg(setting);
         }
-        let child = command.spawn().with_context(|| format!("{}: build it with cargo build --release -p ringmaster", program.display()))?;
+        let child =
+            command.spawn().with_context(|| format!("{}: build it with cargo build --release -p ringmaster", program.display()))?;
         let mut coordinator = Coordinator { child, api: config.listen.context("the bench needs the coordinator's HTTP side")? };
         let since = Instant::now();
         loop {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use ringmaster_participants::audit::Audit;
-use ringmaster_schemas::names::{idempotency_key, saga_id, Direction};
+use ringmaster_schemas::names::{Direction, idempotency_key, saga_id};
 use ringmaster_schemas::row::{Saga, Status};
 use ringmaster_store::Store;
 
@@ -155,7 +155,10 @@ fn compare_ledger(service: &str, audit: &Audit, run: &str, issued: u64, problems
         sum.undone += u64::from(found.2);
         sum.refused += u64::from(effect.is_some_and(|effect| effect.outcome == "refused"));
         if found != (asked, u32::from(done), u32::from(undone)) {
-            problems.push(format!("{service}, order {number}: (asked, done, undone) is {found:?} instead of {:?}", (asked, u32::from(done), u32::from(undone))));
+            problems.push(format!(
+                "{service}, order {number}: (asked, done, undone) is {found:?} instead of {:?}",
+                (asked, u32::from(done), u32::from(undone))
+            ));
         }
     }
     sum

@@ -24,16 +24,8 @@ pub struct Read {
 }
 
 /// Visits all records that a partition of a topic holds now, from its oldest, until the visitor says `false`.
-pub fn read_to_end(
-    bus: &mut impl Bus,
-    topic: &str,
-    partition: i32,
-    visit: &mut dyn FnMut(Read) -> bool,
-) -> Result<(), BusError> {
-    let at = TopicPartition {
-        topic: bus.topic(topic),
-        partition,
-    };
+pub fn read_to_end(bus: &mut impl Bus, topic: &str, partition: i32, visit: &mut dyn FnMut(Read) -> bool) -> Result<(), BusError> {
+    let at = TopicPartition { topic: bus.topic(topic), partition };
     let (start, end) = bounds(bus, at)?;
     if start >= end {
         return Ok(());
@@ -56,19 +48,15 @@ pub fn read_to_end(
             }
             BusEvent::CaughtUp(caught, offset) if caught == at => next = next.max(offset),
             BusEvent::OutOfRange { at: lost, position } if lost == at => {
-                trouble = Some(BusError::Refused(format!(
-                    "{topic}: offset {position} vanished while it was read"
-                )));
+                trouble = Some(BusError::Refused(format!("{topic}: offset {position} vanished while it was read")));
             }
             _ => {}
         });
         if next > before {
             since = Instant::now();
         } else if since.elapsed() > PATIENCE {
-            trouble = Some(BusError::Unreachable(format!(
-                "{topic}: no record for {} s at offset {next} of {end}",
-                PATIENCE.as_secs()
-            )));
+            trouble =
+                Some(BusError::Unreachable(format!("{topic}: no record for {} s at offset {next} of {end}", PATIENCE.as_secs())));
         }
     }
     bus.stop(at);
@@ -82,41 +70,25 @@ pub fn bounds(bus: &mut impl Bus, at: TopicPartition) -> Result<(i64, i64), BusE
     let mut found = None;
     while found.is_none() {
         bus.poll(POLL, &mut |event| {
-            if let BusEvent::Bounds {
-                at: answered,
-                start,
-                end,
-            } = event
+            if let BusEvent::Bounds { at: answered, start, end } = event
                 && answered == at
             {
                 found = Some((start, end));
             }
         });
         if since.elapsed() > PATIENCE {
-            return Err(BusError::Unreachable(format!(
-                "{}: no answer for {} s",
-                bus.name_of(at.topic),
-                PATIENCE.as_secs()
-            )));
+            return Err(BusError::Unreachable(format!("{}: no answer for {} s", bus.name_of(at.topic), PATIENCE.as_secs())));
         }
     }
     Ok(found.expect("the loop ends when it is found"))
 }
 
 /// Appends records (key, value) to a partition, and waits until all are confirmed.
-pub fn append(
-    bus: &mut impl Bus,
-    topic: &str,
-    partition: i32,
-    records: &[(Vec<u8>, Vec<u8>)],
-) -> Result<(), BusError> {
+pub fn append(bus: &mut impl Bus, topic: &str, partition: i32, records: &[(Vec<u8>, Vec<u8>)]) -> Result<(), BusError> {
     if records.is_empty() {
         return Ok(());
     }
-    let at = TopicPartition {
-        topic: bus.topic(topic),
-        partition,
-    };
+    let at = TopicPartition { topic: bus.topic(topic), partition };
     let sender = bus.open_sender()?;
     let result = append_by(bus, sender, at, records);
     bus.close_sender(sender);
@@ -133,16 +105,7 @@ fn append_by(
     let since = Instant::now();
     while done < records.len() {
         while let Some((key, value)) = records.get(sent) {
-            match bus.send(
-                sender,
-                Message {
-                    to: at,
-                    key: Some(key),
-                    value,
-                    headers: &[],
-                },
-                sent as u64,
-            ) {
+            match bus.send(sender, Message { to: at, key: Some(key), value, headers: &[] }, sent as u64) {
                 Ok(()) => sent += 1,
                 Err(SendError::Full) => break,
                 Err(why) => return Err(why),
@@ -150,9 +113,7 @@ fn append_by(
         }
         bus.poll(POLL, &mut |event| match event {
             BusEvent::Acknowledged { sender: by, .. } if by == sender => done += 1,
-            BusEvent::Failed {
-                sender: by, why, ..
-            } if by == sender => trouble = Some(why),
+            BusEvent::Failed { sender: by, why, .. } if by == sender => trouble = Some(why),
             _ => {}
         });
         if let Some(why) = trouble.take() {

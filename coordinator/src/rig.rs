@@ -70,7 +70,8 @@ impl Services {
         let mut participant = Participant::new(service, ledger, schemas::demo(), Settings::new(S::NAME, prefix))?;
         let stop = self.stop.clone();
         let thread = std::thread::Builder::new().name(S::NAME.into());
-        let thread = thread.spawn(move || run::run(&mut participant, &mut bus, &stop).with_context(|| format!("the service {}", S::NAME)))?;
+        let thread = thread
+            .spawn(move || run::run(&mut participant, &mut bus, &stop).with_context(|| format!("the service {}", S::NAME)))?;
         self.threads.push((S::NAME, thread));
         Ok(())
     }

@@ -33,44 +33,15 @@ pub struct Needed {
 }
 
 /// All topics that an instance of these definitions needs.
-pub fn needed(
-    topics: &Topics,
-    partitions: i32,
-    start: &[String],
-    commands: &[String],
-    emitted: &[String],
-) -> Vec<Needed> {
-    let history = [
-        (&topics.journal, partitions),
-        (&topics.definitions, 1),
-        (&topics.schemas, 1),
-        (&topics.quarantine, partitions),
-    ];
-    let mut all: Vec<Needed> = history
-        .into_iter()
-        .map(|(name, partitions)| Needed {
-            name: name.clone(),
-            partitions,
-            kind: Kind::History,
-        })
-        .collect();
-    all.push(Needed {
-        name: topics.replies.clone(),
-        partitions,
-        kind: Kind::Traffic,
-    });
-    all.extend(commands.iter().map(|name| Needed {
-        name: name.clone(),
-        partitions,
-        kind: Kind::Traffic,
-    }));
+pub fn needed(topics: &Topics, partitions: i32, start: &[String], commands: &[String], emitted: &[String]) -> Vec<Needed> {
+    let history = [(&topics.journal, partitions), (&topics.definitions, 1), (&topics.schemas, 1), (&topics.quarantine, partitions)];
+    let mut all: Vec<Needed> =
+        history.into_iter().map(|(name, partitions)| Needed { name: name.clone(), partitions, kind: Kind::History }).collect();
+    all.push(Needed { name: topics.replies.clone(), partitions, kind: Kind::Traffic });
+    all.extend(commands.iter().map(|name| Needed { name: name.clone(), partitions, kind: Kind::Traffic }));
     for name in start.iter().chain(emitted) {
         if !all.iter().any(|known| known.name == *name) {
-            all.push(Needed {
-                name: name.clone(),
-                partitions,
-                kind: Kind::Events,
-            });
+            all.push(Needed { name: name.clone(), partitions, kind: Kind::Events });
         }
     }
     all
@@ -99,19 +70,12 @@ pub fn specification(needed: &Needed, replication: i32) -> Specification {
         name: needed.name.clone(),
         partitions: needed.partitions,
         replication,
-        settings: settings
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
+        settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
     }
 }
 
 /// Makes what is missing; the names of what was made.
-pub fn apply(
-    bus: &mut impl Bus,
-    needed: &[Needed],
-    replication: i32,
-) -> Result<Vec<String>, BusError> {
+pub fn apply(bus: &mut impl Bus, needed: &[Needed], replication: i32) -> Result<Vec<String>, BusError> {
     let mut made = Vec::new();
     for topic in needed {
         if bus.create(&specification(topic, replication))? {
@@ -122,35 +86,15 @@ pub fn apply(
 }
 
 /// What is wrong with a topic, one line each: what, and what it must be.
-pub fn faults(
-    description: &Description,
-    topics: &Topics,
-    start: &[String],
-    partitions: i32,
-) -> Vec<String> {
+pub fn faults(description: &Description, topics: &Topics, start: &[String], partitions: i32) -> Vec<String> {
     let name = &description.name;
     let mut wrong = Vec::new();
-    let setting = |key: &str| {
-        description
-            .settings
-            .iter()
-            .find(|(known, _)| known == key)
-            .map(|(_, value)| value.as_str())
-    };
-    let is_history = [
-        &topics.journal,
-        &topics.definitions,
-        &topics.schemas,
-        &topics.quarantine,
-    ]
-    .contains(&name);
+    let setting = |key: &str| description.settings.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
+    let is_history = [&topics.journal, &topics.definitions, &topics.schemas, &topics.quarantine].contains(&name);
     let one = [&topics.definitions, &topics.schemas].contains(&name);
     let same = [&topics.journal, &topics.replies].contains(&name) || start.contains(name);
     if one && description.partitions != 1 {
-        wrong.push(format!(
-            "  {name}: has {} partitions, must have 1",
-            description.partitions
-        ));
+        wrong.push(format!("  {name}: has {} partitions, must have 1", description.partitions));
     }
     if same && description.partitions != partitions {
         wrong.push(format!(
@@ -182,13 +126,10 @@ pub fn faults(
         }
     }
     if *name == topics.journal
-        && let Some(bytes) =
-            setting("max.message.bytes").and_then(|value| value.parse::<i64>().ok())
+        && let Some(bytes) = setting("max.message.bytes").and_then(|value| value.parse::<i64>().ok())
         && bytes < JOURNAL_MESSAGE_BYTES_MIN
     {
-        wrong.push(format!(
-            "  {name}: max.message.bytes is {bytes}, must be at least {JOURNAL_MESSAGE_BYTES_MIN}"
-        ));
+        wrong.push(format!("  {name}: max.message.bytes is {bytes}, must be at least {JOURNAL_MESSAGE_BYTES_MIN}"));
     }
     wrong
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ringmaster_bus::Bus;
+use ringmaster_bus::{Bus, Pace};
 use ringmaster_schemas::Millis;
 
 use crate::ledger::Ledger;
@@ -21,8 +21,10 @@ const FINISH_MAX_MS: Millis = 5_000;
 pub fn run<S: Service, L: Ledger>(participant: &mut Participant<S, L>, bus: &mut impl Bus, stop: &AtomicBool) -> Result<(), Stop> {
     participant.start(bus)?;
     let mut wait = WAIT_MAX;
+    let mut pace = Pace::default();
     while !stop.load(Ordering::Relaxed) {
         let report = participant.turn(bus, now(), wait)?;
+        pace.after_turn(report.events);
         wait = report.due_at.map_or(WAIT_MAX, |due| until(due).min(WAIT_MAX));
     }
     finish(participant, bus)

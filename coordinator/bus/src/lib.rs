@@ -13,11 +13,13 @@ pub mod kafka;
 pub mod sim;
 
 mod names;
+mod pace;
 mod signal;
 
 use std::time::Duration;
 
 pub use names::TopicNames;
+pub use pace::Pace;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::TopicId;
 

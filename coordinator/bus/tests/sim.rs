@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
-use ringmaster_bus::{Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicPartition, Waker};
+use ringmaster_bus::{
+    Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicPartition, Waker,
+};
 
 /// A client that keeps the virtual time at the wall clock and really waits.
 struct RealTime {

@@ -87,7 +87,8 @@ pub fn run(config: &Config, options: &Options, definitions: &[PathBuf], schemas:
 fn begin(options: &Options) -> Result<Plan> {
     let path = plan_path(&options.folder);
     if let Ok(text) = std::fs::read(&path) {
-        let plan: Plan = serde_json::from_slice(&text).with_context(|| format!("{} is not a demo's plan; remove the directory", path.display()))?;
+        let plan: Plan = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is not a demo's plan; remove the directory", path.display()))?;
         if !plan.finished {
             progress::say(&format!("going on in {} with {} orders", options.folder.display(), plan.orders));
             return Ok(plan);

@@ -25,7 +25,8 @@ pub(super) struct Progress {
 impl Progress {
     pub(super) fn new(orders: u64, rate: f64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{bar:30} {pos}/{len} orders ended  {elapsed}  {msg}").expect("the template is valid");
+            let style =
+                ProgressStyle::with_template("{bar:30} {pos}/{len} orders ended  {elapsed}  {msg}").expect("the template is valid");
             ProgressBar::new(orders).with_style(style.progress_chars("=> "))
         });
         say(&format!("{orders} orders at {rate} a second: coordinator, inventory, payment and shipping in this process"));

@@ -39,7 +39,8 @@ pub(super) struct Shop<B: Bus> {
 impl<B: Bus> Shop<B> {
     /// Finds out what the log holds already.
     pub(super) fn open(mut bus: B, knowledge: &Knowledge, partitions: i32, orders: u64) -> Result<Self> {
-        let schema = knowledge.schemas.named("OrderPlaced").ok_or_else(|| anyhow::anyhow!("the schema folder has no OrderPlaced"))?;
+        let schema =
+            knowledge.schemas.named("OrderPlaced").ok_or_else(|| anyhow::anyhow!("the schema folder has no OrderPlaced"))?;
         let writer = OrderWriter::new(schema);
         let mut issued = HashSet::new();
         for partition in 0..partitions {
@@ -76,7 +77,8 @@ impl<B: Bus> Shop<B> {
     /// Issues what is due at `rate` a second, and takes outcomes.
     pub(super) fn turn(&mut self, rate: f64) -> Result<()> {
         let issued_now = self.issued - self.issued_before;
-        let due = ((self.begun.elapsed().as_secs_f64() * rate) as u64).saturating_sub(issued_now);
+        // The order of place n is due at n / rate: the first at once.
+        let due = ((self.begun.elapsed().as_secs_f64() * rate) as u64 + 1).saturating_sub(issued_now);
         for place in 0..due {
             let Some(&number) = self.left.last() else { break };
             let intended = self.begun + Duration::from_secs_f64((issued_now + place) as f64 / rate);

@@ -39,7 +39,14 @@ impl Diary {
 fn write(partition: i32, note: Note) {
     match note {
         Note::Stuck { saga, step, code, message } => {
-            tracing::warn!(partition, saga = &*saga, step = &*step, code = &*code, message = &*message, "stuck: a person is needed");
+            tracing::warn!(
+                partition,
+                saga = &*saga,
+                step = &*step,
+                code = &*code,
+                message = &*message,
+                "stuck: a person is needed"
+            );
         }
         Note::Compensating { saga, step, code } => {
             tracing::debug!(partition, saga = &*saga, step = &*step, code = &*code, "undoing");

@@ -43,14 +43,8 @@ pub(super) struct Routes {
 
 impl Routes {
     pub(super) fn new(outputs: &[(String, i32)], bus: &mut impl Bus) -> Self {
-        let known = outputs
-            .iter()
-            .map(|(name, partitions)| (Arc::from(name.as_str()), (bus.topic(name), *partitions)))
-            .collect();
-        Routes {
-            known,
-            order: Vec::new(),
-        }
+        let known = outputs.iter().map(|(name, partitions)| (Arc::from(name.as_str()), (bus.topic(name), *partitions))).collect();
+        Routes { known, order: Vec::new() }
     }
 
     fn find(&mut self, name: &Arc<str>, bus: &mut impl Bus) -> (Topic, i32) {
@@ -59,11 +53,8 @@ impl Routes {
         }
         // A topic that only a replayed effect names (an older version's): its count is asked once; 1 if it is gone, so that the
         // broker's refusal sets the effect apart.
-        let partitions = bus
-            .describe(&[name])
-            .ok()
-            .and_then(|found| found.into_iter().next().flatten())
-            .map_or(1, |found| found.partitions);
+        let partitions =
+            bus.describe(&[name]).ok().and_then(|found| found.into_iter().next().flatten()).map_or(1, |found| found.partitions);
         let route = (bus.topic(name), partitions);
         self.known.insert(name.clone(), route);
         route
@@ -72,19 +63,11 @@ impl Routes {
     /// Where an effect goes.
     pub(super) fn to(&mut self, name: &Arc<str>, key: &[u8], bus: &mut impl Bus) -> TopicPartition {
         let (topic, partitions) = self.find(name, bus);
-        TopicPartition {
-            topic,
-            partition: partition_of(key, partitions),
-        }
+        TopicPartition { topic, partition: partition_of(key, partitions) }
     }
 
     /// The tags, topic by topic, each topic's in their order.
-    pub(super) fn order(
-        &mut self,
-        partition: &mut Partition,
-        tags: &[Tag],
-        bus: &mut impl Bus,
-    ) -> Vec<Tag> {
+    pub(super) fn order(&mut self, partition: &mut Partition, tags: &[Tag], bus: &mut impl Bus) -> Vec<Tag> {
         let mut order = std::mem::take(&mut self.order);
         order.clear();
         for &tag in tags {
@@ -107,17 +90,8 @@ mod tests {
     #[test]
     fn tags_come_back_as_they_went() {
         for partition in [0, 7, 16_383] {
-            for tag in [
-                Tag::Claim,
-                Tag::Record(0),
-                Tag::Record(1 << 47),
-                Tag::Effect(5),
-                Tag::Parked(9),
-            ] {
-                assert_eq!(
-                    decode_tag(encode_tag(partition, tag)),
-                    (partition as usize, tag)
-                );
+            for tag in [Tag::Claim, Tag::Record(0), Tag::Record(1 << 47), Tag::Effect(5), Tag::Parked(9)] {
+                assert_eq!(decode_tag(encode_tag(partition, tag)), (partition as usize, tag));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ringmaster_bus::{Bus, Waker};
+use ringmaster_bus::{Bus, Pace, Waker};
 use ringmaster_core::partition::Counters;
 use ringmaster_schemas::Millis;
 use ringmaster_store::Store;
@@ -63,40 +63,13 @@ impl Instance {
         let mut workers = Vec::with_capacity(count);
         for (index, bus) in buses.into_iter().enumerate() {
             let ids = Box::new(random_id);
-            let worker = Worker::new(
-                bus,
-                setup.worker(),
-                setup.partitions(index, count),
-                knowledge.clone(),
-                store.clone(),
-                ids,
-            );
-            let run = Run {
-                stopping: stopping.clone(),
-                failed: failed.clone(),
-                status: status.clone(),
-                report: report.clone(),
-            };
+            let worker = Worker::new(bus, setup.worker(), setup.partitions(index, count), knowledge.clone(), store.clone(), ids);
+            let run = Run { stopping: stopping.clone(), failed: failed.clone(), status: status.clone(), report: report.clone() };
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-            workers.push(
-                thread
-                    .spawn(move || run.run(worker))
-                    .expect("a thread can be started"),
-            );
+            workers.push(thread.spawn(move || run.run(worker)).expect("a thread can be started"));
         }
-        let upkeep = start_upkeep(
-            store.clone(),
-            flush_every,
-            stopping.clone(),
-            setup.partition_count(),
-        );
-        Instance {
-            workers,
-            wakers,
-            upkeep,
-            stopping,
-            failed,
-        }
+        let upkeep = start_upkeep(store.clone(), flush_every, stopping.clone(), setup.partition_count());
+        Instance { workers, wakers, upkeep, stopping, failed }
     }
 
     /// Asks for an orderly end: stop reading, confirm, deliver, journal `released`, checkpoint, flush.
@@ -112,10 +85,7 @@ impl Instance {
 
     /// Waits for the end.
     pub fn join(self) -> Stopped {
-        let mut stopped = Stopped {
-            counters: Vec::new(),
-            stops: Vec::new(),
-        };
+        let mut stopped = Stopped { counters: Vec::new(), stops: Vec::new() };
         for worker in self.workers {
             match worker.join() {
                 Ok(Ok(counters)) => stopped.counters.push(counters),
@@ -152,10 +122,11 @@ impl Run {
         let mut reported = Counters::default();
         let mut reported_at = Instant::now();
         let mut wait = Duration::ZERO;
+        let mut pace = Pace::default();
         while !self.stopping.load(Ordering::Relaxed) {
             let turn = worker.turn(wall(), &wall, wait)?;
-            let due =
-                Duration::from_millis(turn.next_due.saturating_sub(wall()).clamp(1, 1_000) as u64);
+            pace.after_turn(turn.events);
+            let due = Duration::from_millis(turn.next_due.saturating_sub(wall()).clamp(1, 1_000) as u64);
             wait = WAIT_MAX.min(due);
             if reported_at.elapsed() >= REPORT_EVERY {
                 reported_at = Instant::now();
@@ -185,12 +156,7 @@ fn finish<B: Bus>(worker: &mut Worker<B>) -> Result<(), Stop> {
 }
 
 /// Flushes the store, and deletes expired rows, now and then, away from the workers' threads.
-fn start_upkeep(
-    store: Arc<dyn Store>,
-    every: Duration,
-    stopping: Arc<AtomicBool>,
-    partitions: i32,
-) -> JoinHandle<()> {
+fn start_upkeep(store: Arc<dyn Store>, every: Duration, stopping: Arc<AtomicBool>, partitions: i32) -> JoinHandle<()> {
     let upkeep = move || {
         let mut flushed = Instant::now();
         loop {
@@ -210,10 +176,7 @@ fn start_upkeep(
             std::thread::sleep(Duration::from_millis(50));
         }
     };
-    std::thread::Builder::new()
-        .name("upkeep".into())
-        .spawn(upkeep)
-        .expect("a thread can be started")
+    std::thread::Builder::new().name("upkeep".into()).spawn(upkeep).expect("a thread can be started")
 }
 
 fn collect(store: &dyn Store, partition: i32) {
@@ -229,9 +192,7 @@ fn collect(store: &dyn Store, partition: i32) {
 
 /// Milliseconds since 1970.
 pub fn wall() -> Millis {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as Millis)
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
 }
 
 /// A claim id from the system's randomness.

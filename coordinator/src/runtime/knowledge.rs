@@ -58,19 +58,14 @@ pub enum KnowledgeError {
 }
 
 fn join(errors: &[impl std::fmt::Display]) -> String {
-    errors
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// How definitions are compiled: participants' encodings and topics' modes, by name.
 #[derive(Debug, Clone, Default)]
 pub struct CompileOptions {
     /// By participant.
-    pub participants:
-        std::collections::BTreeMap<String, ringmaster_core::definition::compile::Participant>,
+    pub participants: std::collections::BTreeMap<String, ringmaster_core::definition::compile::Participant>,
     /// By topic.
     pub topics: std::collections::BTreeMap<String, ringmaster_core::definition::compile::Topic>,
 }
@@ -78,12 +73,7 @@ pub struct CompileOptions {
 impl CompileOptions {
     /// Settings for the compiler over these schemas.
     pub fn settings<'a>(&self, schemas: &'a mut Schemas) -> Settings<'a> {
-        Settings {
-            schemas,
-            participants: self.participants.clone(),
-            topics: self.topics.clone(),
-            warnings: Vec::new(),
-        }
+        Settings { schemas, participants: self.participants.clone(), topics: self.topics.clone(), warnings: Vec::new() }
     }
 }
 
@@ -165,27 +155,20 @@ fn commands(catalog: &Catalog) -> BTreeSet<std::sync::Arc<str>> {
     commands
 }
 
-fn read_schemas(
-    bus: &mut impl Bus,
-    topics: &Topics,
-    schemas: &mut Schemas,
-) -> Result<BTreeSet<i64>, KnowledgeError> {
+fn read_schemas(bus: &mut impl Bus, topics: &Topics, schemas: &mut Schemas) -> Result<BTreeSet<i64>, KnowledgeError> {
     let mut known = BTreeSet::new();
     let mut trouble = None;
     blocking::read_to_end(bus, &topics.schemas, 0, &mut |read| {
-        let added = SchemaRecord::decode(read.value.as_deref().unwrap_or_default())
-            .and_then(|record| schemas.add_version(&record.text));
+        let added =
+            SchemaRecord::decode(read.value.as_deref().unwrap_or_default()).and_then(|record| schemas.add_version(&record.text));
         match added {
             Ok(schema) => {
                 known.insert(schema.key());
                 true
             }
             Err(error) => {
-                trouble = Some(KnowledgeError::Record {
-                    topic: topics.schemas.clone(),
-                    offset: read.offset,
-                    detail: error.to_string(),
-                });
+                trouble =
+                    Some(KnowledgeError::Record { topic: topics.schemas.clone(), offset: read.offset, detail: error.to_string() });
                 false
             }
         }
@@ -193,31 +176,22 @@ fn read_schemas(
     trouble.map_or(Ok(known), Err)
 }
 
-fn read_definitions(
-    bus: &mut impl Bus,
-    topics: &Topics,
-) -> Result<Vec<(i64, DefinitionRecord)>, KnowledgeError> {
+fn read_definitions(bus: &mut impl Bus, topics: &Topics) -> Result<Vec<(i64, DefinitionRecord)>, KnowledgeError> {
     let mut records = Vec::new();
     let mut trouble = None;
-    blocking::read_to_end(
-        bus,
-        &topics.definitions,
-        0,
-        &mut |read| match serde_json::from_slice(read.value.as_deref().unwrap_or_default()) {
-            Ok(record) => {
-                records.push((read.offset, record));
-                true
-            }
-            Err(error) => {
-                trouble = Some(KnowledgeError::Record {
-                    topic: topics.definitions.clone(),
-                    offset: read.offset,
-                    detail: error.to_string(),
-                });
-                false
-            }
-        },
-    )?;
+    blocking::read_to_end(bus, &topics.definitions, 0, &mut |read| match serde_json::from_slice(
+        read.value.as_deref().unwrap_or_default(),
+    ) {
+        Ok(record) => {
+            records.push((read.offset, record));
+            true
+        }
+        Err(error) => {
+            trouble =
+                Some(KnowledgeError::Record { topic: topics.definitions.clone(), offset: read.offset, detail: error.to_string() });
+            false
+        }
+    })?;
     trouble.map_or(Ok(records), Err)
 }
 
@@ -232,10 +206,7 @@ fn new_records(
     let mut new = Vec::new();
     let mut errors = Vec::new();
     for path in files {
-        let text = std::fs::read_to_string(path).map_err(|error| KnowledgeError::File {
-            path: path.clone(),
-            error,
-        })?;
+        let text = std::fs::read_to_string(path).map_err(|error| KnowledgeError::File { path: path.clone(), error })?;
         let mut settings = options.settings(schemas);
         match DefinitionRecord::of_file(&path.display().to_string(), &text, now, &mut settings) {
             Ok(records) => {
@@ -243,36 +214,23 @@ fn new_records(
                     tracing::warn!("{warning}");
                 }
                 new.extend(records.into_iter().filter(|record| {
-                    let newest = deployed
-                        .iter()
-                        .rev()
-                        .find(|(_, known)| known.name == record.name);
+                    let newest = deployed.iter().rev().find(|(_, known)| known.name == record.name);
                     newest.is_none_or(|(_, known)| known.hash != record.hash)
                 }));
             }
             Err(more) => errors.extend(more),
         }
     }
-    if errors.is_empty() {
-        Ok(new)
-    } else {
-        Err(KnowledgeError::Definitions(errors))
-    }
+    if errors.is_empty() { Ok(new) } else { Err(KnowledgeError::Definitions(errors)) }
 }
 
 /// The definition files of a folder, in the order of their names.
 pub fn definition_files(folder: &Path) -> Result<Vec<PathBuf>, KnowledgeError> {
-    let read = |error| KnowledgeError::File {
-        path: folder.to_owned(),
-        error,
-    };
+    let read = |error| KnowledgeError::File { path: folder.to_owned(), error };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(read)? {
         let path = entry.map_err(read)?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "yaml" || extension == "yml")
-        {
+        if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
             files.push(path);
         }
     }

@@ -69,39 +69,20 @@ pub enum SetupError {
 }
 
 /// Asks the broker for all topics and checks them against what definitions and protocol need.
-pub fn prepare(
-    bus: &mut impl Bus,
-    settings: &SetupSettings,
-    knowledge: &Knowledge,
-) -> Result<Setup, SetupError> {
+pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowledge) -> Result<Setup, SetupError> {
     let topics = Topics::new(&settings.prefix);
-    let starts: Vec<String> = knowledge
-        .catalog
-        .start_topics()
-        .iter()
-        .map(|topic| topic.to_string())
-        .collect();
+    let starts: Vec<String> = knowledge.catalog.start_topics().iter().map(|topic| topic.to_string()).collect();
     let outputs: Vec<String> = output_names(&topics, knowledge);
     let mut names: Vec<&str> = vec![&topics.journal, &topics.replies];
     names.extend(starts.iter().map(String::as_str));
     names.extend(outputs.iter().map(String::as_str));
     let found = bus.describe(&names)?;
     let mut wrong = Vec::new();
-    let find = |name: &str| {
-        found
-            .iter()
-            .flatten()
-            .find(|description| description.name == name)
-    };
+    let find = |name: &str| found.iter().flatten().find(|description| description.name == name);
     for name in &names {
         match find(name) {
             None => wrong.push(format!("  {name}: does not exist")),
-            Some(description) => wrong.extend(crate::topics::faults(
-                description,
-                &topics,
-                &starts,
-                settings.partitions,
-            )),
+            Some(description) => wrong.extend(crate::topics::faults(description, &topics, &starts, settings.partitions)),
         }
     }
     if !wrong.is_empty() {
@@ -109,18 +90,14 @@ pub fn prepare(
         wrong.dedup();
         return Err(SetupError::Topics(wrong));
     }
-    let described =
-        |name: &str| -> &Description { find(name).expect("missing topics were reported") };
+    let described = |name: &str| -> &Description { find(name).expect("missing topics were reported") };
     let inputs: Vec<InputSettings> = std::iter::once(replies(described(&topics.replies), settings))
         .chain(starts.iter().map(|name| events(described(name), settings)))
         .collect();
     let worker = WorkerSettings {
         journal: topics.journal.clone(),
         inputs: inputs.iter().map(|input| input.name.to_string()).collect(),
-        outputs: outputs
-            .iter()
-            .map(|name| (name.clone(), described(name).partitions))
-            .collect(),
+        outputs: outputs.iter().map(|name| (name.clone(), described(name).partitions)).collect(),
         group: settings.prefix.clone(),
         checkpoint_every_ms: settings.checkpoint_every_ms,
         checkpoint_rows_max: settings.checkpoint_rows_max,
@@ -154,51 +131,25 @@ impl Setup {
 
     /// The partitions of worker `index` of `count`.
     pub fn partitions(&self, index: usize, count: usize) -> Vec<Partition> {
-        let numbers =
-            (0..self.partition.partitions).filter(|number| *number as usize % count == index);
-        numbers
-            .map(|number| {
-                Partition::new(Settings {
-                    number,
-                    ..self.partition.clone()
-                })
-            })
-            .collect()
+        let numbers = (0..self.partition.partitions).filter(|number| *number as usize % count == index);
+        numbers.map(|number| Partition::new(Settings { number, ..self.partition.clone() })).collect()
     }
 }
 
 /// A journal record must fit into what the topic takes, with room for the log's own framing.
 fn limits(settings: &SetupSettings, journal: &Description) -> Limits {
     const FRAMING_BYTES: usize = 4096;
-    let taken = journal
-        .settings
-        .iter()
-        .find(|(name, _)| name == "max.message.bytes")
-        .and_then(|(_, value)| value.parse::<usize>().ok());
+    let taken =
+        journal.settings.iter().find(|(name, _)| name == "max.message.bytes").and_then(|(_, value)| value.parse::<usize>().ok());
     let most = taken.map_or(usize::MAX, |bytes| bytes - FRAMING_BYTES);
-    Limits {
-        record_bytes_max: settings.limits.record_bytes_max.min(most),
-        ..settings.limits.clone()
-    }
+    Limits { record_bytes_max: settings.limits.record_bytes_max.min(most), ..settings.limits.clone() }
 }
 
 /// Topics that effects go to.
 fn output_names(topics: &Topics, knowledge: &Knowledge) -> Vec<String> {
     let mut names = vec![topics.quarantine.clone()];
-    names.extend(
-        knowledge
-            .catalog
-            .participants()
-            .iter()
-            .map(|participant| command_topic(participant)),
-    );
-    names.extend(
-        knowledge
-            .catalog
-            .emit_topics()
-            .iter()
-            .map(|topic| topic.to_string()),
-    );
+    names.extend(knowledge.catalog.participants().iter().map(|participant| command_topic(participant)));
+    names.extend(knowledge.catalog.emit_topics().iter().map(|topic| topic.to_string()));
     names
 }
 
@@ -209,23 +160,15 @@ fn replies(description: &Description, settings: &SetupSettings) -> InputSettings
         role: Role::Replies,
         // Replies are answers to commands of this very journal: none of them may be passed over.
         start_at: StartAt::Earliest,
-        accept_new: settings
-            .inputs
-            .iter()
-            .any(|options| options.topic == description.name && options.accept_new),
+        accept_new: settings.inputs.iter().any(|options| options.topic == description.name && options.accept_new),
     }
 }
 
 fn events(description: &Description, settings: &SetupSettings) -> InputSettings {
-    let options = settings
-        .inputs
-        .iter()
-        .find(|options| options.topic == description.name);
+    let options = settings.inputs.iter().find(|options| options.topic == description.name);
     let role = Role::Events {
         type_field: options.map_or("type", |options| &options.type_field).into(),
-        default_type: options
-            .and_then(|options| options.default_type.as_deref())
-            .map(Arc::from),
+        default_type: options.and_then(|options| options.default_type.as_deref()).map(Arc::from),
     };
     InputSettings {
         topic: description.id,

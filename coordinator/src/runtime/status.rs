@@ -47,10 +47,7 @@ impl Status {
                 undeliverable: partition.undeliverable_count(),
                 paused: partition.paused(),
             };
-            match all
-                .iter_mut()
-                .find(|known| known.partition == now.partition)
-            {
+            match all.iter_mut().find(|known| known.partition == now.partition) {
                 Some(known) => *known = now,
                 None => all.push(now),
             }
@@ -66,10 +63,7 @@ impl Status {
     /// True if every one of `count` partitions is owned and read.
     pub fn ready(&self, count: i32) -> bool {
         let all = self.partitions.lock().expect("no holder panics");
-        all.len() == count as usize
-            && all
-                .iter()
-                .all(|status| status.phase == phase_name(Phase::Owning))
+        all.len() == count as usize && all.iter().all(|status| status.phase == phase_name(Phase::Owning))
     }
 }
 

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, Topic, TopicPartition};
 use ringmaster_core::faults::{mutated, reached};
-use ringmaster_core::partition::{
-    Context, Counters, Do, Headers, InputRecord, Partition, Phase, Refusal, Rows, Staged, Tag, Why,
-};
+use ringmaster_core::partition::{Context, Counters, Do, Headers, InputRecord, Partition, Phase, Refusal, Rows, Staged, Tag, Why};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::ClaimId;
 use ringmaster_schemas::row::Checkpoint;
@@ -130,30 +128,19 @@ struct StoredRows<'a> {
 
 impl Rows for StoredRows<'_> {
     fn checkpoint(&self) -> Result<Option<Checkpoint>, String> {
-        self.store
-            .checkpoint(self.partition)
-            .map_err(|error| error.to_string())
+        self.store.checkpoint(self.partition).map_err(|error| error.to_string())
     }
 
     fn saga(&self, id: &str) -> Result<Option<Vec<u8>>, String> {
-        self.store
-            .saga(self.partition, id)
-            .map_err(|error| error.to_string())
+        self.store.saga(self.partition, id).map_err(|error| error.to_string())
     }
 
-    fn due(
-        &self,
-        from: Millis,
-        to: Millis,
-        visit: &mut dyn FnMut(Millis, &str),
-    ) -> Result<(), String> {
+    fn due(&self, from: Millis, to: Millis, visit: &mut dyn FnMut(Millis, &str)) -> Result<(), String> {
         let mut all = |due: Millis, id: &str| {
             visit(due, id);
             true
         };
-        self.store
-            .due(self.partition, from, to, &mut all)
-            .map_err(|error| error.to_string())
+        self.store.due(self.partition, from, to, &mut all).map_err(|error| error.to_string())
     }
 }
 
@@ -170,12 +157,7 @@ impl<B: Bus> Worker<B> {
         let journal = bus.topic(&settings.journal);
         let inputs: Vec<Topic> = settings.inputs.iter().map(|name| bus.topic(name)).collect();
         let routes = Routes::new(&settings.outputs, &mut bus);
-        let highest = inputs
-            .iter()
-            .chain([&journal])
-            .map(|topic| usize::from(topic.0))
-            .max()
-            .unwrap_or(0);
+        let highest = inputs.iter().chain([&journal]).map(|topic| usize::from(topic.0)).max().unwrap_or(0);
         let mut sources = vec![Source::None; highest + 1];
         sources[usize::from(journal.0)] = Source::Journal;
         for (index, topic) in inputs.iter().enumerate() {
@@ -186,12 +168,7 @@ impl<B: Bus> Worker<B> {
         for (place, partition) in partitions.iter().enumerate() {
             places[partition.number() as usize] = Some(place);
         }
-        let slot = |partition| Slot {
-            partition,
-            wishes: Vec::new(),
-            ready: true,
-            checkpoint_at: 0,
-        };
+        let slot = |partition| Slot { partition, wishes: Vec::new(), ready: true, checkpoint_at: 0 };
         let inner = Inner {
             partitions: partitions.into_iter().map(slot).collect(),
             settings,
@@ -221,12 +198,7 @@ impl<B: Bus> Worker<B> {
 
     /// One turn: takes what happened (waiting at most `wait` for it), lets the partitions decide, does what they wish. `now` must
     /// be the wall clock. An error is the end: nothing of this worker may be used any more.
-    pub fn turn(
-        &mut self,
-        now: Millis,
-        clock: &dyn Fn() -> Millis,
-        wait: Duration,
-    ) -> Result<Turn, Stop> {
+    pub fn turn(&mut self, now: Millis, clock: &dyn Fn() -> Millis, wait: Duration) -> Result<Turn, Stop> {
         let Worker { bus, inner } = self;
         inner.claim_when_ready(bus, now);
         let events = bus.poll(wait, &mut |event| inner.visit(event, now));
@@ -237,10 +209,7 @@ impl<B: Bus> Worker<B> {
         inner.commit_when_due(bus, now);
         match inner.stop.take() {
             Some(stop) => Err(stop),
-            None => Ok(Turn {
-                events,
-                next_due: inner.next_due(),
-            }),
+            None => Ok(Turn { events, next_due: inner.next_due() }),
         }
     }
 
@@ -249,26 +218,19 @@ impl<B: Bus> Worker<B> {
         self.inner.stopping = true;
         for slot in &self.inner.partitions {
             for &topic in &self.inner.inputs {
-                self.bus.stop(TopicPartition {
-                    topic,
-                    partition: slot.partition.number(),
-                });
+                self.bus.stop(TopicPartition { topic, partition: slot.partition.number() });
             }
         }
     }
 
     /// True if nothing is unconfirmed or undelivered.
     pub fn quiet(&self) -> bool {
-        self.inner
-            .partitions
-            .iter()
-            .all(|slot| slot.partition.phase() != Phase::Owning || slot.partition.quiet())
+        self.inner.partitions.iter().all(|slot| slot.partition.phase() != Phase::Owning || slot.partition.quiet())
     }
 
     /// After [`Worker::quiet`]: journals how far effects were delivered, so that the next start sends nothing again.
     pub fn append_released(&mut self, now: Millis) {
-        self.inner
-            .each(now, |partition, cx| partition.append_bare(cx));
+        self.inner.each(now, |partition, cx| partition.append_bare(cx));
         self.inner.execute(&mut self.bus, now);
     }
 
@@ -297,19 +259,9 @@ impl<B: Bus> Worker<B> {
 }
 
 impl Inner {
-    fn with<T>(
-        &mut self,
-        place: usize,
-        now: Millis,
-        run: impl FnOnce(&mut Partition, &mut Context<'_>) -> T,
-    ) -> T {
-        let Slot {
-            partition, wishes, ..
-        } = &mut self.partitions[place];
-        let rows = StoredRows {
-            store: &*self.store,
-            partition: partition.number(),
-        };
+    fn with<T>(&mut self, place: usize, now: Millis, run: impl FnOnce(&mut Partition, &mut Context<'_>) -> T) -> T {
+        let Slot { partition, wishes, .. } = &mut self.partitions[place];
+        let rows = StoredRows { store: &*self.store, partition: partition.number() };
         let mut context = Context {
             now,
             catalog: &self.knowledge.catalog,
@@ -343,9 +295,7 @@ impl Inner {
                 match source {
                     Source::Journal => {
                         let value = record.value.unwrap_or_default();
-                        self.with(place, now, |partition, cx| {
-                            partition.journal_record(record.offset, value, cx)
-                        });
+                        self.with(place, now, |partition, cx| partition.journal_record(record.offset, value, cx));
                     }
                     Source::Input(index) => {
                         let headers = record.headers.map(RecordHeaders);
@@ -356,23 +306,15 @@ impl Inner {
                             value: record.value,
                             headers: headers.as_ref().map(|headers| headers as &dyn Headers),
                         };
-                        self.with(place, now, |partition, cx| {
-                            partition.input(index, input, cx)
-                        });
+                        self.with(place, now, |partition, cx| partition.input(index, input, cx));
                     }
                     Source::None => {}
                 }
             }
-            BusEvent::Acknowledged {
-                sender,
-                tag,
-                offset,
-            } => {
+            BusEvent::Acknowledged { sender, tag, offset } => {
                 let (number, tag) = decode_tag(tag);
                 if let Some(Some(place)) = self.places.get(number).copied() {
-                    self.with(place, now, |partition, cx| {
-                        partition.acknowledged(sender.0, tag, offset, cx)
-                    });
+                    self.with(place, now, |partition, cx| partition.acknowledged(sender.0, tag, offset, cx));
                 }
             }
             BusEvent::Failed { sender, tag, why } => {
@@ -387,30 +329,24 @@ impl Inner {
                 }
             }
             BusEvent::Bounds { at, start, end } => match self.place_of(at) {
-                Some((place, Source::Journal)) => self.with(place, now, |partition, cx| {
-                    partition.journal_bounds(start, end, cx)
-                }),
-                Some((place, Source::Input(index))) => self.with(place, now, |partition, cx| {
-                    partition.input_bounds(index, start, end, cx)
-                }),
+                Some((place, Source::Journal)) => self.with(place, now, |partition, cx| partition.journal_bounds(start, end, cx)),
+                Some((place, Source::Input(index))) => {
+                    self.with(place, now, |partition, cx| partition.input_bounds(index, start, end, cx))
+                }
                 Some((_, Source::None)) | None => {}
             },
             BusEvent::OffsetAt { at, offset } => {
                 if let Some((place, Source::Input(index))) = self.place_of(at) {
-                    self.with(place, now, |partition, cx| {
-                        partition.resolve(index, offset, cx)
-                    });
+                    self.with(place, now, |partition, cx| partition.resolve(index, offset, cx));
                 }
             }
             BusEvent::OutOfRange { at, position } => match self.place_of(at) {
-                Some((place, Source::Input(index))) => self.with(place, now, |partition, cx| {
-                    partition.out_of_range(index, position, cx)
-                }),
-                Some((place, Source::Journal)) => self.with(place, now, |_, cx| {
-                    cx.out.push(Do::Doubt(
-                        "the journal's replay position is out of range".into(),
-                    ))
-                }),
+                Some((place, Source::Input(index))) => {
+                    self.with(place, now, |partition, cx| partition.out_of_range(index, position, cx))
+                }
+                Some((place, Source::Journal)) => {
+                    self.with(place, now, |_, cx| cx.out.push(Do::Doubt("the journal's replay position is out of range".into())))
+                }
                 Some((_, Source::None)) | None => {}
             },
             BusEvent::Doubt { sender, why } => {
@@ -446,9 +382,7 @@ impl Inner {
         if let (Tag::Effect(_), Refusal::Permanent(why)) = (tag, &refusal) {
             self.say_undeliverable(place, tag, why, now);
         }
-        self.with(place, now, |partition, cx| {
-            partition.failed(sender.0, tag, &refusal, cx)
-        });
+        self.with(place, now, |partition, cx| partition.failed(sender.0, tag, &refusal, cx));
     }
 
     /// One line a while: a topic that vanished may hold thousands.
@@ -513,14 +447,8 @@ impl Inner {
 
     fn execute_wish(&mut self, bus: &mut impl Bus, place: usize, wish: Do, now: Millis) {
         let number = self.partitions[place].partition.number();
-        let journal = TopicPartition {
-            topic: self.journal,
-            partition: number,
-        };
-        let input = |index: usize, inner: &Inner| TopicPartition {
-            topic: inner.inputs[index],
-            partition: number,
-        };
+        let journal = TopicPartition { topic: self.journal, partition: number };
+        let input = |index: usize, inner: &Inner| TopicPartition { topic: inner.inputs[index], partition: number };
         match wish {
             Do::Append { bytes, tag } => self.append(bus, place, &bytes, tag, now),
             Do::Send(_) => unreachable!("sends are taken together"),
@@ -536,9 +464,7 @@ impl Inner {
             Do::AskInput(index) => bus.ask_bounds(input(index, self)),
             Do::AskInputAt(index, time) => bus.ask_offset_at(input(index, self), time),
             Do::Pause(paused) => {
-                let all: Vec<TopicPartition> = (0..self.inputs.len())
-                    .map(|index| input(index, self))
-                    .collect();
+                let all: Vec<TopicPartition> = (0..self.inputs.len()).map(|index| input(index, self)).collect();
                 bus.pause(&all, paused);
             }
             Do::Doubt(why) => {
@@ -550,10 +476,7 @@ impl Inner {
                 tracing::info!(partition = number, "owned");
             }
             Do::ClearStore => {
-                tracing::warn!(
-                    partition = number,
-                    "the stored state is not of this journal: it is rebuilt"
-                );
+                tracing::warn!(partition = number, "the stored state is not of this journal: it is rebuilt");
                 if let Err(error) = self.store.clear(number) {
                     self.store_failed(number, &error);
                 }
@@ -569,31 +492,15 @@ impl Inner {
     fn append(&mut self, bus: &mut impl Bus, place: usize, bytes: &[u8], tag: Tag, now: Millis) {
         let Some(sender) = self.sender else { return };
         let number = self.partitions[place].partition.number();
-        let to = TopicPartition {
-            topic: self.journal,
-            partition: number,
-        };
-        let message = Message {
-            to,
-            key: None,
-            value: bytes,
-            headers: &[],
-        };
-        reached(if tag == Tag::Claim {
-            "claim_sent"
-        } else {
-            "first_appended_second_on_wire"
-        });
+        let to = TopicPartition { topic: self.journal, partition: number };
+        let message = Message { to, key: None, value: bytes, headers: &[] };
+        reached(if tag == Tag::Claim { "claim_sent" } else { "first_appended_second_on_wire" });
         if let Err(why) = bus.send(sender, message, encode_tag(number, tag)) {
             self.failed(
                 place,
                 sender,
                 tag,
-                if why == SendError::Full {
-                    SendError::Unknown("the send queue is full".into())
-                } else {
-                    why
-                },
+                if why == SendError::Full { SendError::Unknown("the send queue is full".into()) } else { why },
                 now,
             );
         }
@@ -602,12 +509,7 @@ impl Inner {
     /// Sends effects in bursts by topic: alternating topics record by record costs half as much again on Kafka.
     fn send(&mut self, bus: &mut impl Bus, place: usize, tags: &[Tag], now: Millis) {
         let Some(sender) = self.sender else { return };
-        let Inner {
-            partitions,
-            routes,
-            unsent,
-            ..
-        } = self;
+        let Inner { partitions, routes, unsent, .. } = self;
         let partition = &mut partitions[place].partition;
         let number = partition.number();
         let mut refused = Vec::new();
@@ -616,17 +518,8 @@ impl Inner {
                 continue;
             };
             let route = routes.to(&effect.topic, &effect.key, bus);
-            let headers: Vec<(&str, &str)> = effect
-                .headers
-                .iter()
-                .map(|header| (&*header.name, &*header.value))
-                .collect();
-            let message = Message {
-                to: route,
-                key: Some(&effect.key),
-                value: &effect.value,
-                headers: &headers,
-            };
+            let headers: Vec<(&str, &str)> = effect.headers.iter().map(|header| (&*header.name, &*header.value)).collect();
+            let message = Message { to: route, key: Some(&effect.key), value: &effect.value, headers: &headers };
             match bus.send(sender, message, encode_tag(number, tag)) {
                 Ok(()) => {}
                 Err(SendError::Full) => unsent.push((place, tag)),
@@ -648,22 +541,16 @@ impl Inner {
             return;
         };
         self.doubts += 1;
-        let pause = (self.settings.claim_backoff_first_ms << (self.doubts - 1).min(16))
-            .min(self.settings.claim_backoff_max_ms);
+        let pause = (self.settings.claim_backoff_first_ms << (self.doubts - 1).min(16)).min(self.settings.claim_backoff_max_ms);
         self.claim_at = now + pause;
         self.owned_since = Millis::MAX;
-        tracing::warn!(
-            why,
-            pause_ms = pause,
-            "in doubt: what is unconfirmed is dropped, and all partitions are claimed again"
-        );
+        tracing::warn!(why, pause_ms = pause, "in doubt: what is unconfirmed is dropped, and all partitions are claimed again");
         reached("producer_fatal");
         bus.close_sender(sender);
         reached("producer_replaced_callbacks_pending");
         self.unsent.clear();
         self.each(now, |partition, cx| {
-            cx.out
-                .retain(|wish| !matches!(wish, Do::Append { .. } | Do::Send(_) | Do::Doubt(_)));
+            cx.out.retain(|wish| !matches!(wish, Do::Append { .. } | Do::Send(_) | Do::Doubt(_)));
             partition.doubt(cx);
         });
     }
@@ -687,9 +574,7 @@ impl Inner {
         for place in 0..self.partitions.len() {
             self.partitions[place].ready = false;
             let id = (self.ids)();
-            self.with(place, now, |partition, cx| {
-                partition.claim(id, sender.0, cx)
-            });
+            self.with(place, now, |partition, cx| partition.claim(id, sender.0, cx));
         }
         reached("reclaim_sent_old_on_wire");
         self.execute(bus, now);
@@ -713,10 +598,7 @@ impl Inner {
             return;
         };
         let rows = std::mem::take(&mut staged.rows);
-        let ids: Vec<_> = rows
-            .iter()
-            .map(|row| (row.id.clone(), row.expiry_bucket))
-            .collect();
+        let ids: Vec<_> = rows.iter().map(|row| (row.id.clone(), row.expiry_bucket)).collect();
         let batch = Batch {
             partition: number,
             base_offset: staged.base_offset,
@@ -735,23 +617,14 @@ impl Inner {
         match self.store.write(batch) {
             Ok(()) => {
                 reached("batch_written_unflushed");
-                self.partitions[place].partition.stored(
-                    &Staged {
-                        rows: Vec::new(),
-                        ..staged
-                    },
-                    &ids,
-                );
+                self.partitions[place].partition.stored(&Staged { rows: Vec::new(), ..staged }, &ids);
             }
             Err(error) => self.store_failed(number, &error),
         }
     }
 
     fn store_failed(&mut self, number: i32, error: &StoreError) {
-        self.stop.get_or_insert(Stop::Partition(Why::Store {
-            partition: number,
-            detail: error.to_string(),
-        }));
+        self.stop.get_or_insert(Stop::Partition(Why::Store { partition: number, detail: error.to_string() }));
     }
 
     fn commit_when_due(&mut self, bus: &mut impl Bus, now: Millis) {
@@ -760,21 +633,13 @@ impl Inner {
         }
         self.committed_at = now;
         let mut positions = Vec::new();
-        for slot in self
-            .partitions
-            .iter()
-            .filter(|slot| slot.partition.phase() == Phase::Owning)
-        {
+        for slot in self.partitions.iter().filter(|slot| slot.partition.phase() == Phase::Owning) {
             let partition = slot.partition.number();
-            positions.extend(slot.partition.confirmed_positions().map(|(index, next)| {
-                (
-                    TopicPartition {
-                        topic: self.inputs[index],
-                        partition,
-                    },
-                    next,
-                )
-            }));
+            positions.extend(
+                slot.partition
+                    .confirmed_positions()
+                    .map(|(index, next)| (TopicPartition { topic: self.inputs[index], partition }, next)),
+            );
         }
         if !positions.is_empty() && !mutated("no_commit") {
             bus.commit(&self.settings.group, &positions);
@@ -782,16 +647,7 @@ impl Inner {
     }
 
     fn next_due(&self) -> Millis {
-        let timers = self
-            .partitions
-            .iter()
-            .map(|slot| slot.partition.next_due())
-            .min()
-            .unwrap_or(Millis::MAX);
-        if self.sender.is_none() {
-            timers.min(self.claim_at)
-        } else {
-            timers
-        }
+        let timers = self.partitions.iter().map(|slot| slot.partition.next_due()).min().unwrap_or(Millis::MAX);
+        if self.sender.is_none() { timers.min(self.claim_at) } else { timers }
     }
 }

@@ -103,7 +103,16 @@ mod tests {
     use super::*;
 
     fn status(partition: i32, phase: &'static str) -> PartitionStatus {
-        PartitionStatus { partition, phase, journal_offset: 42, rows: 3, row_bytes: 900, unreleased: 5, undeliverable: 2, paused: true }
+        PartitionStatus {
+            partition,
+            phase,
+            journal_offset: 42,
+            rows: 3,
+            row_bytes: 900,
+            unreleased: 5,
+            undeliverable: 2,
+            paused: true,
+        }
     }
 
     #[test]

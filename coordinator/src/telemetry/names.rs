@@ -97,7 +97,11 @@ pub const PARTITION_GAUGES: [(Metric, Level); 7] = [
         |p| p.unreleased as f64,
     ),
     (
-        gauge("ringmaster_partition_undeliverable_effects", "records", "Commands and events that wait until their topic takes them"),
+        gauge(
+            "ringmaster_partition_undeliverable_effects",
+            "records",
+            "Commands and events that wait until their topic takes them",
+        ),
         |p| p.undeliverable as f64,
     ),
 ];

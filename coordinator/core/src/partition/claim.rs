@@ -111,7 +111,9 @@ impl Partition {
             return self.step_down(Why::JournalMadeAgain(self.settings.number), cx);
         }
         match checkpoint {
-            Some(checkpoint) if mutated("log_start_ignored") || (start <= checkpoint.journal_offset && checkpoint.journal_offset <= end) => {
+            Some(checkpoint)
+                if mutated("log_start_ignored") || (start <= checkpoint.journal_offset && checkpoint.journal_offset <= end) =>
+            {
                 let verify = checkpoint.journal_offset > start && !mutated("no_identity_check");
                 self.claim.verify = verify.then(|| checkpoint.identity.clone());
                 let from = checkpoint.journal_offset - i64::from(verify);
@@ -331,11 +333,8 @@ impl Partition {
             && !self.claim.own.contains(&claim.id)
         {
             reached("foreign_claim_seen");
-            let why = Why::Fenced {
-                partition: self.settings.number,
-                owner: claim.owner.to_string(),
-                address: claim.address.to_string(),
-            };
+            let why =
+                Why::Fenced { partition: self.settings.number, owner: claim.owner.to_string(), address: claim.address.to_string() };
             return self.step_down(why, cx);
         }
         self.standing.next_offset = self.standing.next_offset.max(offset + 1);

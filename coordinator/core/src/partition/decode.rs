@@ -53,7 +53,9 @@ impl ReplyRecord<'_> {
 pub(super) fn reply<'a>(value: &'a [u8], schemas: &'a Schemas) -> Result<ReplyRecord<'a>, Bad> {
     let reply = wire::decode_reply(value, schemas).map_err(|error| match error {
         WireError::Undecodable(detail) => undecodable(detail, None),
-        WireError::UnknownSchema(fingerprint) => Bad::Quarantine(QuarantineReason::UnknownSchema, error.to_string(), Some(fingerprint)),
+        WireError::UnknownSchema(fingerprint) => {
+            Bad::Quarantine(QuarantineReason::UnknownSchema, error.to_string(), Some(fingerprint))
+        }
         WireError::NotAReply(detail) => Bad::Quarantine(QuarantineReason::NotAReply, detail, None),
     })?;
     let Some((saga, step, direction)) = names::parse_idempotency_key(&reply.meta.idempotency_key) else {
@@ -79,20 +81,32 @@ enum EventBody<'a> {
 
 impl<'a> Event<'a> {
     /// Tells an event's type and encoding (DESIGN.md section 6, domain events in).
-    pub(super) fn recognise(record: &InputRecord<'a>, settings: &InputSettings, catalog: &'a Catalog, schemas: &'a Schemas) -> Result<Event<'a>, Bad> {
+    pub(super) fn recognise(
+        record: &InputRecord<'a>,
+        settings: &InputSettings,
+        catalog: &'a Catalog,
+        schemas: &'a Schemas,
+    ) -> Result<Event<'a>, Bad> {
         let value = record.value.unwrap_or_default();
-        let header = |name: &str| record.headers.and_then(|headers| headers.find(name)).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        let header =
+            |name: &str| record.headers.and_then(|headers| headers.find(name)).and_then(|bytes| std::str::from_utf8(bytes).ok());
         let typed = header(names::HEADER_TYPE);
         let (body, kind) = match wire::recognise(value) {
             Framing::SingleObject { fingerprint, body } => {
                 let Some(schema) = schemas.by_fingerprint(fingerprint) else {
-                    return Err(Bad::Quarantine(QuarantineReason::UnknownSchema, WireError::UnknownSchema(fingerprint).to_string(), Some(fingerprint)));
+                    return Err(Bad::Quarantine(
+                        QuarantineReason::UnknownSchema,
+                        WireError::UnknownSchema(fingerprint).to_string(),
+                        Some(fingerprint),
+                    ));
                 };
                 (EventBody::Avro { schema, bytes: body }, Some(Cow::Borrowed(typed.unwrap_or(schema.name()))))
             }
             Framing::Json => (EventBody::Json(value), json_kind(typed, value, settings, catalog)?),
             Framing::Confluent { id, .. } => {
-                let detail = format!("the value is in Confluent's wire format (schema id {id}), and no schema registry is configured: send Avro single-object or JSON");
+                let detail = format!(
+                    "the value is in Confluent's wire format (schema id {id}), and no schema registry is configured: send Avro single-object or JSON"
+                );
                 return Err(Bad::Quarantine(QuarantineReason::UnknownSchema, detail, None));
             }
             Framing::Unknown => {
@@ -131,7 +145,12 @@ impl<'a> Event<'a> {
 }
 
 /// The type of a JSON event: the header, the topic's field, the topic's default.
-fn json_kind<'a>(typed: Option<&'a str>, value: &'a [u8], settings: &InputSettings, catalog: &'a Catalog) -> Result<Option<Cow<'a, str>>, Bad> {
+fn json_kind<'a>(
+    typed: Option<&'a str>,
+    value: &'a [u8],
+    settings: &InputSettings,
+    catalog: &'a Catalog,
+) -> Result<Option<Cow<'a, str>>, Bad> {
     if let Some(typed) = typed {
         return Ok(Some(Cow::Borrowed(typed)));
     }
@@ -182,7 +201,14 @@ pub(super) struct Projections {
 
 impl Projections {
     /// A start event as a definition keeps it; nothing if its `if` is false.
-    pub(super) fn start(&mut self, definition: &Definition, event: &Event<'_>, record: &InputRecord<'_>, topic: &str, now: Millis) -> Result<Option<StartInput>, Bad> {
+    pub(super) fn start(
+        &mut self,
+        definition: &Definition,
+        event: &Event<'_>,
+        record: &InputRecord<'_>,
+        topic: &str,
+        now: Millis,
+    ) -> Result<Option<StartInput>, Bad> {
         let start = &definition.start;
         let fingerprint = event.fingerprint();
         let mut kept = Vec::with_capacity(128);
@@ -197,7 +223,8 @@ impl Projections {
         let resolver = match self.starts.get(&(definition.hash, writer.key())) {
             Some(resolver) => resolver,
             None => {
-                let resolver = Resolver::new(writer.clone(), start.kept.clone()).map_err(|error| undecodable(error, fingerprint))?;
+                let resolver =
+                    Resolver::new(writer.clone(), start.kept.clone()).map_err(|error| undecodable(error, fingerprint))?;
                 self.starts.entry((definition.hash, writer.key())).or_insert(Arc::new(resolver))
             }
         };
@@ -212,7 +239,9 @@ impl Projections {
             started: now,
             budget: &Budget::new(),
         };
-        let failed = |error: &dyn std::fmt::Display| Bad::Quarantine(QuarantineReason::ExpressionFailed, format!("{}: {error}", definition.name), fingerprint);
+        let failed = |error: &dyn std::fmt::Display| {
+            Bad::Quarantine(QuarantineReason::ExpressionFailed, format!("{}: {error}", definition.name), fingerprint)
+        };
         if let Some(condition) = &start.condition
             && !condition.truth(&environment).map_err(|error| failed(&error))?
         {
@@ -253,7 +282,9 @@ impl Projections {
                 Outcome::Succeeded { result, result_schema }
             }
             wire::Outcome::Refused => Outcome::Refused { code: text(&meta.code, "REFUSED"), message: text(&meta.message, "") },
-            wire::Outcome::Failed => Outcome::Failed { code: text(&meta.code, "FAILED"), message: text(&meta.message, ""), retryable: meta.retryable },
+            wire::Outcome::Failed => {
+                Outcome::Failed { code: text(&meta.code, "FAILED"), message: text(&meta.message, ""), retryable: meta.retryable }
+            }
         };
         let input = ReplyInput { step: record.step.clone(), direction: record.direction, attempt: meta.attempt, outcome };
         Ok((input, schema))
@@ -270,7 +301,8 @@ impl Projections {
                 let resolver = match self.results.get(&key) {
                     Some(resolver) => resolver,
                     None => {
-                        let resolver = Resolver::at((*schema).clone(), *node, kept.clone()).map_err(|error| undecodable(error, fingerprint))?;
+                        let resolver = Resolver::at((*schema).clone(), *node, kept.clone())
+                            .map_err(|error| undecodable(error, fingerprint))?;
                         self.results.entry(key).or_insert(Arc::new(resolver))
                     }
                 };
@@ -289,10 +321,19 @@ impl Projections {
         Ok((Some(out.into()), kept.key(), writer_key))
     }
 
-    fn json_result(&mut self, hash: DefinitionHash, place: usize, step: &Step, kept: &Arc<Schema>, text: &[u8], out: &mut Vec<u8>) -> Result<(), Bad> {
+    fn json_result(
+        &mut self,
+        hash: DefinitionHash,
+        place: usize,
+        step: &Step,
+        kept: &Arc<Schema>,
+        text: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Bad> {
         let full = step.result.as_ref().unwrap_or(kept);
         self.scratch.clear();
-        json::transcode(full, text, &mut self.scratch).map_err(|error| undecodable(format!("the result of {}: {error}", step.call.command), None))?;
+        json::transcode(full, text, &mut self.scratch)
+            .map_err(|error| undecodable(format!("the result of {}: {error}", step.call.command), None))?;
         let key = (hash, place as i32, full.key());
         let resolver = match self.results.get(&key) {
             Some(resolver) => resolver,
@@ -307,7 +348,10 @@ impl Projections {
 
 fn record_key_of(record: &InputRecord<'_>, definition: &Definition, fingerprint: Option<u64>) -> Result<String, Bad> {
     let Some(key) = record.key else {
-        let detail = format!("the record has no key, and '{}' takes the record's: send a key, or give the definition `key: event.FIELD`", definition.name);
+        let detail = format!(
+            "the record has no key, and '{}' takes the record's: send a key, or give the definition `key: event.FIELD`",
+            definition.name
+        );
         return Err(Bad::Quarantine(QuarantineReason::KeyMissing, detail, fingerprint));
     };
     match std::str::from_utf8(key) {

@@ -101,7 +101,10 @@ impl Partition {
         if self.push_turn(&cause, raw, &draft.changes, cx) {
             return self.stage_draft(draft, cx);
         }
-        let is_start = draft.changes.iter().any(|change| matches!(change, Change::Saga(saga) if matches!(saga.events[0], SagaEvent::Started(_))));
+        let is_start = draft
+            .changes
+            .iter()
+            .any(|change| matches!(change, Change::Saga(saga) if matches!(saga.events[0], SagaEvent::Started(_))));
         let bytes = record.value.map_or(0, <[u8]>::len);
         if is_start || draft.staged.is_empty() {
             let detail = format!(
@@ -153,11 +156,23 @@ impl Partition {
     }
 
     /// Decides an input for the saga at `slot`; nothing if it means nothing.
-    pub(super) fn decide_at(&mut self, slot: Slot, id: &Arc<str>, input: &Input, cx: &mut Context<'_>) -> Result<Option<Draft>, Bad> {
+    pub(super) fn decide_at(
+        &mut self,
+        slot: Slot,
+        id: &Arc<str>,
+        input: &Input,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Draft>, Bad> {
         let now = self.turn_time(cx);
         let saga = self.visible(slot).cloned();
         let Some(saga) = saga else {
-            return Ok(Some(rejected(id, Rejection { reason: ringmaster_schemas::journal::RejectionReason::UnknownSaga, detail: "no saga of this id lives, or is remembered".into() })));
+            return Ok(Some(rejected(
+                id,
+                Rejection {
+                    reason: ringmaster_schemas::journal::RejectionReason::UnknownSaga,
+                    detail: "no saga of this id lives, or is remembered".into(),
+                },
+            )));
         };
         let definition = cx.catalog.by_hash(&saga.version).ok_or_else(|| {
             Bad::Corrupt(format!(
@@ -209,7 +224,10 @@ impl Partition {
         let Some(slot) = self.find(reply.saga(), cx).map_err(Bad::Store)? else {
             let id: Arc<str> = reply.saga().into();
             let detail = format!("a reply to {} for a saga that is not known or remembered", reply.idempotency_key());
-            return Ok(Some(rejected(&id, Rejection { reason: ringmaster_schemas::journal::RejectionReason::UnknownSaga, detail })));
+            return Ok(Some(rejected(
+                &id,
+                Rejection { reason: ringmaster_schemas::journal::RejectionReason::UnknownSaga, detail },
+            )));
         };
         let id = self.overlay.entry(slot).id.clone();
         let version = self.overlay.entry(slot).current.as_ref().map(|saga| saga.version);
@@ -251,7 +269,14 @@ impl Partition {
     }
 
     /// What a start event means for one definition; nothing if its `if` is false.
-    fn start_one(&mut self, definition: &Definition, event: &Event<'_>, record: &InputRecord<'_>, topic: &str, cx: &mut Context<'_>) -> Result<Option<Draft>, Bad> {
+    fn start_one(
+        &mut self,
+        definition: &Definition,
+        event: &Event<'_>,
+        record: &InputRecord<'_>,
+        topic: &str,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Draft>, Bad> {
         let now = self.turn_time(cx);
         let Some(mut start) = self.projections.start(definition, event, record, topic, now)? else { return Ok(None) };
         let home = names::partition_of(start.key.as_bytes(), self.settings.partitions);
@@ -279,7 +304,15 @@ impl Partition {
         Ok(draft)
     }
 
-    fn quarantined(&self, index: usize, record: &InputRecord<'_>, reason: QuarantineReason, detail: &str, schema: Option<u64>, cx: &Context<'_>) -> Quarantined {
+    fn quarantined(
+        &self,
+        index: usize,
+        record: &InputRecord<'_>,
+        reason: QuarantineReason,
+        detail: &str,
+        schema: Option<u64>,
+        cx: &Context<'_>,
+    ) -> Quarantined {
         let raw = record.value.unwrap_or_default();
         let end = (0..=detail.len().min(QUARANTINE_DETAIL_BYTES_MAX)).rev().find(|&end| detail.is_char_boundary(end));
         let detail = &detail[..end.unwrap_or_default()];
@@ -298,7 +331,15 @@ impl Partition {
         }
     }
 
-    fn quarantine(&mut self, index: usize, record: &InputRecord<'_>, reason: QuarantineReason, detail: &str, schema: Option<u64>, cx: &mut Context<'_>) {
+    fn quarantine(
+        &mut self,
+        index: usize,
+        record: &InputRecord<'_>,
+        reason: QuarantineReason,
+        detail: &str,
+        schema: Option<u64>,
+        cx: &mut Context<'_>,
+    ) {
         let quarantined = self.quarantined(index, record, reason, detail, schema, cx);
         let draft = Draft { changes: vec![Change::Quarantined(quarantined)], staged: Vec::new(), copy: None };
         let cause = Cause::Input(InputCause { topic: index as i32, next: record.offset + 1 });

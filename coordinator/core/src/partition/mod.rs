@@ -241,7 +241,9 @@ pub enum Why {
         address: String,
     },
     /// The journal does not reach back to where the stored state begins.
-    #[error("partition {partition}: the journal begins at offset {start}, but replay must begin at {needed}: records were deleted (retention must be unlimited)")]
+    #[error(
+        "partition {partition}: the journal begins at offset {start}, but replay must begin at {needed}: records were deleted (retention must be unlimited)"
+    )]
     JournalCut {
         /// Which partition.
         partition: i32,
@@ -251,10 +253,14 @@ pub enum Why {
         needed: i64,
     },
     /// The journal topic is another one than before.
-    #[error("partition {0}: the journal topic was deleted and made again; the stored state is of the old one. To start anew, move the data directory away")]
+    #[error(
+        "partition {0}: the journal topic was deleted and made again; the stored state is of the old one. To start anew, move the data directory away"
+    )]
     JournalMadeAgain(i32),
     /// An input topic is another one than before.
-    #[error("partition {partition}: topic '{topic}' was deleted and made again, so old positions mean nothing. To read the new one from `start_at`, set `topics.{topic}.accept_new = true`")]
+    #[error(
+        "partition {partition}: topic '{topic}' was deleted and made again, so old positions mean nothing. To read the new one from `start_at`, set `topics.{topic}.accept_new = true`"
+    )]
     TopicMadeAgain {
         /// Which partition.
         partition: i32,
@@ -270,7 +276,9 @@ pub enum Why {
         configured: i32,
     },
     /// An input's position is not in its log any more.
-    #[error("partition {partition}: topic '{topic}' no longer has offset {position}: inputs were deleted before they were read. To go on, set `topics.{topic}.accept_new = true` and start again")]
+    #[error(
+        "partition {partition}: topic '{topic}' no longer has offset {position}: inputs were deleted before they were read. To go on, set `topics.{topic}.accept_new = true` and start again"
+    )]
     InputLost {
         /// Which partition.
         partition: i32,

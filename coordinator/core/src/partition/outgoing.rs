@@ -79,7 +79,13 @@ impl Outgoing {
             self.parked.push(Parked { number, offset: stored.offset, index: stored.index, effect, delivered: false });
         } else {
             self.waiting += 1;
-            self.queue.push_back(Item { offset: stored.offset, index: stored.index, effect: Some(effect), refused: false, sent: false });
+            self.queue.push_back(Item {
+                offset: stored.offset,
+                index: stored.index,
+                effect: Some(effect),
+                refused: false,
+                sent: false,
+            });
         }
     }
 
@@ -170,11 +176,7 @@ impl Outgoing {
         if mutated("released_at_confirm") {
             return confirmed;
         }
-        let first = if mutated("released_at_send") {
-            self.queue.iter().find(|item| !item.sent)
-        } else {
-            self.queue.front()
-        };
+        let first = if mutated("released_at_send") { self.queue.iter().find(|item| !item.sent) } else { self.queue.front() };
         first.map_or(confirmed, |item| item.offset)
     }
 
@@ -190,7 +192,8 @@ impl Outgoing {
             value: effect.value.clone(),
             headers: effect.headers.clone(),
         };
-        let waiting = self.queue.iter().filter_map(|item| item.effect.as_ref().map(|effect| stored(item.offset, item.index, effect, false)));
+        let waiting =
+            self.queue.iter().filter_map(|item| item.effect.as_ref().map(|effect| stored(item.offset, item.index, effect, false)));
         let parked = self.parked.iter().map(|parked| stored(parked.offset, parked.index, &parked.effect, true));
         waiting.chain(parked).collect()
     }

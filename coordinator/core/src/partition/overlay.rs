@@ -154,7 +154,11 @@ fn size_of_row(id: &str, saga: Option<&Saga>) -> usize {
     const ENTRY_BYTES: usize = 256;
     const STEP_BYTES: usize = 320;
     let saga_bytes = saga.map_or(0, |saga| {
-        let steps: usize = saga.steps.iter().map(|step| STEP_BYTES + step.call.body.len() + step.result.as_ref().map_or(0, bytes::Bytes::len)).sum();
+        let steps: usize = saga
+            .steps
+            .iter()
+            .map(|step| STEP_BYTES + step.call.body.len() + step.result.as_ref().map_or(0, bytes::Bytes::len))
+            .sum();
         256 + saga.start.len() + saga.key.len() + saga.source.len() + steps
     });
     ENTRY_BYTES + 2 * id.len() + saga_bytes

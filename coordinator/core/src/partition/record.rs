@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Bare, Cause, Change, DecisionWriter, EffectPlace, JournalRecord, Position, Positions, Quarantined, SagaEvent, Stamp, TopicId};
+use ringmaster_schemas::journal::{
+    Bare, Cause, Change, DecisionWriter, EffectPlace, JournalRecord, Position, Positions, Quarantined, SagaEvent, Stamp, TopicId,
+};
 use ringmaster_schemas::row::Saga;
 
 use super::overlay::Slot;
@@ -86,13 +88,20 @@ impl Partition {
         if self.open.is_none() {
             let stamp = self.stamp(now);
             let writer = DecisionWriter::new(&stamp, &self.topics(), 4096);
-            self.open = Some(Open { writer, number: stamp.number, now, touched: Vec::new(), effects: Vec::new(), moves: Vec::new() });
+            self.open =
+                Some(Open { writer, number: stamp.number, now, touched: Vec::new(), effects: Vec::new(), moves: Vec::new() });
         }
         self.open.as_mut().expect("just opened")
     }
 
     /// Appends a turn. The record is closed first if the turn would not fit; false if it fits into no record at all.
-    pub(super) fn push_turn(&mut self, cause: &Cause, input: Option<(i64, &[u8])>, changes: &Vec<Change>, cx: &mut Context<'_>) -> bool {
+    pub(super) fn push_turn(
+        &mut self,
+        cause: &Cause,
+        input: Option<(i64, &[u8])>,
+        changes: &Vec<Change>,
+        cx: &mut Context<'_>,
+    ) -> bool {
         let limit = self.settings.limits.record_bytes_max;
         if self.open.as_ref().is_some_and(|open| open.writer.turn_count() >= self.settings.limits.record_turns_max) {
             let now = self.turn_time(cx);
@@ -142,7 +151,8 @@ impl Partition {
             if let Some(topic) = topics.get(command) {
                 return topic.clone();
             }
-            let topic: Arc<str> = ringmaster_schemas::names::command_topic(ringmaster_schemas::names::participant_of(command)).into();
+            let topic: Arc<str> =
+                ringmaster_schemas::names::command_topic(ringmaster_schemas::names::participant_of(command)).into();
             topics.insert(command.clone(), topic.clone());
             topic
         };
@@ -177,7 +187,15 @@ impl Partition {
         self.append(open.number, open.writer.finish(), rows, open.effects, open.moves, cx);
     }
 
-    fn append(&mut self, number: i64, bytes: Vec<u8>, rows: Vec<(Slot, Arc<Saga>)>, effects: Vec<Effect>, moves: Vec<Move>, cx: &mut Context<'_>) {
+    fn append(
+        &mut self,
+        number: i64,
+        bytes: Vec<u8>,
+        rows: Vec<(Slot, Arc<Saga>)>,
+        effects: Vec<Effect>,
+        moves: Vec<Move>,
+        cx: &mut Context<'_>,
+    ) {
         debug_assert_eq!(number, self.next_number(), "records are numbered without gaps");
         self.pending.push_back(Pending {
             number,
@@ -225,13 +243,22 @@ impl Partition {
         let positions = self.settings.inputs.iter().zip(&self.inputs);
         let positions = positions
             .filter(|(_, input)| input.position != input.journaled)
-            .filter_map(|(settings, input)| Some(Position { topic: settings.topic, name: settings.name.clone(), next: input.position? }))
+            .filter_map(|(settings, input)| {
+                Some(Position { topic: settings.topic, name: settings.name.clone(), next: input.position? })
+            })
             .collect();
         for input in &mut self.inputs {
             input.journaled = input.position;
         }
         reached("skip_run_unacked");
-        self.append(number, JournalRecord::Positions(Positions { stamp, positions }).encode(), Vec::new(), Vec::new(), Vec::new(), cx);
+        self.append(
+            number,
+            JournalRecord::Positions(Positions { stamp, positions }).encode(),
+            Vec::new(),
+            Vec::new(),
+            Vec::new(),
+            cx,
+        );
     }
 
     /// Appends a record that only carries `released`.
