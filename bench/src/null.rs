@@ -57,10 +57,15 @@ fn spawn<B: Bus + Send + 'static>(
     std::thread::spawn(move || run(&mut bus, partitions, &stop))
 }
 
+/// A record to be sent: where to, its key, its size, its step, and the tag of its acknowledgement.
+type Waiting = (TopicPartition, Box<[u8]>, usize, u8, u64);
+/// What came in one poll of a partition: keys and steps.
+type Turns = Vec<(Box<[u8]>, u8)>;
+
 /// What is to be sent, in the order it came; a full queue keeps it.
 struct Queue {
     sender: Sender,
-    waiting: VecDeque<(TopicPartition, Box<[u8]>, usize, u8, u64)>,
+    waiting: VecDeque<Waiting>,
     bytes: [u8; 4096],
 }
 
@@ -103,8 +108,8 @@ fn coordinator<B: Bus>(bus: &mut B, partitions: i32, stop: &AtomicBool) {
     let journal = bus.topic("null-journal");
     let sender = bus.open_sender().expect("a producer");
     let mut queue = Queue::new(sender);
-    let mut open: Vec<Vec<(Box<[u8]>, u8)>> = vec![Vec::new(); partitions as usize];
-    let mut pending: Vec<VecDeque<Vec<(Box<[u8]>, u8)>>> = vec![VecDeque::new(); partitions as usize];
+    let mut open: Vec<Turns> = vec![Vec::new(); partitions as usize];
+    let mut pending: Vec<VecDeque<Turns>> = vec![VecDeque::new(); partitions as usize];
     let mut record = Vec::new();
     while !stop.load(Ordering::Relaxed) {
         let mut confirmed = Vec::new();
