@@ -34,6 +34,7 @@ pub(super) struct Broker {
     pub(super) clients: Vec<Option<Client>>,
     /// Committed positions, by group, topic and partition.
     pub(super) committed: BTreeMap<(String, String, i32), i64>,
+    commits_land_at: Millis,
     hits: Hits,
 }
 
@@ -104,6 +105,7 @@ impl SimBroker {
             moment: 0,
             clients: Vec::new(),
             committed: BTreeMap::new(),
+            commits_land_at: 0,
             hits: Hits::new(),
         };
         SimBroker { inner: Arc::new(Mutex::new(broker)) }

@@ -235,7 +235,9 @@ impl Broker {
 
     pub(in crate::sim) fn commit(&mut self, group: &str, at: TopicPartition, next: i64) {
         let topic = self.topics.names.name(at.topic).to_owned();
-        let lands_at = self.now + self.within(self.faults.wire_max_ms);
+        // Commits of a connection land in their order, however long one takes.
+        let lands_at = (self.now + self.within(self.faults.wire_max_ms)).max(self.commits_land_at);
+        self.commits_land_at = lands_at;
         self.schedule(lands_at, Event::Commit(group.to_owned(), topic, at.partition, next));
     }
 }
