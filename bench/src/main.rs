@@ -1,6 +1,8 @@
 //! The benchmark: order sagas through the real coordinator, the three real services and a real bus, on one machine with all of them.
 //!
-//!     driver -> orders -> coordinator <-> inventory, payment, shipping -> order-outcomes -> driver; one JSON line a run
+//! ```text
+//! driver -> orders -> coordinator <-> inventory, payment, shipping -> order-outcomes -> driver; one JSON line a run
+//! ```
 //!
 //! Open loop: with a rate, an order's latency counts from the moment it was to be sent, whether or not the system kept up. Without a
 //! rate, orders are sent as fast as a bounded number in flight allows.

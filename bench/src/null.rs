@@ -1,7 +1,9 @@
 //! The null saga: the records and bytes of an order saga, in the same bursts, without decoding, deciding or state; the most that
 //! bus and clients can carry.
 //!
-//!     order -> journal -> command -> reply -> journal -> ... -> outcome: 8 records and 4 journaled turns
+//! ```text
+//! order -> journal -> command -> reply -> journal -> ... -> outcome: 8 records and 4 journaled turns
+//! ```
 
 use std::collections::VecDeque;
 use std::sync::Arc;

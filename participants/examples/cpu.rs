@@ -1,6 +1,8 @@
 //! Measures what a command costs a participant: CPU and wall time of decode, handling, ledger and reply, without a broker.
 //!
-//!     cargo run --release -p ringmaster-participants --example cpu -- [COMMANDS] [PER_TURN]
+//! ```text
+//! cargo run --release -p ringmaster-participants --example cpu -- [COMMANDS] [PER_TURN]
+//! ```
 //!
 //! Prints one JSON line a service. The bus is a loop over encoded commands; replies are counted and dropped.
 

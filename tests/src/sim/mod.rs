@@ -1,6 +1,8 @@
 //! The simulator: coordinators, services, store, broker and clock on one thread, from one seed.
 //!
-//!     plan (drawn from the seed) -> world: step, step, step -> safety: faults and incidents -> liveness: all heals -> checks
+//! ```text
+//! plan (drawn from the seed) -> world: step, step, step -> safety: faults and incidents -> liveness: all heals -> checks
+//! ```
 //!
 //! The code that runs is the real one: the worker, the partition, the SDK and the three services; only broker, clock, store and
 //! ledgers are simulated. A run is a function of its seed. What must be true is checked by [`checks`] from outside: from what the

@@ -1,6 +1,8 @@
 //! The simulated bus: one broker in virtual time, many clients, every way in which a log and its clients can fail, from one seed.
 //!
-//!     send -> queued in the client -> on the wire -> appended -> acknowledged          each arrow takes time, and can fail
+//! ```text
+//! send -> queued in the client -> on the wire -> appended -> acknowledged          each arrow takes time, and can fail
+//! ```
 //!
 //! Nothing happens by itself: [`SimBroker::advance`] moves the time (and a [`crate::Bus::poll`] that waits does, by what it waits). A client can be frozen (what
 //! it had queued waits, what was on the wire arrives) and dropped (what it had queued is lost, what was on the wire still arrives,
