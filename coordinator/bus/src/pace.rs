@@ -1,7 +1,7 @@
 //! Gives batches time to form: a loop that polls again at once under load pays a request for every handful of records.
 //!
-//! Measured on Kafka at 5,000 sagas/s, 2 cores with everything on them: polling at once keeps both cores full (225 us of broker CPU a
-//! saga) and makes the median wait 127 ms for it.
+//! Measured on Kafka, 2 cores with everything on them: as fast as it goes, 22,800 sagas/s with 15 us of broker CPU a saga (17,500 and
+//! 29 us without, beside other work). At 5,000 sagas/s it does not help yet: the broker still takes 188 us a saga.
 
 use std::time::{Duration, Instant};
 
