@@ -63,8 +63,7 @@ impl Partition {
         }
         reached("input_fetched");
         cx.counters.inputs += 1;
-        let role = self.settings.inputs[index].role.clone();
-        let taken = match role {
+        let taken = match self.settings.inputs[index].role {
             Role::Replies => self.take_reply(index, &record, cx),
             Role::Events { .. } => self.take_event(index, &record, cx),
         };
