@@ -172,4 +172,14 @@ mod tests {
         assert!(matches!(with("compresion.type", "lz4"), Err(BusError::Refused(why)) if why.contains("compresion.type")));
         assert!(matches!(with("linger.ms", "soon"), Err(BusError::Refused(why)) if why.contains("linger.ms")));
     }
+
+    /// A batch that the client cannot decompress stops its partition for good, so every codec that producers use is built in.
+    #[test]
+    fn every_codec_is_built_in() {
+        let native = ClientConfig::new().create_native_config().expect("an empty configuration is one");
+        let features = native.get("builtin.features").expect("librdkafka says what it was built with");
+        for codec in ["gzip", "snappy", "lz4", "zstd"] {
+            assert!(features.split(',').any(|feature| feature == codec), "{codec} is not in {features}");
+        }
+    }
 }
