@@ -14,7 +14,7 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: setup rocksdb ## 1,000 orders through coordinator and services, in one process (RATE=100 ORDERS=1000 DIR=folder)
-	$(CARGO) run --release --locked -p ringmaster -- demo \
+	$(CARGO) run --release --locked -p ringmaster-demo -- \
 		--rate $(or $(RATE),100) --orders $(or $(ORDERS),1000) $(if $(DIR),--dir '$(DIR)')
 
 test: setup rocksdb kafka-libs python ## all tests, the live ones on a real Kafka broker included (SEED=n repeats a simulator run)

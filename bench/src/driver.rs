@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use hdrhistogram::Histogram;
-use ringmaster::orders::{self, ORDERS, OUTCOMES, OrderWriter};
 use ringmaster_bus::{Bus, BusEvent, Message, Pace, SendError, TopicPartition};
+use ringmaster_demo::orders::{self, ORDERS, OUTCOMES, OrderWriter};
 use ringmaster_schemas::names::partition_of;
 
 /// What keys of a bench begin with.

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use ringmaster::rig::Buses;
 use ringmaster::topics::{Kind, Needed, apply};
 use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, Topic, TopicPartition};
+use ringmaster_demo::rig::Buses;
 
 use crate::driver::Plan;
 

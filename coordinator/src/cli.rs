@@ -10,18 +10,16 @@ mod topics;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::{BusKind, Config, DEFAULT, Log};
-use crate::demo;
 use crate::telemetry;
 use exit::{Exit, Failure};
 
 const EXAMPLES: &str = "\
 Examples:
-  ringmaster demo                            see it work, without anything installed
   ringmaster config > ringmaster.toml        all settings with their defaults
   ringmaster check sagas/*.yaml              are the definitions right?
   ringmaster topics apply                    make the topics that they need
@@ -64,21 +62,6 @@ enum Command {
     /// up to date, and goes on. A signal ends it in order within 10 seconds; a second one at once. Killed at any moment, the next
     /// start loses nothing and does nothing twice.
     Run,
-    /// Run 1,000 orders through coordinator and three services in this process, and account for every one of them.
-    ///
-    /// Everything is real: the durable log, the store, the services' ledgers. Killed at any moment and started again on its
-    /// directory, it finishes the rest, still exactly. A finished directory is moved aside.
-    Demo {
-        /// How many orders; a directory that was begun with another number keeps it.
-        #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
-        orders: u64,
-        /// Orders a second.
-        #[arg(long, default_value_t = 100.0, value_parser = parse_rate)]
-        rate: f64,
-        /// Where everything is kept; the folder demo inside data_dir by default.
-        #[arg(long, value_name = "FOLDER")]
-        dir: Option<PathBuf>,
-    },
     /// Check definition files against the schemas: names, types, undos.
     ///
     /// Every mistake is printed with file, line, column, the line itself and a hint. Nothing is deployed.
@@ -187,20 +170,6 @@ fn name_brokers(failure: Failure, config: &Config) -> Failure {
     Failure::new(Exit::Unreachable, format_args!("{}\n(kafka.bootstrap.servers is {})", failure.message, config.kafka.bootstrap))
 }
 
-/// `ringmaster demo`: fails if a single order is not accounted for.
-fn run_demo(config: &Config, orders: u64, rate: f64, dir: Option<&Path>) -> Result<(), Failure> {
-    let folder = dir.map_or_else(|| config.data_dir.join("demo"), Path::to_owned);
-    let files = definitions::configured_files(config)?;
-    let failed = |error| Failure::new(Exit::Failed, format_args!("{error:#}"));
-    let accounting = demo::run(config, &demo::Options { orders, rate, folder }, &files, config.schema_folder()).map_err(failed)?;
-    if accounting.exact() { Ok(()) } else { Err(Failure::new(Exit::Failed, "the accounting is not exact; see above")) }
-}
-
-/// A number above nothing.
-fn parse_rate(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate > 0.0).ok_or_else(|| "not a number above 0".to_owned())
-}
-
 fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     if let Command::Config { check: false } = arguments.command {
         return definitions::say(out, format_args!("{}", DEFAULT.trim_end()));
@@ -215,7 +184,6 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
             telemetry::start_logging(&config.log);
             run::run(&config)
         }
-        Command::Demo { orders, rate, dir } => run_demo(&config, *orders, *rate, dir.as_deref()),
         Command::Check { files } => definitions::check(&config, files, out),
         Command::Deploy { files } => definitions::deploy(&config, files, out),
         Command::Topics(TopicsCommand::Apply { replication }) => topics::apply(&config, *replication, out),

@@ -7,14 +7,10 @@
 //! [`runtime`] holds workers and the instance; [`topics`] says how topics must be; [`blocking`] reads and appends for start-up and
 //! tools.
 
-pub mod accounting;
 pub mod api;
 pub mod blocking;
 pub mod cli;
 pub mod config;
-pub mod demo;
-pub mod orders;
-pub mod rig;
 pub mod runtime;
 pub mod telemetry;
 pub mod topics;

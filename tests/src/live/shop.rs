@@ -11,7 +11,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
-use ringmaster::orders::{self, ORDERS, OUTCOMES, OrderWriter, Outcome};
+use ringmaster_demo::orders::{self, ORDERS, OUTCOMES, OrderWriter, Outcome};
 use ringmaster_schemas::names::partition_of;
 use ringmaster_schemas::registry::Schemas;
 

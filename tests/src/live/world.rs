@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use ringmaster::accounting::{self, Accounting};
-use ringmaster::orders::{ORDERS, OUTCOMES};
-use ringmaster::rig::SERVICES;
-use ringmaster::{api, rig};
+use ringmaster::api;
 use ringmaster_bus::kafka::broker::Broker;
+use ringmaster_demo::accounting::{self, Accounting};
+use ringmaster_demo::orders::{ORDERS, OUTCOMES};
+use ringmaster_demo::rig;
+use ringmaster_demo::rig::SERVICES;
 use ringmaster_participants::audit::Audit;
 use ringmaster_schemas::names::{Topics, command_topic};
 use ringmaster_schemas::registry::Schemas;

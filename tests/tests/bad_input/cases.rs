@@ -1,6 +1,6 @@
 //! Every kind of bad record, and its defined answer.
 
-use ringmaster::orders::{OrderWriter, key};
+use ringmaster_demo::orders::{OrderWriter, key};
 use ringmaster_schemas::codec::{put_blob, put_long, put_text};
 use ringmaster_schemas::journal::{QuarantineReason, RejectionReason};
 use ringmaster_schemas::names::partition_of;

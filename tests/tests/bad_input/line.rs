@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringmaster::config::Config;
-use ringmaster::rig::{Buses, Services};
 use ringmaster::runtime::{Knowledge, Setup, Stop, Worker, load_knowledge, prepare, wall};
 use ringmaster::{blocking, topics};
 use ringmaster_bus::{Bus, BusEvent, Message, Sender, TopicPartition};
 use ringmaster_core::partition::{Standing, Verdict, Why};
+use ringmaster_demo::rig::{Buses, Services};
 use ringmaster_schemas::journal::{Cause, Change, JournalRecord, Quarantined};
 use ringmaster_schemas::names::Topics;
 use ringmaster_store::Store;

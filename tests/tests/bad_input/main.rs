@@ -9,11 +9,11 @@ mod line;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ringmaster::orders::OUTCOMES;
-use ringmaster::rig::Buses;
 use ringmaster_bus::embedded::{Log, Settings};
 use ringmaster_bus::kafka::KafkaSettings;
 use ringmaster_bus::kafka::broker::Broker;
+use ringmaster_demo::orders::OUTCOMES;
+use ringmaster_demo::rig::Buses;
 use ringmaster_schemas::journal::{Change, QUARANTINE_RAW_BYTES_MAX, RejectionReason, SagaEvent};
 use ringmaster_schemas::row::{Saga, Status};
 use sha2::{Digest as _, Sha256};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ringmaster::rig::SERVICES;
+use ringmaster_demo::rig::SERVICES;
 use ringmaster_tests::live::{World, say};
 
 #[test]

@@ -3,7 +3,7 @@
 use std::process::Output;
 use std::time::Duration;
 
-use ringmaster::orders::ORDERS;
+use ringmaster_demo::orders::ORDERS;
 use ringmaster_tests::live::{Process, World, binary, say, until};
 
 #[test]

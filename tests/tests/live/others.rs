@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringmaster::rig;
+use ringmaster_demo::rig;
 use ringmaster_participants::audit::Audit;
 use ringmaster_participants::ledger::RocksLedger;
 use ringmaster_tests::live::{Process, Python, RUN, World, kafka_tool, repository, say};

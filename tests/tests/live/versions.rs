@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringmaster::orders::{self, Outcome, SAGA};
+use ringmaster_demo::orders::{self, Outcome, SAGA};
 use ringmaster_schemas::names::saga_id;
 use ringmaster_tests::live::{Coordinator, RUN, World, until};
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ringmaster::orders::{Outcome, outcome};
+use ringmaster_demo::orders::{Outcome, outcome};
 use ringmaster_tests::live::{PARTITIONS, World, say};
 
 /// Longest start behind an orderly end, to owning everything; it is a second on a free machine.

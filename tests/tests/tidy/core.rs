@@ -58,6 +58,18 @@ fn core_depends_on_nothing_that_does_io() {
 }
 
 #[test]
+fn what_is_shipped_links_no_sample_service() {
+    let mut found = Vec::new();
+    for path in ["coordinator/Cargo.toml", "coordinator/bus/Cargo.toml", "coordinator/store/Cargo.toml"] {
+        let listed = dependencies(&File::read(path));
+        assert!(!listed.is_empty(), "{path} lists no dependencies");
+        let demo = listed.into_iter().filter(|name| ["ringmaster-participants", "ringmaster-demo"].contains(&name.as_str()));
+        found.extend(demo.map(|name| format!("{path}: {name}")));
+    }
+    none("the coordinator holds neither the services nor the demo", found);
+}
+
+#[test]
 fn core_reads_no_clock_and_touches_no_world() {
     let mut found = Vec::new();
     for file in rust().filter(|file| file.is_in(&["coordinator/core/src/"]) && !file.is_in(&BESIDE)) {

@@ -6,9 +6,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 fn demo(folder: &Path, orders: u32, rate: u32) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmaster"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ringmaster-demo"));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    command.current_dir(root).args(["demo", "--orders", &orders.to_string(), "--rate", &rate.to_string(), "--dir"]).arg(folder);
+    command.current_dir(root).args(["--orders", &orders.to_string(), "--rate", &rate.to_string(), "--dir"]).arg(folder);
     command
 }
 

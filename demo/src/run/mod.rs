@@ -1,4 +1,4 @@
-//! `ringmaster demo`: coordinator, three services and a shop in one process on the embedded durable log. Killed at any moment and
+//! The demo: coordinator, three services and a shop in one process on the embedded durable log. Killed at any moment and
 //! started again on its directory, it goes on from what the log holds.
 //!
 //! ```text
@@ -13,6 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use ringmaster::config::Config;
+use ringmaster::runtime::{Instance, Knowledge, Report, Status, load_knowledge, prepare, wall};
+use ringmaster::topics;
 use ringmaster_bus::Bus;
 use ringmaster_bus::embedded::{Log, Settings as LogSettings};
 use ringmaster_schemas::names::Topics;
@@ -20,10 +23,7 @@ use ringmaster_store::Store;
 use ringmaster_store::rocks::RocksStore;
 
 use crate::accounting::{Accounting, account};
-use crate::config::Config;
 use crate::rig::{Buses, Services};
-use crate::runtime::{Instance, Knowledge, Report, Status, load_knowledge, prepare, wall};
-use crate::topics;
 use progress::Progress;
 use shop::Shop;
 
@@ -49,13 +49,14 @@ struct Plan {
 const STILL_MAX: Duration = Duration::from_secs(60);
 
 /// Runs the demo; the accounting at its end. An error if it could not run; an inexact accounting is the caller's to judge.
-pub fn run(config: &Config, options: &Options, definitions: &[PathBuf], schemas: &Path) -> Result<Accounting> {
+pub fn run(config: &Config, options: &Options) -> Result<Accounting> {
     let plan = begin(options)?;
     let log = Log::open(&options.folder.join("log"), LogSettings::default())?;
     let mut bus = log.open()?;
     let prefix = config.prefix.clone();
     make_internal_topics(&mut bus, &prefix, config.partitions)?;
-    let knowledge = load_knowledge(&mut bus, &prefix, schemas, definitions, &config.compile_options(), wall())?;
+    let knowledge =
+        load_knowledge(&mut bus, &prefix, config.schema_folder(), &config.definition_files()?, &config.compile_options(), wall())?;
     make_topics(&mut bus, &prefix, config.partitions, &knowledge)?;
     let setup = prepare(&mut bus, &config.setup(), &knowledge)?;
     let knowledge = Arc::new(knowledge);

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
+use ringmaster::blocking;
+use ringmaster::runtime::Knowledge;
 use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, Topic, TopicPartition};
 use ringmaster_schemas::names::partition_of;
 
-use crate::blocking;
 use crate::orders::{self, ORDERS, OUTCOMES, OrderWriter};
-use crate::runtime::Knowledge;
 
 /// What keys of the demo begin with.
 pub(super) const RUN: &str = "ord-";
