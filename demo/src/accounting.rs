@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use ringmaster_participants::audit::Audit;
 use ringmaster_schemas::names::{Direction, idempotency_key, saga_id};
-use ringmaster_schemas::row::{Saga, Status};
+use ringmaster_schemas::state::{Saga, Status};
 use ringmaster_store::Store;
 
 use crate::orders::{self, Outcome, SAGA};

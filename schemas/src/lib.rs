@@ -1,7 +1,7 @@
 //! What is on the wire and in the logs: names, schemas, codecs, and the types of the journal and the store.
 //!
 //! Reading order: [`names`] (topics, keys, the partition rule), [`codec`] (Avro primitives and the records that this project
-//! owns), [`journal`] (what happened), [`row`] (what is now true), [`avro`] (schemas known only at run time: compiled, validated,
+//! owns), [`journal`] (what happened), [`state`] (what is now true), [`avro`] (schemas known only at run time: compiled, validated,
 //! resolved, rendered), [`json`] (the same bodies as JSON), [`registry`] (all schemas that are known, by name, fingerprint and
 //! key), [`wire`] (commands and replies).
 
@@ -11,7 +11,7 @@ pub mod journal;
 pub mod json;
 pub mod names;
 pub mod registry;
-pub mod row;
+pub mod state;
 pub mod wire;
 
 /// Milliseconds since 1970-01-01 UTC.

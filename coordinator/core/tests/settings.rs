@@ -10,7 +10,7 @@ use ringmaster_schemas::journal::{Encoding, Order, SagaEvent};
 use ringmaster_schemas::json;
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::row::Saga;
+use ringmaster_schemas::state::Saga;
 
 const NOW: i64 = 1_900_000_000_000;
 

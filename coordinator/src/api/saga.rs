@@ -3,7 +3,7 @@
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::json::time::put_timestamp;
 use ringmaster_schemas::names;
-use ringmaster_schemas::row::{Call, Saga, Step};
+use ringmaster_schemas::state::{Call, Saga, Step};
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 

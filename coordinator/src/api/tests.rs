@@ -83,13 +83,13 @@ fn a_dropped_server_answers_no_more() {
     assert!(gone, "the port is free again");
 }
 
-fn row(key: &str) -> ringmaster_schemas::row::Saga {
-    ringmaster_schemas::row::Saga {
+fn row(key: &str) -> ringmaster_schemas::state::Saga {
+    ringmaster_schemas::state::Saga {
         definition: "order".into(),
         version: [1; 16],
         version_offset: 0,
         key: key.into(),
-        status: ringmaster_schemas::row::Status::Running,
+        status: ringmaster_schemas::state::Status::Running,
         started_at: 1_769_817_600_000,
         deadline_at: i64::MAX,
         late: false,
@@ -106,20 +106,20 @@ fn row(key: &str) -> ringmaster_schemas::row::Saga {
     }
 }
 
-fn checkpoint(journal_offset: i64) -> ringmaster_schemas::row::Checkpoint {
-    ringmaster_schemas::row::Checkpoint {
+fn checkpoint(journal_offset: i64) -> ringmaster_schemas::state::Checkpoint {
+    ringmaster_schemas::state::Checkpoint {
         journal: [9; 16],
         journal_offset,
         claim_offset: 0,
         claim: [0; 16],
         number: 0,
-        identity: ringmaster_schemas::row::Identity { claim: [0; 16], number: 0 },
+        identity: ringmaster_schemas::state::Identity { claim: [0; 16], number: 0 },
         positions: Vec::new(),
         released: 0,
         now: 0,
         outbox: Vec::new(),
         expired_bucket: -1,
-        digest: ringmaster_schemas::row::Digest { live: [0; 16], finished: Vec::new() },
+        digest: ringmaster_schemas::state::Digest { live: [0; 16], finished: Vec::new() },
     }
 }
 

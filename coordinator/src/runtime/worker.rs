@@ -8,7 +8,7 @@ use ringmaster_core::faults::{mutated, reached};
 use ringmaster_core::partition::{Context, Counters, Do, Headers, InputRecord, Partition, Phase, Refusal, Rows, Staged, Tag, Why};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::ClaimId;
-use ringmaster_schemas::row::Checkpoint;
+use ringmaster_schemas::state::Checkpoint;
 use ringmaster_store::{Batch, RowChange, Store, StoreError};
 
 use super::diary::Diary;

@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use ringmaster_schemas::row::{Checkpoint, Digest, Identity};
+use ringmaster_schemas::state::{Checkpoint, Digest, Identity};
 use ringmaster_store::rocks::RocksStore;
 use ringmaster_store::{Batch, RowChange, Store};
 

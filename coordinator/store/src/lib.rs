@@ -12,7 +12,7 @@ pub mod rocks;
 pub mod sim;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::row::Checkpoint;
+use ringmaster_schemas::state::Checkpoint;
 
 /// Rows of one partition that change together with its checkpoint.
 #[derive(Debug, Clone)]

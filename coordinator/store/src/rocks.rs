@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::row::{self, Checkpoint};
+use ringmaster_schemas::state::{self, Checkpoint};
 use rocksdb::{DB, DBRawIterator, ErrorKind, FlushOptions, ReadOptions, WriteBatch, WriteOptions};
 
 pub use self::open::Opened;
@@ -93,8 +93,8 @@ impl RocksStore {
         let Some(bytes) = self.db.get_pinned(key).map_err(|error| self.failed(&error))? else {
             return Ok(false);
         };
-        match row::Saga::decode(&bytes) {
-            Ok(saga) => Ok(saga.ended() && row::expiry_bucket(saga.expires_at) == bucket),
+        match state::Saga::decode(&bytes) {
+            Ok(saga) => Ok(saga.ended() && state::expiry_bucket(saga.expires_at) == bucket),
             Err(error) => Err(self.damaged(format!("saga row {}: {error}", String::from_utf8_lossy(key)))),
         }
     }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::row::{self, Checkpoint};
+use ringmaster_schemas::state::{self, Checkpoint};
 
 use crate::{Batch, Store, StoreError};
 
@@ -125,7 +125,7 @@ fn apply(state: &mut State, operation: &Operation) {
 /// True if this row really expires in this bucket; a row that was started again does not.
 fn expires_in(stored: Option<&Vec<u8>>, bucket: i64) -> bool {
     stored.is_some_and(|bytes| {
-        row::Saga::decode(bytes).is_ok_and(|saga| saga.ended() && row::expiry_bucket(saga.expires_at) == bucket)
+        state::Saga::decode(bytes).is_ok_and(|saga| saga.ended() && state::expiry_bucket(saga.expires_at) == bucket)
     })
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use common::{batch, change, contract, due, keys_left, offset, saga, sagas, write_sagas};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::row::EXPIRY_BUCKET_MS;
+use ringmaster_schemas::state::EXPIRY_BUCKET_MS;
 use ringmaster_store::{Store, StoreError};
 
 contract!(

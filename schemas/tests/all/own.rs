@@ -8,7 +8,7 @@ use fastrand::Rng;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::codec::Malformed;
 use ringmaster_schemas::journal::{Change, JournalRecord, Quarantined};
-use ringmaster_schemas::row::{Checkpoint, Saga};
+use ringmaster_schemas::state::{Checkpoint, Saga};
 
 use crate::golden::hex;
 use crate::{generate, schema, shown};

@@ -6,7 +6,7 @@ use ringmaster::runtime::{Knowledge, Setup};
 use ringmaster_bus::sim::SimRecord;
 use ringmaster_core::partition::{Context, Counters, Do, Partition, Phase, Rows, Staged, Tag};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::row::Checkpoint;
+use ringmaster_schemas::state::Checkpoint;
 
 struct Nothing;
 

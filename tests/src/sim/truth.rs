@@ -7,7 +7,7 @@ use ringmaster_bus::sim::{SimBroker, SimRecord};
 use ringmaster_core::saga::{Effect, ReplyTo, apply, react};
 use ringmaster_schemas::journal::{Cause, Change, ClaimId, JournalRecord, Rejected, SagaEvent, Turn};
 use ringmaster_schemas::names;
-use ringmaster_schemas::row::Saga;
+use ringmaster_schemas::state::Saga;
 
 /// Topics of inputs, in the order of every partition's inputs.
 pub const INPUTS: [&str; 2] = ["ringmaster.replies", "orders"];

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ringmaster_core::definition::Undo;
 use ringmaster_core::saga::apply;
 use ringmaster_schemas::journal::{Cause, Change, Decision, JournalRecord, Phase, SagaChange, SagaEvent, Stamp, TimerCause, Turn};
-use ringmaster_schemas::row::{Saga, Status, StepState};
+use ringmaster_schemas::state::{Saga, Status, StepState};
 use ringmaster_schemas::wire;
 
 use super::stage::Stage;
@@ -143,7 +143,7 @@ fn ending(stage: &Stage, saga: &Saga, faults: &mut Vec<String>) {
     let open = saga.steps.iter().filter(|step| matches!(step.state, Asked | RetryWaiting | UndoAsked | UndoRetryWaiting)).count();
     let stuck =
         saga.steps.iter().filter(|step| matches!(step.state, Stuck | UndoStuck)).count() + usize::from(saga.stuck_at_end.is_some());
-    let left = |step: &&ringmaster_schemas::row::Step| {
+    let left = |step: &&ringmaster_schemas::state::Step| {
         let undoable = matches!(stage.definition().steps[step.index as usize].undo, Undo::Command { .. });
         matches!(step.state, Succeeded | Failed | Contradicted) && undoable
     };

@@ -4,7 +4,7 @@ use ringmaster_core::saga::Effect;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{CommandIssued, SagaEvent};
 use ringmaster_schemas::names;
-use ringmaster_schemas::row::{Saga, Step};
+use ringmaster_schemas::state::{Saga, Step};
 use ringmaster_schemas::wire::{self, Body, Framing};
 use ringmaster_schemas::{avro::Schema, json};
 

@@ -16,7 +16,7 @@ use ringmaster_schemas::journal::{Emission, Encoding, SagaEvent};
 use ringmaster_schemas::json;
 use ringmaster_schemas::names::{Direction, command_topic, participant_of};
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::row::{Saga, StepState};
+use ringmaster_schemas::state::{Saga, StepState};
 
 use super::print;
 use super::script::{Act, Place, Said, Script};

@@ -15,7 +15,7 @@ use ringmaster_bus::kafka::broker::Broker;
 use ringmaster_demo::orders::OUTCOMES;
 use ringmaster_demo::rig::Buses;
 use ringmaster_schemas::journal::{Change, QUARANTINE_RAW_BYTES_MAX, RejectionReason, SagaEvent};
-use ringmaster_schemas::row::{Saga, Status};
+use ringmaster_schemas::state::{Saga, Status};
 use sha2::{Digest as _, Sha256};
 
 use cases::{Answer, answer, events, key_in, order, replies};

@@ -107,7 +107,7 @@ fn headers() {
 
 /// Symbols of an enumeration of the journal with what their comments say, as they stand in its source.
 fn reasons(name: &str) -> Vec<Vec<String>> {
-    let source = File::read("schemas/src/journal.rs").text;
+    let source = File::read("schemas/src/journal/reasons.rs").text;
     let (_, rest) = source.split_once(&format!("pub enum {name} {{\n")).expect("the journal has it");
     let (body, _) = rest.split_once("\n    }").expect("it ends");
     let mut rows = Vec::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Position;
-use ringmaster_schemas::row::{BucketDigest, Checkpoint, Digest, Saga};
+use ringmaster_schemas::state::{BucketDigest, Checkpoint, Digest, Saga};
 use twox_hash::XxHash3_128;
 
 use super::overlay::{Slot, Stored};

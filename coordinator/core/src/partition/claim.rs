@@ -1,7 +1,7 @@
 //! Becoming the owner (PROTOCOL.md rules 2 and 9), and the one way out of any doubt (rule 4).
 
 use ringmaster_schemas::journal::{Claim, ClaimId, JournalRecord};
-use ringmaster_schemas::row::{Checkpoint, Identity};
+use ringmaster_schemas::state::{Checkpoint, Identity};
 
 use super::standing::identity;
 use super::{Context, Do, Input, Partition, Phase, Tag, Why};

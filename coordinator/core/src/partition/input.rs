@@ -8,7 +8,7 @@ use ringmaster_schemas::journal::{
     Cause, Change, InputCause, QUARANTINE_RAW_BYTES_MAX, QuarantineReason, Quarantined, Rejected, SagaChange, SagaEvent, TimerCause,
 };
 use ringmaster_schemas::names;
-use ringmaster_schemas::row::Saga;
+use ringmaster_schemas::state::Saga;
 use sha2::{Digest as _, Sha256};
 
 use super::checkpoint::{Loaded, load_row};

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{ClaimId, Position, QuarantineReason, RejectionReason, TopicId};
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::row::{Checkpoint, Digest};
+use ringmaster_schemas::state::{Checkpoint, Digest};
 
 pub use checkpoint::{Staged, StagedRow, row_hash};
 pub use input::{Headers, InputRecord};
@@ -41,7 +41,7 @@ use record::{Open, Pending};
 use timers::Timers;
 
 /// Width of the buckets in which finished sagas expire: coarse, since each costs a line in every checkpoint.
-pub const EXPIRY_BUCKET_MS: Millis = ringmaster_schemas::row::EXPIRY_BUCKET_MS;
+pub const EXPIRY_BUCKET_MS: Millis = ringmaster_schemas::state::EXPIRY_BUCKET_MS;
 /// A run of so many skipped inputs is recorded, so that a takeover never reads far again.
 const SKIPPED_RUN_MAX: usize = 1000;
 /// What nothing else carries (skipped inputs, `released`) is journaled within this time.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use ringmaster_schemas::row::OutboxEffect;
+use ringmaster_schemas::state::OutboxEffect;
 
 use crate::faults::mutated;
 use crate::saga::Effect;

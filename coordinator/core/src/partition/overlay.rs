@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::row::Saga;
+use ringmaster_schemas::state::Saga;
 
 /// A row's place. Valid as long as the row is in memory; [`Entry::generation`] tells a place that was given away.
 pub(super) type Slot = u32;

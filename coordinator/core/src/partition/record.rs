@@ -6,7 +6,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
     Bare, Cause, Change, DecisionWriter, EffectPlace, JournalRecord, Position, Positions, Quarantined, SagaEvent, Stamp, TopicId,
 };
-use ringmaster_schemas::row::Saga;
+use ringmaster_schemas::state::Saga;
 
 use super::overlay::Slot;
 use super::{Context, Do, Partition, QUIET_RECORD_MS, SKIPPED_RUN_MAX, Tag};

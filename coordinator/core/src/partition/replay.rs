@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::journal::{Cause, Change, Decision, JournalRecord, Position, Stamp};
-use ringmaster_schemas::row::Saga;
+use ringmaster_schemas::state::Saga;
 
 use super::overlay::Slot;
 use super::{Context, Partition, Verdict};

@@ -1,7 +1,7 @@
 //! The counting rule (PROTOCOL.md rule 1): which records of the journal are true.
 
 use ringmaster_schemas::journal::{ClaimId, JournalRecord, Stamp};
-use ringmaster_schemas::row::Identity;
+use ringmaster_schemas::state::Identity;
 
 use crate::faults::mutated;
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ringmaster_schemas::journal::{
     CommandIssued, Ended, Failure, FailureKind, Order, RetryScheduled, SagaEvent, Started, StepStuck,
 };
-use ringmaster_schemas::row::{Call, Saga, Status, Step, StepState};
+use ringmaster_schemas::state::{Call, Saga, Status, Step, StepState};
 
 use crate::faults::mutated;
 

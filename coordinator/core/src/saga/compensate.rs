@@ -2,7 +2,7 @@
 
 use ringmaster_schemas::journal::{CommandIssued, Failure, Order, RetryScheduled, SagaEvent};
 use ringmaster_schemas::names::{self, Direction};
-use ringmaster_schemas::row::{Step, StepState};
+use ringmaster_schemas::state::{Step, StepState};
 
 use super::decide::Draft;
 use super::{COMMAND_BYTES_MAX, code, retry};

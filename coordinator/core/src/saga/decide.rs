@@ -2,7 +2,7 @@
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, FailureKind, Phase, RejectionReason, SagaEvent, Started, StepEnded};
-use ringmaster_schemas::row::{Saga, Status, StepState};
+use ringmaster_schemas::state::{Saga, Status, StepState};
 
 use super::values::Values;
 use super::{Input, Rejection, StartInput, apply, code};

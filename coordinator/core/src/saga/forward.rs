@@ -7,7 +7,7 @@ use ringmaster_schemas::journal::{
     CommandIssued, Ended, Failure, FailureKind, Order, Phase, RetryScheduled, SagaEvent, StepEnded, StepSkipped, StepStuck,
 };
 use ringmaster_schemas::names::{self, Direction};
-use ringmaster_schemas::row::Step;
+use ringmaster_schemas::state::Step;
 
 use super::decide::Draft;
 use super::{COMMAND_BYTES_MAX, ROW_BYTES_MAX, code, retry};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ringmaster_schemas::journal::{CommandIssued, Emission, Encoding, SagaEvent};
 use ringmaster_schemas::names::{self, Direction};
-use ringmaster_schemas::row::{Header, Saga};
+use ringmaster_schemas::state::{Header, Saga};
 use ringmaster_schemas::{Millis, json, wire};
 
 use crate::faults::mutated;

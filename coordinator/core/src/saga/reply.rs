@@ -7,7 +7,7 @@ use ringmaster_schemas::journal::{
     Failure, FailureKind, Phase, RejectionReason as Reason, SagaEvent, StepEnded, StepSucceeded, StepUndone,
 };
 use ringmaster_schemas::names::Direction;
-use ringmaster_schemas::row::{Status, StepState};
+use ringmaster_schemas::state::{Status, StepState};
 
 use super::decide::Draft;
 use super::{Outcome, RESULT_BYTES_MAX, Rejection, ReplyInput, code};

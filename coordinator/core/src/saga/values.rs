@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Emission, Failure};
-use ringmaster_schemas::row::{Saga, StepState};
+use ringmaster_schemas::state::{Saga, StepState};
 
 use crate::definition::expression::Budget;
 use crate::definition::{Call, Definition, Emit, Environment, ExpressionError};

@@ -184,7 +184,7 @@ fn stored_offset(db: &DB, partition: u16) -> Result<i64, StoreError> {
     let Some(bytes) = db.get_pinned(keys::prefix(keys::Kind::Checkpoint, partition)).map_err(|error| meaning(&error))? else {
         return Ok(-1);
     };
-    match ringmaster_schemas::row::Checkpoint::decode(&bytes) {
+    match ringmaster_schemas::state::Checkpoint::decode(&bytes) {
         Ok(checkpoint) => Ok(checkpoint.journal_offset),
         Err(error) => Err(StoreError::Damaged(format!("checkpoint of partition {partition}: {error}"))),
     }

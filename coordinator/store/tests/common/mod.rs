@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::row::{Checkpoint, Digest, Identity, Saga, Status, expiry_bucket};
+use ringmaster_schemas::state::{Checkpoint, Digest, Identity, Saga, Status, expiry_bucket};
 use ringmaster_store::{Batch, RowChange, Store};
 
 #[allow(unused_macros, reason = "each test file uses its part")]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ringmaster_schemas::journal::{Change, FailureKind, JournalRecord, RejectionReason, SagaEvent};
-use ringmaster_schemas::row::{Saga, Status};
+use ringmaster_schemas::state::{Saga, Status};
 
 use crate::sim::orders::Kind;
 use crate::sim::truth::Truth;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ringmaster_participants::audit::{Audit, KeyEffects};
-use ringmaster_schemas::row::Status;
+use ringmaster_schemas::state::Status;
 
 use crate::sim::truth::Truth;
 use crate::sim::world::World;

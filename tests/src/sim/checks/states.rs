@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ringmaster_core::partition::Staged;
 use ringmaster_schemas::journal::JournalRecord;
-use ringmaster_schemas::row::{Checkpoint, Identity, Saga, expiry_bucket};
+use ringmaster_schemas::state::{Checkpoint, Identity, Saga, expiry_bucket};
 use ringmaster_store::Store;
 use ringmaster_store::sim::SimStore;
 

@@ -4,7 +4,7 @@ use ringmaster_core::saga::Input;
 use ringmaster_core::saga::{Evaluated, decide};
 use ringmaster_schemas::journal::{Cause, Change, SagaEvent, Turn};
 use ringmaster_schemas::names::{Direction, parse_idempotency_key};
-use ringmaster_schemas::row::{Saga, StepState};
+use ringmaster_schemas::state::{Saga, StepState};
 use ringmaster_schemas::wire::decode_reply;
 
 use crate::sim::coordinator::knowledge;

@@ -1,0 +1,146 @@
+//! The journal's records: what happened, in the order that decides it (PROTOCOL.md section 1).
+//!
+//! Every record begins with [`VERSION`]. A released version is frozen: never change a field, only add branches and versions; golden
+//! bytes in `schemas/golden/` hold that.
+
+mod reasons;
+mod saga_event;
+mod turn;
+
+use std::sync::Arc;
+
+pub use reasons::*;
+pub use saga_event::*;
+pub use turn::*;
+
+use crate::codec::{Avro, Cursor, Malformed, put_long};
+use crate::{Millis, record, union};
+
+/// Version of the journal's format, the first number of every record.
+pub const VERSION: i64 = 1;
+
+/// A claim's identity: random, new for every attempt, never one per instance.
+pub type ClaimId = [u8; 16];
+/// The broker's identity of a topic: a topic that was deleted and made again is another one.
+pub type TopicId = [u8; 16];
+/// Content hash of a definition (the first 16 bytes of SHA-256 over its text and the keys of its schemas).
+pub type DefinitionHash = [u8; 16];
+
+union! {
+    /// One record of a journal partition.
+    pub enum JournalRecord {
+        /// Whoever appends it owns the partition from here, until the next claim.
+        Claim(Claim) = 0,
+        /// The turns of one poll.
+        Decision(Decision) = 1,
+        /// Where reading goes on, when inputs were skipped or an input is new.
+        Positions(Positions) = 2,
+        /// Nothing but its stamp: it carries `released`.
+        Bare(Bare) = 3,
+    }
+}
+
+record! {
+    /// The head of a reign. Its offset is the C of every record that counts under it.
+    pub struct Claim {
+        /// New for every attempt.
+        pub id: ClaimId,
+        /// The instance's name, for people.
+        pub owner: Arc<str>,
+        /// Where its API listens, for people; empty if nowhere.
+        pub address: Arc<str>,
+        /// P, fixed for life by the first claim.
+        pub partitions: i32,
+        /// When it was written.
+        pub now: Millis,
+    }
+}
+
+record! {
+    /// What every record but a claim carries: what makes it count, and how far effects were delivered.
+    pub struct Stamp {
+        /// Offset of the claim under which it was written.
+        pub claim_offset: i64,
+        /// That claim's identity.
+        pub claim: ClaimId,
+        /// 0 for the first record of the claim, then one more each.
+        pub number: i64,
+        /// Exclusive offset: all effects of every counting record below are acknowledged by the broker.
+        pub released: i64,
+        /// The partition's time: max(wall clock, the last journaled one).
+        pub now: Millis,
+    }
+}
+
+record! {
+    /// The turns of one poll.
+    pub struct Decision {
+        /// What makes it count.
+        pub stamp: Stamp,
+        /// The input topics that causes index into.
+        pub topics: Vec<TopicId>,
+        /// At least one.
+        pub turns: Vec<Turn>,
+    }
+}
+
+record! {
+    /// Where reading goes on.
+    pub struct Positions {
+        /// What makes it count.
+        pub stamp: Stamp,
+        /// Only those that moved.
+        pub positions: Vec<Position>,
+    }
+}
+
+record! {
+    /// The next offset to read of this partition of an input topic.
+    pub struct Position {
+        /// Which topic.
+        pub topic: TopicId,
+        /// Its name, so that a topic that was deleted and made again is noticed.
+        pub name: Arc<str>,
+        /// Exclusive: everything below was taken.
+        pub next: i64,
+    }
+}
+
+record! {
+    /// A record that only carries its stamp.
+    pub struct Bare {
+        /// What makes it count.
+        pub stamp: Stamp,
+    }
+}
+
+impl JournalRecord {
+    /// The record's bytes, version first.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(128);
+        put_long(&mut out, VERSION);
+        self.put(&mut out);
+        out
+    }
+
+    /// Reads a journal record; an unknown version or leftover bytes are errors.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut cursor = Cursor::new(bytes);
+        if cursor.long()? != VERSION {
+            return Err(Malformed("journal record of an unknown version"));
+        }
+        let record = JournalRecord::take(&mut cursor)?;
+        cursor.end()?;
+        Ok(record)
+    }
+
+    /// The stamp of everything but a claim.
+    pub fn stamp(&self) -> Option<&Stamp> {
+        match self {
+            JournalRecord::Claim(_) => None,
+            JournalRecord::Decision(decision) => Some(&decision.stamp),
+            JournalRecord::Positions(positions) => Some(&positions.stamp),
+            JournalRecord::Bare(bare) => Some(&bare.stamp),
+        }
+    }
+}

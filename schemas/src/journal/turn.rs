@@ -1,0 +1,232 @@
+//! Turns: what one input, or one timer, causes; and the writer that puts them into a record.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{QuarantineReason, RejectionReason, SagaEvent, Stamp, TopicId, VERSION};
+use crate::codec::{self, Avro, Cursor, Malformed, put_long};
+use crate::{Millis, record, union};
+
+/// Raw bytes of a quarantined record that are kept; behind that only its length and hash tell of it.
+pub const QUARANTINE_RAW_BYTES_MAX: usize = 64 * 1024;
+
+record! {
+    /// All that one input, or one timer, causes.
+    pub struct Turn {
+        /// Why it was taken.
+        pub cause: Cause,
+        /// The input as it came, where a start or a result came in: for back-tests; `apply` never reads it.
+        pub input: Option<InputCopy>,
+        /// What happened, in order. May be empty (the input was taken and means nothing).
+        pub changes: Vec<Change>,
+    }
+}
+
+union! {
+    /// What caused a turn.
+    pub enum Cause {
+        /// A record of an input topic.
+        Input(InputCause) = 0,
+        /// Something was due.
+        Timer(TimerCause) = 1,
+    }
+}
+
+record! {
+    /// A record of an input topic; taking it moves the position.
+    pub struct InputCause {
+        /// Index into the decision's topics.
+        pub topic: i32,
+        /// The next offset to read.
+        pub next: i64,
+    }
+}
+
+record! {
+    /// Something was due.
+    pub struct TimerCause {
+        /// When it was due.
+        pub due_at: Millis,
+    }
+}
+
+record! {
+    /// An input's raw bytes.
+    pub struct InputCopy {
+        /// The writer's schema, 0 when there is none (JSON).
+        pub schema: i64,
+        /// The value as it came.
+        pub raw: Bytes,
+    }
+}
+
+union! {
+    /// One thing that a turn changes.
+    pub enum Change {
+        /// A saga moved.
+        Saga(SagaChange) = 0,
+        /// An input was understood and not taken.
+        Rejected(Rejected) = 1,
+        /// An input could not be understood or used.
+        Quarantined(Quarantined) = 2,
+        /// Finished sagas whose retention ended in this bucket are gone.
+        Expired(Expired) = 3,
+        /// An effect's topic refuses for ever: it waits apart, what is behind it goes on.
+        Undeliverable(EffectPlace) = 4,
+        /// An undeliverable effect was sent after all.
+        Delivered(EffectPlace) = 5,
+    }
+}
+
+record! {
+    /// The events of one saga in one turn.
+    pub struct SagaChange {
+        /// `order-fulfilment/ord-17`.
+        pub saga: Arc<str>,
+        /// At least one.
+        pub events: Vec<SagaEvent>,
+    }
+}
+
+record! {
+    /// An input that was understood and not taken.
+    pub struct Rejected {
+        /// The saga it was for.
+        pub saga: Arc<str>,
+        /// Why, for programs.
+        pub reason: RejectionReason,
+        /// Why, for people.
+        pub detail: Arc<str>,
+    }
+}
+
+record! {
+    /// An input that could not be understood or used; it is also sent to the quarantine topic, in this form.
+    pub struct Quarantined {
+        /// Why, for programs.
+        pub reason: QuarantineReason,
+        /// Why, for people, and what to do.
+        pub detail: Arc<str>,
+        /// Where it was read.
+        pub topic: Arc<str>,
+        /// Where it was read.
+        pub partition: i32,
+        /// Where it was read.
+        pub offset: i64,
+        /// The fingerprint that its bytes name, if they do.
+        pub schema: Option<i64>,
+        /// The record's key.
+        pub key: Option<Bytes>,
+        /// The value, up to [`QUARANTINE_RAW_BYTES_MAX`].
+        pub raw: Bytes,
+        /// The whole value's length in bytes.
+        pub length: i64,
+        /// SHA-256 of the whole value.
+        pub sha256: Bytes,
+        /// The turn's time.
+        pub at: Millis,
+    }
+}
+
+record! {
+    /// Rows of finished sagas of this partition whose retention ended before `(bucket + 1)` bucket widths are gone.
+    pub struct Expired {
+        /// Time divided by the bucket's width.
+        pub bucket: i64,
+    }
+}
+
+record! {
+    /// One effect of one counting record.
+    pub struct EffectPlace {
+        /// Offset of the record that caused it.
+        pub offset: i64,
+        /// Which of that record's effects, from 0.
+        pub index: i32,
+    }
+}
+
+/// Builds a decision record turn by turn, so that each turn is encoded once and straight into place.
+#[derive(Debug)]
+pub struct DecisionWriter {
+    bytes: Vec<u8>,
+    turn_count: usize,
+}
+
+impl DecisionWriter {
+    /// Starts a record.
+    pub fn new(stamp: &Stamp, topics: &[TopicId], capacity: usize) -> Self {
+        let mut bytes = Vec::with_capacity(capacity);
+        put_long(&mut bytes, VERSION);
+        put_long(&mut bytes, 1);
+        stamp.put(&mut bytes);
+        if !topics.is_empty() {
+            put_long(&mut bytes, topics.len() as i64);
+            for topic in topics {
+                topic.put(&mut bytes);
+            }
+        }
+        bytes.push(0);
+        DecisionWriter { bytes, turn_count: 0 }
+    }
+
+    /// Appends a turn (as an array block of one); the input's bytes go straight into place.
+    pub fn push(&mut self, cause: &Cause, input: Option<(i64, &[u8])>, changes: &Vec<Change>) {
+        put_long(&mut self.bytes, 1);
+        cause.put(&mut self.bytes);
+        match input {
+            None => self.bytes.push(0),
+            Some((schema, raw)) => {
+                self.bytes.push(2);
+                put_long(&mut self.bytes, schema);
+                codec::put_blob(&mut self.bytes, raw);
+            }
+        }
+        changes.put(&mut self.bytes);
+        self.turn_count += 1;
+    }
+
+    /// Takes the last turns back: a turn that would pass the size limit.
+    pub fn truncate(&mut self, bytes: usize, turn_count: usize) {
+        self.bytes.truncate(bytes);
+        self.turn_count = turn_count;
+    }
+
+    /// Turns so far.
+    pub fn turn_count(&self) -> usize {
+        self.turn_count
+    }
+
+    /// Bytes so far.
+    pub fn byte_count(&self) -> usize {
+        self.bytes.len() + 1
+    }
+
+    /// The finished record.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.bytes.push(0);
+        self.bytes
+    }
+}
+
+impl Quarantined {
+    /// The value of a record of the quarantine topic, version first.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.raw.len() + 256);
+        put_long(&mut out, VERSION);
+        self.put(&mut out);
+        out
+    }
+
+    /// Reads a record of the quarantine topic.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut cursor = Cursor::new(bytes);
+        if cursor.long()? != VERSION {
+            return Err(Malformed("quarantine record of an unknown version"));
+        }
+        let record = <Quarantined as codec::Avro>::take(&mut cursor)?;
+        cursor.end()?;
+        Ok(record)
+    }
+}

@@ -1,0 +1,31 @@
+//! What is now true: the rows that `apply` makes of events, and the checkpoint they are stored with.
+
+mod checkpoint;
+mod saga;
+
+pub use checkpoint::*;
+pub use saga::*;
+
+use crate::Millis;
+use crate::codec::{Avro, Cursor, Malformed};
+
+/// Version of the rows' format, the first number of every stored value.
+pub const VERSION: i64 = 1;
+/// Width of an expiry bucket: rows of finished sagas go an hour's worth at a time, so that a partition journals at most one
+/// expiry an hour, and a row stays at most an hour longer than its retention.
+pub const EXPIRY_BUCKET_MS: Millis = 3_600_000;
+
+/// The expiry bucket of a time.
+pub fn expiry_bucket(expires_at: Millis) -> i64 {
+    expires_at.div_euclid(EXPIRY_BUCKET_MS)
+}
+
+fn versioned<T: Avro>(bytes: &[u8], unknown: &'static str) -> Result<T, Malformed> {
+    let mut cursor = Cursor::new(bytes);
+    if cursor.long()? != VERSION {
+        return Err(Malformed(unknown));
+    }
+    let value = T::take(&mut cursor)?;
+    cursor.end()?;
+    Ok(value)
+}
