@@ -4,10 +4,11 @@
 //! record in -> decode -> decide -> journal -> (acknowledged) -> release effects, stage state -> checkpoint
 //! ```
 //!
-//! [`definition`] makes checked, typed definitions of YAML and CEL. [`saga`] decides, applies and reacts. [`partition`] owns one
+//! [`definition`] makes checked, typed definitions of YAML and CEL. [`intake`] reads what arrived. [`saga`] decides, applies and reacts. [`partition`] owns one
 //! partition of the journal: claims, numbers, the overlay, positions, `released` (PROTOCOL.md), as a synchronous state machine.
 
 pub mod definition;
 pub mod faults;
+pub mod intake;
 pub mod partition;
 pub mod saga;

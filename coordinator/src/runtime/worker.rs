@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, Topic, TopicPartition};
 use ringmaster_core::faults::{mutated, reached};
-use ringmaster_core::partition::{Context, Counters, Do, Headers, InputRecord, Partition, Phase, Refusal, Rows, Staged, Tag, Why};
+use ringmaster_core::intake::{Headers, InputRecord};
+use ringmaster_core::partition::{Context, Counters, Do, Partition, Phase, Refusal, Rows, Staged, Tag, Why};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::ClaimId;
 use ringmaster_schemas::state::Checkpoint;

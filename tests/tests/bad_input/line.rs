@@ -9,8 +9,10 @@ use ringmaster::config::Config;
 use ringmaster::runtime::{Knowledge, Setup, Stop, Worker, load_knowledge, prepare, wall};
 use ringmaster::{blocking, topics};
 use ringmaster_bus::{Bus, BusEvent, Message, Sender, TopicPartition};
+use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::{Standing, Verdict, Why};
 use ringmaster_demo::rig::{Buses, Services};
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Cause, Change, JournalRecord, Quarantined};
 use ringmaster_schemas::names::Topics;
 use ringmaster_store::Store;
@@ -103,6 +105,19 @@ impl<B: Buses> Line<B> {
 
     /// One turn of the coordinator, which is started if it does not run.
     pub(crate) fn turn(&mut self) {
+        match self.try_turn(0) {
+            Ok(()) => {}
+            // What a killed coordinator had on the wire may be a claim, which ends the next one's reign: that one is started again.
+            Err(Stop::Partition(Why::Fenced { .. })) if self.fenced < self.kills => {
+                self.fenced += 1;
+                self.worker = None;
+            }
+            Err(stop) => panic!("the coordinator stopped: {stop}"),
+        }
+    }
+
+    /// The same by a wall clock that goes so far before; why the coordinator stopped, if it did.
+    pub(crate) fn try_turn(&mut self, ahead_ms: Millis) -> Result<(), Stop> {
         if self.worker.is_none() {
             let bus = self.buses.open().expect("a bus");
             let ids = Box::new(|| std::array::from_fn(|_| fastrand::u8(..)));
@@ -111,17 +126,16 @@ impl<B: Buses> Line<B> {
         }
         let worker = self.worker.as_mut().expect("just started");
         let before = worker.counters().skipped;
-        let turned = worker.turn(wall(), &wall, WAIT);
+        let turned = worker.turn(wall() + ahead_ms, &|| wall() + ahead_ms, WAIT);
         self.skipped += worker.counters().skipped - before;
-        match turned {
-            Ok(_) => {}
-            // What a killed coordinator had on the wire may be a claim, which ends the next one's reign: that one is started again.
-            Err(Stop::Partition(Why::Fenced { .. })) if self.fenced < self.kills => {
-                self.fenced += 1;
-                self.worker = None;
-            }
-            Err(stop) => panic!("the coordinator stopped: {stop}"),
-        }
+        turned.map(drop)
+    }
+
+    /// Kills the coordinator and lets go of all definitions, as if their topic had lost its records.
+    pub(crate) fn lose_definitions(&mut self) {
+        self.kill();
+        let schemas = self.knowledge.schemas.clone();
+        self.knowledge = Arc::new(Knowledge { catalog: Catalog::default(), schemas });
     }
 
     /// Drops the coordinator as it is: nothing is confirmed, delivered or written that was not yet.

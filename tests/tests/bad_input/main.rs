@@ -5,6 +5,7 @@
 
 mod cases;
 mod line;
+mod missing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -5,42 +5,50 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
-    Cause, Change, InputCause, QUARANTINE_RAW_BYTES_MAX, QuarantineReason, Quarantined, Rejected, SagaChange, SagaEvent, TimerCause,
+    Cause, Change, InputCause, QUARANTINE_RAW_BYTES_MAX, QuarantineReason, Quarantined, Rejected, RejectionReason, SagaChange,
+    SagaEvent, TimerCause,
 };
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::Saga;
 use sha2::{Digest as _, Sha256};
 
 use super::checkpoint::{Loaded, load_row};
-use super::decode::{Bad, Event};
 use super::overlay::Slot;
-use super::{Context, Do, InputSettings, Note, Partition, Phase, Role, StartAt, Why};
+use super::{Context, Do, Note, Partition, Phase, Role, StartAt, Why};
 use crate::definition::Definition;
 use crate::faults::reached;
+use crate::intake::{Answer, Event, InputRecord, Refused, Typing};
 use crate::saga::{Decided, Evaluated, Input, Rejection, decide};
 
 /// Bytes of a quarantined record's detail: it may quote the record, which may be as large as a topic allows.
 const QUARANTINE_DETAIL_BYTES_MAX: usize = 4 * 1024;
 
-/// A record of an input topic.
-#[derive(Clone, Copy)]
-pub struct InputRecord<'a> {
-    /// Its offset.
-    pub offset: i64,
-    /// Its timestamp; 0 if the log has none.
-    pub timestamp: Millis,
-    /// Its key.
-    pub key: Option<&'a [u8]>,
-    /// Its value.
-    pub value: Option<&'a [u8]>,
-    /// None if the record has none.
-    pub headers: Option<&'a dyn Headers>,
+/// Why the partition cannot go on.
+#[derive(Debug)]
+pub(super) enum Halt {
+    /// The journal and the definitions contradict each other.
+    Corrupt(String),
+    /// The store cannot be read.
+    Store(String),
 }
 
-/// The headers of a record, as its bus holds them.
-pub trait Headers {
-    /// The first header of this name.
-    fn find(&self, name: &str) -> Option<&[u8]>;
+/// Why a record makes no turn of its own.
+enum NoTurn {
+    /// It goes to quarantine.
+    Refused(Refused),
+    Halt(Halt),
+}
+
+impl From<Refused> for NoTurn {
+    fn from(refused: Refused) -> Self {
+        NoTurn::Refused(refused)
+    }
+}
+
+impl From<Halt> for NoTurn {
+    fn from(halt: Halt) -> Self {
+        NoTurn::Halt(halt)
+    }
 }
 
 /// A turn in the making, from one input.
@@ -64,7 +72,7 @@ impl Partition {
         reached("input_fetched");
         cx.counters.inputs += 1;
         let taken = match self.settings.inputs[index].role {
-            Role::Replies => self.take_reply(index, &record, cx),
+            Role::Replies => self.take_reply(&record, cx),
             Role::Events { .. } => self.take_event(index, &record, cx),
         };
         match taken {
@@ -76,20 +84,26 @@ impl Partition {
                 cx.counters.skipped += 1;
                 self.skipped_run += 1;
             }
-            Err(Bad::Quarantine(reason, detail, schema)) => {
-                self.quarantine(index, &record, reason, &detail, schema, cx);
+            Err(NoTurn::Refused(refused)) => {
+                self.quarantine(index, &record, &refused, cx);
                 self.inputs[index].journaled = Some(record.offset + 1);
             }
-            Err(Bad::Corrupt(detail)) => {
-                let why = Why::Corrupt { partition: self.settings.number, offset: self.standing.next_offset, detail };
-                return self.step_down(why, cx);
-            }
-            Err(Bad::Store(detail)) => return self.store_failed(detail, cx),
+            Err(NoTurn::Halt(halt)) => return self.halt(halt, cx),
         }
         let input = &mut self.inputs[index];
         input.position = Some(record.offset + 1);
         input.clear_to = input.clear_to.max(record.timestamp);
         input.read(record.offset + 1);
+    }
+
+    /// Stops for good: whatever met the trouble, it ends alike.
+    pub(super) fn halt(&mut self, halt: Halt, cx: &mut Context<'_>) {
+        let partition = self.settings.number;
+        let why = match halt {
+            Halt::Corrupt(detail) => Why::Corrupt { partition, offset: self.standing.next_offset, detail },
+            Halt::Store(detail) => Why::Store { partition, detail },
+        };
+        self.step_down(why, cx);
     }
 
     /// Puts a decided turn into the open record. What fits into no record fails loudly: a start goes to quarantine, a running saga
@@ -110,7 +124,7 @@ impl Partition {
                 "the record of {bytes} bytes and what it causes do not fit into a journal record of {} bytes",
                 self.settings.limits.record_bytes_max
             );
-            return self.quarantine(index, record, QuarantineReason::TooBig, &detail, None, cx);
+            return self.quarantine(index, record, &Refused::new(QuarantineReason::TooBig, detail, None), cx);
         }
         for (slot, id, _) in draft.staged {
             let Ok(Some(smaller)) = self.decide_at(slot, &id, &Input::TooBig { bytes }, cx) else { continue };
@@ -161,20 +175,17 @@ impl Partition {
         id: &Arc<str>,
         input: &Input,
         cx: &mut Context<'_>,
-    ) -> Result<Option<Draft>, Bad> {
+    ) -> Result<Option<Draft>, Halt> {
         let now = self.turn_time(cx);
         let saga = self.visible(slot).cloned();
         let Some(saga) = saga else {
             return Ok(Some(rejected(
                 id,
-                Rejection {
-                    reason: ringmaster_schemas::journal::RejectionReason::UnknownSaga,
-                    detail: "no saga of this id lives, or is remembered".into(),
-                },
+                Rejection { reason: RejectionReason::UnknownSaga, detail: "no saga of this id lives, or is remembered".into() },
             )));
         };
         let definition = cx.catalog.by_hash(&saga.version).ok_or_else(|| {
-            Bad::Corrupt(format!(
+            Halt::Corrupt(format!(
                 "saga {id} runs a version of '{}' that the topic of definitions (offset {}) does not have",
                 saga.definition, saga.version_offset
             ))
@@ -196,13 +207,9 @@ impl Partition {
     }
 
     /// A timer of the saga at `slot` is due.
-    pub(super) fn take_due(&mut self, slot: Slot, due: Millis, cx: &mut Context<'_>) -> Result<(), String> {
+    pub(super) fn take_due(&mut self, slot: Slot, due: Millis, cx: &mut Context<'_>) -> Result<(), Halt> {
         let id = self.overlay.entry(slot).id.clone();
-        let draft = match self.decide_at(slot, &id, &Input::Due, cx) {
-            Ok(Some(draft)) => draft,
-            Ok(None) => return Ok(()),
-            Err(Bad::Corrupt(detail) | Bad::Store(detail) | Bad::Quarantine(_, detail, _)) => return Err(detail),
-        };
+        let Some(draft) = self.decide_at(slot, &id, &Input::Due, cx)? else { return Ok(()) };
         cx.counters.timers += 1;
         let cause = Cause::Timer(TimerCause { due_at: due });
         if self.push_turn(&cause, None, &draft.changes, cx) {
@@ -218,77 +225,71 @@ impl Partition {
         Ok(())
     }
 
-    fn take_reply(&mut self, _index: usize, record: &InputRecord<'_>, cx: &mut Context<'_>) -> Result<Option<Draft>, Bad> {
-        let reply = super::decode::reply(record.value.unwrap_or_default(), cx.schemas)?;
-        let Some(slot) = self.find(reply.saga(), cx).map_err(Bad::Store)? else {
-            let id: Arc<str> = reply.saga().into();
-            let detail = format!("a reply to {} for a saga that is not known or remembered", reply.idempotency_key());
-            return Ok(Some(rejected(
-                &id,
-                Rejection { reason: ringmaster_schemas::journal::RejectionReason::UnknownSaga, detail },
-            )));
+    fn take_reply(&mut self, record: &InputRecord<'_>, cx: &mut Context<'_>) -> Result<Option<Draft>, NoTurn> {
+        let answer = Answer::read(record.value.unwrap_or_default(), cx.schemas)?;
+        let Some(slot) = self.find(answer.saga(), cx).map_err(Halt::Store)? else {
+            let detail = format!("a reply to {} for a saga that is not known or remembered", answer.key());
+            return Ok(Some(rejected(&answer.saga().into(), Rejection { reason: RejectionReason::UnknownSaga, detail })));
         };
         let id = self.overlay.entry(slot).id.clone();
         let version = self.overlay.entry(slot).current.as_ref().map(|saga| saga.version);
-        let definition = version.and_then(|version| cx.catalog.by_hash(&version)).cloned();
-        let (input, schema) = self.projections.reply(&reply, definition.as_deref())?;
-        let succeeded = matches!(input.outcome, crate::saga::Outcome::Succeeded { .. });
+        let definition = version.and_then(|version| cx.catalog.by_hash(&version)).map(|definition| &**definition);
+        let (input, schema) = self.projections.reply(&answer, definition)?;
         let mut draft = self.decide_at(slot, &id, &Input::Reply(input), cx)?;
-        if succeeded && let Some(draft) = &mut draft {
+        if answer.succeeded()
+            && let Some(draft) = &mut draft
+        {
             draft.copy = Some(schema);
         }
         Ok(draft)
     }
 
-    fn take_event(&mut self, index: usize, record: &InputRecord<'_>, cx: &mut Context<'_>) -> Result<Option<Draft>, Bad> {
-        let settings: &InputSettings = &self.settings.inputs[index];
+    fn take_event(&mut self, index: usize, record: &InputRecord<'_>, cx: &mut Context<'_>) -> Result<Option<Draft>, NoTurn> {
+        let settings = &self.settings.inputs[index];
         let topic = settings.name.clone();
-        let event = Event::recognise(record, settings, cx.catalog, cx.schemas)?;
-        let starting = cx.catalog.starting_on(&topic, event.kind());
+        let Role::Events { type_field, default_type } = &settings.role else {
+            unreachable!("only topics of events carry them");
+        };
+        let default = default_type.as_deref().or(cx.catalog.default_type(&topic));
+        let typing = Typing { field: type_field, default };
+        let (kind, event) = Event::recognise(record, &topic, self.settings.number, typing, cx.schemas)?;
+        let starting = cx.catalog.starting_on(&topic, &kind);
         if starting.is_empty() {
             return Ok(None);
         }
         let mut draft = Draft { changes: Vec::new(), staged: Vec::new(), copy: None };
         for definition in starting {
-            match self.start_one(definition, &event, record, &topic, cx) {
+            match self.start_one(definition, &event, cx) {
                 Ok(Some(one)) => {
                     draft.copy = draft.copy.or(one.copy);
                     draft.changes.extend(one.changes);
                     draft.staged.extend(one.staged);
                 }
                 Ok(None) => {}
-                Err(Bad::Quarantine(reason, detail, schema)) => {
-                    let quarantined = self.quarantined(index, record, reason, &detail, schema, cx);
-                    draft.changes.push(Change::Quarantined(quarantined));
+                Err(NoTurn::Refused(refused)) => {
+                    draft.changes.push(Change::Quarantined(self.quarantined(index, record, &refused, cx)));
                 }
-                Err(bad) => return Err(bad),
+                Err(halt) => return Err(halt),
             }
         }
         Ok((!draft.changes.is_empty()).then_some(draft))
     }
 
     /// What a start event means for one definition; nothing if its `if` is false.
-    fn start_one(
-        &mut self,
-        definition: &Definition,
-        event: &Event<'_>,
-        record: &InputRecord<'_>,
-        topic: &str,
-        cx: &mut Context<'_>,
-    ) -> Result<Option<Draft>, Bad> {
+    fn start_one(&mut self, definition: &Definition, event: &Event<'_>, cx: &mut Context<'_>) -> Result<Option<Draft>, NoTurn> {
         let now = self.turn_time(cx);
-        let Some(mut start) = self.projections.start(definition, event, record, topic, now)? else { return Ok(None) };
+        let offset = cx.catalog.offset_of(&definition.hash).expect("what starts on an event is in the catalog");
+        let Some(start) = self.projections.start(definition, offset, event, now)? else { return Ok(None) };
         let home = names::partition_of(start.key.as_bytes(), self.settings.partitions);
         if home != self.settings.number {
             let detail = format!(
                 "saga key '{}' belongs to partition {home} of {}, the record was in {}: the producer's partitioner must hash the record's key by murmur2 (Java clients do; for librdkafka set partitioner=murmur2_random), the record's key must be the saga's key, and the topic must have {} partitions",
                 start.key, self.settings.partitions, self.settings.number, self.settings.partitions
             );
-            return Err(Bad::Quarantine(QuarantineReason::WrongPartition, detail, event.fingerprint()));
+            return Err(Refused::new(QuarantineReason::WrongPartition, detail, event.fingerprint()).into());
         }
-        start.version_offset = cx.catalog.offset_of(&definition.hash).unwrap_or(-1);
         let id: Arc<str> = names::saga_id(&definition.name, &start.key).into();
-        let found = self.find(&id, cx).map_err(Bad::Store)?;
+        let found = self.find(&id, cx).map_err(Halt::Store)?;
         let saga = found.and_then(|slot| self.visible(slot)).cloned();
         let decided = decide(definition, &Evaluated::new(definition), saga.as_deref(), &Input::Start(start), now);
         let slot = match (found, &decided) {
@@ -303,25 +304,16 @@ impl Partition {
         Ok(draft)
     }
 
-    fn quarantined(
-        &self,
-        index: usize,
-        record: &InputRecord<'_>,
-        reason: QuarantineReason,
-        detail: &str,
-        schema: Option<u64>,
-        cx: &Context<'_>,
-    ) -> Quarantined {
+    fn quarantined(&self, index: usize, record: &InputRecord<'_>, refused: &Refused, cx: &Context<'_>) -> Quarantined {
         let raw = record.value.unwrap_or_default();
-        let end = (0..=detail.len().min(QUARANTINE_DETAIL_BYTES_MAX)).rev().find(|&end| detail.is_char_boundary(end));
-        let detail = &detail[..end.unwrap_or_default()];
+        let detail = &refused.detail[..refused.detail.floor_char_boundary(QUARANTINE_DETAIL_BYTES_MAX)];
         Quarantined {
-            reason,
+            reason: refused.reason,
             detail: detail.into(),
             topic: self.settings.inputs[index].name.clone(),
             partition: self.settings.number,
             offset: record.offset,
-            schema: schema.map(|fingerprint| fingerprint as i64),
+            schema: refused.schema.map(|fingerprint| fingerprint as i64),
             key: record.key.map(|key| Bytes::copy_from_slice(&key[..key.len().min(QUARANTINE_RAW_BYTES_MAX)])),
             raw: Bytes::copy_from_slice(&raw[..raw.len().min(QUARANTINE_RAW_BYTES_MAX)]),
             length: raw.len() as i64,
@@ -330,16 +322,8 @@ impl Partition {
         }
     }
 
-    fn quarantine(
-        &mut self,
-        index: usize,
-        record: &InputRecord<'_>,
-        reason: QuarantineReason,
-        detail: &str,
-        schema: Option<u64>,
-        cx: &mut Context<'_>,
-    ) {
-        let quarantined = self.quarantined(index, record, reason, detail, schema, cx);
+    fn quarantine(&mut self, index: usize, record: &InputRecord<'_>, refused: &Refused, cx: &mut Context<'_>) {
+        let quarantined = self.quarantined(index, record, refused, cx);
         let draft = Draft { changes: vec![Change::Quarantined(quarantined)], staged: Vec::new(), copy: None };
         let cause = Cause::Input(InputCause { topic: index as i32, next: record.offset + 1 });
         let fits = self.push_turn(&cause, None, &draft.changes, cx);

@@ -12,7 +12,6 @@
 mod checkpoint;
 mod claim;
 mod confirm;
-mod decode;
 mod input;
 mod outgoing;
 mod overlay;
@@ -29,12 +28,11 @@ use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Checkpoint, Digest};
 
 pub use checkpoint::{Staged, StagedRow, row_hash};
-pub use input::{Headers, InputRecord};
 pub use outgoing::Refusal;
 pub use standing::{Standing, Verdict};
 
 use crate::definition::Catalog;
-use decode::Projections;
+use crate::intake::Projections;
 use outgoing::Outgoing;
 use overlay::Overlay;
 use record::{Open, Pending};

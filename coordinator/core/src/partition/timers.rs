@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Cause, Change, Expired, TimerCause};
 
+use super::input::Halt;
 use super::overlay::Slot;
 use super::record::Move;
 use super::{Context, Do, EXPIRY_BUCKET_MS, Partition, Phase, Tag};
@@ -100,9 +101,9 @@ impl Partition {
     }
 
     /// Fires what is due, if no answer to it can lie unread.
-    pub(super) fn fire_timers(&mut self, cx: &mut Context<'_>) -> Result<(), String> {
+    fn fire_timers(&mut self, cx: &mut Context<'_>) -> Result<(), Halt> {
         if self.timers.scanned_to < cx.now + HORIZON_MS / 2 {
-            self.scan_due(cx)?;
+            self.scan_due(cx).map_err(Halt::Store)?;
         }
         let mut left = self.settings.limits.timers_per_poll_max;
         while let Some((&tick, _)) = self.timers.wheel.first_key_value() {
@@ -143,7 +144,7 @@ impl Partition {
 
     /// Looks at a row whose place in the wheel ended before `end`; up to there answers are known to be read. A row that is due later
     /// by now is not fired, however late it is: its answer may lie unread.
-    fn fire(&mut self, item: Item, end: Millis, cx: &mut Context<'_>) -> Result<(), String> {
+    fn fire(&mut self, item: Item, end: Millis, cx: &mut Context<'_>) -> Result<(), Halt> {
         let slot = match item {
             Item::Row(slot, generation) => {
                 if self.overlay.entry(slot).generation != generation {
@@ -152,7 +153,7 @@ impl Partition {
                 self.overlay.entry_mut(slot).timer_at = Millis::MAX;
                 slot
             }
-            Item::Stored(id) => match self.find(&id, cx)? {
+            Item::Stored(id) => match self.find(&id, cx).map_err(Halt::Store)? {
                 Some(slot) => slot,
                 None => return Ok(()),
             },
@@ -206,8 +207,8 @@ impl Partition {
         if self.phase != Phase::Owning {
             return;
         }
-        if let Err(detail) = self.fire_timers(cx) {
-            return self.store_failed(detail, cx);
+        if let Err(halt) = self.fire_timers(cx) {
+            return self.halt(halt, cx);
         }
         self.expire(cx);
         self.retry_parked(cx);

@@ -1,0 +1,64 @@
+//! What arrived: a record's bytes are told apart, checked and projected onto what expressions can read, before anything is decided.
+//!
+//! ```text
+//! bytes -> Event::recognise (type, identity) -> Projections::start  -> StartInput    a domain event
+//! bytes -> Answer::read (whom it is for)     -> Projections::reply  -> ReplyInput    a participant's answer
+//! ```
+//!
+//! Nothing here knows a saga, a store or a journal: what cannot be taken is [`Refused`], with the reason and what to do. What is not
+//! read does not matter; what is read is exact.
+
+mod event;
+mod project;
+mod reply;
+
+use std::fmt::Display;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::QuarantineReason;
+
+pub(crate) use event::{Event, Typing};
+pub(crate) use project::Projections;
+pub(crate) use reply::Answer;
+
+/// A record of an input topic.
+#[derive(Clone, Copy)]
+pub struct InputRecord<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// Its timestamp; 0 if the log has none.
+    pub timestamp: Millis,
+    /// Its key.
+    pub key: Option<&'a [u8]>,
+    /// Its value.
+    pub value: Option<&'a [u8]>,
+    /// None if the record has none.
+    pub headers: Option<&'a dyn Headers>,
+}
+
+/// The headers of a record, as its bus holds them.
+pub trait Headers {
+    /// The last header of this name: the one that counts.
+    fn find(&self, name: &str) -> Option<&[u8]>;
+}
+
+/// A record that is not taken: it goes to quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Why, for programs.
+    pub(crate) reason: QuarantineReason,
+    /// Why, for people, and what to do.
+    pub(crate) detail: String,
+    /// Fingerprint of its schema, where one is known.
+    pub(crate) schema: Option<u64>,
+}
+
+impl Refused {
+    pub(crate) fn new(reason: QuarantineReason, detail: impl Display, schema: Option<u64>) -> Self {
+        Refused { reason, detail: detail.to_string(), schema }
+    }
+
+    fn undecodable(detail: impl Display, schema: Option<u64>) -> Self {
+        Refused::new(QuarantineReason::Undecodable, detail, schema)
+    }
+}

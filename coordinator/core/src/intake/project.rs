@@ -1,0 +1,187 @@
+//! What arrived, as a definition keeps it: writers' bytes become what state holds, by ways that are compiled once.
+
+use std::borrow::Cow;
+use std::fmt::{Display, Write as _};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hashbrown::HashMap;
+use ringmaster_schemas::avro::{Resolver, Schema, SchemaError};
+use ringmaster_schemas::journal::{DefinitionHash, QuarantineReason};
+use ringmaster_schemas::names::{Direction, KEY_BYTES_MAX};
+use ringmaster_schemas::wire::{self, Body as ReplyBody};
+use ringmaster_schemas::{Millis, json};
+
+use super::Refused;
+use super::event::{Body, Event};
+use super::reply::Answer;
+use crate::definition::expression::Budget;
+use crate::definition::{Definition, Environment, Step};
+use crate::saga::{Outcome, ReplyInput, StartInput};
+
+/// Ways from writers' schemas to what definitions keep: compiled once for every pair.
+#[derive(Default)]
+pub(crate) struct Projections {
+    starts: HashMap<(DefinitionHash, i64), Resolver>,
+    results: HashMap<(DefinitionHash, usize, i64), Resolver>,
+    scratch: Scratch,
+}
+
+/// Buffers that are used again: what is kept is copied out of them at its size.
+#[derive(Default)]
+struct Scratch {
+    kept: Vec<u8>,
+    text: String,
+}
+
+impl Projections {
+    /// A start event as a definition keeps it, by the version at this offset of the topic of definitions; nothing if its `if` is
+    /// false.
+    pub(crate) fn start(
+        &mut self,
+        definition: &Definition,
+        version_offset: i64,
+        event: &Event<'_>,
+        now: Millis,
+    ) -> Result<Option<StartInput>, Refused> {
+        let start = &definition.start;
+        let fingerprint = event.fingerprint();
+        let undecodable = |error: &dyn Display| Refused::undecodable(error, fingerprint);
+        let kept = &mut self.scratch.kept;
+        kept.clear();
+        match &event.body {
+            Body::Avro { schema, bytes } => {
+                let way =
+                    way(&mut self.starts, (definition.hash, schema.key()), || Resolver::new((*schema).clone(), start.kept.clone()));
+                way.map_err(|error| undecodable(&error))?.resolve(bytes, kept).map_err(|error| undecodable(&error))?;
+            }
+            Body::Json(text) => json::transcode(&start.kept, text, kept).map_err(|error| undecodable(&error))?,
+        }
+        let environment = Environment {
+            key: event.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default(),
+            start: kept,
+            results: &|_| None,
+            failure: None,
+            now,
+            started: now,
+            budget: &Budget::new(),
+        };
+        let failed = |error: &dyn Display| {
+            Refused::new(QuarantineReason::ExpressionFailed, format!("{}: {error}", definition.name), fingerprint)
+        };
+        if let Some(condition) = &start.condition
+            && !condition.truth(&environment).map_err(|error| failed(&error))?
+        {
+            return Ok(None);
+        }
+        let key = match &start.key {
+            Some(expression) => Cow::Owned(expression.text(&environment).map_err(|error| failed(&error))?),
+            None => Cow::Borrowed(record_key(event, definition)?),
+        };
+        check_key(&key, definition, fingerprint)?;
+        let source = &mut self.scratch.text;
+        source.clear();
+        write!(source, "{}", event.identity).expect("writing to a string");
+        Ok(Some(StartInput {
+            key: (*key).into(),
+            start: Bytes::copy_from_slice(kept),
+            start_schema: start.kept.key(),
+            traceparent: event.traceparent.map(Arc::from),
+            source: source.as_str().into(),
+            version_offset,
+            event_time: event.time,
+        }))
+    }
+
+    /// An answer as its step keeps it, and the key of its body's schema (0 for JSON or none).
+    pub(crate) fn reply(&mut self, answer: &Answer<'_>, definition: Option<&Definition>) -> Result<(ReplyInput, i64), Refused> {
+        let meta = &answer.reply.meta;
+        let text = |text: &Option<Cow<'_, str>>, default: &str| -> Arc<str> { text.as_deref().unwrap_or(default).into() };
+        let steps = definition.map_or(&[][..], |definition| &definition.steps[..]);
+        let place = steps.iter().position(|step| *step.name == *answer.step());
+        let mut schema = 0;
+        let outcome = match meta.outcome {
+            wire::Outcome::Succeeded => {
+                let (result, result_schema, writer) = match (definition, place) {
+                    (Some(definition), Some(place)) if answer.direction == Direction::Do => {
+                        self.result(definition, place, answer.reply.body.as_ref())?
+                    }
+                    _ => (None, 0, 0),
+                };
+                schema = writer;
+                Outcome::Succeeded { result, result_schema }
+            }
+            wire::Outcome::Refused => Outcome::Refused { code: text(&meta.code, "REFUSED"), message: text(&meta.message, "") },
+            wire::Outcome::Failed => {
+                Outcome::Failed { code: text(&meta.code, "FAILED"), message: text(&meta.message, ""), retryable: meta.retryable }
+            }
+        };
+        let step = place.map_or_else(|| answer.step().into(), |place| steps[place].name.clone());
+        Ok((ReplyInput { step, direction: answer.direction, attempt: meta.attempt, outcome }, schema))
+    }
+
+    /// What a step keeps of its result, and the keys of the kept schema and the writer's.
+    fn result(
+        &mut self,
+        definition: &Definition,
+        place: usize,
+        body: Option<&ReplyBody<'_>>,
+    ) -> Result<(Option<Bytes>, i64, i64), Refused> {
+        let step = &definition.steps[place];
+        let Some(kept) = &step.kept else { return Ok((None, 0, 0)) };
+        let out = &mut self.scratch.kept;
+        out.clear();
+        let writer = match body {
+            Some(ReplyBody::Avro { schema, node, bytes }) => {
+                let undecodable = |error: &dyn Display| Refused::undecodable(error, Some(schema.fingerprint()));
+                let way = way(&mut self.results, (definition.hash, place, schema.key()), || {
+                    Resolver::at((*schema).clone(), *node, kept.clone())
+                });
+                way.map_err(|error| undecodable(&error))?.resolve(bytes, out).map_err(|error| undecodable(&error))?;
+                schema.key()
+            }
+            Some(ReplyBody::Json(text)) => json_result(step, kept, text, out)?,
+            None => json_result(step, kept, "{}", out)?,
+        };
+        Ok((Some(Bytes::copy_from_slice(out)), kept.key(), writer))
+    }
+}
+
+/// The key of a JSON body's schema is 0: it has none.
+fn json_result(step: &Step, kept: &Schema, text: &str, out: &mut Vec<u8>) -> Result<i64, Refused> {
+    json::transcode(kept, text.as_bytes(), out)
+        .map(|()| 0)
+        .map_err(|error| Refused::undecodable(format!("the result of {}: {error}", step.call.command), None))
+}
+
+/// The way between two schemas, made when it is first needed.
+fn way<K: Eq + std::hash::Hash>(
+    known: &mut HashMap<K, Resolver>,
+    key: K,
+    make: impl FnOnce() -> Result<Resolver, SchemaError>,
+) -> Result<&Resolver, SchemaError> {
+    match known.entry(key) {
+        hashbrown::hash_map::Entry::Occupied(known) => Ok(known.into_mut()),
+        hashbrown::hash_map::Entry::Vacant(free) => Ok(free.insert(make()?)),
+    }
+}
+
+fn record_key<'e>(event: &Event<'e>, definition: &Definition) -> Result<&'e str, Refused> {
+    let Some(key) = event.key else {
+        let detail = format!(
+            "the record has no key, and '{}' takes the record's: send a key, or give the definition `key: event.FIELD`",
+            definition.name
+        );
+        return Err(Refused::new(QuarantineReason::KeyMissing, detail, event.fingerprint()));
+    };
+    let invalid = |_| Refused::new(QuarantineReason::KeyInvalid, "the record's key is not UTF-8 text", event.fingerprint());
+    std::str::from_utf8(key).map_err(invalid)
+}
+
+fn check_key(key: &str, definition: &Definition, fingerprint: Option<u64>) -> Result<(), Refused> {
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        let detail = format!("the key for '{}' has {} bytes; it needs 1 to {KEY_BYTES_MAX}", definition.name, key.len());
+        return Err(Refused::new(QuarantineReason::KeyInvalid, detail, fingerprint));
+    }
+    Ok(())
+}
