@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 const DAY_MICROS: i64 = 86_400_000_000;
 
-/// Microseconds since 1970-01-01 UTC of an RFC 3339 timestamp, years 0000 to 9999; finer digits are cut off. `None` if it is none
-/// (a leap second is none: there is no instant for it).
+/// Microseconds since 1970-01-01 UTC of an RFC 3339 timestamp, years 0000 to 9999; finer digits are cut off. A leap second (the
+/// second 60 at the end of a month, in UTC) is the next second, since this count has none for it. `None` if it is no timestamp.
 pub fn parse_timestamp(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
     if bytes.len() < 20 || !matches!(bytes[10], b'T' | b't' | b' ') || bytes[13] != b':' || bytes[16] != b':' {
@@ -13,7 +13,7 @@ pub fn parse_timestamp(text: &str) -> Option<i64> {
     }
     let days = i64::from(parse_date(text.get(..10)?)?);
     let (hour, minute, second) = (digits(&bytes[11..13])?, digits(&bytes[14..16])?, digits(&bytes[17..19])?);
-    if hour > 23 || minute > 59 || second > 59 {
+    if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let mut rest = &bytes[19..];
@@ -38,7 +38,13 @@ pub fn parse_timestamp(text: &str) -> Option<i64> {
         _ => return None,
     };
     let seconds = hour * 3600 + (minute - offset_minutes) * 60 + second;
-    Some(days * DAY_MICROS + seconds * 1_000_000 + micros)
+    let at = days * DAY_MICROS + seconds * 1_000_000;
+    (second < 60 || begins_month(at)).then_some(at + micros)
+}
+
+/// Leap seconds are put in behind the last second of a month.
+fn begins_month(micros: i64) -> bool {
+    micros.rem_euclid(DAY_MICROS) == 0 && civil(micros.div_euclid(DAY_MICROS)).2 == 1
 }
 
 /// Appends an instant as RFC 3339 in UTC, with as many of 0, 3 or 6 fractional digits as it needs. An instant outside the years
@@ -134,6 +140,20 @@ mod tests {
         assert_eq!(shown(i64::MIN), i64::MIN.to_string());
     }
 
+    /// The first two are RFC 3339's own examples.
+    #[test]
+    fn a_leap_second_is_the_next_second() {
+        for (text, next) in [
+            ("1990-12-31T23:59:60Z", "1991-01-01T00:00:00Z"),
+            ("1990-12-31T15:59:60-08:00", "1991-01-01T00:00:00Z"),
+            ("2016-12-31T23:59:60.75Z", "2017-01-01T00:00:00.750Z"),
+            ("2012-07-01T05:29:60+05:30", "2012-07-01T00:00:00Z"),
+            ("2024-02-29T23:59:60Z", "2024-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(parse_timestamp(text).map(shown).as_deref(), Some(next), "{text}");
+        }
+    }
+
     #[test]
     fn what_is_no_timestamp_is_none() {
         for bad in [
@@ -144,6 +164,10 @@ mod tests {
             "2026-11-27T24:00:00Z",
             "2026-11-27T09:60:00Z",
             "2026-11-27T23:59:60Z",
+            "2026-11-30T12:30:60Z",
+            "2026-11-30T23:59:60+01:00",
+            "2026-11-30T23:59:61Z",
+            "2026-11-31T23:59:60Z",
             "2026-02-29T00:00:00Z",
             "2026-13-01T00:00:00Z",
             "2026-00-01T00:00:00Z",

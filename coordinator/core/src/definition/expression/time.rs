@@ -32,7 +32,9 @@ pub(crate) fn offset_seconds(text: &str) -> Option<i64> {
         _ => return None,
     };
     let (hours, minutes) = rest.split_once(':')?;
-    let number = |text: &str, most: i64| text.parse::<i64>().ok().filter(|n| text.len() == 2 && (0..=most).contains(n));
+    // Digits alone: a number's own reader would take a sign of its own.
+    let digits = |text: &str| text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = |text: &str, most: i64| text.parse::<i64>().ok().filter(|n| digits(text) && *n <= most);
     Some(sign * (number(hours, 18)? * 3600 + number(minutes, 59)? * 60))
 }
 
@@ -114,6 +116,17 @@ mod tests {
             ("+2:00", None),
             ("+19:00", None),
             ("+é0:00", None),
+            ("++5:00", None),
+            ("+-5:00", None),
+            ("-+5:30", None),
+            ("--5:30", None),
+            ("+05:+3", None),
+            ("+05:-3", None),
+            ("+ 5:00", None),
+            ("+05:00 ", None),
+            ("+05:00:00", None),
+            ("+05", None),
+            ("-00:00", Some(0)),
         ] {
             assert_eq!(offset_seconds(text), seconds, "{text}");
         }
