@@ -154,7 +154,10 @@ impl<'a> Lowerer<'a, '_, '_> {
         let inner = self.expression(a)?;
         let exact = inner.exact.map(|exact| -exact);
         Some(match (inner.node, inner.ty) {
-            (Node::Const(Const::Int(x)), ty) => Typed::new(Node::Const(Const::Int(x.checked_neg()?)), ty),
+            (Node::Const(Const::Int(x)), ty) => match x.checked_neg() {
+                Some(x) => Typed::new(Node::Const(Const::Int(x)), ty),
+                None => return self.fail(e.id, "the number does not fit 64 bits", "write decimal('...')"),
+            },
             (Node::Const(Const::Double(x)), ty) => Typed { exact, ..Typed::new(Node::Const(Const::Double(-x)), ty) },
             (node, ty) if ty.is_number() || matches!(ty, Type::Duration) => Typed::new(Node::Negate(Box::new(node)), ty),
             (_, ty) => return self.fail(e.id, format!("- needs a number, not {ty}"), ""),

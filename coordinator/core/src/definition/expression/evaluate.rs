@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 
 use super::arithmetic::{calculate, concatenate, negate};
 use super::tree::{Arithmetic, Const, FailureField, Loop, LoopKind, Node, Order, Root};
-use super::value::{Fault, Value};
+use super::value::{Fault, Value, nodes_of};
 use super::{Environment, functions};
 
 /// One evaluation.
@@ -89,25 +89,39 @@ impl<'s, 'e> Machine<'s, 'e> {
         if fault.code() != "TOO_EXPENSIVE" && self.truth(other)? == decides { Ok(decides) } else { Err(fault) }
     }
 
-    /// The value of a node.
+    /// The value of a node. What is long costs its length, since whoever asks for it reads it.
     #[inline]
     pub(crate) fn eval(&mut self, node: &'s Node) -> Evaluated<'s> {
         self.spend(1)?;
-        self.eval_inner(node)
+        let value = self.eval_inner(node)?;
+        if let Value::Text(_) | Value::Bytes(_) | Value::Raw(_) = &value {
+            self.spend(value.weight())?;
+        }
+        Ok(value)
     }
 
     fn eval_inner(&mut self, node: &'s Node) -> Evaluated<'s> {
         match node {
             Node::Const(value) => Ok(constant(value)),
             Node::Path(place) => match self.bytes_of(place.root) {
-                Some(bytes) => Ok(place.read(bytes)?.into()),
+                Some(bytes) => {
+                    let mut passed = 0;
+                    let value = place.read(bytes, &mut passed)?;
+                    self.spend(nodes_of(passed))?;
+                    Ok(value.into())
+                }
                 None => Ok(Value::Null),
             },
             Node::Key => Ok(Value::Text(Cow::Borrowed(self.environment.key))),
             Node::Now => Ok(Value::Timestamp(self.environment.now.saturating_mul(1000))),
             Node::Started => Ok(Value::Timestamp(self.environment.started.saturating_mul(1000))),
             Node::Failure(field) => self.failure(*field),
-            Node::Local(slot) => Ok(self.locals[*slot].clone()),
+            Node::Local(slot) => {
+                if let made @ (Value::List(_) | Value::Object(_)) = &self.locals[*slot] {
+                    self.spend(made.weight())?;
+                }
+                Ok(self.locals[*slot].clone())
+            }
             Node::Field(of, index) => self.field(of, usize::from(*index)),
             Node::Member { of, name, optional } => self.member(of, name, *optional),
             Node::Index { of, index, optional } => self.index(of, index, *optional),
@@ -179,8 +193,9 @@ impl<'s, 'e> Machine<'s, 'e> {
     fn field(&mut self, of: &'s Node, index: usize) -> Evaluated<'s> {
         // The item of a loop is looked at where it lies.
         if let Node::Local(slot) = of
-            && let Value::Raw(raw) = &self.locals[*slot]
+            && let Value::Raw(raw) = self.locals[*slot]
         {
+            self.spend(nodes_of(raw.bytes().len()))?;
             return Ok(raw.field(index)?.into());
         }
         match self.eval(of)? {
@@ -232,7 +247,7 @@ impl<'s, 'e> Machine<'s, 'e> {
         }
         let mut found = false;
         list.each(&mut |other| {
-            self.spend(1)?;
+            self.spend(1 + other.weight())?;
             found = other.equals(&item)?;
             Ok(!found)
         })?;
@@ -247,7 +262,7 @@ impl<'s, 'e> Machine<'s, 'e> {
                     let mut items = Vec::new();
                     for side in [a, b] {
                         side.each(&mut |item| {
-                            self.spend(1)?;
+                            self.spend(1 + item.weight())?;
                             items.push(item);
                             Ok(true)
                         })?;
@@ -264,9 +279,13 @@ impl<'s, 'e> Machine<'s, 'e> {
     fn range(&mut self, node: &'s Node) -> Evaluated<'s> {
         if let Node::Path(place) = node
             && let Some(bytes) = self.bytes_of(place.root)
-            && let Some(list) = place.list(bytes)?
         {
-            return Ok(Value::Raw(list));
+            let mut passed = 0;
+            let list = place.list(bytes, &mut passed)?;
+            self.spend(nodes_of(passed))?;
+            if let Some(list) = list {
+                return Ok(Value::Raw(list));
+            }
         }
         self.eval(node)
     }
@@ -280,7 +299,7 @@ impl<'s, 'e> Machine<'s, 'e> {
         let mut fault = None;
         let mut list = Vec::new();
         let ended = range.each(&mut |item| {
-            self.spend(1)?;
+            self.spend(1 + item.weight())?;
             match inner.kind {
                 LoopKind::Exists | LoopKind::All => {
                     self.locals[slot] = item;

@@ -14,14 +14,9 @@ use super::{number, time};
 
 type Spend<'f> = &'f mut dyn FnMut(u32) -> Result<(), Fault>;
 
-/// Calls a function; the checks have seen to the count of arguments, what is dynamic is looked at here.
+/// Calls a function; the checks have seen to the count of arguments, what is dynamic is looked at here. Reading the arguments has
+/// been paid for; items of lists are paid for here.
 pub(super) fn call<'s>(function: Function, args: Vec<Value<'s>>, spend: Spend<'_>) -> Result<Value<'s>, Fault> {
-    // Reading a text costs its length.
-    for arg in &args {
-        if let Value::Text(text) = arg {
-            spend(text.len() as u32 / 64)?;
-        }
-    }
     let mut args = args.into_iter();
     let mut next = || args.next().unwrap_or(Value::Null);
     Ok(match function {
@@ -70,7 +65,7 @@ pub(super) fn call<'s>(function: Function, args: Vec<Value<'s>>, spend: Spend<'_
             spend(text.len() as u32)?;
             Value::List(text.split(&*by).map(|part| Value::Text(Cow::Owned(part.to_owned()))).collect())
         }
-        Function::Join => join(next(), next())?,
+        Function::Join => join(next(), next(), spend)?,
         Function::IndexOf => {
             let (text, part) = (owned(next())?, owned(next())?);
             Value::Int(text.find(&*part).map_or(-1, |at| text[..at].chars().count() as i64))
@@ -196,7 +191,7 @@ fn duration_text(micros: i64) -> String {
 fn sum<'s>(list: Value<'s>, spend: Spend<'_>) -> Result<Value<'s>, Fault> {
     let mut total: Option<Value<'s>> = None;
     list.each(&mut |item| {
-        spend(1)?;
+        spend(1 + item.weight())?;
         total = Some(match total.take() {
             None => item,
             Some(sum) => calculate(Arithmetic::Add, &sum, &item)?,
@@ -209,7 +204,7 @@ fn sum<'s>(list: Value<'s>, spend: Spend<'_>) -> Result<Value<'s>, Fault> {
 fn extreme<'s>(list: Value<'s>, wanted: Ordering, spend: Spend<'_>) -> Result<Value<'s>, Fault> {
     let mut best: Option<Value<'s>> = None;
     list.each(&mut |item| {
-        spend(1)?;
+        spend(1 + item.weight())?;
         let better = match &best {
             None => true,
             Some(best) => item.compare(best)? == wanted,
@@ -239,7 +234,7 @@ fn substring<'s>(text: &str, from: i64, to: i64) -> Result<Value<'s>, Fault> {
     Ok(Value::Text(Cow::Owned(text.chars().skip(from as usize).take((to - from) as usize).collect())))
 }
 
-fn join<'s>(list: Value<'s>, between: Value<'s>) -> Result<Value<'s>, Fault> {
+fn join<'s>(list: Value<'s>, between: Value<'s>, spend: Spend<'_>) -> Result<Value<'s>, Fault> {
     let between = match between {
         Value::Null => Cow::Borrowed(""),
         value => owned(value)?,
@@ -247,6 +242,7 @@ fn join<'s>(list: Value<'s>, between: Value<'s>) -> Result<Value<'s>, Fault> {
     let mut out = String::new();
     let mut first = true;
     list.each(&mut |item| {
+        spend(1 + item.weight())?;
         if !std::mem::take(&mut first) {
             out.push_str(&between);
         }

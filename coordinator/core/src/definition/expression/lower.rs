@@ -144,12 +144,15 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             LiteralValue::Double(x) => {
                 // The sign may belong to the literal or stand before it.
                 let (value, text) = (*x.inner(), self.parsed.number(e.id).trim_start_matches('-'));
+                if !value.is_finite() {
+                    return self.fail(e.id, "the number does not fit a double", "write decimal('...')");
+                }
                 let exact = literal_decimal(text).map(|exact| if value < 0.0 { -exact } else { exact });
                 return Some(Typed { exact, ..Typed::new(Node::Const(Const::Double(value)), Type::Double) });
             }
             LiteralValue::String(x) => (Const::Text(x.inner().into()), Type::Text),
             LiteralValue::Bytes(x) => (Const::Bytes(x.inner().into()), Type::Bytes),
-            LiteralValue::UInt(_) => return self.fail(e.id, "there are no unsigned integers", "leave the u away"),
+            LiteralValue::UInt(_) => return self.fail(e.id, "there are no unsigned integers", "remove the u"),
         };
         Some(Typed::new(Node::Const(value), ty))
     }
@@ -229,7 +232,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
                 return self.fail(entry.key.id, "a field's name is a literal text", "write { 'name': value }");
             };
             if fields.iter().any(|(other, _)| **other == *name) {
-                return self.fail(entry.key.id, format!("'{name}' stands here twice"), "");
+                return self.fail(entry.key.id, format!("'{name}' is defined twice"), "");
             }
             fields.push((name.into(), self.expression(&entry.value)?));
         }

@@ -110,9 +110,11 @@ impl<'a> Lowerer<'a, '_, '_> {
     fn step(&mut self, e: &'a IdedExpr, name: &str, optional: bool) -> Option<Typed> {
         let index = self.step_named(e, name)?;
         let step = &self.names.steps[index];
-        let certain = self.spot.facts.contains(&format!("steps.{name}"))
-            || (!self.spot.undone && step.rule.is_some_and(|rule| self.spot.facts.contains(&format!("rules.{rule}"))))
-            || (!self.spot.undone && self.spot.own != Some(index) && !step.conditional);
+        let known = |fact: String| self.spot.facts.contains(&fact);
+        // That its condition was true says that a step was asked; that it succeeded is certain only behind it.
+        let behind = !self.spot.undone && self.spot.own != Some(index);
+        let entered = !step.conditional || step.rule.is_some_and(|rule| known(format!("rules.{rule}")));
+        let certain = known(format!("steps.{name}")) || (behind && entered);
         if !certain && !optional {
             let why = if self.spot.undone || self.spot.own == Some(index) {
                 "may not have succeeded here"

@@ -54,16 +54,20 @@ impl Place {
         self
     }
 
-    /// The bytes from the value on; none where null is on the way.
+    /// The bytes from the value on; none where null is on the way. Adds to `passed` the bytes that had to be read on the way.
     #[inline]
-    fn seek<'a>(&self, bytes: &'a [u8]) -> Result<Option<Cursor<'a>>, Malformed> {
+    fn seek<'a>(&self, bytes: &'a [u8], passed: &mut usize) -> Result<Option<Cursor<'a>>, Malformed> {
         let mut cursor = Cursor::new(bytes);
         for hop in &self.hops {
             match hop {
                 Hop::Number => drop(cursor.varint()?),
                 Hop::Blob => drop(cursor.blob()?),
                 Hop::Fixed(size) => drop(cursor.take(*size)?),
-                Hop::Value(node) => self.schema.skip(*node, &mut cursor)?,
+                Hop::Value(node) => {
+                    let before = cursor.rest.len();
+                    self.schema.skip(*node, &mut cursor)?;
+                    *passed += before - cursor.rest.len();
+                }
                 Hop::Optional(null) => {
                     if cursor.long()? == *null {
                         return Ok(None);
@@ -74,9 +78,9 @@ impl Place {
         Ok(Some(cursor))
     }
 
-    /// The value; null where null is on the way.
+    /// The value; null where null is on the way. Adds to `passed` as above.
     #[inline]
-    pub(crate) fn read<'a>(&'a self, bytes: &'a [u8]) -> Result<Value<'a>, Malformed> {
+    pub(crate) fn read<'a>(&'a self, bytes: &'a [u8], passed: &mut usize) -> Result<Value<'a>, Malformed> {
         if self.path.is_empty() {
             return match self.schema.node(self.target) {
                 Avro::Record(_) => Ok(Value::Raw(self.schema.open(bytes))),
@@ -85,16 +89,16 @@ impl Place {
                 _ => self.schema.read(self.target, &mut Cursor::new(bytes)),
             };
         }
-        match self.seek(bytes)? {
+        match self.seek(bytes, passed)? {
             None => Ok(Value::Null),
             Some(mut cursor) => self.schema.read(self.target, &mut cursor),
         }
     }
 
     /// A list that is only walked over: its end is found on the way. None if it is not a list for certain.
-    pub(crate) fn list<'a>(&'a self, bytes: &'a [u8]) -> Result<Option<Raw<'a>>, Malformed> {
+    pub(crate) fn list<'a>(&'a self, bytes: &'a [u8], passed: &mut usize) -> Result<Option<Raw<'a>>, Malformed> {
         match self.schema.node(self.target) {
-            Avro::Array(_) => Ok(self.seek(bytes)?.map(|cursor| Raw::new(&self.schema, self.target, cursor.rest))),
+            Avro::Array(_) => Ok(self.seek(bytes, passed)?.map(|cursor| Raw::new(&self.schema, self.target, cursor.rest))),
             _ => Ok(None),
         }
     }

@@ -105,7 +105,32 @@ impl Source for Value<'_> {
     }
 }
 
+/// What passing over so many bytes costs, in nodes.
+#[inline]
+pub(crate) fn nodes_of(bytes: usize) -> u32 {
+    u32::try_from(bytes / 64).unwrap_or(u32::MAX)
+}
+
 impl<'a> Value<'a> {
+    /// What reading or copying it costs beside its own node, in nodes: what is long must not be read for nothing.
+    pub(crate) fn weight(&self) -> u32 {
+        match self {
+            Value::Text(text) => nodes_of(text.len()),
+            Value::Bytes(bytes) => nodes_of(bytes.len()),
+            Value::Raw(raw) => nodes_of(raw.bytes().len()),
+            Value::List(items) => items.iter().map(|item| 1 + item.weight()).sum(),
+            Value::Object(fields) => fields.iter().map(|(_, value)| 1 + value.weight()).sum(),
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Double(_)
+            | Value::Decimal(_)
+            | Value::Timestamp(_)
+            | Value::Date(_)
+            | Value::Duration(_) => 0,
+        }
+    }
+
     /// What it is, for people.
     pub(crate) fn describe(&self) -> &'static str {
         match self {

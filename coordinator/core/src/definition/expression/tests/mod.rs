@@ -1,5 +1,7 @@
 //! What expressions give: tables, errors with their reasons, the budget, and cel's own interpreter as an oracle.
 
+mod certainty;
+mod dynamic;
 mod oracle;
 
 use std::sync::Arc;
@@ -36,7 +38,7 @@ const VALUE: &str = r#"{"order_id":"ord-1","total":"120.50","weight":2.5,"count"
     "customer":{"tier":"gold","since":"2024-02-29T23:30:15.250Z","nick":null},
     "items":[{"sku":"a","qty":2,"price":"19.99"},{"sku":"b","qty":1,"price":"5.00"}],
     "tags":{"gift":"yes","lane":"4"},"placed_at":"2030-01-31T12:00:00Z","status":"NEW",
-    "free":{"total":120.5,"name":"x","n":3,"deep":{"list":[1,2,3]},"nothing":null}}"#;
+    "free":{"total":120.5,"name":"x","n":3,"money":"19.99","deep":{"list":[1,2,3],"nothing":null,"holes":[1,null,3]},"nothing":null}}"#;
 
 struct World {
     order: Arc<Schema>,
@@ -293,7 +295,7 @@ fn what_is_wrong_is_found_before_the_first_saga() {
         ("[1].map(a, [1].map(b, [1].map(c, [1].map(d, 1))))", "! more than 3 loops inside one another"),
         ("[1, 'a']", "! this is string, the items before are int (all items of a list have one type)"),
         ("true ? 1 : 'a'", "! both sides must be of one type: int and string"),
-        ("1u", "! there are no unsigned integers (leave the u away)"),
+        ("1u", "! there are no unsigned integers (remove the u)"),
         ("Order{a: 1}", "! there is no type 'Order' to make (a record is { 'field': value })"),
         ("start.total and true", "! this is not an expression: mismatched input 'and' (and, or, not are written &&, ||, !)"),
         ("start && true", "! this is Order, and a bool is needed"),
