@@ -190,6 +190,55 @@ fn definitions_are_checked_and_deployed() {
 }
 
 #[test]
+fn one_name_in_two_files_is_refused_and_nothing_is_deployed() {
+    let site = Site::new();
+    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sagas/order-fulfilment.yaml");
+    let text = std::fs::read_to_string(&good).expect("the order saga");
+    let other = site.write("other.yaml", &format!("# Another one of this name.\n{text}"));
+    let files = [good.to_str().expect("text"), other.to_str().expect("text")];
+    assert_eq!(site.ringmaster(&["topics", "apply"]).0, 0);
+    for command in ["check", "deploy"] {
+        let (code, said, errors) = site.ringmaster(&[&[command], &files[..]].concat());
+        assert!(code == 6 && said.is_empty() && errors.contains("'order-fulfilment' is defined twice"), "{said}{errors}");
+        assert!(errors.contains("other.yaml:4:7") && errors.contains("sagas/order-fulfilment.yaml, line 3"), "{errors}");
+    }
+    let (code, said, errors) = site.ringmaster(&["deploy", files[0]]);
+    assert!(code == 0 && said.contains("version 1 ") && said.contains("deployed;"), "{said}{errors}");
+}
+
+/// What is foreign is passed over with a warning; what is damaged needs a person.
+#[test]
+fn garbage_in_the_topic_of_definitions() {
+    let site = Site::new();
+    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sagas/order-fulfilment.yaml");
+    let deploy = ["deploy", good.to_str().expect("text")];
+    assert_eq!(site.ringmaster(&["topics", "apply"]).0, 0);
+    let append = |values: &[&str]| {
+        let records: Vec<_> = values.iter().map(|value| (b"x".to_vec(), value.as_bytes().to_vec())).collect();
+        blocking::append(&mut site.log().client(), "ringmaster.definitions", 0, &records).expect("appended");
+    };
+    append(&["", "hello", "[1, 2]", "\u{0}\u{1}"]);
+    let (code, said, errors) = site.ringmaster(&deploy);
+    assert!(code == 0 && said.contains("version 1 "), "{said}{errors}");
+    assert!(errors.contains("is no definition and is passed over") && errors.contains("offset=3"), "{errors}");
+    append(&[r#"{"name":"x","hash":"00","file":"x.yaml","line":1,"text":"saga: x","schemas":{},"deployed_at":0}"#]);
+    for command in [&deploy[..], &["run"]] {
+        let (code, _, errors) = site.ringmaster(command);
+        assert!(code == 8 && errors.contains("ringmaster.definitions: the record at offset 5 cannot be used"), "{code} {errors}");
+    }
+}
+
+#[test]
+fn a_definition_that_is_cut_off_is_damage() {
+    let site = Site::new();
+    assert_eq!(site.ringmaster(&["topics", "apply"]).0, 0);
+    let records = [(b"x".to_vec(), br#"{"name":"x","hash":"#.to_vec())];
+    blocking::append(&mut site.log().client(), "ringmaster.definitions", 0, &records).expect("appended");
+    let (code, _, errors) = site.ringmaster(&["run"]);
+    assert!(code == 8 && errors.contains("ringmaster.definitions: the record at offset 0 cannot be used"), "{code} {errors}");
+}
+
+#[test]
 fn brokers_that_do_not_answer_are_named() {
     let site = Site::new();
     let nobody = ["--set", "bus=kafka", "--set", "kafka.bootstrap.servers=127.0.0.1:1"];

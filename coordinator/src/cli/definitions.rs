@@ -29,22 +29,11 @@ pub(super) fn add_files(
     files: &[PathBuf],
     options: &CompileOptions,
 ) -> Result<(Vec<DefinitionRecord>, Vec<CompileError>), Failure> {
-    let (mut records, mut warnings, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-    for path in files {
-        let text = std::fs::read_to_string(path).map_err(|error| KnowledgeError::File { path: path.clone(), error })?;
-        let mut settings = options.settings(schemas);
-        match DefinitionRecord::of_file(&path.display().to_string(), &text, runtime::wall(), &mut settings) {
-            Ok(found) => records.extend(found),
-            Err(found) => errors.extend(found),
-        }
-        warnings.extend(settings.warnings);
-    }
-    if !errors.is_empty() {
-        return Err(KnowledgeError::Definitions(errors).into());
-    }
+    let (records, warnings) = runtime::compile_files(schemas, files, options, runtime::wall())?;
     for record in &records {
         let offset = catalog.loaded_to();
-        catalog.add(record, offset, &mut options.settings(schemas)).map_err(KnowledgeError::Definitions)?;
+        let added = catalog.add(record, offset, &mut options.settings(schemas));
+        added.map_err(|error| KnowledgeError::of_record(error, "the files", offset))?;
     }
     Ok((records, warnings))
 }

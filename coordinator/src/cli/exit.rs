@@ -151,6 +151,22 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_file_and_a_damaged_topic_have_codes_of_their_own() {
+        let record = KnowledgeError::Record { topic: "ringmaster.definitions".into(), offset: 3, detail: "damaged".into() };
+        let file = KnowledgeError::File { path: "x.yaml".into(), error: std::io::Error::other("gone") };
+        for (error, exit, part) in [
+            (record, Exit::Journal, "ringmaster.definitions: the record at offset 3 cannot be used: damaged"),
+            (KnowledgeError::Definitions(Vec::new()), Exit::Definition, ""),
+            (KnowledgeError::Schemas(Vec::new()), Exit::Definition, ""),
+            (file, Exit::Failed, "x.yaml: gone"),
+            (KnowledgeError::Bus(BusError::Unreachable("no answer".into())), Exit::Unreachable, "no answer"),
+        ] {
+            let failure = Failure::from(error);
+            assert!(failure.exit == exit && failure.message.contains(part), "{failure:?}");
+        }
+    }
+
+    #[test]
     fn a_fenced_instance_has_its_own_code_and_names_the_other() {
         let why = Why::Fenced { partition: 3, owner: "blue".to_owned(), address: "10.0.0.7:8080".to_owned() };
         let failure = Failure::from(Stop::Partition(why));

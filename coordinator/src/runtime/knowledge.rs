@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ringmaster_bus::{Bus, BusError};
-use ringmaster_core::definition::{Catalog, CompileError, DefinitionRecord, Settings, Undo};
+use ringmaster_core::definition::{Catalog, CompileError, DefinitionRecord, RecordError, Settings, Undo, defined_twice};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::SchemaError;
 use ringmaster_schemas::names::Topics;
@@ -57,6 +57,16 @@ pub enum KnowledgeError {
     },
 }
 
+impl KnowledgeError {
+    /// Why the record at `offset` of the topic of definitions cannot be used.
+    pub fn of_record(error: RecordError, topic: &str, offset: i64) -> KnowledgeError {
+        match error {
+            RecordError::Damaged(detail) => KnowledgeError::Record { topic: topic.to_owned(), offset, detail },
+            RecordError::Refused(errors) => KnowledgeError::Definitions(errors),
+        }
+    }
+}
+
 fn join(errors: &[impl std::fmt::Display]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -94,7 +104,7 @@ pub fn load_knowledge(
     append_schemas(bus, &topics, &schemas, &mut known)?;
     let records: Vec<(Vec<u8>, Vec<u8>)> = new.iter().map(|record| (record.name.clone().into_bytes(), record.encode())).collect();
     blocking::append(bus, &topics.definitions, 0, &records)?;
-    let knowledge = compile_all(schemas, &read_definitions(bus, &topics)?, options)?;
+    let knowledge = compile_all(schemas, &topics, &read_definitions(bus, &topics)?, options)?;
     append_schemas(bus, &topics, &knowledge.schemas, &mut known)?;
     Ok(knowledge)
 }
@@ -109,17 +119,19 @@ pub fn read_knowledge(
     let topics = Topics::new(prefix);
     let mut schemas = Schemas::load_folder(schema_folder).map_err(KnowledgeError::Schemas)?;
     read_schemas(bus, &topics, &mut schemas)?;
-    compile_all(schemas, &read_definitions(bus, &topics)?, options)
+    compile_all(schemas, &topics, &read_definitions(bus, &topics)?, options)
 }
 
 fn compile_all(
     mut schemas: Schemas,
+    topics: &Topics,
     records: &[(i64, DefinitionRecord)],
     options: &CompileOptions,
 ) -> Result<Knowledge, KnowledgeError> {
     let mut catalog = Catalog::default();
     for (offset, record) in records {
-        catalog.add(record, *offset, &mut options.settings(&mut schemas)).map_err(KnowledgeError::Definitions)?;
+        let added = catalog.add(record, *offset, &mut options.settings(&mut schemas));
+        added.map_err(|error| KnowledgeError::of_record(error, &topics.definitions, *offset))?;
     }
     for command in commands(&catalog) {
         schemas.reply_envelope(&command).map_err(|error| KnowledgeError::Schemas(vec![error]))?;
@@ -179,18 +191,20 @@ fn read_schemas(bus: &mut impl Bus, topics: &Topics, schemas: &mut Schemas) -> R
 fn read_definitions(bus: &mut impl Bus, topics: &Topics) -> Result<Vec<(i64, DefinitionRecord)>, KnowledgeError> {
     let mut records = Vec::new();
     let mut trouble = None;
-    blocking::read_to_end(bus, &topics.definitions, 0, &mut |read| match serde_json::from_slice(
-        read.value.as_deref().unwrap_or_default(),
-    ) {
-        Ok(record) => {
-            records.push((read.offset, record));
-            true
+    blocking::read_to_end(bus, &topics.definitions, 0, &mut |read| {
+        let value = read.value.as_deref().unwrap_or_default();
+        match DefinitionRecord::decode(value) {
+            Ok(record) => records.push((read.offset, record)),
+            // A tombstone, or something that was never a definition: nothing depends on it.
+            Err(_) if !value.starts_with(b"{") => {
+                tracing::warn!(topic = topics.definitions, offset = read.offset, "this record is no definition and is passed over");
+            }
+            Err(error) => {
+                let (topic, offset) = (topics.definitions.clone(), read.offset);
+                trouble = Some(KnowledgeError::Record { topic, offset, detail: error.to_string() });
+            }
         }
-        Err(error) => {
-            trouble =
-                Some(KnowledgeError::Record { topic: topics.definitions.clone(), offset: read.offset, detail: error.to_string() });
-            false
-        }
+        trouble.is_none()
     })?;
     trouble.map_or(Ok(records), Err)
 }
@@ -203,25 +217,36 @@ fn new_records(
     deployed: &[(i64, DefinitionRecord)],
     now: Millis,
 ) -> Result<Vec<DefinitionRecord>, KnowledgeError> {
-    let mut new = Vec::new();
-    let mut errors = Vec::new();
+    let (mut records, warnings) = compile_files(schemas, files, options, now)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    records.retain(|record| {
+        let newest = deployed.iter().rev().find(|(_, known)| known.name == record.name);
+        newest.is_none_or(|(_, known)| known.hash != record.hash)
+    });
+    Ok(records)
+}
+
+/// The definitions of files, compiled against the schemas, with what is odd in them. All errors of all files are returned.
+pub fn compile_files(
+    schemas: &mut Schemas,
+    files: &[PathBuf],
+    options: &CompileOptions,
+    now: Millis,
+) -> Result<(Vec<DefinitionRecord>, Vec<CompileError>), KnowledgeError> {
+    let (mut records, mut warnings, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for path in files {
         let text = std::fs::read_to_string(path).map_err(|error| KnowledgeError::File { path: path.clone(), error })?;
         let mut settings = options.settings(schemas);
         match DefinitionRecord::of_file(&path.display().to_string(), &text, now, &mut settings) {
-            Ok(records) => {
-                for warning in settings.warnings {
-                    tracing::warn!("{warning}");
-                }
-                new.extend(records.into_iter().filter(|record| {
-                    let newest = deployed.iter().rev().find(|(_, known)| known.name == record.name);
-                    newest.is_none_or(|(_, known)| known.hash != record.hash)
-                }));
-            }
-            Err(more) => errors.extend(more),
+            Ok(found) => records.extend(found),
+            Err(found) => errors.extend(found),
         }
+        warnings.extend(settings.warnings);
     }
-    if errors.is_empty() { Ok(new) } else { Err(KnowledgeError::Definitions(errors)) }
+    errors.extend(defined_twice(&records));
+    if errors.is_empty() { Ok((records, warnings)) } else { Err(KnowledgeError::Definitions(errors)) }
 }
 
 /// The definition files of a folder, in the order of their names.
@@ -230,7 +255,8 @@ pub fn definition_files(folder: &Path) -> Result<Vec<PathBuf>, KnowledgeError> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(read)? {
         let path = entry.map_err(read)?.path();
-        if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("yaml") || extension.eq_ignore_ascii_case("yml"))
+        {
             files.push(path);
         }
     }

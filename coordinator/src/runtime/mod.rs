@@ -16,7 +16,7 @@ mod status;
 mod worker;
 
 pub use instance::{Instance, Report, Stopped, wall};
-pub use knowledge::{CompileOptions, Knowledge, KnowledgeError, definition_files, load_knowledge, read_knowledge};
+pub use knowledge::{CompileOptions, Knowledge, KnowledgeError, compile_files, definition_files, load_knowledge, read_knowledge};
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
 pub use status::{PartitionStatus, Status, phase_name};
 pub use worker::{Stop, Turn, Worker, WorkerSettings};

@@ -9,8 +9,8 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::DefinitionHash;
 use ringmaster_schemas::names::participant_of;
 
-use super::compile::{compile_file, compile_record, hex};
-use super::{CompileError, Definition, Settings, Undo};
+use super::compile::{compile_file, compile_record, defined_twice_in, hex};
+use super::{CompileError, Definition, RecordError, Settings, Undo};
 
 /// A record of the topic of definitions, as JSON: one version, with all it needs to be compiled again to the same.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -53,7 +53,7 @@ impl DefinitionRecord {
     }
 
     /// Compiles it again, against exactly the schemas that it names: an edited schema never changes a version.
-    pub fn compile(&self, settings: &mut Settings<'_>) -> Result<Definition, Vec<CompileError>> {
+    pub fn compile(&self, settings: &mut Settings<'_>) -> Result<Definition, RecordError> {
         compile_record(self, settings)
     }
 
@@ -66,6 +66,18 @@ impl DefinitionRecord {
     pub fn decode(bytes: &[u8]) -> Result<DefinitionRecord, serde_json::Error> {
         serde_json::from_slice(bytes)
     }
+}
+
+/// What of the records of several files has a name that another file uses for something else: only the last would ever start a
+/// saga, and each start would deploy all of them anew.
+pub fn defined_twice(records: &[DefinitionRecord]) -> Vec<CompileError> {
+    let mut errors = Vec::new();
+    for (index, record) in records.iter().enumerate() {
+        if let Some(first) = records[..index].iter().find(|first| first.name == record.name && first.hash != record.hash) {
+            errors.extend(defined_twice_in(record, first));
+        }
+    }
+    errors
 }
 
 /// All known versions. Look-ups on the hot path allocate nothing.
@@ -113,7 +125,7 @@ impl Catalog {
         record: &DefinitionRecord,
         offset: i64,
         settings: &mut Settings<'_>,
-    ) -> Result<Arc<Definition>, Vec<CompileError>> {
+    ) -> Result<Arc<Definition>, RecordError> {
         let definition = match self.versions.values().find(|known| hex(&known.definition.hash) == record.hash) {
             Some(known) => known.definition.clone(),
             None => Arc::new(record.compile(settings)?),

@@ -16,8 +16,8 @@ pub mod defaults;
 pub mod expression;
 pub mod yaml;
 
-pub use catalog::{Catalog, DefinitionRecord};
-pub use compile::{CompileError, Mode, Participant, Settings, Topic, compile};
+pub use catalog::{Catalog, DefinitionRecord, defined_twice};
+pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic, compile};
 pub use defaults::{DEFAULTS, Defaults};
 pub use expression::{Budget, Environment, Expression, ExpressionError, Template};
 

@@ -74,6 +74,14 @@ impl Node {
         }
     }
 
+    /// The value of a map's key.
+    pub fn named(self, name: &str) -> Option<Node> {
+        match self.kind {
+            Kind::Map(entries) => entries.into_iter().find(|(key, _)| key.scalar() == Some(name)).map(|(_, value)| value),
+            Kind::Scalar(..) | Kind::List(_) => None,
+        }
+    }
+
     /// What it is, for people.
     pub fn describe(&self) -> &'static str {
         match &self.kind {
@@ -128,6 +136,14 @@ pub fn load(text: &str) -> Result<Vec<Document>, Vec<YamlError>> {
             hint: "split it".into(),
         }]);
     }
+    if let Some((at, wrong)) = text.char_indices().find(|(_, c)| !is_printable(*c)) {
+        // The parser takes a NUL for the end: what stands behind it would be lost without a word.
+        return Err(vec![YamlError {
+            span: at..at + wrong.len_utf8(),
+            message: format!("the character U+{:04X} has no place in YAML", u32::from(wrong)),
+            hint: "remove it".into(),
+        }]);
+    }
     let bytes = (!text.is_ascii()).then(|| text.char_indices().map(|(byte, _)| byte).chain([text.len()]).collect());
     let mut builder = Builder { text, bytes, open: Vec::new(), root: None, documents: Vec::new(), begins: 0, errors: Vec::new() };
     let mut node_count = 0;
@@ -151,6 +167,11 @@ pub fn load(text: &str) -> Result<Vec<Document>, Vec<YamlError>> {
         }
     }
     if builder.errors.is_empty() { Ok(builder.documents) } else { Err(builder.errors) }
+}
+
+/// What YAML calls printable.
+fn is_printable(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
 }
 
 impl Builder<'_> {
@@ -254,7 +275,7 @@ impl Builder<'_> {
                             let line = self.text[..first.span.start].matches('\n').count() + 1;
                             let error = YamlError {
                                 span: node.span.clone(),
-                                message: format!("'{}' stands here twice", node.scalar().unwrap_or_default()),
+                                message: format!("'{}' is defined twice", node.scalar().unwrap_or_default()),
                                 hint: format!("it is first on line {line}"),
                             };
                             self.errors.push(error);
@@ -298,11 +319,31 @@ mod tests {
         assert!(first(&"[".repeat(20_000)).contains("recursion limit exceeded"));
         assert!(first("a: &x [1]\nb: *x").contains("anchors"));
         assert!(first("a: !!str x").contains("tags"));
-        assert!(first("a: 1\nb: {c: 1, c: 2}\na: 3").contains("'c' stands here twice (it is first on line 2)"));
+        assert!(first("a: 1\nb: {c: 1, c: 2}\na: 3").contains("'c' is defined twice (it is first on line 2)"));
         assert!(first("? [a]\n: b").contains("a key must be a word"));
         assert!(first("a:\n\t- b").contains("tabs"));
         assert!(first(&"x".repeat(FILE_BYTES_MAX + 1)).contains("split it"));
         assert!(first(&"- a\n".repeat(NODES_MAX)).contains("more than 50000 nodes"));
+    }
+
+    #[test]
+    fn nothing_of_a_file_is_passed_over() {
+        for wrong in ['\0', '\u{1}', '\u{7f}', '\u{9f}', '\u{ffff}'] {
+            let text = format!("a: 1\n{wrong}---\nb: 2\n");
+            assert!(first(&text).starts_with("5: the character U+"), "{wrong:?}: {}", first(&text));
+        }
+        for (text, count) in [
+            ("a: 1\n---\nb: 2\n", 2),
+            ("a: 1\r\n---\r\nb: 2\r\n", 2),
+            ("a: 1\n...\n---\nb: 2\n", 2),
+            ("%YAML 1.2\n---\na: 1\n", 1),
+            ("a: 1\n--- # behind\nb: 2", 2),
+            ("--- {a: 1}\n--- {b: 2}\n", 2),
+            ("\u{feff}a: 1\n---\nb: 2\n", 2),
+        ] {
+            assert_eq!(first(text), format!("{count} documents"), "{text:?}");
+        }
+        assert!(!first("a: 1\n...\nb: 2\n").starts_with("1 documents"), "{}", first("a: 1\n...\nb: 2\n"));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub(super) struct Builder<'a, 'r, 't, 'l> {
     pub(super) settings: &'a Options<'a>,
     pub(super) lookup: &'r mut Lookup<'l>,
     pub(super) report: &'r mut Report<'t>,
+    /// Errors before this document: those of its neighbours are not its own.
+    pub(super) errors_before: usize,
 }
 
 /// What settings say of participants and topics.
@@ -57,7 +59,7 @@ impl<'a> Builder<'a, '_, '_, '_> {
         self.unused_rules(&whole, &uses);
         self.unknown_results(&targets, &uses);
         compiled?;
-        if self.report.failed() {
+        if self.failed() {
             return None;
         }
         let (start, results) = self.projections(&targets, &uses)?;
@@ -65,8 +67,12 @@ impl<'a> Builder<'a, '_, '_, '_> {
             results.iter().zip(&targets.results).map(|(kept, whole)| kept.as_ref().unwrap_or(whole).clone()).collect();
         let kept = names(form, start.clone(), &all);
         let compiled = self.compile(&kept, &targets, &mut Uses::default());
-        assert!(compiled.is_some() && !self.report.failed(), "what compiles against a schema compiles against its projection");
+        assert!(compiled.is_some() && !self.failed(), "what compiles against a schema compiles against its projection");
         Some(self.assemble(compiled?, targets, phases, start, results))
+    }
+
+    fn failed(&self) -> bool {
+        self.report.error_count() > self.errors_before
     }
 
     /// Where each step stands to the pivot. Without one every step can be undone: the saga is done when its last step is.
@@ -92,7 +98,7 @@ impl<'a> Builder<'a, '_, '_, '_> {
                 }
                 (Phase::Pivot | Phase::Retriable, Some(undo)) => {
                     let place = if phase == Phase::Pivot { "on" } else { "behind" };
-                    self.report.error(&undo.span, format!("an undo {place} the pivot could never run"), "leave it away");
+                    self.report.error(&undo.span, format!("an undo {place} the pivot could never run"), "remove it");
                 }
                 _ => {}
             }

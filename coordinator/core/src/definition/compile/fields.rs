@@ -74,7 +74,7 @@ impl<'n> Fields<'n> {
         };
         match parsed {
             Ok(0) => {
-                report.error(&node.span, format!("{key} of no time"), "leave it away, or write for example 10s");
+                report.error(&node.span, format!("{key} of no time"), "remove it, or write for example 10s");
                 None
             }
             Ok(millis) => Some((millis, node.span.clone())),

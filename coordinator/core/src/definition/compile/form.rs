@@ -229,7 +229,7 @@ fn read_steps(node: &Node, report: &mut Report<'_>) -> Option<Vec<StepForm>> {
             if let Some((_, first)) = names.iter().find(|(name, _)| *name == step.name.text) {
                 report.error(
                     &step.name.span,
-                    format!("step '{}' is there twice", step.name.text),
+                    format!("step '{}' is defined twice", step.name.text),
                     format!("it is first on line {first}"),
                 );
             }
@@ -335,9 +335,7 @@ fn read_retry(node: Option<&Node>, report: &mut Report<'_>) -> Option<Retry> {
     if let Some(node) = fields.node("attempts") {
         match node.scalar().and_then(|text| text.parse::<u32>().ok()).filter(|attempts| (1..=1_000_000).contains(attempts)) {
             Some(attempts) => retry.attempts = Some(attempts),
-            None => {
-                report.error(&node.span, "attempts is a number from 1 to 1000000", "leave it away for as many as within allows")
-            }
+            None => report.error(&node.span, "attempts is a number from 1 to 1000000", "remove it for as many as within allows"),
         }
     }
     if let Some((millis, _)) = fields.duration("first", report) {

@@ -14,6 +14,7 @@ mod report;
 mod targets;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{DefinitionHash, Encoding};
@@ -92,6 +93,15 @@ pub fn compile(file: &str, text: &str, settings: &mut Settings<'_>) -> Result<Ve
     Ok(compile_file(file, text, settings)?.into_iter().map(|version| version.definition).collect())
 }
 
+/// Why a version from history cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordError {
+    /// The record, or the topic of schemas, is not what was written.
+    Damaged(String),
+    /// It is whole, and what it asks for is not allowed by the settings in use (a participant remembers less, takes another encoding).
+    Refused(Vec<CompileError>),
+}
+
 /// A definition with what a record of it needs.
 pub(super) struct Version {
     pub(super) definition: Definition,
@@ -109,29 +119,46 @@ pub(super) fn compile_file(file: &str, text: &str, settings: &mut Settings<'_>) 
 }
 
 /// Compiles a version from history against exactly the schemas that it was compiled against first.
-pub(super) fn compile_record(record: &DefinitionRecord, settings: &mut Settings<'_>) -> Result<Definition, Vec<CompileError>> {
-    let versions = on_large_stack(|| compile_documents(&record.file, &record.text, record.line, Some(&record.schemas), settings))?;
-    let mut report = Report::new(&record.file, &record.text, record.line);
-    let count = versions.len();
-    let found = versions.into_iter().next().filter(|_| count == 1).map(|version| version.definition);
-    match found {
-        Some(definition) if hex(&definition.hash) == record.hash && *definition.name == *record.name => Ok(definition),
-        Some(definition) => {
-            let message = format!(
-                "the record calls this {} {}, it is {} {}",
-                record.name,
-                record.hash,
-                definition.name,
-                hex(&definition.hash)
-            );
-            report.error(&(0..0), message, "the topic of definitions is damaged");
-            Err(report.finish().0)
-        }
-        None => {
-            report.error(&(0..0), format!("a record holds one definition, not {count}"), "the topic of definitions is damaged");
-            Err(report.finish().0)
+pub(super) fn compile_record(record: &DefinitionRecord, settings: &mut Settings<'_>) -> Result<Definition, RecordError> {
+    let DefinitionRecord { name, hash, file, line, text, schemas, .. } = record;
+    let found = hex(&content_hash(text, schemas));
+    if found != *hash {
+        return Err(RecordError::Damaged(format!("it says that it is {name} {hash}, and what it holds is {found}")));
+    }
+    for (name, key) in schemas {
+        if u64::from_str_radix(key, 16).ok().and_then(|key| settings.schemas.by_key(key as i64)).is_none() {
+            return Err(RecordError::Damaged(format!("it needs {name} with key {key}, which is not in the topic of schemas")));
         }
     }
+    let versions =
+        on_large_stack(|| compile_documents(file, text, *line, Some(schemas), settings)).map_err(RecordError::Refused)?;
+    let count = versions.len();
+    match versions.into_iter().next() {
+        Some(Version { definition, .. }) if count == 1 && hex(&definition.hash) == *hash && *definition.name == **name => {
+            Ok(definition)
+        }
+        Some(Version { definition, .. }) if count == 1 => Err(RecordError::Damaged(format!(
+            "it says that it is {name} {hash}, it is {} {}",
+            definition.name,
+            hex(&definition.hash)
+        ))),
+        _ => Err(RecordError::Damaged(format!("it holds {count} definitions, not one"))),
+    }
+}
+
+/// The error that a record's name is another's already.
+pub(super) fn defined_twice_in(record: &DefinitionRecord, first: &DefinitionRecord) -> Vec<CompileError> {
+    let mut report = Report::new(&record.file, &record.text, record.line);
+    let line = Report::new(&first.file, &first.text, first.line).line(name_in(&first.text).start);
+    let hint = format!("it is first in {}, line {line}", first.file);
+    report.error(&name_in(&record.text), format!("saga '{}' is defined twice", record.name), hint);
+    report.finish().0
+}
+
+/// Where the name of a document stands.
+fn name_in(text: &str) -> Range<usize> {
+    let document = yaml::load(text).ok().and_then(|documents| documents.into_iter().next());
+    document.and_then(|document| document.root.named("saga")).map_or(0..0, |name| name.span)
 }
 
 fn on_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
@@ -158,15 +185,19 @@ fn compile_documents(
         Ok(documents) if documents.is_empty() => report.error(&(0..0), "there is no definition in this file", "saga: NAME"),
         Ok(documents) => {
             for document in documents {
-                let Some(form) = SagaForm::read(&document.root, &mut report) else { continue };
+                let errors = report.error_count();
+                let form = SagaForm::read(&document.root, &mut report);
+                let Some(form) = report.or_reason(form, errors, &document.root.span) else { continue };
                 if versions.iter().any(|version| *version.definition.name == *form.name.text) {
-                    report.error(&form.name.span, format!("saga '{}' is there twice", form.name.text), "");
+                    report.error(&form.name.span, format!("saga '{}' is defined twice", form.name.text), "");
                     continue;
                 }
                 let mut lookup = Lookup::new(settings.schemas, pinned);
                 let options = Options { participants: &settings.participants, topics: &settings.topics };
-                let built = Builder { form: &form, settings: &options, lookup: &mut lookup, report: &mut report }.build();
-                let Some(mut definition) = built else { continue };
+                let mut builder =
+                    Builder { form: &form, settings: &options, lookup: &mut lookup, report: &mut report, errors_before: errors };
+                let built = builder.build();
+                let Some(mut definition) = report.or_reason(built, errors, &form.name.span) else { continue };
                 let (text, schemas) = (text[document.span.clone()].to_owned(), lookup.used());
                 definition.hash = content_hash(&text, &schemas);
                 versions.push(Version { definition, line: report.line(document.span.start), text, schemas });

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
-/// Errors that are reported of one file; what is behind them is rarely worth reading.
-const ERRORS_MAX: usize = 100;
+/// Errors, and warnings, that are shown of one file; what is behind them is rarely worth reading. All are counted.
+const SHOWN_MAX: usize = 100;
 
 /// An error (or warning) in a definition file. Shown as the place, the line with a caret, and the hint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,13 +51,16 @@ pub(crate) struct Report<'a> {
     /// The line that the text begins at, from 1.
     first_line: usize,
     line_starts: Vec<usize>,
-    found: Vec<CompileError>,
+    errors: Vec<CompileError>,
+    warnings: Vec<CompileError>,
+    /// Errors so far, also those that are not shown.
+    error_count: usize,
 }
 
 impl<'a> Report<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str, first_line: usize) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Report { file, text, first_line, line_starts, found: Vec::new() }
+        Report { file, text, first_line, line_starts, errors: Vec::new(), warnings: Vec::new(), error_count: 0 }
     }
 
     pub(crate) fn text(&self) -> &'a str {
@@ -83,38 +86,52 @@ impl<'a> Report<'a> {
     }
 
     pub(crate) fn error(&mut self, span: &Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
-        self.add(span, message.into(), hint.into(), false);
+        self.error_count += 1;
+        let error = self.placed(span, message.into(), hint.into(), false);
+        add(&mut self.errors, error);
     }
 
     pub(crate) fn warning(&mut self, span: &Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
-        self.add(span, message.into(), hint.into(), true);
+        let warning = self.placed(span, message.into(), hint.into(), true);
+        add(&mut self.warnings, warning);
     }
 
-    fn add(&mut self, span: &Range<usize>, message: String, hint: String, warning: bool) {
+    fn placed(&self, span: &Range<usize>, message: String, hint: String, warning: bool) -> CompileError {
         let (line, column) = self.position(span.start);
         let source = self.text[self.line_starts[line - self.first_line]..].lines().next().unwrap_or_default().to_owned();
         // A span of several lines is marked to the end of its first.
         let meant = self.text.get(span.clone()).and_then(|text| text.lines().next()).unwrap_or_default();
         let length = meant.trim_end().chars().count().max(1);
-        let error = CompileError { file: self.file.to_owned(), line, column, length, message, hint, source, warning };
-        if self.found.len() < ERRORS_MAX && !self.found.contains(&error) {
-            self.found.push(error);
-        }
-    }
-
-    pub(crate) fn failed(&self) -> bool {
-        self.found.iter().any(|error| !error.warning)
+        CompileError { file: self.file.to_owned(), line, column, length, message, hint, source, warning }
     }
 
     /// How many errors there are so far.
     pub(crate) fn error_count(&self) -> usize {
-        self.found.iter().filter(|error| !error.warning).count()
+        self.error_count
+    }
+
+    /// What was built. Nothing without an error since there were `errors_before` is an error of its own: nothing may be lost
+    /// without a word.
+    pub(crate) fn or_reason<T>(&mut self, built: Option<T>, errors_before: usize, span: &Range<usize>) -> Option<T> {
+        if built.is_none() && self.error_count == errors_before {
+            self.error(span, "this cannot be compiled, and no check says why", "a fault of ringmaster: report it with this file");
+        }
+        built
     }
 
     /// Errors, then warnings, each in order of place.
     pub(crate) fn finish(mut self) -> (Vec<CompileError>, Vec<CompileError>) {
-        self.found.sort_by_key(|error| (error.line, error.column));
-        self.found.into_iter().partition(|error| !error.warning)
+        for found in [&mut self.errors, &mut self.warnings] {
+            found.sort_by_key(|error| (error.line, error.column));
+        }
+        (self.errors, self.warnings)
+    }
+}
+
+/// The same rule may be checked at several places: what is wrong with it is said once.
+fn add(found: &mut Vec<CompileError>, error: CompileError) {
+    if found.len() < SHOWN_MAX && !found.contains(&error) {
+        found.push(error);
     }
 }
 
@@ -173,6 +190,27 @@ mod tests {
         assert_eq!(suggest("tiemout", words), Some("timeout"));
         assert_eq!(suggest("TOTAL", words), Some("total"));
         assert_eq!(suggest("zzz", words), None);
+    }
+
+    #[test]
+    fn an_error_behind_many_warnings_or_errors_counts() {
+        let mut report = Report::new("f.yaml", "a: 1\n", 1);
+        (0..SHOWN_MAX).for_each(|n| report.warning(&(0..1), format!("odd {n}"), ""));
+        assert_eq!(report.error_count(), 0);
+        report.error(&(0..1), "wrong", "");
+        assert_eq!(report.error_count(), 1);
+        (0..SHOWN_MAX).for_each(|n| report.error(&(0..1), format!("wrong {n}"), ""));
+        assert_eq!(report.error_count(), SHOWN_MAX + 1);
+        let (errors, warnings) = report.finish();
+        assert_eq!((errors.len(), warnings.len()), (SHOWN_MAX, SHOWN_MAX));
+    }
+
+    #[test]
+    fn nothing_is_lost_without_a_reason() {
+        let mut report = Report::new("f.yaml", "a: 1\n", 1);
+        assert_eq!((report.or_reason(Some(1), 0, &(0..1)), report.error_count()), (Some(1), 0));
+        assert_eq!((report.or_reason(None::<i32>, 0, &(0..1)), report.error_count()), (None, 1));
+        assert_eq!((report.or_reason(None::<i32>, 0, &(0..1)), report.error_count()), (None, 1), "there is a reason already");
     }
 
     #[test]

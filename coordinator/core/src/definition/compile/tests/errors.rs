@@ -114,7 +114,7 @@ fn structure() {
             "steps:\n  - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing }\n  - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing }\n",
         ),
         expect![[r#"
-        sagas/x.yaml:5:13: error: step 'a' is there twice
+        sagas/x.yaml:5:13: error: step 'a' is defined twice
          5 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing }
            |             ^ it is first on line 4
     "#]],
@@ -148,7 +148,7 @@ fn later_words_and_duplicates() {
     check(
         "saga: x\nsaga: y\n",
         expect![[r#"
-        sagas/x.yaml:2:1: error: 'saga' stands here twice
+        sagas/x.yaml:2:1: error: 'saga' is defined twice
          2 | saga: y
            | ^^^^ it is first on line 1
     "#]],
@@ -164,7 +164,7 @@ fn later_words_and_duplicates() {
     check(
         &format!("{}---\n{}", order(), order()),
         expect![[r#"
-        sagas/x.yaml:33:7: error: saga 'order-fulfilment' is there twice
+        sagas/x.yaml:33:7: error: saga 'order-fulfilment' is defined twice
          33 | saga: order-fulfilment
             |       ^^^^^^^^^^^^^^^^
     "#]],
@@ -188,13 +188,13 @@ fn undo_and_pivot() {
         expect![[r#"
         sagas/x.yaml:7:11: error: an undo on the pivot could never run
          7 |     undo: nothing
-           |           ^^^^^^^ leave it away
+           |           ^^^^^^^ remove it
         sagas/x.yaml:9:13: error: there is one pivot at most
          9 |   - { step: two, do: fraud.Score, with: { order_id: key }, undo: fraud.Forget, pivot: true }
            |             ^^^ the first is 'one'; behind it steps cannot be refused any more
         sagas/x.yaml:9:66: error: an undo behind the pivot could never run
          9 |   - { step: two, do: fraud.Score, with: { order_id: key }, undo: fraud.Forget, pivot: true }
-           |                                                                  ^^^^^^^^^^^^ leave it away
+           |                                                                  ^^^^^^^^^^^^ remove it
     "#]],
     );
     check(
@@ -246,7 +246,7 @@ fn durations_and_retries() {
            |           ^^^^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
         sagas/x.yaml:4:9: error: retain of no time
          4 | retain: 0s
-           |         ^^ leave it away, or write for example 10s
+           |         ^^ remove it, or write for example 10s
         sagas/x.yaml:6:82: error: '5' is not a duration
          6 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, timeout: 5, within: start.total }
            |                                                                                  ^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
@@ -262,7 +262,7 @@ fn durations_and_retries() {
         expect![[r#"
         sagas/x.yaml:8:24: error: attempts is a number from 1 to 1000000
          8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
-           |                        ^ leave it away for as many as within allows
+           |                        ^ remove it for as many as within allows
         sagas/x.yaml:8:34: error: 'x' is not a duration
          8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
            |                                  ^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d

@@ -4,6 +4,7 @@ mod bodies;
 mod errors;
 mod errors_in_expressions;
 mod mutations;
+mod refused;
 mod versions;
 
 use std::path::Path;

@@ -3,7 +3,7 @@
 use ringmaster_schemas::journal::Encoding;
 
 use super::*;
-use crate::definition::{Participant, Settings, compile};
+use crate::definition::{Participant, Settings, compile, yaml};
 
 #[test]
 fn mutated_files_are_answered_and_never_panic() {
@@ -63,9 +63,13 @@ fn mutated_files_are_answered_and_never_panic() {
         }
         let text: String = text.into_iter().collect();
         match compile(FILE, &text, &mut Settings::new(&mut schemas)) {
-            Ok(_) => good += 1,
+            Ok(definitions) => {
+                assert_eq!(definitions.len(), yaml::load(&text).unwrap().len(), "a document was lost:\n{text}");
+                good += 1;
+            }
             Err(errors) => {
                 assert!(!errors.is_empty() && errors.iter().all(|error| error.line >= 1 && !error.to_string().is_empty()));
+                assert!(errors.iter().all(|error| !error.message.contains("no check says why")), "{}:\n{text}", errors[0]);
                 bad += 1;
             }
         }

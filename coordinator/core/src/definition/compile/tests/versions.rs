@@ -4,7 +4,7 @@ use super::*;
 use ringmaster_schemas::journal::Encoding;
 
 use crate::definition::compile::Participant;
-use crate::definition::{Catalog, DefinitionRecord, Settings};
+use crate::definition::{Catalog, DefinitionRecord, RecordError, Settings, defined_twice};
 
 #[test]
 fn an_edited_schema_never_changes_a_version() {
@@ -36,10 +36,50 @@ fn an_edited_schema_never_changes_a_version() {
     catalog.add(&record, 0, &mut Settings::new(&mut edited)).unwrap();
     assert!(catalog.is_newest(&record));
     let mut unknown = Schemas::builtin();
-    let errors = record.compile(&mut Settings::new(&mut unknown)).unwrap_err();
-    assert!(errors[0].message.starts_with("this version needs OrderPlaced with key"), "{}", errors[0]);
-    let damaged = DefinitionRecord { text: record.text.replace("3d", "4d"), ..record };
-    assert!(damaged.compile(&mut Settings::new(&mut schemas)).unwrap_err()[0].hint.contains("damaged"));
+    let lost = record.compile(&mut Settings::new(&mut unknown)).unwrap_err();
+    assert!(matches!(&lost, RecordError::Damaged(why) if why.starts_with("it needs OrderCancelled with key")), "{lost:?}");
+}
+
+#[test]
+fn a_damaged_record_is_told_from_one_that_the_settings_refuse() {
+    let mut schemas = schemas();
+    let record = DefinitionRecord::of_file(FILE, &order(), 7, &mut Settings::new(&mut schemas)).unwrap().remove(0);
+    let mut keys = record.schemas.clone();
+    keys.insert("payment.Charge".into(), "0000000000000000".into());
+    for damaged in [
+        DefinitionRecord { text: record.text.replace("3d", "4d"), ..record.clone() },
+        DefinitionRecord { text: String::new(), ..record.clone() },
+        DefinitionRecord { text: record.text.replace("steps:", "stops:"), ..record.clone() },
+        DefinitionRecord { hash: record.hash.replace(['0', '1'], "2"), ..record.clone() },
+        DefinitionRecord { name: "other".into(), ..record.clone() },
+        DefinitionRecord { schemas: keys, ..record.clone() },
+        DefinitionRecord { schemas: Default::default(), ..record.clone() },
+    ] {
+        let found = damaged.compile(&mut Settings::new(&mut schemas)).unwrap_err();
+        assert!(matches!(&found, RecordError::Damaged(_)), "{found:?}");
+    }
+    let mut settings = Settings::new(&mut schemas);
+    settings.participants.insert("payment".to_owned(), Participant { remembers_ms: 1_000, ..Participant::default() });
+    let found = record.compile(&mut settings).unwrap_err();
+    assert!(matches!(&found, RecordError::Refused(errors) if errors[0].message.contains("payment remembers")), "{found:?}");
+}
+
+#[test]
+fn one_name_in_two_files_is_an_error() {
+    let mut schemas = schemas();
+    let mut of = |file: &str, text: &str| DefinitionRecord::of_file(file, text, 7, &mut Settings::new(&mut schemas)).unwrap();
+    let (a, b) = (of("a.yaml", &order()), of("b.yaml", &format!("# Another\n{}", order())));
+    let other = of("c.yaml", &order().replace("saga: order-fulfilment", "saga: other"));
+    let all: Vec<DefinitionRecord> = [&a[..], &b, &other, &a].concat();
+    let errors = defined_twice(&all);
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    let first = &errors[0];
+    assert_eq!((first.file.as_str(), first.line, first.column), ("b.yaml", 4, 7), "{first}");
+    assert_eq!(
+        (first.message.as_str(), first.hint.as_str()),
+        ("saga 'order-fulfilment' is defined twice", "it is first in a.yaml, line 3")
+    );
+    assert!(defined_twice(&[&a[..], &other, &a].concat()).is_empty(), "the same twice is one");
 }
 
 #[test]
