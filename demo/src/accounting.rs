@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use ringmaster_participants::audit::Audit;
 use ringmaster_schemas::names::{Direction, idempotency_key, saga_id};
-use ringmaster_schemas::state::{Saga, Status};
+use ringmaster_schemas::state::{RowKind, Saga, Status};
 use ringmaster_store::Store;
 
 use crate::orders::{self, Outcome, SAGA};
@@ -58,10 +58,10 @@ pub fn account_with(store: &dyn Store, partitions: i32, audits: &[Audit], run: &
     let mut sagas: BTreeMap<u64, (Status, Option<String>)> = BTreeMap::new();
     for partition in 0..partitions {
         let mut damaged = None;
-        store.sagas(partition, &mut |id, row| {
+        store.rows(partition, RowKind::Saga, &mut |key, row| {
             match Saga::decode(row) {
                 Ok(saga) => accounting.take_saga(run, &saga, &mut sagas),
-                Err(error) => damaged = Some(format!("{id}: {error}")),
+                Err(error) => damaged = Some(format!("{key}: {error}")),
             }
             damaged.is_none()
         })?;

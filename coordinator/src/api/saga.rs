@@ -3,7 +3,7 @@
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::json::time::put_timestamp;
 use ringmaster_schemas::names;
-use ringmaster_schemas::state::{Call, Saga, Step};
+use ringmaster_schemas::state::{Call, RowKey, Saga, Step};
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ pub(super) fn partition_of(id: &str, partitions: i32) -> Option<i32> {
 pub(super) fn look_up(store: &dyn Store, partition: i32, id: &str) -> Result<Option<Value>, String> {
     // The checkpoint first: the row is at least as new, never older than what is said.
     let checkpoint = store.checkpoint(partition).map_err(|error| error.to_string())?;
-    let Some(bytes) = store.saga(partition, id).map_err(|error| error.to_string())? else {
+    let Some(bytes) = store.row(partition, &RowKey::saga(id)).map_err(|error| error.to_string())? else {
         return Ok(None);
     };
     let saga = Saga::decode(&bytes).map_err(|error| format!("row of '{id}': {error}"))?;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::names;
+use ringmaster_schemas::state::{Batch, IndexKeys, RowChange, RowKey, index_keys};
 use ringmaster_store::sim::SimStore;
-use ringmaster_store::{Batch, RowChange};
 
 use super::*;
 
@@ -58,8 +58,9 @@ fn a_saga_is_found_by_its_id_whatever_its_key() {
     let store = SimStore::new();
     let saga = row("a/b c%ü");
     let partition = names::partition_of("a/b c%ü".as_bytes(), PARTITIONS);
-    let change = RowChange { id: saga.id().into(), row: saga.encode(), due_before: None, due: None, expiry_bucket: None };
-    store.write(Batch { partition, base_offset: -1, checkpoint: checkpoint(17), rows: vec![change] }).expect("applies");
+    let places = index_keys(&saga);
+    let change = RowChange { key: RowKey::saga(&saga.id()), value: Some(saga.encode()), before: IndexKeys::NONE, after: places };
+    store.write(&Batch { partition, base_offset: -1, checkpoint: checkpoint(17), rows: vec![change] }).expect("applies");
     let server = started(Arc::default(), &store);
     let (code, body) = get(&server, &format!("/api/sagas/{}", saga.id()));
     assert_eq!(code, 200, "{body}");
@@ -117,7 +118,6 @@ fn checkpoint(journal_offset: i64) -> ringmaster_schemas::state::Checkpoint {
         positions: Vec::new(),
         released: 0,
         now: 0,
-        outbox: Vec::new(),
         expired_bucket: -1,
         digest: ringmaster_schemas::state::Digest { live: [0; 16], finished: Vec::new() },
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use ringmaster_bus::{Bus, Pace, Waker};
 use ringmaster_core::partition::Counters;
-use ringmaster_schemas::Millis;
 use ringmaster_store::Store;
 
+use super::clock::now;
 use super::knowledge::Knowledge;
 use super::setup::Setup;
 use super::status::{self, Status};
@@ -17,6 +17,8 @@ use super::worker::{Stop, Worker};
 
 /// Longest wait of an idle turn: bounds how late a stop request is seen.
 const WAIT_MAX: Duration = Duration::from_millis(100);
+/// And its shortest, so that what is due but held does not make it spin.
+const WAIT_MIN: Duration = Duration::from_millis(1);
 /// An orderly end takes at most this long; what is not finished then is found again by the next start.
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// Workers report to people and metrics this often.
@@ -124,10 +126,9 @@ impl Run {
         let mut wait = Duration::ZERO;
         let mut pace = Pace::default();
         while !self.stopping.load(Ordering::Relaxed) {
-            let turn = worker.turn(wall(), &wall, wait)?;
+            let turn = worker.turn(&now, wait)?;
             pace.after_turn(turn.events);
-            let due = Duration::from_millis(turn.next_due.saturating_sub(wall()).clamp(1, 1_000) as u64);
-            wait = WAIT_MAX.min(due);
+            wait = WAIT_MAX.min(turn.idle.max(WAIT_MIN));
             if reported_at.elapsed() >= REPORT_EVERY {
                 reported_at = Instant::now();
                 self.status.report(worker.partitions());
@@ -146,13 +147,13 @@ fn finish<B: Bus>(worker: &mut Worker<B>) -> Result<(), Stop> {
     let since = Instant::now();
     worker.begin_stop();
     while !worker.quiet() && since.elapsed() < STOP_MAX {
-        worker.turn(wall(), &wall, Duration::from_millis(20))?;
+        worker.turn(&now, Duration::from_millis(20))?;
     }
-    worker.append_released(wall());
+    worker.append_released(now());
     while !worker.quiet() && since.elapsed() < STOP_MAX {
-        worker.turn(wall(), &wall, Duration::from_millis(20))?;
+        worker.turn(&now, Duration::from_millis(20))?;
     }
-    worker.checkpoint(wall())
+    worker.checkpoint(now())
 }
 
 /// Flushes the store, and deletes expired rows, now and then, away from the workers' threads.
@@ -185,14 +186,9 @@ fn collect(store: &dyn Store, partition: i32) {
         Ok(None) => return,
         Err(error) => return tracing::error!(partition, %error, "the store could not be read"),
     };
-    if let Err(error) = store.collect_expired(partition, through, COLLECT_MAX) {
+    if let Err(error) = store.collect(partition, through, COLLECT_MAX) {
         tracing::error!(partition, %error, "expired rows could not be deleted; they are invisible all the same");
     }
-}
-
-/// Milliseconds since 1970.
-pub fn wall() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
 }
 
 /// A claim id from the system's randomness.

@@ -7,6 +7,7 @@
 //! A worker owns its partitions, its bus and its producer, on one thread; no task elsewhere touches saga state. `turn()` has no
 //! thread, no clock and no randomness of its own, so that the simulator runs it as it is.
 
+mod clock;
 mod diary;
 mod effects;
 mod instance;
@@ -15,7 +16,8 @@ mod setup;
 mod status;
 mod worker;
 
-pub use instance::{Instance, Report, Stopped, wall};
+pub use clock::{Now, now, wall};
+pub use instance::{Instance, Report, Stopped};
 pub use knowledge::{CompileOptions, Knowledge, KnowledgeError, compile_files, definition_files, load_knowledge, read_knowledge};
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
 pub use status::{PartitionStatus, Status, phase_name};

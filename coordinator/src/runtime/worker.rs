@@ -6,12 +6,13 @@ use std::time::Duration;
 use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, Topic, TopicPartition};
 use ringmaster_core::faults::{mutated, reached};
 use ringmaster_core::intake::{Headers, InputRecord};
-use ringmaster_core::partition::{Context, Counters, Do, Partition, Phase, Refusal, Rows, Staged, Tag, Why};
+use ringmaster_core::partition::{Context, Counters, Do, Partition, Phase, Refusal, Rows, Tag, Why};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::ClaimId;
-use ringmaster_schemas::state::Checkpoint;
-use ringmaster_store::{Batch, RowChange, Store, StoreError};
+use ringmaster_schemas::state::{Checkpoint, Index, RowKey, RowKind};
+use ringmaster_store::{Store, StoreError};
 
+use super::clock::{Jumps, Now, until};
 use super::diary::Diary;
 use super::effects::{Routes, decode_tag, encode_tag};
 use super::knowledge::Knowledge;
@@ -60,8 +61,8 @@ pub enum Stop {
 pub struct Turn {
     /// Bus events visited.
     pub events: usize,
-    /// When something is due without anything happening.
-    pub next_due: Millis,
+    /// How long until something is due without anything happening.
+    pub idle: Duration,
 }
 
 /// One worker. All its state is here; whoever holds it may run it on any thread.
@@ -88,7 +89,7 @@ struct Inner {
     doubts: u32,
     claim_at: Millis,
     owned_since: Millis,
-    committed_at: Millis,
+    commit_at: Millis,
     counters: Counters,
     ids: Box<dyn FnMut() -> ClaimId + Send>,
     stop: Option<Stop>,
@@ -96,7 +97,8 @@ struct Inner {
     /// Effects that the bus's queue had no room for.
     unsent: Vec<(usize, Tag)>,
     diary: Diary,
-    undeliverable_said_at: Millis,
+    say_undeliverable_at: Millis,
+    jumps: Jumps,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +112,7 @@ struct Slot {
     partition: Partition,
     wishes: Vec<Do>,
     ready: bool,
+    /// When its state is written next, by the steady clock.
     checkpoint_at: Millis,
 }
 
@@ -132,16 +135,24 @@ impl Rows for StoredRows<'_> {
         self.store.checkpoint(self.partition).map_err(|error| error.to_string())
     }
 
-    fn saga(&self, id: &str) -> Result<Option<Vec<u8>>, String> {
-        self.store.saga(self.partition, id).map_err(|error| error.to_string())
+    fn row(&self, key: &RowKey) -> Result<Option<Vec<u8>>, String> {
+        self.store.row(self.partition, key).map_err(|error| error.to_string())
     }
 
-    fn due(&self, from: Millis, to: Millis, visit: &mut dyn FnMut(Millis, &str)) -> Result<(), String> {
-        let mut all = |due: Millis, id: &str| {
-            visit(due, id);
+    fn scan(&self, index: Index, from: i64, to: i64, visit: &mut dyn FnMut(i64, RowKey)) -> Result<(), String> {
+        let mut all = |at, key| {
+            visit(at, key);
             true
         };
-        self.store.due(self.partition, from, to, &mut all).map_err(|error| error.to_string())
+        self.store.scan(self.partition, index, from, to, &mut all).map_err(|error| error.to_string())
+    }
+
+    fn rows(&self, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String> {
+        let mut all = |key, row: &[u8]| {
+            visit(key, row);
+            true
+        };
+        self.store.rows(self.partition, kind, &mut all).map_err(|error| error.to_string())
     }
 }
 
@@ -169,7 +180,7 @@ impl<B: Bus> Worker<B> {
         for (place, partition) in partitions.iter().enumerate() {
             places[partition.number() as usize] = Some(place);
         }
-        let slot = |partition| Slot { partition, wishes: Vec::new(), ready: true, checkpoint_at: 0 };
+        let slot = |partition| Slot { partition, wishes: Vec::new(), ready: true, checkpoint_at: Millis::MIN };
         let inner = Inner {
             partitions: partitions.into_iter().map(slot).collect(),
             settings,
@@ -183,24 +194,27 @@ impl<B: Bus> Worker<B> {
             sender: None,
             doubt: None,
             doubts: 0,
-            claim_at: 0,
+            claim_at: Millis::MIN,
             owned_since: Millis::MAX,
-            committed_at: 0,
+            commit_at: Millis::MIN,
             counters: Counters::default(),
             ids,
             stop: None,
             stopping: false,
             unsent: Vec::new(),
             diary: Diary::default(),
-            undeliverable_said_at: 0,
+            say_undeliverable_at: Millis::MIN,
+            jumps: Jumps::default(),
         };
         Worker { bus, inner }
     }
 
-    /// One turn: takes what happened (waiting at most `wait` for it), lets the partitions decide, does what they wish. `now` must
-    /// be the wall clock. An error is the end: nothing of this worker may be used any more.
-    pub fn turn(&mut self, now: Millis, clock: &dyn Fn() -> Millis, wait: Duration) -> Result<Turn, Stop> {
+    /// One turn: takes what happened (waiting at most `wait` for it), lets the partitions decide, does what they wish. `clock` tells
+    /// the time. An error is the end: nothing of this worker may be used any more.
+    pub fn turn(&mut self, clock: &dyn Fn() -> Now, wait: Duration) -> Result<Turn, Stop> {
         let Worker { bus, inner } = self;
+        let now = clock();
+        inner.say_jump(now);
         inner.claim_when_ready(bus, now);
         let events = bus.poll(wait, &mut |event| inner.visit(event, now));
         let now = clock();
@@ -210,7 +224,7 @@ impl<B: Bus> Worker<B> {
         inner.commit_when_due(bus, now);
         match inner.stop.take() {
             Some(stop) => Err(stop),
-            None => Ok(Turn { events, next_due: inner.next_due() }),
+            None => Ok(Turn { events, idle: inner.idle(now) }),
         }
     }
 
@@ -230,13 +244,13 @@ impl<B: Bus> Worker<B> {
     }
 
     /// After [`Worker::quiet`]: journals how far effects were delivered, so that the next start sends nothing again.
-    pub fn append_released(&mut self, now: Millis) {
+    pub fn append_released(&mut self, now: Now) {
         self.inner.each(now, |partition, cx| partition.append_bare(cx));
         self.inner.execute(&mut self.bus, now);
     }
 
     /// Writes the state of all partitions now.
-    pub fn checkpoint(&mut self, now: Millis) -> Result<(), Stop> {
+    pub fn checkpoint(&mut self, now: Now) -> Result<(), Stop> {
         for place in 0..self.inner.partitions.len() {
             self.inner.checkpoint(place, now);
         }
@@ -260,11 +274,12 @@ impl<B: Bus> Worker<B> {
 }
 
 impl Inner {
-    fn with<T>(&mut self, place: usize, now: Millis, run: impl FnOnce(&mut Partition, &mut Context<'_>) -> T) -> T {
+    fn with<T>(&mut self, place: usize, now: Now, run: impl FnOnce(&mut Partition, &mut Context<'_>) -> T) -> T {
         let Slot { partition, wishes, .. } = &mut self.partitions[place];
         let rows = StoredRows { store: &*self.store, partition: partition.number() };
         let mut context = Context {
-            now,
+            now: now.wall,
+            steady: now.steady,
             catalog: &self.knowledge.catalog,
             schemas: &self.knowledge.schemas,
             rows: &rows,
@@ -274,7 +289,7 @@ impl Inner {
         run(partition, &mut context)
     }
 
-    fn each(&mut self, now: Millis, mut run: impl FnMut(&mut Partition, &mut Context<'_>)) {
+    fn each(&mut self, now: Now, mut run: impl FnMut(&mut Partition, &mut Context<'_>)) {
         for place in 0..self.partitions.len() {
             self.with(place, now, &mut run);
         }
@@ -287,7 +302,7 @@ impl Inner {
     }
 
     /// Takes one bus event; the only way by which anything comes in.
-    fn visit(&mut self, event: BusEvent<'_>, now: Millis) {
+    fn visit(&mut self, event: BusEvent<'_>, now: Now) {
         match event {
             BusEvent::Record(record) => {
                 let Some((place, source)) = self.place_of(record.at) else {
@@ -367,7 +382,7 @@ impl Inner {
         }
     }
 
-    fn failed(&mut self, place: usize, sender: Sender, tag: Tag, why: SendError, now: Millis) {
+    fn failed(&mut self, place: usize, sender: Sender, tag: Tag, why: SendError, now: Now) {
         if Some(sender) != self.sender {
             return;
         }
@@ -387,11 +402,11 @@ impl Inner {
     }
 
     /// One line a while: a topic that vanished may hold thousands.
-    fn say_undeliverable(&mut self, place: usize, tag: Tag, why: &str, now: Millis) {
-        if now - self.undeliverable_said_at < SAY_UNDELIVERABLE_EVERY_MS {
+    fn say_undeliverable(&mut self, place: usize, tag: Tag, why: &str, now: Now) {
+        if now.steady < self.say_undeliverable_at {
             return;
         }
-        self.undeliverable_said_at = now;
+        self.say_undeliverable_at = now.steady + SAY_UNDELIVERABLE_EVERY_MS;
         let partition = &mut self.partitions[place].partition;
         let number = partition.number();
         let Some(effect) = partition.effect(tag) else { return };
@@ -399,7 +414,7 @@ impl Inner {
         tracing::warn!(partition = number, topic = %effect.topic, %key, why, "undeliverable: waits until the topic takes it; others go on");
     }
 
-    fn end_of_poll(&mut self, now: Millis) {
+    fn end_of_poll(&mut self, now: Now) {
         if !self.stopping {
             self.each(now, |partition, cx| partition.end_of_poll(cx));
             return;
@@ -409,7 +424,7 @@ impl Inner {
     }
 
     /// Does what the partitions wish, until they wish nothing more.
-    fn execute(&mut self, bus: &mut impl Bus, now: Millis) {
+    fn execute(&mut self, bus: &mut impl Bus, now: Now) {
         let unsent = std::mem::take(&mut self.unsent);
         for (place, tag) in unsent {
             self.partitions[place].wishes.push(Do::Send(tag));
@@ -431,7 +446,7 @@ impl Inner {
         }
     }
 
-    fn execute_one(&mut self, bus: &mut impl Bus, place: usize, now: Millis) {
+    fn execute_one(&mut self, bus: &mut impl Bus, place: usize, now: Now) {
         let mut wishes = std::mem::take(&mut self.partitions[place].wishes);
         let mut sends = Vec::new();
         for wish in wishes.drain(..) {
@@ -446,7 +461,7 @@ impl Inner {
         self.send(bus, place, &sends, now);
     }
 
-    fn execute_wish(&mut self, bus: &mut impl Bus, place: usize, wish: Do, now: Millis) {
+    fn execute_wish(&mut self, bus: &mut impl Bus, place: usize, wish: Do, now: Now) {
         let number = self.partitions[place].partition.number();
         let journal = TopicPartition { topic: self.journal, partition: number };
         let input = |index: usize, inner: &Inner| TopicPartition { topic: inner.inputs[index], partition: number };
@@ -473,7 +488,7 @@ impl Inner {
             }
             Do::Ready => self.partitions[place].ready = true,
             Do::Owned => {
-                self.owned_since = now;
+                self.owned_since = now.steady;
                 tracing::info!(partition = number, "owned");
             }
             Do::ClearStore => {
@@ -482,7 +497,7 @@ impl Inner {
                     self.store_failed(number, &error);
                 }
             }
-            Do::Tell(note) => self.diary.tell(number, note, now),
+            Do::Tell(note) => self.diary.tell(number, note, now.steady),
             Do::StepDown(why) => {
                 tracing::error!(partition = number, %why, "stopped");
                 self.stop.get_or_insert(Stop::Partition(why));
@@ -490,7 +505,7 @@ impl Inner {
         }
     }
 
-    fn append(&mut self, bus: &mut impl Bus, place: usize, bytes: &[u8], tag: Tag, now: Millis) {
+    fn append(&mut self, bus: &mut impl Bus, place: usize, bytes: &[u8], tag: Tag, now: Now) {
         let Some(sender) = self.sender else { return };
         let number = self.partitions[place].partition.number();
         let to = TopicPartition { topic: self.journal, partition: number };
@@ -508,7 +523,7 @@ impl Inner {
     }
 
     /// Sends effects in bursts by topic: alternating topics record by record costs half as much again on Kafka.
-    fn send(&mut self, bus: &mut impl Bus, place: usize, tags: &[Tag], now: Millis) {
+    fn send(&mut self, bus: &mut impl Bus, place: usize, tags: &[Tag], now: Now) {
         let Some(sender) = self.sender else { return };
         let Inner { partitions, routes, unsent, .. } = self;
         let partition = &mut partitions[place].partition;
@@ -537,13 +552,13 @@ impl Inner {
     }
 
     /// The one way out of any doubt (PROTOCOL.md rule 4): the sender goes, and every partition of it claims again after a pause.
-    fn give_up_sender(&mut self, bus: &mut impl Bus, why: &str, now: Millis) {
+    fn give_up_sender(&mut self, bus: &mut impl Bus, why: &str, now: Now) {
         let Some(sender) = self.sender.take() else {
             return;
         };
         self.doubts += 1;
         let pause = (self.settings.claim_backoff_first_ms << (self.doubts - 1).min(16)).min(self.settings.claim_backoff_max_ms);
-        self.claim_at = now + pause;
+        self.claim_at = now.steady + pause;
         self.owned_since = Millis::MAX;
         tracing::warn!(why, pause_ms = pause, "in doubt: what is unconfirmed is dropped, and all partitions are claimed again");
         reached("producer_fatal");
@@ -556,12 +571,12 @@ impl Inner {
         });
     }
 
-    fn claim_when_ready(&mut self, bus: &mut impl Bus, now: Millis) {
-        if now - self.owned_since > CALM_MS {
+    fn claim_when_ready(&mut self, bus: &mut impl Bus, now: Now) {
+        if now.steady.saturating_sub(self.owned_since) > CALM_MS {
             self.doubts = 0;
         }
         let all_ready = self.partitions.iter().all(|slot| slot.ready);
-        if self.sender.is_some() || !all_ready || now < self.claim_at {
+        if self.sender.is_some() || !all_ready || now.steady < self.claim_at {
             return;
         }
         let sender = match bus.open_sender() {
@@ -581,44 +596,27 @@ impl Inner {
         self.execute(bus, now);
     }
 
-    fn checkpoint_when_due(&mut self, now: Millis) {
+    fn checkpoint_when_due(&mut self, now: Now) {
         for place in 0..self.partitions.len() {
             let slot = &self.partitions[place];
-            let due = now - slot.checkpoint_at >= self.settings.checkpoint_every_ms;
+            let due = now.steady >= slot.checkpoint_at;
             if due || slot.partition.dirty_count() >= self.settings.checkpoint_rows_max {
                 self.checkpoint(place, now);
             }
         }
     }
 
-    fn checkpoint(&mut self, place: usize, now: Millis) {
+    fn checkpoint(&mut self, place: usize, now: Now) {
         let slot = &mut self.partitions[place];
-        slot.checkpoint_at = now;
+        slot.checkpoint_at = now.steady + self.settings.checkpoint_every_ms;
         let number = slot.partition.number();
-        let Some(mut staged) = slot.partition.stage_checkpoint() else {
+        let Some(batch) = slot.partition.stage_checkpoint() else {
             return;
         };
-        let rows = std::mem::take(&mut staged.rows);
-        let ids: Vec<_> = rows.iter().map(|row| (row.id.clone(), row.expiry_bucket)).collect();
-        let batch = Batch {
-            partition: number,
-            base_offset: staged.base_offset,
-            checkpoint: staged.checkpoint.clone(),
-            rows: rows
-                .into_iter()
-                .map(|row| RowChange {
-                    id: row.id,
-                    row: row.row,
-                    due_before: row.due_before,
-                    due: row.due,
-                    expiry_bucket: row.expiry_bucket,
-                })
-                .collect(),
-        };
-        match self.store.write(batch) {
+        match self.store.write(&batch) {
             Ok(()) => {
                 reached("batch_written_unflushed");
-                self.partitions[place].partition.stored(&Staged { rows: Vec::new(), ..staged }, &ids);
+                self.partitions[place].partition.stored(&batch);
             }
             Err(error) => self.store_failed(number, &error),
         }
@@ -628,11 +626,11 @@ impl Inner {
         self.stop.get_or_insert(Stop::Partition(Why::Store { partition: number, detail: error.to_string() }));
     }
 
-    fn commit_when_due(&mut self, bus: &mut impl Bus, now: Millis) {
-        if now - self.committed_at < COMMIT_EVERY_MS {
+    fn commit_when_due(&mut self, bus: &mut impl Bus, now: Now) {
+        if now.steady < self.commit_at {
             return;
         }
-        self.committed_at = now;
+        self.commit_at = now.steady + COMMIT_EVERY_MS;
         let mut positions = Vec::new();
         for slot in self.partitions.iter().filter(|slot| slot.partition.phase() == Phase::Owning) {
             let partition = slot.partition.number();
@@ -647,8 +645,18 @@ impl Inner {
         }
     }
 
-    fn next_due(&self) -> Millis {
+    /// How long until something is due without anything happening.
+    fn idle(&self, now: Now) -> Duration {
         let timers = self.partitions.iter().map(|slot| slot.partition.next_due()).min().unwrap_or(Millis::MAX);
-        if self.sender.is_none() { timers.min(self.claim_at) } else { timers }
+        let timers = until(timers, now.wall);
+        if self.sender.is_none() { timers.min(until(self.claim_at, now.steady)) } else { timers }
+    }
+
+    /// People should know when the clock that they read was set: due times move with it.
+    fn say_jump(&mut self, now: Now) {
+        if let Some(by_ms) = self.jumps.notice(now) {
+            let to = if by_ms > 0 { "forward" } else { "back" };
+            tracing::warn!(by_ms, "the wall clock jumped {to}: waits inside the process are not touched, due times follow it");
+        }
     }
 }

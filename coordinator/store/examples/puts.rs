@@ -7,9 +7,9 @@
 
 use std::time::Instant;
 
-use ringmaster_schemas::state::{Checkpoint, Digest, Identity};
+use ringmaster_schemas::state::{Batch, Checkpoint, Digest, Identity, Index, IndexKeys, RowChange, RowKey};
+use ringmaster_store::Store;
 use ringmaster_store::rocks::RocksStore;
-use ringmaster_store::{Batch, RowChange, Store};
 
 const ROW_BYTES: usize = 200;
 const ROWS_PER_BATCH: i64 = 5_000;
@@ -26,7 +26,7 @@ fn main() {
         let rows: Vec<RowChange> = (first..(first + ROWS_PER_BATCH).min(row_count)).map(|n| row(n, &mut random)).collect();
         let batch = Batch { partition: 0, base_offset: base, checkpoint: checkpoint(base + 1), rows };
         let began = Instant::now();
-        store.write(batch).expect("applies");
+        store.write(&batch).expect("applies");
         let took_us = began.elapsed().as_micros();
         written_us += took_us;
         longest_us = longest_us.max(took_us);
@@ -50,14 +50,14 @@ fn main() {
         const LOOKUPS: i64 = 100_000;
         let began = Instant::now();
         for _ in 0..LOOKUPS {
-            let found = store.saga(0, &id(offset + random.i64(0..row_count))).expect("readable").is_some();
+            let found = store.row(0, &RowKey::saga(&id(offset + random.i64(0..row_count)))).expect("readable").is_some();
             assert_eq!(found, offset == 0);
         }
         println!("look-up of {what} sagas: {:.2} us", began.elapsed().as_secs_f64() * 1e6 / LOOKUPS as f64);
     }
     let (began, mut due_count) = (Instant::now(), 0);
     store
-        .due(0, 0, i64::MAX, &mut |_, _| {
+        .scan(0, Index::Due, 0, i64::MAX, &mut |_, _| {
             due_count += 1;
             true
         })
@@ -81,7 +81,8 @@ fn row(n: i64, random: &mut fastrand::Rng) -> RowChange {
     // Half of it random: rows compress somewhat, not to nothing.
     let mut row = vec![b'r'; ROW_BYTES];
     random.fill(&mut row[..ROW_BYTES / 2]);
-    RowChange { id: id(n).into(), row, due_before: None, due: Some(1_000_000 + n % 300_000), expiry_bucket: None }
+    let after = IndexKeys { due: Some(1_000_000 + n % 300_000), expiry: None };
+    RowChange { key: RowKey::saga(&id(n)), value: Some(row), before: IndexKeys::NONE, after }
 }
 
 fn checkpoint(journal_offset: i64) -> Checkpoint {
@@ -95,7 +96,6 @@ fn checkpoint(journal_offset: i64) -> Checkpoint {
         positions: Vec::new(),
         released: 0,
         now: 0,
-        outbox: Vec::new(),
         expired_bucket: -1,
         digest: Digest { live: [0; 16], finished: Vec::new() },
     }

@@ -5,10 +5,10 @@
 
 use std::ops::Range;
 
-use ringmaster_schemas::Millis;
+use ringmaster_schemas::state::{Index, RowKey, RowKind};
 
 /// Version of the whole layout. A store of another version is moved aside and rebuilt from the journal.
-pub(crate) const FORMAT_VERSION: i64 = 1;
+pub(crate) const FORMAT_VERSION: i64 = 2;
 
 /// What a row is: the first two bytes of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,19 +20,41 @@ pub(crate) enum Kind {
     Checkpoint = 0x0010,
     /// `partition, id` -> saga row.
     Saga = 0x0020,
-    /// `partition, time (sign flipped), id` -> nothing: what is due when.
+    /// `partition, time (sign flipped), kind of row, rest of its key` -> nothing: what is due when.
     Due = 0x0021,
-    /// `partition, bucket (sign flipped), id` -> nothing: which finished sagas expire when.
+    /// `partition, bucket (sign flipped), kind of row, rest of its key` -> nothing: which rows expire when.
     Expiry = 0x0022,
+    /// `partition, offset, index (signs flipped)` -> effect that is not known to be delivered.
+    Outbox = 0x0023,
 }
 
 /// The kinds that belong to a partition, and go with it.
-pub(crate) const OF_A_PARTITION: [Kind; 4] = [Kind::Checkpoint, Kind::Saga, Kind::Due, Kind::Expiry];
+pub(crate) const OF_A_PARTITION: [Kind; 5] = [Kind::Checkpoint, Kind::Saga, Kind::Due, Kind::Expiry, Kind::Outbox];
+
+impl Kind {
+    /// Where rows of this kind lie.
+    pub(crate) fn of_row(kind: RowKind) -> Self {
+        match kind {
+            RowKind::Saga => Kind::Saga,
+            RowKind::Outbox => Kind::Outbox,
+        }
+    }
+
+    /// Where this index lies.
+    pub(crate) fn of_index(index: Index) -> Self {
+        match index {
+            Index::Due => Kind::Due,
+            Index::Expiry => Kind::Expiry,
+        }
+    }
+}
 
 /// Bytes of kind and partition.
 const PREFIX_BYTES: usize = 4;
 /// Bytes of kind, partition, and a time or bucket.
-const ORDERED_BYTES: usize = 12;
+const PLACE_BYTES: usize = 12;
+/// The same, and the kind of row.
+const PLACED_BYTES: usize = 14;
 
 /// The key of the format marker.
 pub(crate) fn format_marker() -> [u8; 2] {
@@ -52,37 +74,63 @@ pub(crate) fn all(kind: Kind, partition: u16) -> Range<[u8; PREFIX_BYTES]> {
     from..to
 }
 
-/// Writes the key of a saga row.
-pub(crate) fn saga(key: &mut Vec<u8>, partition: u16, id: &str) {
-    key.clear();
-    key.extend_from_slice(&prefix(Kind::Saga, partition));
-    key.extend_from_slice(id.as_bytes());
+/// Writes the key of a row.
+pub(crate) fn row(out: &mut Vec<u8>, partition: u16, key: &RowKey) {
+    out.clear();
+    out.extend_from_slice(&prefix(Kind::of_row(key.kind()), partition));
+    put_rest(out, key);
 }
 
-/// Writes a key of an index that is ordered by a number: a due time, or a bucket.
-pub(crate) fn ordered(key: &mut Vec<u8>, kind: Kind, partition: u16, number: i64, id: &str) {
-    key.clear();
-    key.extend_from_slice(&bound(kind, partition, number));
-    key.extend_from_slice(id.as_bytes());
+/// Reads the key of a row.
+pub(crate) fn parse_row(bytes: &[u8]) -> Option<RowKey> {
+    let kind = u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?]);
+    parse_rest(kind, bytes.get(PREFIX_BYTES..)?)
 }
 
-/// Where a number begins in an ordered index.
-pub(crate) fn bound(kind: Kind, partition: u16, number: i64) -> [u8; ORDERED_BYTES] {
-    let mut key = [0; ORDERED_BYTES];
-    key[..PREFIX_BYTES].copy_from_slice(&prefix(kind, partition));
-    key[PREFIX_BYTES..].copy_from_slice(&flip(number).to_be_bytes());
+/// Writes the key of a row's place in an index.
+pub(crate) fn place(out: &mut Vec<u8>, index: Index, partition: u16, at: i64, key: &RowKey) {
+    out.clear();
+    out.extend_from_slice(&bound(index, partition, at));
+    out.extend_from_slice(&(Kind::of_row(key.kind()) as u16).to_be_bytes());
+    put_rest(out, key);
+}
+
+/// Where a number begins in an index.
+pub(crate) fn bound(index: Index, partition: u16, at: i64) -> [u8; PLACE_BYTES] {
+    let mut key = [0; PLACE_BYTES];
+    key[..PREFIX_BYTES].copy_from_slice(&prefix(Kind::of_index(index), partition));
+    key[PREFIX_BYTES..].copy_from_slice(&flip(at).to_be_bytes());
     key
 }
 
-/// The id in the key of a saga row.
-pub(crate) fn id_of_saga(key: &[u8]) -> Option<&str> {
-    std::str::from_utf8(key.get(PREFIX_BYTES..)?).ok()
+/// Reads the key of a place: the number, and the key of the row that is there.
+pub(crate) fn parse_place(bytes: &[u8]) -> Option<(i64, RowKey)> {
+    let number = bytes.get(PREFIX_BYTES..PLACE_BYTES)?.try_into().ok()?;
+    let kind = u16::from_be_bytes(bytes.get(PLACE_BYTES..PLACED_BYTES)?.try_into().ok()?);
+    Some((unflip(u64::from_be_bytes(number)), parse_rest(kind, &bytes[PLACED_BYTES..])?))
 }
 
-/// The number and the id in a key of an ordered index.
-pub(crate) fn parse_ordered(key: &[u8]) -> Option<(Millis, &str)> {
-    let number = key.get(PREFIX_BYTES..ORDERED_BYTES)?.try_into().ok()?;
-    Some((unflip(u64::from_be_bytes(number)), std::str::from_utf8(&key[ORDERED_BYTES..]).ok()?))
+/// What tells rows of a kind apart.
+fn put_rest(out: &mut Vec<u8>, key: &RowKey) {
+    match key {
+        RowKey::Saga(id) => out.extend_from_slice(id.as_bytes()),
+        RowKey::Outbox(offset, index) => {
+            out.extend_from_slice(&flip(*offset).to_be_bytes());
+            out.extend_from_slice(&(*index as u32 ^ (1 << 31)).to_be_bytes());
+        }
+    }
+}
+
+fn parse_rest(kind: u16, rest: &[u8]) -> Option<RowKey> {
+    if kind == Kind::Saga as u16 {
+        return std::str::from_utf8(rest).ok().map(RowKey::saga);
+    }
+    if kind == Kind::Outbox as u16 {
+        let (offset, index) = rest.split_at_checked(8)?;
+        let index = u32::from_be_bytes(index.try_into().ok()?) ^ (1 << 31);
+        return Some(RowKey::Outbox(unflip(u64::from_be_bytes(offset.try_into().ok()?)), index as i32));
+    }
+    None
 }
 
 /// Flips the sign bit, so that bytes sort like the numbers.
@@ -99,34 +147,59 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_sort_by_partition_then_number_then_id() {
-        let mut sorted = Vec::new();
+    fn keys_sort_by_partition_then_number_then_row() {
+        let (mut places, mut rows) = (Vec::new(), Vec::new());
         for partition in [0, 1, 255, 256, u16::MAX] {
             for number in [i64::MIN, -1, 0, 1, 255, 256, i64::MAX] {
                 for id in ["a/1", "a/2", "b/1"] {
                     let mut key = Vec::new();
-                    ordered(&mut key, Kind::Due, partition, number, id);
-                    assert_eq!(parse_ordered(&key), Some((number, id)));
+                    place(&mut key, Index::Due, partition, number, &RowKey::saga(id));
+                    assert_eq!(parse_place(&key), Some((number, RowKey::saga(id))));
                     assert!(key.as_slice() >= all(Kind::Due, partition).start.as_slice());
                     assert!(key.as_slice() < all(Kind::Due, partition).end.as_slice());
-                    sorted.push(key);
+                    places.push(key);
+                }
+                for index in [i32::MIN, -1, 0, 1, i32::MAX] {
+                    let mut key = Vec::new();
+                    row(&mut key, partition, &RowKey::Outbox(number, index));
+                    assert_eq!(parse_row(&key), Some(RowKey::Outbox(number, index)));
+                    rows.push(key);
                 }
             }
         }
-        assert!(sorted.is_sorted(), "the order of bytes is the order of (partition, number, id)");
+        assert!(places.is_sorted(), "the order of bytes is the order of (partition, number, row)");
+        assert!(rows.is_sorted(), "the order of bytes is the journal's order");
     }
 
     #[test]
     fn layouts_are_frozen() {
-        let mut key = Vec::new();
-        ordered(&mut key, Kind::Due, 3, 5, "o/1");
-        assert_eq!(key, b"\x00\x21\x00\x03\x80\x00\x00\x00\x00\x00\x00\x05o/1");
-        ordered(&mut key, Kind::Expiry, 3, -1, "o/1");
-        assert_eq!(key, b"\x00\x22\x00\x03\x7f\xff\xff\xff\xff\xff\xff\xffo/1");
-        saga(&mut key, 258, "o/1");
+        let (mut key, saga) = (Vec::new(), RowKey::saga("o/1"));
+        place(&mut key, Index::Due, 3, 5, &saga);
+        assert_eq!(key, b"\x00\x21\x00\x03\x80\x00\x00\x00\x00\x00\x00\x05\x00\x20o/1");
+        place(&mut key, Index::Expiry, 3, -1, &saga);
+        assert_eq!(key, b"\x00\x22\x00\x03\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x20o/1");
+        row(&mut key, 258, &saga);
         assert_eq!(key, b"\x00\x20\x01\x02o/1");
-        assert_eq!(id_of_saga(&key), Some("o/1"));
+        assert_eq!(parse_row(&key), Some(saga));
+        row(&mut key, 1, &RowKey::Outbox(7, 2));
+        assert_eq!(key, b"\x00\x23\x00\x01\x80\x00\x00\x00\x00\x00\x00\x07\x80\x00\x00\x02");
         assert_eq!(prefix(Kind::Checkpoint, 7), *b"\x00\x10\x00\x07");
         assert_eq!(format_marker(), *b"\x00\x01");
+    }
+
+    #[test]
+    fn what_is_no_key_of_a_row_is_not_taken_for_one() {
+        let mut outbox = Vec::new();
+        row(&mut outbox, 1, &RowKey::Outbox(7, 2));
+        for wrong in
+            [&b""[..], b"\x00", b"\x00\x20\x00", b"\x00\x21\x00\x01o/1", b"\x00\x20\x00\x01\xff", &outbox[..outbox.len() - 1]]
+        {
+            assert_eq!(parse_row(wrong), None, "{wrong:02x?}");
+        }
+        outbox.push(0);
+        assert_eq!(parse_row(&outbox), None, "something is left over");
+        for wrong in [&b"\x00\x21\x00\x03\x80"[..], b"\x00\x21\x00\x03\x80\x00\x00\x00\x00\x00\x00\x05\x00\x99o/1"] {
+            assert_eq!(parse_place(wrong), None, "{wrong:02x?}");
+        }
     }
 }

@@ -13,17 +13,15 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
-use ringmaster_schemas::Millis;
-use ringmaster_schemas::state::{self, Checkpoint};
+use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowChange, RowKey, RowKind};
 use rocksdb::{DB, DBRawIterator, ErrorKind, FlushOptions, ReadOptions, WriteBatch, WriteOptions};
 
 pub use self::open::Opened;
 use crate::keys::{self, Kind};
-use crate::{Batch, Store, StoreError};
+use crate::{Store, StoreError};
 
-/// Expiry entries that one call looks at per row that it may delete: entries whose saga was started again delete no row, and a call
-/// must be bounded all the same.
-const EXPIRY_ENTRIES_PER_ROW_MAX: usize = 4;
+/// What a changed row's keys take in a batch, about: only for its first allocation.
+const ROW_KEYS_BYTES: usize = 128;
 
 /// Rows, indexes and checkpoints in a RocksDB database.
 pub struct RocksStore {
@@ -56,7 +54,7 @@ impl RocksStore {
     }
 
     /// An iterator over the keys in `from..to`, at its first.
-    fn scan(&self, from: &[u8], to: &[u8]) -> DBRawIterator<'_> {
+    fn between(&self, from: &[u8], to: &[u8]) -> DBRawIterator<'_> {
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(to);
         let mut iterator = self.db.raw_iterator_opt(options);
@@ -87,17 +85,6 @@ impl RocksStore {
             Err(error) => Err(self.damaged(format!("checkpoint of partition {partition}: {error}"))),
         }
     }
-
-    /// True if the stored row really expires in this bucket; a saga that was started again does not.
-    fn expires_in(&self, key: &[u8], bucket: i64) -> Result<bool, StoreError> {
-        let Some(bytes) = self.db.get_pinned(key).map_err(|error| self.failed(&error))? else {
-            return Ok(false);
-        };
-        match state::Saga::decode(&bytes) {
-            Ok(saga) => Ok(saga.ended() && state::expiry_bucket(saga.expires_at) == bucket),
-            Err(error) => Err(self.damaged(format!("saga row {}: {error}", String::from_utf8_lossy(key)))),
-        }
-    }
 }
 
 impl Store for RocksStore {
@@ -105,21 +92,28 @@ impl Store for RocksStore {
         self.stored_checkpoint(self.number(partition))
     }
 
-    fn saga(&self, partition: i32, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut key = Vec::with_capacity(64);
-        keys::saga(&mut key, self.number(partition), id);
-        self.db.get(&key).map_err(|error| self.failed(&error))
+    fn row(&self, partition: i32, key: &RowKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut bytes = Vec::with_capacity(64);
+        keys::row(&mut bytes, self.number(partition), key);
+        self.db.get(&bytes).map_err(|error| self.failed(&error))
     }
 
-    fn due(&self, partition: i32, from: Millis, to: Millis, visit: &mut dyn FnMut(Millis, &str) -> bool) -> Result<(), StoreError> {
+    fn scan(
+        &self,
+        partition: i32,
+        index: Index,
+        from: i64,
+        to: i64,
+        visit: &mut dyn FnMut(i64, RowKey) -> bool,
+    ) -> Result<(), StoreError> {
         if from >= to {
             return Ok(());
         }
         let number = self.number(partition);
-        let mut iterator = self.scan(&keys::bound(Kind::Due, number, from), &keys::bound(Kind::Due, number, to));
-        while let Some(key) = iterator.key() {
-            let (at, id) = keys::parse_ordered(key).ok_or_else(|| self.damaged(format!("key of the due index: {key:02x?}")))?;
-            if !visit(at, id) {
+        let mut iterator = self.between(&keys::bound(index, number, from), &keys::bound(index, number, to));
+        while let Some(bytes) = iterator.key() {
+            let (at, key) = keys::parse_place(bytes).ok_or_else(|| self.damaged(format!("key of an index: {bytes:02x?}")))?;
+            if !visit(at, key) {
                 return Ok(());
             }
             iterator.next();
@@ -127,12 +121,12 @@ impl Store for RocksStore {
         iterator.status().map_err(|error| self.failed(&error))
     }
 
-    fn sagas(&self, partition: i32, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<(), StoreError> {
-        let range = keys::all(Kind::Saga, self.number(partition));
-        let mut iterator = self.scan(&range.start, &range.end);
-        while let Some((key, value)) = iterator.item() {
-            let id = keys::id_of_saga(key).ok_or_else(|| self.damaged(format!("key of a saga row: {key:02x?}")))?;
-            if !visit(id, value) {
+    fn rows(&self, partition: i32, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8]) -> bool) -> Result<(), StoreError> {
+        let range = keys::all(Kind::of_row(kind), self.number(partition));
+        let mut iterator = self.between(&range.start, &range.end);
+        while let Some((bytes, value)) = iterator.item() {
+            let key = keys::parse_row(bytes).ok_or_else(|| self.damaged(format!("key of a row: {bytes:02x?}")))?;
+            if !visit(key, value) {
                 return Ok(());
             }
             iterator.next();
@@ -140,30 +134,15 @@ impl Store for RocksStore {
         iterator.status().map_err(|error| self.failed(&error))
     }
 
-    fn write(&self, batch: Batch) -> Result<(), StoreError> {
+    fn write(&self, batch: &Batch) -> Result<(), StoreError> {
         let (number, mut head) = self.head(batch.partition)?;
         if *head != batch.base_offset {
             return Err(StoreError::Stale { partition: batch.partition, base: batch.base_offset, stored: *head });
         }
-        let bytes = batch.rows.iter().map(|change| change.row.len() + 3 * (change.id.len() + 16)).sum();
+        let bytes = batch.rows.iter().map(|change| change.value.as_ref().map_or(0, Vec::len) + ROW_KEYS_BYTES).sum();
         let (mut changes, mut key) = (WriteBatch::with_capacity_bytes(bytes), Vec::with_capacity(256));
         for change in &batch.rows {
-            keys::saga(&mut key, number, &change.id);
-            changes.put(&key, &change.row);
-            if change.due_before != change.due {
-                if let Some(at) = change.due_before {
-                    keys::ordered(&mut key, Kind::Due, number, at, &change.id);
-                    changes.delete(&key);
-                }
-                if let Some(at) = change.due {
-                    keys::ordered(&mut key, Kind::Due, number, at, &change.id);
-                    changes.put(&key, b"");
-                }
-            }
-            if let Some(bucket) = change.expiry_bucket {
-                keys::ordered(&mut key, Kind::Expiry, number, bucket, &change.id);
-                changes.put(&key, b"");
-            }
+            put_change(&mut changes, &mut key, number, change);
         }
         changes.put(keys::prefix(Kind::Checkpoint, number), batch.checkpoint.encode());
         self.put(changes)?;
@@ -175,36 +154,33 @@ impl Store for RocksStore {
         self.db.flush_opt(&FlushOptions::default()).map_err(|error| self.failed(&error))
     }
 
-    fn collect_expired(&self, partition: i32, through: i64, max_count: usize) -> Result<usize, StoreError> {
+    fn collect(&self, partition: i32, through: i64, max_count: usize) -> Result<usize, StoreError> {
         let (number, _head) = self.head(partition)?;
         let Some(checkpoint) = self.stored_checkpoint(number)? else {
             return Ok(0);
         };
         let through = through.min(checkpoint.expired_bucket);
-        let (from, to) = (keys::all(Kind::Expiry, number).start, keys::bound(Kind::Expiry, number, through.saturating_add(1)));
-        let (mut changes, mut key, mut row_count, mut entry_count) = (WriteBatch::default(), Vec::new(), 0, 0);
-        let mut iterator = self.scan(&from, &to);
-        while let Some(entry) = iterator.key() {
-            if row_count == max_count || entry_count >= max_count.saturating_mul(EXPIRY_ENTRIES_PER_ROW_MAX) {
-                break;
-            }
-            let (bucket, id) =
-                keys::parse_ordered(entry).ok_or_else(|| self.damaged(format!("key of the expiry index: {entry:02x?}")))?;
-            keys::saga(&mut key, number, id);
-            if self.expires_in(&key, bucket)? {
-                changes.delete(&key);
-                row_count += 1;
-            }
-            changes.delete(entry);
-            entry_count += 1;
+        let (from, to) =
+            (keys::bound(Index::Expiry, number, i64::MIN), keys::bound(Index::Expiry, number, through.saturating_add(1)));
+        let (mut changes, mut key, mut count) = (WriteBatch::default(), Vec::new(), 0);
+        let mut iterator = self.between(&from, &to);
+        while count < max_count
+            && let Some(place) = iterator.key()
+        {
+            let (_, expired) =
+                keys::parse_place(place).ok_or_else(|| self.damaged(format!("key of the expiry index: {place:02x?}")))?;
+            keys::row(&mut key, number, &expired);
+            changes.delete(&key);
+            changes.delete(place);
+            count += 1;
             iterator.next();
         }
         iterator.status().map_err(|error| self.failed(&error))?;
         drop(iterator);
-        if entry_count > 0 {
+        if count > 0 {
             self.put(changes)?;
         }
-        Ok(row_count)
+        Ok(count)
     }
 
     fn clear(&self, partition: i32) -> Result<(), StoreError> {
@@ -217,6 +193,29 @@ impl Store for RocksStore {
         self.put(changes)?;
         *head = -1;
         Ok(())
+    }
+}
+
+/// A row, and the difference of its places.
+fn put_change(changes: &mut WriteBatch, key: &mut Vec<u8>, partition: u16, change: &RowChange) {
+    keys::row(key, partition, &change.key);
+    match &change.value {
+        Some(value) => changes.put(&key, value),
+        None => changes.delete(&key),
+    }
+    for index in Index::ALL {
+        let (before, after) = (change.before.place(index), change.after.place(index));
+        if before == after {
+            continue;
+        }
+        if let Some(at) = before {
+            keys::place(key, index, partition, at, &change.key);
+            changes.delete(&key);
+        }
+        if let Some(at) = after {
+            keys::place(key, index, partition, at, &change.key);
+            changes.put(&key, b"");
+        }
     }
 }
 

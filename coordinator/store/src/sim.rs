@@ -9,10 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ringmaster_schemas::Millis;
-use ringmaster_schemas::state::{self, Checkpoint};
+use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowChange, RowKey, RowKind};
 
-use crate::{Batch, Store, StoreError};
+use crate::{Store, StoreError};
 
 /// A store that forgets at a crash what was not flushed.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +32,7 @@ struct Inner {
 #[derive(Debug, Clone)]
 enum Operation {
     Write(Box<Batch>),
-    Collect { partition: i32, entries: Vec<(i64, Arc<str>)> },
+    Collect { partition: i32, places: Vec<(i64, RowKey)> },
     Clear(i32),
 }
 
@@ -42,9 +41,32 @@ type State = BTreeMap<i32, PartitionState>;
 #[derive(Debug, Clone, Default)]
 struct PartitionState {
     checkpoint: Option<Checkpoint>,
-    sagas: BTreeMap<Arc<str>, Vec<u8>>,
-    due: BTreeSet<(Millis, Arc<str>)>,
-    expiry: BTreeSet<(i64, Arc<str>)>,
+    rows: BTreeMap<RowKey, Vec<u8>>,
+    places: BTreeMap<Index, BTreeSet<(i64, RowKey)>>,
+}
+
+impl PartitionState {
+    fn change(&mut self, change: &RowChange) {
+        let stored = match &change.value {
+            Some(value) => self.rows.insert(change.key.clone(), value.clone()),
+            None => self.rows.remove(&change.key),
+        };
+        for index in Index::ALL {
+            let places = self.places.entry(index).or_default();
+            if let Some(at) = change.before.place(index) {
+                // A row that was collected meanwhile has no place any more.
+                let known = places.remove(&(at, change.key.clone()));
+                assert!(known || stored.is_none(), "{:?} was not at {at} of {index:?}: a place would be left behind", change.key);
+            }
+            if let Some(at) = change.after.place(index) {
+                places.insert((at, change.key.clone()));
+            }
+        }
+    }
+
+    fn places(&self, index: Index) -> impl Iterator<Item = &(i64, RowKey)> {
+        self.places.get(&index).into_iter().flatten()
+    }
 }
 
 impl SimStore {
@@ -93,27 +115,14 @@ fn apply(state: &mut State, operation: &Operation) {
     match operation {
         Operation::Write(batch) => {
             let partition = state.entry(batch.partition).or_default();
-            for change in &batch.rows {
-                partition.sagas.insert(Arc::clone(&change.id), change.row.clone());
-                if let Some(at) = change.due_before {
-                    partition.due.remove(&(at, Arc::clone(&change.id)));
-                }
-                if let Some(at) = change.due {
-                    partition.due.insert((at, Arc::clone(&change.id)));
-                }
-                if let Some(bucket) = change.expiry_bucket {
-                    partition.expiry.insert((bucket, Arc::clone(&change.id)));
-                }
-            }
+            batch.rows.iter().for_each(|change| partition.change(change));
             partition.checkpoint = Some(batch.checkpoint.clone());
         }
-        Operation::Collect { partition, entries } => {
+        Operation::Collect { partition, places } => {
             let partition = state.entry(*partition).or_default();
-            for entry in entries {
-                partition.expiry.remove(entry);
-                if expires_in(partition.sagas.get(&entry.1), entry.0) {
-                    partition.sagas.remove(&entry.1);
-                }
+            for place in places {
+                partition.rows.remove(&place.1);
+                partition.places.entry(Index::Expiry).or_default().remove(place);
             }
         }
         Operation::Clear(partition) => {
@@ -122,54 +131,54 @@ fn apply(state: &mut State, operation: &Operation) {
     }
 }
 
-/// True if this row really expires in this bucket; a row that was started again does not.
-fn expires_in(stored: Option<&Vec<u8>>, bucket: i64) -> bool {
-    stored.is_some_and(|bytes| {
-        state::Saga::decode(bytes).is_ok_and(|saga| saga.ended() && state::expiry_bucket(saga.expires_at) == bucket)
-    })
-}
-
 impl Store for SimStore {
     fn checkpoint(&self, partition: i32) -> Result<Option<Checkpoint>, StoreError> {
         Ok(self.lock().volatile.get(&partition).and_then(|state| state.checkpoint.clone()))
     }
 
-    fn saga(&self, partition: i32, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.lock().volatile.get(&partition).and_then(|state| state.sagas.get(id).cloned()))
+    fn row(&self, partition: i32, key: &RowKey) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.lock().volatile.get(&partition).and_then(|state| state.rows.get(key).cloned()))
     }
 
-    fn due(&self, partition: i32, from: Millis, to: Millis, visit: &mut dyn FnMut(Millis, &str) -> bool) -> Result<(), StoreError> {
+    fn scan(
+        &self,
+        partition: i32,
+        index: Index,
+        from: i64,
+        to: i64,
+        visit: &mut dyn FnMut(i64, RowKey) -> bool,
+    ) -> Result<(), StoreError> {
         // Copied out first, so that the visitor may ask the store.
-        let found: Vec<(Millis, Arc<str>)> = match self.lock().volatile.get(&partition) {
-            Some(state) if from < to => state.due.range((from, Arc::from(""))..(to, Arc::from(""))).cloned().collect(),
-            _ => Vec::new(),
+        let found: Vec<(i64, RowKey)> = match self.lock().volatile.get(&partition) {
+            Some(state) => state.places(index).filter(|(at, _)| (from..to).contains(at)).cloned().collect(),
+            None => Vec::new(),
         };
-        for (at, id) in found {
-            if !visit(at, &id) {
+        for (at, key) in found {
+            if !visit(at, key) {
                 break;
             }
         }
         Ok(())
     }
 
-    fn sagas(&self, partition: i32, visit: &mut dyn FnMut(&str, &[u8]) -> bool) -> Result<(), StoreError> {
-        let found = self.lock().volatile.get(&partition).map(|state| state.sagas.clone()).unwrap_or_default();
-        for (id, bytes) in found {
-            if !visit(&id, &bytes) {
+    fn rows(&self, partition: i32, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8]) -> bool) -> Result<(), StoreError> {
+        let found = self.lock().volatile.get(&partition).map(|state| state.rows.clone()).unwrap_or_default();
+        for (key, bytes) in found.into_iter().filter(|(key, _)| key.kind() == kind) {
+            if !visit(key, &bytes) {
                 break;
             }
         }
         Ok(())
     }
 
-    fn write(&self, batch: Batch) -> Result<(), StoreError> {
+    fn write(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut inner = self.lock();
         let stored =
             inner.volatile.get(&batch.partition).and_then(|state| state.checkpoint.as_ref()).map_or(-1, |c| c.journal_offset);
         if stored != batch.base_offset {
             return Err(StoreError::Stale { partition: batch.partition, base: batch.base_offset, stored });
         }
-        inner.run(Operation::Write(Box::new(batch)));
+        inner.run(Operation::Write(Box::new(batch.clone())));
         Ok(())
     }
 
@@ -187,24 +196,19 @@ impl Store for SimStore {
         }
     }
 
-    fn collect_expired(&self, partition: i32, through: i64, max_count: usize) -> Result<usize, StoreError> {
+    fn collect(&self, partition: i32, through: i64, max_count: usize) -> Result<usize, StoreError> {
         let mut inner = self.lock();
         let Some(state) = inner.volatile.get(&partition) else {
             return Ok(0);
         };
         let through = through.min(state.checkpoint.as_ref().map_or(i64::MIN, |checkpoint| checkpoint.expired_bucket));
-        let (mut entries, mut row_count) = (Vec::new(), 0);
-        for entry in state.expiry.iter().take_while(|(bucket, _)| *bucket <= through) {
-            if row_count == max_count {
-                break;
-            }
-            row_count += usize::from(expires_in(state.sagas.get(&entry.1), entry.0));
-            entries.push(entry.clone());
+        let expired = state.places(Index::Expiry).take_while(|(bucket, _)| *bucket <= through);
+        let places: Vec<(i64, RowKey)> = expired.take(max_count).cloned().collect();
+        let count = places.len();
+        if count > 0 {
+            inner.run(Operation::Collect { partition, places });
         }
-        if !entries.is_empty() {
-            inner.run(Operation::Collect { partition, entries });
-        }
-        Ok(row_count)
+        Ok(count)
     }
 
     fn clear(&self, partition: i32) -> Result<(), StoreError> {

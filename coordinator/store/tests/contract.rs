@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::{batch, change, checkpoint, contract, due, offset, sagas};
+use common::{batch, change, checkpoint, contract, due, effect, offset, row, rows, sagas};
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::state::{Index, IndexKeys, RowChange, RowKey, RowKind};
 use ringmaster_store::{Store, StoreError};
 
 contract!(
@@ -14,6 +15,9 @@ contract!(
     due_is_in_the_order_of_time,
     due_is_bounded_and_stops_when_told,
     a_moved_due_time_leaves_nothing_behind,
+    every_kind_of_row_is_in_every_index,
+    rows_of_the_outbox_come_and_go_in_the_journals_order,
+    a_row_that_goes_takes_its_places_along,
     partitions_do_not_see_each_other,
     a_flushed_store_reads_the_same,
     random_batches_agree_with_a_model,
@@ -22,10 +26,10 @@ contract!(
 fn a_new_store_is_empty(store: &dyn Store) {
     for partition in 0..4 {
         assert_eq!(store.checkpoint(partition), Ok(None));
-        assert_eq!(store.saga(partition, "order/1"), Ok(None));
+        assert_eq!(row(store, partition, "order/1"), None);
         assert_eq!(sagas(store, partition), []);
         assert_eq!(due(store, partition, Millis::MIN, Millis::MAX), []);
-        assert_eq!(store.collect_expired(partition, i64::MAX, 10), Ok(0));
+        assert_eq!(store.collect(partition, i64::MAX, 10), Ok(0));
         assert_eq!(store.clear(partition), Ok(()));
     }
     assert_eq!(store.flush(), Ok(()));
@@ -37,32 +41,32 @@ fn a_batch_brings_rows_indexes_and_checkpoint(store: &dyn Store) {
         change("order/1", b"one", None, None),
         change("order/3", b"", None, Some(10)),
     ];
-    store.write(batch(1, -1, 5, rows)).expect("the first batch applies");
+    store.write(&batch(1, -1, 5, rows)).expect("the first batch applies");
     assert_eq!(store.checkpoint(1), Ok(Some(checkpoint(5))));
-    assert_eq!(store.saga(1, "order/1"), Ok(Some(b"one".to_vec())));
-    assert_eq!(store.saga(1, "order/3"), Ok(Some(Vec::new())), "an empty row is a row");
-    assert_eq!(store.saga(1, "order/"), Ok(None), "a prefix of an id is another id");
+    assert_eq!(row(store, 1, "order/1"), Some(b"one".to_vec()));
+    assert_eq!(row(store, 1, "order/3"), Some(Vec::new()), "an empty row is a row");
+    assert_eq!(row(store, 1, "order/"), None, "a prefix of an id is another id");
     assert_eq!(due(store, 1, 0, 100), [(10, "order/3".into()), (20, "order/2".into())]);
     let ids: Vec<String> = sagas(store, 1).into_iter().map(|(id, _)| id).collect();
     assert_eq!(ids, ["order/1", "order/2", "order/3"], "in the order of ids");
     let mut first = None;
-    store.sagas(1, &mut |id, _| first.replace(id.to_owned()).is_some()).expect("rows can be read");
+    store.rows(1, RowKind::Saga, &mut |key, _| first.replace(key.to_string()).is_some()).expect("rows can be read");
     assert_eq!(first.as_deref(), Some("order/1"), "the visitor can stop");
 
-    store.write(batch(1, 5, 5, vec![change("order/1", b"new", None, None)])).expect("the same offset again, with another outbox");
-    store.write(batch(1, 5, 6, Vec::new())).expect("a batch without rows");
-    assert_eq!(store.saga(1, "order/1"), Ok(Some(b"new".to_vec())));
+    store.write(&batch(1, 5, 5, vec![change("order/1", b"new", None, None)])).expect("the same offset again, with another outbox");
+    store.write(&batch(1, 5, 6, Vec::new())).expect("a batch without rows");
+    assert_eq!(row(store, 1, "order/1"), Some(b"new".to_vec()));
     assert_eq!(offset(store, 1), 6);
 }
 
 fn a_stale_batch_changes_nothing(store: &dyn Store) {
     let stale = |base, stored| Err(StoreError::Stale { partition: 0, base, stored });
-    assert_eq!(store.write(batch(0, 0, 1, vec![change("order/1", b"x", None, Some(1))])), stale(0, -1));
+    assert_eq!(store.write(&batch(0, 0, 1, vec![change("order/1", b"x", None, Some(1))])), stale(0, -1));
     assert_eq!(sagas(store, 0), []);
-    store.write(batch(0, -1, 10, vec![change("order/1", b"kept", None, Some(1))])).expect("applies");
+    store.write(&batch(0, -1, 10, vec![change("order/1", b"kept", None, Some(1))])).expect("applies");
     for base in [-1, 0, 9, 11, i64::MAX] {
         let rows = vec![change("order/1", b"stale", Some(1), Some(2)), change("order/2", b"stale", None, Some(3))];
-        assert_eq!(store.write(batch(0, base, 20, rows)), stale(base, 10));
+        assert_eq!(store.write(&batch(0, base, 20, rows)), stale(base, 10));
     }
     assert_eq!(sagas(store, 0), [("order/1".to_owned(), b"kept".to_vec())]);
     assert_eq!(due(store, 0, 0, 100), [(1, "order/1".into())]);
@@ -81,7 +85,7 @@ fn late_writers_never_mix(store: &dyn Store) {
                         change("order/left", writer.as_bytes(), None, None),
                         change("order/right", writer.as_bytes(), None, None),
                     ];
-                    match store.write(batch(0, base, base + 1, rows)) {
+                    match store.write(&batch(0, base, base + 1, rows)) {
                         Ok(()) => base += 1,
                         Err(StoreError::Stale { stored, .. }) => {
                             assert!(stored > base, "refused only because the other was faster");
@@ -95,28 +99,28 @@ fn late_writers_never_mix(store: &dyn Store) {
         }
     });
     assert_eq!(offset(store, 0), STEPS);
-    assert_eq!(store.saga(0, "order/left"), store.saga(0, "order/right"));
+    assert_eq!(row(store, 0, "order/left"), row(store, 0, "order/right"));
 }
 
 fn due_is_in_the_order_of_time(store: &dyn Store) {
     let times = [Millis::MIN, -300, -1, 0, 1, 255, 256, 65_536, 1 << 40, Millis::MAX - 1];
     let rows = times.iter().rev().enumerate().map(|(i, at)| change(&format!("order/{i}"), b"r", None, Some(*at))).collect();
-    store.write(batch(0, -1, 1, rows)).expect("applies");
+    store.write(&batch(0, -1, 1, rows)).expect("applies");
     let found: Vec<Millis> = due(store, 0, Millis::MIN, Millis::MAX).into_iter().map(|(at, _)| at).collect();
     assert_eq!(found, times);
 }
 
 fn due_is_bounded_and_stops_when_told(store: &dyn Store) {
     let rows = (0..10).map(|i| change(&format!("order/{i}"), b"r", None, Some(i))).collect();
-    store.write(batch(0, -1, 1, rows)).expect("applies");
+    store.write(&batch(0, -1, 1, rows)).expect("applies");
     let at = |from, to| due(store, 0, from, to).into_iter().map(|(at, _)| at).collect::<Vec<_>>();
     assert_eq!(at(3, 6), [3, 4, 5], "from is in, to is not");
     assert_eq!(at(6, 3), [] as [Millis; 0]);
     assert_eq!(at(4, 4), [] as [Millis; 0]);
     let mut seen = 0;
     store
-        .due(0, 0, 100, &mut |at, id| {
-            assert_eq!(store.saga(0, id), Ok(Some(b"r".to_vec())), "the visitor may ask the store");
+        .scan(0, Index::Due, 0, 100, &mut |at, key| {
+            assert_eq!(store.row(0, &key), Ok(Some(b"r".to_vec())), "the visitor may ask the store");
             seen += 1;
             at < 4
         })
@@ -126,20 +130,68 @@ fn due_is_bounded_and_stops_when_told(store: &dyn Store) {
 
 fn a_moved_due_time_leaves_nothing_behind(store: &dyn Store) {
     store
-        .write(batch(0, -1, 1, vec![change("order/1", b"1", None, Some(10)), change("order/2", b"1", None, Some(10))]))
+        .write(&batch(0, -1, 1, vec![change("order/1", b"1", None, Some(10)), change("order/2", b"1", None, Some(10))]))
         .expect("applies");
-    store.write(batch(0, 1, 2, vec![change("order/1", b"2", Some(10), Some(30))])).expect("applies");
+    store.write(&batch(0, 1, 2, vec![change("order/1", b"2", Some(10), Some(30))])).expect("applies");
     assert_eq!(due(store, 0, 0, 100), [(10, "order/2".into()), (30, "order/1".into())]);
-    store.write(batch(0, 2, 3, vec![change("order/1", b"3", Some(30), Some(30))])).expect("applies");
+    store.write(&batch(0, 2, 3, vec![change("order/1", b"3", Some(30), Some(30))])).expect("applies");
     assert_eq!(due(store, 0, 20, 100), [(30, "order/1".into())], "due at the same time as before");
-    store.write(batch(0, 3, 4, vec![change("order/1", b"4", Some(30), None)])).expect("applies");
+    store.write(&batch(0, 3, 4, vec![change("order/1", b"4", Some(30), None)])).expect("applies");
+    assert_eq!(due(store, 0, 0, 100), [(10, "order/2".into())]);
+}
+
+/// The store knows places and keys; which kind of row has which place is not its business.
+fn every_kind_of_row_is_in_every_index(store: &dyn Store) {
+    let keys = [RowKey::saga("order/1"), RowKey::Outbox(3, 0), RowKey::Outbox(-1, i32::MAX), RowKey::saga("order/2")];
+    let places = IndexKeys { due: Some(7), expiry: Some(-2) };
+    let change = |key: &RowKey| RowChange { key: key.clone(), value: Some(b"r".to_vec()), before: IndexKeys::NONE, after: places };
+    store.write(&batch(0, -1, 1, keys.iter().map(change).collect())).expect("applies");
+    let mut sorted = keys.to_vec();
+    sorted.sort();
+    for (index, at) in [(Index::Due, 7), (Index::Expiry, -2)] {
+        let mut found = Vec::new();
+        let mut visit = |place, key| {
+            found.push((place, key));
+            true
+        };
+        store.scan(0, index, at, at + 1, &mut visit).expect("readable");
+        assert_eq!(found, sorted.iter().map(|key| (at, key.clone())).collect::<Vec<_>>(), "{index:?}");
+    }
+}
+
+fn rows_of_the_outbox_come_and_go_in_the_journals_order(store: &dyn Store) {
+    let written = [(700, 0), (9, 1), (9, 0), (10, 0), (i64::MAX, i32::MAX)];
+    let changes = written.iter().map(|(offset, index)| effect(*offset, *index, Some(b"body"))).collect();
+    store.write(&batch(0, -1, 1, changes)).expect("applies");
+    store.write(&batch(1, -1, 1, vec![effect(9, 0, Some(b"another partition's"))])).expect("applies");
+    store.write(&batch(0, 1, 2, vec![change("order/1", b"r", None, Some(5))])).expect("the outbox stays as it is");
+    let keys = |partition| rows(store, partition, RowKind::Outbox).into_iter().map(|(key, _)| key).collect::<Vec<_>>();
+    let all = [(9, 0), (9, 1), (10, 0), (700, 0), (i64::MAX, i32::MAX)].map(|(offset, index)| RowKey::Outbox(offset, index));
+    assert_eq!(keys(0), all);
+    assert_eq!(sagas(store, 0).len(), 1, "effects are no sagas");
+    let rewritten = vec![effect(9, 0, None), effect(9, 1, Some(b"set apart")), effect(10, 0, None), effect(11, 0, None)];
+    store.write(&batch(0, 2, 3, rewritten)).expect("applies, also where nothing was");
+    assert_eq!(keys(0), [all[1].clone(), all[3].clone(), all[4].clone()]);
+    assert_eq!(store.row(0, &all[1]), Ok(Some(b"set apart".to_vec())));
+    assert_eq!(store.row(0, &all[0]), Ok(None));
+    assert_eq!(keys(1), [RowKey::Outbox(9, 0)]);
+}
+
+fn a_row_that_goes_takes_its_places_along(store: &dyn Store) {
+    store
+        .write(&batch(0, -1, 1, vec![change("order/1", b"1", None, Some(10)), change("order/2", b"2", None, Some(10))]))
+        .expect("applies");
+    let gone = RowChange { value: None, ..change("order/1", b"", Some(10), None) };
+    store.write(&batch(0, 1, 2, vec![gone])).expect("applies");
+    assert_eq!(row(store, 0, "order/1"), None);
+    assert_eq!(sagas(store, 0).len(), 1);
     assert_eq!(due(store, 0, 0, 100), [(10, "order/2".into())]);
 }
 
 fn partitions_do_not_see_each_other(store: &dyn Store) {
     for partition in 0..4 {
         let rows = vec![change("order/1", &[partition as u8], None, Some(Millis::from(partition)))];
-        store.write(batch(partition, -1, i64::from(partition), rows)).expect("applies");
+        store.write(&batch(partition, -1, i64::from(partition), rows)).expect("applies");
     }
     for partition in 0..4 {
         assert_eq!(sagas(store, partition), [("order/1".to_owned(), vec![partition as u8])]);
@@ -150,7 +202,7 @@ fn partitions_do_not_see_each_other(store: &dyn Store) {
 
 fn a_flushed_store_reads_the_same(store: &dyn Store) {
     for n in 0..300 {
-        store.write(common::history(3, n)).expect("applies");
+        store.write(&common::history(3, n)).expect("applies");
         if n % 60 == 0 {
             store.flush().expect("flushes");
         }
@@ -182,7 +234,7 @@ fn random_batches_agree_with_a_model(store: &dyn Store) {
                     rows.insert(id, (row, due));
                 }
                 let next = offset_now + random.i64(1..5);
-                store.write(batch(1, offset_now, next, changes)).expect("applies");
+                store.write(&batch(1, offset_now, next, changes)).expect("applies");
                 offset_now = next;
             }
         }

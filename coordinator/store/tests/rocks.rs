@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::{assert_history_prefix, batch, change, history, offset};
+use ringmaster_schemas::state::{Index, RowKind};
 use ringmaster_store::rocks::{Opened, RocksStore};
 use ringmaster_store::{Store, StoreError};
 
@@ -31,12 +32,12 @@ fn a_store_closed_in_order_has_everything() {
     let path = dir.path().join("deep/store");
     let store = open_clean(&path);
     for n in 0..50 {
-        store.write(history(0, n)).expect("applies");
+        store.write(&history(0, n)).expect("applies");
     }
     drop(store);
     let store = open_clean(&path);
     assert_eq!(assert_history_prefix(&store, 0), 50);
-    store.write(history(0, 50)).expect("goes on");
+    store.write(&history(0, 50)).expect("goes on");
 }
 
 /// Writes for ever, flushing now and then from another thread, until it is killed. Only a child of the test below.
@@ -58,7 +59,7 @@ fn child_writes_until_killed() {
         loop {
             // The one that is behind goes first, so that both go on as one order of writes after a kill.
             let partition = usize::from(next[1] < next[0]);
-            store.write(history(partition as i32, next[partition])).expect("applies");
+            store.write(&history(partition as i32, next[partition])).expect("applies");
             next[partition] += 1;
         }
     });
@@ -96,11 +97,11 @@ fn without_a_flush_the_last_flushed_state_survives() {
     let (path, copy) = (dir.path().join("store"), dir.path().join("copy"));
     let store = open_clean(&path);
     for n in 0..20 {
-        store.write(history(0, n)).expect("applies");
+        store.write(&history(0, n)).expect("applies");
     }
     store.flush().expect("flushes");
     for n in 20..40 {
-        store.write(history(0, n)).expect("applies");
+        store.write(&history(0, n)).expect("applies");
     }
     copy_dir(&path, &copy);
     assert_eq!(assert_history_prefix(&open_clean(&copy), 0), 20);
@@ -121,7 +122,7 @@ fn filled() -> (tempfile::TempDir, PathBuf) {
     let path = dir.path().join("store");
     let store = open_clean(&path);
     for n in 0..300 {
-        store.write(history(0, n)).expect("applies");
+        store.write(&history(0, n)).expect("applies");
         if n % 150 == 149 {
             store.flush().expect("flushes");
         }
@@ -176,7 +177,7 @@ fn damages() -> Vec<Damage> {
         }),
         ("its format is of another version", |path| {
             let db = rocksdb::DB::open_default(path).expect("opens");
-            db.put([0, 1], b"\x20ringmaster-store\x04\x04").expect("written");
+            db.put([0, 1], b"\x20ringmaster-store\x06\x04").expect("written");
         }),
         ("a checkpoint is garbage", |path| {
             let db = rocksdb::DB::open_default(path).expect("opens");
@@ -195,7 +196,7 @@ fn a_damaged_store_is_moved_aside_and_a_new_one_works() {
         assert!(aside.exists(), "{what}: the old one is kept");
         assert_eq!(assert_history_prefix(&opened.store, 0), 0, "{what}: the new one is empty");
         for n in 0..5 {
-            opened.store.write(history(0, n)).expect("the new one works");
+            opened.store.write(&history(0, n)).expect("the new one works");
         }
         drop(opened.store);
         assert_eq!(assert_history_prefix(&open_clean(&path), 0), 5, "{what}: and is kept");
@@ -232,7 +233,7 @@ fn damage_found_while_reading_is_remembered() {
         change(&format!("noise/{n}"), &row, None, None)
     };
     // Rows that do not compress, so that most of the file is data.
-    store.write(batch(0, 300, 301, (0..500).map(&mut noise).collect())).expect("applies");
+    store.write(&batch(0, 300, 301, (0..500).map(&mut noise).collect())).expect("applies");
     drop(store);
     let is_large = |table: &PathBuf| fs::metadata(table).expect("there").len() > 1_000_000;
     for table in tables(&path).into_iter().filter(is_large) {
@@ -245,7 +246,7 @@ fn damage_found_while_reading_is_remembered() {
         fs::write(&table, bytes).expect("written");
     }
     let store = open_clean(&path);
-    let found = store.sagas(0, &mut |_, _| true);
+    let found = store.rows(0, RowKind::Saga, &mut |_, _| true);
     assert!(matches!(found, Err(StoreError::Damaged(_))), "a wrong checksum is not read over: {found:?}");
     drop(store);
     assert!(open(&path).moved_aside.is_some(), "the next start does not run into it again");
@@ -253,16 +254,46 @@ fn damage_found_while_reading_is_remembered() {
 }
 
 #[test]
-fn an_undecodable_row_is_damage() {
+fn a_key_that_says_nothing_is_damage() {
+    let foreign: [(&str, &[u8]); 4] = [
+        ("a saga", b"\x00\x20\x00\x00\xff"),
+        ("an effect", b"\x00\x23\x00\x00short"),
+        ("what is due", b"\x00\x21\x00\x00\x80"),
+        ("what expires", b"\x00\x22\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x99a/1"),
+    ];
+    for (what, key) in foreign {
+        let (_dir, path) = filled();
+        let db = rocksdb::DB::open_default(&path).expect("opens");
+        db.put(key, b"").expect("written");
+        drop(db);
+        let store = open_clean(&path);
+        let mut expires = batch(0, 300, 301, Vec::new());
+        expires.checkpoint.expired_bucket = i64::MAX - 1;
+        store.write(&expires).expect("applies");
+        let read = [
+            store.rows(0, RowKind::Saga, &mut |_, _| true),
+            store.rows(0, RowKind::Outbox, &mut |_, _| true),
+            store.scan(0, Index::Due, i64::MIN, i64::MAX, &mut |_, _| true),
+            store.collect(0, i64::MAX, 10).map(|_| ()),
+        ];
+        let damaged = read.iter().filter(|read| matches!(read, Err(StoreError::Damaged(_)))).count();
+        assert_eq!(damaged, 1, "{what}: {read:?}");
+        drop(store);
+        assert!(open(&path).moved_aside.is_some(), "{what}: the next start does not run into it again");
+    }
+}
+
+/// The layout before this one: everything in it comes again from the journal, and it is kept for a look.
+#[test]
+fn a_store_of_an_older_layout_is_moved_aside() {
     let (_dir, path) = filled();
-    let store = open_clean(&path);
-    let mut finished = batch(1, -1, 1, vec![change("order/1", b"not a row", None, None)]);
-    finished.rows[0].expiry_bucket = Some(0);
-    finished.checkpoint.expired_bucket = 0;
-    store.write(finished).expect("applies");
-    assert!(matches!(store.collect_expired(1, 0, 10), Err(StoreError::Damaged(_))));
-    drop(store);
-    assert!(open(&path).moved_aside.is_some());
+    let db = rocksdb::DB::open_default(&path).expect("opens");
+    db.put([0, 1], b"\x20ringmaster-store\x02\x04").expect("written");
+    drop(db);
+    let opened = open(&path);
+    let aside = opened.moved_aside.expect("it is not read");
+    assert!(aside.join("CURRENT").exists(), "it is kept");
+    assert_eq!(assert_history_prefix(&opened.store, 0), 0);
 }
 
 #[test]

@@ -30,8 +30,6 @@ record! {
         pub released: i64,
         /// The partition's journaled time.
         pub now: Millis,
-        /// Effects of counting records below `journal_offset` that are not known to be delivered.
-        pub outbox: Vec<OutboxEffect>,
         /// Buckets up to this one are expired.
         pub expired_bucket: i64,
         /// Sums over rows, for comparing states at equal offsets.
@@ -50,16 +48,10 @@ record! {
 }
 
 record! {
-    /// An effect that is not known to be delivered.
+    /// An effect of a counting record that is not known to be delivered. Its key says which.
     pub struct OutboxEffect {
-        /// Offset of the record that caused it.
-        pub offset: i64,
-        /// Which of that record's effects, from 0.
-        pub index: i32,
         /// Its topic refuses for ever: it holds nothing up, and is tried now and then.
         pub undeliverable: bool,
-        /// The saga it is from; empty for a quarantined record.
-        pub saga: Arc<str>,
         /// Where to.
         pub topic: Arc<str>,
         /// The record's key.
@@ -98,6 +90,21 @@ record! {
         pub bucket: i64,
         /// The sum, little-endian 128 bits.
         pub sum: [u8; 16],
+    }
+}
+
+impl OutboxEffect {
+    /// The row's bytes, version first.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + self.key.len() + self.value.len());
+        put_long(&mut out, VERSION);
+        self.put(&mut out);
+        out
+    }
+
+    /// Reads a row.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        versioned(bytes, "outbox row of an unknown version")
     }
 }
 

@@ -1,9 +1,21 @@
-//! What is now true: the rows that `apply` makes of events, and the checkpoint they are stored with.
+//! What is now true: the rows that `apply` makes of events, and how they are stored.
+//!
+//! ```text
+//! row -> index_keys(row) -> RowChange { key, value, before, after } -> Batch -> the store writes the difference
+//! ```
+//!
+//! The store knows keys, bytes and places, never what a row says; [`index_keys`] is the only maker of places.
 
+mod batch;
 mod checkpoint;
+mod index;
+mod key;
 mod saga;
 
+pub use batch::{Batch, RowChange};
 pub use checkpoint::*;
+pub use index::{Index, IndexKeys, index_keys};
+pub use key::{RowKey, RowKind};
 pub use saga::*;
 
 use crate::Millis;

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::codec::Malformed;
 use ringmaster_schemas::journal::{Change, JournalRecord, Quarantined};
-use ringmaster_schemas::state::{Checkpoint, Saga};
+use ringmaster_schemas::state::{Checkpoint, OutboxEffect, Saga};
 
 use crate::golden::hex;
 use crate::{generate, schema, shown};
@@ -19,7 +19,7 @@ const REGENERATE: &str = "RINGMASTER_GOLDEN";
 /// Reads bytes by the code and writes them again.
 type Rewrite = fn(&[u8]) -> Result<Vec<u8>, Malformed>;
 
-const KINDS: [(&str, &str, Rewrite); 4] = [
+const KINDS: [(&str, &str, Rewrite); 5] = [
     ("journal-v1", include_str!("../../avsc/JournalEntry.avsc"), |bytes| {
         JournalRecord::decode(bytes).map(|record| record.encode())
     }),
@@ -28,6 +28,7 @@ const KINDS: [(&str, &str, Rewrite); 4] = [
     }),
     ("saga-v1", include_str!("../../avsc/SagaRow.avsc"), |bytes| Saga::decode(bytes).map(|row| row.encode())),
     ("checkpoint-v1", include_str!("../../avsc/CheckpointRow.avsc"), |bytes| Checkpoint::decode(bytes).map(|row| row.encode())),
+    ("outbox-v1", include_str!("../../avsc/OutboxRow.avsc"), |bytes| OutboxEffect::decode(bytes).map(|row| row.encode())),
 ];
 
 fn golden_path(name: &str) -> PathBuf {

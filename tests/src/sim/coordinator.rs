@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ringmaster::runtime::{CompileOptions, Knowledge, Setup, SetupSettings, Stop, Worker, load_knowledge, prepare};
+use ringmaster::runtime::{CompileOptions, Knowledge, Now, Setup, SetupSettings, Stop, Worker, load_knowledge, prepare};
 use ringmaster::topics;
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
 use ringmaster_core::faults::Crashed;
@@ -135,9 +135,14 @@ impl Coordinator {
     }
 }
 
+/// The time on every simulated machine.
+pub fn now(broker: &SimBroker) -> Now {
+    Now { wall: broker.now(), steady: broker.now() }
+}
+
 /// One turn of a worker, whatever comes of it.
 pub fn turn(worker: &mut Worker<SimBus>, broker: &SimBroker) -> Turned {
-    let turned = catch_unwind(AssertUnwindSafe(|| worker.turn(broker.now(), &|| broker.now(), Duration::ZERO)));
+    let turned = catch_unwind(AssertUnwindSafe(|| worker.turn(&|| now(broker), Duration::ZERO)));
     match turned {
         Ok(Ok(turn)) => Turned::Fine(turn.events),
         Ok(Err(stop)) => Turned::Stopped(stop),

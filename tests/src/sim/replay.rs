@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use ringmaster::runtime::{Knowledge, Setup};
 use ringmaster_bus::sim::SimRecord;
-use ringmaster_core::partition::{Context, Counters, Do, Partition, Phase, Rows, Staged, Tag};
+use ringmaster_core::partition::{Context, Counters, Do, Partition, Phase, Rows, Tag};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::state::Checkpoint;
+use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowKey, RowKind};
 
 struct Nothing;
 
@@ -15,11 +15,15 @@ impl Rows for Nothing {
         Ok(None)
     }
 
-    fn saga(&self, _: &str) -> Result<Option<Vec<u8>>, String> {
+    fn row(&self, _: &RowKey) -> Result<Option<Vec<u8>>, String> {
         Ok(None)
     }
 
-    fn due(&self, _: Millis, _: Millis, _: &mut dyn FnMut(Millis, &str)) -> Result<(), String> {
+    fn scan(&self, _: Index, _: i64, _: i64, _: &mut dyn FnMut(i64, RowKey)) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn rows(&self, _: RowKind, _: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String> {
         Ok(())
     }
 }
@@ -31,13 +35,14 @@ pub fn replay(
     partition: i32,
     records: &[Arc<SimRecord>],
     now: Millis,
-) -> Result<Staged, String> {
+) -> Result<Batch, String> {
     let mut fresh = setup.partitions(0, 1).swap_remove(partition as usize);
     let (mut out, mut counters) = (Vec::new(), Counters::default());
     let end = records.len() as i64;
     let mut with = |fresh: &mut Partition, run: &mut dyn FnMut(&mut Partition, &mut Context<'_>)| {
         let mut context = Context {
             now,
+            steady: now,
             catalog: &knowledge.catalog,
             schemas: &knowledge.schemas,
             rows: &Nothing,

@@ -233,7 +233,7 @@ impl World {
             for partition in 0..self.plan.partitions {
                 let through = store.checkpoint(partition).ok().flatten().map(|checkpoint| checkpoint.expired_bucket);
                 if let Some(through) = through {
-                    store.collect_expired(partition, through, 100).expect("a simulated store deletes");
+                    store.collect(partition, through, 100).expect("a simulated store deletes");
                 }
             }
         }
@@ -295,11 +295,11 @@ impl World {
         }
         if !one.released && !late {
             one.released = true;
-            worker.append_released(now);
+            worker.append_released(coordinator::now(&self.broker));
             return;
         }
         faults::reached("shutdown_half");
-        let stored = worker.checkpoint(now);
+        let stored = worker.checkpoint(coordinator::now(&self.broker));
         let machine = one.machine;
         self.machines[machine].flush().expect("a simulated store flushes");
         self.end(index);

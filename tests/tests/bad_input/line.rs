@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringmaster::config::Config;
-use ringmaster::runtime::{Knowledge, Setup, Stop, Worker, load_knowledge, prepare, wall};
+use ringmaster::runtime::{Knowledge, Now, Setup, Stop, Worker, load_knowledge, now, prepare, wall};
 use ringmaster::{blocking, topics};
 use ringmaster_bus::{Bus, BusEvent, Message, Sender, TopicPartition};
 use ringmaster_core::definition::Catalog;
@@ -15,6 +15,7 @@ use ringmaster_demo::rig::{Buses, Services};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Cause, Change, JournalRecord, Quarantined};
 use ringmaster_schemas::names::Topics;
+use ringmaster_schemas::state::{RowKey, RowKind};
 use ringmaster_store::Store;
 use ringmaster_store::rocks::RocksStore;
 
@@ -126,7 +127,8 @@ impl<B: Buses> Line<B> {
         }
         let worker = self.worker.as_mut().expect("just started");
         let before = worker.counters().skipped;
-        let turned = worker.turn(wall() + ahead_ms, &|| wall() + ahead_ms, WAIT);
+        let ahead = || Now { wall: wall() + ahead_ms, ..now() };
+        let turned = worker.turn(&ahead, WAIT);
         self.skipped += worker.counters().skipped - before;
         turned.map(drop)
     }
@@ -210,14 +212,14 @@ impl<B: Buses> Line<B> {
 
     /// All saga rows, as they are stored once everything is confirmed and written.
     pub(crate) fn rows(&mut self) -> BTreeMap<String, Vec<u8>> {
-        self.worker.as_mut().expect("it runs").checkpoint(wall()).expect("the store takes it");
+        self.worker.as_mut().expect("it runs").checkpoint(now()).expect("the store takes it");
         let mut rows = BTreeMap::new();
         for partition in 0..PARTITIONS {
-            let mut visit = |id: &str, row: &[u8]| {
-                rows.insert(id.to_owned(), row.to_vec());
+            let mut visit = |key: RowKey, row: &[u8]| {
+                rows.insert(key.to_string(), row.to_vec());
                 true
             };
-            self.store.sagas(partition, &mut visit).expect("it can be read");
+            self.store.rows(partition, RowKind::Saga, &mut visit).expect("it can be read");
         }
         rows
     }

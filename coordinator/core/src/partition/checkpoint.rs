@@ -5,41 +5,15 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Position;
-use ringmaster_schemas::state::{BucketDigest, Checkpoint, Digest, Saga};
+use ringmaster_schemas::state::{Batch, BucketDigest, Checkpoint, Digest, IndexKeys, RowChange, RowKey, Saga, index_keys};
 use twox_hash::XxHash3_128;
 
 use super::overlay::{Slot, Stored};
-use super::{EXPIRY_BUCKET_MS, Partition, Phase};
+use super::{Partition, Phase};
 use crate::faults::{mutated, reached};
 
 /// A row as it was loaded.
 pub(super) type Loaded = (Arc<Saga>, Stored);
-
-/// All that changed since the last checkpoint.
-#[derive(Debug, Clone)]
-pub struct Staged {
-    /// The journal offset of the checkpoint it was built upon; -1 if there is none.
-    pub base_offset: i64,
-    /// Where the state stands with it.
-    pub checkpoint: Checkpoint,
-    /// The rows.
-    pub rows: Vec<StagedRow>,
-}
-
-/// A row that changed.
-#[derive(Debug, Clone)]
-pub struct StagedRow {
-    /// The saga's id.
-    pub id: Arc<str>,
-    /// The encoded row.
-    pub row: Vec<u8>,
-    /// When the stored row was due.
-    pub due_before: Option<Millis>,
-    /// When it is due now.
-    pub due: Option<Millis>,
-    /// The bucket in which it expires; none while the saga lives.
-    pub expiry_bucket: Option<i64>,
-}
 
 pub(super) fn empty_digest() -> Digest {
     Digest { live: [0; 16], finished: Vec::new() }
@@ -54,16 +28,8 @@ pub fn row_hash(id: &str, row: &[u8]) -> u128 {
 /// Reads a stored row, and what indexes and digest hold of it.
 pub(super) fn load_row(id: &str, row: &[u8]) -> Result<Loaded, String> {
     let saga = Saga::decode(row).map_err(|error| format!("the stored row of {id} is damaged: {error}"))?;
-    let stored = Stored { hash: row_hash(id, row), due: due_of(&saga), bucket: bucket_of(&saga) };
+    let stored = Stored { hash: row_hash(id, row), places: index_keys(&saga) };
     Ok((Arc::new(saga), stored))
-}
-
-fn due_of(saga: &Saga) -> Option<Millis> {
-    Some(saga.due_at()).filter(|due| *due != Millis::MAX)
-}
-
-fn bucket_of(saga: &Saga) -> Option<i64> {
-    saga.ended().then(|| saga.expires_at.div_euclid(EXPIRY_BUCKET_MS))
 }
 
 /// The digest, open for change.
@@ -100,7 +66,7 @@ impl Partition {
 
     /// Builds the batch of all that is confirmed since the last; nothing if the journal has not moved. The caller writes it at
     /// once and then calls [`Partition::stored`].
-    pub fn stage_checkpoint(&mut self) -> Option<Staged> {
+    pub fn stage_checkpoint(&mut self) -> Option<Batch> {
         // Between a doubt and the restoring of the store's checkpoint, memory holds what must not be stored.
         let known = self.phase == Phase::Owning || (self.phase == Phase::Replaying && self.claim.restored);
         if !known || self.standing.next_offset == 0 || self.standing.next_offset == self.checkpoint_offset {
@@ -111,31 +77,31 @@ impl Partition {
         for slot in self.overlay.take_dirty() {
             rows.extend(self.stage_row(slot, &mut sums));
         }
+        self.outgoing.stage(&mut rows);
         self.digest = sums.digest(self.expired_bucket_confirmed);
         let base_offset = self.checkpoint_offset;
         let checkpoint = self.checkpoint();
         reached("batch_built");
-        Some(Staged { base_offset, checkpoint, rows })
+        Some(Batch { partition: self.settings.number, base_offset, checkpoint, rows })
     }
 
-    fn stage_row(&mut self, slot: Slot, sums: &mut Sums) -> Option<StagedRow> {
+    fn stage_row(&mut self, slot: Slot, sums: &mut Sums) -> Option<RowChange> {
         let expired = self.expired_bucket_confirmed;
         let entry = self.overlay.entry_mut(slot);
         let version = if mutated("checkpoint_speculative") { &entry.current } else { &entry.confirmed };
         let saga = version.as_ref()?;
         let row = saga.encode();
-        let stored = Stored { hash: row_hash(&entry.id, &row), due: due_of(saga), bucket: bucket_of(saga) };
-        let due_before = entry.stored.and_then(|before| before.due);
+        let stored = Stored { hash: row_hash(&entry.id, &row), places: index_keys(saga) };
         if let Some(before) = entry.stored
-            && before.bucket.is_none_or(|bucket| bucket > expired)
+            && before.places.expiry.is_none_or(|bucket| bucket > expired)
         {
-            let sum = sums.at(before.bucket);
+            let sum = sums.at(before.places.expiry);
             *sum = sum.wrapping_sub(before.hash);
         }
-        let sum = sums.at(stored.bucket);
+        let sum = sums.at(stored.places.expiry);
         *sum = sum.wrapping_add(stored.hash);
-        entry.stored = Some(stored);
-        Some(StagedRow { id: entry.id.clone(), row, due_before, due: stored.due, expiry_bucket: stored.bucket })
+        let before = entry.stored.replace(stored).map_or(IndexKeys::NONE, |before| before.places);
+        Some(RowChange { key: RowKey::Saga(entry.id.clone()), value: Some(row), before, after: stored.places })
     }
 
     fn checkpoint(&self) -> Checkpoint {
@@ -154,7 +120,6 @@ impl Partition {
             positions: positions.chain(self.other_positions.iter().cloned()).collect(),
             released: self.outgoing.released(self.standing.next_offset).max(self.released),
             now: self.now_confirmed(),
-            outbox: self.outgoing.outbox(),
             expired_bucket: self.expired_bucket_confirmed,
             digest: self.digest.clone(),
         }
@@ -165,12 +130,12 @@ impl Partition {
         self.now
     }
 
-    /// The batch is written: `rows` of it that ended leave memory, and others too if there are too many.
-    pub fn stored(&mut self, staged: &Staged, rows: &[(Arc<str>, Option<i64>)]) {
-        self.checkpoint_offset = staged.checkpoint.journal_offset;
+    /// The batch is written: rows of it that ended leave memory, and others too if there are too many.
+    pub fn stored(&mut self, batch: &Batch) {
+        self.checkpoint_offset = batch.checkpoint.journal_offset;
         let limit = self.settings.limits.overlay_bytes_max / 2;
-        for (id, expiry_bucket) in rows {
-            if expiry_bucket.is_some()
+        for change in &batch.rows {
+            if let (RowKey::Saga(id), Some(_)) = (&change.key, change.after.expiry)
                 && let Some(slot) = self.overlay.find(id)
             {
                 self.evict(slot);

@@ -1,7 +1,7 @@
 //! Becoming the owner (PROTOCOL.md rules 2 and 9), and the one way out of any doubt (rule 4).
 
 use ringmaster_schemas::journal::{Claim, ClaimId, JournalRecord};
-use ringmaster_schemas::state::{Checkpoint, Identity};
+use ringmaster_schemas::state::{Checkpoint, Identity, OutboxEffect, RowKey, RowKind};
 
 use super::standing::identity;
 use super::{Context, Do, Input, Partition, Phase, Tag, Why};
@@ -22,6 +22,8 @@ pub(super) struct Claiming {
     pub(super) restored: bool,
     /// Before replay: what the record before the checkpoint must be.
     verify: Option<Identity>,
+    /// Where the journal begins: replay from 0 is possible only if that is 0.
+    log_start: i64,
     /// While scanning: where the log ended when it was asked.
     scan_end: Option<i64>,
     /// It was the owner since it started.
@@ -104,7 +106,7 @@ impl Partition {
             Ok(checkpoint) => checkpoint,
             Err(detail) => return self.store_failed(detail, cx),
         };
-        self.claim.restored = true;
+        (self.claim.restored, self.claim.log_start) = (true, start);
         if let Some(checkpoint) = &checkpoint
             && checkpoint.journal != self.settings.journal
         {
@@ -117,33 +119,36 @@ impl Partition {
                 let verify = checkpoint.journal_offset > start && !mutated("no_identity_check");
                 self.claim.verify = verify.then(|| checkpoint.identity.clone());
                 let from = checkpoint.journal_offset - i64::from(verify);
-                self.restore(checkpoint);
+                if let Err(detail) = self.restore(checkpoint, cx) {
+                    return self.store_failed(detail, cx);
+                }
                 cx.out.push(Do::ReadJournal(from));
             }
-            Some(_) => self.rebuild(start, cx),
-            None => {
-                self.restore_nothing();
-                self.replay_from_zero(start, cx);
-            }
+            Some(_) => self.rebuild(cx),
+            None => self.replay_from_zero(cx),
         }
     }
 
-    /// The stored state is of another log than this: it goes, and all is replayed.
-    fn rebuild(&mut self, start: i64, cx: &mut Context<'_>) {
-        cx.out.push(Do::ClearStore);
-        self.restore_nothing();
-        reached("store_aside_rebuild_half");
-        self.replay_from_zero(start, cx);
+    /// The stored state is of another log than this: it goes, and all is replayed. Never before it is known that the journal reaches
+    /// back to its beginning: what is stored may be the only copy.
+    fn rebuild(&mut self, cx: &mut Context<'_>) {
+        if self.claim.log_start == 0 {
+            cx.out.push(Do::ClearStore);
+        }
+        self.replay_from_zero(cx);
     }
 
-    fn replay_from_zero(&mut self, start: i64, cx: &mut Context<'_>) {
+    fn replay_from_zero(&mut self, cx: &mut Context<'_>) {
+        let start = self.claim.log_start;
         if start > 0 {
             return self.step_down(Why::JournalCut { partition: self.settings.number, start, needed: 0 }, cx);
         }
+        self.restore_nothing();
+        reached("store_aside_rebuild_half");
         cx.out.push(Do::ReadJournal(0));
     }
 
-    fn restore(&mut self, checkpoint: Checkpoint) {
+    fn restore(&mut self, checkpoint: Checkpoint, cx: &Context<'_>) -> Result<(), String> {
         self.forget();
         self.checkpoint_offset = checkpoint.journal_offset;
         self.standing.next_offset = checkpoint.journal_offset;
@@ -161,11 +166,20 @@ impl Partition {
         for position in checkpoint.positions {
             self.set_position(position);
         }
-        for effect in checkpoint.outbox {
-            if !mutated("checkpoint_without_outbox") {
-                self.outgoing.restore(effect);
-            }
+        if !mutated("checkpoint_without_outbox") {
+            self.restore_outbox(cx)?;
         }
+        Ok(())
+    }
+
+    fn restore_outbox(&mut self, cx: &Context<'_>) -> Result<(), String> {
+        let (outgoing, mut failed) = (&mut self.outgoing, None);
+        cx.rows.rows(RowKind::Outbox, &mut |key, row| match (&key, OutboxEffect::decode(row)) {
+            (RowKey::Outbox(offset, index), Ok(effect)) => outgoing.restore(*offset, *index, effect),
+            (_, Ok(_)) => failed = Some(format!("{key} lies among the effects")),
+            (_, Err(error)) => failed = Some(format!("the stored row of {key} is damaged: {error}")),
+        })?;
+        failed.map_or(Ok(()), Err)
     }
 
     fn restore_nothing(&mut self) {
@@ -215,7 +229,7 @@ impl Partition {
         if let Some(expected) = self.claim.verify.take() {
             if offset != self.standing.next_offset - 1 || identity(record) != expected {
                 cx.out.push(Do::StopJournal);
-                return self.rebuild(0, cx);
+                return self.rebuild(cx);
             }
             return;
         }

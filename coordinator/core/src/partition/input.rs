@@ -9,7 +9,7 @@ use ringmaster_schemas::journal::{
     SagaEvent, TimerCause,
 };
 use ringmaster_schemas::names;
-use ringmaster_schemas::state::Saga;
+use ringmaster_schemas::state::{RowKey, Saga};
 use sha2::{Digest as _, Sha256};
 
 use super::checkpoint::{Loaded, load_row};
@@ -340,7 +340,7 @@ impl Partition {
     }
 
     pub(super) fn load(&self, id: &str, cx: &Context<'_>) -> Result<Option<Loaded>, String> {
-        cx.rows.saga(id)?.map(|row| load_row(id, &row)).transpose()
+        cx.rows.row(&RowKey::saga(id))?.map(|row| load_row(id, &row)).transpose()
     }
 
     /// The answer to a question for an input's bounds: where it begins, or how far it reached when it was asked.

@@ -25,9 +25,9 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{ClaimId, Position, QuarantineReason, RejectionReason, TopicId};
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{Checkpoint, Digest};
+use ringmaster_schemas::state::{Checkpoint, Digest, Index, RowKey, RowKind};
 
-pub use checkpoint::{Staged, StagedRow, row_hash};
+pub use checkpoint::row_hash;
 pub use outgoing::Refusal;
 pub use standing::{Standing, Verdict};
 
@@ -309,16 +309,20 @@ pub enum Why {
 pub trait Rows {
     /// Where the stored state stands.
     fn checkpoint(&self) -> Result<Option<Checkpoint>, String>;
-    /// A saga's encoded row.
-    fn saga(&self, id: &str) -> Result<Option<Vec<u8>>, String>;
-    /// Visits sagas due at or after `from` and before `to`.
-    fn due(&self, from: Millis, to: Millis, visit: &mut dyn FnMut(Millis, &str)) -> Result<(), String>;
+    /// A row's bytes.
+    fn row(&self, key: &RowKey) -> Result<Option<Vec<u8>>, String>;
+    /// Visits rows by an index, those at or after `from` and before `to`, in the order of the index.
+    fn scan(&self, index: Index, from: i64, to: i64, visit: &mut dyn FnMut(i64, RowKey)) -> Result<(), String>;
+    /// Visits all rows of a kind in the order of their keys.
+    fn rows(&self, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String>;
 }
 
 /// What a partition's methods are given: the time, what is known, and where its wishes go.
 pub struct Context<'a> {
-    /// Wall clock.
+    /// Wall clock: it may jump.
     pub now: Millis,
+    /// A clock that never jumps, in milliseconds since some moment: for waits inside the process.
+    pub steady: Millis,
     /// All versions of all definitions.
     pub catalog: &'a Catalog,
     /// All known schemas.

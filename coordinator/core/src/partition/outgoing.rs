@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use ringmaster_schemas::state::OutboxEffect;
+use ringmaster_schemas::state::{IndexKeys, OutboxEffect, RowChange, RowKey};
 
 use crate::faults::mutated;
 use crate::saga::Effect;
@@ -25,6 +25,8 @@ pub(super) struct Outgoing {
     waiting: usize,
     parked: Vec<Parked>,
     parked_count: u64,
+    /// Stored effects that are not needed any more: their rows go with the next checkpoint.
+    gone: Vec<RowKey>,
     /// An acknowledgement moved `released` and no record says so yet.
     pub(super) moved: bool,
 }
@@ -38,6 +40,8 @@ struct Item {
     /// Its topic refuses for ever; the record that sets it apart is on its way.
     refused: bool,
     sent: bool,
+    /// The store has a row of it.
+    stored: bool,
 }
 
 #[derive(Debug)]
@@ -48,6 +52,10 @@ pub(super) struct Parked {
     pub(super) effect: Box<Effect>,
     /// It was delivered after all; the record that says so is on its way.
     pub(super) delivered: bool,
+    /// The store has a row of it.
+    stored: bool,
+    /// And that row says that it is set apart.
+    stored_apart: bool,
 }
 
 impl Outgoing {
@@ -65,28 +73,29 @@ impl Outgoing {
         let first = self.base + self.queue.len() as u64;
         self.waiting += effects.len();
         for (index, effect) in effects.into_iter().enumerate() {
-            self.queue.push_back(Item { offset, index: index as i32, effect: Some(Box::new(effect)), refused: false, sent: false });
+            self.wait(offset, index as i32, Box::new(effect), false);
         }
         first..self.base + self.queue.len() as u64
     }
 
-    /// Takes an effect from a checkpoint's outbox.
-    pub(super) fn restore(&mut self, stored: OutboxEffect) {
+    fn wait(&mut self, offset: i64, index: i32, effect: Box<Effect>, stored: bool) {
+        self.queue.push_back(Item { offset, index, effect: Some(effect), refused: false, sent: false, stored });
+    }
+
+    /// Takes an effect from the store.
+    pub(super) fn restore(&mut self, offset: i64, index: i32, stored: OutboxEffect) {
         let effect = Box::new(Effect { topic: stored.topic, key: stored.key, value: stored.value, headers: stored.headers });
         if stored.undeliverable {
-            self.parked_count += 1;
-            let number = self.parked_count;
-            self.parked.push(Parked { number, offset: stored.offset, index: stored.index, effect, delivered: false });
+            self.set_apart(Parked { number: 0, offset, index, effect, delivered: false, stored: true, stored_apart: true });
         } else {
             self.waiting += 1;
-            self.queue.push_back(Item {
-                offset: stored.offset,
-                index: stored.index,
-                effect: Some(effect),
-                refused: false,
-                sent: false,
-            });
+            self.wait(offset, index, effect, true);
         }
+    }
+
+    fn set_apart(&mut self, parked: Parked) {
+        self.parked_count += 1;
+        self.parked.push(Parked { number: self.parked_count, ..parked });
     }
 
     /// While replaying: everything below is delivered.
@@ -95,6 +104,9 @@ impl Outgoing {
             && front.offset < released
         {
             self.waiting -= usize::from(front.effect.is_some());
+            if front.stored {
+                self.gone.push(RowKey::Outbox(front.offset, front.index));
+            }
             self.queue.pop_front();
             self.base += 1;
         }
@@ -122,6 +134,9 @@ impl Outgoing {
         let Some(item) = self.queue.get_mut(place as usize) else { return };
         if item.effect.take().is_some() {
             self.waiting -= 1;
+            if std::mem::take(&mut item.stored) {
+                self.gone.push(RowKey::Outbox(item.offset, item.index));
+            }
         }
         self.trim();
     }
@@ -147,10 +162,12 @@ impl Outgoing {
     /// Sets an effect apart: it holds nothing up any more.
     pub(super) fn park(&mut self, offset: i64, index: i32) {
         let place = self.queue.iter_mut().find(|item| item.offset == offset && item.index == index);
-        if let Some(effect) = place.and_then(|item| item.effect.take()) {
+        if let Some(item) = place
+            && let Some(effect) = item.effect.take()
+        {
+            let stored = std::mem::take(&mut item.stored);
             self.waiting -= 1;
-            self.parked_count += 1;
-            self.parked.push(Parked { number: self.parked_count, offset, index, effect, delivered: false });
+            self.set_apart(Parked { number: 0, offset, index, effect, delivered: false, stored, stored_apart: false });
         }
         self.trim();
     }
@@ -164,7 +181,9 @@ impl Outgoing {
 
     /// Forgets a parked effect: the journal says that it was delivered.
     pub(super) fn unpark(&mut self, offset: i64, index: i32) {
-        self.parked.retain(|parked| (parked.offset, parked.index) != (offset, index));
+        let is_it = |parked: &mut Parked| (parked.offset, parked.index) == (offset, index);
+        let stored = self.parked.extract_if(.., is_it).filter(|parked| parked.stored);
+        self.gone.extend(stored.map(|_| RowKey::Outbox(offset, index)));
     }
 
     pub(super) fn parked(&self) -> &[Parked] {
@@ -180,21 +199,30 @@ impl Outgoing {
         first.map_or(confirmed, |item| item.offset)
     }
 
-    /// All that is not known to be delivered, for a checkpoint.
-    pub(super) fn outbox(&self) -> Vec<OutboxEffect> {
-        let stored = |offset: i64, index: i32, effect: &Effect, undeliverable: bool| OutboxEffect {
-            offset,
-            index,
-            undeliverable,
-            saga: "".into(),
-            topic: effect.topic.clone(),
-            key: effect.key.clone(),
-            value: effect.value.clone(),
-            headers: effect.headers.clone(),
-        };
-        let waiting =
-            self.queue.iter().filter_map(|item| item.effect.as_ref().map(|effect| stored(item.offset, item.index, effect, false)));
-        let parked = self.parked.iter().map(|parked| stored(parked.offset, parked.index, &parked.effect, true));
-        waiting.chain(parked).collect()
+    /// The outbox as rows, as far as they differ from the stored ones; they count as stored from here on.
+    pub(super) fn stage(&mut self, rows: &mut Vec<RowChange>) {
+        let mut change = |key, value| rows.push(RowChange { key, value, before: IndexKeys::NONE, after: IndexKeys::NONE });
+        self.gone.drain(..).for_each(|key| change(key, None));
+        for item in self.queue.iter_mut().filter(|item| !item.stored) {
+            if let Some(effect) = &item.effect {
+                item.stored = true;
+                change(RowKey::Outbox(item.offset, item.index), Some(row_of(effect, false)));
+            }
+        }
+        for parked in self.parked.iter_mut().filter(|parked| !parked.stored_apart) {
+            (parked.stored, parked.stored_apart) = (true, true);
+            change(RowKey::Outbox(parked.offset, parked.index), Some(row_of(&parked.effect, true)));
+        }
     }
+}
+
+fn row_of(effect: &Effect, undeliverable: bool) -> Vec<u8> {
+    OutboxEffect {
+        undeliverable,
+        topic: effect.topic.clone(),
+        key: effect.key.clone(),
+        value: effect.value.clone(),
+        headers: effect.headers.clone(),
+    }
+    .encode()
 }

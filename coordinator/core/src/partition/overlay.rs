@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::state::Saga;
+use ringmaster_schemas::state::{IndexKeys, Saga};
 
 /// A row's place. Valid as long as the row is in memory; [`Entry::generation`] tells a place that was given away.
 pub(super) type Slot = u32;
@@ -42,8 +42,7 @@ pub(super) struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) hash: u128,
-    pub(super) due: Option<Millis>,
-    pub(super) bucket: Option<i64>,
+    pub(super) places: IndexKeys,
 }
 
 impl Overlay {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Cause, Change, Expired, TimerCause};
+use ringmaster_schemas::state::{Index, RowKey};
 
 use super::input::Halt;
 use super::overlay::Slot;
@@ -91,9 +92,11 @@ impl Partition {
         let to = cx.now.max(self.now) + HORIZON_MS;
         let (overlay, timers) = (&self.overlay, &mut self.timers);
         let from = timers.scanned_to;
-        cx.rows.due(from, to, &mut |due, id| {
-            if overlay.find(id).is_none() {
-                timers.insert(due, Item::Stored(id.into()));
+        cx.rows.scan(Index::Due, from, to, &mut |due, key| {
+            if let RowKey::Saga(id) = key
+                && overlay.find(&id).is_none()
+            {
+                timers.insert(due, Item::Stored(id));
             }
         })?;
         self.timers.scanned_to = to;

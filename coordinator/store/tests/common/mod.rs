@@ -2,8 +2,10 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::state::{Checkpoint, Digest, Identity, Saga, Status, expiry_bucket};
-use ringmaster_store::{Batch, RowChange, Store};
+use ringmaster_schemas::state::{
+    Batch, Checkpoint, Digest, Identity, Index, IndexKeys, RowChange, RowKey, RowKind, Saga, Status, index_keys,
+};
+use ringmaster_store::Store;
 
 #[allow(unused_macros, reason = "each test file uses its part")]
 /// Every test of the contract, on both stores.
@@ -37,7 +39,6 @@ pub(crate) fn checkpoint(journal_offset: i64) -> Checkpoint {
         positions: Vec::new(),
         released: 0,
         now: 1_000,
-        outbox: Vec::new(),
         expired_bucket: i64::MIN,
         digest: Digest { live: [0; 16], finished: Vec::new() },
     }
@@ -50,7 +51,18 @@ pub(crate) fn batch(partition: i32, base_offset: i64, to: i64, rows: Vec<RowChan
 
 /// A changed row whose bytes are these.
 pub(crate) fn change(id: &str, row: &[u8], due_before: Option<Millis>, due: Option<Millis>) -> RowChange {
-    RowChange { id: id.into(), row: row.to_vec(), due_before, due, expiry_bucket: None }
+    let places = |due| IndexKeys { due, expiry: None };
+    RowChange { key: RowKey::saga(id), value: Some(row.to_vec()), before: places(due_before), after: places(due) }
+}
+
+/// A changed effect of the outbox; gone if it has no bytes.
+pub(crate) fn effect(offset: i64, index: i32, value: Option<&[u8]>) -> RowChange {
+    RowChange {
+        key: RowKey::Outbox(offset, index),
+        value: value.map(<[u8]>::to_vec),
+        before: IndexKeys::NONE,
+        after: IndexKeys::NONE,
+    }
 }
 
 /// A saga row; finished if it expires.
@@ -77,34 +89,46 @@ pub(crate) fn saga(key: &str, expires_at: Option<Millis>) -> Saga {
     }
 }
 
-/// The change that writes this saga's row.
-pub(crate) fn saga_change(saga: &Saga) -> RowChange {
-    let expiry_bucket = saga.ended().then(|| expiry_bucket(saga.expires_at));
-    RowChange { id: saga.id().into(), row: saga.encode(), due_before: None, due: None, expiry_bucket }
+/// The change that writes this saga's row over the stored one.
+fn saga_change(store: &dyn Store, partition: i32, saga: &Saga) -> RowChange {
+    let key = RowKey::saga(&saga.id());
+    let stored = store.row(partition, &key).expect("rows can be read");
+    let before = stored.map_or(IndexKeys::NONE, |row| index_keys(&Saga::decode(&row).expect("a saga was written")));
+    RowChange { key, value: Some(saga.encode()), before, after: index_keys(saga) }
 }
 
 /// What is due in `from..to`, in the order it is visited.
 pub(crate) fn due(store: &dyn Store, partition: i32, from: Millis, to: Millis) -> Vec<(Millis, String)> {
     let mut found = Vec::new();
     store
-        .due(partition, from, to, &mut |at, id| {
-            found.push((at, id.to_owned()));
+        .scan(partition, Index::Due, from, to, &mut |at, key| {
+            found.push((at, key.to_string()));
             true
         })
         .expect("the due index can be read");
     found
 }
 
-/// All rows, in the order they are visited.
+/// All sagas' rows, in the order they are visited.
 pub(crate) fn sagas(store: &dyn Store, partition: i32) -> Vec<(String, Vec<u8>)> {
+    rows(store, partition, RowKind::Saga).into_iter().map(|(key, row)| (key.to_string(), row)).collect()
+}
+
+/// All rows of a kind, in the order they are visited.
+pub(crate) fn rows(store: &dyn Store, partition: i32, kind: RowKind) -> Vec<(RowKey, Vec<u8>)> {
     let mut found = Vec::new();
     store
-        .sagas(partition, &mut |id, row| {
-            found.push((id.to_owned(), row.to_vec()));
+        .rows(partition, kind, &mut |key, row| {
+            found.push((key, row.to_vec()));
             true
         })
         .expect("rows can be read");
     found
+}
+
+/// A saga's row.
+pub(crate) fn row(store: &dyn Store, partition: i32, id: &str) -> Option<Vec<u8>> {
+    store.row(partition, &RowKey::saga(id)).expect("rows can be read")
 }
 
 /// The offset of the stored checkpoint, -1 for none.
@@ -160,9 +184,9 @@ fn history_row(n: i64) -> Vec<u8> {
 
 /// Writes these sagas with a checkpoint that has expired everything up to `expired_bucket`.
 pub(crate) fn write_sagas(store: &dyn Store, partition: i32, base: i64, expired_bucket: i64, rows: &[Saga]) {
-    let mut batch = batch(partition, base, base + 1, rows.iter().map(saga_change).collect());
+    let mut batch = batch(partition, base, base + 1, rows.iter().map(|saga| saga_change(store, partition, saga)).collect());
     batch.checkpoint.expired_bucket = expired_bucket;
-    store.write(batch).expect("applies");
+    store.write(&batch).expect("applies");
 }
 
 /// The business keys of all rows.

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ringmaster_core::partition::Staged;
 use ringmaster_schemas::journal::JournalRecord;
-use ringmaster_schemas::state::{Checkpoint, Identity, Saga, expiry_bucket};
+use ringmaster_schemas::state::{
+    Batch, Checkpoint, Identity, Index, OutboxEffect, RowKey, RowKind, Saga, expiry_bucket, index_keys,
+};
 use ringmaster_store::Store;
 use ringmaster_store::sim::SimStore;
 
@@ -48,7 +49,7 @@ fn one(world: &World, truth: &Truth, store: &SimStore, checkpoint: &Checkpoint) 
     same_claim(truth, offset, checkpoint)?;
     same_rows(store, truth.partition, checkpoint, &replayed)?;
     same_positions(checkpoint, &replayed.checkpoint)?;
-    outbox_is_complete(world, truth, checkpoint)
+    outbox_is_complete(world, truth, store, checkpoint)
 }
 
 fn identity_of(record: &JournalRecord) -> Identity {
@@ -70,24 +71,19 @@ fn same_claim(truth: &Truth, offset: usize, checkpoint: &Checkpoint) -> Result<(
     if expected == stored { Ok(()) } else { Err(format!("the claim is {expected:?}, the checkpoint says {stored:?}")) }
 }
 
-fn same_rows(store: &SimStore, partition: i32, checkpoint: &Checkpoint, replayed: &Staged) -> Result<(), String> {
+fn same_rows(store: &SimStore, partition: i32, checkpoint: &Checkpoint, replayed: &Batch) -> Result<(), String> {
     let visible = |row: &[u8]| {
         Saga::decode(row).is_ok_and(|saga| !saga.ended() || expiry_bucket(saga.expires_at) > checkpoint.expired_bucket)
     };
-    let expected: BTreeMap<String, Vec<u8>> =
-        replayed.rows.iter().filter(|row| visible(&row.row)).map(|row| (row.id.to_string(), row.row.clone())).collect();
-    let mut stored = BTreeMap::new();
-    let read = store.sagas(partition, &mut |id, row| {
-        if visible(row) {
-            stored.insert(id.to_owned(), row.to_vec());
-        }
-        true
-    });
-    read.map_err(|error| error.to_string())?;
+    let sagas = replayed.rows.iter().filter(|change| change.key.kind() == RowKind::Saga);
+    let rows = sagas.filter_map(|change| Some((change.key.clone(), change.value.clone()?)));
+    let expected: Rows = rows.filter(|(_, row)| visible(row)).collect();
+    let all = stored(store, partition, RowKind::Saga)?;
+    let stored: Rows = all.iter().filter(|(_, row)| visible(row)).map(|(key, row)| (key.clone(), row.clone())).collect();
     if expected != stored {
-        let ids: BTreeSet<&String> = expected.keys().chain(stored.keys()).collect();
+        let ids: BTreeSet<&RowKey> = expected.keys().chain(stored.keys()).collect();
         let wrong = ids.into_iter().find(|id| expected.get(*id) != stored.get(*id)).expect("they differ");
-        let read = |rows: &BTreeMap<String, Vec<u8>>| rows.get(wrong).map(|row| Saga::decode(row));
+        let read = |rows: &Rows| rows.get(wrong).map(|row| Saga::decode(row));
         return Err(format!("{wrong} is stored as {:?}, replay says {:?}", read(&stored), read(&expected)));
     }
     if checkpoint.expired_bucket != replayed.checkpoint.expired_bucket {
@@ -96,21 +92,37 @@ fn same_rows(store: &SimStore, partition: i32, checkpoint: &Checkpoint, replayed
     if checkpoint.digest != replayed.checkpoint.digest {
         return Err(format!("the digest is {:?}, replay says {:?}", checkpoint.digest, replayed.checkpoint.digest));
     }
-    due_index(store, partition, &expected)
+    indexes(store, partition, &all)
 }
 
-/// What waits is found by time: no saga is forgotten.
-fn due_index(store: &SimStore, partition: i32, rows: &BTreeMap<String, Vec<u8>>) -> Result<(), String> {
-    let mut indexed = BTreeSet::new();
-    let read = store.due(partition, i64::MIN, i64::MAX, &mut |due, id| {
-        indexed.insert((due, id.to_owned()));
+/// What waits is found by time, and what expires by its bucket: no saga is forgotten, and no place is left behind.
+fn indexes(store: &SimStore, partition: i32, rows: &Rows) -> Result<(), String> {
+    for index in Index::ALL {
+        let mut indexed = BTreeSet::new();
+        let read = store.scan(partition, index, i64::MIN, i64::MAX, &mut |at, key| {
+            indexed.insert((at, key));
+            true
+        });
+        read.map_err(|error| error.to_string())?;
+        let place = |row: &Vec<u8>| Saga::decode(row).ok().and_then(|saga| index_keys(&saga).place(index));
+        let expected: BTreeSet<(i64, RowKey)> = rows.iter().filter_map(|(key, row)| Some((place(row)?, key.clone()))).collect();
+        if indexed != expected {
+            return Err(format!("{index:?}: the index holds {indexed:?}, rows say {expected:?}"));
+        }
+    }
+    Ok(())
+}
+
+type Rows = BTreeMap<RowKey, Vec<u8>>;
+
+fn stored(store: &SimStore, partition: i32, kind: RowKind) -> Result<Rows, String> {
+    let mut rows = BTreeMap::new();
+    let read = store.rows(partition, kind, &mut |key, row| {
+        rows.insert(key, row.to_vec());
         true
     });
     read.map_err(|error| error.to_string())?;
-    let due = |row: &Vec<u8>| Saga::decode(row).map_or(i64::MAX, |saga| saga.due_at());
-    let expected: BTreeSet<(i64, String)> =
-        rows.iter().map(|(id, row)| (due(row), id.clone())).filter(|(due, _)| *due != i64::MAX).collect();
-    if indexed == expected { Ok(()) } else { Err(format!("due: the index holds {indexed:?}, rows say {expected:?}")) }
+    Ok(rows)
 }
 
 fn same_positions(stored: &Checkpoint, replayed: &Checkpoint) -> Result<(), String> {
@@ -128,10 +140,14 @@ fn same_positions(stored: &Checkpoint, replayed: &Checkpoint) -> Result<(), Stri
 }
 
 /// An effect of the journal below the checkpoint is in its log, or in the outbox: state has moved on and cannot make it again.
-fn outbox_is_complete(world: &World, truth: &Truth, checkpoint: &Checkpoint) -> Result<(), String> {
-    let places: BTreeSet<(i64, i32)> = checkpoint.outbox.iter().map(|effect| (effect.offset, effect.index)).collect();
+fn outbox_is_complete(world: &World, truth: &Truth, store: &SimStore, checkpoint: &Checkpoint) -> Result<(), String> {
+    let mut outbox = stored(store, truth.partition, RowKind::Outbox)?;
     for due in truth.effects.iter().filter(|due| due.offset < checkpoint.journal_offset) {
-        if places.contains(&(due.offset, due.index)) {
+        if let Some(row) = outbox.remove(&RowKey::Outbox(due.offset, due.index)) {
+            let effect = OutboxEffect::decode(&row).map_err(|error| error.to_string())?;
+            if effect.value != due.effect.value || effect.topic != due.effect.topic {
+                return Err(format!("the outbox holds {effect:?} as effect {} of the record at {}", due.index, due.offset));
+            }
             continue;
         }
         let kept = (0..world.plan.partitions)
@@ -140,5 +156,8 @@ fn outbox_is_complete(world: &World, truth: &Truth, checkpoint: &Checkpoint) -> 
             return Err(format!("the effect {} of the record at {} is neither delivered nor in the outbox", due.index, due.offset));
         }
     }
-    Ok(())
+    match outbox.first_key_value() {
+        None => Ok(()),
+        Some((key, _)) => Err(format!("the outbox holds the {key}, which no counting record caused")),
+    }
 }
