@@ -109,11 +109,11 @@ fn measure<S: Service, L: Ledger>(
         json::transcode(&schema, body(n).as_bytes(), &mut encoded).expect("it fits");
         let key = format!("order-fulfilment/ord-{n}/{step}/do");
         let meta = CommandMeta {
-            command: name,
-            idempotency_key: &key,
+            command: name.into(),
+            idempotency_key: key.into(),
             attempt: 1,
             undoes: None,
-            reply_to: "ringmaster.replies",
+            reply_to: "ringmaster.replies".into(),
             reply_partition: (n * 8 / per_turn) as i32 % PARTITIONS,
             first_time: now,
             traceparent: None,

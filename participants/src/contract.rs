@@ -25,18 +25,12 @@ pub(crate) struct CommandContract {
     pub(crate) name: &'static str,
     /// Its place in a pair.
     pub(crate) role: Role,
-    /// The body for serde.
-    pub(crate) body: serde_avro_fast::Schema,
-    body_schema: Arc<Schema>,
+    /// The body.
+    pub(crate) body: Arc<Schema>,
     envelope: Arc<Schema>,
     reply_fingerprint: u64,
-    pub(crate) result: Option<ResultContract>,
-}
-
-/// A command's result.
-pub(crate) struct ResultContract {
-    pub(crate) serde: serde_avro_fast::Schema,
-    schema: Arc<Schema>,
+    /// The result, if it has one.
+    pub(crate) result: Option<Arc<Schema>>,
 }
 
 /// What a command is to its counterpart.
@@ -98,7 +92,7 @@ impl Contract {
         out: &mut Vec<u8>,
     ) {
         let meta = ReplyMeta {
-            idempotency_key: Cow::Borrowed(command.meta.idempotency_key),
+            idempotency_key: Cow::Borrowed(&*command.meta.idempotency_key),
             attempt: command.meta.attempt,
             outcome: answer.outcome,
             code: answer.code.map(Cow::Borrowed),
@@ -112,7 +106,7 @@ impl Contract {
             Encoding::Json => {
                 let rendered = answer.result.zip(known.result.as_ref()).map(|(result, by)| {
                     text.clear();
-                    json::render(&by.schema, by.schema.root(), result, text).expect("a stored result fits its schema");
+                    json::render(by, by.root(), result, text).expect("a stored result fits its schema");
                     text.as_bytes()
                 });
                 wire::put_reply_json(&meta, rendered, out);
@@ -127,16 +121,12 @@ impl CommandContract {
             place: name.to_owned(),
             why: "no schema of this name: add its .avsc file to the schema folder".to_owned(),
         };
-        let body_schema = Arc::clone(schemas.named(name).ok_or_else(missing)?);
-        let result = match schemas.named(&format!("{name}Result")) {
-            Some(schema) => Some(ResultContract { serde: for_serde(schema)?, schema: Arc::clone(schema) }),
-            None => None,
-        };
+        let body = Arc::clone(schemas.named(name).ok_or_else(missing)?);
+        let result = schemas.named(&format!("{name}Result")).cloned();
         Ok(CommandContract {
             name,
             role,
-            body: for_serde(&body_schema)?,
-            body_schema,
+            body,
             envelope: schemas.command_envelope(name)?,
             reply_fingerprint: schemas.reply_envelope(name)?.fingerprint(),
             result,
@@ -161,7 +151,7 @@ impl CommandContract {
             }
             Body::Json(text) => {
                 buffer.clear();
-                json::transcode(&self.body_schema, text.as_bytes(), buffer).map_err(|e| e.to_string())?;
+                json::transcode(&self.body, text.as_bytes(), buffer).map_err(|e| e.to_string())?;
                 Ok(buffer)
             }
         }
@@ -206,11 +196,4 @@ pub(crate) fn encoding(command: &Command<'_>) -> Encoding {
         Body::Avro { .. } => Encoding::Avro,
         Body::Json(_) => Encoding::Json,
     }
-}
-
-fn for_serde(schema: &Schema) -> Result<serde_avro_fast::Schema, SchemaError> {
-    schema
-        .text()
-        .parse()
-        .map_err(|e: serde_avro_fast::schema::SchemaError| SchemaError { place: schema.name().to_owned(), why: e.to_string() })
 }

@@ -4,6 +4,8 @@
 
 mod effects;
 
+use std::borrow::Cow;
+
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::wire::{Command, Outcome};
 
@@ -51,7 +53,7 @@ pub struct Counts {
 /// What a record came to.
 pub(crate) enum Taken<'a> {
     /// A reply was rendered.
-    Reply { reply_to: &'a str, partition: i32, script: ReplyScript },
+    Reply { reply_to: Cow<'a, str>, partition: i32, script: ReplyScript },
     /// It is no command; why.
     Undecodable(String),
     /// Scripted: the process ends here.
@@ -77,6 +79,7 @@ pub(crate) struct Desk<S, L> {
     body: Vec<u8>,
     result: Vec<u8>,
     text: String,
+    json: Vec<u8>,
     movements: Movements,
 }
 
@@ -104,6 +107,7 @@ impl<S: Service, L: Ledger> Desk<S, L> {
             body: Vec::new(),
             result: Vec::new(),
             text: String::new(),
+            json: Vec::new(),
             movements: Movements::default(),
         })
     }
@@ -128,14 +132,15 @@ impl<S: Service, L: Ledger> Desk<S, L> {
         let meta = &command.meta;
         let script = match faults.list.is_empty() {
             true => Script::default(),
-            false => faults.script(meta.idempotency_key, meta.attempt),
+            false => faults.script(&meta.idempotency_key, meta.attempt),
         };
-        let taken = match self.crashes(&script, meta.idempotency_key) {
+        let taken = match self.crashes(&script, &meta.idempotency_key) {
             Ok(true) => Ok(Taken::Crash),
             Ok(false) => {
                 let reply = Reply { contract, command: &command, known, out };
                 let answered = self.answer(reply, value, now, &script);
-                answered.map(|()| Taken::Reply { reply_to: meta.reply_to, partition: meta.reply_partition, script: script.reply })
+                let partition = meta.reply_partition;
+                answered.map(|()| Taken::Reply { reply_to: command.meta.reply_to, partition, script: script.reply })
             }
             Err(error) => Err(error),
         };
@@ -150,7 +155,7 @@ impl<S: Service, L: Ledger> Desk<S, L> {
             let message = "first sent longer ago than ids are remembered: not known whether it was done";
             return self.fail(reply, TOO_OLD, message, false);
         }
-        if self.find(meta.idempotency_key)? {
+        if self.find(&meta.idempotency_key)? {
             self.counts.repeated += 1;
             return self.repeat(reply);
         }
@@ -167,7 +172,7 @@ impl<S: Service, L: Ledger> Desk<S, L> {
             let message = format!("{} does not know the command {}", S::NAME, meta.command);
             return self.fail(reply, UNKNOWN_COMMAND, &message, false);
         };
-        match (known.role, meta.undoes) {
+        match (known.role, meta.undoes.as_deref()) {
             (Role::Do, None) => self.do_first(reply, known, value, script),
             (Role::UndoOf(does), Some(undoes)) => self.undo_first(reply, does, undoes),
             (Role::Do, Some(_)) => self.fail(reply, BAD_COMMAND, "`undoes` is set, but this command does something", false),
@@ -184,7 +189,7 @@ impl<S: Service, L: Ledger> Desk<S, L> {
     }
 
     fn repeat(&mut self, reply: Reply<'_, '_>) -> Result<(), LedgerError> {
-        let entry = read(reply.command.meta.idempotency_key, &self.stored)?;
+        let entry = read(&reply.command.meta.idempotency_key, &self.stored)?;
         reply.render(&Answer::of(&entry), &mut self.text);
         Ok(())
     }

@@ -23,6 +23,7 @@ pub mod schemas;
 pub mod service;
 pub mod services;
 
+mod body;
 mod contract;
 mod desk;
 mod glob;

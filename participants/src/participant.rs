@@ -249,7 +249,7 @@ fn take<S: Service, L: Ledger>(
     let start = arena.len();
     arena.extend_from_slice(record.key.unwrap_or_default());
     let skipped = match desk.take(contract, record.value.unwrap_or_default(), now, arena)? {
-        Taken::Reply { reply_to, partition, script } if !script.lost => match outbox.reply_topic(reply_to) {
+        Taken::Reply { reply_to, partition, script } if !script.lost => match outbox.reply_topic(&reply_to) {
             Some(reply_to) => {
                 let pending = Pending { reply_to, partition, due_at: now + script.delay_ms, repeated: script.repeated };
                 outbox.queue(lane, next_offset, start, record.key, &pending, now);

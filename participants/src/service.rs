@@ -48,6 +48,7 @@
 use ringmaster_schemas::Millis;
 use serde::{Deserialize, Serialize};
 
+use crate::body;
 use crate::books::Books;
 use crate::contract::CommandContract;
 use crate::entry::Movements;
@@ -97,9 +98,10 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// The body as a Rust type (serde; texts may be borrowed; decimals by `rust_decimal::serde::str`).
+    /// The body as a Rust type (serde; texts may be borrowed; decimals by `rust_decimal::serde::str`; instants as `i64` are
+    /// milliseconds).
     pub fn body<T: Deserialize<'a>>(&self) -> Result<T, BodyError> {
-        serde_avro_fast::from_datum_slice(self.body, &self.contract.body).map_err(|e| BodyError(e.to_string()))
+        body::read(&self.contract.body, self.body).map_err(BodyError)
     }
 }
 
@@ -114,16 +116,16 @@ pub struct Done<'a> {
     /// What it moves.
     pub movements: &'a mut Movements,
     pub(crate) result: &'a mut Vec<u8>,
+    pub(crate) text: &'a mut Vec<u8>,
     pub(crate) has_result: bool,
 }
 
 impl Done<'_> {
-    /// The result to be answered (serde, by the schema `<Command>Result`). Without a call it is null.
+    /// The result to be answered (serde, by the schema `<Command>Result`, as its JSON would look). Without a call it is null.
     pub fn result(&mut self, value: &impl Serialize) -> Result<(), BodyError> {
         self.result.clear();
         let schema = self.contract.result.as_ref().ok_or_else(|| BodyError("the command has no result schema".into()))?;
-        let mut settings = serde_avro_fast::ser::SerializerConfig::new(&schema.serde);
-        serde_avro_fast::to_datum(value, &mut *self.result, &mut settings).map_err(|e| BodyError(e.to_string()))?;
+        body::write(schema, value, self.text, self.result).map_err(BodyError)?;
         self.has_result = true;
         Ok(())
     }

@@ -99,11 +99,11 @@ fn envelopes(schemas: &Schemas) {
     let (mut out, mut body) = (Vec::with_capacity(4096), Vec::new());
     schemas.named("payment.Charge").expect("known").encode(&charge_body(), &mut body).expect("fits");
     let meta = CommandMeta {
-        command: "payment.Charge",
-        idempotency_key: "order-fulfilment/ord-12345/charge_payment/do",
+        command: "payment.Charge".into(),
+        idempotency_key: "order-fulfilment/ord-12345/charge_payment/do".into(),
         attempt: 1,
         undoes: None,
-        reply_to: "ringmaster.replies",
+        reply_to: "ringmaster.replies".into(),
         reply_partition: 3,
         first_time: 1_795_771_800_250,
         traceparent: None,
@@ -117,7 +117,7 @@ fn envelopes(schemas: &Schemas) {
         black_box(decode_command(black_box(&sent), schemas).expect("valid"));
     });
     let answer = ReplyMeta {
-        idempotency_key: meta.idempotency_key.into(),
+        idempotency_key: meta.idempotency_key.clone(),
         attempt: 1,
         outcome: Outcome::Succeeded,
         code: None,

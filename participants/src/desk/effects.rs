@@ -24,14 +24,20 @@ impl<S: Service, L: Ledger> Desk<S, L> {
         }
         let meta = &reply.command.meta;
         self.movements.clear();
-        let mut done = Done { contract: known, movements: &mut self.movements, result: &mut self.result, has_result: false };
+        let mut done = Done {
+            contract: known,
+            movements: &mut self.movements,
+            result: &mut self.result,
+            text: &mut self.json,
+            has_result: false,
+        };
         let body = known.body_bytes(reply.command, value, &mut self.versions, &mut self.body);
         let verdict = body.and_then(|body| {
             let call = Call {
                 contract: known,
                 body,
                 command: known.name,
-                idempotency_key: meta.idempotency_key,
+                idempotency_key: &meta.idempotency_key,
                 attempt: meta.attempt,
                 first_time: meta.first_time,
             };
@@ -52,7 +58,7 @@ impl<S: Service, L: Ledger> Desk<S, L> {
                     movements: self.movements.bytes(),
                     result: has_result.then_some(&self.result[..]),
                 };
-                stage(&mut self.batch, &mut self.encoded, &mut self.key, meta.idempotency_key, &entry);
+                stage(&mut self.batch, &mut self.encoded, &mut self.key, &meta.idempotency_key, &entry);
                 reply.render(&Answer::of(&entry), &mut self.text);
                 Ok(())
             }
@@ -105,13 +111,13 @@ impl<S: Service, L: Ledger> Desk<S, L> {
             first_time: meta.first_time,
             effect,
             outcome: Outcome::Succeeded,
-            command: meta.command,
+            command: &meta.command,
             code: None,
             message: None,
             movements: self.movements.bytes(),
             result: None,
         };
-        stage(&mut self.batch, &mut self.encoded, &mut self.key, meta.idempotency_key, &entry);
+        stage(&mut self.batch, &mut self.encoded, &mut self.key, &meta.idempotency_key, &entry);
         reply.render(&Answer::of(&entry), &mut self.text);
         Ok(())
     }
@@ -123,13 +129,13 @@ impl<S: Service, L: Ledger> Desk<S, L> {
             first_time: meta.first_time,
             effect: Effect::Nothing,
             outcome: Outcome::Refused,
-            command: meta.command,
+            command: &meta.command,
             code: Some(code),
             message: Some(message),
             movements: &[],
             result: None,
         };
-        stage(&mut self.batch, &mut self.encoded, &mut self.key, meta.idempotency_key, &entry);
+        stage(&mut self.batch, &mut self.encoded, &mut self.key, &meta.idempotency_key, &entry);
         reply.render(&Answer::of(&entry), &mut self.text);
         Ok(())
     }

@@ -101,11 +101,11 @@ impl<S: Service> World<S> {
 
     pub fn encode(&mut self, command: &Command) -> Vec<u8> {
         let meta = CommandMeta {
-            command: command.name,
-            idempotency_key: &command.key,
+            command: command.name.into(),
+            idempotency_key: (&*command.key).into(),
             attempt: command.attempt,
-            undoes: command.undoes.as_deref(),
-            reply_to: &command.reply_to,
+            undoes: command.undoes.as_deref().map(Into::into),
+            reply_to: (&*command.reply_to).into(),
             reply_partition: command.reply_partition,
             first_time: command.first_time,
             traceparent: None,

@@ -64,14 +64,14 @@ fn undecodable(schema: &Schema, error: Malformed, body: &[u8]) -> WireError {
 fn command_avro<'a>(bytes: &'a [u8], known: &'a Known, node: NodeId) -> Result<Command<'a>, Malformed> {
     let mut cursor = Cursor::new(bytes);
     let meta = CommandMeta {
-        command: cursor.text()?,
-        idempotency_key: cursor.text()?,
+        command: cursor.text()?.into(),
+        idempotency_key: cursor.text()?.into(),
         attempt: cursor.int()?,
-        undoes: optional(&mut cursor)?,
-        reply_to: cursor.text()?,
+        undoes: optional(&mut cursor)?.map(Cow::Borrowed),
+        reply_to: cursor.text()?.into(),
         reply_partition: cursor.int()?,
         first_time: cursor.long()?,
-        traceparent: optional(&mut cursor)?,
+        traceparent: optional(&mut cursor)?.map(Cow::Borrowed),
     };
     if meta.first_time.checked_mul(1000).is_none() {
         return Err(Malformed("timestamp out of range"));
@@ -133,8 +133,9 @@ struct Members<'a> {
 }
 
 /// Texts by their place in [`Members::texts`]: first a command's, then a reply's.
-const COMMAND_TEXTS: [&str; 5] = ["command", "idempotency_key", "undoes", "reply_to", "traceparent"];
+const COMMAND_TEXTS: [&str; 5] = ["command", "idempotency_key", "undoes", "reply_to", TRACEPARENT];
 const REPLY_TEXTS: [&str; 5] = ["idempotency_key", "outcome", "code", "message", ""];
+const TRACEPARENT: &str = "traceparent";
 const NUMBERS: [&str; 3] = ["attempt", "reply_partition", "first_time"];
 
 fn command_json(bytes: &[u8]) -> Result<Command<'_>, WireError> {
@@ -147,26 +148,17 @@ fn command_json(bytes: &[u8]) -> Result<Command<'_>, WireError> {
     let required = |name: &str| WireError::NotAReply(format!("not a command: its meta has no {name}"));
     Ok(Command {
         meta: CommandMeta {
-            command: borrowed(command)?.ok_or_else(|| required("command"))?,
-            idempotency_key: borrowed(idempotency_key)?.ok_or_else(|| required("idempotency_key"))?,
+            command: command.ok_or_else(|| required("command"))?,
+            idempotency_key: idempotency_key.ok_or_else(|| required("idempotency_key"))?,
             attempt: small(attempt).ok_or_else(|| required("attempt"))?,
-            undoes: borrowed(undoes)?,
-            reply_to: borrowed(reply_to)?.ok_or_else(|| required("reply_to"))?,
+            undoes,
+            reply_to: reply_to.ok_or_else(|| required("reply_to"))?,
             reply_partition: small(reply_partition).ok_or_else(|| required("reply_partition"))?,
             first_time: first_time.ok_or_else(|| required("first_time"))?,
-            traceparent: borrowed(traceparent)?,
+            traceparent,
         },
         body: Body::Json(body.unwrap_or("null")),
     })
-}
-
-/// Commands are written by the coordinator, whose texts need no escapes (ids are percent-encoded).
-fn borrowed(text: Option<Cow<'_, str>>) -> Result<Option<&str>, WireError> {
-    match text {
-        None => Ok(None),
-        Some(Cow::Borrowed(text)) => Ok(Some(text)),
-        Some(Cow::Owned(text)) => Err(WireError::Undecodable(format!("escapes in a command's meta: {text:?}"))),
-    }
 }
 
 fn reply_json(bytes: &[u8]) -> Result<Reply<'_>, WireError> {
@@ -223,6 +215,12 @@ fn envelope<'a>(bytes: &'a [u8], texts: &[&str; 5]) -> Result<(Members<'a>, Opti
     Ok((meta, body))
 }
 
+/// A JSON text's value, if it is one.
+fn text_of(json: &str) -> Option<Cow<'_, str>> {
+    let mut scan = Scanner::new(json.as_bytes()).ok()?;
+    if scan.peek() == Some(b'"') { scan.string().ok() } else { None }
+}
+
 fn members<'a>(scan: &mut Scanner<'a>, texts: &[&str; 5]) -> Json<Members<'a>> {
     let (mut members, mut first, mut seen) = (Members::default(), true, [false; 9]);
     scan.enter()?;
@@ -235,6 +233,11 @@ fn members<'a>(scan: &mut Scanner<'a>, texts: &[&str; 5]) -> Json<Members<'a>> {
             scan.pass()?;
             continue;
         };
+        if key == TRACEPARENT {
+            // It is only passed on: what is wrong with it must not keep a command from its answer.
+            members.texts[place] = text_of(scan.pass()?);
+            continue;
+        }
         if std::mem::replace(&mut seen[place], true) {
             return scan.wrong(format!("key {key:?} is there twice"));
         }

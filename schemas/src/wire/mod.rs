@@ -68,37 +68,37 @@ pub fn put_header(fingerprint: u64, out: &mut Vec<u8>) {
 }
 
 /// What a command says about itself. All else is in `idempotency_key`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandMeta<'a> {
     /// For example `payment.Charge`.
-    pub command: &'a str,
+    pub command: Cow<'a, str>,
     /// `saga/step/do` or `saga/step/undo`.
-    pub idempotency_key: &'a str,
+    pub idempotency_key: Cow<'a, str>,
     /// From 1.
     pub attempt: i32,
     /// On an undo: the idempotency key of the do.
-    pub undoes: Option<&'a str>,
+    pub undoes: Option<Cow<'a, str>>,
     /// Topic of the reply.
-    pub reply_to: &'a str,
+    pub reply_to: Cow<'a, str>,
     /// Partition of the reply.
     pub reply_partition: i32,
     /// When the key was first journaled; on an undo the do's.
     pub first_time: Millis,
     /// W3C trace context.
-    pub traceparent: Option<&'a str>,
+    pub traceparent: Option<Cow<'a, str>>,
 }
 
 /// Appends a command in Avro: header, meta, body.
 pub fn put_command_avro(meta: &CommandMeta<'_>, envelope_fingerprint: u64, body: &[u8], out: &mut Vec<u8>) {
     put_header(envelope_fingerprint, out);
-    put_text(out, meta.command);
-    put_text(out, meta.idempotency_key);
+    put_text(out, &meta.command);
+    put_text(out, &meta.idempotency_key);
     put_long(out, i64::from(meta.attempt));
-    put_optional(out, meta.undoes);
-    put_text(out, meta.reply_to);
+    put_optional(out, meta.undoes.as_deref());
+    put_text(out, &meta.reply_to);
     put_long(out, i64::from(meta.reply_partition));
     put_long(out, meta.first_time);
-    put_optional(out, meta.traceparent);
+    put_optional(out, meta.traceparent.as_deref());
     out.extend_from_slice(body);
 }
 
@@ -115,14 +115,14 @@ fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
 /// Appends a command in JSON: `{"meta":{...},"body":...}`; an empty body is written as `null`.
 pub fn put_command_json(meta: &CommandMeta<'_>, body_json: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"meta\":{");
-    put_member(out, "command", Some(meta.command));
-    put_member(out, ",idempotency_key", Some(meta.idempotency_key));
+    put_member(out, "command", Some(&meta.command));
+    put_member(out, ",idempotency_key", Some(&meta.idempotency_key));
     put_number(out, "attempt", i64::from(meta.attempt));
-    put_member(out, ",undoes", meta.undoes);
-    put_member(out, ",reply_to", Some(meta.reply_to));
+    put_member(out, ",undoes", meta.undoes.as_deref());
+    put_member(out, ",reply_to", Some(&meta.reply_to));
     put_number(out, "reply_partition", i64::from(meta.reply_partition));
     put_number(out, "first_time", meta.first_time);
-    put_member(out, ",traceparent", meta.traceparent);
+    put_member(out, ",traceparent", meta.traceparent.as_deref());
     put_body(body_json, out);
 }
 
@@ -170,7 +170,7 @@ pub enum Body<'a> {
 }
 
 /// A command as a participant gets it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Command<'a> {
     /// What it says about itself.
     pub meta: CommandMeta<'a>,

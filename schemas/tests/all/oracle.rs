@@ -1,121 +1,119 @@
-//! Random schemas and values: what this crate writes, `serde_avro_fast` reads as the same value, and the other way round.
+//! Random schemas and values: what this crate writes, it reads again by every way that it has, and fastavro reads as the same
+//! (`golden/oracle.json`: bytes of this crate, with what fastavro made of them).
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::Write as _;
+use std::path::Path;
 
 use fastrand::Rng;
 use ringmaster_schemas::avro::{Kind, Node, NodeId, Schema, Tree, Value};
 use ringmaster_schemas::codec::Cursor;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+use serde_json::{Value as Json, json};
 
+use crate::golden::hex;
 use crate::{avro, generate, schema, shown};
 
-/// What both readers agree on: decimals as text, instants in the schema's unit.
-#[derive(Debug, Clone, PartialEq)]
-enum Plain {
-    Null,
-    Bool(bool),
-    Int(i64),
-    Double(f64),
-    Text(String),
-    Bytes(Vec<u8>),
-    List(Vec<Plain>),
-    Pairs(Vec<(String, Plain)>),
-}
+/// Set to write schemas and bytes anew; `golden/make_oracle_json.py` then adds what fastavro reads.
+const REGENERATE: &str = "RINGMASTER_ORACLE";
+const GOLDEN: &str = include_str!("../../golden/oracle.json");
+const SCHEMAS: usize = 150;
+const VALUES: usize = 3;
 
-impl<'de> Deserialize<'de> for Plain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(PlainVisitor)
-    }
-}
-
-struct PlainVisitor;
-
-impl<'de> Visitor<'de> for PlainVisitor {
-    type Value = Plain;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
-    }
-    fn visit_unit<E: de::Error>(self) -> Result<Plain, E> {
-        Ok(Plain::Null)
-    }
-    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Plain, E> {
-        Ok(Plain::Bool(value))
-    }
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Plain, E> {
-        Ok(Plain::Int(value))
-    }
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Plain, E> {
-        Ok(Plain::Double(value))
-    }
-    fn visit_str<E: de::Error>(self, value: &str) -> Result<Plain, E> {
-        Ok(Plain::Text(value.into()))
-    }
-    fn visit_bytes<E: de::Error>(self, value: &[u8]) -> Result<Plain, E> {
-        Ok(Plain::Bytes(value.into()))
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Plain, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
-            items.push(item);
-        }
-        Ok(Plain::List(items))
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Plain, A::Error> {
-        let mut pairs = Vec::new();
-        while let Some(pair) = map.next_entry()? {
-            pairs.push(pair);
-        }
-        Ok(Plain::Pairs(pairs))
-    }
-}
-
-/// The same by this crate's reader.
-fn plain(schema: &Schema, node: NodeId, value: Value<'_>) -> Plain {
+/// A value as the golden file says it: decimals as text, instants in the schema's unit, bytes and doubles in
+/// hexadecimal.
+fn plain(schema: &Schema, node: NodeId, value: Value<'_>) -> Json {
     match value {
-        Value::Null => Plain::Null,
-        Value::Bool(value) => Plain::Bool(value),
-        Value::Int(value) => Plain::Int(value),
-        Value::Double(value) => Plain::Double(value),
-        Value::Decimal(value) => Plain::Text(value.to_string()),
-        Value::Text(value) => Plain::Text(value.into()),
-        Value::Bytes(value) => Plain::Bytes(value.into()),
-        Value::Date(days) => Plain::Int(days.into()),
+        Value::Null => Json::Null,
+        Value::Bool(value) => value.into(),
+        Value::Int(value) => value.into(),
+        Value::Double(value) => json!({ "double": to_hex(&value.to_be_bytes()) }),
+        Value::Decimal(value) => value.to_string().into(),
+        Value::Text(value) => value.into(),
+        Value::Bytes(value) => json!({ "bytes": to_hex(value) }),
+        Value::Date(days) => days.into(),
         Value::Timestamp(micros) => {
-            Plain::Int(if *schema.node(schema.unwrap_optional(node)) == Node::Micros { micros } else { micros / 1000 })
+            (if *schema.node(schema.unwrap_optional(node)) == Node::Micros { micros } else { micros / 1000 }).into()
         }
         Value::Raw(raw) => match (raw.kind(), raw.schema().node(raw.node())) {
             (Kind::List, Node::Array(item)) => {
                 assert_eq!(raw.items().count(), raw.count().expect("validated"));
-                Plain::List(raw.items().map(|value| plain(schema, *item, value.expect("validated"))).collect())
+                raw.items().map(|value| plain(schema, *item, value.expect("validated"))).collect()
             }
-            (Kind::Map, Node::Map(item)) => Plain::Pairs(
-                raw.entries()
-                    .map(|entry| entry.expect("validated"))
-                    .map(|(key, value)| (key.into(), plain(schema, *item, value)))
-                    .collect(),
-            ),
-            (Kind::Record, Node::Record(fields)) => Plain::Pairs(
-                (0..raw.count().expect("validated"))
-                    .map(|i| (fields[i].name.to_string(), plain(schema, fields[i].ty, raw.field(i).expect("validated"))))
-                    .collect(),
-            ),
+            (Kind::Map, Node::Map(item)) => raw
+                .entries()
+                .map(|entry| entry.expect("validated"))
+                .map(|(key, value)| (key.to_owned(), plain(schema, *item, value)))
+                .collect(),
+            (Kind::Record, Node::Record(fields)) => (0..raw.count().expect("validated"))
+                .map(|i| (fields[i].name.to_string(), plain(schema, fields[i].ty, raw.field(i).expect("validated"))))
+                .collect(),
             other => panic!("{other:?}"),
         },
     }
 }
 
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn read(schema: &Schema, bytes: &[u8]) -> Json {
+    schema.validate(bytes).unwrap_or_else(|error| panic!("{error}\n{}", schema.text()));
+    let mut cursor = Cursor::new(bytes);
+    let value = schema.read(schema.root(), &mut cursor).expect("validated");
+    assert!(cursor.rest.is_empty());
+    plain(schema, schema.root(), value)
+}
+
 #[test]
-fn what_we_write_others_read_as_the_same_and_fingerprints_agree() {
-    let mut rng = Rng::with_seed(1);
+fn what_we_write_fastavro_reads_as_the_same_and_fingerprints_agree() {
+    if std::env::var_os(REGENERATE).is_some() {
+        return regenerate();
+    }
+    let cases: Vec<Json> = serde_json::from_str(GOLDEN).expect("JSON");
     let mut value_count = 0;
+    for case in &cases {
+        let text = case["schema"].as_str().expect("text");
+        let ours = schema(text);
+        assert_eq!(to_hex(&ours.fingerprint().to_le_bytes()), case["fingerprint"].as_str().expect("text"), "{text}");
+        for value in case["values"].as_array().expect("a list") {
+            let bytes = hex(value["avro"].as_str().expect("text"));
+            assert_eq!(read(&ours, &bytes), value["read"], "{text}");
+            check_other_ways(&ours, &bytes);
+            value_count += 1;
+        }
+    }
+    assert_eq!((cases.len(), value_count), (SCHEMAS, SCHEMAS * VALUES));
+}
+
+fn regenerate() {
+    let mut rng = Rng::with_seed(2);
+    let cases: Vec<Json> = (0..SCHEMAS)
+        .map(|_| {
+            let text = generate::schema(&mut rng);
+            let ours = schema(&text);
+            let mut value = || {
+                let mut bytes = Vec::new();
+                ours.encode(&generate::tree(&ours, ours.root(), &mut rng, 0), &mut bytes).expect("a random value fits");
+                json!({ "avro": to_hex(&bytes) })
+            };
+            let values: Vec<Json> = (0..VALUES).map(|_| value()).collect();
+            json!({ "schema": text, "values": values })
+        })
+        .collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/oracle.json");
+    std::fs::write(path, serde_json::to_string(&cases).expect("JSON")).expect("written");
+}
+
+#[test]
+fn what_we_write_we_read_by_every_way() {
+    let mut rng = Rng::with_seed(1);
     for _ in 0..400 {
         let text = generate::schema(&mut rng);
         let ours = schema(&text);
-        let theirs: serde_avro_fast::Schema = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
-        assert_eq!(ours.fingerprint().to_le_bytes(), *theirs.rabin_fingerprint(), "{text}");
         // The self-contained text is the same schema.
         let again = schema(ours.text());
         assert_eq!((again.key(), again.fingerprint(), again.text()), (ours.key(), ours.fingerprint(), ours.text()));
@@ -123,25 +121,48 @@ fn what_we_write_others_read_as_the_same_and_fingerprints_agree() {
             let tree = generate::tree(&ours, ours.root(), &mut rng, 0);
             let mut bytes = Vec::new();
             ours.encode(&tree, &mut bytes).unwrap_or_else(|error| panic!("{error}\n{tree:?}\n{text}"));
-            ours.validate(&bytes).unwrap_or_else(|error| panic!("{error}\n{tree:?}\n{text}"));
-            let read: Plain =
-                serde_avro_fast::from_datum_slice(&bytes, &theirs).unwrap_or_else(|error| panic!("{error}\n{tree:?}\n{text}"));
-            let mut cursor = Cursor::new(&bytes);
-            let value = ours.read(ours.root(), &mut cursor).expect("validated");
-            assert!(cursor.rest.is_empty());
-            assert_eq!(plain(&ours, ours.root(), value), read, "{text}");
-            check_other_ways(&ours, &tree, &bytes);
-            value_count += 1;
+            assert_eq!(read(&ours, &bytes), of_tree(&ours, ours.root(), &tree), "{text}");
+            check_other_ways(&ours, &bytes);
         }
     }
-    assert_eq!(value_count, 4_000);
+}
+
+/// What was given, as [`plain`] says it: without the bytes between.
+fn of_tree(schema: &Schema, node: NodeId, tree: &Tree) -> Json {
+    match (tree, schema.node(schema.unwrap_optional(node))) {
+        (Tree::Null, _) => Json::Null,
+        (Tree::Bool(value), _) => (*value).into(),
+        (Tree::Int(value), _) => (*value).into(),
+        (Tree::Double(value), _) => json!({ "double": to_hex(&value.to_be_bytes()) }),
+        (Tree::Decimal(value), _) => value.to_string().into(),
+        (Tree::Text(value), _) => value.as_str().into(),
+        (Tree::Bytes(value), _) => json!({ "bytes": to_hex(value) }),
+        (Tree::Date(days), _) => (*days).into(),
+        (Tree::Timestamp(micros), Node::Micros) => (*micros).into(),
+        (Tree::Timestamp(micros), _) => micros.div_euclid(1000).into(),
+        (Tree::List(items), Node::Array(item)) => items.iter().map(|value| of_tree(schema, *item, value)).collect(),
+        (Tree::Record(pairs), Node::Map(item)) => {
+            pairs.iter().map(|(key, value)| (key.to_string(), of_tree(schema, *item, value))).collect()
+        }
+        (Tree::Record(pairs), Node::Union(branches)) => {
+            let record = branches.iter().find(|branch| matches!(schema.node(**branch), Node::Record(_))).expect("of a record");
+            of_record(schema, *record, pairs)
+        }
+        (Tree::Record(pairs), _) => of_record(schema, schema.unwrap_optional(node), pairs),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn of_record(schema: &Schema, node: NodeId, pairs: &[(std::sync::Arc<str>, Tree)]) -> Json {
+    let field = |name: &str| schema.field_named(node, name).expect("a field of it").1.ty;
+    pairs.iter().map(|(name, value)| (name.to_string(), of_tree(schema, field(name), value))).collect()
 }
 
 /// By way of JSON, and from value to value, the bytes come out the same.
-fn check_other_ways(ours: &Schema, tree: &Tree, bytes: &[u8]) {
+fn check_other_ways(ours: &Schema, bytes: &[u8]) {
     let json = shown(ours, bytes);
     serde_json::from_str::<serde_json::Value>(&json).unwrap_or_else(|error| panic!("{error}\n{json}"));
-    assert_eq!(avro(ours, &json), bytes, "{json}\n{tree:?}\n{}", ours.text());
+    assert_eq!(avro(ours, &json), bytes, "{json}\n{}", ours.text());
     // Fields in another order, and foreign ones.
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(&json).expect("an object");
     let members: Vec<_> = members.iter().rev().map(|(key, value)| format!("\"{key}\": {value}")).collect();

@@ -21,11 +21,11 @@ fn schemas() -> Schemas {
 }
 
 const META: CommandMeta<'_> = CommandMeta {
-    command: "payment.Refund",
-    idempotency_key: "order-fulfilment/ord-17/charge_payment/undo",
+    command: Cow::Borrowed("payment.Refund"),
+    idempotency_key: Cow::Borrowed("order-fulfilment/ord-17/charge_payment/undo"),
     attempt: 2,
-    undoes: Some("order-fulfilment/ord-17/charge_payment/do"),
-    reply_to: "ringmaster.replies",
+    undoes: Some(Cow::Borrowed("order-fulfilment/ord-17/charge_payment/do")),
+    reply_to: Cow::Borrowed("ringmaster.replies"),
     reply_partition: 3,
     first_time: 1_795_771_800_250,
     traceparent: None,
@@ -61,7 +61,7 @@ fn commands_in_avro_are_plain_avro() {
     let envelope = schemas.named("payment.ChargeCommand").expect("made above");
     let charge = schemas.named("payment.Charge").expect("known");
     let body = avro(charge, r#"{"order_id":"ord-17","amount":"120.50","currency":"EUR"}"#);
-    for meta in [META, CommandMeta { undoes: None, traceparent: Some("00-aa-bb-01"), ..META }] {
+    for meta in [META, CommandMeta { undoes: None, traceparent: Some("00-aa-bb-01".into()), ..META }] {
         let mut bytes = Vec::new();
         put_command_avro(&meta, envelope.fingerprint(), &body, &mut bytes);
         envelope.validate(&bytes[10..]).expect("what the schema says");
@@ -96,6 +96,33 @@ fn commands_in_json() {
     bytes.clear();
     put_command_json(&META, b"", &mut bytes);
     assert_eq!(decode_command(&bytes, &schemas).expect("as written").body, Body::Json("null"));
+}
+
+#[test]
+fn commands_in_json_with_escapes() {
+    let schemas = schemas();
+    let awkward = "00-\"quote\"-\\-\u{1}-🎪";
+    let meta = CommandMeta {
+        idempotency_key: "order-fulfilment/ord-\"17\"/charge_payment/do".into(),
+        undoes: Some("\\\u{7f}".into()),
+        traceparent: Some(awkward.into()),
+        ..META
+    };
+    let mut bytes = Vec::new();
+    put_command_json(&meta, b"", &mut bytes);
+    assert_eq!(decode_command(&bytes, &schemas).expect("as written").meta, meta);
+    // Escapes that nobody needs, and pairs of surrogates.
+    let text =
+        String::from_utf8(bytes).expect("text").replace("payment.Refund", "\\u0070ayment.Refund").replace('🎪', "\\ud83c\\uDFAA");
+    assert_eq!(decode_command(text.as_bytes(), &schemas).expect("the same").meta, meta);
+    // A trace context of another form is none.
+    for other in ["[1]", "7", "{\"a\":\"b\"}"] {
+        let mut bytes = Vec::new();
+        put_command_json(&META, b"", &mut bytes);
+        let text = String::from_utf8(bytes).expect("text").replace("\"traceparent\":null", &format!("\"traceparent\":{other}"));
+        assert!(text.contains(other));
+        assert_eq!(decode_command(text.as_bytes(), &schemas).expect("a command").meta, META);
+    }
 }
 
 #[test]

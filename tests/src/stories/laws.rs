@@ -118,20 +118,20 @@ fn commands(stage: &Stage, faults: &mut Vec<String>) {
             wire::Body::Avro { bytes, .. } => bytes.to_vec(),
             wire::Body::Json(text) => text.as_bytes().to_vec(),
         };
-        let known = seen.get(meta.idempotency_key);
+        let known = seen.get(&*meta.idempotency_key);
         let (attempt, same_body) = known.map_or((0, true), |(attempt, known, _)| (*attempt, *known == body));
         if meta.attempt != attempt + 1 || !same_body {
             faults.push(format!("attempt {} of {} follows {attempt}, or has another body", meta.attempt, meta.idempotency_key));
         }
-        if let Some((_, _, first)) = meta.undoes.and_then(|undoes| seen.get(undoes))
+        if let Some((_, _, first)) = meta.undoes.as_deref().and_then(|undoes| seen.get(undoes))
             && *first != meta.first_time
         {
             faults.push(format!("{} has another first time than what it undoes", meta.idempotency_key));
         }
-        if meta.undoes.is_some_and(|undoes| !seen.contains_key(undoes)) {
+        if meta.undoes.as_deref().is_some_and(|undoes| !seen.contains_key(undoes)) {
             faults.push(format!("{} undoes what was never asked", meta.idempotency_key));
         }
-        seen.insert(meta.idempotency_key.to_owned(), (meta.attempt, body, meta.first_time));
+        seen.insert(meta.idempotency_key.into_owned(), (meta.attempt, body, meta.first_time));
     }
 }
 

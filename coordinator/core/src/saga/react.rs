@@ -78,14 +78,14 @@ fn command(
     let idempotency_key = names::idempotency_key(id, &step.name, direction);
     let undoes = (issued.undo && !mutated("undo_names_no_do")).then(|| names::idempotency_key(id, &step.name, Direction::Do));
     let meta = wire::CommandMeta {
-        command: &call.command,
-        idempotency_key: &idempotency_key,
+        command: (&*call.command).into(),
+        idempotency_key: idempotency_key.into(),
         attempt: issued.attempt,
-        undoes: undoes.as_deref(),
-        reply_to: reply_to.topic,
+        undoes: undoes.map(Into::into),
+        reply_to: reply_to.topic.into(),
         reply_partition: reply_to.partition,
         first_time: call.first_time,
-        traceparent: saga.traceparent.as_deref(),
+        traceparent: saga.traceparent.as_deref().map(Into::into),
     };
     let mut value = Vec::with_capacity(160 + call.body.len());
     match call.encoding {
