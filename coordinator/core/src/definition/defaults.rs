@@ -1,6 +1,7 @@
 //! What a definition does not say: one table, which the README repeats and `tests/tidy` compares.
 
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::Phase;
 
 use super::Retry;
 use super::compile::write_duration;
@@ -48,6 +49,14 @@ pub const DEFAULTS: Defaults = Defaults {
 };
 
 impl Defaults {
+    /// A step's whole time, by where it stands to the pivot.
+    pub fn within_ms(&self, phase: Phase) -> Millis {
+        match phase {
+            Phase::Compensatable => self.within_before_ms,
+            Phase::Pivot | Phase::Retriable => self.within_behind_ms,
+        }
+    }
+
     /// How a step is tried again.
     pub fn retry(&self) -> Retry {
         Retry {

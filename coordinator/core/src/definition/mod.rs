@@ -1,7 +1,7 @@
 //! Saga definitions: YAML with CEL in, checked and typed definitions out (LANGUAGE.md).
 //!
 //! ```text
-//! text -> yaml (spanned tree) -> form (what may stand where) -> expression (typed, bounded) -> Definition
+//! text -> yaml (spanned tree) -> compile (form, tree of nodes) with expression (typed, bounded) -> Definition
 //! ```
 
 use std::sync::Arc;
@@ -14,12 +14,14 @@ pub mod catalog;
 pub mod compile;
 pub mod defaults;
 pub mod expression;
+mod node;
 pub mod yaml;
 
 pub use catalog::{Catalog, DefinitionRecord, defined_twice};
 pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic, compile};
 pub use defaults::{DEFAULTS, Defaults};
-pub use expression::{Budget, Environment, Expression, ExpressionError, Template};
+pub use expression::{Budget, Environment, Expression, ExpressionError, SiteId, Template};
+pub use node::{Node, NodeByName, ROOT, Role, Verb};
 
 /// One version of a saga definition, checked and ready to run.
 #[derive(Debug)]
@@ -34,7 +36,13 @@ pub struct Definition {
     pub deadline_ms: Option<Millis>,
     /// How long the row of a finished saga stays: as long, a repeated start is recognised.
     pub retain_ms: Millis,
-    /// The steps, in order.
+    /// The nodes in preorder, the root first: all that belongs to a node is the range from itself to its `end`.
+    pub nodes: Vec<Node>,
+    /// The nodes by their names.
+    pub names: NodeByName,
+    /// Whether there is a step that cannot be undone.
+    pub has_pivot: bool,
+    /// The steps, in order: what the nodes do that ask participants.
     pub steps: Vec<Step>,
     /// Events for others when everything is done.
     pub on_completed: Vec<Emit>,

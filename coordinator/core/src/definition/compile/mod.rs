@@ -1,10 +1,12 @@
 //! From text to checked definitions: all errors of a file, each with its place and a hint.
 //!
 //! ```text
-//! yaml (spanned tree) -> form (what may stand where) -> build (schemas, undo and pivot, expressions) -> Definition
+//! yaml (spanned tree) -> form (what may stand where) -> tree (a table of nodes) -> certainty, checks -> pass (each node) -> Definition
 //! ```
 
 mod build;
+mod certainty;
+mod checks;
 mod duration;
 mod fields;
 mod form;
@@ -12,6 +14,7 @@ mod lookup;
 mod pass;
 mod report;
 mod targets;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -23,13 +26,14 @@ use sha2::{Digest, Sha256};
 
 use super::defaults::DEFAULTS;
 use super::{Definition, DefinitionRecord, yaml};
-use build::{Builder, Options};
+use build::Builder;
 pub(crate) use duration::{Unit, parse_duration, write_duration};
 pub(crate) use fields::split_by_comma;
 use form::SagaForm;
 use lookup::Lookup;
 pub use report::CompileError;
 pub(crate) use report::{Report, did_you_mean};
+use targets::{Finder, Options};
 
 /// Stack of the thread that compiles: the parser's recursion over an expression of 2 KiB needs a part of it, a default stack
 /// overflows.
@@ -194,9 +198,8 @@ fn compile_documents(
                 }
                 let mut lookup = Lookup::new(settings.schemas, pinned);
                 let options = Options { participants: &settings.participants, topics: &settings.topics };
-                let mut builder =
-                    Builder { form: &form, settings: &options, lookup: &mut lookup, report: &mut report, errors_before: errors };
-                let built = builder.build();
+                let finder = Finder { options: &options, lookup: &mut lookup, report: &mut report };
+                let built = Builder { form: &form, finder, errors_before: errors }.build();
                 let Some(mut definition) = report.or_reason(built, errors, &form.name.span) else { continue };
                 let (text, schemas) = (text[document.span.clone()].to_owned(), lookup.used());
                 definition.hash = content_hash(&text, &schemas);

@@ -1,89 +1,137 @@
-//! One compilation of all expressions of a definition.
+//! One pass over the tree: each node is looked up, its expressions are compiled, and it is built.
 
-use ringmaster_schemas::journal::Encoding;
+use std::sync::Arc;
 
-use super::form::{EmitForm, SagaForm, StepForm, UndoForm};
-use super::report::Report;
-use super::targets::{Target, Targets};
+use ringmaster_schemas::avro::Node as Avro;
+use ringmaster_schemas::journal::{DefinitionHash, Encoding, Phase};
+
+use super::build::{Ground, Read};
+use super::form::{EmitForm, SagaForm, UndoForm};
+use super::targets::{Finder, Target};
+use super::tree::{Planned, PlannedVerb, Step as StepForm};
+use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::scope::{Names, Spot, Uses, facts};
-use crate::definition::expression::{Compiler, Expression, Form, Parsed, Template, Wanted};
+use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
+use crate::definition::{Definition, Emit, Node, NodeByName, Start, Step, Undo, Verb};
 
-/// Everything of a definition that is compiled of expressions.
-pub(super) struct Compiled {
-    pub(super) key: Option<Expression>,
-    pub(super) condition: Option<Expression>,
-    pub(super) steps: Vec<CompiledStep>,
-    pub(super) completed: Vec<(Option<Expression>, Template)>,
-    pub(super) compensated: Vec<(Option<Expression>, Template)>,
-}
-
-pub(super) struct CompiledStep {
-    pub(super) condition: Option<Expression>,
-    pub(super) body: Template,
-    pub(super) undo: Option<Template>,
-}
-
-/// One compilation of all expressions against one set of schemas.
-pub(super) struct Pass<'p, 'a, 'r, 't> {
+/// One pass against one set of schemas.
+pub(super) struct Pass<'p, 'a, 'f, 't, 'l> {
+    pub(super) form: &'p SagaForm,
+    pub(super) ground: &'p Ground<'p>,
     pub(super) names: &'p Names<'a>,
-    pub(super) report: &'r mut Report<'t>,
-    pub(super) uses: &'r mut Uses,
+    /// Of what is read: what state keeps.
+    pub(super) kept: Option<&'p Read>,
+    pub(super) finder: &'p mut Finder<'f, 't, 'l>,
+    pub(super) uses: &'p mut Uses,
+    /// Expressions so far: each has a number of its own.
+    pub(super) site_count: u16,
 }
 
-impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_> {
-    /// Everything of a definition that is compiled of expressions; what is wrong is reported.
-    pub(super) fn run(mut self, form: &'p SagaForm, targets: &Targets) -> Option<Compiled> {
-        let key = self.expression(form.start.key.as_ref(), &Spot::start(), Wanted::Key);
-        let condition = self.expression(form.start.condition.as_ref(), &Spot::start(), Wanted::Truth);
-        let steps: Vec<Option<CompiledStep>> = (0..form.steps.len()).map(|index| self.step(form, index, targets)).collect();
-        let end = form.steps.len();
-        let completed = self.emits(&form.on_completed, &targets.completed, &Spot::step(end));
-        let undone = Spot { failure: true, undone: true, ..Spot::step(end) };
-        let compensated = self.emits(&form.on_compensated, &targets.compensated, &undone);
-        Some(Compiled {
+impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
+    /// The definition; what is wrong is reported.
+    pub(super) fn definition(mut self) -> Option<Definition> {
+        let (form, tree, certainty) = (self.form, self.ground.tree, self.ground.certainty);
+        let start = self.start();
+        let steps: Vec<Option<Step>> = tree.dos().map(|step| self.step(&step)).collect();
+        let completed = self.emissions(&form.on_completed, &Spot::at(certainty.end()));
+        let undone = Spot { failure: true, undone: true, ..Spot::at(certainty.end()) };
+        let compensated = self.emissions(&form.on_compensated, &undone);
+        let nodes: Vec<Node> = tree.nodes.iter().zip(0..).map(|(planned, number)| node(planned, number)).collect();
+        Some(Definition {
+            name: form.name.text.as_str().into(),
+            hash: DefinitionHash::default(),
+            start: start?,
+            deadline_ms: form.deadline.as_ref().map(|(millis, _)| *millis),
+            retain_ms: form.retain_ms,
+            names: NodeByName::of(&nodes),
+            has_pivot: tree.pivots().next().is_some(),
+            nodes,
+            steps: steps.into_iter().collect::<Option<_>>()?,
+            on_completed: completed?,
+            on_compensated: compensated?,
+        })
+    }
+
+    fn start(&mut self) -> Option<Start> {
+        let form = &self.form.start;
+        let key = self.expression(form.key.as_ref(), &Spot::start(), Wanted::Key);
+        let condition = self.expression(form.condition.as_ref(), &Spot::start(), Wanted::Truth);
+        Some(Start {
+            event: form.event.text.as_str().into(),
+            topic: form.topic.text.as_str().into(),
             key: key?,
             condition: condition?,
-            steps: steps.into_iter().collect::<Option<_>>()?,
-            completed: completed?,
-            compensated: compensated?,
+            reader: self.ground.whole.start.clone(),
+            kept: self.kept.unwrap_or(self.ground.whole).start.clone(),
         })
+    }
+
+    fn site(&mut self) -> SiteId {
+        self.site_count += 1;
+        SiteId(self.site_count - 1)
     }
 
     /// `Some(None)` where there is none, `None` where it is wrong.
     fn expression(&mut self, parsed: Option<&'p Parsed>, spot: &Spot, wanted: Wanted) -> Option<Option<Expression>> {
-        match parsed {
-            None => Some(None),
-            Some(parsed) => Expression::compile(self.names, self.report, self.uses, spot.clone(), parsed, wanted).map(Some),
-        }
+        let Some(parsed) = parsed else { return Some(None) };
+        let site = self.site();
+        Expression::compile(self.names, self.finder.report, self.uses, spot.clone(), parsed, wanted, site).map(Some)
     }
 
     fn body(&mut self, form: &'p Form, target: &Target, spot: Spot, lenient: bool) -> Option<Template> {
         let json = target.encoding == Encoding::Json;
-        Compiler { names: self.names, report: self.report, uses: self.uses, spot, lenient }.compile(form, &target.schema, json)
+        let site = self.site();
+        let mut compiler = Compiler { names: self.names, report: self.finder.report, uses: self.uses, spot, lenient, site };
+        compiler.compile(form, &target.schema, json)
     }
 
-    fn step(&mut self, form: &'p SagaForm, index: usize, targets: &Targets) -> Option<CompiledStep> {
-        let step = &form.steps[index];
-        let mut spot = Spot::step(index);
-        let condition = self.expression(step.condition.as_ref(), &spot, Wanted::Truth);
-        if let Some(parsed) = &step.condition {
+    fn step(&mut self, step: &StepForm<'_, 'p>) -> Option<Step> {
+        let (node, form, phase) = (step.node, step.form, step.planned.phase);
+        let mut spot = Spot::at(self.ground.certainty.before(step.number));
+        let condition = self.expression(node.condition.as_ref(), &spot, Wanted::Truth);
+        if let Some(parsed) = &node.condition {
             facts(&parsed.root, true, self.names.rules, &mut spot.facts);
         }
-        let body = self.body(&step.with, &targets.calls[index], spot.clone(), false);
-        let undo = match (&step.undo, &targets.undos[index]) {
-            (Some(undo), Some(target)) => {
-                let spot = Spot { own: Some(index), failure: true, ..spot };
-                self.undo(step, undo, &targets.calls[index], target, spot)
-            }
-            _ => Some(None),
+        let call = self.finder.command(&form.command);
+        let body = call.as_ref().and_then(|call| self.body(&form.with, call, spot.clone(), false));
+        let undo = self.undo(step, call.as_ref(), spot);
+        let result = &self.ground.whole.results[&step.number];
+        Some(Step {
+            name: node.name.text.as_str().into(),
+            phase,
+            condition: condition?,
+            call: call?.call(&form.command, Some(body?)),
+            undo: undo?,
+            timeout_ms: form.timeout_ms,
+            within_ms: node.within.as_ref().map_or_else(|| DEFAULTS.within_ms(phase), |(millis, _)| *millis),
+            retry: form.retry.clone(),
+            kept: self.kept.and_then(|kept| kept.results.get(&step.number)).cloned(),
+            result: (!matches!(result.node(result.root()), Avro::Dynamic)).then(|| result.clone()),
+        })
+    }
+
+    fn undo(&mut self, step: &StepForm<'_, 'p>, call: Option<&Target>, spot: Spot) -> Option<Undo> {
+        let (form, command) = match (step.planned.phase, &step.form.undo) {
+            (Phase::Pivot | Phase::Retriable, _) => return Some(Undo::Never),
+            (Phase::Compensatable, Some(form @ UndoForm { command: Some(command), .. })) => (form, command),
+            (Phase::Compensatable, _) => return Some(Undo::Nothing),
         };
-        Some(CompiledStep { condition: condition?, body: body?, undo: undo? })
+        let target = self.finder.command(command);
+        let (call, target) = (call?, target?);
+        let spot = Spot { own: Some(step.number), failure: true, ..spot };
+        let body = self.undo_body(step, form, call, &target, spot)?;
+        Some(Undo::Command {
+            call: target.call(command, body),
+            timeout_ms: step.form.timeout_ms,
+            within_ms: DEFAULTS.undo_within_ms,
+            retry: DEFAULTS.undo_retry(),
+        })
     }
 
     /// An undo's body: its own, or the do's byte for byte, or made of those of the do's fields that it has.
-    fn undo(
+    fn undo_body(
         &mut self,
-        step: &'p StepForm,
+        step: &StepForm<'_, 'p>,
         undo: &'p UndoForm,
         call: &Target,
         target: &Target,
@@ -96,7 +144,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_> {
         if same && target.encoding == call.encoding {
             return Some(None);
         }
-        let missing = match step.with.fields() {
+        let missing = match step.form.with.fields() {
             None => Some("the do's body is one expression".to_owned()),
             Some(given) => target
                 .schema
@@ -108,22 +156,50 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_> {
                 }),
         };
         if let Some(why) = missing {
-            self.report.error(&undo.span, why, "say what it gets: undo: { do: ..., with: { ... } }");
+            self.finder.report.error(&undo.span, why, "say what it gets: undo: { do: ..., with: { ... } }");
             return None;
         }
-        self.body(&step.with, target, spot, true).map(Some)
+        self.body(&step.form.with, target, spot, true).map(Some)
     }
 
-    fn emits(&mut self, forms: &'p [EmitForm], targets: &[Target], spot: &Spot) -> Option<Vec<(Option<Expression>, Template)>> {
-        let mut emits = Some(Vec::new());
-        for (form, target) in forms.iter().zip(targets) {
-            let key = self.expression(form.key.as_ref(), spot, Wanted::Key);
-            let body = self.body(&form.with, target, spot.clone(), false);
-            match (&mut emits, key, body) {
-                (Some(emits), Some(key), Some(body)) => emits.push((key, body)),
-                (emits, _, _) => *emits = None,
-            }
-        }
-        emits
+    fn emissions(&mut self, forms: &'p [EmitForm], spot: &Spot) -> Option<Vec<Emit>> {
+        let emits: Vec<Option<Emit>> = forms.iter().map(|form| self.emission(form, spot)).collect();
+        emits.into_iter().collect()
+    }
+
+    fn emission(&mut self, form: &'p EmitForm, spot: &Spot) -> Option<Emit> {
+        let target = self.finder.emission(form);
+        let key = self.expression(form.key.as_ref(), spot, Wanted::Key);
+        let target = target?;
+        let body = self.body(&form.with, &target, spot.clone(), false);
+        Some(Emit {
+            event: form.event.text.as_str().into(),
+            topic: form.topic.text.as_str().into(),
+            key: key?,
+            body: body?,
+            encoding: target.encoding,
+            fingerprint: target.fingerprint,
+            headers: self.finder.options.headers(&form.topic.text),
+        })
+    }
+}
+
+/// A node's place in the table.
+fn node(planned: &Planned<'_>, number: u16) -> Node {
+    let name: Arc<str> = planned.form.map_or("", |form| form.name.text.as_str()).into();
+    Node {
+        given_by: if name.is_empty() { Box::default() } else { Box::new([number]) },
+        name,
+        end: planned.end,
+        parent: planned.parent,
+        scope: planned.scope,
+        phase: planned.phase,
+        passes: planned.passes,
+        undoes: planned.undoes,
+        stands_for: number,
+        verb: match planned.verb {
+            PlannedVerb::Sequence(role) => Verb::Sequence(role),
+            PlannedVerb::Do(_) => Verb::Do,
+        },
     }
 }

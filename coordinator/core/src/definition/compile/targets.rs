@@ -1,16 +1,36 @@
 //! Schemas of everything that a definition sends and reads, and how it is written.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringmaster_schemas::avro::{Node as Avro, Schema};
 use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::names::participant_of;
 
-use super::build::Builder;
 use super::fields::Word;
-use super::form::{EmitForm, StepForm, UndoForm};
+use super::form::EmitForm;
+use super::lookup::Lookup;
+use super::report::Report;
+use super::{Mode, Participant, Topic};
 use crate::definition::Call;
 use crate::definition::expression::Template;
+
+/// What settings say of participants and topics.
+pub(super) struct Options<'a> {
+    pub(super) participants: &'a BTreeMap<String, Participant>,
+    pub(super) topics: &'a BTreeMap<String, Topic>,
+}
+
+impl Options<'_> {
+    pub(super) fn participant(&self, name: &str) -> Participant {
+        self.participants.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Whether events of a topic have headers.
+    pub(super) fn headers(&self, topic: &str) -> bool {
+        self.topics.get(topic).map_or(Mode::CloudEvents, |topic| topic.mode) == Mode::CloudEvents
+    }
+}
 
 /// A command's or event's schema and how it is written.
 pub(super) struct Target {
@@ -20,42 +40,20 @@ pub(super) struct Target {
     pub(super) fingerprint: i64,
 }
 
-/// All schemas of a definition.
-pub(super) struct Targets {
-    pub(super) start: Arc<Schema>,
-    pub(super) calls: Vec<Target>,
-    pub(super) undos: Vec<Option<Target>>,
-    pub(super) results: Vec<Arc<Schema>>,
-    pub(super) completed: Vec<Target>,
-    pub(super) compensated: Vec<Target>,
-}
-
 impl Target {
     pub(super) fn call(self, command: &Word, body: Option<Template>) -> Call {
         Call { command: command.text.as_str().into(), encoding: self.encoding, envelope: self.fingerprint, body }
     }
 }
 
-impl Builder<'_, '_, '_, '_> {
-    /// All of them; what is missing is reported.
-    pub(super) fn targets(&mut self) -> Option<Targets> {
-        let form = self.form;
-        let start = self.event_schema(&form.start.event);
-        let calls: Vec<Option<Target>> = form.steps.iter().map(|step| self.command(&step.command)).collect();
-        let undos: Vec<Option<Option<Target>>> = form.steps.iter().map(|step| self.undo_target(step)).collect();
-        let results: Vec<Option<Arc<Schema>>> = form.steps.iter().map(|step| self.result(&step.command)).collect();
-        let completed: Vec<Option<Target>> = form.on_completed.iter().map(|emit| self.emission(emit)).collect();
-        let compensated: Vec<Option<Target>> = form.on_compensated.iter().map(|emit| self.emission(emit)).collect();
-        Some(Targets {
-            start: start?,
-            calls: calls.into_iter().collect::<Option<_>>()?,
-            undos: undos.into_iter().collect::<Option<_>>()?,
-            results: results.into_iter().collect::<Option<_>>()?,
-            completed: completed.into_iter().collect::<Option<_>>()?,
-            compensated: compensated.into_iter().collect::<Option<_>>()?,
-        })
-    }
+/// Finds schemas; what is missing is reported.
+pub(super) struct Finder<'a, 't, 'l> {
+    pub(super) options: &'a Options<'a>,
+    pub(super) lookup: &'a mut Lookup<'l>,
+    pub(super) report: &'a mut Report<'t>,
+}
 
+impl Finder<'_, '_, '_> {
     fn named(&mut self, name: &str, at: &Word) -> Option<Option<Arc<Schema>>> {
         let found = self.lookup.named(name);
         match found {
@@ -71,7 +69,7 @@ impl Builder<'_, '_, '_, '_> {
         }
     }
 
-    fn event_schema(&mut self, event: &Word) -> Option<Arc<Schema>> {
+    pub(super) fn event(&mut self, event: &Word) -> Option<Arc<Schema>> {
         match self.named(&event.text, event)? {
             Some(schema) => Some(schema),
             None => {
@@ -85,10 +83,10 @@ impl Builder<'_, '_, '_, '_> {
         }
     }
 
-    fn command(&mut self, command: &Word) -> Option<Target> {
+    pub(super) fn command(&mut self, command: &Word) -> Option<Target> {
         let name = &command.text;
         let participant = participant_of(name);
-        let encoding = self.settings.participant(participant).encoding;
+        let encoding = self.options.participant(participant).encoding;
         match (self.named(name, command)?, encoding) {
             // Also for JSON: the schemas of a version must not change with a setting, since its hash is made of them.
             (Some(schema), _) => match self.lookup.envelope(name) {
@@ -114,21 +112,14 @@ impl Builder<'_, '_, '_, '_> {
         }
     }
 
-    fn undo_target(&mut self, step: &StepForm) -> Option<Option<Target>> {
-        match &step.undo {
-            Some(UndoForm { command: Some(command), .. }) => self.command(command).map(Some),
-            _ => Some(None),
-        }
-    }
-
     /// A result without a schema is read as it comes.
-    fn result(&mut self, command: &Word) -> Option<Arc<Schema>> {
+    pub(super) fn result(&mut self, command: &Word) -> Option<Arc<Schema>> {
         let found = self.named(&format!("{}Result", command.text), command)?;
         Some(found.unwrap_or_else(|| self.lookup.json()))
     }
 
-    fn emission(&mut self, emit: &EmitForm) -> Option<Target> {
-        let wanted = self.settings.topics.get(&emit.topic.text).and_then(|topic| topic.encoding);
+    pub(super) fn emission(&mut self, emit: &EmitForm) -> Option<Target> {
+        let wanted = self.options.topics.get(&emit.topic.text).and_then(|topic| topic.encoding);
         let event = &emit.event;
         match (self.named(&event.text, event)?, wanted) {
             (Some(schema), Some(Encoding::Json)) => Some(Target { schema, encoding: Encoding::Json, fingerprint: 0 }),

@@ -75,7 +75,7 @@ impl<'s, 'e> Machine<'s, 'e> {
             }
             Node::Equal(a, b) => self.eval(a)?.equals(&self.eval(b)?),
             Node::Present(inner) => Ok(!matches!(self.eval(inner)?, Value::Null)),
-            Node::Succeeded(step) => Ok((self.environment.results)(*step).is_some()),
+            Node::Succeeded(node) => Ok(self.bytes_of(Root::Result(*node)).is_some()),
             Node::In(item, list) => self.contains(item, list),
             other => match self.eval_inner(other)? {
                 Value::Bool(truth) => Ok(truth),
@@ -176,7 +176,8 @@ impl<'s, 'e> Machine<'s, 'e> {
     fn bytes_of(&self, root: Root) -> Option<&'s [u8]> {
         match root {
             Root::Start => Some(self.environment.start),
-            Root::Result(step) => (self.environment.results)(step),
+            // Steps are counted from 0, nodes from the root.
+            Root::Result(node) => (self.environment.results)(usize::from(node) - 1),
         }
     }
 

@@ -117,9 +117,14 @@ impl Fault {
     }
 }
 
+/// Which of a definition's expressions or bodies: each has a number of its own, in the order of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SiteId(pub u16);
+
 /// A checked expression.
 pub struct Expression {
     node: tree::Node,
+    site: SiteId,
     place: Box<str>,
 }
 
@@ -145,6 +150,7 @@ impl Expression {
         spot: scope::Spot,
         parsed: &'a Parsed,
         wanted: Wanted,
+        site: SiteId,
     ) -> Option<Expression> {
         let typed = Lowerer::lower(names, report, uses, spot, parsed)?;
         let what = match (wanted, &typed.ty) {
@@ -157,7 +163,12 @@ impl Expression {
             report.error(&parsed.span, format!("{what}, not {}", typed.ty), hint);
             return None;
         }
-        Some(Expression { node: typed.node, place: report.place(&parsed.span) })
+        Some(Expression { node: typed.node, site, place: report.place(&parsed.span) })
+    }
+
+    /// Its number in its definition.
+    pub fn site(&self) -> SiteId {
+        self.site
     }
 
     /// The value of an `if`.
@@ -193,10 +204,16 @@ pub struct Template {
     schema: Arc<Schema>,
     pieces: Vec<template::Piece>,
     output: template::Output,
+    site: SiteId,
     place: Box<str>,
 }
 
 impl Template {
+    /// Its number in its definition.
+    pub fn site(&self) -> SiteId {
+        self.site
+    }
+
     /// Appends the body in its final encoding: Avro bytes by the command's or event's schema (without header or meta), or the text
     /// of a JSON object. On an error `out` is as it was.
     pub fn render(&self, environment: &Environment<'_>, out: &mut Vec<u8>) -> Result<(), ExpressionError> {

@@ -4,7 +4,7 @@ use cel::common::ast::{Expr, IdedExpr, SelectExpr};
 
 use super::lower::{Lowerer, Typed};
 use super::place::Place;
-use super::scope::path_of;
+use super::scope::{NodeName, path_of};
 use super::tree::{Node, Root};
 use super::types::Type;
 use crate::definition::compile::did_you_mean;
@@ -92,31 +92,30 @@ impl<'a> Lowerer<'a, '_, '_> {
     }
 
     /// Which step a name means, if it can be read here.
-    fn step_named(&mut self, e: &IdedExpr, name: &str) -> Option<usize> {
+    fn step_named(&mut self, e: &IdedExpr, name: &str) -> Option<&'a NodeName<'a>> {
         let names = self.names;
-        let Some(index) = names.steps.iter().position(|step| step.name == name) else {
-            let known: Vec<&str> = names.steps.iter().map(|step| step.name).collect();
+        let Some(step) = names.nodes.iter().find(|step| step.name == name) else {
+            let known: Vec<&str> = names.nodes.iter().map(|step| step.name).collect();
             return self.fail(e.id, format!("there is no step '{name}'"), did_you_mean(name, known));
         };
         if self.spot.starting {
             return self.fail(e.id, "no step has run when a saga starts", "");
         }
-        if index >= self.spot.before && self.spot.own != Some(index) {
+        if !self.spot.known.is_readable(step.node) && self.spot.own != Some(step.node) {
             return self.fail(e.id, format!("step '{name}' has not run here"), "only steps that stand before can be read");
         }
-        Some(index)
+        Some(step)
     }
 
     fn step(&mut self, e: &'a IdedExpr, name: &str, optional: bool) -> Option<Typed> {
-        let index = self.step_named(e, name)?;
-        let step = &self.names.steps[index];
+        let step = self.step_named(e, name)?;
         let known = |fact: String| self.spot.facts.contains(&fact);
         // That its condition was true says that a step was asked; that it succeeded is certain only behind it.
-        let behind = !self.spot.undone && self.spot.own != Some(index);
-        let entered = !step.conditional || step.rule.is_some_and(|rule| known(format!("rules.{rule}")));
+        let behind = !self.spot.undone && self.spot.own != Some(step.node);
+        let entered = self.spot.known.is_certain(step.node) || step.rule.is_some_and(|rule| known(format!("rules.{rule}")));
         let certain = known(format!("steps.{name}")) || (behind && entered);
         if !certain && !optional {
-            let why = if self.spot.undone || self.spot.own == Some(index) {
+            let why = if self.spot.undone || self.spot.own == Some(step.node) {
                 "may not have succeeded here"
             } else {
                 "may have been skipped: it has an if"
@@ -128,10 +127,10 @@ impl<'a> Lowerer<'a, '_, '_> {
             );
         }
         let schema = step.result.clone();
-        self.uses.touch(Root::Result(index));
+        self.uses.touch(Root::Result(step.node));
         let ty = Type::of(&schema, schema.root());
         let ty = if certain { ty } else { ty.optional() };
-        Some(Typed::chained(Node::Path(Box::new(Place::whole(Root::Result(index), schema))), ty, optional && !certain))
+        Some(Typed::chained(Node::Path(Box::new(Place::whole(Root::Result(step.node), schema))), ty, optional && !certain))
     }
 
     pub(super) fn has(&mut self, e: &'a IdedExpr, select: &'a SelectExpr) -> Option<Typed> {
@@ -140,9 +139,9 @@ impl<'a> Lowerer<'a, '_, '_> {
             && name == "steps"
             && !self.is_local(name)
         {
-            let index = self.step_named(e, &select.field)?;
-            self.uses.touch(Root::Result(index));
-            return yes(Node::Succeeded(index));
+            let step = self.step_named(e, &select.field)?;
+            self.uses.touch(Root::Result(step.node));
+            return yes(Node::Succeeded(step.node));
         }
         let of = self.chain(&select.operand)?;
         let (inner, _) = of.ty.required();

@@ -17,17 +17,16 @@ pub(crate) const RESERVED: [&str; 11] =
 pub(crate) struct Names<'a> {
     /// The start event's schema.
     pub(crate) start: Arc<Schema>,
-    pub(crate) steps: Vec<StepName<'a>>,
+    pub(crate) nodes: Vec<NodeName<'a>>,
     pub(crate) rules: &'a [Rule],
 }
 
-/// A step as expressions see it.
-pub(crate) struct StepName<'a> {
+/// A node with a result, as expressions see it.
+pub(crate) struct NodeName<'a> {
     pub(crate) name: &'a str,
+    pub(crate) node: u16,
     /// The schema of its result.
     pub(crate) result: Arc<Schema>,
-    /// It has an `if`.
-    pub(crate) conditional: bool,
     /// The rule that its `if` is, if that rule's value never changes: under the same rule the step has certainly succeeded.
     pub(crate) rule: Option<&'a str>,
 }
@@ -50,10 +49,10 @@ pub(crate) enum RuleBody {
 pub(crate) struct Spot {
     /// In the start's own `key` or `if`: the saga does not exist yet.
     pub(crate) starting: bool,
-    /// Steps before this one can be read.
-    pub(crate) before: usize,
+    /// What stands before it.
+    pub(crate) known: Known,
     /// A step that can be read although it may not have succeeded: the one that is undone.
-    pub(crate) own: Option<usize>,
+    pub(crate) own: Option<u16>,
     /// Something failed: `failure` can be read.
     pub(crate) failure: bool,
     /// Nothing of the steps is certain: they may be undone.
@@ -65,12 +64,54 @@ pub(crate) struct Spot {
 impl Spot {
     /// In the start's own expressions.
     pub(crate) fn start() -> Spot {
-        Spot { starting: true, before: 0, own: None, failure: false, undone: false, facts: Vec::new() }
+        Spot { starting: true, ..Spot::at(Known::default()) }
     }
 
-    /// In a step's own expressions, or behind all steps.
-    pub(crate) fn step(index: usize) -> Spot {
-        Spot { starting: false, before: index, own: None, failure: false, undone: false, facts: Vec::new() }
+    /// Behind what is known.
+    pub(crate) fn at(known: Known) -> Spot {
+        Spot { starting: false, known, own: None, failure: false, undone: false, facts: Vec::new() }
+    }
+}
+
+/// Which nodes can be read, and which of them have certainly succeeded.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    readable: NodeSet,
+    certain: NodeSet,
+}
+
+impl Known {
+    /// The same behind one more node.
+    pub(crate) fn with(mut self, node: u16, certain: bool) -> Known {
+        self.readable.insert(node);
+        if certain {
+            self.certain.insert(node);
+        }
+        self
+    }
+
+    pub(crate) fn is_readable(&self, node: u16) -> bool {
+        self.readable.contains(node)
+    }
+
+    pub(crate) fn is_certain(&self, node: u16) -> bool {
+        self.certain.contains(node)
+    }
+}
+
+/// A set of nodes: a bit each.
+#[derive(Debug, Clone, Default)]
+struct NodeSet(Vec<u64>);
+
+impl NodeSet {
+    fn insert(&mut self, node: u16) {
+        let word = usize::from(node / 64);
+        self.0.resize(self.0.len().max(word + 1), 0);
+        self.0[word] |= 1 << (node % 64);
+    }
+
+    fn contains(&self, node: u16) -> bool {
+        self.0.get(usize::from(node / 64)).is_some_and(|word| word & 1 << (node % 64) != 0)
     }
 }
 

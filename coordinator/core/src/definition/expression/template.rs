@@ -15,7 +15,7 @@ use super::scope::{Names, Spot, Uses};
 use super::tree::{Function, Node};
 use super::types::Type;
 use super::value::Value;
-use super::{Template, fits};
+use super::{SiteId, Template, fits};
 use crate::definition::compile::{Report, did_you_mean, split_by_comma};
 use crate::definition::yaml;
 
@@ -95,6 +95,8 @@ pub(crate) struct Compiler<'a, 'r, 't> {
     pub(crate) spot: Spot,
     /// Only fields that the target has: others of the form are left out.
     pub(crate) lenient: bool,
+    /// The number of the body in its definition.
+    pub(crate) site: SiteId,
 }
 
 struct Writer<'s> {
@@ -130,6 +132,7 @@ impl<'a> Compiler<'a, '_, '_> {
             schema: schema.clone(),
             pieces: writer.pieces,
             output,
+            site: self.site,
             place: self.report.place(&span),
         })
     }

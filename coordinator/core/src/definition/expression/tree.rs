@@ -11,8 +11,8 @@ use super::place::Place;
 pub(crate) enum Root {
     /// The start event.
     Start,
-    /// A step's result, by the step's place.
-    Result(usize),
+    /// A node's result.
+    Result(u16),
 }
 
 /// A literal.
@@ -131,8 +131,8 @@ pub(crate) enum Node {
     Failure(FailureField),
     /// A field of the start event or of a result; nothing on the path gives null.
     Path(Box<Place>),
-    /// Whether a step has succeeded.
-    Succeeded(usize),
+    /// Whether a node has succeeded.
+    Succeeded(u16),
     /// A loop's item.
     Local(usize),
     /// A record's field by its place.

@@ -5,6 +5,7 @@ mod errors;
 mod errors_in_expressions;
 mod mutations;
 mod refused;
+mod table;
 mod versions;
 
 use std::path::Path;

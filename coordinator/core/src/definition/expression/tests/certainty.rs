@@ -186,11 +186,14 @@ fn what_the_checker_accepts_is_never_absent() {
         let text = if round % 2 == 0 { maker.text(depth) } else { maker.truth(depth) };
         let (condition, source) = (parsed("rules.r0"), parsed(&text));
         let lasting = lasting_rule(&condition, &rules);
-        let step = |name, rule: Option<&'static str>| StepName { name, result: result.clone(), conditional: name == "score", rule };
-        let names =
-            Names { start: order.clone(), steps: vec![step("pay", None), step("score", lasting.map(|_| "r0"))], rules: &rules };
+        let step = |name, node, rule: Option<&'static str>| NodeName { name, node, result: result.clone(), rule };
+        let names = Names {
+            start: order.clone(),
+            nodes: vec![step("pay", 1, None), step("score", 2, lasting.map(|_| "r0"))],
+            rules: &rules,
+        };
         let mut report = Report::new("f", &text, 1);
-        let lower = |parsed, report: &mut Report<'_>| Lowerer::lower(&names, report, &mut Uses::default(), Spot::step(2), parsed);
+        let lower = |parsed, report: &mut Report<'_>| Lowerer::lower(&names, report, &mut Uses::default(), behind_two(), parsed);
         let Some(typed) = lower(&source, &mut report) else {
             refused += 1;
             continue;

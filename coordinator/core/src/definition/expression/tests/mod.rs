@@ -11,7 +11,7 @@ use ringmaster_schemas::journal::FailureKind;
 use ringmaster_schemas::json::transcode;
 
 use super::lower::Lowerer;
-use super::scope::{Names, Spot, StepName, Uses};
+use super::scope::{Known, Names, NodeName, Spot, Uses};
 use super::*;
 use crate::definition::yaml::{Kind, Node as Yaml, Style};
 
@@ -58,12 +58,12 @@ impl World {
     }
 
     fn names(&self) -> Names<'static> {
-        let step = |name, conditional| StepName { name, result: self.score.clone(), conditional, rule: None };
-        Names { start: self.order.clone(), steps: vec![step("pay", false), step("score", true), step("later", false)], rules: &[] }
+        let step = |name, node| NodeName { name, node, result: self.score.clone(), rule: None };
+        Names { start: self.order.clone(), nodes: vec![step("pay", 1), step("score", 2), step("later", 3)], rules: &[] }
     }
 
     fn lower(&self, text: &str) -> Result<lower::Typed, String> {
-        self.lower_at(text, Spot { failure: true, ..Spot::step(2) })
+        self.lower_at(text, Spot { failure: true, ..behind_two() })
     }
 
     fn lower_at(&self, text: &str, spot: Spot) -> Result<lower::Typed, String> {
@@ -114,6 +114,11 @@ impl World {
             assert_eq!(self.show(text), *expected, "{text}");
         }
     }
+}
+
+/// Behind a certain step and one with an `if`.
+fn behind_two() -> Spot {
+    Spot::at(Known::default().with(1, true).with(2, false))
 }
 
 fn print(value: Value<'_>) -> String {
@@ -303,13 +308,13 @@ fn what_is_wrong_is_found_before_the_first_saga() {
         ("start.items.exists(i, i.skuu == 'a') && start.totl > 1", "! Item has no field 'skuu' (did you mean 'sku'?); Order has no field 'totl' (did you mean 'total'?)"),
     ]);
     let world = World::new();
-    let spot = || Spot { own: Some(1), undone: false, ..Spot::step(1) };
+    let spot = || Spot { own: Some(2), undone: false, ..Spot::at(Known::default().with(1, true)) };
     assert!(world.lower_at("steps.?score.?score.orValue(0)", spot()).is_ok(), "an undo reads its own step as optional");
     assert_eq!(
         world.lower_at("steps.score.score", spot()).err().unwrap(),
         "step 'score' may not have succeeded here (write steps.?score.?FIELD.orValue(...), or ask has(steps.score) first)"
     );
-    assert!(world.lower_at("failure.code", Spot::step(1)).is_err());
+    assert!(world.lower_at("failure.code", behind_two()).is_err());
     assert_eq!(world.lower_at("steps.pay.score", Spot::start()).err().unwrap(), "no step has run when a saga starts");
     let outside = "has(start.customer) && [1].exists(start2, start2 > 0)";
     assert!(world.lower(outside).is_ok());

@@ -1,0 +1,32 @@
+//! Every step before the pivot says how it is undone, none on it or behind it does, and there is one pivot at most.
+
+use ringmaster_schemas::journal::Phase;
+
+use super::super::report::Report;
+use super::super::tree::Tree;
+
+pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report<'_>) {
+    let first = tree.pivots().next();
+    for step in tree.dos() {
+        let name = &step.node.name;
+        match (step.planned.phase, &step.form.undo) {
+            (Phase::Compensatable, None) => {
+                let message = format!("step '{}' does not say how it is undone", name.text);
+                report.error(&name.span, message, "write undo: participant.Command, or undo: nothing");
+            }
+            (phase @ (Phase::Pivot | Phase::Retriable), Some(undo)) => {
+                let place = if phase == Phase::Pivot { "on" } else { "behind" };
+                report.error(&undo.span, format!("an undo {place} the pivot could never run"), "remove it");
+            }
+            _ => {}
+        }
+        if let Some(first) = first
+            && step.form.pivot
+            && step.number != first
+        {
+            let first = tree.node(first).form.map_or("", |form| form.name.text.as_str());
+            let hint = format!("the first is '{first}'; behind it steps cannot be refused any more");
+            report.error(&name.span, "there is one pivot at most", hint);
+        }
+    }
+}

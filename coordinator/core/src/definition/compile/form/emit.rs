@@ -1,0 +1,42 @@
+//! `on_completed` and `on_compensated`: events for others.
+
+use super::super::fields::{Fields, Word, is_topic, is_type, word};
+use super::super::report::Report;
+use super::{do_, expression};
+use crate::definition::expression::{Form, Parsed};
+use crate::definition::yaml::{Kind, Node};
+
+const KEYS: [&str; 4] = ["emit", "to", "key", "with"];
+
+pub(in crate::definition::compile) struct EmitForm {
+    pub(in crate::definition::compile) event: Word,
+    pub(in crate::definition::compile) topic: Word,
+    pub(in crate::definition::compile) key: Option<Parsed>,
+    pub(in crate::definition::compile) with: Form,
+}
+
+/// One emission or a list.
+pub(super) fn read(node: Option<&Node>, what: &str, report: &mut Report<'_>) -> Option<Vec<EmitForm>> {
+    let Some(node) = node else { return Some(Vec::new()) };
+    match &node.kind {
+        Kind::List(items) => {
+            let emits: Vec<Option<EmitForm>> = items.iter().map(|item| EmitForm::read(item, what, report)).collect();
+            emits.into_iter().collect()
+        }
+        _ => Some(vec![EmitForm::read(node, what, report)?]),
+    }
+}
+
+impl EmitForm {
+    fn read(node: &Node, what: &str, report: &mut Report<'_>) -> Option<EmitForm> {
+        let fields = Fields::new(node, what, &KEYS, &[], report)?;
+        let event = fields.needed("emit", "emit: the type of the event", report);
+        let event = event
+            .and_then(|node| word(node, "an event's type", is_type, "the name of its record, for example OrderFulfilled", report));
+        let topic = fields.needed("to", "to: the topic that it goes to", report);
+        let topic = topic.and_then(|node| word(node, "a topic", is_topic, "letters, digits, . _ -", report));
+        let key = expression(fields.node("key"), report);
+        let with = do_::body(&fields, report);
+        Some(EmitForm { event: event?, topic: topic?, key: key?, with: with? })
+    }
+}

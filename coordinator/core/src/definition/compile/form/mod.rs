@@ -1,0 +1,116 @@
+//! What may stand where: YAML becomes the form of a saga, with its expressions parsed and nothing looked up yet.
+//!
+//! A verb is a file: its keys, its form, how it is read.
+
+mod do_;
+mod emit;
+mod node;
+mod rules;
+
+use std::ops::Range;
+
+use ringmaster_schemas::Millis;
+
+use super::fields::{Fields, Word, is_name, is_saga_name, is_topic, is_type, word};
+use super::report::Report;
+use crate::definition::defaults::DEFAULTS;
+use crate::definition::expression::Parsed;
+use crate::definition::expression::scope::{RESERVED, Rule};
+use crate::definition::yaml::{Kind, Node};
+pub(super) use do_::{DoForm, UndoForm};
+pub(super) use emit::EmitForm;
+pub(super) use node::{NodeForm, VerbForm};
+
+const SAGA: [&str; 9] = ["saga", "description", "start", "deadline", "retain", "rules", "steps", "on_completed", "on_compensated"];
+const SAGA_LATER: [&str; 6] = ["input", "cancel", "priority", "search", "result", "on_stuck"];
+const START: [&str; 4] = ["on", "from", "key", "if"];
+
+/// A duration and where it stands.
+pub(super) type Length = (Millis, Range<usize>);
+
+/// A definition as it is written.
+pub(super) struct SagaForm {
+    pub(super) name: Word,
+    pub(super) start: StartForm,
+    pub(super) deadline: Option<Length>,
+    pub(super) retain_ms: Millis,
+    pub(super) rules: Vec<Rule>,
+    pub(super) steps: Vec<NodeForm>,
+    pub(super) on_completed: Vec<EmitForm>,
+    pub(super) on_compensated: Vec<EmitForm>,
+}
+
+pub(super) struct StartForm {
+    pub(super) event: Word,
+    pub(super) topic: Word,
+    pub(super) key: Option<Parsed>,
+    pub(super) condition: Option<Parsed>,
+}
+
+impl SagaForm {
+    /// Reads a document. `None` if anything is wrong that leaves a hole; what is wrong is reported in any case.
+    pub(super) fn read(root: &Node, report: &mut Report<'_>) -> Option<SagaForm> {
+        let fields = Fields::new(root, "a definition", &SAGA, &SAGA_LATER, report)?;
+        let name = fields.needed("saga", "saga: NAME", report);
+        let name = name.and_then(|node| {
+            word(node, "a saga's name", is_saga_name, "small letters, digits, - and _, at most 64, a letter first", report)
+        });
+        let start = fields.needed("start", "start: { on: EVENT, from: TOPIC, key: event.FIELD }", report);
+        let start = start.and_then(|node| StartForm::read(node, report));
+        let deadline = fields.duration("deadline", report);
+        let retain_ms = fields.duration("retain", report).map_or(DEFAULTS.retain_ms, |(millis, _)| millis);
+        let rules = match fields.node("rules") {
+            None => Some(Vec::new()),
+            Some(node) => rules::read(node, report),
+        };
+        let steps = fields.needed("steps", "steps: a list of steps", report).and_then(|list| node::read_steps(list, report));
+        let on_completed = emit::read(fields.node("on_completed"), "on_completed", report);
+        let on_compensated = emit::read(fields.node("on_compensated"), "on_compensated", report);
+        Some(SagaForm {
+            name: name?,
+            start: start?,
+            deadline,
+            retain_ms,
+            rules: rules?,
+            steps: steps?,
+            on_completed: on_completed?,
+            on_compensated: on_compensated?,
+        })
+    }
+}
+
+impl StartForm {
+    fn read(node: &Node, report: &mut Report<'_>) -> Option<StartForm> {
+        if let Kind::List(_) = node.kind {
+            report.error(&node.span, "this version knows one start only", "start: { on: EVENT, from: TOPIC, key: event.FIELD }");
+            return None;
+        }
+        let fields = Fields::new(node, "start", &START, &[], report)?;
+        let event = fields.needed("on", "on: the type of the event that starts a saga", report);
+        let event = event
+            .and_then(|node| word(node, "an event's type", is_type, "the name of its record, for example OrderPlaced", report));
+        let topic = fields.needed("from", "from: the topic that the event comes on", report);
+        let topic = topic.and_then(|node| word(node, "a topic", is_topic, "letters, digits, . _ -", report));
+        let key = expression(fields.node("key"), report);
+        let condition = expression(fields.node("if"), report);
+        Some(StartForm { event: event?, topic: topic?, key: key?, condition: condition? })
+    }
+}
+
+/// `Some(None)` where there is none, `None` where it is wrong.
+fn expression(node: Option<&Node>, report: &mut Report<'_>) -> Option<Option<Parsed>> {
+    match node {
+        None => Some(None),
+        Some(node) => Parsed::new(node, report).map(Some),
+    }
+}
+
+/// A name that a definition gives.
+fn name_of(node: &Node, what: &str, report: &mut Report<'_>) -> Option<Word> {
+    let name = word(node, what, is_name, "small letters, digits and _, at most 64, a letter first", report)?;
+    if RESERVED.contains(&name.text.as_str()) {
+        report.error(&name.span, format!("'{}' is reserved", name.text), format!("reserved are: {}", RESERVED.join(", ")));
+        return None;
+    }
+    Some(name)
+}

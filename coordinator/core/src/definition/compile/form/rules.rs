@@ -1,0 +1,68 @@
+//! `rules`: named expressions, and tables of them.
+
+use std::ops::Range;
+
+use super::super::fields::Fields;
+use super::super::report::Report;
+use super::name_of;
+use crate::definition::expression::Parsed;
+use crate::definition::expression::scope::{Rule, RuleBody};
+use crate::definition::yaml::{Kind, Node};
+
+/// Rules of one definition.
+const RULES_MAX: usize = 200;
+
+pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Vec<Rule>> {
+    let Kind::Map(entries) = &node.kind else {
+        report.error(&node.span, format!("rules are a map, not {}", node.describe()), "name: expression");
+        return None;
+    };
+    if entries.len() > RULES_MAX {
+        report.error(&node.span, format!("more than {RULES_MAX} rules"), "");
+        return None;
+    }
+    let mut rules = Some(Vec::new());
+    for (key, value) in entries {
+        let name = name_of(key, "a rule's name", report);
+        let body = match &value.kind {
+            Kind::List(rows) => read_table(rows, &value.span, report),
+            _ => Parsed::new(value, report).map(RuleBody::One),
+        };
+        match (&mut rules, name, body) {
+            (Some(rules), Some(name), Some(body)) => rules.push(Rule { name: name.text, body }),
+            (rules, _, _) => *rules = None,
+        }
+    }
+    rules
+}
+
+/// Rows of `{ if, then }`, the last `{ else }`.
+fn read_table(rows: &[Node], span: &Range<usize>, report: &mut Report<'_>) -> Option<RuleBody> {
+    let mut table = Some(Vec::new());
+    let Some((last, before)) = rows.split_last() else {
+        report.error(span, "a table ends with else", "- { else: expression }");
+        return None;
+    };
+    for row in before {
+        let read = Fields::new(row, "a row", &["if", "then"], &[], report).and_then(|fields| {
+            let condition =
+                fields.needed("if", "- { if: condition, then: value }; only the last row is - { else: value }", report)?;
+            let then = fields.needed("then", "- { if: condition, then: value }", report)?;
+            let (condition, then) = (Parsed::new(condition, report), Parsed::new(then, report));
+            Some((condition?, then?))
+        });
+        match (&mut table, read) {
+            (Some(table), Some(read)) => table.push(read),
+            (table, _) => *table = None,
+        }
+    }
+    let otherwise = match &last.kind {
+        Kind::Map(entries) if entries.len() == 1 && entries[0].0.scalar() == Some("else") => &entries[0].1,
+        _ => {
+            report.error(&last.span, "a table ends with else", "- { else: value }");
+            return None;
+        }
+    };
+    let otherwise = Parsed::new(otherwise, report)?;
+    Some(RuleBody::Table(table?, otherwise))
+}

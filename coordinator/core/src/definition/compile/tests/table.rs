@@ -1,0 +1,77 @@
+//! The table of nodes, and the numbers of expressions.
+
+use ringmaster_schemas::journal::Phase;
+
+use super::*;
+use crate::definition::{Definition, ROOT, Role, Settings, SiteId, Undo, Verb, compile};
+
+fn compiled(text: &str) -> Definition {
+    compile(FILE, text, &mut Settings::new(&mut schemas())).unwrap().remove(0)
+}
+
+#[test]
+fn the_steps_of_a_saga_are_a_sequence_below_the_root() {
+    let definition = compiled(&order());
+    let root = &definition.nodes[usize::from(ROOT)];
+    assert_eq!((root.verb, &*root.name, root.end, root.parent, root.scope), (Verb::Sequence(Role::Root), "", 4, ROOT, ROOT));
+    assert!(root.undoes && !root.passes && root.given_by.is_empty());
+    let table: Vec<_> =
+        definition.nodes[1..].iter().map(|node| (&*node.name, node.end, node.phase, node.passes, node.undoes)).collect();
+    assert_eq!(
+        table,
+        [
+            ("reserve_stock", 2, Phase::Compensatable, false, true),
+            ("charge_payment", 3, Phase::Compensatable, false, true),
+            ("ship", 4, Phase::Pivot, true, false),
+        ]
+    );
+    for (node, number) in definition.nodes.iter().zip(0..).skip(1) {
+        assert_eq!((node.verb, node.parent, node.scope, node.stands_for), (Verb::Do, ROOT, ROOT, number));
+        assert_eq!((&node.given_by[..], definition.names.find(&node.name)), (&[number][..], Some(number)));
+        assert_eq!(definition.steps[usize::from(number) - 1].name, node.name);
+    }
+    assert!(definition.has_pivot && definition.names.find("nope").is_none() && definition.names.find("").is_none());
+}
+
+#[test]
+fn behind_the_pivot_all_is_retriable_and_without_one_nothing_is() {
+    let step = |name: &str, rest: &str| format!("  - {{ step: {name}, do: fraud.Score, with: {{ order_id: key }}, {rest} }}\n");
+    let phases = |definition: &Definition| definition.nodes.iter().map(|node| node.phase).collect::<Vec<_>>();
+    let with =
+        compiled(&saga(&format!("steps:\n{}{}{}", step("a", "undo: nothing"), step("b", "pivot: true"), step("c", "timeout: 5s"))));
+    assert_eq!(phases(&with), [Phase::Pivot, Phase::Compensatable, Phase::Pivot, Phase::Retriable], "the root holds the pivot");
+    assert!(!with.nodes[0].undoes, "nothing has to be undone");
+    let without = compiled(&saga(&format!("steps:\n{}{}", step("a", "undo: nothing"), step("b", "undo: fraud.Forget"))));
+    assert_eq!(phases(&without), [Phase::Compensatable; 3]);
+    assert!(!without.has_pivot && without.nodes.iter().all(|node| !node.passes));
+    assert_eq!(without.nodes.iter().map(|node| node.undoes).collect::<Vec<_>>(), [true, false, true]);
+}
+
+#[test]
+fn every_expression_has_a_number_of_its_own() {
+    let text = "saga: x
+start: { on: OrderPlaced, from: orders, key: event.order_id, if: event.total > 1 }
+steps:
+  - { step: a, if: start.total > 2, do: fraud.Score, with: { order_id: key }, undo: { do: fraud.Unscore, with: { order_id: key, why: failure.code } } }
+  - { step: b, do: fraud.Score, with: { order_id: key }, undo: fraud.Forget }
+on_completed: [ { emit: OrderCancelled, to: out, key: start.region, with: { order_id: key, reason: \"'x'\" } }, { emit: OrderCancelled, to: out, with: { order_id: key, reason: \"'y'\" } } ]
+on_compensated: { emit: OrderCancelled, to: out, with: { order_id: key, reason: failure.code } }
+";
+    let definition = compiled(text);
+    let mut sites: Vec<Option<SiteId>> = vec![
+        definition.start.key.as_ref().map(|key| key.site()),
+        definition.start.condition.as_ref().map(|condition| condition.site()),
+    ];
+    for step in &definition.steps {
+        sites.push(step.condition.as_ref().map(|condition| condition.site()));
+        sites.push(step.call.body.as_ref().map(|body| body.site()));
+        if let Undo::Command { call, .. } = &step.undo {
+            sites.push(call.body.as_ref().map(|body| body.site()));
+        }
+    }
+    for emit in definition.on_completed.iter().chain(&definition.on_compensated) {
+        sites.extend([emit.key.as_ref().map(|key| key.site()), Some(emit.body.site())]);
+    }
+    let sites: Vec<SiteId> = sites.into_iter().flatten().collect();
+    assert_eq!(sites, (0..11).map(SiteId).collect::<Vec<_>>(), "in the order of the file, without a gap");
+}
