@@ -8,7 +8,7 @@ export RINGMASTER_CACHE ?= $(HOME)/.cache/ringmaster
 # Where the live tests find the jars of the real Kafka broker (one folder a version, filled by scripts/kafka/fetch).
 export RINGMASTER_KAFKA_LIBS ?= $(RINGMASTER_CACHE)/kafka-4.3.1/libs
 
-.PHONY: help demo test bench kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
+.PHONY: help demo test mutants bench kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,10 @@ demo: setup rocksdb ## 1,000 orders through coordinator and services, in one pro
 test: setup rocksdb kafka-libs python ## all tests, the live ones on a real Kafka broker included (SEED=n repeats a simulator run)
 	$(CARGO) build --locked --workspace --bins --tests # the live tests start the binaries
 	$(CARGO) test --locked --workspace
+
+mutants: setup rocksdb kafka-libs python ## slips made in the sources, which tests must notice; some hours (SAMPLE=400 SEED=n ONLY=crate,FILE OWN=1 AGAIN=1 JSON=file)
+	$(CARGO) run --locked -p ringmaster-mutants -- --sample $(or $(SAMPLE),400) $(if $(SEED),--seed $(SEED)) \
+		$(if $(ONLY),--only '$(ONLY)') $(if $(JSON),--json '$(JSON)') $(if $(AGAIN),--again) $(if $(OWN),--own) $(if $(WITHOUT),--without '$(WITHOUT)')
 
 bench: setup rocksdb kafka-libs ## sagas a second, latency, CPU; a JSON line a run (BUS=embedded|kafka, else both; RATE= IN_FLIGHT= SECONDS=)
 	$(CARGO) build --release --locked -p ringmaster -p ringmaster-bench

@@ -36,12 +36,12 @@ const PLACES: [(&str, &[&str], &str); 5] = [
         &["coordinator/store/src/rocks", "coordinator/store/tests/rocks.rs", "participants/src/ledger/rocks.rs"],
         "the store and the ledger are behind traits",
     ),
-    ("unsafe", &["coordinator/bus/src/kafka/native"], "one small module, with what it relies on at its head"),
+    ("unsafe", &["coordinator/bus/src/kafka/native", "mutants/src/find"], "one small module, with what it relies on at its head"),
     ("tokio", &["coordinator/src/api.rs", "coordinator/src/api/"], "HTTP alone is asynchronous; no task touches a saga"),
 ];
 
 /// Where lines may be printed: programs whose output it is, and what only developers run.
-const PRINTING: [&str; 8] = [
+const PRINTING: [&str; 9] = [
     "bench/src/main.rs",
     "coordinator/bus/examples/",
     "coordinator/core/examples/",
@@ -49,6 +49,7 @@ const PRINTING: [&str; 8] = [
     "participants/examples/",
     "schemas/examples/",
     "coordinator/bus/tests/",
+    "mutants/src/",
     "tests/tests/",
 ];
 
