@@ -11,7 +11,7 @@ use ringmaster::blocking;
 use ringmaster_bus::embedded::{Log, Settings};
 
 /// How long a coordinator may take to start or to stop on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder with settings for the embedded bus and the order saga's definitions.
 struct Site {

@@ -95,7 +95,7 @@ fn session(log: &Log, data: &Path, sent: &[Encoded], replies: usize) -> (Counts,
             run::run(&mut service, &mut bus, stop).unwrap();
             service.counts()
         });
-        let (mut answers, mut count, end) = (BTreeMap::new(), 0, Instant::now() + Duration::from_secs(30));
+        let (mut answers, mut count, end) = (BTreeMap::new(), 0, Instant::now() + Duration::from_secs(120));
         while count < replies && Instant::now() < end {
             client.poll(Duration::from_millis(20), &mut |event| {
                 if let BusEvent::Record(record) = event {

@@ -195,9 +195,9 @@ mod tests {
         assert!(memory_bytes() > 1e6, "a process holds more than a megabyte");
         let before = cpu_seconds();
         let began = std::time::Instant::now();
-        while began.elapsed().as_millis() < 100 {
+        while cpu_seconds() <= before {
             std::hint::black_box(memory_bytes());
+            assert!(began.elapsed().as_secs() < 60, "work costs CPU");
         }
-        assert!(cpu_seconds() > before, "work costs CPU");
     }
 }

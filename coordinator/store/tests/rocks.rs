@@ -5,7 +5,8 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use common::{assert_history_prefix, batch, change, history, offset};
 use ringmaster_schemas::state::{Index, RowKind};
@@ -49,11 +50,17 @@ fn child_writes_until_killed() {
     };
     let store = open_clean(Path::new(&dir));
     let mut next = [offset(&store, 0).max(0), offset(&store, 1).max(0)];
+    let written = AtomicU64::new(0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             loop {
                 std::thread::sleep(Duration::from_millis(20));
+                // Both partitions have something new, which is then flushed.
+                let is_new = written.load(Ordering::SeqCst) >= 2;
                 store.flush().expect("flushes");
+                if is_new {
+                    fs::write(flushed(Path::new(&dir)), "").expect("it can be said");
+                }
             }
         });
         loop {
@@ -61,8 +68,14 @@ fn child_writes_until_killed() {
             let partition = usize::from(next[1] < next[0]);
             store.write(&history(partition as i32, next[partition])).expect("applies");
             next[partition] += 1;
+            written.fetch_add(1, Ordering::SeqCst);
         }
     });
+}
+
+/// Where the child says that something of its own was flushed.
+fn flushed(store: &Path) -> PathBuf {
+    store.with_extension("flushed")
 }
 
 #[test]
@@ -77,9 +90,15 @@ fn a_killed_process_leaves_an_older_prefix() {
             .stdout(Stdio::null())
             .spawn()
             .expect("the child starts");
-        std::thread::sleep(Duration::from_millis(250 + 37 * round));
+        let begun = Instant::now();
+        while !flushed(&path).exists() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the child flushes nothing");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(7 * round));
         child.kill().expect("the child still runs");
         child.wait().expect("the child ends");
+        fs::remove_file(flushed(&path)).expect("it is there");
         let store = open_clean(&path);
         let counts = [assert_history_prefix(&store, 0), assert_history_prefix(&store, 1)];
         assert!(

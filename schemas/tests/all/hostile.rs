@@ -46,7 +46,8 @@ fn claims_of_many_elements_cost_nothing() {
         bytes.push(0);
         assert_eq!(schema.validate(&bytes).is_ok(), least == 0, "{text}");
     }
-    assert!(begin.elapsed() < Duration::from_secs(2));
+    // A claim that was believed would take hours.
+    assert!(begin.elapsed() < Duration::from_secs(60));
 }
 
 /// Lists of lists of nothing: the limit holds for all of a value together, not for each list.

@@ -23,6 +23,9 @@ use ringmaster_bus::kafka::broker::{Broker, LIBS};
 pub use shop::Shop;
 pub use world::{Coordinator, PARTITIONS, RUN, World};
 
+/// How long something may take that must happen, on a machine that is busy with other things.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Names another folder of the binaries than the one that this test was built into.
 pub const BINARIES: &str = "RINGMASTER_TEST_BINARIES";
 
@@ -101,10 +104,10 @@ pub fn kafka_tool(name: &str, arguments: &[&str], input: &str) -> String {
 }
 
 /// Waits until something is true; panics with what it waited for.
-pub fn until(what: &str, within: Duration, mut is_true: impl FnMut() -> bool) {
+pub fn until(what: &str, mut is_true: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !is_true() {
-        assert!(begun.elapsed() < within, "not within {} s: {what}", within.as_secs());
+        assert!(begun.elapsed() < PATIENCE, "not within {} s: {what}", PATIENCE.as_secs());
         std::thread::sleep(Duration::from_millis(10));
     }
 }

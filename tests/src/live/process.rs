@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::command;
+use super::{PATIENCE, command};
 
 /// A running process. It dies when this value is dropped, and with the thread that started it (`setpriv --pdeathsig`).
 #[derive(Debug)]
@@ -55,20 +55,26 @@ impl Process {
         self.signal("CONT");
     }
 
-    /// Asks it to end in order, and waits; its exit code. Panics if it takes longer than this.
-    pub fn stop(mut self, within: Duration) -> i32 {
+    /// Asks it to end in order, and waits; its exit code.
+    pub fn stop(mut self) -> i32 {
         self.signal("TERM");
-        self.wait(within)
+        self.wait()
     }
 
     /// Waits for its end; its exit code; a signal that ended it, negative.
-    pub fn wait(&mut self, within: Duration) -> i32 {
+    pub fn wait(&mut self) -> i32 {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("it can be waited for") {
                 return status.code().or(status.signal().map(|signal| -signal)).expect("it ended one way or the other");
             }
-            assert!(begun.elapsed() < within, "{} does not end within {} s:\n{}", self.name, within.as_secs(), self.said_last());
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{} does not end within {} s:\n{}",
+                self.name,
+                PATIENCE.as_secs(),
+                self.said_last()
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }

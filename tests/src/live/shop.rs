@@ -15,10 +15,12 @@ use ringmaster_demo::orders::{self, ORDERS, OUTCOMES, OrderWriter, Outcome};
 use ringmaster_schemas::names::partition_of;
 use ringmaster_schemas::registry::Schemas;
 
-use super::{PARTITIONS, RUN, say, until};
+use super::{PARTITIONS, PATIENCE, RUN, say, until};
 
 /// Orders that are sent and not acknowledged: more would only lie in the client's queue while the broker is away.
 const UNACKNOWLEDGED_MAX: usize = 5_000;
+/// Until a fault has hit, more orders come as long as fewer than these are on their way: however slow the fault is, it hits some.
+const OPEN_IN_FLIGHT: usize = 500;
 
 #[derive(Debug, Default)]
 struct State {
@@ -26,6 +28,8 @@ struct State {
     /// Orders that shall exist, and how fast they come.
     wanted: u64,
     rate: f64,
+    /// A fault is to hit soon: more orders come by themselves, and are wanted.
+    open: bool,
     /// Acknowledged by the broker.
     issued: BTreeSet<u64>,
     /// To be sent again.
@@ -89,11 +93,11 @@ impl Shop {
         self.lock().outcomes.get(&number).map(|values| values.iter().cloned().collect()).unwrap_or_default()
     }
 
-    /// Waits until so many orders have an outcome, and others have none: the middle of the load, where a fault must hit.
+    /// Waits until so many orders have an outcome, and others have none: the middle of the load, where a fault must hit. More orders
+    /// than were wanted come from now on, until it has.
     pub fn wait_middle(&self, finished: u64) {
-        until("orders in the middle of their way", Duration::from_secs(60), || {
-            self.finished() >= finished && self.in_flight().len() >= 3
-        });
+        self.lock().open = true;
+        until("orders in the middle of their way", || self.finished() >= finished && self.in_flight().len() >= 3);
     }
 
     /// The orders that a fault hit, called right behind it: in the log before, and without an outcome when all that had been sent
@@ -101,6 +105,7 @@ impl Shop {
     pub fn hit(&self, fault: &str) -> BTreeSet<u64> {
         let before = self.lock().issued.clone();
         std::thread::sleep(Duration::from_millis(200));
+        self.lock().open = false;
         let hit: BTreeSet<u64> = self.in_flight().intersection(&before).copied().collect();
         say(&format!("{fault}: {} orders were on their way, {} had ended", hit.len(), self.finished()));
         assert!(!hit.is_empty(), "{fault} hit nothing that was on its way");
@@ -108,17 +113,18 @@ impl Shop {
     }
 
     /// Waits until all wanted orders have an outcome.
-    pub fn wait_all(&self, within: Duration) {
+    pub fn wait_all(&self) {
+        self.lock().open = false;
         let begun = Instant::now();
         while self.finished() < self.wanted() {
             let missing = self.in_flight();
             assert!(
-                begun.elapsed() < within,
+                begun.elapsed() < PATIENCE,
                 "of {} orders {} are in the log and {} have no outcome after {} s, the first {:?}",
                 self.wanted(),
                 self.issued(),
                 missing.len(),
-                within.as_secs(),
+                PATIENCE.as_secs(),
                 missing.iter().take(5).collect::<Vec<_>>()
             );
             std::thread::sleep(Duration::from_millis(10));
@@ -188,10 +194,15 @@ impl Counter {
         let numbers = {
             let mut state = self.state.lock().expect("no holder panics");
             let mut numbers = std::mem::take(&mut state.failed);
-            if self.sent == state.wanted {
+            let in_flight = state.issued.len().saturating_sub(state.outcomes.len()) + state.unacknowledged;
+            let more = state.open && in_flight < OPEN_IN_FLIGHT;
+            if self.sent == state.wanted && !more {
                 self.since = Instant::now();
             }
             let due = (self.since.elapsed().as_secs_f64() * state.rate) as u64;
+            if more {
+                state.wanted = state.wanted.max(self.sent + due.min(OPEN_IN_FLIGHT as u64));
+            }
             let room = UNACKNOWLEDGED_MAX.saturating_sub(state.unacknowledged) as u64;
             let new = due.min(state.wanted - self.sent).min(room);
             if new > 0 {

@@ -20,16 +20,12 @@ use ringmaster_schemas::registry::Schemas;
 use ringmaster_store::rocks::RocksStore;
 use tempfile::TempDir;
 
-use super::{Process, Shop, binary, broker, command, repository, say};
+use super::{PATIENCE, Process, Shop, binary, broker, command, repository, say};
 
 /// P in all live tests.
 pub const PARTITIONS: i32 = 8;
 /// What the keys of a shop's orders begin with.
 pub const RUN: &str = "ord-";
-/// An orderly end of a coordinator takes at most this long; it is a promise, and so an assertion.
-const STOP_MAX: Duration = Duration::from_secs(10);
-/// A coordinator must own everything within this time, on a machine that is busy with other things.
-const READY_MAX: Duration = Duration::from_secs(60);
 
 /// A test's world. Dropping it ends its processes; the broker stays for the next test.
 pub struct World {
@@ -88,7 +84,7 @@ impl World {
     pub fn record_count(&self, topic: &str) -> i64 {
         let mut config = ClientConfig::new();
         let consumer: BaseConsumer = config.set("bootstrap.servers", self.broker().address()).create().expect("a consumer");
-        let of = |partition| consumer.fetch_watermarks(topic, partition, Duration::from_secs(10)).expect("it exists").1;
+        let of = |partition| consumer.fetch_watermarks(topic, partition, PATIENCE).expect("it exists").1;
         (0..PARTITIONS).map(of).sum()
     }
 
@@ -174,7 +170,7 @@ impl World {
         for (name, service) in SERVICES.iter().zip(&mut self.services) {
             if let Some(service) = service.take() {
                 let said = service.said_last();
-                assert_eq!(service.stop(Duration::from_secs(30)), 0, "{name} ends in order:\n{said}");
+                assert_eq!(service.stop(), 0, "{name} ends in order:\n{said}");
             }
         }
     }
@@ -196,7 +192,7 @@ impl World {
 
     /// Waits for all outcomes, and looks at them; nothing may be in quarantine.
     pub fn finish(&self, shop: &Shop, coordinator: &Coordinator) {
-        shop.wait_all(Duration::from_secs(90));
+        shop.wait_all();
         shop.check_outcomes();
         assert_eq!(coordinator.metric("ringmaster_inputs_quarantined_total"), 0.0, "nothing that is sent here is bad");
     }
@@ -257,7 +253,7 @@ impl Coordinator {
         let begun = Instant::now();
         while !self.is_ready() {
             assert!(self.process.is_running(), "the coordinator ended:\n{}", self.process.said_last());
-            assert!(begun.elapsed() < READY_MAX, "the coordinator is not ready:\n{}", self.process.said_last());
+            assert!(begun.elapsed() < PATIENCE, "the coordinator is not ready:\n{}", self.process.said_last());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -288,17 +284,17 @@ impl Coordinator {
         self.data
     }
 
-    /// Ends it in order, within the promised time, with code 0; its data directory.
+    /// Ends it in order, with code 0; its data directory.
     pub fn stop(self) -> PathBuf {
         let log = self.process.said_last();
-        let code = self.process.stop(STOP_MAX);
+        let code = self.process.stop();
         assert_eq!(code, 0, "an orderly end; its log before:\n{log}");
         self.data
     }
 
     /// Waits until it stops because another one took over; what it said last.
     pub fn wait_fenced(mut self, by: &Coordinator, named: &str) {
-        let code = self.process.wait(Duration::from_secs(30));
+        let code = self.process.wait();
         let said = self.process.said_last();
         assert_eq!(code, 3, "a fenced instance has its own exit code:\n{said}");
         let last = said.lines().last().unwrap_or_default();

@@ -22,7 +22,7 @@ use ringmaster_store::rocks::RocksStore;
 /// Two, so that a record can be in the wrong one.
 pub(crate) const PARTITIONS: i32 = 2;
 /// Longest wait for anything that must happen.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(120);
 const WAIT: Duration = Duration::from_millis(5);
 
 /// Where a record stands: topic, partition, offset.

@@ -32,28 +32,28 @@ fn commands_of_a_topic_that_vanished_wait_and_are_delivered_when_it_is_back() {
     let coordinator = world.owner("blue");
     let shop = world.shop();
     shop.order(200, 400.0);
-    shop.wait_all(Duration::from_secs(60));
+    shop.wait_all();
 
     let topic = command_topic("shipping");
-    world.take_service("shipping").stop(Duration::from_secs(30));
+    world.take_service("shipping").stop();
     world.broker().delete_topic(&topic).expect("it is there");
     shop.order(300, 300.0);
     // Of 100 orders 89 need shipping and 9 end without it; more than those 27 of 300 cannot end now.
-    until("orders that need no shipping end", Duration::from_secs(60), || shop.finished() >= 200 + 27);
-    until("all others wait", Duration::from_secs(10), || shop.in_flight().len() == 300 - 27);
+    until("orders that need no shipping end", || shop.finished() >= 200 + 27);
+    until("all others wait", || shop.in_flight().len() == 300 - 27);
     let waiting = shop.hit("deletion of shipping's commands");
     let undeliverable = || coordinator.metric("ringmaster_partition_undeliverable_effects");
-    until("all of them are undeliverable", Duration::from_secs(30), || undeliverable() == waiting.len() as f64);
+    until("all of them are undeliverable", || undeliverable() == waiting.len() as f64);
     assert!(coordinator.process.said().contains("undeliverable"), "the log says so too");
     // The bound of unreleased effects is not touched by what waits: new orders go on.
     shop.order(100, 300.0);
-    until("new orders that need no shipping end", Duration::from_secs(60), || shop.finished() >= 200 + 27 + 9);
+    until("new orders that need no shipping end", || shop.finished() >= 200 + 27 + 9);
     assert!(shop.in_flight().is_superset(&waiting), "nothing ships without the topic");
     assert_eq!(coordinator.metric("ringmaster_partition_paused"), 0.0, "no partition holds its inputs");
 
     world.apply_topics();
     world.start_service("shipping", &[]);
     say("the topic is back");
-    until("all are delivered", Duration::from_secs(60), || undeliverable() == 0.0);
+    until("all are delivered", || undeliverable() == 0.0);
     world.close(shop, coordinator);
 }

@@ -1,10 +1,8 @@
 //! Mistakes at start: each is said in one clear line, with an exit code of its own, and nothing starts.
 
-use std::process::Output;
-use std::time::Duration;
-
 use ringmaster_demo::orders::ORDERS;
 use ringmaster_tests::live::{Process, World, binary, say, until};
+use std::process::Output;
 
 #[test]
 fn wrong_topics_are_refused_with_a_clear_line_each() {
@@ -53,7 +51,7 @@ fn a_topic_made_again_is_refused_until_a_person_says_what_it_is() {
     world.apply_topics();
     let start = |world: &World| {
         let mut coordinator = world.coordinator("blue");
-        (coordinator.process.wait(Duration::from_secs(30)), coordinator.process.said_last())
+        (coordinator.process.wait(), coordinator.process.said_last())
     };
     let (code, said) = start(&world);
     assert_eq!(code, 8, "{said}");
@@ -66,7 +64,7 @@ fn a_topic_made_again_is_refused_until_a_person_says_what_it_is() {
     shop.order(300, 600.0);
     world.finish(&shop, &coordinator);
     let rejected = || coordinator.metric("ringmaster_inputs_rejected_total");
-    until("orders of before are known, and rejected", Duration::from_secs(10), || rejected() >= 200.0);
+    until("orders of before are known, and rejected", || rejected() >= 200.0);
     world.close(shop, coordinator);
 
     let journal = world.topics().journal;
@@ -96,13 +94,13 @@ fn the_embedded_bus_belongs_to_one_process() {
         Process::start(name, &binary("ringmaster"), &arguments, folder.path())
     };
     let first = run("first");
-    until("the first owns everything", Duration::from_secs(60), || first.said().contains("ready"));
+    until("the first owns everything", || first.said().contains("ready"));
     let mut second = run("second");
-    let code = second.wait(Duration::from_secs(30));
+    let code = second.wait();
     assert_eq!(code, 7, "{}", second.said_last());
     let said = second.said_last();
     assert!(said.contains("bus") && said.contains(&first.pid().to_string()), "it names the directory and who has it: {said}");
-    assert_eq!(first.stop(Duration::from_secs(10)), 0, "the first was not disturbed");
+    assert_eq!(first.stop(), 0, "the first was not disturbed");
     say("the embedded bus refused a second process");
 }
 

@@ -1,7 +1,5 @@
 //! Others on the line: Kafka's own console tools, and a service in Python.
 
-use std::time::Duration;
-
 use ringmaster_demo::rig;
 use ringmaster_participants::audit::Audit;
 use ringmaster_participants::ledger::RocksLedger;
@@ -43,7 +41,7 @@ fn a_payment_service_in_python_that_knows_only_json() {
         }
     };
     let mut world = World::new("payment in Python");
-    world.take_service("payment").stop(Duration::from_secs(30));
+    world.take_service("payment").stop();
     world.configure("[participants.payment]\nencoding = \"json\"");
     let ledger = world.folder().join("payment.db");
     let script = repository().join("participants/python/payment.py");

@@ -1,7 +1,5 @@
 //! Running sagas keep the version of their definition; new ones get the new version.
 
-use std::time::Duration;
-
 use ringmaster_demo::orders::{self, Outcome, SAGA};
 use ringmaster_schemas::names::saga_id;
 use ringmaster_tests::live::{Coordinator, RUN, World, until};
@@ -12,10 +10,10 @@ fn an_edit_changes_new_sagas_only() {
     let coordinator = world.owner("blue");
     let shop = world.shop();
     let payment = world.take_service("payment");
-    assert_eq!(payment.stop(Duration::from_secs(30)), 0);
+    assert_eq!(payment.stop(), 0);
     shop.order(100, 400.0);
     // All that have stock wait for payment.
-    until("orders wait for payment", Duration::from_secs(60), || world.command_count("payment") >= 96);
+    until("orders wait for payment", || world.command_count("payment") >= 96);
     coordinator.stop();
     let old = shop.hit("an edit and a restart");
     assert!(old.len() >= 96, "{}", old.len());
@@ -27,7 +25,7 @@ fn an_edit_changes_new_sagas_only() {
     std::fs::write(&file, edited).expect("it can be written");
     let coordinator = world.owner("blue");
     shop.order(100, 400.0);
-    until("new orders wait too", Duration::from_secs(60), || world.command_count("payment") >= 2 * 96);
+    until("new orders wait too", || world.command_count("payment") >= 2 * 96);
     world.start_service("payment", &[]);
     world.finish(&shop, &coordinator);
 
@@ -47,7 +45,7 @@ fn an_edit_changes_new_sagas_only() {
 fn version(coordinator: &Coordinator, number: u64) -> String {
     let id = saga_id(SAGA, &orders::key(RUN, number));
     let mut found = None;
-    until("the saga's row", Duration::from_secs(10), || {
+    until("the saga's row", || {
         found = coordinator.saga(&id).and_then(|saga| saga["version"].as_str().map(str::to_owned));
         found.is_some()
     });

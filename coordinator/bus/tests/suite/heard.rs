@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, Specification, TopicPartition};
 
 /// How long something may take that must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A record as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What every bus must do, as one suite: `run_all` on a [`Rig`].
 #![allow(clippy::print_stdout, clippy::type_complexity, unreachable_pub)]
 
-mod heard;
+pub mod heard;
 mod reading;
 mod sending;
 

@@ -306,7 +306,11 @@ impl Partition {
 
     fn quarantined(&self, index: usize, record: &InputRecord<'_>, refused: &Refused, cx: &Context<'_>) -> Quarantined {
         let raw = record.value.unwrap_or_default();
-        let detail = &refused.detail[..refused.detail.floor_char_boundary(QUARANTINE_DETAIL_BYTES_MAX)];
+        let mut end = refused.detail.len().min(QUARANTINE_DETAIL_BYTES_MAX);
+        while !refused.detail.is_char_boundary(end) {
+            end -= 1;
+        }
+        let detail = &refused.detail[..end];
         Quarantined {
             reason: refused.reason,
             detail: detail.into(),
