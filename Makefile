@@ -14,12 +14,12 @@ help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: setup rocksdb ## 1,000 orders through coordinator and services, in one process (RATE=100 ORDERS=1000 DIR=folder)
-	$(CARGO) run --release --locked -p ringmaster-demo -- \
+	$(CARGO) build --locked --workspace --bin ringmaster-demo # of the whole workspace: the tests build it no second time
+	"$${CARGO_TARGET_DIR:-target}"/debug/ringmaster-demo \
 		--rate $(or $(RATE),100) --orders $(or $(ORDERS),1000) $(if $(DIR),--dir '$(DIR)')
 
 test: setup rocksdb kafka-libs python ## all tests, the live ones on a real Kafka broker included (SEED=n repeats a simulator run)
-	$(CARGO) build --locked --workspace --bins --tests # the live tests start the binaries
-	$(CARGO) test --locked --workspace
+	@scripts/test.sh
 
 mutants: setup rocksdb kafka-libs python ## slips made in the sources, which tests must notice; some hours (SAMPLE=400 SEED=n ONLY=crate,FILE OWN=1 AGAIN=1 JSON=file)
 	$(CARGO) run --locked -p ringmaster-mutants -- --sample $(or $(SAMPLE),400) $(if $(SEED),--seed $(SEED)) \
