@@ -15,6 +15,8 @@ const HOSTILE_SEEDS: u64 = 40;
 const RESTLESS_SEEDS: u64 = 40;
 /// Runs in which the broker loses acknowledged records.
 const TAIL_LOST_SEEDS: u64 = 40;
+/// Runs in which nothing delays anybody.
+const PUNCTUAL_SEEDS: u64 = 20;
 /// A mutant must be caught by one of so many seeds; most are by the first.
 const MUTANT_SEEDS: u64 = 60;
 /// Runs a crash point.
@@ -57,6 +59,12 @@ fn an_owner_that_claims_again_and_again() {
 #[test]
 fn a_journal_that_lost_its_tail() {
     all_pass(0..TAIL_LOST_SEEDS, Plan::tail_lost);
+}
+
+/// What is due fires within a tick and one look at the inputs, also what was due later before.
+#[test]
+fn what_is_due_is_on_time() {
+    all_pass(0..PUNCTUAL_SEEDS, Plan::punctual);
 }
 
 /// The seed of the environment, or a new one.

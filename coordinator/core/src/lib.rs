@@ -5,7 +5,7 @@
 //! ```
 //!
 //! [`definition`] makes checked, typed definitions of YAML and CEL. [`intake`] reads what arrived. [`saga`] decides, applies and reacts. [`partition`] owns one
-//! partition of the journal: claims, numbers, the overlay, positions, `released` (PROTOCOL.md), as a synchronous state machine.
+//! partition of the journal: what counts, and what is ahead of that (PROTOCOL.md), as a synchronous state machine.
 
 pub mod definition;
 pub mod faults;

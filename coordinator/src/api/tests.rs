@@ -37,11 +37,13 @@ fn a_process_is_alive_before_it_is_ready() {
 
 #[test]
 fn every_phase_but_owning_says_what_is_missing() {
-    use ringmaster_core::partition::Phase;
-    for phase in [Phase::Idle, Phase::Claiming, Phase::Replaying, Phase::Scanning, Phase::Stopped, Phase::Owning] {
+    use ringmaster_core::partition::StageName;
+    for phase in
+        [StageName::Idle, StageName::Claiming, StageName::Replaying, StageName::Scanning, StageName::Stopped, StageName::Owning]
+    {
         let status = PartitionStatus {
             partition: 0,
-            phase: crate::runtime::phase_name(phase),
+            phase: crate::runtime::stage_name(phase),
             journal_offset: 0,
             rows: 0,
             row_bytes: 0,
@@ -49,7 +51,7 @@ fn every_phase_but_owning_says_what_is_missing() {
             undeliverable: 0,
             paused: false,
         };
-        assert_eq!(missing(Some(&status)).is_none(), phase == Phase::Owning, "{phase:?}");
+        assert_eq!(missing(Some(&status)).is_none(), phase == StageName::Owning, "{phase:?}");
     }
 }
 

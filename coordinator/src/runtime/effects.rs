@@ -16,7 +16,7 @@ pub(super) fn encode_tag(partition: i32, tag: Tag) -> u64 {
         Tag::Claim => (0, 0),
         Tag::Record(number) => (1, number as u64),
         Tag::Effect(number) => (2, number),
-        Tag::Parked(number) => (3, number),
+        Tag::Undeliverable(number) => (3, number),
     };
     debug_assert!(value < 1 << VALUE_BITS, "2^48 records are centuries");
     (kind << (VALUE_BITS + PARTITION_BITS)) | ((partition as u64) << VALUE_BITS) | value
@@ -30,7 +30,7 @@ pub(super) fn decode_tag(tag: u64) -> (usize, Tag) {
         0 => Tag::Claim,
         1 => Tag::Record(value as i64),
         2 => Tag::Effect(value),
-        _ => Tag::Parked(value),
+        _ => Tag::Undeliverable(value),
     };
     (partition as usize, tag)
 }
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn tags_come_back_as_they_went() {
         for partition in [0, 7, 16_383] {
-            for tag in [Tag::Claim, Tag::Record(0), Tag::Record(1 << 47), Tag::Effect(5), Tag::Parked(9)] {
+            for tag in [Tag::Claim, Tag::Record(0), Tag::Record(1 << 47), Tag::Effect(5), Tag::Undeliverable(9)] {
                 assert_eq!(decode_tag(encode_tag(partition, tag)), (partition as usize, tag));
             }
         }

@@ -129,10 +129,15 @@ impl Setup {
         self.partition.partitions
     }
 
+    /// What this partition is told.
+    pub fn partition(&self, number: i32) -> Settings {
+        Settings { number, ..self.partition.clone() }
+    }
+
     /// The partitions of worker `index` of `count`.
     pub fn partitions(&self, index: usize, count: usize) -> Vec<Partition> {
         let numbers = (0..self.partition.partitions).filter(|number| *number as usize % count == index);
-        numbers.map(|number| Partition::new(Settings { number, ..self.partition.clone() })).collect()
+        numbers.map(|number| Partition::new(self.partition(number))).collect()
     }
 }
 
@@ -141,7 +146,7 @@ fn limits(settings: &SetupSettings, journal: &Description) -> Limits {
     const FRAMING_BYTES: usize = 4096;
     let taken =
         journal.settings.iter().find(|(name, _)| name == "max.message.bytes").and_then(|(_, value)| value.parse::<usize>().ok());
-    let most = taken.map_or(usize::MAX, |bytes| bytes - FRAMING_BYTES);
+    let most = taken.map_or(usize::MAX, |bytes| bytes.saturating_sub(FRAMING_BYTES));
     Limits { record_bytes_max: settings.limits.record_bytes_max.min(most), ..settings.limits.clone() }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use ringmaster_core::partition::{Counters, Partition, Phase};
+use ringmaster_core::partition::{Counters, Partition, StageName};
 
 /// What the API may know of a running instance.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ impl Status {
             let (rows, row_bytes) = partition.overlay_size();
             let now = PartitionStatus {
                 partition: partition.number(),
-                phase: phase_name(partition.phase()),
+                phase: stage_name(partition.stage()),
                 journal_offset: partition.journal_offset(),
                 rows,
                 row_bytes,
@@ -63,19 +63,19 @@ impl Status {
     /// True if every one of `count` partitions is owned and read.
     pub fn ready(&self, count: i32) -> bool {
         let all = self.partitions.lock().expect("no holder panics");
-        all.len() == count as usize && all.iter().all(|status| status.phase == phase_name(Phase::Owning))
+        all.len() == count as usize && all.iter().all(|status| status.phase == stage_name(StageName::Owning))
     }
 }
 
 /// The word for a phase.
-pub fn phase_name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Idle => "idle",
-        Phase::Claiming => "claiming",
-        Phase::Replaying => "replaying",
-        Phase::Owning => "owning",
-        Phase::Scanning => "scanning",
-        Phase::Stopped => "stopped",
+pub fn stage_name(stage: StageName) -> &'static str {
+    match stage {
+        StageName::Idle => "idle",
+        StageName::Claiming => "claiming",
+        StageName::Replaying => "replaying",
+        StageName::Owning => "owning",
+        StageName::Scanning => "scanning",
+        StageName::Stopped => "stopped",
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, Topic, TopicPartition};
 use ringmaster_core::faults::{mutated, reached};
 use ringmaster_core::intake::{Headers, InputRecord};
-use ringmaster_core::partition::{Context, Counters, Do, Partition, Phase, Refusal, Rows, Tag, Why};
+use ringmaster_core::partition::{Context, Counters, Happened, Partition, Refusal, Rows, StageName, Tag, Why, Wish};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::ClaimId;
 use ringmaster_schemas::state::{Checkpoint, Index, RowKey, RowKind};
@@ -110,7 +110,7 @@ enum Source {
 
 struct Slot {
     partition: Partition,
-    wishes: Vec<Do>,
+    wishes: Vec<Wish>,
     ready: bool,
     /// When its state is written next, by the steady clock.
     checkpoint_at: Millis,
@@ -240,12 +240,12 @@ impl<B: Bus> Worker<B> {
 
     /// True if nothing is unconfirmed or undelivered.
     pub fn quiet(&self) -> bool {
-        self.inner.partitions.iter().all(|slot| slot.partition.phase() != Phase::Owning || slot.partition.quiet())
+        self.inner.partitions.iter().all(|slot| slot.partition.quiet())
     }
 
     /// After [`Worker::quiet`]: journals how far effects were delivered, so that the next start sends nothing again.
     pub fn append_released(&mut self, now: Now) {
-        self.inner.each(now, |partition, cx| partition.append_bare(cx));
+        self.inner.each(now, || Happened::Drained);
         self.inner.execute(&mut self.bus, now);
     }
 
@@ -274,7 +274,7 @@ impl<B: Bus> Worker<B> {
 }
 
 impl Inner {
-    fn with<T>(&mut self, place: usize, now: Now, run: impl FnOnce(&mut Partition, &mut Context<'_>) -> T) -> T {
+    fn tell(&mut self, place: usize, now: Now, what: Happened<'_>) {
         let Slot { partition, wishes, .. } = &mut self.partitions[place];
         let rows = StoredRows { store: &*self.store, partition: partition.number() };
         let mut context = Context {
@@ -286,12 +286,12 @@ impl Inner {
             out: wishes,
             counters: &mut self.counters,
         };
-        run(partition, &mut context)
+        partition.handle(what, &mut context);
     }
 
-    fn each(&mut self, now: Now, mut run: impl FnMut(&mut Partition, &mut Context<'_>)) {
+    fn each(&mut self, now: Now, what: impl Fn() -> Happened<'static>) {
         for place in 0..self.partitions.len() {
-            self.with(place, now, &mut run);
+            self.tell(place, now, what());
         }
     }
 
@@ -311,7 +311,7 @@ impl Inner {
                 match source {
                     Source::Journal => {
                         let value = record.value.unwrap_or_default();
-                        self.with(place, now, |partition, cx| partition.journal_record(record.offset, value, cx));
+                        self.tell(place, now, Happened::JournalRecord { offset: record.offset, value });
                     }
                     Source::Input(index) => {
                         let headers = record.headers.map(RecordHeaders);
@@ -322,7 +322,7 @@ impl Inner {
                             value: record.value,
                             headers: headers.as_ref().map(|headers| headers as &dyn Headers),
                         };
-                        self.with(place, now, |partition, cx| partition.input(index, input, cx));
+                        self.tell(place, now, Happened::Input { index, record: input });
                     }
                     Source::None => {}
                 }
@@ -330,7 +330,7 @@ impl Inner {
             BusEvent::Acknowledged { sender, tag, offset } => {
                 let (number, tag) = decode_tag(tag);
                 if let Some(Some(place)) = self.places.get(number).copied() {
-                    self.with(place, now, |partition, cx| partition.acknowledged(sender.0, tag, offset, cx));
+                    self.tell(place, now, Happened::Acknowledged { sender: sender.0, tag, offset });
                 }
             }
             BusEvent::Failed { sender, tag, why } => {
@@ -341,27 +341,23 @@ impl Inner {
             }
             BusEvent::CaughtUp(at, offset) => {
                 if let Some((place, Source::Input(index))) = self.place_of(at) {
-                    self.partitions[place].partition.caught_up(index, offset);
+                    self.tell(place, now, Happened::CaughtUp { index, offset });
                 }
             }
             BusEvent::Bounds { at, start, end } => match self.place_of(at) {
-                Some((place, Source::Journal)) => self.with(place, now, |partition, cx| partition.journal_bounds(start, end, cx)),
-                Some((place, Source::Input(index))) => {
-                    self.with(place, now, |partition, cx| partition.input_bounds(index, start, end, cx))
-                }
+                Some((place, Source::Journal)) => self.tell(place, now, Happened::JournalBounds { start, end }),
+                Some((place, Source::Input(index))) => self.tell(place, now, Happened::InputBounds { index, start, end }),
                 Some((_, Source::None)) | None => {}
             },
             BusEvent::OffsetAt { at, offset } => {
                 if let Some((place, Source::Input(index))) = self.place_of(at) {
-                    self.with(place, now, |partition, cx| partition.resolve(index, offset, cx));
+                    self.tell(place, now, Happened::InputBegins { index, offset });
                 }
             }
             BusEvent::OutOfRange { at, position } => match self.place_of(at) {
-                Some((place, Source::Input(index))) => {
-                    self.with(place, now, |partition, cx| partition.out_of_range(index, position, cx))
-                }
-                Some((place, Source::Journal)) => {
-                    self.with(place, now, |_, cx| cx.out.push(Do::Doubt("the journal's replay position is out of range".into())))
+                Some((place, Source::Input(index))) => self.tell(place, now, Happened::OutOfRange { index, position }),
+                Some((_, Source::Journal)) => {
+                    self.doubt.get_or_insert("the journal's replay position is out of range".into());
                 }
                 Some((_, Source::None)) | None => {}
             },
@@ -398,7 +394,7 @@ impl Inner {
         if let (Tag::Effect(_), Refusal::Permanent(why)) = (tag, &refusal) {
             self.say_undeliverable(place, tag, why, now);
         }
-        self.with(place, now, |partition, cx| partition.failed(sender.0, tag, &refusal, cx));
+        self.tell(place, now, Happened::Failed { sender: sender.0, tag, why: &refusal });
     }
 
     /// One line a while: a topic that vanished may hold thousands.
@@ -416,18 +412,18 @@ impl Inner {
 
     fn end_of_poll(&mut self, now: Now) {
         if !self.stopping {
-            self.each(now, |partition, cx| partition.end_of_poll(cx));
+            self.each(now, || Happened::PollEnded);
             return;
         }
         // Stopping: what was begun is finished, nothing new begins.
-        self.each(now, |partition, cx| partition.close(cx));
+        self.each(now, || Happened::PollEndedInStop);
     }
 
     /// Does what the partitions wish, until they wish nothing more.
     fn execute(&mut self, bus: &mut impl Bus, now: Now) {
         let unsent = std::mem::take(&mut self.unsent);
         for (place, tag) in unsent {
-            self.partitions[place].wishes.push(Do::Send(tag));
+            self.partitions[place].wishes.push(Wish::Send(tag));
         }
         loop {
             if let Some(why) = self.doubt.take() {
@@ -451,7 +447,7 @@ impl Inner {
         let mut sends = Vec::new();
         for wish in wishes.drain(..) {
             match wish {
-                Do::Send(tag) => sends.push(tag),
+                Wish::Send(tag) => sends.push(tag),
                 other => self.execute_wish(bus, place, other, now),
             }
         }
@@ -461,44 +457,44 @@ impl Inner {
         self.send(bus, place, &sends, now);
     }
 
-    fn execute_wish(&mut self, bus: &mut impl Bus, place: usize, wish: Do, now: Now) {
+    fn execute_wish(&mut self, bus: &mut impl Bus, place: usize, wish: Wish, now: Now) {
         let number = self.partitions[place].partition.number();
         let journal = TopicPartition { topic: self.journal, partition: number };
         let input = |index: usize, inner: &Inner| TopicPartition { topic: inner.inputs[index], partition: number };
         match wish {
-            Do::Append { bytes, tag } => self.append(bus, place, &bytes, tag, now),
-            Do::Send(_) => unreachable!("sends are taken together"),
-            Do::ReadJournal(from) => bus.read(journal, from),
-            Do::StopJournal => bus.stop(journal),
-            Do::AskJournal => bus.ask_bounds(journal),
-            Do::ReadInput(index, from) if !self.stopping => {
+            Wish::Append { bytes, tag } => self.append(bus, place, &bytes, tag, now),
+            Wish::Send(_) => unreachable!("sends are taken together"),
+            Wish::ReadJournal(from) => bus.read(journal, from),
+            Wish::StopJournal => bus.stop(journal),
+            Wish::AskJournal => bus.ask_bounds(journal),
+            Wish::ReadInput(index, from) if !self.stopping => {
                 reached("resend_done_before_read");
                 bus.read(input(index, self), from);
             }
-            Do::ReadInput(_, _) => {}
-            Do::StopInputs => (0..self.inputs.len()).for_each(|index| bus.stop(input(index, self))),
-            Do::AskInput(index) => bus.ask_bounds(input(index, self)),
-            Do::AskInputAt(index, time) => bus.ask_offset_at(input(index, self), time),
-            Do::Pause(paused) => {
+            Wish::ReadInput(_, _) => {}
+            Wish::StopInputs => (0..self.inputs.len()).for_each(|index| bus.stop(input(index, self))),
+            Wish::AskInput(index) => bus.ask_bounds(input(index, self)),
+            Wish::AskInputAt(index, time) => bus.ask_offset_at(input(index, self), time),
+            Wish::Pause(paused) => {
                 let all: Vec<TopicPartition> = (0..self.inputs.len()).map(|index| input(index, self)).collect();
                 bus.pause(&all, paused);
             }
-            Do::Doubt(why) => {
+            Wish::Doubt(why) => {
                 self.doubt.get_or_insert(why);
             }
-            Do::Ready => self.partitions[place].ready = true,
-            Do::Owned => {
+            Wish::Ready => self.partitions[place].ready = true,
+            Wish::Owned => {
                 self.owned_since = now.steady;
                 tracing::info!(partition = number, "owned");
             }
-            Do::ClearStore => {
+            Wish::ClearStore => {
                 tracing::warn!(partition = number, "the stored state is not of this journal: it is rebuilt");
                 if let Err(error) = self.store.clear(number) {
                     self.store_failed(number, &error);
                 }
             }
-            Do::Tell(note) => self.diary.tell(number, note, now.steady),
-            Do::StepDown(why) => {
+            Wish::Tell(note) => self.diary.tell(number, note, now.steady),
+            Wish::StepDown(why) => {
                 tracing::error!(partition = number, %why, "stopped");
                 self.stop.get_or_insert(Stop::Partition(why));
             }
@@ -565,10 +561,10 @@ impl Inner {
         bus.close_sender(sender);
         reached("producer_replaced_callbacks_pending");
         self.unsent.clear();
-        self.each(now, |partition, cx| {
-            cx.out.retain(|wish| !matches!(wish, Do::Append { .. } | Do::Send(_) | Do::Doubt(_)));
-            partition.doubt(cx);
-        });
+        for slot in &mut self.partitions {
+            slot.wishes.retain(|wish| !matches!(wish, Wish::Append { .. } | Wish::Send(_) | Wish::Doubt(_)));
+        }
+        self.each(now, || Happened::Doubt);
     }
 
     fn claim_when_ready(&mut self, bus: &mut impl Bus, now: Now) {
@@ -590,7 +586,7 @@ impl Inner {
         for place in 0..self.partitions.len() {
             self.partitions[place].ready = false;
             let id = (self.ids)();
-            self.with(place, now, |partition, cx| partition.claim(id, sender.0, cx));
+            self.tell(place, now, Happened::Claimed { id, sender: sender.0 });
         }
         reached("reclaim_sent_old_on_wire");
         self.execute(bus, now);
@@ -632,7 +628,7 @@ impl Inner {
         }
         self.commit_at = now.steady + COMMIT_EVERY_MS;
         let mut positions = Vec::new();
-        for slot in self.partitions.iter().filter(|slot| slot.partition.phase() == Phase::Owning) {
+        for slot in self.partitions.iter().filter(|slot| slot.partition.stage() == StageName::Owning) {
             let partition = slot.partition.number();
             positions.extend(
                 slot.partition
@@ -647,16 +643,18 @@ impl Inner {
 
     /// How long until something is due without anything happening.
     fn idle(&self, now: Now) -> Duration {
-        let timers = self.partitions.iter().map(|slot| slot.partition.next_due()).min().unwrap_or(Millis::MAX);
-        let timers = until(timers, now.wall);
+        let timers = self.partitions.iter().map(|slot| slot.partition.idle(now.wall, now.steady)).min().unwrap_or(Duration::MAX);
         if self.sender.is_none() { timers.min(until(self.claim_at, now.steady)) } else { timers }
     }
 
-    /// People should know when the clock that they read was set: due times move with it.
+    /// People should know when the clock that they read was set.
     fn say_jump(&mut self, now: Now) {
         if let Some(by_ms) = self.jumps.notice(now) {
             let to = if by_ms > 0 { "forward" } else { "back" };
-            tracing::warn!(by_ms, "the wall clock jumped {to}: waits inside the process are not touched, due times follow it");
+            tracing::warn!(
+                by_ms,
+                "the wall clock jumped {to}: waits and timers go on by the steady clock, and nothing is forgotten for its sake"
+            );
         }
     }
 }

@@ -45,6 +45,8 @@ symbols! {
         TooBig = 7 "TOO_BIG",
         /// It is on the reply topic and is not a reply.
         NotAReply = 8 "NOT_A_REPLY",
+        /// The start event is older than the retention: the saga may have run and been forgotten.
+        TooOld = 9 "TOO_OLD",
     }
 }
 

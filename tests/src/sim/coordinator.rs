@@ -9,7 +9,7 @@ use ringmaster::runtime::{CompileOptions, Knowledge, Now, Setup, SetupSettings, 
 use ringmaster::topics;
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
 use ringmaster_core::faults::Crashed;
-use ringmaster_core::partition::{Limits, Phase, StartAt, Why};
+use ringmaster_core::partition::{Limits, StageName, StartAt, Why};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::Topics;
 use ringmaster_store::sim::SimStore;
@@ -131,18 +131,18 @@ impl Coordinator {
 
     /// True if it owns every partition.
     pub fn owns_all(&self) -> bool {
-        self.worker.as_ref().is_some_and(|worker| worker.partitions().all(|partition| partition.phase() == Phase::Owning))
+        self.worker.as_ref().is_some_and(|worker| worker.partitions().all(|partition| partition.stage() == StageName::Owning))
     }
 }
 
-/// The time on every simulated machine.
-pub fn now(broker: &SimBroker) -> Now {
-    Now { wall: broker.now(), steady: broker.now() }
+/// The time on every simulated machine, whose wall clocks are so far ahead of the broker's.
+pub fn now(broker: &SimBroker, ahead_ms: Millis) -> Now {
+    Now { wall: broker.now() + ahead_ms, steady: broker.now() }
 }
 
 /// One turn of a worker, whatever comes of it.
-pub fn turn(worker: &mut Worker<SimBus>, broker: &SimBroker) -> Turned {
-    let turned = catch_unwind(AssertUnwindSafe(|| worker.turn(&|| now(broker), Duration::ZERO)));
+pub fn turn(worker: &mut Worker<SimBus>, broker: &SimBroker, ahead_ms: Millis) -> Turned {
+    let turned = catch_unwind(AssertUnwindSafe(|| worker.turn(&|| now(broker, ahead_ms), Duration::ZERO)));
     match turned {
         Ok(Ok(turn)) => Turned::Fine(turn.events),
         Ok(Err(stop)) => Turned::Stopped(stop),

@@ -46,6 +46,8 @@ pub enum Incident {
     RefuseTopic(&'static str, Millis),
     /// Hours pass at once.
     Leap(Millis),
+    /// The wall clock of all coordinators jumps, forward or back; no time passes.
+    ClockSteps(Millis),
 }
 
 /// One run.
@@ -67,6 +69,8 @@ pub struct Plan {
     pub incidents: Vec<(Millis, Incident)>,
     /// Share of replies that a service never sends.
     pub lost_replies: f64,
+    /// Share of commands whose first attempts are answered `failed`.
+    pub failed_replies: f64,
     /// Share of replies that come late, so that timeouts and retries race with them.
     pub late_replies: f64,
     /// The journal's own bounds are so small that inputs pause.
@@ -97,8 +101,30 @@ impl Plan {
             let at = rng.i64(50..safety_ms);
             plan.incidents.push((at, random_incident(&mut rng)));
         }
+        plan.failed_replies = if rng.bool() { 0.2 * rng.f64() } else { 0.0 };
+        if rng.u8(..4) == 0 {
+            for at in [rng.i64(50..safety_ms), rng.i64(50..safety_ms)] {
+                let ms = rng.i64(1..300_000);
+                plan.incidents.push((at, Incident::ClockSteps(if rng.bool() { ms } else { -ms })));
+            }
+        }
         plan.incidents.sort_by_key(|(at, _)| *at);
         plan
+    }
+
+    /// A run without faults in which much is tried again: everything is on time.
+    pub fn punctual(seed: u64) -> Plan {
+        Plan { lost_replies: 0.2, failed_replies: 0.5, late_replies: 0.0, ..Plan::calm(seed) }
+    }
+
+    /// True if the coordinators' clocks are the broker's all the time.
+    pub fn is_one_clock(&self) -> bool {
+        !self.incidents.iter().any(|(_, incident)| matches!(incident, Incident::ClockSteps(_)))
+    }
+
+    /// True if nothing delays anybody: what is due happens at once.
+    pub fn is_punctual(&self) -> bool {
+        self.incidents.is_empty() && self.faults == Faults::none() && !self.tight && self.late_replies == 0.0
     }
 
     /// A run in which owners change under load, and acknowledgements lie as often as they can.
@@ -184,6 +210,7 @@ impl Plan {
             faults: Faults::none(),
             incidents: Vec::new(),
             lost_replies: 0.0,
+            failed_replies: 0.0,
             late_replies: 0.0,
             tight: false,
             checkpoint_every_ms: 300,

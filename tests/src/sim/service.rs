@@ -12,6 +12,8 @@ use ringmaster_participants::{Participant, Service, Settings, Stop};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::registry::Schemas;
 
+use super::plan::Plan;
+
 /// A process of a service, whichever it is.
 trait Process {
     fn turn(&mut self, bus: &mut SimBus, now: Millis) -> Result<usize, Stop>;
@@ -43,19 +45,16 @@ pub struct SimService {
 
 impl SimService {
     /// A service that is started at `start_at`.
-    pub fn new(
-        name: &'static str,
-        schemas: Schemas,
-        seed: u64,
-        lost_replies: f64,
-        late_replies: f64,
-        start_at: Millis,
-    ) -> SimService {
+    pub fn new(name: &'static str, schemas: Schemas, plan: &Plan, start_at: Millis) -> SimService {
         let fault = |kind, share, attempts| Fault { kind, keys: None, share, attempts };
         let mut list = Vec::new();
-        if lost_replies > 0.0 {
-            list.push(fault(FaultKind::LoseReply, lost_replies, Some(2)));
+        if plan.lost_replies > 0.0 {
+            list.push(fault(FaultKind::LoseReply, plan.lost_replies, Some(2)));
         }
+        if plan.failed_replies > 0.0 {
+            list.push(fault(FaultKind::Fail { retryable: true }, plan.failed_replies, Some(2)));
+        }
+        let late_replies = plan.late_replies;
         if late_replies > 0.0 {
             list.push(fault(FaultKind::Delay(1_490), late_replies, Some(1)));
             list.push(fault(FaultKind::RepeatReply, late_replies / 4.0, None));
@@ -65,7 +64,7 @@ impl SimService {
             name,
             ledger: SimLedger::default(),
             schemas,
-            faults: Faults { list, seed },
+            faults: Faults { list, seed: plan.seed },
             running: None,
             frozen_until: None,
             start_at,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ringmaster_bus::sim::{SimBroker, SimRecord};
 use ringmaster_core::saga::{Effect, ReplyTo, apply, react};
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Cause, Change, ClaimId, JournalRecord, Rejected, SagaEvent, Turn};
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::Saga;
@@ -52,6 +53,8 @@ pub struct Truth {
     pub quarantined: usize,
     /// Next offset by input.
     pub positions: [i64; 2],
+    /// Time of the newest counting record.
+    pub now: Millis,
     /// Turns by input and offset.
     pub taken: BTreeMap<(usize, i64), u32>,
 }
@@ -97,6 +100,7 @@ impl Truth {
             rejected: Vec::new(),
             quarantined: 0,
             positions: [0; 2],
+            now: 0,
             taken: BTreeMap::new(),
         };
         let mut reign = Reign::default();
@@ -121,6 +125,12 @@ impl Truth {
         topics: &[[u8; 16]; 2],
         turned: &mut dyn FnMut(&Truth, &Judged, &Turn) -> Result<(), String>,
     ) -> Result<(), String> {
+        if let Some(stamp) = judged.says.stamp() {
+            if stamp.now < self.now {
+                return Err(format!("time runs backwards, from {} to {}", self.now, stamp.now));
+            }
+            self.now = stamp.now;
+        }
         match &judged.says {
             JournalRecord::Decision(decision) => {
                 let mut effects = Vec::new();

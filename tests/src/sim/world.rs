@@ -61,6 +61,8 @@ pub struct World {
     pub notes: VecDeque<String>,
     /// Incidents that really did something.
     pub hits: u32,
+    /// The coordinators' wall clocks are so far ahead of the broker's.
+    ahead_ms: Millis,
     rng: fastrand::Rng,
     incidents: VecDeque<(Millis, Incident)>,
     refused: Vec<(Millis, &'static str)>,
@@ -90,10 +92,8 @@ impl World {
         let topics = [0, 1].map(|index| found[index].as_ref().expect("inputs exist").id);
         broker.set_faults(plan.faults.clone());
         let orders = Orders::draw(&mut rng, plan.partitions, plan.orders, BEGIN, plan.load_ms);
-        let service = |name, start_at| {
-            SimService::new(name, knowledge().schemas.clone(), plan.seed, plan.lost_replies, plan.late_replies, start_at)
-        };
-        let services = ["inventory", "payment", "shipping"].map(|name| Some(service(name, BEGIN))).into();
+        let service = |name| SimService::new(name, knowledge().schemas.clone(), &plan, BEGIN);
+        let services = ["inventory", "payment", "shipping"].map(|name| Some(service(name))).into();
         World {
             incidents: plan.incidents.iter().cloned().map(|(at, what)| (BEGIN + at, what)).collect(),
             plan,
@@ -109,6 +109,7 @@ impl World {
             broken: None,
             notes: VecDeque::new(),
             hits: 0,
+            ahead_ms: 0,
             rng,
             refused: Vec::new(),
             starts: vec![BEGIN],
@@ -295,11 +296,11 @@ impl World {
         }
         if !one.released && !late {
             one.released = true;
-            worker.append_released(coordinator::now(&self.broker));
+            worker.append_released(coordinator::now(&self.broker, self.ahead_ms));
             return;
         }
         faults::reached("shutdown_half");
-        let stored = worker.checkpoint(coordinator::now(&self.broker));
+        let stored = worker.checkpoint(coordinator::now(&self.broker, self.ahead_ms));
         let machine = one.machine;
         self.machines[machine].flush().expect("a simulated store flushes");
         self.end(index);
@@ -326,8 +327,9 @@ pub fn step(sim: &Sim) {
 }
 
 fn turn_coordinator(sim: &Sim, index: usize) {
-    let (mut worker, broker) = {
+    let (mut worker, broker, ahead_ms) = {
         let mut world = sim.borrow_mut();
+        let ahead_ms = world.ahead_ms;
         let one = &mut world.coordinators[index];
         if one.state != State::Running {
             return;
@@ -335,9 +337,9 @@ fn turn_coordinator(sim: &Sim, index: usize) {
         one.state = State::InTurn;
         let worker = one.worker.take().expect("a running coordinator has a worker");
         world.in_turn.push(index);
-        (worker, world.broker.clone())
+        (worker, world.broker.clone(), ahead_ms)
     };
-    let turned = coordinator::turn(&mut worker, &broker);
+    let turned = coordinator::turn(&mut worker, &broker, ahead_ms);
     let mut world = sim.borrow_mut();
     world.in_turn.pop();
     if matches!(turned, Turned::Fine(_)) {

@@ -10,7 +10,7 @@ use ringmaster::runtime::{Knowledge, Now, Setup, Stop, Worker, load_knowledge, n
 use ringmaster::{blocking, topics};
 use ringmaster_bus::{Bus, BusEvent, Message, Sender, TopicPartition};
 use ringmaster_core::definition::Catalog;
-use ringmaster_core::partition::{Standing, Verdict, Why};
+use ringmaster_core::partition::{Fence, Verdict, Why};
 use ringmaster_demo::rig::{Buses, Services};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Cause, Change, JournalRecord, Quarantined};
@@ -108,7 +108,7 @@ impl<B: Buses> Line<B> {
     pub(crate) fn turn(&mut self) {
         match self.try_turn(0) {
             Ok(()) => {}
-            // What a killed coordinator had on the wire may be a claim, which ends the next one's reign: that one is started again.
+            // What a killed coordinator had on the wire may be a claim, which ends the next one's term: that one is started again.
             Err(Stop::Partition(Why::Fenced { .. })) if self.fenced < self.kills => {
                 self.fenced += 1;
                 self.worker = None;
@@ -183,7 +183,7 @@ impl<B: Buses> Line<B> {
         let names = [topics.replies.as_str(), "orders", "probes", "mixed", "briefs"];
         let described = self.bus.describe(&names).expect("they exist");
         let ids: BTreeMap<_, _> = described.into_iter().flatten().map(|topic| (topic.id, topic.name)).collect();
-        let mut standing: BTreeMap<i32, Standing> = BTreeMap::new();
+        let mut standing: BTreeMap<i32, Fence> = BTreeMap::new();
         let mut journal = Journal::default();
         for read in self.read(&topics.journal) {
             let record = JournalRecord::decode(&read.value.unwrap_or_default()).expect("a journal record");

@@ -1,309 +1,68 @@
 //! One partition of the journal: who owns it, what counts, what is true, what may leave (PROTOCOL.md sections 1 and 2).
 //!
 //! ```text
-//! claim -> replay to C -> resend what `released` does not cover -> read inputs
-//! input -> decide -> open record -> append -> acknowledged in order = confirmed -> effects leave, rows are staged -> checkpoint
+//! Happened -> handle -> Wish
+//! Idle -> Claiming -> Replaying -> Owning -> (doubt) -> Scanning -> Idle -> ...
+//! input -> decide -> Ahead: open record -> append -> acknowledged in order = confirmed -> Replica -> effects leave, rows are staged
 //! ```
 //!
-//! A synchronous state machine without IO, clock or randomness: what happened comes in by its methods, what it wants comes out as
-//! [`Do`]s. The same code runs on every bus and in the simulator. Any doubt has one way out: drop everything that is in memory,
-//! claim again, replay from the store's checkpoint. A start after a crash is the same thing.
+//! A synchronous state machine without IO, clock or randomness: what happened comes in by one door, what it wants comes out as
+//! [`Wish`]es. What counts ([`Replica`]) and what is ahead of that are two values: any doubt has one way out, which is to drop what is
+//! ahead, claim again and replay.
 
-mod checkpoint;
+mod ahead;
+#[cfg(feature = "faults")]
+mod broken;
 mod claim;
+mod clock;
 mod confirm;
+mod digest;
+mod fence;
+mod happened;
 mod input;
-mod outgoing;
-mod overlay;
+mod outbox;
+mod owner;
 mod record;
-mod replay;
-mod standing;
+mod replica;
+mod rules;
+mod settings;
+mod table;
 mod timers;
+mod turn;
+mod wheel;
+mod wish;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{ClaimId, Position, QuarantineReason, RejectionReason, TopicId};
+use ringmaster_schemas::journal::ClaimId;
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{Checkpoint, Digest, Index, RowKey, RowKind};
+use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowKey, RowKind};
 
-pub use checkpoint::row_hash;
-pub use outgoing::Refusal;
-pub use standing::{Standing, Verdict};
+/// The rules by which everything here goes.
+#[cfg(feature = "faults")]
+use broken as law;
+#[cfg(not(feature = "faults"))]
+use rules as law;
+
+pub use fence::{Fence, Verdict};
+pub use happened::Happened;
+pub use outbox::Refusal;
+pub use replica::Replica;
+pub use settings::{InputSettings, Limits, Role, Settings, StartAt};
+pub use table::row_hash;
+pub use wish::{Note, Tag, Why, Wish};
 
 use crate::definition::Catalog;
-use crate::intake::Projections;
-use outgoing::Outgoing;
-use overlay::Overlay;
-use record::{Open, Pending};
-use timers::Timers;
+use crate::faults::reached;
+use crate::saga::Effect;
+use claim::{Own, Replaying, Scanning};
+use clock::{Clock, Clocks};
+use owner::Owner;
 
 /// Width of the buckets in which finished sagas expire: coarse, since each costs a line in every checkpoint.
 pub const EXPIRY_BUCKET_MS: Millis = ringmaster_schemas::state::EXPIRY_BUCKET_MS;
-/// A run of so many skipped inputs is recorded, so that a takeover never reads far again.
-const SKIPPED_RUN_MAX: usize = 1000;
-/// What nothing else carries (skipped inputs, `released`) is journaled within this time.
-const QUIET_RECORD_MS: Millis = 1000;
-
-/// What a partition must know before it starts; fixed for the life of the instance.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Which partition.
-    pub number: i32,
-    /// P: how many there are.
-    pub partitions: i32,
-    /// The instance's name, written into claims for people.
-    pub owner: Arc<str>,
-    /// Where the instance's API listens, written into claims for people.
-    pub address: Arc<str>,
-    /// The journal topic's identity.
-    pub journal: TopicId,
-    /// Where replies are to go.
-    pub reply_topic: Arc<str>,
-    /// Where quarantined records are sent.
-    pub quarantine_topic: Arc<str>,
-    /// What is read.
-    pub inputs: Vec<InputSettings>,
-    /// Bounds.
-    pub limits: Limits,
-}
-
-/// One input topic; the partition reads its own number of it.
-#[derive(Debug, Clone)]
-pub struct InputSettings {
-    /// The broker's identity of it.
-    pub topic: TopicId,
-    /// Its name.
-    pub name: Arc<str>,
-    /// What it carries.
-    pub role: Role,
-    /// Where reading begins if the journal has no position for it.
-    pub start_at: StartAt,
-    /// Take a topic that was deleted and made again as new, instead of refusing it.
-    pub accept_new: bool,
-}
-
-/// What an input topic carries.
-#[derive(Debug, Clone)]
-pub enum Role {
-    /// Domain events.
-    Events {
-        /// The JSON field that names the type.
-        type_field: Arc<str>,
-        /// The type where nothing else tells it.
-        default_type: Option<Arc<str>>,
-    },
-    /// Answers of participants.
-    Replies,
-}
-
-/// Where reading of a new input begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartAt {
-    /// With the oldest record.
-    Earliest,
-    /// With the next record.
-    Latest,
-    /// With the first record at or after this time.
-    Time(Millis),
-}
-
-/// Bounds of one partition, so that nothing grows with the load.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// A journal record's bytes: below the topic's `max.message.bytes` and the client's batch size.
-    pub record_bytes_max: usize,
-    /// Turns in one record: bounds what one lost acknowledgement undoes.
-    pub record_turns_max: usize,
-    /// Unconfirmed records: deep enough to hide a round trip, shallow enough to replay at once.
-    pub in_flight_records_max: usize,
-    /// Bytes of rows in memory; above it inputs pause until a checkpoint has trimmed them.
-    pub overlay_bytes_max: usize,
-    /// Effects that are not acknowledged; above it inputs pause.
-    pub unreleased_effects_max: usize,
-    /// Timers fired in one poll: a burst of them must not make one huge record.
-    pub timers_per_poll_max: usize,
-}
-
-/// What a partition asks its worker to do, in order.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Do {
-    /// Append this to the journal partition by the sender that the claim was given.
-    Append {
-        /// The record.
-        bytes: Vec<u8>,
-        /// What its acknowledgement is for.
-        tag: Tag,
-    },
-    /// Send the effect of this tag ([`Partition::effect`]).
-    Send(Tag),
-    /// Read the journal partition from here.
-    ReadJournal(i64),
-    /// Read the journal no more.
-    StopJournal,
-    /// Ask what the journal holds.
-    AskJournal,
-    /// Read this input from here.
-    ReadInput(usize, i64),
-    /// Read no input any more.
-    StopInputs,
-    /// Ask what this input holds.
-    AskInput(usize),
-    /// Ask for this input's first offset at or after a time.
-    AskInputAt(usize, Millis),
-    /// Hold (true) or go on with (false) all inputs.
-    Pause(bool),
-    /// Something is doubtful: the worker must give up its sender and tell [`Partition::doubt`] to all its partitions.
-    Doubt(String),
-    /// The partition can be claimed (again).
-    Ready,
-    /// It is owned now, and inputs are read.
-    Owned,
-    /// The stored state of this partition is of no use: forget it.
-    ClearStore,
-    /// The partition stops for good, and says why.
-    StepDown(Why),
-    /// Something that people want to find in the log.
-    Tell(Note),
-}
-
-/// What people want to find in the log: rare, and about one saga or one record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Note {
-    /// A saga needs a person.
-    Stuck {
-        /// Its id.
-        saga: Arc<str>,
-        /// Where.
-        step: Arc<str>,
-        /// Why, for programs.
-        code: Arc<str>,
-        /// Why, for people.
-        message: Arc<str>,
-    },
-    /// A saga undoes.
-    Compensating {
-        /// Its id.
-        saga: Arc<str>,
-        /// Which step failed.
-        step: Arc<str>,
-        /// Why.
-        code: Arc<str>,
-    },
-    /// An input was understood and not taken.
-    Rejected {
-        /// The saga it was for.
-        saga: Arc<str>,
-        /// Why, for programs.
-        reason: RejectionReason,
-        /// Why, for people.
-        detail: Arc<str>,
-    },
-    /// An input could not be understood or used.
-    Quarantined {
-        /// Why, for programs.
-        reason: QuarantineReason,
-        /// Why, for people.
-        detail: Arc<str>,
-        /// Where it was read.
-        topic: Arc<str>,
-        /// Where it was read.
-        offset: i64,
-    },
-}
-
-/// What an acknowledgement is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Tag {
-    /// The claim.
-    Claim,
-    /// The record of this number.
-    Record(i64),
-    /// An effect in the order of the journal.
-    Effect(u64),
-    /// An effect that was set apart as undeliverable.
-    Parked(u64),
-}
-
-/// Why a partition stops for good.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Why {
-    /// Another instance claimed it.
-    #[error("partition {partition} was claimed by '{owner}' (API at '{address}'): only one instance may run; stop one of them")]
-    Fenced {
-        /// Which partition.
-        partition: i32,
-        /// The other's name.
-        owner: String,
-        /// The other's API.
-        address: String,
-    },
-    /// The journal does not reach back to where the stored state begins.
-    #[error(
-        "partition {partition}: the journal begins at offset {start}, but replay must begin at {needed}: records were deleted (retention must be unlimited)"
-    )]
-    JournalCut {
-        /// Which partition.
-        partition: i32,
-        /// The oldest offset.
-        start: i64,
-        /// What is needed.
-        needed: i64,
-    },
-    /// The journal topic is another one than before.
-    #[error(
-        "partition {0}: the journal topic was deleted and made again; the stored state is of the old one. To start anew, move the data directory away"
-    )]
-    JournalMadeAgain(i32),
-    /// An input topic is another one than before.
-    #[error(
-        "partition {partition}: topic '{topic}' was deleted and made again, so old positions mean nothing. To read the new one from `start_at`, set `topics.{topic}.accept_new = true`"
-    )]
-    TopicMadeAgain {
-        /// Which partition.
-        partition: i32,
-        /// Which topic.
-        topic: String,
-    },
-    /// The first claim was written with another number of partitions.
-    #[error("the journal was begun with {journal} partitions and the setting says {configured}: the number is fixed for life")]
-    PartitionsDiffer {
-        /// What the first claim says.
-        journal: i32,
-        /// What the settings say.
-        configured: i32,
-    },
-    /// An input's position is not in its log any more.
-    #[error(
-        "partition {partition}: topic '{topic}' no longer has offset {position}: inputs were deleted before they were read. To go on, set `topics.{topic}.accept_new = true` and start again"
-    )]
-    InputLost {
-        /// Which partition.
-        partition: i32,
-        /// Which topic.
-        topic: String,
-        /// The position.
-        position: i64,
-    },
-    /// The journal says something that cannot be, or a definition it needs is missing.
-    #[error("partition {partition}: the journal cannot be replayed at offset {offset}: {detail}")]
-    Corrupt {
-        /// Which partition.
-        partition: i32,
-        /// Where.
-        offset: i64,
-        /// What.
-        detail: String,
-    },
-    /// The store cannot be read or written.
-    #[error("partition {partition}: {detail}")]
-    Store {
-        /// Which partition.
-        partition: i32,
-        /// Why.
-        detail: String,
-    },
-}
 
 /// The stored rows of one partition.
 pub trait Rows {
@@ -317,7 +76,7 @@ pub trait Rows {
     fn rows(&self, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String>;
 }
 
-/// What a partition's methods are given: the time, what is known, and where its wishes go.
+/// What a partition is given with everything that happens: the time, what is known, and where its wishes go.
 pub struct Context<'a> {
     /// Wall clock: it may jump.
     pub now: Millis,
@@ -330,7 +89,7 @@ pub struct Context<'a> {
     /// Stored rows.
     pub rows: &'a dyn Rows,
     /// What the partition wants.
-    pub out: &'a mut Vec<Do>,
+    pub out: &'a mut Vec<Wish>,
     /// What happened, counted.
     pub counters: &'a mut Counters,
 }
@@ -363,7 +122,7 @@ pub struct Counters {
 
 /// Where a partition stands, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum StageName {
     /// Not claimed.
     Idle,
     /// The claim is on its way.
@@ -378,94 +137,102 @@ pub enum Phase {
     Stopped,
 }
 
-/// One partition.
-pub struct Partition {
-    settings: Settings,
-    phase: Phase,
-    claim: claim::Claiming,
-    standing: Standing,
-    inputs: Vec<Input>,
-    /// Positions of topics that are not configured now: kept, in case they come back.
-    other_positions: Vec<Position>,
-    overlay: Overlay,
-    open: Option<Open>,
-    pending: std::collections::VecDeque<Pending>,
-    pending_bytes: usize,
-    outgoing: Outgoing,
-    timers: Timers,
-    projections: Projections,
-    command_topics: hashbrown::HashMap<Arc<str>, Arc<str>>,
-    /// The partition's time as journaled, speculative records included.
-    now: Millis,
-    /// The highest `released` in a confirmed record.
-    released: i64,
-    /// `released` as the newest appended record carries it.
-    released_appended: i64,
-    expired_bucket: i64,
-    expired_bucket_confirmed: i64,
-    digest: Digest,
-    checkpoint_offset: i64,
-    paused: bool,
-    skipped_run: usize,
-    last_record_at: Millis,
+/// A partition's life, each stage with what it knows.
+enum Stage {
+    /// Not claimed; what counted in an earlier term, if there was one.
+    Idle(Option<Box<Replica>>),
+    /// The claim is on its way, or waits for what the journal holds.
+    Claiming {
+        claim: Own,
+        /// Its offset, once acknowledged.
+        at: Option<i64>,
+        replica: Option<Box<Replica>>,
+    },
+    Replaying(Box<Replaying>),
+    Owning(Box<Owner>),
+    Scanning(Scanning),
+    Stopped,
 }
 
-/// What a partition knows of one of its inputs.
-#[derive(Debug, Clone, Default)]
-struct Input {
-    /// The next offset to take, speculative turns included; none until it is resolved.
-    position: Option<i64>,
-    /// The same, by appended records: what was skipped since then is in no record yet.
-    journaled: Option<i64>,
-    /// The same, by confirmed records.
-    confirmed: Option<i64>,
-    /// It is being read.
-    reading: bool,
-    /// The reader has been given everything below.
-    read_to: i64,
-    /// No reply or event stamped below this time can be unread (PROTOCOL.md rule 11).
-    clear_to: Millis,
-    /// A question for the log's end is out: since when.
-    asked_at: Option<Millis>,
-    /// The answer: when the reader gets to this offset, it is clear up to that time.
-    target: Option<(i64, Millis)>,
+/// One partition.
+pub struct Partition {
+    settings: Arc<Settings>,
+    stage: Stage,
+    clock: Clock,
+    /// Ids of all claims of this instance, so that a late one of its own is not taken for a foreign one.
+    own_claims: Vec<ClaimId>,
 }
 
 impl Partition {
-    /// A partition that owns nothing yet; [`Partition::claim`] starts it.
+    /// A partition that owns nothing yet.
     pub fn new(settings: Settings) -> Self {
-        let inputs = vec![Input::default(); settings.inputs.len()];
-        Partition {
-            settings,
-            phase: Phase::Idle,
-            claim: claim::Claiming::default(),
-            standing: Standing::default(),
-            inputs,
-            other_positions: Vec::new(),
-            overlay: Overlay::default(),
-            open: None,
-            pending: std::collections::VecDeque::new(),
-            pending_bytes: 0,
-            outgoing: Outgoing::default(),
-            timers: Timers::default(),
-            projections: Projections::default(),
-            command_topics: hashbrown::HashMap::new(),
-            now: 0,
-            released: 0,
-            released_appended: 0,
-            expired_bucket: -1,
-            expired_bucket_confirmed: -1,
-            digest: checkpoint::empty_digest(),
-            checkpoint_offset: -1,
-            paused: false,
-            skipped_run: 0,
-            last_record_at: 0,
+        Partition { settings: Arc::new(settings), stage: Stage::Idle(None), clock: Clock::default(), own_claims: Vec::new() }
+    }
+
+    /// The only door: takes what happened, in the order in which it did.
+    pub fn handle(&mut self, what: Happened<'_>, cx: &mut Context<'_>) {
+        if let Err(why) = self.take(what, cx) {
+            self.stage = Stage::Stopped;
+            cx.out.push(Wish::StopJournal);
+            cx.out.push(Wish::StopInputs);
+            cx.out.push(Wish::StepDown(why));
+        }
+    }
+
+    fn take(&mut self, what: Happened<'_>, cx: &mut Context<'_>) -> Result<(), Why> {
+        match what {
+            Happened::Claimed { id, sender } => {
+                self.claim(id, sender, cx);
+                Ok(())
+            }
+            Happened::Doubt => {
+                self.doubt(cx);
+                Ok(())
+            }
+            Happened::JournalBounds { start, end } => self.journal_bounds(start, end, cx),
+            Happened::JournalRecord { offset, value } => self.journal_record(offset, value, cx),
+            Happened::Acknowledged { sender, tag: Tag::Claim, offset } => self.claim_acknowledged(sender, offset, cx),
+            Happened::Failed { sender, tag: Tag::Claim, why } => {
+                if let Stage::Claiming { claim, .. } = &self.stage
+                    && claim.sender == sender
+                {
+                    let (Refusal::Permanent(why) | Refusal::Passing(why)) = why;
+                    cx.out.push(Wish::doubt(self.settings.number, &format!("the claim was not confirmed: {why}")));
+                }
+                Ok(())
+            }
+            what => match &mut self.stage {
+                Stage::Owning(owner) => owner.handle(what, cx),
+                _ => Ok(()),
+            },
         }
     }
 
     /// Where it stands.
-    pub fn phase(&self) -> Phase {
-        self.phase
+    pub fn stage(&self) -> StageName {
+        match &self.stage {
+            Stage::Idle(_) => StageName::Idle,
+            Stage::Claiming { .. } => StageName::Claiming,
+            Stage::Replaying(_) => StageName::Replaying,
+            Stage::Owning(_) => StageName::Owning,
+            Stage::Scanning(_) => StageName::Scanning,
+            Stage::Stopped => StageName::Stopped,
+        }
+    }
+
+    fn owner(&self) -> Option<&Owner> {
+        match &self.stage {
+            Stage::Owning(owner) => Some(owner),
+            _ => None,
+        }
+    }
+
+    fn replica(&self) -> Option<&Replica> {
+        match &self.stage {
+            Stage::Owning(owner) => Some(&owner.replica),
+            Stage::Replaying(replaying) => Some(&replaying.replica),
+            Stage::Idle(_) | Stage::Claiming { .. } | Stage::Scanning(_) | Stage::Stopped => None,
+        }
     }
 
     /// Its number.
@@ -473,60 +240,93 @@ impl Partition {
         self.settings.number
     }
 
-    /// The claim under which it is the owner: (C, id).
-    pub fn reign(&self) -> Option<(i64, ClaimId)> {
-        (self.phase == Phase::Owning).then_some((self.standing.claim_offset, self.standing.claim))
+    /// The term in which it is the owner: (C, id).
+    pub fn term(&self) -> Option<(i64, ClaimId)> {
+        self.owner().map(|owner| (owner.replica.fence.claim_offset, owner.replica.fence.claim))
     }
 
     /// The next journal offset after what is confirmed (or replayed).
     pub fn journal_offset(&self) -> i64 {
-        self.standing.next_offset
+        self.replica().map_or(0, |replica| replica.fence.next_offset)
     }
 
     /// Confirmed positions of its inputs, for lag tools: (input, next offset).
     pub fn confirmed_positions(&self) -> impl Iterator<Item = (usize, i64)> + '_ {
-        self.inputs.iter().enumerate().filter_map(|(i, input)| input.confirmed.map(|position| (i, position)))
+        let positions = self.replica().map_or(&[][..], |replica| &replica.positions);
+        let next = |topic| positions.iter().find(|position| position.topic == topic).map(|position| position.next);
+        self.settings.inputs.iter().enumerate().filter_map(move |(index, input)| Some((index, next(input.topic)?)))
     }
 
     /// True if nothing is unconfirmed, unreleased or unjournaled: the moment to stop.
     pub fn quiet(&self) -> bool {
-        self.open.is_none() && self.pending.is_empty() && self.outgoing.is_empty()
+        self.owner().is_none_or(|owner| owner.ahead.is_empty() && owner.replica.outbox.len() == 0)
     }
 
     /// Rows in memory, and their approximate bytes.
     pub fn overlay_size(&self) -> (usize, usize) {
-        (self.overlay.len(), self.overlay.bytes())
+        let bytes = self.owner().map_or(0, |owner| owner.ahead.bytes());
+        self.replica().map_or((0, 0), |replica| (replica.table.len(), replica.table.bytes() + bytes))
     }
 
     /// Effects that wait until their topic takes them.
     pub fn undeliverable_count(&self) -> usize {
-        self.outgoing.parked().len()
+        self.replica().map_or(0, |replica| replica.outbox.apart().len())
     }
 
     /// Effects that the broker has not acknowledged.
     pub fn unreleased_count(&self) -> usize {
-        self.outgoing.len()
+        self.replica().map_or(0, |replica| replica.outbox.len())
     }
 
     /// True while inputs are held.
     pub fn paused(&self) -> bool {
-        self.paused
+        self.owner().is_some_and(|owner| owner.paused)
     }
 
-    /// The next moment at which [`Partition::end_of_poll`] has something to do without anything happening; for how long to wait.
-    pub fn next_due(&self) -> Millis {
-        self.timers.next_due()
+    /// How long until [`Happened::PollEnded`] has something to do without anything happening.
+    pub fn idle(&self, now: Millis, steady: Millis) -> Duration {
+        let idle_ms = self.owner().map_or(Millis::MAX, |owner| owner.idle_ms(Clocks { wall: now, steady }));
+        Duration::from_millis(idle_ms as u64)
     }
 
-    /// Tells the worker to stop this partition for good.
-    fn step_down(&mut self, why: Why, cx: &mut Context<'_>) {
-        self.phase = Phase::Stopped;
-        cx.out.push(Do::StopJournal);
-        cx.out.push(Do::StopInputs);
-        cx.out.push(Do::StepDown(why));
+    /// The effect that a tag stands for; none if it needs no sending any more.
+    pub fn effect(&mut self, tag: Tag) -> Option<&Effect> {
+        match &mut self.stage {
+            Stage::Owning(owner) => owner.effect(tag),
+            _ => None,
+        }
     }
 
-    fn store_failed(&mut self, detail: String, cx: &mut Context<'_>) {
-        self.step_down(Why::Store { partition: self.settings.number, detail }, cx);
+    /// Rows that are confirmed and not stored.
+    pub fn dirty_count(&self) -> usize {
+        self.replica().map_or(0, |replica| replica.table.dirty_count())
+    }
+
+    /// Builds the batch of all that is confirmed since the last; nothing if the journal has not moved. The caller writes it at
+    /// once and then calls [`Partition::stored`].
+    pub fn stage_checkpoint(&mut self) -> Option<Batch> {
+        match &mut self.stage {
+            Stage::Owning(owner) => {
+                law::before_checkpoint(&mut owner.replica, &owner.ahead);
+                owner.replica.stage()
+            }
+            Stage::Replaying(replaying) => replaying.proven()?.stage(),
+            Stage::Idle(_) | Stage::Claiming { .. } | Stage::Scanning(_) | Stage::Stopped => None,
+        }
+    }
+
+    /// The batch is written: rows of it that ended leave memory, and others too if there are too many.
+    pub fn stored(&mut self, batch: &Batch) {
+        match &mut self.stage {
+            Stage::Owning(owner) => {
+                owner.replica.stored(batch);
+                let ended = batch.rows.iter().filter(|change| change.after.expiry.is_some());
+                let slots: Vec<_> = ended.filter_map(|change| owner.slot_of(&change.key)).collect();
+                owner.stored(slots.into_iter());
+            }
+            Stage::Replaying(replaying) => replaying.replica.stored(batch),
+            Stage::Idle(_) | Stage::Claiming { .. } | Stage::Scanning(_) | Stage::Stopped => {}
+        }
+        reached("checkpoint_before_overlay_trim");
     }
 }

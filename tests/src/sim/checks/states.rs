@@ -9,7 +9,6 @@ use ringmaster_schemas::state::{
 use ringmaster_store::Store;
 use ringmaster_store::sim::SimStore;
 
-use crate::sim::coordinator::knowledge;
 use crate::sim::replay::replay;
 use crate::sim::truth::Truth;
 use crate::sim::world::World;
@@ -45,7 +44,7 @@ fn one(world: &World, truth: &Truth, store: &SimStore, checkpoint: &Checkpoint) 
         };
     }
     let records: Vec<_> = truth.records[..offset].iter().map(|judged| judged.record.clone()).collect();
-    let replayed = replay(&world.setup, &knowledge(), truth.partition, &records, world.broker.now())?;
+    let replayed = replay(&world.setup, truth.partition, &records)?;
     same_claim(truth, offset, checkpoint)?;
     same_rows(store, truth.partition, checkpoint, &replayed)?;
     same_positions(checkpoint, &replayed.checkpoint)?;

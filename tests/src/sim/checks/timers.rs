@@ -2,6 +2,7 @@
 
 use ringmaster_core::saga::Input;
 use ringmaster_core::saga::{Evaluated, decide};
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Cause, Change, SagaEvent, Turn};
 use ringmaster_schemas::names::{Direction, parse_idempotency_key};
 use ringmaster_schemas::state::{Saga, StepState};
@@ -11,11 +12,17 @@ use crate::sim::coordinator::knowledge;
 use crate::sim::truth::{INPUTS, Judged, Truth};
 use crate::sim::world::World;
 
+/// Where nothing delays anybody a timer fires within its tick and one look at the inputs: a few turns, which are skipped by luck.
+const LATE_MAX_MS: Millis = 400;
+
 /// A timer's turn is what the saga's own state and the record's time say; and no answer to it, kept before it was due, lies unread.
 pub(super) fn not_before_its_answer(world: &World, truth: &Truth, judged: &Judged, turn: &Turn) -> Result<(), String> {
     let (Cause::Timer(timer), Some(stamp)) = (&turn.cause, judged.says.stamp()) else { return Ok(()) };
     for change in &turn.changes {
         let Change::Saga(change) = change else { continue };
+        if world.plan.is_punctual() && stamp.now - timer.due_at > LATE_MAX_MS {
+            return Err(format!("timers: {} was due at {} and fired at {}", change.saga, timer.due_at, stamp.now));
+        }
         let Some(saga) = truth.sagas.get(&change.saga) else {
             return Err(format!("timers: {} is not known and something of it was due", change.saga));
         };
@@ -26,7 +33,8 @@ pub(super) fn not_before_its_answer(world: &World, truth: &Truth, judged: &Judge
                 StepState::UndoAsked => (step.undo.as_ref(), Direction::Undo),
                 _ => continue,
             };
-            let Some(call) = call.filter(|call| call.due_at <= stamp.now) else { continue };
+            // Stamps of the broker are compared with due times: that needs one clock.
+            let Some(call) = call.filter(|_| world.plan.is_one_clock()).filter(|call| call.due_at <= stamp.now) else { continue };
             unanswered(world, truth, &change.saga, (&step.name, direction), call.attempt, call.due_at)
                 .map_err(|why| format!("{why} (fired for {} at {})", timer.due_at, stamp.now))?;
         }

@@ -53,6 +53,7 @@ impl World {
                 self.refused.push((now + for_ms, topic));
             }
             (Incident::Leap(ms), _) => self.broker.advance(now + ms),
+            (Incident::ClockSteps(ms), _) => self.ahead_ms += ms,
             (
                 Incident::Crash
                 | Incident::Freeze { .. }

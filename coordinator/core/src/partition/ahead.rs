@@ -1,0 +1,147 @@
+//! What is ahead of the journal's confirmed records: decided, perhaps sent, not yet known to count. Dropped as one value in doubt.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{DecisionWriter, Position};
+use ringmaster_schemas::state::Saga;
+
+use super::outbox::Place;
+use super::replica::Replica;
+use super::table::{Slot, size_of_row};
+use crate::saga::Effect;
+
+/// All that is speculative.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    /// Rows as unconfirmed records will leave them.
+    pub(super) rows: HashMap<Slot, Current>,
+    bytes: usize,
+    /// Turns that were decided and are not in a record yet.
+    pub(super) open: Option<Open>,
+    /// Records on their way, in the order of their numbers.
+    pub(super) pending: VecDeque<Pending>,
+    /// The newest time of a record, unconfirmed ones included.
+    pub(super) now: Millis,
+    /// `released` as the newest record carries it.
+    pub(super) released: i64,
+    /// Buckets up to this one are expired once the records on their way are confirmed.
+    pub(super) expired: i64,
+    /// How far each input is decided, and how far records say so.
+    pub(super) reads: Vec<Read>,
+    /// Effects whose topics refuse for ever; the records that set them apart are on their way.
+    pub(super) refused: BTreeSet<u64>,
+    /// Effects that were set apart and were delivered after all; the records that say so are on their way.
+    pub(super) delivered: BTreeSet<u64>,
+    /// Records that were skipped and are in no record yet.
+    pub(super) skipped: usize,
+    /// When the newest record was appended, by the steady clock.
+    pub(super) appended_at: Millis,
+}
+
+/// A row that an unconfirmed record changes.
+#[derive(Debug)]
+pub(super) struct Current {
+    pub(super) saga: Arc<Saga>,
+    /// The newest record that changes it.
+    pub(super) record: i64,
+    bytes: usize,
+}
+
+/// How far an input is decided.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Read {
+    /// The next offset to take; none until it is known where the input begins.
+    pub(super) position: Option<i64>,
+    /// The same, by appended records: what was skipped since then is in no record yet.
+    pub(super) journaled: Option<i64>,
+}
+
+/// The record in the making.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) writer: DecisionWriter,
+    pub(super) number: i64,
+    /// The partition's time in this record.
+    pub(super) now: Millis,
+    /// Rows that it changes.
+    pub(super) touched: Vec<Slot>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) moves: Vec<Move>,
+}
+
+/// What a record does beside rows.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Move {
+    Expired(i64),
+    Undeliverable(Place),
+    Delivered(Place),
+}
+
+/// A record on its way.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) number: i64,
+    /// Once acknowledged; it is confirmed when all before it are.
+    pub(super) offset: Option<i64>,
+    pub(super) now: Millis,
+    pub(super) released: i64,
+    pub(super) rows: Vec<(Slot, Arc<Saga>)>,
+    pub(super) effects: Vec<Effect>,
+    pub(super) positions: Vec<Position>,
+    pub(super) moves: Vec<Move>,
+}
+
+impl Ahead {
+    /// Nothing is ahead of what counts.
+    pub(super) fn of(replica: &Replica, steady: Millis) -> Ahead {
+        let read = |topic| {
+            let position = replica.positions.iter().find(|position| position.topic == topic).map(|position| position.next);
+            Read { position, journaled: position }
+        };
+        Ahead {
+            rows: HashMap::new(),
+            bytes: 0,
+            open: None,
+            pending: VecDeque::new(),
+            now: replica.now,
+            released: replica.released,
+            expired: replica.expired,
+            reads: replica.settings.inputs.iter().map(|input| read(input.topic)).collect(),
+            refused: BTreeSet::new(),
+            delivered: BTreeSet::new(),
+            skipped: 0,
+            appended_at: steady,
+        }
+    }
+
+    /// Bytes of its rows.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Sets what will be true once record `number` is confirmed.
+    pub(super) fn set(&mut self, slot: Slot, id: &str, saga: Arc<Saga>, number: i64) {
+        let bytes = size_of_row(id, Some(&saga));
+        self.bytes += bytes;
+        if let Some(before) = self.rows.insert(slot, Current { saga, record: number, bytes }) {
+            self.bytes -= before.bytes;
+        }
+    }
+
+    /// Record `number` is confirmed: what it was the last to change is what counts.
+    pub(super) fn confirmed(&mut self, slot: Slot, number: i64) {
+        if self.rows.get(&slot).is_some_and(|current| current.record == number)
+            && let Some(current) = self.rows.remove(&slot)
+        {
+            self.bytes -= current.bytes;
+        }
+    }
+
+    /// True if nothing is on its way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_none() && self.pending.is_empty()
+    }
+}

@@ -1,0 +1,98 @@
+//! The digest, and what is confirmed as a batch for the store: rows, places in indexes, and the checkpoint (PROTOCOL.md rule 8).
+
+use std::collections::BTreeMap;
+
+use ringmaster_schemas::state::{Batch, BucketDigest, Checkpoint, Digest, IndexKeys, RowChange, RowKey};
+
+use super::law;
+use super::replica::Replica;
+use super::table::{Slot, Stored};
+use crate::faults::reached;
+
+pub(super) fn empty() -> Digest {
+    Digest { live: [0; 16], finished: Vec::new() }
+}
+
+/// The digest, open for change.
+struct Sums {
+    live: u128,
+    finished: BTreeMap<i64, u128>,
+}
+
+impl Sums {
+    fn of(digest: &Digest) -> Self {
+        let finished = digest.finished.iter().map(|bucket| (bucket.bucket, u128::from_le_bytes(bucket.sum))).collect();
+        Sums { live: u128::from_le_bytes(digest.live), finished }
+    }
+
+    fn at(&mut self, bucket: Option<i64>) -> &mut u128 {
+        match bucket {
+            None => &mut self.live,
+            Some(bucket) => self.finished.entry(bucket).or_insert(0),
+        }
+    }
+
+    fn digest(mut self, expired_bucket: i64) -> Digest {
+        self.finished.retain(|bucket, sum| *bucket > expired_bucket && *sum != 0);
+        let finished = self.finished.into_iter().map(|(bucket, sum)| BucketDigest { bucket, sum: sum.to_le_bytes() });
+        Digest { live: self.live.to_le_bytes(), finished: finished.collect() }
+    }
+}
+
+impl Replica {
+    /// The batch of all that is new since the last; nothing if the journal has not moved. The caller writes it at once and then says
+    /// so by [`Replica::stored`].
+    pub fn stage(&mut self) -> Option<Batch> {
+        if self.fence.next_offset == 0 || self.fence.next_offset == self.stored {
+            return None;
+        }
+        let mut sums = Sums::of(&self.digest);
+        let mut rows = Vec::with_capacity(self.table.dirty_count());
+        for slot in self.table.take_dirty() {
+            rows.extend(self.stage_row(slot, &mut sums));
+        }
+        self.outbox.stage(&mut rows);
+        self.digest = sums.digest(self.expired);
+        reached("batch_built");
+        Some(Batch { partition: self.settings.number, base_offset: self.stored, checkpoint: self.checkpoint(), rows })
+    }
+
+    fn stage_row(&mut self, slot: Slot, sums: &mut Sums) -> Option<RowChange> {
+        let expired = self.expired;
+        let row = self.table.row_mut(slot);
+        let saga = row.saga.as_ref()?;
+        let value = saga.encode();
+        let stored = Stored::of(&row.id, &value, saga);
+        if let Some(before) = row.stored
+            && before.places.expiry.is_none_or(|bucket| bucket > expired)
+        {
+            let sum = sums.at(before.places.expiry);
+            *sum = sum.wrapping_sub(before.hash);
+        }
+        let sum = sums.at(stored.places.expiry);
+        *sum = sum.wrapping_add(stored.hash);
+        let before = row.stored.replace(stored).map_or(IndexKeys::NONE, |before| before.places);
+        Some(RowChange { key: RowKey::Saga(row.id.clone()), value: Some(value), before, after: stored.places })
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        Checkpoint {
+            journal_offset: law::checkpoint_offset(&self.fence),
+            claim_offset: self.fence.claim_offset,
+            claim: self.fence.claim,
+            number: self.fence.number,
+            identity: self.fence.identity.clone(),
+            journal: self.settings.journal,
+            positions: self.positions.clone(),
+            released: law::released(&self.outbox, self.fence.next_offset, 0).max(self.released),
+            now: self.now,
+            expired_bucket: self.expired,
+            digest: self.digest.clone(),
+        }
+    }
+
+    /// The batch is written.
+    pub fn stored(&mut self, batch: &Batch) {
+        self.stored = batch.checkpoint.journal_offset;
+    }
+}

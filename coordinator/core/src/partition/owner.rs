@@ -1,0 +1,300 @@
+//! The owner of a partition: what counts, what is ahead of it, and what is known of inputs and timers.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::state::{RowKey, Saga};
+
+use super::ahead::{Ahead, Read};
+use super::clock::Clock;
+use super::replica::{Replica, is_remembered};
+use super::table::Slot;
+use super::wheel::Timers;
+use super::{Context, Happened, Settings, StartAt, Tag, Why, Wish, law};
+use crate::intake::Projections;
+
+/// One term of owning, from replay to the next doubt.
+pub(super) struct Owner {
+    pub(super) settings: Arc<Settings>,
+    /// What counts.
+    pub(super) replica: Replica,
+    /// What is ahead of that.
+    pub(super) ahead: Ahead,
+    pub(super) inputs: Vec<Input>,
+    pub(super) timers: Timers,
+    /// Inputs are held.
+    pub(super) paused: bool,
+    pub(super) clock: Clock,
+    pub(super) projections: Projections,
+    /// Events of any other sender are of the past.
+    sender: u32,
+}
+
+/// What the owner knows of the reader of an input.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Input {
+    /// Where it begins, until a confirmed record says so.
+    pub(super) begins: Option<i64>,
+    /// It is being read.
+    pub(super) reading: bool,
+    /// The reader has been given everything below.
+    pub(super) read_to: i64,
+    /// No reply or event that was in the log at this time can be unread (PROTOCOL.md rule 11).
+    pub(super) clear_to: Millis,
+    /// A question for the log's end is out: since when.
+    pub(super) asked_at: Option<Millis>,
+    /// The answer: when the reader gets to this offset, it is clear up to that time.
+    target: Option<(i64, Millis)>,
+}
+
+impl Input {
+    /// The reader has been given everything below `offset`.
+    pub(super) fn read(&mut self, offset: i64) {
+        self.read_to = self.read_to.max(offset);
+        if let Some((end, asked_at)) = self.target
+            && self.read_to >= end
+        {
+            self.clear_to = self.clear_to.max(asked_at);
+            self.target = None;
+        }
+    }
+
+    /// True if a question for its end may be asked.
+    pub(super) fn may_ask(&self) -> bool {
+        self.reading && self.asked_at.is_none() && self.target.is_none()
+    }
+}
+
+impl Owner {
+    /// Replay is done: sends again what `released` does not cover, then reads inputs.
+    pub(super) fn begin(replica: Replica, sender: u32, mut clock: Clock, cx: &mut Context<'_>) -> Result<Box<Owner>, Why> {
+        let settings = replica.settings.clone();
+        clock.restart(replica.now, cx.clocks());
+        let mut owner = Box::new(Owner {
+            ahead: Ahead::of(&replica, cx.steady),
+            inputs: vec![Input::default(); settings.inputs.len()],
+            timers: Timers::new(settings.inputs.len()),
+            paused: false,
+            clock,
+            projections: Projections::default(),
+            sender,
+            replica,
+            settings,
+        });
+        for number in law::to_send_again(&mut owner.replica.outbox) {
+            cx.counters.resent += 1;
+            cx.out.push(Wish::Send(Tag::Effect(number)));
+        }
+        crate::faults::reached("resend_done_before_read");
+        owner.start_timers(cx)?;
+        owner.read_inputs(cx)?;
+        cx.out.push(Wish::Owned);
+        Ok(owner)
+    }
+
+    fn read_inputs(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
+        for (index, settings) in self.settings.inputs.iter().enumerate() {
+            let position = self.ahead.reads[index].position;
+            let of_that_name = |position: &ringmaster_schemas::journal::Position| position.name == settings.name;
+            if position.is_none() && !settings.accept_new && self.replica.positions.iter().any(of_that_name) {
+                return Err(Why::TopicMadeAgain { partition: self.settings.number, topic: settings.name.to_string() });
+            }
+            match (position, settings.start_at) {
+                (Some(position), _) => {
+                    (self.inputs[index].read_to, self.inputs[index].reading) = (position, true);
+                    cx.out.push(Wish::ReadInput(index, position));
+                }
+                (None, StartAt::Earliest | StartAt::Latest) => cx.out.push(Wish::AskInput(index)),
+                (None, StartAt::Time(time)) => cx.out.push(Wish::AskInputAt(index, time)),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn handle(&mut self, what: Happened<'_>, cx: &mut Context<'_>) -> Result<(), Why> {
+        match what {
+            Happened::Acknowledged { sender, tag, offset } if law::is_of(sender, self.sender) => {
+                self.acknowledged(tag, offset, cx);
+                Ok(())
+            }
+            Happened::Failed { sender, tag, why } if sender == self.sender => {
+                self.failed(tag, why, cx);
+                Ok(())
+            }
+            Happened::Input { index, record } => self.input(index, &record, cx),
+            Happened::InputBounds { index, start, end } => {
+                self.input_bounds(index, start, end, cx);
+                Ok(())
+            }
+            Happened::InputBegins { index, offset } => {
+                self.begins(index, offset, cx);
+                Ok(())
+            }
+            Happened::CaughtUp { index, offset } => {
+                if self.inputs[index].reading {
+                    self.inputs[index].read(offset);
+                }
+                Ok(())
+            }
+            Happened::OutOfRange { index, position } => self.out_of_range(index, position, cx),
+            Happened::PollEnded => self.poll_ended(cx),
+            Happened::PollEndedInStop => {
+                self.close_record(cx);
+                Ok(())
+            }
+            Happened::Drained => {
+                if self.ahead.open.is_none() {
+                    self.append_bare(cx);
+                }
+                Ok(())
+            }
+            Happened::Acknowledged { .. }
+            | Happened::Failed { .. }
+            | Happened::Claimed { .. }
+            | Happened::JournalBounds { .. }
+            | Happened::JournalRecord { .. }
+            | Happened::Doubt => Ok(()),
+        }
+    }
+
+    /// The answer to a question for an input's bounds: where it begins, or how far it reached when it was asked.
+    fn input_bounds(&mut self, index: usize, start: i64, end: i64, cx: &mut Context<'_>) {
+        if self.ahead.reads[index].position.is_none() {
+            let first = if self.settings.inputs[index].start_at == StartAt::Latest { end } else { start };
+            return self.begins(index, first, cx);
+        }
+        let input = &mut self.inputs[index];
+        if let Some(asked_at) = input.asked_at.take() {
+            input.target = Some((end, asked_at));
+            input.read(input.read_to);
+        }
+    }
+
+    /// Where an input that is new to the journal begins: journaled before anything of it is read (PROTOCOL.md rule 7).
+    fn begins(&mut self, index: usize, first: i64, cx: &mut Context<'_>) {
+        if self.ahead.reads[index].position.is_some() {
+            return;
+        }
+        self.close_record(cx);
+        self.ahead.reads[index].position = Some(first);
+        (self.inputs[index].read_to, self.inputs[index].begins) = (first, Some(first));
+        self.append_positions(cx);
+    }
+
+    /// The position of an input is not in its log.
+    fn out_of_range(&mut self, index: usize, position: i64, cx: &mut Context<'_>) -> Result<(), Why> {
+        let settings = &self.settings.inputs[index];
+        if !settings.accept_new {
+            let topic = settings.name.to_string();
+            return Err(Why::InputLost { partition: self.settings.number, topic, position });
+        }
+        self.inputs[index] = Input::default();
+        self.ahead.reads[index] = Read::default();
+        cx.out.push(Wish::AskInput(index));
+        Ok(())
+    }
+
+    /// A poll ended: timers, the record of its turns, and what nothing else carries.
+    fn poll_ended(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
+        self.fire_timers(cx)?;
+        self.expire(cx);
+        self.retry_undeliverable(cx);
+        self.close_record(cx);
+        self.quiet_records(cx);
+        let full = self.bytes() >= self.settings.limits.overlay_bytes_max;
+        if full && self.replica.table.dirty_count() == 0 {
+            self.evict_stored();
+        }
+        let overloaded = self.overloaded();
+        if overloaded != self.paused && (overloaded || self.relaxed()) {
+            self.paused = overloaded;
+            cx.counters.pauses += u64::from(overloaded);
+            cx.out.push(Wish::Pause(overloaded));
+        }
+        Ok(())
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.replica.table.bytes() + self.ahead.bytes()
+    }
+
+    /// At its bounds: inputs are held.
+    pub(super) fn overloaded(&self) -> bool {
+        let limits = &self.settings.limits;
+        self.ahead.pending.len() >= limits.in_flight_records_max
+            || self.replica.outbox.len() >= limits.unreleased_effects_max
+            || self.bytes() >= limits.overlay_bytes_max
+    }
+
+    /// Well below the bounds: inputs may go on.
+    fn relaxed(&self) -> bool {
+        let limits = &self.settings.limits;
+        self.ahead.pending.len() <= limits.in_flight_records_max / 2
+            && self.replica.outbox.len() <= limits.unreleased_effects_max / 2
+            && self.bytes() <= limits.overlay_bytes_max / 4 * 3
+    }
+
+    /// The row at a place with all turns that were decided; none if it does not exist.
+    pub(super) fn current(&self, slot: Slot) -> Option<&Arc<Saga>> {
+        match self.ahead.rows.get(&slot) {
+            Some(current) => Some(&current.saga),
+            None => self.replica.table.row(slot).saga.as_ref(),
+        }
+    }
+
+    /// The saga that a place means now: none if it never was, or was forgotten.
+    pub(super) fn visible(&self, slot: Slot) -> Option<&Arc<Saga>> {
+        self.current(slot).filter(|saga| is_remembered(saga, self.ahead.expired))
+    }
+
+    /// When something of the row at a place is due.
+    pub(super) fn due_at(&self, slot: Slot) -> Millis {
+        self.visible(slot).map_or(Millis::MAX, |saga| saga.due_at())
+    }
+
+    /// The place of a saga's row in memory.
+    pub(super) fn slot_of(&self, key: &RowKey) -> Option<Slot> {
+        match key {
+            RowKey::Saga(id) => self.replica.table.place(id),
+            RowKey::Outbox(..) => None,
+        }
+    }
+
+    /// A batch was written: rows of it that ended leave memory, and others too if there are too many.
+    pub(super) fn stored(&mut self, ended: impl Iterator<Item = Slot>) {
+        ended.for_each(|slot| self.evict(slot));
+        if self.bytes() > self.settings.limits.overlay_bytes_max / 2 {
+            self.evict_stored();
+        }
+    }
+
+    /// Forgets every row that is stored as it is: what was only looked at must not fill memory while nothing is written.
+    fn evict_stored(&mut self) {
+        let slots: Vec<Slot> = self.replica.table.slots().collect();
+        slots.into_iter().for_each(|slot| self.evict(slot));
+    }
+
+    fn evict(&mut self, slot: Slot) {
+        let row = self.replica.table.row(slot);
+        if row.id.is_empty() || row.dirty || self.ahead.rows.contains_key(&slot) {
+            return;
+        }
+        let (id, due) = (row.id.clone(), self.due_at(slot));
+        self.replica.table.evict(slot);
+        self.timers.evicted(slot, &id, due);
+    }
+
+    /// The end of the term: what counts is left.
+    pub(super) fn give_up(mut self) -> Replica {
+        let touched: Vec<Slot> = self.ahead.rows.keys().copied().collect();
+        law::drop_ahead(self.ahead, &mut self.replica);
+        for slot in touched {
+            // A row that no confirmed record made never was.
+            if self.replica.table.row(slot).saga.is_none() {
+                self.replica.table.evict(slot);
+            }
+        }
+        crate::faults::reached("overlay_dropped_before_reclaim");
+        self.replica
+    }
+}

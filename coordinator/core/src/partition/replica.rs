@@ -1,0 +1,210 @@
+//! What counts: all that the journal's counting records make true, and nothing that is ahead of them.
+//!
+//! ```text
+//! restore(checkpoint) -> take(record) -> take(record) -> ... -> stage() -> a batch for the store
+//! ```
+//!
+//! An owner's own records come by `adopt`, once they are confirmed: what they do is known already.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Change, Decision, JournalRecord, Position, Quarantined, SagaEvent, Stamp};
+use ringmaster_schemas::names;
+use ringmaster_schemas::state::{Checkpoint, Digest, Saga};
+
+use super::ahead::{Move, Pending};
+use super::fence::{Fence, Verdict};
+use super::outbox::Outbox;
+use super::table::Table;
+use super::{Rows, Settings, digest, law};
+use crate::saga::{Effect, ReplyTo, apply, react};
+
+/// The state of one partition at an offset of its journal.
+pub struct Replica {
+    pub(super) settings: Arc<Settings>,
+    pub(super) fence: Fence,
+    /// The newest journaled time.
+    pub(super) now: Millis,
+    /// Where inputs go on, also those that are not configured now: they may come back.
+    pub(super) positions: Vec<Position>,
+    pub(super) table: Table,
+    pub(super) outbox: Outbox,
+    /// The highest `released` of a counting record.
+    pub(super) released: i64,
+    /// Buckets up to this one are expired.
+    pub(super) expired: i64,
+    /// Over all rows, as of the last batch.
+    pub(super) digest: Digest,
+    /// The journal offset of the stored checkpoint; -1 if there is none.
+    pub(super) stored: i64,
+    command_topics: HashMap<Arc<str>, Arc<str>>,
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Replica").field("fence", &self.fence).field("rows", &self.table.len()).finish_non_exhaustive()
+    }
+}
+
+impl Replica {
+    /// The state before the journal's first record.
+    pub fn new(settings: Arc<Settings>) -> Replica {
+        Replica {
+            settings,
+            fence: Fence::default(),
+            now: 0,
+            positions: Vec::new(),
+            table: Table::default(),
+            outbox: Outbox::default(),
+            released: 0,
+            expired: -1,
+            digest: digest::empty(),
+            stored: -1,
+            command_topics: HashMap::new(),
+        }
+    }
+
+    /// The state of the store.
+    pub fn restore(settings: Arc<Settings>, checkpoint: Checkpoint, rows: &dyn Rows) -> Result<Replica, String> {
+        let outbox = Outbox::restore(rows)?;
+        Ok(Replica {
+            fence: law::fence_of(&checkpoint),
+            now: checkpoint.now,
+            positions: checkpoint.positions,
+            outbox,
+            released: checkpoint.released,
+            expired: checkpoint.expired_bucket,
+            digest: checkpoint.digest,
+            stored: checkpoint.journal_offset,
+            ..Replica::new(settings)
+        })
+    }
+
+    /// Takes one record of the journal in the log's order: the counting rule, then `apply` alone. An error is corruption.
+    pub fn take(&mut self, offset: i64, record: &JournalRecord, rows: &dyn Rows) -> Result<Verdict, String> {
+        let verdict = self.fence.judge(offset, record);
+        if law::moves_positions(verdict) {
+            self.take_positions(record);
+        }
+        if let (Verdict::Counts, Some(stamp)) = (verdict, record.stamp()) {
+            self.take_stamp(stamp);
+            if let JournalRecord::Decision(decision) = record {
+                self.take_changes(offset, decision, rows)?;
+            }
+        }
+        Ok(verdict)
+    }
+
+    fn take_stamp(&mut self, stamp: &Stamp) {
+        self.now = self.now.max(stamp.now);
+        self.released = self.released.max(stamp.released);
+        self.outbox.release_below(self.released);
+    }
+
+    fn take_positions(&mut self, record: &JournalRecord) {
+        match record {
+            JournalRecord::Decision(decision) => {
+                for input in decision.turns.iter().filter_map(|turn| law::position_of(&turn.cause)) {
+                    let topic = decision.topics.get(input.topic as usize);
+                    if let Some(position) = self.positions.iter_mut().find(|position| Some(&position.topic) == topic) {
+                        position.next = input.next;
+                    }
+                }
+            }
+            JournalRecord::Positions(positions) => positions.positions.iter().for_each(|position| self.set_position(position)),
+            JournalRecord::Claim(_) | JournalRecord::Bare(_) => {}
+        }
+    }
+
+    fn set_position(&mut self, new: &Position) {
+        match self.positions.iter_mut().find(|position| position.topic == new.topic) {
+            Some(position) => position.next = new.next,
+            None => self.positions.push(new.clone()),
+        }
+    }
+
+    fn take_changes(&mut self, offset: i64, decision: &Decision, rows: &dyn Rows) -> Result<(), String> {
+        let mut effects = Vec::new();
+        for change in decision.turns.iter().flat_map(|turn| &turn.changes) {
+            match change {
+                Change::Saga(change) => {
+                    let slot = self.table.find_or_insert(&change.saga, rows)?;
+                    let mut saga = self.living(slot).map(|saga| Saga::clone(saga));
+                    for event in &change.events {
+                        apply(&mut saga, event).map_err(|illegal| illegal.to_string())?;
+                    }
+                    let saga = saga.ok_or_else(|| format!("a change of {} holds no event", change.saga))?;
+                    self.effects_of(&change.saga, &saga, &change.events, &mut effects);
+                    self.table.set(slot, Arc::new(saga));
+                }
+                Change::Quarantined(quarantined) => effects.push(self.quarantine_effect(quarantined)),
+                Change::Rejected(_) => {}
+                Change::Expired(expired) => self.expired = self.expired.max(expired.bucket),
+                Change::Undeliverable(place) => self.outbox.set_apart((place.offset, place.index)),
+                Change::Delivered(place) => self.outbox.delivered((place.offset, place.index)),
+            }
+        }
+        let _numbers = self.outbox.push(offset, effects);
+        self.outbox.release_below(self.released);
+        Ok(())
+    }
+
+    /// The saga at a place: none if it never was, or its retention is over.
+    fn living(&self, slot: super::table::Slot) -> Option<&Arc<Saga>> {
+        self.table.row(slot).saga.as_ref().filter(|saga| is_remembered(saga, self.expired))
+    }
+
+    /// Takes an own record that was confirmed at `offset`; the numbers of its effects.
+    pub(super) fn adopt(&mut self, offset: i64, pending: &mut Pending) -> std::ops::Range<u64> {
+        self.fence.confirmed(offset, pending.number);
+        self.now = self.now.max(pending.now);
+        self.released = self.released.max(pending.released);
+        for (slot, saga) in pending.rows.drain(..) {
+            self.table.set(slot, saga);
+        }
+        for position in &pending.positions {
+            self.set_position(position);
+        }
+        for moved in pending.moves.drain(..) {
+            match moved {
+                Move::Expired(bucket) => self.expired = bucket,
+                Move::Undeliverable(place) => self.outbox.set_apart(place),
+                Move::Delivered(place) => self.outbox.delivered(place),
+            }
+        }
+        self.outbox.push(offset, std::mem::take(&mut pending.effects))
+    }
+
+    /// Appends what these events of a saga cause to be sent.
+    pub(super) fn effects_of(&mut self, id: &str, saga: &Saga, events: &[SagaEvent], out: &mut Vec<Effect>) {
+        let topics = &mut self.command_topics;
+        let mut topic_of = |command: &Arc<str>| -> Arc<str> {
+            if let Some(topic) = topics.get(command) {
+                return topic.clone();
+            }
+            let topic: Arc<str> = names::command_topic(names::participant_of(command)).into();
+            topics.insert(command.clone(), topic.clone());
+            topic
+        };
+        let reply_to = ReplyTo { topic: &self.settings.reply_topic, partition: self.settings.number };
+        for event in events {
+            react(id, saga, event, reply_to, &mut topic_of, out);
+        }
+    }
+
+    pub(super) fn quarantine_effect(&self, quarantined: &Quarantined) -> Effect {
+        Effect {
+            topic: self.settings.quarantine_topic.clone(),
+            key: quarantined.key.clone().unwrap_or_default(),
+            value: quarantined.encode().into(),
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// True until the bucket expires in which a finished saga's retention ends.
+pub(super) fn is_remembered(saga: &Saga, expired: i64) -> bool {
+    !saga.ended() || saga.expires_at.div_euclid(super::EXPIRY_BUCKET_MS) > expired
+}

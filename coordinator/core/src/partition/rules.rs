@@ -1,0 +1,144 @@
+//! The rules of the journal, as PROTOCOL.md section 2 numbers them: one named predicate for each decision that they make.
+//!
+//! Under the feature `faults` the same names are looked up in `broken`, which breaks one of them on purpose; see [`super::law`].
+
+use std::collections::VecDeque;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Cause, ClaimId, InputCause, Stamp};
+use ringmaster_schemas::state::{Checkpoint, Identity};
+
+use super::ahead::{Ahead, Pending};
+use super::fence::{Fence, Verdict};
+use super::outbox::Outbox;
+use super::owner::Owner;
+use super::replica::Replica;
+use super::{Context, Refusal};
+
+/// Rule 1. Every claim record, a repeat or one's own included, ends the term before it and begins another.
+pub(super) fn begin_term(fence: &mut Fence, offset: i64, id: ClaimId) {
+    (fence.claim_offset, fence.claim, fence.number) = (offset, id, 0);
+}
+
+/// Rule 1. A record counts if and only if the newest claim before it is the one at its offset C with its id, and its number is the
+/// next of that claim.
+pub(super) fn counts(fence: &Fence, stamp: &Stamp) -> bool {
+    (stamp.claim_offset, stamp.claim, stamp.number) == (fence.claim_offset, fence.claim, fence.number)
+}
+
+/// Rules 1 and 7. Positions move only with counting records.
+pub(super) fn moves_positions(verdict: Verdict) -> bool {
+    verdict == Verdict::Counts
+}
+
+/// Rule 7. A turn's cause says where its input goes on.
+pub(super) fn position_of(cause: &Cause) -> Option<&InputCause> {
+    match cause {
+        Cause::Input(input) => Some(input),
+        Cause::Timer(_) => None,
+    }
+}
+
+/// Rule 2. The claim's acknowledged offset is the C of the term; without it nothing can be counted.
+pub(super) fn offset_of_claim(acknowledged: Option<i64>) -> Option<i64> {
+    acknowledged
+}
+
+/// Rule 2. Nothing is owned before the journal is replayed to the claim.
+pub(super) fn replay_comes_first() -> bool {
+    true
+}
+
+/// Rule 2. Owner only if the newest claim at C is mine.
+pub(super) fn owns(fence: &Fence, claim_offset: i64, id: ClaimId) -> bool {
+    fence.claim_offset == claim_offset && fence.claim == id
+}
+
+/// Rule 2. What `released` does not cover is sent again.
+pub(super) fn to_send_again(outbox: &mut Outbox) -> Vec<u64> {
+    outbox.waiting_numbers()
+}
+
+/// Rule 3. Acknowledgements are keyed by their sender.
+pub(super) fn is_of(sender: u32, owner: u32) -> bool {
+    sender == owner
+}
+
+/// Rules 3 and 4. An acknowledgement without an offset says nothing; `_expected` is where the record should be.
+pub(super) fn offset_of_record(acknowledged: Option<i64>, _expected: i64) -> Option<i64> {
+    acknowledged
+}
+
+/// Rule 3. Acknowledgements are handled in the order of numbers: the offset of the first unconfirmed record, if it is known.
+pub(super) fn first_acknowledged(pending: &mut VecDeque<Pending>) -> Option<i64> {
+    pending.front()?.offset
+}
+
+/// Rule 3. A record is confirmed if all before it are, and its offset is the next one, counted from C.
+pub(super) fn confirms(fence: &Fence, offset: i64) -> bool {
+    offset == fence.next_offset
+}
+
+/// Rule 4. Any journal record that failed, whyever, is a doubt.
+pub(super) fn is_doubt(_why: &Refusal) -> bool {
+    true
+}
+
+/// Rule 4. In doubt all that is speculative is dropped.
+pub(super) fn drop_ahead(ahead: Ahead, _replica: &mut Replica) {
+    drop(ahead);
+}
+
+/// Rule 5. Effects leave only behind their confirmed record: nothing leaves when it is appended.
+pub(super) fn appended(_owner: &mut Owner, _cx: &mut Context<'_>) {}
+
+/// Rule 6. Exclusive: every counting record below has all its effects acknowledged. `confirmed` is the offset behind the confirmed ones,
+/// `_speculative` how many records are on their way.
+pub(super) fn released(outbox: &Outbox, confirmed: i64, _speculative: usize) -> i64 {
+    outbox.first_waiting().unwrap_or(confirmed)
+}
+
+/// Rule 8. A checkpoint holds what is confirmed, never what is ahead of that.
+pub(super) fn before_checkpoint(_replica: &mut Replica, _ahead: &Ahead) {}
+
+/// Rule 8. A checkpoint stands behind the last record that is in it.
+pub(super) fn checkpoint_offset(fence: &Fence) -> i64 {
+    fence.next_offset
+}
+
+/// Rule 8. A checkpoint holds (C, id, next number) and the identity of the record before it.
+pub(super) fn fence_of(checkpoint: &Checkpoint) -> Fence {
+    Fence {
+        next_offset: checkpoint.journal_offset,
+        claim_offset: checkpoint.claim_offset,
+        claim: checkpoint.claim,
+        number: checkpoint.number,
+        identity: checkpoint.identity.clone(),
+    }
+}
+
+/// Rule 8. A checkpoint holds the outbox: effects that are not known to be delivered.
+pub(super) fn outbox_is_stored() -> bool {
+    true
+}
+
+/// Rule 9. Replay may begin at `offset` only if log start <= offset <= log end.
+pub(super) fn is_within(offset: i64, log_start: i64, log_end: i64) -> bool {
+    (log_start..=log_end).contains(&offset)
+}
+
+/// Rule 9. And only if the record before it is this one; none if the log holds nothing before it.
+pub(super) fn proof(fence: &Fence, log_start: i64) -> Option<Identity> {
+    (fence.next_offset > log_start).then(|| fence.identity.clone())
+}
+
+/// Rule 11. A timer of `due` fires only when each input that can answer it was read to an end that was asked for at `read_as_of`, after
+/// it was due.
+pub(super) fn answers_are_read(due: Millis, read_as_of: Millis) -> bool {
+    read_as_of >= due
+}
+
+/// Rule 12. Rows expire by a journaled turn.
+pub(super) fn expiry_is_journaled() -> bool {
+    true
+}

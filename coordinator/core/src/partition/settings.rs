@@ -1,0 +1,95 @@
+//! What a partition is told once: its topics and its bounds.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{QUARANTINE_RAW_BYTES_MAX, TopicId};
+
+use crate::saga::ROW_BYTES_MAX;
+
+/// What a partition must know before it starts; fixed for the life of the instance.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which partition.
+    pub number: i32,
+    /// P: how many there are.
+    pub partitions: i32,
+    /// The instance's name, written into claims for people.
+    pub owner: Arc<str>,
+    /// Where the instance's API listens, written into claims for people.
+    pub address: Arc<str>,
+    /// The journal topic's identity.
+    pub journal: TopicId,
+    /// Where replies are to go.
+    pub reply_topic: Arc<str>,
+    /// Where quarantined records are sent.
+    pub quarantine_topic: Arc<str>,
+    /// What is read.
+    pub inputs: Vec<InputSettings>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// One input topic; the partition reads its own number of it.
+#[derive(Debug, Clone)]
+pub struct InputSettings {
+    /// The broker's identity of it.
+    pub topic: TopicId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it carries.
+    pub role: Role,
+    /// Where reading begins if the journal has no position for it.
+    pub start_at: StartAt,
+    /// Take a topic that was deleted and made again as new, instead of refusing it.
+    pub accept_new: bool,
+}
+
+/// What an input topic carries.
+#[derive(Debug, Clone)]
+pub enum Role {
+    /// Domain events.
+    Events {
+        /// The JSON field that names the type.
+        type_field: Arc<str>,
+        /// The type where nothing else tells it.
+        default_type: Option<Arc<str>>,
+    },
+    /// Answers of participants.
+    Replies,
+}
+
+/// Where reading of a new input begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartAt {
+    /// With the oldest record.
+    Earliest,
+    /// With the next record.
+    Latest,
+    /// With the first record at or after this time.
+    Time(Millis),
+}
+
+/// Bounds of one partition, so that nothing grows with the load.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// A journal record's bytes: below the topic's `max.message.bytes` and the client's batch size.
+    pub record_bytes_max: usize,
+    /// Turns in one record: bounds what one lost acknowledgement undoes.
+    pub record_turns_max: usize,
+    /// Unconfirmed records: deep enough to hide a round trip, shallow enough to replay at once.
+    pub in_flight_records_max: usize,
+    /// Bytes of rows in memory; above it inputs pause until a checkpoint has trimmed them.
+    pub overlay_bytes_max: usize,
+    /// Effects that are not acknowledged; above it inputs pause.
+    pub unreleased_effects_max: usize,
+    /// Timers fired in one poll: a burst of them must not make one huge record.
+    pub timers_per_poll_max: usize,
+}
+
+impl Limits {
+    /// The smallest `record_bytes_max`: a row's worth of events, or a quarantined record with its bytes, must fit into a record.
+    pub const RECORD_BYTES_MIN: usize = ROW_BYTES_MAX + 2 * QUARANTINE_RAW_BYTES_MAX + (64 << 10);
+    /// The smallest `overlay_bytes_max`: a few rows of any size.
+    pub const OVERLAY_BYTES_MIN: usize = 4 * ROW_BYTES_MAX;
+}

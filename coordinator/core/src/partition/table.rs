@@ -1,0 +1,171 @@
+//! Rows in memory as confirmed records left them; also the cache of the store.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use ringmaster_schemas::state::{IndexKeys, RowKey, Saga, index_keys};
+use twox_hash::XxHash3_128;
+
+use super::Rows;
+
+/// A row's place. Valid as long as the row is in memory; [`Row::generation`] tells a place that was given away.
+pub(super) type Slot = u32;
+
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    rows: Vec<Row>,
+    free: Vec<Slot>,
+    index: HashMap<Arc<str>, Slot>,
+    dirty: Vec<Slot>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) id: Arc<str>,
+    /// Grows each time the place is given away.
+    pub(super) generation: u32,
+    /// As confirmed records left it; none if it does not exist (yet).
+    pub(super) saga: Option<Arc<Saga>>,
+    /// It differs from the stored one.
+    pub(super) dirty: bool,
+    /// What is in the store.
+    pub(super) stored: Option<Stored>,
+    bytes: usize,
+}
+
+/// What the partition remembers of a stored row, so that indexes and digest change by difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) hash: u128,
+    pub(super) places: IndexKeys,
+}
+
+impl Stored {
+    pub(super) fn of(id: &str, row: &[u8], saga: &Saga) -> Self {
+        Stored { hash: row_hash(id, row), places: index_keys(saga) }
+    }
+}
+
+/// A row's share of the digest: over its id and its encoded form.
+pub fn row_hash(id: &str, row: &[u8]) -> u128 {
+    let seed = XxHash3_128::oneshot(id.as_bytes());
+    XxHash3_128::oneshot_with_seed(seed as u64 ^ (seed >> 64) as u64, row)
+}
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn row(&self, slot: Slot) -> &Row {
+        &self.rows[slot as usize]
+    }
+
+    pub(super) fn row_mut(&mut self, slot: Slot) -> &mut Row {
+        &mut self.rows[slot as usize]
+    }
+
+    /// The place of a row in memory.
+    pub(super) fn place(&self, id: &str) -> Option<Slot> {
+        self.index.get(id).copied()
+    }
+
+    /// The row's place, loaded if it is in the store; none if there is no such row.
+    pub(super) fn find(&mut self, id: &str, stored: &dyn Rows) -> Result<Option<Slot>, String> {
+        if let Some(slot) = self.place(id) {
+            return Ok(Some(slot));
+        }
+        let Some(row) = stored.row(&RowKey::saga(id))? else { return Ok(None) };
+        let saga = Saga::decode(&row).map_err(|error| format!("the stored row of {id} is damaged: {error}"))?;
+        let stored = Stored::of(id, &row, &saga);
+        let slot = self.insert(id.into());
+        let row = self.row_mut(slot);
+        (row.saga, row.stored) = (Some(Arc::new(saga)), Some(stored));
+        self.measure(slot);
+        Ok(Some(slot))
+    }
+
+    /// The same, made if there is none.
+    pub(super) fn find_or_insert(&mut self, id: &Arc<str>, stored: &dyn Rows) -> Result<Slot, String> {
+        Ok(self.find(id, stored)?.unwrap_or_else(|| self.insert(id.clone())))
+    }
+
+    /// A new place for an id that has none, without a row yet.
+    pub(super) fn insert(&mut self, id: Arc<str>) -> Slot {
+        debug_assert!(!self.index.contains_key(&id), "an id has one place");
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.rows.push(Row { id: "".into(), generation: 0, saga: None, dirty: false, stored: None, bytes: 0 });
+            (self.rows.len() - 1) as Slot
+        });
+        self.rows[slot as usize].id = id.clone();
+        self.index.insert(id, slot);
+        self.measure(slot);
+        slot
+    }
+
+    /// Sets what is true.
+    pub(super) fn set(&mut self, slot: Slot, saga: Arc<Saga>) {
+        let row = &mut self.rows[slot as usize];
+        row.saga = Some(saga);
+        if !row.dirty {
+            row.dirty = true;
+            self.dirty.push(slot);
+        }
+        self.measure(slot);
+    }
+
+    fn measure(&mut self, slot: Slot) {
+        let row = &mut self.rows[slot as usize];
+        let bytes = size_of_row(&row.id, row.saga.as_deref());
+        self.bytes = self.bytes + bytes - row.bytes;
+        row.bytes = bytes;
+    }
+
+    /// The places of rows that are not stored as they are; they count as stored from here on.
+    pub(super) fn take_dirty(&mut self) -> Vec<Slot> {
+        let dirty = std::mem::take(&mut self.dirty);
+        for &slot in &dirty {
+            self.rows[slot as usize].dirty = false;
+        }
+        dirty
+    }
+
+    pub(super) fn dirty_count(&self) -> usize {
+        self.dirty.len()
+    }
+
+    /// Forgets a row that is stored as it is.
+    pub(super) fn evict(&mut self, slot: Slot) {
+        let row = &mut self.rows[slot as usize];
+        debug_assert!(!row.dirty, "only stored rows may be forgotten");
+        self.bytes -= row.bytes;
+        self.index.remove(&row.id);
+        let generation = row.generation.wrapping_add(1);
+        *row = Row { id: "".into(), generation, saga: None, dirty: false, stored: None, bytes: 0 };
+        self.free.push(slot);
+    }
+
+    /// Places in use, in no order that anything may depend on.
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.rows.iter().enumerate().filter(|(_, row)| !row.id.is_empty()).map(|(slot, _)| slot as Slot)
+    }
+}
+/// About what a row takes in memory, tables included: exact enough for a bound.
+pub(super) fn size_of_row(id: &str, saga: Option<&Saga>) -> usize {
+    const ENTRY_BYTES: usize = 256;
+    const STEP_BYTES: usize = 320;
+    let saga_bytes = saga.map_or(0, |saga| {
+        let steps: usize = saga
+            .steps
+            .iter()
+            .map(|step| STEP_BYTES + step.call.body.len() + step.result.as_ref().map_or(0, bytes::Bytes::len))
+            .sum();
+        256 + saga.start.len() + saga.key.len() + saga.source.len() + steps
+    });
+    ENTRY_BYTES + 2 * id.len() + saga_bytes
+}

@@ -1,0 +1,230 @@
+//! A turn: one decision with all that it does, journaled as a whole.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{
+    Cause, Change, EffectPlace, Expired, InputCause, QuarantineReason, SagaChange, SagaEvent, TimerCause,
+};
+use ringmaster_schemas::state::Saga;
+
+use super::ahead::Move;
+use super::owner::Owner;
+use super::table::Slot;
+use super::{Context, EXPIRY_BUCKET_MS, Note, Why, Wish};
+use crate::intake::{InputRecord, Refused};
+use crate::saga::{Evaluated, Input, decide};
+
+/// What caused it, what happened, and what is true then.
+pub(super) struct Turn<'a> {
+    pub(super) cause: Cause,
+    /// The writer's schema (0: JSON) and the input's bytes, where they are worth keeping.
+    pub(super) raw: Option<(i64, &'a [u8])>,
+    pub(super) changes: Vec<Change>,
+    /// The sagas it changes.
+    rows: Vec<(Slot, Arc<Saga>)>,
+    /// What it does beside sagas.
+    moved: Option<Move>,
+}
+
+impl<'a> Turn<'a> {
+    /// A turn that does nothing yet.
+    pub(super) fn of(cause: Cause) -> Turn<'a> {
+        Turn { cause, raw: None, changes: Vec::new(), rows: Vec::new(), moved: None }
+    }
+
+    /// A turn by a record of input `index`.
+    pub(super) fn by_input(index: usize, record: &InputRecord<'a>) -> Turn<'a> {
+        Turn::of(Cause::Input(InputCause { topic: index as i32, next: record.offset + 1 }))
+    }
+
+    /// A turn by time.
+    pub(super) fn by_time(due_at: Millis) -> Turn<'a> {
+        Turn::of(Cause::Timer(TimerCause { due_at }))
+    }
+
+    /// A turn of the partition itself, at `now`.
+    pub(super) fn upkeep(moved: Move, now: Millis) -> Turn<'a> {
+        let place = |(offset, index)| EffectPlace { offset, index };
+        let (change, due_at) = match moved {
+            Move::Expired(bucket) => (Change::Expired(Expired { bucket }), (bucket + 1) * EXPIRY_BUCKET_MS),
+            Move::Undeliverable(effect) => (Change::Undeliverable(place(effect)), now),
+            Move::Delivered(effect) => (Change::Delivered(place(effect)), now),
+        };
+        Turn { changes: vec![change], moved: Some(moved), ..Turn::by_time(due_at) }
+    }
+
+    /// With the input's bytes, under their writer's schema.
+    pub(super) fn keeping(self, raw: Option<(i64, &'a [u8])>) -> Turn<'a> {
+        Turn { raw, ..self }
+    }
+
+    /// With what happened to a saga.
+    pub(super) fn saga(&mut self, slot: Slot, id: Arc<str>, events: Vec<SagaEvent>, saga: Saga) {
+        self.changes.push(Change::Saga(SagaChange { saga: id, events }));
+        self.rows.push((slot, Arc::new(saga)));
+    }
+
+    /// With a change that is about no saga that lives.
+    pub(super) fn with(mut self, change: Change) -> Turn<'a> {
+        self.changes.push(change);
+        self
+    }
+
+    fn starts(&self) -> bool {
+        let starts =
+            |change: &Change| matches!(change, Change::Saga(saga) if matches!(saga.events[..], [SagaEvent::Started(_), ..]));
+        self.changes.iter().any(starts)
+    }
+}
+
+impl Owner {
+    /// Puts a turn into the open record, and makes true what it says, ahead of its confirmation; gives it back if it fits into no
+    /// record.
+    fn push<'a>(&mut self, turn: Turn<'a>, cx: &mut Context<'_>) -> Result<(), Turn<'a>> {
+        let Some(open) = self.write(&turn, cx) else { return Err(turn) };
+        let number = open.number;
+        let mut effects = std::mem::take(&mut open.effects);
+        open.moves.extend(turn.moved);
+        let mut rows = turn.rows.into_iter();
+        for change in &turn.changes {
+            match change {
+                Change::Saga(change) => {
+                    let (slot, saga) = rows.next().expect("a turn has a row for each change of a saga");
+                    count(&change.saga, &change.events, cx);
+                    self.replica.effects_of(&change.saga, &saga, &change.events, &mut effects);
+                    self.set_current(slot, saga, number, cx);
+                }
+                Change::Quarantined(quarantined) => {
+                    cx.counters.quarantined += 1;
+                    cx.out.push(Wish::Tell(Note::Quarantined {
+                        reason: quarantined.reason,
+                        detail: quarantined.detail.clone(),
+                        topic: quarantined.topic.clone(),
+                        offset: quarantined.offset,
+                    }));
+                    effects.push(self.replica.quarantine_effect(quarantined));
+                }
+                Change::Rejected(rejected) => {
+                    cx.counters.rejected += 1;
+                    let (saga, detail) = (rejected.saga.clone(), rejected.detail.clone());
+                    cx.out.push(Wish::Tell(Note::Rejected { saga, reason: rejected.reason, detail }));
+                }
+                Change::Expired(expired) => self.ahead.expired = expired.bucket,
+                Change::Undeliverable(_) | Change::Delivered(_) => {}
+            }
+        }
+        if let Some(open) = &mut self.ahead.open {
+            open.effects = effects;
+        }
+        Ok(())
+    }
+
+    fn set_current(&mut self, slot: Slot, saga: Arc<Saga>, number: i64, cx: &Context<'_>) {
+        let touched = self.ahead.rows.get(&slot).is_some_and(|current| current.record == number);
+        if let (false, Some(open)) = (touched, &mut self.ahead.open) {
+            open.touched.push(slot);
+        }
+        self.ahead.set(slot, &self.replica.table.row(slot).id, saga, number);
+        self.schedule(slot, cx.catalog);
+    }
+
+    /// Pushes a turn that fits into any record: a few bytes, or a quarantined record, whose bytes are bounded.
+    pub(super) fn push_small(&mut self, turn: Turn<'_>, cx: &mut Context<'_>) {
+        let fits = self.push(turn, cx).is_ok();
+        assert!(fits, "the smallest record_bytes_max has room for it");
+    }
+
+    /// Pushes a turn. What fits into no record fails loudly, before anything is sent: a start goes to quarantine, a saga that lives is
+    /// failed (PROTOCOL.md rule 10). `record` is the input that caused it; none for a timer.
+    pub(super) fn push_or_fail(
+        &mut self,
+        turn: Turn<'_>,
+        record: Option<(usize, &InputRecord<'_>)>,
+        cx: &mut Context<'_>,
+    ) -> Result<(), Why> {
+        let Err(turn) = self.push(turn, cx) else { return Ok(()) };
+        let limit = self.settings.limits.record_bytes_max;
+        let bytes = record.map_or(limit, |(_, record)| record.value.map_or(0, <[u8]>::len));
+        if let (false, [(slot, _)]) = (turn.starts(), &turn.rows[..])
+            && let Some(smaller) = self.decide_at(*slot, &Input::TooBig { bytes }, Turn::of(turn.cause), cx)?
+            && self.push(smaller, cx).is_ok()
+        {
+            return Ok(());
+        }
+        let detail = format!("the record of {bytes} bytes and what it causes do not fit into a journal record of {limit} bytes");
+        let Some((index, record)) = record else { return Err(self.corrupt(detail)) };
+        self.quarantine(index, record, &Refused::new(QuarantineReason::TooBig, detail, None), cx);
+        Ok(())
+    }
+
+    /// Decides an input for the saga at `slot`, and adds what happened to a turn; none if it means nothing.
+    pub(super) fn decide_at<'a>(
+        &self,
+        slot: Slot,
+        input: &Input,
+        mut turn: Turn<'a>,
+        cx: &Context<'_>,
+    ) -> Result<Option<Turn<'a>>, Why> {
+        let id = self.replica.table.row(slot).id.clone();
+        let Some(saga) = self.visible(slot) else {
+            return Ok(Some(turn.with(super::input::unknown(&id, "no saga of this id lives, or is remembered"))));
+        };
+        let Some(definition) = cx.catalog.by_hash(&saga.version) else {
+            return Err(self.corrupt(format!(
+                "saga {id} runs a version of '{}' that the topic of definitions (offset {}) does not have",
+                saga.definition, saga.version_offset
+            )));
+        };
+        match decide(definition, &Evaluated::new(definition), Some(saga), input, self.turn_time(cx)) {
+            Ok(decided) if decided.events.is_empty() => Ok(None),
+            Ok(decided) => {
+                turn.saga(slot, id, decided.events, decided.saga);
+                Ok(Some(turn))
+            }
+            Err(rejection) => Ok(Some(turn.with(super::input::rejected(&id, rejection)))),
+        }
+    }
+
+    /// What the journal and the definitions say contradicts each other.
+    pub(super) fn corrupt(&self, detail: String) -> Why {
+        Why::Corrupt { partition: self.settings.number, offset: self.replica.fence.next_offset, detail }
+    }
+
+    /// The store cannot be read.
+    pub(super) fn unreadable(&self, detail: String) -> Why {
+        Why::Store { partition: self.settings.number, detail }
+    }
+}
+
+/// Counts what happened, and tells what people want to find in the log.
+fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
+    for event in events {
+        match event {
+            SagaEvent::Started(_) => cx.counters.started += 1,
+            SagaEvent::CommandIssued(issued) => {
+                cx.counters.commands += 1;
+                cx.counters.retries += u64::from(issued.attempt > 1);
+            }
+            SagaEvent::Completed(_) => cx.counters.completed += 1,
+            SagaEvent::Compensated(_) => cx.counters.compensated += 1,
+            SagaEvent::StepStuck(stuck) => {
+                cx.counters.stuck += 1;
+                let (step, code, message) = (stuck.name.clone(), stuck.code.clone(), stuck.message.clone());
+                cx.out.push(Wish::Tell(Note::Stuck { saga: saga.clone(), step, code, message }));
+            }
+            SagaEvent::CompensationBegan(failure) => {
+                let (step, code) = (failure.step.clone(), failure.code.clone());
+                cx.out.push(Wish::Tell(Note::Compensating { saga: saga.clone(), step, code }));
+            }
+            SagaEvent::StepSkipped(_)
+            | SagaEvent::RetryScheduled(_)
+            | SagaEvent::StepSucceeded(_)
+            | SagaEvent::StepRefused(_)
+            | SagaEvent::StepFailed(_)
+            | SagaEvent::StepUndone(_)
+            | SagaEvent::MarkedLate(_)
+            | SagaEvent::ContradictionFound(_) => {}
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What a partition asks of its worker.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{QuarantineReason, RejectionReason};
+
+/// What a partition asks its worker to do, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wish {
+    /// Append this to the journal partition by the sender that the claim was given.
+    Append {
+        /// The record.
+        bytes: Vec<u8>,
+        /// What its acknowledgement is for.
+        tag: Tag,
+    },
+    /// Send the effect of this tag ([`super::Partition::effect`]).
+    Send(Tag),
+    /// Read the journal partition from here.
+    ReadJournal(i64),
+    /// Read the journal no more.
+    StopJournal,
+    /// Ask what the journal holds.
+    AskJournal,
+    /// Read this input from here.
+    ReadInput(usize, i64),
+    /// Read no input any more.
+    StopInputs,
+    /// Ask what this input holds.
+    AskInput(usize),
+    /// Ask for this input's first offset at or after a time.
+    AskInputAt(usize, Millis),
+    /// Hold (true) or go on with (false) all inputs.
+    Pause(bool),
+    /// Something is doubtful: the worker must give up its sender and tell [`super::Happened::Doubt`] to all its partitions.
+    Doubt(String),
+    /// The partition can be claimed (again).
+    Ready,
+    /// It is owned now, and inputs are read.
+    Owned,
+    /// The stored state of this partition is of no use: forget it.
+    ClearStore,
+    /// The partition stops for good, and says why.
+    StepDown(Why),
+    /// Something that people want to find in the log.
+    Tell(Note),
+}
+
+/// What people want to find in the log: rare, and about one saga or one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// A saga needs a person.
+    Stuck {
+        /// Its id.
+        saga: Arc<str>,
+        /// Where.
+        step: Arc<str>,
+        /// Why, for programs.
+        code: Arc<str>,
+        /// Why, for people.
+        message: Arc<str>,
+    },
+    /// A saga undoes.
+    Compensating {
+        /// Its id.
+        saga: Arc<str>,
+        /// Which step failed.
+        step: Arc<str>,
+        /// Why.
+        code: Arc<str>,
+    },
+    /// An input was understood and not taken.
+    Rejected {
+        /// The saga it was for.
+        saga: Arc<str>,
+        /// Why, for programs.
+        reason: RejectionReason,
+        /// Why, for people.
+        detail: Arc<str>,
+    },
+    /// An input could not be understood or used.
+    Quarantined {
+        /// Why, for programs.
+        reason: QuarantineReason,
+        /// Why, for people.
+        detail: Arc<str>,
+        /// Where it was read.
+        topic: Arc<str>,
+        /// Where it was read.
+        offset: i64,
+    },
+}
+
+/// What an acknowledgement is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Tag {
+    /// The claim.
+    Claim,
+    /// The record of this number.
+    Record(i64),
+    /// An effect in the order of the journal.
+    Effect(u64),
+    /// An effect that was set apart as undeliverable.
+    Undeliverable(u64),
+}
+
+/// Why a partition stops for good.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Why {
+    /// Another instance claimed it.
+    #[error("partition {partition} was claimed by '{owner}' (API at '{address}'): only one instance may run; stop one of them")]
+    Fenced {
+        /// Which partition.
+        partition: i32,
+        /// The other's name.
+        owner: String,
+        /// The other's API.
+        address: String,
+    },
+    /// The journal does not reach back to where the stored state begins.
+    #[error(
+        "partition {partition}: the journal begins at offset {start}, but replay must begin at {needed}: records were deleted (retention must be unlimited)"
+    )]
+    JournalCut {
+        /// Which partition.
+        partition: i32,
+        /// The oldest offset.
+        start: i64,
+        /// What is needed.
+        needed: i64,
+    },
+    /// The journal topic is another one than before.
+    #[error(
+        "partition {0}: the journal topic was deleted and made again; the stored state is of the old one. To start anew, move the data directory away"
+    )]
+    JournalMadeAgain(i32),
+    /// An input topic is another one than before.
+    #[error(
+        "partition {partition}: topic '{topic}' was deleted and made again, so old positions mean nothing. To read the new one from `start_at`, set `topics.{topic}.accept_new = true`"
+    )]
+    TopicMadeAgain {
+        /// Which partition.
+        partition: i32,
+        /// Which topic.
+        topic: String,
+    },
+    /// The first claim was written with another number of partitions.
+    #[error("the journal was begun with {journal} partitions and the setting says {configured}: the number is fixed for life")]
+    PartitionsDiffer {
+        /// What the first claim says.
+        journal: i32,
+        /// What the settings say.
+        configured: i32,
+    },
+    /// An input's position is not in its log any more.
+    #[error(
+        "partition {partition}: topic '{topic}' no longer has offset {position}: inputs were deleted before they were read. To go on, set `topics.{topic}.accept_new = true` and start again"
+    )]
+    InputLost {
+        /// Which partition.
+        partition: i32,
+        /// Which topic.
+        topic: String,
+        /// The position.
+        position: i64,
+    },
+    /// The journal says something that cannot be, or a definition it needs is missing.
+    #[error("partition {partition}: the journal cannot be replayed at offset {offset}: {detail}")]
+    Corrupt {
+        /// Which partition.
+        partition: i32,
+        /// Where.
+        offset: i64,
+        /// What.
+        detail: String,
+    },
+    /// The store cannot be read or written.
+    #[error("partition {partition}: {detail}")]
+    Store {
+        /// Which partition.
+        partition: i32,
+        /// Why.
+        detail: String,
+    },
+}
+
+impl Wish {
+    pub(super) fn doubt(partition: i32, why: &str) -> Wish {
+        Wish::Doubt(format!("partition {partition}: {why}"))
+    }
+}

@@ -1,0 +1,40 @@
+//! Claims and what they begin from.
+
+use ringmaster_core::partition::{Why, Wish};
+
+use super::line::{ALPHAS, Line};
+
+/// The log does not reach back to where replay must begin: what is stored may be the only copy, and stays.
+#[test]
+fn a_store_is_not_cleared_when_the_journal_cannot_be_replayed() {
+    // Cut in front of the checkpoint's record, cut so that only the record before it is gone, and another log of that length.
+    let spoil: [fn(&mut Line); 3] = [
+        |line| line.journal_start = line.journal.len() as i64 + 1,
+        |line| line.stored.as_mut().expect("stored").journal_offset += 10,
+        |line| line.stored.as_mut().expect("stored").identity.number += 1,
+    ];
+    for (case, spoil) in spoil.into_iter().enumerate() {
+        let mut line = Line::owned();
+        line.start(ALPHAS, "a");
+        line.checkpoint();
+        line.restart(|_| {});
+        line.journal_start = 1;
+        spoil(&mut line);
+        line.own();
+        assert!(matches!(line.stopped(), Some(Why::JournalCut { needed: 0, .. })), "{case}: {:?}", line.stopped());
+        assert!(!line.wishes.contains(&Wish::ClearStore), "{case}: {:?}", line.wishes);
+    }
+}
+
+/// With the whole log there, a store that is not of it goes, and everything is replayed.
+#[test]
+fn a_store_of_another_log_is_cleared() {
+    let mut line = Line::owned();
+    line.start(ALPHAS, "a");
+    line.checkpoint();
+    line.stored.as_mut().expect("stored").identity.number += 1;
+    line.restart(|_| {});
+    line.own();
+    assert!(line.wishes.contains(&Wish::ClearStore), "{:?}", line.wishes);
+    assert!(line.partition.term().is_some());
+}

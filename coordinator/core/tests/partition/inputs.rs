@@ -1,0 +1,65 @@
+//! Where inputs begin and go on.
+
+use ringmaster_core::partition::{Happened, StartAt, Wish};
+use ringmaster_schemas::journal::JournalRecord;
+
+use super::line::{ALPHAS, BEGIN, BETAS, Line};
+
+/// A topic that was never read and holds records 10 to 29 begins where the setting says, and that is journaled before it is read.
+#[test]
+fn a_new_input_begins_where_the_setting_says() {
+    for (start_at, first) in [(StartAt::Earliest, 10), (StartAt::Latest, 30), (StartAt::Time(BEGIN), 20)] {
+        let mut line = Line::idle(|settings| settings.inputs[ALPHAS].start_at = start_at);
+        line.next[ALPHAS] = 30;
+        line.own_without_answers();
+        let asked = match start_at {
+            StartAt::Time(time) => Wish::AskInputAt(ALPHAS, time),
+            StartAt::Earliest | StartAt::Latest => Wish::AskInput(ALPHAS),
+        };
+        assert!(line.wishes.contains(&asked), "{:?}", line.wishes);
+        let records = line.journal.len();
+        match start_at {
+            StartAt::Time(_) => line.happens(Happened::InputBegins { index: ALPHAS, offset: 20 }),
+            StartAt::Earliest | StartAt::Latest => line.happens(Happened::InputBounds { index: ALPHAS, start: 10, end: 30 }),
+        }
+        assert!(!line.wishes.iter().any(|wish| matches!(wish, Wish::ReadInput(ALPHAS, _))), "it is not journaled yet");
+        assert_eq!(line.journal.len(), records + 1);
+        line.acknowledge();
+        assert!(line.wishes.contains(&Wish::ReadInput(ALPHAS, first)), "{start_at:?}: {:?}", line.wishes);
+    }
+}
+
+/// A definition is taken away for a while, and its topic with it: when it is back, reading goes on where it was.
+#[test]
+fn a_topic_that_is_not_read_for_a_while_keeps_its_position() {
+    for stored in [false, true] {
+        let mut line = Line::owned();
+        line.start(BETAS, "one");
+        line.start(BETAS, "two");
+        let mut betas = None;
+        line.restart(|settings| betas = settings.inputs.pop());
+        line.own();
+        line.start(ALPHAS, "a");
+        if stored {
+            line.checkpoint();
+        }
+        line.restart(|settings| settings.inputs.extend(betas));
+        line.own();
+        assert!(line.wishes.contains(&Wish::ReadInput(BETAS, 2)), "{stored}: {:?}", line.wishes);
+    }
+}
+
+/// What was skipped is journaled after a while, also by a clock that stepped back.
+#[test]
+fn skipped_records_are_journaled_within_a_second() {
+    let mut line = Line::owned();
+    line.put(ALPHAS, BEGIN, None, r#"{"type":"Nothing"}"#);
+    line.poll();
+    let before = line.journal.len();
+    line.jump(-3_600_000);
+    line.pass(1_001);
+    line.poll();
+    assert_eq!(line.journal.len(), before + 1);
+    let Some(JournalRecord::Positions(positions)) = line.records().pop() else { panic!("no positions") };
+    assert_eq!(positions.positions.iter().map(|position| (&*position.name, position.next)).collect::<Vec<_>>(), [("alphas", 1)]);
+}

@@ -1,0 +1,360 @@
+//! A partition, a journal that is a list, and inputs that say what the test says.
+
+use std::sync::Arc;
+
+use ringmaster_core::definition::{Catalog, DefinitionRecord, Participant, Settings as Definitions};
+use ringmaster_core::intake::InputRecord;
+use ringmaster_core::partition::{
+    Context, Counters, Happened, InputSettings, Limits, Partition, Role, Rows, Settings, StageName, StartAt, Tag, Why, Wish,
+};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Cause, Change, Decision, Encoding, JournalRecord, Quarantined, Rejected, SagaEvent, Turn};
+use ringmaster_schemas::registry::Schemas;
+use ringmaster_schemas::state::{Checkpoint, Index, RowKey, RowKind};
+
+/// When tests begin.
+pub(crate) const BEGIN: Millis = 1_900_000_000_000;
+/// Places of the inputs.
+pub(crate) const REPLIES: usize = 0;
+pub(crate) const ALPHAS: usize = 1;
+pub(crate) const BETAS: usize = 2;
+
+const DEFINITIONS: &str = "
+saga: alpha
+start: { on: Asked, from: alphas, key: event.id }
+retain: 2h
+steps:
+  - { step: work, do: worker.Work, with: { id: key }, undo: worker.Rest, timeout: 10s, within: 1m, retry: { first: 200ms, factor: 1, max: 200ms } }
+---
+saga: beta
+start: { on: Asked, from: betas, key: event.id }
+retain: 2h
+steps:
+  - { step: work, do: worker.Work, with: { id: key }, undo: worker.Rest, timeout: 10s, within: 1m, retry: { first: 200ms, factor: 1, max: 200ms } }
+";
+
+/// What the clocks say.
+#[derive(Clone, Copy)]
+pub(crate) struct Clocks {
+    pub(crate) wall: Millis,
+    pub(crate) steady: Millis,
+}
+
+pub(crate) struct Line {
+    pub(crate) partition: Partition,
+    pub(crate) clocks: Clocks,
+    /// All wishes but appends, since they were last looked at.
+    pub(crate) wishes: Vec<Wish>,
+    pub(crate) journal: Vec<Vec<u8>>,
+    /// The oldest offset that the journal says it holds.
+    pub(crate) journal_start: i64,
+    pub(crate) stored: Option<Checkpoint>,
+    pub(crate) catalog: Catalog,
+    /// Offsets after which each input goes on.
+    pub(crate) next: [i64; 3],
+    unacknowledged: Vec<(i64, Tag)>,
+    schemas: Schemas,
+    counters: Counters,
+    settings: Settings,
+    sender: u32,
+}
+
+struct Stored<'a>(&'a Option<Checkpoint>);
+
+impl Rows for Stored<'_> {
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, String> {
+        Ok(self.0.clone())
+    }
+
+    fn row(&self, _: &RowKey) -> Result<Option<Vec<u8>>, String> {
+        Ok(None)
+    }
+
+    fn scan(&self, _: Index, _: i64, _: i64, _: &mut dyn FnMut(i64, RowKey)) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn rows(&self, _: RowKind, _: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+fn settings() -> Settings {
+    let input = |number: u8, name: &str, role| InputSettings {
+        topic: [number; 16],
+        name: name.into(),
+        role,
+        start_at: StartAt::Earliest,
+        accept_new: false,
+    };
+    let events = || Role::Events { type_field: "type".into(), default_type: Some("Asked".into()) };
+    Settings {
+        number: 0,
+        partitions: 1,
+        owner: "test".into(),
+        address: "".into(),
+        journal: [9; 16],
+        reply_topic: "replies".into(),
+        quarantine_topic: "quarantine".into(),
+        inputs: vec![input(0, "replies", Role::Replies), input(1, "alphas", events()), input(2, "betas", events())],
+        limits: Limits {
+            record_bytes_max: 512 << 10,
+            record_turns_max: 100,
+            in_flight_records_max: 16,
+            overlay_bytes_max: 1 << 20,
+            unreleased_effects_max: 1_000,
+            timers_per_poll_max: 100,
+        },
+    }
+}
+
+fn catalog(schemas: &mut Schemas, text: &str) -> Catalog {
+    let mut catalog = Catalog::default();
+    let mut definitions = Definitions::new(schemas);
+    let json = Participant { encoding: Encoding::Json, ..Participant::default() };
+    definitions.participants.insert("worker".to_owned(), json);
+    let records = DefinitionRecord::of_file("test.yaml", text, BEGIN, &mut definitions).expect("it is right");
+    for (offset, record) in records.iter().enumerate() {
+        catalog.add(record, offset as i64, &mut definitions).expect("it is right");
+    }
+    catalog
+}
+
+impl Line {
+    /// Owned, and every input is read from its beginning.
+    pub(crate) fn owned() -> Line {
+        let mut line = Line::idle(|_| {});
+        line.own();
+        line
+    }
+
+    /// Not claimed yet, with other settings.
+    pub(crate) fn idle(change: impl FnOnce(&mut Settings)) -> Line {
+        let mut settings = settings();
+        change(&mut settings);
+        let mut schemas = Schemas::builtin();
+        let catalog = catalog(&mut schemas, DEFINITIONS);
+        Line {
+            partition: Partition::new(settings.clone()),
+            clocks: Clocks { wall: BEGIN, steady: 7_000 },
+            wishes: Vec::new(),
+            journal: Vec::new(),
+            journal_start: 0,
+            stored: None,
+            catalog,
+            next: [0; 3],
+            unacknowledged: Vec::new(),
+            schemas,
+            counters: Counters::default(),
+            settings,
+            sender: 0,
+        }
+    }
+
+    /// Another process on the same journal and store.
+    pub(crate) fn restart(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        self.partition = Partition::new(self.settings.clone());
+        self.unacknowledged.clear();
+        self.wishes.clear();
+    }
+
+    /// Time passes.
+    pub(crate) fn pass(&mut self, ms: Millis) {
+        self.clocks.wall += ms;
+        self.clocks.steady += ms;
+    }
+
+    /// Only the wall clock jumps.
+    pub(crate) fn jump(&mut self, ms: Millis) {
+        self.clocks.wall += ms;
+    }
+
+    /// Says what happened.
+    pub(crate) fn happens(&mut self, what: Happened<'_>) {
+        let mut out = Vec::new();
+        let mut context = Context {
+            now: self.clocks.wall,
+            steady: self.clocks.steady,
+            catalog: &self.catalog,
+            schemas: &self.schemas,
+            rows: &Stored(&self.stored),
+            out: &mut out,
+            counters: &mut self.counters,
+        };
+        self.partition.handle(what, &mut context);
+        for wish in out {
+            match wish {
+                Wish::Append { bytes, tag } => {
+                    self.unacknowledged.push((self.journal.len() as i64, tag));
+                    self.journal.push(bytes);
+                }
+                other => self.wishes.push(other),
+            }
+        }
+    }
+
+    /// Everything appended is acknowledged.
+    pub(crate) fn acknowledge(&mut self) {
+        while !self.unacknowledged.is_empty() {
+            let (offset, tag) = self.unacknowledged.remove(0);
+            let sender = self.sender;
+            self.happens(Happened::Acknowledged { sender, tag, offset: Some(offset) });
+        }
+    }
+
+    /// Claims and replays; reads inputs, if nothing stands against it.
+    pub(crate) fn own(&mut self) {
+        self.own_without_answers();
+        self.answer(0);
+        self.acknowledge();
+    }
+
+    /// The same, but nobody says where inputs begin and end.
+    pub(crate) fn own_without_answers(&mut self) {
+        self.sender += 1;
+        let sender = self.sender;
+        self.happens(Happened::Claimed { id: [sender as u8; 16], sender });
+        self.acknowledge();
+        let (start, end) = (self.journal_start, self.journal.len() as i64);
+        self.happens(Happened::JournalBounds { start, end });
+        while let Some(from) = self.asked_journal() {
+            for offset in from..self.journal.len() as i64 {
+                let value = self.journal[offset as usize].clone();
+                self.happens(Happened::JournalRecord { offset, value: &value });
+            }
+        }
+    }
+
+    fn asked_journal(&mut self) -> Option<i64> {
+        let place = self.wishes.iter().position(|wish| matches!(wish, Wish::ReadJournal(_)))?;
+        match self.wishes.remove(place) {
+            Wish::ReadJournal(from) => Some(from),
+            _ => None,
+        }
+    }
+
+    /// A poll ends, and what it appended is acknowledged.
+    pub(crate) fn poll(&mut self) {
+        self.happens(Happened::PollEnded);
+        self.acknowledge();
+    }
+
+    /// A poll ends; every question for an input's end is answered (it ends at `more` records behind what was read), and another ends.
+    pub(crate) fn look(&mut self) {
+        self.poll();
+        self.answer(0);
+        self.poll();
+    }
+
+    /// Answers the questions for inputs' bounds; which were asked.
+    pub(crate) fn answer(&mut self, more: i64) -> Vec<usize> {
+        let mut asked = Vec::new();
+        self.wishes.retain(|wish| match wish {
+            Wish::AskInput(index) => {
+                asked.push(*index);
+                false
+            }
+            _ => true,
+        });
+        for &index in &asked {
+            let end = self.next[index] + more;
+            self.happens(Happened::InputBounds { index, start: 0, end });
+        }
+        asked
+    }
+
+    pub(crate) fn put(&mut self, index: usize, timestamp: Millis, key: Option<&str>, value: &str) {
+        let offset = self.next[index];
+        self.next[index] += 1;
+        let record = InputRecord { offset, timestamp, key: key.map(str::as_bytes), value: Some(value.as_bytes()), headers: None };
+        self.happens(Happened::Input { index, record });
+    }
+
+    /// A saga begins, and its command is out.
+    pub(crate) fn start(&mut self, index: usize, id: &str) {
+        self.start_at(index, id, self.clocks.wall);
+    }
+
+    pub(crate) fn start_at(&mut self, index: usize, id: &str, timestamp: Millis) {
+        self.put(index, timestamp, Some(id), &format!(r#"{{"type":"Asked","id":"{id}"}}"#));
+        self.poll();
+    }
+
+    /// An answer to the only step of a saga.
+    pub(crate) fn reply(&mut self, saga: &str, attempt: i32, outcome: &str, timestamp: Millis) {
+        let reply = format!(
+            r#"{{"meta":{{"idempotency_key":"{saga}/work/do","attempt":{attempt},"outcome":"{outcome}","code":"C","message":null,"retryable":true}},"body":null}}"#
+        );
+        self.put(REPLIES, timestamp, None, &reply);
+        self.poll();
+    }
+
+    pub(crate) fn stage(&self) -> StageName {
+        self.partition.stage()
+    }
+
+    /// Why it stopped.
+    pub(crate) fn stopped(&self) -> Option<&Why> {
+        self.wishes.iter().find_map(|wish| match wish {
+            Wish::StepDown(why) => Some(why),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn records(&self) -> Vec<JournalRecord> {
+        self.journal.iter().map(|bytes| JournalRecord::decode(bytes).expect("a journal record")).collect()
+    }
+
+    fn decisions(&self) -> Vec<Decision> {
+        let decision = |record| match record {
+            JournalRecord::Decision(decision) => Some(decision),
+            _ => None,
+        };
+        self.records().into_iter().filter_map(decision).collect()
+    }
+
+    pub(crate) fn turns(&self) -> Vec<Turn> {
+        self.decisions().into_iter().flat_map(|decision| decision.turns).collect()
+    }
+
+    /// Events of sagas that timers caused.
+    pub(crate) fn timed_events(&self) -> Vec<(Arc<str>, SagaEvent)> {
+        let by_timer = self.turns().into_iter().filter(|turn| matches!(turn.cause, Cause::Timer(_)));
+        let events = by_timer.flat_map(|turn| turn.changes).filter_map(|change| match change {
+            Change::Saga(change) => Some(change),
+            _ => None,
+        });
+        events.flat_map(|change| change.events.into_iter().map(move |event| (change.saga.clone(), event))).collect()
+    }
+
+    /// How many sagas began.
+    pub(crate) fn started(&self) -> u64 {
+        self.counters.started
+    }
+
+    pub(crate) fn quarantined(&self) -> Vec<Quarantined> {
+        let all = self.turns().into_iter().flat_map(|turn| turn.changes);
+        let quarantined = |change| match change {
+            Change::Quarantined(quarantined) => Some(quarantined),
+            _ => None,
+        };
+        all.filter_map(quarantined).collect()
+    }
+
+    pub(crate) fn rejected(&self) -> Vec<Rejected> {
+        let all = self.turns().into_iter().flat_map(|turn| turn.changes);
+        let rejected = |change| match change {
+            Change::Rejected(rejected) => Some(rejected),
+            _ => None,
+        };
+        all.filter_map(rejected).collect()
+    }
+
+    /// Stores all that is confirmed.
+    pub(crate) fn checkpoint(&mut self) {
+        let staged = self.partition.stage_checkpoint().expect("something is confirmed");
+        self.partition.stored(&staged);
+        self.stored = Some(staged.checkpoint);
+    }
+}
