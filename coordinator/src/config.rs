@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use ringmaster_bus::kafka::owned_by_protocol;
 use ringmaster_core::definition::Mode;
-use ringmaster_core::partition::StartAt;
+use ringmaster_core::partition::{Limits as PartitionLimits, StartAt};
 use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::names::DEFAULT_PREFIX;
 
@@ -214,7 +214,7 @@ fn read_config(layers: &mut Layers) -> Config {
                 filter.map(|_| text.to_owned()).map_err(|error| format!("'{text}' is no level or filter: {error}"))
             }),
         },
-        limits: read_limits(layers),
+        limits: read_limits(layers, partitions),
         topics: layers.names_under("topics").into_iter().map(|name| (name.clone(), read_topic(layers, &name))).collect(),
         participants: layers
             .names_under("participants")
@@ -237,19 +237,39 @@ fn read_kafka(layers: &mut Layers) -> Kafka {
     Kafka { bootstrap, passthrough }
 }
 
-fn read_limits(layers: &mut Layers) -> Limits {
+/// Larger records than this are a mistake: a journal record is held in memory some times over.
+const RECORD_BYTES_MAX: usize = 64 << 20;
+/// More memory than any machine has.
+const OVERLAY_BYTES_MAX: usize = 1 << 44;
+
+fn read_limits(layers: &mut Layers, partitions: usize) -> Limits {
+    let overlay_bytes_min = PartitionLimits::OVERLAY_BYTES_MIN * partitions;
+    let overlay_bytes = (160 << 20).max(overlay_bytes_min);
+    let backoff = || values::duration_within("1ms", "10m");
     let limits = Limits {
-        in_flight_records_max: layers.read(&["limits", "in_flight_records_max"], 64, values::count(1, 100_000)),
-        overlay_bytes_max: layers.read(&["limits", "overlay_bytes_max"], 160 << 20, values::bytes),
+        in_flight_records_max: layers.read(&["limits", "in_flight_records_max"], 64, values::count(1, 10_000)),
+        overlay_bytes_max: layers.read(
+            &["limits", "overlay_bytes_max"],
+            overlay_bytes,
+            values::bytes_within(overlay_bytes_min, OVERLAY_BYTES_MAX),
+        ),
         unreleased_effects_max: layers.read(&["limits", "unreleased_effects_max"], 20_000, values::count(1, 10_000_000)),
-        record_bytes_max: layers.read(&["limits", "record_bytes_max"], 512 << 10, values::bytes),
-        record_turns_max: layers.read(&["limits", "record_turns_max"], 2_000, values::count(1, 1_000_000)),
+        record_bytes_max: layers.read(
+            &["limits", "record_bytes_max"],
+            512 << 10,
+            values::bytes_within(PartitionLimits::RECORD_BYTES_MIN, RECORD_BYTES_MAX),
+        ),
+        record_turns_max: layers.read(&["limits", "record_turns_max"], 2_000, values::count(1, 100_000)),
         timers_per_poll_max: layers.read(&["limits", "timers_per_poll_max"], 1_000, values::count(1, 1_000_000)),
-        checkpoint_every: layers.read(&["limits", "checkpoint_every"], Duration::from_secs(1), values::some_duration),
+        checkpoint_every: layers.read(
+            &["limits", "checkpoint_every"],
+            Duration::from_secs(1),
+            values::duration_within("10ms", "1h"),
+        ),
         checkpoint_rows_max: layers.read(&["limits", "checkpoint_rows_max"], 100_000, values::count(1, 10_000_000)),
-        flush_every: layers.read(&["limits", "flush_every"], Duration::from_secs(10), values::some_duration),
-        claim_backoff_first: layers.read(&["limits", "claim_backoff_first"], Duration::from_millis(100), values::some_duration),
-        claim_backoff_max: layers.read(&["limits", "claim_backoff_max"], Duration::from_secs(10), values::some_duration),
+        flush_every: layers.read(&["limits", "flush_every"], Duration::from_secs(10), values::duration_within("10ms", "1d")),
+        claim_backoff_first: layers.read(&["limits", "claim_backoff_first"], Duration::from_millis(100), backoff()),
+        claim_backoff_max: layers.read(&["limits", "claim_backoff_max"], Duration::from_secs(10), backoff()),
     };
     if limits.claim_backoff_first > limits.claim_backoff_max {
         layers.problem("limits.claim_backoff_first is longer than limits.claim_backoff_max".to_owned());
@@ -282,7 +302,11 @@ fn read_topic(layers: &mut Layers, name: &str) -> Topic {
 fn read_participant(layers: &mut Layers, name: &str) -> Participant {
     Participant {
         encoding: layers.read(&["participants", name, "encoding"], Encoding::Avro, values::choice(&ENCODINGS)),
-        remembers: layers.read(&["participants", name, "remembers"], Duration::from_secs(30 * 86_400), values::some_duration),
+        remembers: layers.read(
+            &["participants", name, "remembers"],
+            Duration::from_secs(30 * 86_400),
+            values::duration_within("1s", "36500d"),
+        ),
     }
 }
 

@@ -5,7 +5,7 @@ use ringmaster_core::definition::Catalog;
 use ringmaster_schemas::names::{Topics, command_topic};
 
 /// Smallest `max.message.bytes` that a journal can do with: one turn with its input, and its quarantined record.
-pub const JOURNAL_MESSAGE_BYTES_MIN: i64 = 256 * 1024;
+pub const JOURNAL_MESSAGE_BYTES_MIN: i64 = 512 * 1024;
 const WEEK_MS: &str = "604800000";
 /// How the names of participants' topics end.
 const COMMANDS_SUFFIX: &str = ".commands";

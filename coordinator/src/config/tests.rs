@@ -64,21 +64,56 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 #[test]
 fn values_are_typed() {
     let file = "bus = 'embedded'\nstart_at = '2026-01-31T00:00:00Z'\ndata_dir = '/var/r'\napi.listen = 'off'\nworkers = 3
-        [limits]\nrecord_bytes_max = '64KiB'\ncheckpoint_every = '250ms'\noverlay_bytes_max = 1000000
+        [limits]\nrecord_bytes_max = '640KiB'\ncheckpoint_every = '250ms'\noverlay_bytes_max = 10000000
         [embedded]\nsync = 'always'\n[log]\nformat = 'json'\nlevel = 'warn,ringmaster=trace'
         [topics.'my.orders']\ndefault_type = 'Placed'\nencoding = 'json'\n[participants.payment]\nencoding = 'json'\nremembers = '7d'";
     let read = config(file, &[], &[]).expect("all is right");
     assert_eq!(read.bus, BusKind::Embedded);
     assert_eq!(read.start_at, StartAt::Time(1_769_817_600_000));
     assert_eq!((read.listen, read.workers), (None, 3));
-    assert_eq!(read.limits.record_bytes_max, 64 << 10);
-    assert_eq!(read.limits.overlay_bytes_max, 1_000_000);
+    assert_eq!(read.limits.record_bytes_max, 640 << 10);
+    assert_eq!(read.limits.overlay_bytes_max, 10_000_000);
     assert_eq!(read.limits.checkpoint_every, Duration::from_millis(250));
     assert_eq!(read.embedded, Embedded { dir: "/var/r/bus".into(), sync_always: true });
     assert_eq!(read.log, Log { json: true, level: "warn,ringmaster=trace".to_owned() });
     assert_eq!(read.topics["my.orders"].default_type.as_deref(), Some("Placed"));
     assert_eq!(read.topics["my.orders"].encoding, Some(Encoding::Json));
     assert_eq!(read.participants["payment"].remembers, Duration::from_secs(7 * 86_400));
+}
+
+/// A limit that would hold everything up, overflow, or panic later is a mistake at the start.
+#[test]
+fn every_limit_has_bounds() {
+    for (limit, low, high) in [
+        ("in_flight_records_max", "0", "10001"),
+        ("overlay_bytes_max", "8191KiB", "99999GiB"),
+        ("unreleased_effects_max", "0", "10000001"),
+        ("record_bytes_max", "447KiB", "65MiB"),
+        ("record_turns_max", "0", "100001"),
+        ("timers_per_poll_max", "0", "1000001"),
+        ("checkpoint_every", "9ms", "61m"),
+        ("checkpoint_rows_max", "0", "10000001"),
+        ("flush_every", "9ms", "25h"),
+        ("claim_backoff_first", "0s", "11m"),
+        ("claim_backoff_max", "0s", "11m"),
+    ] {
+        for value in [low, high] {
+            let error = config(&format!("[limits]\n{limit} = '{value}'"), &[], &[]).expect_err(limit);
+            assert!(error.starts_with(&format!("r.toml:2:1: limits.{limit}: '{value}' is not a ")), "{error}");
+        }
+    }
+    let unbounded = format!("{:?}", config("", &[], &[]).expect("defaults").limits);
+    assert_eq!(unbounded.matches(':').count(), 11, "a new limit has a line here: {unbounded}");
+    for remembers in ["999ms", "36501d"] {
+        let error = config(&format!("[participants.a]\nremembers = '{remembers}'"), &[], &[]).expect_err(remembers);
+        assert!(error.contains("participants.a.remembers"), "{error}");
+    }
+}
+
+/// What many partitions need of memory is the default where they are many.
+#[test]
+fn many_partitions_have_room() {
+    assert_eq!(config("partitions = 16384", &[], &[]).expect("all is right").limits.overlay_bytes_max, 16_384 << 20);
 }
 
 /// Each wrong file, and what must be said of it.
@@ -103,10 +138,10 @@ fn what_is_wrong_is_said_with_its_place_and_a_hint() {
         ("[api]\nlisten = 8080", "api.listen: '8080' is not an address"),
         ("[log]\nlevel = 'in=fo=x'", "log.level: 'in=fo=x' is no level or filter"),
         ("[limits]\nflush_every = '10'", "limits.flush_every: '10' is not a duration"),
-        ("[limits]\nflush_every = '0s'", "limits.flush_every: must be longer than nothing"),
+        ("[limits]\nflush_every = '0s'", "limits.flush_every: '0s' is not a duration from 10ms to 1d"),
         ("[limits]\nrecord_bytes_max = '1MB'", "limits.record_bytes_max: '1MB' is not a size"),
         ("[limits]\noverlay_bytes_max = '99999999999GiB'", "limits.overlay_bytes_max: '99999999999GiB' is not a size"),
-        ("[limits]\nclaim_backoff_first = '1h'", "limits.claim_backoff_first is longer than limits.claim_backoff_max"),
+        ("[limits]\nclaim_backoff_first = '1m'", "limits.claim_backoff_first is longer than limits.claim_backoff_max"),
         ("bus = \n", "r.toml:1:"),
         ("bus = 'kafka'\nbus = 'kafka'", "r.toml:2:1: duplicate key"),
     ] {

@@ -24,10 +24,21 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     ms.map(Duration::from_millis).ok_or_else(|| format!("'{text}' is not a duration such as 200ms, 10s, 5m, 24h or 7d"))
 }
 
-/// A duration that must not be nothing.
-pub(super) fn some_duration(text: &str) -> Result<Duration, String> {
-    let value = duration(text)?;
-    if value.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(value) }
+/// A duration within bounds.
+pub(super) fn duration_within(min: &'static str, max: &'static str) -> impl Fn(&str) -> Result<Duration, String> {
+    move |text| {
+        let value = duration(text)?;
+        let bounds = duration(min)?..=duration(max)?;
+        if bounds.contains(&value) { Ok(value) } else { Err(format!("'{text}' is not a duration from {min} to {max}")) }
+    }
+}
+
+/// A size within bounds.
+pub(super) fn bytes_within(min: usize, max: usize) -> impl Fn(&str) -> Result<usize, String> {
+    move |text| match bytes(text)? {
+        value if (min..=max).contains(&value) => Ok(value),
+        _ => Err(format!("'{text}' is not a size from {}KiB to {}KiB", min >> 10, max >> 10)),
+    }
 }
 
 /// `4096`, `512KiB`, `64MiB`, `1GiB`, in bytes; at least one.
