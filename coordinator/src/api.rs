@@ -19,6 +19,7 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use ringmaster_core::partition::StageName;
 use ringmaster_store::Store;
 use serde_json::json;
 use tokio::sync::oneshot;
@@ -127,13 +128,13 @@ async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
 
 /// What a partition lacks to be ready; none if it is.
 fn missing(status: Option<&PartitionStatus>) -> Option<&'static str> {
-    match status.map_or("idle", |status| status.phase) {
-        "owning" => None,
-        "idle" => Some("not claimed yet"),
-        "claiming" => Some("its claim is not in the journal yet: is the broker reachable?"),
-        "replaying" => Some("its journal is being replayed"),
-        "scanning" => Some("after a doubt: looking for a claim of another instance"),
-        _ => Some("stopped for good; the log says why"),
+    match status.map_or(StageName::Idle, |status| status.phase) {
+        StageName::Owning => None,
+        StageName::Idle => Some("not claimed yet"),
+        StageName::Claiming => Some("its claim is not in the journal yet: is the broker reachable?"),
+        StageName::Replaying => Some("its journal is being replayed"),
+        StageName::Scanning => Some("after a doubt: looking for a claim of another instance"),
+        StageName::Stopped => Some("stopped for good; the log says why"),
     }
 }
 

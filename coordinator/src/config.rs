@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ringmaster_bus::kafka::owned_by_protocol;
-use ringmaster_core::definition::Mode;
+use ringmaster_core::definition::{DEFAULTS, Mode};
 use ringmaster_core::partition::{Limits as PartitionLimits, StartAt};
 use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::names::DEFAULT_PREFIX;
@@ -304,7 +304,7 @@ fn read_participant(layers: &mut Layers, name: &str) -> Participant {
         encoding: layers.read(&["participants", name, "encoding"], Encoding::Avro, values::choice(&ENCODINGS)),
         remembers: layers.read(
             &["participants", name, "remembers"],
-            Duration::from_secs(30 * 86_400),
+            Duration::from_millis(DEFAULTS.remembers_ms.unsigned_abs()),
             values::duration_within("1s", "36500d"),
         ),
     }

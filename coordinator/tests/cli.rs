@@ -228,6 +228,63 @@ fn garbage_in_the_topic_of_definitions() {
     }
 }
 
+/// A site whose schema folder is a copy of its own.
+fn site_with_schemas() -> (Site, PathBuf) {
+    let site = Site::new();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sagas/schemas");
+    let to = site.folder.path().join("schemas");
+    copy(&from, &to);
+    (site, to)
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("made");
+    for file in std::fs::read_dir(from).expect("a folder") {
+        let file = file.expect("a file");
+        let target = to.join(file.file_name());
+        if file.path().is_dir() {
+            copy(&file.path(), &target);
+        } else {
+            std::fs::copy(file.path(), target).expect("copied");
+        }
+    }
+}
+
+#[test]
+fn a_schema_file_that_is_missing_makes_no_weaker_version() {
+    let (site, folder) = site_with_schemas();
+    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sagas/order-fulfilment.yaml");
+    let schemas = format!("schemas={}", folder.display());
+    let deploy = ["deploy", good.to_str().expect("text"), "--set", &schemas];
+    assert_eq!(site.ringmaster(&["topics", "apply"]).0, 0);
+    let (code, said, errors) = site.ringmaster(&deploy);
+    assert!(code == 0 && said.contains("version 1 "), "{said}{errors}");
+    std::fs::remove_file(folder.join("OrderPlaced.avsc")).expect("removed");
+    let (code, said, errors) = site.ringmaster(&deploy);
+    assert!(code == 0 && said.contains("was deployed already"), "{said}{errors}");
+    assert!(said.contains("schemas that are missing here: OrderPlaced"), "it is told: {said}");
+}
+
+#[test]
+fn a_schema_that_contradicts_what_is_deployed_is_the_files_error() {
+    let (site, folder) = site_with_schemas();
+    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sagas/order-fulfilment.yaml");
+    let schemas = format!("schemas={}", folder.display());
+    let deploy = ["deploy", good.to_str().expect("text"), "--set", &schemas];
+    assert_eq!(site.ringmaster(&["topics", "apply"]).0, 0);
+    assert_eq!(site.ringmaster(&deploy).0, 0);
+    let edited = folder.join("OrderPlaced.avsc");
+    let text = std::fs::read_to_string(&edited).expect("text");
+    // The same bytes would mean a tenth of the money.
+    let other = text.replace("\"scale\": 2", "\"scale\": 3");
+    assert_ne!(text, other);
+    std::fs::write(&edited, other).expect("written");
+    for command in [&deploy[..], &["run", "--set", &schemas, "--set", "api.listen=off"]] {
+        let (code, _, errors) = site.ringmaster(command);
+        assert!(code == 6 && errors.contains(&edited.display().to_string()), "{code} {errors}");
+    }
+}
+
 #[test]
 fn a_definition_that_is_cut_off_is_damage() {
     let site = Site::new();

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::Millis;
+
 /// Header that names a domain event's type (CloudEvents' binary mode).
 pub const HEADER_TYPE: &str = "ce_type";
 /// Header that names a domain event's source.
@@ -18,6 +20,18 @@ pub const HEADER_SUBJECT: &str = "ce_subject";
 pub const HEADER_CONTENT_TYPE: &str = "content-type";
 /// Header: W3C trace context.
 pub const HEADER_TRACEPARENT: &str = "traceparent";
+
+/// How long a participant remembers idempotency keys, unless settings say otherwise: longer than anything waits for an answer.
+pub const REMEMBERS_MS: Millis = 30 * 86_400_000;
+
+/// Bytes as hexadecimal digits: how hashes are written.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing into a string never fails.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
 
 /// Prefix of internal topics unless the setting `prefix` says otherwise.
 pub const DEFAULT_PREFIX: &str = "ringmaster";

@@ -128,6 +128,11 @@ impl Schemas {
         self.named.get(name)
     }
 
+    /// The file that a name is defined in, or what it came from.
+    pub fn place_of(&self, name: &str) -> Option<&str> {
+        self.definitions.get(name).map(|definition| &*definition.place)
+    }
+
     /// The schema of a single-object header.
     pub fn by_fingerprint(&self, fingerprint: u64) -> Option<&Arc<Schema>> {
         self.known(fingerprint).map(|known| &known.schema)

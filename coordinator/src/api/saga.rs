@@ -35,7 +35,7 @@ fn show(saga: &Saga) -> Value {
     json!({
         "saga": saga.id(),
         "definition": &*saga.definition,
-        "version": hex(&saga.version),
+        "version": names::hex(&saga.version),
         "key": &*saga.key,
         "status": saga.status.as_str(),
         "stuck": saga.stuck(),
@@ -84,10 +84,6 @@ fn time(at: Millis) -> Value {
     let mut text = String::with_capacity(32);
     put_timestamp(at.saturating_mul(1_000), &mut text);
     text.into()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn percent_decode(text: &str) -> Option<Vec<u8>> {

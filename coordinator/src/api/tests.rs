@@ -37,13 +37,12 @@ fn a_process_is_alive_before_it_is_ready() {
 
 #[test]
 fn every_phase_but_owning_says_what_is_missing() {
-    use ringmaster_core::partition::StageName;
     for phase in
         [StageName::Idle, StageName::Claiming, StageName::Replaying, StageName::Scanning, StageName::Stopped, StageName::Owning]
     {
         let status = PartitionStatus {
             partition: 0,
-            phase: crate::runtime::stage_name(phase),
+            phase,
             journal_offset: 0,
             rows: 0,
             row_bytes: 0,

@@ -11,7 +11,7 @@ use ringmaster_schemas::registry::Schemas;
 use super::buses::{self, Access, on_bus};
 use super::exit::{Exit, Failure};
 use crate::config::Config;
-use crate::runtime::{self, CompileOptions, KnowledgeError};
+use crate::runtime::{self, CompileOptions, KnowledgeError, SchemasOfSagas};
 
 /// The definition files of the configured folder; none if there is no such folder.
 pub(super) fn configured_files(config: &Config) -> Result<Vec<PathBuf>, Failure> {
@@ -28,8 +28,9 @@ pub(super) fn add_files(
     schemas: &mut Schemas,
     files: &[PathBuf],
     options: &CompileOptions,
+    deployed: &SchemasOfSagas,
 ) -> Result<(Vec<DefinitionRecord>, Vec<CompileError>), Failure> {
-    let (records, warnings) = runtime::compile_files(schemas, files, options, runtime::wall())?;
+    let (records, warnings) = runtime::compile_files(schemas, files, options, deployed, runtime::wall())?;
     for record in &records {
         let offset = catalog.loaded_to();
         let added = catalog.add(record, offset, &mut options.settings(schemas));
@@ -41,7 +42,8 @@ pub(super) fn add_files(
 /// `ringmaster check FILE...`
 pub(super) fn check(config: &Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
     let mut schemas = load_schemas(&config.schemas)?;
-    let (records, warnings) = add_files(&mut Catalog::default(), &mut schemas, files, &config.compile_options())?;
+    let (records, warnings) =
+        add_files(&mut Catalog::default(), &mut schemas, files, &config.compile_options(), &SchemasOfSagas::new())?;
     for warning in &warnings {
         say(out, format_args!("{warning}"))?;
     }
@@ -70,7 +72,7 @@ fn deploy_on(bus: &mut impl Bus, config: &Config, files: &[PathBuf], out: &mut d
     let before = runtime::read_knowledge(bus, &config.prefix, &config.schemas, &options)?;
     let after = runtime::load_knowledge(bus, &config.prefix, &config.schemas, files, &options, runtime::wall())?;
     let mut schemas = after.schemas.clone();
-    let (records, warnings) = add_files(&mut Catalog::default(), &mut schemas, files, &options)?;
+    let (records, warnings) = add_files(&mut Catalog::default(), &mut schemas, files, &options, &before.deployed)?;
     for warning in &warnings {
         say(out, format_args!("{warning}"))?;
     }

@@ -8,7 +8,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::Bus;
 use ringmaster_schemas::journal::Quarantined;
 use ringmaster_schemas::json::time::put_timestamp;
-use ringmaster_schemas::names::Topics;
+use ringmaster_schemas::names::{Topics, hex};
 use serde_json::{Value, json};
 
 use super::buses::{self, Access, on_bus};
@@ -216,10 +216,6 @@ fn time(at: i64) -> String {
     let mut text = String::new();
     put_timestamp(at.saturating_mul(1_000), &mut text);
     text
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

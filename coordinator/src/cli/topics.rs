@@ -45,13 +45,14 @@ fn needed(bus: &mut impl Bus, config: &Config) -> Result<(Vec<Needed>, Vec<Strin
     let options = config.compile_options();
     let internal = Topics::new(&config.prefix);
     let are_there = bus.describe(&[&internal.definitions, &internal.schemas])?.iter().all(Option::is_some);
-    let (mut catalog, mut schemas) = if are_there {
+    let (mut catalog, mut schemas, deployed) = if are_there {
         let known = runtime::read_knowledge(bus, &config.prefix, &config.schemas, &options)?;
-        (known.catalog, known.schemas)
+        (known.catalog, known.schemas, known.deployed)
     } else {
-        (Catalog::default(), Schemas::load_folder(&config.schemas).map_err(runtime::KnowledgeError::Schemas)?)
+        let schemas = Schemas::load_folder(&config.schemas).map_err(runtime::KnowledgeError::Schemas)?;
+        (Catalog::default(), schemas, runtime::SchemasOfSagas::new())
     };
-    add_files(&mut catalog, &mut schemas, &configured_files(config)?, &options)?;
+    add_files(&mut catalog, &mut schemas, &configured_files(config)?, &options, &deployed)?;
     let starts = catalog.start_topics().iter().map(|topic| topic.to_string()).collect();
     Ok((topics::needed_by(&catalog, &config.prefix, config.partitions), starts))
 }

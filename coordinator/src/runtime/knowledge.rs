@@ -23,7 +23,12 @@ pub struct Knowledge {
     pub catalog: Catalog,
     /// All schemas.
     pub schemas: Schemas,
+    /// By saga: the schemas of its newest version, key by full name.
+    pub deployed: SchemasOfSagas,
 }
+
+/// Keys of schemas by full name, by saga.
+pub type SchemasOfSagas = std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>>;
 
 /// Why definitions or schemas cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +88,7 @@ pub struct CompileOptions {
 impl CompileOptions {
     /// Settings for the compiler over these schemas.
     pub fn settings<'a>(&self, schemas: &'a mut Schemas) -> Settings<'a> {
-        Settings { schemas, participants: self.participants.clone(), topics: self.topics.clone(), warnings: Vec::new() }
+        Settings { participants: self.participants.clone(), topics: self.topics.clone(), ..Settings::new(schemas) }
     }
 }
 
@@ -136,7 +141,12 @@ fn compile_all(
     for command in commands(&catalog) {
         schemas.reply_envelope(&command).map_err(|error| KnowledgeError::Schemas(vec![error]))?;
     }
-    Ok(Knowledge { catalog, schemas })
+    Ok(Knowledge { catalog, schemas, deployed: schemas_of(records) })
+}
+
+/// The last record of a name is its newest version.
+fn schemas_of(records: &[(i64, DefinitionRecord)]) -> SchemasOfSagas {
+    records.iter().map(|(_, record)| (record.name.clone(), record.schemas.clone())).collect()
 }
 
 /// Every schema is in its topic before the first decision that needs it.
@@ -171,21 +181,31 @@ fn read_schemas(bus: &mut impl Bus, topics: &Topics, schemas: &mut Schemas) -> R
     let mut known = BTreeSet::new();
     let mut trouble = None;
     blocking::read_to_end(bus, &topics.schemas, 0, &mut |read| {
-        let added =
-            SchemaRecord::decode(read.value.as_deref().unwrap_or_default()).and_then(|record| schemas.add_version(&record.text));
-        match added {
-            Ok(schema) => {
-                known.insert(schema.key());
-                true
+        let value = read.value.as_deref().unwrap_or_default();
+        match SchemaRecord::decode(value) {
+            Ok(record) => match schemas.add_version(&record.text) {
+                Ok(schema) => drop(known.insert(schema.key())),
+                Err(error) => trouble = Some(contradiction(schemas, &record, &error)),
+            },
+            // A tombstone, or something that was never a schema: nothing depends on it.
+            Err(_) if !value.starts_with(b"{") => {
+                tracing::warn!(topic = topics.schemas, offset = read.offset, "this record is no schema and is passed over");
             }
             Err(error) => {
-                trouble =
-                    Some(KnowledgeError::Record { topic: topics.schemas.clone(), offset: read.offset, detail: error.to_string() });
-                false
+                let (topic, offset) = (topics.schemas.clone(), read.offset);
+                trouble = Some(KnowledgeError::Record { topic, offset, detail: error.to_string() });
             }
         }
+        trouble.is_none()
     })?;
     trouble.map_or(Ok(known), Err)
+}
+
+/// What is in the topic was right when it was written: what contradicts it is the file.
+fn contradiction(schemas: &Schemas, record: &SchemaRecord, error: &SchemaError) -> KnowledgeError {
+    let place = schemas.place_of(&record.name).unwrap_or(&error.place).to_owned();
+    let why = format!("this contradicts {} as it is deployed: {}", record.name, error.why);
+    KnowledgeError::Schemas(vec![SchemaError { place, why }])
 }
 
 fn read_definitions(bus: &mut impl Bus, topics: &Topics) -> Result<Vec<(i64, DefinitionRecord)>, KnowledgeError> {
@@ -217,7 +237,7 @@ fn new_records(
     deployed: &[(i64, DefinitionRecord)],
     now: Millis,
 ) -> Result<Vec<DefinitionRecord>, KnowledgeError> {
-    let (mut records, warnings) = compile_files(schemas, files, options, now)?;
+    let (mut records, warnings) = compile_files(schemas, files, options, &schemas_of(deployed), now)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -228,17 +248,19 @@ fn new_records(
     Ok(records)
 }
 
-/// The definitions of files, compiled against the schemas, with what is odd in them. All errors of all files are returned.
+/// The definitions of files, compiled against the schemas, with what is odd in them. Schemas that are missing are those of the
+/// version that is `deployed`. All errors of all files are returned.
 pub fn compile_files(
     schemas: &mut Schemas,
     files: &[PathBuf],
     options: &CompileOptions,
+    deployed: &SchemasOfSagas,
     now: Millis,
 ) -> Result<(Vec<DefinitionRecord>, Vec<CompileError>), KnowledgeError> {
     let (mut records, mut warnings, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for path in files {
         let text = std::fs::read_to_string(path).map_err(|error| KnowledgeError::File { path: path.clone(), error })?;
-        let mut settings = options.settings(schemas);
+        let mut settings = Settings { deployed: deployed.clone(), ..options.settings(schemas) };
         match DefinitionRecord::of_file(&path.display().to_string(), &text, now, &mut settings) {
             Ok(found) => records.extend(found),
             Err(found) => errors.extend(found),

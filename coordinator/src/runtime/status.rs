@@ -16,7 +16,8 @@ pub struct PartitionStatus {
     /// Which.
     pub partition: i32,
     /// Where it stands: idle, claiming, replaying, owning, scanning, stopped.
-    pub phase: &'static str,
+    #[serde(serialize_with = "as_word")]
+    pub phase: StageName,
     /// The next journal offset.
     pub journal_offset: i64,
     /// Rows in memory.
@@ -39,7 +40,7 @@ impl Status {
             let (rows, row_bytes) = partition.overlay_size();
             let now = PartitionStatus {
                 partition: partition.number(),
-                phase: stage_name(partition.stage()),
+                phase: partition.stage(),
                 journal_offset: partition.journal_offset(),
                 rows,
                 row_bytes,
@@ -63,12 +64,16 @@ impl Status {
     /// True if every one of `count` partitions is owned and read.
     pub fn ready(&self, count: i32) -> bool {
         let all = self.partitions.lock().expect("no holder panics");
-        all.len() == count as usize && all.iter().all(|status| status.phase == stage_name(StageName::Owning))
+        all.len() == count as usize && all.iter().all(|status| status.phase == StageName::Owning)
     }
 }
 
-/// The word for a phase.
-pub fn stage_name(stage: StageName) -> &'static str {
+fn as_word<S: serde::Serializer>(stage: &StageName, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(stage_name(*stage))
+}
+
+/// The word for a stage.
+fn stage_name(stage: StageName) -> &'static str {
     match stage {
         StageName::Idle => "idle",
         StageName::Claiming => "claiming",

@@ -100,9 +100,11 @@ fn cpu_seconds() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use ringmaster_core::partition::StageName;
+
     use super::*;
 
-    fn status(partition: i32, phase: &'static str) -> PartitionStatus {
+    fn status(partition: i32, phase: StageName) -> PartitionStatus {
         PartitionStatus {
             partition,
             phase,
@@ -118,7 +120,7 @@ mod tests {
     #[test]
     fn every_metric_of_the_table_is_there_and_nothing_else() {
         let metrics = Metrics::new("test");
-        let text = metrics.render(&[status(0, "owning"), status(1, "claiming")]);
+        let text = metrics.render(&[status(0, StageName::Owning), status(1, StageName::Claiming)]);
         let mut found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let mut expected: Vec<String> = names::all().map(|metric| format!("{} {}", metric.name, metric.kind.as_str())).collect();
         found.sort_unstable();
@@ -134,7 +136,7 @@ mod tests {
         let metrics = Metrics::new("test");
         metrics.add(&Counters { inputs: 3, stuck: 1, ..Counters::default() });
         metrics.add(&Counters { inputs: 4, ..Counters::default() });
-        let text = metrics.render(&[status(1, "owning")]);
+        let text = metrics.render(&[status(1, StageName::Owning)]);
         for line in [
             "ringmaster_inputs_total 7",
             "ringmaster_saga_steps_stuck_total 1",
@@ -145,7 +147,7 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
-        let text = metrics.render(&[status(1, "scanning")]);
+        let text = metrics.render(&[status(1, StageName::Scanning)]);
         assert!(text.contains("ringmaster_partition_owned{partition=\"1\"} 0"), "{text}");
     }
 

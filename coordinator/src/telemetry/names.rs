@@ -1,6 +1,6 @@
 //! Every metric: name, kind, unit, meaning, labels. The README's table is this table.
 
-use ringmaster_core::partition::Counters;
+use ringmaster_core::partition::{Counters, StageName};
 
 use crate::runtime::PartitionStatus;
 
@@ -84,7 +84,7 @@ pub const COUNTERS: [(Metric, Count); 20] = [
 /// Where each partition stands.
 pub const PARTITION_GAUGES: [(Metric, Level); 7] = [
     (gauge("ringmaster_partition_owned", "boolean", "1 if this instance owns the partition and reads its inputs"), |p| {
-        f64::from(u8::from(p.phase == "owning"))
+        f64::from(u8::from(p.phase == StageName::Owning))
     }),
     (gauge("ringmaster_partition_paused", "boolean", "1 while inputs are paused because a bound is reached"), |p| {
         f64::from(u8::from(p.paused))

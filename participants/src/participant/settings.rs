@@ -8,8 +8,7 @@ use super::membership::REASSIGNED_WITHIN_MS;
 use crate::faults::Faults;
 use crate::ledger::LedgerError;
 
-/// Ids are remembered this long unless settings say otherwise.
-pub const REMEMBERS_MS: Millis = 30 * 24 * 60 * 60 * 1_000;
+pub use ringmaster_schemas::names::REMEMBERS_MS;
 
 /// How a participant runs.
 #[derive(Debug, Clone, PartialEq)]

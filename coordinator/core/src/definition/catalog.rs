@@ -7,9 +7,9 @@ use std::sync::Arc;
 use hashbrown::{Equivalent, HashMap};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::DefinitionHash;
-use ringmaster_schemas::names::participant_of;
+use ringmaster_schemas::names::{hex, participant_of};
 
-use super::compile::{compile_file, compile_record, defined_twice_in, hex};
+use super::compile::{compile_file, compile_record, defined_twice_in};
 use super::{CompileError, Definition, RecordError, Settings, Undo};
 
 /// A record of the topic of definitions, as JSON: one version, with all it needs to be compiled again to the same.

@@ -2,6 +2,7 @@
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Phase;
+use ringmaster_schemas::names::REMEMBERS_MS;
 
 use super::Retry;
 use super::compile::write_duration;
@@ -45,7 +46,7 @@ pub const DEFAULTS: Defaults = Defaults {
     undo_within_ms: 30 * 60_000,
     undo_retry_max_ms: 60_000,
     retain_ms: 7 * 86_400_000,
-    remembers_ms: 30 * 86_400_000,
+    remembers_ms: REMEMBERS_MS,
 };
 
 impl Defaults {

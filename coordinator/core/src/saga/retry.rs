@@ -3,11 +3,11 @@
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::murmur2;
 
-use crate::definition::Retry;
+use crate::definition::{DEFAULTS, Retry};
 use crate::faults::mutated;
 
-/// A fifth either way: enough to spread a burst, too little to surprise anybody.
-const JITTER: f64 = 0.2;
+/// Either way: enough to spread a burst, too little to surprise anybody.
+const JITTER: f64 = DEFAULTS.jitter_percent as f64 / 100.0;
 
 /// The wait before the attempt after `attempt` (from 1) of the command with this idempotency key. Deterministic.
 pub(super) fn backoff_ms(retry: &Retry, attempt: i32, idempotency_key: &str) -> Millis {

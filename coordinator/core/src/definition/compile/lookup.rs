@@ -1,6 +1,7 @@
-//! Schemas by name: the current ones, or for a version from history exactly those it was compiled against.
+//! Schemas by name: the current ones, or for a version from history exactly those it was compiled against. Where the file of a schema
+//! is missing, what is deployed keeps the one that it was deployed with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ringmaster_schemas::avro::Schema;
@@ -11,12 +12,25 @@ pub(super) struct Lookup<'a> {
     schemas: &'a mut Schemas,
     /// Key by full name, of a version from history.
     pinned: Option<&'a BTreeMap<String, String>>,
+    /// Key by full name, of the newest version that is deployed under this name.
+    deployed: Option<&'a BTreeMap<String, String>>,
     used: BTreeMap<String, String>,
+    /// What was found among the deployed ones only.
+    missing: BTreeSet<String>,
 }
 
 impl<'a> Lookup<'a> {
-    pub(super) fn new(schemas: &'a mut Schemas, pinned: Option<&'a BTreeMap<String, String>>) -> Self {
-        Lookup { schemas, pinned, used: BTreeMap::new() }
+    pub(super) fn new(
+        schemas: &'a mut Schemas,
+        pinned: Option<&'a BTreeMap<String, String>>,
+        deployed: Option<&'a BTreeMap<String, String>>,
+    ) -> Self {
+        Lookup { schemas, pinned, deployed, used: BTreeMap::new(), missing: BTreeSet::new() }
+    }
+
+    /// Names of schemas whose files are missing: those of the deployed version stand in.
+    pub(super) fn missing(&self) -> Vec<&str> {
+        self.missing.iter().map(String::as_str).collect()
     }
 
     /// Keys of what was used, by full name.
@@ -27,7 +41,7 @@ impl<'a> Lookup<'a> {
     /// The schema of a name. An error if a version from history needs one that is not known here.
     pub(super) fn named(&mut self, name: &str) -> Result<Option<Arc<Schema>>, String> {
         let found = match self.pinned {
-            None => self.schemas.named(name).cloned(),
+            None => self.schemas.named(name).cloned().or_else(|| self.stand_in(name)),
             Some(pinned) => match pinned.get(name) {
                 None => None,
                 Some(key) => {
@@ -51,9 +65,21 @@ impl<'a> Lookup<'a> {
         if self.pinned.is_some() {
             return self.named(&name)?.ok_or_else(|| format!("this version does not say which {name} it needs"));
         }
-        let schema = self.schemas.command_envelope(command).map_err(|error| error.to_string())?;
+        let stand_in = if self.schemas.named(command).is_none() { self.stand_in(&name) } else { None };
+        let schema = match stand_in {
+            Some(schema) => schema,
+            None => self.schemas.command_envelope(command).map_err(|error| error.to_string())?,
+        };
         self.note(&name, &schema);
         Ok(schema)
+    }
+
+    /// The schema that the deployed version has under a name which is not known any more.
+    fn stand_in(&mut self, name: &str) -> Option<Arc<Schema>> {
+        let key = u64::from_str_radix(self.deployed?.get(name)?, 16).ok()?;
+        let schema = self.schemas.by_key(key as i64)?.clone();
+        self.missing.insert(name.to_owned());
+        Some(schema)
     }
 
     fn note(&mut self, name: &str, schema: &Schema) {

@@ -21,6 +21,7 @@ use std::ops::Range;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{DefinitionHash, Encoding};
+use ringmaster_schemas::names::hex;
 use ringmaster_schemas::registry::Schemas;
 use sha2::{Digest, Sha256};
 
@@ -47,6 +48,8 @@ pub struct Settings<'a> {
     pub participants: BTreeMap<String, Participant>,
     /// By name of topic; one that is not here has the defaults.
     pub topics: BTreeMap<String, Topic>,
+    /// By saga: the schemas of its newest version that is deployed, key by full name. They stand in for those that are not known.
+    pub deployed: BTreeMap<String, BTreeMap<String, String>>,
     /// What is allowed and probably not meant, of all that was compiled with these settings.
     pub warnings: Vec<CompileError>,
 }
@@ -88,7 +91,8 @@ pub enum Mode {
 impl<'a> Settings<'a> {
     /// Defaults for all participants and topics.
     pub fn new(schemas: &'a mut Schemas) -> Self {
-        Settings { schemas, participants: BTreeMap::new(), topics: BTreeMap::new(), warnings: Vec::new() }
+        let (participants, topics) = (BTreeMap::new(), BTreeMap::new());
+        Settings { schemas, participants, topics, deployed: BTreeMap::new(), warnings: Vec::new() }
     }
 }
 
@@ -196,11 +200,17 @@ fn compile_documents(
                     report.error(&form.name.span, format!("saga '{}' is defined twice", form.name.text), "");
                     continue;
                 }
-                let mut lookup = Lookup::new(settings.schemas, pinned);
+                let deployed = settings.deployed.get(&form.name.text);
+                let mut lookup = Lookup::new(settings.schemas, pinned, deployed);
                 let options = Options { participants: &settings.participants, topics: &settings.topics };
                 let finder = Finder { options: &options, lookup: &mut lookup, report: &mut report };
                 let built = Builder { form: &form, finder, errors_before: errors }.build();
                 let Some(mut definition) = report.or_reason(built, errors, &form.name.span) else { continue };
+                if !lookup.missing().is_empty() {
+                    let message =
+                        format!("the deployed version has schemas that are missing here: {}", lookup.missing().join(", "));
+                    report.warning(&form.name.span, message, "it keeps them; put their files back into the schema folder");
+                }
                 let (text, schemas) = (text[document.span.clone()].to_owned(), lookup.used());
                 definition.hash = content_hash(&text, &schemas);
                 versions.push(Version { definition, line: report.line(document.span.start), text, schemas });
@@ -228,11 +238,6 @@ fn content_hash(text: &str, schemas: &BTreeMap<String, String>) -> DefinitionHas
     }
     let digest = sha.finalize();
     digest[..16].try_into().expect("SHA-256 has 32 bytes")
-}
-
-/// A hash as it is written.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -40,6 +40,37 @@ fn an_edited_schema_never_changes_a_version() {
     assert!(matches!(&lost, RecordError::Damaged(why) if why.starts_with("it needs OrderCancelled with key")), "{lost:?}");
 }
 
+/// A schema's file that is missing must not make a weaker version of an unchanged text.
+#[test]
+fn what_is_deployed_keeps_its_schemas_when_a_file_is_missing() {
+    let mut schemas = schemas();
+    let text = format!("{}---\n{}", order(), order().replace("saga: order-fulfilment", "saga: new"));
+    let record = DefinitionRecord::of_file(FILE, &order(), 7, &mut Settings::new(&mut schemas)).unwrap().remove(0);
+    for missing in
+        [&["payment.Charge"][..], &["OrderPlaced"], &["payment.ChargeResult", "shipping.ShipResult"], &["OrderFulfilled"]]
+    {
+        // Only what the topic of schemas holds, and the files that are left.
+        let mut left = Schemas::builtin();
+        for (name, key) in &record.schemas {
+            let schema = schemas.by_key(u64::from_str_radix(key, 16).unwrap() as i64).unwrap();
+            left.add_version(schema.text()).unwrap();
+            if !missing.contains(&name.as_str()) && !name.ends_with("Command") {
+                left.add(schema.text()).unwrap();
+            }
+        }
+        let mut settings = Settings::new(&mut left);
+        settings.deployed.insert(record.name.clone(), record.schemas.clone());
+        let again = DefinitionRecord::of_file(FILE, &order(), 8, &mut settings).unwrap().remove(0);
+        assert_eq!((&again.hash, &again.schemas), (&record.hash, &record.schemas), "{missing:?}");
+        let read: Vec<&str> = missing.iter().copied().filter(|name| record.schemas.contains_key(*name)).collect();
+        let warned = settings.warnings.iter().find(|warning| warning.message.contains("missing here"));
+        assert!(warned.is_some_and(|warned| read.iter().all(|name| warned.message.contains(name))), "{missing:?}: {warned:?}");
+        // A saga that was never deployed under its name keeps nothing.
+        let anew = DefinitionRecord::of_file(FILE, &text, 8, &mut settings);
+        assert!(anew.is_err() || anew.unwrap()[1].schemas != record.schemas, "{missing:?}");
+    }
+}
+
 #[test]
 fn a_damaged_record_is_told_from_one_that_the_settings_refuse() {
     let mut schemas = schemas();
