@@ -59,7 +59,7 @@ pub fn account_with(store: &dyn Store, partitions: i32, audits: &[Audit], run: &
     for partition in 0..partitions {
         let mut damaged = None;
         store.rows(partition, RowKind::Saga, &mut |key, row| {
-            match Saga::decode(row) {
+            match Saga::decode(&key.to_string().into(), row) {
                 Ok(saga) => accounting.take_saga(run, &saga, &mut sagas),
                 Err(error) => damaged = Some(format!("{key}: {error}")),
             }
@@ -88,7 +88,7 @@ impl Accounting {
     }
 
     fn take_saga(&mut self, run: &str, saga: &Saga, sagas: &mut BTreeMap<u64, (Status, Option<String>)>) {
-        let Some(number) = orders::number_of(run, &saga.key) else { return };
+        let Some(number) = orders::number_of(run, &saga.key()) else { return };
         match saga.status {
             Status::Completed => self.completed += 1,
             Status::Compensated => self.compensated += 1,

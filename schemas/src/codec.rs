@@ -172,6 +172,24 @@ impl Avro for i32 {
     }
 }
 
+/// Small numbers of our own records, as Avro `int`.
+macro_rules! small_ints {
+    ($($type:ty),*) => { $(
+        impl Avro for $type {
+            #[inline]
+            fn put(&self, out: &mut Vec<u8>) {
+                put_long(out, i64::from(*self));
+            }
+            #[inline]
+            fn take(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
+                <$type>::try_from(cursor.long()?).map_err(|_| Malformed("small number out of range"))
+            }
+        }
+    )* };
+}
+
+small_ints!(u8, u16);
+
 impl Avro for bool {
     #[inline]
     fn put(&self, out: &mut Vec<u8>) {
@@ -205,6 +223,18 @@ impl Avro for Bytes {
     #[inline]
     fn take(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
         Ok(Bytes::copy_from_slice(cursor.blob()?))
+    }
+}
+
+/// A record that many hold.
+impl<T: Avro> Avro for Arc<T> {
+    #[inline]
+    fn put(&self, out: &mut Vec<u8>) {
+        T::put(self, out);
+    }
+    #[inline]
+    fn take(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
+        T::take(cursor).map(Arc::new)
     }
 }
 
@@ -322,6 +352,37 @@ macro_rules! union {
             fn take(cursor: &mut $crate::codec::Cursor<'_>) -> Result<Self, $crate::codec::Malformed> {
                 match cursor.long()? {
                     $($index => Ok($name::$branch($crate::codec::Avro::take(cursor)?)),)*
+                    _ => Err($crate::codec::Malformed(concat!(stringify!($name), " has no such branch"))),
+                }
+            }
+        }
+    };
+}
+
+/// An enum whose Avro form is a union of records, like [`union!`], with the records' fields in place: no larger than its largest.
+#[macro_export]
+macro_rules! variants {
+    ($(#[$meta:meta])* pub enum $name:ident {
+        $($(#[$branch_meta:meta])* $branch:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty),* $(,)? } = $index:literal),* $(,)?
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum $name { $($(#[$branch_meta])* $branch { $($(#[$field_meta])* $field: $type),* }),* }
+
+        impl $crate::codec::Avro for $name {
+            #[inline]
+            fn put(&self, out: &mut Vec<u8>) {
+                match self {
+                    $($name::$branch { $($field),* } => {
+                        $crate::codec::put_long(out, $index);
+                        $($crate::codec::Avro::put($field, out);)*
+                    })*
+                }
+            }
+            #[inline]
+            fn take(cursor: &mut $crate::codec::Cursor<'_>) -> Result<Self, $crate::codec::Malformed> {
+                match cursor.long()? {
+                    $($index => Ok($name::$branch { $($field: $crate::codec::Avro::take(cursor)?),* }),)*
                     _ => Err($crate::codec::Malformed(concat!(stringify!($name), " has no such branch"))),
                 }
             }

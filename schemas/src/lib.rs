@@ -11,8 +11,11 @@ pub mod journal;
 pub mod json;
 pub mod names;
 pub mod registry;
+mod shared;
 pub mod state;
 pub mod wire;
+
+pub use shared::Data;
 
 /// Milliseconds since 1970-01-01 UTC.
 pub type Millis = i64;

@@ -1,8 +1,9 @@
 //! Topic names, headers, ids, and the rule that assigns a key to a partition. The README's tables and `tests/tidy` hold these.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use crate::Millis;
+use crate::{Millis, symbols};
 
 /// Header that names a domain event's type (CloudEvents' binary mode).
 pub const HEADER_TYPE: &str = "ce_type";
@@ -113,6 +114,30 @@ pub fn saga_id(definition: &str, key: &str) -> String {
     id
 }
 
+/// The definition's name and the business key of a saga id that [`saga_id`] made.
+pub fn parse_saga_id(id: &str) -> (&str, Cow<'_, str>) {
+    let (definition, key) = id.split_once('/').unwrap_or((id, ""));
+    if !key.contains('%') {
+        return (definition, Cow::Borrowed(key));
+    }
+    let bytes = percent_decode(key).unwrap_or_default();
+    (definition, Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// What [`saga_id`] encoded; none if a `%` is not followed by two hexadecimal digits.
+pub fn percent_decode(text: &str) -> Option<Vec<u8>> {
+    let (mut decoded, mut bytes) = (Vec::with_capacity(text.len()), text.bytes());
+    while let Some(byte) = bytes.next() {
+        decoded.push(if byte == b'%' {
+            let (high, low) = (char::from(bytes.next()?).to_digit(16)?, char::from(bytes.next()?).to_digit(16)?);
+            (high * 16 + low) as u8
+        } else {
+            byte
+        });
+    }
+    Some(decoded)
+}
+
 /// `order-fulfilment/ord-17/charge_payment/do`: what a participant recognises a repeat by.
 pub fn idempotency_key(saga: &str, step: &str, direction: Direction) -> String {
     let mut key = String::with_capacity(saga.len() + step.len() + 6);
@@ -124,22 +149,13 @@ pub fn idempotency_key(saga: &str, step: &str, direction: Direction) -> String {
     key
 }
 
-/// Whether a command does a step or undoes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Direction {
-    /// The step's own command.
-    Do,
-    /// Its compensation.
-    Undo,
-}
-
-impl Direction {
-    /// The last word of an idempotency key.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Direction::Do => "do",
-            Direction::Undo => "undo",
-        }
+symbols! {
+    /// Whether a command does a step or undoes it; the last word of an idempotency key.
+    pub enum Direction {
+        /// The step's own command.
+        Do = 0 "do",
+        /// Its compensation.
+        Undo = 1 "undo",
     }
 }
 
@@ -182,6 +198,8 @@ mod tests {
     fn ids_parse_from_the_right_whatever_the_key() {
         let saga = saga_id("order-fulfilment", "a/b c%ü");
         assert_eq!(saga, "order-fulfilment/a%2Fb%20c%25%C3%BC");
+        assert_eq!(parse_saga_id(&saga), ("order-fulfilment", "a/b c%ü".into()));
+        assert_eq!(parse_saga_id("order/o-1"), ("order", "o-1".into()));
         let key = idempotency_key(&saga, "ship", Direction::Undo);
         assert_eq!(parse_idempotency_key(&key), Some((&*saga, "ship", Direction::Undo)));
         for bad in ["", "do", "/do", "a/do", "a/b/do", "a/b/c/nod"] {

@@ -1,5 +1,6 @@
 //! Tests that need more than one crate: the simulator, stories, live tests on real Kafka, and the house rules.
 
+pub mod laws;
 pub mod live;
 pub mod sim;
 pub mod stories;

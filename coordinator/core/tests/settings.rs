@@ -1,6 +1,7 @@
 //! Settings change while sagas run: what was decided stays as it was.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ringmaster_core::definition::{Definition, Participant, Settings, compile};
@@ -25,11 +26,12 @@ fn order(encoding: Encoding) -> Definition {
 }
 
 /// Decides, applies, and returns the commands that were issued.
-fn take(definition: &Definition, saga: &mut Option<Saga>, input: &Input) -> Vec<Order> {
-    let decided = decide(definition, &Evaluated::new(definition), saga.as_ref(), input, NOW).expect("it is taken");
-    decided.events.iter().for_each(|event| apply(saga, event).expect("a decided event is legal"));
+fn take(definition: &Definition, saga: &mut Option<Arc<Saga>>, input: &Input) -> Vec<Order> {
+    let id: Arc<str> = "order-fulfilment/o-1".into();
+    let decided = decide(definition, &Evaluated::new(definition), &id, saga.as_ref(), input, NOW).expect("it is taken");
+    decided.events.iter().for_each(|event| apply(&id, saga, event, NOW).expect("a decided event is legal"));
     let order = |event: SagaEvent| match event {
-        SagaEvent::CommandIssued(issued) => issued.order,
+        SagaEvent::CommandIssued { order, .. } | SagaEvent::UndoIssued { order, .. } => Some(order),
         _ => None,
     };
     decided.events.into_iter().filter_map(order).collect()
@@ -62,11 +64,12 @@ fn an_undo_made_of_its_dos_bytes_is_written_as_they_were() {
         assert_eq!(definition.hash, changed.hash, "one version under both settings");
         let mut saga = None;
         let reserve = take(&definition, &mut saga, &start(&definition)).remove(0);
-        assert_eq!(reserve.encoding, before);
-        take(&definition, &mut saga, &reply("reserve_stock", Outcome::Succeeded { result: None, result_schema: 0 }));
+        assert_eq!(reserve.fields().encoding, before);
+        take(&definition, &mut saga, &reply("reserve_stock", Outcome::Succeeded { result: None }));
         let declined = Outcome::Refused { code: "CARD_DECLINED".into(), message: "".into() };
         let release = take(&changed, &mut saga, &reply("charge_payment", declined)).remove(0);
-        assert_eq!((&*release.command, release.encoding), ("inventory.ReleaseStock", before));
+        let (reserve, release) = (reserve.fields(), release.fields());
+        assert_eq!((release.command, release.encoding), ("inventory.ReleaseStock", before));
         assert_eq!(release.body, reserve.body);
         assert_eq!(release.envelope != 0, reserve.envelope != 0);
     }

@@ -1,9 +1,10 @@
 //! A saga as people and programs see it: its row, without the bodies.
 
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Failure, OrderFields};
 use ringmaster_schemas::json::time::put_timestamp;
 use ringmaster_schemas::names;
-use ringmaster_schemas::state::{Call, RowKey, Saga, Step};
+use ringmaster_schemas::state::{Entry, RowKey, Saga};
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ pub(super) fn partition_of(id: &str, partitions: i32) -> Option<i32> {
     if definition.is_empty() || key.is_empty() || key.contains('/') {
         return None;
     }
-    Some(names::partition_of(&percent_decode(key)?, partitions))
+    Some(names::partition_of(&names::percent_decode(key)?, partitions))
 }
 
 /// The saga as JSON, with the journal offset that it is true at; none if there is no such row.
@@ -23,7 +24,7 @@ pub(super) fn look_up(store: &dyn Store, partition: i32, id: &str) -> Result<Opt
     let Some(bytes) = store.row(partition, &RowKey::saga(id)).map_err(|error| error.to_string())? else {
         return Ok(None);
     };
-    let saga = Saga::decode(&bytes).map_err(|error| format!("row of '{id}': {error}"))?;
+    let saga = Saga::decode(&id.into(), &bytes).map_err(|error| format!("row of '{id}': {error}"))?;
     let mut shown = show(&saga);
     shown["partition"] = partition.into();
     shown["as_of_journal_offset"] = checkpoint.map_or(0, |checkpoint| checkpoint.journal_offset).into();
@@ -31,72 +32,64 @@ pub(super) fn look_up(store: &dyn Store, partition: i32, id: &str) -> Result<Opt
 }
 
 fn show(saga: &Saga) -> Value {
-    let failure = |failure: &ringmaster_schemas::journal::Failure| json!({ "code": &*failure.code, "step": &*failure.step, "kind": failure.kind.as_str(), "message": &*failure.message });
+    let head = saga.head.fields();
     json!({
-        "saga": saga.id(),
-        "definition": &*saga.definition,
-        "version": names::hex(&saga.version),
-        "key": &*saga.key,
+        "saga": &*saga.id,
+        "definition": saga.definition(),
+        "version": names::hex(&head.version),
+        "key": &*saga.key(),
         "status": saga.status.as_str(),
         "stuck": saga.stuck(),
-        "started_at": time(saga.started_at),
+        "started_at": time(Some(head.started_at)),
         "deadline_at": time(saga.deadline_at),
+        "held_since": time(saga.held_since),
+        "passed": saga.passed,
         "late": saga.late,
-        "due_at": time(saga.due_at()),
-        "ended_at": time(saga.ended_at),
-        "expires_at": time(saga.expires_at),
-        "source": &*saga.source,
-        "traceparent": saga.traceparent.as_deref(),
-        "failure": saga.failure.as_ref().map(failure),
-        "stuck_at_end": saga.stuck_at_end.as_ref().map(failure),
-        "steps": saga.steps.iter().map(step).collect::<Vec<_>>(),
+        "due_at": time(Some(saga.due_at())),
+        "ended_at": time(saga.ended.as_ref().map(|end| end.at)),
+        "expires_at": time(saga.ended.as_ref().map(|end| end.expires_at)),
+        "source": head.source,
+        "traceparent": head.traceparent,
+        "failure": saga.failure.as_deref().map(failure),
+        "entries": saga.entries.iter().map(entry).collect::<Vec<_>>(),
     })
 }
 
-fn step(step: &Step) -> Value {
+fn failure(failure: &Failure) -> Value {
+    json!({ "code": &*failure.code, "step": &*failure.step, "kind": failure.kind.as_str(), "message": &*failure.message })
+}
+
+fn entry(entry: &Entry) -> Value {
     json!({
-        "step": &*step.name,
-        "state": step.state.as_str(),
-        "phase": step.phase.as_str(),
-        "code": &*step.code,
-        "message": &*step.message,
-        "do": call(&step.call),
-        "undo": step.undo.as_ref().map(call),
+        "step": entry.name(),
+        "node": entry.node,
+        "round": entry.round,
+        "work": entry.work.as_str(),
+        "waits": entry.waits.as_str(),
+        "since": time(Some(entry.since)),
+        "due_at": time(Some(entry.due_at())),
+        "attempt": entry.attempt,
+        "order": entry.order.as_ref().map(|order| asked(&order.fields(), entry.body().len())),
+        "failure": entry.failure().map(|why| failure(why)),
+        "stray_since": time(entry.stray()),
     })
 }
 
-fn call(call: &Call) -> Value {
+fn asked(order: &OrderFields<'_>, body_bytes: usize) -> Value {
     json!({
-        "command": &*call.command,
-        "attempt": call.attempt,
-        "first_time": time(call.first_time),
-        "due_at": time(call.due_at),
-        "until": time(call.until),
-        "body_bytes": call.body.len(),
+        "command": order.command,
+        "first_time": time(Some(order.first_time)),
+        "until": time(Some(order.until)),
+        "body_bytes": body_bytes,
     })
 }
 
 /// RFC 3339; null for "not yet" and "never".
-fn time(at: Millis) -> Value {
-    if at == 0 || at == Millis::MAX {
-        return Value::Null;
-    }
+fn time(at: Option<Millis>) -> Value {
+    let Some(at) = at.filter(|at| *at != Millis::MAX) else { return Value::Null };
     let mut text = String::with_capacity(32);
     put_timestamp(at.saturating_mul(1_000), &mut text);
     text.into()
-}
-
-fn percent_decode(text: &str) -> Option<Vec<u8>> {
-    let (mut decoded, mut bytes) = (Vec::with_capacity(text.len()), text.bytes());
-    while let Some(byte) = bytes.next() {
-        decoded.push(if byte == b'%' {
-            let (high, low) = (char::from(bytes.next()?).to_digit(16)?, char::from(bytes.next()?).to_digit(16)?);
-            (high * 16 + low) as u8
-        } else {
-            byte
-        });
-    }
-    Some(decoded)
 }
 
 #[cfg(test)]

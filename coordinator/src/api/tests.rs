@@ -60,10 +60,11 @@ fn a_saga_is_found_by_its_id_whatever_its_key() {
     let saga = row("a/b c%ü");
     let partition = names::partition_of("a/b c%ü".as_bytes(), PARTITIONS);
     let places = index_keys(&saga);
-    let change = RowChange { key: RowKey::saga(&saga.id()), value: Some(saga.encode()), before: IndexKeys::NONE, after: places };
+    let change =
+        RowChange { key: RowKey::Saga(saga.id.clone()), value: Some(saga.encode()), before: IndexKeys::NONE, after: places };
     store.write(&Batch { partition, base_offset: -1, checkpoint: checkpoint(17), rows: vec![change] }).expect("applies");
     let server = started(Arc::default(), &store);
-    let (code, body) = get(&server, &format!("/api/sagas/{}", saga.id()));
+    let (code, body) = get(&server, &format!("/api/sagas/{}", saga.id));
     assert_eq!(code, 200, "{body}");
     assert_eq!((&body["key"], &body["status"], &body["as_of_journal_offset"]), (&json!("a/b c%ü"), &json!("running"), &json!(17)));
     assert_eq!((&body["started_at"], &body["deadline_at"]), (&json!("2026-01-31T00:00:00Z"), &json!(null)));
@@ -87,24 +88,25 @@ fn a_dropped_server_answers_no_more() {
 
 fn row(key: &str) -> ringmaster_schemas::state::Saga {
     ringmaster_schemas::state::Saga {
-        definition: "order".into(),
-        version: [1; 16],
-        version_offset: 0,
-        key: key.into(),
+        id: ringmaster_schemas::names::saga_id("order", key).into(),
+        head: ringmaster_schemas::journal::Head::new(&ringmaster_schemas::journal::HeadFields {
+            version: [1; 16],
+            version_offset: 0,
+            started_at: 1_769_817_600_000,
+            start_schema: 0,
+            source: "orders/0/1",
+            traceparent: None,
+            start: &[],
+        }),
+        bare: false,
         status: ringmaster_schemas::state::Status::Running,
-        started_at: 1_769_817_600_000,
-        deadline_at: i64::MAX,
+        passed: false,
         late: false,
-        start: bytes::Bytes::new(),
-        start_schema: 0,
-        traceparent: None,
-        source: "orders/0/1".into(),
-        next: 0,
-        steps: Vec::new(),
+        deadline_at: None,
+        held_since: None,
+        entries: Vec::new(),
         failure: None,
-        stuck_at_end: None,
-        ended_at: 0,
-        expires_at: 0,
+        ended: None,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::codec::{Avro, Cursor, Malformed, put_long};
 use crate::{Millis, record, union};
 
 /// Version of the journal's format, the first number of every record.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 
 /// A claim's identity: random, new for every attempt, never one per instance.
 pub type ClaimId = [u8; 16];
@@ -114,6 +114,17 @@ record! {
     }
 }
 
+/// Takes the format's version, or says what to do about another.
+fn known_version(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+    match cursor.long()? {
+        VERSION => Ok(()),
+        1 => Err(Malformed(
+            "it was written in format version 1 and this build reads version 2, which cannot continue it. Let its sagas end under the build that wrote it; then set another `prefix` and an empty data directory",
+        )),
+        _ => Err(Malformed("it is of a format version that this build does not know: use the build that wrote it, or a newer one")),
+    }
+}
+
 impl JournalRecord {
     /// The record's bytes, version first.
     pub fn encode(&self) -> Vec<u8> {
@@ -126,9 +137,7 @@ impl JournalRecord {
     /// Reads a journal record; an unknown version or leftover bytes are errors.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(bytes);
-        if cursor.long()? != VERSION {
-            return Err(Malformed("journal record of an unknown version"));
-        }
+        known_version(&mut cursor)?;
         let record = JournalRecord::take(&mut cursor)?;
         cursor.end()?;
         Ok(record)

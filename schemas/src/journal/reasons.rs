@@ -73,7 +73,7 @@ symbols! {
 }
 
 symbols! {
-    /// What kind of failure made a saga undo.
+    /// What kind of failure it was.
     pub enum FailureKind {
         /// A participant said no.
         Refused = 0 "refused",

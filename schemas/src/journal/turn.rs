@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{QuarantineReason, RejectionReason, SagaEvent, Stamp, TopicId, VERSION};
+use super::{QuarantineReason, RejectionReason, SagaEvent, Stamp, TopicId, VERSION, known_version};
 use crate::codec::{self, Avro, Cursor, Malformed, put_long};
-use crate::{Millis, record, union};
+use crate::{Millis, record, union, variants};
 
 /// Raw bytes of a quarantined record that are kept; behind that only its length and hash tell of it.
 pub const QUARANTINE_RAW_BYTES_MAX: usize = 64 * 1024;
@@ -23,31 +23,23 @@ record! {
     }
 }
 
-union! {
+variants! {
     /// What caused a turn.
     pub enum Cause {
-        /// A record of an input topic.
-        Input(InputCause) = 0,
-        /// Something was due.
-        Timer(TimerCause) = 1,
-    }
-}
-
-record! {
-    /// A record of an input topic; taking it moves the position.
-    pub struct InputCause {
-        /// Index into the decision's topics.
-        pub topic: i32,
-        /// The next offset to read.
-        pub next: i64,
-    }
-}
-
-record! {
-    /// Something was due.
-    pub struct TimerCause {
-        /// When it was due.
-        pub due_at: Millis,
+        /// A record of an input topic; taking it moves the position.
+        Input {
+            /// Index into the decision's topics.
+            topic: i32,
+            /// The next offset to read.
+            next: i64,
+        } = 0,
+        /// Something of a saga was due.
+        Due {
+            /// When it was due.
+            due_at: Millis,
+        } = 1,
+        /// The partition's own housekeeping: rows that expire, effects that are set apart or were delivered after all.
+        Upkeep {} = 2,
     }
 }
 
@@ -222,9 +214,7 @@ impl Quarantined {
     /// Reads a record of the quarantine topic.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(bytes);
-        if cursor.long()? != VERSION {
-            return Err(Malformed("quarantine record of an unknown version"));
-        }
+        known_version(&mut cursor)?;
         let record = <Quarantined as codec::Avro>::take(&mut cursor)?;
         cursor.end()?;
         Ok(record)

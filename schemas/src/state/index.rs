@@ -1,6 +1,6 @@
 //! Where rows are found without knowing their keys.
 
-use super::{Saga, expiry_bucket};
+use super::Saga;
 use crate::Millis;
 
 /// An index: rows in the order of a number.
@@ -42,8 +42,8 @@ impl Index {
 
 /// A row's places in the indexes, by what it says.
 pub fn index_keys(saga: &Saga) -> IndexKeys {
-    if saga.ended() {
-        return IndexKeys { due: None, expiry: Some(expiry_bucket(saga.expires_at)) };
+    match saga.expiry_bucket() {
+        Some(bucket) => IndexKeys { due: None, expiry: Some(bucket) },
+        None => IndexKeys { due: Some(saga.due_at()).filter(|due| *due != Millis::MAX), expiry: None },
     }
-    IndexKeys { due: Some(saga.due_at()).filter(|due| *due != Millis::MAX), expiry: None }
 }

@@ -22,7 +22,7 @@ use crate::Millis;
 use crate::codec::{Avro, Cursor, Malformed};
 
 /// Version of the rows' format, the first number of every stored value.
-pub const VERSION: i64 = 1;
+pub const VERSION: i64 = 2;
 /// Width of an expiry bucket: rows of finished sagas go an hour's worth at a time, so that a partition journals at most one
 /// expiry an hour, and a row stays at most an hour longer than its retention.
 pub const EXPIRY_BUCKET_MS: Millis = 3_600_000;
@@ -33,11 +33,13 @@ pub fn expiry_bucket(expires_at: Millis) -> i64 {
 }
 
 fn versioned<T: Avro>(bytes: &[u8], unknown: &'static str) -> Result<T, Malformed> {
-    let mut cursor = Cursor::new(bytes);
-    if cursor.long()? != VERSION {
-        return Err(Malformed(unknown));
-    }
+    let mut cursor = versioned_cursor(bytes, unknown)?;
     let value = T::take(&mut cursor)?;
     cursor.end()?;
     Ok(value)
+}
+
+fn versioned_cursor<'a>(bytes: &'a [u8], unknown: &'static str) -> Result<Cursor<'a>, Malformed> {
+    let mut cursor = Cursor::new(bytes);
+    if cursor.long()? == VERSION { Ok(cursor) } else { Err(Malformed(unknown)) }
 }

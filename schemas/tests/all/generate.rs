@@ -157,6 +157,8 @@ pub(crate) fn bytes(schema: &Schema, id: NodeId, rng: &mut Rng, depth: u32, out:
             (0..count).for_each(|_| bytes(schema, *item, rng, depth + 1, out));
             out.push(0);
         }
+        // Numbers of nodes, places, attempts and rounds: what the smallest of our own fields holds.
+        Node::Int => put_long(out, rng.i64(0..256)),
         _ => schema.encode_at(id, &tree(schema, id, rng, depth), out).expect("a random value fits"),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringmaster_bus::sim::{SimBroker, SimRecord};
-use ringmaster_core::saga::{Effect, ReplyTo, apply, react};
+use ringmaster_core::saga::{Effect, Sender, apply, effects as saga_effects, order_of};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Cause, Change, ClaimId, JournalRecord, Rejected, SagaEvent, Turn};
 use ringmaster_schemas::names;
@@ -44,7 +44,7 @@ pub struct Truth {
     /// All records.
     pub records: Vec<Judged>,
     /// What is true in the end.
-    pub sagas: BTreeMap<Arc<str>, Saga>,
+    pub sagas: BTreeMap<Arc<str>, Arc<Saga>>,
     /// All effects, in order.
     pub effects: Vec<Due>,
     /// What was not taken.
@@ -133,17 +133,17 @@ impl Truth {
         }
         match &judged.says {
             JournalRecord::Decision(decision) => {
-                let mut effects = Vec::new();
+                let (at, mut effects) = (decision.stamp.now, Vec::new());
                 for turn in &decision.turns {
                     turned(self, judged, turn)?;
-                    if let Cause::Input(input) = &turn.cause {
-                        let topic = decision.topics.get(input.topic as usize).ok_or("a cause names no topic")?;
+                    if let Cause::Input { topic, next } = &turn.cause {
+                        let topic = decision.topics.get(*topic as usize).ok_or("a cause names no topic")?;
                         let index = topics.iter().position(|known| known == topic).ok_or("a cause names an unknown topic")?;
-                        self.advance(index, input.next)?;
-                        *self.taken.entry((index, input.next - 1)).or_default() += 1;
+                        self.advance(index, *next)?;
+                        *self.taken.entry((index, next - 1)).or_default() += 1;
                     }
                     for change in &turn.changes {
-                        self.change(change, &mut effects)?;
+                        self.change(change, at, &mut effects)?;
                     }
                 }
                 let (offset, since) = (judged.record.offset, judged.record.appended);
@@ -171,22 +171,24 @@ impl Truth {
         Ok(())
     }
 
-    fn change(&mut self, change: &Change, effects: &mut Vec<Effect>) -> Result<(), String> {
+    fn change(&mut self, change: &Change, at: Millis, effects: &mut Vec<Effect>) -> Result<(), String> {
         match change {
             Change::Saga(change) => {
                 let mut saga = self.sagas.remove(&change.saga);
                 // A row whose retention is over may begin again.
-                if matches!(change.events.first(), Some(SagaEvent::Started(_))) && saga.as_ref().is_some_and(Saga::ended) {
+                if matches!(change.events.first(), Some(SagaEvent::Started { .. }))
+                    && saga.as_ref().is_some_and(|saga| saga.ended())
+                {
                     saga = None;
                 }
                 for event in &change.events {
-                    apply(&mut saga, event).map_err(|illegal| illegal.to_string())?;
+                    apply(&change.saga, &mut saga, event, at).map_err(|illegal| illegal.to_string())?;
                 }
                 let saga = saga.ok_or("a change leaves no saga")?;
-                let reply_to = ReplyTo { topic: INPUTS[0], partition: self.partition };
-                let mut topic_of = |command: &Arc<str>| -> Arc<str> { names::command_topic(names::participant_of(command)).into() };
+                let sender = Sender { id: &change.saga, head: &saga.head, at, reply_topic: INPUTS[0], partition: self.partition };
+                let mut topic_of = |command: &str| -> Arc<str> { names::command_topic(names::participant_of(command)).into() };
                 for event in &change.events {
-                    react(&change.saga, &saga, event, reply_to, &mut topic_of, effects);
+                    saga_effects(sender, event, order_of(&saga, event), &mut topic_of, effects);
                 }
                 self.sagas.insert(change.saga.clone(), saga);
             }

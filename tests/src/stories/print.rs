@@ -1,10 +1,11 @@
 //! What happened, for people: events in words, what is sent as JSON.
 
+use ringmaster_core::definition::Step;
 use ringmaster_core::saga::Effect;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{CommandIssued, SagaEvent};
-use ringmaster_schemas::names;
-use ringmaster_schemas::state::{Saga, Step};
+use ringmaster_schemas::journal::{Failure, Opens, Order, Place, SagaEvent};
+use ringmaster_schemas::names::{self, Direction};
+use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 use ringmaster_schemas::wire::{self, Body, Framing};
 use ringmaster_schemas::{avro::Schema, json};
 
@@ -47,61 +48,80 @@ fn duration(ms: Millis) -> String {
     out
 }
 
-/// An event in words.
-pub(super) fn event(stage: &Stage, event: &SagaEvent) -> Vec<String> {
+/// An event in words. `behind` is the state that it left.
+pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
     let at = |ms: Millis| time(ms - stage.begin);
-    let name = |step: i32| stage.definition().steps.get(step as usize).map_or("the end", |step| &*step.name);
+    let node = |node: u16| step_of(stage, node).map_or("the end", |step| &*step.name);
+    let name = |place: Place| behind.entry(place).map_or("nothing", |entry| node(entry.node));
     let undo = |undo: bool| if undo { "the undo of " } else { "" };
-    let line = match event {
-        SagaEvent::Started(started) => {
-            let kept = shown(&stage.definition().start.kept, &started.start);
-            let deadline = if started.deadline_at == Millis::MAX {
-                "no deadline".to_owned()
-            } else {
-                format!("deadline {}", at(started.deadline_at))
-            };
-            format!("started {}, {deadline}, keeps {kept}", names::saga_id(&started.definition, &started.key))
+    match event {
+        SagaEvent::Started { head, deadline_at } => {
+            let kept = shown(&stage.definition().start.kept, head.start());
+            let deadline = deadline_at.map_or_else(|| "no deadline".to_owned(), |deadline| format!("deadline {}", at(deadline)));
+            format!("started {}, {deadline}, keeps {kept}", behind.id)
         }
-        SagaEvent::StepSkipped(skipped) => format!("{} is skipped", skipped.name),
-        SagaEvent::CommandIssued(issued) => asked(stage, issued),
-        SagaEvent::RetryScheduled(retry) => {
-            let what = format!("{}{}", undo(retry.undo), name(retry.step));
-            format!("{what}: {}; is asked again at {}", said(&retry.code, &retry.message), at(retry.due_at))
+        SagaEvent::Skipped { node: skipped, passes } => {
+            format!("{} is skipped{}", node(*skipped), if *passes { ": the pivot is behind" } else { "" })
         }
-        SagaEvent::StepSucceeded(done) => {
-            let kept = stage.definition().steps[done.step as usize].kept.as_ref();
-            let result = kept.zip(done.result.as_ref()).map(|(kept, bytes)| format!(", kept {}", shown(kept, bytes)));
-            format!("{} has succeeded{}", name(done.step), result.unwrap_or_default())
+        SagaEvent::Entered { place, opens: Opens::Stuck { failure }, .. } => {
+            format!("{place}: {} cannot begin: {}", failure.step, said(failure))
         }
-        SagaEvent::StepRefused(ended) => format!("{} is refused: {}", name(ended.step), said(&ended.code, &ended.message)),
-        SagaEvent::StepFailed(ended) => format!("{} is given up: {}", name(ended.step), said(&ended.code, &ended.message)),
-        SagaEvent::CompensationBegan(failure) => {
+        SagaEvent::CommandIssued { place, order, due_at, .. } => {
+            format!("{place}: {} is asked: answer until {}, all attempts until {}", order.step(), at(*due_at), until(stage, order))
+        }
+        SagaEvent::UndoIssued { place, order, due_at } => {
+            let (step, until) = (order.step(), until(stage, order));
+            format!("{place}: the undo of {step} is asked: answer until {}, all attempts until {until}", at(*due_at))
+        }
+        SagaEvent::CommandRepeated { place, direction, attempt, due_at } => {
+            let what = format!("{}{}", undo(*direction == Direction::Undo), name(*place));
+            format!("{place}: {what} is asked again, attempt {attempt}: answer until {}", at(*due_at))
+        }
+        SagaEvent::RetryScheduled { place, direction, due_at, failure } => {
+            let what = format!("{}{}", undo(*direction == Direction::Undo), name(*place));
+            format!("{place}: {what}: {}; is asked again at {}", said(failure), at(*due_at))
+        }
+        SagaEvent::Succeeded { place, result, passes } => {
+            let kept = behind.entry(*place).and_then(|entry| step_of(stage, entry.node)).and_then(|step| step.kept.as_ref());
+            let result = kept.zip(result.as_ref()).map(|(kept, data)| format!(", kept {}", shown(kept, data.bytes())));
+            let behind = if *passes { ": the pivot is behind" } else { "" };
+            format!("{place}: {} has succeeded{behind}{}", name(*place), result.unwrap_or_default())
+        }
+        SagaEvent::Refused { place, failure } => format!("{place}: {} is refused: {}", name(*place), said(failure)),
+        SagaEvent::Failed { place, failure } => format!("{place}: {} is given up: {}", name(*place), said(failure)),
+        SagaEvent::CompensationBegan { failure } => {
             let step = if failure.step.is_empty() { String::new() } else { format!(" at {}", failure.step) };
-            format!("undoing begins: {} ({}{step})", said(&failure.code, &failure.message), failure.kind)
+            format!("undoing begins: {} ({}{step})", said(failure), failure.kind)
         }
-        SagaEvent::StepUndone(undone) => format!("{} is undone", name(undone.step)),
-        SagaEvent::StepStuck(stuck) => {
-            format!("{}{} is stuck: {}", undo(stuck.undo), stuck.name, said(&stuck.code, &stuck.message))
+        SagaEvent::Undone { place } => format!("{place}: {} is undone", name(*place)),
+        SagaEvent::Closed { place } => format!("{place}: {} is closed", name(*place)),
+        SagaEvent::Stuck { place, failure } => {
+            let undoing = behind.entry(*place).is_some_and(|entry| entry.work == Work::UndoAsked);
+            format!("{place}: {}{} is stuck: {}", undo(undoing), name(*place), said(failure))
         }
-        SagaEvent::MarkedLate(late) => format!("it is late: its deadline was {}", at(late.due_at)),
-        SagaEvent::ContradictionFound(found) => format!("{} was done after all", name(found.step)),
-        SagaEvent::Completed(ended) => format!("completed; forgotten {}", at(ended.expires_at)),
-        SagaEvent::Compensated(ended) => format!("compensated; forgotten {}", at(ended.expires_at)),
-    };
-    vec![line]
+        SagaEvent::MarkedLate { due_at } => format!("it is late: its deadline was {}", at(*due_at)),
+        SagaEvent::ContradictionFound { place, stray } => {
+            let alone = if *stray { "; it is undone by itself" } else { "" };
+            format!("{place}: {} was done after all{alone}", name(*place))
+        }
+        SagaEvent::Completed { expires_at, .. } => format!("completed; forgotten {}", at(*expires_at)),
+        SagaEvent::Compensated { expires_at, .. } => format!("compensated; forgotten {}", at(*expires_at)),
+    }
 }
 
-fn asked(stage: &Stage, issued: &CommandIssued) -> String {
-    let name = &stage.definition().steps[issued.step as usize].name;
-    let what = if issued.undo { format!("the undo of {name}") } else { name.to_string() };
-    let until = issued.order.as_ref().map(|order| format!(", all attempts until {}", time(order.until - stage.begin)));
-    let due = time(issued.due_at - stage.begin);
-    format!("{what} is asked, attempt {}: answer until {due}{}", issued.attempt, until.unwrap_or_default())
+fn until(stage: &Stage, order: &Order) -> String {
+    time(order.fields().until - stage.begin)
+}
+
+/// The step of a node; none for the saga as a whole.
+pub(super) fn step_of(stage: &Stage, node: u16) -> Option<&Step> {
+    stage.definition().steps.get(usize::from(node).checked_sub(1)?)
 }
 
 /// A code, and what it says to people.
-fn said(code: &str, message: &str) -> String {
-    if message.is_empty() { code.to_owned() } else { format!("{code} \"{message}\"") }
+fn said(failure: &Failure) -> String {
+    let Failure { code, message, .. } = failure;
+    if message.is_empty() { code.to_string() } else { format!("{code} \"{message}\"") }
 }
 
 /// What is sent, as a participant or reader would see it.
@@ -143,25 +163,29 @@ pub(super) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
         due => format!("due {}", time(due - stage.begin)),
     };
     let late = if saga.late { ", late" } else { "" };
-    lines.push(format!("{}{late}, {due}, {} bytes", saga.status, saga.encode().len()));
+    let ended = saga.ended.as_ref();
+    let forgotten = ended.map(|end| format!(", forgotten {}", time(end.expires_at - stage.begin))).unwrap_or_default();
+    lines.push(format!("{}{late}, {due}{forgotten}, {} bytes", saga.status, saga.encode().len()));
     if let Some(failure) = &saga.failure {
         lines.push(format!("because: {} ({}) {}", failure.code, failure.kind, failure.step).trim().to_owned());
     }
-    if let Some(stuck) = &saga.stuck_at_end {
-        lines.push(format!("stuck at {}: {}", stuck.step, said(&stuck.code, &stuck.message)));
-    }
-    lines.extend(saga.steps.iter().map(step));
+    lines.extend(saga.entries.iter().zip(0..).map(|(entry, place)| self::entry(entry, place)));
     lines
 }
 
-fn step(step: &Step) -> String {
-    let undo = step.undo.as_ref().map(|undo| format!(", {} of its undo", attempts(undo.attempt))).unwrap_or_default();
-    let because = if step.code.is_empty() { String::new() } else { format!("; {}", said(&step.code, &step.message)) };
-    format!("{}: {}, {}{undo}{because}", step.name, step.state, attempts(step.call.attempt))
-}
-
-fn attempts(count: i32) -> String {
-    if count == 1 { "1 attempt".to_owned() } else { format!("{count} attempts") }
+fn entry(entry: &Entry, place: Place) -> String {
+    let waits = match entry.waits {
+        Waits::No => String::new(),
+        waits => format!(", waits: {waits}"),
+    };
+    let attempts = match entry.attempt {
+        0 => String::new(),
+        1 => ", 1 attempt".to_owned(),
+        count => format!(", {count} attempts"),
+    };
+    let stray = if entry.stray().is_some() { ", a stray" } else { "" };
+    let because = entry.failure().map(|failure| format!("; {}", said(failure))).unwrap_or_default();
+    format!("{place}: {} {}{waits}{attempts}{stray}{because}", entry.name(), entry.work)
 }
 
 fn shown(schema: &Schema, bytes: &[u8]) -> String {

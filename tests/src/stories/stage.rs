@@ -8,15 +8,15 @@ use ringmaster_core::definition::{
     Budget, Call, Definition, Emit, Environment, ExpressionError, Participant, Settings, Undo, compile,
 };
 use ringmaster_core::saga::{
-    Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, ReplyTo, StartInput, Values, apply, decide, react,
+    Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Sender, StartInput, Values, apply, decide, effects, order_of,
 };
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::{Resolver, Schema};
 use ringmaster_schemas::journal::{Emission, Encoding, SagaEvent};
 use ringmaster_schemas::json;
-use ringmaster_schemas::names::{Direction, command_topic, participant_of};
+use ringmaster_schemas::names::{Direction, command_topic, participant_of, saga_id};
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{Saga, StepState};
+use ringmaster_schemas::state::{Saga, Waits};
 
 use super::print;
 use super::script::{Act, Place, Said, Script};
@@ -47,7 +47,8 @@ pub struct Stage {
     known: Arc<Known>,
     pub(super) now: Millis,
     pub(super) begin: Millis,
-    pub(super) saga: Option<Saga>,
+    id: Arc<str>,
+    pub(super) saga: Option<Arc<Saga>>,
     broken: Vec<Place>,
     start: Option<StartInput>,
     /// All that happened: event, the state behind it, what was sent for it.
@@ -68,7 +69,9 @@ static KNOWN: Mutex<BTreeMap<String, Arc<Known>>> = Mutex::new(BTreeMap::new());
 #[derive(Debug, Clone)]
 pub(super) struct Happened {
     pub(super) event: SagaEvent,
-    pub(super) behind: Saga,
+    /// Time of its turn.
+    pub(super) at: Millis,
+    pub(super) behind: Arc<Saga>,
     pub(super) effects: Vec<Effect>,
 }
 
@@ -82,7 +85,16 @@ impl Stage {
             None => Arc::new(Known::load(name)?),
         };
         all.insert(name.to_owned(), known.clone());
-        Ok(Stage { known, now: BEGIN, begin: BEGIN, saga: None, broken: Vec::new(), start: None, history: Vec::new() })
+        Ok(Stage {
+            known,
+            now: BEGIN,
+            begin: BEGIN,
+            id: "".into(),
+            saga: None,
+            broken: Vec::new(),
+            start: None,
+            history: Vec::new(),
+        })
     }
 
     pub(super) fn definition(&self) -> &Definition {
@@ -104,6 +116,7 @@ impl Stage {
             Act::Start { event, age_ms, json } => {
                 let start = self.start_input(event, *age_ms, json)?;
                 self.start = Some(start.clone());
+                self.id = saga_id(&self.definition().name, &start.key).into();
                 Ok(self.input(&Input::Start(start)))
             }
             Act::StartAgain => {
@@ -151,11 +164,8 @@ impl Stage {
 
     fn reply_input(&self, step: &str, direction: Direction, attempt: Option<i32>, said: &Said) -> Result<ReplyInput, String> {
         let place = self.definition().steps.iter().position(|known| *known.name == *step);
-        let row = self.saga.as_ref().and_then(|saga| saga.steps.iter().find(|row| *row.name == *step));
-        let newest = row.and_then(|row| match direction {
-            Direction::Do => Some(row.call.attempt),
-            Direction::Undo => row.undo.as_ref().map(|undo| undo.attempt),
-        });
+        let row = self.saga.as_ref().and_then(|saga| saga.entries.iter().find(|entry| entry.name() == step));
+        let newest = row.map(|entry| i32::from(entry.attempt));
         let outcome = match said {
             Said::Succeeded(result) => {
                 let kept =
@@ -164,9 +174,9 @@ impl Stage {
                     (Some(kept), Some(place)) => {
                         let whole = self.definition().steps[place].result.as_ref().unwrap_or(kept);
                         let bytes = project(whole, kept, result.as_deref().unwrap_or("{}"))?;
-                        Outcome::Succeeded { result: Some(bytes), result_schema: kept.key() }
+                        Outcome::Succeeded { result: Some(bytes) }
                     }
-                    _ => Outcome::Succeeded { result: None, result_schema: 0 },
+                    _ => Outcome::Succeeded { result: None },
                 }
             }
             Said::Refused(code) => Outcome::Refused { code: code.as_str().into(), message: "".into() },
@@ -182,7 +192,7 @@ impl Stage {
         let until = how_long.map(|how_long| self.now + how_long);
         let mut lines = Vec::new();
         for _ in 0..TIMERS_MAX {
-            let due = self.saga.as_ref().map_or(Millis::MAX, Saga::due_at);
+            let due = self.saga.as_ref().map_or(Millis::MAX, |saga| saga.due_at());
             if due == Millis::MAX || until.is_some_and(|until| due > until) {
                 if until.is_none() {
                     lines.push("nothing is due, ever".to_owned());
@@ -217,12 +227,12 @@ impl Stage {
             lines.push("nothing happens".to_owned());
         }
         for event in events {
-            apply(&mut self.saga, &event).expect("a decided event is legal");
+            apply(&self.id, &mut self.saga, &event, self.now).expect("a decided event is legal");
             let behind = self.saga.clone().expect("it has started");
             let effects = self.effects(&behind, &event);
-            lines.extend(print::event(self, &event));
+            lines.push(print::event(self, &behind, &event));
             lines.extend(effects.iter().map(|effect| print::effect(self, effect)));
-            self.history.push(Happened { event, behind, effects });
+            self.history.push(Happened { event, at: self.now, behind, effects });
         }
         assert_eq!(self.saga.as_ref(), Some(&saga), "decide gives the state that apply makes of its events");
         lines
@@ -230,15 +240,15 @@ impl Stage {
 
     fn decide(&self, input: &Input) -> Result<Decided, Rejection> {
         let values = Breaking { values: Evaluated::new(self.definition()), definition: self.definition(), broken: &self.broken };
-        decide(self.definition(), &values, self.saga.as_ref(), input, self.now)
+        decide(self.definition(), &values, &self.id, self.saga.as_ref(), input, self.now)
     }
 
     fn effects(&self, behind: &Saga, event: &SagaEvent) -> Vec<Effect> {
-        let reply_to = ReplyTo { topic: "ringmaster.replies", partition: 0 };
-        let mut topic_of = |command: &Arc<str>| -> Arc<str> { command_topic(participant_of(command)).into() };
-        let mut effects = Vec::new();
-        react(&behind.id(), behind, event, reply_to, &mut topic_of, &mut effects);
-        effects
+        let sender = Sender { id: &self.id, head: &behind.head, at: self.now, reply_topic: "ringmaster.replies", partition: 0 };
+        let mut topic_of = |command: &str| -> Arc<str> { command_topic(participant_of(command)).into() };
+        let mut out = Vec::new();
+        effects(sender, event, order_of(behind, event), &mut topic_of, &mut out);
+        out
     }
 
     fn ends(&self, how: &str, code: Option<&str>) -> Result<Vec<String>, String> {
@@ -246,8 +256,8 @@ impl Stage {
             let wanted = how == "unborn";
             return if wanted { Ok(Vec::new()) } else { Err(format!("there is no saga, the story wants it {how}")) };
         };
-        let stuck = saga.steps.iter().find(|step| matches!(step.state, StepState::Stuck | StepState::UndoStuck));
-        let stuck = stuck.map(|step| step.code.clone()).or(saga.stuck_at_end.as_ref().map(|failure| failure.code.clone()));
+        let stuck = saga.entries.iter().find(|entry| entry.waits == Waits::Stuck);
+        let stuck = stuck.and_then(|entry| entry.failure()).map(|failure| failure.code.clone());
         let failure = saga.failure.as_ref().map(|failure| failure.code.clone());
         let (is, with) = if saga.stuck() { ("stuck".to_owned(), stuck) } else { (saga.status.to_string(), failure) };
         if is != how || (code.is_some() && code != with.as_deref()) {
@@ -258,7 +268,7 @@ impl Stage {
 
     fn undone(&self, wanted: &[String]) -> Result<Vec<String>, String> {
         let undone = self.history.iter().filter_map(|happened| match &happened.event {
-            SagaEvent::StepUndone(undone) => Some(self.definition().steps[undone.step as usize].name.to_string()),
+            SagaEvent::Undone { place } => happened.behind.entry(*place).map(|entry| entry.name().to_owned()),
             _ => None,
         });
         let undone: Vec<String> = undone.collect();

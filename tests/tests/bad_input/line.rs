@@ -192,9 +192,9 @@ impl<B: Buses> Line<B> {
                 continue;
             };
             for turn in &decision.turns {
-                let Cause::Input(cause) = &turn.cause else { continue };
-                let topic = ids[&decision.topics[cause.topic as usize]].clone();
-                journal.answers.entry((topic, read.partition, cause.next - 1)).or_default().extend(turn.changes.clone());
+                let Cause::Input { topic, next } = &turn.cause else { continue };
+                let topic = ids[&decision.topics[*topic as usize]].clone();
+                journal.answers.entry((topic, read.partition, next - 1)).or_default().extend(turn.changes.clone());
             }
         }
         journal

@@ -102,14 +102,14 @@ impl Projections {
         let mut schema = 0;
         let outcome = match meta.outcome {
             wire::Outcome::Succeeded => {
-                let (result, result_schema, writer) = match (definition, place) {
+                let (result, writer) = match (definition, place) {
                     (Some(definition), Some(place)) if answer.direction == Direction::Do => {
                         self.result(definition, place, answer.reply.body.as_ref())?
                     }
-                    _ => (None, 0, 0),
+                    _ => (None, 0),
                 };
                 schema = writer;
-                Outcome::Succeeded { result, result_schema }
+                Outcome::Succeeded { result }
             }
             wire::Outcome::Refused => Outcome::Refused { code: text(&meta.code, "REFUSED"), message: text(&meta.message, "") },
             wire::Outcome::Failed => {
@@ -120,15 +120,15 @@ impl Projections {
         Ok((ReplyInput { step, direction: answer.direction, attempt: meta.attempt, outcome }, schema))
     }
 
-    /// What a step keeps of its result, and the keys of the kept schema and the writer's.
+    /// What a step keeps of its result, and the key of the writer's schema.
     fn result(
         &mut self,
         definition: &Definition,
         place: usize,
         body: Option<&ReplyBody<'_>>,
-    ) -> Result<(Option<Bytes>, i64, i64), Refused> {
+    ) -> Result<(Option<Bytes>, i64), Refused> {
         let step = &definition.steps[place];
-        let Some(kept) = &step.kept else { return Ok((None, 0, 0)) };
+        let Some(kept) = &step.kept else { return Ok((None, 0)) };
         let out = &mut self.scratch.kept;
         out.clear();
         let writer = match body {
@@ -143,7 +143,7 @@ impl Projections {
             Some(ReplyBody::Json(text)) => json_result(step, kept, text, out)?,
             None => json_result(step, kept, "{}", out)?,
         };
-        Ok((Some(Bytes::copy_from_slice(out)), kept.key(), writer))
+        Ok((Some(Bytes::copy_from_slice(out)), writer))
     }
 }
 

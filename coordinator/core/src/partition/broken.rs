@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Cause, ClaimId, InputCause, Stamp};
+use ringmaster_schemas::journal::{Cause, ClaimId, Stamp};
 use ringmaster_schemas::state::{Checkpoint, Identity};
 
 use super::ahead::{Ahead, Pending};
@@ -43,7 +43,7 @@ pub(super) fn moves_positions(verdict: Verdict) -> bool {
     rules::moves_positions(verdict) || (verdict == Verdict::Void && mutated("void_record_moves_position"))
 }
 
-pub(super) fn position_of(cause: &Cause) -> Option<&InputCause> {
+pub(super) fn position_of(cause: &Cause) -> Option<(usize, i64)> {
     rules::position_of(cause).filter(|_| !mutated("position_unjournaled"))
 }
 

@@ -22,7 +22,7 @@ impl Owner {
                 if let Some((place, _)) = self.replica.outbox.effect_apart(number)
                     && self.ahead.delivered.insert(number)
                 {
-                    self.push_small(Turn::upkeep(Move::Delivered(place), self.turn_time(cx)), cx);
+                    self.push_small(Turn::upkeep(Move::Delivered(place)), cx);
                 }
             }
         }
@@ -87,7 +87,7 @@ impl Owner {
                 if let Some(place) = self.replica.outbox.place(number)
                     && self.ahead.refused.insert(number)
                 {
-                    self.push_small(Turn::upkeep(Move::Undeliverable(place), self.turn_time(cx)), cx);
+                    self.push_small(Turn::upkeep(Move::Undeliverable(place)), cx);
                 }
             }
             // Tried again by the timer.

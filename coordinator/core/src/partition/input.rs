@@ -81,7 +81,7 @@ impl Owner {
             let detail = format!("a reply to {} for a saga that is not known or remembered", answer.key());
             return Ok(Some(turn.with(unknown(&answer.saga().into(), detail))));
         };
-        let version = self.current(slot).map(|saga| saga.version);
+        let version = self.current(slot).map(|saga| saga.head.version());
         let definition = version.and_then(|version| cx.catalog.by_hash(&version)).map(|definition| &**definition);
         let (input, schema) = self.projections.reply(&answer, definition)?;
         let decided = self.decide_at(slot, &Input::Reply(input), turn, cx)?;
@@ -142,7 +142,7 @@ impl Owner {
         let id: Arc<str> = names::saga_id(&definition.name, &start.key).into();
         let found = self.replica.table.find(&id, cx.rows).map_err(|detail| self.unreadable(detail))?;
         let saga = found.and_then(|slot| self.visible(slot));
-        match decide(definition, &Evaluated::new(definition), saga.map(|saga| &**saga), &Input::Start(start), now) {
+        match decide(definition, &Evaluated::new(definition), &id, saga, &Input::Start(start), now) {
             Ok(decided) => {
                 let slot = found.unwrap_or_else(|| self.replica.table.insert(id.clone()));
                 Ok(Some(Started::Saga(slot, id, decided)))

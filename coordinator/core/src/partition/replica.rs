@@ -19,7 +19,7 @@ use super::fence::{Fence, Verdict};
 use super::outbox::Outbox;
 use super::table::Table;
 use super::{Rows, Settings, digest, law};
-use crate::saga::{Effect, ReplyTo, apply, react};
+use crate::saga::{Effect, Sender, apply, effects, order_of};
 
 /// The state of one partition at an offset of its journal.
 pub struct Replica {
@@ -106,10 +106,10 @@ impl Replica {
     fn take_positions(&mut self, record: &JournalRecord) {
         match record {
             JournalRecord::Decision(decision) => {
-                for input in decision.turns.iter().filter_map(|turn| law::position_of(&turn.cause)) {
-                    let topic = decision.topics.get(input.topic as usize);
+                for (input, next) in decision.turns.iter().filter_map(|turn| law::position_of(&turn.cause)) {
+                    let topic = decision.topics.get(input);
                     if let Some(position) = self.positions.iter_mut().find(|position| Some(&position.topic) == topic) {
-                        position.next = input.next;
+                        position.next = next;
                     }
                 }
             }
@@ -126,18 +126,18 @@ impl Replica {
     }
 
     fn take_changes(&mut self, offset: i64, decision: &Decision, rows: &dyn Rows) -> Result<(), String> {
-        let mut effects = Vec::new();
+        let (at, mut effects) = (decision.stamp.now, Vec::new());
         for change in decision.turns.iter().flat_map(|turn| &turn.changes) {
             match change {
                 Change::Saga(change) => {
                     let slot = self.table.find_or_insert(&change.saga, rows)?;
-                    let mut saga = self.living(slot).map(|saga| Saga::clone(saga));
+                    let mut saga = self.living(slot).cloned();
                     for event in &change.events {
-                        apply(&mut saga, event).map_err(|illegal| illegal.to_string())?;
+                        apply(&change.saga, &mut saga, event, at).map_err(|illegal| illegal.to_string())?;
                     }
                     let saga = saga.ok_or_else(|| format!("a change of {} holds no event", change.saga))?;
-                    self.effects_of(&change.saga, &saga, &change.events, &mut effects);
-                    self.table.set(slot, Arc::new(saga));
+                    self.effects_of(&saga, &change.events, at, &mut effects);
+                    self.table.set(slot, saga);
                 }
                 Change::Quarantined(quarantined) => effects.push(self.quarantine_effect(quarantined)),
                 Change::Rejected(_) => {}
@@ -177,20 +177,21 @@ impl Replica {
         self.outbox.push(offset, std::mem::take(&mut pending.effects))
     }
 
-    /// Appends what these events of a saga cause to be sent.
-    pub(super) fn effects_of(&mut self, id: &str, saga: &Saga, events: &[SagaEvent], out: &mut Vec<Effect>) {
+    /// Appends what these events of a saga cause to be sent, in a turn at this time.
+    pub(super) fn effects_of(&mut self, saga: &Saga, events: &[SagaEvent], at: Millis, out: &mut Vec<Effect>) {
         let topics = &mut self.command_topics;
-        let mut topic_of = |command: &Arc<str>| -> Arc<str> {
+        let mut topic_of = |command: &str| -> Arc<str> {
             if let Some(topic) = topics.get(command) {
                 return topic.clone();
             }
             let topic: Arc<str> = names::command_topic(names::participant_of(command)).into();
-            topics.insert(command.clone(), topic.clone());
+            topics.insert(command.into(), topic.clone());
             topic
         };
-        let reply_to = ReplyTo { topic: &self.settings.reply_topic, partition: self.settings.number };
+        let (reply_topic, partition) = (&*self.settings.reply_topic, self.settings.number);
+        let sender = Sender { id: &saga.id, head: &saga.head, at, reply_topic, partition };
         for event in events {
-            react(id, saga, event, reply_to, &mut topic_of, out);
+            effects(sender, event, order_of(saga, event), &mut topic_of, out);
         }
     }
 
@@ -206,5 +207,5 @@ impl Replica {
 
 /// True until the bucket expires in which a finished saga's retention ends.
 pub(super) fn is_remembered(saga: &Saga, expired: i64) -> bool {
-    !saga.ended() || saga.expires_at.div_euclid(super::EXPIRY_BUCKET_MS) > expired
+    saga.expiry_bucket().is_none_or(|bucket| bucket > expired)
 }

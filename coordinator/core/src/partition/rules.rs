@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Cause, ClaimId, InputCause, Stamp};
+use ringmaster_schemas::journal::{Cause, ClaimId, Stamp};
 use ringmaster_schemas::state::{Checkpoint, Identity};
 
 use super::ahead::{Ahead, Pending};
@@ -31,11 +31,11 @@ pub(super) fn moves_positions(verdict: Verdict) -> bool {
     verdict == Verdict::Counts
 }
 
-/// Rule 7. A turn's cause says where its input goes on.
-pub(super) fn position_of(cause: &Cause) -> Option<&InputCause> {
+/// Rule 7. A turn's cause says where its input goes on: the input's number in the record, and the next offset.
+pub(super) fn position_of(cause: &Cause) -> Option<(usize, i64)> {
     match cause {
-        Cause::Input(input) => Some(input),
-        Cause::Timer(_) => None,
+        Cause::Input { topic, next } => Some((usize::try_from(*topic).ok()?, *next)),
+        Cause::Due { .. } | Cause::Upkeep {} => None,
     }
 }
 

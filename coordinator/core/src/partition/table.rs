@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use ringmaster_schemas::state::{IndexKeys, RowKey, Saga, index_keys};
+use ringmaster_schemas::state::{Entry, IndexKeys, RowKey, Saga, index_keys};
 use twox_hash::XxHash3_128;
 
 use super::Rows;
@@ -80,10 +80,11 @@ impl Table {
         if let Some(slot) = self.place(id) {
             return Ok(Some(slot));
         }
-        let Some(row) = stored.row(&RowKey::saga(id))? else { return Ok(None) };
-        let saga = Saga::decode(&row).map_err(|error| format!("the stored row of {id} is damaged: {error}"))?;
-        let stored = Stored::of(id, &row, &saga);
-        let slot = self.insert(id.into());
+        let key = RowKey::saga(id);
+        let (Some(row), RowKey::Saga(id)) = (stored.row(&key)?, key) else { return Ok(None) };
+        let saga = Saga::decode(&id, &row).map_err(|error| format!("the stored row of {id} is damaged: {error}"))?;
+        let stored = Stored::of(&id, &row, &saga);
+        let slot = self.insert(id);
         let row = self.row_mut(slot);
         (row.saga, row.stored) = (Some(Arc::new(saga)), Some(stored));
         self.measure(slot);
@@ -157,15 +158,12 @@ impl Table {
 }
 /// About what a row takes in memory, tables included: exact enough for a bound.
 pub(super) fn size_of_row(id: &str, saga: Option<&Saga>) -> usize {
-    const ENTRY_BYTES: usize = 256;
-    const STEP_BYTES: usize = 320;
+    const PLACE_BYTES: usize = 224;
+    const ENTRY_BYTES: usize = 160;
     let saga_bytes = saga.map_or(0, |saga| {
-        let steps: usize = saga
-            .steps
-            .iter()
-            .map(|step| STEP_BYTES + step.call.body.len() + step.result.as_ref().map_or(0, bytes::Bytes::len))
-            .sum();
-        256 + saga.start.len() + saga.key.len() + saga.source.len() + steps
+        let held = |entry: &Entry| entry.body().len() + entry.result.as_ref().map_or(0, |result| result.bytes().len());
+        let entries: usize = saga.entries.iter().map(|entry| ENTRY_BYTES + held(entry)).sum();
+        256 + saga.start().len() + saga.head.fields().source.len() + entries
     });
-    ENTRY_BYTES + 2 * id.len() + saga_bytes
+    PLACE_BYTES + 2 * id.len() + saga_bytes
 }

@@ -179,7 +179,7 @@ impl Owner {
             return;
         }
         if law::expiry_is_journaled() {
-            self.push_small(Turn::upkeep(Move::Expired(bucket), self.turn_time(cx)), cx);
+            self.push_small(Turn::upkeep(Move::Expired(bucket)), cx);
         } else {
             (self.ahead.expired, self.replica.expired) = (bucket, bucket);
         }

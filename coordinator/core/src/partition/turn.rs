@@ -3,15 +3,13 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{
-    Cause, Change, EffectPlace, Expired, InputCause, QuarantineReason, SagaChange, SagaEvent, TimerCause,
-};
+use ringmaster_schemas::journal::{Cause, Change, EffectPlace, Expired, Opens, QuarantineReason, SagaChange, SagaEvent};
 use ringmaster_schemas::state::Saga;
 
 use super::ahead::Move;
 use super::owner::Owner;
 use super::table::Slot;
-use super::{Context, EXPIRY_BUCKET_MS, Note, Why, Wish};
+use super::{Context, Note, Why, Wish};
 use crate::intake::{InputRecord, Refused};
 use crate::saga::{Evaluated, Input, decide};
 
@@ -35,23 +33,23 @@ impl<'a> Turn<'a> {
 
     /// A turn by a record of input `index`.
     pub(super) fn by_input(index: usize, record: &InputRecord<'a>) -> Turn<'a> {
-        Turn::of(Cause::Input(InputCause { topic: index as i32, next: record.offset + 1 }))
+        Turn::of(Cause::Input { topic: index as i32, next: record.offset + 1 })
     }
 
     /// A turn by time.
     pub(super) fn by_time(due_at: Millis) -> Turn<'a> {
-        Turn::of(Cause::Timer(TimerCause { due_at }))
+        Turn::of(Cause::Due { due_at })
     }
 
-    /// A turn of the partition itself, at `now`.
-    pub(super) fn upkeep(moved: Move, now: Millis) -> Turn<'a> {
+    /// A turn of the partition itself.
+    pub(super) fn upkeep(moved: Move) -> Turn<'a> {
         let place = |(offset, index)| EffectPlace { offset, index };
-        let (change, due_at) = match moved {
-            Move::Expired(bucket) => (Change::Expired(Expired { bucket }), (bucket + 1) * EXPIRY_BUCKET_MS),
-            Move::Undeliverable(effect) => (Change::Undeliverable(place(effect)), now),
-            Move::Delivered(effect) => (Change::Delivered(place(effect)), now),
+        let change = match moved {
+            Move::Expired(bucket) => Change::Expired(Expired { bucket }),
+            Move::Undeliverable(effect) => Change::Undeliverable(place(effect)),
+            Move::Delivered(effect) => Change::Delivered(place(effect)),
         };
-        Turn { changes: vec![change], moved: Some(moved), ..Turn::by_time(due_at) }
+        Turn { changes: vec![change], moved: Some(moved), ..Turn::of(Cause::Upkeep {}) }
     }
 
     /// With the input's bytes, under their writer's schema.
@@ -60,9 +58,9 @@ impl<'a> Turn<'a> {
     }
 
     /// With what happened to a saga.
-    pub(super) fn saga(&mut self, slot: Slot, id: Arc<str>, events: Vec<SagaEvent>, saga: Saga) {
+    pub(super) fn saga(&mut self, slot: Slot, id: Arc<str>, events: Vec<SagaEvent>, saga: Arc<Saga>) {
         self.changes.push(Change::Saga(SagaChange { saga: id, events }));
-        self.rows.push((slot, Arc::new(saga)));
+        self.rows.push((slot, saga));
     }
 
     /// With a change that is about no saga that lives.
@@ -73,7 +71,7 @@ impl<'a> Turn<'a> {
 
     fn starts(&self) -> bool {
         let starts =
-            |change: &Change| matches!(change, Change::Saga(saga) if matches!(saga.events[..], [SagaEvent::Started(_), ..]));
+            |change: &Change| matches!(change, Change::Saga(saga) if matches!(saga.events[..], [SagaEvent::Started { .. }, ..]));
         self.changes.iter().any(starts)
     }
 }
@@ -83,7 +81,7 @@ impl Owner {
     /// record.
     fn push<'a>(&mut self, turn: Turn<'a>, cx: &mut Context<'_>) -> Result<(), Turn<'a>> {
         let Some(open) = self.write(&turn, cx) else { return Err(turn) };
-        let number = open.number;
+        let (number, at) = (open.number, open.now);
         let mut effects = std::mem::take(&mut open.effects);
         open.moves.extend(turn.moved);
         let mut rows = turn.rows.into_iter();
@@ -92,7 +90,7 @@ impl Owner {
                 Change::Saga(change) => {
                     let (slot, saga) = rows.next().expect("a turn has a row for each change of a saga");
                     count(&change.saga, &change.events, cx);
-                    self.replica.effects_of(&change.saga, &saga, &change.events, &mut effects);
+                    self.replica.effects_of(&saga, &change.events, at, &mut effects);
                     self.set_current(slot, saga, number, cx);
                 }
                 Change::Quarantined(quarantined) => {
@@ -170,13 +168,14 @@ impl Owner {
         let Some(saga) = self.visible(slot) else {
             return Ok(Some(turn.with(super::input::unknown(&id, "no saga of this id lives, or is remembered"))));
         };
-        let Some(definition) = cx.catalog.by_hash(&saga.version) else {
+        let Some(definition) = cx.catalog.by_hash(&saga.head.version()) else {
             return Err(self.corrupt(format!(
                 "saga {id} runs a version of '{}' that the topic of definitions (offset {}) does not have",
-                saga.definition, saga.version_offset
+                saga.definition(),
+                saga.head.fields().version_offset
             )));
         };
-        match decide(definition, &Evaluated::new(definition), Some(saga), input, self.turn_time(cx)) {
+        match decide(definition, &Evaluated::new(definition), &id, Some(saga), input, self.turn_time(cx)) {
             Ok(decided) if decided.events.is_empty() => Ok(None),
             Ok(decided) => {
                 turn.saga(slot, id, decided.events, decided.saga);
@@ -201,30 +200,32 @@ impl Owner {
 fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
     for event in events {
         match event {
-            SagaEvent::Started(_) => cx.counters.started += 1,
-            SagaEvent::CommandIssued(issued) => {
+            SagaEvent::Started { .. } => cx.counters.started += 1,
+            SagaEvent::CommandIssued { .. } | SagaEvent::UndoIssued { .. } => cx.counters.commands += 1,
+            SagaEvent::CommandRepeated { .. } => {
                 cx.counters.commands += 1;
-                cx.counters.retries += u64::from(issued.attempt > 1);
+                cx.counters.retries += 1;
             }
-            SagaEvent::Completed(_) => cx.counters.completed += 1,
-            SagaEvent::Compensated(_) => cx.counters.compensated += 1,
-            SagaEvent::StepStuck(stuck) => {
+            SagaEvent::Completed { .. } => cx.counters.completed += 1,
+            SagaEvent::Compensated { .. } => cx.counters.compensated += 1,
+            SagaEvent::Stuck { failure, .. } | SagaEvent::Entered { opens: Opens::Stuck { failure }, .. } => {
                 cx.counters.stuck += 1;
-                let (step, code, message) = (stuck.name.clone(), stuck.code.clone(), stuck.message.clone());
+                let (step, code, message) = (failure.step.clone(), failure.code.clone(), failure.message.clone());
                 cx.out.push(Wish::Tell(Note::Stuck { saga: saga.clone(), step, code, message }));
             }
-            SagaEvent::CompensationBegan(failure) => {
+            SagaEvent::CompensationBegan { failure } => {
                 let (step, code) = (failure.step.clone(), failure.code.clone());
                 cx.out.push(Wish::Tell(Note::Compensating { saga: saga.clone(), step, code }));
             }
-            SagaEvent::StepSkipped(_)
-            | SagaEvent::RetryScheduled(_)
-            | SagaEvent::StepSucceeded(_)
-            | SagaEvent::StepRefused(_)
-            | SagaEvent::StepFailed(_)
-            | SagaEvent::StepUndone(_)
-            | SagaEvent::MarkedLate(_)
-            | SagaEvent::ContradictionFound(_) => {}
+            SagaEvent::Skipped { .. }
+            | SagaEvent::RetryScheduled { .. }
+            | SagaEvent::Succeeded { .. }
+            | SagaEvent::Refused { .. }
+            | SagaEvent::Failed { .. }
+            | SagaEvent::Undone { .. }
+            | SagaEvent::Closed { .. }
+            | SagaEvent::MarkedLate { .. }
+            | SagaEvent::ContradictionFound { .. } => {}
         }
     }
 }

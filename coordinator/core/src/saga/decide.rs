@@ -1,12 +1,14 @@
 //! What an input means for a saga: events, or a rejection. Reads state, changes nothing.
 
+use std::sync::Arc;
+
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Failure, FailureKind, Phase, RejectionReason, SagaEvent, Started, StepEnded};
-use ringmaster_schemas::state::{Saga, Status, StepState};
+use ringmaster_schemas::journal::{Failure, FailureKind, Head, HeadFields, Place, RejectionReason, SagaEvent};
+use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
 use super::values::Values;
-use super::{Input, Rejection, StartInput, apply, code};
-use crate::definition::{Definition, ExpressionError};
+use super::{Input, Rejection, StartInput, apply, code, nodes};
+use crate::definition::{Definition, ROOT, Step};
 use crate::faults::mutated;
 
 /// What was decided, and what it makes true: `saga` is the state before with the events applied by [`apply`], nothing else.
@@ -15,19 +17,20 @@ pub struct Decided {
     /// What happened, in order. Empty if the input means nothing (nothing of the saga is due).
     pub events: Vec<SagaEvent>,
     /// What is true then.
-    pub saga: Saga,
+    pub saga: Arc<Saga>,
 }
 
-/// Decides what `input` means for `saga` (none: it does not exist) at `now`.
+/// Decides what `input` means for the saga `id` (`row`: none if it does not exist) at `now`.
 pub fn decide(
     definition: &Definition,
     values: &dyn Values,
-    saga: Option<&Saga>,
+    id: &Arc<str>,
+    row: Option<&Arc<Saga>>,
     input: &Input,
     now: Millis,
 ) -> Result<Decided, Rejection> {
-    let mut draft = Draft { definition, values, now, saga: saga.cloned(), events: Vec::new() };
-    match (input, saga) {
+    let mut draft = Draft { definition, values, now, id, row: row.cloned(), events: Vec::with_capacity(2) };
+    match (input, row) {
         (Input::Start(start), None) => draft.start(start)?,
         (Input::Start(start), Some(saga)) => return Err(duplicate(saga, start)),
         (Input::Reply(_) | Input::Due | Input::TooBig { .. }, None) => {
@@ -37,21 +40,22 @@ pub fn decide(
         (Input::Due, Some(_)) => draft.due(),
         (Input::TooBig { bytes }, Some(_)) => draft.too_big(*bytes)?,
     }
-    let Draft { events, saga, .. } = draft;
-    Ok(Decided { events, saga: saga.expect("a decided saga exists") })
+    let Draft { events, row, .. } = draft;
+    Ok(Decided { events, saga: row.expect("a decided saga exists") })
 }
 
 fn duplicate(saga: &Saga, start: &StartInput) -> Rejection {
-    let same = if saga.source == start.source {
+    let head = saga.head.fields();
+    let same = if *head.source == *start.source {
         "the same event"
     } else if saga.ended() {
         "another event; the saga has ended"
-    } else if saga.start_schema == start.start_schema && saga.start == start.start {
+    } else if head.start_schema == start.start_schema && head.start == start.start {
         "another event with the same content"
     } else {
         "another event with different content"
     };
-    Rejection::new(RejectionReason::Duplicate, format!("{same}; the saga was started by {}", saga.source))
+    Rejection::new(RejectionReason::Duplicate, format!("{same}; the saga was started by {}", head.source))
 }
 
 /// A decision in the making: every event is applied at once, so that what follows sees what is true.
@@ -59,20 +63,50 @@ pub(super) struct Draft<'a> {
     pub(super) definition: &'a Definition,
     pub(super) values: &'a dyn Values,
     pub(super) now: Millis,
-    saga: Option<Saga>,
+    id: &'a Arc<str>,
+    row: Option<Arc<Saga>>,
     events: Vec<SagaEvent>,
 }
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
     pub(super) fn happen(&mut self, event: SagaEvent) {
-        if let Err(illegal) = apply(&mut self.saga, &event) {
+        if let Err(illegal) = apply(self.id, &mut self.row, &event, self.now) {
             panic!("decide made an illegal event: {illegal}");
         }
         self.events.push(event);
     }
 
     pub(super) fn saga(&self) -> &Saga {
-        self.saga.as_ref().expect("the saga has started")
+        self.row.as_ref().expect("the saga has started")
+    }
+
+    pub(super) fn entry(&self, place: Place) -> &Entry {
+        self.saga().entry(place).expect("a place is the number of an entry")
+    }
+
+    /// Where the next entry stands.
+    pub(super) fn next_place(&self) -> Place {
+        self.saga().entries.len() as Place
+    }
+
+    /// Which entry of this node the next one is.
+    pub(super) fn round(&self, node: u16) -> u8 {
+        1 + self.saga().entries.iter().filter(|entry| entry.node == node).count() as u8
+    }
+
+    /// The step of an entry that asked somebody.
+    pub(super) fn step_at(&self, place: Place) -> &'a Step {
+        nodes::step(self.definition, self.entry(place).node).expect("only steps ask somebody")
+    }
+
+    /// True while it undoes: nothing forward begins, nothing is tried again.
+    pub(super) fn undoing(&self) -> bool {
+        self.saga().status == Status::Compensating
+    }
+
+    /// The first open entry.
+    pub(super) fn open_place(&self) -> Option<Place> {
+        self.saga().entries.iter().position(Entry::open).map(|place| place as Place)
     }
 
     fn start(&mut self, start: &StartInput) -> Result<(), Rejection> {
@@ -88,92 +122,54 @@ impl Draft<'_> {
             );
             return Err(Rejection::new(RejectionReason::TooOld, detail));
         }
-        self.happen(SagaEvent::Started(Started {
-            definition: definition.name.clone(),
-            version: definition.hash,
-            version_offset: start.version_offset,
-            key: start.key.clone(),
-            start: start.start.clone(),
-            start_schema: start.start_schema,
-            traceparent: start.traceparent.clone(),
-            deadline_at: definition.deadline_ms.map_or(Millis::MAX, |deadline| self.now.saturating_add(deadline)),
-            source: start.source.clone(),
-            at: self.now,
-        }));
-        self.advance();
-        Ok(())
-    }
-
-    /// Everything of this saga that is due, the saga's own deadline first.
-    fn due(&mut self) {
-        let saga = self.saga();
-        if saga.status == Status::Running && !saga.late && !saga.stuck() && saga.deadline_at <= self.now {
-            self.deadline();
-        }
-        let now = self.now;
-        let leaf = self.saga().steps.iter().find_map(|step| {
-            let undo_due = step.undo.as_ref().map_or(Millis::MAX, |undo| undo.due_at);
-            match step.state {
-                StepState::Asked | StepState::RetryWaiting if step.call.due_at <= now => Some((step.index, step.state)),
-                StepState::UndoAsked | StepState::UndoRetryWaiting if undo_due <= now => Some((step.index, step.state)),
-                _ => None,
-            }
+        self.happen(SagaEvent::Started {
+            head: Head::new(&HeadFields {
+                version: definition.hash,
+                version_offset: start.version_offset,
+                started_at: self.now,
+                start_schema: start.start_schema,
+                source: &start.source,
+                traceparent: start.traceparent.as_deref(),
+                start: &start.start,
+            }),
+            deadline_at: definition.deadline_ms.map(|deadline| self.now.saturating_add(deadline)),
         });
-        match leaf {
-            Some((step, StepState::Asked)) => self.attempt_ended(step, code::TIMEOUT, "no reply within the attempt's time", true),
-            Some((step, StepState::RetryWaiting)) => self.issue_again(step),
-            Some((step, StepState::UndoAsked)) => {
-                self.undo_attempt_ended(step, code::TIMEOUT, "no reply within the attempt's time", true)
-            }
-            Some((step, _)) => self.undo_again(step),
-            None => {}
-        }
-    }
-
-    /// Before the pivot is asked, the deadline undoes; from then on it is only noted: if the pivot is refused, all is undone
-    /// anyway, and if it succeeds, it is too late to go back.
-    fn deadline(&mut self) {
-        let due_at = self.saga().deadline_at;
-        let may_undo = mutated("deadline_undoes_behind_pivot");
-        if !may_undo && self.saga().steps.iter().any(|step| step.phase != Phase::Compensatable) {
-            self.happen(SagaEvent::MarkedLate(ringmaster_schemas::journal::MarkedLate { due_at }));
-            return;
-        }
-        let open = self.saga().steps.iter().find(|step| matches!(step.state, StepState::Asked | StepState::RetryWaiting));
-        let open = open.map(|step| (step.index, step.name.clone()));
-        let message = "the saga's deadline ran out";
-        if let Some((step, _)) = &open
-            && !mutated("deadline_forgets_open_step")
-        {
-            self.happen(SagaEvent::StepFailed(StepEnded { step: *step, code: code::DEADLINE.into(), message: message.into() }));
-        }
-        let step = open.map_or_else(|| "".into(), |(_, name)| name);
-        self.compensate(Failure { code: code::DEADLINE.into(), step, kind: FailureKind::Deadline, message: message.into() });
+        self.advance(ROOT);
+        Ok(())
     }
 
     /// The turn that was decided does not fit into a journal record: the leaf that waits fails before anything is sent. An undo, and
     /// what was stuck already, needs a person. An ended saga changes only by a contradicting answer, which is then not taken.
     fn too_big(&mut self, bytes: usize) -> Result<(), Rejection> {
-        use StepState::{Asked, RetryWaiting, Stuck, UndoAsked, UndoRetryWaiting, UndoStuck};
         let message = format!("what comes next would take {bytes} bytes in one journal record");
         if self.saga().ended() {
             return Err(Rejection::new(RejectionReason::ContradictingReply, format!("{message}: it is not taken")));
         }
-        let open = self
-            .saga()
-            .steps
-            .iter()
-            .find(|step| matches!(step.state, Asked | RetryWaiting | Stuck | UndoAsked | UndoRetryWaiting | UndoStuck));
-        match open.map(|step| (step.index, step.state, step.name.clone())) {
-            Some((step, Asked | RetryWaiting, name)) => self.give_up(step, &name, FailureKind::Error, code::DATA_TOO_BIG, &message),
-            Some((step, state, name)) => self.stuck(step, &name, state != Stuck, code::DATA_TOO_BIG, &message),
-            // The last emission could not be rendered before.
-            None => self.stuck(self.definition.steps.len() as i32, &"end".into(), false, code::DATA_TOO_BIG, &message),
+        let place = self.open_place().expect("a live saga has an open leaf");
+        let (work, waits) = (self.entry(place).work, self.entry(place).waits);
+        if work == Work::Asked && waits != Waits::Stuck {
+            self.give_up(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
+        } else {
+            self.stuck(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
         }
         Ok(())
     }
 
-    pub(super) fn expression_failed(&mut self, name: &str, error: &ExpressionError) {
-        self.fail_before_issue(name, error.code, &error.to_string());
+    /// Why something of the entry at `place` failed.
+    pub(super) fn failure_at(&self, place: Place, kind: FailureKind, code: &str, message: &str) -> Arc<Failure> {
+        let step = match nodes::step(self.definition, self.entry(place).node) {
+            Some(step) => step.name.clone(),
+            None => self.entry(place).name().into(),
+        };
+        failure(kind, code, &step, message)
     }
+
+    pub(super) fn stuck(&mut self, place: Place, kind: FailureKind, code: &str, message: &str) {
+        let failure = self.failure_at(place, kind, code, message);
+        self.happen(SagaEvent::Stuck { place, failure });
+    }
+}
+
+pub(super) fn failure(kind: FailureKind, code: &str, step: &Arc<str>, message: &str) -> Arc<Failure> {
+    Arc::new(Failure { code: code.into(), step: step.clone(), kind, message: message.into() })
 }

@@ -2,24 +2,29 @@
 //!
 //! ```text
 //! decide(definition, saga, input, now) -> events        what happened       (pure)
-//! apply(saga, event)                                    what is now true    (pure; no definition, no clock)
-//! react(saga, event)                   -> effects       what to send        (pure; a mechanical map)
+//! apply(saga, event, at)                                what is now true    (pure; no definition, no clock)
+//! effects(head, event, order)          -> effects       what to send        (pure; a mechanical map)
 //! ```
 //!
-//! LANGUAGE.md section 3 is the law of this folder.
+//! LANGUAGE.md section 3 is the law of this folder. Reading order: [`decide`], then `flow` (forward), `answer`, `attempts`, `stop`,
+//! `unwind` (undo), `due`; [`apply`] and [`effects`] stand alone.
 
+mod answer;
 mod apply;
-mod compensate;
+mod attempts;
 mod decide;
-mod forward;
-mod react;
-mod reply;
+mod due;
+mod effects;
+mod flow;
+mod nodes;
 mod retry;
+mod stop;
+mod unwind;
 mod values;
 
 pub use apply::{IllegalEvent, apply};
 pub use decide::{Decided, decide};
-pub use react::{Effect, ReplyTo, react};
+pub use effects::{Effect, Sender, effects, order_of};
 pub use values::{Evaluated, Values};
 
 use std::sync::Arc;
@@ -91,8 +96,6 @@ pub enum Outcome {
     Succeeded {
         /// The part of the result that expressions can read.
         result: Option<Bytes>,
-        /// Key of its schema; 0 for none.
-        result_schema: i64,
     },
     /// Known not done, for business reasons; final for its idempotency key.
     Refused {

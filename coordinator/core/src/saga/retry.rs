@@ -19,11 +19,11 @@ pub(super) fn backoff_ms(retry: &Retry, attempt: i32, idempotency_key: &str) -> 
     (base * (1.0 - JITTER + 2.0 * JITTER * share)).round().max(1.0) as Millis
 }
 
-/// Whether another attempt may follow attempt `attempt` that ended with `code`.
-pub(super) fn allows(retry: &Retry, attempt: i32, code: &str) -> bool {
-    let more = retry.attempts.is_none_or(|max| (attempt as u32) < max) || mutated("attempts_ignored");
+/// Whether another attempt may follow attempt `attempt` that ended with `code`. What was asked 65,535 times is given up.
+pub(super) fn allows(retry: &Retry, attempt: u16, code: &str) -> bool {
+    let more = retry.attempts.is_none_or(|max| u32::from(attempt) < max) || mutated("attempts_ignored");
     let never = retry.not_on.iter().any(|never| &**never == code) && !mutated("not_on_ignored");
-    more && !never
+    more && !never && attempt < u16::MAX
 }
 
 #[cfg(test)]
@@ -43,6 +43,7 @@ mod tests {
         }
         let first: std::collections::BTreeSet<_> = (0..50).map(|i| backoff_ms(&retry, 1, &format!("a/{i}/x/do"))).collect();
         assert!(first.len() > 20, "retries of many sagas must not come at one moment");
+        assert!(!allows(&Retry { attempts: None, ..retry.clone() }, u16::MAX, "X"));
         assert!(allows(&retry, 2, "X") && !allows(&retry, 3, "X") && !allows(&retry, 1, "NEVER"));
     }
 }

@@ -1,10 +1,11 @@
 //! Where `decide` gets the values of expressions: one interface, so that a checker can choose them instead.
 
 use bytes::Bytes;
-use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Emission, Failure};
-use ringmaster_schemas::state::{Saga, StepState};
+use ringmaster_schemas::state::{Entry, Saga, Work};
+use ringmaster_schemas::{Data, Millis};
 
+use super::nodes;
 use crate::definition::expression::Budget;
 use crate::definition::{Call, Definition, Emit, Environment, ExpressionError};
 
@@ -34,18 +35,19 @@ impl<'a> Evaluated<'a> {
     fn with<T>(&self, saga: &Saga, failure: Option<&Failure>, now: Millis, run: impl FnOnce(&Environment<'_>) -> T) -> T {
         // What a step gave stays readable while it is undone and behind that: what certainly succeeded must never be absent.
         let result = |index: usize| {
-            saga.steps
-                .iter()
-                .find(|step| step.index as usize == index && (step.state == StepState::Succeeded || step.result.is_some()))
-                .map(|step| step.result.as_deref().unwrap_or_default())
+            let node = nodes::node_of(index);
+            let given = |entry: &&Entry| entry.node == node && (entry.work == Work::Done || entry.result.is_some());
+            let entry = saga.entries.iter().rev().find(given)?;
+            Some(entry.result.as_ref().map(Data::bytes).unwrap_or_default())
         };
+        let key = saga.key();
         let environment = Environment {
-            key: &saga.key,
-            start: &saga.start,
+            key: &key,
+            start: saga.start(),
             results: &result,
             failure,
             now,
-            started: saga.started_at,
+            started: saga.head.fields().started_at,
             budget: &self.budget,
         };
         run(&environment)
@@ -56,21 +58,21 @@ impl Values for Evaluated<'_> {
     fn condition(&self, saga: &Saga, step: usize, now: Millis) -> Result<bool, ExpressionError> {
         match &self.definition.steps[step].condition {
             None => Ok(true),
-            Some(expression) => self.with(saga, saga.failure.as_ref(), now, |environment| expression.truth(environment)),
+            Some(expression) => self.with(saga, saga.failure.as_deref(), now, |environment| expression.truth(environment)),
         }
     }
 
     fn body(&self, saga: &Saga, call: &Call, now: Millis) -> Result<Option<Bytes>, ExpressionError> {
         let Some(template) = &call.body else { return Ok(None) };
         let mut out = Vec::with_capacity(128);
-        self.with(saga, saga.failure.as_ref(), now, |environment| template.render(environment, &mut out))?;
+        self.with(saga, saga.failure.as_deref(), now, |environment| template.render(environment, &mut out))?;
         Ok(Some(out.into()))
     }
 
     fn emission(&self, saga: &Saga, emit: &Emit, id: &str, now: Millis) -> Result<Emission, ExpressionError> {
-        self.with(saga, saga.failure.as_ref(), now, |environment| {
+        self.with(saga, saga.failure.as_deref(), now, |environment| {
             let key = match &emit.key {
-                None => saga.key.clone(),
+                None => saga.key().into(),
                 Some(expression) => expression.text(environment)?.into(),
             };
             let mut body = Vec::with_capacity(96);

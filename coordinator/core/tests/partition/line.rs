@@ -320,7 +320,7 @@ impl Line {
 
     /// Events of sagas that timers caused.
     pub(crate) fn timed_events(&self) -> Vec<(Arc<str>, SagaEvent)> {
-        let by_timer = self.turns().into_iter().filter(|turn| matches!(turn.cause, Cause::Timer(_)));
+        let by_timer = self.turns().into_iter().filter(|turn| matches!(turn.cause, Cause::Due { .. }));
         let events = by_timer.flat_map(|turn| turn.changes).filter_map(|change| match change {
             Change::Saga(change) => Some(change),
             _ => None,

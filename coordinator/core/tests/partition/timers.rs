@@ -8,11 +8,11 @@ use super::line::{ALPHAS, BEGIN, BETAS, Line, REPLIES};
 const TIMEOUT_MS: i64 = 10_100;
 
 fn retried(line: &Line) -> usize {
-    line.timed_events().iter().filter(|(_, event)| matches!(event, SagaEvent::CommandIssued(_))).count()
+    line.timed_events().iter().filter(|(_, event)| matches!(event, SagaEvent::CommandRepeated { .. })).count()
 }
 
 fn timed_out(line: &Line) -> usize {
-    line.timed_events().iter().filter(|(_, event)| matches!(event, SagaEvent::RetryScheduled(_))).count()
+    line.timed_events().iter().filter(|(_, event)| matches!(event, SagaEvent::RetryScheduled { .. })).count()
 }
 
 /// A junk reply from the future, from now, and from just then says nothing of what is unread behind it.

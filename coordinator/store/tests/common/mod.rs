@@ -2,8 +2,10 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Head, HeadFields};
+use ringmaster_schemas::names::saga_id;
 use ringmaster_schemas::state::{
-    Batch, Checkpoint, Digest, Identity, Index, IndexKeys, RowChange, RowKey, RowKind, Saga, Status, index_keys,
+    Batch, Checkpoint, Digest, End, Identity, Index, IndexKeys, RowChange, RowKey, RowKind, Saga, Status, index_keys,
 };
 use ringmaster_store::Store;
 
@@ -68,32 +70,33 @@ pub(crate) fn effect(offset: i64, index: i32, value: Option<&[u8]>) -> RowChange
 /// A saga row; finished if it expires.
 pub(crate) fn saga(key: &str, expires_at: Option<Millis>) -> Saga {
     Saga {
-        definition: "order".into(),
-        version: [1; 16],
-        version_offset: 0,
-        key: key.into(),
+        id: saga_id("order", key).into(),
+        head: Head::new(&HeadFields {
+            version: [1; 16],
+            version_offset: 0,
+            started_at: 1,
+            start_schema: 0,
+            source: "orders/0/1",
+            traceparent: None,
+            start: &[],
+        }),
+        bare: false,
         status: if expires_at.is_some() { Status::Completed } else { Status::Running },
-        started_at: 1,
-        deadline_at: Millis::MAX,
+        passed: false,
         late: false,
-        start: bytes::Bytes::new(),
-        start_schema: 0,
-        traceparent: None,
-        source: "orders/0/1".into(),
-        next: 0,
-        steps: Vec::new(),
+        deadline_at: None,
+        held_since: None,
+        entries: Vec::new(),
         failure: None,
-        stuck_at_end: None,
-        ended_at: 0,
-        expires_at: expires_at.unwrap_or(0),
+        ended: expires_at.map(|expires_at| End { at: 1, expires_at }),
     }
 }
 
 /// The change that writes this saga's row over the stored one.
 fn saga_change(store: &dyn Store, partition: i32, saga: &Saga) -> RowChange {
-    let key = RowKey::saga(&saga.id());
+    let key = RowKey::Saga(saga.id.clone());
     let stored = store.row(partition, &key).expect("rows can be read");
-    let before = stored.map_or(IndexKeys::NONE, |row| index_keys(&Saga::decode(&row).expect("a saga was written")));
+    let before = stored.map_or(IndexKeys::NONE, |row| index_keys(&Saga::decode(&saga.id, &row).expect("a saga was written")));
     RowChange { key, value: Some(saga.encode()), before, after: index_keys(saga) }
 }
 

@@ -31,8 +31,8 @@ pub(super) fn accounting_closes(world: &World, truths: &[Truth]) -> Result<(), S
 
 /// Every order came to what it must.
 pub(super) fn outcomes_are_the_orders(world: &World, truths: &[Truth]) -> Result<(), String> {
-    let sagas: BTreeMap<&str, &Saga> =
-        truths.iter().flat_map(|truth| truth.sagas.values()).map(|saga| (&*saga.key, saga)).collect();
+    let sagas: BTreeMap<String, &Saga> =
+        truths.iter().flat_map(|truth| truth.sagas.values()).map(|saga| (saga.key().into_owned(), &**saga)).collect();
     for (order, kind) in &world.orders.placed {
         let saga = sagas.get(&**order).ok_or_else(|| format!("outcomes: order {order} has no saga"))?;
         let code = saga.failure.as_ref().map(|failure| &*failure.code);
@@ -53,19 +53,17 @@ pub(super) fn outcomes_are_the_orders(world: &World, truths: &[Truth]) -> Result
 /// What was done last is undone first.
 pub(super) fn undone_in_mirror_order(truths: &[Truth]) -> Result<(), String> {
     for truth in truths {
-        let mut last: BTreeMap<&str, i32> = BTreeMap::new();
+        let mut last: BTreeMap<&str, u16> = BTreeMap::new();
         for judged in truth.records.iter().filter(|judged| judged.counts) {
             let JournalRecord::Decision(decision) = &judged.says else { continue };
             let changes = decision.turns.iter().flat_map(|turn| &turn.changes);
             for change in changes {
                 let Change::Saga(change) = change else { continue };
                 for event in &change.events {
-                    if let SagaEvent::CommandIssued(issued) = event
-                        && issued.undo
-                    {
-                        let before = last.insert(&change.saga, issued.step).unwrap_or(i32::MAX);
-                        if issued.step > before {
-                            return Err(format!("order of undo: {} undoes step {} behind step {before}", change.saga, issued.step));
+                    if let SagaEvent::UndoIssued { place, .. } = event {
+                        let before = last.insert(&change.saga, *place).unwrap_or(u16::MAX);
+                        if *place > before {
+                            return Err(format!("order of undo: {} undoes entry {place} behind entry {before}", change.saga));
                         }
                     }
                 }

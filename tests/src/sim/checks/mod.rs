@@ -40,9 +40,9 @@ pub fn unrest(world: &World) -> Result<Option<String>, String> {
             return Ok(Some(format!(
                 "{id} is {} with {:?}",
                 saga.status.as_str(),
-                saga.steps
+                saga.entries
                     .iter()
-                    .map(|step| (step.index, step.state, step.call.attempt, step.code.clone(), step.message.clone()))
+                    .map(|entry| (entry.node, entry.work, entry.waits, entry.attempt, entry.failure().cloned()))
                     .collect::<Vec<_>>()
             )));
         }

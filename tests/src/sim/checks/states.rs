@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringmaster_schemas::journal::JournalRecord;
-use ringmaster_schemas::state::{
-    Batch, Checkpoint, Identity, Index, OutboxEffect, RowKey, RowKind, Saga, expiry_bucket, index_keys,
-};
+use ringmaster_schemas::state::{Batch, Checkpoint, Identity, Index, OutboxEffect, RowKey, RowKind, Saga, index_keys};
 use ringmaster_store::Store;
 use ringmaster_store::sim::SimStore;
 
@@ -72,7 +70,7 @@ fn same_claim(truth: &Truth, offset: usize, checkpoint: &Checkpoint) -> Result<(
 
 fn same_rows(store: &SimStore, partition: i32, checkpoint: &Checkpoint, replayed: &Batch) -> Result<(), String> {
     let visible = |row: &[u8]| {
-        Saga::decode(row).is_ok_and(|saga| !saga.ended() || expiry_bucket(saga.expires_at) > checkpoint.expired_bucket)
+        Saga::decode(&"".into(), row).is_ok_and(|saga| saga.expiry_bucket().is_none_or(|bucket| bucket > checkpoint.expired_bucket))
     };
     let sagas = replayed.rows.iter().filter(|change| change.key.kind() == RowKind::Saga);
     let rows = sagas.filter_map(|change| Some((change.key.clone(), change.value.clone()?)));
@@ -82,7 +80,7 @@ fn same_rows(store: &SimStore, partition: i32, checkpoint: &Checkpoint, replayed
     if expected != stored {
         let ids: BTreeSet<&RowKey> = expected.keys().chain(stored.keys()).collect();
         let wrong = ids.into_iter().find(|id| expected.get(*id) != stored.get(*id)).expect("they differ");
-        let read = |rows: &Rows| rows.get(wrong).map(|row| Saga::decode(row));
+        let read = |rows: &Rows| rows.get(wrong).map(|row| Saga::decode(&wrong.to_string().into(), row));
         return Err(format!("{wrong} is stored as {:?}, replay says {:?}", read(&stored), read(&expected)));
     }
     if checkpoint.expired_bucket != replayed.checkpoint.expired_bucket {
@@ -103,7 +101,7 @@ fn indexes(store: &SimStore, partition: i32, rows: &Rows) -> Result<(), String> 
             true
         });
         read.map_err(|error| error.to_string())?;
-        let place = |row: &Vec<u8>| Saga::decode(row).ok().and_then(|saga| index_keys(&saga).place(index));
+        let place = |row: &Vec<u8>| Saga::decode(&"".into(), row).ok().and_then(|saga| index_keys(&saga).place(index));
         let expected: BTreeSet<(i64, RowKey)> = rows.iter().filter_map(|(key, row)| Some((place(row)?, key.clone()))).collect();
         if indexed != expected {
             return Err(format!("{index:?}: the index holds {indexed:?}, rows say {expected:?}"));

@@ -1,11 +1,13 @@
 //! Answers before timers (PROTOCOL.md rule 11).
 
+use std::sync::Arc;
+
 use ringmaster_core::saga::Input;
 use ringmaster_core::saga::{Evaluated, decide};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Cause, Change, SagaEvent, Turn};
 use ringmaster_schemas::names::{Direction, parse_idempotency_key};
-use ringmaster_schemas::state::{Saga, StepState};
+use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 use ringmaster_schemas::wire::decode_reply;
 
 use crate::sim::coordinator::knowledge;
@@ -17,36 +19,32 @@ const LATE_MAX_MS: Millis = 400;
 
 /// A timer's turn is what the saga's own state and the record's time say; and no answer to it, kept before it was due, lies unread.
 pub(super) fn not_before_its_answer(world: &World, truth: &Truth, judged: &Judged, turn: &Turn) -> Result<(), String> {
-    let (Cause::Timer(timer), Some(stamp)) = (&turn.cause, judged.says.stamp()) else { return Ok(()) };
+    let (Cause::Due { due_at: wanted }, Some(stamp)) = (&turn.cause, judged.says.stamp()) else { return Ok(()) };
     for change in &turn.changes {
         let Change::Saga(change) = change else { continue };
-        if world.plan.is_punctual() && stamp.now - timer.due_at > LATE_MAX_MS {
-            return Err(format!("timers: {} was due at {} and fired at {}", change.saga, timer.due_at, stamp.now));
+        if world.plan.is_punctual() && stamp.now - wanted > LATE_MAX_MS {
+            return Err(format!("timers: {} was due at {wanted} and fired at {}", change.saga, stamp.now));
         }
         let Some(saga) = truth.sagas.get(&change.saga) else {
             return Err(format!("timers: {} is not known and something of it was due", change.saga));
         };
         decided_on_state(saga, &change.saga, &change.events, stamp.now)?;
-        for step in &saga.steps {
-            let (call, direction) = match step.state {
-                StepState::Asked => (Some(&step.call), Direction::Do),
-                StepState::UndoAsked => (step.undo.as_ref(), Direction::Undo),
-                _ => continue,
-            };
-            // Stamps of the broker are compared with due times: that needs one clock.
-            let Some(call) = call.filter(|_| world.plan.is_one_clock()).filter(|call| call.due_at <= stamp.now) else { continue };
-            unanswered(world, truth, &change.saga, (&step.name, direction), call.attempt, call.due_at)
-                .map_err(|why| format!("{why} (fired for {} at {})", timer.due_at, stamp.now))?;
+        // Stamps of the broker are compared with due times: that needs one clock.
+        let ran_out = |entry: &&Entry| world.plan.is_one_clock() && entry.waits == Waits::Reply && entry.due_at <= stamp.now;
+        for entry in saga.entries.iter().filter(ran_out) {
+            let direction = if entry.work == Work::UndoAsked { Direction::Undo } else { Direction::Do };
+            unanswered(world, truth, &change.saga, (entry.name(), direction), entry.attempt.into(), entry.due_at)
+                .map_err(|why| format!("{why} (fired for {wanted} at {})", stamp.now))?;
         }
     }
     Ok(())
 }
 
 /// The decision is the one that the journal's state calls for.
-fn decided_on_state(saga: &Saga, id: &str, events: &[SagaEvent], now: i64) -> Result<(), String> {
+fn decided_on_state(saga: &Arc<Saga>, id: &Arc<str>, events: &[SagaEvent], now: i64) -> Result<(), String> {
     let knowledge = knowledge();
-    let definition = knowledge.catalog.by_hash(&saga.version).ok_or("a saga runs an unknown version")?;
-    let again = decide(definition, &Evaluated::new(definition), Some(saga), &Input::Due, now);
+    let definition = knowledge.catalog.by_hash(&saga.head.version()).ok_or("a saga runs an unknown version")?;
+    let again = decide(definition, &Evaluated::new(definition), id, Some(saga), &Input::Due, now);
     match again {
         Ok(decided) if decided.events == events => Ok(()),
         other => Err(format!("timers: {id} was decided {events:?}, the journal's state says {other:?}")),

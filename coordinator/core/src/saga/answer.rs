@@ -1,0 +1,171 @@
+//! A participant's answer: any attempt's final answer settles the step; what comes again, late or otherwise is a rejection.
+
+use ringmaster_schemas::journal::{FailureKind, Phase, Place, RejectionReason as Reason, SagaEvent};
+use ringmaster_schemas::names::Direction;
+use ringmaster_schemas::state::{Entry, Status, Waits, Work};
+use ringmaster_schemas::{Data, state};
+
+use super::decide::{Draft, failure};
+use super::{Outcome, RESULT_BYTES_MAX, Rejection, ReplyInput, code};
+use crate::definition::{ROOT, Undo};
+use crate::faults::mutated;
+
+impl Draft<'_> {
+    pub(super) fn reply(&mut self, reply: &ReplyInput) -> Result<(), Rejection> {
+        let asked = |entry: &Entry| entry.order.as_ref().is_some_and(|order| order.step() == &*reply.step);
+        let Some(place) = self.saga().entries.iter().position(asked) else {
+            return Err(Rejection::new(Reason::NeverAsked, format!("step '{}' was never asked", reply.step)));
+        };
+        let place = place as Place;
+        match reply.direction {
+            Direction::Do => self.answer_to_do(place, reply),
+            Direction::Undo => self.answer_to_undo(place, reply),
+        }
+    }
+
+    fn answer_to_do(&mut self, place: Place, reply: &ReplyInput) -> Result<(), Rejection> {
+        use Work::{Asked, Closed, Done, Failed, Nothing, Refused, UndoAsked, Undone};
+        let reason = match (self.entry(place).work, &reply.outcome) {
+            (Asked, Outcome::Succeeded { result }) => {
+                self.succeeded(place, result.as_deref());
+                return Ok(());
+            }
+            (Asked, Outcome::Refused { code, message }) => {
+                self.refused(place, code, message);
+                return Ok(());
+            }
+            (Asked, Outcome::Failed { code, message, retryable }) if self.is_open(place, reply.attempt) => {
+                self.attempt_ended(place, code, message, *retryable);
+                return Ok(());
+            }
+            (Refused, Outcome::Succeeded { result }) => return self.done_after_all(place, result.as_deref(), reply),
+            (Done, Outcome::Succeeded { .. }) | (Refused, Outcome::Refused { .. }) => Reason::RepeatedReply,
+            (Done, Outcome::Refused { .. }) => Reason::ContradictingReply,
+            (Failed | UndoAsked | Undone, Outcome::Succeeded { .. }) if mutated("late_success_taken_after_undo") => {
+                self.happen(SagaEvent::Succeeded { place, result: None, passes: false });
+                return Ok(());
+            }
+            (Failed | UndoAsked | Undone, Outcome::Succeeded { .. } | Outcome::Refused { .. }) => Reason::LateReply,
+            (Asked | Done | Refused | Failed | UndoAsked | Undone, Outcome::Failed { .. }) => Reason::StaleAttempt,
+            (Nothing | Closed, _) => Reason::NeverAsked,
+        };
+        Err(self.rejected(reason, place, reply))
+    }
+
+    fn answer_to_undo(&mut self, place: Place, reply: &ReplyInput) -> Result<(), Rejection> {
+        use Work::{Asked, Closed, Done, Failed, Nothing, Refused, UndoAsked, Undone};
+        let reason = match (self.entry(place).work, &reply.outcome) {
+            (UndoAsked, Outcome::Succeeded { .. }) => {
+                let stray = self.entry(place).stray().is_some();
+                self.happen(SagaEvent::Undone { place });
+                if !stray {
+                    self.settled(place);
+                }
+                return Ok(());
+            }
+            (UndoAsked, Outcome::Refused { code, message }) if mutated("undo_refusal_retried") => {
+                self.attempt_ended(place, code, message, true);
+                return Ok(());
+            }
+            (UndoAsked, Outcome::Refused { code, message }) if self.entry(place).waits != Waits::Stuck => {
+                self.stuck(place, FailureKind::Refused, code, message);
+                return Ok(());
+            }
+            (UndoAsked, Outcome::Failed { code, message, retryable }) if self.is_open(place, reply.attempt) => {
+                self.attempt_ended(place, code, message, *retryable);
+                return Ok(());
+            }
+            (Undone, Outcome::Succeeded { .. }) | (UndoAsked, Outcome::Refused { .. }) => Reason::RepeatedReply,
+            (Undone, Outcome::Refused { .. }) => Reason::ContradictingReply,
+            (UndoAsked | Undone, Outcome::Failed { .. }) => Reason::StaleAttempt,
+            (Nothing | Asked | Done | Refused | Failed | Closed, _) => Reason::NeverAsked,
+        };
+        Err(self.rejected(reason, place, reply))
+    }
+
+    fn succeeded(&mut self, place: Place, result: Option<&[u8]>) {
+        let step = self.step_at(place);
+        let size = result.map_or(0, <[u8]>::len);
+        let too_big = size > RESULT_BYTES_MAX;
+        let kept = result.filter(|_| !too_big && !mutated("result_forgotten")).map(Data::new);
+        let passes = self.definition.nodes[usize::from(self.entry(place).node)].passes;
+        self.happen(SagaEvent::Succeeded { place, result: kept, passes });
+        if !too_big || self.undoing() {
+            return self.settled(place);
+        }
+        let message = format!("what expressions read of its result takes {size} bytes; the limit is {RESULT_BYTES_MAX}");
+        match step.phase {
+            Phase::Compensatable => self.stop(failure(FailureKind::Error, code::DATA_TOO_BIG, &step.name, &message)),
+            Phase::Pivot | Phase::Retriable => self.stuck(place, FailureKind::Error, code::DATA_TOO_BIG, &message),
+        }
+    }
+
+    /// Known not done, and final for its key. Behind the pivot there is only forward: a person must look.
+    fn refused(&mut self, place: Place, code: &str, message: &str) {
+        if mutated("refusal_retried") && self.entry(place).waits == Waits::Reply {
+            return self.attempt_ended(place, code, message, true);
+        }
+        let behind_pivot = self.step_at(place).phase == Phase::Retriable && !mutated("refusal_behind_pivot_undoes");
+        let failure = self.failure_at(place, FailureKind::Refused, code, message);
+        self.happen(SagaEvent::Refused { place, failure: failure.clone() });
+        if behind_pivot {
+            self.happen(SagaEvent::Stuck { place, failure });
+        } else if self.undoing() {
+            self.unwind();
+        } else {
+            self.stop(failure);
+        }
+    }
+
+    /// Refused first, done after all. Where it is waited for, that is what was wanted. Else it is undone: with the saga if that undoes,
+    /// by itself if the saga has ended. Where nothing can undo it, a person must know.
+    fn done_after_all(&mut self, place: Place, result: Option<&[u8]>, reply: &ReplyInput) -> Result<(), Rejection> {
+        if self.entry(place).waits == Waits::Stuck {
+            self.succeeded(place, result);
+            return Ok(());
+        }
+        let undone = matches!(self.step_at(place).undo, Undo::Command { .. });
+        if !undone || mutated("contradiction_ignored") {
+            return Err(self.rejected(Reason::ContradictingReply, place, reply));
+        }
+        debug_assert!(
+            matches!(self.saga().status, Status::Compensating | Status::Compensated),
+            "a refused step makes its saga undo"
+        );
+        let stray = !self.undoing() && !mutated("contradiction_reopens_saga");
+        self.happen(SagaEvent::ContradictionFound { place, stray });
+        if stray {
+            self.undo(place);
+            return Ok(());
+        }
+        self.close_stuck_end();
+        self.unwind();
+        Ok(())
+    }
+
+    /// The end that could not be told is no end yet.
+    fn close_stuck_end(&mut self) {
+        let stuck = |entry: &state::Entry| entry.node == ROOT && entry.open();
+        if let Some(place) = self.saga().entries.iter().position(stuck) {
+            self.happen(SagaEvent::Closed { place: place as Place });
+        }
+    }
+
+    fn rejected(&self, reason: Reason, place: Place, reply: &ReplyInput) -> Rejection {
+        let entry = self.entry(place);
+        let said = match &reply.outcome {
+            Outcome::Succeeded { .. } => "succeeded".to_owned(),
+            Outcome::Refused { code, .. } => format!("refused {code}"),
+            Outcome::Failed { code, .. } => format!("failed {code}"),
+        };
+        let stands = match entry.waits {
+            Waits::No => entry.work.to_string(),
+            waits => format!("{}, waits: {waits}", entry.work),
+        };
+        let direction = reply.direction.as_str();
+        Rejection::new(
+            reason,
+            format!("attempt {} of {}/{direction} says {said}; the step stands at '{stands}'", reply.attempt, reply.step),
+        )
+    }
+}

@@ -1,0 +1,111 @@
+//! What can happen to one entry: total over what is known of it, why it is open, and the event.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Failure, SagaEvent};
+use ringmaster_schemas::names::Direction;
+use ringmaster_schemas::state::{Entry, EntryMore, Status, Waits, Work};
+
+use super::keeps;
+use crate::faults::mutated;
+
+/// Whether it may happen while the saga stands so. Nothing forward begins, and nothing is tried again, while it undoes; nothing is
+/// undone while it goes forward; behind its end only a stray moves.
+pub(super) fn may(status: Status, entry: &Entry, event: &SagaEvent) -> bool {
+    let stray = entry.stray().is_some();
+    match (status, event) {
+        (_, SagaEvent::ContradictionFound { stray, .. }) => *stray == (status != Status::Compensating),
+        (_, SagaEvent::UndoIssued { .. }) => status == Status::Compensating || stray,
+        (Status::Running, _) => true,
+        (Status::Compensating, SagaEvent::CommandRepeated { direction, .. } | SagaEvent::RetryScheduled { direction, .. }) => {
+            *direction == Direction::Undo
+        }
+        (Status::Compensating, _) => true,
+        (Status::Completed | Status::Compensated, _) => stray,
+    }
+}
+
+/// True if it could happen; else nothing has changed.
+pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
+    use Waits::{No, Reply, Retry, Stuck};
+    use Work::{Asked, Closed, Done, Failed, Nothing, Refused, UndoAsked, Undone};
+    let failure = match (entry.work, entry.waits, event) {
+        (Asked, Retry, SagaEvent::CommandRepeated { direction: Direction::Do, attempt, due_at, .. })
+        | (UndoAsked, Retry, SagaEvent::CommandRepeated { direction: Direction::Undo, attempt, due_at, .. })
+            if entry.attempt.checked_add(1) == Some(*attempt) =>
+        {
+            (entry.waits, entry.attempt, entry.due_at) = (Reply, *attempt, *due_at);
+            return since(entry, at);
+        }
+        (Asked, Reply, SagaEvent::RetryScheduled { direction: Direction::Do, due_at, failure, .. })
+        | (UndoAsked, Reply, SagaEvent::RetryScheduled { direction: Direction::Undo, due_at, failure, .. }) => {
+            if !mutated("retry_at_once") {
+                entry.due_at = *due_at;
+            }
+            entry.waits = Retry;
+            failure
+        }
+        (Done | Failed, No, SagaEvent::UndoIssued { order, due_at, .. }) => {
+            (entry.work, entry.waits, entry.attempt, entry.due_at) = (UndoAsked, Reply, 1, *due_at);
+            (entry.order, entry.bare) = (Some(order.clone()), false);
+            return since(entry, at);
+        }
+        (Asked, _, SagaEvent::Succeeded { result, .. }) | (Refused, Stuck, SagaEvent::Succeeded { result, .. }) => {
+            (entry.work, entry.waits, entry.result) = (Done, No, result.clone());
+            entry.more = None;
+            forget_body(entry);
+            return since(entry, at);
+        }
+        (Asked, _, SagaEvent::Refused { failure, .. }) => {
+            (entry.work, entry.waits) = (Refused, No);
+            forget_body(entry);
+            failure
+        }
+        (Asked, _, SagaEvent::Failed { failure, .. }) => {
+            (entry.work, entry.waits) = (Failed, No);
+            forget_body(entry);
+            failure
+        }
+        (UndoAsked, _, SagaEvent::Undone { .. }) => {
+            (entry.work, entry.waits, entry.bare) = (Undone, No, true);
+            return since(entry, at);
+        }
+        (Nothing, _, SagaEvent::Closed { .. }) => {
+            (entry.work, entry.waits) = (Closed, No);
+            return since(entry, at);
+        }
+        (Nothing | Asked | Done | Refused | Failed | UndoAsked, _, SagaEvent::Stuck { failure, .. }) => {
+            entry.waits = Stuck;
+            failure
+        }
+        (Refused, No, SagaEvent::ContradictionFound { stray, .. }) => {
+            entry.work = Done;
+            if *stray {
+                more(entry).stray = Some(at);
+            }
+            return since(entry, at);
+        }
+        (Nothing | Asked | Done | Refused | Failed | UndoAsked | Undone | Closed, No | Reply | Retry | Stuck, _) => return false,
+    };
+    remember(entry, failure);
+    since(entry, at)
+}
+
+/// What an undo is not made of is needed no more once it is known how the command ended.
+fn forget_body(entry: &mut Entry) {
+    entry.bare = !entry.order.as_ref().is_some_and(keeps);
+}
+
+fn remember(entry: &mut Entry, failure: &Arc<Failure>) {
+    more(entry).failure = Some(failure.clone());
+}
+
+fn more(entry: &mut Entry) -> &mut EntryMore {
+    entry.more.get_or_insert_with(|| Box::new(EntryMore { failure: None, stray: None }))
+}
+
+fn since(entry: &mut Entry, at: Millis) -> bool {
+    entry.since = at;
+    true
+}

@@ -1,0 +1,218 @@
+//! What is now true: the only place where a saga's state changes, live and in replay alike.
+//!
+//! Released arms are frozen: golden journals replay for ever. What is not listed is an [`IllegalEvent`]: a bug when live, corruption
+//! when replaying. It reads no definition, evaluates nothing, and knows no clock but the record's.
+
+mod leaf;
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Head, Opens, Order, Place, SagaEvent};
+use ringmaster_schemas::state::{End, Entry, EntryMore, Saga, Status, Waits, Work};
+
+use crate::faults::mutated;
+
+/// An event that cannot happen to a saga in this state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{event} cannot happen to {saga} ({state})")]
+pub struct IllegalEvent {
+    /// The saga's id.
+    pub saga: Arc<str>,
+    /// Where it stands.
+    pub state: String,
+    /// What was to happen.
+    pub event: String,
+}
+
+/// Makes an event of the saga of this id true. `at` is the time of the event's turn. A row that others hold is copied once.
+pub fn apply(id: &Arc<str>, row: &mut Option<Arc<Saga>>, event: &SagaEvent, at: Millis) -> Result<(), IllegalEvent> {
+    match (row.as_mut(), event) {
+        (None, SagaEvent::Started { head, deadline_at }) => {
+            *row = Some(Arc::new(begin(id, head, *deadline_at)));
+            Ok(())
+        }
+        // An id whose finished row has expired may start again; the partition takes the old row away before.
+        (None, event) => Err(IllegalEvent { saga: id.clone(), state: "not started".into(), event: format!("{event:?}") }),
+        (Some(saga), event) => {
+            let saga = Arc::make_mut(saga);
+            if !change(saga, event, at) {
+                return Err(illegal(saga, event));
+            }
+            settle_clock(saga, at);
+            Ok(())
+        }
+    }
+}
+
+fn begin(id: &Arc<str>, head: &Head, deadline_at: Option<Millis>) -> Saga {
+    Saga {
+        id: id.clone(),
+        head: head.clone(),
+        bare: false,
+        status: Status::Running,
+        passed: false,
+        late: false,
+        deadline_at,
+        held_since: None,
+        // One step at work and those before it: what most sagas have most of the time.
+        entries: Vec::with_capacity(1),
+        failure: None,
+        ended: None,
+    }
+}
+
+/// True if it could happen; else nothing has changed.
+fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
+    use Status::{Compensated, Compensating, Completed, Running};
+    match (saga.status, event) {
+        (Running, SagaEvent::Skipped { passes, .. }) => pass(saga, *passes),
+        (Running | Compensating, SagaEvent::Entered { place, node, round, opens: Opens::Stuck { failure } }) => {
+            // While it undoes nothing is entered but its own end.
+            let legal = saga.status == Running || *node == 0;
+            let more = EntryMore { failure: Some(failure.clone()), stray: None };
+            let entry = entry(*node, *round, Work::Nothing, Waits::Stuck, at);
+            legal && append(saga, *place, Entry { more: Some(Box::new(more)), ..entry })
+        }
+        (Running, SagaEvent::CommandIssued { place, node, round, order, due_at }) if *node > 0 => {
+            let entry = entry(*node, *round, Work::Asked, Waits::Reply, at);
+            append(saga, *place, Entry { attempt: 1, due_at: *due_at, order: Some(order.clone()), ..entry })
+        }
+        (
+            Running | Compensating | Compensated,
+            SagaEvent::CommandRepeated { place, .. }
+            | SagaEvent::UndoIssued { place, .. }
+            | SagaEvent::RetryScheduled { place, .. }
+            | SagaEvent::Succeeded { place, .. }
+            | SagaEvent::Refused { place, .. }
+            | SagaEvent::Failed { place, .. }
+            | SagaEvent::Undone { place }
+            | SagaEvent::Closed { place }
+            | SagaEvent::Stuck { place, .. }
+            | SagaEvent::ContradictionFound { place, .. },
+        ) => at_place(saga, *place, event, at),
+        (Running, SagaEvent::CompensationBegan { failure }) => {
+            saga.status = Compensating;
+            saga.failure = Some(failure.clone());
+            true
+        }
+        (Running, SagaEvent::MarkedLate { .. }) if !saga.late => {
+            saga.late = true;
+            true
+        }
+        (Running, SagaEvent::Completed { expires_at, .. }) => end(saga, Completed, *expires_at, at),
+        (Compensating, SagaEvent::Compensated { expires_at, .. }) => end(saga, Compensated, *expires_at, at),
+        (
+            Running | Compensating | Completed | Compensated,
+            SagaEvent::Started { .. }
+            | SagaEvent::Skipped { .. }
+            | SagaEvent::Entered { .. }
+            | SagaEvent::CommandIssued { .. }
+            | SagaEvent::CommandRepeated { .. }
+            | SagaEvent::UndoIssued { .. }
+            | SagaEvent::RetryScheduled { .. }
+            | SagaEvent::Succeeded { .. }
+            | SagaEvent::Refused { .. }
+            | SagaEvent::Failed { .. }
+            | SagaEvent::CompensationBegan { .. }
+            | SagaEvent::Undone { .. }
+            | SagaEvent::Closed { .. }
+            | SagaEvent::Stuck { .. }
+            | SagaEvent::ContradictionFound { .. }
+            | SagaEvent::MarkedLate { .. }
+            | SagaEvent::Completed { .. }
+            | SagaEvent::Compensated { .. },
+        ) => false,
+    }
+}
+
+fn entry(node: u16, round: u8, work: Work, waits: Waits, at: Millis) -> Entry {
+    Entry { node, attempt: 0, round, work, waits, bare: false, since: at, due_at: 0, order: None, result: None, more: None }
+}
+
+/// Entries are only appended, and their place is their number.
+fn append(saga: &mut Saga, place: Place, entry: Entry) -> bool {
+    let before = saga.entries.iter().filter(|other| other.node == entry.node).count();
+    let legal = usize::from(place) == saga.entries.len() && usize::from(entry.round) == before + 1;
+    if legal {
+        saga.entries.push(entry);
+    }
+    legal
+}
+
+fn at_place(saga: &mut Saga, place: Place, event: &SagaEvent, at: Millis) -> bool {
+    let status = saga.status;
+    let Some(entry) = saga.entries.get_mut(usize::from(place)) else { return false };
+    if !leaf::may(status, entry, event) || !leaf::change(entry, event, at) {
+        return false;
+    }
+    match event {
+        SagaEvent::Succeeded { passes, .. } => pass(saga, *passes),
+        SagaEvent::Undone { .. } => put_off_expiry(saga, place, at),
+        _ => true,
+    }
+}
+
+/// Behind the pivot nothing is undone: no body of what was done is needed any more.
+fn pass(saga: &mut Saga, passes: bool) -> bool {
+    saga.passed |= passes;
+    if passes {
+        saga.entries.iter_mut().filter(|entry| entry.work == Work::Done).for_each(|entry| entry.bare = true);
+    }
+    true
+}
+
+/// A stray that is undone: the row of its ended saga stays for as long as the stray took longer.
+fn put_off_expiry(saga: &mut Saga, place: Place, at: Millis) -> bool {
+    let found_at = saga.entry(place).and_then(Entry::stray);
+    if let (Some(end), Some(found_at)) = (&mut saga.ended, found_at)
+        && !mutated("row_of_a_stray_expires")
+    {
+        end.expires_at = end.expires_at.saturating_add(at - found_at).max(at);
+    }
+    true
+}
+
+/// A finished saga's row stays small: it is the duplicate guard. A refused entry keeps what its undo is made of, since a
+/// contradicting answer may still have to be undone.
+fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool {
+    if saga.entries.iter().any(|entry| entry.open() && entry.stray().is_none()) {
+        return false;
+    }
+    saga.status = status;
+    saga.ended = Some(End { at, expires_at });
+    let contradictable = |entry: &Entry| entry.work == Work::Refused && !mutated("ended_row_forgets_refused_body");
+    saga.bare = !saga.entries.iter().any(contradictable);
+    for entry in &mut saga.entries {
+        if saga.bare {
+            entry.result = None;
+        }
+        let kept = contradictable(entry) && entry.order.as_ref().is_some_and(keeps);
+        entry.bare |= !kept;
+    }
+    true
+}
+
+/// True if the undo of what this order asks for is made of its body.
+fn keeps(order: &Order) -> bool {
+    order.fields().keep
+}
+
+/// While a person is needed the deadline's clock stands; when nobody is needed any more it goes on where it stood.
+fn settle_clock(saga: &mut Saga, at: Millis) {
+    let held = saga.stuck() && !mutated("held_clock_runs");
+    match saga.held_since {
+        None if held => saga.held_since = Some(at),
+        Some(since) if !held => {
+            saga.held_since = None;
+            saga.deadline_at = saga.deadline_at.map(|deadline| deadline.saturating_add(at - since));
+        }
+        _ => {}
+    }
+}
+
+fn illegal(saga: &Saga, event: &SagaEvent) -> IllegalEvent {
+    let entries: Vec<String> =
+        saga.entries.iter().map(|entry| format!("{} {} ({})", entry.name(), entry.work, entry.waits)).collect();
+    IllegalEvent { saga: saga.id.clone(), state: format!("{}; {}", saga.status, entries.join(", ")), event: format!("{event:?}") }
+}

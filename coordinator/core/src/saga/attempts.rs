@@ -1,0 +1,111 @@
+//! A command's attempts, the same for a step and for its undo: asked again by its own budget, then given up.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{FailureKind, Order, OrderFields, Phase, Place, SagaEvent};
+use ringmaster_schemas::names::{self, Direction};
+use ringmaster_schemas::state::{Waits, Work};
+
+use super::decide::Draft;
+use super::{code, retry};
+use crate::definition::{Retry, Step, Undo};
+use crate::faults::mutated;
+
+/// By what a command is tried again.
+struct Policy<'a> {
+    timeout_ms: Millis,
+    retry: &'a Retry,
+}
+
+impl<'a> Policy<'a> {
+    fn of(step: &'a Step, direction: Direction) -> Self {
+        match (direction, &step.undo) {
+            (Direction::Do, _) => Policy { timeout_ms: step.timeout_ms, retry: &step.retry },
+            (Direction::Undo, Undo::Command { timeout_ms, retry, .. }) => Policy { timeout_ms: *timeout_ms, retry },
+            (Direction::Undo, Undo::Nothing | Undo::Never) => unreachable!("an asked undo has a command"),
+        }
+    }
+}
+
+impl Draft<'_> {
+    /// An order in its encoded form; `fields.step` is made of the step's name and the round.
+    pub(super) fn order(&self, step: &str, round: u8, fields: &OrderFields<'_>) -> Order {
+        if round == 1 {
+            return Order::new(&OrderFields { step, ..*fields });
+        }
+        Order::new(&OrderFields { step: &format!("{step}~{round}"), ..*fields })
+    }
+
+    /// Which of its two commands the entry at `place` asks.
+    fn direction(&self, place: Place) -> Direction {
+        match self.entry(place).work {
+            Work::UndoAsked => Direction::Undo,
+            _ => Direction::Do,
+        }
+    }
+
+    /// The wait before a retry is over.
+    pub(super) fn repeat(&mut self, place: Place) {
+        let direction = self.direction(place);
+        let policy = Policy::of(self.step_at(place), direction);
+        let (entry, until) = (self.entry(place), self.until(place));
+        let attempt = entry.attempt + u16::from(!mutated("retry_keeps_its_attempt"));
+        let due_at = until.min(self.now + policy.timeout_ms);
+        self.happen(SagaEvent::CommandRepeated { place, direction, attempt, due_at });
+    }
+
+    fn until(&self, place: Place) -> Millis {
+        self.entry(place).order.as_ref().expect("what is asked has an order").fields().until
+    }
+
+    /// The open attempt failed or ran out: try again later, or give it up.
+    pub(super) fn attempt_ended(&mut self, place: Place, code: &str, message: &str, retryable: bool) {
+        let direction = self.direction(place);
+        let policy = Policy::of(self.step_at(place), direction);
+        let (attempt, until) = (self.entry(place).attempt, self.until(place));
+        let order = self.entry(place).order.as_ref().expect("what is asked has an order");
+        let key = names::idempotency_key(&self.saga().id, order.step(), direction);
+        let due_at = self.now + retry::backoff_ms(policy.retry, i32::from(attempt), &key);
+        let retryable = retryable || (direction == Direction::Do && mutated("failure_for_good_retried"));
+        let in_time = due_at < until || (direction == Direction::Do && mutated("within_ignored"));
+        let goes_on = direction == Direction::Undo || !self.undoing() || mutated("retry_in_undoing_scope");
+        let never = direction == Direction::Undo && mutated("undo_not_retried");
+        if retryable && retry::allows(policy.retry, attempt, code) && in_time && goes_on && !never {
+            let failure = self.failure_at(place, FailureKind::Failed, code, message);
+            self.happen(SagaEvent::RetryScheduled { place, direction, due_at, failure });
+        } else if retryable && !in_time {
+            let message = format!("its time ran out after {attempt} attempts; the last one: {code} {message}");
+            self.give_up(place, FailureKind::Expired, code::EXPIRED, &message);
+        } else {
+            self.give_up(place, FailureKind::Failed, code, message);
+        }
+    }
+
+    /// Nothing more is tried, and whether it was done is not known: undo it too. An undo, a pivot and what comes behind are never
+    /// guessed at, nor is anything whose participant may have forgotten it: a person must look.
+    pub(super) fn give_up(&mut self, place: Place, kind: FailureKind, code: &str, message: &str) {
+        let phase = self.step_at(place).phase;
+        let guessed = match self.direction(place) {
+            Direction::Undo => true,
+            Direction::Do if phase != Phase::Compensatable => !mutated("pivot_undone_on_a_guess"),
+            Direction::Do => code == code::TOO_OLD && !mutated("forgotten_undone"),
+        };
+        if guessed {
+            return self.stuck(place, kind, code, message);
+        }
+        let failure = self.failure_at(place, kind, code, message);
+        self.happen(SagaEvent::Failed { place, failure: Arc::clone(&failure) });
+        if self.undoing() {
+            self.unwind();
+        } else {
+            self.stop(failure);
+        }
+    }
+
+    /// True if this is the attempt that is out.
+    pub(super) fn is_open(&self, place: Place, attempt: i32) -> bool {
+        let entry = self.entry(place);
+        entry.waits == Waits::Reply && (i32::from(entry.attempt) == attempt || mutated("stale_failure_taken"))
+    }
+}

@@ -1,0 +1,122 @@
+//! Going forward: what is entered next, and the saga's end.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Emission, FailureKind, Opens, OrderFields, Phase, Place, SagaEvent};
+use ringmaster_schemas::state::Entry;
+
+use super::decide::{Draft, failure};
+use super::nodes;
+use super::{COMMAND_BYTES_MAX, ROW_BYTES_MAX, code};
+use crate::definition::{Emit, ExpressionError, ROOT, Undo};
+use crate::faults::mutated;
+
+impl Draft<'_> {
+    /// Something ended well, or was undone: what follows from it. While the saga undoes, that is the next undo.
+    pub(super) fn settled(&mut self, place: Place) {
+        if self.undoing() {
+            self.unwind();
+        } else {
+            let node = self.entry(place).node - u16::from(mutated("issued_step_is_next_again"));
+            self.advance(node);
+        }
+    }
+
+    /// Enters what comes behind a node: skips, issues a command, or ends the saga.
+    pub(super) fn advance(&mut self, behind: u16) {
+        let definition = self.definition;
+        let mut node = behind + 1;
+        loop {
+            let Some(step) = nodes::step(definition, node) else {
+                return self.complete();
+            };
+            match self.values.condition(self.saga(), usize::from(node - 1), self.now) {
+                Ok(true) => return self.issue(node),
+                Ok(false) if mutated("condition_ignored") => return self.issue(node),
+                Ok(false) => {
+                    let passes = definition.nodes[usize::from(node)].passes && !mutated("skipped_pivot_not_passing");
+                    self.happen(SagaEvent::Skipped { node, passes });
+                }
+                Err(error) => return self.cannot_begin(node, &step.name, error.code, &error.to_string()),
+            }
+            node += 1;
+        }
+    }
+
+    /// The first attempt of a step's own command.
+    fn issue(&mut self, node: u16) {
+        let step = nodes::step(self.definition, node).expect("it was looked at");
+        let body = match self.values.body(self.saga(), &step.call, self.now) {
+            Ok(body) => body.expect("a step's own command has its own body"),
+            Err(error) => return self.cannot_begin(node, &step.name, error.code, &error.to_string()),
+        };
+        let held: usize = self.saga().start().len() + self.saga().entries.iter().map(held_bytes).sum::<usize>();
+        if (body.len() > COMMAND_BYTES_MAX || held + body.len() > ROW_BYTES_MAX) && !mutated("big_command_sent") {
+            let message = format!(
+                "its command takes {} bytes beside {held} that the saga holds; limits are {COMMAND_BYTES_MAX} for a command and {ROW_BYTES_MAX} for a saga",
+                body.len()
+            );
+            return self.cannot_begin(node, &step.name, code::DATA_TOO_BIG, &message);
+        }
+        let round = self.round(node);
+        let until = self.now.saturating_add(step.within_ms);
+        let order = self.order(
+            &step.name,
+            round,
+            &OrderFields {
+                step: "",
+                command: &step.call.command,
+                encoding: step.call.encoding,
+                envelope: step.call.envelope,
+                first_time: self.now,
+                until,
+                keep: matches!(&step.undo, Undo::Command { call, .. } if call.body.is_none()),
+                body: &body,
+            },
+        );
+        let due_at = until.min(self.now + step.timeout_ms);
+        self.happen(SagaEvent::CommandIssued { place: self.next_place(), node, round, order, due_at });
+    }
+
+    /// A step (or the event at the end) failed before anything of it was sent.
+    fn cannot_begin(&mut self, node: u16, name: &Arc<str>, code: &str, message: &str) {
+        let forward_only = match nodes::step(self.definition, node) {
+            Some(step) => step.phase == Phase::Retriable,
+            // The event at the end: without a pivot all can still be undone.
+            None => self.definition.has_pivot,
+        };
+        let failure = failure(FailureKind::Error, code, name, message);
+        if forward_only {
+            self.enter_stuck(node, failure);
+        } else {
+            self.stop(failure);
+        }
+    }
+
+    pub(super) fn enter_stuck(&mut self, node: u16, failure: Arc<ringmaster_schemas::journal::Failure>) {
+        let opens = Opens::Stuck { failure };
+        self.happen(SagaEvent::Entered { place: self.next_place(), node, round: self.round(node), opens });
+    }
+
+    fn complete(&mut self) {
+        match self.render("completed", &self.definition.on_completed) {
+            Ok((emissions, expires_at)) => self.happen(SagaEvent::Completed { emissions, expires_at }),
+            Err(error) => self.cannot_begin(ROOT, &"on_completed".into(), error.code, &error.to_string()),
+        }
+    }
+
+    /// The events of an end, and when the row may go.
+    pub(super) fn render(&self, how: &str, emits: &[Emit]) -> Result<(Vec<Emission>, Millis), ExpressionError> {
+        let mut emissions = Vec::with_capacity(emits.len());
+        for (i, emit) in emits.iter().enumerate() {
+            emissions.push(self.values.emission(self.saga(), emit, &format!("{how}/{i}"), self.now)?);
+        }
+        Ok((emissions, self.now.saturating_add(self.definition.retain_ms)))
+    }
+}
+
+fn held_bytes(entry: &Entry) -> usize {
+    let failure = entry.failure().map_or(0, |failure| failure.code.len() + failure.message.len());
+    entry.body().len() + entry.result.as_ref().map_or(0, |result| result.bytes().len()) + failure
+}

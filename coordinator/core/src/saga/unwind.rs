@@ -1,0 +1,96 @@
+//! Undoing: exactly what was done or may have been done, the last first, each by its own long budget.
+
+use ringmaster_schemas::journal::{FailureKind, OrderFields, Place, SagaEvent};
+use ringmaster_schemas::state::{Entry, Work};
+
+use super::decide::{Draft, failure};
+use super::nodes;
+use super::{COMMAND_BYTES_MAX, code};
+use crate::definition::{Definition, ROOT, Undo};
+use crate::faults::mutated;
+
+impl Draft<'_> {
+    /// Walks the entries from the last to the first: what waits blocks, what was done or may have been done is undone, everything else
+    /// is clean. The saga's end if all are. Called again after every end while it undoes; doing it twice changes nothing.
+    pub(super) fn unwind(&mut self) {
+        let count = self.next_place();
+        let mut places: Vec<Place> = (0..count).rev().collect();
+        if mutated("undo_in_order_of_do") {
+            places.reverse();
+        }
+        for place in places {
+            let entry = self.entry(place);
+            let waits = entry.open() && !(entry.work == Work::Asked && mutated("open_attempt_forgotten_on_stop"));
+            if waits {
+                return;
+            }
+            if to_undo(self.definition, entry) {
+                return self.undo(place);
+            }
+        }
+        self.compensated();
+    }
+
+    /// The first attempt of an undo.
+    pub(super) fn undo(&mut self, place: Place) {
+        let step = self.step_at(place);
+        let Undo::Command { call, timeout_ms, within_ms, .. } = &step.undo else {
+            unreachable!("only what has an undo is undone");
+        };
+        let entry = self.entry(place);
+        let own = match self.values.body(self.saga(), call, self.now) {
+            Ok(Some(_)) if mutated("undo_has_the_body_of_its_do") => None,
+            Ok(Some(body)) if body.len() > COMMAND_BYTES_MAX => {
+                let message = format!("its command takes {} bytes; the limit is {COMMAND_BYTES_MAX}", body.len());
+                return self.stuck(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
+            }
+            Ok(body) => body,
+            Err(error) => return self.stuck(place, FailureKind::Error, error.code, &error.to_string()),
+        };
+        let asked = entry.order.as_ref().expect("what is undone was asked").fields();
+        // The do's own bytes stay in the do's encoding, also if the participant's setting has changed since.
+        let (encoding, body) = match &own {
+            Some(body) => (call.encoding, &body[..]),
+            None => (asked.encoding, entry.body()),
+        };
+        let until = self.now.saturating_add(*within_ms);
+        let first_time = if mutated("undo_has_its_own_first_time") { self.now } else { asked.first_time };
+        let order = self.order(
+            &step.name,
+            entry.round,
+            &OrderFields {
+                step: "",
+                command: &call.command,
+                encoding,
+                envelope: call.envelope,
+                first_time,
+                until,
+                keep: false,
+                body,
+            },
+        );
+        self.happen(SagaEvent::UndoIssued { place, order, due_at: until.min(self.now + timeout_ms) });
+    }
+
+    fn compensated(&mut self) {
+        match self.render("compensated", &self.definition.on_compensated) {
+            Ok((emissions, expires_at)) => self.happen(SagaEvent::Compensated { emissions, expires_at }),
+            Err(error) => {
+                let failure = failure(FailureKind::Error, error.code, &"on_compensated".into(), &error.to_string());
+                self.enter_stuck(ROOT, failure);
+            }
+        }
+    }
+}
+
+/// True if the entry was done, or may have been, and something undoes it.
+fn to_undo(definition: &Definition, entry: &Entry) -> bool {
+    let undo = nodes::step(definition, entry.node).map(|step| &step.undo);
+    let done = match entry.work {
+        Work::Failed => !mutated("undo_only_what_succeeded"),
+        Work::Refused => mutated("undo_a_refused_step"),
+        Work::Done => true,
+        Work::Nothing | Work::Asked | Work::UndoAsked | Work::Undone | Work::Closed => false,
+    };
+    done && matches!(undo, Some(Undo::Command { .. }))
+}
