@@ -1,4 +1,4 @@
-//! The README's tables are what the code says.
+//! The tables of README and docs/ are what the code says.
 
 use ringmaster::cli::exit::EXITS;
 use ringmaster::telemetry::names;
@@ -12,11 +12,15 @@ use serde_json::Value;
 
 use crate::{File, none};
 
+/// Pages that users read, and that speak of commands and tables.
+const PAGES: [&str; 5] = ["README.md", "docs/OPERATING.md", "docs/SAGAS.md", "docs/WIRE.md", "docs/WORDS.md"];
+
 /// Cells of the table below the comment `<!-- table: NAME -->`, without its head.
 fn table(name: &str) -> Vec<Vec<String>> {
-    let readme = File::read("README.md");
     let mark = format!("<!-- table: {name} -->\n");
-    let (_, rest) = readme.text.split_once(&mark).unwrap_or_else(|| panic!("README.md has no table '{name}'"));
+    let all: String = PAGES.map(|page| File::read(page).text).concat();
+    assert_eq!(all.matches(&mark).count(), 1, "one of {PAGES:?} has a table '{name}'");
+    let (_, rest) = all.split_once(&mark).expect("just found");
     let rows = rest.lines().skip_while(|line| line.is_empty()).take_while(|line| line.starts_with('|')).skip(2);
     rows.map(|row| {
         let row = row.replace("\\|", "\u{0}");
@@ -32,7 +36,7 @@ fn check(name: &str, expected: &[Vec<String>]) {
     assert!(!expected.is_empty(), "the code has nothing for '{name}'");
     if found != expected {
         let lines: Vec<String> = expected.iter().map(|row| format!("| {} |", row.join(" | "))).collect();
-        panic!("README.md, table '{name}', must be:\n{}\nand is:\n{found:#?}", lines.join("\n"));
+        panic!("table '{name}' must be:\n{}\nand is:\n{found:#?}", lines.join("\n"));
     }
 }
 
@@ -58,7 +62,7 @@ fn topics() {
         .collect();
     let found = table("topics");
     let ours: Vec<Vec<String>> = found.iter().filter(|row| row[0].starts_with('`')).map(|row| row[..3].to_vec()).collect();
-    assert_eq!(ours, rows, "README.md, table 'topics'");
+    assert_eq!(ours, rows, "table 'topics'");
 }
 
 /// A field's type as the README writes it.
@@ -171,17 +175,48 @@ fn limits() {
 #[test]
 fn commands_that_it_names_exist() {
     let makefile = File::read("Makefile").text;
-    let readme = File::read("README.md");
     let mut found = Vec::new();
-    for (line, text) in readme.lines() {
-        for word in
-            text.split("make ").skip(1).filter_map(|rest| rest.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).next())
-        {
-            let is_command = text.contains(&format!("`make {word}")) || text.trim_start().starts_with("make ");
-            if is_command && !word.is_empty() && !makefile.contains(&format!("\n{word}:")) {
-                found.push(format!("README.md:{line}: make {word}"));
+    for page in PAGES.map(File::read) {
+        for (line, text) in page.lines() {
+            for word in
+                text.split("make ").skip(1).filter_map(|rest| rest.split(|c: char| !(c.is_ascii_lowercase() || c == '-')).next())
+            {
+                let is_command = text.contains(&format!("`make {word}")) || text.trim_start().starts_with("make ");
+                if is_command && !word.is_empty() && !makefile.contains(&format!("\n{word}:")) {
+                    found.push(format!("{}:{line}: make {word}", page.path));
+                }
             }
         }
     }
-    none("the README names only commands that the Makefile has", found);
+    none("README and docs/ name only commands that the Makefile has", found);
+}
+
+#[test]
+fn links_of_pages_lead_somewhere() {
+    let mut found = Vec::new();
+    for page in PAGES.into_iter().chain(["coordinator/ARCHITECTURE.md", "docs/LANGUAGE.md", "docs/PROTOCOL.md"]) {
+        let page = File::read(page);
+        let folder = page.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for (line, text) in page.lines() {
+            for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+                let file = if path.is_empty() { page.path.clone() } else { format!("{folder}/{path}") };
+                if path.contains("://") {
+                    continue;
+                }
+                let there = crate::root().join(file.trim_start_matches('/'));
+                let headed = |text: String| text.lines().any(|line| line.starts_with('#') && anchor_of(line) == anchor);
+                if !there.exists() || !(anchor.is_empty() || std::fs::read_to_string(&there).is_ok_and(headed)) {
+                    found.push(format!("{}:{line}: {target}", page.path));
+                }
+            }
+        }
+    }
+    none("a link leads to a file that is there, and to a heading in it", found);
+}
+
+/// A heading's anchor, as GitHub makes it.
+fn anchor_of(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
