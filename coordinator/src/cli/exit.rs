@@ -125,6 +125,7 @@ impl From<Stop> for Failure {
     fn from(stop: Stop) -> Self {
         let exit = match &stop {
             Stop::Bus(_) => Exit::Unreachable,
+            Stop::Panicked { .. } => Exit::Failed,
             Stop::Partition(why) => match why {
                 Why::Fenced { .. } => Exit::Fenced,
                 Why::PartitionsDiffer { .. } => Exit::Refused,

@@ -1,5 +1,7 @@
 //! An instance: its workers' threads, the store's upkeep, and an orderly end.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -33,7 +35,7 @@ pub type Report = Arc<dyn Fn(&Counters) + Send + Sync>;
 pub struct Instance {
     workers: Vec<JoinHandle<Result<Counters, Stop>>>,
     wakers: Vec<Waker>,
-    upkeep: JoinHandle<()>,
+    upkeep: JoinHandle<Result<(), Stop>>,
     stopping: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
 }
@@ -66,11 +68,13 @@ impl Instance {
         for (index, bus) in buses.into_iter().enumerate() {
             let ids = Box::new(random_id);
             let worker = Worker::new(bus, setup.worker(), setup.partitions(index, count), knowledge.clone(), store.clone(), ids);
-            let run = Run { stopping: stopping.clone(), failed: failed.clone(), status: status.clone(), report: report.clone() };
+            let end = End { stopping: stopping.clone(), failed: failed.clone() };
+            let run = Run { end, status: status.clone(), report: report.clone() };
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             workers.push(thread.spawn(move || run.run(worker)).expect("a thread can be started"));
         }
-        let upkeep = start_upkeep(store.clone(), flush_every, stopping.clone(), setup.partition_count());
+        let end = End { stopping: stopping.clone(), failed: failed.clone() };
+        let upkeep = start_upkeep(store.clone(), flush_every, end, setup.partition_count());
         Instance { workers, wakers, upkeep, stopping, failed }
     }
 
@@ -89,35 +93,59 @@ impl Instance {
     pub fn join(self) -> Stopped {
         let mut stopped = Stopped { counters: Vec::new(), stops: Vec::new() };
         for worker in self.workers {
-            match worker.join() {
-                Ok(Ok(counters)) => stopped.counters.push(counters),
-                Ok(Err(stop)) => stopped.stops.push(stop),
-                Err(panic) => std::panic::resume_unwind(panic),
+            match worker.join().expect("a worker's panic is caught on its thread") {
+                Ok(counters) => stopped.counters.push(counters),
+                Err(stop) => stopped.stops.push(stop),
             }
         }
         self.stopping.store(true, Ordering::SeqCst);
-        self.upkeep.join().expect("upkeep does not panic");
+        stopped.stops.extend(self.upkeep.join().expect("its panic is caught on its thread").err());
         stopped
     }
 }
 
-struct Run {
+/// How threads of an instance end together: one that cannot go on ends all, since half an instance would be stuck without a reason.
+struct End {
     stopping: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
+}
+
+impl End {
+    /// Runs a thread's work. A panic ends it like any other reason, and is said: a thread that is gone must not look like one that
+    /// is quiet.
+    fn guard<T>(&self, work: impl FnOnce() -> Result<T, Stop>) -> Result<T, Stop> {
+        let thread = std::thread::current().name().unwrap_or("a thread").to_owned();
+        let result = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+            let text = text_of(&*panic);
+            tracing::error!(thread, text, "panicked: a bug; the instance ends");
+            Err(Stop::Panicked { thread, text })
+        });
+        if result.is_err() {
+            self.failed.store(true, Ordering::SeqCst);
+            self.stopping.store(true, Ordering::SeqCst);
+        }
+        result
+    }
+}
+
+fn text_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a text").to_owned()
+}
+
+struct Run {
+    end: End,
     status: Arc<Status>,
     report: Report,
 }
 
 impl Run {
     fn run<B: Bus>(&self, mut worker: Worker<B>) -> Result<Counters, Stop> {
-        let result = self.turns(&mut worker);
-        self.status.report(worker.partitions());
-        if result.is_err() {
-            // One partition that cannot go on ends the instance: half an instance would be stuck without a reason.
-            self.failed.store(true, Ordering::SeqCst);
-            self.stopping.store(true, Ordering::SeqCst);
-        }
-        result.map(|()| *worker.counters())
+        self.end.guard(|| {
+            let result = self.turns(&mut worker);
+            self.status.report(worker.partitions());
+            result.map(|()| *worker.counters())
+        })
     }
 
     fn turns<B: Bus>(&self, worker: &mut Worker<B>) -> Result<(), Stop> {
@@ -125,7 +153,7 @@ impl Run {
         let mut reported_at = Instant::now();
         let mut wait = Duration::ZERO;
         let mut pace = Pace::default();
-        while !self.stopping.load(Ordering::Relaxed) {
+        while !self.end.stopping.load(Ordering::Relaxed) {
             let turn = worker.turn(&now, wait)?;
             pace.after_turn(turn.events);
             wait = WAIT_MAX.min(turn.idle.max(WAIT_MIN));
@@ -157,11 +185,11 @@ fn finish<B: Bus>(worker: &mut Worker<B>) -> Result<(), Stop> {
 }
 
 /// Flushes the store, and deletes expired rows, now and then, away from the workers' threads.
-fn start_upkeep(store: Arc<dyn Store>, every: Duration, stopping: Arc<AtomicBool>, partitions: i32) -> JoinHandle<()> {
-    let upkeep = move || {
+fn start_upkeep(store: Arc<dyn Store>, every: Duration, end: End, partitions: i32) -> JoinHandle<Result<(), Stop>> {
+    let work = move |end: &End| {
         let mut flushed = Instant::now();
         loop {
-            let last = stopping.load(Ordering::SeqCst);
+            let last = end.stopping.load(Ordering::SeqCst);
             if last || flushed.elapsed() >= every {
                 flushed = Instant::now();
                 if let Err(error) = store.flush() {
@@ -172,11 +200,12 @@ fn start_upkeep(store: Arc<dyn Store>, every: Duration, stopping: Arc<AtomicBool
                 }
             }
             if last {
-                return;
+                return Ok(());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
     };
+    let upkeep = move || end.guard(|| work(&end));
     std::thread::Builder::new().name("upkeep".into()).spawn(upkeep).expect("a thread can be started")
 }
 

@@ -54,6 +54,16 @@ pub enum Stop {
     /// The bus gives no producer.
     #[error("no producer: {0}")]
     Bus(String),
+    /// A bug of ours.
+    #[error(
+        "the thread '{thread}' panicked: {text}. This is a bug, please report it with the lines above; nothing is lost, the next start goes on from the journal"
+    )]
+    Panicked {
+        /// Which thread.
+        thread: String,
+        /// What it said.
+        text: String,
+    },
 }
 
 /// What a turn did.

@@ -13,7 +13,8 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard};
 
-use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowChange, RowKey, RowKind};
+use ringmaster_schemas::state::{self, Batch, Index, RowChange, RowKey, RowKind};
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{DB, DBRawIterator, ErrorKind, FlushOptions, ReadOptions, WriteBatch, WriteOptions};
 
 pub use self::open::Opened;
@@ -28,16 +29,43 @@ pub struct RocksStore {
     db: DB,
     /// Where it lies, to mark it as damaged.
     dir: PathBuf,
-    /// One per partition: the offset of the stored checkpoint, -1 for none. Locked while a partition is written.
-    heads: Vec<Mutex<i64>>,
+    /// One per partition. Locked while it is written.
+    heads: Vec<Mutex<Head>>,
     /// Held as long as the store is open, so that nobody moves the directory away meanwhile. The database's own lock lies inside it.
     _lock: File,
 }
 
+/// What is known of a stored partition.
+struct Head {
+    /// The offset of its checkpoint; -1 for none.
+    offset: i64,
+    /// What it holds lies aside already.
+    aside: bool,
+}
+
+impl Head {
+    fn at(offset: i64) -> Mutex<Self> {
+        Mutex::new(Head { offset, aside: false })
+    }
+}
+
+fn locked(head: &Mutex<Head>) -> MutexGuard<'_, Head> {
+    head.lock().expect("no panic while a partition was written")
+}
+
 impl RocksStore {
-    fn head(&self, partition: i32) -> Result<(u16, MutexGuard<'_, i64>), StoreError> {
+    fn head(&self, partition: i32) -> (u16, MutexGuard<'_, Head>) {
         let number = self.number(partition);
-        Ok((number, self.heads[usize::from(number)].lock().expect("no panic while a partition was written")))
+        (number, locked(&self.heads[usize::from(number)]))
+    }
+
+    /// Keeps what is stored for a look, beside the directory: the files that will not change any more, linked, not copied.
+    fn keep_aside(&self) -> Result<(), StoreError> {
+        let aside = open::free_aside(&self.dir)?;
+        let kept = Checkpoint::new(&self.db).and_then(|files| files.create_checkpoint(&aside));
+        kept.map_err(|error| self.failed(&error))?;
+        tracing::warn!(store = %self.dir.display(), aside = %aside.display(), "what is stored was moved aside before it is forgotten");
+        Ok(())
     }
 
     /// The partition as it stands in keys.
@@ -75,12 +103,12 @@ impl RocksStore {
         StoreError::Damaged(why)
     }
 
-    fn stored_checkpoint(&self, partition: u16) -> Result<Option<Checkpoint>, StoreError> {
+    fn stored_checkpoint(&self, partition: u16) -> Result<Option<state::Checkpoint>, StoreError> {
         let Some(bytes) = self.db.get_pinned(keys::prefix(Kind::Checkpoint, partition)).map_err(|error| self.failed(&error))?
         else {
             return Ok(None);
         };
-        match Checkpoint::decode(&bytes) {
+        match state::Checkpoint::decode(&bytes) {
             Ok(checkpoint) => Ok(Some(checkpoint)),
             Err(error) => Err(self.damaged(format!("checkpoint of partition {partition}: {error}"))),
         }
@@ -88,7 +116,7 @@ impl RocksStore {
 }
 
 impl Store for RocksStore {
-    fn checkpoint(&self, partition: i32) -> Result<Option<Checkpoint>, StoreError> {
+    fn checkpoint(&self, partition: i32) -> Result<Option<state::Checkpoint>, StoreError> {
         self.stored_checkpoint(self.number(partition))
     }
 
@@ -135,9 +163,9 @@ impl Store for RocksStore {
     }
 
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        let (number, mut head) = self.head(batch.partition)?;
-        if *head != batch.base_offset {
-            return Err(StoreError::Stale { partition: batch.partition, base: batch.base_offset, stored: *head });
+        let (number, mut head) = self.head(batch.partition);
+        if head.offset != batch.base_offset {
+            return Err(StoreError::Stale { partition: batch.partition, base: batch.base_offset, stored: head.offset });
         }
         let bytes = batch.rows.iter().map(|change| change.value.as_ref().map_or(0, Vec::len) + ROW_KEYS_BYTES).sum();
         let (mut changes, mut key) = (WriteBatch::with_capacity_bytes(bytes), Vec::with_capacity(256));
@@ -146,7 +174,7 @@ impl Store for RocksStore {
         }
         changes.put(keys::prefix(Kind::Checkpoint, number), batch.checkpoint.encode());
         self.put(changes)?;
-        *head = batch.checkpoint.journal_offset;
+        *head = Head { offset: batch.checkpoint.journal_offset, aside: false };
         Ok(())
     }
 
@@ -155,7 +183,7 @@ impl Store for RocksStore {
     }
 
     fn collect(&self, partition: i32, through: i64, max_count: usize) -> Result<usize, StoreError> {
-        let (number, _head) = self.head(partition)?;
+        let (number, _head) = self.head(partition);
         let Some(checkpoint) = self.stored_checkpoint(number)? else {
             return Ok(0);
         };
@@ -184,14 +212,21 @@ impl Store for RocksStore {
     }
 
     fn clear(&self, partition: i32) -> Result<(), StoreError> {
-        let (number, mut head) = self.head(partition)?;
+        let number = self.number(partition);
+        // All of them, in order: what lies aside is one moment of the whole store.
+        let mut heads: Vec<_> = self.heads.iter().map(locked).collect();
+        let head = &heads[usize::from(number)];
+        if head.offset >= 0 && !head.aside {
+            self.keep_aside()?;
+            heads.iter_mut().for_each(|head| head.aside = true);
+        }
         let mut changes = WriteBatch::default();
         for kind in keys::OF_A_PARTITION {
             let range = keys::all(kind, number);
             changes.delete_range(range.start, range.end);
         }
         self.put(changes)?;
-        *head = -1;
+        heads[usize::from(number)].offset = -1;
         Ok(())
     }
 }

@@ -241,6 +241,42 @@ fn moving_aside_twice_in_a_second_loses_neither() {
     assert_eq!(asides.count(), 3);
 }
 
+fn asides(dir: &tempfile::TempDir) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir.path()).expect("readable").map(|entry| entry.expect("readable").path());
+    let mut asides: Vec<_> = entries.filter(|path| path.to_string_lossy().contains(".aside-")).collect();
+    asides.sort();
+    asides
+}
+
+/// The rows may be the only copy, whatever the journal says: they are never deleted, flushed or not.
+#[test]
+fn what_is_cleared_lies_aside() {
+    let (dir, path) = filled();
+    let store = open_clean(&path);
+    for n in 0..40 {
+        store.write(&history(1, n)).expect("applies");
+    }
+    store.write(&history(0, 300)).expect("applies, and is not flushed");
+    store.clear(0).expect("clears");
+    assert_eq!((assert_history_prefix(&store, 0), assert_history_prefix(&store, 1)), (0, 40));
+    let kept = asides(&dir);
+    assert_eq!(kept.len(), 1);
+    assert!(fs::read_dir(&kept[0]).expect("readable").count() > 0);
+
+    store.clear(1).expect("clears");
+    assert_eq!(asides(&dir), kept, "what lies aside holds this partition too, as it was");
+    store.clear(0).expect("nothing is there any more");
+    assert_eq!(asides(&dir), kept);
+    store.write(&history(0, 0)).expect("goes on");
+    store.clear(0).expect("clears");
+    assert_eq!(asides(&dir).len(), 2, "it was written since");
+
+    drop(store);
+    let looked_at = open_clean(&kept[0]);
+    assert_eq!((assert_history_prefix(&looked_at, 0), assert_history_prefix(&looked_at, 1)), (301, 40), "all of it");
+    assert_eq!(assert_history_prefix(&open_clean(&path), 0), 0);
+}
+
 #[test]
 fn damage_found_while_reading_is_remembered() {
     let (_dir, path) = filled();

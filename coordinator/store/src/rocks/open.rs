@@ -17,7 +17,7 @@ use rocksdb::{
     Options, WriteOptions,
 };
 
-use super::{RocksStore, is_damage};
+use super::{Head, RocksStore, is_damage};
 use crate::StoreError;
 use crate::keys::{self, FORMAT_VERSION};
 
@@ -136,20 +136,25 @@ fn beside(dir: &Path, suffix: &str) -> PathBuf {
 }
 
 fn move_aside(dir: &Path) -> Result<PathBuf, StoreError> {
+    let aside = free_aside(dir)?;
+    fs::rename(dir, &aside).map_err(|error| StoreError::Io(format!("{}: cannot be moved aside: {error}", dir.display())))?;
+    Ok(aside)
+}
+
+/// A name beside the directory that nothing has yet.
+pub(super) fn free_aside(dir: &Path) -> Result<PathBuf, StoreError> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let free = |n: &u32| !beside(dir, &aside_suffix(seconds, *n)).exists();
     let n =
         (0..ASIDE_NAMES_MAX).find(free).ok_or_else(|| StoreError::Io(format!("{}: no free name to move it to", dir.display())))?;
-    let aside = beside(dir, &aside_suffix(seconds, n));
-    fs::rename(dir, &aside).map_err(|error| StoreError::Io(format!("{}: cannot be moved aside: {error}", dir.display())))?;
-    Ok(aside)
+    Ok(beside(dir, &aside_suffix(seconds, n)))
 }
 
 fn aside_suffix(seconds: u64, n: u32) -> String {
     if n == 0 { format!(".aside-{seconds}") } else { format!(".aside-{seconds}-{n}") }
 }
 
-fn open_database(dir: &Path, partitions: i32) -> Result<(DB, Vec<Mutex<i64>>), StoreError> {
+fn open_database(dir: &Path, partitions: i32) -> Result<(DB, Vec<Mutex<Head>>), StoreError> {
     if dir.exists() && !dir.is_dir() {
         return Err(StoreError::Damaged("it is not a directory".to_owned()));
     }
@@ -161,7 +166,7 @@ fn open_database(dir: &Path, partitions: i32) -> Result<(DB, Vec<Mutex<i64>>), S
     check_format(&db, partitions)?;
     let mut heads = Vec::new();
     for partition in 0..partitions {
-        heads.push(Mutex::new(stored_offset(&db, partition as u16)?));
+        heads.push(Head::at(stored_offset(&db, partition as u16)?));
     }
     Ok((db, heads))
 }

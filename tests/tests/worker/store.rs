@@ -1,0 +1,63 @@
+//! The stored state goes only when it is known that the journal can bring it back.
+
+use ringmaster::runtime::{Now, Stop};
+use ringmaster_core::partition::Why;
+use ringmaster_schemas::state::RowKind;
+use ringmaster_store::Store;
+
+use crate::Machine;
+
+fn rows(machine: &Machine) -> usize {
+    let mut count = 0;
+    machine
+        .store
+        .rows(0, RowKind::Saga, &mut |_, _| {
+            count += 1;
+            true
+        })
+        .expect("readable");
+    count
+}
+
+/// A machine whose journal lost so many of its newest records, and everything below `below`.
+fn with_journal_of_another_life(lost: usize, below: i64) -> Machine {
+    let mut machine = Machine::owning(1);
+    for number in 0..5 {
+        machine.order(&format!("ord-{number}"));
+        machine.go(50);
+    }
+    machine.go(1_000);
+    let now = Now { wall: machine.broker.now(), steady: machine.broker.now() };
+    machine.worker.checkpoint(now).expect("the store takes it");
+    machine.store.flush().expect("flushes");
+    assert_eq!(rows(&machine), 5);
+    machine.broker.lose_tail("ringmaster.journal", 0, lost);
+    machine.broker.forget("ringmaster.journal", 0, below);
+    machine.restart(2);
+    machine
+}
+
+/// The journal lost its tail, and its beginning was deleted: what is stored is the only copy.
+#[test]
+fn what_the_journal_cannot_bring_back_is_not_forgotten() {
+    // One record lost: the new claim takes its place, and is not what the checkpoint was built upon. Many: the checkpoint is behind
+    // the journal's end.
+    for lost in [1, 4] {
+        let mut machine = with_journal_of_another_life(lost, 1);
+        let stop = (0..1_000).find_map(|_| machine.turn().err()).expect("it cannot go on");
+        assert!(matches!(stop, Stop::Partition(Why::JournalCut { start: 1, needed: 0, .. })), "{stop}");
+        assert_eq!(rows(&machine), 5, "{lost} lost: nothing is forgotten");
+        assert!(machine.store.checkpoint(0).expect("readable").is_some());
+    }
+}
+
+/// The journal lost its tail and begins at 0: everything that it still says is true again, and nothing else.
+#[test]
+fn what_the_journal_can_bring_back_is_built_again() {
+    for lost in [1, 4] {
+        let mut machine = with_journal_of_another_life(lost, 0);
+        machine.until("owned", 3_000, Machine::owns_all);
+        machine.go(1_000);
+        assert_eq!(rows(&machine), 5, "{lost} lost: what was not journaled is read again");
+    }
+}
