@@ -13,6 +13,8 @@ const FIXED_SEEDS: u64 = 200;
 const HOSTILE_SEEDS: u64 = 40;
 /// Runs with one owner that is in doubt all the time.
 const RESTLESS_SEEDS: u64 = 40;
+/// Runs in which partitions leave their worker and come back.
+const REASSIGNING_SEEDS: u64 = 40;
 /// Runs in which the broker loses acknowledged records.
 const TAIL_LOST_SEEDS: u64 = 40;
 /// Runs in which nothing delays anybody.
@@ -54,6 +56,11 @@ fn owners_that_change_under_load() {
 #[test]
 fn an_owner_that_claims_again_and_again() {
     all_pass(0..RESTLESS_SEEDS, Plan::restless);
+}
+
+#[test]
+fn partitions_that_leave_their_worker_and_come_back() {
+    all_pass(0..REASSIGNING_SEEDS, Plan::reassigning);
 }
 
 #[test]

@@ -7,38 +7,53 @@ use ringmaster_bus::{Bus, Topic, TopicPartition};
 use ringmaster_core::partition::{Partition, Tag};
 use ringmaster_schemas::names::partition_of;
 
-const VALUE_BITS: u32 = 48;
+const VALUE_BITS: u32 = 42;
+const EPOCH_BITS: u32 = 6;
 const PARTITION_BITS: u32 = 14;
 
-/// A bus tag: two bits of kind, 14 of partition, 48 of number.
-pub(super) fn encode_tag(partition: i32, tag: Tag) -> u64 {
-    let (kind, value) = match tag {
-        Tag::Claim => (0, 0),
-        Tag::Record(number) => (1, number as u64),
-        Tag::Effect(number) => (2, number),
-        Tag::Undeliverable(number) => (3, number),
-    };
-    debug_assert!(value < 1 << VALUE_BITS, "2^48 records are centuries");
-    (kind << (VALUE_BITS + PARTITION_BITS)) | ((partition as u64) << VALUE_BITS) | value
+/// So many hostings of a partition are told apart: an acknowledgement of an older one has long come, or never will.
+pub(super) const EPOCHS: u8 = 1 << EPOCH_BITS;
+
+/// Whom an acknowledgement is for. As a bus tag: two bits of kind, 14 of partition, 6 of epoch, 42 of number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Address {
+    pub(super) partition: i32,
+    /// Which hosting of it.
+    pub(super) epoch: u8,
+    pub(super) tag: Tag,
 }
 
-/// The partition and the tag in a bus tag.
-pub(super) fn decode_tag(tag: u64) -> (usize, Tag) {
-    let value = tag & ((1 << VALUE_BITS) - 1);
-    let partition = (tag >> VALUE_BITS) & ((1 << PARTITION_BITS) - 1);
-    let tag = match tag >> (VALUE_BITS + PARTITION_BITS) {
-        0 => Tag::Claim,
-        1 => Tag::Record(value as i64),
-        2 => Tag::Effect(value),
-        _ => Tag::Undeliverable(value),
-    };
-    (partition as usize, tag)
+impl Address {
+    pub(super) fn encode(self) -> u64 {
+        let (kind, value) = match self.tag {
+            Tag::Claim => (0, 0),
+            Tag::Record(number) => (1, number as u64),
+            Tag::Effect(number) => (2, number),
+            Tag::Undeliverable(number) => (3, number),
+        };
+        debug_assert!(value < 1 << VALUE_BITS, "2^42 records under one claim are more than a year");
+        let place = ((kind << PARTITION_BITS) | self.partition as u64) << EPOCH_BITS | u64::from(self.epoch);
+        (place << VALUE_BITS) | value
+    }
+
+    pub(super) fn decode(tag: u64) -> Self {
+        let (value, place) = (tag & ((1 << VALUE_BITS) - 1), tag >> VALUE_BITS);
+        let epoch = (place & u64::from(EPOCHS - 1)) as u8;
+        let partition = ((place >> EPOCH_BITS) & ((1 << PARTITION_BITS) - 1)) as i32;
+        let tag = match place >> (EPOCH_BITS + PARTITION_BITS) {
+            0 => Tag::Claim,
+            1 => Tag::Record(value as i64),
+            2 => Tag::Effect(value),
+            _ => Tag::Undeliverable(value),
+        };
+        Address { partition, epoch, tag }
+    }
 }
 
 /// Output topics by name.
 pub(super) struct Routes {
     known: HashMap<Arc<str>, (Topic, i32)>,
-    order: Vec<(Topic, Tag)>,
+    order: Vec<(Option<Topic>, Tag)>,
 }
 
 impl Routes {
@@ -47,33 +62,19 @@ impl Routes {
         Routes { known, order: Vec::new() }
     }
 
-    fn find(&mut self, name: &Arc<str>, bus: &mut impl Bus) -> (Topic, i32) {
-        if let Some(route) = self.known.get(name) {
-            return *route;
-        }
-        // A topic that only a replayed effect names (an older version's): its count is asked once; 1 if it is gone, so that the
-        // broker's refusal sets the effect apart.
-        let partitions =
-            bus.describe(&[name]).ok().and_then(|found| found.into_iter().next().flatten()).map_or(1, |found| found.partitions);
-        let route = (bus.topic(name), partitions);
-        self.known.insert(name.clone(), route);
-        route
-    }
-
-    /// Where an effect goes.
-    pub(super) fn to(&mut self, name: &Arc<str>, key: &[u8], bus: &mut impl Bus) -> TopicPartition {
-        let (topic, partitions) = self.find(name, bus);
-        TopicPartition { topic, partition: partition_of(key, partitions) }
+    /// Where an effect goes; none if nobody knows its topic.
+    pub(super) fn to(&self, name: &str, key: &[u8]) -> Option<TopicPartition> {
+        let (topic, partitions) = *self.known.get(name)?;
+        Some(TopicPartition { topic, partition: partition_of(key, partitions) })
     }
 
     /// The tags, topic by topic, each topic's in their order.
-    pub(super) fn order(&mut self, partition: &mut Partition, tags: &[Tag], bus: &mut impl Bus) -> Vec<Tag> {
+    pub(super) fn order(&mut self, partition: &mut Partition, tags: &[Tag]) -> Vec<Tag> {
         let mut order = std::mem::take(&mut self.order);
         order.clear();
         for &tag in tags {
             if let Some(effect) = partition.effect(tag) {
-                let name = effect.topic.clone();
-                order.push((self.find(&name, bus).0, tag));
+                order.push((self.known.get(&effect.topic).map(|(topic, _)| *topic), tag));
             }
         }
         order.sort_by_key(|(topic, _)| *topic);
@@ -90,8 +91,11 @@ mod tests {
     #[test]
     fn tags_come_back_as_they_went() {
         for partition in [0, 7, 16_383] {
-            for tag in [Tag::Claim, Tag::Record(0), Tag::Record(1 << 47), Tag::Effect(5), Tag::Undeliverable(9)] {
-                assert_eq!(decode_tag(encode_tag(partition, tag)), (partition as usize, tag));
+            for epoch in [0, 1, EPOCHS - 1] {
+                for tag in [Tag::Claim, Tag::Record(0), Tag::Record((1 << 42) - 1), Tag::Effect(5), Tag::Undeliverable(9)] {
+                    let address = Address { partition, epoch, tag };
+                    assert_eq!(Address::decode(address.encode()), address);
+                }
             }
         }
     }

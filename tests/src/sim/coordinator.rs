@@ -129,9 +129,11 @@ impl Coordinator {
         Coordinator { state: State::Running, worker: Some(worker), client, machine, stopping_since: None, released: false }
     }
 
-    /// True if it owns every partition.
-    pub fn owns_all(&self) -> bool {
-        self.worker.as_ref().is_some_and(|worker| worker.partitions().all(|partition| partition.stage() == StageName::Owning))
+    /// True if it owns all of so many partitions.
+    pub fn owns_all(&self, count: i32) -> bool {
+        let owned =
+            |worker: &Worker<SimBus>| worker.partitions().filter(|partition| partition.stage() == StageName::Owning).count();
+        self.worker.as_ref().is_some_and(|worker| owned(worker) == count as usize)
     }
 }
 

@@ -48,6 +48,8 @@ pub enum Incident {
     Leap(Millis),
     /// The wall clock of all coordinators jumps, forward or back; no time passes.
     ClockSteps(Millis),
+    /// A coordinator hosts one of its partitions no more, for so long.
+    Reassign(Millis),
 }
 
 /// One run.
@@ -158,6 +160,20 @@ impl Plan {
         plan.faults.linger_max_ms = rng.i64(0..20);
         plan.faults.left_behind = 0.8;
         plan.faults.late_max_ms = rng.i64(100..1_000);
+        plan
+    }
+
+    /// A run in which partitions are taken from their worker and given back, under load and under everything else.
+    pub fn reassigning(seed: u64) -> Plan {
+        let mut plan = Plan::random(seed);
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0xa551);
+        (plan.orders, plan.load_ms) = (60, plan.safety_ms);
+        for at in (200..plan.safety_ms).step_by(250) {
+            // Often at once: what is on its way then is of another hosting.
+            let for_ms = if rng.bool() { 0 } else { rng.i64(1..1_500) };
+            plan.incidents.push((at, Incident::Reassign(for_ms)));
+        }
+        plan.incidents.sort_by_key(|(at, _)| *at);
         plan
     }
 

@@ -9,7 +9,6 @@ use ringmaster_core::faults;
 use ringmaster_schemas::Millis;
 
 use super::checks;
-use super::coordinator::Coordinator;
 use super::plan::Plan;
 use super::world::{Sim, World, step};
 
@@ -107,7 +106,7 @@ fn phases(sim: &Sim) -> Result<(), String> {
                 return Ok(Some("orders are still to be placed".into()));
             }
             // One that stood still and has nothing to write may still think that it is the owner.
-            if !world.coordinators.iter().any(Coordinator::owns_all) {
+            if !world.coordinators.iter().any(|one| one.owns_all(world.plan.partitions)) {
                 return Ok(Some("no coordinator owns everything".into()));
             }
             checks::unrest(world)

@@ -66,6 +66,8 @@ pub struct World {
     rng: fastrand::Rng,
     incidents: VecDeque<(Millis, Incident)>,
     refused: Vec<(Millis, &'static str)>,
+    /// Partitions that were taken from their worker: until when, which coordinator, which partition.
+    away: Vec<(Millis, usize, i32)>,
     starts: Vec<Millis>,
     /// Coordinators in the middle of a turn, outermost first.
     in_turn: Vec<usize>,
@@ -112,6 +114,7 @@ impl World {
             ahead_ms: 0,
             rng,
             refused: Vec::new(),
+            away: Vec::new(),
             starts: vec![BEGIN],
             in_turn: Vec::new(),
             healing: false,
@@ -135,6 +138,7 @@ impl World {
         for (_, topic) in std::mem::take(&mut self.refused) {
             self.broker.refuse(topic, false);
         }
+        self.away.iter_mut().for_each(|(until, _, _)| *until = 0);
         for index in 0..self.coordinators.len() {
             if let State::Frozen(_) = self.coordinators[index].state {
                 self.coordinators[index].state = State::Frozen(0);
@@ -190,6 +194,7 @@ impl World {
         for (_, topic) in self.refused.extract_if(.., |(until, _)| *until <= now) {
             self.broker.refuse(topic, false);
         }
+        self.assign_due(now);
         let coordinators = (0..self.coordinators.len()).filter(|&index| self.may_turn(index, now)).collect::<Vec<_>>();
         let mut actors: Vec<Actor> = coordinators.into_iter().map(Actor::Coordinator).chain((0..3).map(Actor::Service)).collect();
         self.rng.shuffle(&mut actors);

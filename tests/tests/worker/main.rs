@@ -1,5 +1,6 @@
 //! The worker around its partitions: its clocks, its store, its end. On the simulated broker, with a clock of the test's own.
 
+mod assign;
 mod clock;
 mod panics;
 mod store;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use ringmaster::runtime::{Now, Setup, Stop, Turn, Worker};
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
-use ringmaster_core::partition::Phase;
+use ringmaster_core::partition::StageName;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::partition_of;
 use ringmaster_store::sim::SimStore;
@@ -56,7 +57,7 @@ impl Machine {
     }
 
     fn owns_all(&self) -> bool {
-        self.worker.partitions().all(|partition| partition.phase() == Phase::Owning)
+        self.worker.partitions().all(|partition| partition.stage() == StageName::Owning)
     }
 
     fn turn(&mut self) -> Result<Turn, Stop> {

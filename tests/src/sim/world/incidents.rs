@@ -5,7 +5,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_store::Store;
 
 use super::{Sim, World, step};
-use crate::sim::coordinator::State;
+use crate::sim::coordinator::{self, State, Turned};
 use crate::sim::plan::Incident;
 
 impl World {
@@ -54,15 +54,47 @@ impl World {
             }
             (Incident::Leap(ms), _) => self.broker.advance(now + ms),
             (Incident::ClockSteps(ms), _) => self.ahead_ms += ms,
+            (Incident::Reassign(for_ms), Some(index)) => self.revoke(index, now + for_ms),
             (
                 Incident::Crash
                 | Incident::Freeze { .. }
                 | Incident::Stop
                 | Incident::CrashInFlush
                 | Incident::LoseStore
-                | Incident::LoseTail(_),
+                | Incident::LoseTail(_)
+                | Incident::Reassign(_),
                 None,
             ) => {}
+        }
+    }
+
+    /// Takes a partition from its worker until then.
+    fn revoke(&mut self, index: usize, until: Millis) {
+        let number = self.rng.i32(0..self.plan.partitions);
+        let now = coordinator::now(&self.broker, self.ahead_ms);
+        let Some(worker) = self.coordinators[index].worker.as_mut() else { return };
+        if !worker.partitions().any(|partition| partition.number() == number) {
+            return;
+        }
+        self.hits += 1;
+        match worker.revoke(number, now) {
+            Ok(()) => self.away.push((until, index, number)),
+            Err(stop) => self.turned(index, Turned::Stopped(stop)),
+        }
+    }
+
+    /// Gives partitions back whose time has come, to workers that can take them.
+    pub(super) fn assign_due(&mut self, now: Millis) {
+        for (until, index, number) in std::mem::take(&mut self.away) {
+            let state = self.coordinators[index].state.clone();
+            match self.coordinators[index].worker.as_mut() {
+                Some(worker) if until <= now && state == State::Running => {
+                    worker.assign(self.setup.partitions(0, 1).swap_remove(number as usize));
+                    self.note(format!("coordinator {index} hosts partition {number} again"));
+                }
+                None if state == State::Ended => {}
+                Some(_) | None => self.away.push((until, index, number)),
+            }
         }
     }
 

@@ -1,0 +1,76 @@
+//! The partitions that a worker hosts now: by number, and in order.
+
+use ringmaster_core::partition::{Partition, Wish};
+use ringmaster_schemas::Millis;
+
+use crate::runtime::effects::EPOCHS;
+
+/// A partition, and what the worker knows of it.
+pub(super) struct Hosted {
+    pub(super) partition: Partition,
+    /// What it wishes and was not done yet.
+    pub(super) wishes: Vec<Wish>,
+    /// It can be claimed.
+    pub(super) ready: bool,
+    /// Tells this hosting from earlier ones of the same partition: their acknowledgements may still come.
+    pub(super) epoch: u8,
+    /// When its state is written next, by the steady clock.
+    pub(super) checkpoint_at: Millis,
+}
+
+/// All of them. They come and go.
+#[derive(Default)]
+pub(super) struct Hosts {
+    by_number: Vec<Option<Box<Hosted>>>,
+    /// In order.
+    numbers: Vec<i32>,
+    /// Of the next one.
+    epoch: u8,
+}
+
+impl Hosts {
+    /// Takes one in. It claims at the worker's next turn.
+    pub(super) fn insert(&mut self, partition: Partition) {
+        let number = partition.number();
+        let index = usize::try_from(number).expect("partitions are numbered from 0");
+        if self.by_number.len() <= index {
+            self.by_number.resize_with(index + 1, || None);
+        }
+        self.epoch = (self.epoch + 1) % EPOCHS;
+        let hosted = Hosted { partition, wishes: Vec::new(), ready: true, epoch: self.epoch, checkpoint_at: Millis::MIN };
+        let before = self.by_number[index].replace(Box::new(hosted));
+        assert!(before.is_none(), "partition {number} is hosted already");
+        let place = self.numbers.partition_point(|known| *known < number);
+        self.numbers.insert(place, number);
+    }
+
+    /// Lets one go, if it is here.
+    pub(super) fn remove(&mut self, number: i32) -> Option<Box<Hosted>> {
+        let hosted = self.by_number.get_mut(usize::try_from(number).ok()?)?.take();
+        self.numbers.retain(|known| *known != number);
+        hosted
+    }
+
+    pub(super) fn get(&self, number: i32) -> Option<&Hosted> {
+        self.by_number.get(usize::try_from(number).ok()?)?.as_deref()
+    }
+
+    pub(super) fn get_mut(&mut self, number: i32) -> Option<&mut Hosted> {
+        self.by_number.get_mut(usize::try_from(number).ok()?)?.as_deref_mut()
+    }
+
+    /// How many.
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// The number at a place, in the order of numbers.
+    pub(super) fn number_at(&self, place: usize) -> i32 {
+        self.numbers[place]
+    }
+
+    /// In the order of numbers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Hosted> {
+        self.by_number.iter().filter_map(Option::as_deref)
+    }
+}

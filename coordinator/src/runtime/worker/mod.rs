@@ -1,0 +1,292 @@
+//! One worker: the partitions that it hosts, its bus, its producer.
+//!
+//! ```text
+//! claims -> bus.poll -> visit (what a bus says, to its partition) -> end of poll -> wishes (on the bus) -> store
+//! ```
+
+mod claims;
+mod hosted;
+mod store;
+mod visit;
+mod wishes;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringmaster_bus::{Bus, Sender, Topic, TopicPartition};
+use ringmaster_core::partition::{Context, Counters, Happened, Partition, Tag, Why};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::ClaimId;
+use ringmaster_store::Store;
+
+use self::hosted::{Hosted, Hosts};
+use self::store::StoredRows;
+use super::clock::{Jumps, Now, until};
+use super::diary::Diary;
+use super::effects::Routes;
+use super::knowledge::Knowledge;
+
+/// What a worker must know.
+#[derive(Debug, Clone)]
+pub struct WorkerSettings {
+    /// The journal topic's name.
+    pub journal: String,
+    /// Names of the input topics, in the order of every partition's inputs.
+    pub inputs: Vec<String>,
+    /// Partition counts of topics that effects go to, by name.
+    pub outputs: Vec<(String, i32)>,
+    /// Name under which positions are committed, for lag tools only.
+    pub group: String,
+    /// A partition's state is written this often.
+    pub checkpoint_every_ms: Millis,
+    /// Or when so many rows have changed.
+    pub checkpoint_rows_max: usize,
+    /// First pause before claiming again.
+    pub claim_backoff_first_ms: Millis,
+    /// Longest pause before claiming again.
+    pub claim_backoff_max_ms: Millis,
+}
+
+/// Why a worker stops for good.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Stop {
+    /// A partition cannot go on.
+    #[error("{0}")]
+    Partition(Why),
+    /// The bus gives no producer.
+    #[error("no producer: {0}")]
+    Bus(String),
+    /// A bug of ours.
+    #[error(
+        "the thread '{thread}' panicked: {text}. This is a bug, please report it with the lines above; nothing is lost, the next start goes on from the journal"
+    )]
+    Panicked {
+        /// Which thread.
+        thread: String,
+        /// What it said.
+        text: String,
+    },
+}
+
+/// What a turn did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// Bus events visited.
+    pub events: usize,
+    /// How long until something is due without anything happening.
+    pub idle: Duration,
+}
+
+/// One worker. All its state is here; whoever holds it may run it on any thread.
+pub struct Worker<B: Bus> {
+    bus: B,
+    inner: Inner,
+}
+
+struct Inner {
+    settings: WorkerSettings,
+    knowledge: Arc<Knowledge>,
+    store: Arc<dyn Store>,
+    hosts: Hosts,
+    journal: Topic,
+    /// Place in the inputs by topic handle.
+    sources: Vec<Source>,
+    inputs: Vec<Topic>,
+    routes: Routes,
+    sender: Option<Sender>,
+    /// A doubt that came up while partitions were being visited.
+    doubt: Option<String>,
+    doubts: u32,
+    claim_at: Millis,
+    owned_since: Millis,
+    commit_at: Millis,
+    counters: Counters,
+    ids: Box<dyn FnMut() -> ClaimId + Send>,
+    stop: Option<Stop>,
+    stopping: bool,
+    /// Effects that the bus's queue had no room for.
+    unsent: Vec<(i32, Tag)>,
+    diary: Diary,
+    say_undeliverable_at: Millis,
+    jumps: Jumps,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Journal,
+    Input(usize),
+    None,
+}
+
+impl<B: Bus> Worker<B> {
+    /// A worker of these partitions; it claims them at its first turn. `ids` gives random claim ids.
+    pub fn new(
+        mut bus: B,
+        settings: WorkerSettings,
+        partitions: Vec<Partition>,
+        knowledge: Arc<Knowledge>,
+        store: Arc<dyn Store>,
+        ids: Box<dyn FnMut() -> ClaimId + Send>,
+    ) -> Self {
+        let journal = bus.topic(&settings.journal);
+        let inputs: Vec<Topic> = settings.inputs.iter().map(|name| bus.topic(name)).collect();
+        let routes = Routes::new(&settings.outputs, &mut bus);
+        let highest = inputs.iter().chain([&journal]).map(|topic| usize::from(topic.0)).max().unwrap_or(0);
+        let mut sources = vec![Source::None; highest + 1];
+        sources[usize::from(journal.0)] = Source::Journal;
+        for (index, topic) in inputs.iter().enumerate() {
+            sources[usize::from(topic.0)] = Source::Input(index);
+        }
+        let mut hosts = Hosts::default();
+        partitions.into_iter().for_each(|partition| hosts.insert(partition));
+        let inner = Inner {
+            hosts,
+            settings,
+            knowledge,
+            store,
+            journal,
+            sources,
+            inputs,
+            routes,
+            sender: None,
+            doubt: None,
+            doubts: 0,
+            claim_at: Millis::MIN,
+            owned_since: Millis::MAX,
+            commit_at: Millis::MIN,
+            counters: Counters::default(),
+            ids,
+            stop: None,
+            stopping: false,
+            unsent: Vec::new(),
+            diary: Diary::default(),
+            say_undeliverable_at: Millis::MIN,
+            jumps: Jumps::default(),
+        };
+        Worker { bus, inner }
+    }
+
+    /// One turn: takes what happened (waiting at most `wait` for it), lets the partitions decide, does what they wish. `clock` tells
+    /// the time. An error is the end: nothing of this worker may be used any more.
+    pub fn turn(&mut self, clock: &dyn Fn() -> Now, wait: Duration) -> Result<Turn, Stop> {
+        let Worker { bus, inner } = self;
+        let now = clock();
+        inner.say_jump(now);
+        inner.claim_when_ready(bus, now);
+        let events = bus.poll(wait, &mut |event| inner.visit(event, now));
+        let now = clock();
+        inner.end_of_poll(now);
+        inner.execute(bus, now);
+        inner.checkpoint_when_due(now);
+        inner.commit_when_due(bus, now);
+        match inner.stop.take() {
+            Some(stop) => Err(stop),
+            None => Ok(Turn { events, idle: inner.idle(now) }),
+        }
+    }
+
+    /// Hosts one more partition from now on; it claims at the next turn. It must not be hosted already.
+    pub fn assign(&mut self, partition: Partition) {
+        self.inner.hosts.insert(partition);
+    }
+
+    /// Hosts a partition no more, between two turns. What is confirmed is written; what is on its way is left to the journal: whoever
+    /// claims next finds there what of it counts, and sends what was not delivered.
+    pub fn revoke(&mut self, number: i32, now: Now) -> Result<(), Stop> {
+        let inner = &mut self.inner;
+        inner.checkpoint(number, now);
+        if inner.hosts.remove(number).is_some() {
+            inner.unsent.retain(|(of, _)| *of != number);
+            let at = |topic: &Topic| TopicPartition { topic: *topic, partition: number };
+            let inputs: Vec<TopicPartition> = inner.inputs.iter().map(at).collect();
+            self.bus.pause(&inputs, false);
+            inputs.into_iter().chain([at(&inner.journal)]).for_each(|at| self.bus.stop(at));
+        }
+        inner.stop.take().map_or(Ok(()), Err)
+    }
+
+    /// Stops reading inputs; [`Worker::quiet`] tells when all that was begun is confirmed and delivered.
+    pub fn begin_stop(&mut self) {
+        self.inner.stopping = true;
+        for place in 0..self.inner.hosts.len() {
+            let number = self.inner.hosts.number_at(place);
+            self.inner.inputs.iter().for_each(|&topic| self.bus.stop(TopicPartition { topic, partition: number }));
+        }
+    }
+
+    /// True if nothing is unconfirmed or undelivered.
+    pub fn quiet(&self) -> bool {
+        self.partitions().all(Partition::quiet)
+    }
+
+    /// After [`Worker::quiet`]: journals how far effects were delivered, so that the next start sends nothing again.
+    pub fn append_released(&mut self, now: Now) {
+        self.inner.each(now, || Happened::Drained);
+        self.inner.execute(&mut self.bus, now);
+    }
+
+    /// Writes the state of all partitions now.
+    pub fn checkpoint(&mut self, now: Now) -> Result<(), Stop> {
+        for place in 0..self.inner.hosts.len() {
+            self.inner.checkpoint(self.inner.hosts.number_at(place), now);
+        }
+        self.inner.stop.take().map_or(Ok(()), Err)
+    }
+
+    /// What happened, counted since it began.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+
+    /// Its partitions, to look at.
+    pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
+        self.inner.hosts.iter().map(|hosted| &hosted.partition)
+    }
+
+    /// The bus, for tests and tools.
+    pub fn bus(&mut self) -> &mut B {
+        &mut self.bus
+    }
+}
+
+impl Inner {
+    /// Tells a hosted partition what happened.
+    fn tell(&mut self, number: i32, now: Now, what: Happened<'_>) {
+        let Some(Hosted { partition, wishes, .. }) = self.hosts.get_mut(number) else { return };
+        let rows = StoredRows { store: &*self.store, partition: number };
+        let mut context = Context {
+            now: now.wall,
+            steady: now.steady,
+            catalog: &self.knowledge.catalog,
+            schemas: &self.knowledge.schemas,
+            rows: &rows,
+            out: wishes,
+            counters: &mut self.counters,
+        };
+        partition.handle(what, &mut context);
+    }
+
+    fn each(&mut self, now: Now, what: impl Fn() -> Happened<'static>) {
+        for place in 0..self.hosts.len() {
+            self.tell(self.hosts.number_at(place), now, what());
+        }
+    }
+
+    /// How long until something is due without anything happening.
+    fn idle(&self, now: Now) -> Duration {
+        let timers = self.hosts.iter().map(|hosted| hosted.partition.idle(now.wall, now.steady)).min().unwrap_or(Duration::MAX);
+        let claims = self.hosts.iter().any(|hosted| hosted.ready);
+        if claims { timers.min(until(self.claim_at, now.steady)) } else { timers }
+    }
+
+    /// People should know when the clock that they read was set.
+    fn say_jump(&mut self, now: Now) {
+        if let Some(by_ms) = self.jumps.notice(now) {
+            let to = if by_ms > 0 { "forward" } else { "back" };
+            tracing::warn!(
+                by_ms,
+                "the wall clock jumped {to}: waits and timers go on by the steady clock, and nothing is forgotten for its sake"
+            );
+        }
+    }
+}

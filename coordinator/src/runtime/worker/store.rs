@@ -1,0 +1,96 @@
+//! The store beneath a worker's partitions, and when what is confirmed is written.
+
+use ringmaster_bus::{Bus, TopicPartition};
+use ringmaster_core::faults::{mutated, reached};
+use ringmaster_core::partition::{Rows, StageName, Why};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::state::{Checkpoint, Index, RowKey, RowKind};
+use ringmaster_store::{Store, StoreError};
+
+use super::hosted::Hosted;
+use super::{Inner, Stop};
+use crate::runtime::clock::Now;
+
+/// Positions are committed for lag tools this often.
+const COMMIT_EVERY_MS: Millis = 5_000;
+
+/// One partition's rows in the store.
+pub(super) struct StoredRows<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) partition: i32,
+}
+
+impl Rows for StoredRows<'_> {
+    fn checkpoint(&self) -> Result<Option<Checkpoint>, String> {
+        self.store.checkpoint(self.partition).map_err(|error| error.to_string())
+    }
+
+    fn row(&self, key: &RowKey) -> Result<Option<Vec<u8>>, String> {
+        self.store.row(self.partition, key).map_err(|error| error.to_string())
+    }
+
+    fn scan(&self, index: Index, from: i64, to: i64, visit: &mut dyn FnMut(i64, RowKey)) -> Result<(), String> {
+        let mut all = |at, key| {
+            visit(at, key);
+            true
+        };
+        self.store.scan(self.partition, index, from, to, &mut all).map_err(|error| error.to_string())
+    }
+
+    fn rows(&self, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String> {
+        let mut all = |key, row: &[u8]| {
+            visit(key, row);
+            true
+        };
+        self.store.rows(self.partition, kind, &mut all).map_err(|error| error.to_string())
+    }
+}
+
+impl Inner {
+    pub(super) fn checkpoint_when_due(&mut self, now: Now) {
+        for place in 0..self.hosts.len() {
+            let number = self.hosts.number_at(place);
+            let due = |hosted: &Hosted| {
+                now.steady >= hosted.checkpoint_at || hosted.partition.dirty_count() >= self.settings.checkpoint_rows_max
+            };
+            if self.hosts.get(number).is_some_and(due) {
+                self.checkpoint(number, now);
+            }
+        }
+    }
+
+    /// Writes what is confirmed, if anything is.
+    pub(super) fn checkpoint(&mut self, number: i32, now: Now) {
+        let Some(hosted) = self.hosts.get_mut(number) else { return };
+        hosted.checkpoint_at = now.steady + self.settings.checkpoint_every_ms;
+        let Some(batch) = hosted.partition.stage_checkpoint() else {
+            return;
+        };
+        match self.store.write(&batch) {
+            Ok(()) => {
+                reached("batch_written_unflushed");
+                hosted.partition.stored(&batch);
+            }
+            Err(error) => self.store_failed(number, &error),
+        }
+    }
+
+    pub(super) fn store_failed(&mut self, number: i32, error: &StoreError) {
+        self.stop.get_or_insert(Stop::Partition(Why::Store { partition: number, detail: error.to_string() }));
+    }
+
+    pub(super) fn commit_when_due(&mut self, bus: &mut impl Bus, now: Now) {
+        if now.steady < self.commit_at {
+            return;
+        }
+        self.commit_at = now.steady + COMMIT_EVERY_MS;
+        let mut positions = Vec::new();
+        for partition in self.hosts.iter().map(|hosted| &hosted.partition).filter(|one| one.stage() == StageName::Owning) {
+            let at = |index: usize| TopicPartition { topic: self.inputs[index], partition: partition.number() };
+            positions.extend(partition.confirmed_positions().map(|(index, next)| (at(index), next)));
+        }
+        if !positions.is_empty() && !mutated("no_commit") {
+            bus.commit(&self.settings.group, &positions);
+        }
+    }
+}
