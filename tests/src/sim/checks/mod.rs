@@ -26,6 +26,7 @@ pub fn in_the_end(world: &World) -> Result<(), String> {
     always(world)?;
     let truths = read(world)?;
     wire::all_effects_left(world, &truths)?;
+    states::outboxes_are_empty(world, &truths)?;
     ends::accounting_closes(world, &truths)?;
     ends::outcomes_are_the_orders(world, &truths)?;
     ends::undone_in_mirror_order(&truths)?;

@@ -26,6 +26,25 @@ pub(super) fn stores_are_replays(world: &World, truths: &[Truth]) -> Result<(), 
     Ok(())
 }
 
+/// When all has left, the outbox of a store that knows it is empty: rows of what was delivered go. (One that was set apart may still
+/// wait for the acknowledgement of its last try.)
+pub(super) fn outboxes_are_empty(world: &World, truths: &[Truth]) -> Result<(), String> {
+    for (machine, store) in world.machines.iter().enumerate() {
+        for truth in truths {
+            let checkpoint = store.checkpoint(truth.partition).map_err(|error| error.to_string())?;
+            if checkpoint.is_none_or(|checkpoint| checkpoint.journal_offset != truth.records.len() as i64) {
+                continue;
+            }
+            for (key, row) in stored(store, truth.partition, RowKind::Outbox)? {
+                if !OutboxEffect::decode(&row).map_err(|error| error.to_string())?.undeliverable {
+                    return Err(format!("state: store {machine}, partition {}: the {key} still waits in the end", truth.partition));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn one(world: &World, truth: &Truth, store: &SimStore, checkpoint: &Checkpoint) -> Result<(), String> {
     let offset = usize::try_from(checkpoint.journal_offset).map_err(|_| "a negative offset")?;
     if offset > truth.records.len() {
