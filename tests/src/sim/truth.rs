@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ringmaster::runtime::Knowledge;
 use ringmaster_bus::sim::{SimBroker, SimRecord};
+use ringmaster_core::definition::Definition;
 use ringmaster_core::saga::{Effect, Sender, apply, effects as saga_effects, order_of};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Cause, Change, ClaimId, JournalRecord, Rejected, SagaEvent, Turn};
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::Saga;
+
+use super::coordinator::knowledge;
+use crate::laws;
 
 /// Topics of inputs, in the order of every partition's inputs.
 pub const INPUTS: [&str; 2] = ["ringmaster.replies", "orders"];
@@ -81,6 +86,15 @@ impl Reign {
             (_, None) => false,
         }
     }
+}
+
+fn definition_of<'k>(knowledge: &'k Knowledge, saga: &Saga) -> Result<&'k Definition, String> {
+    let definition = knowledge.catalog.by_hash(&saga.head.version());
+    definition.map(|definition| &**definition).ok_or_else(|| format!("{} runs an unknown version", saga.id))
+}
+
+fn keeps_laws(broken: Vec<String>) -> Result<(), String> {
+    broken.into_iter().next().map_or(Ok(()), Err)
 }
 
 impl Truth {
@@ -181,10 +195,16 @@ impl Truth {
                 {
                     saga = None;
                 }
+                let knowledge = knowledge();
                 for event in &change.events {
+                    let before = saga.clone();
                     apply(&change.saga, &mut saga, event, at).map_err(|illegal| illegal.to_string())?;
+                    let behind = saga.as_ref().ok_or("an event leaves no saga")?;
+                    let definition = definition_of(&knowledge, behind)?;
+                    keeps_laws(laws::event(definition, before.as_deref(), event, behind, at))?;
                 }
                 let saga = saga.ok_or("a change leaves no saga")?;
+                keeps_laws(laws::at_rest(definition_of(&knowledge, &saga)?, &saga))?;
                 let sender = Sender { id: &change.saga, head: &saga.head, at, reply_topic: INPUTS[0], partition: self.partition };
                 let mut topic_of = |command: &str| -> Arc<str> { names::command_topic(names::participant_of(command)).into() };
                 for event in &change.events {
