@@ -156,11 +156,12 @@ fn defaults() {
 #[test]
 fn limits() {
     let kib = |bytes: usize| format!("{} KiB", bytes / 1024);
-    let rows: [(&str, String); 11] = [
+    let rows: [(&str, String); 12] = [
         ("saga key", format!("{} bytes", wire::KEY_BYTES_MAX)),
         ("a command's body", kib(saga::COMMAND_BYTES_MAX)),
         ("what a saga keeps of one result", kib(saga::RESULT_BYTES_MAX)),
         ("a saga's row", kib(saga::ROW_BYTES_MAX)),
+        ("attempts of one command", saga::ATTEMPTS_MAX.to_string()),
         ("expressions of one turn", format!("{NODES_PER_TURN_MAX} nodes evaluated")),
         ("a definition file", kib(yaml::FILE_BYTES_MAX)),
         ("nesting of a JSON value", format!("{} levels", json::DEPTH_MAX)),

@@ -41,6 +41,9 @@ pub const RESULT_BYTES_MAX: usize = 64 * 1024;
 /// Largest saga row, in bytes: a row is rewritten whole at every change.
 pub const ROW_BYTES_MAX: usize = 256 * 1024;
 
+/// Most attempts of one command: what was asked so often is given up.
+pub const ATTEMPTS_MAX: u16 = u16::MAX;
+
 /// What can happen to a saga.
 #[derive(Debug, Clone)]
 pub enum Input {

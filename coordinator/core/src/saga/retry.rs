@@ -3,6 +3,7 @@
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::murmur2;
 
+use super::ATTEMPTS_MAX;
 use crate::definition::{DEFAULTS, Retry};
 use crate::faults::mutated;
 
@@ -19,11 +20,11 @@ pub(super) fn backoff_ms(retry: &Retry, attempt: i32, idempotency_key: &str) -> 
     (base * (1.0 - JITTER + 2.0 * JITTER * share)).round().max(1.0) as Millis
 }
 
-/// Whether another attempt may follow attempt `attempt` that ended with `code`. What was asked 65,535 times is given up.
+/// Whether another attempt may follow attempt `attempt` that ended with `code`.
 pub(super) fn allows(retry: &Retry, attempt: u16, code: &str) -> bool {
     let more = retry.attempts.is_none_or(|max| u32::from(attempt) < max) || mutated("attempts_ignored");
     let never = retry.not_on.iter().any(|never| &**never == code) && !mutated("not_on_ignored");
-    more && !never && attempt < u16::MAX
+    more && !never && attempt < ATTEMPTS_MAX
 }
 
 #[cfg(test)]
@@ -43,7 +44,7 @@ mod tests {
         }
         let first: std::collections::BTreeSet<_> = (0..50).map(|i| backoff_ms(&retry, 1, &format!("a/{i}/x/do"))).collect();
         assert!(first.len() > 20, "retries of many sagas must not come at one moment");
-        assert!(!allows(&Retry { attempts: None, ..retry.clone() }, u16::MAX, "X"));
+        assert!(!allows(&Retry { attempts: None, ..retry.clone() }, ATTEMPTS_MAX, "X"));
         assert!(allows(&retry, 2, "X") && !allows(&retry, 3, "X") && !allows(&retry, 1, "NEVER"));
     }
 }

@@ -1,0 +1,224 @@
+//! What can happen in which state: all pairs are tried, those that are legal are listed, everything else is refused and changes nothing.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use expect_test::expect;
+use ringmaster_core::saga::apply;
+use ringmaster_schemas::journal::{Encoding, Failure, FailureKind, Head, HeadFields, Opens, Order, OrderFields, Place, SagaEvent};
+use ringmaster_schemas::names::Direction;
+use ringmaster_schemas::state::{End, Entry, EntryMore, Saga, Status, Waits, Work};
+
+const AT: i64 = 1_000;
+const ID: &str = "order/o-1";
+
+fn failure() -> Arc<Failure> {
+    Arc::new(Failure { code: "NO".into(), step: "charge".into(), kind: FailureKind::Refused, message: "".into() })
+}
+
+fn order() -> Order {
+    Order::new(&OrderFields {
+        step: "charge",
+        command: "payment.Charge",
+        encoding: Encoding::Json,
+        envelope: 0,
+        first_time: 10,
+        until: 5_000,
+        keep: true,
+        body: b"{}",
+    })
+}
+
+fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Saga {
+    let ended = matches!(status, Status::Completed | Status::Compensated).then_some(End { at: 500, expires_at: 9_000_000 });
+    let more = stray.then(|| Box::new(EntryMore { failure: None, stray: Some(600) }));
+    let entry = Entry {
+        node: 1,
+        attempt: 1,
+        round: 1,
+        work,
+        waits,
+        bare: false,
+        since: 10,
+        due_at: 900,
+        order: Some(order()),
+        result: None,
+        more,
+    };
+    Saga {
+        id: ID.into(),
+        head: Head::new(&HeadFields {
+            version: [1; 16],
+            version_offset: 0,
+            started_at: 1,
+            start_schema: 0,
+            source: "orders/0/1",
+            traceparent: None,
+            start: &[],
+        }),
+        bare: false,
+        status,
+        passed: false,
+        late: false,
+        deadline_at: Some(60_000),
+        held_since: (waits == Waits::Stuck).then_some(20),
+        entries: vec![entry],
+        failure: None,
+        ended,
+    }
+}
+
+/// Every kind of event, with the right numbers for an entry at `place`.
+fn events(place: Place) -> Vec<(&'static str, SagaEvent)> {
+    let next = place + 1;
+    let (failure, due_at) = (failure(), 2_000);
+    let repeated = |direction, attempt| SagaEvent::CommandRepeated { place, direction, attempt, due_at };
+    let retry = |direction| SagaEvent::RetryScheduled { place, direction, due_at, failure: failure.clone() };
+    let entered = |node| SagaEvent::Entered { place: next, node, round: 1, opens: Opens::Stuck { failure: failure.clone() } };
+    let issued = |place, round| SagaEvent::CommandIssued { place, node: 2, round, order: order(), due_at };
+    vec![
+        ("skipped", SagaEvent::Skipped { node: 2, passes: false }),
+        ("entered", entered(2)),
+        ("end entered", entered(0)),
+        ("issued", issued(next, 1)),
+        ("issued at a place that is taken", issued(place, 1)),
+        ("issued in a round that is too high", issued(next, 2)),
+        ("repeated", repeated(Direction::Do, 2)),
+        ("repeated twice at once", repeated(Direction::Do, 3)),
+        ("undo repeated", repeated(Direction::Undo, 2)),
+        ("undo issued", SagaEvent::UndoIssued { place, order: order(), due_at }),
+        ("retry", retry(Direction::Do)),
+        ("undo's retry", retry(Direction::Undo)),
+        ("succeeded", SagaEvent::Succeeded { place, result: None, passes: false }),
+        ("refused", SagaEvent::Refused { place, failure: failure.clone() }),
+        ("failed", SagaEvent::Failed { place, failure: failure.clone() }),
+        ("undoing", SagaEvent::CompensationBegan { failure: failure.clone() }),
+        ("undone", SagaEvent::Undone { place }),
+        ("closed", SagaEvent::Closed { place }),
+        ("stuck", SagaEvent::Stuck { place, failure: failure.clone() }),
+        ("contradiction", SagaEvent::ContradictionFound { place, stray: false }),
+        ("stray", SagaEvent::ContradictionFound { place, stray: true }),
+        ("late", SagaEvent::MarkedLate { due_at: 900 }),
+        ("completed", SagaEvent::Completed { emissions: Vec::new(), expires_at: 9_000_000 }),
+        ("compensated", SagaEvent::Compensated { emissions: Vec::new(), expires_at: 9_000_000 }),
+    ]
+}
+
+fn is_legal(saga: &Saga, event: &SagaEvent) -> bool {
+    let before = Arc::new(saga.clone());
+    let mut row = Some(before.clone());
+    let legal = apply(&saga.id, &mut row, event, AT).is_ok();
+    assert!(legal || row.as_ref() == Some(&before), "{event:?} is illegal and has changed something");
+    legal
+}
+
+/// The pairs that there are.
+fn exists(work: Work, waits: Waits) -> bool {
+    match work {
+        Work::Nothing => waits == Waits::Stuck,
+        Work::Asked | Work::UndoAsked => waits != Waits::No,
+        Work::Done | Work::Refused | Work::Failed => matches!(waits, Waits::No | Waits::Stuck),
+        Work::Undone | Work::Closed => waits == Waits::No,
+    }
+}
+
+fn table(status: Status, stray: bool) -> String {
+    let mut out = String::new();
+    for &work in Work::ALL {
+        for &waits in Waits::ALL.iter().filter(|waits| exists(work, **waits)) {
+            let saga = saga(status, work, waits, stray);
+            let legal: Vec<&str> =
+                events(0).into_iter().filter(|(_, event)| is_legal(&saga, event)).map(|(name, _)| name).collect();
+            if !legal.is_empty() {
+                let _ = writeln!(out, "{work}, waits: {waits}: {}", legal.join(", "));
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn what_can_happen_while_it_goes_forward() {
+    expect![[r#"
+        nothing, waits: stuck: skipped, entered, end entered, issued, undoing, closed, stuck, late
+        asked, waits: reply: skipped, entered, end entered, issued, retry, succeeded, refused, failed, undoing, stuck, late
+        asked, waits: retry: skipped, entered, end entered, issued, repeated, succeeded, refused, failed, undoing, stuck, late
+        asked, waits: stuck: skipped, entered, end entered, issued, succeeded, refused, failed, undoing, stuck, late
+        done, waits: no: skipped, entered, end entered, issued, undoing, stuck, late, completed
+        done, waits: stuck: skipped, entered, end entered, issued, undoing, stuck, late
+        refused, waits: no: skipped, entered, end entered, issued, undoing, stuck, stray, late, completed
+        refused, waits: stuck: skipped, entered, end entered, issued, succeeded, undoing, stuck, late
+        failed, waits: no: skipped, entered, end entered, issued, undoing, stuck, late, completed
+        failed, waits: stuck: skipped, entered, end entered, issued, undoing, stuck, late
+        undo asked, waits: reply: skipped, entered, end entered, issued, undo's retry, undoing, undone, stuck, late
+        undo asked, waits: retry: skipped, entered, end entered, issued, undo repeated, undoing, undone, stuck, late
+        undo asked, waits: stuck: skipped, entered, end entered, issued, undoing, undone, stuck, late
+        undone, waits: no: skipped, entered, end entered, issued, undoing, late, completed
+        closed, waits: no: skipped, entered, end entered, issued, undoing, late, completed
+    "#]]
+    .assert_eq(&table(Status::Running, false));
+}
+
+#[test]
+fn what_can_happen_while_it_undoes() {
+    expect![[r#"
+        nothing, waits: stuck: end entered, closed, stuck
+        asked, waits: reply: end entered, succeeded, refused, failed, stuck
+        asked, waits: retry: end entered, succeeded, refused, failed, stuck
+        asked, waits: stuck: end entered, succeeded, refused, failed, stuck
+        done, waits: no: end entered, undo issued, stuck, compensated
+        done, waits: stuck: end entered, stuck
+        refused, waits: no: end entered, stuck, contradiction, compensated
+        refused, waits: stuck: end entered, succeeded, stuck
+        failed, waits: no: end entered, undo issued, stuck, compensated
+        failed, waits: stuck: end entered, stuck
+        undo asked, waits: reply: end entered, undo's retry, undone, stuck
+        undo asked, waits: retry: end entered, undo repeated, undone, stuck
+        undo asked, waits: stuck: end entered, undone, stuck
+        undone, waits: no: end entered, compensated
+        closed, waits: no: end entered, compensated
+    "#]]
+    .assert_eq(&table(Status::Compensating, false));
+}
+
+#[test]
+fn what_can_happen_behind_the_end() {
+    expect![[r#"
+        refused, waits: no: stray
+    "#]]
+    .assert_eq(&table(Status::Compensated, false));
+}
+
+#[test]
+fn what_can_happen_to_a_stray_behind_the_end() {
+    expect![[r#"
+        nothing, waits: stuck: closed, stuck
+        asked, waits: reply: retry, succeeded, refused, failed, stuck
+        asked, waits: retry: repeated, succeeded, refused, failed, stuck
+        asked, waits: stuck: succeeded, refused, failed, stuck
+        done, waits: no: undo issued, stuck
+        done, waits: stuck: stuck
+        refused, waits: no: stuck, stray
+        refused, waits: stuck: succeeded, stuck
+        failed, waits: no: undo issued, stuck
+        failed, waits: stuck: stuck
+        undo asked, waits: reply: undo's retry, undone, stuck
+        undo asked, waits: retry: undo repeated, undone, stuck
+        undo asked, waits: stuck: undone, stuck
+    "#]]
+    .assert_eq(&table(Status::Compensated, true));
+}
+
+/// A corrupt journal names a place that there is none of: it is refused, never taken for something else.
+#[test]
+fn an_unknown_place_is_illegal() {
+    let about_an_entry = |name: &str| !["skipped", "undoing", "late", "completed", "compensated"].contains(&name);
+    for status in [Status::Running, Status::Compensating, Status::Completed, Status::Compensated] {
+        for (name, event) in events(7).into_iter().filter(|(name, _)| about_an_entry(name)) {
+            assert!(!is_legal(&saga(status, Work::Asked, Waits::Reply, false), &event), "{name} while {status}");
+        }
+    }
+    for (name, event) in events(0) {
+        assert!(apply(&ID.into(), &mut None, &event, AT).is_err(), "{name} without a saga");
+    }
+}
