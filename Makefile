@@ -8,10 +8,10 @@ export RINGMASTER_CACHE ?= $(HOME)/.cache/ringmaster
 # Where the live tests find the jars of the real Kafka broker (one folder a version, filled by scripts/kafka/fetch).
 export RINGMASTER_KAFKA_LIBS ?= $(RINGMASTER_CACHE)/kafka-4.3.1/libs
 
-.PHONY: help demo test mutants bench kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
+.PHONY: help demo test mutants bench bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 demo: setup rocksdb ## 1,000 orders through coordinator and services, in one process (RATE=100 ORDERS=1000 DIR=folder)
 	$(CARGO) build --locked --workspace --bin ringmaster-demo # of the whole workspace: the tests build it no second time
@@ -31,6 +31,10 @@ bench: setup rocksdb kafka-libs ## sagas a second, latency, CPU; a JSON line a r
 		"$${CARGO_TARGET_DIR:-target}"/release/ringmaster-bench --bus $$bus --null $(if $(RATE),--rate $(RATE)) \
 			$(if $(IN_FLIGHT),--in-flight $(IN_FLIGHT)) $(if $(SECONDS),--seconds $(SECONDS)); \
 	done
+
+bench-instructions: setup rocksdb ## what a saga costs, counted: allocations, bytes, instructions; exits 1 above bench/limits.toml (JSON=1)
+	@scripts/setup.sh callgrind
+	@scripts/instructions.py $(if $(JSON),--json)
 
 kafka: setup ## a single-node Kafka broker in the foreground, data in .kafka/ (PORT=9092)
 	@scripts/kafka/broker --port $(or $(PORT),9092) --dir .kafka || (($$? == 130 || $$? == 143)) # Ctrl-C, make kafka-stop

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building and testing needs on Debian (12 is tested), as root or with sudo. Where everything is there
-# it does nothing, needs no rights and says nothing. `setup.sh build` leaves out what only tests and people need.
+# it does nothing, needs no rights and says nothing. `setup.sh build` leaves out what only tests and people need,
+# `setup.sh callgrind` adds valgrind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -33,6 +34,7 @@ if [[ ${1:-all} != build ]]; then
     has setpriv || missing+=(util-linux)        # live tests: no process outlives its test
     has curl || missing+=(curl ca-certificates)
 fi
+[[ ${1:-all} != callgrind ]] || has valgrind || missing+=(valgrind) # counts instructions
 
 if ((${#missing[@]} > 0)); then
     has apt-get || fail "missing: ${missing[*]} (names of Debian packages). This system has no apt-get: install them its own way."

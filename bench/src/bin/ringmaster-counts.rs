@@ -1,0 +1,34 @@
+//! The `ringmaster-counts` binary: what an order saga costs, as one JSON line. `make bench-instructions` runs it, also under callgrind.
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Parser;
+use ringmaster_bench::counts::allocator::Counting;
+use ringmaster_bench::counts::{measure, run};
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Counts what an order saga costs: allocations and bytes; prints one JSON line.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Sagas that are counted.
+    #[arg(long, default_value_t = 1_000)]
+    sagas: usize,
+    /// Only run them, for callgrind; prints nothing.
+    #[arg(long)]
+    run_only: bool,
+}
+
+#[expect(clippy::print_stdout, reason = "it is what it is for")]
+fn main() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let arguments = Arguments::parse();
+    if arguments.run_only {
+        return run(&root, arguments.sagas);
+    }
+    let counts = measure(&root, arguments.sagas)?;
+    println!("{}", serde_json::to_string(&counts)?);
+    Ok(())
+}

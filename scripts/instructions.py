@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""What one order saga costs the coordinator, counted: allocations, bytes, instructions. Prints a table, or JSON with --json.
+
+Allocations and bytes are counted by bench's own allocator, instructions by callgrind: two runs of different length, and what the
+longer one has more, so that the start is not in it. Only the worker's side is collected (bench/src/counts/allocator.rs, `cross`).
+Exits 1 if a count is above its limit in bench/limits.toml, and says which number to lower if it is well below.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# Sagas of the two runs under callgrind (50 times slower than without).
+SHORT, LONG = 100, 400
+# A limit is lowered when so much of it is not needed.
+SLACK = 0.03
+
+
+def program():
+    subprocess.run(
+        ["cargo", "build", "--release", "--locked", "-p", "ringmaster-bench", "--bin", "ringmaster-counts"], cwd=ROOT, check=True
+    )
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release" / "ringmaster-counts"
+
+
+def collected(program, sagas):
+    """Instructions of a run, and calls of the row's `clone`."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "callgrind.out"
+        valgrind = [
+            "valgrind", "--quiet", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*allocator::cross*",
+            f"--callgrind-out-file={out}", "--dump-instr=no",
+        ]
+        subprocess.run([*valgrind, program, "--run-only", "--sagas", str(sagas)], cwd=ROOT, check=True)
+        return parse(out.read_text().splitlines())
+
+
+def parse(lines):
+    """Total instructions and calls of `Saga::clone` in callgrind's output.
+
+    >>> text = "fn=(1) main\\n10 5\\ncfn=(2) <x::state::saga::Saga as core::clone::Clone>::clone\\ncalls=3 1\\n10 7\\ncfn=(2)\\ncalls=4 1\\n1 1"
+    >>> parse((text + "\\ntotals: 13").splitlines())
+    (13, 7)
+    """
+    total, clones, names, callee = 0, 0, {}, None
+    for line in lines:
+        if line.startswith("cfn="):
+            number, _, name = line[4:].partition(" ")
+            names[number] = name or names.get(number, "")
+            callee = names[number]
+        elif line.startswith("fn="):
+            number, _, name = line[3:].partition(" ")
+            names[number] = name or names.get(number, "")
+        elif line.startswith("calls=") and callee and re.search(r"::Saga as core::clone::Clone>::clone$", callee):
+            clones += int(line[6:].split()[0])
+        elif line.startswith(("totals:", "summary:")):
+            total = int(line.split()[1])
+    return total, clones
+
+
+def instructions(program, turns):
+    short, long = (collected(program, sagas) for sagas in (SHORT, LONG))
+    sagas = LONG - SHORT
+    return {
+        "instructions_turn": round((long[0] - short[0]) / sagas / turns),
+        "instructions_saga": round((long[0] - short[0]) / sagas),
+        "row_copies": round((long[1] - short[1]) / sagas, 2),
+    }
+
+
+def rows(all_counts):
+    answers = ", ".join(f"{value:.1f}" for value in all_counts["allocations_answer"])
+    memory = ", ".join(f"{value:.0f}" for value in all_counts["memory_bytes"])
+    yield "turns a saga", f"{all_counts['turns']:.1f}"
+    yield "heap allocations a saga", f"{all_counts['allocations']:.1f}"
+    yield "  its start; its answers", f"{all_counts['allocations_start']:.1f}; {answers}"
+    yield "bytes allocated a saga", f"{all_counts['allocated_bytes']:.0f}"
+    yield "bytes in memory while it waits for its answers", memory
+    yield "bytes of its stored row, in the middle and ended", f"{all_counts['stored_bytes']:.0f}, {all_counts['stored_bytes_ended']:.0f}"
+    yield "bytes in the journal", f"{all_counts['journal_bytes']:.0f}"
+    yield "heap allocations of a checkpoint, a row", f"{all_counts['checkpoint_allocations']:.1f}"
+    if "instructions_turn" in all_counts:
+        yield "instructions a turn", f"{all_counts['instructions_turn']:,}"
+        yield "instructions a saga", f"{all_counts['instructions_saga']:,}"
+        yield "copies of a row a saga", f"{all_counts['row_copies']:.1f}"
+
+
+def gate(all_counts):
+    limits = tomllib.loads((ROOT / "bench/limits.toml").read_text())
+    found = {**all_counts, "memory_bytes": max(all_counts["memory_bytes"])}
+    passed = True
+    for name, most in limits.items():
+        if found[name] > most:
+            print(f"counts: {name} is {found[name]:.1f}, and bench/limits.toml allows {most}", file=sys.stderr)
+            passed = False
+        elif found[name] < most * (1 - SLACK):
+            print(f"counts: {name} is {found[name]:.1f}: lower it in bench/limits.toml (now {most})", file=sys.stderr)
+    return passed
+
+
+def main():
+    path = program()
+    all_counts = json.loads(subprocess.run([path], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    all_counts |= instructions(path, all_counts["turns"])
+    if "--json" in sys.argv[1:]:
+        print(json.dumps(all_counts))
+    else:
+        table = list(rows(all_counts))
+        width = max(len(what) for what, _ in table)
+        for what, value in table:
+            print(f"{what:<{width}}  {value}")
+    return 0 if gate(all_counts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
