@@ -98,7 +98,7 @@ impl Partition {
         Ok(())
     }
 
-    /// What the journal holds: the start of replay, or the end of a scan. An answer to a question of a scan before this claim may come
+    /// What the journal holds: the start of replay, the end of a scan, or an owner's look. An answer to a question of a scan before this claim may come
     /// late: replay begins once.
     pub(super) fn journal_bounds(&mut self, start: i64, end: i64, cx: &mut Context<'_>) -> Result<(), Why> {
         match &mut self.stage {
@@ -118,7 +118,8 @@ impl Partition {
                 scan.end = Some(end);
                 self.scan_finished(cx);
             }
-            Stage::Claiming { .. } | Stage::Idle(_) | Stage::Replaying(_) | Stage::Owning(_) | Stage::Stopped => {}
+            Stage::Owning(owner) => owner.journal_ends(end, cx),
+            Stage::Claiming { .. } | Stage::Idle(_) | Stage::Replaying(_) | Stage::Stopped => {}
         }
         Ok(())
     }
@@ -142,14 +143,14 @@ impl Partition {
                 let proof = law::proof(&replica.fence, log_start);
                 (replica, proof)
             }
-            found => (self.from_nothing(log_start, found.is_some(), cx)?, None),
+            found => (self.start_over(log_start, found.is_some(), cx)?, None),
         };
         Ok(Replaying { claim, at, log_start, log_end, proof, kept: false, replica })
     }
 
     /// All is replayed; a stored state of another log than this goes. If the log does not reach back so far, what is stored stays as it
     /// is: it may be the only copy.
-    fn from_nothing(&self, log_start: i64, clear: bool, cx: &mut Context<'_>) -> Result<Replica, Why> {
+    fn start_over(&self, log_start: i64, clear: bool, cx: &mut Context<'_>) -> Result<Replica, Why> {
         if log_start > 0 {
             return Err(Why::JournalCut { partition: self.settings.number, start: log_start, needed: 0 });
         }
@@ -220,7 +221,7 @@ impl Partition {
         let replaying = if kept {
             self.replay_from_store(claim, at, (log_start, log_end), cx)?
         } else {
-            let replica = self.from_nothing(log_start, true, cx)?;
+            let replica = self.start_over(log_start, true, cx)?;
             Replaying { claim, at, log_start, log_end, proof: None, kept: false, replica }
         };
         self.read_journal(replaying, cx);

@@ -13,6 +13,10 @@ use super::wheel::Timers;
 use super::{Context, Happened, Settings, StartAt, Tag, Why, Wish, law};
 use crate::intake::Projections;
 
+/// While nothing is on its way, an owner looks this often whether its journal ends with its own records: another's claim would be found
+/// out only by the next record otherwise.
+const LOOK_EVERY_MS: Millis = 2_000;
+
 /// One term of owning, from replay to the next doubt.
 pub(super) struct Owner {
     pub(super) settings: Arc<Settings>,
@@ -28,6 +32,8 @@ pub(super) struct Owner {
     pub(super) projections: Projections,
     /// Events of any other sender are of the past.
     sender: u32,
+    /// When the journal's end is looked at next, by the steady clock.
+    look_at: Millis,
 }
 
 /// What the owner knows of the reader of an input.
@@ -78,6 +84,7 @@ impl Owner {
             clock,
             projections: Projections::default(),
             sender,
+            look_at: cx.steady.saturating_add(LOOK_EVERY_MS),
             replica,
             settings,
         });
@@ -201,6 +208,7 @@ impl Owner {
         self.retry_undeliverable(cx);
         self.close_record(cx);
         self.quiet_records(cx);
+        self.look_at_journal(cx);
         let full = self.bytes() >= self.settings.limits.overlay_bytes_max;
         if full && self.replica.table.dirty_count() == 0 {
             self.evict_stored();
@@ -212,6 +220,21 @@ impl Owner {
             cx.out.push(Wish::Pause(overloaded));
         }
         Ok(())
+    }
+
+    fn look_at_journal(&mut self, cx: &mut Context<'_>) {
+        if cx.steady >= self.look_at && self.ahead.is_empty() {
+            self.look_at = cx.steady.saturating_add(LOOK_EVERY_MS);
+            cx.out.push(Wish::AskJournal);
+        }
+    }
+
+    /// Where the journal ends. Behind all own records stands a foreign one: that is a doubt, and the scan says whose it is.
+    pub(super) fn journal_ends(&mut self, end: i64, cx: &mut Context<'_>) {
+        let next = self.replica.fence.next_offset;
+        if self.ahead.is_empty() && end > next {
+            cx.out.push(Wish::doubt(self.settings.number, &format!("the journal ends at offset {end}, own records at {next}")));
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {

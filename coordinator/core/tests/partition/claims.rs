@@ -1,6 +1,6 @@
 //! Claims and what they begin from.
 
-use ringmaster_core::partition::{Why, Wish};
+use ringmaster_core::partition::{Happened, Why, Wish};
 
 use super::line::{ALPHAS, Line};
 
@@ -23,6 +23,34 @@ fn a_store_is_not_cleared_when_the_journal_cannot_be_replayed() {
         line.own();
         assert!(matches!(line.stopped(), Some(Why::JournalCut { needed: 0, .. })), "{case}: {:?}", line.stopped());
         assert!(!line.wishes.contains(&Wish::ClearStore), "{case}: {:?}", line.wishes);
+    }
+}
+
+/// An owner that has nothing to write finds another's claim within seconds, and stops by its name; its own records are no cause.
+#[test]
+fn an_idle_owner_notices_a_foreign_claim() {
+    for foreign in [true, false] {
+        let mut line = Line::owned();
+        line.start(ALPHAS, "a");
+        let mut other = Line::idle(|settings| settings.owner = "the other".into());
+        other.happens(Happened::Claimed { id: [0xee; 16], sender: 9 });
+        if foreign {
+            line.journal.extend(other.journal);
+        }
+        line.pass(2_500);
+        line.wishes.clear();
+        line.poll();
+        assert!(line.wishes.contains(&Wish::AskJournal), "{:?}", line.wishes);
+        let end = line.journal.len() as i64;
+        line.happens(Happened::JournalBounds { start: 0, end });
+        let doubts = line.wishes.iter().any(|wish| matches!(wish, Wish::Doubt(_)));
+        assert_eq!(doubts, foreign);
+        if foreign {
+            line.happens(Happened::Doubt);
+            line.happens(Happened::JournalBounds { start: 0, end });
+            line.read_journal();
+            assert!(matches!(line.stopped(), Some(Why::Fenced { owner, .. }) if owner == "the other"), "{:?}", line.stopped());
+        }
     }
 }
 

@@ -218,6 +218,11 @@ impl Line {
         self.acknowledge();
         let (start, end) = (self.journal_start, self.journal.len() as i64);
         self.happens(Happened::JournalBounds { start, end });
+        self.read_journal();
+    }
+
+    /// Gives the partition what it asked of the journal.
+    pub(crate) fn read_journal(&mut self) {
         while let Some(from) = self.asked_journal() {
             for offset in from..self.journal.len() as i64 {
                 let value = self.journal[offset as usize].clone();
