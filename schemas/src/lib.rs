@@ -9,6 +9,7 @@ pub mod avro;
 pub mod codec;
 pub mod journal;
 pub mod json;
+mod macros;
 pub mod names;
 pub mod registry;
 mod shared;

@@ -5,12 +5,14 @@
 
 mod reasons;
 mod saga_event;
+mod sealed;
 mod turn;
 
 use std::sync::Arc;
 
 pub use reasons::*;
 pub use saga_event::*;
+pub use sealed::*;
 pub use turn::*;
 
 use crate::codec::{Avro, Cursor, Malformed, put_long};

@@ -24,13 +24,13 @@ saga: alpha
 start: { on: Asked, from: alphas, key: event.id }
 retain: 2h
 steps:
-  - { step: work, do: worker.Work, with: { id: key }, undo: worker.Rest, timeout: 10s, within: 1m, retry: { first: 200ms, factor: 1, max: 200ms } }
+  - { step: task, do: worker.Work, with: { id: key }, undo: worker.Rest, timeout: 10s, within: 1m, retry: { first: 200ms, factor: 1, max: 200ms } }
 ---
 saga: beta
 start: { on: Asked, from: betas, key: event.id }
 retain: 2h
 steps:
-  - { step: work, do: worker.Work, with: { id: key }, undo: worker.Rest, timeout: 10s, within: 1m, retry: { first: 200ms, factor: 1, max: 200ms } }
+  - { step: task, do: worker.Work, with: { id: key }, undo: worker.Rest, timeout: 10s, within: 1m, retry: { first: 200ms, factor: 1, max: 200ms } }
 ";
 
 /// What the clocks say.
@@ -289,7 +289,7 @@ impl Line {
     /// An answer to the only step of a saga.
     pub(crate) fn reply(&mut self, saga: &str, attempt: i32, outcome: &str, timestamp: Millis) {
         let reply = format!(
-            r#"{{"meta":{{"idempotency_key":"{saga}/work/do","attempt":{attempt},"outcome":"{outcome}","code":"C","message":null,"retryable":true}},"body":null}}"#
+            r#"{{"meta":{{"idempotency_key":"{saga}/task/do","attempt":{attempt},"outcome":"{outcome}","code":"C","message":null,"retryable":true}},"body":null}}"#
         );
         self.put(REPLIES, timestamp, None, &reply);
         self.poll();

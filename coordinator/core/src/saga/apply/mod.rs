@@ -135,6 +135,7 @@ fn append(saga: &mut Saga, place: Place, entry: Entry) -> bool {
     let before = saga.entries.iter().filter(|other| other.node == entry.node).count();
     let legal = usize::from(place) == saga.entries.len() && usize::from(entry.round) == before + 1;
     if legal {
+        saga.entries.reserve_exact(1);
         saga.entries.push(entry);
     }
     legal

@@ -1,0 +1,216 @@
+//! What never changes: a saga's head, and what is asked. Encoded once; whoever holds it shares the bytes.
+
+use std::fmt;
+
+use super::{DefinitionHash, Encoding};
+use crate::Millis;
+use crate::codec::{Avro, Cursor, Malformed, put_blob, put_long, put_text};
+use crate::shared::Shared;
+
+/// What of a saga never changes, encoded once: event and row share it. Definition and key stand in the saga's id.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Head(Shared);
+
+/// The fields of a [`Head`], borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadFields<'a> {
+    /// Version of its definition: it keeps it.
+    pub version: DefinitionHash,
+    /// Offset of that version in the definitions topic: an owner that has not read so far waits.
+    pub version_offset: i64,
+    /// Time of the turn that started it.
+    pub started_at: Millis,
+    /// Key of the schema of `start`.
+    pub start_schema: i64,
+    /// Identity of the start event: `ce_source`/`ce_id`, or topic/partition/offset.
+    pub source: &'a str,
+    /// W3C trace context of the start event.
+    pub traceparent: Option<&'a str>,
+    /// The start event's fields that expressions of this version can read, as Avro.
+    pub start: &'a [u8],
+}
+
+impl Head {
+    /// Encodes a head.
+    pub fn new(fields: &HeadFields<'_>) -> Self {
+        let mut out = Vec::with_capacity(64 + fields.source.len() + fields.start.len());
+        fields.version.put(&mut out);
+        put_long(&mut out, fields.version_offset);
+        put_long(&mut out, fields.started_at);
+        put_long(&mut out, fields.start_schema);
+        put_text(&mut out, fields.source);
+        put_optional(&mut out, fields.traceparent);
+        let tail_at = out.len();
+        put_blob(&mut out, fields.start);
+        Head(Shared::new(&out, tail_at))
+    }
+
+    /// What it says.
+    pub fn fields(&self) -> HeadFields<'_> {
+        let mut cursor = self.0.fields();
+        HeadFields { start: self.start(), ..head_fields(&mut cursor).expect("it was read when it was made") }
+    }
+
+    /// Version of the saga's definition.
+    pub fn version(&self) -> DefinitionHash {
+        self.fields().version
+    }
+
+    /// The start event's fields that expressions can read.
+    pub fn start(&self) -> &[u8] {
+        self.0.tail()
+    }
+
+    pub(crate) fn put_without_start(&self, out: &mut Vec<u8>) {
+        self.0.put_without_tail(out);
+    }
+}
+
+/// All but the last.
+fn head_fields<'a>(cursor: &mut Cursor<'a>) -> Result<HeadFields<'a>, Malformed> {
+    Ok(HeadFields {
+        version: Avro::take(cursor)?,
+        version_offset: cursor.long()?,
+        started_at: cursor.long()?,
+        start_schema: cursor.long()?,
+        source: cursor.text()?,
+        traceparent: take_optional(cursor)?,
+        start: &[],
+    })
+}
+
+impl Avro for Head {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+    fn take(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
+        take_shared(cursor, |cursor| head_fields(cursor).map(|_| ())).map(Head)
+    }
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fields().fmt(f)
+    }
+}
+
+/// A command that is the same in every attempt, encoded once: event, row, what is sent and what is sent again share it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Order(Shared);
+
+/// The fields of an [`Order`], borrowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderFields<'a> {
+    /// The node's name, with `~` and its round behind the first.
+    pub step: &'a str,
+    /// For example `payment.Charge`.
+    pub command: &'a str,
+    /// How its body is encoded.
+    pub encoding: Encoding,
+    /// Fingerprint of the command's envelope schema (its single-object header); 0 for JSON.
+    pub envelope: i64,
+    /// When the node's own command was first journaled; an undo carries that of what it undoes.
+    pub first_time: Millis,
+    /// When it runs out as a whole, retries included.
+    pub until: Millis,
+    /// The undo's body is this one's, byte for byte: it stays when the command is done.
+    pub keep: bool,
+    /// The body, encoded once.
+    pub body: &'a [u8],
+}
+
+impl Order {
+    /// Encodes an order.
+    pub fn new(fields: &OrderFields<'_>) -> Self {
+        let mut out = Vec::with_capacity(48 + fields.step.len() + fields.command.len() + fields.body.len());
+        put_text(&mut out, fields.step);
+        put_text(&mut out, fields.command);
+        fields.encoding.put(&mut out);
+        put_long(&mut out, fields.envelope);
+        put_long(&mut out, fields.first_time);
+        put_long(&mut out, fields.until);
+        fields.keep.put(&mut out);
+        let tail_at = out.len();
+        put_blob(&mut out, fields.body);
+        Order(Shared::new(&out, tail_at))
+    }
+
+    /// What it says.
+    pub fn fields(&self) -> OrderFields<'_> {
+        let mut cursor = self.0.fields();
+        OrderFields { body: self.body(), ..order_fields(&mut cursor).expect("it was read when it was made") }
+    }
+
+    /// The node's name, with its round behind the first.
+    pub fn step(&self) -> &str {
+        self.0.fields().text().expect("it was read when it was made")
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        self.0.tail()
+    }
+
+    pub(crate) fn put_without_body(&self, out: &mut Vec<u8>) {
+        self.0.put_without_tail(out);
+    }
+}
+
+/// All but the last.
+fn order_fields<'a>(cursor: &mut Cursor<'a>) -> Result<OrderFields<'a>, Malformed> {
+    Ok(OrderFields {
+        step: cursor.text()?,
+        command: cursor.text()?,
+        encoding: Avro::take(cursor)?,
+        envelope: cursor.long()?,
+        first_time: cursor.long()?,
+        until: cursor.long()?,
+        keep: cursor.boolean()?,
+        body: &[],
+    })
+}
+
+impl Avro for Order {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+    fn take(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
+        take_shared(cursor, |cursor| order_fields(cursor).map(|_| ())).map(Order)
+    }
+}
+
+impl fmt::Debug for Order {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fields().fmt(f)
+    }
+}
+
+/// Reads a record whose last field is `bytes`, and keeps its bytes as they are.
+fn take_shared<'a>(
+    cursor: &mut Cursor<'a>,
+    fields: impl FnOnce(&mut Cursor<'a>) -> Result<(), Malformed>,
+) -> Result<Shared, Malformed> {
+    let whole = cursor.rest;
+    fields(cursor)?;
+    let tail_at = whole.len() - cursor.rest.len();
+    cursor.blob()?;
+    Ok(Shared::new(&whole[..whole.len() - cursor.rest.len()], tail_at))
+}
+
+fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
+    match text {
+        None => out.push(0),
+        Some(text) => {
+            out.push(2);
+            put_text(out, text);
+        }
+    }
+}
+
+fn take_optional<'a>(cursor: &mut Cursor<'a>) -> Result<Option<&'a str>, Malformed> {
+    match cursor.long()? {
+        0 => Ok(None),
+        1 => cursor.text().map(Some),
+        _ => Err(Malformed("union has no such branch")),
+    }
+}
