@@ -110,7 +110,7 @@ fn router(sources: Arc<Sources>) -> Router {
 }
 
 async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
-    let text = sources.metrics.render(&sources.status.partitions());
+    let text = sources.metrics.render(&sources.status.partitions(), &sources.status.topics());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
@@ -122,8 +122,17 @@ async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
             missing(status).map(|missing| json!({ "partition": number, "missing": missing }))
         })
         .collect();
-    let code = if missing.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (code, Json(json!({ "ready": missing.is_empty(), "partitions": sources.partitions, "not_ready": missing }))).into_response()
+    let topics: Vec<_> = sources
+        .status
+        .topics()
+        .into_iter()
+        .flat_map(|status| status.troubles.into_iter().map(move |trouble| (status.topic.clone(), trouble)))
+        .map(|(topic, trouble)| json!({ "topic": *topic, "partition": trouble.partition, "why": trouble.why }))
+        .collect();
+    let ready = missing.is_empty() && topics.is_empty();
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({ "ready": ready, "partitions": sources.partitions, "not_ready": missing, "topics": topics });
+    (code, Json(body)).into_response()
 }
 
 /// What a partition lacks to be ready; none if it is.

@@ -1,11 +1,15 @@
 //! The topics that an instance needs: how each must be, how they are made, and what is wrong with one that exists.
 
+use std::time::{Duration, Instant};
+
 use ringmaster_bus::{Bus, BusError, Description, Specification};
 use ringmaster_core::definition::Catalog;
 use ringmaster_schemas::names::{Topics, command_topic};
 
 /// Smallest `max.message.bytes` that a journal can do with: one turn with its input, and its quarantined record.
 pub const JOURNAL_MESSAGE_BYTES_MIN: i64 = 512 * 1024;
+/// A broker tells of a topic a moment after it was made; on a busy machine, some seconds.
+const SEEN_WITHIN: Duration = Duration::from_secs(30);
 const WEEK_MS: &str = "604800000";
 /// How the names of participants' topics end.
 const COMMANDS_SUFFIX: &str = ".commands";
@@ -82,6 +86,11 @@ pub fn apply(bus: &mut impl Bus, needed: &[Needed], replication: i32) -> Result<
             made.push(topic.name.clone());
         }
     }
+    let names: Vec<&str> = made.iter().map(String::as_str).collect();
+    let begun = Instant::now();
+    while begun.elapsed() < SEEN_WITHIN && bus.describe(&names)?.iter().any(Option::is_none) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
     Ok(made)
 }
 
@@ -97,8 +106,15 @@ pub fn faults(description: &Description, topics: &Topics, start: &[String], part
         wrong.push(format!("  {name}: has {} partitions, must have 1", description.partitions));
     }
     if same && description.partitions != partitions {
+        let more = if description.partitions > partitions {
+            format!(
+                "; those from {partitions} on are not read, and none can be taken away: make a topic with {partitions}, let producers write there, and name it in the definition"
+            )
+        } else {
+            String::new()
+        };
         wrong.push(format!(
-            "  {name}: has {} partitions, must have {partitions} (the setting `partitions`; a topic with another count needs a router, which this version does not have)",
+            "  {name}: has {} partitions, must have {partitions} (the setting `partitions`; a topic with another count needs a router, which this version does not have){more}",
             description.partitions
         ));
     }

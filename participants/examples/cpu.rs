@@ -14,6 +14,7 @@ use ringmaster_bus::{
 use ringmaster_participants::ledger::{Ledger, RocksLedger, SimLedger};
 use ringmaster_participants::services::{Inventory, Payment, Shipping};
 use ringmaster_participants::{Participant, Service, Settings, run, schemas};
+use ringmaster_schemas::journal::TopicId;
 use ringmaster_schemas::wire::{self, CommandMeta};
 use ringmaster_schemas::{Millis, json};
 
@@ -56,6 +57,8 @@ impl Bus for Loop {
     fn pause(&mut self, _: &[TopicPartition], _: bool) {}
     fn ask_bounds(&mut self, _: TopicPartition) {}
     fn ask_offset_at(&mut self, _: TopicPartition, _: Millis) {}
+    fn expect(&mut self, _: Topic, _: TopicId) {}
+    fn ask_topics(&mut self, _: &[Topic], _: u64) {}
     fn join(&mut self, _: &str, _: &[Topic]) -> Result<(), BusError> {
         Ok(())
     }

@@ -193,7 +193,7 @@ impl<S: Service, L: Ledger> Participant<S, L> {
                 BusEvent::Unreadable(at, why) => {
                     tracing::warn!(partition = at.partition, why, "commands cannot be read")
                 }
-                BusEvent::CaughtUp(..) | BusEvent::Bounds { .. } | BusEvent::OffsetAt { .. } => {}
+                BusEvent::CaughtUp(..) | BusEvent::Bounds { .. } | BusEvent::OffsetAt { .. } | BusEvent::Described { .. } => {}
             }
             if std::mem::take(&mut members.changed) {
                 // Before anything is read: what another member reads must not be done here too.

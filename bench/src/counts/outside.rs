@@ -6,6 +6,7 @@ use ringmaster_bus::{
     Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicPartition, Waker,
 };
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::TopicId;
 
 use super::allocator::cross;
 
@@ -48,6 +49,12 @@ impl<B: Bus> Bus for Outside<B> {
     }
     fn ask_offset_at(&mut self, at: TopicPartition, time: Millis) {
         cross(|| self.0.ask_offset_at(at, time));
+    }
+    fn expect(&mut self, topic: Topic, id: TopicId) {
+        cross(|| self.0.expect(topic, id));
+    }
+    fn ask_topics(&mut self, topics: &[Topic], question: u64) {
+        cross(|| self.0.ask_topics(topics, question));
     }
     fn join(&mut self, group: &str, topics: &[Topic]) -> Result<(), BusError> {
         cross(|| self.0.join(group, topics))

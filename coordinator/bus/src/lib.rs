@@ -199,8 +199,16 @@ pub enum BusEvent<'a> {
     Assigned(Vec<TopicPartition>),
     /// The group took them away.
     Revoked(Vec<TopicPartition>),
-    /// A topic cannot be read now (it vanished, or reading it is not allowed); reading goes on when it is back.
+    /// A partition cannot be read now (its topic vanished or is another one, reading it is not allowed, a batch is damaged), and why.
+    /// Reading goes on by itself when it can.
     Unreadable(TopicPartition, String),
+    /// The answer to [`Bus::ask_topics`]: what the broker said after the question.
+    Described {
+        /// As it was given with the question.
+        question: u64,
+        /// The topics that were asked for; `None` for one that does not exist.
+        topics: Vec<(Topic, Option<Description>)>,
+    },
 }
 
 /// Ends a [`Bus::poll`] early, from any thread.
@@ -245,6 +253,14 @@ pub trait Bus {
 
     /// Asks for the first offset at or after a time; the answer comes as [`BusEvent::OffsetAt`].
     fn ask_offset_at(&mut self, at: TopicPartition, time: Millis);
+
+    /// From now on this handle means the topic of this identity. Should its name belong to another one, made anew, then nothing of that
+    /// is visited and no question is answered from it: it is [`BusEvent::Unreadable`].
+    fn expect(&mut self, topic: Topic, id: TopicId);
+
+    /// Asks what the broker says of these topics from now on, as [`Bus::describe`] does without waiting; the answer comes as one
+    /// [`BusEvent::Described`]. It is asked again by itself until the broker answers.
+    fn ask_topics(&mut self, topics: &[Topic], question: u64);
 
     /// Becomes a member of a group on these topics; `Assigned` says what it reads. At most once in a bus's life.
     fn join(&mut self, group: &str, topics: &[Topic]) -> Result<(), BusError>;

@@ -31,6 +31,10 @@ impl suite::Rig for Embedded {
         false
     }
 
+    fn narrow(&self, _: &str, _: usize) -> bool {
+        false
+    }
+
     fn silence(&self) -> Duration {
         Duration::from_millis(20)
     }

@@ -37,6 +37,11 @@ impl suite::Rig for OnKafka {
         true
     }
 
+    fn narrow(&self, topic: &str, bytes: usize) -> bool {
+        self.broker.alter_topic(topic, "max.message.bytes", &bytes.to_string()).expect("altered");
+        true
+    }
+
     fn silence(&self) -> Duration {
         Duration::from_millis(300)
     }

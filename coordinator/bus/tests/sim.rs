@@ -10,6 +10,7 @@ use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
 use ringmaster_bus::{
     Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicPartition, Waker,
 };
+use ringmaster_schemas::journal::TopicId;
 
 /// A client that keeps the virtual time at the wall clock and really waits.
 struct RealTime {
@@ -60,6 +61,12 @@ impl Bus for RealTime {
     fn ask_offset_at(&mut self, at: TopicPartition, time: i64) {
         self.bus.ask_offset_at(at, time);
     }
+    fn expect(&mut self, topic: Topic, id: TopicId) {
+        self.bus.expect(topic, id);
+    }
+    fn ask_topics(&mut self, topics: &[Topic], question: u64) {
+        self.bus.ask_topics(topics, question);
+    }
     fn join(&mut self, group: &str, topics: &[Topic]) -> Result<(), BusError> {
         self.bus.join(group, topics)
     }
@@ -99,6 +106,10 @@ impl suite::Rig for Sim {
     }
     fn forget(&self, topic: &str, partition: i32, below: i64) -> bool {
         self.broker.forget(topic, partition, below);
+        true
+    }
+    fn narrow(&self, topic: &str, bytes: usize) -> bool {
+        self.broker.set(topic, "max.message.bytes", &bytes.to_string());
         true
     }
     fn silence(&self) -> Duration {

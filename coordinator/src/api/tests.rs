@@ -55,6 +55,33 @@ fn every_phase_but_owning_says_what_is_missing() {
 }
 
 #[test]
+fn a_topic_in_trouble_is_named_and_nothing_is_ready() {
+    use crate::runtime::{TopicStatus, Trouble};
+    let status: Arc<Status> = Arc::default();
+    let server = started(status.clone(), &SimStore::new());
+    let of = |topic: &str, troubles: &[(i32, &str)]| TopicStatus {
+        topic: topic.into(),
+        troubles: troubles.iter().map(|&(partition, why)| Trouble { partition: Some(partition), why: why.to_owned() }).collect(),
+    };
+    // Two workers read the same topics, and each tells of its own partitions.
+    status.report_topics(0, vec![of("orders", &[(2, "a batch is damaged")]), of("replies", &[])]);
+    status.report_topics(1, vec![of("orders", &[(1, "not allowed"), (2, "a batch is damaged")]), of("replies", &[])]);
+    let (code, body) = get(&server, "/readyz");
+    assert_eq!((code, &body["ready"]), (503, &json!(false)));
+    let trouble = |partition, why| json!({ "topic": "orders", "partition": partition, "why": why });
+    assert_eq!(body["topics"], json!([trouble(1, "not allowed"), trouble(2, "a batch is damaged")]));
+    let metrics = client::get(server.address(), "/metrics").expect("an answer").body;
+    assert!(metrics.contains("ringmaster_input_unreadable{topic=\"orders\"} 2"), "{metrics}");
+    for worker in [0, 1] {
+        assert!(!status.ready(0), "worker {worker} has not told yet that all is well");
+        status.report_topics(worker, vec![of("orders", &[]), of("replies", &[])]);
+    }
+    assert!(status.ready(0));
+    let (_, body) = get(&server, "/readyz");
+    assert_eq!(body["topics"], json!([]));
+}
+
+#[test]
 fn a_saga_is_found_by_its_id_whatever_its_key() {
     let store = SimStore::new();
     let saga = row("a/b c%ü");

@@ -29,7 +29,7 @@ pub enum Exit {
     Definition = 6,
     /// Files are in use by another process.
     Taken = 7,
-    /// The journal, or a topic that it has positions in, is not what it was.
+    /// The journal, or a topic that an instance relies on, is not what it was.
     Journal = 8,
     /// What was asked for does not exist.
     NotFound = 9,
@@ -48,7 +48,10 @@ pub const EXITS: [(Exit, &str); 10] = [
     (Exit::Unreachable, "no answer from the broker, or from the coordinator that was asked; try again later"),
     (Exit::Definition, "a definition or a schema has errors; nothing was deployed"),
     (Exit::Taken, "the data directory is in use by another process"),
-    (Exit::Journal, "the journal or an input topic was deleted, cut, made again, or cannot be replayed; a person must decide"),
+    (
+        Exit::Journal,
+        "the journal, an input or an internal topic was deleted, cut, made again, or cannot be replayed; a person must decide",
+    ),
     (Exit::NotFound, "what was asked for does not exist"),
 ];
 
@@ -126,6 +129,7 @@ impl From<Stop> for Failure {
         let exit = match &stop {
             Stop::Bus(_) => Exit::Unreachable,
             Stop::Panicked { .. } => Exit::Failed,
+            Stop::Topic(_) => Exit::Journal,
             Stop::Partition(why) => match why {
                 Why::Fenced { .. } => Exit::Fenced,
                 Why::PartitionsDiffer { .. } => Exit::Refused,

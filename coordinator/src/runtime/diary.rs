@@ -54,6 +54,13 @@ fn write(partition: i32, note: Note) {
         Note::Rejected { saga, reason, detail } => {
             tracing::info!(partition, saga = &*saga, reason = reason.as_str(), detail = &*detail, "input rejected");
         }
+        Note::Foreign { offset } => {
+            tracing::error!(
+                partition,
+                offset,
+                "a record of the journal is not of this project, and is passed over: who writes there?"
+            );
+        }
         Note::Quarantined { reason, detail, topic, offset } => {
             tracing::warn!(partition, topic = &*topic, offset, reason = reason.as_str(), detail = &*detail, "record quarantined");
         }

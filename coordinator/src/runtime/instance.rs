@@ -69,7 +69,7 @@ impl Instance {
             let ids = Box::new(random_id);
             let worker = Worker::new(bus, setup.worker(), setup.partitions(index, count), knowledge.clone(), store.clone(), ids);
             let end = End { stopping: stopping.clone(), failed: failed.clone() };
-            let run = Run { end, status: status.clone(), report: report.clone() };
+            let run = Run { index, end, status: status.clone(), report: report.clone() };
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             workers.push(thread.spawn(move || run.run(worker)).expect("a thread can be started"));
         }
@@ -134,6 +134,7 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 }
 
 struct Run {
+    index: usize,
     end: End,
     status: Arc<Status>,
     report: Report,
@@ -143,9 +144,14 @@ impl Run {
     fn run<B: Bus>(&self, mut worker: Worker<B>) -> Result<Counters, Stop> {
         self.end.guard(|| {
             let result = self.turns(&mut worker);
-            self.status.report(worker.partitions());
+            self.say(&worker);
             result.map(|()| *worker.counters())
         })
+    }
+
+    fn say<B: Bus>(&self, worker: &Worker<B>) {
+        self.status.report(worker.partitions());
+        self.status.report_topics(self.index, worker.topics());
     }
 
     fn turns<B: Bus>(&self, worker: &mut Worker<B>) -> Result<(), Stop> {
@@ -159,7 +165,7 @@ impl Run {
             wait = WAIT_MAX.min(turn.idle.max(WAIT_MIN));
             if reported_at.elapsed() >= REPORT_EVERY {
                 reported_at = Instant::now();
-                self.status.report(worker.partitions());
+                self.say(worker);
                 (self.report)(&status::since(worker.counters(), &reported));
                 reported = *worker.counters();
             }

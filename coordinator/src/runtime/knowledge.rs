@@ -14,7 +14,7 @@ use ringmaster_schemas::avro::SchemaError;
 use ringmaster_schemas::names::Topics;
 use ringmaster_schemas::registry::{SchemaRecord, Schemas};
 
-use crate::blocking;
+use crate::blocking::{self, Read};
 
 /// Definitions and schemas; fixed while an instance runs.
 #[derive(Debug)]
@@ -181,16 +181,12 @@ fn read_schemas(bus: &mut impl Bus, topics: &Topics, schemas: &mut Schemas) -> R
     let mut known = BTreeSet::new();
     let mut trouble = None;
     blocking::read_to_end(bus, &topics.schemas, 0, &mut |read| {
-        let value = read.value.as_deref().unwrap_or_default();
+        let Some(value) = ours(&topics.schemas, &read) else { return true };
         match SchemaRecord::decode(value) {
             Ok(record) => match schemas.add_version(&record.text) {
                 Ok(schema) => drop(known.insert(schema.key())),
                 Err(error) => trouble = Some(contradiction(schemas, &record, &error)),
             },
-            // A tombstone, or something that was never a schema: nothing depends on it.
-            Err(_) if !value.starts_with(b"{") => {
-                tracing::warn!(topic = topics.schemas, offset = read.offset, "this record is no schema and is passed over");
-            }
             Err(error) => {
                 let (topic, offset) = (topics.schemas.clone(), read.offset);
                 trouble = Some(KnowledgeError::Record { topic, offset, detail: error.to_string() });
@@ -212,13 +208,9 @@ fn read_definitions(bus: &mut impl Bus, topics: &Topics) -> Result<Vec<(i64, Def
     let mut records = Vec::new();
     let mut trouble = None;
     blocking::read_to_end(bus, &topics.definitions, 0, &mut |read| {
-        let value = read.value.as_deref().unwrap_or_default();
+        let Some(value) = ours(&topics.definitions, &read) else { return true };
         match DefinitionRecord::decode(value) {
             Ok(record) => records.push((read.offset, record)),
-            // A tombstone, or something that was never a definition: nothing depends on it.
-            Err(_) if !value.starts_with(b"{") => {
-                tracing::warn!(topic = topics.definitions, offset = read.offset, "this record is no definition and is passed over");
-            }
             Err(error) => {
                 let (topic, offset) = (topics.definitions.clone(), read.offset);
                 trouble = Some(KnowledgeError::Record { topic, offset, detail: error.to_string() });
@@ -227,6 +219,16 @@ fn read_definitions(bus: &mut impl Bus, topics: &Topics) -> Result<Vec<(i64, Def
         trouble.is_none()
     })?;
     trouble.map_or(Ok(records), Err)
+}
+
+/// The value of a record, unless somebody else wrote it: a tombstone, or what is no JSON object. That is passed over, and said: nothing
+/// depends on it. An object that cannot be used may be damaged, or of a newer version, and is an error.
+fn ours<'a>(topic: &str, read: &'a Read) -> Option<&'a [u8]> {
+    let value = read.value.as_deref().filter(|value| value.starts_with(b"{"));
+    if value.is_none() {
+        tracing::error!(topic, offset = read.offset, "a record is not of this project, and is passed over: who writes there?");
+    }
+    value
 }
 
 /// Versions in the files that are not the newest of their name in the log.

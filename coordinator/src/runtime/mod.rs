@@ -14,6 +14,7 @@ mod instance;
 mod knowledge;
 mod setup;
 mod status;
+mod watch;
 mod worker;
 
 pub use clock::{Now, now, wall};
@@ -23,4 +24,5 @@ pub use knowledge::{
 };
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
 pub use status::{PartitionStatus, Status};
+pub use watch::{Rules, TopicLost, TopicStatus, Trouble, Use, Watched};
 pub use worker::{Stop, Turn, Worker, WorkerSettings};

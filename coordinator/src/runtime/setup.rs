@@ -8,6 +8,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::{Topics, command_topic};
 
 use super::knowledge::Knowledge;
+use super::watch::{Rules, Use, Watched};
 use super::worker::WorkerSettings;
 
 /// What an instance must know beside its definitions.
@@ -73,7 +74,7 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
     let topics = Topics::new(&settings.prefix);
     let starts: Vec<String> = knowledge.catalog.start_topics().iter().map(|topic| topic.to_string()).collect();
     let outputs: Vec<String> = output_names(&topics, knowledge);
-    let mut names: Vec<&str> = vec![&topics.journal, &topics.replies];
+    let mut names: Vec<&str> = vec![&topics.journal, &topics.replies, &topics.definitions, &topics.schemas];
     names.extend(starts.iter().map(String::as_str));
     names.extend(outputs.iter().map(String::as_str));
     let found = bus.describe(&names)?;
@@ -98,6 +99,13 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
         journal: topics.journal.clone(),
         inputs: inputs.iter().map(|input| input.name.to_string()).collect(),
         outputs: outputs.iter().map(|name| (name.clone(), described(name).partitions)).collect(),
+        topics: found.iter().flatten().map(|description| watched(description, &topics, &starts)).collect(),
+        rules: Rules {
+            topics: topics.clone(),
+            starts: starts.clone(),
+            partitions: settings.partitions,
+            journal_bytes: limits(settings, described(&topics.journal)).record_bytes_max,
+        },
         group: settings.prefix.clone(),
         checkpoint_every_ms: settings.checkpoint_every_ms,
         checkpoint_rows_max: settings.checkpoint_rows_max,
@@ -156,6 +164,20 @@ fn output_names(topics: &Topics, knowledge: &Knowledge) -> Vec<String> {
     names.extend(knowledge.catalog.participants().iter().map(|participant| command_topic(participant)));
     names.extend(knowledge.catalog.emit_topics().iter().map(|topic| topic.to_string()));
     names
+}
+
+fn watched(description: &Description, topics: &Topics, starts: &[String]) -> Watched {
+    let name = &description.name;
+    let used = if *name == topics.journal {
+        Use::Journal
+    } else if *name == topics.replies || starts.contains(name) {
+        Use::Input
+    } else if [&topics.definitions, &topics.schemas, &topics.quarantine].contains(&name) {
+        Use::History
+    } else {
+        Use::Output
+    };
+    Watched { name: name.as_str().into(), id: description.id, used }
 }
 
 fn replies(description: &Description, settings: &SetupSettings) -> InputSettings {

@@ -1,13 +1,18 @@
 //! Where each partition stands, for people and probes: written by workers now and then, read by the API.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use ringmaster_core::partition::{Counters, Partition, StageName};
+
+use super::watch::TopicStatus;
 
 /// What the API may know of a running instance.
 #[derive(Debug, Default)]
 pub struct Status {
     partitions: Mutex<Vec<PartitionStatus>>,
+    /// By worker.
+    topics: Mutex<BTreeMap<usize, Vec<TopicStatus>>>,
 }
 
 /// One partition's state at some recent moment.
@@ -56,13 +61,37 @@ impl Status {
         all.sort_by_key(|status| status.partition);
     }
 
+    /// A worker reports the topics that it reads.
+    pub fn report_topics(&self, worker: usize, topics: Vec<TopicStatus>) {
+        self.topics.lock().expect("no holder panics").insert(worker, topics);
+    }
+
+    /// All topics that are read, in the order of their names.
+    pub fn topics(&self) -> Vec<TopicStatus> {
+        let mut all: BTreeMap<Arc<str>, TopicStatus> = BTreeMap::new();
+        for status in self.topics.lock().expect("no holder panics").values().flatten() {
+            let known = all.entry(status.topic.clone()).or_insert_with(|| TopicStatus { troubles: Vec::new(), ..status.clone() });
+            known.troubles.extend(status.troubles.iter().cloned());
+        }
+        let mut all: Vec<TopicStatus> = all.into_values().collect();
+        for status in &mut all {
+            // Several workers may say the same of one topic.
+            status.troubles.sort();
+            status.troubles.dedup();
+        }
+        all
+    }
+
     /// All partitions, in order.
     pub fn partitions(&self) -> Vec<PartitionStatus> {
         self.partitions.lock().expect("no holder panics").clone()
     }
 
-    /// True if every one of `count` partitions is owned and read.
+    /// True if every one of `count` partitions is owned and read, and no topic is in trouble.
     pub fn ready(&self, count: i32) -> bool {
+        if self.topics().iter().any(|status| !status.troubles.is_empty()) {
+            return false;
+        }
         let all = self.partitions.lock().expect("no holder panics");
         all.len() == count as usize && all.iter().all(|status| status.phase == StageName::Owning)
     }

@@ -1,6 +1,7 @@
 //! Metrics: counters by handles that are looked up once, gauges read when somebody asks.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use metrics::{Counter, Gauge, Key, KeyName, Label, Level, Metadata, Recorder, SharedString, Unit};
@@ -8,7 +9,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use ringmaster_core::partition::Counters;
 
 use super::names::{self, Kind, Metric};
-use crate::runtime::PartitionStatus;
+use crate::runtime::{PartitionStatus, TopicStatus};
 
 /// All metrics of one instance.
 pub struct Metrics {
@@ -16,6 +17,8 @@ pub struct Metrics {
     counters: Vec<Counter>,
     /// By partition; grown as partitions are first seen.
     partitions: Mutex<Vec<Vec<Gauge>>>,
+    /// By topic.
+    topics: Mutex<BTreeMap<Arc<str>, Vec<Gauge>>>,
     memory: Gauge,
     cpu: Gauge,
 }
@@ -35,7 +38,7 @@ impl Metrics {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         single(&names::STARTED, vec![]).set(since_epoch);
         let (memory, cpu) = (single(&names::MEMORY, vec![]), single(&names::CPU, vec![]));
-        Metrics { recorder, counters, partitions: Mutex::new(Vec::new()), memory, cpu }
+        Metrics { recorder, counters, partitions: Mutex::default(), topics: Mutex::default(), memory, cpu }
     }
 
     /// Adds what was counted since the last time. Workers call it now and then, never for a single record.
@@ -46,7 +49,15 @@ impl Metrics {
     }
 
     /// All metrics as Prometheus's text format.
-    pub fn render(&self, partitions: &[PartitionStatus]) -> String {
+    pub fn render(&self, partitions: &[PartitionStatus], topics: &[TopicStatus]) -> String {
+        self.set_partitions(partitions);
+        self.set_topics(topics);
+        self.memory.set(memory_bytes());
+        self.cpu.set(cpu_seconds());
+        self.recorder.handle().render()
+    }
+
+    fn set_partitions(&self, partitions: &[PartitionStatus]) {
         let mut gauges = self.partitions.lock().expect("no panic while metrics were rendered");
         for status in partitions {
             let place = usize::try_from(status.partition).expect("partitions are counted from 0");
@@ -59,9 +70,20 @@ impl Metrics {
                 gauge.set(level(status));
             }
         }
-        self.memory.set(memory_bytes());
-        self.cpu.set(cpu_seconds());
-        self.recorder.handle().render()
+    }
+
+    fn set_topics(&self, topics: &[TopicStatus]) {
+        let mut gauges = self.topics.lock().expect("no panic while metrics were rendered");
+        for status in topics {
+            let of = gauges.entry(status.topic.clone()).or_insert_with(|| {
+                let label = vec![Label::new("topic", status.topic.to_string())];
+                let register = |metric| self.recorder.register_gauge(&key(metric, label.clone()), &METADATA);
+                names::TOPIC_GAUGES.iter().map(|(metric, _)| register(metric)).collect()
+            });
+            for ((_, level), gauge) in names::TOPIC_GAUGES.iter().zip(of) {
+                gauge.set(level(status));
+            }
+        }
     }
 }
 
@@ -103,6 +125,7 @@ mod tests {
     use ringmaster_core::partition::StageName;
 
     use super::*;
+    use crate::runtime::Trouble;
 
     fn status(partition: i32, phase: StageName) -> PartitionStatus {
         PartitionStatus {
@@ -117,10 +140,15 @@ mod tests {
         }
     }
 
+    fn topic(name: &str, unreadable: i32) -> TopicStatus {
+        let trouble = |partition| Trouble { partition: Some(partition), why: "damaged".to_owned() };
+        TopicStatus { topic: name.into(), troubles: (0..unreadable).map(trouble).collect() }
+    }
+
     #[test]
     fn every_metric_of_the_table_is_there_and_nothing_else() {
         let metrics = Metrics::new("test");
-        let text = metrics.render(&[status(0, StageName::Owning), status(1, StageName::Claiming)]);
+        let text = metrics.render(&[status(0, StageName::Owning), status(1, StageName::Claiming)], &[topic("orders", 0)]);
         let mut found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let mut expected: Vec<String> = names::all().map(|metric| format!("{} {}", metric.name, metric.kind.as_str())).collect();
         found.sort_unstable();
@@ -136,18 +164,21 @@ mod tests {
         let metrics = Metrics::new("test");
         metrics.add(&Counters { inputs: 3, stuck: 1, ..Counters::default() });
         metrics.add(&Counters { inputs: 4, ..Counters::default() });
-        let text = metrics.render(&[status(1, StageName::Owning)]);
+        let text = metrics.render(&[status(1, StageName::Owning)], &[topic("orders", 2), topic("replies", 0)]);
         for line in [
             "ringmaster_inputs_total 7",
             "ringmaster_saga_steps_stuck_total 1",
             "ringmaster_doubts_total 0",
             "ringmaster_partition_owned{partition=\"1\"} 1",
             "ringmaster_partition_unreleased_effects{partition=\"1\"} 5",
+            "ringmaster_input_unreadable{topic=\"orders\"} 2",
+            "ringmaster_input_unreadable{topic=\"replies\"} 0",
             "ringmaster_info{version=\"0.1.0\",instance=\"test\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
-        let text = metrics.render(&[status(1, StageName::Scanning)]);
+        let text = metrics.render(&[status(1, StageName::Scanning)], &[topic("orders", 0)]);
+        assert!(text.contains("ringmaster_input_unreadable{topic=\"orders\"} 0"), "{text}");
         assert!(text.contains("ringmaster_partition_owned{partition=\"1\"} 0"), "{text}");
     }
 

@@ -2,7 +2,7 @@
 
 use ringmaster_core::partition::{Counters, StageName};
 
-use crate::runtime::PartitionStatus;
+use crate::runtime::{PartitionStatus, TopicStatus};
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +106,33 @@ pub const PARTITION_GAUGES: [(Metric, Level); 7] = [
     ),
 ];
 
+/// How a gauge is read from what workers last said of a topic.
+pub type TopicLevel = fn(&TopicStatus) -> f64;
+
+/// What is wrong with topics; by their names.
+pub const TOPIC_GAUGES: [(Metric, TopicLevel); 2] = [
+    (
+        Metric {
+            name: "ringmaster_input_unreadable",
+            kind: Kind::Gauge,
+            unit: "partitions",
+            help: "Partitions of the topic that cannot be read now; /readyz and the log say why",
+            labels: &["topic"],
+        },
+        |status| status.troubles.iter().filter(|trouble| trouble.partition.is_some()).count() as f64,
+    ),
+    (
+        Metric {
+            name: "ringmaster_topic_faults",
+            kind: Kind::Gauge,
+            unit: "faults",
+            help: "What is wrong with the topic since the start: missing, grown, changed; /readyz and the log say what",
+            labels: &["topic"],
+        },
+        |status| status.troubles.iter().filter(|trouble| trouble.partition.is_none()).count() as f64,
+    ),
+];
+
 /// 1, with the version and the instance's name.
 pub const INFO: Metric = Metric {
     name: "ringmaster_info",
@@ -143,5 +170,6 @@ pub const CPU: Metric = Metric {
 pub fn all() -> impl Iterator<Item = Metric> {
     let counters = COUNTERS.into_iter().map(|(metric, _)| metric);
     let gauges = PARTITION_GAUGES.into_iter().map(|(metric, _)| metric);
-    counters.chain(gauges).chain([INFO, STARTED, MEMORY, CPU])
+    let topics = TOPIC_GAUGES.into_iter().map(|(metric, _)| metric);
+    counters.chain(gauges).chain(topics).chain([INFO, STARTED, MEMORY, CPU])
 }

@@ -10,6 +10,7 @@ use ringmaster_bus::{
     Waker,
 };
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::TopicId;
 
 /// A key and a value.
 pub type Pair = (Vec<u8>, Vec<u8>);
@@ -176,6 +177,14 @@ impl Bus for TestBus {
 
     fn ask_offset_at(&mut self, _: TopicPartition, _: Millis) {
         unreachable!("a participant asks for no time");
+    }
+
+    fn expect(&mut self, _: Topic, _: TopicId) {
+        unreachable!("a participant takes whatever topic has the name");
+    }
+
+    fn ask_topics(&mut self, _: &[Topic], _: u64) {
+        unreachable!("a participant asks for no topics");
     }
 
     fn join(&mut self, _: &str, topics: &[Topic]) -> Result<(), BusError> {

@@ -21,6 +21,9 @@ use crate::{Millis, record, union};
 /// Version of the journal's format, the first number of every record.
 pub const VERSION: i64 = 2;
 
+/// No version will ever be higher, so that a record of one is told from bytes that are none.
+const VERSION_MAX: u8 = 15;
+
 /// A claim's identity: random, new for every attempt, never one per instance.
 pub type ClaimId = [u8; 16];
 /// The broker's identity of a topic: a topic that was deleted and made again is another one.
@@ -143,6 +146,12 @@ impl JournalRecord {
         let record = JournalRecord::take(&mut cursor)?;
         cursor.end()?;
         Ok(record)
+    }
+
+    /// True for bytes that no version of this project ever wrote: a tombstone, text, somebody's JSON. They are neither a claim nor
+    /// counting, and so they are void. What begins as a record of some version and cannot be read may count, and is not foreign.
+    pub fn is_foreign(bytes: &[u8]) -> bool {
+        bytes.first().is_none_or(|first| !(2..=2 * VERSION_MAX).contains(first) || first % 2 == 1)
     }
 
     /// The stamp of everything but a claim.

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use ringmaster::api;
 use ringmaster_bus::kafka::broker::Broker;
 use ringmaster_demo::accounting::{self, Accounting};
-use ringmaster_demo::orders::{ORDERS, OUTCOMES};
+use ringmaster_demo::orders::{self, ORDERS, OUTCOMES, OrderWriter};
 use ringmaster_demo::rig;
 use ringmaster_demo::rig::SERVICES;
 use ringmaster_participants::audit::Audit;
-use ringmaster_schemas::names::{Topics, command_topic};
+use ringmaster_schemas::names::{Topics, command_topic, partition_of};
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_store::rocks::RocksStore;
 use tempfile::TempDir;
@@ -180,6 +181,40 @@ impl World {
         Shop::open(self.broker().address(), &self.schemas())
     }
 
+    /// Places orders without a shop, in batches that this codec compresses; returns when they are in the log.
+    pub fn place(&self, codec: &str, numbers: std::ops::Range<u64>) {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.broker().address()).set("compression.type", codec).set("linger.ms", "1000");
+        let producer: BaseProducer = config.create().expect("a producer");
+        let writer = OrderWriter::new(self.schemas().named("OrderPlaced").expect("an example schema"));
+        for number in numbers {
+            let (key, mut value) = (orders::key(RUN, number), Vec::new());
+            writer.put(&key, number, &mut value);
+            let partition = partition_of(key.as_bytes(), PARTITIONS);
+            producer.send(BaseRecord::to(ORDERS).key(&key).payload(&value).partition(partition)).expect("taken");
+        }
+        producer.flush(Duration::from_secs(60)).expect("written");
+    }
+
+    /// Writes one record as it is, as anybody may.
+    pub fn write(&self, topic: &str, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) {
+        let mut config = ClientConfig::new();
+        let producer: BaseProducer = config.set("bootstrap.servers", self.broker().address()).create().expect("a producer");
+        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition);
+        (record.key, record.payload) = (key, value);
+        producer.send(record).expect("taken");
+        producer.flush(Duration::from_secs(60)).expect("written");
+    }
+
+    /// The end of a test without a shop, as [`World::close`] is of one with.
+    pub fn end(&mut self, coordinator: Coordinator, issued: u64) {
+        assert_eq!(coordinator.metric("ringmaster_inputs_quarantined_total"), 0.0, "nothing that is sent here is bad");
+        let data = coordinator.stop();
+        self.stop_services();
+        let audits = rig::audits(self.folder()).expect("ledgers can be read");
+        self.account(&data, &audits, RUN, issued);
+    }
+
     /// The end of every test: all outcomes are there and right, coordinator and services end in order, and store and ledgers agree
     /// with what every order's number says: each effect exactly once.
     pub fn close(&mut self, shop: Shop, coordinator: Coordinator) {
@@ -263,12 +298,29 @@ impl Coordinator {
         api::client::get(self.address, "/readyz").is_ok_and(|answer| answer.code == 200)
     }
 
+    /// True as soon as its API listens.
+    pub fn answers(&self) -> bool {
+        api::client::get(self.address, "/healthz").is_ok()
+    }
+
+    /// What `/readyz` says.
+    pub fn readiness(&self) -> serde_json::Value {
+        let answer = api::client::get(self.address, "/readyz").expect("it answers");
+        serde_json::from_str(&answer.body).expect("JSON")
+    }
+
     /// A metric by name; of one with labels the sum.
     pub fn metric(&self, name: &str) -> f64 {
+        self.metric_of(name, "")
+    }
+
+    /// The sum of a metric's values whose labels hold this text.
+    pub fn metric_of(&self, name: &str, label: &str) -> f64 {
         let answer = api::client::get(self.address, "/metrics").expect("it answers");
-        let lines = answer.body.lines().filter(|line| line.split([' ', '{']).next() == Some(name));
-        let values: Vec<f64> = lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
-        assert!(!values.is_empty(), "no metric {name} in\n{}", answer.body);
+        let is_asked = |line: &&str| line.split([' ', '{']).next() == Some(name) && line.contains(label);
+        let values: Vec<f64> =
+            answer.body.lines().filter(is_asked).filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+        assert!(!values.is_empty(), "no metric {name} {label} in\n{}", answer.body);
         values.iter().sum()
     }
 

@@ -1,11 +1,14 @@
 //! Live tests: coordinator and services as real processes on a real Kafka broker, and what can happen to them. A test counts only
 //! when its fault has hit orders on their way; at its end store and ledgers are compared with what every order's number says.
 
+mod again;
 mod broker;
+mod codecs;
 mod kills;
 mod mistakes;
 mod others;
 mod store;
 mod takeover;
 mod versions;
+mod watched;
 mod whole;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringmaster_tests::live::World;
+use ringmaster_tests::live::{World, until};
 
 #[test]
 fn a_second_coordinator_fences_the_first() {
@@ -16,6 +16,18 @@ fn a_second_coordinator_fences_the_first() {
     first.wait_fenced(&second, "green");
     shop.wait_middle(500);
     world.close(shop, second);
+}
+
+#[test]
+fn a_coordinator_without_work_finds_out_too() {
+    let mut world = World::new("second coordinator, no work");
+    let first = world.owner("blue");
+    let second = world.owner("green");
+    first.wait_fenced(&second, "green");
+    world.place("lz4", 0..50);
+    let ended = || second.metric("ringmaster_sagas_completed_total") + second.metric("ringmaster_sagas_compensated_total");
+    until("the second works", || ended() == 50.0);
+    world.end(second, 50);
 }
 
 #[test]

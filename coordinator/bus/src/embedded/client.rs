@@ -5,10 +5,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::TopicId;
 
 use super::log::Shared;
-use super::partition::Partition;
-use super::reader::Reader;
+use super::reader::{MADE_AGAIN, Reader};
 use super::topic::TopicLog;
 use super::writer::Writer;
 use crate::signal::Signal;
@@ -38,6 +38,8 @@ pub struct EmbeddedBus {
     /// The reader that is visited first by the next poll.
     turn: usize,
     questions: Vec<Question>,
+    /// The identities that topics must have.
+    expected: HashMap<Topic, TopicId>,
     /// What the next poll visits first.
     assigned: Option<Vec<TopicPartition>>,
     commits: HashMap<String, HashMap<TopicPartition, i64>>,
@@ -46,10 +48,11 @@ pub struct EmbeddedBus {
     generation: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Question {
     Bounds(TopicPartition),
     OffsetAt(TopicPartition, Millis),
+    Topics(u64, Vec<Topic>),
 }
 
 impl EmbeddedBus {
@@ -63,6 +66,7 @@ impl EmbeddedBus {
             readers: Vec::new(),
             turn: 0,
             questions: Vec::new(),
+            expected: HashMap::new(),
             assigned: None,
             commits: HashMap::new(),
             commit_at: None,
@@ -112,21 +116,35 @@ impl EmbeddedBus {
     /// Answers questions about topics that exist.
     fn answer(&mut self, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         let asked = self.questions.len();
-        let (log, names) = (&self.log, &self.names);
+        let (log, names, expected) = (&self.log, &self.names, &self.expected);
         self.questions.retain(|question| {
-            let (Question::Bounds(at) | Question::OffsetAt(at, _)) = *question;
-            let Some(partition) = find(log, names, at) else {
+            let at = match question {
+                Question::Bounds(at) | Question::OffsetAt(at, _) => *at,
+                Question::Topics(question, topics) => {
+                    let topics = topics.iter().map(|&topic| (topic, log.describe(names.name(topic)))).collect();
+                    visit(BusEvent::Described { question: *question, topics });
+                    return false;
+                }
+            };
+            let Some(topic) = log.find(names.name(at.topic)) else {
                 return true;
             };
-            match *question {
-                Question::Bounds(_) => {
-                    let (start, end) = partition.bounds();
-                    visit(BusEvent::Bounds { at, start, end });
-                }
-                Question::OffsetAt(_, time) => match partition.offset_at(time) {
+            if expected.get(&at.topic).is_some_and(|id| *id != topic.id) {
+                visit(BusEvent::Unreadable(at, MADE_AGAIN.to_owned()));
+                return false;
+            }
+            let Some(partition) = usize::try_from(at.partition).ok().and_then(|number| topic.partitions.get(number)) else {
+                return true;
+            };
+            match question {
+                Question::OffsetAt(_, time) => match partition.offset_at(*time) {
                     Ok(offset) => visit(BusEvent::OffsetAt { at, offset }),
                     Err(why) => visit(BusEvent::Unreadable(at, why)),
                 },
+                Question::Bounds(_) | Question::Topics(..) => {
+                    let (start, end) = partition.bounds();
+                    visit(BusEvent::Bounds { at, start, end });
+                }
             }
             false
         });
@@ -208,7 +226,7 @@ impl Bus for EmbeddedBus {
     fn read(&mut self, at: TopicPartition, from: i64) {
         let (log, signal) = (Arc::clone(&self.log), Arc::clone(&self.signal));
         if self.reader(at).is_none() {
-            self.readers.push(Reader::new(at, self.names.name(at.topic), from));
+            self.readers.push(Reader::new(at, self.names.name(at.topic), self.expected.get(&at.topic).copied(), from));
         }
         let reader = self.reader(at).expect("it is there now");
         reader.seek(from);
@@ -240,6 +258,15 @@ impl Bus for EmbeddedBus {
         self.questions.push(Question::OffsetAt(at, time));
     }
 
+    fn expect(&mut self, topic: Topic, id: TopicId) {
+        self.expected.insert(topic, id);
+        self.readers.iter_mut().filter(|reader| reader.at.topic == topic).for_each(|reader| reader.expected = Some(id));
+    }
+
+    fn ask_topics(&mut self, topics: &[Topic], question: u64) {
+        self.questions.push(Question::Topics(question, topics.to_vec()));
+    }
+
     fn join(&mut self, group: &str, topics: &[Topic]) -> Result<(), BusError> {
         assert!(self.assigned.is_none(), "a bus joins a group at most once");
         let mut found: VecDeque<(Topic, Arc<TopicLog>)> = VecDeque::new();
@@ -257,6 +284,7 @@ impl Bus for EmbeddedBus {
                 drop(groups);
                 let at = TopicPartition { topic, partition };
                 self.read(at, committed.unwrap_or_else(|| partition_log.bounds().0));
+                self.reader(at).expect("it is read").is_member = true;
                 assigned.push(at);
             }
         }
@@ -311,9 +339,4 @@ impl Drop for EmbeddedBus {
         }
         self.log.groups.lock().unwrap_or_else(PoisonError::into_inner).leave(self.number);
     }
-}
-
-fn find(log: &Shared, names: &TopicNames, at: TopicPartition) -> Option<Arc<Partition>> {
-    let topic = log.find(names.name(at.topic))?;
-    topic.partitions.get(usize::try_from(at.partition).ok()?).cloned()
 }

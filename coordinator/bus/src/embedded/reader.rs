@@ -4,17 +4,28 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use ringmaster_schemas::journal::TopicId;
+
 use super::format::{Batch, RecordBytes};
 use super::log::Shared;
 use super::partition::{Cursor, Fetched, Partition, Watcher};
 use crate::signal::Signal;
 use crate::{BusEvent, Headers, Record, TopicPartition};
 
+/// Why nothing is read of a topic that is not the one it must be.
+pub(super) const MADE_AGAIN: &str = "it was deleted and made again: this is another topic, and nothing of it is read";
+
 /// A position in a partition, and the batches ahead of it that are in memory.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) at: TopicPartition,
     pub(super) paused: bool,
+    /// The identity that the topic must have; none if that does not matter.
+    pub(super) expected: Option<TopicId>,
+    /// It reads for a group: another topic of the name is read from its start.
+    pub(super) is_member: bool,
+    /// The topic that `position` is about, once it was there.
+    opened: Option<TopicId>,
     name: String,
     /// The next offset to visit; the watcher shows it to the partition, which keeps what is needed.
     position: i64,
@@ -40,10 +51,13 @@ enum Source {
 }
 
 impl Reader {
-    pub(super) fn new(at: TopicPartition, name: &str, from: i64) -> Self {
+    pub(super) fn new(at: TopicPartition, name: &str, expected: Option<TopicId>, from: i64) -> Self {
         Self {
             at,
             paused: false,
+            expected,
+            is_member: false,
+            opened: None,
             name: name.to_owned(),
             position: from,
             source: Source::Missing { told: false },
@@ -59,7 +73,7 @@ impl Reader {
     pub(super) fn seek(&mut self, from: i64) {
         self.close();
         self.source = Source::Missing { told: false };
-        self.position = from;
+        (self.position, self.opened) = (from, None);
         self.drop_batches();
         self.told_end = false;
     }
@@ -74,12 +88,16 @@ impl Reader {
         if !matches!(self.source, Source::Missing { .. }) {
             return;
         }
-        let Some(topic) = log.find(&self.name) else {
+        let Some(topic) = log.find(&self.name).filter(|topic| self.expected.is_none_or(|id| id == topic.id)) else {
             return;
         };
         let Some(partition) = usize::try_from(self.at.partition).ok().and_then(|at| topic.partitions.get(at)) else {
             return;
         };
+        if self.is_member && self.opened.is_some_and(|id| id != topic.id) {
+            self.position = partition.bounds().0;
+        }
+        self.opened = Some(topic.id);
         let watcher = Watcher { signal: Arc::clone(signal), position: Arc::new(AtomicI64::new(self.position)) };
         partition.watch(watcher.clone());
         self.source = Source::Open(Arc::clone(partition), watcher);
@@ -114,7 +132,12 @@ impl Reader {
                 Source::Stopped(_) | Source::Missing { told: true } => return count,
                 Source::Missing { told } => {
                     *told = true;
-                    visit(BusEvent::Unreadable(self.at, format!("{} has no partition {} here", self.name, self.at.partition)));
+                    let why = if self.expected.is_some() {
+                        MADE_AGAIN.to_owned()
+                    } else {
+                        format!("{} has no partition {} here", self.name, self.at.partition)
+                    };
+                    visit(BusEvent::Unreadable(self.at, why));
                     return count + 1;
                 }
             };

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResourceResult, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
@@ -23,16 +23,27 @@ const TOLD: [&str; 5] =
     ["cleanup.policy", "retention.ms", "retention.bytes", "max.message.bytes", "unclean.leader.election.enable"];
 
 pub(super) fn describe(settings: &KafkaSettings, names: &[&str]) -> Result<Vec<Option<Description>>, BusError> {
+    describe_by(&client(settings)?, names)
+}
+
+/// As [`describe`], by a client that is there already.
+pub(super) fn describe_by(admin: &Admin, names: &[&str]) -> Result<Vec<Option<Description>>, BusError> {
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let admin = client(settings)?;
     let found = identities(admin.inner(), names, TIMEOUT)
         .map_err(|(code, text)| explain(&KafkaError::AdminOp(code), &format!("topics cannot be described: {text}")))?;
+    let resources: Vec<ResourceSpecifier<'_>> = found.iter().map(|identity| ResourceSpecifier::Topic(&identity.name)).collect();
+    let answers = if resources.is_empty() {
+        Vec::new()
+    } else {
+        block_on(admin.describe_configs(&resources, &options())).map_err(|error| bus_error(&error))?
+    };
     let mut described = Vec::new();
-    for identity in found {
-        if let Some(settings) = configuration(&admin, &identity.name)? {
-            let (name, id, partitions) = (identity.name, identity.id, identity.partitions);
+    // Answers come in the order of the question.
+    for (identity, answer) in found.iter().zip(answers) {
+        if let Some(settings) = configuration(&identity.name, answer)? {
+            let (name, id, partitions) = (identity.name.clone(), identity.id, identity.partitions);
             described.push(Description { name, id, partitions, settings });
         }
     }
@@ -40,12 +51,7 @@ pub(super) fn describe(settings: &KafkaSettings, names: &[&str]) -> Result<Vec<O
 }
 
 /// None if the topic has vanished.
-fn configuration(admin: &AdminClient<DefaultClientContext>, name: &str) -> Result<Option<Vec<(String, String)>>, BusError> {
-    let resource = ResourceSpecifier::Topic(name);
-    let answers = block_on(admin.describe_configs([&resource], &options())).map_err(|error| bus_error(&error))?;
-    let Some(answer) = answers.into_iter().next() else {
-        return Ok(None);
-    };
+fn configuration(name: &str, answer: ConfigResourceResult) -> Result<Option<Vec<(String, String)>>, BusError> {
     match answer {
         Ok(found) => {
             let entries = found.entries.into_iter().filter(|entry| TOLD.contains(&&*entry.name));
@@ -73,7 +79,11 @@ pub(super) fn create(settings: &KafkaSettings, what: &Specification) -> Result<b
     }
 }
 
-fn client(settings: &KafkaSettings) -> Result<AdminClient<DefaultClientContext>, BusError> {
+/// A client that asks and makes.
+pub(super) type Admin = AdminClient<DefaultClientContext>;
+
+/// A new one.
+pub(super) fn client(settings: &KafkaSettings) -> Result<Admin, BusError> {
     settings.common().create().map_err(|error| bus_error(&error))
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewPartitions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -21,8 +21,8 @@ use crate::Specification;
 /// The environment variable that names the folder of the broker's jars (`scripts/kafka/fetch` fills it); without it they are looked
 /// for in the project's cache.
 pub const LIBS: &str = "RINGMASTER_KAFKA_LIBS";
-/// How long the broker may take to start or to stop; it needs about 4 s on 2 free cores.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// How long the broker may take to start or to stop; it needs about 4 s on 2 free cores, and minutes on busy ones.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Waits for answers of the broker in the calls below.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -141,6 +141,22 @@ impl Broker {
             Ok(false) => Err(io::Error::other(format!("topic {name} exists already"))),
             Err(error) => Err(io::Error::other(error)),
         }
+    }
+
+    /// Sets one setting of a topic; all others become the defaults.
+    pub fn alter_topic(&self, name: &str, key: &str, value: &str) -> io::Result<()> {
+        let change = AlterConfig::new(ResourceSpecifier::Topic(name)).set(key, value);
+        let answers = block_on(self.admin()?.alter_configs([&change], &options())).map_err(io::Error::other)?;
+        answers.into_iter().try_for_each(|answer| answer.map(drop).map_err(|(_, code)| io::Error::other(format!("{name}: {code}"))))
+    }
+
+    /// Gives a topic more partitions.
+    pub fn grow_topic(&self, name: &str, partitions: usize) -> io::Result<()> {
+        let answers = block_on(self.admin()?.create_partitions([&NewPartitions::new(name, partitions)], &options()));
+        let each = |answer: Result<String, (String, _)>| {
+            answer.map(drop).map_err(|(name, code)| io::Error::other(format!("{name}: {code}")))
+        };
+        answers.map_err(io::Error::other)?.into_iter().try_for_each(each)
     }
 
     /// Deletes a topic.

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::TopicId;
 
 use super::admin;
-use super::errors::{bus_error, is_doubt, send_error};
+use super::errors::{bus_error, is_doubt, is_size, send_error};
+use super::held::MADE_AGAIN;
+use super::limits::Limits;
 use super::native::{Delivery, Producer};
 use super::outgoing::Outgoing;
-use super::questions::{Answer, Question, Questions};
+use super::questions::{Answer, Name, Question, Questions};
 use super::reader::Reader;
 use super::settings::KafkaSettings;
 use crate::signal::Signal;
@@ -23,8 +26,8 @@ use crate::{
 const EVENTS_MAX: usize = 4_096;
 /// Positions are committed so often: each commit is a request, and they are for lag tools only.
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
-/// What a record takes in a batch beside its key and value, at most: lengths, times, the batch's own header.
-const RECORD_OVERHEAD_BYTES: usize = 128;
+/// The number of questions that the bus itself asks; their answers are not visited.
+const OWN_QUESTION: u64 = u64::MAX;
 /// How long a poll waits when the group gave partitions whose committed offsets the broker did not tell.
 const GIVEN_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -41,8 +44,9 @@ pub struct KafkaBus {
     /// For groups whose positions are committed without being a member, other than the reader's.
     committers: Vec<Reader>,
     questions: Option<Questions>,
-    /// `max.message.bytes` of topics that were described.
-    limits: HashMap<Topic, usize>,
+    /// The identities that topics must have.
+    expected: HashMap<Topic, TopicId>,
+    limits: Limits,
     commits: HashMap<String, HashMap<TopicPartition, i64>>,
     commit_at: Option<Instant>,
 }
@@ -65,28 +69,24 @@ impl KafkaBus {
             member: None,
             committers: Vec::new(),
             questions: None,
-            limits: HashMap::new(),
+            expected: HashMap::new(),
+            limits: Limits::default(),
             commits: HashMap::new(),
             commit_at: None,
         })
     }
 
     fn visit_all(&mut self, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
-        let mut count = 0;
+        let (mut count, mut refused) = (0, false);
         let limits = &self.limits;
         for (sender, outgoing) in &mut self.senders {
             outgoing.flush(&self.names);
-            count += visit_deliveries(*sender, outgoing, limits, visit);
+            count += visit_deliveries(*sender, outgoing, limits, &mut refused, visit);
         }
-        if let Some(questions) = &self.questions {
-            for answer in questions.answers.try_iter() {
-                visit(match answer {
-                    Answer::Bounds { at, start, end } => BusEvent::Bounds { at, start, end },
-                    Answer::OffsetAt { at, offset } => BusEvent::OffsetAt { at, offset },
-                });
-                count += 1;
-            }
+        if refused {
+            self.ask_limits();
         }
+        count += self.visit_answers(visit);
         for reader in self.reader.iter_mut().chain(&mut self.member) {
             count += reader.visit(&mut self.names, EVENTS_MAX, visit);
         }
@@ -94,6 +94,50 @@ impl KafkaBus {
             committer.visit(&mut self.names, EVENTS_MAX, &mut |_| {});
         }
         count
+    }
+
+    fn visit_answers(&mut self, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
+        let answers: Vec<Answer> = self.questions.iter().flat_map(|questions| questions.answers.try_iter()).collect();
+        let mut count = answers.len();
+        for answer in answers {
+            if let Answer::Topics(_, topics) = &answer {
+                topics.iter().filter_map(|(_, found)| found.as_ref()).for_each(|found| self.note_limit(found));
+            }
+            visit(match answer {
+                Answer::Topics(OWN_QUESTION, _) => continue,
+                Answer::Topics(question, topics) => BusEvent::Described { question, topics },
+                Answer::Bounds { at, start, end } => BusEvent::Bounds { at, start, end },
+                Answer::OffsetAt { at, offset } => BusEvent::OffsetAt { at, offset },
+                Answer::MadeAgain(at) => BusEvent::Unreadable(at, MADE_AGAIN.to_owned()),
+            });
+        }
+        let batch_bytes = self.limits.batch_bytes();
+        for (sender, outgoing) in self.senders.iter_mut().filter(|(_, outgoing)| outgoing.batch_bytes > batch_bytes) {
+            // Said once: whoever goes on with it has been told.
+            outgoing.batch_bytes = batch_bytes;
+            visit(BusEvent::Doubt {
+                sender: *sender,
+                why: format!("a topic takes batches of {batch_bytes} bytes only, fewer than before"),
+            });
+            count += 1;
+        }
+        count
+    }
+
+    fn note_limit(&mut self, description: &Description) {
+        self.limits.note(self.names.handle(&description.name), description);
+    }
+
+    /// What was too large is judged by newer limits when it comes again.
+    fn ask_limits(&mut self) {
+        if let Some(topics) = self.limits.ask() {
+            self.ask_topics(&topics, OWN_QUESTION);
+        }
+    }
+
+    /// A topic's name for a question.
+    fn named(&self, topic: Topic) -> Name {
+        Name { name: self.names.name(topic).to_owned(), expected: self.expected.get(&topic).copied() }
     }
 
     fn commit_if_due(&mut self) {
@@ -125,14 +169,13 @@ impl KafkaBus {
     fn wait_at_most(&self, until_deadline: Duration) -> Duration {
         let due = self.commit_at.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
         let given = self.member.as_ref().is_some_and(Reader::is_waiting);
-        until_deadline.min(due).min(if given { GIVEN_AGAIN_AFTER } else { Duration::MAX })
+        let again = self.reader.iter().chain(&self.member).filter_map(Reader::again_at).min();
+        let again = again.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
+        until_deadline.min(due).min(again).min(if given { GIVEN_AGAIN_AFTER } else { Duration::MAX })
     }
 
     fn ask(&mut self, question: Question) {
-        let questions = self.questions.get_or_insert_with(|| {
-            let config = self.settings.consumer(&self.settings.group);
-            Questions::start(config, Arc::clone(&self.signal))
-        });
+        let questions = self.questions.get_or_insert_with(|| Questions::start(self.settings.clone(), Arc::clone(&self.signal)));
         questions.ask(question);
     }
 
@@ -142,25 +185,29 @@ impl KafkaBus {
             return member;
         }
         let (settings, signal) = (&self.settings, &self.signal);
-        self.reader.get_or_insert_with(|| Reader::new(settings, &settings.group, signal).expect("it could be made before"))
+        let expected = &self.expected;
+        self.reader.get_or_insert_with(|| {
+            let mut reader = Reader::new(settings, &settings.group, signal).expect("it could be made before");
+            expected.iter().for_each(|(topic, id)| reader.expect(*topic, id));
+            reader
+        })
     }
 }
 
 fn visit_deliveries(
     sender: Sender,
     outgoing: &mut Outgoing,
-    limits: &HashMap<Topic, usize>,
+    limits: &Limits,
+    refused: &mut bool,
     visit: &mut dyn FnMut(BusEvent<'_>),
 ) -> usize {
-    // Not known to which topic it went: the narrowest limit decides whether it was too large by itself.
-    let limit = || limits.values().copied().min();
     let mut count = 0;
     outgoing.visit(EVENTS_MAX, &mut |delivery| {
         visit(match delivery {
             Delivery::Done { tag, offset } => BusEvent::Acknowledged { sender, tag, offset },
             Delivery::Failed { tag, code, bytes } => {
-                let fits = limit().is_some_and(|limit| bytes + RECORD_OVERHEAD_BYTES <= limit);
-                BusEvent::Failed { sender, tag, why: send_error(code, fits) }
+                *refused |= is_size(code);
+                BusEvent::Failed { sender, tag, why: send_error(code, limits.fits(bytes)) }
             }
             Delivery::Error { code, text, fatal } if is_doubt(code, fatal) => {
                 BusEvent::Doubt { sender, why: format!("{code}: {text}") }
@@ -186,12 +233,7 @@ impl Bus for KafkaBus {
 
     fn describe(&mut self, names: &[&str]) -> Result<Vec<Option<Description>>, BusError> {
         let described = admin::describe(&self.settings, names)?;
-        for description in described.iter().flatten() {
-            let limit = description.settings.iter().find(|(key, _)| key == "max.message.bytes");
-            if let Some(limit) = limit.and_then(|(_, value)| value.parse().ok()) {
-                self.limits.insert(self.names.handle(&description.name), limit);
-            }
-        }
+        described.iter().flatten().for_each(|description| self.note_limit(description));
         Ok(described)
     }
 
@@ -200,10 +242,12 @@ impl Bus for KafkaBus {
     }
 
     fn open_sender(&mut self) -> Result<Sender, BusError> {
-        let producer = Producer::new(&self.settings.producer(), Arc::clone(&self.signal)).map_err(|error| bus_error(&error))?;
+        let batch_bytes = self.limits.batch_bytes();
+        let config = self.settings.producer(batch_bytes);
+        let producer = Producer::new(&config, Arc::clone(&self.signal)).map_err(|error| bus_error(&error))?;
         let sender = Sender(self.opened_count);
         self.opened_count += 1;
-        self.senders.push((sender, Outgoing::new(producer)));
+        self.senders.push((sender, Outgoing::new(producer, batch_bytes)));
         Ok(sender)
     }
 
@@ -219,10 +263,9 @@ impl Bus for KafkaBus {
         };
         let topic = message.to.topic;
         let bytes = message.key.map_or(0, <[u8]>::len) + message.value.len();
-        let limit = self.limits.get(&topic).copied();
-        if limit.is_some_and(|limit| bytes + RECORD_OVERHEAD_BYTES > limit) {
-            let (name, limit) = (self.names.name(topic), limit.unwrap_or_default());
-            return Err(SendError::TooBig(format!("{bytes} bytes; {name} takes {limit} (max.message.bytes)")));
+        if let Err(why) = self.limits.check(topic, self.names.name(topic), bytes) {
+            self.ask_limits();
+            return Err(why);
         }
         let sent = outgoing.send(&self.names, &message, tag);
         sent.map_err(|code| send_error(code, false))
@@ -247,13 +290,21 @@ impl Bus for KafkaBus {
     }
 
     fn ask_bounds(&mut self, at: TopicPartition) {
-        let name = self.names.name(at.topic).to_owned();
-        self.ask(Question::Bounds(at, name));
+        self.ask(Question::Bounds(at, self.named(at.topic)));
     }
 
     fn ask_offset_at(&mut self, at: TopicPartition, time: Millis) {
-        let name = self.names.name(at.topic).to_owned();
-        self.ask(Question::OffsetAt(at, name, time));
+        self.ask(Question::OffsetAt(at, self.named(at.topic), time));
+    }
+
+    fn expect(&mut self, topic: Topic, id: TopicId) {
+        self.expected.insert(topic, id);
+        self.reader.iter_mut().chain(&mut self.member).for_each(|reader| reader.expect(topic, &id));
+    }
+
+    fn ask_topics(&mut self, topics: &[Topic], question: u64) {
+        let topics = topics.iter().map(|&topic| (topic, self.names.name(topic).to_owned())).collect();
+        self.ask(Question::Topics(question, topics));
     }
 
     fn join(&mut self, group: &str, topics: &[Topic]) -> Result<(), BusError> {

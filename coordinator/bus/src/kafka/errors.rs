@@ -10,8 +10,8 @@ pub(super) fn send_error(code: Code, fits: bool) -> SendError {
     match code {
         Code::QueueFull => SendError::Full,
         // The broker judges a batch: a record that fits was only in bad company, and may be sent again.
-        Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge if fits => SendError::Unknown(text),
-        Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => SendError::TooBig(text),
+        _ if is_size(code) && fits => SendError::Unknown(text),
+        _ if is_size(code) => SendError::TooBig(text),
         Code::UnknownTopic
         | Code::UnknownTopicOrPartition
         | Code::UnknownPartition
@@ -27,9 +27,27 @@ pub(super) fn send_error(code: Code, fits: bool) -> SendError {
     }
 }
 
+/// Whether a topic takes nothing so large.
+pub(super) fn is_size(code: Code) -> bool {
+    matches!(code, Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge)
+}
+
 /// Whether unconfirmed records of a producer cannot be trusted after this (PROTOCOL.md, rule 4).
 pub(super) fn is_doubt(code: Code, fatal: bool) -> bool {
     fatal || matches!(code, Code::Fatal | Code::AllBrokersDown | Code::BrokerTransportFailure)
+}
+
+/// Why a partition cannot be read, and what helps, for people.
+pub(super) fn unreadable(code: Code, text: &str) -> String {
+    match code {
+        Code::BadMessage | Code::BadCompression | Code::NotImplemented => format!(
+            "a batch is damaged ({text}), and nothing behind it is read. Restore the partition from a replica; or delete its records \
+             up to and with that batch (kafka-delete-records.sh), which loses them, and start again"
+        ),
+        Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => format!("it does not exist ({code})"),
+        Code::TopicAuthorizationFailed => "this client may not read it; give it READ on the topic".to_owned(),
+        _ => format!("{code}: {text}"),
+    }
 }
 
 /// What an error of a call that waits for the broker means.

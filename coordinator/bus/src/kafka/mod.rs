@@ -19,10 +19,14 @@ mod admin;
 pub mod broker;
 mod bus;
 mod errors;
+mod held;
+mod limits;
 mod native;
 mod outgoing;
 mod questions;
 mod reader;
+#[cfg(feature = "test-broker")]
+pub mod segment;
 mod settings;
 
 pub use bus::KafkaBus;

@@ -22,6 +22,8 @@ const PARTITION_MAX: i32 = 100_000;
 /// A producer with what is collected for it.
 pub(super) struct Outgoing {
     producer: Producer,
+    /// The largest batch that it makes of several records; a topic that takes less would refuse all of them, again and again.
+    pub(super) batch_bytes: usize,
     /// By topic handle, then by partition.
     runs: Vec<Vec<Run>>,
     /// Those that are not empty, in the order of their first record.
@@ -46,8 +48,8 @@ struct Collected {
 }
 
 impl Outgoing {
-    pub(super) fn new(producer: Producer) -> Self {
-        Self { producer, runs: Vec::new(), waiting: Vec::new(), collected_count: 0, refused: Vec::new() }
+    pub(super) fn new(producer: Producer, batch_bytes: usize) -> Self {
+        Self { producer, batch_bytes, runs: Vec::new(), waiting: Vec::new(), collected_count: 0, refused: Vec::new() }
     }
 
     /// Collects a copy of a record.

@@ -1,36 +1,57 @@
-//! Questions about offsets, asked on a side thread until the broker answers them.
+//! Questions to the broker, asked on a side thread until it answers them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
-use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::TopicId;
 
-use crate::TopicPartition;
+use super::admin::{self, Admin};
+use super::errors::bus_error;
+use super::native::identities;
+use super::settings::KafkaSettings;
 use crate::signal::Signal;
+use crate::{BusError, Description, Topic, TopicPartition};
 
 /// How long one question may take before it is asked again.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two rounds, when questions are left without an answer.
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
 
-/// A question, with the topic's name. Equal ones that wait are asked once.
+/// A question. Equal ones that wait are asked once; those about topics come first, since a partition without a leader holds a round up.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Question {
-    Bounds(TopicPartition, String),
-    OffsetAt(TopicPartition, String, Millis),
+    Topics(u64, Vec<(Topic, String)>),
+    Bounds(TopicPartition, Name),
+    OffsetAt(TopicPartition, Name, Millis),
+}
+
+/// A topic's name, and the identity that it must have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name {
+    pub(super) name: String,
+    pub(super) expected: Option<TopicId>,
 }
 
 /// An answer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Answer {
-    Bounds { at: TopicPartition, start: i64, end: i64 },
-    OffsetAt { at: TopicPartition, offset: i64 },
+    Topics(u64, Vec<(Topic, Option<Description>)>),
+    Bounds {
+        at: TopicPartition,
+        start: i64,
+        end: i64,
+    },
+    OffsetAt {
+        at: TopicPartition,
+        offset: i64,
+    },
+    /// The name belongs to another topic than the one that was meant.
+    MadeAgain(TopicPartition),
 }
 
 /// The side thread; it ends when this is dropped, after the question that it is asking.
@@ -42,10 +63,10 @@ pub(super) struct Questions {
 
 impl Questions {
     /// Starts the thread; the signal is raised for each answer.
-    pub(super) fn start(config: ClientConfig, signal: Arc<Signal>) -> Self {
+    pub(super) fn start(settings: KafkaSettings, signal: Arc<Signal>) -> Self {
         let ((asked, questions), (answered, answers)) = (unbounded(), unbounded());
-        let thread = std::thread::Builder::new().name("kafka-offsets".to_owned());
-        let run = move || run(&config, &questions, &answered, &signal);
+        let thread = std::thread::Builder::new().name("kafka-questions".to_owned());
+        let run = move || run(&settings, &questions, &answered, &signal);
         thread.spawn(run).expect("a thread can be started");
         Self { asked, answers }
     }
@@ -56,8 +77,8 @@ impl Questions {
     }
 }
 
-fn run(config: &ClientConfig, questions: &Receiver<Question>, answers: &Sender<Answer>, signal: &Signal) {
-    let mut client: Option<BaseConsumer> = None;
+fn run(settings: &KafkaSettings, questions: &Receiver<Question>, answers: &Sender<Answer>, signal: &Signal) {
+    let mut clients: Option<Clients> = None;
     let mut open = BTreeSet::new();
     loop {
         let received = if open.is_empty() {
@@ -73,16 +94,37 @@ fn run(config: &ClientConfig, questions: &Receiver<Question>, answers: &Sender<A
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        if client.is_none() {
-            client = config.create().inspect_err(|error| tracing::warn!(%error, "no client to ask for offsets")).ok();
+        if clients.is_none() {
+            clients = Clients::new(settings).inspect_err(|error| tracing::warn!(%error, "no client to ask the broker by")).ok();
         }
-        let Some(client) = &client else { continue };
+        let Some(clients) = &clients else { continue };
+        for answer in clients.round(&mut open) {
+            // Whoever asked may be gone.
+            let _ = answers.send(answer);
+            signal.raise();
+        }
+    }
+}
+
+/// What questions are asked by.
+struct Clients {
+    offsets: BaseConsumer,
+    topics: Admin,
+}
+
+impl Clients {
+    fn new(settings: &KafkaSettings) -> Result<Self, BusError> {
+        let offsets = settings.consumer(&settings.group).create().map_err(|error| bus_error(&error))?;
+        Ok(Clients { offsets, topics: admin::client(settings)? })
+    }
+
+    /// Asks each question once, and keeps those that have no answer.
+    fn round(&self, open: &mut BTreeSet<Question>) -> Vec<Answer> {
+        let mut answers = Vec::new();
         let mut failed = None;
-        open.retain(|question| match ask(client, question) {
+        open.retain(|question| match self.ask(question) {
             Ok(answer) => {
-                // Whoever asked may be gone.
-                let _ = answers.send(answer);
-                signal.raise();
+                answers.push((question.clone(), answer));
                 false
             }
             Err(error) => {
@@ -90,29 +132,74 @@ fn run(config: &ClientConfig, questions: &Receiver<Question>, answers: &Sender<A
                 true
             }
         });
+        // Only now: what an answer is about was the topic that it is now, and identities never come back.
+        let answers = self.of_the_same(answers, open).unwrap_or_else(|error| {
+            failed = Some(error);
+            Vec::new()
+        });
         if let Some(error) = failed {
-            tracing::debug!(%error, questions = open.len(), "offsets are asked for again");
+            tracing::debug!(%error, questions = open.len(), "the broker is asked again");
         }
+        answers
+    }
+
+    fn ask(&self, question: &Question) -> Result<Answer, BusError> {
+        let client = &self.offsets;
+        let refused = |error| bus_error(&error);
+        match question {
+            Question::Topics(number, topics) => {
+                let names: Vec<&str> = topics.iter().map(|(_, name)| name.as_str()).collect();
+                let found = admin::describe_by(&self.topics, &names)?;
+                Ok(Answer::Topics(*number, topics.iter().map(|(topic, _)| *topic).zip(found).collect()))
+            }
+            Question::Bounds(at, topic) => {
+                let (start, end) = client.fetch_watermarks(&topic.name, at.partition, TIMEOUT).map_err(refused)?;
+                Ok(Answer::Bounds { at: *at, start, end })
+            }
+            Question::OffsetAt(at, topic, time) => {
+                let mut asked = TopicPartitionList::new();
+                asked.add_partition_offset(&topic.name, at.partition, Offset::Offset(*time)).map_err(refused)?;
+                let found = client.offsets_for_times(asked, TIMEOUT).map_err(refused)?;
+                let element = found.elements().into_iter().next();
+                let offset = match element.map(|element| element.error().map(|()| element.offset())).transpose().map_err(refused)? {
+                    Some(Offset::Offset(offset)) => offset,
+                    // No record is so late.
+                    _ => client.fetch_watermarks(&topic.name, at.partition, TIMEOUT).map_err(refused)?.1,
+                };
+                Ok(Answer::OffsetAt { at: *at, offset })
+            }
+        }
+    }
+
+    /// Takes answers back that are about another topic than the expected one; all of them, if the broker does not say.
+    fn of_the_same(&self, answers: Vec<(Question, Answer)>, open: &mut BTreeSet<Question>) -> Result<Vec<Answer>, BusError> {
+        let expected: BTreeMap<&str, TopicId> = answers.iter().filter_map(|(question, _)| question.expected()).collect();
+        let names: Vec<&str> = expected.keys().copied().collect();
+        let found = if names.is_empty() { Ok(Vec::new()) } else { identities(self.offsets.client(), &names, TIMEOUT) };
+        let found = match found {
+            Ok(found) => found,
+            Err((_, why)) => {
+                open.extend(answers.iter().map(|(question, _)| question.clone()));
+                return Err(BusError::Unreachable(why));
+            }
+        };
+        let is_other = |name: &str, id: TopicId| !found.iter().any(|identity| identity.name == name && identity.id == id);
+        let judge = |(question, answer): &(Question, Answer)| match (question.expected(), answer) {
+            (Some((name, id)), Answer::Bounds { at, .. } | Answer::OffsetAt { at, .. }) if is_other(name, id) => {
+                Answer::MadeAgain(*at)
+            }
+            _ => answer.clone(),
+        };
+        Ok(answers.iter().map(judge).collect())
     }
 }
 
-fn ask(client: &BaseConsumer, question: &Question) -> KafkaResult<Answer> {
-    match question {
-        Question::Bounds(at, topic) => {
-            let (start, end) = client.fetch_watermarks(topic, at.partition, TIMEOUT)?;
-            Ok(Answer::Bounds { at: *at, start, end })
-        }
-        Question::OffsetAt(at, topic, time) => {
-            let mut asked = TopicPartitionList::new();
-            asked.add_partition_offset(topic, at.partition, Offset::Offset(*time))?;
-            let found = client.offsets_for_times(asked, TIMEOUT)?;
-            let element = found.elements().into_iter().next();
-            let offset = match element.map(|element| element.error().map(|()| element.offset())).transpose()? {
-                Some(Offset::Offset(offset)) => offset,
-                // No record is so late.
-                _ => client.fetch_watermarks(topic, at.partition, TIMEOUT)?.1,
-            };
-            Ok(Answer::OffsetAt { at: *at, offset })
+impl Question {
+    /// The name that it is about, with the identity that it must have.
+    fn expected(&self) -> Option<(&str, TopicId)> {
+        match self {
+            Question::Topics(..) => None,
+            Question::Bounds(_, topic) | Question::OffsetAt(_, topic, _) => Some((&topic.name, topic.expected?)),
         }
     }
 }

@@ -1,22 +1,24 @@
 //! A consumer with the partitions that it reads: manually assigned, or as the member of a group.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{CommitMode, Consumer as _};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::Offset;
+use ringmaster_schemas::journal::TopicId;
 
 use super::errors::bus_error;
-use super::native::{Consumer, Fetched, Told};
+use super::held::{AGAIN_AFTER, Held, Identity, refuse_others, visit_error, visit_record};
+use super::native::{Consumer, Told, id_text};
 use super::settings::KafkaSettings;
 use crate::signal::Signal;
-use crate::{BusError, BusEvent, Headers, Record, Topic, TopicNames, TopicPartition};
+use crate::{BusError, BusEvent, Topic, TopicNames, TopicPartition};
 
 /// How long the group's committed offsets are waited for when partitions are assigned; asked again by the next poll.
 const COMMITTED_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// One consumer.
 pub(super) struct Reader {
     consumer: Consumer,
@@ -29,26 +31,26 @@ pub(super) struct Reader {
     last_topic: Option<(Topic, Vec<u8>)>,
     /// What the group gave and is not read yet.
     given: Option<Vec<TopicPartition>>,
-}
-
-/// A partition that is read.
-#[derive(Debug)]
-struct Held {
-    at: TopicPartition,
-    /// The next offset to be visited, or a lower one that is not there.
-    next: i64,
-    paused: bool,
-    /// That it cannot be read was reported, and nothing came since.
-    told_unreadable: bool,
-    /// Out of range: librdkafka waits for another position.
-    stopped: bool,
+    identities: HashMap<Topic, Identity>,
+    /// One of them is not as it must be.
+    has_other: bool,
 }
 
 impl Reader {
     pub(super) fn new(settings: &KafkaSettings, group: &str, signal: &Arc<Signal>) -> Result<Self, BusError> {
         let consumer = Consumer::new(&settings.consumer(group), Arc::clone(signal)).map_err(|error| bus_error(&error))?;
         let (group, held) = (group.to_owned(), Vec::new());
-        Ok(Self { consumer, group, is_member: false, held, last: 0, last_topic: None, given: None })
+        Ok(Self {
+            consumer,
+            group,
+            is_member: false,
+            held,
+            last: 0,
+            last_topic: None,
+            given: None,
+            identities: HashMap::new(),
+            has_other: false,
+        })
     }
 
     /// As [`Self::new`], and becomes a member of the group.
@@ -75,10 +77,23 @@ impl Reader {
         self.given.is_some()
     }
 
+    /// Reads nothing of this name from another topic than this.
+    pub(super) fn expect(&mut self, topic: Topic, id: &TopicId) {
+        let identity = self.identities.entry(topic).or_default();
+        identity.expected = Some(id_text(id));
+        self.has_other |= identity.is_other();
+    }
+
     pub(super) fn read(&mut self, names: &TopicNames, at: TopicPartition, from: i64) {
         let paused = self.held.iter().find(|held| held.at == at).is_some_and(|held| held.paused);
+        self.read_as(names, Held { paused, ..Held::new(at, from) });
+    }
+
+    /// Reads a partition from its next offset, instead of how it was read.
+    fn read_as(&mut self, names: &TopicNames, held: Held) {
+        let Held { at, next: from, paused, .. } = held;
         self.stop(names, at);
-        self.held.push(Held { at, next: from, paused, told_unreadable: false, stopped: false });
+        self.held.push(held);
         let assigned = if self.is_member {
             self.assign_all(names)
         } else {
@@ -133,8 +148,10 @@ impl Reader {
     /// Visits up to so many events; returns how many. What is not visible to the caller does not count.
     pub(super) fn visit(&mut self, names: &mut TopicNames, count_max: usize, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         let mut count = self.read_given(names, visit);
-        let Self { consumer, held, last, last_topic, given, is_member, .. } = self;
-        let mut revoked = false;
+        self.read_again(names);
+        count += self.refuse_others(visit);
+        let Self { consumer, held, last, last_topic, given, is_member, identities, has_other, .. } = self;
+        let (mut revoked, mut anew) = (false, Vec::new());
         while count < count_max {
             let any = consumer.visit_one(&mut |told| {
                 count += match told {
@@ -158,6 +175,16 @@ impl Reader {
                         visit(BusEvent::Revoked(taken));
                         1
                     }
+                    Told::Identity { topic, id } => {
+                        let topic = names.handle(&topic);
+                        let identity = identities.entry(topic).or_default();
+                        if *is_member && identity.found.as_ref().is_some_and(|found| *found != id) {
+                            anew.push(topic);
+                        }
+                        identity.found = Some(id);
+                        *has_other |= identity.is_other();
+                        refuse_others(identities, held, visit)
+                    }
                     Told::NotCommitted(text) => {
                         tracing::warn!(text, "positions could not be committed; they are read again after a crash");
                         0
@@ -168,11 +195,36 @@ impl Reader {
                 check(consumer.client().unassign(), "give partitions back");
                 revoked = false;
             }
+            if let Some(topic) = anew.pop() {
+                // Positions of the old topic mean nothing in the new one; a member reads all of it.
+                held.iter_mut().filter(|held| held.at.topic == topic).for_each(|held| held.next = BEGINNING);
+                check(assign_all(consumer, held, names), "read what was made again");
+            }
             if !any || given.is_some() {
                 break;
             }
         }
         count + self.read_given(names, visit)
+    }
+
+    /// When something that cannot be read is to be tried again, so that a poll does not wait for longer.
+    pub(super) fn again_at(&self) -> Option<Instant> {
+        self.held.iter().filter_map(|held| held.again_at).min()
+    }
+
+    /// Tries what could not be read again: a topic may be back, a batch mended.
+    fn read_again(&mut self, names: &TopicNames) {
+        let now = Instant::now();
+        let is_due = |held: &&Held| held.again_at.is_some_and(|due| due <= now);
+        let due: Vec<_> = self.held.iter().filter(is_due).map(|held| (held.at, held.next, held.paused)).collect();
+        for (at, next, paused) in due {
+            self.read_as(names, Held { paused, again_at: Some(now + AGAIN_AFTER), ..Held::new(at, next) });
+        }
+    }
+
+    /// What is read since an identity was found to be another one.
+    fn refuse_others(&mut self, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
+        if self.has_other { refuse_others(&self.identities, &mut self.held, visit) } else { 0 }
     }
 
     /// Reads what the group gave, from the committed offsets.
@@ -197,102 +249,29 @@ impl Reader {
                 continue;
             };
             let next = if let Offset::Offset(committed) = element.offset() { committed } else { BEGINNING };
-            self.held.push(Held { at: *at, next, paused: false, told_unreadable: false, stopped: false });
+            self.held.push(Held::new(*at, next));
         }
         check(self.assign_all(names), "read what the group gave");
         visit(BusEvent::Assigned(given));
         1
     }
 
-    /// Assigns all that is held, from where it was; for a member, which cannot be given partitions one by one.
     fn assign_all(&self, names: &TopicNames) -> KafkaResult<()> {
-        let position = |next| {
-            if next == BEGINNING { Offset::Beginning } else { Offset::Offset(next) }
-        };
-        let all = list(names, self.held.iter().map(|held| (held.at, position(held.next))))?;
-        self.consumer.client().assign(&all)
+        assign_all(&self.consumer, &self.held, names)
     }
+}
+
+/// Assigns all that is held, from where it was; for a member, which cannot be given partitions one by one.
+fn assign_all(consumer: &Consumer, held: &[Held], names: &TopicNames) -> KafkaResult<()> {
+    let position = |next| {
+        if next == BEGINNING { Offset::Beginning } else { Offset::Offset(next) }
+    };
+    let all = list(names, held.iter().map(|held| (held.at, position(held.next))))?;
+    consumer.client().assign(&all)
 }
 
 /// The first offset that there is, whatever it is.
 const BEGINNING: i64 = -1;
-
-fn visit_record(
-    record: Fetched<'_>,
-    names: &mut TopicNames,
-    held: &mut [Held],
-    last: &mut usize,
-    last_topic: &mut Option<(Topic, Vec<u8>)>,
-    visit: &mut dyn FnMut(BusEvent<'_>),
-) -> usize {
-    let name = record.topic().to_bytes();
-    let topic = match last_topic {
-        Some((topic, known)) if known == name => *topic,
-        _ => {
-            let topic = names.handle(&String::from_utf8_lossy(name));
-            *last_topic = Some((topic, name.to_vec()));
-            topic
-        }
-    };
-    let at = TopicPartition { topic, partition: record.partition() };
-    if held.get(*last).is_none_or(|held| held.at != at) {
-        let Some(found) = held.iter().position(|held| held.at == at) else {
-            return 0;
-        };
-        *last = found;
-    }
-    let held = &mut held[*last];
-    let offset = record.offset();
-    if offset < held.next || held.paused {
-        return 0;
-    }
-    (held.next, held.told_unreadable) = (offset + 1, false);
-    let headers = record.headers();
-    let headers = headers.as_ref().map(|headers| headers as &dyn Headers);
-    visit(BusEvent::Record(Record {
-        at,
-        offset,
-        timestamp: record.timestamp(),
-        key: record.key(),
-        value: record.value(),
-        headers,
-    }));
-    1
-}
-
-fn visit_error(
-    at: TopicPartition,
-    offset: i64,
-    code: Code,
-    text: &str,
-    held: &mut [Held],
-    visit: &mut dyn FnMut(BusEvent<'_>),
-) -> usize {
-    let Some(held) = held.iter_mut().find(|held| held.at == at) else {
-        return 0;
-    };
-    match code {
-        // One that was on its way when the partition was paused or read from elsewhere is not about this position.
-        Code::PartitionEOF if offset < held.next || held.paused => 0,
-        Code::PartitionEOF => {
-            held.told_unreadable = false;
-            visit(BusEvent::CaughtUp(at, offset));
-            1
-        }
-        Code::AutoOffsetReset | Code::OffsetOutOfRange if held.stopped => 0,
-        Code::AutoOffsetReset | Code::OffsetOutOfRange => {
-            held.stopped = true;
-            visit(BusEvent::OutOfRange { at, position: held.next });
-            1
-        }
-        _ if held.told_unreadable => 0,
-        _ => {
-            held.told_unreadable = true;
-            visit(BusEvent::Unreadable(at, format!("{code}: {text}")));
-            1
-        }
-    }
-}
 
 fn handles(names: &mut TopicNames, partitions: &[(String, i32)]) -> Vec<TopicPartition> {
     partitions.iter().map(|(topic, partition)| TopicPartition { topic: names.handle(topic), partition: *partition }).collect()

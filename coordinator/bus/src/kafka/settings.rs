@@ -32,7 +32,7 @@ impl KafkaSettings {
                 return Err(BusError::Refused(format!("kafka.{key} cannot be set: {why}")));
             }
         }
-        for config in [self.producer(), self.consumer(&self.group)] {
+        for config in [self.producer(1), self.consumer(&self.group)] {
             config.create_native_config().map_err(|error| BusError::Refused(format!("kafka.*: {error}")))?;
         }
         Ok(())
@@ -43,18 +43,25 @@ impl KafkaSettings {
         self.with(&[])
     }
 
-    pub(super) fn producer(&self) -> ClientConfig {
+    /// With batches of at most so many bytes, where they have several records.
+    pub(super) fn producer(&self, batch_bytes: usize) -> ClientConfig {
         let linger_ms = format!("{}", self.linger.as_secs_f64() * 1e3);
         let mut config = self.with(PRODUCER);
         if config.get("linger.ms").is_none() {
             config.set("linger.ms", linger_ms);
         }
+        let theirs = config.get("batch.size").and_then(|bytes| bytes.parse().ok()).unwrap_or(usize::MAX);
+        config.set("batch.size", batch_bytes.min(theirs).to_string());
         config
     }
 
     pub(super) fn consumer(&self, group: &str) -> ClientConfig {
         let mut config = self.with(CONSUMER);
         config.set("group.id", group);
+        // The log of topics is how librdkafka tells that a name belongs to another topic now (native/consumer.rs).
+        let more = config.get("debug").map_or_else(String::new, |theirs| format!(",{theirs}"));
+        config.set("debug", format!("topic{more}"));
+        config.set_log_level(RDKafkaLogLevel::Debug);
         config
     }
 
@@ -105,6 +112,8 @@ const CONSUMER: &[(&str, &str)] = &[
     ("enable.partition.eof", "true"),
     ("auto.offset.reset", "error"),
     ("isolation.level", "read_committed"),
+    // A batch that was damaged on its way or on a disk is an error, not records.
+    ("check.crcs", "true"),
     // A member that died without a word holds its partitions so long; 6 s is the least that brokers allow by default.
     ("session.timeout.ms", "6000"),
     ("heartbeat.interval.ms", "2000"),
@@ -140,6 +149,7 @@ const OWNED: &[(&str, &str)] = &[
     ("queued.max.messages.kbytes fetch.max.bytes", "it bounds the memory of the coordinator"),
     ("partitioner", "a record's partition is murmur2 of its key, or given"),
     ("auto.offset.reset", "a position that is gone must be an error, never a jump"),
+    ("check.crcs", "a damaged batch must be an error, not records"),
     ("isolation.level", "what a transaction took back must not start a saga"),
     ("enable.auto.commit enable.auto.offset.store auto.commit.enable auto.commit.interval.ms", "positions are in the journal"),
     ("enable.partition.eof", "timers need to know the ends"),

@@ -187,7 +187,17 @@ impl SimBroker {
 
     /// Deletes a topic with everything in it.
     pub fn delete(&self, topic: &str) {
-        self.lock().topics.delete(topic);
+        let mut broker = self.lock();
+        broker.topics.delete(topic);
+        broker.committed.retain(|(_, name, _), _| name != topic);
+    }
+
+    /// Changes one setting of a topic.
+    pub fn set(&self, topic: &str, key: &str, value: &str) {
+        let mut broker = self.lock();
+        let settings = &mut broker.topics.find_mut(topic).expect("the topic exists").settings;
+        settings.retain(|(known, _)| known != key);
+        settings.push((key.to_owned(), value.to_owned()));
     }
 
     /// A topic refuses what is sent to it (not authorised), or takes it again.

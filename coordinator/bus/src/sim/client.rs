@@ -1,16 +1,21 @@
 //! A client of the simulated broker: the [`Bus`] of one simulated process. Dropping it is that process's end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::TopicId;
 
 use super::broker::{Lanes, SimBroker, Told};
-use super::log::SimRecord;
+use super::log::{PartitionLog, SimRecord, Topics};
 use crate::{
     Bus, BusError, BusEvent, Description, Message, Record, SendError, Sender, Specification, Topic, TopicNames, TopicPartition,
     Waker,
 };
+
+/// Why nothing is read of a topic that is not the one it must be.
+const MADE_AGAIN: &str = "it was deleted and made again: this is another topic, and nothing of it is read";
 
 /// Events visited by one poll.
 const EVENTS_MAX: usize = 1_000;
@@ -25,6 +30,8 @@ pub struct SimBus {
     senders_opened: u32,
     readers: Vec<Reader>,
     questions: Vec<Question>,
+    /// The identities that topics must have.
+    expected: BTreeMap<Topic, TopicId>,
 }
 
 #[derive(Debug)]
@@ -37,6 +44,8 @@ struct Reader {
     reported: Option<i64>,
     out_of_range: bool,
     unreadable: bool,
+    /// Of a member: the topic that it reads. Another one of the name is read from its start.
+    member_of: Option<TopicId>,
 }
 
 /// What a fetch found: everything below `end`, given at `at`.
@@ -48,10 +57,15 @@ struct Fetch {
 
 #[derive(Debug)]
 struct Question {
-    at: TopicPartition,
-    /// None: the bounds; else the first offset at or after this time.
-    time: Option<Millis>,
+    of: Asked,
     answer_at: Millis,
+}
+
+#[derive(Debug)]
+enum Asked {
+    Bounds(TopicPartition),
+    OffsetAt(TopicPartition, Millis),
+    Topics(u64, Vec<Topic>),
 }
 
 /// What one poll found; visited without the broker's lock, since a visitor may end by a panic.
@@ -63,11 +77,29 @@ enum Found {
     Unreadable(TopicPartition, String),
     Bounds(TopicPartition, i64, i64),
     OffsetAt(TopicPartition, i64),
+    Described(u64, Vec<(Topic, Option<Description>)>),
+}
+
+/// The log of a partition, or why there is none.
+fn look<'a>(topics: &'a Topics, expected: &BTreeMap<Topic, TopicId>, at: TopicPartition) -> Result<&'a PartitionLog, &'static str> {
+    let topic = topics.topic(at).ok_or("there is no such topic")?;
+    if expected.get(&at.topic).is_some_and(|id| *id != topic.id) {
+        return Err(MADE_AGAIN);
+    }
+    topics.partition(at).ok_or("there is no such partition")
 }
 
 impl SimBus {
     pub(super) fn new(broker: SimBroker, number: u32) -> Self {
-        SimBus { broker, number, names: TopicNames::default(), senders_opened: 0, readers: Vec::new(), questions: Vec::new() }
+        SimBus {
+            broker,
+            number,
+            names: TopicNames::default(),
+            senders_opened: 0,
+            readers: Vec::new(),
+            questions: Vec::new(),
+            expected: BTreeMap::new(),
+        }
     }
 
     /// Its number at its broker.
@@ -102,7 +134,7 @@ impl SimBus {
         let first = if self.readers.is_empty() { 0 } else { broker.rng.usize(..self.readers.len()) };
         for step in 0..self.readers.len() {
             let reader = (first + step) % self.readers.len();
-            self.readers[reader].fetch(&mut broker, &mut found);
+            self.readers[reader].fetch(&mut broker, &self.expected, &mut found);
         }
         found.extend(told.into_iter().map(Found::Told));
         found
@@ -110,16 +142,34 @@ impl SimBus {
 
     fn answer(&mut self, broker: &mut super::broker::Broker, found: &mut Vec<Found>) {
         let now = broker.now;
+        let expected = &self.expected;
         self.questions.retain(|question| {
-            let Some(log) = broker.topics.partition(question.at).filter(|_| question.answer_at <= now) else {
+            if question.answer_at > now {
                 return true;
-            };
-            found.push(match question.time {
-                None => Found::Bounds(question.at, log.start, log.end()),
-                Some(time) => {
-                    let first = log.records.iter().find(|record| record.timestamp >= time);
-                    Found::OffsetAt(question.at, first.map_or(log.end(), |record| record.offset))
+            }
+            let at = match &question.of {
+                Asked::Bounds(at) | Asked::OffsetAt(at, _) => *at,
+                Asked::Topics(number, topics) => {
+                    let name = |topic: Topic| broker.topics.names.name(topic);
+                    let describe = |topic: Topic| broker.topics.find(name(topic)).map(super::log::TopicLog::describe);
+                    found.push(Found::Described(*number, topics.iter().map(|&topic| (topic, describe(topic))).collect()));
+                    return false;
                 }
+            };
+            let log = match look(&broker.topics, expected, at) {
+                Ok(log) => log,
+                Err(MADE_AGAIN) => {
+                    found.push(Found::Unreadable(at, MADE_AGAIN.into()));
+                    return false;
+                }
+                Err(_) => return true,
+            };
+            found.push(match question.of {
+                Asked::OffsetAt(_, time) => {
+                    let first = log.records.iter().find(|record| record.timestamp >= time);
+                    Found::OffsetAt(at, first.map_or(log.end(), |record| record.offset))
+                }
+                Asked::Bounds(_) | Asked::Topics(..) => Found::Bounds(at, log.start, log.end()),
             });
             false
         });
@@ -131,18 +181,25 @@ impl SimBus {
 }
 
 impl Reader {
-    fn fetch(&mut self, broker: &mut super::broker::Broker, found: &mut Vec<Found>) {
+    fn fetch(&mut self, broker: &mut super::broker::Broker, expected: &BTreeMap<Topic, TopicId>, found: &mut Vec<Found>) {
         if self.paused || self.out_of_range || found.len() >= EVENTS_MAX {
             return;
         }
-        let Some(log) = broker.topics.partition(self.at) else {
-            if !std::mem::replace(&mut self.unreadable, true) {
-                found.push(Found::Unreadable(self.at, "there is no such topic".into()));
+        let log = match look(&broker.topics, expected, self.at) {
+            Ok(log) => log,
+            Err(why) => {
+                if !std::mem::replace(&mut self.unreadable, true) {
+                    found.push(Found::Unreadable(self.at, why.into()));
+                }
+                return;
             }
-            return;
         };
         self.unreadable = false;
         let (start, end) = (log.start, log.end());
+        let id = broker.topics.topic(self.at).expect("it was looked at").id;
+        if self.member_of.is_some_and(|known| known != id) {
+            (self.member_of, self.position, self.fetch, self.reported) = (Some(id), start, None, None);
+        }
         if self.position < start || self.position > end {
             self.out_of_range = true;
             found.push(Found::OutOfRange(self.at, self.position));
@@ -230,8 +287,16 @@ impl Bus for SimBus {
 
     fn read(&mut self, at: TopicPartition, from: i64) {
         self.learn_names(at.topic);
-        let fresh =
-            Reader { at, position: from, paused: false, fetch: None, reported: None, out_of_range: false, unreadable: false };
+        let fresh = Reader {
+            at,
+            position: from,
+            paused: false,
+            fetch: None,
+            reported: None,
+            out_of_range: false,
+            unreadable: false,
+            member_of: None,
+        };
         match self.reader(at) {
             Some(reader) => *reader = Reader { paused: reader.paused, ..fresh },
             None => self.readers.push(fresh),
@@ -253,13 +318,23 @@ impl Bus for SimBus {
     fn ask_bounds(&mut self, at: TopicPartition) {
         let mut broker = self.broker.lock();
         let answer_at = broker.answer_at();
-        self.questions.push(Question { at, time: None, answer_at });
+        self.questions.push(Question { of: Asked::Bounds(at), answer_at });
     }
 
     fn ask_offset_at(&mut self, at: TopicPartition, time: Millis) {
         let mut broker = self.broker.lock();
         let answer_at = broker.answer_at();
-        self.questions.push(Question { at, time: Some(time), answer_at });
+        self.questions.push(Question { of: Asked::OffsetAt(at, time), answer_at });
+    }
+
+    fn expect(&mut self, topic: Topic, id: TopicId) {
+        self.expected.insert(topic, id);
+    }
+
+    fn ask_topics(&mut self, topics: &[Topic], question: u64) {
+        let mut broker = self.broker.lock();
+        let answer_at = broker.answer_at();
+        self.questions.push(Question { of: Asked::Topics(question, topics.to_vec()), answer_at });
     }
 
     fn join(&mut self, group: &str, topics: &[Topic]) -> Result<(), BusError> {
@@ -280,6 +355,8 @@ impl Bus for SimBus {
         drop(broker);
         for (at, from) in given {
             self.read(at, from);
+            let id = self.broker.lock().topics.topic(at).map(|topic| topic.id);
+            self.reader(at).expect("it is read").member_of = id;
         }
         Ok(())
     }
@@ -323,6 +400,7 @@ impl Bus for SimBus {
                 Found::Unreadable(at, why) => BusEvent::Unreadable(*at, why.clone()),
                 Found::Bounds(at, start, end) => BusEvent::Bounds { at: *at, start: *start, end: *end },
                 Found::OffsetAt(at, offset) => BusEvent::OffsetAt { at: *at, offset: *offset },
+                Found::Described(question, topics) => BusEvent::Described { question: *question, topics: topics.clone() },
             });
         }
         found.len()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, Specification, TopicPartition};
+use ringmaster_bus::{Bus, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicPartition};
 
 /// How long something may take that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -31,6 +31,10 @@ pub struct Heard {
     pub failed: Vec<(Sender, u64, SendError)>,
     pub assigned: Vec<Vec<TopicPartition>>,
     pub unreadable: Vec<(TopicPartition, String)>,
+    pub described: Vec<(u64, Vec<(Topic, Option<Description>)>)>,
+    /// Doubts are expected.
+    pub takes_doubts: bool,
+    pub doubts: Vec<Sender>,
     /// For these names, what the records' headers say.
     pub headers: Vec<BTreeMap<&'static str, Option<Vec<u8>>>>,
 }
@@ -60,10 +64,12 @@ impl Heard {
             BusEvent::OutOfRange { at, position } => self.out_of_range.push((at, position)),
             BusEvent::Acknowledged { sender, tag, offset } => self.acknowledged.push((sender, tag, offset)),
             BusEvent::Failed { sender, tag, why } => self.failed.push((sender, tag, why)),
+            BusEvent::Doubt { sender, .. } if self.takes_doubts => self.doubts.push(sender),
             BusEvent::Doubt { why, .. } => panic!("a doubt without a reason: {why}"),
             BusEvent::Assigned(which) => self.assigned.push(which),
             BusEvent::Revoked(_) => {}
             BusEvent::Unreadable(at, why) => self.unreadable.push((at, why)),
+            BusEvent::Described { question, topics } => self.described.push((question, topics)),
         }
     }
 
@@ -96,6 +102,10 @@ pub fn topic(bus: &mut dyn Bus, name: &str, partitions: i32, settings: &[(&str, 
     let settings = settings.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
     let made = bus.create(&Specification { name: name.clone(), partitions, replication: 1, settings });
     assert_eq!(made, Ok(true), "{name} is new");
+    let begun = Instant::now();
+    while bus.describe(&[&name]).expect("an answer")[0].is_none() {
+        assert!(begun.elapsed() < PATIENCE, "{name} is not seen");
+    }
     let topic = bus.topic(&name);
     (0..partitions).map(|partition| TopicPartition { topic, partition }).collect()
 }

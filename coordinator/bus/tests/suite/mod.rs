@@ -1,7 +1,9 @@
 //! What every bus must do, as one suite: `run_all` on a [`Rig`].
 #![allow(clippy::print_stdout, clippy::type_complexity, unreachable_pub)]
 
+mod again;
 pub mod heard;
+mod limits;
 mod reading;
 mod sending;
 
@@ -10,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use ringmaster_bus::Bus;
 
+use again::*;
+use limits::*;
 use reading::*;
 use sending::*;
 
@@ -26,13 +30,15 @@ pub trait Rig {
     fn delete(&self, topic: &str);
     /// Makes the log forget the records of a partition below this offset, as retention would; `false` if it cannot.
     fn forget(&self, topic: &str, partition: i32, below: i64) -> bool;
+    /// Lets a topic take records and batches of so many bytes only; `false` if the log cannot change that.
+    fn narrow(&self, topic: &str, bytes: usize) -> bool;
     /// How long a bus that has nothing to say is listened to, to be sure of it.
     fn silence(&self) -> Duration;
 }
 
 /// Runs everything.
 pub fn run_all(rig: &(dyn Rig + Sync)) {
-    let cases: [(&str, fn(&dyn Rig)); 19] = [
+    let cases: [(&str, fn(&dyn Rig)); 24] = [
         // The longest first.
         ("unknown_topic_is_refused_and_unreadable", unknown_topic_is_refused_and_unreadable),
         ("any_seek_is_exact", any_seek_is_exact),
@@ -47,7 +53,12 @@ pub fn run_all(rig: &(dyn Rig + Sync)) {
         ("bounds_and_offset_at_a_time", bounds_and_offset_at_a_time),
         ("out_of_range_is_said", out_of_range_is_said),
         ("identity_changes_with_the_topic", identity_changes_with_the_topic),
+        ("nothing_is_read_of_a_topic_made_again", nothing_is_read_of_a_topic_made_again),
+        ("nothing_is_read_of_a_topic_made_again_unseen", nothing_is_read_of_a_topic_made_again_unseen),
         ("group_commits_and_resumes", group_commits_and_resumes),
+        ("a_group_reads_all_of_a_topic_made_again", a_group_reads_all_of_a_topic_made_again),
+        ("a_member_reads_all_of_a_topic_made_again", a_member_reads_all_of_a_topic_made_again),
+        ("a_limit_that_falls_is_taken", a_limit_that_falls_is_taken),
         ("waker_ends_a_poll", waker_ends_a_poll),
         ("clients_see_each_other", clients_see_each_other),
         ("two_writers_interleave_without_loss", two_writers_interleave_without_loss),

@@ -100,34 +100,6 @@ pub fn everything_comes_back_as_it_was(rig: &dyn Rig) {
     assert_eq!(heard.headers[4]["ce_id"].as_deref(), Some(&b"17"[..]));
 }
 
-pub fn identity_changes_with_the_topic(rig: &dyn Rig) {
-    let mut bus = rig.client();
-    let at = topic(&mut *bus, "reborn", 1, &[])[0];
-    let name = bus.name_of(at.topic).to_owned();
-    fill(&mut *bus, at, 0..3);
-    let first = bus.describe(&[&name]).expect("an answer")[0].clone().expect("it exists");
-    rig.delete(&name);
-    let begun = Instant::now();
-    while bus.describe(&[&name]).expect("an answer")[0].is_some() {
-        assert!(begun.elapsed() < PATIENCE, "it is still there");
-    }
-    let what = Specification { name: name.clone(), partitions: 1, replication: 1, settings: vec![] };
-    let begun = Instant::now();
-    while bus.create(&what) != Ok(true) {
-        assert!(begun.elapsed() < PATIENCE, "it cannot be made again");
-    }
-    let second = bus.describe(&[&name]).expect("an answer")[0].clone().expect("it exists again");
-    assert_ne!(first.id, second.id);
-    let mut other = rig.client();
-    let topic = other.topic(&name);
-    let at = TopicPartition { topic, partition: 0 };
-    fill(&mut *other, at, 5..7);
-    other.read(at, 0);
-    let mut heard = Heard::default();
-    heard.until(&mut *other, "the new records", |heard| heard.records.len() == 2);
-    assert_eq!(heard.values(), numbers(5..7));
-}
-
 pub fn group_commits_and_resumes(rig: &dyn Rig) {
     let mut writer = rig.client();
     let at = topic(&mut *writer, "grouped", 2, &[]);

@@ -3,10 +3,10 @@
 use ringmaster_schemas::journal::{Claim, ClaimId, JournalRecord};
 use ringmaster_schemas::state::Identity;
 
-use super::fence::{Verdict, identity};
+use super::fence::{FOREIGN, Verdict, identity};
 use super::owner::Owner;
 use super::replica::Replica;
-use super::{Context, Partition, Stage, Tag, Why, Wish, law};
+use super::{Context, Note, Partition, Stage, Tag, Why, Wish, law};
 use crate::faults::reached;
 
 /// A claim of this instance.
@@ -161,35 +161,57 @@ impl Partition {
         Ok(Replica::new(self.settings.clone()))
     }
 
-    /// Reads one record of the journal: replay, or a scan for foreign claims. Bytes that are no journal record are corruption.
+    /// Reads one record of the journal: replay, or a scan for foreign claims. A record that is damaged is corruption.
     pub(super) fn journal_record(&mut self, offset: i64, value: &[u8], cx: &mut Context<'_>) -> Result<(), Why> {
         if !matches!(self.stage, Stage::Replaying(_) | Stage::Scanning(_)) {
             return Ok(());
         }
         let corrupt = |detail| Why::Corrupt { partition: self.settings.number, offset, detail };
-        let record = JournalRecord::decode(value).map_err(|error| corrupt(error.to_string()))?;
-        match &mut self.stage {
-            Stage::Scanning(scan) => {
+        let record = if JournalRecord::is_foreign(value) {
+            cx.out.push(Wish::Tell(Note::Foreign { offset }));
+            None
+        } else {
+            Some(JournalRecord::decode(value).map_err(|error| corrupt(error.to_string()))?)
+        };
+        match (&mut self.stage, record) {
+            (Stage::Scanning(scan), record) => {
                 scan.next = scan.next.max(offset + 1);
-                self.scan(&record, cx)
+                self.scan(record.as_ref(), cx)
             }
-            _ => self.replay(offset, &record, cx),
+            (_, Some(record)) => self.replay(offset, &record, cx),
+            (_, None) => self.pass(offset, cx),
         }
     }
 
-    fn replay(&mut self, offset: i64, record: &JournalRecord, cx: &mut Context<'_>) -> Result<(), Why> {
-        let Stage::Replaying(replaying) = &mut self.stage else { return Ok(()) };
+    /// A record that somebody else wrote, such as a tombstone: neither a claim nor counting, and so void for every reader (rule 1).
+    fn pass(&mut self, offset: i64, cx: &mut Context<'_>) -> Result<(), Why> {
+        if self.is_next(offset, &FOREIGN, cx)?
+            && let Stage::Replaying(replaying) = &mut self.stage
+        {
+            replaying.replica.fence.pass(offset);
+        }
+        Ok(())
+    }
+
+    /// Whether a record is the next to be replayed. The one before the replica is only looked at: it proves that this is its log.
+    fn is_next(&mut self, offset: i64, found: &Identity, cx: &mut Context<'_>) -> Result<bool, Why> {
+        let Stage::Replaying(replaying) = &mut self.stage else { return Ok(false) };
         let (number, next) = (self.settings.number, replaying.replica.fence.next_offset);
         if let Some(expected) = replaying.proof.take() {
-            return if offset == next - 1 && identity(record) == expected { Ok(()) } else { self.refuted(cx) };
-        }
-        if offset < next {
-            return Ok(());
+            return if offset == next - 1 && *found == expected { Ok(false) } else { self.refuted(cx).map(|()| false) };
         }
         if offset > next {
             cx.out.push(Wish::doubt(number, &format!("the journal was read at offset {offset} instead of {next}")));
+        }
+        Ok(offset == next)
+    }
+
+    fn replay(&mut self, offset: i64, record: &JournalRecord, cx: &mut Context<'_>) -> Result<(), Why> {
+        if !self.is_next(offset, &identity(record), cx)? {
             return Ok(());
         }
+        let Stage::Replaying(replaying) = &mut self.stage else { return Ok(()) };
+        let number = self.settings.number;
         if let JournalRecord::Claim(claim) = record
             && claim.partitions != self.settings.partitions
         {
@@ -272,8 +294,8 @@ impl Partition {
     }
 
     /// Behind the last confirmed record: whoever claimed there is the owner now.
-    fn scan(&mut self, record: &JournalRecord, cx: &mut Context<'_>) -> Result<(), Why> {
-        if let JournalRecord::Claim(claim) = record
+    fn scan(&mut self, record: Option<&JournalRecord>, cx: &mut Context<'_>) -> Result<(), Why> {
+        if let Some(JournalRecord::Claim(claim)) = record
             && !self.own_claims.contains(&claim.id)
         {
             reached("foreign_claim_seen");

@@ -56,6 +56,12 @@ impl Fence {
         verdict
     }
 
+    /// Steps behind a record that is not of this project: void, as all that is neither a claim nor counting.
+    pub(super) fn pass(&mut self, offset: i64) {
+        self.next_offset = offset + 1;
+        self.identity = FOREIGN;
+    }
+
     /// Steps behind an own record that was just confirmed.
     pub(super) fn confirmed(&mut self, offset: i64, number: i64) {
         self.next_offset = offset + 1;
@@ -63,6 +69,9 @@ impl Fence {
         self.identity = Identity { claim: self.claim, number };
     }
 }
+
+/// What a record that is not of this project is known by: no claim has number -2.
+pub(super) const FOREIGN: Identity = Identity { claim: [0; 16], number: -2 };
 
 /// What a record is known by.
 pub(super) fn identity(record: &JournalRecord) -> Identity {

@@ -79,6 +79,11 @@ pub enum Note {
         /// Why, for people.
         detail: Arc<str>,
     },
+    /// A record of the journal is not of this project, and void.
+    Foreign {
+        /// Where.
+        offset: i64,
+    },
     /// An input could not be understood or used.
     Quarantined {
         /// Why, for programs.

@@ -26,6 +26,8 @@ impl Inner {
         bus.close_sender(sender);
         reached("producer_replaced_callbacks_pending");
         self.unsent.clear();
+        self.claimed.clear();
+        self.watch.doubt();
         for place in 0..self.hosts.len() {
             let hosted = self.hosts.get_mut(self.hosts.number_at(place)).expect("it is hosted");
             hosted.wishes.retain(|wish| !matches!(wish, Wish::Append { .. } | Wish::Send(_) | Wish::Doubt(_)));
@@ -38,7 +40,7 @@ impl Inner {
         if now.steady.saturating_sub(self.owned_since) > CALM_MS {
             self.doubts = 0;
         }
-        if now.steady < self.claim_at || self.hosts.iter().all(|hosted| !hosted.ready) {
+        if now.steady < self.claim_at || !self.watch.is_sure() || self.hosts.iter().all(|hosted| !hosted.ready) {
             return;
         }
         let sender = match self.sender.map_or_else(|| bus.open_sender(), Ok) {

@@ -8,6 +8,7 @@ mod claims;
 mod hosted;
 mod store;
 mod visit;
+mod watching;
 mod wishes;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use super::clock::{Jumps, Now, until};
 use super::diary::Diary;
 use super::effects::Routes;
 use super::knowledge::Knowledge;
+use super::watch::{Rules, TopicLost, TopicStatus, Watch, Watched};
 
 /// What a worker must know.
 #[derive(Debug, Clone)]
@@ -35,6 +37,10 @@ pub struct WorkerSettings {
     pub inputs: Vec<String>,
     /// Partition counts of topics that effects go to, by name.
     pub outputs: Vec<(String, i32)>,
+    /// Every topic that it uses.
+    pub topics: Vec<Watched>,
+    /// How they must be.
+    pub rules: Rules,
     /// Name under which positions are committed, for lag tools only.
     pub group: String,
     /// A partition's state is written this often.
@@ -53,6 +59,9 @@ pub enum Stop {
     /// A partition cannot go on.
     #[error("{0}")]
     Partition(Why),
+    /// A topic is not the one that it was.
+    #[error("{0}")]
+    Topic(TopicLost),
     /// The bus gives no producer.
     #[error("no producer: {0}")]
     Bus(String),
@@ -109,6 +118,9 @@ struct Inner {
     diary: Diary,
     say_undeliverable_at: Millis,
     jumps: Jumps,
+    watch: Watch,
+    /// Claims that are acknowledged, and count when it is sure that the journal is the one that it was: tag, sender, offset.
+    claimed: Vec<(u64, Sender, Option<i64>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +149,7 @@ impl<B: Bus> Worker<B> {
         for (index, topic) in inputs.iter().enumerate() {
             sources[usize::from(topic.0)] = Source::Input(index);
         }
+        let watch = Watch::new(&settings.topics, &settings.rules, &mut bus);
         let mut hosts = Hosts::default();
         partitions.into_iter().for_each(|partition| hosts.insert(partition));
         let inner = Inner {
@@ -162,6 +175,8 @@ impl<B: Bus> Worker<B> {
             diary: Diary::default(),
             say_undeliverable_at: Millis::MIN,
             jumps: Jumps::default(),
+            watch,
+            claimed: Vec::new(),
         };
         Worker { bus, inner }
     }
@@ -173,7 +188,12 @@ impl<B: Bus> Worker<B> {
         let now = clock();
         inner.say_jump(now);
         inner.claim_when_ready(bus, now);
+        inner.watch.ask(bus, now.steady);
         let events = bus.poll(wait, &mut |event| inner.visit(event, now));
+        if let Some(stop) = inner.stop.take() {
+            // Before anything is sent that was decided since.
+            return Err(stop);
+        }
         let now = clock();
         inner.end_of_poll(now);
         inner.execute(bus, now);
@@ -241,6 +261,11 @@ impl<B: Bus> Worker<B> {
     /// Its partitions, to look at.
     pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
         self.inner.hosts.iter().map(|hosted| &hosted.partition)
+    }
+
+    /// The topics that it uses, and what is wrong with them.
+    pub fn topics(&self) -> Vec<TopicStatus> {
+        self.inner.watch.topics()
     }
 
     /// The bus, for tests and tools.

@@ -30,7 +30,7 @@ impl Inner {
     }
 
     /// The partition and what a tag is for; none if it is of an earlier hosting.
-    fn addressee(&self, tag: u64) -> Option<(i32, Tag)> {
+    pub(super) fn addressee(&self, tag: u64) -> Option<(i32, Tag)> {
         let Address { partition, epoch, tag } = Address::decode(tag);
         self.hosts.get(partition).filter(|hosted| hosted.epoch == epoch)?;
         Some((partition, tag))
@@ -39,18 +39,22 @@ impl Inner {
     /// Takes one bus event; the only way by which anything comes in.
     pub(super) fn visit(&mut self, event: BusEvent<'_>, now: Now) {
         match event {
-            BusEvent::Record(record) => self.record(record, now),
-            BusEvent::Acknowledged { sender, tag, offset } => {
-                if let Some((number, tag)) = self.addressee(tag) {
-                    self.tell(number, now, Happened::Acknowledged { sender: sender.0, tag, offset });
-                }
+            BusEvent::Record(record) => {
+                self.watch.readable(record.at);
+                self.record(record, now);
             }
+            BusEvent::Acknowledged { sender, tag, offset } => match self.addressee(tag) {
+                Some((_, Tag::Claim)) if Some(sender) == self.sender => self.hold_claim(tag, sender, offset),
+                Some((number, tag)) => self.tell(number, now, Happened::Acknowledged { sender: sender.0, tag, offset }),
+                None => {}
+            },
             BusEvent::Failed { sender, tag, why } => {
                 if let Some((number, tag)) = self.addressee(tag) {
                     self.failed(number, sender, tag, why, now);
                 }
             }
             BusEvent::CaughtUp(at, offset) => {
+                self.watch.readable(at);
                 if let Some((number, Source::Input(index))) = self.place_of(at) {
                     self.tell(number, now, Happened::CaughtUp { index, offset });
                 }
@@ -77,14 +81,8 @@ impl Inner {
                     self.doubt.get_or_insert(why);
                 }
             }
-            BusEvent::Unreadable(at, why) => {
-                tracing::warn!(
-                    partition = at.partition,
-                    topic = at.topic.0,
-                    why,
-                    "a topic cannot be read now; reading goes on when it is back"
-                );
-            }
+            BusEvent::Unreadable(at, why) => self.watch.unreadable(at, &why),
+            BusEvent::Described { question, topics } => self.described(question, &topics, now),
             BusEvent::Assigned(_) | BusEvent::Revoked(_) => {}
         }
     }

@@ -45,6 +45,11 @@ pub(in crate::kafka) enum Told<'e> {
     Taken(Vec<(String, i32)>),
     /// A commit was refused.
     NotCommitted(String),
+    /// From here on this name belongs to the topic of this identity, as `id_text` writes it, and no more to another one.
+    Identity {
+        topic: String,
+        id: String,
+    },
 }
 
 impl Consumer {
@@ -87,11 +92,25 @@ impl Consumer {
                 RDKafkaErrorCode::NoError | RDKafkaErrorCode::NoOffset => {}
                 _ => visit(Told::NotCommitted(event.error_text())),
             },
-            sys::RD_KAFKA_EVENT_LOG => event.log(),
+            sys::RD_KAFKA_EVENT_LOG => {
+                if let Some((topic, id)) = identity(&event.log()) {
+                    visit(Told::Identity { topic, id });
+                }
+            }
             _ => {}
         }
         true
     }
+}
+
+/// What a line of librdkafka's log says of a topic's identity. It fetches by identity, and takes another one for a name with the
+/// metadata that tell of it: it goes on at the same offset, and says so in its log only. The line is put before everything else into
+/// the queue that records come by, and before the first of them is fetched from the new topic.
+fn identity(line: &str) -> Option<(String, String)> {
+    let (before, ids) = line.split_once(" changed id from ")?;
+    let (_, topic) = before.rsplit_once("Topic ")?;
+    let (_, id) = ids.trim().split_once(" to ")?;
+    Some((topic.to_owned(), id.to_owned()))
 }
 
 fn error(event: &Event) -> Told<'static> {
@@ -209,3 +228,15 @@ pub(in crate::kafka) struct Member;
 
 impl ClientContext for Member {}
 impl ConsumerContext for Member {}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_line_about_an_identity_is_understood_and_no_other() {
+        let line = "[thrd:main]: Topic or.ders-1 changed id from AAAAAAAAAAAAAAAAAAAAAA to 2GH0Fa//RQ+bqbhL3hUI5w";
+        assert_eq!(super::identity(line), Some(("or.ders-1".to_owned(), "2GH0Fa//RQ+bqbhL3hUI5w".to_owned())));
+        for other in ["", "Topic orders partition count changed from 8 to 12", "[thrd:main]: Topic orders changed"] {
+            assert_eq!(super::identity(other), None);
+        }
+    }
+}

@@ -18,6 +18,19 @@ pub(in crate::kafka) struct Identity {
     pub(in crate::kafka) partitions: i32,
 }
 
+/// An identity as librdkafka writes it in its log.
+pub(in crate::kafka) fn id_text(id: &TopicId) -> String {
+    let (high, low) = id.split_at(8);
+    let half = |bytes: &[u8]| i64::from_be_bytes(bytes.try_into().expect("half of sixteen bytes"));
+    // SAFETY: the value that is made here is destroyed here, and its text is copied before.
+    unsafe {
+        let uuid = sys::rd_kafka_Uuid_new(half(high), half(low));
+        let written = text(sys::rd_kafka_Uuid_base64str(uuid));
+        sys::rd_kafka_Uuid_destroy(uuid);
+        written
+    }
+}
+
 /// Asks for these topics; without those that do not exist. Waits at most `timeout`.
 pub(in crate::kafka) fn identities<C: ClientContext>(
     client: &Client<C>,

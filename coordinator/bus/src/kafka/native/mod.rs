@@ -12,5 +12,5 @@ mod producer;
 mod queue;
 
 pub(super) use consumer::{Consumer, Fetched, Told};
-pub(super) use describe::identities;
+pub(super) use describe::{id_text, identities};
 pub(super) use producer::{Delivery, Producer};

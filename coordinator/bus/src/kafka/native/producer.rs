@@ -184,7 +184,7 @@ fn visit_event(mut event: Event, visit: &mut dyn FnMut(Delivery)) -> usize {
             1
         }
         sys::RD_KAFKA_EVENT_LOG => {
-            event.log();
+            let _line = event.log();
             0
         }
         _ => 0,

@@ -103,13 +103,13 @@ impl Event {
         unsafe { sys::rd_kafka_event_message_next(self.as_ptr()).as_ref() }
     }
 
-    /// Passes a line of librdkafka's log on; it is its view of one connection, so a warning at most.
-    pub(super) fn log(&self) {
+    /// Passes a line of librdkafka's log on, and returns it; it is its view of one connection, so a warning at most.
+    pub(super) fn log(&self) -> String {
         let (mut facility, mut line, mut level) = (ptr::null::<c_char>(), ptr::null::<c_char>(), 0);
         // SAFETY: the event is valid and owns the strings, which are copied.
         let (facility, line) = unsafe {
             if sys::rd_kafka_event_log(self.as_ptr(), &raw mut facility, &raw mut line, &raw mut level) != 0 {
-                return;
+                return String::new();
             }
             (text(facility), text(line))
         };
@@ -117,6 +117,7 @@ impl Event {
             0..=4 => tracing::warn!(target: "librdkafka", facility, "{}", line.trim()),
             _ => tracing::debug!(target: "librdkafka", facility, "{}", line.trim()),
         }
+        line
     }
 }
 

@@ -1,0 +1,147 @@
+//! A partition as a reader holds it: where it is, and why nothing of it is visited, if that is so.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use rdkafka::error::RDKafkaErrorCode as Code;
+
+use super::errors::unreadable;
+use super::native::Fetched;
+use crate::{BusEvent, Headers, Record, Topic, TopicNames, TopicPartition};
+
+/// What cannot be read is tried again so often: soon enough for people who mend it, seldom enough to cost nothing.
+pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(2);
+
+/// Why nothing is read of a topic that is not the one it must be.
+pub(super) const MADE_AGAIN: &str = "it was deleted and made again: this is another topic, and nothing of it is read";
+
+/// A partition that is read.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) at: TopicPartition,
+    /// The next offset to be visited, or a lower one that is not there.
+    pub(super) next: i64,
+    pub(super) paused: bool,
+    /// That it cannot be read was reported, and nothing came since; it is read again at this time.
+    pub(super) again_at: Option<Instant>,
+    /// Until then nothing of it is visited: librdkafka goes on behind a batch that it cannot read.
+    pub(super) holds: bool,
+    /// Out of range: librdkafka waits for another position.
+    pub(super) stopped: bool,
+}
+
+impl Held {
+    pub(super) fn new(at: TopicPartition, next: i64) -> Self {
+        Held { at, next, paused: false, again_at: None, holds: false, stopped: false }
+    }
+
+    /// It cannot be read: nothing of it is visited until it is read again.
+    pub(super) fn lose(&mut self, why: String, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
+        self.holds = true;
+        if self.again_at.is_some() {
+            return 0;
+        }
+        self.again_at = Some(Instant::now() + AGAIN_AFTER);
+        visit(BusEvent::Unreadable(self.at, why));
+        1
+    }
+}
+
+/// Which topic a name belongs to, as librdkafka writes it.
+#[derive(Debug, Default)]
+pub(super) struct Identity {
+    /// As its metadata said last; none before the first.
+    pub(super) found: Option<String>,
+    /// As it must be; none if that does not matter.
+    pub(super) expected: Option<String>,
+}
+
+impl Identity {
+    pub(super) fn is_other(&self) -> bool {
+        self.expected.is_some() && self.found.is_some() && self.expected != self.found
+    }
+}
+
+/// Visits a record that is the next of its partition; returns how many events that were.
+pub(super) fn visit_record(
+    record: Fetched<'_>,
+    names: &mut TopicNames,
+    held: &mut [Held],
+    last: &mut usize,
+    last_topic: &mut Option<(Topic, Vec<u8>)>,
+    visit: &mut dyn FnMut(BusEvent<'_>),
+) -> usize {
+    let name = record.topic().to_bytes();
+    let topic = match last_topic {
+        Some((topic, known)) if known == name => *topic,
+        _ => {
+            let topic = names.handle(&String::from_utf8_lossy(name));
+            *last_topic = Some((topic, name.to_vec()));
+            topic
+        }
+    };
+    let at = TopicPartition { topic, partition: record.partition() };
+    if held.get(*last).is_none_or(|held| held.at != at) {
+        let Some(found) = held.iter().position(|held| held.at == at) else {
+            return 0;
+        };
+        *last = found;
+    }
+    let held = &mut held[*last];
+    let offset = record.offset();
+    if offset < held.next || held.paused || held.holds {
+        return 0;
+    }
+    (held.next, held.again_at) = (offset + 1, None);
+    let headers = record.headers();
+    let headers = headers.as_ref().map(|headers| headers as &dyn Headers);
+    visit(BusEvent::Record(Record {
+        at,
+        offset,
+        timestamp: record.timestamp(),
+        key: record.key(),
+        value: record.value(),
+        headers,
+    }));
+    1
+}
+
+/// Nothing is visited of topics that are others than they must be.
+pub(super) fn refuse_others(
+    identities: &HashMap<Topic, Identity>,
+    held: &mut [Held],
+    visit: &mut dyn FnMut(BusEvent<'_>),
+) -> usize {
+    let is_other = |held: &&mut Held| !held.holds && identities.get(&held.at.topic).is_some_and(Identity::is_other);
+    held.iter_mut().filter(is_other).map(|held| held.lose(MADE_AGAIN.to_owned(), visit)).sum()
+}
+
+/// Visits what else librdkafka says of a partition; returns how many events that were.
+pub(super) fn visit_error(
+    at: TopicPartition,
+    offset: i64,
+    code: Code,
+    text: &str,
+    held: &mut [Held],
+    visit: &mut dyn FnMut(BusEvent<'_>),
+) -> usize {
+    let Some(held) = held.iter_mut().find(|held| held.at == at) else {
+        return 0;
+    };
+    match code {
+        // One that was on its way when the partition was paused or read from elsewhere is not about this position.
+        Code::PartitionEOF if offset < held.next || held.paused || held.holds => 0,
+        Code::PartitionEOF => {
+            held.again_at = None;
+            visit(BusEvent::CaughtUp(at, offset));
+            1
+        }
+        Code::AutoOffsetReset | Code::OffsetOutOfRange if held.stopped || held.holds => 0,
+        Code::AutoOffsetReset | Code::OffsetOutOfRange => {
+            held.stopped = true;
+            visit(BusEvent::OutOfRange { at, position: held.next });
+            1
+        }
+        _ => held.lose(unreadable(code, text), visit),
+    }
+}
