@@ -18,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # Sagas of the two runs under callgrind (50 times slower than without).
 SHORT, LONG = 100, 400
+# A row is copied by its own `clone`, or by the copy on write of the Arc around it.
+ROW_COPY = re.compile(r"::Saga as core::clone::Clone>::clone$|::Arc<T,A>::(clone_from_ref_in|make_mut::clone)$")
 # A limit is lowered when so much of it is not needed.
 SLACK = 0.03
 
@@ -30,7 +32,7 @@ def program():
 
 
 def collected(program, sagas):
-    """Instructions of a run, and calls of the row's `clone`."""
+    """Instructions of a run, and copies of a row."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "callgrind.out"
         valgrind = [
@@ -42,7 +44,7 @@ def collected(program, sagas):
 
 
 def parse(lines):
-    """Total instructions and calls of `Saga::clone` in callgrind's output.
+    """Total instructions and copies of a row in callgrind's output.
 
     >>> text = "fn=(1) main\\n10 5\\ncfn=(2) <x::state::saga::Saga as core::clone::Clone>::clone\\ncalls=3 1\\n10 7\\ncfn=(2)\\ncalls=4 1\\n1 1"
     >>> parse((text + "\\ntotals: 13").splitlines())
@@ -57,7 +59,7 @@ def parse(lines):
         elif line.startswith("fn="):
             number, _, name = line[3:].partition(" ")
             names[number] = name or names.get(number, "")
-        elif line.startswith("calls=") and callee and re.search(r"::Saga as core::clone::Clone>::clone$", callee):
+        elif line.startswith("calls=") and callee and ROW_COPY.search(callee):
             clones += int(line[6:].split()[0])
         elif line.startswith(("totals:", "summary:")):
             total = int(line.split()[1])
