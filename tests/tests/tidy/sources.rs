@@ -6,7 +6,8 @@ const LINES_MAX: usize = 400;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Files above the limit: at most so long, and why. A ratchet: an entry may shrink or go, a new one needs a reason as good.
-const LONG_FILES: [(&str, usize, &str); 2] = [
+const LONG_FILES: [(&str, usize, &str); 3] = [
+    ("coordinator/bus/src/sim/client.rs", 415, "every question to a bus, and what a hostile broker makes of it"),
     ("coordinator/bus/tests/embedded.rs", 420, "a list of attacks on segment files"),
     ("participants/src/outbox.rs", 410, "replies on their way, and the commits behind them"),
 ];
@@ -22,7 +23,7 @@ const TIDY: &str = "tests/tests/tidy/";
 const PLACES: [(&str, &[&str], &str); 5] = [
     (
         "rdkafka",
-        &["coordinator/bus/src/kafka", "coordinator/bus/tests/kafka.rs", "tests/src/live"],
+        &["coordinator/bus/src/kafka", "coordinator/bus/tests/kafka.rs", "coordinator/bus/tests/codecs.rs", "tests/src/live"],
         "only the Kafka bus knows the client; tests stand on the other side of the broker",
     ),
     ("rdkafka_sys", &["coordinator/bus/src/kafka/native"], "the safe half of the bus does not see C"),
