@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes fastavro.json: schemas with their fingerprints, and values with their bytes, as fastavro (pip install fastavro) has them.
+"""Writes fastavro.json: schemas with their fingerprints, and values with their bytes, as fastavro (pip install fastavro) has them;
+and resolved.json: values of one schema read by another one.
 
-The file is committed; the tests need neither Python nor fastavro. Run it again only to add cases.
+The files are committed; the tests need neither Python nor fastavro. Run it again only to add cases.
 """
 
 import base64
@@ -106,6 +107,121 @@ CASES = [
 ]
 
 
+def named(kind, name, **more):
+    extra = {"record": {"fields": []}, "enum": {"symbols": ["A", "B"]}, "fixed": {"size": 2}}[kind]
+    return {"type": kind, "name": name, **extra, **more}
+
+
+def fields(*fields, name="R", **more):
+    return {"type": "record", "name": name, "fields": [{"name": n, "type": t, **m} for n, t, m in fields], **more}
+
+
+def holder(ty):
+    return fields(("v", ty, {}))
+
+
+A, B = fields(("n", "int", {}), name="A"), fields(("n", "int", {}), name="B")
+# Writer's schema, reader's schema, the writer's value as fastavro takes it, and what the reader sees.
+RESOLVED = [
+    # A field that was renamed, with a default that must not be taken.
+    (fields(("x", "string", {})), fields(("y", "string", {"aliases": ["x"], "default": "US"})), {"x": "EU"}, {"y": "EU"}),
+    (fields(("z", "string", {})), fields(("y", "string", {"aliases": ["x"], "default": "US"})), {"z": "EU"}, {"y": "US"}),
+    # The second of several aliases, in another order, widened, between others.
+    (
+        fields(("a", "int", {}), ("b", "string", {}), ("c", "long", {})),
+        fields(("third", "double", {"aliases": ["q", "c"]}), ("first", "long", {"aliases": ["a"]})),
+        {"a": 1, "b": "x", "c": 3},
+        {"third": 3.0, "first": 1},
+    ),
+    # Inside lists, maps, unions and records of records.
+    (
+        holder({"type": "array", "items": fields(("x", "int", {}), name="I")}),
+        holder({"type": "array", "items": fields(("y", "int", {"aliases": ["x"], "default": 9}), name="I")}),
+        {"v": [{"x": 1}, {"x": 2}]},
+        {"v": [{"y": 1}, {"y": 2}]},
+    ),
+    (
+        holder({"type": "map", "values": ["null", fields(("x", "int", {}), name="I")]}),
+        holder({"type": "map", "values": ["null", fields(("y", "int", {"aliases": ["x"], "default": 9}), name="I")]}),
+        {"v": {"k": {"x": 1}, "l": None}},
+        {"v": {"k": {"y": 1}, "l": None}},
+    ),
+    (
+        holder(fields(("inner", fields(("x", "int", {}), name="I"), {}), name="M")),
+        holder(fields(("within", fields(("y", "int", {"aliases": ["x"], "default": 9}), name="I"), {"aliases": ["inner"]}), name="M")),
+        {"v": {"inner": {"x": 1}}},
+        {"v": {"within": {"y": 1}}},
+    ),
+    # A record inside itself.
+    (
+        fields(("x", "int", {}), ("next", ["null", "R"], {})),
+        fields(("y", "int", {"aliases": ["x"], "default": 9}), ("rest", ["null", "R"], {"aliases": ["next"], "default": None})),
+        {"x": 1, "next": {"x": 2, "next": None}},
+        {"y": 1, "rest": {"y": 2, "rest": None}},
+    ),
+    # Branches of a union by name, also where another has the same shape: each is told by a field more.
+    (
+        holder(["null", A]),
+        holder(["null", fields(("n", "int", {}), ("b", "int", {"default": 1}), name="B"), fields(("n", "int", {}), ("a", "int", {"default": 2}), name="A")]),
+        {"v": {"n": 7}},
+        {"v": {"n": 7, "a": 2}},
+    ),
+    (
+        holder([A, B]),
+        holder([B, A]),
+        {"v": ("B", {"n": 7})},
+        {"v": {"n": 7}},
+    ),
+    # Branches by an alias: in the namespace of the type, in another one; records, enums and fixed types.
+    (
+        holder(["null", fields(("n", "int", {}), name="Old", namespace="p.q")]),
+        holder(
+            [
+                "null",
+                fields(("n", "int", {}), ("b", "int", {"default": 1}), name="Other", namespace="p.q"),
+                fields(("n", "int", {}), ("a", "int", {"default": 2}), name="New", namespace="p.q", aliases=["Old"]),
+            ]
+        ),
+        {"v": {"n": 7}},
+        {"v": {"n": 7, "a": 2}},
+    ),
+    (
+        holder(["null", fields(("n", "int", {}), name="Old", namespace="p.q")]),
+        holder(
+            [
+                "null",
+                fields(("n", "int", {}), ("b", "int", {"default": 1}), name="Other", namespace="r"),
+                fields(("n", "int", {}), ("a", "int", {"default": 2}), name="New", namespace="r", aliases=["p.q.Old"]),
+            ]
+        ),
+        {"v": {"n": 7}},
+        {"v": {"n": 7, "a": 2}},
+    ),
+    (holder(["null", named("enum", "Old")]), holder(["null", named("enum", "New", aliases=["Old"], symbols=["B", "A"])]), {"v": "A"}, {"v": "A"}),
+    (holder(["null", named("fixed", "Old")]), holder(["null", named("fixed", "New", aliases=["Old"])]), {"v": b"ab"}, {"v": "YWI="}),
+    # Renamed outside of unions.
+    (fields(("n", "int", {}), name="Old"), fields(("n", "long", {}), name="New", aliases=["Old"]), {"n": 7}, {"n": 7}),
+    (
+        holder(fields(("x", "int", {}), name="Old", namespace="p")),
+        holder(fields(("y", "int", {"aliases": ["x"], "default": 9}), name="New", namespace="p", aliases=["Old"])),
+        {"v": {"x": 1}},
+        {"v": {"y": 1}},
+    ),
+]
+
+
+def resolved(writer, reader, value, shown):
+    """What fastavro reads, as JSON; it must be what the case says."""
+    copy = lambda schema: parse_schema(json.loads(json.dumps(schema)))
+    buffer = io.BytesIO()
+    fastavro.schemaless_writer(buffer, copy(writer), value)
+    data = buffer.getvalue()
+    read = fastavro.schemaless_reader(io.BytesIO(data), copy(writer), copy(reader))
+    plain = json.loads(json.dumps(read, default=lambda raw: base64.b64encode(raw).decode()))
+    assert plain == shown, (writer, reader, plain, shown)
+    return {"writer": writer, "reader": reader, "avro": data.hex(), "json": shown}
+
+
 def random_case(rng, number):
     """A record of random fields; its values are random too."""
     kinds = {
@@ -181,6 +297,8 @@ def main():
         out.append(case)
     path = pathlib.Path(__file__).with_name("fastavro.json")
     path.write_text("[\n" + ",\n".join(json.dumps(case, ensure_ascii=False) for case in out) + "\n]\n")
+    lines = [json.dumps(resolved(*case), ensure_ascii=False) for case in RESOLVED]
+    path.with_name("resolved.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
 
 
 main()

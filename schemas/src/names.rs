@@ -34,6 +34,11 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Media type of a whole CloudEvent in JSON (structured mode).
+pub const CONTENT_CLOUD_EVENT: &str = "application/cloudevents+json";
+/// Media type of several.
+pub const CONTENT_CLOUD_EVENTS: &str = "application/cloudevents-batch+json";
+
 /// Prefix of internal topics unless the setting `prefix` says otherwise.
 pub const DEFAULT_PREFIX: &str = "ringmaster";
 
@@ -149,6 +154,25 @@ pub fn idempotency_key(saga: &str, step: &str, direction: Direction) -> String {
     key
 }
 
+/// The trace context that a text is by W3C's form: `00-` 32 and 16 lower-case hexadecimal digits, neither all zero, and flags. Of a
+/// later version the part that all versions share.
+pub fn traceparent(text: &str) -> Option<&str> {
+    const LENGTH: usize = 55;
+    let known = text.get(..LENGTH)?;
+    let bytes = known.as_bytes();
+    let dashes = [2, 35, 52];
+    let shaped = bytes
+        .iter()
+        .enumerate()
+        .all(|(at, byte)| if dashes.contains(&at) { *byte == b'-' } else { matches!(byte, b'0'..=b'9' | b'a'..=b'f') });
+    let zero = |range: std::ops::Range<usize>| bytes[range].iter().all(|byte| *byte == b'0');
+    let ends = match &text[LENGTH..] {
+        "" => true,
+        more => !known.starts_with("00") && more.starts_with('-'),
+    };
+    (shaped && ends && !known.starts_with("ff") && !zero(3..35) && !zero(36..52)).then_some(known)
+}
+
 symbols! {
     /// Whether a command does a step or undoes it; the last word of an idempotency key.
     pub enum Direction {
@@ -191,6 +215,33 @@ mod tests {
             [("21", -973932308), ("foobar", -790332482), ("a-little-bit-long-string", -985981536), ("abc", 479470107)]
         {
             assert_eq!(murmur2(key.as_bytes()) as i32, hash, "{key}");
+        }
+    }
+
+    #[test]
+    fn trace_contexts_are_of_w3cs_form() {
+        let good = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        assert_eq!(traceparent(good), Some(good));
+        assert_eq!(traceparent(&good.replacen("00", "cc", 1)), Some(&*good.replacen("00", "cc", 1)));
+        assert_eq!(traceparent(&(good.replacen("00", "01", 1) + "-more")), Some(&*good.replacen("00", "01", 1)));
+        for bad in [
+            "",
+            "00",
+            &good[..54],
+            &format!("{good}-"),
+            &format!("{good} "),
+            &good.replacen("00", "ff", 1),
+            &(good.replacen("00", "01", 1) + "more"),
+            &good.to_uppercase(),
+            &good.replace('-', "_"),
+            &good.replace("4bf9", "4b\"9"),
+            &good.replace("4bf9", "4b\\9"),
+            &good.replace("4bf9", "4bü"),
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            &"ü".repeat(28),
+        ] {
+            assert_eq!(traceparent(bad), None, "{bad}");
         }
     }
 

@@ -99,7 +99,7 @@ pub struct Record<'a> {
 
 /// The headers of a record.
 pub trait Headers {
-    /// The first header of this name.
+    /// The last header of this name: the one that counts, as `lastHeader` of Kafka's Java clients.
     fn find(&self, name: &str) -> Option<&[u8]>;
 }
 

@@ -1,4 +1,4 @@
-//! Parsing canonical form (the Avro specification's) and its fingerprint, and what that form forgets: logical types and defaults.
+//! Parsing canonical form (the Avro specification's) and its fingerprint, and what that form forgets: logical types, defaults and aliases.
 
 use std::fmt::Write as _;
 
@@ -40,7 +40,7 @@ pub(super) fn canonical(schema: &Json) -> String {
     form.out
 }
 
-/// Canonical form plus logical types and defaults: two schemas mean the same if and only if this is the same.
+/// Canonical form plus logical types, defaults and aliases: two schemas mean the same if and only if this is the same.
 pub(crate) fn identity(schema: &Json) -> String {
     let mut form = Form { all: true, out: String::new() };
     form.put(schema, "");
@@ -48,7 +48,7 @@ pub(crate) fn identity(schema: &Json) -> String {
 }
 
 struct Form {
-    /// Logical types and defaults too.
+    /// Logical types, defaults and aliases too.
     all: bool,
     out: String,
 }
@@ -92,6 +92,7 @@ impl Form {
         self.out.push_str("{\"name\":");
         self.quoted(&name);
         let _ = write!(self.out, ",\"type\":\"{word}\"");
+        self.aliases(object, inside);
         match word {
             "enum" => {
                 self.out.push_str(",\"symbols\":");
@@ -109,6 +110,7 @@ impl Form {
                     form.out.push_str(",\"type\":");
                     form.put(&field["type"], inside);
                     if let Some(field) = field.as_object() {
+                        form.aliases(field, "");
                         form.default(field);
                     }
                     form.out.push('}');
@@ -116,6 +118,14 @@ impl Form {
             }
         }
         self.out.push('}');
+    }
+
+    fn aliases(&mut self, object: &Map<String, Json>, namespace: &str) {
+        let aliases = items(object, "aliases");
+        if self.all && !aliases.is_empty() {
+            self.out.push_str(",\"aliases\":");
+            self.list(aliases, |form, alias| form.quoted(&full(alias.as_str().unwrap_or_default(), namespace)));
+        }
     }
 
     fn default(&mut self, object: &Map<String, Json>) {
@@ -148,7 +158,7 @@ impl Form {
     }
 }
 
-fn full(name: &str, namespace: &str) -> String {
+pub(super) fn full(name: &str, namespace: &str) -> String {
     if name.contains('.') || namespace.is_empty() { name.to_owned() } else { format!("{namespace}.{name}") }
 }
 

@@ -33,7 +33,7 @@ impl Schema {
     pub(crate) fn compile(inlined: &Json) -> Result<Schema, String> {
         let mut compiler = Compiler::default();
         let root = compiler.add(inlined, "", 0)?;
-        let Compiler { nodes, names, enum_defaults, field_defaults, .. } = compiler;
+        let Compiler { nodes, names, aliases, enum_defaults, field_defaults, .. } = compiler;
         let canonical = canonical::canonical(inlined);
         let least = shape::least(&nodes);
         shape::check_empty_records(&nodes, &least)?;
@@ -47,6 +47,7 @@ impl Schema {
             shapes: Box::default(),
             nodes: nodes.into(),
             names: names.into(),
+            aliases: aliases.into(),
             enum_defaults: enum_defaults.into(),
         };
         schema.shapes = shape::shapes(&schema)?.into();
@@ -86,6 +87,7 @@ pub(super) type FieldDefaults = HashMap<(NodeId, usize), Json>;
 struct Compiler {
     nodes: Vec<Node>,
     names: Vec<Box<str>>,
+    aliases: Vec<Box<[Box<str>]>>,
     enum_defaults: Vec<Option<u32>>,
     field_defaults: FieldDefaults,
     known: HashMap<String, NodeId>,
@@ -116,6 +118,7 @@ impl Compiler {
         }
         self.nodes.push(node);
         self.names.push("".into());
+        self.aliases.push(Box::default());
         self.enum_defaults.push(None);
         Ok(NodeId(self.nodes.len() as u32 - 1))
     }
@@ -175,6 +178,10 @@ impl Compiler {
         if self.known.insert(name.clone(), id).is_some() {
             return Err(format!("type {name} is defined twice"));
         }
+        // Without dots an alias is one of the type's own namespace.
+        let inside = name.rsplit_once('.').map_or("", |(space, _)| space);
+        let aliases = aliases(object, &name, |alias| alias.split('.').all(is_name))?;
+        self.aliases[id.0 as usize] = aliases.iter().map(|alias| canonical::full(alias, inside).into()).collect();
         Ok((id, name))
     }
 
@@ -201,11 +208,17 @@ impl Compiler {
                 return Err(format!("{name}: two fields are called {field_name}"));
             }
             let ty = self.add(&field["type"], inside, 0).map_err(|why| format!("{name}.{field_name}: {why}"))?;
+            let aliases = match field.as_object() {
+                Some(object) => aliases(object, &format!("{name}.{field_name}"), is_name)?,
+                None => Box::default(),
+            };
             if let Some(default) = field.get("default") {
                 self.field_defaults.insert((id, fields.len()), default.clone());
             }
-            fields.push(Field { name: field_name.into(), ty, default: None, secret: field["secret"] == Json::Bool(true) });
+            let secret = field["secret"] == Json::Bool(true);
+            fields.push(Field { name: field_name.into(), aliases, ty, default: None, secret });
         }
+        check_aliases(&name, &fields)?;
         self.set(id, Node::Record(fields.into()));
         Ok(id)
     }
@@ -218,7 +231,7 @@ impl Compiler {
             let symbol =
                 symbol.as_str().filter(|symbol| is_name(symbol)).ok_or_else(|| format!("{name}: {symbol} is not a symbol"))?;
             if symbols.iter().any(|other| &**other == symbol) {
-                return Err(format!("{name}: symbol {symbol} is there twice"));
+                return Err(format!("{name}: symbol {symbol} is given twice"));
             }
             symbols.push(symbol.into());
         }
@@ -240,6 +253,28 @@ impl Compiler {
         self.set(id, node);
         Ok(id)
     }
+}
+
+/// The aliases of a type or field.
+fn aliases(object: &Map<String, Json>, whose: &str, is_alias: impl Fn(&str) -> bool) -> Result<Box<[Box<str>]>, String> {
+    let Some(json) = object.get("aliases") else { return Ok(Box::default()) };
+    let wrong = || format!("{whose}: its `aliases` are a list of names, not {json}");
+    let list = json.as_array().ok_or_else(wrong)?;
+    let alias = |json: &Json| json.as_str().filter(|alias| is_alias(alias)).map(Box::from).ok_or_else(wrong);
+    list.iter().map(alias).collect()
+}
+
+/// A name that could mean two fields would silently mean one of them.
+fn check_aliases(record: &str, fields: &[Field]) -> Result<(), String> {
+    let mut owners: HashMap<&str, &str> = fields.iter().map(|field| (&*field.name, &*field.name)).collect();
+    for field in fields {
+        for alias in field.aliases.iter().filter(|alias| **alias != field.name) {
+            if let Some(other) = owners.insert(alias, &field.name).filter(|other| **other != *field.name) {
+                return Err(format!("{record}.{}: its alias {alias} means the field {other} too: remove it from one", field.name));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A definition under its full name, without namespace: how it looks before it is put together.

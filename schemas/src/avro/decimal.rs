@@ -96,13 +96,16 @@ pub fn rescale(unscaled: i128, from: i32, to: i32) -> Option<i128> {
 
 /// A JSON number's text as a decimal, its trailing zeros kept. `None` if it has more than 28 digits.
 pub(crate) fn decimal_of(text: &str) -> Option<Decimal> {
-    if !text.contains(['e', 'E']) {
-        return Decimal::from_str_exact(text).ok();
-    }
-    let (unscaled, scale) = parse_number(text)?;
-    let scale_kept = scale.max(0);
-    let unscaled = rescale(unscaled, scale, scale_kept)?;
-    Decimal::try_from_i128_with_scale(unscaled, u32::try_from(scale_kept).ok()?).ok()
+    let decimal = if text.contains(['e', 'E']) {
+        let (unscaled, scale) = parse_number(text)?;
+        let scale_kept = scale.max(0);
+        let unscaled = rescale(unscaled, scale, scale_kept)?;
+        Decimal::try_from_i128_with_scale(unscaled, u32::try_from(scale_kept).ok()?).ok()?
+    } else {
+        Decimal::from_str_exact(text).ok()?
+    };
+    // The type holds some numbers of 29 digits, but not all.
+    fits(decimal.mantissa(), DECIMAL_DIGITS_MAX).then_some(decimal)
 }
 
 /// True if the number has at most so many digits.

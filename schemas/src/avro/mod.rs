@@ -10,6 +10,7 @@ mod decimal;
 mod defaults;
 mod encode;
 mod fit;
+mod plan;
 mod raw;
 mod read;
 mod resolve;
@@ -121,6 +122,8 @@ pub enum Node {
 pub struct Field {
     /// Its name.
     pub name: Box<str>,
+    /// Names that it had before: where a writer has none of its name, a field of one of these is it.
+    pub aliases: Box<[Box<str>]>,
     /// Its type.
     pub ty: NodeId,
     /// The Avro bytes that stand for it where it is missing: its declared default, else null where its type allows null.
@@ -140,10 +143,12 @@ pub struct Schema {
     /// Fewest bytes that a value of the node takes; 0 only where it never takes any.
     least: Box<[u32]>,
     /// Equal for two nodes, also of two schemas, only if their bytes mean the same: field names, symbols and logical types
-    /// count, the names of types do not.
+    /// count, the names of types only where they tell the branches of a union apart.
     shapes: Box<[u64]>,
     /// Full names of records, enums and fixed types; empty for others.
     names: Box<[Box<str>]>,
+    /// Full names that records, enums and fixed types had before.
+    aliases: Box<[Box<[Box<str>]>]>,
     /// Default symbols of enums: index into its symbols.
     enum_defaults: Box<[Option<u32>]>,
 }
@@ -170,7 +175,7 @@ impl fmt::Debug for Schema {
     }
 }
 
-/// Two schemas are equal if their keys are: canonical form, logical types and defaults.
+/// Two schemas are equal if their keys are: canonical form, logical types, defaults and aliases.
 impl PartialEq for Schema {
     fn eq(&self, other: &Self) -> bool {
         self.key == other.key
@@ -185,7 +190,7 @@ impl Schema {
         &self.name
     }
 
-    /// Its identity: the first 8 bytes of SHA-256 over canonical form, logical types and defaults.
+    /// Its identity: the first 8 bytes of SHA-256 over canonical form, logical types, defaults and aliases.
     pub fn key(&self) -> i64 {
         self.key
     }
@@ -215,6 +220,11 @@ impl Schema {
     pub fn name_of(&self, id: NodeId) -> Option<&str> {
         let name = &*self.names[id.0 as usize];
         (!name.is_empty()).then_some(name)
+    }
+
+    /// Full names that a record, enum or fixed type had before.
+    pub(crate) fn aliases_of(&self, id: NodeId) -> &[Box<str>] {
+        &self.aliases[id.0 as usize]
     }
 
     /// The fields of a record, in order; none for other types.
@@ -249,6 +259,24 @@ impl Schema {
             Node::Union(branches) => branches.iter().any(|branch| *self.node(*branch) == Node::Null),
             _ => false,
         }
+    }
+
+    /// True if this is the same to Avro's fingerprint as `other`, and all its values are of this too and mean the same: decimals of no more
+    /// digits, and instants and days, which a plain number holds as well.
+    pub(crate) fn covers(&self, other: &Schema) -> bool {
+        let wider = |(node, other): (&Node, &Node)| match (node, other) {
+            (Node::Decimal { precision, scale }, Node::Decimal { precision: p, scale: s }) => precision >= p && scale == s,
+            (Node::FixedDecimal { size, precision, scale }, Node::FixedDecimal { size: z, precision: p, scale: s }) => {
+                precision >= p && scale == s && size == z
+            }
+            (Node::Long, Node::Millis | Node::Micros | Node::Nanos) | (Node::Int, Node::Date) => true,
+            (Node::Record(fields), Node::Record(others)) => fields.len() == others.len(),
+            (node, other) => node == other,
+        };
+        // Schemas of one fingerprint have their types in the same order.
+        self.fingerprint == other.fingerprint
+            && self.nodes.len() == other.nodes.len()
+            && self.nodes.iter().zip(&other.nodes).all(wider)
     }
 
     /// True if bytes of `node` are bytes of `other`'s `other_node` with the same meaning.

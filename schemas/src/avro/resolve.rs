@@ -1,22 +1,17 @@
 //! Bytes of a writer's schema turned into those of a reader's.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::compile::underlying;
-use super::fit::type_word;
+use super::plan::Plan;
 use super::read::{Budget, block, index};
-use super::{DecodeError, Field, Node, NodeId, Schema, SchemaError};
+use super::{DecodeError, NodeId, Schema, SchemaError};
 use crate::codec::{Cursor, Malformed, put_long, put_text};
 
-/// Pairs of types that compiling looks at: unions inside unions would multiply without a limit.
-const STEPS_MAX: u32 = 100_000;
-
-/// A compiled way from a writer's schema to a reader's: fields by name, the reader's defaults, promotions, enum symbols by name,
-/// union branches by type. What is the same in both is checked and copied as one slice.
+/// A compiled way from a writer's schema to a reader's: fields by name or the reader's aliases, the reader's defaults, promotions,
+/// enum symbols by name, union branches by name (or alias) and type. What is the same in both is checked and copied as one slice.
 ///
-/// More lenient than the Avro specification in one point: a field that the writer lacks may be missing without a declared
-/// default if the reader's type allows null.
+/// More lenient than the Avro specification in two points: a field that the writer lacks may be missing without a declared default
+/// if the reader's type allows null; and outside unions the names of types do not matter.
 #[derive(Debug)]
 pub struct Resolver {
     writer: Arc<Schema>,
@@ -25,14 +20,14 @@ pub struct Resolver {
     root: WayId,
 }
 
-type WayId = usize;
+pub(super) type WayId = usize;
 
 /// What to do with the writer's bytes of one type.
 #[derive(Debug)]
-enum Way {
+pub(super) enum Way {
     /// The reader's bytes are the writer's.
     Copy(NodeId),
-    /// The same, checked as the reader's type (bytes read as text).
+    /// The same, checked as the reader's type (bytes read as text, a decimal as one of fewer digits).
     CopyAsReader(NodeId),
     /// A number of a narrower type, and how it is widened.
     Widen(Widening),
@@ -55,14 +50,14 @@ enum Way {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Widening {
+pub(super) enum Widening {
     IntToFloat,
     IntToDouble,
     FloatToDouble,
 }
 
 #[derive(Debug)]
-enum Step {
+pub(super) enum Step {
     Skip(NodeId),
     Copy(NodeId),
     Take(WayId),
@@ -70,7 +65,7 @@ enum Step {
 }
 
 #[derive(Debug)]
-enum Pick {
+pub(super) enum Pick {
     Field(usize, WayId),
     Default(Box<[u8]>),
 }
@@ -84,7 +79,7 @@ impl Resolver {
 
     /// The same for bytes of one type inside the writer's schema (the body inside an envelope).
     pub fn at(writer: Arc<Schema>, node: NodeId, reader: Arc<Schema>) -> Result<Resolver, SchemaError> {
-        let mut plan = Plan { writer: &writer, reader: &reader, ways: Vec::new(), records: HashMap::new(), steps_left: STEPS_MAX };
+        let mut plan = Plan::new(&writer, &reader);
         let root = plan.way(node, reader.root()).map_err(|why| {
             let why = format!("a value of version {:016x} cannot be read as version {:016x}: {why}", writer.key(), reader.key());
             SchemaError::new(writer.name(), why)
@@ -238,140 +233,4 @@ fn widen(widening: Widening, cursor: &mut Cursor<'_>, out: &mut Vec<u8>) -> Resu
         }
     }
     Ok(())
-}
-
-struct Plan<'s> {
-    writer: &'s Schema,
-    reader: &'s Schema,
-    ways: Vec<Way>,
-    records: HashMap<(NodeId, NodeId), WayId>,
-    steps_left: u32,
-}
-
-impl Plan<'_> {
-    fn push(&mut self, way: Way) -> WayId {
-        self.ways.push(way);
-        self.ways.len() - 1
-    }
-
-    fn way(&mut self, writer: NodeId, reader: NodeId) -> Result<WayId, String> {
-        self.steps_left = self.steps_left.checked_sub(1).ok_or("the two schemas have too many ways to fit")?;
-        if self.writer.same_shape(writer, self.reader, reader) {
-            return Ok(self.push(Way::Copy(writer)));
-        }
-        let way = match (self.writer.node(writer), self.reader.node(reader)) {
-            (Node::Union(branches), _) => {
-                let ways: Vec<_> = branches.iter().map(|branch| self.way(*branch, reader)).collect();
-                if ways.iter().all(Result::is_err) {
-                    return Err(self.mismatch(writer, reader));
-                }
-                let refuse = self.push(Way::Refuse);
-                Way::Branches(ways.into_iter().map(|way| way.unwrap_or(refuse)).collect())
-            }
-            (_, Node::Union(branches)) => {
-                let (index, branch) = self.branch_for(writer, branches).ok_or_else(|| self.mismatch(writer, reader))?;
-                let way = self.way(writer, branch)?;
-                Way::Wrap(index, way)
-            }
-            (Node::Record(fields), Node::Record(wanted)) => {
-                return self.record(writer, reader, fields, wanted);
-            }
-            (Node::Array(item), Node::Array(wanted)) => Way::List(self.way(*item, *wanted)?, *item),
-            (Node::Map(item), Node::Map(wanted)) => Way::Map(self.way(*item, *wanted)?, *item),
-            (Node::Enum(symbols), Node::Enum(wanted)) => {
-                let default = self.reader.enum_defaults[reader.0 as usize];
-                let place = |symbol: &str| wanted.iter().position(|other| **other == *symbol).map(|index| index as u32).or(default);
-                let places: Box<[_]> = symbols.iter().map(|symbol| place(symbol)).collect();
-                if places.iter().all(Option::is_none) && !places.is_empty() {
-                    return Err(self.mismatch(writer, reader));
-                }
-                Way::Symbols(places)
-            }
-            (Node::Int, Node::Long) | (Node::Str, Node::Bytes) => Way::Copy(writer),
-            (Node::Bytes, Node::Str) => Way::CopyAsReader(reader),
-            (Node::Decimal { precision: p, scale: s }, Node::Decimal { precision, scale }) if s == scale && p <= precision => {
-                Way::Copy(writer)
-            }
-            (Node::Int | Node::Long, Node::Float) => Way::Widen(Widening::IntToFloat),
-            (Node::Int | Node::Long, Node::Double) => Way::Widen(Widening::IntToDouble),
-            (Node::Float, Node::Double) => Way::Widen(Widening::FloatToDouble),
-            _ => return Err(self.mismatch(writer, reader)),
-        };
-        Ok(self.push(way))
-    }
-
-    /// The reader's branch for a type: one of the same meaning, else one of the same name, else the first that can take it.
-    fn branch_for(&mut self, writer: NodeId, branches: &[NodeId]) -> Option<(usize, NodeId)> {
-        let simple = |name: Option<&str>| name.map(|name| name.rsplit('.').next().unwrap_or_default().to_owned());
-        let name = simple(self.writer.name_of(writer));
-        let numbered = || branches.iter().copied().enumerate();
-        numbered()
-            .find(|(_, branch)| self.writer.same_shape(writer, self.reader, *branch))
-            .or_else(|| numbered().find(|(_, branch)| name.is_some() && simple(self.reader.name_of(*branch)) == name))
-            .or_else(|| numbered().find(|(_, branch)| self.way(writer, *branch).is_ok()))
-    }
-
-    fn record(&mut self, writer: NodeId, reader: NodeId, fields: &[Field], wanted: &[Field]) -> Result<WayId, String> {
-        if let Some(known) = self.records.get(&(writer, reader)) {
-            return Ok(*known);
-        }
-        let id = self.push(Way::Open);
-        self.records.insert((writer, reader), id);
-        let picks: Result<Vec<_>, _> = wanted.iter().map(|field| self.pick(fields, field)).collect();
-        if picks.is_err() {
-            // What was made meanwhile may lead back here.
-            self.ways[id] = Way::Refuse;
-            self.records.retain(|_, way| *way < id);
-        }
-        let picks = picks?;
-        let taken: Vec<_> =
-            picks.iter().filter_map(|pick| if let Pick::Field(index, _) = pick { Some(*index) } else { None }).collect();
-        self.ways[id] = if taken.is_sorted() {
-            Way::InOrder(self.in_order(fields, picks))
-        } else {
-            Way::Shuffled(fields.iter().map(|field| field.ty).collect(), picks.into())
-        };
-        Ok(id)
-    }
-
-    fn pick(&mut self, fields: &[Field], wanted: &Field) -> Result<Pick, String> {
-        match fields.iter().position(|other| other.name == wanted.name) {
-            Some(index) => {
-                let way = self.way(fields[index].ty, wanted.ty).map_err(|why| format!("field {}: {why}", wanted.name))?;
-                Ok(Pick::Field(index, way))
-            }
-            None => match &wanted.default {
-                Some(default) => Ok(Pick::Default(default.clone())),
-                None => Err(format!("field {} is missing and has no default", wanted.name)),
-            },
-        }
-    }
-
-    fn in_order(&self, fields: &[Field], picks: Vec<Pick>) -> Box<[Step]> {
-        let (mut steps, mut next) = (Vec::with_capacity(fields.len()), 0);
-        for pick in picks {
-            match pick {
-                Pick::Default(bytes) => steps.push(Step::Default(bytes)),
-                Pick::Field(index, way) => {
-                    steps.extend(fields[next..index].iter().map(|field| Step::Skip(field.ty)));
-                    steps.push(match self.ways[way] {
-                        Way::Copy(node) => Step::Copy(node),
-                        _ => Step::Take(way),
-                    });
-                    next = index + 1;
-                }
-            }
-        }
-        steps.extend(fields[next..].iter().map(|field| Step::Skip(field.ty)));
-        steps.into()
-    }
-
-    fn mismatch(&self, writer: NodeId, reader: NodeId) -> String {
-        let (given, wanted) = (type_word(self.writer, writer), type_word(self.reader, reader));
-        if given != wanted {
-            return format!("{given} cannot be read as {wanted}");
-        }
-        let (narrow, wide) = (underlying(self.writer.node(writer)), underlying(self.reader.node(reader)));
-        format!("{given} ({narrow}) cannot be read as {wanted} ({wide})")
-    }
 }

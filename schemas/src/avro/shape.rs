@@ -63,7 +63,7 @@ pub(super) fn check_empty_records(nodes: &[Node], least: &[u32]) -> Result<(), S
 }
 
 /// A hash of each node's meaning: of field names, symbols, sizes and logical types, all the way down, but not of the names of
-/// types. A record that comes again is the number of its first appearance, so that the walk is no longer than the schema.
+/// types, except where a union has several types with names: there they tell which branch is which. A record that comes again is the number of its first appearance, so that the walk is no longer than the schema.
 pub(super) fn shapes(schema: &Schema) -> Result<Vec<u64>, String> {
     let mut shapes = Vec::with_capacity(schema.nodes.len());
     for i in 0..schema.nodes.len() {
@@ -94,7 +94,11 @@ impl Walk<'_> {
             }
             Node::Union(branches) => {
                 self.out.push('[');
+                let named = branches.iter().filter(|branch| self.schema.name_of(**branch).is_some()).count() > 1;
                 for branch in branches {
+                    if let Some(name) = self.schema.name_of(*branch).filter(|_| named) {
+                        let _ = write!(self.out, "{name}=");
+                    }
                     self.put(*branch, depth + 1)?;
                     self.out.push(',');
                 }

@@ -2,7 +2,8 @@
 //!
 //! In: decimals from strings or from a number's own text (never through a floating-point number), timestamps RFC 3339 or epoch
 //! milliseconds, dates `YYYY-MM-DD` or days, bytes base64, unions bare; a missing field gets its default or null (so does null
-//! where the type has none and there is a default), unknown fields are ignored, duplicate keys refused. Out: the same, decimals
+//! where the type has none and there is a default), a field may come by an alias, what is read is exact (a key of it that is there
+//! twice is refused), what is not read does not matter. Out: the same, decimals
 //! as strings. What comes without a schema becomes `ringmaster.Json` and is shown as it came.
 
 pub mod base64;
@@ -11,6 +12,8 @@ mod scalar;
 pub(crate) mod scan;
 pub mod time;
 mod transcode;
+
+use std::borrow::Cow;
 
 use crate::avro::{NodeId, Schema};
 use crate::codec::Malformed;
@@ -53,26 +56,58 @@ pub fn render_masked(schema: &Schema, node: NodeId, bytes: &[u8], out: &mut Stri
     render::run(schema, node, bytes, true, out)
 }
 
-/// The text of a top-level string of a JSON object, without reading more of it than needed: an event's type, where a topic's
-/// `type_field` names it. `None` if there is none, or no object.
-pub fn peek_text(json: &[u8], name: &str) -> Result<Option<String>, JsonError> {
-    let mut scanner = scan::Scanner::new(json).map_err(|error| *error)?;
-    let mut find = || {
-        if scanner.peek() != Some(b'{') {
+/// A member of a JSON object: its text, not yet read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member<'j> {
+    /// Its value, well-formed.
+    pub text: &'j str,
+    /// It is given again further on.
+    twice: bool,
+    offset: usize,
+}
+
+impl<'j> Member<'j> {
+    /// Its value, which is to be read: an error if it is given twice.
+    pub fn once(&self) -> Result<&'j str, JsonError> {
+        if self.twice { Err(*scan::mistake(self.offset, "it is given twice")) } else { Ok(self.text) }
+    }
+
+    /// The string that it is; nothing if it is of another type.
+    pub fn string(&self) -> Result<Option<Cow<'j, str>>, JsonError> {
+        let text = self.once()?;
+        if !text.starts_with('"') {
             return Ok(None);
+        }
+        let read = scan::Scanner::new(text.as_bytes()).and_then(|mut scanner| scanner.string());
+        read.map(Some).map_err(|error| JsonError { offset: self.offset + error.offset, ..*error })
+    }
+}
+
+/// Looks for members of a JSON object by their names; whatever else it holds is only well-formed. No member if the text is no object.
+pub fn members<'j, const N: usize>(json: &'j [u8], names: [&str; N]) -> Result<[Option<Member<'j>>; N], JsonError> {
+    let look = || {
+        let mut found = [None; N];
+        let mut scanner = scan::Scanner::new(json)?;
+        if scanner.peek() != Some(b'{') {
+            return Ok(found);
         }
         scanner.enter()?;
         let mut first = true;
-        while let Some(key) = scanner.key(first)? {
+        while let Some(key) = scanner.name(first)? {
             first = false;
-            if key == name && scanner.peek() == Some(b'"') {
-                return scanner.string().map(|text| Some(text.into_owned()));
+            let place = key.and_then(|key| names.iter().position(|name| *name == key));
+            scanner.peek();
+            let offset = scanner.at;
+            let text = scanner.pass()?;
+            if let Some(place) = place {
+                let twice = found[place].is_some();
+                found[place] = Some(Member { text, twice, offset });
             }
-            scanner.pass()?;
         }
-        Ok(None)
+        scanner.end()?;
+        Ok(found)
     };
-    find().map_err(|error: Box<JsonError>| *error)
+    look().map_err(|error: Box<JsonError>| *error)
 }
 
 /// Checks that a text is one well-formed JSON value, and nothing else.

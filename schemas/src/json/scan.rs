@@ -210,6 +210,29 @@ impl<'a> Scanner<'a> {
         Ok(Some(key))
     }
 
+    /// The same of an object whose fields have known names: a key that is no text (half a surrogate pair) is none of them, which is no
+    /// fault.
+    #[inline]
+    pub(crate) fn name(&mut self, first: bool) -> Result<Option<Option<Cow<'a, str>>>> {
+        if !self.next(first, b'}')? {
+            return Ok(None);
+        }
+        if self.peek() != Some(b'"') {
+            return self.wrong("a key is wanted here");
+        }
+        let at = self.at;
+        let name = match self.string() {
+            Ok(name) => Some(name),
+            Err(_) => {
+                self.at = at;
+                self.pass_string()?;
+                None
+            }
+        };
+        self.expect(b':')?;
+        Ok(Some(name))
+    }
+
     /// True if another item of a list (or key of an object) follows; at the end its bracket is taken.
     #[inline]
     pub(crate) fn next(&mut self, first: bool, end: u8) -> Result<bool> {
@@ -229,15 +252,21 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over a value, which is well-formed, and gives its text. Keys of its objects may be there twice.
+    /// Passes over a value and gives its text, which is well-formed by JSON's grammar. What it means does not matter: keys may be there
+    /// twice, halves of surrogate pairs stand alone.
     pub(crate) fn pass(&mut self) -> Result<&'a str> {
         let start = self.peek().map_or(self.at, |_| self.at);
         match self.peek() {
             Some(b'{') => {
                 self.enter()?;
                 let mut first = true;
-                while self.key(first)?.is_some() {
+                while self.next(first, b'}')? {
                     first = false;
+                    if self.peek() != Some(b'"') {
+                        return self.wrong("a key is wanted here");
+                    }
+                    self.pass_string()?;
+                    self.expect(b':')?;
                     self.pass()?;
                 }
             }
@@ -249,13 +278,41 @@ impl<'a> Scanner<'a> {
                     self.pass()?;
                 }
             }
-            Some(b'"') => self.string().map(drop)?,
+            Some(b'"') => self.pass_string()?,
             Some(b't' | b'f') => self.boolean().map(|_| ())?,
             Some(b'n') => self.null()?,
             Some(_) => self.number().map(|_| ())?,
             None => return self.wrong("cut short"),
         }
         Ok(&self.text[start..self.at])
+    }
+
+    /// Passes over a string, at whose opening quote the scanner stands.
+    fn pass_string(&mut self) -> Result<()> {
+        self.at += 1;
+        loop {
+            match self.text.as_bytes().get(self.at) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => {
+                    self.at += 1;
+                    match self.text.as_bytes().get(self.at) {
+                        Some(b'u') => {
+                            self.at += 1;
+                            self.four_digits()?;
+                        }
+                        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+                        Some(_) => return self.wrong("an escape that JSON does not have"),
+                        None => return self.wrong("a string without end"),
+                    }
+                }
+                Some(0..0x20) => return self.wrong("a control character in a string"),
+                Some(_) => self.at += 1,
+                None => return self.wrong("a string without end"),
+            }
+        }
     }
 
     /// Nothing but white space may follow.

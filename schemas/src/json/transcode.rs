@@ -11,8 +11,10 @@ use crate::codec::{put_long, put_text};
 const VAIN_BRANCHES_MAX: u32 = 64;
 /// Up to so many keys are compared with each other one by one, more are sorted.
 const KEYS_COMPARED_MAX: usize = 16;
+/// Where a field's bytes stand, and whether it came by an alias.
+type Place = (usize, usize, bool);
 /// A field that has not come yet.
-const ABSENT: (usize, usize) = (usize::MAX, 0);
+const ABSENT: Place = (usize::MAX, 0, false);
 
 /// With a schema by it, without one as `ringmaster.Json`. On an error `out` is as it was.
 pub(super) fn run(schema: Option<&Schema>, json: &[u8], out: &mut Vec<u8>) -> std::result::Result<(), JsonError> {
@@ -43,8 +45,8 @@ pub(super) struct Transcoder<'a, 'o> {
     pub(super) scan: Scanner<'a>,
     pub(super) out: &'o mut Vec<u8>,
     /// Where in `out` the fields of the open records stand, by their index; a stack.
-    places: Vec<(usize, usize)>,
-    /// Keys of the open maps, and unknown ones of the open records; a stack.
+    places: Vec<Place>,
+    /// Keys of the open maps; a stack.
     keys: Vec<Cow<'a, str>>,
     scratch: Vec<u8>,
     vain: u32,
@@ -76,31 +78,36 @@ impl<'a> Transcoder<'a, '_> {
     }
 
     fn record(&mut self, schema: &Schema, fields: &[Field]) -> Result<()> {
-        let (base, keys_base, start) = (self.places.len(), self.keys.len(), self.out.len());
+        let (base, start) = (self.places.len(), self.out.len());
         self.places.resize(base + fields.len(), ABSENT);
         self.scan.enter()?;
         let (mut next, mut taken_count, mut in_order, mut first) = (0, 0, true, true);
-        while let Some(key) = self.scan.key(first)? {
+        while let Some(key) = self.scan.name(first)? {
             first = false;
-            let same_place = fields.get(next).filter(|field| *field.name == *key).map(|_| next);
-            let Some(index) = same_place.or_else(|| fields.iter().position(|field| *field.name == *key)) else {
-                self.unique(key, keys_base)?;
+            let key = key.unwrap_or_default();
+            let Some((index, by_alias)) = named(fields, next, &key) else {
                 self.scan.pass()?;
                 continue;
             };
-            if self.places[base + index] != ABSENT {
-                return self.scan.wrong(format!("key {key:?} is there twice"));
+            match self.places[base + index] {
+                ABSENT => {}
+                // Who writes both writes the old name for those that do not know the new one.
+                (.., false) if by_alias => {
+                    self.scan.pass()?;
+                    continue;
+                }
+                (.., true) if !by_alias => in_order = false,
+                _ => return self.scan.wrong(format!("key {key:?} is given twice")),
             }
             let from = self.out.len();
             if !self.null_for_default(schema, &fields[index])? {
                 self.typed(schema, fields[index].ty).map_err(|error| inside(error, &key))?;
             }
-            self.places[base + index] = (from, self.out.len());
+            self.places[base + index] = (from, self.out.len(), by_alias);
             in_order &= index == taken_count;
             taken_count += 1;
             next = index + 1;
         }
-        self.end_keys(keys_base)?;
         if in_order {
             for field in &fields[taken_count..] {
                 let default = self.default(field)?;
@@ -139,7 +146,7 @@ impl<'a> Transcoder<'a, '_> {
         for (index, field) in fields.iter().enumerate() {
             match self.places[base + index] {
                 ABSENT => arranged.extend_from_slice(self.default(field)?),
-                (from, to) => arranged.extend_from_slice(&self.out[from..to]),
+                (from, to, _) => arranged.extend_from_slice(&self.out[from..to]),
             }
         }
         self.out.truncate(start);
@@ -206,7 +213,7 @@ impl<'a> Transcoder<'a, '_> {
     fn unique(&mut self, key: Cow<'a, str>, base: usize) -> Result<()> {
         let noted = &self.keys[base..];
         if noted.len() < KEYS_COMPARED_MAX && noted.contains(&key) {
-            return self.scan.wrong(format!("key {key:?} is there twice"));
+            return self.scan.wrong(format!("key {key:?} is given twice"));
         }
         self.keys.push(key);
         Ok(())
@@ -216,7 +223,7 @@ impl<'a> Transcoder<'a, '_> {
         if self.keys.len() - base > KEYS_COMPARED_MAX {
             self.keys[base..].sort_unstable();
             if let Some(twice) = self.keys[base..].windows(2).find(|pair| pair[0] == pair[1]) {
-                return self.scan.wrong(format!("key {:?} is there twice", twice[0]));
+                return self.scan.wrong(format!("key {:?} is given twice", twice[0]));
             }
         }
         self.keys.truncate(base);
@@ -305,6 +312,17 @@ impl<'a> Transcoder<'a, '_> {
     pub(super) fn mismatch(&self, schema: &Schema, id: NodeId, byte: u8) -> Result<()> {
         self.scan.wrong(format!("{} where {} is wanted", word(byte), avro::type_word(schema, id)))
     }
+}
+
+/// The field that a key names, most likely the next one; and whether by an alias.
+fn named(fields: &[Field], next: usize, key: &str) -> Option<(usize, bool)> {
+    let by_name = |field: &Field| *field.name == *key;
+    if fields.get(next).is_some_and(by_name) {
+        return Some((next, false));
+    }
+    let by_alias = |field: &Field| field.aliases.iter().any(|alias| **alias == *key);
+    let position = |is: &dyn Fn(&Field) -> bool| fields.iter().position(is);
+    position(&by_name).map(|index| (index, false)).or_else(|| position(&by_alias).map(|index| (index, true)))
 }
 
 /// Whether JSON that begins so may be of a type.

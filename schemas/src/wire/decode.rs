@@ -196,11 +196,11 @@ fn envelope<'a>(bytes: &'a [u8], texts: &[&str; 5]) -> Result<(Members<'a>, Opti
         let (mut meta, mut body, mut first) = (None, None, true);
         scan.peek();
         scan.enter()?;
-        while let Some(key) = scan.key(first)? {
+        while let Some(key) = scan.name(first)? {
             first = false;
-            match &*key {
-                "meta" if meta.is_some() => return scan.wrong("key \"meta\" is there twice"),
-                "body" if body.is_some() => return scan.wrong("key \"body\" is there twice"),
+            match key.as_deref().unwrap_or_default() {
+                "meta" if meta.is_some() => return scan.wrong("key \"meta\" is given twice"),
+                "body" if body.is_some() => return scan.wrong("key \"body\" is given twice"),
                 "meta" if scan.peek() == Some(b'{') => meta = Some(members(&mut scan, texts)?),
                 "body" => body = Some(scan.pass()?),
                 _ => scan.pass().map(|_| ())?,
@@ -224,8 +224,9 @@ fn text_of(json: &str) -> Option<Cow<'_, str>> {
 fn members<'a>(scan: &mut Scanner<'a>, texts: &[&str; 5]) -> Json<Members<'a>> {
     let (mut members, mut first, mut seen) = (Members::default(), true, [false; 9]);
     scan.enter()?;
-    while let Some(key) = scan.key(first)? {
+    while let Some(key) = scan.name(first)? {
         first = false;
+        let key = key.unwrap_or_default();
         let text = texts.iter().position(|name| !name.is_empty() && *name == key);
         let number = NUMBERS.iter().position(|name| *name == key);
         let place = text.or(number.map(|number| 5 + number)).or((key == "retryable").then_some(8));
@@ -239,7 +240,7 @@ fn members<'a>(scan: &mut Scanner<'a>, texts: &[&str; 5]) -> Json<Members<'a>> {
             continue;
         }
         if std::mem::replace(&mut seen[place], true) {
-            return scan.wrong(format!("key {key:?} is there twice"));
+            return scan.wrong(format!("key {key:?} is given twice"));
         }
         match (scan.peek(), text, number) {
             (Some(b'n'), ..) => scan.null()?,

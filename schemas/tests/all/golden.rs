@@ -1,11 +1,12 @@
 //! Bytes and fingerprints that fastavro made (`golden/make_fastavro_json.py`).
 
-use ringmaster_schemas::avro::Schema;
+use ringmaster_schemas::avro::{Resolver, Schema};
 use serde_json::Value as Json;
 
 use crate::{avro, schema, shown};
 
 const CASES: &str = include_str!("../../golden/fastavro.json");
+const RESOLVED: &str = include_str!("../../golden/resolved.json");
 
 pub(crate) fn hex(text: &str) -> Vec<u8> {
     (0..text.len() / 2).map(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).expect("hexadecimal")).collect()
@@ -36,6 +37,22 @@ fn fastavros_fingerprints_and_bytes() {
     assert!(cases.len() >= 90 && value_count >= 230 && decimal_count >= 30, "{} {value_count} {decimal_count}", cases.len());
 }
 
+/// Renamed fields and types: what the reader sees, and that its bytes are whole.
+#[test]
+fn what_fastavro_resolves_we_resolve_to_the_same() {
+    let cases: Vec<Json> = serde_json::from_str(RESOLVED).expect("JSON");
+    for case in &cases {
+        let (writer, reader) = (schema(&case["writer"].to_string()), schema(&case["reader"].to_string()));
+        let resolver = Resolver::new(writer, reader.clone()).unwrap_or_else(|error| panic!("{error}\n{case}"));
+        let mut out = Vec::new();
+        let bytes = hex(case["avro"].as_str().expect("text"));
+        resolver.resolve(&bytes, &mut out).unwrap_or_else(|error| panic!("{error}\n{case}"));
+        reader.validate(&out).expect("what is resolved is valid");
+        assert_eq!(serde_json::from_str::<Json>(&shown(&reader, &out)).expect("JSON"), case["json"], "{case}");
+    }
+    assert!(cases.len() >= 15, "{}", cases.len());
+}
+
 /// The specification's and Java's numbers.
 #[test]
 fn known_fingerprints() {
@@ -58,6 +75,9 @@ fn keys_tell_apart_what_fingerprints_do_not() {
         r#"{"type":"record","name":"A","fields":[{"name":"x","type":{"type":"bytes","logicalType":"decimal","precision":18,"scale":2}}]}"#,
         r#"{"type":"record","name":"A","fields":[{"name":"x","type":{"type":"bytes","logicalType":"decimal","precision":18,"scale":4}}]}"#,
         r#"{"type":"record","name":"A","fields":[{"name":"x","type":"bytes","default":""}]}"#,
+        r#"{"type":"record","name":"A","fields":[{"name":"x","type":"bytes","aliases":["y"]}]}"#,
+        r#"{"type":"record","name":"A","aliases":["B"],"fields":[{"name":"x","type":"bytes"}]}"#,
+        r#"{"type":"record","name":"A","aliases":["n.B"],"fields":[{"name":"x","type":"bytes"}]}"#,
     ];
     let schemas: Vec<_> = texts.iter().map(|text| schema(text)).collect();
     let mut keys: Vec<_> = schemas.iter().map(|schema| schema.key()).collect();

@@ -1,6 +1,6 @@
 //! JSON in and out.
 
-use ringmaster_schemas::json::{self, DEPTH_MAX};
+use ringmaster_schemas::json::{self, DEPTH_MAX, JsonError};
 use ringmaster_schemas::registry::Schemas;
 
 use crate::{avro, order_placed, schema, shown};
@@ -67,8 +67,8 @@ fn each_type() {
         (date, "20784", Ok(r#""2026-11-27""#)),
         (r#"["null","long","string"]"#, r#""a""#, Ok(r#""a""#)),
         (r#"["null","long","string"]"#, "true", Err("x: a bool where null or an int or a string is wanted")),
-        (r#"{"type":"map","values":"int"}"#, r#"{"a":1,"a":2}"#, Err(r#"x: key "a" is there twice"#)),
-        (r#"{"type":"map","values":"int"}"#, r#"{"a":1,"\u0061":2}"#, Err(r#"x: key "a" is there twice"#)),
+        (r#"{"type":"map","values":"int"}"#, r#"{"a":1,"a":2}"#, Err(r#"x: key "a" is given twice"#)),
+        (r#"{"type":"map","values":"int"}"#, r#"{"a":1,"\u0061":2}"#, Err(r#"x: key "a" is given twice"#)),
         (r#"{"type":"array","items":"int"}"#, "[1,2,]", Err("x[2]: ")),
         (r#"{"type":"array","items":"int"}"#, "[1 2]", Err("`,` or the end is wanted here")),
         (r#"{"type":"array","items":{"type":"map","values":"int"}}"#, r#"[{},{"k":"v"}]"#, Err("x[1].k: ")),
@@ -93,8 +93,11 @@ fn records() {
     for (json, part) in [
         (r#"{"order_id":"o"}"#.to_owned(), "customer_id: it is missing and has no default"),
         (whole.replace("\"sku\":\"a\"", "\"sku\":7"), "items[0].sku: a number where a string is wanted"),
-        (whole.replace("\"note\"", "\"order_id\""), "key \"order_id\" is there twice"),
-        (whole.replace("\"region\":\"EU\"", "\"region\":\"EU\",\"note\":1"), "key \"note\" is there twice"),
+        (whole.replace("\"note\"", "\"order_id\""), "key \"order_id\" is given twice"),
+        (whole.replace("\"any\"", "\"a\\x\""), "an escape that JSON does not have"),
+        (whole.replace("\"any\"", "\"a\\u12g4\""), "hexadecimal digits"),
+        (whole.replace("null}]", "nul}]"), "not a JSON value"),
+        (whole.replace("\"EU\"", "\"\\ud83c\""), "half a surrogate pair"),
         (format!("{whole} x"), "something follows"),
         (format!("{whole}{whole}"), "something follows"),
         (whole.trim().trim_end_matches('}').to_owned(), "cut short"),
@@ -109,6 +112,83 @@ fn records() {
     }
     let error = json::transcode(&order, b"{\"order_id\":\"\xff\"}", &mut Vec::new()).expect_err("not UTF-8");
     assert_eq!((&*error.why, error.offset), ("not UTF-8", 13));
+}
+
+/// One rule at every depth: what is not read does not matter, what is read is exact.
+#[test]
+fn what_is_not_read_does_not_matter() {
+    let order = order_placed();
+    let plain = r#"{"order_id":"o","customer_id":"c","region":"EU","total":"1","items":[{"sku":"a","qty":2}]}"#;
+    let bytes = avro(&order, plain);
+    for odd in [
+        r#""\ud83c""#,
+        r#""\udc00\ud800""#,
+        r#"{"a":1,"a":2}"#,
+        r#"{"\ud800":"\ud800","b":[{"c":1,"c":1}]}"#,
+        "1e999",
+        r#"[[[{"x":"\uDEAD"}]]]"#,
+    ] {
+        for (place, text) in [
+            ("behind all", plain.replace("]}", &format!(r#"],"note":{odd}}}"#))),
+            ("before all", plain.replacen('{', &format!(r#"{{"note":{odd},"#), 1)),
+            ("twice", plain.replacen('{', &format!(r#"{{"note":{odd},"note":{odd},"#), 1)),
+            ("in an item", plain.replace(r#""qty":2"#, &format!(r#""qty":2,"note":{odd},"note":0"#))),
+            ("under a key that is no text", plain.replacen('{', &format!(r#"{{"\ud83c":{odd},"#), 1)),
+        ] {
+            assert_eq!(avro(&order, &text), bytes, "{place}: {text}");
+        }
+        json::check(odd.as_bytes()).expect("well-formed");
+    }
+    // What has no schema is kept, so it is read.
+    for (odd, part) in [(r#"{"a":"\ud83c"}"#, "surrogate"), (r#"{"a":1,"a":2}"#, "twice"), (r#"{"\ud83c":1}"#, "surrogate")] {
+        let error = json::dynamic(odd.as_bytes(), &mut Vec::new()).expect_err(odd);
+        assert!(error.why.contains(part), "{odd}: {error}");
+    }
+}
+
+/// A producer that does not know the new name yet, and one that writes both.
+#[test]
+fn fields_by_their_aliases() {
+    let reader = schema(
+        r#"{"type":"record","name":"A","fields":[{"name":"y","type":"string","aliases":["x","w"],"default":"none"},{"name":"n","type":"int","default":0}]}"#,
+    );
+    for (json, expected) in [
+        (r#"{"x":"EU"}"#, r#"{"y":"EU","n":0}"#),
+        (r#"{"n":1,"w":"EU"}"#, r#"{"y":"EU","n":1}"#),
+        (r#"{"x":"old","n":1,"y":"new"}"#, r#"{"y":"new","n":1}"#),
+        (r#"{"y":"new","x":7,"n":1}"#, r#"{"y":"new","n":1}"#),
+        (r#"{"x":"old","y":"new"}"#, r#"{"y":"new","n":0}"#),
+        (r#"{"X":"EU"}"#, r#"{"y":"none","n":0}"#),
+    ] {
+        assert_eq!(shown(&reader, &avro(&reader, json)), expected, "{json}");
+    }
+    for twice in [r#"{"x":"a","w":"b"}"#, r#"{"x":"a","x":"a"}"#, r#"{"y":"a","x":"b","y":"a"}"#] {
+        let error = json::transcode(&reader, twice.as_bytes(), &mut Vec::new()).expect_err(twice);
+        assert!(error.why.contains("twice"), "{twice}: {error}");
+    }
+}
+
+#[test]
+fn decimals_have_at_most_28_digits() {
+    use ringmaster_schemas::avro::Value;
+    let json_schema = Schemas::builtin().json().clone();
+    for (number, fits) in [
+        ("9999999999999999999999999999", true),
+        ("-9999999999999999999999999999", true),
+        ("0.9999999999999999999999999999", true),
+        ("10000000000000000000000000000", false),
+        ("12345678901234567890123456789", false),
+        ("1.2345678901234567890123456789", false),
+        ("-79228162514264337593543950335", false),
+        ("1e27", true),
+        ("1e28", false),
+        ("12345678901234567890123456789e-1", false),
+    ] {
+        let bytes = avro(&json_schema, &format!(r#"{{"x":{number}}}"#));
+        let value = json_schema.open(&bytes).named("x");
+        assert_eq!(matches!(value, Ok(Some(Value::Decimal(_)))), fits, "{number}: {value:?}");
+        assert!(fits || value.is_err(), "{number}: {value:?}");
+    }
 }
 
 #[test]
@@ -198,15 +278,26 @@ fn secrets_are_masked_for_people_only() {
 }
 
 #[test]
-fn a_field_is_peeked_at() {
+fn members_are_looked_for() {
     for (text, expected) in [
-        (r#"{"a":{"type":"no"},"type":"OrderPlaced","rest":"#, Ok(Some("OrderPlaced"))),
+        (r#"{"a":{"type":"no"},"type":"OrderPlaced","rest":"\ud800"}"#, Ok(Some("OrderPlaced"))),
+        (r#"{"\u0074ype":"Order\u0050laced"}"#, Ok(Some("OrderPlaced"))),
+        (r#"{"a":1,"a":1,"\ud800":1,"type":"A"}"#, Ok(Some("A"))),
         (r#" {"type":7}"#, Ok(None)),
         ("{}", Ok(None)),
         ("[]", Ok(None)),
+        (r#"{"type":"A","rest":"#, Err(())),
+        (r#"{"type":"A"} x"#, Err(())),
+        (r#"{"type":"A","type":"A"}"#, Err(())),
+        (r#"{"type":"A","type":7}"#, Err(())),
+        (r#"{"type":"\ud800"}"#, Err(())),
     ] {
-        let result = json::peek_text(text.as_bytes(), "type");
-        assert_eq!(result.as_ref().map(|text| text.as_deref()).map_err(|_| ()), expected.map_err(|(): ()| ()), "{text}");
+        let look = || match json::members(text.as_bytes(), ["type", "other"])? {
+            [Some(found), _] => found.string(),
+            _ => Ok(None),
+        };
+        let result: Result<_, JsonError> = look();
+        assert_eq!(result.as_ref().map(|text| text.as_deref()).map_err(|_| ()), expected, "{text}");
     }
-    assert!(json::peek_text(b"{\"a\":", "type").is_err());
+    assert!(json::members(b"{\"a\":", ["type"]).is_err());
 }

@@ -133,7 +133,7 @@ fn schemas_that_cannot_be_used() {
         (field(r#"{"items":"int"}"#), "without `type`"),
         (field(r#"{"type":"array"}"#), "without `items`"),
         (field(r#"{"type":"enum","name":"E","symbols":["a-b"]}"#), "is not a symbol"),
-        (field(r#"{"type":"enum","name":"E","symbols":["A","A"]}"#), "symbol A is there twice"),
+        (field(r#"{"type":"enum","name":"E","symbols":["A","A"]}"#), "symbol A is given twice"),
         (field(r#"{"type":"enum","name":"E","symbols":["A"],"default":"B"}"#), "none of its symbols"),
         (field(r#"{"type":"fixed","name":"F"}"#), "`size` is a number of bytes"),
         (field(r#"{"type":"record","name":"1x","fields":[]}"#), "is not a name"),
@@ -151,6 +151,21 @@ fn schemas_that_cannot_be_used() {
         ),
         (r#"{"type":"record","name":"A","fields":[{"name":"x","type":"A","default":{}}]}"#.into(), "contains itself"),
         (r#"{"type":"record","name":"ringmaster.Json","fields":[]}"#.into(), "ringmaster.Json is"),
+        (r#"{"type":"record","name":"A","aliases":"B","fields":[]}"#.into(), "A: its `aliases` are a list of names, not \"B\""),
+        (r#"{"type":"enum","name":"A","aliases":["1"],"symbols":["X"]}"#.into(), "A: its `aliases` are a list of names"),
+        (
+            r#"{"type":"record","name":"A","fields":[{"name":"x","type":"int","aliases":["n.y"]}]}"#.into(),
+            "A.x: its `aliases` are a list of names",
+        ),
+        (
+            r#"{"type":"record","name":"A","fields":[{"name":"x","type":"int","aliases":["y"]},{"name":"y","type":"int"}]}"#.into(),
+            "A.x: its alias y means the field y too: remove it from one",
+        ),
+        (
+            r#"{"type":"record","name":"A","fields":[{"name":"x","type":"int","aliases":["z"]},{"name":"y","type":"int","aliases":["z"]}]}"#
+                .into(),
+            "A.y: its alias z means the field x too",
+        ),
     ] {
         let error = Schemas::builtin().add(&text).expect_err(&text).to_string();
         assert!(error.contains(part) || part == "contains itself" && error.contains("nothing but null"), "{text}: {error}");
@@ -196,6 +211,16 @@ fn history_and_its_conflicts() {
     assert!(version.key() != paid.key() && version.fingerprint() == paid.fingerprint());
     assert_eq!(schemas.by_key(version.key()), Some(&version));
     assert_eq!(schemas.named("Paid"), Some(&paid), "versions are not known by name");
+    // So is an alias more, of a field or of a type that is a branch beside others.
+    let version = schemas.add_version(&decimal(2, r#","aliases":["y"]"#)).expect("an alias");
+    assert!(version.key() != paid.key() && version.fingerprint() == paid.fingerprint());
+    let either = |more: &str| {
+        let branch = |name: &str, more: &str| format!(r#"{{"type":"fixed","name":"{name}","size":2{more}}}"#);
+        let branches = [branch("One", more), branch("Other", "")].join(",");
+        format!(r#"{{"type":"record","name":"Either","fields":[{{"name":"x","type":[{branches}]}}]}}"#)
+    };
+    schemas.add_version(&either("")).expect("the first");
+    schemas.add_version(&either(r#","aliases":["Old"]"#)).expect("an alias");
     // The name twice.
     let other = r#"{"type":"record","name":"Paid","fields":[{"name":"y","type":"int"}]}"#;
     let error = schemas.add(other).expect_err("the name is taken");

@@ -5,7 +5,7 @@ use ringmaster::telemetry::names;
 use ringmaster::topics::{Kind, needed, specification};
 use ringmaster_core::definition::expression::NODES_PER_TURN_MAX;
 use ringmaster_core::definition::{DEFAULTS, yaml};
-use ringmaster_core::saga;
+use ringmaster_core::{intake, saga};
 use ringmaster_schemas::names::{self as wire, Topics};
 use ringmaster_schemas::{avro, journal, json};
 use serde_json::Value;
@@ -156,12 +156,15 @@ fn defaults() {
 #[test]
 fn limits() {
     let kib = |bytes: usize| format!("{} KiB", bytes / 1024);
-    let rows: [(&str, String); 12] = [
+    let rows: [(&str, String); 15] = [
         ("saga key", format!("{} bytes", wire::KEY_BYTES_MAX)),
         ("a command's body", kib(saga::COMMAND_BYTES_MAX)),
         ("what a saga keeps of one result", kib(saga::RESULT_BYTES_MAX)),
         ("a saga's row", kib(saga::ROW_BYTES_MAX)),
         ("attempts of one command", saga::ATTEMPTS_MAX.to_string()),
+        ("a participant's code", format!("{} bytes, then cut", intake::CODE_BYTES_MAX)),
+        ("a participant's message", format!("{} bytes, then cut", intake::MESSAGE_BYTES_MAX)),
+        ("an event's source, and its id", format!("{} bytes, then cut", intake::ID_BYTES_MAX)),
         ("expressions of one turn", format!("{NODES_PER_TURN_MAX} nodes evaluated")),
         ("a definition file", kib(yaml::FILE_BYTES_MAX)),
         ("nesting of a JSON value", format!("{} levels", json::DEPTH_MAX)),

@@ -180,14 +180,14 @@ pub(super) struct HeaderBytes<'a> {
 
 impl Headers for HeaderBytes<'_> {
     fn find(&self, name: &str) -> Option<&[u8]> {
-        let mut rest = self.bytes;
+        let (mut rest, mut last) = (self.bytes, None);
         for _ in 0..self.count {
             let (found, value) = (take_bytes(&mut rest)?, take_bytes(&mut rest)?);
             if found == name.as_bytes() {
-                return Some(value);
+                last = Some(value);
             }
         }
-        None
+        last
     }
 }
 

@@ -33,7 +33,7 @@ pub struct SimRecord {
 
 impl Headers for SimRecord {
     fn find(&self, name: &str) -> Option<&[u8]> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_bytes())
+        self.headers.iter().rfind(|(known, _)| known == name).map(|(_, value)| value.as_bytes())
     }
 }
 

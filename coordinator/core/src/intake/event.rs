@@ -1,4 +1,7 @@
 //! A domain event: its type, its encoding, and which one it is.
+//!
+//! Avro says its type by its schema's name, JSON by a field; CloudEvents by headers (binary mode) or as a whole in JSON (structured
+//! mode). A header that is empty or no text is as if it were absent.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,23 +14,34 @@ use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::wire::{self, Framing, WireError};
 use ringmaster_schemas::{Millis, json};
 
-use super::{InputRecord, Refused};
+use super::structured::{self, Members};
+use super::{InputRecord, Refused, bounds};
 
 /// How a topic's events tell their type, where no header and no schema does.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Typing<'a> {
+pub(crate) struct Typing<'t> {
     /// The JSON field that names it.
-    pub(crate) field: &'a str,
+    pub(crate) field: &'t str,
     /// The type of what says nothing.
-    pub(crate) default: Option<&'a str>,
+    pub(crate) default: Option<&'t str>,
+}
+
+/// Where an event was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin<'t> {
+    /// The topic's name.
+    pub(crate) topic: &'t str,
+    /// The partition's number.
+    pub(crate) partition: i32,
 }
 
 /// A recognised domain event.
 pub(crate) struct Event<'a> {
     pub(super) body: Body<'a>,
     /// W3C trace context.
-    pub(super) traceparent: Option<&'a str>,
-    pub(super) identity: Identity<'a>,
+    pub(super) traceparent: Option<Cow<'a, str>>,
+    identity: Option<Identity<'a>>,
+    offset: i64,
     /// The record's key.
     pub(super) key: Option<&'a [u8]>,
     /// When it happened, if its log says so.
@@ -42,29 +56,32 @@ pub(super) enum Body<'a> {
     Json(&'a [u8]),
 }
 
-/// Which event it is.
-pub(super) enum Identity<'a> {
-    /// By CloudEvents.
-    Named { source: &'a str, id: &'a str },
-    /// By where it stands.
-    Place { topic: &'a str, partition: i32, offset: i64 },
+/// Which event it is, by CloudEvents.
+pub(super) struct Identity<'a> {
+    pub(super) source: Cow<'a, str>,
+    pub(super) id: Cow<'a, str>,
 }
 
-impl fmt::Display for Identity<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Identity::Named { source, id } => write!(f, "{source}/{id}"),
-            Identity::Place { topic, partition, offset } => write!(f, "{topic}/{partition}/{offset}"),
-        }
+/// A record's headers, as far as they are of use.
+#[derive(Clone, Copy)]
+struct Header<'a>(Option<&'a dyn super::Headers>);
+
+impl<'a> Header<'a> {
+    fn find(self, name: &str) -> Option<&'a str> {
+        let bytes = self.0.and_then(|headers| headers.find(name))?;
+        std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty())
+    }
+
+    /// The media type, without its parameters.
+    fn content(self) -> Option<&'a str> {
+        self.find(names::HEADER_CONTENT_TYPE).map(|content| content.split(';').next().unwrap_or_default().trim())
     }
 }
 
 impl<'a> Event<'a> {
-    /// Tells an event's type, encoding and identity. It was read from this partition of this topic.
+    /// Tells an event's type, encoding and identity.
     pub(crate) fn recognise<'k>(
         record: &InputRecord<'a>,
-        topic: &'a str,
-        partition: i32,
         typing: Typing<'k>,
         schemas: &'a Schemas,
     ) -> Result<(Cow<'k, str>, Event<'a>), Refused>
@@ -72,38 +89,55 @@ impl<'a> Event<'a> {
         'a: 'k,
     {
         let value = record.value.unwrap_or_default();
-        let header =
-            |name: &str| record.headers.and_then(|headers| headers.find(name)).and_then(|bytes| std::str::from_utf8(bytes).ok());
-        let typed = header(names::HEADER_TYPE);
-        let (body, kind) = match wire::recognise(value) {
+        let header = Header(record.headers);
+        let typed = header.find(names::HEADER_TYPE);
+        let (kind, body, inside) = match wire::recognise(value) {
             Framing::SingleObject { fingerprint, body } => {
                 let Some(schema) = schemas.by_fingerprint(fingerprint) else {
                     let error = WireError::UnknownSchema(fingerprint);
                     return Err(Refused::new(QuarantineReason::UnknownSchema, error, Some(fingerprint)));
                 };
-                (Body::Avro { schema, bytes: body }, Some(Cow::Borrowed(typed.unwrap_or(schema.name()))))
+                let kind = Some(Cow::Borrowed(typed.unwrap_or(schema.name())));
+                (kind, Body::Avro { schema, bytes: body }, None)
             }
-            Framing::Json => (Body::Json(value), json_kind(typed, value, typing)?),
-            Framing::Confluent { id, .. } => {
-                let detail = format!(
-                    "the value is in Confluent's wire format (schema id {id}), and no schema registry is configured: send Avro single-object or JSON"
-                );
-                return Err(Refused::new(QuarantineReason::UnknownSchema, detail, None));
-            }
-            Framing::Unknown => {
-                return Err(Refused::undecodable("the value is neither Avro single-object (C3 01) nor a JSON object", None));
-            }
+            Framing::Json => recognise_json(value, header, typing)?,
+            other => return Err(unframed(other, header)),
         };
         let Some(kind) = kind else {
             let detail = "nothing tells the event's type: set the header ce_type, the topic's `type_field`, or its `default_type`";
             return Err(Refused::new(QuarantineReason::TypeUnknown, detail, None));
         };
-        let identity = match (header(names::HEADER_SOURCE), header(names::HEADER_ID)) {
-            (Some(source), Some(id)) => Identity::Named { source, id },
-            _ => Identity::Place { topic, partition, offset: record.offset },
+        let named = match (header.find(names::HEADER_SOURCE), header.find(names::HEADER_ID)) {
+            (Some(source), Some(id)) => Some(Identity { source: source.into(), id: id.into() }),
+            _ => None,
         };
-        let time = (record.timestamp > 0).then_some(record.timestamp);
-        Ok((kind, Event { body, traceparent: header(names::HEADER_TRACEPARENT), identity, key: record.key, time }))
+        let traced = header.find(names::HEADER_TRACEPARENT).map(Cow::Borrowed);
+        let (identity, traceparent) = match inside {
+            Some(Envelope { identity, traceparent }) => (Some(identity), traceparent.or(traced)),
+            None => (named, traced),
+        };
+        let event = Event {
+            body,
+            traceparent: traceparent.and_then(bounds::traceparent),
+            identity,
+            offset: record.offset,
+            key: record.key,
+            time: (record.timestamp > 0).then_some(record.timestamp),
+        };
+        Ok((kind, event))
+    }
+
+    /// Appends which event it is: CloudEvents' source and id, else where it stands.
+    pub(super) fn put_identity(&self, origin: Origin<'_>, out: &mut String) {
+        use fmt::Write as _;
+        match &self.identity {
+            Some(Identity { source, id }) => {
+                bounds::put_id(source, out);
+                out.push('/');
+                bounds::put_id(id, out);
+            }
+            None => write!(out, "{}/{}/{}", origin.topic, origin.partition, self.offset).expect("writing to a string"),
+        }
     }
 
     /// Fingerprint of the writer's schema; none for JSON.
@@ -123,11 +157,45 @@ impl<'a> Event<'a> {
     }
 }
 
-/// The type of a JSON event: the header, the topic's field, the topic's default.
-fn json_kind<'k>(typed: Option<&'k str>, value: &'k [u8], typing: Typing<'k>) -> Result<Option<Cow<'k, str>>, Refused> {
+/// What a whole CloudEvent says of itself, beside its type and data.
+pub(super) struct Envelope<'a> {
+    pub(super) identity: Identity<'a>,
+    pub(super) traceparent: Option<Cow<'a, str>>,
+}
+
+type Recognised<'k, 'a> = (Option<Cow<'k, str>>, Body<'a>, Option<Envelope<'a>>);
+
+/// The type of a JSON event: the header, a whole CloudEvent's own, the topic's field, the topic's default.
+fn recognise_json<'k, 'a: 'k>(value: &'a [u8], header: Header<'a>, typing: Typing<'k>) -> Result<Recognised<'k, 'a>, Refused> {
+    let whole = header.content().is_some_and(|content| content.eq_ignore_ascii_case(names::CONTENT_CLOUD_EVENT));
+    let typed = header.find(names::HEADER_TYPE).filter(|_| !whole);
     if let Some(typed) = typed {
-        return Ok(Some(Cow::Borrowed(typed)));
+        return Ok((Some(Cow::Borrowed(typed)), Body::Json(value), None));
     }
-    let found = json::peek_text(value, typing.field).map_err(|error| Refused::undecodable(error, None))?;
-    Ok(found.map(Cow::Owned).or(typing.default.map(Cow::Borrowed)))
+    let undecodable = |error| Refused::undecodable(error, None);
+    let [named, members @ ..] = json::members(value, structured::names(typing.field)).map_err(undecodable)?;
+    let members = Members(members);
+    if whole || members.are_whole() {
+        let (kind, data, envelope) = members.read()?;
+        return Ok((Some(kind), Body::Json(data), Some(envelope)));
+    }
+    let field = named
+        .map_or(Ok(None), |named| named.string())
+        .map_err(|error| undecodable(json::JsonError { path: typing.field.to_owned(), ..error }))?;
+    let field = field.filter(|kind| !kind.is_empty());
+    Ok((field.or(typing.default.map(Cow::Borrowed)), Body::Json(value), None))
+}
+
+#[cold]
+fn unframed(framing: Framing<'_>, header: Header<'_>) -> Refused {
+    if let Framing::Confluent { id, .. } = framing {
+        let detail = format!(
+            "the value is in Confluent's wire format (schema id {id}), and no schema registry is configured: send Avro single-object or JSON"
+        );
+        return Refused::new(QuarantineReason::UnknownSchema, detail, None);
+    }
+    if header.content().is_some_and(|content| content.eq_ignore_ascii_case(names::CONTENT_CLOUD_EVENTS)) {
+        return Refused::undecodable("the value is a batch of CloudEvents: send each as a record of its own", None);
+    }
+    Refused::undecodable("the value is neither Avro single-object (C3 01) nor a JSON object", None)
 }

@@ -8,18 +8,29 @@
 //! Nothing here knows a saga, a store or a journal: what cannot be taken is [`Refused`], with the reason and what to do. What is not
 //! read does not matter; what is read is exact.
 
+mod bounds;
 mod event;
 mod project;
 mod reply;
+mod structured;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Display;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::QuarantineReason;
 
-pub(crate) use event::{Event, Typing};
+pub(crate) use event::{Event, Origin, Typing};
 pub(crate) use project::Projections;
 pub(crate) use reply::Answer;
+
+/// Bytes of a participant's code: a word for programs.
+pub const CODE_BYTES_MAX: usize = 100;
+/// Bytes of a participant's message: some sentences for people. State and logs keep it.
+pub const MESSAGE_BYTES_MAX: usize = 1024;
+/// Bytes of an event's source, and of its id.
+pub const ID_BYTES_MAX: usize = 200;
 
 /// A record of an input topic.
 #[derive(Clone, Copy)]

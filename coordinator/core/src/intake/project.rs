@@ -1,7 +1,7 @@
 //! What arrived, as a definition keeps it: writers' bytes become what state holds, by ways that are compiled once.
 
 use std::borrow::Cow;
-use std::fmt::{Display, Write as _};
+use std::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,9 +12,9 @@ use ringmaster_schemas::names::{Direction, KEY_BYTES_MAX};
 use ringmaster_schemas::wire::{self, Body as ReplyBody};
 use ringmaster_schemas::{Millis, json};
 
-use super::Refused;
-use super::event::{Body, Event};
+use super::event::{Body, Event, Origin};
 use super::reply::Answer;
+use super::{Refused, bounds};
 use crate::definition::expression::Budget;
 use crate::definition::{Definition, Environment, Step};
 use crate::saga::{Outcome, ReplyInput, StartInput};
@@ -35,13 +35,14 @@ struct Scratch {
 }
 
 impl Projections {
-    /// A start event as a definition keeps it, by the version at this offset of the topic of definitions; nothing if its `if` is
-    /// false.
+    /// A start event from there as a definition keeps it, by the version at this offset of the topic of definitions; nothing if its
+    /// `if` is false.
     pub(crate) fn start(
         &mut self,
         definition: &Definition,
         version_offset: i64,
         event: &Event<'_>,
+        origin: Origin<'_>,
         now: Millis,
     ) -> Result<Option<StartInput>, Refused> {
         let start = &definition.start;
@@ -81,12 +82,12 @@ impl Projections {
         check_key(&key, definition, fingerprint)?;
         let source = &mut self.scratch.text;
         source.clear();
-        write!(source, "{}", event.identity).expect("writing to a string");
+        event.put_identity(origin, source);
         Ok(Some(StartInput {
             key: (*key).into(),
             start: Bytes::copy_from_slice(kept),
             start_schema: start.kept.key(),
-            traceparent: event.traceparent.map(Arc::from),
+            traceparent: event.traceparent.as_deref().map(Arc::from),
             source: source.as_str().into(),
             version_offset,
             event_time: event.time,
@@ -96,7 +97,8 @@ impl Projections {
     /// An answer as its step keeps it, and the key of its body's schema (0 for JSON or none).
     pub(crate) fn reply(&mut self, answer: &Answer<'_>, definition: Option<&Definition>) -> Result<(ReplyInput, i64), Refused> {
         let meta = &answer.reply.meta;
-        let text = |text: &Option<Cow<'_, str>>, default: &str| -> Arc<str> { text.as_deref().unwrap_or(default).into() };
+        let code = |default| -> Arc<str> { bounds::code(meta.code.as_deref().unwrap_or(default)).into() };
+        let message = || -> Arc<str> { bounds::message(meta.message.as_deref().unwrap_or_default()).into() };
         let steps = definition.map_or(&[][..], |definition| &definition.steps[..]);
         let place = steps.iter().position(|step| *step.name == *answer.step());
         let mut schema = 0;
@@ -111,10 +113,8 @@ impl Projections {
                 schema = writer;
                 Outcome::Succeeded { result }
             }
-            wire::Outcome::Refused => Outcome::Refused { code: text(&meta.code, "REFUSED"), message: text(&meta.message, "") },
-            wire::Outcome::Failed => {
-                Outcome::Failed { code: text(&meta.code, "FAILED"), message: text(&meta.message, ""), retryable: meta.retryable }
-            }
+            wire::Outcome::Refused => Outcome::Refused { code: code("REFUSED"), message: message() },
+            wire::Outcome::Failed => Outcome::Failed { code: code("FAILED"), message: message(), retryable: meta.retryable },
         };
         let step = place.map_or_else(|| answer.step().into(), |place| steps[place].name.clone());
         Ok((ReplyInput { step, direction: answer.direction, attempt: meta.attempt, outcome }, schema))

@@ -13,7 +13,7 @@ use super::turn::Turn;
 use super::{Context, EXPIRY_BUCKET_MS, Role, Why};
 use crate::definition::Definition;
 use crate::faults::reached;
-use crate::intake::{Answer, Event, InputRecord, Refused, Typing};
+use crate::intake::{Answer, Event, InputRecord, Origin, Refused, Typing};
 use crate::saga::{Evaluated, Input, Rejection, decide};
 
 /// Bytes of a quarantined record's detail: it may quote the record, which may be as large as a topic allows.
@@ -96,10 +96,11 @@ impl Owner {
             unreachable!("only topics of events carry them");
         };
         let default = default_type.as_deref().or(cx.catalog.default_type(topic));
-        let (kind, event) = Event::recognise(record, topic, number, Typing { field: type_field, default }, cx.schemas)?;
+        let origin = Origin { topic, partition: number };
+        let (kind, event) = Event::recognise(record, Typing { field: type_field, default }, cx.schemas)?;
         let mut turn = Turn::by_input(index, record);
         for definition in cx.catalog.starting_on(topic, &kind) {
-            turn = match self.start_one(definition, &event, record.timestamp, cx) {
+            turn = match self.start_one(definition, &event, origin, record.timestamp, cx) {
                 Ok(Some(Started::Saga(slot, id, decided))) => {
                     turn.saga(slot, id, decided.events, decided.saga);
                     turn.keeping(Some((event.schema_key(), record.value.unwrap_or_default())))
@@ -121,12 +122,13 @@ impl Owner {
         &mut self,
         definition: &Definition,
         event: &Event<'_>,
+        origin: Origin<'_>,
         timestamp: Millis,
         cx: &Context<'_>,
     ) -> Result<Option<Started>, NoTurn> {
         let now = self.turn_time(cx);
         let offset = cx.catalog.offset_of(&definition.hash).expect("what starts on an event is in the catalog");
-        let Some(mut start) = self.projections.start(definition, offset, event, now)? else { return Ok(None) };
+        let Some(mut start) = self.projections.start(definition, offset, event, origin, now)? else { return Ok(None) };
         let (number, partitions) = (self.settings.number, self.settings.partitions);
         let home = names::partition_of(start.key.as_bytes(), partitions);
         if home != number {

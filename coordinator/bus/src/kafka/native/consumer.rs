@@ -199,20 +199,21 @@ pub(in crate::kafka) struct FetchedHeaders<'e> {
 
 impl Headers for FetchedHeaders<'_> {
     fn find(&self, name: &str) -> Option<&[u8]> {
+        let mut last = None;
         for index in 0.. {
             let (mut found, mut value, mut length) = (ptr::null(), ptr::null(), 0);
             // SAFETY: the list is valid while the event lives, and owns name and value.
             unsafe {
                 let error = sys::rd_kafka_header_get_all(self.list, index, &raw mut found, &raw mut value, &raw mut length);
                 if error != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
-                    return None;
+                    break;
                 }
                 if CStr::from_ptr(found).to_bytes() == name.as_bytes() {
-                    return Some(bytes(value.cast(), length).unwrap_or(&[]));
+                    last = Some(bytes(value.cast(), length).unwrap_or(&[]));
                 }
             }
         }
-        None
+        last
     }
 }
 
