@@ -1,6 +1,6 @@
 //! All schemas that are known: by name, by fingerprint, by key.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,9 @@ const COMMAND_META: &str = "ringmaster.CommandMeta";
 const REPLY_META: &str = "ringmaster.ReplyMeta";
 
 /// Known schemas. What is shared between clones is immutable.
+///
+/// Avro's fingerprint leaves out logical types, precision and scale, so that versions of one schema may share it. They may if one holds
+/// all values of the other: bytes are then read by the widest, and a resolver makes of them what its reader knows.
 #[derive(Debug, Clone)]
 pub struct Schemas {
     /// Every named type, by full name.
@@ -24,6 +27,8 @@ pub struct Schemas {
     named: BTreeMap<String, Arc<Schema>>,
     by_key: BTreeMap<i64, Arc<Schema>>,
     by_fingerprint: HashMap<u64, Known, BuildHasherDefault<Fingerprints>>,
+    /// Keys of those that are only kept in state, never on the wire: no fingerprint leads to them.
+    parts: BTreeSet<i64>,
     json: Arc<Schema>,
     command_meta: Arc<Schema>,
     reply_meta: Arc<Schema>,
@@ -36,11 +41,14 @@ struct Definition {
     place: Arc<str>,
 }
 
-/// A schema, and what it is on the wire.
+/// What a fingerprint means.
 #[derive(Debug, Clone)]
 pub(crate) struct Known {
+    /// The widest schema of this fingerprint.
     pub(crate) schema: Arc<Schema>,
     pub(crate) role: Role,
+    /// All of them.
+    versions: Vec<Arc<Schema>>,
 }
 
 /// What a schema is on the wire.
@@ -63,6 +71,7 @@ impl Schemas {
             named: BTreeMap::new(),
             by_key: BTreeMap::new(),
             by_fingerprint: HashMap::default(),
+            parts: BTreeSet::new(),
             json: built_in(JSON_TEXT),
             command_meta: built_in(COMMAND_META_TEXT),
             reply_meta: built_in(REPLY_META_TEXT),
@@ -76,10 +85,17 @@ impl Schemas {
     /// The built-in ones and all `.avsc` files of a folder (sub-folders included), which may refer to each other by name in any
     /// order. Every mistake is reported, with its file.
     pub fn load_folder(path: &Path) -> Result<Schemas, Vec<SchemaError>> {
+        let mut schemas = Schemas::builtin();
+        schemas.add_folder(path)?;
+        Ok(schemas)
+    }
+
+    /// Adds a folder's to what is known of earlier versions. What contradicts one of those is the file's mistake.
+    pub fn add_folder(&mut self, path: &Path) -> Result<(), Vec<SchemaError>> {
         let mut files = Vec::new();
         find_files(path, &mut files).map_err(|error| vec![error])?;
         files.sort();
-        let mut schemas = Schemas::builtin();
+        let schemas = self;
         let mut errors = Vec::new();
         let mut names = Vec::new();
         for file in files {
@@ -97,7 +113,7 @@ impl Schemas {
         if errors.is_empty() {
             errors.extend(names.iter().filter_map(|name| schemas.compile(name).err()));
         }
-        if errors.is_empty() { Ok(schemas) } else { Err(errors) }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
     /// Adds a schema under its name, with the types that it defines inside. Adding what is known gives the known one.
@@ -123,14 +139,25 @@ impl Schemas {
         self.register(schema)
     }
 
+    /// Adds a self-contained schema that is only known by key: a part of another one, in which state keeps what it keeps.
+    pub fn add_part(&mut self, text: &str) -> Result<Arc<Schema>, SchemaError> {
+        let schema = Schema::parse(text)?;
+        if let Some(known) = self.by_key.get(&schema.key()) {
+            return Ok(known.clone());
+        }
+        self.parts.insert(schema.key());
+        self.by_key.insert(schema.key(), schema.clone());
+        Ok(schema)
+    }
+
+    /// True if the schema is only known by its key.
+    pub fn is_part(&self, schema: &Schema) -> bool {
+        self.parts.contains(&schema.key())
+    }
+
     /// The current schema of a name.
     pub fn named(&self, name: &str) -> Option<&Arc<Schema>> {
         self.named.get(name)
-    }
-
-    /// The file that a name is defined in, or what it came from.
-    pub fn place_of(&self, name: &str) -> Option<&str> {
-        self.definitions.get(name).map(|definition| &*definition.place)
     }
 
     /// The schema of a single-object header.
@@ -148,7 +175,7 @@ impl Schemas {
         self.by_key.get(&key)
     }
 
-    /// Every schema, by key: the current ones (parts of others too), and versions.
+    /// Every schema, by key: the current ones (types inside others too), versions, and parts.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Schema>> {
         self.by_key.values()
     }
@@ -220,25 +247,30 @@ impl Schemas {
         Ok(())
     }
 
-    /// By key and fingerprint; two schemas that differ and share a fingerprint cannot both be read.
+    /// By key and fingerprint; two schemas that share a fingerprint can both be read only if one holds all values of the other.
     fn register(&mut self, schema: Arc<Schema>) -> Result<Arc<Schema>, SchemaError> {
-        if let Some(known) = self.by_key.get(&schema.key()) {
+        if let Some(known) = self.by_key.get(&schema.key()).filter(|known| !self.is_part(known)) {
             return Ok(known.clone());
         }
-        // Defaults may differ: they are the reader's, the bytes mean the same.
-        let other = self.by_fingerprint(schema.fingerprint());
-        if let Some(other) = other.filter(|other| !other.same_shape(other.root(), &schema, schema.root())) {
+        let role = self.role(&schema);
+        let known = self.by_fingerprint.entry(schema.fingerprint());
+        let known = known.or_insert_with(|| Known { schema: schema.clone(), role, versions: Vec::new() });
+        if let Some(other) = known.versions.iter().find(|other| !other.covers(&schema) && !schema.covers(other)) {
             let why = format!(
-                "it has the fingerprint {:016x} of another schema that means something else ({}, key {:016x}): Avro's fingerprint leaves \
-                 out logical types, precision and scale. Change what it sees too, for example by a field more",
-                schema.fingerprint(),
+                "it means something else than the version of {} that is deployed (key {:016x}), and Avro's fingerprint ({:016x}) tells \
+                 them not apart, since it leaves out logical types, precision and scale: their bytes would be confused. Give it a field more, \
+                 or another name",
                 other.name(),
                 other.key(),
+                schema.fingerprint(),
             );
             return Err(SchemaError { place: schema.name().into(), why });
         }
-        let role = self.role(&schema);
-        self.by_fingerprint.entry(schema.fingerprint()).or_insert_with(|| Known { schema: schema.clone(), role });
+        if schema.covers(&known.schema) {
+            known.schema = schema.clone();
+        }
+        known.versions.push(schema.clone());
+        self.parts.remove(&schema.key());
         self.by_key.insert(schema.key(), schema.clone());
         Ok(schema)
     }
@@ -308,17 +340,20 @@ pub struct SchemaRecord {
     pub name: String,
     /// Its self-contained text.
     pub text: String,
+    /// It is a part of another one: never on the wire.
+    #[serde(default)]
+    pub part: bool,
 }
 
 impl SchemaRecord {
-    /// Of a schema.
-    pub fn new(schema: &Schema) -> Self {
-        SchemaRecord { key: format!("{:016x}", schema.key()), name: schema.name().into(), text: schema.text().into() }
+    /// Of a schema; `part` if it is only kept in state.
+    pub fn new(schema: &Schema, part: bool) -> Self {
+        SchemaRecord { key: format!("{:016x}", schema.key()), name: schema.name().into(), text: schema.text().into(), part }
     }
 
     /// The record's value.
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("three strings are JSON")
+        serde_json::to_vec(self).expect("texts are JSON")
     }
 
     /// Reads a record's value and checks that the text has the key.

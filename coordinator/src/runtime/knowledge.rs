@@ -102,8 +102,7 @@ pub fn load_knowledge(
     now: Millis,
 ) -> Result<Knowledge, KnowledgeError> {
     let topics = Topics::new(prefix);
-    let mut schemas = Schemas::load_folder(schema_folder).map_err(KnowledgeError::Schemas)?;
-    let mut known = read_schemas(bus, &topics, &mut schemas)?;
+    let (mut schemas, mut known) = read_schemas(bus, &topics, schema_folder)?;
     let deployed = read_definitions(bus, &topics)?;
     let new = new_records(&mut schemas, files, options, &deployed, now)?;
     append_schemas(bus, &topics, &schemas, &mut known)?;
@@ -122,8 +121,7 @@ pub fn read_knowledge(
     options: &CompileOptions,
 ) -> Result<Knowledge, KnowledgeError> {
     let topics = Topics::new(prefix);
-    let mut schemas = Schemas::load_folder(schema_folder).map_err(KnowledgeError::Schemas)?;
-    read_schemas(bus, &topics, &mut schemas)?;
+    let (schemas, _) = read_schemas(bus, &topics, schema_folder)?;
     compile_all(schemas, &topics, &read_definitions(bus, &topics)?, options)
 }
 
@@ -150,12 +148,13 @@ fn schemas_of(records: &[(i64, DefinitionRecord)]) -> SchemasOfSagas {
 }
 
 /// Every schema is in its topic before the first decision that needs it.
-fn append_schemas(bus: &mut impl Bus, topics: &Topics, schemas: &Schemas, known: &mut BTreeSet<i64>) -> Result<(), KnowledgeError> {
+fn append_schemas(bus: &mut impl Bus, topics: &Topics, schemas: &Schemas, known: &mut KnownSchemas) -> Result<(), KnowledgeError> {
     let fresh: Vec<(Vec<u8>, Vec<u8>)> = schemas
         .iter()
-        .filter(|schema| known.insert(schema.key()))
-        .map(|schema| {
-            let record = SchemaRecord::new(schema);
+        .map(|schema| (schema, schemas.is_part(schema)))
+        .filter(|(schema, part)| known.insert((schema.key(), *part)))
+        .map(|(schema, part)| {
+            let record = SchemaRecord::new(schema, part);
             let value = record.encode();
             (record.key.into_bytes(), value)
         })
@@ -177,16 +176,21 @@ fn commands(catalog: &Catalog) -> BTreeSet<std::sync::Arc<str>> {
     commands
 }
 
-fn read_schemas(bus: &mut impl Bus, topics: &Topics, schemas: &mut Schemas) -> Result<BTreeSet<i64>, KnowledgeError> {
-    let mut known = BTreeSet::new();
+/// What the topic of schemas holds: keys, and whether as parts.
+type KnownSchemas = BTreeSet<(i64, bool)>;
+
+/// What was deployed comes first, so that what contradicts it is the mistake of a file.
+fn read_schemas(bus: &mut impl Bus, topics: &Topics, folder: &Path) -> Result<(Schemas, KnownSchemas), KnowledgeError> {
+    let (mut schemas, mut known) = (Schemas::builtin(), BTreeSet::new());
     let mut trouble = None;
     blocking::read_to_end(bus, &topics.schemas, 0, &mut |read| {
         let Some(value) = ours(&topics.schemas, &read) else { return true };
-        match SchemaRecord::decode(value) {
-            Ok(record) => match schemas.add_version(&record.text) {
-                Ok(schema) => drop(known.insert(schema.key())),
-                Err(error) => trouble = Some(contradiction(schemas, &record, &error)),
-            },
+        let added = SchemaRecord::decode(value).and_then(|record| {
+            let added = if record.part { schemas.add_part(&record.text) } else { schemas.add_version(&record.text) };
+            added.map(|schema| (schema.key(), record.part))
+        });
+        match added {
+            Ok(added) => drop(known.insert(added)),
             Err(error) => {
                 let (topic, offset) = (topics.schemas.clone(), read.offset);
                 trouble = Some(KnowledgeError::Record { topic, offset, detail: error.to_string() });
@@ -194,14 +198,11 @@ fn read_schemas(bus: &mut impl Bus, topics: &Topics, schemas: &mut Schemas) -> R
         }
         trouble.is_none()
     })?;
-    trouble.map_or(Ok(known), Err)
-}
-
-/// What is in the topic was right when it was written: what contradicts it is the file.
-fn contradiction(schemas: &Schemas, record: &SchemaRecord, error: &SchemaError) -> KnowledgeError {
-    let place = schemas.place_of(&record.name).unwrap_or(&error.place).to_owned();
-    let why = format!("this contradicts {} as it is deployed: {}", record.name, error.why);
-    KnowledgeError::Schemas(vec![SchemaError { place, why }])
+    if let Some(trouble) = trouble {
+        return Err(trouble);
+    }
+    schemas.add_folder(folder).map_err(KnowledgeError::Schemas)?;
+    Ok((schemas, known))
 }
 
 fn read_definitions(bus: &mut impl Bus, topics: &Topics) -> Result<Vec<(i64, DefinitionRecord)>, KnowledgeError> {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ringmaster_schemas::avro::{Node, Schema};
+use ringmaster_schemas::avro::{Node, Resolver, Schema};
 use ringmaster_schemas::registry::{SchemaRecord, Schemas};
 
 fn real_folder() -> PathBuf {
@@ -201,9 +201,14 @@ fn history_and_its_conflicts() {
     let mut schemas = Schemas::builtin();
     let paid = schemas.add(&decimal(2, "")).expect("the first");
     assert_eq!(schemas.add(&decimal(2, "")).expect("the same").key(), paid.key());
-    // Another meaning under one fingerprint: its bytes could not be told apart.
+    // Another meaning under one fingerprint: its bytes could not be told apart. As a part it is never on the wire.
     let error = schemas.add_version(&decimal(4, "")).expect_err("another scale");
-    assert!(error.why.contains("of another schema that means something else"), "{error}");
+    assert!(error.why.contains("it means something else than the version of Paid that is deployed"), "{error}");
+    let part = schemas.add_part(&decimal(4, "")).expect("a part");
+    assert!(schemas.is_part(&part) && schemas.by_key(part.key()) == Some(&part));
+    assert!(schemas.add_version(&decimal(4, "")).is_err(), "which does not make it a version");
+    assert_eq!(schemas.by_fingerprint(paid.fingerprint()), Some(&paid));
+    assert!(!schemas.is_part(&schemas.add_part(&decimal(2, "")).expect("known")), "a version stays one");
     let bytes = r#"{"type":"record","name":"Paid","fields":[{"name":"x","type":"bytes"}]}"#;
     assert!(schemas.add_version(bytes).is_err());
     // A default more is another schema for readers, and the same for bytes.
@@ -234,16 +239,99 @@ fn history_and_its_conflicts() {
     assert!(error.why.contains("a.DoCommand is kept for"), "{error}");
 }
 
+/// Versions that share a fingerprint: what is compatible goes, in both directions, and bytes are read by the widest.
+#[test]
+fn versions_of_one_fingerprint() {
+    let decimal = |precision: u32, scale: u32| {
+        format!(r#"{{"type":"bytes","logicalType":"decimal","precision":{precision},"scale":{scale}}}"#)
+    };
+    let fixed = |precision: u32, scale: u32| {
+        format!(r#"{{"type":"fixed","name":"F","size":9,"logicalType":"decimal","precision":{precision},"scale":{scale}}}"#)
+    };
+    let of = |base: &str, logical: &str| format!(r#"{{"type":"{base}","logicalType":"{logical}"}}"#);
+    let (millis, micros, date) = (of("long", "timestamp-millis"), of("long", "timestamp-micros"), of("int", "date"));
+    let plain = |base: &str| format!("\"{base}\"");
+    let list = |ty: &str| format!(r#"["null",{{"type":"array","items":{ty}}}]"#);
+    let record = |ty: &str| {
+        format!(r#"{{"type":"record","name":"Paid","fields":[{{"name":"id","type":"string"}},{{"name":"x","type":{ty}}}]}}"#)
+    };
+    // The narrow one, the wide one, a value of both.
+    for (narrow, wide, value) in [
+        (decimal(9, 2), decimal(18, 2), "\"12.50\""),
+        (fixed(9, 2), fixed(18, 2), "\"-12.50\""),
+        (millis.clone(), plain("long"), "1795771800250"),
+        (micros.clone(), plain("long"), "1795771800250"),
+        (date.clone(), plain("int"), "20784"),
+        (list(&decimal(9, 2)), list(&decimal(18, 2)), "[\"12.50\"]"),
+        (list(&millis), list("\"long\""), "[1,2]"),
+    ] {
+        for (first, second) in [(&narrow, &wide), (&wide, &narrow)] {
+            let mut schemas = Schemas::builtin();
+            schemas.add_version(&record(first)).unwrap_or_else(|error| panic!("{error}"));
+            let other = schemas.add(&record(second)).unwrap_or_else(|error| panic!("{first} -> {second}: {error}"));
+            assert_eq!(schemas.named("Paid"), Some(&other));
+            let read_by = schemas.by_fingerprint(other.fingerprint()).expect("known");
+            assert_eq!(read_by.key(), crate::schema(&record(&wide)).key(), "{first} -> {second}");
+            // Whatever wrote it, every reader gets the same value.
+            for (writer, reader) in [(first, second), (second, first), (first, first), (second, second)] {
+                let bytes = crate::avro(&crate::schema(&record(writer)), &format!(r#"{{"id":"p","x":{value}}}"#));
+                let way = Resolver::new(read_by.clone(), crate::schema(&record(reader))).unwrap_or_else(|error| panic!("{error}"));
+                let mut out = Vec::new();
+                way.resolve(&bytes, &mut out).unwrap_or_else(|error| panic!("{writer} -> {reader}: {error}"));
+                assert_eq!(out, bytes, "{writer} -> {reader}");
+            }
+        }
+    }
+    // What the narrow one cannot hold is an error when it comes, not another value.
+    let way = Resolver::new(crate::schema(&record(&decimal(18, 2))), crate::schema(&record(&decimal(4, 2)))).expect("a way");
+    let bytes = crate::avro(way.writer(), r#"{"id":"p","x":"123.45"}"#);
+    assert!(way.resolve(&bytes, &mut Vec::new()).is_err_and(|error| error.why.contains("more digits")));
+    // What means something else is refused, whichever came first, also if a third one lies between.
+    for versions in [
+        vec![decimal(9, 2), decimal(9, 4)],
+        vec![millis.clone(), micros.clone()],
+        vec![millis.clone(), plain("long"), micros.clone()],
+        vec![decimal(9, 2), plain("bytes")],
+        vec![fixed(9, 2), fixed(9, 3)],
+    ] {
+        for reversed in [false, true] {
+            let mut versions = versions.clone();
+            if reversed {
+                versions.reverse();
+            }
+            let last = versions.pop().expect("several");
+            let mut schemas = Schemas::builtin();
+            for version in &versions {
+                schemas.add_version(&record(version)).unwrap_or_else(|error| panic!("{error}"));
+            }
+            let error = schemas.add(&record(&last)).expect_err(&last);
+            assert!(error.why.contains("means something else"), "{versions:?} {last}: {error}");
+        }
+    }
+    // Neither holds all of the other.
+    let two = |a: u32, b: u32| {
+        format!(
+            r#"{{"type":"record","name":"Two","fields":[{{"name":"a","type":{}}},{{"name":"b","type":{}}}]}}"#,
+            decimal(a, 2),
+            decimal(b, 2)
+        )
+    };
+    let mut schemas = Schemas::builtin();
+    schemas.add_version(&two(9, 18)).expect("the first");
+    assert!(schemas.add_version(&two(18, 9)).is_err());
+    schemas.add_version(&two(18, 18)).expect("wider in both");
+}
+
 #[test]
 fn records_of_the_schemas_topic() {
     let schemas = Schemas::load_folder(&real_folder()).expect("the order saga's schemas");
     for schema in schemas.iter() {
-        let record = SchemaRecord::new(schema);
+        let record = SchemaRecord::new(schema, false);
         let read = SchemaRecord::decode(&record.encode()).expect("as written");
         assert_eq!(read, record);
         assert_eq!(Schema::parse(&read.text).expect("self-contained").key(), schema.key());
     }
-    let mut record = SchemaRecord::new(schemas.named("OrderPlaced").expect("known"));
+    let mut record = SchemaRecord::new(schemas.named("OrderPlaced").expect("known"), true);
     record.text = record.text.replace("\"scale\":2", "\"scale\":4");
     assert!(SchemaRecord::decode(&record.encode()).is_err_and(|error| error.why.contains("claims the key")));
     assert!(SchemaRecord::decode(b"{}").is_err());

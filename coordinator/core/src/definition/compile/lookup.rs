@@ -93,6 +93,6 @@ impl<'a> Lookup<'a> {
 
     /// Makes a projection known by its key, so that stored bytes can name it.
     pub(super) fn keep(&mut self, kept: Arc<Schema>) -> Result<Arc<Schema>, String> {
-        self.schemas.add_version(kept.text()).map_err(|error| error.to_string())
+        self.schemas.add_part(kept.text()).map_err(|error| error.to_string())
     }
 }
