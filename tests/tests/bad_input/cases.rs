@@ -17,6 +17,8 @@ pub(crate) enum Answer {
     Rejected(RejectionReason),
     /// It is skipped and counted.
     Skipped,
+    /// It is odd, and taken: it starts the saga of its key.
+    Taken,
 }
 
 /// A bad record. It stands in partition 0.
@@ -25,10 +27,11 @@ pub(crate) struct Case {
     pub(crate) topic: &'static str,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Vec<u8>,
+    pub(crate) headers: Vec<(&'static str, &'static str)>,
     pub(crate) answer: Answer,
 }
 
-use Answer::{Quarantined, Rejected, Skipped};
+use Answer::{Quarantined, Rejected, Skipped, Taken};
 use QuarantineReason::{
     ExpressionFailed, KeyInvalid, KeyMissing, NotAReply, TooBig, TooOld, TypeUnknown, Undecodable, UnknownSchema, WrongPartition,
 };
@@ -57,7 +60,7 @@ fn framed(schemas: &Schemas, name: &str, body: &[u8]) -> Vec<u8> {
 }
 
 fn case(name: &'static str, topic: &'static str, key: &str, value: impl Into<Vec<u8>>, answer: Answer) -> Case {
-    Case { name, topic, key: Some(key.as_bytes().to_vec()), value: value.into(), answer }
+    Case { name, topic, key: Some(key.as_bytes().to_vec()), value: value.into(), headers: Vec::new(), answer }
 }
 
 /// Bad domain events.
@@ -102,12 +105,116 @@ pub(crate) fn events(schemas: &Schemas) -> Vec<Case> {
     orders.push(case("an empty key", "orders", "", order(schemas, ""), Quarantined(KeyInvalid, "0 bytes")));
     orders.push(case("a key of 201 bytes", "orders", &long, order(schemas, &long), Quarantined(KeyInvalid, "201 bytes")));
     orders.extend(keyless(&home));
+    orders.extend(odd(schemas));
+    orders.extend(whole_events(&home));
     orders
+}
+
+/// Orders that are odd in what nothing reads, or in their headers: each is taken, under a key of its own.
+fn odd(schemas: &Schemas) -> Vec<Case> {
+    let mut number = 0;
+    let mut next = |name, headers: &[(&'static str, &'static str)], make: &dyn Fn(String) -> Vec<u8>| {
+        number += 1;
+        let key = key_in("odd-", 0, number);
+        Case { headers: headers.to_vec(), ..case(name, "orders", &key, make(plain(&key)), Taken) }
+    };
+    let with = |more: &'static str| move |json: String| json.replacen('{', &format!("{{{more},"), 1).into_bytes();
+    let same = |json: String| json.into_bytes();
+    let avro = |json: String| {
+        let mut value = Vec::new();
+        let (_, rest) = json.split_once(r#""order_id":""#).expect("it has a key");
+        OrderWriter::new(schemas.named("OrderPlaced").expect("it is known")).put(
+            rest.split('"').next().expect("a key"),
+            0,
+            &mut value,
+        );
+        value
+    };
+    let whole = |json: String| {
+        format!(r#"{{"specversion":"1.0","id":"1","source":"/shop","type":"OrderPlaced","time":7,"data":{json}}}"#).into_bytes()
+    };
+    vec![
+        next("half a surrogate pair in an unread field", &[], &with(r#""note":"\ud83c""#)),
+        next("half a surrogate pair in an unread key", &[], &with(r#""\ud83c":{"a":1,"a":2}"#)),
+        next("an unread field given twice", &[], &with(r#""note":1,"note":[{"a":1,"a":"\udc00"}]"#)),
+        next("an unread field of another type", &[], &|json| {
+            json.replace(r#""customer_id":"c""#, r#""customer_id":[1]"#).into_bytes()
+        }),
+        next("an empty ce_type", &[("ce_type", "")], &same),
+        next("an empty ce_type before Avro", &[("ce_type", "")], &avro),
+        next("an empty type field", &[], &with(r#""type":"""#)),
+        next("the last of two ce_types", &[("ce_type", "Nothing"), ("ce_type", "OrderPlaced")], &same),
+        next("an empty ce_source and ce_id", &[("ce_source", ""), ("ce_id", "")], &same),
+        next("a traceparent that is none", &[("traceparent", "00-\"\\-01")], &same),
+        next("a ce_id of 100,000 bytes", &[("ce_source", "/shop"), ("ce_id", String::leak("i".repeat(100_000)))], &same),
+        next("a whole CloudEvent", &[], &whole),
+        next("a whole CloudEvent by its content type", &[("content-type", "application/cloudevents+json; charset=utf-8")], &whole),
+    ]
+}
+
+/// CloudEvents as a whole that cannot be taken.
+fn whole_events(home: &str) -> Vec<Case> {
+    let whole = |more: &str| format!(r#"{{"specversion":"1.0","id":"1","source":"/shop",{more}}}"#);
+    let typed = r#""type":"OrderPlaced""#;
+    let bad = |name, value: String, content: &'static str, answer| {
+        let headers = if content.is_empty() { Vec::new() } else { vec![("content-type", content)] };
+        Case { headers, ..case(name, "orders", home, value, answer) }
+    };
+    let json = "application/cloudevents+json";
+    vec![
+        bad(
+            "a CloudEvent in base64",
+            whole(&format!(r#"{typed},"data_base64":"AA==""#)),
+            "",
+            Quarantined(Undecodable, "data_base64"),
+        ),
+        bad("a CloudEvent without a type", whole(r#""data":{}"#), json, Quarantined(TypeUnknown, "no `type`")),
+        bad("a CloudEvent without data", whole(typed), json, Quarantined(Undecodable, "order_id")),
+        bad("a CloudEvent of text", whole(&format!(r#"{typed},"data":"x""#)), "", Quarantined(Undecodable, "a string where")),
+        bad(
+            "a CloudEvent with data twice",
+            whole(&format!(r#"{typed},"data":{{}},"data":{{}}"#)),
+            "",
+            Quarantined(Undecodable, "twice"),
+        ),
+        bad("no CloudEvent at all", r#"{"order_id":"o"}"#.into(), json, Quarantined(Undecodable, "`specversion`")),
+        bad(
+            "a batch of CloudEvents",
+            format!("[{}]", whole(typed)),
+            "application/cloudevents-batch+json",
+            Quarantined(Undecodable, "each as a record of its own"),
+        ),
+        bad("an empty object", "{}".into(), "", Quarantined(Undecodable, "order_id")),
+        bad(
+            "a type field given twice",
+            r#"{"type":"OrderPlaced","type":"OrderPlaced"}"#.into(),
+            "",
+            Quarantined(Undecodable, "twice"),
+        ),
+        bad("half a surrogate pair in the type", r#"{"type":"\ud83c"}"#.into(), "", Quarantined(Undecodable, "surrogate")),
+        bad(
+            "half a surrogate pair in what is read",
+            plain(home).replace("EU", "\\ud83c"),
+            "",
+            Quarantined(Undecodable, "region: half a surrogate pair"),
+        ),
+        bad(
+            "a number of 29 digits for a decimal",
+            plain(home).replace("\"1.00\"", "12345678901234567890123456789"),
+            "",
+            Quarantined(Undecodable, "total"),
+        ),
+    ]
+}
+
+/// A good order as JSON.
+fn plain(key: &str) -> String {
+    format!(r#"{{"order_id":"{key}","customer_id":"c","region":"EU","total":"1.00","items":[{{"sku":"sku-1","qty":1}}]}}"#)
 }
 
 fn keyless(home: &str) -> Vec<Case> {
     let keyed = r#"{"type":"KeyedAsked"}"#;
-    let no_key = |name, answer| Case { name, topic: "mixed", key: None, value: keyed.into(), answer };
+    let no_key = |name, answer| Case { name, topic: "mixed", key: None, value: keyed.into(), headers: Vec::new(), answer };
     vec![
         no_key("no key where the record's is taken", Quarantined(KeyMissing, "has no key")),
         Case { name: "a key that is not text", key: Some(vec![0xff, 0xfe]), ..no_key("", Quarantined(KeyInvalid, "not UTF-8")) },

@@ -90,8 +90,20 @@ impl<B: Buses> Line<B> {
 
     /// Appends a record, and says where it stands.
     pub(crate) fn put(&mut self, topic: &str, partition: i32, key: Option<&[u8]>, value: &[u8]) -> Place {
+        self.put_with(topic, partition, key, value, &[])
+    }
+
+    /// The same with headers.
+    pub(crate) fn put_with(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        key: Option<&[u8]>,
+        value: &[u8],
+        headers: &[(&str, &str)],
+    ) -> Place {
         let to = TopicPartition { topic: self.bus.topic(topic), partition };
-        self.bus.send(self.sender, Message { to, key, value, headers: &[] }, 1).expect("the queue has room");
+        self.bus.send(self.sender, Message { to, key, value, headers }, 1).expect("the queue has room");
         let (since, mut at) = (Instant::now(), None);
         while at.is_none() {
             assert!(since.elapsed() < PATIENCE, "{topic}: no acknowledgement");

@@ -107,7 +107,7 @@ fn bad_records<B: Buses>(line: &mut Line<B>, put: &mut BTreeMap<Place, Put>) -> 
     let knowledge = line.knowledge.clone();
     let mut good = Vec::new();
     for case in events(&knowledge.schemas).into_iter().chain(replies(&knowledge.schemas)) {
-        let place = line.put(case.topic, 0, case.key.as_deref(), &case.value);
+        let place = line.put_with(case.topic, 0, case.key.as_deref(), &case.value, &case.headers);
         put.insert(place, Put { name: format!("{}: {}", case.topic, case.name), value: case.value, answer: case.answer });
         let key = key_in("good-", 0, good.len());
         line.put("orders", 0, Some(key.as_bytes()), &order(&knowledge.schemas, &key));
@@ -147,12 +147,12 @@ fn again<B: Buses>(line: &mut Line<B>, put: &mut BTreeMap<Place, Put>, key: &str
 /// Replies that need a saga in a certain state: duplicates, late ones, contradicting ones, undecodable results.
 fn probes<B: Buses>(line: &mut Line<B>, put: &mut BTreeMap<Place, Put>) {
     use RejectionReason::{ContradictingReply, LateReply, NeverAsked, RepeatedReply, StaleAttempt};
-    let keys: Vec<String> = (0..4).map(|n| key_in("probe-", 0, n)).collect();
+    let keys: Vec<String> = (0..6).map(|n| key_in("probe-", 0, n)).collect();
     let mut probe = Probe { line, put };
     let (succeeded, refused) = (r#""outcome":"succeeded""#, r#""outcome":"refused","code":"NO""#);
     let failed = r#""outcome":"failed","code":"BROKEN""#;
     let found = r#"{"found":3}"#;
-    let [twice, contradicts, late, unreadable] = &keys[..] else { unreachable!("there are four") };
+    let [twice, contradicts, late, unreadable, long, unsaid] = &keys[..] else { unreachable!("there are six") };
 
     probe.starts(twice);
     probe.says(twice, "tell/do", succeeded, "null", Some(NeverAsked));
@@ -180,6 +180,16 @@ fn probes<B: Buses>(line: &mut Line<B>, put: &mut BTreeMap<Place, Put>) {
     probe.says(late, "look/do", succeeded, found, Some(LateReply));
     probe.says(late, "look/undo", succeeded, "null", None);
     probe.ended(late, Status::Compensated);
+
+    // A long message is cut, and the answer stays what it is.
+    probe.starts(long);
+    let refused_at_length = format!(r#""outcome":"refused","code":"{}","message":"{}""#, "C".repeat(400), "m".repeat(260 * 1024));
+    probe.says(long, "look/do", &refused_at_length, "null", None);
+    probe.ended(long, Status::Compensated);
+    probe.starts(unsaid);
+    let odd = r#""outcome":"refused","code":null,"message":null,"note":"\ud83c","note":1"#;
+    probe.says(unsaid, "look/do", odd, "null", None);
+    probe.ended(unsaid, Status::Compensated);
 
     // A reply that cannot be read leaves its step to the timeout: it is asked again, and a good answer settles it.
     probe.starts(unreadable);
@@ -254,8 +264,14 @@ fn answered<B: Buses>(line: &mut Line<B>, put: &BTreeMap<Place, Put>) {
         let name = &put.name;
         match (put.answer, changes) {
             (Answer::Skipped, []) => {}
+            (Answer::Taken, [Change::Saga(change)]) => {
+                assert!(matches!(change.events[0], SagaEvent::Started { .. }), "{name}: {change:?}");
+            }
             (Answer::Rejected(reason), [Change::Rejected(rejected)]) => {
-                assert_eq!(rejected.reason, reason, "{name}: {}", rejected.detail)
+                assert_eq!(rejected.reason, reason, "{name}: {}", rejected.detail);
+                // Which event it was says topic, partition and offset where nothing else does.
+                let placed = reason != RejectionReason::Duplicate || rejected.detail.contains("started by orders/0/");
+                assert!(placed, "{name}: {}", rejected.detail);
             }
             (Answer::Quarantined(reason, detail), [Change::Quarantined(entry)]) => {
                 assert_eq!(entry.reason, reason, "{name}: {}", entry.detail);

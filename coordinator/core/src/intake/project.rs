@@ -17,7 +17,7 @@ use super::reply::Answer;
 use super::{Refused, bounds};
 use crate::definition::expression::Budget;
 use crate::definition::{Definition, Environment, Step};
-use crate::saga::{Outcome, ReplyInput, StartInput};
+use crate::saga::{Outcome, ROW_DATA_BYTES_MAX, ReplyInput, StartInput};
 
 /// Ways from writers' schemas to what definitions keep: compiled once for every pair.
 #[derive(Default)]
@@ -57,6 +57,14 @@ impl Projections {
                 way.map_err(|error| undecodable(&error))?.resolve(bytes, kept).map_err(|error| undecodable(&error))?;
             }
             Body::Json(text) => json::transcode(&start.kept, text, kept).map_err(|error| undecodable(&error))?,
+        }
+        if kept.len() > ROW_DATA_BYTES_MAX {
+            let detail = format!(
+                "what '{}' reads of the event takes {} bytes; the limit is {ROW_DATA_BYTES_MAX} for a saga's data",
+                definition.name,
+                kept.len()
+            );
+            return Err(Refused::new(QuarantineReason::TooBig, detail, fingerprint));
         }
         let environment = Environment {
             key: event.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default(),

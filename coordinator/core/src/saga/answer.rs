@@ -6,7 +6,7 @@ use ringmaster_schemas::state::{Entry, Status, Waits, Work};
 use ringmaster_schemas::{Data, state};
 
 use super::decide::{Draft, failure};
-use super::{Outcome, RESULT_BYTES_MAX, Rejection, ReplyInput, code};
+use super::{Outcome, RESULT_BYTES_MAX, ROW_DATA_BYTES_MAX, Rejection, ReplyInput, code};
 use crate::definition::{ROOT, Undo};
 use crate::faults::mutated;
 
@@ -86,14 +86,21 @@ impl Draft<'_> {
     fn succeeded(&mut self, place: Place, result: Option<&[u8]>) {
         let step = self.step_at(place);
         let size = result.map_or(0, <[u8]>::len);
-        let too_big = size > RESULT_BYTES_MAX;
+        let held = self.held_bytes();
+        let too_big = size > RESULT_BYTES_MAX || held + size > ROW_DATA_BYTES_MAX;
         let kept = result.filter(|_| !too_big && !mutated("result_forgotten")).map(Data::new);
         let passes = self.definition.nodes[usize::from(self.entry(place).node)].passes;
         self.happen(SagaEvent::Succeeded { place, result: kept, passes });
         if !too_big || self.undoing() {
             return self.settled(place);
         }
-        let message = format!("what expressions read of its result takes {size} bytes; the limit is {RESULT_BYTES_MAX}");
+        let message = if size > RESULT_BYTES_MAX {
+            format!("what expressions read of its result takes {size} bytes; the limit is {RESULT_BYTES_MAX}")
+        } else {
+            format!(
+                "what expressions read of its result takes {size} bytes beside {held} that the saga holds; the limit is {ROW_DATA_BYTES_MAX}"
+            )
+        };
         match step.phase {
             Phase::Compensatable => self.stop(failure(FailureKind::Error, code::DATA_TOO_BIG, &step.name, &message)),
             Phase::Pivot | Phase::Retriable => self.stuck(place, FailureKind::Error, code::DATA_TOO_BIG, &message),

@@ -44,6 +44,11 @@ impl Draft<'_> {
         }
     }
 
+    /// Bytes of start, bodies and results that the row holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.saga().start().len() + self.saga().entries.iter().map(held_bytes).sum::<usize>()
+    }
+
     /// The first attempt of a step's own command.
     fn issue(&mut self, node: u16) {
         let step = nodes::step(self.definition, node).expect("it was looked at");
@@ -51,7 +56,7 @@ impl Draft<'_> {
             Ok(body) => body.expect("a step's own command has its own body"),
             Err(error) => return self.cannot_begin(node, &step.name, error.code, &error.to_string()),
         };
-        let held: usize = self.saga().start().len() + self.saga().entries.iter().map(held_bytes).sum::<usize>();
+        let held = self.held_bytes();
         if (body.len() > COMMAND_BYTES_MAX || held + body.len() > ROW_BYTES_MAX) && !mutated("big_command_sent") {
             let message = format!(
                 "its command takes {} bytes beside {held} that the saga holds; limits are {COMMAND_BYTES_MAX} for a command and {ROW_BYTES_MAX} for a saga",

@@ -44,6 +44,10 @@ pub const ROW_BYTES_MAX: usize = 256 * 1024;
 /// Most attempts of one command: what was asked so often is given up.
 pub const ATTEMPTS_MAX: u16 = u16::MAX;
 
+/// Largest start, bodies and results that a row holds together: the rest is for keys, names, codes and messages, which are bounded
+/// each.
+pub const ROW_DATA_BYTES_MAX: usize = ROW_BYTES_MAX - 32 * 1024;
+
 /// What can happen to a saga.
 #[derive(Debug, Clone)]
 pub enum Input {
