@@ -6,6 +6,9 @@ use triomphe::ThinArc;
 
 use crate::codec::{Avro, Cursor, Malformed, put_blob};
 
+/// Bytes of a count or a length in front of what is shared.
+const WORD: usize = size_of::<usize>();
+
 /// A record in its encoded form. Its last field, the largest, is `bytes` and begins at a mark: a holder that needs it no more writes
 /// the record without it.
 #[derive(Clone, PartialEq, Eq)]
@@ -26,6 +29,11 @@ impl Shared {
     pub(crate) fn tail(&self) -> &[u8] {
         let mut cursor = Cursor::new(&self.0.slice[self.0.header.header as usize..]);
         cursor.blob().expect("it was read when it was made")
+    }
+
+    /// What it takes in memory: count, mark, length, bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        (3 * WORD + self.0.slice.len()).next_multiple_of(WORD)
     }
 
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
@@ -51,6 +59,11 @@ impl Data {
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0.slice
+    }
+
+    /// What it takes in memory: count, length, bytes.
+    pub(crate) fn held_bytes(&self) -> usize {
+        (2 * WORD + self.0.slice.len()).next_multiple_of(WORD)
     }
 }
 

@@ -31,6 +31,11 @@ pub struct HeadFields<'a> {
 }
 
 impl Head {
+    /// What it takes in memory, once for all who share it.
+    pub fn held_bytes(&self) -> usize {
+        self.0.held_bytes()
+    }
+
     /// Encodes a head.
     pub fn new(fields: &HeadFields<'_>) -> Self {
         let mut out = Vec::with_capacity(64 + fields.source.len() + fields.start.len());
@@ -120,6 +125,11 @@ pub struct OrderFields<'a> {
 }
 
 impl Order {
+    /// What it takes in memory, once for all who share it.
+    pub fn held_bytes(&self) -> usize {
+        self.0.held_bytes()
+    }
+
     /// Encodes an order.
     pub fn new(fields: &OrderFields<'_>) -> Self {
         let mut out = Vec::with_capacity(48 + fields.step.len() + fields.command.len() + fields.body.len());

@@ -8,6 +8,7 @@
 
 mod batch;
 mod checkpoint;
+mod held;
 mod index;
 mod key;
 mod saga;

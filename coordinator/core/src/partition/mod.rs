@@ -315,13 +315,14 @@ impl Partition {
         }
     }
 
-    /// The batch is written: rows of it that ended leave memory, and others too if there are too many.
+    /// The batch is written: rows of it that wait for nothing (they ended, or need a person) leave memory, and others too if there are
+    /// too many.
     pub fn stored(&mut self, batch: &Batch) {
         match &mut self.stage {
             Stage::Owning(owner) => {
                 owner.replica.stored(batch);
-                let ended = batch.rows.iter().filter(|change| change.after.expiry.is_some());
-                let slots: Vec<_> = ended.filter_map(|change| owner.slot_of(&change.key)).collect();
+                let quiet = batch.rows.iter().filter(|change| change.after.due.is_none());
+                let slots: Vec<_> = quiet.filter_map(|change| owner.slot_of(&change.key)).collect();
                 owner.stored(slots.into_iter());
             }
             Stage::Replaying(replaying) => replaying.replica.stored(batch),

@@ -283,9 +283,9 @@ impl Owner {
         }
     }
 
-    /// A batch was written: rows of it that ended leave memory, and others too if there are too many.
-    pub(super) fn stored(&mut self, ended: impl Iterator<Item = Slot>) {
-        ended.for_each(|slot| self.evict(slot));
+    /// A batch was written: rows of it that wait for nothing leave memory, and others too if there are too many.
+    pub(super) fn stored(&mut self, quiet: impl Iterator<Item = Slot>) {
+        quiet.for_each(|slot| self.evict(slot));
         if self.bytes() > self.settings.limits.overlay_bytes_max / 2 {
             self.evict_stored();
         }

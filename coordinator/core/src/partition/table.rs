@@ -4,7 +4,7 @@ use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use ringmaster_schemas::state::{Entry, IndexKeys, RowKey, Saga, index_keys};
+use ringmaster_schemas::state::{IndexKeys, RowKey, Saga, index_keys};
 use twox_hash::XxHash3_128;
 
 use super::Rows;
@@ -162,14 +162,13 @@ impl Table {
         self.rows.iter().enumerate().filter(|(_, row)| !row.id.is_empty()).map(|(slot, _)| slot as Slot)
     }
 }
-/// About what a row takes in memory, tables included: exact enough for a bound.
+
+/// What a row's places take beside it: in the index, with its share of what is free, and in the timers' wheel.
+const PLACES_BYTES: usize = 32;
+
+/// What a row takes in memory, tables included.
 pub(super) fn size_of_row(id: &str, saga: Option<&Saga>) -> usize {
-    const PLACE_BYTES: usize = 224;
-    const ENTRY_BYTES: usize = 160;
-    let saga_bytes = saga.map_or(0, |saga| {
-        let held = |entry: &Entry| entry.body().len() + entry.result.as_ref().map_or(0, |result| result.bytes().len());
-        let entries: usize = saga.entries.iter().map(|entry| ENTRY_BYTES + held(entry)).sum();
-        256 + saga.start().len() + saga.head.fields().source.len() + entries
-    });
-    PLACE_BYTES + 2 * id.len() + saga_bytes
+    // A saga shares its id with its place.
+    let saga_bytes = saga.map_or_else(|| id.len() + 16, Saga::held_bytes);
+    size_of::<Row>() + PLACES_BYTES + saga_bytes
 }

@@ -4,4 +4,5 @@ mod claims;
 mod clocks;
 mod inputs;
 mod line;
+mod memory;
 mod timers;

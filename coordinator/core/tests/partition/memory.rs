@@ -1,0 +1,37 @@
+//! What stays in memory when it is stored.
+
+use ringmaster_schemas::journal::SagaEvent;
+
+use super::line::{ALPHAS, Line, REPLIES};
+
+/// A saga that waits for an answer or a time stays; one that ended, or needs a person, is found in the store when it is asked for.
+#[test]
+fn what_waits_for_nothing_leaves_memory_at_the_checkpoint() {
+    let mut line = Line::owned();
+    line.start(ALPHAS, "waits");
+    line.start(ALPHAS, "ends");
+    line.acknowledge();
+    line.checkpoint();
+    assert_eq!(line.partition.overlay_size().0, 2);
+    line.reply("alpha/ends", 1, "succeeded", line.clocks.wall);
+    line.acknowledge();
+    assert_eq!(line.partition.overlay_size().0, 2, "what is not stored stays");
+    line.checkpoint();
+    assert_eq!(line.partition.overlay_size().0, 1, "it ended");
+
+    let undoes = |line: &Line| line.timed_events().iter().any(|(_, event)| matches!(event, SagaEvent::UndoIssued { .. }));
+    for _ in 0..20 {
+        if undoes(&line) {
+            break;
+        }
+        line.pass(10_100);
+        line.look();
+    }
+    assert!(undoes(&line), "its time is over");
+    let refused = r#"{"meta":{"idempotency_key":"alpha/waits/work/undo","attempt":1,"outcome":"refused","code":"NO","message":null,"retryable":false},"body":null}"#;
+    line.put(REPLIES, line.clocks.wall, None, refused);
+    line.poll();
+    line.acknowledge();
+    line.checkpoint();
+    assert_eq!(line.partition.overlay_size().0, 0, "it needs a person");
+}

@@ -1,0 +1,120 @@
+//! What a row takes in memory: the bound of a partition's rows counts it.
+
+use super::{Entry, EntryMore, Saga};
+use crate::journal::{Failure, Order};
+use crate::shared::Data;
+
+/// The two counts in front of what an `Arc` holds.
+const COUNTS: usize = 2 * size_of::<usize>();
+
+impl Saga {
+    /// What it takes in memory, as if nobody shared anything with it: exact but for the allocator's rounding.
+    pub fn held_bytes(&self) -> usize {
+        let entries: usize = self.entries.iter().map(Entry::held_bytes).sum();
+        let spare = (self.entries.capacity() - self.entries.len()) * size_of::<Entry>();
+        let failure = self.failure.as_deref().map_or(0, failure_bytes);
+        COUNTS + size_of::<Saga>() + text_bytes(&self.id) + self.head.held_bytes() + entries + spare + failure
+    }
+}
+
+impl Entry {
+    fn held_bytes(&self) -> usize {
+        let order = self.order.as_ref().map_or(0, Order::held_bytes);
+        let result = self.result.as_ref().map_or(0, Data::held_bytes);
+        let failure = |more: &EntryMore| more.failure.as_deref().map_or(0, failure_bytes);
+        let more = self.more.as_deref().map_or(0, |more| size_of::<EntryMore>() + failure(more));
+        size_of::<Entry>() + order + result + more
+    }
+}
+
+fn text_bytes(text: &str) -> usize {
+    (COUNTS + text.len()).next_multiple_of(size_of::<usize>())
+}
+
+fn failure_bytes(failure: &Failure) -> usize {
+    let texts = text_bytes(&failure.code) + text_bytes(&failure.step) + text_bytes(&failure.message);
+    COUNTS + size_of::<Failure>() + texts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::journal::{Encoding, FailureKind, Head, HeadFields, OrderFields};
+    use crate::state::{Status, Waits, Work};
+
+    fn failure(bytes: usize) -> Arc<Failure> {
+        let message = "m".repeat(bytes).as_str().into();
+        Arc::new(Failure { code: "CODE".into(), step: "ship".into(), kind: FailureKind::Failed, message })
+    }
+
+    /// A saga with one entry, whose parts have so many bytes.
+    fn saga(start: usize, body: usize, result: usize, message: usize) -> Saga {
+        let (start, body) = (vec![1; start], vec![2; body]);
+        let head = HeadFields {
+            version: [1; 16],
+            version_offset: 0,
+            started_at: 1,
+            start_schema: 0,
+            source: "orders/0/1",
+            traceparent: None,
+            start: &start,
+        };
+        let order = OrderFields {
+            step: "ship",
+            command: "shipping.Ship",
+            encoding: Encoding::Avro,
+            envelope: 0,
+            first_time: 1,
+            until: 2,
+            keep: false,
+            body: &body,
+        };
+        let entry = Entry {
+            node: 1,
+            attempt: 1,
+            round: 1,
+            work: Work::Asked,
+            waits: Waits::Reply,
+            bare: false,
+            since: 1,
+            due_at: 2,
+            order: Some(Order::new(&order)),
+            result: Some(Data::new(&vec![3; result])),
+            more: Some(Box::new(EntryMore { failure: Some(failure(message)), stray: None })),
+        };
+        Saga {
+            id: "order/1".into(),
+            head: Head::new(&head),
+            bare: false,
+            status: Status::Running,
+            passed: false,
+            late: false,
+            deadline_at: None,
+            held_since: None,
+            entries: vec![entry],
+            failure: Some(failure(message)),
+            ended: None,
+        }
+    }
+
+    /// Whatever a saga keeps is counted: a part that grows by so much makes the whole larger by as much.
+    #[test]
+    fn every_part_counts() {
+        let small = saga(800, 800, 800, 800).held_bytes();
+        for (what, large, times) in [
+            ("start", saga(1_600, 800, 800, 800), 1),
+            ("body", saga(800, 1_600, 800, 800), 1),
+            ("result", saga(800, 800, 1_600, 800), 1),
+            ("failures, the saga's and the entry's", saga(800, 800, 800, 1_600), 2),
+        ] {
+            assert_eq!(large.held_bytes() - small, 800 * times, "{what}");
+        }
+        let mut two = saga(800, 800, 800, 800);
+        two.entries.push(saga(800, 800, 800, 800).entries.remove(0));
+        assert!(two.held_bytes() - small >= size_of::<Entry>() + 3 * 800, "another entry");
+        two.entries.clear();
+        assert!(two.held_bytes() >= size_of::<Saga>() + two.entries.capacity() * size_of::<Entry>(), "what is spare too");
+    }
+}
