@@ -220,7 +220,7 @@ fn garbage_in_the_topic_of_definitions() {
     append(&["", "hello", "[1, 2]", "\u{0}\u{1}"]);
     let (code, said, errors) = site.ringmaster(&deploy);
     assert!(code == 0 && said.contains("version 1 "), "{said}{errors}");
-    assert!(errors.contains("is no definition and is passed over") && errors.contains("offset=3"), "{errors}");
+    assert!(errors.contains("is not of this project, and is passed over") && errors.contains("offset=3"), "{errors}");
     append(&[r#"{"name":"x","hash":"00","file":"x.yaml","line":1,"text":"saga: x","schemas":{},"deployed_at":0}"#]);
     for command in [&deploy[..], &["run"]] {
         let (code, _, errors) = site.ringmaster(command);

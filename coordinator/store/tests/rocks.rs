@@ -17,8 +17,16 @@ const PARTITIONS: i32 = 2;
 /// Tells the child process where to write.
 const CHILD_DIR: &str = "RINGMASTER_STORE_TEST_DIR";
 
+/// A child that another test starts holds the lock of a store that is just being closed until it has become its program, so a
+/// store may be taken for a moment by this very process.
 fn open(dir: &Path) -> Opened {
-    RocksStore::open(dir, PARTITIONS).expect("the store opens")
+    let patience = Instant::now() + Duration::from_secs(60);
+    loop {
+        match RocksStore::open(dir, PARTITIONS) {
+            Err(StoreError::Taken(_)) if Instant::now() < patience => std::thread::yield_now(),
+            opened => return opened.expect("the store opens"),
+        }
+    }
 }
 
 fn open_clean(dir: &Path) -> RocksStore {

@@ -95,11 +95,11 @@ pub fn members<'j, const N: usize>(json: &'j [u8], names: [&str; N]) -> Result<[
         let mut first = true;
         while let Some(key) = scanner.name(first)? {
             first = false;
-            let place = key.and_then(|key| names.iter().position(|name| *name == key));
             scanner.peek();
             let offset = scanner.at;
             let text = scanner.pass()?;
-            if let Some(place) = place {
+            // A topic's type field may be called as an attribute is: each of the places of a name gets it.
+            for (place, _) in names.iter().enumerate().filter(|(_, name)| Some(**name) == key.as_deref()) {
                 let twice = found[place].is_some();
                 found[place] = Some(Member { text, twice, offset });
             }

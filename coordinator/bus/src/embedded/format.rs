@@ -259,7 +259,7 @@ mod tests {
         assert_eq!((first.key, first.value, first.headers.count), (None, &b""[..], 0));
         let second = RecordBytes::next(&mut rest).expect("the second");
         assert_eq!((second.key, second.value.len()), (Some(&b""[..]), 70_000));
-        assert_eq!(second.headers.find("a"), Some(&b""[..]));
+        assert_eq!(second.headers.find("a"), Some(&b"second"[..]), "the last counts");
         assert_eq!(second.headers.find(""), Some(&b"b"[..]));
         assert_eq!(second.headers.find("c"), None);
         let third = RecordBytes::next(&mut rest).expect("the third");

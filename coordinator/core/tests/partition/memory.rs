@@ -28,7 +28,7 @@ fn what_waits_for_nothing_leaves_memory_at_the_checkpoint() {
         line.look();
     }
     assert!(undoes(&line), "its time is over");
-    let refused = r#"{"meta":{"idempotency_key":"alpha/waits/work/undo","attempt":1,"outcome":"refused","code":"NO","message":null,"retryable":false},"body":null}"#;
+    let refused = r#"{"meta":{"idempotency_key":"alpha/waits/task/undo","attempt":1,"outcome":"refused","code":"NO","message":null,"retryable":false},"body":null}"#;
     line.put(REPLIES, line.clocks.wall, None, refused);
     line.poll();
     line.acknowledge();
