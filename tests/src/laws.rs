@@ -21,12 +21,12 @@ pub fn event(definition: &Definition, before: Option<&Saga>, event: &SagaEvent, 
             if !stray && before.is_some_and(|saga| !later_is_clean(definition, saga, *place)) {
                 broken("L4", "something later is not clean");
             }
-            if step_at(definition, behind, *place).is_none_or(|step| step.phase != Phase::Compensatable) {
+            if step_at(definition, behind, *place).is_none_or(|step| step.node.phase != Phase::Compensatable) {
                 broken("L5", "something on or behind the pivot is undone");
             }
         }
         SagaEvent::Failed { place, .. }
-            if step_at(definition, behind, *place).is_none_or(|step| step.phase != Phase::Compensatable) =>
+            if step_at(definition, behind, *place).is_none_or(|step| step.node.phase != Phase::Compensatable) =>
         {
             broken("L9", "a pivot, or what comes behind, is given up");
         }
@@ -89,7 +89,7 @@ pub fn at_rest(definition: &Definition, saga: &Saga) -> Vec<String> {
     if live && !saga.stuck() && saga.due_at() == Millis::MAX {
         broken("L2", "an open leaf has no due time, and nobody is needed".to_owned());
     }
-    let undoes = |entry: &Entry| step_of(definition, entry.node).is_some_and(|step| matches!(step.undo, Undo::Command { .. }));
+    let undoes = |entry: &Entry| definition.step(entry.node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
     match saga.status {
         Status::Completed => {
             if let Some(entry) = saga.entries.iter().find(|entry| entry.work != Work::Done) {
@@ -142,16 +142,12 @@ fn clock(before: &Saga, behind: &Saga, at: Millis) -> Option<String> {
 /// True if nothing behind this place is open or still to be undone.
 fn later_is_clean(definition: &Definition, saga: &Saga, place: Place) -> bool {
     saga.entries.iter().skip(usize::from(place) + 1).all(|entry| {
-        let undo = step_of(definition, entry.node).is_some_and(|step| matches!(step.undo, Undo::Command { .. }));
+        let undo = definition.step(entry.node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
         let done = matches!(entry.work, Work::Done | Work::Failed) && undo;
         !done && !entry.open()
     })
 }
 
-fn step_at<'d>(definition: &'d Definition, saga: &Saga, place: Place) -> Option<&'d Step> {
-    step_of(definition, saga.entry(place)?.node)
-}
-
-fn step_of(definition: &Definition, node: u16) -> Option<&Step> {
-    definition.steps.get(usize::from(node).checked_sub(1)?)
+fn step_at<'d>(definition: &'d Definition, saga: &Saga, place: Place) -> Option<Step<'d>> {
+    definition.step(saga.entry(place)?.node)
 }

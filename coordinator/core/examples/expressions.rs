@@ -67,7 +67,7 @@ fn main() {
             started: 1_000,
             budget: &budget,
         };
-        let guard = definition.steps[0].condition.as_ref().expect("it has an if");
+        let guard = definition.nodes[1].condition.as_ref().expect("it has an if");
         let nanos = measure(|| {
             budget.refill();
             let _ = black_box(guard.truth(black_box(&environment)));
@@ -84,13 +84,13 @@ fn main() {
         started: 1_000,
         budget: &budget,
     };
-    for step in &order.steps {
-        let body = step.call.body.as_ref().expect("a do has a body");
+    for step in order.steps() {
+        let body = step.asks.call.body.as_ref().expect("a do has a body");
         let nanos = measure(|| {
             budget.refill();
             out.clear();
             body.render(black_box(&environment), &mut out).expect("it can be rendered");
         });
-        println!("{nanos:>8.1} ns  body of {} ({} bytes)", step.call.command, out.len());
+        println!("{nanos:>8.1} ns  body of {} ({} bytes)", step.asks.call.command, out.len());
     }
 }

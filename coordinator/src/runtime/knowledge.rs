@@ -166,9 +166,9 @@ fn append_schemas(bus: &mut impl Bus, topics: &Topics, schemas: &Schemas, known:
 fn commands(catalog: &Catalog) -> BTreeSet<std::sync::Arc<str>> {
     let mut commands = BTreeSet::new();
     for (definition, _) in catalog.versions() {
-        for step in &definition.steps {
-            commands.insert(step.call.command.clone());
-            if let Undo::Command { call, .. } = &step.undo {
+        for step in definition.steps() {
+            commands.insert(step.asks.call.command.clone());
+            if let Undo::Command { call, .. } = &step.asks.undo {
                 commands.insert(call.command.clone());
             }
         }

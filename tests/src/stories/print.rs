@@ -51,7 +51,7 @@ fn duration(ms: Millis) -> String {
 /// An event in words. `behind` is the state that it left.
 pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
     let at = |ms: Millis| time(ms - stage.begin);
-    let node = |node: u16| step_of(stage, node).map_or("the end", |step| &*step.name);
+    let node = |node: u16| step_of(stage, node).map_or("the end", |step| &*step.node.name);
     let name = |place: Place| behind.entry(place).map_or("nothing", |entry| node(entry.node));
     let undo = |undo: bool| if undo { "the undo of " } else { "" };
     match event {
@@ -82,7 +82,7 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
             format!("{place}: {what}: {}; is asked again at {}", said(failure), at(*due_at))
         }
         SagaEvent::Succeeded { place, result, passes } => {
-            let kept = behind.entry(*place).and_then(|entry| step_of(stage, entry.node)).and_then(|step| step.kept.as_ref());
+            let kept = behind.entry(*place).and_then(|entry| step_of(stage, entry.node)).and_then(|step| step.asks.kept.as_ref());
             let result = kept.zip(result.as_ref()).map(|(kept, data)| format!(", kept {}", shown(kept, data.bytes())));
             let behind = if *passes { ": the pivot is behind" } else { "" };
             format!("{place}: {} has succeeded{behind}{}", name(*place), result.unwrap_or_default())
@@ -114,8 +114,8 @@ fn until(stage: &Stage, order: &Order) -> String {
 }
 
 /// The step of a node; none for the saga as a whole.
-pub(super) fn step_of(stage: &Stage, node: u16) -> Option<&Step> {
-    stage.definition().steps.get(usize::from(node).checked_sub(1)?)
+pub(super) fn step_of(stage: &Stage, node: u16) -> Option<Step<'_>> {
+    stage.definition().step(node)
 }
 
 /// A code, and what it says to people.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use ringmaster_core::definition::{
-    Budget, Call, Definition, Emit, Environment, ExpressionError, Participant, Settings, Undo, compile,
+    Budget, Definition, Emit, Environment, Expression, ExpressionError, Participant, Settings, SiteId, Template, Undo, compile,
 };
 use ringmaster_core::saga::{
     Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Sender, StartInput, Values, apply, decide, effects, order_of,
@@ -109,6 +109,7 @@ impl Stage {
     pub(super) fn act(&mut self, act: &Act) -> Result<Vec<String>, String> {
         match act {
             Act::Nothing | Act::Saga(_) => Ok(Vec::new()),
+            Act::Broken(place) if sites(self.definition(), place).is_empty() => Err(format!("there is no expression at {place:?}")),
             Act::Broken(place) => {
                 self.broken.push(place.clone());
                 Ok(Vec::new())
@@ -163,16 +164,15 @@ impl Stage {
     }
 
     fn reply_input(&self, step: &str, direction: Direction, attempt: Option<i32>, said: &Said) -> Result<ReplyInput, String> {
-        let place = self.definition().steps.iter().position(|known| *known.name == *step);
+        let asks = self.definition().step_named(step).map(|step| step.asks);
         let row = self.saga.as_ref().and_then(|saga| saga.entries.iter().find(|entry| entry.name() == step));
         let newest = row.map(|entry| i32::from(entry.attempt));
         let outcome = match said {
             Said::Succeeded(result) => {
-                let kept =
-                    place.and_then(|place| self.definition().steps[place].kept.as_ref()).filter(|_| direction == Direction::Do);
-                match (kept, place) {
-                    (Some(kept), Some(place)) => {
-                        let whole = self.definition().steps[place].result.as_ref().unwrap_or(kept);
+                let kept = asks.and_then(|asks| asks.kept.as_ref()).filter(|_| direction == Direction::Do);
+                match (kept, asks) {
+                    (Some(kept), Some(asks)) => {
+                        let whole = asks.result.as_ref().unwrap_or(kept);
                         let bytes = project(whole, kept, result.as_deref().unwrap_or("{}"))?;
                         Outcome::Succeeded { result: Some(bytes) }
                     }
@@ -239,7 +239,8 @@ impl Stage {
     }
 
     fn decide(&self, input: &Input) -> Result<Decided, Rejection> {
-        let values = Breaking { values: Evaluated::new(self.definition()), definition: self.definition(), broken: &self.broken };
+        let broken = self.broken.iter().flat_map(|place| sites(self.definition(), place)).collect();
+        let values = Breaking { values: Evaluated::new(), broken };
         decide(self.definition(), &values, &self.id, self.saga.as_ref(), input, self.now)
     }
 
@@ -302,46 +303,49 @@ fn project(whole: &Arc<Schema>, kept: &Arc<Schema>, text: &str) -> Result<Bytes,
     Ok(out.into())
 }
 
-/// The definition's real values, but for the places that a story says cannot be computed.
-struct Breaking<'a> {
-    values: Evaluated<'a>,
-    definition: &'a Definition,
-    broken: &'a [Place],
+/// The expressions of a place.
+fn sites(definition: &Definition, place: &Place) -> Vec<SiteId> {
+    let step = |name: &str| definition.step_named(name);
+    let emits = |how: &str| if how == "completed" { &definition.on_completed } else { &definition.on_compensated };
+    match place {
+        Place::If(name) => step(name).and_then(|step| Some(step.node.condition.as_ref()?.site())).into_iter().collect(),
+        Place::Body(name) => step(name).and_then(|step| Some(step.asks.call.body.as_ref()?.site())).into_iter().collect(),
+        Place::UndoBody(name) => match step(name).map(|step| &step.asks.undo) {
+            Some(Undo::Command { call, .. }) => call.body.iter().map(Template::site).collect(),
+            _ => Vec::new(),
+        },
+        Place::End(how) => emits(how).iter().map(|emit| emit.body.site()).collect(),
+    }
 }
 
-impl Breaking<'_> {
-    fn check(&self, place: impl Fn(&Place) -> bool) -> Result<(), ExpressionError> {
-        if !self.broken.iter().any(place) {
+/// The definition's real values, but for the expressions that a story says cannot be computed.
+struct Breaking {
+    values: Evaluated,
+    broken: Vec<SiteId>,
+}
+
+impl Breaking {
+    fn check(&self, site: SiteId) -> Result<(), ExpressionError> {
+        if !self.broken.contains(&site) {
             return Ok(());
         }
         Err(ExpressionError { code: "OVERFLOW", message: "the sum is too large".into(), place: "the story".into() })
     }
 }
 
-impl Values for Breaking<'_> {
-    fn condition(&self, saga: &Saga, step: usize, now: Millis) -> Result<bool, ExpressionError> {
-        let name = &*self.definition.steps[step].name;
-        self.check(|place| matches!(place, Place::If(broken) if broken == name))?;
-        self.values.condition(saga, step, now)
+impl Values for Breaking {
+    fn condition(&self, saga: &Saga, condition: &Expression, now: Millis) -> Result<bool, ExpressionError> {
+        self.check(condition.site())?;
+        self.values.condition(saga, condition, now)
     }
 
-    fn body(&self, saga: &Saga, call: &Call, now: Millis) -> Result<Option<Bytes>, ExpressionError> {
-        for step in &self.definition.steps {
-            let name = &*step.name;
-            if std::ptr::eq(&step.call, call) {
-                self.check(|place| matches!(place, Place::Body(broken) if broken == name))?;
-            }
-            if let Undo::Command { call: undo, .. } = &step.undo
-                && std::ptr::eq(undo, call)
-            {
-                self.check(|place| matches!(place, Place::UndoBody(broken) if broken == name))?;
-            }
-        }
-        self.values.body(saga, call, now)
+    fn body(&self, saga: &Saga, body: &Template, now: Millis) -> Result<Bytes, ExpressionError> {
+        self.check(body.site())?;
+        self.values.body(saga, body, now)
     }
 
     fn emission(&self, saga: &Saga, emit: &Emit, id: &str, now: Millis) -> Result<Emission, ExpressionError> {
-        self.check(|place| matches!(place, Place::End(broken) if id.starts_with(broken)))?;
+        self.check(emit.body.site())?;
         self.values.emission(saga, emit, id, now)
     }
 }

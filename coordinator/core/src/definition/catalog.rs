@@ -224,7 +224,8 @@ impl Catalog {
                 Undo::Command { call, .. } => Some(participant_of(&call.command).into()),
                 Undo::Nothing | Undo::Never => None,
             };
-            let each = definition.steps.iter().flat_map(|step| [Some(participant_of(&step.call.command).into()), undo(&step.undo)]);
+            let each =
+                definition.steps().flat_map(|step| [Some(participant_of(&step.asks.call.command).into()), undo(&step.asks.undo)]);
             each.flatten().collect()
         })
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Schema;
-use ringmaster_schemas::journal::{DefinitionHash, Encoding, Phase};
+use ringmaster_schemas::journal::{DefinitionHash, Encoding};
 
 pub mod catalog;
 pub mod compile;
@@ -21,7 +21,7 @@ pub use catalog::{Catalog, DefinitionRecord, defined_twice};
 pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic, compile};
 pub use defaults::{DEFAULTS, Defaults};
 pub use expression::{Budget, Environment, Expression, ExpressionError, SiteId, Template};
-pub use node::{Node, NodeByName, ROOT, Role, Verb};
+pub use node::{Call, Do, Node, NodeByName, ROOT, Retry, Role, Step, Undo, Verb};
 
 /// One version of a saga definition, checked and ready to run.
 #[derive(Debug)]
@@ -42,8 +42,6 @@ pub struct Definition {
     pub names: NodeByName,
     /// Whether there is a step that cannot be undone.
     pub has_pivot: bool,
-    /// The steps, in order: what the nodes do that ask participants.
-    pub steps: Vec<Step>,
     /// Events for others when everything is done.
     pub on_completed: Vec<Emit>,
     /// Events for others when everything is undone.
@@ -67,77 +65,31 @@ pub struct Start {
     pub kept: Arc<Schema>,
 }
 
-/// One step: a command to a participant.
-#[derive(Debug)]
-pub struct Step {
-    /// Its name, unique in the definition.
-    pub name: Arc<str>,
-    /// Where it stands to the pivot.
-    pub phase: Phase,
-    /// Only if this is true; else it is skipped.
-    pub condition: Option<Expression>,
-    /// What is asked.
-    pub call: Call,
-    /// How it is undone.
-    pub undo: Undo,
-    /// One attempt's time.
-    pub timeout_ms: Millis,
-    /// The whole step's time, retries included.
-    pub within_ms: Millis,
-    /// How it is tried again.
-    pub retry: Retry,
-    /// The part of its result that expressions can read; none if none is read.
-    pub kept: Option<Arc<Schema>>,
-    /// The result's schema as this version knows it, if there is one.
-    pub result: Option<Arc<Schema>>,
-}
+impl Definition {
+    /// A node by its number; none if this definition has no such node.
+    pub fn node(&self, node: u16) -> Option<&Node> {
+        self.nodes.get(usize::from(node))
+    }
 
-/// A command to a participant.
-#[derive(Debug)]
-pub struct Call {
-    /// For example `payment.Charge`; what stands before the last dot is the participant.
-    pub command: Arc<str>,
-    /// How its participant wants bodies.
-    pub encoding: Encoding,
-    /// Fingerprint of the envelope's schema, for the single-object header; 0 for JSON.
-    pub envelope: i64,
-    /// Its body; none: the step's own command's body, byte for byte (an undo's default).
-    pub body: Option<Template>,
-}
+    /// The step that a node is; none where it asks nobody.
+    pub fn step(&self, node: u16) -> Option<Step<'_>> {
+        let number = node;
+        let node = self.node(node)?;
+        match &node.verb {
+            Verb::Do(asks) => Some(Step { number, node, asks }),
+            Verb::Sequence(_) => None,
+        }
+    }
 
-/// How a step is undone.
-#[derive(Debug)]
-pub enum Undo {
-    /// It says that there is nothing to undo.
-    Nothing,
-    /// By this command.
-    Command {
-        /// The compensation.
-        call: Call,
-        /// One attempt's time.
-        timeout_ms: Millis,
-        /// The whole compensation's time; behind it the step is stuck.
-        within_ms: Millis,
-        /// How it is tried again.
-        retry: Retry,
-    },
-    /// On the pivot and behind it nothing is ever undone.
-    Never,
-}
+    /// The steps that ask participants, in preorder.
+    pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
+        (0..self.nodes.len()).filter_map(|node| self.step(node as u16))
+    }
 
-/// How often and when something is tried again.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Retry {
-    /// At most so many attempts; none: as many as the time allows.
-    pub attempts: Option<u32>,
-    /// Wait before the second attempt.
-    pub first_ms: Millis,
-    /// Each further wait is so many times longer.
-    pub factor: f64,
-    /// But never longer than this.
-    pub max_ms: Millis,
-    /// Failure codes that are not tried again.
-    pub not_on: Vec<Arc<str>>,
+    /// What a name means, if it is a step's.
+    pub fn step_named(&self, name: &str) -> Option<Step<'_>> {
+        self.step(self.names.find(name)?)
+    }
 }
 
 /// A domain event for others.

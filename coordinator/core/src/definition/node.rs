@@ -1,8 +1,12 @@
-//! The nodes of a definition: a flat table in preorder.
+//! A node of a definition: where it stands in the table, and what it does.
 
 use std::sync::Arc;
 
-use ringmaster_schemas::journal::Phase;
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::avro::Schema;
+use ringmaster_schemas::journal::{Encoding, Phase};
+
+use crate::definition::expression::{Expression, Template};
 
 /// The number of the root: the sequence of all steps.
 pub const ROOT: u16 = 0;
@@ -28,17 +32,39 @@ pub struct Node {
     pub stands_for: u16,
     /// The nodes whose results are read under its name, in preorder.
     pub given_by: Box<[u16]>,
+    /// Only if this is true; else it is skipped.
+    pub condition: Option<Expression>,
+    /// Its whole time, retries included; none for ever.
+    pub within_ms: Option<Millis>,
     /// What it does.
     pub verb: Verb,
 }
 
+impl Node {
+    /// When its time is over, if it begins now.
+    pub fn until(&self, now: Millis) -> Millis {
+        self.within_ms.map_or(Millis::MAX, |within| now.saturating_add(within))
+    }
+}
+
 /// What a node does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Verb {
     /// Its nodes, one after the other.
     Sequence(Role),
     /// A command to a participant.
-    Do,
+    Do(Do),
+}
+
+/// A step that asks a participant: its node, and what it asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'d> {
+    /// The number of its node.
+    pub number: u16,
+    /// Its node.
+    pub node: &'d Node,
+    /// What it asks.
+    pub asks: &'d Do,
 }
 
 /// What a list of nodes is to the node around it.
@@ -48,6 +74,71 @@ pub enum Role {
     Root,
 }
 
+/// A command to a participant, with its undo.
+#[derive(Debug)]
+pub struct Do {
+    /// What is asked.
+    pub call: Call,
+    /// How it is undone.
+    pub undo: Undo,
+    /// One attempt's time.
+    pub timeout_ms: Millis,
+    /// How it is tried again.
+    pub retry: Retry,
+    /// The part of its result that expressions can read; none if none is read.
+    pub kept: Option<Arc<Schema>>,
+    /// The result's schema as this version knows it, if there is one.
+    pub result: Option<Arc<Schema>>,
+}
+
+/// A command as it is written.
+#[derive(Debug)]
+pub struct Call {
+    /// For example `payment.Charge`; what stands before the last dot is the participant.
+    pub command: Arc<str>,
+    /// How its participant wants bodies.
+    pub encoding: Encoding,
+    /// Fingerprint of the envelope's schema, for the single-object header; 0 for JSON.
+    pub envelope: i64,
+    /// Its body; none: the step's own command's body, byte for byte (an undo's default).
+    pub body: Option<Template>,
+}
+
+/// How a step is undone.
+#[derive(Debug)]
+pub enum Undo {
+    /// It says that there is nothing to undo.
+    Nothing,
+    /// By this command.
+    Command {
+        /// The compensation.
+        call: Call,
+        /// One attempt's time.
+        timeout_ms: Millis,
+        /// The whole compensation's time; behind it the step is stuck.
+        within_ms: Millis,
+        /// How it is tried again.
+        retry: Retry,
+    },
+    /// On the pivot and behind it nothing is ever undone.
+    Never,
+}
+
+/// How often and when something is tried again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// At most so many attempts; none: as many as the time allows.
+    pub attempts: Option<u32>,
+    /// Wait before the second attempt.
+    pub first_ms: Millis,
+    /// Each further wait is so many times longer.
+    pub factor: f64,
+    /// But never longer than this.
+    pub max_ms: Millis,
+    /// Failure codes that are not tried again.
+    pub not_on: Vec<Arc<str>>,
+}
+
 /// Nodes by name. Looking one up allocates nothing.
 #[derive(Debug, Default)]
 pub struct NodeByName(Vec<(Arc<str>, u16)>);
@@ -55,8 +146,12 @@ pub struct NodeByName(Vec<(Arc<str>, u16)>);
 impl NodeByName {
     /// The names of a table.
     pub fn of(nodes: &[Node]) -> NodeByName {
-        let named = nodes.iter().zip(0..).filter(|(node, _)| !node.name.is_empty());
-        let mut names: Vec<_> = named.map(|(node, number)| (node.name.clone(), number)).collect();
+        let mut names: Vec<_> = nodes
+            .iter()
+            .zip(0..)
+            .filter(|(node, _)| !node.name.is_empty())
+            .map(|(node, number)| (node.name.clone(), number))
+            .collect();
         names.sort();
         NodeByName(names)
     }

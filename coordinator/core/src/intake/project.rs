@@ -23,7 +23,7 @@ use crate::saga::{Outcome, ROW_DATA_BYTES_MAX, ReplyInput, StartInput};
 #[derive(Default)]
 pub(crate) struct Projections {
     starts: HashMap<(DefinitionHash, i64), Resolver>,
-    results: HashMap<(DefinitionHash, usize, i64), Resolver>,
+    results: HashMap<(DefinitionHash, u16, i64), Resolver>,
     scratch: Scratch,
 }
 
@@ -107,14 +107,13 @@ impl Projections {
         let meta = &answer.reply.meta;
         let code = |default| -> Arc<str> { bounds::code(meta.code.as_deref().unwrap_or(default)).into() };
         let message = || -> Arc<str> { bounds::message(meta.message.as_deref().unwrap_or_default()).into() };
-        let steps = definition.map_or(&[][..], |definition| &definition.steps[..]);
-        let place = steps.iter().position(|step| *step.name == *answer.step());
+        let step = definition.and_then(|definition| definition.step_named(answer.step()));
         let mut schema = 0;
         let outcome = match meta.outcome {
             wire::Outcome::Succeeded => {
-                let (result, writer) = match (definition, place) {
-                    (Some(definition), Some(place)) if answer.direction == Direction::Do => {
-                        self.result(definition, place, answer.reply.body.as_ref())?
+                let (result, writer) = match (definition, step) {
+                    (Some(definition), Some(step)) if answer.direction == Direction::Do => {
+                        self.result(definition, step, answer.reply.body.as_ref())?
                     }
                     _ => (None, 0),
                 };
@@ -124,7 +123,7 @@ impl Projections {
             wire::Outcome::Refused => Outcome::Refused { code: code("REFUSED"), message: message() },
             wire::Outcome::Failed => Outcome::Failed { code: code("FAILED"), message: message(), retryable: meta.retryable },
         };
-        let step = place.map_or_else(|| answer.step().into(), |place| steps[place].name.clone());
+        let step = step.map_or_else(|| answer.step().into(), |step| step.node.name.clone());
         Ok((ReplyInput { step, direction: answer.direction, attempt: meta.attempt, outcome }, schema))
     }
 
@@ -132,17 +131,16 @@ impl Projections {
     fn result(
         &mut self,
         definition: &Definition,
-        place: usize,
+        step: Step<'_>,
         body: Option<&ReplyBody<'_>>,
     ) -> Result<(Option<Bytes>, i64), Refused> {
-        let step = &definition.steps[place];
-        let Some(kept) = &step.kept else { return Ok((None, 0)) };
+        let Some(kept) = &step.asks.kept else { return Ok((None, 0)) };
         let out = &mut self.scratch.kept;
         out.clear();
         let writer = match body {
             Some(ReplyBody::Avro { schema, node, bytes }) => {
                 let undecodable = |error: &dyn Display| Refused::undecodable(error, Some(schema.fingerprint()));
-                let way = way(&mut self.results, (definition.hash, place, schema.key()), || {
+                let way = way(&mut self.results, (definition.hash, step.number, schema.key()), || {
                     Resolver::at((*schema).clone(), *node, kept.clone())
                 });
                 way.map_err(|error| undecodable(&error))?.resolve(bytes, out).map_err(|error| undecodable(&error))?;
@@ -156,10 +154,10 @@ impl Projections {
 }
 
 /// The key of a JSON body's schema is 0: it has none.
-fn json_result(step: &Step, kept: &Schema, text: &str, out: &mut Vec<u8>) -> Result<i64, Refused> {
+fn json_result(step: Step<'_>, kept: &Schema, text: &str, out: &mut Vec<u8>) -> Result<i64, Refused> {
     json::transcode(kept, text.as_bytes(), out)
         .map(|()| 0)
-        .map_err(|error| Refused::undecodable(format!("the result of {}: {error}", step.call.command), None))
+        .map_err(|error| Refused::undecodable(format!("the result of {}: {error}", step.asks.call.command), None))
 }
 
 /// The way between two schemas, made when it is first needed.

@@ -144,7 +144,7 @@ impl Owner {
         let id: Arc<str> = names::saga_id(&definition.name, &start.key).into();
         let found = self.replica.table.find(&id, cx.rows).map_err(|detail| self.unreadable(detail))?;
         let saga = found.and_then(|slot| self.visible(slot));
-        match decide(definition, &Evaluated::new(definition), &id, saga, &Input::Start(start), now) {
+        match decide(definition, &Evaluated::new(), &id, saga, &Input::Start(start), now) {
             Ok(decided) => {
                 let slot = found.unwrap_or_else(|| self.replica.table.insert(id.clone()));
                 Ok(Some(Started::Saga(slot, id, decided)))

@@ -175,7 +175,7 @@ impl Owner {
                 saga.head.fields().version_offset
             )));
         };
-        match decide(definition, &Evaluated::new(definition), &id, Some(saga), input, self.turn_time(cx)) {
+        match decide(definition, &Evaluated::new(), &id, Some(saga), input, self.turn_time(cx)) {
             Ok(decided) if decided.events.is_empty() => Ok(None),
             Ok(decided) => {
                 turn.saga(slot, id, decided.events, decided.saga);

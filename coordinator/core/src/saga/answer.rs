@@ -101,8 +101,8 @@ impl Draft<'_> {
                 "what expressions read of its result takes {size} bytes beside {held} that the saga holds; the limit is {ROW_DATA_BYTES_MAX}"
             )
         };
-        match step.phase {
-            Phase::Compensatable => self.stop(failure(FailureKind::Error, code::DATA_TOO_BIG, &step.name, &message)),
+        match step.node.phase {
+            Phase::Compensatable => self.stop(failure(FailureKind::Error, code::DATA_TOO_BIG, &step.node.name, &message)),
             Phase::Pivot | Phase::Retriable => self.stuck(place, FailureKind::Error, code::DATA_TOO_BIG, &message),
         }
     }
@@ -112,7 +112,7 @@ impl Draft<'_> {
         if mutated("refusal_retried") && self.entry(place).waits == Waits::Reply {
             return self.attempt_ended(place, code, message, true);
         }
-        let behind_pivot = self.step_at(place).phase == Phase::Retriable && !mutated("refusal_behind_pivot_undoes");
+        let behind_pivot = self.step_at(place).node.phase == Phase::Retriable && !mutated("refusal_behind_pivot_undoes");
         let failure = self.failure_at(place, FailureKind::Refused, code, message);
         self.happen(SagaEvent::Refused { place, failure: failure.clone() });
         if behind_pivot {
@@ -131,7 +131,7 @@ impl Draft<'_> {
             self.succeeded(place, result);
             return Ok(());
         }
-        let undone = matches!(self.step_at(place).undo, Undo::Command { .. });
+        let undone = matches!(self.step_at(place).asks.undo, Undo::Command { .. });
         if !undone || mutated("contradiction_ignored") {
             return Err(self.rejected(Reason::ContradictingReply, place, reply));
         }

@@ -19,9 +19,9 @@ struct Policy<'a> {
 }
 
 impl<'a> Policy<'a> {
-    fn of(step: &'a Step, direction: Direction) -> Self {
-        match (direction, &step.undo) {
-            (Direction::Do, _) => Policy { timeout_ms: step.timeout_ms, retry: &step.retry },
+    fn of(step: Step<'a>, direction: Direction) -> Self {
+        match (direction, &step.asks.undo) {
+            (Direction::Do, _) => Policy { timeout_ms: step.asks.timeout_ms, retry: &step.asks.retry },
             (Direction::Undo, Undo::Command { timeout_ms, retry, .. }) => Policy { timeout_ms: *timeout_ms, retry },
             (Direction::Undo, Undo::Nothing | Undo::Never) => unreachable!("an asked undo has a command"),
         }
@@ -85,7 +85,7 @@ impl Draft<'_> {
     /// Nothing more is tried, and whether it was done is not known: undo it too. An undo, a pivot and what comes behind are never
     /// guessed at, nor is anything whose participant may have forgotten it: a person must look.
     pub(super) fn give_up(&mut self, place: Place, kind: FailureKind, code: &str, message: &str) {
-        let phase = self.step_at(place).phase;
+        let phase = self.step_at(place).node.phase;
         let guessed = match self.direction(place) {
             Direction::Undo => true,
             Direction::Do if phase != Phase::Compensatable => !mutated("pivot_undone_on_a_guess"),

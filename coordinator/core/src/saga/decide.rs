@@ -7,7 +7,7 @@ use ringmaster_schemas::journal::{Failure, FailureKind, Head, HeadFields, Place,
 use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
 use super::values::Values;
-use super::{Input, Rejection, StartInput, apply, code, nodes};
+use super::{Input, Rejection, StartInput, apply, code};
 use crate::definition::{Definition, ROOT, Step};
 use crate::faults::mutated;
 
@@ -95,8 +95,8 @@ impl<'a> Draft<'a> {
     }
 
     /// The step of an entry that asked somebody.
-    pub(super) fn step_at(&self, place: Place) -> &'a Step {
-        nodes::step(self.definition, self.entry(place).node).expect("only steps ask somebody")
+    pub(super) fn step_at(&self, place: Place) -> Step<'a> {
+        self.definition.step(self.entry(place).node).expect("only steps ask somebody")
     }
 
     /// True while it undoes: nothing forward begins, nothing is tried again.
@@ -157,8 +157,8 @@ impl<'a> Draft<'a> {
 
     /// Why something of the entry at `place` failed.
     pub(super) fn failure_at(&self, place: Place, kind: FailureKind, code: &str, message: &str) -> Arc<Failure> {
-        let step = match nodes::step(self.definition, self.entry(place).node) {
-            Some(step) => step.name.clone(),
+        let step = match self.definition.step(self.entry(place).node) {
+            Some(step) => step.node.name.clone(),
             None => self.entry(place).name().into(),
         };
         failure(kind, code, &step, message)

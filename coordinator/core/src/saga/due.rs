@@ -3,8 +3,8 @@
 use ringmaster_schemas::journal::{FailureKind, Phase, Place, SagaEvent};
 use ringmaster_schemas::state::{Status, Waits};
 
+use super::code;
 use super::decide::{Draft, failure};
-use super::{code, nodes};
 use crate::faults::mutated;
 
 impl Draft<'_> {
@@ -32,8 +32,8 @@ impl Draft<'_> {
     /// if it succeeds, it is too late to go back.
     fn deadline(&mut self, due_at: ringmaster_schemas::Millis) {
         let behind = |place: Place| {
-            let step = nodes::step(self.definition, self.entry(place).node);
-            step.is_some_and(|step| step.phase != Phase::Compensatable)
+            let step = self.definition.step(self.entry(place).node);
+            step.is_some_and(|step| step.node.phase != Phase::Compensatable)
         };
         let too_late = self.saga().passed || (0..self.next_place()).any(behind);
         if too_late && !mutated("deadline_undoes_behind_pivot") {

@@ -7,7 +7,6 @@ use ringmaster_schemas::journal::{Emission, FailureKind, Opens, OrderFields, Pha
 use ringmaster_schemas::state::Entry;
 
 use super::decide::{Draft, failure};
-use super::nodes;
 use super::{COMMAND_BYTES_MAX, ROW_BYTES_MAX, code};
 use crate::definition::{Emit, ExpressionError, ROOT, Undo};
 use crate::faults::mutated;
@@ -28,17 +27,18 @@ impl Draft<'_> {
         let definition = self.definition;
         let mut node = behind + 1;
         loop {
-            let Some(step) = nodes::step(definition, node) else {
+            let Some(step) = definition.step(node) else {
                 return self.complete();
             };
-            match self.values.condition(self.saga(), usize::from(node - 1), self.now) {
+            let condition = step.node.condition.as_ref();
+            match condition.map_or(Ok(true), |condition| self.values.condition(self.saga(), condition, self.now)) {
                 Ok(true) => return self.issue(node),
                 Ok(false) if mutated("condition_ignored") => return self.issue(node),
                 Ok(false) => {
                     let passes = definition.nodes[usize::from(node)].passes && !mutated("skipped_pivot_not_passing");
                     self.happen(SagaEvent::Skipped { node, passes });
                 }
-                Err(error) => return self.cannot_begin(node, &step.name, error.code, &error.to_string()),
+                Err(error) => return self.cannot_begin(node, &step.node.name, error.code, &error.to_string()),
             }
             node += 1;
         }
@@ -51,10 +51,11 @@ impl Draft<'_> {
 
     /// The first attempt of a step's own command.
     fn issue(&mut self, node: u16) {
-        let step = nodes::step(self.definition, node).expect("it was looked at");
-        let body = match self.values.body(self.saga(), &step.call, self.now) {
-            Ok(body) => body.expect("a step's own command has its own body"),
-            Err(error) => return self.cannot_begin(node, &step.name, error.code, &error.to_string()),
+        let step = self.definition.step(node).expect("it was looked at");
+        let body = step.asks.call.body.as_ref().expect("a step's own command has its own body");
+        let body = match self.values.body(self.saga(), body, self.now) {
+            Ok(body) => body,
+            Err(error) => return self.cannot_begin(node, &step.node.name, error.code, &error.to_string()),
         };
         let held = self.held_bytes();
         if (body.len() > COMMAND_BYTES_MAX || held + body.len() > ROW_BYTES_MAX) && !mutated("big_command_sent") {
@@ -62,32 +63,32 @@ impl Draft<'_> {
                 "its command takes {} bytes beside {held} that the saga holds; limits are {COMMAND_BYTES_MAX} for a command and {ROW_BYTES_MAX} for a saga",
                 body.len()
             );
-            return self.cannot_begin(node, &step.name, code::DATA_TOO_BIG, &message);
+            return self.cannot_begin(node, &step.node.name, code::DATA_TOO_BIG, &message);
         }
         let round = self.round(node);
-        let until = self.now.saturating_add(step.within_ms);
+        let until = step.node.until(self.now);
         let order = self.order(
-            &step.name,
+            &step.node.name,
             round,
             &OrderFields {
                 step: "",
-                command: &step.call.command,
-                encoding: step.call.encoding,
-                envelope: step.call.envelope,
+                command: &step.asks.call.command,
+                encoding: step.asks.call.encoding,
+                envelope: step.asks.call.envelope,
                 first_time: self.now,
                 until,
-                keep: matches!(&step.undo, Undo::Command { call, .. } if call.body.is_none()),
+                keep: matches!(&step.asks.undo, Undo::Command { call, .. } if call.body.is_none()),
                 body: &body,
             },
         );
-        let due_at = until.min(self.now + step.timeout_ms);
+        let due_at = until.min(self.now + step.asks.timeout_ms);
         self.happen(SagaEvent::CommandIssued { place: self.next_place(), node, round, order, due_at });
     }
 
     /// A step (or the event at the end) failed before anything of it was sent.
     fn cannot_begin(&mut self, node: u16, name: &Arc<str>, code: &str, message: &str) {
-        let forward_only = match nodes::step(self.definition, node) {
-            Some(step) => step.phase == Phase::Retriable,
+        let forward_only = match self.definition.step(node) {
+            Some(step) => step.node.phase == Phase::Retriable,
             // The event at the end: without a pivot all can still be undone.
             None => self.definition.has_pivot,
         };

@@ -16,7 +16,6 @@ mod decide;
 mod due;
 mod effects;
 mod flow;
-mod nodes;
 mod retry;
 mod stop;
 mod unwind;

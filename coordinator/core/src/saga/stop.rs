@@ -18,7 +18,7 @@ impl Draft<'_> {
             entry.work == Work::Asked && entry.open() && !out
         };
         for place in 0..self.next_place() {
-            if given_up(self.entry(place)) && self.step_at(place).phase == Phase::Compensatable {
+            if given_up(self.entry(place)) && self.step_at(place).node.phase == Phase::Compensatable {
                 self.happen(SagaEvent::Failed { place, failure: failure.clone() });
             }
         }
@@ -28,6 +28,6 @@ impl Draft<'_> {
     /// The name of the step that is under way.
     pub(super) fn open_step(&self) -> Option<Arc<str>> {
         let place: Place = self.open_place()?;
-        Some(self.step_at(place).name.clone())
+        Some(self.step_at(place).node.name.clone())
     }
 }

@@ -4,7 +4,6 @@ use ringmaster_schemas::journal::{FailureKind, OrderFields, Place, SagaEvent};
 use ringmaster_schemas::state::{Entry, Work};
 
 use super::decide::{Draft, failure};
-use super::nodes;
 use super::{COMMAND_BYTES_MAX, code};
 use crate::definition::{Definition, ROOT, Undo};
 use crate::faults::mutated;
@@ -34,11 +33,12 @@ impl Draft<'_> {
     /// The first attempt of an undo.
     pub(super) fn undo(&mut self, place: Place) {
         let step = self.step_at(place);
-        let Undo::Command { call, timeout_ms, within_ms, .. } = &step.undo else {
+        let Undo::Command { call, timeout_ms, within_ms, .. } = &step.asks.undo else {
             unreachable!("only what has an undo is undone");
         };
         let entry = self.entry(place);
-        let own = match self.values.body(self.saga(), call, self.now) {
+        let own = call.body.as_ref().map(|body| self.values.body(self.saga(), body, self.now));
+        let own = match own.transpose() {
             Ok(Some(_)) if mutated("undo_has_the_body_of_its_do") => None,
             Ok(Some(body)) if body.len() > COMMAND_BYTES_MAX => {
                 let message = format!("its command takes {} bytes; the limit is {COMMAND_BYTES_MAX}", body.len());
@@ -56,7 +56,7 @@ impl Draft<'_> {
         let until = self.now.saturating_add(*within_ms);
         let first_time = if mutated("undo_has_its_own_first_time") { self.now } else { asked.first_time };
         let order = self.order(
-            &step.name,
+            &step.node.name,
             entry.round,
             &OrderFields {
                 step: "",
@@ -85,7 +85,7 @@ impl Draft<'_> {
 
 /// True if the entry was done, or may have been, and something undoes it.
 fn to_undo(definition: &Definition, entry: &Entry) -> bool {
-    let undo = nodes::step(definition, entry.node).map(|step| &step.undo);
+    let undo = definition.step(entry.node).map(|step| &step.asks.undo);
     let done = match entry.work {
         Work::Failed => !mutated("undo_only_what_succeeded"),
         Work::Refused => mutated("undo_a_refused_step"),

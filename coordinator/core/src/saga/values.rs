@@ -5,37 +5,35 @@ use ringmaster_schemas::journal::{Emission, Failure};
 use ringmaster_schemas::state::{Entry, Saga, Work};
 use ringmaster_schemas::{Data, Millis};
 
-use super::nodes;
 use crate::definition::expression::Budget;
-use crate::definition::{Call, Definition, Emit, Environment, ExpressionError};
+use crate::definition::{Emit, Environment, Expression, ExpressionError, Template};
 
-/// The values of a definition's expressions for a saga.
+/// The values of a definition's expressions for a saga. Which one is asked for, its [`site`](Expression::site) tells.
 pub trait Values {
-    /// A step's `if`; true where it has none.
-    fn condition(&self, saga: &Saga, step: usize, now: Millis) -> Result<bool, ExpressionError>;
-    /// A call's own body, encoded; `None` where it has none (an undo's default).
-    fn body(&self, saga: &Saga, call: &Call, now: Millis) -> Result<Option<Bytes>, ExpressionError>;
+    /// A node's `if`.
+    fn condition(&self, saga: &Saga, condition: &Expression, now: Millis) -> Result<bool, ExpressionError>;
+    /// A command's body, encoded.
+    fn body(&self, saga: &Saga, body: &Template, now: Millis) -> Result<Bytes, ExpressionError>;
     /// An emission, rendered. `id` makes it unique within the saga.
     fn emission(&self, saga: &Saga, emit: &Emit, id: &str, now: Millis) -> Result<Emission, ExpressionError>;
 }
 
 /// The values as the definition's expressions give them.
-#[derive(Debug)]
-pub struct Evaluated<'a> {
-    definition: &'a Definition,
+#[derive(Debug, Default)]
+pub struct Evaluated {
+    /// All expressions of a turn together have one.
     budget: Budget,
 }
 
-impl<'a> Evaluated<'a> {
-    /// The values for one turn: all its expressions together have one budget.
-    pub fn new(definition: &'a Definition) -> Self {
-        Evaluated { definition, budget: Budget::new() }
+impl Evaluated {
+    /// The values for one turn.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     fn with<T>(&self, saga: &Saga, failure: Option<&Failure>, now: Millis, run: impl FnOnce(&Environment<'_>) -> T) -> T {
         // What a step gave stays readable while it is undone and behind that: what certainly succeeded must never be absent.
-        let result = |index: usize| {
-            let node = nodes::node_of(index);
+        let result = |node: u16| {
             let given = |entry: &&Entry| entry.node == node && (entry.work == Work::Done || entry.result.is_some());
             let entry = saga.entries.iter().rev().find(given)?;
             Some(entry.result.as_ref().map(Data::bytes).unwrap_or_default())
@@ -54,19 +52,15 @@ impl<'a> Evaluated<'a> {
     }
 }
 
-impl Values for Evaluated<'_> {
-    fn condition(&self, saga: &Saga, step: usize, now: Millis) -> Result<bool, ExpressionError> {
-        match &self.definition.steps[step].condition {
-            None => Ok(true),
-            Some(expression) => self.with(saga, saga.failure.as_deref(), now, |environment| expression.truth(environment)),
-        }
+impl Values for Evaluated {
+    fn condition(&self, saga: &Saga, condition: &Expression, now: Millis) -> Result<bool, ExpressionError> {
+        self.with(saga, saga.failure.as_deref(), now, |environment| condition.truth(environment))
     }
 
-    fn body(&self, saga: &Saga, call: &Call, now: Millis) -> Result<Option<Bytes>, ExpressionError> {
-        let Some(template) = &call.body else { return Ok(None) };
+    fn body(&self, saga: &Saga, body: &Template, now: Millis) -> Result<Bytes, ExpressionError> {
         let mut out = Vec::with_capacity(128);
-        self.with(saga, saga.failure.as_deref(), now, |environment| template.render(environment, &mut out))?;
-        Ok(Some(out.into()))
+        self.with(saga, saga.failure.as_deref(), now, |environment| body.render(environment, &mut out))?;
+        Ok(out.into())
     }
 
     fn emission(&self, saga: &Saga, emit: &Emit, id: &str, now: Millis) -> Result<Emission, ExpressionError> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Node as Avro;
 use ringmaster_schemas::journal::{DefinitionHash, Encoding, Phase};
 
@@ -12,7 +13,7 @@ use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::scope::{Names, Spot, Uses, facts};
 use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
-use crate::definition::{Definition, Emit, Node, NodeByName, Start, Step, Undo, Verb};
+use crate::definition::{Definition, Do, Emit, Node, NodeByName, Start, Undo, Verb};
 
 /// One pass against one set of schemas.
 pub(super) struct Pass<'p, 'a, 'f, 't, 'l> {
@@ -32,11 +33,11 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     pub(super) fn definition(mut self) -> Option<Definition> {
         let (form, tree, certainty) = (self.form, self.ground.tree, self.ground.certainty);
         let start = self.start();
-        let steps: Vec<Option<Step>> = tree.dos().map(|step| self.step(&step)).collect();
+        let nodes: Vec<Option<Node>> = (0..).take(tree.nodes.len()).map(|number| self.node(number)).collect();
         let completed = self.emissions(&form.on_completed, &Spot::at(certainty.end()));
         let undone = Spot { failure: true, undone: true, ..Spot::at(certainty.end()) };
         let compensated = self.emissions(&form.on_compensated, &undone);
-        let nodes: Vec<Node> = tree.nodes.iter().zip(0..).map(|(planned, number)| node(planned, number)).collect();
+        let nodes = nodes.into_iter().collect::<Option<Vec<Node>>>()?;
         Some(Definition {
             name: form.name.text.as_str().into(),
             hash: DefinitionHash::default(),
@@ -46,7 +47,6 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             names: NodeByName::of(&nodes),
             has_pivot: tree.pivots().next().is_some(),
             nodes,
-            steps: steps.into_iter().collect::<Option<_>>()?,
             on_completed: completed?,
             on_compensated: compensated?,
         })
@@ -85,25 +85,47 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         compiler.compile(form, &target.schema, json)
     }
 
-    fn step(&mut self, step: &StepForm<'_, 'p>) -> Option<Step> {
-        let (node, form, phase) = (step.node, step.form, step.planned.phase);
-        let mut spot = Spot::at(self.ground.certainty.before(step.number));
-        let condition = self.expression(node.condition.as_ref(), &spot, Wanted::Truth);
-        if let Some(parsed) = &node.condition {
+    /// A node with its place in the table.
+    fn node(&mut self, number: u16) -> Option<Node> {
+        let planned = self.ground.tree.node(number);
+        let mut spot = Spot::at(self.ground.certainty.before(number));
+        let written = planned.form.and_then(|form| form.condition.as_ref());
+        let condition = self.expression(written, &spot, Wanted::Truth);
+        if let Some(parsed) = written {
             facts(&parsed.root, true, self.names.rules, &mut spot.facts);
         }
+        let verb = match (planned.verb, planned.form) {
+            (PlannedVerb::Do(form), Some(node)) => self.asks(&StepForm { number, planned, node, form }, spot).map(Verb::Do),
+            (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
+            (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
+        };
+        let name: Arc<str> = planned.form.map_or("", |form| form.name.text.as_str()).into();
+        Some(Node {
+            given_by: if name.is_empty() { Box::default() } else { Box::new([number]) },
+            name,
+            end: planned.end,
+            parent: planned.parent,
+            scope: planned.scope,
+            phase: planned.phase,
+            passes: planned.passes,
+            undoes: planned.undoes,
+            stands_for: number,
+            condition: condition?,
+            within_ms: within_ms(planned),
+            verb: verb?,
+        })
+    }
+
+    fn asks(&mut self, step: &StepForm<'_, 'p>, spot: Spot) -> Option<Do> {
+        let form = step.form;
         let call = self.finder.command(&form.command);
         let body = call.as_ref().and_then(|call| self.body(&form.with, call, spot.clone(), false));
         let undo = self.undo(step, call.as_ref(), spot);
         let result = &self.ground.whole.results[&step.number];
-        Some(Step {
-            name: node.name.text.as_str().into(),
-            phase,
-            condition: condition?,
+        Some(Do {
             call: call?.call(&form.command, Some(body?)),
             undo: undo?,
             timeout_ms: form.timeout_ms,
-            within_ms: node.within.as_ref().map_or_else(|| DEFAULTS.within_ms(phase), |(millis, _)| *millis),
             retry: form.retry.clone(),
             kept: self.kept.and_then(|kept| kept.results.get(&step.number)).cloned(),
             result: (!matches!(result.node(result.root()), Avro::Dynamic)).then(|| result.clone()),
@@ -184,22 +206,11 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     }
 }
 
-/// A node's place in the table.
-fn node(planned: &Planned<'_>, number: u16) -> Node {
-    let name: Arc<str> = planned.form.map_or("", |form| form.name.text.as_str()).into();
-    Node {
-        given_by: if name.is_empty() { Box::default() } else { Box::new([number]) },
-        name,
-        end: planned.end,
-        parent: planned.parent,
-        scope: planned.scope,
-        phase: planned.phase,
-        passes: planned.passes,
-        undoes: planned.undoes,
-        stands_for: number,
-        verb: match planned.verb {
-            PlannedVerb::Sequence(role) => Verb::Sequence(role),
-            PlannedVerb::Do(_) => Verb::Do,
-        },
+/// The whole time of a node: what is written, or for a command the default of its place.
+fn within_ms(planned: &Planned<'_>) -> Option<Millis> {
+    let written = planned.form.and_then(|form| form.within.as_ref()).map(|(millis, _)| *millis);
+    match planned.verb {
+        PlannedVerb::Do(_) => written.or(Some(DEFAULTS.within_ms(planned.phase))),
+        PlannedVerb::Sequence(_) => written,
     }
 }

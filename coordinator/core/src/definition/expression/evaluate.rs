@@ -176,8 +176,7 @@ impl<'s, 'e> Machine<'s, 'e> {
     fn bytes_of(&self, root: Root) -> Option<&'s [u8]> {
         match root {
             Root::Start => Some(self.environment.start),
-            // Steps are counted from 0, nodes from the root.
-            Root::Result(node) => (self.environment.results)(usize::from(node) - 1),
+            Root::Result(node) => (self.environment.results)(node),
         }
     }
 

@@ -54,9 +54,9 @@ pub struct Environment<'a> {
     pub key: &'a str,
     /// Bytes of the start event by `Start.kept`: `start`, and `event` in the start's own expressions.
     pub start: &'a [u8],
-    /// Bytes of a step's result by its `kept`, by the step's place: `None` unless it has succeeded, empty where nothing of it is
+    /// Bytes of a node's result by its `kept`, by its number: `None` unless it has succeeded, empty where nothing of it is
     /// kept or it came without a body.
-    pub results: &'a dyn Fn(usize) -> Option<&'a [u8]>,
+    pub results: &'a dyn Fn(u16) -> Option<&'a [u8]>,
     /// Why the saga is undone, if it is.
     pub failure: Option<&'a Failure>,
     /// The turn's time.

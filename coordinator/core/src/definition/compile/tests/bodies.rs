@@ -5,11 +5,11 @@ use ringmaster_schemas::journal::{Encoding, Failure, FailureKind, Phase};
 use ringmaster_schemas::json::{render, transcode};
 
 use super::*;
-use crate::definition::{Budget, Definition, Environment, Participant, Settings, Template, Undo, compile};
+use crate::definition::{Budget, Definition, Do, Environment, Participant, Settings, Template, Undo, compile};
 
 fn environment_of<'a>(
     start: &'a [u8],
-    results: &'a dyn Fn(usize) -> Option<&'a [u8]>,
+    results: &'a dyn Fn(u16) -> Option<&'a [u8]>,
     failure: Option<&'a Failure>,
     budget: &'a Budget,
 ) -> Environment<'a> {
@@ -46,7 +46,7 @@ fn a_saga_keeps_only_what_its_expressions_read() {
     let start = &definition.start;
     let names: Vec<&str> = start.kept.fields(start.kept.root()).iter().map(|field| &*field.name).collect();
     assert_eq!(names, ["order_id", "region", "total", "currency", "items"], "customer_id and placed_at are read by nothing");
-    assert!(definition.steps[0].kept.is_none() && definition.steps[1].kept.is_none() && definition.steps[2].kept.is_some());
+    assert!(asks(&definition, 1).kept.is_none() && asks(&definition, 2).kept.is_none() && asks(&definition, 3).kept.is_some());
     assert_eq!(schemas.by_key(start.kept.key()).map(|known| known.name()), Some("OrderPlaced"), "stored bytes name their schema");
 
     let text = step(
@@ -54,17 +54,21 @@ fn a_saga_keeps_only_what_its_expressions_read() {
     );
     let mut schemas = self::schemas();
     let definition = compile(FILE, &text, &mut Settings::new(&mut schemas)).unwrap().remove(0);
-    let result = definition.steps[0].kept.as_ref().unwrap();
+    let result = asks(&definition, 1).kept.as_ref().unwrap();
     let bytes = avro(result, r#"{"score":4}"#);
     assert_eq!(bytes, [8], "one int and nothing else");
     let start = kept(&definition, PLACED);
     let budget = Budget::new();
-    let results = |step: usize| (step == 0).then_some(&bytes[..]);
-    let condition = definition.steps[1].condition.as_ref().unwrap();
+    let results = |node: u16| (node == 1).then_some(&bytes[..]);
+    let condition = definition.nodes[2].condition.as_ref().unwrap();
     assert_eq!(condition.truth(&environment_of(&start, &results, None, &budget)), Ok(true));
     let nothing = |_| None;
     let error = condition.truth(&environment_of(&start, &nothing, None, &budget)).unwrap_err();
     assert_eq!((error.code, error.place.as_str()), ("TYPE", "sagas/x.yaml:8:22"));
+}
+
+fn asks(definition: &Definition, node: u16) -> &Do {
+    definition.step(node).unwrap().asks
 }
 
 fn rendered(template: &Template, environment: &Environment<'_>) -> Vec<u8> {
@@ -78,13 +82,13 @@ fn bodies_are_rendered_in_their_final_encoding() {
     let mut schemas = schemas();
     let definition = compile(FILE, &order(), &mut Settings::new(&mut schemas)).unwrap().remove(0);
     let start = kept(&definition, PLACED);
-    let ship = avro(definition.steps[2].kept.as_ref().unwrap(), r#"{"tracking":"T1"}"#);
-    let results = |step: usize| (step == 2).then_some(&ship[..]);
+    let ship = avro(asks(&definition, 3).kept.as_ref().unwrap(), r#"{"tracking":"T1"}"#);
+    let results = |node: u16| (node == 3).then_some(&ship[..]);
     let failure = Failure { code: "NO_SLOT".into(), step: "ship".into(), kind: FailureKind::Refused, message: "".into() };
     let budget = Budget::new();
     let environment = environment_of(&start, &results, Some(&failure), &budget);
     let body = |name: &str, template: &Template| shown(schemas.named(name).unwrap(), &rendered(template, &environment));
-    let step = |index: usize| definition.steps[index].call.body.as_ref().unwrap();
+    let step = |index: u16| asks(&definition, index + 1).call.body.as_ref().unwrap();
     assert_eq!(
         body("inventory.ReserveStock", step(0)),
         r#"{"order_id":"ord-1","items":[{"sku":"a","qty":2},{"sku":"b","qty":1}]}"#
@@ -96,9 +100,12 @@ fn bodies_are_rendered_in_their_final_encoding() {
     );
     assert_eq!(body("OrderFulfilled", &definition.on_completed[0].body), r#"{"order_id":"ord-1","tracking":"T1"}"#);
     assert_eq!(body("OrderCancelled", &definition.on_compensated[0].body), r#"{"order_id":"ord-1","reason":"NO_SLOT"}"#);
-    assert!(matches!(&definition.steps[0].undo, Undo::Command { call, .. } if call.body.is_none()), "the do's body, byte for byte");
+    assert!(
+        matches!(&asks(&definition, 1).undo, Undo::Command { call, .. } if call.body.is_none()),
+        "the do's body, byte for byte"
+    );
     assert_eq!(
-        definition.steps.iter().map(|step| step.phase).collect::<Vec<_>>(),
+        definition.steps().map(|step| step.node.phase).collect::<Vec<_>>(),
         [Phase::Compensatable, Phase::Compensatable, Phase::Pivot]
     );
     assert!(budget.left() < 1_000_000 && budget.left() > 999_900, "a turn's expressions share one budget");
@@ -116,19 +123,19 @@ fn json_participants_get_json_and_money_stays_text() {
     }
     let definition = compile(FILE, &text, &mut settings).unwrap().remove(0);
     let start = kept(&definition, PLACED);
-    let charged = avro(definition.steps[0].kept.as_ref().unwrap(), r#"{"charge_id":"c-7"}"#);
-    let results = |step: usize| (step == 0).then_some(&charged[..]);
+    let charged = avro(asks(&definition, 1).kept.as_ref().unwrap(), r#"{"charge_id":"c-7"}"#);
+    let results = |node: u16| (node == 1).then_some(&charged[..]);
     let budget = Budget::new();
     let environment = environment_of(&start, &results, None, &budget);
     let body =
-        |index: usize| String::from_utf8(rendered(definition.steps[index].call.body.as_ref().unwrap(), &environment)).unwrap();
+        |index: u16| String::from_utf8(rendered(asks(&definition, index + 1).call.body.as_ref().unwrap(), &environment)).unwrap();
     assert_eq!(body(0), r#"{"order_id":"ord-1","amount":"120.50","currency":"EUR"}"#);
     assert_eq!(
         body(1),
         r#"{"id":"ord-1","total":"120.50","twice":"241.00","first":{"sku":"a","qty":2},"tags":["ord-1",1],"none":null,"deep":{"n":3},"got":"c-7"}"#
     );
     // The undo's participant takes Avro and has fewer fields: its body is made of the do's.
-    let Undo::Command { call, .. } = &definition.steps[0].undo else { panic!() };
+    let Undo::Command { call, .. } = &asks(&definition, 1).undo else { panic!() };
     assert_eq!(
         shown(schemas.named("fraud.Forget").unwrap(), &rendered(call.body.as_ref().unwrap(), &environment)),
         r#"{"order_id":"ord-1"}"#
@@ -147,13 +154,13 @@ fn an_event_without_a_schema_is_read_as_it_comes() {
     let environment = environment_of(&good, &nothing, None, &budget);
     assert_eq!(definition.start.key.as_ref().unwrap().text(&environment).unwrap(), "17");
     assert!(definition.start.condition.as_ref().unwrap().truth(&environment).unwrap());
-    let body = rendered(definition.steps[0].call.body.as_ref().unwrap(), &environment);
+    let body = rendered(asks(&definition, 1).call.body.as_ref().unwrap(), &environment);
     assert_eq!(shown(schemas.named("payment.Charge").unwrap(), &body), r#"{"order_id":"17","amount":"100.25","currency":"EUR"}"#);
     for (bad, code) in [(r#"{"id":1,"total":"x"}"#, "TYPE"), (r#"{"id":1}"#, "ABSENT"), (r#"{"id":1,"total":1.005}"#, "TYPE")] {
         let (bad, nothing) = (event(bad), |_| None);
         let environment = environment_of(&bad, &nothing, None, &budget);
         let mut out = vec![1, 2, 3];
-        let error = definition.steps[0].call.body.as_ref().unwrap().render(&environment, &mut out).unwrap_err();
+        let error = asks(&definition, 1).call.body.as_ref().unwrap().render(&environment, &mut out).unwrap_err();
         assert_eq!((error.code, &out[..]), (code, &[1, 2, 3][..]), "{error}");
     }
 }
@@ -166,7 +173,7 @@ fn rules_inside_loops_have_items_of_their_own() {
     let mut schemas = schemas();
     let definition = compile(FILE, &text, &mut Settings::new(&mut schemas)).unwrap().remove(0);
     let (start, nothing, budget) = (kept(&definition, PLACED), |_| None, Budget::new());
-    let body = rendered(definition.steps[0].call.body.as_ref().unwrap(), &environment_of(&start, &nothing, None, &budget));
+    let body = rendered(asks(&definition, 1).call.body.as_ref().unwrap(), &environment_of(&start, &nothing, None, &budget));
     let shown = shown(schemas.named("inventory.ReserveStock").unwrap(), &body);
     assert_eq!(shown, r#"{"order_id":"ord-1","items":[{"sku":"b","qty":1}]}"#);
 }

@@ -13,7 +13,8 @@ fn compiled(text: &str) -> Definition {
 fn the_steps_of_a_saga_are_a_sequence_below_the_root() {
     let definition = compiled(&order());
     let root = &definition.nodes[usize::from(ROOT)];
-    assert_eq!((root.verb, &*root.name, root.end, root.parent, root.scope), (Verb::Sequence(Role::Root), "", 4, ROOT, ROOT));
+    assert!(matches!(root.verb, Verb::Sequence(Role::Root)));
+    assert_eq!((&*root.name, root.end, root.parent, root.scope), ("", 4, ROOT, ROOT));
     assert!(root.undoes && !root.passes && root.given_by.is_empty());
     let table: Vec<_> =
         definition.nodes[1..].iter().map(|node| (&*node.name, node.end, node.phase, node.passes, node.undoes)).collect();
@@ -26,10 +27,12 @@ fn the_steps_of_a_saga_are_a_sequence_below_the_root() {
         ]
     );
     for (node, number) in definition.nodes.iter().zip(0..).skip(1) {
-        assert_eq!((node.verb, node.parent, node.scope, node.stands_for), (Verb::Do, ROOT, ROOT, number));
+        assert_eq!((node.parent, node.scope, node.stands_for), (ROOT, ROOT, number));
         assert_eq!((&node.given_by[..], definition.names.find(&node.name)), (&[number][..], Some(number)));
-        assert_eq!(definition.steps[usize::from(number) - 1].name, node.name);
+        assert_eq!(definition.step(number).unwrap().number, number);
+        assert_eq!(definition.step_named(&node.name).unwrap().node.name, node.name);
     }
+    assert!(definition.step(ROOT).is_none() && definition.step(4).is_none());
     assert!(definition.has_pivot && definition.names.find("nope").is_none() && definition.names.find("").is_none());
 }
 
@@ -62,10 +65,10 @@ on_compensated: { emit: OrderCancelled, to: out, with: { order_id: key, reason: 
         definition.start.key.as_ref().map(|key| key.site()),
         definition.start.condition.as_ref().map(|condition| condition.site()),
     ];
-    for step in &definition.steps {
-        sites.push(step.condition.as_ref().map(|condition| condition.site()));
-        sites.push(step.call.body.as_ref().map(|body| body.site()));
-        if let Undo::Command { call, .. } = &step.undo {
+    for step in definition.steps() {
+        sites.push(step.node.condition.as_ref().map(|condition| condition.site()));
+        sites.push(step.asks.call.body.as_ref().map(|body| body.site()));
+        if let Undo::Command { call, .. } = &step.asks.undo {
             sites.push(call.body.as_ref().map(|body| body.site()));
         }
     }

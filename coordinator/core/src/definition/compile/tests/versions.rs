@@ -29,7 +29,7 @@ fn an_edited_schema_never_changes_a_version() {
     edited.add(changed).unwrap();
     let again = record.compile(&mut Settings::new(&mut edited)).unwrap();
     assert_eq!((again.hash, again.start.kept.key()), (first.hash, first.start.kept.key()));
-    assert_eq!(again.steps[1].call.envelope, first.steps[1].call.envelope);
+    assert_eq!(again.step(2).unwrap().asks.call.envelope, first.step(2).unwrap().asks.call.envelope);
     assert_ne!(edited.named("payment.Charge").unwrap().key(), schemas.named("payment.Charge").unwrap().key());
 
     let mut catalog = Catalog::default();
@@ -121,7 +121,10 @@ fn how_commands_are_written_is_no_part_of_a_version() {
     let json = Participant { encoding: Encoding::Json, ..Participant::default() };
     settings.participants.insert("payment".to_owned(), json);
     let again = record.compile(&mut settings).expect("an encoding may change behind a deploy");
-    assert_eq!((again.steps[0].call.encoding, again.steps[1].call.encoding), (Encoding::Avro, Encoding::Json));
+    assert_eq!(
+        (again.step(1).unwrap().asks.call.encoding, again.step(2).unwrap().asks.call.encoding),
+        (Encoding::Avro, Encoding::Json)
+    );
     let anew = DefinitionRecord::of_file(FILE, &order(), 8, &mut settings).unwrap().remove(0);
     assert_eq!(anew.hash, record.hash);
 }

@@ -203,7 +203,7 @@ fn what_the_checker_accepts_is_never_absent() {
         for start in &orders {
             for (score, pay) in [(Some(0), 0), (Some(1), 1), (None, 0), (None, 1)] {
                 let given =
-                    |step: usize| if step == 0 { Some(&results[pay][..]) } else { score.map(|score: usize| &results[score][..]) };
+                    |node: u16| if node == 1 { Some(&results[pay][..]) } else { score.map(|score: usize| &results[score][..]) };
                 let budget = Budget::new();
                 let environment =
                     Environment { key: "k", start, results: &given, failure: None, now: 2, started: 1, budget: &budget };

@@ -89,7 +89,7 @@ impl World {
         };
         let failure =
             Failure { code: "NO_STOCK".into(), step: "pay".into(), kind: FailureKind::Refused, message: "none left".into() };
-        let results = |step: usize| (step == 0).then_some(&*self.pay);
+        let results = |node: u16| (node == 1).then_some(&*self.pay);
         let budget = Budget::new();
         let environment = Environment {
             key: "ord-1",
