@@ -114,7 +114,7 @@ fn what_means_something_else_is_the_files_mistake() {
         site.loaded();
         site.write("schemas/Asked.avsc", &asked(after));
         for _ in 0..2 {
-            let failure = site.load().err().expect("it is refused");
+            let failure = site.load().expect_err("it is refused");
             assert_eq!(failure.exit, Exit::Definition, "{}", failure.message);
             let file = Path::new("schemas").join("Asked.avsc").display().to_string();
             assert!(failure.message.contains(&file) && failure.message.contains("means something else"), "{}", failure.message);
@@ -140,7 +140,7 @@ fn a_missing_file_does_not_make_a_definition_weaker() {
         if missing == ["Place"] {
             // Another file needs it: that one says so.
             site.remove("schemas/Place.avsc");
-            let failure = site.load().err().expect("it is refused");
+            let failure = site.load().expect_err("it is refused");
             assert!(failure.exit == Exit::Definition && failure.message.contains("unknown type `Place`"), "{}", failure.message);
             continue;
         }
@@ -174,7 +174,7 @@ fn garbage_in_the_topic_of_schemas() {
     append(&["", "hello", "[1]"]);
     site.loaded();
     append(&[r#"{"key":"00","name":"A","text":"\"int\""}"#]);
-    let failure = site.load().err().expect("it is damaged");
+    let failure = site.load().expect_err("it is damaged");
     assert!(
         failure.exit == Exit::Journal && failure.message.contains("ringmaster.schemas: the record at offset"),
         "{}",

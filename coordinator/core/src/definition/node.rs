@@ -48,6 +48,7 @@ impl Node {
 }
 
 /// What a node does.
+#[allow(clippy::large_enum_variant, reason = "nearly all nodes are steps, and a box would be one more hop for each")]
 #[derive(Debug)]
 pub enum Verb {
     /// Its nodes, one after the other.

@@ -113,7 +113,8 @@ fn what_is_no_event_says_what_is_wrong() {
     let whole = r#"{"specversion":"1.0","type":"A","source":"s","id":"i","data":{}}"#;
     let content: &[(&str, &[u8])] = &[("content-type", b"application/cloudevents+json")];
     let batch: &[(&str, &[u8])] = &[("content-type", b"application/cloudevents-batch+json")];
-    let cases: [(&[(&str, &[u8])], String, QuarantineReason, &str); 16] = [
+    type Case<'a> = (&'a [(&'a str, &'a [u8])], String, QuarantineReason, &'a str);
+    let cases: [Case<'_>; 16] = [
         (&[], whole.replace("\"1.0\"", "\"0.3\""), Undecodable, "its specversion is \"0.3\", and 1.0 is known"),
         (&[], whole.replace("\"A\"", "\"\""), TypeUnknown, "the CloudEvent has no `type`"),
         (&[], whole.replace("\"s\"", "\"\""), Undecodable, "it has no `source`"),

@@ -155,7 +155,7 @@ fn what_cannot_be_read_is_in_trouble_until_something_is_read() {
     assert_eq!(troubles(&watch), []);
     watch.unreadable(orders, "a batch is damaged");
     let trouble = Trouble { partition: Some(2), why: "a batch is damaged".to_owned() };
-    assert_eq!(troubles(&watch), [trouble.clone()]);
+    assert_eq!(troubles(&watch), std::slice::from_ref(&trouble));
     assert!(!watch.is_sure(), "the topic is looked at");
     // Another partition that is read says nothing of this one; a topic that is not ours is nobody's trouble.
     watch.readable(TopicPartition { partition: 1, ..orders });
