@@ -51,6 +51,7 @@ fn run<B: Bus>(open: impl Fn() -> B, clock: &dyn Fn() -> Now) {
     let mut earliest = Case::open(&open, "earliest", StartAt::Earliest);
     earliest.place(0..5);
     earliest.until(clock, "all old orders", |started| started == 5);
+    earliest.until_it_is_quiet(clock);
 
     let mut latest = Case::open(&open, "latest", StartAt::Latest);
     latest.until_it_reads(clock);
@@ -147,6 +148,15 @@ impl<B: Bus> Case<B> {
         let begun = Instant::now();
         while !holds(self.taken().1) {
             assert!(begun.elapsed() < PATIENCE, "{}: {what} did not start: {:?}", self.settings.prefix, self.taken());
+            self.turn(clock);
+        }
+    }
+
+    /// Until what was decided is in the journal, and its effects are out: what is not would be decided again after a restart.
+    fn until_it_is_quiet(&mut self, clock: &dyn Fn() -> Now) {
+        let begun = Instant::now();
+        while !self.worker.as_ref().expect("it runs").quiet() {
+            assert!(begun.elapsed() < PATIENCE, "{}: something is on its way for ever", self.settings.prefix);
             self.turn(clock);
         }
     }

@@ -218,7 +218,25 @@ impl Reader {
         let is_due = |held: &&Held| held.again_at.is_some_and(|due| due <= now);
         let due: Vec<_> = self.held.iter().filter(is_due).map(|held| (held.at, held.next, held.paused)).collect();
         for (at, next, paused) in due {
-            self.read_as(names, Held { paused, again_at: Some(now + AGAIN_AFTER), ..Held::new(at, next) });
+            let again = Held { paused, again_at: Some(now + AGAIN_AFTER), ..Held::new(at, next) };
+            if self.is_member {
+                self.seek(names, again);
+            } else {
+                self.read_as(names, again);
+            }
+        }
+    }
+
+    /// Reads a member's partition from its next offset. What the group gave is assigned when it is given and at no other time: an
+    /// assignment in the middle of a rebalance leaves the member without partitions for good.
+    fn seek(&mut self, names: &TopicNames, held: Held) {
+        let (at, next) = (held.at, position(held.next));
+        if let Some(found) = self.held.iter_mut().find(|held| held.at == at) {
+            *found = held;
+        }
+        let sought = self.consumer.client().seek(names.name(at.topic), at.partition, next, Duration::ZERO);
+        if let Err(error) = sought {
+            tracing::debug!(topic = names.name(at.topic), partition = at.partition, %error, "cannot be read yet");
         }
     }
 
@@ -263,11 +281,12 @@ impl Reader {
 
 /// Assigns all that is held, from where it was; for a member, which cannot be given partitions one by one.
 fn assign_all(consumer: &Consumer, held: &[Held], names: &TopicNames) -> KafkaResult<()> {
-    let position = |next| {
-        if next == BEGINNING { Offset::Beginning } else { Offset::Offset(next) }
-    };
     let all = list(names, held.iter().map(|held| (held.at, position(held.next))))?;
     consumer.client().assign(&all)
+}
+
+fn position(next: i64) -> Offset {
+    if next == BEGINNING { Offset::Beginning } else { Offset::Offset(next) }
 }
 
 /// The first offset that there is, whatever it is.
