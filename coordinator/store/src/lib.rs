@@ -70,6 +70,10 @@ pub trait Store: Send + Sync {
     /// checkpoint that still needs rows which are gone. Not part of the digest: expired rows are invisible already.
     fn collect(&self, partition: i32, through: i64, max_count: usize) -> Result<usize, StoreError>;
 
+    /// What a row says cannot be, as whoever reads it found: damage like a wrong checksum. It is remembered, and the next start moves
+    /// the store aside. Returns the error to stop with.
+    fn damaged(&self, why: String) -> StoreError;
+
     /// Forgets everything of a partition (it is to be rebuilt from the journal). What it held is kept aside for a look: nothing that
     /// may be the only copy is ever deleted.
     fn clear(&self, partition: i32) -> Result<(), StoreError>;

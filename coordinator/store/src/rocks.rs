@@ -98,11 +98,6 @@ impl RocksStore {
         }
     }
 
-    fn damaged(&self, why: String) -> StoreError {
-        open::mark_damaged(&self.dir, &why);
-        StoreError::Damaged(why)
-    }
-
     fn stored_checkpoint(&self, partition: u16) -> Result<Option<state::Checkpoint>, StoreError> {
         let Some(bytes) = self.db.get_pinned(keys::prefix(Kind::Checkpoint, partition)).map_err(|error| self.failed(&error))?
         else {
@@ -209,6 +204,11 @@ impl Store for RocksStore {
             self.put(changes)?;
         }
         Ok(count)
+    }
+
+    fn damaged(&self, why: String) -> StoreError {
+        open::mark_damaged(&self.dir, &why);
+        StoreError::Damaged(why)
     }
 
     fn clear(&self, partition: i32) -> Result<(), StoreError> {

@@ -27,6 +27,8 @@ struct Inner {
     pending: VecDeque<Operation>,
     /// The next flush stops behind this many operations.
     flush_stops_after: Option<usize>,
+    /// Damage was found: the next start moves all of it aside.
+    damaged: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -75,9 +77,12 @@ impl SimStore {
         SimStore::default()
     }
 
-    /// The process dies: everything that was not flushed is forgotten.
+    /// The process dies, and another opens the store: everything that was not flushed is forgotten, and all of it if it is damaged.
     pub fn crash(&self) {
         let mut inner = self.lock();
+        if inner.damaged {
+            *inner = Inner::default();
+        }
         inner.volatile = inner.durable.clone();
         inner.pending.clear();
         inner.flush_stops_after = None;
@@ -92,6 +97,14 @@ impl SimStore {
     /// Operations that a crash would forget now.
     pub fn unflushed_count(&self) -> usize {
         self.lock().pending.len()
+    }
+
+    /// Cuts off the last byte of a flushed row.
+    pub fn spoil(&self, partition: i32, key: &RowKey) {
+        let Inner { volatile, durable, .. } = &mut *self.lock();
+        for state in [volatile, durable] {
+            state.get_mut(&partition).and_then(|state| state.rows.get_mut(key)).and_then(Vec::pop).expect("a row that is there");
+        }
     }
 
     /// Forgets everything, flushed or not: the directory was lost, or moved aside.
@@ -209,6 +222,11 @@ impl Store for SimStore {
             inner.run(Operation::Collect { partition, places });
         }
         Ok(count)
+    }
+
+    fn damaged(&self, why: String) -> StoreError {
+        self.lock().damaged = true;
+        StoreError::Damaged(why)
     }
 
     fn clear(&self, partition: i32) -> Result<(), StoreError> {

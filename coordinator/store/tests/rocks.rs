@@ -286,6 +286,17 @@ fn what_is_cleared_lies_aside() {
 }
 
 #[test]
+fn damage_that_a_reader_found_is_remembered() {
+    let (_dir, path) = filled();
+    let store = open_clean(&path);
+    assert_eq!(store.damaged("a row".into()), StoreError::Damaged("a row".into()));
+    drop(store);
+    let aside = open(&path).moved_aside.expect("the next start does not run into it again");
+    assert!(aside.exists());
+    assert_eq!(assert_history_prefix(&open_clean(&path), 0), 0);
+}
+
+#[test]
 fn damage_found_while_reading_is_remembered() {
     let (_dir, path) = filled();
     let store = open_clean(&path);

@@ -26,6 +26,10 @@ impl Rows for Nothing {
     fn rows(&self, _: RowKind, _: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String> {
         Ok(())
     }
+
+    fn damaged(&self, why: String) -> String {
+        why
+    }
 }
 
 /// Takes the records of a partition; all that is true then.

@@ -57,6 +57,10 @@ impl Store for Broken {
         self.store.collect(partition, through, max_count)
     }
 
+    fn damaged(&self, why: String) -> StoreError {
+        self.store.damaged(why)
+    }
+
     fn clear(&self, partition: i32) -> Result<(), StoreError> {
         self.store.clear(partition)
     }

@@ -2,7 +2,7 @@
 
 use ringmaster::runtime::{Now, Stop};
 use ringmaster_core::partition::Why;
-use ringmaster_schemas::state::RowKind;
+use ringmaster_schemas::state::{RowKey, RowKind, Saga};
 use ringmaster_store::Store;
 
 use crate::Machine;
@@ -60,4 +60,34 @@ fn what_the_journal_can_bring_back_is_built_again() {
         machine.go(1_000);
         assert_eq!(rows(&machine), 5, "{lost} lost: what was not journaled is read again");
     }
+}
+
+/// A row whose bytes were never written like that is met once: the next start does not run into it again.
+#[test]
+fn a_row_that_cannot_be_read_is_built_again() {
+    let mut machine = Machine::owning(1);
+    machine.order("ord-1");
+    machine.go(1_000);
+    let now = Now { wall: machine.broker.now(), steady: machine.broker.now() };
+    machine.worker.checkpoint(now).expect("the store takes it");
+    machine.store.flush().expect("flushes");
+    let mut stored = Vec::new();
+    let mut note = |key, _: &[u8]| {
+        stored.push(key);
+        true
+    };
+    machine.store.rows(0, RowKind::Saga, &mut note).expect("readable");
+    let [key @ RowKey::Saga(id)] = &stored[..] else { panic!("{stored:?}") };
+    machine.restart(2);
+    machine.until("owned", 3_000, Machine::owns_all);
+    machine.store.spoil(0, key);
+    machine.order("ord-1");
+    let stop = (0..1_000).find_map(|_| machine.turn().err()).expect("it cannot be read");
+    assert!(matches!(&stop, Stop::Partition(Why::Store { detail, .. }) if detail.contains(&**id)), "{stop}");
+
+    machine.restart(3);
+    machine.until("owned", 3_000, Machine::owns_all);
+    machine.go(1_000);
+    let row = machine.store.row(0, key).expect("readable").expect("built again");
+    assert!(Saga::decode(id, &row).is_ok());
 }

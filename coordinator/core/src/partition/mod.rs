@@ -74,6 +74,9 @@ pub trait Rows {
     fn scan(&self, index: Index, from: i64, to: i64, visit: &mut dyn FnMut(i64, RowKey)) -> Result<(), String>;
     /// Visits all rows of a kind in the order of their keys.
     fn rows(&self, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String>;
+    /// What a row says cannot be, so that nothing of the store can be trusted: it must not be met again at the next start. Returns
+    /// what to say.
+    fn damaged(&self, why: String) -> String;
 }
 
 /// What a partition is given with everything that happens: the time, what is known, and where its wishes go.

@@ -67,10 +67,10 @@ impl Outbox {
             rows.rows(RowKind::Outbox, &mut |key, row| match (&key, OutboxEffect::decode(row)) {
                 (RowKey::Outbox(offset, index), Ok(effect)) => outbox.restore_one((*offset, *index), effect),
                 (_, Ok(_)) => failed = Some(format!("{key} lies among the effects")),
-                (_, Err(error)) => failed = Some(format!("the stored row of {key} is damaged: {error}")),
+                (_, Err(error)) => failed = Some(format!("the row of {key}: {error}")),
             })?;
         }
-        failed.map_or(Ok(outbox), Err)
+        failed.map_or(Ok(outbox), |why| Err(rows.damaged(why)))
     }
 
     fn restore_one(&mut self, place: Place, stored: OutboxEffect) {

@@ -85,7 +85,7 @@ impl Table {
         }
         let key = RowKey::saga(id);
         let (Some(row), RowKey::Saga(id)) = (stored.row(&key)?, key) else { return Ok(None) };
-        let saga = Saga::decode(&id, &row).map_err(|error| format!("the stored row of {id} is damaged: {error}"))?;
+        let saga = Saga::decode(&id, &row).map_err(|error| stored.damaged(format!("the row of {id}: {error}")))?;
         let stored = Stored::of(&id, &row, &saga);
         let slot = self.insert(id);
         let row = self.row_mut(slot);

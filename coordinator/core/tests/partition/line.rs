@@ -77,6 +77,10 @@ impl Rows for Stored<'_> {
     fn rows(&self, _: RowKind, _: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String> {
         Ok(())
     }
+
+    fn damaged(&self, why: String) -> String {
+        why
+    }
 }
 
 fn settings() -> Settings {

@@ -44,6 +44,10 @@ impl Rows for StoredRows<'_> {
         };
         self.store.rows(self.partition, kind, &mut all).map_err(|error| error.to_string())
     }
+
+    fn damaged(&self, why: String) -> String {
+        self.store.damaged(format!("partition {}: {why}", self.partition)).to_string()
+    }
 }
 
 impl Inner {
