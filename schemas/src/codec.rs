@@ -273,16 +273,22 @@ impl<T: Avro> Avro for Option<T> {
 }
 
 /// Avro `array`. Counts are bounded by the bytes that are left, so that a lie costs nothing.
+/// Appends an array.
+#[inline]
+pub(crate) fn put_list<T: Avro>(items: &[T], out: &mut Vec<u8>) {
+    if !items.is_empty() {
+        put_long(out, items.len() as i64);
+        for item in items {
+            item.put(out);
+        }
+    }
+    out.push(0);
+}
+
 impl<T: Avro> Avro for Vec<T> {
     #[inline]
     fn put(&self, out: &mut Vec<u8>) {
-        if !self.is_empty() {
-            put_long(out, self.len() as i64);
-            for item in self {
-                item.put(out);
-            }
-        }
-        out.push(0);
+        put_list(self, out);
     }
     fn take(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
         let mut items = Vec::new();

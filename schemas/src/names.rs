@@ -113,10 +113,15 @@ pub const KEY_BYTES_MAX: usize = 200;
 /// `order-fulfilment/ord-17`: definition name and business key; the key percent-encoded, so that ids parse from the right.
 pub fn saga_id(definition: &str, key: &str) -> String {
     let mut id = String::with_capacity(definition.len() + 1 + key.len());
-    id.push_str(definition);
-    id.push('/');
-    percent_encode(key, &mut id);
+    put_saga_id(definition, key, &mut id);
     id
+}
+
+/// Appends the same.
+pub fn put_saga_id(definition: &str, key: &str, out: &mut String) {
+    out.push_str(definition);
+    out.push('/');
+    percent_encode(key, out);
 }
 
 /// The definition's name and the business key of a saga id that [`saga_id`] made.
@@ -146,12 +151,15 @@ pub fn percent_decode(text: &str) -> Option<Vec<u8>> {
 /// `order-fulfilment/ord-17/charge_payment/do`: what a participant recognises a repeat by.
 pub fn idempotency_key(saga: &str, step: &str, direction: Direction) -> String {
     let mut key = String::with_capacity(saga.len() + step.len() + 6);
-    key.push_str(saga);
-    key.push('/');
-    key.push_str(step);
-    key.push('/');
-    key.push_str(direction.as_str());
+    put_idempotency_key(saga, step, direction, &mut key);
     key
+}
+
+/// Appends the same.
+pub fn put_idempotency_key(saga: &str, step: &str, direction: Direction, out: &mut String) {
+    for part in [saga, "/", step, "/", direction.as_str()] {
+        out.push_str(part);
+    }
 }
 
 /// The trace context that a text is by W3C's form: `00-` 32 and 16 lower-case hexadecimal digits, neither all zero, and flags. Of a

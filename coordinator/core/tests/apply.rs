@@ -17,16 +17,19 @@ fn failure() -> Arc<Failure> {
 }
 
 fn order() -> Order {
-    Order::new(&OrderFields {
-        step: "charge",
-        command: "payment.Charge",
-        encoding: Encoding::Json,
-        envelope: 0,
-        first_time: 10,
-        until: 5_000,
-        keep: true,
-        body: b"{}",
-    })
+    Order::new(
+        &OrderFields {
+            step: "charge",
+            command: "payment.Charge",
+            encoding: Encoding::Json,
+            envelope: 0,
+            first_time: 10,
+            until: 5_000,
+            keep: true,
+            body: b"{}",
+        },
+        &mut Vec::new(),
+    )
 }
 
 fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Saga {
@@ -47,15 +50,18 @@ fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Saga {
     };
     Saga {
         id: ID.into(),
-        head: Head::new(&HeadFields {
-            version: [1; 16],
-            version_offset: 0,
-            started_at: 1,
-            start_schema: 0,
-            source: "orders/0/1",
-            traceparent: None,
-            start: &[],
-        }),
+        head: Head::new(
+            &HeadFields {
+                version: [1; 16],
+                version_offset: 0,
+                started_at: 1,
+                start_schema: 0,
+                source: "orders/0/1",
+                traceparent: None,
+                start: &[],
+            },
+            &mut Vec::new(),
+        ),
         bare: false,
         status,
         passed: false,

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ringmaster_core::definition::{Definition, Participant, Settings, compile};
-use ringmaster_core::saga::{Evaluated, Input, Outcome, ReplyInput, StartInput, apply, decide};
+use ringmaster_core::saga::{Evaluated, Input, Outcome, ReplyInput, Scratch, StartInput, apply, decide};
 use ringmaster_schemas::avro::Resolver;
 use ringmaster_schemas::journal::{Encoding, Order, SagaEvent};
 use ringmaster_schemas::json;
@@ -28,7 +27,8 @@ fn order(encoding: Encoding) -> Definition {
 /// Decides, applies, and returns the commands that were issued.
 fn take(definition: &Definition, saga: &mut Option<Arc<Saga>>, input: &Input) -> Vec<Order> {
     let id: Arc<str> = "order-fulfilment/o-1".into();
-    let decided = decide(definition, &Evaluated::new(), &id, saga.as_ref(), input, NOW).expect("it is taken");
+    let decided =
+        decide(definition, &Evaluated::new(), &id, saga.as_ref(), input, NOW, &mut Scratch::default()).expect("it is taken");
     decided.events.iter().for_each(|event| apply(&id, saga, event, NOW).expect("a decided event is legal"));
     let order = |event: SagaEvent| match event {
         SagaEvent::CommandIssued { order, .. } | SagaEvent::UndoIssued { order, .. } => Some(order),
@@ -44,7 +44,7 @@ fn start(definition: &Definition) -> Input {
     Resolver::new(start.reader.clone(), start.kept.clone()).expect("a projection").resolve(&whole, &mut kept).expect("it fits");
     Input::Start(StartInput {
         key: "o-1".into(),
-        start: Bytes::from(kept),
+        start: kept,
         start_schema: start.kept.key(),
         traceparent: None,
         source: "orders/0".into(),

@@ -116,15 +116,18 @@ fn a_dropped_server_answers_no_more() {
 fn row(key: &str) -> ringmaster_schemas::state::Saga {
     ringmaster_schemas::state::Saga {
         id: ringmaster_schemas::names::saga_id("order", key).into(),
-        head: ringmaster_schemas::journal::Head::new(&ringmaster_schemas::journal::HeadFields {
-            version: [1; 16],
-            version_offset: 0,
-            started_at: 1_769_817_600_000,
-            start_schema: 0,
-            source: "orders/0/1",
-            traceparent: None,
-            start: &[],
-        }),
+        head: ringmaster_schemas::journal::Head::new(
+            &ringmaster_schemas::journal::HeadFields {
+                version: [1; 16],
+                version_offset: 0,
+                started_at: 1_769_817_600_000,
+                start_schema: 0,
+                source: "orders/0/1",
+                traceparent: None,
+                start: &[],
+            },
+            &mut Vec::new(),
+        ),
         bare: false,
         status: ringmaster_schemas::state::Status::Running,
         passed: false,

@@ -36,18 +36,18 @@ impl Head {
         self.0.held_bytes()
     }
 
-    /// Encodes a head.
-    pub fn new(fields: &HeadFields<'_>) -> Self {
-        let mut out = Vec::with_capacity(64 + fields.source.len() + fields.start.len());
-        fields.version.put(&mut out);
-        put_long(&mut out, fields.version_offset);
-        put_long(&mut out, fields.started_at);
-        put_long(&mut out, fields.start_schema);
-        put_text(&mut out, fields.source);
-        put_optional(&mut out, fields.traceparent);
-        let tail_at = out.len();
-        put_blob(&mut out, fields.start);
-        Head(Shared::new(&out, tail_at))
+    /// Encodes a head; `scratch` is any buffer, used again and again.
+    pub fn new(fields: &HeadFields<'_>, scratch: &mut Vec<u8>) -> Self {
+        scratch.clear();
+        fields.version.put(scratch);
+        put_long(scratch, fields.version_offset);
+        put_long(scratch, fields.started_at);
+        put_long(scratch, fields.start_schema);
+        put_text(scratch, fields.source);
+        put_optional(scratch, fields.traceparent);
+        let tail_at = scratch.len();
+        put_blob(scratch, fields.start);
+        Head(Shared::new(scratch, tail_at))
     }
 
     /// What it says.
@@ -130,19 +130,19 @@ impl Order {
         self.0.held_bytes()
     }
 
-    /// Encodes an order.
-    pub fn new(fields: &OrderFields<'_>) -> Self {
-        let mut out = Vec::with_capacity(48 + fields.step.len() + fields.command.len() + fields.body.len());
-        put_text(&mut out, fields.step);
-        put_text(&mut out, fields.command);
-        fields.encoding.put(&mut out);
-        put_long(&mut out, fields.envelope);
-        put_long(&mut out, fields.first_time);
-        put_long(&mut out, fields.until);
-        fields.keep.put(&mut out);
-        let tail_at = out.len();
-        put_blob(&mut out, fields.body);
-        Order(Shared::new(&out, tail_at))
+    /// Encodes an order; `scratch` is any buffer, used again and again.
+    pub fn new(fields: &OrderFields<'_>, scratch: &mut Vec<u8>) -> Self {
+        scratch.clear();
+        put_text(scratch, fields.step);
+        put_text(scratch, fields.command);
+        fields.encoding.put(scratch);
+        put_long(scratch, fields.envelope);
+        put_long(scratch, fields.first_time);
+        put_long(scratch, fields.until);
+        fields.keep.put(scratch);
+        let tail_at = scratch.len();
+        put_blob(scratch, fields.body);
+        Order(Shared::new(scratch, tail_at))
     }
 
     /// What it says.

@@ -164,7 +164,7 @@ impl DecisionWriter {
     }
 
     /// Appends a turn (as an array block of one); the input's bytes go straight into place.
-    pub fn push(&mut self, cause: &Cause, input: Option<(i64, &[u8])>, changes: &Vec<Change>) {
+    pub fn push(&mut self, cause: &Cause, input: Option<(i64, &[u8])>, changes: &[Change]) {
         put_long(&mut self.bytes, 1);
         cause.put(&mut self.bytes);
         match input {
@@ -175,7 +175,7 @@ impl DecisionWriter {
                 codec::put_blob(&mut self.bytes, raw);
             }
         }
-        changes.put(&mut self.bytes);
+        codec::put_list(changes, &mut self.bytes);
         self.turn_count += 1;
     }
 

@@ -80,13 +80,13 @@ mod tests {
             bare: false,
             since: 1,
             due_at: 2,
-            order: Some(Order::new(&order)),
+            order: Some(Order::new(&order, &mut Vec::new())),
             result: Some(Data::new(&vec![3; result])),
             more: Some(Box::new(EntryMore { failure: Some(failure(message)), stray: None })),
         };
         Saga {
             id: "order/1".into(),
-            head: Head::new(&head),
+            head: Head::new(&head, &mut Vec::new()),
             bare: false,
             status: Status::Running,
             passed: false,

@@ -281,6 +281,25 @@ impl Saga {
         self.entries.iter().any(|entry| entry.waits == Waits::Stuck)
     }
 
+    /// A copy that has room for one entry more: what changes a saga often adds one.
+    pub fn copy_with_room(&self) -> Self {
+        let mut entries = Vec::with_capacity(self.entries.len() + 1);
+        entries.extend_from_slice(&self.entries);
+        Saga {
+            entries,
+            id: self.id.clone(),
+            head: self.head.clone(),
+            bare: self.bare,
+            status: self.status,
+            passed: self.passed,
+            late: self.late,
+            deadline_at: self.deadline_at,
+            held_since: self.held_since,
+            failure: self.failure.clone(),
+            ended: self.ended.clone(),
+        }
+    }
+
     /// The place of an open stray.
     pub fn open_stray(&self) -> Option<Place> {
         let place = self.entries.iter().position(|entry| entry.open() && entry.stray().is_some())?;

@@ -208,15 +208,15 @@ impl Truth {
                 let sender = Sender { id: &change.saga, head: &saga.head, at, reply_topic: INPUTS[0], partition: self.partition };
                 let mut topic_of = |command: &str| -> Arc<str> { names::command_topic(names::participant_of(command)).into() };
                 for event in &change.events {
-                    saga_effects(sender, event, order_of(&saga, event), &mut topic_of, effects);
+                    saga_effects(sender, event, order_of(&saga, event), &mut topic_of, &mut String::new(), effects);
                 }
                 self.sagas.insert(change.saga.clone(), saga);
             }
             Change::Rejected(rejected) => self.rejected.push(rejected.clone()),
             Change::Quarantined(quarantined) => {
                 self.quarantined += 1;
-                let (topic, key) = ("ringmaster.quarantine".into(), quarantined.key.clone().unwrap_or_default());
-                effects.push(Effect { topic, key, value: quarantined.encode().into(), headers: Vec::new() });
+                let key = quarantined.key.as_deref().unwrap_or_default();
+                effects.push(Effect::new("ringmaster.quarantine".into(), key, 0, |value| value.extend(quarantined.encode())));
             }
             Change::Undeliverable(place) => {
                 let parked = self.effects.iter_mut().find(|due| due.offset == place.offset && due.index == place.index);

@@ -94,7 +94,7 @@ fn commands(stage: &Stage, faults: &mut Vec<String>) {
             faults.push("one command is sent for one that is issued".to_owned());
             continue;
         }
-        let command = match wire::decode_command(&happened.effects[0].value, stage.schemas()) {
+        let command = match wire::decode_command(happened.effects[0].value(), stage.schemas()) {
             Ok(command) => command,
             Err(error) => {
                 faults.push(format!("a command cannot be read: {error}"));

@@ -126,8 +126,8 @@ fn said(failure: &Failure) -> String {
 
 /// What is sent, as a participant or reader would see it.
 pub(super) fn effect(stage: &Stage, effect: &Effect) -> String {
-    let key = String::from_utf8_lossy(&effect.key);
-    if let Ok(command) = wire::decode_command(&effect.value, stage.schemas()) {
+    let key = String::from_utf8_lossy(effect.key());
+    if let Ok(command) = wire::decode_command(effect.value(), stage.schemas()) {
         let meta = command.meta;
         let body = match command.body {
             Body::Json(text) => text.to_owned(),
@@ -144,13 +144,13 @@ pub(super) fn effect(stage: &Stage, effect: &Effect) -> String {
             effect.topic, meta.command, meta.idempotency_key, meta.attempt
         ));
     }
-    let header = |name: &str| effect.headers.iter().find(|header| &*header.name == name).map_or("", |header| &*header.value);
-    let body = match wire::recognise(&effect.value) {
+    let header = |name: &str| effect.headers().find(|(known, _)| *known == name).map_or("", |(_, value)| value);
+    let body = match wire::recognise(effect.value()) {
         Framing::SingleObject { fingerprint, body } => {
             let schema = stage.schemas().by_fingerprint(fingerprint).expect("an emitted event's schema is known");
             shown(schema, body)
         }
-        _ => String::from_utf8_lossy(&effect.value).into_owned(),
+        _ => String::from_utf8_lossy(effect.value()).into_owned(),
     };
     shorten(&format!("-> {} [{key}] {} {} {body}", effect.topic, header(names::HEADER_TYPE), header(names::HEADER_ID)))
 }

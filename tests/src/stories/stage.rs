@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use ringmaster_core::definition::{
     Budget, Definition, Emit, Environment, Expression, ExpressionError, Participant, Settings, SiteId, Template, Undo, compile,
 };
 use ringmaster_core::saga::{
-    Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Sender, StartInput, Values, apply, decide, effects, order_of,
+    Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch, Sender, StartInput, Values, apply, decide, effects,
+    order_of,
 };
-use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::{Resolver, Schema};
 use ringmaster_schemas::journal::{Emission, Encoding, SagaEvent};
 use ringmaster_schemas::json;
 use ringmaster_schemas::names::{Direction, command_topic, participant_of, saga_id};
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Saga, Waits};
+use ringmaster_schemas::{Data, Millis};
 
 use super::print;
 use super::script::{Act, Place, Said, Script};
@@ -174,7 +174,7 @@ impl Stage {
                     (Some(kept), Some(asks)) => {
                         let whole = asks.result.as_ref().unwrap_or(kept);
                         let bytes = project(whole, kept, result.as_deref().unwrap_or("{}"))?;
-                        Outcome::Succeeded { result: Some(bytes) }
+                        Outcome::Succeeded { result: Some(Data::new(&bytes)) }
                     }
                     _ => Outcome::Succeeded { result: None },
                 }
@@ -241,14 +241,14 @@ impl Stage {
     fn decide(&self, input: &Input) -> Result<Decided, Rejection> {
         let broken = self.broken.iter().flat_map(|place| sites(self.definition(), place)).collect();
         let values = Breaking { values: Evaluated::new(), broken };
-        decide(self.definition(), &values, &self.id, self.saga.as_ref(), input, self.now)
+        decide(self.definition(), &values, &self.id, self.saga.as_ref(), input, self.now, &mut Scratch::default())
     }
 
     fn effects(&self, behind: &Saga, event: &SagaEvent) -> Vec<Effect> {
         let sender = Sender { id: &self.id, head: &behind.head, at: self.now, reply_topic: "ringmaster.replies", partition: 0 };
         let mut topic_of = |command: &str| -> Arc<str> { command_topic(participant_of(command)).into() };
         let mut out = Vec::new();
-        effects(sender, event, order_of(behind, event), &mut topic_of, &mut out);
+        effects(sender, event, order_of(behind, event), &mut topic_of, &mut String::new(), &mut out);
         out
     }
 
@@ -295,12 +295,12 @@ impl Known {
 }
 
 /// The part of a JSON text that a version keeps, by the same way as at the door: transcoded, then projected.
-fn project(whole: &Arc<Schema>, kept: &Arc<Schema>, text: &str) -> Result<Bytes, String> {
+fn project(whole: &Arc<Schema>, kept: &Arc<Schema>, text: &str) -> Result<Vec<u8>, String> {
     let (mut avro, mut out) = (Vec::new(), Vec::new());
     json::transcode(whole, text.as_bytes(), &mut avro).map_err(|error| error.to_string())?;
     let resolver = Resolver::new(whole.clone(), kept.clone()).map_err(|error| error.to_string())?;
     resolver.resolve(&avro, &mut out).map_err(|error| error.to_string())?;
-    Ok(out.into())
+    Ok(out)
 }
 
 /// The expressions of a place.
@@ -339,13 +339,20 @@ impl Values for Breaking {
         self.values.condition(saga, condition, now)
     }
 
-    fn body(&self, saga: &Saga, body: &Template, now: Millis) -> Result<Bytes, ExpressionError> {
+    fn body(&self, saga: &Saga, body: &Template, now: Millis, out: &mut Vec<u8>) -> Result<(), ExpressionError> {
         self.check(body.site())?;
-        self.values.body(saga, body, now)
+        self.values.body(saga, body, now, out)
     }
 
-    fn emission(&self, saga: &Saga, emit: &Emit, id: &str, now: Millis) -> Result<Emission, ExpressionError> {
+    fn emission(
+        &self,
+        saga: &Saga,
+        emit: &Emit,
+        id: &str,
+        now: Millis,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Emission, ExpressionError> {
         self.check(emit.body.site())?;
-        self.values.emission(saga, emit, id, now)
+        self.values.emission(saga, emit, id, now, scratch)
     }
 }

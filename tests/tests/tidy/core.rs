@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{File, has_word, none, rust};
 
 /// All that core may depend on: none of them does IO.
-const DEPENDENCIES: [&str; 11] = [
+const DEPENDENCIES: [&str; 12] = [
     "ringmaster-schemas",
     "bytes",
     "cel",
@@ -15,6 +15,7 @@ const DEPENDENCIES: [&str; 11] = [
     "serde",
     "serde_json",
     "sha2",
+    "smallvec",
     "thiserror",
     "twox-hash",
 ];

@@ -4,13 +4,12 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use hashbrown::HashMap;
 use ringmaster_schemas::avro::{Resolver, Schema, SchemaError};
 use ringmaster_schemas::journal::{DefinitionHash, QuarantineReason};
 use ringmaster_schemas::names::{Direction, KEY_BYTES_MAX};
 use ringmaster_schemas::wire::{self, Body as ReplyBody};
-use ringmaster_schemas::{Millis, json};
+use ringmaster_schemas::{Data, Millis, json};
 
 use super::event::{Body, Event, Origin};
 use super::reply::Answer;
@@ -27,7 +26,7 @@ pub(crate) struct Projections {
     scratch: Scratch,
 }
 
-/// Buffers that are used again: what is kept is copied out of them at its size.
+/// Buffers that are used again.
 #[derive(Default)]
 struct Scratch {
     kept: Vec<u8>,
@@ -88,18 +87,23 @@ impl Projections {
             None => Cow::Borrowed(record_key(event, definition)?),
         };
         check_key(&key, definition, fingerprint)?;
-        let source = &mut self.scratch.text;
+        let mut source = std::mem::take(&mut self.scratch.text);
         source.clear();
-        event.put_identity(origin, source);
+        event.put_identity(origin, &mut source);
         Ok(Some(StartInput {
-            key: (*key).into(),
-            start: Bytes::copy_from_slice(kept),
+            key: key.into_owned(),
+            start: std::mem::take(kept),
             start_schema: start.kept.key(),
             traceparent: event.traceparent.as_deref().map(Arc::from),
-            source: source.as_str().into(),
+            source,
             version_offset,
             event_time: event.time,
         }))
+    }
+
+    /// Takes the buffers of a start that was decided, for the next one.
+    pub(crate) fn give_back(&mut self, start: StartInput) {
+        (self.scratch.kept, self.scratch.text) = (start.start, start.source);
     }
 
     /// An answer as its step keeps it, and the key of its body's schema (0 for JSON or none).
@@ -133,7 +137,7 @@ impl Projections {
         definition: &Definition,
         step: Step<'_>,
         body: Option<&ReplyBody<'_>>,
-    ) -> Result<(Option<Bytes>, i64), Refused> {
+    ) -> Result<(Option<Data>, i64), Refused> {
         let Some(kept) = &step.asks.kept else { return Ok((None, 0)) };
         let out = &mut self.scratch.kept;
         out.clear();
@@ -149,7 +153,7 @@ impl Projections {
             Some(ReplyBody::Json(text)) => json_result(step, kept, text, out)?,
             None => json_result(step, kept, "{}", out)?,
         };
-        Ok((Some(Bytes::copy_from_slice(out)), writer))
+        Ok((Some(Data::new(out)), writer))
     }
 }
 

@@ -141,10 +141,15 @@ impl Owner {
         // By the partition's time, which may be ahead of what can be trusted: an order is too old only if it may be forgotten.
         let ahead = now - self.remembered_from(cx);
         start.event_time = start.event_time.map(|time| time.saturating_add(ahead));
-        let id: Arc<str> = names::saga_id(&definition.name, &start.key).into();
-        let found = self.replica.table.find(&id, cx.rows).map_err(|detail| self.unreadable(detail))?;
-        let saga = found.and_then(|slot| self.visible(slot));
-        match decide(definition, &Evaluated::new(), &id, saga, &Input::Start(start), now) {
+        let id = self.replica.saga_id(&definition.name, &start.key);
+        let found = self.replica.table.find_shared(&id, cx.rows).map_err(|detail| self.unreadable(detail))?;
+        let saga = found.and_then(|slot| self.visible(slot)).cloned();
+        let input = Input::Start(start);
+        let decided = decide(definition, &Evaluated::new(), &id, saga.as_ref(), &input, now, &mut self.scratch);
+        if let Input::Start(start) = input {
+            self.projections.give_back(start);
+        }
+        match decided {
             Ok(decided) => {
                 let slot = found.unwrap_or_else(|| self.replica.table.insert(id.clone()));
                 Ok(Some(Started::Saga(slot, id, decided)))

@@ -3,7 +3,8 @@
 
 use std::collections::VecDeque;
 
-use ringmaster_schemas::state::{IndexKeys, OutboxEffect, RowChange, RowKey, RowKind};
+use bytes::Bytes;
+use ringmaster_schemas::state::{Header, IndexKeys, OutboxEffect, RowChange, RowKey, RowKind};
 
 use super::{Rows, law};
 use crate::saga::Effect;
@@ -40,7 +41,7 @@ pub(super) struct Outbox {
 struct Waiting {
     place: Place,
     /// None once the broker has it, or it was set apart.
-    effect: Option<Box<Effect>>,
+    effect: Option<Effect>,
     #[cfg_attr(not(feature = "faults"), allow(dead_code, reason = "only a broken rule asks"))]
     sent: bool,
     /// The store has a row of it.
@@ -52,7 +53,7 @@ struct Waiting {
 pub(super) struct Apart {
     pub(super) number: u64,
     pub(super) place: Place,
-    effect: Box<Effect>,
+    effect: Effect,
     /// The store has a row of it.
     stored: bool,
     /// And that row says that it is set apart.
@@ -74,7 +75,9 @@ impl Outbox {
     }
 
     fn restore_one(&mut self, place: Place, stored: OutboxEffect) {
-        let effect = Box::new(Effect { topic: stored.topic, key: stored.key, value: stored.value, headers: stored.headers });
+        let write = |value: &mut Vec<u8>| value.extend_from_slice(&stored.value);
+        let mut effect = Effect::new(stored.topic, &stored.key, stored.value.len(), write);
+        stored.headers.iter().for_each(|header| effect.add_header(&header.name, &[&header.value]));
         if stored.undeliverable {
             self.put_apart(Apart { number: 0, place, effect, stored: true, stored_apart: true });
         } else {
@@ -82,7 +85,7 @@ impl Outbox {
         }
     }
 
-    fn wait(&mut self, place: Place, effect: Box<Effect>, stored: bool) {
+    fn wait(&mut self, place: Place, effect: Effect, stored: bool) {
         self.waiting += 1;
         self.queue.push_back(Waiting { place, effect: Some(effect), sent: false, stored });
     }
@@ -101,7 +104,7 @@ impl Outbox {
     pub(super) fn push(&mut self, offset: i64, effects: Vec<Effect>) -> std::ops::Range<u64> {
         let first = self.base + self.queue.len() as u64;
         for (effect, index) in effects.into_iter().zip(0..) {
-            self.wait((offset, index), Box::new(effect), false);
+            self.wait((offset, index), effect, false);
         }
         first..self.base + self.queue.len() as u64
     }
@@ -134,7 +137,7 @@ impl Outbox {
     pub(super) fn effect(&mut self, number: u64) -> Option<&Effect> {
         let item = self.item(number)?;
         item.sent = true;
-        item.effect.as_deref()
+        item.effect.as_ref()
     }
 
     /// The place of an effect that waits.
@@ -186,7 +189,7 @@ impl Outbox {
 
     /// One of them.
     pub(super) fn effect_apart(&self, number: u64) -> Option<(Place, &Effect)> {
-        self.apart.iter().find(|apart| apart.number == number).map(|apart| (apart.place, &*apart.effect))
+        self.apart.iter().find(|apart| apart.number == number).map(|apart| (apart.place, &apart.effect))
     }
 
     /// Offset of the record of the first effect that the broker does not have.
@@ -221,9 +224,9 @@ fn row_of(effect: &Effect, undeliverable: bool) -> Vec<u8> {
     OutboxEffect {
         undeliverable,
         topic: effect.topic.clone(),
-        key: effect.key.clone(),
-        value: effect.value.clone(),
-        headers: effect.headers.clone(),
+        key: Bytes::copy_from_slice(effect.key()),
+        value: Bytes::copy_from_slice(effect.value()),
+        headers: effect.headers().map(|(name, value)| Header { name: name.into(), value: value.into() }).collect(),
     }
     .encode()
 }

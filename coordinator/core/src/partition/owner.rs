@@ -12,6 +12,7 @@ use super::table::Slot;
 use super::wheel::Timers;
 use super::{Context, Happened, Settings, StartAt, Tag, Why, Wish, law};
 use crate::intake::Projections;
+use crate::saga::Scratch;
 
 /// While nothing is on its way, an owner looks this often whether its journal ends with its own records: another's claim would be found
 /// out only by the next record otherwise.
@@ -30,6 +31,7 @@ pub(super) struct Owner {
     pub(super) paused: bool,
     pub(super) clock: Clock,
     pub(super) projections: Projections,
+    pub(super) scratch: Scratch,
     /// Events of any other sender are of the past.
     sender: u32,
     /// When the journal's end is looked at next, by the steady clock.
@@ -83,6 +85,7 @@ impl Owner {
             paused: false,
             clock,
             projections: Projections::default(),
+            scratch: Scratch::default(),
             sender,
             look_at: cx.steady.saturating_add(LOOK_EVERY_MS),
             replica,

@@ -40,6 +40,7 @@ pub struct Replica {
     /// The journal offset of the stored checkpoint; -1 if there is none.
     pub(super) stored: i64,
     command_topics: HashMap<Arc<str>, Arc<str>>,
+    scratch: String,
 }
 
 impl std::fmt::Debug for Replica {
@@ -63,6 +64,7 @@ impl Replica {
             digest: digest::empty(),
             stored: -1,
             command_topics: HashMap::new(),
+            scratch: String::new(),
         }
     }
 
@@ -151,6 +153,13 @@ impl Replica {
         Ok(())
     }
 
+    /// A saga's id.
+    pub(super) fn saga_id(&mut self, definition: &str, key: &str) -> Arc<str> {
+        self.scratch.clear();
+        names::put_saga_id(definition, key, &mut self.scratch);
+        self.scratch.as_str().into()
+    }
+
     /// The saga at a place: none if it never was, or its retention is over.
     fn living(&self, slot: super::table::Slot) -> Option<&Arc<Saga>> {
         self.table.row(slot).saga.as_ref().filter(|saga| is_remembered(saga, self.expired))
@@ -191,17 +200,13 @@ impl Replica {
         let (reply_topic, partition) = (&*self.settings.reply_topic, self.settings.number);
         let sender = Sender { id: &saga.id, head: &saga.head, at, reply_topic, partition };
         for event in events {
-            effects(sender, event, order_of(saga, event), &mut topic_of, out);
+            effects(sender, event, order_of(saga, event), &mut topic_of, &mut self.scratch, out);
         }
     }
 
     pub(super) fn quarantine_effect(&self, quarantined: &Quarantined) -> Effect {
-        Effect {
-            topic: self.settings.quarantine_topic.clone(),
-            key: quarantined.key.clone().unwrap_or_default(),
-            value: quarantined.encode().into(),
-            headers: Vec::new(),
-        }
+        let (topic, value) = (self.settings.quarantine_topic.clone(), quarantined.encode());
+        Effect::new(topic, quarantined.key.as_deref().unwrap_or_default(), value.len(), |out| out.extend_from_slice(&value))
     }
 }
 

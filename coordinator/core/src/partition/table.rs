@@ -80,10 +80,22 @@ impl Table {
 
     /// The row's place, loaded if it is in the store; none if there is no such row.
     pub(super) fn find(&mut self, id: &str, stored: &dyn Rows) -> Result<Option<Slot>, String> {
-        if let Some(slot) = self.place(id) {
-            return Ok(Some(slot));
+        match self.place(id) {
+            Some(slot) => Ok(Some(slot)),
+            None => self.load(id.into(), stored),
         }
-        let key = RowKey::saga(id);
+    }
+
+    /// The same by an id that may be kept.
+    pub(super) fn find_shared(&mut self, id: &Arc<str>, stored: &dyn Rows) -> Result<Option<Slot>, String> {
+        match self.place(id) {
+            Some(slot) => Ok(Some(slot)),
+            None => self.load(id.clone(), stored),
+        }
+    }
+
+    fn load(&mut self, id: Arc<str>, stored: &dyn Rows) -> Result<Option<Slot>, String> {
+        let key = RowKey::Saga(id);
         let (Some(row), RowKey::Saga(id)) = (stored.row(&key)?, key) else { return Ok(None) };
         let saga = Saga::decode(&id, &row).map_err(|error| stored.damaged(format!("the row of {id}: {error}")))?;
         let stored = Stored::of(&id, &row, &saga);
@@ -96,7 +108,7 @@ impl Table {
 
     /// The same, made if there is none.
     pub(super) fn find_or_insert(&mut self, id: &Arc<str>, stored: &dyn Rows) -> Result<Slot, String> {
-        Ok(self.find(id, stored)?.unwrap_or_else(|| self.insert(id.clone())))
+        Ok(self.find_shared(id, stored)?.unwrap_or_else(|| self.insert(id.clone())))
     }
 
     /// A new place for an id that has none, without a row yet.

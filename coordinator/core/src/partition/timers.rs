@@ -155,7 +155,7 @@ impl Owner {
                 *self.timers.looks_at(slot) = Millis::MAX;
                 slot
             }
-            Item::Stored(id) => match self.replica.table.find(&id, cx.rows).map_err(|detail| self.unreadable(detail))? {
+            Item::Stored(id) => match self.replica.table.find_shared(&id, cx.rows).map_err(|detail| self.unreadable(detail))? {
                 Some(slot) => slot,
                 None => return Ok(()),
             },

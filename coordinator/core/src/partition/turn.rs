@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Cause, Change, EffectPlace, Expired, Opens, QuarantineReason, SagaChange, SagaEvent};
 use ringmaster_schemas::state::Saga;
+use smallvec::{SmallVec, smallvec};
 
 use super::ahead::Move;
 use super::owner::Owner;
@@ -18,9 +19,10 @@ pub(super) struct Turn<'a> {
     pub(super) cause: Cause,
     /// The writer's schema (0: JSON) and the input's bytes, where they are worth keeping.
     pub(super) raw: Option<(i64, &'a [u8])>,
-    pub(super) changes: Vec<Change>,
+    /// Nearly always one.
+    pub(super) changes: SmallVec<[Change; 1]>,
     /// The sagas it changes.
-    rows: Vec<(Slot, Arc<Saga>)>,
+    rows: SmallVec<[(Slot, Arc<Saga>); 1]>,
     /// What it does beside sagas.
     moved: Option<Move>,
 }
@@ -28,7 +30,7 @@ pub(super) struct Turn<'a> {
 impl<'a> Turn<'a> {
     /// A turn that does nothing yet.
     pub(super) fn of(cause: Cause) -> Turn<'a> {
-        Turn { cause, raw: None, changes: Vec::new(), rows: Vec::new(), moved: None }
+        Turn { cause, raw: None, changes: SmallVec::new(), rows: SmallVec::new(), moved: None }
     }
 
     /// A turn by a record of input `index`.
@@ -49,7 +51,7 @@ impl<'a> Turn<'a> {
             Move::Undeliverable(effect) => Change::Undeliverable(place(effect)),
             Move::Delivered(effect) => Change::Delivered(place(effect)),
         };
-        Turn { changes: vec![change], moved: Some(moved), ..Turn::of(Cause::Upkeep {}) }
+        Turn { changes: smallvec![change], moved: Some(moved), ..Turn::of(Cause::Upkeep {}) }
     }
 
     /// With the input's bytes, under their writer's schema.
@@ -79,6 +81,7 @@ impl<'a> Turn<'a> {
 impl Owner {
     /// Puts a turn into the open record, and makes true what it says, ahead of its confirmation; gives it back if it fits into no
     /// record.
+    #[allow(clippy::result_large_err, reason = "it is no error: a turn that fits into no record is decided otherwise")]
     fn push<'a>(&mut self, turn: Turn<'a>, cx: &mut Context<'_>) -> Result<(), Turn<'a>> {
         let Some(open) = self.write(&turn, cx) else { return Err(turn) };
         let (number, at) = (open.number, open.now);
@@ -158,7 +161,7 @@ impl Owner {
 
     /// Decides an input for the saga at `slot`, and adds what happened to a turn; none if it means nothing.
     pub(super) fn decide_at<'a>(
-        &self,
+        &mut self,
         slot: Slot,
         input: &Input,
         mut turn: Turn<'a>,
@@ -175,7 +178,8 @@ impl Owner {
                 saga.head.fields().version_offset
             )));
         };
-        match decide(definition, &Evaluated::new(), &id, Some(saga), input, self.turn_time(cx)) {
+        let (saga, now) = (saga.clone(), self.turn_time(cx));
+        match decide(definition, &Evaluated::new(), &id, Some(&saga), input, now, &mut self.scratch) {
             Ok(decided) if decided.events.is_empty() => Ok(None),
             Ok(decided) => {
                 turn.saga(slot, id, decided.events, decided.saga);

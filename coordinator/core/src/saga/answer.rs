@@ -27,7 +27,7 @@ impl Draft<'_> {
         use Work::{Asked, Closed, Done, Failed, Nothing, Refused, UndoAsked, Undone};
         let reason = match (self.entry(place).work, &reply.outcome) {
             (Asked, Outcome::Succeeded { result }) => {
-                self.succeeded(place, result.as_deref());
+                self.succeeded(place, result.as_ref());
                 return Ok(());
             }
             (Asked, Outcome::Refused { code, message }) => {
@@ -38,7 +38,7 @@ impl Draft<'_> {
                 self.attempt_ended(place, code, message, *retryable);
                 return Ok(());
             }
-            (Refused, Outcome::Succeeded { result }) => return self.done_after_all(place, result.as_deref(), reply),
+            (Refused, Outcome::Succeeded { result }) => return self.done_after_all(place, result.as_ref(), reply),
             (Done, Outcome::Succeeded { .. }) | (Refused, Outcome::Refused { .. }) => Reason::RepeatedReply,
             (Done, Outcome::Refused { .. }) => Reason::ContradictingReply,
             (Failed | UndoAsked | Undone, Outcome::Succeeded { .. }) if mutated("late_success_taken_after_undo") => {
@@ -83,12 +83,12 @@ impl Draft<'_> {
         Err(self.rejected(reason, place, reply))
     }
 
-    fn succeeded(&mut self, place: Place, result: Option<&[u8]>) {
+    fn succeeded(&mut self, place: Place, result: Option<&Data>) {
         let step = self.step_at(place);
-        let size = result.map_or(0, <[u8]>::len);
+        let size = result.map_or(0, |result| result.bytes().len());
         let held = self.held_bytes();
         let too_big = size > RESULT_BYTES_MAX || held + size > ROW_DATA_BYTES_MAX;
-        let kept = result.filter(|_| !too_big && !mutated("result_forgotten")).map(Data::new);
+        let kept = result.filter(|_| !too_big && !mutated("result_forgotten")).cloned();
         let passes = self.definition.nodes[usize::from(self.entry(place).node)].passes;
         self.happen(SagaEvent::Succeeded { place, result: kept, passes });
         if !too_big || self.undoing() {
@@ -126,7 +126,7 @@ impl Draft<'_> {
 
     /// Refused first, done after all. Where it is waited for, that is what was wanted. Else it is undone: with the saga if that undoes,
     /// by itself if the saga has ended. Where nothing can undo it, a person must know.
-    fn done_after_all(&mut self, place: Place, result: Option<&[u8]>, reply: &ReplyInput) -> Result<(), Rejection> {
+    fn done_after_all(&mut self, place: Place, result: Option<&Data>, reply: &ReplyInput) -> Result<(), Rejection> {
         if self.entry(place).waits == Waits::Stuck {
             self.succeeded(place, result);
             return Ok(());

@@ -9,7 +9,7 @@ use ringmaster_schemas::state::{Waits, Work};
 
 use super::decide::Draft;
 use super::{code, retry};
-use crate::definition::{Retry, Step, Undo};
+use crate::definition::{ExpressionError, Retry, Step, Template, Undo};
 use crate::faults::mutated;
 
 /// By what a command is tried again.
@@ -30,11 +30,24 @@ impl<'a> Policy<'a> {
 
 impl Draft<'_> {
     /// An order in its encoded form; `fields.step` is made of the step's name and the round.
-    pub(super) fn order(&self, step: &str, round: u8, fields: &OrderFields<'_>) -> Order {
+    pub(super) fn order(&mut self, step: &str, round: u8, fields: &OrderFields<'_>) -> Order {
+        let scratch = &mut self.scratch.record;
         if round == 1 {
-            return Order::new(&OrderFields { step, ..*fields });
+            return Order::new(&OrderFields { step, ..*fields }, scratch);
         }
-        Order::new(&OrderFields { step: &format!("{step}~{round}"), ..*fields })
+        Order::new(&OrderFields { step: &format!("{step}~{round}"), ..*fields }, scratch)
+    }
+
+    /// A body in a buffer that [`Draft::give_back`] takes again.
+    pub(super) fn render_body(&mut self, template: &Template) -> Result<Vec<u8>, ExpressionError> {
+        let mut body = std::mem::take(&mut self.scratch.body);
+        body.clear();
+        self.values.body(self.saga(), template, self.now, &mut body)?;
+        Ok(body)
+    }
+
+    pub(super) fn give_back(&mut self, body: Vec<u8>) {
+        self.scratch.body = body;
     }
 
     /// Which of its two commands the entry at `place` asks.

@@ -7,7 +7,7 @@ use ringmaster_schemas::journal::{Failure, FailureKind, Head, HeadFields, Place,
 use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
 use super::values::Values;
-use super::{Input, Rejection, StartInput, apply, code};
+use super::{Input, Rejection, Scratch, StartInput, apply, code};
 use crate::definition::{Definition, ROOT, Step};
 use crate::faults::mutated;
 
@@ -28,8 +28,9 @@ pub fn decide(
     row: Option<&Arc<Saga>>,
     input: &Input,
     now: Millis,
+    scratch: &mut Scratch,
 ) -> Result<Decided, Rejection> {
-    let mut draft = Draft { definition, values, now, id, row: row.cloned(), events: Vec::with_capacity(2) };
+    let mut draft = Draft { definition, values, now, id, row: row.cloned(), events: Vec::with_capacity(2), scratch };
     match (input, row) {
         (Input::Start(start), None) => draft.start(start)?,
         (Input::Start(start), Some(saga)) => return Err(duplicate(saga, start)),
@@ -64,8 +65,9 @@ pub(super) struct Draft<'a> {
     pub(super) values: &'a dyn Values,
     pub(super) now: Millis,
     id: &'a Arc<str>,
-    row: Option<Arc<Saga>>,
+    pub(super) row: Option<Arc<Saga>>,
     events: Vec<SagaEvent>,
+    pub(super) scratch: &'a mut Scratch,
 }
 
 impl<'a> Draft<'a> {
@@ -122,18 +124,18 @@ impl<'a> Draft<'a> {
             );
             return Err(Rejection::new(RejectionReason::TooOld, detail));
         }
-        self.happen(SagaEvent::Started {
-            head: Head::new(&HeadFields {
-                version: definition.hash,
-                version_offset: start.version_offset,
-                started_at: self.now,
-                start_schema: start.start_schema,
-                source: &start.source,
-                traceparent: start.traceparent.as_deref(),
-                start: &start.start,
-            }),
-            deadline_at: definition.deadline_ms.map(|deadline| self.now.saturating_add(deadline)),
-        });
+        let fields = HeadFields {
+            version: definition.hash,
+            version_offset: start.version_offset,
+            started_at: self.now,
+            start_schema: start.start_schema,
+            source: &start.source,
+            traceparent: start.traceparent.as_deref(),
+            start: &start.start,
+        };
+        let head = Head::new(&fields, &mut self.scratch.record);
+        let deadline_at = definition.deadline_ms.map(|deadline| self.now.saturating_add(deadline));
+        self.happen(SagaEvent::Started { head, deadline_at });
         self.advance(ROOT);
         Ok(())
     }

@@ -2,26 +2,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ringmaster_schemas::journal::{Emission, Encoding, Head, Order, SagaEvent};
 use ringmaster_schemas::names::{self, Direction};
-use ringmaster_schemas::state::{Header, Saga};
+use ringmaster_schemas::state::Saga;
 use ringmaster_schemas::{Millis, json, wire};
 
+use super::Effect;
 use crate::faults::mutated;
 
-/// A record for others; it leaves only behind the confirmed journal record that caused it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Effect {
-    /// Where to.
-    pub topic: Arc<str>,
-    /// The record's key.
-    pub key: Bytes,
-    /// The record's value.
-    pub value: Bytes,
-    /// Its headers; commands have none.
-    pub headers: Vec<Header>,
-}
+/// About what a command says about itself, beside its body.
+const META_BYTES: usize = 160;
+/// About what CloudEvents' headers take, beside the id.
+const HEADERS_BYTES: usize = 320;
 
 /// What all effects of a saga's turn have in common.
 #[derive(Debug, Clone, Copy)]
@@ -47,24 +39,26 @@ pub fn order_of<'a>(saga: &'a Saga, event: &SagaEvent) -> Option<&'a Order> {
 }
 
 /// Appends what an event causes to be sent, in order. `order` is what [`order_of`] says. Topic names come from `topic_of` (a
-/// command's participant), so that they are made once.
+/// command's participant), so that they are made once; `scratch` is any text, used again and again.
 pub fn effects(
     sender: Sender<'_>,
     event: &SagaEvent,
     order: Option<&Order>,
     topic_of: &mut dyn FnMut(&str) -> Arc<str>,
+    scratch: &mut String,
     out: &mut Vec<Effect>,
 ) {
+    let mut command = |order, direction, attempt| command(sender, order, direction, attempt, topic_of, scratch);
     match event {
-        SagaEvent::CommandIssued { order, .. } => out.push(command(sender, order, Direction::Do, 1, topic_of)),
-        SagaEvent::UndoIssued { order, .. } => out.push(command(sender, order, Direction::Undo, 1, topic_of)),
+        SagaEvent::CommandIssued { order, .. } => out.push(command(order, Direction::Do, 1)),
+        SagaEvent::UndoIssued { order, .. } => out.push(command(order, Direction::Undo, 1)),
         SagaEvent::CommandRepeated { .. } if mutated("retry_not_sent") => {}
         SagaEvent::CommandRepeated { direction, attempt, .. } => {
             let order = order.expect("what is asked again has an order");
-            out.push(command(sender, order, *direction, *attempt, topic_of));
+            out.push(command(order, *direction, *attempt));
         }
         SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. } => {
-            out.extend(emissions.iter().map(|emission| emitted(sender, emission)));
+            out.extend(emissions.iter().map(|emission| emitted(sender, emission, scratch)));
         }
         SagaEvent::Started { .. }
         | SagaEvent::Skipped { .. }
@@ -88,14 +82,16 @@ fn command(
     direction: Direction,
     attempt: u16,
     topic_of: &mut dyn FnMut(&str) -> Arc<str>,
+    scratch: &mut String,
 ) -> Effect {
     let order = order.fields();
-    let idempotency_key = names::idempotency_key(sender.id, order.step, direction);
+    scratch.clear();
+    names::put_idempotency_key(sender.id, order.step, direction, scratch);
     let names_do = direction == Direction::Undo && !mutated("undo_names_no_do");
     let undoes = names_do.then(|| names::idempotency_key(sender.id, order.step, Direction::Do));
     let meta = wire::CommandMeta {
         command: order.command.into(),
-        idempotency_key: idempotency_key.into(),
+        idempotency_key: (&**scratch).into(),
         attempt: i32::from(attempt),
         undoes: undoes.map(Into::into),
         reply_to: sender.reply_topic.into(),
@@ -103,43 +99,35 @@ fn command(
         first_time: order.first_time,
         traceparent: sender.head.fields().traceparent.map(Into::into),
     };
-    let mut value = Vec::with_capacity(160 + order.body.len());
-    match order.encoding {
-        Encoding::Avro => wire::put_command_avro(&meta, order.envelope as u64, order.body, &mut value),
-        Encoding::Json => wire::put_command_json(&meta, order.body, &mut value),
-    }
     let key = names::parse_saga_id(sender.id).1;
-    Effect { topic: topic_of(order.command), key: Bytes::copy_from_slice(key.as_bytes()), value: value.into(), headers: Vec::new() }
+    Effect::new(topic_of(order.command), key.as_bytes(), META_BYTES + order.body.len(), |value| match order.encoding {
+        Encoding::Avro => wire::put_command_avro(&meta, order.envelope as u64, order.body, value),
+        Encoding::Json => wire::put_command_json(&meta, order.body, value),
+    })
 }
 
-fn emitted(sender: Sender<'_>, emission: &Emission) -> Effect {
-    let (definition, key) = names::parse_saga_id(sender.id);
-    let header = |name: &str, value: String| Header { name: name.into(), value: value.into() };
-    let mut headers = Vec::new();
+fn emitted(sender: Sender<'_>, emission: &Emission, scratch: &mut String) -> Effect {
+    let room = emission.body.len() + if emission.headers { HEADERS_BYTES + sender.id.len() } else { 0 };
+    let topic = emission.topic.clone();
+    let mut effect = Effect::new(topic, emission.key.as_bytes(), room, |value| value.extend_from_slice(&emission.body));
     if emission.headers {
+        let (definition, key) = names::parse_saga_id(sender.id);
         let content = match emission.encoding {
             Encoding::Avro => "application/avro",
             Encoding::Json => "application/json",
         };
-        let mut time = String::with_capacity(24);
-        json::time::put_timestamp(sender.at.saturating_mul(1000), &mut time);
-        headers = vec![
-            header(names::HEADER_SPEC, "1.0".into()),
-            header(names::HEADER_TYPE, emission.kind.to_string()),
-            header(names::HEADER_SOURCE, format!("/ringmaster/{definition}")),
-            header(names::HEADER_ID, format!("{}/{}", sender.id, emission.id)),
-            header(names::HEADER_TIME, time),
-            header(names::HEADER_SUBJECT, key.into_owned()),
-            header(names::HEADER_CONTENT_TYPE, content.into()),
-        ];
+        scratch.clear();
+        json::time::put_timestamp(sender.at.saturating_mul(1000), scratch);
+        effect.add_header(names::HEADER_SPEC, &["1.0"]);
+        effect.add_header(names::HEADER_TYPE, &[&emission.kind]);
+        effect.add_header(names::HEADER_SOURCE, &["/ringmaster/", definition]);
+        effect.add_header(names::HEADER_ID, &[sender.id, "/", &emission.id]);
+        effect.add_header(names::HEADER_TIME, &[scratch.as_str()]);
+        effect.add_header(names::HEADER_SUBJECT, &[&key]);
+        effect.add_header(names::HEADER_CONTENT_TYPE, &[content]);
         if let Some(traceparent) = sender.head.fields().traceparent {
-            headers.push(Header { name: names::HEADER_TRACEPARENT.into(), value: traceparent.into() });
+            effect.add_header(names::HEADER_TRACEPARENT, &[traceparent]);
         }
     }
-    Effect {
-        topic: emission.topic.clone(),
-        key: Bytes::copy_from_slice(emission.key.as_bytes()),
-        value: emission.body.clone(),
-        headers,
-    }
+    effect
 }

@@ -1,5 +1,6 @@
 //! Going forward: what is entered next, and the saga's end.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
@@ -7,7 +8,7 @@ use ringmaster_schemas::journal::{Emission, FailureKind, Opens, OrderFields, Pha
 use ringmaster_schemas::state::Entry;
 
 use super::decide::{Draft, failure};
-use super::{COMMAND_BYTES_MAX, ROW_BYTES_MAX, code};
+use super::{COMMAND_BYTES_MAX, ROW_BYTES_MAX, Scratch, code};
 use crate::definition::{Emit, ExpressionError, ROOT, Undo};
 use crate::faults::mutated;
 
@@ -53,7 +54,7 @@ impl Draft<'_> {
     fn issue(&mut self, node: u16) {
         let step = self.definition.step(node).expect("it was looked at");
         let body = step.asks.call.body.as_ref().expect("a step's own command has its own body");
-        let body = match self.values.body(self.saga(), body, self.now) {
+        let body = match self.render_body(body) {
             Ok(body) => body,
             Err(error) => return self.cannot_begin(node, &step.node.name, error.code, &error.to_string()),
         };
@@ -81,6 +82,7 @@ impl Draft<'_> {
                 body: &body,
             },
         );
+        self.give_back(body);
         let due_at = until.min(self.now + step.asks.timeout_ms);
         self.happen(SagaEvent::CommandIssued { place: self.next_place(), node, round, order, due_at });
     }
@@ -113,10 +115,14 @@ impl Draft<'_> {
     }
 
     /// The events of an end, and when the row may go.
-    pub(super) fn render(&self, how: &str, emits: &[Emit]) -> Result<(Vec<Emission>, Millis), ExpressionError> {
+    pub(super) fn render(&mut self, how: &str, emits: &[Emit]) -> Result<(Vec<Emission>, Millis), ExpressionError> {
         let mut emissions = Vec::with_capacity(emits.len());
         for (i, emit) in emits.iter().enumerate() {
-            emissions.push(self.values.emission(self.saga(), emit, &format!("{how}/{i}"), self.now)?);
+            let saga = self.row.as_deref().expect("the saga has started");
+            let Scratch { body, text: id, .. } = &mut *self.scratch;
+            id.clear();
+            write!(id, "{how}/{i}").expect("writing to memory");
+            emissions.push(self.values.emission(saga, emit, id, self.now, body)?);
         }
         Ok((emissions, self.now.saturating_add(self.definition.retain_ms)))
     }

@@ -14,6 +14,7 @@ mod apply;
 mod attempts;
 mod decide;
 mod due;
+mod effect;
 mod effects;
 mod flow;
 mod retry;
@@ -23,15 +24,15 @@ mod values;
 
 pub use apply::{IllegalEvent, apply};
 pub use decide::{Decided, decide};
-pub use effects::{Effect, Sender, effects, order_of};
+pub use effect::Effect;
+pub use effects::{Sender, effects, order_of};
 pub use values::{Evaluated, Values};
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::RejectionReason;
 use ringmaster_schemas::names::Direction;
+use ringmaster_schemas::{Data, Millis};
 
 /// Largest body of a command, in bytes: well below the broker's usual 1 MiB, with room for what travels beside it.
 pub const COMMAND_BYTES_MAX: usize = 512 * 1024;
@@ -63,19 +64,27 @@ pub enum Input {
     },
 }
 
+/// Buffers that a partition's decisions use again and again, so that what is encoded once is copied once.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    body: Vec<u8>,
+    record: Vec<u8>,
+    text: String,
+}
+
 /// A start event, projected.
 #[derive(Debug, Clone)]
 pub struct StartInput {
     /// The saga's key.
-    pub key: Arc<str>,
+    pub key: String,
     /// The fields that expressions of this version can read.
-    pub start: Bytes,
+    pub start: Vec<u8>,
     /// Key of their schema.
     pub start_schema: i64,
     /// W3C trace context.
     pub traceparent: Option<Arc<str>>,
     /// Identity of the event.
-    pub source: Arc<str>,
+    pub source: String,
     /// Offset of the definition's version in its topic.
     pub version_offset: i64,
     /// The event's own time, if its log has one.
@@ -101,7 +110,7 @@ pub enum Outcome {
     /// Done.
     Succeeded {
         /// The part of the result that expressions can read.
-        result: Option<Bytes>,
+        result: Option<Data>,
     },
     /// Known not done, for business reasons; final for its idempotency key.
     Refused {

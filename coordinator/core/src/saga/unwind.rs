@@ -13,11 +13,8 @@ impl Draft<'_> {
     /// is clean. The saga's end if all are. Called again after every end while it undoes; doing it twice changes nothing.
     pub(super) fn unwind(&mut self) {
         let count = self.next_place();
-        let mut places: Vec<Place> = (0..count).rev().collect();
-        if mutated("undo_in_order_of_do") {
-            places.reverse();
-        }
-        for place in places {
+        for later in 0..count {
+            let place = if mutated("undo_in_order_of_do") { later } else { count - 1 - later };
             let entry = self.entry(place);
             let waits = entry.open() && !(entry.work == Work::Asked && mutated("open_attempt_forgotten_on_stop"));
             if waits {
@@ -36,9 +33,7 @@ impl Draft<'_> {
         let Undo::Command { call, timeout_ms, within_ms, .. } = &step.asks.undo else {
             unreachable!("only what has an undo is undone");
         };
-        let entry = self.entry(place);
-        let own = call.body.as_ref().map(|body| self.values.body(self.saga(), body, self.now));
-        let own = match own.transpose() {
+        let own = match call.body.as_ref().map(|body| self.render_body(body)).transpose() {
             Ok(Some(_)) if mutated("undo_has_the_body_of_its_do") => None,
             Ok(Some(body)) if body.len() > COMMAND_BYTES_MAX => {
                 let message = format!("its command takes {} bytes; the limit is {COMMAND_BYTES_MAX}", body.len());
@@ -47,6 +42,7 @@ impl Draft<'_> {
             Ok(body) => body,
             Err(error) => return self.stuck(place, FailureKind::Error, error.code, &error.to_string()),
         };
+        let entry = self.entry(place).clone();
         let asked = entry.order.as_ref().expect("what is undone was asked").fields();
         // The do's own bytes stay in the do's encoding, also if the participant's setting has changed since.
         let (encoding, body) = match &own {
@@ -55,20 +51,18 @@ impl Draft<'_> {
         };
         let until = self.now.saturating_add(*within_ms);
         let first_time = if mutated("undo_has_its_own_first_time") { self.now } else { asked.first_time };
-        let order = self.order(
-            &step.node.name,
-            entry.round,
-            &OrderFields {
-                step: "",
-                command: &call.command,
-                encoding,
-                envelope: call.envelope,
-                first_time,
-                until,
-                keep: false,
-                body,
-            },
-        );
+        let fields = OrderFields {
+            step: "",
+            command: &call.command,
+            encoding,
+            envelope: call.envelope,
+            first_time,
+            until,
+            keep: false,
+            body,
+        };
+        let order = self.order(&step.node.name, entry.round, &fields);
+        self.give_back(own.unwrap_or_default());
         self.happen(SagaEvent::UndoIssued { place, order, due_at: until.min(self.now + timeout_ms) });
     }
 

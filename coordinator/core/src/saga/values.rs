@@ -12,10 +12,11 @@ use crate::definition::{Emit, Environment, Expression, ExpressionError, Template
 pub trait Values {
     /// A node's `if`.
     fn condition(&self, saga: &Saga, condition: &Expression, now: Millis) -> Result<bool, ExpressionError>;
-    /// A command's body, encoded.
-    fn body(&self, saga: &Saga, body: &Template, now: Millis) -> Result<Bytes, ExpressionError>;
-    /// An emission, rendered. `id` makes it unique within the saga.
-    fn emission(&self, saga: &Saga, emit: &Emit, id: &str, now: Millis) -> Result<Emission, ExpressionError>;
+    /// Appends a command's body, encoded.
+    fn body(&self, saga: &Saga, body: &Template, now: Millis, out: &mut Vec<u8>) -> Result<(), ExpressionError>;
+    /// An emission, rendered. `id` makes it unique within the saga; `scratch` is any buffer, used again and again.
+    fn emission(&self, saga: &Saga, emit: &Emit, id: &str, now: Millis, scratch: &mut Vec<u8>)
+    -> Result<Emission, ExpressionError>;
 }
 
 /// The values as the definition's expressions give them.
@@ -57,30 +58,35 @@ impl Values for Evaluated {
         self.with(saga, saga.failure.as_deref(), now, |environment| condition.truth(environment))
     }
 
-    fn body(&self, saga: &Saga, body: &Template, now: Millis) -> Result<Bytes, ExpressionError> {
-        let mut out = Vec::with_capacity(128);
-        self.with(saga, saga.failure.as_deref(), now, |environment| body.render(environment, &mut out))?;
-        Ok(out.into())
+    fn body(&self, saga: &Saga, body: &Template, now: Millis, out: &mut Vec<u8>) -> Result<(), ExpressionError> {
+        self.with(saga, saga.failure.as_deref(), now, |environment| body.render(environment, out))
     }
 
-    fn emission(&self, saga: &Saga, emit: &Emit, id: &str, now: Millis) -> Result<Emission, ExpressionError> {
+    fn emission(
+        &self,
+        saga: &Saga,
+        emit: &Emit,
+        id: &str,
+        now: Millis,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Emission, ExpressionError> {
         self.with(saga, saga.failure.as_deref(), now, |environment| {
             let key = match &emit.key {
                 None => saga.key().into(),
                 Some(expression) => expression.text(environment)?.into(),
             };
-            let mut body = Vec::with_capacity(96);
+            scratch.clear();
             if emit.fingerprint != 0 {
-                body.extend_from_slice(&[0xc3, 0x01]);
-                body.extend_from_slice(&emit.fingerprint.to_le_bytes());
+                scratch.extend_from_slice(&[0xc3, 0x01]);
+                scratch.extend_from_slice(&emit.fingerprint.to_le_bytes());
             }
-            emit.body.render(environment, &mut body)?;
+            emit.body.render(environment, scratch)?;
             Ok(Emission {
                 topic: emit.topic.clone(),
                 key,
                 kind: emit.event.clone(),
                 id: id.into(),
-                body: body.into(),
+                body: Bytes::copy_from_slice(scratch),
                 encoding: emit.encoding,
                 headers: emit.headers,
             })

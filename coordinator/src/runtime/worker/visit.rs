@@ -134,7 +134,7 @@ impl Inner {
         }
         self.say_undeliverable_at = now.steady + SAY_UNDELIVERABLE_EVERY_MS;
         let Some(effect) = self.hosts.get_mut(number).and_then(|hosted| hosted.partition.effect(tag)) else { return };
-        let key = String::from_utf8_lossy(&effect.key);
+        let key = String::from_utf8_lossy(effect.key());
         tracing::warn!(partition = number, topic = %effect.topic, %key, why, "undeliverable: waits until the topic takes it; others go on");
     }
 }

@@ -3,11 +3,15 @@
 use ringmaster_bus::{Bus, Message, SendError, TopicPartition};
 use ringmaster_core::faults::reached;
 use ringmaster_core::partition::{Happened, Tag, Wish};
+use smallvec::SmallVec;
 
 use super::hosted::Hosted;
 use super::{Inner, Stop};
 use crate::runtime::clock::Now;
 use crate::runtime::effects::Address;
+
+/// Headers that most effects have at most.
+const HEADERS: usize = 10;
 
 impl Inner {
     pub(super) fn end_of_poll(&mut self, now: Now) {
@@ -125,12 +129,12 @@ impl Inner {
             let Some(effect) = partition.effect(tag) else {
                 continue;
             };
-            let Some(to) = routes.to(&effect.topic, &effect.key) else {
+            let Some(to) = routes.to(&effect.topic, effect.key()) else {
                 refused.push((tag, unknown_topic(&effect.topic)));
                 continue;
             };
-            let headers: Vec<(&str, &str)> = effect.headers.iter().map(|header| (&*header.name, &*header.value)).collect();
-            let message = Message { to, key: Some(&effect.key), value: &effect.value, headers: &headers };
+            let headers: SmallVec<[(&str, &str); HEADERS]> = effect.headers().collect();
+            let message = Message { to, key: Some(effect.key()), value: effect.value(), headers: &headers };
             match bus.send(sender, message, Address { partition: number, epoch: *epoch, tag }.encode()) {
                 Ok(()) => {}
                 Err(SendError::Full) => unsent.push((number, tag)),

@@ -71,15 +71,18 @@ pub(crate) fn effect(offset: i64, index: i32, value: Option<&[u8]>) -> RowChange
 pub(crate) fn saga(key: &str, expires_at: Option<Millis>) -> Saga {
     Saga {
         id: saga_id("order", key).into(),
-        head: Head::new(&HeadFields {
-            version: [1; 16],
-            version_offset: 0,
-            started_at: 1,
-            start_schema: 0,
-            source: "orders/0/1",
-            traceparent: None,
-            start: &[],
-        }),
+        head: Head::new(
+            &HeadFields {
+                version: [1; 16],
+                version_offset: 0,
+                started_at: 1,
+                start_schema: 0,
+                source: "orders/0/1",
+                traceparent: None,
+                start: &[],
+            },
+            &mut Vec::new(),
+        ),
         bare: false,
         status: if expires_at.is_some() { Status::Completed } else { Status::Running },
         passed: false,

@@ -161,13 +161,14 @@ fn outbox_is_complete(world: &World, truth: &Truth, store: &SimStore, checkpoint
     for due in truth.effects.iter().filter(|due| due.offset < checkpoint.journal_offset) {
         if let Some(row) = outbox.remove(&RowKey::Outbox(due.offset, due.index)) {
             let effect = OutboxEffect::decode(&row).map_err(|error| error.to_string())?;
-            if effect.value != due.effect.value || effect.topic != due.effect.topic {
+            if effect.value != due.effect.value() || effect.topic != due.effect.topic {
                 return Err(format!("the outbox holds {effect:?} as effect {} of the record at {}", due.index, due.offset));
             }
             continue;
         }
-        let kept = (0..world.plan.partitions)
-            .any(|partition| world.broker.log(&due.effect.topic, partition).iter().any(|record| record.value == due.effect.value));
+        let kept = (0..world.plan.partitions).any(|partition| {
+            world.broker.log(&due.effect.topic, partition).iter().any(|record| record.value == due.effect.value())
+        });
         if !kept {
             return Err(format!("the effect {} of the record at {} is neither delivered nor in the outbox", due.index, due.offset));
         }

@@ -18,8 +18,8 @@ fn sent_as(topic: &str, record: &SimRecord) -> Sent {
 }
 
 fn due_as(due: &Due) -> Sent {
-    let headers = due.effect.headers.iter().map(|header| (header.name.to_string(), header.value.to_string())).collect();
-    (due.effect.topic.to_string(), due.effect.key.to_vec(), due.effect.value.to_vec(), headers)
+    let headers = due.effect.headers().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    (due.effect.topic.to_string(), due.effect.key().to_vec(), due.effect.value().to_vec(), headers)
 }
 
 /// The first moment at which each effect was in its log.
@@ -102,7 +102,7 @@ pub(super) fn all_effects_left(world: &World, truths: &[Truth]) -> Result<(), St
                 truth.partition,
                 due.offset,
                 due.effect.topic,
-                String::from_utf8_lossy(&due.effect.key)
+                String::from_utf8_lossy(due.effect.key())
             ));
         }
     }

@@ -35,7 +35,7 @@ pub fn apply(id: &Arc<str>, row: &mut Option<Arc<Saga>>, event: &SagaEvent, at: 
         // An id whose finished row has expired may start again; the partition takes the old row away before.
         (None, event) => Err(IllegalEvent { saga: id.clone(), state: "not started".into(), event: format!("{event:?}") }),
         (Some(saga), event) => {
-            let saga = Arc::make_mut(saga);
+            let saga = owned(saga);
             if !change(saga, event, at) {
                 return Err(illegal(saga, event));
             }
@@ -43,6 +43,14 @@ pub fn apply(id: &Arc<str>, row: &mut Option<Arc<Saga>>, event: &SagaEvent, at: 
             Ok(())
         }
     }
+}
+
+/// The saga, copied first if others hold it.
+fn owned(saga: &mut Arc<Saga>) -> &mut Saga {
+    if Arc::get_mut(saga).is_none() {
+        *saga = Arc::new(saga.copy_with_room());
+    }
+    Arc::get_mut(saga).expect("nobody else holds it now")
 }
 
 fn begin(id: &Arc<str>, head: &Head, deadline_at: Option<Millis>) -> Saga {
