@@ -153,11 +153,11 @@ impl Stage {
         let key = start.key.as_ref().ok_or("a story's definition has `key: event.FIELD`")?;
         let key = key.text(&environment).map_err(|error| error.to_string())?;
         Ok(StartInput {
-            key: key.into(),
+            key,
             start: kept,
             start_schema: start.kept.key(),
             traceparent: None,
-            source: format!("{}/{}", start.topic, self.history.len()).into(),
+            source: format!("{}/{}", start.topic, self.history.len()),
             version_offset: 0,
             event_time: Some(self.now - age_ms),
         })
