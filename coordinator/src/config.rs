@@ -263,7 +263,7 @@ fn read_limits(layers: &mut Layers, partitions: usize) -> Limits {
         timers_per_poll_max: layers.read(&["limits", "timers_per_poll_max"], 1_000, values::count(1, 1_000_000)),
         checkpoint_every: layers.read(
             &["limits", "checkpoint_every"],
-            Duration::from_secs(1),
+            Duration::from_secs(2),
             values::duration_within("10ms", "1h"),
         ),
         checkpoint_rows_max: layers.read(&["limits", "checkpoint_rows_max"], 100_000, values::count(1, 10_000_000)),

@@ -164,8 +164,14 @@ impl Store for RocksStore {
         }
         let bytes = batch.rows.iter().map(|change| change.value.as_ref().map_or(0, Vec::len) + ROW_KEYS_BYTES).sum();
         let (mut changes, mut key) = (WriteBatch::with_capacity_bytes(bytes), Vec::with_capacity(256));
+        // Kind by kind: keys that lie side by side are found at once.
         for change in &batch.rows {
-            put_change(&mut changes, &mut key, number, change);
+            put_row(&mut changes, &mut key, number, change);
+        }
+        for index in Index::ALL {
+            for change in &batch.rows {
+                put_place(&mut changes, &mut key, number, index, change);
+            }
         }
         changes.put(keys::prefix(Kind::Checkpoint, number), batch.checkpoint.encode());
         self.put(changes)?;
@@ -231,26 +237,27 @@ impl Store for RocksStore {
     }
 }
 
-/// A row, and the difference of its places.
-fn put_change(changes: &mut WriteBatch, key: &mut Vec<u8>, partition: u16, change: &RowChange) {
+fn put_row(changes: &mut WriteBatch, key: &mut Vec<u8>, partition: u16, change: &RowChange) {
     keys::row(key, partition, &change.key);
     match &change.value {
         Some(value) => changes.put(&key, value),
         None => changes.delete(&key),
     }
-    for index in Index::ALL {
-        let (before, after) = (change.before.place(index), change.after.place(index));
-        if before == after {
-            continue;
-        }
-        if let Some(at) = before {
-            keys::place(key, index, partition, at, &change.key);
-            changes.delete(&key);
-        }
-        if let Some(at) = after {
-            keys::place(key, index, partition, at, &change.key);
-            changes.put(&key, b"");
-        }
+}
+
+/// The difference of a row's places in an index.
+fn put_place(changes: &mut WriteBatch, key: &mut Vec<u8>, partition: u16, index: Index, change: &RowChange) {
+    let (before, after) = (change.before.place(index), change.after.place(index));
+    if before == after {
+        return;
+    }
+    if let Some(at) = before {
+        keys::place(key, index, partition, at, &change.key);
+        changes.delete(&key);
+    }
+    if let Some(at) = after {
+        keys::place(key, index, partition, at, &change.key);
+        changes.put(&key, b"");
     }
 }
 

@@ -58,7 +58,7 @@ impl Head {
 
     /// Version of the saga's definition.
     pub fn version(&self) -> DefinitionHash {
-        self.fields().version
+        Avro::take(&mut self.0.fields()).expect("it was read when it was made")
     }
 
     /// The start event's fields that expressions can read.

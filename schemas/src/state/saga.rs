@@ -12,6 +12,9 @@ use crate::journal::{Failure, Head, Order, Place};
 use crate::shared::Data;
 use crate::{Millis, names, record, symbols};
 
+/// A row of three steps takes a little less.
+const ROW_BYTES: usize = 384;
+
 symbols! {
     /// Where a saga stands.
     pub enum Status {
@@ -324,7 +327,7 @@ impl Saga {
 
     /// The row's bytes, version first.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256);
+        let mut out = Vec::with_capacity(ROW_BYTES);
         put_long(&mut out, VERSION);
         self.put_head(&mut out);
         self.status.put(&mut out);

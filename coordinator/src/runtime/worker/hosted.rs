@@ -69,8 +69,35 @@ impl Hosts {
         self.numbers[place]
     }
 
+    /// When something that each of them does `every` so many milliseconds is next this one's turn: evenly spread, so that not all of
+    /// them do it in one turn of the worker.
+    pub(super) fn next_share(&self, number: i32, every: Millis, now: Millis) -> Millis {
+        let (place, count) = (self.numbers.partition_point(|known| *known < number), self.numbers.len().max(1));
+        let share = every * place as Millis / count as Millis;
+        now + every - (now - share).rem_euclid(every)
+    }
+
     /// In the order of numbers.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Hosted> {
         self.by_number.iter().filter_map(Option::as_deref)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_all_do_is_spread_evenly() {
+        let hosts = Hosts { by_number: Vec::new(), numbers: vec![1, 4, 5, 9], epoch: 0 };
+        for now in [0, 1, 999, 1_000, 12_345] {
+            let mut turns: Vec<Millis> = hosts.numbers.iter().map(|number| hosts.next_share(*number, 1_000, now) - now).collect();
+            assert!(turns.iter().all(|wait| (1..=1_000).contains(wait)), "within one period: {turns:?}");
+            turns.sort_unstable();
+            assert!(turns.windows(2).all(|two| two[1] - two[0] == 250), "at {now}: {turns:?}");
+        }
+        // Whoever took its turn has the next one a whole period later.
+        let turn = hosts.next_share(5, 1_000, 77);
+        assert_eq!(hosts.next_share(5, 1_000, turn), turn + 1_000);
     }
 }

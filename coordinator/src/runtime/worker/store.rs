@@ -65,8 +65,9 @@ impl Inner {
 
     /// Writes what is confirmed, if anything is.
     pub(super) fn checkpoint(&mut self, number: i32, now: Now) {
+        let next = self.hosts.next_share(number, self.settings.checkpoint_every_ms, now.steady);
         let Some(hosted) = self.hosts.get_mut(number) else { return };
-        hosted.checkpoint_at = now.steady + self.settings.checkpoint_every_ms;
+        hosted.checkpoint_at = next;
         let Some(batch) = hosted.partition.stage_checkpoint() else {
             return;
         };
