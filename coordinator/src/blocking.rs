@@ -6,6 +6,8 @@ use ringmaster_bus::{Bus, BusError, BusEvent, Message, SendError, TopicPartition
 
 /// How long a broker may take to answer before a tool gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same, once it has said why it cannot: a leader that moves is found sooner.
+const PATIENCE_WHEN_UNREADABLE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
 
 /// A record that was read.
@@ -25,13 +27,23 @@ pub struct Read {
 
 /// Visits all records that a partition of a topic holds now, from its oldest, until the visitor says `false`.
 pub fn read_to_end(bus: &mut impl Bus, topic: &str, partition: i32, visit: &mut dyn FnMut(Read) -> bool) -> Result<(), BusError> {
+    read_within(bus, topic, partition, PATIENCE_WHEN_UNREADABLE, visit)
+}
+
+fn read_within(
+    bus: &mut impl Bus,
+    topic: &str,
+    partition: i32,
+    unreadable_max: Duration,
+    visit: &mut dyn FnMut(Read) -> bool,
+) -> Result<(), BusError> {
     let at = TopicPartition { topic: bus.topic(topic), partition };
     let (start, end) = bounds(bus, at)?;
     if start >= end {
         return Ok(());
     }
     bus.read(at, start);
-    let (mut next, mut more, mut trouble) = (start, true, None);
+    let (mut next, mut more, mut trouble, mut unreadable) = (start, true, None, None);
     let mut since = Instant::now();
     while next < end && more && trouble.is_none() {
         let before = next;
@@ -50,10 +62,13 @@ pub fn read_to_end(bus: &mut impl Bus, topic: &str, partition: i32, visit: &mut 
             BusEvent::OutOfRange { at: lost, position } if lost == at => {
                 trouble = Some(BusError::Refused(format!("{topic}: offset {position} vanished while it was read")));
             }
+            BusEvent::Unreadable(of, why) if of == at => unreadable = Some(why),
             _ => {}
         });
         if next > before {
-            since = Instant::now();
+            (since, unreadable) = (Instant::now(), None);
+        } else if let Some(why) = unreadable.take_if(|_| since.elapsed() >= unreadable_max) {
+            trouble = Some(BusError::Refused(format!("{topic}: it cannot be read from offset {next} of {end} on: {why}")));
         } else if since.elapsed() > PATIENCE {
             trouble =
                 Some(BusError::Unreachable(format!("{topic}: no record for {} s at offset {next} of {end}", PATIENCE.as_secs())));
@@ -128,4 +143,37 @@ fn append_by(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use ringmaster_bus::Specification;
+    use ringmaster_bus::sim::{Faults, SimBroker};
+
+    /// What a broker says of a partition that cannot be read is the error: "no answer" would send people to the wrong place.
+    #[test]
+    fn a_topic_that_cannot_be_read_says_why() {
+        let broker = SimBroker::new(1, 0, Faults { fetch_count_max: 1, ..Faults::none() });
+        let mut bus = broker.client();
+        bus.create(&Specification { name: "history".to_owned(), partitions: 1, replication: 1, settings: vec![] }).expect("made");
+        for _ in 0..3 {
+            broker.put("history", 0, None, b"{}");
+        }
+        let mut read = |vanishes: bool| {
+            let mut seen = 0;
+            let end = read_within(&mut bus, "history", 0, Duration::ZERO, &mut |_| {
+                seen += 1;
+                if vanishes {
+                    broker.delete("history");
+                }
+                true
+            });
+            (seen, end)
+        };
+        assert_eq!(read(false), (3, Ok(())));
+        let (1, Err(BusError::Refused(why))) = read(true) else { panic!("it is gone behind the first record") };
+        assert!(why.starts_with("history: it cannot be read from offset 1 of 3 on: ") && why.len() > 60, "{why}");
+    }
 }

@@ -134,7 +134,7 @@ enum QuarantineCommand {
 
 #[derive(Debug, Subcommand)]
 enum SagaCommand {
-    /// Show where a saga stands, as JSON; asks the running coordinator, as of its last checkpoint (at most a second old).
+    /// Show where a saga stands, as JSON; asks the running coordinator, as of its last checkpoint (at most two seconds old).
     Show {
         /// For example order-fulfilment/ord-17.
         id: String,

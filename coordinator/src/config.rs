@@ -238,7 +238,7 @@ fn read_kafka(layers: &mut Layers) -> Kafka {
 }
 
 /// Larger records than this are a mistake: a journal record is held in memory some times over.
-const RECORD_BYTES_MAX: usize = 64 << 20;
+const RECORD_BYTES_MAX: usize = 32 << 20;
 /// More memory than any machine has.
 const OVERLAY_BYTES_MAX: usize = 1 << 44;
 

@@ -13,7 +13,7 @@ use ringmaster_bus::{
 };
 use ringmaster_participants::ledger::{Ledger, RocksLedger, SimLedger};
 use ringmaster_participants::services::{Inventory, Payment, Shipping};
-use ringmaster_participants::{Participant, Service, Settings, run, schemas};
+use ringmaster_participants::{Participant, Service, Settings, clock, schemas};
 use ringmaster_schemas::journal::TopicId;
 use ringmaster_schemas::wire::{self, CommandMeta};
 use ringmaster_schemas::{Millis, json};
@@ -106,7 +106,7 @@ fn measure<S: Service, L: Ledger>(
     let name = S::COMMANDS[0].name;
     let envelope = known.command_envelope(name).expect("built in").fingerprint();
     let schema = known.named(name).expect("built in").clone();
-    let now = run::now();
+    let now = clock::wall();
     let encode = |n: usize| {
         let mut encoded = Vec::new();
         json::transcode(&schema, body(n).as_bytes(), &mut encoded).expect("it fits");
@@ -131,7 +131,7 @@ fn measure<S: Service, L: Ledger>(
     participant.start(&mut bus).expect("it starts");
     let (wall, cpu) = (Instant::now(), cpu_seconds());
     while bus.next < count || participant.reply_counts().acknowledged < count as u64 {
-        participant.turn(&mut bus, run::now(), Duration::ZERO).expect("it runs");
+        participant.turn(&mut bus, clock::now(), Duration::ZERO).expect("it runs");
     }
     let (wall, cpu) = (wall.elapsed().as_secs_f64(), cpu_seconds() - cpu);
     let counts = participant.counts();

@@ -16,6 +16,7 @@ use ringmaster_schemas::registry::Schemas;
 use membership::Membership;
 pub use settings::{REMEMBERS_MS, Settings, Stop};
 
+use crate::clock::Now;
 use crate::contract::Contract;
 use crate::desk::{Counts, Desk, Taken};
 use crate::ledger::Ledger;
@@ -100,13 +101,15 @@ impl<S: Service, L: Ledger> Participant<S, L> {
         Ok(())
     }
 
-    /// One turn: takes what the bus has (waiting up to `wait` if it has nothing), stores, replies, commits.
+    /// One turn: takes what the bus has (waiting up to `wait` if it has nothing), stores, replies, commits. `now` is what
+    /// [`crate::clock::now`] says; tests give one time for both clocks.
     ///
     /// # Errors
     /// See [`Stop`]; the participant is at its end then.
-    pub fn turn(&mut self, bus: &mut impl Bus, now: Millis, wait: Duration) -> Result<TurnReport, Stop> {
+    pub fn turn(&mut self, bus: &mut impl Bus, now: impl Into<Now>, wait: Duration) -> Result<TurnReport, Stop> {
         assert!(self.members.partitions > 0, "a participant is started before its first turn");
-        let since_start = now - *self.started_at.get_or_insert(now);
+        let now = now.into();
+        let since_start = now.steady - *self.started_at.get_or_insert(now.steady);
         self.hold(bus, since_start);
         let before = self.desk.counts.commands;
         self.outbox.open_arena();
@@ -120,9 +123,9 @@ impl<S: Service, L: Ledger> Participant<S, L> {
             return Err(Stop::ScriptedCrash { effect_stored: true });
         }
         self.outbox.close_arena();
-        self.members.check_lost(&self.settings, now)?;
-        self.outbox.send(bus, now)?;
-        if now - self.committed_at >= COMMIT_EVERY_MS {
+        self.members.check_lost(&self.settings, now.steady)?;
+        self.outbox.send(bus, now.steady)?;
+        if now.steady - self.committed_at >= COMMIT_EVERY_MS {
             self.commit(bus, now);
         }
         self.forget(now);
@@ -135,8 +138,8 @@ impl<S: Service, L: Ledger> Participant<S, L> {
     }
 
     /// Commits what is acknowledged, now: for the end.
-    pub fn commit(&mut self, bus: &mut impl Bus, now: Millis) {
-        self.committed_at = now;
+    pub fn commit(&mut self, bus: &mut impl Bus, now: impl Into<Now>) {
+        self.committed_at = now.into().steady;
         self.outbox.commits(&mut self.commits);
         if !self.commits.is_empty() {
             bus.commit(&self.settings.group, &self.commits);
@@ -172,7 +175,7 @@ impl<S: Service, L: Ledger> Participant<S, L> {
     }
 
     /// The visit of one poll: commands are handled while they are borrowed.
-    fn poll(&mut self, bus: &mut impl Bus, now: Millis, wait: Duration) -> Result<usize, Stop> {
+    fn poll(&mut self, bus: &mut impl Bus, now: Now, wait: Duration) -> Result<usize, Stop> {
         let Participant { desk, contract, outbox, members, settings, .. } = self;
         let mut stop = None;
         let events = bus.poll(wait, &mut |event| {
@@ -182,10 +185,10 @@ impl<S: Service, L: Ledger> Participant<S, L> {
             match event {
                 BusEvent::Record(record) => stop = take(desk, contract, outbox, &record, now).err(),
                 BusEvent::Acknowledged { sender, tag, .. } => outbox.acknowledged(sender, tag),
-                BusEvent::Failed { sender, tag, why } => outbox.not_sent(sender, tag, &why, now),
-                BusEvent::Doubt { sender, why } => outbox.doubted(sender, &why, now),
+                BusEvent::Failed { sender, tag, why } => outbox.not_sent(sender, tag, &why, now.steady),
+                BusEvent::Doubt { sender, why } => outbox.doubted(sender, &why, now.steady),
                 BusEvent::Assigned(given) => members.assigned(&given),
-                BusEvent::Revoked(taken) => members.revoked(&taken, now),
+                BusEvent::Revoked(taken) => members.revoked(&taken, now.steady),
                 BusEvent::OutOfRange { at, position } => {
                     let (topic, group) = (settings.commands.clone(), settings.group.clone());
                     stop = Some(Stop::PositionLost { topic, group, partition: at.partition, position });
@@ -225,10 +228,10 @@ impl<S: Service, L: Ledger> Participant<S, L> {
         }
     }
 
-    fn forget(&mut self, now: Millis) {
-        if self.forgot_at.is_none_or(|at| now - at >= FORGET_EVERY_MS) {
-            self.forgot_at = Some(now);
-            let before = now.saturating_sub(self.settings.remembers_ms + REMEMBERS_MARGIN_MS);
+    fn forget(&mut self, now: Now) {
+        if self.forgot_at.is_none_or(|at| now.steady - at >= FORGET_EVERY_MS) {
+            self.forgot_at = Some(now.steady);
+            let before = now.wall.saturating_sub(self.settings.remembers_ms + REMEMBERS_MARGIN_MS);
             self.desk.ledger.forget(before);
             self.desk.books.forget(before);
         }
@@ -241,18 +244,18 @@ fn take<S: Service, L: Ledger>(
     contract: &Contract,
     outbox: &mut Outbox,
     record: &Record<'_>,
-    now: Millis,
+    now: Now,
 ) -> Result<(), Stop> {
     let lane = usize::try_from(record.at.partition).expect("partitions count from 0");
     let next_offset = record.offset + 1;
     let arena = outbox.arena();
     let start = arena.len();
     arena.extend_from_slice(record.key.unwrap_or_default());
-    let skipped = match desk.take(contract, record.value.unwrap_or_default(), now, arena)? {
+    let skipped = match desk.take(contract, record.value.unwrap_or_default(), now.wall, arena)? {
         Taken::Reply { reply_to, partition, script } if !script.lost => match outbox.reply_topic(&reply_to) {
             Some(reply_to) => {
-                let pending = Pending { reply_to, partition, due_at: now + script.delay_ms, repeated: script.repeated };
-                outbox.queue(lane, next_offset, start, record.key, &pending, now);
+                let pending = Pending { reply_to, partition, due_at: now.steady + script.delay_ms, repeated: script.repeated };
+                outbox.queue(lane, next_offset, start, record.key, &pending, now.steady);
                 return Ok(());
             }
             None => Some(format!("it wants its reply on {reply_to}, and too many other topics were named before")),

@@ -1,11 +1,12 @@
 //! Turns in a loop, on a thread of the caller's: for the binaries, the demo and the bench.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ringmaster_bus::{Bus, Pace};
 use ringmaster_schemas::Millis;
 
+use crate::clock::now;
 use crate::ledger::Ledger;
 use crate::participant::{Participant, Stop};
 use crate::service::Service;
@@ -33,19 +34,13 @@ pub fn run<S: Service, L: Ledger>(participant: &mut Participant<S, L>, bus: &mut
 /// Takes no more commands, waits for the acknowledgements of the last replies, commits.
 fn finish<S: Service, L: Ledger>(participant: &mut Participant<S, L>, bus: &mut impl Bus) -> Result<(), Stop> {
     participant.stop_reading(bus);
-    let end_at = now() + FINISH_MAX_MS;
-    while participant.turn(bus, now(), Duration::from_millis(10))?.in_flight > 0 && now() < end_at {}
+    let end_at = now().steady + FINISH_MAX_MS;
+    while participant.turn(bus, now(), Duration::from_millis(10))?.in_flight > 0 && now().steady < end_at {}
     participant.commit(bus, now());
     participant.turn(bus, now(), Duration::ZERO)?;
     Ok(())
 }
 
-/// The wall clock.
-pub fn now() -> Millis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is behind 1970");
-    Millis::try_from(since.as_millis()).expect("the clock is within 64 bits")
-}
-
 fn until(due: Millis) -> Duration {
-    Duration::from_millis(u64::try_from(due - now()).unwrap_or(0))
+    Duration::from_millis(u64::try_from(due - now().steady).unwrap_or(0))
 }

@@ -15,7 +15,7 @@ use ringmaster_bus::{Bus, BusEvent, Message, Specification, TopicPartition};
 use ringmaster_participants::audit::Audit;
 use ringmaster_participants::ledger::{RocksLedger, SimLedger};
 use ringmaster_participants::services::Payment;
-use ringmaster_participants::{Counts, Participant, Settings, Stop, run, schemas};
+use ringmaster_participants::{Counts, Participant, Settings, Stop, clock, run, schemas};
 use ringmaster_schemas::wire::{self, Outcome};
 use ringmaster_schemas::{Millis, names};
 
@@ -115,7 +115,7 @@ fn session(log: &Log, data: &Path, sent: &[Encoded], replies: usize) -> (Counts,
 fn on_the_embedded_log_a_stopped_service_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let (log_folder, data) = (folder.path().join("log"), folder.path().join("payment"));
-    let now = run::now();
+    let now = clock::wall();
     let first = commands(0, 900, now);
     let log = Log::open(&log_folder, embedded::Settings::default()).unwrap();
     let (counts, answers) = session(&log, &data, &first, first.len());

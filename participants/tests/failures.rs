@@ -279,6 +279,28 @@ fn replies_in_flight_are_bounded_and_reading_goes_on_when_they_are_answered() {
     assert_eq!(world.replies().len() as i128, count);
 }
 
+/// Retries, new senders, delays and commits come as soon as without a jump.
+#[test]
+fn a_wall_clock_that_is_set_makes_no_wait_longer() {
+    let after = |jump: i64| {
+        let mut world = World::with_faults(Payment::demo, &["delay=700ms,keys=*/ord-1/*"]);
+        for n in 0..20 {
+            world.send(&charge(&format!("ord-{n}"), "1.00"));
+        }
+        world.turn().unwrap();
+        world.bus.doubt();
+        world.jump = jump;
+        world.settle();
+        assert_eq!((world.net("EUR"), world.replies().len()), (2_000, 20), "after a jump of {jump} ms");
+        assert_eq!(world.committed_of().0, 20, "after a jump of {jump} ms");
+        world.now - START
+    };
+    let without = after(0);
+    for jump in [-2 * 3_600_000, 10 * 86_400_000, -START - 1] {
+        assert_eq!(after(jump), without, "after a jump of {jump} ms");
+    }
+}
+
 #[test]
 fn a_ledger_that_cannot_write_stops_the_service_before_anything_is_answered() {
     let mut world = payment();

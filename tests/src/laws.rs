@@ -38,6 +38,15 @@ pub fn event(definition: &Definition, before: Option<&Saga>, event: &SagaEvent, 
         }
         _ => {}
     }
+    if let Some(fault) = attempts(before, event, behind) {
+        broken("L7", &fault);
+    }
+    if let SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. } = event {
+        let again = emissions.iter().enumerate().any(|(at, one)| emissions[..at].iter().any(|other| other.id == one.id));
+        if again || before.is_none_or(Saga::ended) {
+            broken("L22", "an end is told twice");
+        }
+    }
     if let Some(before) = before {
         let forward = |status: Status| (status == Status::Compensating) as u8 + 2 * u8::from(status as u8 > 1);
         if forward(behind.status) < forward(before.status) || (before.ended() && behind.status != before.status) {
@@ -114,6 +123,27 @@ pub fn at_rest(definition: &Definition, saga: &Saga) -> Vec<String> {
         }
     }
     faults
+}
+
+/// Attempts of a key are 1, 2, 3 with one order, and no key is used by two entries.
+fn attempts(before: Option<&Saga>, event: &SagaEvent, behind: &Saga) -> Option<String> {
+    let behind_at = |place: &Place| behind.entry(*place).map(|entry| (entry.attempt, entry.order.as_ref()));
+    match event {
+        SagaEvent::CommandIssued { place, order, .. } => {
+            let known = |entry: &Entry| entry.order.as_ref().is_some_and(|known| known.step() == order.step());
+            let used = before.is_some_and(|saga| saga.entries.iter().any(known));
+            (used || behind_at(place) != Some((1, Some(order)))).then(|| format!("{} is not asked first", order.step()))
+        }
+        SagaEvent::UndoIssued { place, order, .. } => {
+            (behind_at(place) != Some((1, Some(order)))).then(|| format!("the undo of {} is not asked first", order.step()))
+        }
+        SagaEvent::CommandRepeated { place, attempt, .. } => {
+            let known = before.and_then(|saga| saga.entry(*place)).map(|entry| (entry.attempt + 1, entry.order.as_ref()));
+            (known != behind_at(place) || known.is_none_or(|(next, _)| next != *attempt))
+                .then(|| format!("attempt {attempt} is not the next, or asks something else"))
+        }
+        _ => None,
+    }
 }
 
 /// The pairs of work and waits that there are.

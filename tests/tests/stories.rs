@@ -50,7 +50,7 @@ fn first_difference(told: &str, played: &str) -> String {
     unreachable!("texts that differ differ in a line")
 }
 
-/// Ways to break decide, apply and react; each must be noticed by at least one story.
+/// Ways to break decide, apply and effects; each must be noticed by at least one story.
 #[cfg(feature = "faults")]
 const MUTANTS: [&str; 37] = [
     "attempts_ignored",

@@ -140,6 +140,9 @@ pub enum BusError {
     Taken(String),
 }
 
+/// How [`BusEvent::Unreadable`] begins if the records themselves are damaged: no waiting helps.
+pub const DAMAGED: &str = "a batch is damaged";
+
 /// Everything that happens on a bus.
 pub enum BusEvent<'a> {
     /// A record, in the order of its partition.

@@ -38,6 +38,25 @@ fn the_default_file_names_every_setting() {
     assert_eq!(read.topics["orders"].type_field, Topic::default().type_field);
 }
 
+/// What a message tells people to set can be set, also for a topic whose name has dots.
+#[test]
+fn what_messages_advise_is_a_setting() {
+    use crate::runtime::{TopicLost, Use};
+    use ringmaster_core::partition::Why;
+
+    let name = "ringmaster.replies";
+    let lost = |made_again| TopicLost { topic: name.into(), used: Use::Input, made_again }.to_string();
+    let why = [
+        Why::TopicMadeAgain { partition: 1, topic: name.to_owned() }.to_string(),
+        Why::InputLost { partition: 1, topic: name.to_owned(), position: 7 }.to_string(),
+    ];
+    for said in [lost(true), lost(false)].into_iter().chain(why) {
+        let advice = said.split('`').find(|quoted| quoted.starts_with("topics.")).expect("it names a setting");
+        let read = config(advice, &[], &[]).unwrap_or_else(|error| panic!("{advice}: {error}"));
+        assert!(read.topics[name].accept_new, "{advice}");
+    }
+}
+
 #[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let file =
@@ -88,7 +107,7 @@ fn every_limit_has_bounds() {
         ("in_flight_records_max", "0", "10001"),
         ("overlay_bytes_max", "8191KiB", "99999GiB"),
         ("unreleased_effects_max", "0", "10000001"),
-        ("record_bytes_max", "447KiB", "65MiB"),
+        ("record_bytes_max", "447KiB", "33MiB"),
         ("record_turns_max", "0", "100001"),
         ("timers_per_poll_max", "0", "1000001"),
         ("checkpoint_every", "9ms", "61m"),

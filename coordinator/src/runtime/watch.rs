@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use ringmaster_bus::{Bus, Description, Topic, TopicPartition};
+use ringmaster_bus::{Bus, DAMAGED, Description, Topic, TopicPartition};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::TopicId;
 use ringmaster_schemas::names::Topics;
@@ -22,8 +22,13 @@ use ringmaster_schemas::names::Topics;
 const LOOK_EVERY_MS: Millis = 30_000;
 /// And this often while one is missing.
 const LOOK_AGAIN_MS: Millis = 500;
+/// A question that was not answered for so long is a broker that says nothing.
+const SILENT_AFTER_MS: Millis = 4_000;
 /// A topic that was missing for so long is gone: a broker that has just started may know less than the others.
 const GONE_AFTER_MS: Millis = 3_000;
+
+/// What is wrong with every topic when nobody answers.
+const SILENT: &str = "the broker does not answer the question how the topic is";
 
 /// A topic that an instance uses, as it was at the start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +85,19 @@ pub enum Use {
     Output,
 }
 
+impl Use {
+    /// What else helps where records are damaged.
+    fn help(self, topic: &str) -> String {
+        match self {
+            Use::Input => format!(
+                ". If it cannot be restored: delete its records up to and with those (kafka-delete-records.sh), which loses them, set `topics.\"{topic}\".accept_new = true` and start again"
+            ),
+            Use::Journal => ". Delete nothing of it: what happened stands there and nowhere else".to_owned(),
+            Use::History | Use::Output => String::new(),
+        }
+    }
+}
+
 /// A topic is not the one that it was, and its instance must not go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicLost {
@@ -103,7 +121,7 @@ impl fmt::Display for TopicLost {
             ),
             Use::Input => write!(
                 out,
-                "topic '{topic}' {how} while it was read, so old positions mean nothing, and nothing of a new one was read. To read that from `start_at`, {make}set `topics.{topic}.accept_new = true` and start again"
+                "topic '{topic}' {how} while it was read, so old positions mean nothing, and nothing of a new one was read. To read the new one (events from `start_at`, replies from the beginning), {make}set `topics.\"{topic}\".accept_new = true` and start again"
             ),
             Use::History | Use::Output => write!(
                 out,
@@ -144,6 +162,9 @@ pub(super) struct Watch {
     /// Questions are numbered.
     asked: u64,
     answered: u64,
+    asked_at: Millis,
+    /// The newest question has no answer, and should have one.
+    silent: bool,
     /// The newest question whose answer showed all topics as they were, and the one that is waited for.
     sure: u64,
     wanted: u64,
@@ -165,6 +186,8 @@ impl Watch {
             missing: BTreeMap::new(),
             asked: 0,
             answered: 0,
+            asked_at: Millis::MAX,
+            silent: false,
             sure: 0,
             wanted: 1,
             look_at: Millis::MAX,
@@ -185,10 +208,17 @@ impl Watch {
     pub(super) fn ask(&mut self, bus: &mut impl Bus, now: Millis) {
         let is_due = self.answered == self.asked && now >= self.look_at;
         if is_due || self.wanted > self.asked {
+            if self.answered == self.asked {
+                self.asked_at = now;
+            }
             self.asked += 1;
             self.look_at = now + LOOK_EVERY_MS;
             let topics: Vec<Topic> = self.topics.keys().copied().collect();
             bus.ask_topics(&topics, self.asked);
+        }
+        if self.answered < self.asked && now.saturating_sub(self.asked_at) >= SILENT_AFTER_MS && !self.silent {
+            self.silent = true;
+            tracing::error!("{SILENT}; it is asked again, and until then this instance is not ready");
         }
     }
 
@@ -200,6 +230,10 @@ impl Watch {
         now: Millis,
     ) -> Result<(), TopicLost> {
         self.answered = self.answered.max(question);
+        if std::mem::take(&mut self.silent) {
+            tracing::info!("the broker answers again");
+        }
+        self.asked_at = now;
         let mut all = true;
         for (topic, description) in found {
             let Some(watched) = self.topics.get_mut(topic) else { continue };
@@ -238,8 +272,10 @@ impl Watch {
     /// A partition cannot be read now.
     pub(super) fn unreadable(&mut self, at: TopicPartition, why: &str) {
         self.doubt();
-        let Some(Watched { name: topic, .. }) = self.topics.get(&at.topic) else { return };
-        if self.unreadable.insert(at, why.to_owned()).is_none_or(|known| known != why) {
+        let Some(Watched { name: topic, used, .. }) = self.topics.get(&at.topic) else { return };
+        let help = if why.starts_with(DAMAGED) { used.help(topic) } else { String::new() };
+        let why = format!("{why}{help}");
+        if self.unreadable.insert(at, why.clone()).is_none_or(|known| known != why) {
             tracing::error!(%topic, partition = at.partition, why, "cannot be read; it is tried again, and until then this instance is not ready");
         }
     }
@@ -260,7 +296,8 @@ impl Watch {
             let missing =
                 self.missing.contains_key(topic).then(|| Trouble { partition: None, why: "it does not exist".to_owned() });
             let faults = self.faults.get(topic).into_iter().flatten().map(|why| Trouble { partition: None, why: why.clone() });
-            unreadable.chain(missing).chain(faults).collect()
+            let silent = self.silent.then(|| Trouble { partition: None, why: SILENT.to_owned() });
+            unreadable.chain(missing).chain(faults).chain(silent).collect()
         };
         self.topics.iter().map(|(topic, watched)| TopicStatus { topic: watched.name.clone(), troubles: of(topic) }).collect()
     }

@@ -1,4 +1,4 @@
-//! Every metric: name, kind, unit, meaning, labels. The README's table is this table.
+//! Every metric: name, kind, unit, meaning, labels. The table of docs/OPERATING.md is this table.
 
 use ringmaster_core::partition::{Counters, StageName};
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use ringmaster_participants::audit::{Audit, KeyEffects};
 use ringmaster_participants::faults::Faults;
 use ringmaster_participants::ledger::{Ledger, SimLedger};
-use ringmaster_participants::{Participant, Service, Settings, Stop, TurnReport};
+use ringmaster_participants::{Now, Participant, Service, Settings, Stop, TurnReport};
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::wire::{self, Body, CommandMeta, Outcome};
 use ringmaster_schemas::{Millis, json, names};
@@ -64,6 +64,8 @@ pub struct World<S> {
     pub schemas: Schemas,
     pub faults: Faults,
     pub now: Millis,
+    /// By how much the wall clock was set.
+    pub jump: Millis,
     make: fn() -> S,
     participant: Option<Participant<S, SimLedger>>,
 }
@@ -77,7 +79,17 @@ impl<S: Service> World<S> {
         for command in S::COMMANDS.iter().flat_map(|command| [Some(command.name), command.undo]).flatten() {
             schemas.reply_envelope(command).unwrap();
         }
-        World { log, bus, ledger: SimLedger::default(), schemas, faults: Faults::default(), now: START, make, participant: None }
+        World {
+            log,
+            bus,
+            ledger: SimLedger::default(),
+            schemas,
+            faults: Faults::default(),
+            now: START,
+            jump: 0,
+            make,
+            participant: None,
+        }
     }
 
     pub fn with_faults(make: fn() -> S, faults: &[&str]) -> Self {
@@ -131,7 +143,8 @@ impl<S: Service> World<S> {
             made.start(&mut self.bus)?;
             self.participant = Some(made);
         }
-        let turn = self.participant.as_mut().expect("it was just started").turn(&mut self.bus, self.now, Duration::ZERO);
+        let now = Now { wall: self.now + self.jump, steady: self.now };
+        let turn = self.participant.as_mut().expect("it was just started").turn(&mut self.bus, now, Duration::ZERO);
         if turn.is_err() {
             self.crash();
         }

@@ -1,6 +1,6 @@
 //! What must hold in every story, whatever it tells.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringmaster_core::saga::apply;
@@ -25,7 +25,6 @@ pub(super) fn broken(stage: &Stage) -> Vec<String> {
     if let Some(saga) = &stage.saga {
         faults.extend(laws::at_rest(stage.definition(), saga));
     }
-    emissions_once(stage, &mut faults);
     faults
 }
 
@@ -63,19 +62,6 @@ fn round_trips(stage: &Stage, faults: &mut Vec<String>) {
     });
     if JournalRecord::decode(&record.encode()).as_ref() != Ok(&record) {
         faults.push("the events do not survive encoding".to_owned());
-    }
-}
-
-/// L22: what others are told at an end is told once.
-fn emissions_once(stage: &Stage, faults: &mut Vec<String>) {
-    let mut told = BTreeSet::new();
-    for happened in &stage.history {
-        let (SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. }) = &happened.event else { continue };
-        for emission in emissions {
-            if !told.insert(emission.id.clone()) {
-                faults.push(format!("L22: {} is told twice", emission.id));
-            }
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Business stories: text files that say what happens to one saga, played on the pure core alone.
 //!
 //! ```text
-//! tests/stories/*.txt -> script -> stage (decide, apply, react in virtual time) -> the same text with what really happened
+//! tests/stories/*.txt -> script -> stage (decide, apply, effects in virtual time) -> the same text with what really happened
 //! ```
 //!
 //! Lines at the margin are written by people: the title, what is given, each `when`, and how it must end. Lines behind four spaces

@@ -38,7 +38,7 @@ fn an_input_made_again_while_it_is_read() {
     make_again(&world, ORDERS, &[]);
     // More than were read of the old one, in every partition: offsets that were not read yet are there at once.
     world.place("lz4", 0..600);
-    stops(coordinator, &["topic 'orders' was deleted and made again while it was read", "topics.orders.accept_new"]);
+    stops(coordinator, &["topic 'orders' was deleted and made again while it was read", "topics.\"orders\".accept_new"]);
     assert_eq!(commands(&world), before, "nothing of the new topic was read");
 
     world.configure("[topics.orders]\naccept_new = true");
@@ -76,7 +76,7 @@ fn internal_topics_and_those_that_are_only_deleted() {
     world.place("lz4", 0..100);
     until("all orders end", || ended(&coordinator) == 100.0);
     world.broker().delete_topic(ORDERS).expect("it is there");
-    stops(coordinator, &["topic 'orders' was deleted while it was read", "topics apply", "topics.orders.accept_new"]);
+    stops(coordinator, &["topic 'orders' was deleted while it was read", "topics apply", "topics.\"orders\".accept_new"]);
 
     world.configure("[topics.orders]\naccept_new = true");
     world.apply_topics();

@@ -55,7 +55,7 @@ fn a_topic_made_again_is_refused_until_a_person_says_what_it_is() {
     };
     let (code, said) = start(&world);
     assert_eq!(code, 8, "{said}");
-    assert!(said.contains("topic 'orders' was deleted and made again") && said.contains("topics.orders.accept_new"), "{said}");
+    assert!(said.contains("topic 'orders' was deleted and made again") && said.contains("topics.\"orders\".accept_new"), "{said}");
 
     world.configure("[topics.orders]\naccept_new = true");
     let coordinator = world.owner("blue");

@@ -2,7 +2,7 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-use crate::{BusError, SendError};
+use crate::{BusError, DAMAGED, SendError};
 
 /// Why a record was not confirmed. `fits` says that the record by itself is within the topic's limit.
 pub(super) fn send_error(code: Code, fits: bool) -> SendError {
@@ -40,10 +40,9 @@ pub(super) fn is_doubt(code: Code, fatal: bool) -> bool {
 /// Why a partition cannot be read, and what helps, for people.
 pub(super) fn unreadable(code: Code, text: &str) -> String {
     match code {
-        Code::BadMessage | Code::BadCompression | Code::NotImplemented => format!(
-            "a batch is damaged ({text}), and nothing behind it is read. Restore the partition from a replica; or delete its records \
-             up to and with that batch (kafka-delete-records.sh), which loses them, and start again"
-        ),
+        Code::BadMessage | Code::BadCompression | Code::NotImplemented => {
+            format!("{DAMAGED} ({text}), and nothing behind it is read. Restore the partition from a replica")
+        }
         Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => format!("it does not exist ({code})"),
         Code::TopicAuthorizationFailed => "this client may not read it; give it READ on the topic".to_owned(),
         _ => format!("{code}: {text}"),

@@ -102,6 +102,10 @@ const PRODUCER: &[(&str, &str)] = &[
     // What is in flight is bounded by the partitions; these bound memory if they are not (the default is 1 GiB).
     ("queue.buffering.max.kbytes", "65536"),
     ("queue.buffering.max.messages", "500000"),
+    // How large a record may be is its topic's decision, and the coordinator's; the client's own limit (1 MB) would refuse what both
+    // take. Batches stay as small as they are by default.
+    ("message.max.bytes", "67108864"),
+    ("batch.size", "1000000"),
     // A record that is not confirmed for so long is given back, and its owner decides.
     ("message.timeout.ms", "30000"),
 ];
@@ -145,6 +149,7 @@ const OWNED: &[(&str, &str)] = &[
     ("max.in.flight max.in.flight.requests.per.connection", "an idempotent producer keeps it at 5"),
     ("retries message.send.max.retries", "an idempotent producer repeats until its time is over"),
     ("message.timeout.ms delivery.timeout.ms", "how long a record may be in doubt is the protocol's decision"),
+    ("message.max.bytes", "how large a record may be is said by `limits.record_bytes_max` and by its topic"),
     ("queue.buffering.max.kbytes queue.buffering.max.messages", "it bounds the memory of the coordinator"),
     ("queued.max.messages.kbytes fetch.max.bytes", "it bounds the memory of the coordinator"),
     ("partitioner", "a record's partition is murmur2 of its key, or given"),

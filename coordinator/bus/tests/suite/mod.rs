@@ -38,7 +38,7 @@ pub trait Rig {
 
 /// Runs everything.
 pub fn run_all(rig: &(dyn Rig + Sync)) {
-    let cases: [(&str, fn(&dyn Rig)); 24] = [
+    let cases: [(&str, fn(&dyn Rig)); 25] = [
         // The longest first.
         ("unknown_topic_is_refused_and_unreadable", unknown_topic_is_refused_and_unreadable),
         ("any_seek_is_exact", any_seek_is_exact),
@@ -64,6 +64,7 @@ pub fn run_all(rig: &(dyn Rig + Sync)) {
         ("two_writers_interleave_without_loss", two_writers_interleave_without_loss),
         ("closed_sender_sends_nothing", closed_sender_sends_nothing),
         ("oversized_is_refused_and_the_next_goes_on", oversized_is_refused_and_the_next_goes_on),
+        ("a_large_record_is_taken_where_the_topic_takes_it", a_large_record_is_taken_where_the_topic_takes_it),
     ];
     // They wait more than they compute, and each has topics of its own.
     let next = AtomicUsize::new(0);

@@ -257,6 +257,22 @@ pub fn oversized_is_refused_and_the_next_goes_on(rig: &dyn Rig) {
     assert_eq!(heard.acknowledged[1], (sender, 4, Some(1)));
 }
 
+/// What the topic takes, the client sends: a journal record may be large.
+pub fn a_large_record_is_taken_where_the_topic_takes_it(rig: &dyn Rig) {
+    let mut bus = rig.client();
+    let at = topic(&mut *bus, "wide", 1, &[("max.message.bytes", "8388608")])[0];
+    let sender = bus.open_sender().expect("a sender");
+    // It cannot be compressed.
+    let value: Vec<u8> = (0..4 << 20).map(|_| fastrand::u8(..)).collect();
+    let mut heard = Heard::default();
+    bus.send(sender, Message { to: at, key: None, value: &value, headers: &[] }, 1).expect("it is taken");
+    send(&mut *bus, sender, at, "behind", 2);
+    heard.until(&mut *bus, "acknowledged", |heard| heard.acknowledged.len() == 2);
+    assert_eq!(heard.acknowledged, [(sender, 1, Some(0)), (sender, 2, Some(1))]);
+    bus.read(at, 0);
+    heard.until(&mut *bus, "read", |heard| heard.records.len() == 2);
+}
+
 pub fn unknown_topic_is_refused_and_unreadable(rig: &dyn Rig) {
     let mut bus = rig.client();
     let name = format!("unknown-{}", fastrand::u32(..));

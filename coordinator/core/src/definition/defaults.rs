@@ -74,7 +74,7 @@ impl Defaults {
         Retry { max_ms: self.undo_retry_max_ms, ..self.retry() }
     }
 
-    /// The README's table: what, its default, what it means.
+    /// The table of docs/SAGAS.md: what, its default, what it means.
     pub fn table(&self) -> Vec<[String; 3]> {
         let row = |what: &str, value: String, meaning: &str| [what.to_owned(), value, meaning.to_owned()];
         let duration = write_duration;

@@ -16,6 +16,8 @@ use super::replica::Replica;
 use super::{Context, Refusal, Tag, Wish, rules};
 use crate::faults::mutated;
 
+pub(super) use super::rules::fits;
+
 pub(super) fn begin_term(fence: &mut Fence, offset: i64, id: ClaimId) {
     let repeated = id == fence.claim && fence.claim_offset >= 0;
     if repeated && mutated("repeated_claim_keeps_counter") {

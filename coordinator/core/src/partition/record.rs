@@ -74,7 +74,7 @@ impl Owner {
         let open = self.opened(now, cx);
         let (bytes, turns) = (open.writer.byte_count() - 1, open.writer.turn_count());
         open.writer.push(&turn.cause, turn.raw, &turn.changes);
-        let fits = open.writer.byte_count() <= limit;
+        let fits = law::fits(open.writer.byte_count(), limit);
         if !fits {
             open.writer.truncate(bytes, turns);
         }

@@ -1,4 +1,5 @@
 //! The rules of the journal, as PROTOCOL.md section 2 numbers them: one named predicate for each decision that they make.
+//! Rule 13 is the Kafka bus's (`kafka/bus.rs`, `visit_deliveries`): no delivery is handled in a callback.
 //!
 //! Under the feature `faults` the same names are looked up in `broken`, which breaks one of them on purpose; see [`super::law`].
 
@@ -130,6 +131,11 @@ pub(super) fn is_within(offset: i64, log_start: i64, log_end: i64) -> bool {
 /// Rule 9. And only if the record before it is this one; none if the log holds nothing before it.
 pub(super) fn proof(fence: &Fence, log_start: i64) -> Option<Identity> {
     (fence.next_offset > log_start).then(|| fence.identity.clone())
+}
+
+/// Rule 10. A record stays within what the journal's topic takes: `limit` is never above that.
+pub(super) fn fits(bytes: usize, limit: usize) -> bool {
+    bytes <= limit
 }
 
 /// Rule 11. A timer of `due` fires only when each input that can answer it was read to an end that was asked for at `read_as_of`, after

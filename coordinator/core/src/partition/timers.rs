@@ -12,7 +12,7 @@ use super::{Context, EXPIRY_BUCKET_MS, Tag, Why, Wish, law};
 use crate::definition::Catalog;
 use crate::saga::Input;
 
-/// Rows due later than this are only in the store's index, so that parked sagas cost no memory.
+/// Rows due later than this are only in the store's index, so that waiting sagas cost no memory.
 const HORIZON_MS: Millis = 60_000;
 /// Effects that were set apart are tried again this often.
 const UNDELIVERABLE_RETRY_MS: Millis = 10_000;

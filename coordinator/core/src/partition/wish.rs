@@ -142,7 +142,7 @@ pub enum Why {
     JournalMadeAgain(i32),
     /// An input topic is another one than before.
     #[error(
-        "partition {partition}: topic '{topic}' was deleted and made again, so old positions mean nothing. To read the new one from `start_at`, set `topics.{topic}.accept_new = true`"
+        "partition {partition}: topic '{topic}' was deleted and made again, so old positions mean nothing. To read the new one (events from `start_at`, replies from the beginning), set `topics.\"{topic}\".accept_new = true` and start again"
     )]
     TopicMadeAgain {
         /// Which partition.
@@ -160,7 +160,7 @@ pub enum Why {
     },
     /// An input's position is not in its log any more.
     #[error(
-        "partition {partition}: topic '{topic}' no longer has offset {position}: inputs were deleted before they were read. To go on, set `topics.{topic}.accept_new = true` and start again"
+        "partition {partition}: topic '{topic}' no longer has offset {position}: inputs were deleted before they were read. To go on, set `topics.\"{topic}\".accept_new = true` and start again"
     )]
     InputLost {
         /// Which partition.

@@ -153,8 +153,8 @@ fn what_cannot_be_read_is_in_trouble_until_something_is_read() {
     let orders = TopicPartition { topic: bus.topic("orders"), partition: 2 };
     let troubles = |watch: &Watch| -> Vec<Trouble> { watch.topics().into_iter().flat_map(|status| status.troubles).collect() };
     assert_eq!(troubles(&watch), []);
-    watch.unreadable(orders, "a batch is damaged");
-    let trouble = Trouble { partition: Some(2), why: "a batch is damaged".to_owned() };
+    watch.unreadable(orders, "it may not be read");
+    let trouble = Trouble { partition: Some(2), why: "it may not be read".to_owned() };
     assert_eq!(troubles(&watch), std::slice::from_ref(&trouble));
     assert!(!watch.is_sure(), "the topic is looked at");
     // Another partition that is read says nothing of this one; a topic that is not ours is nobody's trouble.
@@ -163,4 +163,41 @@ fn what_cannot_be_read_is_in_trouble_until_something_is_read() {
     assert_eq!(troubles(&watch), [trouble]);
     watch.readable(orders);
     assert_eq!(troubles(&watch), []);
+}
+
+/// Records of an input can be given up, those of the journal cannot.
+#[test]
+fn what_helps_against_damage_depends_on_the_topic() {
+    let mut bus = bus();
+    let mut watch = watch(&mut bus);
+    let mut said = |name| {
+        watch.unreadable(TopicPartition { topic: bus.topic(name), partition: 0 }, "a batch is damaged (so), restore it");
+        let status = watch.topics().into_iter().find(|status| &*status.topic == name).expect("it is watched");
+        status.troubles[0].why.clone()
+    };
+    let orders = said("orders");
+    assert!(orders.contains("kafka-delete-records") && orders.contains("`topics.\"orders\".accept_new = true`"), "{orders}");
+    let journal = said("journal");
+    assert!(journal.contains("Delete nothing of it") && !journal.contains("kafka-delete-records"), "{journal}");
+}
+
+#[test]
+fn a_broker_that_does_not_answer_is_said_until_it_does() {
+    let mut bus = bus();
+    let mut watch = watch(&mut bus);
+    let troubled = |watch: &Watch| watch.topics().iter().filter(|status| !status.troubles.is_empty()).count();
+    watch.ask(&mut bus, 0);
+    answer(&mut watch, &mut bus, same, 0).expect("all is well");
+    watch.ask(&mut bus, LOOK_EVERY_MS);
+    watch.ask(&mut bus, LOOK_EVERY_MS + SILENT_AFTER_MS - 1);
+    assert_eq!(troubled(&watch), 0, "it may take a moment");
+    // A question for another reason is no answer.
+    watch.doubt();
+    watch.ask(&mut bus, LOOK_EVERY_MS + SILENT_AFTER_MS);
+    assert_eq!(troubled(&watch), 3, "nothing is known of any topic");
+    const { assert!(LOOK_EVERY_MS + SILENT_AFTER_MS <= 35_000, "within 35 s of the broker's last word") };
+    answer(&mut watch, &mut bus, same, LOOK_EVERY_MS + 60_000).expect("all is well");
+    assert_eq!(troubled(&watch), 0);
+    watch.ask(&mut bus, LOOK_EVERY_MS + 60_000 + SILENT_AFTER_MS);
+    assert_eq!(troubled(&watch), 0, "every question has its own time");
 }
