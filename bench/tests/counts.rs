@@ -15,6 +15,9 @@ struct Limits {
     memory_bytes: f64,
     stored_bytes: f64,
     journal_bytes: f64,
+    /// For `make bench-instructions`: callgrind counts them.
+    #[allow(dead_code, reason = "only that there is a limit")]
+    instructions_turn: f64,
 }
 
 #[test]

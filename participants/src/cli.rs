@@ -219,3 +219,33 @@ pub fn units(text: &str) -> Result<(String, i64), String> {
     let units = units.parse().ok().filter(|units| *units >= 0);
     Ok((account, units.ok_or_else(|| format!("`{text}`: the number is a whole one from 0"))?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scripts go by these: README and docs/OPERATING.md name them.
+    #[test]
+    fn every_end_has_its_exit_code() {
+        let (group, topic) = ("inventory".to_owned(), "inventory.commands".to_owned());
+        let (path, why, key) = ("data".to_owned(), "so".to_owned(), "k".to_owned());
+        let ledger = |error: LedgerError| [anyhow::Error::new(Stop::Ledger(error.clone())), error.into()];
+        let ends = [
+            (EXIT_LEDGER_TAKEN, ledger(LedgerError::Taken { path: path.clone(), why: why.clone() })),
+            (EXIT_LEDGER_TAKEN, ledger(LedgerError::Foreign { path: path.clone(), why: why.clone() })),
+            (1, ledger(LedgerError::Storage { path, why })),
+            (1, ledger(LedgerError::Damaged { key, why: "so" })),
+            (
+                EXIT_ANOTHER_MEMBER,
+                [
+                    Stop::AnotherMember { group: group.clone(), topic, assigned: 1, partitions: 4 }.into(),
+                    Stop::Abandoned { group }.into(),
+                ],
+            ),
+            (1, [anyhow::anyhow!("anything"), anyhow::anyhow!("else")]),
+        ];
+        for (code, errors) in ends {
+            errors.iter().for_each(|error| assert_eq!(exit_code(error), code, "{error}"));
+        }
+    }
+}

@@ -149,7 +149,6 @@ impl<S: Service, L: Ledger> Participant<S, L> {
     /// Holds reading at its end: what is in flight can be finished, nothing new is taken.
     pub fn stop_reading(&mut self, bus: &mut impl Bus) {
         bus.pause(&self.members.assigned, true);
-        self.paused = true;
         // Nothing resumes it: see `hold`.
         self.members.assigned.clear();
     }

@@ -140,3 +140,26 @@ fn finished(stopped: runtime::Stopped) -> Result<(), Failure> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use ringmaster_core::partition::Why;
+    use runtime::Stop;
+
+    #[test]
+    fn a_foreign_claim_explains_what_follows_it() {
+        let fenced = || Stop::Partition(Why::Fenced { partition: 2, owner: "green".into(), address: "a:1".into() });
+        let lost = || Stop::Partition(Why::InputLost { partition: 1, topic: "orders".into(), position: 3 });
+        let bus = || Stop::Bus("gone".into());
+        for stops in [vec![fenced(), lost(), bus()], vec![bus(), lost(), fenced()]] {
+            let failure = finished(runtime::Stopped { counters: Vec::new(), stops }).expect_err("it failed");
+            assert_eq!(failure.exit, Exit::Fenced, "{}", failure.message);
+        }
+        let failure = finished(runtime::Stopped { counters: Vec::new(), stops: vec![lost(), bus()] }).expect_err("it failed");
+        let first = [lost(), bus()].into_iter().map(Failure::from).min_by_key(|failure| failure.exit as u8).expect("one of two");
+        assert_eq!(failure, first, "the lowest code is the most certain");
+        assert_eq!(finished(runtime::Stopped { counters: Vec::new(), stops: Vec::new() }), Ok(()));
+    }
+}

@@ -96,6 +96,13 @@ fn a_topic_is_gone_when_it_is_missing_for_a_while() {
     assert_eq!(watch.asked, 2, "it is looked at again soon");
     answer(&mut watch, &mut bus, same, LOOK_AGAIN_MS).expect("it was late");
     assert!(watch.is_sure() && watch.topics().iter().all(|status| status.troubles.is_empty()));
+    // So it is when nobody doubted anything.
+    let later = LOOK_AGAIN_MS + LOOK_EVERY_MS;
+    watch.ask(&mut bus, later);
+    answer(&mut watch, &mut bus, without("orders"), later).expect("a broker may be late");
+    assert!(!watch.is_sure(), "nothing is claimed while it is missing");
+    watch.ask(&mut bus, later);
+    answer(&mut watch, &mut bus, same, later).expect("it was late");
     for now in [0, GONE_AFTER_MS - 1] {
         watch.doubt();
         watch.ask(&mut bus, now);
