@@ -12,6 +12,8 @@ use crate::compile::Binary;
 
 /// What a process may take of memory: a slip that appends for ever must not take the machine with it.
 const MEMORY_BYTES_MAX: u64 = 8 << 30;
+/// CPU that a process may take, in times of what it may last: its threads share the cores.
+const CPU_TIMES_MAX: u64 = 8;
 const LOOKED_AT_EVERY: Duration = Duration::from_millis(5);
 
 /// How a run ended.
@@ -54,7 +56,7 @@ impl Room {
         std::fs::create_dir_all(&temporary)?;
         let said = self.folder.join("said");
         let out = File::create(&said)?;
-        let mut command = self.limited(&binary.path);
+        let mut command = self.limited(&binary.path, within);
         command.args(["--exact", "--format", "pretty"]).args(tests);
         command.current_dir(&binary.folder).env("CARGO_MANIFEST_DIR", &binary.folder).env("MUTANT", mutant);
         command.env("TMPDIR", &temporary).env("RUST_BACKTRACE", "0").process_group(0);
@@ -83,12 +85,14 @@ impl Room {
         Ok((end, took))
     }
 
-    fn limited(&self, program: &Path) -> Command {
+    /// Limits that hold also when this tool has ended: a slip may spin for ever.
+    fn limited(&self, program: &Path, within: Duration) -> Command {
         if !self.has_limit {
             return Command::new(program);
         }
         let mut command = Command::new("prlimit");
-        command.arg(format!("--data={MEMORY_BYTES_MAX}")).arg("--core=0").arg(program);
+        let cpu = (within.as_secs() + 1) * CPU_TIMES_MAX;
+        command.arg(format!("--data={MEMORY_BYTES_MAX}")).arg("--core=0").arg(format!("--cpu={cpu}")).arg(program);
         command
     }
 }
