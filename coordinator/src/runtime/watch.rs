@@ -14,6 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ringmaster_bus::{Bus, DAMAGED, Description, Topic, TopicPartition};
+use ringmaster_core::partition::accept_new;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::TopicId;
 use ringmaster_schemas::names::Topics;
@@ -90,7 +91,8 @@ impl Use {
     fn help(self, topic: &str) -> String {
         match self {
             Use::Input => format!(
-                ". If it cannot be restored: delete its records up to and with those (kafka-delete-records.sh), which loses them, set `topics.\"{topic}\".accept_new = true` and start again"
+                ". If it cannot be restored: delete its records up to and with those (kafka-delete-records.sh), which loses them, {}",
+                accept_new(topic)
             ),
             Use::Journal => ". Delete nothing of it: what happened stands there and nowhere else".to_owned(),
             Use::History | Use::Output => String::new(),
@@ -121,7 +123,8 @@ impl fmt::Display for TopicLost {
             ),
             Use::Input => write!(
                 out,
-                "topic '{topic}' {how} while it was read, so old positions mean nothing, and nothing of a new one was read. To read the new one (events from `start_at`, replies from the beginning), {make}set `topics.\"{topic}\".accept_new = true` and start again"
+                "topic '{topic}' {how} while it was read, so old positions mean nothing, and nothing of a new one was read. To read the new one (events from `start_at`, replies from the beginning), {make}{}",
+                accept_new(topic)
             ),
             Use::History | Use::Output => write!(
                 out,

@@ -52,7 +52,7 @@ pub use outbox::Refusal;
 pub use replica::Replica;
 pub use settings::{InputSettings, Limits, Role, Settings, StartAt};
 pub use table::row_hash;
-pub use wish::{Note, Tag, Why, Wish};
+pub use wish::{Note, Tag, Why, Wish, accept_new};
 
 use crate::definition::Catalog;
 use crate::faults::reached;

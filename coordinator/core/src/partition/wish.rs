@@ -110,6 +110,11 @@ pub enum Tag {
     Undeliverable(u64),
 }
 
+/// How a person takes what a topic holds now as new: the setting as it is written, also for a name with dots.
+pub fn accept_new(topic: &str) -> String {
+    format!("set `topics.\"{topic}\".accept_new = true` and start again")
+}
+
 /// Why a partition stops for good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Why {
@@ -142,7 +147,8 @@ pub enum Why {
     JournalMadeAgain(i32),
     /// An input topic is another one than before.
     #[error(
-        "partition {partition}: topic '{topic}' was deleted and made again, so old positions mean nothing. To read the new one (events from `start_at`, replies from the beginning), set `topics.\"{topic}\".accept_new = true` and start again"
+        "partition {partition}: topic '{topic}' was deleted and made again, so old positions mean nothing. To read the new one (events from `start_at`, replies from the beginning), {advice}",
+        advice = accept_new(topic)
     )]
     TopicMadeAgain {
         /// Which partition.
@@ -160,7 +166,8 @@ pub enum Why {
     },
     /// An input's position is not in its log any more.
     #[error(
-        "partition {partition}: topic '{topic}' no longer has offset {position}: inputs were deleted before they were read. To go on, set `topics.\"{topic}\".accept_new = true` and start again"
+        "partition {partition}: topic '{topic}' no longer has offset {position}: inputs were deleted before they were read. To go on, {advice}",
+        advice = accept_new(topic)
     )]
     InputLost {
         /// Which partition.
