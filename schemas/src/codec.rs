@@ -272,7 +272,6 @@ impl<T: Avro> Avro for Option<T> {
     }
 }
 
-/// Avro `array`. Counts are bounded by the bytes that are left, so that a lie costs nothing.
 /// Appends an array.
 #[inline]
 pub(crate) fn put_list<T: Avro>(items: &[T], out: &mut Vec<u8>) {
@@ -285,6 +284,7 @@ pub(crate) fn put_list<T: Avro>(items: &[T], out: &mut Vec<u8>) {
     out.push(0);
 }
 
+/// Avro `array`. Counts are bounded by the bytes that are left, so that a lie costs nothing.
 impl<T: Avro> Avro for Vec<T> {
     #[inline]
     fn put(&self, out: &mut Vec<u8>) {

@@ -66,12 +66,12 @@ pub struct Truth {
 
 /// The counting rule (PROTOCOL.md rule 1), written a second time.
 #[derive(Default)]
-struct Reign {
+struct Term {
     claim: Option<(i64, ClaimId)>,
     number: i64,
 }
 
-impl Reign {
+impl Term {
     fn counts(&mut self, offset: i64, record: &JournalRecord) -> bool {
         match (record, record.stamp()) {
             (JournalRecord::Claim(claim), _) => {
@@ -117,11 +117,11 @@ impl Truth {
             now: 0,
             taken: BTreeMap::new(),
         };
-        let mut reign = Reign::default();
+        let mut term = Term::default();
         for record in broker.log("ringmaster.journal", partition).into_iter().take_while(|record| record.offset < to) {
             let says =
                 JournalRecord::decode(&record.value).map_err(|error| format!("journal {partition}@{}: {error}", record.offset))?;
-            let counts = reign.counts(record.offset, &says);
+            let counts = term.counts(record.offset, &says);
             let judged = Judged { record, says, counts };
             if counts {
                 truth
