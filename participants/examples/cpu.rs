@@ -8,12 +8,13 @@
 
 use std::time::{Duration, Instant};
 
+use ringmaster_bus::clock;
 use ringmaster_bus::{
     Bus, BusError, BusEvent, Description, Message, Record, SendError, Sender, Specification, Topic, TopicPartition, Waker,
 };
 use ringmaster_participants::ledger::{Ledger, RocksLedger, SimLedger};
 use ringmaster_participants::services::{Inventory, Payment, Shipping};
-use ringmaster_participants::{Participant, Service, Settings, clock, schemas};
+use ringmaster_participants::{Participant, Service, Settings, schemas};
 use ringmaster_schemas::journal::TopicId;
 use ringmaster_schemas::wire::{self, CommandMeta};
 use ringmaster_schemas::{Millis, json};

@@ -17,7 +17,6 @@ use ringmaster_schemas::{Millis, names};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::audit::Audit;
-use crate::clock;
 use crate::faults::{self, Fault};
 use crate::ledger::{LedgerError, RocksLedger};
 use crate::participant::{Participant, Settings, Stop};
@@ -193,7 +192,7 @@ fn log_to_stderr(form: LogForm) {
 
 fn audit(data: &Path, json: bool, remembers: Millis) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(data.is_dir(), "no ledger in {}", data.display());
-    let audit = Audit::of(&RocksLedger::open_read_only(data)?, clock::wall().saturating_sub(remembers))?;
+    let audit = Audit::of(&RocksLedger::open_read_only(data)?, ringmaster_bus::clock::wall().saturating_sub(remembers))?;
     let mut out = std::io::stdout().lock();
     match json {
         true => {

@@ -14,7 +14,6 @@
 pub mod audit;
 pub mod books;
 pub mod cli;
-pub mod clock;
 pub mod entry;
 pub mod faults;
 pub mod ledger;
@@ -30,7 +29,6 @@ mod desk;
 mod glob;
 mod outbox;
 
-pub use clock::Now;
 pub use desk::{BAD_COMMAND, Counts, SCRIPTED, TOO_OLD, UNDONE_BEFORE, UNKNOWN_COMMAND};
 pub use outbox::ReplyCounts;
 pub use participant::{Participant, Settings, Stop, TurnReport};

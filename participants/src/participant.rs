@@ -9,6 +9,7 @@ mod settings;
 
 use std::time::Duration;
 
+use ringmaster_bus::clock::Now;
 use ringmaster_bus::{Bus, BusEvent, Record, TopicPartition};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::registry::Schemas;
@@ -16,7 +17,6 @@ use ringmaster_schemas::registry::Schemas;
 use membership::Membership;
 pub use settings::{REMEMBERS_MS, Settings, Stop};
 
-use crate::clock::Now;
 use crate::contract::Contract;
 use crate::desk::{Counts, Desk, Taken};
 use crate::ledger::Ledger;
@@ -102,7 +102,7 @@ impl<S: Service, L: Ledger> Participant<S, L> {
     }
 
     /// One turn: takes what the bus has (waiting up to `wait` if it has nothing), stores, replies, commits. `now` is what
-    /// [`crate::clock::now`] says; tests give one time for both clocks.
+    /// [`ringmaster_bus::clock::now`] says; tests give one time for both clocks.
     ///
     /// # Errors
     /// See [`Stop`]; the participant is at its end then.

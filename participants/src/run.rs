@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ringmaster_bus::clock::now;
 use ringmaster_bus::{Bus, Pace};
 use ringmaster_schemas::Millis;
 
-use crate::clock::now;
 use crate::ledger::Ledger;
 use crate::participant::{Participant, Stop};
 use crate::service::Service;

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use common::{REPLIES, START, World, charge, refund};
 use ringmaster_bus::embedded::{self, EmbeddedBus, Log};
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
-use ringmaster_bus::{Bus, BusEvent, Message, Specification, TopicPartition};
+use ringmaster_bus::{Bus, BusEvent, Message, Specification, TopicPartition, clock};
 use ringmaster_participants::audit::Audit;
 use ringmaster_participants::ledger::{RocksLedger, SimLedger};
 use ringmaster_participants::services::Payment;
-use ringmaster_participants::{Counts, Participant, Settings, Stop, clock, run, schemas};
+use ringmaster_participants::{Counts, Participant, Settings, Stop, run, schemas};
 use ringmaster_schemas::wire::{self, Outcome};
 use ringmaster_schemas::{Millis, names};
 

@@ -8,6 +8,7 @@
 //! borrowed while they are visited. There is no automatic offset reset anywhere: a reader says where it begins, and a position that
 //! the log no longer has is an event ([`BusEvent::OutOfRange`]), never a jump.
 
+pub mod clock;
 pub mod embedded;
 pub mod kafka;
 pub mod sim;
@@ -140,7 +141,7 @@ pub enum BusError {
     Taken(String),
 }
 
-/// How [`BusEvent::Unreadable`] begins if the records themselves are damaged: no waiting helps.
+/// How [`BusEvent::Unreadable`] begins if a broker's records themselves are damaged: no waiting helps. The embedded log names the file.
 pub const DAMAGED: &str = "a batch is damaged";
 
 /// Everything that happens on a bus.

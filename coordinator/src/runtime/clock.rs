@@ -1,32 +1,9 @@
-//! What time it is: by the wall clock, which people and programs set and which may jump, and by a steady one, which never does.
-//!
-//! What is written for others (due times, journaled time, stamps) is by the wall clock. Waits inside the process (when to claim
-//! again, to checkpoint, to commit, to say something once more) are by the steady clock, so that no jump makes them longer.
+//! What a worker makes of the two clocks: waits by the steady one, and a word when the wall clock was set.
 
-use std::sync::OnceLock;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+pub use ringmaster_bus::clock::{Now, now, wall};
 use ringmaster_schemas::Millis;
-
-/// A moment, by both clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    /// Milliseconds since 1970.
-    pub wall: Millis,
-    /// Milliseconds since some moment of the process; never jumps.
-    pub steady: Millis,
-}
-
-/// The machine's clocks.
-pub fn now() -> Now {
-    static BEGAN: OnceLock<Instant> = OnceLock::new();
-    Now { wall: wall(), steady: BEGAN.get_or_init(Instant::now).elapsed().as_millis() as Millis }
-}
-
-/// Milliseconds since 1970.
-pub fn wall() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
-}
 
 /// A wait inside the process: how long until `due` by the steady clock, as a duration.
 pub(super) fn until(due: Millis, now: Millis) -> Duration {

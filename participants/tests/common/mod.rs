@@ -9,10 +9,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ringmaster_bus::clock::Now;
 use ringmaster_participants::audit::{Audit, KeyEffects};
 use ringmaster_participants::faults::Faults;
 use ringmaster_participants::ledger::{Ledger, SimLedger};
-use ringmaster_participants::{Now, Participant, Service, Settings, Stop, TurnReport};
+use ringmaster_participants::{Participant, Service, Settings, Stop, TurnReport};
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::wire::{self, Body, CommandMeta, Outcome};
 use ringmaster_schemas::{Millis, json, names};

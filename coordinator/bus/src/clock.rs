@@ -1,7 +1,8 @@
-//! What time it is: by the wall clock, which is set by people and may jump, and by a steady one, which never does.
+//! What time it is: by the wall clock, which people and programs set and which may jump, and by a steady one, which never does.
 //!
-//! What is kept (when an effect happened, what may be forgotten) goes by the wall clock; waits go by the steady one, so that no jump
-//! makes them longer.
+//! What is written for others (due times, journaled time, stamps, when an effect happened) is by the wall clock. Waits inside a
+//! process (when to claim again, to checkpoint, to commit, to send once more) are by the steady clock, so that no jump makes them
+//! longer.
 
 use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -13,7 +14,7 @@ use ringmaster_schemas::Millis;
 pub struct Now {
     /// Milliseconds since 1970.
     pub wall: Millis,
-    /// Milliseconds since some moment of the process.
+    /// Milliseconds since some moment of the process; never jumps.
     pub steady: Millis,
 }
 
