@@ -1,9 +1,9 @@
 //! Where inputs begin and go on.
 
 use ringmaster_core::partition::{Happened, StartAt, Wish};
-use ringmaster_schemas::journal::JournalRecord;
+use ringmaster_schemas::journal::{JournalRecord, QuarantineReason};
 
-use super::line::{ALPHAS, BEGIN, BETAS, Line};
+use super::line::{ALPHAS, BEGIN, BETAS, Line, REPLIES};
 
 /// A topic that was never read and holds records 10 to 29 begins where the setting says, and that is journaled before it is read.
 #[test]
@@ -62,4 +62,38 @@ fn skipped_records_are_journaled_within_a_second() {
     assert_eq!(line.journal.len(), before + 1);
     let Some(JournalRecord::Positions(positions)) = line.records().pop() else { panic!("no positions") };
     assert_eq!(positions.positions.iter().map(|position| (&*position.name, position.next)).collect::<Vec<_>>(), [("alphas", 1)]);
+}
+
+/// Rule 10: what would not fit into a record begins another; what fits into none is told, and nothing stops.
+#[test]
+fn a_journal_record_stays_within_its_limit() {
+    const LIMIT: usize = 512 << 10;
+    let note = "n".repeat(8_000);
+    let fill = || {
+        let mut line = Line::owned();
+        for number in 0..90 {
+            let order = format!(r#"{{"type":"Asked","id":"{number}","note":"{note}"}}"#);
+            line.put(ALPHAS, BEGIN, Some(&number.to_string()), &order);
+        }
+        let key = format!("{}/x/task/do", "s".repeat(LIMIT));
+        let reply = format!(
+            r#"{{"meta":{{"idempotency_key":"{key}","attempt":1,"outcome":"succeeded","code":null,"message":null,"retryable":false}},"body":null}}"#
+        );
+        line.put(REPLIES, BEGIN, None, &reply);
+        line.start(BETAS, "behind");
+        line
+    };
+    let line = fill();
+    assert_eq!((line.started(), line.stopped()), (91, None));
+    let reasons: Vec<_> = line.quarantined().iter().map(|one| one.reason).collect();
+    assert_eq!(reasons, [QuarantineReason::TooBig]);
+    let largest = |line: &Line| line.journal.iter().map(Vec::len).max().expect("records");
+    assert!(largest(&line) <= LIMIT && largest(&line) > LIMIT - 20_000, "records are filled: {}", largest(&line));
+    #[cfg(feature = "faults")]
+    {
+        ringmaster_core::faults::mutate(Some("size_limit_ignored"));
+        let broken = fill();
+        ringmaster_core::faults::mutate(None);
+        assert!(largest(&broken) > LIMIT, "without the rule it is passed");
+    }
 }
