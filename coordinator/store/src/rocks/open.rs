@@ -26,8 +26,7 @@ use crate::keys::{self, FORMAT_VERSION};
 const MEMTABLE_BYTES: usize = 32 << 20;
 /// Memtables that may exist.
 const MEMTABLE_COUNT_MAX: i32 = 2;
-/// Blocks, indexes and filters in memory. Hot rows are in the overlay, so this serves waiting sagas and filters; twice as much made no
-/// saga cheaper.
+/// Blocks, indexes and filters in memory. Hot rows are in the overlay, so this serves waiting sagas and filters.
 const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// log2 of the cache's shards. RocksDB's own choice (64 shards of 1 MiB) turns a filter away that is larger than its shard, and reads it
 /// again for every look-up: 175 us instead of 8, measured with a million rows. Two threads need no more than four shards.
