@@ -51,15 +51,7 @@ fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Saga {
     Saga {
         id: ID.into(),
         head: Head::new(
-            &HeadFields {
-                version: [1; 16],
-                version_offset: 0,
-                started_at: 1,
-                start_schema: 0,
-                source: "orders/0/1",
-                traceparent: None,
-                start: &[],
-            },
+            &HeadFields { version: [1; 16], started_at: 1, source: "orders/0/1", ..Default::default() },
             &mut Vec::new(),
         ),
         bare: false,

@@ -119,12 +119,9 @@ fn row(key: &str) -> ringmaster_schemas::state::Saga {
         head: ringmaster_schemas::journal::Head::new(
             &ringmaster_schemas::journal::HeadFields {
                 version: [1; 16],
-                version_offset: 0,
                 started_at: 1_769_817_600_000,
-                start_schema: 0,
                 source: "orders/0/1",
-                traceparent: None,
-                start: &[],
+                ..Default::default()
             },
             &mut Vec::new(),
         ),

@@ -12,7 +12,7 @@ use crate::shared::Shared;
 pub struct Head(Shared);
 
 /// The fields of a [`Head`], borrowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HeadFields<'a> {
     /// Version of its definition: it keeps it.
     pub version: DefinitionHash,

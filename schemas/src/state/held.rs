@@ -52,15 +52,7 @@ mod tests {
     /// A saga with one entry, whose parts have so many bytes.
     fn saga(start: usize, body: usize, result: usize, message: usize) -> Saga {
         let (start, body) = (vec![1; start], vec![2; body]);
-        let head = HeadFields {
-            version: [1; 16],
-            version_offset: 0,
-            started_at: 1,
-            start_schema: 0,
-            source: "orders/0/1",
-            traceparent: None,
-            start: &start,
-        };
+        let head = HeadFields { version: [1; 16], source: "orders/0/1", start: &start, ..Default::default() };
         let order = OrderFields {
             step: "ship",
             command: "shipping.Ship",

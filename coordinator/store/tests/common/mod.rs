@@ -72,15 +72,7 @@ pub(crate) fn saga(key: &str, expires_at: Option<Millis>) -> Saga {
     Saga {
         id: saga_id("order", key).into(),
         head: Head::new(
-            &HeadFields {
-                version: [1; 16],
-                version_offset: 0,
-                started_at: 1,
-                start_schema: 0,
-                source: "orders/0/1",
-                traceparent: None,
-                start: &[],
-            },
+            &HeadFields { version: [1; 16], started_at: 1, source: "orders/0/1", ..Default::default() },
             &mut Vec::new(),
         ),
         bare: false,
