@@ -55,6 +55,11 @@ fn what_messages_advise_is_a_setting() {
         let read = config(advice, &[], &[]).unwrap_or_else(|error| panic!("{advice}: {error}"));
         assert!(read.topics[name].accept_new, "{advice}");
     }
+    // Those that the compiler of definitions gives.
+    let advice = "participants.\"eu.payment\".remembers = '40d'\nparticipants.\"eu.payment\".encoding = 'json'";
+    let read = config(advice, &[], &[]).expect("a participant's name may have dots");
+    let remembers = Duration::from_secs(40 * 86_400);
+    assert_eq!(read.participants["eu.payment"], Participant { encoding: Encoding::Json, remembers });
 }
 
 #[test]

@@ -105,7 +105,7 @@ impl Finder<'_, '_, '_> {
                 Some(Target { schema: self.lookup.json(), encoding, fingerprint: 0 })
             }
             (None, Encoding::Avro) => {
-                let hint = format!("add the record {name} to the schemas, or set participants.{participant}.encoding to json");
+                let hint = format!("add the record {name} to the schemas, or set participants.\"{participant}\".encoding to json");
                 self.report.error(&command.span, format!("{name} has no schema, and {participant} takes Avro"), hint);
                 None
             }

@@ -21,7 +21,7 @@ pub(in crate::definition::compile) fn check(form: &SagaForm, tree: &Tree<'_>, op
             {
                 let (asked, known) = (write_duration(*millis), write_duration(remembers));
                 let message = format!("{what} ({asked}) is longer than {participant} remembers what it did ({known})");
-                report.error(span, message, format!("shorten it, or raise participants.{participant}.remembers"));
+                report.error(span, message, format!("shorten it, or raise participants.\"{participant}\".remembers"));
             }
         }
         if let (Some((within, span)), Some((deadline, _))) = (within, &form.deadline)

@@ -284,10 +284,10 @@ fn durations_and_retries() {
         expect![[r#"
             sagas/x.yaml:3:11: error: deadline (31d) is longer than fraud remembers what it did (30d)
              3 | deadline: 31d
-               |           ^^^ shorten it, or raise participants.fraud.remembers
+               |           ^^^ shorten it, or raise participants."fraud".remembers
             sagas/x.yaml:5:81: error: within (40d) is longer than fraud remembers what it did (30d)
              5 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, within: 40d, timeout: 41d }
-               |                                                                                 ^^^ shorten it, or raise participants.fraud.remembers
+               |                                                                                 ^^^ shorten it, or raise participants."fraud".remembers
         "#]],
     );
     check(
@@ -335,10 +335,10 @@ fn schemas_that_are_missing_or_wrong() {
         expect![[r#"
         sagas/x.yaml:4:20: error: fraud.Scan has no schema, and fraud takes Avro
          4 |   - { step: a, do: fraud.Scan, with: { order_id: key }, undo: fraud.Nope }
-           |                    ^^^^^^^^^^ add the record fraud.Scan to the schemas, or set participants.fraud.encoding to json
+           |                    ^^^^^^^^^^ add the record fraud.Scan to the schemas, or set participants."fraud".encoding to json
         sagas/x.yaml:4:63: error: fraud.Nope has no schema, and fraud takes Avro
          4 |   - { step: a, do: fraud.Scan, with: { order_id: key }, undo: fraud.Nope }
-           |                                                               ^^^^^^^^^^ add the record fraud.Nope to the schemas, or set participants.fraud.encoding to json
+           |                                                               ^^^^^^^^^^ add the record fraud.Nope to the schemas, or set participants."fraud".encoding to json
     "#]],
     );
     check(
