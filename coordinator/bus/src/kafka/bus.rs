@@ -28,6 +28,8 @@ const EVENTS_MAX: usize = 4_096;
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
 /// The number of questions that the bus itself asks; their answers are not visited.
 const OWN_QUESTION: u64 = u64::MAX;
+/// A sender that waits for the broker is looked at so often.
+const SIGN_EVERY: Duration = Duration::from_secs(1);
 /// How long a poll waits when the group gave partitions whose committed offsets the broker did not tell.
 const GIVEN_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -171,7 +173,12 @@ impl KafkaBus {
         let given = self.member.as_ref().is_some_and(Reader::is_waiting);
         let again = self.reader.iter().chain(&self.member).filter_map(Reader::again_at).min();
         let again = again.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
-        until_deadline.min(due).min(again).min(if given { GIVEN_AGAIN_AFTER } else { Duration::MAX })
+        let owed = self.senders.iter().any(|(_, outgoing)| outgoing.is_owed());
+        until_deadline.min(due).min(again).min(if owed { SIGN_EVERY } else { Duration::MAX }).min(if given {
+            GIVEN_AGAIN_AFTER
+        } else {
+            Duration::MAX
+        })
     }
 
     fn ask(&mut self, question: Question) {
@@ -247,7 +254,7 @@ impl Bus for KafkaBus {
         let producer = Producer::new(&config, Arc::clone(&self.signal)).map_err(|error| bus_error(&error))?;
         let sender = Sender(self.opened_count);
         self.opened_count += 1;
-        self.senders.push((sender, Outgoing::new(producer, batch_bytes)));
+        self.senders.push((sender, Outgoing::new(producer, batch_bytes, self.settings.bootstrap.clone())));
         Ok(sender)
     }
 
@@ -369,7 +376,7 @@ impl Drop for KafkaBus {
 }
 
 /// Dropping a producer purges and flushes for up to half a second, closing a consumer waits for the broker.
-fn drop_aside<T: Send + 'static>(what: T) {
+pub(super) fn drop_aside<T: Send + 'static>(what: T) {
     let spawned = std::thread::Builder::new().name("kafka-close".to_owned()).spawn(move || drop(what));
     if let Err(error) = spawned {
         tracing::warn!(%error, "no thread to close a Kafka client with; it was closed here");

@@ -25,6 +25,7 @@ mod native;
 mod outgoing;
 mod questions;
 mod reader;
+mod revival;
 #[cfg(feature = "test-broker")]
 pub mod segment;
 mod settings;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -11,8 +11,10 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::TopicId;
 
 use super::admin::{self, Admin};
+use super::bus::drop_aside;
 use super::errors::bus_error;
 use super::native::identities;
+use super::revival::Revival;
 use super::settings::KafkaSettings;
 use crate::signal::Signal;
 use crate::{BusError, Description, Topic, TopicPartition};
@@ -80,6 +82,7 @@ impl Questions {
 fn run(settings: &KafkaSettings, questions: &Receiver<Question>, answers: &Sender<Answer>, signal: &Signal) {
     let mut clients: Option<Clients> = None;
     let mut open = BTreeSet::new();
+    let mut revival = Revival::default();
     loop {
         let received = if open.is_empty() {
             questions.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -97,11 +100,17 @@ fn run(settings: &KafkaSettings, questions: &Receiver<Question>, answers: &Sende
         if clients.is_none() {
             clients = Clients::new(settings).inspect_err(|error| tracing::warn!(%error, "no client to ask the broker by")).ok();
         }
-        let Some(clients) = &clients else { continue };
-        for answer in clients.round(&mut open) {
+        let Some(known) = &clients else { continue };
+        let (answered, reached) = known.round(&mut open);
+        for answer in answered {
             // Whoever asked may be gone.
             let _ = answers.send(answer);
             signal.raise();
+        }
+        if reached {
+            revival.heard();
+        } else if revival.suspect(Instant::now()) {
+            clients.take().into_iter().for_each(drop_aside);
         }
     }
 }
@@ -118,29 +127,31 @@ impl Clients {
         Ok(Clients { offsets, topics: admin::client(settings)? })
     }
 
-    /// Asks each question once, and keeps those that have no answer.
-    fn round(&self, open: &mut BTreeSet<Question>) -> Vec<Answer> {
+    /// Asks each question once, and keeps those that have no answer; with the answers, whether the cluster could be reached.
+    fn round(&self, open: &mut BTreeSet<Question>) -> (Vec<Answer>, bool) {
         let mut answers = Vec::new();
         let mut failed = None;
+        let mut reached = true;
         open.retain(|question| match self.ask(question) {
             Ok(answer) => {
                 answers.push((question.clone(), answer));
                 false
             }
             Err(error) => {
+                reached &= !matches!(error, BusError::Unreachable(_));
                 failed = Some(error);
                 true
             }
         });
         // Only now: what an answer is about was the topic that it is now, and identities never come back.
         let answers = self.of_the_same(answers, open).unwrap_or_else(|error| {
-            failed = Some(error);
+            (failed, reached) = (Some(error), false);
             Vec::new()
         });
-        if let Some(error) = failed {
+        if let Some(error) = &failed {
             tracing::debug!(%error, questions = open.len(), "the broker is asked again");
         }
-        answers
+        (answers, reached)
     }
 
     fn ask(&self, question: &Question) -> Result<Answer, BusError> {

@@ -13,6 +13,7 @@ use ringmaster_schemas::journal::TopicId;
 use super::errors::bus_error;
 use super::held::{AGAIN_AFTER, Held, Identity, refuse_others, visit_error, visit_record};
 use super::native::{Consumer, Told, id_text};
+use super::revival::Revival;
 use super::settings::KafkaSettings;
 use crate::signal::Signal;
 use crate::{BusError, BusEvent, Topic, TopicNames, TopicPartition};
@@ -34,6 +35,8 @@ pub(super) struct Reader {
     identities: HashMap<Topic, Identity>,
     /// One of them is not as it must be.
     has_other: bool,
+    bootstrap: String,
+    revival: Revival,
 }
 
 impl Reader {
@@ -50,6 +53,8 @@ impl Reader {
             given: None,
             identities: HashMap::new(),
             has_other: false,
+            bootstrap: settings.bootstrap.clone(),
+            revival: Revival::default(),
         })
     }
 
@@ -151,6 +156,8 @@ impl Reader {
         self.read_again(names);
         count += self.refuse_others(visit);
         let Self { consumer, held, last, last_topic, given, is_member, identities, has_other, .. } = self;
+        // A group gives a member partitions soon, unless it has more members than partitions.
+        let mut owes = *is_member && held.is_empty();
         let (mut revoked, mut anew) = (false, Vec::new());
         while count < count_max {
             let any = consumer.visit_one(&mut |told| {
@@ -187,6 +194,11 @@ impl Reader {
                     }
                     Told::NotCommitted(text) => {
                         tracing::warn!(text, "positions could not be committed; they are read again after a crash");
+                        owes = true;
+                        0
+                    }
+                    Told::NoLeader => {
+                        owes = true;
                         0
                     }
                 };
@@ -203,6 +215,9 @@ impl Reader {
             if !any || given.is_some() {
                 break;
             }
+        }
+        if owes && self.revival.suspect(Instant::now()) {
+            self.consumer.add_brokers(&self.bootstrap);
         }
         count + self.read_given(names, visit)
     }

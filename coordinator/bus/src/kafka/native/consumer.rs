@@ -12,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::KafkaResult;
 use rdkafka_sys::{self as sys, RDKafkaErrorCode};
 
+use super::add_brokers;
 use super::queue::{Event, Queue, text};
 use crate::Headers;
 use crate::signal::Signal;
@@ -45,6 +46,8 @@ pub(in crate::kafka) enum Told<'e> {
     Taken(Vec<(String, i32)>),
     /// A commit was refused.
     NotCommitted(String),
+    /// It knows no leader of a partition that it is to read, and asks for one: said every second.
+    NoLeader,
     /// From here on this name belongs to the topic of this identity, as `id_text` writes it, and no more to another one.
     Identity {
         topic: String,
@@ -66,6 +69,11 @@ impl Consumer {
     /// For what the safe wrapper offers. Never poll it: events would be lost.
     pub(in crate::kafka) fn client(&self) -> &BaseConsumer<Member> {
         &self.client
+    }
+
+    /// Tells it where the cluster is: `bootstrap` as in its settings.
+    pub(in crate::kafka) fn add_brokers(&self, bootstrap: &str) {
+        add_brokers(self.client.client().native_ptr(), bootstrap);
     }
 
     /// Visits the next event; `false` if there is none.
@@ -93,8 +101,11 @@ impl Consumer {
                 _ => visit(Told::NotCommitted(event.error_text())),
             },
             sys::RD_KAFKA_EVENT_LOG => {
-                if let Some((topic, id)) = identity(&event.log()) {
+                let line = event.log();
+                if let Some((topic, id)) = identity(&line) {
                     visit(Told::Identity { topic, id });
+                } else if line.trim_end().ends_with(NO_LEADER) {
+                    visit(Told::NoLeader);
                 }
             }
             _ => {}
@@ -102,6 +113,9 @@ impl Consumer {
         true
     }
 }
+
+/// How the line ends that it writes for each partition without a leader.
+const NO_LEADER: &str = ": re-query";
 
 /// What a line of librdkafka's log says of a topic's identity. It fetches by identity, and takes another one for a name with the
 /// metadata that tell of it: it goes on at the same offset, and says so in its log only. The line is put before everything else into

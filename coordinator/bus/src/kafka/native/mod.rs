@@ -11,6 +11,16 @@ mod describe;
 mod producer;
 mod queue;
 
+use std::ffi::CString;
+
 pub(super) use consumer::{Consumer, Fetched, Told};
 pub(super) use describe::{id_text, identities};
 pub(super) use producer::{Delivery, Producer};
+
+/// Gives a client more addresses of its cluster.
+fn add_brokers(client: *mut rdkafka_sys::rd_kafka_t, addresses: &str) {
+    let Ok(addresses) = CString::new(addresses) else { return };
+    // SAFETY: by the caller, which owns the client; the text is copied.
+    let count = unsafe { rdkafka_sys::rd_kafka_brokers_add(client, addresses.as_ptr()) };
+    tracing::debug!(count, "a client that is silent was told the addresses of its cluster");
+}

@@ -11,6 +11,7 @@ use rdkafka::error::KafkaResult;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka_sys::{self as sys, RDKafkaErrorCode};
 
+use super::add_brokers;
 use super::queue::{Event, Queue};
 use crate::Message;
 use crate::signal::Signal;
@@ -46,6 +47,11 @@ impl Producer {
         };
         hurry(Arc::clone(&client));
         Ok(Self { topics: Vec::new(), queue, client })
+    }
+
+    /// Tells it where the cluster is: `bootstrap` as in its settings.
+    pub(in crate::kafka) fn add_brokers(&self, bootstrap: &str) {
+        add_brokers(self.client.client().native_ptr(), bootstrap);
     }
 
     /// Queues a copy of a record; `name` is that of its topic.
