@@ -170,6 +170,13 @@ fn name_brokers(failure: Failure, config: &Config) -> Failure {
     Failure::new(Exit::Unreachable, format_args!("{}\n(kafka.bootstrap.servers is {})", failure.message, config.kafka.bootstrap))
 }
 
+fn check_settings(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
+    if config.bus == BusKind::Kafka {
+        config.kafka_settings().check()?;
+    }
+    definitions::say(out, format_args!("the settings are right"))
+}
+
 fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     if let Command::Config { check: false } = arguments.command {
         return definitions::say(out, format_args!("{}", DEFAULT.trim_end()));
@@ -194,7 +201,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         }
         Command::Quarantine(QuarantineCommand::Show { id, json }) => quarantine::show(&config, id, *json, out),
         Command::Saga(SagaCommand::Show { id, api }) => saga::show(&config, id, *api, out),
-        Command::Config { .. } => definitions::say(out, format_args!("the settings are right")),
+        Command::Config { .. } => check_settings(&config, out),
     };
     result.map_err(|failure| name_brokers(failure, &config))
 }

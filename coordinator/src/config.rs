@@ -27,6 +27,9 @@ pub const DEFAULT: &str = include_str!("config/default.toml");
 /// The file that is read if `--config` names no other and it exists.
 pub const DEFAULT_FILE: &str = "ringmaster.toml";
 
+/// What `log.level` may be, beside filters per module.
+const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+
 /// All settings of an instance.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -211,7 +214,13 @@ fn read_config(layers: &mut Layers) -> Config {
             json: layers.read(&["log", "format"], false, values::choice(&[("text", false), ("json", true)])),
             level: layers.read(&["log", "level"], "info".to_owned(), |text| {
                 let filter = tracing_subscriber::EnvFilter::try_new(text);
-                filter.map(|_| text.to_owned()).map_err(|error| format!("'{text}' is no level or filter: {error}"))
+                let filter = filter.map(|_| text.to_owned()).map_err(|error| format!("'{text}' is no level or filter: {error}"))?;
+                // A word alone would be a module, of which all is logged, and of all others nothing.
+                let is_known = |part: &&str| part.contains(['=', '[']) || LEVELS.contains(&part.to_ascii_lowercase().as_str());
+                match text.split(',').map(str::trim).find(|part| !is_known(part)) {
+                    None => Ok(filter),
+                    Some(part) => Err(format!("'{part}' is not {}, or MODULE=LEVEL", LEVELS.join(", "))),
+                }
             }),
         },
         limits: read_limits(layers, partitions),

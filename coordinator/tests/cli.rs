@@ -122,6 +122,9 @@ fn the_printed_settings_are_settings() {
     site.write("ringmaster.toml", "bus = 'embedded'\nprefx = 'x'\n");
     let (code, _, errors) = site.ringmaster(&["config", "--check"]);
     assert_eq!((code, errors.as_str()), (4, "ringmaster.toml:2:1: unknown setting 'prefx'; did you mean 'prefix'?\n"));
+    site.write("ringmaster.toml", "bus = 'kafka'\n[kafka]\n'botstrap.servers' = 'x'\n");
+    let (code, _, errors) = site.ringmaster(&["config", "--check"]);
+    assert!(code == 4 && errors.contains("botstrap.servers"), "{code} {errors}");
     let (code, _, errors) = site.ringmaster(&["run", "--config", "elsewhere.toml"]);
     assert!(code == 4 && errors.contains("elsewhere.toml"), "{errors}");
 }
@@ -309,6 +312,7 @@ fn a_coordinator_runs_is_looked_at_and_stops_in_order() {
     let coordinator = site.start();
     let (code, _, errors) = site.ringmaster(&["run", "--set", "api.listen=off"]);
     assert_eq!(code, 7, "a second one on the same directory is refused: {errors}");
+    assert_eq!(site.ringmaster(&["run"]).0, 7, "also where the address is taken too");
     assert_eq!(site.ringmaster(&["topics", "verify"]).0, 0, "looking is allowed beside it");
     assert_eq!(site.ringmaster(&["quarantine", "list"]).1, "nothing is in quarantine\n");
     let (code, _, errors) = site.ringmaster(&["saga", "show", "order-fulfilment/unknown"]);
@@ -359,6 +363,8 @@ fn what_could_not_be_taken_is_listed_and_shown() {
     assert!(shown.contains("c3 01 01 02 03"), "a dump: {shown}");
     assert_eq!(site.ringmaster(&["quarantine", "show", "0/999"]).0, 9);
     assert_eq!(site.ringmaster(&["quarantine", "show", "somewhere"]).0, 2);
-    assert_eq!(site.ringmaster(&["quarantine", "list", "--topic", "payments"]).1, "nothing is in quarantine\n");
+    assert_eq!(site.ringmaster(&["quarantine", "list", "--topic", "payments"]).1, "nothing like that is in quarantine\n");
+    let (code, _, errors) = site.ringmaster(&["quarantine", "list", "--reason", "BROKEN"]);
+    assert!(code == 2 && errors.contains("'BROKEN' is no reason; there are UNDECODABLE, UNKNOWN_SCHEMA, "), "{errors}");
     assert_eq!(coordinator.stop().0, Some(0));
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ringmaster::cli::exit::{Exit, Failure};
-use ringmaster::runtime::{CompileOptions, Knowledge, load_knowledge, read_knowledge};
+use ringmaster::runtime::{CompileOptions, Knowledge, load_knowledge, planned_knowledge, read_knowledge};
 use ringmaster::{blocking, topics};
 use ringmaster_bus::embedded::{Log, Settings};
 use ringmaster_schemas::names::Topics;
@@ -66,6 +66,13 @@ impl Site {
         Ok(loaded)
     }
 
+    /// What a start will know; nothing is written.
+    fn planned(&self) -> Knowledge {
+        let (files, folder) = ([self.folder.path().join("pay.yaml")], self.folder.path().join("schemas"));
+        let planned = planned_knowledge(&mut self.log.client(), "ringmaster", &folder, &files, &CompileOptions::default());
+        planned.unwrap_or_else(|error| panic!("{error}"))
+    }
+
     fn loaded(&self) -> Knowledge {
         self.load().unwrap_or_else(|failure| panic!("{}", failure.message))
     }
@@ -105,6 +112,19 @@ fn compatible_schemas_go_in_both_directions() {
             assert!(third.catalog.by_hash(&second).is_some(), "what ran meanwhile is known");
         }
     }
+}
+
+#[test]
+fn what_is_planned_is_what_is_loaded_and_writes_nothing() {
+    let site = Site::new(DECIMAL_9);
+    assert_eq!((hash(&site.planned()), site.versions()), (hash(&site.planned()), 0), "nothing is deployed by looking");
+    let planned = hash(&site.planned());
+    assert_eq!(hash(&site.loaded()), planned);
+    site.evolve(DECIMAL_18);
+    let planned = hash(&site.planned());
+    assert_eq!(site.versions(), 1);
+    assert_eq!((hash(&site.loaded()), site.versions()), (planned, 2));
+    assert_eq!(hash(&site.planned()), planned, "nothing new is planned");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::Bus;
-use ringmaster_schemas::journal::Quarantined;
+use ringmaster_schemas::journal::{QuarantineReason, Quarantined};
 use ringmaster_schemas::json::time::put_timestamp;
 use ringmaster_schemas::names::{Topics, hex};
 use serde_json::{Value, json};
@@ -36,6 +36,7 @@ type Place = (i32, i64);
 
 /// `ringmaster quarantine list`
 pub(super) fn list(config: &Config, filter: &Filter, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    filter.check()?;
     let mut found = Vec::new();
     let total = read(config, &mut |partition, bus| {
         let mut newest = VecDeque::with_capacity(filter.limit.min(1_024));
@@ -64,13 +65,26 @@ pub(super) fn list(config: &Config, filter: &Filter, as_json: bool, out: &mut dy
         return Ok(());
     }
     if total == 0 {
-        return say(out, format_args!("nothing is in quarantine"));
+        let any = filter.reason.is_none() && filter.topic.is_none();
+        return say(out, format_args!("{}", if any { "nothing is in quarantine" } else { "nothing like that is in quarantine" }));
     }
     say(out, format_args!("{}", table_of(shown)))?;
     say(out, format_args!("{} of {total} records; `ringmaster quarantine show ID` has the bytes", shown.len()))
 }
 
 impl Filter {
+    /// A reason that there is none of would find nothing, whatever is in quarantine.
+    fn check(&self) -> Result<(), Failure> {
+        let known = |reason: &String| QuarantineReason::ALL.iter().any(|known| reason.eq_ignore_ascii_case(known.as_str()));
+        match self.reason.as_ref().filter(|reason| !known(reason)) {
+            None => Ok(()),
+            Some(reason) => {
+                let all: Vec<&str> = QuarantineReason::ALL.iter().map(|known| known.as_str()).collect();
+                Err(Failure::new(Exit::Usage, format_args!("'{reason}' is no reason; there are {}", all.join(", "))))
+            }
+        }
+    }
+
     fn matches(&self, record: &Quarantined) -> bool {
         self.reason.as_ref().is_none_or(|reason| reason.eq_ignore_ascii_case(record.reason.as_str()))
             && self.topic.as_ref().is_none_or(|topic| **topic == *record.topic)

@@ -66,6 +66,8 @@ fn run_on<B: Bus + Send + 'static>(
     client: impl Fn() -> Result<B, Failure>,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
+    // First of all: who has the store is the one that runs.
+    let opened = RocksStore::open(&config.store_dir(), config.partitions)?;
     let listener = match config.listen {
         None => None,
         Some(address) => Some(api::listen(address).map_err(|error| {
@@ -78,11 +80,16 @@ fn run_on<B: Bus + Send + 'static>(
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let files = configured_files(config)?;
     let options = config.compile_options();
+    // Topics first: what was deployed stays, also with a misspelt topic.
+    let planned = runtime::planned_knowledge(&mut first, &config.prefix, &config.schemas, &files, &options)?;
+    if planned.catalog.versions().is_empty() {
+        tracing::warn!(folder = ?config.definitions, "no saga is deployed and the folder of definitions has none: nothing will start");
+    }
+    runtime::prepare(&mut first, &config.setup(), &planned)?;
     let knowledge = runtime::load_knowledge(&mut first, &config.prefix, &config.schemas, &files, &options, runtime::wall())?;
     // The port may have been chosen by the system; claims name the real one.
     let settings = SetupSettings { address: address.map_or_else(String::new, |address| address.to_string()), ..config.setup() };
     let setup = runtime::prepare(&mut first, &settings, &knowledge)?;
-    let opened = RocksStore::open(&config.store_dir(), config.partitions)?;
     let store: Arc<dyn Store> = Arc::new(opened.store);
     let (status, metrics) = (Arc::new(Status::default()), Arc::new(Metrics::new(&config.instance)));
     let mut buses = vec![first];

@@ -161,6 +161,8 @@ fn what_is_wrong_is_said_with_its_place_and_a_hint() {
         ("start_at = 'yesterday'", "start_at: 'yesterday' is neither 'earliest' nor 'latest' nor a time"),
         ("[api]\nlisten = 8080", "api.listen: '8080' is not an address"),
         ("[log]\nlevel = 'in=fo=x'", "log.level: 'in=fo=x' is no level or filter"),
+        ("[log]\nlevel = 'lound'", "log.level: 'lound' is not error, warn, info, debug, trace, off, or MODULE=LEVEL"),
+        ("[log]\nlevel = 'info,ringmaster'", "log.level: 'ringmaster' is not error, warn"),
         ("[limits]\nflush_every = '10'", "limits.flush_every: '10' is not a duration"),
         ("[limits]\nflush_every = '0s'", "limits.flush_every: '0s' is not a duration from 10ms to 1d"),
         ("[limits]\nrecord_bytes_max = '1MB'", "limits.record_bytes_max: '1MB' is not a size"),

@@ -113,6 +113,31 @@ pub fn load_knowledge(
     Ok(knowledge)
 }
 
+/// What [`load_knowledge`] will come to, without appending anything: a definition is deployed for good, so what it needs is looked at
+/// before. Says which sagas run without a file.
+pub fn planned_knowledge(
+    bus: &mut impl Bus,
+    prefix: &str,
+    schema_folder: &Path,
+    files: &[PathBuf],
+    options: &CompileOptions,
+) -> Result<Knowledge, KnowledgeError> {
+    let topics = Topics::new(prefix);
+    let (mut schemas, _) = read_schemas(bus, &topics, schema_folder)?;
+    let deployed = read_definitions(bus, &topics)?;
+    let (records, _) = compile_files(&mut schemas, files, options, &schemas_of(&deployed), 0)?;
+    for name in schemas_of(&deployed).into_keys().filter(|name| records.iter().all(|record| record.name != *name)) {
+        tracing::warn!(
+            saga = name,
+            "it is deployed and in no file of the folder of definitions: it still starts. To end that, deploy a version whose start \
+             has `if: false`"
+        );
+    }
+    let next = deployed.last().map_or(0, |(offset, _)| offset + 1);
+    let planned: Vec<_> = deployed.into_iter().chain((next..).zip(records)).collect();
+    compile_all(schemas, &topics, &planned, options)
+}
+
 /// The same without appending anything: what is deployed, for tools.
 pub fn read_knowledge(
     bus: &mut impl Bus,

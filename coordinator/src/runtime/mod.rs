@@ -20,7 +20,8 @@ mod worker;
 pub use clock::{Now, now, wall};
 pub use instance::{Instance, Report, Stopped};
 pub use knowledge::{
-    CompileOptions, Knowledge, KnowledgeError, SchemasOfSagas, compile_files, definition_files, load_knowledge, read_knowledge,
+    CompileOptions, Knowledge, KnowledgeError, SchemasOfSagas, compile_files, definition_files, load_knowledge, planned_knowledge,
+    read_knowledge,
 };
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
 pub use status::{PartitionStatus, Status};

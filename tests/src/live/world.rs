@@ -86,7 +86,8 @@ impl World {
         let mut config = ClientConfig::new();
         let consumer: BaseConsumer = config.set("bootstrap.servers", self.broker().address()).create().expect("a consumer");
         let of = |partition| consumer.fetch_watermarks(topic, partition, PATIENCE).expect("it exists").1;
-        (0..PARTITIONS).map(of).sum()
+        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("an answer");
+        (0..metadata.topics()[0].partitions().len() as i32).map(of).sum()
     }
 
     /// How many commands were ever sent to a service.

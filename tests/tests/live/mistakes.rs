@@ -37,6 +37,28 @@ fn wrong_topics_are_refused_with_a_clear_line_each() {
     say("topic mistakes: each was refused");
 }
 
+/// What is deployed stays for good, so a definition is deployed only when its topics are there.
+#[test]
+fn a_misspelt_topic_is_not_deployed() {
+    let world = World::bare("misspelt topic");
+    world.apply_topics();
+    let text = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../sagas/order-fulfilment.yaml"))
+        .expect("the order saga");
+    let folder = world.folder().join("own-sagas");
+    std::fs::create_dir(&folder).expect("a folder");
+    let own = format!("definitions={}", folder.display());
+    let run = || world.ringmaster(&["run", "--set", "api.listen=off", "--set", &own]);
+    std::fs::write(folder.join("order.yaml"), text.replace("from: orders", "from: orderz")).expect("written");
+    refused(&run(), 4, &["orderz: does not exist"]);
+    assert_eq!(world.record_count(&world.topics().definitions), 0, "nothing was deployed");
+    std::fs::write(folder.join("order.yaml"), text).expect("written");
+    let mut coordinator = world.coordinator("blue");
+    coordinator.wait_ready();
+    assert_eq!(world.record_count(&world.topics().definitions), 1);
+    coordinator.stop();
+    say("misspelt topic: not deployed, and forgotten when it was mended");
+}
+
 #[test]
 fn a_topic_made_again_is_refused_until_a_person_says_what_it_is() {
     let mut world = World::new("topics made again");

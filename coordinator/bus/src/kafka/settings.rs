@@ -26,7 +26,9 @@ impl KafkaSettings {
     }
 
     /// Refuses settings that the protocol owns, and those that librdkafka does not know or take.
-    pub(super) fn check(&self) -> Result<(), BusError> {
+    ///
+    /// Errors: [`BusError::Refused`], naming the setting.
+    pub fn check(&self) -> Result<(), BusError> {
         for (key, _) in &self.passthrough {
             if let Some(why) = owned_by_protocol(key) {
                 return Err(BusError::Refused(format!("kafka.{key} cannot be set: {why}")));

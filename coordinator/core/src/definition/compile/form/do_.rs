@@ -110,9 +110,13 @@ fn read_retry(node: Option<&Node>, report: &mut Report<'_>) -> Option<Retry> {
     let Some(node) = node else { return Some(retry) };
     let fields = Fields::new(node, "retry", &RETRY, &[], report)?;
     if let Some(node) = fields.node("attempts") {
-        match node.scalar().and_then(|text| text.parse::<u32>().ok()).filter(|attempts| (1..=1_000_000).contains(attempts)) {
+        match node
+            .scalar()
+            .and_then(|text| text.parse::<u32>().ok())
+            .filter(|attempts| (1..=u32::from(u16::MAX)).contains(attempts))
+        {
             Some(attempts) => retry.attempts = Some(attempts),
-            None => report.error(&node.span, "attempts is a number from 1 to 1000000", "remove it for as many as within allows"),
+            None => report.error(&node.span, "attempts is a number from 1 to 65535", "remove it for as many as within allows"),
         }
     }
     if let Some((millis, _)) = fields.duration("first", report) {

@@ -260,7 +260,7 @@ fn durations_and_retries() {
             "    with: { order_id: key }\n    undo: nothing\n    retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }\n",
         ),
         expect![[r#"
-        sagas/x.yaml:8:24: error: attempts is a number from 1 to 1000000
+        sagas/x.yaml:8:24: error: attempts is a number from 1 to 65535
          8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
            |                        ^ remove it for as many as within allows
         sagas/x.yaml:8:34: error: 'x' is not a duration
