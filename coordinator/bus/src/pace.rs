@@ -60,4 +60,17 @@ mod tests {
         pace.after_turn(1_000_000);
         assert!(pace.is_busy, "a million events are not");
     }
+
+    /// What is judged is events a second, not in a window.
+    #[test]
+    fn events_are_counted_by_the_second() {
+        let per_second = |events: usize, seconds: u64| {
+            let begun = Instant::now().checked_sub(Duration::from_secs(seconds)).expect("the machine runs longer");
+            let mut pace = Pace { window: begun, events: 0, is_busy: false, turned: begun };
+            pace.after_turn(events);
+            pace.is_busy
+        };
+        // A thread may stand still for as long as it takes to pass from one call to the next.
+        assert!(!per_second(39_000, 10) && per_second(80_000, 10));
+    }
 }

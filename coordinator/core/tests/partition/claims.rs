@@ -66,3 +66,20 @@ fn a_store_of_another_log_is_cleared() {
     assert!(line.wishes.contains(&Wish::ClearStore), "{:?}", line.wishes);
     assert!(line.partition.term().is_some());
 }
+
+/// What somebody else wrote into the journal is void, and what follows it counts: the owner's next records are where it expects them.
+#[test]
+fn foreign_records_in_the_journal_are_passed() {
+    for foreign in [&b""[..], b"hello", b"\x00\x01"] {
+        let mut line = Line::owned();
+        line.start(ALPHAS, "a");
+        line.look();
+        line.journal.push(foreign.to_vec());
+        line.restart(|_| {});
+        line.own();
+        assert_eq!((line.stopped(), line.partition.journal_offset()), (None, line.journal.len() as i64), "{foreign:?}");
+        line.start(ALPHAS, "b");
+        line.look();
+        assert_eq!((line.stopped(), line.partition.journal_offset()), (None, line.journal.len() as i64), "{foreign:?}");
+    }
+}

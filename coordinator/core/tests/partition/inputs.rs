@@ -1,7 +1,9 @@
 //! Where inputs begin and go on.
 
+use ringmaster_core::intake::InputRecord;
 use ringmaster_core::partition::{Happened, StartAt, Wish};
 use ringmaster_schemas::journal::{JournalRecord, QuarantineReason};
+use ringmaster_schemas::names::KEY_BYTES_MAX;
 
 use super::line::{ALPHAS, BEGIN, BETAS, Line, REPLIES};
 
@@ -95,5 +97,54 @@ fn a_journal_record_stays_within_its_limit() {
         let broken = fill();
         ringmaster_core::faults::mutate(None);
         assert!(largest(&broken) > LIMIT, "without the rule it is passed");
+    }
+}
+
+/// A bus may give a record again that was taken (a client that reads a topic anew): it is taken once.
+#[test]
+fn a_record_that_comes_again_is_taken_once() {
+    let mut line = Line::owned();
+    line.start(ALPHAS, "one");
+    line.start(ALPHAS, "two");
+    line.look();
+    let (started, records) = (line.started(), line.journal.len());
+    for offset in [0, 1, 0] {
+        let value = br#"{"type":"Asked","id":"three"}"#;
+        let record = InputRecord { offset, timestamp: BEGIN, key: Some(b"three"), value: Some(value), headers: None };
+        line.happens(Happened::Input { index: ALPHAS, record });
+        line.look();
+    }
+    assert_eq!((line.started(), line.journal.len()), (started, records), "nothing is started, skipped or journaled");
+    line.start(ALPHAS, "three");
+    line.look();
+    assert_eq!(line.started(), started + 1, "the next one is");
+}
+
+/// Keys of one byte and of the longest are keys; none and a longer one are told.
+#[test]
+fn keys_have_their_bounds() {
+    for (bytes, taken) in [(0, false), (1, true), (KEY_BYTES_MAX, true), (KEY_BYTES_MAX + 1, false)] {
+        let mut line = Line::owned();
+        let key = "k".repeat(bytes);
+        line.put(ALPHAS, BEGIN, Some(&key), &format!(r#"{{"type":"Asked","id":"{key}"}}"#));
+        line.look();
+        let reasons: Vec<_> = line.quarantined().iter().map(|one| one.reason).collect();
+        assert_eq!((line.started(), reasons.is_empty()), (u64::from(taken), taken), "{bytes}: {reasons:?}");
+    }
+}
+
+/// What is said of a record is bounded, and ends where a character ends.
+#[test]
+fn what_quarantine_says_is_bounded() {
+    for shift in 0..4 {
+        let mut line = Line::owned();
+        let word = format!("{}{}", "x".repeat(shift), "\u{1f980}".repeat(2_000));
+        line.put(ALPHAS, BEGIN, Some("a"), &format!(r#"{{"type":"Asked","id":"a","id":"{word}"}}"#));
+        let meta =
+            format!(r#""idempotency_key":"{word}","attempt":1,"outcome":"succeeded","code":null,"message":null,"retryable":false"#);
+        line.put(REPLIES, BEGIN, None, &format!(r#"{{"meta":{{{meta}}},"body":null}}"#));
+        line.look();
+        let longest = line.quarantined().iter().map(|one| one.detail.len()).max();
+        assert!(longest.is_some_and(|bytes| (4_093..=4_096).contains(&bytes)), "{longest:?}");
     }
 }
