@@ -106,7 +106,7 @@ pub fn main<S: Service, R: Args>(about: &'static str, service: impl FnOnce(R) ->
     let matches = Cli::<R>::command().name(S::NAME).about(about).get_matches();
     let cli = Cli::<R>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let done = match cli.task {
-        Some(Task::Audit { data, json, remembers }) => audit(&data, json, remembers),
+        Some(Task::Audit { data, json, remembers }) => audit(S::NAME, &data, json, remembers),
         None => serve(cli.run, service),
     };
     done.unwrap_or_else(|error| {
@@ -190,9 +190,13 @@ fn log_to_stderr(form: LogForm) {
     }
 }
 
-fn audit(data: &Path, json: bool, remembers: Millis) -> anyhow::Result<ExitCode> {
+fn audit(service: &str, data: &Path, json: bool, remembers: Millis) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(data.is_dir(), "no ledger in {}", data.display());
     let audit = Audit::of(&RocksLedger::open_read_only(data)?, ringmaster_bus::clock::wall().saturating_sub(remembers))?;
+    if audit.service != service {
+        let why = format!("it is that of {}: ask with `{} audit`", audit.service, audit.service);
+        return Err(LedgerError::Foreign { path: data.display().to_string(), why }.into());
+    }
     let mut out = std::io::stdout().lock();
     match json {
         true => {

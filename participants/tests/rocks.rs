@@ -47,6 +47,21 @@ fn world() -> World<Payment> {
     world
 }
 
+/// A ledger is audited by the service that it belongs to: another one's rules mean nothing to it.
+#[test]
+fn another_services_ledger_is_not_audited() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(run(&world(), folder.path()));
+    let audit = |program: &str| {
+        let output = Command::new(program).args(["audit", "--data"]).arg(folder.path()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said, errors) = audit(env!("CARGO_BIN_EXE_payment"));
+    assert!(code == Some(0) && said.contains("the books close"), "{said}{errors}");
+    let (code, said, errors) = audit(env!("CARGO_BIN_EXE_inventory"));
+    assert!(code == Some(4) && said.is_empty() && errors.contains("`payment audit`"), "{code:?} {said}{errors}");
+}
+
 #[test]
 fn what_was_answered_before_the_process_was_killed_is_known_after() {
     if let Ok(path) = std::env::var(VICTIM) {
