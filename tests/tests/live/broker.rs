@@ -5,7 +5,7 @@ use std::time::Duration;
 use ringmaster_schemas::names::command_topic;
 use ringmaster_tests::live::{PARTITIONS, World, say, until};
 
-const RESTARTS: usize = 6;
+const RESTARTS: usize = 4;
 
 #[test]
 fn a_broker_that_dies_or_freezes_only_delays() {
