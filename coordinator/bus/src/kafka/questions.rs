@@ -14,7 +14,7 @@ use super::admin::{self, Admin};
 use super::bus::drop_aside;
 use super::errors::bus_error;
 use super::native::identities;
-use super::revival::Revival;
+use super::revival::SILENCE;
 use super::settings::KafkaSettings;
 use crate::signal::Signal;
 use crate::{BusError, Description, Topic, TopicPartition};
@@ -82,7 +82,7 @@ impl Questions {
 fn run(settings: &KafkaSettings, questions: &Receiver<Question>, answers: &Sender<Answer>, signal: &Signal) {
     let mut clients: Option<Clients> = None;
     let mut open = BTreeSet::new();
-    let mut revival = Revival::default();
+    let mut unreached: Option<Instant> = None;
     loop {
         let received = if open.is_empty() {
             questions.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -101,16 +101,20 @@ fn run(settings: &KafkaSettings, questions: &Receiver<Question>, answers: &Sende
             clients = Clients::new(settings).inspect_err(|error| tracing::warn!(%error, "no client to ask the broker by")).ok();
         }
         let Some(known) = &clients else { continue };
+        let begun = Instant::now();
         let (answered, reached) = known.round(&mut open);
         for answer in answered {
             // Whoever asked may be gone.
             let _ = answers.send(answer);
             signal.raise();
         }
+        // A round of many questions takes many times TIMEOUT, if nobody answers.
+        let since = *unreached.get_or_insert(begun);
         if reached {
-            revival.heard();
-        } else if revival.suspect(Instant::now()) {
+            unreached = None;
+        } else if since.elapsed() >= SILENCE {
             clients.take().into_iter().for_each(drop_aside);
+            unreached = None;
         }
     }
 }

@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 /// So long a client may owe something: leaders move, brokers are slow.
-const SILENCE: Duration = Duration::from_secs(5);
+pub(super) const SILENCE: Duration = Duration::from_secs(5);
 /// Signs that are further apart than this are not of one silence.
 const APART: Duration = Duration::from_secs(30);
 /// While a cluster is really away its addresses are given seldom: each time may cost the client a thread until it is back.
