@@ -82,7 +82,8 @@ impl Questions {
 fn run(settings: &KafkaSettings, questions: &Receiver<Question>, answers: &Sender<Answer>, signal: &Signal) {
     let mut clients: Option<Clients> = None;
     let mut open = BTreeSet::new();
-    let mut unreached: Option<Instant> = None;
+    // Since when a question has had no answer.
+    let mut waiting: Option<Instant> = None;
     loop {
         let received = if open.is_empty() {
             questions.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -102,19 +103,18 @@ fn run(settings: &KafkaSettings, questions: &Receiver<Question>, answers: &Sende
         }
         let Some(known) = &clients else { continue };
         let begun = Instant::now();
-        let (answered, reached) = known.round(&mut open);
-        for answer in answered {
+        for answer in known.round(&mut open) {
             // Whoever asked may be gone.
             let _ = answers.send(answer);
             signal.raise();
         }
-        // A round of many questions takes many times TIMEOUT, if nobody answers.
-        let since = *unreached.get_or_insert(begun);
-        if reached {
-            unreached = None;
+        // Whatever the error is: a client may have lost its cluster, or believe in leaders that are none.
+        let since = *waiting.get_or_insert(begun);
+        if open.is_empty() {
+            waiting = None;
         } else if since.elapsed() >= SILENCE {
             clients.take().into_iter().for_each(drop_aside);
-            unreached = None;
+            waiting = None;
         }
     }
 }
@@ -131,31 +131,29 @@ impl Clients {
         Ok(Clients { offsets, topics: admin::client(settings)? })
     }
 
-    /// Asks each question once, and keeps those that have no answer; with the answers, whether the cluster could be reached.
-    fn round(&self, open: &mut BTreeSet<Question>) -> (Vec<Answer>, bool) {
+    /// Asks each question once, and keeps those that have no answer.
+    fn round(&self, open: &mut BTreeSet<Question>) -> Vec<Answer> {
         let mut answers = Vec::new();
         let mut failed = None;
-        let mut reached = true;
         open.retain(|question| match self.ask(question) {
             Ok(answer) => {
                 answers.push((question.clone(), answer));
                 false
             }
             Err(error) => {
-                reached &= !matches!(error, BusError::Unreachable(_));
                 failed = Some(error);
                 true
             }
         });
         // Only now: what an answer is about was the topic that it is now, and identities never come back.
         let answers = self.of_the_same(answers, open).unwrap_or_else(|error| {
-            (failed, reached) = (Some(error), false);
+            failed = Some(error);
             Vec::new()
         });
-        if let Some(error) = &failed {
+        if let Some(error) = failed {
             tracing::debug!(%error, questions = open.len(), "the broker is asked again");
         }
-        (answers, reached)
+        answers
     }
 
     fn ask(&self, question: &Question) -> Result<Answer, BusError> {
