@@ -5,6 +5,8 @@ use std::time::Duration;
 use ringmaster_schemas::names::command_topic;
 use ringmaster_tests::live::{PARTITIONS, World, say, until};
 
+const RESTARTS: usize = 4;
+
 #[test]
 fn a_broker_that_dies_or_freezes_only_delays() {
     let mut world = World::new("broker faults");
@@ -23,6 +25,28 @@ fn a_broker_that_dies_or_freezes_only_delays() {
     shop.hit("SIGSTOP of the broker");
     std::thread::sleep(Duration::from_secs(3));
     world.broker().resume().expect("it goes on");
+    world.close(shop, coordinator);
+}
+
+/// A broker that ends in an orderly way tells its clients things of itself that a crash does not (`bus/src/kafka/revival.rs`).
+#[test]
+fn a_broker_that_is_restarted_in_order_only_delays() {
+    let mut world = World::new("broker restarts");
+    let mut coordinator = world.owner("blue");
+    let shop = world.shop();
+    for round in 1..=RESTARTS {
+        // Every second time nothing is under way.
+        if round % 2 == 1 {
+            shop.order(200, 300.0);
+            shop.wait_middle(shop.finished() + 30);
+        }
+        world.broker_mut().stop().expect("it ends");
+        world.broker_mut().restart().expect("it starts again");
+        say(&format!("restart {round} of the broker: {} orders are on their way", shop.in_flight().len()));
+        shop.order(50, 300.0);
+        shop.wait_all();
+        coordinator.wait_ready();
+    }
     world.close(shop, coordinator);
 }
 

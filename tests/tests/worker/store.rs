@@ -1,7 +1,7 @@
 //! The stored state goes only when it is known that the journal can bring it back.
 
 use ringmaster::runtime::{Now, Stop};
-use ringmaster_core::partition::Why;
+use ringmaster_core::partition::{StageName, Why};
 use ringmaster_schemas::state::{RowKey, RowKind, Saga};
 use ringmaster_store::Store;
 
@@ -48,6 +48,27 @@ fn what_the_journal_cannot_bring_back_is_not_forgotten() {
         assert!(matches!(stop, Stop::Partition(Why::JournalCut { start: 1, needed: 0, .. })), "{stop}");
         assert_eq!(rows(&machine), 5, "{lost} lost: nothing is forgotten");
         assert!(machine.store.checkpoint(0).expect("readable").is_some());
+    }
+}
+
+/// Records of the journal are deleted while it is looked through for others' claims: whenever that happens, it ends with the reason.
+#[test]
+fn a_journal_that_is_cut_while_it_is_looked_through_ends_the_worker() {
+    for turns in 0..8 {
+        let mut machine = Machine::owning(1);
+        machine.order("ord-1");
+        machine.go(1_000);
+        for _ in 0..3 {
+            machine.broker.put("ringmaster.journal", 0, None, b"somebody else's");
+        }
+        machine.until("in doubt", 5_000, |machine| machine.worker.partitions().all(|one| one.stage() == StageName::Scanning));
+        let end = machine.broker.log("ringmaster.journal", 0).len() as i64;
+        for _ in 0..turns {
+            machine.turn().expect("it goes on");
+        }
+        machine.broker.forget("ringmaster.journal", 0, end - 1);
+        let stop = (0..4_000).find_map(|_| machine.turn().err()).unwrap_or_else(|| panic!("{turns} turns: it waits for ever"));
+        assert!(matches!(stop, Stop::Partition(Why::JournalCut { .. })), "{turns} turns: {stop}");
     }
 }
 

@@ -116,6 +116,11 @@ impl Partition {
             }
             Stage::Scanning(scan) => {
                 scan.end = Some(end);
+                if scan.next < start {
+                    // What is gone is the replay's to judge.
+                    scan.next = start;
+                    cx.out.push(Wish::ReadJournal(start));
+                }
                 self.scan_finished(cx);
             }
             Stage::Owning(owner) => owner.journal_ends(end, cx),
@@ -260,7 +265,8 @@ impl Partition {
         cx.counters.doubts += 1;
         self.stage = match std::mem::replace(&mut self.stage, Stage::Stopped) {
             Stage::Stopped => Stage::Stopped,
-            Stage::Scanning(scan) => Stage::Scanning(scan),
+            // What it waits for may have been lost with what is doubtful now: it is asked for again.
+            Stage::Scanning(scan) => Self::look_through(scan.next, scan.replica, cx),
             Stage::Idle(replica) => self.idle_with(replica, cx),
             Stage::Claiming { replica, .. } => {
                 cx.out.push(Wish::StopJournal);
@@ -277,15 +283,19 @@ impl Partition {
                 cx.out.push(Wish::StopInputs);
                 let replica = Box::new(owner.give_up());
                 if law::replay_comes_first() {
-                    let next = replica.fence.next_offset;
-                    cx.out.push(Wish::ReadJournal(next));
-                    cx.out.push(Wish::AskJournal);
-                    Stage::Scanning(Scanning { end: None, next, replica })
+                    Self::look_through(replica.fence.next_offset, replica, cx)
                 } else {
                     self.idle_with(Some(replica), cx)
                 }
             }
         };
+    }
+
+    /// Begins a scan of the journal from this offset.
+    fn look_through(next: i64, replica: Box<Replica>, cx: &mut Context<'_>) -> Stage {
+        cx.out.push(Wish::ReadJournal(next));
+        cx.out.push(Wish::AskJournal);
+        Stage::Scanning(Scanning { end: None, next, replica })
     }
 
     fn idle_with(&self, replica: Option<Box<Replica>>, cx: &mut Context<'_>) -> Stage {

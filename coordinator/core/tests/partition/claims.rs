@@ -83,3 +83,35 @@ fn foreign_records_in_the_journal_are_passed() {
         assert_eq!((line.stopped(), line.partition.journal_offset()), (None, line.journal.len() as i64), "{foreign:?}");
     }
 }
+
+/// An owner in doubt looks through the journal for others' claims. What it asked may be lost with another doubt: it asks again, once
+/// for each, and is ready when the answers are there.
+#[test]
+fn a_scan_in_doubt_asks_again() {
+    let mut line = Line::owned();
+    line.start(ALPHAS, "a");
+    let end = line.journal.len() as i64;
+    for _ in 0..3 {
+        line.wishes.clear();
+        line.happens(Happened::Doubt);
+        let asked = |wish: &Wish| line.wishes.iter().filter(|other| *other == wish).count();
+        assert_eq!((asked(&Wish::ReadJournal(end)), asked(&Wish::AskJournal)), (1, 1), "{:?}", line.wishes);
+        assert!(!line.wishes.contains(&Wish::Ready));
+    }
+    line.happens(Happened::JournalBounds { start: 0, end });
+    assert!(line.wishes.contains(&Wish::Ready), "{:?}", line.wishes);
+}
+
+/// Records that are gone are not waited for; what their loss means is judged by the replay of the next claim.
+#[test]
+fn a_scan_goes_on_behind_what_is_gone() {
+    let mut line = Line::owned();
+    line.start(ALPHAS, "a");
+    let end = line.journal.len() as i64;
+    line.happens(Happened::Doubt);
+    line.wishes.clear();
+    line.happens(Happened::JournalBounds { start: end + 1, end: end + 2 });
+    assert_eq!(line.wishes, [Wish::ReadJournal(end + 1)]);
+    line.happens(Happened::JournalRecord { offset: end + 1, value: b"" });
+    assert!(line.wishes.contains(&Wish::Ready), "{:?}", line.wishes);
+}

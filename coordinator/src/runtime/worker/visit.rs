@@ -71,8 +71,14 @@ impl Inner {
             }
             BusEvent::OutOfRange { at, position } => match self.place_of(at) {
                 Some((number, Source::Input(index))) => self.tell(number, now, Happened::OutOfRange { index, position }),
-                Some((_, Source::Journal)) => {
-                    self.doubt.get_or_insert("the journal's replay position is out of range".into());
+                Some((number, Source::Journal)) => {
+                    let why = "the journal does not have the position that it is read from";
+                    tracing::warn!(partition = number, position, why);
+                    // Without a sender there is no doubt to have: only this partition reads.
+                    match self.sender {
+                        Some(_) => drop(self.doubt.get_or_insert_with(|| why.into())),
+                        None => self.tell(number, now, Happened::Doubt),
+                    }
                 }
                 Some((_, Source::None)) | None => {}
             },

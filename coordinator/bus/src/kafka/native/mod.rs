@@ -8,6 +8,8 @@
 
 mod consumer;
 mod describe;
+#[cfg(target_os = "linux")]
+mod leaders;
 mod producer;
 mod queue;
 
