@@ -185,6 +185,14 @@ mod tests {
     }
 
     #[test]
+    fn dates_have_one_form() {
+        assert!(parse_date("2024-02-29").is_some());
+        for bad in ["", "2024", "2024-2-29", "2024/02/29", "2024-02/29", "2024-02-29Z", "2024-02-30", "02024-02-29"] {
+            assert_eq!(parse_date(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn every_day_of_ten_thousand_years_has_its_date() {
         let mut text = String::new();
         let mut days = parse_date("0000-01-01").expect("a date");

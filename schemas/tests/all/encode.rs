@@ -178,6 +178,22 @@ fn unions_do_not_multiply() {
     assert!(out.is_empty());
 }
 
+/// So many branches may be tried in vain, and not one more.
+#[test]
+fn a_union_tries_sixty_four_branches_more() {
+    for (branches, fits) in [(65, true), (66, false)] {
+        let other = |n| {
+            format!(
+                r#"{{"type":"record","name":"R{n}","fields":[{{"name":"x","type":"{}"}}]}}"#,
+                if n + 1 < branches { "int" } else { "string" }
+            )
+        };
+        let union = format!("[{}]", (0..branches).map(other).collect::<Vec<_>>().join(","));
+        let written = written(&union, fields([("x", text("a"))]));
+        assert_eq!(written.is_ok(), fits, "{branches}: {written:?}");
+    }
+}
+
 fn text_leaf() -> Tree {
     text("neither null nor a record")
 }

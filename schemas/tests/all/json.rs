@@ -1,5 +1,6 @@
 //! JSON in and out.
 
+use ringmaster_schemas::avro::EMPTY_ITEMS_MAX;
 use ringmaster_schemas::json::{self, DEPTH_MAX, JsonError};
 use ringmaster_schemas::registry::Schemas;
 
@@ -26,8 +27,11 @@ fn each_type() {
     let amount = r#"{"type":"bytes","logicalType":"decimal","precision":28,"scale":2}"#;
     let millis = r#"{"type":"long","logicalType":"timestamp-millis"}"#;
     let micros = r#"{"type":"long","logicalType":"timestamp-micros"}"#;
+    let nanos = r#"{"type":"long","logicalType":"timestamp-nanos"}"#;
     let date = r#"{"type":"int","logicalType":"date"}"#;
     for (ty, value, expected) in [
+        (nanos, r#""2030-01-31T12:00:00.000999Z""#, Ok(r#""2030-01-31T12:00:00.000999Z""#)),
+        (nanos, r#""1969-12-31T23:59:59.999999Z""#, Ok(r#""1969-12-31T23:59:59.999999Z""#)),
         (amount, r#""120.50""#, Ok(r#""120.50""#)),
         (amount, "120.5", Ok(r#""120.50""#)),
         (amount, "0.1", Ok(r#""0.10""#)),
@@ -206,6 +210,14 @@ fn many_keys_and_items() {
         let outer = format!("[{inner},{inner}]");
         assert_eq!(shown(&lists, &avro(&lists, &outer)), outer);
     }
+}
+
+/// Items without a schema have content, each of a byte at least: their number has no limit of its own.
+#[test]
+fn lists_without_a_schema_may_be_long() {
+    let text = format!("[{}]", vec!["null"; EMPTY_ITEMS_MAX as usize + 1].join(","));
+    let json_schema = Schemas::builtin().json().clone();
+    assert_eq!(shown(&json_schema, &avro(&json_schema, &text)), text);
 }
 
 #[test]

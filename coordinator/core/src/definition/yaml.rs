@@ -320,6 +320,7 @@ mod tests {
         assert!(first("a: &x [1]\nb: *x").contains("anchors"));
         assert!(first("a: !!str x").contains("tags"));
         assert!(first("a: 1\nb: {c: 1, c: 2}\na: 3").contains("'c' is defined twice (it is first on line 2)"));
+        assert!(first("a: 1\né: 2\né: 3").contains("'é' is defined twice (it is first on line 2)"));
         assert!(first("? [a]\n: b").contains("a key must be a word"));
         assert!(first("a:\n\t- b").contains("tabs"));
         assert!(first(&"x".repeat(FILE_BYTES_MAX + 1)).contains("split it"));
@@ -331,6 +332,7 @@ mod tests {
         for wrong in ['\0', '\u{1}', '\u{7f}', '\u{9f}', '\u{ffff}'] {
             let text = format!("a: 1\n{wrong}---\nb: 2\n");
             assert!(first(&text).starts_with("5: the character U+"), "{wrong:?}: {}", first(&text));
+            assert_eq!(load(&text).expect_err("it is wrong")[0].span.end, 5 + wrong.len_utf8());
         }
         for (text, count) in [
             ("a: 1\n---\nb: 2\n", 2),
@@ -339,6 +341,7 @@ mod tests {
             ("%YAML 1.2\n---\na: 1\n", 1),
             ("a: 1\n--- # behind\nb: 2", 2),
             ("--- {a: 1}\n--- {b: 2}\n", 2),
+            ("a: 1\n---\n~\n---\n", 1),
             ("\u{feff}a: 1\n---\nb: 2\n", 2),
         ] {
             assert_eq!(first(text), format!("{count} documents"), "{text:?}");

@@ -115,3 +115,18 @@ fn a_scan_goes_on_behind_what_is_gone() {
     line.happens(Happened::JournalRecord { offset: end + 1, value: b"" });
     assert!(line.wishes.contains(&Wish::Ready), "{:?}", line.wishes);
 }
+
+/// A record that does not follow on what was replayed is a doubt, and is not taken; one that was replayed before is passed over.
+#[test]
+fn replay_takes_one_record_after_the_other() {
+    let mut line = Line::owned();
+    ["a", "b"].into_iter().for_each(|id| line.start(ALPHAS, id));
+    line.restart(|_| {});
+    line.claim();
+    for (offset, next, doubts) in [(0, 1, 0), (0, 1, 0), (2, 1, 1), (1, 2, 1), (0, 2, 1)] {
+        let value = line.journal[offset].clone();
+        line.happens(Happened::JournalRecord { offset: offset as i64, value: &value });
+        let told = line.wishes.iter().filter(|wish| matches!(wish, Wish::Doubt(_))).count();
+        assert_eq!((line.partition.journal_offset(), told), (next, doubts), "record {offset}");
+    }
+}

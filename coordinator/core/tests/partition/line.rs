@@ -216,13 +216,18 @@ impl Line {
 
     /// The same, but nobody says where inputs begin and end.
     pub(crate) fn own_without_answers(&mut self) {
+        self.claim();
+        self.read_journal();
+    }
+
+    /// Claims, and knows what the journal holds; nothing is replayed yet.
+    pub(crate) fn claim(&mut self) {
         self.sender += 1;
         let sender = self.sender;
         self.happens(Happened::Claimed { id: [sender as u8; 16], sender });
         self.acknowledge();
         let (start, end) = (self.journal_start, self.journal.len() as i64);
         self.happens(Happened::JournalBounds { start, end });
-        self.read_journal();
     }
 
     /// Gives the partition what it asked of the journal.

@@ -193,6 +193,15 @@ mod tests {
     }
 
     #[test]
+    fn letters_that_changed_places_are_one_change() {
+        for (a, b, changes) in
+            [("ab", "ba", 1), ("total", "toatl", 1), ("xab", "yba", 2), ("abcd", "badc", 2), ("ab", "ab", 0), ("abc", "ca", 3)]
+        {
+            assert_eq!((distance(a, b), distance(b, a)), (changes, changes), "{a} {b}");
+        }
+    }
+
+    #[test]
     fn an_error_behind_many_warnings_or_errors_counts() {
         let mut report = Report::new("f.yaml", "a: 1\n", 1);
         (0..SHOWN_MAX).for_each(|n| report.warning(&(0..1), format!("odd {n}"), ""));
