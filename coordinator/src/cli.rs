@@ -170,6 +170,7 @@ fn name_brokers(failure: Failure, config: &Config) -> Failure {
     Failure::new(Exit::Unreachable, format_args!("{}\n(kafka.bootstrap.servers is {})", failure.message, config.kafka.bootstrap))
 }
 
+/// `ringmaster config --check`
 fn check_settings(config: &Config, out: &mut dyn Write) -> Result<(), Failure> {
     if config.bus == BusKind::Kafka {
         config.kafka_settings().check()?;
@@ -200,7 +201,8 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
             quarantine::list(&config, &filter, *json, out)
         }
         Command::Quarantine(QuarantineCommand::Show { id, json }) => quarantine::show(&config, id, *json, out),
-        Command::Saga(SagaCommand::Show { id, api }) => saga::show(&config, id, *api, out),
+        // It asks a coordinator, and no broker.
+        Command::Saga(SagaCommand::Show { id, api }) => return saga::show(&config, id, *api, out),
         Command::Config { .. } => check_settings(&config, out),
     };
     result.map_err(|failure| name_brokers(failure, &config))

@@ -303,7 +303,12 @@ fn brokers_that_do_not_answer_are_named() {
     let site = Site::new();
     let nobody = ["--set", "bus=kafka", "--set", "kafka.bootstrap.servers=127.0.0.1:1"];
     let (code, _, errors) = site.ringmaster(&[&["topics", "apply"], &nobody[..]].concat());
-    assert!(code == 5 && errors.contains("127.0.0.1:1"), "{code} {errors}");
+    assert!(code == 5 && errors.contains("kafka.bootstrap.servers is 127.0.0.1:1"), "{code} {errors}");
+    // They are not to blame for another mistake, nor for a coordinator that does not run.
+    for (command, exit) in [(["check", "nowhere.yaml"].as_slice(), 1), (&["saga", "show", "order-fulfilment/ord-1"], 5)] {
+        let (code, _, errors) = site.ringmaster(&[command, &nobody[..]].concat());
+        assert!(code == exit && !errors.contains("bootstrap"), "{command:?}: {code} {errors}");
+    }
 }
 
 #[test]

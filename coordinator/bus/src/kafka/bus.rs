@@ -169,16 +169,11 @@ impl KafkaBus {
 
     /// How long to wait for something to happen before something is to be done.
     fn wait_at_most(&self, until_deadline: Duration) -> Duration {
-        let due = self.commit_at.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
-        let given = self.member.as_ref().is_some_and(Reader::is_waiting);
         let again = self.reader.iter().chain(&self.member).filter_map(Reader::again_at).min();
-        let again = again.map_or(Duration::MAX, |due| due.saturating_duration_since(Instant::now()));
-        let owed = self.senders.iter().any(|(_, outgoing)| outgoing.is_owed());
-        until_deadline.min(due).min(again).min(if owed { SIGN_EVERY } else { Duration::MAX }).min(if given {
-            GIVEN_AGAIN_AFTER
-        } else {
-            Duration::MAX
-        })
+        let dues = [self.commit_at, again].into_iter().flatten().map(|due| due.saturating_duration_since(Instant::now()));
+        let given = self.member.as_ref().is_some_and(Reader::is_waiting).then_some(GIVEN_AGAIN_AFTER);
+        let owed = self.senders.iter().any(|(_, outgoing)| outgoing.is_owed()).then_some(SIGN_EVERY);
+        dues.chain(given).chain(owed).fold(until_deadline, Duration::min)
     }
 
     fn ask(&mut self, question: Question) {
