@@ -1,8 +1,8 @@
 //! Claims and what they begin from.
 
-use ringmaster_core::partition::{Happened, Why, Wish};
+use ringmaster_core::partition::{Happened, Tag, Why, Wish};
 
-use super::line::{ALPHAS, Line};
+use super::line::{ALPHAS, Line, without};
 
 /// The log does not reach back to where replay must begin: what is stored may be the only copy, and stays.
 #[test]
@@ -129,4 +129,37 @@ fn replay_takes_one_record_after_the_other() {
         let told = line.wishes.iter().filter(|wish| matches!(wish, Wish::Doubt(_))).count();
         assert_eq!((line.partition.journal_offset(), told), (next, doubts), "record {offset}");
     }
+}
+
+/// Rule 2: the offset of a claim is the term's name. One that the broker did not tell is not guessed.
+#[test]
+fn a_claim_without_an_offset_is_in_doubt() {
+    let claimed = || {
+        let mut line = Line::idle(|_| {});
+        line.happens(Happened::Claimed { id: [1; 16], sender: 1 });
+        line.happens(Happened::Acknowledged { sender: 1, tag: Tag::Claim, offset: None });
+        line.wishes
+    };
+    let wishes = claimed();
+    assert!(matches!(wishes[..], [Wish::Doubt(_)]), "{wishes:?}");
+    without("claim_offset_guessed", || assert!(claimed().contains(&Wish::AskJournal), "without the rule it goes on"));
+}
+
+/// Rule 2: owner only if the claim at that offset is its own. The log may have lost it, and have another's in its place.
+#[test]
+fn a_claim_whose_place_is_anothers_is_in_doubt() {
+    let owned = || {
+        let mut line = Line::owned();
+        line.start(ALPHAS, "a");
+        line.restart(|_| {});
+        line.claim();
+        let mut other = Line::idle(|settings| settings.owner = "the other".into());
+        other.happens(Happened::Claimed { id: [0xee; 16], sender: 9 });
+        *line.journal.last_mut().expect("the claim") = other.journal.remove(0);
+        line.wishes.push(Wish::ReadJournal(0));
+        line.read_journal();
+        (line.partition.term().is_some(), line.wishes.iter().any(|wish| matches!(wish, Wish::Doubt(_))))
+    };
+    assert_eq!(owned(), (false, true));
+    without("replay_past_claim_unverified", || assert_eq!(owned(), (true, false), "without the rule it owns what is not its own"));
 }
