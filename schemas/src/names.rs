@@ -261,7 +261,8 @@ mod tests {
         assert_eq!(parse_saga_id("order/o-1"), ("order", "o-1".into()));
         let key = idempotency_key(&saga, "ship", Direction::Undo);
         assert_eq!(parse_idempotency_key(&key), Some((&*saga, "ship", Direction::Undo)));
-        for bad in ["", "do", "/do", "a/do", "a/b/do", "a/b/c/nod"] {
+        assert_eq!(parse_idempotency_key(&idempotency_key("a/", "b", Direction::Do)), Some(("a/", "b", Direction::Do)));
+        for bad in ["", "do", "/do", "a/do", "a/b/do", "a/b//do", "a/b/c/nod"] {
             assert_eq!(parse_idempotency_key(bad), None, "{bad}");
         }
     }

@@ -189,6 +189,15 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_twos_complement() {
+        for (bytes, value) in [(&[][..], 0), (&[0x7f], 127), (&[0x80], -128), (&[0xff, 0x7f], -129), (&[0, 0x80], 128)] {
+            assert_eq!(unscaled(bytes, 5).ok(), Some(value), "{bytes:?}");
+        }
+        assert!(unscaled(&[0x7f; 2], 4).is_err(), "five digits");
+        assert!(unscaled(&[0; DECIMAL_BYTES_MAX + 1], 5).is_err());
+    }
+
+    #[test]
     fn scales_change_only_without_loss() {
         assert_eq!(rescale(12, -2, 2), Some(120_000));
         assert_eq!(rescale(12_000, 2, 0), Some(120));

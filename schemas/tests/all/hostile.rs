@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use ringmaster_schemas::avro::{EMPTY_ITEMS_MAX, Resolver, Schema};
+use ringmaster_schemas::avro::{EMPTY_ITEMS_MAX, NESTING_MAX, Resolver, Schema};
 use ringmaster_schemas::codec::put_long;
 use ringmaster_schemas::json;
 use ringmaster_schemas::registry::Schemas;
@@ -209,5 +209,20 @@ fn broken_wire() {
             bytes.truncate(rng.usize(..bytes.len()));
             let _ = (decode_command(&bytes, &schemas), decode_reply(&bytes, &schemas));
         }
+    }
+}
+
+/// Lists and unions count alike: so many inside one another, and not one more.
+#[test]
+fn types_nest_so_deep_and_no_deeper() {
+    let nested = |depth: u32, by_unions: bool| {
+        (0..depth).fold(r#""int""#.to_owned(), |inner, level| match by_unions && level % 2 == 0 {
+            true => format!(r#"["null",{inner}]"#),
+            false => format!(r#"{{"type":"array","items":{inner}}}"#),
+        })
+    };
+    for by_unions in [false, true] {
+        assert!(Schema::parse(&nested(NESTING_MAX, by_unions)).is_ok());
+        assert!(Schema::parse(&nested(NESTING_MAX + 1, by_unions)).is_err());
     }
 }

@@ -313,3 +313,16 @@ fn members_are_looked_for() {
     }
     assert!(json::members(b"{\"a\":", ["type"]).is_err());
 }
+
+/// Null is as good as missing only where the type has no null of its own.
+#[test]
+fn null_for_a_default() {
+    for (field, value) in [
+        (r#"{"name":"x","type":["string","int"],"default":"d"}"#, r#"{"x":"d"}"#),
+        (r#"{"name":"x","type":"string","default":"d"}"#, r#"{"x":"d"}"#),
+        (r#"{"name":"x","type":["string","null"],"default":"d"}"#, r#"{"x":null}"#),
+    ] {
+        let schema = schema(&format!(r#"{{"type":"record","name":"A","fields":[{field}]}}"#));
+        assert_eq!(shown(&schema, &avro(&schema, r#"{"x":null}"#)), value, "{field}");
+    }
+}

@@ -193,3 +193,23 @@ fn broken_rows_and_records_are_refused() {
         }
     }
 }
+
+/// What begins as a record of some version may count, whatever follows; all else is void for every reader.
+#[test]
+fn bytes_of_nobody_are_told_from_those_of_a_version() {
+    for (bytes, is_foreign) in [
+        (&[][..], true),
+        (&[0], true),
+        (&[1], true),
+        (&[2], false),
+        (&[3], true),
+        (&[4, 0xff], false),
+        (&[30], false),
+        (&[31], true),
+        (&[32], true),
+        (b"{}", true),
+        (b"\xff", true),
+    ] {
+        assert_eq!(JournalRecord::is_foreign(bytes), is_foreign, "{bytes:?}");
+    }
+}

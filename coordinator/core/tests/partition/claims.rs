@@ -131,6 +131,16 @@ fn replay_takes_one_record_after_the_other() {
     }
 }
 
+/// An owner's journal is written, and read no more.
+#[test]
+fn an_owner_stops_reading_its_journal() {
+    let mut line = Line::idle(|_| {});
+    line.claim();
+    assert!(!line.wishes.contains(&Wish::StopJournal));
+    line.read_journal();
+    assert!(line.partition.term().is_some() && line.wishes.contains(&Wish::StopJournal), "{:?}", line.wishes);
+}
+
 /// Rule 2: the offset of a claim is the term's name. One that the broker did not tell is not guessed.
 #[test]
 fn a_claim_without_an_offset_is_in_doubt() {

@@ -54,7 +54,7 @@ pub(crate) struct Line {
     pub(crate) next: [i64; 3],
     unacknowledged: Vec<(i64, Tag)>,
     schemas: Schemas,
-    counters: Counters,
+    pub(crate) counters: Counters,
     settings: Settings,
     sender: u32,
 }

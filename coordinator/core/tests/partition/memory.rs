@@ -15,6 +15,7 @@ fn what_waits_for_nothing_leaves_memory_at_the_checkpoint() {
     assert_eq!(line.partition.overlay_size().0, 2);
     line.reply("alpha/ends", 1, "succeeded", line.clocks.wall);
     line.acknowledge();
+    assert_eq!((line.counters.started, line.counters.completed), (2, 1));
     assert_eq!(line.partition.overlay_size().0, 2, "what is not stored stays");
     line.checkpoint();
     assert_eq!(line.partition.overlay_size().0, 1, "it ended");

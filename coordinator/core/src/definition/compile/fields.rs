@@ -163,3 +163,25 @@ pub(super) fn is_topic(text: &str) -> bool {
 pub(super) fn is_code(text: &str) -> bool {
     !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each word is taken or not.
+    fn check(is_one: fn(&str) -> bool, good: &[&str], bad: &[&str]) {
+        good.iter().for_each(|text| assert!(is_one(text), "{text}"));
+        bad.iter().for_each(|text| assert!(!is_one(text), "{text}"));
+    }
+
+    #[test]
+    fn words_have_their_letters_and_lengths() {
+        let long = |letter: &str, count: usize| letter.repeat(count);
+        check(is_name, &["a", "a_1", &long("a", 64)], &["", "1a", "_a", "a-b", "aB", "A", "ä", &long("a", 65)]);
+        check(is_saga_name, &["a-b", "a_b"], &["-a", "a.b"]);
+        check(is_command, &["a.B", "a.b.C", "a-b.C_1"], &["a", "a.", ".B", "a.1", "1.B", "a..B"]);
+        check(is_type, &["A", "_a.B1", &long("a", 200)], &["", "1A", "A-B", "A..B", &long("a", 201)]);
+        check(is_topic, &["a", "A.b_c-1", "...", &long("a", 249)], &["", ".", "..", "a b", "ä", "a/b", &long("a", 250)]);
+        check(is_code, &["A", "NO_STOCK_1", "1", &long("A", 64)], &["", "a", "NO STOCK", "Ä", &long("A", 65)]);
+    }
+}

@@ -1,5 +1,6 @@
 //! What is wrong with an expression is told before the first saga.
 
+use super::super::parse::BYTES_MAX;
 use super::super::scope::{Known, Spot};
 use super::{World, behind_two};
 
@@ -66,4 +67,13 @@ fn what_is_wrong_is_found_before_the_first_saga() {
     assert_eq!(world.lower_at("steps.pay.score", Spot::start()).err().unwrap(), "no step has run when a saga starts");
     let outside = "has(start.customer) && [1].exists(start2, start2 > 0)";
     assert!(world.lower(outside).is_ok());
+}
+
+#[test]
+fn expressions_have_a_length() {
+    let text = |bytes: usize| format!("'{}'", "x".repeat(bytes - 2));
+    let world = World::new();
+    assert!(world.lower(&text(BYTES_MAX)).is_ok());
+    let error = world.lower(&text(BYTES_MAX + 1)).err().expect("it is too long");
+    assert!(error.starts_with("the expression has 2049 bytes, more than 2048"), "{error}");
 }
