@@ -176,4 +176,30 @@ mod tests {
         let (1, Err(BusError::Refused(why))) = read(true) else { panic!("it is gone behind the first record") };
         assert!(why.starts_with("history: it cannot be read from offset 1 of 3 on: ") && why.len() > 60, "{why}");
     }
+
+    /// Only what is asked for is visited: records of that partition, until the visitor has enough, and none from behind the end that
+    /// there was.
+    #[test]
+    fn others_and_later_records_are_not_visited() {
+        let broker = SimBroker::new(1, 0, Faults { fetch_count_max: 100, ..Faults::none() });
+        let mut bus = broker.client();
+        bus.create(&Specification { name: "history".to_owned(), partitions: 2, replication: 1, settings: vec![] }).expect("made");
+        for number in 0..20 {
+            broker.put("history", number % 2, None, number.to_string().as_bytes());
+        }
+        let other = TopicPartition { topic: bus.topic("history"), partition: 1 };
+        for enough in [1, 3, 10, 11] {
+            bus.read(other, 0);
+            let mut visited = Vec::new();
+            read_to_end(&mut bus, "history", 0, &mut |read| {
+                visited.push((read.partition, read.offset));
+                broker.put("history", 0, None, b"later");
+                visited.len() < enough
+            })
+            .expect("it is read");
+            let count = broker.log("history", 0).len() as i64 - visited.len() as i64;
+            let expected: Vec<_> = (0..count.min(enough as i64)).map(|offset| (0, offset)).collect();
+            assert_eq!(visited, expected, "{enough}");
+        }
+    }
 }

@@ -62,6 +62,7 @@ fn conforms() {
     let Some(broker) = start() else { return };
     open_and_aborted_transactions_are_not_read_and_not_within_bounds(&broker);
     a_second_member_of_a_group_is_seen(&broker);
+    a_poll_lasts_until_something_happens(&broker);
     suite::run_all(&OnKafka { broker });
 }
 
@@ -104,6 +105,33 @@ fn everything(bus: &mut KafkaBus, at: TopicPartition) -> Vec<u64> {
     }
     bus.stop(at);
     values
+}
+
+/// Nothing happened: a poll waits for as long as it may. An answer ends it, however long it may wait.
+fn a_poll_lasts_until_something_happens(broker: &Broker) {
+    let mut bus = bus(broker);
+    broker.create_topic("waited-for", 1, &[]).expect("a topic");
+    let at = partitions(&mut bus, "waited-for", 1)[0];
+    let sender = bus.open_sender().expect("a sender");
+    send(&mut bus, sender, at, 0);
+    bus.read(at, 0);
+    let (mut settled, wait) = (0, Duration::from_millis(300));
+    while settled < 3 {
+        let begun = Instant::now();
+        match bus.poll(wait, &mut |_| {}) {
+            0 => assert!(begun.elapsed() >= wait, "it ended after {:?} with nothing", begun.elapsed()),
+            _ => settled = -1,
+        }
+        settled += 1;
+    }
+    bus.ask_bounds(at);
+    let (begun, mut bounds) = (Instant::now(), None);
+    let count = bus.poll(10 * suite::heard::PATIENCE, &mut |event| match event {
+        BusEvent::Bounds { start, end, .. } => bounds = Some((start, end)),
+        other => panic!("{other:?}"),
+    });
+    assert!(begun.elapsed() < suite::heard::PATIENCE, "nothing woke it");
+    assert_eq!((count, bounds), (1, Some((0, 1))));
 }
 
 /// What a broker that dies does to records in flight, and what of it is said.

@@ -3,6 +3,7 @@
 mod assign;
 mod clock;
 mod panics;
+mod pauses;
 mod store;
 
 use std::sync::Arc;

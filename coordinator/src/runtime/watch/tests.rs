@@ -128,11 +128,13 @@ fn what_is_not_as_it_must_be_any_more_is_said_until_it_is_mended() {
         found.partitions += i32::from(name == "orders");
         Some(found)
     };
-    let narrow = |name: &str, mut found: Description| {
-        if name == "journal" {
-            found.settings = vec![("max.message.bytes".to_owned(), "500000".to_owned())];
+    let narrow = |bytes: &'static str| {
+        move |name: &str, mut found: Description| {
+            if name == "journal" {
+                found.settings = vec![("max.message.bytes".to_owned(), bytes.to_owned())];
+            }
+            Some(found)
         }
-        Some(found)
     };
     let troubles = |watch: &Watch| -> Vec<(String, String)> {
         let of = |status: TopicStatus| status.troubles.into_iter().map(move |trouble| (status.topic.to_string(), trouble.why));
@@ -146,9 +148,11 @@ fn what_is_not_as_it_must_be_any_more_is_said_until_it_is_mended() {
         topic == "orders" && why.starts_with("has 5 partitions, must have 4") && why.contains("let producers write there"),
         "{why}"
     );
-    answer(&mut watch, &mut bus, narrow, 0).expect("it is still the same topic");
+    answer(&mut watch, &mut bus, narrow("999999"), 0).expect("it is still the same topic");
     let [(topic, why)] = &troubles(&watch)[..] else { panic!("{:?}", troubles(&watch)) };
-    assert!(topic == "journal" && why.contains("500000") && why.contains("start again"), "{why}");
+    assert!(topic == "journal" && why.contains("999999") && why.contains("start again"), "{why}");
+    answer(&mut watch, &mut bus, narrow("1000000"), 0).expect("it is still the same topic");
+    assert_eq!(troubles(&watch), [], "room for every record is enough");
     answer(&mut watch, &mut bus, same, 0).expect("it is still the same topic");
     assert_eq!(troubles(&watch), []);
 }
