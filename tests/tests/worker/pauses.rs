@@ -31,7 +31,10 @@ fn doubts_in_a_row_pause_longer_and_calm_forgives_them() {
         for row in 0..4 {
             let paused = pause(&mut machine, &format!("ord-{calm}-{row}"));
             let expected = first << row;
-            assert!((expected..=expected + SLACK_MS).contains(&paused), "doubt {row} of its row, calm {calm}: {paused} ms, not {expected}");
+            assert!(
+                (expected..=expected + SLACK_MS).contains(&paused),
+                "doubt {row} of its row, calm {calm}: {paused} ms, not {expected}"
+            );
         }
         machine.go(31_000);
     }
