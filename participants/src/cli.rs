@@ -225,7 +225,24 @@ pub fn units(text: &str) -> Result<(String, i64), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
+    use ringmaster_bus::sim::{Faults, SimBroker};
+
     use super::*;
+
+    #[test]
+    fn a_service_serves_until_a_signal_comes() {
+        let broker = SimBroker::new(1, 0, Faults::none());
+        let stop = stop_on_signal(&broker.client()).expect("signals are waited for");
+        assert!(!stop.load(Ordering::Relaxed), "nobody has asked it to stop");
+        signal_hook::low_level::raise(SIGTERM).expect("raised");
+        let begun = Instant::now();
+        while !stop.load(Ordering::Relaxed) {
+            assert!(begun.elapsed() < Duration::from_secs(120), "the signal is not seen");
+            std::thread::yield_now();
+        }
+    }
 
     /// Scripts go by these: README and docs/OPERATING.md name them.
     #[test]

@@ -24,9 +24,8 @@ pub(crate) fn matches(pattern: &str, text: &str) -> bool {
                 let Some((at, taken)) = star else {
                     return false;
                 };
-                star = Some((at, taken + 1));
-                p = at + 1;
-                t = taken + 1;
+                // The star is met again, and takes one more.
+                (p, t) = (at, taken + 1);
             }
         }
     }
@@ -50,12 +49,20 @@ mod tests {
     #[test]
     fn stars_and_question_marks() {
         for (pattern, text) in
-            [("", ""), ("*", ""), ("*", "any"), ("a*c", "abbc"), ("*b*b*", "abab"), ("a?c", "aüc"), ("ord-*13", "ord-1313")]
+            [("", ""), ("*", ""), ("*", "any"), ("a*c", "abbc"), ("*b*b*", "abab"), ("ord-*13", "ord-1313")]
         {
             assert!(matches(pattern, text), "{pattern} {text}");
         }
         for (pattern, text) in [("", "a"), ("a", ""), ("?", ""), ("a*c", "abcd"), ("a?c", "ac"), ("*13", "131"), ("ab", "ac")] {
             assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_question_mark_is_a_character_of_any_length() {
+        for character in ["b", "ü", "€", "🎪"] {
+            assert!(matches("a?c", &format!("a{character}c")), "{character}");
+            assert!(!matches("a??c", &format!("a{character}c")), "{character}");
         }
     }
 

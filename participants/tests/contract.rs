@@ -4,9 +4,13 @@
 mod common;
 
 use common::{As, World, charge, refund, release, reserve, ship, undo_of};
-use ringmaster_participants::books::Endowment;
+use ringmaster_participants::books::{Books, Endowment};
+use ringmaster_participants::ledger::{Batch, Ledger, LedgerError};
+use ringmaster_participants::service::BodyError;
 use ringmaster_participants::services::{Inventory, Payment, Shipping};
-use ringmaster_participants::{BAD_COMMAND, Service, TOO_OLD, UNDONE_BEFORE, UNKNOWN_COMMAND};
+use ringmaster_participants::{
+    BAD_COMMAND, Call, CommandName, Done, Service, TOO_OLD, UNDONE_BEFORE, UNKNOWN_COMMAND, Verdict,
+};
 use ringmaster_schemas::wire::Outcome;
 
 const DAY_MS: i64 = 86_400_000;
@@ -335,4 +339,33 @@ fn refusal_codes_are_those_that_the_schemas_list() {
         assert_eq!(used, listed);
         assert!(!code.contains("refused(\""), "codes are constants");
     }
+}
+
+/// A payment service whose bank says nothing.
+struct Bankless;
+
+impl Service for Bankless {
+    const NAME: &'static str = Payment::NAME;
+    const COMMANDS: &'static [CommandName] = Payment::COMMANDS;
+
+    fn settle(&mut self, _: &impl Ledger, _: &mut Batch) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    fn handle(&mut self, call: &Call<'_>, _: &Books, _: &mut Done<'_>) -> Result<Verdict, BodyError> {
+        Ok(Verdict::Failed { code: "NO_BANK", message: "the bank says nothing".to_owned(), retryable: call.attempt == 1 })
+    }
+}
+
+#[test]
+fn a_service_that_fails_says_why_and_is_asked_afresh() {
+    let mut world = World::new(|| Bankless);
+    for attempt in 1..=2 {
+        world.send(&charge("ord-1", "1.00").again(attempt));
+    }
+    world.settle();
+    let replies = world.replies_to(&charge("ord-1", "0").key);
+    let said: Vec<_> = replies.iter().map(|reply| (reply.outcome, reply.code.as_deref(), reply.retryable)).collect();
+    assert_eq!(said, [(Outcome::Failed, Some("NO_BANK"), true), (Outcome::Failed, Some("NO_BANK"), false)]);
+    assert!(!world.has_entry(&charge("ord-1", "0").key), "nothing is remembered");
 }

@@ -158,7 +158,8 @@ fn scripted_failures_do_nothing_and_the_next_attempt_gets_through() {
     world.send(&charge("ord-9", "10.00").again(3));
     world.send(&charge("ord-8", "10.00").again(3));
     world.settle();
-    assert_eq!(world.only_reply_to(&charge("ord-9", "0").key).code.as_deref(), Some(SCRIPTED));
+    let last = world.only_reply_to(&charge("ord-9", "0").key);
+    assert_eq!((last.outcome, last.code.as_deref(), last.retryable), (Outcome::Failed, Some(SCRIPTED), false));
     assert_eq!(world.only_reply_to(&charge("ord-8", "0").key).code.as_deref(), Some("NO"));
     assert_eq!(world.net("EUR"), 1_000);
 }
