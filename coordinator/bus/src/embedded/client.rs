@@ -44,7 +44,7 @@ pub struct EmbeddedBus {
     assigned: Option<Vec<TopicPartition>>,
     commits: HashMap<String, HashMap<TopicPartition, i64>>,
     commit_at: Option<Instant>,
-    /// Of the log when missing topics were looked for last.
+    /// Of the log when missing topics were looked for last; 0 if they are to be looked for anyway.
     generation: u64,
 }
 
@@ -92,7 +92,12 @@ impl EmbeddedBus {
             let at = (self.turn + step) % reader_count;
             let reader = &mut self.readers[at];
             if !reader.paused {
+                let was_there = reader.is_there();
                 count += reader.visit(PARTITION_EVENTS_MAX.min(EVENTS_MAX - count), visit);
+                if was_there != reader.is_there() {
+                    // It may have been made again before this was seen, and nothing new says so.
+                    self.generation = 0;
+                }
             }
             if count >= EVENTS_MAX {
                 self.turn = at + 1;
@@ -340,3 +345,6 @@ impl Drop for EmbeddedBus {
         self.log.groups.lock().unwrap_or_else(PoisonError::into_inner).leave(self.number);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,6 +103,11 @@ impl Reader {
         self.source = Source::Open(Arc::clone(partition), watcher);
     }
 
+    /// Whether the partition was there when it was looked at last.
+    pub(super) fn is_there(&self) -> bool {
+        !matches!(self.source, Source::Missing { .. })
+    }
+
     /// No more is read, nothing is kept for it.
     pub(super) fn close(&mut self) {
         if let Source::Open(partition, watcher) = &self.source {
