@@ -365,3 +365,6 @@ fn base_at(file: &std::fs::File, byte: u64) -> Option<i64> {
     std::os::unix::fs::FileExt::read_exact_at(file, &mut header, byte).ok()?;
     BatchHeader::read(&header).map(|header| header.base)
 }
+
+#[cfg(test)]
+mod tests;

@@ -206,8 +206,9 @@ pub(super) fn read_batches(file: &File, position: u64, end: u64, mut next: i64, 
     let left = usize::try_from(end - position).unwrap_or(usize::MAX);
     let mut chunk = read_chunk(file, position, CHUNK_BYTES.min(left))?;
     let first_bytes = BatchHeader::read(&chunk).map_or(0, |header| header.bytes);
-    if first_bytes > chunk.len() && first_bytes <= left {
-        chunk = read_chunk(file, position, first_bytes)?;
+    let whole_bytes = first_bytes.min(left);
+    if whole_bytes > chunk.len() {
+        chunk = read_chunk(file, position, whole_bytes)?;
     }
     let chunk = Arc::new(chunk);
     let mut at = 0;
@@ -273,6 +274,9 @@ fn good_batch_after(file: &File, position: u64, end: u64, next: i64) -> io::Resu
     let rest = read_chunk(file, position, usize::try_from(end - position).unwrap_or(usize::MAX))?;
     Ok((1..rest.len()).any(|at| {
         let from = &rest[at..];
-        BatchHeader::read(from).is_some_and(|header| header.base > next && header.bytes <= from.len() && header.fits(from))
+        BatchHeader::read(from).is_some_and(|header| header.base > next && header.fits(from))
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,3 +141,21 @@ fn parse(text: &str) -> Option<(TopicId, i32, TopicSettings)> {
     let settings = lines.map(|line| line.map(|(key, value)| (key.to_owned(), value.to_owned())));
     Some((id, count.parse().ok()?, settings.collect::<Option<_>>()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_has_one_folder_for_each_partition() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("t");
+        let what = Specification { name: "t".to_owned(), partitions: 3, replication: 1, settings: vec![] };
+        make(&path, [7; 16], &what).expect("made");
+        let mut names: Vec<_> = std::fs::read_dir(&path).expect("there").map(|entry| entry.expect("there").file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["0", "1", "2", "topic"]);
+        let opened = TopicLog::open(&path, Settings::default(), true).expect("it opens");
+        assert_eq!((opened.id, opened.partitions.len()), ([7; 16], 3));
+    }
+}
