@@ -100,7 +100,7 @@ impl KafkaBus {
 
     fn visit_answers(&mut self, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         let answers: Vec<Answer> = self.questions.iter().flat_map(|questions| questions.answers.try_iter()).collect();
-        let mut count = answers.len();
+        let mut count = 0;
         for answer in answers {
             if let Answer::Topics(_, topics) = &answer {
                 topics.iter().filter_map(|(_, found)| found.as_ref()).for_each(|found| self.note_limit(found));
@@ -112,6 +112,7 @@ impl KafkaBus {
                 Answer::OffsetAt { at, offset } => BusEvent::OffsetAt { at, offset },
                 Answer::MadeAgain(at) => BusEvent::Unreadable(at, MADE_AGAIN.to_owned()),
             });
+            count += 1;
         }
         let batch_bytes = self.limits.batch_bytes();
         for (sender, outgoing) in self.senders.iter_mut().filter(|(_, outgoing)| outgoing.batch_bytes > batch_bytes) {

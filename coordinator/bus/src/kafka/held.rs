@@ -145,3 +145,26 @@ pub(super) fn visit_error(
         _ => held.lose(unreadable(code, text), visit),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// librdkafka may say it once more before it is told another position.
+    #[test]
+    fn out_of_range_is_said_once_for_each_position() {
+        let at = TopicPartition { topic: Topic(0), partition: 0 };
+        let mut said = Vec::new();
+        for position in [5, 7] {
+            let mut held = [Held::new(at, position)];
+            for (code, counted) in [(Code::AutoOffsetReset, 1), (Code::OffsetOutOfRange, 0), (Code::AutoOffsetReset, 0)] {
+                let visit = &mut |event: BusEvent<'_>| match event {
+                    BusEvent::OutOfRange { at: of, position } => said.push((of, position)),
+                    _ => panic!("something else is said"),
+                };
+                assert_eq!(visit_error(at, 3, code, "", &mut held, visit), counted, "{code:?}");
+            }
+        }
+        assert_eq!(said, [(at, 5), (at, 7)]);
+    }
+}

@@ -167,10 +167,6 @@ impl Reader {
                         let at = TopicPartition { topic: names.handle(&topic), partition };
                         visit_error(at, offset, code, &text, held, visit)
                     }
-                    Told::Client { code, text } => {
-                        tracing::debug!(%code, text, "consumer");
-                        0
-                    }
                     Told::Given(partitions) => {
                         *given = Some(handles(names, &partitions));
                         0
@@ -192,13 +188,8 @@ impl Reader {
                         *has_other |= identity.is_other();
                         refuse_others(identities, held, visit)
                     }
-                    Told::NotCommitted(text) => {
-                        tracing::warn!(text, "positions could not be committed; they are read again after a crash");
-                        owes = true;
-                        0
-                    }
-                    Told::NoLeader => {
-                        owes = true;
+                    Told::Client { .. } | Told::NotCommitted(_) | Told::NoLeader => {
+                        owes |= note(&told);
                         0
                     }
                 };
@@ -292,6 +283,18 @@ impl Reader {
     fn assign_all(&self, names: &TopicNames) -> KafkaResult<()> {
         assign_all(&self.consumer, &self.held, names)
     }
+}
+
+/// Notes what is no event for the caller; whether it says that a broker owes something.
+fn note(told: &Told<'_>) -> bool {
+    match told {
+        Told::Client { code, text } => tracing::debug!(%code, text, "consumer"),
+        Told::NotCommitted(text) => {
+            tracing::warn!(text, "positions could not be committed; they are read again after a crash");
+        }
+        _ => {}
+    }
+    !matches!(told, Told::Client { .. })
 }
 
 /// Assigns all that is held, from where it was; for a member, which cannot be given partitions one by one.

@@ -74,12 +74,17 @@ impl Line {
 
     fn poll(&mut self) {
         let Line { bus, values, acknowledged, bounds, .. } = self;
-        bus.poll(Duration::from_millis(20), &mut |event| match event {
-            BusEvent::Record(record) => drop(values.insert(record.value.expect("a value").to_vec())),
-            BusEvent::Acknowledged { .. } => *acknowledged += 1,
-            BusEvent::Bounds { .. } => *bounds += 1,
-            _ => {}
+        let mut visited = 0;
+        let said = bus.poll(Duration::from_millis(20), &mut |event| {
+            visited += 1;
+            match event {
+                BusEvent::Record(record) => drop(values.insert(record.value.expect("a value").to_vec())),
+                BusEvent::Acknowledged { .. } => *acknowledged += 1,
+                BusEvent::Bounds { .. } => *bounds += 1,
+                _ => {}
+            }
         });
+        assert_eq!(said, visited, "what goes wrong is noted, and is no event");
     }
 
     fn until(&mut self, what: &str, holds: impl Fn(&Line) -> bool) {

@@ -82,7 +82,7 @@ impl Heard {
     pub fn until(&mut self, bus: &mut dyn Bus, what: &str, holds: impl Fn(&Heard) -> bool) {
         let begun = Instant::now();
         while !holds(self) {
-            bus.poll(Duration::from_millis(50), &mut |event| self.note(event));
+            self.poll(bus, Duration::from_millis(50));
             assert!(begun.elapsed() < PATIENCE, "{what} did not happen; heard {self:?}");
         }
     }
@@ -91,8 +91,18 @@ impl Heard {
     pub fn during(&mut self, bus: &mut dyn Bus, time: Duration) {
         let begun = Instant::now();
         while begun.elapsed() < time {
-            bus.poll(Duration::from_millis(10), &mut |event| self.note(event));
+            self.poll(bus, Duration::from_millis(10));
         }
+    }
+
+    /// Polls once.
+    fn poll(&mut self, bus: &mut dyn Bus, wait_max: Duration) {
+        let mut visited = 0;
+        let said = bus.poll(wait_max, &mut |event| {
+            visited += 1;
+            self.note(event);
+        });
+        assert_eq!(said, visited, "a poll says how many events it visited");
     }
 }
 
