@@ -44,7 +44,7 @@ pub(super) fn list(config: &Config, filter: &Filter, as_json: bool, out: &mut dy
         visit(bus, config, partition, &mut |place, mut record| {
             if filter.matches(&record) {
                 total += 1;
-                // The table does not need the bytes, and a full quarantine has many.
+                // A list does not need the bytes, and a full quarantine has many.
                 record.raw = bytes::Bytes::new();
                 newest.push_back((place, record));
                 if newest.len() > filter.limit {
@@ -111,7 +111,9 @@ pub(super) fn show(config: &Config, id: &str, as_json: bool, out: &mut dyn Write
         return Err(Failure::new(Exit::NotFound, format_args!("there is no record {id} in quarantine")));
     };
     if as_json {
-        return say(out, format_args!("{}", json_of(place, &record)));
+        let mut json = json_of(place, &record);
+        json["raw_hex"] = hex(&record.raw).into();
+        return say(out, format_args!("{json}"));
     }
     say(out, format_args!("{}", text_of(place, &record)))
 }
@@ -169,6 +171,7 @@ fn table_of(records: &[(Place, Quarantined)]) -> Table {
     table
 }
 
+/// What is said of a record, without its bytes.
 fn json_of((partition, offset): Place, record: &Quarantined) -> Value {
     json!({
         "id": format!("{partition}/{offset}"),
@@ -182,7 +185,6 @@ fn json_of((partition, offset): Place, record: &Quarantined) -> Value {
         "key": record.key.as_deref().map(printable),
         "bytes": record.length,
         "sha256": hex(&record.sha256),
-        "raw_hex": hex(&record.raw),
     })
 }
 
@@ -245,6 +247,11 @@ mod tests {
             text,
             "00000000  00 1b 5b 32 4a 72 65 61 64 61 62 6c 65 20 74 65  |..[2Jreadable te|\n00000010  78 74                                            |xt|\n"
         );
+    }
+
+    #[test]
+    fn times_are_told_to_the_millisecond() {
+        assert_eq!(time(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
     }
 
     #[test]
