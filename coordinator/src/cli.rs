@@ -207,3 +207,27 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
     };
     result.map_err(|failure| name_brokers(failure, &config))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_broker_that_does_not_answer_is_named() {
+        let mut config = Config::parse("default.toml", DEFAULT).expect("the defaults are right");
+        for (bus, exit, is_named) in [
+            (BusKind::Kafka, Exit::Unreachable, true),
+            (BusKind::Kafka, Exit::Refused, false),
+            (BusKind::Embedded, Exit::Unreachable, false),
+            (BusKind::Embedded, Exit::Refused, false),
+        ] {
+            config.bus = bus;
+            let told = name_brokers(Failure::new(exit, format_args!("it failed")), &config);
+            let expected = match is_named {
+                true => format!("it failed\n(kafka.bootstrap.servers is {})", config.kafka.bootstrap),
+                false => "it failed".to_owned(),
+            };
+            assert_eq!((told.exit, told.message), (exit, expected), "{bus:?}");
+        }
+    }
+}

@@ -1,6 +1,5 @@
 //! The command line as users have it: the binary, its output, its exit codes, on the embedded bus.
 
-use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -60,8 +59,10 @@ impl Site {
 
     /// Starts a coordinator and waits until it is ready.
     fn start(&self) -> Coordinator {
-        let child = self.command(&["run"]).spawn().expect("it starts");
-        let mut coordinator = Coordinator { child };
+        let log = self.folder.path().join("log");
+        let file = std::fs::File::create(&log).expect("made");
+        let child = self.command(&["run"]).stderr(file).spawn().expect("it starts");
+        let mut coordinator = Coordinator { child, log };
         let since = Instant::now();
         loop {
             if client::get(self.address, "/readyz").is_ok_and(|answer| answer.code == 200) {
@@ -79,13 +80,21 @@ impl Site {
 /// A running coordinator; killed if a test forgets it.
 struct Coordinator {
     child: Child,
+    log: PathBuf,
 }
 
 impl Coordinator {
-    fn log(&mut self) -> String {
-        let mut text = String::new();
-        self.child.stderr.take().expect("piped").read_to_string(&mut text).expect("text");
-        text
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("text")
+    }
+
+    /// Waits until its log says this.
+    fn until_it_says(&self, text: &str) {
+        let since = Instant::now();
+        while !self.log().contains(text) {
+            assert!(since.elapsed() < PATIENCE, "it does not say '{text}': {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Asks it to stop, and waits; its exit code and its log.
@@ -315,6 +324,8 @@ fn brokers_that_do_not_answer_are_named() {
 fn a_coordinator_runs_is_looked_at_and_stops_in_order() {
     let site = Site::new();
     let coordinator = site.start();
+    let ready = "ready: all partitions are owned and read";
+    coordinator.until_it_says(ready);
     let (code, _, errors) = site.ringmaster(&["run", "--set", "api.listen=off"]);
     assert_eq!(code, 7, "a second one on the same directory is refused: {errors}");
     assert_eq!(site.ringmaster(&["run"]).0, 7, "also where the address is taken too");
@@ -327,6 +338,7 @@ fn a_coordinator_runs_is_looked_at_and_stops_in_order() {
     let (code, log) = coordinator.stop();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("stopped in order"), "{log}");
+    assert_eq!(log.matches(ready).count(), 1, "once is enough: {log}");
     let (code, _, errors) = site.ringmaster(&["saga", "show", "order-fulfilment/unknown"]);
     assert!(code == 5 && errors.contains(&site.address.to_string()), "nobody answers now: {errors}");
     assert_eq!(site.start().stop().0, Some(0), "and it starts again");
@@ -358,7 +370,11 @@ fn what_could_not_be_taken_is_listed_and_shown() {
     let (_, lines, _) = site.ringmaster(&["quarantine", "list", "--json", "--reason", "undecodable"]);
     let record: serde_json::Value = serde_json::from_str(&lines).expect("one object, one line");
     assert_eq!((&record["reason"], &record["key"], &record["bytes"]), (&"UNDECODABLE".into(), &"ord-1".into(), &10.into()));
+    assert_eq!(record.get("raw_hex"), None, "a list has no bytes");
     let id = record["id"].as_str().expect("a place");
+    let (_, shown, _) = site.ringmaster(&["quarantine", "show", id, "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).expect("an object");
+    assert_eq!(shown["raw_hex"], "7b206e6f74206a736f6e", "one record has them");
     let (code, shown, _) = site.ringmaster(&["quarantine", "show", id]);
     assert!(code == 0 && shown.contains("{ not json") && shown.contains("UNDECODABLE"), "{shown}");
     let (_, lines, _) = site.ringmaster(&["quarantine", "list", "--json", "--reason", "UNKNOWN_SCHEMA"]);

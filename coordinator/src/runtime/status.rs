@@ -138,3 +138,39 @@ pub(super) fn since(now: &Counters, before: &Counters) -> Counters {
         pauses: now.pauses - before.pauses,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each counter at another number, so that none can stand for another.
+    fn counted(times: u64) -> Counters {
+        Counters {
+            inputs: times,
+            skipped: 2 * times,
+            started: 3 * times,
+            completed: 4 * times,
+            compensated: 5 * times,
+            stuck: 6 * times,
+            rejected: 7 * times,
+            quarantined: 8 * times,
+            commands: 9 * times,
+            retries: 10 * times,
+            timers: 11 * times,
+            records: 12 * times,
+            record_bytes: 13 * times,
+            turns: 14 * times,
+            effects: 15 * times,
+            resent: 16 * times,
+            replayed: 17 * times,
+            doubts: 18 * times,
+            claims: 19 * times,
+            pauses: 20 * times,
+        }
+    }
+
+    #[test]
+    fn what_was_reported_is_not_reported_again() {
+        assert_eq!(since(&counted(7), &counted(2)), counted(5));
+    }
+}
