@@ -2,9 +2,11 @@
 
 mod assign;
 mod clock;
+mod ends;
 mod panics;
 mod pauses;
 mod store;
+mod stores;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,67 +7,14 @@ use std::time::{Duration, Instant};
 use ringmaster::cli::exit::{Exit, Failure};
 use ringmaster::runtime::{Instance, Report, Status, Stop, Stopped};
 use ringmaster_bus::sim::{Faults, SimBroker};
-use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowKey, RowKind};
-use ringmaster_store::sim::SimStore;
-use ringmaster_store::{Store, StoreError};
+use ringmaster_store::Store;
 use ringmaster_tests::sim::Plan;
 use ringmaster_tests::sim::coordinator::{knowledge, make_topics, setup};
 
-/// A bug in the store's way.
-#[derive(Default)]
-struct Broken {
-    store: SimStore,
-    flush_panics: bool,
-}
-
-impl Store for Broken {
-    fn checkpoint(&self, partition: i32) -> Result<Option<Checkpoint>, StoreError> {
-        self.store.checkpoint(partition)
-    }
-
-    fn row(&self, partition: i32, key: &RowKey) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.row(partition, key)
-    }
-
-    fn scan(
-        &self,
-        partition: i32,
-        index: Index,
-        from: i64,
-        to: i64,
-        visit: &mut dyn FnMut(i64, RowKey) -> bool,
-    ) -> Result<(), StoreError> {
-        self.store.scan(partition, index, from, to, visit)
-    }
-
-    fn rows(&self, partition: i32, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8]) -> bool) -> Result<(), StoreError> {
-        self.store.rows(partition, kind, visit)
-    }
-
-    fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        self.store.write(batch)
-    }
-
-    fn flush(&self) -> Result<(), StoreError> {
-        assert!(!self.flush_panics, "the flush met a bug");
-        self.store.flush()
-    }
-
-    fn collect(&self, partition: i32, through: i64, max_count: usize) -> Result<usize, StoreError> {
-        self.store.collect(partition, through, max_count)
-    }
-
-    fn damaged(&self, why: String) -> StoreError {
-        self.store.damaged(why)
-    }
-
-    fn clear(&self, partition: i32) -> Result<(), StoreError> {
-        self.store.clear(partition)
-    }
-}
+use crate::stores::Watched;
 
 /// Runs an instance of two workers until it ends by itself.
-fn ended(store: Broken, report: Report) -> Stopped {
+fn ended(store: Watched, report: Report) -> Stopped {
     let broker = SimBroker::new(7, 1_700_000_000_000, Faults::none());
     make_topics(&broker, 2);
     let setup = setup(&broker, &Plan::calm(7), "test");
@@ -94,10 +41,10 @@ fn only(stopped: Stopped, thread: &str, said: &str) {
 fn a_worker_that_panics_ends_the_instance() {
     let once = AtomicBool::new(false);
     let report: Report = Arc::new(move |_| assert!(once.swap(true, Ordering::SeqCst), "the report met a bug"));
-    only(ended(Broken::default(), report), "worker-", "the report met a bug");
+    only(ended(Watched::default(), report), "worker-", "the report met a bug");
 }
 
 #[test]
 fn upkeep_that_panics_ends_the_instance() {
-    only(ended(Broken { flush_panics: true, ..Broken::default() }, Arc::new(|_| {})), "upkeep", "the flush met a bug");
+    only(ended(Watched { flush_panics: true, ..Watched::default() }, Arc::new(|_| {})), "upkeep", "the flush met a bug");
 }
