@@ -8,9 +8,7 @@ use ringmaster_participants::books::{Books, Endowment};
 use ringmaster_participants::ledger::{Batch, Ledger, LedgerError};
 use ringmaster_participants::service::BodyError;
 use ringmaster_participants::services::{Inventory, Payment, Shipping};
-use ringmaster_participants::{
-    BAD_COMMAND, Call, CommandName, Done, Service, TOO_OLD, UNDONE_BEFORE, UNKNOWN_COMMAND, Verdict,
-};
+use ringmaster_participants::{BAD_COMMAND, Call, CommandName, Done, Service, TOO_OLD, UNDONE_BEFORE, UNKNOWN_COMMAND, Verdict};
 use ringmaster_schemas::wire::Outcome;
 
 const DAY_MS: i64 = 86_400_000;
