@@ -141,6 +141,23 @@ fn an_owner_stops_reading_its_journal() {
     assert!(line.partition.term().is_some() && line.wishes.contains(&Wish::StopJournal), "{:?}", line.wishes);
 }
 
+/// Whoever claims reads the journal for it; in doubt it stops, and claims again.
+#[test]
+fn a_claim_in_doubt_stops_reading() {
+    for is_replaying in [false, true] {
+        let mut line = Line::owned();
+        line.start(ALPHAS, "a");
+        line.restart(|_| {});
+        match is_replaying {
+            true => line.claim(),
+            false => line.happens(Happened::Claimed { id: [7; 16], sender: 7 }),
+        }
+        line.wishes.clear();
+        line.happens(Happened::Doubt);
+        assert_eq!(line.wishes, [Wish::StopJournal, Wish::Ready], "replaying: {is_replaying}");
+    }
+}
+
 /// Rule 2: the offset of a claim is the term's name. One that the broker did not tell is not guessed.
 #[test]
 fn a_claim_without_an_offset_is_in_doubt() {

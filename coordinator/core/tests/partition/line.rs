@@ -83,7 +83,7 @@ impl Rows for Stored<'_> {
     }
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let input = |number: u8, name: &str, role| InputSettings {
         topic: [number; 16],
         name: name.into(),

@@ -1,8 +1,9 @@
 //! What stays in memory when it is stored.
 
+use ringmaster_core::partition::Replica;
 use ringmaster_schemas::journal::SagaEvent;
 
-use super::line::{ALPHAS, Line, REPLIES};
+use super::line::{ALPHAS, Line, REPLIES, settings};
 
 /// A saga that waits for an answer or a time stays; one that ended, or needs a person, is found in the store when it is asked for.
 #[test]
@@ -35,4 +36,16 @@ fn what_waits_for_nothing_leaves_memory_at_the_checkpoint() {
     line.acknowledge();
     line.checkpoint();
     assert_eq!(line.partition.overlay_size().0, 0, "it needs a person");
+}
+
+/// A checkpoint is of records; where there is none, or none that is new, there is nothing to write.
+#[test]
+fn a_journal_that_has_not_moved_makes_no_checkpoint() {
+    assert!(Replica::new(settings().into()).stage().is_none());
+    let mut line = Line::owned();
+    for id in ["one", "two"] {
+        line.start(ALPHAS, id);
+        line.checkpoint();
+        assert!(line.partition.stage_checkpoint().is_none());
+    }
 }

@@ -191,3 +191,22 @@ fn a_tables_numbers_are_of_one_type() {
     let shown = shown(schemas.named("inventory.ReserveStock").unwrap(), &body);
     assert!(shown.starts_with(r#"{"order_id":"3.5","#), "{shown}");
 }
+
+/// An undo gets the do's body byte for byte only where these bytes mean the same there.
+#[test]
+fn an_undo_in_another_encoding_has_a_body_of_its_own() {
+    let text = saga("steps:\n  - step: a\n    do: fraud.Forget\n    with: { order_id: key }\n    undo: memo.Forget\n");
+    for (encoding, body) in [(Encoding::Avro, None), (Encoding::Json, Some(r#"{"order_id":"ord-1"}"#))] {
+        let mut schemas = schemas();
+        let memo = r#"{"type":"record","name":"Forget","namespace":"memo","fields":[{"name":"order_id","type":"string"}]}"#;
+        schemas.add(memo).unwrap();
+        let mut settings = Settings::new(&mut schemas);
+        settings.participants.insert("memo".into(), Participant { encoding, ..Participant::default() });
+        let definition = compile(FILE, &text, &mut settings).unwrap().remove(0);
+        let (start, nothing, budget) = (kept(&definition, PLACED), |_| None, Budget::new());
+        let environment = environment_of(&start, &nothing, None, &budget);
+        let Undo::Command { call, .. } = &asks(&definition, 1).undo else { panic!() };
+        let own = call.body.as_ref().map(|body| String::from_utf8(rendered(body, &environment)).unwrap());
+        assert_eq!(own.as_deref(), body, "{encoding:?}");
+    }
+}

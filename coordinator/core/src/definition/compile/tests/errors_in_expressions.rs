@@ -179,7 +179,7 @@ fn rules() {
     let one = "steps:\n  - { step: one, if: rules.a, do: fraud.Score, with: { order_id: string(rules.c) }, undo: nothing }\n";
     check(
         &saga(&format!(
-            "rules:\n  c:\n    - {{ if: start.total > 5 }}\n    - {{ if: true, then: 1 }}\n  Big: 1\n  key: 2\n  e: []\n  f:\n    - {{ else: 1, then: 2 }}\n{one}"
+            "rules:\n  c:\n    - {{ if: start.total > 5 }}\n    - {{ if: true, then: 1 }}\n  Big: 1\n  key: 2\n  e: []\n  f:\n    - {{ else: 1, then: 2 }}\n  g:\n    - {{ then: 1 }}\n{one}"
         )),
         expect![[r#"
         sagas/x.yaml:5:9: error: 'then' is missing
@@ -200,6 +200,9 @@ fn rules() {
         sagas/x.yaml:11:7: error: a table ends with else
          11 |     - { else: 1, then: 2 }
             |       ^^^^^^^^^^^^^^^^^^^^ - { else: value }
+        sagas/x.yaml:13:7: error: a table ends with else
+         13 |     - { then: 1 }
+            |       ^^^^^^^^^^^ - { else: value }
     "#]],
     );
     check(
