@@ -139,6 +139,10 @@ fn an_owner_stops_reading_its_journal() {
     assert!(!line.wishes.contains(&Wish::StopJournal));
     line.read_journal();
     assert!(line.partition.term().is_some() && line.wishes.contains(&Wish::StopJournal), "{:?}", line.wishes);
+    // One that was on its way is not looked at, whatever it is.
+    line.wishes.clear();
+    line.happens(Happened::JournalRecord { offset: 1, value: &[2, 0xff] });
+    assert_eq!((line.stopped(), &line.wishes[..]), (None, &[][..]));
 }
 
 /// Whoever claims reads the journal for it; in doubt it stops, and claims again.

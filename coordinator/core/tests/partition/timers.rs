@@ -1,6 +1,6 @@
 //! What is due, and when: answers before timers, and nothing later than it must be.
 
-use ringmaster_core::partition::{Happened, StageName, Why, Wish};
+use ringmaster_core::partition::{Happened, Refusal, StageName, Tag, Why, Wish};
 use ringmaster_schemas::journal::SagaEvent;
 
 use super::line::{ALPHAS, BEGIN, BETAS, Line, REPLIES};
@@ -140,5 +140,27 @@ fn a_definition_that_is_missing_is_corruption_for_timers_and_replies() {
         }
         assert!(matches!(line.stopped(), Some(Why::Corrupt { .. })), "{by_timer}: {:?}", line.stopped());
         assert_eq!(line.stage(), StageName::Stopped);
+    }
+}
+
+/// What a topic refused is tried again every ten seconds, once each time, until it goes.
+#[test]
+fn what_was_refused_is_tried_again_now_and_then() {
+    let tries = |line: &mut Line| {
+        line.wishes.clear();
+        line.poll();
+        line.wishes.iter().filter(|wish| matches!(wish, Wish::Send(Tag::Undeliverable(_)))).count()
+    };
+    let mut line = Line::owned();
+    line.start(ALPHAS, "a");
+    let sent = line.wishes.iter().find_map(|wish| if let Wish::Send(tag @ Tag::Effect(_)) = wish { Some(*tag) } else { None });
+    let refused = Refusal::Permanent("no such topic".into());
+    line.happens(Happened::Failed { sender: 1, tag: sent.expect("a command"), why: &refused });
+    assert_eq!(tries(&mut line), 0, "not at once");
+    for _ in 0..3 {
+        line.pass(9_900);
+        assert_eq!(tries(&mut line), 0, "not before its time");
+        line.pass(200);
+        assert_eq!((tries(&mut line), tries(&mut line)), (1, 0), "once");
     }
 }
