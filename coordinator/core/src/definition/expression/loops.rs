@@ -28,7 +28,7 @@ impl<'a> Lowerer<'a, '_, '_> {
         // The item hides what has its name outside.
         let hidden = format!("{}.", c.iter_var);
         let facts = self.spot.facts.clone();
-        self.spot.facts.retain(|fact| *fact != c.iter_var && !fact.starts_with(&hidden));
+        self.spot.facts.retain(|fact| !fact.starts_with(&hidden));
         self.locals.push((c.iter_var.clone(), item.clone()));
         let filter = match filter {
             None => Some(None),
