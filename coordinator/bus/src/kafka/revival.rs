@@ -1,10 +1,10 @@
 //! When a client of librdkafka is to be told again where its cluster is.
 //!
-//! A broker that shuts down may answer that the cluster has no brokers, and end the connection at the heels of that. librdkafka 2.10 to
-//! 2.12 then forgets every broker it knew, and the way back that it began when the connection ended is called off by the very answer
-//! that makes it needed (`rd_kafka_rebootstrap_tmr_stop`): the client never connects again and says nothing. Met when a broker was
-//! restarted in an orderly way; `tests/proxied/emptied.rs` makes it happen. So a client that owes something and is silent is given the first
-//! addresses once more, which harms no other.
+//! A broker that shuts down may answer that the cluster has no brokers, and end the connection at the heels of that. librdkafka
+//! 2.10 to 2.12 then forgets every broker it knew, and the way back that it began when the connection ended is called off by the
+//! very answer that makes it needed (`rd_kafka_rebootstrap_tmr_stop`): the client never connects again and says nothing. Met when a
+//! broker was restarted in an orderly way; `tests/proxied/emptied.rs` makes it happen. So a client that owes something and is
+//! silent is given the first addresses once more, which harms no other.
 
 use std::time::{Duration, Instant};
 

@@ -87,6 +87,8 @@ impl Hosts {
 mod tests {
     use super::*;
 
+    use ringmaster_core::partition::{Limits, Settings};
+
     #[test]
     fn what_all_do_is_spread_evenly() {
         let hosts = Hosts { by_number: Vec::new(), numbers: vec![1, 4, 5, 9], epoch: 0 };
@@ -99,5 +101,44 @@ mod tests {
         // Whoever took its turn has the next one a whole period later.
         let turn = hosts.next_share(5, 1_000, 77);
         assert_eq!(hosts.next_share(5, 1_000, turn), turn + 1_000);
+    }
+
+    /// A partition that is bounded in everything, and reads nothing.
+    fn partition(number: i32) -> Partition {
+        let limits = Limits {
+            record_bytes_max: Limits::RECORD_BYTES_MIN,
+            record_turns_max: 1,
+            in_flight_records_max: 1,
+            overlay_bytes_max: Limits::OVERLAY_BYTES_MIN,
+            unreleased_effects_max: 1,
+            timers_per_poll_max: 1,
+        };
+        let name = || "test".into();
+        Partition::new(Settings {
+            number,
+            partitions: 8,
+            owner: name(),
+            address: name(),
+            journal: [1; 16],
+            reply_topic: name(),
+            quarantine_topic: name(),
+            inputs: Vec::new(),
+            limits,
+        })
+    }
+
+    /// What comes late for an earlier hosting is told from what is meant for this one, however soon it came back.
+    #[test]
+    fn each_hosting_of_a_partition_has_a_mark_of_its_own() {
+        let mut hosts = Hosts { by_number: Vec::new(), numbers: Vec::new(), epoch: 0 };
+        let mut marks = Vec::new();
+        for _ in 0..EPOCHS {
+            hosts.insert(partition(3));
+            hosts.insert(partition(5));
+            marks.extend(hosts.remove(3).map(|hosted| hosted.epoch));
+            hosts.remove(5);
+        }
+        assert_eq!(marks.len(), usize::from(EPOCHS));
+        assert!(marks.windows(2).all(|two| two[0] != two[1]), "{marks:?}");
     }
 }
