@@ -88,7 +88,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The smallest `record_bytes_max`: a row's worth of events, or a quarantined record with its bytes, must fit into a record.
+    /// The smallest `record_bytes_max`: a row's worth of events, a command that undoes, the events of an end, or a quarantined record
+    /// with its bytes, must fit into a record.
     pub const RECORD_BYTES_MIN: usize = ROW_BYTES_MAX + 2 * QUARANTINE_RAW_BYTES_MAX + (64 << 10);
     /// The smallest `overlay_bytes_max`: a few rows of any size.
     pub const OVERLAY_BYTES_MIN: usize = 4 * ROW_BYTES_MAX;

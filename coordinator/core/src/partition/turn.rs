@@ -130,7 +130,7 @@ impl Owner {
         self.schedule(slot, cx.catalog);
     }
 
-    /// Pushes a turn that fits into any record: a few bytes, or a quarantined record, whose bytes are bounded.
+    /// Pushes a turn that fits into any record: a few bytes, one undo's command, or a quarantined record, whose bytes are bounded.
     pub(super) fn push_small(&mut self, turn: Turn<'_>, cx: &mut Context<'_>) {
         let fits = self.push(turn, cx).is_ok();
         assert!(fits, "the smallest record_bytes_max has room for it");
@@ -149,8 +149,8 @@ impl Owner {
         let bytes = record.map_or(limit, |(_, record)| record.value.map_or(0, <[u8]>::len));
         if let (false, [(slot, _)]) = (turn.starts(), &turn.rows[..])
             && let Some(smaller) = self.decide_at(*slot, &Input::TooBig { bytes }, Turn::of(turn.cause), cx)?
-            && self.push(smaller, cx).is_ok()
         {
+            self.push_small(smaller, cx);
             return Ok(());
         }
         let detail = format!("the record of {bytes} bytes and what it causes do not fit into a journal record of {limit} bytes");

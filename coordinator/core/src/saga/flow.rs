@@ -59,11 +59,9 @@ impl Draft<'_> {
             Err(error) => return self.cannot_begin(node, &step.node.name, error.code, &error.to_string()),
         };
         let held = self.held_bytes();
-        if (body.len() > COMMAND_BYTES_MAX || held + body.len() > ROW_BYTES_MAX) && !mutated("big_command_sent") {
-            let message = format!(
-                "its command takes {} bytes beside {held} that the saga holds; limits are {COMMAND_BYTES_MAX} for a command and {ROW_BYTES_MAX} for a saga",
-                body.len()
-            );
+        if held + body.len() > ROW_BYTES_MAX && !mutated("big_command_sent") {
+            let message =
+                format!("its command takes {} bytes beside {held} that the saga holds; the limit is {ROW_BYTES_MAX}", body.len());
             return self.cannot_begin(node, &step.node.name, code::DATA_TOO_BIG, &message);
         }
         let round = self.round(node);
@@ -114,7 +112,8 @@ impl Draft<'_> {
         }
     }
 
-    /// The events of an end, and when the row may go.
+    /// The events of an end, and when the row may go. Together they must fit into any journal record, like a command: a saga whose end
+    /// fits into none could not even be failed.
     pub(super) fn render(&mut self, how: &str, emits: &[Emit]) -> Result<(Vec<Emission>, Millis), ExpressionError> {
         let mut emissions = Vec::with_capacity(emits.len());
         for (i, emit) in emits.iter().enumerate() {
@@ -123,6 +122,11 @@ impl Draft<'_> {
             id.clear();
             write!(id, "{how}/{i}").expect("writing to memory");
             emissions.push(self.values.emission(saga, emit, id, self.now, body)?);
+        }
+        let bytes: usize = emissions.iter().map(|emission| emission.key.len() + emission.body.len()).sum();
+        if bytes > COMMAND_BYTES_MAX {
+            let message = format!("the events of its end take {bytes} bytes; the limit is {COMMAND_BYTES_MAX}");
+            return Err(ExpressionError { code: code::DATA_TOO_BIG, message, place: format!("on_{how}") });
         }
         Ok((emissions, self.now.saturating_add(self.definition.retain_ms)))
     }

@@ -34,12 +34,13 @@ use ringmaster_schemas::journal::RejectionReason;
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::{Data, Millis};
 
-/// Largest body of a command, in bytes: well below the broker's usual 1 MiB, with room for what travels beside it.
-pub const COMMAND_BYTES_MAX: usize = 512 * 1024;
 /// Largest part of a result that state keeps, in bytes.
 pub const RESULT_BYTES_MAX: usize = 64 * 1024;
 /// Largest saga row, in bytes: a row is rewritten whole at every change.
 pub const ROW_BYTES_MAX: usize = 256 * 1024;
+/// Largest body of a command, in bytes. A step's own is kept in the row. An undo's is not, and may be larger than all that it is made
+/// of; it must fit into any journal record, or its saga could not even be failed.
+pub const COMMAND_BYTES_MAX: usize = ROW_BYTES_MAX;
 
 /// Most attempts of one command: what was asked so often is given up.
 pub const ATTEMPTS_MAX: u16 = u16::MAX;

@@ -1,11 +1,27 @@
 //! Where inputs begin and go on.
 
 use ringmaster_core::intake::InputRecord;
-use ringmaster_core::partition::{Happened, StartAt, Wish};
-use ringmaster_schemas::journal::{JournalRecord, QuarantineReason};
+use ringmaster_core::partition::{Happened, Limits, StartAt, Wish};
+use ringmaster_schemas::journal::{JournalRecord, QuarantineReason, SagaEvent};
 use ringmaster_schemas::names::KEY_BYTES_MAX;
 
 use super::line::{ALPHAS, BEGIN, BETAS, Line, REPLIES, without};
+
+/// Commands and events that are larger than all that they are made of.
+const GROWING: &str = "
+saga: alpha
+start: { on: Asked, from: alphas, key: event.id }
+steps:
+  - { step: task, do: worker.Work, with: { id: key }, timeout: 10s, retry: { attempts: 1 },
+      undo: { do: worker.Rest, with: { a: start.note, b: start.note, c: start.note, d: start.note } } }
+on_completed: { emit: Done, to: ends, with: { a: start.note, b: start.note, c: start.note, d: start.note } }
+on_compensated: { emit: Undone, to: ends, with: { a: start.note, b: start.note, c: start.note, d: start.note } }
+---
+saga: beta
+start: { on: Asked, from: betas, key: event.id }
+steps:
+  - { step: task, do: worker.Work, with: { id: key }, undo: nothing }
+";
 
 /// A topic that was never read and holds records 10 to 29 begins where the setting says, and that is journaled before it is read.
 #[test]
@@ -140,5 +156,35 @@ fn what_quarantine_says_is_bounded() {
         line.look();
         let longest = line.quarantined().iter().map(|one| one.detail.len()).max();
         assert!(longest.is_some_and(|bytes| (4_093..=4_096).contains(&bytes)), "{longest:?}");
+    }
+}
+
+/// An undo's command is made of a small row, yet may be larger than a journal record, and so may be the events of an end: the saga
+/// says so and waits for a person, and nothing else stops.
+#[test]
+fn what_grows_beyond_a_record_stops_its_saga_only() {
+    for (kib, fits) in [(10, true), (63, true), (64, false), (120, false), (200, false)] {
+        for outcome in ["late", "succeeded", "refused"] {
+            let mut line = Line::of(GROWING, |settings| settings.limits.record_bytes_max = Limits::RECORD_BYTES_MIN);
+            let note = "n".repeat(kib << 10);
+            line.put(ALPHAS, BEGIN, Some("a"), &format!(r#"{{"type":"Asked","id":"a","note":"{note}"}}"#));
+            line.poll();
+            if outcome == "late" {
+                line.pass(10_100);
+                line.look();
+            } else {
+                line.reply("alpha/a", 1, outcome, BEGIN);
+            }
+            line.start(BETAS, "behind");
+            let told = (line.stopped(), line.started(), line.quarantined().len(), line.rejected().len());
+            assert_eq!(told, (None, 2, 0, 0), "{kib} {outcome}");
+            let events = line.events_of("alpha/a");
+            let goes_on = events.iter().any(|event| {
+                use SagaEvent::{Compensated, Completed, UndoIssued};
+                matches!(event, UndoIssued { .. } | Completed { .. } | Compensated { .. })
+            });
+            let says = format!("{events:?}").contains("DATA_TOO_BIG");
+            assert_eq!((goes_on, says), (fits, !fits), "{kib} {outcome}: {}", events.len());
+        }
     }
 }

@@ -132,12 +132,23 @@ impl Line {
         line
     }
 
+    /// Owned, with other definitions.
+    pub(crate) fn of(definitions: &str, change: impl FnOnce(&mut Settings)) -> Line {
+        let mut line = Line::by(definitions, change);
+        line.own();
+        line
+    }
+
     /// Not claimed yet, with other settings.
     pub(crate) fn idle(change: impl FnOnce(&mut Settings)) -> Line {
+        Line::by(DEFINITIONS, change)
+    }
+
+    fn by(definitions: &str, change: impl FnOnce(&mut Settings)) -> Line {
         let mut settings = settings();
         change(&mut settings);
         let mut schemas = Schemas::builtin();
-        let catalog = catalog(&mut schemas, DEFINITIONS);
+        let catalog = catalog(&mut schemas, definitions);
         Line {
             partition: Partition::new(settings.clone()),
             clocks: Clocks { wall: BEGIN, steady: 7_000 },
@@ -340,6 +351,16 @@ impl Line {
             _ => None,
         });
         events.flat_map(|change| change.events.into_iter().map(move |event| (change.saga.clone(), event))).collect()
+    }
+
+    /// What happened to a saga.
+    pub(crate) fn events_of(&self, saga: &str) -> Vec<SagaEvent> {
+        let changes = self.turns().into_iter().flat_map(|turn| turn.changes);
+        let events = changes.filter_map(|change| match change {
+            Change::Saga(change) if *change.saga == *saga => Some(change.events),
+            _ => None,
+        });
+        events.flatten().collect()
     }
 
     /// How many sagas began.
