@@ -25,7 +25,8 @@ pub struct Read {
     pub value: Option<Vec<u8>>,
 }
 
-/// Visits all records that a partition of a topic holds now, from its oldest, until the visitor says `false`.
+/// Visits all records that a partition of a topic holds now, and perhaps a few that come meanwhile, from its oldest, until the visitor
+/// says `false`.
 pub fn read_to_end(bus: &mut impl Bus, topic: &str, partition: i32, visit: &mut dyn FnMut(Read) -> bool) -> Result<(), BusError> {
     read_within(bus, topic, partition, PATIENCE_WHEN_UNREADABLE, visit)
 }
@@ -48,7 +49,7 @@ fn read_within(
     while next < end && more && trouble.is_none() {
         let before = next;
         bus.poll(POLL, &mut |event| match event {
-            BusEvent::Record(record) if record.at == at && more && record.offset < end => {
+            BusEvent::Record(record) if record.at == at && more => {
                 next = record.offset + 1;
                 more = visit(Read {
                     partition,
@@ -177,8 +178,8 @@ mod tests {
         assert!(why.starts_with("history: it cannot be read from offset 1 of 3 on: ") && why.len() > 60, "{why}");
     }
 
-    /// Only what is asked for is visited: records of that partition, until the visitor has enough, and none from behind the end that
-    /// there was.
+    /// Only what is asked for is visited: records of that partition, until the visitor has enough. It comes to an end, though more come
+    /// as long as it reads.
     #[test]
     fn others_and_later_records_are_not_visited() {
         let broker = SimBroker::new(1, 0, Faults { fetch_count_max: 100, ..Faults::none() });

@@ -1,5 +1,6 @@
 //! Schemas that change under deployed definitions: what is compatible goes, what is deployed stays as it is, mistakes are the file's.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use ringmaster::cli::exit::{Exit, Failure};
@@ -7,6 +8,7 @@ use ringmaster::runtime::{CompileOptions, Knowledge, load_knowledge, planned_kno
 use ringmaster::{blocking, topics};
 use ringmaster_bus::embedded::{Log, Settings};
 use ringmaster_schemas::names::Topics;
+use ringmaster_schemas::registry::{SchemaRecord, Schemas};
 
 /// A folder with a definition, its schemas, and a log.
 struct Site {
@@ -125,6 +127,26 @@ fn what_is_planned_is_what_is_loaded_and_writes_nothing() {
     assert_eq!(site.versions(), 1);
     assert_eq!((hash(&site.loaded()), site.versions()), (planned, 2));
     assert_eq!(hash(&site.planned()), planned, "nothing new is planned");
+}
+
+/// A service finds every schema in the topic that a coordinator reads or writes by, from the first load on: also those of envelopes.
+#[test]
+fn every_schema_that_is_needed_is_in_its_topic() {
+    let site = Site::new(DECIMAL_9);
+    let loaded = site.loaded();
+    let needed: BTreeSet<i64> = loaded.schemas.iter().map(|schema| schema.key()).collect();
+    let mut kept = BTreeSet::new();
+    blocking::read_to_end(&mut site.log.client(), "ringmaster.schemas", 0, &mut |read| {
+        let record = SchemaRecord::decode(&read.value.expect("a schema")).expect("a schema");
+        let mut schemas = Schemas::builtin();
+        let added = if record.part { schemas.add_part(&record.text) } else { schemas.add_version(&record.text) };
+        kept.insert(added.expect("a schema").key());
+        true
+    })
+    .expect("it can be read");
+    let missing: Vec<&str> =
+        loaded.schemas.iter().filter(|schema| !kept.contains(&schema.key())).map(|schema| schema.name()).collect();
+    assert!(needed.len() > 3 && missing.is_empty(), "{missing:?}");
 }
 
 #[test]

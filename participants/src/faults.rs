@@ -264,6 +264,18 @@ mod tests {
         assert!((850..1_150).contains(&hit(1).len()), "{}", hit(1).len());
     }
 
+    /// Keys that differ in their last character only are hit one by one: a share is no share of groups.
+    #[test]
+    fn similar_keys_share_no_fate() {
+        let faults = Faults { list: vec!["lose_reply,share=0.5".parse().unwrap()], seed: 3 };
+        let same = (0..100).filter(|group| {
+            let hits = (0..10).filter(|n| faults.script(&format!("order-fulfilment/ord-{group}-{n}"), 1).reply.lost).count();
+            hits == 0 || hits == 10
+        });
+        let same = same.count();
+        assert!(same <= 3, "{same} of 100; by chance it would be one in five hundred");
+    }
+
     #[test]
     fn patterns_and_attempts_narrow_a_fault() {
         let faults = Faults { list: vec!["fail=retryable,keys=*/ord-1?/*/do,attempts=1".parse().unwrap()], seed: 0 };

@@ -121,3 +121,51 @@ impl suite::Rig for Sim {
 fn conforms() {
     suite::run_all(&Sim { broker: SimBroker::new(7, wall(), Faults::none()) });
 }
+
+/// What a client hears of what it sent, and when (ms behind the sending).
+fn told(faults: Faults) -> Vec<(u64, bool, i64)> {
+    let broker = SimBroker::new(7, 0, faults);
+    let mut bus = broker.client();
+    bus.create(&Specification { name: "t".to_owned(), partitions: 1, replication: 1, settings: vec![] }).expect("made");
+    let at = TopicPartition { topic: bus.topic("t"), partition: 0 };
+    let sender = bus.open_sender().expect("a sender");
+    let sent = broker.now();
+    for tag in 0..50 {
+        bus.send(sender, Message { to: at, key: None, value: b"x", headers: &[] }, tag).expect("it takes it");
+    }
+    let mut told = Vec::new();
+    while told.len() < 50 {
+        broker.advance(broker.now() + 1);
+        let at = broker.now() - sent;
+        bus.poll(Duration::ZERO, &mut |event| match event {
+            BusEvent::Acknowledged { tag, .. } => told.push((tag, true, at)),
+            BusEvent::Failed { tag, .. } => told.push((tag, false, at)),
+            _ => {}
+        });
+        assert!(at < 1_000_000, "every record has an answer");
+    }
+    told
+}
+
+/// As on a real broker: answers of a partition come in the order of what was sent, however long each was on the wire.
+#[test]
+fn answers_come_in_order() {
+    let told = told(Faults { wire_max_ms: 50, ..Faults::none() });
+    let tags: Vec<u64> = told.iter().map(|(tag, ..)| *tag).collect();
+    assert_eq!(tags, (0..50).collect::<Vec<_>>());
+    assert!(told.last().is_some_and(|(_, _, at)| *at > 50), "they took their time");
+}
+
+/// A failure that nobody reports is noticed after a time-out, not at once.
+#[test]
+fn what_fails_silently_is_noticed_late() {
+    for faults in [
+        Faults { failed_then_kept: 1.0, ..Faults::none() },
+        Faults { lost: 1.0, ..Faults::none() },
+        Faults { failed_but_kept: 1.0, ..Faults::none() },
+    ] {
+        let told = told(Faults { timeout_max_ms: 1_000, ..faults });
+        assert!(told.iter().all(|(_, kept, _)| !kept));
+        assert!(told.iter().filter(|(_, _, at)| *at > 100).count() > 25, "{told:?}");
+    }
+}

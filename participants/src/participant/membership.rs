@@ -24,7 +24,6 @@ pub(super) struct Membership {
 impl Membership {
     pub(super) fn assigned(&mut self, given: &[TopicPartition]) {
         self.assigned.extend(given.iter().filter(|at| !self.assigned.contains(at)).copied().collect::<Vec<_>>());
-        self.assigned.sort();
         self.shared |= self.assigned.is_empty();
         self.revoked_at = None;
         self.changed = true;

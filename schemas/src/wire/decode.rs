@@ -103,7 +103,7 @@ fn reply_avro<'a>(bytes: &'a [u8], known: &'a Known, node: NodeId) -> Result<Rep
         Node::Null => cursor.end().map(|()| None)?,
         _ => Some(rest(cursor, known, branch)?),
     };
-    Ok(Reply { meta, body })
+    Ok(Reply { meta, body, writer: known.schema.key() })
 }
 
 /// All that is left, which is one value of the type.
@@ -182,7 +182,7 @@ fn reply_json(bytes: &[u8]) -> Result<Reply<'_>, WireError> {
         message,
         retryable,
     };
-    Ok(Reply { meta, body: body.filter(|body| *body != "null").map(Body::Json) })
+    Ok(Reply { meta, body: body.filter(|body| *body != "null").map(Body::Json), writer: 0 })
 }
 
 fn small(number: Option<i64>) -> Option<i32> {

@@ -224,6 +224,8 @@ pub struct Reply<'a> {
     pub meta: ReplyMeta<'a>,
     /// The result; none for null.
     pub body: Option<Body<'a>>,
+    /// Key of the schema that the whole was written by; 0 for JSON.
+    pub writer: i64,
 }
 
 /// Why a value is not a command or reply.

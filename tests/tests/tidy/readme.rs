@@ -156,7 +156,7 @@ fn defaults() {
 #[test]
 fn limits() {
     let kib = |bytes: usize| format!("{} KiB", bytes / 1024);
-    let rows: [(&str, String); 15] = [
+    let rows: [(&str, String); 16] = [
         ("saga key", format!("{} bytes", wire::KEY_BYTES_MAX)),
         ("a command's body", kib(saga::COMMAND_BYTES_MAX)),
         ("the events of a saga's end, together", kib(saga::COMMAND_BYTES_MAX)),

@@ -157,5 +157,6 @@ fn acknowledgements_of_an_earlier_hosting_are_not_taken() {
         };
         ringmaster_store::Store::rows(store, 0, ringmaster_schemas::state::RowKind::Saga, &mut visit).expect("readable");
         assert_eq!(count, 40, "every order is a saga, once");
+        assert_eq!(machine.worker.counters().doubts, 0, "{slow}: an old claim's place is not taken for the new one's");
     }
 }

@@ -57,3 +57,16 @@ fn state_is_written_and_positions_are_committed_whatever_the_clock_says() {
         }
     }
 }
+
+/// How long a worker may wait is until its next timer is due, also when the wall clock has gone back.
+#[test]
+fn a_worker_waits_until_something_is_due() {
+    for jump in [0, -2 * HOUR_MS] {
+        let mut machine = Machine::owning(1);
+        machine.order("ord-1");
+        machine.until("started", 2_000, |machine| machine.worker.counters().started == 1);
+        machine.ahead_ms = jump;
+        let idle = machine.turn().expect("it goes on").idle.as_millis();
+        assert!((1_400..1_600).contains(&idle), "{idle} ms: its command has 1,500 ms");
+    }
+}

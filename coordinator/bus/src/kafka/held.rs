@@ -35,6 +35,21 @@ impl Held {
         Held { at, next, paused: false, again_at: None, holds: false, stopped: false }
     }
 
+    /// True if what stands at this offset is about this position. What was on its way when the partition was paused, or read from
+    /// elsewhere, is not.
+    fn awaits(&self, offset: i64) -> bool {
+        offset >= self.next && !self.paused && !self.holds
+    }
+
+    /// True if a record is to be visited; the next one stands behind it.
+    fn take(&mut self, offset: i64) -> bool {
+        let taken = self.awaits(offset);
+        if taken {
+            (self.next, self.again_at) = (offset + 1, None);
+        }
+        taken
+    }
+
     /// It cannot be read: nothing of it is visited until it is read again.
     pub(super) fn lose(&mut self, why: String, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         self.holds = true;
@@ -89,10 +104,9 @@ pub(super) fn visit_record(
     }
     let held = &mut held[*last];
     let offset = record.offset();
-    if offset < held.next || held.paused || held.holds {
+    if !held.take(offset) {
         return 0;
     }
-    (held.next, held.again_at) = (offset + 1, None);
     let headers = record.headers();
     let headers = headers.as_ref().map(|headers| headers as &dyn Headers);
     visit(BusEvent::Record(Record {
@@ -129,8 +143,7 @@ pub(super) fn visit_error(
         return 0;
     };
     match code {
-        // One that was on its way when the partition was paused or read from elsewhere is not about this position.
-        Code::PartitionEOF if offset < held.next || held.paused || held.holds => 0,
+        Code::PartitionEOF if !held.awaits(offset) => 0,
         Code::PartitionEOF => {
             held.again_at = None;
             visit(BusEvent::CaughtUp(at, offset));
@@ -166,5 +179,40 @@ mod tests {
             }
         }
         assert_eq!(said, [(at, 5), (at, 7)]);
+    }
+
+    fn held(next: i64) -> Held {
+        Held::new(TopicPartition { topic: Topic(3), partition: 1 }, next)
+    }
+
+    /// A record is visited once, and what comes behind it is asked for when the partition is read again.
+    #[test]
+    fn a_record_is_taken_once() {
+        let mut held = held(5);
+        held.again_at = Some(Instant::now());
+        assert!(!held.take(4) && held.again_at.is_some(), "it was visited before");
+        assert!(held.take(5) && held.again_at.is_none());
+        assert_eq!(held.next, 6);
+        assert!(!held.take(5));
+        assert!(held.take(9), "what is between was compacted away");
+        assert_eq!(held.next, 10);
+    }
+
+    #[test]
+    fn an_end_that_is_not_about_this_position_is_no_end() {
+        let end = |held: Held, offset| {
+            let (at, mut all, mut ends) = (held.at, [held], Vec::new());
+            let count = visit_error(at, offset, Code::PartitionEOF, "", &mut all, &mut |event| match event {
+                BusEvent::CaughtUp(of, offset) => ends.push((of, offset)),
+                _ => panic!("something else is said"),
+            });
+            assert_eq!(count, ends.len());
+            ends
+        };
+        assert_eq!(end(held(5), 5), [(held(5).at, 5)]);
+        assert_eq!(end(held(5), 7), [(held(5).at, 7)], "the last ones were compacted away");
+        assert_eq!(end(held(5), 4), [], "it is read from further on now");
+        assert_eq!(end(Held { paused: true, ..held(5) }, 5), []);
+        assert_eq!(end(Held { holds: true, ..held(5) }, 5), []);
     }
 }

@@ -106,61 +106,51 @@ impl Projections {
         (self.scratch.kept, self.scratch.text) = (start.start, start.source);
     }
 
-    /// An answer as its step keeps it, and the key of its body's schema (0 for JSON or none).
-    pub(crate) fn reply(&mut self, answer: &Answer<'_>, definition: Option<&Definition>) -> Result<(ReplyInput, i64), Refused> {
+    /// An answer as its step keeps it.
+    pub(crate) fn reply(&mut self, answer: &Answer<'_>, definition: Option<&Definition>) -> Result<ReplyInput, Refused> {
         let meta = &answer.reply.meta;
         let code = |default| -> Arc<str> { bounds::code(meta.code.as_deref().unwrap_or(default)).into() };
         let message = || -> Arc<str> { bounds::message(meta.message.as_deref().unwrap_or_default()).into() };
         let step = definition.and_then(|definition| definition.step_named(answer.step()));
-        let mut schema = 0;
         let outcome = match meta.outcome {
             wire::Outcome::Succeeded => {
-                let (result, writer) = match (definition, step) {
+                let result = match (definition, step) {
                     (Some(definition), Some(step)) if answer.direction == Direction::Do => {
                         self.result(definition, step, answer.reply.body.as_ref())?
                     }
-                    _ => (None, 0),
+                    _ => None,
                 };
-                schema = writer;
                 Outcome::Succeeded { result }
             }
             wire::Outcome::Refused => Outcome::Refused { code: code("REFUSED"), message: message() },
             wire::Outcome::Failed => Outcome::Failed { code: code("FAILED"), message: message(), retryable: meta.retryable },
         };
         let step = step.map_or_else(|| answer.step().into(), |step| step.node.name.clone());
-        Ok((ReplyInput { step, direction: answer.direction, attempt: meta.attempt, outcome }, schema))
+        Ok(ReplyInput { step, direction: answer.direction, attempt: meta.attempt, outcome })
     }
 
-    /// What a step keeps of its result, and the key of the writer's schema.
-    fn result(
-        &mut self,
-        definition: &Definition,
-        step: Step<'_>,
-        body: Option<&ReplyBody<'_>>,
-    ) -> Result<(Option<Data>, i64), Refused> {
-        let Some(kept) = &step.asks.kept else { return Ok((None, 0)) };
+    /// What a step keeps of its result.
+    fn result(&mut self, definition: &Definition, step: Step<'_>, body: Option<&ReplyBody<'_>>) -> Result<Option<Data>, Refused> {
+        let Some(kept) = &step.asks.kept else { return Ok(None) };
         let out = &mut self.scratch.kept;
         out.clear();
-        let writer = match body {
+        match body {
             Some(ReplyBody::Avro { schema, node, bytes }) => {
                 let undecodable = |error: &dyn Display| Refused::undecodable(error, Some(schema.fingerprint()));
                 let way = way(&mut self.results, (definition.hash, step.number, schema.key()), || {
                     Resolver::at((*schema).clone(), *node, kept.clone())
                 });
                 way.map_err(|error| undecodable(&error))?.resolve(bytes, out).map_err(|error| undecodable(&error))?;
-                schema.key()
             }
             Some(ReplyBody::Json(text)) => json_result(step, kept, text, out)?,
             None => json_result(step, kept, "{}", out)?,
-        };
-        Ok((Some(Data::new(out)), writer))
+        }
+        Ok(Some(Data::new(out)))
     }
 }
 
-/// The key of a JSON body's schema is 0: it has none.
-fn json_result(step: Step<'_>, kept: &Schema, text: &str, out: &mut Vec<u8>) -> Result<i64, Refused> {
+fn json_result(step: Step<'_>, kept: &Schema, text: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
     json::transcode(kept, text.as_bytes(), out)
-        .map(|()| 0)
         .map_err(|error| Refused::undecodable(format!("the result of {}: {error}", step.asks.call.command), None))
 }
 

@@ -44,9 +44,9 @@ impl<'a> Answer<'a> {
         &self.key()[saga + 1..][..step]
     }
 
-    /// True if it says that what was asked is done.
-    pub(crate) fn succeeded(&self) -> bool {
-        self.reply.meta.outcome == wire::Outcome::Succeeded
+    /// What the journal keeps of its bytes, under their writer's schema: nothing where it says no more than the turn.
+    pub(crate) fn kept<'v>(&self, value: &'v [u8]) -> Option<(i64, &'v [u8])> {
+        (self.reply.meta.outcome == wire::Outcome::Succeeded).then_some((self.reply.writer, value))
     }
 }
 

@@ -83,10 +83,9 @@ impl Owner {
         };
         let version = self.current(slot).map(|saga| saga.head.version());
         let definition = version.and_then(|version| cx.catalog.by_hash(&version)).map(|definition| &**definition);
-        let (input, schema) = self.projections.reply(&answer, definition)?;
+        let input = self.projections.reply(&answer, definition)?;
         let decided = self.decide_at(slot, &Input::Reply(input), turn, cx)?;
-        let raw = answer.succeeded().then_some((schema, value));
-        Ok(decided.map(|turn| turn.keeping(raw)))
+        Ok(decided.map(|turn| turn.keeping(answer.kept(value))))
     }
 
     fn take_event<'a>(&mut self, index: usize, record: &InputRecord<'a>, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {

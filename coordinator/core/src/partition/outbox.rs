@@ -118,9 +118,14 @@ impl Outbox {
             if front.stored {
                 self.gone.push(RowKey::Outbox(front.place.0, front.place.1));
             }
-            self.queue.pop_front();
-            self.base += 1;
+            self.leave();
         }
+    }
+
+    /// The oldest leaves; the others keep their numbers.
+    fn leave(&mut self) {
+        self.queue.pop_front();
+        self.base += 1;
     }
 
     /// Numbers of all that wait to be sent.
@@ -158,8 +163,7 @@ impl Outbox {
 
     fn trim(&mut self) {
         while self.queue.front().is_some_and(|front| front.effect.is_none()) {
-            self.queue.pop_front();
-            self.base += 1;
+            self.leave();
             self.moved = true;
         }
     }

@@ -1,6 +1,7 @@
 //! The wall clock jumps; nothing is lost, and nothing is forgotten early.
 
-use ringmaster_schemas::journal::{Change, QuarantineReason};
+use ringmaster_core::partition::{Happened, Tag, Wish};
+use ringmaster_schemas::journal::{Change, JournalRecord, QuarantineReason};
 
 use super::line::{ALPHAS, BEGIN, Line};
 
@@ -143,4 +144,26 @@ fn an_order_that_is_too_old_is_kept_with_its_bytes() {
     assert!(old.detail.contains("may have run already") && !old.detail.contains("seconds"), "{}", old.detail);
     assert!(seconds.detail.contains("looks like seconds"), "{}", seconds.detail);
     assert_eq!(line.started(), 2);
+}
+
+/// How far effects were delivered is journaled alone only where no record on its way could say so.
+#[test]
+fn what_was_delivered_is_told_by_a_record_of_its_own_when_all_is_quiet() {
+    let mut line = Line::owned();
+    line.start(ALPHAS, "a");
+    let sent = line.wishes.iter().find_map(|wish| if let Wish::Send(tag @ Tag::Effect(_)) = wish { Some(*tag) } else { None });
+    line.put(ALPHAS, BEGIN, Some("b"), r#"{"type":"Asked","id":"b"}"#);
+    line.happens(Happened::PollEnded);
+    line.happens(Happened::Acknowledged { sender: 1, tag: sent.expect("a command"), offset: None });
+    let journaled = line.journal.len();
+    line.pass(5_000);
+    line.happens(Happened::PollEnded);
+    assert_eq!(line.journal.len(), journaled, "one is on its way");
+    line.acknowledge();
+    line.poll();
+    assert_eq!(line.journal.len(), journaled + 1);
+    assert!(matches!(line.records().pop(), Some(JournalRecord::Bare(_))));
+    line.pass(5_000);
+    line.poll();
+    assert_eq!(line.journal.len(), journaled + 1, "once");
 }

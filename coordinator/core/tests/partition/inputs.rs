@@ -2,6 +2,7 @@
 
 use ringmaster_core::intake::InputRecord;
 use ringmaster_core::partition::{Happened, Limits, StartAt, Wish};
+use ringmaster_core::saga::COMMAND_BYTES_MAX;
 use ringmaster_schemas::journal::{JournalRecord, QuarantineReason, SagaEvent};
 use ringmaster_schemas::names::KEY_BYTES_MAX;
 
@@ -13,7 +14,7 @@ saga: alpha
 start: { on: Asked, from: alphas, key: event.id }
 steps:
   - { step: task, do: worker.Work, with: { id: key }, timeout: 10s, retry: { attempts: 1 },
-      undo: { do: worker.Rest, with: { a: start.note, b: start.note, c: start.note, d: start.note } } }
+      undo: { do: worker.Rest, with: { id: key, a: start.note, b: start.note, c: start.note, d: start.note } } }
 on_completed: { emit: Done, to: ends, with: { a: start.note, b: start.note, c: start.note, d: start.note } }
 on_compensated: { emit: Undone, to: ends, with: { a: start.note, b: start.note, c: start.note, d: start.note } }
 ---
@@ -186,5 +187,39 @@ fn what_grows_beyond_a_record_stops_its_saga_only() {
             let says = format!("{events:?}").contains("DATA_TOO_BIG");
             assert_eq!((goes_on, says), (fits, !fits), "{kib} {outcome}: {}", events.len());
         }
+    }
+}
+
+/// The journal keeps the body of what was done, with its writer's schema; that of a refusal says nothing that is not in the turn.
+#[test]
+fn the_journal_keeps_what_was_done() {
+    for (outcome, kept) in [("succeeded", true), ("refused", false), ("failed", false)] {
+        let mut line = Line::owned();
+        line.start(ALPHAS, "a");
+        line.reply("alpha/a", 1, outcome, BEGIN);
+        let turn = line.turns().pop().expect("a turn");
+        let raw = turn.input.map(|copy| (copy.schema, copy.raw.to_vec()));
+        assert_eq!(raw.is_some(), kept, "{outcome}: {raw:?}");
+        if let Some((schema, raw)) = raw {
+            assert!(schema == 0 && raw.starts_with(b"{\"meta\""), "{raw:?}");
+        }
+    }
+}
+
+/// To the byte.
+#[test]
+fn an_undo_has_its_bound() {
+    for (id, sent) in [("abc", true), ("abcd", false)] {
+        let mut line = Line::of(GROWING, |_| {});
+        let note = "n".repeat(65_526);
+        line.put(ALPHAS, BEGIN, Some("a"), &format!(r#"{{"type":"Asked","id":"{id}","note":"{note}"}}"#));
+        line.poll();
+        line.pass(10_100);
+        line.look();
+        let bodies = line.events_of(&format!("alpha/{id}")).into_iter().filter_map(|event| match event {
+            SagaEvent::UndoIssued { order, .. } => Some(order.body().len()),
+            _ => None,
+        });
+        assert_eq!(bodies.collect::<Vec<_>>(), if sent { vec![COMMAND_BYTES_MAX] } else { vec![] }, "{id}");
     }
 }

@@ -1,6 +1,6 @@
 //! A partition, a journal that is a list, and inputs that say what the test says.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use ringmaster_core::definition::{Catalog, DefinitionRecord, Participant, Settings as Definitions};
 use ringmaster_core::intake::InputRecord;
@@ -8,7 +8,7 @@ use ringmaster_core::partition::{
     Context, Counters, Happened, InputSettings, Limits, Partition, Role, Rows, Settings, StageName, StartAt, Tag, Why, Wish,
 };
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Cause, Change, Decision, Encoding, JournalRecord, Quarantined, Rejected, SagaEvent, Turn};
+use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Checkpoint, Index, RowKey, RowKind};
 
@@ -49,6 +49,8 @@ pub(crate) struct Line {
     /// The oldest offset that the journal says it holds.
     pub(crate) journal_start: i64,
     pub(crate) stored: Option<Checkpoint>,
+    /// What is stored beside the checkpoint.
+    rows: BTreeMap<RowKey, Vec<u8>>,
     pub(crate) catalog: Catalog,
     /// Offsets after which each input goes on.
     pub(crate) next: [i64; 3],
@@ -59,15 +61,15 @@ pub(crate) struct Line {
     sender: u32,
 }
 
-struct Stored<'a>(&'a Option<Checkpoint>);
+struct Stored<'a>(&'a Option<Checkpoint>, &'a BTreeMap<RowKey, Vec<u8>>);
 
 impl Rows for Stored<'_> {
     fn checkpoint(&self) -> Result<Option<Checkpoint>, String> {
         Ok(self.0.clone())
     }
 
-    fn row(&self, _: &RowKey) -> Result<Option<Vec<u8>>, String> {
-        Ok(None)
+    fn row(&self, key: &RowKey) -> Result<Option<Vec<u8>>, String> {
+        Ok(self.1.get(key).cloned())
     }
 
     fn scan(&self, _: Index, _: i64, _: i64, _: &mut dyn FnMut(i64, RowKey)) -> Result<(), String> {
@@ -112,16 +114,14 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-fn catalog(schemas: &mut Schemas, text: &str) -> Catalog {
-    let mut catalog = Catalog::default();
+fn deploy(catalog: &mut Catalog, schemas: &mut Schemas, text: &str) {
     let mut definitions = Definitions::new(schemas);
     let json = Participant { encoding: Encoding::Json, ..Participant::default() };
     definitions.participants.insert("worker".to_owned(), json);
     let records = DefinitionRecord::of_file("test.yaml", text, BEGIN, &mut definitions).expect("it is right");
-    for (offset, record) in records.iter().enumerate() {
-        catalog.add(record, offset as i64, &mut definitions).expect("it is right");
+    for record in &records {
+        catalog.add(record, catalog.loaded_to(), &mut definitions).expect("it is right");
     }
-    catalog
 }
 
 impl Line {
@@ -147,8 +147,8 @@ impl Line {
     fn by(definitions: &str, change: impl FnOnce(&mut Settings)) -> Line {
         let mut settings = settings();
         change(&mut settings);
-        let mut schemas = Schemas::builtin();
-        let catalog = catalog(&mut schemas, definitions);
+        let (mut catalog, mut schemas) = (Catalog::default(), Schemas::builtin());
+        deploy(&mut catalog, &mut schemas, definitions);
         Line {
             partition: Partition::new(settings.clone()),
             clocks: Clocks { wall: BEGIN, steady: 7_000 },
@@ -156,6 +156,7 @@ impl Line {
             journal: Vec::new(),
             journal_start: 0,
             stored: None,
+            rows: BTreeMap::new(),
             catalog,
             next: [0; 3],
             unacknowledged: Vec::new(),
@@ -172,6 +173,11 @@ impl Line {
         self.partition = Partition::new(self.settings.clone());
         self.unacknowledged.clear();
         self.wishes.clear();
+    }
+
+    /// More definitions are deployed.
+    pub(crate) fn deploy(&mut self, text: &str) {
+        deploy(&mut self.catalog, &mut self.schemas, text);
     }
 
     /// Time passes.
@@ -193,7 +199,7 @@ impl Line {
             steady: self.clocks.steady,
             catalog: &self.catalog,
             schemas: &self.schemas,
-            rows: &Stored(&self.stored),
+            rows: &Stored(&self.stored, &self.rows),
             out: &mut out,
             counters: &mut self.counters,
         };
@@ -204,7 +210,12 @@ impl Line {
                     self.unacknowledged.push((self.journal.len() as i64, tag));
                     self.journal.push(bytes);
                 }
-                other => self.wishes.push(other),
+                other => {
+                    if other == Wish::ClearStore {
+                        self.rows.clear();
+                    }
+                    self.wishes.push(other);
+                }
             }
         }
     }
@@ -327,70 +338,17 @@ impl Line {
         })
     }
 
-    pub(crate) fn records(&self) -> Vec<JournalRecord> {
-        self.journal.iter().map(|bytes| JournalRecord::decode(bytes).expect("a journal record")).collect()
-    }
-
-    fn decisions(&self) -> Vec<Decision> {
-        let decision = |record| match record {
-            JournalRecord::Decision(decision) => Some(decision),
-            _ => None,
-        };
-        self.records().into_iter().filter_map(decision).collect()
-    }
-
-    pub(crate) fn turns(&self) -> Vec<Turn> {
-        self.decisions().into_iter().flat_map(|decision| decision.turns).collect()
-    }
-
-    /// Events of sagas that timers caused.
-    pub(crate) fn timed_events(&self) -> Vec<(Arc<str>, SagaEvent)> {
-        let by_timer = self.turns().into_iter().filter(|turn| matches!(turn.cause, Cause::Due { .. }));
-        let events = by_timer.flat_map(|turn| turn.changes).filter_map(|change| match change {
-            Change::Saga(change) => Some(change),
-            _ => None,
-        });
-        events.flat_map(|change| change.events.into_iter().map(move |event| (change.saga.clone(), event))).collect()
-    }
-
-    /// What happened to a saga.
-    pub(crate) fn events_of(&self, saga: &str) -> Vec<SagaEvent> {
-        let changes = self.turns().into_iter().flat_map(|turn| turn.changes);
-        let events = changes.filter_map(|change| match change {
-            Change::Saga(change) if *change.saga == *saga => Some(change.events),
-            _ => None,
-        });
-        events.flatten().collect()
-    }
-
-    /// How many sagas began.
-    pub(crate) fn started(&self) -> u64 {
-        self.counters.started
-    }
-
-    pub(crate) fn quarantined(&self) -> Vec<Quarantined> {
-        let all = self.turns().into_iter().flat_map(|turn| turn.changes);
-        let quarantined = |change| match change {
-            Change::Quarantined(quarantined) => Some(quarantined),
-            _ => None,
-        };
-        all.filter_map(quarantined).collect()
-    }
-
-    pub(crate) fn rejected(&self) -> Vec<Rejected> {
-        let all = self.turns().into_iter().flat_map(|turn| turn.changes);
-        let rejected = |change| match change {
-            Change::Rejected(rejected) => Some(rejected),
-            _ => None,
-        };
-        all.filter_map(rejected).collect()
-    }
-
     /// Stores all that is confirmed.
     pub(crate) fn checkpoint(&mut self) {
         let staged = self.partition.stage_checkpoint().expect("something is confirmed");
         self.partition.stored(&staged);
         self.stored = Some(staged.checkpoint);
+        for change in staged.rows {
+            match change.value {
+                Some(value) => drop(self.rows.insert(change.key, value)),
+                None => drop(self.rows.remove(&change.key)),
+            }
+        }
     }
 }
 

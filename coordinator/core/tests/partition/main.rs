@@ -6,3 +6,4 @@ mod inputs;
 mod line;
 mod memory;
 mod timers;
+mod told;

@@ -1,6 +1,6 @@
 //! What stays in memory when it is stored.
 
-use ringmaster_core::partition::Replica;
+use ringmaster_core::partition::{Limits, Replica};
 use ringmaster_schemas::journal::SagaEvent;
 
 use super::line::{ALPHAS, Line, REPLIES, settings};
@@ -48,4 +48,26 @@ fn a_journal_that_has_not_moved_makes_no_checkpoint() {
         line.checkpoint();
         assert!(line.partition.stage_checkpoint().is_none());
     }
+}
+
+/// Looking at what is stored reads it into memory, and writes nothing: at the bound that leaves again, without a checkpoint.
+#[test]
+fn what_was_only_looked_at_leaves_memory() {
+    const SAGAS: usize = 2_000;
+    let bound = Limits::OVERLAY_BYTES_MIN;
+    let mut line = Line::idle(|settings| settings.limits.overlay_bytes_max = bound);
+    line.own();
+    for number in 0..SAGAS {
+        line.start(ALPHAS, &number.to_string());
+        line.reply(&format!("alpha/{number}"), 1, "succeeded", line.clocks.wall);
+        line.checkpoint();
+    }
+    assert_eq!((line.counters.completed, line.partition.overlay_size()), (SAGAS as u64, (0, 0)));
+    let mut most = 0;
+    for number in 0..SAGAS {
+        line.start(ALPHAS, &number.to_string());
+        most = most.max(line.partition.overlay_size().1);
+    }
+    assert_eq!(line.rejected().len(), SAGAS, "each began before");
+    assert!(most > bound / 2 && most < bound + 2_000, "{most}");
 }

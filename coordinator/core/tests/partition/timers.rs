@@ -7,6 +7,13 @@ use super::line::{ALPHAS, BEGIN, BETAS, Line, REPLIES};
 
 const TIMEOUT_MS: i64 = 10_100;
 
+const ALPHA_ON_BETAS: &str = "
+saga: alpha
+start: { on: Asked, from: betas, key: event.id }
+steps:
+  - { step: task, do: worker.Work, with: { id: key }, undo: nothing }
+";
+
 fn retried(line: &Line) -> usize {
     line.timed_events().iter().filter(|(_, event)| matches!(event, SagaEvent::CommandRepeated { .. })).count()
 }
@@ -162,5 +169,27 @@ fn what_was_refused_is_tried_again_now_and_then() {
         assert_eq!(tries(&mut line), 0, "not before its time");
         line.pass(200);
         assert_eq!((tries(&mut line), tries(&mut line)), (1, 0), "once");
+    }
+    line.restart(|_| {});
+    line.own();
+    assert_eq!(tries(&mut line), 0, "whoever replays it does not hurry either");
+    line.pass(10_000);
+    assert_eq!(tries(&mut line), 1);
+}
+
+/// A version that starts on another topic is deployed while the partition lives: answers may come from there as well.
+#[test]
+fn what_a_new_version_listens_to_is_waited_for() {
+    for deployed in [false, true] {
+        let mut line = Line::owned();
+        line.start(ALPHAS, "a");
+        if deployed {
+            line.deploy(ALPHA_ON_BETAS);
+        }
+        line.reply("alpha/a", 1, "failed", BEGIN);
+        line.pass(300);
+        line.poll();
+        let asked = line.wishes.contains(&Wish::AskInput(BETAS));
+        assert_eq!(asked, deployed);
     }
 }

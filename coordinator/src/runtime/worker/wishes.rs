@@ -44,6 +44,10 @@ impl Inner {
                 }
             }
             if idle && self.doubt.is_none() {
+                debug_assert!(
+                    self.hosts.iter().all(|hosted| hosted.wishes.is_empty()),
+                    "a wish left here waits for the next event"
+                );
                 return;
             }
         }

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use ringmaster_schemas::journal::JournalRecord;
+use ringmaster_schemas::wire::{Framing, recognise};
 
+use crate::sim::coordinator::knowledge;
 use crate::sim::truth::{INPUTS, Truth};
 use crate::sim::world::World;
 
@@ -12,6 +14,28 @@ pub(super) fn each_once(truths: &[Truth]) -> Result<(), String> {
     for truth in truths {
         if let Some(((index, offset), count)) = truth.taken.iter().find(|(_, count)| **count > 1) {
             return Err(format!("inputs: {}/{}@{offset} was decided {count} times", INPUTS[*index], truth.partition));
+        }
+    }
+    Ok(())
+}
+
+/// What the journal keeps of an input can be read by the schema that stands beside it.
+pub(super) fn copies_are_readable(truths: &[Truth]) -> Result<(), String> {
+    let schemas = &knowledge().schemas;
+    for truth in truths {
+        for judged in &truth.records {
+            let JournalRecord::Decision(decision) = &judged.says else { continue };
+            for copy in decision.turns.iter().filter_map(|turn| turn.input.as_ref()) {
+                let written = match recognise(&copy.raw) {
+                    Framing::SingleObject { fingerprint, .. } => schemas.by_fingerprint(fingerprint).map(|schema| schema.key()),
+                    Framing::Json => Some(0),
+                    _ => None,
+                };
+                if written != Some(copy.schema) {
+                    let place = format!("{}@{}", truth.partition, judged.record.offset);
+                    return Err(format!("inputs: {place} keeps one of schema {written:?} under schema {}", copy.schema));
+                }
+            }
         }
     }
     Ok(())

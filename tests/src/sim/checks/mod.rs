@@ -16,6 +16,7 @@ pub fn always(world: &World) -> Result<(), String> {
     wire::only_counting_effects(world, &truths)?;
     wire::released_is_acknowledged(world, &truths)?;
     inputs::each_once(&truths)?;
+    inputs::copies_are_readable(&truths)?;
     inputs::claims_are_distinct(&truths)?;
     states::stores_are_replays(world, &truths)?;
     ledgers::books_close(world)
