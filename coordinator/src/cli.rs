@@ -50,8 +50,14 @@ struct SettingsArguments {
     #[arg(long, global = true, env = "RINGMASTER_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// A setting, for example --set api.listen=127.0.0.1:9090; wins over file and environment.
-    #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = setting)]
     settings: Vec<String>,
+}
+
+/// What has no value is no setting; whether there is such a one is found out with all others.
+fn setting(text: &str) -> Result<String, String> {
+    let whole = text.split_once('=').is_some_and(|(key, _)| !key.is_empty());
+    if whole { Ok(text.to_owned()) } else { Err("expected KEY=VALUE, for example --set api.listen=127.0.0.1:9090".to_owned()) }
 }
 
 #[derive(Debug, Subcommand)]

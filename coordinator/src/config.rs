@@ -243,6 +243,10 @@ fn read_kafka(layers: &mut Layers) -> Kafka {
         _ => Ok(()),
     });
     let bootstrap = passthrough.remove(BOOTSTRAP).unwrap_or_else(|| "127.0.0.1:9092".to_owned());
+    if bootstrap.split(',').any(|broker| broker.trim().is_empty()) {
+        layers
+            .problem(format!("kafka.{BOOTSTRAP}: '{bootstrap}' names no broker, or an empty one: host:port, several with commas"));
+    }
     Kafka { bootstrap, passthrough }
 }
 

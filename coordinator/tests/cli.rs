@@ -147,7 +147,8 @@ fn help_tells_the_exit_codes_and_wrong_usage_has_its_own() {
         let beginning: String = meaning.chars().take(40).collect();
         assert!(text.contains(&format!("{}  {beginning}", exit as u8)), "{beginning}\n{text}");
     }
-    for wrong in [&["rnu"][..], &[], &["topics"], &["check"], &["run", "--sett", "x"], &["saga", "show", "a b"]] {
+    let no_value = &["--set", "foo", "config"];
+    for wrong in [&["rnu"][..], &[], &["topics"], &["check"], &["run", "--sett", "x"], &["saga", "show", "a b"], no_value] {
         assert_eq!(site.ringmaster(wrong).0, 2, "{wrong:?}");
     }
 }
@@ -186,6 +187,11 @@ fn definitions_are_checked_and_deployed() {
     let place: Vec<&str> = first.split(':').collect();
     assert!(place[0].ends_with("bad.yaml") && place[1].parse::<u32>().is_ok() && place[2].parse::<u32>().is_ok(), "{errors}");
     assert!(errors.contains("undoo"), "the source line is shown: {errors}");
+
+    let binary = site.folder.path().join("binary.yaml");
+    std::fs::write(&binary, b"saga: x\n# \xff\n").expect("written");
+    let (code, _, errors) = site.ringmaster(&["check", binary.to_str().expect("text")]);
+    assert!(code == 6 && errors.contains("binary.yaml:2:1: error: this line is not UTF-8"), "{errors}");
 
     let deploy = ["deploy", good.to_str().expect("text")];
     let (code, _, errors) = site.ringmaster(&deploy);

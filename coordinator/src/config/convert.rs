@@ -60,6 +60,7 @@ impl Config {
         CompileOptions {
             participants: self.participants.iter().map(participant).collect(),
             topics: self.topics.iter().map(topic).collect(),
+            prefix: Some(self.prefix.clone()),
         }
     }
 

@@ -185,6 +185,9 @@ fn environment_and_flags_are_checked_alike() {
     assert!(error.starts_with("environment RINGMASTER_PARTITIONS: partitions: 'many'"), "{error}");
     let error = config("", &[("RINGMASTER_KAFKA_ACKS", "0")], &[]).expect_err("owned");
     assert!(error.starts_with("environment RINGMASTER_KAFKA_ACKS: kafka.acks: cannot be set"), "{error}");
+    for nobody in ["kafka.bootstrap.servers=", "kafka.bootstrap.servers=one:1,,two:2", "kafka.bootstrap.servers= "] {
+        assert!(config("", &[], &[nobody]).expect_err("no broker").contains("names no broker"), "{nobody}");
+    }
     assert!(config("", &[], &["nonsense"]).expect_err("no value").contains("expected KEY=VALUE"));
     assert!(config("", &[], &["a b=c"]).expect_err("no key").contains("the key is not one"));
     assert!(

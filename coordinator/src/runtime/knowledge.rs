@@ -83,12 +83,16 @@ pub struct CompileOptions {
     pub participants: std::collections::BTreeMap<String, ringmaster_core::definition::compile::Participant>,
     /// By topic.
     pub topics: std::collections::BTreeMap<String, ringmaster_core::definition::compile::Topic>,
+    /// What the names of the coordinator's own topics begin with; none: the default.
+    pub prefix: Option<String>,
 }
 
 impl CompileOptions {
     /// Settings for the compiler over these schemas.
     pub fn settings<'a>(&self, schemas: &'a mut Schemas) -> Settings<'a> {
-        Settings { participants: self.participants.clone(), topics: self.topics.clone(), ..Settings::new(schemas) }
+        let settings = Settings::new(schemas);
+        let prefix = self.prefix.clone().unwrap_or_else(|| settings.prefix.clone());
+        Settings { participants: self.participants.clone(), topics: self.topics.clone(), prefix, ..settings }
     }
 }
 
@@ -276,6 +280,21 @@ fn new_records(
     Ok(records)
 }
 
+/// The error of a file that is no text, with the line that is none.
+fn not_a_text(path: &Path, error: &std::string::FromUtf8Error) -> CompileError {
+    let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+    CompileError {
+        file: path.display().to_string(),
+        line: before.iter().filter(|&&byte| byte == b'\n').count() + 1,
+        column: 1,
+        length: 1,
+        message: "this line is not UTF-8".to_owned(),
+        hint: "save the file as UTF-8 text".to_owned(),
+        source: String::new(),
+        warning: false,
+    }
+}
+
 /// The definitions of files, compiled against the schemas, with what is odd in them. Schemas that are missing are those of the
 /// version that is `deployed`. All errors of all files are returned.
 pub fn compile_files(
@@ -287,7 +306,14 @@ pub fn compile_files(
 ) -> Result<(Vec<DefinitionRecord>, Vec<CompileError>), KnowledgeError> {
     let (mut records, mut warnings, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for path in files {
-        let text = std::fs::read_to_string(path).map_err(|error| KnowledgeError::File { path: path.clone(), error })?;
+        let bytes = std::fs::read(path).map_err(|error| KnowledgeError::File { path: path.clone(), error })?;
+        let text = match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => {
+                errors.push(not_a_text(path, &error));
+                continue;
+            }
+        };
         let mut settings = Settings { deployed: deployed.clone(), ..options.settings(schemas) };
         match DefinitionRecord::of_file(&path.display().to_string(), &text, now, &mut settings) {
             Ok(found) => records.extend(found),

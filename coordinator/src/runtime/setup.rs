@@ -77,6 +77,9 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
     let mut names: Vec<&str> = vec![&topics.journal, &topics.replies, &topics.definitions, &topics.schemas];
     names.extend(starts.iter().map(String::as_str));
     names.extend(outputs.iter().map(String::as_str));
+    // One topic may be read and written: what one saga emits starts another.
+    names.sort_unstable();
+    names.dedup();
     let found = bus.describe(&names)?;
     let mut wrong = Vec::new();
     let find = |name: &str| found.iter().flatten().find(|description| description.name == name);

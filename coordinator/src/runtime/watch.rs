@@ -247,7 +247,7 @@ impl Watch {
             match (description, watched.used) {
                 (Some(found), _) if found.id == watched.id => drop(self.missing.remove(topic)),
                 (Some(found), Use::Output) => {
-                    tracing::warn!(topic = %watched.name, "was deleted and made again: what was not read of the old one is lost, and is sent again when it is not answered in time");
+                    tracing::warn!(topic = %watched.name, "was deleted and made again: what nobody had read of the old one is lost; commands are sent again when they are not answered in time, events are not");
                     watched.id = found.id;
                     self.missing.remove(topic);
                 }

@@ -31,7 +31,11 @@ pub(super) fn describe_by(admin: &Admin, names: &[&str]) -> Result<Vec<Option<De
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let found = identities(admin.inner(), names, TIMEOUT)
+    // A broker refuses a question that names a topic twice.
+    let mut once = names.to_vec();
+    once.sort_unstable();
+    once.dedup();
+    let found = identities(admin.inner(), &once, TIMEOUT)
         .map_err(|(code, text)| explain(&KafkaError::AdminOp(code), &format!("topics cannot be described: {text}")))?;
     let resources: Vec<ResourceSpecifier<'_>> = found.iter().map(|identity| ResourceSpecifier::Topic(&identity.name)).collect();
     let answers = if resources.is_empty() {

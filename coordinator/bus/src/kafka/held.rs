@@ -15,6 +15,9 @@ pub(super) const AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// Why nothing is read of a topic that is not the one it must be.
 pub(super) const MADE_AGAIN: &str = "it was deleted and made again: this is another topic, and nothing of it is read";
 
+/// Why nothing is read of a topic that is read from its beginning whatever it is.
+const MADE_AGAIN_ANEW: &str = "it was deleted and made again, and is read from its beginning as soon as it is there";
+
 /// A partition that is read.
 #[derive(Debug)]
 pub(super) struct Held {
@@ -150,6 +153,8 @@ pub(super) fn visit_error(
             1
         }
         Code::AutoOffsetReset | Code::OffsetOutOfRange if held.stopped || held.holds => 0,
+        // Whoever reads from the beginning misses nothing: the topic was made again and is not whole yet.
+        Code::AutoOffsetReset | Code::OffsetOutOfRange if held.next < 0 => held.lose(MADE_AGAIN_ANEW.to_owned(), visit),
         Code::AutoOffsetReset | Code::OffsetOutOfRange => {
             held.stopped = true;
             visit(BusEvent::OutOfRange { at, position: held.next });
@@ -196,6 +201,20 @@ mod tests {
         assert!(!held.take(5));
         assert!(held.take(9), "what is between was compacted away");
         assert_eq!(held.next, 10);
+    }
+
+    /// There is no position before the beginning that could be lost.
+    #[test]
+    fn what_is_read_from_its_beginning_is_read_again() {
+        let (mut all, mut said) = ([held(-1)], 0);
+        let at = all[0].at;
+        let visit = &mut |event: BusEvent<'_>| match event {
+            BusEvent::Unreadable(of, _) if of == at => said += 1,
+            _ => panic!("something else is said"),
+        };
+        assert_eq!(visit_error(at, -1, Code::AutoOffsetReset, "", &mut all, visit), 1);
+        assert!(all[0].again_at.is_some() && !all[0].stopped);
+        assert_eq!(said, 1);
     }
 
     #[test]

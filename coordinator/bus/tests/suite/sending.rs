@@ -15,9 +15,10 @@ pub fn create_and_describe(rig: &dyn Rig) {
     assert_eq!(bus.topic(&name), at[0].topic, "one handle a name");
     let again = bus.create(&Specification { name: name.clone(), partitions: 9, replication: 1, settings: vec![] });
     assert_eq!(again, Ok(false), "it exists already");
-    let described = bus.describe(&[&name, "no-such-topic"]).expect("an answer");
-    assert_eq!(described.len(), 2);
+    let described = bus.describe(&[&name, "no-such-topic", &name]).expect("an answer");
+    assert_eq!(described.len(), 3);
     assert_eq!(described[1], None);
+    assert_eq!(described[2], described[0], "a topic may be named twice");
     let found = described[0].as_ref().expect("it exists");
     assert_eq!((&*found.name, found.partitions), (&*name, 3));
     assert_ne!(found.id, [0; 16]);

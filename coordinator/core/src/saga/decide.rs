@@ -143,7 +143,9 @@ impl<'a> Draft<'a> {
     /// The turn that was decided does not fit into a journal record: the leaf that waits fails before anything is sent. An undo, and
     /// what was stuck already, needs a person. An ended saga changes only by a contradicting answer, which is then not taken.
     fn too_big(&mut self, bytes: usize) -> Result<(), Rejection> {
-        let message = format!("what comes next would take {bytes} bytes in one journal record");
+        let message = format!(
+            "the reply takes {bytes} bytes: with what it causes it does not fit into a journal record (limits.record_bytes_max)"
+        );
         if self.saga().ended() {
             return Err(Rejection::new(RejectionReason::ContradictingReply, format!("{message}: it is not taken")));
         }

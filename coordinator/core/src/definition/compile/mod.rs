@@ -48,6 +48,8 @@ pub struct Settings<'a> {
     pub participants: BTreeMap<String, Participant>,
     /// By name of topic; one that is not here has the defaults.
     pub topics: BTreeMap<String, Topic>,
+    /// What the names of the coordinator's own topics begin with.
+    pub prefix: String,
     /// By saga: the schemas of its newest version that is deployed, key by full name. They stand in for those that are not known.
     pub deployed: BTreeMap<String, BTreeMap<String, String>>,
     /// What is allowed and probably not meant, of all that was compiled with these settings.
@@ -92,7 +94,8 @@ impl<'a> Settings<'a> {
     /// Defaults for all participants and topics.
     pub fn new(schemas: &'a mut Schemas) -> Self {
         let (participants, topics) = (BTreeMap::new(), BTreeMap::new());
-        Settings { schemas, participants, topics, deployed: BTreeMap::new(), warnings: Vec::new() }
+        let prefix = "ringmaster".to_owned();
+        Settings { schemas, participants, topics, prefix, deployed: BTreeMap::new(), warnings: Vec::new() }
     }
 }
 
@@ -202,7 +205,7 @@ fn compile_documents(
                 }
                 let deployed = settings.deployed.get(&form.name.text);
                 let mut lookup = Lookup::new(settings.schemas, pinned, deployed);
-                let options = Options { participants: &settings.participants, topics: &settings.topics };
+                let options = Options { participants: &settings.participants, topics: &settings.topics, prefix: &settings.prefix };
                 let finder = Finder { options: &options, lookup: &mut lookup, report: &mut report };
                 let built = Builder { form: &form, finder, errors_before: errors }.build();
                 let Some(mut definition) = report.or_reason(built, errors, &form.name.span) else { continue };

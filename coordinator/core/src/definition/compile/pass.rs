@@ -54,6 +54,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
 
     fn start(&mut self) -> Option<Start> {
         let form = &self.form.start;
+        self.finder.topic(&form.topic);
         let key = self.expression(form.key.as_ref(), &Spot::start(), Wanted::Key);
         let condition = self.expression(form.condition.as_ref(), &Spot::start(), Wanted::Truth);
         Some(Start {
@@ -190,6 +191,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     }
 
     fn emission(&mut self, form: &'p EmitForm, spot: &Spot) -> Option<Emit> {
+        self.finder.topic(&form.topic);
         let target = self.finder.emission(form);
         let key = self.expression(form.key.as_ref(), spot, Wanted::Key);
         let target = target?;

@@ -19,6 +19,8 @@ use crate::definition::expression::Template;
 pub(super) struct Options<'a> {
     pub(super) participants: &'a BTreeMap<String, Participant>,
     pub(super) topics: &'a BTreeMap<String, Topic>,
+    /// What the names of the coordinator's own topics begin with.
+    pub(super) prefix: &'a str,
 }
 
 impl Options<'_> {
@@ -66,6 +68,18 @@ impl Finder<'_, '_, '_> {
                 self.report.error(&at.span, why, "it stands in the topic of schemas");
                 None
             }
+        }
+    }
+
+    /// A topic of events: not one of the coordinator's own, and not one on which a participant takes commands.
+    pub(super) fn topic(&mut self, topic: &Word) {
+        let (name, prefix) = (&topic.text, self.options.prefix);
+        if name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')) {
+            let hint = format!("topics that begin with {prefix}. are the coordinator's own: take another name");
+            self.report.error(&topic.span, format!("{name} is no topic for events"), hint);
+        } else if name.strip_suffix(".commands").is_some_and(|participant| !participant.is_empty()) {
+            let hint = "a participant takes its commands there: ask it by a step, or take another name";
+            self.report.error(&topic.span, format!("{name} is no topic for events"), hint);
         }
     }
 

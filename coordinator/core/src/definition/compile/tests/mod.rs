@@ -6,6 +6,7 @@ mod errors_in_expressions;
 mod mutations;
 mod refused;
 mod table;
+mod topics;
 mod versions;
 
 use std::path::Path;
