@@ -1,59 +1,118 @@
-//! The benchmark: order sagas through the real coordinator, the three real services and a real bus, on one machine with all of them.
+//! The benchmark: order sagas through the real coordinator, three services and a real bus, on one machine with all of them.
 //!
 //! ```text
-//! driver -> orders -> coordinator <-> inventory, payment, shipping -> order-outcomes -> driver; one JSON line a run
+//! driver -> orders -> coordinator <-> inventory, payment, shipping -> order-outcomes -> driver
 //! ```
 //!
 //! Open loop: with a rate, an order's latency counts from the moment it was to be sent, whether or not the system kept up. Without a
 //! rate, orders are sent as fast as a bounded number in flight allows.
+//!
+//! Only ratios mean something on another machine. So one broker serves all runs of a call; it carries load for a minute before
+//! anything is measured, because its compiler needs that long; product and null saga take turns; and a window is void when the
+//! machine's speed changed meanwhile.
+//!
+//! Reading order: [`window`] (what is compared), [`rounds`] (how), [`product`], [`null`] and [`against`] (what), [`report`].
 
-mod driver;
+mod against;
+mod curve;
+mod load;
+mod machine;
 mod null;
-mod process;
-mod stage;
+mod product;
+mod report;
+mod rounds;
+mod services;
+mod site;
+mod traffic;
+mod window;
 
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use clap::{Parser, ValueEnum};
+use anyhow::{Context as _, Result, bail};
+use clap::{Parser, Subcommand, ValueEnum};
+use ringmaster_bus::kafka::KafkaSettings;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::against::Against;
+use crate::curve::Point;
+use crate::null::Null;
+use crate::product::{OnEmbedded, OnKafka, Options, Verdict};
+use crate::report::{Call, Figures, Line};
+use crate::rounds::Rounds;
+use crate::services::{Participants, ServicesArgs};
+use crate::site::Site;
+use crate::window::{Contender, Plan};
 
 /// Under load half of the CPU went into the system's malloc; this one takes a fifth of that.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Measures order sagas: throughput, latency, CPU, memory; prints one JSON line a run.
+/// Measures order sagas beside the null saga (the same records and bytes, no decoding, no state): throughput, latency, CPU,
+/// requests. Prints a table; with --json a line.
 #[derive(Debug, Parser)]
 #[command(
-    after_help = "Examples:\n  ringmaster-bench --bus embedded\n  ringmaster-bench --bus kafka --rate 5000 --seconds 20\n  ringmaster-bench --bus kafka --in-flight 16000 --null"
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  ringmaster-bench --bus embedded\n  ringmaster-bench --rate 5000 --participants echo\n  \
+        ringmaster-bench --in-flight 500 --rounds 3 --seconds 10\n  ringmaster-bench --curve curve.html\n  \
+        ringmaster-bench --against 'java -jar other.jar'    (it finds its load in BENCH_BOOTSTRAP, BENCH_SECONDS,\n      \
+        BENCH_IN_FLIGHT, BENCH_RATE, BENCH_PARTITIONS, and says a JSON line with \"sagas_per_s\")\n\n\
+        Exit codes: 0 every order has the outcome that it must have; 1 not, or something could not be run."
 )]
 struct Args {
-    /// Which bus; for kafka a broker is started for the run.
+    #[command(subcommand)]
+    part: Option<Part>,
+    /// Which bus; for kafka a broker is started for the call.
     #[arg(long, value_enum, default_value = "kafka")]
     bus: BusKind,
+    /// Who answers commands: the demo's services with their ledgers, or stateless echoes.
+    #[arg(long, value_enum, default_value = "ledger")]
+    participants: Participants,
     /// Orders a second; without it, as fast as --in-flight allows.
     #[arg(long)]
     rate: Option<f64>,
     /// Most orders under way at once.
     #[arg(long, default_value_t = 16_000)]
     in_flight: usize,
-    /// Seconds that are measured, after a warm-up.
-    #[arg(long, default_value_t = 10.0)]
+    /// Rounds: in each, everybody has one window.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds that are measured in a window.
+    #[arg(long, default_value_t = 15.0)]
     seconds: f64,
-    /// Seconds before that.
+    /// Seconds under load before that, in each window.
     #[arg(long, default_value_t = 3.0)]
-    warm_up: f64,
+    settle: f64,
+    /// Seconds under load before anything is measured; by default 60 for kafka, 5 for embedded.
+    #[arg(long)]
+    warm: Option<f64>,
     /// Partitions of the journal and of every topic.
     #[arg(long, default_value_t = 4)]
     partitions: i32,
-    /// Run the null saga beside it: the same records and bytes, no decoding, no state.
+    /// Another program that takes turns with the product.
     #[arg(long)]
-    null: bool,
+    against: Option<String>,
+    /// Write latency over rates (500 to 20,000/s, a window each) to this page.
+    #[arg(long)]
+    curve: Option<PathBuf>,
+    /// A line of JSON instead of the table.
+    #[arg(long)]
+    json: bool,
     /// The coordinator's program (kafka only): the one beside this program by default.
     #[arg(long)]
-    coordinator: Option<std::path::PathBuf>,
+    coordinator: Option<PathBuf>,
     /// A setting for the coordinator, key=value; may be repeated.
     #[arg(long = "set")]
     settings: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// The services alone, for the bench itself.
+    #[command(hide = true)]
+    Services(ServicesArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -62,84 +121,129 @@ enum BusKind {
     Embedded,
 }
 
-/// One run, as it is printed. Times in milliseconds from the intended time of sending; CPU in microseconds a saga.
-#[derive(Debug, serde::Serialize)]
-struct Line {
-    bus: &'static str,
-    rate: Option<f64>,
-    in_flight: usize,
-    partitions: i32,
-    seconds: f64,
-    sagas_per_s: f64,
-    p50_ms: f64,
-    p90_ms: f64,
-    p99_ms: f64,
-    max_ms: f64,
-    issued: u64,
-    completed: u64,
-    compensated: u64,
-    stuck: u64,
-    rejected: u64,
-    exact: bool,
-    cpu_us_coordinator: f64,
-    cpu_us_broker: f64,
-    cpu_us_rest: f64,
-    journal_bytes: f64,
-    rss_mib: f64,
-    null_per_s: Option<f64>,
-    durability: &'static str,
+/// Rates of the curve.
+const RATES: [f64; 6] = [500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 20_000.0];
+/// A window while everything gets warm.
+const WARM_WINDOW: Duration = Duration::from_secs(5);
+
+/// What a call found out.
+struct Found {
+    rounds: Rounds,
+    points: Vec<Point>,
+    verdict: Verdict,
 }
 
 fn main() -> Result<()> {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_max_level(tracing_subscriber::filter::LevelFilter::WARN).init();
+    // What its client says while a broker starts and when it ends is of no use here: what fails ends the call.
+    let filter = Targets::new().with_target("ringmaster", LevelFilter::WARN);
+    tracing_subscriber::registry().with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr)).with(filter).init();
     let args = Args::parse();
-    let plan = driver::Plan {
-        rate: args.rate,
-        in_flight: args.in_flight,
-        warm_up: Duration::from_secs_f64(args.warm_up),
-        measured: Duration::from_secs_f64(args.seconds),
-        partitions: args.partitions,
-    };
-    let (bus, result) = match args.bus {
-        BusKind::Kafka => ("kafka", stage::on_kafka(&args, &plan)?),
-        BusKind::Embedded => ("embedded", stage::on_embedded(&args, &plan)?),
-    };
-    let sagas = result.window.finished.max(1) as f64;
-    let micros = |cpu: Duration| cpu.as_secs_f64() * 1e6 / sagas;
-    let ms = |quantile: f64| result.window.latency_us.value_at_quantile(quantile) as f64 / 1e3;
-    let line = Line {
-        bus,
-        rate: args.rate,
-        in_flight: args.in_flight,
-        partitions: args.partitions,
-        seconds: result.window.lasted.as_secs_f64(),
-        sagas_per_s: (sagas / result.window.lasted.as_secs_f64()).round(),
-        p50_ms: ms(0.5),
-        p90_ms: ms(0.9),
-        p99_ms: ms(0.99),
-        max_ms: result.window.latency_us.max() as f64 / 1e3,
-        issued: result.accounting.issued,
-        completed: result.accounting.completed,
-        compensated: result.accounting.compensated,
-        stuck: result.accounting.stuck,
-        rejected: result.rejected,
-        exact: result.accounting.exact(),
-        cpu_us_coordinator: micros(result.cpu.coordinator),
-        cpu_us_broker: micros(result.cpu.broker),
-        cpu_us_rest: micros(result.cpu.rest),
-        journal_bytes: result.journal_bytes as f64 / result.accounting.issued.max(1) as f64,
-        rss_mib: result.rss_mib,
-        null_per_s: result.null_per_s,
-        durability: "page cache, replication 1",
-    };
-    print_line(&serde_json::to_string(&line)?);
-    for problem in &result.accounting.problems {
-        print_line(&format!("WRONG: {problem}"));
+    match &args.part {
+        Some(Part::Services(services)) => services::run(services),
+        None => bench(&args),
     }
-    if result.accounting.exact() { Ok(()) } else { anyhow::bail!("the accounting is not exact") }
 }
 
-#[allow(clippy::print_stdout, reason = "the line is what the program is for")]
-fn print_line(text: &str) {
+fn bench(args: &Args) -> Result<()> {
+    if args.rounds == 0 || args.partitions < 1 || args.in_flight == 0 || args.rate.is_some_and(|rate| rate <= 0.0) {
+        bail!("--rounds, --partitions, --in-flight and --rate must be above 0");
+    }
+    let plan = Plan {
+        rate: args.rate,
+        in_flight: args.in_flight,
+        settle: Duration::from_secs_f64(args.settle),
+        measured: Duration::from_secs_f64(args.seconds),
+    };
+    let options = Options {
+        partitions: args.partitions,
+        participants: args.participants,
+        coordinator: args.coordinator.clone(),
+        settings: args.settings.clone(),
+    };
+    let (bus, found) = match args.bus {
+        BusKind::Kafka => ("kafka", on_kafka(args, &plan, &options)?),
+        BusKind::Embedded => ("embedded", on_embedded(args, &plan, &options)?),
+    };
+    let participants = args.participants.to_possible_value().expect("a value of the command line").get_name().to_owned();
+    let line = Line::new(&Call { bus, participants, partitions: args.partitions, plan: &plan }, &found.rounds, &found.verdict);
+    print(&if args.json { serde_json::to_string(&line)? } else { line.table() });
+    if let Some(path) = &args.curve {
+        let title =
+            format!("{bus}, {} participants, {} partitions, {} s a window", line.participants, args.partitions, args.seconds);
+        std::fs::write(path, curve::page(&title, &found.points)?).with_context(|| format!("{}", path.display()))?;
+        say(&format!("latency over rates is in {}", path.display()));
+    }
+    for problem in &found.verdict.accounting.problems {
+        print(&format!("WRONG: {problem}"));
+    }
+    if found.verdict.accounting.exact() { Ok(()) } else { bail!("the accounting is not exact") }
+}
+
+fn on_kafka(args: &Args, plan: &Plan, options: &Options) -> Result<Found> {
+    say("a broker, the coordinator and the services start");
+    let site = Site::kafka()?;
+    let kafka = KafkaSettings::new(site.address().context("a broker runs")?);
+    let mut product = OnKafka::start(&site, options)?;
+    let mut null = Null::start("null", &site, &kafka, options.partitions)?;
+    warm(&mut [&mut product, &mut null], plan, args.warm.unwrap_or(60.0))?;
+    site.count()?;
+    let (rounds, points) = measure(args, plan, &site, &mut product, &mut null)?;
+    null.finish()?;
+    Ok(Found { rounds, points, verdict: product.finish()? })
+}
+
+fn on_embedded(args: &Args, plan: &Plan, options: &Options) -> Result<Found> {
+    let site = Site::embedded();
+    let mut product = OnEmbedded::start(options)?;
+    let log = product.log.clone();
+    let mut null = Null::start("null", &site, &log, options.partitions)?;
+    warm(&mut [&mut product, &mut null], plan, args.warm.unwrap_or(5.0))?;
+    let (rounds, points) = measure(args, plan, &site, &mut product, &mut null)?;
+    null.finish()?;
+    Ok(Found { rounds, points, verdict: product.finish()? })
+}
+
+/// Load in turns for at least so many seconds.
+fn warm(contenders: &mut [&mut dyn Contender], plan: &Plan, seconds: f64) -> Result<()> {
+    say(&format!("{seconds} s of load before anything is measured"));
+    let window = Plan { settle: Duration::ZERO, measured: WARM_WINDOW, ..plan.clone() };
+    let begun = Instant::now();
+    while begun.elapsed().as_secs_f64() < seconds {
+        for contender in contenders.iter_mut() {
+            contender.window(&window)?;
+        }
+    }
+    Ok(())
+}
+
+fn measure(
+    args: &Args,
+    plan: &Plan,
+    site: &Site,
+    product: &mut dyn Contender,
+    null: &mut dyn Contender,
+) -> Result<(Rounds, Vec<Point>)> {
+    let mut against = args.against.as_deref().map(|command| Against { command, site, partitions: args.partitions });
+    let mut contenders: Vec<&mut dyn Contender> = vec![product, null];
+    contenders.extend(against.as_mut().map(|against| against as &mut dyn Contender));
+    let rounds = rounds::run(&mut contenders, plan, args.rounds, &mut machine::speed, &say)?;
+    let mut points = Vec::new();
+    for rate in RATES.into_iter().filter(|_| args.curve.is_some()) {
+        say(&format!("{rate} orders a second"));
+        let found = rounds::run(&mut contenders[..2], &Plan { rate: Some(rate), ..plan.clone() }, 1, &mut machine::speed, &say)?;
+        let [product, null] = &found.series[..] else { unreachable!("two contenders have two series") };
+        points.push(Point { rate, product: Figures::of(product), null: Some(Figures::of(null)) });
+    }
+    Ok((rounds, points))
+}
+
+/// Progress, for whoever waits.
+#[allow(clippy::print_stderr, reason = "a call takes minutes")]
+fn say(text: &str) {
+    eprintln!("bench: {text}");
+}
+
+#[allow(clippy::print_stdout, reason = "the figures are what the program is for")]
+fn print(text: &str) {
     println!("{text}");
 }

@@ -8,14 +8,18 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
+use hdrhistogram::Histogram;
 use ringmaster::topics::{Kind, Needed, apply};
 use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, Topic, TopicPartition};
 use ringmaster_demo::rig::Buses;
 
-use crate::driver::Plan;
+use crate::machine;
+use crate::site::{Site, wall_ms};
+use crate::window::{Contender, Cost, Measured, Plan, Window, latencies};
 
 const TOPICS: [&str; 7] =
     ["null-orders", "null-commands-1", "null-commands-2", "null-commands-3", "null-replies", "null-outcomes", "null-journal"];
@@ -27,27 +31,137 @@ const OUTCOME_BYTES: usize = 50;
 const TURN_BYTES: usize = 320;
 /// Turns of one journal record: it must stay below the topic's largest message.
 const TURNS_MAX: usize = 2000;
-const WAIT: Duration = Duration::from_millis(1);
+/// How long a turn waits if nothing happens: between windows nobody turns in circles.
+const WAIT: Duration = Duration::from_millis(20);
+/// The same while a full queue keeps something, or orders are due by the clock.
+const WAIT_SHORT: Duration = Duration::from_millis(1);
+/// How long the last outcomes of a window may take.
+const DRAIN_MAX: Duration = Duration::from_secs(60);
 
-/// Null sagas a second, with the plan's number in flight.
-pub(crate) fn run(buses: &impl Buses, plan: &Plan) -> Result<f64> {
-    let mut bus = buses.open()?;
-    let needed: Vec<Needed> =
-        TOPICS.iter().map(|name| Needed { name: (*name).to_owned(), partitions: plan.partitions, kind: Kind::Events }).collect();
-    apply(&mut bus, &needed, 1)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let threads = [
-        spawn(coordinator, buses.open()?, plan.partitions, stop.clone()),
-        spawn(participants, buses.open()?, plan.partitions, stop.clone()),
-    ];
-    let rate = drive(&mut bus, plan);
-    stop.store(true, Ordering::SeqCst);
-    for thread in threads {
-        if thread.join().is_err() {
-            bail!("the null saga panicked");
+/// Null sagas, window by window; its clients run as long as it lives.
+pub(crate) struct Null<'a, B: Bus> {
+    name: &'static str,
+    site: &'a Site,
+    bus: B,
+    orders: Topic,
+    partitions: i32,
+    queue: Queue,
+    begun: Instant,
+    /// Intended time of each order, in microseconds since the begin.
+    intended_us: Vec<u64>,
+    finished: u64,
+    latency_us: Histogram<u64>,
+    threads: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<'a, B: Bus + Send + 'static> Null<'a, B> {
+    pub(crate) fn start(name: &'static str, site: &'a Site, buses: &impl Buses<Bus = B>, partitions: i32) -> Result<Null<'a, B>> {
+        let mut bus = buses.open()?;
+        let topic = |name: &&str| Needed { name: (*name).to_owned(), partitions, kind: Kind::Events };
+        apply(&mut bus, &TOPICS.iter().map(topic).collect::<Vec<_>>(), 1)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let threads = vec![
+            spawn(coordinator, buses.open()?, partitions, stop.clone()),
+            spawn(participants, buses.open()?, partitions, stop.clone()),
+        ];
+        read_all(&mut bus, &["null-outcomes"], partitions);
+        let (orders, queue) = (bus.topic("null-orders"), Queue::new(bus.open_sender()?));
+        Ok(Null {
+            name,
+            site,
+            bus,
+            orders,
+            partitions,
+            queue,
+            begun: Instant::now(),
+            intended_us: Vec::new(),
+            finished: 0,
+            latency_us: latencies(),
+            threads,
+            stop,
+        })
+    }
+
+    /// Ends its clients.
+    pub(crate) fn finish(self) -> Result<()> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("the null saga panicked")))
+    }
+
+    fn now_us(&self) -> u64 {
+        self.begun.elapsed().as_micros() as u64
+    }
+
+    fn run_until(&mut self, end_us: u64, plan: &Plan, (opened_us, first): (u64, usize)) {
+        while self.now_us() < end_us {
+            let issued = self.intended_us.len();
+            let room = plan.in_flight.saturating_sub(issued - self.finished as usize).min(512);
+            let now_us = self.now_us();
+            let count = plan.rate.map_or(room, |rate| {
+                let due = ((now_us - opened_us) as f64 * rate / 1e6) as usize + 1;
+                (first + due).saturating_sub(issued).min(room)
+            });
+            for number in issued..issued + count {
+                let due = |rate: f64| opened_us + ((number - first) as f64 * 1e6 / rate) as u64;
+                self.intended_us.push(plan.rate.map_or(now_us, due));
+                let partition = (number / 64 % self.partitions as usize) as i32;
+                let to = TopicPartition { topic: self.orders, partition };
+                self.queue.push(to, format!("b-{number:08}").as_bytes(), ORDER_BYTES, 0, 0);
+            }
+            self.take(if plan.rate.is_some() { WAIT_SHORT } else { WAIT });
         }
     }
-    rate
+
+    /// Sends what waits, and takes outcomes.
+    fn take(&mut self, wait: Duration) {
+        let wait = if self.queue.send(&mut self.bus) { wait } else { WAIT_SHORT };
+        let Null { bus, finished, latency_us, intended_us, begun, .. } = self;
+        bus.poll(wait, &mut |event| {
+            if let BusEvent::Record(record) = event {
+                let key = record.key.and_then(|key| std::str::from_utf8(key).ok()).and_then(|key| key.strip_prefix("b-"));
+                if let Some(intended) = key.and_then(|key| key.parse().ok()).and_then(|number: usize| intended_us.get(number)) {
+                    *finished += 1;
+                    latency_us.saturating_record((begun.elapsed().as_micros() as u64).saturating_sub(*intended).max(1));
+                }
+            }
+        });
+    }
+
+    fn drain(&mut self) -> Result<()> {
+        let since = Instant::now();
+        while (self.finished as usize) < self.intended_us.len() {
+            self.take(WAIT);
+            if self.threads.iter().any(JoinHandle::is_finished) || since.elapsed() > DRAIN_MAX {
+                bail!("{} of {} null sagas did not end", self.intended_us.len() - self.finished as usize, self.intended_us.len());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<B: Bus + Send + 'static> Contender for Null<'_, B> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn window(&mut self, plan: &Plan) -> Result<Window> {
+        let look = |site: &Site| {
+            let cost = Cost { broker: site.broker_used(), driver: machine::used("self"), ..Cost::default() };
+            (cost, wall_ms())
+        };
+        let opened = (self.now_us(), self.intended_us.len());
+        let end = |lasts: Duration| opened.0 + lasts.as_micros() as u64;
+        self.run_until(end(plan.settle), plan, opened);
+        self.latency_us.reset();
+        let ((before, from_ms), begun, finished) = (look(self.site), Instant::now(), self.finished);
+        self.run_until(end(plan.settle + plan.measured), plan, opened);
+        let (lasted, finished) = (begun.elapsed(), self.finished - finished);
+        let (after, to_ms) = look(self.site);
+        let measured = Measured { lasted, finished, latency_us: Some(self.latency_us.clone()) };
+        self.drain()?;
+        Ok(Window { measured, cost: after.since(before), traffic: self.site.traffic(from_ms, to_ms)? })
+    }
 }
 
 fn spawn<B: Bus + Send + 'static>(
@@ -55,7 +169,7 @@ fn spawn<B: Bus + Send + 'static>(
     mut bus: B,
     partitions: i32,
     stop: Arc<AtomicBool>,
-) -> std::thread::JoinHandle<()> {
+) -> JoinHandle<()> {
     std::thread::spawn(move || run(&mut bus, partitions, &stop))
 }
 
@@ -80,15 +194,17 @@ impl Queue {
         self.waiting.push_back((to, key.into(), size, step, tag));
     }
 
-    fn send(&mut self, bus: &mut impl Bus) {
+    /// False if the bus is full.
+    fn send(&mut self, bus: &mut impl Bus) -> bool {
         while let Some((to, key, size, step, tag)) = self.waiting.front() {
             self.bytes[0] = *step;
             match bus.send(self.sender, Message { to: *to, key: Some(key), value: &self.bytes[..*size], headers: &[] }, *tag) {
                 Ok(()) => drop(self.waiting.pop_front()),
-                Err(SendError::Full) => return,
+                Err(SendError::Full) => return false,
                 Err(why) => panic!("the null saga cannot send: {why}"),
             }
         }
+        true
     }
 }
 
@@ -112,10 +228,10 @@ fn coordinator<B: Bus>(bus: &mut B, partitions: i32, stop: &AtomicBool) {
     let mut queue = Queue::new(sender);
     let mut open: Vec<Turns> = vec![Vec::new(); partitions as usize];
     let mut pending: Vec<VecDeque<Turns>> = vec![VecDeque::new(); partitions as usize];
-    let mut record = Vec::new();
+    let (mut record, mut wait) = (Vec::new(), WAIT);
     while !stop.load(Ordering::Relaxed) {
         let mut confirmed = Vec::new();
-        bus.poll(WAIT, &mut |event| match event {
+        bus.poll(wait, &mut |event| match event {
             BusEvent::Record(record) => {
                 let step = record.value.map_or(0, |value| value[0]);
                 open[record.at.partition as usize].push((record.key.unwrap_or_default().into(), step));
@@ -148,7 +264,8 @@ fn coordinator<B: Bus>(bus: &mut B, partitions: i32, stop: &AtomicBool) {
                 }
             }
         }
-        queue.send(bus);
+        let full = !queue.send(bus) || open.iter().any(|turns| !turns.is_empty());
+        wait = if full { WAIT_SHORT } else { WAIT };
     }
 }
 
@@ -156,9 +273,10 @@ fn participants<B: Bus>(bus: &mut B, partitions: i32, stop: &AtomicBool) {
     read_all(bus, &["null-commands-1", "null-commands-2", "null-commands-3"], partitions);
     let replies = bus.topic("null-replies");
     let mut queue = Queue::new(bus.open_sender().expect("a producer"));
+    let mut wait = WAIT;
     while !stop.load(Ordering::Relaxed) {
         let mut answers: Vec<(i32, Box<[u8]>, u8)> = Vec::new();
-        bus.poll(WAIT, &mut |event| {
+        bus.poll(wait, &mut |event| {
             if let BusEvent::Record(record) = event {
                 let step = record.value.map_or(0, |value| value[0]);
                 answers.push((record.at.partition, record.key.unwrap_or_default().into(), step + 1));
@@ -168,36 +286,6 @@ fn participants<B: Bus>(bus: &mut B, partitions: i32, stop: &AtomicBool) {
         for (partition, key, step) in answers {
             queue.push(TopicPartition { topic: replies, partition }, &key, REPLY_BYTES, step, 0);
         }
-        queue.send(bus);
-    }
-}
-
-fn drive<B: Bus>(bus: &mut B, plan: &Plan) -> Result<f64> {
-    read_all(bus, &["null-outcomes"], plan.partitions);
-    let orders = bus.topic("null-orders");
-    let mut queue = Queue::new(bus.open_sender()?);
-    let (begun, mut issued, mut finished) = (Instant::now(), 0u64, 0u64);
-    let (mut measured_from, mut finished_before) = (None, 0);
-    loop {
-        let elapsed = begun.elapsed();
-        if elapsed >= plan.warm_up && measured_from.is_none() {
-            (measured_from, finished_before) = (Some(Instant::now()), finished);
-        }
-        if elapsed >= plan.warm_up + plan.measured {
-            let from = measured_from.expect("the warm-up is over");
-            return Ok(((finished - finished_before) as f64 / from.elapsed().as_secs_f64()).round());
-        }
-        let room = (plan.in_flight as u64).saturating_sub(issued - finished).min(512);
-        for _ in 0..room {
-            let partition = (issued / 64 % plan.partitions as u64) as i32;
-            queue.push(TopicPartition { topic: orders, partition }, format!("b-{issued:08}").as_bytes(), ORDER_BYTES, 0, 0);
-            issued += 1;
-        }
-        queue.send(bus);
-        bus.poll(WAIT, &mut |event| {
-            if let BusEvent::Record(_) = event {
-                finished += 1;
-            }
-        });
+        wait = if queue.send(bus) { WAIT } else { WAIT_SHORT };
     }
 }

@@ -31,6 +31,8 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Broker {
     folder: PathBuf,
     libs: PathBuf,
+    /// More arguments for its Java machine.
+    jvm: Vec<String>,
     port: u16,
     address: String,
     running: Option<Running>,
@@ -56,12 +58,17 @@ impl Broker {
 
     /// As [`Self::start`], with more lines for `server.properties`.
     pub fn start_with(properties: &[(&str, &str)]) -> io::Result<Self> {
+        Self::start_with_jvm(properties, &[])
+    }
+
+    /// As [`Self::start_with`], with more arguments for the Java machine of the broker itself.
+    pub fn start_with_jvm(properties: &[(&str, &str)], jvm: &[String]) -> io::Result<Self> {
         let libs = libs().ok_or_else(|| io::Error::other(format!("{LIBS} does not name a folder with the jars of Kafka")))?;
         let folder = std::env::temp_dir().join(format!("ringmaster-broker-{}-{:08x}", std::process::id(), fastrand::u32(..)));
         std::fs::create_dir_all(&folder)?;
         let (port, controller_port) = free_ports()?;
         let address = format!("127.0.0.1:{port}");
-        let mut broker = Self { folder, libs, port, address, running: None };
+        let mut broker = Self { folder, libs, jvm: jvm.to_vec(), port, address, running: None };
         broker.configure(controller_port, properties)?;
         broker.format()?;
         broker.restart()?;
@@ -76,6 +83,11 @@ impl Broker {
     /// Where its data and its log (`broker.log`) are.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The folder of its jars.
+    pub fn libs(&self) -> &Path {
+        &self.libs
     }
 
     /// Starts it again on the same data and port, after [`Self::stop`] or [`Self::kill`].
@@ -241,6 +253,7 @@ impl Broker {
             .args(["-c", WATCH, "sh"])
             .arg(&self.folder)
             .args(self.java_arguments())
+            .args(&self.jvm)
             .arg("kafka.Kafka")
             .arg(self.folder.join("server.properties"))
             .stdin(Stdio::piped())

@@ -1,0 +1,291 @@
+//! The product under load: the coordinator, the three services and a driver; and what they say at the end.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use ringmaster::api;
+use ringmaster::config::Config;
+use ringmaster::runtime::{Instance, Knowledge, Report, Status, load_knowledge, prepare, wall};
+use ringmaster::topics;
+use ringmaster_bus::embedded::{EmbeddedBus, Log};
+use ringmaster_bus::kafka::KafkaBus;
+use ringmaster_demo::accounting::{Accounting, account};
+use ringmaster_demo::orders::OrderWriter;
+use ringmaster_demo::rig::{Buses, SERVICES};
+use ringmaster_schemas::names::Topics;
+use ringmaster_schemas::state::{RowKind, Saga, Status as SagaStatus};
+use ringmaster_store::Store;
+use ringmaster_store::rocks::RocksStore;
+
+use crate::load::{Load, RUN};
+use crate::machine;
+use crate::services::{Participants, Process, Running};
+use crate::site::{Site, free_port, wall_ms};
+use crate::window::{Contender, Cost, Plan, Window};
+
+/// How long the coordinator may take to own its partitions.
+const READY_MAX: Duration = Duration::from_secs(30);
+
+/// How the product is set up.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) partitions: i32,
+    pub(crate) participants: Participants,
+    /// The coordinator's program; none: the one beside this program.
+    pub(crate) coordinator: Option<PathBuf>,
+    /// Settings for the coordinator, `key=value`.
+    pub(crate) settings: Vec<String>,
+}
+
+/// What the product says of all its windows.
+pub(crate) struct Verdict {
+    pub(crate) accounting: Accounting,
+    pub(crate) rejected: u64,
+    pub(crate) journal_bytes: u64,
+    pub(crate) rss_mib: f64,
+}
+
+/// The coordinator as its own process, the services as another one, the driver in this one.
+pub(crate) struct OnKafka<'a> {
+    site: &'a Site,
+    folder: tempfile::TempDir,
+    config: Config,
+    options: Options,
+    load: Load<KafkaBus>,
+    services: Process,
+    coordinator: Coordinator,
+}
+
+impl<'a> OnKafka<'a> {
+    pub(crate) fn start(site: &'a Site, options: &Options) -> Result<OnKafka<'a>> {
+        let address = site.address().context("a broker runs")?;
+        let folder = tempfile::tempdir()?;
+        let config = config(options, folder.path(), Some(address))?;
+        let mut bus = config.kafka_settings().open()?;
+        let knowledge = make_topics(&mut bus, &config)?;
+        let load = Load::new(bus, order_writer(&knowledge)?, options.partitions)?;
+        let services = Process::start(options.participants, address, folder.path(), &config.prefix, options.partitions)?;
+        let coordinator = Coordinator::start(options, folder.path())?;
+        Ok(OnKafka { site, folder, config, options: options.clone(), load, services, coordinator })
+    }
+
+    /// Ends everything in order, and reads what came of it.
+    pub(crate) fn finish(mut self) -> Result<Verdict> {
+        let metrics = self.coordinator.metrics()?;
+        let rss_mib = machine::peak_rss_mib(&self.coordinator.id());
+        self.coordinator.stop()?;
+        self.services.stop()?;
+        let opened = RocksStore::open(&self.config.store_dir(), self.options.partitions)?;
+        Ok(Verdict {
+            accounting: verdict(&opened.store, &self.options, self.folder.path(), self.load.issued())?,
+            rejected: metric(&metrics, "ringmaster_inputs_rejected_total"),
+            journal_bytes: metric(&metrics, "ringmaster_journal_bytes_total"),
+            rss_mib,
+        })
+    }
+}
+
+impl Contender for OnKafka<'_> {
+    fn name(&self) -> &'static str {
+        "product"
+    }
+
+    fn window(&mut self, plan: &Plan) -> Result<Window> {
+        let (site, coordinator, services) = (self.site, self.coordinator.id(), self.services.id());
+        let look = || {
+            let cost = Cost {
+                coordinator: machine::used(&coordinator),
+                broker: site.broker_used(),
+                services: machine::used(&services),
+                driver: machine::used("self"),
+            };
+            (cost, wall_ms())
+        };
+        let (measured, (before, from_ms), (after, to_ms)) = self.load.window(plan, look)?;
+        Ok(Window { measured, cost: after.since(before), traffic: site.traffic(from_ms, to_ms)? })
+    }
+}
+
+/// All in this process, on the embedded log; threads tell what each costs.
+pub(crate) struct OnEmbedded {
+    folder: tempfile::TempDir,
+    options: Options,
+    load: Load<EmbeddedBus>,
+    services: Running,
+    instance: Instance,
+    store: Arc<dyn Store>,
+    /// Null sagas run on the same log.
+    pub(crate) log: Log,
+}
+
+impl OnEmbedded {
+    pub(crate) fn start(options: &Options) -> Result<OnEmbedded> {
+        let folder = tempfile::tempdir()?;
+        let config = config(options, folder.path(), None)?;
+        let log = Log::open(&config.embedded.dir, config.log_settings())?;
+        let mut bus = log.open()?;
+        let knowledge = make_topics(&mut bus, &config)?;
+        let writer = order_writer(&knowledge)?;
+        let setup = prepare(&mut bus, &config.setup(), &knowledge)?;
+        let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.store_dir(), config.partitions)?.store);
+        let status = Arc::new(Status::default());
+        let report: Report = Arc::new(|_| {});
+        let services = Running::start(options.participants, &log, folder.path(), &config.prefix, options.partitions)?;
+        let buses = (0..config.workers).map(|_| log.open()).collect::<Result<Vec<_>, _>>()?;
+        let instance = Instance::start(buses, &setup, &Arc::new(knowledge), &store, config.limits.flush_every, &status, &report);
+        let load = Load::new(bus, writer, options.partitions)?;
+        Ok(OnEmbedded { folder, options: options.clone(), load, services, instance, store, log })
+    }
+
+    /// Ends everything in order, and reads what came of it.
+    pub(crate) fn finish(self) -> Result<Verdict> {
+        self.instance.stop();
+        let stopped = self.instance.join();
+        self.services.stop()?;
+        if let Some(stop) = stopped.stops.into_iter().next() {
+            return Err(stop.into());
+        }
+        Ok(Verdict {
+            accounting: verdict(&*self.store, &self.options, self.folder.path(), self.load.issued())?,
+            rejected: stopped.counters.iter().map(|counters| counters.rejected).sum(),
+            journal_bytes: stopped.counters.iter().map(|counters| counters.record_bytes).sum(),
+            rss_mib: machine::peak_rss_mib("self"),
+        })
+    }
+}
+
+impl Contender for OnEmbedded {
+    fn name(&self) -> &'static str {
+        "product"
+    }
+
+    fn window(&mut self, plan: &Plan) -> Result<Window> {
+        let look = || {
+            let (coordinator, services) = (machine::used_by_threads(&["worker-", "upkeep"]), machine::used_by_threads(&SERVICES));
+            let driver = machine::used("self").since(coordinator).since(services);
+            Cost { coordinator, services, driver, ..Cost::default() }
+        };
+        let (measured, before, after) = self.load.window(plan, look)?;
+        Ok(Window { measured, cost: after.since(before), traffic: None })
+    }
+}
+
+/// With ledgers every order is compared with what its number says; echoes refuse nothing, so every order completes.
+fn verdict(store: &dyn Store, options: &Options, folder: &Path, issued: u64) -> Result<Accounting> {
+    if options.participants == Participants::Ledger {
+        return account(store, options.partitions, folder, RUN, issued);
+    }
+    let mut accounting = Accounting { issued, ..Accounting::default() };
+    for partition in 0..options.partitions {
+        store.rows(partition, RowKind::Saga, &mut |key, row| {
+            match Saga::decode(&key.to_string().into(), row).map(|saga| saga.status) {
+                Ok(SagaStatus::Completed) => accounting.completed += 1,
+                other => accounting.problems.push(format!("{key}: {other:?}, and echoes refuse nothing")),
+            }
+            accounting.problems.len() < 20
+        })?;
+    }
+    if accounting.completed != issued {
+        accounting.problems.push(format!("{} of {issued} orders completed", accounting.completed));
+    }
+    Ok(accounting)
+}
+
+fn config(options: &Options, folder: &Path, broker: Option<&str>) -> Result<Config> {
+    let mut file = std::fs::File::create(config_path(folder))?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    writeln!(file, "bus = \"{}\"\npartitions = {}", if broker.is_some() { "kafka" } else { "embedded" }, options.partitions)?;
+    writeln!(file, "data_dir = {:?}\ninstance = \"bench\"", folder.join("data"))?;
+    writeln!(file, "definitions = {:?}\nschemas = {:?}", root.join("sagas"), root.join("sagas/schemas"))?;
+    writeln!(file, "[api]\nlisten = \"127.0.0.1:{}\"\n[log]\nlevel = \"warn\"", free_port()?)?;
+    if let Some(broker) = broker {
+        writeln!(file, "[kafka]\n\"bootstrap.servers\" = \"{broker}\"")?;
+    }
+    Ok(Config::load(Some(&config_path(folder)), &options.settings)?)
+}
+
+fn config_path(folder: &Path) -> PathBuf {
+    folder.join("ringmaster.toml")
+}
+
+fn make_topics(bus: &mut impl ringmaster_bus::Bus, config: &Config) -> Result<Knowledge> {
+    topics::apply(bus, &topics::needed(&Topics::new(&config.prefix), config.partitions, &[], &[], &[]), 1)?;
+    let files = config.definition_files()?;
+    let knowledge = load_knowledge(bus, &config.prefix, config.schema_folder(), &files, &config.compile_options(), wall())?;
+    topics::apply(bus, &topics::needed_by(&knowledge.catalog, &config.prefix, config.partitions), 1)?;
+    Ok(knowledge)
+}
+
+fn order_writer(knowledge: &Knowledge) -> Result<OrderWriter> {
+    Ok(OrderWriter::new(knowledge.schemas.named("OrderPlaced").context("the schema folder has no OrderPlaced")?))
+}
+
+/// The coordinator's process.
+struct Coordinator {
+    child: Child,
+    api: std::net::SocketAddr,
+}
+
+impl Coordinator {
+    fn start(options: &Options, folder: &Path) -> Result<Self> {
+        let beside = std::env::current_exe()?.with_file_name("ringmaster");
+        let program = options.coordinator.clone().unwrap_or(beside);
+        let config = Config::load(Some(&config_path(folder)), &options.settings)?;
+        let mut command = Command::new(&program);
+        command.arg("--config").arg(config_path(folder)).arg("run");
+        for setting in &options.settings {
+            command.arg("--set").arg(setting);
+        }
+        let child =
+            command.spawn().with_context(|| format!("{}: build it with cargo build --release -p ringmaster", program.display()))?;
+        let mut coordinator = Coordinator { child, api: config.listen.context("the bench needs the coordinator's HTTP side")? };
+        let since = Instant::now();
+        loop {
+            if api::client::get(coordinator.api, "/readyz").is_ok_and(|answer| answer.code == 200) {
+                return Ok(coordinator);
+            }
+            if let Some(status) = coordinator.child.try_wait()? {
+                bail!("the coordinator ended at once: {status}");
+            }
+            if since.elapsed() > READY_MAX {
+                bail!("the coordinator was not ready within {} s", READY_MAX.as_secs());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn id(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    fn metrics(&self) -> Result<String> {
+        let answer = api::client::get(self.api, "/metrics").map_err(anyhow::Error::msg)?;
+        Ok(answer.body)
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        let asked = Command::new("kill").arg(self.id()).status()?;
+        if !asked.success() {
+            bail!("the coordinator had ended before it was asked to");
+        }
+        let status = self.child.wait()?;
+        if status.success() { Ok(()) } else { bail!("the coordinator ended with {status}") }
+    }
+}
+
+impl Drop for Coordinator {
+    fn drop(&mut self) {
+        // After an orderly stop there is nothing left to kill.
+        let _gone = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+/// A counter's value in Prometheus' text, summed over labels.
+fn metric(text: &str, name: &str) -> u64 {
+    let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    values.sum::<f64>() as u64
+}

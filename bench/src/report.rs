@@ -1,0 +1,224 @@
+//! What a call found out: a JSON line for programs, a table for people.
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use crate::product::Verdict;
+use crate::rounds::{Rounds, Series, Spread};
+use crate::window::{Plan, Window};
+
+/// One plan, as it is printed. Times in milliseconds from the intended time of sending; costs are a saga's, CPU in microseconds.
+#[derive(Debug, Serialize)]
+pub(crate) struct Line {
+    pub(crate) bus: &'static str,
+    pub(crate) participants: String,
+    pub(crate) rate: Option<f64>,
+    pub(crate) in_flight: usize,
+    pub(crate) partitions: i32,
+    pub(crate) seconds: f64,
+    pub(crate) rounds: usize,
+    /// Windows that were made again because the machine changed, and such as were kept all the same.
+    pub(crate) voided: usize,
+    pub(crate) unsteady: usize,
+    /// The product's median, and all that is known of it.
+    pub(crate) sagas_per_s: f64,
+    pub(crate) product: Figures,
+    /// The null saga by librdkafka: the unit that makes machines comparable.
+    pub(crate) null_per_s: Option<f64>,
+    pub(crate) null: Option<Figures>,
+    /// Round by round; without a rate.
+    pub(crate) product_per_null: Option<Spread>,
+    /// CPU of all, the product's by the null saga's.
+    pub(crate) cpu_per_null: Option<Spread>,
+    pub(crate) against_per_s: Option<f64>,
+    pub(crate) product_per_against: Option<Spread>,
+    pub(crate) issued: u64,
+    pub(crate) completed: u64,
+    pub(crate) compensated: u64,
+    pub(crate) stuck: u64,
+    pub(crate) rejected: u64,
+    pub(crate) exact: bool,
+    pub(crate) journal_bytes: f64,
+    pub(crate) rss_mib: f64,
+    pub(crate) durability: &'static str,
+}
+
+/// What the windows of one contender say: medians with ranges.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figures {
+    pub(crate) per_s: Spread,
+    pub(crate) p50_ms: Option<Spread>,
+    pub(crate) p90_ms: Option<Spread>,
+    pub(crate) p99_ms: Option<Spread>,
+    pub(crate) max_ms: Option<Spread>,
+    pub(crate) cpu_us_coordinator: Spread,
+    pub(crate) cpu_us_broker: Spread,
+    pub(crate) cpu_us_services: Spread,
+    pub(crate) cpu_us_driver: Spread,
+    pub(crate) cpu_us: Spread,
+    /// Context switches of all.
+    pub(crate) switches: Spread,
+    pub(crate) produce_requests: Option<Spread>,
+    pub(crate) fetch_requests: Option<Spread>,
+    pub(crate) bytes_in: Option<Spread>,
+    pub(crate) bytes_out: Option<Spread>,
+}
+
+impl Figures {
+    pub(crate) fn of(series: &Series) -> Figures {
+        let all = |of: &dyn Fn(&Window) -> f64| Spread::of(series.windows.iter().map(of));
+        let some = |of: &dyn Fn(&Window) -> Option<f64>| {
+            let values: Option<Vec<f64>> = series.windows.iter().map(of).collect();
+            values.filter(|values| !values.is_empty()).map(Spread::of)
+        };
+        let quantile =
+            |quantile: f64| some(&|window| Some(window.measured.latency_us.as_ref()?.value_at_quantile(quantile) as f64 / 1e3));
+        let part = |index: usize| all(&|window| window.per_saga(window.cost.parts()[index].cpu.as_secs_f64() * 1e6));
+        Figures {
+            per_s: all(&Window::per_second),
+            p50_ms: quantile(0.5),
+            p90_ms: quantile(0.9),
+            p99_ms: quantile(0.99),
+            max_ms: quantile(1.0),
+            cpu_us_coordinator: part(0),
+            cpu_us_broker: part(1),
+            cpu_us_services: part(2),
+            cpu_us_driver: part(3),
+            cpu_us: all(&Window::cpu_us),
+            switches: all(&|window| window.per_saga(window.cost.parts().iter().map(|used| used.switches as f64).sum())),
+            produce_requests: some(&|window| Some(window.per_saga(window.traffic?.produce))),
+            fetch_requests: some(&|window| Some(window.per_saga(window.traffic?.fetch))),
+            bytes_in: some(&|window| Some(window.per_saga(window.traffic?.bytes_in))),
+            bytes_out: some(&|window| Some(window.per_saga(window.traffic?.bytes_out))),
+        }
+    }
+}
+
+/// What does not follow from the windows.
+pub(crate) struct Call<'a> {
+    pub(crate) bus: &'static str,
+    pub(crate) participants: String,
+    pub(crate) partitions: i32,
+    pub(crate) plan: &'a Plan,
+}
+
+impl Line {
+    pub(crate) fn new(call: &Call<'_>, rounds: &Rounds, verdict: &Verdict) -> Line {
+        let product = rounds.of("product").expect("the product runs");
+        let (null, against) = (rounds.of("null"), rounds.of("against"));
+        let (figures, accounting) = (Figures::of(product), &verdict.accounting);
+        let median = |series: &Series| Figures::of(series).per_s.median.round();
+        Line {
+            bus: call.bus,
+            participants: call.participants.clone(),
+            rate: call.plan.rate,
+            in_flight: call.plan.in_flight,
+            partitions: call.partitions,
+            seconds: call.plan.measured.as_secs_f64(),
+            rounds: product.windows.len(),
+            voided: rounds.voided,
+            unsteady: rounds.unsteady,
+            sagas_per_s: figures.per_s.median.round(),
+            product: figures,
+            null_per_s: null.map(median),
+            product_per_null: null
+                .filter(|_| call.plan.rate.is_none())
+                .map(|null| Spread::ratio(product, null, Window::per_second)),
+            cpu_per_null: null.map(|null| Spread::ratio(product, null, Window::cpu_us)),
+            null: null.map(Figures::of),
+            against_per_s: against.map(median),
+            product_per_against: against.map(|against| Spread::ratio(product, against, Window::per_second)),
+            issued: accounting.issued,
+            completed: accounting.completed,
+            compensated: accounting.compensated,
+            stuck: accounting.stuck,
+            rejected: verdict.rejected,
+            exact: accounting.exact(),
+            journal_bytes: verdict.journal_bytes as f64 / accounting.issued.max(1) as f64,
+            rss_mib: verdict.rss_mib,
+            durability: "page cache, replication 1",
+        }
+    }
+
+    /// For people.
+    pub(crate) fn table(&self) -> String {
+        let mut table = Table::new();
+        table.load_preset(presets::UTF8_BORDERS_ONLY);
+        let mut columns = vec![("", &self.product)];
+        columns[0].0 = "product";
+        columns.extend(self.null.as_ref().map(|null| ("null saga", null)));
+        let title = match self.rate {
+            Some(rate) => format!("{}, {} participants, {rate}/s", self.bus, self.participants),
+            None => format!("{}, {} participants, {} in flight", self.bus, self.participants, self.in_flight),
+        };
+        table.set_header(std::iter::once(title).chain(columns.iter().map(|(name, _)| (*name).to_owned())));
+        for (what, digits, of) in ROWS {
+            let cells: Vec<String> =
+                columns.iter().map(|(_, figures)| of(figures).map_or("-".into(), |s| shown(s, digits))).collect();
+            if cells.iter().any(|cell| cell != "-") {
+                table.add_row(std::iter::once(what.to_owned()).chain(cells));
+            }
+        }
+        table.column_iter_mut().skip(1).for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+        format!("{table}\n{}", self.notes())
+    }
+
+    fn notes(&self) -> String {
+        let mut notes = String::new();
+        let mut ratio = |what: &str, spread: Option<Spread>| {
+            if let Some(spread) = spread {
+                notes += &format!("{what}: {}\n", shown(spread, 2));
+            }
+        };
+        ratio("sagas/s, product / null saga", self.product_per_null);
+        ratio("CPU a saga, product / null saga", self.cpu_per_null);
+        ratio("sagas/s, product / the other program", self.product_per_against);
+        notes += &format!(
+            "{} rounds of {} s, medians (range); {} windows were void because the machine changed{}\n",
+            self.rounds,
+            self.seconds,
+            self.voided,
+            if self.unsteady > 0 {
+                format!(", and {} more were kept: take no figure from them", self.unsteady)
+            } else {
+                String::new()
+            }
+        );
+        notes += &format!(
+            "{} orders, accounting {}; {} journal bytes a saga; coordinator at most {:.0} MiB\n",
+            self.issued,
+            if self.exact { "exact" } else { "WRONG" },
+            self.journal_bytes.round(),
+            self.rss_mib
+        );
+        notes
+    }
+}
+
+type Row = (&'static str, usize, fn(&Figures) -> Option<Spread>);
+
+const ROWS: [Row; 14] = [
+    ("sagas/s", 0, |figures| Some(figures.per_s)),
+    ("latency p50, ms", 1, |figures| figures.p50_ms),
+    ("p90", 1, |figures| figures.p90_ms),
+    ("p99", 1, |figures| figures.p99_ms),
+    ("CPU a saga, us", 1, |figures| Some(figures.cpu_us)),
+    ("  coordinator", 1, |figures| used(figures.cpu_us_coordinator)),
+    ("  broker", 1, |figures| used(figures.cpu_us_broker)),
+    ("  services", 1, |figures| used(figures.cpu_us_services)),
+    ("  driver", 1, |figures| used(figures.cpu_us_driver)),
+    ("context switches a saga", 2, |figures| Some(figures.switches)),
+    ("produce requests a saga", 2, |figures| figures.produce_requests),
+    ("fetch requests a saga", 2, |figures| figures.fetch_requests),
+    ("bytes in a saga", 0, |figures| figures.bytes_in),
+    ("bytes out a saga", 0, |figures| figures.bytes_out),
+];
+
+fn used(spread: Spread) -> Option<Spread> {
+    (spread.max > 0.0).then_some(spread)
+}
+
+fn shown(spread: Spread, digits: usize) -> String {
+    let Spread { median, min, max } = spread;
+    format!("{median:.digits$} ({min:.digits$} - {max:.digits$})")
+}

@@ -1,0 +1,227 @@
+//! The three services: with their ledgers, as the demo has them; or echoes, which answer everything at once and keep nothing, as the
+//! participants of other systems' benchmarks do. On Kafka they are a process of their own, so that what they cost is seen.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use clap::ValueEnum;
+use ringmaster_bus::kafka::KafkaSettings;
+use ringmaster_bus::{Bus, BusEvent, Message, Pace, SendError, TopicPartition, Waker};
+use ringmaster_demo::rig::{self, Buses, SERVICES};
+use ringmaster_participants::schemas;
+use ringmaster_schemas::codec::put_text;
+use ringmaster_schemas::registry::Schemas;
+use ringmaster_schemas::wire::{self, Body, Outcome, ReplyMeta};
+
+/// Who answers commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Participants {
+    /// The demo's services: idempotent, with a ledger each.
+    Ledger,
+    /// Stateless: every command succeeds at once.
+    Echo,
+}
+
+/// How long an echo waits for commands, if nobody wakes it.
+const WAIT: Duration = Duration::from_millis(100);
+/// The same while a full queue keeps answers.
+const WAIT_FULL: Duration = Duration::from_millis(1);
+
+/// Services that run in this process.
+pub(crate) enum Running {
+    Ledger(rig::Services),
+    Echo(Echoes),
+}
+
+impl Running {
+    /// Starts them; ledgers lie under `folder`, and reading begins at the topics' beginnings.
+    pub(crate) fn start(who: Participants, buses: &impl Buses, folder: &Path, prefix: &str, partitions: i32) -> Result<Running> {
+        Ok(match who {
+            Participants::Ledger => Running::Ledger(rig::Services::start(buses, folder, prefix)?),
+            Participants::Echo => Running::Echo(Echoes::start(buses, partitions)?),
+        })
+    }
+
+    /// Ends them in order.
+    pub(crate) fn stop(self) -> Result<()> {
+        match self {
+            Running::Ledger(services) => services.stop(),
+            Running::Echo(echoes) => echoes.stop(),
+        }
+    }
+}
+
+/// Stateless services, a thread each.
+pub(crate) struct Echoes {
+    threads: Vec<JoinHandle<Result<()>>>,
+    wakers: Vec<Waker>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Echoes {
+    fn start(buses: &impl Buses, partitions: i32) -> Result<Echoes> {
+        let (mut echoes, stop) = (Echoes { threads: Vec::new(), wakers: Vec::new(), stop: Arc::default() }, Arc::default());
+        echoes.stop = Arc::clone(&stop);
+        for service in SERVICES {
+            let mut bus = buses.open()?;
+            echoes.wakers.push(bus.waker());
+            let (stop, thread) = (stop.clone(), std::thread::Builder::new().name(service.to_owned()));
+            echoes.threads.push(thread.spawn(move || echo(&mut bus, service, partitions, &stop))?);
+        }
+        Ok(echoes)
+    }
+
+    fn stop(self) -> Result<()> {
+        self.stop.store(true, Ordering::SeqCst);
+        self.wakers.iter().for_each(|wake| wake());
+        self.threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("an echo panicked"))?)
+    }
+}
+
+/// An answer that waits to be sent.
+struct Answer {
+    reply_to: Box<str>,
+    partition: i32,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+/// Answers what comes until it is told to stop.
+fn echo(bus: &mut impl Bus, service: &str, partitions: i32, stop: &AtomicBool) -> Result<()> {
+    let mut schemas = schemas::demo();
+    let replies = reply_schemas(&mut schemas, service)?;
+    let commands = bus.topic(&format!("{service}.commands"));
+    for partition in 0..partitions {
+        bus.read(TopicPartition { topic: commands, partition }, 0);
+    }
+    let (sender, mut pace, mut waiting) = (bus.open_sender()?, Pace::default(), Vec::new());
+    while !stop.load(Ordering::Relaxed) {
+        let mut failed = None;
+        let wait = if waiting.is_empty() { WAIT } else { WAIT_FULL };
+        let events = bus.poll(wait, &mut |event| match event {
+            BusEvent::Record(record) => match answer(record.key, record.value, &schemas, &replies) {
+                Ok(answer) => waiting.push(answer),
+                Err(why) => failed = Some(why),
+            },
+            BusEvent::Failed { why, .. } => failed = Some(why.into()),
+            _ => {}
+        });
+        if let Some(why) = failed {
+            return Err(why);
+        }
+        waiting.sort_by(|one, other| (&one.reply_to, one.partition).cmp(&(&other.reply_to, other.partition)));
+        let mut sent = 0;
+        for answer in &waiting {
+            let to = TopicPartition { topic: bus.topic(&answer.reply_to), partition: answer.partition };
+            match bus.send(sender, Message { to, key: Some(&answer.key), value: &answer.value, headers: &[] }, 0) {
+                Ok(()) => sent += 1,
+                Err(SendError::Full) => break,
+                Err(why) => return Err(why.into()),
+            }
+        }
+        waiting.drain(..sent);
+        pace.after_turn(events);
+    }
+    Ok(())
+}
+
+/// Fingerprints of a service's reply envelopes by command, and whether there is a result.
+fn reply_schemas(schemas: &mut Schemas, service: &str) -> Result<HashMap<String, (u64, bool)>> {
+    let names: Vec<String> = schemas.iter().map(|schema| schema.name().to_owned()).collect();
+    let is_command = |name: &&String| name.starts_with(&format!("{service}.")) && !name.ends_with("Result");
+    let mut replies = HashMap::new();
+    for name in names.iter().filter(is_command) {
+        let envelope = schemas.reply_envelope(name).map_err(|why| anyhow!("{why}"))?;
+        schemas.command_envelope(name).map_err(|why| anyhow!("{why}"))?;
+        replies.insert(name.clone(), (envelope.fingerprint(), names.contains(&format!("{name}Result"))));
+    }
+    Ok(replies)
+}
+
+/// The same answer as a service's: its result, where there is one, is a text.
+fn answer(key: Option<&[u8]>, value: Option<&[u8]>, schemas: &Schemas, replies: &HashMap<String, (u64, bool)>) -> Result<Answer> {
+    let command = wire::decode_command(value.unwrap_or_default(), schemas).map_err(|why| anyhow!("{why}"))?;
+    let meta = &command.meta;
+    let Some(&(fingerprint, has_result)) = replies.get(&*meta.command) else { bail!("{} is not known", meta.command) };
+    let Body::Avro { .. } = &command.body else { bail!("echoes speak Avro") };
+    let mut result = Vec::new();
+    put_text(&mut result, "echo-");
+    let says = ReplyMeta {
+        idempotency_key: Cow::Borrowed(&*meta.idempotency_key),
+        attempt: meta.attempt,
+        outcome: Outcome::Succeeded,
+        code: None,
+        message: None,
+        retryable: false,
+    };
+    let mut value = Vec::with_capacity(128);
+    wire::put_reply_avro(&says, fingerprint, has_result.then_some(&result), &mut value);
+    Ok(Answer { reply_to: (*meta.reply_to).into(), partition: meta.reply_partition, key: key.unwrap_or_default().to_vec(), value })
+}
+
+/// What the services' process is told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServicesArgs {
+    /// The broker.
+    #[arg(long)]
+    bootstrap: String,
+    /// Where ledgers lie.
+    #[arg(long)]
+    folder: PathBuf,
+    /// The prefix of the coordinator's topics.
+    #[arg(long)]
+    prefix: String,
+    /// Partitions of every topic.
+    #[arg(long)]
+    partitions: i32,
+    /// Who answers.
+    #[arg(long, value_enum)]
+    participants: Participants,
+}
+
+/// Runs services until the standard input ends, which it does when whoever started this is gone.
+pub(crate) fn run(args: &ServicesArgs) -> Result<()> {
+    let kafka = KafkaSettings::new(&args.bootstrap);
+    let services = Running::start(args.participants, &kafka, &args.folder, &args.prefix, args.partitions)?;
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    services.stop()
+}
+
+/// The services as a process of their own.
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn start(who: Participants, bootstrap: &str, folder: &Path, prefix: &str, partitions: i32) -> Result<Process> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let who = who.to_possible_value().expect("a value of the command line");
+        command.args(["services", "--bootstrap", bootstrap, "--prefix", prefix, "--participants", who.get_name()]);
+        command.arg("--partitions").arg(partitions.to_string()).arg("--folder").arg(folder);
+        Ok(Process(command.stdin(Stdio::piped()).spawn().context("the services' process")?))
+    }
+
+    pub(crate) fn id(&self) -> String {
+        self.0.id().to_string()
+    }
+
+    /// Ends them in order.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        drop(self.0.stdin.take());
+        let status = self.0.wait()?;
+        if status.success() { Ok(()) } else { bail!("the services ended with {status}") }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // After an orderly stop there is nothing left to kill.
+        let _gone = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
