@@ -128,6 +128,7 @@ fn echo(bus: &mut impl Bus, service: &str, partitions: i32, stop: &AtomicBool) -
             }
         }
         waiting.drain(..sent);
+        bus.flush();
         pace.after_turn(events);
     }
     Ok(())

@@ -53,6 +53,7 @@ impl Bus for Loop {
         self.acknowledgements.push(tag);
         Ok(())
     }
+    fn flush(&mut self) {}
     fn read(&mut self, _: TopicPartition, _: i64) {}
     fn stop(&mut self, _: TopicPartition) {}
     fn pause(&mut self, _: &[TopicPartition], _: bool) {}

@@ -129,6 +129,8 @@ impl<S: Service, L: Ledger> Participant<S, L> {
             self.commit(bus, now);
         }
         self.forget(now);
+        // Whoever paces turns pauses behind this one: its replies are on their way meanwhile.
+        bus.flush();
         Ok(TurnReport {
             events,
             commands: self.desk.counts.commands - before,

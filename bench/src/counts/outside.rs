@@ -35,6 +35,10 @@ impl<B: Bus> Bus for Outside<B> {
     fn send(&mut self, sender: Sender, message: Message<'_>, tag: u64) -> Result<(), SendError> {
         cross(|| self.0.send(sender, message, tag))
     }
+    fn flush(&mut self) {
+        cross(|| self.0.flush());
+    }
+
     fn read(&mut self, at: TopicPartition, from: i64) {
         cross(|| self.0.read(at, from));
     }

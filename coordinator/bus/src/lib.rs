@@ -242,6 +242,10 @@ pub trait Bus {
     /// follows an `Ok`, unless the sender is closed before. Never waits.
     fn send(&mut self, sender: Sender, message: Message<'_>, tag: u64) -> Result<(), SendError>;
 
+    /// Lets go of what was sent since the last [`Bus::poll`], which else does so: for whoever pauses in between. What needs an answer of
+    /// the broker first stays until the next poll.
+    fn flush(&mut self);
+
     /// Reads this partition from this offset on (instead of where it was read, if it was).
     fn read(&mut self, at: TopicPartition, from: i64);
 

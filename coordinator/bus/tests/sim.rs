@@ -46,6 +46,9 @@ impl Bus for RealTime {
         self.broker.advance(wall());
         self.bus.send(sender, message, tag)
     }
+    fn flush(&mut self) {
+        self.bus.flush();
+    }
     fn read(&mut self, at: TopicPartition, from: i64) {
         self.bus.read(at, from);
     }

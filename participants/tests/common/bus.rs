@@ -156,6 +156,8 @@ impl Bus for TestBus {
         Ok(())
     }
 
+    fn flush(&mut self) {}
+
     fn read(&mut self, at: TopicPartition, from: i64) {
         self.positions.insert((self.names.name(at.topic).to_owned(), at.partition), from);
     }

@@ -60,6 +60,10 @@ impl Bus for Holding {
         self.bus.send(sender, message, tag)
     }
 
+    fn flush(&mut self) {
+        self.bus.flush();
+    }
+
     fn read(&mut self, at: TopicPartition, from: i64) {
         self.bus.read(at, from);
     }

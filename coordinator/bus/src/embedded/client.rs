@@ -308,6 +308,10 @@ impl Bus for EmbeddedBus {
         self.commit_at.get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
     }
 
+    fn flush(&mut self) {
+        self.writer.flush();
+    }
+
     fn poll(&mut self, wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         let mut deadline = None;
         loop {

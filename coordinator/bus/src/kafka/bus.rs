@@ -331,6 +331,10 @@ impl Bus for KafkaBus {
         self.commit_at.get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
     }
 
+    fn flush(&mut self) {
+        self.senders.iter_mut().for_each(|(_, outgoing)| outgoing.flush(&self.names));
+    }
+
     fn poll(&mut self, wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         let mut deadline = None;
         loop {

@@ -100,6 +100,9 @@ const COMMON: &[(&str, &str)] = &[
 const PRODUCER: &[(&str, &str)] = &[
     ("enable.idempotence", "true"),
     ("acks", "all"),
+    // A broker serves the requests of a connection one after the other: more of them at once only wait there instead of here, where
+    // they would still become larger.
+    ("max.in.flight.requests.per.connection", "1"),
     ("compression.type", "lz4"),
     // What is in flight is bounded by the partitions; these bound memory if they are not (the default is 1 GiB).
     ("queue.buffering.max.kbytes", "65536"),
@@ -148,7 +151,7 @@ const OWNED: &[(&str, &str)] = &[
     ("enable.gapless.guarantee", "gaps are found by their offsets, and a producer that had one goes on"),
     ("acks request.required.acks", "an effect may leave only when its record is on all replicas"),
     ("transactional.id transaction.timeout.ms", "the journal fences itself; there are no transactions"),
-    ("max.in.flight max.in.flight.requests.per.connection", "an idempotent producer keeps it at 5"),
+    ("max.in.flight max.in.flight.requests.per.connection", "a broker serves a connection's requests one by one, so there is one"),
     ("retries message.send.max.retries", "an idempotent producer repeats until its time is over"),
     ("message.timeout.ms delivery.timeout.ms", "how long a record may be in doubt is the protocol's decision"),
     ("message.max.bytes", "how large a record may be is said by `limits.record_bytes_max` and by its topic"),

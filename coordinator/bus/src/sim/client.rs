@@ -368,6 +368,9 @@ impl Bus for SimBus {
         }
     }
 
+    /// What is sent is on its way at once.
+    fn flush(&mut self) {}
+
     fn poll(&mut self, wait_max: Duration, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         let mut found = self.find();
         let wait_ms = Millis::try_from(wait_max.as_millis()).unwrap_or(Millis::MAX);

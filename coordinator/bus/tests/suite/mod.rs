@@ -38,7 +38,7 @@ pub trait Rig {
 
 /// Runs everything.
 pub fn run_all(rig: &(dyn Rig + Sync)) {
-    let cases: [(&str, fn(&dyn Rig)); 25] = [
+    let cases: [(&str, fn(&dyn Rig)); 26] = [
         // The longest first.
         ("unknown_topic_is_refused_and_unreadable", unknown_topic_is_refused_and_unreadable),
         ("any_seek_is_exact", any_seek_is_exact),
@@ -60,6 +60,7 @@ pub fn run_all(rig: &(dyn Rig + Sync)) {
         ("a_member_reads_all_of_a_topic_made_again", a_member_reads_all_of_a_topic_made_again),
         ("a_limit_that_falls_is_taken", a_limit_that_falls_is_taken),
         ("waker_ends_a_poll", waker_ends_a_poll),
+        ("a_flush_lets_go", a_flush_lets_go),
         ("clients_see_each_other", clients_see_each_other),
         ("two_writers_interleave_without_loss", two_writers_interleave_without_loss),
         ("closed_sender_sends_nothing", closed_sender_sends_nothing),

@@ -161,6 +161,26 @@ pub fn waker_ends_a_poll(rig: &dyn Rig) {
     }
 }
 
+/// Whoever pauses behind a flush is not waited for: what was sent arrives without another poll of its sender.
+pub fn a_flush_lets_go(rig: &dyn Rig) {
+    let (mut one, mut two) = (rig.client(), rig.client());
+    let at = topic(&mut *one, "let-go", 2, &[]);
+    let sender = one.open_sender().expect("a sender");
+    // Connected, and leaders are known: only sending is left.
+    (0..2).for_each(|number| send(&mut *one, sender, at[number], &number.to_string(), number as u64));
+    let mut heard = Heard::default();
+    heard.until(&mut *one, "the acknowledgements", |heard| heard.acknowledged.len() == 2);
+    for number in 2..10 {
+        send(&mut *one, sender, at[number % 2], &number.to_string(), number as u64);
+    }
+    one.flush();
+    let topic = two.topic(one.name_of(at[0].topic));
+    (0..2).for_each(|partition| two.read(TopicPartition { topic, partition }, 0));
+    let mut read = Heard::default();
+    read.until(&mut *two, "all ten", |heard| heard.records.len() == 10);
+    heard.until(&mut *one, "all acknowledgements", |heard| heard.acknowledged.len() == 10);
+}
+
 pub fn clients_see_each_other(rig: &dyn Rig) {
     let (mut one, mut two) = (rig.client(), rig.client());
     let at = topic(&mut *one, "shared", 2, &[]);

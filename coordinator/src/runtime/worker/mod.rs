@@ -199,6 +199,8 @@ impl<B: Bus> Worker<B> {
         inner.execute(bus, now);
         inner.checkpoint_when_due(now);
         inner.commit_when_due(bus, now);
+        // Whoever paces turns pauses behind this one: what it sent is on its way meanwhile.
+        bus.flush();
         match inner.stop.take() {
             Some(stop) => Err(stop),
             None => Ok(Turn { events, idle: inner.idle(now) }),
