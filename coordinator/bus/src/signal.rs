@@ -1,7 +1,7 @@
 //! How a poll that waits is woken by other threads.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// A flag that one thread waits for and any thread raises. Raising it costs no system call unless somebody waits.
@@ -13,12 +13,20 @@ pub(crate) struct Signal {
     woken: AtomicBool,
     lock: Mutex<()>,
     condition: Condvar,
+    /// Ends a wait for sockets; once it is there, all waits are such.
+    waker: OnceLock<mio::Waker>,
 }
 
 impl Signal {
     /// There may be something to visit.
     pub(crate) fn raise(&self) {
         if !self.raised.swap(true, SeqCst) && self.waiting.load(SeqCst) {
+            if let Some(waker) = self.waker.get() {
+                if let Err(error) = waker.wake() {
+                    tracing::error!(%error, "a poll that waits could not be woken");
+                }
+                return;
+            }
             // The waiter holds the lock from its last look at the flag until it waits, so the notification cannot fall between.
             let _held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
             self.condition.notify_one();
@@ -39,6 +47,26 @@ impl Signal {
     /// Whether [`Self::wake`] was called since this was asked last.
     pub(crate) fn take_woken(&self) -> bool {
         self.woken.load(SeqCst) && self.woken.swap(false, SeqCst)
+    }
+
+    /// From now on waits are for sockets too, and are ended by this.
+    pub(crate) fn wake_by(&self, waker: mio::Waker) {
+        // The first stays: there is one for each poll, and one poll.
+        let _ = self.waker.set(waker);
+    }
+
+    /// Waits until the flag is raised or a socket of `poll` has something, at most so long.
+    pub(crate) fn wait_for_sockets(&self, poll: &mut mio::Poll, events: &mut mio::Events, at_most: Duration) {
+        self.waiting.store(true, SeqCst);
+        // Raised before `waiting` was to be seen, nobody wakes.
+        if !self.raised.load(SeqCst)
+            && let Err(error) = poll.poll(events, Some(at_most))
+            && error.kind() != std::io::ErrorKind::Interrupted
+        {
+            tracing::error!(%error, "sockets cannot be waited for");
+            std::thread::sleep(at_most.min(Duration::from_millis(10)));
+        }
+        self.waiting.store(false, SeqCst);
     }
 
     /// Waits until the flag is raised, at most so long.

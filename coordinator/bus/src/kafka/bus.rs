@@ -7,15 +7,17 @@ use std::time::{Duration, Instant};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::TopicId;
 
-use super::admin;
-use super::errors::{bus_error, is_doubt, is_size, send_error};
+use super::errors::{bus_error, send_error};
 use super::held::MADE_AGAIN;
 use super::limits::Limits;
-use super::native::{Delivery, Producer};
+use super::native::Producer;
 use super::outgoing::Outgoing;
+use super::outlet::{By, Outlet};
 use super::questions::{Answer, Name, Question, Questions};
 use super::reader::Reader;
-use super::settings::KafkaSettings;
+use super::settings::{Client, KafkaSettings};
+use super::sockets::Sockets;
+use super::{admin, direct};
 use crate::signal::Signal;
 use crate::{
     Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicNames, TopicPartition, Waker,
@@ -28,8 +30,6 @@ const EVENTS_MAX: usize = 4_096;
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
 /// The number of questions that the bus itself asks; their answers are not visited.
 const OWN_QUESTION: u64 = u64::MAX;
-/// A sender that waits for the broker is looked at so often.
-const SIGN_EVERY: Duration = Duration::from_secs(1);
 /// How long a poll waits when the group gave partitions whose committed offsets the broker did not tell.
 const GIVEN_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
@@ -38,7 +38,9 @@ pub struct KafkaBus {
     settings: KafkaSettings,
     names: TopicNames,
     signal: Arc<Signal>,
-    senders: Vec<(Sender, Outgoing)>,
+    senders: Vec<(Sender, Outlet)>,
+    /// For senders with sockets of their own.
+    sockets: Option<Sockets>,
     opened_count: u32,
     /// For [`Bus::read`]; none once the bus has joined a group without having read anything.
     reader: Option<Reader>,
@@ -66,6 +68,7 @@ impl KafkaBus {
             names: TopicNames::default(),
             signal,
             senders: Vec::new(),
+            sockets: None,
             opened_count: 0,
             reader,
             member: None,
@@ -81,9 +84,9 @@ impl KafkaBus {
     fn visit_all(&mut self, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         let (mut count, mut refused) = (0, false);
         let limits = &self.limits;
-        for (sender, outgoing) in &mut self.senders {
-            outgoing.flush(&self.names);
-            count += visit_deliveries(*sender, outgoing, limits, &mut refused, visit);
+        for (sender, outlet) in &mut self.senders {
+            outlet.flush(&self.names);
+            count += outlet.visit(*sender, &self.names, limits, EVENTS_MAX, &mut refused, visit);
         }
         if refused {
             self.ask_limits();
@@ -115,9 +118,9 @@ impl KafkaBus {
             count += 1;
         }
         let batch_bytes = self.limits.batch_bytes();
-        for (sender, outgoing) in self.senders.iter_mut().filter(|(_, outgoing)| outgoing.batch_bytes > batch_bytes) {
+        for (sender, outlet) in self.senders.iter_mut().filter(|(_, outlet)| outlet.batch_bytes > batch_bytes) {
             // Said once: whoever goes on with it has been told.
-            outgoing.batch_bytes = batch_bytes;
+            outlet.batch_bytes = batch_bytes;
             visit(BusEvent::Doubt {
                 sender: *sender,
                 why: format!("a topic takes batches of {batch_bytes} bytes only, fewer than before"),
@@ -171,10 +174,21 @@ impl KafkaBus {
     /// How long to wait for something to happen before something is to be done.
     fn wait_at_most(&self, until_deadline: Duration) -> Duration {
         let again = self.reader.iter().chain(&self.member).filter_map(Reader::again_at).min();
-        let dues = [self.commit_at, again].into_iter().flatten().map(|due| due.saturating_duration_since(Instant::now()));
+        let senders = self.senders.iter().filter_map(|(_, outlet)| outlet.due()).min();
+        let dues = [self.commit_at, again, senders].into_iter().flatten().map(|due| due.saturating_duration_since(Instant::now()));
         let given = self.member.as_ref().is_some_and(Reader::is_waiting).then_some(GIVEN_AGAIN_AFTER);
-        let owed = self.senders.iter().any(|(_, outgoing)| outgoing.is_owed()).then_some(SIGN_EVERY);
-        dues.chain(given).chain(owed).fold(until_deadline, Duration::min)
+        dues.chain(given).fold(until_deadline, Duration::min)
+    }
+
+    /// A producer whose sockets are waited for by [`Bus::poll`].
+    fn open_direct(&mut self) -> Result<direct::Producer, BusError> {
+        if self.sockets.is_none() {
+            self.sockets = Some(Sockets::new(&self.signal)?);
+        }
+        let registry = self.sockets.as_ref().expect("it is there now").registry()?;
+        let (settings, signal) = (&self.settings, Arc::clone(&self.signal));
+        direct::Producer::new(&settings.bootstrap, settings.compression(), registry, signal, Instant::now())
+            .map_err(|why| BusError::Refused(format!("kafka.bootstrap.servers: {why}")))
     }
 
     fn ask(&mut self, question: Question) {
@@ -195,34 +209,6 @@ impl KafkaBus {
             reader
         })
     }
-}
-
-fn visit_deliveries(
-    sender: Sender,
-    outgoing: &mut Outgoing,
-    limits: &Limits,
-    refused: &mut bool,
-    visit: &mut dyn FnMut(BusEvent<'_>),
-) -> usize {
-    let mut count = 0;
-    outgoing.visit(EVENTS_MAX, &mut |delivery| {
-        visit(match delivery {
-            Delivery::Done { tag, offset } => BusEvent::Acknowledged { sender, tag, offset },
-            Delivery::Failed { tag, code, bytes } => {
-                *refused |= is_size(code);
-                BusEvent::Failed { sender, tag, why: send_error(code, limits.fits(bytes)) }
-            }
-            Delivery::Error { code, text, fatal } if is_doubt(code, fatal) => {
-                BusEvent::Doubt { sender, why: format!("{code}: {text}") }
-            }
-            Delivery::Error { code, text, .. } => {
-                tracing::warn!(%code, text, "producer");
-                return;
-            }
-        });
-        count += 1;
-    });
-    count
 }
 
 impl Bus for KafkaBus {
@@ -246,11 +232,17 @@ impl Bus for KafkaBus {
 
     fn open_sender(&mut self) -> Result<Sender, BusError> {
         let batch_bytes = self.limits.batch_bytes();
-        let config = self.settings.producer(batch_bytes);
-        let producer = Producer::new(&config, Arc::clone(&self.signal)).map_err(|error| bus_error(&error))?;
+        let by = match self.settings.client()? {
+            Client::Librdkafka => {
+                let config = self.settings.producer(batch_bytes);
+                let producer = Producer::new(&config, Arc::clone(&self.signal)).map_err(|error| bus_error(&error))?;
+                By::Librdkafka(Box::new(Outgoing::new(producer, self.settings.bootstrap.clone())))
+            }
+            Client::Direct => By::Direct(Box::new(self.open_direct()?)),
+        };
         let sender = Sender(self.opened_count);
         self.opened_count += 1;
-        self.senders.push((sender, Outgoing::new(producer, batch_bytes, self.settings.bootstrap.clone())));
+        self.senders.push((sender, Outlet::new(by, batch_bytes)));
         Ok(sender)
     }
 
@@ -261,7 +253,7 @@ impl Bus for KafkaBus {
     }
 
     fn send(&mut self, sender: Sender, message: Message<'_>, tag: u64) -> Result<(), SendError> {
-        let Some((_, outgoing)) = self.senders.iter_mut().find(|(open, _)| *open == sender) else {
+        let Some((_, outlet)) = self.senders.iter_mut().find(|(open, _)| *open == sender) else {
             return Err(SendError::Broken("it was closed".to_owned()));
         };
         let topic = message.to.topic;
@@ -270,7 +262,7 @@ impl Bus for KafkaBus {
             self.ask_limits();
             return Err(why);
         }
-        let sent = outgoing.send(&self.names, &message, tag);
+        let sent = outlet.send(&self.names, &message, tag);
         sent.map_err(|code| send_error(code, false))
     }
 
@@ -350,7 +342,11 @@ impl Bus for KafkaBus {
             if left.is_zero() {
                 return 0;
             }
-            self.signal.wait(self.wait_at_most(left));
+            let at_most = self.wait_at_most(left);
+            match &mut self.sockets {
+                None => self.signal.wait(at_most),
+                Some(sockets) => sockets.wait(&self.signal, at_most),
+            }
         }
     }
 

@@ -18,17 +18,20 @@ mod admin;
 #[cfg(feature = "test-broker")]
 pub mod broker;
 mod bus;
+mod direct;
 mod errors;
 mod held;
 mod limits;
 mod native;
 mod outgoing;
+mod outlet;
 mod questions;
 mod reader;
 mod revival;
 #[cfg(feature = "test-broker")]
 pub mod segment;
 mod settings;
+mod sockets;
 
 pub use bus::KafkaBus;
-pub use settings::{KafkaSettings, LINGER, owned_by_protocol};
+pub use settings::{Client, KafkaSettings, LINGER, owned_by_protocol};

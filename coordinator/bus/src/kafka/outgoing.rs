@@ -25,8 +25,6 @@ const PARTITION_MAX: i32 = 100_000;
 /// A producer with what is collected for it.
 pub(super) struct Outgoing {
     producer: Producer,
-    /// The largest batch that it makes of several records; a topic that takes less would refuse all of them, again and again.
-    pub(super) batch_bytes: usize,
     /// By topic handle, then by partition.
     runs: Vec<Vec<Run>>,
     /// Those that are not empty, in the order of their first record.
@@ -56,10 +54,9 @@ struct Collected {
 
 impl Outgoing {
     /// `bootstrap` is for a producer that has lost its cluster.
-    pub(super) fn new(producer: Producer, batch_bytes: usize, bootstrap: String) -> Self {
+    pub(super) fn new(producer: Producer, bootstrap: String) -> Self {
         Self {
             producer,
-            batch_bytes,
             runs: Vec::new(),
             waiting: Vec::new(),
             collected_count: 0,

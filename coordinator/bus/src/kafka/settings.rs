@@ -1,9 +1,11 @@
 //! How the clients of librdkafka are set up, and which of its settings belong to the protocol.
 
+use std::sync::Once;
 use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
+use super::direct::Compression;
 use crate::BusError;
 
 /// How a bus reaches Kafka.
@@ -11,12 +13,27 @@ use crate::BusError;
 pub struct KafkaSettings {
     /// Brokers to begin with: `host:port,host:port`.
     pub bootstrap: String,
-    /// Settings of librdkafka by its own names, without the `kafka.` that they have in the configuration: SASL, TLS, and so on.
+    /// Settings of librdkafka by its own names, without the `kafka.` that they have in the configuration: SASL, TLS, and so on. One is
+    /// ours: [`Client::SETTING`].
     pub passthrough: Vec<(String, String)>,
     /// The group under whose name positions are committed, if the bus does not join one.
     pub group: String,
     /// How long a producer waits for more records before it sends; [`LINGER`] by default.
     pub linger: Duration,
+}
+
+/// What a bus's producers are; everything else is librdkafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// librdkafka: one request a partition.
+    Librdkafka,
+    /// Our own: one request a broker and turn, without TLS and SASL.
+    Direct,
+}
+
+impl Client {
+    /// Its name among the settings.
+    pub const SETTING: &str = "client";
 }
 
 impl KafkaSettings {
@@ -34,10 +51,41 @@ impl KafkaSettings {
                 return Err(BusError::Refused(format!("kafka.{key} cannot be set: {why}")));
             }
         }
+        self.client()?;
         for config in [self.producer(1), self.consumer(&self.group)] {
             config.create_native_config().map_err(|error| BusError::Refused(format!("kafka.*: {error}")))?;
         }
         Ok(())
+    }
+
+    /// What producers are: `librdkafka` (if nothing is said), `direct`, or `auto`, which is direct where it can do what is asked.
+    pub(super) fn client(&self) -> Result<Client, BusError> {
+        let named = self.passthrough.iter().find(|(key, _)| key == Client::SETTING).map(|(_, value)| value.as_str());
+        let beyond = self.passthrough.iter().find(|(key, value)| key != Client::SETTING && !is_taken_directly(key, value));
+        match (named, beyond) {
+            (None | Some("librdkafka"), _) => Ok(Client::Librdkafka),
+            (Some("direct" | "auto"), None) => Ok(Client::Direct),
+            (Some("auto"), Some((key, value))) => {
+                static SAID: Once = Once::new();
+                SAID.call_once(|| {
+                    tracing::info!("producers are librdkafka's: our own does not know kafka.{}", named_setting(key, value))
+                });
+                Ok(Client::Librdkafka)
+            }
+            (Some("direct"), Some((key, value))) => {
+                let setting = named_setting(key, value);
+                Err(BusError::Refused(format!("kafka.{setting}: kafka.client = direct does not know it; librdkafka does")))
+            }
+            (Some(other), _) => {
+                Err(BusError::Refused(format!("kafka.client: '{other}' is not 'auto' or 'librdkafka' or 'direct'")))
+            }
+        }
+    }
+
+    /// How our own producer compresses.
+    pub(super) fn compression(&self) -> Compression {
+        let set = self.passthrough.iter().find(|(key, _)| key == "compression.type" || key == "compression.codec");
+        if set.is_some_and(|(_, value)| value == "none") { Compression::None } else { Compression::Lz4 }
     }
 
     /// For a client that only asks.
@@ -75,7 +123,7 @@ impl KafkaSettings {
         for (key, value) in COMMON.iter().chain(ours) {
             config.set(*key, *value);
         }
-        for (key, value) in &self.passthrough {
+        for (key, value) in self.passthrough.iter().filter(|(key, _)| key != Client::SETTING) {
             config.set(key, value);
         }
         config
@@ -85,6 +133,25 @@ impl KafkaSettings {
 /// Measured (examples/kafka-cost.rs): 0 ms makes an idle hop of 2 - 3 ms, 1 ms one of 4, 5 ms one of 8, and under load none is better: a
 /// poll's burst fills the batches.
 pub const LINGER: Duration = Duration::ZERO;
+
+/// Whether our own producer does what this setting asks for, or it is about reading.
+fn is_taken_directly(key: &str, value: &str) -> bool {
+    match key {
+        "compression.type" | "compression.codec" => matches!(value, "none" | "lz4"),
+        "security.protocol" => value.eq_ignore_ascii_case("plaintext"),
+        "linger.ms" | "queue.buffering.max.ms" => value.parse() == Ok(0.0),
+        "session.timeout.ms" | "heartbeat.interval.ms" | "max.poll.interval.ms" | "group.instance.id" | "debug" => true,
+        _ => key.starts_with("fetch.") || key.starts_with("queued."),
+    }
+}
+
+/// A setting for people, with its value where that is no secret.
+fn named_setting(key: &str, value: &str) -> String {
+    match key {
+        "compression.type" | "compression.codec" | "security.protocol" | "linger.ms" => format!("{key} = {value}"),
+        _ => key.to_owned(),
+    }
+}
 
 const COMMON: &[(&str, &str)] = &[
     ("client.id", "ringmaster"),
@@ -183,6 +250,35 @@ mod tests {
             let Err(BusError::Refused(why)) = with(key, "1") else { panic!("{key} was taken") };
             assert!(why.starts_with(&format!("kafka.{key} cannot be set: ")) && why.len() > 40, "{why}");
         }
+    }
+
+    #[test]
+    fn a_producer_is_what_it_is_said_to_be() {
+        let client = |settings: &[(&str, &str)]| {
+            let passthrough = settings.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+            KafkaSettings { passthrough, ..KafkaSettings::new("127.0.0.1:1") }.client()
+        };
+        assert_eq!(client(&[]), Ok(Client::Librdkafka));
+        assert_eq!(client(&[("client", "librdkafka"), ("sasl.username", "x")]), Ok(Client::Librdkafka));
+        for named in ["direct", "auto"] {
+            assert_eq!(client(&[("client", named), ("compression.type", "none"), ("fetch.wait.max.ms", "5")]), Ok(Client::Direct));
+        }
+        let others = [
+            ("security.protocol", "ssl"),
+            ("security.protocol", "SASL_PLAINTEXT"),
+            ("sasl.password", "secret"),
+            ("ssl.key.password", "secret"),
+            ("compression.type", "zstd"),
+            ("linger.ms", "5"),
+            ("batch.num.messages", "7"),
+        ];
+        for other in others {
+            assert_eq!(client(&[("client", "auto"), other]), Ok(Client::Librdkafka), "{other:?}");
+            let Err(BusError::Refused(why)) = client(&[("client", "direct"), other]) else { panic!("{other:?} was taken") };
+            assert!(why.contains(other.0) && why.contains("librdkafka does") && !why.contains("secret"), "{why}");
+        }
+        assert!(matches!(client(&[("client", "java")]), Err(BusError::Refused(why)) if why.contains("'java' is not 'auto'")));
+        assert_eq!(with("client", "direct"), Ok(()), "librdkafka is not given what is ours");
     }
 
     #[test]

@@ -15,9 +15,16 @@ mod queue;
 
 use std::ffi::CString;
 
+use rdkafka::error::RDKafkaErrorCode;
+
 pub(super) use consumer::{Consumer, Fetched, Told};
 pub(super) use describe::{id_text, identities};
 pub(super) use producer::{Delivery, Producer};
+
+/// A broker's error by its name.
+pub(super) fn code_of(error: i16) -> RDKafkaErrorCode {
+    rdkafka_sys::rd_kafka_resp_err_t::try_from(i32::from(error)).map_or(RDKafkaErrorCode::Unknown, RDKafkaErrorCode::from)
+}
 
 /// Gives a client more addresses of its cluster.
 fn add_brokers(client: *mut rdkafka_sys::rd_kafka_t, addresses: &str) {

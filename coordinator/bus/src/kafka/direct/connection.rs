@@ -1,0 +1,191 @@
+//! One connection to a broker: requests are written without waiting, answers are read as they come, in the order of the requests.
+
+use std::collections::VecDeque;
+use std::io::{self, Read as _, Write as _};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use super::requests::{self, Api};
+use super::wire::Get;
+
+/// Room for one read.
+const READ_BYTES: usize = 64 << 10;
+/// A longer answer is none: those to a producer have a few dozen bytes a partition.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// A broker that does not take the connection, or does not answer, for so long is given up.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// From one that owes an answer for so long no further one is expected soon: others are asked instead.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// A connection, or one that is being made.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: TcpStream,
+    opened: Instant,
+    is_open: bool,
+    /// What is to be written, from `written` on.
+    out: Vec<u8>,
+    written: usize,
+    /// What was read; `unread` of it is not taken yet.
+    input: Vec<u8>,
+    unread: Range<usize>,
+    correlation: i32,
+    asked: VecDeque<Asked>,
+}
+
+#[derive(Debug)]
+struct Asked {
+    api: Api,
+    correlation: i32,
+    at: Instant,
+}
+
+impl Connection {
+    /// Begins to connect; `token` is any.
+    pub(super) fn open(address: SocketAddr, registry: &Registry, token: Token, now: Instant) -> io::Result<Self> {
+        let mut socket = TcpStream::connect(address)?;
+        registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Connection {
+            socket,
+            opened: now,
+            is_open: false,
+            out: Vec::new(),
+            written: 0,
+            input: vec![0; READ_BYTES],
+            unread: 0..0,
+            correlation: 0,
+            asked: VecDeque::new(),
+        })
+    }
+
+    /// Asks something, as far as the socket takes it.
+    pub(super) fn ask(&mut self, api: Api, now: Instant, put: impl FnOnce(&mut Vec<u8>)) -> io::Result<()> {
+        self.correlation = self.correlation.wrapping_add(1);
+        let at = requests::begin(&mut self.out, api, self.correlation);
+        put(&mut self.out);
+        requests::end(&mut self.out, at);
+        self.asked.push_back(Asked { api, correlation: self.correlation, at: now });
+        self.write()
+    }
+
+    /// True if an answer to this is waited for, and may come soon.
+    pub(super) fn asks(&self, api: Api, now: Instant) -> bool {
+        self.asked.iter().any(|asked| asked.api == api && now - asked.at <= SILENCE_MAX)
+    }
+
+    /// How many answers it owes; none if it is silent for so long that nobody should count on it.
+    pub(super) fn owed(&self, now: Instant) -> Option<usize> {
+        let silent = self.asked.front().is_some_and(|asked| now - asked.at > SILENCE_MAX);
+        (!silent).then_some(self.asked.len())
+    }
+
+    /// Connects, writes and reads what can be; an error means that the connection is of no use any more.
+    pub(super) fn work(&mut self, now: Instant) -> io::Result<()> {
+        if !self.is_open {
+            self.finish_opening(now)?;
+        }
+        self.write()?;
+        self.read()?;
+        let late = self.asked.front().is_some_and(|asked| now - asked.at > ANSWER_MAX);
+        // This process may have been frozen and not the broker: an answer that is there counts.
+        if late && self.frame()?.is_none() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", ANSWER_MAX.as_secs())));
+        }
+        Ok(())
+    }
+
+    fn finish_opening(&mut self, now: Instant) -> io::Result<()> {
+        if let Some(error) = self.socket.take_error()? {
+            return Err(error);
+        }
+        match self.socket.peer_addr() {
+            Ok(_) => {
+                self.is_open = true;
+                self.socket.set_nodelay(true)
+            }
+            Err(_) if now - self.opened <= CONNECT_MAX => Ok(()),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("not connected within {} s", CONNECT_MAX.as_secs()))),
+        }
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        while self.is_open && self.written < self.out.len() {
+            match self.socket.write(&self.out[self.written..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.written += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if self.written == self.out.len() {
+            self.out.clear();
+            self.written = 0;
+        }
+        Ok(())
+    }
+
+    /// Until the socket has no more: only then is it reported again.
+    fn read(&mut self) -> io::Result<()> {
+        while self.is_open {
+            if self.unread.is_empty() {
+                self.unread = 0..0;
+            }
+            // Whoever sends without an end must not be read without one.
+            if self.unread.len() > ANSWER_BYTES_MAX + READ_BYTES {
+                return Err(nonsense("it does not end"));
+            }
+            if self.input.len() - self.unread.end < READ_BYTES / 2 {
+                self.input.copy_within(self.unread.clone(), 0);
+                self.unread = 0..self.unread.len();
+                if self.input.len() - self.unread.end < READ_BYTES / 2 {
+                    self.input.resize(self.input.len() * 2, 0);
+                }
+            }
+            match self.socket.read(&mut self.input[self.unread.end..]) {
+                Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the broker closed the connection")),
+                Ok(count) => self.unread.end += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The next answer that is there whole: to what, and where its body lies for [`Self::bytes`].
+    pub(super) fn next(&mut self) -> io::Result<Option<(Api, Range<usize>)>> {
+        let Some(frame) = self.frame()? else { return Ok(None) };
+        let asked = self.asked.pop_front().ok_or_else(|| nonsense("nothing was asked"))?;
+        let mut answer = Get(&self.input[frame.clone()]);
+        if answer.i32()? != asked.correlation {
+            return Err(nonsense("it is the answer to something else"));
+        }
+        requests::body(asked.api, &mut answer)?;
+        self.unread.start = frame.end;
+        Ok(Some((asked.api, frame.end - answer.0.len()..frame.end)))
+    }
+
+    /// Where the next answer lies behind its length, if it is there whole.
+    fn frame(&self) -> io::Result<Option<Range<usize>>> {
+        let mut unread = Get(&self.input[self.unread.clone()]);
+        let Ok(length) = unread.i32() else { return Ok(None) };
+        let length = usize::try_from(length).ok().filter(|length| *length <= ANSWER_BYTES_MAX);
+        let length = length.ok_or_else(|| nonsense("its length cannot be"))?;
+        let begin = self.unread.start + 4;
+        Ok((unread.0.len() >= length).then_some(begin..begin + length))
+    }
+
+    pub(super) fn bytes(&self, answer: Range<usize>) -> &[u8] {
+        &self.input[answer]
+    }
+}
+
+fn nonsense(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the broker's answer makes no sense: {why}"))
+}

@@ -1,0 +1,209 @@
+//! The four requests that a producer makes, and their answers.
+//!
+//! By <https://kafka.apache.org/protocol>: versions that brokers take from Kafka 2.4 to 4.x.
+
+use super::wire::{Get, Malformed, Put};
+
+/// As brokers log it.
+const CLIENT: &str = "ringmaster";
+/// Milliseconds that a broker may wait for its replicas.
+const REPLICAS_MS: i32 = 30_000;
+
+/// What can be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Api {
+    Produce = 0,
+    Metadata = 3,
+    Versions = 18,
+    Identity = 22,
+}
+
+impl Api {
+    const ALL: [Api; 4] = [Api::Produce, Api::Metadata, Api::Versions, Api::Identity];
+
+    fn version(self) -> i16 {
+        match self {
+            Api::Produce | Api::Metadata => 9,
+            Api::Versions => 3,
+            Api::Identity => 4,
+        }
+    }
+}
+
+/// Begins a request; what is returned is for [`end`].
+pub(super) fn begin(out: &mut Vec<u8>, api: Api, correlation: i32) -> usize {
+    let at = out.len();
+    out.i32(0);
+    out.i16(api as i16);
+    out.i16(api.version());
+    out.i32(correlation);
+    out.i16(CLIENT.len() as i16);
+    out.put(CLIENT.as_bytes());
+    out.no_tags();
+    at
+}
+
+/// Writes the length of a request in front of it.
+pub(super) fn end(out: &mut [u8], at: usize) {
+    let length = i32::try_from(out.len() - at - 4).expect("a request is below 2 GiB");
+    out[at..at + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Behind the correlation id; [`Api::Versions`] has no tags there, so that any client can read it.
+pub(super) fn body(api: Api, get: &mut Get<'_>) -> Result<(), Malformed> {
+    if api == Api::Versions { Ok(()) } else { get.tags() }
+}
+
+pub(super) fn put_versions(out: &mut Vec<u8>) {
+    out.string(CLIENT);
+    out.string(env!("CARGO_PKG_VERSION"));
+    out.no_tags();
+}
+
+/// Why a broker cannot be used, for people; none if it can.
+pub(super) fn versions(get: &mut Get<'_>) -> Result<Option<String>, Malformed> {
+    let error = get.i16()?;
+    let too_old = "it is older than Kafka 2.4, which kafka.client=direct needs";
+    if error != 0 {
+        return Ok(Some(format!("{too_old} (ApiVersions: error {error})")));
+    }
+    let mut missing: Vec<Api> = Api::ALL.into();
+    for _ in 0..get.count()? {
+        let (api, min, max) = (get.i16()?, get.i16()?, get.i16()?);
+        get.tags()?;
+        missing.retain(|known| *known as i16 != api || !(min..=max).contains(&known.version()));
+    }
+    let Some(api) = missing.first() else { return Ok(None) };
+    Ok(Some(format!("{too_old}, or too new: it does not take version {} of {api:?}", api.version())))
+}
+
+/// A new producer's identity; no transactions.
+pub(super) fn put_identity(out: &mut Vec<u8>) {
+    out.null();
+    out.i32(REPLICAS_MS);
+    out.i64(-1);
+    out.i16(-1);
+    out.no_tags();
+}
+
+/// An answer to [`put_identity`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    /// For so long the broker wants to hear nothing.
+    pub(super) throttle_ms: i32,
+    /// Id and epoch, or the error.
+    pub(super) found: Result<(i64, i16), i16>,
+}
+
+pub(super) fn identity(get: &mut Get<'_>) -> Result<Identity, Malformed> {
+    let (throttle_ms, error, id, epoch) = (get.i32()?, get.i16()?, get.i64()?, get.i16()?);
+    let found = match error {
+        // Negative ones mean a producer whose batches may be written twice.
+        0 if id < 0 || epoch < 0 => return Err(Malformed),
+        0 => Ok((id, epoch)),
+        error => Err(error),
+    };
+    Ok(Identity { throttle_ms, found })
+}
+
+pub(super) fn put_metadata<'a>(out: &mut Vec<u8>, topics: impl ExactSizeIterator<Item = &'a str>) {
+    out.count(topics.len());
+    for topic in topics {
+        out.string(topic);
+        out.no_tags();
+    }
+    // No topic is made, no authorizations are told.
+    out.put(&[0, 0, 0]);
+    out.no_tags();
+}
+
+/// What the cluster is.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Metadata<'a> {
+    /// For so long the broker wants to hear nothing.
+    pub(super) throttle_ms: i32,
+    /// Number, host, port.
+    pub(super) brokers: Vec<(i32, &'a str, u16)>,
+    pub(super) topics: Vec<TopicFound<'a>>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TopicFound<'a> {
+    pub(super) name: &'a str,
+    pub(super) error: i16,
+    /// Number, and the number of its leader; none if it has none now.
+    pub(super) partitions: Vec<(i32, Option<i32>)>,
+}
+
+pub(super) fn metadata<'a>(get: &mut Get<'a>) -> Result<Metadata<'a>, Malformed> {
+    let mut found = Metadata { throttle_ms: get.i32()?, ..Metadata::default() };
+    for _ in 0..get.count()? {
+        let (number, host, port) = (get.i32()?, get.string()?, get.i32()?);
+        get.bytes()?;
+        get.tags()?;
+        found.brokers.push((number, host, u16::try_from(port).map_err(|_| Malformed)?));
+    }
+    get.bytes()?;
+    get.i32()?;
+    for _ in 0..get.count()? {
+        let (error, name, _) = (get.i16()?, get.string()?, get.i8()?);
+        let mut partitions = Vec::new();
+        for _ in 0..get.count()? {
+            let (_, number, leader, _) = (get.i16()?, get.i32()?, get.i32()?, get.i32()?);
+            for _ in 0..3 {
+                for _ in 0..get.count()? {
+                    get.i32()?;
+                }
+            }
+            get.tags()?;
+            partitions.push((number, (leader >= 0).then_some(leader)));
+        }
+        get.i32()?;
+        get.tags()?;
+        found.topics.push(TopicFound { name, error, partitions });
+    }
+    Ok(found)
+}
+
+/// The begin of a produce request, for all replicas; so many topics follow.
+pub(super) fn put_produce(out: &mut Vec<u8>, topics: usize) {
+    out.null();
+    out.i16(-1);
+    out.i32(REPLICAS_MS);
+    out.count(topics);
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Produced<'a> {
+    pub(super) topic: &'a str,
+    pub(super) partition: i32,
+    pub(super) error: i16,
+    /// The offset of its first record; negative if the broker does not know it.
+    pub(super) base: i64,
+}
+
+/// Visits what became of each batch; returns for how many milliseconds the broker wants to hear nothing.
+pub(super) fn produced<'a>(
+    get: &mut Get<'a>,
+    visit: &mut dyn FnMut(Produced<'a>) -> Result<(), Malformed>,
+) -> Result<i32, Malformed> {
+    for _ in 0..get.count()? {
+        let topic = get.string()?;
+        for _ in 0..get.count()? {
+            let (partition, error, base) = (get.i32()?, get.i16()?, get.i64()?);
+            // The time of the log and its beginning.
+            get.take(16)?;
+            for _ in 0..get.count()? {
+                get.i32()?;
+                get.bytes()?;
+                get.tags()?;
+            }
+            get.bytes()?;
+            get.tags()?;
+            visit(Produced { topic, partition, error, base })?;
+        }
+        get.tags()?;
+    }
+    get.i32()
+}

@@ -1,0 +1,113 @@
+//! Several brokers: leaders that move, and one that is silent.
+
+use std::time::Duration;
+
+use super::line::Line;
+use super::scripted::{Act, Scripted};
+use crate::kafka::direct::requests::Api;
+
+fn at(partition: i32) -> (String, i32) {
+    ("commands".to_owned(), partition)
+}
+
+#[test]
+fn each_leader_gets_one_request() {
+    let broker = Scripted::cluster(3, &[]);
+    broker.state().leaders.extend((0..6).map(|partition| (at(partition), 1 + partition % 3)));
+    let mut line = Line::to(&broker.address());
+    (0..6).for_each(|tag| line.send("commands", tag as i32, tag).expect("taken"));
+    line.settle();
+    // Links may be open at different times.
+    (6..12).for_each(|tag| line.send("commands", (tag - 6) as i32, tag).expect("taken"));
+    let before = broker.state().asked[&0];
+    line.settle();
+    assert_eq!(broker.state().asked[&0] - before, 3, "one a broker");
+    assert!(broker.state().produced.keys().all(|(broker, _, partition)| *broker == 1 + partition % 3));
+    line.check(&broker);
+}
+
+/// The old leader has the batch and does not answer yet; the new one must not get anything of the partition before.
+#[test]
+fn a_partition_moves_only_when_its_request_is_answered() {
+    for is_cut in [false, true] {
+        let broker = Scripted::cluster(2, &[]);
+        let mut line = Line::to(&broker.address());
+        line.send("commands", 0, 1).expect("taken");
+        line.settle();
+        broker.state().push(Api::Produce, Act::Hold);
+        line.send("commands", 0, 2).expect("taken");
+        line.until("it is held", |_| broker.state().script[&0].is_empty());
+        broker.state().leaders.insert(at(0), 2);
+        broker.state().leaders.insert(("another".to_owned(), 0), 2);
+        line.send("commands", 0, 3).expect("taken");
+        // It makes the producer ask, another than the silent one, and learn who leads now.
+        line.send("another", 0, 4).expect("taken");
+        line.skip(Duration::from_secs(6));
+        line.until("the other topic", |line| line.done.contains_key(&4));
+        assert_eq!(broker.state().produced.get(&(2, "commands".to_owned(), 0)), None, "the old leader has not answered");
+        if is_cut {
+            // No answer in time: the connection is given up, and the batch sent again to who leads now.
+            line.skip(Duration::from_secs(23));
+            line.turns(5);
+            line.skip(Duration::from_millis(1_100));
+        } else {
+            broker.release();
+        }
+        line.settle();
+        line.check(&broker);
+        if !is_cut {
+            assert_eq!((line.done[&2], line.done[&3], line.failed.len()), (Some(1), Some(2), 0));
+        }
+    }
+}
+
+#[test]
+fn leaders_that_move_again_and_again_lose_and_double_nothing() {
+    let broker = Scripted::cluster(3, &[]);
+    let mut line = Line::to(&broker.address());
+    for round in 0..40u64 {
+        {
+            let mut state = broker.state();
+            for partition in 0..3 {
+                for topic in ["commands", "replies"] {
+                    let leader = (round as i32 * (1 + partition) + partition) % 4;
+                    // Now and then nobody leads.
+                    state.leaders.insert((topic.to_owned(), partition), if leader == 0 { -1 } else { leader });
+                }
+            }
+            if round % 7 == 3 {
+                state.push(Api::Produce, Act::Cut { done: round % 2 == 0 });
+            }
+        }
+        line.drive(20 * round..20 * (round + 1));
+        line.turns(3);
+    }
+    broker.state().leaders.clear();
+    line.settle();
+    assert_eq!((line.done.len(), &line.fatal), (800, &None), "{:?}", line.failed);
+    line.check(&broker);
+}
+
+/// A broker that says nothing is not waited for when another may know; what it says later changes nothing.
+#[test]
+fn a_silent_broker_is_not_the_only_one_that_is_asked() {
+    let broker = Scripted::cluster(2, &[(Api::Identity, Act::Hold)]);
+    let mut line = Line::to(&broker.address());
+    line.send("commands", 0, 1).expect("taken");
+    line.send("commands", 1, 2).expect("taken");
+    broker.state().leaders.extend([(at(0), 2), (at(1), 1)]);
+    line.until("it is held", |_| broker.state().script[&22].is_empty());
+    line.skip(Duration::from_secs(6));
+    line.until("another gives an identity", |_| broker.state().asked[&22] == 2);
+    line.until("what it leads is written", |line| !line.done.is_empty());
+    broker.release();
+    line.settle();
+    line.send("commands", 0, 3).expect("taken");
+    line.send("commands", 1, 4).expect("taken");
+    line.settle();
+    let state = broker.state();
+    assert!(state.logs.values().all(|log| log.batches.len() == 1), "one producer, whatever is told later");
+    drop(state);
+    assert_eq!((line.done.len(), line.failed.len()), (4, 0));
+    line.check(&broker);
+}

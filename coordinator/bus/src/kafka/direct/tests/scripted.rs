@@ -1,0 +1,326 @@
+//! Brokers that keep a log as Kafka does, and misbehave by a script.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use super::super::requests::Api;
+use super::super::wire::{Get, Put};
+use super::log::{Written, append};
+
+/// What is done instead of an honest answer, to the next request of its kind.
+#[derive(Debug, Clone)]
+pub(super) enum Act {
+    /// It does what it should.
+    Honest,
+    /// The error, with the work done first or not.
+    Error { code: i16, done: bool },
+    /// The connection is cut, with the work done first or not.
+    Cut { done: bool },
+    /// The work is done, and the answer given when the broker is released.
+    Hold,
+    /// So many bytes of the answer, then the connection is cut.
+    Half(usize),
+    /// The answer is framed as if it had so many bytes only.
+    Short(usize),
+    /// The answer, one byte at a time.
+    Drip,
+    /// The answer to something else.
+    WrongCorrelation,
+    /// Bytes that are no answer.
+    Garbage(Vec<u8>),
+    /// Such bytes without an end.
+    Endless,
+    /// The answer, with bytes of it changed.
+    Fuzzed(Vec<(usize, u8)>),
+    /// The honest answer, with the wish to hear nothing for so many milliseconds.
+    Throttle(i32),
+    /// The honest answer, with this for the offset.
+    Base(i64),
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) logs: HashMap<(String, i32), Written>,
+    /// What is to happen, by kind of request.
+    pub(super) script: HashMap<i16, VecDeque<Act>>,
+    /// Requests that came, by kind.
+    pub(super) asked: HashMap<i16, usize>,
+    /// Produce requests by broker and partition.
+    pub(super) produced: HashMap<(i32, String, i32), usize>,
+    /// Who leads a partition; broker 1, if nothing is said, and nobody for -1.
+    pub(super) leaders: HashMap<(String, i32), i32>,
+    /// Topics that are not there.
+    pub(super) missing: HashSet<String>,
+    /// Answers with [`Act::Hold`] are given.
+    pub(super) is_released: bool,
+    /// The largest batch that is taken.
+    pub(super) batch_bytes_max: usize,
+    addresses: Vec<String>,
+    next_producer: i64,
+}
+
+impl State {
+    /// The next request of this kind meets this.
+    pub(super) fn push(&mut self, api: Api, act: Act) {
+        self.script.entry(api as i16).or_default().push_back(act);
+    }
+
+    fn leader(&self, topic: &str, partition: i32) -> i32 {
+        self.leaders.get(&(topic.to_owned(), partition)).copied().unwrap_or(1)
+    }
+}
+
+pub(super) struct Scripted {
+    shared: Arc<(Mutex<State>, Condvar)>,
+    stop: Arc<AtomicBool>,
+}
+
+pub(super) const PARTITIONS: i32 = 12;
+
+impl Scripted {
+    /// One broker.
+    pub(super) fn start(acts: &[(Api, Act)]) -> Self {
+        Scripted::cluster(1, acts)
+    }
+
+    /// Brokers from 1 on, of one cluster.
+    pub(super) fn cluster(count: usize, acts: &[(Api, Act)]) -> Self {
+        let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
+        let addresses = listeners.iter().map(|listener| listener.local_addr().expect("an address").to_string()).collect();
+        let mut state = State { addresses, batch_bytes_max: usize::MAX, ..State::default() };
+        acts.iter().for_each(|(api, act)| state.push(*api, act.clone()));
+        let (shared, stop) = (Arc::new((Mutex::new(state), Condvar::new())), Arc::new(AtomicBool::new(false)));
+        for (listener, me) in listeners.into_iter().zip(1..) {
+            let (shared, stopped) = (shared.clone(), stop.clone());
+            std::thread::spawn(move || {
+                for socket in listener.incoming() {
+                    if stopped.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let shared = shared.clone();
+                    // How a connection ends is what is tried.
+                    std::thread::spawn(move || serve(socket.expect("a connection"), &shared, me));
+                }
+            });
+        }
+        Scripted { shared, stop }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.0.lock().expect("no broker panicked")
+    }
+
+    /// Where a client begins.
+    pub(super) fn address(&self) -> String {
+        self.state().addresses.join(",")
+    }
+
+    /// What was held is answered.
+    pub(super) fn release(&self) {
+        self.state().is_released = true;
+        self.shared.1.notify_all();
+    }
+}
+
+impl Drop for Scripted {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let Ok(mut state) = self.shared.0.lock() else { return };
+        state.is_released = true;
+        self.shared.1.notify_all();
+        for address in &state.addresses {
+            let _woken = TcpStream::connect(address);
+        }
+    }
+}
+
+fn serve(mut socket: TcpStream, shared: &(Mutex<State>, Condvar), me: i32) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    loop {
+        let mut length = [0; 4];
+        socket.read_exact(&mut length)?;
+        let mut request = vec![0; i32::from_be_bytes(length) as usize];
+        socket.read_exact(&mut request)?;
+        let mut get = Get(&request);
+        let header = |get: &mut Get<'_>| {
+            let (api, _, correlation) = (get.i16()?, get.i16()?, get.i32()?);
+            let client = get.i16()?;
+            get.take(client as usize)?;
+            get.tags()?;
+            Ok::<_, io::Error>((api, correlation))
+        };
+        let (api, correlation) = header(&mut get)?;
+        let (act, answer) = {
+            let mut state = shared.0.lock().expect("no broker panicked");
+            *state.asked.entry(api).or_default() += 1;
+            let act = state.script.get_mut(&api).and_then(VecDeque::pop_front).unwrap_or(Act::Honest);
+            let answer = answer(&mut state, api, correlation, &mut get, &act, me)?;
+            if matches!(act, Act::Hold) {
+                let _released = shared.1.wait_while(state, |state| !state.is_released).expect("no broker panicked");
+            }
+            (act, answer)
+        };
+        give(&mut socket, &act, answer)?;
+        if matches!(act, Act::Cut { .. } | Act::Half(_)) {
+            return Ok(());
+        }
+    }
+}
+
+fn give(socket: &mut TcpStream, act: &Act, mut answer: Vec<u8>) -> io::Result<()> {
+    if let Act::Short(bytes) = act {
+        answer.truncate(*bytes);
+    }
+    let mut framed = (answer.len() as i32).to_be_bytes().to_vec();
+    framed.extend_from_slice(&answer);
+    match act {
+        Act::Cut { .. } => Ok(()),
+        Act::Half(bytes) => socket.write_all(&framed[..(*bytes).min(framed.len() - 1)]),
+        Act::Garbage(bytes) => socket.write_all(bytes),
+        Act::Endless => loop {
+            socket.write_all(&[0x00, 0xff, 0xff, 0xff])?;
+            socket.write_all(&[0; 1 << 16])?;
+        },
+        Act::Drip => framed.iter().try_for_each(|byte| socket.write_all(&[*byte])),
+        Act::Fuzzed(changes) => {
+            for (at, byte) in changes {
+                let at = at % framed.len();
+                framed[at] ^= byte;
+            }
+            socket.write_all(&framed)
+        }
+        _ => socket.write_all(&framed),
+    }
+}
+
+fn answer(state: &mut State, api: i16, correlation: i32, get: &mut Get<'_>, act: &Act, me: i32) -> io::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    out.i32(if matches!(act, Act::WrongCorrelation) { correlation + 1 } else { correlation });
+    if api != Api::Versions as i16 {
+        out.no_tags();
+    }
+    let code = if let Act::Error { code, .. } = act { *code } else { 0 };
+    let throttle_ms = if let Act::Throttle(ms) = act { *ms } else { 0 };
+    match api {
+        0 => produce(state, get, &mut out, act, me)?,
+        3 => metadata(state, get, &mut out, code, throttle_ms)?,
+        18 => {
+            out.i16(code);
+            let known: [(i16, i16); 4] = [(0, 13), (3, 13), (18, 4), (22, 5)];
+            out.count(known.len());
+            for (api, max) in known {
+                out.i16(api);
+                out.i16(if api == 0 { 3 } else { 0 });
+                out.i16(max);
+                out.no_tags();
+            }
+            out.i32(0);
+            out.no_tags();
+        }
+        22 => {
+            state.next_producer += 1;
+            out.i32(throttle_ms);
+            out.i16(code);
+            out.i64(if code == 0 { state.next_producer } else { -1 });
+            out.i16(0);
+            out.no_tags();
+        }
+        other => panic!("request {other} was not expected"),
+    }
+    Ok(out)
+}
+
+fn metadata(state: &State, get: &mut Get<'_>, out: &mut Vec<u8>, code: i16, throttle_ms: i32) -> io::Result<()> {
+    out.i32(throttle_ms);
+    out.count(state.addresses.len());
+    for (address, number) in state.addresses.iter().zip(1..) {
+        let (host, port) = address.rsplit_once(':').expect("host and port");
+        out.i32(number);
+        out.string(host);
+        out.i32(port.parse().expect("a port"));
+        out.null();
+        out.no_tags();
+    }
+    out.null();
+    out.i32(1);
+    let count = get.count()?;
+    out.count(count);
+    for _ in 0..count {
+        let name = get.string()?;
+        get.tags()?;
+        let code = if state.missing.contains(name) { 3 } else { code };
+        out.i16(code);
+        out.string(name);
+        out.i8(0);
+        let partitions = if code == 0 { PARTITIONS } else { 0 };
+        out.count(partitions as usize);
+        for partition in 0..partitions {
+            out.i16(0);
+            out.i32(partition);
+            out.i32(state.leader(name, partition));
+            out.i32(0);
+            for _ in 0..3 {
+                out.count(0);
+            }
+            out.no_tags();
+        }
+        out.i32(i32::MIN);
+        out.no_tags();
+    }
+    out.i32(i32::MIN);
+    out.no_tags();
+    Ok(())
+}
+
+fn produce(state: &mut State, get: &mut Get<'_>, out: &mut Vec<u8>, act: &Act, me: i32) -> io::Result<()> {
+    let (code, done) = match act {
+        Act::Error { code, done } => (*code, *done),
+        Act::Cut { done } => (0, *done),
+        _ => (0, true),
+    };
+    get.bytes()?;
+    get.i16()?;
+    get.i32()?;
+    let topics = get.count()?;
+    out.count(topics);
+    for _ in 0..topics {
+        let topic = get.string()?;
+        out.string(topic);
+        let partitions = get.count()?;
+        out.count(partitions);
+        for _ in 0..partitions {
+            let partition = get.i32()?;
+            let batch = get.bytes()?.expect("a batch");
+            get.tags()?;
+            *state.produced.entry((me, topic.to_owned(), partition)).or_default() += 1;
+            let (said, base) = if state.missing.contains(topic) {
+                (3, -1)
+            } else if state.leader(topic, partition) != me {
+                (6, -1)
+            } else if batch.len() > state.batch_bytes_max {
+                (10, -1)
+            } else if done {
+                append(state.logs.entry((topic.to_owned(), partition)).or_default(), batch)
+            } else {
+                (0, -1)
+            };
+            let (said, base) = if code == 0 { (said, base) } else { (code, -1) };
+            out.i32(partition);
+            out.i16(said);
+            out.i64(if let Act::Base(base) = act { *base } else { base });
+            out.i64(-1);
+            out.i64(0);
+            out.count(0);
+            out.null();
+            out.no_tags();
+        }
+        get.tags()?;
+        out.no_tags();
+    }
+    out.i32(if let Act::Throttle(ms) = act { *ms } else { 0 });
+    out.no_tags();
+    Ok(())
+}
