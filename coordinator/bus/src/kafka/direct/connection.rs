@@ -189,3 +189,57 @@ impl Connection {
 fn nonsense(why: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the broker's answer makes no sense: {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A connection to somebody who writes this, and then more of it if it is not to end.
+    fn to(bytes: &'static [u8], is_endless: bool) -> (mio::Poll, Connection) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let poll = mio::Poll::new().expect("a poll");
+        let address = listener.local_addr().expect("an address");
+        let mut connection = Connection::open(address, poll.registry(), Token(0), Instant::now()).expect("it begins");
+        connection.ask(Api::Versions, Instant::now(), requests::put_versions).expect("it is asked");
+        std::thread::spawn(move || {
+            let (mut socket, _) = listener.accept().expect("a connection");
+            while socket.write_all(bytes).is_ok() && is_endless {}
+            // Until the other side ends it.
+            let _ended = io::copy(&mut socket, &mut io::sink());
+        });
+        (poll, connection)
+    }
+
+    /// Works until it fails, or has so many bytes.
+    fn read(poll: &mut mio::Poll, connection: &mut Connection, bytes: usize) -> io::Result<()> {
+        let mut events = mio::Events::with_capacity(8);
+        while connection.unread.len() < bytes {
+            poll.poll(&mut events, Some(Duration::from_secs(60))).expect("a poll");
+            assert!(!events.is_empty(), "nothing comes");
+            connection.work(Instant::now())?;
+        }
+        Ok(())
+    }
+
+    /// What an answer says of its length is not believed before it is there.
+    #[test]
+    fn room_is_made_for_what_came_and_not_for_what_is_announced() {
+        let (mut poll, mut connection) = to(&[0x01, 0, 0, 0, 1, 2, 3], false);
+        read(&mut poll, &mut connection, 7).expect("it may come");
+        assert_eq!(connection.next().expect("it may come"), None);
+        assert_eq!(connection.input.len(), READ_BYTES);
+        let (mut poll, mut connection) = to(&[0x01, 0, 0, 1], false);
+        read(&mut poll, &mut connection, 4).expect("read");
+        assert!(connection.next().is_err_and(|error| error.to_string().contains("its length cannot be")));
+    }
+
+    #[test]
+    fn who_sends_without_an_end_is_not_read_without_one() {
+        let (mut poll, mut connection) = to(&[0x01; 1 << 16], true);
+        let ended = read(&mut poll, &mut connection, usize::MAX).expect_err("it ends");
+        assert!(ended.to_string().contains("it does not end"), "{ended}");
+        assert!(connection.input.len() <= 4 * ANSWER_BYTES_MAX, "{}", connection.input.len());
+    }
+}
