@@ -6,6 +6,7 @@
 //!
 //! Every process is ended by its own pid and dies with the test. One broker serves all tests of a binary, which run one at a time.
 
+mod files;
 mod process;
 mod python;
 mod shop;
@@ -28,6 +29,12 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Names another folder of the binaries than the one that this test was built into.
 pub const BINARIES: &str = "RINGMASTER_TEST_BINARIES";
+
+/// Names the client (`kafka.client`) of every test that does not choose one.
+pub const CLIENT: &str = "RINGMASTER_TEST_CLIENT";
+
+/// What sends records; what must hold of one must hold of the other.
+pub const CLIENTS: [&str; 2] = ["librdkafka", "direct"];
 
 /// The whole repository.
 pub fn repository() -> PathBuf {

@@ -21,7 +21,8 @@ use ringmaster_schemas::registry::Schemas;
 use ringmaster_store::rocks::RocksStore;
 use tempfile::TempDir;
 
-use super::{PATIENCE, Process, Shop, binary, broker, command, repository, say};
+use super::files::{copy, copy_logs};
+use super::{CLIENT, CLIENTS, PATIENCE, Process, Shop, binary, broker, command, repository, say};
 
 /// P in all live tests.
 pub const PARTITIONS: i32 = 8;
@@ -36,18 +37,23 @@ pub struct World {
     broker: MutexGuard<'static, Option<Broker>>,
     begun: Instant,
     name: &'static str,
+    client: String,
 }
 
 impl World {
     /// An empty world: settings and definitions in a new folder, no topics.
     pub fn bare(name: &'static str) -> World {
+        World::bare_by(name, &std::env::var(CLIENT).unwrap_or_else(|_| CLIENTS[0].to_owned()))
+    }
+
+    fn bare_by(name: &'static str, client: &str) -> World {
         let broker = broker();
         let begun = Instant::now();
-        say(&format!("{name}: begins"));
+        say(&format!("{name}: begins, by {client}"));
         let folder = tempfile::Builder::new().prefix("ringmaster-live-").tempdir().expect("a folder can be made");
         copy(&repository().join("sagas"), &folder.path().join("sagas"));
         let prefix = format!("live-{:08x}", fastrand::u32(..));
-        let world = World { services: [None, None, None], folder, prefix, broker, begun, name };
+        let world = World { services: [None, None, None], folder, prefix, broker, begun, name, client: client.to_owned() };
         world.configure("");
         world.delete_shared_topics();
         world
@@ -55,10 +61,18 @@ impl World {
 
     /// A world with all topics, made as a user makes them, and all three services.
     pub fn new(name: &'static str) -> World {
-        let mut world = World::bare(name);
-        world.apply_topics();
-        SERVICES.iter().for_each(|service| world.start_service(service, &[]));
-        world
+        World::bare(name).with_services()
+    }
+
+    /// The same; coordinators and services send by this client.
+    pub fn by(name: &'static str, client: &str) -> World {
+        World::bare_by(name, client).with_services()
+    }
+
+    fn with_services(mut self) -> World {
+        self.apply_topics();
+        SERVICES.iter().for_each(|service| self.start_service(service, &[]));
+        self
     }
 
     /// The broker that all tests share.
@@ -103,9 +117,10 @@ impl World {
     /// Writes the settings file anew, with these lines at its end.
     pub fn configure(&self, more: &str) {
         let text = format!(
-            "prefix = \"{}\"\npartitions = {PARTITIONS}\n[kafka]\n\"bootstrap.servers\" = \"{}\"\n{more}\n",
+            "prefix = \"{}\"\npartitions = {PARTITIONS}\n[kafka]\n\"bootstrap.servers\" = \"{}\"\nclient = \"{}\"\n{more}\n",
             self.prefix,
-            self.broker().address()
+            self.broker().address(),
+            self.client
         );
         std::fs::write(self.folder().join("ringmaster.toml"), text).expect("settings can be written");
     }
@@ -151,6 +166,8 @@ impl World {
         let mut arguments = vec!["--bootstrap", &address, "--data", &data, "--prefix", &self.prefix];
         // A killed service's session ends soon, so that the next one is let in.
         arguments.extend(["--kafka", "session.timeout.ms=2000", "--kafka", "heartbeat.interval.ms=400"]);
+        let client = format!("client={}", self.client);
+        arguments.extend(["--kafka", &client]);
         arguments.extend(flags);
         let process = Process::start(name, &binary(name), &arguments, self.folder());
         let old = self.services[place(name)].replace(process);
@@ -361,26 +378,4 @@ fn place(service: &str) -> usize {
 
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder can be made");
-    for entry in std::fs::read_dir(from).expect("the folder can be read").flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("a file can be copied");
-        }
-    }
-}
-
-fn copy_logs(from: &Path, to: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)?.flatten() {
-        if entry.path().extension().is_some_and(|extension| extension == "log") {
-            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
-        }
-    }
-    Ok(())
 }

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use ringmaster_schemas::names::command_topic;
-use ringmaster_tests::live::{PARTITIONS, World, say, until};
+use ringmaster_tests::live::{CLIENTS, PARTITIONS, World, say, until};
 
 const RESTARTS: usize = 4;
 
 #[test]
 fn a_broker_that_dies_or_freezes_only_delays() {
-    let mut world = World::new("broker faults");
+    CLIENTS.iter().for_each(|client| a_broker_dies_and_freezes(client));
+}
+
+fn a_broker_dies_and_freezes(client: &str) {
+    let mut world = World::by("broker faults", client);
     let coordinator = world.owner("blue");
     let shop = world.shop();
     shop.order(1_500, 300.0);
@@ -31,7 +35,11 @@ fn a_broker_that_dies_or_freezes_only_delays() {
 /// A broker that ends in an orderly way tells its clients things of itself that a crash does not (`bus/src/kafka/revival.rs`).
 #[test]
 fn a_broker_that_is_restarted_in_order_only_delays() {
-    let mut world = World::new("broker restarts");
+    CLIENTS.iter().for_each(|client| a_broker_is_restarted(client));
+}
+
+fn a_broker_is_restarted(client: &str) {
+    let mut world = World::by("broker restarts", client);
     let mut coordinator = world.owner("blue");
     let shop = world.shop();
     for round in 1..=RESTARTS {

@@ -1,12 +1,16 @@
 //! kill -9 of each process in the middle of the load.
 
 use ringmaster_demo::rig::SERVICES;
-use ringmaster_tests::live::{World, say};
+use ringmaster_tests::live::{CLIENTS, World, say};
 use std::collections::BTreeSet;
 
 #[test]
 fn a_coordinator_killed_again_and_again_loses_and_doubles_nothing() {
-    let mut world = World::new("coordinator killed");
+    CLIENTS.iter().for_each(|client| a_coordinator_is_killed(client));
+}
+
+fn a_coordinator_is_killed(client: &str) {
+    let mut world = World::by("coordinator killed", client);
     let mut coordinator = world.owner("blue");
     let shop = world.shop();
     shop.order(2_000, 400.0);
