@@ -19,8 +19,9 @@ fn orders_and_replies_of_every_codec_are_read() {
         world.broker().create_topic(ORDERS, PARTITIONS, &[("compression.type", topic_codec)]).expect("a topic");
         world.apply_topics();
         for service in rig::SERVICES {
-            // Replies wait for company, so that a batch of them is worth compressing.
-            world.start_service(service, &["--kafka", "compression.type=zstd", "--kafka", "linger.ms=50"]);
+            // Replies wait for company, so that a batch of them is worth compressing. Our own producer does neither.
+            let settings = ["client=librdkafka", "compression.type=zstd", "linger.ms=50"];
+            world.start_service(service, &settings.map(|setting| ["--kafka", setting]).concat());
         }
         let coordinator = world.owner("blue");
         CODECS.iter().zip(0..).for_each(|(codec, which)| world.place(codec, which * ORDERS_A_CODEC..(which + 1) * ORDERS_A_CODEC));

@@ -18,7 +18,7 @@ pub struct KafkaSettings {
     pub passthrough: Vec<(String, String)>,
     /// The group under whose name positions are committed, if the bus does not join one.
     pub group: String,
-    /// How long a producer waits for more records before it sends; [`LINGER`] by default.
+    /// How long a producer of librdkafka waits for more records before it sends; [`LINGER`] by default. Ours never waits.
     pub linger: Duration,
 }
 
@@ -60,7 +60,8 @@ impl KafkaSettings {
 
     /// What producers are: `librdkafka` (if nothing is said), `direct`, or `auto`, which is direct where it can do what is asked.
     pub(super) fn client(&self) -> Result<Client, BusError> {
-        let named = self.passthrough.iter().find(|(key, _)| key == Client::SETTING).map(|(_, value)| value.as_str());
+        // The last counts, as with librdkafka's settings.
+        let named = self.passthrough.iter().rfind(|(key, _)| key == Client::SETTING).map(|(_, value)| value.as_str());
         let beyond = self.passthrough.iter().find(|(key, value)| key != Client::SETTING && !is_taken_directly(key, value));
         match (named, beyond) {
             (None | Some("librdkafka"), _) => Ok(Client::Librdkafka),
@@ -84,7 +85,7 @@ impl KafkaSettings {
 
     /// How our own producer compresses.
     pub(super) fn compression(&self) -> Compression {
-        let set = self.passthrough.iter().find(|(key, _)| key == "compression.type" || key == "compression.codec");
+        let set = self.passthrough.iter().rfind(|(key, _)| key == "compression.type" || key == "compression.codec");
         if set.is_some_and(|(_, value)| value == "none") { Compression::None } else { Compression::Lz4 }
     }
 
@@ -277,6 +278,7 @@ mod tests {
             let Err(BusError::Refused(why)) = client(&[("client", "direct"), other]) else { panic!("{other:?} was taken") };
             assert!(why.contains(other.0) && why.contains("librdkafka does") && !why.contains("secret"), "{why}");
         }
+        assert_eq!(client(&[("client", "direct"), ("client", "librdkafka")]), Ok(Client::Librdkafka), "the last counts");
         assert!(matches!(client(&[("client", "java")]), Err(BusError::Refused(why)) if why.contains("'java' is not 'auto'")));
         assert_eq!(with("client", "direct"), Ok(()), "librdkafka is not given what is ours");
     }

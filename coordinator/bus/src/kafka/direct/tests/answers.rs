@@ -15,7 +15,7 @@ fn codes() -> impl Iterator<Item = i16> {
 fn each<T: Sync>(items: &[T], case: impl Fn(&T) + Sync) {
     let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..8 {
+        for _ in 0..24 {
             scope.spawn(|| {
                 while let Some(item) = items.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
                     case(item);

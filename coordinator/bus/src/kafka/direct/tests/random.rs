@@ -54,9 +54,9 @@ fn fault(random: &mut fastrand::Rng) -> (Api, Act) {
 #[test]
 fn fuzzed_answers_are_survived() {
     std::thread::scope(|scope| {
-        for worker in 0..8 {
+        for worker in 0..32 {
             scope.spawn(move || {
-                for seed in (0..150).map(|round| 1 + worker + 8 * round) {
+                for seed in (0..38).map(|round| 1 + worker + 32 * round) {
                     let mut random = fastrand::Rng::with_seed(seed);
                     let mut acts = Vec::new();
                     for _ in 0..6 {
