@@ -111,3 +111,56 @@ fn a_silent_broker_is_not_the_only_one_that_is_asked() {
     assert_eq!((line.done.len(), line.failed.len()), (4, 0));
     line.check(&broker);
 }
+
+/// A topic that another broker does not know for a while, with a batch on its way to the one that leads it: what becomes of that batch
+/// only its leader says.
+#[test]
+fn a_topic_is_not_refused_while_its_batch_is_on_its_way() {
+    let broker = Scripted::cluster(2, &[]);
+    let mut line = Line::to(&broker.address());
+    line.send("commands", 0, 1).expect("taken");
+    line.settle();
+    broker.state().push(Api::Produce, Act::Hold);
+    line.send("commands", 0, 2).expect("taken");
+    line.until("it is held", |_| broker.state().script[&0].is_empty());
+    {
+        let mut state = broker.state();
+        state.missing.insert("commands".to_owned());
+        state.leaders.insert(("another".to_owned(), 0), 2);
+    }
+    line.send("another", 0, 3).expect("taken");
+    line.skip(Duration::from_secs(6));
+    line.until("the other topic", |line| line.done.contains_key(&3));
+    // It is asked for again and again meanwhile, for longer than a topic may be unknown.
+    let asked = broker.state().asked[&3];
+    line.skip(Duration::from_secs(4));
+    line.until("it is asked for", |_| broker.state().asked[&3] >= asked + 2);
+    broker.state().missing.clear();
+    broker.release();
+    line.until("the batch", |line| line.done.contains_key(&2) || line.failed.contains_key(&2));
+    line.send("commands", 0, 4).expect("taken");
+    line.settle();
+    line.check(&broker);
+    assert_eq!((line.done[&2], line.done[&4]), (Some(1), Some(2)), "{:?}", line.failed);
+}
+
+/// Nothing was to be sent to it so far, so that there is no connection to it.
+#[test]
+fn a_broker_that_nobody_needed_is_asked_when_the_others_are_silent() {
+    let broker = Scripted::cluster(2, &[]);
+    let mut line = Line::to(&broker.address_of(1));
+    line.send("commands", 0, 1).expect("taken");
+    line.settle();
+    broker.state().push(Api::Produce, Act::Hold);
+    line.send("commands", 0, 2).expect("taken");
+    line.until("it is held", |_| broker.state().script[&0].is_empty());
+    broker.state().leaders.insert(("another".to_owned(), 0), 2);
+    line.send("another", 0, 3).expect("taken");
+    line.turns(3);
+    line.skip(Duration::from_secs(6));
+    line.until("the other topic", |line| line.done.contains_key(&3));
+    assert!(!line.done.contains_key(&2), "the first broker is silent still");
+    broker.release();
+    line.settle();
+    line.check(&broker);
+}

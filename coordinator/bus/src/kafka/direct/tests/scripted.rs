@@ -118,6 +118,11 @@ impl Scripted {
         self.state().addresses.join(",")
     }
 
+    /// One of them alone.
+    pub(super) fn address_of(&self, broker: usize) -> String {
+        self.state().addresses[broker - 1].clone()
+    }
+
     /// What was held is answered.
     pub(super) fn release(&self) {
         self.state().is_released = true;
