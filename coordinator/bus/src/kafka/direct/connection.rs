@@ -223,6 +223,22 @@ mod tests {
         Ok(())
     }
 
+    /// A process that stood still finds an answer that is late only for itself.
+    #[test]
+    fn only_an_answer_that_is_not_there_is_late() {
+        let later = || Instant::now() + ANSWER_MAX + Duration::from_secs(1);
+        let (mut poll, mut connection) = to(&[0, 0, 0, 4, 0, 0, 0, 1], false);
+        let mut events = mio::Events::with_capacity(8);
+        while !events.iter().any(mio::event::Event::is_readable) {
+            poll.poll(&mut events, Some(Duration::from_secs(60))).expect("a poll");
+            assert!(!events.is_empty(), "nothing comes");
+        }
+        connection.work(later()).expect("it is there");
+        assert_eq!(connection.next().expect("an answer"), Some((Api::Versions, 8..8)));
+        let (_poll, mut connection) = to(&[], false);
+        assert!(connection.work(later()).is_err_and(|error| error.kind() == io::ErrorKind::TimedOut));
+    }
+
     /// What an answer says of its length is not believed before it is there.
     #[test]
     fn room_is_made_for_what_came_and_not_for_what_is_announced() {

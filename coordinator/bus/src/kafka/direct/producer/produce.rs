@@ -90,10 +90,6 @@ impl Producer {
             let at = waiting[found.ok_or(Malformed)?];
             next += 1;
             let lane = &mut topics[usize::from(at.topic.0)].lanes[at.partition as usize];
-            if !lane.is_in_flight {
-                // It was answered a moment ago.
-                return Err(Malformed);
-            }
             match lane.settle(produced.error, produced.base, now, said) {
                 Verdict::Settled => {}
                 Verdict::Again(leader) => ask |= leader,

@@ -128,21 +128,3 @@ fn an_identity_is_asked_for_with_pauses() {
     line.settle();
     assert_eq!(line.done[&1], Some(0));
 }
-
-/// The process stood still, and the answer came meanwhile.
-#[test]
-fn a_frozen_process_does_not_blame_the_broker() {
-    let broker = Scripted::start(&[]);
-    let mut line = Line::to(&broker.address());
-    line.send("commands", 0, 1).expect("taken");
-    line.settle();
-    // Asked for, and answered while nobody looks.
-    line.send("another", 0, 2).expect("taken");
-    let before = broker.state().asked[&3];
-    while broker.state().asked[&3] == before {
-        line.turn_within(Duration::ZERO);
-    }
-    line.skip(Duration::from_secs(29));
-    line.settle();
-    assert_eq!((line.done[&2], line.doubts.len()), (Some(0), 0), "{:?}", line.doubts);
-}
