@@ -97,7 +97,8 @@ impl<B: Bus> Load<B> {
         let mut pace = Pace::default();
         while self.now_us() < end_us {
             self.issue(plan, opened)?;
-            pace.after_turn(self.take(WAIT)?);
+            let events = self.take(WAIT)?;
+            pace.after_turn(events, self.bus.turn_min());
         }
         Ok(())
     }

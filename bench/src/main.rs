@@ -31,7 +31,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
-use ringmaster_bus::kafka::KafkaSettings;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -91,6 +90,9 @@ struct Args {
     /// Partitions of the journal and of every topic.
     #[arg(long, default_value_t = 4)]
     partitions: i32,
+    /// How coordinator, services and driver reach Kafka: librdkafka, direct or auto.
+    #[arg(long, default_value = "librdkafka")]
+    client: String,
     /// Another program that takes turns with the product.
     #[arg(long)]
     against: Option<String>,
@@ -157,6 +159,7 @@ fn bench(args: &Args) -> Result<()> {
     let options = Options {
         partitions: args.partitions,
         participants: args.participants,
+        client: args.client.clone(),
         coordinator: args.coordinator.clone(),
         settings: args.settings.clone(),
     };
@@ -165,7 +168,11 @@ fn bench(args: &Args) -> Result<()> {
         BusKind::Embedded => ("embedded", on_embedded(args, &plan, &options)?),
     };
     let participants = args.participants.to_possible_value().expect("a value of the command line").get_name().to_owned();
-    let line = Line::new(&Call { bus, participants, partitions: args.partitions, plan: &plan }, &found.rounds, &found.verdict);
+    let line = Line::new(
+        &Call { bus, participants, client: args.client.clone(), partitions: args.partitions, plan: &plan },
+        &found.rounds,
+        &found.verdict,
+    );
     print(&if args.json { serde_json::to_string(&line)? } else { line.table() });
     if let Some(path) = &args.curve {
         let title =
@@ -182,13 +189,15 @@ fn bench(args: &Args) -> Result<()> {
 fn on_kafka(args: &Args, plan: &Plan, options: &Options) -> Result<Found> {
     say("a broker, the coordinator and the services start");
     let site = Site::kafka()?;
-    let kafka = KafkaSettings::new(site.address().context("a broker runs")?);
+    let address = site.address().context("a broker runs")?;
     let mut product = OnKafka::start(&site, options)?;
-    let mut null = Null::start("null", &site, &kafka, options.partitions)?;
-    warm(&mut [&mut product, &mut null], plan, args.warm.unwrap_or(60.0))?;
+    let mut null = Null::start("null", &site, &services::reached_by(address, "librdkafka"), options.partitions)?;
+    let mut direct = Null::start("null_direct", &site, &services::reached_by(address, "direct"), options.partitions)?;
+    warm(&mut [&mut product, &mut null, &mut direct], plan, args.warm.unwrap_or(60.0))?;
     site.count()?;
-    let (rounds, points) = measure(args, plan, &site, &mut product, &mut null)?;
+    let (rounds, points) = measure(args, plan, &site, vec![&mut product, &mut null, &mut direct])?;
     null.finish()?;
+    direct.finish()?;
     Ok(Found { rounds, points, verdict: product.finish()? })
 }
 
@@ -198,7 +207,7 @@ fn on_embedded(args: &Args, plan: &Plan, options: &Options) -> Result<Found> {
     let log = product.log.clone();
     let mut null = Null::start("null", &site, &log, options.partitions)?;
     warm(&mut [&mut product, &mut null], plan, args.warm.unwrap_or(5.0))?;
-    let (rounds, points) = measure(args, plan, &site, &mut product, &mut null)?;
+    let (rounds, points) = measure(args, plan, &site, vec![&mut product, &mut null])?;
     null.finish()?;
     Ok(Found { rounds, points, verdict: product.finish()? })
 }
@@ -216,21 +225,20 @@ fn warm(contenders: &mut [&mut dyn Contender], plan: &Plan, seconds: f64) -> Res
     Ok(())
 }
 
-fn measure(
-    args: &Args,
-    plan: &Plan,
-    site: &Site,
-    product: &mut dyn Contender,
-    null: &mut dyn Contender,
-) -> Result<(Rounds, Vec<Point>)> {
+/// Rounds of all, then the curve of the first two: product and null saga.
+fn measure(args: &Args, plan: &Plan, site: &Site, mut contenders: Vec<&mut dyn Contender>) -> Result<(Rounds, Vec<Point>)> {
     let mut against = args.against.as_deref().map(|command| Against { command, site, partitions: args.partitions });
-    let mut contenders: Vec<&mut dyn Contender> = vec![product, null];
-    contenders.extend(against.as_mut().map(|against| against as &mut dyn Contender));
-    let rounds = rounds::run(&mut contenders, plan, args.rounds, &mut machine::speed, &say)?;
+    let rounds = {
+        let mut all: Vec<&mut dyn Contender> = Vec::new();
+        all.extend(contenders.iter_mut().map(|contender| &mut **contender as &mut dyn Contender));
+        all.extend(against.as_mut().map(|against| against as &mut dyn Contender));
+        rounds::run(&mut all, plan, args.rounds, &mut machine::speed, &say)?
+    };
     let mut points = Vec::new();
     for rate in RATES.into_iter().filter(|_| args.curve.is_some()) {
         say(&format!("{rate} orders a second"));
-        let found = rounds::run(&mut contenders[..2], &Plan { rate: Some(rate), ..plan.clone() }, 1, &mut machine::speed, &say)?;
+        let plan = Plan { rate: Some(rate), ..plan.clone() };
+        let found = rounds::run(&mut contenders[..2], &plan, 1, &mut machine::speed, &say)?;
         let [product, null] = &found.series[..] else { unreachable!("two contenders have two series") };
         points.push(Point { rate, product: Figures::of(product), null: Some(Figures::of(null)) });
     }

@@ -21,8 +21,8 @@ use crate::machine;
 use crate::site::{Site, wall_ms};
 use crate::window::{Contender, Cost, Measured, Plan, Window, latencies};
 
-const TOPICS: [&str; 7] =
-    ["null-orders", "null-commands-1", "null-commands-2", "null-commands-3", "null-replies", "null-outcomes", "null-journal"];
+/// Topics, behind the name of the contender: several run beside one another.
+const TOPICS: [&str; 7] = ["orders", "commands-1", "commands-2", "commands-3", "replies", "outcomes", "journal"];
 /// Bytes as the order saga has them (measured by this bench): order, command, reply, outcome, and a turn's share of the journal.
 const ORDER_BYTES: usize = 90;
 const COMMAND_BYTES: usize = 210;
@@ -58,15 +58,15 @@ pub(crate) struct Null<'a, B: Bus> {
 impl<'a, B: Bus + Send + 'static> Null<'a, B> {
     pub(crate) fn start(name: &'static str, site: &'a Site, buses: &impl Buses<Bus = B>, partitions: i32) -> Result<Null<'a, B>> {
         let mut bus = buses.open()?;
-        let topic = |name: &&str| Needed { name: (*name).to_owned(), partitions, kind: Kind::Events };
+        let topic = |part: &&str| Needed { name: format!("{name}-{part}"), partitions, kind: Kind::Events };
         apply(&mut bus, &TOPICS.iter().map(topic).collect::<Vec<_>>(), 1)?;
         let stop = Arc::new(AtomicBool::new(false));
         let threads = vec![
-            spawn(coordinator, buses.open()?, partitions, stop.clone()),
-            spawn(participants, buses.open()?, partitions, stop.clone()),
+            spawn(coordinator, name, buses.open()?, partitions, stop.clone()),
+            spawn(participants, name, buses.open()?, partitions, stop.clone()),
         ];
-        read_all(&mut bus, &["null-outcomes"], partitions);
-        let (orders, queue) = (bus.topic("null-orders"), Queue::new(bus.open_sender()?));
+        read_all(&mut bus, name, &["outcomes"], partitions);
+        let (orders, queue) = (topic_of(&mut bus, name, "orders"), Queue::new(bus.open_sender()?));
         Ok(Null {
             name,
             site,
@@ -165,12 +165,13 @@ impl<B: Bus + Send + 'static> Contender for Null<'_, B> {
 }
 
 fn spawn<B: Bus + Send + 'static>(
-    run: fn(&mut B, i32, &AtomicBool),
+    run: fn(&mut B, &str, i32, &AtomicBool),
+    name: &'static str,
     mut bus: B,
     partitions: i32,
     stop: Arc<AtomicBool>,
 ) -> JoinHandle<()> {
-    std::thread::spawn(move || run(&mut bus, partitions, &stop))
+    std::thread::spawn(move || run(&mut bus, name, partitions, &stop))
 }
 
 /// A record to be sent: where to, its key, its size, its step, and the tag of its acknowledgement.
@@ -208,22 +209,24 @@ impl Queue {
     }
 }
 
-fn read_all<B: Bus>(bus: &mut B, names: &[&str], partitions: i32) -> Vec<Topic> {
-    let topics: Vec<Topic> = names.iter().map(|name| bus.topic(name)).collect();
-    for &topic in &topics {
+fn topic_of(bus: &mut impl Bus, name: &str, part: &str) -> Topic {
+    bus.topic(&format!("{name}-{part}"))
+}
+
+fn read_all(bus: &mut impl Bus, name: &str, parts: &[&str], partitions: i32) {
+    for part in parts {
+        let topic = topic_of(bus, name, part);
         for partition in 0..partitions {
             bus.read(TopicPartition { topic, partition }, 0);
         }
     }
-    topics
 }
 
 /// Journals what came, as one record a partition and poll, and sends what follows once it is acknowledged.
-fn coordinator<B: Bus>(bus: &mut B, partitions: i32, stop: &AtomicBool) {
-    read_all(bus, &["null-orders", "null-replies"], partitions);
-    let next: Vec<Topic> =
-        ["null-commands-1", "null-commands-2", "null-commands-3", "null-outcomes"].iter().map(|name| bus.topic(name)).collect();
-    let journal = bus.topic("null-journal");
+fn coordinator<B: Bus>(bus: &mut B, name: &str, partitions: i32, stop: &AtomicBool) {
+    read_all(bus, name, &["orders", "replies"], partitions);
+    let next = ["commands-1", "commands-2", "commands-3", "outcomes"].map(|part| topic_of(bus, name, part));
+    let journal = topic_of(bus, name, "journal");
     let sender = bus.open_sender().expect("a producer");
     let mut queue = Queue::new(sender);
     let mut open: Vec<Turns> = vec![Vec::new(); partitions as usize];
@@ -269,9 +272,9 @@ fn coordinator<B: Bus>(bus: &mut B, partitions: i32, stop: &AtomicBool) {
     }
 }
 
-fn participants<B: Bus>(bus: &mut B, partitions: i32, stop: &AtomicBool) {
-    read_all(bus, &["null-commands-1", "null-commands-2", "null-commands-3"], partitions);
-    let replies = bus.topic("null-replies");
+fn participants<B: Bus>(bus: &mut B, name: &str, partitions: i32, stop: &AtomicBool) {
+    read_all(bus, name, &["commands-1", "commands-2", "commands-3"], partitions);
+    let replies = topic_of(bus, name, "replies");
     let mut queue = Queue::new(bus.open_sender().expect("a producer"));
     let mut wait = WAIT;
     while !stop.load(Ordering::Relaxed) {

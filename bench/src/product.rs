@@ -35,6 +35,8 @@ const READY_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Options {
     pub(crate) partitions: i32,
     pub(crate) participants: Participants,
+    /// The client that everybody reaches Kafka by.
+    pub(crate) client: String,
     /// The coordinator's program; none: the one beside this program.
     pub(crate) coordinator: Option<PathBuf>,
     /// Settings for the coordinator, `key=value`.
@@ -68,7 +70,7 @@ impl<'a> OnKafka<'a> {
         let mut bus = config.kafka_settings().open()?;
         let knowledge = make_topics(&mut bus, &config)?;
         let load = Load::new(bus, order_writer(&knowledge)?, options.partitions)?;
-        let services = Process::start(options.participants, address, folder.path(), &config.prefix, options.partitions)?;
+        let services = Process::start(options, address, folder.path(), &config.prefix)?;
         let coordinator = Coordinator::start(options, folder.path())?;
         Ok(OnKafka { site, folder, config, options: options.clone(), load, services, coordinator })
     }
@@ -203,7 +205,7 @@ fn config(options: &Options, folder: &Path, broker: Option<&str>) -> Result<Conf
     writeln!(file, "definitions = {:?}\nschemas = {:?}", root.join("sagas"), root.join("sagas/schemas"))?;
     writeln!(file, "[api]\nlisten = \"127.0.0.1:{}\"\n[log]\nlevel = \"warn\"", free_port()?)?;
     if let Some(broker) = broker {
-        writeln!(file, "[kafka]\n\"bootstrap.servers\" = \"{broker}\"")?;
+        writeln!(file, "[kafka]\n\"bootstrap.servers\" = \"{broker}\"\nclient = \"{}\"", options.client)?;
     }
     Ok(Config::load(Some(&config_path(folder)), &options.settings)?)
 }

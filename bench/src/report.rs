@@ -12,6 +12,7 @@ use crate::window::{Plan, Window};
 pub(crate) struct Line {
     pub(crate) bus: &'static str,
     pub(crate) participants: String,
+    pub(crate) client: String,
     pub(crate) rate: Option<f64>,
     pub(crate) in_flight: usize,
     pub(crate) partitions: i32,
@@ -26,6 +27,9 @@ pub(crate) struct Line {
     /// The null saga by librdkafka: the unit that makes machines comparable.
     pub(crate) null_per_s: Option<f64>,
     pub(crate) null: Option<Figures>,
+    /// The same by the client that packs a broker's batches into one request.
+    pub(crate) null_direct_per_s: Option<f64>,
+    pub(crate) null_direct: Option<Figures>,
     /// Round by round; without a rate.
     pub(crate) product_per_null: Option<Spread>,
     /// CPU of all, the product's by the null saga's.
@@ -98,6 +102,7 @@ impl Figures {
 pub(crate) struct Call<'a> {
     pub(crate) bus: &'static str,
     pub(crate) participants: String,
+    pub(crate) client: String,
     pub(crate) partitions: i32,
     pub(crate) plan: &'a Plan,
 }
@@ -105,12 +110,13 @@ pub(crate) struct Call<'a> {
 impl Line {
     pub(crate) fn new(call: &Call<'_>, rounds: &Rounds, verdict: &Verdict) -> Line {
         let product = rounds.of("product").expect("the product runs");
-        let (null, against) = (rounds.of("null"), rounds.of("against"));
+        let (null, direct, against) = (rounds.of("null"), rounds.of("null_direct"), rounds.of("against"));
         let (figures, accounting) = (Figures::of(product), &verdict.accounting);
         let median = |series: &Series| Figures::of(series).per_s.median.round();
         Line {
             bus: call.bus,
             participants: call.participants.clone(),
+            client: call.client.clone(),
             rate: call.plan.rate,
             in_flight: call.plan.in_flight,
             partitions: call.partitions,
@@ -126,6 +132,8 @@ impl Line {
                 .map(|null| Spread::ratio(product, null, Window::per_second)),
             cpu_per_null: null.map(|null| Spread::ratio(product, null, Window::cpu_us)),
             null: null.map(Figures::of),
+            null_direct_per_s: direct.map(median),
+            null_direct: direct.map(Figures::of),
             against_per_s: against.map(median),
             product_per_against: against.map(|against| Spread::ratio(product, against, Window::per_second)),
             issued: accounting.issued,
@@ -147,9 +155,11 @@ impl Line {
         let mut columns = vec![("", &self.product)];
         columns[0].0 = "product";
         columns.extend(self.null.as_ref().map(|null| ("null saga", null)));
+        columns.extend(self.null_direct.as_ref().map(|null| ("null saga, direct", null)));
+        let bus = if self.bus == "kafka" { format!("kafka by {}", self.client) } else { self.bus.to_owned() };
         let title = match self.rate {
-            Some(rate) => format!("{}, {} participants, {rate}/s", self.bus, self.participants),
-            None => format!("{}, {} participants, {} in flight", self.bus, self.participants, self.in_flight),
+            Some(rate) => format!("{bus}, {} participants, {rate}/s", self.participants),
+            None => format!("{bus}, {} participants, {} in flight", self.participants, self.in_flight),
         };
         table.set_header(std::iter::once(title).chain(columns.iter().map(|(name, _)| (*name).to_owned())));
         for (what, digits, of) in ROWS {

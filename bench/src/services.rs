@@ -13,13 +13,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::ValueEnum;
-use ringmaster_bus::kafka::KafkaSettings;
+use ringmaster_bus::kafka::{Client, KafkaSettings};
 use ringmaster_bus::{Bus, BusEvent, Message, Pace, SendError, TopicPartition, Waker};
 use ringmaster_demo::rig::{self, Buses, SERVICES};
 use ringmaster_participants::schemas;
 use ringmaster_schemas::codec::put_text;
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::wire::{self, Body, Outcome, ReplyMeta};
+
+use crate::product::Options;
 
 /// Who answers commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -129,7 +131,7 @@ fn echo(bus: &mut impl Bus, service: &str, partitions: i32, stop: &AtomicBool) -
         }
         waiting.drain(..sent);
         bus.flush();
-        pace.after_turn(events);
+        pace.after_turn(events, bus.turn_min());
     }
     Ok(())
 }
@@ -186,11 +188,20 @@ pub(crate) struct ServicesArgs {
     /// Who answers.
     #[arg(long, value_enum)]
     participants: Participants,
+    /// The client that they reach the broker by.
+    #[arg(long)]
+    client: String,
+}
+
+/// A broker, by this client.
+pub(crate) fn reached_by(bootstrap: &str, client: &str) -> KafkaSettings {
+    let passthrough = vec![(Client::SETTING.to_owned(), client.to_owned())];
+    KafkaSettings { passthrough, ..KafkaSettings::new(bootstrap) }
 }
 
 /// Runs services until the standard input ends, which it does when whoever started this is gone.
 pub(crate) fn run(args: &ServicesArgs) -> Result<()> {
-    let kafka = KafkaSettings::new(&args.bootstrap);
+    let kafka = reached_by(&args.bootstrap, &args.client);
     let services = Running::start(args.participants, &kafka, &args.folder, &args.prefix, args.partitions)?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
     services.stop()
@@ -200,11 +211,11 @@ pub(crate) fn run(args: &ServicesArgs) -> Result<()> {
 pub(crate) struct Process(Child);
 
 impl Process {
-    pub(crate) fn start(who: Participants, bootstrap: &str, folder: &Path, prefix: &str, partitions: i32) -> Result<Process> {
+    pub(crate) fn start(options: &Options, bootstrap: &str, folder: &Path, prefix: &str) -> Result<Process> {
         let mut command = Command::new(std::env::current_exe()?);
-        let who = who.to_possible_value().expect("a value of the command line");
+        let who = options.participants.to_possible_value().expect("a value of the command line");
         command.args(["services", "--bootstrap", bootstrap, "--prefix", prefix, "--participants", who.get_name()]);
-        command.arg("--partitions").arg(partitions.to_string()).arg("--folder").arg(folder);
+        command.args(["--client", &options.client, "--partitions", &options.partitions.to_string(), "--folder"]).arg(folder);
         Ok(Process(command.stdin(Stdio::piped()).spawn().context("the services' process")?))
     }
 

@@ -53,6 +53,9 @@ impl Bus for Loop {
         self.acknowledgements.push(tag);
         Ok(())
     }
+    fn turn_min(&self) -> Duration {
+        Duration::ZERO
+    }
     fn flush(&mut self) {}
     fn read(&mut self, _: TopicPartition, _: i64) {}
     fn stop(&mut self, _: TopicPartition) {}

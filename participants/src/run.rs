@@ -25,7 +25,7 @@ pub fn run<S: Service, L: Ledger>(participant: &mut Participant<S, L>, bus: &mut
     let mut pace = Pace::default();
     while !stop.load(Ordering::Relaxed) {
         let report = participant.turn(bus, now(), wait)?;
-        pace.after_turn(report.events);
+        pace.after_turn(report.events, bus.turn_min());
         wait = report.due_at.map_or(WAIT_MAX, |due| until(due).min(WAIT_MAX));
     }
     finish(participant, bus)

@@ -35,6 +35,9 @@ impl<B: Bus> Bus for Outside<B> {
     fn send(&mut self, sender: Sender, message: Message<'_>, tag: u64) -> Result<(), SendError> {
         cross(|| self.0.send(sender, message, tag))
     }
+    fn turn_min(&self) -> Duration {
+        self.0.turn_min()
+    }
     fn flush(&mut self) {
         cross(|| self.0.flush());
     }

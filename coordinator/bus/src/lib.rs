@@ -242,6 +242,10 @@ pub trait Bus {
     /// follows an `Ok`, unless the sender is closed before. Never waits.
     fn send(&mut self, sender: Sender, message: Message<'_>, tag: u64) -> Result<(), SendError>;
 
+    /// The shortest turn under load that pays, for whoever polls in a loop ([`Pace`]): what it adds to a step's latency is less than
+    /// what full queues and small batches would.
+    fn turn_min(&self) -> Duration;
+
     /// Lets go of what was sent since the last [`Bus::poll`], which else does so: for whoever pauses in between. What needs an answer of
     /// the broker first stays until the next poll.
     fn flush(&mut self);

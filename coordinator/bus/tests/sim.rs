@@ -46,6 +46,9 @@ impl Bus for RealTime {
         self.broker.advance(wall());
         self.bus.send(sender, message, tag)
     }
+    fn turn_min(&self) -> Duration {
+        self.bus.turn_min()
+    }
     fn flush(&mut self) {
         self.bus.flush();
     }

@@ -161,7 +161,7 @@ impl Run {
         let mut pace = Pace::default();
         while !self.end.stopping.load(Ordering::Relaxed) {
             let turn = worker.turn(&now, wait)?;
-            pace.after_turn(turn.events);
+            pace.after_turn(turn.events, worker.turn_min());
             wait = WAIT_MAX.min(turn.idle.max(WAIT_MIN));
             if reported_at.elapsed() >= REPORT_EVERY {
                 reported_at = Instant::now();

@@ -156,6 +156,9 @@ impl Bus for TestBus {
         Ok(())
     }
 
+    fn turn_min(&self) -> Duration {
+        Duration::ZERO
+    }
     fn flush(&mut self) {}
 
     fn read(&mut self, at: TopicPartition, from: i64) {

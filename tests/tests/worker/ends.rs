@@ -60,6 +60,9 @@ impl Bus for Holding {
         self.bus.send(sender, message, tag)
     }
 
+    fn turn_min(&self) -> Duration {
+        self.bus.turn_min()
+    }
     fn flush(&mut self) {
         self.bus.flush();
     }

@@ -22,6 +22,8 @@ const EVENTS_MAX: usize = 4_096;
 const PARTITION_EVENTS_MAX: usize = 1_024;
 /// Positions that were committed are written at the latest so long after; more often is a file rewritten for nothing.
 const COMMIT_EVERY: Duration = Duration::from_millis(50);
+/// Shortest turn under load: each is a write and a batch of its own.
+const TURN_MIN: Duration = Duration::from_millis(3);
 /// How often a client looks for news in a log that another process owns.
 const REFRESH_EVERY: Duration = Duration::from_millis(50);
 
@@ -306,6 +308,10 @@ impl Bus for EmbeddedBus {
         }
         self.commits.get_mut(group).expect("it is there now").extend(next.iter().copied());
         self.commit_at.get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
+    }
+
+    fn turn_min(&self) -> Duration {
+        TURN_MIN
     }
 
     fn flush(&mut self) {

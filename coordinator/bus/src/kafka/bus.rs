@@ -32,10 +32,15 @@ const COMMIT_EVERY: Duration = Duration::from_millis(100);
 const OWN_QUESTION: u64 = u64::MAX;
 /// How long a poll waits when the group gave partitions whose committed offsets the broker did not tell.
 const GIVEN_AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// Shortest turns under load. librdkafka sends a request a partition, so that a shorter turn makes many more of them (the null saga at
+/// 5,000/s: p50 87 ms with 1 ms, 76 with 3); ours sends one a broker (the product: 28 ms with 1 ms, 54 with 3).
+const TURN_MIN: Duration = Duration::from_millis(3);
+const TURN_MIN_DIRECT: Duration = Duration::from_millis(1);
 
 /// A bus on Kafka, for one thread.
 pub struct KafkaBus {
     settings: KafkaSettings,
+    client: Client,
     names: TopicNames,
     signal: Arc<Signal>,
     senders: Vec<(Sender, Outlet)>,
@@ -61,10 +66,12 @@ impl KafkaBus {
     /// Errors: [`BusError::Refused`] for settings that the protocol owns, or that librdkafka does not take.
     pub fn new(settings: KafkaSettings) -> Result<Self, BusError> {
         settings.check()?;
+        let client = settings.client()?;
         let signal = Arc::default();
         let reader = Some(Reader::new(&settings, &settings.group, &signal)?);
         Ok(Self {
             settings,
+            client,
             names: TopicNames::default(),
             signal,
             senders: Vec::new(),
@@ -232,7 +239,7 @@ impl Bus for KafkaBus {
 
     fn open_sender(&mut self) -> Result<Sender, BusError> {
         let batch_bytes = self.limits.batch_bytes();
-        let by = match self.settings.client()? {
+        let by = match self.client {
             Client::Librdkafka => {
                 let config = self.settings.producer(batch_bytes);
                 let producer = Producer::new(&config, Arc::clone(&self.signal)).map_err(|error| bus_error(&error))?;
@@ -321,6 +328,13 @@ impl Bus for KafkaBus {
         }
         self.commits.get_mut(group).expect("it is there now").extend(next.iter().copied());
         self.commit_at.get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
+    }
+
+    fn turn_min(&self) -> Duration {
+        match self.client {
+            Client::Direct => TURN_MIN_DIRECT,
+            Client::Librdkafka => TURN_MIN,
+        }
     }
 
     fn flush(&mut self) {

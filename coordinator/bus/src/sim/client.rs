@@ -368,6 +368,10 @@ impl Bus for SimBus {
         }
     }
 
+    fn turn_min(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// What is sent is on its way at once.
     fn flush(&mut self) {}
 

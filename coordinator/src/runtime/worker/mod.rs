@@ -181,6 +181,11 @@ impl<B: Bus> Worker<B> {
         Worker { bus, inner }
     }
 
+    /// How short a turn may be under load: as its bus says.
+    pub fn turn_min(&self) -> Duration {
+        self.bus.turn_min()
+    }
+
     /// One turn: takes what happened (waiting at most `wait` for it), lets the partitions decide, does what they wish. `clock` tells
     /// the time. An error is the end: nothing of this worker may be used any more.
     pub fn turn(&mut self, clock: &dyn Fn() -> Now, wait: Duration) -> Result<Turn, Stop> {
