@@ -3,17 +3,15 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use hdrhistogram::Histogram;
 use ringmaster_bus::{Bus, BusEvent, Message, Pace, SendError, TopicPartition};
 use ringmaster_demo::orders::{self, ORDERS, OUTCOMES, OrderWriter};
 use ringmaster_schemas::names::partition_of;
 
-use crate::window::{Measured, Plan, latencies};
+use crate::schedule::Schedule;
+use crate::window::{Measured, Plan};
 
 /// What keys of a bench begin with.
 pub(crate) const RUN: &str = "b-";
-/// Orders of one burst: sorted by partition, since alternating partitions costs the client.
-const BURST_MAX: usize = 512;
 /// How long a turn waits if nothing happens: how late an order may be sent.
 const WAIT: Duration = Duration::from_millis(2);
 /// How long the last outcomes may take.
@@ -26,21 +24,12 @@ pub(crate) struct Load<B: Bus> {
     partitions: i32,
     sender: ringmaster_bus::Sender,
     topic: ringmaster_bus::Topic,
-    begun: Instant,
-    /// Intended time of each order, in microseconds since the begin.
-    intended_us: Vec<u64>,
-    finished: u64,
+    schedule: Schedule,
     seen: Vec<bool>,
-    latency_us: Histogram<u64>,
+    /// Sorted by partition, since alternating partitions costs the client.
     burst: Vec<(i32, u64)>,
     value: Vec<u8>,
     unsent: Vec<(i32, u64)>,
-}
-
-/// Where a window's orders begin: its time and its first order.
-struct Opened {
-    at_us: u64,
-    first: usize,
 }
 
 impl<B: Bus> Load<B> {
@@ -57,11 +46,8 @@ impl<B: Bus> Load<B> {
             partitions,
             sender,
             topic,
-            begun: Instant::now(),
-            intended_us: Vec::new(),
-            finished: 0,
+            schedule: Schedule::new(),
             seen: Vec::new(),
-            latency_us: latencies(),
             burst: Vec::new(),
             value: Vec::new(),
             unsent: Vec::new(),
@@ -70,54 +56,34 @@ impl<B: Bus> Load<B> {
 
     /// Orders placed so far.
     pub(crate) fn issued(&self) -> u64 {
-        self.intended_us.len() as u64
+        self.schedule.issued() as u64
     }
 
     /// Places orders by the plan; every one has its outcome when it returns. `look` is asked where the measured part begins and ends.
     pub(crate) fn window<T>(&mut self, plan: &Plan, mut look: impl FnMut() -> T) -> Result<(Measured, T, T)> {
-        let opened = Opened { at_us: self.now_us(), first: self.intended_us.len() };
-        let end = |lasts: Duration| opened.at_us + lasts.as_micros() as u64;
-        self.run_until(end(plan.settle), plan, &opened)?;
-        self.latency_us.reset();
-        let (before, begun, finished) = (look(), Instant::now(), self.finished);
-        self.run_until(end(plan.settle + plan.measured), plan, &opened)?;
-        let measured =
-            Measured { lasted: begun.elapsed(), finished: self.finished - finished, latency_us: Some(self.latency_us.clone()) };
+        self.schedule.open();
+        self.run_until(plan.settle, plan)?;
+        let (before, begun) = (look(), self.schedule.measure());
+        self.run_until(plan.settle + plan.measured, plan)?;
+        let measured = self.schedule.measured(&begun);
         let after = look();
         self.drain()?;
         Ok((measured, before, after))
     }
 
-    fn now_us(&self) -> u64 {
-        self.begun.elapsed().as_micros() as u64
-    }
-
-    fn run_until(&mut self, end_us: u64, plan: &Plan, opened: &Opened) -> Result<()> {
+    fn run_until(&mut self, end: Duration, plan: &Plan) -> Result<()> {
         // A client of its own pace: one that sends every order by itself would measure its own requests.
         let mut pace = Pace::default();
-        while self.now_us() < end_us {
-            self.issue(plan, opened)?;
+        while self.schedule.is_within(end) {
+            self.issue(plan)?;
             let events = self.take(WAIT)?;
             pace.after_turn(events, self.bus.turn_min());
         }
         Ok(())
     }
 
-    fn issue(&mut self, plan: &Plan, opened: &Opened) -> Result<()> {
-        let issued = self.intended_us.len();
-        let room = plan.in_flight.saturating_sub(issued - self.finished as usize).min(BURST_MAX);
-        let now_us = self.now_us();
-        let count = match plan.rate {
-            None => room,
-            // The order of number n of a window is due at n / rate: the first at once.
-            Some(rate) => {
-                let due = ((now_us - opened.at_us) as f64 * rate / 1e6) as usize + 1;
-                (opened.first + due).saturating_sub(issued).min(room)
-            }
-        };
-        for number in issued..issued + count {
-            let due = |rate: f64| opened.at_us + ((number - opened.first) as f64 * 1e6 / rate) as u64;
-            self.intended_us.push(plan.rate.map_or(now_us, due));
+    fn issue(&mut self, plan: &Plan) -> Result<()> {
+        for number in self.schedule.due(plan) {
             self.seen.push(false);
             let key = orders::key(RUN, number as u64);
             self.burst.push((partition_of(key.as_bytes(), self.partitions), number as u64));
@@ -145,7 +111,7 @@ impl<B: Bus> Load<B> {
     }
 
     fn take(&mut self, wait: Duration) -> Result<usize> {
-        let Load { bus, seen, finished, latency_us, intended_us, begun, .. } = self;
+        let Load { bus, seen, schedule, .. } = self;
         let mut failed = None;
         let events = bus.poll(wait, &mut |event| match event {
             BusEvent::Record(record) => {
@@ -153,9 +119,7 @@ impl<B: Bus> Load<B> {
                 let Some(number) = key.and_then(|key| orders::number_of(RUN, key)) else { return };
                 let number = number as usize;
                 if number < seen.len() && !std::mem::replace(&mut seen[number], true) {
-                    *finished += 1;
-                    let now_us = begun.elapsed().as_micros() as u64;
-                    latency_us.saturating_record(now_us.saturating_sub(intended_us[number]).max(1));
+                    schedule.finish(number);
                 }
             }
             BusEvent::Failed { why, .. } => failed = Some(why),
@@ -166,11 +130,11 @@ impl<B: Bus> Load<B> {
 
     fn drain(&mut self) -> Result<()> {
         let since = Instant::now();
-        while (self.finished as usize) < self.intended_us.len() {
+        while self.schedule.open_count() > 0 {
             self.send_burst()?;
             self.take(Duration::from_millis(10))?;
             if since.elapsed() > DRAIN_MAX {
-                let (open, all) = (self.issued() - self.finished, self.issued());
+                let (open, all) = (self.schedule.open_count(), self.issued());
                 bail!("{open} of {all} orders have no outcome after {} s", DRAIN_MAX.as_secs());
             }
         }

@@ -21,6 +21,7 @@ mod null;
 mod product;
 mod report;
 mod rounds;
+mod schedule;
 mod services;
 mod site;
 mod traffic;

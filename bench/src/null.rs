@@ -12,14 +12,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
-use hdrhistogram::Histogram;
 use ringmaster::topics::{Kind, Needed, apply};
 use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, Topic, TopicPartition};
 use ringmaster_demo::rig::Buses;
 
 use crate::machine;
+use crate::schedule::Schedule;
 use crate::site::{Site, wall_ms};
-use crate::window::{Contender, Cost, Measured, Plan, Window, latencies};
+use crate::window::{Contender, Cost, Plan, Window};
 
 /// Topics, behind the name of the contender: several run beside one another.
 const TOPICS: [&str; 7] = ["orders", "commands-1", "commands-2", "commands-3", "replies", "outcomes", "journal"];
@@ -46,11 +46,7 @@ pub(crate) struct Null<'a, B: Bus> {
     orders: Topic,
     partitions: i32,
     queue: Queue,
-    begun: Instant,
-    /// Intended time of each order, in microseconds since the begin.
-    intended_us: Vec<u64>,
-    finished: u64,
-    latency_us: Histogram<u64>,
+    schedule: Schedule,
     threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
@@ -67,20 +63,7 @@ impl<'a, B: Bus + Send + 'static> Null<'a, B> {
         ];
         read_all(&mut bus, name, &["outcomes"], partitions);
         let (orders, queue) = (topic_of(&mut bus, name, "orders"), Queue::new(bus.open_sender()?));
-        Ok(Null {
-            name,
-            site,
-            bus,
-            orders,
-            partitions,
-            queue,
-            begun: Instant::now(),
-            intended_us: Vec::new(),
-            finished: 0,
-            latency_us: latencies(),
-            threads,
-            stop,
-        })
+        Ok(Null { name, site, bus, orders, partitions, queue, schedule: Schedule::new(), threads, stop })
     }
 
     /// Ends its clients.
@@ -89,22 +72,9 @@ impl<'a, B: Bus + Send + 'static> Null<'a, B> {
         self.threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("the null saga panicked")))
     }
 
-    fn now_us(&self) -> u64 {
-        self.begun.elapsed().as_micros() as u64
-    }
-
-    fn run_until(&mut self, end_us: u64, plan: &Plan, (opened_us, first): (u64, usize)) {
-        while self.now_us() < end_us {
-            let issued = self.intended_us.len();
-            let room = plan.in_flight.saturating_sub(issued - self.finished as usize).min(512);
-            let now_us = self.now_us();
-            let count = plan.rate.map_or(room, |rate| {
-                let due = ((now_us - opened_us) as f64 * rate / 1e6) as usize + 1;
-                (first + due).saturating_sub(issued).min(room)
-            });
-            for number in issued..issued + count {
-                let due = |rate: f64| opened_us + ((number - first) as f64 * 1e6 / rate) as u64;
-                self.intended_us.push(plan.rate.map_or(now_us, due));
+    fn run_until(&mut self, end: Duration, plan: &Plan) {
+        while self.schedule.is_within(end) {
+            for number in self.schedule.due(plan) {
                 let partition = (number / 64 % self.partitions as usize) as i32;
                 let to = TopicPartition { topic: self.orders, partition };
                 self.queue.push(to, format!("b-{number:08}").as_bytes(), ORDER_BYTES, 0, 0);
@@ -116,13 +86,12 @@ impl<'a, B: Bus + Send + 'static> Null<'a, B> {
     /// Sends what waits, and takes outcomes.
     fn take(&mut self, wait: Duration) {
         let wait = if self.queue.send(&mut self.bus) { wait } else { WAIT_SHORT };
-        let Null { bus, finished, latency_us, intended_us, begun, .. } = self;
+        let Null { bus, schedule, .. } = self;
         bus.poll(wait, &mut |event| {
             if let BusEvent::Record(record) = event {
                 let key = record.key.and_then(|key| std::str::from_utf8(key).ok()).and_then(|key| key.strip_prefix("b-"));
-                if let Some(intended) = key.and_then(|key| key.parse().ok()).and_then(|number: usize| intended_us.get(number)) {
-                    *finished += 1;
-                    latency_us.saturating_record((begun.elapsed().as_micros() as u64).saturating_sub(*intended).max(1));
+                if let Some(number) = key.and_then(|key| key.parse().ok()) {
+                    schedule.finish(number);
                 }
             }
         });
@@ -130,10 +99,10 @@ impl<'a, B: Bus + Send + 'static> Null<'a, B> {
 
     fn drain(&mut self) -> Result<()> {
         let since = Instant::now();
-        while (self.finished as usize) < self.intended_us.len() {
+        while self.schedule.open_count() > 0 {
             self.take(WAIT);
             if self.threads.iter().any(JoinHandle::is_finished) || since.elapsed() > DRAIN_MAX {
-                bail!("{} of {} null sagas did not end", self.intended_us.len() - self.finished as usize, self.intended_us.len());
+                bail!("{} of {} null sagas did not end", self.schedule.open_count(), self.schedule.issued());
             }
         }
         Ok(())
@@ -150,15 +119,12 @@ impl<B: Bus + Send + 'static> Contender for Null<'_, B> {
             let cost = Cost { broker: site.broker_used(), driver: machine::used("self"), ..Cost::default() };
             (cost, wall_ms())
         };
-        let opened = (self.now_us(), self.intended_us.len());
-        let end = |lasts: Duration| opened.0 + lasts.as_micros() as u64;
-        self.run_until(end(plan.settle), plan, opened);
-        self.latency_us.reset();
-        let ((before, from_ms), begun, finished) = (look(self.site), Instant::now(), self.finished);
-        self.run_until(end(plan.settle + plan.measured), plan, opened);
-        let (lasted, finished) = (begun.elapsed(), self.finished - finished);
+        self.schedule.open();
+        self.run_until(plan.settle, plan);
+        let ((before, from_ms), begun) = (look(self.site), self.schedule.measure());
+        self.run_until(plan.settle + plan.measured, plan);
+        let measured = self.schedule.measured(&begun);
         let (after, to_ms) = look(self.site);
-        let measured = Measured { lasted, finished, latency_us: Some(self.latency_us.clone()) };
         self.drain()?;
         Ok(Window { measured, cost: after.since(before), traffic: self.site.traffic(from_ms, to_ms)? })
     }
