@@ -81,7 +81,7 @@ impl<'a> OnKafka<'a> {
         let rss_mib = machine::peak_rss_mib(&self.coordinator.id());
         self.coordinator.stop()?;
         self.services.stop()?;
-        let opened = RocksStore::open(&self.config.store_dir(), self.options.partitions)?;
+        let opened = RocksStore::open(&self.config.store_dir(), self.options.partitions, self.config.shares().store)?;
         Ok(Verdict {
             accounting: verdict(&opened.store, &self.options, self.folder.path(), self.load.issued())?,
             rejected: metric(&metrics, "ringmaster_inputs_rejected_total"),
@@ -133,12 +133,13 @@ impl OnEmbedded {
         let knowledge = make_topics(&mut bus, &config)?;
         let writer = order_writer(&knowledge)?;
         let setup = prepare(&mut bus, &config.setup(), &knowledge)?;
-        let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.store_dir(), config.partitions)?.store);
+        let store: Arc<dyn Store> =
+            Arc::new(RocksStore::open(&config.store_dir(), config.partitions, config.shares().store)?.store);
         let status = Arc::new(Status::default());
         let report: Report = Arc::new(|_| {});
         let services = Running::start(options.participants, &log, folder.path(), &config.prefix, options.partitions)?;
         let buses = (0..config.workers).map(|_| log.open()).collect::<Result<Vec<_>, _>>()?;
-        let instance = Instance::start(buses, &setup, &Arc::new(knowledge), &store, config.limits.flush_every, &status, &report);
+        let instance = Instance::start(buses, &setup, &Arc::new(knowledge), &store, config.instance(), &status, &report);
         let load = Load::new(bus, writer, options.partitions)?;
         Ok(OnEmbedded { folder, options: options.clone(), load, services, instance, store, log })
     }

@@ -6,6 +6,7 @@
 
 mod convert;
 mod layers;
+mod memory;
 mod values;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::names::DEFAULT_PREFIX;
 
 use layers::Layers;
+
+pub use memory::Shares;
 
 /// All settings with their defaults and what they mean; `ringmaster config` prints it.
 pub const DEFAULT: &str = include_str!("config/default.toml");
@@ -138,7 +141,8 @@ pub struct Participant {
 #[allow(missing_docs, reason = "each is described in the default file, which is what users read")]
 pub struct Limits {
     pub in_flight_records_max: usize,
-    pub overlay_bytes_max: usize,
+    pub memory: usize,
+    pub in_flight_max: usize,
     pub unreleased_effects_max: usize,
     pub record_bytes_max: usize,
     pub record_turns_max: usize,
@@ -190,14 +194,13 @@ fn read_config(layers: &mut Layers) -> Config {
     let data_dir = layers.read(&["data_dir"], "ringmaster-data".to_owned(), values::text);
     let data_dir = PathBuf::from(data_dir);
     let partitions = layers.read(&["partitions"], 8, values::count(1, 16_384));
+    let workers =
+        layers.read(&["workers"], None, values::auto(values::count(1, 1_024))).unwrap_or_else(worker_count).min(partitions);
     Config {
         bus: layers.read(&["bus"], BusKind::Kafka, values::choice(&[("kafka", BusKind::Kafka), ("embedded", BusKind::Embedded)])),
         prefix: layers.read(&["prefix"], DEFAULT_PREFIX.to_owned(), values::topic_prefix),
         partitions: partitions as i32,
-        workers: layers
-            .read(&["workers"], None, values::auto(values::count(1, 1_024)))
-            .unwrap_or_else(worker_count)
-            .min(partitions),
+        workers,
         instance: layers.read(&["instance"], None, values::auto(values::text)).unwrap_or_else(machine_name),
         definitions: layers.read(&["definitions"], "sagas".to_owned(), values::text).into(),
         schemas: layers.read(&["schemas"], "sagas/schemas".to_owned(), values::text).into(),
@@ -223,7 +226,7 @@ fn read_config(layers: &mut Layers) -> Config {
                 }
             }),
         },
-        limits: read_limits(layers, partitions),
+        limits: read_limits(layers, partitions, workers),
         topics: layers.names_under("topics").into_iter().map(|name| (name.clone(), read_topic(layers, &name))).collect(),
         participants: layers
             .names_under("participants")
@@ -253,19 +256,20 @@ fn read_kafka(layers: &mut Layers) -> Kafka {
 /// Larger records than this are a mistake: a journal record is held in memory some times over.
 const RECORD_BYTES_MAX: usize = 32 << 20;
 /// More memory than any machine has.
-const OVERLAY_BYTES_MAX: usize = 1 << 44;
+const MEMORY_MAX: usize = 1 << 44;
+/// What a process takes if nothing is said, where its partitions need no more.
+const MEMORY: usize = 512 << 20;
+/// Sagas that wait for an answer, if nothing is said.
+const IN_FLIGHT: usize = 100_000;
 
-fn read_limits(layers: &mut Layers, partitions: usize) -> Limits {
-    let overlay_bytes_min = PartitionLimits::OVERLAY_BYTES_MIN * partitions;
-    let overlay_bytes = (160 << 20).max(overlay_bytes_min);
+fn read_limits(layers: &mut Layers, partitions: usize, workers: usize) -> Limits {
+    let memory_min = memory::min(partitions, workers);
+    let (memory, in_flight) = (MEMORY.max(memory_min), IN_FLIGHT.max(partitions));
     let backoff = || values::duration_within("1ms", "10m");
     let limits = Limits {
         in_flight_records_max: layers.read(&["limits", "in_flight_records_max"], 64, values::count(1, 10_000)),
-        overlay_bytes_max: layers.read(
-            &["limits", "overlay_bytes_max"],
-            overlay_bytes,
-            values::bytes_within(overlay_bytes_min, OVERLAY_BYTES_MAX),
-        ),
+        memory: layers.read(&["limits", "memory"], memory, values::bytes_within(memory_min, MEMORY_MAX)),
+        in_flight_max: layers.read(&["limits", "in_flight_max"], in_flight, values::count(partitions, 100_000_000)),
         unreleased_effects_max: layers.read(&["limits", "unreleased_effects_max"], 20_000, values::count(1, 10_000_000)),
         record_bytes_max: layers.read(
             &["limits", "record_bytes_max"],

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ringmaster_core::partition::Held;
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Batch, IndexKeys, RowChange, RowKey, index_keys};
 use ringmaster_store::sim::SimStore;
@@ -48,7 +49,8 @@ fn every_phase_but_owning_says_what_is_missing() {
             row_bytes: 0,
             unreleased: 0,
             undeliverable: 0,
-            paused: false,
+            in_flight: 0,
+            held: Held::Nothing,
         };
         assert_eq!(missing(Some(&status)).is_none(), phase == StageName::Owning, "{phase:?}");
     }

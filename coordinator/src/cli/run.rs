@@ -67,7 +67,7 @@ fn run_on<B: Bus + Send + 'static>(
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     // First of all: who has the store is the one that runs.
-    let opened = RocksStore::open(&config.store_dir(), config.partitions)?;
+    let opened = RocksStore::open(&config.store_dir(), config.partitions, config.shares().store)?;
     let listener = match config.listen {
         None => None,
         Some(address) => Some(api::listen(address).map_err(|error| {
@@ -98,7 +98,7 @@ fn run_on<B: Bus + Send + 'static>(
     }
     let reported = metrics.clone();
     let report: runtime::Report = Arc::new(move |counted: &Counters| reported.add(counted));
-    let instance = Instance::start(buses, &setup, &Arc::new(knowledge), &store, config.limits.flush_every, &status, &report);
+    let instance = Instance::start(buses, &setup, &Arc::new(knowledge), &store, config.instance(), &status, &report);
     let sources = api::Sources { metrics, status: status.clone(), store, partitions: config.partitions };
     let server = match listener.map(|listener| api::serve(listener, sources)).transpose() {
         Ok(server) => server,

@@ -9,7 +9,7 @@ use ringmaster_core::partition::Limits;
 use ringmaster_schemas::Millis;
 
 use super::Config;
-use crate::runtime::{CompileOptions, InputOptions, SetupSettings};
+use crate::runtime::{CompileOptions, InputOptions, InstanceSettings, SetupSettings};
 
 impl Config {
     /// What partitions and workers are made of.
@@ -27,8 +27,9 @@ impl Config {
                 record_bytes_max: limits.record_bytes_max,
                 record_turns_max: limits.record_turns_max,
                 in_flight_records_max: limits.in_flight_records_max,
-                // The setting is for all partitions together.
-                overlay_bytes_max: limits.overlay_bytes_max / self.partitions as usize,
+                // The settings are for all partitions together.
+                in_flight_max: (limits.in_flight_max / self.partitions as usize).max(1),
+                memory_bytes_max: self.shares().partition,
                 unreleased_effects_max: limits.unreleased_effects_max,
                 timers_per_poll_max: limits.timers_per_poll_max,
             },
@@ -37,6 +38,11 @@ impl Config {
             claim_backoff_first_ms: millis(limits.claim_backoff_first),
             claim_backoff_max_ms: millis(limits.claim_backoff_max),
         }
+    }
+
+    /// What an instance as a whole must know.
+    pub fn instance(&self) -> InstanceSettings {
+        InstanceSettings { flush_every: self.limits.flush_every, memory_max: self.limits.memory }
     }
 
     fn inputs(&self) -> Vec<InputOptions> {
@@ -69,6 +75,7 @@ impl Config {
         KafkaSettings {
             passthrough: self.kafka.passthrough.iter().map(|(key, value)| (key.clone(), value.clone())).collect(),
             group: self.prefix.clone(),
+            fetched_bytes_max: self.shares().fetched,
             ..KafkaSettings::new(&self.kafka.bootstrap)
         }
     }

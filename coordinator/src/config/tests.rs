@@ -88,7 +88,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 #[test]
 fn values_are_typed() {
     let file = "bus = 'embedded'\nstart_at = '2026-01-31T00:00:00Z'\ndata_dir = '/var/r'\napi.listen = 'off'\nworkers = 3
-        [limits]\nrecord_bytes_max = '640KiB'\ncheckpoint_every = '250ms'\noverlay_bytes_max = 10000000
+        [limits]\nrecord_bytes_max = '640KiB'\ncheckpoint_every = '250ms'\nmemory = 200000000
         [embedded]\nsync = 'always'\n[log]\nformat = 'json'\nlevel = 'warn,ringmaster=trace'
         [topics.'my.orders']\ndefault_type = 'Placed'\nencoding = 'json'\n[participants.payment]\nencoding = 'json'\nremembers = '7d'";
     let read = config(file, &[], &[]).expect("all is right");
@@ -96,7 +96,7 @@ fn values_are_typed() {
     assert_eq!(read.start_at, StartAt::Time(1_769_817_600_000));
     assert_eq!((read.listen, read.workers), (None, 3));
     assert_eq!(read.limits.record_bytes_max, 640 << 10);
-    assert_eq!(read.limits.overlay_bytes_max, 10_000_000);
+    assert_eq!(read.limits.memory, 200_000_000);
     assert_eq!(read.limits.checkpoint_every, Duration::from_millis(250));
     assert_eq!(read.embedded, Embedded { dir: "/var/r/bus".into(), sync_always: true });
     assert_eq!(read.log, Log { json: true, level: "warn,ringmaster=trace".to_owned() });
@@ -110,7 +110,8 @@ fn values_are_typed() {
 fn every_limit_has_bounds() {
     for (limit, low, high) in [
         ("in_flight_records_max", "0", "10001"),
-        ("overlay_bytes_max", "8191KiB", "99999GiB"),
+        ("memory", "88MiB", "99999GiB"),
+        ("in_flight_max", "7", "100000001"),
         ("unreleased_effects_max", "0", "10000001"),
         ("record_bytes_max", "447KiB", "33MiB"),
         ("record_turns_max", "0", "100001"),
@@ -127,7 +128,7 @@ fn every_limit_has_bounds() {
         }
     }
     let unbounded = format!("{:?}", config("", &[], &[]).expect("defaults").limits);
-    assert_eq!(unbounded.matches(':').count(), 11, "a new limit has a line here: {unbounded}");
+    assert_eq!(unbounded.matches(':').count(), 12, "a new limit has a line here: {unbounded}");
     for remembers in ["999ms", "36501d"] {
         let error = config(&format!("[participants.a]\nremembers = '{remembers}'"), &[], &[]).expect_err(remembers);
         assert!(error.contains("participants.a.remembers"), "{error}");
@@ -137,7 +138,10 @@ fn every_limit_has_bounds() {
 /// What many partitions need of memory is the default where they are many.
 #[test]
 fn many_partitions_have_room() {
-    assert_eq!(config("partitions = 16384", &[], &[]).expect("all is right").limits.overlay_bytes_max, 16_384 << 20);
+    assert_eq!(
+        config("partitions = 16384\nworkers = 1", &[], &[]).expect("all is right").limits.memory,
+        (72 + 1 + 2 * 16_384) << 20
+    );
 }
 
 /// Each wrong file, and what must be said of it.
@@ -166,7 +170,7 @@ fn what_is_wrong_is_said_with_its_place_and_a_hint() {
         ("[limits]\nflush_every = '10'", "limits.flush_every: '10' is not a duration"),
         ("[limits]\nflush_every = '0s'", "limits.flush_every: '0s' is not a duration from 10ms to 1d"),
         ("[limits]\nrecord_bytes_max = '1MB'", "limits.record_bytes_max: '1MB' is not a size"),
-        ("[limits]\noverlay_bytes_max = '99999999999GiB'", "limits.overlay_bytes_max: '99999999999GiB' is not a size"),
+        ("[limits]\nmemory = '99999999999GiB'", "limits.memory: '99999999999GiB' is not a size"),
         ("[limits]\nclaim_backoff_first = '1m'", "limits.claim_backoff_first is longer than limits.claim_backoff_max"),
         ("bus = \n", "r.toml:1:"),
         ("bus = 'kafka'\nbus = 'kafka'", "r.toml:2:1: duplicate key"),

@@ -13,6 +13,7 @@ use ringmaster_store::Store;
 
 use super::clock::now;
 use super::knowledge::Knowledge;
+use super::memory::Memory;
 use super::setup::Setup;
 use super::status::{self, Status};
 use super::worker::{Stop, Worker};
@@ -30,6 +31,15 @@ const COLLECT_MAX: usize = 10_000;
 
 /// Takes what was counted since the last report.
 pub type Report = Arc<dyn Fn(&Counters) + Send + Sync>;
+
+/// What an instance as a whole must know.
+#[derive(Debug, Clone, Copy)]
+pub struct InstanceSettings {
+    /// What was written to the store reaches its files this often: it bounds what a crash makes replay.
+    pub flush_every: Duration,
+    /// What the process may take, in bytes.
+    pub memory_max: usize,
+}
 
 /// A running instance.
 pub struct Instance {
@@ -50,13 +60,13 @@ pub struct Stopped {
 }
 
 impl Instance {
-    /// Starts one worker for each bus. `flush_every` bounds what a crash makes replay.
+    /// Starts one worker for each bus.
     pub fn start<B: Bus + Send + 'static>(
         buses: Vec<B>,
         setup: &Setup,
         knowledge: &Arc<Knowledge>,
         store: &Arc<dyn Store>,
-        flush_every: Duration,
+        settings: InstanceSettings,
         status: &Arc<Status>,
         report: &Report,
     ) -> Instance {
@@ -64,17 +74,18 @@ impl Instance {
         let failed = Arc::new(AtomicBool::new(false));
         let wakers: Vec<Waker> = buses.iter().map(Bus::waker).collect();
         let count = buses.len();
+        let memory = Arc::new(Memory::new(settings.memory_max));
         let mut workers = Vec::with_capacity(count);
         for (index, bus) in buses.into_iter().enumerate() {
             let ids = Box::new(random_id);
             let worker = Worker::new(bus, setup.worker(), setup.partitions(index, count), knowledge.clone(), store.clone(), ids);
             let end = End { stopping: stopping.clone(), failed: failed.clone() };
-            let run = Run { index, end, status: status.clone(), report: report.clone() };
+            let run = Run { index, end, memory: memory.clone(), status: status.clone(), report: report.clone() };
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             workers.push(thread.spawn(move || run.run(worker)).expect("a thread can be started"));
         }
         let end = End { stopping: stopping.clone(), failed: failed.clone() };
-        let upkeep = start_upkeep(store.clone(), flush_every, end, setup.partition_count());
+        let upkeep = start_upkeep(store.clone(), settings.flush_every, end, setup.partition_count());
         Instance { workers, wakers, upkeep, stopping, failed }
     }
 
@@ -136,6 +147,7 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 struct Run {
     index: usize,
     end: End,
+    memory: Arc<Memory>,
     status: Arc<Status>,
     report: Report,
 }
@@ -165,6 +177,7 @@ impl Run {
             wait = WAIT_MAX.min(turn.idle.max(WAIT_MIN));
             if reported_at.elapsed() >= REPORT_EVERY {
                 reported_at = Instant::now();
+                worker.short_of_memory(self.memory.is_short(), now());
                 self.say(worker);
                 (self.report)(&status::since(worker.counters(), &reported));
                 reported = *worker.counters();

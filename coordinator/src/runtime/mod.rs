@@ -12,17 +12,19 @@ mod diary;
 mod effects;
 mod instance;
 mod knowledge;
+mod memory;
 mod setup;
 mod status;
 mod watch;
 mod worker;
 
 pub use clock::{Now, now, wall};
-pub use instance::{Instance, Report, Stopped};
+pub use instance::{Instance, InstanceSettings, Report, Stopped};
 pub use knowledge::{
     CompileOptions, Knowledge, KnowledgeError, SchemasOfSagas, compile_files, definition_files, load_knowledge, planned_knowledge,
     read_knowledge,
 };
+pub use memory::resident_bytes;
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
 pub use status::{PartitionStatus, Status};
 pub use watch::{Rules, TopicLost, TopicStatus, Trouble, Use, Watched};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use ringmaster_core::partition::{Counters, Partition, StageName};
+use ringmaster_core::partition::{Counters, Held, Partition, StageName};
 
 use super::watch::TopicStatus;
 
@@ -33,8 +33,11 @@ pub struct PartitionStatus {
     pub unreleased: usize,
     /// Effects that wait until their topic takes them: it was deleted, or refuses.
     pub undeliverable: usize,
-    /// Inputs are held because a bound is reached.
-    pub paused: bool,
+    /// Sagas in memory that wait for an answer.
+    pub in_flight: usize,
+    /// Which inputs are held because a bound is reached: nothing, starts, all.
+    #[serde(serialize_with = "as_held")]
+    pub held: Held,
 }
 
 impl Status {
@@ -51,7 +54,8 @@ impl Status {
                 row_bytes,
                 unreleased: partition.unreleased_count(),
                 undeliverable: partition.undeliverable_count(),
-                paused: partition.paused(),
+                in_flight: partition.asking_count(),
+                held: partition.held(),
             };
             match all.iter_mut().find(|known| known.partition == now.partition) {
                 Some(known) => *known = now,
@@ -99,6 +103,14 @@ impl Status {
 
 fn as_word<S: serde::Serializer>(stage: &StageName, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(stage_name(*stage))
+}
+
+fn as_held<S: serde::Serializer>(held: &Held, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match held {
+        Held::Nothing => "nothing",
+        Held::Starts => "starts",
+        Held::All => "all",
+    })
 }
 
 /// The word for a stage.

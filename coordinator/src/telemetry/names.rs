@@ -78,17 +78,26 @@ pub const COUNTERS: [(Metric, Count); 20] = [
     (counter("ringmaster_journal_replayed_total", "records", "Journal records read again to rebuild state"), |c| c.replayed),
     (counter("ringmaster_doubts_total", "doubts", "Times a partition dropped its speculative state to claim again"), |c| c.doubts),
     (counter("ringmaster_claims_total", "claims", "Claims appended to the journal"), |c| c.claims),
-    (counter("ringmaster_pauses_total", "pauses", "Times inputs were paused because a bound was reached"), |c| c.pauses),
+    (counter("ringmaster_pauses_total", "pauses", "Times inputs were held because a bound was reached"), |c| c.pauses),
 ];
 
 /// Where each partition stands.
-pub const PARTITION_GAUGES: [(Metric, Level); 7] = [
+pub const PARTITION_GAUGES: [(Metric, Level); 8] = [
     (gauge("ringmaster_partition_owned", "boolean", "1 if this instance owns the partition and reads its inputs"), |p| {
         f64::from(u8::from(p.phase == StageName::Owning))
     }),
-    (gauge("ringmaster_partition_paused", "boolean", "1 while inputs are paused because a bound is reached"), |p| {
-        f64::from(u8::from(p.paused))
-    }),
+    (
+        gauge(
+            "ringmaster_partition_held",
+            "level",
+            "Because a bound is reached: 1 while no saga is started, 2 while no input is read; else 0",
+        ),
+        |p| f64::from(p.held as u8),
+    ),
+    (
+        gauge("ringmaster_partition_in_flight", "sagas", "Sagas in memory that wait for an answer: those of limits.in_flight_max"),
+        |p| p.in_flight as f64,
+    ),
     (gauge("ringmaster_partition_journal_offset", "offset", "The next offset of the journal"), |p| p.journal_offset as f64),
     (gauge("ringmaster_partition_rows", "rows", "Saga rows in memory"), |p| p.rows as f64),
     (gauge("ringmaster_partition_row_bytes", "bytes", "Bytes of saga rows in memory, about"), |p| p.row_bytes as f64),

@@ -18,7 +18,7 @@ fn main() {
     let row_count: i64 = std::env::args().nth(1).map_or(1_000_000, |text| text.parse().expect("a number of rows"));
     let dir = tempfile::tempdir().expect("a temporary folder");
     let path = dir.path().join("store");
-    let store = RocksStore::open(&path, 1).expect("opens").store;
+    let store = RocksStore::open(&path, 1, 96 << 20).expect("opens").store;
 
     let mut random = fastrand::Rng::with_seed(1);
     let (mut base, mut written_us, mut longest_us) = (-1, 0, 0);
@@ -69,7 +69,7 @@ fn main() {
     );
     drop(store);
     let began = Instant::now();
-    drop(RocksStore::open(&path, 1).expect("opens"));
+    drop(RocksStore::open(&path, 1, 96 << 20).expect("opens"));
     println!("open: {:.0} ms", began.elapsed().as_secs_f64() * 1e3);
 }
 

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{assert_history_prefix, batch, change, history, offset};
+use common::{MEMORY, assert_history_prefix, batch, change, history, offset};
 use ringmaster_schemas::state::{Index, RowKind};
 use ringmaster_store::rocks::{Opened, RocksStore};
 use ringmaster_store::{Store, StoreError};
@@ -22,7 +22,7 @@ const CHILD_DIR: &str = "RINGMASTER_STORE_TEST_DIR";
 fn open(dir: &Path) -> Opened {
     let patience = Instant::now() + Duration::from_secs(60);
     loop {
-        match RocksStore::open(dir, PARTITIONS) {
+        match RocksStore::open(dir, PARTITIONS, MEMORY) {
             Err(StoreError::Taken(_)) if Instant::now() < patience => std::thread::yield_now(),
             opened => return opened.expect("the store opens"),
         }
@@ -218,7 +218,7 @@ fn a_damaged_store_is_moved_aside_and_a_new_one_works() {
     for (what, damage) in damages() {
         let (_dir, path) = filled();
         damage(&path);
-        let opened = RocksStore::open(&path, PARTITIONS).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let opened = RocksStore::open(&path, PARTITIONS, MEMORY).unwrap_or_else(|error| panic!("{what}: {error}"));
         let aside = opened.moved_aside.unwrap_or_else(|| panic!("{what}: was not seen"));
         assert!(aside.exists(), "{what}: the old one is kept");
         assert_eq!(assert_history_prefix(&opened.store, 0), 0, "{what}: the new one is empty");
@@ -233,7 +233,7 @@ fn a_damaged_store_is_moved_aside_and_a_new_one_works() {
 #[test]
 fn another_partition_count_is_another_store() {
     let (_dir, path) = filled();
-    assert!(RocksStore::open(&path, PARTITIONS + 1).expect("opens").moved_aside.is_some());
+    assert!(RocksStore::open(&path, PARTITIONS + 1, MEMORY).expect("opens").moved_aside.is_some());
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn a_store_in_use_is_not_taken_and_not_moved() {
     let store = open_clean(&path);
     // Even when it looks damaged: whoever holds it must not find its directory gone.
     fs::write(path.join("DAMAGED"), "somebody says so").expect("written");
-    let Err(StoreError::Taken(why)) = RocksStore::open(&path, PARTITIONS).map(|_| ()) else { panic!("it is taken") };
+    let Err(StoreError::Taken(why)) = RocksStore::open(&path, PARTITIONS, MEMORY).map(|_| ()) else { panic!("it is taken") };
     assert!(why.contains(&std::process::id().to_string()) && why.contains("data_dir"), "says who and what to do: {why}");
     assert_eq!(assert_history_prefix(&store, 0), 300);
     drop(store);
@@ -388,7 +388,7 @@ fn a_store_in_use_is_not_taken_and_not_moved() {
 fn a_database_opened_by_another_program_is_taken() {
     let (_dir, path) = filled();
     let _theirs = rocksdb::DB::open_default(&path).expect("opens");
-    assert!(matches!(RocksStore::open(&path, PARTITIONS).map(|_| ()), Err(StoreError::Taken(_))));
+    assert!(matches!(RocksStore::open(&path, PARTITIONS, MEMORY).map(|_| ()), Err(StoreError::Taken(_))));
 }
 
 #[test]

@@ -60,13 +60,13 @@ pub fn run(config: &Config, options: &Options) -> Result<Accounting> {
     make_topics(&mut bus, &prefix, config.partitions, &knowledge)?;
     let setup = prepare(&mut bus, &config.setup(), &knowledge)?;
     let knowledge = Arc::new(knowledge);
-    let opened = RocksStore::open(&options.folder.join("store"), config.partitions)?;
+    let opened = RocksStore::open(&options.folder.join("store"), config.partitions, config.shares().store)?;
     let store: Arc<dyn Store> = Arc::new(opened.store);
     let status = Arc::new(Status::default());
     let report: Report = Arc::new(|_| {});
     let services = Services::start(&log, &options.folder, &prefix)?;
     let buses = (0..config.workers).map(|_| log.open()).collect::<Result<Vec<_>, _>>()?;
-    let instance = Instance::start(buses, &setup, &knowledge, &store, config.limits.flush_every, &status, &report);
+    let instance = Instance::start(buses, &setup, &knowledge, &store, config.instance(), &status, &report);
     let mut shop = Shop::open(log.open()?, &knowledge, config.partitions, plan.orders)?;
     let progress = drive(&mut shop, options.rate, plan.orders, &instance, &services);
     instance.stop();

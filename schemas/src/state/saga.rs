@@ -279,6 +279,11 @@ impl Saga {
         self.ended.is_some()
     }
 
+    /// A participant was asked, and has not answered.
+    pub fn asks(&self) -> bool {
+        self.entries.iter().any(|entry| entry.waits == Waits::Reply)
+    }
+
     /// True if a leaf of it needs a person.
     pub fn stuck(&self) -> bool {
         self.entries.iter().any(|entry| entry.waits == Waits::Stuck)

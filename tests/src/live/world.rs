@@ -252,7 +252,7 @@ impl World {
 
     /// Reads the store in `data` and compares it, and the ledgers, with what they must be.
     pub fn account(&self, data: &Path, audits: &[Audit], run: &str, issued: u64) -> Accounting {
-        let store = RocksStore::open(&data.join("store"), PARTITIONS).expect("the store can be opened");
+        let store = RocksStore::open(&data.join("store"), PARTITIONS, 64 << 20).expect("the store can be opened");
         assert!(store.moved_aside.is_none(), "the store of a coordinator that ended in order is whole");
         let accounting =
             accounting::account_with(&store.store, PARTITIONS, audits, run, issued).expect("store and ledgers can be read");

@@ -53,7 +53,8 @@ pub fn setup(broker: &SimBroker, plan: &Plan, owner: &str) -> Setup {
         record_bytes_max: 60_000,
         record_turns_max: if plan.tight { 3 } else { 64 },
         in_flight_records_max: if plan.tight { 2 } else { 16 },
-        overlay_bytes_max: if plan.tight { 20_000 } else { 4 << 20 },
+        in_flight_max: if plan.tight { 2 } else { 1_000 },
+        memory_bytes_max: if plan.tight { 20_000 } else { 4 << 20 },
         unreleased_effects_max: if plan.tight { 8 } else { 1_000 },
         timers_per_poll_max: 8,
     };

@@ -348,6 +348,12 @@ fn turn_coordinator(sim: &Sim, index: usize) {
     let mut world = sim.borrow_mut();
     world.in_turn.pop();
     if matches!(turned, Turned::Fine(_)) {
+        for partition in worker.partitions() {
+            let (kept, counted) = (partition.asking_count(), partition.recount_asking());
+            if kept != counted {
+                world.fail(format!("partition {}: {kept} sagas wait for answers by its count, {counted} do", partition.number()));
+            }
+        }
         world.coordinators[index].worker = Some(worker);
     } else {
         drop(worker);

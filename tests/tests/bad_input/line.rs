@@ -260,7 +260,7 @@ impl Journal {
 
 fn open_store(folder: &Path, number: usize) -> Arc<dyn Store> {
     let path = folder.join(format!("store-{number}"));
-    Arc::new(RocksStore::open(&path, PARTITIONS).expect("a store").store)
+    Arc::new(RocksStore::open(&path, PARTITIONS, 64 << 20).expect("a store").store)
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -81,7 +81,7 @@ fn commands_of_a_topic_that_vanished_wait_and_are_delivered_when_it_is_back() {
     shop.order(100, 300.0);
     until("new orders that need no shipping end", || shop.finished() >= 200 + 27 + 9);
     assert!(shop.in_flight().is_superset(&waiting), "nothing ships without the topic");
-    assert_eq!(coordinator.metric("ringmaster_partition_paused"), 0.0, "no partition holds its inputs");
+    assert_eq!(coordinator.metric("ringmaster_partition_held"), 0.0, "no partition holds its inputs");
 
     world.apply_topics();
     world.start_service("shipping", &[]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use ringmaster::runtime::{Instance, Status, now};
+use ringmaster::runtime::{Instance, InstanceSettings, Status, now};
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
 use ringmaster_bus::{
     Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicPartition, Waker,
@@ -151,7 +151,8 @@ impl World {
         let (status, holds) = (Arc::new(Status::default()), Arc::<AtomicBool>::default());
         let bus = Holding { bus: broker.client(), holds: holds.clone(), held: Vec::new() };
         let report = Arc::new(|_: &_| {});
-        let instance = Instance::start(vec![bus], &setup, &knowledge(), &store, flush_every, &status, &(report as _));
+        let settings = InstanceSettings { flush_every, memory_max: usize::MAX };
+        let instance = Instance::start(vec![bus], &setup, &knowledge(), &store, settings, &status, &(report as _));
         let world = World { broker, store, flushes, holds, instance };
         world.until("owned", || status.ready(PARTITIONS));
         world

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ringmaster::cli::exit::{Exit, Failure};
-use ringmaster::runtime::{Instance, Report, Status, Stop, Stopped};
+use ringmaster::runtime::{Instance, InstanceSettings, Report, Status, Stop, Stopped};
 use ringmaster_bus::sim::{Faults, SimBroker};
 use ringmaster_store::Store;
 use ringmaster_tests::sim::Plan;
@@ -19,8 +19,10 @@ fn ended(store: Watched, report: Report) -> Stopped {
     make_topics(&broker, 2);
     let setup = setup(&broker, &Plan::calm(7), "test");
     let store: Arc<dyn Store> = Arc::new(store);
-    let (status, every) = (Arc::new(Status::default()), Duration::from_millis(1));
-    let instance = Instance::start(vec![broker.client(), broker.client()], &setup, &knowledge(), &store, every, &status, &report);
+    let status = Arc::new(Status::default());
+    let settings = InstanceSettings { flush_every: Duration::from_millis(1), memory_max: usize::MAX };
+    let instance =
+        Instance::start(vec![broker.client(), broker.client()], &setup, &knowledge(), &store, settings, &status, &report);
     let since = Instant::now();
     while !instance.failed() {
         assert!(since.elapsed() < Duration::from_secs(60), "it goes on as if nothing had happened");

@@ -16,6 +16,8 @@ pub struct KafkaSettings {
     /// Settings of librdkafka by its own names, without the `kafka.` that they have in the configuration: SASL, TLS, and so on. One is
     /// ours: [`Client::SETTING`].
     pub passthrough: Vec<(String, String)>,
+    /// Most bytes that are fetched and not visited yet; 16 MiB by default.
+    pub fetched_bytes_max: usize,
     /// The group under whose name positions are committed, if the bus does not join one.
     pub group: String,
     /// How long a producer of librdkafka waits for more records before it sends; [`LINGER`] by default. Ours never waits.
@@ -39,7 +41,13 @@ impl Client {
 impl KafkaSettings {
     /// The defaults for these brokers.
     pub fn new(bootstrap: impl Into<String>) -> Self {
-        Self { bootstrap: bootstrap.into(), passthrough: Vec::new(), group: "ringmaster".to_owned(), linger: LINGER }
+        Self {
+            bootstrap: bootstrap.into(),
+            passthrough: Vec::new(),
+            fetched_bytes_max: FETCHED_BYTES_MAX,
+            group: "ringmaster".to_owned(),
+            linger: LINGER,
+        }
     }
 
     /// Refuses settings that the protocol owns, and those that librdkafka does not know or take.
@@ -109,6 +117,9 @@ impl KafkaSettings {
     pub(super) fn consumer(&self, group: &str) -> ClientConfig {
         let mut config = self.with(CONSUMER);
         config.set("group.id", group);
+        // Fetched ahead, for all partitions.
+        config.set("queued.max.messages.kbytes", (self.fetched_bytes_max >> 10).max(1).to_string());
+        config.set("fetch.max.bytes", self.fetched_bytes_max.to_string());
         // The log of topics is how librdkafka tells that a name belongs to another topic now (native/consumer.rs).
         let more = config.get("debug").map_or_else(String::new, |theirs| format!(",{theirs}"));
         config.set("debug", format!("topic{more}"));
@@ -134,6 +145,9 @@ impl KafkaSettings {
 /// Measured (examples/kafka-cost.rs): 0 ms makes an idle hop of 2 - 3 ms, 1 ms one of 4, 5 ms one of 8, and under load none is better: a
 /// poll's burst fills the batches.
 pub const LINGER: Duration = Duration::ZERO;
+
+/// Enough for a second and more of any load that was measured.
+const FETCHED_BYTES_MAX: usize = 16 << 20;
 
 /// Whether our own producer does what this setting asks for, or it is about reading.
 fn is_taken_directly(key: &str, value: &str) -> bool {
@@ -200,9 +214,6 @@ const CONSUMER: &[(&str, &str)] = &[
     // When the queue is full, look again soon; the default is 1,000.
     ("fetch.queue.backoff.ms", "2"),
     ("fetch.error.backoff.ms", "100"),
-    // Fetched ahead, for all partitions; the default is 64 MiB.
-    ("queued.max.messages.kbytes", "16384"),
-    ("fetch.max.bytes", "16777216"),
 ];
 
 /// Why nobody else may set this setting of librdkafka; none if it may be passed through.

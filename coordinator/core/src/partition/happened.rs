@@ -83,6 +83,8 @@ pub enum Happened<'a> {
         /// The position.
         position: i64,
     },
+    /// The process is short of memory, or not any more.
+    Short(bool),
     /// The worker has given up the sender ([`super::Wish::Doubt`]).
     Doubt,
     /// A poll ended: what it brought is journaled, what is due is done.

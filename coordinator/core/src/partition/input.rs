@@ -77,7 +77,7 @@ impl Owner {
         let value = record.value.unwrap_or_default();
         let answer = Answer::read(value, cx.schemas)?;
         let turn = Turn::by_input(index, record);
-        let Some(slot) = self.replica.table.find(answer.saga(), cx.rows).map_err(|detail| self.unreadable(detail))? else {
+        let Some(slot) = self.find(answer.saga(), || answer.saga().into(), cx)? else {
             let detail = format!("a reply to {} for a saga that is not known or remembered", answer.key());
             return Ok(Some(turn.with(unknown(&answer.saga().into(), detail))));
         };
@@ -141,7 +141,7 @@ impl Owner {
         let ahead = now - self.remembered_from(cx);
         start.event_time = start.event_time.map(|time| time.saturating_add(ahead));
         let id = self.replica.saga_id(&definition.name, &start.key);
-        let found = self.replica.table.find_shared(&id, cx.rows).map_err(|detail| self.unreadable(detail))?;
+        let found = self.find(&id, || id.clone(), cx)?;
         let saga = found.and_then(|slot| self.visible(slot)).cloned();
         let input = Input::Start(start);
         let decided = decide(definition, &Evaluated::new(), &id, saga.as_ref(), &input, now, &mut self.scratch);

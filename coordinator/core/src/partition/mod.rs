@@ -10,6 +10,7 @@
 //! [`Wish`]es. What counts ([`Replica`]) and what is ahead of that are two values: any doubt has one way out, which is to drop what is
 //! ahead, claim again and replay.
 
+mod admission;
 mod ahead;
 #[cfg(feature = "faults")]
 mod broken;
@@ -46,6 +47,7 @@ use broken as law;
 #[cfg(not(feature = "faults"))]
 use rules as law;
 
+pub use admission::Held;
 pub use fence::{Fence, Verdict};
 pub use happened::Happened;
 pub use outbox::Refusal;
@@ -265,10 +267,10 @@ impl Partition {
         self.owner().is_none_or(|owner| owner.ahead.is_empty() && owner.replica.outbox.len() == 0)
     }
 
-    /// Rows in memory, and their approximate bytes.
+    /// Rows in memory, and about how many bytes they take with what is on its way.
     pub fn overlay_size(&self) -> (usize, usize) {
-        let bytes = self.owner().map_or(0, |owner| owner.ahead.bytes());
-        self.replica().map_or((0, 0), |replica| (replica.table.len(), replica.table.bytes() + bytes))
+        let bytes = |replica: &Replica| self.owner().map_or_else(|| replica.table.bytes(), Owner::bytes);
+        self.replica().map_or((0, 0), |replica| (replica.table.len(), bytes(replica)))
     }
 
     /// Effects that wait until their topic takes them.
@@ -281,9 +283,24 @@ impl Partition {
         self.replica().map_or(0, |replica| replica.outbox.len())
     }
 
-    /// True while inputs are held.
-    pub fn paused(&self) -> bool {
-        self.owner().is_some_and(|owner| owner.paused)
+    /// Which inputs are held.
+    pub fn held(&self) -> Held {
+        self.owner().map_or(Held::Nothing, |owner| owner.held)
+    }
+
+    /// Sagas of rows in memory that wait for an answer.
+    pub fn asking_count(&self) -> usize {
+        self.owner().map_or(0, |owner| owner.asking)
+    }
+
+    /// The same, counted anew: a check.
+    pub fn recount_asking(&self) -> usize {
+        self.owner().map_or(0, Owner::recount_asking)
+    }
+
+    /// A checkpoint would make room that is needed.
+    pub fn wants_checkpoint(&self) -> bool {
+        self.owner().is_some_and(Owner::wants_checkpoint)
     }
 
     /// How long until [`Happened::PollEnded`] has something to do without anything happening.

@@ -29,6 +29,8 @@ pub(super) struct Outbox {
     queue: VecDeque<Waiting>,
     /// How many of the queue the broker does not have.
     waiting: usize,
+    /// Bytes of those.
+    bytes: usize,
     apart: Vec<Apart>,
     apart_count: u64,
     /// Stored effects that are not needed any more: their rows go with the next checkpoint.
@@ -87,6 +89,7 @@ impl Outbox {
 
     fn wait(&mut self, place: Place, effect: Effect, stored: bool) {
         self.waiting += 1;
+        self.bytes += effect.held_bytes();
         self.queue.push_back(Waiting { place, effect: Some(effect), sent: false, stored });
     }
 
@@ -100,6 +103,17 @@ impl Outbox {
         self.waiting
     }
 
+    /// What they take in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// One of the queue waits no more, if it did.
+    fn done(&mut self, effect: Option<&Effect>) {
+        self.waiting -= usize::from(effect.is_some());
+        self.bytes -= effect.map_or(0, Effect::held_bytes);
+    }
+
     /// Takes the effects of a counting record; the range of their numbers.
     pub(super) fn push(&mut self, offset: i64, effects: Vec<Effect>) -> std::ops::Range<u64> {
         let first = self.base + self.queue.len() as u64;
@@ -111,13 +125,14 @@ impl Outbox {
 
     /// The journal says that everything below is delivered.
     pub(super) fn release_below(&mut self, released: i64) {
-        while let Some(front) = self.queue.front()
+        while let Some(front) = self.queue.front_mut()
             && front.place.0 < released
         {
-            self.waiting -= usize::from(front.effect.is_some());
+            let effect = front.effect.take();
             if front.stored {
                 self.gone.push(RowKey::Outbox(front.place.0, front.place.1));
             }
+            self.done(effect.as_ref());
             self.leave();
         }
     }
@@ -153,9 +168,9 @@ impl Outbox {
     /// The broker has it.
     pub(super) fn acknowledged(&mut self, number: u64) {
         let Some(item) = self.item(number) else { return };
-        if item.effect.take().is_some() {
+        if let Some(effect) = item.effect.take() {
             let stored = std::mem::take(&mut item.stored).then_some(RowKey::Outbox(item.place.0, item.place.1));
-            self.waiting -= 1;
+            self.done(Some(&effect));
             self.gone.extend(stored);
         }
         self.trim();
@@ -174,7 +189,7 @@ impl Outbox {
             && let Some(effect) = item.effect.take()
         {
             let stored = std::mem::take(&mut item.stored);
-            self.waiting -= 1;
+            self.done(Some(&effect));
             self.put_apart(Apart { number: 0, place, effect, stored, stored_apart: false });
         }
         self.trim();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::state::{RowKey, Saga};
 
+use super::admission::Held;
 use super::ahead::{Ahead, Read};
 use super::clock::Clock;
 use super::replica::{Replica, is_remembered};
@@ -27,8 +28,14 @@ pub(super) struct Owner {
     pub(super) ahead: Ahead,
     pub(super) inputs: Vec<Input>,
     pub(super) timers: Timers,
-    /// Inputs are held.
-    pub(super) paused: bool,
+    /// Which inputs are held.
+    pub(super) held: Held,
+    /// Sagas of rows in memory that wait for an answer, with all that is ahead.
+    pub(super) asking: usize,
+    /// The process is short of memory.
+    pub(super) short: bool,
+    /// When rows that may leave memory are looked for next, by the steady clock.
+    pub(super) evict_at: Millis,
     pub(super) clock: Clock,
     pub(super) projections: Projections,
     pub(super) scratch: Scratch,
@@ -82,7 +89,10 @@ impl Owner {
             ahead: Ahead::of(&replica, cx.steady),
             inputs: vec![Input::default(); settings.inputs.len()],
             timers: Timers::new(settings.inputs.len()),
-            paused: false,
+            held: Held::Nothing,
+            asking: 0,
+            short: false,
+            evict_at: Millis::MIN,
             clock,
             projections: Projections::default(),
             scratch: Scratch::default(),
@@ -91,6 +101,7 @@ impl Owner {
             replica,
             settings,
         });
+        owner.asking = owner.recount_asking();
         for number in law::to_send_again(&mut owner.replica.outbox) {
             cx.counters.resent += 1;
             cx.out.push(Wish::Send(Tag::Effect(number)));
@@ -147,6 +158,10 @@ impl Owner {
                 Ok(())
             }
             Happened::OutOfRange { index, position } => self.out_of_range(index, position, cx),
+            Happened::Short(short) => {
+                self.short = short;
+                Ok(())
+            }
             Happened::PollEnded => self.poll_ended(cx),
             Happened::PollEndedInStop => {
                 self.close_record(cx);
@@ -212,16 +227,7 @@ impl Owner {
         self.close_record(cx);
         self.quiet_records(cx);
         self.look_at_journal(cx);
-        let full = self.bytes() >= self.settings.limits.overlay_bytes_max;
-        if full && self.replica.table.dirty_count() == 0 {
-            self.evict_stored();
-        }
-        let overloaded = self.overloaded();
-        if overloaded != self.paused && (overloaded || self.relaxed()) {
-            self.paused = overloaded;
-            cx.counters.pauses += u64::from(overloaded);
-            cx.out.push(Wish::Pause(overloaded));
-        }
+        self.admit(cx);
         Ok(())
     }
 
@@ -238,26 +244,6 @@ impl Owner {
         if self.ahead.is_empty() && end > next {
             cx.out.push(Wish::doubt(self.settings.number, &format!("the journal ends at offset {end}, own records at {next}")));
         }
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.replica.table.bytes() + self.ahead.bytes()
-    }
-
-    /// At its bounds: inputs are held.
-    pub(super) fn overloaded(&self) -> bool {
-        let limits = &self.settings.limits;
-        self.ahead.pending.len() >= limits.in_flight_records_max
-            || self.replica.outbox.len() >= limits.unreleased_effects_max
-            || self.bytes() >= limits.overlay_bytes_max
-    }
-
-    /// Well below the bounds: inputs may go on.
-    fn relaxed(&self) -> bool {
-        let limits = &self.settings.limits;
-        self.ahead.pending.len() <= limits.in_flight_records_max / 2
-            && self.replica.outbox.len() <= limits.unreleased_effects_max / 2
-            && self.bytes() <= limits.overlay_bytes_max / 4 * 3
     }
 
     /// The row at a place with all turns that were decided; none if it does not exist.
@@ -284,30 +270,6 @@ impl Owner {
             RowKey::Saga(id) => self.replica.table.place(id),
             RowKey::Outbox(..) => None,
         }
-    }
-
-    /// A batch was written: rows of it that wait for nothing leave memory, and others too if there are too many.
-    pub(super) fn stored(&mut self, quiet: impl Iterator<Item = Slot>) {
-        quiet.for_each(|slot| self.evict(slot));
-        if self.bytes() > self.settings.limits.overlay_bytes_max / 2 {
-            self.evict_stored();
-        }
-    }
-
-    /// Forgets every row that is stored as it is: what was only looked at must not fill memory while nothing is written.
-    fn evict_stored(&mut self) {
-        let slots: Vec<Slot> = self.replica.table.slots().collect();
-        slots.into_iter().for_each(|slot| self.evict(slot));
-    }
-
-    fn evict(&mut self, slot: Slot) {
-        let row = self.replica.table.row(slot);
-        if row.id.is_empty() || row.dirty || self.ahead.rows.contains_key(&slot) {
-            return;
-        }
-        let (id, due) = (row.id.clone(), self.due_at(slot));
-        self.replica.table.evict(slot);
-        self.timers.evicted(slot, &id, due);
     }
 
     /// The end of the term: what counts is left.

@@ -79,8 +79,12 @@ pub struct Limits {
     pub record_turns_max: usize,
     /// Unconfirmed records: deep enough to hide a round trip, shallow enough to replay at once.
     pub in_flight_records_max: usize,
-    /// Bytes of rows in memory; above it inputs pause until a checkpoint has trimmed them.
-    pub overlay_bytes_max: usize,
+    /// Sagas that wait for an answer; above it none is started. What waits in the topics costs nothing, and commands that wait in a
+    /// participant's topic must not become older than their timeouts.
+    pub in_flight_max: usize,
+    /// Bytes in memory: rows, effects, records on their way. Above three quarters no saga is started, above it inputs pause until a
+    /// checkpoint has trimmed them.
+    pub memory_bytes_max: usize,
     /// Effects that are not acknowledged; above it inputs pause.
     pub unreleased_effects_max: usize,
     /// Timers fired in one poll: a burst of them must not make one huge record.
@@ -91,6 +95,6 @@ impl Limits {
     /// The smallest `record_bytes_max`: a row's worth of events, a command that undoes, the events of an end, or a quarantined record
     /// with its bytes, must fit into a record.
     pub const RECORD_BYTES_MIN: usize = ROW_BYTES_MAX + 2 * QUARANTINE_RAW_BYTES_MAX + (64 << 10);
-    /// The smallest `overlay_bytes_max`: a few rows of any size.
-    pub const OVERLAY_BYTES_MIN: usize = 4 * ROW_BYTES_MAX;
+    /// The smallest `memory_bytes_max`: a few rows of any size.
+    pub const MEMORY_BYTES_MIN: usize = 4 * ROW_BYTES_MAX;
 }

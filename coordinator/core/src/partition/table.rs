@@ -78,23 +78,8 @@ impl Table {
         self.index.find(self.hasher.hash_one(id), |slot| &*self.rows[*slot as usize].id == id).copied()
     }
 
-    /// The row's place, loaded if it is in the store; none if there is no such row.
-    pub(super) fn find(&mut self, id: &str, stored: &dyn Rows) -> Result<Option<Slot>, String> {
-        match self.place(id) {
-            Some(slot) => Ok(Some(slot)),
-            None => self.load(id.into(), stored),
-        }
-    }
-
-    /// The same by an id that may be kept.
-    pub(super) fn find_shared(&mut self, id: &Arc<str>, stored: &dyn Rows) -> Result<Option<Slot>, String> {
-        match self.place(id) {
-            Some(slot) => Ok(Some(slot)),
-            None => self.load(id.clone(), stored),
-        }
-    }
-
-    fn load(&mut self, id: Arc<str>, stored: &dyn Rows) -> Result<Option<Slot>, String> {
+    /// A row that is not in memory, loaded if it is in the store; its place.
+    pub(super) fn load(&mut self, id: Arc<str>, stored: &dyn Rows) -> Result<Option<Slot>, String> {
         let key = RowKey::Saga(id);
         let (Some(row), RowKey::Saga(id)) = (stored.row(&key)?, key) else { return Ok(None) };
         let saga = Saga::decode(&id, &row).map_err(|error| stored.damaged(format!("the row of {id}: {error}")))?;
@@ -106,9 +91,13 @@ impl Table {
         Ok(Some(slot))
     }
 
-    /// The same, made if there is none.
+    /// The row's place, loaded if it is in the store, made if there is none.
     pub(super) fn find_or_insert(&mut self, id: &Arc<str>, stored: &dyn Rows) -> Result<Slot, String> {
-        Ok(self.find_shared(id, stored)?.unwrap_or_else(|| self.insert(id.clone())))
+        let found = match self.place(id) {
+            Some(slot) => Some(slot),
+            None => self.load(id.clone(), stored)?,
+        };
+        Ok(found.unwrap_or_else(|| self.insert(id.clone())))
     }
 
     /// A new place for an id that has none, without a row yet.

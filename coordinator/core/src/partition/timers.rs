@@ -3,6 +3,7 @@
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::state::{Index, RowKey};
 
+use super::admission::Held;
 use super::ahead::Move;
 use super::owner::Owner;
 use super::table::Slot;
@@ -132,8 +133,12 @@ impl Owner {
     /// True if nothing that these inputs held before `due` is unread; asks for the logs' ends where that is not known. What a record's
     /// stamp says is no proof: producers stamp as they like, and a record behind it may be older.
     fn answers_are_read(&mut self, wheel: usize, due: Millis, now: Millis, cx: &mut Context<'_>) -> bool {
-        let mut read = !self.paused;
-        for &index in &self.timers.wheels[wheel].inputs {
+        let mut read = self.held != Held::All;
+        for place in 0..self.timers.wheels[wheel].inputs.len() {
+            let index = self.timers.wheels[wheel].inputs[place];
+            if self.is_held_start(index) {
+                continue;
+            }
             let input = &mut self.inputs[index];
             if !law::answers_are_read(due, input.clear_to) {
                 read = false;
@@ -155,7 +160,7 @@ impl Owner {
                 *self.timers.looks_at(slot) = Millis::MAX;
                 slot
             }
-            Item::Stored(id) => match self.replica.table.find_shared(&id, cx.rows).map_err(|detail| self.unreadable(detail))? {
+            Item::Stored(id) => match self.find(&id, || id.clone(), cx)? {
                 Some(slot) => slot,
                 None => return Ok(()),
             },

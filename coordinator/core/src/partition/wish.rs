@@ -31,8 +31,8 @@ pub enum Wish {
     AskInput(usize),
     /// Ask for this input's first offset at or after a time.
     AskInputAt(usize, Millis),
-    /// Hold (true) or go on with (false) all inputs.
-    Pause(bool),
+    /// Hold (true) or go on with (false) this input.
+    Pause(usize, bool),
     /// Something is doubtful: the worker must give up its sender and tell [`super::Happened::Doubt`] to all its partitions.
     Doubt(String),
     /// The partition can be claimed (again).

@@ -34,6 +34,11 @@ impl Effect {
         }
     }
 
+    /// What it takes in memory.
+    pub fn held_bytes(&self) -> usize {
+        size_of::<Self>() + self.bytes.capacity()
+    }
+
     /// Its key.
     pub fn key(&self) -> &[u8] {
         &self.bytes[..self.value_at as usize]

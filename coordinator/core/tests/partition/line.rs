@@ -107,7 +107,8 @@ pub(crate) fn settings() -> Settings {
             record_bytes_max: 512 << 10,
             record_turns_max: 100,
             in_flight_records_max: 16,
-            overlay_bytes_max: 1 << 20,
+            in_flight_max: 1_000,
+            memory_bytes_max: 1 << 20,
             unreleased_effects_max: 1_000,
             timers_per_poll_max: 100,
         },
@@ -315,6 +316,34 @@ impl Line {
     pub(crate) fn start_at(&mut self, index: usize, id: &str, timestamp: Millis) {
         self.put(index, timestamp, Some(id), &format!(r#"{{"type":"Asked","id":"{id}"}}"#));
         self.poll();
+    }
+
+    /// A saga begins, and the broker says nothing of it.
+    pub(crate) fn start_unacknowledged(&mut self, index: usize, id: &str) {
+        let value = format!(r#"{{"type":"Asked","id":"{id}"}}"#);
+        self.put(index, self.clocks.wall, Some(id), &value);
+        self.happens(Happened::PollEnded);
+    }
+
+    /// What was not acknowledged is not in the journal, and inputs are read again from where it says.
+    pub(crate) fn lose_unacknowledged(&mut self) {
+        if let Some((first, _)) = self.unacknowledged.first() {
+            self.journal.truncate(*first as usize);
+        }
+        self.unacknowledged.clear();
+    }
+
+    /// The broker takes every effect that was sent.
+    pub(crate) fn deliver(&mut self) {
+        for wish in std::mem::take(&mut self.wishes) {
+            match wish {
+                Wish::Send(tag) => {
+                    let sender = self.sender;
+                    self.happens(Happened::Acknowledged { sender, tag, offset: Some(0) });
+                }
+                other => self.wishes.push(other),
+            }
+        }
     }
 
     /// An answer to the only step of a saga.

@@ -54,18 +54,20 @@ fn a_journal_that_has_not_moved_makes_no_checkpoint() {
 #[test]
 fn what_was_only_looked_at_leaves_memory() {
     const SAGAS: usize = 2_000;
-    let bound = Limits::OVERLAY_BYTES_MIN;
-    let mut line = Line::idle(|settings| settings.limits.overlay_bytes_max = bound);
+    let bound = Limits::MEMORY_BYTES_MIN;
+    let mut line = Line::idle(|settings| settings.limits.memory_bytes_max = bound);
     line.own();
     for number in 0..SAGAS {
         line.start(ALPHAS, &number.to_string());
         line.reply(&format!("alpha/{number}"), 1, "succeeded", line.clocks.wall);
+        line.deliver();
         line.checkpoint();
     }
     assert_eq!((line.counters.completed, line.partition.overlay_size()), (SAGAS as u64, (0, 0)));
     let mut most = 0;
     for number in 0..SAGAS {
         line.start(ALPHAS, &number.to_string());
+        line.deliver();
         most = most.max(line.partition.overlay_size().1);
     }
     assert_eq!(line.rejected().len(), SAGAS, "each began before");

@@ -16,6 +16,8 @@ pub(super) struct Hosted {
     pub(super) epoch: u8,
     /// When its state is written next, by the steady clock.
     pub(super) checkpoint_at: Millis,
+    /// And was written last.
+    pub(super) checkpointed_at: Millis,
 }
 
 /// All of them. They come and go.
@@ -37,7 +39,8 @@ impl Hosts {
             self.by_number.resize_with(index + 1, || None);
         }
         self.epoch = (self.epoch + 1) % EPOCHS;
-        let hosted = Hosted { partition, wishes: Vec::new(), ready: true, epoch: self.epoch, checkpoint_at: Millis::MIN };
+        let (epoch, wishes, ready) = (self.epoch, Vec::new(), true);
+        let hosted = Hosted { partition, wishes, ready, epoch, checkpoint_at: Millis::MIN, checkpointed_at: 0 };
         let before = self.by_number[index].replace(Box::new(hosted));
         assert!(before.is_none(), "partition {number} is hosted already");
         let place = self.numbers.partition_point(|known| *known < number);
@@ -109,7 +112,8 @@ mod tests {
             record_bytes_max: Limits::RECORD_BYTES_MIN,
             record_turns_max: 1,
             in_flight_records_max: 1,
-            overlay_bytes_max: Limits::OVERLAY_BYTES_MIN,
+            in_flight_max: 1,
+            memory_bytes_max: Limits::MEMORY_BYTES_MIN,
             unreleased_effects_max: 1,
             timers_per_poll_max: 1,
         };

@@ -232,6 +232,11 @@ impl<B: Bus> Worker<B> {
         inner.stop.take().map_or(Ok(()), Err)
     }
 
+    /// The process is short of memory, or not any more. Partitions that begin to own later are told by the next call.
+    pub fn short_of_memory(&mut self, short: bool, now: Now) {
+        self.inner.each(now, || Happened::Short(short));
+    }
+
     /// Stops reading inputs; [`Worker::quiet`] tells when all that was begun is confirmed and delivered.
     pub fn begin_stop(&mut self) {
         self.inner.stopping = true;

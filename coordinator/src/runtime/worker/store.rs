@@ -14,6 +14,9 @@ use crate::runtime::clock::Now;
 /// Positions are committed for lag tools this often.
 const COMMIT_EVERY_MS: Millis = 5_000;
 
+/// A checkpoint that makes room comes after this share of the usual time.
+const EARLY_SHARE: Millis = 8;
+
 /// One partition's rows in the store.
 pub(super) struct StoredRows<'a> {
     pub(super) store: &'a dyn Store,
@@ -54,20 +57,25 @@ impl Inner {
     pub(super) fn checkpoint_when_due(&mut self, now: Now) {
         for place in 0..self.hosts.len() {
             let number = self.hosts.number_at(place);
-            let due = |hosted: &Hosted| {
-                now.steady >= hosted.checkpoint_at || hosted.partition.dirty_count() >= self.settings.checkpoint_rows_max
-            };
-            if self.hosts.get(number).is_some_and(due) {
+            if self.hosts.get(number).is_some_and(|hosted| self.is_due(hosted, now)) {
                 self.checkpoint(number, now);
             }
         }
+    }
+
+    /// By time, by what has changed, or because there must be room; that not in every turn, since a checkpoint has a price of its own.
+    fn is_due(&self, hosted: &Hosted, now: Now) -> bool {
+        let (every, partition) = (self.settings.checkpoint_every_ms, &hosted.partition);
+        now.steady >= hosted.checkpoint_at
+            || partition.dirty_count() >= self.settings.checkpoint_rows_max
+            || (partition.wants_checkpoint() && now.steady >= hosted.checkpointed_at + every / EARLY_SHARE)
     }
 
     /// Writes what is confirmed, if anything is.
     pub(super) fn checkpoint(&mut self, number: i32, now: Now) {
         let next = self.hosts.next_share(number, self.settings.checkpoint_every_ms, now.steady);
         let Some(hosted) = self.hosts.get_mut(number) else { return };
-        hosted.checkpoint_at = next;
+        (hosted.checkpoint_at, hosted.checkpointed_at) = (next, now.steady);
         let Some(batch) = hosted.partition.stage_checkpoint() else {
             return;
         };

@@ -86,10 +86,7 @@ impl Inner {
             Wish::StopInputs => (0..self.inputs.len()).for_each(|index| bus.stop(input(index, self))),
             Wish::AskInput(index) => bus.ask_bounds(input(index, self)),
             Wish::AskInputAt(index, time) => bus.ask_offset_at(input(index, self), time),
-            Wish::Pause(paused) => {
-                let all: Vec<TopicPartition> = (0..self.inputs.len()).map(|index| input(index, self)).collect();
-                bus.pause(&all, paused);
-            }
+            Wish::Pause(index, paused) => bus.pause(&[input(index, self)], paused),
             Wish::Doubt(why) => {
                 self.doubt.get_or_insert(why);
             }

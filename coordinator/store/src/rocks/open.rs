@@ -14,20 +14,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ringmaster_schemas::codec::{Cursor, put_long, put_text};
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DataBlockIndexType, IteratorMode, LruCacheOptions,
-    Options, WriteOptions,
+    Options, WriteBufferManager, WriteOptions,
 };
 
 use super::{Head, RocksStore, is_damage};
 use crate::StoreError;
 use crate::keys::{self, FORMAT_VERSION};
 
-/// One memtable; two of them may exist, the second while the first is flushed. 64 MiB together: several seconds of changes at full
-/// load, and a sixth of the memory that a coordinator may take.
-const MEMTABLE_BYTES: usize = 32 << 20;
-/// Memtables that may exist.
+/// Memtables that may exist: the second while the first is flushed.
 const MEMTABLE_COUNT_MAX: i32 = 2;
-/// Blocks, indexes and filters in memory. Hot rows are in the overlay, so this serves waiting sagas and filters.
-const BLOCK_CACHE_BYTES: usize = 32 << 20;
+/// Their share of the store's memory, in sixths. The rest is blocks, indexes and filters; hot rows are in the overlay, so these serve
+/// waiting sagas and look-ups of unknown ones.
+const MEMTABLES_SHARE: usize = 4;
+/// Above that a memtable takes longer to search, and a crash replays what is in it.
+const MEMTABLE_BYTES_MAX: usize = 64 << 20;
 /// log2 of the cache's shards. RocksDB's own choice (64 shards of 1 MiB) turns a filter away that is larger than its shard, and reads it
 /// again for every look-up: 175 us instead of 8, measured with a million rows. Two threads need no more than four shards.
 const BLOCK_CACHE_SHARD_BITS: i32 = 2;
@@ -56,11 +56,12 @@ pub struct Opened {
 }
 
 impl RocksStore {
-    /// Opens or makes the store of an instance with `partitions` partitions (at most 65,535) in `dir`.
+    /// Opens or makes the store of an instance with `partitions` partitions (at most 65,535) in `dir`, which takes `memory` bytes for
+    /// memtables and caches together.
     ///
     /// A directory that is damaged, incomplete, or of another format or partition count is moved aside, with a warning, and a new
     /// one is made. Errors: `Taken` if another process has it, `Io` if the disk refuses.
-    pub fn open(dir: &Path, partitions: i32) -> Result<Opened, StoreError> {
+    pub fn open(dir: &Path, partitions: i32, memory: usize) -> Result<Opened, StoreError> {
         assert!(u16::try_from(partitions).is_ok_and(|count| count > 0), "a store has 1 to 65,535 partitions, not {partitions}");
         if let Some(parent) = dir.parent() {
             fs::create_dir_all(parent).map_err(|error| StoreError::Io(format!("{}: {error}", parent.display())))?;
@@ -68,7 +69,7 @@ impl RocksStore {
         let lock = lock(dir)?;
         let first = match marked_damage(dir) {
             Some(why) => Err(StoreError::Damaged(why)),
-            None => open_database(dir, partitions),
+            None => open_database(dir, partitions, memory),
         };
         let (opened, moved_aside) = match first {
             Ok(opened) => (opened, None),
@@ -78,7 +79,7 @@ impl RocksStore {
                     store = %dir.display(), aside = %aside.display(), %why,
                     "the store cannot be trusted: it was moved aside and is built again from the journal"
                 );
-                (open_database(dir, partitions)?, Some(aside))
+                (open_database(dir, partitions, memory)?, Some(aside))
             }
             Err(other) => return Err(other),
         };
@@ -154,7 +155,7 @@ fn aside_suffix(seconds: u64, n: u32) -> String {
     if n == 0 { format!(".aside-{seconds}") } else { format!(".aside-{seconds}-{n}") }
 }
 
-fn open_database(dir: &Path, partitions: i32) -> Result<(DB, Vec<Mutex<Head>>), StoreError> {
+fn open_database(dir: &Path, partitions: i32, memory: usize) -> Result<(DB, Vec<Mutex<Head>>), StoreError> {
     if dir.exists() && !dir.is_dir() {
         return Err(StoreError::Damaged("it is not a directory".to_owned()));
     }
@@ -162,7 +163,7 @@ fn open_database(dir: &Path, partitions: i32) -> Result<(DB, Vec<Mutex<Head>>), 
     if foreign {
         return Err(StoreError::Damaged("files, but no database (CURRENT is missing)".to_owned()));
     }
-    let db = DB::open(&options(), dir).map_err(|error| opening_failed(&error))?;
+    let db = DB::open(&options(memory), dir).map_err(|error| opening_failed(&error))?;
     check_format(&db, partitions)?;
     let mut heads = Vec::new();
     for partition in 0..partitions {
@@ -229,12 +230,14 @@ fn marker_bytes(version: i64, partitions: i32) -> Vec<u8> {
     bytes
 }
 
-fn options() -> Options {
+fn options(memory: usize) -> Options {
+    let memtables = (memory / 6 * MEMTABLES_SHARE).min(MEMTABLE_BYTES_MAX * MEMTABLE_COUNT_MAX as usize);
     let mut cache = LruCacheOptions::default();
-    cache.set_capacity(BLOCK_CACHE_BYTES);
+    cache.set_capacity(memory);
     cache.set_num_shard_bits(BLOCK_CACHE_SHARD_BITS);
+    let cache = Cache::new_lru_cache_opts(&cache);
     let mut blocks = BlockBasedOptions::default();
-    blocks.set_block_cache(&Cache::new_lru_cache_opts(&cache));
+    blocks.set_block_cache(&cache);
     // Filters and indexes in pieces, so that they are cached and evicted by what is asked for.
     blocks.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
     blocks.set_partition_filters(true);
@@ -251,9 +254,10 @@ fn options() -> Options {
     options.set_paranoid_checks(true);
     options.set_block_based_table_factory(&blocks);
     options.set_compression_type(DBCompressionType::Lz4);
-    options.set_write_buffer_size(MEMTABLE_BYTES);
+    options.set_write_buffer_size(memtables / MEMTABLE_COUNT_MAX as usize);
     options.set_max_write_buffer_number(MEMTABLE_COUNT_MAX);
-    options.set_db_write_buffer_size(MEMTABLE_BYTES * MEMTABLE_COUNT_MAX as usize);
+    // Memtables take their room from the cache: one bound for both. It flushes early instead of making writers wait.
+    options.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager_with_cache(memtables, false, cache));
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_max_background_jobs(BACKGROUND_JOBS_MAX);
     options.set_level_compaction_dynamic_level_bytes(true);

@@ -19,7 +19,7 @@ macro_rules! contract {
         mod rocks_store {
             $(#[test] fn $test() {
                 let dir = tempfile::tempdir().expect("a temporary folder");
-                let opened = ringmaster_store::rocks::RocksStore::open(&dir.path().join("store"), 4).expect("a new store opens");
+                let opened = ringmaster_store::rocks::RocksStore::open(&dir.path().join("store"), 4, crate::common::MEMORY).expect("a new store opens");
                 assert_eq!(opened.moved_aside, None);
                 super::$test(&opened.store);
             })*
@@ -28,6 +28,9 @@ macro_rules! contract {
 }
 #[allow(unused_imports, reason = "each test file uses its part")]
 pub(crate) use contract;
+
+/// What a store of a test may take.
+pub(crate) const MEMORY: usize = 64 << 20;
 
 /// A checkpoint at this journal offset.
 pub(crate) fn checkpoint(journal_offset: i64) -> Checkpoint {

@@ -1,0 +1,184 @@
+//! What may come in: how full the partition is, and which inputs are held for it.
+//!
+//! Two bounds, one above the other. At the lower one nothing new begins, and what was begun goes on: sagas end, and there is room
+//! again; what waits in the topics costs nothing. At the upper one nothing is read at all until the broker has taken what is on its
+//! way and a checkpoint has written what is confirmed: then rows may leave memory.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::state::Saga;
+
+use super::owner::Owner;
+use super::table::Slot;
+use super::{Context, Role, Why, Wish};
+
+/// While inputs are held, rows that may leave memory are looked for this often.
+const EVICT_EVERY_MS: Millis = 50;
+
+/// Which inputs are held, from the least.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Held {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those that only start sagas.
+    Starts,
+    /// Every input.
+    All,
+}
+
+impl Owner {
+    /// Holds inputs, or lets them go on, as full as the partition is now.
+    pub(super) fn admit(&mut self, cx: &mut Context<'_>) {
+        let held = self.to_hold();
+        if held != Held::Nothing && cx.steady >= self.evict_at {
+            self.evict_at = cx.steady.saturating_add(EVICT_EVERY_MS);
+            self.make_room(held);
+        }
+        if held == self.held {
+            return;
+        }
+        cx.counters.pauses += u64::from(held > self.held);
+        for index in 0..self.inputs.len() {
+            let (before, now) = (self.is_held(index, self.held), self.is_held(index, held));
+            if before != now {
+                cx.out.push(Wish::Pause(index, now));
+            }
+        }
+        self.held = held;
+    }
+
+    /// Rows that were only looked at leave no checkpoint behind, by which they would go.
+    fn make_room(&mut self, held: Held) {
+        if self.replica.table.dirty_count() == 0 && self.bytes() > self.settings.limits.memory_bytes_max / 2 {
+            self.evict_stored(held == Held::All);
+        }
+    }
+
+    /// True if this input is held.
+    fn is_held(&self, index: usize, held: Held) -> bool {
+        match held {
+            Held::Nothing => false,
+            Held::Starts => self.only_starts(index),
+            Held::All => true,
+        }
+    }
+
+    /// An event starts a saga, and answers none that lives: no timer waits for it, and it can wait itself.
+    fn only_starts(&self, index: usize) -> bool {
+        matches!(self.settings.inputs[index].role, Role::Events { .. })
+    }
+
+    /// True if what lies in this input is held back, and no timer has to wait until it is read.
+    pub(super) fn is_held_start(&self, index: usize) -> bool {
+        self.held == Held::Starts && self.only_starts(index)
+    }
+
+    /// What is held goes on well below its bound, so that it does not come and go.
+    fn to_hold(&self) -> Held {
+        let all = if self.held == Held::All { !self.relaxed() } else { self.overloaded() };
+        let starts = if self.held == Held::Nothing { self.full() } else { !self.roomy() };
+        match (all, starts) {
+            (true, _) => Held::All,
+            (false, true) => Held::Starts,
+            (false, false) => Held::Nothing,
+        }
+    }
+
+    /// At its bounds: every input is held.
+    pub(super) fn overloaded(&self) -> bool {
+        let limits = &self.settings.limits;
+        self.ahead.pending.len() >= limits.in_flight_records_max
+            || self.replica.outbox.len() >= limits.unreleased_effects_max
+            || self.bytes() >= limits.memory_bytes_max
+    }
+
+    fn relaxed(&self) -> bool {
+        let limits = &self.settings.limits;
+        self.ahead.pending.len() <= limits.in_flight_records_max / 2
+            && self.replica.outbox.len() <= limits.unreleased_effects_max / 2
+            && self.bytes() <= limits.memory_bytes_max / 4 * 3
+    }
+
+    /// No room for new sagas.
+    fn full(&self) -> bool {
+        let limits = &self.settings.limits;
+        self.asking >= limits.in_flight_max || self.bytes() >= limits.memory_bytes_max / 4 * 3 || self.squeezes()
+    }
+
+    fn roomy(&self) -> bool {
+        let limits = &self.settings.limits;
+        self.asking <= limits.in_flight_max / 8 * 7 && self.bytes() <= limits.memory_bytes_max / 8 * 5 && !self.squeezes()
+    }
+
+    /// The process is short of memory, and this partition has some to give back. One that has not goes on: waiting would free nothing.
+    fn squeezes(&self) -> bool {
+        self.short && self.bytes() > self.settings.limits.memory_bytes_max / 8
+    }
+
+    /// More than half full, with enough that a checkpoint would let go of.
+    pub(super) fn wants_checkpoint(&self) -> bool {
+        let (table, half) = (&self.replica.table, self.settings.limits.memory_bytes_max / 2);
+        let much = (self.bytes() > half || self.squeezes()) && table.dirty_count() * 4 >= table.len();
+        table.dirty_count() > 0 && (much || self.bytes() >= 2 * half)
+    }
+
+    /// What it holds in memory: rows, effects with the copies of them that wait in the bus, records on their way.
+    pub(super) fn bytes(&self) -> usize {
+        self.replica.table.bytes() + self.ahead.bytes() + 2 * self.replica.outbox.bytes()
+    }
+
+    /// A batch was written: rows of it that wait for nothing leave memory, and more of them if there are too many.
+    pub(super) fn stored(&mut self, quiet: impl Iterator<Item = Slot>) {
+        quiet.for_each(|slot| self.evict(slot));
+        if self.bytes() > self.settings.limits.memory_bytes_max / 2 || self.squeezes() {
+            self.evict_stored(self.held == Held::All || self.overloaded());
+        }
+    }
+
+    /// Forgets rows that are stored as they are; those that wait for an answer only if nothing else helps: it comes soon, and as long as
+    /// they are here they are counted.
+    fn evict_stored(&mut self, also_asking: bool) {
+        let slots: Vec<Slot> = self.replica.table.slots().collect();
+        for slot in slots {
+            if also_asking || !self.current(slot).is_some_and(|saga| saga.asks()) {
+                self.evict(slot);
+            }
+        }
+    }
+
+    fn evict(&mut self, slot: Slot) {
+        let row = self.replica.table.row(slot);
+        if row.id.is_empty() || row.dirty || self.ahead.rows.contains_key(&slot) {
+            return;
+        }
+        let (id, due) = (row.id.clone(), self.due_at(slot));
+        self.count_asking(row.saga.clone().as_ref(), None);
+        self.replica.table.evict(slot);
+        self.timers.evicted(slot, &id, due);
+    }
+
+    /// The place of a saga's row, loaded if it is in the store; none if there is no such row.
+    pub(super) fn find(&mut self, id: &str, shared: impl FnOnce() -> Arc<str>, cx: &Context<'_>) -> Result<Option<Slot>, Why> {
+        if let Some(slot) = self.replica.table.place(id) {
+            return Ok(Some(slot));
+        }
+        let loaded = self.replica.table.load(shared(), cx.rows).map_err(|detail| self.unreadable(detail))?;
+        if let Some(slot) = loaded {
+            self.count_asking(None, self.replica.table.row(slot).saga.clone().as_ref());
+        }
+        Ok(loaded)
+    }
+
+    /// Counts a saga of a row in memory that was so and is so now.
+    pub(super) fn count_asking(&mut self, before: Option<&Arc<Saga>>, now: Option<&Arc<Saga>>) {
+        let asks = |saga: Option<&Arc<Saga>>| usize::from(saga.is_some_and(|saga| saga.asks()));
+        self.asking = self.asking + asks(now) - asks(before);
+    }
+
+    /// How many sagas of rows in memory wait for an answer, counted anew.
+    pub(super) fn recount_asking(&self) -> usize {
+        self.replica.table.slots().filter(|&slot| self.current(slot).is_some_and(|saga| saga.asks())).count()
+    }
+}
