@@ -110,7 +110,7 @@ fn values_are_typed() {
 fn every_limit_has_bounds() {
     for (limit, low, high) in [
         ("in_flight_records_max", "0", "10001"),
-        ("memory", "88MiB", "99999GiB"),
+        ("memory", "104MiB", "99999GiB"),
         ("in_flight_max", "7", "100000001"),
         ("unreleased_effects_max", "0", "10000001"),
         ("record_bytes_max", "447KiB", "33MiB"),
@@ -140,7 +140,7 @@ fn every_limit_has_bounds() {
 fn many_partitions_have_room() {
     assert_eq!(
         config("partitions = 16384\nworkers = 1", &[], &[]).expect("all is right").limits.memory,
-        (72 + 1 + 2 * 16_384) << 20
+        (72 + 1 + 4 * 16_384) << 20
     );
 }
 

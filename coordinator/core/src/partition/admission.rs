@@ -1,7 +1,7 @@
 //! What may come in: how full the partition is, and which inputs are held for it.
 //!
-//! Two bounds, one above the other. At the lower one nothing new begins, and what was begun goes on: sagas end, and there is room
-//! again; what waits in the topics costs nothing. At the upper one nothing is read at all until the broker has taken what is on its
+//! Two bounds, one above the other. At the lower one nothing new begins, and what was begun goes on: its rows may still grow, sagas end,
+//! and there is room again; what waits in the topics costs nothing. At the upper one nothing is read at all until the broker has taken what is on its
 //! way and a checkpoint has written what is confirmed: then rows may leave memory.
 
 use std::sync::Arc;
@@ -51,9 +51,14 @@ impl Owner {
 
     /// Rows that were only looked at leave no checkpoint behind, by which they would go.
     fn make_room(&mut self, held: Held) {
-        if self.replica.table.dirty_count() == 0 && self.bytes() > self.settings.limits.memory_bytes_max / 2 {
-            self.evict_stored(held == Held::All);
+        if self.replica.table.dirty_count() == 0 && self.bytes() > self.settings.limits.memory_bytes_max / 8 * 3 {
+            self.evict_stored(self.is_last_resort(held));
         }
+    }
+
+    /// What is on its way makes room by itself, and soon; if nothing is, rows that wait for an answer must go too.
+    fn is_last_resort(&self, held: Held) -> bool {
+        held == Held::All && self.ahead.is_empty()
     }
 
     /// True if this input is held.
@@ -104,12 +109,12 @@ impl Owner {
     /// No room for new sagas.
     fn full(&self) -> bool {
         let limits = &self.settings.limits;
-        self.asking >= limits.in_flight_max || self.bytes() >= limits.memory_bytes_max / 4 * 3 || self.squeezes()
+        self.asking >= limits.in_flight_max || self.bytes() >= limits.memory_bytes_max / 2 || self.squeezes()
     }
 
     fn roomy(&self) -> bool {
         let limits = &self.settings.limits;
-        self.asking <= limits.in_flight_max / 8 * 7 && self.bytes() <= limits.memory_bytes_max / 8 * 5 && !self.squeezes()
+        self.asking <= limits.in_flight_max / 8 * 7 && self.bytes() <= limits.memory_bytes_max / 16 * 7 && !self.squeezes()
     }
 
     /// The process is short of memory, and this partition has some to give back. One that has not goes on: waiting would free nothing.
@@ -117,23 +122,24 @@ impl Owner {
         self.short && self.bytes() > self.settings.limits.memory_bytes_max / 8
     }
 
-    /// More than half full, with enough that a checkpoint would let go of.
+    /// Starts wait, or will soon, and a checkpoint would let go of enough.
     pub(super) fn wants_checkpoint(&self) -> bool {
-        let (table, half) = (&self.replica.table, self.settings.limits.memory_bytes_max / 2);
-        let much = (self.bytes() > half || self.squeezes()) && table.dirty_count() * 4 >= table.len();
-        table.dirty_count() > 0 && (much || self.bytes() >= 2 * half)
+        let (table, max) = (&self.replica.table, self.settings.limits.memory_bytes_max);
+        let much = (self.bytes() > max / 8 * 3 || self.squeezes()) && table.dirty_count() * 4 >= table.len();
+        table.dirty_count() > 0 && (much || self.bytes() >= max)
     }
 
-    /// What it holds in memory: rows, effects with the copies of them that wait in the bus, records on their way.
+    /// What it holds in memory: rows, and effects and records on their way with the copies of them that wait in the bus.
     pub(super) fn bytes(&self) -> usize {
-        self.replica.table.bytes() + self.ahead.bytes() + 2 * self.replica.outbox.bytes()
+        let on_their_way = self.replica.outbox.bytes() + self.ahead.record_bytes;
+        self.replica.table.bytes() + self.ahead.bytes() + 2 * on_their_way
     }
 
     /// A batch was written: rows of it that wait for nothing leave memory, and more of them if there are too many.
     pub(super) fn stored(&mut self, quiet: impl Iterator<Item = Slot>) {
         quiet.for_each(|slot| self.evict(slot));
-        if self.bytes() > self.settings.limits.memory_bytes_max / 2 || self.squeezes() {
-            self.evict_stored(self.held == Held::All || self.overloaded());
+        if self.bytes() > self.settings.limits.memory_bytes_max / 8 * 3 || self.squeezes() {
+            self.evict_stored(self.is_last_resort(self.held));
         }
     }
 
@@ -148,7 +154,7 @@ impl Owner {
         }
     }
 
-    fn evict(&mut self, slot: Slot) {
+    pub(super) fn evict(&mut self, slot: Slot) {
         let row = self.replica.table.row(slot);
         if row.id.is_empty() || row.dirty || self.ahead.rows.contains_key(&slot) {
             return;

@@ -23,6 +23,8 @@ pub(super) struct Ahead {
     pub(super) open: Option<Open>,
     /// Records on their way, in the order of their numbers.
     pub(super) pending: VecDeque<Pending>,
+    /// Bytes of those, with the effects that leave behind them.
+    pub(super) record_bytes: usize,
     /// The newest time of a record, unconfirmed ones included.
     pub(super) now: Millis,
     /// `released` as the newest record carries it.
@@ -92,6 +94,8 @@ pub(super) struct Pending {
     pub(super) effects: Vec<Effect>,
     pub(super) positions: Vec<Position>,
     pub(super) moves: Vec<Move>,
+    /// What it takes beside its rows.
+    pub(super) bytes: usize,
 }
 
 impl Ahead {
@@ -106,6 +110,7 @@ impl Ahead {
             bytes: 0,
             open: None,
             pending: VecDeque::new(),
+            record_bytes: 0,
             now: replica.now,
             released: replica.released,
             expired: replica.expired,

@@ -49,6 +49,7 @@ impl Owner {
                 return self.doubtful(&gap, cx);
             }
             let mut pending = self.ahead.pending.pop_front().expect("it was looked at");
+            self.ahead.record_bytes -= pending.bytes;
             for (slot, _) in &pending.rows {
                 self.ahead.confirmed(*slot, pending.number);
             }

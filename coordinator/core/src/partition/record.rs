@@ -8,6 +8,7 @@ use super::owner::Owner;
 use super::turn::Turn;
 use super::{Context, Tag, Wish, law};
 use crate::faults::reached;
+use crate::saga::Effect;
 
 /// Bytes that a record may need beside its turns: stamp, topics, ends of arrays.
 const RECORD_OVERHEAD_BYTES: usize = 1024;
@@ -109,11 +110,14 @@ impl Owner {
             effects: Vec::new(),
             positions: reads.filter_map(position).collect(),
             moves: Vec::new(),
+            bytes: 0,
         }
     }
 
-    fn append(&mut self, bytes: Vec<u8>, pending: Pending, cx: &mut Context<'_>) {
+    fn append(&mut self, bytes: Vec<u8>, mut pending: Pending, cx: &mut Context<'_>) {
         let number = pending.number;
+        pending.bytes = bytes.len() + pending.effects.iter().map(Effect::held_bytes).sum::<usize>();
+        self.ahead.record_bytes += pending.bytes;
         self.ahead.pending.push_back(pending);
         // A turn covers what was skipped before it on its own input only.
         if self.ahead.reads.iter().all(|read| read.position == read.journaled) {

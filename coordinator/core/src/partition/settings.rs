@@ -96,5 +96,5 @@ impl Limits {
     /// with its bytes, must fit into a record.
     pub const RECORD_BYTES_MIN: usize = ROW_BYTES_MAX + 2 * QUARANTINE_RAW_BYTES_MAX + (64 << 10);
     /// The smallest `memory_bytes_max`: a few rows of any size.
-    pub const MEMORY_BYTES_MIN: usize = 4 * ROW_BYTES_MAX;
+    pub const MEMORY_BYTES_MIN: usize = 8 * ROW_BYTES_MAX;
 }

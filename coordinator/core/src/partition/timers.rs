@@ -154,16 +154,19 @@ impl Owner {
     /// Looks at a row whose place in the wheel ended before `end`; up to there answers are known to be read. A row that is due later
     /// by now is not fired, however late it is: its answer may lie unread.
     fn fire(&mut self, item: Item, end: Millis, cx: &mut Context<'_>) -> Result<(), Why> {
-        let slot = match item {
+        let (slot, is_loaded) = match item {
             Item::Row(slot, generation) if self.replica.table.row(slot).generation != generation => return Ok(()),
             Item::Row(slot, _) => {
                 *self.timers.looks_at(slot) = Millis::MAX;
-                slot
+                (slot, false)
             }
-            Item::Stored(id) => match self.find(&id, || id.clone(), cx)? {
-                Some(slot) => slot,
-                None => return Ok(()),
-            },
+            Item::Stored(id) => {
+                let is_loaded = self.replica.table.place(&id).is_none();
+                match self.find(&id, || id.clone(), cx)? {
+                    Some(slot) => (slot, is_loaded),
+                    None => return Ok(()),
+                }
+            }
         };
         let due = self.due_at(slot);
         if due < end
@@ -172,7 +175,12 @@ impl Owner {
             cx.counters.timers += 1;
             self.push_or_fail(turn, None, cx)?;
         }
-        self.schedule(slot, cx.catalog);
+        if is_loaded && due >= end {
+            // Only looked at: most of those ended since they left memory.
+            self.evict(slot);
+        } else {
+            self.schedule(slot, cx.catalog);
+        }
         Ok(())
     }
 

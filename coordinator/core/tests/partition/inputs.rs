@@ -170,6 +170,7 @@ fn what_grows_beyond_a_record_stops_its_saga_only() {
             let note = "n".repeat(kib << 10);
             line.put(ALPHAS, BEGIN, Some("a"), &format!(r#"{{"type":"Asked","id":"a","note":"{note}"}}"#));
             line.poll();
+            line.deliver();
             if outcome == "late" {
                 line.pass(10_100);
                 line.look();

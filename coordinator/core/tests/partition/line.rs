@@ -108,7 +108,7 @@ pub(crate) fn settings() -> Settings {
             record_turns_max: 100,
             in_flight_records_max: 16,
             in_flight_max: 1_000,
-            memory_bytes_max: 1 << 20,
+            memory_bytes_max: 16 << 20,
             unreleased_effects_max: 1_000,
             timers_per_poll_max: 100,
         },
