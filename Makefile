@@ -25,10 +25,10 @@ mutants: setup rocksdb kafka-libs python ## slips made in the sources, which tes
 	$(CARGO) run --locked -p ringmaster-mutants -- --sample $(or $(SAMPLE),400) $(if $(SEED),--seed $(SEED)) \
 		$(if $(ONLY),--only '$(ONLY)') $(if $(JSON),--json '$(JSON)') $(if $(AGAIN),--again) $(if $(OWN),--own) $(if $(WITHOUT),--without '$(WITHOUT)')
 
-bench: setup rocksdb kafka-libs ## table and latency curve, 10 minutes a bus (BUS=embedded|kafka CLIENT=direct PARTICIPANTS=echo RATE= IN_FLIGHT= SECONDS= ROUNDS= JSON=1 AGAINST='command')
+bench: setup rocksdb kafka-libs ## tables, overload and latency curve, 30 minutes a bus (BUS=embedded|kafka CLIENT=direct PARTICIPANTS=echo RATE= IN_FLIGHT= SECONDS= ROUNDS= JSON=1 AGAINST='command')
 	$(CARGO) build --release --locked -p ringmaster -p ringmaster-bench
 	for bus in $(or $(BUS),embedded kafka); do \
-		"$${CARGO_TARGET_DIR:-target}"/release/ringmaster-bench --bus $$bus $(if $(RATE),--rate $(RATE)) \
+		"$${CARGO_TARGET_DIR:-target}"/release/ringmaster-bench --bus $$bus $(if $(RATE)$(IN_FLIGHT),,--all) $(if $(RATE),--rate $(RATE)) \
 			$(if $(IN_FLIGHT),--in-flight $(IN_FLIGHT)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 			$(if $(PARTICIPANTS),--participants $(PARTICIPANTS)) $(if $(CLIENT),--client $(CLIENT)) $(if $(JSON),--json) $(if $(AGAINST),--against '$(AGAINST)') \
 			--curve "$${CARGO_TARGET_DIR:-target}"/bench-$$bus.html || exit; \

@@ -38,7 +38,11 @@ impl Contender for Against<'_> {
         // What it cost is not known: its own start and end would be in it.
         let lasted = Duration::from_secs(1_000);
         let finished = (per_second * lasted.as_secs_f64()).round() as u64;
-        Ok(Window { measured: Measured { lasted, finished, latency_us: None }, cost: Cost::default(), traffic: None })
+        Ok(Window {
+            measured: Measured { lasted, finished, latency_us: None, overtaken_us: None },
+            cost: Cost::default(),
+            traffic: None,
+        })
     }
 }
 

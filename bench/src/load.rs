@@ -25,7 +25,6 @@ pub(crate) struct Load<B: Bus> {
     sender: ringmaster_bus::Sender,
     topic: ringmaster_bus::Topic,
     schedule: Schedule,
-    seen: Vec<bool>,
     /// Sorted by partition, since alternating partitions costs the client.
     burst: Vec<(i32, u64)>,
     value: Vec<u8>,
@@ -47,7 +46,6 @@ impl<B: Bus> Load<B> {
             sender,
             topic,
             schedule: Schedule::new(),
-            seen: Vec::new(),
             burst: Vec::new(),
             value: Vec::new(),
             unsent: Vec::new(),
@@ -84,7 +82,6 @@ impl<B: Bus> Load<B> {
 
     fn issue(&mut self, plan: &Plan) -> Result<()> {
         for number in self.schedule.due(plan) {
-            self.seen.push(false);
             let key = orders::key(RUN, number as u64);
             self.burst.push((partition_of(key.as_bytes(), self.partitions), number as u64));
         }
@@ -111,15 +108,13 @@ impl<B: Bus> Load<B> {
     }
 
     fn take(&mut self, wait: Duration) -> Result<usize> {
-        let Load { bus, seen, schedule, .. } = self;
+        let Load { bus, schedule, .. } = self;
         let mut failed = None;
         let events = bus.poll(wait, &mut |event| match event {
             BusEvent::Record(record) => {
                 let key = record.key.and_then(|key| std::str::from_utf8(key).ok());
-                let Some(number) = key.and_then(|key| orders::number_of(RUN, key)) else { return };
-                let number = number as usize;
-                if number < seen.len() && !std::mem::replace(&mut seen[number], true) {
-                    schedule.finish(number);
+                if let Some(number) = key.and_then(|key| orders::number_of(RUN, key)) {
+                    schedule.finish(number as usize);
                 }
             }
             BusEvent::Failed { why, .. } => failed = Some(why),

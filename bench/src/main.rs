@@ -18,6 +18,7 @@ mod curve;
 mod load;
 mod machine;
 mod null;
+mod overload;
 mod product;
 mod report;
 mod rounds;
@@ -39,6 +40,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::against::Against;
 use crate::curve::Point;
 use crate::null::Null;
+use crate::overload::{CALM, InFlight, Overload};
 use crate::product::{OnEmbedded, OnKafka, Options, Verdict};
 use crate::report::{Call, Figures, Line};
 use crate::rounds::Rounds;
@@ -56,7 +58,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "Examples:\n  ringmaster-bench --bus embedded\n  ringmaster-bench --rate 5000 --participants echo\n  \
-        ringmaster-bench --in-flight 500 --rounds 3 --seconds 10\n  ringmaster-bench --curve curve.html\n  \
+        ringmaster-bench --in-flight 500 --rounds 3 --seconds 10\n  ringmaster-bench --all --curve curve.html\n  \
         ringmaster-bench --against 'java -jar other.jar'    (it finds its load in BENCH_BOOTSTRAP, BENCH_SECONDS,\n      \
         BENCH_IN_FLIGHT, BENCH_RATE, BENCH_PARTITIONS, and says a JSON line with \"sagas_per_s\")\n\n\
         Exit codes: 0 every order has the outcome that it must have; 1 not, or something could not be run."
@@ -94,6 +96,10 @@ struct Args {
     /// How coordinator, services and driver reach Kafka: librdkafka, direct or auto.
     #[arg(long, default_value = "librdkafka")]
     client: String,
+    /// More loads beside the one that is said, each with its rounds: 500 in flight, 5,000/s, 10/s, 0.7 of what is carried; and
+    /// overload, twice of it.
+    #[arg(long)]
+    all: bool,
     /// Another program that takes turns with the product.
     #[arg(long)]
     against: Option<String>,
@@ -131,9 +137,16 @@ const WARM_WINDOW: Duration = Duration::from_secs(5);
 
 /// What a call found out.
 struct Found {
-    rounds: Rounds,
-    points: Vec<Point>,
+    measured: Measurements,
     verdict: Verdict,
+}
+
+/// What was measured while everything ran.
+struct Measurements {
+    /// Every load, and what came of it.
+    runs: Vec<(Plan, Rounds)>,
+    overload: Option<Overload>,
+    points: Vec<Point>,
 }
 
 fn main() -> Result<()> {
@@ -169,16 +182,20 @@ fn bench(args: &Args) -> Result<()> {
         BusKind::Embedded => ("embedded", on_embedded(args, &plan, &options)?),
     };
     let participants = args.participants.to_possible_value().expect("a value of the command line").get_name().to_owned();
-    let line = Line::new(
-        &Call { bus, participants, client: args.client.clone(), partitions: args.partitions, plan: &plan },
-        &found.rounds,
-        &found.verdict,
-    );
-    print(&if args.json { serde_json::to_string(&line)? } else { line.table() });
+    for (plan, rounds) in &found.measured.runs {
+        let (participants, client) = (participants.clone(), args.client.clone());
+        let line = Line::new(&Call { bus, participants, client, partitions: args.partitions, plan }, rounds, &found.verdict);
+        print(&if args.json { serde_json::to_string(&line)? } else { line.table() });
+    }
+    if let Some(overload) = &found.measured.overload {
+        print(&if args.json { serde_json::to_string(&serde_json::json!({ "overload": overload }))? } else { overload.line() });
+    }
+    if !args.json {
+        print(&found.verdict.notes());
+    }
     if let Some(path) = &args.curve {
-        let title =
-            format!("{bus}, {} participants, {} partitions, {} s a window", line.participants, args.partitions, args.seconds);
-        std::fs::write(path, curve::page(&title, &found.points)?).with_context(|| format!("{}", path.display()))?;
+        let title = format!("{bus}, {participants} participants, {} partitions, {} s a window", args.partitions, args.seconds);
+        std::fs::write(path, curve::page(&title, &found.measured.points)?).with_context(|| format!("{}", path.display()))?;
         say(&format!("latency over rates is in {}", path.display()));
     }
     for problem in &found.verdict.accounting.problems {
@@ -196,10 +213,10 @@ fn on_kafka(args: &Args, plan: &Plan, options: &Options) -> Result<Found> {
     let mut direct = Null::start("null_direct", &site, &services::reached_by(address, "direct"), options.partitions)?;
     warm(&mut [&mut product, &mut null, &mut direct], plan, args.warm.unwrap_or(60.0))?;
     site.count()?;
-    let (rounds, points) = measure(args, plan, &site, vec![&mut product, &mut null, &mut direct])?;
+    let measured = measure(args, plan, &site, &mut product, &mut [&mut null, &mut direct])?;
     null.finish()?;
     direct.finish()?;
-    Ok(Found { rounds, points, verdict: product.finish()? })
+    Ok(Found { measured, verdict: product.finish()? })
 }
 
 fn on_embedded(args: &Args, plan: &Plan, options: &Options) -> Result<Found> {
@@ -208,9 +225,9 @@ fn on_embedded(args: &Args, plan: &Plan, options: &Options) -> Result<Found> {
     let log = product.log.clone();
     let mut null = Null::start("null", &site, &log, options.partitions)?;
     warm(&mut [&mut product, &mut null], plan, args.warm.unwrap_or(5.0))?;
-    let (rounds, points) = measure(args, plan, &site, vec![&mut product, &mut null])?;
+    let measured = measure(args, plan, &site, &mut product, &mut [&mut null])?;
     null.finish()?;
-    Ok(Found { rounds, points, verdict: product.finish()? })
+    Ok(Found { measured, verdict: product.finish()? })
 }
 
 /// Load in turns for at least so many seconds.
@@ -226,24 +243,50 @@ fn warm(contenders: &mut [&mut dyn Contender], plan: &Plan, seconds: f64) -> Res
     Ok(())
 }
 
-/// Rounds of all, then the curve of the first two: product and null saga.
-fn measure(args: &Args, plan: &Plan, site: &Site, mut contenders: Vec<&mut dyn Contender>) -> Result<(Rounds, Vec<Point>)> {
+/// Rounds of all under every load, overload, and the curve of product and null saga.
+fn measure(
+    args: &Args,
+    plan: &Plan,
+    site: &Site,
+    product: &mut dyn InFlight,
+    nulls: &mut [&mut dyn Contender],
+) -> Result<Measurements> {
     let mut against = args.against.as_deref().map(|command| Against { command, site, partitions: args.partitions });
-    let rounds = {
-        let mut all: Vec<&mut dyn Contender> = Vec::new();
-        all.extend(contenders.iter_mut().map(|contender| &mut **contender as &mut dyn Contender));
+    let (mut runs, mut left): (Vec<(Plan, Rounds)>, Vec<Plan>) = (Vec::new(), vec![plan.clone()]);
+    if args.all {
+        let at = |rate: f64| Plan { rate: Some(rate), ..plan.clone() };
+        left.extend([Plan { rate: None, in_flight: 500, ..plan.clone() }, at(5_000.0), at(10.0)]);
+    }
+    left.reverse();
+    let mut carried = None;
+    while let Some(plan) = left.pop() {
+        say(&plan.load());
+        let mut all: Vec<&mut dyn Contender> = vec![&mut *product];
+        all.extend(nulls.iter_mut().map(|null| &mut **null as &mut dyn Contender));
         all.extend(against.as_mut().map(|against| against as &mut dyn Contender));
-        rounds::run(&mut all, plan, args.rounds, &mut machine::speed, &say)?
-    };
+        let rounds = rounds::run(&mut all, &plan, args.rounds, &mut machine::speed, &say)?;
+        if args.all && carried.is_none() {
+            let peak = Figures::of(rounds.of("product").expect("the product runs")).per_s.median;
+            carried = Some(peak);
+            left.insert(0, Plan { rate: Some((peak * CALM).round()), in_flight: usize::MAX, ..plan.clone() });
+        }
+        runs.push((plan, rounds));
+    }
+    let overload = carried
+        .map(|peak| {
+            say("overload, between two calm windows");
+            overload::run(product, peak, plan)
+        })
+        .transpose()?;
     let mut points = Vec::new();
     for rate in RATES.into_iter().filter(|_| args.curve.is_some()) {
-        say(&format!("{rate} orders a second"));
         let plan = Plan { rate: Some(rate), ..plan.clone() };
-        let found = rounds::run(&mut contenders[..2], &plan, 1, &mut machine::speed, &say)?;
+        say(&plan.load());
+        let found = rounds::run(&mut [&mut *product, &mut *nulls[0]], &plan, 1, &mut machine::speed, &say)?;
         let [product, null] = &found.series[..] else { unreachable!("two contenders have two series") };
         points.push(Point { rate, product: Figures::of(product), null: Some(Figures::of(null)) });
     }
-    Ok((rounds, points))
+    Ok(Measurements { runs, overload, points })
 }
 
 /// Progress, for whoever waits.

@@ -23,6 +23,7 @@ use ringmaster_store::rocks::RocksStore;
 
 use crate::load::{Load, RUN};
 use crate::machine;
+use crate::overload::InFlight;
 use crate::services::{Participants, Process, Running};
 use crate::site::{Site, free_port, wall_ms};
 use crate::window::{Contender, Cost, Plan, Window};
@@ -112,6 +113,13 @@ impl Contender for OnKafka<'_> {
     }
 }
 
+impl InFlight for OnKafka<'_> {
+    fn in_flight(&self) -> Box<dyn Fn() -> Option<u64> + Send> {
+        let api = self.coordinator.api;
+        Box::new(move || Some(metric(&api::client::get(api, "/metrics").ok()?.body, "ringmaster_partition_in_flight")))
+    }
+}
+
 /// All in this process, on the embedded log; threads tell what each costs.
 pub(crate) struct OnEmbedded {
     folder: tempfile::TempDir,
@@ -119,6 +127,7 @@ pub(crate) struct OnEmbedded {
     load: Load<EmbeddedBus>,
     services: Running,
     instance: Instance,
+    status: Arc<Status>,
     store: Arc<dyn Store>,
     /// Null sagas run on the same log.
     pub(crate) log: Log,
@@ -141,7 +150,7 @@ impl OnEmbedded {
         let buses = (0..config.workers).map(|_| log.open()).collect::<Result<Vec<_>, _>>()?;
         let instance = Instance::start(buses, &setup, &Arc::new(knowledge), &store, config.instance(), &status, &report);
         let load = Load::new(bus, writer, options.partitions)?;
-        Ok(OnEmbedded { folder, options: options.clone(), load, services, instance, store, log })
+        Ok(OnEmbedded { folder, options: options.clone(), load, services, instance, status, store, log })
     }
 
     /// Ends everything in order, and reads what came of it.
@@ -158,6 +167,13 @@ impl OnEmbedded {
             journal_bytes: stopped.counters.iter().map(|counters| counters.record_bytes).sum(),
             rss_mib: machine::peak_rss_mib("self"),
         })
+    }
+}
+
+impl InFlight for OnEmbedded {
+    fn in_flight(&self) -> Box<dyn Fn() -> Option<u64> + Send> {
+        let status = self.status.clone();
+        Box::new(move || Some(status.partitions().iter().map(|partition| partition.in_flight as u64).sum()))
     }
 }
 

@@ -13,6 +13,9 @@ pub(crate) struct Line {
     pub(crate) bus: &'static str,
     pub(crate) participants: String,
     pub(crate) client: String,
+    /// For people.
+    #[serde(skip)]
+    load: String,
     pub(crate) rate: Option<f64>,
     pub(crate) in_flight: usize,
     pub(crate) partitions: i32,
@@ -117,6 +120,7 @@ impl Line {
             bus: call.bus,
             participants: call.participants.clone(),
             client: call.client.clone(),
+            load: call.plan.load(),
             rate: call.plan.rate,
             in_flight: call.plan.in_flight,
             partitions: call.partitions,
@@ -157,10 +161,7 @@ impl Line {
         columns.extend(self.null.as_ref().map(|null| ("null saga", null)));
         columns.extend(self.null_direct.as_ref().map(|null| ("null saga, direct", null)));
         let bus = if self.bus == "kafka" { format!("kafka by {}", self.client) } else { self.bus.to_owned() };
-        let title = match self.rate {
-            Some(rate) => format!("{bus}, {} participants, {rate}/s", self.participants),
-            None => format!("{bus}, {} participants, {} in flight", self.participants, self.in_flight),
-        };
+        let title = format!("{bus}, {} participants, {}", self.participants, self.load);
         table.set_header(std::iter::once(title).chain(columns.iter().map(|(name, _)| (*name).to_owned())));
         for (what, digits, of) in ROWS {
             let cells: Vec<String> =
@@ -194,14 +195,20 @@ impl Line {
                 String::new()
             }
         );
-        notes += &format!(
-            "{} orders, accounting {}; {} journal bytes a saga; coordinator at most {:.0} MiB\n",
-            self.issued,
-            if self.exact { "exact" } else { "WRONG" },
-            self.journal_bytes.round(),
-            self.rss_mib
-        );
         notes
+    }
+}
+
+impl Verdict {
+    /// For people: what is true of all that was placed.
+    pub(crate) fn notes(&self) -> String {
+        format!(
+            "{} orders, accounting {}; {} journal bytes a saga; coordinator at most {:.0} MiB",
+            self.accounting.issued,
+            if self.accounting.exact() { "exact" } else { "WRONG" },
+            self.journal_bytes / self.accounting.issued.max(1),
+            self.rss_mib
+        )
     }
 }
 

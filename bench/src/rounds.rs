@@ -112,7 +112,8 @@ mod tests {
         }
 
         fn window(&mut self, _: &Plan) -> Result<Window> {
-            let measured = Measured { lasted: Duration::from_secs(1), finished: self.1.remove(0), latency_us: None };
+            let measured =
+                Measured { lasted: Duration::from_secs(1), finished: self.1.remove(0), latency_us: None, overtaken_us: None };
             Ok(Window { measured, cost: Cost::default(), traffic: None })
         }
     }

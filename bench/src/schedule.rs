@@ -14,8 +14,14 @@ pub(crate) struct Schedule {
     begun: Instant,
     /// Intended time of each order, in microseconds since the begin.
     intended_us: Vec<u64>,
+    /// Which of them have their outcome.
+    done: Vec<bool>,
     finished: u64,
+    /// The oldest that has none.
+    oldest: usize,
     latency_us: Histogram<u64>,
+    /// By how much an order that got its outcome was younger than the oldest that had none.
+    overtaken_us: Histogram<u64>,
     /// Where the open window's orders begin: its time and its first order.
     opened: (u64, usize),
 }
@@ -28,7 +34,16 @@ pub(crate) struct Begun {
 
 impl Schedule {
     pub(crate) fn new() -> Schedule {
-        Schedule { begun: Instant::now(), intended_us: Vec::new(), finished: 0, latency_us: latencies(), opened: (0, 0) }
+        Schedule {
+            begun: Instant::now(),
+            intended_us: Vec::new(),
+            done: Vec::new(),
+            finished: 0,
+            oldest: 0,
+            latency_us: latencies(),
+            overtaken_us: latencies(),
+            opened: (0, 0),
+        }
     }
 
     /// Orders placed so far.
@@ -63,28 +78,39 @@ impl Schedule {
         for number in issued..issued + count {
             let due = |rate: f64| opened_us + ((number - first) as f64 * 1e6 / rate) as u64;
             self.intended_us.push(plan.rate.map_or(now_us, due));
+            self.done.push(false);
         }
         issued..issued + count
     }
 
-    /// The outcome of an order came; a number that was not placed is nobody's.
+    /// The outcome of an order came; one that came before counts once, and a number that was not placed is nobody's.
     pub(crate) fn finish(&mut self, number: usize) {
-        if let Some(&intended) = self.intended_us.get(number) {
-            self.finished += 1;
-            self.latency_us.saturating_record(self.now_us().saturating_sub(intended).max(1));
+        if self.done.get(number) != Some(&false) {
+            return;
         }
+        self.done[number] = true;
+        self.finished += 1;
+        let intended = self.intended_us[number];
+        self.latency_us.saturating_record(self.now_us().saturating_sub(intended).max(1));
+        while self.done.get(self.oldest) == Some(&true) {
+            self.oldest += 1;
+        }
+        let oldest = self.intended_us.get(self.oldest).map_or(intended, |oldest| *oldest);
+        self.overtaken_us.saturating_record(intended.saturating_sub(oldest).max(1));
     }
 
     /// The measured part of a window begins.
     pub(crate) fn measure(&mut self) -> Begun {
         self.latency_us.reset();
+        self.overtaken_us.reset();
         Begun { at: Instant::now(), finished: self.finished }
     }
 
     /// It ends.
     pub(crate) fn measured(&self, since: &Begun) -> Measured {
         let finished = self.finished - since.finished;
-        Measured { lasted: since.at.elapsed(), finished, latency_us: Some(self.latency_us.clone()) }
+        let (latency_us, overtaken_us) = (Some(self.latency_us.clone()), Some(self.overtaken_us.clone()));
+        Measured { lasted: since.at.elapsed(), finished, latency_us, overtaken_us }
     }
 
     fn now_us(&self) -> u64 {
@@ -111,6 +137,24 @@ mod tests {
         schedule.finish(3);
         schedule.finish(10_000);
         assert_eq!((schedule.due(&plan(None, 600)), schedule.open_count()), (600..601, 600));
+    }
+
+    /// Whoever is served out of turn overtakes all who are older.
+    #[test]
+    fn overtaking_is_counted_from_the_oldest() {
+        let mut schedule = Schedule::new();
+        schedule.open();
+        let begun = schedule.measure();
+        schedule.due(&plan(None, 2));
+        while schedule.now_us() < schedule.intended_us[1] + 2_000 {}
+        schedule.due(&plan(None, 3));
+        let apart = schedule.intended_us[2] - schedule.intended_us[0];
+        for number in [2, 0, 1] {
+            schedule.finish(number);
+        }
+        let overtaken = schedule.measured(&begun).overtaken_us.expect("it is counted");
+        assert_eq!((overtaken.len(), overtaken.min()), (3, 1));
+        assert!(overtaken.max() >= apart && apart >= 2_000, "{} of {apart}", overtaken.max());
     }
 
     /// With a rate orders are due by the clock, in each window from its own begin on.

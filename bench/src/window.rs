@@ -20,6 +20,16 @@ pub(crate) struct Plan {
     pub(crate) measured: Duration,
 }
 
+impl Plan {
+    /// For people.
+    pub(crate) fn load(&self) -> String {
+        match self.rate {
+            Some(rate) => format!("{rate}/s"),
+            None => format!("{} in flight", self.in_flight),
+        }
+    }
+}
+
 /// What the driver saw of a window.
 #[derive(Debug, Clone)]
 pub(crate) struct Measured {
@@ -27,6 +37,8 @@ pub(crate) struct Measured {
     pub(crate) finished: u64,
     /// From the intended time of sending; none where a program says only how many there were.
     pub(crate) latency_us: Option<Histogram<u64>>,
+    /// By how much an order that got its outcome was younger than the oldest without one.
+    pub(crate) overtaken_us: Option<Histogram<u64>>,
 }
 
 /// CPU and context switches by who had them.

@@ -1,0 +1,137 @@
+//! Twice the load that can be carried: what gets done, where the rest waits, and how it is afterwards.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use crate::window::{Contender, Plan, Window};
+
+/// How much more than can be carried.
+const TIMES: f64 = 2.0;
+/// A load that is carried with ease, before and afterwards.
+pub(crate) const CALM: f64 = 0.7;
+/// How often is looked at what is in flight.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// What can say how many sagas wait for an answer.
+pub(crate) trait InFlight: Contender {
+    /// Looks at it, on any thread; none if it cannot be known now.
+    fn in_flight(&self) -> Box<dyn Fn() -> Option<u64> + Send>;
+}
+
+/// What overload came to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Overload {
+    /// Orders a second that were placed.
+    pub(crate) rate: f64,
+    /// Sagas a second that ended meanwhile, and the same by what was carried before.
+    pub(crate) per_s: f64,
+    pub(crate) per_peak: f64,
+    /// Most sagas that waited for an answer at once.
+    pub(crate) in_flight_max: u64,
+    /// By how much an order that ended was younger than the oldest that had not: 99 of 100 by less.
+    pub(crate) overtaken_p99_ms: f64,
+    /// At 0.7 of what can be carried, before and afterwards.
+    pub(crate) calm_p99_ms: f64,
+    pub(crate) afterwards_p99_ms: f64,
+}
+
+/// A calm window, an overloaded one of which all orders get their outcome, and a calm one again.
+pub(crate) fn run(product: &mut dyn InFlight, peak: f64, plan: &Plan) -> Result<Overload> {
+    let at = |share: f64| Plan { rate: Some(peak * share), in_flight: usize::MAX, ..plan.clone() };
+    let before = product.window(&at(CALM))?;
+    let (ends, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let watch = {
+        let (look, ends, most) = (product.in_flight(), ends.clone(), most.clone());
+        std::thread::spawn(move || {
+            loop {
+                most.fetch_max(look().unwrap_or(0), Ordering::Relaxed);
+                if ends.load(Ordering::Relaxed) {
+                    return;
+                }
+                std::thread::sleep(LOOK_EVERY);
+            }
+        })
+    };
+    let window = product.window(&at(TIMES));
+    ends.store(true, Ordering::Relaxed);
+    watch.join().expect("looking does not panic");
+    let (window, after) = (window?, product.window(&at(CALM))?);
+    let p99 = |window: &Window| window.measured.latency_us.as_ref().map_or(0.0, |us| us.value_at_quantile(0.99) as f64 / 1e3);
+    let overtaken = window.measured.overtaken_us.as_ref().map_or(0.0, |us| us.value_at_quantile(0.99) as f64 / 1e3);
+    Ok(Overload {
+        rate: peak * TIMES,
+        per_s: window.per_second(),
+        per_peak: window.per_second() / peak,
+        in_flight_max: most.load(Ordering::Relaxed),
+        overtaken_p99_ms: overtaken,
+        calm_p99_ms: p99(&before),
+        afterwards_p99_ms: p99(&after),
+    })
+}
+
+impl Overload {
+    /// For people.
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "overload, {:.0} orders/s: {:.0} sagas/s, {:.2} of what is carried; at most {} in flight; p99 of overtaking {:.0} ms; \
+             p99 at {CALM} of what is carried {:.0} ms before and {:.0} ms afterwards",
+            self.rate,
+            self.per_s,
+            self.per_peak,
+            self.in_flight_max,
+            self.overtaken_p99_ms,
+            self.calm_p99_ms,
+            self.afterwards_p99_ms
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::{Cost, Measured, latencies};
+
+    /// Ends 100 sagas a second, however many are placed; its latency is how many times that it was asked for.
+    struct Steady(Vec<Option<f64>>);
+
+    impl Contender for Steady {
+        fn name(&self) -> &'static str {
+            "product"
+        }
+
+        fn window(&mut self, plan: &Plan) -> Result<Window> {
+            self.0.push(plan.rate);
+            assert_eq!(plan.in_flight, usize::MAX, "whoever is overloaded does not choose");
+            let (mut latency_us, mut overtaken_us) = (latencies(), latencies());
+            latency_us.record(plan.rate.expect("a rate") as u64 * 1_000)?;
+            overtaken_us.record(5_000)?;
+            let measured = Measured {
+                lasted: Duration::from_secs(1),
+                finished: 95,
+                latency_us: Some(latency_us),
+                overtaken_us: Some(overtaken_us),
+            };
+            Ok(Window { measured, cost: Cost::default(), traffic: None })
+        }
+    }
+
+    impl InFlight for Steady {
+        fn in_flight(&self) -> Box<dyn Fn() -> Option<u64> + Send> {
+            Box::new(|| Some(77))
+        }
+    }
+
+    #[test]
+    fn overload_stands_between_two_calm_windows() {
+        let mut product = Steady(Vec::new());
+        let plan = Plan { rate: None, in_flight: 5, settle: Duration::ZERO, measured: Duration::ZERO };
+        let found = run(&mut product, 100.0, &plan).expect("it runs");
+        assert_eq!(product.0, [Some(70.0), Some(200.0), Some(70.0)]);
+        assert_eq!((found.per_peak, found.in_flight_max, found.overtaken_p99_ms.round()), (0.95, 77, 5.0));
+        assert!(found.calm_p99_ms > 69.0 && found.afterwards_p99_ms < 71.0, "{found:?}");
+    }
+}
