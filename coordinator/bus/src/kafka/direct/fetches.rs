@@ -13,6 +13,9 @@ const READ_COMMITTED: i8 = 1;
 /// A time that means the beginning of a log.
 const BEGINNING: i64 = -2;
 
+/// The field that is there if a log is another one than what was fetched of it before.
+const DIVERGING: u64 = 0;
+
 /// How a fetch waits, and what it brings at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::kafka) struct Fetching {
@@ -49,6 +52,8 @@ pub(super) struct From {
     /// For the how manieth time it is led, so that only that leader answers.
     pub(super) epoch: i32,
     pub(super) offset: i64,
+    /// The epoch of what was fetched before that offset: a log that was cut since, and written anew, is told by it. -1 if not known.
+    pub(super) before: i32,
     /// Bytes that come at most, unless the first batch has more.
     pub(super) bytes_max: i32,
 }
@@ -72,7 +77,7 @@ pub(super) fn put_fetch(out: &mut Vec<u8>, how: &Fetching, bytes_max: usize, top
             out.i32(from.partition);
             out.i32(from.epoch);
             out.i64(from.offset);
-            out.i32(-1);
+            out.i32(from.before);
             out.i64(-1);
             out.i32(from.bytes_max);
             out.no_tags();
@@ -91,6 +96,8 @@ pub(super) struct Fetched<'a> {
     pub(super) topic: Named<'a>,
     pub(super) partition: i32,
     pub(super) error: i16,
+    /// What was fetched before is not in the log any more: it was cut.
+    pub(super) is_cut: bool,
     /// Behind the last record that can be read: the last stable offset.
     pub(super) end: i64,
     /// Producer and first offset of transactions that were taken back.
@@ -119,8 +126,12 @@ pub(super) fn fetched<'a>(
             get.i32()?;
             let length = get.bytes()?.map_or(0, <[u8]>::len);
             let behind = whole - get.0.len();
-            get.tags()?;
-            visit(Fetched { topic, partition, error, end, aborted, records: behind - length..behind })?;
+            let mut is_cut = false;
+            get.tagged(|tag, _| {
+                is_cut |= tag == DIVERGING;
+                Ok(())
+            })?;
+            visit(Fetched { topic, partition, error, is_cut, end, aborted, records: behind - length..behind })?;
         }
         get.tags()?;
     }

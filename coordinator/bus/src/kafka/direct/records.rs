@@ -22,6 +22,8 @@ pub(super) struct Header {
     pub(super) base: i64,
     /// That of the last one.
     pub(super) last: i64,
+    /// For the how manieth time its partition was led when it was appended; negative if that is not known.
+    epoch: i32,
     /// How many bytes it has.
     pub(super) bytes: usize,
     pub(super) codec: u8,
@@ -48,12 +50,8 @@ pub(super) enum Found {
 /// What stands at the beginning of these bytes.
 pub(super) fn find(bytes: &[u8]) -> Result<Found, Fault> {
     let cut = |_: Malformed| Found::Cut(None);
-    let parse = |get: &mut Get<'_>| {
-        let head = (get.i64()?, get.i32()?);
-        get.take(4)?;
-        Ok((head, get.i8()?))
-    };
-    let ((base, length), magic) = match parse(&mut Get(bytes)).map_err(cut) {
+    let parse = |get: &mut Get<'_>| Ok(((get.i64()?, get.i32()?, get.i32()?), get.i8()?));
+    let ((base, length, epoch), magic) = match parse(&mut Get(bytes)).map_err(cut) {
         Ok(head) => head,
         Err(cut) => return Ok(cut),
     };
@@ -66,11 +64,11 @@ pub(super) fn find(bytes: &[u8]) -> Result<Found, Fault> {
     let size = size.filter(|size| *size >= HEADER_BYTES).ok_or(Fault::Damaged("its length cannot be"))?;
     match bytes.get(..size) {
         None => Ok(Found::Cut(Some(size))),
-        Some(batch) => whole(base, batch).map(Found::Whole),
+        Some(batch) => whole(base, epoch, batch).map(Found::Whole),
     }
 }
 
-fn whole(base: i64, batch: &[u8]) -> Result<Header, Fault> {
+fn whole(base: i64, epoch: i32, batch: &[u8]) -> Result<Header, Fault> {
     let parse = |get: &mut Get<'_>| {
         let (attributes, last, first_time, max_time) = (get.i16()?, get.i32()?, get.i64()?, get.i64()?);
         let (producer, _, _, count) = (get.i64()?, get.i16()?, get.i32()?, get.i32()?);
@@ -86,6 +84,7 @@ fn whole(base: i64, batch: &[u8]) -> Result<Header, Fault> {
     Ok(Header {
         base,
         last,
+        epoch,
         bytes: batch.len(),
         codec: (attributes & 7) as u8,
         is_control: has(5),
@@ -108,16 +107,27 @@ pub(super) fn records(header: &Header) -> Range<usize> {
     HEADER_BYTES..header.bytes
 }
 
-/// The offset behind the last whole batch, if there is one, and whether it is known what comes behind it.
-pub(super) fn behind(mut bytes: &[u8]) -> (Option<i64>, bool) {
-    let mut next = None;
+/// What fetched bytes come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Behind {
+    /// The offset behind the last whole batch, if there is one.
+    pub(super) next: Option<i64>,
+    /// The last batch's epoch.
+    pub(super) epoch: i32,
+    /// What comes behind is a batch that was cut, or nothing.
+    pub(super) is_known: bool,
+}
+
+/// Goes over batches without looking into them.
+pub(super) fn behind(mut bytes: &[u8]) -> Behind {
+    let (mut next, mut epoch) = (None, -1);
     loop {
         match find(bytes) {
             Ok(Found::Whole(header)) => {
-                next = next.max(Some(header.last + 1));
+                (next, epoch) = (next.max(Some(header.last + 1)), header.epoch);
                 bytes = &bytes[header.bytes..];
             }
-            rest => return (next, rest.is_ok()),
+            rest => return Behind { next, epoch, is_known: rest.is_ok() },
         }
     }
 }

@@ -133,12 +133,16 @@ impl<'a> Get<'a> {
         let count = self.unsigned()?.saturating_sub(1);
         usize::try_from(count).ok().filter(|count| *count <= self.0.len()).ok_or(Malformed)
     }
-    /// Fields of later versions; nothing here needs one.
+    /// Fields of later versions, which mean nothing here.
     pub(super) fn tags(&mut self) -> Result<(), Malformed> {
+        self.tagged(|_, _| Ok(()))
+    }
+    /// Visits fields that may be there, by their number.
+    pub(super) fn tagged(&mut self, mut visit: impl FnMut(u64, Get<'a>) -> Result<(), Malformed>) -> Result<(), Malformed> {
         for _ in 0..self.unsigned()? {
-            self.unsigned()?;
+            let tag = self.unsigned()?;
             let bytes = usize::try_from(self.unsigned()?).map_err(|_| Malformed)?;
-            self.take(bytes)?;
+            visit(tag, Get(self.take(bytes)?))?;
         }
         Ok(())
     }

@@ -113,7 +113,7 @@ impl Fetcher {
                 let part = &self.parts[at];
                 wanted.push(Wanted { at: *at, id, turn: part.turn, position: part.position, asked_at: now });
                 let (_, epoch) = known.leader(at.partition).unwrap_or((0, -1));
-                From { partition: at.partition, epoch, offset: part.position, bytes_max: part.bytes_max }
+                From { partition: at.partition, epoch, offset: part.position, before: part.epoch, bytes_max: part.bytes_max }
             });
             let named = if api == Api::Fetch { Named::Id(id) } else { Named::Name(names.name(group[0].topic)) };
             topics.push((named, partitions.collect()));

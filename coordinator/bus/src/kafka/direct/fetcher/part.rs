@@ -17,6 +17,8 @@ pub(super) struct Part {
     pub(super) held: Held,
     /// From where it is fetched next; negative for the beginning of its log, wherever that is.
     pub(super) position: i64,
+    /// The epoch of what was fetched before that; -1 if it is not known.
+    pub(super) epoch: i32,
     /// What was asked for, or came, in another turn is not wanted any more.
     pub(super) turn: u64,
     /// An error of it is to be visited first.
@@ -36,6 +38,7 @@ impl Part {
         Part {
             held: Held::new(at, from),
             position: from,
+            epoch: -1,
             turn,
             waits: false,
             end_said: None,
@@ -49,7 +52,7 @@ impl Part {
     /// What was asked for and what came is not wanted any more: it is fetched again from where it was visited.
     pub(super) fn begin_again(&mut self, turn: u64) {
         self.turn = turn;
-        (self.position, self.waits, self.end_said) = (self.held.next, false, None);
+        (self.position, self.epoch, self.waits, self.end_said) = (self.held.next, -1, false, None);
     }
 
     /// True if somebody must be found who leads it.

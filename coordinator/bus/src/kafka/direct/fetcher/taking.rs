@@ -7,7 +7,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::super::fetches::{self, Fetched, Named};
 use super::super::lane::UNKNOWN_TOPIC_MAX;
-use super::super::records::{self, Aborted, Found};
+use super::super::records::{self, Aborted, Behind, Found};
 use super::super::requests::{self, TopicFound};
 use super::super::wire::{Get, Malformed};
 use super::ahead::{Answer, Batches, Piece, What};
@@ -177,9 +177,14 @@ fn meet(part: &mut Part, error: i16, now: Instant) -> Option<Piece> {
 
 /// What a fetch brought of a partition without an error.
 fn take_batches(part: &mut Part, answer: &[u8], fetched: Fetched<'_>, now: Instant) -> Option<Piece> {
+    if fetched.is_cut {
+        return Some(error_of(part, What::OutOfRange));
+    }
     let (bytes, begin) = (&answer[fetched.records.clone()], part.position);
-    let (behind, is_known) = records::behind(bytes);
-    part.position = part.position.max(behind.unwrap_or(begin));
+    let Behind { next, epoch, is_known } = records::behind(bytes);
+    if next.is_some_and(|next| next > begin) {
+        (part.position, part.epoch) = (next.unwrap_or(begin), epoch);
+    }
     if bytes.is_empty() || part.position > begin || !is_known {
         part.is_well();
     } else {

@@ -123,6 +123,36 @@ fn what_retention_took_meanwhile_is_out_of_range() {
     assert_eq!(reads.out_of_range, [(("commands".to_owned(), 0), 20)]);
 }
 
+/// A log that lost records which were read, and has others at their offsets, is as good as another one.
+#[test]
+fn a_log_that_was_cut_and_written_anew_is_out_of_range() {
+    let broker = Scripted::start(&[]);
+    broker.append("commands", 0, 10);
+    let mut reads = Reads::from(&broker.address());
+    reads.read("commands", 0, 0);
+    reads.until("the end", |reads| reads.is_at("commands", 0, 10));
+    // Another leads, and what was the last batch never came to it.
+    broker.append("commands", 0, 10);
+    reads.until("the end", |reads| reads.is_at("commands", 0, 20));
+    {
+        let mut state = broker.state();
+        let shelf = state.shelf_mut("commands", 0);
+        shelf.batches.pop();
+        shelf.epoch = 1;
+    }
+    broker.append("commands", 0, 30);
+    reads.until("it", |reads| !reads.out_of_range.is_empty());
+    assert_eq!(reads.out_of_range, [(("commands".to_owned(), 0), 20)]);
+    assert_eq!(reads.offsets("commands", 0).len(), 20, "nothing of the new ones");
+    // A leader that is new and has everything is none of that.
+    reads.read("commands", 0, 10);
+    reads.until("the end", |reads| reads.is_at("commands", 0, 40));
+    broker.state().shelf_mut("commands", 0).epoch = 2;
+    broker.append("commands", 0, 5);
+    reads.until("the end", |reads| reads.is_at("commands", 0, 45));
+    assert_eq!(reads.out_of_range.len(), 1);
+}
+
 #[test]
 fn a_topic_that_is_not_there_is_unreadable_until_it_is() {
     let broker = Scripted::start(&[]);

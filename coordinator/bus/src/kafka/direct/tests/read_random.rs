@@ -205,7 +205,7 @@ fn begins() -> Vec<u8> {
 /// What is asked has the form of its version: it is read to its last byte.
 #[test]
 fn requests_are_whole() {
-    let from = |partition| From { partition, epoch: 3, offset: 9, bytes_max: 77 };
+    let from = |partition| From { partition, epoch: 3, offset: 9, before: 2, bytes_max: 77 };
     let how = fetches::Fetching { wait_ms: 5, bytes_min: 6, ahead_bytes_max: 9, partition_bytes_max: 7 };
     for named in [Named::Id([4; 16]), Named::Name("commands")] {
         let mut out = Vec::new();

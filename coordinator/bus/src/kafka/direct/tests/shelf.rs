@@ -23,6 +23,8 @@ pub(super) struct Shelf {
     pub(super) aborted: Vec<(i64, i64, i64)>,
     /// Behind the last stable record, if a transaction is open.
     pub(super) stable: Option<i64>,
+    /// For the how manieth time it is led.
+    pub(super) epoch: i32,
 }
 
 impl Shelf {
@@ -56,9 +58,17 @@ impl Shelf {
         }
     }
 
-    pub(super) fn push(&mut self, batch: Vec<u8>) {
+    pub(super) fn push(&mut self, mut batch: Vec<u8>) {
+        batch[12..16].copy_from_slice(&self.epoch.to_be_bytes());
         let last = i32::from_be_bytes(batch[23..27].try_into().expect("four bytes"));
         self.batches.push((self.next() + i64::from(last), batch));
+    }
+
+    /// True if what is before an offset is not what whoever reads from there has read.
+    fn is_cut(&self, sought: &Sought) -> bool {
+        let before = self.batches.iter().find(|(last, _)| *last >= sought.offset - 1);
+        let epoch = before.and_then(|(_, batch)| Some(i32::from_be_bytes(batch.get(12..16)?.try_into().expect("four bytes"))));
+        sought.before >= 0 && epoch.is_some_and(|epoch| epoch != sought.before)
     }
 
     /// What is given from an offset on, at most so many bytes of it; `is_first` if nothing else is given.
@@ -129,6 +139,7 @@ pub(super) struct Sought {
     pub(super) offset: i64,
     bytes_max: usize,
     epoch: i32,
+    before: i32,
     /// The request has an identity that no topic has.
     is_strange: bool,
 }
@@ -149,12 +160,13 @@ pub(super) fn parse(state: &State, get: &mut Get<'_>, version: i16) -> io::Resul
         let mut partitions = Vec::new();
         for _ in 0..get.count()? {
             let (partition, epoch, offset) = (get.i32()?, get.i32()?, get.i64()?);
-            get.take(12)?;
+            let before = get.i32()?;
+            get.take(8)?;
             let bytes_max = get.i32()? as usize;
             get.tags()?;
             let is_strange = topic.is_none();
             let topic = topic.clone().unwrap_or_else(|| format!("{id:?}"));
-            partitions.push(Sought { topic, partition, offset, bytes_max, epoch, is_strange });
+            partitions.push(Sought { topic, partition, offset, bytes_max, epoch, before, is_strange });
         }
         get.tags()?;
         topics.push(partitions);
@@ -165,7 +177,7 @@ pub(super) fn parse(state: &State, get: &mut Get<'_>, version: i16) -> io::Resul
 /// True if there is something to answer.
 pub(super) fn has_news(state: &State, sought: &Sought, me: i32) -> bool {
     let shelf = state.shelf(&sought.topic, sought.partition);
-    code_of(state, sought, me) != 0 || shelf.end() > sought.offset
+    code_of(state, sought, me) != 0 || shelf.end() > sought.offset || shelf.is_cut(sought)
 }
 
 fn code_of(state: &State, sought: &Sought, me: i32) -> i16 {
@@ -219,13 +231,16 @@ pub(super) fn fetch(state: &mut State, get: &mut Get<'_>, out: &mut Vec<u8>, act
                 out.no_tags();
             }
             out.i32(-1);
-            let bytes = if code == 0 { shelf.bytes(sought.offset, sought.bytes_max.min(left), is_first) } else { Vec::new() };
+            let is_cut = code == 0 && shelf.is_cut(sought);
+            let bytes =
+                if code == 0 && !is_cut { shelf.bytes(sought.offset, sought.bytes_max.min(left), is_first) } else { Vec::new() };
             left = left.saturating_sub(bytes.len());
             is_first &= bytes.is_empty();
             out.count(bytes.len());
             out.put(&bytes);
-            // A later version's field: the leader, as brokers tell it.
-            out.put(&[1, 1, 2, 0, 0]);
+            // The epoch and its end, if it is cut; and the leader, as brokers tell it.
+            out.put(if is_cut { &[2, 0, 3, 0, 0, 0][..] } else { &[1] });
+            out.put(&[1, 2, 0, 0]);
         }
         out.no_tags();
     }
