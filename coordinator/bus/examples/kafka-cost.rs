@@ -1,4 +1,5 @@
-//! What the Kafka bus costs on a real broker of its own: `kafka-cost [LINGER_MS] [COMPRESSION] [RECORDS] [RUN]` prints
+//! What the Kafka bus costs on a real broker of its own: `kafka-cost [LINGER_MS] [COMPRESSION] [RECORDS] [RUN] [CLIENT]`
+//! (librdkafka or direct) prints
 //! - how long a new sender's first record takes to be acknowledged,
 //! - the latency of an idle hop (one record at a time: sent, appended, read by another bus) and the CPU of a hop,
 //! - records/s and the CPU of a record for clients and broker: writer and reader at once, in bursts per partition.
@@ -22,12 +23,13 @@ fn main() {
     let compression = arguments.next().unwrap_or_else(|| "lz4".to_owned());
     let count: usize = arguments.next().map_or(1_000_000, |text| text.parse().expect("a number"));
     let run: usize = arguments.next().map_or(128, |text| text.parse().expect("a number"));
+    let client = arguments.next().unwrap_or_else(|| "librdkafka".to_owned());
     let broker = Broker::start().expect("a broker");
-    let passthrough = vec![("compression.type".to_owned(), compression.clone())];
+    let passthrough = vec![("compression.type".to_owned(), compression.clone()), ("client".to_owned(), client.clone())];
     let linger = Duration::from_secs_f64(linger_ms / 1e3);
     let settings = KafkaSettings { passthrough, linger, ..KafkaSettings::new(broker.address()) };
     let bus = || KafkaBus::new(settings.clone()).expect("a bus");
-    println!("linger {linger_ms} ms, {compression}");
+    println!("{client}, linger {linger_ms} ms, {compression}");
     for name in ["there", "back", "many"] {
         broker.create_topic(name, PARTITIONS, &[]).expect("a topic");
     }

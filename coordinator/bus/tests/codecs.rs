@@ -10,7 +10,7 @@ use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use ringmaster_bus::kafka::broker::{Broker, LIBS};
 use ringmaster_bus::kafka::segment::{RECORDS, batches, seal};
-use ringmaster_bus::kafka::{KafkaBus, KafkaSettings};
+use ringmaster_bus::kafka::{Client, KafkaBus, KafkaSettings};
 use ringmaster_bus::{Bus, BusEvent, TopicPartition};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -63,8 +63,11 @@ impl Heard {
     }
 }
 
-fn reader(broker: &Broker, topic: &str) -> KafkaBus {
-    let mut bus = KafkaBus::new(KafkaSettings::new(broker.address())).expect("a bus");
+const CLIENTS: [Client; 2] = [Client::Librdkafka, Client::Direct];
+
+fn reader(broker: &Broker, topic: &str, client: Client) -> KafkaBus {
+    let passthrough = vec![(Client::SETTING.to_owned(), format!("{client:?}").to_lowercase())];
+    let mut bus = KafkaBus::new(KafkaSettings { passthrough, ..KafkaSettings::new(broker.address()) }).expect("a bus");
     let at = TopicPartition { topic: bus.topic(topic), partition: 0 };
     bus.read(at, 0);
     bus
@@ -88,11 +91,13 @@ fn records_of_every_codec_are_read(broker: &Broker) {
     for topic in ["compressed", "recompressed"] {
         let codecs = ["none", "gzip", "snappy", "lz4", "zstd"];
         let sent: Vec<String> = codecs.iter().flat_map(|codec| produce(broker, topic, codec, 50)).collect();
-        let mut bus = reader(broker, topic);
-        let mut heard = Heard::default();
-        heard.until(&mut bus, "all records", |heard| heard.values.len() >= sent.len() || !heard.unreadable.is_empty());
-        assert_eq!(heard.unreadable, [""; 0]);
-        assert!(heard.values == sent, "{topic}: what was sent is read");
+        for client in CLIENTS {
+            let mut bus = reader(broker, topic, client);
+            let mut heard = Heard::default();
+            heard.until(&mut bus, "all records", |heard| heard.values.len() >= sent.len() || !heard.unreadable.is_empty());
+            assert_eq!(heard.unreadable, [""; 0], "{client:?}");
+            assert!(heard.values == sent, "{topic}, {client:?}: what was sent is read");
+        }
         let found: Vec<u8> = batches(&std::fs::read(segment(broker, topic)).expect("a segment")).map(|batch| batch.codec).collect();
         let expected: Vec<u8> = if topic == "compressed" { vec![0, 1, 2, 3, 4] } else { vec![4; 5] };
         assert_eq!(found, expected, "{topic}: each batch lies in the log as its codec says");
@@ -133,30 +138,40 @@ fn a_damaged_batch_is_said_and_not_passed(broker: &mut Broker) {
         broker.create_topic(topic, 1, &[]).expect("a topic");
         (0..3).for_each(|_| drop(produce(broker, topic, "zstd", 50)));
         let mut heard = Heard::default();
-        heard.until(&mut reader(broker, topic), "everything while it is whole", |heard| heard.values.len() == 150);
+        heard.until(&mut reader(broker, topic, Client::Librdkafka), "everything while it is whole", |heard| {
+            heard.values.len() == 150
+        });
     }
     broker.stop().expect("stopped");
     let spoiled = topics.map(|(topic, with_right_crc)| Spoiled::of(topic, segment(broker, topic), with_right_crc));
     broker.restart().expect("it starts again");
-    let mut readers = spoiled.each_ref().map(|spoiled| (reader(broker, spoiled.topic), Heard::default()));
-    for ((bus, heard), spoiled) in readers.iter_mut().zip(&spoiled) {
+    let both = |spoiled: &Spoiled| CLIENTS.map(|client| (reader(broker, spoiled.topic, client), Heard::default(), client));
+    let mut readers: Vec<_> = spoiled.iter().flat_map(both).collect();
+    for (bus, heard, client) in &mut readers {
         heard.until(bus, "that it is unreadable", |heard| !heard.unreadable.is_empty());
-        assert!(heard.unreadable[0].contains("a batch is damaged"), "{}: {heard:?}", spoiled.topic);
+        assert!(heard.unreadable[0].contains("a batch is damaged"), "{client:?}: {heard:?}");
+    }
+    for spoiled in &spoiled {
         produce(broker, spoiled.topic, "zstd", 50);
-        // It is tried again every two seconds, and nothing behind it is given meanwhile.
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(5) {
-            bus.poll(Duration::from_millis(100), &mut |event| {
-                assert!(!matches!(event, BusEvent::Record(_) | BusEvent::CaughtUp(..)), "something passed the damaged batch");
-                assert!(!matches!(event, BusEvent::Unreadable(..)), "it is said once");
+    }
+    // It is tried again every two seconds, and nothing behind it is given meanwhile.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(5) {
+        for (bus, _, client) in &mut readers {
+            bus.poll(Duration::from_millis(20), &mut |event| {
+                let passed = matches!(event, BusEvent::Record(_) | BusEvent::CaughtUp(..));
+                assert!(!passed, "{client:?}: something passed the damaged batch");
+                assert!(!matches!(event, BusEvent::Unreadable(..)), "{client:?}: it is said once");
             });
         }
+    }
+    for (_, heard, _) in &readers {
         assert!(heard.offsets.iter().copied().eq(0..50) && heard.ends.is_empty(), "what is before it is read, once: {heard:?}");
     }
     broker.stop().expect("stopped");
     spoiled.iter().for_each(Spoiled::mend);
     broker.restart().expect("it starts again");
-    for (bus, heard) in &mut readers {
+    for (bus, heard, _) in &mut readers {
         heard.until(bus, "reading goes on", |heard| heard.offsets.len() >= 200 && heard.ends.contains(&200));
         assert!(heard.offsets.iter().copied().eq(0..200), "each once, in order: {:?}", heard.offsets);
     }

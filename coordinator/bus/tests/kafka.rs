@@ -62,15 +62,17 @@ fn start() -> Option<Broker> {
 #[test]
 fn conforms() {
     let Some(broker) = start() else { return };
-    open_and_aborted_transactions_are_not_read_and_not_within_bounds(&broker);
+    open_and_aborted_transactions_are_not_read_and_not_within_bounds(&broker, Client::Librdkafka);
     a_second_member_of_a_group_is_seen(&broker);
-    a_poll_lasts_until_something_happens(&broker);
+    a_poll_lasts_until_something_happens(&broker, Client::Librdkafka);
     suite::run_all(&OnKafka { broker, client: Client::Librdkafka });
 }
 
 #[test]
-fn our_own_producer_conforms() {
+fn our_own_client_conforms() {
     let Some(broker) = start() else { return };
+    open_and_aborted_transactions_are_not_read_and_not_within_bounds(&broker, Client::Direct);
+    a_poll_lasts_until_something_happens(&broker, Client::Direct);
     suite::run_all(&OnKafka { broker, client: Client::Direct });
 }
 
@@ -123,8 +125,8 @@ fn everything(bus: &mut KafkaBus, at: TopicPartition) -> Vec<u64> {
 }
 
 /// Nothing happened: a poll waits for as long as it may. An answer ends it, however long it may wait.
-fn a_poll_lasts_until_something_happens(broker: &Broker) {
-    let mut bus = bus(broker);
+fn a_poll_lasts_until_something_happens(broker: &Broker, client: Client) {
+    let mut bus = bus_by(broker, client);
     broker.create_topic("waited-for", 1, &[]).expect("a topic");
     let at = partitions(&mut bus, "waited-for", 1)[0];
     let sender = bus.open_sender().expect("a sender");
@@ -148,7 +150,7 @@ fn a_poll_lasts_until_something_happens(broker: &Broker) {
 }
 
 /// Topics of users may be written in transactions.
-fn open_and_aborted_transactions_are_not_read_and_not_within_bounds(broker: &Broker) {
+fn open_and_aborted_transactions_are_not_read_and_not_within_bounds(broker: &Broker, client: Client) {
     broker.create_topic("transacted", 1, &[]).expect("a topic");
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", broker.address()).set("transactional.id", "a service");
@@ -160,7 +162,7 @@ fn open_and_aborted_transactions_are_not_read_and_not_within_bounds(broker: &Bro
         producer.send(BaseRecord::<(), str>::to("transacted").partition(0).payload(value)).expect("sent");
         producer.flush(wait).expect("written");
     };
-    let mut bus = bus(broker);
+    let mut bus = bus_by(broker, client);
     let at = partitions(&mut bus, "transacted", 1)[0];
     bus.read(at, 0);
     let mut values = vec![];

@@ -11,8 +11,11 @@ fn a_second_coordinator_fences_the_first() {
     let shop = world.shop();
     shop.order(1_500, 400.0);
     shop.wait_middle(300);
+    // A service is away, so that orders are on their way when the claim comes, however fast they go.
+    world.take_service("shipping").stop();
     let second = world.owner("green");
     shop.hit("the second coordinator's claim");
+    world.start_service("shipping", &[]);
     first.wait_fenced(&second, "green");
     shop.wait_middle(500);
     world.close(shop, second);

@@ -7,17 +7,16 @@ use std::time::{Duration, Instant};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::TopicId;
 
-use super::errors::{bus_error, send_error};
+use super::admin;
+use super::errors::send_error;
 use super::held::MADE_AGAIN;
+use super::inlet::Inlet;
 use super::limits::Limits;
-use super::native::Producer;
-use super::outgoing::Outgoing;
-use super::outlet::{By, Outlet};
+use super::outlet::Outlet;
 use super::questions::{Answer, Name, Question, Questions};
 use super::reader::Reader;
 use super::settings::{Client, KafkaSettings};
 use super::sockets::Sockets;
-use super::{admin, direct};
 use crate::signal::Signal;
 use crate::{
     Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicNames, TopicPartition, Waker,
@@ -44,11 +43,11 @@ pub struct KafkaBus {
     names: TopicNames,
     signal: Arc<Signal>,
     senders: Vec<(Sender, Outlet)>,
-    /// For senders with sockets of their own.
+    /// For clients with sockets of their own.
     sockets: Option<Sockets>,
     opened_count: u32,
     /// For [`Bus::read`]; none once the bus has joined a group without having read anything.
-    reader: Option<Reader>,
+    inlet: Option<Inlet>,
     member: Option<Reader>,
     /// For groups whose positions are committed without being a member, other than the reader's.
     committers: Vec<Reader>,
@@ -68,16 +67,17 @@ impl KafkaBus {
         settings.check()?;
         let client = settings.client()?;
         let signal = Arc::default();
-        let reader = Some(Reader::new(&settings, &settings.group, &signal)?);
+        let mut sockets = None;
+        let inlet = Some(Inlet::open(client, &settings, &signal, &mut sockets)?);
         Ok(Self {
             settings,
             client,
             names: TopicNames::default(),
             signal,
             senders: Vec::new(),
-            sockets: None,
+            sockets,
             opened_count: 0,
-            reader,
+            inlet,
             member: None,
             committers: Vec::new(),
             questions: None,
@@ -99,8 +99,11 @@ impl KafkaBus {
             self.ask_limits();
         }
         count += self.visit_answers(visit);
-        for reader in self.reader.iter_mut().chain(&mut self.member) {
-            count += reader.visit(&mut self.names, EVENTS_MAX, visit);
+        if let Some(inlet) = &mut self.inlet {
+            count += inlet.visit(&mut self.names, EVENTS_MAX, visit);
+        }
+        if let Some(member) = &mut self.member {
+            count += member.visit(&mut self.names, EVENTS_MAX, visit);
         }
         for committer in &mut self.committers {
             committer.visit(&mut self.names, EVENTS_MAX, &mut |_| {});
@@ -162,59 +165,43 @@ impl KafkaBus {
     fn write_commits(&mut self) {
         self.commit_at = None;
         for (group, next) in std::mem::take(&mut self.commits) {
-            let known = self.member.iter().chain(&self.reader).chain(&self.committers).position(|reader| reader.group() == group);
-            if known.is_none() {
+            if self.committer(&group).is_none() {
                 match Reader::new(&self.settings, &group, &self.signal) {
                     Ok(committer) => self.committers.push(committer),
-                    Err(error) => {
-                        tracing::warn!(group, %error, "no client to commit positions with")
-                    }
+                    Err(error) => tracing::warn!(group, %error, "no client to commit positions with"),
                 }
             }
-            let found = self.member.iter().chain(&self.reader).chain(&self.committers).find(|reader| reader.group() == group);
-            if let Some(reader) = found {
-                reader.commit(&self.names, next.into_iter());
+            if let Some(committer) = self.committer(&group) {
+                committer.commit(&self.names, next.into_iter());
             }
         }
+    }
+
+    /// What commits positions of this group.
+    fn committer(&self, group: &str) -> Option<&Reader> {
+        let inlet = self.inlet.iter().filter_map(Inlet::committer);
+        self.member.iter().chain(inlet).chain(&self.committers).find(|reader| reader.group() == group)
     }
 
     /// How long to wait for something to happen before something is to be done.
     fn wait_at_most(&self, until_deadline: Duration) -> Duration {
-        let again = self.reader.iter().chain(&self.member).filter_map(Reader::again_at).min();
+        let read = self.inlet.iter().filter_map(Inlet::due).chain(self.member.iter().filter_map(Reader::again_at)).min();
         let senders = self.senders.iter().filter_map(|(_, outlet)| outlet.due()).min();
-        let dues = [self.commit_at, again, senders].into_iter().flatten().map(|due| due.saturating_duration_since(Instant::now()));
+        let dues = [self.commit_at, read, senders].into_iter().flatten().map(|due| due.saturating_duration_since(Instant::now()));
         let given = self.member.as_ref().is_some_and(Reader::is_waiting).then_some(GIVEN_AGAIN_AFTER);
         dues.chain(given).fold(until_deadline, Duration::min)
     }
 
-    /// A producer whose sockets are waited for by [`Bus::poll`].
-    fn open_direct(&mut self) -> Result<direct::Producer, BusError> {
-        if self.sockets.is_none() {
-            self.sockets = Some(Sockets::new(&self.signal)?);
-        }
-        let registry = self.sockets.as_ref().expect("it is there now").registry()?;
-        let (settings, signal) = (&self.settings, Arc::clone(&self.signal));
-        direct::Producer::new(&settings.bootstrap, settings.compression(), registry, signal, Instant::now())
-            .map_err(|why| BusError::Refused(format!("kafka.bootstrap.servers: {why}")))
+    /// What is to read from now on.
+    fn open_inlet(&mut self) -> Result<Inlet, BusError> {
+        let mut inlet = Inlet::open(self.client, &self.settings, &self.signal, &mut self.sockets)?;
+        self.expected.iter().for_each(|(topic, id)| inlet.expect(*topic, *id));
+        Ok(inlet)
     }
 
     fn ask(&mut self, question: Question) {
         let questions = self.questions.get_or_insert_with(|| Questions::start(self.settings.clone(), Arc::clone(&self.signal)));
         questions.ask(question);
-    }
-
-    /// The reader that has this partition, or is to have it.
-    fn reader_of(&mut self, at: TopicPartition) -> &mut Reader {
-        if let Some(member) = self.member.as_mut().filter(|member| member.holds(at)) {
-            return member;
-        }
-        let (settings, signal) = (&self.settings, &self.signal);
-        let expected = &self.expected;
-        self.reader.get_or_insert_with(|| {
-            let mut reader = Reader::new(settings, &settings.group, signal).expect("it could be made before");
-            expected.iter().for_each(|(topic, id)| reader.expect(*topic, id));
-            reader
-        })
     }
 }
 
@@ -238,18 +225,11 @@ impl Bus for KafkaBus {
     }
 
     fn open_sender(&mut self) -> Result<Sender, BusError> {
-        let batch_bytes = self.limits.batch_bytes();
-        let by = match self.client {
-            Client::Librdkafka => {
-                let config = self.settings.producer(batch_bytes);
-                let producer = Producer::new(&config, Arc::clone(&self.signal)).map_err(|error| bus_error(&error))?;
-                By::Librdkafka(Box::new(Outgoing::new(producer, self.settings.bootstrap.clone())))
-            }
-            Client::Direct => By::Direct(Box::new(self.open_direct()?)),
-        };
+        let (batch_bytes, sockets) = (self.limits.batch_bytes(), &mut self.sockets);
+        let outlet = Outlet::open(self.client, &self.settings, batch_bytes, &self.signal, sockets)?;
         let sender = Sender(self.opened_count);
         self.opened_count += 1;
-        self.senders.push((sender, Outlet::new(by, batch_bytes)));
+        self.senders.push((sender, outlet));
         Ok(sender)
     }
 
@@ -274,21 +254,25 @@ impl Bus for KafkaBus {
     }
 
     fn read(&mut self, at: TopicPartition, from: i64) {
-        let names = std::mem::take(&mut self.names);
-        self.reader_of(at).read(&names, at, from);
-        self.names = names;
+        if let Some(member) = self.member.as_mut().filter(|member| member.holds(at)) {
+            return member.read(&self.names, at, from);
+        }
+        if self.inlet.is_none() {
+            self.inlet = Some(self.open_inlet().expect("it could be made before"));
+        }
+        if let Some(inlet) = &mut self.inlet {
+            inlet.read(&self.names, at, from);
+        }
     }
 
     fn stop(&mut self, at: TopicPartition) {
-        for reader in self.reader.iter_mut().chain(&mut self.member) {
-            reader.stop(&self.names, at);
-        }
+        self.inlet.iter_mut().for_each(|inlet| inlet.stop(&self.names, at));
+        self.member.iter_mut().for_each(|member| member.stop(&self.names, at));
     }
 
     fn pause(&mut self, which: &[TopicPartition], paused: bool) {
-        for reader in self.reader.iter_mut().chain(&mut self.member) {
-            reader.pause(&self.names, which, paused);
-        }
+        self.inlet.iter_mut().for_each(|inlet| inlet.pause(&self.names, which, paused));
+        self.member.iter_mut().for_each(|member| member.pause(&self.names, which, paused));
     }
 
     fn ask_bounds(&mut self, at: TopicPartition) {
@@ -301,7 +285,8 @@ impl Bus for KafkaBus {
 
     fn expect(&mut self, topic: Topic, id: TopicId) {
         self.expected.insert(topic, id);
-        self.reader.iter_mut().chain(&mut self.member).for_each(|reader| reader.expect(topic, &id));
+        self.inlet.iter_mut().for_each(|inlet| inlet.expect(topic, id));
+        self.member.iter_mut().for_each(|member| member.expect(topic, &id));
     }
 
     fn ask_topics(&mut self, topics: &[Topic], question: u64) {
@@ -313,7 +298,7 @@ impl Bus for KafkaBus {
         assert!(self.member.is_none(), "a bus joins a group at most once");
         let names: Vec<&str> = topics.iter().map(|&topic| self.names.name(topic)).collect();
         self.member = Some(Reader::join(&self.settings, group, &names, &self.signal)?);
-        if let Some(unused) = self.reader.take_if(|reader| reader.is_idle()) {
+        if let Some(unused) = self.inlet.take_if(|inlet| inlet.is_idle()) {
             drop_aside(unused);
         }
         Ok(())
@@ -376,8 +361,8 @@ impl Drop for KafkaBus {
         for (_, producer) in self.senders.drain(..) {
             drop_aside(producer);
         }
-        if let Some(reader) = self.reader.take() {
-            drop_aside(reader);
+        if let Some(inlet) = self.inlet.take() {
+            drop_aside(inlet);
         }
         self.committers.drain(..).for_each(drop_aside);
         // The member is dropped here: it leaves its group before this returns, so that the next one need not wait for its session

@@ -49,6 +49,11 @@ pub(super) fn unreadable(code: Code, text: &str) -> String {
     }
 }
 
+/// Why a client of our own has nobody to connect to.
+pub(super) fn no_broker(why: String) -> BusError {
+    BusError::Refused(format!("kafka.bootstrap.servers: {why}"))
+}
+
 /// What an error of a call that waits for the broker means.
 pub(super) fn bus_error(error: &KafkaError) -> BusError {
     // rdkafka gives no code for an admin request that failed, though it holds one.

@@ -27,9 +27,9 @@ pub(super) struct Held {
     pub(super) paused: bool,
     /// That it cannot be read was reported, and nothing came since; it is read again at this time.
     pub(super) again_at: Option<Instant>,
-    /// Until then nothing of it is visited: librdkafka goes on behind a batch that it cannot read.
+    /// Until then nothing of it is visited: librdkafka goes on behind a batch that it cannot read, and ours fetches ahead.
     pub(super) holds: bool,
-    /// Out of range: librdkafka waits for another position.
+    /// Out of range: it waits for another position.
     pub(super) stopped: bool,
 }
 
@@ -45,7 +45,7 @@ impl Held {
     }
 
     /// True if a record is to be visited; the next one stands behind it.
-    fn take(&mut self, offset: i64) -> bool {
+    pub(super) fn take(&mut self, offset: i64) -> bool {
         let taken = self.awaits(offset);
         if taken {
             (self.next, self.again_at) = (offset + 1, None);
@@ -54,13 +54,24 @@ impl Held {
     }
 
     /// It cannot be read: nothing of it is visited until it is read again.
-    pub(super) fn lose(&mut self, why: String, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
+    pub(super) fn lose(&mut self, why: String, now: Instant, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
         self.holds = true;
         if self.again_at.is_some() {
             return 0;
         }
-        self.again_at = Some(Instant::now() + AGAIN_AFTER);
+        self.again_at = Some(now + AGAIN_AFTER);
         visit(BusEvent::Unreadable(self.at, why));
+        1
+    }
+
+    /// Its position is not in the log: nothing of it is visited until it is read from another one.
+    pub(super) fn leave(&mut self, now: Instant, visit: &mut dyn FnMut(BusEvent<'_>)) -> usize {
+        // Whoever reads from the beginning misses nothing: the topic was made again and is not whole yet.
+        if self.next < 0 {
+            return self.lose(MADE_AGAIN_ANEW.to_owned(), now, visit);
+        }
+        (self.stopped, self.again_at) = (true, None);
+        visit(BusEvent::OutOfRange { at: self.at, position: self.next });
         1
     }
 }
@@ -130,7 +141,7 @@ pub(super) fn refuse_others(
     visit: &mut dyn FnMut(BusEvent<'_>),
 ) -> usize {
     let is_other = |held: &&mut Held| !held.holds && identities.get(&held.at.topic).is_some_and(Identity::is_other);
-    held.iter_mut().filter(is_other).map(|held| held.lose(MADE_AGAIN.to_owned(), visit)).sum()
+    held.iter_mut().filter(is_other).map(|held| held.lose(MADE_AGAIN.to_owned(), Instant::now(), visit)).sum()
 }
 
 /// Visits what else librdkafka says of a partition; returns how many events that were.
@@ -153,14 +164,8 @@ pub(super) fn visit_error(
             1
         }
         Code::AutoOffsetReset | Code::OffsetOutOfRange if held.stopped || held.holds => 0,
-        // Whoever reads from the beginning misses nothing: the topic was made again and is not whole yet.
-        Code::AutoOffsetReset | Code::OffsetOutOfRange if held.next < 0 => held.lose(MADE_AGAIN_ANEW.to_owned(), visit),
-        Code::AutoOffsetReset | Code::OffsetOutOfRange => {
-            held.stopped = true;
-            visit(BusEvent::OutOfRange { at, position: held.next });
-            1
-        }
-        _ => held.lose(unreadable(code, text), visit),
+        Code::AutoOffsetReset | Code::OffsetOutOfRange => held.leave(Instant::now(), visit),
+        _ => held.lose(unreadable(code, text), Instant::now(), visit),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The bus on Kafka, by librdkafka on the caller's thread.
+//! The bus on Kafka, by librdkafka on the caller's thread; what it sends and reads by may be a client of our own (`direct/`).
 //!
 //! ```text
 //! send -> collected by partition -> producer's queue at the next poll -> broker -> delivery event \
@@ -21,6 +21,7 @@ mod bus;
 mod direct;
 mod errors;
 mod held;
+mod inlet;
 mod limits;
 mod native;
 mod outgoing;

@@ -1,15 +1,19 @@
 //! A sender: librdkafka's producer, or the one that speaks to brokers itself.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::direct;
-use super::errors::{is_doubt, is_size, send_error};
+use super::errors::{bus_error, is_doubt, is_size, no_broker, send_error};
 use super::limits::Limits;
-use super::native::Delivery;
+use super::native::{Delivery, Producer};
 use super::outgoing::Outgoing;
-use crate::{BusEvent, Message, Sender, TopicNames};
+use super::settings::{Client, KafkaSettings};
+use super::sockets::Sockets;
+use crate::signal::Signal;
+use crate::{BusError, BusEvent, Message, Sender, TopicNames};
 
 /// A producer of librdkafka that waits for the broker is looked at so often (`revival.rs`).
 const SIGN_EVERY: Duration = Duration::from_secs(1);
@@ -21,14 +25,34 @@ pub(super) struct Outlet {
     by: By,
 }
 
-pub(super) enum By {
+enum By {
     Librdkafka(Box<Outgoing>),
     Direct(Box<direct::Producer>),
 }
 
 impl Outlet {
-    pub(super) fn new(by: By, batch_bytes: usize) -> Self {
-        Self { batch_bytes, by }
+    /// Does not wait for a broker.
+    pub(super) fn open(
+        client: Client,
+        settings: &KafkaSettings,
+        batch_bytes: usize,
+        signal: &Arc<Signal>,
+        sockets: &mut Option<Sockets>,
+    ) -> Result<Self, BusError> {
+        let bootstrap = &settings.bootstrap;
+        let by = match client {
+            Client::Librdkafka => {
+                let producer = Producer::new(&settings.producer(batch_bytes), Arc::clone(signal));
+                By::Librdkafka(Box::new(Outgoing::new(producer.map_err(|error| bus_error(&error))?, bootstrap.clone())))
+            }
+            Client::Direct => {
+                let registry = Sockets::registry(sockets, signal)?;
+                let (compression, signal) = (settings.compression(), Arc::clone(signal));
+                let producer = direct::Producer::new(bootstrap, compression, registry, signal, Instant::now());
+                By::Direct(Box::new(producer.map_err(no_broker)?))
+            }
+        };
+        Ok(Self { batch_bytes, by })
     }
 
     /// Collects a copy of a record.

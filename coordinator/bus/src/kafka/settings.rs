@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
-use super::direct::Compression;
+use super::direct::{Compression, Fetching};
 use crate::BusError;
 
 /// How a bus reaches Kafka.
@@ -24,10 +24,10 @@ pub struct KafkaSettings {
     pub linger: Duration,
 }
 
-/// What a bus's producers are; everything else is librdkafka.
+/// What a bus sends and reads by; groups, questions and administration are librdkafka's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Client {
-    /// librdkafka: one request a partition.
+    /// librdkafka: a request a partition.
     Librdkafka,
     /// Our own: one request a broker and turn, without TLS and SASL.
     Direct,
@@ -66,7 +66,7 @@ impl KafkaSettings {
         Ok(())
     }
 
-    /// What producers are: `librdkafka` (if nothing is said), `direct`, or `auto`, which is direct where it can do what is asked.
+    /// What sends and reads: `librdkafka` (if nothing is said), `direct`, or `auto`, which is direct where it can do what is asked.
     pub(super) fn client(&self) -> Result<Client, BusError> {
         // The last counts, as with librdkafka's settings.
         let named = self.passthrough.iter().rfind(|(key, _)| key == Client::SETTING).map(|(_, value)| value.as_str());
@@ -77,7 +77,10 @@ impl KafkaSettings {
             (Some("auto"), Some((key, value))) => {
                 static SAID: Once = Once::new();
                 SAID.call_once(|| {
-                    tracing::info!("producers are librdkafka's: our own does not know kafka.{}", named_setting(key, value))
+                    tracing::info!(
+                        "records are sent and read by librdkafka: our own client does not know kafka.{}",
+                        named_setting(key, value)
+                    )
                 });
                 Ok(Client::Librdkafka)
             }
@@ -95,6 +98,21 @@ impl KafkaSettings {
     pub(super) fn compression(&self) -> Compression {
         let set = self.passthrough.iter().rfind(|(key, _)| key == "compression.type" || key == "compression.codec");
         if set.is_some_and(|(_, value)| value == "none") { Compression::None } else { Compression::Lz4 }
+    }
+
+    /// How our own reader fetches.
+    pub(super) fn fetching(&self) -> Fetching {
+        let set = |names: &[&str], default: i32| {
+            let set = self.passthrough.iter().rfind(|(key, _)| names.contains(&key.as_str()));
+            // What is no number, librdkafka refuses.
+            set.and_then(|(_, value)| value.parse().ok()).unwrap_or(default)
+        };
+        Fetching {
+            wait_ms: set(&["fetch.wait.max.ms"], FETCH_WAIT_MS),
+            bytes_min: set(&["fetch.min.bytes"], 1),
+            ahead_bytes_max: self.fetched_bytes_max,
+            partition_bytes_max: set(&["fetch.message.max.bytes", "max.partition.fetch.bytes"], PARTITION_BYTES_MAX),
+        }
     }
 
     /// For a client that only asks.
@@ -149,14 +167,21 @@ pub const LINGER: Duration = Duration::ZERO;
 /// Enough for a second and more of any load that was measured.
 const FETCHED_BYTES_MAX: usize = 16 << 20;
 
-/// Whether our own producer does what this setting asks for, or it is about reading.
+/// A fetch that finds nothing waits for records at the broker and returns when there are some; what begins to be read meanwhile waits
+/// for it.
+const FETCH_WAIT_MS: i32 = 100;
+/// As librdkafka's default.
+const PARTITION_BYTES_MAX: i32 = 1 << 20;
+
+/// Whether our own client does what this setting asks for, or it is about what stays with librdkafka.
 fn is_taken_directly(key: &str, value: &str) -> bool {
     match key {
         "compression.type" | "compression.codec" => matches!(value, "none" | "lz4"),
         "security.protocol" => value.eq_ignore_ascii_case("plaintext"),
         "linger.ms" | "queue.buffering.max.ms" => value.parse() == Ok(0.0),
         "session.timeout.ms" | "heartbeat.interval.ms" | "max.poll.interval.ms" | "group.instance.id" | "debug" => true,
-        _ => key.starts_with("fetch.") || key.starts_with("queued."),
+        "fetch.wait.max.ms" | "fetch.min.bytes" | "fetch.message.max.bytes" | "max.partition.fetch.bytes" => true,
+        _ => false,
     }
 }
 
@@ -265,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_producer_is_what_it_is_said_to_be() {
+    fn a_client_is_what_it_is_said_to_be() {
         let client = |settings: &[(&str, &str)]| {
             let passthrough = settings.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
             KafkaSettings { passthrough, ..KafkaSettings::new("127.0.0.1:1") }.client()
@@ -283,6 +308,8 @@ mod tests {
             ("compression.type", "zstd"),
             ("linger.ms", "5"),
             ("batch.num.messages", "7"),
+            ("fetch.queue.backoff.ms", "7"),
+            ("queued.min.messages", "7"),
         ];
         for other in others {
             assert_eq!(client(&[("client", "auto"), other]), Ok(Client::Librdkafka), "{other:?}");

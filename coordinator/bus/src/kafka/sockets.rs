@@ -1,4 +1,4 @@
-//! Sockets of senders that have some of their own, and the wait for them beside librdkafka's queues.
+//! Sockets of clients that have some of their own, and the wait for them beside librdkafka's queues.
 
 use std::io;
 use std::time::Duration;
@@ -19,15 +19,19 @@ pub(super) struct Sockets {
 
 impl Sockets {
     /// From now on waits for this signal are to be [`Self::wait`].
-    pub(super) fn new(signal: &Signal) -> Result<Self, BusError> {
+    fn new(signal: &Signal) -> Result<Self, BusError> {
         let poll = mio::Poll::new().map_err(failed)?;
         signal.wake_by(mio::Waker::new(poll.registry(), WAKER).map_err(failed)?);
         Ok(Self { poll, events: mio::Events::with_capacity(EVENTS_MAX) })
     }
 
-    /// Where a sender makes its sockets known.
-    pub(super) fn registry(&self) -> Result<mio::Registry, BusError> {
-        self.poll.registry().try_clone().map_err(failed)
+    /// Where a client makes its sockets known; from the first one on they are waited for.
+    pub(super) fn registry(sockets: &mut Option<Self>, signal: &Signal) -> Result<mio::Registry, BusError> {
+        let sockets = match sockets {
+            Some(sockets) => sockets,
+            none => none.insert(Self::new(signal)?),
+        };
+        sockets.poll.registry().try_clone().map_err(failed)
     }
 
     /// Waits until the signal is raised or a socket has something, at most so long.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use ringmaster_bus::kafka::broker::{Broker, LIBS};
-use ringmaster_bus::kafka::{KafkaBus, KafkaSettings};
+use ringmaster_bus::kafka::{Client, KafkaBus, KafkaSettings};
 use ringmaster_bus::{Bus, BusEvent, Message, TopicPartition};
 
 use crate::proxy::{Answer, Asked, Proxy};
@@ -66,8 +66,9 @@ struct Line {
 }
 
 impl Line {
-    fn new(address: String, topic: &str) -> Line {
-        let mut bus = KafkaBus::new(KafkaSettings::new(address)).expect("a bus");
+    fn new(address: String, topic: &str, client: Client) -> Line {
+        let passthrough = vec![(Client::SETTING.to_owned(), format!("{client:?}").to_lowercase())];
+        let mut bus = KafkaBus::new(KafkaSettings { passthrough, ..KafkaSettings::new(address) }).expect("a bus");
         let at = TopicPartition { topic: bus.topic(topic), partition: 0 };
         Line { bus, at, values: BTreeSet::new(), acknowledged: 0, bounds: 0 }
     }
@@ -110,16 +111,23 @@ fn clients_come_back_when_a_cluster_named_no_broker() {
     let shared = Arc::<Shared>::default();
     let theirs = shared.clone();
     let proxy = Proxy::start(move |asked, answer| theirs.judge(asked, answer));
-    let address = || proxy.address.clone();
-    proxy.broker.create_topic("emptied", PARTITIONS, &[]).expect("a topic");
+    for client in [Client::Librdkafka, Client::Direct] {
+        come_back(&proxy, &shared, client);
+    }
+}
+
+fn come_back(proxy: &Proxy, shared: &Shared, client: Client) {
+    let (address, name) = (|| proxy.address.clone(), format!("emptied-{client:?}"));
+    let partitions = if client == Client::Direct { QUESTIONS as i32 } else { PARTITIONS };
+    proxy.broker.create_topic(&name, partitions, &[]).expect("a topic");
 
     // Of each kind of client one: a reader, a member of a group, a sender, and the one that asks.
-    let mut reader = Line::new(address(), "emptied");
+    let mut reader = Line::new(address(), &name, client);
     reader.bus.read(reader.at, 0);
-    let mut member = Line::new(address(), "emptied");
+    let mut member = Line::new(address(), &name, client);
     let topic = member.at.topic;
-    member.bus.join("members", &[topic]).expect("it joins");
-    let mut writer = Line::new(address(), "emptied");
+    member.bus.join(&format!("members-{client:?}"), &[topic]).expect("it joins");
+    let mut writer = Line::new(address(), &name, client);
     let sender = writer.bus.open_sender().expect("a sender");
     let send = |writer: &mut Line, round: usize| {
         let value = round.to_string();
@@ -151,6 +159,6 @@ fn clients_come_back_when_a_cluster_named_no_broker() {
         writer.until("another record is written", |line| line.acknowledged == 1 + round);
         reader.until("another record is read", |line| line.values.len() == 1 + round);
         member.until("another record is read by the member", |line| line.values.len() == 1 + round);
-        println!("round {round}: {:?}", begun.elapsed());
+        println!("{client:?}, round {round}: {:?}", begun.elapsed());
     }
 }

@@ -14,8 +14,8 @@ use super::wire::Get;
 
 /// Room for one read.
 const READ_BYTES: usize = 64 << 10;
-/// A longer answer is none: those to a producer have a few dozen bytes a partition.
-const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// Room that is kept for later answers.
+const KEPT_BYTES: usize = 4 << 20;
 /// A broker that does not take the connection, or does not answer, for so long is given up.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 /// From one that owes an answer for so long no further one is expected soon: others are asked instead.
@@ -34,6 +34,8 @@ pub(super) struct Connection {
     /// What was read; `unread` of it is not taken yet.
     input: Vec<u8>,
     unread: Range<usize>,
+    /// A longer answer is none.
+    pub(super) answer_bytes_max: usize,
     correlation: i32,
     asked: VecDeque<Asked>,
 }
@@ -58,6 +60,7 @@ impl Connection {
             written: 0,
             input: vec![0; READ_BYTES],
             unread: 0..0,
+            answer_bytes_max: 16 << 20,
             correlation: 0,
             asked: VecDeque::new(),
         })
@@ -135,9 +138,12 @@ impl Connection {
         while self.is_open {
             if self.unread.is_empty() {
                 self.unread = 0..0;
+                if self.input.len() > KEPT_BYTES {
+                    self.input = vec![0; READ_BYTES];
+                }
             }
             // Whoever sends without an end must not be read without one.
-            if self.unread.len() > ANSWER_BYTES_MAX + READ_BYTES {
+            if self.unread.len() > self.answer_bytes_max + READ_BYTES {
                 return Err(nonsense("it does not end"));
             }
             if self.input.len() - self.unread.end < READ_BYTES / 2 {
@@ -175,7 +181,7 @@ impl Connection {
     fn frame(&self) -> io::Result<Option<Range<usize>>> {
         let mut unread = Get(&self.input[self.unread.clone()]);
         let Ok(length) = unread.i32() else { return Ok(None) };
-        let length = usize::try_from(length).ok().filter(|length| *length <= ANSWER_BYTES_MAX);
+        let length = usize::try_from(length).ok().filter(|length| *length <= self.answer_bytes_max);
         let length = length.ok_or_else(|| nonsense("its length cannot be"))?;
         let begin = self.unread.start + 4;
         Ok((unread.0.len() >= length).then_some(begin..begin + length))
@@ -256,6 +262,6 @@ mod tests {
         let (mut poll, mut connection) = to(&[0x01; 1 << 16], true);
         let ended = read(&mut poll, &mut connection, usize::MAX).expect_err("it ends");
         assert!(ended.to_string().contains("it does not end"), "{ended}");
-        assert!(connection.input.len() <= 4 * ANSWER_BYTES_MAX, "{}", connection.input.len());
+        assert!(connection.input.len() <= 4 * connection.answer_bytes_max, "{}", connection.input.len());
     }
 }

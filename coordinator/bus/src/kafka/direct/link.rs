@@ -1,4 +1,4 @@
-//! A broker as a producer reaches it: its name resolved, connected, asked what it can, and all of it again with growing pauses.
+//! A broker as a client reaches it: its name resolved, connected, asked what it can, and all of it again with growing pauses.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 use mio::{Registry, Token};
 
 use super::connection::Connection;
-use super::requests::{self, Api};
+use super::requests::{self, Able, Api};
 use super::wire::Get;
-use crate::TopicPartition;
 use crate::signal::Signal;
 
 /// Pauses between two tries to connect, each twice as long as the one before.
@@ -22,17 +21,20 @@ const PAUSE: Range<Duration> = Duration::from_millis(50)..Duration::from_secs(1)
 const MUTE_MAX: Duration = Duration::from_secs(15);
 
 /// One broker, by its address.
-pub(super) struct Link {
+pub(super) struct Link<W> {
     /// `host:port`.
     pub(super) address: String,
+    answer_bytes_max: usize,
     state: State,
     pause: Duration,
     /// Which of the addresses of its name is tried next.
     turn: usize,
     /// It wants to hear nothing until then.
     pub(super) muted_until: Option<Instant>,
-    /// The partitions whose batches are on their way in one request.
-    pub(super) in_flight: Vec<TopicPartition>,
+    /// What is on its way in one request.
+    pub(super) in_flight: Vec<W>,
+    /// It takes topics by their identity in fetches, as brokers do from Kafka 3.1 on.
+    pub(super) takes_ids: bool,
 }
 
 enum State {
@@ -56,10 +58,11 @@ pub(super) enum Worked {
     Lost(String),
 }
 
-impl Link {
-    pub(super) fn new(address: String, now: Instant) -> Self {
+impl<W> Link<W> {
+    pub(super) fn new(address: String, answer_bytes_max: usize, now: Instant) -> Self {
         let state = State::Down { again_at: now };
-        Link { address, state, pause: PAUSE.start, turn: 0, muted_until: None, in_flight: Vec::new() }
+        let (pause, in_flight) = (PAUSE.start, Vec::new());
+        Link { address, answer_bytes_max, state, pause, turn: 0, muted_until: None, in_flight, takes_ids: false }
     }
 
     /// The connection, if it is of use.
@@ -110,7 +113,7 @@ impl Link {
         let (found, wait) = channel();
         let (name, signal) = (self.address.clone(), Arc::clone(signal));
         let resolve = move || {
-            // Nobody waits for it if the producer is closed.
+            // Nobody waits for it if the client is closed.
             let _ = found.send(name.to_socket_addrs().map(Iterator::collect));
             signal.raise();
         };
@@ -123,6 +126,7 @@ impl Link {
 
     fn connect(&mut self, address: SocketAddr, registry: &Registry, now: Instant) -> Worked {
         let opened = Connection::open(address, registry, Token(0), now).and_then(|mut connection| {
+            connection.answer_bytes_max = self.answer_bytes_max;
             connection.ask(Api::Versions, now, requests::put_versions)?;
             Ok(connection)
         });
@@ -148,9 +152,9 @@ impl Link {
                 Err(TryRecvError::Disconnected) => self.lose(&io::Error::other("its name could not be resolved"), now),
             },
             State::Opening(connection) => match greet(connection, now) {
-                Ok(false) => Worked::Well,
-                Ok(true) => {
-                    self.pause = PAUSE.start;
+                Ok(None) => Worked::Well,
+                Ok(Some(able)) => {
+                    (self.pause, self.takes_ids) = (PAUSE.start, able.takes_ids);
                     let down = State::Down { again_at: now };
                     if let State::Opening(connection) = std::mem::replace(&mut self.state, down) {
                         self.state = State::Up(connection);
@@ -180,12 +184,9 @@ impl Link {
     }
 }
 
-/// True once the broker said what it can.
-fn greet(connection: &mut Connection, now: Instant) -> io::Result<bool> {
+/// What the broker can, once it said so.
+fn greet(connection: &mut Connection, now: Instant) -> io::Result<Option<Able>> {
     connection.work(now)?;
-    let Some((_, answer)) = connection.next()? else { return Ok(false) };
-    match requests::versions(&mut Get(connection.bytes(answer)))? {
-        None => Ok(true),
-        Some(why) => Err(io::Error::other(why)),
-    }
+    let Some((_, answer)) = connection.next()? else { return Ok(None) };
+    requests::versions(&mut Get(connection.bytes(answer)))?.map(Some).map_err(io::Error::other)
 }

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! lanes (one a partition) -> produce.rs: a request a broker -> link -> answers -> deliveries
-//!                            cluster.rs: identity, leaders, addresses
+//!                            leaders.rs: identity, leaders; ../cluster.rs: brokers
 //! ```
 
-mod cluster;
+mod leaders;
 mod produce;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use mio::Registry;
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::batch::Compression;
+use super::cluster::Cluster;
 use super::lane::Lane;
 use super::link::{Link, Worked};
 use super::requests::Api;
@@ -36,18 +37,14 @@ const COLLECTED_BYTES_MAX: usize = 64 << 20;
 const RECORD_BYTES_MAX: usize = 64 << 20;
 /// No topic has more partitions; bounds the tables whatever a partition's number claims.
 const PARTITION_MAX: i32 = 100_000;
+/// A longer answer is none: those to a producer have a few dozen bytes a partition.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
 
 /// An idempotent producer. It takes the time as an argument, and waits for nothing.
 pub(in crate::kafka) struct Producer {
-    signal: Arc<Signal>,
-    registry: Registry,
+    /// What is on its way to a broker are the partitions whose batches are in one request.
+    cluster: Cluster<TopicPartition>,
     compression: Compression,
-    /// Those to begin with, then those that the cluster told of.
-    links: Vec<Link>,
-    /// How many there were to begin with.
-    first_count: usize,
-    /// Brokers by their number: the place in `links`.
-    brokers: HashMap<i32, usize>,
     /// By topic handle.
     topics: Vec<Lanes>,
     /// Partitions that have something to send or to be sent again, and those that wait for an answer.
@@ -55,11 +52,6 @@ pub(in crate::kafka) struct Producer {
     identity: Option<(i64, i16)>,
     /// An identity is not asked for before.
     identity_at: Instant,
-    /// Leaders are to be asked for, from this time on.
-    ask_at: Option<Instant>,
-    /// When they were asked for last, and how long the next question waits behind that.
-    asked_at: Option<Instant>,
-    ask_pause: Duration,
     collected: Collected,
     /// Since when no broker can be reached although there is something to send.
     is_cut_off: bool,
@@ -100,25 +92,13 @@ impl Producer {
         signal: Arc<Signal>,
         now: Instant,
     ) -> Result<Self, String> {
-        let addresses = bootstrap.split(',').map(str::trim).filter(|address| !address.is_empty());
-        let links = addresses.map(|address| Ok(Link::new(cluster::link_of(address)?, now))).collect::<Result<Vec<_>, String>>()?;
-        if links.is_empty() {
-            return Err("no broker is named".to_owned());
-        }
         let mut producer = Producer {
-            signal,
-            registry,
+            cluster: Cluster::new(bootstrap, ANSWER_BYTES_MAX, registry, signal, now)?,
             compression,
-            first_count: links.len(),
-            links,
-            brokers: HashMap::new(),
             topics: Vec::new(),
             listed: Vec::new(),
             identity: None,
             identity_at: now,
-            ask_at: Some(now),
-            asked_at: None,
-            ask_pause: cluster::ASK_PAUSE.start,
             collected: Collected::default(),
             is_cut_off: false,
             is_broken: false,
@@ -208,16 +188,16 @@ impl Producer {
             return None;
         }
         let held = self.listed.iter().filter_map(|at| self.known(*at).held_until);
-        let muted = self.links.iter().filter_map(|link| link.muted_until);
+        let muted = self.cluster.links.iter().filter_map(|link| link.muted_until);
         // What was due before could not be done then; the tick tries it again.
-        held.chain(muted).chain(self.ask_at).filter(|at| *at > now).chain([self.look_at]).min()
+        held.chain(muted).chain(self.cluster.ask_at).filter(|at| *at > now).chain([self.look_at]).min()
     }
 
     fn work(&mut self, names: &TopicNames, now: Instant) {
         let mut answered = false;
-        self.forget_links();
-        for place in 0..self.links.len() {
-            match self.links[place].work(&self.registry, now) {
+        self.cluster.forget_links();
+        for place in 0..self.cluster.links.len() {
+            match self.cluster.work(place, now) {
                 Worked::Well => {}
                 Worked::Opened => {
                     self.is_cut_off = false;
@@ -228,7 +208,7 @@ impl Producer {
             match self.answers(place, names, now) {
                 Ok(any) => answered |= any,
                 Err(error) => {
-                    if let Worked::Lost(why) = self.links[place].lose(&error, now) {
+                    if let Worked::Lost(why) = self.cluster.links[place].lose(&error, now) {
                         self.lost(place, &why, now);
                     }
                 }
@@ -242,7 +222,7 @@ impl Producer {
             self.look(now);
             answered = true;
         }
-        if !self.is_broken && (answered || self.ask_at.is_some_and(|at| at <= now)) {
+        if !self.is_broken && (answered || self.cluster.ask_at.is_some_and(|at| at <= now)) {
             self.find_leaders(now);
             self.reach(now);
             self.ask(names, now);
@@ -254,13 +234,13 @@ impl Producer {
     fn answers(&mut self, place: usize, names: &TopicNames, now: Instant) -> io::Result<bool> {
         let mut any = false;
         loop {
-            let Some(connection) = self.links[place].up() else { return Ok(any) };
+            let Some(connection) = self.cluster.links[place].up() else { return Ok(any) };
             let Some((api, range)) = connection.next()? else { return Ok(any) };
             // Answers are small, and taking them changes links.
             let answer = connection.bytes(range).to_vec();
             let mut get = Get(&answer);
             match api {
-                Api::Versions => {}
+                Api::Versions | Api::Fetch | Api::FetchByName | Api::Offsets => {}
                 Api::Identity => self.take_identity(place, &mut get, now)?,
                 Api::Metadata => self.take_metadata(place, &mut get, names, now)?,
                 Api::Produce => self.take_produced(place, &mut get, names, now)?,
@@ -271,7 +251,7 @@ impl Producer {
 
     /// A connection is gone, and what was on its way with it is in doubt; it is sent again.
     fn lost(&mut self, place: usize, why: &str, now: Instant) {
-        let in_flight = std::mem::take(&mut self.links[place].in_flight);
+        let in_flight = std::mem::take(&mut self.cluster.links[place].in_flight);
         tracing::debug!(why, batches = in_flight.len(), "producer: connection lost");
         for at in &in_flight {
             self.lane(*at).lose();
@@ -281,8 +261,8 @@ impl Producer {
             self.said.push_back(Delivery::Error { code: Code::BrokerTransportFailure, text, fatal: false });
         }
         // It may lead them no more.
-        self.ask_soon(now);
-        if !self.is_cut_off && !self.listed.is_empty() && self.links.iter().all(Link::is_down) {
+        self.cluster.ask_soon(now);
+        if !self.is_cut_off && !self.listed.is_empty() && self.cluster.links.iter().all(Link::is_down) {
             self.is_cut_off = true;
             let text = format!("no broker can be reached; the last one: {why}");
             self.said.push_back(Delivery::Error { code: Code::AllBrokersDown, text, fatal: false });
@@ -296,9 +276,9 @@ impl Producer {
         for lane in self.topics.iter_mut().flat_map(|topic| &mut topic.lanes) {
             lane.expire(now, Code::Fatal, &mut self.said);
         }
-        (self.collected, self.ask_at) = (Collected::default(), None);
+        (self.collected, self.cluster.ask_at) = (Collected::default(), None);
         self.listed.clear();
-        self.links.iter_mut().for_each(Link::close);
+        self.cluster.links.iter_mut().for_each(Link::close);
     }
 
     /// Gives back what is not confirmed in time.

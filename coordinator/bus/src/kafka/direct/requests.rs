@@ -1,6 +1,8 @@
-//! The four requests that a producer makes, and their answers.
+//! Requests that any client makes and those of a producer, and their answers; a reader's are in `fetches.rs`.
 //!
-//! By <https://kafka.apache.org/protocol>: versions that brokers take from Kafka 2.4 to 4.x.
+//! By <https://kafka.apache.org/protocol>: versions that brokers take from Kafka 2.8 to 4.x.
+
+use ringmaster_schemas::journal::TopicId;
 
 use super::wire::{Get, Malformed, Put};
 
@@ -12,18 +14,39 @@ const REPLICAS_MS: i32 = 30_000;
 /// What can be asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Api {
-    Produce = 0,
-    Metadata = 3,
-    Versions = 18,
-    Identity = 22,
+    Produce,
+    /// Topics by their identity.
+    Fetch,
+    /// Topics by their name.
+    FetchByName,
+    Offsets,
+    Metadata,
+    Versions,
+    Identity,
 }
 
 impl Api {
-    const ALL: [Api; 4] = [Api::Produce, Api::Metadata, Api::Versions, Api::Identity];
+    /// Without [`Api::Fetch`], which brokers take from Kafka 3.1 on.
+    const NEEDED: [Api; 6] = [Api::Produce, Api::FetchByName, Api::Offsets, Api::Metadata, Api::Versions, Api::Identity];
+
+    pub(super) fn key(self) -> i16 {
+        match self {
+            Api::Produce => 0,
+            Api::Fetch | Api::FetchByName => 1,
+            Api::Offsets => 2,
+            Api::Metadata => 3,
+            Api::Versions => 18,
+            Api::Identity => 22,
+        }
+    }
 
     fn version(self) -> i16 {
         match self {
-            Api::Produce | Api::Metadata => 9,
+            Api::Produce => 9,
+            Api::Fetch => 13,
+            Api::FetchByName => 12,
+            Api::Offsets => 6,
+            Api::Metadata => 10,
             Api::Versions => 3,
             Api::Identity => 4,
         }
@@ -34,7 +57,7 @@ impl Api {
 pub(super) fn begin(out: &mut Vec<u8>, api: Api, correlation: i32) -> usize {
     let at = out.len();
     out.i32(0);
-    out.i16(api as i16);
+    out.i16(api.key());
     out.i16(api.version());
     out.i32(correlation);
     out.i16(CLIENT.len() as i16);
@@ -60,21 +83,33 @@ pub(super) fn put_versions(out: &mut Vec<u8>) {
     out.no_tags();
 }
 
-/// Why a broker cannot be used, for people; none if it can.
-pub(super) fn versions(get: &mut Get<'_>) -> Result<Option<String>, Malformed> {
+/// What a broker can that not every one can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Able {
+    /// It takes [`Api::Fetch`].
+    pub(super) takes_ids: bool,
+}
+
+/// What a broker can, or why it cannot be used, for people.
+pub(super) fn versions(get: &mut Get<'_>) -> Result<Result<Able, String>, Malformed> {
     let error = get.i16()?;
-    let too_old = "it is older than Kafka 2.4, which kafka.client=direct needs";
+    let too_old = "it is older than Kafka 2.8, which kafka.client=direct needs";
     if error != 0 {
-        return Ok(Some(format!("{too_old} (ApiVersions: error {error})")));
+        return Ok(Err(format!("{too_old} (ApiVersions: error {error})")));
     }
-    let mut missing: Vec<Api> = Api::ALL.into();
+    let (mut missing, mut takes_ids): (Vec<Api>, _) = (Api::NEEDED.into(), false);
     for _ in 0..get.count()? {
-        let (api, min, max) = (get.i16()?, get.i16()?, get.i16()?);
+        let (key, min, max) = (get.i16()?, get.i16()?, get.i16()?);
         get.tags()?;
-        missing.retain(|known| *known as i16 != api || !(min..=max).contains(&known.version()));
+        let has = |api: Api| api.key() == key && (min..=max).contains(&api.version());
+        takes_ids |= has(Api::Fetch);
+        missing.retain(|api| !has(*api));
     }
-    let Some(api) = missing.first() else { return Ok(None) };
-    Ok(Some(format!("{too_old}, or too new: it does not take version {} of {api:?}", api.version())))
+    if takes_ids {
+        missing.retain(|api| *api != Api::FetchByName);
+    }
+    let Some(api) = missing.first() else { return Ok(Ok(Able { takes_ids })) };
+    Ok(Err(format!("{too_old}, or too new: it does not take version {} of {api:?}", api.version())))
 }
 
 /// A new producer's identity; no transactions.
@@ -109,6 +144,8 @@ pub(super) fn identity(get: &mut Get<'_>) -> Result<Identity, Malformed> {
 pub(super) fn put_metadata<'a>(out: &mut Vec<u8>, topics: impl ExactSizeIterator<Item = &'a str>) {
     out.count(topics.len());
     for topic in topics {
+        // By its name, whichever it is.
+        out.put(&TopicId::default());
         out.string(topic);
         out.no_tags();
     }
@@ -130,9 +167,10 @@ pub(super) struct Metadata<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TopicFound<'a> {
     pub(super) name: &'a str,
+    pub(super) id: TopicId,
     pub(super) error: i16,
-    /// Number, and the number of its leader; none if it has none now.
-    pub(super) partitions: Vec<(i32, Option<i32>)>,
+    /// Number, the number of its leader (none if it has none now), and for the how manieth time it is led.
+    pub(super) partitions: Vec<(i32, Option<i32>, i32)>,
 }
 
 pub(super) fn metadata<'a>(get: &mut Get<'a>) -> Result<Metadata<'a>, Malformed> {
@@ -146,21 +184,21 @@ pub(super) fn metadata<'a>(get: &mut Get<'a>) -> Result<Metadata<'a>, Malformed>
     get.bytes()?;
     get.i32()?;
     for _ in 0..get.count()? {
-        let (error, name, _) = (get.i16()?, get.string()?, get.i8()?);
+        let (error, name, id, _) = (get.i16()?, get.string()?, get.id()?, get.i8()?);
         let mut partitions = Vec::new();
         for _ in 0..get.count()? {
-            let (_, number, leader, _) = (get.i16()?, get.i32()?, get.i32()?, get.i32()?);
+            let (_, number, leader, epoch) = (get.i16()?, get.i32()?, get.i32()?, get.i32()?);
             for _ in 0..3 {
                 for _ in 0..get.count()? {
                     get.i32()?;
                 }
             }
             get.tags()?;
-            partitions.push((number, (leader >= 0).then_some(leader)));
+            partitions.push((number, (leader >= 0).then_some(leader), epoch));
         }
         get.i32()?;
         get.tags()?;
-        found.topics.push(TopicFound { name, error, partitions });
+        found.topics.push(TopicFound { name, id, error, partitions });
     }
     Ok(found)
 }

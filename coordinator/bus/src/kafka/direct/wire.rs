@@ -2,6 +2,8 @@
 //!
 //! By <https://kafka.apache.org/protocol#protocol_types>.
 
+use ringmaster_schemas::journal::TopicId;
+
 /// An answer that is not what its version says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an answer that is none of this version of Kafka's protocol")]
@@ -107,6 +109,15 @@ impl<'a> Get<'a> {
         Err(Malformed)
     }
 
+    /// A zigzag varint.
+    pub(super) fn varint(&mut self) -> Result<i64, Malformed> {
+        let value = self.unsigned()?;
+        Ok((value >> 1) as i64 ^ -((value & 1) as i64))
+    }
+    pub(super) fn id(&mut self) -> Result<TopicId, Malformed> {
+        self.array()
+    }
+
     /// Compact and nullable: strings and bytes alike.
     pub(super) fn bytes(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         match self.unsigned()? {
@@ -122,12 +133,16 @@ impl<'a> Get<'a> {
         let count = self.unsigned()?.saturating_sub(1);
         usize::try_from(count).ok().filter(|count| *count <= self.0.len()).ok_or(Malformed)
     }
-    /// Fields of later versions; nothing here needs one.
+    /// Fields of later versions, which mean nothing here.
     pub(super) fn tags(&mut self) -> Result<(), Malformed> {
+        self.tagged(|_, _| Ok(()))
+    }
+    /// Visits fields that may be there, by their number.
+    pub(super) fn tagged(&mut self, mut visit: impl FnMut(u64, Get<'a>) -> Result<(), Malformed>) -> Result<(), Malformed> {
         for _ in 0..self.unsigned()? {
-            self.unsigned()?;
+            let tag = self.unsigned()?;
             let bytes = usize::try_from(self.unsigned()?).map_err(|_| Malformed)?;
-            self.take(bytes)?;
+            visit(tag, Get(self.take(bytes)?))?;
         }
         Ok(())
     }
@@ -143,8 +158,7 @@ mod tests {
             let mut out = Vec::new();
             out.varint(value);
             assert_eq!(out.len(), varint_len(value), "{value}");
-            let read = Get(&out).unsigned().expect("a varint");
-            assert_eq!((read >> 1) as i64 ^ -((read & 1) as i64), value);
+            assert_eq!(Get(&out).varint(), Ok(value));
         }
     }
 

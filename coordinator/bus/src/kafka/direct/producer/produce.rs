@@ -20,8 +20,8 @@ impl Producer {
         let Some(identity) = self.identity else { return };
         let timestamp = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_millis() as i64);
         self.unlist();
-        for place in 0..self.links.len() {
-            let link = &mut self.links[place];
+        for place in 0..self.cluster.links.len() {
+            let link = &mut self.cluster.links[place];
             if link.is_muted(now) || !link.in_flight.is_empty() || link.up().is_none() {
                 continue;
             }
@@ -32,10 +32,10 @@ impl Producer {
             }
             batches.sort_unstable();
             let topics = &self.topics;
-            let connection = self.links[place].up().expect("it was up a moment ago");
+            let connection = self.cluster.links[place].up().expect("it was up a moment ago");
             // An error shows when it is worked on next.
             let _ = ask_to_produce(connection, &batches, topics, names, now);
-            self.links[place].in_flight = batches;
+            self.cluster.links[place].in_flight = batches;
         }
     }
 
@@ -44,7 +44,7 @@ impl Producer {
         let (mut batches, mut size, mut left_out) = (Vec::new(), 0, None);
         for (index, &at) in self.listed.iter().enumerate() {
             let lane = &mut self.topics[usize::from(at.topic.0)].lanes[at.partition as usize];
-            let leads = lane.leader.is_some_and(|leader| self.brokers.get(&leader) == Some(&place));
+            let leads = lane.leader.is_some_and(|leader| self.cluster.place_of(leader) == Some(place));
             if !leads || !lane.is_ready(now) {
                 continue;
             }
@@ -80,8 +80,8 @@ impl Producer {
         names: &TopicNames,
         now: Instant,
     ) -> Result<(), Malformed> {
-        let Producer { links, topics, said, .. } = self;
-        let waiting = &mut links[place].in_flight;
+        let Producer { cluster, topics, said, .. } = self;
+        let waiting = &mut cluster.links[place].in_flight;
         let (mut next, mut broke, mut ask) = (0, None, false);
         let throttle_ms = requests::produced(get, &mut |produced| {
             // In the order of the request; if not, it is looked for.
@@ -101,13 +101,13 @@ impl Producer {
         waiting.retain(|at| topics[usize::from(at.topic.0)].lanes[at.partition as usize].is_in_flight);
         let is_whole = waiting.is_empty();
         if ask {
-            self.ask_soon(now);
+            self.cluster.ask_soon(now);
         }
         if let Some(code) = broke {
             self.break_off(&code.to_string(), now);
             return Ok(());
         }
-        self.links[place].mute(throttle_ms?, now);
+        self.cluster.links[place].mute(throttle_ms?, now);
         if is_whole { Ok(()) } else { Err(Malformed) }
     }
 }

@@ -7,12 +7,12 @@ use super::scripted::{Act, Scripted};
 use crate::kafka::direct::requests::Api;
 
 /// All of Kafka's errors, and some that it does not have yet.
-fn codes() -> impl Iterator<Item = i16> {
+pub(super) fn codes() -> impl Iterator<Item = i16> {
     (-1..=135).chain([i16::MIN, i16::MAX]).filter(|code| *code != 0)
 }
 
 /// Runs a case for each item, several at once: they wait more than they compute.
-fn each<T: Sync>(items: &[T], case: impl Fn(&T) + Sync) {
+pub(super) fn each<T: Sync>(items: &[T], case: impl Fn(&T) + Sync) {
     let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..24 {
@@ -49,7 +49,7 @@ fn fate(code: i16) -> Fate {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Moment {
+pub(super) enum Moment {
     First,
     Middle,
     Last,
@@ -183,7 +183,7 @@ fn whatever_becomes_of_an_answer_nothing_is_lost_or_doubled() {
         let broker = Scripted::start(&[]);
         let line = run(&broker, api, act, moment);
         let what = format!("{act:?} of {api:?}, {moment:?}: failed {:?}, {:?}", line.failed, line.fatal);
-        assert!(broker.state().script[&(api as i16)].is_empty(), "it was met: {what}");
+        assert!(broker.state().script[&api.key()].is_empty(), "it was met: {what}");
         assert_eq!(line.done.len(), 43, "all is written in the end: {what}");
         line.check(&broker);
         let is_lost = api == Api::Produce && !matches!(act, Act::Drip | Act::Throttle(_));
@@ -206,7 +206,7 @@ fn a_broker_that_wants_to_hear_nothing_hears_nothing() {
             }
             broker.state().push(api, Act::Throttle(ms));
             line.send("commands", 1, 1).expect("taken");
-            line.until("a wish", |_| broker.state().script[&(api as i16)].is_empty());
+            line.until("a wish", |_| broker.state().script[&api.key()].is_empty());
             line.until("its answer", |line| api != Api::Produce || line.is_settled());
             // What is on its way already comes; what is sent from now on waits.
             line.turns(10);

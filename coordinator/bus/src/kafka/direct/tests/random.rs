@@ -129,8 +129,8 @@ fn honest(kind: i32) -> Vec<u8> {
     match kind {
         0 => {
             out.i16(0);
-            out.count(4);
-            for api in [0, 3, 18, 22] {
+            out.count(6);
+            for api in [0, 1, 2, 3, 18, 22] {
                 out.i16(api);
                 out.i16(0);
                 out.i16(13);
@@ -157,6 +157,7 @@ fn honest(kind: i32) -> Vec<u8> {
             out.count(1);
             out.i16(0);
             out.string("commands");
+            out.put(&[7; 16]);
             out.i8(0);
             out.count(2);
             for partition in 0..2 {

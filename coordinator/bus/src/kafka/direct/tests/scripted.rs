@@ -1,14 +1,16 @@
 //! Brokers that keep a log as Kafka does, and misbehave by a script.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use super::super::requests::Api;
 use super::super::wire::{Get, Put};
 use super::log::{Written, append};
+use super::shelf::{self, Shelf};
 
 /// What is done instead of an honest answer, to the next request of its kind.
 #[derive(Debug, Clone)]
@@ -39,6 +41,8 @@ pub(super) enum Act {
     Throttle(i32),
     /// The honest answer, with this for the offset.
     Base(i64),
+    /// The honest answer to a fetch, with this error of the whole.
+    Whole(i16),
 }
 
 #[derive(Default)]
@@ -54,6 +58,22 @@ pub(super) struct State {
     pub(super) leaders: HashMap<(String, i32), i32>,
     /// Topics that are not there.
     pub(super) missing: HashSet<String>,
+    /// What readers find; nothing, if nothing is said.
+    pub(super) shelves: HashMap<(String, i32), Shelf>,
+    /// Offsets that were fetched from, by broker and partition.
+    pub(super) fetched: HashMap<(i32, String, i32), Vec<i64>>,
+    /// Topics that were asked for.
+    pub(super) known_topics: BTreeSet<String>,
+    /// How often a topic was made anew.
+    pub(super) made: HashMap<String, u8>,
+    /// It is older than topics' identities.
+    pub(super) has_no_ids: bool,
+    /// A broker that gives no answer to a fetch before it is released.
+    pub(super) silent: Option<i32>,
+    /// How many fetches wait for that.
+    pub(super) held_count: usize,
+    /// The last version of a fetch that is taken.
+    pub(super) fetch_max: i16,
     /// Answers with [`Act::Hold`] are given.
     pub(super) is_released: bool,
     /// The largest batch that is taken.
@@ -65,10 +85,20 @@ pub(super) struct State {
 impl State {
     /// The next request of this kind meets this.
     pub(super) fn push(&mut self, api: Api, act: Act) {
-        self.script.entry(api as i16).or_default().push_back(act);
+        self.script.entry(api.key()).or_default().push_back(act);
     }
 
-    fn leader(&self, topic: &str, partition: i32) -> i32 {
+    /// A partition as readers find it.
+    pub(super) fn shelf(&self, topic: &str, partition: i32) -> Shelf {
+        self.shelves.get(&(topic.to_owned(), partition)).cloned().unwrap_or_default()
+    }
+
+    /// The same, to append to.
+    pub(super) fn shelf_mut(&mut self, topic: &str, partition: i32) -> &mut Shelf {
+        self.shelves.entry((topic.to_owned(), partition)).or_default()
+    }
+
+    pub(super) fn leader(&self, topic: &str, partition: i32) -> i32 {
         self.leaders.get(&(topic.to_owned(), partition)).copied().unwrap_or(1)
     }
 }
@@ -79,6 +109,8 @@ pub(super) struct Scripted {
 }
 
 pub(super) const PARTITIONS: i32 = 12;
+/// So long a fetch waits for records.
+const FETCH_WAIT: Duration = Duration::from_millis(30);
 
 impl Scripted {
     /// One broker.
@@ -90,7 +122,7 @@ impl Scripted {
     pub(super) fn cluster(count: usize, acts: &[(Api, Act)]) -> Self {
         let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
         let addresses = listeners.iter().map(|listener| listener.local_addr().expect("an address").to_string()).collect();
-        let mut state = State { addresses, batch_bytes_max: usize::MAX, ..State::default() };
+        let mut state = State { addresses, batch_bytes_max: usize::MAX, fetch_max: 18, ..State::default() };
         acts.iter().for_each(|(api, act)| state.push(*api, act.clone()));
         let (shared, stop) = (Arc::new((Mutex::new(state), Condvar::new())), Arc::new(AtomicBool::new(false)));
         for (listener, me) in listeners.into_iter().zip(1..) {
@@ -123,6 +155,12 @@ impl Scripted {
         self.state().addresses[broker - 1].clone()
     }
 
+    /// Appends to a partition that is read.
+    pub(super) fn append(&self, topic: &str, partition: i32, count: i32) {
+        self.state().shelf_mut(topic, partition).append(count);
+        self.shared.1.notify_all();
+    }
+
     /// What was held is answered.
     pub(super) fn release(&self) {
         self.state().is_released = true;
@@ -151,19 +189,28 @@ fn serve(mut socket: TcpStream, shared: &(Mutex<State>, Condvar), me: i32) -> io
         socket.read_exact(&mut request)?;
         let mut get = Get(&request);
         let header = |get: &mut Get<'_>| {
-            let (api, _, correlation) = (get.i16()?, get.i16()?, get.i32()?);
+            let (api, version, correlation) = (get.i16()?, get.i16()?, get.i32()?);
             let client = get.i16()?;
             get.take(client as usize)?;
             get.tags()?;
-            Ok::<_, io::Error>((api, correlation))
+            Ok::<_, io::Error>((api, version, correlation))
         };
-        let (api, correlation) = header(&mut get)?;
+        let (api, version, correlation) = header(&mut get)?;
         let (act, answer) = {
             let mut state = shared.0.lock().expect("no broker panicked");
             *state.asked.entry(api).or_default() += 1;
+            if api == Api::Fetch.key() {
+                // As a broker waits for records.
+                let sought = shelf::parse(&state, &mut get.clone(), version)?.1;
+                let is_quiet = |state: &mut State| !sought.iter().flatten().any(|sought| shelf::has_news(state, sought, me));
+                let waited = shared.1.wait_timeout_while(state, FETCH_WAIT, is_quiet);
+                state = waited.expect("no broker panicked").0;
+            }
             let act = state.script.get_mut(&api).and_then(VecDeque::pop_front).unwrap_or(Act::Honest);
-            let answer = answer(&mut state, api, correlation, &mut get, &act, me)?;
-            if matches!(act, Act::Hold) {
+            let answer = answer(&mut state, (api, version), correlation, &mut get, &act, me)?;
+            let is_silent = api == Api::Fetch.key() && state.silent == Some(me);
+            state.held_count += usize::from(is_silent);
+            if matches!(act, Act::Hold) || is_silent {
                 let _released = shared.1.wait_while(state, |state| !state.is_released).expect("no broker panicked");
             }
             (act, answer)
@@ -201,20 +248,29 @@ fn give(socket: &mut TcpStream, act: &Act, mut answer: Vec<u8>) -> io::Result<()
     }
 }
 
-fn answer(state: &mut State, api: i16, correlation: i32, get: &mut Get<'_>, act: &Act, me: i32) -> io::Result<Vec<u8>> {
+fn answer(
+    state: &mut State,
+    (api, version): (i16, i16),
+    correlation: i32,
+    get: &mut Get<'_>,
+    act: &Act,
+    me: i32,
+) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     out.i32(if matches!(act, Act::WrongCorrelation) { correlation + 1 } else { correlation });
-    if api != Api::Versions as i16 {
+    if api != Api::Versions.key() {
         out.no_tags();
     }
     let code = if let Act::Error { code, .. } = act { *code } else { 0 };
     let throttle_ms = if let Act::Throttle(ms) = act { *ms } else { 0 };
     match api {
         0 => produce(state, get, &mut out, act, me)?,
+        1 => shelf::fetch(state, get, &mut out, act, me, version)?,
+        2 => shelf::offsets(state, get, &mut out, act, me)?,
         3 => metadata(state, get, &mut out, code, throttle_ms)?,
         18 => {
             out.i16(code);
-            let known: [(i16, i16); 4] = [(0, 13), (3, 13), (18, 4), (22, 5)];
+            let known: [(i16, i16); 6] = [(0, 13), (1, state.fetch_max), (2, 11), (3, 13), (18, 4), (22, 5)];
             out.count(known.len());
             for (api, max) in known {
                 out.i16(api);
@@ -238,7 +294,7 @@ fn answer(state: &mut State, api: i16, correlation: i32, get: &mut Get<'_>, act:
     Ok(out)
 }
 
-fn metadata(state: &State, get: &mut Get<'_>, out: &mut Vec<u8>, code: i16, throttle_ms: i32) -> io::Result<()> {
+fn metadata(state: &mut State, get: &mut Get<'_>, out: &mut Vec<u8>, code: i16, throttle_ms: i32) -> io::Result<()> {
     out.i32(throttle_ms);
     out.count(state.addresses.len());
     for (address, number) in state.addresses.iter().zip(1..) {
@@ -254,11 +310,14 @@ fn metadata(state: &State, get: &mut Get<'_>, out: &mut Vec<u8>, code: i16, thro
     let count = get.count()?;
     out.count(count);
     for _ in 0..count {
+        get.take(16)?;
         let name = get.string()?;
         get.tags()?;
         let code = if state.missing.contains(name) { 3 } else { code };
         out.i16(code);
         out.string(name);
+        out.put(&shelf::id_of(state, name));
+        state.known_topics.insert(name.to_owned());
         out.i8(0);
         let partitions = if code == 0 { PARTITIONS } else { 0 };
         out.count(partitions as usize);
