@@ -25,6 +25,8 @@ pub(super) struct Shelf {
     pub(super) stable: Option<i64>,
     /// For the how manieth time it is led.
     pub(super) epoch: i32,
+    /// The end that it tells is so much before what it gives: it looked there first.
+    pub(super) early: i64,
 }
 
 impl Shelf {
@@ -221,7 +223,7 @@ pub(super) fn fetch(state: &mut State, get: &mut Get<'_>, out: &mut Vec<u8>, act
             out.i32(sought.partition);
             out.i16(code);
             out.i64(shelf.next());
-            out.i64(if code == 0 { shelf.end() } else { -1 });
+            out.i64(if code == 0 { shelf.end() - shelf.early } else { -1 });
             out.i64(shelf.start);
             let aborted: Vec<_> = shelf.aborted.iter().filter(|(_, _, last)| code == 0 && *last >= sought.offset).collect();
             out.count(aborted.len());
