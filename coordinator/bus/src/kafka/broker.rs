@@ -18,6 +18,10 @@ use super::admin::{block_on, create};
 use super::settings::KafkaSettings;
 use crate::Specification;
 
+mod cluster;
+
+pub use cluster::Cluster;
+
 /// The environment variable that names the folder of the broker's jars (`scripts/kafka/fetch` fills it); without it they are looked
 /// for in the project's cache.
 pub const LIBS: &str = "RINGMASTER_KAFKA_LIBS";
@@ -63,15 +67,20 @@ impl Broker {
 
     /// As [`Self::start_with`], with more arguments for the Java machine of the broker itself.
     pub fn start_with_jvm(properties: &[(&str, &str)], jvm: &[String]) -> io::Result<Self> {
+        let mut broker = Self::formatted(free_ports()?, properties, jvm)?;
+        broker.restart()?;
+        Ok(broker)
+    }
+
+    /// A new folder for a broker on these ports (for clients, for controllers).
+    fn formatted((port, controller_port): (u16, u16), properties: &[(&str, &str)], jvm: &[String]) -> io::Result<Self> {
         let libs = libs().ok_or_else(|| io::Error::other(format!("{LIBS} does not name a folder with the jars of Kafka")))?;
         let folder = std::env::temp_dir().join(format!("ringmaster-broker-{}-{:08x}", std::process::id(), fastrand::u32(..)));
         std::fs::create_dir_all(&folder)?;
-        let (port, controller_port) = free_ports()?;
         let address = format!("127.0.0.1:{port}");
-        let mut broker = Self { folder, libs, jvm: jvm.to_vec(), port, address, running: None };
+        let broker = Self { folder, libs, jvm: jvm.to_vec(), port, address, running: None };
         broker.configure(controller_port, properties)?;
         broker.format()?;
-        broker.restart()?;
         Ok(broker)
     }
 
@@ -92,8 +101,17 @@ impl Broker {
 
     /// Starts it again on the same data and port, after [`Self::stop`] or [`Self::kill`].
     pub fn restart(&mut self) -> io::Result<()> {
+        self.launch()?;
+        self.wait_for_answers()
+    }
+
+    fn launch(&mut self) -> io::Result<()> {
         assert!(self.running.is_none(), "the broker runs already");
         self.running = Some(self.spawn()?);
+        Ok(())
+    }
+
+    fn wait_for_answers(&self) -> io::Result<()> {
         let begun = Instant::now();
         loop {
             if self.answers() {

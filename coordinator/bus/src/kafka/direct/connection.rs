@@ -83,8 +83,12 @@ impl Connection {
 
     /// How many answers it owes; none if it is silent for so long that nobody should count on it.
     pub(super) fn owed(&self, now: Instant) -> Option<usize> {
-        let silent = self.asked.front().is_some_and(|asked| now - asked.at > SILENCE_MAX);
-        (!silent).then_some(self.asked.len())
+        (!self.is_silent(now)).then_some(self.asked.len())
+    }
+
+    /// True if it owes an answer for long.
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        self.asked.front().is_some_and(|asked| now - asked.at > SILENCE_MAX)
     }
 
     /// Connects, writes and reads what can be; an error means that the connection is of no use any more.

@@ -91,6 +91,11 @@ impl<W> Link<W> {
         }
     }
 
+    /// True if batches are on their way to it and it says nothing to them for long.
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        !self.in_flight.is_empty() && matches!(&self.state, State::Up(connection) if connection.is_silent(now))
+    }
+
     /// True if an answer to this is waited for, and may come soon.
     pub(super) fn asks(&self, api: Api, now: Instant) -> bool {
         matches!(&self.state, State::Up(connection) if connection.asks(api, now))

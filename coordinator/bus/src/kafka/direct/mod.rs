@@ -11,7 +11,8 @@
 //! The producer:
 //! - One request is in flight for a broker, so one batch for a partition: nothing can overtake. A batch is sent again as it was,
 //!   with its sequence number, until the broker answers; then it is written once.
-//! - A partition whose leader changes is sent nothing before the old one has answered, or its connection is lost.
+//! - A partition whose leader changes is sent nothing before the old one has answered, or its connection is lost. One that is silent
+//!   for seconds while the cluster names another is left: its connection is closed.
 //! - A sequence number is used again only if the broker said that nothing was written. A batch that may be in the log keeps it: the next
 //!   one has the number behind, and a broker that does not have the batch says so, which breaks the producer.
 //! - A connection that is lost with a batch on its way is a doubt. A batch that was sent and is not answered within

@@ -30,6 +30,8 @@ use crate::{Message, TopicNames, TopicPartition};
 pub(super) const DELIVERY_MAX: Duration = Duration::from_secs(30);
 /// While something is not confirmed, times are looked at so often.
 const TICK: Duration = Duration::from_millis(100);
+/// Pauses between two questions whether a silent broker leads still.
+const SILENT_PAUSE: Duration = Duration::from_secs(1);
 /// Records collected and not sent, in all, and their bytes.
 const COLLECTED_COUNT_MAX: usize = 500_000;
 const COLLECTED_BYTES_MAX: usize = 64 << 20;
@@ -207,11 +209,7 @@ impl Producer {
             }
             match self.answers(place, names, now) {
                 Ok(any) => answered |= any,
-                Err(error) => {
-                    if let Worked::Lost(why) = self.cluster.links[place].lose(&error, now) {
-                        self.lost(place, &why, now);
-                    }
-                }
+                Err(error) => self.lose(place, &error, now),
             }
             if self.is_broken {
                 return;
@@ -249,6 +247,13 @@ impl Producer {
         }
     }
 
+    /// Closes a connection that is of no use any more.
+    fn lose(&mut self, place: usize, why: &io::Error, now: Instant) {
+        if let Worked::Lost(why) = self.cluster.links[place].lose(why, now) {
+            self.lost(place, &why, now);
+        }
+    }
+
     /// A connection is gone, and what was on its way with it is in doubt; it is sent again.
     fn lost(&mut self, place: usize, why: &str, now: Instant) {
         let in_flight = std::mem::take(&mut self.cluster.links[place].in_flight);
@@ -281,8 +286,12 @@ impl Producer {
         self.cluster.links.iter_mut().for_each(Link::close);
     }
 
-    /// Gives back what is not confirmed in time.
+    /// Gives back what is not confirmed in time, and asks whether a broker that is silent leads still.
     fn look(&mut self, now: Instant) {
+        let is_silent = self.cluster.links.iter().any(|link| link.is_silent(now));
+        if is_silent && self.cluster.asked_at.is_none_or(|asked| now - asked >= SILENT_PAUSE) {
+            self.cluster.ask_soon(now);
+        }
         let Some(before) = now.checked_sub(DELIVERY_MAX) else { return };
         let mut is_unsure = false;
         for at in &self.listed {

@@ -1,6 +1,7 @@
 //! What a producer asks of its cluster: an identity, and who leads what.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::io;
 use std::time::Instant;
 
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -10,7 +11,7 @@ use super::super::requests::{self, Api, TopicFound};
 use super::super::wire::{Get, Malformed};
 use super::{Collected, Lanes, Producer, TICK};
 use crate::kafka::native::{Delivery, code_of};
-use crate::{Topic, TopicNames};
+use crate::{Topic, TopicNames, TopicPartition};
 
 impl Producer {
     pub(super) fn take_identity(&mut self, place: usize, get: &mut Get<'_>, now: Instant) -> Result<(), Malformed> {
@@ -49,7 +50,22 @@ impl Producer {
                 take_topic(lanes, &topic, now, &mut self.said, &mut self.collected);
             }
         }
+        self.leave_silent(now);
         Ok(())
+    }
+
+    /// A broker that is silent, and whose partitions were given to others, may never answer: what is on its way to it goes to them.
+    fn leave_silent(&mut self, now: Instant) {
+        for place in 0..self.cluster.links.len() {
+            let link = &self.cluster.links[place];
+            let moved = |at: &TopicPartition| {
+                let leader = self.known(*at).leader.and_then(|leader| self.cluster.place_of(leader));
+                leader.is_some_and(|leader| leader != place)
+            };
+            if link.is_silent(now) && link.in_flight.iter().any(moved) {
+                self.lose(place, &io::Error::other("it is silent, and others lead what it led"), now);
+            }
+        }
     }
 
     /// Asks where it is not known where to send to.

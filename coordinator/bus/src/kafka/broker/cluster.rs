@@ -1,0 +1,131 @@
+//! Several real brokers as one cluster for tests: each is a controller too, and a topic's partitions are on all of them.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::metadata::MetadataPartition;
+
+use super::{Broker, CALL_TIMEOUT, PATIENCE};
+use crate::Specification;
+use crate::kafka::KafkaSettings;
+use crate::kafka::admin::create;
+
+/// Brokers that run as one.
+#[derive(Debug)]
+pub struct Cluster {
+    /// By number, from 1 on.
+    nodes: Vec<Broker>,
+}
+
+/// One partition, as its cluster sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Led {
+    /// The number of the broker that leads it; none if none does.
+    pub leader: Option<usize>,
+    /// The broker that should: the first of its replicas.
+    pub preferred: usize,
+    /// Whether all of its replicas have all that is acknowledged.
+    pub is_whole: bool,
+}
+
+impl Cluster {
+    /// Starts so many brokers on free ports; returns when each answers. One that is silent for so long leads nothing any more.
+    pub fn start(count: usize, silence_max: Duration) -> io::Result<Self> {
+        // All at once, so that none is given out twice.
+        let held = (0..2 * count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<Vec<_>>>()?;
+        let ports = held.iter().map(|held| Ok(held.local_addr()?.port())).collect::<io::Result<Vec<_>>>()?;
+        drop(held);
+        let (for_clients, for_controllers) = ports.split_at(count);
+        let voter = |(port, number): (&u16, usize)| format!("{number}@127.0.0.1:{port}");
+        let voters = for_controllers.iter().zip(1..).map(voter).collect::<Vec<_>>().join(",");
+        let (session, copies) = (silence_max.as_millis().to_string(), count.to_string());
+        let jvm = ["-Xmx256m", "-XX:TieredStopAtLevel=1"].map(str::to_owned);
+        let node = |number: usize| {
+            let properties = [
+                ("node.id", &*number.to_string()),
+                ("controller.quorum.voters", &voters),
+                ("broker.session.timeout.ms", &session),
+                ("broker.heartbeat.interval.ms", "500"),
+                ("offsets.topic.replication.factor", &copies),
+                ("auto.leader.rebalance.enable", "false"),
+            ];
+            Broker::formatted((for_clients[number - 1], for_controllers[number - 1]), &properties, &jvm)
+        };
+        let mut nodes = (1..=count).map(node).collect::<io::Result<Vec<_>>>()?;
+        nodes.iter_mut().try_for_each(Broker::launch)?;
+        nodes.iter().try_for_each(Broker::wait_for_answers)?;
+        Ok(Self { nodes })
+    }
+
+    /// Of all of them, for clients.
+    pub fn bootstrap(&self) -> String {
+        self.nodes.iter().map(Broker::address).collect::<Vec<_>>().join(",")
+    }
+
+    /// One of them, by its number.
+    pub fn node(&mut self, number: usize) -> &mut Broker {
+        &mut self.nodes[number - 1]
+    }
+
+    /// Makes a topic with a copy on each broker, of which all but one must have a record before it is acknowledged.
+    pub fn create_topic(&self, name: &str, partitions: i32) -> io::Result<()> {
+        let (copies, needed) = (self.nodes.len(), (self.nodes.len() - 1).to_string());
+        let settings = vec![("min.insync.replicas".to_owned(), needed)];
+        let what = Specification { name: name.to_owned(), partitions, replication: copies as i32, settings };
+        match create(&KafkaSettings::new(self.bootstrap()), &what) {
+            Ok(true) => Ok(()),
+            other => Err(io::Error::other(format!("topic {name}: {other:?}"))),
+        }
+    }
+
+    /// The partitions of a topic, as any broker but this one tells of them.
+    pub fn partitions(&self, topic: &str, but: Option<usize>) -> io::Result<Vec<Led>> {
+        let asked = self.nodes.iter().zip(1..).find(|(node, number)| node.is_running() && but != Some(*number));
+        let (asked, _) = asked.ok_or_else(|| io::Error::other("no broker is left to ask"))?;
+        let client: BaseConsumer = asked.config().create().map_err(io::Error::other)?;
+        let found = client.fetch_metadata(Some(topic), CALL_TIMEOUT).map_err(io::Error::other)?;
+        let led = |partition: &MetadataPartition| Led {
+            leader: usize::try_from(partition.leader()).ok(),
+            preferred: partition.replicas()[0] as usize,
+            is_whole: partition.isr().len() == self.nodes.len(),
+        };
+        Ok(found.topics().iter().flat_map(|topic| topic.partitions()).map(led).collect())
+    }
+
+    /// Waits until this holds of each of a topic's partitions.
+    pub fn until(&self, topic: &str, but: Option<usize>, holds: impl Fn(&Led) -> bool) -> io::Result<()> {
+        let begun = Instant::now();
+        loop {
+            let found = self.partitions(topic, but);
+            if found.as_ref().is_ok_and(|found| !found.is_empty() && found.iter().all(&holds)) {
+                return Ok(());
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(io::Error::other(format!("{topic} does not become what it should: {found:?}")));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Lets each partition be led by the broker that should, where that has all of it.
+    pub fn elect_preferred(&self) -> io::Result<()> {
+        // ElectLeaders, version 2, of a client without a name: the preferred ones, of all topics, within so many milliseconds; no tags.
+        let mut request = vec![0, 43, 0, 2, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0];
+        request.extend_from_slice(&(CALL_TIMEOUT.as_millis() as i32).to_be_bytes());
+        request.push(0);
+        let mut socket = TcpStream::connect(self.nodes[0].address())?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.write_all(&[&(request.len() as i32).to_be_bytes()[..], &request].concat())?;
+        // Its length, correlation, no tags, throttling, an error.
+        let mut answer = [0; 4 + 4 + 1 + 4 + 2];
+        socket.read_exact(&mut answer)?;
+        match answer {
+            [.., 0, 0] => Ok(()),
+            [.., high, low] => {
+                Err(io::Error::other(format!("leaders were not elected: error {}", i16::from_be_bytes([high, low]))))
+            }
+        }
+    }
+}
