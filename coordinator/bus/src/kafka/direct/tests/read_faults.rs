@@ -119,3 +119,21 @@ fn a_broker_that_goes_and_comes_is_found_again() {
     reads.check(&broker, "commands", 0, 0);
     assert!(reads.unreadable.is_empty());
 }
+
+/// A broker looks at the end of a log, then reads, and what was appended in between is given as well.
+#[test]
+fn what_stands_behind_the_end_that_was_told_is_read() {
+    let broker = Scripted::start(&[]);
+    (0..4).for_each(|_| broker.append("commands", 0, 5));
+    let mut reads = Reads::from(&broker.address());
+    for early in [3, 5, 11, 20] {
+        broker.state().shelf_mut("commands", 0).early = early;
+        reads.visited.clear();
+        reads.read("commands", 0, 0);
+        reads.until("all of it", |reads| reads.offsets("commands", 0).len() == 20);
+        reads.check(&broker, "commands", 0, 0);
+        assert_eq!(reads.unreadable, [], "{early} behind what was told");
+    }
+    broker.state().shelf_mut("commands", 0).early = 0;
+    reads.until("its end", |reads| reads.is_at("commands", 0, 20));
+}
