@@ -82,8 +82,15 @@ impl Cluster {
 
     /// The partitions of a topic, as any broker but this one tells of them.
     pub fn partitions(&self, topic: &str, but: Option<usize>) -> io::Result<Vec<Led>> {
-        let asked = self.nodes.iter().zip(1..).find(|(node, number)| node.is_running() && but != Some(*number));
-        let (asked, _) = asked.ok_or_else(|| io::Error::other("no broker is left to ask"))?;
+        let asked = self.running(but).next().ok_or_else(|| io::Error::other("no broker is left to ask"))?;
+        self.told_by(asked, topic)
+    }
+
+    fn running(&self, but: Option<usize>) -> impl Iterator<Item = &Broker> {
+        self.nodes.iter().zip(1..).filter(move |(node, number)| node.is_running() && but != Some(*number)).map(|(node, _)| node)
+    }
+
+    fn told_by(&self, asked: &Broker, topic: &str) -> io::Result<Vec<Led>> {
         let client: BaseConsumer = asked.config().create().map_err(io::Error::other)?;
         let found = client.fetch_metadata(Some(topic), CALL_TIMEOUT).map_err(io::Error::other)?;
         let led = |partition: &MetadataPartition| Led {
@@ -94,12 +101,14 @@ impl Cluster {
         Ok(found.topics().iter().flat_map(|topic| topic.partitions()).map(led).collect())
     }
 
-    /// Waits until this holds of each of a topic's partitions.
+    /// Waits until this holds of each of a topic's partitions, as every broker but this one tells: one that stood still tells for a
+    /// while how it was before.
     pub fn until(&self, topic: &str, but: Option<usize>, holds: impl Fn(&Led) -> bool) -> io::Result<()> {
         let begun = Instant::now();
         loop {
-            let found = self.partitions(topic, but);
-            if found.as_ref().is_ok_and(|found| !found.is_empty() && found.iter().all(&holds)) {
+            let found: io::Result<Vec<_>> = self.running(but).map(|broker| self.told_by(broker, topic)).collect();
+            let is_so = |found: &Vec<Led>| !found.is_empty() && found.iter().all(&holds);
+            if found.as_ref().is_ok_and(|found| !found.is_empty() && found.iter().all(is_so)) {
                 return Ok(());
             }
             if begun.elapsed() > PATIENCE {
