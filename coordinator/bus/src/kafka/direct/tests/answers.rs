@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::acts;
 use super::line::Line;
 use super::scripted::{Act, Scripted};
 use crate::kafka::direct::requests::Api;
@@ -155,22 +156,7 @@ fn every_error_of_versions() {
 /// Connections that are cut, answers that are cut, late or nonsense, at every request of each kind.
 #[test]
 fn whatever_becomes_of_an_answer_nothing_is_lost_or_doubled() {
-    let mut acts = vec![
-        Act::Cut { done: false },
-        Act::Cut { done: true },
-        Act::Half(1 << 20),
-        Act::Drip,
-        Act::WrongCorrelation,
-        Act::Endless,
-        Act::Garbage(vec![0x7f; 64]),
-        Act::Garbage(vec![0xff; 64]),
-        Act::Garbage(vec![0, 0, 0, 0]),
-        Act::Garbage(vec![0, 0, 0, 2, 1, 1]),
-        Act::Throttle(30),
-        Act::Throttle(i32::MIN),
-    ];
-    acts.extend([0, 1, 3, 4, 9, 20].map(Act::Half));
-    acts.extend((0..40).map(Act::Short));
+    let acts: Vec<_> = acts::wrong().into_iter().chain([Act::Cut { done: true }, Act::Endless]).collect();
     let mut cases = Vec::new();
     for act in &acts {
         for api in [Api::Versions, Api::Identity, Api::Metadata, Api::Produce] {

@@ -11,7 +11,7 @@ use super::super::records::{self, Found};
 use super::super::wire::{Get, Put as _};
 use super::reads::Reads;
 use super::scripted::Scripted;
-use super::shelf::{batch, records, seal};
+use super::shelf::{batch, numbers, records, seal};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -68,9 +68,9 @@ fn lz4(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A way to compress, as it is in a batch's attributes.
-type Codec = (u8, fn(&[u8]) -> Vec<u8>);
+pub(super) type Codec = (u8, fn(&[u8]) -> Vec<u8>);
 
-const CODECS: [Codec; 6] = [(1, gzip), (2, snappy), (2, xerial), (3, lz4), (3, lz4_linked), (4, zstd)];
+pub(super) const CODECS: [Codec; 6] = [(1, gzip), (2, snappy), (2, xerial), (3, lz4), (3, lz4_linked), (4, zstd)];
 
 /// Something that is worth to be compressed, of so many bytes.
 fn text(bytes: usize) -> Vec<u8> {
@@ -147,17 +147,11 @@ fn change(bytes: &mut Vec<u8>, random: &mut fastrand::Rng, count: usize) {
     }
 }
 
-/// A batch of so many records whose values are their offsets, from 0 on.
-fn numbers(count: i32) -> Vec<u8> {
-    let values: Vec<String> = (0..count).map(|number| number.to_string()).collect();
-    records(values.iter().map(|value| (Some(&b"a key"[..]), value.as_bytes())))
-}
-
 #[test]
 fn batches_of_every_codec_are_read() {
     let broker = Scripted::start(&[]);
     for ((codec, compress), partition) in CODECS.into_iter().zip(0..) {
-        let packed = compress(&numbers(50));
+        let packed = compress(&numbers(0, 50));
         broker.state().shelf_mut("commands", partition).push(batch(0, i16::from(codec), -1, 50, 49, &packed));
         broker.append("commands", partition, 5);
     }
@@ -278,7 +272,7 @@ fn whatever_a_record_has_is_read() {
 #[test]
 fn any_bytes_are_batches_or_none() {
     let mut random = fastrand::Rng::with_seed(31);
-    let whole = [batch(0, 0, 5, 3, 2, &numbers(3)), batch(3, 0, 5, 9, 8, &numbers(9))].concat();
+    let whole = [batch(0, 0, 5, 3, 2, &numbers(0, 3)), batch(3, 0, 5, 9, 8, &numbers(0, 9))].concat();
     for _ in 0..200_000 {
         let mut bytes = whole.clone();
         change(&mut bytes, &mut random, 4);

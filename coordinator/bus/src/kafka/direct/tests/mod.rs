@@ -1,6 +1,7 @@
 //! Producer and fetcher against brokers that misbehave by a script: whatever happens, each record has one outcome, is written at most once
 //! and in order, and what is confirmed is there; each record is read once and in order.
 
+mod acts;
 mod answers;
 mod basics;
 mod batches;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::acts;
 use super::line::Line;
 use super::scripted::{Act, Scripted};
 use crate::kafka::direct::requests::{self, Api};
@@ -36,17 +37,7 @@ fn any_run_of_faults() {
 fn fault(random: &mut fastrand::Rng) -> (Api, Act) {
     let api = [Api::Versions, Api::Identity, Api::Metadata, Api::Produce, Api::Produce][random.usize(..5)];
     let retried = [-1, 2, 5, 6, 7, 13, 19, 20, 56, 74, 75];
-    let act = match random.u8(..9) {
-        0 => Act::Cut { done: random.bool() },
-        1 => Act::Half(random.usize(..40)),
-        2 => Act::WrongCorrelation,
-        3 if api != Api::Versions => Act::Error { code: retried[random.usize(..retried.len())], done: random.bool() },
-        4 => Act::Throttle(random.i32(1..40)),
-        5 => Act::Drip,
-        6 => Act::Short(random.usize(..40)),
-        _ => Act::Honest,
-    };
-    (api, act)
+    (api, acts::passing(random, api, &retried, 40))
 }
 
 /// It may believe them, since no checksum protects an answer; but it never hangs, panics or says a thing twice. Its clock runs ahead
@@ -60,9 +51,8 @@ fn fuzzed_answers_are_survived() {
                     let mut random = fastrand::Rng::with_seed(seed);
                     let mut acts = Vec::new();
                     for _ in 0..6 {
-                        let changes = (0..random.usize(1..4)).map(|_| (random.usize(..200), random.u8(1..))).collect();
                         let api = [Api::Versions, Api::Identity, Api::Metadata, Api::Produce][random.usize(..4)];
-                        acts.push((api, Act::Fuzzed(changes)));
+                        acts.push((api, acts::fuzzed(&mut random, 200)));
                     }
                     let broker = Scripted::start(&acts);
                     let mut line = Line::to(&broker.address());
@@ -88,15 +78,7 @@ fn any_bytes_are_an_answer_or_none() {
     let mut random = fastrand::Rng::with_seed(7);
     for case in 0..200_000 {
         let mut bytes = honest(case % 4);
-        for _ in 0..random.usize(1..6) {
-            let at = random.usize(..bytes.len());
-            match random.u8(..4) {
-                0 => bytes[at] = random.u8(..),
-                1 => bytes[at] = [0, 0x7f, 0x80, 0xff][random.usize(..4)],
-                2 => bytes.truncate(at.max(1)),
-                _ => bytes.insert(at, random.u8(..)),
-            }
-        }
+        acts::garble(&mut random, &mut bytes);
         let mut get = Get(&bytes);
         match case % 4 {
             0 => drop(requests::versions(&mut get)),

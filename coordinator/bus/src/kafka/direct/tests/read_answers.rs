@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::requests::Api;
+use super::acts;
 use super::answers::{Moment, codes, each};
 use super::reads::Reads;
 use super::scripted::{Act, Scripted};
@@ -119,21 +120,9 @@ fn an_error_that_stays_is_said_once() {
 /// Connections that are cut, answers that are cut, late or nonsense, at every request of each kind.
 #[test]
 fn whatever_becomes_of_an_answer_nothing_is_lost_or_doubled() {
-    let mut acts = vec![
-        Act::Cut { done: false },
-        Act::Half(1 << 20),
-        Act::Drip,
-        Act::WrongCorrelation,
-        Act::Garbage(vec![0x7f; 64]),
-        Act::Garbage(vec![0xff; 64]),
-        Act::Garbage(vec![0, 0, 0, 0]),
-        Act::Garbage(vec![0, 0, 0, 2, 1, 1]),
-        Act::Throttle(30),
-        Act::Throttle(i32::MIN),
-        Act::Base(-5),
-    ];
-    acts.extend([0, 1, 3, 4, 9, 20, 100].map(Act::Half));
-    acts.extend((0..40).chain([60, 100, 200, 300, 400]).map(Act::Short));
+    let mut acts = acts::wrong();
+    acts.extend([Act::Base(-5), Act::Half(100)]);
+    acts.extend([60, 100, 200, 300, 400].map(Act::Short));
     let mut cases = Vec::new();
     for act in &acts {
         for api in [Api::Versions, Api::Metadata, Api::Fetch, Api::Offsets] {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::fetches::{self, From, Named};
 use super::super::requests::Api;
 use super::super::wire::{Get, Put as _};
+use super::acts;
 use super::reads::Reads;
 use super::scripted::{Act, Scripted};
 
@@ -62,17 +63,7 @@ fn step(reads: &mut Reads, random: &mut fastrand::Rng) {
 fn fault(random: &mut fastrand::Rng) -> (Api, Act) {
     let api = [Api::Versions, Api::Offsets, Api::Metadata, Api::Fetch, Api::Fetch][random.usize(..5)];
     let passing = [3, 5, 6, 7, 8, 9, 13, 56, 74, 75, 78, 100];
-    let act = match random.u8(..9) {
-        0 => Act::Cut { done: random.bool() },
-        1 => Act::Half(random.usize(..400)),
-        2 => Act::WrongCorrelation,
-        3 if api != Api::Versions => Act::Error { code: passing[random.usize(..passing.len())], done: true },
-        4 => Act::Throttle(random.i32(1..40)),
-        5 => Act::Drip,
-        6 => Act::Short(random.usize(..200)),
-        _ => Act::Honest,
-    };
-    (api, act)
+    (api, acts::passing(random, api, &passing, 200))
 }
 
 /// Records have checksums, the rest has not: it may be believed; but nothing hangs, panics, or is said twice, and no other record is
@@ -86,9 +77,8 @@ fn fuzzed_answers_are_survived() {
                     let mut random = fastrand::Rng::with_seed(seed);
                     let mut acts = Vec::new();
                     for _ in 0..8 {
-                        let changes = (0..random.usize(1..4)).map(|_| (random.usize(..300), random.u8(1..))).collect();
                         let api = [Api::Versions, Api::Offsets, Api::Metadata, Api::Fetch, Api::Fetch][random.usize(..5)];
-                        acts.push((api, Act::Fuzzed(changes)));
+                        acts.push((api, acts::fuzzed(&mut random, 300)));
                     }
                     let broker = Scripted::start(&acts);
                     (0..3).for_each(|partition| broker.append("commands", partition, 30));
@@ -123,15 +113,7 @@ fn any_bytes_are_an_answer_or_none() {
     let mut random = fastrand::Rng::with_seed(9);
     for case in 0..200_000 {
         let mut bytes = if case % 3 < 2 { fetched(case % 3 == 0) } else { begins() };
-        for _ in 0..random.usize(1..6) {
-            let at = random.usize(..bytes.len());
-            match random.u8(..4) {
-                0 => bytes[at] = random.u8(..),
-                1 => bytes[at] = [0, 0x7f, 0x80, 0xff][random.usize(..4)],
-                2 => bytes.truncate(at.max(1)),
-                _ => bytes.insert(at, random.u8(..)),
-            }
-        }
+        acts::garble(&mut random, &mut bytes);
         let mut count = 0;
         if case % 3 < 2 {
             let _ = fetches::fetched(&mut Get(&bytes), case % 3 == 0, &mut |fetched| {

@@ -45,9 +45,7 @@ impl Shelf {
 
     pub(super) fn append_as(&mut self, count: i32, attributes: i16, producer: i64) {
         let base = self.next();
-        let values: Vec<String> = (base..base + i64::from(count)).map(|offset| offset.to_string()).collect();
-        let records = records(values.iter().map(|value| (Some(&b"a key"[..]), value.as_bytes())));
-        self.push(batch(base, attributes, producer, count, count - 1, &records));
+        self.push(batch(base, attributes, producer, count, count - 1, &numbers(base, i64::from(count))));
     }
 
     /// Ends a transaction.
@@ -103,6 +101,12 @@ pub(super) fn records<'a>(all: impl Iterator<Item = (Option<&'a [u8]>, &'a [u8])
         put_record(&mut out, index, &Message { to, key, value, headers });
     }
     out
+}
+
+/// So many records whose values are their offsets, from `base` on.
+pub(super) fn numbers(base: i64, count: i64) -> Vec<u8> {
+    let values: Vec<String> = (base..base + count).map(|offset| offset.to_string()).collect();
+    records(values.iter().map(|value| (Some(&b"a key"[..]), value.as_bytes())))
 }
 
 /// A batch with its checksum.
