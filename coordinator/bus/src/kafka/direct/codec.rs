@@ -45,6 +45,7 @@ pub(super) struct Expander {
     /// Room; what is behind [`Self::filled`] means nothing.
     out: Vec<u8>,
     filled: usize,
+    number: u64,
     zstd: Option<DCtx<'static>>,
 }
 
@@ -54,9 +55,14 @@ impl Expander {
         &self.out[..self.filled]
     }
 
+    /// The how manieth that was.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Expands a batch's records; the codec is as its attributes say.
     pub(super) fn expand(&mut self, codec: u8, input: &[u8]) -> Result<(), Fault> {
-        self.filled = 0;
+        (self.filled, self.number) = (0, self.number + 1);
         if self.out.len() > KEPT_BYTES {
             self.out = Vec::new();
         }

@@ -127,12 +127,11 @@ impl Fetcher {
         self.parts.remove(&at);
     }
 
+    /// What came before a pause stays, and is visited behind it: whoever pauses often would fetch it again each time.
     pub(in crate::kafka) fn pause(&mut self, which: &[TopicPartition], paused: bool) {
         for at in which {
             if let Some(part) = self.parts.get_mut(at).filter(|part| part.held.paused != paused) {
-                part.held.paused = paused;
-                self.turn += 1;
-                part.begin_again(self.turn);
+                (part.held.paused, part.end_said) = (paused, None);
             }
         }
     }
@@ -164,15 +163,27 @@ impl Fetcher {
         let mut visits = Visits { now, count: 0, count_max, visit };
         self.ahead.visit(&mut self.parts, &mut visits);
         let count = visits.count;
+        if was_full && count == 0 {
+            self.forget_paused();
+        }
         if was_full && !self.is_full() {
             self.dispatch(names, now);
         }
         count
     }
 
+    /// What waits for the end of a pause takes the room of others no longer: it is fetched again.
+    fn forget_paused(&mut self) {
+        for part in self.parts.values_mut().filter(|part| part.held.paused) {
+            self.turn += 1;
+            part.begin_again(self.turn);
+        }
+        self.ahead.forget(&self.parts);
+    }
+
     /// When it is to be visited although no socket and no signal says so.
     pub(in crate::kafka) fn due(&self, now: Instant) -> Option<Instant> {
-        if !self.ahead.is_empty() {
+        if self.ahead.has_work(&self.parts) {
             return Some(now);
         }
         if self.parts.is_empty() {

@@ -69,6 +69,8 @@ pub(super) struct Open {
     header: Header,
     /// Where the rest of its records is: in the answer, or in what they were expanded to.
     records: Range<usize>,
+    /// The how manieth that was expanded, if it was.
+    expanded: Option<u64>,
     count: i32,
 }
 
@@ -102,17 +104,22 @@ impl Ahead {
         }
     }
 
+    /// True if anything is there that waits for no pause to end.
+    pub(super) fn has_work(&self, parts: &BTreeMap<TopicPartition, Part>) -> bool {
+        self.answers.iter().any(|answer| answer.next(parts).is_some() || answer.pieces.is_empty())
+    }
+
     /// Visits what is there until there are enough events.
     pub(super) fn visit(&mut self, parts: &mut BTreeMap<TopicPartition, Part>, visits: &mut Visits<'_>) {
+        let mut place = 0;
         while !visits.is_enough()
-            && let Some(answer) = self.answers.front_mut()
+            && let Some(answer) = self.answers.get_mut(place)
         {
-            let Some(piece) = answer.pieces.front_mut() else {
-                let bytes = self.answers.pop_front().map(|answer| answer.bytes).unwrap_or_default();
-                self.bytes -= bytes.len();
-                self.keep(bytes);
+            let Some(next) = answer.next(parts) else {
+                place += usize::from(!self.drop_empty(place));
                 continue;
             };
+            let piece = &mut answer.pieces[next];
             let part = parts.get_mut(&piece.at).filter(|part| part.takes(piece.turn));
             let is_done = part.is_none_or(|part| match &mut piece.what {
                 What::Batches(batches) => batches.visit(&answer.bytes, &mut self.expander, part, visits),
@@ -126,9 +133,37 @@ impl Ahead {
                 }
             });
             if is_done {
-                answer.pieces.pop_front();
+                answer.pieces.remove(next);
             }
         }
+    }
+
+    /// Lets go of what is not wanted any more.
+    pub(super) fn forget(&mut self, parts: &BTreeMap<TopicPartition, Part>) {
+        let is_wanted = |piece: &Piece| parts.get(&piece.at).is_some_and(|part| part.takes(piece.turn));
+        self.answers.iter_mut().for_each(|answer| answer.pieces.retain(is_wanted));
+        let mut place = 0;
+        while place < self.answers.len() {
+            place += usize::from(!self.drop_empty(place));
+        }
+    }
+
+    /// Drops the answer at a place if nothing of it is left; whether it did.
+    fn drop_empty(&mut self, place: usize) -> bool {
+        let Some(answer) = self.answers.get(place).filter(|answer| answer.pieces.is_empty()) else { return false };
+        self.bytes -= answer.bytes.len();
+        if let Some(answer) = self.answers.remove(place) {
+            self.keep(answer.bytes);
+        }
+        true
+    }
+}
+
+impl Answer {
+    /// The first piece that waits for no pause to end.
+    fn next(&self, parts: &BTreeMap<TopicPartition, Part>) -> Option<usize> {
+        let waits = |piece: &Piece| parts.get(&piece.at).is_some_and(|part| part.takes(piece.turn) && part.held.paused);
+        self.pieces.iter().position(|piece| !waits(piece))
     }
 }
 
@@ -155,8 +190,12 @@ impl Batches {
     /// Visits events until there are so many; true if nothing is left.
     fn visit(&mut self, answer: &[u8], expander: &mut Expander, part: &mut Part, visits: &mut Visits<'_>) -> bool {
         loop {
+            if let Some(open) = self.open.take_if(|open| open.expanded.is_some_and(|number| number != expander.number())) {
+                // Another one was expanded since: it is opened again, and what was visited of it is passed.
+                self.bytes.start -= open.header.bytes;
+            }
             if let Some(open) = &mut self.open {
-                let bytes = if open.header.codec == 0 { answer } else { expander.bytes() };
+                let bytes = if open.expanded.is_none() { answer } else { expander.bytes() };
                 match open.visit(bytes, part, visits) {
                     Ok(false) => return false,
                     Ok(true) => self.pass(part),
@@ -201,14 +240,14 @@ impl Batches {
             } else if is_behind || is_aborted {
                 self.reach(header.last, part);
             } else {
-                let records = if header.codec == 0 {
-                    records
+                let (records, expanded) = if header.codec == 0 {
+                    (records, None)
                 } else {
                     expander.expand(header.codec, &answer[records])?;
-                    0..expander.bytes().len()
+                    (0..expander.bytes().len(), Some(expander.number()))
                 };
                 let count = header.count;
-                self.open = Some(Open { header, records, count });
+                self.open = Some(Open { header, records, expanded, count });
                 return Ok(true);
             }
         }

@@ -60,9 +60,9 @@ impl Part {
         !self.waits && !self.held.holds && !self.held.stopped
     }
 
-    /// True if what came of it in this turn is to be visited.
+    /// True if what came of it in this turn is to be visited, once it is not paused.
     pub(super) fn takes(&self, turn: u64) -> bool {
-        self.turn == turn && !self.held.holds && !self.held.stopped && !self.held.paused
+        self.turn == turn && !self.held.holds && !self.held.stopped
     }
 
     /// True if it may be asked for now.

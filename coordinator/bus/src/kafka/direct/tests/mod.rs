@@ -13,6 +13,7 @@ mod random;
 mod read_answers;
 mod read_basics;
 mod read_faults;
+mod read_pauses;
 mod read_random;
 mod reads;
 mod scripted;

@@ -66,26 +66,6 @@ fn any_position_is_read_from_and_what_came_of_another_is_dropped() {
 }
 
 #[test]
-fn a_pause_loses_and_repeats_nothing() {
-    let broker = Scripted::start(&[]);
-    let mut reads = Reads::from(&broker.address());
-    let mut random = fastrand::Rng::with_seed(5);
-    (0..2).for_each(|partition| reads.read("commands", partition, 0));
-    for _ in 0..100 {
-        (0..2).for_each(|partition| broker.append("commands", partition, random.i32(1..9)));
-        let (partition, paused) = (random.i32(0..2), random.bool());
-        reads.pause("commands", partition, paused);
-        let before = reads.offsets("commands", partition).len();
-        reads.turns(random.usize(0..3));
-        assert!(!paused || reads.offsets("commands", partition).len() == before, "nothing while it is paused");
-    }
-    (0..2).for_each(|partition| reads.pause("commands", partition, false));
-    let ends = (0..2).map(|partition| broker.state().shelf("commands", partition).next()).collect::<Vec<_>>();
-    reads.until("both ends", |reads| (0..2).all(|partition| reads.is_at("commands", partition, ends[partition as usize])));
-    (0..2).for_each(|partition| reads.check(&broker, "commands", partition, 0));
-}
-
-#[test]
 fn out_of_range_is_said_once_and_another_position_helps() {
     let broker = Scripted::start(&[]);
     broker.append("commands", 0, 10);
