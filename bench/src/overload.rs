@@ -34,6 +34,8 @@ pub(crate) struct Overload {
     pub(crate) in_flight_max: u64,
     /// By how much an order that ended was younger than the oldest that had not: 99 of 100 by less.
     pub(crate) overtaken_p99_ms: f64,
+    /// CPU meanwhile, in microseconds by the sagas that ended: coordinator, broker, services, driver.
+    pub(crate) cpu_us: [f64; 4],
     /// At 0.7 of what can be carried, before and afterwards.
     pub(crate) calm_p99_ms: f64,
     pub(crate) afterwards_p99_ms: f64,
@@ -68,6 +70,7 @@ pub(crate) fn run(product: &mut dyn InFlight, peak: f64, plan: &Plan) -> Result<
         per_peak: window.per_second() / peak,
         in_flight_max: most.load(Ordering::Relaxed),
         overtaken_p99_ms: overtaken,
+        cpu_us: window.cost.parts().map(|used| window.per_saga(used.cpu.as_secs_f64() * 1e6)),
         calm_p99_ms: p99(&before),
         afterwards_p99_ms: p99(&after),
     })
@@ -78,12 +81,16 @@ impl Overload {
     pub(crate) fn line(&self) -> String {
         format!(
             "overload, {:.0} orders/s: {:.0} sagas/s, {:.2} of what is carried; at most {} in flight; p99 of overtaking {:.0} ms; \
-             p99 at {CALM} of what is carried {:.0} ms before and {:.0} ms afterwards",
+             CPU a saga {:.0} (coordinator) + {:.0} (broker) + {:.0} (services) + {:.0} us (driver); p99 at {CALM} of what is carried {:.0} ms before and {:.0} ms afterwards",
             self.rate,
             self.per_s,
             self.per_peak,
             self.in_flight_max,
             self.overtaken_p99_ms,
+            self.cpu_us[0],
+            self.cpu_us[1],
+            self.cpu_us[2],
+            self.cpu_us[3],
             self.calm_p99_ms,
             self.afterwards_p99_ms
         )

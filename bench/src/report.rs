@@ -17,7 +17,8 @@ pub(crate) struct Line {
     #[serde(skip)]
     load: String,
     pub(crate) rate: Option<f64>,
-    pub(crate) in_flight: usize,
+    /// None where nothing bounds it.
+    pub(crate) in_flight: Option<usize>,
     pub(crate) partitions: i32,
     pub(crate) seconds: f64,
     pub(crate) rounds: usize,
@@ -122,7 +123,7 @@ impl Line {
             client: call.client.clone(),
             load: call.plan.load(),
             rate: call.plan.rate,
-            in_flight: call.plan.in_flight,
+            in_flight: (call.plan.in_flight < usize::MAX).then_some(call.plan.in_flight),
             partitions: call.partitions,
             seconds: call.plan.measured.as_secs_f64(),
             rounds: product.windows.len(),

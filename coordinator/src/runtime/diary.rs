@@ -6,12 +6,17 @@ use ringmaster_schemas::Millis;
 /// Lines a second and worker: more help nobody, and cost more than what they tell of.
 const LINES_PER_SECOND_MAX: u32 = 100;
 
+/// What comes again within this time has not ended.
+const HELD_AT_LEAST_MS: Millis = 10_000;
+
 /// Writes notes to the log, at a bounded rate.
 #[derive(Debug, Default)]
 pub(super) struct Diary {
     second: Millis,
     written: u32,
     passed_over: u64,
+    /// Since when there was no room for new sagas, and when that was seen last.
+    held: Option<(Millis, Millis)>,
 }
 
 impl Diary {
@@ -33,6 +38,26 @@ impl Diary {
         }
         self.written += 1;
         write(partition, note);
+    }
+
+    /// Says that so many partitions hold inputs, when it begins and when it has ended: under load they come and go.
+    pub(super) fn holding(&mut self, partitions: usize, now: Millis) {
+        match &mut self.held {
+            Some((_, last)) if partitions > 0 => *last = now,
+            None if partitions > 0 => {
+                self.held = Some((now, now));
+                tracing::warn!(
+                    partitions,
+                    "there is no room for new sagas: events wait in their topics, and what was begun goes on; \
+                     ringmaster_partition_held and limits.in_flight_max, limits.memory tell more"
+                );
+            }
+            Some((since, last)) if now - *last >= HELD_AT_LEAST_MS => {
+                tracing::info!(after_s = (*last - *since) / 1000, "there is room for new sagas again");
+                self.held = None;
+            }
+            Some(_) | None => {}
+        }
     }
 }
 
@@ -70,6 +95,23 @@ fn write(partition: i32, note: Note) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_comes_and_goes_is_said_once() {
+        let mut diary = Diary::default();
+        for (now, partitions, held) in [
+            (1_000, 0, None),
+            (2_000, 3, Some((2_000, 2_000))),
+            (3_000, 0, Some((2_000, 2_000))),
+            (11_999, 1, Some((2_000, 11_999))),
+            (21_998, 0, Some((2_000, 11_999))),
+            (21_999, 0, None),
+            (22_000, 1, Some((22_000, 22_000))),
+        ] {
+            diary.holding(partitions, now);
+            assert_eq!(diary.held, held, "at {now}");
+        }
+    }
 
     #[test]
     fn a_flood_is_counted_instead_of_written() {

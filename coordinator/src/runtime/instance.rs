@@ -177,7 +177,7 @@ impl Run {
             wait = WAIT_MAX.min(turn.idle.max(WAIT_MIN));
             if reported_at.elapsed() >= REPORT_EVERY {
                 reported_at = Instant::now();
-                worker.short_of_memory(self.memory.is_short(), now());
+                worker.look(self.memory.is_short(), now());
                 self.say(worker);
                 (self.report)(&status::since(worker.counters(), &reported));
                 reported = *worker.counters();

@@ -27,7 +27,7 @@ impl Memory {
 
     fn judge(&self, resident: usize) -> bool {
         let before = self.short.load(Ordering::Relaxed);
-        let short = resident / 16 >= self.max / 256 * if before { SHORT_BELOW } else { SHORT_FROM };
+        let short = resident >= self.max / 16 * if before { SHORT_BELOW } else { SHORT_FROM };
         if short != before && self.short.swap(short, Ordering::Relaxed) == before {
             let (resident_mib, max_mib) = (resident >> 20, self.max >> 20);
             if short {

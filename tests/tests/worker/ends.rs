@@ -9,6 +9,7 @@ use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
 use ringmaster_bus::{
     Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicPartition, Waker,
 };
+use ringmaster_core::partition::Held;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::TopicId;
 use ringmaster_schemas::names::partition_of;
@@ -136,12 +137,17 @@ struct World {
     store: Arc<dyn Store>,
     flushes: Arc<AtomicUsize>,
     holds: Arc<AtomicBool>,
+    status: Arc<Status>,
     instance: Instance,
 }
 
 impl World {
     /// Starts it, and waits until it owns everything.
     fn start(flush_every: Duration) -> World {
+        World::with(InstanceSettings { flush_every, memory_max: usize::MAX })
+    }
+
+    fn with(settings: InstanceSettings) -> World {
         // An instance has the machine's clock: by another one orders would be too old.
         let broker = SimBroker::new(7, now().wall, Faults::none());
         make_topics(&broker, PARTITIONS);
@@ -151,10 +157,9 @@ impl World {
         let (status, holds) = (Arc::new(Status::default()), Arc::<AtomicBool>::default());
         let bus = Holding { bus: broker.client(), holds: holds.clone(), held: Vec::new() };
         let report = Arc::new(|_: &_| {});
-        let settings = InstanceSettings { flush_every, memory_max: usize::MAX };
         let instance = Instance::start(vec![bus], &setup, &knowledge(), &store, settings, &status, &(report as _));
-        let world = World { broker, store, flushes, holds, instance };
-        world.until("owned", || status.ready(PARTITIONS));
+        let world = World { broker, store, flushes, holds, status, instance };
+        world.until("owned", || world.status.ready(PARTITIONS));
         world
     }
 
@@ -189,6 +194,29 @@ fn what_was_begun_is_finished_and_the_next_start_finds_nothing_to_do() {
         let stored = world.store.checkpoint(partition).expect("readable").expect("it was written");
         let end = world.broker.log("ringmaster.journal", partition).len() as i64;
         assert_eq!(stored.journal_offset, end, "partition {partition}: nothing is left to be read");
+    }
+}
+
+/// What the system says of the process reaches partitions: one that has rows in memory starts no saga while it is over its bound.
+#[test]
+fn a_process_over_its_bound_starts_nothing() {
+    let items = (0..600).map(|number| format!(r#"{{"sku":"sku-{number}","qty":2}}"#)).collect::<Vec<_>>().join(",");
+    for (memory_max, held) in [(1, Held::Starts), (usize::MAX, Held::Nothing)] {
+        let world = World::with(InstanceSettings { flush_every: NEVER, memory_max });
+        let mut begun = 0;
+        for key in (0..).map(|number| format!("ord-{number}")).filter(|key| partition_of(key.as_bytes(), PARTITIONS) == 0).take(100)
+        {
+            let order = format!(
+                r#"{{"type":"OrderPlaced","order_id":"{key}","customer_id":"c-1","region":"EU","total":"120.50","currency":"EUR","items":[{items}]}}"#
+            );
+            world.broker.put("orders", 0, Some(key.as_bytes()), order.as_bytes());
+            begun += 1;
+        }
+        let status = || world.status.partitions().into_iter().find(|status| status.partition == 0).expect("it is told of");
+        world.until("full, or all is begun", || status().held != Held::Nothing || status().in_flight == begun);
+        assert_eq!(status().held, held, "{memory_max}: {:?}", status());
+        world.instance.stop();
+        world.instance.join();
     }
 }
 

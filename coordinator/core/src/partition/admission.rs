@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::state::Saga;
 
 use super::owner::Owner;
 use super::table::Slot;
@@ -148,7 +147,7 @@ impl Owner {
     fn evict_stored(&mut self, also_asking: bool) {
         let slots: Vec<Slot> = self.replica.table.slots().collect();
         for slot in slots {
-            if also_asking || !self.current(slot).is_some_and(|saga| saga.asks()) {
+            if also_asking || self.asks(slot) == 0 {
                 self.evict(slot);
             }
         }
@@ -160,7 +159,7 @@ impl Owner {
             return;
         }
         let (id, due) = (row.id.clone(), self.due_at(slot));
-        self.count_asking(row.saga.clone().as_ref(), None);
+        self.asking -= self.asks(slot);
         self.replica.table.evict(slot);
         self.timers.evicted(slot, &id, due);
     }
@@ -171,20 +170,17 @@ impl Owner {
             return Ok(Some(slot));
         }
         let loaded = self.replica.table.load(shared(), cx.rows).map_err(|detail| self.unreadable(detail))?;
-        if let Some(slot) = loaded {
-            self.count_asking(None, self.replica.table.row(slot).saga.clone().as_ref());
-        }
+        self.asking += loaded.map_or(0, |slot| self.asks(slot));
         Ok(loaded)
     }
 
-    /// Counts a saga of a row in memory that was so and is so now.
-    pub(super) fn count_asking(&mut self, before: Option<&Arc<Saga>>, now: Option<&Arc<Saga>>) {
-        let asks = |saga: Option<&Arc<Saga>>| usize::from(saga.is_some_and(|saga| saga.asks()));
-        self.asking = self.asking + asks(now) - asks(before);
+    /// 1 if the saga of a row in memory waits for an answer, else 0.
+    pub(super) fn asks(&self, slot: Slot) -> usize {
+        self.current(slot).map_or(0, |saga| usize::from(saga.asks()))
     }
 
     /// How many sagas of rows in memory wait for an answer, counted anew.
     pub(super) fn recount_asking(&self) -> usize {
-        self.replica.table.slots().filter(|&slot| self.current(slot).is_some_and(|saga| saga.asks())).count()
+        self.replica.table.slots().map(|slot| self.asks(slot)).sum()
     }
 }

@@ -126,7 +126,7 @@ impl Owner {
         if let (false, Some(open)) = (touched, &mut self.ahead.open) {
             open.touched.push(slot);
         }
-        self.count_asking(self.current(slot).cloned().as_ref(), Some(&saga));
+        self.asking = self.asking + usize::from(saga.asks()) - self.asks(slot);
         self.ahead.set(slot, &self.replica.table.row(slot).id, saga, number);
         self.schedule(slot, cx.catalog);
     }

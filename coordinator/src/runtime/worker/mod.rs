@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringmaster_bus::{Bus, Sender, Topic, TopicPartition};
-use ringmaster_core::partition::{Context, Counters, Happened, Partition, Tag, Why};
+use ringmaster_core::partition::{Context, Counters, Happened, Held, Partition, Tag, Why};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::ClaimId;
 use ringmaster_store::Store;
@@ -232,9 +232,12 @@ impl<B: Bus> Worker<B> {
         inner.stop.take().map_or(Ok(()), Err)
     }
 
-    /// The process is short of memory, or not any more. Partitions that begin to own later are told by the next call.
-    pub fn short_of_memory(&mut self, short: bool, now: Now) {
+    /// What is to be looked at now and then: whether the process is short of memory, which partitions are told, and whether there is
+    /// room for new sagas, which people are.
+    pub fn look(&mut self, short: bool, now: Now) {
         self.inner.each(now, || Happened::Short(short));
+        let held = self.partitions().filter(|partition| partition.held() != Held::Nothing).count();
+        self.inner.diary.holding(held, now.steady);
     }
 
     /// Stops reading inputs; [`Worker::quiet`] tells when all that was begun is confirmed and delivered.

@@ -266,3 +266,31 @@ fn options(memory: usize) -> Options {
     options.set_stats_dump_period_sec(0);
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written comes to several times of what a store may take, and is not compressed.
+    #[test]
+    fn memtables_and_cache_have_one_bound() {
+        const MEMORY: usize = 24 << 20;
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let db = RocksStore::open(folder.path(), 1, MEMORY).expect("it opens").store.db;
+        let (mut options, mut random, mut value) = (WriteOptions::default(), fastrand::Rng::with_seed(1), vec![0; 64 << 10]);
+        options.disable_wal(true);
+        let holds = |what| db.property_int_value(what).expect("readable").expect("it is known") as usize;
+        let mut most = 0;
+        for key in 0..1_600_u32 {
+            random.fill(&mut value);
+            db.put_opt(key.to_be_bytes(), &value, &options).expect("written");
+            let read = db.get((key / 2).to_be_bytes()).expect("readable");
+            assert!(read.is_some(), "{key}");
+            let (cached, memtables) = (holds("rocksdb.block-cache-usage"), holds("rocksdb.cur-size-all-mem-tables"));
+            most = most.max(memtables);
+            assert!(cached <= MEMORY + (1 << 20), "{key}: the cache has {cached} bytes");
+            assert!(cached + (1 << 20) >= memtables, "{key}: {memtables} bytes of memtables are among them, {cached}");
+        }
+        assert!(most > MEMORY / 6 && most <= MEMORY / 6 * MEMTABLES_SHARE + (1 << 20), "memtables: {most}");
+    }
+}
