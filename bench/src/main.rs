@@ -100,6 +100,9 @@ struct Args {
     /// overload, twice of it.
     #[arg(long)]
     all: bool,
+    /// Overload beside the load that is said: twice of what is carried, between two calm windows (part of --all).
+    #[arg(long, conflicts_with = "rate")]
+    overload: bool,
     /// Another program that takes turns with the product.
     #[arg(long)]
     against: Option<String>,
@@ -265,14 +268,17 @@ fn measure(
         all.extend(nulls.iter_mut().map(|null| &mut **null as &mut dyn Contender));
         all.extend(against.as_mut().map(|against| against as &mut dyn Contender));
         let rounds = rounds::run(&mut all, &plan, args.rounds, &mut machine::speed, &say)?;
-        if args.all && carried.is_none() {
+        if carried.is_none() {
             let peak = Figures::of(rounds.of("product").expect("the product runs")).per_s.median;
             carried = Some(peak);
-            left.insert(0, Plan { rate: Some((peak * CALM).round()), in_flight: usize::MAX, ..plan.clone() });
+            if args.all {
+                left.insert(0, Plan { rate: Some((peak * CALM).round()), in_flight: usize::MAX, ..plan.clone() });
+            }
         }
         runs.push((plan, rounds));
     }
     let overload = carried
+        .filter(|_| args.all || args.overload)
         .map(|peak| {
             say("overload, between two calm windows");
             overload::run(product, peak, plan)

@@ -27,7 +27,9 @@ pub(crate) trait InFlight: Contender {
 pub(crate) struct Overload {
     /// Orders a second that were placed.
     pub(crate) rate: f64,
-    /// Sagas a second that ended meanwhile, and the same by what was carried before.
+    /// Sagas a second that are carried, in windows right before and afterwards: what is stored grows, and both grow dear.
+    pub(crate) peak_per_s: f64,
+    /// Sagas a second that ended meanwhile, and the same by what is carried.
     pub(crate) per_s: f64,
     pub(crate) per_peak: f64,
     /// Most sagas that waited for an answer at once.
@@ -41,10 +43,11 @@ pub(crate) struct Overload {
     pub(crate) afterwards_p99_ms: f64,
 }
 
-/// A calm window, an overloaded one of which all orders get their outcome, and a calm one again.
+/// A full window and a calm one, an overloaded one of which all orders get their outcome, a calm and a full one again.
 pub(crate) fn run(product: &mut dyn InFlight, peak: f64, plan: &Plan) -> Result<Overload> {
     let at = |share: f64| Plan { rate: Some(peak * share), in_flight: usize::MAX, ..plan.clone() };
-    let before = product.window(&at(CALM))?;
+    let full = Plan { rate: None, ..plan.clone() };
+    let (full_before, before) = (product.window(&full)?, product.window(&at(CALM))?);
     let (ends, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let watch = {
         let (look, ends, most) = (product.in_flight(), ends.clone(), most.clone());
@@ -61,13 +64,15 @@ pub(crate) fn run(product: &mut dyn InFlight, peak: f64, plan: &Plan) -> Result<
     let window = product.window(&at(TIMES));
     ends.store(true, Ordering::Relaxed);
     watch.join().expect("looking does not panic");
-    let (window, after) = (window?, product.window(&at(CALM))?);
+    let (window, after, full_after) = (window?, product.window(&at(CALM))?, product.window(&full)?);
+    let carried = (full_before.per_second() + full_after.per_second()) / 2.0;
     let p99 = |window: &Window| window.measured.latency_us.as_ref().map_or(0.0, |us| us.value_at_quantile(0.99) as f64 / 1e3);
     let overtaken = window.measured.overtaken_us.as_ref().map_or(0.0, |us| us.value_at_quantile(0.99) as f64 / 1e3);
     Ok(Overload {
         rate: peak * TIMES,
+        peak_per_s: carried,
         per_s: window.per_second(),
-        per_peak: window.per_second() / peak,
+        per_peak: window.per_second() / carried,
         in_flight_max: most.load(Ordering::Relaxed),
         overtaken_p99_ms: overtaken,
         cpu_us: window.cost.parts().map(|used| window.per_saga(used.cpu.as_secs_f64() * 1e6)),
@@ -80,11 +85,12 @@ impl Overload {
     /// For people.
     pub(crate) fn line(&self) -> String {
         format!(
-            "overload, {:.0} orders/s: {:.0} sagas/s, {:.2} of what is carried; at most {} in flight; p99 of overtaking {:.0} ms; \
+            "overload, {:.0} orders/s: {:.0} sagas/s, {:.2} of the {:.0} that are carried; at most {} in flight; p99 of overtaking {:.0} ms; \
              CPU a saga {:.0} (coordinator) + {:.0} (broker) + {:.0} (services) + {:.0} us (driver); p99 at {CALM} of what is carried {:.0} ms before and {:.0} ms afterwards",
             self.rate,
             self.per_s,
             self.per_peak,
+            self.peak_per_s,
             self.in_flight_max,
             self.overtaken_p99_ms,
             self.cpu_us[0],
@@ -112,13 +118,13 @@ mod tests {
 
         fn window(&mut self, plan: &Plan) -> Result<Window> {
             self.0.push(plan.rate);
-            assert_eq!(plan.in_flight, usize::MAX, "whoever is overloaded does not choose");
+            assert_eq!(plan.in_flight == usize::MAX, plan.rate.is_some(), "whoever is overloaded does not choose");
             let (mut latency_us, mut overtaken_us) = (latencies(), latencies());
-            latency_us.record(plan.rate.expect("a rate") as u64 * 1_000)?;
+            latency_us.record(plan.rate.unwrap_or(1.0) as u64 * 1_000)?;
             overtaken_us.record(5_000)?;
             let measured = Measured {
                 lasted: Duration::from_secs(1),
-                finished: 95,
+                finished: if plan.rate.is_some() { 95 } else { 80 + 10 * self.0.len() as u64 },
                 latency_us: Some(latency_us),
                 overtaken_us: Some(overtaken_us),
             };
@@ -137,8 +143,8 @@ mod tests {
         let mut product = Steady(Vec::new());
         let plan = Plan { rate: None, in_flight: 5, settle: Duration::ZERO, measured: Duration::ZERO };
         let found = run(&mut product, 100.0, &plan).expect("it runs");
-        assert_eq!(product.0, [Some(70.0), Some(200.0), Some(70.0)]);
-        assert_eq!((found.per_peak, found.in_flight_max, found.overtaken_p99_ms.round()), (0.95, 77, 5.0));
+        assert_eq!(product.0, [None, Some(70.0), Some(200.0), Some(70.0), None]);
+        assert_eq!((found.per_s, found.peak_per_s, found.in_flight_max, found.overtaken_p99_ms.round()), (95.0, 110.0, 77, 5.0));
         assert!(found.calm_p99_ms > 69.0 && found.afterwards_p99_ms < 71.0, "{found:?}");
     }
 }

@@ -24,7 +24,7 @@ use crate::{
 
 /// Acknowledgements of a sender, and again records, visited by one poll: enough to spread its costs, few enough that the caller
 /// answers soon.
-const EVENTS_MAX: usize = 4_096;
+const EVENTS_MAX: usize = 1_024;
 /// Positions are committed so often: each commit is a request, and they are for lag tools only.
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
 /// The number of questions that the bus itself asks; their answers are not visited.

@@ -121,10 +121,11 @@ impl Owner {
         self.short && self.bytes() > self.settings.limits.memory_bytes_max / 8
     }
 
-    /// Starts wait, or will soon, and a checkpoint would let go of enough.
+    /// Starts wait, or will soon, and a checkpoint would let go of enough: what waits for an answer stays, and is written again each time.
     pub(super) fn wants_checkpoint(&self) -> bool {
         let (table, max) = (&self.replica.table, self.settings.limits.memory_bytes_max);
-        let much = (self.bytes() > max / 8 * 3 || self.squeezes()) && table.dirty_count() * 4 >= table.len();
+        let leaves = table.len().saturating_sub(self.asking);
+        let much = (self.bytes() > max / 8 * 3 || self.squeezes()) && leaves * 4 >= table.len();
         table.dirty_count() > 0 && (much || self.bytes() >= max)
     }
 

@@ -175,7 +175,15 @@ fn a_process_that_is_short_of_memory_holds_who_has_some() {
         count += 1;
     }
     line.poll();
-    assert_eq!((line.partition.held(), line.partition.wants_checkpoint()), (Held::Starts, true));
+    let wants = |line: &Line| (line.partition.held(), line.partition.wants_checkpoint());
+    assert_eq!(wants(&line), (Held::Starts, false), "what waits for an answer stays, and is not written more often for it");
+    for n in 0..count / 4 {
+        line.reply(&format!("alpha/{text}{n}"), 1, "succeeded", line.clocks.wall);
+    }
+    assert_eq!(wants(&line), (Held::Starts, false), "too few would leave");
+    line.reply("alpha/small", 1, "succeeded", line.clocks.wall);
+    line.reply(&format!("alpha/{text}{}", count - 1), 1, "succeeded", line.clocks.wall);
+    assert_eq!(wants(&line), (Held::Starts, true));
     line.happens(Happened::Short(false));
     line.poll();
     assert_eq!((line.partition.held(), line.partition.wants_checkpoint()), (Held::Nothing, false));

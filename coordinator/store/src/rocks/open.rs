@@ -13,8 +13,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ringmaster_schemas::codec::{Cursor, put_long, put_text};
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DataBlockIndexType, IteratorMode, LruCacheOptions,
-    Options, WriteBufferManager, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompactionStyle, DBCompressionType, DataBlockIndexType, IteratorMode,
+    LruCacheOptions, Options, UniversalCompactOptions, WriteBufferManager, WriteOptions,
 };
 
 use super::{Head, RocksStore, is_damage};
@@ -33,6 +33,8 @@ const MEMTABLE_BYTES_MAX: usize = 64 << 20;
 const BLOCK_CACHE_SHARD_BITS: i32 = 2;
 /// Bits of the bloom filter per key: about 1 % of look-ups of an unknown saga touch a block.
 const BLOOM_BITS_PER_KEY: f64 = 10.0;
+/// Sorted runs; some are merged when there are more. A merge costs CPU and writes, a run a look at a filter for each saga that starts.
+const RUNS_MAX: i32 = 8;
 /// Open files; each costs a descriptor, and its index lies in the block cache anyway.
 const OPEN_FILES_MAX: i32 = 256;
 /// RocksDB's own log: kept small, it is read only after damage.
@@ -258,9 +260,12 @@ fn options(memory: usize) -> Options {
     options.set_max_write_buffer_number(MEMTABLE_COUNT_MAX);
     // Memtables take their room from the cache: one bound for both. It flushes early instead of making writers wait.
     options.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager_with_cache(memtables, false, cache));
+    // A row is written a few times within seconds and then never again: levels would write it ten times more, and ids are in no order.
+    options.set_compaction_style(DBCompactionStyle::Universal);
+    options.set_universal_compaction_options(&UniversalCompactOptions::default());
+    options.set_level_zero_file_num_compaction_trigger(RUNS_MAX);
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_max_background_jobs(BACKGROUND_JOBS_MAX);
-    options.set_level_compaction_dynamic_level_bytes(true);
     options.set_keep_log_file_num(2);
     options.set_max_log_file_size(LOG_BYTES_MAX);
     options.set_stats_dump_period_sec(0);
