@@ -80,12 +80,19 @@ pub enum BusKind {
 }
 
 /// Where Kafka is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Kafka {
     /// Brokers to begin with: `host:port,host:port`.
     pub bootstrap: String,
     /// Settings for librdkafka, by its own names.
     pub passthrough: BTreeMap<String, String>,
+}
+
+/// Without values: passwords and keys are among them.
+impl std::fmt::Debug for Kafka {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(to, "Kafka({}, {:?})", self.bootstrap, self.passthrough.keys())
+    }
 }
 
 /// Settings of the embedded bus.

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::TopicId;
 
-use super::admin;
 use super::errors::send_error;
 use super::held::MADE_AGAIN;
 use super::inlet::Inlet;
@@ -17,6 +16,7 @@ use super::questions::{Answer, Name, Question, Questions};
 use super::reader::Reader;
 use super::settings::{Client, KafkaSettings};
 use super::sockets::Sockets;
+use super::{admin, direct};
 use crate::signal::Signal;
 use crate::{
     Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicNames, TopicPartition, Waker,
@@ -40,6 +40,8 @@ const TURN_MIN_DIRECT: Duration = Duration::from_millis(1);
 pub struct KafkaBus {
     settings: KafkaSettings,
     client: Client,
+    /// Of our own connections.
+    security: direct::Security,
     names: TopicNames,
     signal: Arc<Signal>,
     senders: Vec<(Sender, Outlet)>,
@@ -65,13 +67,14 @@ impl KafkaBus {
     /// Errors: [`BusError::Refused`] for settings that the protocol owns, or that librdkafka does not take.
     pub fn new(settings: KafkaSettings) -> Result<Self, BusError> {
         settings.check()?;
-        let client = settings.client()?;
+        let (client, security) = settings.client()?;
         let signal = Arc::default();
         let mut sockets = None;
-        let inlet = Some(Inlet::open(client, &settings, &signal, &mut sockets)?);
+        let inlet = Some(Inlet::open(client, &security, &settings, &signal, &mut sockets)?);
         Ok(Self {
             settings,
             client,
+            security,
             names: TopicNames::default(),
             signal,
             senders: Vec::new(),
@@ -194,7 +197,7 @@ impl KafkaBus {
 
     /// What is to read from now on.
     fn open_inlet(&mut self) -> Result<Inlet, BusError> {
-        let mut inlet = Inlet::open(self.client, &self.settings, &self.signal, &mut self.sockets)?;
+        let mut inlet = Inlet::open(self.client, &self.security, &self.settings, &self.signal, &mut self.sockets)?;
         self.expected.iter().for_each(|(topic, id)| inlet.expect(*topic, *id));
         Ok(inlet)
     }
@@ -226,7 +229,7 @@ impl Bus for KafkaBus {
 
     fn open_sender(&mut self) -> Result<Sender, BusError> {
         let (batch_bytes, sockets) = (self.limits.batch_bytes(), &mut self.sockets);
-        let outlet = Outlet::open(self.client, &self.settings, batch_bytes, &self.signal, sockets)?;
+        let outlet = Outlet::open(self.client, &self.security, &self.settings, batch_bytes, &self.signal, sockets)?;
         let sender = Sender(self.opened_count);
         self.opened_count += 1;
         self.senders.push((sender, outlet));

@@ -23,6 +23,7 @@ impl Inlet {
     /// Does not wait for a broker.
     pub(super) fn open(
         client: Client,
+        security: &direct::Security,
         settings: &KafkaSettings,
         signal: &Arc<Signal>,
         sockets: &mut Option<Sockets>,
@@ -32,7 +33,7 @@ impl Inlet {
             Client::Direct => {
                 let registry = Sockets::registry(sockets, signal)?;
                 let (how, signal) = (settings.fetching(), Arc::clone(signal));
-                let fetcher = direct::Fetcher::new(&settings.bootstrap, how, registry, signal, Instant::now());
+                let fetcher = direct::Fetcher::new(&settings.bootstrap, security.clone(), how, registry, signal, Instant::now());
                 Inlet::Direct(Box::new(fetcher.map_err(no_broker)?))
             }
         })

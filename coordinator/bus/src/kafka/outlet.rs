@@ -34,6 +34,7 @@ impl Outlet {
     /// Does not wait for a broker.
     pub(super) fn open(
         client: Client,
+        security: &direct::Security,
         settings: &KafkaSettings,
         batch_bytes: usize,
         signal: &Arc<Signal>,
@@ -48,7 +49,7 @@ impl Outlet {
             Client::Direct => {
                 let registry = Sockets::registry(sockets, signal)?;
                 let (compression, signal) = (settings.compression(), Arc::clone(signal));
-                let producer = direct::Producer::new(bootstrap, compression, registry, signal, Instant::now());
+                let producer = direct::Producer::new(bootstrap, security.clone(), compression, registry, signal, Instant::now());
                 By::Direct(Box::new(producer.map_err(no_broker)?))
             }
         };

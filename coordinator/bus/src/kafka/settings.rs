@@ -1,15 +1,17 @@
 //! How the clients of librdkafka are set up, and which of its settings belong to the protocol.
 
+use std::fmt;
 use std::sync::Once;
 use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 
-use super::direct::{Compression, Fetching};
+use super::direct::{Compression, Fetching, Security};
+use super::security;
 use crate::BusError;
 
 /// How a bus reaches Kafka.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct KafkaSettings {
     /// Brokers to begin with: `host:port,host:port`.
     pub bootstrap: String,
@@ -24,12 +26,25 @@ pub struct KafkaSettings {
     pub linger: Duration,
 }
 
+/// Without the values of what was passed through: passwords and keys are among them.
+impl fmt::Debug for KafkaSettings {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let passthrough: Vec<_> = self.passthrough.iter().map(|(key, _)| key).collect();
+        let Self { bootstrap, group, .. } = self;
+        to.debug_struct("KafkaSettings")
+            .field("bootstrap", bootstrap)
+            .field("passthrough", &passthrough)
+            .field("group", group)
+            .finish()
+    }
+}
+
 /// What a bus sends and reads by; groups, questions and administration are librdkafka's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Client {
     /// librdkafka: a request a partition.
     Librdkafka,
-    /// Our own: one request a broker and turn, without TLS and SASL.
+    /// Our own: one request a broker and turn.
     Direct,
 }
 
@@ -66,30 +81,37 @@ impl KafkaSettings {
         Ok(())
     }
 
-    /// What sends and reads: `librdkafka` (if nothing is said), `direct`, or `auto`, which is direct where it can do what is asked.
-    pub(super) fn client(&self) -> Result<Client, BusError> {
+    /// What sends and reads: `librdkafka` (if nothing is said), `direct`, or `auto`, which is direct where it can do what is asked; and
+    /// what keeps others out of connections of our own.
+    pub(super) fn client(&self) -> Result<(Client, Security), BusError> {
         // The last counts, as with librdkafka's settings.
         let named = self.passthrough.iter().rfind(|(key, _)| key == Client::SETTING).map(|(_, value)| value.as_str());
-        let beyond = self.passthrough.iter().find(|(key, value)| key != Client::SETTING && !is_taken_directly(key, value));
-        match (named, beyond) {
-            (None | Some("librdkafka"), _) => Ok(Client::Librdkafka),
-            (Some("direct" | "auto"), None) => Ok(Client::Direct),
-            (Some("auto"), Some((key, value))) => {
+        let direct = match named {
+            None | Some("librdkafka") => return Ok((Client::Librdkafka, Security::default())),
+            Some("direct" | "auto") => self.directly(),
+            Some(other) => {
+                return Err(BusError::Refused(format!("kafka.client: '{other}' is not 'auto' or 'librdkafka' or 'direct'")));
+            }
+        };
+        match direct {
+            Ok(security) => Ok((Client::Direct, security)),
+            Err(why) if named == Some("auto") => {
                 static SAID: Once = Once::new();
-                SAID.call_once(|| {
-                    tracing::info!(
-                        "records are sent and read by librdkafka: our own client does not know kafka.{}",
-                        named_setting(key, value)
-                    )
-                });
-                Ok(Client::Librdkafka)
+                SAID.call_once(|| tracing::info!("records are sent and read by librdkafka, not by our own client: kafka.{why}"));
+                Ok((Client::Librdkafka, Security::default()))
             }
-            (Some("direct"), Some((key, value))) => {
-                let setting = named_setting(key, value);
-                Err(BusError::Refused(format!("kafka.{setting}: kafka.client = direct does not know it; librdkafka does")))
-            }
-            (Some(other), _) => {
-                Err(BusError::Refused(format!("kafka.client: '{other}' is not 'auto' or 'librdkafka' or 'direct'")))
+            Err(why) => Err(BusError::Refused(format!("kafka.{why}"))),
+        }
+    }
+
+    /// What our own client makes of the settings; or which of them it cannot take, and why.
+    fn directly(&self) -> Result<Security, String> {
+        let is_beyond = |(key, value): &(&str, &str)| *key != Client::SETTING && !is_taken_directly(key, value);
+        let passed = self.passthrough.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        match passed.chain(security::silent_mechanism(&self.passthrough)).find(is_beyond) {
+            None => security::security(&self.passthrough).map_err(|why| format!("{why} (kafka.client = direct)")),
+            Some((key, value)) => {
+                Err(format!("{}: kafka.client = direct does not know it; librdkafka does", named_setting(key, value)))
             }
         }
     }
@@ -175,9 +197,11 @@ const PARTITION_BYTES_MAX: i32 = 1 << 20;
 
 /// Whether our own client does what this setting asks for, or it is about what stays with librdkafka.
 fn is_taken_directly(key: &str, value: &str) -> bool {
+    if let Some(is_taken) = security::is_taken(key, value) {
+        return is_taken;
+    }
     match key {
         "compression.type" | "compression.codec" => matches!(value, "none" | "lz4"),
-        "security.protocol" => value.eq_ignore_ascii_case("plaintext"),
         "linger.ms" | "queue.buffering.max.ms" => value.parse() == Ok(0.0),
         "session.timeout.ms" | "heartbeat.interval.ms" | "max.poll.interval.ms" | "group.instance.id" | "debug" => true,
         "fetch.wait.max.ms" | "fetch.min.bytes" | "fetch.message.max.bytes" | "max.partition.fetch.bytes" => true,
@@ -188,7 +212,8 @@ fn is_taken_directly(key: &str, value: &str) -> bool {
 /// A setting for people, with its value where that is no secret.
 fn named_setting(key: &str, value: &str) -> String {
     match key {
-        "compression.type" | "compression.codec" | "security.protocol" | "linger.ms" => format!("{key} = {value}"),
+        "compression.type" | "compression.codec" | "linger.ms" => format!("{key} = {value}"),
+        "security.protocol" | "sasl.mechanism" | "sasl.mechanisms" => format!("{key} = {value}"),
         _ => key.to_owned(),
     }
 }
@@ -293,7 +318,7 @@ mod tests {
     fn a_client_is_what_it_is_said_to_be() {
         let client = |settings: &[(&str, &str)]| {
             let passthrough = settings.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
-            KafkaSettings { passthrough, ..KafkaSettings::new("127.0.0.1:1") }.client()
+            KafkaSettings { passthrough, ..KafkaSettings::new("127.0.0.1:1") }.client().map(|(client, _)| client)
         };
         assert_eq!(client(&[]), Ok(Client::Librdkafka));
         assert_eq!(client(&[("client", "librdkafka"), ("sasl.username", "x")]), Ok(Client::Librdkafka));
@@ -301,10 +326,11 @@ mod tests {
             assert_eq!(client(&[("client", named), ("compression.type", "none"), ("fetch.wait.max.ms", "5")]), Ok(Client::Direct));
         }
         let others = [
-            ("security.protocol", "ssl"),
             ("security.protocol", "SASL_PLAINTEXT"),
-            ("sasl.password", "secret"),
-            ("ssl.key.password", "secret"),
+            ("sasl.mechanisms", "GSSAPI"),
+            ("sasl.oauthbearer.config", "hidden"),
+            ("ssl.key.password", "hidden"),
+            ("ssl.crl.location", "/nowhere"),
             ("compression.type", "zstd"),
             ("linger.ms", "5"),
             ("batch.num.messages", "7"),
@@ -314,7 +340,8 @@ mod tests {
         for other in others {
             assert_eq!(client(&[("client", "auto"), other]), Ok(Client::Librdkafka), "{other:?}");
             let Err(BusError::Refused(why)) = client(&[("client", "direct"), other]) else { panic!("{other:?} was taken") };
-            assert!(why.contains(other.0) && why.contains("librdkafka does") && !why.contains("secret"), "{why}");
+            let named = if other.0 == "security.protocol" { "kafka.sasl.mechanism = GSSAPI" } else { other.0 };
+            assert!(why.contains(named) && why.contains("librdkafka does") && !why.contains("hidden"), "{why}");
         }
         assert_eq!(client(&[("client", "direct"), ("client", "librdkafka")]), Ok(Client::Librdkafka), "the last counts");
         assert!(matches!(client(&[("client", "java")]), Err(BusError::Refused(why)) if why.contains("'java' is not 'auto'")));

@@ -10,6 +10,7 @@ use mio::Registry;
 use super::connection::Connection;
 use super::link::{Link, Worked};
 use super::requests::{self, Api, Metadata};
+use super::security::Security;
 use super::wire::Malformed;
 use crate::signal::Signal;
 
@@ -24,6 +25,7 @@ const TRIED_MAX: usize = 4;
 pub(super) struct Cluster<W> {
     signal: Arc<Signal>,
     registry: Registry,
+    security: Security,
     /// No longer answer is read.
     answer_bytes_max: usize,
     /// Those to begin with, then those that the cluster told of.
@@ -43,20 +45,22 @@ impl<W> Cluster<W> {
     /// That one of these brokers belongs to (`host:port` each). Its leaders are to be asked for.
     pub(super) fn new(
         bootstrap: &str,
+        security: Security,
         answer_bytes_max: usize,
         registry: Registry,
         signal: Arc<Signal>,
         now: Instant,
     ) -> Result<Self, String> {
         let addresses = bootstrap.split(',').map(str::trim).filter(|address| !address.is_empty());
-        let links = addresses.map(|address| Ok(Link::new(link_of(address)?, answer_bytes_max, now)));
-        let links = links.collect::<Result<Vec<_>, String>>()?;
+        let link = |address| Ok(Link::new(link_of(address)?, security.clone(), answer_bytes_max, now));
+        let links = addresses.map(link).collect::<Result<Vec<_>, String>>()?;
         if links.is_empty() {
             return Err("no broker is named".to_owned());
         }
         Ok(Cluster {
             signal,
             registry,
+            security,
             answer_bytes_max,
             first_count: links.len(),
             links,
@@ -88,7 +92,7 @@ impl<W> Cluster<W> {
             let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
             let known = self.links.iter().position(|link| link.address == address);
             let place = known.unwrap_or_else(|| {
-                self.links.push(Link::new(address, self.answer_bytes_max, now));
+                self.links.push(Link::new(address, self.security.clone(), self.answer_bytes_max, now));
                 self.links.len() - 1
             });
             self.brokers.insert(*number, place);

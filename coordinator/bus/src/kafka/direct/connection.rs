@@ -1,7 +1,7 @@
 //! One connection to a broker: requests are written without waiting, answers are read as they come, in the order of the requests.
 
 use std::collections::VecDeque;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
+use super::refusal::refusal;
 use super::requests::{self, Api};
+use super::stream::Stream;
 use super::wire::Get;
 
 /// Room for one read.
@@ -22,10 +24,9 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// A connection, or one that is being made.
-#[derive(Debug)]
+/// A connection, or one that is being made. What it holds may be a password, so it is not for printing.
 pub(super) struct Connection {
-    socket: TcpStream,
+    stream: Stream,
     opened: Instant,
     is_open: bool,
     /// What is to be written, from `written` on.
@@ -38,6 +39,8 @@ pub(super) struct Connection {
     pub(super) answer_bytes_max: usize,
     correlation: i32,
     asked: VecDeque<Asked>,
+    /// It has answered something beside who it is, and who the client is.
+    pub(super) has_served: bool,
 }
 
 #[derive(Debug)]
@@ -48,12 +51,18 @@ struct Asked {
 }
 
 impl Connection {
-    /// Begins to connect; `token` is any.
-    pub(super) fn open(address: SocketAddr, registry: &Registry, token: Token, now: Instant) -> io::Result<Self> {
+    /// Begins to connect; `token` is any, and `over` puts TLS over the socket, or nothing.
+    pub(super) fn open(
+        address: SocketAddr,
+        registry: &Registry,
+        token: Token,
+        now: Instant,
+        over: impl FnOnce(TcpStream) -> io::Result<Stream>,
+    ) -> io::Result<Self> {
         let mut socket = TcpStream::connect(address)?;
         registry.register(&mut socket, token, Interest::READABLE | Interest::WRITABLE)?;
         Ok(Connection {
-            socket,
+            stream: over(socket)?,
             opened: now,
             is_open: false,
             out: Vec::new(),
@@ -63,6 +72,7 @@ impl Connection {
             answer_bytes_max: 16 << 20,
             correlation: 0,
             asked: VecDeque::new(),
+            has_served: false,
         })
     }
 
@@ -96,8 +106,13 @@ impl Connection {
         if !self.is_open {
             self.finish_opening(now)?;
         }
-        self.write()?;
+        if let Err(error) = self.write() {
+            // What the broker said before it closed the connection tells more.
+            return self.read().and(Err(error));
+        }
         self.read()?;
+        // TLS may be ready only now for what it was given.
+        self.write()?;
         let late = self.asked.front().is_some_and(|asked| now - asked.at > ANSWER_MAX);
         // This process may have been frozen and not the broker: an answer that is there counts.
         if late && self.frame()?.is_none() {
@@ -107,13 +122,13 @@ impl Connection {
     }
 
     fn finish_opening(&mut self, now: Instant) -> io::Result<()> {
-        if let Some(error) = self.socket.take_error()? {
+        if let Some(error) = self.stream.socket.take_error()? {
             return Err(error);
         }
-        match self.socket.peer_addr() {
+        match self.stream.socket.peer_addr() {
             Ok(_) => {
                 self.is_open = true;
-                self.socket.set_nodelay(true)
+                self.stream.socket.set_nodelay(true)
             }
             Err(_) if now - self.opened <= CONNECT_MAX => Ok(()),
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("not connected within {} s", CONNECT_MAX.as_secs()))),
@@ -122,10 +137,10 @@ impl Connection {
 
     fn write(&mut self) -> io::Result<()> {
         while self.is_open && self.written < self.out.len() {
-            match self.socket.write(&self.out[self.written..]) {
+            match self.stream.write(&self.out[self.written..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => self.written += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -134,7 +149,7 @@ impl Connection {
             self.out.clear();
             self.written = 0;
         }
-        Ok(())
+        if self.is_open { self.stream.flush() } else { Ok(()) }
     }
 
     /// Until the socket has no more: only then is it reported again.
@@ -157,7 +172,7 @@ impl Connection {
                     self.input.resize(self.input.len() * 2, 0);
                 }
             }
-            match self.socket.read(&mut self.input[self.unread.end..]) {
+            match self.stream.read(&mut self.input[self.unread.end..]) {
                 Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the broker closed the connection")),
                 Ok(count) => self.unread.end += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -178,6 +193,7 @@ impl Connection {
         }
         requests::body(asked.api, &mut answer)?;
         self.unread.start = frame.end;
+        self.has_served |= !matches!(asked.api, Api::Versions | Api::Handshake | Api::Authenticate);
         Ok(Some((asked.api, frame.end - answer.0.len()..frame.end)))
     }
 
@@ -186,9 +202,22 @@ impl Connection {
         let mut unread = Get(&self.input[self.unread.clone()]);
         let Ok(length) = unread.i32() else { return Ok(None) };
         let length = usize::try_from(length).ok().filter(|length| *length <= self.answer_bytes_max);
-        let length = length.ok_or_else(|| nonsense("its length cannot be"))?;
+        let length = length.ok_or_else(|| self.no_length())?;
         let begin = self.unread.start + 4;
         Ok((unread.0.len() >= length).then_some(begin..begin + length))
+    }
+
+    /// True while TLS is not agreed on.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.stream.is_handshaking()
+    }
+
+    /// What begins with an alert of TLS is TLS.
+    fn no_length(&self) -> io::Error {
+        match &self.input[self.unread.clone()] {
+            [0x15, 0x03, ..] if !self.stream.is_secured() => refusal("it speaks TLS; security.protocol is ssl or sasl_ssl for it"),
+            _ => nonsense("its length cannot be"),
+        }
     }
 
     pub(super) fn bytes(&self, answer: Range<usize>) -> &[u8] {
@@ -202,6 +231,7 @@ fn nonsense(why: &str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
     use std::net::TcpListener;
 
     use super::*;
@@ -211,7 +241,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let poll = mio::Poll::new().expect("a poll");
         let address = listener.local_addr().expect("an address");
-        let mut connection = Connection::open(address, poll.registry(), Token(0), Instant::now()).expect("it begins");
+        let connection = Connection::open(address, poll.registry(), Token(0), Instant::now(), |socket| Ok(Stream::bare(socket)));
+        let mut connection = connection.expect("it begins");
         connection.ask(Api::Versions, Instant::now(), requests::put_versions).expect("it is asked");
         std::thread::spawn(move || {
             let (mut socket, _) = listener.accept().expect("a connection");

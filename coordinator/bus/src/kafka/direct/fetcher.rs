@@ -21,6 +21,7 @@ use super::cluster::Cluster;
 use super::fetches::Fetching;
 use super::link::Worked;
 use super::requests::Api;
+use super::security::Security;
 use super::wire::Get;
 use crate::kafka::held::{AGAIN_AFTER, MADE_AGAIN};
 use crate::signal::Signal;
@@ -95,6 +96,7 @@ impl Fetcher {
     /// Of the cluster that one of these brokers belongs to (`host:port` each).
     pub(in crate::kafka) fn new(
         bootstrap: &str,
+        security: Security,
         how: Fetching,
         registry: Registry,
         signal: Arc<Signal>,
@@ -102,7 +104,7 @@ impl Fetcher {
     ) -> Result<Self, String> {
         Ok(Fetcher {
             how,
-            cluster: Cluster::new(bootstrap, ANSWER_BYTES_MAX, registry, signal, now)?,
+            cluster: Cluster::new(bootstrap, security, ANSWER_BYTES_MAX, registry, signal, now)?,
             parts: BTreeMap::new(),
             topics: Vec::new(),
             ahead: Ahead::default(),
@@ -279,7 +281,7 @@ impl Fetcher {
                     self.take_fetched(place, copy, api == Api::Fetch, names, now)?;
                     self.is_puzzled = false;
                 }
-                Api::Versions | Api::Identity | Api::Produce => {}
+                Api::Versions | Api::Identity | Api::Produce | Api::Handshake | Api::Authenticate => {}
             }
         }
     }

@@ -10,8 +10,11 @@ use std::time::{Duration, Instant};
 use mio::{Registry, Token};
 
 use super::connection::Connection;
-use super::requests::{self, Able, Api};
-use super::wire::Get;
+use super::login::Login;
+use super::refusal::is_refusal;
+use super::requests::{self, Api};
+use super::security::Security;
+use super::stream::Stream;
 use crate::signal::Signal;
 
 /// Pauses between two tries to connect, each twice as long as the one before.
@@ -20,17 +23,27 @@ const PAUSE: Range<Duration> = Duration::from_millis(50)..Duration::from_secs(1)
 /// A broker that throttles says so in each answer, so that a longer wish is told again.
 const MUTE_MAX: Duration = Duration::from_secs(15);
 
+/// Of one broker people are told so many different things until it serves.
+const TOLD_MAX: usize = 8;
+
 /// One broker, by its address.
 pub(super) struct Link<W> {
     /// `host:port`.
     pub(super) address: String,
     answer_bytes_max: usize,
+    security: Security,
     state: State,
     pause: Duration,
     /// Which of the addresses of its name is tried next.
     turn: usize,
     /// It wants to hear nothing until then.
     pub(super) muted_until: Option<Instant>,
+    /// The broker takes this client for so long; then there is another connection.
+    renew_at: Option<Instant>,
+    /// Where the connection goes to.
+    peer: Option<SocketAddr>,
+    /// What people were told of this broker since it served last.
+    told: Vec<String>,
     /// What is on its way in one request.
     pub(super) in_flight: Vec<W>,
     /// It takes topics by their identity in fetches, as brokers do from Kafka 3.1 on.
@@ -42,8 +55,8 @@ enum State {
         again_at: Instant,
     },
     Resolving(Receiver<io::Result<Vec<SocketAddr>>>),
-    /// Connected, or about to be; not of use before it said what it can.
-    Opening(Connection),
+    /// Connected, or about to be; not of use before it said what it can, and took the client for who it is.
+    Opening(Connection, Login),
     Up(Connection),
     Closed,
 }
@@ -59,10 +72,21 @@ pub(super) enum Worked {
 }
 
 impl<W> Link<W> {
-    pub(super) fn new(address: String, answer_bytes_max: usize, now: Instant) -> Self {
-        let state = State::Down { again_at: now };
-        let (pause, in_flight) = (PAUSE.start, Vec::new());
-        Link { address, answer_bytes_max, state, pause, turn: 0, muted_until: None, in_flight, takes_ids: false }
+    pub(super) fn new(address: String, security: Security, answer_bytes_max: usize, now: Instant) -> Self {
+        Link {
+            address,
+            answer_bytes_max,
+            security,
+            state: State::Down { again_at: now },
+            pause: PAUSE.start,
+            turn: 0,
+            muted_until: None,
+            renew_at: None,
+            peer: None,
+            told: Vec::new(),
+            in_flight: Vec::new(),
+            takes_ids: false,
+        }
     }
 
     /// The connection, if it is of use.
@@ -79,8 +103,9 @@ impl<W> Link<W> {
         matches!(self.state, State::Down { again_at } if again_at <= now)
     }
 
+    /// True if nothing is to be asked of it now: it wants so, or what it owes is waited for before it is connected anew.
     pub(super) fn is_muted(&self, now: Instant) -> bool {
-        self.muted_until.is_some_and(|until| until > now)
+        self.muted_until.is_some_and(|until| until > now) || self.renew_at.is_some_and(|at| at <= now)
     }
 
     /// How many answers it owes; none if nothing is to be asked of it now.
@@ -130,13 +155,18 @@ impl<W> Link<W> {
     }
 
     fn connect(&mut self, address: SocketAddr, registry: &Registry, now: Instant) -> Worked {
-        let opened = Connection::open(address, registry, Token(0), now).and_then(|mut connection| {
+        let over = |socket| match &self.security.tls {
+            Some(config) => Stream::secured(socket, config, host_of(&self.address)),
+            None => Ok(Stream::bare(socket)),
+        };
+        let opened = Connection::open(address, registry, Token(0), now, over).and_then(|mut connection| {
             connection.answer_bytes_max = self.answer_bytes_max;
             connection.ask(Api::Versions, now, requests::put_versions)?;
             Ok(connection)
         });
+        (self.peer, self.renew_at) = (Some(address), None);
         match opened {
-            Ok(connection) => self.state = State::Opening(connection),
+            Ok(connection) => self.state = State::Opening(connection, Login::default()),
             Err(error) => return self.lose(&error, now),
         }
         Worked::Well
@@ -156,12 +186,12 @@ impl<W> Link<W> {
                 Err(TryRecvError::Empty) => Worked::Well,
                 Err(TryRecvError::Disconnected) => self.lose(&io::Error::other("its name could not be resolved"), now),
             },
-            State::Opening(connection) => match greet(connection, now) {
+            State::Opening(connection, login) => match login.work(connection, self.security.login.as_deref(), now) {
                 Ok(None) => Worked::Well,
-                Ok(Some(able)) => {
-                    (self.pause, self.takes_ids) = (PAUSE.start, able.takes_ids);
+                Ok(Some(opened)) => {
+                    (self.renew_at, self.takes_ids) = (opened.renew_at, opened.able.takes_ids);
                     let down = State::Down { again_at: now };
-                    if let State::Opening(connection) = std::mem::replace(&mut self.state, down) {
+                    if let State::Opening(connection, _) = std::mem::replace(&mut self.state, down) {
                         self.state = State::Up(connection);
                     }
                     Worked::Opened
@@ -169,6 +199,10 @@ impl<W> Link<W> {
                 Err(error) => self.lose(&error, now),
             },
             State::Up(connection) => match connection.work(now) {
+                // Nothing is asked of it any more, so that nothing is lost with it.
+                Ok(()) if self.renew_at.is_some_and(|at| at <= now) && connection.owed(now) == Some(0) => {
+                    self.connect(self.peer.expect("it is connected"), registry, now)
+                }
                 Ok(()) => Worked::Well,
                 Err(error) => self.lose(&error, now),
             },
@@ -183,15 +217,53 @@ impl<W> Link<W> {
 
     /// Closes it; it is tried again after a pause.
     pub(super) fn lose(&mut self, why: &io::Error, now: Instant) -> Worked {
+        let (text, is_refused) = match self.refused(why) {
+            Some(refused) => (refused, true),
+            None => (why.to_string(), is_refusal(why)),
+        };
+        // One that says who it is and then nothing else is not tried faster and faster.
+        if matches!(&self.state, State::Up(connection) if connection.has_served) {
+            self.pause = PAUSE.start;
+            self.told.clear();
+        }
         self.state = State::Down { again_at: now + self.pause };
         self.pause = (self.pause * 2).min(PAUSE.end);
-        Worked::Lost(format!("{}: {why}", self.address))
+        let text = format!("{}: {text}", self.address);
+        if is_refused && !self.told.contains(&text) && self.told.len() < TOLD_MAX {
+            tracing::warn!("kafka: {text}");
+            self.told.push(text.clone());
+        }
+        Worked::Lost(text)
+    }
+
+    /// What an end without a word may mean, by how far the connection was.
+    fn refused(&self, why: &io::Error) -> Option<String> {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+        if !matches!(why.kind(), UnexpectedEof | ConnectionReset | BrokenPipe) {
+            return None;
+        }
+        let hint = match &self.state {
+            State::Opening(connection, _) if connection.is_handshaking() => {
+                "in the TLS handshake; if this listener has no TLS, security.protocol is plaintext or sasl_plaintext"
+            }
+            State::Opening(_, login) if login.is_first() && self.security.tls.is_some() => {
+                "behind the TLS handshake; it may want a certificate of this client (ssl.certificate.location and ssl.key.location)"
+            }
+            State::Opening(_, login) if login.is_first() => {
+                "before it said what it can; if this listener has TLS, security.protocol is ssl or sasl_ssl"
+            }
+            State::Opening(..) => "during the login",
+            State::Up(connection) if !connection.has_served && self.security.login.is_none() => {
+                "at the first question; if this listener has SASL, security.protocol is sasl_plaintext or sasl_ssl"
+            }
+            _ => return None,
+        };
+        Some(format!("the broker closed the connection {hint}"))
     }
 }
 
-/// What the broker can, once it said so.
-fn greet(connection: &mut Connection, now: Instant) -> io::Result<Option<Able>> {
-    connection.work(now)?;
-    let Some((_, answer)) = connection.next()? else { return Ok(None) };
-    requests::versions(&mut Get(connection.bytes(answer)))?.map(Some).map_err(io::Error::other)
+/// The name that is to stand in a broker's certificate.
+fn host_of(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
 }

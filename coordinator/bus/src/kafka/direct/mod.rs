@@ -34,16 +34,25 @@ mod fetcher;
 mod fetches;
 mod lane;
 mod link;
+mod login;
 mod meaning;
 mod producer;
 mod records;
+mod refusal;
 mod requests;
+mod scram;
+mod security;
+mod stream;
+mod tls;
 mod wire;
 
 pub(super) use batch::Compression;
 pub(super) use fetcher::Fetcher;
 pub(super) use fetches::Fetching;
+pub(super) use login::{Credentials, Mechanism};
 pub(super) use producer::Producer;
+pub(super) use security::Security;
+pub(super) use tls::{Pem, TlsSettings, client_config};
 
 #[cfg(test)]
 mod tests;

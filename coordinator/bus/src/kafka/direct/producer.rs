@@ -21,6 +21,7 @@ use super::cluster::Cluster;
 use super::lane::Lane;
 use super::link::{Link, Worked};
 use super::requests::Api;
+use super::security::Security;
 use super::wire::Get;
 use crate::kafka::native::Delivery;
 use crate::signal::Signal;
@@ -89,13 +90,14 @@ impl Producer {
     /// Of the cluster that one of these brokers belongs to (`host:port` each). Begins to connect.
     pub(in crate::kafka) fn new(
         bootstrap: &str,
+        security: Security,
         compression: Compression,
         registry: Registry,
         signal: Arc<Signal>,
         now: Instant,
     ) -> Result<Self, String> {
         let mut producer = Producer {
-            cluster: Cluster::new(bootstrap, ANSWER_BYTES_MAX, registry, signal, now)?,
+            cluster: Cluster::new(bootstrap, security, ANSWER_BYTES_MAX, registry, signal, now)?,
             compression,
             topics: Vec::new(),
             listed: Vec::new(),
@@ -238,7 +240,7 @@ impl Producer {
             let answer = connection.bytes(range).to_vec();
             let mut get = Get(&answer);
             match api {
-                Api::Versions | Api::Fetch | Api::FetchByName | Api::Offsets => {}
+                Api::Versions | Api::Handshake | Api::Authenticate | Api::Fetch | Api::FetchByName | Api::Offsets => {}
                 Api::Identity => self.take_identity(place, &mut get, now)?,
                 Api::Metadata => self.take_metadata(place, &mut get, names, now)?,
                 Api::Produce => self.take_produced(place, &mut get, names, now)?,

@@ -21,12 +21,14 @@ pub(super) enum Api {
     FetchByName,
     Offsets,
     Metadata,
+    Handshake,
     Versions,
     Identity,
+    Authenticate,
 }
 
 impl Api {
-    /// Without [`Api::Fetch`], which brokers take from Kafka 3.1 on.
+    /// Without [`Api::Fetch`], which brokers take from Kafka 3.1 on, and those of SASL, which have their own errors.
     const NEEDED: [Api; 6] = [Api::Produce, Api::FetchByName, Api::Offsets, Api::Metadata, Api::Versions, Api::Identity];
 
     pub(super) fn key(self) -> i16 {
@@ -35,8 +37,10 @@ impl Api {
             Api::Fetch | Api::FetchByName => 1,
             Api::Offsets => 2,
             Api::Metadata => 3,
+            Api::Handshake => 17,
             Api::Versions => 18,
             Api::Identity => 22,
+            Api::Authenticate => 36,
         }
     }
 
@@ -49,6 +53,8 @@ impl Api {
             Api::Metadata => 10,
             Api::Versions => 3,
             Api::Identity => 4,
+            Api::Handshake => 1,
+            Api::Authenticate => 2,
         }
     }
 }
@@ -62,7 +68,10 @@ pub(super) fn begin(out: &mut Vec<u8>, api: Api, correlation: i32) -> usize {
     out.i32(correlation);
     out.i16(CLIENT.len() as i16);
     out.put(CLIENT.as_bytes());
-    out.no_tags();
+    // Of a form that is older than tags.
+    if api != Api::Handshake {
+        out.no_tags();
+    }
     at
 }
 
@@ -72,9 +81,9 @@ pub(super) fn end(out: &mut [u8], at: usize) {
     out[at..at + 4].copy_from_slice(&length.to_be_bytes());
 }
 
-/// Behind the correlation id; [`Api::Versions`] has no tags there, so that any client can read it.
+/// Behind the correlation id; [`Api::Versions`] has no tags there, so that any client can read it, and [`Api::Handshake`] is older.
 pub(super) fn body(api: Api, get: &mut Get<'_>) -> Result<(), Malformed> {
-    if api == Api::Versions { Ok(()) } else { get.tags() }
+    if matches!(api, Api::Versions | Api::Handshake) { Ok(()) } else { get.tags() }
 }
 
 pub(super) fn put_versions(out: &mut Vec<u8>) {
@@ -84,7 +93,7 @@ pub(super) fn put_versions(out: &mut Vec<u8>) {
 }
 
 /// What a broker can that not every one can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Able {
     /// It takes [`Api::Fetch`].
     pub(super) takes_ids: bool,
@@ -110,6 +119,50 @@ pub(super) fn versions(get: &mut Get<'_>) -> Result<Result<Able, String>, Malfor
     }
     let Some(api) = missing.first() else { return Ok(Ok(Able { takes_ids })) };
     Ok(Err(format!("{too_old}, or too new: it does not take version {} of {api:?}", api.version())))
+}
+
+/// The mechanism by which a client is going to say who it is.
+pub(super) fn put_handshake(out: &mut Vec<u8>, mechanism: &str) {
+    out.i16(mechanism.len() as i16);
+    out.put(mechanism.as_bytes());
+}
+
+/// An error, and the mechanisms that the broker takes.
+pub(super) fn handshake<'a>(get: &mut Get<'a>) -> Result<(i16, Vec<&'a str>), Malformed> {
+    let (error, count) = (get.i16()?, get.i32()?);
+    let mut mechanisms = Vec::new();
+    for _ in 0..count {
+        let length = usize::try_from(get.i16()?).map_err(|_| Malformed)?;
+        mechanisms.push(std::str::from_utf8(get.take(length)?).map_err(|_| Malformed)?);
+    }
+    Ok((error, mechanisms))
+}
+
+/// A step of a mechanism.
+pub(super) fn put_authenticate(out: &mut Vec<u8>, message: &[u8]) {
+    out.count(message.len());
+    out.put(message);
+    out.no_tags();
+}
+
+/// An answer to [`put_authenticate`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Authenticated<'a> {
+    pub(super) error: i16,
+    /// Why, for people; empty if nothing is said.
+    pub(super) message: &'a str,
+    /// The mechanism's own.
+    pub(super) bytes: &'a [u8],
+    /// For so long the broker takes it; 0 for ever.
+    pub(super) session_ms: i64,
+}
+
+pub(super) fn authenticate<'a>(get: &mut Get<'a>) -> Result<Authenticated<'a>, Malformed> {
+    let (error, message, bytes) = (get.i16()?, get.bytes()?, get.bytes()?);
+    let message = std::str::from_utf8(message.unwrap_or_default()).map_err(|_| Malformed)?;
+    let answer = Authenticated { error, message, bytes: bytes.unwrap_or_default(), session_ms: get.i64()? };
+    get.tags()?;
+    Ok(answer)
 }
 
 /// A new producer's identity; no transactions.

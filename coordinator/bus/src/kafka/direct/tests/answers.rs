@@ -153,6 +153,60 @@ fn every_error_of_versions() {
     });
 }
 
+/// The same when a connection is made anew, with a batch in doubt: it is tried again until the broker says what it can.
+#[test]
+fn every_error_of_versions_at_a_reconnect() {
+    let cases: Vec<_> = codes().flat_map(|code| [(code, false), (code, true)]).collect();
+    each(&cases, |&(code, done)| {
+        let broker = Scripted::start(&[]);
+        let mut line = Line::to(&broker.address());
+        line.drive(0..20);
+        line.settle();
+        {
+            let mut state = broker.state();
+            state.push(Api::Produce, Act::Cut { done });
+            (0..2).for_each(|_| state.push(Api::Versions, Act::Error { code, done: true }));
+        }
+        line.drive(20..40);
+        line.settle();
+        assert!(broker.state().script[&18].is_empty(), "{code}: it was met");
+        assert_eq!((line.done.len(), &line.fatal, line.doubts.is_empty()), (40, &None, false), "{code}: {:?}", line.failed);
+        line.check(&broker);
+    });
+}
+
+/// An identity whose answer was lost with its connection is asked for again over another one, whatever is answered there. One that comes
+/// when another broker has given one already changes nothing, whatever it says.
+#[test]
+fn every_error_of_an_identity_at_a_reconnect_and_behind_one() {
+    let cases: Vec<_> = codes().flat_map(|code| [(code, false), (code, true)]).collect();
+    each(&cases, |&(code, is_late)| {
+        let broker = Scripted::cluster(2, &[(Api::Identity, if is_late { Act::HoldError(code) } else { Act::Cut { done: true } })]);
+        if is_late {
+            // The one that is held leads some of them.
+            let led =
+                |topic: &str| (0..3).map(move |partition| ((topic.to_owned(), partition), 1 + partition % 2)).collect::<Vec<_>>();
+            broker.state().leaders.extend(["commands", "replies"].into_iter().flat_map(led));
+        } else {
+            broker.state().push(Api::Identity, Act::Error { code, done: true });
+        }
+        let mut line = Line::to(&broker.address());
+        line.drive(0..20);
+        line.until("it was met", |_| broker.state().script[&22].is_empty());
+        if is_late {
+            line.skip(Duration::from_secs(6));
+            line.until("another gives an identity", |_| broker.state().asked[&22] == 2);
+            line.until("it is used", |line| !line.done.is_empty());
+            broker.release();
+        }
+        line.settle();
+        let forbidden = !is_late && matches!(code, 29 | 31 | 53);
+        assert_eq!(line.fatal.is_some(), forbidden, "{code}: {:?}", line.fatal);
+        assert_eq!(line.done.len(), if forbidden { 0 } else { 20 }, "{code}: {:?}", line.failed);
+        line.check(&broker);
+    });
+}
+
 /// Connections that are cut, answers that are cut, late or nonsense, at every request of each kind.
 #[test]
 fn whatever_becomes_of_an_answer_nothing_is_lost_or_doubled() {

@@ -7,6 +7,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::super::batch::Compression;
 use super::super::producer::Producer;
+use super::super::security::Security;
 use super::line::Line;
 use super::scripted::{PARTITIONS, Scripted};
 use crate::signal::Signal;
@@ -96,7 +97,8 @@ fn addresses_are_checked() {
     let poll = mio::Poll::new().expect("a poll");
     let made = |bootstrap: &str| {
         let registry = poll.registry().try_clone().expect("a registry");
-        Producer::new(bootstrap, Compression::Lz4, registry, Arc::new(Signal::default()), Instant::now()).map(drop)
+        let security = Security::default();
+        Producer::new(bootstrap, security, Compression::Lz4, registry, Arc::new(Signal::default()), Instant::now()).map(drop)
     };
     for good in ["127.0.0.1:1", "a.example:9092, b.example:9093", "[::1]:9092", "host", "PLAINTEXT://127.0.0.1:1"] {
         assert_eq!(made(good), Ok(()), "{good}");

@@ -8,6 +8,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 
 use super::super::batch::Compression;
 use super::super::producer::Producer;
+use super::super::security::Security;
 use super::scripted::Scripted;
 use crate::kafka::native::Delivery;
 use crate::signal::Signal;
@@ -39,10 +40,14 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn to(address: &str) -> Self {
+        Line::secured(address, Security::default())
+    }
+
+    pub(super) fn secured(address: &str, security: Security) -> Self {
         let poll = mio::Poll::new().expect("a poll");
         let registry = poll.registry().try_clone().expect("a registry");
         let signal = Arc::new(Signal::default());
-        let producer = Producer::new(address, Compression::None, registry, signal, Instant::now()).expect("addresses");
+        let producer = Producer::new(address, security, Compression::None, registry, signal, Instant::now()).expect("addresses");
         Line {
             producer,
             poll,

@@ -252,7 +252,8 @@ fn batches_larger_than_every_limit_are_read_and_no_partition_starves() {
     let registry = poll.registry().try_clone().expect("a registry");
     let now = Instant::now();
     let mut fetcher =
-        super::super::fetcher::Fetcher::new(&broker.address(), how, registry, std::sync::Arc::default(), now).expect("addresses");
+        super::super::fetcher::Fetcher::new(&broker.address(), Default::default(), how, registry, std::sync::Arc::default(), now)
+            .expect("addresses");
     let mut names = crate::TopicNames::default();
     let topic = names.handle("commands");
     (0..4).for_each(|partition| fetcher.read(crate::TopicPartition { topic, partition }, 0));

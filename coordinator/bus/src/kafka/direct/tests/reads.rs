@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::super::fetcher::Fetcher;
 use super::super::fetches::Fetching;
+use super::super::security::Security;
 use super::scripted::Scripted;
 use crate::signal::Signal;
 use crate::{BusEvent, TopicNames, TopicPartition};
@@ -39,15 +40,23 @@ pub(super) struct Reads {
     pub(super) unreadable: Vec<(At, String)>,
 }
 
+/// As it is set up by default, with shorter waits.
+pub(super) const HOW: Fetching = Fetching { wait_ms: 30, bytes_min: 1, ahead_bytes_max: 16 << 20, partition_bytes_max: 1 << 20 };
+
 impl Reads {
     pub(super) fn from(address: &str) -> Self {
-        Reads::with(address, Fetching { wait_ms: 30, bytes_min: 1, ahead_bytes_max: 16 << 20, partition_bytes_max: 1 << 20 })
+        Reads::with(address, HOW)
     }
 
     pub(super) fn with(address: &str, how: Fetching) -> Self {
+        Reads::secured(address, how, Security::default())
+    }
+
+    pub(super) fn secured(address: &str, how: Fetching, security: Security) -> Self {
         let poll = mio::Poll::new().expect("a poll");
         let registry = poll.registry().try_clone().expect("a registry");
-        let fetcher = Fetcher::new(address, how, registry, Arc::new(Signal::default()), Instant::now()).expect("addresses");
+        let fetcher =
+            Fetcher::new(address, security, how, registry, Arc::new(Signal::default()), Instant::now()).expect("addresses");
         Reads {
             fetcher,
             poll,

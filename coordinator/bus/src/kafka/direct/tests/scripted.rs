@@ -1,7 +1,7 @@
 //! Brokers that keep a log as Kafka does, and misbehave by a script.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -9,41 +9,11 @@ use std::time::Duration;
 
 use super::super::requests::Api;
 use super::super::wire::{Get, Put};
+pub(super) use super::acts::Act;
+use super::acts::{Stream, give};
+use super::guard::{Caller, Guard};
 use super::log::{Written, append};
 use super::shelf::{self, Shelf};
-
-/// What is done instead of an honest answer, to the next request of its kind.
-#[derive(Debug, Clone)]
-pub(super) enum Act {
-    /// It does what it should.
-    Honest,
-    /// The error, with the work done first or not.
-    Error { code: i16, done: bool },
-    /// The connection is cut, with the work done first or not.
-    Cut { done: bool },
-    /// The work is done, and the answer given when the broker is released.
-    Hold,
-    /// So many bytes of the answer, then the connection is cut.
-    Half(usize),
-    /// The answer is framed as if it had so many bytes only.
-    Short(usize),
-    /// The answer, one byte at a time.
-    Drip,
-    /// The answer to something else.
-    WrongCorrelation,
-    /// Bytes that are no answer.
-    Garbage(Vec<u8>),
-    /// Such bytes without an end.
-    Endless,
-    /// The answer, with bytes of it changed.
-    Fuzzed(Vec<(usize, u8)>),
-    /// The honest answer, with the wish to hear nothing for so many milliseconds.
-    Throttle(i32),
-    /// The honest answer, with this for the offset.
-    Base(i64),
-    /// The honest answer to a fetch, with this error of the whole.
-    Whole(i16),
-}
 
 #[derive(Default)]
 pub(super) struct State {
@@ -78,6 +48,11 @@ pub(super) struct State {
     pub(super) is_released: bool,
     /// The largest batch that is taken.
     pub(super) batch_bytes_max: usize,
+    /// Who is let in.
+    pub(super) guard: Guard,
+    /// Connections that came, and those that were let in.
+    pub(super) connections: usize,
+    pub(super) logins: usize,
     addresses: Vec<String>,
     next_producer: i64,
 }
@@ -134,7 +109,16 @@ impl Scripted {
                     }
                     let shared = shared.clone();
                     // How a connection ends is what is tried.
-                    std::thread::spawn(move || serve(socket.expect("a connection"), &shared, me));
+                    std::thread::spawn(move || {
+                        let socket = socket.expect("a connection");
+                        socket.set_nodelay(true)?;
+                        let guard = {
+                            let mut state = shared.0.lock().expect("no broker panicked");
+                            state.connections += 1;
+                            state.guard.next()
+                        };
+                        guard.over(socket, |stream| serve(stream, &shared, me))
+                    });
                 }
             });
         }
@@ -180,19 +164,23 @@ impl Drop for Scripted {
     }
 }
 
-fn serve(mut socket: TcpStream, shared: &(Mutex<State>, Condvar), me: i32) -> io::Result<()> {
-    socket.set_nodelay(true)?;
+fn serve(socket: &mut dyn Stream, shared: &(Mutex<State>, Condvar), me: i32) -> io::Result<()> {
+    let mut caller = Caller::default();
     loop {
         let mut length = [0; 4];
         socket.read_exact(&mut length)?;
-        let mut request = vec![0; i32::from_be_bytes(length) as usize];
+        // As brokers do, for whom this is a mistake or worse.
+        let length = usize::try_from(i32::from_be_bytes(length)).ok().filter(|length| *length <= 100 << 20);
+        let mut request = vec![0; length.ok_or_else(|| io::Error::other("too large"))?];
         socket.read_exact(&mut request)?;
         let mut get = Get(&request);
         let header = |get: &mut Get<'_>| {
             let (api, version, correlation) = (get.i16()?, get.i16()?, get.i32()?);
             let client = get.i16()?;
             get.take(client as usize)?;
-            get.tags()?;
+            if api != Api::Handshake.key() {
+                get.tags()?;
+            }
             Ok::<_, io::Error>((api, version, correlation))
         };
         let (api, version, correlation) = header(&mut get)?;
@@ -207,49 +195,24 @@ fn serve(mut socket: TcpStream, shared: &(Mutex<State>, Condvar), me: i32) -> io
                 state = waited.expect("no broker panicked").0;
             }
             let act = state.script.get_mut(&api).and_then(VecDeque::pop_front).unwrap_or(Act::Honest);
-            let answer = answer(&mut state, (api, version), correlation, &mut get, &act, me)?;
+            let answer = answer(&mut state, &mut caller, (api, version), correlation, &mut get, &act, me)?;
             let is_silent = api == Api::Fetch.key() && state.silent == Some(me);
             state.held_count += usize::from(is_silent);
-            if matches!(act, Act::Hold) || is_silent {
+            if matches!(act, Act::Hold | Act::HoldError(_)) || is_silent {
                 let _released = shared.1.wait_while(state, |state| !state.is_released).expect("no broker panicked");
             }
             (act, answer)
         };
-        give(&mut socket, &act, answer)?;
+        give(socket, &act, answer)?;
         if matches!(act, Act::Cut { .. } | Act::Half(_)) {
             return Ok(());
         }
     }
 }
 
-fn give(socket: &mut TcpStream, act: &Act, mut answer: Vec<u8>) -> io::Result<()> {
-    if let Act::Short(bytes) = act {
-        answer.truncate(*bytes);
-    }
-    let mut framed = (answer.len() as i32).to_be_bytes().to_vec();
-    framed.extend_from_slice(&answer);
-    match act {
-        Act::Cut { .. } => Ok(()),
-        Act::Half(bytes) => socket.write_all(&framed[..(*bytes).min(framed.len() - 1)]),
-        Act::Garbage(bytes) => socket.write_all(bytes),
-        Act::Endless => loop {
-            socket.write_all(&[0x00, 0xff, 0xff, 0xff])?;
-            socket.write_all(&[0; 1 << 16])?;
-        },
-        Act::Drip => framed.iter().try_for_each(|byte| socket.write_all(&[*byte])),
-        Act::Fuzzed(changes) => {
-            for (at, byte) in changes {
-                let at = at % framed.len();
-                framed[at] ^= byte;
-            }
-            socket.write_all(&framed)
-        }
-        _ => socket.write_all(&framed),
-    }
-}
-
 fn answer(
     state: &mut State,
+    caller: &mut Caller,
     (api, version): (i16, i16),
     correlation: i32,
     get: &mut Get<'_>,
@@ -258,12 +221,22 @@ fn answer(
 ) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     out.i32(if matches!(act, Act::WrongCorrelation) { correlation + 1 } else { correlation });
-    if api != Api::Versions.key() {
+    if api != Api::Versions.key() && api != Api::Handshake.key() {
         out.no_tags();
     }
-    let code = if let Act::Error { code, .. } = act { *code } else { 0 };
+    let code = if let Act::Error { code, .. } | Act::HoldError(code) = act { *code } else { 0 };
     let throttle_ms = if let Act::Throttle(ms) = act { *ms } else { 0 };
+    let is_said_before = [Api::Versions, Api::Handshake, Api::Authenticate].map(Api::key).contains(&api);
+    if !is_said_before && !caller.is_in(&state.guard) {
+        return Err(io::Error::other("it did not say who it is"));
+    }
     match api {
+        17 => caller.handshake(&state.guard, get, &mut out, code)?,
+        36 => {
+            let was_in = caller.is_in(&state.guard);
+            caller.authenticate(&state.guard, get, &mut out, code)?;
+            state.logins += usize::from(!was_in && caller.is_in(&state.guard));
+        }
         0 => produce(state, get, &mut out, act, me)?,
         1 => shelf::fetch(state, get, &mut out, act, me, version)?,
         2 => shelf::offsets(state, get, &mut out, act, me)?,
