@@ -19,8 +19,10 @@ use super::settings::KafkaSettings;
 use crate::Specification;
 
 mod cluster;
+mod secured;
 
 pub use cluster::Cluster;
+pub use secured::{Identity, Secured, pem};
 
 /// The environment variable that names the folder of the broker's jars (`scripts/kafka/fetch` fills it); without it they are looked
 /// for in the project's cache.
@@ -67,20 +69,25 @@ impl Broker {
 
     /// As [`Self::start_with`], with more arguments for the Java machine of the broker itself.
     pub fn start_with_jvm(properties: &[(&str, &str)], jvm: &[String]) -> io::Result<Self> {
-        let mut broker = Self::formatted(free_ports()?, properties, jvm)?;
+        let mut broker = Self::formatted(free_ports()?, properties, jvm, &[])?;
         broker.restart()?;
         Ok(broker)
     }
 
-    /// A new folder for a broker on these ports (for clients, for controllers).
-    fn formatted((port, controller_port): (u16, u16), properties: &[(&str, &str)], jvm: &[String]) -> io::Result<Self> {
+    /// A new folder for a broker on these ports (for clients, for controllers), with more arguments for what formats it.
+    fn formatted(
+        (port, controller_port): (u16, u16),
+        properties: &[(&str, &str)],
+        jvm: &[String],
+        more: &[String],
+    ) -> io::Result<Self> {
         let libs = libs().ok_or_else(|| io::Error::other(format!("{LIBS} does not name a folder with the jars of Kafka")))?;
         let folder = std::env::temp_dir().join(format!("ringmaster-broker-{}-{:08x}", std::process::id(), fastrand::u32(..)));
         std::fs::create_dir_all(&folder)?;
         let address = format!("127.0.0.1:{port}");
         let broker = Self { folder, libs, jvm: jvm.to_vec(), port, address, running: None };
         broker.configure(controller_port, properties)?;
-        broker.format()?;
+        broker.format(more)?;
         Ok(broker)
     }
 
@@ -234,11 +241,12 @@ impl Broker {
         std::fs::write(self.folder.join("log4j2.xml"), LOGGING)
     }
 
-    fn format(&self) -> io::Result<()> {
+    fn format(&self, more: &[String]) -> io::Result<()> {
         let output = self
             .java()
             .args(["kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c"])
             .arg(self.folder.join("server.properties"))
+            .args(more)
             .output()?;
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -37,12 +37,3 @@ mod sockets;
 
 pub use bus::KafkaBus;
 pub use settings::{Client, KafkaSettings, LINGER, owned_by_protocol};
-
-/// A certificate or a key as text, for tests.
-#[cfg(test)]
-fn pem(what: &str, der: &[u8]) -> String {
-    use base64::Engine as _;
-    let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
-    format!("-----BEGIN {what}-----\n{}\n-----END {what}-----\n", lines.join("\n"))
-}

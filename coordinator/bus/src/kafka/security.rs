@@ -89,6 +89,7 @@ fn truth(value: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use crate::BusError;
+    use crate::kafka::broker::pem;
     use crate::kafka::{Client, KafkaSettings};
 
     fn settings(passed: &[(&str, &str)]) -> KafkaSettings {
@@ -101,19 +102,19 @@ mod tests {
         let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("ca.pem");
-        let pem = crate::kafka::pem("CERTIFICATE", signed.cert.der());
-        std::fs::write(&file, &pem).expect("written");
-        check(file.to_str().expect("a path"), &pem, &crate::kafka::pem("PRIVATE KEY", signed.signing_key.serialized_der()));
+        let text = pem("CERTIFICATE", signed.cert.der());
+        std::fs::write(&file, &text).expect("written");
+        check(file.to_str().expect("a path"), &text, &pem("PRIVATE KEY", signed.signing_key.serialized_der()));
     }
 
     #[test]
     fn what_it_knows_is_taken() {
-        certified(|file, pem, key| {
+        certified(|file, text, key| {
             let login = [("sasl.mechanism", "SCRAM-SHA-512"), ("sasl.username", "alice"), ("sasl.password", "wonder")];
             let ways: [&[(&str, &str)]; 7] = [
                 &[("security.protocol", "SSL"), ("ssl.ca.location", file)],
-                &[("security.protocol", "ssl"), ("ssl.ca.pem", pem), ("ssl.certificate.pem", pem), ("ssl.key.pem", key)],
-                &[("security.protocol", "ssl"), ("ssl.ca.pem", pem), ("ssl.endpoint.identification.algorithm", "none")],
+                &[("security.protocol", "ssl"), ("ssl.ca.pem", text), ("ssl.certificate.pem", text), ("ssl.key.pem", key)],
+                &[("security.protocol", "ssl"), ("ssl.ca.pem", text), ("ssl.endpoint.identification.algorithm", "none")],
                 &[("security.protocol", "ssl"), ("enable.ssl.certificate.verification", "false")],
                 &[("security.protocol", "sasl_ssl"), ("ssl.ca.location", file), login[0], login[1], login[2]],
                 &[("security.protocol", "Sasl_Plaintext"), ("sasl.mechanisms", "PLAIN"), login[1], login[2]],
@@ -136,7 +137,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_said_and_auto_takes_librdkafka() {
-        certified(|file, pem, key| {
+        certified(|file, text, key| {
             let ssl = ("security.protocol", "ssl");
             let sasl = ("security.protocol", "sasl_plaintext");
             let broken = key.replace("PRIVATE", "ENCRYPTED PRIVATE");
@@ -144,13 +145,13 @@ mod tests {
                 (&[ssl, ("ssl.ca.location", "/nowhere/ca.pem")], "kafka.ssl.ca: "),
                 (&[ssl, ("ssl.ca.pem", "nothing")], "kafka.ssl.ca: no certificate in the setting"),
                 (&[ssl, ("ssl.ca.pem", key)], "kafka.ssl.ca: no certificate in the setting"),
-                (&[ssl, ("ssl.ca.pem", pem), ("ssl.certificate.location", file)], "one is of no use without the other"),
+                (&[ssl, ("ssl.ca.pem", text), ("ssl.certificate.location", file)], "one is of no use without the other"),
                 (
-                    &[ssl, ("ssl.ca.pem", pem), ("ssl.certificate.pem", pem), ("ssl.key.location", file)],
+                    &[ssl, ("ssl.ca.pem", text), ("ssl.certificate.pem", text), ("ssl.key.location", file)],
                     "kafka.ssl.key: no private key",
                 ),
                 (
-                    &[ssl, ("ssl.ca.pem", pem), ("ssl.certificate.pem", pem), ("ssl.key.pem", &broken)],
+                    &[ssl, ("ssl.ca.pem", text), ("ssl.certificate.pem", text), ("ssl.key.pem", &broken)],
                     "kafka.ssl.key: no private key",
                 ),
                 (&[sasl, ("sasl.mechanism", "PLAIN"), ("sasl.password", "wonder")], "kafka.sasl.username: SASL needs it"),

@@ -51,7 +51,7 @@ impl Cluster {
                 ("offsets.topic.replication.factor", &copies),
                 ("auto.leader.rebalance.enable", "false"),
             ];
-            Broker::formatted((for_clients[number - 1], for_controllers[number - 1]), &properties, &jvm)
+            Broker::formatted((for_clients[number - 1], for_controllers[number - 1]), &properties, &jvm, &[])
         };
         let mut nodes = (1..=count).map(node).collect::<io::Result<Vec<_>>>()?;
         nodes.iter_mut().try_for_each(Broker::launch)?;

@@ -101,14 +101,15 @@ impl Login {
         who: Option<&Credentials>,
         now: Instant,
     ) -> io::Result<Option<Opened>> {
-        connection.work(now)?;
+        // Whoever refuses says so and closes the connection: both may be there at once.
+        let worked = connection.work(now);
         while let Some((_, answer)) = connection.next()? {
             let answer = connection.bytes(answer).to_vec();
             if let Some(opened) = self.take(connection, &mut Get(&answer), who, now)? {
-                return Ok(Some(opened));
+                return worked.map(|()| Some(opened));
             }
         }
-        Ok(None)
+        worked.map(|()| None)
     }
 
     fn take(

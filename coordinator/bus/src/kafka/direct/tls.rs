@@ -222,7 +222,11 @@ fn explain_certificate(why: &CertificateError) -> String {
         }
         NotValidForName | NotValidForNameContext { .. } => {
             let names = match why {
-                NotValidForNameContext { presented, .. } => plain(&presented.join(", ")),
+                // As `DnsName("host")`.
+                NotValidForNameContext { presented, .. } => {
+                    let bare = |name: &String| name.split('"').nth(1).unwrap_or(name).to_owned();
+                    plain(&presented.iter().map(bare).collect::<Vec<_>>().join(", "))
+                }
                 _ => String::new(),
             };
             format!(

@@ -98,6 +98,8 @@ pub(super) struct Caller {
     /// The client's first message and the server's, without their heads.
     scram: Option<(String, String)>,
     is_known: bool,
+    /// It said that it is somebody whom it is not: nothing more is heard of it.
+    pub(super) is_refused: bool,
 }
 
 impl Caller {
@@ -128,6 +130,7 @@ impl Caller {
         let message = get.bytes()?.expect("a message");
         let door = guard.door.as_ref().ok_or_else(|| io::Error::other("nobody asked"))?;
         let answer = if code == 0 { self.step(door, std::str::from_utf8(message).expect("text")) } else { None };
+        self.is_refused = answer.is_none();
         match &answer {
             Some(answer) => {
                 out.i16(0);

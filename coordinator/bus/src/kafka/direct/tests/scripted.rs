@@ -204,7 +204,7 @@ fn serve(socket: &mut dyn Stream, shared: &(Mutex<State>, Condvar), me: i32) -> 
             (act, answer)
         };
         give(socket, &act, answer)?;
-        if matches!(act, Act::Cut { .. } | Act::Half(_)) {
+        if caller.is_refused || matches!(act, Act::Cut { .. } | Act::Half(_)) {
             return Ok(());
         }
     }

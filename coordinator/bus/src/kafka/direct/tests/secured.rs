@@ -10,8 +10,8 @@ use super::guard::{Authority, Door};
 use super::line::Line;
 use super::reads::{HOW, Reads};
 use super::scripted::{Act, Scripted};
+use crate::kafka::broker::pem;
 use crate::kafka::direct::requests::Api;
-use crate::kafka::pem;
 
 pub(super) const MECHANISMS: [&str; 3] = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"];
 /// Where scripted brokers are.
