@@ -94,7 +94,7 @@ struct Args {
     #[arg(long, default_value_t = 4)]
     partitions: i32,
     /// How coordinator, services and driver reach Kafka: librdkafka, direct or auto.
-    #[arg(long, default_value = "librdkafka")]
+    #[arg(long, default_value = "auto")]
     client: String,
     /// More loads beside the one that is said, each with its rounds: 500 in flight, 5,000/s, 10/s, 0.7 of what is carried; and
     /// overload, twice of it.

@@ -34,7 +34,7 @@ pub const BINARIES: &str = "RINGMASTER_TEST_BINARIES";
 pub const CLIENT: &str = "RINGMASTER_TEST_CLIENT";
 
 /// What sends records; what must hold of one must hold of the other.
-pub const CLIENTS: [&str; 2] = ["librdkafka", "direct"];
+pub const CLIENTS: [&str; 2] = ["direct", "librdkafka"];
 
 /// The whole repository.
 pub fn repository() -> PathBuf {

@@ -81,21 +81,21 @@ impl KafkaSettings {
         Ok(())
     }
 
-    /// What sends and reads: `librdkafka` (if nothing is said), `direct`, or `auto`, which is direct where it can do what is asked; and
+    /// What sends and reads: `librdkafka`, `direct`, or `auto` (if nothing is said), which is direct where it can do what is asked; and
     /// what keeps others out of connections of our own.
     pub(super) fn client(&self) -> Result<(Client, Security), BusError> {
         // The last counts, as with librdkafka's settings.
         let named = self.passthrough.iter().rfind(|(key, _)| key == Client::SETTING).map(|(_, value)| value.as_str());
         let direct = match named {
-            None | Some("librdkafka") => return Ok((Client::Librdkafka, Security::default())),
-            Some("direct" | "auto") => self.directly(),
+            Some("librdkafka") => return Ok((Client::Librdkafka, Security::default())),
+            None | Some("direct" | "auto") => self.directly(),
             Some(other) => {
                 return Err(BusError::Refused(format!("kafka.client: '{other}' is not 'auto' or 'librdkafka' or 'direct'")));
             }
         };
         match direct {
             Ok(security) => Ok((Client::Direct, security)),
-            Err(why) if named == Some("auto") => {
+            Err(why) if named != Some("direct") => {
                 static SAID: Once = Once::new();
                 SAID.call_once(|| tracing::info!("records are sent and read by librdkafka, not by our own client: kafka.{why}"));
                 Ok((Client::Librdkafka, Security::default()))
@@ -320,7 +320,7 @@ mod tests {
             let passthrough = settings.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
             KafkaSettings { passthrough, ..KafkaSettings::new("127.0.0.1:1") }.client().map(|(client, _)| client)
         };
-        assert_eq!(client(&[]), Ok(Client::Librdkafka));
+        assert_eq!(client(&[]), Ok(Client::Direct));
         assert_eq!(client(&[("client", "librdkafka"), ("sasl.username", "x")]), Ok(Client::Librdkafka));
         for named in ["direct", "auto"] {
             assert_eq!(client(&[("client", named), ("compression.type", "none"), ("fetch.wait.max.ms", "5")]), Ok(Client::Direct));
@@ -339,6 +339,7 @@ mod tests {
         ];
         for other in others {
             assert_eq!(client(&[("client", "auto"), other]), Ok(Client::Librdkafka), "{other:?}");
+            assert_eq!(client(&[other]), Ok(Client::Librdkafka), "{other:?}");
             let Err(BusError::Refused(why)) = client(&[("client", "direct"), other]) else { panic!("{other:?} was taken") };
             let named = if other.0 == "security.protocol" { "kafka.sasl.mechanism = GSSAPI" } else { other.0 };
             assert!(why.contains(named) && why.contains("librdkafka does") && !why.contains("hidden"), "{why}");

@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
-use ringmaster_bus::kafka::{KafkaBus, KafkaSettings};
+use ringmaster_bus::kafka::{Client, KafkaBus, KafkaSettings};
 use ringmaster_bus::{Bus, BusEvent, SendError, TopicPartition};
 
 use crate::writer::{PATIENCE, Writer};
 
 /// By partition, the values of all records, from offset 0 on.
 pub(crate) fn everything(bootstrap: &str, topic: &str, partitions: i32) -> Vec<Vec<String>> {
-    let mut bus = KafkaBus::new(KafkaSettings::new(bootstrap)).expect("a bus");
+    // Whatever wrote it, who judges is not ours.
+    let passthrough = vec![(Client::SETTING.to_owned(), "librdkafka".to_owned())];
+    let mut bus = KafkaBus::new(KafkaSettings { passthrough, ..KafkaSettings::new(bootstrap) }).expect("a bus");
     let topic = bus.topic(topic);
     let (mut there, mut ended) = (vec![Vec::new(); partitions as usize], BTreeSet::new());
     (0..partitions).for_each(|partition| bus.read(TopicPartition { topic, partition }, 0));

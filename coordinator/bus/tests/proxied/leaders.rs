@@ -9,7 +9,7 @@ use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
 use ringmaster_bus::kafka::broker::{Broker, LIBS};
-use ringmaster_bus::kafka::{KafkaBus, KafkaSettings};
+use ringmaster_bus::kafka::{Client, KafkaBus, KafkaSettings};
 use ringmaster_bus::{Bus, Message, TopicPartition};
 
 use crate::proxy::{Answer, Asked, Proxy};
@@ -97,7 +97,8 @@ fn partitions_without_a_leader_are_read_again() {
         assigned.add_partition_offset("leaders", partition, Offset::Offset(0)).expect("a place");
     }
     reader.assign(&assigned).expect("they are assigned");
-    let mut bus = KafkaBus::new(KafkaSettings::new(proxy.address.clone())).expect("a bus");
+    let passthrough = vec![(Client::SETTING.to_owned(), "librdkafka".to_owned())];
+    let mut bus = KafkaBus::new(KafkaSettings { passthrough, ..KafkaSettings::new(proxy.address.clone()) }).expect("a bus");
     let (topic, sender) = (bus.topic("leaders"), bus.open_sender().expect("a sender"));
 
     let mut read = vec![0; PARTITIONS as usize];

@@ -102,7 +102,7 @@ pub(super) struct Able {
 /// What a broker can, or why it cannot be used, for people.
 pub(super) fn versions(get: &mut Get<'_>) -> Result<Result<Able, String>, Malformed> {
     let error = get.i16()?;
-    let too_old = "it is older than Kafka 2.8, which kafka.client=direct needs";
+    let too_old = "it is older than Kafka 2.8, which our own client needs; kafka.client = librdkafka takes older ones";
     if error != 0 {
         return Ok(Err(format!("{too_old} (ApiVersions: error {error})")));
     }
