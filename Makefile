@@ -25,7 +25,7 @@ mutants: setup rocksdb kafka-libs python ## slips made in the sources, which tes
 	$(CARGO) run --locked -p ringmaster-mutants -- --sample $(or $(SAMPLE),400) $(if $(SEED),--seed $(SEED)) \
 		$(if $(ONLY),--only '$(ONLY)') $(if $(JSON),--json '$(JSON)') $(if $(AGAIN),--again) $(if $(OWN),--own) $(if $(WITHOUT),--without '$(WITHOUT)')
 
-bench: setup rocksdb kafka-libs ## tables, overload and latency curve, 30 minutes a bus (BUS=embedded|kafka CLIENT=direct PARTICIPANTS=echo RATE= IN_FLIGHT= SECONDS= ROUNDS= JSON=1 AGAINST='command')
+bench: setup rocksdb kafka-libs ## tables, overload and latency curve, 30 minutes a bus (BUS=embedded|kafka CLIENT=librdkafka PARTICIPANTS=echo RATE= IN_FLIGHT= SECONDS= ROUNDS= JSON=1 AGAINST='command')
 	$(CARGO) build --release --locked -p ringmaster -p ringmaster-bench
 	for bus in $(or $(BUS),embedded kafka); do \
 		"$${CARGO_TARGET_DIR:-target}"/release/ringmaster-bench --bus $$bus $(if $(RATE)$(IN_FLIGHT),,--all) $(if $(RATE),--rate $(RATE)) \

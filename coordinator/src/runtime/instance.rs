@@ -37,7 +37,7 @@ pub type Report = Arc<dyn Fn(&Counters) + Send + Sync>;
 pub struct InstanceSettings {
     /// What was written to the store reaches its files this often: it bounds what a crash makes replay.
     pub flush_every: Duration,
-    /// What the process may take, in bytes.
+    /// What the process may take, in bytes; `usize::MAX` if it is not the coordinator's alone.
     pub memory_max: usize,
 }
 
