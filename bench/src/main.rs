@@ -98,9 +98,9 @@ struct Args {
     client: String,
     /// More loads beside the one that is said, each with its rounds: 500 in flight, 5,000/s, 10/s, 0.7 of what is carried; and
     /// overload, twice of it.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "rate")]
     all: bool,
-    /// Overload beside the load that is said: twice of what is carried, between two calm windows (part of --all).
+    /// Overload beside the load that is said: twice of what is carried, between calm and full windows (part of --all).
     #[arg(long, conflicts_with = "rate")]
     overload: bool,
     /// Another program that takes turns with the product.
@@ -280,7 +280,7 @@ fn measure(
     let overload = carried
         .filter(|_| args.all || args.overload)
         .map(|peak| {
-            say("overload, between two calm windows");
+            say("overload, between calm and full windows");
             overload::run(product, peak, plan)
         })
         .transpose()?;

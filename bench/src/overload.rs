@@ -36,8 +36,11 @@ pub(crate) struct Overload {
     pub(crate) in_flight_max: u64,
     /// By how much an order that ended was younger than the oldest that had not: 99 of 100 by less.
     pub(crate) overtaken_p99_ms: f64,
-    /// CPU meanwhile, in microseconds by the sagas that ended: coordinator, broker, services, driver.
-    pub(crate) cpu_us: [f64; 4],
+    /// CPU meanwhile, in microseconds by the sagas that ended.
+    pub(crate) cpu_us_coordinator: f64,
+    pub(crate) cpu_us_broker: f64,
+    pub(crate) cpu_us_services: f64,
+    pub(crate) cpu_us_driver: f64,
     /// At 0.7 of what can be carried, before and afterwards.
     pub(crate) calm_p99_ms: f64,
     pub(crate) afterwards_p99_ms: f64,
@@ -68,6 +71,7 @@ pub(crate) fn run(product: &mut dyn InFlight, peak: f64, plan: &Plan) -> Result<
     let carried = (full_before.per_second() + full_after.per_second()) / 2.0;
     let p99 = |window: &Window| window.measured.latency_us.as_ref().map_or(0.0, |us| us.value_at_quantile(0.99) as f64 / 1e3);
     let overtaken = window.measured.overtaken_us.as_ref().map_or(0.0, |us| us.value_at_quantile(0.99) as f64 / 1e3);
+    let [coordinator, broker, services, driver] = window.cost.parts().map(|used| window.per_saga(used.cpu.as_secs_f64() * 1e6));
     Ok(Overload {
         rate: peak * TIMES,
         peak_per_s: carried,
@@ -75,7 +79,10 @@ pub(crate) fn run(product: &mut dyn InFlight, peak: f64, plan: &Plan) -> Result<
         per_peak: window.per_second() / carried,
         in_flight_max: most.load(Ordering::Relaxed),
         overtaken_p99_ms: overtaken,
-        cpu_us: window.cost.parts().map(|used| window.per_saga(used.cpu.as_secs_f64() * 1e6)),
+        cpu_us_coordinator: coordinator,
+        cpu_us_broker: broker,
+        cpu_us_services: services,
+        cpu_us_driver: driver,
         calm_p99_ms: p99(&before),
         afterwards_p99_ms: p99(&after),
     })
@@ -93,10 +100,10 @@ impl Overload {
             self.peak_per_s,
             self.in_flight_max,
             self.overtaken_p99_ms,
-            self.cpu_us[0],
-            self.cpu_us[1],
-            self.cpu_us[2],
-            self.cpu_us[3],
+            self.cpu_us_coordinator,
+            self.cpu_us_broker,
+            self.cpu_us_services,
+            self.cpu_us_driver,
             self.calm_p99_ms,
             self.afterwards_p99_ms
         )

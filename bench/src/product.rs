@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use ringmaster::api;
 use ringmaster::config::Config;
-use ringmaster::runtime::{Instance, InstanceSettings, Knowledge, Report, Status, load_knowledge, prepare, wall};
+use ringmaster::runtime::{Instance, Knowledge, Report, Status, load_knowledge, prepare, wall};
 use ringmaster::topics;
 use ringmaster_bus::embedded::{EmbeddedBus, Log};
 use ringmaster_bus::kafka::KafkaBus;
@@ -148,8 +148,7 @@ impl OnEmbedded {
         let report: Report = Arc::new(|_| {});
         let services = Running::start(options.participants, &log, folder.path(), &config.prefix, options.partitions)?;
         let buses = (0..config.workers).map(|_| log.open()).collect::<Result<Vec<_>, _>>()?;
-        // Services and log are in this process too: what the system says of it is not the coordinator's.
-        let settings = InstanceSettings { memory_max: usize::MAX, ..config.instance() };
+        let settings = config.instance_among_others();
         let instance = Instance::start(buses, &setup, &Arc::new(knowledge), &store, settings, &status, &report);
         let load = Load::new(bus, writer, options.partitions)?;
         Ok(OnEmbedded { folder, options: options.clone(), load, services, instance, status, store, log })

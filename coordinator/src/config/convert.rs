@@ -45,6 +45,12 @@ impl Config {
         InstanceSettings { flush_every: self.limits.flush_every, memory_max: self.limits.memory }
     }
 
+    /// The same in a process that others share, services and a log: what the system says of it is not the coordinator's alone, and
+    /// is not held against `limits.memory`.
+    pub fn instance_among_others(&self) -> InstanceSettings {
+        InstanceSettings { memory_max: usize::MAX, ..self.instance() }
+    }
+
     fn inputs(&self) -> Vec<InputOptions> {
         let input = |(name, topic): (&String, &super::Topic)| InputOptions {
             topic: name.clone(),

@@ -85,6 +85,15 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     assert_eq!(read.listen, Some(([127, 0, 0, 1], 2).into()));
 }
 
+/// What the system says of a process is held against its bound only where the process is the coordinator's alone.
+#[test]
+fn a_process_that_others_share_is_not_judged() {
+    let read = Config::parse("r.toml", "limits.memory = '400MiB'\nlimits.flush_every = '3s'").expect("all is right");
+    assert_eq!(read.instance().memory_max, 400 << 20);
+    assert_eq!(read.instance_among_others().memory_max, usize::MAX);
+    assert_eq!(read.instance_among_others().flush_every, read.instance().flush_every);
+}
+
 #[test]
 fn values_are_typed() {
     let file = "bus = 'embedded'\nstart_at = '2026-01-31T00:00:00Z'\ndata_dir = '/var/r'\napi.listen = 'off'\nworkers = 3

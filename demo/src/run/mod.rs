@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use ringmaster::config::Config;
-use ringmaster::runtime::{Instance, InstanceSettings, Knowledge, Report, Status, load_knowledge, prepare, wall};
+use ringmaster::runtime::{Instance, Knowledge, Report, Status, load_knowledge, prepare, wall};
 use ringmaster::topics;
 use ringmaster_bus::Bus;
 use ringmaster_bus::embedded::{Log, Settings as LogSettings};
@@ -66,8 +66,7 @@ pub fn run(config: &Config, options: &Options) -> Result<Accounting> {
     let report: Report = Arc::new(|_| {});
     let services = Services::start(&log, &options.folder, &prefix)?;
     let buses = (0..config.workers).map(|_| log.open()).collect::<Result<Vec<_>, _>>()?;
-    // Services and log are in this process too: what the system says of it is not the coordinator's.
-    let settings = InstanceSettings { memory_max: usize::MAX, ..config.instance() };
+    let settings = config.instance_among_others();
     let instance = Instance::start(buses, &setup, &knowledge, &store, settings, &status, &report);
     let mut shop = Shop::open(log.open()?, &knowledge, config.partitions, plan.orders)?;
     let progress = drive(&mut shop, options.rate, plan.orders, &instance, &services);

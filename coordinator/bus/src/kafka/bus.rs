@@ -66,8 +66,7 @@ impl KafkaBus {
     ///
     /// Errors: [`BusError::Refused`] for settings that the protocol owns, or that librdkafka does not take.
     pub fn new(settings: KafkaSettings) -> Result<Self, BusError> {
-        settings.check()?;
-        let (client, security) = settings.client()?;
+        let (client, security) = settings.checked()?;
         let signal = Arc::default();
         let mut sockets = None;
         let inlet = Some(Inlet::open(client, &security, &settings, &signal, &mut sockets)?);

@@ -69,16 +69,21 @@ impl KafkaSettings {
     ///
     /// Errors: [`BusError::Refused`], naming the setting.
     pub fn check(&self) -> Result<(), BusError> {
+        self.checked().map(drop)
+    }
+
+    /// The same, and what they come to: see [`Self::client`].
+    pub(super) fn checked(&self) -> Result<(Client, Security), BusError> {
         for (key, _) in &self.passthrough {
             if let Some(why) = owned_by_protocol(key) {
                 return Err(BusError::Refused(format!("kafka.{key} cannot be set: {why}")));
             }
         }
-        self.client()?;
+        let client = self.client()?;
         for config in [self.producer(1), self.consumer(&self.group)] {
             config.create_native_config().map_err(|error| BusError::Refused(format!("kafka.*: {error}")))?;
         }
-        Ok(())
+        Ok(client)
     }
 
     /// What sends and reads: `librdkafka`, `direct`, or `auto` (if nothing is said), which is direct where it can do what is asked; and

@@ -82,7 +82,7 @@ pub struct Limits {
     /// Sagas that wait for an answer; above it none is started. What waits in the topics costs nothing, and commands that wait in a
     /// participant's topic must not become older than their timeouts.
     pub in_flight_max: usize,
-    /// Bytes in memory: rows, effects, records on their way. Above three quarters no saga is started, above it inputs pause until a
+    /// Bytes in memory: rows, effects, records on their way. Above half of it no saga is started, above it inputs pause until a
     /// checkpoint has trimmed them.
     pub memory_bytes_max: usize,
     /// Effects that are not acknowledged; above it inputs pause.

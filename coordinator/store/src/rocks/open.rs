@@ -260,7 +260,7 @@ fn options(memory: usize) -> Options {
     options.set_max_write_buffer_number(MEMTABLE_COUNT_MAX);
     // Memtables take their room from the cache: one bound for both. It flushes early instead of making writers wait.
     options.set_write_buffer_manager(&WriteBufferManager::new_write_buffer_manager_with_cache(memtables, false, cache));
-    // A row is written a few times within seconds and then never again: levels would write it ten times more, and ids are in no order.
+    // A row is written a few times within seconds and then never again; ids are in no order, so that each flush meets all of a level.
     options.set_compaction_style(DBCompactionStyle::Universal);
     options.set_universal_compaction_options(&UniversalCompactOptions::default());
     options.set_level_zero_file_num_compaction_trigger(RUNS_MAX);

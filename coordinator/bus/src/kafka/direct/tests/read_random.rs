@@ -63,7 +63,7 @@ fn step(reads: &mut Reads, random: &mut fastrand::Rng) {
 fn fault(random: &mut fastrand::Rng) -> (Api, Act) {
     let api = [Api::Versions, Api::Offsets, Api::Metadata, Api::Fetch, Api::Fetch][random.usize(..5)];
     let passing = [3, 5, 6, 7, 8, 9, 13, 56, 74, 75, 78, 100];
-    (api, acts::passing(random, api, &passing, 200))
+    (api, acts::passing(random, api, &passing, 400))
 }
 
 /// Records have checksums, the rest has not: it may be believed; but nothing hangs, panics, or is said twice, and no other record is
