@@ -11,6 +11,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::super::login::Credentials;
 use super::super::security::Security;
+use super::super::tls::TlsSettings;
 use super::guard::{Authority, Door, Guard};
 use super::line::Line;
 use super::scripted::Scripted;
@@ -86,6 +87,14 @@ fn tls_cases() -> Vec<Case> {
             "ssl.certificate.location and ssl.key.location",
         ),
         case("it has no TLS", Guard::default(), "security.protocol is plaintext or sasl_plaintext"),
+        // A name that may be any makes nobody trusted.
+        Case {
+            what: "another authority, where any name will do",
+            client: security(Some(&TlsSettings { takes_any_name: true, ..trusting(&authority) }), None),
+            wrong: tls(&Authority::named("another"), "other.example"),
+            right: tls(&authority, "other.example"),
+            says: "signed by nobody who is trusted; ssl.ca.location",
+        },
         Case {
             what: "TLS is not expected",
             client: Security::default(),
