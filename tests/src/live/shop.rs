@@ -21,6 +21,8 @@ use super::{PARTITIONS, PATIENCE, RUN, say, until};
 const UNACKNOWLEDGED_MAX: usize = 5_000;
 /// Until a fault has hit, more orders come as long as fewer than these are on their way: however slow the fault is, it hits some.
 const OPEN_IN_FLIGHT: usize = 500;
+/// Orders that must be on their way in front of what stands still; twice as many are placed, of which 89 of 100 surely need every process.
+const STUCK: u64 = 20;
 
 #[derive(Debug, Default)]
 struct State {
@@ -98,6 +100,20 @@ impl Shop {
     pub fn wait_middle(&self, finished: u64) {
         self.lock().open = true;
         until("orders in the middle of their way", || self.finished() >= finished && self.in_flight().len() >= 3);
+    }
+
+    /// Places more orders, and waits until those of them that need every process are on their way: what stands still already keeps them
+    /// there, so that a fault behind this hits some, however fast all others are.
+    pub fn wait_stuck(&self) {
+        let before = {
+            let mut state = self.lock();
+            state.wanted += 2 * STUCK;
+            state.issued.clone()
+        };
+        let needs_all = |number: &&u64| orders::outcome(**number) == Outcome::Fulfilled;
+        until("orders that wait for what stands still", || {
+            self.in_flight().difference(&before).filter(needs_all).count() as u64 >= STUCK
+        });
     }
 
     /// The orders that a fault hit, called right behind it: in the log before, and without an outcome when all that had been sent

@@ -17,6 +17,8 @@ fn a_coordinator_is_killed(client: &str) {
     let mut replayed = 0.0;
     for round in 1..=4 {
         shop.wait_middle(round * 300);
+        coordinator.process.freeze();
+        shop.wait_stuck();
         coordinator.kill();
         shop.hit(&format!("kill -9 of the coordinator, number {round}"));
         coordinator = world.owner("blue");
@@ -35,7 +37,10 @@ fn a_service_killed_answers_from_its_ledger() {
     let mut hit = BTreeSet::new();
     for (round, service) in SERVICES.iter().enumerate() {
         shop.wait_middle(250 * (round as u64 + 1));
-        world.take_service(service).kill();
+        let process = world.take_service(service);
+        process.freeze();
+        shop.wait_stuck();
+        process.kill();
         hit.extend(shop.hit(&format!("kill -9 of {service}")));
         world.start_service(service, &[]);
     }

@@ -54,6 +54,8 @@ fn a_payment_service_in_python_that_knows_only_json() {
     let shop = world.shop();
     shop.order(500, 200.0);
     shop.wait_middle(150);
+    service.freeze();
+    shop.wait_stuck();
     service.kill();
     shop.hit("kill -9 of the Python service");
     let service = start(&world);

@@ -13,6 +13,8 @@ fn a_lost_or_damaged_store_is_built_again_from_the_journal() {
     shop.order(1_500, 400.0);
 
     shop.wait_middle(300);
+    coordinator.process.freeze();
+    shop.wait_stuck();
     let data = coordinator.kill();
     shop.hit("kill -9 and loss of the store");
     std::fs::remove_dir_all(data.join("store")).expect("the store was there");
@@ -20,8 +22,11 @@ fn a_lost_or_damaged_store_is_built_again_from_the_journal() {
     assert!(coordinator.metric("ringmaster_journal_replayed_total") > 0.0, "rebuilt from the journal");
 
     shop.wait_middle(700);
+    world.service("shipping").freeze();
+    shop.wait_stuck();
     let data = coordinator.stop();
     shop.hit("an orderly end, then damage of the store");
+    world.service("shipping").thaw();
     let damaged = damage(&data.join("store"));
     let coordinator = world.owner("blue");
     assert!(coordinator.metric("ringmaster_journal_replayed_total") > 0.0, "rebuilt from the journal");

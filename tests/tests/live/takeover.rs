@@ -41,6 +41,7 @@ fn a_coordinator_that_was_frozen_finds_out_and_does_nothing() {
     shop.order(2_000, 400.0);
     shop.wait_middle(300);
     first.process.freeze();
+    shop.wait_stuck();
     shop.hit("SIGSTOP of the coordinator");
     let second = world.owner("green");
     // The second is far ahead when the first wakes up, with records and commands in its queues.

@@ -14,10 +14,14 @@ fn orders_run_exactly_once_and_an_orderly_end_leaves_nothing_to_mend() {
     let shop = world.shop();
     shop.order(1_200, 600.0);
     shop.wait_middle(300);
+    // Orders are on their way when the end comes, however fast they go.
+    world.service("shipping").freeze();
+    shop.wait_stuck();
     let retried_before = coordinator.metric("ringmaster_commands_retried_total") as i64;
     let begun = Instant::now();
     coordinator.stop();
     shop.hit("SIGTERM");
+    world.service("shipping").thaw();
     say(&format!("stopped in order within {:.1} s", begun.elapsed().as_secs_f64()));
 
     let sent = sent(&world);
