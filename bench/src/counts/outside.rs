@@ -38,6 +38,9 @@ impl<B: Bus> Bus for Outside<B> {
     fn turn_min(&self) -> Duration {
         self.0.turn_min()
     }
+    fn full_poll(&self) -> Option<usize> {
+        self.0.full_poll()
+    }
     fn flush(&mut self) {
         cross(|| self.0.flush());
     }

@@ -246,6 +246,12 @@ pub trait Bus {
     /// what full queues and small batches would.
     fn turn_min(&self) -> Duration;
 
+    /// From so many events on a [`Bus::poll`] was full, and more may wait: whoever is behind may hold back what can wait ([`Bus::pause`]),
+    /// which costs nothing here. None where it is dear: librdkafka drops what it fetched ahead, and fetches it again.
+    fn full_poll(&self) -> Option<usize> {
+        None
+    }
+
     /// Lets go of what was sent since the last [`Bus::poll`], which else does so: for whoever pauses in between. What needs an answer of
     /// the broker first stays until the next poll.
     fn flush(&mut self);

@@ -49,6 +49,9 @@ impl Bus for RealTime {
     fn turn_min(&self) -> Duration {
         self.bus.turn_min()
     }
+    fn full_poll(&self) -> Option<usize> {
+        self.bus.full_poll()
+    }
     fn flush(&mut self) {
         self.bus.flush();
     }

@@ -108,6 +108,7 @@ fn as_word<S: serde::Serializer>(stage: &StageName, serializer: S) -> Result<S::
 fn as_held<S: serde::Serializer>(held: &Held, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(match held {
         Held::Nothing => "nothing",
+        Held::Behind => "starts, behind",
         Held::Starts => "starts",
         Held::All => "all",
     })

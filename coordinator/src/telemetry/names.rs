@@ -90,7 +90,7 @@ pub const PARTITION_GAUGES: [(Metric, Level); 8] = [
         gauge(
             "ringmaster_partition_held",
             "level",
-            "Because a bound is reached: 1 while no saga is started, 2 while no input is read; else 0",
+            "1 while no saga is started because the worker is behind, 2 because there is no room, 3 while no input is read; else 0",
         ),
         |p| f64::from(p.held as u8),
     ),

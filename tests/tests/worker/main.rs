@@ -1,6 +1,7 @@
 //! The worker around its partitions: its clocks, its store, its end. On the simulated broker, with a clock of the test's own.
 
 mod assign;
+mod behind;
 mod clock;
 mod ends;
 mod panics;

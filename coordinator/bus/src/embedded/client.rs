@@ -314,6 +314,10 @@ impl Bus for EmbeddedBus {
         TURN_MIN
     }
 
+    fn full_poll(&self) -> Option<usize> {
+        Some(PARTITION_EVENTS_MAX)
+    }
+
     fn flush(&mut self) {
         self.writer.flush();
     }

@@ -324,6 +324,10 @@ impl Bus for KafkaBus {
         }
     }
 
+    fn full_poll(&self) -> Option<usize> {
+        (self.client == Client::Direct).then_some(EVENTS_MAX)
+    }
+
     fn flush(&mut self) {
         self.senders.iter_mut().for_each(|(_, outgoing)| outgoing.flush(&self.names));
     }

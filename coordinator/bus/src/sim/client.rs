@@ -372,6 +372,10 @@ impl Bus for SimBus {
         Duration::ZERO
     }
 
+    fn full_poll(&self) -> Option<usize> {
+        self.broker.lock().faults.full_poll
+    }
+
     /// What is sent is on its way at once.
     fn flush(&mut self) {}
 

@@ -37,6 +37,8 @@ pub struct Faults {
     pub fetch_max_ms: Millis,
     /// A reader gets 1 to this many records a poll.
     pub fetch_count_max: usize,
+    /// From so many events on a poll was full; never, if none.
+    pub full_poll: Option<usize>,
     /// Answers to questions take 0 to this.
     pub answer_max_ms: Millis,
 }
@@ -61,6 +63,7 @@ impl Faults {
             late_max_ms: 1_000,
             fetch_max_ms: 1,
             fetch_count_max: 1_000,
+            full_poll: None,
             answer_max_ms: 1,
         }
     }
@@ -88,6 +91,7 @@ impl Faults {
             late_max_ms: rng.i64(50..=5_000),
             fetch_max_ms: rng.i64(0..=20),
             fetch_count_max: rng.usize(1..=40),
+            full_poll: rng.bool().then(|| rng.usize(1..=100)),
             answer_max_ms: rng.i64(0..=30),
             ..rates
         }

@@ -95,14 +95,15 @@ impl Heard {
         }
     }
 
-    /// Polls once.
-    fn poll(&mut self, bus: &mut dyn Bus, wait_max: Duration) {
+    /// Polls once; how many events it visited.
+    pub fn poll(&mut self, bus: &mut dyn Bus, wait_max: Duration) -> usize {
         let mut visited = 0;
         let said = bus.poll(wait_max, &mut |event| {
             visited += 1;
             self.note(event);
         });
         assert_eq!(said, visited, "a poll says how many events it visited");
+        said
     }
 }
 

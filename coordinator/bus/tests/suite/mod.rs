@@ -38,7 +38,7 @@ pub trait Rig {
 
 /// Runs everything.
 pub fn run_all(rig: &(dyn Rig + Sync)) {
-    let cases: [(&str, fn(&dyn Rig)); 26] = [
+    let cases: [(&str, fn(&dyn Rig)); 27] = [
         // The longest first.
         ("unknown_topic_is_refused_and_unreadable", unknown_topic_is_refused_and_unreadable),
         ("any_seek_is_exact", any_seek_is_exact),
@@ -47,6 +47,7 @@ pub fn run_all(rig: &(dyn Rig + Sync)) {
         ("everything_comes_back_as_it_was", everything_comes_back_as_it_was),
         ("reads_from_an_offset_and_seeks", reads_from_an_offset_and_seeks),
         ("pause_loses_nothing", pause_loses_nothing),
+        ("a_full_poll_is_full", a_full_poll_is_full),
         ("any_pauses_lose_and_repeat_nothing", any_pauses_lose_and_repeat_nothing),
         ("stopped_is_silent", stopped_is_silent),
         ("caught_up_comes_at_the_end", caught_up_comes_at_the_end),

@@ -61,6 +61,30 @@ pub fn pause_loses_nothing(rig: &dyn Rig) {
 }
 
 /// Seeks to and fro while batches are under way: what comes after a seek is what is there, from there on, without a gap.
+/// Whoever is behind sees it, and may hold back what can wait: the rest comes alone, and what was held comes once, in order.
+pub fn a_full_poll_is_full(rig: &dyn Rig) {
+    let mut bus = rig.client();
+    let Some(full) = bus.full_poll() else { return };
+    let at = topic(&mut *bus, "full", 2, &[]);
+    let count = 5 * full as u64;
+    fill(&mut *bus, at[0], 0..count);
+    let mut heard = Heard::default();
+    bus.read(at[0], 0);
+    while heard.poll(&mut *bus, Duration::from_millis(50)) < full {
+        assert!((heard.records.len() as u64) < count, "so many lay there, and no poll was full");
+    }
+    bus.pause(&at[..1], true);
+    let first = heard.records.len();
+    fill_while(&mut *bus, at[1], 0..3, &mut heard);
+    bus.read(at[1], 0);
+    heard.until(&mut *bus, "the other's end", |heard| heard.caught_up.contains(&(at[1], 3)));
+    assert_eq!(heard.records.len(), first + 3, "nothing else meanwhile");
+    bus.pause(&at[..1], false);
+    heard.until(&mut *bus, "the end", |heard| heard.caught_up.contains(&(at[0], count as i64)));
+    let of_first = heard.records.iter().filter(|read| read.at == at[0]).map(|read| read.offset);
+    assert!(of_first.eq(0..count as i64), "once each, in order");
+}
+
 pub fn any_seek_is_exact(rig: &dyn Rig) {
     let mut bus = rig.client();
     let at = topic(&mut *bus, "walked", 2, &[]);

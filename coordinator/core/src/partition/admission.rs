@@ -1,6 +1,9 @@
 //! What may come in: how full the partition is, and which inputs are held for it.
 //!
-//! Two bounds, one above the other. At the lower one nothing new begins, and what was begun goes on: its rows may still grow, sagas end,
+//! What was begun comes first: while the worker is behind, nothing new begins. Sagas that are half done hold goods and money, and cost
+//! memory and checkpoints; what has not begun waits in its topic for nothing.
+//!
+//! Beside that there are two bounds, one above the other. At the lower one nothing new begins, and what was begun goes on: its rows may still grow, sagas end,
 //! and there is room again; what waits in the topics costs nothing. At the upper one nothing is read at all until the broker has taken what is on its
 //! way and a checkpoint has written what is confirmed: then rows may leave memory.
 
@@ -21,24 +24,33 @@ pub enum Held {
     /// None.
     #[default]
     Nothing,
-    /// Those that only start sagas.
+    /// Those that only start sagas, until what was begun is read.
+    Behind,
+    /// Those that only start sagas, until there is room.
     Starts,
     /// Every input.
     All,
+}
+
+impl Held {
+    /// Because a bound is reached, which people should know; being behind comes and goes.
+    pub fn is_at_bound(self) -> bool {
+        self >= Held::Starts
+    }
 }
 
 impl Owner {
     /// Holds inputs, or lets them go on, as full as the partition is now.
     pub(super) fn admit(&mut self, cx: &mut Context<'_>) {
         let held = self.to_hold();
-        if held != Held::Nothing && cx.steady >= self.evict_at {
+        if held.is_at_bound() && cx.steady >= self.evict_at {
             self.evict_at = cx.steady.saturating_add(EVICT_EVERY_MS);
             self.make_room(held);
         }
         if held == self.held {
             return;
         }
-        cx.counters.pauses += u64::from(held > self.held);
+        cx.counters.pauses += u64::from(held > self.held && held.is_at_bound());
         for index in 0..self.inputs.len() {
             let (before, now) = (self.is_held(index, self.held), self.is_held(index, held));
             if before != now {
@@ -64,7 +76,7 @@ impl Owner {
     fn is_held(&self, index: usize, held: Held) -> bool {
         match held {
             Held::Nothing => false,
-            Held::Starts => self.only_starts(index),
+            Held::Behind | Held::Starts => self.only_starts(index),
             Held::All => true,
         }
     }
@@ -76,17 +88,18 @@ impl Owner {
 
     /// True if what lies in this input is held back, and no timer has to wait until it is read.
     pub(super) fn is_held_start(&self, index: usize) -> bool {
-        self.held == Held::Starts && self.only_starts(index)
+        matches!(self.held, Held::Behind | Held::Starts) && self.only_starts(index)
     }
 
     /// What is held goes on well below its bound, so that it does not come and go.
     fn to_hold(&self) -> Held {
         let all = if self.held == Held::All { !self.relaxed() } else { self.overloaded() };
-        let starts = if self.held == Held::Nothing { self.full() } else { !self.roomy() };
-        match (all, starts) {
-            (true, _) => Held::All,
-            (false, true) => Held::Starts,
-            (false, false) => Held::Nothing,
+        let starts = if self.held.is_at_bound() { !self.roomy() } else { self.full() };
+        match (all, starts, self.behind) {
+            (true, ..) => Held::All,
+            (false, true, _) => Held::Starts,
+            (false, false, true) => Held::Behind,
+            (false, false, false) => Held::Nothing,
         }
     }
 

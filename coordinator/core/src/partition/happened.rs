@@ -85,6 +85,8 @@ pub enum Happened<'a> {
     },
     /// The process is short of memory, or not any more.
     Short(bool),
+    /// The worker is behind: its last poll left events that wait. Or not any more.
+    Behind(bool),
     /// The worker has given up the sender ([`super::Wish::Doubt`]).
     Doubt,
     /// A poll ended: what it brought is journaled, what is due is done.

@@ -34,6 +34,8 @@ pub(super) struct Owner {
     pub(super) asking: usize,
     /// The process is short of memory.
     pub(super) short: bool,
+    /// More comes in than the worker takes.
+    pub(super) behind: bool,
     /// When rows that may leave memory are looked for next, by the steady clock.
     pub(super) evict_at: Millis,
     pub(super) clock: Clock,
@@ -92,6 +94,7 @@ impl Owner {
             held: Held::Nothing,
             asking: 0,
             short: false,
+            behind: false,
             evict_at: Millis::MIN,
             clock,
             projections: Projections::default(),
@@ -160,6 +163,10 @@ impl Owner {
             Happened::OutOfRange { index, position } => self.out_of_range(index, position, cx),
             Happened::Short(short) => {
                 self.short = short;
+                Ok(())
+            }
+            Happened::Behind(behind) => {
+                self.behind = behind;
                 Ok(())
             }
             Happened::PollEnded => self.poll_ended(cx),

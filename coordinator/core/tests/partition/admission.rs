@@ -68,6 +68,51 @@ fn timers_do_not_wait_for_starts_that_are_held() {
     assert_eq!((in_flight(&line), line.partition.held()), (0, Held::Nothing), "it asks nobody now, and others may");
 }
 
+/// Who is behind begins nothing, and holds up nothing that was begun; that is no bound, and ends at once.
+#[test]
+fn who_is_behind_takes_up_what_was_begun_first() {
+    let mut line = of_in_flight(16);
+    line.start(ALPHAS, "answered");
+    line.start(ALPHAS, "silent");
+    line.happens(Happened::Behind(true));
+    line.poll();
+    assert_eq!((line.partition.held(), pauses(&mut line)), (Held::Behind, vec![(ALPHAS, true), (BETAS, true)]));
+    line.reply("alpha/answered", 1, "succeeded", line.clocks.wall);
+    assert_eq!((line.counters.completed, line.partition.held(), pauses(&mut line)), (1, Held::Behind, vec![]));
+    line.pass(10_100);
+    line.poll();
+    assert_eq!(line.answer(0), [REPLIES], "the end of what is held is of no interest");
+    line.poll();
+    assert!(line.timed_events().iter().any(|(_, event)| matches!(event, SagaEvent::RetryScheduled { .. })), "its time is over");
+    line.happens(Happened::Behind(false));
+    line.poll();
+    assert_eq!((line.partition.held(), pauses(&mut line)), (Held::Nothing, vec![(ALPHAS, false), (BETAS, false)]));
+    assert_eq!(line.counters.pauses, 0, "no bound was reached");
+}
+
+/// A bound that is reached meanwhile stays after it.
+#[test]
+fn a_bound_outlives_the_end_of_being_behind() {
+    let mut line = of_in_flight(16);
+    line.happens(Happened::Behind(true));
+    line.poll();
+    // What was fetched before it was held is taken.
+    for number in 1..=16 {
+        line.start(ALPHAS, &number.to_string());
+        let (held, is_at_bound) = if number < 16 { (Held::Behind, false) } else { (Held::Starts, true) };
+        assert_eq!((line.partition.held(), line.partition.held().is_at_bound()), (held, is_at_bound), "{number} in flight");
+    }
+    assert_eq!(line.counters.pauses, 1);
+    line.happens(Happened::Behind(false));
+    line.poll();
+    assert_eq!((line.partition.held(), pauses(&mut line)), (Held::Starts, vec![(ALPHAS, true), (BETAS, true)]));
+    line.happens(Happened::Behind(true));
+    for number in 1..=2 {
+        line.reply(&format!("alpha/{number}"), 1, "succeeded", line.clocks.wall);
+    }
+    assert_eq!((line.partition.held(), pauses(&mut line)), (Held::Behind, vec![]));
+}
+
 /// What was ahead is dropped in doubt, with its count.
 #[test]
 fn a_doubt_leaves_no_count_behind() {

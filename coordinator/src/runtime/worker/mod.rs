@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringmaster_bus::{Bus, Sender, Topic, TopicPartition};
-use ringmaster_core::partition::{Context, Counters, Happened, Held, Partition, Tag, Why};
+use ringmaster_core::partition::{Context, Counters, Happened, Partition, Tag, Why};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::ClaimId;
 use ringmaster_store::Store;
@@ -27,6 +27,9 @@ use super::diary::Diary;
 use super::effects::Routes;
 use super::knowledge::Knowledge;
 use super::watch::{Rules, TopicLost, TopicStatus, Watch, Watched};
+
+/// After so many full polls, half a second or more of nothing else, one lets new sagas begin.
+const FULL_POLLS_MAX: u32 = 500;
 
 /// What a worker must know.
 #[derive(Debug, Clone)]
@@ -113,6 +116,8 @@ struct Inner {
     ids: Box<dyn FnMut() -> ClaimId + Send>,
     stop: Option<Stop>,
     stopping: bool,
+    /// Polls in a row that left events.
+    full_polls: u32,
     /// Effects that the bus's queue had no room for.
     unsent: Vec<(i32, Tag)>,
     diary: Diary,
@@ -171,6 +176,7 @@ impl<B: Bus> Worker<B> {
             ids,
             stop: None,
             stopping: false,
+            full_polls: 0,
             unsent: Vec::new(),
             diary: Diary::default(),
             say_undeliverable_at: Millis::MIN,
@@ -200,6 +206,7 @@ impl<B: Bus> Worker<B> {
             return Err(stop);
         }
         let now = clock();
+        inner.note_load(events, bus.full_poll(), now);
         inner.end_of_poll(now);
         inner.execute(bus, now);
         inner.checkpoint_when_due(now);
@@ -236,7 +243,7 @@ impl<B: Bus> Worker<B> {
     /// room for new sagas, which people are.
     pub fn look(&mut self, short: bool, now: Now) {
         self.inner.each(now, || Happened::Short(short));
-        let held = self.partitions().filter(|partition| partition.held() != Held::Nothing).count();
+        let held = self.partitions().filter(|partition| partition.held().is_at_bound()).count();
         self.inner.diary.holding(held, now.steady);
     }
 
@@ -310,6 +317,16 @@ impl Inner {
         for place in 0..self.hosts.len() {
             self.tell(self.hosts.number_at(place), now, what());
         }
+    }
+
+    /// After a poll that visited so many events: who is behind begins nothing new. Not for ever: what only looks like answers must not
+    /// keep all starts away.
+    fn note_load(&mut self, events: usize, full: Option<usize>, now: Now) {
+        let is_full = full.is_some_and(|full| events >= full) && self.full_polls < FULL_POLLS_MAX;
+        if is_full != (self.full_polls > 0) {
+            self.each(now, || Happened::Behind(is_full));
+        }
+        self.full_polls = if is_full { self.full_polls + 1 } else { 0 };
     }
 
     /// How long until something is due without anything happening.

@@ -1,0 +1,70 @@
+//! A worker that gets more than it can take: what was begun comes first.
+
+use ringmaster_bus::sim::Faults;
+use ringmaster_core::partition::Held;
+
+use crate::Machine;
+
+/// From so many events on a poll is full here.
+const FULL: usize = 20;
+
+/// A machine whose polls find what [`flood`] put, and are full with it.
+fn machine() -> Machine {
+    let machine = Machine::owning(1);
+    machine.broker.set_faults(Faults { full_poll: Some(FULL), fetch_max_ms: 0, ..Faults::none() });
+    machine
+}
+
+/// What looks like answers, and is none.
+fn flood(machine: &Machine) {
+    for _ in 0..FULL {
+        machine.broker.put("ringmaster.replies", 0, Some(b"nobody"), b"{}");
+    }
+}
+
+fn held(machine: &Machine) -> Held {
+    machine.worker.partitions().next().expect("there is one").held()
+}
+
+fn started(machine: &Machine) -> u64 {
+    machine.worker.counters().started
+}
+
+/// While polls are full no saga begins, and with the first that is not, it does.
+#[test]
+fn who_is_behind_begins_nothing_new() {
+    let mut machine = machine();
+    for turn in 0..100 {
+        flood(&machine);
+        machine.turn().expect("it goes on");
+        if turn == 10 {
+            assert_eq!(held(&machine), Held::Behind);
+            machine.order("ord-1");
+        }
+    }
+    assert_eq!((held(&machine), started(&machine)), (Held::Behind, 0));
+    assert_eq!(machine.worker.counters().pauses, 0, "no bound was reached");
+    machine.until("begun", 100, |machine| started(machine) == 1);
+    assert_eq!(held(&machine), Held::Nothing);
+}
+
+/// What only looks like answers keeps new sagas away for a while, not for ever.
+#[test]
+fn a_flood_does_not_keep_new_sagas_away_for_ever() {
+    let mut machine = machine();
+    let mut turns = 0;
+    while started(&machine) == 0 {
+        flood(&machine);
+        machine.turn().expect("it goes on");
+        turns += 1;
+        if turns == 10 {
+            machine.order("ord-1");
+        }
+        assert!(turns < 1_000, "it begins");
+    }
+    assert!(turns > 400, "{turns} turns: what was begun came first");
+    machine.turn().expect("it goes on");
+    flood(&machine);
+    machine.turn().expect("it goes on");
+    assert_eq!(held(&machine), Held::Behind, "and again");
+}
