@@ -31,7 +31,7 @@ bench: setup rocksdb kafka-libs ## tables, overload and latency curve, 30 minute
 		"$${CARGO_TARGET_DIR:-target}"/release/ringmaster-bench --bus $$bus $(if $(RATE)$(IN_FLIGHT),,--all) $(if $(RATE),--rate $(RATE)) \
 			$(if $(IN_FLIGHT),--in-flight $(IN_FLIGHT)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 			$(if $(PARTICIPANTS),--participants $(PARTICIPANTS)) $(if $(CLIENT),--client $(CLIENT)) $(if $(JSON),--json) $(if $(AGAINST),--against '$(AGAINST)') \
-			--curve "$${CARGO_TARGET_DIR:-target}"/bench-$$bus.html || exit; \
+			$(if $(RATE)$(IN_FLIGHT),,--curve "$${CARGO_TARGET_DIR:-target}"/bench-$$bus.html) || exit; \
 	done
 
 bench-instructions: setup rocksdb ## what a saga costs, counted: allocations, bytes, instructions; exits 1 above bench/limits.toml (JSON=1)

@@ -135,7 +135,9 @@ enum BusKind {
 
 /// Rates of the curve.
 const RATES: [f64; 6] = [500.0, 1_000.0, 2_000.0, 5_000.0, 10_000.0, 20_000.0];
-/// A window while everything gets warm.
+/// Orders under way while everything gets warm.
+const WARM_IN_FLIGHT: usize = 16_000;
+/// A window of it.
 const WARM_WINDOW: Duration = Duration::from_secs(5);
 
 /// What a call found out.
@@ -214,7 +216,7 @@ fn on_kafka(args: &Args, plan: &Plan, options: &Options) -> Result<Found> {
     let mut product = OnKafka::start(&site, options)?;
     let mut null = Null::start("null", &site, &services::reached_by(address, "librdkafka"), options.partitions)?;
     let mut direct = Null::start("null_direct", &site, &services::reached_by(address, "direct"), options.partitions)?;
-    warm(&mut [&mut product, &mut null, &mut direct], plan, args.warm.unwrap_or(60.0))?;
+    warm(&mut [&mut product, &mut null, &mut direct], args.warm.unwrap_or(60.0))?;
     site.count()?;
     let measured = measure(args, plan, &site, &mut product, &mut [&mut null, &mut direct])?;
     null.finish()?;
@@ -227,16 +229,16 @@ fn on_embedded(args: &Args, plan: &Plan, options: &Options) -> Result<Found> {
     let mut product = OnEmbedded::start(options)?;
     let log = product.log.clone();
     let mut null = Null::start("null", &site, &log, options.partitions)?;
-    warm(&mut [&mut product, &mut null], plan, args.warm.unwrap_or(5.0))?;
+    warm(&mut [&mut product, &mut null], args.warm.unwrap_or(5.0))?;
     let measured = measure(args, plan, &site, &mut product, &mut [&mut null])?;
     null.finish()?;
     Ok(Found { measured, verdict: product.finish()? })
 }
 
-/// Load in turns for at least so many seconds.
-fn warm(contenders: &mut [&mut dyn Contender], plan: &Plan, seconds: f64) -> Result<()> {
+/// Full load in turns for at least so many seconds, whatever is measured then: a broker compiles what it does often.
+fn warm(contenders: &mut [&mut dyn Contender], seconds: f64) -> Result<()> {
     say(&format!("{seconds} s of load before anything is measured"));
-    let window = Plan { settle: Duration::ZERO, measured: WARM_WINDOW, ..plan.clone() };
+    let window = Plan { rate: None, in_flight: WARM_IN_FLIGHT, settle: Duration::ZERO, measured: WARM_WINDOW };
     let begun = Instant::now();
     while begun.elapsed().as_secs_f64() < seconds {
         for contender in contenders.iter_mut() {

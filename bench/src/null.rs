@@ -5,15 +5,14 @@
 //! order -> journal -> command -> reply -> journal -> ... -> outcome: 8 records and 4 journaled turns
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
-use ringmaster::topics::{Kind, Needed, apply};
-use ringmaster_bus::{Bus, BusEvent, Message, SendError, Sender, Topic, TopicPartition};
+use ringmaster_bus::{Bus, BusEvent, Message, Record, SendError, Sender, Specification, Topic, TopicPartition};
 use ringmaster_demo::rig::Buses;
 
 use crate::machine;
@@ -35,6 +34,9 @@ const TURNS_MAX: usize = 2000;
 const WAIT: Duration = Duration::from_millis(20);
 /// The same while a full queue keeps something, or orders are due by the clock.
 const WAIT_SHORT: Duration = Duration::from_millis(1);
+/// A null saga writes 2 KiB, and there may be half a million a second: what was read goes.
+const RETENTION_MS: &str = "1000";
+const PASSED_EVERY: Duration = Duration::from_millis(500);
 /// How long the last outcomes of a window may take.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 
@@ -47,6 +49,7 @@ pub(crate) struct Null<'a, B: Bus> {
     partitions: i32,
     queue: Queue,
     schedule: Schedule,
+    passed: Passed,
     threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
@@ -54,16 +57,19 @@ pub(crate) struct Null<'a, B: Bus> {
 impl<'a, B: Bus + Send + 'static> Null<'a, B> {
     pub(crate) fn start(name: &'static str, site: &'a Site, buses: &impl Buses<Bus = B>, partitions: i32) -> Result<Null<'a, B>> {
         let mut bus = buses.open()?;
-        let topic = |part: &&str| Needed { name: format!("{name}-{part}"), partitions, kind: Kind::Events };
-        apply(&mut bus, &TOPICS.iter().map(topic).collect::<Vec<_>>(), 1)?;
-        let stop = Arc::new(AtomicBool::new(false));
+        for part in TOPICS {
+            let settings = vec![("retention.ms".to_owned(), RETENTION_MS.to_owned())];
+            bus.create(&Specification { name: format!("{name}-{part}"), partitions, replication: 1, settings })?;
+        }
+        let (stop, passed) = (Arc::new(AtomicBool::new(false)), || Passed::new(site.address().is_none()));
         let threads = vec![
-            spawn(coordinator, name, buses.open()?, partitions, stop.clone()),
-            spawn(participants, name, buses.open()?, partitions, stop.clone()),
+            spawn(coordinator, name, buses.open()?, partitions, passed(), stop.clone()),
+            spawn(participants, name, buses.open()?, partitions, passed(), stop.clone()),
         ];
         read_all(&mut bus, name, &["outcomes"], partitions);
         let (orders, queue) = (topic_of(&mut bus, name, "orders"), Queue::new(bus.open_sender()?));
-        Ok(Null { name, site, bus, orders, partitions, queue, schedule: Schedule::new(), threads, stop })
+        let (schedule, passed) = (Schedule::new(), passed());
+        Ok(Null { name, site, bus, orders, partitions, queue, schedule, passed, threads, stop })
     }
 
     /// Ends its clients.
@@ -86,15 +92,17 @@ impl<'a, B: Bus + Send + 'static> Null<'a, B> {
     /// Sends what waits, and takes outcomes.
     fn take(&mut self, wait: Duration) {
         let wait = if self.queue.send(&mut self.bus) { wait } else { WAIT_SHORT };
-        let Null { bus, schedule, .. } = self;
+        let Null { bus, schedule, passed, .. } = self;
         bus.poll(wait, &mut |event| {
             if let BusEvent::Record(record) = event {
+                passed.note(&record);
                 let key = record.key.and_then(|key| std::str::from_utf8(key).ok()).and_then(|key| key.strip_prefix("b-"));
                 if let Some(number) = key.and_then(|key| key.parse().ok()) {
                     schedule.finish(number);
                 }
             }
         });
+        passed.say(bus);
     }
 
     fn drain(&mut self) -> Result<()> {
@@ -131,13 +139,14 @@ impl<B: Bus + Send + 'static> Contender for Null<'_, B> {
 }
 
 fn spawn<B: Bus + Send + 'static>(
-    run: fn(&mut B, &str, i32, &AtomicBool),
+    run: fn(&mut B, &str, i32, Passed, &AtomicBool),
     name: &'static str,
     mut bus: B,
     partitions: i32,
+    passed: Passed,
     stop: Arc<AtomicBool>,
 ) -> JoinHandle<()> {
-    std::thread::spawn(move || run(&mut bus, name, partitions, &stop))
+    std::thread::spawn(move || run(&mut bus, name, partitions, passed, &stop))
 }
 
 /// A record to be sent: where to, its key, its size, its step, and the tag of its acknowledgement.
@@ -175,6 +184,38 @@ impl Queue {
     }
 }
 
+/// How far topics were read: the embedded log deletes what all have passed, if they say so. Kafka's broker goes by age; there nothing is
+/// said, for it would be requests more.
+struct Passed {
+    is_said: bool,
+    /// The last record's partition, and what stands behind it there.
+    run: Option<(TopicPartition, i64)>,
+    next: BTreeMap<TopicPartition, i64>,
+    said: Instant,
+}
+
+impl Passed {
+    fn new(is_said: bool) -> Self {
+        Passed { is_said, run: None, next: BTreeMap::new(), said: Instant::now() }
+    }
+
+    /// Records come in runs of a partition.
+    fn note(&mut self, record: &Record<'_>) {
+        let run = (record.at, record.offset + 1);
+        if let Some(before) = self.run.replace(run).filter(|(at, _)| *at != record.at) {
+            self.next.extend([before]);
+        }
+    }
+
+    fn say(&mut self, bus: &mut impl Bus) {
+        if self.is_said && self.said.elapsed() >= PASSED_EVERY {
+            self.next.extend(self.run.take());
+            bus.commit("null", &std::mem::take(&mut self.next).into_iter().collect::<Vec<_>>());
+            self.said = Instant::now();
+        }
+    }
+}
+
 fn topic_of(bus: &mut impl Bus, name: &str, part: &str) -> Topic {
     bus.topic(&format!("{name}-{part}"))
 }
@@ -189,7 +230,7 @@ fn read_all(bus: &mut impl Bus, name: &str, parts: &[&str], partitions: i32) {
 }
 
 /// Journals what came, as one record a partition and poll, and sends what follows once it is acknowledged.
-fn coordinator<B: Bus>(bus: &mut B, name: &str, partitions: i32, stop: &AtomicBool) {
+fn coordinator<B: Bus>(bus: &mut B, name: &str, partitions: i32, mut passed: Passed, stop: &AtomicBool) {
     read_all(bus, name, &["orders", "replies"], partitions);
     let next = ["commands-1", "commands-2", "commands-3", "outcomes"].map(|part| topic_of(bus, name, part));
     let journal = topic_of(bus, name, "journal");
@@ -202,12 +243,14 @@ fn coordinator<B: Bus>(bus: &mut B, name: &str, partitions: i32, stop: &AtomicBo
         let mut confirmed = Vec::new();
         bus.poll(wait, &mut |event| match event {
             BusEvent::Record(record) => {
+                passed.note(&record);
                 let step = record.value.map_or(0, |value| value[0]);
                 open[record.at.partition as usize].push((record.key.unwrap_or_default().into(), step));
             }
             BusEvent::Acknowledged { tag, .. } if tag < u64::from(u32::MAX) => confirmed.push(tag as usize),
             _ => {}
         });
+        passed.say(bus);
         for partition in confirmed {
             let mut turns = pending[partition].pop_front().expect("a record was on its way");
             turns.sort_by_key(|(_, step)| *step);
@@ -238,7 +281,7 @@ fn coordinator<B: Bus>(bus: &mut B, name: &str, partitions: i32, stop: &AtomicBo
     }
 }
 
-fn participants<B: Bus>(bus: &mut B, name: &str, partitions: i32, stop: &AtomicBool) {
+fn participants<B: Bus>(bus: &mut B, name: &str, partitions: i32, mut passed: Passed, stop: &AtomicBool) {
     read_all(bus, name, &["commands-1", "commands-2", "commands-3"], partitions);
     let replies = topic_of(bus, name, "replies");
     let mut queue = Queue::new(bus.open_sender().expect("a producer"));
@@ -247,10 +290,12 @@ fn participants<B: Bus>(bus: &mut B, name: &str, partitions: i32, stop: &AtomicB
         let mut answers: Vec<(i32, Box<[u8]>, u8)> = Vec::new();
         bus.poll(wait, &mut |event| {
             if let BusEvent::Record(record) = event {
+                passed.note(&record);
                 let step = record.value.map_or(0, |value| value[0]);
                 answers.push((record.at.partition, record.key.unwrap_or_default().into(), step + 1));
             }
         });
+        passed.say(bus);
         answers.sort_by_key(|(partition, _, _)| *partition);
         for (partition, key, step) in answers {
             queue.push(TopicPartition { topic: replies, partition }, &key, REPLY_BYTES, step, 0);

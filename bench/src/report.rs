@@ -185,6 +185,9 @@ impl Line {
         ratio("sagas/s, product / null saga", self.product_per_null);
         ratio("CPU a saga, product / null saga", self.cpu_per_null);
         ratio("sagas/s, product / the other program", self.product_per_against);
+        if let Some(per_s) = self.against_per_s {
+            notes += &format!("sagas/s of the other program: {per_s:.0}\n");
+        }
         notes += &format!(
             "{} rounds of {} s, medians (range); {} windows were void because the machine changed{}\n",
             self.rounds,

@@ -74,7 +74,8 @@ struct Run<R: Args> {
     /// Prefix of the consumer group's name.
     #[arg(long, env = "RINGMASTER_PREFIX", default_value = names::DEFAULT_PREFIX)]
     prefix: String,
-    /// A setting of librdkafka, for example security.protocol=SSL; may be repeated.
+    /// A setting of librdkafka, for example security.protocol=SSL, or client=auto|librdkafka|direct, which is how replies are sent
+    /// (commands are read as a member of a group, by librdkafka); may be repeated.
     #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
     kafka: Vec<(String, String)>,
     /// How long ids are remembered; a command first sent before that is answered TOO_OLD. Longer than any saga's deadline.

@@ -246,8 +246,9 @@ pub trait Bus {
     /// what full queues and small batches would.
     fn turn_min(&self) -> Duration;
 
-    /// From so many events on a [`Bus::poll`] was full, and more may wait: whoever is behind may hold back what can wait ([`Bus::pause`]),
-    /// which costs nothing here. None where it is dear: librdkafka drops what it fetched ahead, and fetches it again.
+    /// A [`Bus::poll`] of so many events was a full one: a turn's work, behind which more probably waits. Whoever is behind may hold back
+    /// what can wait ([`Bus::pause`]), which costs nothing here. None where it is dear: librdkafka drops what it fetched ahead, and fetches
+    /// it again.
     fn full_poll(&self) -> Option<usize> {
         None
     }

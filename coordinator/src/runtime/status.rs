@@ -149,6 +149,7 @@ pub(super) fn since(now: &Counters, before: &Counters) -> Counters {
         doubts: now.doubts - before.doubts,
         claims: now.claims - before.claims,
         pauses: now.pauses - before.pauses,
+        full_polls: now.full_polls - before.full_polls,
     }
 }
 
@@ -179,6 +180,7 @@ mod tests {
             doubts: 18 * times,
             claims: 19 * times,
             pauses: 20 * times,
+            full_polls: 21 * times,
         }
     }
 

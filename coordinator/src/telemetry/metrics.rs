@@ -199,9 +199,10 @@ mod tests {
             doubts: 1 << 17,
             claims: 1 << 18,
             pauses: 1 << 19,
+            full_polls: 1 << 20,
         };
         let bits = names::COUNTERS.iter().fold(0, |bits, (_, count)| bits ^ count(&ones));
-        assert_eq!(bits, (1 << 20) - 1);
+        assert_eq!(bits, (1 << 21) - 1);
     }
 
     #[test]

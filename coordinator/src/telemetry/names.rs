@@ -1,6 +1,6 @@
 //! Every metric: name, kind, unit, meaning, labels. The table of docs/OPERATING.md is this table.
 
-use ringmaster_core::partition::{Counters, StageName};
+use ringmaster_core::partition::{Counters, Held, StageName};
 
 use crate::runtime::{PartitionStatus, TopicStatus};
 
@@ -52,7 +52,7 @@ const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Me
 }
 
 /// What happened in this instance since it started. Replay does not count.
-pub const COUNTERS: [(Metric, Count); 20] = [
+pub const COUNTERS: [(Metric, Count); 21] = [
     (counter("ringmaster_inputs_total", "records", "Records taken from input topics"), |c| c.inputs),
     (counter("ringmaster_inputs_skipped_total", "records", "Events of a type that no definition names"), |c| c.skipped),
     (counter("ringmaster_inputs_rejected_total", "records", "Inputs understood and not taken: duplicates, late replies"), |c| {
@@ -78,6 +78,14 @@ pub const COUNTERS: [(Metric, Count); 20] = [
     (counter("ringmaster_journal_replayed_total", "records", "Journal records read again to rebuild state"), |c| c.replayed),
     (counter("ringmaster_doubts_total", "doubts", "Times a partition dropped its speculative state to claim again"), |c| c.doubts),
     (counter("ringmaster_claims_total", "claims", "Claims appended to the journal"), |c| c.claims),
+    (
+        counter(
+            "ringmaster_full_polls_total",
+            "polls",
+            "Polls that brought a turn's work or more: sagas that were begun come first",
+        ),
+        |c| c.full_polls,
+    ),
     (counter("ringmaster_pauses_total", "pauses", "Times inputs were held because a bound was reached"), |c| c.pauses),
 ];
 
@@ -90,9 +98,13 @@ pub const PARTITION_GAUGES: [(Metric, Level); 8] = [
         gauge(
             "ringmaster_partition_held",
             "level",
-            "1 while no saga is started because the worker is behind, 2 because there is no room, 3 while no input is read; else 0",
+            "Because a bound is reached: 1 while no saga is started, 2 while no input is read; else 0",
         ),
-        |p| f64::from(p.held as u8),
+        |p| match p.held {
+            Held::Nothing | Held::Behind => 0.0,
+            Held::Starts => 1.0,
+            Held::All => 2.0,
+        },
     ),
     (
         gauge("ringmaster_partition_in_flight", "sagas", "Sagas in memory that wait for an answer: those of limits.in_flight_max"),

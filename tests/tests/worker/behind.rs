@@ -48,6 +48,32 @@ fn who_is_behind_begins_nothing_new() {
     assert_eq!(held(&machine), Held::Nothing);
 }
 
+/// Whoever becomes an owner again meanwhile begins nothing new either.
+#[test]
+fn an_owner_after_a_doubt_is_behind_too() {
+    let mut machine = machine();
+    let behind = |machine: &mut Machine| {
+        for _ in 0..400 {
+            flood(machine);
+            machine.turn().expect("it goes on");
+            if machine.owns_all() && held(machine) == Held::Behind {
+                return true;
+            }
+        }
+        false
+    };
+    assert!(behind(&mut machine));
+    machine.broker.set_faults(Faults { doubt: 1.0, full_poll: Some(FULL), fetch_max_ms: 0, ..Faults::none() });
+    let doubts = machine.worker.counters().doubts;
+    while machine.worker.counters().doubts == doubts {
+        flood(&machine);
+        machine.turn().expect("it goes on");
+    }
+    assert_eq!(held(&machine), Held::Nothing, "it owns nothing now");
+    machine.broker.set_faults(Faults { full_poll: Some(FULL), fetch_max_ms: 0, ..Faults::none() });
+    assert!(behind(&mut machine), "again");
+}
+
 /// What only looks like answers keeps new sagas away for a while, not for ever.
 #[test]
 fn a_flood_does_not_keep_new_sagas_away_for_ever() {

@@ -79,11 +79,11 @@ impl KafkaSettings {
                 return Err(BusError::Refused(format!("kafka.{key} cannot be set: {why}")));
             }
         }
-        let client = self.client()?;
+        // What nobody knows is a mistake, whichever client is asked for.
         for config in [self.producer(1), self.consumer(&self.group)] {
             config.create_native_config().map_err(|error| BusError::Refused(format!("kafka.*: {error}")))?;
         }
-        Ok(client)
+        self.client()
     }
 
     /// What sends and reads: `librdkafka`, `direct`, or `auto` (if nothing is said), which is direct where it can do what is asked; and
@@ -359,6 +359,13 @@ mod tests {
         assert_eq!(with("socket.keepalive.enable", "true"), Ok(()));
         assert_eq!(with("linger.ms", "5"), Ok(()));
         assert!(matches!(with("compresion.type", "lz4"), Err(BusError::Refused(why)) if why.contains("compresion.type")));
+        for (key, value) in [("compresion.type", "lz4"), ("security.protocol", "foo")] {
+            let passthrough = [("client", "direct"), (key, value)].map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+            let Err(BusError::Refused(why)) = (KafkaSettings { passthrough, ..KafkaSettings::new("127.0.0.1:1") }).check() else {
+                panic!("{key} was taken");
+            };
+            assert!(why.contains(key) && !why.contains("librdkafka does"), "nobody knows it: {why}");
+        }
         assert!(matches!(with("linger.ms", "soon"), Err(BusError::Refused(why)) if why.contains("linger.ms")));
     }
 

@@ -1,10 +1,11 @@
-//! Senders on three real brokers whose partitions change their leaders under load: by a crash, by elections, by a leader that freezes
+//! Senders and readers on three real brokers whose partitions change their leaders under load: by a crash, by elections, by a leader that freezes
 //! and comes back as if it still led, by brokers that are restarted one after the other. Skipped, saying so, where the broker's jars
 //! are not there.
 
 #![allow(clippy::print_stdout)]
 
 mod judge;
+mod reader;
 mod writer;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use ringmaster_bus::kafka::Client;
 use ringmaster_bus::kafka::broker::{Broker, Cluster, LIBS};
 
 use judge::{everything, judge};
+use reader::Reader;
 use writer::{PATIENCE, Seen, WINDOW, Writer};
 
 const TOPIC: &str = "led";
@@ -143,6 +145,10 @@ fn leaders_move_and_nothing_is_lost_or_doubled() {
     let seen = writers.iter().map(|writer| (writer.client, writer.seen())).collect();
     let mut stage = Stage { cluster, seen, begun };
     let threads = writers.map(|writer| std::thread::spawn(|| writer.run()));
+    let readers = [Client::Librdkafka, Client::Direct].map(|client| {
+        let reader = Reader::new(&stage.cluster.bootstrap(), client, TOPIC, PARTITIONS);
+        (client, reader.is_over(), std::thread::spawn(|| reader.run()))
+    });
     stage.is_whole();
     stage.goes_on();
     stage.crash();
@@ -152,6 +158,10 @@ fn leaders_move_and_nothing_is_lost_or_doubled() {
     stage.seen.iter().for_each(|(_, seen)| seen.is_over.store(true, SeqCst));
     let writers = threads.map(|thread| thread.join().expect("it wrote"));
     let there = everything(&stage.cluster.bootstrap(), TOPIC, PARTITIONS);
+    for (client, is_over, thread) in readers {
+        is_over.store(true, SeqCst);
+        assert!(thread.join().expect("it read") == there, "{client:?} was given something else than what is there");
+    }
     for writer in &writers {
         println!("{:?} {}", begun.elapsed(), judge(writer, &there));
         // Ours says what a lost connection took along: at the latest the frozen leader owed something.

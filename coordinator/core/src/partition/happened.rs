@@ -85,7 +85,7 @@ pub enum Happened<'a> {
     },
     /// The process is short of memory, or not any more.
     Short(bool),
-    /// The worker is behind: its last poll left events that wait. Or not any more.
+    /// The worker is behind: its last poll was a full one, and more probably waits. Or not any more.
     Behind(bool),
     /// The worker has given up the sender ([`super::Wish::Doubt`]).
     Doubt,

@@ -123,6 +123,7 @@ pub struct Counters {
     pub doubts: u64,
     pub claims: u64,
     pub pauses: u64,
+    pub full_polls: u64,
 }
 
 /// Where a partition stands, for people.

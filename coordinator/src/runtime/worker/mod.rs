@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringmaster_bus::{Bus, Sender, Topic, TopicPartition};
-use ringmaster_core::partition::{Context, Counters, Happened, Partition, Tag, Why};
+use ringmaster_core::partition::{Context, Counters, Happened, Partition, StageName, Tag, Why};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::ClaimId;
 use ringmaster_store::Store;
@@ -320,13 +320,17 @@ impl Inner {
     }
 
     /// After a poll that visited so many events: who is behind begins nothing new. Not for ever: what only looks like answers must not
-    /// keep all starts away.
+    /// keep all starts away; and not for the sake of a partition that reads its journal, which may take long.
     fn note_load(&mut self, events: usize, full: Option<usize>, now: Now) {
-        let is_full = full.is_some_and(|full| events >= full) && self.full_polls < FULL_POLLS_MAX;
-        if is_full != (self.full_polls > 0) {
-            self.each(now, || Happened::Behind(is_full));
+        let is_full = full.is_some_and(|full| events >= full);
+        self.counters.full_polls += u64::from(is_full);
+        let owns_all = || self.hosts.iter().all(|hosted| hosted.partition.stage() == StageName::Owning);
+        let is_behind = is_full && self.full_polls < FULL_POLLS_MAX && owns_all();
+        // Each time: a partition that became an owner since does not know it yet.
+        if is_behind || self.full_polls > 0 {
+            self.each(now, || Happened::Behind(is_behind));
         }
-        self.full_polls = if is_full { self.full_polls + 1 } else { 0 };
+        self.full_polls = if is_behind { self.full_polls + 1 } else { 0 };
     }
 
     /// How long until something is due without anything happening.

@@ -221,6 +221,10 @@ impl<W> Link<W> {
             Some(refused) => (refused, true),
             None => (why.to_string(), is_refusal(why)),
         };
+        // What cannot be reached, or says nothing or nonsense to the first questions, may be the wrong address; a connection that is lost
+        // comes again.
+        let is_odd = matches!(why.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut);
+        let is_refused = is_refused || is_odd && matches!(self.state, State::Opening(..));
         // One that says who it is and then nothing else is not tried faster and faster.
         if matches!(&self.state, State::Up(connection) if connection.has_served) {
             self.pause = PAUSE.start;

@@ -69,6 +69,21 @@ fn every_error_of_a_fetch() {
     });
 }
 
+/// Brokers before Kafka 3.1 are asked by names.
+#[test]
+fn every_error_of_a_fetch_by_name() {
+    let cases: Vec<_> = codes().flat_map(|code| MOMENTS.map(|moment| (code, moment))).collect();
+    each(&cases, |&(code, moment)| {
+        for act in [Act::Error { code, done: true }, Act::Whole(code)] {
+            let broker = Scripted::start(&[]);
+            broker.state().fetch_max = 12;
+            let reads = run(&broker, Api::FetchByName, &act, moment);
+            assert_eq!(reads.unreadable.is_empty(), is_silent(code), "{act:?} {moment:?}: {:?}", reads.unreadable);
+            assert_eq!(reads.out_of_range.is_empty(), code != 1, "{act:?} {moment:?}");
+        }
+    });
+}
+
 #[test]
 fn every_error_of_offsets() {
     let cases: Vec<_> = codes().flat_map(|code| [Moment::First, Moment::Last].map(|moment| (code, moment))).collect();

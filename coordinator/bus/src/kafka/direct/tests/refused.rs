@@ -10,8 +10,10 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
 use super::super::login::Credentials;
+use super::super::requests::Api;
 use super::super::security::Security;
 use super::super::tls::TlsSettings;
+use super::acts::Act;
 use super::guard::{Authority, Door, Guard};
 use super::line::Line;
 use super::scripted::Scripted;
@@ -171,6 +173,30 @@ fn meet(case: Case, warnings: &Warnings) {
     line.settle();
     assert_eq!(line.done.get(&2), Some(&Some(0)), "{what}: {:?}", line.doubts);
     line.check(&broker);
+}
+
+/// Nonsense instead of the first answer, or none at all, is told once; a client that nobody hears of would only seem to be slow.
+#[test]
+fn who_answers_nonsense_or_nothing_at_first_is_told_of() {
+    let garbage = Act::Garbage(vec![0x7f; 64]);
+    for (act, says) in [(garbage, "its length cannot be"), (Act::WrongCorrelation, "answer"), (Act::Hold, "no answer within")] {
+        let warnings = Warnings::default();
+        tracing::subscriber::with_default(warnings.clone(), || {
+            let broker = Scripted::start(&[]);
+            (0..2).for_each(|_| broker.state().push(Api::Versions, act.clone()));
+            let mut line = Line::to(&broker.address());
+            line.send("commands", 0, 1).expect("taken");
+            let told = || warnings.0.lock().expect("no panic").clone();
+            line.until("it is connected", |_| broker.state().connections > 0);
+            line.skip(Duration::from_secs(31));
+            line.until("it is told", |_| !told().is_empty());
+            broker.release();
+            line.until("it goes on", |line| line.done.contains_key(&1) || line.failed.contains_key(&1));
+            let told = told();
+            assert!(told[0].contains(says) && told[0].contains(HERE), "{act:?}: {told:?}");
+            assert_eq!(told.len(), told.iter().collect::<HashSet<_>>().len(), "{act:?}: each is said once: {told:?}");
+        });
+    }
 }
 
 #[test]
