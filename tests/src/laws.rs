@@ -3,7 +3,7 @@
 
 use ringmaster_core::definition::{Definition, Step, Undo};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Phase, Place, SagaEvent};
+use ringmaster_schemas::journal::{Opens, Phase, Place, SagaEvent};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
@@ -13,9 +13,7 @@ pub fn event(definition: &Definition, before: Option<&Saga>, event: &SagaEvent, 
     let mut broken = |law: &str, what: &str| faults.push(format!("{law}: {what} ({event:?} of {})", behind.id));
     let undoing = before.is_some_and(|saga| saga.status != Status::Running);
     match event {
-        SagaEvent::CommandIssued { .. } | SagaEvent::CommandRepeated { direction: Direction::Do, .. } if undoing => {
-            broken("L3", "something goes forward while it undoes");
-        }
+        event if undoing && goes_forward(event) => broken("L3", "something goes forward while it undoes"),
         SagaEvent::UndoIssued { place, .. } => {
             let stray = before.and_then(|saga| saga.entry(*place)).is_some_and(|entry| entry.stray().is_some());
             if !stray && before.is_some_and(|saga| !later_is_clean(definition, saga, *place)) {
@@ -74,6 +72,16 @@ pub fn event(definition: &Definition, before: Option<&Saga>, event: &SagaEvent, 
         broken("L1", "an ended row goes when nothing of it is open, not before");
     }
     faults
+}
+
+fn goes_forward(event: &SagaEvent) -> bool {
+    matches!(
+        event,
+        SagaEvent::CommandIssued { .. }
+            | SagaEvent::CommandRepeated { direction: Direction::Do, .. }
+            | SagaEvent::Emitted { .. }
+            | SagaEvent::Entered { opens: Opens::Refused { .. }, .. }
+    )
 }
 
 /// What holds between turns: L1, and at the ends L17 and L18.

@@ -52,7 +52,7 @@ fn first_difference(told: &str, played: &str) -> String {
 
 /// Ways to break decide, apply and effects; each must be noticed by at least one story.
 #[cfg(feature = "faults")]
-const MUTANTS: [&str; 37] = [
+const MUTANTS: [&str; 39] = [
     "attempts_ignored",
     "big_command_sent",
     "condition_ignored",
@@ -60,6 +60,7 @@ const MUTANTS: [&str; 37] = [
     "contradiction_reopens_saga",
     "deadline_in_undo",
     "deadline_undoes_behind_pivot",
+    "emission_not_sent",
     "ended_row_forgets_refused_body",
     "failure_for_good_retried",
     "forgotten_undone",
@@ -72,6 +73,7 @@ const MUTANTS: [&str; 37] = [
     "open_attempt_not_awaited",
     "pivot_undone_on_a_guess",
     "refusal_behind_pivot_undoes",
+    "refusal_goes_on",
     "refusal_retried",
     "result_forgotten",
     "retry_at_once",

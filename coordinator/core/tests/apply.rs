@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use expect_test::expect;
 use ringmaster_core::saga::apply;
-use ringmaster_schemas::journal::{Encoding, Failure, FailureKind, Head, HeadFields, Opens, Order, OrderFields, Place, SagaEvent};
+use ringmaster_schemas::journal::{
+    Emission, Encoding, Failure, FailureKind, Head, HeadFields, Opens, Order, OrderFields, Place, SagaEvent,
+};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{End, Entry, EntryMore, Saga, Status, Waits, Work};
 
@@ -14,6 +16,12 @@ const ID: &str = "order/o-1";
 
 fn failure() -> Arc<Failure> {
     Arc::new(Failure { code: "NO".into(), step: "charge".into(), kind: FailureKind::Refused, message: "".into() })
+}
+
+fn emission() -> Emission {
+    let text = |text: &str| Arc::from(text);
+    let (topic, key, kind, id) = (text("told"), text("o-1"), text("Told"), text("tell"));
+    Emission { topic, key, kind, id, body: "{}".into(), encoding: Encoding::Json, headers: true }
 }
 
 fn order() -> Order {
@@ -73,11 +81,15 @@ fn events(place: Place) -> Vec<(&'static str, SagaEvent)> {
     let repeated = |direction, attempt| SagaEvent::CommandRepeated { place, direction, attempt, due_at };
     let retry = |direction| SagaEvent::RetryScheduled { place, direction, due_at, failure: failure.clone() };
     let entered = |node| SagaEvent::Entered { place: next, node, round: 1, opens: Opens::Stuck { failure: failure.clone() } };
+    let refuses = |node| SagaEvent::Entered { place: next, node, round: 1, opens: Opens::Refused { failure: failure.clone() } };
+    let emitted = |node| SagaEvent::Emitted { node, emission: Arc::new(emission()) };
     let issued = |place, round| SagaEvent::CommandIssued { place, node: 2, round, order: order(), due_at };
     vec![
         ("skipped", SagaEvent::Skipped { node: 2, passes: false }),
         ("entered", entered(2)),
         ("end entered", entered(0)),
+        ("refuses", refuses(2)),
+        ("end refuses", refuses(0)),
         ("issued", issued(next, 1)),
         ("issued at a place that is taken", issued(place, 1)),
         ("issued in a round that is too high", issued(next, 2)),
@@ -99,6 +111,8 @@ fn events(place: Place) -> Vec<(&'static str, SagaEvent)> {
         ("late", SagaEvent::MarkedLate { due_at: 900 }),
         ("completed", SagaEvent::Completed { emissions: Vec::new(), expires_at: 9_000_000 }),
         ("compensated", SagaEvent::Compensated { emissions: Vec::new(), expires_at: 9_000_000 }),
+        ("emitted", emitted(2)),
+        ("end emitted", emitted(0)),
     ]
 }
 
@@ -138,21 +152,21 @@ fn table(status: Status, stray: bool) -> String {
 #[test]
 fn what_can_happen_while_it_goes_forward() {
     expect![[r#"
-        nothing, waits: stuck: skipped, entered, end entered, issued, undoing, closed, stuck, late
-        asked, waits: reply: skipped, entered, end entered, issued, retry, succeeded, refused, failed, undoing, stuck, late
-        asked, waits: retry: skipped, entered, end entered, issued, repeated, succeeded, refused, failed, undoing, stuck, late
-        asked, waits: stuck: skipped, entered, end entered, issued, succeeded, refused, failed, undoing, stuck, late
-        done, waits: no: skipped, entered, end entered, issued, undoing, stuck, late, completed
-        done, waits: stuck: skipped, entered, end entered, issued, undoing, stuck, late
-        refused, waits: no: skipped, entered, end entered, issued, undoing, stuck, stray, late, completed
-        refused, waits: stuck: skipped, entered, end entered, issued, succeeded, undoing, stuck, late
-        failed, waits: no: skipped, entered, end entered, issued, undoing, stuck, late, completed
-        failed, waits: stuck: skipped, entered, end entered, issued, undoing, stuck, late
-        undo asked, waits: reply: skipped, entered, end entered, issued, undo's retry, undoing, undone, stuck, late
-        undo asked, waits: retry: skipped, entered, end entered, issued, undo repeated, undoing, undone, stuck, late
-        undo asked, waits: stuck: skipped, entered, end entered, issued, undoing, undone, stuck, late
-        undone, waits: no: skipped, entered, end entered, issued, undoing, late, completed
-        closed, waits: no: skipped, entered, end entered, issued, undoing, late, completed
+        nothing, waits: stuck: skipped, entered, end entered, refuses, issued, undoing, closed, stuck, late, emitted
+        asked, waits: reply: skipped, entered, end entered, refuses, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted
+        asked, waits: retry: skipped, entered, end entered, refuses, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted
+        asked, waits: stuck: skipped, entered, end entered, refuses, issued, succeeded, refused, failed, undoing, stuck, late, emitted
+        done, waits: no: skipped, entered, end entered, refuses, issued, undoing, stuck, late, completed, emitted
+        done, waits: stuck: skipped, entered, end entered, refuses, issued, undoing, stuck, late, emitted
+        refused, waits: no: skipped, entered, end entered, refuses, issued, undoing, stuck, stray, late, completed, emitted
+        refused, waits: stuck: skipped, entered, end entered, refuses, issued, succeeded, undoing, stuck, late, emitted
+        failed, waits: no: skipped, entered, end entered, refuses, issued, undoing, stuck, late, completed, emitted
+        failed, waits: stuck: skipped, entered, end entered, refuses, issued, undoing, stuck, late, emitted
+        undo asked, waits: reply: skipped, entered, end entered, refuses, issued, undo's retry, undoing, undone, stuck, late, emitted
+        undo asked, waits: retry: skipped, entered, end entered, refuses, issued, undo repeated, undoing, undone, stuck, late, emitted
+        undo asked, waits: stuck: skipped, entered, end entered, refuses, issued, undoing, undone, stuck, late, emitted
+        undone, waits: no: skipped, entered, end entered, refuses, issued, undoing, late, completed, emitted
+        closed, waits: no: skipped, entered, end entered, refuses, issued, undoing, late, completed, emitted
     "#]]
     .assert_eq(&table(Status::Running, false));
 }
@@ -210,7 +224,7 @@ fn what_can_happen_to_a_stray_behind_the_end() {
 /// A corrupt journal names a place that there is none of: it is refused, never taken for something else.
 #[test]
 fn an_unknown_place_is_illegal() {
-    let about_an_entry = |name: &str| !["skipped", "undoing", "late", "completed", "compensated"].contains(&name);
+    let about_an_entry = |name: &str| !["skipped", "emitted", "undoing", "late", "completed", "compensated"].contains(&name);
     for status in [Status::Running, Status::Compensating, Status::Completed, Status::Compensated] {
         for (name, event) in events(7).into_iter().filter(|(name, _)| about_an_entry(name)) {
             assert!(!is_legal(&saga(status, Work::Asked, Waits::Reply, false), &event), "{name} while {status}");

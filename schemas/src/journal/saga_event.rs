@@ -158,6 +158,13 @@ variants! {
             /// When its row may go.
             expires_at: Millis,
         } = 17,
+        /// An event for others is to be sent, on the way.
+        Emitted {
+            /// The node that says so.
+            node: u16,
+            /// The event; shared, so that it makes no other event large.
+            emission: Arc<Emission>,
+        } = 18,
     }
 }
 
@@ -169,6 +176,11 @@ variants! {
             /// Why.
             failure: Arc<Failure>,
         } = 0,
+        /// The definition itself refuses here: known not done.
+        Refused {
+            /// By which code.
+            failure: Arc<Failure>,
+        } = 1,
     }
 }
 

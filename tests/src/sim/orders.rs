@@ -17,6 +17,8 @@ pub enum Kind {
     Declined,
     /// `ship` is refused.
     NoDelivery,
+    /// The definition refuses, behind two steps that were done.
+    NoService,
 }
 
 impl Kind {
@@ -27,6 +29,7 @@ impl Kind {
             Kind::SoldOut => Some("OUT_OF_STOCK"),
             Kind::Declined => Some("CARD_DECLINED"),
             Kind::NoDelivery => Some("ADDRESS_REFUSED"),
+            Kind::NoService => Some("NO_SERVICE"),
         }
     }
 }
@@ -65,6 +68,7 @@ impl Orders {
                 0 => Kind::SoldOut,
                 1 => Kind::Declined,
                 2 => Kind::NoDelivery,
+                3 => Kind::NoService,
                 _ => Kind::Good,
             };
             if rng.u8(..10) == 0 {
@@ -138,7 +142,11 @@ impl Orders {
 fn order(id: &str, kind: Kind) -> String {
     let sku = if kind == Kind::SoldOut { "sku-sold-out" } else { "sku-1" };
     let total = if kind == Kind::Declined { "9000.00" } else { "120.50" };
-    let region = if kind == Kind::NoDelivery { "ATLANTIS" } else { "EU" };
+    let region = match kind {
+        Kind::NoDelivery => "ATLANTIS",
+        Kind::NoService => "MOON",
+        Kind::Good | Kind::SoldOut | Kind::Declined => "EU",
+    };
     format!(
         r#"{{"type":"OrderPlaced","order_id":"{id}","customer_id":"c-1","region":"{region}","total":"{total}","currency":"EUR","items":[{{"sku":"{sku}","qty":2}}]}}"#
     )

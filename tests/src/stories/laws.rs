@@ -1,6 +1,6 @@
 //! What must hold in every story, whatever it tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ringmaster_core::saga::apply;
@@ -17,6 +17,7 @@ pub(super) fn broken(stage: &Stage) -> Vec<String> {
     replay(stage, &mut faults);
     round_trips(stage, &mut faults);
     commands(stage, &mut faults);
+    emissions(stage, &mut faults);
     let mut before: Option<&Arc<Saga>> = None;
     for happened in &stage.history {
         faults.extend(laws::event(stage.definition(), before.map(|saga| &**saga), &happened.event, &happened.behind, happened.at));
@@ -62,6 +63,23 @@ fn round_trips(stage: &Stage, faults: &mut Vec<String>) {
     });
     if JournalRecord::decode(&record.encode()).as_ref() != Ok(&record) {
         faults.push("the events do not survive encoding".to_owned());
+    }
+}
+
+/// What a reader may rely on: an id is used once, whatever becomes of the saga.
+fn emissions(stage: &Stage, faults: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
+    for happened in &stage.history {
+        let emitted = match &happened.event {
+            SagaEvent::Emitted { emission, .. } => std::slice::from_ref(&**emission),
+            SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. } => emissions,
+            _ => continue,
+        };
+        if happened.effects.len() != emitted.len() {
+            faults.push(format!("{} events are sent for {} that are emitted", happened.effects.len(), emitted.len()));
+        }
+        let again = emitted.iter().find(|emission| !seen.insert(emission.id.to_string()));
+        faults.extend(again.map(|emission| format!("L22: {} is emitted twice", emission.id)));
     }
 }
 

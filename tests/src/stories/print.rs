@@ -51,7 +51,10 @@ fn duration(ms: Millis) -> String {
 /// An event in words. `behind` is the state that it left.
 pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
     let at = |ms: Millis| time(ms - stage.begin);
-    let node = |node: u16| step_of(stage, node).map_or("the end", |step| &*step.node.name);
+    let node = |node: u16| match stage.definition().node(node) {
+        Some(node) if !node.name.is_empty() => &*node.name,
+        _ => "the end",
+    };
     let name = |place: Place| behind.entry(place).map_or("nothing", |entry| node(entry.node));
     let undo = |undo: bool| if undo { "the undo of " } else { "" };
     match event {
@@ -66,6 +69,10 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         SagaEvent::Entered { place, opens: Opens::Stuck { failure }, .. } => {
             format!("{place}: {} cannot begin: {}", failure.step, said(failure))
         }
+        SagaEvent::Entered { place, opens: Opens::Refused { failure }, .. } => {
+            format!("{place}: {} refuses: {}", failure.step, said(failure))
+        }
+        SagaEvent::Emitted { node: emits, emission } => format!("{} emits {}", node(*emits), emission.kind),
         SagaEvent::CommandIssued { place, order, due_at, .. } => {
             format!("{place}: {} is asked: answer until {}, all attempts until {}", order.step(), at(*due_at), until(stage, order))
         }

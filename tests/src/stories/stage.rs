@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ringmaster_core::definition::{
-    Budget, Definition, Emit, Environment, Expression, ExpressionError, Participant, Settings, SiteId, Template, Undo, compile,
+    Budget, Definition, Emit, Environment, Expression, ExpressionError, Participant, Settings, SiteId, Template, Undo, Verb,
+    compile,
 };
 use ringmaster_core::saga::{
     Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch, Sender, StartInput, Values, apply, decide, effects,
@@ -306,10 +307,15 @@ fn project(whole: &Arc<Schema>, kept: &Arc<Schema>, text: &str) -> Result<Vec<u8
 /// The expressions of a place.
 fn sites(definition: &Definition, place: &Place) -> Vec<SiteId> {
     let step = |name: &str| definition.step_named(name);
+    let node = |name: &str| definition.node(definition.names.find(name)?);
     let emits = |how: &str| if how == "completed" { &definition.on_completed } else { &definition.on_compensated };
     match place {
-        Place::If(name) => step(name).and_then(|step| Some(step.node.condition.as_ref()?.site())).into_iter().collect(),
-        Place::Body(name) => step(name).and_then(|step| Some(step.asks.call.body.as_ref()?.site())).into_iter().collect(),
+        Place::If(name) => node(name).and_then(|node| Some(node.condition.as_ref()?.site())).into_iter().collect(),
+        Place::Body(name) => match node(name).map(|node| &node.verb) {
+            Some(Verb::Do(asks)) => asks.call.body.iter().map(Template::site).collect(),
+            Some(Verb::Emit(emit)) => vec![emit.body.site()],
+            _ => Vec::new(),
+        },
         Place::UndoBody(name) => match step(name).map(|step| &step.asks.undo) {
             Some(Undo::Command { call, .. }) => call.body.iter().map(Template::site).collect(),
             _ => Vec::new(),

@@ -156,10 +156,11 @@ fn defaults() {
 #[test]
 fn limits() {
     let kib = |bytes: usize| format!("{} KiB", bytes / 1024);
-    let rows: [(&str, String); 16] = [
+    let rows: [(&str, String); 17] = [
         ("saga key", format!("{} bytes", wire::KEY_BYTES_MAX)),
         ("a command's body", kib(saga::COMMAND_BYTES_MAX)),
         ("the events of a saga's end, together", kib(saga::COMMAND_BYTES_MAX)),
+        ("what a saga emits on the way in one turn", kib(saga::EMITTED_BYTES_MAX)),
         ("what a saga keeps of one result", kib(saga::RESULT_BYTES_MAX)),
         ("a saga's row", kib(saga::ROW_BYTES_MAX)),
         ("attempts of one command", saga::ATTEMPTS_MAX.to_string()),

@@ -211,10 +211,7 @@ impl Catalog {
 
     /// Topics that any version emits to, in order.
     pub fn emit_topics(&self) -> Vec<Arc<str>> {
-        let emits = |definition: &Definition| {
-            definition.on_completed.iter().chain(&definition.on_compensated).map(|emit| emit.topic.clone()).collect::<Vec<_>>()
-        };
-        self.collect(emits)
+        self.collect(|definition| definition.emits().map(|emit| emit.topic.clone()).collect())
     }
 
     /// Participants that any version uses, in order.

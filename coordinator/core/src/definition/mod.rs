@@ -77,8 +77,17 @@ impl Definition {
         let node = self.node(node)?;
         match &node.verb {
             Verb::Do(asks) => Some(Step { number, node, asks }),
-            Verb::Sequence(_) => None,
+            Verb::Sequence(_) | Verb::Emit(_) | Verb::Refuse(_) => None,
         }
+    }
+
+    /// Everything that it emits, on the way and at its ends.
+    pub fn emits(&self) -> impl Iterator<Item = &Emit> {
+        let on_the_way = self.nodes.iter().filter_map(|node| match &node.verb {
+            Verb::Emit(emit) => Some(emit),
+            Verb::Sequence(_) | Verb::Do(_) | Verb::Refuse(_) => None,
+        });
+        on_the_way.chain(&self.on_completed).chain(&self.on_compensated)
     }
 
     /// The steps that ask participants, in preorder.

@@ -6,6 +6,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::journal::{Encoding, Phase};
 
+use crate::definition::Emit;
 use crate::definition::expression::{Expression, Template};
 
 /// The number of the root: the sequence of all steps.
@@ -55,6 +56,10 @@ pub enum Verb {
     Sequence(Role),
     /// A command to a participant.
     Do(Do),
+    /// An event for others. A fact is not undone, and nothing waits for it: it leaves no entry.
+    Emit(Emit),
+    /// Ends as if refused, with this code.
+    Refuse(Arc<str>),
 }
 
 /// A step that asks a participant: its node, and what it asks.

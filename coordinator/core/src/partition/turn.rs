@@ -230,6 +230,8 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             | SagaEvent::Undone { .. }
             | SagaEvent::Closed { .. }
             | SagaEvent::MarkedLate { .. }
+            | SagaEvent::Entered { opens: Opens::Refused { .. }, .. }
+            | SagaEvent::Emitted { .. }
             | SagaEvent::ContradictionFound { .. } => {}
         }
     }

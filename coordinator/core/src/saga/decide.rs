@@ -30,7 +30,8 @@ pub fn decide(
     now: Millis,
     scratch: &mut Scratch,
 ) -> Result<Decided, Rejection> {
-    let mut draft = Draft { definition, values, now, id, row: row.cloned(), events: Vec::with_capacity(2), scratch };
+    let (row_before, events) = (row.cloned(), Vec::with_capacity(2));
+    let mut draft = Draft { definition, values, now, id, row: row_before, events, emitted_bytes: 0, scratch };
     match (input, row) {
         (Input::Start(start), None) => draft.start(start)?,
         (Input::Start(start), Some(saga)) => return Err(duplicate(saga, start)),
@@ -67,6 +68,8 @@ pub(super) struct Draft<'a> {
     id: &'a Arc<str>,
     pub(super) row: Option<Arc<Saga>>,
     events: Vec<SagaEvent>,
+    /// Bytes that were emitted on the way in this turn.
+    pub(super) emitted_bytes: usize,
     pub(super) scratch: &'a mut Scratch,
 }
 

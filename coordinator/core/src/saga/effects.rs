@@ -60,6 +60,8 @@ pub fn effects(
         SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. } => {
             out.extend(emissions.iter().map(|emission| emitted(sender, emission, scratch)));
         }
+        SagaEvent::Emitted { .. } if mutated("emission_not_sent") => {}
+        SagaEvent::Emitted { emission, .. } => out.push(emitted(sender, emission, scratch)),
         SagaEvent::Started { .. }
         | SagaEvent::Skipped { .. }
         | SagaEvent::Entered { .. }

@@ -8,8 +8,8 @@ use ringmaster_schemas::journal::{Emission, FailureKind, Opens, OrderFields, Pha
 use ringmaster_schemas::state::Entry;
 
 use super::decide::{Draft, failure};
-use super::{COMMAND_BYTES_MAX, ROW_BYTES_MAX, Scratch, code};
-use crate::definition::{Emit, ExpressionError, ROOT, Undo};
+use super::{COMMAND_BYTES_MAX, EMITTED_BYTES_MAX, ROW_BYTES_MAX, Scratch, code};
+use crate::definition::{Emit, ExpressionError, ROOT, Undo, Verb};
 use crate::faults::mutated;
 
 impl Draft<'_> {
@@ -23,26 +23,57 @@ impl Draft<'_> {
         }
     }
 
-    /// Enters what comes behind a node: skips, issues a command, or ends the saga.
+    /// Enters what comes behind a node: skips, emits, refuses, issues a command, or ends the saga.
     pub(super) fn advance(&mut self, behind: u16) {
         let definition = self.definition;
-        let mut node = behind + 1;
-        loop {
-            let Some(step) = definition.step(node) else {
-                return self.complete();
-            };
-            let condition = step.node.condition.as_ref();
+        let mut number = behind + 1;
+        while let Some(node) = definition.node(number) {
+            let condition = node.condition.as_ref();
             match condition.map_or(Ok(true), |condition| self.values.condition(self.saga(), condition, self.now)) {
-                Ok(true) => return self.issue(node),
-                Ok(false) if mutated("condition_ignored") => return self.issue(node),
-                Ok(false) => {
-                    let passes = definition.nodes[usize::from(node)].passes && !mutated("skipped_pivot_not_passing");
-                    self.happen(SagaEvent::Skipped { node, passes });
+                Ok(is_true) if is_true || mutated("condition_ignored") => match &node.verb {
+                    Verb::Do(_) => return self.issue(number),
+                    Verb::Refuse(code) if !mutated("refusal_goes_on") => return self.refuse(number, code),
+                    Verb::Refuse(_) => {}
+                    Verb::Emit(emit) => match self.emit(number, emit) {
+                        Ok(()) => {}
+                        Err(error) => return self.cannot_begin(number, &node.name, error.code, &error.to_string()),
+                    },
+                    Verb::Sequence(_) => unreachable!("the root is the only list, and nothing is in front of it"),
+                },
+                Ok(_) => {
+                    let passes = node.passes && !mutated("skipped_pivot_not_passing");
+                    self.happen(SagaEvent::Skipped { node: number, passes });
                 }
-                Err(error) => return self.cannot_begin(node, &step.node.name, error.code, &error.to_string()),
+                Err(error) => return self.cannot_begin(number, &node.name, error.code, &error.to_string()),
             }
-            node += 1;
+            number += 1;
         }
+        self.complete();
+    }
+
+    /// Tells others, on the way. What is told stays told, whatever becomes of the saga.
+    fn emit(&mut self, node: u16, emit: &Emit) -> Result<(), ExpressionError> {
+        let id = &self.definition.nodes[usize::from(node)].name;
+        let saga = self.row.as_deref().expect("the saga has started");
+        let emission = self.values.emission(saga, emit, id, self.now, &mut self.scratch.body)?;
+        let texts = [&emission.topic, &emission.key, &emission.kind, &emission.id];
+        self.emitted_bytes += emission.body.len() + texts.iter().map(|text| text.len()).sum::<usize>();
+        if self.emitted_bytes > EMITTED_BYTES_MAX {
+            let message =
+                format!("what is emitted in one turn takes {} bytes; the limit is {EMITTED_BYTES_MAX}", self.emitted_bytes);
+            return Err(ExpressionError { code: code::DATA_TOO_BIG, message, place: id.to_string() });
+        }
+        self.happen(SagaEvent::Emitted { node, emission: Arc::new(emission) });
+        Ok(())
+    }
+
+    /// The definition itself says no: nobody was asked, nothing of it is to be undone.
+    fn refuse(&mut self, node: u16, code: &str) {
+        let name = &self.definition.nodes[usize::from(node)].name;
+        let failure = failure(FailureKind::Refused, code, name, "refused by the saga's definition");
+        let opens = Opens::Refused { failure: failure.clone() };
+        self.happen(SagaEvent::Entered { place: self.next_place(), node, round: self.round(node), opens });
+        self.stop(failure);
     }
 
     /// Bytes of start, bodies and results that the row holds.
@@ -87,10 +118,10 @@ impl Draft<'_> {
 
     /// A step (or the event at the end) failed before anything of it was sent.
     fn cannot_begin(&mut self, node: u16, name: &Arc<str>, code: &str, message: &str) {
-        let forward_only = match self.definition.step(node) {
-            Some(step) => step.node.phase == Phase::Retriable,
+        let forward_only = match node {
             // The event at the end: without a pivot all can still be undone.
-            None => self.definition.has_pivot,
+            ROOT => self.definition.has_pivot,
+            node => self.definition.nodes[usize::from(node)].phase == Phase::Retriable,
         };
         let failure = failure(FailureKind::Error, code, name, message);
         if forward_only {

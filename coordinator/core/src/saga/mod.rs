@@ -42,6 +42,9 @@ pub const ROW_BYTES_MAX: usize = 256 * 1024;
 /// of; it must fit into any journal record, or its saga could not even be failed.
 pub const COMMAND_BYTES_MAX: usize = ROW_BYTES_MAX;
 
+/// Most bytes that a saga emits on the way in one turn: with them a row's worth of events still fits into any journal record.
+pub const EMITTED_BYTES_MAX: usize = COMMAND_BYTES_MAX / 2;
+
 /// Most attempts of one command: what was asked so often is given up.
 pub const ATTEMPTS_MAX: u16 = u16::MAX;
 

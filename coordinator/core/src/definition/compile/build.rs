@@ -10,7 +10,7 @@ use ringmaster_schemas::avro::{Node as Avro, Schema};
 
 use super::certainty::Certainty;
 use super::checks;
-use super::form::SagaForm;
+use super::form::{SagaForm, VerbForm};
 use super::pass::Pass;
 use super::targets::Finder;
 use super::tree::Tree;
@@ -46,6 +46,7 @@ impl Builder<'_, '_, '_> {
         let tree = Tree::of(form);
         let certainty = Certainty::of(&tree);
         checks::pivot(&tree, self.finder.report);
+        checks::reach(&tree, self.finder.report);
         checks::limits(form, &tree, self.finder.options, self.finder.report);
         let whole = self.whole(&tree)?;
         let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole };
@@ -141,5 +142,6 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
         result: kept.and_then(|kept| kept.results.get(&step.number)).unwrap_or(&whole.results[&step.number]).clone(),
         rule: step.node.condition.as_ref().and_then(|condition| lasting_rule(condition, &form.rules)),
     });
-    Names { start: kept.unwrap_or(whole).start.clone(), nodes: nodes.collect(), rules: &form.rules }
+    let silent = form.steps.iter().filter(|step| !matches!(step.verb, VerbForm::Do(_))).map(|step| step.name.text.as_str());
+    Names { start: kept.unwrap_or(whole).start.clone(), nodes: nodes.collect(), silent: silent.collect(), rules: &form.rules }
 }

@@ -32,6 +32,7 @@ impl Certainty {
                 known
             }
             PlannedVerb::Do(_) => known.with(number, !conditional),
+            PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => known,
         }
     }
 

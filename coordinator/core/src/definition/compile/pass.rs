@@ -97,6 +97,8 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         }
         let verb = match (planned.verb, planned.form) {
             (PlannedVerb::Do(form), Some(node)) => self.asks(&StepForm { number, planned, node, form }, spot).map(Verb::Do),
+            (PlannedVerb::Emit(form), _) => self.emission(form, &spot).map(Verb::Emit),
+            (PlannedVerb::Refuse(form), _) => Some(Verb::Refuse(form.code.text.as_str().into())),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
         };
@@ -213,6 +215,6 @@ fn within_ms(planned: &Planned<'_>) -> Option<Millis> {
     let written = planned.form.and_then(|form| form.within.as_ref()).map(|(millis, _)| *millis);
     match planned.verb {
         PlannedVerb::Do(_) => written.or(Some(DEFAULTS.within_ms(planned.phase))),
-        PlannedVerb::Sequence(_) => written,
+        PlannedVerb::Sequence(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => written,
     }
 }

@@ -2,7 +2,7 @@
 
 use ringmaster_schemas::journal::Phase;
 
-use super::form::{DoForm, NodeForm, SagaForm, VerbForm};
+use super::form::{DoForm, EmitForm, NodeForm, RefuseForm, SagaForm, VerbForm};
 use crate::definition::{ROOT, Role};
 
 /// The nodes of a definition in preorder, as they are planned.
@@ -28,6 +28,8 @@ pub(super) struct Planned<'f> {
 pub(super) enum PlannedVerb<'f> {
     Sequence(Role),
     Do(&'f DoForm),
+    Emit(&'f EmitForm),
+    Refuse(&'f RefuseForm),
 }
 
 impl<'f> Tree<'f> {
@@ -45,6 +47,8 @@ impl<'f> Tree<'f> {
         for form in forms {
             let verb = match &form.verb {
                 VerbForm::Do(form) => PlannedVerb::Do(form),
+                VerbForm::Emit(form) => PlannedVerb::Emit(form),
+                VerbForm::Refuse(form) => PlannedVerb::Refuse(form),
             };
             let node = self.push(Some(form), verb, list, scope);
             self.close(node);

@@ -95,6 +95,9 @@ impl<'a> Lowerer<'a, '_, '_> {
     fn step_named(&mut self, e: &IdedExpr, name: &str) -> Option<&'a NodeName<'a>> {
         let names = self.names;
         let Some(step) = names.nodes.iter().find(|step| step.name == name) else {
+            if names.silent.contains(&name) {
+                return self.fail(e.id, format!("step '{name}' gives no result"), "only what a participant answers can be read");
+            }
             let known: Vec<&str> = names.nodes.iter().map(|step| step.name).collect();
             return self.fail(e.id, format!("there is no step '{name}'"), did_you_mean(name, known));
         };

@@ -18,6 +18,8 @@ pub(crate) struct Names<'a> {
     /// The start event's schema.
     pub(crate) start: Arc<Schema>,
     pub(crate) nodes: Vec<NodeName<'a>>,
+    /// Names of nodes that give nothing that can be read.
+    pub(crate) silent: Vec<&'a str>,
     pub(crate) rules: &'a [Rule],
 }
 

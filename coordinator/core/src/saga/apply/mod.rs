@@ -8,7 +8,7 @@ mod leaf;
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Head, Opens, Order, Place, SagaEvent};
+use ringmaster_schemas::journal::{Failure, Head, Opens, Order, Place, SagaEvent};
 use ringmaster_schemas::state::{End, Entry, EntryMore, Saga, Status, Waits, Work};
 
 use crate::faults::mutated;
@@ -78,10 +78,12 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
         (Running | Compensating, SagaEvent::Entered { place, node, round, opens: Opens::Stuck { failure } }) => {
             // While it undoes nothing is entered but its own end.
             let legal = saga.status == Running || *node == 0;
-            let more = EntryMore { failure: Some(failure.clone()), stray: None };
-            let entry = entry(*node, *round, Work::Nothing, Waits::Stuck, at);
-            legal && append(saga, *place, Entry { more: Some(Box::new(more)), ..entry })
+            legal && append(saga, *place, failed(entry(*node, *round, Work::Nothing, Waits::Stuck, at), failure))
         }
+        (Running, SagaEvent::Entered { place, node, round, opens: Opens::Refused { failure } }) if *node > 0 => {
+            append(saga, *place, failed(entry(*node, *round, Work::Refused, Waits::No, at), failure))
+        }
+        (Running, SagaEvent::Emitted { node, .. }) => *node > 0,
         (Running, SagaEvent::CommandIssued { place, node, round, order, due_at }) if *node > 0 => {
             let entry = entry(*node, *round, Work::Asked, Waits::Reply, at);
             append(saga, *place, Entry { attempt: 1, due_at: *due_at, order: Some(order.clone()), ..entry })
@@ -129,13 +131,18 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
             | SagaEvent::ContradictionFound { .. }
             | SagaEvent::MarkedLate { .. }
             | SagaEvent::Completed { .. }
-            | SagaEvent::Compensated { .. },
+            | SagaEvent::Compensated { .. }
+            | SagaEvent::Emitted { .. },
         ) => false,
     }
 }
 
 fn entry(node: u16, round: u8, work: Work, waits: Waits, at: Millis) -> Entry {
     Entry { node, attempt: 0, round, work, waits, bare: false, since: at, due_at: 0, order: None, result: None, more: None }
+}
+
+fn failed(entry: Entry, failure: &Arc<Failure>) -> Entry {
+    Entry { more: Some(Box::new(EntryMore { failure: Some(failure.clone()), stray: None })), ..entry }
 }
 
 /// Entries are only appended, and their place is their number.
@@ -182,15 +189,16 @@ fn put_off_expiry(saga: &mut Saga, place: Place, at: Millis) -> bool {
     true
 }
 
-/// A finished saga's row stays small: it is the duplicate guard. A refused entry keeps what its undo is made of, since a
-/// contradicting answer may still have to be undone.
+/// A finished saga's row stays small: it is the duplicate guard. An entry that a participant refused keeps what its undo is made of,
+/// since a contradicting answer may still have to be undone.
 fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool {
     if saga.entries.iter().any(|entry| entry.open() && entry.stray().is_none()) {
         return false;
     }
     saga.status = status;
     saga.ended = Some(End { at, expires_at });
-    let contradictable = |entry: &Entry| entry.work == Work::Refused && !mutated("ended_row_forgets_refused_body");
+    let contradictable =
+        |entry: &Entry| entry.work == Work::Refused && entry.order.is_some() && !mutated("ended_row_forgets_refused_body");
     saga.bare = !saga.entries.iter().any(contradictable);
     for entry in &mut saga.entries {
         if saga.bare {

@@ -1,4 +1,4 @@
-//! `on_completed` and `on_compensated`: events for others.
+//! `emit`: an event for others, on the way or at an end (`on_completed`, `on_compensated`).
 
 use super::super::fields::{Fields, Word, is_topic, is_type, word};
 use super::super::report::Report;
@@ -29,14 +29,18 @@ pub(super) fn read(node: Option<&Node>, what: &str, report: &mut Report<'_>) -> 
 
 impl EmitForm {
     fn read(node: &Node, what: &str, report: &mut Report<'_>) -> Option<EmitForm> {
-        let fields = Fields::new(node, what, &KEYS, &[], report)?;
+        EmitForm::of(&Fields::new(node, what, &KEYS, &[], report)?, report)
+    }
+
+    /// What these fields say to emit.
+    pub(super) fn of(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<EmitForm> {
         let event = fields.needed("emit", "emit: the type of the event", report);
         let event = event
             .and_then(|node| word(node, "an event's type", is_type, "the name of its record, for example OrderFulfilled", report));
         let topic = fields.needed("to", "to: the topic that it goes to", report);
         let topic = topic.and_then(|node| word(node, "a topic", is_topic, "letters, digits, . _ -", report));
         let key = expression(fields.node("key"), report);
-        let with = do_::body(&fields, report);
+        let with = do_::body(fields, report);
         Some(EmitForm { event: event?, topic: topic?, key: key?, with: with? })
     }
 }

@@ -5,6 +5,7 @@
 mod do_;
 mod emit;
 mod node;
+mod refuse;
 mod rules;
 
 use std::ops::Range;
@@ -20,6 +21,7 @@ use crate::definition::yaml::{Kind, Node};
 pub(super) use do_::{DoForm, UndoForm};
 pub(super) use emit::EmitForm;
 pub(super) use node::{NodeForm, VerbForm};
+pub(super) use refuse::RefuseForm;
 
 const SAGA: [&str; 9] = ["saga", "description", "start", "deadline", "retain", "rules", "steps", "on_completed", "on_compensated"];
 const SAGA_LATER: [&str; 6] = ["input", "cancel", "priority", "search", "result", "on_stuck"];

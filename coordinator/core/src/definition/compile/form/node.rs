@@ -3,6 +3,8 @@
 use super::super::fields::{Fields, Word};
 use super::super::report::Report;
 use super::do_::DoForm;
+use super::emit::EmitForm;
+use super::refuse::RefuseForm;
 use super::{Length, expression, name_of};
 use crate::definition::expression::Parsed;
 use crate::definition::yaml::{Kind, Node};
@@ -10,11 +12,14 @@ use crate::definition::yaml::{Kind, Node};
 /// Steps of one definition: a row holds them all.
 const STEPS_MAX: usize = 200;
 
-/// What a step may have: `step`, `if`, `within`, `description`, and the keys of its verb.
-const KEYS: [&str; 10] = ["step", "do", "if", "with", "undo", "timeout", "within", "retry", "pivot", "description"];
-/// Verbs, their keys, and what all nodes will have.
-const LATER: [&str; 18] = [
-    "emit",
+/// The verbs, each with what a node of it may have.
+const VERBS: [(&str, &str, &[&str]); 3] = [
+    ("do", "a step", &["step", "do", "if", "with", "undo", "timeout", "within", "retry", "pivot", "description"]),
+    ("emit", "a step that emits", &["step", "emit", "to", "key", "with", "if", "description"]),
+    ("refuse", "a step that refuses", &["step", "refuse", "if", "description"]),
+];
+/// Verbs to come, their keys, and what all nodes will have.
+const LATER: [&str; 16] = [
     "wait",
     "sleep",
     "approval",
@@ -23,7 +28,6 @@ const LATER: [&str; 18] = [
     "parallel",
     "switch",
     "steps",
-    "refuse",
     "on_refused",
     "on_failed",
     "as",
@@ -44,6 +48,8 @@ pub(in crate::definition::compile) struct NodeForm {
 /// What a node does, as it is written.
 pub(in crate::definition::compile) enum VerbForm {
     Do(DoForm),
+    Emit(EmitForm),
+    Refuse(RefuseForm),
 }
 
 /// A list of nodes.
@@ -80,14 +86,46 @@ pub(super) fn read_steps(node: &Node, report: &mut Report<'_>) -> Option<Vec<Nod
 
 impl NodeForm {
     fn read(node: &Node, report: &mut Report<'_>) -> Option<NodeForm> {
-        let fields = Fields::new(node, "a step", &KEYS, &LATER, report)?;
+        let verbs = verbs_of(node);
+        let (verb, what, known) = VERBS[verbs.first().map_or(0, |(verb, _)| *verb)];
+        // Whose verb is not known may mean any.
+        let all: Vec<&str> = if verbs.is_empty() { keys().collect() } else { known.to_vec() };
+        if let [_, (other, key), ..] = verbs[..] {
+            let other = VERBS[other].0;
+            report.error(&key.span, format!("a step does one thing: '{verb}' or '{other}'"), "make two steps of it");
+            return None;
+        }
+        let fields = Fields::new(node, what, &all, &LATER, report)?;
         let name = fields.needed("step", "step: NAME", report).and_then(|node| name_of(node, "a step's name", report));
         let later = fields.entries().iter().any(|(key, _)| key.scalar().is_some_and(|key| LATER.contains(&key)));
         // A verb that this version does not know is told already.
-        let unknown = later && fields.node("do").is_none();
+        let unknown = later && verbs.is_empty();
         let condition = expression(fields.node("if"), report);
-        let within = fields.duration("within", report);
-        let verb = if unknown { None } else { DoForm::read(&fields, within.as_ref(), report).map(VerbForm::Do) };
+        let within = if verb == "do" { fields.duration("within", report) } else { None };
+        let verb = match verb {
+            _ if unknown => None,
+            "emit" => EmitForm::of(&fields, report).map(VerbForm::Emit),
+            "refuse" => RefuseForm::read(&fields, report).map(VerbForm::Refuse),
+            _ => DoForm::read(&fields, within.as_ref(), report).map(VerbForm::Do),
+        };
         Some(NodeForm { name: name?, condition: condition?, within, verb: verb? })
     }
+}
+
+/// What nodes may have, whatever their verb.
+fn keys() -> impl Iterator<Item = &'static str> {
+    let all = VERBS.iter().flat_map(|(_, _, keys)| keys.iter().copied());
+    let mut seen = Vec::new();
+    all.filter(move |key| {
+        let is_new = !seen.contains(key);
+        seen.push(*key);
+        is_new
+    })
+}
+
+/// The verbs of a node, by their place in [`VERBS`], with their keys.
+fn verbs_of(node: &Node) -> Vec<(usize, &Node)> {
+    let Kind::Map(entries) = &node.kind else { return Vec::new() };
+    let verb = |key: &Node| VERBS.iter().position(|(verb, ..)| key.scalar() == Some(verb));
+    entries.iter().filter_map(|(key, _)| Some((verb(key)?, key))).collect()
 }

@@ -126,16 +126,16 @@ fn later_words_and_duplicates() {
     check(
         &saga("cancel: { on: X }\npriority: 3\nsteps:\n  - { step: a, wait: CardChanged }\n"),
         expect![[r#"
-        sagas/x.yaml:3:1: error: this version does not know 'cancel' yet
-         3 | cancel: { on: X }
-           | ^^^^^^ a definition has: saga, description, start, deadline, retain, rules, steps, on_completed, on_compensated
-        sagas/x.yaml:4:1: error: this version does not know 'priority' yet
-         4 | priority: 3
-           | ^^^^^^^^ a definition has: saga, description, start, deadline, retain, rules, steps, on_completed, on_compensated
-        sagas/x.yaml:6:16: error: this version does not know 'wait' yet
-         6 |   - { step: a, wait: CardChanged }
-           |                ^^^^ a step has: step, do, if, with, undo, timeout, within, retry, pivot, description
-    "#]],
+            sagas/x.yaml:3:1: error: this version does not know 'cancel' yet
+             3 | cancel: { on: X }
+               | ^^^^^^ a definition has: saga, description, start, deadline, retain, rules, steps, on_completed, on_compensated
+            sagas/x.yaml:4:1: error: this version does not know 'priority' yet
+             4 | priority: 3
+               | ^^^^^^^^ a definition has: saga, description, start, deadline, retain, rules, steps, on_completed, on_compensated
+            sagas/x.yaml:6:16: error: this version does not know 'wait' yet
+             6 |   - { step: a, wait: CardChanged }
+               |                ^^^^ a step has: step, do, if, with, undo, timeout, within, retry, pivot, description, emit, to, key, refuse
+        "#]],
     );
     check(
         "saga: x\nstart: [ { on: OrderPlaced, from: orders } ]\nsteps:\n  - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing }\n",

@@ -7,6 +7,7 @@ mod mutations;
 mod refused;
 mod table;
 mod topics;
+mod verbs;
 mod versions;
 
 use std::path::Path;

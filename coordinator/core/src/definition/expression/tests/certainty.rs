@@ -190,6 +190,7 @@ fn what_the_checker_accepts_is_never_absent() {
         let names = Names {
             start: order.clone(),
             nodes: vec![step("pay", 1, None), step("score", 2, lasting.map(|_| "r0"))],
+            silent: Vec::new(),
             rules: &rules,
         };
         let mut report = Report::new("f", &text, 1);
