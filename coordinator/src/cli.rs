@@ -2,11 +2,14 @@
 
 mod buses;
 mod definitions;
+mod eval;
 pub mod exit;
 mod quarantine;
 mod run;
 mod saga;
+mod text;
 mod topics;
+mod versions;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -22,6 +25,8 @@ const EXAMPLES: &str = "\
 Examples:
   ringmaster config > ringmaster.toml        all settings with their defaults
   ringmaster check sagas/*.yaml              are the definitions right?
+  ringmaster eval 'start.total > 5' --type OrderPlaced --event order.json
+  ringmaster definitions diff order-fulfilment   what would a deploy change?
   ringmaster topics apply                    make the topics that they need
   ringmaster run                             run sagas until SIGTERM
   ringmaster quarantine list                 what could not be taken, and why
@@ -76,12 +81,33 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Say what an expression gives for an event, as JSON.
+    ///
+    /// It may name start, key, now and started, as in a definition. With --type the event's schema is looked up in the folder
+    /// of schemas, and names and types are checked; without it no field is known before.
+    Eval {
+        /// For example "start.total > 100 && start.region == 'EU'".
+        #[arg(allow_hyphen_values = true)]
+        expression: String,
+        /// A file with the event as a JSON object; - for standard input.
+        #[arg(long, value_name = "FILE")]
+        event: Option<PathBuf>,
+        /// The event's type, for example OrderPlaced.
+        #[arg(long = "type", value_name = "TYPE")]
+        kind: Option<String>,
+        /// The saga's key.
+        #[arg(long, default_value = "key-1")]
+        key: String,
+    },
     /// Deploy definition files: new sagas get the new version, running ones keep theirs.
     Deploy {
         /// Definition files.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Look at what is deployed.
+    #[command(subcommand)]
+    Definitions(DefinitionsCommand),
     /// Make or verify the topics that definitions and settings need.
     #[command(subcommand)]
     Topics(TopicsCommand),
@@ -96,6 +122,38 @@ enum Command {
         /// Check the settings in use instead, and say what is wrong with them.
         #[arg(long)]
         check: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum DefinitionsCommand {
+    /// List the newest version of each saga: new sagas get it.
+    List {
+        /// All versions: sagas that run keep theirs.
+        #[arg(long)]
+        all: bool,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a definition as it was deployed.
+    Show {
+        /// The saga's name.
+        name: String,
+        /// Which version; the newest without it.
+        number: Option<usize>,
+        /// A JSON object, with the schemas that it was compiled against.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a deploy of the folder of definitions would change, or what differs between two versions.
+    Diff {
+        /// The saga's name.
+        name: String,
+        /// A version, to compare with.
+        from: Option<usize>,
+        /// Another version; the newest without it.
+        to: Option<usize>,
     },
 }
 
@@ -199,7 +257,13 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
             run::run(&config)
         }
         Command::Check { files } => definitions::check(&config, files, out),
+        Command::Eval { expression, event, kind, key } => {
+            eval::eval(&config, &eval::Question { expression, event: event.as_deref(), kind: kind.as_deref(), key }, out)
+        }
         Command::Deploy { files } => definitions::deploy(&config, files, out),
+        Command::Definitions(DefinitionsCommand::List { all, json }) => versions::list(&config, *all, *json, out),
+        Command::Definitions(DefinitionsCommand::Show { name, number, json }) => versions::show(&config, name, *number, *json, out),
+        Command::Definitions(DefinitionsCommand::Diff { name, from, to }) => versions::diff(&config, name, *from, *to, out),
         Command::Topics(TopicsCommand::Apply { replication }) => topics::apply(&config, *replication, out),
         Command::Topics(TopicsCommand::Verify) => topics::verify(&config, out),
         Command::Quarantine(QuarantineCommand::List { reason, topic, limit, json }) => {

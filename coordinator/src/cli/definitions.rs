@@ -53,7 +53,7 @@ pub(super) fn check(config: &Config, files: &[PathBuf], out: &mut dyn Write) -> 
     Ok(())
 }
 
-fn load_schemas(folder: &Path) -> Result<Schemas, Failure> {
+pub(super) fn load_schemas(folder: &Path) -> Result<Schemas, Failure> {
     if !folder.exists() {
         return Ok(Schemas::builtin());
     }

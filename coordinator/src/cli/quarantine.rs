@@ -7,13 +7,13 @@ use std::io::Write;
 use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::Bus;
 use ringmaster_schemas::journal::{QuarantineReason, Quarantined};
-use ringmaster_schemas::json::time::put_timestamp;
 use ringmaster_schemas::names::{Topics, hex};
 use serde_json::{Value, json};
 
 use super::buses::{self, Access, on_bus};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
+use super::text::{printable, time};
 use crate::blocking;
 use crate::config::Config;
 
@@ -220,38 +220,18 @@ fn dump(bytes: &[u8], text: &mut String) {
     }
 }
 
-/// Text with control characters escaped, so that a hostile key cannot drive a terminal.
-fn printable(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes)
-        .chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] })
-        .collect()
-}
-
-fn time(at: i64) -> String {
-    let mut text = String::new();
-    put_timestamp(at.saturating_mul(1_000), &mut text);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn hostile_bytes_cannot_drive_a_terminal() {
-        assert_eq!(printable(b"ord\x1b[2J\xff"), "ord\\u{1b}[2J\u{fffd}");
+    fn a_dump_shows_bytes_and_drives_no_terminal() {
         let mut text = String::new();
         dump(b"\x00\x1b[2Jreadable text", &mut text);
         assert_eq!(
             text,
             "00000000  00 1b 5b 32 4a 72 65 61 64 61 62 6c 65 20 74 65  |..[2Jreadable te|\n00000010  78 74                                            |xt|\n"
         );
-    }
-
-    #[test]
-    fn times_are_told_to_the_millisecond() {
-        assert_eq!(time(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
     }
 
     #[test]

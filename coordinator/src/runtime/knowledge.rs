@@ -154,6 +154,11 @@ pub fn read_knowledge(
     compile_all(schemas, &topics, &read_definitions(bus, &topics)?, options)
 }
 
+/// What was deployed, in the order of the log, as it was written: nothing is compiled. For tools.
+pub fn deployed_records(bus: &mut impl Bus, prefix: &str) -> Result<Vec<DefinitionRecord>, KnowledgeError> {
+    Ok(read_definitions(bus, &Topics::new(prefix))?.into_iter().map(|(_, record)| record).collect())
+}
+
 fn compile_all(
     mut schemas: Schemas,
     topics: &Topics,

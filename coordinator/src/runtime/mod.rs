@@ -21,8 +21,8 @@ mod worker;
 pub use clock::{Now, now, wall};
 pub use instance::{Instance, InstanceSettings, Report, Stopped};
 pub use knowledge::{
-    CompileOptions, Knowledge, KnowledgeError, SchemasOfSagas, compile_files, definition_files, load_knowledge, planned_knowledge,
-    read_knowledge,
+    CompileOptions, Knowledge, KnowledgeError, SchemasOfSagas, compile_files, definition_files, deployed_records, load_knowledge,
+    planned_knowledge, read_knowledge,
 };
 pub use memory::resident_bytes;
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};

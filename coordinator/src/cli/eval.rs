@@ -1,0 +1,104 @@
+//! `eval`: what an expression gives for an event, before it stands in a definition.
+
+use std::io::{Read as _, Write};
+use std::path::Path;
+
+use ringmaster_core::definition::{Budget, CompileError, Environment, Settings, Verb, compile};
+use ringmaster_schemas::avro::Resolver;
+use ringmaster_schemas::json;
+use ringmaster_schemas::registry::Schemas;
+
+use super::definitions::{load_schemas, say};
+use super::exit::{Exit, Failure};
+use crate::config::Config;
+use crate::runtime;
+
+/// The type of an event that none is named for: it has no schema.
+const ANY: &str = "AnyEvent";
+/// What stands before an expression in its line, and which line that is.
+const INDENT: usize = 10;
+const LINE: usize = 9;
+
+/// What is evaluated, on what.
+pub(super) struct Question<'a> {
+    pub(super) expression: &'a str,
+    /// A JSON object; `-` for standard input, none for an event without fields.
+    pub(super) event: Option<&'a Path>,
+    /// The event's type, for its schema.
+    pub(super) kind: Option<&'a str>,
+    /// The saga's key.
+    pub(super) key: &'a str,
+}
+
+/// `ringmaster eval EXPRESSION`
+pub(super) fn eval(config: &Config, question: &Question<'_>, out: &mut dyn Write) -> Result<(), Failure> {
+    let mut schemas = load_schemas(&config.schemas)?;
+    if let Some(kind) = question.kind
+        && schemas.named(kind).is_none()
+    {
+        let folder = config.schemas.display();
+        return Err(Failure::new(Exit::Usage, format_args!("{folder} has no schema {kind}; without --type no field is checked")));
+    }
+    say(out, format_args!("{}", value(&mut schemas, question)?))
+}
+
+/// The value as JSON. The expression is that of a saga that emits it, so that it means here what it means there.
+fn value(schemas: &mut Schemas, question: &Question<'_>) -> Result<String, Failure> {
+    let expression = question.expression.replace(['\n', '\r'], " ");
+    let expression = expression.trim();
+    let kind = question.kind.unwrap_or(ANY);
+    let text = format!(
+        "saga: eval\nstart: {{ on: {kind}, from: events }}\nsteps:\n  - step: the_expression\n    emit: {ANY}\n    to: values\n    with:\n      value: |\n{:INDENT$}{expression}\n",
+        ""
+    );
+    let compiled = compile("expression", &text, &mut Settings::new(schemas));
+    let definition = compiled.map_err(|errors| refused(errors, expression))?.remove(0);
+    let [_, node] = &definition.nodes[..] else { unreachable!("the root, and one step") };
+    let Verb::Emit(emit) = &node.verb else { unreachable!("it emits") };
+    let event = read(question.event)?;
+    let wrong = |why: &dyn std::fmt::Display| Failure::new(Exit::Failed, format_args!("the event: {why}"));
+    let (mut whole, mut kept, mut body) = (Vec::new(), Vec::new(), Vec::new());
+    json::transcode(&definition.start.reader, event.as_bytes(), &mut whole).map_err(|error| wrong(&error))?;
+    let resolver = Resolver::new(definition.start.reader.clone(), definition.start.kept.clone()).map_err(|error| wrong(&error))?;
+    resolver.resolve(&whole, &mut kept).map_err(|error| wrong(&error))?;
+    let now = runtime::wall();
+    let environment = Environment {
+        key: question.key,
+        start: &kept,
+        results: &|_| None,
+        failure: None,
+        now,
+        started: now,
+        budget: &Budget::new(),
+    };
+    emit.body.render(&environment, &mut body).map_err(|error| {
+        let (code, message) = (error.code, &error.message);
+        Failure::new(Exit::Failed, format_args!("{code}: {message}"))
+    })?;
+    let body: serde_json::Value = serde_json::from_slice(&body).map_err(|error| Failure::new(Exit::Failed, error))?;
+    Ok(body["value"].to_string())
+}
+
+/// The errors, as if the expression stood alone.
+fn refused(errors: Vec<CompileError>, expression: &str) -> Failure {
+    // What stands elsewhere is about the expression as a whole.
+    let alone = |error: CompileError| match error.line {
+        LINE => {
+            CompileError { line: 1, column: error.column.saturating_sub(INDENT).max(1), source: expression.to_owned(), ..error }
+        }
+        _ => CompileError { line: 1, column: 1, length: 1, source: expression.to_owned(), ..error },
+    };
+    let texts: Vec<String> = errors.into_iter().map(|error| alone(error).to_string()).collect();
+    Failure::new(Exit::Definition, texts.join("\n"))
+}
+
+fn read(path: Option<&Path>) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = match path {
+        None => return Ok("{}".to_owned()),
+        Some(path) if path == Path::new("-") => std::io::stdin().read_to_string(&mut text).map(|_| text),
+        Some(path) => std::fs::read_to_string(path),
+    };
+    let name = path.unwrap_or(Path::new("-")).display();
+    read.map_err(|error| Failure::new(Exit::Failed, format_args!("{name}: {error}")))
+}
