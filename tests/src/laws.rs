@@ -1,4 +1,4 @@
-//! What holds for every saga, whatever happens to it, as far as the linear language goes. Stories and the simulator
+//! What holds for every saga, whatever happens to it, as far as the language without branches side by side goes. Stories and the simulator
 //! check each event by them.
 
 use ringmaster_core::definition::{Definition, Step, Undo};

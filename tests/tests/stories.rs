@@ -52,7 +52,7 @@ fn first_difference(told: &str, played: &str) -> String {
 
 /// Ways to break decide, apply and effects; each must be noticed by at least one story.
 #[cfg(feature = "faults")]
-const MUTANTS: [&str; 39] = [
+const MUTANTS: [&str; 40] = [
     "attempts_ignored",
     "big_command_sent",
     "condition_ignored",
@@ -63,6 +63,7 @@ const MUTANTS: [&str; 39] = [
     "emission_not_sent",
     "ended_row_forgets_refused_body",
     "failure_for_good_retried",
+    "first_arm_taken",
     "forgotten_undone",
     "held_clock_runs",
     "issued_step_is_next_again",

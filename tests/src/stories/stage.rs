@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ringmaster_core::definition::{
-    Budget, Definition, Emit, Environment, Expression, ExpressionError, Participant, Settings, SiteId, Template, Undo, Verb,
-    compile,
+    Arm, Budget, Definition, Emit, Environment, Expression, ExpressionError, Node, Participant, Settings, SiteId, Template, Undo,
+    Verb, compile,
 };
 use ringmaster_core::saga::{
     Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch, Sender, StartInput, Values, apply, decide, effects,
@@ -304,13 +304,19 @@ fn project(whole: &Arc<Schema>, kept: &Arc<Schema>, text: &str) -> Result<Vec<u8
     Ok(out)
 }
 
+/// The condition of a node, and of its arms.
+fn conditions(node: &Node) -> impl Iterator<Item = &Expression> {
+    let arms: &[Arm] = if let Verb::Choice(arms) = &node.verb { arms } else { &[] };
+    node.condition.iter().chain(arms.iter().filter_map(|arm| arm.condition.as_ref()))
+}
+
 /// The expressions of a place.
 fn sites(definition: &Definition, place: &Place) -> Vec<SiteId> {
     let step = |name: &str| definition.step_named(name);
     let node = |name: &str| definition.node(definition.names.find(name)?);
     let emits = |how: &str| if how == "completed" { &definition.on_completed } else { &definition.on_compensated };
     match place {
-        Place::If(name) => node(name).and_then(|node| Some(node.condition.as_ref()?.site())).into_iter().collect(),
+        Place::If(name) => node(name).into_iter().flat_map(conditions).map(Expression::site).collect(),
         Place::Body(name) => match node(name).map(|node| &node.verb) {
             Some(Verb::Do(asks)) => asks.call.body.iter().map(Template::site).collect(),
             Some(Verb::Emit(emit)) => vec![emit.body.site()],

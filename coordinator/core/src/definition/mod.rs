@@ -21,7 +21,7 @@ pub use catalog::{Catalog, DefinitionRecord, defined_twice};
 pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic, compile};
 pub use defaults::{DEFAULTS, Defaults};
 pub use expression::{Budget, Environment, Expression, ExpressionError, SiteId, Template};
-pub use node::{Call, Do, Node, NodeByName, ROOT, Retry, Role, Step, Undo, Verb};
+pub use node::{Arm, Call, Do, Node, NodeByName, ROOT, Retry, Role, Step, Undo, Verb};
 
 /// One version of a saga definition, checked and ready to run.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Definition {
         let node = self.node(node)?;
         match &node.verb {
             Verb::Do(asks) => Some(Step { number, node, asks }),
-            Verb::Sequence(_) | Verb::Emit(_) | Verb::Refuse(_) => None,
+            Verb::Sequence(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) => None,
         }
     }
 
@@ -85,7 +85,7 @@ impl Definition {
     pub fn emits(&self) -> impl Iterator<Item = &Emit> {
         let on_the_way = self.nodes.iter().filter_map(|node| match &node.verb {
             Verb::Emit(emit) => Some(emit),
-            Verb::Sequence(_) | Verb::Do(_) | Verb::Refuse(_) => None,
+            Verb::Sequence(_) | Verb::Do(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) => None,
         });
         on_the_way.chain(&self.on_completed).chain(&self.on_compensated)
     }

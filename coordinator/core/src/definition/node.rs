@@ -60,6 +60,19 @@ pub enum Verb {
     Emit(Emit),
     /// Ends as if refused, with this code.
     Refuse(Arc<str>),
+    /// The nodes of its body, which is the one list that it has. Nothing but its `if` is its own: it leaves no entry.
+    Group,
+    /// The first of its arms whose condition is true: a list each, in order. It leaves no entry.
+    Choice(Box<[Arm]>),
+}
+
+/// One way through a choice.
+#[derive(Debug)]
+pub struct Arm {
+    /// None for the last: whatever comes to it.
+    pub condition: Option<Expression>,
+    /// The number of its list.
+    pub list: u16,
 }
 
 /// A step that asks a participant: its node, and what it asks.
@@ -78,6 +91,10 @@ pub struct Step<'d> {
 pub enum Role {
     /// All steps of the saga.
     Root,
+    /// What a group does.
+    Body,
+    /// One way through a choice.
+    Arm,
 }
 
 /// A command to a participant, with its undo.

@@ -9,8 +9,18 @@ use ringmaster_schemas::state::Entry;
 
 use super::decide::{Draft, failure};
 use super::{COMMAND_BYTES_MAX, EMITTED_BYTES_MAX, ROW_BYTES_MAX, Scratch, code};
-use crate::definition::{Emit, ExpressionError, ROOT, Undo, Verb};
+use crate::definition::{Arm, Emit, Expression, ExpressionError, ROOT, Undo, Verb};
 use crate::faults::mutated;
+
+/// Where it goes from a node that was entered.
+enum Way {
+    /// Nowhere: something is waited for, or the saga undoes.
+    Waits,
+    /// Behind it.
+    Behind,
+    /// Into this list of it.
+    Into(u16),
+}
 
 impl Draft<'_> {
     /// Something ended well, or was undone: what follows from it. While the saga undoes, that is the next undo.
@@ -23,32 +33,95 @@ impl Draft<'_> {
         }
     }
 
-    /// Enters what comes behind a node: skips, emits, refuses, issues a command, or ends the saga.
+    /// Enters what comes behind a node, and so on, until something is waited for or the saga ends.
     pub(super) fn advance(&mut self, behind: u16) {
-        let definition = self.definition;
-        let mut number = behind + 1;
-        while let Some(node) = definition.node(number) {
-            let condition = node.condition.as_ref();
-            match condition.map_or(Ok(true), |condition| self.values.condition(self.saga(), condition, self.now)) {
-                Ok(is_true) if is_true || mutated("condition_ignored") => match &node.verb {
-                    Verb::Do(_) => return self.issue(number),
-                    Verb::Refuse(code) if !mutated("refusal_goes_on") => return self.refuse(number, code),
-                    Verb::Refuse(_) => {}
-                    Verb::Emit(emit) => match self.emit(number, emit) {
-                        Ok(()) => {}
-                        Err(error) => return self.cannot_begin(number, &node.name, error.code, &error.to_string()),
-                    },
-                    Verb::Sequence(_) => unreachable!("the root is the only list, and nothing is in front of it"),
-                },
-                Ok(_) => {
-                    let passes = node.passes && !mutated("skipped_pivot_not_passing");
-                    self.happen(SagaEvent::Skipped { node: number, passes });
-                }
-                Err(error) => return self.cannot_begin(number, &node.name, error.code, &error.to_string()),
-            }
-            number += 1;
+        let mut next = if behind == ROOT { Some(ROOT + 1) } else { self.behind(behind) };
+        while let Some(number) = next {
+            next = match self.enter(number) {
+                Way::Waits => return,
+                Way::Behind => self.behind(number),
+                // The first of the list.
+                Way::Into(list) => Some(list + 1),
+            };
         }
         self.complete();
+    }
+
+    /// What stands behind a node: in its list, else behind that whose list ends with it; none if all do.
+    fn behind(&mut self, mut number: u16) -> Option<u16> {
+        let definition = self.definition;
+        loop {
+            let node = &definition.nodes[usize::from(number)];
+            if node.end < definition.nodes[usize::from(node.parent)].end {
+                return Some(node.end);
+            }
+            if node.parent == ROOT {
+                return None;
+            }
+            number = definition.nodes[usize::from(node.parent)].parent;
+            self.left(number);
+        }
+    }
+
+    /// A group or choice is left well. If it holds the pivot, and the way through it did not, that is skipped: the saga is behind it.
+    fn left(&mut self, number: u16) {
+        let node = &self.definition.nodes[usize::from(number)];
+        if node.passes && !self.saga().passed && !mutated("skipped_pivot_not_passing") {
+            let is_pivot = |inner: &u16| self.definition.step(*inner).is_some_and(|step| step.node.phase == Phase::Pivot);
+            let pivot = (number..node.end).find(is_pivot).expect("what passes holds the pivot");
+            self.happen(SagaEvent::Skipped { node: pivot, passes: true });
+        }
+    }
+
+    /// Enters a node: skips, emits, refuses, issues a command, or goes into a list of it.
+    fn enter(&mut self, number: u16) -> Way {
+        let node = &self.definition.nodes[usize::from(number)];
+        match self.is_true(node.condition.as_ref()) {
+            Ok(is_true) if is_true || mutated("condition_ignored") => {}
+            Ok(_) => {
+                let passes = node.passes && !mutated("skipped_pivot_not_passing");
+                self.happen(SagaEvent::Skipped { node: number, passes });
+                return Way::Behind;
+            }
+            Err(error) => return self.fails_to_begin(number, &error),
+        }
+        match &node.verb {
+            Verb::Do(_) => self.issue(number),
+            Verb::Refuse(_) if mutated("refusal_goes_on") => return Way::Behind,
+            Verb::Refuse(code) => self.refuse(number, code),
+            Verb::Emit(emit) => {
+                return match self.emit(number, emit) {
+                    Ok(()) => Way::Behind,
+                    Err(error) => self.fails_to_begin(number, &error),
+                };
+            }
+            Verb::Group => return Way::Into(number + 1),
+            Verb::Choice(arms) => return self.choose(number, arms),
+            Verb::Sequence(_) => unreachable!("a list is entered by its first node"),
+        }
+        Way::Waits
+    }
+
+    fn is_true(&self, condition: Option<&Expression>) -> Result<bool, ExpressionError> {
+        condition.map_or(Ok(true), |condition| self.values.condition(self.saga(), condition, self.now))
+    }
+
+    /// The first arm whose condition is true; the last has none.
+    fn choose(&mut self, number: u16, arms: &[Arm]) -> Way {
+        for arm in arms {
+            match self.is_true(arm.condition.as_ref()) {
+                Ok(is_true) if is_true || mutated("first_arm_taken") => return Way::Into(arm.list),
+                Ok(_) => {}
+                Err(error) => return self.fails_to_begin(number, &error),
+            }
+        }
+        unreachable!("a choice ends with else")
+    }
+
+    fn fails_to_begin(&mut self, number: u16, error: &ExpressionError) -> Way {
+        let name = self.definition.nodes[usize::from(number)].name.clone();
+        self.cannot_begin(number, &name, error.code, &error.to_string());
+        Way::Waits
     }
 
     /// Tells others, on the way. What is told stays told, whatever becomes of the saga.

@@ -140,8 +140,15 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
         name: &step.node.name.text,
         node: step.number,
         result: kept.and_then(|kept| kept.results.get(&step.number)).unwrap_or(&whole.results[&step.number]).clone(),
-        rule: step.node.condition.as_ref().and_then(|condition| lasting_rule(condition, &form.rules)),
+        // Where a step may be passed by although its rule is true, that says nothing.
+        rule: step
+            .node
+            .condition
+            .as_ref()
+            .filter(|_| ground.tree.is_on_every_way(step.number))
+            .and_then(|condition| lasting_rule(condition, &form.rules)),
     });
-    let silent = form.steps.iter().filter(|step| !matches!(step.verb, VerbForm::Do(_))).map(|step| step.name.text.as_str());
+    let silent = ground.tree.nodes.iter().filter_map(|planned| planned.form);
+    let silent = silent.filter(|step| !matches!(step.verb, VerbForm::Do(_))).map(|step| step.name.text.as_str());
     Names { start: kept.unwrap_or(whole).start.clone(), nodes: nodes.collect(), silent: silent.collect(), rules: &form.rules }
 }

@@ -33,6 +33,15 @@ impl Certainty {
             }
             PlannedVerb::Do(_) => known.with(number, !conditional),
             PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => known,
+            PlannedVerb::Group => {
+                let behind = self.walk(tree, number + 1, known.clone());
+                if conditional { known.may(&behind) } else { behind }
+            }
+            // Each arm knows what stands before the choice, and nothing of the others.
+            PlannedVerb::Switch(_) => {
+                let arms: Vec<Known> = tree.lists(number).map(|list| self.walk(tree, list, known.clone())).collect();
+                arms.iter().fold(known, Known::may)
+            }
         }
     }
 

@@ -7,13 +7,13 @@ use ringmaster_schemas::avro::Node as Avro;
 use ringmaster_schemas::journal::{DefinitionHash, Encoding, Phase};
 
 use super::build::{Ground, Read};
-use super::form::{EmitForm, SagaForm, UndoForm};
+use super::form::{EmitForm, SagaForm, SwitchForm, UndoForm};
 use super::targets::{Finder, Target};
 use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::scope::{Names, Spot, Uses, facts};
 use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
-use crate::definition::{Definition, Do, Emit, Node, NodeByName, Start, Undo, Verb};
+use crate::definition::{Arm, Definition, Do, Emit, Node, NodeByName, Start, Undo, Verb};
 
 /// One pass against one set of schemas.
 pub(super) struct Pass<'p, 'a, 'f, 't, 'l> {
@@ -89,7 +89,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     /// A node with its place in the table.
     fn node(&mut self, number: u16) -> Option<Node> {
         let planned = self.ground.tree.node(number);
-        let mut spot = Spot::at(self.ground.certainty.before(number));
+        let mut spot = Spot { facts: self.facts_around(number), ..Spot::at(self.ground.certainty.before(number)) };
         let written = planned.form.and_then(|form| form.condition.as_ref());
         let condition = self.expression(written, &spot, Wanted::Truth);
         if let Some(parsed) = written {
@@ -98,6 +98,8 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let verb = match (planned.verb, planned.form) {
             (PlannedVerb::Do(form), Some(node)) => self.asks(&StepForm { number, planned, node, form }, spot).map(Verb::Do),
             (PlannedVerb::Emit(form), _) => self.emission(form, &spot).map(Verb::Emit),
+            (PlannedVerb::Group, _) => Some(Verb::Group),
+            (PlannedVerb::Switch(form), _) => self.arms(number, form, spot).map(Verb::Choice),
             (PlannedVerb::Refuse(form), _) => Some(Verb::Refuse(form.code.text.as_str().into())),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
@@ -117,6 +119,41 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             within_ms: within_ms(planned),
             verb: verb?,
         })
+    }
+
+    /// What is known by the conditions that a node is under: of groups, and of arms with those before them that were not taken.
+    fn facts_around(&self, number: u16) -> Vec<String> {
+        let (tree, rules, mut known) = (self.ground.tree, self.names.rules, Vec::new());
+        for around in tree.around(number) {
+            let planned = tree.node(around);
+            if let Some(condition) = planned.form.and_then(|form| form.condition.as_ref()) {
+                facts(&condition.root, true, rules, &mut known);
+            }
+            if let PlannedVerb::Switch(form) = tree.node(planned.parent).verb
+                && around != planned.parent
+                && let Some(taken) = tree.lists(planned.parent).position(|list| list == around)
+            {
+                for (index, arm) in form.arms.iter().enumerate().take(taken + 1) {
+                    if let Some(condition) = &arm.condition {
+                        facts(&condition.root, index == taken, rules, &mut known);
+                    }
+                }
+            }
+        }
+        known
+    }
+
+    fn arms(&mut self, number: u16, form: &'p SwitchForm, mut spot: Spot) -> Option<Box<[Arm]>> {
+        let lists: Vec<u16> = self.ground.tree.lists(number).collect();
+        let mut arms = Vec::with_capacity(lists.len());
+        for (arm, list) in form.arms.iter().zip(lists) {
+            let condition = self.expression(arm.condition.as_ref(), &spot, Wanted::Truth);
+            if let Some(parsed) = &arm.condition {
+                facts(&parsed.root, false, self.names.rules, &mut spot.facts);
+            }
+            arms.push(condition.map(|condition| Arm { condition, list }));
+        }
+        arms.into_iter().collect()
     }
 
     fn asks(&mut self, step: &StepForm<'_, 'p>, spot: Spot) -> Option<Do> {
@@ -215,6 +252,8 @@ fn within_ms(planned: &Planned<'_>) -> Option<Millis> {
     let written = planned.form.and_then(|form| form.within.as_ref()).map(|(millis, _)| *millis);
     match planned.verb {
         PlannedVerb::Do(_) => written.or(Some(DEFAULTS.within_ms(planned.phase))),
-        PlannedVerb::Sequence(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => written,
+        PlannedVerb::Sequence(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Group | PlannedVerb::Switch(_) => {
+            written
+        }
     }
 }

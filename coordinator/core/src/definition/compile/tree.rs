@@ -2,7 +2,7 @@
 
 use ringmaster_schemas::journal::Phase;
 
-use super::form::{DoForm, EmitForm, NodeForm, RefuseForm, SagaForm, VerbForm};
+use super::form::{DoForm, EmitForm, NodeForm, RefuseForm, SagaForm, SwitchForm, VerbForm};
 use crate::definition::{ROOT, Role};
 
 /// The nodes of a definition in preorder, as they are planned.
@@ -30,6 +30,8 @@ pub(super) enum PlannedVerb<'f> {
     Do(&'f DoForm),
     Emit(&'f EmitForm),
     Refuse(&'f RefuseForm),
+    Group,
+    Switch(&'f SwitchForm),
 }
 
 impl<'f> Tree<'f> {
@@ -42,6 +44,13 @@ impl<'f> Tree<'f> {
         tree
     }
 
+    /// A list that belongs to a node.
+    fn list(&mut self, role: Role, forms: &'f [NodeForm], owner: u16) {
+        let list = self.push(None, PlannedVerb::Sequence(role), owner, owner);
+        self.steps(forms, list, owner);
+        self.close(list);
+    }
+
     /// The nodes of a list, below the node that it is.
     fn steps(&mut self, forms: &'f [NodeForm], list: u16, scope: u16) {
         for form in forms {
@@ -49,8 +58,15 @@ impl<'f> Tree<'f> {
                 VerbForm::Do(form) => PlannedVerb::Do(form),
                 VerbForm::Emit(form) => PlannedVerb::Emit(form),
                 VerbForm::Refuse(form) => PlannedVerb::Refuse(form),
+                VerbForm::Group(_) => PlannedVerb::Group,
+                VerbForm::Switch(form) => PlannedVerb::Switch(form),
             };
             let node = self.push(Some(form), verb, list, scope);
+            match &form.verb {
+                VerbForm::Group(group) => self.list(Role::Body, &group.steps, node),
+                VerbForm::Switch(switch) => switch.arms.iter().for_each(|arm| self.list(Role::Arm, &arm.steps, node)),
+                VerbForm::Do(_) | VerbForm::Emit(_) | VerbForm::Refuse(_) => {}
+            }
             self.close(node);
         }
     }
@@ -73,15 +89,52 @@ impl<'f> Tree<'f> {
     /// Without a pivot every step can be undone: the saga is done when its last step is.
     fn place_to_the_pivot(&mut self) {
         let Some(pivot) = self.pivots().next() else { return };
-        for (node, number) in self.nodes.iter_mut().zip(0..) {
-            let holds = (number..node.end).contains(&pivot);
-            node.phase = match number {
-                _ if holds => Phase::Pivot,
-                number if number > pivot => Phase::Retriable,
+        let phases: Vec<Phase> = (0..self.nodes.len() as u16)
+            .map(|number| match number {
+                _ if self.holds(number, pivot) => Phase::Pivot,
+                number if number > pivot && !self.is_another_way(number, pivot) => Phase::Retriable,
                 _ => Phase::Compensatable,
-            };
-            node.passes = holds && number != ROOT && node.parent == ROOT;
+            })
+            .collect();
+        for (node, phase) in self.nodes.iter_mut().zip(phases) {
+            node.phase = phase;
+            node.passes = phase == Phase::Pivot && !matches!(node.verb, PlannedVerb::Sequence(_));
         }
+    }
+
+    /// True if a node is this one, or belongs to it.
+    fn holds(&self, node: u16, inner: u16) -> bool {
+        (node..self.node(node).end).contains(&inner)
+    }
+
+    /// True if a node is in an arm of a choice that is left for the pivot's.
+    fn is_another_way(&self, node: u16, pivot: u16) -> bool {
+        self.around(pivot).any(|list| {
+            let is_arm = matches!(self.node(list).verb, PlannedVerb::Sequence(Role::Arm));
+            is_arm && self.holds(self.node(list).parent, node) && !self.holds(list, node)
+        })
+    }
+
+    /// The nodes that a node belongs to, from the nearest on, the root last.
+    pub(super) fn around(&self, node: u16) -> impl Iterator<Item = u16> {
+        let parent = |node: u16| (node != ROOT).then(|| self.node(node).parent);
+        std::iter::successors(parent(node), move |node| parent(*node))
+    }
+
+    /// The lists of a node.
+    pub(super) fn lists(&self, owner: u16) -> impl Iterator<Item = u16> {
+        let end = self.node(owner).end;
+        let within = move |list: u16| (list < end).then_some(list);
+        std::iter::successors(within(owner + 1), move |list| within(self.node(*list).end))
+    }
+
+    /// True if nothing around a node may pass it by.
+    pub(super) fn is_on_every_way(&self, node: u16) -> bool {
+        self.around(node).all(|around| {
+            let around = self.node(around);
+            let is_arm = matches!(around.verb, PlannedVerb::Sequence(Role::Arm));
+            !is_arm && around.form.is_none_or(|form| form.condition.is_none())
+        })
     }
 
     /// The steps that say that they are the pivot: one, if the definition is right.

@@ -92,6 +92,12 @@ impl Known {
         self
     }
 
+    /// The same where what is known there may have happened.
+    pub(crate) fn may(mut self, there: &Known) -> Known {
+        self.readable.add(&there.readable);
+        self
+    }
+
     pub(crate) fn is_readable(&self, node: u16) -> bool {
         self.readable.contains(node)
     }
@@ -110,6 +116,11 @@ impl NodeSet {
         let word = usize::from(node / 64);
         self.0.resize(self.0.len().max(word + 1), 0);
         self.0[word] |= 1 << (node % 64);
+    }
+
+    fn add(&mut self, other: &NodeSet) {
+        self.0.resize(self.0.len().max(other.0.len()), 0);
+        self.0.iter_mut().zip(&other.0).for_each(|(word, more)| *word |= more);
     }
 
     fn contains(&self, node: u16) -> bool {

@@ -6,21 +6,35 @@ use super::super::report::Report;
 use super::super::tree::{PlannedVerb, Tree};
 
 pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report<'_>) {
-    let mut always = None;
-    for planned in &tree.nodes {
-        let Some(form) = planned.form else { continue };
-        if let Some(first) = always {
-            let hint = format!("'{first}' refuses always: give it an if, or remove what stands behind it");
-            report.error(&form.name.span, "this is never reached", hint);
-            return;
-        }
-        let PlannedVerb::Refuse(refuse) = planned.verb else { continue };
-        if planned.phase == Phase::Retriable {
+    for number in 0..tree.nodes.len() as u16 {
+        let planned = tree.node(number);
+        if let PlannedVerb::Refuse(refuse) = planned.verb
+            && planned.phase == Phase::Retriable
+        {
             let hint = "behind the pivot there is only forward: refuse before it";
             report.error(&refuse.code.span, "nothing can be refused behind the pivot", hint);
         }
-        if form.condition.is_none() {
-            always = Some(&form.name.text);
+        if let PlannedVerb::Sequence(_) = planned.verb
+            && let Some(end) = tree.lists(number).find(|child| always_refuses(tree, *child))
+            && let (Some(first), Some(next)) = (tree.node(end).form, tree.nodes.get(usize::from(tree.node(end).end)))
+            && tree.node(end).end < planned.end
+            && let Some(next) = next.form
+        {
+            let hint = format!("'{}' refuses always: give it an if, or remove what stands behind it", first.name.text);
+            report.error(&next.name.span, "this is never reached", hint);
         }
     }
+}
+
+/// True if every way through a node ends in a refusal.
+fn always_refuses(tree: &Tree<'_>, number: u16) -> bool {
+    let planned = tree.node(number);
+    let is_certain = planned.form.is_none_or(|form| form.condition.is_none());
+    is_certain
+        && match planned.verb {
+            PlannedVerb::Refuse(_) => true,
+            PlannedVerb::Do(_) | PlannedVerb::Emit(_) => false,
+            PlannedVerb::Sequence(_) => tree.lists(number).any(|child| always_refuses(tree, child)),
+            PlannedVerb::Group | PlannedVerb::Switch(_) => tree.lists(number).all(|list| always_refuses(tree, list)),
+        }
 }

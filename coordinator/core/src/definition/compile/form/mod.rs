@@ -4,6 +4,7 @@
 
 mod do_;
 mod emit;
+mod group;
 mod node;
 mod refuse;
 mod rules;
@@ -20,6 +21,7 @@ use crate::definition::expression::scope::{RESERVED, Rule};
 use crate::definition::yaml::{Kind, Node};
 pub(super) use do_::{DoForm, UndoForm};
 pub(super) use emit::EmitForm;
+pub(super) use group::SwitchForm;
 pub(super) use node::{NodeForm, VerbForm};
 pub(super) use refuse::RefuseForm;
 
@@ -65,7 +67,7 @@ impl SagaForm {
             None => Some(Vec::new()),
             Some(node) => rules::read(node, report),
         };
-        let steps = fields.needed("steps", "steps: a list of steps", report).and_then(|list| node::read_steps(list, report));
+        let steps = fields.needed("steps", "steps: a list of steps", report).and_then(|list| node::read_all(list, report));
         let on_completed = emit::read(fields.node("on_completed"), "on_completed", report);
         let on_compensated = emit::read(fields.node("on_compensated"), "on_compensated", report);
         Some(SagaForm {

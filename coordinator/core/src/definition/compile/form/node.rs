@@ -4,6 +4,7 @@ use super::super::fields::{Fields, Word};
 use super::super::report::Report;
 use super::do_::DoForm;
 use super::emit::EmitForm;
+use super::group::{self, ArmForm, GroupForm, SwitchForm};
 use super::refuse::RefuseForm;
 use super::{Length, expression, name_of};
 use crate::definition::expression::Parsed;
@@ -13,21 +14,21 @@ use crate::definition::yaml::{Kind, Node};
 const STEPS_MAX: usize = 200;
 
 /// The verbs, each with what a node of it may have.
-const VERBS: [(&str, &str, &[&str]); 3] = [
+const VERBS: [(&str, &str, &[&str]); 5] = [
     ("do", "a step", &["step", "do", "if", "with", "undo", "timeout", "within", "retry", "pivot", "description"]),
     ("emit", "a step that emits", &["step", "emit", "to", "key", "with", "if", "description"]),
     ("refuse", "a step that refuses", &["step", "refuse", "if", "description"]),
+    ("steps", "a group", &["step", "steps", "if", "description"]),
+    ("switch", "a switch", &["step", "switch", "if", "description"]),
 ];
 /// Verbs to come, their keys, and what all nodes will have.
-const LATER: [&str; 16] = [
+const LATER: [&str; 14] = [
     "wait",
     "sleep",
     "approval",
     "run",
     "for_each",
     "parallel",
-    "switch",
-    "steps",
     "on_refused",
     "on_failed",
     "as",
@@ -50,6 +51,26 @@ pub(in crate::definition::compile) enum VerbForm {
     Do(DoForm),
     Emit(EmitForm),
     Refuse(RefuseForm),
+    Group(GroupForm),
+    Switch(SwitchForm),
+}
+
+/// All steps of a definition: what is inside others counts, and names are unique.
+pub(super) fn read_all(node: &Node, report: &mut Report<'_>) -> Option<Vec<NodeForm>> {
+    let steps = read_steps(node, report)?;
+    let mut names = Vec::new();
+    group::names(&steps, &mut names);
+    if names.len() > STEPS_MAX {
+        report.error(&node.span, format!("a definition has at most {STEPS_MAX} steps, not {}", names.len()), "");
+        return None;
+    }
+    for (index, (name, span)) in names.iter().enumerate() {
+        if let Some((_, first)) = names[..index].iter().find(|(other, _)| other == name) {
+            let hint = format!("it is first on line {}", report.line(first.start));
+            report.error(span, format!("step '{name}' is defined twice"), hint);
+        }
+    }
+    Some(steps)
 }
 
 /// A list of nodes.
@@ -59,29 +80,11 @@ pub(super) fn read_steps(node: &Node, report: &mut Report<'_>) -> Option<Vec<Nod
         return None;
     };
     if items.is_empty() || items.len() > STEPS_MAX {
-        report.error(&node.span, format!("a definition has 1 to {STEPS_MAX} steps, not {}", items.len()), "");
+        report.error(&node.span, format!("a list has 1 to {STEPS_MAX} steps, not {}", items.len()), "");
         return None;
     }
-    let mut steps = Some(Vec::new());
-    let mut names: Vec<(String, usize)> = Vec::new();
-    for item in items {
-        let step = NodeForm::read(item, report);
-        if let Some(step) = &step {
-            if let Some((_, first)) = names.iter().find(|(name, _)| *name == step.name.text) {
-                report.error(
-                    &step.name.span,
-                    format!("step '{}' is defined twice", step.name.text),
-                    format!("it is first on line {first}"),
-                );
-            }
-            names.push((step.name.text.clone(), report.line(step.name.span.start)));
-        }
-        match (&mut steps, step) {
-            (Some(steps), Some(step)) => steps.push(step),
-            (steps, _) => *steps = None,
-        }
-    }
-    steps
+    let steps: Vec<Option<NodeForm>> = items.iter().map(|item| NodeForm::read(item, report)).collect();
+    steps.into_iter().collect()
 }
 
 impl NodeForm {
@@ -106,9 +109,21 @@ impl NodeForm {
             _ if unknown => None,
             "emit" => EmitForm::of(&fields, report).map(VerbForm::Emit),
             "refuse" => RefuseForm::read(&fields, report).map(VerbForm::Refuse),
+            "steps" => GroupForm::read(&fields, report).map(VerbForm::Group),
+            "switch" => SwitchForm::read(&fields, report).map(VerbForm::Switch),
             _ => DoForm::read(&fields, within.as_ref(), report).map(VerbForm::Do),
         };
         Some(NodeForm { name: name?, condition: condition?, within, verb: verb? })
+    }
+
+    /// The lists of nodes inside it.
+    pub(super) fn lists(&self) -> impl Iterator<Item = &[NodeForm]> {
+        let (group, arms): (&[NodeForm], &[ArmForm]) = match &self.verb {
+            VerbForm::Group(group) => (&group.steps, &[]),
+            VerbForm::Switch(switch) => (&[], &switch.arms),
+            VerbForm::Do(_) | VerbForm::Emit(_) | VerbForm::Refuse(_) => (&[], &[]),
+        };
+        std::iter::once(group).filter(|list| !list.is_empty()).chain(arms.iter().map(|arm| &arm.steps[..]))
     }
 }
 

@@ -73,13 +73,13 @@ fn keys_and_names() {
     check(
         "saga: x\nsteps: []\n",
         expect![[r#"
-        sagas/x.yaml:1:1: error: 'start' is missing
-         1 | saga: x
-           | ^^^^ start: { on: EVENT, from: TOPIC, key: event.FIELD }
-        sagas/x.yaml:2:8: error: a definition has 1 to 200 steps, not 0
-         2 | steps: []
-           |        ^^
-    "#]],
+            sagas/x.yaml:1:1: error: 'start' is missing
+             1 | saga: x
+               | ^^^^ start: { on: EVENT, from: TOPIC, key: event.FIELD }
+            sagas/x.yaml:2:8: error: a list has 1 to 200 steps, not 0
+             2 | steps: []
+               |        ^^
+        "#]],
     );
 }
 
@@ -134,7 +134,7 @@ fn later_words_and_duplicates() {
                | ^^^^^^^^ a definition has: saga, description, start, deadline, retain, rules, steps, on_completed, on_compensated
             sagas/x.yaml:6:16: error: this version does not know 'wait' yet
              6 |   - { step: a, wait: CardChanged }
-               |                ^^^^ a step has: step, do, if, with, undo, timeout, within, retry, pivot, description, emit, to, key, refuse
+               |                ^^^^ a step has: step, do, if, with, undo, timeout, within, retry, pivot, description, emit, to, key, refuse, steps, switch
         "#]],
     );
     check(

@@ -78,3 +78,33 @@ on_compensated: { emit: OrderCancelled, to: out, with: { order_id: key, reason: 
     let sites: Vec<SiteId> = sites.into_iter().flatten().collect();
     assert_eq!(sites, (0..11).map(SiteId).collect::<Vec<_>>(), "in the order of the file, without a gap");
 }
+
+/// The pivot stands in an arm: what stands behind the choice is behind the pivot on every way, the other arms are not.
+#[test]
+fn groups_and_choices_are_ranges() {
+    let step = |name: &str, rest: &str| format!("{{ step: {name}, do: fraud.Score, with: {{ order_id: key }}, {rest} }}");
+    let (a, b, c, d) =
+        (step("a", "undo: nothing"), step("b", "pivot: true"), step("c", "undo: fraud.Forget"), step("d", "timeout: 5s"));
+    let definition = compiled(&saga(&format!(
+        "steps:\n  - {{ step: g, if: start.total > 1, steps: [ {a} ] }}\n  - step: s\n    switch:\n      - {{ if: start.total > 2, steps: [ {b} ] }}\n      - else: [ {c} ]\n  - {d}\n"
+    )));
+    let table: Vec<_> =
+        definition.nodes.iter().map(|node| (&*node.name, node.end, node.parent, node.scope, node.phase, node.passes)).collect();
+    use Phase::{Compensatable, Pivot, Retriable};
+    assert_eq!(
+        table,
+        [
+            ("", 10, 0, 0, Pivot, false),
+            ("g", 4, 0, 0, Compensatable, false),
+            ("", 4, 1, 1, Compensatable, false),
+            ("a", 4, 2, 1, Compensatable, false),
+            ("s", 9, 0, 0, Pivot, true),
+            ("", 7, 4, 4, Pivot, false),
+            ("b", 7, 5, 4, Pivot, true),
+            ("", 9, 4, 4, Compensatable, false),
+            ("c", 9, 7, 4, Compensatable, false),
+            ("d", 10, 0, 0, Retriable, false),
+        ]
+    );
+    assert!(matches!(&definition.nodes[4].verb, Verb::Choice(arms) if arms.iter().map(|arm| arm.list).eq([5, 7])));
+}

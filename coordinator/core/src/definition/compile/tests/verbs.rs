@@ -118,3 +118,103 @@ fn what_gives_no_result_is_not_read() {
         "#]],
     );
 }
+
+/// What a group or an arm is under is known inside it; behind it nothing of it is certain, and arms do not see each other.
+#[test]
+fn what_is_certain_around_groups_and_choices() {
+    let two = |with: &str| format!("{{ step: two, do: fraud.Unscore, undo: nothing, with: {{ order_id: key, why: {with} }} }}");
+    let group = |condition: &str, inner: &str| format!("{{ step: g, {condition} steps: [ {inner} ] }}");
+    let switch = |arms: &str| format!("{{ step: s, switch: [ {arms} ] }}");
+    let has = "if: has(start.placed_at),";
+    let late = "\"start.placed_at.getHours() > 3 ? 'x' : 'y'\"";
+    for right in [
+        steps(&[&group("", ONE), &two("steps.one.big")]),
+        steps(&[&group(has, &two(late))]),
+        steps(&[&switch(&format!("{{ {has} steps: [ {} ] }}, {{ else: [ {ONE} ] }}", two(late)))]),
+        steps(&[&switch(&format!("{{ if: \"!has(start.placed_at)\", steps: [ {ONE} ] }}, {{ else: [ {} ] }}", two(late)))]),
+        steps(&[&switch(&format!(
+            "{{ if: start.total > 1, steps: [ {ONE}, {} ] }}, {{ else: [ {} ] }}",
+            two("steps.one.big"),
+            NO
+        ))]),
+        steps(&[ONE, &group("if: start.total > 1,", &two("steps.one.big"))]),
+    ] {
+        assert_eq!(errors(&right), "", "{right}");
+    }
+    for (wrong, says) in [
+        (steps(&[&group("if: start.total > 1,", ONE), &two("steps.one.big")]), "step 'one' may"),
+        (
+            steps(&[&switch(&format!("{{ if: start.total > 1, steps: [ {ONE} ] }}, {{ else: [ {} ] }}", two("steps.one.big")))]),
+            "step 'one' has not run here",
+        ),
+        (
+            steps(&[&switch(&format!("{{ if: start.total > 1, steps: [ {ONE} ] }}, {{ else: [ {NO} ] }}")), &two("steps.one.big")]),
+            "step 'one' may",
+        ),
+        (steps(&[&switch(&format!("{{ {has} steps: [ {ONE} ] }}, {{ else: [ {} ] }}", two(late)))]), "may be absent"),
+        (steps(&[&group(has, ONE), &two(late)]), "may be absent"),
+    ] {
+        let found = errors(&wrong);
+        assert!(found.contains(says), "{wrong}\n{found}");
+    }
+}
+
+const NO: &str = "{ step: no, if: start.total > 7, refuse: NO }";
+
+#[test]
+fn a_rule_says_nothing_of_a_step_that_may_be_passed_by() {
+    let under = |around: &str| {
+        saga(&format!(
+            "rules:\n  big: start.total > 5\nsteps:\n  - {{ step: g, {around} steps: [ {{ step: one, if: rules.big, do: fraud.Score, undo: nothing, with: {{ order_id: key }} }} ] }}\n  - {{ step: two, if: rules.big, do: fraud.Unscore, undo: nothing, with: {{ order_id: key, why: steps.one.big }} }}\n"
+        ))
+    };
+    assert_eq!(errors(&under("")), "");
+    assert!(errors(&under("if: start.total > 9,")).contains("step 'one' may have been skipped"));
+}
+
+#[test]
+fn keys_of_groups_and_choices() {
+    check(
+        &steps(&[
+            "{ step: a, steps: [] }",
+            "{ step: b, switch: { if: true } }",
+            "{ step: c, switch: [ { else: [ { step: c1, refuse: NO } ] } ] }",
+            "{ step: d, switch: [ { if: start.total > 1, steps: [ { step: d1, refuse: NO } ] }, { if: start.total > 2, steps: [ { step: d2, refuse: NO } ] } ] }",
+            "{ step: e, switch: [ { if: start.total > 1, then: 1 }, { else: [ { step: e1, refuse: NO } ] } ], undo: nothing }",
+        ]),
+        expect![[r#"
+            sagas/x.yaml:4:23: error: a list has 1 to 200 steps, not 0
+             4 |   - { step: a, steps: [] }
+               |                       ^^
+            sagas/x.yaml:5:24: error: switch is a list of arms, not a map
+             5 |   - { step: b, switch: { if: true } }
+               |                        ^^^^^^^^^^^^ switch: [ { if: condition, steps: [ ... ] }, { else: [ ... ] } ]
+            sagas/x.yaml:6:24: error: a switch has an arm with a condition, and ends with else
+             6 |   - { step: c, switch: [ { else: [ { step: c1, refuse: NO } ] } ] }
+               |                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ switch: [ { if: condition, steps: [ ... ] }, { else: [ ... ] } ]
+            sagas/x.yaml:7:88: error: a switch ends with else
+             7 |   - { step: d, switch: [ { if: start.total > 1, steps: [ { step: d1, refuse: NO } ] }, { if: start.total > 2, steps: [ { step: d2, refuse: NO } ] } ] }
+               |                                                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ - else: [ ... ]; where nothing is to be done, leave the switch out and use if
+            sagas/x.yaml:8:28: error: 'steps' is missing
+             8 |   - { step: e, switch: [ { if: start.total > 1, then: 1 }, { else: [ { step: e1, refuse: NO } ] } ], undo: nothing }
+               |                            ^^ - { if: condition, steps: [ ... ] }; only the last arm is - else: [ ... ]
+            sagas/x.yaml:8:49: error: an arm has no 'then'
+             8 |   - { step: e, switch: [ { if: start.total > 1, then: 1 }, { else: [ { step: e1, refuse: NO } ] } ], undo: nothing }
+               |                                                 ^^^^ there are: if, steps
+            sagas/x.yaml:8:102: error: a switch has no 'undo'
+             8 |   - { step: e, switch: [ { if: start.total > 1, then: 1 }, { else: [ { step: e1, refuse: NO } ] } ], undo: nothing }
+               |                                                                                                      ^^^^ there are: step, switch, if, description
+        "#]],
+    );
+    check(
+        &steps(&["{ step: g, steps: [ { step: one, refuse: NO } ] }", ONE]),
+        expect![[r#"
+        sagas/x.yaml:5:13: error: step 'one' is defined twice
+         5 |   - { step: one, do: fraud.Score, undo: nothing, with: { order_id: key } }
+           |             ^^^ it is first on line 4
+        sagas/x.yaml:5:13: error: this is never reached
+         5 |   - { step: one, do: fraud.Score, undo: nothing, with: { order_id: key } }
+           |             ^^^ 'g' refuses always: give it an if, or remove what stands behind it
+    "#]],
+    );
+}

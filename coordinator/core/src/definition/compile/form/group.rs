@@ -1,0 +1,84 @@
+//! `steps` and `switch`: lists of nodes inside a node.
+
+use std::ops::Range;
+
+use super::super::fields::Fields;
+use super::super::report::Report;
+use super::node::{NodeForm, read_steps};
+use crate::definition::expression::Parsed;
+use crate::definition::yaml::{Kind, Node};
+
+pub(in crate::definition::compile) struct GroupForm {
+    pub(in crate::definition::compile) steps: Vec<NodeForm>,
+}
+
+pub(in crate::definition::compile) struct SwitchForm {
+    /// In order; the last one has no condition.
+    pub(in crate::definition::compile) arms: Vec<ArmForm>,
+}
+
+pub(in crate::definition::compile) struct ArmForm {
+    /// None: whatever comes to it.
+    pub(in crate::definition::compile) condition: Option<Parsed>,
+    pub(in crate::definition::compile) steps: Vec<NodeForm>,
+}
+
+impl GroupForm {
+    pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<GroupForm> {
+        let steps = fields.needed("steps", "steps: a list of steps", report)?;
+        Some(GroupForm { steps: read_steps(steps, report)? })
+    }
+}
+
+impl SwitchForm {
+    pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<SwitchForm> {
+        const FORM: &str = "switch: [ { if: condition, steps: [ ... ] }, { else: [ ... ] } ]";
+        let switch = fields.needed("switch", FORM, report)?;
+        let Kind::List(rows) = &switch.kind else {
+            report.error(&switch.span, format!("switch is a list of arms, not {}", switch.describe()), FORM);
+            return None;
+        };
+        let Some((last, before)) = rows.split_last().filter(|(_, before)| !before.is_empty()) else {
+            report.error(&switch.span, "a switch has an arm with a condition, and ends with else", FORM);
+            return None;
+        };
+        let mut arms: Vec<Option<ArmForm>> = before.iter().map(|row| ArmForm::read(row, report)).collect();
+        arms.push(ArmForm::last(last, report));
+        Some(SwitchForm { arms: arms.into_iter().collect::<Option<_>>()? })
+    }
+}
+
+impl ArmForm {
+    fn read(row: &Node, report: &mut Report<'_>) -> Option<ArmForm> {
+        const FORM: &str = "- { if: condition, steps: [ ... ] }; only the last arm is - else: [ ... ]";
+        let fields = Fields::new(row, "an arm", &["if", "steps"], &[], report)?;
+        let condition = fields.needed("if", FORM, report).and_then(|node| Parsed::new(node, report));
+        let steps = fields.needed("steps", FORM, report).and_then(|node| read_steps(node, report));
+        Some(ArmForm { condition: Some(condition?), steps: steps? })
+    }
+
+    /// A choice that may fit nothing would be a saga that nobody knows the way of.
+    fn last(row: &Node, report: &mut Report<'_>) -> Option<ArmForm> {
+        match &row.kind {
+            Kind::Map(entries) if entries.len() == 1 && entries[0].0.scalar() == Some("else") => {
+                Some(ArmForm { condition: None, steps: read_steps(&entries[0].1, report)? })
+            }
+            _ => {
+                report.error(
+                    &row.span,
+                    "a switch ends with else",
+                    "- else: [ ... ]; where nothing is to be done, leave the switch out and use if",
+                );
+                None
+            }
+        }
+    }
+}
+
+/// Where a name stands, for those that are given twice.
+pub(super) fn names<'f>(steps: &'f [NodeForm], out: &mut Vec<(&'f str, Range<usize>)>) {
+    for step in steps {
+        out.push((&step.name.text, step.name.span.clone()));
+        step.lists().for_each(|list| names(list, out));
+    }
+}
