@@ -283,7 +283,7 @@ fn measure(
         .filter(|_| args.all || args.overload)
         .map(|peak| {
             say("overload, between calm and full windows");
-            overload::run(product, peak, plan)
+            overload::run(product, peak, plan, &mut machine::speed)
         })
         .transpose()?;
     let mut points = Vec::new();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde::Serialize;
 
+use crate::rounds::is_steady;
 use crate::window::{Contender, Plan, Window};
 
 /// How much more than can be carried.
@@ -44,13 +45,17 @@ pub(crate) struct Overload {
     /// At 0.7 of what can be carried, before and afterwards.
     pub(crate) calm_p99_ms: f64,
     pub(crate) afterwards_p99_ms: f64,
+    /// False if the machine changed meanwhile.
+    pub(crate) steady: bool,
 }
 
 /// A full window and a calm one, an overloaded one of which all orders get their outcome, a calm and a full one again.
-pub(crate) fn run(product: &mut dyn InFlight, peak: f64, plan: &Plan) -> Result<Overload> {
+pub(crate) fn run(product: &mut dyn InFlight, peak: f64, plan: &Plan, speed: &mut dyn FnMut() -> f64) -> Result<Overload> {
     let at = |share: f64| Plan { rate: Some(peak * share), in_flight: usize::MAX, ..plan.clone() };
     let full = Plan { rate: None, ..plan.clone() };
+    let mut speeds = vec![speed()];
     let (full_before, before) = (product.window(&full)?, product.window(&at(CALM))?);
+    speeds.push(speed());
     let (ends, most) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let watch = {
         let (look, ends, most) = (product.in_flight(), ends.clone(), most.clone());
@@ -65,9 +70,11 @@ pub(crate) fn run(product: &mut dyn InFlight, peak: f64, plan: &Plan) -> Result<
         })
     };
     let window = product.window(&at(TIMES));
+    speeds.push(speed());
     ends.store(true, Ordering::Relaxed);
     watch.join().expect("looking does not panic");
     let (window, after, full_after) = (window?, product.window(&at(CALM))?, product.window(&full)?);
+    speeds.push(speed());
     let carried = (full_before.per_second() + full_after.per_second()) / 2.0;
     let p99 = |window: &Window| window.measured.latency_us.as_ref().map_or(0.0, |us| us.value_at_quantile(0.99) as f64 / 1e3);
     let overtaken = window.measured.overtaken_us.as_ref().map_or(0.0, |us| us.value_at_quantile(0.99) as f64 / 1e3);
@@ -85,6 +92,7 @@ pub(crate) fn run(product: &mut dyn InFlight, peak: f64, plan: &Plan) -> Result<
         cpu_us_driver: driver,
         calm_p99_ms: p99(&before),
         afterwards_p99_ms: p99(&after),
+        steady: speeds.windows(2).all(|pair| is_steady(&speeds, pair[0], pair[1])),
     })
 }
 
@@ -93,7 +101,7 @@ impl Overload {
     pub(crate) fn line(&self) -> String {
         format!(
             "overload, {:.0} orders/s: {:.0} sagas/s, {:.2} of the {:.0} that are carried; at most {} in flight; p99 of overtaking {:.0} ms; \
-             CPU a saga {:.0} (coordinator) + {:.0} (broker) + {:.0} (services) + {:.0} us (driver); p99 at {CALM} of what is carried {:.0} ms before and {:.0} ms afterwards",
+             CPU a saga {:.0} (coordinator) + {:.0} (broker) + {:.0} (services) + {:.0} us (driver); p99 at {CALM} of what is carried {:.0} ms before and {:.0} ms afterwards{}",
             self.rate,
             self.per_s,
             self.per_peak,
@@ -105,7 +113,8 @@ impl Overload {
             self.cpu_us_services,
             self.cpu_us_driver,
             self.calm_p99_ms,
-            self.afterwards_p99_ms
+            self.afterwards_p99_ms,
+            if self.steady { "" } else { "; the machine changed meanwhile: take no figure from this" }
         )
     }
 }
@@ -149,7 +158,11 @@ mod tests {
     fn overload_stands_between_two_calm_windows() {
         let mut product = Steady(Vec::new());
         let plan = Plan { rate: None, in_flight: 5, settle: Duration::ZERO, measured: Duration::ZERO };
-        let found = run(&mut product, 100.0, &plan).expect("it runs");
+        let found = run(&mut product, 100.0, &plan, &mut || 1.0).expect("it runs");
+        assert!(found.steady && !found.line().contains("take no figure"), "{found:?}");
+        let mut speeds = [1.0, 1.0, 0.5, 1.0].into_iter();
+        let changed = run(&mut Steady(Vec::new()), 100.0, &plan, &mut || speeds.next().expect("four looks")).expect("it runs");
+        assert!(!changed.steady && changed.line().contains("take no figure"), "{changed:?}");
         assert_eq!(product.0, [None, Some(70.0), Some(200.0), Some(70.0), None]);
         assert_eq!((found.per_s, found.peak_per_s, found.in_flight_max, found.overtaken_p99_ms.round()), (95.0, 110.0, 77, 5.0));
         assert!(found.calm_p99_ms > 69.0 && found.afterwards_p99_ms < 71.0, "{found:?}");

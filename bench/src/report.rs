@@ -243,3 +243,78 @@ fn shown(spread: Spread, digits: usize) -> String {
     let Spread { median, min, max } = spread;
     format!("{median:.digits$} ({min:.digits$} - {max:.digits$})")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::window::{Cost, Measured, latencies};
+
+    fn series(name: &'static str, per_second: [u64; 3]) -> Series {
+        let window = |finished| {
+            let mut latency_us = latencies();
+            latency_us.record(finished).expect("it fits");
+            let measured = Measured { lasted: Duration::from_secs(1), finished, latency_us: Some(latency_us), overtaken_us: None };
+            Window { measured, cost: Cost::default(), traffic: None }
+        };
+        Series { name, windows: per_second.map(window).into() }
+    }
+
+    fn line(others: Vec<Series>, unsteady: usize) -> Line {
+        let plan = Plan { rate: None, in_flight: 16, settle: Duration::ZERO, measured: Duration::from_secs(15) };
+        let call = Call { bus: "kafka", participants: "echo".into(), client: "auto".into(), partitions: 4, plan: &plan };
+        let series = std::iter::once(series("product", [3_000, 1_000, 2_000])).chain(others).collect();
+        let accounting = ringmaster_demo::accounting::Accounting { issued: 10, completed: 10, ..Default::default() };
+        let verdict = Verdict { accounting, rejected: 0, journal_bytes: 9_000, rss_mib: 1.0 };
+        Line::new(&call, &Rounds { series, voided: 1, unsteady }, &verdict)
+    }
+
+    /// Programs go by these names: medians, and ratios round by round.
+    #[test]
+    fn a_line_names_medians_and_ratios() {
+        let others = vec![series("null", [10_000; 3]), series("null_direct", [40_000; 3]), series("against", [4_000, 500, 1_000])];
+        let line = line(others, 0);
+        let json = serde_json::to_value(&line).expect("JSON");
+        assert_eq!(
+            (&json["sagas_per_s"], &json["null_per_s"], &json["null_direct_per_s"]),
+            (&2e3.into(), &1e4.into(), &4e4.into())
+        );
+        let ratio = &json["product_per_null"];
+        assert_eq!((ratio["median"].as_f64(), ratio["min"].as_f64(), ratio["max"].as_f64()), (Some(0.2), Some(0.1), Some(0.3)));
+        assert_eq!((&json["against_per_s"], json["product_per_against"]["median"].as_f64()), (&1e3.into(), Some(2.0)));
+        assert_eq!((&json["exact"], &json["voided"], &json["journal_bytes"]), (&true.into(), &1.into(), &900.0.into()));
+        let table = line.table();
+        for text in [
+            "2000 (1000 - 3000)",
+            "null saga, direct",
+            "product / null saga: 0.20 (0.10 - 0.30)",
+            "the other program: 1000",
+            "1 windows were void",
+        ] {
+            assert!(table.contains(text), "{text}: {table}");
+        }
+        assert!(!table.contains("take no figure"), "{table}");
+    }
+
+    #[test]
+    fn who_is_not_there_has_no_column_and_windows_that_were_kept_are_told_of() {
+        let line = line(Vec::new(), 2);
+        let json = serde_json::to_value(&line).expect("JSON");
+        assert!(json["null_per_s"].is_null() && json["product_per_null"].is_null() && json["against_per_s"].is_null(), "{json}");
+        let table = line.table();
+        assert!(!table.contains("null saga") && !table.contains("the other program"), "{table}");
+        assert!(table.contains("2 more were kept: take no figure from them"), "{table}");
+    }
+
+    /// It can be sent to somebody as it is.
+    #[test]
+    fn a_page_needs_nothing_else() {
+        let point = |rate| crate::curve::Point { rate, product: Figures::of(&series("product", [20; 3])), null: None };
+        let page = crate::curve::page("kafka, 4 partitions", &[point(500.0), point(1_000.0)]).expect("a page");
+        assert!(page.contains("<svg") && page.contains("kafka, 4 partitions") && page.contains("<td>1000</td>"), "{page}");
+        for foreign in ["<script", "<link", "<img", "src=", "@import", "url("] {
+            assert!(!page.contains(foreign), "{foreign} in {page}");
+        }
+    }
+}

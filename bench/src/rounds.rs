@@ -67,7 +67,7 @@ pub(crate) fn run(
 }
 
 /// True if the machine was as fast before as after, and as it usually is.
-fn is_steady(speeds: &[f64], before: f64, after: f64) -> bool {
+pub(crate) fn is_steady(speeds: &[f64], before: f64, after: f64) -> bool {
     let usual = Spread::of(speeds.iter().copied()).median;
     let near = |one: f64, other: f64| (one / other - 1.0).abs() <= STEADY;
     near(before, after) && near(before, usual) && near(after, usual)
