@@ -25,7 +25,7 @@ variants! {
             /// When its deadline is.
             deadline_at: Option<Millis>,
         } = 0,
-        /// A node's `if` was false.
+        /// A node's `if` was false, or the pivot was passed by through another arm.
         Skipped {
             /// Its number in the definition.
             node: u16,

@@ -110,7 +110,14 @@ impl Draft<'_> {
     fn choose(&mut self, number: u16, arms: &[Arm]) -> Way {
         for arm in arms {
             match self.is_true(arm.condition.as_ref()) {
-                Ok(is_true) if is_true || mutated("first_arm_taken") => return Way::Into(arm.list),
+                Ok(is_true) if is_true || mutated("first_arm_taken") => {
+                    // In an empty list there is nothing to enter.
+                    if self.definition.nodes[usize::from(arm.list)].end > arm.list + 1 {
+                        return Way::Into(arm.list);
+                    }
+                    self.left(number);
+                    return Way::Behind;
+                }
                 Ok(_) => {}
                 Err(error) => return self.fails_to_begin(number, &error),
             }

@@ -68,7 +68,7 @@ impl Builder<'_, '_, '_> {
         let mut uses = Uses::default();
         let names = names(self.form, ground, kept);
         let (form, finder) = (self.form, &mut self.finder);
-        let pass = Pass { form, ground, names: &names, kept, finder, uses: &mut uses, site_count: 0 };
+        let pass = Pass { form, ground, names: &names, kept, finder, uses: &mut uses, site_count: 0, inside: BTreeMap::new() };
         (pass.definition(), uses)
     }
 

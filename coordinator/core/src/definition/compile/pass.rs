@@ -1,5 +1,6 @@
 //! One pass over the tree: each node is looked up, its expressions are compiled, and it is built.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
@@ -26,6 +27,8 @@ pub(super) struct Pass<'p, 'a, 'f, 't, 'l> {
     pub(super) uses: &'p mut Uses,
     /// Expressions so far: each has a number of its own.
     pub(super) site_count: u16,
+    /// By list, what is known in it by the conditions that it is under.
+    pub(super) inside: BTreeMap<u16, Vec<String>>,
 }
 
 impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
@@ -89,7 +92,8 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     /// A node with its place in the table.
     fn node(&mut self, number: u16) -> Option<Node> {
         let planned = self.ground.tree.node(number);
-        let mut spot = Spot { facts: self.facts_around(number), ..Spot::at(self.ground.certainty.before(number)) };
+        let inside = self.inside.get(&planned.parent).cloned().unwrap_or_default();
+        let mut spot = Spot { facts: inside, ..Spot::at(self.ground.certainty.before(number)) };
         let written = planned.form.and_then(|form| form.condition.as_ref());
         let condition = self.expression(written, &spot, Wanted::Truth);
         if let Some(parsed) = written {
@@ -98,7 +102,10 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let verb = match (planned.verb, planned.form) {
             (PlannedVerb::Do(form), Some(node)) => self.asks(&StepForm { number, planned, node, form }, spot).map(Verb::Do),
             (PlannedVerb::Emit(form), _) => self.emission(form, &spot).map(Verb::Emit),
-            (PlannedVerb::Group, _) => Some(Verb::Group),
+            (PlannedVerb::Group, _) => {
+                self.inside.insert(number + 1, spot.facts);
+                Some(Verb::Group)
+            }
             (PlannedVerb::Switch(form), _) => self.arms(number, form, spot).map(Verb::Choice),
             (PlannedVerb::Refuse(form), _) => Some(Verb::Refuse(form.code.text.as_str().into())),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
@@ -121,36 +128,18 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         })
     }
 
-    /// What is known by the conditions that a node is under: of groups, and of arms with those before them that were not taken.
-    fn facts_around(&self, number: u16) -> Vec<String> {
-        let (tree, rules, mut known) = (self.ground.tree, self.names.rules, Vec::new());
-        for around in tree.around(number) {
-            let planned = tree.node(around);
-            if let Some(condition) = planned.form.and_then(|form| form.condition.as_ref()) {
-                facts(&condition.root, true, rules, &mut known);
-            }
-            if let PlannedVerb::Switch(form) = tree.node(planned.parent).verb
-                && around != planned.parent
-                && let Some(taken) = tree.lists(planned.parent).position(|list| list == around)
-            {
-                for (index, arm) in form.arms.iter().enumerate().take(taken + 1) {
-                    if let Some(condition) = &arm.condition {
-                        facts(&condition.root, index == taken, rules, &mut known);
-                    }
-                }
-            }
-        }
-        known
-    }
-
+    /// The arms of a choice; what is known inside each by its condition, and by those before it that were not true, is noted.
     fn arms(&mut self, number: u16, form: &'p SwitchForm, mut spot: Spot) -> Option<Box<[Arm]>> {
         let lists: Vec<u16> = self.ground.tree.lists(number).collect();
         let mut arms = Vec::with_capacity(lists.len());
         for (arm, list) in form.arms.iter().zip(lists) {
             let condition = self.expression(arm.condition.as_ref(), &spot, Wanted::Truth);
+            let mut inside = spot.facts.clone();
             if let Some(parsed) = &arm.condition {
+                facts(&parsed.root, true, self.names.rules, &mut inside);
                 facts(&parsed.root, false, self.names.rules, &mut spot.facts);
             }
+            self.inside.insert(list, inside);
             arms.push(condition.map(|condition| Arm { condition, list }));
         }
         arms.into_iter().collect()

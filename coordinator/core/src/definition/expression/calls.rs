@@ -1,6 +1,6 @@
 //! Operators: which types they take and give.
 
-use cel::common::ast::{CallExpr, IdedExpr, operators as op};
+use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators as op};
 
 use super::lower::{Lowerer, Typed, fit};
 use super::scope::{facts, text_of};
@@ -83,6 +83,13 @@ impl<'a> Lowerer<'a, '_, '_> {
     }
 
     fn equality(&mut self, e: &IdedExpr, a: &'a IdedExpr, b: &'a IdedExpr) -> Option<Typed> {
+        // Null is absent: a path beside it asks as `has` does, whether anything on its way is there.
+        let is_null = |side: &IdedExpr| matches!(side.expr, Expr::Literal(LiteralValue::Null));
+        let path = if is_null(a) { b } else { a };
+        if is_null(a) != is_null(b) && matches!(&path.expr, Expr::Select(select) if !select.test) {
+            let path = self.chain(path)?;
+            return Some(Typed::new(Node::Not(Box::new(Node::Present(Box::new(path.node)))), Type::Bool));
+        }
         let [a, b] = self.sides(e, a, b)?;
         let yes = |node| Some(Typed::new(node, Type::Bool));
         match (&a.ty, &b.ty) {

@@ -121,7 +121,7 @@ impl<'a> Lowerer<'a, '_, '_> {
             let why = if self.spot.undone || self.spot.own == Some(step.node) {
                 "may not have succeeded here"
             } else {
-                "may have been skipped: it has an if"
+                "may have been skipped: it, or what is around it, stands under a condition"
             };
             return self.fail(
                 e.id,
@@ -153,7 +153,7 @@ impl<'a> Lowerer<'a, '_, '_> {
     }
 
     /// The operand of `has`: everything on the way may be absent.
-    fn chain(&mut self, e: &'a IdedExpr) -> Option<Typed> {
+    pub(super) fn chain(&mut self, e: &'a IdedExpr) -> Option<Typed> {
         match &e.expr {
             Expr::Select(select) if !select.test => match &select.operand.expr {
                 Expr::Ident(name) if name == "rules" && !self.is_local(name) => self.rule(e, &select.field),

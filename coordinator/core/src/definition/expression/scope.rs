@@ -171,18 +171,35 @@ impl Uses {
     }
 }
 
+/// Names of one path: deeper ones are refused anyway, and each of their parts would be looked at for itself.
+const PATH_NAMES_MAX: usize = 40;
+
 /// A path of names, for example `start.customer.tier`, with or without `?`; `event` is `start`.
 pub(crate) fn path_of(expression: &IdedExpr) -> Option<String> {
-    match &expression.expr {
-        Expr::Ident(name) if name == "event" => Some("start".into()),
-        Expr::Ident(name) => Some(name.clone()),
-        Expr::Select(select) if !select.test => Some(format!("{}.{}", path_of(&select.operand)?, select.field)),
-        Expr::Call(call) if call.func_name == op::OPT_SELECT => match &call.args[..] {
-            [operand, name] => Some(format!("{}.{}", path_of(operand)?, text_of(name)?)),
-            _ => None,
-        },
-        _ => None,
+    let mut names = Vec::new();
+    let mut rest = expression;
+    while names.len() < PATH_NAMES_MAX {
+        match &rest.expr {
+            Expr::Ident(name) => {
+                names.push(if name == "event" { "start" } else { name });
+                names.reverse();
+                return Some(names.join("."));
+            }
+            Expr::Select(select) if !select.test => {
+                names.push(&select.field);
+                rest = &select.operand;
+            }
+            Expr::Call(call) if call.func_name == op::OPT_SELECT => match &call.args[..] {
+                [operand, name] => {
+                    names.push(text_of(name)?);
+                    rest = operand;
+                }
+                _ => return None,
+            },
+            _ => return None,
+        }
     }
+    None
 }
 
 /// A literal text.
@@ -200,9 +217,12 @@ pub(crate) fn facts(expression: &IdedExpr, truth: bool, rules: &[Rule], out: &mu
 
 /// Nodes that are looked at for facts: rules that name rules twice, or one another in a circle, would not end.
 const FACT_NODES_MAX: u32 = 1_000;
+/// Facts of one place, and bytes of one: who knows fewer is only stricter.
+const FACTS_MAX: usize = 200;
+const FACT_BYTES_MAX: usize = 200;
 
 fn gather(expression: &IdedExpr, truth: bool, rules: &[Rule], out: &mut Vec<String>, left: &mut u32) {
-    if *left == 0 {
+    if *left == 0 || out.len() >= FACTS_MAX {
         return;
     }
     *left -= 1;
@@ -214,7 +234,7 @@ fn gather(expression: &IdedExpr, truth: bool, rules: &[Rule], out: &mut Vec<Stri
         }
         Expr::Select(select) if matches!(&select.operand.expr, Expr::Ident(name) if name == "rules") => {
             if truth {
-                out.push(format!("rules.{}", select.field));
+                know(&format!("rules.{}", select.field), out);
             }
             let rule = rules.iter().find(|rule| rule.name == select.field);
             if let Some(Rule { body: RuleBody::One(parsed), .. }) = rule {
@@ -284,8 +304,17 @@ fn lasts(expression: &IdedExpr, rules: &[Rule], left: &mut u32) -> bool {
     parts.into_iter().all(|part| lasts(part, rules, left))
 }
 
-/// Where something is there, all on the way to it is.
+/// Where something is there, all on the way to it is. A rule that is there need not be true, which is what its name would say.
 fn present(path: &str, out: &mut Vec<String>) {
-    out.push(path.to_owned());
-    out.extend(path.match_indices('.').map(|(at, _)| path[..at].to_owned()));
+    if path.len() > FACT_BYTES_MAX || path.starts_with("rules.") {
+        return;
+    }
+    know(path, out);
+    path.match_indices('.').for_each(|(at, _)| know(&path[..at], out));
+}
+
+fn know(fact: &str, out: &mut Vec<String>) {
+    if out.len() < FACTS_MAX && !out.iter().any(|known| known == fact) {
+        out.push(fact.to_owned());
+    }
 }

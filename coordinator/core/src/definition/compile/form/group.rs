@@ -61,13 +61,15 @@ impl ArmForm {
     fn last(row: &Node, report: &mut Report<'_>) -> Option<ArmForm> {
         match &row.kind {
             Kind::Map(entries) if entries.len() == 1 && entries[0].0.scalar() == Some("else") => {
-                Some(ArmForm { condition: None, steps: read_steps(&entries[0].1, report)? })
+                let nothing = matches!(&entries[0].1.kind, Kind::List(items) if items.is_empty());
+                let steps = if nothing { Vec::new() } else { read_steps(&entries[0].1, report)? };
+                Some(ArmForm { condition: None, steps })
             }
             _ => {
                 report.error(
                     &row.span,
                     "a switch ends with else",
-                    "- else: [ ... ]; where nothing is to be done, leave the switch out and use if",
+                    "- else: [ ... ], an arm of its own; where nothing else is to be done, - else: []",
                 );
                 None
             }

@@ -98,7 +98,8 @@ impl NodeForm {
             report.error(&key.span, format!("a step does one thing: '{verb}' or '{other}'"), "make two steps of it");
             return None;
         }
-        let fields = Fields::new(node, what, &all, &LATER, report)?;
+        let within: &[&str] = if all.contains(&"within") { &[] } else { &["within"] };
+        let fields = Fields::new(node, what, &all, &[&LATER, within].concat(), report)?;
         let name = fields.needed("step", "step: NAME", report).and_then(|node| name_of(node, "a step's name", report));
         let later = fields.entries().iter().any(|(key, _)| key.scalar().is_some_and(|key| LATER.contains(&key)));
         // A verb that this version does not know is told already.

@@ -126,10 +126,10 @@ fn expressions_and_certainty() {
     check(
         &two("with: { order_id: string(steps.one.score) }"),
         expect![[r#"
-        sagas/x.yaml:5:81: error: step 'one' may have been skipped: it has an if
-         5 |   - { step: two, do: fraud.Score, undo: nothing, with: { order_id: string(steps.one.score) } }
-           |                                                                                 ^^^ write steps.?one.?FIELD.orValue(...), or ask has(steps.one) first
-    "#]],
+            sagas/x.yaml:5:81: error: step 'one' may have been skipped: it, or what is around it, stands under a condition
+             5 |   - { step: two, do: fraud.Score, undo: nothing, with: { order_id: string(steps.one.score) } }
+               |                                                                                 ^^^ write steps.?one.?FIELD.orValue(...), or ask has(steps.one) first
+        "#]],
     );
     check(&two("if: has(steps.one), with: { order_id: string(steps.one.score) }"), expect![""]);
     check(

@@ -17,7 +17,7 @@ fn what_is_wrong_is_found_before_the_first_saga() {
         ("start.customer.tier == 'x'", "! start.customer may be absent (write start.customer.?tier.orValue(...), or ask has(start.customer) first)"),
         ("start.note + 'x'", "! one side may be absent (write .orValue(...) behind it, or ask has(...) first)"),
         ("start.limit > 3", "! one side may be absent (write .orValue(...) behind it, or ask has(...) first)"),
-        ("steps.score.score", "! step 'score' may have been skipped: it has an if (write steps.?score.?FIELD.orValue(...), or ask has(steps.score) first)"),
+        ("steps.score.score", "! step 'score' may have been skipped: it, or what is around it, stands under a condition (write steps.?score.?FIELD.orValue(...), or ask has(steps.score) first)"),
         ("steps.later.score", "! step 'later' has not run here (only steps that stand before can be read)"),
         ("steps.pai.score", "! there is no step 'pai' (did you mean 'pay'?)"),
         ("event.order_id", "! event is only there in the start's own key and if (here it is start)"),
