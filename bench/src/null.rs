@@ -34,7 +34,8 @@ const TURNS_MAX: usize = 2000;
 const WAIT: Duration = Duration::from_millis(20);
 /// The same while a full queue keeps something, or orders are due by the clock.
 const WAIT_SHORT: Duration = Duration::from_millis(1);
-/// A null saga writes 2 KiB, and there may be half a million a second: what was read goes.
+/// On the embedded log a null saga writes 2 KiB, and there may be half a million a second: what was read goes, and the journal, which
+/// nobody reads, after a second. A broker keeps what it is used to keep: it would delete by age what is not read yet.
 const RETENTION_MS: &str = "1000";
 const PASSED_EVERY: Duration = Duration::from_millis(500);
 /// How long the last outcomes of a window may take.
@@ -57,11 +58,12 @@ pub(crate) struct Null<'a, B: Bus> {
 impl<'a, B: Bus + Send + 'static> Null<'a, B> {
     pub(crate) fn start(name: &'static str, site: &'a Site, buses: &impl Buses<Bus = B>, partitions: i32) -> Result<Null<'a, B>> {
         let mut bus = buses.open()?;
+        let is_embedded = site.address().is_none();
         for part in TOPICS {
-            let settings = vec![("retention.ms".to_owned(), RETENTION_MS.to_owned())];
+            let settings = is_embedded.then(|| ("retention.ms".to_owned(), RETENTION_MS.to_owned())).into_iter().collect();
             bus.create(&Specification { name: format!("{name}-{part}"), partitions, replication: 1, settings })?;
         }
-        let (stop, passed) = (Arc::new(AtomicBool::new(false)), || Passed::new(site.address().is_none()));
+        let (stop, passed) = (Arc::new(AtomicBool::new(false)), || Passed::new(is_embedded));
         let threads = vec![
             spawn(coordinator, name, buses.open()?, partitions, passed(), stop.clone()),
             spawn(participants, name, buses.open()?, partitions, passed(), stop.clone()),
