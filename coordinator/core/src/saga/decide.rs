@@ -30,8 +30,8 @@ pub fn decide(
     now: Millis,
     scratch: &mut Scratch,
 ) -> Result<Decided, Rejection> {
-    let (row_before, events) = (row.cloned(), Vec::with_capacity(2));
-    let mut draft = Draft { definition, values, now, id, row: row_before, events, emitted_bytes: 0, scratch };
+    let events = Vec::with_capacity(2);
+    let mut draft = Draft { definition, values, now, id, row: row.cloned(), events, emitted_bytes: 0, scratch };
     match (input, row) {
         (Input::Start(start), None) => draft.start(start)?,
         (Input::Start(start), Some(saga)) => return Err(duplicate(saga, start)),

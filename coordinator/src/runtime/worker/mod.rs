@@ -116,7 +116,7 @@ struct Inner {
     ids: Box<dyn FnMut() -> ClaimId + Send>,
     stop: Option<Stop>,
     stopping: bool,
-    /// Polls in a row that left events.
+    /// Full polls in a row for which starts are held.
     full_polls: u32,
     /// Effects that the bus's queue had no room for.
     unsent: Vec<(i32, Tag)>,

@@ -217,14 +217,14 @@ impl<W> Link<W> {
 
     /// Closes it; it is tried again after a pause.
     pub(super) fn lose(&mut self, why: &io::Error, now: Instant) -> Worked {
-        let (text, is_refused) = match self.refused(why) {
+        let (text, is_refusal) = match self.refused(why) {
             Some(refused) => (refused, true),
             None => (why.to_string(), is_refusal(why)),
         };
         // What cannot be reached, or says nothing or nonsense to the first questions, may be the wrong address; a connection that is lost
         // comes again.
         let is_odd = matches!(why.kind(), io::ErrorKind::InvalidData | io::ErrorKind::TimedOut);
-        let is_refused = is_refused || is_odd && matches!(self.state, State::Opening(..));
+        let is_told = is_refusal || is_odd && matches!(self.state, State::Opening(..));
         // One that says who it is and then nothing else is not tried faster and faster.
         if matches!(&self.state, State::Up(connection) if connection.has_served) {
             self.pause = PAUSE.start;
@@ -233,7 +233,7 @@ impl<W> Link<W> {
         self.state = State::Down { again_at: now + self.pause };
         self.pause = (self.pause * 2).min(PAUSE.end);
         let text = format!("{}: {text}", self.address);
-        if is_refused && !self.told.contains(&text) && self.told.len() < TOLD_MAX {
+        if is_told && !self.told.contains(&text) && self.told.len() < TOLD_MAX {
             tracing::warn!("kafka: {text}");
             self.told.push(text.clone());
         }

@@ -39,7 +39,7 @@ impl Certainty {
             }
             // Each arm knows what stands before the choice, and nothing of the others.
             PlannedVerb::Switch(_) => {
-                let arms: Vec<Known> = tree.lists(number).map(|list| self.walk(tree, list, known.clone())).collect();
+                let arms: Vec<Known> = tree.children(number).map(|list| self.walk(tree, list, known.clone())).collect();
                 arms.iter().fold(known, Known::may)
             }
         }

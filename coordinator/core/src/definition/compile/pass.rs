@@ -130,7 +130,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
 
     /// The arms of a choice; what is known inside each by its condition, and by those before it that were not true, is noted.
     fn arms(&mut self, number: u16, form: &'p SwitchForm, mut spot: Spot) -> Option<Box<[Arm]>> {
-        let lists: Vec<u16> = self.ground.tree.lists(number).collect();
+        let lists: Vec<u16> = self.ground.tree.children(number).collect();
         let mut arms = Vec::with_capacity(lists.len());
         for (arm, list) in form.arms.iter().zip(lists) {
             let condition = self.expression(arm.condition.as_ref(), &spot, Wanted::Truth);

@@ -121,8 +121,8 @@ impl<'f> Tree<'f> {
         std::iter::successors(parent(node), move |node| parent(*node))
     }
 
-    /// The lists of a node.
-    pub(super) fn lists(&self, owner: u16) -> impl Iterator<Item = u16> {
+    /// What belongs to a node itself: the nodes of a list, the lists of a group or choice.
+    pub(super) fn children(&self, owner: u16) -> impl Iterator<Item = u16> {
         let end = self.node(owner).end;
         let within = move |list: u16| (list < end).then_some(list);
         std::iter::successors(within(owner + 1), move |list| within(self.node(*list).end))

@@ -55,31 +55,19 @@ fn is_silent(code: i16) -> bool {
     [1, 3, 5, 6, 7, 8, 9, 13, 56, 70, 71, 74, 75, 78, 89, 100, 103, 106].contains(&code)
 }
 
-#[test]
-fn every_error_of_a_fetch() {
-    let cases: Vec<_> = codes().flat_map(|code| MOMENTS.map(|moment| (code, moment))).collect();
-    each(&cases, |&(code, moment)| {
-        for act in [Act::Error { code, done: true }, Act::Whole(code)] {
-            let broker = Scripted::start(&[]);
-            let reads = run(&broker, Api::Fetch, &act, moment);
-            assert_eq!(reads.unreadable.is_empty(), is_silent(code), "{act:?} {moment:?}: {:?}", reads.unreadable);
-            assert_eq!(reads.out_of_range.is_empty(), code != 1, "{act:?} {moment:?}");
-            assert!(reads.unreadable.len() <= 6, "each is said once: {:?}", reads.unreadable);
-        }
-    });
-}
-
 /// Brokers before Kafka 3.1 are asked by names.
 #[test]
-fn every_error_of_a_fetch_by_name() {
-    let cases: Vec<_> = codes().flat_map(|code| MOMENTS.map(|moment| (code, moment))).collect();
-    each(&cases, |&(code, moment)| {
+fn every_error_of_a_fetch() {
+    let kinds = [(Api::Fetch, 18), (Api::FetchByName, 12)];
+    let cases: Vec<_> = codes().flat_map(|code| MOMENTS.map(|moment| kinds.map(|kind| (code, moment, kind)))).flatten().collect();
+    each(&cases, |&(code, moment, (api, fetch_max))| {
         for act in [Act::Error { code, done: true }, Act::Whole(code)] {
             let broker = Scripted::start(&[]);
-            broker.state().fetch_max = 12;
-            let reads = run(&broker, Api::FetchByName, &act, moment);
-            assert_eq!(reads.unreadable.is_empty(), is_silent(code), "{act:?} {moment:?}: {:?}", reads.unreadable);
-            assert_eq!(reads.out_of_range.is_empty(), code != 1, "{act:?} {moment:?}");
+            broker.state().fetch_max = fetch_max;
+            let reads = run(&broker, api, &act, moment);
+            assert_eq!(reads.unreadable.is_empty(), is_silent(code), "{api:?} {act:?} {moment:?}: {:?}", reads.unreadable);
+            assert_eq!(reads.out_of_range.is_empty(), code != 1, "{api:?} {act:?} {moment:?}");
+            assert!(reads.unreadable.len() <= 6, "each is said once: {:?}", reads.unreadable);
         }
     });
 }

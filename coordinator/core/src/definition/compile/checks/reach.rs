@@ -15,7 +15,7 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report
             report.error(&refuse.code.span, "nothing can be refused behind the pivot", hint);
         }
         if let PlannedVerb::Sequence(_) = planned.verb
-            && let Some(end) = tree.lists(number).find(|child| always_refuses(tree, *child))
+            && let Some(end) = tree.children(number).find(|child| always_refuses(tree, *child))
             && let (Some(first), Some(next)) = (tree.node(end).form, tree.nodes.get(usize::from(tree.node(end).end)))
             && tree.node(end).end < planned.end
             && let Some(next) = next.form
@@ -34,7 +34,7 @@ fn always_refuses(tree: &Tree<'_>, number: u16) -> bool {
         && match planned.verb {
             PlannedVerb::Refuse(_) => true,
             PlannedVerb::Do(_) | PlannedVerb::Emit(_) => false,
-            PlannedVerb::Sequence(_) => tree.lists(number).any(|child| always_refuses(tree, child)),
-            PlannedVerb::Group | PlannedVerb::Switch(_) => tree.lists(number).all(|list| always_refuses(tree, list)),
+            PlannedVerb::Sequence(_) => tree.children(number).any(|child| always_refuses(tree, child)),
+            PlannedVerb::Group | PlannedVerb::Switch(_) => tree.children(number).all(|list| always_refuses(tree, list)),
         }
 }

@@ -227,8 +227,7 @@ fn a_rule_beside_null_says_nothing_of_a_step() {
             "rules:\n  big: start.total > 5\nsteps:\n  - {{ step: one, if: rules.big, do: fraud.Score, undo: nothing, with: {{ order_id: key }} }}\n  - {{ step: two, if: \"{condition}\", do: fraud.Unscore, undo: nothing, with: {{ order_id: key, why: steps.one.big }} }}\n"
         ));
         let found = errors(&text);
-        assert!(found.contains("step 'one' may have been skipped") || found.contains("error"), "{condition}: {found}");
-        assert!(!found.is_empty(), "{condition}");
+        assert!(found.contains("step 'one' may have been skipped"), "{condition}: {found}");
     }
 }
 

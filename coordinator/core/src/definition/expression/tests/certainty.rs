@@ -3,7 +3,7 @@
 
 use fastrand::Rng;
 
-use super::super::scope::{Rule, RuleBody, lasting_rule};
+use super::super::scope::{Rule, RuleBody, facts, lasting_rule};
 use super::*;
 
 const ORDER: &str = r#"{"type":"record","name":"Order","fields":[
@@ -224,4 +224,20 @@ fn what_the_checker_accepts_is_never_absent() {
         accepted > 800 && refused > 800 && absences > 5_000,
         "{accepted} accepted, {refused} refused: too few to mean anything"
     );
+}
+
+/// Who writes much knows no more than what is looked for in a moment; what is known twice is noted once.
+#[test]
+fn facts_are_bounded() {
+    let known = |text: &str| {
+        let mut out = Vec::new();
+        facts(&parsed(text).root, true, &[], &mut out);
+        out
+    };
+    assert_eq!(known("has(start.a.b) && start.a.c != null && has(start.a.b)"), ["start.a.b", "start", "start.a", "start.a.c"]);
+    let path = |number: usize| format!("start.p{number}{} != null", ".x".repeat(30));
+    let many: Vec<String> = (0..20).map(path).collect();
+    assert_eq!(known(&many.join(" && ")).len(), 200);
+    assert!(known(&format!("start.{} != null", "long".repeat(60))).is_empty(), "nobody looks for it");
+    assert!(known(&format!("start{} != null", ".x".repeat(60))).is_empty(), "a path this deep is refused");
 }
