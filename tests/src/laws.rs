@@ -1,7 +1,8 @@
-//! What holds for every saga, whatever happens to it, as far as the language without branches side by side goes. Stories and the simulator
-//! check each event by them.
+//! What holds for every saga, whatever happens to it. Stories, random definitions and the simulator check each event by them.
 
-use ringmaster_core::definition::{Definition, Step, Undo};
+mod scopes;
+
+use ringmaster_core::definition::{Definition, Node, Undo};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Opens, Phase, Place, SagaEvent};
 use ringmaster_schemas::names::Direction;
@@ -13,20 +14,30 @@ pub fn event(definition: &Definition, before: Option<&Saga>, event: &SagaEvent, 
     let mut broken = |law: &str, what: &str| faults.push(format!("{law}: {what} ({event:?} of {})", behind.id));
     let undoing = before.is_some_and(|saga| saga.status != Status::Running);
     match event {
-        event if undoing && goes_forward(event) => broken("L3", "something goes forward while it undoes"),
+        event if goes_forward(event) && (undoing || before.is_some_and(|saga| scopes::is_halted(definition, saga, event))) => {
+            broken("L3", "something goes forward in what is undone");
+        }
         SagaEvent::UndoIssued { place, .. } => {
             let stray = before.and_then(|saga| saga.entry(*place)).is_some_and(|entry| entry.stray().is_some());
-            if !stray && before.is_some_and(|saga| !later_is_clean(definition, saga, *place)) {
+            if !stray && before.is_some_and(|saga| !scopes::later_is_clean(definition, saga, *place)) {
                 broken("L4", "something later is not clean");
             }
-            if step_at(definition, behind, *place).is_none_or(|step| step.node.phase != Phase::Compensatable) {
+            if node_at(definition, behind, *place).is_none_or(|node| node.phase != Phase::Compensatable) {
                 broken("L5", "something on or behind the pivot is undone");
             }
         }
         SagaEvent::Failed { place, .. }
-            if step_at(definition, behind, *place).is_none_or(|step| step.node.phase != Phase::Compensatable) =>
+            if node_at(definition, behind, *place).is_none_or(|node| node.phase != Phase::Compensatable) =>
         {
             broken("L9", "a pivot, or what comes behind, is given up");
+        }
+        SagaEvent::ReactionBegan { place, .. } | SagaEvent::WentOn { place, .. } => {
+            if !before.is_some_and(|saga| scopes::is_clean(definition, saga, *place)) {
+                broken("L6", "it goes on where something is left behind");
+            }
+            if matches!(event, SagaEvent::ReactionBegan { list, .. } if !scopes::may_react(definition, behind, *place, *list)) {
+                broken("L10", "a reaction begins once more than it may");
+            }
         }
         SagaEvent::ContradictionFound { place, .. } => {
             let known = before.and_then(|saga| saga.entry(*place)).is_some_and(|entry| entry.work == Work::Refused);
@@ -46,20 +57,9 @@ pub fn event(definition: &Definition, before: Option<&Saga>, event: &SagaEvent, 
         }
     }
     if let Some(before) = before {
-        let forward = |status: Status| (status == Status::Compensating) as u8 + 2 * u8::from(status as u8 > 1);
-        if forward(behind.status) < forward(before.status) || (before.ended() && behind.status != before.status) {
-            broken("L14", "the status goes back");
-        }
-        if before.passed && !behind.passed {
-            broken("L14", "the pivot is in front again");
-        }
-        if let Some(fault) = clock(before, behind, at) {
-            broken("L15", &fault);
-        }
-        if before.entries.len() > behind.entries.len() {
-            broken("L12", "an entry is gone");
-        }
+        faults.extend(states(before, behind, at).into_iter().map(|fault| format!("{fault} ({event:?} of {})", behind.id)));
     }
+    let mut broken = |law: &str, what: &str| faults.push(format!("{law}: {what} ({event:?} of {})", behind.id));
     for entry in &behind.entries {
         if !legal(entry) {
             broken("L2", &format!("{} is {} and waits: {}", entry.name(), entry.work, entry.waits));
@@ -74,13 +74,35 @@ pub fn event(definition: &Definition, before: Option<&Saga>, event: &SagaEvent, 
     faults
 }
 
+/// What holds between the states before and behind an event, whatever it is.
+fn states(before: &Saga, behind: &Saga, at: Millis) -> Vec<String> {
+    let mut faults = Vec::new();
+    let forward = |status: Status| (status == Status::Compensating) as u8 + 2 * u8::from(status as u8 > 1);
+    if forward(behind.status) < forward(before.status) || (before.ended() && behind.status != before.status) {
+        faults.push("L14: the status goes back".to_owned());
+    }
+    if before.passed && !behind.passed {
+        faults.push("L14: the pivot is in front again".to_owned());
+    }
+    if let Some(fault) = clock(before, behind, at) {
+        faults.push(format!("L15: {fault}"));
+    }
+    if before.entries.len() > behind.entries.len() {
+        faults.push("L12: an entry is gone".to_owned());
+    }
+    faults
+}
+
 fn goes_forward(event: &SagaEvent) -> bool {
     matches!(
         event,
         SagaEvent::CommandIssued { .. }
             | SagaEvent::CommandRepeated { direction: Direction::Do, .. }
             | SagaEvent::Emitted { .. }
-            | SagaEvent::Entered { opens: Opens::Refused { .. }, .. }
+            | SagaEvent::Entered { opens: Opens::Refused { .. } | Opens::Scope { .. }, .. }
+            | SagaEvent::Skipped { .. }
+            | SagaEvent::ReactionBegan { .. }
+            | SagaEvent::WentOn { .. }
     )
 }
 
@@ -97,8 +119,14 @@ pub fn at_rest(definition: &Definition, saga: &Saga) -> Vec<String> {
     if live && open == 0 {
         broken("L1", "a live saga waits for nothing".to_owned());
     }
-    if saga.status == Status::Running && open != 1 {
-        broken("L1", format!("a saga that goes forward waits for one thing, this one for {open}"));
+    // What is found done in a scope that is undone joins its walk, and a scope waits for a stray in it.
+    let forward = saga.entries.iter().filter(|entry| entry.open() && !matches!(entry.work, Work::UndoAsked | Work::Done)).count();
+    let waits_for_stray = saga.entries.iter().any(|entry| entry.work == Work::Undoing);
+    if saga.status == Status::Running && (forward > 1 && !scopes::has_branches(definition) || open == strays && !waits_for_stray) {
+        broken("L1", format!("a saga that goes forward waits, and without branches for one thing: this one for {forward}"));
+    }
+    if let Some(scope) = saga.entries.iter().zip(0..).find(|(entry, place)| scopes::is_orphan(definition, saga, entry, *place)) {
+        broken("L1", format!("the scope at {} waits for nothing", scope.1));
     }
     if !live && open != strays {
         broken("L1", "an ended saga waits".to_owned());
@@ -109,7 +137,8 @@ pub fn at_rest(definition: &Definition, saga: &Saga) -> Vec<String> {
     let undoes = |entry: &Entry| definition.step(entry.node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
     match saga.status {
         Status::Completed => {
-            if let Some(entry) = saga.entries.iter().find(|entry| entry.work != Work::Done) {
+            let mut entries = saga.entries.iter().zip(0..);
+            if let Some((entry, _)) = entries.find(|(_, place)| !scopes::ended_well(definition, saga, *place)) {
                 broken("L18", format!("it is completed and {} is {}", entry.name(), entry.work));
             }
         }
@@ -159,12 +188,12 @@ fn legal(entry: &Entry) -> bool {
     match entry.work {
         Work::Nothing => entry.waits == Waits::Stuck,
         Work::Asked | Work::UndoAsked => entry.waits != Waits::No,
-        Work::Done | Work::Refused | Work::Failed => matches!(entry.waits, Waits::No | Waits::Stuck),
-        Work::Undone | Work::Closed => entry.waits == Waits::No,
+        Work::Done | Work::Refused | Work::Failed | Work::Undone => matches!(entry.waits, Waits::No | Waits::Stuck),
+        Work::Closed | Work::Open | Work::Undoing => entry.waits == Waits::No,
     }
 }
 
-/// The deadline moves by exactly the time for which the saga was held, when that is over.
+/// The deadline, and the time of open scopes, moves by exactly the time for which the saga was held, when that is over.
 fn clock(before: &Saga, behind: &Saga, at: Millis) -> Option<String> {
     if behind.stuck() != behind.held_since.is_some() {
         return Some("the clock stands when a person is needed, else it runs".to_owned());
@@ -174,18 +203,16 @@ fn clock(before: &Saga, behind: &Saga, at: Millis) -> Option<String> {
         _ => 0,
     };
     let expected = before.deadline_at.map(|deadline| deadline.saturating_add(held));
-    (behind.deadline_at != expected).then(|| format!("the deadline is {:?} instead of {expected:?}", behind.deadline_at))
+    if behind.deadline_at != expected {
+        return Some(format!("the deadline is {:?} instead of {expected:?}", behind.deadline_at));
+    }
+    let moved = |(before, behind): (&Entry, &Entry)| match (before.scope_until(), behind.scope_until()) {
+        (Some(before), Some(behind)) => behind != before + held,
+        _ => false,
+    };
+    before.entries.iter().zip(&behind.entries).any(moved).then(|| "the time of a scope moves otherwise".to_owned())
 }
 
-/// True if nothing behind this place is open or still to be undone.
-fn later_is_clean(definition: &Definition, saga: &Saga, place: Place) -> bool {
-    saga.entries.iter().skip(usize::from(place) + 1).all(|entry| {
-        let undo = definition.step(entry.node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
-        let done = matches!(entry.work, Work::Done | Work::Failed) && undo;
-        !done && !entry.open()
-    })
-}
-
-fn step_at<'d>(definition: &'d Definition, saga: &Saga, place: Place) -> Option<Step<'d>> {
-    definition.step(saga.entry(place)?.node)
+fn node_at<'d>(definition: &'d Definition, saga: &Saga, place: Place) -> Option<&'d Node> {
+    definition.node(saga.entry(place)?.node)
 }

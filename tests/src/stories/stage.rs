@@ -8,8 +8,8 @@ use ringmaster_core::definition::{
     Verb, compile,
 };
 use ringmaster_core::saga::{
-    Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch, Sender, StartInput, Values, apply, decide, effects,
-    order_of,
+    Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch, Sender, StartInput, Values, View, apply, decide,
+    effects, order_of,
 };
 use ringmaster_schemas::avro::{Resolver, Schema};
 use ringmaster_schemas::journal::{Emission, Encoding, SagaEvent};
@@ -130,6 +130,7 @@ impl Stage {
                 Ok(self.input(&Input::Reply(reply)))
             }
             Act::Silence(how_long) => self.silence(*how_long).map(print::middle_left_out),
+            Act::Cancel(why) => Ok(self.input(&Input::Cancel { why: why.as_str().into() })),
             Act::TooBig(bytes) => Ok(self.input(&Input::TooBig { bytes: *bytes })),
             Act::Ends(how, code) => self.ends(how, code.as_deref()),
             Act::Undone(wanted) => self.undone(wanted),
@@ -147,6 +148,7 @@ impl Stage {
             start: &kept,
             results: &|_| None,
             failure: None,
+            round: 1,
             now: self.now,
             started: self.now,
             budget: &Budget::new(),
@@ -166,7 +168,10 @@ impl Stage {
 
     fn reply_input(&self, step: &str, direction: Direction, attempt: Option<i32>, said: &Said) -> Result<ReplyInput, String> {
         let asks = self.definition().step_named(step).map(|step| step.asks);
-        let row = self.saga.as_ref().and_then(|saga| saga.entries.iter().find(|entry| entry.name() == step));
+        let row = self
+            .saga
+            .as_ref()
+            .and_then(|saga| saga.entries.iter().find(|entry| entry.order.as_ref().is_some_and(|order| order.step() == step)));
         let newest = row.map(|entry| i32::from(entry.attempt));
         let outcome = match said {
             Said::Succeeded(result) => {
@@ -241,7 +246,7 @@ impl Stage {
 
     fn decide(&self, input: &Input) -> Result<Decided, Rejection> {
         let broken = self.broken.iter().flat_map(|place| sites(self.definition(), place)).collect();
-        let values = Breaking { values: Evaluated::new(), broken };
+        let values = Breaking { values: Evaluated::new(self.definition()), broken };
         decide(self.definition(), &values, &self.id, self.saga.as_ref(), input, self.now, &mut Scratch::default())
     }
 
@@ -331,12 +336,12 @@ fn sites(definition: &Definition, place: &Place) -> Vec<SiteId> {
 }
 
 /// The definition's real values, but for the expressions that a story says cannot be computed.
-struct Breaking {
-    values: Evaluated,
+struct Breaking<'d> {
+    values: Evaluated<'d>,
     broken: Vec<SiteId>,
 }
 
-impl Breaking {
+impl Breaking<'_> {
     fn check(&self, site: SiteId) -> Result<(), ExpressionError> {
         if !self.broken.contains(&site) {
             return Ok(());
@@ -345,26 +350,19 @@ impl Breaking {
     }
 }
 
-impl Values for Breaking {
-    fn condition(&self, saga: &Saga, condition: &Expression, now: Millis) -> Result<bool, ExpressionError> {
+impl Values for Breaking<'_> {
+    fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError> {
         self.check(condition.site())?;
-        self.values.condition(saga, condition, now)
+        self.values.condition(view, condition)
     }
 
-    fn body(&self, saga: &Saga, body: &Template, now: Millis, out: &mut Vec<u8>) -> Result<(), ExpressionError> {
+    fn body(&self, view: View<'_>, body: &Template, out: &mut Vec<u8>) -> Result<(), ExpressionError> {
         self.check(body.site())?;
-        self.values.body(saga, body, now, out)
+        self.values.body(view, body, out)
     }
 
-    fn emission(
-        &self,
-        saga: &Saga,
-        emit: &Emit,
-        id: &str,
-        now: Millis,
-        scratch: &mut Vec<u8>,
-    ) -> Result<Emission, ExpressionError> {
+    fn emission(&self, view: View<'_>, emit: &Emit, id: &str, scratch: &mut Vec<u8>) -> Result<Emission, ExpressionError> {
         self.check(emit.body.site())?;
-        self.values.emission(saga, emit, id, now, scratch)
+        self.values.emission(view, emit, id, scratch)
     }
 }

@@ -1,9 +1,13 @@
 //! Checks of a definition's tree that need no expressions.
 
 mod limits;
+mod names;
 mod pivot;
 mod reach;
+mod reactions;
 
 pub(super) use limits::check as limits;
+pub(super) use names::check as names;
 pub(super) use pivot::check as pivot;
 pub(super) use reach::check as reach;
+pub(super) use reactions::check as reactions;

@@ -33,7 +33,8 @@ pub(in crate::definition::compile) struct UndoForm {
 
 impl DoForm {
     pub(super) fn read(fields: &Fields<'_>, within: Option<&Length>, report: &mut Report<'_>) -> Option<DoForm> {
-        let command = fields.needed("do", "do: participant.Command, or another verb: emit, refuse, steps, switch", report);
+        let command =
+            fields.needed("do", "do: participant.Command, or another verb: emit, refuse, steps, switch, parallel", report);
         let command =
             command.and_then(|node| word(node, "a command", is_command, "participant.Command, for example payment.Charge", report));
         let with = body(fields, report);

@@ -6,6 +6,8 @@ mod do_;
 mod emit;
 mod group;
 mod node;
+mod parallel;
+mod react;
 mod refuse;
 mod rules;
 
@@ -23,6 +25,7 @@ pub(super) use do_::{DoForm, UndoForm};
 pub(super) use emit::EmitForm;
 pub(super) use group::SwitchForm;
 pub(super) use node::{NodeForm, VerbForm};
+pub(super) use react::{OnForm, ROUNDS_MAX};
 pub(super) use refuse::RefuseForm;
 
 const SAGA: [&str; 9] = ["saga", "description", "start", "deadline", "retain", "rules", "steps", "on_completed", "on_compensated"];

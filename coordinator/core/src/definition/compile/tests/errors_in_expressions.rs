@@ -226,13 +226,13 @@ fn rules() {
             "rules:\n  a: start.region == express\n  c:\n    - {{ if: has(start.placed_at), then: start.placed_at }}\n    - {{ else: now }}\n  d: \"has(start.placed_at) ? start.placed_at.getHours() : 'x'\"\n{one}"
         )),
         expect![[r#"
-        sagas/x.yaml:4:22: error: unknown name 'express'
-         4 |   a: start.region == express
-           |                      ^^^^^^^ there are: start, steps, rules, key, now, started, failure
-        sagas/x.yaml:8:30: error: both sides must be of one type: int and string
-         8 |   d: "has(start.placed_at) ? start.placed_at.getHours() : 'x'"
-           |                              ^^^^^
-    "#]],
+            sagas/x.yaml:4:22: error: unknown name 'express'
+             4 |   a: start.region == express
+               |                      ^^^^^^^ there are: start, steps, rules, key, now, started, failure, round
+            sagas/x.yaml:8:30: error: both sides must be of one type: int and string
+             8 |   d: "has(start.placed_at) ? start.placed_at.getHours() : 'x'"
+               |                              ^^^^^
+        "#]],
     );
 }
 
@@ -251,16 +251,16 @@ fn what_is_certain_at_the_ends() {
     check(
         "saga: x\nstart: { on: OrderPlaced, from: orders, key: event.total, if: steps.one.x == 1 }\nsteps:\n  - { step: one, do: fraud.Score, with: { order_id: key }, undo: nothing }\non_completed: { emit: OrderCancelled, to: out, with: { order_id: key, reason: failure.code } }\n",
         expect![[r#"
-        sagas/x.yaml:2:46: error: a key is a string or an int, not decimal
-         2 | start: { on: OrderPlaced, from: orders, key: event.total, if: steps.one.x == 1 }
-           |                                              ^^^^^^^^^^^
-        sagas/x.yaml:2:69: error: no step has run when a saga starts
-         2 | start: { on: OrderPlaced, from: orders, key: event.total, if: steps.one.x == 1 }
-           |                                                                     ^^^
-        sagas/x.yaml:5:79: error: nothing has failed here
-         5 | on_completed: { emit: OrderCancelled, to: out, with: { order_id: key, reason: failure.code } }
-           |                                                                               ^^^^^^^ failure can be read in an undo's with and in on_compensated
-    "#]],
+            sagas/x.yaml:2:46: error: a key is a string or an int, not decimal
+             2 | start: { on: OrderPlaced, from: orders, key: event.total, if: steps.one.x == 1 }
+               |                                              ^^^^^^^^^^^
+            sagas/x.yaml:2:69: error: no step has run when a saga starts
+             2 | start: { on: OrderPlaced, from: orders, key: event.total, if: steps.one.x == 1 }
+               |                                                                     ^^^
+            sagas/x.yaml:5:79: error: nothing has failed here
+             5 | on_completed: { emit: OrderCancelled, to: out, with: { order_id: key, reason: failure.code } }
+               |                                                                               ^^^^^^^ failure can be read in an undo's with, in the steps of a reaction and in on_compensated
+        "#]],
     );
 }
 
