@@ -39,34 +39,47 @@ fn read_within(
     visit: &mut dyn FnMut(Read) -> bool,
 ) -> Result<(), BusError> {
     let at = TopicPartition { topic: bus.topic(topic), partition };
-    let (start, end) = bounds(bus, at)?;
+    let (mut start, end) = bounds(bus, at)?;
     if start >= end {
         return Ok(());
     }
-    bus.read(at, start);
-    let (mut next, mut more, mut trouble, mut unreadable) = (start, true, None, None);
+    read_range(bus, at, &mut start, end, unreadable_max, visit)
+}
+
+/// Visits what stands from `next` to `end`, until the visitor says `false`; `next` is where it stopped.
+fn read_range(
+    bus: &mut impl Bus,
+    at: TopicPartition,
+    next: &mut i64,
+    end: i64,
+    unreadable_max: Duration,
+    visit: &mut dyn FnMut(Read) -> bool,
+) -> Result<(), BusError> {
+    let topic = bus.name_of(at.topic).to_owned();
+    bus.read(at, *next);
+    let (mut more, mut trouble, mut unreadable) = (true, None, None);
     let mut since = Instant::now();
-    while next < end && more && trouble.is_none() {
-        let before = next;
+    while *next < end && more && trouble.is_none() {
+        let before = *next;
         bus.poll(POLL, &mut |event| match event {
             BusEvent::Record(record) if record.at == at && more => {
-                next = record.offset + 1;
+                *next = record.offset + 1;
                 more = visit(Read {
-                    partition,
+                    partition: at.partition,
                     offset: record.offset,
                     timestamp: record.timestamp,
                     key: record.key.map(<[u8]>::to_vec),
                     value: record.value.map(<[u8]>::to_vec),
                 });
             }
-            BusEvent::CaughtUp(caught, offset) if caught == at => next = next.max(offset),
+            BusEvent::CaughtUp(caught, offset) if caught == at => *next = (*next).max(offset),
             BusEvent::OutOfRange { at: lost, position } if lost == at => {
                 trouble = Some(BusError::Refused(format!("{topic}: offset {position} vanished while it was read")));
             }
             BusEvent::Unreadable(of, why) if of == at => unreadable = Some(why),
             _ => {}
         });
-        if next > before {
+        if *next > before {
             (since, unreadable) = (Instant::now(), None);
         } else if let Some(why) = unreadable.take_if(|_| since.elapsed() >= unreadable_max) {
             trouble = Some(BusError::Refused(format!("{topic}: it cannot be read from offset {next} of {end} on: {why}")));
@@ -77,6 +90,25 @@ fn read_within(
     }
     bus.stop(at);
     trouble.map_or(Ok(()), Err)
+}
+
+/// Visits what a partition holds from an offset on, until the visitor has found what it looks for, or all that is there now was
+/// visited; the offset to go on from.
+pub fn read_from(
+    bus: &mut impl Bus,
+    topic: &str,
+    partition: i32,
+    from: i64,
+    visit: &mut dyn FnMut(Read) -> Option<()>,
+) -> Result<i64, BusError> {
+    let at = TopicPartition { topic: bus.topic(topic), partition };
+    let (start, end) = bounds(bus, at)?;
+    if from >= end {
+        return Ok(from);
+    }
+    let mut next = from.max(start);
+    read_range(bus, at, &mut next, end, PATIENCE_WHEN_UNREADABLE, &mut |read| visit(read).is_none())?;
+    Ok(next)
 }
 
 /// What a partition holds: its oldest offset, and the one that the next record gets.

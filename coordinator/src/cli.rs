@@ -1,5 +1,6 @@
 //! The command line: what each command is called, what it takes, and how it ends.
 
+mod act;
 mod buses;
 mod definitions;
 mod eval;
@@ -31,6 +32,7 @@ Examples:
   ringmaster run                             run sagas until SIGTERM
   ringmaster quarantine list                 what could not be taken, and why
   ringmaster saga show order-fulfilment/ord-17
+  ringmaster act retry order-fulfilment/ord-17 --why 'it is back'   a way out of where it is stuck
 
 Settings come from ringmaster.toml (or --config), then RINGMASTER_* variables, then --set.
 
@@ -117,6 +119,15 @@ enum Command {
     /// Look at sagas.
     #[command(subcommand)]
     Saga(SagaCommand),
+    /// Act on a saga: cancel it; or retry, skip or resolve what is stuck.
+    ///
+    /// It is sent to the control topic, journaled with who and why, and its answer is waited for: done, or the rejection with its
+    /// reason (exit code 12). retry asks again under the same key, or in a new round where it was refused; skip goes on without the
+    /// step, or with --value in its stead; resolve says in the participant's stead how it ended.
+    #[command(
+        after_help = "Examples:\n  ringmaster act retry order-fulfilment/ord-17 --why 'the card service is back'\n  ringmaster act resolve order-fulfilment/ord-17 --outcome succeeded --step ship --value '{\"tracking\": \"T1\"}' --why 'seen in their books'\n  ringmaster act cancel order-fulfilment/ord-17 --why 'asked by phone'"
+    )]
+    Act(act::ActArguments),
     /// Print all settings with their defaults, as a file to begin with.
     Config {
         /// Check the settings in use instead, and say what is wrong with them.
@@ -273,6 +284,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Quarantine(QuarantineCommand::Show { id, json }) => quarantine::show(&config, id, *json, out),
         // It asks a coordinator, and no broker.
         Command::Saga(SagaCommand::Show { id, api }) => return saga::show(&config, id, *api, out),
+        Command::Act(arguments) => act::act(&config, arguments, out),
         Command::Config { .. } => check_settings(&config, out),
     };
     result.map_err(|failure| name_brokers(failure, &config))

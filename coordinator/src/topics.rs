@@ -19,7 +19,7 @@ const COMMANDS_SUFFIX: &str = ".commands";
 pub enum Kind {
     /// Kept for ever: journal, definitions, schemas, quarantine.
     History,
-    /// Commands, replies: 7 days.
+    /// Commands, replies, acts: 7 days.
     Traffic,
     /// Users' own events: made with defaults if it does not exist, and never judged for retention.
     Events,
@@ -41,7 +41,7 @@ pub fn needed(topics: &Topics, partitions: i32, start: &[String], commands: &[St
     let history = [(&topics.journal, partitions), (&topics.definitions, 1), (&topics.schemas, 1), (&topics.quarantine, partitions)];
     let mut all: Vec<Needed> =
         history.into_iter().map(|(name, partitions)| Needed { name: name.clone(), partitions, kind: Kind::History }).collect();
-    all.push(Needed { name: topics.replies.clone(), partitions, kind: Kind::Traffic });
+    all.extend([&topics.replies, &topics.control].map(|name| Needed { name: name.clone(), partitions, kind: Kind::Traffic }));
     all.extend(commands.iter().map(|name| Needed { name: name.clone(), partitions, kind: Kind::Traffic }));
     for name in start.iter().chain(emitted) {
         if !all.iter().any(|known| known.name == *name) {
@@ -101,7 +101,7 @@ pub fn faults(description: &Description, topics: &Topics, start: &[String], part
     let setting = |key: &str| description.settings.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
     let is_history = [&topics.journal, &topics.definitions, &topics.schemas, &topics.quarantine].contains(&name);
     let one = [&topics.definitions, &topics.schemas].contains(&name);
-    let same = [&topics.journal, &topics.replies].contains(&name) || start.contains(name);
+    let same = [&topics.journal, &topics.replies, &topics.control].contains(&name) || start.contains(name);
     if one && description.partitions != 1 {
         wrong.push(format!("  {name}: has {} partitions, must have 1", description.partitions));
     }
@@ -118,7 +118,7 @@ pub fn faults(description: &Description, topics: &Topics, start: &[String], part
             description.partitions
         ));
     }
-    let is_traffic = *name == topics.replies || name.ends_with(COMMANDS_SUFFIX);
+    let is_traffic = *name == topics.replies || *name == topics.control || name.ends_with(COMMANDS_SUFFIX);
     if is_traffic && setting("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
         wrong.push(format!("  {name}: cleanup.policy is '{}', must be 'delete': compaction keeps one command or reply of a saga and loses the others", setting("cleanup.policy").unwrap_or_default()));
     }

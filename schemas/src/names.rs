@@ -55,6 +55,8 @@ pub struct Topics {
     pub replies: String,
     /// P partitions, kept for ever: records that could not be taken, with the reason.
     pub quarantine: String,
+    /// P partitions: what people do to sagas.
+    pub control: String,
 }
 
 impl Topics {
@@ -67,6 +69,7 @@ impl Topics {
             schemas: name("schemas"),
             replies: name("replies"),
             quarantine: name("quarantine"),
+            control: name("control"),
         }
     }
 }

@@ -98,6 +98,7 @@ fn goes_forward(event: &SagaEvent) -> bool {
         event,
         SagaEvent::CommandIssued { .. }
             | SagaEvent::CommandRepeated { direction: Direction::Do, .. }
+            | SagaEvent::Retried { direction: Direction::Do, .. }
             | SagaEvent::Emitted { .. }
             | SagaEvent::Entered { opens: Opens::Refused { .. } | Opens::Scope { .. }, .. }
             | SagaEvent::Skipped { .. }
@@ -174,6 +175,14 @@ fn attempts(before: Option<&Saga>, event: &SagaEvent, behind: &Saga) -> Option<S
         SagaEvent::UndoIssued { place, order, .. } => {
             (behind_at(place) != Some((1, Some(order)))).then(|| format!("the undo of {} is not asked first", order.step()))
         }
+        SagaEvent::Retried { place, attempt, order, .. } => {
+            let known = before.and_then(|saga| saga.entry(*place));
+            let same = |entry: &Entry| {
+                let (was, is) = (entry.order.as_ref().map(|order| (order.step(), entry.body())), (order.step(), order.body()));
+                was == Some(is) && entry.attempt + 1 == *attempt
+            };
+            (!known.is_some_and(same)).then(|| format!("attempt {attempt} is not the next, or asks something else"))
+        }
         SagaEvent::CommandRepeated { place, attempt, .. } => {
             let known = before.and_then(|saga| saga.entry(*place)).map(|entry| (entry.attempt + 1, entry.order.as_ref()));
             (known != behind_at(place) || known.is_none_or(|(next, _)| next != *attempt))
@@ -186,7 +195,7 @@ fn attempts(before: Option<&Saga>, event: &SagaEvent, behind: &Saga) -> Option<S
 /// The pairs of work and waits that there are.
 fn legal(entry: &Entry) -> bool {
     match entry.work {
-        Work::Nothing => entry.waits == Waits::Stuck,
+        Work::Nothing => matches!(entry.waits, Waits::Stuck) || entry.went_on(),
         Work::Asked | Work::UndoAsked => entry.waits != Waits::No,
         Work::Done | Work::Refused | Work::Failed | Work::Undone => matches!(entry.waits, Waits::No | Waits::Stuck),
         Work::Closed | Work::Open | Work::Undoing => entry.waits == Waits::No,

@@ -52,7 +52,8 @@ fn first_difference(told: &str, played: &str) -> String {
 
 /// Ways to break decide, apply and effects; each must be noticed by at least one story.
 #[cfg(feature = "faults")]
-const MUTANTS: [&str; 56] = [
+const MUTANTS: [&str; 57] = [
+    "act_on_what_moved_on",
     "alternative_pivot_not_passing",
     "as_read_under_own_name",
     "at_most_ignored",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use expect_test::expect;
 use ringmaster_core::saga::apply;
 use ringmaster_schemas::journal::{
-    Emission, Encoding, Failure, FailureKind, Head, HeadFields, Opens, Order, OrderFields, Place, SagaEvent,
+    ActKind, Emission, Encoding, Failure, FailureKind, Head, HeadFields, Opens, Order, OrderFields, Place, SagaEvent,
 };
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{End, Entry, EntryMore, Saga, Status, Waits, Work};
@@ -80,6 +80,7 @@ fn events(place: Place) -> Vec<(&'static str, SagaEvent)> {
     let (failure, due_at) = (failure(), 2_000);
     let repeated = |direction, attempt| SagaEvent::CommandRepeated { place, direction, attempt, due_at };
     let retry = |direction| SagaEvent::RetryScheduled { place, direction, due_at, failure: failure.clone() };
+    let retried = |direction| SagaEvent::Retried { place, direction, attempt: 2, order: order(), due_at };
     let entered = |node| SagaEvent::Entered { place: next, node, round: 1, opens: Opens::Stuck { failure: failure.clone() } };
     let refuses = |node| SagaEvent::Entered { place: next, node, round: 1, opens: Opens::Refused { failure: failure.clone() } };
     let scope = |node| SagaEvent::Entered { place: next, node, round: 1, opens: Opens::Scope { until: Some(due_at) } };
@@ -121,6 +122,9 @@ fn events(place: Place) -> Vec<(&'static str, SagaEvent)> {
         ("went on", SagaEvent::WentOn { place, passes: false }),
         ("remembered", SagaEvent::StopRemembered { failure: failure.clone() }),
         ("forgotten", SagaEvent::StopForgotten {}),
+        ("acted", SagaEvent::Acted { act: ActKind::Retry, by: "ann".into(), why: "why".into() }),
+        ("retried", retried(Direction::Do)),
+        ("undo retried", retried(Direction::Undo)),
     ]
 }
 
@@ -160,24 +164,24 @@ fn table(status: Status, stray: bool) -> String {
 #[test]
 fn what_can_happen_while_it_goes_forward() {
     expect![[r#"
-        nothing, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, closed, stuck, late, emitted, remembered
-        asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted, remembered
-        asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted, remembered
-        asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, stuck, late, emitted, remembered
-        done, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, remembered
-        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, emitted, remembered
-        refused, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, contradiction, stray, late, completed, emitted, reaction, went on, remembered
-        refused, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered
-        failed, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered
-        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, closed, stuck, late, emitted, reaction, went on, remembered
-        undo asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, undo's retry, undoing, undone, stuck, late, emitted, remembered
-        undo asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, undo repeated, undoing, undone, stuck, late, emitted, remembered
-        undo asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered
-        undone, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered
-        undone, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, closed, stuck, late, emitted, reaction, went on, remembered
-        closed, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, late, completed, emitted, remembered
-        open, waits: no: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered
-        undoing, waits: no: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, closed, late, emitted, remembered
+        nothing, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, went on, remembered, acted
+        asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted
+        asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted
+        asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, closed, stuck, late, emitted, remembered, acted, retried
+        done, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, remembered, acted
+        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, closed, stuck, late, emitted, went on, remembered, acted
+        refused, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, contradiction, stray, late, completed, emitted, reaction, went on, remembered, acted
+        refused, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted
+        failed, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted
+        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted
+        undo asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, undo's retry, undoing, undone, stuck, late, emitted, remembered, acted
+        undo asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, undo repeated, undoing, undone, stuck, late, emitted, remembered, acted
+        undo asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried
+        undone, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted
+        undone, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted
+        closed, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, late, completed, emitted, went on, remembered, acted
+        open, waits: no: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered, acted
+        undoing, waits: no: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, closed, late, emitted, remembered, acted
     "#]]
     .assert_eq(&table(Status::Running, false));
 }
@@ -185,24 +189,24 @@ fn what_can_happen_while_it_goes_forward() {
 #[test]
 fn what_can_happen_while_it_undoes() {
     expect![[r#"
-        nothing, waits: stuck: end entered, closed, stuck
-        asked, waits: reply: end entered, succeeded, refused, failed, stuck
-        asked, waits: retry: end entered, succeeded, refused, failed, stuck
-        asked, waits: stuck: end entered, succeeded, refused, failed, stuck
-        done, waits: no: end entered, undo issued, stuck, compensated
-        done, waits: stuck: end entered, stuck
-        refused, waits: no: end entered, stuck, contradiction, compensated
-        refused, waits: stuck: end entered, succeeded, closed, stuck
-        failed, waits: no: end entered, undo issued, stuck, compensated
-        failed, waits: stuck: end entered, closed, stuck
-        undo asked, waits: reply: end entered, undo's retry, undone, stuck
-        undo asked, waits: retry: end entered, undo repeated, undone, stuck
-        undo asked, waits: stuck: end entered, undone, stuck
-        undone, waits: no: end entered, stuck, compensated
-        undone, waits: stuck: end entered, closed, stuck
-        closed, waits: no: end entered, compensated
-        open, waits: no: end entered, closed
-        undoing, waits: no: end entered, refused, failed, closed
+        nothing, waits: stuck: end entered, succeeded, closed, stuck, acted
+        asked, waits: reply: end entered, succeeded, refused, failed, stuck, acted
+        asked, waits: retry: end entered, succeeded, refused, failed, stuck, acted
+        asked, waits: stuck: end entered, succeeded, refused, failed, closed, stuck, acted
+        done, waits: no: end entered, undo issued, stuck, compensated, acted
+        done, waits: stuck: end entered, closed, stuck, acted
+        refused, waits: no: end entered, stuck, contradiction, compensated, acted
+        refused, waits: stuck: end entered, succeeded, closed, stuck, acted
+        failed, waits: no: end entered, undo issued, stuck, compensated, acted
+        failed, waits: stuck: end entered, succeeded, closed, stuck, acted
+        undo asked, waits: reply: end entered, undo's retry, undone, stuck, acted
+        undo asked, waits: retry: end entered, undo repeated, undone, stuck, acted
+        undo asked, waits: stuck: end entered, undone, stuck, acted, undo retried
+        undone, waits: no: end entered, stuck, compensated, acted
+        undone, waits: stuck: end entered, succeeded, closed, stuck, acted
+        closed, waits: no: end entered, compensated, acted
+        open, waits: no: end entered, closed, acted
+        undoing, waits: no: end entered, refused, failed, closed, acted
     "#]]
     .assert_eq(&table(Status::Compensating, false));
 }
@@ -210,7 +214,24 @@ fn what_can_happen_while_it_undoes() {
 #[test]
 fn what_can_happen_behind_the_end() {
     expect![[r#"
-        refused, waits: no: stray
+        nothing, waits: stuck: acted
+        asked, waits: reply: acted
+        asked, waits: retry: acted
+        asked, waits: stuck: acted
+        done, waits: no: acted
+        done, waits: stuck: acted
+        refused, waits: no: stray, acted
+        refused, waits: stuck: acted
+        failed, waits: no: acted
+        failed, waits: stuck: acted
+        undo asked, waits: reply: acted
+        undo asked, waits: retry: acted
+        undo asked, waits: stuck: acted
+        undone, waits: no: acted
+        undone, waits: stuck: acted
+        closed, waits: no: acted
+        open, waits: no: acted
+        undoing, waits: no: acted
     "#]]
     .assert_eq(&table(Status::Compensated, false));
 }
@@ -218,23 +239,24 @@ fn what_can_happen_behind_the_end() {
 #[test]
 fn what_can_happen_to_a_stray_behind_the_end() {
     expect![[r#"
-        nothing, waits: stuck: closed, stuck
-        asked, waits: reply: retry, succeeded, refused, failed, stuck
-        asked, waits: retry: repeated, succeeded, refused, failed, stuck
-        asked, waits: stuck: succeeded, refused, failed, stuck
-        done, waits: no: undo issued, stuck
-        done, waits: stuck: stuck
-        refused, waits: no: stuck, stray
-        refused, waits: stuck: succeeded, closed, stuck
-        failed, waits: no: undo issued, stuck
-        failed, waits: stuck: closed, stuck
-        undo asked, waits: reply: undo's retry, undone, stuck
-        undo asked, waits: retry: undo repeated, undone, stuck
-        undo asked, waits: stuck: undone, stuck
-        undone, waits: no: stuck
-        undone, waits: stuck: closed, stuck
-        open, waits: no: closed
-        undoing, waits: no: refused, failed, closed
+        nothing, waits: stuck: succeeded, closed, stuck, acted
+        asked, waits: reply: retry, succeeded, refused, failed, stuck, acted
+        asked, waits: retry: repeated, succeeded, refused, failed, stuck, acted
+        asked, waits: stuck: succeeded, refused, failed, closed, stuck, acted, retried
+        done, waits: no: undo issued, stuck, acted
+        done, waits: stuck: closed, stuck, acted
+        refused, waits: no: stuck, stray, acted
+        refused, waits: stuck: succeeded, closed, stuck, acted
+        failed, waits: no: undo issued, stuck, acted
+        failed, waits: stuck: succeeded, closed, stuck, acted
+        undo asked, waits: reply: undo's retry, undone, stuck, acted
+        undo asked, waits: retry: undo repeated, undone, stuck, acted
+        undo asked, waits: stuck: undone, stuck, acted, undo retried
+        undone, waits: no: stuck, acted
+        undone, waits: stuck: succeeded, closed, stuck, acted
+        closed, waits: no: acted
+        open, waits: no: closed, acted
+        undoing, waits: no: refused, failed, closed, acted
     "#]]
     .assert_eq(&table(Status::Compensated, true));
 }
@@ -243,7 +265,7 @@ fn what_can_happen_to_a_stray_behind_the_end() {
 #[test]
 fn an_unknown_place_is_illegal() {
     let about_an_entry = |name: &str| {
-        !["skipped", "emitted", "undoing", "late", "completed", "compensated", "remembered", "forgotten"].contains(&name)
+        !["skipped", "emitted", "undoing", "late", "completed", "compensated", "remembered", "forgotten", "acted"].contains(&name)
     };
     for status in [Status::Running, Status::Compensating, Status::Completed, Status::Compensated] {
         for (name, event) in events(7).into_iter().filter(|(name, _)| about_an_entry(name)) {

@@ -40,6 +40,7 @@ fn show(saga: &Saga) -> Value {
         "key": &*saga.key(),
         "status": saga.status.as_str(),
         "stuck": saga.stuck(),
+        "state": format!("{:016x}", ringmaster_core::saga::state_token(&saga.id, &saga.encode())),
         "started_at": time(Some(head.started_at)),
         "deadline_at": time(saga.deadline_at),
         "held_since": time(saga.held_since),

@@ -33,10 +33,14 @@ pub enum Exit {
     Journal = 8,
     /// What was asked for does not exist.
     NotFound = 9,
+    /// What was waited for did not happen in time.
+    Waited = 10,
+    /// An act was understood and not taken.
+    Rejected = 12,
 }
 
 /// Every code and what it tells whoever started the command.
-pub const EXITS: [(Exit, &str); 10] = [
+pub const EXITS: [(Exit, &str); 12] = [
     (Exit::Done, "done"),
     (Exit::Failed, "failed; the message says why"),
     (Exit::Usage, "the command line is wrong"),
@@ -53,6 +57,8 @@ pub const EXITS: [(Exit, &str); 10] = [
         "the journal, an input or an internal topic was deleted, cut, made again, or cannot be replayed; a person must decide",
     ),
     (Exit::NotFound, "what was asked for does not exist"),
+    (Exit::Waited, "what was waited for did not happen in time"),
+    (Exit::Rejected, "the act was understood and not taken; the message says why"),
 ];
 
 /// The table as it stands below `--help`.

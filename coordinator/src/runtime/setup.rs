@@ -74,7 +74,7 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
     let topics = Topics::new(&settings.prefix);
     let starts: Vec<String> = knowledge.catalog.start_topics().iter().map(|topic| topic.to_string()).collect();
     let outputs: Vec<String> = output_names(&topics, knowledge);
-    let mut names: Vec<&str> = vec![&topics.journal, &topics.replies, &topics.definitions, &topics.schemas];
+    let mut names: Vec<&str> = vec![&topics.journal, &topics.replies, &topics.control, &topics.definitions, &topics.schemas];
     names.extend(starts.iter().map(String::as_str));
     names.extend(outputs.iter().map(String::as_str));
     // One topic may be read and written: what one saga emits starts another.
@@ -95,8 +95,9 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
         return Err(SetupError::Topics(wrong));
     }
     let described = |name: &str| -> &Description { find(name).expect("missing topics were reported") };
-    let inputs: Vec<InputSettings> = std::iter::once(replies(described(&topics.replies), settings))
+    let inputs: Vec<InputSettings> = std::iter::once(own(described(&topics.replies), Role::Replies, settings))
         .chain(starts.iter().map(|name| events(described(name), settings)))
+        .chain(std::iter::once(own(described(&topics.control), Role::Control, settings)))
         .collect();
     let worker = WorkerSettings {
         journal: topics.journal.clone(),
@@ -173,7 +174,7 @@ fn watched(description: &Description, topics: &Topics, starts: &[String]) -> Wat
     let name = &description.name;
     let used = if *name == topics.journal {
         Use::Journal
-    } else if *name == topics.replies || starts.contains(name) {
+    } else if *name == topics.replies || *name == topics.control || starts.contains(name) {
         Use::Input
     } else if [&topics.definitions, &topics.schemas, &topics.quarantine].contains(&name) {
         Use::History
@@ -183,12 +184,12 @@ fn watched(description: &Description, topics: &Topics, starts: &[String]) -> Wat
     Watched { name: name.as_str().into(), id: description.id, used }
 }
 
-fn replies(description: &Description, settings: &SetupSettings) -> InputSettings {
+/// A topic of the coordinator's own: answers to commands of this very journal, and acts on its sagas. None may be passed over.
+fn own(description: &Description, role: Role, settings: &SetupSettings) -> InputSettings {
     InputSettings {
         topic: description.id,
         name: description.name.as_str().into(),
-        role: Role::Replies,
-        // Replies are answers to commands of this very journal: none of them may be passed over.
+        role,
         start_at: StartAt::Earliest,
         accept_new: settings.inputs.iter().any(|options| options.topic == description.name && options.accept_new),
     }

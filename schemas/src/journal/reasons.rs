@@ -27,6 +27,12 @@ symbols! {
         Undoing = 9 "UNDOING",
         /// The saga is behind its pivot: there is only forward.
         BehindPivot = 10 "BEHIND_PIVOT",
+        /// An act on a saga that has moved since it was looked at.
+        MovedOn = 11 "MOVED_ON",
+        /// An act on something that needs no person.
+        NotStuck = 12 "NOT_STUCK",
+        /// An act that would leave the saga in a state that nobody could answer for.
+        NotPossible = 13 "NOT_POSSIBLE",
     }
 }
 
@@ -75,6 +81,20 @@ symbols! {
         Pivot = 1 "pivot",
         /// Behind it: forward only.
         Retriable = 2 "retriable",
+    }
+}
+
+symbols! {
+    /// What a person can do to a saga.
+    pub enum ActKind {
+        /// Undo it.
+        Cancel = 0 "cancel",
+        /// Ask again what is stuck.
+        Retry = 1 "retry",
+        /// Go on without what is stuck, or with a value in its stead.
+        Skip = 2 "skip",
+        /// Say how it ended, in its participant's stead.
+        Resolve = 3 "resolve",
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Encoding, FailureKind, Head, Order};
+use super::{ActKind, Encoding, FailureKind, Head, Order};
 use crate::names::Direction;
 use crate::shared::Data;
 use crate::{Millis, record, variants};
@@ -195,6 +195,28 @@ variants! {
         } = 22,
         /// The pivot succeeded: what was remembered came too late.
         StopForgotten {} = 23,
+        /// A person acted; what follows from it stands behind this.
+        Acted {
+            /// What they did.
+            act: ActKind,
+            /// Who.
+            by: Arc<str>,
+            /// Why, in their words.
+            why: Arc<str>,
+        } = 24,
+        /// What was stuck is asked again: the same command under the same key, with a new budget.
+        Retried {
+            /// Whose.
+            place: Place,
+            /// The node's own, or its undo's.
+            direction: Direction,
+            /// One more than the last.
+            attempt: u16,
+            /// What is to be sent: the same, but for its time.
+            order: Order,
+            /// When this attempt runs out.
+            due_at: Millis,
+        } = 25,
     }
 }
 

@@ -83,7 +83,8 @@ fn side_by_side(definition: &Definition, one: u16, other: u16) -> bool {
 pub(super) fn is_clean(definition: &Definition, saga: &Saga, place: Place) -> bool {
     let entry = &saga.entries[usize::from(place)];
     let own = match entry.work {
-        Work::Refused | Work::Undone => true,
+        // A person may go on without knowing, and where nothing could begin.
+        Work::Refused | Work::Undone | Work::Closed | Work::Nothing => true,
         Work::Failed => !is_dirty(definition, entry),
         // Found done behind its reaction, and undone by itself.
         _ => entry.stray().is_some(),

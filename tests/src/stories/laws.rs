@@ -89,7 +89,10 @@ fn commands(stage: &Stage, faults: &mut Vec<String>) {
     for happened in &stage.history {
         let asks = matches!(
             happened.event,
-            SagaEvent::CommandIssued { .. } | SagaEvent::UndoIssued { .. } | SagaEvent::CommandRepeated { .. }
+            SagaEvent::CommandIssued { .. }
+                | SagaEvent::UndoIssued { .. }
+                | SagaEvent::CommandRepeated { .. }
+                | SagaEvent::Retried { .. }
         );
         if !asks {
             continue;

@@ -81,11 +81,13 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         SagaEvent::StopRemembered { failure } => {
             format!("remembered until the pivot is known: {} ({})", said(failure), failure.kind)
         }
+        SagaEvent::Acted { act, by, why } => format!("{by} acts, {act}: {why}"),
         SagaEvent::StopForgotten {} => "what was remembered comes too late".to_owned(),
         SagaEvent::Emitted { node: emits, emission } => format!("{} emits {}", node(*emits), emission.kind),
         SagaEvent::CommandIssued { .. }
         | SagaEvent::UndoIssued { .. }
         | SagaEvent::CommandRepeated { .. }
+        | SagaEvent::Retried { .. }
         | SagaEvent::RetryScheduled { .. } => attempt(stage, &name, event),
         SagaEvent::Succeeded { place, result, passes } => {
             let kept = behind.entry(*place).and_then(|entry| step_of(stage, entry.node)).and_then(|step| step.asks.kept.as_ref());
@@ -141,6 +143,10 @@ fn attempt(stage: &Stage, name: &dyn Fn(Place) -> String, event: &SagaEvent) -> 
         SagaEvent::CommandRepeated { place, direction, attempt, due_at } => {
             let what = format!("{}{}", undo(*direction == Direction::Undo), name(*place));
             format!("{place}: {what} is asked again, attempt {attempt}: answer until {}", at(*due_at))
+        }
+        SagaEvent::Retried { place, direction, attempt, order, due_at } => {
+            let (what, until) = (format!("{}{}", undo(*direction == Direction::Undo), order.step()), until(stage, order));
+            format!("{place}: {what} is asked anew, attempt {attempt}: answer until {}, all attempts until {until}", at(*due_at))
         }
         SagaEvent::RetryScheduled { place, direction, due_at, failure } => {
             let what = format!("{}{}", undo(*direction == Direction::Undo), name(*place));

@@ -38,6 +38,10 @@ pub enum Act {
     Answer { step: String, direction: Direction, attempt: Option<i32>, outcome: Said },
     /// Nothing comes until something is due, or for a time.
     Silence(Option<Millis>),
+    /// A person acts on what is stuck: how, on which step, with which value or code, and why.
+    Person { act: String, step: Option<String>, with: Option<String>, why: String },
+    /// The same, for another state than the saga is in.
+    TooLate(Box<Act>),
     /// It is cancelled, for this reason.
     Cancel(String),
     /// What the next input would cause does not fit into a journal record.
@@ -133,6 +137,12 @@ fn when(text: &str) -> Option<Act> {
     if let Some(why) = text.strip_prefix("it is cancelled: ") {
         return Some(Act::Cancel(why.to_owned()));
     }
+    if let Some(act) = text.strip_prefix("a person who saw another state ") {
+        return person(act).map(|act| Act::TooLate(Box::new(act)));
+    }
+    if let Some(act) = text.strip_prefix("a person ") {
+        return person(act);
+    }
     if text == "no answer comes" {
         return Some(Act::Silence(None));
     }
@@ -151,6 +161,19 @@ fn when(text: &str) -> Option<Act> {
         None => (event, 0),
     };
     Some(Act::Start { event: event.to_owned(), age_ms, json: expand(&format!("{{{json}")) })
+}
+
+/// `retries`, `skips fly`, `skips fly with {...}`, `resolves ship as succeeded {...}`, `resolves ship as refused CODE`, `cancels`; behind
+/// a colon why.
+fn person(text: &str) -> Option<Act> {
+    let (text, why) = text.rsplit_once(": ")?;
+    let (act, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let (step, with) = match rest.split_once(" with ").or_else(|| rest.split_once(" as ")) {
+        Some((step, with)) => (step, Some(expand(with))),
+        None => (rest, None),
+    };
+    let step = (!step.is_empty()).then(|| step.to_owned());
+    Some(Act::Person { act: act.to_owned(), step, with, why: why.to_owned() })
 }
 
 fn answer(who: &str, said: &str) -> Option<Act> {

@@ -8,8 +8,8 @@ use ringmaster_core::definition::{
     Verb, compile,
 };
 use ringmaster_core::saga::{
-    Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch, Sender, StartInput, Values, View, apply, decide,
-    effects, order_of,
+    Act as PersonAct, ActInput, Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch, Sender, StartInput,
+    Values, View, apply, decide, effects, order_of,
 };
 use ringmaster_schemas::avro::{Resolver, Schema};
 use ringmaster_schemas::journal::{Emission, Encoding, SagaEvent};
@@ -130,6 +130,8 @@ impl Stage {
                 Ok(self.input(&Input::Reply(reply)))
             }
             Act::Silence(how_long) => self.silence(*how_long).map(print::middle_left_out),
+            Act::Person { .. } => Ok(self.input(&Input::Act(self.person(act)?))),
+            Act::TooLate(act) => Ok(self.input(&Input::Act(ActInput { if_state: Some(0), ..self.person(act)? }))),
             Act::Cancel(why) => Ok(self.input(&Input::Cancel { why: why.as_str().into() })),
             Act::TooBig(bytes) => Ok(self.input(&Input::TooBig { bytes: *bytes })),
             Act::Ends(how, code) => self.ends(how, code.as_deref()),
@@ -191,6 +193,28 @@ impl Stage {
             }
         };
         Ok(ReplyInput { step: step.into(), direction, attempt: attempt.or(newest).unwrap_or(1), outcome })
+    }
+
+    fn person(&self, act: &Act) -> Result<ActInput, String> {
+        let Act::Person { act, step, with, why } = act else { return Err("only a person acts".to_owned()) };
+        let (step, with) = (step.as_deref(), with.as_deref());
+        let result =
+            |text: &str| match step.and_then(|step| self.definition().step_named(step)).and_then(|step| step.asks.kept.as_ref()) {
+                Some(kept) => project(kept, kept, text).map(|bytes| Some(Data::new(&bytes))),
+                None => Ok(None),
+            };
+        let act = match (act.as_str(), with.map(|with| with.split_once(' ').unwrap_or((with, "{}")))) {
+            ("cancels", _) => PersonAct::Cancel,
+            ("retries", _) => PersonAct::Retry,
+            ("skips", None) => PersonAct::Skip { value: None, given: false },
+            ("skips", Some(_)) => PersonAct::Skip { value: result(with.unwrap_or_default())?, given: true },
+            ("resolves", Some(("refused", code))) => {
+                PersonAct::Resolve(Outcome::Refused { code: code.into(), message: "said by a person".into() })
+            }
+            ("resolves", Some(("succeeded", value))) => PersonAct::Resolve(Outcome::Succeeded { result: result(value)? }),
+            _ => return Err(format!("'{act}' is no act")),
+        };
+        Ok(ActInput { act, step: step.map(Arc::from), by: "ann".into(), why: why.as_str().into(), if_state: None })
     }
 
     /// Time passes; all that becomes due on the way happens at its time.

@@ -1,6 +1,7 @@
 //! Live tests: coordinator and services as real processes on a real Kafka broker, and what can happen to them. A test counts only
 //! when its fault has hit orders on their way; at its end store and ledgers are compared with what every order's number says.
 
+mod acts;
 mod again;
 mod broker;
 mod codecs;

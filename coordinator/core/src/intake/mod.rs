@@ -3,12 +3,14 @@
 //! ```text
 //! bytes -> Event::recognise (type, identity) -> Projections::start  -> StartInput    a domain event
 //! bytes -> Answer::read (whom it is for)     -> Projections::reply  -> ReplyInput    a participant's answer
+//! bytes -> ControlRecord::read (which saga)  -> its input           -> ActInput      a person's act
 //! ```
 //!
 //! Nothing here knows a saga, a store or a journal: what cannot be taken is [`Refused`], with the reason and what to do. What is not
 //! read does not matter; what is read is exact.
 
 mod bounds;
+mod control;
 mod event;
 mod project;
 mod reply;
@@ -21,6 +23,7 @@ use std::fmt::Display;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::QuarantineReason;
 
+pub use control::{ControlAct, ControlOutcome, ControlRecord};
 pub(crate) use event::{Event, Origin, Typing};
 pub(crate) use project::Projections;
 pub(crate) use reply::Answer;

@@ -130,6 +130,15 @@ impl Projections {
         Ok(ReplyInput { step, direction: answer.direction, attempt: meta.attempt, outcome })
     }
 
+    /// A result that a person states in its participant's stead, as JSON.
+    pub(crate) fn stated(&mut self, step: Step<'_>, text: &str) -> Result<Option<Data>, Refused> {
+        let Some(kept) = &step.asks.kept else { return Ok(None) };
+        let out = &mut self.scratch.kept;
+        out.clear();
+        json_result(step, kept, text, out)?;
+        Ok(Some(Data::new(out)))
+    }
+
     /// What a step keeps of its result.
     fn result(&mut self, definition: &Definition, step: Step<'_>, body: Option<&ReplyBody<'_>>) -> Result<Option<Data>, Refused> {
         let Some(kept) = &step.asks.kept else { return Ok(None) };

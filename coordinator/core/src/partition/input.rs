@@ -13,7 +13,7 @@ use super::turn::Turn;
 use super::{Context, EXPIRY_BUCKET_MS, Role, Why};
 use crate::definition::Definition;
 use crate::faults::reached;
-use crate::intake::{Answer, Event, InputRecord, Origin, Refused, Typing};
+use crate::intake::{Answer, ControlRecord, Event, InputRecord, Origin, Refused, Typing};
 use crate::saga::{Evaluated, Input, Rejection, decide};
 
 /// Bytes of a quarantined record's detail: it may quote the record, which may be as large as a topic allows.
@@ -52,6 +52,7 @@ impl Owner {
         let taken = match self.settings.inputs[index].role {
             Role::Replies => self.take_reply(index, record, cx),
             Role::Events { .. } => self.take_event(index, record, cx),
+            Role::Control => self.take_act(index, record, cx),
         };
         match taken {
             Ok(None) => {
@@ -86,6 +87,23 @@ impl Owner {
         let input = self.projections.reply(&answer, definition)?;
         let decided = self.decide_at(slot, &Input::Reply(input), turn, cx)?;
         Ok(decided.map(|turn| turn.keeping(answer.kept(value))))
+    }
+
+    fn take_act<'a>(&mut self, index: usize, record: &InputRecord<'a>, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {
+        let value = record.value.unwrap_or_default();
+        let act = ControlRecord::read(value)?;
+        let turn = Turn::by_input(index, record).keeping(Some((0, value)));
+        let Some(slot) = self.find(&act.saga, || (&*act.saga).into(), cx)? else {
+            return Ok(Some(turn.with(unknown(&(&*act.saga).into(), "no saga of this id lives, or is remembered"))));
+        };
+        let version = self.current(slot).map(|saga| saga.head.version());
+        let definition = version.and_then(|version| cx.catalog.by_hash(&version));
+        let input = match definition.map(|definition| act.input(&mut self.projections, definition)) {
+            Some(Ok(input)) => input,
+            Some(Err(rejection)) => return Ok(Some(turn.with(rejected(&(&*act.saga).into(), rejection)))),
+            None => return Ok(Some(turn.with(unknown(&(&*act.saga).into(), "no saga of this id lives, or is remembered")))),
+        };
+        Ok(self.decide_at(slot, &Input::Act(input), turn, cx)?)
     }
 
     fn take_event<'a>(&mut self, index: usize, record: &InputRecord<'a>, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {

@@ -57,6 +57,8 @@ pub enum Role {
     },
     /// Answers of participants.
     Replies,
+    /// What people do to sagas.
+    Control,
 }
 
 /// Where reading of a new input begins.

@@ -207,7 +207,7 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
         match event {
             SagaEvent::Started { .. } => cx.counters.started += 1,
             SagaEvent::CommandIssued { .. } | SagaEvent::UndoIssued { .. } => cx.counters.commands += 1,
-            SagaEvent::CommandRepeated { .. } => {
+            SagaEvent::CommandRepeated { .. } | SagaEvent::Retried { .. } => {
                 cx.counters.commands += 1;
                 cx.counters.retries += 1;
             }
@@ -238,6 +238,7 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             | SagaEvent::WentOn { .. }
             | SagaEvent::StopRemembered { .. }
             | SagaEvent::StopForgotten {}
+            | SagaEvent::Acted { .. }
             | SagaEvent::ContradictionFound { .. } => {}
         }
     }

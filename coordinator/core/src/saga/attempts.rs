@@ -13,13 +13,13 @@ use crate::definition::{ExpressionError, Retry, Step, Template, Undo};
 use crate::faults::mutated;
 
 /// By what a command is tried again.
-struct Policy<'a> {
-    timeout_ms: Millis,
+pub(super) struct Policy<'a> {
+    pub(super) timeout_ms: Millis,
     retry: &'a Retry,
 }
 
 impl<'a> Policy<'a> {
-    fn of(step: Step<'a>, direction: Direction) -> Self {
+    pub(super) fn of(step: Step<'a>, direction: Direction) -> Self {
         match (direction, &step.asks.undo) {
             (Direction::Do, _) => Policy { timeout_ms: step.asks.timeout_ms, retry: &step.asks.retry },
             (Direction::Undo, Undo::Command { timeout_ms, retry, .. }) => Policy { timeout_ms: *timeout_ms, retry },
@@ -36,6 +36,11 @@ impl Draft<'_> {
             return Order::new(&OrderFields { step, ..*fields }, scratch);
         }
         Order::new(&OrderFields { step: &format!("{step}~{round}"), ..*fields }, scratch)
+    }
+
+    /// An order in its encoded form, as it is said.
+    pub(super) fn order_as(&mut self, fields: &OrderFields<'_>) -> Order {
+        Order::new(fields, &mut self.scratch.record)
     }
 
     /// A buffer that [`Draft::give_back`] takes again.
@@ -56,7 +61,7 @@ impl Draft<'_> {
     }
 
     /// Which of its two commands the entry at `place` asks.
-    fn direction(&self, place: Place) -> Direction {
+    pub(super) fn direction(&self, place: Place) -> Direction {
         match self.entry(place).work {
             Work::UndoAsked => Direction::Undo,
             _ => Direction::Do,

@@ -37,12 +37,13 @@ pub fn decide(
     match (input, row) {
         (Input::Start(start), None) => draft.start(start)?,
         (Input::Start(start), Some(saga)) => return Err(duplicate(saga, start)),
-        (Input::Reply(_) | Input::Due | Input::TooBig { .. } | Input::Cancel { .. }, None) => {
+        (Input::Reply(_) | Input::Due | Input::TooBig { .. } | Input::Cancel { .. } | Input::Act(_), None) => {
             return Err(Rejection::new(RejectionReason::UnknownSaga, "no saga of this id lives, or is remembered"));
         }
         (Input::Reply(reply), Some(_)) => draft.reply(reply)?,
         (Input::Due, Some(_)) => draft.due(),
         (Input::Cancel { why }, Some(_)) => draft.cancel(why)?,
+        (Input::Act(act), Some(_)) => draft.act(act)?,
         (Input::TooBig { bytes }, Some(_)) => draft.too_big(*bytes)?,
     }
     let Draft { events, row, .. } = draft;

@@ -52,6 +52,7 @@ pub fn effects(
     match event {
         SagaEvent::CommandIssued { order, .. } => out.push(command(order, Direction::Do, 1)),
         SagaEvent::UndoIssued { order, .. } => out.push(command(order, Direction::Undo, 1)),
+        SagaEvent::Retried { direction, attempt, order, .. } => out.push(command(order, *direction, *attempt)),
         SagaEvent::CommandRepeated { .. } if mutated("retry_not_sent") => {}
         SagaEvent::CommandRepeated { direction, attempt, .. } => {
             let order = order.expect("what is asked again has an order");
@@ -79,6 +80,7 @@ pub fn effects(
         | SagaEvent::WentOn { .. }
         | SagaEvent::StopRemembered { .. }
         | SagaEvent::StopForgotten {}
+        | SagaEvent::Acted { .. }
         | SagaEvent::MarkedLate { .. } => {}
     }
 }

@@ -9,6 +9,7 @@
 //! LANGUAGE.md section 3 is the law of this folder. Reading order: [`decide`], then `flow` (forward), `react_to` (what was refused or
 //! failed), `stop` and `unwind` (undo), `scope`, `answer`, `attempts`, `due`; [`apply`] and [`effects`] stand alone.
 
+mod acts;
 mod answer;
 mod apply;
 mod attempts;
@@ -25,6 +26,7 @@ mod unwind;
 mod values;
 mod view;
 
+pub use acts::{Act, ActInput, state_token};
 pub use apply::{IllegalEvent, apply};
 pub use decide::{Decided, decide};
 pub use effect::Effect;
@@ -69,6 +71,8 @@ pub enum Input {
         /// By what or whom, for people.
         why: Arc<str>,
     },
+    /// A person acts.
+    Act(ActInput),
     /// What this input would cause is larger than a journal record may be.
     TooBig {
         /// How large it would have been.

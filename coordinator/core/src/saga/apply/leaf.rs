@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Failure, SagaEvent};
+use ringmaster_schemas::journal::{Failure, Order, SagaEvent};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Entry, EntryMore, Status, Waits, Work};
 
@@ -18,9 +18,12 @@ pub(super) fn may(status: Status, entry: &Entry, event: &SagaEvent) -> bool {
         // While it goes forward, something in a scope that is undone may be found done, which is no stray.
         (Status::Running, _) => true,
         (_, SagaEvent::ContradictionFound { stray, .. }) => *stray == (status != Status::Compensating),
-        (Status::Compensating, SagaEvent::CommandRepeated { direction, .. } | SagaEvent::RetryScheduled { direction, .. }) => {
-            *direction == Direction::Undo
-        }
+        (
+            Status::Compensating,
+            SagaEvent::CommandRepeated { direction, .. }
+            | SagaEvent::RetryScheduled { direction, .. }
+            | SagaEvent::Retried { direction, .. },
+        ) => *direction == Direction::Undo,
         (_, SagaEvent::ReactionBegan { .. } | SagaEvent::WentOn { .. } | SagaEvent::ScopeStopped { .. }) => false,
         (_, SagaEvent::Succeeded { .. }) if entry.work == Work::Open => false,
         (Status::Compensating, _) => true,
@@ -34,6 +37,9 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
     use Work::{Asked, Closed, Done, Failed, Nothing, Open, Refused, UndoAsked, Undoing, Undone};
     if matches!(entry.work, Open | Undoing) {
         return scope::change(entry, event, at);
+    }
+    if let SagaEvent::Retried { direction, attempt, order, due_at, .. } = event {
+        return retried(entry, *direction, (*attempt, order, *due_at), at);
     }
     let failure = match (entry.work, entry.waits, event) {
         (Asked, Retry, SagaEvent::CommandRepeated { direction: Direction::Do, attempt, due_at, .. })
@@ -52,14 +58,10 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
             failure
         }
         (Done | Failed, No, SagaEvent::UndoIssued { order, due_at, .. }) => {
-            if entry.work == Failed && alone {
-                scope::keep_cause(entry);
-            }
-            (entry.work, entry.waits, entry.attempt, entry.due_at) = (UndoAsked, Reply, 1, *due_at);
-            (entry.order, entry.bare) = (Some(order.clone()), false);
-            return since(entry, at);
+            return undo_issued(entry, order, *due_at, alone, at);
         }
-        (Asked, _, SagaEvent::Succeeded { result, .. }) | (Refused, Stuck, SagaEvent::Succeeded { result, .. }) => {
+        (Asked, _, SagaEvent::Succeeded { result, .. })
+        | (Nothing | Refused | Failed | Undone, Stuck, SagaEvent::Succeeded { result, .. }) => {
             (entry.work, entry.waits, entry.result) = (Done, No, result.clone());
             entry.more = None;
             forget_body(entry);
@@ -98,6 +100,26 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
     };
     remember(entry, failure);
     since(entry, at)
+}
+
+fn undo_issued(entry: &mut Entry, order: &Order, due_at: Millis, alone: bool, at: Millis) -> bool {
+    if entry.work == Work::Failed && alone {
+        scope::keep_cause(entry);
+    }
+    (entry.work, entry.waits, entry.attempt, entry.due_at) = (Work::UndoAsked, Waits::Reply, 1, due_at);
+    (entry.order, entry.bare) = (Some(order.clone()), false);
+    since(entry, at)
+}
+
+/// What was stuck is asked again, the same but for its time.
+fn retried(entry: &mut Entry, direction: Direction, (attempt, order, due_at): (u16, &Order, Millis), at: Millis) -> bool {
+    let work = if direction == Direction::Do { Work::Asked } else { Work::UndoAsked };
+    let legal = (entry.work, entry.waits) == (work, Waits::Stuck) && entry.attempt.checked_add(1) == Some(attempt);
+    if legal {
+        (entry.waits, entry.attempt, entry.due_at, entry.order) = (Waits::Reply, attempt, due_at, Some(order.clone()));
+        entry.since = at;
+    }
+    legal
 }
 
 /// What an undo is not made of is needed no more once it is known how the command ended.

@@ -96,8 +96,11 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
             | SagaEvent::ScopeStopped { place, .. }
             | SagaEvent::ReactionBegan { place, .. }
             | SagaEvent::WentOn { place, .. }
+            | SagaEvent::Retried { place, .. }
             | SagaEvent::ContradictionFound { place, .. },
         ) => at_place(saga, *place, event, at),
+        // Its consequences follow.
+        (_, SagaEvent::Acted { .. }) => true,
         (Running, SagaEvent::CompensationBegan { failure }) => {
             saga.status = Compensating;
             saga.failure = Some(failure.clone());

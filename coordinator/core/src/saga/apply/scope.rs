@@ -35,6 +35,7 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
 /// True if it could follow upon what was refused or failed; else nothing has changed.
 pub(super) fn react(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
     let is_over = matches!(entry.work, Work::Refused | Work::Failed | Work::Undone);
+    let by_a_person = entry.waits == Waits::Stuck && matches!(entry.work, Work::Nothing | Work::Done) || entry.work == Work::Closed;
     let may_react = is_over && matches!(entry.waits, Waits::No | Waits::Stuck);
     match event {
         SagaEvent::ReactionBegan { list, .. } if may_react => {
@@ -47,6 +48,11 @@ pub(super) fn react(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
             course(entry).went_on = true;
             since(entry, at)
         }
+        SagaEvent::WentOn { .. } if by_a_person && entry.stray().is_none() => {
+            entry.waits = Waits::No;
+            course(entry).went_on = true;
+            since(entry, at)
+        }
         // A stray: its undo goes on, whatever becomes of its reaction.
         SagaEvent::WentOn { .. } if entry.stray().is_some() && matches!(entry.work, Work::Done | Work::UndoAsked) => {
             course(entry).went_on = true;
@@ -55,8 +61,13 @@ pub(super) fn react(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
             }
             true
         }
-        SagaEvent::Closed { .. } if is_over && entry.waits == Waits::Stuck => {
+        SagaEvent::Closed { .. } if entry.waits == Waits::Stuck && (is_over || entry.work == Work::Done) => {
             entry.waits = Waits::No;
+            since(entry, at)
+        }
+        // A person goes on without knowing whether it was done.
+        SagaEvent::Closed { .. } if entry.waits == Waits::Stuck && entry.work == Work::Asked => {
+            (entry.work, entry.waits) = (Work::Closed, Waits::No);
             since(entry, at)
         }
         _ => false,

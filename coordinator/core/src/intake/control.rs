@@ -1,0 +1,109 @@
+//! A record of the control topic: what a person does to a saga, as JSON.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use ringmaster_schemas::journal::{QuarantineReason, RejectionReason};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Projections, Refused, bounds};
+use crate::definition::Definition;
+use crate::saga::{Act, ActInput, Outcome, Rejection};
+
+/// What is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ControlAct {
+    /// The saga is undone.
+    Cancel,
+    /// What is stuck is asked again.
+    Retry,
+    /// It goes on without what is stuck, or with a value in its stead.
+    Skip,
+    /// It ended so, says a person in its participant's stead.
+    Resolve,
+}
+
+/// How it ended, by [`ControlAct::Resolve`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ControlOutcome {
+    /// It was done.
+    Succeeded,
+    /// It was not, and will not be.
+    Refused,
+}
+
+/// The value of a record of the control topic. Its key is the saga's key, so that it stands in the saga's partition.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControlRecord<'a> {
+    /// Anything that tells this act from all others, for whoever waits for its answer in the journal.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Cow<'a, str>>,
+    /// The saga's id, for example `order-fulfilment/ord-17`.
+    #[serde(borrow)]
+    pub saga: Cow<'a, str>,
+    /// What is done.
+    pub act: ControlAct,
+    /// The step that is meant, with `~` and its round behind the first; none: the one that is stuck.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Cow<'a, str>>,
+    /// Who.
+    #[serde(borrow)]
+    pub by: Cow<'a, str>,
+    /// Why, in their words.
+    #[serde(borrow)]
+    pub why: Cow<'a, str>,
+    /// The state that was looked at: 16 hexadecimal digits. If the saga has moved since, nothing is done.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub if_state: Option<Cow<'a, str>>,
+    /// How it ended, to resolve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<ControlOutcome>,
+    /// By which code it was refused, to resolve.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Cow<'a, str>>,
+    /// The result, to skip or resolve: any JSON, as its participant would have sent it.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<&'a RawValue>,
+}
+
+impl<'a> ControlRecord<'a> {
+    /// Reads it.
+    pub(crate) fn read(value: &'a [u8]) -> Result<ControlRecord<'a>, Refused> {
+        serde_json::from_slice(value).map_err(|error| {
+            Refused::new(QuarantineReason::Undecodable, format!("this is no act: {error}; `ringmaster act` sends what is"), None)
+        })
+    }
+
+    /// As the core takes it; a value that its step cannot have is rejected.
+    pub(crate) fn input(&self, projections: &mut Projections, definition: &Definition) -> Result<ActInput, Rejection> {
+        let not_possible = |why: String| Rejection { reason: RejectionReason::NotPossible, detail: why };
+        let name = self.step.as_deref().map(|step| step.split('~').next().unwrap_or(step));
+        let result = match (self.value, name.and_then(|name| definition.step_named(name))) {
+            (None, _) => None,
+            (Some(_), None) => return Err(not_possible("a value is for a step: name the one that asks a participant".to_owned())),
+            (Some(value), Some(step)) => projections.stated(step, value.get()).map_err(|refused| not_possible(refused.detail))?,
+        };
+        let act = match (self.act, self.outcome) {
+            (ControlAct::Cancel, _) => Act::Cancel,
+            (ControlAct::Retry, _) => Act::Retry,
+            (ControlAct::Skip, _) => Act::Skip { value: result, given: self.value.is_some() },
+            (ControlAct::Resolve, Some(ControlOutcome::Succeeded)) => Act::Resolve(Outcome::Succeeded { result }),
+            (ControlAct::Resolve, Some(ControlOutcome::Refused)) => Act::Resolve(Outcome::Refused {
+                code: bounds::code(self.code.as_deref().unwrap_or("REFUSED")).into(),
+                message: format!("said {}: {}", bounds::code(&self.by), bounds::message(&self.why)).into(),
+            }),
+            (ControlAct::Resolve, None) => return Err(not_possible("say how it ended: succeeded, or refused".to_owned())),
+        };
+        let if_state = match &self.if_state {
+            None => None,
+            Some(token) => Some(u64::from_str_radix(token, 16).map_err(|_| not_possible(format!("'{token}' names no state")))?),
+        };
+        let text = |text: &str| -> Arc<str> { bounds::message(text).into() };
+        let step = self.step.as_deref().map(Arc::from);
+        Ok(ActInput { act, step, by: text(&self.by), why: text(&self.why), if_state })
+    }
+}

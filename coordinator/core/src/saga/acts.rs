@@ -1,0 +1,239 @@
+//! What people do to a saga: cancel it, and the three ways out of where it is stuck.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Data;
+use ringmaster_schemas::journal::{ActKind, OrderFields, Phase, Place, RejectionReason as Reason, SagaEvent};
+use ringmaster_schemas::names::Direction;
+use ringmaster_schemas::state::{Entry, Status, Waits, Work};
+
+use super::attempts::Policy;
+use super::decide::Draft;
+use super::flow::Way;
+use super::{Outcome, Rejection, ReplyInput};
+use crate::definition::{ROOT, Undo};
+use crate::faults::mutated;
+
+/// A person's act.
+#[derive(Debug, Clone)]
+pub struct ActInput {
+    /// What is done.
+    pub act: Act,
+    /// The step that is meant, with `~` and its round behind the first; none: the one that is stuck.
+    pub step: Option<Arc<str>>,
+    /// Who.
+    pub by: Arc<str>,
+    /// Why, in their words.
+    pub why: Arc<str>,
+    /// The state that was looked at, as [`state_token`] names it: the act is for that one only.
+    pub if_state: Option<u64>,
+}
+
+/// What is done.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// It is undone.
+    Cancel,
+    /// What is stuck is asked again.
+    Retry,
+    /// It goes on without what is stuck, or with a value in its stead.
+    Skip {
+        /// The part of the value that expressions can read.
+        value: Option<Data>,
+        /// A value was given, whether or not anything reads it.
+        given: bool,
+    },
+    /// It ended so, says a person in its participant's stead.
+    Resolve(Outcome),
+}
+
+impl Act {
+    fn kind(&self) -> ActKind {
+        match self {
+            Act::Cancel => ActKind::Cancel,
+            Act::Retry => ActKind::Retry,
+            Act::Skip { .. } => ActKind::Skip,
+            Act::Resolve(_) => ActKind::Resolve,
+        }
+    }
+}
+
+/// Names the state that a row is in, for people who look first and act then.
+pub fn state_token(id: &str, row: &[u8]) -> u64 {
+    crate::partition::row_hash(id, row) as u64
+}
+
+impl Draft<'_> {
+    pub(super) fn act(&mut self, input: &ActInput) -> Result<(), Rejection> {
+        let saga = self.saga();
+        let moved = input.if_state.is_some_and(|seen| seen != state_token(&saga.id, &saga.encode()));
+        if moved && !mutated("act_on_what_moved_on") {
+            return Err(Rejection::new(Reason::MovedOn, "the saga has moved since it was looked at: look again"));
+        }
+        let place = if let Act::Cancel = input.act { None } else { Some(self.stuck_place(input.step.as_deref())?) };
+        self.happen(SagaEvent::Acted { act: input.act.kind(), by: input.by.clone(), why: input.why.clone() });
+        match (&input.act, place) {
+            (Act::Cancel, _) => self.cancel(&format!("cancelled by {}: {}", input.by, input.why)),
+            (Act::Retry, Some(place)) => self.retry_stuck(place),
+            (Act::Skip { value, given }, Some(place)) => self.skip_stuck(place, value.as_ref(), *given),
+            (Act::Resolve(outcome), Some(place)) => self.resolve_stuck(place, outcome),
+            (Act::Retry | Act::Skip { .. } | Act::Resolve(_), None) => unreachable!("a place was found, or it was rejected"),
+        }
+    }
+
+    /// The entry that is stuck, or the one of this name.
+    fn stuck_place(&self, step: Option<&str>) -> Result<Place, Rejection> {
+        let stuck = |place: &Place| self.entry(*place).waits == Waits::Stuck;
+        let places: Vec<Place> = (0..self.next_place()).filter(stuck).collect();
+        let names = || places.iter().map(|place| self.name_at(*place)).collect::<Vec<_>>().join(", ");
+        let fault = match (step, &places[..]) {
+            (_, []) => "nothing of this saga needs a person".to_owned(),
+            (None, [place]) => return Ok(*place),
+            (None, _) => format!("several steps are stuck: name one of {}", names()),
+            (Some(step), places) => match places.iter().find(|place| self.name_at(**place) == step) {
+                Some(place) => return Ok(*place),
+                None => format!("step '{step}' is not stuck; stuck: {}", names()),
+            },
+        };
+        Err(Rejection::new(Reason::NotStuck, fault))
+    }
+
+    /// The name of an entry, with its round behind the first.
+    fn name_at(&self, place: Place) -> String {
+        let entry = self.entry(place);
+        let node = &self.definition.nodes[usize::from(entry.node)];
+        match (&*node.name, entry.round) {
+            ("", _) => entry.name().to_owned(),
+            (name, 1) => name.to_owned(),
+            (name, round) => format!("{name}~{round}"),
+        }
+    }
+
+    /// The same command once more, under its key, with a new budget; where it was refused, or could not be made, a new round.
+    fn retry_stuck(&mut self, place: Place) -> Result<(), Rejection> {
+        let entry = self.entry(place);
+        let (node, work) = (entry.node, entry.work);
+        match work {
+            Work::Asked | Work::UndoAsked => self.ask_again(place)?,
+            Work::Done if entry.stray().is_none() && self.halted(place).is_none() => {
+                return Err(not_possible("it is done, and its result is too big to be kept: skip it"));
+            }
+            Work::Nothing | Work::Refused | Work::Failed | Work::Undone | Work::Done => {
+                if u16::from(entry.round) >= ENTRIES_MAX {
+                    return Err(not_possible(&format!("it was entered {ENTRIES_MAX} times, which is the most")));
+                }
+                self.happen(SagaEvent::Closed { place });
+                let way = self.once_more(place, node, work);
+                self.go(way);
+            }
+            Work::Closed | Work::Open | Work::Undoing => unreachable!("it is never stuck"),
+        }
+        Ok(())
+    }
+
+    /// Where it goes on from a stuck entry that was closed, to try it once more.
+    fn once_more(&mut self, place: Place, node: u16, work: Work) -> Way {
+        let undoes = self.definition.step(node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
+        match (self.halted(place), work) {
+            // Its undo could not be made.
+            (Some(scope), _) => Way::Unwind(scope),
+            (None, Work::Done) => {
+                self.undo(place);
+                Way::Rest
+            }
+            (None, Work::Failed) if undoes => Way::Settled(place),
+            (None, Work::Nothing) if node == ROOT => Way::Ended(ROOT),
+            // Its condition may be what could not be computed.
+            (None, Work::Nothing) => Way::Enter(node),
+            (None, _) => Way::Again(node),
+        }
+    }
+
+    fn ask_again(&mut self, place: Place) -> Result<(), Rejection> {
+        let direction = self.direction(place);
+        let step = self.step_at(place);
+        let (timeout_ms, until) = match (direction, &step.asks.undo) {
+            (Direction::Undo, Undo::Command { within_ms, timeout_ms, .. }) => (*timeout_ms, self.now.saturating_add(*within_ms)),
+            (Direction::Undo, Undo::Nothing | Undo::Never) => unreachable!("an asked undo has a command"),
+            (Direction::Do, _) => (Policy::of(step, direction).timeout_ms, step.node.until(self.now)),
+        };
+        let entry = self.entry(place).clone();
+        let Some(attempt) = entry.attempt.checked_add(1) else {
+            return Err(not_possible("it was asked as often as can be counted"));
+        };
+        let asked = entry.order.as_ref().expect("what is asked has an order").fields();
+        let fields = OrderFields { until, body: entry.body(), ..asked };
+        let order = self.order_as(&fields);
+        self.happen(SagaEvent::Retried { place, direction, attempt, order, due_at: until.min(self.now + timeout_ms) });
+        Ok(())
+    }
+
+    /// It goes on behind what is stuck: with a value in its stead where one is given, which must be so where something reads it.
+    fn skip_stuck(&mut self, place: Place, value: Option<&Data>, given: bool) -> Result<(), Rejection> {
+        let entry = self.entry(place);
+        let (number, work) = (entry.node, entry.work);
+        if work == Work::UndoAsked {
+            self.happen(SagaEvent::Undone { place });
+            self.go(Way::Settled(place));
+            return Ok(());
+        }
+        self.may_be_skipped(place, given)?;
+        let node = &self.definition.nodes[usize::from(number)];
+        if given {
+            self.happen(SagaEvent::Succeeded { place, result: value.cloned(), passes: node.passes });
+            self.go(Way::Settled(place));
+            return Ok(());
+        }
+        if work == Work::Asked {
+            self.happen(SagaEvent::Closed { place });
+        }
+        self.happen(SagaEvent::WentOn { place, passes: node.passes });
+        self.go(Way::Behind(number));
+        Ok(())
+    }
+
+    fn may_be_skipped(&self, place: Place, given: bool) -> Result<(), Rejection> {
+        let entry: &Entry = self.entry(place);
+        let node = &self.definition.nodes[usize::from(entry.node)];
+        let reads = |node: u16| self.definition.step(node).is_some_and(|step| step.asks.kept.is_some());
+        let is_composite = entry.node != ROOT && self.definition.step(entry.node).is_none();
+        let end = if is_composite { node.end } else { entry.node + 1 };
+        let why = if entry.node == ROOT {
+            "the event of the saga's end cannot be left out: mend what it is made of, and retry"
+        } else if entry.stray().is_some() || self.halted(place).is_some() || self.saga().status != Status::Running {
+            "its undo cannot be made: mend what it is made of, and retry"
+        } else if entry.work == Work::Asked && node.phase != Phase::Retriable {
+            "nobody knows whether it was done: resolve it, by what its participant says"
+        } else if given && (is_composite || entry.work == Work::Done) {
+            "it takes no value"
+        } else if !given && entry.work != Work::Done && (entry.node..end).any(reads) {
+            "something reads its result: give a value"
+        } else {
+            return Ok(());
+        };
+        Err(not_possible(why))
+    }
+
+    /// What its participant would have said.
+    fn resolve_stuck(&mut self, place: Place, outcome: &Outcome) -> Result<(), Rejection> {
+        let entry = self.entry(place);
+        if !matches!(entry.work, Work::Asked | Work::UndoAsked) {
+            return Err(not_possible("its participant has answered, or was never asked: retry it, or skip it"));
+        }
+        let order = entry.order.as_ref().expect("what is asked has an order");
+        let reply = ReplyInput {
+            step: order.step().into(),
+            direction: self.direction(place),
+            attempt: i32::from(entry.attempt),
+            outcome: outcome.clone(),
+        };
+        self.reply(&reply)
+    }
+}
+
+/// Entries of one node: they stay in the row, and each has a number.
+const ENTRIES_MAX: u16 = 200;
+
+fn not_possible(why: &str) -> Rejection {
+    Rejection::new(Reason::NotPossible, why)
+}

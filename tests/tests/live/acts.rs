@@ -1,0 +1,75 @@
+//! What people do to a stuck saga, by `ringmaster act`: taken by the running coordinator, answered, journaled, and replayed.
+
+use std::process::Output;
+
+use ringmaster_demo::orders;
+use ringmaster_schemas::names::partition_of;
+use ringmaster_tests::live::{PARTITIONS, RUN, World, say, until};
+
+/// The services are this test: it answers each command by hand.
+#[test]
+fn a_stuck_order_is_asked_again_resolved_and_stays_so() {
+    let world = World::bare("acts");
+    world.apply_topics();
+    let mut coordinator = world.coordinator("blue");
+    coordinator.wait_ready();
+    world.place("none", 0..1);
+    let key = orders::key(RUN, 0);
+    let id = format!("{}/{key}", orders::SAGA);
+    let answer = |step: &str, attempt: u32, rest: &str| {
+        let reply = format!(r#"{{"meta":{{"idempotency_key":"{id}/{step}/do","attempt":{attempt},"outcome":{rest}}}"#);
+        let partition = partition_of(key.as_bytes(), PARTITIONS);
+        world.write(&world.topics().replies, partition, Some(key.as_bytes()), Some(reply.as_bytes()));
+    };
+    for (service, step) in [("inventory", "reserve_stock"), ("payment", "charge_payment")] {
+        until("it is asked", || world.command_count(service) == 1);
+        answer(step, 1, r#""succeeded"},"body":{"reservation_id":"r-1","charge_id":"c-1"}"#);
+    }
+    until("shipping is asked", || world.command_count("shipping") == 1);
+    let act =
+        |arguments: &[&str]| world.ringmaster(&[&["act"], arguments, &["--by", "ann", "--why", "seen in the books"]].concat());
+    said(&act(&["retry", &id]), 12, "NOT_STUCK");
+    answer("ship", 1, r#""failed","code":"BROKEN","retryable":false},"body":null"#);
+    until("it is stuck", || coordinator.metric("ringmaster_saga_steps_stuck_total") == 1.0);
+
+    said(&act(&["skip", &id]), 12, "NOT_POSSIBLE");
+    said(&act(&["retry", &id, "--if-state", "00000000000000ff"]), 12, "MOVED_ON");
+    said(&act(&["retry", "order-fulfilment/nobody"]), 12, "UNKNOWN_SAGA");
+    said(&act(&["retry", &id, "--step", "ship"]), 0, "done");
+    until("shipping is asked again", || world.command_count("shipping") == 2);
+    answer("ship", 2, r#""failed","code":"BROKEN","retryable":false},"body":null"#);
+    until("it is stuck again", || coordinator.metric("ringmaster_saga_steps_stuck_total") == 2.0);
+    said(&act(&["resolve", &id, "--step", "ship", "--outcome", "succeeded", "--value", r#"{"tracking": 7}"#]), 12, "tracking");
+    said(&act(&["resolve", &id, "--step", "ship", "--outcome", "succeeded", "--value", r#"{"tracking": "T-1"}"#]), 0, "done");
+    until("it is completed", || world.record_count(orders::OUTCOMES) == 1);
+
+    // What was done stays done, by a coordinator that reads the journal from its beginning.
+    let data = coordinator.kill();
+    std::fs::remove_dir_all(&data).expect("the store can go");
+    let mut coordinator = world.coordinator("blue");
+    coordinator.wait_ready();
+    until("it is known", || coordinator.saga(&id).is_some_and(|saga| saga["status"] == "completed"));
+    said(&act(&["cancel", &id]), 12, "ENDED");
+    coordinator.stop();
+    say("acts: a stuck order was asked again, and resolved");
+}
+
+/// A coordinator that does not run takes nothing: whoever waits is told.
+#[test]
+fn an_act_that_nobody_takes_is_told_and_taken_later() {
+    let world = World::bare("acts without a coordinator");
+    world.apply_topics();
+    let act = || world.ringmaster(&["act", "cancel", "order-fulfilment/o-1", "--by", "ann", "--why", "x", "--timeout", "1"]);
+    said(&act(), 10, "nobody took it within the time");
+    let mut coordinator = world.coordinator("blue");
+    coordinator.wait_ready();
+    until("it is taken, and rejected", || coordinator.metric("ringmaster_inputs_rejected_total") == 1.0);
+    coordinator.stop();
+    say("acts: one that nobody took was taken by the next coordinator");
+}
+
+fn said(output: &Output, code: i32, words: &str) {
+    let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{all}");
+    assert!(all.contains(words), "'{words}' is not said:\n{all}");
+}
