@@ -74,7 +74,7 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
         let why = "the embedded bus belongs to the coordinator's process, so that nothing can be sent to it: acts need Kafka";
         return Err(Failure::new(Exit::Refused, why));
     }
-    let value = arguments.value.as_deref().map(|text| serde_json::from_str::<&RawValue>(text));
+    let value = arguments.value.as_deref().map(serde_json::from_str::<&RawValue>);
     let value = value.transpose().map_err(|error| usage(format!("the value is not JSON: {error}")))?;
     let id = format!("{:016x}", fastrand::u64(..));
     let record = ControlRecord {
