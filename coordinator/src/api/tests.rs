@@ -49,6 +49,7 @@ fn every_phase_but_owning_says_what_is_missing() {
             row_bytes: 0,
             unreleased: 0,
             undeliverable: 0,
+            stuck: 0,
             in_flight: 0,
             held: Held::Nothing,
         };

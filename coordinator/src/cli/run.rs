@@ -123,6 +123,10 @@ fn watch(instance: &Instance, status: &Status, partitions: i32, stop: &AtomicBoo
     while !stop.load(Ordering::Relaxed) && !instance.failed() {
         if !is_said && status.ready(partitions) {
             tracing::info!(partitions, "ready: all partitions are owned and read");
+            let stuck: usize = status.partitions().iter().map(|partition| partition.stuck).sum();
+            if stuck > 0 {
+                tracing::warn!(stuck, "sagas are stuck and need a person: `ringmaster saga list --stuck` names them");
+            }
             is_said = true;
         }
         std::thread::sleep(LOOK_EVERY);

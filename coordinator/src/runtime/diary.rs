@@ -76,6 +76,16 @@ fn write(partition: i32, note: Note) {
         Note::Compensating { saga, step, code } => {
             tracing::debug!(partition, saga = &*saga, step = &*step, code = &*code, "undoing");
         }
+        Note::Mistaken { saga, step, code, message } => {
+            tracing::warn!(
+                partition,
+                saga = &*saga,
+                step = &*step,
+                code = &*code,
+                message = &*message,
+                "failed by its definition's own mistake, and undoes: mend the definition and deploy it"
+            );
+        }
         Note::Rejected { saga, reason, detail } => {
             tracing::info!(partition, saga = &*saga, reason = reason.as_str(), detail = &*detail, "input rejected");
         }

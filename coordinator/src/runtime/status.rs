@@ -33,6 +33,8 @@ pub struct PartitionStatus {
     pub unreleased: usize,
     /// Effects that wait until their topic takes them: it was deleted, or refuses.
     pub undeliverable: usize,
+    /// Sagas that need a person.
+    pub stuck: usize,
     /// Sagas in memory that wait for an answer.
     pub in_flight: usize,
     /// Which inputs are held because a bound is reached: nothing, starts, all.
@@ -54,6 +56,7 @@ impl Status {
                 row_bytes,
                 unreleased: partition.unreleased_count(),
                 undeliverable: partition.undeliverable_count(),
+                stuck: partition.stuck_count(),
                 in_flight: partition.asking_count(),
                 held: partition.held(),
             };
@@ -135,6 +138,7 @@ pub(super) fn since(now: &Counters, before: &Counters) -> Counters {
         completed: now.completed - before.completed,
         compensated: now.compensated - before.compensated,
         stuck: now.stuck - before.stuck,
+        errors: now.errors - before.errors,
         rejected: now.rejected - before.rejected,
         quarantined: now.quarantined - before.quarantined,
         commands: now.commands - before.commands,
@@ -181,6 +185,7 @@ mod tests {
             claims: 19 * times,
             pauses: 20 * times,
             full_polls: 21 * times,
+            errors: 22 * times,
         }
     }
 

@@ -128,6 +128,7 @@ mod tests {
             row_bytes: 900,
             unreleased: 5,
             undeliverable: 2,
+            stuck: 4,
             held: Held::Starts,
             in_flight: 9,
         }
@@ -164,6 +165,7 @@ mod tests {
             "ringmaster_doubts_total 0",
             "ringmaster_partition_owned{partition=\"1\"} 1",
             "ringmaster_partition_unreleased_effects{partition=\"1\"} 5",
+            "ringmaster_partition_stuck{partition=\"1\"} 4",
             "ringmaster_input_unreadable{topic=\"orders\"} 2",
             "ringmaster_input_unreadable{topic=\"replies\"} 0",
             "ringmaster_info{version=\"0.1.0\",instance=\"test\"} 1",
@@ -200,9 +202,10 @@ mod tests {
             claims: 1 << 18,
             pauses: 1 << 19,
             full_polls: 1 << 20,
+            errors: 1 << 21,
         };
         let bits = names::COUNTERS.iter().fold(0, |bits, (_, count)| bits ^ count(&ones));
-        assert_eq!(bits, (1 << 21) - 1);
+        assert_eq!(bits, (1 << 22) - 1);
     }
 
     #[test]

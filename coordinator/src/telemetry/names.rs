@@ -52,7 +52,7 @@ const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Me
 }
 
 /// What happened in this instance since it started. Replay does not count.
-pub const COUNTERS: [(Metric, Count); 21] = [
+pub const COUNTERS: [(Metric, Count); 22] = [
     (counter("ringmaster_inputs_total", "records", "Records taken from input topics"), |c| c.inputs),
     (counter("ringmaster_inputs_skipped_total", "records", "Events of a type that no definition names"), |c| c.skipped),
     (counter("ringmaster_inputs_rejected_total", "records", "Inputs understood and not taken: duplicates, late replies"), |c| {
@@ -63,6 +63,14 @@ pub const COUNTERS: [(Metric, Count); 21] = [
     (counter("ringmaster_sagas_completed_total", "sagas", "Sagas that did everything"), |c| c.completed),
     (counter("ringmaster_sagas_compensated_total", "sagas", "Sagas that undid everything"), |c| c.compensated),
     (counter("ringmaster_saga_steps_stuck_total", "steps", "Steps, compensations or emissions that need a person"), |c| c.stuck),
+    (
+        counter(
+            "ringmaster_saga_errors_total",
+            "failures",
+            "Sagas that failed by their definition: an expression failed, or data was too big; the log names them",
+        ),
+        |c| c.errors,
+    ),
     (counter("ringmaster_commands_total", "commands", "Commands issued, retries included"), |c| c.commands),
     (counter("ringmaster_commands_retried_total", "commands", "Commands issued again after a failure or a timeout"), |c| c.retries),
     (counter("ringmaster_timers_fired_total", "timers", "Timeouts, retries and deadlines that came due"), |c| c.timers),
@@ -90,7 +98,7 @@ pub const COUNTERS: [(Metric, Count); 21] = [
 ];
 
 /// Where each partition stands.
-pub const PARTITION_GAUGES: [(Metric, Level); 8] = [
+pub const PARTITION_GAUGES: [(Metric, Level); 9] = [
     (gauge("ringmaster_partition_owned", "boolean", "1 if this instance owns the partition and reads its inputs"), |p| {
         f64::from(u8::from(p.phase == StageName::Owning))
     }),
@@ -109,6 +117,10 @@ pub const PARTITION_GAUGES: [(Metric, Level); 8] = [
     (
         gauge("ringmaster_partition_in_flight", "sagas", "Sagas in memory that wait for an answer: those of limits.in_flight_max"),
         |p| p.in_flight as f64,
+    ),
+    (
+        gauge("ringmaster_partition_stuck", "sagas", "Sagas that need a person now; `ringmaster saga list --stuck` names them"),
+        |p| p.stuck as f64,
     ),
     (gauge("ringmaster_partition_journal_offset", "offset", "The next offset of the journal"), |p| p.journal_offset as f64),
     (gauge("ringmaster_partition_rows", "rows", "Saga rows in memory"), |p| p.rows as f64),

@@ -81,7 +81,7 @@ fn row(n: i64, random: &mut fastrand::Rng) -> RowChange {
     // Half of it random: rows compress somewhat, not to nothing.
     let mut row = vec![b'r'; ROW_BYTES];
     random.fill(&mut row[..ROW_BYTES / 2]);
-    let after = IndexKeys { due: Some(1_000_000 + n % 300_000), expiry: None };
+    let after = IndexKeys { due: Some(1_000_000 + n % 300_000), ..IndexKeys::NONE };
     RowChange { key: RowKey::saga(&id(n)), value: Some(row), before: IndexKeys::NONE, after }
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use ringmaster_schemas::state::{Index, RowKey, RowKind};
 
 /// Version of the whole layout. A store of another version is moved aside and rebuilt from the journal.
-pub(crate) const FORMAT_VERSION: i64 = 2;
+pub(crate) const FORMAT_VERSION: i64 = 3;
 
 /// What a row is: the first two bytes of its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +26,12 @@ pub(crate) enum Kind {
     Expiry = 0x0022,
     /// `partition, offset, index (signs flipped)` -> effect that is not known to be delivered.
     Outbox = 0x0023,
+    /// `partition, time (sign flipped), kind of row, rest of its key` -> nothing: which rows need a person, since when.
+    Stuck = 0x0024,
 }
 
 /// The kinds that belong to a partition, and go with it.
-pub(crate) const OF_A_PARTITION: [Kind; 5] = [Kind::Checkpoint, Kind::Saga, Kind::Due, Kind::Expiry, Kind::Outbox];
+pub(crate) const OF_A_PARTITION: [Kind; 6] = [Kind::Checkpoint, Kind::Saga, Kind::Due, Kind::Expiry, Kind::Outbox, Kind::Stuck];
 
 impl Kind {
     /// Where rows of this kind lie.
@@ -45,6 +47,7 @@ impl Kind {
         match index {
             Index::Due => Kind::Due,
             Index::Expiry => Kind::Expiry,
+            Index::Stuck => Kind::Stuck,
         }
     }
 }
@@ -178,6 +181,8 @@ mod tests {
         assert_eq!(key, b"\x00\x21\x00\x03\x80\x00\x00\x00\x00\x00\x00\x05\x00\x20o/1");
         place(&mut key, Index::Expiry, 3, -1, &saga);
         assert_eq!(key, b"\x00\x22\x00\x03\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x20o/1");
+        place(&mut key, Index::Stuck, 3, 5, &saga);
+        assert_eq!(key, b"\x00\x24\x00\x03\x80\x00\x00\x00\x00\x00\x00\x05\x00\x20o/1");
         row(&mut key, 258, &saga);
         assert_eq!(key, b"\x00\x20\x01\x02o/1");
         assert_eq!(parse_row(&key), Some(saga));

@@ -117,6 +117,11 @@ impl Saga {
         self.entries.iter().any(|entry| entry.waits == Waits::Stuck)
     }
 
+    /// Since when a leaf of it needs a person: the oldest that does.
+    pub fn stuck_since(&self) -> Option<Millis> {
+        self.entries.iter().filter(|entry| entry.waits == Waits::Stuck).map(|entry| entry.since).min()
+    }
+
     /// A copy that has room for one entry more: what changes a saga often adds one.
     pub fn copy_with_room(&self) -> Self {
         let mut entries = Vec::with_capacity(self.entries.len() + 1);

@@ -109,6 +109,7 @@ pub struct Counters {
     pub completed: u64,
     pub compensated: u64,
     pub stuck: u64,
+    pub errors: u64,
     pub rejected: u64,
     pub quarantined: u64,
     pub commands: u64,
@@ -272,6 +273,11 @@ impl Partition {
     pub fn overlay_size(&self) -> (usize, usize) {
         let bytes = |replica: &Replica| self.owner().map_or_else(|| replica.table.bytes(), Owner::bytes);
         self.replica().map_or((0, 0), |replica| (replica.table.len(), bytes(replica)))
+    }
+
+    /// Sagas that need a person.
+    pub fn stuck_count(&self) -> usize {
+        self.replica().map_or(0, |replica| replica.table.stuck())
     }
 
     /// Effects that wait until their topic takes them.

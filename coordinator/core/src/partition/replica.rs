@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Change, Decision, JournalRecord, Position, Quarantined, SagaEvent, Stamp};
 use ringmaster_schemas::names;
-use ringmaster_schemas::state::{Checkpoint, Digest, Saga};
+use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
 
 use super::ahead::{Move, Pending};
 use super::fence::{Fence, Verdict};
@@ -71,10 +71,13 @@ impl Replica {
     /// The state of the store.
     pub fn restore(settings: Arc<Settings>, checkpoint: Checkpoint, rows: &dyn Rows) -> Result<Replica, String> {
         let outbox = Outbox::restore(rows)?;
+        let mut stuck = 0;
+        rows.scan(Index::Stuck, Millis::MIN, Millis::MAX, &mut |_, _| stuck += 1)?;
         Ok(Replica {
             fence: law::fence_of(&checkpoint),
             now: checkpoint.now,
             positions: checkpoint.positions,
+            table: Table::over(stuck),
             outbox,
             released: checkpoint.released,
             expired: checkpoint.expired_bucket,

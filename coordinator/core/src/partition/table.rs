@@ -21,6 +21,8 @@ pub(super) struct Table {
     hasher: DefaultHashBuilder,
     dirty: Vec<Slot>,
     bytes: usize,
+    /// Sagas that need a person, of all rows, also those that are only in the store.
+    stuck: usize,
 }
 
 #[derive(Debug)]
@@ -63,6 +65,16 @@ impl Table {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Sagas that need a person.
+    pub(super) fn stuck(&self) -> usize {
+        self.stuck
+    }
+
+    /// A table over a store in which so many sagas need a person.
+    pub(super) fn over(stuck: usize) -> Self {
+        Table { stuck, ..Table::default() }
     }
 
     pub(super) fn row(&self, slot: Slot) -> &Row {
@@ -118,6 +130,9 @@ impl Table {
     /// Sets what is true.
     pub(super) fn set(&mut self, slot: Slot, saga: Arc<Saga>) {
         let row = &mut self.rows[slot as usize];
+        // Whatever is stuck was counted when it became so, or in the store.
+        let was = row.saga.as_ref().is_some_and(|before| before.stuck());
+        self.stuck = self.stuck + usize::from(saga.stuck()) - usize::from(was);
         row.saga = Some(saga);
         if !row.dirty {
             row.dirty = true;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Cause, Change, EffectPlace, Expired, Opens, QuarantineReason, SagaChange, SagaEvent};
+use ringmaster_schemas::journal::{
+    Cause, Change, EffectPlace, Expired, FailureKind, Opens, QuarantineReason, SagaChange, SagaEvent,
+};
 use ringmaster_schemas::state::Saga;
 use smallvec::{SmallVec, smallvec};
 
@@ -215,8 +217,14 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             SagaEvent::Compensated { .. } => cx.counters.compensated += 1,
             SagaEvent::Stuck { failure, .. } | SagaEvent::Entered { opens: Opens::Stuck { failure }, .. } => {
                 cx.counters.stuck += 1;
+                cx.counters.errors += u64::from(failure.kind == FailureKind::Error);
                 let (step, code, message) = (failure.step.clone(), failure.code.clone(), failure.message.clone());
                 cx.out.push(Wish::Tell(Note::Stuck { saga: saga.clone(), step, code, message }));
+            }
+            SagaEvent::CompensationBegan { failure } if failure.kind == FailureKind::Error => {
+                cx.counters.errors += 1;
+                let (step, code, message) = (failure.step.clone(), failure.code.clone(), failure.message.clone());
+                cx.out.push(Wish::Tell(Note::Mistaken { saga: saga.clone(), step, code, message }));
             }
             SagaEvent::CompensationBegan { failure } => {
                 let (step, code) = (failure.step.clone(), failure.code.clone());

@@ -70,6 +70,17 @@ pub enum Note {
         /// Why.
         code: Arc<str>,
     },
+    /// A saga undoes by its definition's own mistake: an expression failed, or data was too big.
+    Mistaken {
+        /// Its id.
+        saga: Arc<str>,
+        /// Where.
+        step: Arc<str>,
+        /// Why, for programs.
+        code: Arc<str>,
+        /// Why, for people.
+        message: Arc<str>,
+    },
     /// An input was understood and not taken.
     Rejected {
         /// The saga it was for.

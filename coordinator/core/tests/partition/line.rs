@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use ringmaster_core::definition::{Catalog, DefinitionRecord, Participant, Settings as Definitions};
 use ringmaster_core::intake::InputRecord;
 use ringmaster_core::partition::{
-    Context, Counters, Happened, InputSettings, Limits, Partition, Role, Rows, Settings, StageName, StartAt, Tag, Why, Wish,
+    Context, Counters, Happened, InputSettings, Limits, Partition, Role, Settings, StageName, StartAt, Tag, Why, Wish,
 };
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{Checkpoint, Index, RowKey, RowKind};
+use ringmaster_schemas::state::{Checkpoint, RowKey};
+
+use super::stored::Stored;
 
 /// When tests begin.
 pub(crate) const BEGIN: Millis = 1_900_000_000_000;
@@ -59,30 +61,6 @@ pub(crate) struct Line {
     pub(crate) counters: Counters,
     settings: Settings,
     sender: u32,
-}
-
-struct Stored<'a>(&'a Option<Checkpoint>, &'a BTreeMap<RowKey, Vec<u8>>);
-
-impl Rows for Stored<'_> {
-    fn checkpoint(&self) -> Result<Option<Checkpoint>, String> {
-        Ok(self.0.clone())
-    }
-
-    fn row(&self, key: &RowKey) -> Result<Option<Vec<u8>>, String> {
-        Ok(self.1.get(key).cloned())
-    }
-
-    fn scan(&self, _: Index, _: i64, _: i64, _: &mut dyn FnMut(i64, RowKey)) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn rows(&self, _: RowKind, _: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String> {
-        Ok(())
-    }
-
-    fn damaged(&self, why: String) -> String {
-        why
-    }
 }
 
 pub(crate) fn settings() -> Settings {

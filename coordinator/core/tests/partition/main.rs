@@ -6,5 +6,7 @@ mod clocks;
 mod inputs;
 mod line;
 mod memory;
+mod stored;
+mod stuck;
 mod timers;
 mod told;

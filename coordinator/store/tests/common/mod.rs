@@ -56,7 +56,7 @@ pub(crate) fn batch(partition: i32, base_offset: i64, to: i64, rows: Vec<RowChan
 
 /// A changed row whose bytes are these.
 pub(crate) fn change(id: &str, row: &[u8], due_before: Option<Millis>, due: Option<Millis>) -> RowChange {
-    let places = |due| IndexKeys { due, expiry: None };
+    let places = |due| IndexKeys { due, ..IndexKeys::NONE };
     RowChange { key: RowKey::saga(id), value: Some(row.to_vec()), before: places(due_before), after: places(due) }
 }
 
