@@ -8,6 +8,8 @@
 
 pub mod client;
 mod saga;
+mod sagas;
+mod why;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -24,8 +26,9 @@ use ringmaster_store::Store;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::runtime::{PartitionStatus, Status};
+use crate::runtime::{Knowledge, PartitionStatus, Status};
 use crate::telemetry::Metrics;
+pub(crate) use saga::partition_of;
 
 /// What is shown.
 pub struct Sources {
@@ -35,6 +38,8 @@ pub struct Sources {
     pub status: Arc<Status>,
     /// Rows as of the last checkpoints.
     pub store: Arc<dyn Store>,
+    /// All definitions and schemas.
+    pub knowledge: Arc<Knowledge>,
     /// P.
     pub partitions: i32,
 }
@@ -105,6 +110,7 @@ fn router(sources: Arc<Sources>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
         .route("/api/partitions", get(partitions))
+        .route("/api/sagas", get(sagas))
         .route("/api/sagas/{*id}", get(saga))
         .with_state(sources)
 }
@@ -151,14 +157,32 @@ async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
     Json(json!({ "partitions": sources.status.partitions() })).into_response()
 }
 
+/// Sagas that live: `?stuck=true&definition=NAME&limit=COUNT`.
+async fn sagas(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
+    let question = match sagas::Question::parse(uri.query().unwrap_or_default()) {
+        Ok(question) => question,
+        Err(why) => return failed(StatusCode::BAD_REQUEST, why),
+    };
+    if let Some(why) = question.names_nothing(&sources.knowledge.catalog) {
+        return failed(StatusCode::NOT_FOUND, why);
+    }
+    match sagas::list(&*sources.store, &sources.knowledge.catalog, sources.partitions, &question) {
+        Ok(found) => Json(found).into_response(),
+        Err(why) => failed(StatusCode::INTERNAL_SERVER_ERROR, why),
+    }
+}
+
+fn failed(code: StatusCode, why: String) -> Response {
+    (code, Json(json!({ "error": why }))).into_response()
+}
+
 /// A saga by its id. Read from the raw path: ids hold percent-encoded keys, which must not be decoded twice.
 async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
     let id = uri.path().strip_prefix("/api/sagas/").expect("the route begins so");
-    let failed = |code: StatusCode, why: String| (code, Json(json!({ "error": why }))).into_response();
     let Some(partition) = saga::partition_of(id, sources.partitions) else {
         return failed(StatusCode::BAD_REQUEST, format!("'{id}' is not a saga id such as order-fulfilment/ord-17"));
     };
-    match saga::look_up(&*sources.store, partition, id) {
+    match saga::look_up(&*sources.store, &sources.knowledge, partition, id) {
         Ok(Some(found)) => Json(found).into_response(),
         Ok(None) => failed(
             StatusCode::NOT_FOUND,

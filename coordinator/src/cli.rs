@@ -5,6 +5,7 @@ mod buses;
 mod definitions;
 mod eval;
 pub mod exit;
+mod history;
 mod quarantine;
 mod run;
 mod saga;
@@ -31,7 +32,9 @@ Examples:
   ringmaster topics apply                    make the topics that they need
   ringmaster run                             run sagas until SIGTERM
   ringmaster quarantine list                 what could not be taken, and why
-  ringmaster saga show order-fulfilment/ord-17
+  ringmaster saga list --stuck               which sagas need a person?
+  ringmaster saga why order-fulfilment/ord-17    what does it wait for?
+  ringmaster saga history order-fulfilment/ord-17
   ringmaster act retry order-fulfilment/ord-17 --why 'it is back'   a way out of where it is stuck
 
 Settings come from ringmaster.toml (or --config), then RINGMASTER_* variables, then --set.
@@ -209,14 +212,65 @@ enum QuarantineCommand {
 
 #[derive(Debug, Subcommand)]
 enum SagaCommand {
+    /// List sagas that have not ended: the longest stuck first, then what is due next.
+    ///
+    /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
+    List {
+        /// Only those that need a person.
+        #[arg(long)]
+        stuck: bool,
+        /// Only those of this definition, for example order-fulfilment.
+        #[arg(long, value_name = "NAME")]
+        definition: Option<String>,
+        /// At most so many, up to 1000.
+        #[arg(long, default_value_t = 50, value_name = "COUNT")]
+        limit: usize,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        asked: Asked,
+    },
     /// Show where a saga stands, as JSON; asks the running coordinator, as of its last checkpoint (at most two seconds old).
     Show {
         /// For example order-fulfilment/ord-17.
         id: String,
-        /// The coordinator's address; api.listen by default.
-        #[arg(long, value_name = "ADDRESS")]
-        api: Option<SocketAddr>,
+        #[command(flatten)]
+        asked: Asked,
     },
+    /// Say what a saga waits for: since when, what wakes it and when, and what a person can do.
+    ///
+    /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
+    Why {
+        /// For example order-fulfilment/ord-17.
+        id: String,
+        /// A JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Tell what happened to a saga, in order: ways taken, commands, answers, what was skipped and emitted.
+    ///
+    /// Reads the journal of the saga's partition from its oldest record on; no coordinator need run.
+    History {
+        /// For example order-fulfilment/ord-17.
+        id: String,
+        /// At most so many events, the newest.
+        #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
+        limit: usize,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which coordinator is asked.
+#[derive(Debug, Args)]
+struct Asked {
+    /// The coordinator's address; api.listen by default.
+    #[arg(long, value_name = "ADDRESS")]
+    api: Option<SocketAddr>,
 }
 
 /// Runs a command line; prints what it says and returns the exit code.
@@ -282,8 +336,14 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
             quarantine::list(&config, &filter, *json, out)
         }
         Command::Quarantine(QuarantineCommand::Show { id, json }) => quarantine::show(&config, id, *json, out),
-        // It asks a coordinator, and no broker.
-        Command::Saga(SagaCommand::Show { id, api }) => return saga::show(&config, id, *api, out),
+        // They ask a coordinator, and no broker.
+        Command::Saga(SagaCommand::List { stuck, definition, limit, json, asked }) => {
+            let filter = saga::Filter { stuck: *stuck, definition: definition.as_deref(), limit: *limit };
+            return saga::list(&config, &filter, asked.api, *json, out);
+        }
+        Command::Saga(SagaCommand::Show { id, asked }) => return saga::show(&config, id, asked.api, out),
+        Command::Saga(SagaCommand::Why { id, json, asked }) => return saga::why(&config, id, asked.api, *json, out),
+        Command::Saga(SagaCommand::History { id, limit, json }) => history::history(&config, id, *limit, *json, out),
         Command::Act(arguments) => act::act(&config, arguments, out),
         Command::Config { .. } => check_settings(&config, out),
     };

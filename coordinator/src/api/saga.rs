@@ -8,8 +8,11 @@ use ringmaster_schemas::state::{Entry, RowKey, Saga};
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 
+use super::why;
+use crate::runtime::Knowledge;
+
 /// The partition of a saga by its id; none if it is not one.
-pub(super) fn partition_of(id: &str, partitions: i32) -> Option<i32> {
+pub(crate) fn partition_of(id: &str, partitions: i32) -> Option<i32> {
     let (definition, key) = id.split_once('/')?;
     if definition.is_empty() || key.is_empty() || key.contains('/') {
         return None;
@@ -18,7 +21,7 @@ pub(super) fn partition_of(id: &str, partitions: i32) -> Option<i32> {
 }
 
 /// The saga as JSON, with the journal offset that it is true at; none if there is no such row.
-pub(super) fn look_up(store: &dyn Store, partition: i32, id: &str) -> Result<Option<Value>, String> {
+pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: &str) -> Result<Option<Value>, String> {
     // The checkpoint first: the row is at least as new, never older than what is said.
     let checkpoint = store.checkpoint(partition).map_err(|error| error.to_string())?;
     let Some(bytes) = store.row(partition, &RowKey::saga(id)).map_err(|error| error.to_string())? else {
@@ -26,6 +29,13 @@ pub(super) fn look_up(store: &dyn Store, partition: i32, id: &str) -> Result<Opt
     };
     let saga = Saga::decode(&id.into(), &bytes).map_err(|error| format!("row of '{id}': {error}"))?;
     let mut shown = show(&saga);
+    let (number, _) = why::version(&known.catalog, &saga);
+    shown["version_number"] = number.into();
+    if let Some(definition) = known.catalog.by_hash(&saga.head.version()) {
+        shown["on_the_way"] = why::on_the_way(definition, &saga).into();
+        shown["why"] = why::reasons(definition, &known.schemas, store, partition, &saga)?.into();
+    }
+    shown["more"] = json!([format!("ringmaster saga why {id}"), format!("ringmaster saga history {id}")]);
     shown["partition"] = partition.into();
     shown["as_of_journal_offset"] = checkpoint.map_or(0, |checkpoint| checkpoint.journal_offset).into();
     Ok(Some(shown))
@@ -56,7 +66,7 @@ fn show(saga: &Saga) -> Value {
     })
 }
 
-fn failure(failure: &Failure) -> Value {
+pub(super) fn failure(failure: &Failure) -> Value {
     json!({ "code": &*failure.code, "step": &*failure.step, "kind": failure.kind.as_str(), "message": &*failure.message })
 }
 
@@ -86,7 +96,7 @@ fn asked(order: &OrderFields<'_>, body_bytes: usize) -> Value {
 }
 
 /// RFC 3339; null for "not yet" and "never".
-fn time(at: Option<Millis>) -> Value {
+pub(super) fn time(at: Option<Millis>) -> Value {
     let Some(at) = at.filter(|at| *at != Millis::MAX) else { return Value::Null };
     let mut text = String::with_capacity(32);
     put_timestamp(at.saturating_mul(1_000), &mut text);

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::Held;
 use ringmaster_schemas::names;
+use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Batch, IndexKeys, RowChange, RowKey, index_keys};
 use ringmaster_store::sim::SimStore;
 
@@ -12,9 +14,13 @@ use super::*;
 const PARTITIONS: i32 = 4;
 
 fn started(status: Arc<Status>, store: &SimStore) -> Server {
-    let sources =
-        Sources { metrics: Arc::new(Metrics::new("test")), status, store: Arc::new(store.clone()), partitions: PARTITIONS };
+    let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(nothing_known()));
+    let sources = Sources { metrics, status, store: Arc::new(store.clone()), knowledge, partitions: PARTITIONS };
     serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves")
+}
+
+fn nothing_known() -> Knowledge {
+    Knowledge { catalog: Catalog::default(), schemas: Schemas::builtin(), deployed: Default::default() }
 }
 
 fn get(server: &Server, path: &str) -> (u16, serde_json::Value) {
@@ -161,7 +167,8 @@ fn a_dropped_server_has_let_go_of_the_store_though_a_client_stays() {
     for _ in 0..20 {
         let store: Arc<dyn Store> = Arc::new(SimStore::new());
         let metrics = Arc::new(Metrics::new("test"));
-        let sources = Sources { metrics, status: Arc::default(), store: store.clone(), partitions: PARTITIONS };
+        let (status, knowledge) = (Arc::default(), Arc::new(nothing_known()));
+        let sources = Sources { metrics, status, store: store.clone(), knowledge, partitions: PARTITIONS };
         let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves");
         let mut client = std::net::TcpStream::connect(server.address()).expect("it listens");
         std::io::Write::write_all(&mut client, b"GET /healthz HTTP/1.1\r\n").expect("half a question");

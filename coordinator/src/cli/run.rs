@@ -98,8 +98,9 @@ fn run_on<B: Bus + Send + 'static>(
     }
     let reported = metrics.clone();
     let report: runtime::Report = Arc::new(move |counted: &Counters| reported.add(counted));
-    let instance = Instance::start(buses, &setup, &Arc::new(knowledge), &store, config.instance(), &status, &report);
-    let sources = api::Sources { metrics, status: status.clone(), store, partitions: config.partitions };
+    let knowledge = Arc::new(knowledge);
+    let instance = Instance::start(buses, &setup, &knowledge, &store, config.instance(), &status, &report);
+    let sources = api::Sources { metrics, status: status.clone(), store, knowledge, partitions: config.partitions };
     let server = match listener.map(|listener| api::serve(listener, sources)).transpose() {
         Ok(server) => server,
         Err(error) => {

@@ -1,27 +1,186 @@
-//! `saga show`: where one saga stands, asked of the running coordinator.
+//! `saga list`, `saga show` and `saga why`: which sagas live and what they wait for, asked of the running coordinator.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::net::SocketAddr;
 
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::{Value, json};
+
 use super::definitions::say;
 use super::exit::{Exit, Failure};
-use crate::api::client;
+use super::text::printable;
+use crate::api::{self, client};
 use crate::config::Config;
+
+/// What `list` shows.
+#[derive(Debug, Clone)]
+pub(super) struct Filter<'a> {
+    /// Only those that need a person.
+    pub(super) stuck: bool,
+    /// Only those of this definition.
+    pub(super) definition: Option<&'a str>,
+    /// At most so many.
+    pub(super) limit: usize,
+}
+
+/// `ringmaster saga list`
+pub(super) fn list(
+    config: &Config,
+    filter: &Filter<'_>,
+    api: Option<SocketAddr>,
+    as_json: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let mut path = format!("/api/sagas?limit={}&stuck={}", filter.limit, filter.stuck);
+    if let Some(name) = filter.definition {
+        if !is_plain(name) || name.contains(['&', '/']) {
+            return Err(Failure::new(Exit::Usage, format_args!("'{name}' is no definition's name such as order-fulfilment")));
+        }
+        write!(path, "&definition={name}").expect("writing to a string");
+    }
+    let found = ask(config, api, &path)?;
+    let sagas = found["sagas"].as_array().map_or(&[][..], Vec::as_slice);
+    if as_json {
+        return sagas.iter().try_for_each(|saga| say(out, format_args!("{saga}")));
+    }
+    let more = found["more"] == true;
+    if sagas.is_empty() && !more {
+        let of = filter.definition.map_or_else(String::new, |name| format!(" of {name}"));
+        let what = if filter.stuck { "is stuck" } else { "is under way" };
+        return say(out, format_args!("no saga{of} {what}"));
+    }
+    say(out, format_args!("{}", table_of(sagas)))?;
+    let more = if more { "; there are more (--limit, --definition)" } else { "" };
+    let count = if sagas.len() == 1 { "1 saga".to_owned() } else { format!("{} sagas", sagas.len()) };
+    say(out, format_args!("{count}{more}; `ringmaster saga why ID` says what each waits for"))
+}
+
+fn table_of(sagas: &[Value]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["ID", "DEFINITION", "VERSION", "STATUS", "STEP", "REASON", "SINCE", "WAKES"]);
+    for saga in sagas {
+        let reason = match saga["code"].as_str() {
+            Some(code) => format!("{}: {code}", text(&saga["reason"])),
+            None => text(&saga["reason"]),
+        };
+        table.add_row([
+            text(&saga["saga"]),
+            text(&saga["definition"]),
+            text(&saga["version_number"]),
+            text(&saga["status"]),
+            step(saga),
+            printable(reason.as_bytes()),
+            text(&saga["since"]),
+            text(&saga["wakes_at"]),
+        ]);
+    }
+    table
+}
 
 /// `ringmaster saga show ID`: the coordinator's answer as it comes, which is JSON.
 pub(super) fn show(config: &Config, id: &str, api: Option<SocketAddr>, out: &mut dyn Write) -> Result<(), Failure> {
-    if id.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'?' | b'#')) {
-        return Err(Failure::new(Exit::Usage, format_args!("'{id}' is not a saga id such as order-fulfilment/ord-17")));
+    say(out, format_args!("{:#}", saga(config, id, api)?))
+}
+
+/// `ringmaster saga why ID`
+pub(super) fn why(config: &Config, id: &str, api: Option<SocketAddr>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let saga = saga(config, id, api)?;
+    if as_json {
+        let parts = ["saga", "version", "version_number", "status", "deadline_at", "held_since", "ended_at", "why"];
+        let shown: serde_json::Map<String, Value> = parts.iter().map(|part| ((*part).to_owned(), saga[part].clone())).collect();
+        return say(out, format_args!("{}", json!(shown)));
     }
+    say(out, format_args!("{}", reasons(&saga).trim_end()))
+}
+
+/// Where the saga stands, and a paragraph for each of its open leaves.
+fn reasons(saga: &Value) -> String {
+    let mut words = String::new();
+    let mut line = |text: String| writeln!(words, "{}", printable(text.as_bytes())).expect("writing to a string");
+    let number = text(&saga["version_number"]);
+    line(format!(
+        "{} is {}, by version {number}, started {}",
+        text(&saga["saga"]),
+        text(&saga["status"]),
+        text(&saga["started_at"])
+    ));
+    if !saga["ended_at"].is_null() {
+        line(format!("it ended {}, and is known until {}", text(&saga["ended_at"]), text(&saga["expires_at"])));
+    } else if !saga["deadline_at"].is_null() {
+        let stands =
+            if saga["held_since"].is_null() { String::new() } else { format!("; it stands since {}", text(&saga["held_since"])) };
+        line(format!("its deadline is {}{stands}", text(&saga["deadline_at"])));
+    }
+    let leaves = saga["why"].as_array().map_or(&[][..], Vec::as_slice);
+    if leaves.is_empty() {
+        line("nothing of it waits".to_owned());
+    }
+    for leaf in leaves {
+        line(String::new());
+        line(format!("{} waits for {} ({})", step(leaf), text(&leaf["waits_for"]), text(&leaf["reason"])));
+        line(format!("  since     {}", text(&leaf["since"])));
+        if leaf["failure"].is_object() {
+            let (code, message) = (text(&leaf["failure"]["code"]), text(&leaf["failure"]["message"]));
+            let because = if message.starts_with(&code) { message } else { format!("{code}: {message}") };
+            line(format!("  because   {because}"));
+        }
+        line(format!("  wakes it  {}", text(&leaf["wakes_it"])));
+        let at = if leaf["wakes_at"].is_null() { "never by itself".to_owned() } else { text(&leaf["wakes_at"]) };
+        line(format!("  at        {at}"));
+        for way in leaf["ways_out"].as_array().into_iter().flatten() {
+            line(format!("  way out   {}", text(way)));
+        }
+    }
+    line(String::new());
+    line(format!("`ringmaster saga history {}` tells how it came to this", text(&saga["saga"])));
+    words
+}
+
+fn step(of: &Value) -> String {
+    let undo = if of["undo"] == true { " (undo)" } else { "" };
+    format!("{}{undo}", text(&of["step"]))
+}
+
+/// A value as people read it.
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// What the coordinator knows of a saga.
+fn saga(config: &Config, id: &str, api: Option<SocketAddr>) -> Result<Value, Failure> {
+    check_id(id)?;
+    ask(config, api, &format!("/api/sagas/{id}"))
+}
+
+/// What cannot be an id is told before anybody is asked.
+pub(super) fn check_id(id: &str) -> Result<(), Failure> {
+    if is_plain(id) && api::partition_of(id, 1).is_some() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Usage, format_args!("'{id}' is not a saga id such as order-fulfilment/ord-17")))
+}
+
+/// True for what can stand in a path.
+fn is_plain(text: &str) -> bool {
+    !text.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'?' | b'#'))
+}
+
+fn ask(config: &Config, api: Option<SocketAddr>, path: &str) -> Result<Value, Failure> {
     let Some(address) = api.or(config.listen) else {
         return Err(Failure::new(Exit::Usage, "the settings say api.listen = \"off\": name the coordinator's address with --api"));
     };
-    let answer = client::get(address, &format!("/api/sagas/{id}")).map_err(|why| Failure::new(Exit::Unreachable, why))?;
-    let body: serde_json::Value = serde_json::from_str(&answer.body)
+    let answer = client::get(address, path).map_err(|why| Failure::new(Exit::Unreachable, why))?;
+    let body: Value = serde_json::from_str(&answer.body)
         .map_err(|_| Failure::new(Exit::Failed, format_args!("what answers at {address} is not a coordinator")))?;
     let why = || body["error"].as_str().unwrap_or("no reason given").to_owned();
     match answer.code {
-        200 => say(out, format_args!("{body:#}")),
+        200 => Ok(body),
         400 => Err(Failure::new(Exit::Usage, why())),
         404 => Err(Failure::new(Exit::NotFound, why())),
         _ => Err(Failure::new(Exit::Failed, why())),

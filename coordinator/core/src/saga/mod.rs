@@ -7,7 +7,8 @@
 //! ```
 //!
 //! LANGUAGE.md section 3 is the law of this folder. Reading order: [`decide`], then `flow` (forward), `react_to` (what was refused or
-//! failed), `stop` and `unwind` (undo), `scope`, `answer`, `attempts`, `due`; [`apply`] and [`effects`] stand alone.
+//! failed), `stop` and `unwind` (undo), `scope`, `answer`, `attempts`, `due`, `acts`; [`apply`] and [`effects`] stand alone. [`why`],
+//! [`passed`] and [`Teller`] put rows and events into words.
 
 mod acts;
 mod answer;
@@ -18,20 +19,26 @@ mod due;
 mod effect;
 mod effects;
 mod flow;
+mod passed;
 mod react_to;
 mod retry;
 mod scope;
 mod stop;
+mod told;
 mod unwind;
 mod values;
 mod view;
+mod why;
 
 pub use acts::{Act, ActInput, state_token};
 pub use apply::{IllegalEvent, apply};
 pub use decide::{Decided, decide};
 pub use effect::Effect;
 pub use effects::{Sender, effects, order_of};
+pub use passed::{Passed, passed};
+pub use told::{Teller, Told};
 pub use values::{Evaluated, Values, View};
+pub use why::{Why, why};
 
 use std::sync::Arc;
 

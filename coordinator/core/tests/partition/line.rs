@@ -52,7 +52,7 @@ pub(crate) struct Line {
     pub(crate) journal_start: i64,
     pub(crate) stored: Option<Checkpoint>,
     /// What is stored beside the checkpoint.
-    rows: BTreeMap<RowKey, Vec<u8>>,
+    pub(crate) rows: BTreeMap<RowKey, Vec<u8>>,
     pub(crate) catalog: Catalog,
     /// Offsets after which each input goes on.
     pub(crate) next: [i64; 3],

@@ -10,3 +10,4 @@ mod stored;
 mod stuck;
 mod timers;
 mod told;
+mod words;

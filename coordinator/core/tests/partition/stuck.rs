@@ -30,7 +30,8 @@ impl Line {
         self.acknowledge();
     }
 
-    fn reply_to(&mut self, key: &str, outcome: &str) {
+    /// A participant answers the first attempt of a command; a failure is for good.
+    pub(crate) fn reply_to(&mut self, key: &str, outcome: &str) {
         let reply =
             format!(r#"{{"meta":{{"idempotency_key":"{key}","attempt":1,"outcome":"{outcome}","code":"NO"}},"body":null}}"#);
         self.put(REPLIES, self.clocks.wall, None, &reply);

@@ -1,0 +1,99 @@
+//! What a row still knows of nodes that leave no entry: which were skipped, what was emitted, which way was taken.
+
+use std::ops::Range;
+
+use ringmaster_schemas::state::{Entry, Saga, Status};
+
+use crate::definition::{Definition, Node, ROOT, Role, Verb};
+
+/// What became of a node that is behind the saga and has no entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passed {
+    /// Its `if` was false, or it lies on a way that was not taken.
+    Skipped,
+    /// Its event was emitted.
+    Emitted,
+    /// One of both: the row does not know, the journal does.
+    EmittedOrSkipped,
+    /// This arm of a choice was taken, from 1.
+    Arm(usize),
+}
+
+/// The nodes that the row says something of beside its entries, by their numbers, in the definition's order.
+pub fn passed(definition: &Definition, saga: &Saga) -> Vec<(u16, Passed)> {
+    let row = Row { definition, saga };
+    let each = definition.nodes.iter().zip(0..).filter_map(|(node, number)| Some((number, row.of(number, node)?)));
+    each.collect()
+}
+
+struct Row<'a> {
+    definition: &'a Definition,
+    saga: &'a Saga,
+}
+
+impl Row<'_> {
+    fn of(&self, number: u16, node: &Node) -> Option<Passed> {
+        match &node.verb {
+            Verb::Do(_) | Verb::Refuse(_) => (!self.entered(number..node.end) && self.is_behind(number)).then_some(Passed::Skipped),
+            Verb::Emit(_) if !self.is_behind(number) => None,
+            Verb::Emit(_) if self.certainly_reached(number) => Some(Passed::Emitted),
+            Verb::Emit(_) if self.is_on_another_way(number) => Some(Passed::Skipped),
+            Verb::Emit(_) => Some(Passed::EmittedOrSkipped),
+            Verb::Choice(arms) => {
+                let taken = arms.iter().position(|arm| self.entered(arm.list..self.node(arm.list).end))?;
+                Some(Passed::Arm(taken + 1))
+            }
+            Verb::Sequence(_) | Verb::Group => None,
+        }
+    }
+
+    fn node(&self, number: u16) -> &Node {
+        &self.definition.nodes[usize::from(number)]
+    }
+
+    /// Something in this range has an entry.
+    fn entered(&self, range: Range<u16>) -> bool {
+        self.saga.entries.iter().any(|entry| range.contains(&entry.node))
+    }
+
+    /// True if the saga has gone on behind it: something later in its list was entered, or its list is behind the saga.
+    fn is_behind(&self, number: u16) -> bool {
+        let (node, list) = (self.node(number), self.node(number).parent);
+        if self.entered(node.end..self.node(list).end) {
+            return true;
+        }
+        if list == ROOT {
+            let its_end = |entry: &Entry| entry.node == ROOT;
+            return match self.saga.status {
+                Status::Completed => true,
+                Status::Running => self.saga.entries.iter().any(its_end),
+                Status::Compensating | Status::Compensated => false,
+            };
+        }
+        self.is_behind(self.node(list).parent)
+    }
+
+    /// No condition stands before a node that is behind the saga, or one that was true.
+    fn certainly_reached(&self, number: u16) -> bool {
+        let (node, list) = (self.node(number), self.node(number).parent);
+        if node.condition.is_some() {
+            return false;
+        }
+        if list == ROOT || self.entered(list..self.node(list).end) {
+            return true;
+        }
+        match self.node(list).verb {
+            Verb::Sequence(Role::Root | Role::Body) => self.certainly_reached(self.node(list).parent),
+            Verb::Sequence(Role::Arm) => false,
+            Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) => unreachable!("nodes lie in lists"),
+        }
+    }
+
+    /// True if it lies in an arm of a choice of which another one was taken.
+    fn is_on_another_way(&self, number: u16) -> bool {
+        let list = self.node(number).parent;
+        let owner = self.node(list).parent;
+        let this = self.entered(list..self.node(list).end);
+        list != ROOT && !this && (self.entered(owner..self.node(owner).end) || self.is_on_another_way(owner))
+    }
+}

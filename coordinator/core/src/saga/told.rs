@@ -1,0 +1,273 @@
+//! A saga's events in words, for people: what happened, and which way it took.
+//!
+//! Ways leave no events of their own: that an arm was taken is told with the first thing that happened in it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Emission, Failure, Head, Opens, Order, Place, SagaEvent};
+use ringmaster_schemas::names::{Direction, hex};
+
+use crate::definition::{Catalog, Definition, Node, ROOT, Role, Verb};
+
+/// One thing that happened, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// What it was, one word for programs.
+    pub event: &'static str,
+    /// The node that it is about, if it is about one.
+    pub step: Option<String>,
+    /// All of it, for people.
+    pub text: String,
+}
+
+/// Tells the events of one saga, in order. What it knows comes from the events alone: of a saga whose beginning is lost, names that
+/// no event says are missing.
+pub struct Teller<'a> {
+    catalog: &'a Catalog,
+    time: &'a dyn Fn(Millis) -> String,
+    definition: Option<Arc<Definition>>,
+    /// Names of entries.
+    places: BTreeMap<Place, String>,
+    /// Choices that are told, or cannot be: each with its arm.
+    choices: BTreeMap<u16, Option<usize>>,
+    /// Nodes that were skipped.
+    skipped: Vec<u16>,
+}
+
+impl<'a> Teller<'a> {
+    /// For a saga of one of these definitions; `time` says a time in words.
+    pub fn new(catalog: &'a Catalog, time: &'a dyn Fn(Millis) -> String) -> Teller<'a> {
+        let (places, choices) = (BTreeMap::new(), BTreeMap::new());
+        Teller { catalog, time, definition: None, places, choices, skipped: Vec::new() }
+    }
+
+    /// What an event says; before it the way that led to it, if that was not told yet.
+    pub fn tell(&mut self, event: &SagaEvent, out: &mut Vec<Told>) {
+        match event {
+            SagaEvent::Started { head, deadline_at } => self.started(head, *deadline_at, out),
+            SagaEvent::Skipped { node, passes } => self.is_skipped(*node, *passes, out),
+            SagaEvent::Entered { place, node, opens, .. } => self.entered(*place, *node, opens, out),
+            SagaEvent::CommandIssued { place, node, order, due_at, .. } => {
+                self.comes_to(*node, out);
+                self.places.insert(*place, order.step().to_owned());
+                self.say(out, "asked", *place, &self.asked(order, *due_at));
+            }
+            SagaEvent::CommandRepeated { place, direction, attempt, due_at } => {
+                let text = format!("{}is asked again, attempt {attempt}: an answer is due {}", undo(*direction), self.at(*due_at));
+                self.say(out, "asked_again", *place, &text);
+            }
+            SagaEvent::UndoIssued { place, order, due_at } => {
+                self.say(out, "undo_asked", *place, &format!("is to be undone: {}", self.asked(order, *due_at)));
+            }
+            SagaEvent::RetryScheduled { place, direction, due_at, failure } => {
+                let text = format!("{}failed for now: {}; it is asked again {}", undo(*direction), said(failure), self.at(*due_at));
+                self.say(out, "retry_scheduled", *place, &text);
+            }
+            SagaEvent::Succeeded { place, passes, .. } => {
+                self.say(out, "succeeded", *place, if *passes { "succeeded: the pivot is behind" } else { "succeeded" });
+            }
+            SagaEvent::Refused { place, failure } => self.say(out, "refused", *place, &format!("is refused: {}", said(failure))),
+            SagaEvent::Failed { place, failure } => {
+                let text = format!("is given up, and may have been done: {}", said(failure));
+                self.say(out, "failed", *place, &text);
+            }
+            SagaEvent::CompensationBegan { failure } => {
+                // A step that could not begin left no event of its own, and yet the way led to it.
+                if let Some(node) = self.definition.as_ref().and_then(|definition| definition.names.find(&failure.step)) {
+                    self.comes_to(node, out);
+                }
+                let step = Some(failure.step.to_string()).filter(|step| !step.is_empty());
+                let at = step.as_ref().map_or_else(String::new, |step| format!(" at {step}"));
+                let text = format!("the saga undoes: {} ({}{at})", said(failure), failure.kind);
+                out.push(Told { event: "compensation_began", step, text });
+            }
+            SagaEvent::Undone { place } => self.say(out, "undone", *place, "is undone"),
+            SagaEvent::Closed { place } => self.say(out, "closed", *place, "is given up with nothing done"),
+            SagaEvent::Stuck { place, failure } => self.say(out, "stuck", *place, &format!("is stuck: {}", said(failure))),
+            SagaEvent::ContradictionFound { place, stray } => {
+                let alone = if *stray { "; it is undone by itself" } else { "" };
+                self.say(out, "contradiction_found", *place, &format!("was refused, and done after all{alone}"));
+            }
+            SagaEvent::MarkedLate { due_at } => {
+                let text = format!("it is late, and goes on: its deadline was {}", self.at(*due_at));
+                out.push(Told { event: "marked_late", step: None, text });
+            }
+            SagaEvent::Completed { emissions, expires_at } => {
+                self.comes_to(self.definition.as_ref().map_or(ROOT, |definition| definition.nodes.len() as u16), out);
+                self.ended("completed", emissions, *expires_at, out);
+            }
+            SagaEvent::Compensated { emissions, expires_at } => self.ended("compensated", emissions, *expires_at, out),
+            SagaEvent::Emitted { node, emission } => {
+                self.comes_to(*node, out);
+                let text = format!("{} {}", self.name_of(*node), emits(emission));
+                out.push(Told { event: "emitted", step: Some(self.name_of(*node)), text });
+            }
+        }
+    }
+
+    fn started(&mut self, head: &Head, deadline_at: Option<Millis>, out: &mut Vec<Told>) {
+        // An id whose row has expired may start again.
+        *self = Teller::new(self.catalog, self.time);
+        let fields = head.fields();
+        self.definition = self.catalog.by_hash(&fields.version).cloned();
+        let number = self.catalog.number_of(&fields.version).map_or_else(|| "?".to_owned(), |number| number.to_string());
+        let deadline = deadline_at.map_or_else(String::new, |at| format!(", deadline {}", self.at(at)));
+        let text = format!("started by {} with version {number} ({}){deadline}", fields.source, short(&hex(&fields.version)));
+        out.push(Told { event: "started", step: None, text });
+    }
+
+    fn is_skipped(&mut self, node: u16, passes: bool, out: &mut Vec<Told>) {
+        let behind = if passes { ": the pivot is behind" } else { "" };
+        let has_condition = self.node(node).is_none_or(|node| node.condition.is_some());
+        if passes {
+            // Its own `if` was false, or another way was taken around it: the journal does not tell them apart.
+            for (choice, _) in self.ways_to(node) {
+                self.choices.entry(choice).or_default();
+            }
+        } else {
+            self.comes_to(node, out);
+        }
+        self.skipped.push(node);
+        let name = self.name_of(node);
+        let why = if has_condition { "is skipped" } else { "is passed by" };
+        out.push(Told { event: "skipped", text: format!("{name} {why}{behind}"), step: Some(name) });
+    }
+
+    fn entered(&mut self, place: Place, node: u16, opens: &Opens, out: &mut Vec<Told>) {
+        if node != ROOT {
+            self.comes_to(node, out);
+        }
+        match opens {
+            Opens::Stuck { failure } => {
+                self.places.insert(place, failure.step.to_string());
+                self.say(out, "stuck", place, &format!("cannot begin, and is stuck: {}", said(failure)));
+            }
+            Opens::Refused { failure } => {
+                self.places.insert(place, failure.step.to_string());
+                self.say(out, "refused", place, &format!("refuses: {}", said(failure)));
+            }
+        }
+    }
+
+    fn ended(&self, how: &'static str, emissions: &[Emission], expires_at: Millis, out: &mut Vec<Told>) {
+        let text = format!("{how}; known until {}", self.at(expires_at));
+        out.push(Told { event: how, step: None, text });
+        let each =
+            emissions.iter().map(|emission| Told { event: "emitted", step: None, text: format!("its end {}", emits(emission)) });
+        out.extend(each);
+    }
+
+    fn say(&self, out: &mut Vec<Told>, event: &'static str, place: Place, text: &str) {
+        let step = self.places.get(&place).cloned().unwrap_or_else(|| format!("entry {place}"));
+        out.push(Told { event, text: format!("{step} {text}"), step: Some(step) });
+    }
+
+    fn asked(&self, order: &Order, due_at: Millis) -> String {
+        let fields = order.fields();
+        let until = if fields.until == Millis::MAX { String::new() } else { format!(", tried until {}", self.at(fields.until)) };
+        format!("asks {}: an answer is due {}{until}", fields.command, self.at(due_at))
+    }
+
+    fn at(&self, at: Millis) -> String {
+        (self.time)(at)
+    }
+
+    fn node(&self, node: u16) -> Option<&Node> {
+        self.definition.as_ref()?.node(node)
+    }
+
+    fn name_of(&self, node: u16) -> String {
+        self.node(node).map_or_else(|| format!("node {node}"), |node| node.name.to_string())
+    }
+
+    /// Tells the choices on the way to a node, and those before it that were left by an empty arm.
+    fn comes_to(&mut self, node: u16, out: &mut Vec<Told>) {
+        for (choice, arm) in self.empty_ways_before(node).into_iter().chain(self.ways_to(node)) {
+            if self.choices.contains_key(&choice) {
+                continue;
+            }
+            self.choices.insert(choice, Some(arm));
+            let (name, count) = (self.name_of(choice), self.arms_of(choice));
+            let is_else = if arm + 1 == count { ", else" } else { "" };
+            let text = format!("{name} takes arm {} of {count}{is_else}", arm + 1);
+            out.push(Told { event: "arm_taken", step: Some(name), text });
+        }
+    }
+
+    fn arms_of(&self, choice: u16) -> usize {
+        self.node(choice).map_or(0, |node| if let Verb::Choice(arms) = &node.verb { arms.len() } else { 0 })
+    }
+
+    /// The choices around a node, from the outermost, each with the arm that the node lies in.
+    fn ways_to(&self, mut node: u16) -> Vec<(u16, usize)> {
+        let mut ways = Vec::new();
+        while node != ROOT
+            && let Some(list) = self.node(node).map(|node| node.parent)
+            && let Some(owner) = self.node(list).map(|list| list.parent)
+        {
+            if let Some(Verb::Choice(arms)) = self.node(owner).map(|owner| &owner.verb) {
+                ways.extend(arms.iter().position(|arm| arm.list == list).map(|arm| (owner, arm)));
+            }
+            node = owner;
+        }
+        ways.reverse();
+        ways
+    }
+
+    /// Choices before a node that were gone through and left no trace: only the last arm may be empty.
+    fn empty_ways_before(&self, node: u16) -> Vec<(u16, usize)> {
+        let Some(definition) = &self.definition else { return Vec::new() };
+        let last_is_empty = |(choice, found): (u16, &Node)| match &found.verb {
+            Verb::Choice(arms) => {
+                let list = arms.last()?.list;
+                let is_empty = definition.node(list)?.end == list + 1;
+                (found.end <= node && is_empty && self.was_reached(choice)).then_some((choice, arms.len() - 1))
+            }
+            Verb::Sequence(_) | Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group => None,
+        };
+        (0..).zip(&definition.nodes).filter_map(last_is_empty).collect()
+    }
+
+    /// True unless it, or what it lies in, was skipped or passed by.
+    fn was_reached(&self, number: u16) -> bool {
+        let Some(list) = self.node(number).and_then(|node| self.node(node.parent)) else { return false };
+        if self.skipped.contains(&number) {
+            return false;
+        }
+        match list.verb {
+            Verb::Sequence(Role::Root) => true,
+            Verb::Sequence(Role::Body) => self.was_reached(list.parent),
+            Verb::Sequence(Role::Arm) => {
+                self.ways_to(number).last().is_some_and(|(choice, arm)| self.choices.get(choice) == Some(&Some(*arm)))
+            }
+            Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) => unreachable!("nodes lie in lists"),
+        }
+    }
+}
+
+fn undo(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Do => "",
+        Direction::Undo => "(its undo) ",
+    }
+}
+
+fn emits(emission: &Emission) -> String {
+    format!("emits {} to {} (key {}, id {})", emission.kind, emission.topic, emission.key, emission.id)
+}
+
+/// A code, and what it says to people.
+fn said(failure: &Failure) -> String {
+    let Failure { code, message, .. } = failure;
+    match message.starts_with(&**code) {
+        true => message.to_string(),
+        false if message.is_empty() => code.to_string(),
+        false => format!("{code}: {message}"),
+    }
+}
+
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}

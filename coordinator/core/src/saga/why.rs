@@ -1,0 +1,155 @@
+//! Why a saga waits: one reason for each open leaf, what wakes it and when, and what a person can do about it.
+//!
+//! A function of the row and its definition alone, so that it can be asked at any time and changes nothing.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Failure, Phase, Place};
+use ringmaster_schemas::names::{Direction, participant_of};
+use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
+
+use super::{code, retry};
+use crate::definition::{Definition, Step, Undo};
+
+/// Said of everything that is stuck.
+const NO_ACTS: &str = "no command of this version retries, skips or resolves it: it stays stuck, nothing of it is lost, others go on, \
+                       and its deadline's clock stands";
+
+/// Why one open leaf waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Why {
+    /// Which entry.
+    pub place: Place,
+    /// The step's name; of a saga's end `on_completed` or `on_compensated`.
+    pub step: String,
+    /// Whether it is about the step's own command or its undo.
+    pub direction: Direction,
+    /// The reason.
+    pub waits: Waits,
+    /// Since when.
+    pub since: Millis,
+    /// When it wakes without anybody's doing; none: never.
+    pub wakes_at: Option<Millis>,
+    /// What it waits for, in words.
+    pub what: String,
+    /// What wakes it, and what happens then, in words.
+    pub then: String,
+    /// What a person can do, in words; empty where it goes on by itself.
+    pub ways_out: Vec<String>,
+    /// How the last attempt, or the leaf, ended without success.
+    pub failure: Option<Arc<Failure>>,
+}
+
+/// Why each open leaf of a saga waits, in the order in which they were entered.
+pub fn why(definition: &Definition, saga: &Saga) -> Vec<Why> {
+    let open = saga.entries.iter().zip(0..).filter(|(entry, _)| entry.open());
+    open.map(|(entry, place)| of(definition, saga, entry, place)).collect()
+}
+
+fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why {
+    let leaf = Leaf { saga, entry, step: definition.step(entry.node) };
+    let (what, then, ways_out) = match entry.waits {
+        Waits::No => unreachable!("an open leaf waits for something"),
+        Waits::Reply => (format!("the answer to attempt {} of {}", entry.attempt, leaf.command()), leaf.reply(), Vec::new()),
+        Waits::Retry => {
+            (format!("the time of attempt {} of {}", entry.attempt.saturating_add(1), leaf.command()), leaf.retry(), Vec::new())
+        }
+        Waits::Stuck => ("a person".to_owned(), leaf.stuck(), leaf.ways_out()),
+    };
+    let wakes_at = Some(entry.due_at()).filter(|at| *at != Millis::MAX);
+    let (step, direction, failure) = (entry.name().to_owned(), leaf.direction(), entry.failure().cloned());
+    Why { place, step, direction, waits: entry.waits, since: entry.since, wakes_at, what, then, ways_out, failure }
+}
+
+/// An open entry, and what is known of it.
+struct Leaf<'a> {
+    saga: &'a Saga,
+    entry: &'a Entry,
+    step: Option<Step<'a>>,
+}
+
+impl Leaf<'_> {
+    fn direction(&self) -> Direction {
+        if self.entry.work == Work::UndoAsked { Direction::Undo } else { Direction::Do }
+    }
+
+    fn command(&self) -> &str {
+        self.entry.order.as_ref().map_or("its command", |order| order.fields().command)
+    }
+
+    fn participant(&self) -> &str {
+        participant_of(self.command())
+    }
+
+    /// What becomes of it when nothing more is tried.
+    fn given_up(&self) -> &'static str {
+        match (self.direction(), self.step.map(|step| step.node.phase)) {
+            (Direction::Undo, _) => "it is stuck",
+            (Direction::Do, Some(Phase::Pivot | Phase::Retriable)) => {
+                "it is stuck: on and behind the pivot nothing is undone on a guess"
+            }
+            (Direction::Do, Some(Phase::Compensatable) | None) => "the saga undoes, this step too",
+        }
+    }
+
+    /// Whether another attempt may follow one that is not answered.
+    fn may_repeat(&self) -> bool {
+        let policy = self.step.and_then(|step| match (self.direction(), &step.asks.undo) {
+            (Direction::Do, _) => Some(&step.asks.retry),
+            (Direction::Undo, Undo::Command { retry, .. }) => Some(retry),
+            (Direction::Undo, Undo::Nothing | Undo::Never) => None,
+        });
+        let stopped = self.direction() == Direction::Do && self.saga.status == Status::Compensating;
+        !stopped && policy.is_some_and(|policy| retry::allows(policy, self.entry.attempt, code::TIMEOUT))
+    }
+
+    fn reply(&self) -> String {
+        let answer = format!("an answer of {}", self.participant());
+        let stopped = self.direction() == Direction::Do && self.saga.status == Status::Compensating;
+        if stopped {
+            return format!("{answer}, or the end of the attempt's time: it is not asked again, and what was done is undone");
+        }
+        let given_up = self.given_up();
+        if self.may_repeat() {
+            return format!(
+                "{answer}; without one in time it is asked again, as long as attempts and time are left, and then {given_up}"
+            );
+        }
+        format!("{answer}; without one in time {given_up}")
+    }
+
+    fn retry(&self) -> String {
+        format!("time: it is asked again then; an answer of {} to an earlier attempt settles it too", self.participant())
+    }
+
+    fn stuck(&self) -> String {
+        let participant = self.participant();
+        match self.entry.work {
+            Work::Asked => format!("nothing by itself; an answer of {participant} under its key settles it, however late"),
+            Work::UndoAsked => {
+                format!("nothing by itself; a success of {participant} under the undo's key settles it, however late")
+            }
+            Work::Refused => format!("nothing by itself; a success of {participant} under its key is taken, however late"),
+            Work::Nothing | Work::Done | Work::Failed | Work::Undone | Work::Closed => "nothing by itself".to_owned(),
+        }
+    }
+
+    fn ways_out(&self) -> Vec<String> {
+        let (participant, command) = (self.participant(), self.command());
+        let attempt = self.entry.attempt;
+        let answer = match self.entry.work {
+            Work::Asked => {
+                Some(format!("find out at {participant} whether {command} was done, and let it answer attempt {attempt} again"))
+            }
+            Work::UndoAsked => {
+                Some(format!("see to it at {participant} that {command} is done, and let it answer attempt {attempt} with success"))
+            }
+            Work::Refused => {
+                Some(format!("see to it at {participant} that {command} is done after all, and let it answer with success"))
+            }
+            Work::Nothing | Work::Done | Work::Failed | Work::Undone | Work::Closed => None,
+        };
+        answer.into_iter().chain([NO_ACTS.to_owned()]).collect()
+    }
+}

@@ -1,0 +1,99 @@
+//! Why a saga waits, as JSON: what its row says, and whether what it asks for was delivered.
+
+use std::sync::Arc;
+
+use ringmaster_core::definition::{Catalog, Definition};
+use ringmaster_core::saga::{Passed, Why, passed, why};
+use ringmaster_schemas::names::{Direction, hex, idempotency_key};
+use ringmaster_schemas::registry::Schemas;
+use ringmaster_schemas::state::{OutboxEffect, RowKind, Saga, Waits};
+use ringmaster_schemas::wire;
+use ringmaster_store::Store;
+use serde_json::{Value, json};
+
+use super::saga::{failure, time};
+
+/// A command whose topic does not take it.
+struct Undeliverable {
+    idempotency_key: String,
+    topic: Arc<str>,
+}
+
+/// One object for each open leaf, in the order in which they were entered.
+pub(super) fn reasons(
+    definition: &Definition,
+    schemas: &Schemas,
+    store: &dyn Store,
+    partition: i32,
+    saga: &Saga,
+) -> Result<Vec<Value>, String> {
+    let leaves = why(definition, saga);
+    let asks = leaves.iter().any(|leaf| leaf.waits == Waits::Reply);
+    let apart = if asks { undeliverable(store, schemas, partition)? } else { Vec::new() };
+    let each = leaves.iter().map(|leaf| {
+        let key = idempotency_key(&saga.id, &leaf.step, leaf.direction);
+        let stands = apart.iter().find(|command| leaf.waits == Waits::Reply && command.idempotency_key == key);
+        reason(leaf, stands)
+    });
+    Ok(each.collect())
+}
+
+fn reason(leaf: &Why, stands: Option<&Undeliverable>) -> Value {
+    let mut shown = json!({
+        "place": leaf.place,
+        "step": leaf.step,
+        "undo": leaf.direction == Direction::Undo,
+        "reason": leaf.waits.as_str(),
+        "since": time(Some(leaf.since)),
+        "wakes_at": time(leaf.wakes_at),
+        "waits_for": leaf.what,
+        "wakes_it": leaf.then,
+        "ways_out": leaf.ways_out,
+        "failure": leaf.failure.as_deref().map(failure),
+    });
+    if let Some(Undeliverable { topic, .. }) = stands {
+        shown["reason"] = "undeliverable".into();
+        shown["waits_for"] = format!("the topic {topic}: it does not take the command").into();
+        shown["ways_out"] =
+            json!([format!("mend the topic {topic}: it is tried again every few seconds; /readyz and the log say more")]);
+    }
+    shown
+}
+
+/// The commands of a partition that wait until their topics take them, as of its last checkpoint.
+fn undeliverable(store: &dyn Store, schemas: &Schemas, partition: i32) -> Result<Vec<Undeliverable>, String> {
+    let mut found = Vec::new();
+    let visit = &mut |_, row: &[u8]| {
+        // What is no command is an event: no leaf waits for it.
+        if let Ok(effect) = OutboxEffect::decode(row)
+            && effect.undeliverable
+            && let Ok(command) = wire::decode_command(&effect.value, schemas)
+        {
+            let idempotency_key = command.meta.idempotency_key.into_owned();
+            found.push(Undeliverable { idempotency_key, topic: effect.topic });
+        }
+        true
+    };
+    store.rows(partition, RowKind::Outbox, visit).map_err(|error| error.to_string())?;
+    Ok(found)
+}
+
+/// What the row says of nodes that leave no entry.
+pub(super) fn on_the_way(definition: &Definition, saga: &Saga) -> Vec<Value> {
+    let each = passed(definition, saga).into_iter().map(|(number, what)| {
+        let became = match what {
+            Passed::Skipped => "skipped".to_owned(),
+            Passed::Emitted => "emitted".to_owned(),
+            Passed::EmittedOrSkipped => "emitted or skipped: the history knows".to_owned(),
+            Passed::Arm(arm) => format!("arm {arm}"),
+        };
+        json!({ "step": &*definition.nodes[usize::from(number)].name, "what": became })
+    });
+    each.collect()
+}
+
+/// The version of a saga's definition: its running number and its hash.
+pub(super) fn version(catalog: &Catalog, saga: &Saga) -> (Option<u32>, String) {
+    let hash = saga.head.version();
+    (catalog.number_of(&hash), hex(&hash))
+}

@@ -1,0 +1,233 @@
+//! `saga history`: what happened to a saga, told from the journal itself.
+//!
+//! ```text
+//! records of the saga's partition -> those that count -> this saga's events -> words
+//! ```
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use ringmaster_bus::{Bus, TopicPartition};
+use ringmaster_core::definition::Catalog;
+use ringmaster_core::partition::{Fence, Verdict};
+use ringmaster_core::saga::{Teller, Told};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Cause, Change, Decision, JournalRecord, TopicId, Turn};
+use ringmaster_schemas::names::{Topics, hex};
+use serde_json::json;
+
+use super::buses::{self, Access, on_bus};
+use super::definitions::{require_topics, say};
+use super::exit::{Exit, Failure};
+use super::saga::check_id;
+use super::text::{printable, time};
+use crate::api;
+use crate::blocking;
+use crate::config::Config;
+use crate::runtime;
+
+/// How often it is said how far a long journal is read.
+const SAY_EVERY: Duration = Duration::from_secs(2);
+
+/// `ringmaster saga history ID`
+pub(super) fn history(config: &Config, id: &str, limit: usize, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    check_id(id)?;
+    let topic = Topics::new(&config.prefix).journal;
+    let mut any = buses::open(config, Access::Read)?;
+    let (known, partitions) = on_bus!(&mut any, bus => {
+        require_topics(bus, config)?;
+        let known = runtime::read_knowledge(bus, &config.prefix, &config.schemas, &config.compile_options())?;
+        let described = bus.describe(&[&topic])?.into_iter().next().flatten();
+        (known, described.map(|described| described.partitions))
+    });
+    let Some(partitions) = partitions else {
+        return Err(Failure::new(Exit::Refused, format_args!("there is no topic {topic}: run `ringmaster topics apply`")));
+    };
+    let partition = api::partition_of(id, partitions).expect("it is an id");
+    let mut story = Story::of(id, &known.catalog, limit);
+    on_bus!(&mut any, bus => read(bus, &topic, partition, &mut story)?);
+    story.tell(partition, as_json, out)
+}
+
+/// Reads the journal of a partition to its end, and says how far it is while that takes long.
+fn read(bus: &mut impl Bus, topic: &str, partition: i32, story: &mut Story<'_>) -> Result<(), Failure> {
+    let at = TopicPartition { topic: bus.topic(topic), partition };
+    let (start, end) = blocking::bounds(bus, at)?;
+    story.begins(start);
+    let (mut said, mut trouble) = (Instant::now(), None);
+    blocking::read_to_end(bus, topic, partition, &mut |read| {
+        if said.elapsed() >= SAY_EVERY {
+            said = Instant::now();
+            // Nobody need listen.
+            let _ = writeln!(std::io::stderr(), "{topic}/{partition}: offset {} of {end}", read.offset);
+        }
+        trouble = story.record(read.offset, read.value.as_deref().unwrap_or_default()).err();
+        trouble.is_none()
+    })?;
+    let failed = |why| Failure::new(Exit::Journal, format_args!("{topic}/{partition}: {why}"));
+    trouble.map_or(Ok(()), |why| Err(failed(why)))
+}
+
+/// One line of the story.
+struct Line {
+    at: Millis,
+    offset: i64,
+    cause: String,
+    told: Told,
+}
+
+/// A saga's story in the making.
+struct Story<'a> {
+    id: &'a str,
+    teller: Teller<'a>,
+    fence: Fence,
+    /// The oldest offset of the journal.
+    start: i64,
+    /// The beginning of the journal is gone, and no claim was read yet: which term is in force is known only from its records.
+    is_termless: bool,
+    /// Names of input topics, as the journal tells them.
+    topics: BTreeMap<TopicId, String>,
+    /// The newest lines.
+    lines: VecDeque<Line>,
+    limit: usize,
+    left_out: usize,
+    /// Its beginning was read.
+    has_begun: bool,
+}
+
+impl<'a> Story<'a> {
+    fn of(id: &'a str, catalog: &'a Catalog, limit: usize) -> Story<'a> {
+        Story {
+            id,
+            teller: Teller::new(catalog, &time),
+            fence: Fence::default(),
+            start: 0,
+            is_termless: false,
+            topics: BTreeMap::new(),
+            lines: VecDeque::new(),
+            limit,
+            left_out: 0,
+            has_begun: false,
+        }
+    }
+
+    fn begins(&mut self, start: i64) {
+        (self.start, self.is_termless) = (start, start > 0);
+    }
+
+    /// Takes a record of the journal; what does not count never happened.
+    fn record(&mut self, offset: i64, value: &[u8]) -> Result<(), String> {
+        if JournalRecord::is_foreign(value) {
+            return Ok(());
+        }
+        let record = JournalRecord::decode(value).map_err(|error| format!("the record at offset {offset}: {error}"))?;
+        self.find_term(&record);
+        if self.fence.judge(offset, &record) != Verdict::Counts {
+            self.is_termless &= !matches!(record, JournalRecord::Claim(_));
+            return Ok(());
+        }
+        match record {
+            JournalRecord::Decision(decision) => self.decision(offset, &decision),
+            JournalRecord::Positions(positions) => {
+                let names = positions.positions.into_iter().map(|position| (position.topic, position.name.to_string()));
+                self.topics.extend(names);
+            }
+            JournalRecord::Claim(_) | JournalRecord::Bare(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Where the claim itself is gone, the newest one that a record names is in force: what an older one wrote does not count.
+    fn find_term(&mut self, record: &JournalRecord) {
+        let Some(stamp) = record.stamp().filter(|_| self.is_termless) else { return };
+        if stamp.claim_offset > self.fence.claim_offset {
+            self.lines.clear();
+            (self.fence.claim_offset, self.fence.claim, self.fence.number) = (stamp.claim_offset, stamp.claim, stamp.number);
+        }
+    }
+
+    fn decision(&mut self, offset: i64, decision: &Decision) {
+        for turn in &decision.turns {
+            for change in &turn.changes {
+                let mut told = Vec::new();
+                match change {
+                    Change::Saga(change) if *change.saga == *self.id => {
+                        change.events.iter().for_each(|event| self.teller.tell(event, &mut told));
+                    }
+                    Change::Rejected(rejected) if *rejected.saga == *self.id => {
+                        let text = format!("an input is not taken: {}: {}", rejected.reason, rejected.detail);
+                        told.push(Told { event: "input_rejected", step: None, text });
+                    }
+                    Change::Saga(_)
+                    | Change::Rejected(_)
+                    | Change::Quarantined(_)
+                    | Change::Expired(_)
+                    | Change::Undeliverable(_)
+                    | Change::Delivered(_) => {}
+                }
+                let cause = if told.is_empty() { String::new() } else { self.cause(decision, turn) };
+                for told in told {
+                    self.has_begun |= told.event == "started";
+                    self.lines.push_back(Line { at: decision.stamp.now, offset, cause: cause.clone(), told });
+                }
+            }
+        }
+        while self.lines.len() > self.limit {
+            self.lines.pop_front();
+            self.left_out += 1;
+        }
+    }
+
+    fn cause(&self, decision: &Decision, turn: &Turn) -> String {
+        match &turn.cause {
+            Cause::Input { topic, next } => {
+                let id = usize::try_from(*topic).ok().and_then(|topic| decision.topics.get(topic));
+                let name = id.map(|id| self.topics.get(id).cloned().unwrap_or_else(|| hex(id)));
+                format!("{} at {}", name.as_deref().unwrap_or("an input"), next - 1)
+            }
+            Cause::Due { due_at } => format!("due {}", time(*due_at)),
+            Cause::Upkeep {} => "upkeep".to_owned(),
+        }
+    }
+
+    fn tell(&self, partition: i32, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+        let Story { id, start, lines, .. } = self;
+        let cut = format!("the journal of partition {partition} begins at offset {start}: what happened before is gone");
+        if lines.is_empty() {
+            let why = if *start > 0 { format!("; {cut}") } else { String::new() };
+            return Err(Failure::new(Exit::NotFound, format_args!("the journal has nothing of '{id}'{why}")));
+        }
+        let is_cut = *start > 0 && !self.has_begun;
+        if is_cut {
+            // Nobody need listen.
+            let _ = writeln!(std::io::stderr(), "{cut}");
+        }
+        if as_json {
+            return lines.iter().try_for_each(|line| say(out, format_args!("{}", json_of(line))));
+        }
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(["AT", "OFFSET", "BY", "WHAT"]);
+        for Line { at, offset, cause, told } in lines {
+            table.add_row([time(*at), offset.to_string(), cause.clone(), printable(told.text.as_bytes())]);
+        }
+        say(out, format_args!("{table}"))?;
+        let older =
+            if self.left_out > 0 { format!("; {} older ones are left out (--limit)", self.left_out) } else { String::new() };
+        let count = if lines.len() == 1 { "1 event".to_owned() } else { format!("{} events", lines.len()) };
+        say(out, format_args!("{count} of partition {partition} of the journal{older}"))
+    }
+}
+
+fn json_of(line: &Line) -> serde_json::Value {
+    json!({
+        "at": time(line.at),
+        "offset": line.offset,
+        "by": line.cause,
+        "event": line.told.event,
+        "step": line.told.step,
+        "text": line.told.text,
+    })
+}

@@ -1,0 +1,189 @@
+//! What operators ask about sagas: which are stuck, what each waits for, and what happened.
+
+use std::time::{Duration, Instant};
+
+use ringmaster::api::client;
+use ringmaster::blocking;
+use ringmaster_schemas::names::partition_of;
+use serde_json::Value;
+
+use crate::site::{PATIENCE, Site};
+
+/// Nobody answers for the hotel; for nobody at all the end cannot be told; and no nights cannot be shared.
+const TRIP: &str = "
+saga: trip
+start: { on: TripBooked, from: trips, key: event.trip_id }
+deadline: 3d
+steps:
+  - { step: tell, emit: TripBegun, to: trip-progress, with: { trip_id: key } }
+  - step: how
+    switch:
+      - if: start.nights > 30
+        steps:
+          - { step: too_long, refuse: TOO_LONG }
+      - else:
+          - { step: room, do: hotel.Reserve, undo: hotel.Release, with: { trip_id: key, share: 10 / start.nights } }
+on_compensated: { emit: TripCancelled, to: trip-outcomes, with: { trip_id: key, each: 10 / start.persons } }
+";
+
+const TRIPS: [(&str, &str); 4] = [
+    ("t-waits", r#"{"trip_id":"t-waits","nights":2,"persons":1}"#),
+    ("t-stuck", r#"{"trip_id":"t-stuck","nights":40,"persons":0}"#),
+    ("t-ended", r#"{"trip_id":"t-ended","nights":40,"persons":1}"#),
+    ("t-wrong", r#"{"trip_id":"t-wrong","nights":0,"persons":1}"#),
+];
+
+/// A site with the trips' definition, and with their events in its log.
+fn site() -> Site {
+    let site = Site::new();
+    let folder = site.folder.path().join("mine");
+    std::fs::create_dir(&folder).expect("made");
+    std::fs::write(folder.join("trip.yaml"), TRIP).expect("written");
+    let settings = std::fs::read_to_string(site.folder.path().join("ringmaster.toml")).expect("settings");
+    let lines = settings.lines().map(|line| match line.starts_with("definitions = ") {
+        true => format!("definitions = '{}'\n", folder.display()),
+        false => format!("{line}\n"),
+    });
+    let settings: String = lines.chain(["[participants.hotel]\nencoding = 'json'\n".to_owned()]).collect();
+    site.write("ringmaster.toml", &settings);
+    let (code, _, errors) = site.ringmaster(&["topics", "apply"]);
+    assert_eq!(code, 0, "{errors}");
+    let log = site.log();
+    for (key, event) in TRIPS {
+        let record = [(key.as_bytes().to_vec(), event.as_bytes().to_vec())];
+        blocking::append(&mut log.client(), "trips", partition_of(key.as_bytes(), 4), &record).expect("appended");
+    }
+    site
+}
+
+impl Site {
+    fn said(&self, arguments: &[&str]) -> String {
+        let (code, said, errors) = self.ringmaster(arguments);
+        assert_eq!((code, errors.as_str()), (0, ""), "{arguments:?}: {said}");
+        said
+    }
+
+    fn lines(&self, arguments: &[&str]) -> Vec<Value> {
+        self.said(arguments).lines().map(|line| serde_json::from_str(line).expect("one object a line")).collect()
+    }
+
+    /// Waits until so many sagas are listed: they are shown as of the last checkpoint.
+    fn until_listed(&self, count: usize) -> Vec<Value> {
+        let since = Instant::now();
+        loop {
+            let found = self.lines(&["saga", "list", "--json"]);
+            if found.len() == count && found.iter().any(|saga| saga["reason"] == "stuck") {
+                return found;
+            }
+            assert!(since.elapsed() < PATIENCE, "{found:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The sum of a metric over its labels.
+    fn metric(&self, name: &str) -> f64 {
+        let text = client::get(self.address, "/metrics").expect("an answer").body;
+        let of_name = text.lines().filter(|line| line.starts_with(name));
+        of_name.map(|line| line.rsplit(' ').next().expect("a value").parse::<f64>().expect("a number")).sum()
+    }
+}
+
+#[test]
+fn sagas_are_listed_explained_and_told() {
+    let site = site();
+    let coordinator = site.start();
+    let found = site.until_listed(2);
+    let ids: Vec<&str> = found.iter().map(|saga| saga["saga"].as_str().expect("an id")).collect();
+    assert_eq!(ids, ["trip/t-stuck", "trip/t-waits"], "the stuck one first; what has ended waits for nothing");
+    let list = site.said(&["saga", "list"]);
+    for word in ["trip/t-stuck", "stuck: DIVISION_BY_ZERO", "on_compensated", "compensating", "room", "reply", "2 sagas"] {
+        assert!(list.contains(word), "{word}: {list}");
+    }
+    let stuck = site.said(&["saga", "list", "--stuck", "--definition", "trip"]);
+    assert!(stuck.contains("trip/t-stuck") && stuck.contains("1 saga;") && !stuck.contains("t-waits"), "{stuck}");
+    let first = site.said(&["saga", "list", "--limit", "1"]);
+    assert!(first.contains("t-stuck") && !first.contains("t-waits") && first.contains("there are more"), "{first}");
+
+    let why = site.said(&["saga", "why", "trip/t-stuck"]);
+    for word in
+        ["by version 1", "on_compensated waits for a person (stuck)", "because   DIVISION_BY_ZERO", "never by itself", "way out"]
+    {
+        assert!(why.contains(word), "{word}: {why}");
+    }
+    let why = &site.lines(&["saga", "why", "trip/t-waits", "--json"])[0];
+    let leaves = why["why"].as_array().expect("leaves");
+    assert_eq!((leaves.len(), &leaves[0]["step"], &leaves[0]["reason"]), (1, &"room".into(), &"reply".into()));
+    assert!(leaves[0]["wakes_at"].is_string() && leaves[0]["since"].is_string() && why["deadline_at"].is_string(), "{why}");
+    assert!(site.said(&["saga", "why", "trip/t-ended"]).contains("nothing of it waits"));
+
+    let shown: Value = serde_json::from_str(&site.said(&["saga", "show", "trip/t-waits"])).expect("JSON");
+    let way = serde_json::json!([{ "step": "tell", "what": "emitted" }, { "step": "how", "what": "arm 2" }]);
+    assert_eq!((&shown["version_number"], &shown["on_the_way"]), (&1.into(), &way), "{shown}");
+    assert_eq!(shown["more"][1], "ringmaster saga history trip/t-waits");
+
+    for (id, words) in [
+        (
+            "trip/t-waits",
+            &[
+                "trips at ",
+                "with version 1",
+                "tell emits TripBegun to trip-progress",
+                "how takes arm 2 of 2, else",
+                "room asks hotel.Reserve",
+            ][..],
+        ),
+        ("trip/t-ended", &["how takes arm 1 of 2", "too_long refuses: TOO_LONG", "its end emits TripCancelled to trip-outcomes"]),
+        ("trip/t-wrong", &["how takes arm 2 of 2, else", "the saga undoes: DIVISION_BY_ZERO"]),
+    ] {
+        let told = site.said(&["saga", "history", id]);
+        words.iter().for_each(|word| assert!(told.contains(word), "{word}: {told}"));
+    }
+    let (metrics, log) =
+        ((site.metric("ringmaster_partition_stuck{"), site.metric("ringmaster_saga_errors_total")), coordinator.log());
+    assert_eq!(metrics, (1.0, 2.0), "one is stuck; two failed by their definition");
+    assert!(log.contains("failed by its definition's own mistake") && log.contains("trip/t-wrong"), "{log}");
+    assert_eq!(coordinator.stop().0, Some(0));
+}
+
+/// What was stuck before a start is known, counted and named right behind it.
+#[test]
+fn a_start_says_how_many_are_stuck_and_how_they_are_listed() {
+    let site = site();
+    let coordinator = site.start();
+    site.until_listed(2);
+    assert_eq!(coordinator.stop().0, Some(0));
+    let coordinator = site.start();
+    coordinator.until_it_says("sagas are stuck and need a person: `ringmaster saga list --stuck` names them stuck=1");
+    assert_eq!(site.metric("ringmaster_partition_stuck{"), 1.0);
+    assert_eq!(site.lines(&["saga", "list", "--stuck", "--json"])[0]["saga"], "trip/t-stuck");
+    let (code, log) = coordinator.stop();
+    assert_eq!((code, log.matches("sagas are stuck").count()), (Some(0), 1), "{log}");
+
+    // The journal is there also when nobody runs.
+    let told = site.lines(&["saga", "history", "trip/t-stuck", "--json"]);
+    let events: Vec<&str> = told.iter().map(|line| line["event"].as_str().expect("a word")).collect();
+    assert_eq!(events, ["started", "emitted", "arm_taken", "refused", "compensation_began", "stuck"]);
+    assert_eq!((&told[3]["step"], told[3]["offset"].is_i64()), (&"too_long".into(), true));
+    let newest = site.said(&["saga", "history", "trip/t-stuck", "--limit", "2"]);
+    assert!(newest.contains("2 events of partition") && newest.contains("4 older ones are left out"), "{newest}");
+    assert_eq!(site.ringmaster(&["saga", "list"]).0, 5, "nobody answers");
+}
+
+#[test]
+fn questions_that_have_no_answer_say_why() {
+    let site = site();
+    let coordinator = site.start();
+    site.until_listed(2);
+    for (arguments, exit, says) in [
+        (&["saga", "list", "--definition", "trips"][..], 9, "no saga 'trips' is deployed; there is trip"),
+        (&["saga", "list", "--definition", "a b"], 2, "'a b' is no definition's name"),
+        (&["saga", "why", "trip/unknown"], 9, "no saga 'trip/unknown'"),
+        (&["saga", "why", "trip"], 2, "is not a saga id"),
+        (&["saga", "history", "trip/unknown"], 9, "the journal has nothing of 'trip/unknown'"),
+        (&["saga", "history", "a/b/c"], 2, "is not a saga id"),
+    ] {
+        let (code, said, errors) = site.ringmaster(arguments);
+        assert!(code == exit && said.is_empty() && errors.contains(says), "{arguments:?}: {code} {said}{errors}");
+    }
+    assert_eq!(coordinator.stop().0, Some(0));
+}
