@@ -14,7 +14,11 @@ use super::*;
 const PARTITIONS: i32 = 4;
 
 fn started(status: Arc<Status>, store: &SimStore) -> Server {
-    let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(nothing_known()));
+    serving(status, store, nothing_known())
+}
+
+fn serving(status: Arc<Status>, store: &SimStore, knowledge: Knowledge) -> Server {
+    let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(knowledge));
     let sources = Sources { metrics, status, store: Arc::new(store.clone()), knowledge, partitions: PARTITIONS };
     serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves")
 }
@@ -107,6 +111,85 @@ fn a_saga_is_found_by_its_id_whatever_its_key() {
     let (code, body) = get(&server, "/api/sagas/order/unknown");
     assert!(code == 404 && body["error"].as_str().expect("why").contains("order/unknown"));
     assert_eq!(get(&server, "/api/sagas/nonsense").0, 400);
+}
+
+/// A coordinator that knows one definition, and a store with a saga of it that waits for the answer of `hotel`.
+fn with_a_trip() -> (Knowledge, ringmaster_schemas::state::Saga) {
+    use ringmaster_core::definition::{DefinitionRecord, Participant, Settings};
+    use ringmaster_schemas::journal::{Encoding, Head, HeadFields, Order, OrderFields};
+    use ringmaster_schemas::state::{Entry, Waits, Work};
+    let mut knowledge = nothing_known();
+    let mut settings = Settings::new(&mut knowledge.schemas);
+    settings.participants.insert("hotel".to_owned(), Participant { encoding: Encoding::Json, ..Participant::default() });
+    let text = "saga: trip\nstart: { on: TripBooked, from: trips, key: event.id }\nsteps:\n  - { step: room, do: hotel.Reserve, undo: nothing, with: { id: key } }\n";
+    let record = DefinitionRecord::of_file("trip.yaml", text, 0, &mut settings).expect("it is right").remove(0);
+    let definition = knowledge.catalog.add(&record, 0, &mut settings).expect("it is right");
+    let mut saga = row("t-1");
+    saga.id = names::saga_id("trip", "t-1").into();
+    saga.head = Head::new(&HeadFields { version: definition.hash, source: "trips/0/1", ..Default::default() }, &mut Vec::new());
+    let asked = OrderFields {
+        step: "room",
+        command: "hotel.Reserve",
+        encoding: Encoding::Json,
+        envelope: 0,
+        first_time: 10,
+        until: 300_010,
+        keep: false,
+        body: b"{}",
+    };
+    saga.entries.push(Entry {
+        node: 1,
+        attempt: 1,
+        round: 1,
+        work: Work::Asked,
+        waits: Waits::Reply,
+        bare: false,
+        since: 10,
+        due_at: 10_010,
+        order: Some(Order::new(&asked, &mut Vec::new())),
+        result: None,
+        more: None,
+    });
+    (knowledge, saga)
+}
+
+/// The outbox's row of a command that its topic does not take.
+fn set_apart(idempotency_key: &str) -> RowChange {
+    let meta = ringmaster_schemas::wire::CommandMeta {
+        command: "hotel.Reserve".into(),
+        idempotency_key: idempotency_key.into(),
+        attempt: 1,
+        undoes: None,
+        reply_to: "replies".into(),
+        reply_partition: 0,
+        first_time: 10,
+        traceparent: None,
+    };
+    let mut value = Vec::new();
+    ringmaster_schemas::wire::put_command_json(&meta, b"{}", &mut value);
+    let (key, topic) = ("t-1".as_bytes().to_vec().into(), "hotel.commands".into());
+    let effect = ringmaster_schemas::state::OutboxEffect { undeliverable: true, topic, key, value: value.into(), headers: vec![] };
+    RowChange { key: RowKey::Outbox(3, 0), value: Some(effect.encode()), before: IndexKeys::NONE, after: IndexKeys::NONE }
+}
+
+/// Who waits for an answer to what was never delivered waits for the topic.
+#[test]
+fn a_command_that_is_not_delivered_is_why_a_saga_waits() {
+    for (of, reason) in [("trip/t-1/room/do", "undeliverable"), ("trip/t-2/room/do", "reply"), ("trip/t-1/room/undo", "reply")] {
+        let (store, (knowledge, saga)) = (SimStore::new(), with_a_trip());
+        let (partition, after) = (names::partition_of(b"t-1", PARTITIONS), index_keys(&saga));
+        let row = RowChange { key: RowKey::Saga(saga.id.clone()), value: Some(saga.encode()), before: IndexKeys::NONE, after };
+        let rows = vec![row, set_apart(of)];
+        store.write(&Batch { partition, base_offset: -1, checkpoint: checkpoint(17), rows }).expect("applies");
+        let server = serving(Arc::default(), &store, knowledge);
+        let (code, body) = get(&server, "/api/sagas/trip/t-1");
+        assert_eq!((code, &body["why"][0]["reason"], &body["version_number"]), (200, &json!(reason), &json!(1)), "{body}");
+        let (_, found) = get(&server, "/api/sagas?definition=trip&limit=5");
+        assert_eq!((&found["sagas"][0]["step"], &found["more"]), (&json!("room"), &json!(false)), "{found}");
+        assert_eq!(get(&server, "/api/sagas?stuck=true").1["sagas"], json!([]));
+        assert_eq!(get(&server, "/api/sagas?limit=0").1, json!({ "sagas": [], "more": true }));
+        assert_eq!((get(&server, "/api/sagas?stuk=true").0, get(&server, "/api/sagas?definition=trp").0), (400, 404));
+    }
 }
 
 #[test]

@@ -81,6 +81,7 @@ struct Line {
 /// A saga's story in the making.
 struct Story<'a> {
     id: &'a str,
+    catalog: &'a Catalog,
     teller: Teller<'a>,
     fence: Fence,
     /// The oldest offset of the journal.
@@ -101,6 +102,7 @@ impl<'a> Story<'a> {
     fn of(id: &'a str, catalog: &'a Catalog, limit: usize) -> Story<'a> {
         Story {
             id,
+            catalog,
             teller: Teller::new(catalog, &time),
             fence: Fence::default(),
             start: 0,
@@ -143,6 +145,7 @@ impl<'a> Story<'a> {
     fn find_term(&mut self, record: &JournalRecord) {
         let Some(stamp) = record.stamp().filter(|_| self.is_termless) else { return };
         if stamp.claim_offset > self.fence.claim_offset {
+            (self.teller, self.left_out, self.has_begun) = (Teller::new(self.catalog, &time), 0, false);
             self.lines.clear();
             (self.fence.claim_offset, self.fence.claim, self.fence.number) = (stamp.claim_offset, stamp.claim, stamp.number);
         }
@@ -230,4 +233,106 @@ fn json_of(line: &Line) -> serde_json::Value {
         "step": line.told.step,
         "text": line.told.text,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use ringmaster_schemas::journal::{Bare, Claim, Head, HeadFields, SagaChange, SagaEvent, Stamp};
+
+    const ID: &str = "trip/t-1";
+
+    fn claim(id: u8) -> Vec<u8> {
+        let claim = Claim { id: [id; 16], owner: "test".into(), address: "".into(), partitions: 1, now: 0 };
+        JournalRecord::Claim(claim).encode()
+    }
+
+    fn stamp(claim_offset: i64, claim: u8, number: i64) -> Stamp {
+        Stamp { claim_offset, claim: [claim; 16], number, released: 0, now: 1_000 }
+    }
+
+    /// A record under a claim in which a saga becomes late; the deadline tells one from the other.
+    fn late(stamp: Stamp, saga: &str, due_at: Millis) -> Vec<u8> {
+        happens(stamp, saga, SagaEvent::MarkedLate { due_at })
+    }
+
+    fn happens(stamp: Stamp, saga: &str, event: SagaEvent) -> Vec<u8> {
+        let changes = vec![Change::Saga(SagaChange { saga: saga.into(), events: vec![event] })];
+        let turns = vec![Turn { cause: Cause::Input { topic: 0, next: 8 }, input: None, changes }];
+        JournalRecord::Decision(Decision { stamp, topics: vec![[7; 16]], turns }).encode()
+    }
+
+    /// What a journal that begins at `start` tells of the saga.
+    fn told(start: i64, records: &[Vec<u8>]) -> Vec<String> {
+        let catalog = Catalog::default();
+        let mut story = Story::of(ID, &catalog, 10);
+        story.begins(start);
+        for (offset, record) in (start..).zip(records) {
+            story.record(offset, record).expect("it is a record");
+        }
+        story.lines.iter().map(|line| format!("{} by {}: {}", line.offset, line.cause, line.told.text)).collect()
+    }
+
+    #[test]
+    fn only_what_counts_and_is_about_the_saga_is_told() {
+        let records = [
+            claim(1),
+            late(stamp(0, 1, 0), ID, 0),
+            late(stamp(0, 1, 1), "trip/t-2", 1_000),
+            b"somebody else's".to_vec(),
+            claim(2),
+            late(stamp(0, 1, 2), ID, 2_000),
+            late(stamp(4, 2, 1), ID, 3_000),
+            late(stamp(4, 2, 0), ID, 4_000),
+        ];
+        let late = |offset, at: &str| {
+            format!("{offset} by {} at 7: it is late, and goes on: its deadline was 1970-01-01T00:00:0{at}Z", hex(&[7; 16]))
+        };
+        assert_eq!(told(0, &records), [late(1, "0"), late(7, "4")]);
+    }
+
+    /// Where claims are gone, the newest that a record names is in force, and what another wrote is no part of the story.
+    #[test]
+    fn a_journal_without_its_beginning_is_told_by_its_newest_term() {
+        let bare = |stamp| JournalRecord::Bare(Bare { stamp }).encode();
+        let old = late(stamp(50, 1, 8), ID, 1_000);
+        let new = [bare(stamp(60, 2, 3)), late(stamp(60, 2, 4), ID, 2_000), old.clone()];
+        let both = [old, claim(3), late(stamp(101, 3, 0), ID, 0)];
+        for (records, expected) in [
+            (&[&both[..1], &new[..]].concat()[..], &["102"][..]),
+            (&new, &["101"]),
+            (&both[..1], &["100"]),
+            (&[&both[..], &both[..1]].concat(), &["100", "102"]),
+        ] {
+            let offsets: Vec<String> = told(100, records).iter().map(|line| line[..3].to_owned()).collect();
+            assert_eq!(offsets, expected);
+        }
+    }
+
+    #[test]
+    fn a_story_says_when_its_beginning_is_missing_or_left_out() {
+        let catalog = Catalog::default();
+        let mut out = Vec::new();
+        let mut story = Story::of(ID, &catalog, 2);
+        story.begins(100);
+        let nothing = story.tell(3, false, &mut out).expect_err("there is nothing");
+        assert_eq!(nothing.exit, Exit::NotFound);
+        assert!(nothing.message.contains("the journal of partition 3 begins at offset 100"), "{}", nothing.message);
+        let head = Head::new(&HeadFields { source: "trips/0/1", ..Default::default() }, &mut Vec::new());
+        for (number, event) in (0..).zip([
+            SagaEvent::Started { head, deadline_at: None },
+            SagaEvent::MarkedLate { due_at: 0 },
+            SagaEvent::Undone { place: 3 },
+        ]) {
+            story.record(100 + number, &happens(stamp(50, 1, number), ID, event)).expect("it is a record");
+        }
+        assert!(story.has_begun, "it is whole");
+        story.tell(3, false, &mut out).expect("written");
+        let text = String::from_utf8(out).expect("text");
+        assert!(
+            text.contains("entry 3 is undone") && text.contains("2 events of partition 3 of the journal; 1 older one"),
+            "{text}"
+        );
+    }
 }

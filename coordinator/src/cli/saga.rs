@@ -108,7 +108,7 @@ fn reasons(saga: &Value) -> String {
     ));
     if !saga["ended_at"].is_null() {
         line(format!("it ended {}, and is known until {}", text(&saga["ended_at"]), text(&saga["expires_at"])));
-    } else if !saga["deadline_at"].is_null() {
+    } else if saga["status"] == "running" && !saga["deadline_at"].is_null() {
         let stands =
             if saga["held_since"].is_null() { String::new() } else { format!("; it stands since {}", text(&saga["held_since"])) };
         line(format!("its deadline is {}{stands}", text(&saga["deadline_at"])));

@@ -8,6 +8,7 @@ mod panics;
 mod pauses;
 mod store;
 mod stores;
+mod stuck;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -13,8 +13,8 @@ use super::{code, retry};
 use crate::definition::{Definition, Step, Undo};
 
 /// Said of everything that is stuck.
-const NO_ACTS: &str = "no command of this version retries, skips or resolves it: it stays stuck, nothing of it is lost, others go on, \
-                       and its deadline's clock stands";
+const NO_ACTS: &str =
+    "to retry, skip or resolve it by hand is not in this version yet: until then it stays as it is, and nothing is lost";
 
 /// Why one open leaf waits.
 #[derive(Debug, Clone, PartialEq, Eq)]

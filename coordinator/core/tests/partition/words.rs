@@ -214,7 +214,7 @@ fn what_undoes_tells_why() {
         charge (undo) waits for a person (stuck), wakes never
           nothing by itself; a success of worker under the undo's key settles it, however late
           way out: see to it at worker that worker.Refund is done, and let it answer attempt 1 with success
-          way out: no command of this version retries, skips or resolves it: it stays stuck, nothing of it is lost, others go on, and its deadline's clock stands
+          way out: to retry, skip or resolve it by hand is not in this version yet: until then it stays as it is, and nothing is lost
     "#]]);
     line.reply_to("trip/t/charge/undo", "succeeded");
     line.tells(&expect![[r#"
@@ -285,14 +285,14 @@ fn what_is_stuck_says_what_a_person_can_do() {
         ship waits for a person (stuck), wakes never
           nothing by itself; an answer of worker under its key settles it, however late
           way out: find out at worker whether worker.Ship was done, and let it answer attempt 1 again
-          way out: no command of this version retries, skips or resolves it: it stays stuck, nothing of it is lost, others go on, and its deadline's clock stands
+          way out: to retry, skip or resolve it by hand is not in this version yet: until then it stays as it is, and nothing is lost
     "#]]);
     let mut refused = answered("", &[("ship/do", "succeeded"), ("bill/do", "refused")]);
     refused.says_why(&expect![[r#"
         bill waits for a person (stuck), wakes never
           nothing by itself; a success of worker under its key is taken, however late
           way out: see to it at worker that worker.Bill is done after all, and let it answer with success
-          way out: no command of this version retries, skips or resolves it: it stays stuck, nothing of it is lost, others go on, and its deadline's clock stands
+          way out: to retry, skip or resolve it by hand is not in this version yet: until then it stays as it is, and nothing is lost
     "#]]);
     refused.tells(&expect![[r#"
         started [] started by alphas/0/0 with version 1 (86e06d61a774), deadline +259200000ms
