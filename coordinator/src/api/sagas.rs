@@ -15,8 +15,8 @@ use super::why::version;
 
 /// Most sagas of one answer.
 pub(super) const LIMIT_MAX: usize = 1_000;
-/// Places of a partition's index that one question looks at, at most: it must not hold up other questions.
-const LOOKED_AT_MAX: usize = 100_000;
+/// Places in indexes that one question looks at, at most, shared by the partitions: it must not hold up other questions.
+const LOOKED_AT_MAX: usize = 400_000;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,7 +75,8 @@ pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: i32, questi
     let (mut found, mut more) = (Found::new(), false);
     for partition in 0..partitions {
         for index in question.indexes() {
-            more |= find(store, partition, *index, question, &mut found)?;
+            let most = LOOKED_AT_MAX / partitions.max(1) as usize / question.indexes().len();
+            more |= find(store, partition, *index, question, most.max(1), &mut found)?;
         }
     }
     let (mut seen, mut shown) = (HashSet::new(), Vec::new());
@@ -98,18 +99,25 @@ pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: i32, questi
     Ok(json!({ "sagas": shown, "more": more }))
 }
 
-/// Collects what an index of a partition holds, one more than is asked for; true if it was not read to its end.
-fn find(store: &dyn Store, partition: i32, index: Index, question: &Question, found: &mut Found) -> Result<bool, String> {
+/// Collects what an index of a partition holds, one more than is asked for; true if it has more places than may be looked at.
+fn find(
+    store: &dyn Store,
+    partition: i32,
+    index: Index,
+    question: &Question,
+    most: usize,
+    found: &mut Found,
+) -> Result<bool, String> {
     let (mut looked_at, mut taken, mut is_cut) = (0, 0, false);
     let visit = &mut |at, key| {
-        looked_at += 1;
         if let RowKey::Saga(id) = key
             && question.is_about(&id)
         {
             taken += 1;
             found.insert((index != Index::Stuck, at, partition, id));
         }
-        is_cut = looked_at >= LOOKED_AT_MAX;
+        looked_at += 1;
+        is_cut = looked_at > most;
         taken <= question.limit && !is_cut
     };
     store.scan(partition, index, Millis::MIN, Millis::MAX, visit).map_err(|error| error.to_string())?;

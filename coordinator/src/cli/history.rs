@@ -10,11 +10,10 @@ use std::time::{Duration, Instant};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::{Bus, TopicPartition};
-use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::{Fence, Verdict};
-use ringmaster_core::saga::{Teller, Told};
+use ringmaster_core::saga::{Teller, Told, Versions};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Cause, Change, Decision, JournalRecord, TopicId, Turn};
+use ringmaster_schemas::journal::{Cause, Change, Decision, DefinitionHash, JournalRecord, TopicId, Turn};
 use ringmaster_schemas::names::{Topics, hex};
 use serde_json::json;
 
@@ -46,7 +45,9 @@ pub(super) fn history(config: &Config, id: &str, limit: usize, as_json: bool, ou
         return Err(Failure::new(Exit::Refused, format_args!("there is no topic {topic}: run `ringmaster topics apply`")));
     };
     let partition = api::partition_of(id, partitions).expect("it is an id");
-    let mut story = Story::of(id, &known.catalog, limit);
+    let catalog = &known.catalog;
+    let versions = |hash: &DefinitionHash| Some((&**catalog.by_hash(hash)?, catalog.number_of(hash)?));
+    let mut story = Story::of(id, &versions, limit);
     on_bus!(&mut any, bus => read(bus, &topic, partition, &mut story)?);
     story.tell(partition, as_json, out)
 }
@@ -81,7 +82,7 @@ struct Line {
 /// A saga's story in the making.
 struct Story<'a> {
     id: &'a str,
-    catalog: &'a Catalog,
+    versions: Versions<'a>,
     teller: Teller<'a>,
     fence: Fence,
     /// The oldest offset of the journal.
@@ -99,11 +100,11 @@ struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    fn of(id: &'a str, catalog: &'a Catalog, limit: usize) -> Story<'a> {
+    fn of(id: &'a str, versions: Versions<'a>, limit: usize) -> Story<'a> {
         Story {
             id,
-            catalog,
-            teller: Teller::new(catalog, &time),
+            versions,
+            teller: Teller::new(versions, &time),
             fence: Fence::default(),
             start: 0,
             is_termless: false,
@@ -145,7 +146,7 @@ impl<'a> Story<'a> {
     fn find_term(&mut self, record: &JournalRecord) {
         let Some(stamp) = record.stamp().filter(|_| self.is_termless) else { return };
         if stamp.claim_offset > self.fence.claim_offset {
-            (self.teller, self.left_out, self.has_begun) = (Teller::new(self.catalog, &time), 0, false);
+            (self.teller, self.left_out, self.has_begun) = (Teller::new(self.versions, &time), 0, false);
             self.lines.clear();
             (self.fence.claim_offset, self.fence.claim, self.fence.number) = (stamp.claim_offset, stamp.claim, stamp.number);
         }
@@ -265,8 +266,7 @@ mod tests {
 
     /// What a journal that begins at `start` tells of the saga.
     fn told(start: i64, records: &[Vec<u8>]) -> Vec<String> {
-        let catalog = Catalog::default();
-        let mut story = Story::of(ID, &catalog, 10);
+        let mut story = Story::of(ID, &|_| None, 10);
         story.begins(start);
         for (offset, record) in (start..).zip(records) {
             story.record(offset, record).expect("it is a record");
@@ -312,9 +312,8 @@ mod tests {
 
     #[test]
     fn a_story_says_when_its_beginning_is_missing_or_left_out() {
-        let catalog = Catalog::default();
         let mut out = Vec::new();
-        let mut story = Story::of(ID, &catalog, 2);
+        let mut story = Story::of(ID, &|_| None, 2);
         story.begins(100);
         let nothing = story.tell(3, false, &mut out).expect_err("there is nothing");
         assert_eq!(nothing.exit, Exit::NotFound);

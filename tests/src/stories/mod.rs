@@ -11,6 +11,7 @@ mod laws;
 mod print;
 mod script;
 mod stage;
+mod telling;
 
 use std::path::{Path, PathBuf};
 
@@ -70,5 +71,6 @@ pub fn play(text: &str) -> Played {
         }
     }
     faults.extend(laws::broken(&stage));
+    faults.extend(telling::wrong(&stage));
     Played { text: out, faults }
 }

@@ -36,7 +36,7 @@ pub use decide::{Decided, decide};
 pub use effect::Effect;
 pub use effects::{Sender, effects, order_of};
 pub use passed::{Passed, passed};
-pub use told::{Teller, Told};
+pub use told::{Teller, Told, Versions};
 pub use values::{Evaluated, Values, View};
 pub use why::{Why, why};
 

@@ -3,13 +3,12 @@
 //! Ways leave no events of their own: that an arm was taken is told with the first thing that happened in it.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Emission, Failure, Head, Opens, Order, Place, SagaEvent};
+use ringmaster_schemas::journal::{DefinitionHash, Emission, Failure, Head, Opens, Order, Place, SagaEvent};
 use ringmaster_schemas::names::{Direction, hex};
 
-use crate::definition::{Catalog, Definition, Node, ROOT, Role, Verb};
+use crate::definition::{Definition, Node, ROOT, Role, Verb};
 
 /// One thing that happened, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,12 +21,15 @@ pub struct Told {
     pub text: String,
 }
 
+/// Finds a version of a definition by its hash, with its running number.
+pub type Versions<'a> = &'a dyn Fn(&DefinitionHash) -> Option<(&'a Definition, u32)>;
+
 /// Tells the events of one saga, in order. What it knows comes from the events alone: of a saga whose beginning is lost, names that
 /// no event says are missing.
 pub struct Teller<'a> {
-    catalog: &'a Catalog,
+    versions: Versions<'a>,
     time: &'a dyn Fn(Millis) -> String,
-    definition: Option<Arc<Definition>>,
+    definition: Option<&'a Definition>,
     /// Names of entries.
     places: BTreeMap<Place, String>,
     /// Choices that are told, or cannot be: each with its arm.
@@ -37,10 +39,10 @@ pub struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    /// For a saga of one of these definitions; `time` says a time in words.
-    pub fn new(catalog: &'a Catalog, time: &'a dyn Fn(Millis) -> String) -> Teller<'a> {
+    /// For a saga of one of these versions; `time` says a time in words.
+    pub fn new(versions: Versions<'a>, time: &'a dyn Fn(Millis) -> String) -> Teller<'a> {
         let (places, choices) = (BTreeMap::new(), BTreeMap::new());
-        Teller { catalog, time, definition: None, places, choices, skipped: Vec::new() }
+        Teller { versions, time, definition: None, places, choices, skipped: Vec::new() }
     }
 
     /// What an event says; before it the way that led to it, if that was not told yet.
@@ -75,7 +77,7 @@ impl<'a> Teller<'a> {
             }
             SagaEvent::CompensationBegan { failure } => {
                 // A step that could not begin left no event of its own, and yet the way led to it.
-                if let Some(node) = self.definition.as_ref().and_then(|definition| definition.names.find(&failure.step)) {
+                if let Some(node) = self.definition.and_then(|definition| definition.names.find(&failure.step)) {
                     self.comes_to(node, out);
                 }
                 let step = Some(failure.step.to_string()).filter(|step| !step.is_empty());
@@ -95,7 +97,7 @@ impl<'a> Teller<'a> {
                 out.push(Told { event: "marked_late", step: None, text });
             }
             SagaEvent::Completed { emissions, expires_at } => {
-                self.comes_to(self.definition.as_ref().map_or(ROOT, |definition| definition.nodes.len() as u16), out);
+                self.comes_to(self.definition.map_or(ROOT, |definition| definition.nodes.len() as u16), out);
                 self.ended("completed", emissions, *expires_at, out);
             }
             SagaEvent::Compensated { emissions, expires_at } => self.ended("compensated", emissions, *expires_at, out),
@@ -109,10 +111,11 @@ impl<'a> Teller<'a> {
 
     fn started(&mut self, head: &Head, deadline_at: Option<Millis>, out: &mut Vec<Told>) {
         // An id whose row has expired may start again.
-        *self = Teller::new(self.catalog, self.time);
+        *self = Teller::new(self.versions, self.time);
         let fields = head.fields();
-        self.definition = self.catalog.by_hash(&fields.version).cloned();
-        let number = self.catalog.number_of(&fields.version).map_or_else(|| "?".to_owned(), |number| number.to_string());
+        let version = (self.versions)(&fields.version);
+        self.definition = version.map(|(definition, _)| definition);
+        let number = version.map_or_else(|| "?".to_owned(), |(_, number)| number.to_string());
         let deadline = deadline_at.map_or_else(String::new, |at| format!(", deadline {}", self.at(at)));
         let text = format!("started by {} with version {number} ({}){deadline}", fields.source, short(&hex(&fields.version)));
         out.push(Told { event: "started", step: None, text });
@@ -174,8 +177,8 @@ impl<'a> Teller<'a> {
         (self.time)(at)
     }
 
-    fn node(&self, node: u16) -> Option<&Node> {
-        self.definition.as_ref()?.node(node)
+    fn node(&self, node: u16) -> Option<&'a Node> {
+        self.definition?.node(node)
     }
 
     fn name_of(&self, node: u16) -> String {
@@ -218,7 +221,7 @@ impl<'a> Teller<'a> {
 
     /// Choices before a node that were gone through and left no trace: only the last arm may be empty.
     fn empty_ways_before(&self, node: u16) -> Vec<(u16, usize)> {
-        let Some(definition) = &self.definition else { return Vec::new() };
+        let Some(definition) = self.definition else { return Vec::new() };
         let last_is_empty = |(choice, found): (u16, &Node)| match &found.verb {
             Verb::Choice(arms) => {
                 let list = arms.last()?.list;
