@@ -42,6 +42,13 @@ Settings come from ringmaster.toml (or --config), then RINGMASTER_* variables, t
 Exit codes:
 ";
 
+const SAGA_EXAMPLES: &str = "\
+Examples:
+  ringmaster saga list --stuck --definition order-fulfilment
+  ringmaster saga list --json | jq -r .saga
+  ringmaster saga why order-fulfilment/ord-17
+  ringmaster saga history order-fulfilment/ord-17 --limit 20";
+
 /// An event-sourced saga coordinator on Kafka: services publish events, Ringmaster runs the sagas that they start, sends commands
 /// to participants, and undoes what was done when a saga cannot finish.
 #[derive(Debug, Parser)]
@@ -119,8 +126,8 @@ enum Command {
     /// Look at records that could not be taken.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
-    /// Look at sagas.
-    #[command(subcommand)]
+    /// Look at sagas: which are under way, what each waits for, what happened.
+    #[command(subcommand, after_help = SAGA_EXAMPLES)]
     Saga(SagaCommand),
     /// Act on a saga: cancel it; or retry, skip or resolve what is stuck.
     ///

@@ -113,11 +113,13 @@ fn reasons(saga: &Value) -> String {
             if saga["held_since"].is_null() { String::new() } else { format!("; it stands since {}", text(&saga["held_since"])) };
         line(format!("its deadline is {}{stands}", text(&saga["deadline_at"])));
     }
-    let leaves = saga["why"].as_array().map_or(&[][..], Vec::as_slice);
-    if leaves.is_empty() {
-        line("nothing of it waits".to_owned());
+    let leaves = saga["why"].as_array().map(Vec::as_slice);
+    match leaves {
+        Some([]) => line("nothing of it waits".to_owned()),
+        Some(_) => {}
+        None => line("what it waits for is not known: the coordinator does not have this version of its definition".to_owned()),
     }
-    for leaf in leaves {
+    for leaf in leaves.unwrap_or_default() {
         line(String::new());
         line(format!("{} waits for {} ({})", step(leaf), text(&leaf["waits_for"]), text(&leaf["reason"])));
         line(format!("  since     {}", text(&leaf["since"])));

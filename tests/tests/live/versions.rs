@@ -38,7 +38,23 @@ fn an_edit_changes_new_sagas_only() {
     }
     let (before, behind) = (version(&coordinator, 0), version(&coordinator, 100));
     assert_ne!(before, behind, "the saga itself says its version");
+    for (mut numbers, version) in [(0..100, "with version 1 ("), (100..200, "with version 2 (")] {
+        let number = numbers.find(|number| orders::outcome(*number) == Outcome::Fulfilled).expect("one of them");
+        let told = history(&world, number);
+        for words in
+            [version, "charge_payment asks payment.Charge", "ship succeeded: the pivot is behind", "completed; known until"]
+        {
+            assert!(told.contains(words), "{words}: {told}");
+        }
+    }
     world.close(shop, coordinator);
+}
+
+/// What the journal tells of an order's saga.
+fn history(world: &World, number: u64) -> String {
+    let output = world.ringmaster(&["saga", "history", &saga_id(SAGA, &orders::key(RUN, number))]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
 }
 
 /// The version of an order's saga, as the API shows it; its row is there with the next checkpoint.
