@@ -33,6 +33,9 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn of(&self, number: u16, node: &Node) -> Option<Passed> {
+        if self.is_in_reaction_that_did_not_begin(number) {
+            return None;
+        }
         match &node.verb {
             Verb::Do(_) | Verb::Refuse(_) => (!self.entered(number..node.end) && self.is_behind(number)).then_some(Passed::Skipped),
             Verb::Emit(_) if !self.is_behind(number) => None,
@@ -43,8 +46,14 @@ impl Row<'_> {
                 let taken = arms.iter().position(|arm| self.entered(arm.list..self.node(arm.list).end))?;
                 Some(Passed::Arm(taken + 1))
             }
-            Verb::Sequence(_) | Verb::Group => None,
+            Verb::Sequence(_) | Verb::Group | Verb::Parallel(_) => None,
         }
+    }
+
+    /// What is only for a refusal that did not come is neither skipped nor passed by.
+    fn is_in_reaction_that_did_not_begin(&self, number: u16) -> bool {
+        let is_reaction = |list: &u16| matches!(self.node(*list).verb, Verb::Sequence(Role::Reaction));
+        self.definition.around(number).filter(is_reaction).any(|list| !self.entered(list..self.node(list).end))
     }
 
     fn node(&self, number: u16) -> &Node {
@@ -83,9 +92,11 @@ impl Row<'_> {
             return true;
         }
         match self.node(list).verb {
-            Verb::Sequence(Role::Root | Role::Body) => self.certainly_reached(self.node(list).parent),
-            Verb::Sequence(Role::Arm) => false,
-            Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) => unreachable!("nodes lie in lists"),
+            Verb::Sequence(Role::Root | Role::Body | Role::Branch) => self.certainly_reached(self.node(list).parent),
+            Verb::Sequence(Role::Arm | Role::Reaction) => false,
+            Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => {
+                unreachable!("nodes lie in lists")
+            }
         }
     }
 

@@ -50,7 +50,17 @@ impl<'a> Teller<'a> {
         match event {
             SagaEvent::Started { head, deadline_at } => self.started(head, *deadline_at, out),
             SagaEvent::Skipped { node, passes } => self.is_skipped(*node, *passes, out),
-            SagaEvent::Entered { place, node, opens, .. } => self.entered(*place, *node, opens, out),
+            SagaEvent::Entered { place, node, round, opens } => self.entered(*place, (*node, *round), opens, out),
+            SagaEvent::ScopeStopped { .. }
+            | SagaEvent::ReactionBegan { .. }
+            | SagaEvent::WentOn { .. }
+            | SagaEvent::StopRemembered { .. }
+            | SagaEvent::StopForgotten {}
+            | SagaEvent::Acted { .. } => self.reacted(event, out),
+            SagaEvent::Retried { place, direction, attempt, due_at, .. } => {
+                let text = format!("{}is asked anew, attempt {attempt}: an answer is due {}", undo(*direction), self.at(*due_at));
+                self.say(out, "retried", *place, &text);
+            }
             SagaEvent::CommandIssued { place, node, order, due_at, .. } => {
                 self.comes_to(*node, out);
                 self.places.insert(*place, order.step().to_owned());
@@ -138,7 +148,35 @@ impl<'a> Teller<'a> {
         out.push(Told { event: "skipped", text: format!("{name} {why}{behind}"), step: Some(name) });
     }
 
-    fn entered(&mut self, place: Place, node: u16, opens: &Opens, out: &mut Vec<Told>) {
+    /// What becomes of what was refused or failed, and what people do.
+    fn reacted(&self, event: &SagaEvent, out: &mut Vec<Told>) {
+        let mut tell = |event, text| out.push(Told { event, step: None, text });
+        match event {
+            SagaEvent::ScopeStopped { place, failure, .. } => {
+                self.say(out, "scope_stopped", *place, &format!("undoes what was done in it: {}", said(failure)));
+            }
+            SagaEvent::ReactionBegan { place, list } => {
+                self.say(out, "reaction_began", *place, &format!("has a reaction, which begins with {}", self.name_of(list + 1)));
+            }
+            SagaEvent::WentOn { place, passes } => {
+                let behind = if *passes { ": the pivot is behind" } else { "" };
+                self.say(out, "went_on", *place, &format!("is left out, and it goes on{behind}"));
+            }
+            SagaEvent::StopRemembered { failure } => {
+                tell(
+                    "stop_remembered",
+                    format!("{} is remembered: it undoes if the pivot, which is asked, is refused", said(failure)),
+                );
+            }
+            SagaEvent::StopForgotten {} => {
+                tell("stop_forgotten", "what was remembered came too late: the pivot is behind".to_owned())
+            }
+            SagaEvent::Acted { act, by, why } => tell("acted", format!("{by} acts: {act} ({why})")),
+            other => unreachable!("{other:?} is told elsewhere"),
+        }
+    }
+
+    fn entered(&mut self, place: Place, (node, round): (u16, u8), opens: &Opens, out: &mut Vec<Told>) {
         if node != ROOT {
             self.comes_to(node, out);
         }
@@ -150,6 +188,12 @@ impl<'a> Teller<'a> {
             Opens::Refused { failure } => {
                 self.places.insert(place, failure.step.to_string());
                 self.say(out, "refused", place, &format!("refuses: {}", said(failure)));
+            }
+            Opens::Scope { until } => {
+                let name = self.name_of(node);
+                self.places.insert(place, if round > 1 { format!("{name}~{round}") } else { name });
+                let until = until.map_or_else(String::new, |until| format!(", all of it until {}", self.at(until)));
+                self.say(out, "began", place, &format!("begins{until}"));
             }
         }
     }
@@ -228,7 +272,7 @@ impl<'a> Teller<'a> {
                 let is_empty = definition.node(list)?.end == list + 1;
                 (found.end <= node && is_empty && self.was_reached(choice)).then_some((choice, arms.len() - 1))
             }
-            Verb::Sequence(_) | Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group => None,
+            Verb::Sequence(_) | Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Parallel(_) => None,
         };
         (0..).zip(&definition.nodes).filter_map(last_is_empty).collect()
     }
@@ -241,11 +285,15 @@ impl<'a> Teller<'a> {
         }
         match list.verb {
             Verb::Sequence(Role::Root) => true,
-            Verb::Sequence(Role::Body) => self.was_reached(list.parent),
+            Verb::Sequence(Role::Body | Role::Branch) => self.was_reached(list.parent),
+            // It is told by what happens in it.
+            Verb::Sequence(Role::Reaction) => false,
             Verb::Sequence(Role::Arm) => {
                 self.ways_to(number).last().is_some_and(|(choice, arm)| self.choices.get(choice) == Some(&Some(*arm)))
             }
-            Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) => unreachable!("nodes lie in lists"),
+            Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => {
+                unreachable!("nodes lie in lists")
+            }
         }
     }
 }

@@ -10,11 +10,7 @@ use ringmaster_schemas::names::{Direction, participant_of};
 use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
 use super::{code, retry};
-use crate::definition::{Definition, Step, Undo};
-
-/// Said of everything that is stuck.
-const NO_ACTS: &str =
-    "to retry, skip or resolve it by hand is not in this version yet: until then it stays as it is, and nothing is lost";
+use crate::definition::{Definition, ROOT, Step, Undo};
 
 /// Why one open leaf waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +44,7 @@ pub fn why(definition: &Definition, saga: &Saga) -> Vec<Why> {
 }
 
 fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why {
-    let leaf = Leaf { saga, entry, step: definition.step(entry.node) };
+    let leaf = Leaf { saga, entry, step: definition.step(entry.node), is_end: entry.node == ROOT };
     let (what, then, ways_out) = match entry.waits {
         Waits::No => unreachable!("an open leaf waits for something"),
         Waits::Reply => (format!("the answer to attempt {} of {}", entry.attempt, leaf.command()), leaf.reply(), Vec::new()),
@@ -58,7 +54,13 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
         Waits::Stuck => ("a person".to_owned(), leaf.stuck(), leaf.ways_out()),
     };
     let wakes_at = Some(entry.due_at()).filter(|at| *at != Millis::MAX);
-    let (step, direction, failure) = (entry.name().to_owned(), leaf.direction(), entry.failure().cloned());
+    // What a scope failed for names a step in it.
+    let step = match definition.node(entry.node).map(|node| &*node.name) {
+        None | Some("") => entry.name().to_owned(),
+        Some(name) if entry.round > 1 => format!("{name}~{}", entry.round),
+        Some(name) => name.to_owned(),
+    };
+    let (direction, failure) = (leaf.direction(), entry.failure().cloned());
     Why { place, step, direction, waits: entry.waits, since: entry.since, wakes_at, what, then, ways_out, failure }
 }
 
@@ -67,6 +69,7 @@ struct Leaf<'a> {
     saga: &'a Saga,
     entry: &'a Entry,
     step: Option<Step<'a>>,
+    is_end: bool,
 }
 
 impl Leaf<'_> {
@@ -131,25 +134,47 @@ impl Leaf<'_> {
                 format!("nothing by itself; a success of {participant} under the undo's key settles it, however late")
             }
             Work::Refused => format!("nothing by itself; a success of {participant} under its key is taken, however late"),
-            Work::Nothing | Work::Done | Work::Failed | Work::Undone | Work::Closed => "nothing by itself".to_owned(),
+            Work::Nothing | Work::Done | Work::Failed | Work::Undone | Work::Closed | Work::Open | Work::Undoing => {
+                "nothing by itself".to_owned()
+            }
         }
     }
 
     fn ways_out(&self) -> Vec<String> {
         let (participant, command) = (self.participant(), self.command());
         let attempt = self.entry.attempt;
-        let answer = match self.entry.work {
+        let phase = self.step.map(|step| step.node.phase);
+        let again = "retry: it is asked again, under the same key and with a new budget";
+        let round = "retry: it is tried again in a new round, under a new key";
+        let skip = "skip: it goes on without it, or with a value in its stead";
+        let resolve = "resolve: say in its participant's stead how it ended";
+        let mut ways: Vec<String> = match self.entry.work {
             Work::Asked => {
-                Some(format!("find out at {participant} whether {command} was done, and let it answer attempt {attempt} again"))
+                vec![format!("find out at {participant} whether {command} was done, and let it answer attempt {attempt} again")]
             }
             Work::UndoAsked => {
-                Some(format!("see to it at {participant} that {command} is done, and let it answer attempt {attempt} with success"))
+                vec![format!("see to it at {participant} that {command} is done, and let it answer attempt {attempt} with success")]
             }
-            Work::Refused => {
-                Some(format!("see to it at {participant} that {command} is done after all, and let it answer with success"))
+            Work::Refused if self.step.is_some() => {
+                vec![format!("see to it at {participant} that {command} is done after all, and let it answer with success")]
             }
-            Work::Nothing | Work::Done | Work::Failed | Work::Undone | Work::Closed => None,
+            _ => Vec::new(),
         };
-        answer.into_iter().chain([NO_ACTS.to_owned()]).collect()
+        let acts: &[&str] = match self.entry.work {
+            Work::Asked if phase == Some(Phase::Retriable) => &[again, skip, resolve],
+            Work::Asked => &[again, resolve],
+            Work::UndoAsked => &[again, "skip: it counts as undone", resolve],
+            Work::Refused | Work::Failed | Work::Undone => &[round, skip],
+            Work::Nothing if self.is_end => &["retry: its event is made again"],
+            Work::Nothing => &["retry: it is tried again", skip],
+            Work::Done if self.entry.stray().is_some() => &["retry: its undo is made again"],
+            Work::Done => &["skip: it goes on without its result"],
+            Work::Closed | Work::Open | Work::Undoing => &[],
+        };
+        ways.extend(acts.iter().map(|act| format!("ringmaster act {act}")));
+        if self.saga.status == Status::Running && !self.saga.passed {
+            ways.push("ringmaster act cancel: the saga is undone".to_owned());
+        }
+        ways
     }
 }
