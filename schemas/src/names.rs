@@ -74,6 +74,11 @@ impl Topics {
     }
 }
 
+/// The step's name in what an idempotency key, or an order, calls it: without the round behind `~`.
+pub fn step_of_round(step: &str) -> &str {
+    step.split_once('~').map_or(step, |(name, _)| name)
+}
+
 /// The topic that a participant reads, for example `payment.commands`.
 pub fn command_topic(participant: &str) -> String {
     format!("{participant}.commands")

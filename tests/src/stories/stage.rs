@@ -14,7 +14,7 @@ use ringmaster_core::saga::{
 use ringmaster_schemas::avro::{Resolver, Schema};
 use ringmaster_schemas::journal::{Emission, Encoding, SagaEvent};
 use ringmaster_schemas::json;
-use ringmaster_schemas::names::{Direction, command_topic, participant_of, saga_id};
+use ringmaster_schemas::names::{Direction, command_topic, participant_of, saga_id, step_of_round};
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Saga, Waits};
 use ringmaster_schemas::{Data, Millis};
@@ -169,7 +169,7 @@ impl Stage {
     }
 
     fn reply_input(&self, step: &str, direction: Direction, attempt: Option<i32>, said: &Said) -> Result<ReplyInput, String> {
-        let asks = self.definition().step_named(step).map(|step| step.asks);
+        let asks = self.definition().step_named(step_of_round(step)).map(|step| step.asks);
         let row = self
             .saga
             .as_ref()
@@ -198,11 +198,13 @@ impl Stage {
     fn person(&self, act: &Act) -> Result<ActInput, String> {
         let Act::Person { act, step, with, why } = act else { return Err("only a person acts".to_owned()) };
         let (step, with) = (step.as_deref(), with.as_deref());
-        let result =
-            |text: &str| match step.and_then(|step| self.definition().step_named(step)).and_then(|step| step.asks.kept.as_ref()) {
-                Some(kept) => project(kept, kept, text).map(|bytes| Some(Data::new(&bytes))),
-                None => Ok(None),
-            };
+        let result = |text: &str| match step
+            .and_then(|step| self.definition().step_named(step_of_round(step)))
+            .and_then(|step| step.asks.kept.as_ref())
+        {
+            Some(kept) => project(kept, kept, text).map(|bytes| Some(Data::new(&bytes))),
+            None => Ok(None),
+        };
         let act = match (act.as_str(), with.map(|with| with.split_once(' ').unwrap_or((with, "{}")))) {
             ("cancels", _) => PersonAct::Cancel,
             ("retries", _) => PersonAct::Retry,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use ringmaster_schemas::journal::{QuarantineReason, RejectionReason};
+use ringmaster_schemas::names;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -81,7 +82,7 @@ impl<'a> ControlRecord<'a> {
     /// As the core takes it; a value that its step cannot have is rejected.
     pub(crate) fn input(&self, projections: &mut Projections, definition: &Definition) -> Result<ActInput, Rejection> {
         let not_possible = |why: String| Rejection { reason: RejectionReason::NotPossible, detail: why };
-        let name = self.step.as_deref().map(|step| step.split('~').next().unwrap_or(step));
+        let name = self.step.as_deref().map(names::step_of_round);
         let result = match (self.value, name.and_then(|name| definition.step_named(name))) {
             (None, _) => None,
             (Some(_), None) => return Err(not_possible("a value is for a step: name the one that asks a participant".to_owned())),

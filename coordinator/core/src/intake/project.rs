@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use ringmaster_schemas::avro::{Resolver, Schema, SchemaError};
 use ringmaster_schemas::journal::{DefinitionHash, QuarantineReason};
-use ringmaster_schemas::names::{Direction, KEY_BYTES_MAX};
+use ringmaster_schemas::names::{self, Direction, KEY_BYTES_MAX};
 use ringmaster_schemas::wire::{self, Body as ReplyBody};
 use ringmaster_schemas::{Data, Millis, json};
 
@@ -112,7 +112,8 @@ impl Projections {
         let meta = &answer.reply.meta;
         let code = |default| -> Arc<str> { bounds::code(meta.code.as_deref().unwrap_or(default)).into() };
         let message = || -> Arc<str> { bounds::message(meta.message.as_deref().unwrap_or_default()).into() };
-        let step = definition.and_then(|definition| definition.step_named(answer.step()));
+        let name = names::step_of_round(answer.step());
+        let step = definition.and_then(|definition| definition.step_named(name));
         let outcome = match meta.outcome {
             wire::Outcome::Succeeded => {
                 let result = match (definition, step) {
@@ -126,6 +127,8 @@ impl Projections {
             wire::Outcome::Refused => Outcome::Refused { code: code("REFUSED"), message: message() },
             wire::Outcome::Failed => Outcome::Failed { code: code("FAILED"), message: message(), retryable: meta.retryable },
         };
+        // The first round is called as its step, whose name is there already.
+        let step = step.filter(|_| name == answer.step());
         let step = step.map_or_else(|| answer.step().into(), |step| step.node.name.clone());
         Ok(ReplyInput { step, direction: answer.direction, attempt: meta.attempt, outcome })
     }

@@ -114,6 +114,9 @@ impl Draft<'_> {
         let entry = self.entry(place);
         let (node, work) = (entry.node, entry.work);
         match work {
+            Work::Asked if self.halted(place).is_some() && !mutated("retry_in_undoing_scope") => {
+                return Err(not_possible("it is undone: say how it ended, by resolve"));
+            }
             Work::Asked | Work::UndoAsked => self.ask_again(place)?,
             Work::Done if entry.stray().is_none() && self.halted(place).is_none() => {
                 return Err(not_possible("it is done, and its result is too big to be kept: skip it"));
@@ -204,6 +207,8 @@ impl Draft<'_> {
             "its undo cannot be made: mend what it is made of, and retry"
         } else if entry.work == Work::Asked && node.phase != Phase::Retriable {
             "nobody knows whether it was done: resolve it, by what its participant says"
+        } else if given && matches!(entry.work, Work::Failed | Work::Undone) {
+            "it was undone, so that nothing stands for a value: retry it, or skip it without one"
         } else if given && (is_composite || entry.work == Work::Done) {
             "it takes no value"
         } else if !given && entry.work != Work::Done && (entry.node..end).any(reads) {

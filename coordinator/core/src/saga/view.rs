@@ -65,11 +65,15 @@ impl Draft<'_> {
     }
 
     /// The id of an emission on the way, unique in the saga: the step's name, with its round behind the first, that is the round of
-    /// what is tried again around it.
+    /// the nearest thing around it that has rounds.
     pub(super) fn emission_id(&self, node: u16) -> Arc<str> {
         let name = &self.definition.nodes[usize::from(node)].name;
         let rounds = |retried: u16| self.saga().entries.iter().filter(|entry| entry.node == retried).count();
-        match self.retried_around(node).map_or(1, rounds) {
+        let has_rounds = |around: &u16| {
+            let around = &self.definition.nodes[usize::from(*around)];
+            around.is_scope || matches!(around.verb, Verb::Do(_))
+        };
+        match self.definition.around(node).find(has_rounds).map_or(1, rounds) {
             0 | 1 => name.clone(),
             round => format!("{name}~{round}").into(),
         }

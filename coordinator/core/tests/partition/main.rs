@@ -1,5 +1,6 @@
 //! One partition driven by hand: what a simulated run meets only by luck, each as a plan of a few lines.
 
+mod acts;
 mod admission;
 mod claims;
 mod clocks;
