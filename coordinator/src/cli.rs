@@ -9,6 +9,7 @@ mod history;
 mod quarantine;
 mod run;
 mod saga;
+mod test;
 mod text;
 mod topics;
 mod versions;
@@ -27,6 +28,7 @@ const EXAMPLES: &str = "\
 Examples:
   ringmaster config > ringmaster.toml        all settings with their defaults
   ringmaster check sagas/*.yaml              are the definitions right?
+  ringmaster test --coverage                 do the sagas do what their scenarios say?
   ringmaster eval 'start.total > 5' --type OrderPlaced --event order.json
   ringmaster definitions diff order-fulfilment   what would a deploy change?
   ringmaster topics apply                    make the topics that they need
@@ -110,6 +112,34 @@ enum Command {
         /// The saga's key.
         #[arg(long, default_value = "key-1")]
         key: String,
+    },
+    /// Play scenarios: is what the sagas do what they are to do? No broker and no service is needed.
+    ///
+    /// A scenario says how a saga starts, what participants answer, what must happen and how it must end. It is played on the
+    /// coordinator's own core in virtual time, against the definitions and schemas of the settings. What goes otherwise is shown as a
+    /// diff, and ends the command with code 1.
+    Test {
+        /// Scenario files, or folders of them; by default the folder `scenarios` beside the definitions.
+        #[arg(value_name = "FOLDER|FILE")]
+        paths: Vec<PathBuf>,
+        /// Only scenarios with this text in their names.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+        /// Write a report as JUnit XML.
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+        /// One JSON object: scenarios with what happened in each, and the coverage.
+        #[arg(long)]
+        json: bool,
+        /// Tell what happened in each scenario, also where all is right: to write the next one by.
+        #[arg(long)]
+        story: bool,
+        /// Say which steps, arms, conditions, refusals and undos the scenarios pass through, and which they do not.
+        #[arg(long)]
+        coverage: bool,
+        /// Fail if they pass through less of a saga than this, in per cent.
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
+        coverage_min: Option<u8>,
     },
     /// Deploy definition files: new sagas get the new version, running ones keep theirs.
     Deploy {
@@ -331,6 +361,19 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Check { files } => definitions::check(&config, files, out),
         Command::Eval { expression, event, kind, key } => {
             eval::eval(&config, &eval::Question { expression, event: event.as_deref(), kind: kind.as_deref(), key }, out)
+        }
+        // It asks no broker.
+        Command::Test { paths, only, junit, json, story, coverage, coverage_min } => {
+            let options = test::Options {
+                paths,
+                junit: junit.as_deref(),
+                only: only.as_deref(),
+                json: *json,
+                story: *story,
+                coverage: *coverage,
+                coverage_min: *coverage_min,
+            };
+            return test::test(&config, &options, out);
         }
         Command::Deploy { files } => definitions::deploy(&config, files, out),
         Command::Definitions(DefinitionsCommand::List { all, json }) => versions::list(&config, *all, *json, out),

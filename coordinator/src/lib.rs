@@ -12,5 +12,6 @@ pub mod blocking;
 pub mod cli;
 pub mod config;
 pub mod runtime;
+pub mod scenarios;
 pub mod telemetry;
 pub mod topics;

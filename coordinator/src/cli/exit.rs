@@ -25,7 +25,7 @@ pub enum Exit {
     Refused = 4,
     /// The broker, or the coordinator that was asked, does not answer.
     Unreachable = 5,
-    /// A definition or a schema has errors.
+    /// A definition, a schema or a scenario has errors.
     Definition = 6,
     /// Files are in use by another process.
     Taken = 7,
@@ -50,7 +50,7 @@ pub const EXITS: [(Exit, &str); 12] = [
     ),
     (Exit::Refused, "settings or topics are not as they must be; restarting does not help"),
     (Exit::Unreachable, "no answer from the broker, or from the coordinator that was asked; try again later"),
-    (Exit::Definition, "a definition or a schema has errors; nothing was deployed"),
+    (Exit::Definition, "a definition, a schema or a scenario has errors; nothing was deployed"),
     (Exit::Taken, "the data directory is in use by another process"),
     (
         Exit::Journal,

@@ -19,24 +19,24 @@ use super::{InputRecord, Refused, bounds};
 
 /// How a topic's events tell their type, where no header and no schema does.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Typing<'t> {
+pub struct Typing<'t> {
     /// The JSON field that names it.
-    pub(crate) field: &'t str,
+    pub field: &'t str,
     /// The type of what says nothing.
-    pub(crate) default: Option<&'t str>,
+    pub default: Option<&'t str>,
 }
 
 /// Where an event was read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin<'t> {
+pub struct Origin<'t> {
     /// The topic's name.
-    pub(crate) topic: &'t str,
+    pub topic: &'t str,
     /// The partition's number.
-    pub(crate) partition: i32,
+    pub partition: i32,
 }
 
 /// A recognised domain event.
-pub(crate) struct Event<'a> {
+pub struct Event<'a> {
     pub(super) body: Body<'a>,
     /// W3C trace context.
     pub(super) traceparent: Option<Cow<'a, str>>,
@@ -80,7 +80,7 @@ impl<'a> Header<'a> {
 
 impl<'a> Event<'a> {
     /// Tells an event's type, encoding and identity.
-    pub(crate) fn recognise<'k>(
+    pub fn recognise<'k>(
         record: &InputRecord<'a>,
         typing: Typing<'k>,
         schemas: &'a Schemas,

@@ -24,9 +24,9 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::QuarantineReason;
 
 pub use control::{ControlAct, ControlOutcome, ControlRecord};
-pub(crate) use event::{Event, Origin, Typing};
-pub(crate) use project::Projections;
-pub(crate) use reply::Answer;
+pub use event::{Event, Origin, Typing};
+pub use project::Projections;
+pub use reply::Answer;
 
 /// Bytes of a participant's code: a word for programs.
 pub const CODE_BYTES_MAX: usize = 100;
@@ -58,13 +58,13 @@ pub trait Headers {
 
 /// A record that is not taken: it goes to quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refused {
+pub struct Refused {
     /// Why, for programs.
-    pub(crate) reason: QuarantineReason,
+    pub reason: QuarantineReason,
     /// Why, for people, and what to do.
-    pub(crate) detail: String,
+    pub detail: String,
     /// Fingerprint of its schema, where one is known.
-    pub(crate) schema: Option<u64>,
+    pub schema: Option<u64>,
 }
 
 impl Refused {

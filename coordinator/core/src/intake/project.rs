@@ -20,7 +20,7 @@ use crate::saga::{Outcome, ROW_DATA_BYTES_MAX, ReplyInput, StartInput};
 
 /// Ways from writers' schemas to what definitions keep: compiled once for every pair.
 #[derive(Default)]
-pub(crate) struct Projections {
+pub struct Projections {
     starts: HashMap<(DefinitionHash, i64), Resolver>,
     results: HashMap<(DefinitionHash, u16, i64), Resolver>,
     scratch: Scratch,
@@ -36,7 +36,7 @@ struct Scratch {
 impl Projections {
     /// A start event from there as a definition keeps it, by the version at this offset of the topic of definitions; nothing if its
     /// `if` is false.
-    pub(crate) fn start(
+    pub fn start(
         &mut self,
         definition: &Definition,
         version_offset: i64,
@@ -108,7 +108,7 @@ impl Projections {
     }
 
     /// An answer as its step keeps it.
-    pub(crate) fn reply(&mut self, answer: &Answer<'_>, definition: Option<&Definition>) -> Result<ReplyInput, Refused> {
+    pub fn reply(&mut self, answer: &Answer<'_>, definition: Option<&Definition>) -> Result<ReplyInput, Refused> {
         let meta = &answer.reply.meta;
         let code = |default| -> Arc<str> { bounds::code(meta.code.as_deref().unwrap_or(default)).into() };
         let message = || -> Arc<str> { bounds::message(meta.message.as_deref().unwrap_or_default()).into() };

@@ -8,7 +8,7 @@ use ringmaster_schemas::wire::{self, WireError};
 use super::Refused;
 
 /// An answer. Whom it is for are slices of its idempotency key.
-pub(crate) struct Answer<'a> {
+pub struct Answer<'a> {
     pub(super) reply: wire::Reply<'a>,
     /// Lengths of the saga's id and of the step's name in the key.
     parts: (usize, usize),
@@ -17,7 +17,7 @@ pub(crate) struct Answer<'a> {
 
 impl<'a> Answer<'a> {
     /// Reads it.
-    pub(crate) fn read(value: &'a [u8], schemas: &'a Schemas) -> Result<Answer<'a>, Refused> {
+    pub fn read(value: &'a [u8], schemas: &'a Schemas) -> Result<Answer<'a>, Refused> {
         let reply = wire::decode_reply(value, schemas).map_err(refused)?;
         let key = &*reply.meta.idempotency_key;
         let Some((saga, step, direction)) = names::parse_idempotency_key(key) else {

@@ -16,14 +16,15 @@ pub(super) struct Word {
 }
 
 /// The entries of a map.
-pub(super) struct Fields<'n> {
+pub struct Fields<'n> {
     entries: &'n [(Node, Node)],
-    pub(super) span: &'n Range<usize>,
+    /// Where it stands.
+    pub span: &'n Range<usize>,
 }
 
 impl<'n> Fields<'n> {
     /// A map whose keys are all known. `later` are keys of the language that this version does not know yet.
-    pub(super) fn new(node: &'n Node, what: &str, known: &[&str], later: &[&str], report: &mut Report<'_>) -> Option<Fields<'n>> {
+    pub fn new(node: &'n Node, what: &str, known: &[&str], later: &[&str], report: &mut Report<'_>) -> Option<Fields<'n>> {
         let Kind::Map(entries) = &node.kind else {
             report.error(&node.span, format!("{what} is a map, not {}", node.describe()), format!("it has: {}", known.join(", ")));
             return None;
@@ -47,12 +48,12 @@ impl<'n> Fields<'n> {
     }
 
     /// The value of a key.
-    pub(super) fn node(&self, key: &str) -> Option<&'n Node> {
+    pub fn node(&self, key: &str) -> Option<&'n Node> {
         self.entries.iter().find(|(name, _)| name.scalar() == Some(key)).map(|(_, value)| value)
     }
 
     /// A key that must be there.
-    pub(super) fn needed(&self, key: &str, hint: &str, report: &mut Report<'_>) -> Option<&'n Node> {
+    pub fn needed(&self, key: &str, hint: &str, report: &mut Report<'_>) -> Option<&'n Node> {
         let node = self.node(key);
         if node.is_none() {
             let span = self.entries.first().map_or(self.span.clone(), |(key, _)| key.span.clone());
@@ -62,11 +63,12 @@ impl<'n> Fields<'n> {
     }
 
     /// The entries in the file's order.
-    pub(super) fn entries(&self) -> &'n [(Node, Node)] {
+    pub fn entries(&self) -> &'n [(Node, Node)] {
         self.entries
     }
 
-    pub(super) fn duration(&self, key: &str, report: &mut Report<'_>) -> Option<(Millis, Range<usize>)> {
+    /// A length of time, and where it stands.
+    pub fn duration(&self, key: &str, report: &mut Report<'_>) -> Option<(Millis, Range<usize>)> {
         let node = self.node(key)?;
         let parsed = match node.scalar() {
             Some(text) => parse_duration(text, Unit::Millis),

@@ -29,11 +29,11 @@ use super::defaults::DEFAULTS;
 use super::{Definition, DefinitionRecord, yaml};
 use build::Builder;
 pub(crate) use duration::{Unit, parse_duration, write_duration};
+pub use fields::Fields;
 pub(crate) use fields::split_by_comma;
 use form::SagaForm;
 use lookup::Lookup;
-pub use report::CompileError;
-pub(crate) use report::{Report, did_you_mean};
+pub use report::{CompileError, Report, did_you_mean};
 use targets::{Finder, Options};
 
 /// Stack of the thread that compiles: the parser's recursion over an expression of 2 KiB needs a part of it, a default stack

@@ -44,8 +44,8 @@ impl fmt::Display for CompileError {
 
 impl std::error::Error for CompileError {}
 
-/// The text of a file and what was found in it.
-pub(crate) struct Report<'a> {
+/// The text of a file and what was found in it: of a definition, or of whatever else is written beside one.
+pub struct Report<'a> {
     file: &'a str,
     text: &'a str,
     /// The line that the text begins at, from 1.
@@ -58,12 +58,14 @@ pub(crate) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(crate) fn new(file: &'a str, text: &'a str, first_line: usize) -> Self {
+    /// Nothing was found yet. `first_line` is the line that the text begins at.
+    pub fn new(file: &'a str, text: &'a str, first_line: usize) -> Self {
         let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Report { file, text, first_line, line_starts, errors: Vec::new(), warnings: Vec::new(), error_count: 0 }
     }
 
-    pub(crate) fn text(&self) -> &'a str {
+    /// The whole text.
+    pub fn text(&self) -> &'a str {
         self.text
     }
 
@@ -75,7 +77,7 @@ impl<'a> Report<'a> {
     }
 
     /// The line of a byte, from 1.
-    pub(crate) fn line(&self, byte: usize) -> usize {
+    pub fn line(&self, byte: usize) -> usize {
         self.position(byte).0
     }
 
@@ -85,7 +87,8 @@ impl<'a> Report<'a> {
         format!("{}:{line}:{column}", self.file).into()
     }
 
-    pub(crate) fn error(&mut self, span: &Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
+    /// Something is wrong there; the hint says what to do.
+    pub fn error(&mut self, span: &Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
         self.error_count += 1;
         let error = self.placed(span, message.into(), hint.into(), false);
         add(&mut self.errors, error);
@@ -106,7 +109,7 @@ impl<'a> Report<'a> {
     }
 
     /// How many errors there are so far.
-    pub(crate) fn error_count(&self) -> usize {
+    pub fn error_count(&self) -> usize {
         self.error_count
     }
 
@@ -120,7 +123,7 @@ impl<'a> Report<'a> {
     }
 
     /// Errors, then warnings, each in order of place.
-    pub(crate) fn finish(mut self) -> (Vec<CompileError>, Vec<CompileError>) {
+    pub fn finish(mut self) -> (Vec<CompileError>, Vec<CompileError>) {
         for found in [&mut self.errors, &mut self.warnings] {
             found.sort_by_key(|error| (error.line, error.column));
         }
@@ -143,7 +146,7 @@ pub(crate) fn suggest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c s
 }
 
 /// "did you mean 'total'?", or what there is.
-pub(crate) fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str> + Clone) -> String {
+pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str> + Clone) -> String {
     if let Some(candidate) = suggest(word, candidates.clone()) {
         return format!("did you mean '{candidate}'?");
     }

@@ -1,0 +1,154 @@
+//! What of a definition its scenarios pass through: steps, arms, conditions either way, refusals, undos.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ringmaster_core::definition::{Definition, SiteId, Undo, Verb};
+use ringmaster_schemas::journal::{Opens, Phase, Place, SagaEvent};
+use ringmaster_schemas::state::Saga;
+
+/// What all scenarios of a run pass through, by definition.
+#[derive(Debug, Default)]
+pub struct Coverage {
+    by_name: BTreeMap<Arc<str>, (Arc<Definition>, Seen)>,
+}
+
+/// How much of a definition was passed through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// The definition's name.
+    pub saga: Arc<str>,
+    /// For each kind of place (steps, arms, conditions, refusals, undos): how many were passed, and how many there are.
+    pub kinds: Vec<(&'static str, usize, usize)>,
+    /// What no scenario passes through.
+    pub missed: Vec<Missed>,
+}
+
+/// A place that no scenario passes through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missed {
+    /// Which kind of place.
+    pub kind: &'static str,
+    /// For people.
+    pub what: String,
+}
+
+impl Coverage {
+    /// What is seen of a definition.
+    pub(super) fn of(&mut self, definition: &Arc<Definition>) -> &mut Seen {
+        let entry = self.by_name.entry(definition.name.clone());
+        &mut entry.or_insert_with(|| (definition.clone(), Seen::default())).1
+    }
+
+    /// Of each definition that has a scenario, in order of their names.
+    pub fn tallies(&self) -> Vec<Tally> {
+        self.by_name.values().map(|(definition, seen)| tally(definition, seen)).collect()
+    }
+}
+
+impl Tally {
+    /// How many places were passed, and how many there are.
+    pub fn total(&self) -> (usize, usize) {
+        self.kinds.iter().fold((0, 0), |(passed, all), (_, more, of)| (passed + more, all + of))
+    }
+}
+
+/// What was seen of one definition.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    started: BTreeSet<bool>,
+    conditions: BTreeSet<(SiteId, bool)>,
+    /// Nodes that did what they do: asked, emitted, refused.
+    entered: BTreeSet<u16>,
+    refused: BTreeSet<u16>,
+    undone: BTreeSet<u16>,
+}
+
+impl Seen {
+    /// The start's `if`.
+    pub(super) fn started(&mut self, is_true: bool) {
+        self.started.insert(is_true);
+    }
+
+    pub(super) fn condition(&mut self, site: SiteId, is_true: bool) {
+        self.conditions.insert((site, is_true));
+    }
+
+    /// An event, and the state behind it.
+    pub(super) fn event(&mut self, event: &SagaEvent, behind: &Saga) {
+        let node = |place: &Place| behind.entry(*place).map(|entry| entry.node);
+        match event {
+            SagaEvent::CommandIssued { node, .. }
+            | SagaEvent::Emitted { node, .. }
+            | SagaEvent::Entered { node, opens: Opens::Refused { .. }, .. } => drop(self.entered.insert(*node)),
+            SagaEvent::Refused { place, .. } => self.refused.extend(node(place)),
+            SagaEvent::UndoIssued { place, .. } => self.undone.extend(node(place)),
+            _ => {}
+        }
+    }
+}
+
+/// A place of a definition, and whether it was passed.
+struct Point {
+    kind: &'static str,
+    what: String,
+    passed: bool,
+}
+
+const KINDS: [&str; 5] = ["steps", "arms", "conditions", "refusals", "undos"];
+
+fn tally(definition: &Definition, seen: &Seen) -> Tally {
+    let points = points(definition, seen);
+    let count = |kind: &str, passed: bool| points.iter().filter(|point| point.kind == kind && (point.passed || !passed)).count();
+    let kinds = KINDS.map(|kind| (kind, count(kind, true), count(kind, false)));
+    let missed = points.iter().filter(|point| !point.passed);
+    let missed = missed.map(|point| Missed { kind: point.kind, what: point.what.clone() });
+    Tally { saga: definition.name.clone(), kinds: kinds.into(), missed: missed.collect() }
+}
+
+/// Every place of a definition, in its order.
+fn points(definition: &Definition, seen: &Seen) -> Vec<Point> {
+    let mut points = Vec::new();
+    let mut add = |kind, what: String, passed| points.push(Point { kind, what, passed });
+    if definition.start.condition.is_some() {
+        add("conditions", "the start's if is never true".to_owned(), seen.started.contains(&true));
+        add("conditions", "the start's if is never false".to_owned(), seen.started.contains(&false));
+    }
+    for (node, number) in definition.nodes.iter().zip(0..) {
+        let name = &node.name;
+        if let Some(condition) = &node.condition {
+            for is_true in [true, false] {
+                let passed = seen.conditions.contains(&(condition.site(), is_true));
+                add("conditions", format!("the if of {name} is never {is_true}"), passed);
+            }
+        }
+        match &node.verb {
+            Verb::Do(asks) => {
+                add("steps", format!("{name} is never asked"), seen.entered.contains(&number));
+                // Behind the pivot nothing is expected to refuse.
+                if node.phase != Phase::Retriable {
+                    add("refusals", format!("{name} is never refused"), seen.refused.contains(&number));
+                }
+                if matches!(asks.undo, Undo::Command { .. }) {
+                    add("undos", format!("{name} is never undone"), seen.undone.contains(&number));
+                }
+            }
+            Verb::Emit(_) => add("steps", format!("{name} never emits"), seen.entered.contains(&number)),
+            Verb::Refuse(_) => add("steps", format!("{name} never refuses"), seen.entered.contains(&number)),
+            Verb::Choice(arms) => {
+                let mut others = None;
+                for (arm, index) in arms.iter().zip(1..) {
+                    // The last one is taken where the one before it is not true.
+                    let (site, what) = match &arm.condition {
+                        Some(condition) => (Some((condition.site(), true)), format!("arm {index} of {name} is never taken")),
+                        None => (others, format!("else of {name} is never taken")),
+                    };
+                    add("arms", what, site.is_some_and(|site| seen.conditions.contains(&site)));
+                    others = arm.condition.as_ref().map(|condition| (condition.site(), false));
+                }
+            }
+            Verb::Sequence(_) | Verb::Group => {}
+        }
+    }
+    points
+}

@@ -1,0 +1,349 @@
+//! Where a scenario is played: one saga, virtual time, participants that answer as they are told.
+
+mod observed;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use ringmaster_core::definition::Definition;
+use ringmaster_core::intake::{self, Event, Headers, InputRecord, Origin, Projections, Typing};
+use ringmaster_core::saga::{Decided, Input as SagaInput, Scratch, Sender, apply, decide, effects, order_of};
+use ringmaster_schemas::journal::{Emission, SagaEvent};
+use ringmaster_schemas::names::{self, Direction, command_topic, participant_of, saga_id};
+use ringmaster_schemas::state::{Saga, Status, Waits};
+use ringmaster_schemas::wire::{self, Body, Framing, Outcome, ReplyMeta};
+use ringmaster_schemas::{Millis, json};
+use serde_json::Value;
+
+use super::Known;
+use super::asked::{Asked, What};
+use super::coverage::Seen;
+use super::form::{Answer, Ends, Input, Says, Scenario};
+use observed::Observed;
+
+/// Turns of one scenario. A step that is asked again for a day takes some thousands.
+const TURNS_MAX: usize = 100_000;
+
+/// Something that happened, as others see it.
+#[derive(Debug, Clone)]
+pub(super) struct Happening {
+    /// Since the start.
+    pub(super) after: Millis,
+    pub(super) what: What,
+    /// Of a command, from 1.
+    pub(super) attempt: i32,
+    /// Of a command: what repeats of it are recognised by.
+    pub(super) idempotency_key: Option<String>,
+    pub(super) body: Value,
+}
+
+/// Why a scenario could not be played to its end.
+#[derive(Debug)]
+pub(super) struct Trouble {
+    /// The line of the scenario that is to be mended.
+    pub(super) line: usize,
+    pub(super) message: String,
+}
+
+/// What came of a scenario.
+#[derive(Debug)]
+pub(super) struct Played {
+    pub(super) story: Vec<Happening>,
+    /// How it ended; none if it still waits.
+    pub(super) ends: Option<Ends>,
+    /// Code, step and message of why it undid or is stuck, or was not started.
+    pub(super) because: Option<(String, String, String)>,
+    pub(super) trouble: Option<Trouble>,
+}
+
+/// Plays a scenario to its end.
+pub(super) fn play(scenario: &Scenario, known: Known<'_>, seen: &mut Seen) -> Played {
+    let definition = &*scenario.definition;
+    let mut stage = Stage {
+        scenario,
+        known,
+        definition,
+        seen,
+        now: scenario.begins,
+        id: "".into(),
+        saga: None,
+        projections: Projections::default(),
+        scratch: Scratch::default(),
+        story: Vec::new(),
+        replies: VecDeque::new(),
+        asked: HashMap::new(),
+        not_started: None,
+    };
+    let trouble = stage.run().err();
+    let (ends, because) = stage.reached();
+    Played { story: stage.story, ends, because, trouble }
+}
+
+struct Stage<'s> {
+    scenario: &'s Scenario,
+    known: Known<'s>,
+    definition: &'s Definition,
+    seen: &'s mut Seen,
+    now: Millis,
+    id: Arc<str>,
+    saga: Option<Arc<Saga>>,
+    projections: Projections,
+    scratch: Scratch,
+    story: Vec<Happening>,
+    /// Replies on their way, with the lines that say them.
+    replies: VecDeque<(Vec<u8>, usize)>,
+    /// How often a step was asked by each entry of `answers`.
+    asked: HashMap<(usize, String, Direction), usize>,
+    /// Why the start event was not taken: code and detail.
+    not_started: Option<(String, String)>,
+}
+
+/// The headers of a start event: its type, so that a field `type` of its own is only a field.
+struct TypeHeader<'a>(&'a str);
+
+impl Headers for TypeHeader<'_> {
+    fn find(&self, name: &str) -> Option<&[u8]> {
+        (name == names::HEADER_TYPE).then_some(self.0.as_bytes())
+    }
+}
+
+impl Stage<'_> {
+    fn run(&mut self) -> Result<(), Trouble> {
+        self.start()?;
+        let mut inputs = self.scenario.inputs.iter().peekable();
+        for _ in 0..TURNS_MAX {
+            // Answers before inputs before timers, as a partition reads its inputs to their ends before a timer fires.
+            if let Some((reply, line)) = self.replies.pop_front() {
+                self.deliver(&reply, line)?;
+                continue;
+            }
+            let due = self.saga.as_ref().map_or(Millis::MAX, |saga| saga.due_at());
+            let input = inputs.peek().map_or(Millis::MAX, |timed| self.scenario.begins + timed.after);
+            if due == Millis::MAX && input == Millis::MAX {
+                return Ok(());
+            }
+            self.now = self.now.max(due.min(input));
+            if input <= due {
+                let timed = inputs.next().expect("it was looked at");
+                match &timed.input {
+                    Input::Answer(asked, answer) => self.answer_by_itself(asked, answer)?,
+                }
+            } else {
+                self.take(&SagaInput::Due)?;
+            }
+        }
+        Err(self.trouble(self.scenario.line, format!("it goes on and on: {TURNS_MAX} turns were taken")))
+    }
+
+    fn trouble(&self, line: usize, message: impl Into<String>) -> Trouble {
+        Trouble { line, message: message.into() }
+    }
+
+    /// The start event, through the door that events come in by.
+    fn start(&mut self) -> Result<(), Trouble> {
+        let (text, line) = &self.scenario.start;
+        let start = &self.definition.start;
+        let headers = TypeHeader(&start.event);
+        let record = InputRecord {
+            offset: 0,
+            timestamp: self.now,
+            key: Some(self.scenario.key.as_bytes()),
+            value: Some(text.as_bytes()),
+            headers: Some(&headers),
+        };
+        let unusable = |refused: intake::Refused| Trouble {
+            line: *line,
+            message: format!("the start event cannot be used, it would go to quarantine as {}: {}", refused.reason, refused.detail),
+        };
+        let typing = Typing { field: "type", default: Some(&start.event) };
+        let (_, event) = Event::recognise(&record, typing, self.known.schemas).map_err(unusable)?;
+        let origin = Origin { topic: &start.topic, partition: 0 };
+        match self.projections.start(self.definition, 0, &event, origin, self.now) {
+            Ok(Some(input)) => {
+                self.seen.started(true);
+                self.id = saga_id(&self.definition.name, &input.key).into();
+                self.take(&SagaInput::Start(input))
+            }
+            Ok(None) => {
+                self.seen.started(false);
+                Ok(())
+            }
+            Err(refused) if self.scenario.ends.0 == Ends::NotStarted => {
+                self.not_started = Some((refused.reason.to_string(), refused.detail));
+                Ok(())
+            }
+            Err(refused) => Err(unusable(refused)),
+        }
+    }
+
+    /// A reply, through the door that replies come in by.
+    fn deliver(&mut self, reply: &[u8], line: usize) -> Result<(), Trouble> {
+        let unusable = |refused: intake::Refused| Trouble {
+            line,
+            message: format!("this answer cannot be used, it would go to quarantine as {}: {}", refused.reason, refused.detail),
+        };
+        let answer = intake::Answer::read(reply, self.known.schemas).map_err(unusable)?;
+        let input = self.projections.reply(&answer, Some(self.definition)).map_err(unusable)?;
+        self.take(&SagaInput::Reply(input))
+    }
+
+    /// Lets the core decide, and takes what it decided: state moves, commands and events go out.
+    fn take(&mut self, input: &SagaInput) -> Result<(), Trouble> {
+        let values = Observed::new(self.seen);
+        let decided = decide(self.definition, &values, &self.id, self.saga.as_ref(), input, self.now, &mut self.scratch);
+        let events = match decided {
+            Ok(Decided { events, .. }) => events,
+            Err(rejection) => {
+                let detail = Value::String(rejection.detail);
+                self.happened(What::Rejected(rejection.reason.as_str().into()), 0, None, detail);
+                return Ok(());
+            }
+        };
+        for event in events {
+            apply(&self.id, &mut self.saga, &event, self.now).expect("a decided event is legal");
+            let behind = self.saga.clone().expect("it has started");
+            self.seen.event(&event, &behind);
+            match &event {
+                SagaEvent::Emitted { emission, .. } => self.emitted(emission),
+                SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. } => {
+                    emissions.iter().for_each(|emission| self.emitted(emission));
+                }
+                event => self.send(&behind, event)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn happened(&mut self, what: What, attempt: i32, idempotency_key: Option<String>, body: Value) {
+        let after = self.now - self.scenario.begins;
+        self.story.push(Happening { after, what, attempt, idempotency_key, body });
+    }
+
+    fn emitted(&mut self, emission: &Emission) {
+        let body = match wire::recognise(&emission.body) {
+            Framing::SingleObject { fingerprint, body } => {
+                let schema = self.known.schemas.by_fingerprint(fingerprint).expect("an emitted event's schema is known");
+                let mut text = String::new();
+                json::render(schema, schema.root(), body, &mut text).expect("an emitted body is valid");
+                parsed(&text)
+            }
+            Framing::Json | Framing::Confluent { .. } | Framing::Unknown => parsed(&String::from_utf8_lossy(&emission.body)),
+        };
+        self.happened(What::Emitted(emission.kind.clone()), 0, None, body);
+    }
+
+    /// What an event sends: commands, each of which is answered as the scenario says.
+    fn send(&mut self, behind: &Saga, event: &SagaEvent) -> Result<(), Trouble> {
+        let sender = Sender { id: &self.id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0 };
+        let mut topic_of = |command: &str| -> Arc<str> { command_topic(participant_of(command)).into() };
+        let mut sent = Vec::new();
+        effects(sender, event, order_of(behind, event), &mut topic_of, &mut String::new(), &mut sent);
+        for effect in sent {
+            let command = wire::decode_command(effect.value(), self.known.schemas).expect("a command that is sent can be read");
+            let body = match command.body {
+                Body::Json(text) => parsed(text),
+                Body::Avro { schema, node, bytes } => {
+                    let mut text = String::new();
+                    json::render(schema, node, bytes, &mut text).expect("a decoded body is valid");
+                    parsed(&text)
+                }
+            };
+            let meta = command.meta;
+            let (name, key): (Arc<str>, _) = ((&*meta.command).into(), meta.idempotency_key.into_owned());
+            self.happened(What::Command(Arc::clone(&name)), meta.attempt, Some(key.clone()), body);
+            self.answer(&name, &key, meta.attempt)?;
+        }
+        Ok(())
+    }
+
+    /// The participant answers, at once or never.
+    fn answer(&mut self, command: &str, key: &str, attempt: i32) -> Result<(), Trouble> {
+        let (_, step, direction) = names::parse_idempotency_key(key).expect("it is one of ours");
+        // A later round of a step has its number behind its name.
+        let step = step.split('~').next().unwrap_or(step);
+        let by_step = |asked: &Asked| matches!(asked, Asked::Step(of, way) if **of == *step && *way == direction);
+        let by_command = |asked: &Asked| matches!(asked, Asked::Command(of) if **of == *command);
+        let all = &self.scenario.answers;
+        let found = all.iter().position(|answers| by_step(&answers.asked));
+        let found = found.or_else(|| all.iter().position(|answers| by_command(&answers.asked)));
+        let answer = match found {
+            Some(index) => {
+                let count = self.asked.entry((index, step.to_owned(), direction)).or_insert(0);
+                *count += 1;
+                let list = &all[index].list;
+                list[(*count - 1).min(list.len() - 1)].clone()
+            }
+            None if direction == Direction::Undo => Answer { says: Says::Succeeded(None), line: self.scenario.line },
+            None => {
+                let message = format!("{command} (step {step}) is asked and the scenario has no answer: add it to `answers`");
+                return Err(self.trouble(self.scenario.line, message));
+            }
+        };
+        self.reply(key, attempt, &answer);
+        Ok(())
+    }
+
+    fn reply(&mut self, key: &str, attempt: i32, answer: &Answer) {
+        let (outcome, code, message, retryable, body) = match &answer.says {
+            Says::Timeout => return,
+            Says::Succeeded(body) => (Outcome::Succeeded, None, None, false, body.as_deref()),
+            Says::Refused { code, message } => (Outcome::Refused, Some(code), message.as_deref(), false, None),
+            Says::Failed { code, message, retryable } => (Outcome::Failed, Some(code), message.as_deref(), *retryable, None),
+        };
+        let meta = ReplyMeta {
+            idempotency_key: key.into(),
+            attempt,
+            outcome,
+            code: code.map(|code| code.as_str().into()),
+            message: message.map(Into::into),
+            retryable,
+        };
+        let mut reply = Vec::new();
+        wire::put_reply_json(&meta, body.map(str::as_bytes), &mut reply);
+        self.replies.push_back((reply, answer.line));
+    }
+
+    /// An answer that comes by itself is for what was asked last.
+    fn answer_by_itself(&mut self, asked: &Asked, answer: &Answer) -> Result<(), Trouble> {
+        let is_for = |happening: &Happening| {
+            let key = happening.idempotency_key.as_deref()?;
+            let (_, step, direction) = names::parse_idempotency_key(key)?;
+            let is_for = match asked {
+                Asked::Command(command) => happening.what == What::Command(command.clone()),
+                Asked::Step(of, way) => step.split('~').next() == Some(of) && *way == direction,
+            };
+            is_for.then(|| (key.to_owned(), happening.attempt))
+        };
+        let Some((key, attempt)) = self.story.iter().rev().find_map(is_for) else {
+            return Err(self.trouble(answer.line, "this was not asked by then: an answer is for what was asked"));
+        };
+        self.reply(&key, attempt, answer);
+        Ok(())
+    }
+
+    /// How it ended, and why.
+    fn reached(&self) -> (Option<Ends>, Option<(String, String, String)>) {
+        let Some(saga) = &self.saga else {
+            let because = self.not_started.clone().map(|(code, detail)| (code, String::new(), detail));
+            return (Some(Ends::NotStarted), because);
+        };
+        if let Some(stuck) = saga.entries.iter().find(|entry| entry.waits == Waits::Stuck) {
+            let because =
+                stuck.failure().map(|failure| (failure.code.to_string(), failure.step.to_string(), failure.message.to_string()));
+            return (Some(Ends::Stuck), because);
+        }
+        let failure = saga.failure.as_ref();
+        let because = failure.map(|failure| (failure.code.to_string(), failure.step.to_string(), failure.message.to_string()));
+        let ends = match saga.status {
+            Status::Completed => Some(Ends::Completed),
+            Status::Compensated => Some(Ends::Compensated),
+            Status::Running | Status::Compensating => None,
+        };
+        (ends, because)
+    }
+}
+
+/// The text of a body that is certainly JSON.
+fn parsed(text: &str) -> Value {
+    serde_json::from_str(text).expect("a rendered body is JSON")
+}
