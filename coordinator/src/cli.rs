@@ -6,6 +6,7 @@ mod definitions;
 mod eval;
 pub mod exit;
 mod history;
+mod participant;
 mod quarantine;
 mod run;
 mod saga;
@@ -140,6 +141,18 @@ enum Command {
         /// Fail if they pass through less of a saga than this, in per cent.
         #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
         coverage_min: Option<u8>,
+    },
+    /// Answer commands by the rules of a script, in place of services that are not there yet.
+    ///
+    /// It answers for one participant or several, until SIGTERM or SIGINT, and keeps nothing: one idempotency key is always answered in
+    /// the same way. What no rule fits succeeds, with a result that its schema takes; undos succeed. Counts go to standard error.
+    #[command(after_help = participant::EXAMPLES)]
+    Participant {
+        /// A YAML file: participants, and rules for their commands.
+        script: PathBuf,
+        /// Only say whether the script is right.
+        #[arg(long)]
+        check: bool,
     },
     /// Deploy definition files: new sagas get the new version, running ones keep theirs.
     Deploy {
@@ -375,6 +388,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
             };
             return test::test(&config, &options, out);
         }
+        Command::Participant { script, check } => participant::participant(&config, script, *check, out),
         Command::Deploy { files } => definitions::deploy(&config, files, out),
         Command::Definitions(DefinitionsCommand::List { all, json }) => versions::list(&config, *all, *json, out),
         Command::Definitions(DefinitionsCommand::Show { name, number, json }) => versions::show(&config, name, *number, *json, out),

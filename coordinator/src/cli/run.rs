@@ -49,7 +49,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
 }
 
 /// True once SIGTERM or SIGINT came; a second one ends the process at once.
-fn stop_signal() -> Result<Arc<AtomicBool>, Failure> {
+pub(super) fn stop_signal() -> Result<Arc<AtomicBool>, Failure> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         // In this order: the first signal finds the flag unset, and sets it for the second.

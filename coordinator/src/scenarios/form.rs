@@ -12,6 +12,7 @@ use ringmaster_schemas::json::time::parse_timestamp;
 
 use super::asked::{Asked, What};
 use super::{Known, values};
+pub(crate) use answers::check_refusal;
 pub(super) use answers::{Answer, Answers, Says};
 
 const SCENARIO: [&str; 13] =

@@ -22,6 +22,7 @@ use ringmaster_schemas::registry::Schemas;
 
 pub use coverage::{Coverage, Missed, Tally};
 pub use form::Scenario;
+pub(crate) use form::check_refusal;
 pub use junit::junit;
 pub use verdict::{Miss, Verdict};
 

@@ -1,9 +1,10 @@
 //! What participants answer in a scenario.
 
 use ringmaster_core::definition::Definition;
-use ringmaster_core::definition::compile::{Fields, did_you_mean};
+use ringmaster_core::definition::compile::{Fields, Report, did_you_mean};
 use ringmaster_core::definition::yaml::{Kind, Node, Style};
 use ringmaster_schemas::avro::Node as Avro;
+use ringmaster_schemas::registry::Schemas;
 
 use super::{Reading, command_of};
 use crate::scenarios::asked::Asked;
@@ -121,7 +122,7 @@ impl Reading<'_, '_, '_> {
         let code = self.text(value, "a code")?;
         let message = fields.node("message").and_then(|node| self.text(node, "a message"));
         if outcome == "refused" {
-            self.check_refusal(value, &code, command);
+            check_refusal(self.known.schemas, command, value, &code, self.report);
             return Some(Says::Refused { code, message });
         }
         let retryable = match fields.node("retryable").map(|node| (node, node.scalar())) {
@@ -135,17 +136,6 @@ impl Reading<'_, '_, '_> {
         Some(Says::Failed { code, message, retryable })
     }
 
-    /// The codes of a command's refusals are an enum of its schemas, if there is one; a participant that was asked to undo first has
-    /// one of its own.
-    fn check_refusal(&mut self, node: &Node, code: &str, command: &str) {
-        let Some(schema) = self.known.schemas.named(&format!("{command}Refusal")) else { return };
-        let Avro::Enum(symbols) = schema.node(schema.root()) else { return };
-        if code != UNDONE_BEFORE && symbols.iter().all(|symbol| **symbol != *code) {
-            let hint = did_you_mean(code, symbols.iter().map(|symbol| &**symbol));
-            self.report.error(&node.span, format!("{command} is not refused with '{code}'"), hint);
-        }
-    }
-
     fn result(&mut self, node: &Node, command: &str) -> String {
         if let Some(schema) = self.known.schemas.named(&format!("{command}Result")) {
             values::check_names(node, schema, schema.root(), self.report);
@@ -156,4 +146,15 @@ impl Reading<'_, '_, '_> {
 
 fn is_outcome(key: &str) -> bool {
     ["succeeded", "refused", "failed"].contains(&key)
+}
+
+/// The codes of a command's refusals are an enum of its schemas, if there is one; a participant that was asked to undo first has one
+/// of its own.
+pub(crate) fn check_refusal(schemas: &Schemas, command: &str, node: &Node, code: &str, report: &mut Report<'_>) {
+    let Some(schema) = schemas.named(&format!("{command}Refusal")) else { return };
+    let Avro::Enum(symbols) = schema.node(schema.root()) else { return };
+    if code != UNDONE_BEFORE && symbols.iter().all(|symbol| **symbol != *code) {
+        let hint = did_you_mean(code, symbols.iter().map(|symbol| &**symbol));
+        report.error(&node.span, format!("{command} is not refused with '{code}'"), hint);
+    }
 }

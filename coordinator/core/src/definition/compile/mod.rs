@@ -172,7 +172,7 @@ fn name_in(text: &str) -> Range<usize> {
     document.and_then(|document| document.root.named("saga")).map_or(0..0, |name| name.span)
 }
 
-fn on_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn on_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("compile".into()).stack_size(STACK_BYTES).spawn_scoped(scope, run);
         match thread.expect("a thread for compiling").join() {

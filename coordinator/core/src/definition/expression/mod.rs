@@ -7,6 +7,7 @@
 //! [`scope`] says what may be named where and what is certain there, [`types`] and [`fits`] what goes with what, [`calls`],
 //! [`signatures`] and [`functions`] what operators and functions take and do, [`template`] makes bodies.
 
+mod alone;
 mod arithmetic;
 mod calls;
 mod evaluate;
@@ -36,6 +37,7 @@ use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::journal::Failure;
 
 use crate::definition::compile::Report;
+pub use alone::{condition_over, record_over};
 use evaluate::Machine;
 use lower::Lowerer;
 pub(crate) use parse::Parsed;

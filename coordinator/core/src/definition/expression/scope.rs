@@ -51,6 +51,8 @@ pub(crate) enum RuleBody {
 pub(crate) struct Spot {
     /// In the start's own `key` or `if`: the saga does not exist yet.
     pub(crate) starting: bool,
+    /// There is no saga, only a record.
+    pub(crate) alone: bool,
     /// What stands before it.
     pub(crate) known: Known,
     /// A step that can be read although it may not have succeeded: the one that is undone.
@@ -71,9 +73,14 @@ impl Spot {
         Spot { starting: true, ..Spot::at(Known::default()) }
     }
 
+    /// Over one record.
+    pub(crate) fn alone() -> Spot {
+        Spot { alone: true, ..Spot::at(Known::default()) }
+    }
+
     /// Behind what is known.
     pub(crate) fn at(known: Known) -> Spot {
-        Spot { starting: false, known, own: None, failure: false, round: false, undone: false, facts: Vec::new() }
+        Spot { starting: false, alone: false, known, own: None, failure: false, round: false, undone: false, facts: Vec::new() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What expressions give: tables, errors with their reasons, the budget, and cel's own interpreter as an oracle.
 
+mod alone;
 mod certainty;
 mod dynamic;
 mod oracle;

@@ -1,0 +1,39 @@
+//! Expressions that stand by themselves, over one record: there is no saga around them.
+//!
+//! The record is `body`; `key` and `now` are what they are in a definition. Of the environment, `start` is the record's bytes.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::avro::Schema;
+
+use super::scope::{Names, Spot, Uses};
+use super::template::{Compiler, Form};
+use super::{Expression, Parsed, SiteId, Template, Wanted};
+use crate::definition::compile::{Report, on_large_stack};
+use crate::definition::yaml::Node;
+
+/// All that such expressions can name.
+pub(super) const NAMES: [&str; 3] = ["body", "key", "now"];
+
+/// Compiles a condition over a record of this schema. `None` if anything is wrong, which is then reported.
+pub fn condition_over(schema: &Arc<Schema>, node: &Node, report: &mut Report<'_>) -> Option<Expression> {
+    on_large_stack(|| {
+        let (names, parsed) = (names(schema), Parsed::new(node, report)?);
+        Expression::compile(&names, report, &mut Uses::default(), Spot::alone(), &parsed, Wanted::Truth, SiteId(0))
+    })
+}
+
+/// Compiles a record of the schema `target`, which is rendered as Avro, over one of this schema. `None` if anything is wrong, which is
+/// then reported.
+pub fn record_over(schema: &Arc<Schema>, target: &Arc<Schema>, node: &Node, report: &mut Report<'_>) -> Option<Template> {
+    on_large_stack(|| {
+        let (names, form, mut uses) = (names(schema), Form::new(node, report)?, Uses::default());
+        let mut compiler =
+            Compiler { names: &names, report, uses: &mut uses, spot: Spot::alone(), lenient: false, site: SiteId(0) };
+        compiler.compile(&form, target, false)
+    })
+}
+
+fn names(schema: &Arc<Schema>) -> Names<'static> {
+    Names { start: schema.clone(), nodes: Vec::new(), silent: Vec::new(), rules: &[] }
+}
