@@ -19,7 +19,7 @@ use crate::runtime::{KnowledgeError, SchemasOfSagas};
 
 /// What `--help` ends with.
 pub(super) const EXAMPLES: &str = "\
-A script, with expressions over the command's body as in a definition (they may name body, key and now):
+A script, with expressions as in a definition, over the command's body, the saga's key, and now (when it was first asked):
 
   participants: [ inventory, shipping ]         # all that they are asked succeeds
   commands:

@@ -62,8 +62,8 @@ impl Answer {
 }
 
 impl Script {
-    /// Answers a command at this time; the reply is appended.
-    pub(super) fn answer(&self, value: &[u8], now: Millis, counts: &mut Counts, out: &mut Vec<u8>) -> Answered {
+    /// Answers a command; the reply is appended.
+    pub(super) fn answer(&self, value: &[u8], counts: &mut Counts, out: &mut Vec<u8>) -> Answered {
         counts.commands += 1;
         let command = match wire::decode_command(value, self.schemas()) {
             Ok(command) => command,
@@ -76,7 +76,7 @@ impl Script {
         let (rule, answer) = match known {
             // Nothing is known of it but that it came.
             None => (None, Answer::succeeded(None)),
-            Some(known) => match judge(known, &command, now) {
+            Some(known) => match judge(known, &command) {
                 Ok((Some(Rule { says: Says::Silent, .. }), _)) => {
                     counts.silent += 1;
                     return Answered::Silent;
@@ -100,11 +100,13 @@ impl Script {
 }
 
 /// The first rule that fits, and its answer; an answer without a rule where none does. An error is an answer too.
-fn judge<'k>(known: &'k Command, command: &wire::Command<'_>, now: Millis) -> Result<(Option<&'k Rule>, Answer), Answer> {
+fn judge<'k>(known: &'k Command, command: &wire::Command<'_>) -> Result<(Option<&'k Rule>, Answer), Answer> {
     let meta = &command.meta;
     let body = body_of(known, &command.body).map_err(|why| Answer::failed(BAD_COMMAND, why))?;
     let saga = parse_idempotency_key(&meta.idempotency_key).map_or("", |(saga, ..)| saga);
     let key = parse_saga_id(saga).1;
+    // A repeat is answered as it was: the time is that of the key, and not this one.
+    let now = meta.first_time;
     let environment =
         Environment { key: &key, start: &body, results: &|_| None, failure: None, now, started: now, budget: &Budget::new() };
     let wrong = |error: ringmaster_core::definition::ExpressionError| Answer::failed(SCRIPT, error.to_string());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ringmaster_core::definition::compile::{CompileError, Fields, Report, did_you_mean};
 use ringmaster_core::definition::expression::{condition_over, record_over};
 use ringmaster_core::definition::yaml::{self, Kind, Node};
-use ringmaster_core::definition::{Catalog, Expression, Template, Undo};
+use ringmaster_core::definition::{Catalog, Expression, Template};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::json;
@@ -14,7 +14,7 @@ use ringmaster_schemas::names::participant_of;
 use ringmaster_schemas::registry::Schemas;
 
 use super::placeholder::placeholder;
-use crate::scenarios::check_refusal;
+use crate::scenarios::{check_refusal, commands};
 
 const FORM: &str = "participants: [ NAME, ... ], commands: { COMMAND: [ RULE, ... ] }";
 const RULE: [&str; 10] = ["if", "share", "attempts", "delay", "refused", "failed", "message", "retryable", "silent", "result"];
@@ -202,17 +202,10 @@ impl Script {
     }
 }
 
-/// All commands that newest versions of definitions ask, undos included.
+/// All commands that definitions ask, undos included.
 fn asked(catalog: &Catalog) -> Vec<Arc<str>> {
-    let mut all = Vec::new();
-    for (definition, _) in catalog.versions() {
-        for step in definition.steps() {
-            all.push(step.asks.call.command.clone());
-            if let Undo::Command { call, .. } = &step.asks.undo {
-                all.push(call.command.clone());
-            }
-        }
-    }
+    let definitions = catalog.versions().into_iter().map(|(definition, _)| definition);
+    let mut all: Vec<Arc<str>> = definitions.flat_map(|definition| commands(definition)).cloned().collect();
     all.sort();
     all.dedup();
     all

@@ -173,7 +173,7 @@ impl Participant {
 /// Answers one record, or passes it over.
 fn take(script: &Script, replies: &mut Replies, counts: &mut Counts, record: &Record<'_>, now: Now) {
     let mut value = Vec::new();
-    let answered = script.answer(record.value.unwrap_or_default(), now.wall, counts, &mut value);
+    let answered = script.answer(record.value.unwrap_or_default(), counts, &mut value);
     let reply = match answered {
         Answered::Reply { reply_to, partition, delay_ms } => {
             let key = record.key.map(Into::into);

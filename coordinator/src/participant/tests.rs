@@ -64,7 +64,7 @@ fn answer(script: &Script, command: &str, order: &str, attempt: i32, body: &str)
 
 fn told(script: &Script, value: &[u8]) -> String {
     let (mut counts, mut out) = (Counts::default(), Vec::new());
-    let answered = script.answer(value, 0, &mut counts, &mut out);
+    let answered = script.answer(value, &mut counts, &mut out);
     assert_eq!(counts.commands, 1);
     let Answered::Reply { reply_to, partition, delay_ms } = answered else { return format!("{answered:?}") };
     assert_eq!((reply_to.as_str(), partition), ("replies", 3));

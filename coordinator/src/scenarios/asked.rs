@@ -40,7 +40,7 @@ impl fmt::Display for What {
 }
 
 /// The commands of a definition, each once, with their undos.
-pub(super) fn commands(definition: &Definition) -> Vec<&Arc<str>> {
+pub(crate) fn commands(definition: &Definition) -> Vec<&Arc<str>> {
     let mut all = Vec::new();
     for step in definition.steps() {
         all.push(&step.asks.call.command);

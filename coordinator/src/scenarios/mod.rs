@@ -20,6 +20,7 @@ use std::sync::Arc;
 use ringmaster_core::definition::{Catalog, CompileError, Definition};
 use ringmaster_schemas::registry::Schemas;
 
+pub(crate) use asked::commands;
 pub use coverage::{Coverage, Missed, Tally};
 pub use form::Scenario;
 pub(crate) use form::check_refusal;

@@ -2,6 +2,7 @@
 
 mod definitions;
 mod sagas;
+mod scenarios;
 mod site;
 
 use std::time::{Duration, Instant};

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::{File, none};
 
 /// Pages that users read, and that speak of commands and tables.
-const PAGES: [&str; 5] = ["README.md", "docs/OPERATING.md", "docs/SAGAS.md", "docs/WIRE.md", "docs/WORDS.md"];
+const PAGES: [&str; 6] = ["README.md", "docs/OPERATING.md", "docs/SAGAS.md", "docs/TESTING.md", "docs/WIRE.md", "docs/WORDS.md"];
 
 /// Cells of the table below the comment `<!-- table: NAME -->`, without its head.
 fn table(name: &str) -> Vec<Vec<String>> {
