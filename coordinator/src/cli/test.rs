@@ -40,6 +40,10 @@ pub(super) fn test(config: &Config, options: &Options<'_>, out: &mut dyn Write) 
     let known = Known { catalog: &catalog, schemas: &schemas };
     let scenarios = read(config, options, known)?;
     let mut coverage = Coverage::default();
+    if options.paths.is_empty() && options.only.is_none() {
+        // All scenarios are played: what has none is not covered.
+        catalog.versions().into_iter().for_each(|(definition, _)| coverage.add(definition));
+    }
     let played: Vec<(Scenario, Verdict)> = scenarios
         .into_iter()
         .map(|scenario| {

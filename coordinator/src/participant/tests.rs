@@ -1,5 +1,6 @@
 //! Scripts that are read, and what they answer.
 
+mod hostile;
 mod whole;
 
 use expect_test::expect;

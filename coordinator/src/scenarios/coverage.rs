@@ -40,7 +40,12 @@ impl Coverage {
         &mut entry.or_insert_with(|| (definition.clone(), Seen::default())).1
     }
 
-    /// Of each definition that has a scenario, in order of their names.
+    /// Counts a definition also if no scenario is its.
+    pub fn add(&mut self, definition: &Arc<Definition>) {
+        self.of(definition);
+    }
+
+    /// Of each definition that was added or has a scenario, in order of their names.
     pub fn tallies(&self) -> Vec<Tally> {
         self.by_name.values().map(|(definition, seen)| tally(definition, seen)).collect()
     }

@@ -259,8 +259,7 @@ impl Stage<'_> {
     /// The participant answers, at once or never.
     fn answer(&mut self, command: &str, key: &str, attempt: i32) -> Result<(), Trouble> {
         let (_, step, direction) = names::parse_idempotency_key(key).expect("it is one of ours");
-        // A later round of a step has its number behind its name.
-        let step = step.split('~').next().unwrap_or(step);
+        let step = step_name(step);
         let by_step = |asked: &Asked| matches!(asked, Asked::Step(of, way) if **of == *step && *way == direction);
         let by_command = |asked: &Asked| matches!(asked, Asked::Command(of) if **of == *command);
         let all = &self.scenario.answers;
@@ -310,7 +309,7 @@ impl Stage<'_> {
             let (_, step, direction) = names::parse_idempotency_key(key)?;
             let is_for = match asked {
                 Asked::Command(command) => happening.what == What::Command(command.clone()),
-                Asked::Step(of, way) => step.split('~').next() == Some(of) && *way == direction,
+                Asked::Step(of, way) => step_name(step) == &**of && *way == direction,
             };
             is_for.then(|| (key.to_owned(), happening.attempt))
         };
@@ -341,6 +340,11 @@ impl Stage<'_> {
         };
         (ends, because)
     }
+}
+
+/// A step without the number of its round or item.
+fn step_name(step: &str) -> &str {
+    step.split(['~', '.']).next().unwrap_or(step)
 }
 
 /// The text of a body that is certainly JSON.

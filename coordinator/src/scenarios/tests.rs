@@ -1,5 +1,6 @@
 //! Scenarios that are read, played and judged: good ones, wrong ones, and files with slips.
 
+mod mutations;
 mod slips;
 
 use expect_test::{Expect, expect};

@@ -109,7 +109,8 @@ impl Replies {
                 Err(other) => return Err(other),
             }
         }
-        while let (Some(sender), Some(place)) = (self.sender, self.ready.pop_front()) {
+        while let Some(sender) = self.sender {
+            let Some(place) = self.ready.pop_front() else { break };
             let Some(reply) = self.lanes.get(&place.0).and_then(|lane| lane.open.get(&place.1)) else { continue };
             let Some(topic) = topic(&mut self.topics, bus, &reply.to) else {
                 tracing::warn!(reply_to = reply.to, "not answered: too many other topics were named before");
