@@ -251,7 +251,7 @@ impl Reading<'_, '_, '_> {
         let inputs: Vec<&Node> =
             fields.entries().iter().filter(|(key, _)| key.scalar() != Some("after")).map(|(_, node)| node).collect();
         let [input] = inputs[..] else {
-            self.report.error(fields.span, "one thing comes at a time", FORM);
+            self.report.error(&node.span, "one thing comes at a time", FORM);
             return None;
         };
         let answer = fields.node("answer")?;

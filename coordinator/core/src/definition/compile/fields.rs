@@ -18,8 +18,7 @@ pub(super) struct Word {
 /// The entries of a map.
 pub struct Fields<'n> {
     entries: &'n [(Node, Node)],
-    /// Where it stands.
-    pub span: &'n Range<usize>,
+    pub(super) span: &'n Range<usize>,
 }
 
 impl<'n> Fields<'n> {

@@ -4,16 +4,21 @@
 
 use std::sync::Arc;
 
+use cel::common::ast::{Expr, IdedExpr};
 use ringmaster_schemas::avro::Schema;
 
+use super::lower::{Lowerer, Typed};
+use super::place::Place;
 use super::scope::{Names, Spot, Uses};
 use super::template::{Compiler, Form};
+use super::tree::{Node as Tree, Root};
+use super::types::Type;
 use super::{Expression, Parsed, SiteId, Template, Wanted};
-use crate::definition::compile::{Report, on_large_stack};
+use crate::definition::compile::{Report, did_you_mean, on_large_stack};
 use crate::definition::yaml::Node;
 
 /// All that such expressions can name.
-pub(super) const NAMES: [&str; 3] = ["body", "key", "now"];
+const NAMES: [&str; 3] = ["body", "key", "now"];
 
 /// Compiles a condition over a record of this schema. `None` if anything is wrong, which is then reported.
 pub fn condition_over(schema: &Arc<Schema>, node: &Node, report: &mut Report<'_>) -> Option<Expression> {
@@ -36,4 +41,26 @@ pub fn record_over(schema: &Arc<Schema>, target: &Arc<Schema>, node: &Node, repo
 
 fn names(schema: &Arc<Schema>) -> Names<'static> {
     Names { start: schema.clone(), nodes: Vec::new(), silent: Vec::new(), rules: &[] }
+}
+
+impl<'a> Lowerer<'a, '_, '_> {
+    /// What a name means that is no loop's item.
+    pub(super) fn name_alone(&mut self, e: &'a IdedExpr, name: &str) -> Option<Typed> {
+        match name {
+            "body" => {
+                let schema = self.names.start.clone();
+                let ty = Type::of(&schema, schema.root());
+                Some(Typed::new(Tree::Path(Box::new(Place::whole(Root::Start, schema))), ty))
+            }
+            "key" => Some(Typed::new(Tree::Key, Type::Text)),
+            "now" => Some(Typed::new(Tree::Now, Type::Timestamp)),
+            _ => {
+                let hint = match self.parsed.root.expr {
+                    Expr::Ident(_) => format!("a text is written \"'{name}'\""),
+                    _ => did_you_mean(name, NAMES),
+                };
+                self.fail(e.id, format!("unknown name '{name}'"), hint)
+            }
+        }
+    }
 }

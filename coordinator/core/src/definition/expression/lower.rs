@@ -5,12 +5,12 @@ use std::sync::Arc;
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, LiteralValue, MapExpr};
 use rust_decimal::Decimal;
 
+use super::number;
 use super::parse::Parsed;
 use super::place::Place;
 use super::scope::{Names, RuleBody, Spot, Uses};
 use super::tree::{Const, FailureField, Node, Root};
 use super::types::Type;
-use super::{alone, number};
 use crate::definition::compile::{Report, did_you_mean};
 
 /// Depth of an expression's tree.
@@ -161,13 +161,19 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
         if let Some(slot) = self.locals.iter().rposition(|(local, _)| local == name) {
             return Some(Typed::new(Node::Local(slot), self.locals[slot].1.clone()));
         }
+        if self.spot.alone {
+            return self.name_alone(e, name);
+        }
         match name {
-            "body" if self.spot.alone => self.start(),
-            _ if self.spot.alone && !alone::NAMES.contains(&name) => self.unknown(e, name, &alone::NAMES),
             "event" if !self.spot.starting => {
                 self.fail(e.id, "event is only there in the start's own key and if", "here it is start")
             }
-            "start" | "event" => self.start(),
+            "start" | "event" => {
+                let schema = self.names.start.clone();
+                self.uses.touch(Root::Start);
+                let ty = Type::of(&schema, schema.root());
+                Some(Typed::new(Node::Path(Box::new(Place::whole(Root::Start, schema))), ty))
+            }
             "key" => Some(Typed::new(Node::Key, Type::Text)),
             "now" => Some(Typed::new(Node::Now, Type::Timestamp)),
             "started" => Some(Typed::new(Node::Started, Type::Timestamp)),
@@ -180,27 +186,21 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             "round" => self.fail(e.id, "nothing is tried again here", "round can be read where a reaction has next: retry"),
             "steps" => self.fail(e.id, "steps is not a value", "name a step: steps.NAME"),
             "rules" => self.fail(e.id, "rules is not a value", "name a rule: rules.NAME"),
-            _ => self.unknown(e, name, &["start", "steps", "rules", "key", "now", "started", "failure", "round"]),
-        }
-    }
-
-    /// The whole record that a saga starts with, or that an expression stands alone over.
-    fn start(&mut self) -> Option<Typed> {
-        let schema = self.names.start.clone();
-        self.uses.touch(Root::Start);
-        let ty = Type::of(&schema, schema.root());
-        Some(Typed::new(Node::Path(Box::new(Place::whole(Root::Start, schema))), ty))
-    }
-
-    fn unknown(&mut self, e: &IdedExpr, name: &str, known: &[&str]) -> Option<Typed> {
-        let hint = match self.parsed.root.expr {
-            Expr::Ident(_) => format!("a text is written \"'{name}'\""),
             _ => {
-                let locals = self.locals.iter().map(|(name, _)| name.as_str());
-                did_you_mean(name, locals.chain(known.iter().copied()).collect::<Vec<_>>())
+                let hint = if self.parsed.quoted || !matches!(self.parsed.root.expr, Expr::Ident(_)) {
+                    let locals = self.locals.iter().map(|(name, _)| name.as_str());
+                    did_you_mean(
+                        name,
+                        locals.chain(["start", "steps", "rules", "key", "now", "started", "failure", "round"]).collect::<Vec<_>>(),
+                    )
+                } else {
+                    String::new()
+                };
+                let hint =
+                    if matches!(self.parsed.root.expr, Expr::Ident(_)) { format!("a text is written \"'{name}'\"") } else { hint };
+                self.fail(e.id, format!("unknown name '{name}'"), hint)
             }
-        };
-        self.fail(e.id, format!("unknown name '{name}'"), hint)
+        }
     }
 
     pub(super) fn within(&mut self, parsed: &'a Parsed) -> Option<Typed> {

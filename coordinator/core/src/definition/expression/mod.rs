@@ -28,6 +28,8 @@ mod tree;
 mod types;
 mod value;
 
+pub use alone::{condition_over, record_over};
+
 use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
@@ -37,7 +39,6 @@ use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::journal::Failure;
 
 use crate::definition::compile::Report;
-pub use alone::{condition_over, record_over};
 use evaluate::Machine;
 use lower::Lowerer;
 pub(crate) use parse::Parsed;

@@ -6,7 +6,7 @@ use cel::common::ast::{IdedExpr, SourceInfo};
 use cel::parser::Parser;
 
 use crate::definition::compile::Report;
-use crate::definition::yaml::{Kind, Node};
+use crate::definition::yaml::{Kind, Node, Style};
 
 /// Bytes of one expression: longer ones are unreadable, and the parser's time grows with them.
 pub(crate) const BYTES_MAX: usize = 2 * 1024;
@@ -21,12 +21,14 @@ pub(crate) struct Parsed {
     base: Option<usize>,
     /// The whole scalar.
     pub(crate) span: Range<usize>,
+    /// It was written in quotes.
+    pub(crate) quoted: bool,
 }
 
 impl Parsed {
     /// Reads an expression from a scalar; what is wrong is reported.
     pub(crate) fn new(node: &Node, report: &mut Report<'_>) -> Option<Parsed> {
-        let Kind::Scalar(..) = &node.kind else {
+        let Kind::Scalar(_, style) = &node.kind else {
             report.error(&node.span, format!("an expression is needed here, not {}", node.describe()), "");
             return None;
         };
@@ -46,7 +48,7 @@ impl Parsed {
         let parser =
             Parser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true).max_recursion_depth(PARSER_DEPTH_MAX);
         match parser.parse_with_source_info(text) {
-            Ok((root, source)) => Some(Parsed { root, source, base, span: node.span.clone() }),
+            Ok((root, source)) => Some(Parsed { root, source, base, span: node.span.clone(), quoted: *style == Style::Quoted }),
             Err(errors) => {
                 let first = errors.errors.first();
                 let message = first.map_or("it cannot be read", |error| error.msg.lines().next().unwrap_or_default());
