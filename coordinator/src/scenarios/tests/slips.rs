@@ -57,7 +57,7 @@ fn of_answers() {
 #[test]
 fn of_what_happens() {
     let world = World::new();
-    world.wrong("then:\n  - hotel.Reserv\n  - TripConfirmed\n  - reserve_room\n  - emit TripConfirmd\n  - rejected LATE\n  - { a: 1, b: 2 }\n  - hotel.Confirm: 3\nends: completed\n", &expect![[r#"
+    world.wrong("then:\n  - hotel.Reserv\n  - TripConfirmed\n  - reserve_room\n  - emit TripConfirmd\n  - rejected LATE_REPL\n  - { a: 1, b: 2 }\n  - hotel.Confirm: 3\nends: completed\n", &expect![[r#"
         trip.yaml:5:5: error: trip asks no 'hotel.Reserv'
          5 |   - hotel.Reserv
            |     ^^^^^^^^^^^^ did you mean 'hotel.Reserve'?
@@ -70,9 +70,9 @@ fn of_what_happens() {
         trip.yaml:8:5: error: trip emits no 'TripConfirmd'
          8 |   - emit TripConfirmd
            |     ^^^^^^^^^^^^^^^^^ did you mean 'TripConfirmed'?
-        trip.yaml:9:5: error: 'LATE' is no reason of a rejection
-         9 |   - rejected LATE
-           |     ^^^^^^^^^^^^^ there are: DUPLICATE, TOO_OLD, UNKNOWN_SAGA, NEVER_ASKED, REPEATED_REPLY, STALE_ATTEMPT, LATE_REPLY, CONTRADICTING_REPLY
+        trip.yaml:9:5: error: 'LATE_REPL' is no reason of a rejection
+         9 |   - rejected LATE_REPL
+           |     ^^^^^^^^^^^^^^^^^^ did you mean 'LATE_REPLY'?
         trip.yaml:10:5: error: one thing happens at a time
          10 |   - { a: 1, b: 2 }
             |     ^^^^^^^^^^^^^^ write each as an item of its own: - NAME: { ... }
@@ -86,11 +86,11 @@ fn of_what_happens() {
 fn of_inputs_and_ends() {
     let world = World::new();
     world.wrong(
-        "at: { after: 1h, cancel: {} }\nends: completed\n",
+        "at: { after: 1h, approve: x }\nends: completed\n",
         &expect![[r#"
-        trip.yaml:4:18: error: this version does not know 'cancel' yet
-         4 | at: { after: 1h, cancel: {} }
-           |                  ^^^^^^ at has: answer, after
+        trip.yaml:4:18: error: this version does not know 'approve' yet
+         4 | at: { after: 1h, approve: x }
+           |                  ^^^^^^^ at has: answer, after
     "#]],
     );
     world.wrong(
