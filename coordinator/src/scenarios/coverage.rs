@@ -1,9 +1,9 @@
-//! What of a definition its scenarios pass through: steps, arms, conditions either way, refusals, undos.
+//! What of a definition its scenarios pass through: steps, arms, conditions either way, refusals, reactions, undos.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ringmaster_core::definition::{Definition, SiteId, Undo, Verb};
+use ringmaster_core::definition::{Definition, Reaction, SiteId, Undo, Verb};
 use ringmaster_schemas::journal::{Opens, Phase, Place, SagaEvent};
 use ringmaster_schemas::state::Saga;
 
@@ -18,7 +18,7 @@ pub struct Coverage {
 pub struct Tally {
     /// The definition's name.
     pub saga: Arc<str>,
-    /// For each kind of place (steps, arms, conditions, refusals, undos): how many were passed, and how many there are.
+    /// For each kind of place (steps, arms, conditions, refusals, reactions, undos): how many were passed, and how many there are.
     pub kinds: Vec<(&'static str, usize, usize)>,
     /// What no scenario passes through.
     pub missed: Vec<Missed>,
@@ -67,6 +67,9 @@ pub(super) struct Seen {
     entered: BTreeSet<u16>,
     refused: BTreeSet<u16>,
     undone: BTreeSet<u16>,
+    /// Reactions that began, by their lists, and nodes that were left out.
+    reacted: BTreeSet<u16>,
+    left_out: BTreeSet<u16>,
 }
 
 impl Seen {
@@ -88,6 +91,8 @@ impl Seen {
             | SagaEvent::Entered { node, opens: Opens::Refused { .. }, .. } => drop(self.entered.insert(*node)),
             SagaEvent::Refused { place, .. } => self.refused.extend(node(place)),
             SagaEvent::UndoIssued { place, .. } => self.undone.extend(node(place)),
+            SagaEvent::ReactionBegan { list, .. } => drop(self.reacted.insert(*list)),
+            SagaEvent::WentOn { place, .. } => self.left_out.extend(node(place)),
             _ => {}
         }
     }
@@ -100,7 +105,7 @@ struct Point {
     passed: bool,
 }
 
-const KINDS: [&str; 5] = ["steps", "arms", "conditions", "refusals", "undos"];
+const KINDS: [&str; 6] = ["steps", "arms", "conditions", "refusals", "reactions", "undos"];
 
 fn tally(definition: &Definition, seen: &Seen) -> Tally {
     let points = points(definition, seen);
@@ -152,7 +157,18 @@ fn points(definition: &Definition, seen: &Seen) -> Vec<Point> {
                     others = arm.condition.as_ref().map(|condition| (condition.site(), false));
                 }
             }
-            Verb::Sequence(_) | Verb::Group => {}
+            Verb::Sequence(_) | Verb::Group | Verb::Parallel(_) => {}
+        }
+        for on in node.on_refused.iter().chain(&node.on_failed) {
+            let code = on.code.as_deref().unwrap_or("else");
+            match on.reaction {
+                Reaction::Steps { list, .. } => {
+                    add("reactions", format!("{name} never reacts to {code}"), seen.reacted.contains(&list));
+                }
+                Reaction::GoOn => add("reactions", format!("{name} is never left out for {code}"), seen.left_out.contains(&number)),
+                // What they lead to is an undo, or a person.
+                Reaction::Undo | Reaction::Stuck => {}
+            }
         }
     }
     points

@@ -18,8 +18,8 @@ pub(super) use answers::{Answer, Answers, Says};
 const SCENARIO: [&str; 13] =
     ["scenario", "description", "saga", "begins", "key", "start", "answers", "at", "then", "never", "ends", "code", "stuck"];
 /// Inputs of the language that this version does not have.
-const INPUTS_LATER: [&str; 3] = ["cancel", "event", "approve"];
-const INPUTS: [&str; 1] = ["answer"];
+const INPUTS_LATER: [&str; 2] = ["event", "approve"];
+const INPUTS: [&str; 2] = ["answer", "cancel"];
 /// When a scenario begins that does not say so.
 const BEGINS: Millis = 1_900_000_000_000;
 /// The record's key of a start event that comes without one.
@@ -69,6 +69,8 @@ pub(super) struct Timed {
 pub(super) enum Input {
     /// An answer that is late, comes again, or was never asked for.
     Answer(Asked, Answer),
+    /// It is cancelled.
+    Cancel,
 }
 
 /// What must happen, or must not.
@@ -254,6 +256,12 @@ impl Reading<'_, '_, '_> {
             self.report.error(&node.span, "one thing comes at a time", FORM);
             return None;
         };
+        if fields.node("cancel").is_some() {
+            if !matches!(&input.kind, Kind::Map(entries) if entries.is_empty()) {
+                self.report.error(&input.span, "cancel has nothing in it", "at: { after: 2h, cancel: {} }");
+            }
+            return Some(Timed { after, input: Input::Cancel });
+        }
         let answer = fields.node("answer")?;
         let Kind::Map(entries) = &answer.kind else {
             self.report.error(&input.span, format!("answer is a map, not {}", answer.describe()), FORM);

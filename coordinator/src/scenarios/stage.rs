@@ -127,6 +127,7 @@ impl Stage<'_> {
                 let timed = inputs.next().expect("it was looked at");
                 match &timed.input {
                     Input::Answer(asked, answer) => self.answer_by_itself(asked, answer)?,
+                    Input::Cancel => self.take(&SagaInput::Cancel { why: "cancelled by the scenario".into() })?,
                 }
             } else {
                 self.take(&SagaInput::Due)?;
@@ -189,7 +190,7 @@ impl Stage<'_> {
 
     /// Lets the core decide, and takes what it decided: state moves, commands and events go out.
     fn take(&mut self, input: &SagaInput) -> Result<(), Trouble> {
-        let values = Observed::new(self.seen);
+        let values = Observed::new(self.definition, self.seen);
         let decided = decide(self.definition, &values, &self.id, self.saga.as_ref(), input, self.now, &mut self.scratch);
         let events = match decided {
             Ok(Decided { events, .. }) => events,

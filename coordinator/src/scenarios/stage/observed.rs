@@ -2,45 +2,36 @@
 
 use std::cell::RefCell;
 
-use ringmaster_core::definition::{Emit, Expression, ExpressionError, Template};
-use ringmaster_core::saga::{Evaluated, Values};
-use ringmaster_schemas::Millis;
+use ringmaster_core::definition::{Definition, Emit, Expression, ExpressionError, Template};
+use ringmaster_core::saga::{Evaluated, Values, View};
 use ringmaster_schemas::journal::Emission;
-use ringmaster_schemas::state::Saga;
 
 use crate::scenarios::coverage::Seen;
 
 /// The values of one turn.
 pub(super) struct Observed<'c> {
-    values: Evaluated,
+    values: Evaluated<'c>,
     seen: RefCell<&'c mut Seen>,
 }
 
 impl<'c> Observed<'c> {
-    pub(super) fn new(seen: &'c mut Seen) -> Self {
-        Observed { values: Evaluated::new(), seen: RefCell::new(seen) }
+    pub(super) fn new(definition: &'c Definition, seen: &'c mut Seen) -> Self {
+        Observed { values: Evaluated::new(definition), seen: RefCell::new(seen) }
     }
 }
 
 impl Values for Observed<'_> {
-    fn condition(&self, saga: &Saga, condition: &Expression, now: Millis) -> Result<bool, ExpressionError> {
-        let is_true = self.values.condition(saga, condition, now)?;
+    fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError> {
+        let is_true = self.values.condition(view, condition)?;
         self.seen.borrow_mut().condition(condition.site(), is_true);
         Ok(is_true)
     }
 
-    fn body(&self, saga: &Saga, body: &Template, now: Millis, out: &mut Vec<u8>) -> Result<(), ExpressionError> {
-        self.values.body(saga, body, now, out)
+    fn body(&self, view: View<'_>, body: &Template, out: &mut Vec<u8>) -> Result<(), ExpressionError> {
+        self.values.body(view, body, out)
     }
 
-    fn emission(
-        &self,
-        saga: &Saga,
-        emit: &Emit,
-        id: &str,
-        now: Millis,
-        scratch: &mut Vec<u8>,
-    ) -> Result<Emission, ExpressionError> {
-        self.values.emission(saga, emit, id, now, scratch)
+    fn emission(&self, view: View<'_>, emit: &Emit, id: &str, scratch: &mut Vec<u8>) -> Result<Emission, ExpressionError> {
+        self.values.emission(view, emit, id, scratch)
     }
 }

@@ -29,7 +29,16 @@ fn over<T>(body: &str, run: impl FnOnce(&Environment<'_>) -> T) -> T {
     let mut start = Vec::new();
     json::transcode(&charge(), body.as_bytes(), &mut start).expect("a body");
     let budget = Budget::new();
-    run(&Environment { key: "ord-1", start: &start, results: &|_| None, failure: None, now: 0, started: 0, budget: &budget })
+    run(&Environment {
+        key: "ord-1",
+        start: &start,
+        results: &|_| None,
+        failure: None,
+        round: 1,
+        now: 0,
+        started: 0,
+        budget: &budget,
+    })
 }
 
 #[test]
