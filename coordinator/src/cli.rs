@@ -3,6 +3,7 @@
 mod act;
 mod buses;
 mod definitions;
+mod deploy;
 mod eval;
 pub mod exit;
 mod history;
@@ -33,6 +34,7 @@ Examples:
   ringmaster eval 'start.total > 5' --type OrderPlaced --event order.json
   ringmaster definitions diff order-fulfilment   what would a deploy change?
   ringmaster topics apply                    make the topics that they need
+  ringmaster deploy sagas                    to coordinators that run, too
   ringmaster run                             run sagas until SIGTERM
   ringmaster quarantine list                 what could not be taken, and why
   ringmaster saga list --stuck               which sagas need a person?
@@ -154,11 +156,21 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Deploy definition files: new sagas get the new version, running ones keep theirs.
+    /// Deploy definitions: new sagas get the new version, running ones keep theirs.
+    ///
+    /// All files are checked first, and the topics that they need must be there; with a mistake in any of them nothing is deployed.
+    /// Coordinators that run take it in within a second. What is deployed stays: a later deploy is how it is changed.
+    #[command(after_help = "Examples:\n  ringmaster deploy sagas\n  ringmaster deploy --dry-run sagas/order-fulfilment.yaml")]
     Deploy {
-        /// Definition files.
-        #[arg(required = true, value_name = "FILE")]
+        /// Definition files, and folders of them.
+        #[arg(required = true, value_name = "FILE|FOLDER")]
         files: Vec<PathBuf>,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+        /// One JSON object a saga and line.
+        #[arg(long)]
+        json: bool,
     },
     /// Look at what is deployed.
     #[command(subcommand)]
@@ -191,7 +203,7 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum DefinitionsCommand {
-    /// List the newest version of each saga: new sagas get it.
+    /// List the version of each saga that is in force: new sagas get it.
     List {
         /// All versions: sagas that run keep theirs.
         #[arg(long)]
@@ -211,6 +223,8 @@ enum DefinitionsCommand {
         json: bool,
     },
     /// Show what a deploy of the folder of definitions would change, or what differs between two versions.
+    ///
+    /// Exits with 0 if there is no difference, and with 1 if there is one.
     Diff {
         /// The saga's name.
         name: String,
@@ -333,8 +347,10 @@ pub fn main() -> std::process::ExitCode {
     let exit = match execute(&arguments, &mut std::io::stdout().lock()) {
         Ok(()) => Exit::Done,
         Err(failure) => {
-            // Standard error may be gone; the code says the rest.
-            let _ = writeln!(std::io::stderr(), "{}", failure.message);
+            if !failure.message.is_empty() {
+                // Standard error may be gone; the code says the rest.
+                let _ = writeln!(std::io::stderr(), "{}", failure.message);
+            }
             failure.exit
         }
     };
@@ -389,7 +405,9 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
             return test::test(&config, &options, out);
         }
         Command::Participant { script, check } => participant::participant(&config, script, *check, out),
-        Command::Deploy { files } => definitions::deploy(&config, files, out),
+        Command::Deploy { files, dry_run, json } => {
+            deploy::deploy(&config, files, deploy::How { dry_run: *dry_run, json: *json }, out)
+        }
         Command::Definitions(DefinitionsCommand::List { all, json }) => versions::list(&config, *all, *json, out),
         Command::Definitions(DefinitionsCommand::Show { name, number, json }) => versions::show(&config, name, *number, *json, out),
         Command::Definitions(DefinitionsCommand::Diff { name, from, to }) => versions::diff(&config, name, *from, *to, out),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use ringmaster::cli::exit::{Exit, Failure};
-use ringmaster::runtime::{CompileOptions, Knowledge, load_knowledge, planned_knowledge, read_knowledge};
+use ringmaster::runtime::{CompileOptions, Deploying, Knowledge, Plan, load_knowledge, read_knowledge};
 use ringmaster::{blocking, topics};
 use ringmaster_bus::embedded::{Log, Settings};
 use ringmaster_schemas::names::Topics;
@@ -71,8 +71,9 @@ impl Site {
     /// What a start will know; nothing is written.
     fn planned(&self) -> Knowledge {
         let (files, folder) = ([self.folder.path().join("pay.yaml")], self.folder.path().join("schemas"));
-        let planned = planned_knowledge(&mut self.log.client(), "ringmaster", &folder, &files, &CompileOptions::default());
-        planned.unwrap_or_else(|error| panic!("{error}"))
+        let options = CompileOptions::default();
+        let deploying = Deploying { prefix: "ringmaster".to_owned(), partitions: 1, schemas: folder, options };
+        Plan::make(&mut self.log.client(), &deploying, &files, 1).unwrap_or_else(|error| panic!("{error}")).knowledge
     }
 
     fn loaded(&self) -> Knowledge {

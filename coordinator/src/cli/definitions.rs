@@ -1,4 +1,4 @@
-//! `check` and `deploy`: definitions as files, and as versions in their topic.
+//! `check`: definitions as files; and what other commands need of those.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,6 @@ use ringmaster_core::definition::{Catalog, CompileError, DefinitionRecord};
 use ringmaster_schemas::names::Topics;
 use ringmaster_schemas::registry::Schemas;
 
-use super::buses::{self, Access, on_bus};
 use super::exit::{Exit, Failure};
 use crate::config::Config;
 use crate::runtime::{self, CompileOptions, KnowledgeError, SchemasOfSagas};
@@ -58,35 +57,6 @@ pub(super) fn load_schemas(folder: &Path) -> Result<Schemas, Failure> {
         return Ok(Schemas::builtin());
     }
     Ok(Schemas::load_folder(folder).map_err(KnowledgeError::Schemas)?)
-}
-
-/// `ringmaster deploy FILE...`
-pub(super) fn deploy(config: &Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
-    let mut any = buses::open(config, Access::Write)?;
-    on_bus!(&mut any, bus => deploy_on(bus, config, files, out))
-}
-
-fn deploy_on(bus: &mut impl Bus, config: &Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
-    let options = config.compile_options();
-    require_topics(bus, config)?;
-    let before = runtime::read_knowledge(bus, &config.prefix, &config.schemas, &options)?;
-    let after = runtime::load_knowledge(bus, &config.prefix, &config.schemas, files, &options, runtime::wall())?;
-    let mut schemas = after.schemas.clone();
-    let (records, warnings) = add_files(&mut Catalog::default(), &mut schemas, files, &options, &before.deployed)?;
-    for warning in &warnings {
-        say(out, format_args!("{warning}"))?;
-    }
-    for record in &records {
-        let newest = after.catalog.newest(&record.name);
-        let number = newest.and_then(|definition| after.catalog.number_of(&definition.hash)).unwrap_or_default();
-        let what = if before.catalog.is_newest(record) {
-            "was deployed already"
-        } else {
-            "deployed; a coordinator takes it at its next start"
-        };
-        say(out, format_args!("{} version {number} ({}): {what}", record.name, &record.hash[..12]))?;
-    }
-    Ok(())
 }
 
 /// The topics of definitions and schemas must be there and right before they are read.

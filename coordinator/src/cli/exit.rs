@@ -7,7 +7,7 @@ use ringmaster_core::partition::Why;
 use ringmaster_store::StoreError;
 
 use crate::config::ConfigError;
-use crate::runtime::{KnowledgeError, SetupError, Stop};
+use crate::runtime::{DeployError, KnowledgeError, SetupError, Stop};
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub enum Exit {
 /// Every code and what it tells whoever started the command.
 pub const EXITS: [(Exit, &str); 12] = [
     (Exit::Done, "done"),
-    (Exit::Failed, "failed; the message says why"),
+    (Exit::Failed, "failed; the message says why. Of `definitions diff`: there is a difference, and nothing failed"),
     (Exit::Usage, "the command line is wrong"),
     (
         Exit::Fenced,
@@ -71,7 +71,7 @@ pub fn table() -> String {
 pub struct Failure {
     /// For whoever started it.
     pub exit: Exit,
-    /// For people; may have several lines.
+    /// For people; may have several lines. Empty if the code says it all.
     pub message: String,
 }
 
@@ -115,6 +115,15 @@ impl From<SetupError> for Failure {
         match error {
             SetupError::Bus(error) => error.into(),
             SetupError::Topics(_) => Failure::new(Exit::Refused, error),
+        }
+    }
+}
+
+impl From<DeployError> for Failure {
+    fn from(error: DeployError) -> Self {
+        match error {
+            DeployError::Knowledge(error) => error.into(),
+            DeployError::Topics(error) => error.into(),
         }
     }
 }

@@ -20,7 +20,7 @@ use super::exit::{Exit, Failure};
 use super::topics::apply_on;
 use crate::api;
 use crate::config::{BusKind, Config};
-use crate::runtime::{self, Instance, SetupSettings, Status};
+use crate::runtime::{self, Instance, Plan, SetupSettings, Status};
 use crate::telemetry::Metrics;
 
 /// How often the main thread looks whether it is to stop.
@@ -78,18 +78,24 @@ fn run_on<B: Bus + Send + 'static>(
         })?),
     };
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    let files = configured_files(config)?;
-    let options = config.compile_options();
+    let deploying = config.deploying();
     // Topics first: what was deployed stays, also with a misspelt topic.
-    let planned = runtime::planned_knowledge(&mut first, &config.prefix, &config.schemas, &files, &options)?;
-    if planned.catalog.versions().is_empty() {
-        tracing::warn!(folder = ?config.definitions, "no saga is deployed and the folder of definitions has none: nothing will start");
-    }
-    runtime::prepare(&mut first, &config.setup(), &planned)?;
-    let knowledge = runtime::load_knowledge(&mut first, &config.prefix, &config.schemas, &files, &options, runtime::wall())?;
+    let mut plan = Plan::make(&mut first, &deploying, &configured_files(config)?, runtime::wall())?;
+    say_plan(&plan, config);
+    runtime::prepare(&mut first, &config.setup(), &plan.knowledge)?;
+    plan.publish(&mut first, &deploying)?;
+    let knowledge = runtime::load_knowledge(&mut first, &config.prefix, &config.schemas, &[], &deploying.options, runtime::wall())?;
     // The port may have been chosen by the system; claims name the real one.
     let settings = SetupSettings { address: address.map_or_else(String::new, |address| address.to_string()), ..config.setup() };
     let setup = runtime::prepare(&mut first, &settings, &knowledge)?;
+    if !setup.missing().is_empty() {
+        let topics = setup.missing().iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        tracing::warn!(
+            topics,
+            "only versions that are not in force any more send there, and it does not exist (or is not as it must be): what a saga \
+             that still runs by one of them sends there waits until it is mended (`ringmaster topics apply`)"
+        );
+    }
     let store: Arc<dyn Store> = Arc::new(opened.store);
     let (status, metrics) = (Arc::new(Status::default()), Arc::new(Metrics::new(&config.instance)));
     let mut buses = vec![first];
@@ -116,6 +122,23 @@ fn run_on<B: Bus + Send + 'static>(
     let stopped = instance.join();
     drop(server);
     finished(stopped)
+}
+
+/// What people should know of the folder of definitions before a start.
+fn say_plan(plan: &Plan, config: &Config) {
+    for line in runtime::summary(&plan.warnings) {
+        tracing::warn!("{line}");
+    }
+    for saga in &plan.others {
+        tracing::warn!(
+            saga,
+            "it is deployed and in no file of the folder of definitions: it still starts. To end that, deploy a version whose start \
+             has `if: false`"
+        );
+    }
+    if plan.knowledge.catalog.versions().is_empty() {
+        tracing::warn!(folder = ?config.definitions, "no saga is deployed and the folder of definitions has none: nothing will start");
+    }
 }
 
 /// Waits for a signal or a failure; says once when everything is owned.

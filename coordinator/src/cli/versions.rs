@@ -6,6 +6,7 @@ use std::io::Write;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_core::definition::{Catalog, DefinitionRecord};
+use ringmaster_schemas::Millis;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
@@ -13,7 +14,7 @@ use super::buses::{self, Access, on_bus};
 use super::definitions::{add_files, configured_files, require_topics, say};
 use super::exit::{Exit, Failure};
 use super::text::time;
-use crate::config::Config;
+use crate::config::{BusKind, Config};
 use crate::runtime;
 
 /// Lines around a difference.
@@ -23,38 +24,51 @@ const AROUND: usize = 3;
 struct Deployed {
     /// From 1: the first of its content in the log.
     number: usize,
-    /// New sagas get it.
-    is_newest: bool,
+    /// Since when new sagas get it; none if they get another one.
+    in_force: Option<Millis>,
+    /// It is in force again, in place of this later one.
+    rolled_back: Option<usize>,
+    /// As it was deployed first.
     record: DefinitionRecord,
 }
 
 /// `ringmaster definitions list`
 pub(super) fn list(config: &Config, all: bool, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let versions = deployed(config)?;
-    let shown: Vec<&Deployed> = versions.iter().filter(|version| all || version.is_newest).collect();
+    let shown: Vec<&Deployed> = versions.iter().filter(|version| all || version.in_force.is_some()).collect();
     if as_json {
         return shown.iter().try_for_each(|version| say(out, format_args!("{}", json_of(version))));
     }
     if versions.is_empty() {
-        return say(out, format_args!("nothing is deployed; `ringmaster deploy FILE...` does it"));
+        let folder = config.definitions.display();
+        return say(
+            out,
+            format_args!(
+                "nothing is deployed yet: `ringmaster run` deploys what is in the folder {folder}, `ringmaster deploy FILE...` any files"
+            ),
+        );
     }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["SAGA", "VERSION", "HASH", "DEPLOYED", "FROM", "NEWEST"]);
-    for Deployed { number, is_newest, record } in &shown {
+    table.set_header(["SAGA", "VERSION", "HASH", "DEPLOYED", "FROM", "IN FORCE"]);
+    for Deployed { number, in_force, rolled_back, record } in &shown {
         table.add_row([
             record.name.clone(),
             number.to_string(),
             short(&record.hash).to_owned(),
             time(record.deployed_at),
             format!("{}:{}", record.file, record.line),
-            if *is_newest { "yes" } else { "-" }.to_owned(),
+            match (in_force, rolled_back) {
+                (None, _) => "-".to_owned(),
+                (Some(_), None) => "yes".to_owned(),
+                (Some(since), Some(other)) => format!("again, since {}: version {other} was rolled back", time(*since)),
+            },
         ]);
     }
     say(out, format_args!("{table}"))?;
-    let older = versions.len() - shown.len();
-    if older > 0 {
-        let versions = if older == 1 { "1 older version is" } else { &format!("{older} older versions are") };
+    let others = versions.len() - shown.len();
+    if others > 0 {
+        let versions = if others == 1 { "1 other version is" } else { &format!("{others} other versions are") };
         say(out, format_args!("{versions} deployed too (--all): sagas that run keep theirs"))?;
     }
     Ok(())
@@ -73,7 +87,8 @@ pub(super) fn show(config: &Config, name: &str, number: Option<usize>, as_json: 
     say(out, format_args!("{json}"))
 }
 
-/// `ringmaster definitions diff NAME`: between two versions, or between the newest one and the file of the folder.
+/// `ringmaster definitions diff NAME`: between two versions, or between the newest one and the file of the folder. Like `diff`, it ends
+/// with 1 if there is a difference.
 pub(super) fn diff(
     config: &Config,
     name: &str,
@@ -94,32 +109,46 @@ pub(super) fn diff(
             differences(&old.record, &title(old), &new.record, &title(new))
         }
     };
-    let text = if text.is_empty() { "no difference" } else { text.trim_end() };
-    say(out, format_args!("{text}"))
+    if text.is_empty() {
+        return say(out, format_args!("no difference"));
+    }
+    say(out, format_args!("{}", text.trim_end()))?;
+    Err(Failure::new(Exit::Failed, ""))
 }
 
 /// Every version, by name and number.
 fn deployed(config: &Config) -> Result<Vec<Deployed>, Failure> {
+    if config.bus == BusKind::Embedded && !config.embedded.dir.exists() {
+        // It has never run: nobody has made a directory.
+        return Ok(Vec::new());
+    }
     let mut any = buses::open(config, Access::Read)?;
     let records = on_bus!(&mut any, bus => {
         require_topics(bus, config)?;
         runtime::deployed_records(bus, &config.prefix)?
     });
+    Ok(versions_of(records))
+}
+
+/// Versions by name and number, of records in the order of the log. One whose text comes again is in force again: a rollback.
+fn versions_of(records: Vec<DefinitionRecord>) -> Vec<Deployed> {
     let mut versions: Vec<Deployed> = Vec::new();
     for record in records {
-        let of_name = || versions.iter().filter(|version| version.record.name == record.name);
-        let number = of_name().find(|version| version.record.hash == record.hash).map(|version| version.number);
-        let (name, next) = (record.name.clone(), of_name().count() + 1);
-        if number.is_none() {
-            versions.push(Deployed { number: next, is_newest: false, record });
+        let (name, since) = (record.name.clone(), record.deployed_at);
+        let of_name = || versions.iter().filter(|version| version.record.name == name);
+        let (known, next) = (of_name().find(|version| version.record.hash == record.hash), of_name().count() + 1);
+        let number = known.map_or(next, |version| version.number);
+        let before = of_name().find(|version| version.in_force.is_some()).map(|version| version.number);
+        if number == next {
+            versions.push(Deployed { number, in_force: None, rolled_back: None, record });
         }
-        let newest = number.unwrap_or(next);
-        for version in versions.iter_mut().filter(|version| version.record.name == name) {
-            version.is_newest = version.number == newest;
+        for version in versions.iter_mut().filter(|version| version.record.name == name && before != Some(number)) {
+            let is_it = version.number == number;
+            (version.in_force, version.rolled_back) = (is_it.then_some(since), before.filter(|before| is_it && *before > number));
         }
     }
     versions.sort_by(|a, b| (&a.record.name, a.number).cmp(&(&b.record.name, b.number)));
-    Ok(versions)
+    versions
 }
 
 /// A version by its number; without one the newest.
@@ -131,7 +160,7 @@ fn find<'v>(versions: &'v [Deployed], name: &str, number: Option<usize>) -> Resu
         let there = if names.is_empty() { "nothing is".to_owned() } else { format!("there is {names}") };
         return Err(Failure::new(Exit::NotFound, format_args!("no saga '{name}' is deployed; {there}")));
     }
-    let is_it = |version: &&&Deployed| number.map_or(version.is_newest, |number| version.number == number);
+    let is_it = |version: &&&Deployed| number.map_or(version.in_force.is_some(), |number| version.number == number);
     of_name.iter().find(is_it).copied().ok_or_else(|| {
         let (count, number) = (of_name.len(), number.unwrap_or_default());
         Failure::new(Exit::NotFound, format_args!("'{name}' has no version {number}; it has 1 to {count}"))
@@ -171,11 +200,13 @@ fn differences(old: &DefinitionRecord, old_title: &str, new: &DefinitionRecord, 
 }
 
 fn json_of(version: &Deployed) -> Value {
-    let Deployed { number, is_newest, record } = version;
+    let Deployed { number, in_force, rolled_back, record } = version;
     json!({
         "saga": record.name,
         "version": number,
-        "newest": is_newest,
+        "newest": in_force.is_some(),
+        "in_force_since": in_force.map(time),
+        "rolled_back": rolled_back,
         "hash": record.hash,
         "deployed_at": time(record.deployed_at),
         "file": record.file,

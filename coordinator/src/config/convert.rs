@@ -9,7 +9,7 @@ use ringmaster_core::partition::Limits;
 use ringmaster_schemas::Millis;
 
 use super::Config;
-use crate::runtime::{CompileOptions, InputOptions, InstanceSettings, SetupSettings};
+use crate::runtime::{CompileOptions, Deploying, InputOptions, InstanceSettings, SetupSettings};
 
 impl Config {
     /// What partitions and workers are made of.
@@ -73,6 +73,16 @@ impl Config {
             participants: self.participants.iter().map(participant).collect(),
             topics: self.topics.iter().map(topic).collect(),
             prefix: Some(self.prefix.clone()),
+        }
+    }
+
+    /// Where and how definitions are deployed.
+    pub fn deploying(&self) -> Deploying {
+        Deploying {
+            prefix: self.prefix.clone(),
+            partitions: self.partitions,
+            schemas: self.schemas.clone(),
+            options: self.compile_options(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! What an instance knows before it claims anything: every version of every definition, and every schema that was ever in use.
+//! What an instance knows: every version of every definition, and every schema that was ever in use.
 //!
 //! ```text
 //! topic of schemas + schema folder -> registry;  topic of definitions + definition files -> catalog
@@ -16,7 +16,7 @@ use ringmaster_schemas::registry::{SchemaRecord, Schemas};
 
 use crate::blocking::{self, Read};
 
-/// Definitions and schemas; fixed while an instance runs.
+/// Definitions and schemas. Whoever knows more makes another one, which workers take in between two turns.
 #[derive(Debug)]
 pub struct Knowledge {
     /// All versions of all definitions.
@@ -96,53 +96,7 @@ impl CompileOptions {
     }
 }
 
-/// Appends what is new in the definition files (and the schemas they need), then reads both topics to their ends.
-pub fn load_knowledge(
-    bus: &mut impl Bus,
-    prefix: &str,
-    schema_folder: &Path,
-    files: &[PathBuf],
-    options: &CompileOptions,
-    now: Millis,
-) -> Result<Knowledge, KnowledgeError> {
-    let topics = Topics::new(prefix);
-    let (mut schemas, mut known) = read_schemas(bus, &topics, schema_folder)?;
-    let deployed = read_definitions(bus, &topics)?;
-    let new = new_records(&mut schemas, files, options, &deployed, now)?;
-    append_schemas(bus, &topics, &schemas, &mut known)?;
-    let records: Vec<(Vec<u8>, Vec<u8>)> = new.iter().map(|record| (record.name.clone().into_bytes(), record.encode())).collect();
-    blocking::append(bus, &topics.definitions, 0, &records)?;
-    let knowledge = compile_all(schemas, &topics, &read_definitions(bus, &topics)?, options)?;
-    append_schemas(bus, &topics, &knowledge.schemas, &mut known)?;
-    Ok(knowledge)
-}
-
-/// What [`load_knowledge`] will come to, without appending anything: a definition is deployed for good, so what it needs is looked at
-/// before. Says which sagas run without a file.
-pub fn planned_knowledge(
-    bus: &mut impl Bus,
-    prefix: &str,
-    schema_folder: &Path,
-    files: &[PathBuf],
-    options: &CompileOptions,
-) -> Result<Knowledge, KnowledgeError> {
-    let topics = Topics::new(prefix);
-    let (mut schemas, _) = read_schemas(bus, &topics, schema_folder)?;
-    let deployed = read_definitions(bus, &topics)?;
-    let (records, _) = compile_files(&mut schemas, files, options, &schemas_of(&deployed), 0)?;
-    for name in schemas_of(&deployed).into_keys().filter(|name| records.iter().all(|record| record.name != *name)) {
-        tracing::warn!(
-            saga = name,
-            "it is deployed and in no file of the folder of definitions: it still starts. To end that, deploy a version whose start \
-             has `if: false`"
-        );
-    }
-    let next = deployed.last().map_or(0, |(offset, _)| offset + 1);
-    let planned: Vec<_> = deployed.into_iter().chain((next..).zip(records)).collect();
-    compile_all(schemas, &topics, &planned, options)
-}
-
-/// The same without appending anything: what is deployed, for tools.
+/// What is deployed: both topics, read to their ends.
 pub fn read_knowledge(
     bus: &mut impl Bus,
     prefix: &str,
@@ -159,30 +113,51 @@ pub fn deployed_records(bus: &mut impl Bus, prefix: &str) -> Result<Vec<Definiti
     Ok(read_definitions(bus, &Topics::new(prefix))?.into_iter().map(|(_, record)| record).collect())
 }
 
-fn compile_all(
+pub(super) fn compile_all(
     mut schemas: Schemas,
     topics: &Topics,
     records: &[(i64, DefinitionRecord)],
     options: &CompileOptions,
 ) -> Result<Knowledge, KnowledgeError> {
-    let mut catalog = Catalog::default();
-    for (offset, record) in records {
-        let added = catalog.add(record, *offset, &mut options.settings(&mut schemas));
-        added.map_err(|error| KnowledgeError::of_record(error, &topics.definitions, *offset))?;
-    }
+    let catalog = catalog_of(records, &mut schemas, topics, options)?;
+    complete(catalog, schemas, schemas_of(records))
+}
+
+/// With what replies to all commands look like.
+pub(super) fn complete(catalog: Catalog, mut schemas: Schemas, deployed: SchemasOfSagas) -> Result<Knowledge, KnowledgeError> {
     for command in commands(&catalog) {
         schemas.reply_envelope(&command).map_err(|error| KnowledgeError::Schemas(vec![error]))?;
     }
-    Ok(Knowledge { catalog, schemas, deployed: schemas_of(records) })
+    Ok(Knowledge { catalog, schemas, deployed })
+}
+
+/// All versions of records, each compiled against the schemas that it names.
+pub(super) fn catalog_of(
+    records: &[(i64, DefinitionRecord)],
+    schemas: &mut Schemas,
+    topics: &Topics,
+    options: &CompileOptions,
+) -> Result<Catalog, KnowledgeError> {
+    let mut catalog = Catalog::default();
+    for (offset, record) in records {
+        let added = catalog.add(record, *offset, &mut options.settings(schemas));
+        added.map_err(|error| KnowledgeError::of_record(error, &topics.definitions, *offset))?;
+    }
+    Ok(catalog)
 }
 
 /// The last record of a name is its newest version.
-fn schemas_of(records: &[(i64, DefinitionRecord)]) -> SchemasOfSagas {
+pub(super) fn schemas_of(records: &[(i64, DefinitionRecord)]) -> SchemasOfSagas {
     records.iter().map(|(_, record)| (record.name.clone(), record.schemas.clone())).collect()
 }
 
 /// Every schema is in its topic before the first decision that needs it.
-fn append_schemas(bus: &mut impl Bus, topics: &Topics, schemas: &Schemas, known: &mut KnownSchemas) -> Result<(), KnowledgeError> {
+pub(super) fn append_schemas(
+    bus: &mut impl Bus,
+    topics: &Topics,
+    schemas: &Schemas,
+    known: &mut KnownSchemas,
+) -> Result<(), KnowledgeError> {
     let fresh: Vec<(Vec<u8>, Vec<u8>)> = schemas
         .iter()
         .map(|schema| (schema, schemas.is_part(schema)))
@@ -211,10 +186,10 @@ fn commands(catalog: &Catalog) -> BTreeSet<std::sync::Arc<str>> {
 }
 
 /// What the topic of schemas holds: keys, and whether as parts.
-type KnownSchemas = BTreeSet<(i64, bool)>;
+pub(super) type KnownSchemas = BTreeSet<(i64, bool)>;
 
 /// What was deployed comes first, so that what contradicts it is the mistake of a file.
-fn read_schemas(bus: &mut impl Bus, topics: &Topics, folder: &Path) -> Result<(Schemas, KnownSchemas), KnowledgeError> {
+pub(super) fn read_schemas(bus: &mut impl Bus, topics: &Topics, folder: &Path) -> Result<(Schemas, KnownSchemas), KnowledgeError> {
     let (mut schemas, mut known) = (Schemas::builtin(), BTreeSet::new());
     let mut trouble = None;
     blocking::read_to_end(bus, &topics.schemas, 0, &mut |read| {
@@ -239,7 +214,7 @@ fn read_schemas(bus: &mut impl Bus, topics: &Topics, folder: &Path) -> Result<(S
     Ok((schemas, known))
 }
 
-fn read_definitions(bus: &mut impl Bus, topics: &Topics) -> Result<Vec<(i64, DefinitionRecord)>, KnowledgeError> {
+pub(super) fn read_definitions(bus: &mut impl Bus, topics: &Topics) -> Result<Vec<(i64, DefinitionRecord)>, KnowledgeError> {
     let mut records = Vec::new();
     let mut trouble = None;
     blocking::read_to_end(bus, &topics.definitions, 0, &mut |read| {
@@ -258,31 +233,12 @@ fn read_definitions(bus: &mut impl Bus, topics: &Topics) -> Result<Vec<(i64, Def
 
 /// The value of a record, unless somebody else wrote it: a tombstone, or what is no JSON object. That is passed over, and said: nothing
 /// depends on it. An object that cannot be used may be damaged, or of a newer version, and is an error.
-fn ours<'a>(topic: &str, read: &'a Read) -> Option<&'a [u8]> {
+pub(super) fn ours<'a>(topic: &str, read: &'a Read) -> Option<&'a [u8]> {
     let value = read.value.as_deref().filter(|value| value.starts_with(b"{"));
     if value.is_none() {
         tracing::error!(topic, offset = read.offset, "a record is not of this project, and is passed over: who writes there?");
     }
     value
-}
-
-/// Versions in the files that are not the newest of their name in the log.
-fn new_records(
-    schemas: &mut Schemas,
-    files: &[PathBuf],
-    options: &CompileOptions,
-    deployed: &[(i64, DefinitionRecord)],
-    now: Millis,
-) -> Result<Vec<DefinitionRecord>, KnowledgeError> {
-    let (mut records, warnings) = compile_files(schemas, files, options, &schemas_of(deployed), now)?;
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
-    records.retain(|record| {
-        let newest = deployed.iter().rev().find(|(_, known)| known.name == record.name);
-        newest.is_none_or(|(_, known)| known.hash != record.hash)
-    });
-    Ok(records)
 }
 
 /// The error of a file that is no text, with the line that is none.
@@ -297,6 +253,7 @@ fn not_a_text(path: &Path, error: &std::string::FromUtf8Error) -> CompileError {
         hint: "save the file as UTF-8 text".to_owned(),
         source: String::new(),
         warning: false,
+        missing_schema: None,
     }
 }
 

@@ -8,6 +8,7 @@
 //! thread, no clock and no randomness of its own, so that the simulator runs it as it is.
 
 mod clock;
+mod deploy;
 mod diary;
 mod effects;
 mod instance;
@@ -19,10 +20,10 @@ mod watch;
 mod worker;
 
 pub use clock::{Now, now, wall};
+pub use deploy::{Change, DeployError, Deploying, Plan, deploy, load_knowledge, summary};
 pub use instance::{Instance, InstanceSettings, Report, Stopped};
 pub use knowledge::{
-    CompileOptions, Knowledge, KnowledgeError, SchemasOfSagas, compile_files, definition_files, deployed_records, load_knowledge,
-    planned_knowledge, read_knowledge,
+    CompileOptions, Knowledge, KnowledgeError, SchemasOfSagas, compile_files, definition_files, deployed_records, read_knowledge,
 };
 pub use memory::resident_bytes;
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};

@@ -1,11 +1,14 @@
 //! From topics as the broker describes them to partitions that can be claimed; each thing that is wrong is said, and nothing starts.
+//!
+//! A topic that no newest version needs is missing at most to sagas that run by an older one: it stops nothing.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ringmaster_bus::{Bus, BusError, Description};
 use ringmaster_core::partition::{InputSettings, Limits, Partition, Role, Settings, StartAt};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::names::{Topics, command_topic};
+use ringmaster_schemas::names::Topics;
 
 use super::knowledge::Knowledge;
 use super::watch::{Rules, Use, Watched};
@@ -56,6 +59,7 @@ pub struct InputOptions {
 pub struct Setup {
     worker: WorkerSettings,
     partition: Settings,
+    missing: BTreeSet<String>,
 }
 
 /// Why an instance cannot start.
@@ -73,49 +77,29 @@ pub enum SetupError {
 pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowledge) -> Result<Setup, SetupError> {
     let topics = Topics::new(&settings.prefix);
     let starts: Vec<String> = knowledge.catalog.start_topics().iter().map(|topic| topic.to_string()).collect();
-    let outputs: Vec<String> = output_names(&topics, knowledge);
-    let mut names: Vec<&str> = vec![&topics.journal, &topics.replies, &topics.control, &topics.definitions, &topics.schemas];
-    names.extend(starts.iter().map(String::as_str));
-    names.extend(outputs.iter().map(String::as_str));
+    let outputs: BTreeSet<String> =
+        knowledge.catalog.newest_versions().flat_map(|newest| newest.outputs()).chain([topics.quarantine.clone()]).collect();
     // One topic may be read and written: what one saga emits starts another.
-    names.sort_unstable();
-    names.dedup();
-    let found = bus.describe(&names)?;
-    let mut wrong = Vec::new();
-    let find = |name: &str| found.iter().flatten().find(|description| description.name == name);
-    for name in &names {
-        match find(name) {
-            None => wrong.push(format!("  {name}: does not exist")),
-            Some(description) => wrong.extend(crate::topics::faults(description, &topics, &starts, settings.partitions)),
+    let mut needed: BTreeSet<&str> =
+        [&topics.journal, &topics.replies, &topics.control, &topics.definitions, &topics.schemas].map(String::as_str).into();
+    needed.extend(starts.iter().chain(&outputs).map(String::as_str));
+    let older: BTreeSet<String> = knowledge.catalog.versions().iter().flat_map(|(version, _)| version.outputs()).collect();
+    let names: Vec<&str> =
+        older.iter().map(String::as_str).chain(needed.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect();
+    let (mut found, mut wrong, mut missing) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    for (name, description) in names.iter().zip(bus.describe(&names)?) {
+        let faults = faults_of(name, description.as_ref(), &topics, &starts, settings.partitions);
+        match description {
+            _ if !faults.is_empty() && needed.contains(name) => wrong.extend(faults),
+            Some(description) if faults.is_empty() => found.push(description),
+            Some(_) | None => drop(missing.insert((*name).to_owned())),
         }
     }
     if !wrong.is_empty() {
-        wrong.sort();
-        wrong.dedup();
-        return Err(SetupError::Topics(wrong));
+        return Err(SetupError::Topics(wrong.into_iter().collect()));
     }
-    let described = |name: &str| -> &Description { find(name).expect("missing topics were reported") };
-    let inputs: Vec<InputSettings> = std::iter::once(own(described(&topics.replies), Role::Replies, settings))
-        .chain(starts.iter().map(|name| events(described(name), settings)))
-        .chain(std::iter::once(own(described(&topics.control), Role::Control, settings)))
-        .collect();
-    let worker = WorkerSettings {
-        journal: topics.journal.clone(),
-        inputs: inputs.iter().map(|input| input.name.to_string()).collect(),
-        outputs: outputs.iter().map(|name| (name.clone(), described(name).partitions)).collect(),
-        topics: found.iter().flatten().map(|description| watched(description, &topics, &starts)).collect(),
-        rules: Rules {
-            topics: topics.clone(),
-            starts: starts.clone(),
-            partitions: settings.partitions,
-            journal_bytes: limits(settings, described(&topics.journal)).record_bytes_max,
-        },
-        group: settings.prefix.clone(),
-        checkpoint_every_ms: settings.checkpoint_every_ms,
-        checkpoint_rows_max: settings.checkpoint_rows_max,
-        claim_backoff_first_ms: settings.claim_backoff_first_ms,
-        claim_backoff_max_ms: settings.claim_backoff_max_ms,
-    };
+    let described = |name: &str| found.iter().find(|description| description.name == name).expect("missing topics were reported");
+    let limits = limits(settings, described(&topics.journal));
     let partition = Settings {
         number: 0,
         partitions: settings.partitions,
@@ -124,16 +108,82 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
         journal: described(&topics.journal).id,
         reply_topic: topics.replies.as_str().into(),
         quarantine_topic: topics.quarantine.as_str().into(),
-        inputs,
-        limits: limits(settings, described(&topics.journal)),
+        inputs: vec![
+            own(described(&topics.replies), Role::Replies, settings),
+            own(described(&topics.control), Role::Control, settings),
+        ],
+        limits,
     };
-    Ok(Setup { worker, partition })
+    let worker = WorkerSettings {
+        journal: topics.journal.clone(),
+        definitions: topics.definitions.clone(),
+        inputs: vec![topics.replies.clone(), topics.control.clone()],
+        outputs: Vec::new(),
+        topics: Vec::new(),
+        rules: Rules {
+            topics: topics.clone(),
+            starts: Vec::new(),
+            partitions: settings.partitions,
+            journal_bytes: partition.limits.record_bytes_max,
+        },
+        group: settings.prefix.clone(),
+        checkpoint_every_ms: settings.checkpoint_every_ms,
+        checkpoint_rows_max: settings.checkpoint_rows_max,
+        claim_backoff_first_ms: settings.claim_backoff_first_ms,
+        claim_backoff_max_ms: settings.claim_backoff_max_ms,
+    };
+    let mut setup = Setup { worker, partition, missing };
+    let outputs: BTreeSet<&str> = outputs.iter().chain(&older).map(String::as_str).collect();
+    setup.extend(settings, &found, &starts, &outputs);
+    Ok(setup)
+}
+
+/// What is wrong with a topic that is needed, one line each.
+pub(super) fn faults_of(
+    name: &str,
+    found: Option<&Description>,
+    topics: &Topics,
+    starts: &[String],
+    partitions: i32,
+) -> Vec<String> {
+    found
+        .map_or_else(|| vec![format!("  {name}: does not exist")], |found| crate::topics::faults(found, topics, starts, partitions))
 }
 
 impl Setup {
     /// What a worker must know.
     pub fn worker(&self) -> WorkerSettings {
         self.worker.clone()
+    }
+
+    /// Topics that only versions send to that are not the newest, and that do not exist or are not as they must be. What a saga that
+    /// still runs by one of them sends there waits as undeliverable.
+    pub fn missing(&self) -> &BTreeSet<String> {
+        &self.missing
+    }
+
+    /// Takes in more topics as the broker describes them: those that events start sagas on, and those that effects go to. What is known
+    /// stays as and where it is.
+    pub(super) fn extend(&mut self, settings: &SetupSettings, found: &[Description], starts: &[String], outputs: &BTreeSet<&str>) {
+        let Setup { worker, partition, missing } = self;
+        for description in found {
+            let name = &description.name;
+            if starts.contains(name) && !worker.inputs.contains(name) {
+                worker.inputs.push(name.clone());
+                worker.rules.starts.push(name.clone());
+                partition.inputs.push(events(description, settings));
+            }
+            if outputs.contains(name.as_str()) && worker.outputs.iter().all(|(known, _)| known != name) {
+                worker.outputs.push((name.clone(), description.partitions));
+            }
+            let watched = watched(description, &worker.rules.topics, &worker.rules.starts);
+            match worker.topics.iter_mut().find(|known| *known.name == **name) {
+                // One that was written to alone is read now.
+                Some(known) => known.used = watched.used,
+                None => worker.topics.push(watched),
+            }
+            missing.remove(name);
+        }
     }
 
     /// P.
@@ -160,14 +210,6 @@ fn limits(settings: &SetupSettings, journal: &Description) -> Limits {
         journal.settings.iter().find(|(name, _)| name == "max.message.bytes").and_then(|(_, value)| value.parse::<usize>().ok());
     let most = taken.map_or(usize::MAX, |bytes| bytes.saturating_sub(FRAMING_BYTES));
     Limits { record_bytes_max: settings.limits.record_bytes_max.min(most), ..settings.limits.clone() }
-}
-
-/// Topics that effects go to.
-fn output_names(topics: &Topics, knowledge: &Knowledge) -> Vec<String> {
-    let mut names = vec![topics.quarantine.clone()];
-    names.extend(knowledge.catalog.participants().iter().map(|participant| command_topic(participant)));
-    names.extend(knowledge.catalog.emit_topics().iter().map(|topic| topic.to_string()));
-    names
 }
 
 fn watched(description: &Description, topics: &Topics, starts: &[String]) -> Watched {

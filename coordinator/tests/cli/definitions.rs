@@ -31,13 +31,13 @@ fn definitions_are_checked_and_deployed() {
     assert!(code == 4 && errors.contains("topics apply"), "it says what to do first: {errors}");
     assert_eq!(site.ringmaster(&["topics", "apply"]).0, 0);
     let (code, said, errors) = site.ringmaster(&deploy);
-    assert!(code == 0 && said.contains("order-fulfilment version 1 ") && said.contains("deployed;"), "{said}{errors}");
+    assert!(code == 0 && said.contains("): new (version 1)") && said.contains("deployed:"), "{said}{errors}");
     let (code, said, _) = site.ringmaster(&deploy);
-    assert!(code == 0 && said.contains("was deployed already"), "{said}");
+    assert!(code == 0 && said.contains("unchanged (version 1)") && !said.contains("deployed"), "{said}");
     assert_eq!(site.ringmaster(&["deploy", bad.to_str().expect("text")]).0, 6);
     let edited = site.write("edited.yaml", &format!("{text}\n# A comment is another version.\n"));
     let (code, said, _) = site.ringmaster(&["deploy", edited.to_str().expect("text")]);
-    assert!(code == 0 && said.contains("order-fulfilment version"), "{said}");
+    assert!(code == 0 && said.contains("changed (version 1 -> 2)"), "{said}");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn one_name_in_two_files_is_refused_and_nothing_is_deployed() {
         assert!(errors.contains("other.yaml:4:7") && errors.contains("sagas/order-fulfilment.yaml, line 3"), "{errors}");
     }
     let (code, said, errors) = site.ringmaster(&["deploy", files[0]]);
-    assert!(code == 0 && said.contains("version 1 ") && said.contains("deployed;"), "{said}{errors}");
+    assert!(code == 0 && said.contains("new (version 1)") && said.contains("deployed:"), "{said}{errors}");
 }
 
 /// What is foreign is passed over with a warning; what is damaged needs a person.
@@ -70,7 +70,7 @@ fn garbage_in_the_topic_of_definitions() {
     };
     append(&["", "hello", "[1, 2]", "\u{0}\u{1}"]);
     let (code, said, errors) = site.ringmaster(&deploy);
-    assert!(code == 0 && said.contains("version 1 "), "{said}{errors}");
+    assert!(code == 0 && said.contains("new (version 1)"), "{said}{errors}");
     assert!(errors.contains("is not of this project, and is passed over") && errors.contains("offset=3"), "{errors}");
     append(&[r#"{"name":"x","hash":"00","file":"x.yaml","line":1,"text":"saga: x","schemas":{},"deployed_at":0}"#]);
     for command in [&deploy[..], &["run"]] {
@@ -109,10 +109,10 @@ fn a_schema_file_that_is_missing_makes_no_weaker_version() {
     let deploy = ["deploy", good.to_str().expect("text"), "--set", &schemas];
     assert_eq!(site.ringmaster(&["topics", "apply"]).0, 0);
     let (code, said, errors) = site.ringmaster(&deploy);
-    assert!(code == 0 && said.contains("version 1 "), "{said}{errors}");
+    assert!(code == 0 && said.contains("new (version 1)"), "{said}{errors}");
     std::fs::remove_file(folder.join("OrderPlaced.avsc")).expect("removed");
     let (code, said, errors) = site.ringmaster(&deploy);
-    assert!(code == 0 && said.contains("was deployed already"), "{said}{errors}");
+    assert!(code == 0 && said.contains("unchanged (version 1)"), "{said}{errors}");
     assert!(said.contains("schemas that are missing here: OrderPlaced"), "it is told: {said}");
 }
 
@@ -161,7 +161,7 @@ fn what_is_deployed_is_listed_shown_and_compared() {
     };
     std::fs::write(&file, &text).expect("written");
     assert_eq!(run(&["topics", "apply"]).0, 0);
-    assert!(run(&["definitions", "list"]).1.contains("nothing is deployed"));
+    assert!(run(&["definitions", "list"]).1.starts_with("nothing is deployed yet: `ringmaster run` deploys what is in the folder"));
     assert_eq!(run(&["definitions", "list", "--json"]).1, "");
     let (code, _, errors) = run(&["definitions", "show", "order-fulfilment"]);
     assert!(code == 9 && errors.contains("no saga 'order-fulfilment' is deployed; nothing is"), "{code} {errors}");
@@ -172,23 +172,33 @@ fn what_is_deployed_is_listed_shown_and_compared() {
     std::fs::write(&file, &edited).expect("written");
     let (code, said, errors) = run(&["definitions", "diff", "order-fulfilment"]);
     assert!(
-        code == 0 && said.contains("-  to_pay: start.total > 0") && said.contains("+  to_pay: start.total >= 5"),
+        code == 1
+            && errors.is_empty()
+            && said.contains("-  to_pay: start.total > 0")
+            && said.contains("+  to_pay: start.total >= 5"),
         "{said}{errors}"
     );
     assert!(said.starts_with("--- order-fulfilment version 1\n+++ ") && said.contains("order.yaml:"), "{said}");
     deploy(&edited);
-    assert_eq!(run(&["definitions", "diff", "order-fulfilment"]).1, "no difference\n");
+    let (code, said, _) = run(&["definitions", "diff", "order-fulfilment"]);
+    assert_eq!((code, said.as_str()), (0, "no difference\n"));
     // An edit that is taken back is the first version again, and the newest.
-    for (newest, deployed) in [("2", None), ("1", Some(&text))] {
+    for (newest, deployed, is_back) in
+        [("2", None, false), ("1", Some(&text), true), ("2", Some(&edited), false), ("1", Some(&text), true)]
+    {
         deployed.into_iter().for_each(|text| deploy(text));
         let (_, said, _) = run(&["definitions", "list"]);
         let line = said.lines().find(|line| line.contains("order-fulfilment")).expect("it is listed");
-        assert!(line.split_whitespace().nth(1) == Some(newest) && said.contains("1 older version is deployed too"), "{said}");
+        assert!(line.split_whitespace().nth(1) == Some(newest) && said.contains("1 other version is deployed too"), "{said}");
+        assert_eq!(said.split_whitespace().collect::<Vec<_>>().join(" ").contains("version 2 was rolled back"), is_back, "{said}");
     }
     let (_, said, _) = run(&["definitions", "list", "--all", "--json"]);
     let all: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-    let versions: Vec<_> = all.iter().map(|one| (one["version"].as_u64(), one["newest"].as_bool())).collect();
-    assert_eq!(versions, [(Some(1), Some(true)), (Some(2), Some(false))]);
+    let version = |one: &serde_json::Value| (one["version"].as_u64(), one["newest"].as_bool(), one["rolled_back"].as_u64());
+    assert_eq!(all.iter().map(version).collect::<Vec<_>>(), [(Some(1), Some(true), Some(2)), (Some(2), Some(false), None)]);
+    let since = |one: &serde_json::Value, name: &str| one[name].as_str().map(str::to_owned);
+    assert!(since(&all[0], "in_force_since") > since(&all[1], "deployed_at"), "since the second time: {said}");
+    assert_eq!(since(&all[1], "in_force_since"), None);
     assert_eq!(run(&["definitions", "show", "order-fulfilment", "2"]).1.trim_end(), edited.trim_end());
     let (_, said, _) = run(&["definitions", "show", "order-fulfilment", "--json"]);
     let shown: serde_json::Value = serde_json::from_str(&said).expect("JSON");
@@ -208,7 +218,7 @@ fn what_is_deployed_is_listed_shown_and_compared() {
     assert!(code == 9 && errors.contains("no file of") && errors.contains("name two versions"), "{code} {errors}");
 }
 
-fn order() -> PathBuf {
+pub(crate) fn order() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../sagas/order-fulfilment.yaml")
 }
 

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use hashbrown::{Equivalent, HashMap};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::DefinitionHash;
-use ringmaster_schemas::names::{hex, participant_of};
+use ringmaster_schemas::names::hex;
 
 use super::compile::{compile_file, compile_record, defined_twice_in};
-use super::{CompileError, Definition, RecordError, Settings, Undo};
+use super::{CompileError, Definition, RecordError, Settings};
 
 /// A record of the topic of definitions, as JSON: one version, with all it needs to be compiled again to the same.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -81,25 +81,34 @@ pub fn defined_twice(records: &[DefinitionRecord]) -> Vec<CompileError> {
 }
 
 /// All known versions. Look-ups on the hot path allocate nothing.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Catalog {
     versions: HashMap<DefinitionHash, Version>,
-    /// By name: the newest version, and how many there are.
-    names: BTreeMap<Arc<str>, (DefinitionHash, u32)>,
+    names: BTreeMap<Arc<str>, Named>,
     starts: HashMap<Start, Vec<Arc<Definition>>>,
     default_types: HashMap<Arc<str>, Arc<str>>,
     loaded_to: i64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Version {
     definition: Arc<Definition>,
     offset: i64,
     number: u32,
 }
 
+/// What is known under one name.
+#[derive(Debug, Clone)]
+struct Named {
+    newest: DefinitionHash,
+    /// Of the record that made it the newest.
+    since: i64,
+    /// How many versions there are.
+    count: u32,
+}
+
 /// Topic and event type.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Start(Arc<str>, Arc<str>);
 
 impl Hash for Start {
@@ -118,36 +127,48 @@ impl Equivalent<Start> for Borrowed<'_> {
 }
 
 impl Catalog {
-    /// Takes the record at `offset` of the topic of definitions. Records come in the log's order; a version that comes again is
-    /// the newest again (an edit was taken back) and keeps its number and offset. On an error nothing has changed.
+    /// Takes the record at `offset` of the topic of definitions, compiled if it is not known. On an error nothing has changed.
     pub fn add(
         &mut self,
         record: &DefinitionRecord,
         offset: i64,
         settings: &mut Settings<'_>,
     ) -> Result<Arc<Definition>, RecordError> {
-        let definition = match self.versions.values().find(|known| hex(&known.definition.hash) == record.hash) {
-            Some(known) => known.definition.clone(),
-            None => Arc::new(record.compile(settings)?),
-        };
-        let newest = self.names.entry(definition.name.clone()).or_insert((definition.hash, 0));
-        newest.0 = definition.hash;
-        if !self.versions.contains_key(&definition.hash) {
-            newest.1 += 1;
-            let version = Version { definition: definition.clone(), offset, number: newest.1 };
-            self.versions.insert(definition.hash, version);
+        let definition = self.compiled(record, settings)?;
+        self.insert(definition.clone(), offset);
+        Ok(definition)
+    }
+
+    /// The version of a record: the known one, or compiled now.
+    pub fn compiled(&self, record: &DefinitionRecord, settings: &mut Settings<'_>) -> Result<Arc<Definition>, RecordError> {
+        match self.versions.values().find(|known| hex(&known.definition.hash) == record.hash) {
+            Some(known) => Ok(known.definition.clone()),
+            None => Ok(Arc::new(record.compile(settings)?)),
+        }
+    }
+
+    /// Takes the version of the record at `offset`. The last record of a name is its newest version, also if an earlier one is taken
+    /// later; a version that comes again is the newest again (an edit was taken back) and keeps its number and offset.
+    pub fn insert(&mut self, definition: Arc<Definition>, offset: i64) {
+        let hash = definition.hash;
+        let named = self.names.entry(definition.name.clone()).or_insert(Named { newest: hash, since: offset, count: 0 });
+        if offset >= named.since {
+            (named.newest, named.since) = (hash, offset);
+        }
+        if !self.versions.contains_key(&hash) {
+            named.count += 1;
+            self.versions.insert(hash, Version { definition, offset, number: named.count });
         }
         self.loaded_to = self.loaded_to.max(offset + 1);
         self.index();
-        Ok(definition)
     }
 
     /// Only newest versions start sagas.
     fn index(&mut self) {
         self.starts.clear();
         let mut types: BTreeMap<&Arc<str>, BTreeSet<&Arc<str>>> = BTreeMap::new();
-        for (hash, _) in self.names.values() {
-            let definition = &self.versions[hash].definition;
+        for named in self.names.values() {
+            let definition = &self.versions[&named.newest].definition;
             let start = &definition.start;
             self.starts.entry(Start(start.topic.clone(), start.event.clone())).or_default().push(definition.clone());
             types.entry(&start.topic).or_default().insert(&start.event);
@@ -158,7 +179,7 @@ impl Catalog {
 
     /// True if this record is what new sagas of its name get already: nothing to append.
     pub fn is_newest(&self, record: &DefinitionRecord) -> bool {
-        self.names.get(record.name.as_str()).is_some_and(|(hash, _)| hex(hash) == record.hash)
+        self.names.get(record.name.as_str()).is_some_and(|named| hex(&named.newest) == record.hash)
     }
 
     /// A version by its content hash.
@@ -178,7 +199,7 @@ impl Catalog {
 
     /// The version that new sagas of this name get: the last in the log.
     pub fn newest(&self, name: &str) -> Option<&Arc<Definition>> {
-        self.names.get(name).and_then(|(hash, _)| self.by_hash(hash))
+        self.names.get(name).and_then(|named| self.by_hash(&named.newest))
     }
 
     /// The newest versions that start on this event, in order of their names.
@@ -203,6 +224,11 @@ impl Catalog {
         all
     }
 
+    /// The newest version of each name, in order of the names.
+    pub fn newest_versions(&self) -> impl Iterator<Item = &Arc<Definition>> {
+        self.names.values().map(|named| &self.versions[&named.newest].definition)
+    }
+
     /// Topics that newest versions start on, in order.
     pub fn start_topics(&self) -> Vec<Arc<str>> {
         let topics: BTreeSet<_> = self.starts.keys().map(|start| start.0.clone()).collect();
@@ -216,15 +242,7 @@ impl Catalog {
 
     /// Participants that any version uses, in order.
     pub fn participants(&self) -> Vec<Arc<str>> {
-        self.collect(|definition| {
-            let undo = |undo: &Undo| match undo {
-                Undo::Command { call, .. } => Some(participant_of(&call.command).into()),
-                Undo::Nothing | Undo::Never => None,
-            };
-            let each =
-                definition.steps().flat_map(|step| [Some(participant_of(&step.asks.call.command).into()), undo(&step.asks.undo)]);
-            each.flatten().collect()
-        })
+        self.collect(|definition| definition.participants().map(Arc::from).collect())
     }
 
     fn collect(&self, of: impl Fn(&Definition) -> Vec<Arc<str>>) -> Vec<Arc<str>> {

@@ -4,11 +4,13 @@
 //! text -> yaml (spanned tree) -> compile (form, tree of nodes) with expression (typed, bounded) -> Definition
 //! ```
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::journal::{DefinitionHash, Encoding};
+use ringmaster_schemas::names::{command_topic, participant_of};
 
 pub mod catalog;
 pub mod compile;
@@ -106,6 +108,24 @@ impl Definition {
     /// The steps that ask participants, in preorder.
     pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
         (0..self.nodes.len()).filter_map(|node| self.step(node as u16))
+    }
+
+    /// The participants that it asks, by do and by undo; some more than once.
+    pub fn participants(&self) -> impl Iterator<Item = &str> {
+        let calls = self.steps().flat_map(|step| {
+            let undo = match &step.asks.undo {
+                Undo::Command { call, .. } => Some(call),
+                Undo::Nothing | Undo::Never => None,
+            };
+            [Some(&step.asks.call), undo]
+        });
+        calls.flatten().map(|call| participant_of(&call.command))
+    }
+
+    /// The topics that it sends to: of commands and of events.
+    pub fn outputs(&self) -> BTreeSet<String> {
+        let commands = self.participants().map(command_topic);
+        commands.chain(self.emits().map(|emit| emit.topic.to_string())).collect()
     }
 
     /// What a name means, if it is a step's.

@@ -36,6 +36,8 @@ const FULL_POLLS_MAX: u32 = 500;
 pub struct WorkerSettings {
     /// The journal topic's name.
     pub journal: String,
+    /// The name of the topic of definitions.
+    pub definitions: String,
     /// Names of the input topics, in the order of every partition's inputs.
     pub inputs: Vec<String>,
     /// Partition counts of topics that effects go to, by name.

@@ -92,8 +92,9 @@ impl Builder<'_, '_, '_> {
             let result = &whole.results[&step.number];
             if uses.of(Root::Result(step.number)).is_some() && *result.node(result.root()) == Avro::Dynamic {
                 let (name, command) = (&step.node.name.text, &step.form.command);
-                let message = format!("{}Result has no schema: steps.{name} is known only at run time", command.text);
-                self.finder.report.warning(&command.span, message, "add its record to the schemas");
+                let schema = format!("{}Result", command.text);
+                let message = format!("{schema} has no schema: steps.{name} is known only at run time");
+                self.finder.report.missing_schema(&command.span, &schema, message);
             }
         }
     }

@@ -25,6 +25,8 @@ pub struct CompileError {
     pub source: String,
     /// True for what is allowed and probably not meant.
     pub warning: bool,
+    /// The schema that is missing, if that is all that it says: there may be many of these, and one line may tell of all.
+    pub missing_schema: Option<String>,
 }
 
 impl fmt::Display for CompileError {
@@ -99,13 +101,19 @@ impl<'a> Report<'a> {
         add(&mut self.warnings, warning);
     }
 
+    /// A warning that this schema is missing.
+    pub(crate) fn missing_schema(&mut self, span: &Range<usize>, name: &str, message: impl Into<String>) {
+        let warning = self.placed(span, message.into(), "add its record to the schemas".to_owned(), true);
+        add(&mut self.warnings, CompileError { missing_schema: Some(name.to_owned()), ..warning });
+    }
+
     fn placed(&self, span: &Range<usize>, message: String, hint: String, warning: bool) -> CompileError {
         let (line, column) = self.position(span.start);
         let source = self.text[self.line_starts[line - self.first_line]..].lines().next().unwrap_or_default().to_owned();
         // A span of several lines is marked to the end of its first.
         let meant = self.text.get(span.clone()).and_then(|text| text.lines().next()).unwrap_or_default();
         let length = meant.trim_end().chars().count().max(1);
-        CompileError { file: self.file.to_owned(), line, column, length, message, hint, source, warning }
+        CompileError { file: self.file.to_owned(), line, column, length, message, hint, source, warning, missing_schema: None }
     }
 
     /// How many errors there are so far.

@@ -87,11 +87,8 @@ impl Finder<'_, '_, '_> {
         match self.named(&event.text, event)? {
             Some(schema) => Some(schema),
             None => {
-                self.report.warning(
-                    &event.span,
-                    format!("{} has no schema: its fields are known only at run time", event.text),
-                    "add its record to the schemas",
-                );
+                let message = format!("{} has no schema: its fields are known only at run time", event.text);
+                self.report.missing_schema(&event.span, &event.text, message);
                 Some(self.lookup.json())
             }
         }
@@ -111,11 +108,7 @@ impl Finder<'_, '_, '_> {
                 }
             },
             (None, Encoding::Json) => {
-                self.report.warning(
-                    &command.span,
-                    format!("{name} has no schema: its body is not checked"),
-                    "add its record to the schemas",
-                );
+                self.report.missing_schema(&command.span, name, format!("{name} has no schema: its body is not checked"));
                 Some(Target { schema: self.lookup.json(), encoding, fingerprint: 0 })
             }
             (None, Encoding::Avro) => {
@@ -157,11 +150,8 @@ impl Finder<'_, '_, '_> {
                 None
             }
             (None, _) => {
-                self.report.warning(
-                    &event.span,
-                    format!("{} has no schema: its body is not checked, and it is JSON", event.text),
-                    "add its record to the schemas",
-                );
+                let message = format!("{} has no schema: its body is not checked, and it is JSON", event.text);
+                self.report.missing_schema(&event.span, &event.text, message);
                 Some(Target { schema: self.lookup.json(), encoding: Encoding::Json, fingerprint: 0 })
             }
         }

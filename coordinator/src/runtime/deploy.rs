@@ -1,0 +1,181 @@
+//! Deploying: definition files become versions in the topic of definitions, with the schemas that they need before them.
+//!
+//! ```text
+//! files + what is deployed -> Plan (nothing is written) -> its topics are looked at -> publish: schemas, then definitions
+//! ```
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use ringmaster_bus::Bus;
+use ringmaster_core::definition::{Catalog, CompileError, DefinitionRecord};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::names::Topics;
+
+use super::knowledge::{
+    CompileOptions, Knowledge, KnowledgeError, KnownSchemas, append_schemas, catalog_of, compile_all, compile_files, complete,
+    read_definitions, read_schemas, schemas_of,
+};
+use super::setup::{SetupError, faults_of};
+use crate::blocking;
+
+/// Names that one line tells of.
+const NAMED_MAX: usize = 8;
+
+/// Where and how definitions are deployed.
+#[derive(Debug, Clone)]
+pub struct Deploying {
+    /// Prefix of internal topics.
+    pub prefix: String,
+    /// P.
+    pub partitions: i32,
+    /// The schema folder.
+    pub schemas: PathBuf,
+    /// How definitions are compiled.
+    pub options: CompileOptions,
+}
+
+/// What a deploy of files comes to.
+#[derive(Debug)]
+pub struct Plan {
+    /// What will be known then.
+    pub knowledge: Knowledge,
+    /// What becomes of each definition of the files.
+    pub changes: Vec<Change>,
+    /// What is odd in them.
+    pub warnings: Vec<CompileError>,
+    /// Sagas that are deployed and in none of the files.
+    pub others: Vec<String>,
+    known: KnownSchemas,
+}
+
+/// What a deploy does to a saga.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The definition.
+    pub record: DefinitionRecord,
+    /// The version that new sagas get now, if there is one.
+    pub before: Option<u32>,
+    /// The one that they will get.
+    pub after: u32,
+}
+
+impl Change {
+    /// True if there is nothing to append.
+    pub fn is_none(&self) -> bool {
+        self.before == Some(self.after)
+    }
+}
+
+/// Why nothing was deployed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// Files, schemas or what is deployed cannot be used.
+    #[error(transparent)]
+    Knowledge(#[from] KnowledgeError),
+    /// Topics that they need are missing, or not as they must be.
+    #[error(transparent)]
+    Topics(#[from] SetupError),
+}
+
+impl Plan {
+    /// Compiles files against what is deployed. All errors of all files are returned.
+    pub fn make(bus: &mut impl Bus, deploying: &Deploying, files: &[PathBuf], now: Millis) -> Result<Plan, KnowledgeError> {
+        let Deploying { prefix, schemas: folder, options, .. } = deploying;
+        let topics = Topics::new(prefix);
+        let (mut schemas, known) = read_schemas(bus, &topics, folder)?;
+        let mut records = read_definitions(bus, &topics)?;
+        let (found, warnings) = compile_files(&mut schemas, files, options, &schemas_of(&records), now)?;
+        let before = catalog_of(&records, &mut schemas, &topics, options)?;
+        let mut catalog = before.clone();
+        for record in found.iter().filter(|record| !before.is_newest(record)) {
+            let offset = records.last().map_or(0, |(offset, _)| offset + 1);
+            let added = catalog.add(record, offset, &mut options.settings(&mut schemas));
+            added.map_err(|error| KnowledgeError::of_record(error, &topics.definitions, offset))?;
+            records.push((offset, record.clone()));
+        }
+        let knowledge = complete(catalog, schemas, schemas_of(&records))?;
+        let number = |catalog: &Catalog, name: &str| catalog.newest(name).and_then(|newest| catalog.number_of(&newest.hash));
+        let change = |record: DefinitionRecord| Change {
+            before: number(&before, &record.name),
+            after: number(&knowledge.catalog, &record.name).expect("it was just added"),
+            record,
+        };
+        let named: BTreeSet<&str> = found.iter().map(|record| &*record.name).collect();
+        let others = before.newest_versions().filter(|version| !named.contains(&*version.name));
+        let others = others.map(|version| version.name.to_string()).collect();
+        let changes = found.iter().cloned().map(change).collect();
+        Ok(Plan { knowledge, changes, warnings, others, known })
+    }
+
+    /// Looks at the topics that the definitions of the files need: what is deployed stays, so they must be there before.
+    pub fn check_topics(&self, bus: &mut impl Bus, deploying: &Deploying) -> Result<(), SetupError> {
+        let catalog = &self.knowledge.catalog;
+        let versions = || self.changes.iter().filter_map(|change| catalog.newest(&change.record.name));
+        let starts: Vec<String> = versions().map(|version| version.start.topic.to_string()).collect();
+        let needed: BTreeSet<String> = versions().flat_map(|version| version.outputs()).chain(starts.iter().cloned()).collect();
+        let names: Vec<&str> = needed.iter().map(String::as_str).collect();
+        let topics = Topics::new(&deploying.prefix);
+        let found = names.iter().zip(bus.describe(&names)?);
+        let wrong: Vec<String> =
+            found.flat_map(|(name, found)| faults_of(name, found.as_ref(), &topics, &starts, deploying.partitions)).collect();
+        if wrong.is_empty() { Ok(()) } else { Err(SetupError::Topics(wrong)) }
+    }
+
+    /// Appends what is new: schemas first, since whoever reads a definition must find those that it names.
+    pub fn publish(&mut self, bus: &mut impl Bus, deploying: &Deploying) -> Result<(), KnowledgeError> {
+        let topics = Topics::new(&deploying.prefix);
+        append_schemas(bus, &topics, &self.knowledge.schemas, &mut self.known)?;
+        let new = self.changes.iter().filter(|change| !change.is_none()).map(|change| &change.record);
+        let records: Vec<(Vec<u8>, Vec<u8>)> = new.map(|record| (record.name.clone().into_bytes(), record.encode())).collect();
+        Ok(blocking::append(bus, &topics.definitions, 0, &records)?)
+    }
+}
+
+/// Plans, looks at the topics, publishes.
+pub fn deploy(bus: &mut impl Bus, deploying: &Deploying, files: &[PathBuf], now: Millis) -> Result<Plan, DeployError> {
+    let mut plan = Plan::make(bus, deploying, files, now)?;
+    plan.check_topics(bus, deploying)?;
+    plan.publish(bus, deploying)?;
+    Ok(plan)
+}
+
+/// Appends what is new in the definition files (and the schemas they need), then reads both topics to their ends. Looks at no topic of
+/// theirs.
+pub fn load_knowledge(
+    bus: &mut impl Bus,
+    prefix: &str,
+    schema_folder: &Path,
+    files: &[PathBuf],
+    options: &CompileOptions,
+    now: Millis,
+) -> Result<Knowledge, KnowledgeError> {
+    let deploying =
+        Deploying { prefix: prefix.to_owned(), partitions: 0, schemas: schema_folder.to_owned(), options: options.clone() };
+    let mut plan = Plan::make(bus, &deploying, files, now)?;
+    summary(&plan.warnings).into_iter().for_each(|line| tracing::warn!("{line}"));
+    plan.publish(bus, &deploying)?;
+    // Others may have deployed meanwhile.
+    let topics = Topics::new(prefix);
+    let knowledge = compile_all(plan.knowledge.schemas, &topics, &read_definitions(bus, &topics)?, options)?;
+    append_schemas(bus, &topics, &knowledge.schemas, &mut plan.known)?;
+    Ok(knowledge)
+}
+
+/// Warnings as they are told in passing: all missing schemas in one line, since there may be many.
+pub fn summary(warnings: &[CompileError]) -> Vec<String> {
+    let missing: BTreeSet<&str> = warnings.iter().filter_map(|warning| warning.missing_schema.as_deref()).collect();
+    let mut lines: Vec<String> =
+        warnings.iter().filter(|warning| warning.missing_schema.is_none()).map(ToString::to_string).collect();
+    if !missing.is_empty() {
+        let named: Vec<&str> = missing.iter().copied().take(NAMED_MAX).collect();
+        let more = missing.len() - named.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let (what, is) = if missing.len() == 1 { ("schema", "is") } else { ("schemas", "are") };
+        let (count, named) = (missing.len(), named.join(", "));
+        lines.push(format!(
+            "{count} {what} {is} missing, so that what has none is not checked: {named}{more}; `ringmaster check` tells where"
+        ));
+    }
+    lines
+}

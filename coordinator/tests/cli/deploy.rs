@@ -1,0 +1,144 @@
+//! Deploying from the command line, on the embedded bus: what is told, what is refused, and that nothing is written then.
+
+use serde_json::Value;
+
+use crate::definitions::order;
+use crate::site::Site;
+
+/// The order saga, which every site can deploy once its topics are there.
+fn text() -> String {
+    std::fs::read_to_string(order()).expect("the order saga")
+}
+
+fn site() -> Site {
+    let site = Site::new();
+    assert_eq!(site.ringmaster(&["topics", "apply"]).0, 0);
+    site
+}
+
+/// What is deployed, as `definitions list` tells programs.
+fn listed(site: &Site) -> Vec<Value> {
+    let (code, said, errors) = site.ringmaster(&["definitions", "list", "--all", "--json"]);
+    assert_eq!(code, 0, "{errors}");
+    said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+#[test]
+fn each_saga_is_told_new_changed_or_unchanged() {
+    let site = site();
+    let folder = site.folder.path().join("mine");
+    std::fs::create_dir(&folder).expect("made");
+    let run = |more: &[&str]| site.ringmaster(&[&["deploy", "mine"], more].concat());
+    let (code, _, errors) = run(&[]);
+    assert!(code == 9 && errors.contains("there is no *.yaml in this folder"), "{code} {errors}");
+    let first = text();
+    let second = first.replace("saga: order-fulfilment", "saga: second-fulfilment");
+    std::fs::write(folder.join("first.yaml"), &first).expect("written");
+    std::fs::write(folder.join("second.yaml"), &second).expect("written");
+
+    let (code, said, errors) = run(&["--dry-run"]);
+    assert!(code == 0 && said.matches(": new (version 1)").count() == 2 && said.contains("a dry run"), "{said}{errors}");
+    assert_eq!(listed(&site), Vec::<Value>::new(), "nothing was written");
+    let (code, said, errors) = run(&["--json"]);
+    assert_eq!(code, 0, "{errors}");
+    let changes: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(changes.iter().filter_map(|one| one["change"].as_str()).collect::<Vec<_>>(), ["new", "new"]);
+    assert_eq!(listed(&site).len(), 2);
+
+    std::fs::write(folder.join("first.yaml"), first.replace("deadline: 3d", "deadline: 4d")).expect("written");
+    let (_, said, _) = run(&["--dry-run", "--json"]);
+    let change: Value = serde_json::from_str(said.lines().next().expect("a line")).expect("JSON");
+    assert_eq!(
+        (&change["saga"], &change["change"], &change["version_before"], &change["version"], &change["dry_run"]),
+        (&"order-fulfilment".into(), &"changed".into(), &1.into(), &2.into(), &true.into())
+    );
+    let (_, said, _) = run(&[]);
+    assert!(said.contains("order-fulfilment (") && said.contains("changed (version 1 -> 2)"), "{said}");
+    assert!(said.contains("second-fulfilment (") && said.contains("unchanged (version 1)"), "{said}");
+    std::fs::write(folder.join("first.yaml"), &first).expect("written");
+    let (_, said, _) = run(&[]);
+    assert!(said.contains("changed (version 2 -> 1, which was in force before: a rollback)"), "{said}");
+}
+
+#[test]
+fn all_mistakes_of_all_files_are_told_and_nothing_is_deployed() {
+    let site = site();
+    let one = site.write("one.yaml", &text().replace("undo: payment.Refund", "undo: payment.Refnd"));
+    let two =
+        site.write("two.yaml", &text().replace("saga: order-fulfilment", "saga: two").replace("start.total > 0", "start.totl > 0"));
+    let good = site.write("good.yaml", &text().replace("saga: order-fulfilment", "saga: good"));
+    let files = [&one, &two, &good].map(|path| path.to_str().expect("text"));
+    let (code, said, errors) = site.ringmaster(&[&["deploy"], &files[..]].concat());
+    assert!(code == 6 && said.is_empty() && errors.contains("one.yaml:") && errors.contains("two.yaml:"), "{code} {said}{errors}");
+    assert!(errors.contains("did you mean 'total'?"), "{errors}");
+    assert_eq!(listed(&site), Vec::<Value>::new());
+}
+
+/// What is deployed stays, so a topic that is not there, or does not fit, is refused before: wherever it is named.
+#[test]
+fn a_topic_that_is_missing_or_does_not_fit_is_refused() {
+    let site = site();
+    let wrong = text()
+        .replace("from: orders", "from: orderz")
+        .replace("to: order-outcomes, with: { order_id: key, tracking", "to: outcomez, with: { order_id: key, tracking");
+    let file = site.write("wrong.yaml", &wrong);
+    for more in [&["--dry-run"][..], &[]] {
+        let (code, said, errors) = site.ringmaster(&[&["deploy", file.to_str().expect("text")], more].concat());
+        assert!(code == 4 && said.is_empty(), "{code} {said}{errors}");
+        assert!(errors.contains("orderz: does not exist") && errors.contains("outcomez: does not exist"), "{errors}");
+        assert!(errors.contains("ringmaster topics apply") && !errors.contains("order-outcomes"), "{errors}");
+    }
+    assert_eq!(listed(&site), Vec::<Value>::new());
+    let (code, _, errors) = site.ringmaster(&["deploy", order().to_str().expect("text"), "--set", "partitions=8"]);
+    assert!(code == 4 && errors.contains("orders: has 4 partitions, must have 8"), "{code} {errors}");
+}
+
+#[test]
+fn missing_schemas_are_one_line_and_check_tells_all() {
+    let site = site();
+    let steps: String =
+        (0..12).map(|n| format!("  - {{ step: s{n}, do: lab.Do{n}, with: {{ x: key }}, undo: nothing }}\n")).collect();
+    let last = "  - { step: last, do: lab.Last, with: { x: key }, pivot: true }\n";
+    let text = format!("saga: bare\nstart: {{ on: Begun, from: orders }}\nsteps:\n{steps}{last}");
+    let file = site.write("bare.yaml", &text);
+    let arguments = ["--set", "participants.lab.encoding=json"];
+    let (code, said, errors) = site.ringmaster(&[&["check", "bare.yaml"], &arguments[..]].concat());
+    assert!(
+        code == 0 && said.matches("warning: ").count() >= 13 && said.contains("bare.yaml:2:14: warning: Begun has no schema"),
+        "{said}{errors}"
+    );
+    std::fs::create_dir(site.folder.path().join("bare")).expect("made");
+    std::fs::copy(file, site.folder.path().join("bare/bare.yaml")).expect("copied");
+    let folder = ["--set", "definitions=bare"];
+    assert_eq!(site.ringmaster(&[&["topics", "apply"], &arguments[..], &folder].concat()).0, 0);
+    let (code, said, errors) = site.ringmaster(&[&["deploy", "bare"], &arguments[..]].concat());
+    assert_eq!((code, errors.as_str(), said.lines().count()), (0, "", 3), "{said}");
+    assert!(said.starts_with("14 schemas are missing") && said.contains(" and 6 more; `ringmaster check`"), "{said}");
+}
+
+#[test]
+fn nothing_is_deployed_where_nothing_ever_ran() {
+    let site = Site::new();
+    let (code, said, errors) = site.ringmaster(&["definitions", "list"]);
+    assert!(code == 0 && said.contains("nothing is deployed yet") && said.contains("ringmaster run"), "{code} {said}{errors}");
+    let (code, _, errors) = site.ringmaster(&["definitions", "show", "x"]);
+    assert!(code == 9 && errors.contains("no saga 'x' is deployed; nothing is"), "{code} {errors}");
+    assert!(!site.folder.path().join("state").exists(), "looking makes nothing");
+}
+
+/// A second process cannot write to the embedded bus; looking is allowed.
+#[test]
+fn beside_a_coordinator_on_the_embedded_bus_only_that_one_can_deploy() {
+    let site = Site::new();
+    let coordinator = site.start();
+    let order = order();
+    let deploy = ["deploy", order.to_str().expect("text")];
+    let (code, said, errors) = site.ringmaster(&deploy);
+    assert!(
+        code == 7 && said.is_empty() && errors.contains("stop the coordinator, deploy, and start it again"),
+        "{code} {said}{errors}"
+    );
+    let (code, said, errors) = site.ringmaster(&[&deploy[..], &["--dry-run"]].concat());
+    assert!(code == 0 && said.contains("unchanged (version 1)"), "{code} {said}{errors}");
+    assert_eq!(coordinator.stop().0, Some(0));
+}
