@@ -148,6 +148,9 @@ fn missing(status: Option<&PartitionStatus>) -> Option<&'static str> {
         StageName::Idle => Some("not claimed yet"),
         StageName::Claiming => Some("its claim is not in the journal yet: is the broker reachable?"),
         StageName::Replaying => Some("its journal is being replayed"),
+        StageName::Waiting => {
+            Some("sagas of it run by a version that this instance has not taken from the topic of definitions yet")
+        }
         StageName::Scanning => Some("after a doubt: looking for a claim of another instance"),
         StageName::Stopped => Some("stopped for good; the log says why"),
     }

@@ -50,6 +50,8 @@ pub struct Config {
     pub instance: String,
     /// Folder of saga definitions.
     pub definitions: PathBuf,
+    /// What changes there is deployed while a coordinator runs.
+    pub definitions_watched: bool,
     /// Folder of Avro schemas.
     pub schemas: PathBuf,
     /// Where a topic that was never read begins.
@@ -210,6 +212,7 @@ fn read_config(layers: &mut Layers) -> Config {
         workers,
         instance: layers.read(&["instance"], None, values::auto(values::text)).unwrap_or_else(machine_name),
         definitions: layers.read(&["definitions"], "sagas".to_owned(), values::text).into(),
+        definitions_watched: layers.read(&["definitions_watched"], false, values::truth),
         schemas: layers.read(&["schemas"], "sagas/schemas".to_owned(), values::text).into(),
         start_at: layers.read(&["start_at"], StartAt::Earliest, values::start_at),
         listen: layers.read(&["api", "listen"], Some(([127, 0, 0, 1], 8080).into()), values::address),

@@ -48,9 +48,15 @@ fn a_process_is_alive_before_it_is_ready() {
 
 #[test]
 fn every_phase_but_owning_says_what_is_missing() {
-    for phase in
-        [StageName::Idle, StageName::Claiming, StageName::Replaying, StageName::Scanning, StageName::Stopped, StageName::Owning]
-    {
+    for phase in [
+        StageName::Idle,
+        StageName::Claiming,
+        StageName::Replaying,
+        StageName::Waiting,
+        StageName::Scanning,
+        StageName::Stopped,
+        StageName::Owning,
+    ] {
         let status = PartitionStatus {
             partition: 0,
             phase,

@@ -25,7 +25,7 @@ pub(super) struct How {
 pub(super) fn deploy(config: &Config, paths: &[PathBuf], how: How, out: &mut dyn Write) -> Result<(), Failure> {
     let files = files_in(paths)?;
     let access = if how.dry_run { Access::Read } else { Access::Write };
-    let mut any = buses::open(config, access).map_err(taken)?;
+    let mut any = buses::open(config, access).map_err(|failure| taken(failure, config))?;
     on_bus!(&mut any, bus => deploy_on(bus, config, &files, how, out))
 }
 
@@ -111,15 +111,16 @@ fn files_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// A second process cannot write to the embedded bus: only the coordinator itself can deploy there while it runs.
-fn taken(failure: Failure) -> Failure {
+fn taken(failure: Failure, config: &Config) -> Failure {
     if failure.exit != Exit::Taken {
         return failure;
     }
+    let (said, folder) = (failure.message, config.definitions.display());
     Failure::new(
         Exit::Taken,
         format_args!(
-            "{}\nOnly one process can write to the embedded bus: stop the coordinator, deploy, and start it again",
-            failure.message
+            "{said}\nOnly one process can write to the embedded bus, so a coordinator that runs must deploy by itself: start it with \
+             `definitions_watched = true`, and it takes what changes in the folder {folder}. Or stop it, deploy, and start it again"
         ),
     )
 }

@@ -20,7 +20,7 @@ use super::exit::{Exit, Failure};
 use super::topics::apply_on;
 use crate::api;
 use crate::config::{BusKind, Config};
-use crate::runtime::{self, Instance, Plan, SetupSettings, Status};
+use crate::runtime::{self, Follower, Following, Instance, Plan, SetupSettings, Status};
 use crate::telemetry::Metrics;
 
 /// How often the main thread looks whether it is to stop.
@@ -105,8 +105,16 @@ fn run_on<B: Bus + Send + 'static>(
     let reported = metrics.clone();
     let report: runtime::Report = Arc::new(move |counted: &Counters| reported.add(counted));
     let knowledge = Arc::new(knowledge);
-    let instance = Instance::start(buses, &setup, &knowledge, &store, config.instance(), &status, &report);
-    let sources = api::Sources { metrics, status: status.clone(), store, knowledge, partitions: config.partitions };
+    let mut instance = Instance::start(buses, &setup, &knowledge, &store, config.instance(), &status, &report);
+    let following = Following {
+        setup: settings,
+        deploying,
+        makes_topics: config.bus == BusKind::Embedded,
+        folder: config.definitions_watched.then(|| config.definitions.clone()),
+    };
+    let newest = Arc::new(Newest::new(knowledge.clone()));
+    instance.follow(Follower::new(client()?, following, knowledge, setup), newest.clone());
+    let sources = api::Sources { metrics, status: status.clone(), store, knowledge: newest, partitions: config.partitions };
     let server = match listener.map(|listener| api::serve(listener, sources)).transpose() {
         Ok(server) => server,
         Err(error) => {

@@ -89,6 +89,16 @@ fn write(partition: i32, note: Note) {
         Note::Rejected { saga, reason, detail } => {
             tracing::info!(partition, saga = &*saga, reason = reason.as_str(), detail = &*detail, "input rejected");
         }
+        Note::Waits { offset } => {
+            tracing::info!(
+                partition,
+                definition_offset = offset,
+                "sagas run by a version that was deployed behind what is known here: it is waited for, and owned then"
+            );
+        }
+        Note::Unread { why } => {
+            tracing::error!(partition, why, "an input that a new definition starts on is not read: nothing starts there");
+        }
         Note::Foreign { offset } => {
             tracing::error!(
                 partition,

@@ -62,6 +62,15 @@ impl Routes {
         Routes { known, order: Vec::new() }
     }
 
+    /// Takes in those that are new among these.
+    pub(super) fn learn(&mut self, outputs: &[(String, i32)], bus: &mut impl Bus) {
+        for (name, partitions) in outputs {
+            if !self.known.contains_key(name.as_str()) {
+                self.known.insert(name.as_str().into(), (bus.topic(name), *partitions));
+            }
+        }
+    }
+
     /// Where an effect goes; none if nobody knows its topic.
     pub(super) fn to(&self, name: &str, key: &[u8]) -> Option<TopicPartition> {
         let (topic, partitions) = *self.known.get(name)?;

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use ringmaster_core::partition::Counters;
 use ringmaster_store::Store;
 
 use super::clock::now;
+use super::follow::{Follower, News};
 use super::knowledge::Knowledge;
 use super::memory::Memory;
 use super::setup::Setup;
@@ -45,6 +47,8 @@ pub struct InstanceSettings {
 pub struct Instance {
     workers: Vec<JoinHandle<Result<Counters, Stop>>>,
     wakers: Vec<Waker>,
+    news: Vec<Sender<News>>,
+    follower: Option<JoinHandle<Result<(), Stop>>>,
     upkeep: JoinHandle<Result<(), Stop>>,
     stopping: Arc<AtomicBool>,
     failed: Arc<AtomicBool>,
@@ -75,18 +79,38 @@ impl Instance {
         let wakers: Vec<Waker> = buses.iter().map(Bus::waker).collect();
         let count = buses.len();
         let memory = Arc::new(Memory::new(settings.memory_max));
-        let mut workers = Vec::with_capacity(count);
+        let (mut workers, mut news) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (index, bus) in buses.into_iter().enumerate() {
             let ids = Box::new(random_id);
             let worker = Worker::new(bus, setup.worker(), setup.partitions(index, count), knowledge.clone(), store.clone(), ids);
             let end = End { stopping: stopping.clone(), failed: failed.clone() };
-            let run = Run { index, end, memory: memory.clone(), status: status.clone(), report: report.clone() };
+            let (tell, told) = mpsc::channel();
+            news.push(tell);
+            let run = Run { index, end, told, memory: memory.clone(), status: status.clone(), report: report.clone() };
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             workers.push(thread.spawn(move || run.run(worker)).expect("a thread can be started"));
         }
         let end = End { stopping: stopping.clone(), failed: failed.clone() };
         let upkeep = start_upkeep(store.clone(), settings.flush_every, end, setup.partition_count());
-        Instance { workers, wakers, upkeep, stopping, failed }
+        Instance { workers, wakers, news, follower: None, upkeep, stopping, failed }
+    }
+
+    /// Takes in what is deployed from now on, by a thread of its own.
+    pub fn follow<B: Bus + Send + 'static>(&mut self, mut follower: Follower<B>) {
+        let end = End { stopping: self.stopping.clone(), failed: self.failed.clone() };
+        let (news, wakers) = (self.news.clone(), self.wakers.clone());
+        let mut work = move |end: &End| {
+            while !end.stopping.load(Ordering::SeqCst) {
+                if let Some(found) = follower.turn(now(), WAIT_MAX) {
+                    // A worker that is gone needs none.
+                    news.iter().for_each(|tell| drop(tell.send(found.clone())));
+                    wakers.iter().for_each(|wake| wake());
+                }
+            }
+            Ok(())
+        };
+        let run = move || end.guard(|| work(&end));
+        self.follower = Some(std::thread::Builder::new().name("follower".into()).spawn(run).expect("a thread can be started"));
     }
 
     /// Asks for an orderly end: stop reading, confirm, deliver, journal `released`, checkpoint, flush.
@@ -111,6 +135,16 @@ impl Instance {
         }
         self.stopping.store(true, Ordering::SeqCst);
         stopped.stops.extend(self.upkeep.join().expect("its panic is caught on its thread").err());
+        if let Some(follower) = self.follower {
+            // It may wait for a broker that is away, and nothing waits for it.
+            let since = Instant::now();
+            while !follower.is_finished() && since.elapsed() < STOP_MAX {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            if follower.is_finished() {
+                stopped.stops.extend(follower.join().expect("its panic is caught on its thread").err());
+            }
+        }
         stopped
     }
 }
@@ -147,6 +181,7 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 struct Run {
     index: usize,
     end: End,
+    told: Receiver<News>,
     memory: Arc<Memory>,
     status: Arc<Status>,
     report: Report,
@@ -172,6 +207,7 @@ impl Run {
         let mut wait = Duration::ZERO;
         let mut pace = Pace::default();
         while !self.end.stopping.load(Ordering::Relaxed) {
+            self.told.try_iter().for_each(|news| worker.learn(&news, now()));
             let turn = worker.turn(&now, wait)?;
             pace.after_turn(turn.events, worker.turn_min());
             wait = WAIT_MAX.min(turn.idle.max(WAIT_MIN));

@@ -14,7 +14,7 @@ use ringmaster_schemas::avro::SchemaError;
 use ringmaster_schemas::names::Topics;
 use ringmaster_schemas::registry::{SchemaRecord, Schemas};
 
-use crate::blocking::{self, Read};
+use crate::blocking;
 
 /// Definitions and schemas. Whoever knows more makes another one, which workers take in between two turns.
 #[derive(Debug)]
@@ -193,17 +193,9 @@ pub(super) fn read_schemas(bus: &mut impl Bus, topics: &Topics, folder: &Path) -
     let (mut schemas, mut known) = (Schemas::builtin(), BTreeSet::new());
     let mut trouble = None;
     blocking::read_to_end(bus, &topics.schemas, 0, &mut |read| {
-        let Some(value) = ours(&topics.schemas, &read) else { return true };
-        let added = SchemaRecord::decode(value).and_then(|record| {
-            let added = if record.part { schemas.add_part(&record.text) } else { schemas.add_version(&record.text) };
-            added.map(|schema| (schema.key(), record.part))
-        });
-        match added {
-            Ok(added) => drop(known.insert(added)),
-            Err(error) => {
-                let (topic, offset) = (topics.schemas.clone(), read.offset);
-                trouble = Some(KnowledgeError::Record { topic, offset, detail: error.to_string() });
-            }
+        match add_schema(&topics.schemas, read.offset, read.value.as_deref(), &mut schemas) {
+            Ok(added) => known.extend(added),
+            Err(error) => trouble = Some(error),
         }
         trouble.is_none()
     })?;
@@ -214,29 +206,46 @@ pub(super) fn read_schemas(bus: &mut impl Bus, topics: &Topics, folder: &Path) -
     Ok((schemas, known))
 }
 
+/// Takes in a record of the topic of schemas: its key, and whether it is a part.
+pub(super) fn add_schema(
+    topic: &str,
+    offset: i64,
+    value: Option<&[u8]>,
+    schemas: &mut Schemas,
+) -> Result<Option<(i64, bool)>, KnowledgeError> {
+    let Some(value) = ours(topic, offset, value) else { return Ok(None) };
+    let added = SchemaRecord::decode(value).and_then(|record| {
+        let added = if record.part { schemas.add_part(&record.text) } else { schemas.add_version(&record.text) };
+        added.map(|schema| (schema.key(), record.part))
+    });
+    added.map(Some).map_err(|error| KnowledgeError::Record { topic: topic.to_owned(), offset, detail: error.to_string() })
+}
+
 pub(super) fn read_definitions(bus: &mut impl Bus, topics: &Topics) -> Result<Vec<(i64, DefinitionRecord)>, KnowledgeError> {
     let mut records = Vec::new();
     let mut trouble = None;
     blocking::read_to_end(bus, &topics.definitions, 0, &mut |read| {
-        let Some(value) = ours(&topics.definitions, &read) else { return true };
-        match DefinitionRecord::decode(value) {
-            Ok(record) => records.push((read.offset, record)),
-            Err(error) => {
-                let (topic, offset) = (topics.definitions.clone(), read.offset);
-                trouble = Some(KnowledgeError::Record { topic, offset, detail: error.to_string() });
-            }
+        match read_record(&topics.definitions, read.offset, read.value.as_deref()) {
+            Ok(record) => records.extend(record.map(|record| (read.offset, record))),
+            Err(error) => trouble = Some(error),
         }
         trouble.is_none()
     })?;
     trouble.map_or(Ok(records), Err)
 }
 
+/// Reads a record of the topic of definitions.
+pub(super) fn read_record(topic: &str, offset: i64, value: Option<&[u8]>) -> Result<Option<DefinitionRecord>, KnowledgeError> {
+    let record = ours(topic, offset, value).map(DefinitionRecord::decode).transpose();
+    record.map_err(|error| KnowledgeError::Record { topic: topic.to_owned(), offset, detail: error.to_string() })
+}
+
 /// The value of a record, unless somebody else wrote it: a tombstone, or what is no JSON object. That is passed over, and said: nothing
 /// depends on it. An object that cannot be used may be damaged, or of a newer version, and is an error.
-pub(super) fn ours<'a>(topic: &str, read: &'a Read) -> Option<&'a [u8]> {
-    let value = read.value.as_deref().filter(|value| value.starts_with(b"{"));
+fn ours<'a>(topic: &str, offset: i64, value: Option<&'a [u8]>) -> Option<&'a [u8]> {
+    let value = value.filter(|value| value.starts_with(b"{"));
     if value.is_none() {
-        tracing::error!(topic, offset = read.offset, "a record is not of this project, and is passed over: who writes there?");
+        tracing::error!(topic, offset, "a record is not of this project, and is passed over: who writes there?");
     }
     value
 }

@@ -11,6 +11,8 @@ mod clock;
 mod deploy;
 mod diary;
 mod effects;
+mod folder;
+mod follow;
 mod instance;
 mod knowledge;
 mod memory;
@@ -21,6 +23,7 @@ mod worker;
 
 pub use clock::{Now, now, wall};
 pub use deploy::{Change, DeployError, Deploying, Plan, deploy, load_knowledge, summary};
+pub use follow::{Follower, Following, News};
 pub use instance::{Instance, InstanceSettings, Report, Stopped};
 pub use knowledge::{
     CompileOptions, Knowledge, KnowledgeError, SchemasOfSagas, compile_files, definition_files, deployed_records, read_knowledge,

@@ -186,6 +186,27 @@ impl Setup {
         }
     }
 
+    /// Notes topics that only versions send to that are not in force, and that do not exist.
+    pub(super) fn miss(&mut self, topics: impl IntoIterator<Item = String>) {
+        let new: Vec<String> = topics.into_iter().filter(|topic| !self.sends_to(topic)).collect();
+        self.missing.extend(new);
+    }
+
+    /// True if the topic is read.
+    pub(super) fn reads(&self, topic: &str) -> bool {
+        self.worker.inputs.iter().any(|known| known == topic)
+    }
+
+    /// True if effects go there.
+    pub(super) fn sends_to(&self, topic: &str) -> bool {
+        self.worker.outputs.iter().any(|(known, _)| known == topic)
+    }
+
+    /// What is read, in order.
+    pub(super) fn inputs(&self) -> &[InputSettings] {
+        &self.partition.inputs
+    }
+
     /// P.
     pub fn partition_count(&self) -> i32 {
         self.partition.partitions

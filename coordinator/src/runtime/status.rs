@@ -20,7 +20,7 @@ pub struct Status {
 pub struct PartitionStatus {
     /// Which.
     pub partition: i32,
-    /// Where it stands: idle, claiming, replaying, owning, scanning, stopped.
+    /// Where it stands: idle, claiming, replaying, waiting, owning, scanning, stopped.
     #[serde(serialize_with = "as_word")]
     pub phase: StageName,
     /// The next journal offset.
@@ -123,6 +123,7 @@ fn stage_name(stage: StageName) -> &'static str {
         StageName::Idle => "idle",
         StageName::Claiming => "claiming",
         StageName::Replaying => "replaying",
+        StageName::Waiting => "waiting",
         StageName::Owning => "owning",
         StageName::Scanning => "scanning",
         StageName::Stopped => "stopped",

@@ -197,6 +197,19 @@ impl Watch {
         }
     }
 
+    /// Takes in those that are new among these, and what others are used for beside.
+    pub(super) fn learn(&mut self, topics: &[Watched], rules: &Rules, bus: &mut impl Bus) {
+        self.rules = rules.clone();
+        for watched in topics {
+            let topic = bus.topic(&watched.name);
+            let known = self.topics.entry(topic).or_insert_with(|| watched.clone());
+            known.used = watched.used;
+            if known.used != Use::Output {
+                bus.expect(topic, known.id);
+            }
+        }
+    }
+
     /// Something is doubtful: topics are looked at anew, and until then [`Watch::is_sure`] is false.
     pub(super) fn doubt(&mut self) {
         self.wanted = self.asked + 1;

@@ -134,11 +134,50 @@ fn beside_a_coordinator_on_the_embedded_bus_only_that_one_can_deploy() {
     let order = order();
     let deploy = ["deploy", order.to_str().expect("text")];
     let (code, said, errors) = site.ringmaster(&deploy);
-    assert!(
-        code == 7 && said.is_empty() && errors.contains("stop the coordinator, deploy, and start it again"),
-        "{code} {said}{errors}"
-    );
+    assert!(code == 7 && said.is_empty() && errors.contains("definitions_watched = true"), "{code} {said}{errors}");
     let (code, said, errors) = site.ringmaster(&[&deploy[..], &["--dry-run"]].concat());
     assert!(code == 0 && said.contains("unchanged (version 1)"), "{code} {said}{errors}");
     assert_eq!(coordinator.stop().0, Some(0));
+}
+
+/// A coordinator that watches its folder takes what changes there, and tells what is wrong with it; the last good version stays.
+#[test]
+fn a_watched_folder_is_taken_while_it_runs() {
+    let site = Site::new();
+    let folder = site.folder.path().join("mine");
+    std::fs::create_dir(&folder).expect("made");
+    let (file, text) = (folder.join("order.yaml"), text());
+    std::fs::write(&file, &text).expect("written");
+    let settings = std::fs::read_to_string(site.folder.path().join("ringmaster.toml")).expect("settings");
+    let other = settings.lines().filter(|line| !line.starts_with("definitions")).collect::<Vec<_>>().join("\n");
+    site.write("ringmaster.toml", &format!("definitions = 'mine'\ndefinitions_watched = true\n{other}\n"));
+    let coordinator = site.start();
+    let write = |text: &str| std::fs::write(&file, text).expect("written");
+
+    write(&text.replace("start.total > 0", "start.totl > 0"));
+    coordinator.until_it_says("did you mean 'total'?");
+    let log = coordinator.log();
+    assert!(
+        log.contains("nothing of the folder of definitions was deployed") && log.contains("mine/order.yaml:9:17: error"),
+        "{log}"
+    );
+    assert_eq!(listed(&site).len(), 1, "what was in force is");
+    write(&text.replace("deadline: 3d", "deadline: 4d"));
+    coordinator
+        .until_it_says("in force: new sagas get this version, those that run keep theirs saga=\"order-fulfilment\" version=2");
+    // A new saga on topics that nobody has made: here nobody else can.
+    let second = text.replace("saga: order-fulfilment", "saga: second").replace("from: orders", "from: more-orders");
+    std::fs::write(folder.join("second.yaml"), second.replace("order-outcomes", "more-outcomes")).expect("written");
+    coordinator.until_it_says("saga=\"second\" version=1");
+    let (code, said, errors) = site.ringmaster(&["topics", "verify"]);
+    assert!(code == 0 && said.contains("12 topics are as they must be"), "{said}{errors}");
+    write(&text);
+    coordinator.until_it_says("saga=\"order-fulfilment\" version=1");
+    let (_, said, _) = site.ringmaster(&["definitions", "list"]);
+    assert!(said.split_whitespace().collect::<Vec<_>>().join(" ").contains("version 2 was rolled back"), "{said}");
+    let (code, log) = coordinator.stop();
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(log.matches("did you mean 'total'?").count(), 1, "once is enough: {log}");
+    let (code, log) = site.start().stop();
+    assert!(code == Some(0) && !log.contains("in force"), "nothing is new then: {log}");
 }

@@ -49,6 +49,11 @@ pub fn make_topics(broker: &SimBroker, partitions: i32) {
 
 /// What a coordinator of this run is made of.
 pub fn setup(broker: &SimBroker, plan: &Plan, owner: &str) -> Setup {
+    prepare(&mut broker.client(), &settings(plan, owner), &knowledge()).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// What it is told.
+pub fn settings(plan: &Plan, owner: &str) -> SetupSettings {
     let limits = Limits {
         record_bytes_max: 60_000,
         record_turns_max: if plan.tight { 3 } else { 64 },
@@ -58,7 +63,7 @@ pub fn setup(broker: &SimBroker, plan: &Plan, owner: &str) -> Setup {
         unreleased_effects_max: if plan.tight { 8 } else { 1_000 },
         timers_per_poll_max: 8,
     };
-    let settings = SetupSettings {
+    SetupSettings {
         prefix: "ringmaster".into(),
         partitions: plan.partitions,
         owner: owner.into(),
@@ -70,8 +75,7 @@ pub fn setup(broker: &SimBroker, plan: &Plan, owner: &str) -> Setup {
         checkpoint_rows_max: 1_000,
         claim_backoff_first_ms: 10,
         claim_backoff_max_ms: 400,
-    };
-    prepare(&mut broker.client(), &settings, &knowledge()).unwrap_or_else(|error| panic!("{error}"))
+    }
 }
 
 /// How a coordinator stands.

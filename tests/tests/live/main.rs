@@ -5,6 +5,7 @@ mod acts;
 mod again;
 mod broker;
 mod codecs;
+mod deploys;
 mod kills;
 mod mistakes;
 mod others;

@@ -3,6 +3,7 @@
 mod assign;
 mod behind;
 mod clock;
+mod deploys;
 mod ends;
 mod panics;
 mod pauses;

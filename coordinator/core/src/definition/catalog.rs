@@ -202,6 +202,11 @@ impl Catalog {
         self.names.get(name).and_then(|named| self.by_hash(&named.newest))
     }
 
+    /// The offset of the record that made the newest version of this name the newest.
+    pub fn newest_since(&self, name: &str) -> Option<i64> {
+        self.names.get(name).map(|named| named.since)
+    }
+
     /// The newest versions that start on this event, in order of their names.
     pub fn starting_on(&self, topic: &str, event: &str) -> &[Arc<Definition>] {
         self.starts.get(&Borrowed(topic, event)).map_or(&[], Vec::as_slice)

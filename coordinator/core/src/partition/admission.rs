@@ -60,6 +60,14 @@ impl Owner {
         self.held = held;
     }
 
+    /// Reads an input from here, held if others like it are.
+    pub(super) fn begin_to_read(&self, index: usize, from: i64, cx: &mut Context<'_>) {
+        cx.out.push(Wish::ReadInput(index, from));
+        if self.is_held(index, self.held) {
+            cx.out.push(Wish::Pause(index, true));
+        }
+    }
+
     /// Rows that were only looked at leave no checkpoint behind, by which they would go.
     fn make_room(&mut self, held: Held) {
         if self.replica.table.dirty_count() == 0 && self.bytes() > self.settings.limits.memory_bytes_max / 8 * 3 {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{DecisionWriter, Position};
+use ringmaster_schemas::journal::{DecisionWriter, Position, TopicId};
 use ringmaster_schemas::state::Saga;
 
 use super::outbox::Place;
@@ -61,6 +61,14 @@ pub(super) struct Read {
     pub(super) journaled: Option<i64>,
 }
 
+impl Read {
+    /// As confirmed records say.
+    fn of(replica: &Replica, topic: TopicId) -> Read {
+        let position = replica.positions.iter().find(|position| position.topic == topic).map(|position| position.next);
+        Read { position, journaled: position }
+    }
+}
+
 /// The record in the making.
 #[derive(Debug)]
 pub(super) struct Open {
@@ -101,10 +109,6 @@ pub(super) struct Pending {
 impl Ahead {
     /// Nothing is ahead of what counts.
     pub(super) fn of(replica: &Replica, steady: Millis) -> Ahead {
-        let read = |topic| {
-            let position = replica.positions.iter().find(|position| position.topic == topic).map(|position| position.next);
-            Read { position, journaled: position }
-        };
         Ahead {
             rows: HashMap::new(),
             bytes: 0,
@@ -114,12 +118,18 @@ impl Ahead {
             now: replica.now,
             released: replica.released,
             expired: replica.expired,
-            reads: replica.settings.inputs.iter().map(|input| read(input.topic)).collect(),
+            reads: replica.settings.inputs.iter().map(|input| Read::of(replica, input.topic)).collect(),
             refused: BTreeSet::new(),
             delivered: BTreeSet::new(),
             skipped: 0,
             appended_at: steady,
         }
+    }
+
+    /// Takes in the inputs that are new in what the replica is told.
+    pub(super) fn learn_inputs(&mut self, replica: &Replica) {
+        let new = replica.settings.inputs.iter().skip(self.reads.len());
+        self.reads.extend(new.map(|input| Read::of(replica, input.topic)));
     }
 
     /// Bytes of its rows.

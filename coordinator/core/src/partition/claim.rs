@@ -4,7 +4,6 @@ use ringmaster_schemas::journal::{Claim, ClaimId, JournalRecord};
 use ringmaster_schemas::state::Identity;
 
 use super::fence::{FOREIGN, Verdict, identity};
-use super::owner::Owner;
 use super::replica::Replica;
 use super::{Context, Note, Partition, Stage, Tag, Why, Wish, law};
 use crate::faults::reached;
@@ -124,7 +123,7 @@ impl Partition {
                 self.scan_finished(cx);
             }
             Stage::Owning(owner) => owner.journal_ends(end, cx),
-            Stage::Claiming { .. } | Stage::Idle(_) | Stage::Replaying(_) | Stage::Stopped => {}
+            Stage::Claiming { .. } | Stage::Idle(_) | Stage::Replaying(_) | Stage::Waiting(_) | Stage::Stopped => {}
         }
         Ok(())
     }
@@ -255,11 +254,6 @@ impl Partition {
         Ok(())
     }
 
-    fn own(&mut self, claim: Own, replica: Replica, cx: &mut Context<'_>) -> Result<(), Why> {
-        self.stage = Stage::Owning(Owner::begin(replica, claim.sender, self.clock, cx)?);
-        Ok(())
-    }
-
     /// Whatever was doubtful: nothing unconfirmed can be trusted. The worker has given up the sender.
     pub(super) fn doubt(&mut self, cx: &mut Context<'_>) {
         cx.counters.doubts += 1;
@@ -278,6 +272,7 @@ impl Partition {
                 let Replaying { proof, replica, .. } = *replaying;
                 self.idle_with(proof.is_none().then(|| Box::new(replica)), cx)
             }
+            Stage::Waiting(waiting) => self.idle_with(Some(Box::new(waiting.replica)), cx),
             Stage::Owning(owner) => {
                 reached("gap_seen");
                 cx.out.push(Wish::StopInputs);

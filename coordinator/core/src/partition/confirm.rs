@@ -65,12 +65,13 @@ impl Owner {
 
     /// Inputs whose first position is journaled now are read from there.
     fn read_resolved(&mut self, cx: &mut Context<'_>) {
-        for (index, input) in self.inputs.iter_mut().enumerate() {
+        for index in 0..self.inputs.len() {
             let topic = self.settings.inputs[index].topic;
             let journaled = |first| self.replica.positions.iter().any(|position| (position.topic, position.next) == (topic, first));
+            let input = &mut self.inputs[index];
             if let Some(first) = input.begins.take_if(|first| journaled(*first)) {
                 input.reading = true;
-                cx.out.push(Wish::ReadInput(index, first));
+                self.begin_to_read(index, first, cx);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use ringmaster_schemas::journal::ClaimId;
 
-use super::{Refusal, Tag};
+use super::{InputSettings, Refusal, Tag};
 use crate::intake::InputRecord;
 
 /// What can happen to a partition; the worker says it as it comes.
@@ -82,6 +82,16 @@ pub enum Happened<'a> {
         index: usize,
         /// The position.
         position: i64,
+    },
+    /// More is known than before: versions of definitions, and these inputs, which are read from now on beside those that are.
+    Learned {
+        /// In the order of their places, which are the next ones.
+        inputs: &'a [InputSettings],
+    },
+    /// The answer to [`super::Wish::AskDefinitions`].
+    DefinitionsEnd {
+        /// The offset that the next record of the topic of definitions will have.
+        end: i64,
     },
     /// The process is short of memory, or not any more.
     Short(bool),

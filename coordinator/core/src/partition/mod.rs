@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Happened -> handle -> Wish
-//! Idle -> Claiming -> Replaying -> Owning -> (doubt) -> Scanning -> Idle -> ...
+//! Idle -> Claiming -> Replaying -> (Waiting) -> Owning -> (doubt) -> Scanning -> Idle -> ...
 //! input -> decide -> Ahead: open record -> append -> acknowledged in order = confirmed -> Replica -> effects leave, rows are staged
 //! ```
 //!
@@ -21,6 +21,7 @@ mod digest;
 mod fence;
 mod happened;
 mod input;
+mod learn;
 mod outbox;
 mod owner;
 mod record;
@@ -61,6 +62,7 @@ use crate::faults::reached;
 use crate::saga::Effect;
 use claim::{Own, Replaying, Scanning};
 use clock::{Clock, Clocks};
+use learn::Waiting;
 use owner::Owner;
 
 /// Width of the buckets in which finished sagas expire: coarse, since each costs a line in every checkpoint.
@@ -136,6 +138,8 @@ pub enum StageName {
     Claiming,
     /// The journal is read up to the claim.
     Replaying,
+    /// Versions that its sagas run by are not known yet.
+    Waiting,
     /// Owner; inputs are read.
     Owning,
     /// After a doubt: looking for a foreign claim.
@@ -156,6 +160,7 @@ enum Stage {
         replica: Option<Box<Replica>>,
     },
     Replaying(Box<Replaying>),
+    Waiting(Box<Waiting>),
     Owning(Box<Owner>),
     Scanning(Scanning),
     Stopped,
@@ -196,6 +201,8 @@ impl Partition {
                 self.doubt(cx);
                 Ok(())
             }
+            Happened::Learned { inputs } => self.learn(inputs, cx),
+            Happened::DefinitionsEnd { end } => self.definitions_end(end, cx),
             Happened::JournalBounds { start, end } => self.journal_bounds(start, end, cx),
             Happened::JournalRecord { offset, value } => self.journal_record(offset, value, cx),
             Happened::Acknowledged { sender, tag: Tag::Claim, offset } => self.claim_acknowledged(sender, offset, cx),
@@ -221,6 +228,7 @@ impl Partition {
             Stage::Idle(_) => StageName::Idle,
             Stage::Claiming { .. } => StageName::Claiming,
             Stage::Replaying(_) => StageName::Replaying,
+            Stage::Waiting(_) => StageName::Waiting,
             Stage::Owning(_) => StageName::Owning,
             Stage::Scanning(_) => StageName::Scanning,
             Stage::Stopped => StageName::Stopped,
@@ -238,6 +246,7 @@ impl Partition {
         match &self.stage {
             Stage::Owning(owner) => Some(&owner.replica),
             Stage::Replaying(replaying) => Some(&replaying.replica),
+            Stage::Waiting(waiting) => Some(&waiting.replica),
             Stage::Idle(_) | Stage::Claiming { .. } | Stage::Scanning(_) | Stage::Stopped => None,
         }
     }
@@ -338,6 +347,7 @@ impl Partition {
                 owner.replica.stage()
             }
             Stage::Replaying(replaying) => replaying.proven()?.stage(),
+            Stage::Waiting(waiting) => waiting.replica.stage(),
             Stage::Idle(_) | Stage::Claiming { .. } | Stage::Scanning(_) | Stage::Stopped => None,
         }
     }
@@ -353,6 +363,7 @@ impl Partition {
                 owner.stored(slots.into_iter());
             }
             Stage::Replaying(replaying) => replaying.replica.stored(batch),
+            Stage::Waiting(waiting) => waiting.replica.stored(batch),
             Stage::Idle(_) | Stage::Claiming { .. } | Stage::Scanning(_) | Stage::Stopped => {}
         }
         reached("checkpoint_before_overlay_trim");

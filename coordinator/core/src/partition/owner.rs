@@ -11,7 +11,7 @@ use super::clock::Clock;
 use super::replica::{Replica, is_remembered};
 use super::table::Slot;
 use super::wheel::Timers;
-use super::{Context, Happened, Settings, StartAt, Tag, Why, Wish, law};
+use super::{Context, Happened, Note, Settings, StartAt, Tag, Why, Wish, law};
 use crate::intake::Projections;
 use crate::saga::Scratch;
 
@@ -54,6 +54,8 @@ pub(super) struct Input {
     pub(super) begins: Option<i64>,
     /// It is being read.
     pub(super) reading: bool,
+    /// It became known while the partition was owned, cannot be read, and is not waited for.
+    pub(super) unread: bool,
     /// The reader has been given everything below.
     pub(super) read_to: i64,
     /// No reply or event that was in the log at this time can be unread (PROTOCOL.md rule 11).
@@ -111,28 +113,44 @@ impl Owner {
         }
         crate::faults::reached("resend_done_before_read");
         owner.start_timers(cx)?;
-        owner.read_inputs(cx)?;
+        (0..owner.inputs.len()).try_for_each(|index| owner.read_input(index, cx))?;
         cx.out.push(Wish::Owned);
         Ok(owner)
     }
 
-    fn read_inputs(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
-        for (index, settings) in self.settings.inputs.iter().enumerate() {
-            let position = self.ahead.reads[index].position;
-            let of_that_name = |position: &ringmaster_schemas::journal::Position| position.name == settings.name;
-            if position.is_none() && !settings.accept_new && self.replica.positions.iter().any(of_that_name) {
-                return Err(Why::TopicMadeAgain { partition: self.settings.number, topic: settings.name.to_string() });
+    fn read_input(&mut self, index: usize, cx: &mut Context<'_>) -> Result<(), Why> {
+        let settings = &self.settings.inputs[index];
+        let position = self.ahead.reads[index].position;
+        let of_that_name = |position: &ringmaster_schemas::journal::Position| position.name == settings.name;
+        if position.is_none() && !settings.accept_new && self.replica.positions.iter().any(of_that_name) {
+            return Err(Why::TopicMadeAgain { partition: self.settings.number, topic: settings.name.to_string() });
+        }
+        match (position, settings.start_at) {
+            (Some(position), _) => {
+                (self.inputs[index].read_to, self.inputs[index].reading) = (position, true);
+                self.begin_to_read(index, position, cx);
             }
-            match (position, settings.start_at) {
-                (Some(position), _) => {
-                    (self.inputs[index].read_to, self.inputs[index].reading) = (position, true);
-                    cx.out.push(Wish::ReadInput(index, position));
-                }
-                (None, StartAt::Earliest | StartAt::Latest) => cx.out.push(Wish::AskInput(index)),
-                (None, StartAt::Time(time)) => cx.out.push(Wish::AskInputAt(index, time)),
-            }
+            (None, StartAt::Earliest | StartAt::Latest) => cx.out.push(Wish::AskInput(index)),
+            (None, StartAt::Time(time)) => cx.out.push(Wish::AskInputAt(index, time)),
         }
         Ok(())
+    }
+
+    /// Inputs were added to what it is told. One that cannot be read stops nothing: what it would start is not begun, and that is said.
+    pub(super) fn learn_inputs(&mut self, settings: Arc<Settings>, cx: &mut Context<'_>) {
+        // A record says of which inputs it is: it must not be open across this.
+        self.close_record(cx);
+        let (known, count) = (self.inputs.len(), settings.inputs.len());
+        (self.replica.settings, self.settings) = (settings.clone(), settings);
+        self.ahead.learn_inputs(&self.replica);
+        self.timers.learn_inputs(count);
+        self.inputs.resize(count, Input::default());
+        for index in known..count {
+            if let Err(why) = self.read_input(index, cx) {
+                self.inputs[index].unread = true;
+                cx.out.push(Wish::Tell(Note::Unread { why: why.to_string() }));
+            }
+        }
     }
 
     pub(super) fn handle(&mut self, what: Happened<'_>, cx: &mut Context<'_>) -> Result<(), Why> {
@@ -185,6 +203,8 @@ impl Owner {
             | Happened::Claimed { .. }
             | Happened::JournalBounds { .. }
             | Happened::JournalRecord { .. }
+            | Happened::Learned { .. }
+            | Happened::DefinitionsEnd { .. }
             | Happened::Doubt => Ok(()),
         }
     }

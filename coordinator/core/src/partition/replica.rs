@@ -6,11 +6,12 @@
 //!
 //! An owner's own records come by `adopt`, once they are confirmed: what they do is known already.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Change, Decision, JournalRecord, Position, Quarantined, SagaEvent, Stamp};
+use ringmaster_schemas::journal::{Change, Decision, DefinitionHash, JournalRecord, Position, Quarantined, SagaEvent, Stamp};
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
 
@@ -39,6 +40,8 @@ pub struct Replica {
     pub(super) digest: Digest,
     /// The journal offset of the stored checkpoint; -1 if there is none.
     pub(super) stored: i64,
+    /// Versions that sagas were started by in records that were replayed, with their offsets in the topic of definitions.
+    pub(super) versions: BTreeMap<DefinitionHash, i64>,
     command_topics: HashMap<Arc<str>, Arc<str>>,
     scratch: String,
 }
@@ -63,6 +66,7 @@ impl Replica {
             expired: -1,
             digest: digest::empty(),
             stored: -1,
+            versions: BTreeMap::new(),
             command_topics: HashMap::new(),
             scratch: String::new(),
         }
@@ -138,6 +142,9 @@ impl Replica {
                     let slot = self.table.find_or_insert(&change.saga, rows)?;
                     let mut saga = self.living(slot).cloned();
                     for event in &change.events {
+                        if let SagaEvent::Started { head, .. } = event {
+                            self.versions.entry(head.version()).or_insert_with(|| head.fields().version_offset);
+                        }
                         apply(&change.saga, &mut saga, event, at).map_err(|illegal| illegal.to_string())?;
                     }
                     let saga = saga.ok_or_else(|| format!("a change of {} holds no event", change.saga))?;

@@ -136,7 +136,7 @@ impl Owner {
         let mut read = self.held != Held::All;
         for place in 0..self.timers.wheels[wheel].inputs.len() {
             let index = self.timers.wheels[wheel].inputs[place];
-            if self.is_held_start(index) {
+            if self.is_held_start(index) || self.inputs[index].unread {
                 continue;
             }
             let input = &mut self.inputs[index];

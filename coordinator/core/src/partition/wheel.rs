@@ -64,6 +64,12 @@ impl Timers {
         }
     }
 
+    /// There are more inputs than before.
+    pub(super) fn learn_inputs(&mut self, inputs: usize) {
+        self.wheels[0].inputs = (0..inputs).collect();
+        (self.known_to, self.by_name) = (-1, HashMap::new());
+    }
+
     /// The wheel of a saga: of those inputs that can answer it. These are the replies, and what any version of its definition
     /// listens to; an input that cannot be read holds no other definition's timers.
     pub(super) fn wheel_of(&mut self, id: &str, inputs: &[InputSettings], catalog: &Catalog) -> usize {

@@ -31,6 +31,8 @@ pub enum Wish {
     AskInput(usize),
     /// Ask for this input's first offset at or after a time.
     AskInputAt(usize, Millis),
+    /// Ask how far the topic of definitions reaches.
+    AskDefinitions,
     /// Hold (true) or go on with (false) this input.
     Pause(usize, bool),
     /// Something is doubtful: the worker must give up its sender and tell [`super::Happened::Doubt`] to all its partitions.
@@ -89,6 +91,16 @@ pub enum Note {
         reason: RejectionReason,
         /// Why, for people.
         detail: Arc<str>,
+    },
+    /// Sagas run by a version that the topic of definitions has and that is not known here yet.
+    Waits {
+        /// Where the version stands in that topic.
+        offset: i64,
+    },
+    /// An input that was to be read from now on is not read.
+    Unread {
+        /// Why, and what helps.
+        why: String,
     },
     /// A record of the journal is not of this project, and void.
     Foreign {

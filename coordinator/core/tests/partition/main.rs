@@ -5,6 +5,7 @@ mod admission;
 mod claims;
 mod clocks;
 mod inputs;
+mod learned;
 mod line;
 mod memory;
 mod stored;

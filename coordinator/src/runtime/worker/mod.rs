@@ -6,6 +6,7 @@
 
 mod claims;
 mod hosted;
+mod learn;
 mod store;
 mod visit;
 mod watching;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringmaster_bus::{Bus, Sender, Topic, TopicPartition};
-use ringmaster_core::partition::{Context, Counters, Happened, Partition, StageName, Tag, Why};
+use ringmaster_core::partition::{Context, Counters, Happened, InputSettings, Partition, StageName, Tag, Why};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::ClaimId;
 use ringmaster_store::Store;
@@ -103,9 +104,12 @@ struct Inner {
     store: Arc<dyn Store>,
     hosts: Hosts,
     journal: Topic,
+    definitions: TopicPartition,
     /// Place in the inputs by topic handle.
     sources: Vec<Source>,
     inputs: Vec<Topic>,
+    /// Those that became known while it ran.
+    learned: Vec<InputSettings>,
     routes: Routes,
     sender: Option<Sender>,
     /// A doubt that came up while partitions were being visited.
@@ -148,6 +152,7 @@ impl<B: Bus> Worker<B> {
         ids: Box<dyn FnMut() -> ClaimId + Send>,
     ) -> Self {
         let journal = bus.topic(&settings.journal);
+        let definitions = TopicPartition { topic: bus.topic(&settings.definitions), partition: 0 };
         let inputs: Vec<Topic> = settings.inputs.iter().map(|name| bus.topic(name)).collect();
         let routes = Routes::new(&settings.outputs, &mut bus);
         let highest = inputs.iter().chain([&journal]).map(|topic| usize::from(topic.0)).max().unwrap_or(0);
@@ -165,8 +170,10 @@ impl<B: Bus> Worker<B> {
             knowledge,
             store,
             journal,
+            definitions,
             sources,
             inputs,
+            learned: Vec::new(),
             routes,
             sender: None,
             doubt: None,
@@ -221,8 +228,10 @@ impl<B: Bus> Worker<B> {
         }
     }
 
-    /// Hosts one more partition from now on; it claims at the next turn. It must not be hosted already.
-    pub fn assign(&mut self, partition: Partition) {
+    /// Hosts one more partition from now on; it claims at the next turn. It must not be hosted already, and be of the setup that the
+    /// worker was made of, or of later news.
+    pub fn assign(&mut self, mut partition: Partition) {
+        partition.add_inputs(&self.inner.learned);
         self.inner.hosts.insert(partition);
     }
 

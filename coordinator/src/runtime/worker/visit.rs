@@ -59,6 +59,7 @@ impl Inner {
                     self.tell(number, now, Happened::CaughtUp { index, offset });
                 }
             }
+            BusEvent::Bounds { at, end, .. } if at == self.definitions => self.each(now, || Happened::DefinitionsEnd { end }),
             BusEvent::Bounds { at, start, end } => match self.place_of(at) {
                 Some((number, Source::Journal)) => self.tell(number, now, Happened::JournalBounds { start, end }),
                 Some((number, Source::Input(index))) => self.tell(number, now, Happened::InputBounds { index, start, end }),

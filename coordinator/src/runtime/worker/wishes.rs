@@ -86,6 +86,7 @@ impl Inner {
             Wish::StopInputs => (0..self.inputs.len()).for_each(|index| bus.stop(input(index, self))),
             Wish::AskInput(index) => bus.ask_bounds(input(index, self)),
             Wish::AskInputAt(index, time) => bus.ask_offset_at(input(index, self), time),
+            Wish::AskDefinitions => bus.ask_bounds(self.definitions),
             Wish::Pause(index, paused) => bus.pause(&[input(index, self)], paused),
             Wish::Doubt(why) => {
                 self.doubt.get_or_insert(why);
@@ -152,7 +153,7 @@ impl Inner {
     }
 }
 
-/// Every topic that a known definition sends to was described at the start; one that is not among them waits as undeliverable.
+/// A topic that only a version sends to that is not in force any more need not exist; what goes there waits as undeliverable.
 fn unknown_topic(topic: &str) -> SendError {
-    SendError::Refused(format!("no known definition sends to the topic '{topic}'"))
+    SendError::Refused(format!("the topic '{topic}' does not exist, or is not as it must be: `ringmaster topics apply` makes it"))
 }

@@ -1,0 +1,329 @@
+//! Takes in what is deployed while an instance runs.
+//!
+//! ```text
+//! topic of definitions, topic of schemas -> compiled, their topics looked at -> News -> every worker, between two of its turns
+//! ```
+//!
+//! A version that cannot be taken in stops nothing: the one before it stays in force, and the log says why. One whose topics are missing
+//! is looked at again until they are there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringmaster_bus::{Bus, BusEvent, Description, TopicPartition};
+use ringmaster_core::definition::{Catalog, Definition, DefinitionRecord};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::names::Topics;
+use ringmaster_schemas::registry::Schemas;
+
+use super::clock::Now;
+use super::deploy::Deploying;
+use super::folder::Folder;
+use super::knowledge::{Knowledge, KnowledgeError, KnownSchemas, add_schema, append_schemas, read_record};
+use super::setup::{Setup, SetupSettings, faults_of};
+use crate::topics;
+
+/// What is missing is looked for this often.
+const LOOK_EVERY_MS: Millis = 1_000;
+
+/// What workers take in while they run.
+#[derive(Debug, Clone)]
+pub struct News {
+    /// All that is known now.
+    pub knowledge: Arc<Knowledge>,
+    /// All topics that are used now: what was known before is in its place.
+    pub setup: Setup,
+}
+
+/// How an instance follows what is deployed.
+#[derive(Debug, Clone)]
+pub struct Following {
+    /// What partitions and workers are made of.
+    pub setup: SetupSettings,
+    /// Where and how definitions are deployed.
+    pub deploying: Deploying,
+    /// Topics that are missing are made: nobody else can.
+    pub makes_topics: bool,
+    /// What changes in this folder of definitions is deployed.
+    pub folder: Option<std::path::PathBuf>,
+}
+
+/// Follows both topics on a bus of its own.
+pub struct Follower<B: Bus> {
+    bus: B,
+    following: Following,
+    topics: Topics,
+    knowledge: Arc<Knowledge>,
+    setup: Setup,
+    definitions: Tail,
+    schemas: Tail,
+    /// All schemas, those included that no knowledge has yet.
+    all: Schemas,
+    known: KnownSchemas,
+    /// Schemas came that no knowledge has yet.
+    grown: bool,
+    /// Versions that are not taken in yet, by offset.
+    waiting: BTreeMap<i64, DefinitionRecord>,
+    /// How far the schemas must be read before versions are compiled: asked behind the last of those.
+    need: Need,
+    look_at: Millis,
+    /// What was said of it, so that it is said once.
+    said: BTreeSet<String>,
+    folder: Option<Folder>,
+}
+
+/// One topic, read for ever.
+struct Tail {
+    at: TopicPartition,
+    next: i64,
+}
+
+/// The end of the topic of schemas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Unasked,
+    Asked,
+    Known(i64),
+}
+
+/// A version that may be taken in.
+struct Candidate {
+    offset: i64,
+    record: DefinitionRecord,
+    definition: Arc<Definition>,
+    /// New sagas would get it.
+    is_newest: bool,
+}
+
+impl<B: Bus> Follower<B> {
+    /// Goes on behind what an instance knows.
+    pub fn new(mut bus: B, following: Following, knowledge: Arc<Knowledge>, setup: Setup) -> Self {
+        let topics = Topics::new(&following.deploying.prefix);
+        let mut tail = |name: &str, next| Tail { at: TopicPartition { topic: bus.topic(name), partition: 0 }, next };
+        let (definitions, schemas) = (tail(&topics.definitions, knowledge.catalog.loaded_to()), tail(&topics.schemas, 0));
+        let folder = following.folder.as_deref().map(|folder| Folder::new(folder, &following.deploying.schemas));
+        let mut follower = Follower {
+            bus,
+            topics,
+            all: knowledge.schemas.clone(),
+            knowledge,
+            setup,
+            definitions,
+            schemas,
+            known: KnownSchemas::new(),
+            grown: false,
+            waiting: BTreeMap::new(),
+            need: Need::Unasked,
+            look_at: Millis::MIN,
+            said: BTreeSet::new(),
+            folder,
+            following,
+        };
+        follower.resume();
+        follower
+    }
+
+    /// Reads on; calls that wait for the broker may have lost what came meanwhile.
+    fn resume(&mut self) {
+        self.bus.read(self.definitions.at, self.definitions.next);
+        self.bus.read(self.schemas.at, self.schemas.next);
+    }
+
+    /// Takes what came, waiting at most so long for it; news, if there are any.
+    pub fn turn(&mut self, now: Now, wait: Duration) -> Option<News> {
+        self.poll(wait);
+        self.deploy_folder(now);
+        if !self.is_due(now) {
+            return None;
+        }
+        self.look_at = now.steady + LOOK_EVERY_MS;
+        let taken = self.take();
+        self.resume();
+        taken.unwrap_or_else(|error| {
+            self.say(format!("what was deployed cannot be taken in yet, it is tried again: {error}"));
+            None
+        })
+    }
+
+    fn poll(&mut self, wait: Duration) {
+        if self.need == Need::Unasked {
+            self.bus.ask_bounds(self.schemas.at);
+            self.need = Need::Asked;
+        }
+        let Follower { bus, topics, definitions, schemas, all, known, waiting, need, .. } = self;
+        let (mut troubles, before, mut came) = (Vec::new(), known.len(), false);
+        bus.poll(wait, &mut |event| match event {
+            BusEvent::Record(record) if record.at == definitions.at && record.offset >= definitions.next => {
+                definitions.next = record.offset + 1;
+                came = true;
+                match read_record(&topics.definitions, record.offset, record.value) {
+                    Ok(version) => waiting.extend(version.map(|version| (record.offset, version))),
+                    Err(error) => troubles.push(error.to_string()),
+                }
+            }
+            BusEvent::Record(record) if record.at == schemas.at && record.offset >= schemas.next => {
+                schemas.next = record.offset + 1;
+                match add_schema(&topics.schemas, record.offset, record.value, all) {
+                    Ok(added) => known.extend(added),
+                    Err(error) => troubles.push(error.to_string()),
+                }
+            }
+            BusEvent::CaughtUp(at, offset) if at == schemas.at => schemas.next = schemas.next.max(offset),
+            BusEvent::Bounds { at, end, .. } if at == schemas.at => *need = Need::Known(end),
+            BusEvent::Unreadable(at, why) => {
+                let topic = if at == schemas.at { &topics.schemas } else { &topics.definitions };
+                troubles.push(format!("{topic}: what is deployed is not taken in, since it cannot be read: {why}"));
+            }
+            BusEvent::OutOfRange { at, position } => {
+                let topic = if at == schemas.at { &topics.schemas } else { &topics.definitions };
+                troubles.push(format!("{topic}: what is deployed is not taken in: offset {position} is not there any more"));
+            }
+            _ => {}
+        });
+        self.grown |= self.known.len() > before;
+        if came {
+            // Its schemas stand before a version, so that their end as it is now is far enough.
+            self.need = Need::Unasked;
+        }
+        troubles.into_iter().for_each(|trouble| self.say(trouble));
+    }
+
+    /// Every schema that a version may need is read, and there is something to take in, or to look at again.
+    fn is_due(&self, now: Now) -> bool {
+        let all_read = matches!(self.need, Need::Known(end) if self.schemas.next >= end);
+        let again = !self.waiting.is_empty() || !self.setup.missing().is_empty();
+        all_read && (self.grown || again) && now.steady >= self.look_at
+    }
+
+    /// Says it, unless that was done already.
+    fn say(&mut self, text: String) {
+        if self.said.insert(text.clone()) {
+            tracing::error!("{text}");
+        }
+    }
+
+    fn deploy_folder(&mut self, now: Now) {
+        let Some(folder) = &mut self.folder else { return };
+        if folder.deploy_changes(&mut self.bus, &self.following.deploying, self.following.makes_topics, now) {
+            self.resume();
+            self.need = Need::Unasked;
+        }
+    }
+
+    /// Takes in whatever can be.
+    fn take(&mut self) -> Result<Option<News>, KnowledgeError> {
+        let candidates = self.compile();
+        if self.following.makes_topics {
+            let mut catalog = self.knowledge.catalog.clone();
+            candidates.iter().for_each(|candidate| catalog.insert(candidate.definition.clone(), candidate.offset));
+            let Deploying { prefix, partitions, .. } = &self.following.deploying;
+            topics::apply(&mut self.bus, &topics::needed_by(&catalog, prefix, *partitions), 1)?;
+        }
+        let found = self.describe(&candidates)?;
+        let (mut catalog, mut deployed, mut setup) =
+            (self.knowledge.catalog.clone(), self.knowledge.deployed.clone(), self.setup.clone());
+        let missing = setup.missing().len();
+        let mut taken = Vec::new();
+        for candidate in candidates {
+            let wrong = self.wrong_topics(&candidate, &found);
+            if !wrong.is_empty() && candidate.is_newest {
+                let DefinitionRecord { name, file, line, .. } = &candidate.record;
+                let wrong = wrong.join("\n");
+                self.say(format!(
+                    "{file}:{line}: this version of {name} was deployed, and is in force when its topics are as they must be \
+                     (`ringmaster topics apply`); until then the one before is:\n{wrong}"
+                ));
+                continue;
+            }
+            catalog.insert(candidate.definition.clone(), candidate.offset);
+            taken.push(candidate);
+        }
+        self.add_topics(&mut setup, &taken, &found);
+        append_schemas(&mut self.bus, &self.topics, &self.all, &mut self.known)?;
+        if taken.is_empty() && !self.grown && setup.missing().len() == missing {
+            return Ok(None);
+        }
+        for Candidate { offset, record, is_newest, .. } in &taken {
+            self.waiting.remove(offset);
+            if *is_newest {
+                deployed.insert(record.name.clone(), record.schemas.clone());
+                say_in_force(&catalog, record);
+            }
+        }
+        (self.setup, self.grown) = (setup, false);
+        self.knowledge = Arc::new(Knowledge { catalog, schemas: self.all.clone(), deployed });
+        Ok(Some(News { knowledge: self.knowledge.clone(), setup: self.setup.clone() }))
+    }
+
+    /// The versions that wait, compiled. One that cannot be is passed over, and said.
+    fn compile(&mut self) -> Vec<Candidate> {
+        let catalog = &self.knowledge.catalog;
+        let (mut compiled, mut refused) = (Vec::new(), Vec::new());
+        for (&offset, record) in &self.waiting {
+            match catalog.compiled(record, &mut self.following.deploying.options.settings(&mut self.all)) {
+                Ok(definition) => compiled.push(Candidate { offset, record: record.clone(), definition, is_newest: false }),
+                Err(error) => refused.push((offset, KnowledgeError::of_record(error, &self.topics.definitions, offset))),
+            }
+        }
+        let mut names = BTreeSet::new();
+        for candidate in compiled.iter_mut().rev() {
+            let is_last = names.insert(candidate.record.name.clone());
+            candidate.is_newest =
+                is_last && catalog.newest_since(&candidate.record.name).is_none_or(|since| since < candidate.offset);
+        }
+        for (offset, error) in refused {
+            self.waiting.remove(&offset);
+            self.say(format!("what was deployed cannot be used here, and the version before stays in force:\n{error}"));
+        }
+        compiled
+    }
+
+    /// Topics that are not used yet, or that are missing, as the broker describes them; none for one that does not exist.
+    fn describe(&mut self, candidates: &[Candidate]) -> Result<BTreeMap<String, Option<Description>>, KnowledgeError> {
+        let mut names = self.setup.missing().clone();
+        for candidate in candidates {
+            let start = candidate.definition.start.topic.to_string();
+            names.extend((candidate.is_newest && !self.setup.reads(&start)).then_some(start));
+            names.extend(candidate.definition.outputs().into_iter().filter(|topic| !self.setup.sends_to(topic)));
+        }
+        let names: Vec<String> = names.into_iter().collect();
+        let asked: Vec<&str> = names.iter().map(String::as_str).collect();
+        let found = if asked.is_empty() { Vec::new() } else { self.bus.describe(&asked)? };
+        Ok(names.into_iter().zip(found).collect())
+    }
+
+    /// What is wrong with the topics of a version, of those that are not used yet.
+    fn wrong_topics(&self, candidate: &Candidate, found: &BTreeMap<String, Option<Description>>) -> Vec<String> {
+        let start = candidate.definition.start.topic.to_string();
+        let needed: BTreeSet<String> = candidate.definition.outputs().into_iter().chain([start.clone()]).collect();
+        let of = |name: &String| found.get(name).map(|description| self.faults(name, description.as_ref(), &start));
+        needed.iter().filter_map(of).flatten().collect()
+    }
+
+    fn faults(&self, name: &str, found: Option<&Description>, start: &str) -> Vec<String> {
+        faults_of(name, found, &self.topics, &[start.to_owned()], self.following.deploying.partitions)
+    }
+
+    /// Topics of what is taken in, and those that were missing and are there now.
+    fn add_topics(&self, setup: &mut Setup, taken: &[Candidate], found: &BTreeMap<String, Option<Description>>) {
+        let newest = taken.iter().filter(|candidate| candidate.is_newest);
+        let starts: Vec<String> = newest.map(|candidate| candidate.definition.start.topic.to_string()).collect();
+        let mut outputs = setup.missing().clone();
+        outputs.extend(taken.iter().flat_map(|candidate| candidate.definition.outputs()));
+        let is_used = |name: &str| starts.iter().any(|start| start == name) || outputs.contains(name);
+        let start = |name: &str| if starts.iter().any(|start| start == name) { name.to_owned() } else { String::new() };
+        let right = found.iter().filter(|(name, _)| is_used(name)).filter_map(|(name, description)| {
+            description.as_ref().filter(|found| self.faults(name, Some(found), &start(name)).is_empty()).cloned()
+        });
+        let right: Vec<Description> = right.collect();
+        setup.extend(&self.following.setup, &right, &starts, &outputs.iter().map(String::as_str).collect());
+        setup.miss(outputs);
+    }
+}
+
+fn say_in_force(catalog: &Catalog, record: &DefinitionRecord) {
+    let version = catalog.newest(&record.name).and_then(|newest| catalog.number_of(&newest.hash)).unwrap_or_default();
+    let from = format!("{}:{}", record.file, record.line);
+    tracing::info!(saga = record.name, version, from, "in force: new sagas get this version, those that run keep theirs");
+}
