@@ -25,14 +25,16 @@ use crate::telemetry::Metrics;
 
 /// How often the main thread looks whether it is to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How long the broker holds a fetch of what is deployed; a question behind it waits as long.
+const FOLLOWER_FETCH_WAIT_MS: u32 = 300;
 
 /// `ringmaster run`
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
     let stop = stop_signal()?;
     match config.bus {
         BusKind::Kafka => {
-            let client = || KafkaBus::new(config.kafka_settings()).map_err(Failure::from);
-            let mut first = client()?;
+            let client = |config: &Config| KafkaBus::new(config.kafka_settings()).map_err(Failure::from);
+            let mut first = client(config)?;
             require_topics(&mut first, config)?;
             run_on(config, first, client, &stop)
         }
@@ -43,7 +45,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
             for name in apply_on(&mut first, config, 1)? {
                 tracing::info!(topic = name, "made a topic");
             }
-            run_on(config, first, || Ok(log.client()), &stop)
+            run_on(config, first, |_| Ok(log.client()), &stop)
         }
     }
 }
@@ -63,7 +65,7 @@ pub(super) fn stop_signal() -> Result<Arc<AtomicBool>, Failure> {
 fn run_on<B: Bus + Send + 'static>(
     config: &Config,
     mut first: B,
-    client: impl Fn() -> Result<B, Failure>,
+    client: impl Fn(&Config) -> Result<B, Failure>,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     // First of all: who has the store is the one that runs.
@@ -100,7 +102,7 @@ fn run_on<B: Bus + Send + 'static>(
     let (status, metrics) = (Arc::new(Status::default()), Arc::new(Metrics::new(&config.instance)));
     let mut buses = vec![first];
     while buses.len() < config.workers {
-        buses.push(client()?);
+        buses.push(client(config)?);
     }
     let reported = metrics.clone();
     let report: runtime::Report = Arc::new(move |counted: &Counters| reported.add(counted));
@@ -113,7 +115,7 @@ fn run_on<B: Bus + Send + 'static>(
         folder: config.definitions_watched.then(|| config.definitions.clone()),
     };
     let newest = Arc::new(Newest::new(knowledge.clone()));
-    instance.follow(Follower::new(client()?, following, knowledge, setup), newest.clone());
+    instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
     let sources = api::Sources { metrics, status: status.clone(), store, knowledge: newest, partitions: config.partitions };
     let server = match listener.map(|listener| api::serve(listener, sources)).transpose() {
         Ok(server) => server,
@@ -130,6 +132,13 @@ fn run_on<B: Bus + Send + 'static>(
     let stopped = instance.join();
     drop(server);
     finished(stopped)
+}
+
+/// The settings of a client that reads what comes now and then: its fetches wait longer, and are fewer.
+fn patient(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.kafka.passthrough.entry("fetch.wait.max.ms".to_owned()).or_insert_with(|| FOLLOWER_FETCH_WAIT_MS.to_string());
+    config
 }
 
 /// What people should know of the folder of definitions before a start.

@@ -183,6 +183,7 @@ impl<B: Bus> Follower<B> {
         });
         self.grown |= self.known.len() > before;
         if came {
+            self.look_at = Millis::MIN;
             // Its schemas stand before a version, so that their end as it is now is far enough.
             self.need = Need::Unasked;
         }
@@ -250,6 +251,10 @@ impl<B: Bus> Follower<B> {
                 deployed.insert(record.name.clone(), record.schemas.clone());
                 say_in_force(&catalog, record);
             }
+        }
+        if self.waiting.is_empty() {
+            // What goes wrong again is said again.
+            self.said.clear();
         }
         (self.setup, self.grown) = (setup, false);
         self.knowledge = Arc::new(Knowledge { catalog, schemas: self.all.clone(), deployed });

@@ -181,3 +181,27 @@ fn a_watched_folder_is_taken_while_it_runs() {
     let (code, log) = site.start().stop();
     assert!(code == Some(0) && !log.contains("in force"), "nothing is new then: {log}");
 }
+
+/// A topic that only a version names that was taken back is told, and nothing is refused for it.
+#[test]
+fn a_topic_of_a_version_that_was_taken_back_is_needed_by_nobody() {
+    let site = site();
+    let typo = text().replace("to: order-outcomes", "to: order-outcomez");
+    let (wrong, right) = (site.write("wrong.yaml", &typo), order());
+    let deploy = |path: &std::path::Path| site.ringmaster(&["deploy", path.to_str().expect("text")]);
+    assert_eq!(deploy(&wrong).0, 4);
+    std::fs::create_dir(site.folder.path().join("mine")).expect("made");
+    std::fs::copy(&wrong, site.folder.path().join("mine/wrong.yaml")).expect("copied");
+    assert_eq!(site.ringmaster(&["topics", "apply", "--set", "definitions=mine"]).0, 0, "somebody makes what is misspelt");
+    assert_eq!(deploy(&wrong).0, 0);
+    assert_eq!(site.log().delete("order-outcomez"), Ok(true));
+    let (code, _, errors) = site.ringmaster(&["topics", "verify", "--set", "definitions=mine"]);
+    assert!(code == 4 && errors.contains("order-outcomez: does not exist"), "while it is in force: {code} {errors}");
+    assert_eq!(deploy(&right).0, 0);
+    let (code, said, errors) = site.ringmaster(&["topics", "verify"]);
+    assert!(
+        code == 0 && said.contains("order-outcomez: does not exist; needed only by sagas that run by a version"),
+        "{said}{errors}"
+    );
+    assert!(said.contains("10 topics are as they must be"), "{said}");
+}

@@ -93,8 +93,8 @@ pub struct Catalog {
 #[derive(Debug, Clone)]
 struct Version {
     definition: Arc<Definition>,
+    /// Of the first record of its content.
     offset: i64,
-    number: u32,
 }
 
 /// What is known under one name.
@@ -103,8 +103,6 @@ struct Named {
     newest: DefinitionHash,
     /// Of the record that made it the newest.
     since: i64,
-    /// How many versions there are.
-    count: u32,
 }
 
 /// Topic and event type.
@@ -147,18 +145,16 @@ impl Catalog {
         }
     }
 
-    /// Takes the version of the record at `offset`. The last record of a name is its newest version, also if an earlier one is taken
-    /// later; a version that comes again is the newest again (an edit was taken back) and keeps its number and offset.
+    /// Takes the version of the record at `offset`. The last record of a name in the log is its newest version, also if an earlier one is
+    /// taken later; a version that comes again is the newest again (an edit was taken back) and keeps its number and offset.
     pub fn insert(&mut self, definition: Arc<Definition>, offset: i64) {
         let hash = definition.hash;
-        let named = self.names.entry(definition.name.clone()).or_insert(Named { newest: hash, since: offset, count: 0 });
+        let named = self.names.entry(definition.name.clone()).or_insert(Named { newest: hash, since: offset });
         if offset >= named.since {
             (named.newest, named.since) = (hash, offset);
         }
-        if !self.versions.contains_key(&hash) {
-            named.count += 1;
-            self.versions.insert(hash, Version { definition, offset, number: named.count });
-        }
+        let version = self.versions.entry(hash).or_insert(Version { definition, offset });
+        version.offset = version.offset.min(offset);
         self.loaded_to = self.loaded_to.max(offset + 1);
         self.index();
     }
@@ -194,7 +190,9 @@ impl Catalog {
 
     /// A version's running number, from 1: the first of its content in the log.
     pub fn number_of(&self, hash: &DefinitionHash) -> Option<u32> {
-        self.versions.get(hash).map(|version| version.number)
+        let of = self.versions.get(hash)?;
+        let is_before = |version: &&Version| version.definition.name == of.definition.name && version.offset <= of.offset;
+        Some(self.versions.values().filter(is_before).count() as u32)
     }
 
     /// The version that new sagas of this name get: the last in the log.
@@ -224,9 +222,15 @@ impl Catalog {
 
     /// Every version, in order of name and number.
     pub fn versions(&self) -> Vec<(&Arc<Definition>, u32)> {
-        let mut all: Vec<_> = self.versions.values().map(|version| (&version.definition, version.number)).collect();
-        all.sort_by(|a, b| (&a.0.name, a.1).cmp(&(&b.0.name, b.1)));
-        all
+        let mut all: Vec<&Version> = self.versions.values().collect();
+        all.sort_by(|a, b| (&a.definition.name, a.offset).cmp(&(&b.definition.name, b.offset)));
+        let mut number = 0;
+        let numbered = all.iter().enumerate().map(|(place, version)| {
+            let is_first = place == 0 || all[place - 1].definition.name != version.definition.name;
+            number = if is_first { 1 } else { number + 1 };
+            (&version.definition, number)
+        });
+        numbered.collect()
     }
 
     /// The newest version of each name, in order of the names.

@@ -162,6 +162,15 @@ fn the_catalog_knows_every_version() {
         catalog.participants().iter().map(|name| &**name).collect::<Vec<_>>(),
         ["fraud", "inventory", "payment", "shipping"]
     );
+    // What is taken in another order is known as if it had come in the log's.
+    let mut late = Catalog::default();
+    for (definition, offset) in [(&others, 2), (&one, 3), (&two, 1), (&one, 0)] {
+        late.insert(definition.clone(), offset);
+    }
+    assert_eq!((late.newest("order-fulfilment").unwrap().hash, late.newest_since("order-fulfilment")), (one.hash, Some(3)));
+    assert_eq!((late.number_of(&one.hash), late.number_of(&two.hash)), (Some(1), Some(2)));
+    assert_eq!((late.offset_of(&one.hash), late.loaded_to()), (Some(0), 4));
+    assert_eq!(late.versions().iter().map(|(_, number)| *number).collect::<Vec<_>>(), [1, 2, 1]);
     assert_eq!(catalog.by_hash(&two.hash).unwrap().deadline_ms, Some(2 * 86_400_000));
     assert_eq!(catalog.versions().len(), 4);
 }
