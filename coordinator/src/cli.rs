@@ -239,6 +239,9 @@ enum DefinitionsCommand {
 enum TopicsCommand {
     /// Make what is missing, with the right counts and settings, then verify. What exists is never changed.
     Apply {
+        /// Definition files, and folders of them, whose topics are needed beside those of the folder of definitions.
+        #[arg(value_name = "FILE|FOLDER")]
+        files: Vec<PathBuf>,
         /// Copies of each partition; -1 is the broker's default.
         #[arg(long, default_value_t = -1, allow_negative_numbers = true, value_name = "COUNT")]
         replication: i32,
@@ -411,7 +414,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Definitions(DefinitionsCommand::List { all, json }) => versions::list(&config, *all, *json, out),
         Command::Definitions(DefinitionsCommand::Show { name, number, json }) => versions::show(&config, name, *number, *json, out),
         Command::Definitions(DefinitionsCommand::Diff { name, from, to }) => versions::diff(&config, name, *from, *to, out),
-        Command::Topics(TopicsCommand::Apply { replication }) => topics::apply(&config, *replication, out),
+        Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
         Command::Topics(TopicsCommand::Verify) => topics::verify(&config, out),
         Command::Quarantine(QuarantineCommand::List { reason, topic, limit, json }) => {
             let filter = quarantine::Filter { reason: reason.clone(), topic: topic.clone(), limit: *limit };

@@ -21,6 +21,24 @@ pub(super) fn configured_files(config: &Config) -> Result<Vec<PathBuf>, Failure>
     Ok(runtime::definition_files(&config.definitions)?)
 }
 
+/// Files as they are named, and those of folders.
+pub(super) fn files_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let found = runtime::definition_files(path)?;
+            if found.is_empty() {
+                let path = path.display();
+                return Err(Failure::new(Exit::NotFound, format_args!("{path}: there is no *.yaml in this folder")));
+            }
+            files.extend(found);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
 /// Adds files to a catalog as if they had been deployed behind what it holds. All errors of all files are returned.
 pub(super) fn add_files(
     catalog: &mut Catalog,

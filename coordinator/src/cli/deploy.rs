@@ -7,7 +7,7 @@ use ringmaster_bus::Bus;
 use serde_json::json;
 
 use super::buses::{self, Access, on_bus};
-use super::definitions::{require_topics, say};
+use super::definitions::{files_in, require_topics, say};
 use super::exit::{Exit, Failure};
 use crate::config::{BusKind, Config};
 use crate::runtime::{self, Change, Plan};
@@ -90,24 +90,6 @@ fn json_of(change: &Change, how: How) -> serde_json::Value {
         "line": change.record.line,
         "dry_run": how.dry_run,
     })
-}
-
-/// Files as they are named, and those of folders.
-fn files_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            let found = runtime::definition_files(path)?;
-            if found.is_empty() {
-                let path = path.display();
-                return Err(Failure::new(Exit::NotFound, format_args!("{path}: there is no *.yaml in this folder")));
-            }
-            files.extend(found);
-        } else {
-            files.push(path.clone());
-        }
-    }
-    Ok(files)
 }
 
 /// A second process cannot write to the embedded bus: only the coordinator itself can deploy there while it runs.

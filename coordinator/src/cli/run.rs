@@ -42,7 +42,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
             let log = Log::open(&config.embedded.dir, config.log_settings())?;
             let mut first = log.client();
             // Nobody else can make topics in a directory that this process has locked.
-            for name in apply_on(&mut first, config, 1)? {
+            for name in apply_on(&mut first, config, &[], 1)? {
                 tracing::info!(topic = name, "made a topic");
             }
             run_on(config, first, |_| Ok(log.client()), &stop)

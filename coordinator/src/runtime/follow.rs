@@ -24,8 +24,10 @@ use super::knowledge::{Knowledge, KnowledgeError, KnownSchemas, add_schema, appe
 use super::setup::{Setup, SetupSettings, faults_of};
 use crate::topics;
 
-/// What is missing is looked for this often.
+/// What keeps a version from being taken in is looked at this often,
 const LOOK_EVERY_MS: Millis = 1_000;
+/// and this often what only versions lack that are not in force any more.
+const LOOK_SELDOM_MS: Millis = 5_000;
 
 /// What workers take in while they run.
 #[derive(Debug, Clone)]
@@ -137,13 +139,14 @@ impl<B: Bus> Follower<B> {
         if !self.is_due(now) {
             return None;
         }
-        self.look_at = now.steady + LOOK_EVERY_MS;
-        let taken = self.take();
-        self.resume();
-        taken.unwrap_or_else(|error| {
+        let taken = self.take().unwrap_or_else(|error| {
             self.say(format!("what was deployed cannot be taken in yet, it is tried again: {error}"));
             None
-        })
+        });
+        self.resume();
+        let is_done = self.waiting.is_empty() && !self.grown;
+        self.look_at = now.steady + if is_done { LOOK_SELDOM_MS } else { LOOK_EVERY_MS };
+        taken
     }
 
     fn poll(&mut self, wait: Duration) {
@@ -182,8 +185,10 @@ impl<B: Bus> Follower<B> {
             _ => {}
         });
         self.grown |= self.known.len() > before;
-        if came {
+        if came || self.known.len() > before {
             self.look_at = Millis::MIN;
+        }
+        if came {
             // Its schemas stand before a version, so that their end as it is now is far enough.
             self.need = Need::Unasked;
         }
