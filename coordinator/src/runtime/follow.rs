@@ -67,6 +67,8 @@ pub struct Follower<B: Bus> {
     grown: bool,
     /// Versions that are not taken in yet, by offset.
     waiting: BTreeMap<i64, DefinitionRecord>,
+    /// Of those, what could not be compiled once: its schemas may be on their way yet.
+    failed: BTreeSet<i64>,
     /// How far the schemas must be read before versions are compiled: asked behind the last of those.
     need: Need,
     look_at: Millis,
@@ -116,6 +118,7 @@ impl<B: Bus> Follower<B> {
             known: KnownSchemas::new(),
             grown: false,
             waiting: BTreeMap::new(),
+            failed: BTreeSet::new(),
             need: Need::Unasked,
             look_at: Millis::MIN,
             said: BTreeSet::new(),
@@ -266,7 +269,8 @@ impl<B: Bus> Follower<B> {
         Ok(Some(News { knowledge: self.knowledge.clone(), setup: self.setup.clone() }))
     }
 
-    /// The versions that wait, compiled. One that cannot be is passed over, and said.
+    /// The versions that wait, compiled. One that cannot be is tried once more behind a new look at the schemas, and then passed over and
+    /// said.
     fn compile(&mut self) -> Vec<Candidate> {
         let catalog = &self.knowledge.catalog;
         let (mut compiled, mut refused) = (Vec::new(), Vec::new());
@@ -283,6 +287,11 @@ impl<B: Bus> Follower<B> {
                 is_last && catalog.newest_since(&candidate.record.name).is_none_or(|since| since < candidate.offset);
         }
         for (offset, error) in refused {
+            if self.failed.insert(offset) {
+                self.need = Need::Unasked;
+                continue;
+            }
+            self.failed.remove(&offset);
             self.waiting.remove(&offset);
             self.say(format!("what was deployed cannot be used here, and the version before stays in force:\n{error}"));
         }

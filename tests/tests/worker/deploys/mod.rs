@@ -7,6 +7,7 @@ use ringmaster::runtime::{SetupError, Worker, deploy};
 use ringmaster_core::definition::compile::Participant;
 use ringmaster_core::partition::StageName;
 use ringmaster_schemas::journal::Encoding;
+use ringmaster_schemas::registry::SchemaRecord;
 
 use self::site::{PARTITIONS, Site, all_of, ids, saga};
 use crate::BEGIN;
@@ -123,6 +124,35 @@ fn what_cannot_be_used_stops_nothing() {
         site.sent("ends") == [("one".to_owned(), 1)]
     });
     assert!(coordinator.owns_all());
+}
+
+/// Its schemas stand before a definition; should they come a moment later all the same, it is taken with them.
+#[test]
+fn a_definition_that_comes_before_its_schemas_waits_for_them() {
+    let mut site = Site::new();
+    site.deploy(&saga(1, "asks", "ends"));
+    let mut coordinator = site.coordinator("blue");
+    coordinator.until("owned", &mut site, |_, coordinator| coordinator.owns_all());
+    let schema = r#"{"type":"record","name":"Asked","fields":[{"name":"id","type":"string"}]}"#;
+    std::fs::write(site.deploying.schemas.join("Asked.avsc"), schema).expect("written");
+    let plan = site.plan(&saga(2, "asks", "ends"));
+    let version = &plan.changes[0].record;
+    assert!(version.schemas.contains_key("Asked"), "it needs one that is new: {:?}", version.schemas);
+    let append = |topic: &str, values: &[Vec<u8>]| {
+        let records: Vec<_> = values.iter().map(|value| (b"x".to_vec(), value.clone())).collect();
+        blocking::append(&mut site.broker.client(), topic, 0, &records).expect("appended");
+    };
+    append("ringmaster.definitions", &[version.encode()]);
+    coordinator.go(&site, 500);
+    let schemas = &plan.knowledge.schemas;
+    let all: Vec<Vec<u8>> = schemas.iter().map(|schema| SchemaRecord::new(schema, schemas.is_part(schema)).encode()).collect();
+    append("ringmaster.schemas", &all);
+    coordinator.go(&site, 3_000);
+    site.ask("asks", "one");
+    coordinator.until("it ends by the second version", &mut site, |site, _| {
+        site.answer();
+        site.sent("ends") == [("one".to_owned(), 2)]
+    });
 }
 
 /// Whoever takes over a partition in which sagas run by a version that it has not read waits for that, and goes on then.

@@ -75,9 +75,13 @@ impl Site {
 
     /// Publishes without a look at topics, as an earlier version did.
     pub(super) fn publish(&self, text: &str) {
-        let mut bus = self.broker.client();
-        let mut plan = Deploy::make(&mut bus, &self.deploying, &self.file(text), BEGIN).unwrap_or_else(|error| panic!("{error}"));
-        plan.publish(&mut bus, &self.deploying).unwrap_or_else(|error| panic!("{error}"));
+        self.plan(text).publish(&mut self.broker.client(), &self.deploying).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// What a deploy would come to.
+    pub(super) fn plan(&self, text: &str) -> Deploy {
+        let plan = Deploy::make(&mut self.broker.client(), &self.deploying, &self.file(text), BEGIN);
+        plan.unwrap_or_else(|error| panic!("{error}"))
     }
 
     pub(super) fn knowledge(&self) -> Knowledge {
