@@ -26,7 +26,7 @@ use ringmaster_store::Store;
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::runtime::{Knowledge, PartitionStatus, Status};
+use crate::runtime::{Newest, PartitionStatus, Status};
 use crate::telemetry::Metrics;
 pub(crate) use saga::partition_of;
 
@@ -38,8 +38,8 @@ pub struct Sources {
     pub status: Arc<Status>,
     /// Rows as of the last checkpoints.
     pub store: Arc<dyn Store>,
-    /// All definitions and schemas.
-    pub knowledge: Arc<Knowledge>,
+    /// All definitions and schemas, as they are known by now.
+    pub knowledge: Arc<Newest>,
     /// P.
     pub partitions: i32,
 }
@@ -166,10 +166,10 @@ async fn sagas(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
         Ok(question) => question,
         Err(why) => return failed(StatusCode::BAD_REQUEST, why),
     };
-    if let Some(why) = question.names_nothing(&sources.knowledge.catalog) {
+    if let Some(why) = question.names_nothing(&sources.knowledge.get().catalog) {
         return failed(StatusCode::NOT_FOUND, why);
     }
-    match sagas::list(&*sources.store, &sources.knowledge.catalog, sources.partitions, &question) {
+    match sagas::list(&*sources.store, &sources.knowledge.get().catalog, sources.partitions, &question) {
         Ok(found) => Json(found).into_response(),
         Err(why) => failed(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
@@ -185,7 +185,7 @@ async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
     let Some(partition) = saga::partition_of(id, sources.partitions) else {
         return failed(StatusCode::BAD_REQUEST, format!("'{id}' is not a saga id such as order-fulfilment/ord-17"));
     };
-    match saga::look_up(&*sources.store, &sources.knowledge, partition, id) {
+    match saga::look_up(&*sources.store, &sources.knowledge.get(), partition, id) {
         Ok(Some(found)) => Json(found).into_response(),
         Ok(None) => failed(
             StatusCode::NOT_FOUND,

@@ -18,7 +18,7 @@ fn started(status: Arc<Status>, store: &SimStore) -> Server {
 }
 
 fn serving(status: Arc<Status>, store: &SimStore, knowledge: Knowledge) -> Server {
-    let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(knowledge));
+    let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(knowledge))));
     let sources = Sources { metrics, status, store: Arc::new(store.clone()), knowledge, partitions: PARTITIONS };
     serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves")
 }
@@ -256,7 +256,7 @@ fn a_dropped_server_has_let_go_of_the_store_though_a_client_stays() {
     for _ in 0..20 {
         let store: Arc<dyn Store> = Arc::new(SimStore::new());
         let metrics = Arc::new(Metrics::new("test"));
-        let (status, knowledge) = (Arc::default(), Arc::new(nothing_known()));
+        let (status, knowledge) = (Arc::default(), Arc::new(Newest::new(Arc::new(nothing_known()))));
         let sources = Sources { metrics, status, store: store.clone(), knowledge, partitions: PARTITIONS };
         let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves");
         let mut client = std::net::TcpStream::connect(server.address()).expect("it listens");

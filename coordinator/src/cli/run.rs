@@ -20,7 +20,7 @@ use super::exit::{Exit, Failure};
 use super::topics::apply_on;
 use crate::api;
 use crate::config::{BusKind, Config};
-use crate::runtime::{self, Follower, Following, Instance, Plan, SetupSettings, Status};
+use crate::runtime::{self, Follower, Following, Instance, Newest, Plan, SetupSettings, Status};
 use crate::telemetry::Metrics;
 
 /// How often the main thread looks whether it is to stop.

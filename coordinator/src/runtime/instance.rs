@@ -14,7 +14,7 @@ use ringmaster_store::Store;
 
 use super::clock::now;
 use super::follow::{Follower, News};
-use super::knowledge::Knowledge;
+use super::knowledge::{Knowledge, Newest};
 use super::memory::Memory;
 use super::setup::Setup;
 use super::status::{self, Status};
@@ -95,13 +95,14 @@ impl Instance {
         Instance { workers, wakers, news, follower: None, upkeep, stopping, failed }
     }
 
-    /// Takes in what is deployed from now on, by a thread of its own.
-    pub fn follow<B: Bus + Send + 'static>(&mut self, mut follower: Follower<B>) {
+    /// Takes in what is deployed from now on, by a thread of its own; what is known then is `newest`.
+    pub fn follow<B: Bus + Send + 'static>(&mut self, mut follower: Follower<B>, newest: Arc<Newest>) {
         let end = End { stopping: self.stopping.clone(), failed: self.failed.clone() };
         let (news, wakers) = (self.news.clone(), self.wakers.clone());
         let mut work = move |end: &End| {
             while !end.stopping.load(Ordering::SeqCst) {
                 if let Some(found) = follower.turn(now(), WAIT_MAX) {
+                    newest.set(found.knowledge.clone());
                     // A worker that is gone needs none.
                     news.iter().for_each(|tell| drop(tell.send(found.clone())));
                     wakers.iter().for_each(|wake| wake());

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ringmaster_bus::{Bus, BusError};
 use ringmaster_core::definition::{Catalog, CompileError, DefinitionRecord, RecordError, Settings, Undo, defined_twice};
@@ -25,6 +26,27 @@ pub struct Knowledge {
     pub schemas: Schemas,
     /// By saga: the schemas of its newest version, key by full name.
     pub deployed: SchemasOfSagas,
+}
+
+/// The newest knowledge of an instance, for those that look at it now and then.
+#[derive(Debug)]
+pub struct Newest(RwLock<Arc<Knowledge>>);
+
+impl Newest {
+    /// What is known at first.
+    pub fn new(knowledge: Arc<Knowledge>) -> Self {
+        Newest(RwLock::new(knowledge))
+    }
+
+    /// What is known now.
+    pub fn get(&self) -> Arc<Knowledge> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// More is known.
+    pub fn set(&self, knowledge: Arc<Knowledge>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = knowledge;
+    }
 }
 
 /// Keys of schemas by full name, by saga.

@@ -26,7 +26,8 @@ pub use deploy::{Change, DeployError, Deploying, Plan, deploy, load_knowledge, s
 pub use follow::{Follower, Following, News};
 pub use instance::{Instance, InstanceSettings, Report, Stopped};
 pub use knowledge::{
-    CompileOptions, Knowledge, KnowledgeError, SchemasOfSagas, compile_files, definition_files, deployed_records, read_knowledge,
+    CompileOptions, Knowledge, KnowledgeError, Newest, SchemasOfSagas, compile_files, definition_files, deployed_records,
+    read_knowledge,
 };
 pub use memory::resident_bytes;
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
