@@ -121,6 +121,7 @@ enum Command {
     /// A scenario says how a saga starts, what participants answer, what must happen and how it must end. It is played on the
     /// coordinator's own core in virtual time, against the definitions and schemas of the settings. What goes otherwise is shown as a
     /// diff, and ends the command with code 1.
+    #[command(after_help = test::EXAMPLES)]
     Test {
         /// Scenario files, or folders of them; by default the folder `scenarios` beside the definitions.
         #[arg(value_name = "FOLDER|FILE")]

@@ -13,6 +13,22 @@ use crate::config::Config;
 use crate::runtime::{KnowledgeError, SchemasOfSagas};
 use crate::scenarios::{self, Coverage, Known, Scenario, Tally, Verdict};
 
+/// What `--help` ends with.
+pub(super) const EXAMPLES: &str = "\
+A scenario, in a file of the folder `scenarios` beside the definitions (docs/TESTING.md has all that it may say):
+
+  scenario: card declined, stock goes back
+  saga: order-fulfilment
+  start: { order_id: ord-1, region: EU, total: \"120.00\", currency: EUR, items: [ { sku: a, qty: 1 } ] }
+  answers: { inventory.ReserveStock: succeeded, payment.Charge: [ timeout, { refused: CARD_DECLINED } ] }
+  then: [ payment.Charge: { amount: \"120.00\" }, inventory.ReleaseStock, emit OrderCancelled ]
+  ends: compensated
+
+Examples:
+  ringmaster test                                 all of them
+  ringmaster test my/scenarios --only declined    those with a word in their names
+  ringmaster test --coverage-min 100 --junit report.xml";
+
 /// Where scenarios are if nobody says: beside the definitions.
 const FOLDER: &str = "scenarios";
 
