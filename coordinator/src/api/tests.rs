@@ -10,6 +10,7 @@ use ringmaster_schemas::state::{Batch, IndexKeys, RowChange, RowKey, index_keys}
 use ringmaster_store::sim::SimStore;
 
 use super::*;
+use crate::runtime::Knowledge;
 
 const PARTITIONS: i32 = 4;
 
