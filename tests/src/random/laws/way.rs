@@ -1,6 +1,6 @@
 //! The way that a saga goes is the one that was written, by a reckoning of conditions and bodies that is not the core's.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use ringmaster_core::definition::Definition;
 use ringmaster_schemas::journal::{Opens, Phase, SagaEvent};
@@ -75,46 +75,49 @@ pub(in crate::random) fn way(known: &Known<'_>, before: Option<&Saga>, happened:
 /// L18: when all is done, what was reached is what was written.
 pub(in crate::random) fn whole_way(known: &Known<'_>, history: &[Happened]) -> Option<String> {
     let last = history.last().filter(|last| matches!(last.event, SagaEvent::Completed { .. }))?;
-    let went: BTreeSet<&str> = history
-        .iter()
-        .filter_map(|happened| match &happened.event {
-            SagaEvent::CommandIssued { node, .. }
-            | SagaEvent::Emitted { node, .. }
-            | SagaEvent::Entered { node, .. }
-            | SagaEvent::Skipped { node, .. } => Some(known.name(*node)),
-            _ => None,
-        })
-        .collect();
+    let went = history.iter().enumerate().filter_map(|(number, happened)| match &happened.event {
+        SagaEvent::CommandIssued { node, .. }
+        | SagaEvent::Emitted { node, .. }
+        | SagaEvent::Entered { node, .. }
+        | SagaEvent::Skipped { node, .. } => Some((known.name(*node), number)),
+        _ => None,
+    });
     // The row of an ended saga holds no results any more.
     let row = &history.iter().nth_back(1)?.behind;
-    let way = Way { seen: known.seen(row, false), entries: newest(known, row), known, went };
+    let way = Way { row, entries: newest(known, row), known, went: went.collect() };
     let mut missed = Vec::new();
-    if way.list(&known.plan.steps, &mut missed).is_err() {
+    if way.list(&known.plan.steps, 0, &mut missed).is_err() {
         return Some("L18: it is completed, and a condition cannot be computed".to_owned());
     }
     (!missed.is_empty() || last.behind.passed != known.plan.has_pivot())
         .then(|| format!("L18: it never came to {missed:?}, or passed is wrong: {}", last.behind.passed))
 }
 
-fn newest<'s>(known: &Known<'_>, saga: &'s Saga) -> BTreeMap<String, &'s Entry> {
-    saga.entries.iter().map(|entry| (known.name(entry.node).to_owned(), entry)).collect()
+/// The newest entry of each node, with its place.
+fn newest<'s>(known: &Known<'_>, saga: &'s Saga) -> BTreeMap<String, (usize, &'s Entry)> {
+    saga.entries.iter().enumerate().map(|(place, entry)| (known.name(entry.node).to_owned(), (place, entry))).collect()
 }
 
 /// The way that a completed saga must have gone. What was skipped was looked at when it was: what is read may change behind that.
 struct Way<'a> {
     known: &'a Known<'a>,
-    seen: View,
-    entries: BTreeMap<String, &'a Entry>,
-    /// What was entered, told or skipped.
-    went: BTreeSet<&'a str>,
+    row: &'a Saga,
+    entries: BTreeMap<String, (usize, &'a Entry)>,
+    /// What was entered, told or skipped, and when it last was.
+    went: BTreeMap<&'a str, usize>,
 }
 
 impl Way<'_> {
-    fn list<'p>(&self, list: &'p [Node], missed: &mut Vec<&'p str>) -> Result<(), CannotBeComputed> {
+    fn went(&self, node: &Node, since: usize) -> bool {
+        self.went.get(&*node.name).is_some_and(|number| *number >= since)
+    }
+
+    /// `since`: what is older is of another round.
+    fn list<'p>(&self, list: &'p [Node], since: usize, missed: &mut Vec<&'p str>) -> Result<(), CannotBeComputed> {
         for node in list.iter() {
-            let entry = self.entries.get(&node.name);
+            let entry = self.entries.get(&node.name).map(|(_, entry)| *entry);
             let leaves_a_trace = node.is_scope() || !matches!(node.what, What::Group(_) | What::Switch(_));
-            let went = self.went.contains(&*node.name);
+            let went = self.went(node, since);
             if leaves_a_trace && !went {
                 missed.push(&node.name);
             }
@@ -122,14 +125,15 @@ impl Way<'_> {
                 continue;
             }
             let done = entry.is_none_or(|entry| entry.work == Work::Done && entry.stray().is_none());
+            let since = if node.is_scope() { self.went.get(&*node.name).copied().unwrap_or(since) } else { since };
             for (part, list) in node.lists() {
                 let goes = match part {
                     Part::Body | Part::Branch => done,
-                    Part::Arm(number) => done && self.arm(node)? == number,
+                    Part::Arm(number) => done && self.arm(node, since)? == number,
                     Part::Reaction(number) => !done && entry.is_some_and(|entry| self.reacted_by(entry, number)),
                 };
                 if goes {
-                    self.list(list, missed)?;
+                    self.list(list, since, missed)?;
                 }
             }
         }
@@ -137,15 +141,18 @@ impl Way<'_> {
     }
 
     /// The arm that it went through, if something is in it; else the one that it was to go through.
-    fn arm(&self, node: &Node) -> Result<usize, CannotBeComputed> {
+    fn arm(&self, node: &Node, since: usize) -> Result<usize, CannotBeComputed> {
         // The pivot is passed by from another arm, too.
-        let told = |node: &Node| self.went.contains(&*node.name) && node.phase != Phase::Pivot;
-        let asked = |node: &Node| self.entries.contains_key(&node.name);
-        let went = |list: &[Node]| list.iter().flat_map(Node::all).any(|node| told(node) || asked(node));
-        match node.lists().into_iter().find(|(part, list)| matches!(part, Part::Arm(_)) && went(list)) {
-            Some((Part::Arm(number), _)) => Ok(number),
-            _ => chosen(node, &self.seen),
+        let asked = |node: &Node| node.phase != Phase::Pivot || self.entries.contains_key(&node.name);
+        let went = |list: &[Node]| list.iter().flat_map(Node::all).any(|node| self.went(node, since) && asked(node));
+        if let Some((Part::Arm(number), _)) =
+            node.lists().into_iter().find(|(part, list)| matches!(part, Part::Arm(_)) && went(list))
+        {
+            return Ok(number);
         }
+        let number = self.known.definition.names.find(&node.name).unwrap_or_default();
+        let at = self.entries.get(&node.name).map_or(self.row.entries.len(), |(place, _)| *place);
+        chosen(node, &self.known.seen_at(self.row, false, number, at))
     }
 
     /// Whether the steps of this reaction of a node began: its number counts among those with steps.
