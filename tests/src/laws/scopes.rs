@@ -76,8 +76,12 @@ pub(super) fn later_is_clean(definition: &Definition, saga: &Saga, place: Place)
 }
 
 pub(super) fn is_dirty(definition: &Definition, entry: &Entry) -> bool {
-    let undo = definition.step(entry.node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
-    (entry.open() && entry.stray().is_none()) || (matches!(entry.work, Work::Done | Work::Failed) && undo)
+    let undo = matches!(entry.work, Work::Done | Work::Failed) && undoes(definition, entry);
+    (entry.open() && entry.stray().is_none()) || undo
+}
+
+fn undoes(definition: &Definition, entry: &Entry) -> bool {
+    definition.step(entry.node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }))
 }
 
 pub(super) fn holds(definition: &Definition, outer: u16, inner: u16) -> bool {
@@ -99,7 +103,8 @@ pub(super) fn is_clean(definition: &Definition, saga: &Saga, place: Place) -> bo
     let own = match entry.work {
         // A person may go on without knowing, and where nothing could begin.
         Work::Refused | Work::Undone | Work::Closed | Work::Nothing => true,
-        Work::Failed => !is_dirty(definition, entry),
+        // It may be stuck: a person goes on without it.
+        Work::Failed => !undoes(definition, entry),
         // Found done behind its reaction, and undone by itself.
         _ => entry.stray().is_some(),
     };

@@ -35,6 +35,8 @@ pub(super) struct Account {
     pub(super) effect: bool,
     /// Undone, also before it was ever asked: it is refused from then on.
     pub(super) undone: bool,
+    /// A person went on without it: nobody asks any more what was done.
+    pub(super) left: bool,
     /// Its final answer.
     said: Option<Said>,
     /// The attempt that was answered last.
@@ -50,6 +52,13 @@ pub(super) struct Mood {
     pub(super) forgets: f64,
     pub(super) undo_fails: f64,
     pub(super) undo_refused: f64,
+}
+
+impl Account {
+    /// What was done, if something was.
+    pub(super) fn result(&self) -> Option<Said> {
+        self.said.clone().filter(|said| self.effect && matches!(said, Said::Succeeded(_)))
+    }
 }
 
 impl Mood {
@@ -130,6 +139,17 @@ impl Participants {
         }
         let failed = Said::Failed(FAILURES[random.usize(..FAILURES.len())].to_owned(), random.f64() < 0.8);
         Some(if fails { failed } else { Said::Succeeded(None) })
+    }
+
+    /// Nothing is there any more, and nothing will be.
+    pub(super) fn close(&mut self, step: &str) {
+        let account = self.accounts.entry(step.to_owned()).or_default();
+        (account.effect, account.undone) = (false, true);
+    }
+
+    /// A person goes on without it.
+    pub(super) fn leave(&mut self, step: &str) {
+        self.accounts.entry(step.to_owned()).or_default().left = true;
     }
 
     /// Somebody who said no does it all the same, and says so.

@@ -10,6 +10,7 @@ mod behave;
 mod generate;
 mod laws;
 mod mend;
+mod people;
 mod plan;
 mod run;
 mod shrink;

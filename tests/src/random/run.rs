@@ -97,6 +97,8 @@ pub(super) struct World<'p> {
     pub(super) journal: Vec<Vec<u8>>,
     lost: f64,
     cancels: bool,
+    /// How often what is stuck is asked again in a calm world.
+    patience: u32,
     /// How often somebody who said no does it all the same.
     contrary: f64,
     pub(super) turns: Vec<Told>,
@@ -125,6 +127,7 @@ impl<'p> World<'p> {
             journal: Vec::new(),
             lost,
             cancels,
+            patience: 3,
             contrary,
             turns: Vec::new(),
             faults: Vec::new(),
@@ -177,7 +180,7 @@ impl<'p> World<'p> {
     /// Something happens.
     fn step(&mut self) {
         if self.rests() {
-            return self.contradict();
+            return if self.random.bool() { self.contradict() } else { self.act() };
         }
         if self.random.f64() < self.contrary {
             return self.contradict();
@@ -193,6 +196,7 @@ impl<'p> World<'p> {
             91..93 => self.cancel(),
             93..95 => self.send_late(),
             95 => self.too_big(),
+            96 => self.act(),
             _ => self.hear_again(),
         }
     }
@@ -206,6 +210,10 @@ impl<'p> World<'p> {
             self.hear(&answer);
         } else {
             self.wait_until_due();
+        }
+        if self.rests() && self.patience > 0 {
+            self.patience -= 1;
+            self.help_all();
         }
         !self.rests()
     }
@@ -249,11 +257,16 @@ impl<'p> World<'p> {
     fn hear(&mut self, answer: &Answer) {
         let Command { step, direction, attempt } = &answer.to;
         if let (Direction::Do, Said::Succeeded(Some(result))) = (direction, &answer.said) {
-            self.told.entry(step.clone()).or_insert_with(|| number(result));
+            self.learn(step, result);
         }
         let came = format!("{step}/{} answers to attempt {attempt}: {:?}", direction.as_str(), answer.said);
         let reply = self.stage.reply_input(step, *direction, Some(*attempt), &answer.said).expect("an answer can be read");
         let _ = self.turn(&Input::Reply(reply), came);
+    }
+
+    /// What a step gave, the first time that somebody says so.
+    pub(super) fn learn(&mut self, step: &str, result: &str) {
+        self.told.entry(step.to_owned()).or_insert_with(|| number(result));
     }
 
     fn wait_until_due(&mut self) {

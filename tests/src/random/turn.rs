@@ -19,6 +19,8 @@ use super::run::{Told, World};
 pub(super) enum Reason {
     TooOld,
     Duplicate,
+    MovedOn,
+    NotStuck,
     Other,
 }
 
@@ -71,6 +73,8 @@ impl World<'_> {
         taken.map(|_| ()).map_err(|rejection| match rejection.reason {
             RejectionReason::TooOld => Reason::TooOld,
             RejectionReason::Duplicate => Reason::Duplicate,
+            RejectionReason::MovedOn => Reason::MovedOn,
+            RejectionReason::NotStuck => Reason::NotStuck,
             _ => Reason::Other,
         })
     }

@@ -7,6 +7,7 @@
 //! Lines at the margin are written by people: the title, what is given, each `when`, and how it must end. Lines behind four spaces
 //! are what the core did; `UPDATE_STORIES=1` writes them anew. So a golden line may be regenerated, an ending never is.
 
+mod breaking;
 pub(crate) mod laws;
 pub(crate) mod print;
 mod script;

@@ -4,22 +4,20 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ringmaster_core::definition::{
-    Arm, Budget, Definition, Emit, Environment, Expression, ExpressionError, Node, Participant, Settings, SiteId, Template, Undo,
-    Verb, compile,
-};
+use ringmaster_core::definition::{Budget, Definition, Environment, Participant, Settings, compile};
 use ringmaster_core::saga::{
     Act as PersonAct, ActInput, Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch, Sender, StartInput,
-    Values, View, apply, decide, effects, order_of,
+    apply, decide, effects, order_of,
 };
 use ringmaster_schemas::avro::{Resolver, Schema};
-use ringmaster_schemas::journal::{Emission, Encoding, SagaEvent};
+use ringmaster_schemas::journal::{Encoding, SagaEvent};
 use ringmaster_schemas::json;
 use ringmaster_schemas::names::{Direction, command_topic, participant_of, saga_id, step_of_round};
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Saga, Waits};
 use ringmaster_schemas::{Data, Millis};
 
+use super::breaking::{Breaking, sites};
 use super::print;
 use super::script::{Act, Place, Said, Script};
 
@@ -349,62 +347,4 @@ fn project(whole: &Arc<Schema>, kept: &Arc<Schema>, text: &str) -> Result<Vec<u8
     let resolver = Resolver::new(whole.clone(), kept.clone()).map_err(|error| error.to_string())?;
     resolver.resolve(&avro, &mut out).map_err(|error| error.to_string())?;
     Ok(out)
-}
-
-/// The condition of a node, and of its arms.
-fn conditions(node: &Node) -> impl Iterator<Item = &Expression> {
-    let arms: &[Arm] = if let Verb::Choice(arms) = &node.verb { arms } else { &[] };
-    node.condition.iter().chain(arms.iter().filter_map(|arm| arm.condition.as_ref()))
-}
-
-/// The expressions of a place.
-fn sites(definition: &Definition, place: &Place) -> Vec<SiteId> {
-    let step = |name: &str| definition.step_named(name);
-    let node = |name: &str| definition.node(definition.names.find(name)?);
-    let emits = |how: &str| if how == "completed" { &definition.on_completed } else { &definition.on_compensated };
-    match place {
-        Place::If(name) => node(name).into_iter().flat_map(conditions).map(Expression::site).collect(),
-        Place::Body(name) => match node(name).map(|node| &node.verb) {
-            Some(Verb::Do(asks)) => asks.call.body.iter().map(Template::site).collect(),
-            Some(Verb::Emit(emit)) => vec![emit.body.site()],
-            _ => Vec::new(),
-        },
-        Place::UndoBody(name) => match step(name).map(|step| &step.asks.undo) {
-            Some(Undo::Command { call, .. }) => call.body.iter().map(Template::site).collect(),
-            _ => Vec::new(),
-        },
-        Place::End(how) => emits(how).iter().map(|emit| emit.body.site()).collect(),
-    }
-}
-
-/// The definition's real values, but for the expressions that a story says cannot be computed.
-struct Breaking<'d> {
-    values: Evaluated<'d>,
-    broken: Vec<SiteId>,
-}
-
-impl Breaking<'_> {
-    fn check(&self, site: SiteId) -> Result<(), ExpressionError> {
-        if !self.broken.contains(&site) {
-            return Ok(());
-        }
-        Err(ExpressionError { code: "OVERFLOW", message: "the sum is too large".into(), place: "the story".into() })
-    }
-}
-
-impl Values for Breaking<'_> {
-    fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError> {
-        self.check(condition.site())?;
-        self.values.condition(view, condition)
-    }
-
-    fn body(&self, view: View<'_>, body: &Template, out: &mut Vec<u8>) -> Result<(), ExpressionError> {
-        self.check(body.site())?;
-        self.values.body(view, body, out)
-    }
-
-    fn emission(&self, view: View<'_>, emit: &Emit, id: &str, scratch: &mut Vec<u8>) -> Result<Emission, ExpressionError> {
-        self.check(emit.body.site())?;
-        self.values.emission(view, emit, id, scratch)
-    }
 }

@@ -24,7 +24,7 @@ pub(super) use written::written;
 pub(super) fn ledger(definition: &Definition, saga: &Saga, accounts: &BTreeMap<String, Account>) -> Vec<String> {
     let mut faults = Vec::new();
     let undoes = |entry: &Entry| definition.step(entry.node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
-    for (step, account) in accounts {
+    for (step, account) in accounts.iter().filter(|(_, account)| !account.left) {
         let entry = saga.entries.iter().find(|entry| entry.order.is_some() && entry.name() == step);
         let Some(entry) = entry else {
             faults.push(format!("L16: {step} was asked and stands nowhere"));
