@@ -5,6 +5,7 @@ use std::ops::Range;
 use ringmaster_schemas::Millis;
 
 use super::duration::{Unit, parse_duration};
+use super::keys::Shape;
 use super::report::{Report, did_you_mean};
 use crate::definition::yaml::{Kind, Node, Style};
 
@@ -22,6 +23,11 @@ pub(super) struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
+    /// A map of the language.
+    pub(super) fn of(node: &'n Node, shape: &Shape, later: &[&str], report: &mut Report<'_>) -> Option<Fields<'n>> {
+        Fields::new(node, shape.what, &shape.names().collect::<Vec<_>>(), later, report)
+    }
+
     /// A map whose keys are all known. `later` are keys of the language that this version does not know yet.
     pub(super) fn new(node: &'n Node, what: &str, known: &[&str], later: &[&str], report: &mut Report<'_>) -> Option<Fields<'n>> {
         let Kind::Map(entries) = &node.kind else {

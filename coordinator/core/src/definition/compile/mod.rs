@@ -10,6 +10,7 @@ mod checks;
 mod duration;
 mod fields;
 mod form;
+pub mod keys;
 mod lookup;
 mod pass;
 mod report;

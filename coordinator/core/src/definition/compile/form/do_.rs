@@ -5,15 +5,13 @@ use std::ops::Range;
 use ringmaster_schemas::Millis;
 
 use super::super::fields::{Fields, Word, is_code, is_command, word};
+use super::super::keys::{RETRY, UNDO};
 use super::super::report::Report;
 use super::Length;
 use crate::definition::Retry;
 use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::Form;
 use crate::definition::yaml::{Kind, Node};
-
-const UNDO: [&str; 2] = ["do", "with"];
-const RETRY: [&str; 5] = ["attempts", "first", "factor", "max", "not_on"];
 
 pub(in crate::definition::compile) struct DoForm {
     pub(in crate::definition::compile) command: Word,
@@ -90,7 +88,7 @@ impl UndoForm {
                 Some(UndoForm { span, command: Some(command), with: None })
             }
             None => {
-                let fields = Fields::new(node, "undo", &UNDO, &[], report)?;
+                let fields = Fields::of(node, &UNDO, &[], report)?;
                 let command = fields.needed("do", "undo: { do: participant.Command, with: ... }", report);
                 let command = command.and_then(|node| {
                     word(node, "a command", is_command, "participant.Command, for example payment.Refund", report)
@@ -108,7 +106,7 @@ impl UndoForm {
 fn read_retry(node: Option<&Node>, report: &mut Report<'_>) -> Option<Retry> {
     let mut retry = DEFAULTS.retry();
     let Some(node) = node else { return Some(retry) };
-    let fields = Fields::new(node, "retry", &RETRY, &[], report)?;
+    let fields = Fields::of(node, &RETRY, &[], report)?;
     if let Some(node) = fields.node("attempts") {
         match node
             .scalar()

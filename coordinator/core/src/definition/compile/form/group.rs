@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::super::fields::Fields;
+use super::super::keys::ARM;
 use super::super::report::Report;
 use super::node::{NodeForm, read_steps};
 use crate::definition::expression::Parsed;
@@ -51,7 +52,7 @@ impl SwitchForm {
 impl ArmForm {
     fn read(row: &Node, report: &mut Report<'_>) -> Option<ArmForm> {
         const FORM: &str = "- { if: condition, steps: [ ... ] }; only the last arm is - else: [ ... ]";
-        let fields = Fields::new(row, "an arm", &["if", "steps"], &[], report)?;
+        let fields = Fields::of(row, &ARM, &[], report)?;
         let condition = fields.needed("if", FORM, report).and_then(|node| Parsed::new(node, report));
         let steps = fields.needed("steps", FORM, report).and_then(|node| read_steps(node, report));
         Some(ArmForm { condition: Some(condition?), steps: steps? })

@@ -14,6 +14,7 @@ use std::ops::Range;
 use ringmaster_schemas::Millis;
 
 use super::fields::{Fields, Word, is_name, is_saga_name, is_topic, is_type, word};
+use super::keys::{SAGA, START};
 use super::report::Report;
 use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::Parsed;
@@ -25,9 +26,7 @@ pub(super) use group::SwitchForm;
 pub(super) use node::{NodeForm, VerbForm};
 pub(super) use refuse::RefuseForm;
 
-const SAGA: [&str; 9] = ["saga", "description", "start", "deadline", "retain", "rules", "steps", "on_completed", "on_compensated"];
 const SAGA_LATER: [&str; 6] = ["input", "cancel", "priority", "search", "result", "on_stuck"];
-const START: [&str; 4] = ["on", "from", "key", "if"];
 
 /// A duration and where it stands.
 pub(super) type Length = (Millis, Range<usize>);
@@ -54,7 +53,7 @@ pub(super) struct StartForm {
 impl SagaForm {
     /// Reads a document. `None` if anything is wrong that leaves a hole; what is wrong is reported in any case.
     pub(super) fn read(root: &Node, report: &mut Report<'_>) -> Option<SagaForm> {
-        let fields = Fields::new(root, "a definition", &SAGA, &SAGA_LATER, report)?;
+        let fields = Fields::of(root, &SAGA, &SAGA_LATER, report)?;
         let name = fields.needed("saga", "saga: NAME", report);
         let name = name.and_then(|node| {
             word(node, "a saga's name", is_saga_name, "small letters, digits, - and _, at most 64, a letter first", report)
@@ -89,7 +88,7 @@ impl StartForm {
             report.error(&node.span, "this version knows one start only", "start: { on: EVENT, from: TOPIC, key: event.FIELD }");
             return None;
         }
-        let fields = Fields::new(node, "start", &START, &[], report)?;
+        let fields = Fields::of(node, &START, &[], report)?;
         let event = fields.needed("on", "on: the type of the event that starts a saga", report);
         let event = event
             .and_then(|node| word(node, "an event's type", is_type, "the name of its record, for example OrderPlaced", report));

@@ -1,6 +1,7 @@
 //! A node: its name, what all nodes may have, and its verb.
 
 use super::super::fields::{Fields, Word};
+use super::super::keys::VERBS;
 use super::super::report::Report;
 use super::do_::DoForm;
 use super::emit::EmitForm;
@@ -13,14 +14,6 @@ use crate::definition::yaml::{Kind, Node};
 /// Steps of one definition: a row holds them all.
 const STEPS_MAX: usize = 200;
 
-/// The verbs, each with what a node of it may have.
-const VERBS: [(&str, &str, &[&str]); 5] = [
-    ("do", "a step", &["step", "do", "if", "with", "undo", "timeout", "within", "retry", "pivot", "description"]),
-    ("emit", "a step that emits", &["step", "emit", "to", "key", "with", "if", "description"]),
-    ("refuse", "a step that refuses", &["step", "refuse", "if", "description"]),
-    ("steps", "a group", &["step", "steps", "if", "description"]),
-    ("switch", "a switch", &["step", "switch", "if", "description"]),
-];
 /// Verbs to come, their keys, and what all nodes will have.
 const LATER: [&str; 14] = [
     "wait",
@@ -90,16 +83,16 @@ pub(super) fn read_steps(node: &Node, report: &mut Report<'_>) -> Option<Vec<Nod
 impl NodeForm {
     fn read(node: &Node, report: &mut Report<'_>) -> Option<NodeForm> {
         let verbs = verbs_of(node);
-        let (verb, what, known) = VERBS[verbs.first().map_or(0, |(verb, _)| *verb)];
+        let (verb, shape) = VERBS[verbs.first().map_or(0, |(verb, _)| *verb)];
         // Whose verb is not known may mean any.
-        let all: Vec<&str> = if verbs.is_empty() { keys().collect() } else { known.to_vec() };
+        let all: Vec<&str> = if verbs.is_empty() { keys().collect() } else { shape.names().collect() };
         if let [_, (other, key), ..] = verbs[..] {
             let other = VERBS[other].0;
             report.error(&key.span, format!("a step does one thing: '{verb}' or '{other}'"), "make two steps of it");
             return None;
         }
         let within: &[&str] = if all.contains(&"within") { &[] } else { &["within"] };
-        let fields = Fields::new(node, what, &all, &[&LATER, within].concat(), report)?;
+        let fields = Fields::new(node, shape.what, &all, &[&LATER, within].concat(), report)?;
         let name = fields.needed("step", "step: NAME", report).and_then(|node| name_of(node, "a step's name", report));
         let later = fields.entries().iter().any(|(key, _)| key.scalar().is_some_and(|key| LATER.contains(&key)));
         // A verb that this version does not know is told already.
@@ -130,7 +123,7 @@ impl NodeForm {
 
 /// What nodes may have, whatever their verb.
 fn keys() -> impl Iterator<Item = &'static str> {
-    let all = VERBS.iter().flat_map(|(_, _, keys)| keys.iter().copied());
+    let all = VERBS.iter().flat_map(|(_, shape)| shape.names());
     let mut seen = Vec::new();
     all.filter(move |key| {
         let is_new = !seen.contains(key);

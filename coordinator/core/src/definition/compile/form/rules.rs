@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::super::fields::Fields;
+use super::super::keys::ROW;
 use super::super::report::Report;
 use super::name_of;
 use crate::definition::expression::Parsed;
@@ -44,7 +45,7 @@ fn read_table(rows: &[Node], span: &Range<usize>, report: &mut Report<'_>) -> Op
         return None;
     };
     for row in before {
-        let read = Fields::new(row, "a row", &["if", "then"], &[], report).and_then(|fields| {
+        let read = Fields::of(row, &ROW, &[], report).and_then(|fields| {
             let condition =
                 fields.needed("if", "- { if: condition, then: value }; only the last row is - { else: value }", report)?;
             let then = fields.needed("then", "- { if: condition, then: value }", report)?;
