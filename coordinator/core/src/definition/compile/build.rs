@@ -150,5 +150,12 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
     });
     let silent = ground.tree.nodes.iter().filter_map(|planned| planned.form);
     let silent = silent.filter(|step| !matches!(step.verb, VerbForm::Do(_))).map(|step| step.name.text.as_str());
-    Names { start: kept.unwrap_or(whole).start.clone(), nodes: nodes.collect(), silent: silent.collect(), rules: &form.rules }
+    let tree = ground.tree;
+    Names {
+        start: kept.unwrap_or(whole).start.clone(),
+        nodes: nodes.collect(),
+        silent: silent.collect(),
+        rules: &form.rules,
+        is_another_way: Box::new(|node, at| tree.is_another_way(node, at)),
+    }
 }

@@ -6,7 +6,7 @@ use ringmaster_schemas::Millis;
 
 use super::duration::{Unit, parse_duration};
 use super::keys::Shape;
-use super::report::{Report, did_you_mean};
+use super::report::{Report, did_you_mean, suggest};
 use crate::definition::yaml::{Kind, Node, Style};
 
 /// A word and where it stands.
@@ -20,7 +20,21 @@ pub(super) struct Word {
 pub(super) struct Fields<'n> {
     entries: &'n [(Node, Node)],
     pub(super) span: &'n Range<usize>,
+    /// Known keys that unknown ones probably stand for: that they are missing is told already.
+    meant: Vec<String>,
 }
+
+/// What others call the keys of this language.
+const CALLED_ELSEWHERE: [(&str, &[&str]); 8] = [
+    ("step", &["name", "id"]),
+    ("do", &["call", "command", "action", "task", "invoke"]),
+    ("undo", &["compensate", "compensation", "compensate_with", "rollback", "revert"]),
+    ("with", &["args", "arguments", "params", "parameters", "body", "payload", "data", "input"]),
+    ("if", &["when", "condition", "else if", "elif", "case"]),
+    ("else", &["default", "otherwise"]),
+    ("emit", &["event", "publish", "send"]),
+    ("retry", &["retries"]),
+];
 
 impl<'n> Fields<'n> {
     /// A map of the language.
@@ -37,6 +51,7 @@ impl<'n> Fields<'n> {
         if split_by_comma(entries, report) {
             return None;
         }
+        let mut meant = Vec::new();
         for (key, _) in entries {
             let name = key.scalar().unwrap_or_default();
             if later.contains(&name) {
@@ -46,10 +61,18 @@ impl<'n> Fields<'n> {
                     format!("{what} has: {}", known.join(", ")),
                 );
             } else if !known.contains(&name) {
-                report.error(&key.span, format!("{what} has no '{name}'"), did_you_mean(name, known.iter().copied()));
+                let called = CALLED_ELSEWHERE.iter().find(|(key, others)| known.contains(key) && others.contains(&name));
+                let called = called.map(|(key, _)| (*key, format!("here it is called '{key}'")));
+                let near = suggest(name, known.iter().copied()).map(|key| (key, format!("did you mean '{key}'?")));
+                let (key_meant, hint) = match near.or(called) {
+                    Some((key, hint)) => (Some(key), hint),
+                    None => (None, did_you_mean(name, known.iter().copied())),
+                };
+                meant.extend(key_meant.map(str::to_owned));
+                report.error(&key.span, format!("{what} has no '{name}'"), hint);
             }
         }
-        Some(Fields { entries, span: &node.span })
+        Some(Fields { entries, span: &node.span, meant })
     }
 
     /// The value of a key.
@@ -60,11 +83,16 @@ impl<'n> Fields<'n> {
     /// A key that must be there.
     pub(super) fn needed(&self, key: &str, hint: &str, report: &mut Report<'_>) -> Option<&'n Node> {
         let node = self.node(key);
-        if node.is_none() {
+        if node.is_none() && !self.means(key) {
             let span = self.entries.first().map_or(self.span.clone(), |(key, _)| key.span.clone());
             report.error(&span, format!("'{key}' is missing"), hint);
         }
         node
+    }
+
+    /// True if an unknown key probably stands for this one.
+    pub(super) fn means(&self, key: &str) -> bool {
+        self.meant.iter().any(|meant| meant == key)
     }
 
     /// The entries in the file's order.
@@ -103,6 +131,22 @@ pub(crate) fn split_by_comma(entries: &[(Node, Node)], report: &mut Report<'_>) 
     let span = begin.span.start..entries[at].0.span.end;
     report.error(&span, "YAML splits this expression at its commas", "put the whole expression in quotes: { b: \"f(1, 2)\" }");
     true
+}
+
+/// The `else` of a row or arm, if it has one.
+pub(super) struct Else<'n> {
+    pub(super) key: &'n Node,
+    pub(super) value: &'n Node,
+    /// Nothing stands beside it.
+    pub(super) alone: bool,
+}
+
+impl<'n> Else<'n> {
+    pub(super) fn of(row: &'n Node) -> Option<Else<'n>> {
+        let Kind::Map(entries) = &row.kind else { return None };
+        let (key, value) = entries.iter().find(|(key, _)| key.scalar() == Some("else"))?;
+        Some(Else { key, value, alone: entries.len() == 1 })
+    }
 }
 
 /// A scalar that is a word.

@@ -9,6 +9,7 @@
 
 mod arithmetic;
 mod calls;
+mod constant;
 mod evaluate;
 mod fits;
 mod functions;
@@ -169,6 +170,11 @@ impl Expression {
     /// Its number in its definition.
     pub fn site(&self) -> SiteId {
         self.site
+    }
+
+    /// The value of a condition that is the same for every saga.
+    pub(crate) fn constant(&self) -> Option<Result<bool, ExpressionError>> {
+        Some(constant::constant(&self.node)?.map_err(|fault| fault.at(&self.place)))
     }
 
     /// The value of an `if`.

@@ -21,6 +21,8 @@ pub(crate) struct Names<'a> {
     /// Names of nodes that give nothing that can be read.
     pub(crate) silent: Vec<&'a str>,
     pub(crate) rules: &'a [Rule],
+    /// True if the first node is in an arm of a switch of which the second is in another one.
+    pub(crate) is_another_way: Box<dyn Fn(u16, u16) -> bool + 'a>,
 }
 
 /// A node with a result, as expressions see it.
@@ -51,6 +53,8 @@ pub(crate) enum RuleBody {
 pub(crate) struct Spot {
     /// In the start's own `key` or `if`: the saga does not exist yet.
     pub(crate) starting: bool,
+    /// The node that it belongs to, if it belongs to one.
+    pub(crate) at: Option<u16>,
     /// What stands before it.
     pub(crate) known: Known,
     /// A step that can be read although it may not have succeeded: the one that is undone.
@@ -71,7 +75,7 @@ impl Spot {
 
     /// Behind what is known.
     pub(crate) fn at(known: Known) -> Spot {
-        Spot { starting: false, known, own: None, failure: false, undone: false, facts: Vec::new() }
+        Spot { starting: false, at: None, known, own: None, failure: false, undone: false, facts: Vec::new() }
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ringmaster_schemas::Millis;
 
 use super::super::fields::{Fields, Word, is_code, is_command, word};
-use super::super::keys::{RETRY, UNDO};
+use super::super::keys::{RETRY, UNDO, VERBS};
 use super::super::report::Report;
 use super::Length;
 use crate::definition::Retry;
@@ -31,7 +31,9 @@ pub(in crate::definition::compile) struct UndoForm {
 
 impl DoForm {
     pub(super) fn read(fields: &Fields<'_>, within: Option<&Length>, report: &mut Report<'_>) -> Option<DoForm> {
-        let command = fields.needed("do", "do: participant.Command, or another verb: emit, refuse, steps, switch", report);
+        let others: Vec<&str> = VERBS.iter().map(|(verb, _)| *verb).filter(|verb| *verb != "do").collect();
+        let hint = format!("do: participant.Command, or another verb: {}", others.join(", "));
+        let command = fields.needed("do", &hint, report);
         let command =
             command.and_then(|node| word(node, "a command", is_command, "participant.Command, for example payment.Charge", report));
         let with = body(fields, report);

@@ -95,8 +95,9 @@ impl NodeForm {
         let fields = Fields::new(node, shape.what, &all, &[&LATER, within].concat(), report)?;
         let name = fields.needed("step", "step: NAME", report).and_then(|node| name_of(node, "a step's name", report));
         let later = fields.entries().iter().any(|(key, _)| key.scalar().is_some_and(|key| LATER.contains(&key)));
-        // A verb that this version does not know is told already.
-        let unknown = later && verbs.is_empty();
+        let misspelt = VERBS.iter().any(|(verb, _)| fields.means(verb));
+        // A verb that this version does not know, or that is misspelt, is told already.
+        let unknown = verbs.is_empty() && (later || misspelt);
         let condition = expression(fields.node("if"), report);
         let within = if verb == "do" { fields.duration("within", report) } else { None };
         let verb = match verb {

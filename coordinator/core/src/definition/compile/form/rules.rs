@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::fields::Fields;
+use super::super::fields::{Else, Fields};
 use super::super::keys::ROW;
 use super::super::report::Report;
 use super::name_of;
@@ -45,6 +45,10 @@ fn read_table(rows: &[Node], span: &Range<usize>, report: &mut Report<'_>) -> Op
         return None;
     };
     for row in before {
+        if let Some(Else { key, .. }) = Else::of(row) {
+            report.error(&key.span, "else is the last row", "move it behind the rows with a condition");
+            return None;
+        }
         let read = Fields::of(row, &ROW, &[], report).and_then(|fields| {
             let condition =
                 fields.needed("if", "- { if: condition, then: value }; only the last row is - { else: value }", report)?;
@@ -57,13 +61,16 @@ fn read_table(rows: &[Node], span: &Range<usize>, report: &mut Report<'_>) -> Op
             (table, _) => *table = None,
         }
     }
-    let otherwise = match &last.kind {
-        Kind::Map(entries) if entries.len() == 1 && entries[0].0.scalar() == Some("else") => &entries[0].1,
-        _ => {
+    let otherwise = match Else::of(last) {
+        Some(Else { value, alone: true, .. }) => Parsed::new(value, report)?,
+        Some(Else { key, .. }) => {
+            report.error(&key.span, "else is followed by its value, and has nothing beside it", "- { else: value }");
+            return None;
+        }
+        None => {
             report.error(&last.span, "a table ends with else", "- { else: value }");
             return None;
         }
     };
-    let otherwise = Parsed::new(otherwise, report)?;
     Some(RuleBody::Table(table?, otherwise))
 }

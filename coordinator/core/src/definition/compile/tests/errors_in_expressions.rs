@@ -182,28 +182,28 @@ fn rules() {
             "rules:\n  c:\n    - {{ if: start.total > 5 }}\n    - {{ if: true, then: 1 }}\n  Big: 1\n  key: 2\n  e: []\n  f:\n    - {{ else: 1, then: 2 }}\n  g:\n    - {{ then: 1 }}\n{one}"
         )),
         expect![[r#"
-        sagas/x.yaml:5:9: error: 'then' is missing
-         5 |     - { if: start.total > 5 }
-           |         ^^ - { if: condition, then: value }
-        sagas/x.yaml:6:7: error: a table ends with else
-         6 |     - { if: true, then: 1 }
-           |       ^^^^^^^^^^^^^^^^^^^^^ - { else: value }
-        sagas/x.yaml:7:3: error: 'Big' is not a rule's name
-         7 |   Big: 1
-           |   ^^^ small letters, digits and _, at most 64, a letter first
-        sagas/x.yaml:8:3: error: 'key' is reserved
-         8 |   key: 2
-           |   ^^^ reserved are: start, steps, rules, key, event, failure, now, started, index, round, saga
-        sagas/x.yaml:9:6: error: a table ends with else
-         9 |   e: []
-           |      ^^ - { else: expression }
-        sagas/x.yaml:11:7: error: a table ends with else
-         11 |     - { else: 1, then: 2 }
-            |       ^^^^^^^^^^^^^^^^^^^^ - { else: value }
-        sagas/x.yaml:13:7: error: a table ends with else
-         13 |     - { then: 1 }
-            |       ^^^^^^^^^^^ - { else: value }
-    "#]],
+            sagas/x.yaml:5:9: error: 'then' is missing
+             5 |     - { if: start.total > 5 }
+               |         ^^ - { if: condition, then: value }
+            sagas/x.yaml:6:7: error: a table ends with else
+             6 |     - { if: true, then: 1 }
+               |       ^^^^^^^^^^^^^^^^^^^^^ - { else: value }
+            sagas/x.yaml:7:3: error: 'Big' is not a rule's name
+             7 |   Big: 1
+               |   ^^^ small letters, digits and _, at most 64, a letter first
+            sagas/x.yaml:8:3: error: 'key' is reserved
+             8 |   key: 2
+               |   ^^^ reserved are: start, steps, rules, key, event, failure, now, started, index, round, saga
+            sagas/x.yaml:9:6: error: a table ends with else
+             9 |   e: []
+               |      ^^ - { else: expression }
+            sagas/x.yaml:11:9: error: else is followed by its value, and has nothing beside it
+             11 |     - { else: 1, then: 2 }
+                |         ^^^^ - { else: value }
+            sagas/x.yaml:13:7: error: a table ends with else
+             13 |     - { then: 1 }
+                |       ^^^^^^^^^^^ - { else: value }
+        "#]],
     );
     check(
         &saga(&format!(

@@ -4,6 +4,7 @@ mod bodies;
 mod errors;
 mod errors_in_expressions;
 mod mutations;
+mod newcomer;
 mod refused;
 mod table;
 mod topics;
