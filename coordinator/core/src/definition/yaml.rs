@@ -82,11 +82,16 @@ impl Node {
         }
     }
 
+    /// True if there is nothing, as behind `key:`.
+    pub fn is_empty(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar(text, Style::Plain) if text.is_empty())
+    }
+
     /// What it is, for people.
     pub fn describe(&self) -> &'static str {
         match &self.kind {
-            Kind::Scalar(text, Style::Plain) if text.is_empty() => "nothing",
-            Kind::Scalar(..) => "a scalar",
+            Kind::Scalar(..) if self.is_empty() => "nothing",
+            Kind::Scalar(..) => "a single value",
             Kind::List(_) => "a list",
             Kind::Map(_) => "a map",
         }
@@ -152,7 +157,7 @@ pub fn load(text: &str) -> Result<Vec<Document>, Vec<YamlError>> {
             Ok(event) => event,
             Err(error) => {
                 let at = builder.byte(error.marker().index());
-                builder.error(at..at, format!("this is not YAML: {}", error.info()), yaml_hint(text, at));
+                builder.error(at..at, format!("this is not YAML: {}", error.info()), yaml_hint(error.info(), text, at));
                 break;
             }
         };
@@ -265,7 +270,11 @@ impl Builder<'_> {
                         None => Err(YamlError {
                             span: node.span.clone(),
                             message: "a key must be a word".into(),
-                            hint: "an expression with { } or [ ] must be quoted".into(),
+                            hint: if self.text[..node.span.start].ends_with('{') {
+                                "an expression stands as it is, without {{ }}".into()
+                            } else {
+                                "an expression with { } or [ ] must be quoted".into()
+                            },
                         }),
                         Some(text) => Ok(entries.iter().find(|(key, _)| key.scalar() == Some(text))),
                     };
@@ -290,11 +299,22 @@ impl Builder<'_> {
     }
 }
 
-fn yaml_hint(text: &str, at: usize) -> String {
+fn yaml_hint(info: &str, text: &str, at: usize) -> String {
     let line = text[..at].rsplit('\n').next().unwrap_or_default();
     let next = text[at..].chars().next();
-    if line.contains('\t') || next == Some('\t') {
+    let before = text[..at].trim_end().rsplit('\n').next().unwrap_or_default();
+    if line.ends_with("${") || line.ends_with('$') {
+        "an expression stands as it is, without ${ }".into()
+    } else if info.contains("expected '-' indicator") {
+        "what belongs to a step begins below its name: indent it as far as 'step'".into()
+    } else if info.contains("simple key expect ':'") && before.contains(':') {
+        format!("a space follows a key's colon: {}", before.trim().replacen(':', ": ", 1))
+    } else if info.contains("quoted scalar") {
+        "a quote is not closed".into()
+    } else if line.contains('\t') || next == Some('\t') {
         "YAML is indented by spaces, not by tabs".into()
+    } else if info.contains("flow mapping") && next != Some('\'') {
+        "in { } a comma stands between fields, and an expression with `, : { } [ ] # & * !` must be quoted".into()
     } else if next.is_some_and(|c| "`@%*&!:".contains(c)) || line.matches(": ").count() > 1 {
         "an expression with `, : { } [ ] # & * !` must be quoted".into()
     } else {

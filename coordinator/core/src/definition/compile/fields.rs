@@ -25,7 +25,7 @@ pub(super) struct Fields<'n> {
 }
 
 /// What others call the keys of this language.
-const CALLED_ELSEWHERE: [(&str, &[&str]); 8] = [
+const CALLED_ELSEWHERE: [(&str, &[&str]); 11] = [
     ("step", &["name", "id"]),
     ("do", &["call", "command", "action", "task", "invoke"]),
     ("undo", &["compensate", "compensation", "compensate_with", "rollback", "revert"]),
@@ -33,6 +33,9 @@ const CALLED_ELSEWHERE: [(&str, &[&str]); 8] = [
     ("if", &["when", "condition", "else if", "elif", "case"]),
     ("else", &["default", "otherwise"]),
     ("emit", &["event", "publish", "send"]),
+    ("on", &["event", "trigger", "type"]),
+    ("from", &["topic"]),
+    ("to", &["topic"]),
     ("retry", &["retries"]),
 ];
 
@@ -113,7 +116,10 @@ impl<'n> Fields<'n> {
             }
             Ok(millis) => Some((millis, node.span.clone())),
             Err(why) => {
-                report.error(&node.span, why, "this version knows durations as 200ms, 10s, 5m, 1h30m, 14d");
+                let number = node.scalar().filter(|text| text.parse::<u64>().is_ok());
+                let hint = number.map(|number| format!("write its unit: {number}s, {number}ms"));
+                let hint = hint.unwrap_or_else(|| "this version knows durations as 200ms, 10s, 5m, 1h30m, 14d".to_owned());
+                report.error(&node.span, why, hint);
                 None
             }
         }
@@ -153,6 +159,10 @@ impl<'n> Else<'n> {
 pub(super) fn word(node: &Node, what: &str, good: fn(&str) -> bool, form: &str, report: &mut Report<'_>) -> Option<Word> {
     match node.scalar() {
         Some(text) if good(text) => Some(Word { text: text.to_owned(), span: node.span.clone() }),
+        Some("") => {
+            report.error(&node.span, format!("{what} is needed here"), form);
+            None
+        }
         Some(text) => {
             report.error(&node.span, format!("'{text}' is not {what}"), form);
             None

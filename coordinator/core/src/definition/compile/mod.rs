@@ -34,7 +34,7 @@ pub(crate) use fields::split_by_comma;
 use form::SagaForm;
 use lookup::Lookup;
 pub use report::CompileError;
-pub(crate) use report::{Report, did_you_mean};
+pub(crate) use report::{Report, did_you_mean, suggest};
 use targets::{Finder, Options};
 
 /// Stack of the thread that compiles: the parser's recursion over an expression of 2 KiB needs a part of it, a default stack

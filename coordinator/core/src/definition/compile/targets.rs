@@ -10,7 +10,7 @@ use ringmaster_schemas::names::{command_topic, participant_of};
 use super::fields::Word;
 use super::form::EmitForm;
 use super::lookup::Lookup;
-use super::report::Report;
+use super::report::{Report, suggest};
 use super::{Mode, Participant, Topic};
 use crate::definition::Call;
 use crate::definition::expression::Template;
@@ -90,7 +90,7 @@ impl Finder<'_, '_, '_> {
                 self.report.warning(
                     &event.span,
                     format!("{} has no schema: its fields are known only at run time", event.text),
-                    "add its record to the schemas",
+                    self.meant_by(&event.text).unwrap_or_else(|| "add its record to the schemas".to_owned()),
                 );
                 Some(self.lookup.json())
             }
@@ -119,11 +119,18 @@ impl Finder<'_, '_, '_> {
                 Some(Target { schema: self.lookup.json(), encoding, fingerprint: 0 })
             }
             (None, Encoding::Avro) => {
-                let hint = format!("add the record {name} to the schemas, or set participants.\"{participant}\".encoding to json");
+                let hint = self.meant_by(name).unwrap_or_else(|| {
+                    format!("add the record {name} to the schemas, or set participants.\"{participant}\".encoding to json")
+                });
                 self.report.error(&command.span, format!("{name} has no schema, and {participant} takes Avro"), hint);
                 None
             }
         }
+    }
+
+    /// A schema of nearly this name.
+    fn meant_by(&self, name: &str) -> Option<String> {
+        Some(format!("did you mean '{}'?", suggest(name, self.lookup.names())?))
     }
 
     /// A result without a schema is read as it comes.

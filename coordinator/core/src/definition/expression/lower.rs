@@ -11,7 +11,7 @@ use super::place::Place;
 use super::scope::{Names, RuleBody, Spot, Uses};
 use super::tree::{Const, FailureField, Node, Root};
 use super::types::Type;
-use crate::definition::compile::{Report, did_you_mean};
+use crate::definition::compile::Report;
 
 /// Depth of an expression's tree.
 pub(crate) const DEPTH_MAX: usize = 32;
@@ -179,17 +179,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             "steps" => self.fail(e.id, "steps is not a value", "name a step: steps.NAME"),
             "rules" => self.fail(e.id, "rules is not a value", "name a rule: rules.NAME"),
             _ => {
-                let hint = if self.parsed.quoted || !matches!(self.parsed.root.expr, Expr::Ident(_)) {
-                    let locals = self.locals.iter().map(|(name, _)| name.as_str());
-                    did_you_mean(
-                        name,
-                        locals.chain(["start", "steps", "rules", "key", "now", "started", "failure"]).collect::<Vec<_>>(),
-                    )
-                } else {
-                    String::new()
-                };
-                let hint =
-                    if matches!(self.parsed.root.expr, Expr::Ident(_)) { format!("a text is written \"'{name}'\"") } else { hint };
+                let hint = self.meant_by(name);
                 self.fail(e.id, format!("unknown name '{name}'"), hint)
             }
         }
@@ -250,7 +240,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             }
             other => {
                 let message = format!("this is {other}, and a bool is needed");
-                self.fail(e.id, message, "")
+                self.fail(e.id, message, other.compared())
             }
         }
     }

@@ -160,7 +160,11 @@ impl Expression {
             (Wanted::Key, _) => Some("a key is a string or an int"),
         };
         if let Some(what) = what {
-            let hint = if typed.ty.required().1 { "write .orValue(...) behind it" } else { "" };
+            let hint = match (typed.ty.required().1, wanted) {
+                (true, _) => "write .orValue(...) behind it",
+                (false, Wanted::Truth) => typed.ty.compared(),
+                (false, Wanted::Key) => "write string(x)",
+            };
             report.error(&parsed.span, format!("{what}, not {}", typed.ty), hint);
             return None;
         }

@@ -47,7 +47,7 @@ impl DoForm {
             None | Some((Some("false"), _)) => false,
             Some((Some("true"), _)) => true,
             Some((_, node)) => {
-                report.error(&node.span, "pivot is true or false", "");
+                report.error(&node.span, "pivot is true or false", "pivot: true");
                 false
             }
         };
@@ -75,6 +75,10 @@ pub(super) fn body(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<Form>
             let at = fields.entries().first().map_or(fields.span, |(_, value)| &value.span);
             Some(Form::Record(Vec::new(), at.clone()))
         }
+        Some(node) if node.is_empty() => {
+            report.error(&node.span, "'with' is empty", "its fields stand below it, further to the right; without any, remove it");
+            None
+        }
         Some(node) => Form::new(node, report),
     }
 }
@@ -85,7 +89,7 @@ impl UndoForm {
         match node.scalar() {
             Some("nothing") => Some(UndoForm { span, command: None, with: None }),
             Some(_) => {
-                let hint = "participant.Command, or nothing, or { do: ..., with: ... }";
+                let hint = "undo: participant.Command, or { do: ..., with: ... }; where nothing is to be undone, undo: nothing";
                 let command = word(node, "a command", is_command, hint, report)?;
                 Some(UndoForm { span, command: Some(command), with: None })
             }

@@ -110,10 +110,33 @@ fn expression(node: Option<&Node>, report: &mut Report<'_>) -> Option<Option<Par
 
 /// A name that a definition gives.
 fn name_of(node: &Node, what: &str, report: &mut Report<'_>) -> Option<Word> {
-    let name = word(node, what, is_name, "small letters, digits and _, at most 64, a letter first", report)?;
+    let form = "small letters, digits and _, at most 64, a letter first";
+    let form = match node.scalar().map(as_name) {
+        Some(near) if is_name(&near) => format!("{form}: '{near}'"),
+        _ => form.to_owned(),
+    };
+    let name = word(node, what, is_name, &form, report)?;
     if RESERVED.contains(&name.text.as_str()) {
         report.error(&name.span, format!("'{}' is reserved", name.text), format!("reserved are: {}", RESERVED.join(", ")));
         return None;
     }
     Some(name)
+}
+
+/// A name as this language writes it: `ChargeCard` and `charge-card` as `charge_card`.
+fn as_name(text: &str) -> String {
+    let mut name = String::new();
+    for letter in text.chars() {
+        match letter {
+            '-' | ' ' | '.' => name.push('_'),
+            _ if letter.is_ascii_uppercase() => {
+                if !name.is_empty() && !name.ends_with('_') {
+                    name.push('_');
+                }
+                name.push(letter.to_ascii_lowercase());
+            }
+            _ => name.push(letter),
+        }
+    }
+    name
 }

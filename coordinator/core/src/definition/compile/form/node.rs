@@ -69,7 +69,11 @@ pub(super) fn read_all(node: &Node, report: &mut Report<'_>) -> Option<Vec<NodeF
 /// A list of nodes.
 pub(super) fn read_steps(node: &Node, report: &mut Report<'_>) -> Option<Vec<NodeForm>> {
     let Kind::List(items) = &node.kind else {
-        report.error(&node.span, format!("steps are a list, not {}", node.describe()), "- step: NAME");
+        report.error(
+            &node.span,
+            format!("steps are a list, not {}", node.describe()),
+            "each step begins with a dash: - step: NAME",
+        );
         return None;
     };
     if items.is_empty() || items.len() > STEPS_MAX {

@@ -52,10 +52,10 @@ fn shapes_of_bodies() {
     check(
         &step("    with: { order_id: start.order_id.replace('a', 'b'), level: key }\n    undo: nothing\n"),
         expect![[r#"
-        sagas/x.yaml:6:54: error: this is not YAML: invalid trailing content after double-quoted scalar
-         6 |     with: { order_id: start.order_id.replace('a', 'b'), level: key }
-           |                                                      ^ an expression with `, : { } [ ] # & * !` must be quoted
-    "#]],
+            sagas/x.yaml:6:54: error: this is not YAML: invalid trailing content after double-quoted scalar
+             6 |     with: { order_id: start.order_id.replace('a', 'b'), level: key }
+               |                                                      ^ a quote is not closed
+        "#]],
     );
     check(
         &step("    with: { order_id: string(div(start.total, 3, 2)), level: key }\n    undo: nothing\n"),
@@ -143,10 +143,10 @@ fn expressions_and_certainty() {
     check(
         &two("if: size(start.items), with: { order_id: key }"),
         expect![[r#"
-        sagas/x.yaml:5:54: error: a condition is a bool, not int
-         5 |   - { step: two, do: fraud.Score, undo: nothing, if: size(start.items), with: { order_id: key } }
-           |                                                      ^^^^^^^^^^^^^^^^^
-    "#]],
+            sagas/x.yaml:5:54: error: a condition is a bool, not int
+             5 |   - { step: two, do: fraud.Score, undo: nothing, if: size(start.items), with: { order_id: key } }
+               |                                                      ^^^^^^^^^^^^^^^^^ compare it, for example with > 5
+        "#]],
     );
     check(
         &two("if: start.total >> 3, with: { order_id: key }"),
@@ -190,7 +190,7 @@ fn rules() {
                |       ^^^^^^^^^^^^^^^^^^^^^ - { else: value }
             sagas/x.yaml:7:3: error: 'Big' is not a rule's name
              7 |   Big: 1
-               |   ^^^ small letters, digits and _, at most 64, a letter first
+               |   ^^^ small letters, digits and _, at most 64, a letter first: 'big'
             sagas/x.yaml:8:3: error: 'key' is reserved
              8 |   key: 2
                |   ^^^ reserved are: start, steps, rules, key, event, failure, now, started, index, round, saga
@@ -226,13 +226,13 @@ fn rules() {
             "rules:\n  a: start.region == express\n  c:\n    - {{ if: has(start.placed_at), then: start.placed_at }}\n    - {{ else: now }}\n  d: \"has(start.placed_at) ? start.placed_at.getHours() : 'x'\"\n{one}"
         )),
         expect![[r#"
-        sagas/x.yaml:4:22: error: unknown name 'express'
-         4 |   a: start.region == express
-           |                      ^^^^^^^ there are: start, steps, rules, key, now, started, failure
-        sagas/x.yaml:8:30: error: both sides must be of one type: int and string
-         8 |   d: "has(start.placed_at) ? start.placed_at.getHours() : 'x'"
-           |                              ^^^^^
-    "#]],
+            sagas/x.yaml:4:22: error: unknown name 'express'
+             4 |   a: start.region == express
+               |                      ^^^^^^^ a text is written 'express'; names are start, steps, rules, key, now, started, failure
+            sagas/x.yaml:8:30: error: both sides must be of one type: int and string
+             8 |   d: "has(start.placed_at) ? start.placed_at.getHours() : 'x'"
+               |                              ^^^^^
+        "#]],
     );
 }
 
@@ -251,16 +251,16 @@ fn what_is_certain_at_the_ends() {
     check(
         "saga: x\nstart: { on: OrderPlaced, from: orders, key: event.total, if: steps.one.x == 1 }\nsteps:\n  - { step: one, do: fraud.Score, with: { order_id: key }, undo: nothing }\non_completed: { emit: OrderCancelled, to: out, with: { order_id: key, reason: failure.code } }\n",
         expect![[r#"
-        sagas/x.yaml:2:46: error: a key is a string or an int, not decimal
-         2 | start: { on: OrderPlaced, from: orders, key: event.total, if: steps.one.x == 1 }
-           |                                              ^^^^^^^^^^^
-        sagas/x.yaml:2:69: error: no step has run when a saga starts
-         2 | start: { on: OrderPlaced, from: orders, key: event.total, if: steps.one.x == 1 }
-           |                                                                     ^^^
-        sagas/x.yaml:5:79: error: nothing has failed here
-         5 | on_completed: { emit: OrderCancelled, to: out, with: { order_id: key, reason: failure.code } }
-           |                                                                               ^^^^^^^ failure can be read in an undo's with and in on_compensated
-    "#]],
+            sagas/x.yaml:2:46: error: a key is a string or an int, not decimal
+             2 | start: { on: OrderPlaced, from: orders, key: event.total, if: steps.one.x == 1 }
+               |                                              ^^^^^^^^^^^ write string(x)
+            sagas/x.yaml:2:69: error: no step has run when a saga starts
+             2 | start: { on: OrderPlaced, from: orders, key: event.total, if: steps.one.x == 1 }
+               |                                                                     ^^^
+            sagas/x.yaml:5:79: error: nothing has failed here
+             5 | on_completed: { emit: OrderCancelled, to: out, with: { order_id: key, reason: failure.code } }
+               |                                                                               ^^^^^^^ failure can be read in an undo's with and in on_compensated
+        "#]],
     );
 }
 

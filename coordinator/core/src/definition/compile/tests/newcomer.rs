@@ -1,6 +1,6 @@
 //! Definitions as somebody writes them who has not read all of it: each is told what is wrong and what to do, and nothing beside.
 
-use expect_test::expect;
+use expect_test::{expect, expect_file};
 
 use super::errors::check;
 use super::*;
@@ -238,4 +238,21 @@ fn what_another_arm_gave() {
            |                                                                                      ^^^ only steps that stand before can be read
     "#]],
     );
+}
+
+/// All of `newcomer.txt`: its definitions stay, what they are told is written behind each.
+#[test]
+fn what_a_newcomer_writes() {
+    let golden = expect_file!["newcomer.txt"];
+    let (head, cases) = golden.data().split_once("=== ").map(|(head, cases)| (head.to_owned(), cases.to_owned())).unwrap();
+    let mut told = head;
+    for case in cases.split("\n=== ") {
+        let (name, rest) = case.split_once('\n').unwrap();
+        let (text, _) = rest.split_once("\n---").unwrap_or_else(|| panic!("{name}: no --- behind the definition"));
+        let whole = if text.starts_with("saga:") { format!("{text}\n") } else { saga(&format!("{text}\n")) };
+        let found = super::errors::errors(&whole);
+        assert!(!found.is_empty(), "{name}: nothing is told");
+        told += &format!("=== {name}\n{text}\n---\n{found}\n");
+    }
+    golden.assert_eq(&told);
 }
