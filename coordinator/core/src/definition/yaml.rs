@@ -7,12 +7,23 @@ use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
+use super::limits::{Limit, bytes, count, limit};
+
 /// Lists and maps inside one another: a definition needs about ten.
 pub const DEPTH_MAX: usize = 64;
 /// Nodes of one file: a step has about thirty.
 pub const NODES_MAX: usize = 50_000;
 /// Bytes of one file.
 pub const FILE_BYTES_MAX: usize = 512 * 1024;
+
+/// What a file may have at most.
+pub(super) fn limits() -> Vec<Limit> {
+    vec![
+        limit!(self::FILE_BYTES_MAX, "a definition file", bytes),
+        limit!(self::NODES_MAX, "YAML nodes of a definition file", count),
+        limit!(self::DEPTH_MAX, "lists and maps of YAML inside one another", |n| format!("{n} levels")),
+    ]
+}
 
 /// A node and the bytes of the file that it is.
 #[derive(Debug, Clone)]

@@ -9,6 +9,17 @@ use super::keys::Shape;
 use super::report::{Report, did_you_mean, suggest};
 use crate::definition::yaml::{Kind, Node, Style};
 
+/// Bytes of a name.
+pub(crate) const NAME_BYTES_MAX: usize = 64;
+/// Bytes of a participant's name: topics are named after it.
+pub(super) const PARTICIPANT_BYTES_MAX: usize = 100;
+/// Bytes of the name of a record.
+pub(crate) const TYPE_BYTES_MAX: usize = 200;
+/// Bytes of a topic's name: Kafka's own limit.
+pub(crate) const TOPIC_BYTES_MAX: usize = 249;
+/// Bytes of a code.
+pub(crate) const CODE_BYTES_MAX: usize = 64;
+
 /// A word and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Word {
@@ -55,8 +66,11 @@ impl<'n> Fields<'n> {
             return None;
         }
         let mut meant = Vec::new();
-        for (key, _) in entries {
+        for (key, value) in entries {
             let name = key.scalar().unwrap_or_default();
+            if name == "description" && known.contains(&name) && value.scalar().is_none() {
+                report.error(&value.span, format!("description is a text, not {}", value.describe()), "");
+            }
             if later.contains(&name) {
                 report.error(
                     &key.span,
@@ -176,7 +190,7 @@ pub(super) fn word(node: &Node, what: &str, good: fn(&str) -> bool, form: &str, 
 
 /// `[a-z][a-z0-9_]{0,63}`.
 pub(super) fn is_name(text: &str) -> bool {
-    text.len() <= 64
+    text.len() <= NAME_BYTES_MAX
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
@@ -194,7 +208,7 @@ pub(super) fn is_command(text: &str) -> bool {
 
 /// Participants are topic names, and namespaces of Avro too.
 fn is_participant(text: &str) -> bool {
-    text.len() <= 100
+    text.len() <= PARTICIPANT_BYTES_MAX
         && text.split('.').all(|part| {
             part.starts_with(|c: char| c.is_ascii_alphabetic())
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
@@ -203,7 +217,7 @@ fn is_participant(text: &str) -> bool {
 
 /// The name of an Avro record, perhaps with a namespace.
 pub(super) fn is_type(text: &str) -> bool {
-    text.len() <= 200
+    text.len() <= TYPE_BYTES_MAX
         && text.split('.').all(|part| {
             part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -213,7 +227,7 @@ pub(super) fn is_type(text: &str) -> bool {
 /// What Kafka takes as a topic's name.
 pub(super) fn is_topic(text: &str) -> bool {
     !text.is_empty()
-        && text.len() <= 249
+        && text.len() <= TOPIC_BYTES_MAX
         && text != "."
         && text != ".."
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
@@ -221,7 +235,9 @@ pub(super) fn is_topic(text: &str) -> bool {
 
 /// A failure code.
 pub(super) fn is_code(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    !text.is_empty()
+        && text.len() <= CODE_BYTES_MAX
+        && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
 #[cfg(test)]

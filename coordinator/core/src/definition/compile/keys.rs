@@ -55,14 +55,16 @@ pub enum Holds {
     Duration,
     /// An expression.
     Expression,
+    /// An expression that may be null.
+    Value,
     /// Fields, each an expression or fields again; or one expression.
     Body,
     /// A list of steps.
     Steps,
     /// A list of steps, or an empty one.
     PerhapsSteps,
-    /// A list of at least one.
-    List(&'static Holds),
+    /// A list of at least so many.
+    List(&'static Holds, usize),
     /// A map with names of the definition's own.
     Named(&'static Holds),
     /// A map of the language.
@@ -123,7 +125,7 @@ pub static START: Shape = Shape {
     ],
 };
 
-const RULE: Holds = Holds::Either(&[Holds::Expression, Holds::List(&Holds::Either(&[Holds::Map(&ROW), Holds::Map(&LAST_ROW)]))]);
+const RULE: Holds = Holds::Either(&[Holds::Expression, Holds::List(&Holds::Either(&[Holds::Map(&ROW), Holds::Map(&LAST_ROW)]), 1)]);
 
 /// A row of a rule's table.
 pub static ROW: Shape = Shape {
@@ -131,21 +133,21 @@ pub static ROW: Shape = Shape {
     what: "a row",
     keys: &[
         must("if", Holds::Expression, "The row's condition."),
-        must("then", Holds::Expression, "The rule's value where this is the first row that is true."),
+        must("then", Holds::Value, "The rule's value where this is the first row that is true."),
     ],
 };
 
 /// The last row of a rule's table.
-pub static LAST_ROW: Shape = Shape {
-    name: "last-row",
-    what: "the last row",
-    keys: &[must("else", Holds::Expression, "The rule's value where no row is true.")],
-};
+pub static LAST_ROW: Shape =
+    Shape { name: "last-row", what: "the last row", keys: &[must("else", Holds::Value, "The rule's value where no row is true.")] };
 
-const EMISSIONS: Holds = Holds::Either(&[Holds::Map(&EMISSION), Holds::List(&Holds::Map(&EMISSION))]);
+const EMISSIONS: Holds = Holds::Either(&[Holds::Map(&EMISSION), Holds::List(&Holds::Map(&EMISSION), 0)]);
 
 /// An event at an end.
 pub static EMISSION: Shape = Shape { name: "emission", what: "an emission", keys: &[EMIT, TO, EVENT_KEY, EVENT_WITH] };
+
+/// Every map of the language that is no step, in the order in which it is told.
+pub static MAPS: [&Shape; 9] = [&SAGA, &START, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &ARM, &LAST_ARM];
 
 /// The verbs, each with what a step of it may have.
 pub static VERBS: [(&str, &Shape); 5] = [("do", &DO), ("emit", &TELL), ("refuse", &REFUSE), ("steps", &GROUP), ("switch", &SWITCH)];
@@ -191,7 +193,7 @@ pub static RETRY: Shape = Shape {
         may("first", Holds::Duration, "The wait before the second attempt."),
         may("factor", Holds::Factor(100), "Each further wait is so many times longer."),
         may("max", Holds::Duration, "The longest wait."),
-        may("not_on", Holds::List(&Holds::Code), "Codes of failures that are not tried again."),
+        may("not_on", Holds::List(&Holds::Code, 0), "Codes of failures that are not tried again."),
     ],
 };
 
@@ -226,7 +228,7 @@ pub static SWITCH: Shape = Shape {
         STEP,
         must(
             "switch",
-            Holds::List(&Holds::Either(&[Holds::Map(&ARM), Holds::Map(&LAST_ARM)])),
+            Holds::List(&Holds::Either(&[Holds::Map(&ARM), Holds::Map(&LAST_ARM)]), 2),
             "The first arm whose condition is true is taken; the last one is else.",
         ),
         IF,

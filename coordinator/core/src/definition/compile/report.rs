@@ -4,10 +4,10 @@ use std::fmt;
 use std::ops::Range;
 
 /// Errors, and warnings, that are shown of one file; what is behind them is rarely worth reading. All are counted.
-const SHOWN_MAX: usize = 100;
+pub(super) const SHOWN_MAX: usize = 100;
 
 /// Columns of a line that are shown: of a longer one the part around the place.
-const COLUMNS_MAX: usize = 120;
+pub(super) const COLUMNS_MAX: usize = 120;
 
 /// An error (or warning) in a definition file. Shown as the place, the line with a caret, and the hint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -11,7 +11,7 @@ use crate::definition::yaml::{Kind, Node, Style};
 /// Bytes of one expression: longer ones are unreadable, and the parser's time grows with them.
 pub(crate) const BYTES_MAX: usize = 2 * 1024;
 /// Depth that the parser may reach; its own recursion is far from the stack's end there (definitions are compiled on a large stack).
-const PARSER_DEPTH_MAX: u16 = 96;
+pub(super) const PARSER_DEPTH_MAX: u16 = 96;
 
 /// A parsed expression that knows its place.
 pub(crate) struct Parsed {
@@ -67,6 +67,11 @@ impl Parsed {
                 None
             }
         }
+    }
+
+    /// Its whole text.
+    pub(crate) fn text(&self) -> &str {
+        &self.source.source
     }
 
     /// The text of a number literal.

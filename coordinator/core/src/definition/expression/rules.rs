@@ -11,7 +11,7 @@ use super::types::Type;
 use crate::definition::compile::did_you_mean;
 
 /// Rules that stand on one another: each may be as deep as an expression, and evaluation goes as deep as all together.
-const RULES_DEEP_MAX: usize = 8;
+pub(super) const RULES_DEEP_MAX: usize = 8;
 
 impl<'a> Lowerer<'a, '_, '_> {
     /// A rule stands for its expression, checked where it is used.

@@ -176,7 +176,7 @@ impl Uses {
 }
 
 /// Names of one path: deeper ones are refused anyway, and each of their parts would be looked at for itself.
-const PATH_NAMES_MAX: usize = 40;
+pub(super) const PATH_NAMES_MAX: usize = 40;
 
 /// A path of names, for example `start.customer.tier`, with or without `?`; `event` is `start`.
 pub(crate) fn path_of(expression: &IdedExpr) -> Option<String> {
@@ -220,10 +220,10 @@ pub(crate) fn facts(expression: &IdedExpr, truth: bool, rules: &[Rule], out: &mu
 }
 
 /// Nodes that are looked at for facts: rules that name rules twice, or one another in a circle, would not end.
-const FACT_NODES_MAX: u32 = 1_000;
+pub(super) const FACT_NODES_MAX: u32 = 1_000;
 /// Facts of one place, and bytes of one: who knows fewer is only stricter.
-const FACTS_MAX: usize = 200;
-const FACT_BYTES_MAX: usize = 200;
+pub(super) const FACTS_MAX: usize = 200;
+pub(super) const FACT_BYTES_MAX: usize = 200;
 
 fn gather(expression: &IdedExpr, truth: bool, rules: &[Rule], out: &mut Vec<String>, left: &mut u32) {
     if *left == 0 || out.len() >= FACTS_MAX {

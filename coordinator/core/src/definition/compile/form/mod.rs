@@ -5,9 +5,9 @@
 mod do_;
 mod emit;
 mod group;
-mod node;
+pub(super) mod node;
 mod refuse;
-mod rules;
+pub(super) mod rules;
 
 use std::ops::Range;
 

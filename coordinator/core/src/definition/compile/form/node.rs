@@ -12,7 +12,7 @@ use crate::definition::expression::Parsed;
 use crate::definition::yaml::{Kind, Node};
 
 /// Steps of one definition: a row holds them all.
-const STEPS_MAX: usize = 200;
+pub(crate) const STEPS_MAX: usize = 200;
 
 /// Verbs to come, their keys, and what all nodes will have.
 const LATER: [&str; 14] = [

@@ -11,7 +11,7 @@ use crate::definition::expression::scope::{Rule, RuleBody};
 use crate::definition::yaml::{Kind, Node};
 
 /// Rules of one definition.
-const RULES_MAX: usize = 200;
+pub(in crate::definition::compile) const RULES_MAX: usize = 200;
 
 pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Vec<Rule>> {
     let Kind::Map(entries) = &node.kind else {

@@ -3,6 +3,7 @@
 mod bodies;
 mod errors;
 mod errors_in_expressions;
+mod language;
 mod mutations;
 mod newcomer;
 mod refused;
