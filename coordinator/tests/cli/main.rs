@@ -1,6 +1,7 @@
 //! The command line as users have it: the binary, its output, its exit codes, on the embedded bus.
 
 mod definitions;
+mod language;
 mod site;
 
 use std::time::{Duration, Instant};

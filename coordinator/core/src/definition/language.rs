@@ -26,17 +26,21 @@ pub fn json_schema() -> Value {
     })
 }
 
-/// A row for each key: the map that has it, the key, what stands below it, what it says.
+/// A row for each key: what has it, the key (in bold if it must be there), what stands below it, what it says.
 pub fn reference() -> Vec<[String; 4]> {
-    let steps = VERBS.iter().map(|(_, shape)| *shape);
-    let (first, others) = MAPS.split_first().expect("a definition is a map");
-    let rows = |shape: &'static Shape| shape.keys.iter().map(move |key| row(shape, key));
-    std::iter::once(*first).chain(steps).chain(others.iter().copied()).flat_map(rows).collect()
-}
-
-fn row(shape: &Shape, key: &Key) -> [String; 4] {
-    let needed = if key.needed { format!("**`{}`**", key.name) } else { format!("`{}`", key.name) };
-    [shape.what.to_owned(), needed, in_words(key.holds), key.says.to_owned()]
+    let (definition, others) = MAPS.split_first().expect("a definition is a map");
+    let steps = || VERBS.iter().map(|(_, shape)| *shape);
+    let is_common = |key: &Key| steps().all(|shape| shape.keys.iter().any(|own| own.name == key.name && own.says == key.says));
+    let of = |shape: &'static Shape| shape.keys.iter().map(move |key| (shape.what, key));
+    let (_, first) = VERBS[0];
+    let common = first.keys.iter().filter(|key| is_common(key)).map(|key| ("every step", key));
+    let own = steps().flat_map(of).filter(|(_, key)| !is_common(key));
+    let rows = of(definition).chain(common).chain(own).chain(others.iter().flat_map(|shape| of(shape)));
+    rows.map(|(what, key)| {
+        let name = if key.needed { format!("**`{}`**", key.name) } else { format!("`{}`", key.name) };
+        [what.to_owned(), name, in_words(key.holds), key.says.to_owned()]
+    })
+    .collect()
 }
 
 /// Any step: it has a verb, and what that verb's steps have.

@@ -3,6 +3,8 @@
 //! Built without recursion over the parser's events, and bounded, so that a hostile file costs no more than its size. Anchors, aliases
 //! and tags are not part of the language: a definition must be readable where it stands.
 
+mod hints;
+
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -168,7 +170,7 @@ pub fn load(text: &str) -> Result<Vec<Document>, Vec<YamlError>> {
             Ok(event) => event,
             Err(error) => {
                 let at = builder.byte(error.marker().index());
-                builder.error(at..at, format!("this is not YAML: {}", error.info()), yaml_hint(error.info(), text, at));
+                builder.error(at..at, format!("this is not YAML: {}", error.info()), hints::hint(error.info(), text, at));
                 break;
             }
         };
@@ -307,29 +309,6 @@ impl Builder<'_> {
                 }
             },
         }
-    }
-}
-
-fn yaml_hint(info: &str, text: &str, at: usize) -> String {
-    let line = text[..at].rsplit('\n').next().unwrap_or_default();
-    let next = text[at..].chars().next();
-    let before = text[..at].trim_end().rsplit('\n').next().unwrap_or_default();
-    if line.ends_with("${") || line.ends_with('$') {
-        "an expression stands as it is, without ${ }".into()
-    } else if info.contains("expected '-' indicator") {
-        "what belongs to a step begins below its name: indent it as far as 'step'".into()
-    } else if info.contains("simple key expect ':'") && before.contains(':') {
-        format!("a space follows a key's colon: {}", before.trim().replacen(':', ": ", 1))
-    } else if info.contains("quoted scalar") {
-        "a quote is not closed".into()
-    } else if line.contains('\t') || next == Some('\t') {
-        "YAML is indented by spaces, not by tabs".into()
-    } else if info.contains("flow mapping") && next != Some('\'') {
-        "in { } a comma stands between fields, and an expression with `, : { } [ ] # & * !` must be quoted".into()
-    } else if next.is_some_and(|c| "`@%*&!:".contains(c)) || line.matches(": ").count() > 1 {
-        "an expression with `, : { } [ ] # & * !` must be quoted".into()
-    } else {
-        String::new()
     }
 }
 

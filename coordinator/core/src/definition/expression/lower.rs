@@ -62,10 +62,24 @@ pub(crate) struct Lowerer<'a, 'r, 't> {
     pub(super) locals: Vec<(String, Type)>,
     pub(super) depth: usize,
     node_count: usize,
+    /// That is told once.
+    is_too_deep: bool,
     pub(super) rules_open: Vec<usize>,
 }
 
 impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
+    fn new(
+        names: &'a Names<'a>,
+        report: &'r mut Report<'t>,
+        uses: &'r mut Uses,
+        spot: Spot,
+        parsed: &'a Parsed,
+        rules_open: Vec<usize>,
+    ) -> Self {
+        let (locals, depth, node_count, is_too_deep) = (Vec::new(), 0, 0, false);
+        Lowerer { names, report, uses, spot, parsed, locals, depth, node_count, is_too_deep, rules_open }
+    }
+
     /// Lowers an expression where it stands. `None` if anything is wrong, which is then reported.
     pub(crate) fn lower(
         names: &'a Names<'a>,
@@ -75,8 +89,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
         parsed: &'a Parsed,
     ) -> Option<Typed> {
         let errors = report.error_count();
-        let mut lowerer =
-            Lowerer { names, report, uses, spot, parsed, locals: Vec::new(), depth: 0, node_count: 0, rules_open: Vec::new() };
+        let mut lowerer = Lowerer::new(names, report, uses, spot, parsed, Vec::new());
         let typed = lowerer.expression(&parsed.root)?;
         (lowerer.report.error_count() == errors).then_some(typed)
     }
@@ -87,8 +100,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
         let parsed = match body {
             RuleBody::One(parsed) | RuleBody::Table(_, parsed) => parsed,
         };
-        let mut lowerer =
-            Lowerer { names, report, uses, spot, parsed, locals: Vec::new(), depth: 0, node_count: 0, rules_open: vec![index] };
+        let mut lowerer = Lowerer::new(names, report, uses, spot, parsed, vec![index]);
         let _ = lowerer.rule_body(body);
     }
 
@@ -115,6 +127,9 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             return self.fail(e.id, format!("with its rules this has more than {NODES_MAX} nodes"), "divide it");
         }
         if self.depth >= DEPTH_MAX {
+            if std::mem::replace(&mut self.is_too_deep, true) {
+                return None;
+            }
             return self.fail(e.id, format!("the expression is deeper than {DEPTH_MAX}"), "divide it into rules");
         }
         self.depth += 1;

@@ -65,7 +65,7 @@ pub(super) fn limits() -> Vec<Limit> {
         limit!(scope::FACTS_MAX, "what is known to be there at one place, by conditions around it", |n| format!("{n} paths")),
         limit!(scope::FACT_BYTES_MAX, "such a path", bytes),
         limit!(scope::PATH_NAMES_MAX, "names of such a path", count),
-        limit!(scope::FACT_NODES_MAX, "what of a condition is looked at for them", |n| format!("{n} nodes")),
+        limit!(scope::FACT_NODES_MAX, "what is looked at of a condition, for such paths", |n| format!("{n} nodes")),
         limit!(self::NODES_PER_TURN_MAX, "expressions of one turn", |n| format!("{n} nodes evaluated")),
     ]
 }

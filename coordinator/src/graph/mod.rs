@@ -1,0 +1,104 @@
+//! Pictures of definitions: Mermaid text, which others lay out, and SVG, which is laid out here.
+//!
+//! A saga is a tree: a sequence goes down, ways through a switch stand side by side, a group is a frame.
+
+mod layout;
+pub mod mermaid;
+pub mod svg;
+
+use ringmaster_core::definition::compile::outline::{Begin, Does, Outline, Part, Told};
+
+/// What a box is, for its look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The start, or an end.
+    End,
+    /// A step.
+    Step,
+    /// The last step that may refuse.
+    Pivot,
+    /// A step that refuses.
+    Refusal,
+    /// Where one of several ways is taken.
+    Choice,
+    /// The condition of a way.
+    Way,
+}
+
+/// A box: what it is, and the lines that it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Label {
+    kind: Kind,
+    lines: Vec<String>,
+}
+
+impl Label {
+    fn start(start: &Begin) -> Label {
+        let mut lines = vec![format!("start: {}", start.event), format!("from {}", start.topic)];
+        lines.extend(condition(start.condition.as_deref()));
+        Label { kind: Kind::End, lines }
+    }
+
+    /// How a saga ends, and what is told then.
+    fn end(name: &str, told: &[Told]) -> Label {
+        let mut lines = vec![name.to_owned()];
+        lines.extend(told.iter().flat_map(emits));
+        Label { kind: Kind::End, lines }
+    }
+
+    fn ends(outline: &Outline) -> [Label; 2] {
+        [Label::end("completed", &outline.completed), Label::end("compensated", &outline.compensated)]
+    }
+
+    /// A step: what stands inside it is not its label's.
+    fn step(part: &Part) -> Label {
+        let mut lines = vec![part.name.clone()];
+        lines.extend(condition(part.condition.as_deref()));
+        let kind = match &part.does {
+            Does::Ask { command, undo, pivot } => {
+                lines.push(format!("do {command}"));
+                lines.extend(undo.as_ref().map(|undo| format!("undo {undo}")));
+                lines.extend(pivot.then(|| "pivot".to_owned()));
+                if *pivot { Kind::Pivot } else { Kind::Step }
+            }
+            Does::Emit(told) => {
+                lines.extend(emits(told));
+                Kind::Step
+            }
+            Does::Refuse(code) => {
+                lines.push(format!("refuse {code}"));
+                Kind::Refusal
+            }
+            Does::Group(_) => Kind::Step,
+            Does::Switch(_) => Kind::Choice,
+        };
+        Label { kind, lines }
+    }
+
+    fn way(condition: Option<&str>) -> Label {
+        let line = condition.map_or_else(|| "else".to_owned(), |condition| format!("if {condition}"));
+        Label { kind: Kind::Way, lines: vec![line] }
+    }
+}
+
+fn emits(told: &Told) -> [String; 2] {
+    [format!("emit {}", told.event), format!("to {}", told.topic)]
+}
+
+fn condition(condition: Option<&str>) -> Option<String> {
+    condition.map(|condition| format!("if {condition}"))
+}
+
+/// True if nothing goes on behind a step.
+fn is_last(part: &Part) -> bool {
+    part.condition.is_none()
+        && match &part.does {
+            Does::Refuse(_) => true,
+            Does::Ask { .. } | Does::Emit(_) => false,
+            Does::Group(steps) => steps.iter().any(is_last),
+            Does::Switch(ways) => ways.iter().all(|way| way.steps.iter().any(is_last)),
+        }
+}
+
+#[cfg(test)]
+mod tests;
