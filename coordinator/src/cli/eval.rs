@@ -76,6 +76,7 @@ fn value(schemas: &mut Schemas, question: &Question<'_>) -> Result<String, Failu
         let asks = ["start", "event"].iter().any(|word| expression.contains(word));
         let hint = match question.event {
             None if asks => "\nno event was given, so start has no fields: ringmaster eval EXPRESSION --event FILE",
+            Some(_) if code == "ABSENT" => "\nwhere it may be missing, read it as x.?FIELD.orValue(...), or ask has(x.FIELD) first",
             _ => "",
         };
         Failure::new(Exit::Failed, format_args!("{code}: {message}{hint}"))

@@ -1,6 +1,6 @@
 //! Where everything of a picture stands: from a tree to boxes, frames and lines with places.
 
-use ringmaster_core::definition::compile::outline::{Does, Outline, Part, Way};
+use ringmaster_core::definition::compile::outline::{Arm, Does, Outline, Part};
 
 use super::{Label, is_last};
 
@@ -103,8 +103,8 @@ fn step(part: &Part) -> Picture {
     match &part.does {
         Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) => one(label, is_last(part)),
         Does::Group(steps) => framed(label, column(steps.iter().map(step))),
-        Does::Switch(ways) => {
-            let below: Vec<Picture> = ways.iter().map(way).collect();
+        Does::Switch(arms) => {
+            let below: Vec<Picture> = arms.iter().map(arm).collect();
             let mut choice = column([one(label, false), beside(below)].into_iter());
             choice.last = is_last(part);
             choice
@@ -112,10 +112,10 @@ fn step(part: &Part) -> Picture {
     }
 }
 
-/// A way through a switch: its condition, and its steps.
-fn way(way: &Way) -> Picture {
-    let condition = one(Label::way(way.condition.as_deref()), false);
-    column(std::iter::once(condition).chain(way.steps.iter().map(step)))
+/// An arm of a switch: its condition, and its steps.
+fn arm(arm: &Arm) -> Picture {
+    let condition = one(Label::arm(arm.condition.as_deref()), false);
+    column(std::iter::once(condition).chain(arm.steps.iter().map(step)))
 }
 
 /// One below the other, on one axis.

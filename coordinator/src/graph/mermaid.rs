@@ -61,7 +61,7 @@ impl Chart {
             Kind::Pivot => format!("[{text}]:::pivot"),
             Kind::Refusal => format!("[/{text}/]"),
             Kind::Choice => format!("{{{{{text}}}}}"),
-            Kind::Way => format!("({text})"),
+            Kind::Arm => format!("({text})"),
         };
         self.line(&format!("n{number}{shape}"));
         number
@@ -101,13 +101,13 @@ impl Chart {
                 self.line("end");
                 open
             }
-            Does::Switch(ways) => {
+            Does::Switch(arms) => {
                 let choice = self.node(&label);
                 self.join(open, choice);
                 let mut behind = Vec::new();
-                for way in ways {
-                    let label = Label::way(way.condition.as_deref()).lines.concat();
-                    behind.extend(self.sequence(&way.steps, vec![Exit { node: choice, label: Some(label) }]));
+                for arm in arms {
+                    let label = Label::arm(arm.condition.as_deref()).lines.concat();
+                    behind.extend(self.sequence(&arm.steps, vec![Exit { node: choice, label: Some(label) }]));
                 }
                 behind
             }

@@ -1,12 +1,12 @@
 //! Pictures of definitions: Mermaid text, which others lay out, and SVG, which is laid out here.
 //!
-//! A saga is a tree: a sequence goes down, ways through a switch stand side by side, a group is a frame.
+//! A saga is a tree: a sequence goes down, arms of a switch stand side by side, a group is a frame.
 
 mod layout;
 pub mod mermaid;
 pub mod svg;
 
-use ringmaster_core::definition::compile::outline::{Begin, Does, Outline, Part, Told};
+use ringmaster_core::definition::compile::outline::{Begin, Does, Emission, Outline, Part};
 
 /// What a box is, for its look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,10 +19,10 @@ enum Kind {
     Pivot,
     /// A step that refuses.
     Refusal,
-    /// Where one of several ways is taken.
+    /// Where one of several arms is taken.
     Choice,
-    /// The condition of a way.
-    Way,
+    /// The condition of an arm.
+    Arm,
 }
 
 /// A box: what it is, and the lines that it says.
@@ -40,7 +40,7 @@ impl Label {
     }
 
     /// How a saga ends, and what is told then.
-    fn end(name: &str, told: &[Told]) -> Label {
+    fn end(name: &str, told: &[Emission]) -> Label {
         let mut lines = vec![name.to_owned()];
         lines.extend(told.iter().flat_map(emits));
         Label { kind: Kind::End, lines }
@@ -75,13 +75,13 @@ impl Label {
         Label { kind, lines }
     }
 
-    fn way(condition: Option<&str>) -> Label {
+    fn arm(condition: Option<&str>) -> Label {
         let line = condition.map_or_else(|| "else".to_owned(), |condition| format!("if {condition}"));
-        Label { kind: Kind::Way, lines: vec![line] }
+        Label { kind: Kind::Arm, lines: vec![line] }
     }
 }
 
-fn emits(told: &Told) -> [String; 2] {
+fn emits(told: &Emission) -> [String; 2] {
     [format!("emit {}", told.event), format!("to {}", told.topic)]
 }
 
@@ -96,7 +96,7 @@ fn is_last(part: &Part) -> bool {
             Does::Refuse(_) => true,
             Does::Ask { .. } | Does::Emit(_) => false,
             Does::Group(steps) => steps.iter().any(is_last),
-            Does::Switch(ways) => ways.iter().all(|way| way.steps.iter().any(is_last)),
+            Does::Switch(arms) => arms.iter().all(|arm| arm.steps.iter().any(is_last)),
         }
 }
 

@@ -20,7 +20,7 @@ const STYLE: &str = "\
 .saga .pivot { fill: #fff8c5; stroke-width: 3; }
 .saga .refusal { fill: #ffebe9; }
 .saga .end { fill: #ddf4ff; }
-.saga .way { stroke-dasharray: 3 3; }
+.saga .arm { stroke-dasharray: 3 3; }
 .saga .frame { stroke-dasharray: 6 4; }
 .saga .arrow { fill: currentColor; stroke: none; }
 @media (prefers-color-scheme: dark) {
@@ -60,7 +60,7 @@ fn class(kind: Kind) -> &'static str {
         Kind::Pivot => "pivot",
         Kind::Refusal => "refusal",
         Kind::Choice => "choice",
-        Kind::Way => "way",
+        Kind::Arm => "arm",
     }
 }
 
@@ -75,7 +75,7 @@ impl Svg {
     fn shape(&mut self, Shape { area, label }: &Shape, class: &str, is_frame: bool) {
         let Area { x, y, width, height } = area;
         let round = match label.kind {
-            Kind::End | Kind::Way => 12,
+            Kind::End | Kind::Arm => 12,
             Kind::Step | Kind::Pivot | Kind::Refusal | Kind::Choice => 3,
         };
         self.line(format_args!("<g>{}", whole(label)));

@@ -1,6 +1,6 @@
 //! Boxes that stand where they should, and texts that mean nothing to XML or Mermaid.
 
-use ringmaster_core::definition::compile::outline::{Begin, Does, Outline, Part, Told, Way};
+use ringmaster_core::definition::compile::outline::{Arm, Begin, Does, Emission, Outline, Part};
 
 use super::layout::{Area, picture};
 use super::{mermaid, svg};
@@ -17,7 +17,7 @@ const TEXTS: [&str; 6] = [
 
 fn outline(random: &mut fastrand::Rng) -> Outline {
     let text = |random: &mut fastrand::Rng| (*random.choice(&TEXTS).expect("there are some")).to_owned();
-    let told = |random: &mut fastrand::Rng| Told { event: text(random), topic: text(random) };
+    let told = |random: &mut fastrand::Rng| Emission { event: text(random), topic: text(random) };
     let depth = random.usize(1..5);
     Outline {
         saga: text(random),
@@ -37,18 +37,18 @@ fn part(random: &mut fastrand::Rng, depth: usize) -> Part {
     let condition = random.bool().then(|| text(random));
     let does = match random.u8(..if depth == 0 { 3 } else { 5 }) {
         0 => Does::Ask { command: text(random), undo: random.bool().then(|| text(random)), pivot: random.bool() },
-        1 => Does::Emit(Told { event: text(random), topic: text(random) }),
+        1 => Does::Emit(Emission { event: text(random), topic: text(random) }),
         2 => Does::Refuse(text(random)),
         3 => Does::Group(parts(random, depth - 1, 1)),
         _ => {
-            let way = |random: &mut fastrand::Rng, condition| Way { condition, steps: parts(random, depth - 1, 0) };
-            let mut ways: Vec<Way> = Vec::new();
+            let arm = |random: &mut fastrand::Rng, condition| Arm { condition, steps: parts(random, depth - 1, 0) };
+            let mut arms: Vec<Arm> = Vec::new();
             for _ in 0..random.usize(1..4) {
                 let condition = Some(text(random));
-                ways.push(way(random, condition));
+                arms.push(arm(random, condition));
             }
-            ways.push(way(random, None));
-            Does::Switch(ways)
+            arms.push(arm(random, None));
+            Does::Switch(arms)
         }
     };
     Part { name: text(random), condition, does }
@@ -63,8 +63,8 @@ fn count(parts: &[Part]) -> (usize, usize) {
                 let (boxes, frames) = count(steps);
                 (boxes, frames + 1)
             }
-            Does::Switch(ways) => ways.iter().fold((1, 0), |(boxes, frames), way| {
-                let (more_boxes, more_frames) = count(&way.steps);
+            Does::Switch(arms) => arms.iter().fold((1, 0), |(boxes, frames), arm| {
+                let (more_boxes, more_frames) = count(&arm.steps);
                 (boxes + 1 + more_boxes, frames + more_frames)
             }),
         };

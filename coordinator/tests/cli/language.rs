@@ -124,18 +124,12 @@ fn eval_says_what_is_missing() {
     check(
         &[&long],
         expect![[r#"
-        6 expression:1:111: error: the expression is deeper than 32
-         1 | ...start.total + start.total + start.total + start.total + start.total + start.total + start.total + start.total + start.to...
-           |                                            ^ divide it into rules
-        expression:1:133: error: the expression is deeper than 32
-         1 | ...tal + start.total + start.total + start.total + start.total + start.total + start.total + start.total + start.total + st...
-           |                                            ^^^^^ divide it into rules
-        expression:1:141: error: the expression is deeper than 32
-         1 | ...art.total + start.total + start.total + start.total + start.total + start.total + start.total + start.total + start.tota...
-           |                                            ^^^^^ divide it into rules
-        expression:1:281: error: unknown name 'totl'
-         1 | ...art.total + start.total + start.total + totl + start.total + start.total + start.total + start.total + start.total + sta...
-           |                                            ^^^^ a text is written 'totl'; names are start, steps, rules, key, now, started, failure
-    "#]],
+            6 expression:1:111: error: the expression is deeper than 32
+             1 | ...start.total + start.total + start.total + start.total + start.total + start.total + start.total + start.total + start.to...
+               |                                            ^ divide it into rules
+            expression:1:281: error: unknown name 'totl'
+             1 | ...art.total + start.total + start.total + totl + start.total + start.total + start.total + start.total + start.total + sta...
+               |                                            ^^^^ a text is written 'totl'; names are start, steps, rules, key, now, started, failure
+        "#]],
     );
 }

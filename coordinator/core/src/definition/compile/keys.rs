@@ -91,8 +91,8 @@ const fn must(name: &'static str, holds: Holds, says: &'static str) -> Key {
 const DESCRIPTION: Key = may("description", Holds::Text, "For people; it changes nothing.");
 const STEP: Key = must("step", Holds::Name, "Its name, unique in the definition: expressions read its result as steps.NAME.");
 const IF: Key = may("if", Holds::Expression, "Only if this is true; else the step is skipped, with all that is in it.");
-const EMIT: Key = must("emit", Holds::Type, "The type of the event that is told to others; a fact is never undone.");
-const TO: Key = must("to", Holds::Topic, "The topic that the event goes to.");
+const EVENT: Key = must("emit", Holds::Type, "The type of the event that is told to others; a fact is never undone.");
+const EVENT_TO: Key = must("to", Holds::Topic, "The topic that the event goes to.");
 const EVENT_KEY: Key = may("key", Holds::Expression, "The key of the event's record; without it the saga's.");
 const EVENT_WITH: Key = may("with", Holds::Body, "The event's body.");
 
@@ -144,13 +144,13 @@ pub static LAST_ROW: Shape =
 const EMISSIONS: Holds = Holds::Either(&[Holds::Map(&EMISSION), Holds::List(&Holds::Map(&EMISSION), 0)]);
 
 /// An event at an end.
-pub static EMISSION: Shape = Shape { name: "emission", what: "an emission", keys: &[EMIT, TO, EVENT_KEY, EVENT_WITH] };
+pub static EMISSION: Shape = Shape { name: "emission", what: "an emission", keys: &[EVENT, EVENT_TO, EVENT_KEY, EVENT_WITH] };
 
 /// Every map of the language that is no step, in the order in which it is told.
 pub static MAPS: [&Shape; 9] = [&SAGA, &START, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &ARM, &LAST_ARM];
 
 /// The verbs, each with what a step of it may have.
-pub static VERBS: [(&str, &Shape); 5] = [("do", &DO), ("emit", &TELL), ("refuse", &REFUSE), ("steps", &GROUP), ("switch", &SWITCH)];
+pub static VERBS: [(&str, &Shape); 5] = [("do", &DO), ("emit", &EMIT), ("refuse", &REFUSE), ("steps", &GROUP), ("switch", &SWITCH)];
 
 /// A step that asks a participant.
 pub static DO: Shape = Shape {
@@ -198,8 +198,8 @@ pub static RETRY: Shape = Shape {
 };
 
 /// A step that emits.
-pub static TELL: Shape =
-    Shape { name: "emit", what: "a step that emits", keys: &[STEP, EMIT, TO, EVENT_KEY, EVENT_WITH, IF, DESCRIPTION] };
+pub static EMIT: Shape =
+    Shape { name: "emit", what: "a step that emits", keys: &[STEP, EVENT, EVENT_TO, EVENT_KEY, EVENT_WITH, IF, DESCRIPTION] };
 
 /// A step that refuses.
 pub static REFUSE: Shape = Shape {

@@ -16,9 +16,9 @@ pub struct Outline {
     /// Its steps, in order.
     pub steps: Vec<Part>,
     /// What is told when it is completed.
-    pub completed: Vec<Told>,
+    pub completed: Vec<Emission>,
     /// What is told when it was undone.
-    pub compensated: Vec<Told>,
+    pub compensated: Vec<Emission>,
 }
 
 /// The event that starts a saga.
@@ -34,7 +34,7 @@ pub struct Begin {
 
 /// An event for others.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Emission {
     /// The event's type.
     pub event: String,
     /// The topic it goes to.
@@ -65,18 +65,18 @@ pub enum Does {
         pivot: bool,
     },
     /// Tells others.
-    Emit(Told),
+    Emit(Emission),
     /// Ends as if refused, with this code.
     Refuse(String),
     /// Its steps, in order.
     Group(Vec<Part>),
-    /// One of these ways.
-    Switch(Vec<Way>),
+    /// The first of these arms whose condition is true.
+    Switch(Vec<Arm>),
 }
 
-/// A way through a switch.
+/// An arm of a switch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Way {
+pub struct Arm {
     /// None for the last: whatever comes to it.
     pub condition: Option<String>,
     /// What is done on it.
@@ -110,15 +110,15 @@ impl Outline {
             saga: form.name.text.clone(),
             start: Begin { event: event.text.clone(), topic: topic.text.clone(), condition: condition.as_ref().map(text_of) },
             steps: form.steps.iter().map(Part::of).collect(),
-            completed: form.on_completed.iter().map(Told::of).collect(),
-            compensated: form.on_compensated.iter().map(Told::of).collect(),
+            completed: form.on_completed.iter().map(Emission::of).collect(),
+            compensated: form.on_compensated.iter().map(Emission::of).collect(),
         }
     }
 }
 
-impl Told {
-    fn of(form: &EmitForm) -> Told {
-        Told { event: form.event.text.clone(), topic: form.topic.text.clone() }
+impl Emission {
+    fn of(form: &EmitForm) -> Emission {
+        Emission { event: form.event.text.clone(), topic: form.topic.text.clone() }
     }
 }
 
@@ -130,12 +130,12 @@ impl Part {
                 let undo = asks.undo.as_ref().map(|undo| undo.command.as_ref().map_or("nothing", |command| &command.text));
                 Does::Ask { command: asks.command.text.clone(), undo: undo.map(str::to_owned), pivot: asks.pivot }
             }
-            VerbForm::Emit(emits) => Does::Emit(Told::of(emits)),
+            VerbForm::Emit(emits) => Does::Emit(Emission::of(emits)),
             VerbForm::Refuse(refuses) => Does::Refuse(refuses.code.text.clone()),
             VerbForm::Group(group) => Does::Group(parts(&group.steps)),
             VerbForm::Switch(switch) => {
-                let way = |condition: &Option<Parsed>, steps| Way { condition: condition.as_ref().map(text_of), steps };
-                Does::Switch(switch.arms.iter().map(|arm| way(&arm.condition, parts(&arm.steps))).collect())
+                let arm = |condition: &Option<Parsed>, steps| Arm { condition: condition.as_ref().map(text_of), steps };
+                Does::Switch(switch.arms.iter().map(|form| arm(&form.condition, parts(&form.steps))).collect())
             }
         };
         Part { name: form.name.text.clone(), condition: form.condition.as_ref().map(text_of), does }
