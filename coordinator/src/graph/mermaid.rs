@@ -122,7 +122,10 @@ fn quoted(text: &str) -> String {
         match letter {
             '"' => quoted.push_str("#quot;"),
             '\n' => quoted.push_str("<br/>"),
-            '#' | '&' | '<' | '>' | '`' | '|' | '\\' => quoted.push_str(&format!("#{};", u32::from(letter))),
+            // `%%` is a comment or a directive, wherever it stands.
+            '#' | '&' | '<' | '>' | '`' | '|' | '\\' | '%' | '{' | '}' | ';' => {
+                quoted.push_str(&format!("#{};", u32::from(letter)))
+            }
             letter => quoted.push(letter),
         }
     }
