@@ -26,7 +26,7 @@ pub(super) fn middle_left_out(mut lines: Vec<String>) -> Vec<String> {
 }
 
 /// A time since the story's begin: `+2m10.25s`.
-pub(super) fn time(ms: Millis) -> String {
+pub(crate) fn time(ms: Millis) -> String {
     format!("+{}", duration(ms))
 }
 
@@ -201,7 +201,7 @@ pub(super) fn effect(stage: &Stage, effect: &Effect) -> String {
 }
 
 /// What is true at the end.
-pub(super) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
+pub(crate) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
     let mut lines = Vec::new();
     let due = match saga.due_at() {
         Millis::MAX => "nothing is due".to_owned(),

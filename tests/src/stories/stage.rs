@@ -1,6 +1,7 @@
 //! Where a story is played: one definition, one saga, a clock that moves only by the story.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ringmaster_core::definition::{
@@ -46,21 +47,21 @@ const TIMERS_MAX: usize = 10_000;
 /// Where a story is played.
 pub struct Stage {
     known: Arc<Known>,
-    pub(super) now: Millis,
+    pub(crate) now: Millis,
     pub(super) begin: Millis,
     id: Arc<str>,
-    pub(super) saga: Option<Arc<Saga>>,
+    pub(crate) saga: Option<Arc<Saga>>,
     broken: Vec<Place>,
     start: Option<StartInput>,
     /// All that happened: event, the state behind it, what was sent for it.
-    pub(super) history: Vec<Happened>,
+    pub(crate) history: Vec<Happened>,
 }
 
 /// A compiled definition, and all schemas it was compiled against.
 #[derive(Debug)]
-struct Known {
-    definition: Definition,
-    schemas: Schemas,
+pub(crate) struct Known {
+    pub(crate) definition: Definition,
+    pub(crate) schemas: Schemas,
 }
 
 /// Definitions that stories were played on: compiled once.
@@ -68,12 +69,12 @@ static KNOWN: Mutex<BTreeMap<String, Arc<Known>>> = Mutex::new(BTreeMap::new());
 
 /// An event, and what came of it.
 #[derive(Debug, Clone)]
-pub(super) struct Happened {
-    pub(super) event: SagaEvent,
+pub(crate) struct Happened {
+    pub(crate) event: SagaEvent,
     /// Time of its turn.
-    pub(super) at: Millis,
-    pub(super) behind: Arc<Saga>,
-    pub(super) effects: Vec<Effect>,
+    pub(crate) at: Millis,
+    pub(crate) behind: Arc<Saga>,
+    pub(crate) effects: Vec<Effect>,
 }
 
 impl Stage {
@@ -86,23 +87,19 @@ impl Stage {
             None => Arc::new(Known::load(name)?),
         };
         all.insert(name.to_owned(), known.clone());
-        Ok(Stage {
-            known,
-            now: BEGIN,
-            begin: BEGIN,
-            id: "".into(),
-            saga: None,
-            broken: Vec::new(),
-            start: None,
-            history: Vec::new(),
-        })
+        Ok(Stage::on(known))
     }
 
-    pub(super) fn definition(&self) -> &Definition {
+    /// A stage for any definition.
+    pub(crate) fn on(known: Arc<Known>) -> Stage {
+        Stage { known, now: BEGIN, begin: BEGIN, id: "".into(), saga: None, broken: Vec::new(), start: None, history: Vec::new() }
+    }
+
+    pub(crate) fn definition(&self) -> &Definition {
         &self.known.definition
     }
 
-    pub(super) fn schemas(&self) -> &Schemas {
+    pub(crate) fn schemas(&self) -> &Schemas {
         &self.known.schemas
     }
 
@@ -118,7 +115,6 @@ impl Stage {
             Act::Start { event, age_ms, json } => {
                 let start = self.start_input(event, *age_ms, json)?;
                 self.start = Some(start.clone());
-                self.id = saga_id(&self.definition().name, &start.key).into();
                 Ok(self.input(&Input::Start(start)))
             }
             Act::StartAgain => {
@@ -137,7 +133,7 @@ impl Stage {
         }
     }
 
-    fn start_input(&self, event: &str, age_ms: Millis, text: &str) -> Result<StartInput, String> {
+    pub(crate) fn start_input(&self, event: &str, age_ms: Millis, text: &str) -> Result<StartInput, String> {
         let start = &self.definition().start;
         if *start.event != *event {
             return Err(format!("this saga starts on {}", start.event));
@@ -166,7 +162,13 @@ impl Stage {
         })
     }
 
-    fn reply_input(&self, step: &str, direction: Direction, attempt: Option<i32>, said: &Said) -> Result<ReplyInput, String> {
+    pub(crate) fn reply_input(
+        &self,
+        step: &str,
+        direction: Direction,
+        attempt: Option<i32>,
+        said: &Said,
+    ) -> Result<ReplyInput, String> {
         let asks = self.definition().step_named(step).map(|step| step.asks);
         let row = self
             .saga
@@ -220,27 +222,41 @@ impl Stage {
         Err(format!("more than {TIMERS_MAX} timers fired"))
     }
 
-    /// Lets the core decide, holds it to its promises, and takes what it decided.
-    fn input(&mut self, input: &Input) -> Vec<String> {
+    /// Lets the core decide, holds it to its promises, and takes what it decided: how many events.
+    pub(crate) fn take(&mut self, input: &Input) -> Result<usize, Rejection> {
+        if let Input::Start(start) = input {
+            self.id = saga_id(&self.definition().name, &start.key).into();
+        }
         let decided = self.decide(input);
         assert_eq!(decided, self.decide(input), "the same input decided twice is the same decision");
-        let Decided { events, saga } = match decided {
-            Ok(decided) => decided,
-            Err(rejection) => return vec![format!("rejected {}: {}", rejection.reason, rejection.detail)],
-        };
-        let mut lines = Vec::new();
-        if events.is_empty() {
-            lines.push("nothing happens".to_owned());
-        }
+        let Decided { events, saga } = decided?;
+        let count = events.len();
         for event in events {
             apply(&self.id, &mut self.saga, &event, self.now).expect("a decided event is legal");
             let behind = self.saga.clone().expect("it has started");
             let effects = self.effects(&behind, &event);
-            lines.push(print::event(self, &behind, &event));
-            lines.extend(effects.iter().map(|effect| print::effect(self, effect)));
             self.history.push(Happened { event, at: self.now, behind, effects });
         }
         assert_eq!(self.saga.as_ref(), Some(&saga), "decide gives the state that apply makes of its events");
+        Ok(count)
+    }
+
+    /// The same, told.
+    fn input(&mut self, input: &Input) -> Vec<String> {
+        match self.take(input) {
+            Err(rejection) => vec![format!("rejected {}: {}", rejection.reason, rejection.detail)],
+            Ok(0) => vec!["nothing happens".to_owned()],
+            Ok(count) => self.told(self.history.len() - count..self.history.len()),
+        }
+    }
+
+    /// A part of what happened, for people.
+    pub(crate) fn told(&self, part: Range<usize>) -> Vec<String> {
+        let mut lines = Vec::new();
+        for happened in &self.history[part] {
+            lines.push(print::event(self, &happened.behind, &happened.event));
+            lines.extend(happened.effects.iter().map(|effect| print::effect(self, effect)));
+        }
         lines
     }
 
