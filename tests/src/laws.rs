@@ -1,6 +1,6 @@
 //! What holds for every saga, whatever happens to it. Stories, random definitions and the simulator check each event by them.
 
-mod scopes;
+pub(crate) mod scopes;
 
 use ringmaster_core::definition::{Definition, Node, Undo};
 use ringmaster_schemas::Millis;

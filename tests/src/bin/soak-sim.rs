@@ -36,6 +36,8 @@ fn main() -> ExitCode {
         failed: Mutex::default(),
         begin: Instant::now(),
     };
+    // A panic of the core is told with its story.
+    std::panic::set_hook(Box::new(|_| {}));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {

@@ -20,7 +20,7 @@ fn about(saga: &Saga, event: &SagaEvent) -> Option<(u16, usize)> {
 }
 
 /// The entries of the scopes around a node that stands at a place, the nearest first. A reaction stands beside its node, not in it.
-fn around(definition: &Definition, saga: &Saga, node: u16, at: usize) -> Vec<usize> {
+pub(crate) fn around(definition: &Definition, saga: &Saga, node: u16, at: usize) -> Vec<usize> {
     let (mut found, mut inner, mut at) = (Vec::new(), node, at);
     let mut is_beside = false;
     for outer in definition.around(node) {
@@ -61,17 +61,17 @@ pub(super) fn later_is_clean(definition: &Definition, saga: &Saga, place: Place)
     later.filter(|later| !side_by_side(definition, entry.node, later.node)).all(|later| !is_dirty(definition, later))
 }
 
-fn is_dirty(definition: &Definition, entry: &Entry) -> bool {
+pub(crate) fn is_dirty(definition: &Definition, entry: &Entry) -> bool {
     let undo = definition.step(entry.node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
     (entry.open() && entry.stray().is_none()) || (matches!(entry.work, Work::Done | Work::Failed) && undo)
 }
 
-fn holds(definition: &Definition, outer: u16, inner: u16) -> bool {
+pub(crate) fn holds(definition: &Definition, outer: u16, inner: u16) -> bool {
     (outer..definition.nodes[usize::from(outer)].end).contains(&inner)
 }
 
 /// True if two nodes stand in different branches of one parallel.
-fn side_by_side(definition: &Definition, one: u16, other: u16) -> bool {
+pub(crate) fn side_by_side(definition: &Definition, one: u16, other: u16) -> bool {
     let branch = |node: u16| matches!(definition.nodes[usize::from(node)].verb, Verb::Sequence(Role::Branch));
     let parents = |node: u16| definition.around(node).filter(|list| branch(*list)).collect::<Vec<_>>();
     let (ones, others) = (parents(one), parents(other));

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use ringmaster_core::saga::code;
 use ringmaster_schemas::names::Direction;
 
-use super::generate::FAILURES;
+use super::generate::{FAILURES, REFUSALS};
 use crate::stories::Said;
 
 /// A command as a participant gets it.
@@ -59,7 +59,7 @@ impl Mood {
             refuses: share(0.5),
             fails: share(0.5),
             silent: share(0.3),
-            forgets: share(0.05),
+            forgets: share(0.1),
             undo_fails: share(0.4),
             undo_refused: share(0.1),
         }
@@ -100,7 +100,7 @@ impl Participants {
         let first = account.said.is_none();
         let answer = account.said.get_or_insert_with(|| {
             if !account.effect && random.f64() < self.mood.refuses {
-                return Said::Refused(["NO", "FULL"][random.usize(..2)].to_owned());
+                return Said::Refused(REFUSALS[random.usize(..REFUSALS.len())].to_owned());
             }
             Said::Succeeded(Some(format!(r#"{{"n": {}}}"#, random.u32(0..5))))
         });

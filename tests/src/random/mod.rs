@@ -1,7 +1,7 @@
 //! Random definitions, each played some times under everything that can go wrong, and held to the laws.
 //!
 //! ```text
-//! seed -> generate (a tree) -> plan (mended) -> write (YAML) -> compile -> run (a hostile world on the pure core) -> laws
+//! seed -> generate (a tree) -> mend -> write (YAML) -> compile -> run (a hostile world on the pure core) -> laws
 //! ```
 //!
 //! The same seed is the same definition and the same runs. What fails is made smaller (`shrink`) and told like a story.
@@ -9,6 +9,7 @@
 mod behave;
 mod generate;
 mod laws;
+mod mend;
 mod plan;
 mod run;
 mod shrink;
@@ -19,6 +20,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
+use ringmaster_schemas::journal::SagaEvent;
 
 /// Sagas that are played on each definition.
 pub const SAGAS: u64 = 4;
@@ -33,6 +35,20 @@ pub struct Report {
 impl Report {
     fn count(&mut self, what: &'static str) {
         *self.counts.entry(what).or_default() += 1;
+    }
+
+    fn counts_of(&mut self, event: &SagaEvent) {
+        self.count(match event {
+            SagaEvent::Skipped { .. } => "nodes that were skipped",
+            SagaEvent::ScopeStopped { .. } => "scopes that were undone",
+            SagaEvent::ReactionBegan { .. } => "reactions",
+            SagaEvent::WentOn { .. } => "nodes that were left out",
+            SagaEvent::ContradictionFound { stray: true, .. } => "strays",
+            SagaEvent::StopRemembered { .. } => "stops that were remembered",
+            SagaEvent::StopForgotten {} => "stops that came too late",
+            SagaEvent::MarkedLate { .. } => "deadlines behind the pivot",
+            _ => return,
+        });
     }
 
     /// Adds what another seed came to.

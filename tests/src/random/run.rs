@@ -1,6 +1,7 @@
 //! One saga of a random definition in a hostile world: what is sent is lost, late and repeated, time passes anyhow, the coordinator
 //! crashes. Then the world calms down, and the saga must come to an end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fastrand::Rng;
@@ -10,12 +11,12 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{Status, Waits};
+use ringmaster_schemas::state::{Status, Work};
 
 use super::behave::{Answer, Command, Mood, Participants};
 use super::plan::Plan;
 use super::turn::Reason;
-use super::value::{FIELDS, View};
+use super::value::FIELDS;
 use super::{Report, laws, write};
 use crate::stories::{self, Said, Stage, print};
 
@@ -81,7 +82,9 @@ pub(super) struct Told {
 
 pub(super) struct World<'p> {
     pub(super) plan: &'p Plan,
-    pub(super) view: View,
+    pub(super) start: [i64; FIELDS.len()],
+    /// What steps gave, by their names with their rounds.
+    pub(super) told: BTreeMap<String, i64>,
     pub(super) stage: Stage,
     pub(super) random: Rng,
     pub(super) participants: Participants,
@@ -93,6 +96,9 @@ pub(super) struct World<'p> {
     /// Confirmed records.
     pub(super) journal: Vec<Vec<u8>>,
     lost: f64,
+    cancels: bool,
+    /// How often somebody who said no does it all the same.
+    contrary: f64,
     pub(super) turns: Vec<Told>,
     pub(super) faults: Vec<String>,
     pub(super) report: &'p mut Report,
@@ -101,12 +107,15 @@ pub(super) struct World<'p> {
 impl<'p> World<'p> {
     fn new(plan: &'p Plan, known: &Known, seed: u64, report: &'p mut Report) -> Self {
         let mut random = Rng::with_seed(seed);
-        let view = View { start: std::array::from_fn(|_| random.i64(0..5)), ..View::default() };
+        let start = std::array::from_fn(|_| random.i64(0..5));
         let participants = Participants { mood: Mood::draw(&mut random), accounts: Default::default() };
         let lost = random.f64() * 0.3;
+        let cancels = random.u32(0..5) < 2;
+        let contrary = [0.0, 0.02, 0.2][random.usize(..3)];
         World {
             plan,
-            view,
+            start,
+            told: BTreeMap::new(),
             stage: Stage::on(known.0.clone()),
             random,
             participants,
@@ -115,6 +124,8 @@ impl<'p> World<'p> {
             heard: Vec::new(),
             journal: Vec::new(),
             lost,
+            cancels,
+            contrary,
             turns: Vec::new(),
             faults: Vec::new(),
             report,
@@ -144,7 +155,7 @@ impl<'p> World<'p> {
     }
 
     fn start(&mut self) {
-        let fields: Vec<String> = FIELDS.iter().zip(self.view.start).map(|(name, value)| format!(r#""{name}": {value}"#)).collect();
+        let fields: Vec<String> = FIELDS.iter().zip(self.start).map(|(name, value)| format!(r#""{name}": {value}"#)).collect();
         let json = format!(r#"{{"id": "k-1", {}}}"#, fields.join(", "));
         let start = self.stage.start_input(write::START, 0, &json).expect("the event has its fields");
         if self.random.u32(0..8) == 0 {
@@ -168,15 +179,19 @@ impl<'p> World<'p> {
         if self.rests() {
             return self.contradict();
         }
+        if self.random.f64() < self.contrary {
+            return self.contradict();
+        }
         match self.random.u32(0..100) {
             0..32 => self.deliver_command(),
             32..62 => self.deliver_answer(),
             62..76 => self.wait_until_due(),
-            76..83 => self.pass(),
+            76..83 => self.stage.now += self.random.i64(0..4_000),
             83..86 => self.due_again(),
             86..90 => self.crash(),
-            90..92 => self.start_again(),
-            92..96 => self.contradict(),
+            90 => self.start_again(),
+            91..93 => self.cancel(),
+            93..96 => self.send_late(),
             _ => self.hear_again(),
         }
     }
@@ -233,19 +248,11 @@ impl<'p> World<'p> {
     fn hear(&mut self, answer: &Answer) {
         let Command { step, direction, attempt } = &answer.to;
         if let (Direction::Do, Said::Succeeded(Some(result))) = (direction, &answer.said) {
-            self.view.results.entry(step.clone()).or_insert_with(|| number(result));
+            self.told.entry(step.clone()).or_insert_with(|| number(result));
         }
         let came = format!("{step}/{} answers to attempt {attempt}: {:?}", direction.as_str(), answer.said);
         let reply = self.stage.reply_input(step, *direction, Some(*attempt), &answer.said).expect("an answer can be read");
         let _ = self.turn(&Input::Reply(reply), came);
-    }
-
-    /// Timers may be late, but a retry not by all of its time.
-    fn pass(&mut self) {
-        let now = self.stage.now + self.random.i64(0..4_000);
-        let retries = self.stage.saga.iter().flat_map(|saga| &saga.entries).filter(|entry| entry.waits == Waits::Retry);
-        let until = retries.filter_map(|entry| Some(entry.order.as_ref()?.fields().until - 1)).min();
-        self.stage.now = now.min(until.unwrap_or(now)).max(self.stage.now);
     }
 
     fn wait_until_due(&mut self) {
@@ -261,9 +268,32 @@ impl<'p> World<'p> {
         let _ = self.turn(&Input::Due, "a timer fires".to_owned());
     }
 
+    /// A command that was sent, and that nobody thought of any more.
+    fn send_late(&mut self) {
+        let open = self.stage.saga.iter().flat_map(|saga| &saga.entries).filter(|entry| entry.open() && entry.order.is_some());
+        let late: Vec<Command> = open
+            .map(|entry| Command {
+                step: entry.name().to_owned(),
+                direction: if entry.work == Work::UndoAsked { Direction::Undo } else { Direction::Do },
+                attempt: i32::from(entry.attempt),
+            })
+            .collect();
+        self.commands.extend(self.random.choice(late));
+    }
+
+    fn cancel(&mut self) {
+        if self.cancels {
+            self.count("cancels");
+            let _ = self.turn(&Input::Cancel { why: "changed their mind".into() }, "it is cancelled".to_owned());
+        }
+    }
+
     fn contradict(&mut self) {
         if let Some(answer) = self.participants.contradict(&mut self.random) {
             self.count("contradictions");
+            if self.random.bool() {
+                return self.hear(&answer);
+            }
             self.answers.push(answer);
         }
     }
@@ -283,9 +313,9 @@ impl<'p> World<'p> {
         let Some(saga) = self.stage.saga.clone() else { return };
         if self.faults.is_empty() {
             faults.extend(laws::ledger(self.stage.definition(), &saga, &self.participants.accounts));
-            faults.extend(laws::whole_way(self.plan, &self.view, &self.stage.history));
+            faults.extend(laws::whole_way(&self.known(), &self.stage.history));
         }
-        faults.extend(laws::bodies(self.plan, &self.view, self.stage.schemas(), &self.stage.history));
+        faults.extend(laws::bodies(&self.known(), self.stage.schemas(), &self.stage.history));
         self.faults.append(&mut faults);
         self.count(match saga.status {
             _ if saga.stuck() => "stuck",
@@ -294,6 +324,13 @@ impl<'p> World<'p> {
             Status::Running | Status::Compensating => "unfinished",
         });
         self.count("sagas");
+        for happened in &self.stage.history {
+            self.report.counts_of(&happened.event);
+        }
+    }
+
+    pub(super) fn known(&self) -> laws::Known<'_> {
+        laws::Known { plan: self.plan, definition: self.stage.definition(), start: self.start, told: &self.told }
     }
 
     pub(super) fn count(&mut self, what: &'static str) {

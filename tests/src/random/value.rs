@@ -16,6 +16,8 @@ pub(super) enum Value {
     Result(String),
     /// What a step certainly gave.
     Certain(String),
+    /// Which try it is, where something is tried again.
+    Round,
     /// Cannot be computed where a field of the start event is 0.
     Broken(usize),
 }
@@ -36,13 +38,21 @@ pub(super) enum Condition {
 pub(super) struct View {
     /// Fields of the start event.
     pub(super) start: [i64; FIELDS.len()],
-    /// What steps gave, by their names.
-    pub(super) results: BTreeMap<String, i64>,
+    /// Which try it is.
+    pub(super) round: i64,
+    /// What is done, by the names under which it is read, and what it gave; nothing if nobody knows.
+    pub(super) results: BTreeMap<String, Option<i64>>,
 }
 
 /// It cannot be computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct CannotBeComputed;
+
+impl View {
+    fn result(&self, step: &str) -> Option<i64> {
+        *self.results.get(step)?
+    }
+}
 
 impl Value {
     pub(super) fn text(&self) -> String {
@@ -51,6 +61,7 @@ impl Value {
             Value::Start(field) => format!("start.{}", FIELDS[*field]),
             Value::Result(step) => format!("steps.?{step}.?n.orValue(0)"),
             Value::Certain(step) => format!("steps.{step}.n"),
+            Value::Round => "round".to_owned(),
             Value::Broken(field) => format!("12 / start.{}", FIELDS[*field]),
         }
     }
@@ -59,8 +70,9 @@ impl Value {
         match self {
             Value::Const(number) => Ok(*number),
             Value::Start(field) => Ok(view.start[*field]),
-            Value::Result(step) => Ok(view.results.get(step).copied().unwrap_or(0)),
-            Value::Certain(step) => view.results.get(step).copied().ok_or(CannotBeComputed),
+            Value::Result(step) => Ok(view.result(step).unwrap_or(0)),
+            Value::Certain(step) => view.result(step).ok_or(CannotBeComputed),
+            Value::Round => Ok(view.round),
             Value::Broken(field) => 12i64.checked_div(view.start[*field]).ok_or(CannotBeComputed),
         }
     }
@@ -69,7 +81,7 @@ impl Value {
     pub(super) fn step(&self) -> Option<&str> {
         match self {
             Value::Result(step) | Value::Certain(step) => Some(step),
-            Value::Const(_) | Value::Start(_) | Value::Broken(_) => None,
+            Value::Const(_) | Value::Start(_) | Value::Round | Value::Broken(_) => None,
         }
     }
 }

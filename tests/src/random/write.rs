@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use ringmaster_schemas::Millis;
 
-use super::plan::{Do, Node, Plan, Undo, What};
+use super::generate::REFUSAL;
+use super::plan::{Do, Next, Node, On, Plan, Reaction, Undo, What};
 
 /// The event that starts it.
 pub(super) const START: &str = "Wanted";
@@ -42,7 +43,43 @@ fn list(out: &mut String, indent: usize, nodes: &[Node]) {
             line(out, indent + 2, &format!("if: {}", condition.text()));
         }
         what(out, indent + 2, node);
+        if let Some(within) = node.within_ms {
+            line(out, indent + 2, &format!("within: {within}ms"));
+        }
+        reactions(out, indent + 2, "on_refused", &node.on_refused);
+        reactions(out, indent + 2, "on_failed", &node.on_failed);
     }
+}
+
+fn reactions(out: &mut String, indent: usize, key: &str, all: &[On]) {
+    match all {
+        [] => {}
+        [On { code: None, reaction: one }] => reaction(out, indent, key, one),
+        _ => {
+            line(out, indent, &format!("{key}:"));
+            all.iter().for_each(|on| reaction(out, indent + 2, on.code.unwrap_or("else"), &on.reaction));
+        }
+    }
+}
+
+fn reaction(out: &mut String, indent: usize, key: &str, reaction: &Reaction) {
+    let word = match reaction {
+        Reaction::Undo => "undo",
+        Reaction::GoOn => "go_on",
+        Reaction::Stuck => "stuck",
+        Reaction::Steps { steps, next } => {
+            line(out, indent, &format!("{key}:"));
+            line(out, indent + 2, "steps:");
+            list(out, indent + 4, steps);
+            let next = match next {
+                Next::GoOn => "go_on".to_owned(),
+                Next::Undo => "undo".to_owned(),
+                Next::Retry(at_most) => format!("retry\n{:width$}at_most: {at_most}", "", width = indent + 2),
+            };
+            return line(out, indent + 2, &format!("next: {next}"));
+        }
+    };
+    line(out, indent, &format!("{key}: {word}"));
 }
 
 fn what(out: &mut String, indent: usize, node: &Node) {
@@ -53,7 +90,7 @@ fn what(out: &mut String, indent: usize, node: &Node) {
             line(out, indent, "to: told");
             line(out, indent, &format!("with: {{ id: key, n: \"{}\" }}", value.text()));
         }
-        What::Refuse => line(out, indent, "refuse: NOT_THIS"),
+        What::Refuse => line(out, indent, &format!("refuse: {REFUSAL}")),
         What::Group(steps) => {
             line(out, indent, "steps:");
             list(out, indent + 2, steps);
@@ -70,6 +107,13 @@ fn what(out: &mut String, indent: usize, node: &Node) {
                     None => line(out, indent + 2, "- else:"),
                 }
                 list(out, indent + 6, &arm.steps);
+            }
+        }
+        What::Parallel(branches) => {
+            line(out, indent, "parallel:");
+            for (number, branch) in branches.iter().enumerate() {
+                line(out, indent + 2, &format!("b{number}:"));
+                list(out, indent + 4, branch);
             }
         }
     }
@@ -95,6 +139,9 @@ fn command(out: &mut String, indent: usize, name: &str, asks: &Do) {
     let not_on = asks.retry.not_on.map(|code| format!(", not_on: [ {code} ]")).unwrap_or_default();
     let (first, max) = (asks.retry.first_ms, asks.retry.max_ms);
     line(out, indent, &format!("retry: {{ {attempts}first: {first}ms, max: {max}ms{not_on} }}"));
+    if let Some(name) = &asks.stands_for {
+        line(out, indent, &format!("as: {name}"));
+    }
     if asks.pivot {
         line(out, indent, "pivot: true");
     }

@@ -169,7 +169,9 @@ impl Stage {
         attempt: Option<i32>,
         said: &Said,
     ) -> Result<ReplyInput, String> {
-        let asks = self.definition().step_named(step).map(|step| step.asks);
+        // A later round is named `step~2`.
+        let name = step.split('~').next().unwrap_or(step);
+        let asks = self.definition().step_named(name).map(|step| step.asks);
         let row = self
             .saga
             .as_ref()

@@ -4,8 +4,9 @@ use ringmaster_core::definition::{Definition, Do, Undo};
 use ringmaster_core::saga::{Outcome, Rejection, ReplyInput, code};
 use ringmaster_schemas::journal::{Phase, RejectionReason as Reason, SagaEvent};
 use ringmaster_schemas::names::Direction;
-use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 
+use super::scopes;
 use crate::stories::Happened;
 
 /// What must come first of an answer.
@@ -72,7 +73,7 @@ fn to_do(entry: &Entry, asks: &Do, reply: &ReplyInput) -> Expected {
         (Work::Failed | Work::UndoAsked | Work::Undone, Outcome::Succeeded { .. } | Outcome::Refused { .. }) => {
             Expected::Rejected(Reason::LateReply)
         }
-        (Work::Nothing | Work::Closed, _) => Expected::Rejected(Reason::NeverAsked),
+        (Work::Nothing | Work::Closed | Work::Open | Work::Undoing, _) => Expected::Rejected(Reason::NeverAsked),
         (_, Outcome::Failed { .. }) => Expected::Rejected(Reason::StaleAttempt),
     }
 }
@@ -106,7 +107,8 @@ fn attempt_ended(definition: &Definition, before: &Saga, entry: &Entry, reply: &
     };
     let left = retry.attempts.is_none_or(|most| u32::from(entry.attempt) < most) && !retry.not_on.contains(said);
     let forward = reply.direction == Direction::Do;
-    let may = *retryable && left && !(forward && before.status != Status::Running);
+    let place = before.entries.iter().position(|other| std::ptr::eq(other, entry))?;
+    let may = *retryable && left && !(forward && scopes::is_undone_with(definition, before, place));
     let guessed = forward && step.node.phase == Phase::Compensatable && &**said != code::TOO_OLD;
     let fits = match event {
         SagaEvent::RetryScheduled { .. } => may,

@@ -2,6 +2,9 @@
 //! whatever was asked stands in [`crate::laws`].
 
 mod answers;
+mod reactions;
+mod scopes;
+mod told;
 mod turns;
 mod way;
 mod written;
@@ -12,8 +15,10 @@ use ringmaster_core::definition::{Definition, Undo};
 use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 
 use super::behave::Account;
+pub(super) use scopes::{idle, order};
+pub(super) use told::bodies;
 pub(super) use turns::turn;
-pub(super) use way::{bodies, way, whole_way};
+pub(super) use way::{Known, way, whole_way};
 pub(super) use written::written;
 
 /// L16: what participants hold in the end is what the saga says to have done, and what nothing undoes. Of what needs a person nobody

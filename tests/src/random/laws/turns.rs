@@ -3,10 +3,10 @@
 use ringmaster_core::definition::Definition;
 use ringmaster_core::saga::{Input, Rejection, code};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{FailureKind, Opens, Phase, Place, SagaEvent};
-use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
+use ringmaster_schemas::journal::{FailureKind, Opens, Phase, Place, RejectionReason, SagaEvent};
+use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
-use super::answers;
+use super::{answers, reactions};
 use crate::stories::Happened;
 
 /// The laws that a turn breaks.
@@ -15,10 +15,10 @@ pub(in crate::random) fn turn(
     before: Option<&Saga>,
     input: &Input,
     taken: &Result<usize, Rejection>,
-    happened: &[Happened],
+    (history, from): (&[Happened], usize),
     now: Millis,
 ) -> Vec<String> {
-    let mut faults = Vec::new();
+    let (happened, mut faults) = (&history[from..], Vec::new());
     if let (Input::Reply(reply), Some(before)) = (input, before) {
         faults.extend(answers::answer(definition, before, reply, taken, happened));
     }
@@ -27,10 +27,13 @@ pub(in crate::random) fn turn(
     }
     if let Some(before) = before {
         faults.extend(awaited(before, input, happened, now));
+        faults.extend(stops(definition, before, input, taken, happened, now));
     }
+    faults.extend(reactions::reacts(definition, history, from));
     for one in happened {
         faults.extend(clock(one));
         faults.extend(stuck(definition, one));
+        faults.extend(passes(definition, one));
     }
     let rows = happened.windows(2).map(|pair| (&pair[0].behind, &pair[1]));
     for (before, one) in rows {
@@ -93,10 +96,12 @@ fn stuck(definition: &Definition, one: &Happened) -> Option<String> {
             let (work, phase) = phase(*place)?;
             let may = match work {
                 Work::UndoAsked => true,
-                Work::Done | Work::Failed => failure.kind == FailureKind::Error,
+                Work::Done => failure.kind == FailureKind::Error,
+                Work::Failed => true,
                 Work::Asked => phase != Phase::Compensatable || &*failure.code == code::TOO_OLD,
-                Work::Refused => phase == Phase::Retriable,
-                Work::Nothing | Work::Undone | Work::Closed => false,
+                // The law of reactions says whether it may.
+                Work::Refused | Work::Undone => true,
+                Work::Nothing | Work::Closed | Work::Open | Work::Undoing => false,
             };
             (may, failure)
         }
@@ -111,6 +116,13 @@ fn stuck(definition: &Definition, one: &Happened) -> Option<String> {
     (!may).then(|| format!("stuck: {} ends so: {} ({:?})", what.step, what.code, one.event))
 }
 
+/// L14: whoever leaves the node that holds the pivot is behind it, whatever became of that.
+fn passes(definition: &Definition, one: &Happened) -> Option<String> {
+    let SagaEvent::WentOn { place, passes } = &one.event else { return None };
+    let node = definition.node(one.behind.entry(*place)?.node)?;
+    (node.passes != *passes).then(|| format!("L14: it goes on without {}, and is behind its pivot: {passes}", node.name))
+}
+
 /// L15: the row of an ended saga stays for as long as a stray took longer.
 fn expiry(before: &Saga, one: &Happened) -> Option<String> {
     let (ended, behind) = (before.ended.as_ref()?, one.behind.ended.as_ref()?);
@@ -120,4 +132,41 @@ fn expiry(before: &Saga, one: &Happened) -> Option<String> {
     };
     let stays = behind.expires_at >= ended.expires_at + late;
     (!stays).then(|| "L15: the row goes before what was found late is remembered as long".to_owned())
+}
+
+/// A cancel, or the deadline: behind the pivot nothing is undone, and while the pivot is in flight it is remembered.
+fn stops(
+    definition: &Definition,
+    before: &Saga,
+    input: &Input,
+    taken: &Result<usize, Rejection>,
+    happened: &[Happened],
+    now: Millis,
+) -> Option<String> {
+    let is_pivot = |entry: &Entry| definition.step(entry.node).is_some_and(|step| step.node.phase == Phase::Pivot);
+    let in_flight = before.entries.iter().any(|entry| entry.work == Work::Asked && is_pivot(entry));
+    let first = happened.first().map(|happened| &happened.event);
+    let fits = match (input, before.status) {
+        (Input::Cancel { .. }, Status::Completed | Status::Compensated) => rejected(taken, RejectionReason::Ended),
+        (Input::Cancel { .. }, Status::Compensating) => rejected(taken, RejectionReason::Undoing),
+        (Input::Cancel { .. }, Status::Running) if before.passed => rejected(taken, RejectionReason::BehindPivot),
+        (Input::Cancel { .. }, Status::Running) if before.remembered_stop().is_some() => rejected(taken, RejectionReason::Undoing),
+        (Input::Due, _) if before.deadline().is_none_or(|deadline| deadline > now) => true,
+        (Input::Due, _) if before.passed => matches!(first, Some(SagaEvent::MarkedLate { .. })),
+        (Input::Cancel { .. } | Input::Due, _) => match first {
+            Some(SagaEvent::StopRemembered { .. }) => in_flight,
+            Some(SagaEvent::CompensationBegan { failure }) => {
+                let kind = if matches!(input, Input::Due) { FailureKind::Deadline } else { FailureKind::Cancelled };
+                !in_flight && failure.kind == kind
+            }
+            _ => false,
+        },
+        _ => true,
+    };
+    (!fits)
+        .then(|| format!("stops: {input:?} makes {first:?} where the pivot is passed: {}, in flight: {in_flight}", before.passed))
+}
+
+fn rejected(taken: &Result<usize, Rejection>, reason: RejectionReason) -> bool {
+    matches!(taken, Err(rejection) if rejection.reason == reason)
 }

@@ -1,6 +1,6 @@
 //! What is compiled is what was written.
 
-use ringmaster_core::definition::{DEFAULTS, Definition, Node, Undo, Verb};
+use ringmaster_core::definition::{DEFAULTS, Definition, Next, Node, On, Reaction, Undo, Verb};
 use ringmaster_schemas::journal::Phase;
 
 use crate::random::plan::{self, Do, Plan, What};
@@ -19,10 +19,15 @@ pub(in crate::random) fn written(plan: &Plan, definition: &Definition) -> Vec<St
             && planned.phase == compiled.phase
             && compiled.passes == (planned.phase == Phase::Pivot)
             && planned.condition.is_some() == compiled.condition.is_some()
+            && planned.is_scope() == compiled.is_scope
+            && (matches!(planned.what, What::Do(_)) || planned.within_ms == compiled.within_ms)
+            && same_reactions(&planned.on_refused, &compiled.on_refused)
+            && same_reactions(&planned.on_failed, &compiled.on_failed)
             && match (&planned.what, &compiled.verb) {
                 (What::Do(planned), Verb::Do(_)) => same_command(planned, compiled),
                 (What::Emit(_), Verb::Emit(_)) | (What::Refuse, Verb::Refuse(_)) | (What::Group(_), Verb::Group) => true,
                 (What::Switch(arms), Verb::Choice(compiled)) => arms.len() == compiled.len(),
+                (What::Parallel(branches), Verb::Parallel(count)) => branches.len() == usize::from(*count),
                 _ => false,
             };
         if !same {
@@ -34,6 +39,26 @@ pub(in crate::random) fn written(plan: &Plan, definition: &Definition) -> Vec<St
         faults.push(format!("written: deadline, retain and pivot became {whole:?}"));
     }
     faults
+}
+
+fn same_reactions(planned: &[plan::On], compiled: &[On]) -> bool {
+    planned.len() == compiled.len()
+        && planned.iter().zip(compiled).all(|(planned, compiled)| {
+            planned.code == compiled.code.as_deref()
+                && match (&planned.reaction, compiled.reaction) {
+                    (plan::Reaction::Undo, Reaction::Undo)
+                    | (plan::Reaction::GoOn, Reaction::GoOn)
+                    | (plan::Reaction::Stuck, Reaction::Stuck) => true,
+                    (plan::Reaction::Steps { next, .. }, Reaction::Steps { next: compiled, at_most, .. }) => {
+                        match (*next, compiled) {
+                            (plan::Next::GoOn, Next::GoOn) | (plan::Next::Undo, Next::Undo) => true,
+                            (plan::Next::Retry(planned), Next::Retry) => planned == at_most,
+                            _ => false,
+                        }
+                    }
+                    _ => false,
+                }
+        })
 }
 
 fn same_command(planned: &Do, compiled: &Node) -> bool {
