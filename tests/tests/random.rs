@@ -52,6 +52,7 @@ fn fixed_seeds() {
         "stops that were remembered",
         "strays",
         "stuck",
+        "turns that were too big",
     ];
     let missing: Vec<&str> = happens.into_iter().filter(|what| !report.counts.contains_key(what)).collect();
     assert!(missing.is_empty(), "never happened: {missing:?}");

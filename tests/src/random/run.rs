@@ -191,7 +191,8 @@ impl<'p> World<'p> {
             86..90 => self.crash(),
             90 => self.start_again(),
             91..93 => self.cancel(),
-            93..96 => self.send_late(),
+            93..95 => self.send_late(),
+            95 => self.too_big(),
             _ => self.hear_again(),
         }
     }
@@ -286,6 +287,12 @@ impl<'p> World<'p> {
             self.count("cancels");
             let _ = self.turn(&Input::Cancel { why: "changed their mind".into() }, "it is cancelled".to_owned());
         }
+    }
+
+    /// What came would have caused more than a record holds.
+    fn too_big(&mut self) {
+        self.count("turns that were too big");
+        let _ = self.turn(&Input::TooBig { bytes: 2_000_000 }, "what came next is too big".to_owned());
     }
 
     fn contradict(&mut self) {

@@ -57,6 +57,9 @@ fn due(before: &Saga, happened: &[Happened], now: Millis) -> Option<String> {
 
 /// What is out when a scope stops is awaited: an attempt is given up only by its answer, or when its time is over.
 fn awaited(before: &Saga, input: &Input, happened: &[Happened], now: Millis) -> Option<String> {
+    if matches!(input, Input::TooBig { .. }) {
+        return None;
+    }
     let answered = |entry: &Entry| matches!(input, Input::Reply(reply) if entry.name() == &*reply.step);
     happened.iter().find_map(|one| {
         let SagaEvent::Failed { place, .. } = &one.event else { return None };
@@ -113,6 +116,7 @@ fn stuck(definition: &Definition, one: &Happened) -> Option<String> {
         SagaEvent::Failed { failure, .. } => (&*failure.code != code::TOO_OLD, failure),
         _ => return None,
     };
+    let may = may || &*what.code == code::DATA_TOO_BIG;
     (!may).then(|| format!("stuck: {} ends so: {} ({:?})", what.step, what.code, one.event))
 }
 
