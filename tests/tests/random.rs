@@ -104,7 +104,7 @@ const MUTANTS: [(&str, &str); 55] = [
     ("forgotten_undone", "stuck"),
     ("held_clock_runs", "L15"),
     ("issued_step_is_next_again", "panic"),
-    ("join_waits_for_one_branch", "order"),
+    ("join_waits_for_one_branch", "L18"),
     ("late_success_taken_after_undo", "panic"),
     ("not_on_ignored", "answers"),
     ("old_start_taken", "start"),

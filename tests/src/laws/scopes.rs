@@ -2,7 +2,7 @@
 
 use ringmaster_core::definition::{Definition, Next, Node, ROOT, Reaction, Role, Undo, Verb};
 use ringmaster_schemas::journal::{Place, SagaEvent};
-use ringmaster_schemas::state::{Entry, Saga, Work};
+use ringmaster_schemas::state::{Entry, Saga, Status, Work};
 
 /// The node that an event is about, and where its entry is or would be.
 fn about(saga: &Saga, event: &SagaEvent) -> Option<(u16, usize)> {
@@ -38,6 +38,20 @@ pub(crate) fn around(definition: &Definition, saga: &Saga, node: u16, at: usize)
     found
 }
 
+/// The outermost of what is undone around an entry: a place, or none for the saga as a whole.
+pub(super) fn undone_around(definition: &Definition, saga: &Saga, place: usize) -> Option<Option<usize>> {
+    if saga.status == Status::Compensating {
+        return Some(None);
+    }
+    let scopes = around(definition, saga, saga.entries[place].node, place);
+    scopes.into_iter().rev().find(|scope| saga.entries[*scope].work == Work::Undoing).map(Some)
+}
+
+/// True if the entry is undone with what is around it.
+pub(crate) fn is_undone_with(definition: &Definition, saga: &Saga, place: usize) -> bool {
+    undone_around(definition, saga, place).is_some()
+}
+
 /// True if something around what an event is about is undone.
 pub(super) fn is_halted(definition: &Definition, saga: &Saga, event: &SagaEvent) -> bool {
     let Some((node, at)) = about(saga, event) else { return false };
@@ -50,7 +64,7 @@ pub(super) fn later_is_clean(definition: &Definition, saga: &Saga, place: Place)
     let entry = &saga.entries[usize::from(place)];
     let scopes = around(definition, saga, entry.node, usize::from(place));
     let undoing = scopes.iter().rev().find(|scope| saga.entries[**scope].work == Work::Undoing);
-    let is_all = saga.status == ringmaster_schemas::state::Status::Compensating;
+    let is_all = saga.status == Status::Compensating;
     let inside = |other: u16| match undoing {
         _ if is_all => true,
         Some(scope) => holds(definition, saga.entries[*scope].node, other),
@@ -61,17 +75,17 @@ pub(super) fn later_is_clean(definition: &Definition, saga: &Saga, place: Place)
     later.filter(|later| !side_by_side(definition, entry.node, later.node)).all(|later| !is_dirty(definition, later))
 }
 
-pub(crate) fn is_dirty(definition: &Definition, entry: &Entry) -> bool {
+pub(super) fn is_dirty(definition: &Definition, entry: &Entry) -> bool {
     let undo = definition.step(entry.node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
     (entry.open() && entry.stray().is_none()) || (matches!(entry.work, Work::Done | Work::Failed) && undo)
 }
 
-pub(crate) fn holds(definition: &Definition, outer: u16, inner: u16) -> bool {
+pub(super) fn holds(definition: &Definition, outer: u16, inner: u16) -> bool {
     (outer..definition.nodes[usize::from(outer)].end).contains(&inner)
 }
 
 /// True if two nodes stand in different branches of one parallel.
-pub(crate) fn side_by_side(definition: &Definition, one: u16, other: u16) -> bool {
+pub(super) fn side_by_side(definition: &Definition, one: u16, other: u16) -> bool {
     let branch = |node: u16| matches!(definition.nodes[usize::from(node)].verb, Verb::Sequence(Role::Branch));
     let parents = |node: u16| definition.around(node).filter(|list| branch(*list)).collect::<Vec<_>>();
     let (ones, others) = (parents(one), parents(other));
@@ -133,4 +147,9 @@ pub(super) fn ended_well(definition: &Definition, saga: &Saga, place: usize) -> 
         scopes.iter().any(|scope| matches!(saga.entries[*scope].work, Work::Refused | Work::Failed | Work::Closed))
     };
     entry.work == Work::Done && entry.stray().is_none() || entry.went_on() || tried_again() || undone_around()
+}
+
+/// True for what is undone by itself.
+pub(super) fn has_stray(saga: &Saga, place: Place) -> bool {
+    saga.entry(place).is_some_and(|entry| entry.stray().is_some())
 }

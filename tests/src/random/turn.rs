@@ -81,11 +81,9 @@ impl World<'_> {
         for (number, happened) in self.stage.history.iter().enumerate().skip(from) {
             let before = number.checked_sub(1).map(|before| &*self.stage.history[before].behind);
             faults.extend(laws::way(&self.known(), before, happened));
-            faults.extend(laws::order(self.stage.definition(), before, happened));
         }
         if let Some(saga) = &self.stage.saga {
             faults.extend(crate::laws::at_rest(self.stage.definition(), saga));
-            faults.extend(laws::idle(self.stage.definition(), saga));
             match Saga::decode(&saga.id, &saga.encode()) {
                 Ok(read) if read == **saga => self.stage.saga = Some(Arc::new(read)),
                 _ => faults.push("L12: the row does not survive encoding".to_owned()),

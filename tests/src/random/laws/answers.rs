@@ -6,7 +6,7 @@ use ringmaster_schemas::journal::{Phase, RejectionReason as Reason, SagaEvent};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 
-use super::scopes;
+use crate::laws::is_undone_with;
 use crate::stories::Happened;
 
 /// What must come first of an answer.
@@ -108,7 +108,7 @@ fn attempt_ended(definition: &Definition, before: &Saga, entry: &Entry, reply: &
     let left = retry.attempts.is_none_or(|most| u32::from(entry.attempt) < most) && !retry.not_on.contains(said);
     let forward = reply.direction == Direction::Do;
     let place = before.entries.iter().position(|other| std::ptr::eq(other, entry))?;
-    let may = *retryable && left && !(forward && scopes::is_undone_with(definition, before, place));
+    let may = *retryable && left && !(forward && is_undone_with(definition, before, place));
     let guessed = forward && step.node.phase == Phase::Compensatable && &**said != code::TOO_OLD;
     let fits = match event {
         SagaEvent::RetryScheduled { .. } => may,

@@ -3,7 +3,6 @@
 
 mod answers;
 mod reactions;
-mod scopes;
 mod told;
 mod turns;
 mod way;
@@ -15,7 +14,6 @@ use ringmaster_core::definition::{Definition, Undo};
 use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 
 use super::behave::Account;
-pub(super) use scopes::{idle, order};
 pub(super) use told::bodies;
 pub(super) use turns::turn;
 pub(super) use way::{Known, way, whole_way};

@@ -6,8 +6,7 @@ use ringmaster_core::definition::{Definition, Next, On, Reaction, Undo};
 use ringmaster_schemas::journal::{Failure, FailureKind, Opens, Phase, Place, SagaEvent};
 use ringmaster_schemas::state::{Saga, Work};
 
-use super::scopes::is_undone_with;
-use crate::laws::scopes::around;
+use crate::laws::{around, is_undone_with};
 use crate::stories::Happened;
 
 /// The reaction that begins is the first for the code that is not used up, else the default; and what may have been done is undone

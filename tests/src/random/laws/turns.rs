@@ -31,16 +31,7 @@ pub(in crate::random) fn turn(
     }
     faults.extend(reactions::reacts(definition, history, from));
     for one in happened {
-        faults.extend(clock(one));
         faults.extend(stuck(definition, one));
-        faults.extend(passes(definition, one));
-    }
-    let rows = happened.windows(2).map(|pair| (&pair[0].behind, &pair[1]));
-    for (before, one) in rows {
-        faults.extend(expiry(before, one));
-    }
-    if let (Some(before), Some(one)) = (before, happened.first()) {
-        faults.extend(expiry(before, one));
     }
     faults
 }
@@ -50,6 +41,8 @@ fn due(before: &Saga, happened: &[Happened], now: Millis) -> Option<String> {
     match happened.last() {
         None if before.due_at() <= now => Some("L15: something is due and nothing happens".to_owned()),
         Some(_) if before.due_at() > now => Some("L15: nothing is due and something happens".to_owned()),
+        // What stood still while a person was needed is due from now on.
+        Some(last) if last.behind.held_since != before.held_since => None,
         Some(last) if last.behind.due_at() <= now => Some("L15: what is due is left for another turn".to_owned()),
         _ => None,
     }
@@ -67,25 +60,6 @@ fn awaited(before: &Saga, input: &Input, happened: &[Happened], now: Millis) -> 
         let out = entry.waits == Waits::Reply && entry.due_at > now && !answered(entry);
         out.then(|| format!("awaited: the attempt of {} is out and is given up", entry.name()))
     })
-}
-
-/// L15: an entry is due when its event says so, and no attempt goes beyond the time of all of them.
-fn clock(one: &Happened) -> Option<String> {
-    let (place, due) = match &one.event {
-        SagaEvent::CommandIssued { place, due_at, .. }
-        | SagaEvent::UndoIssued { place, due_at, .. }
-        | SagaEvent::CommandRepeated { place, due_at, .. }
-        | SagaEvent::RetryScheduled { place, due_at, .. } => (*place, *due_at),
-        _ => return None,
-    };
-    let entry = one.behind.entry(place)?;
-    let until = entry.order.as_ref()?.fields().until;
-    if entry.due_at != due {
-        return Some(format!("L15: {} is due at another time than was said", entry.name()));
-    }
-    let retries = matches!(one.event, SagaEvent::RetryScheduled { .. });
-    let over = due > until || (retries && due == until);
-    over.then(|| format!("L15: {} goes on when its time is over", entry.name()))
 }
 
 /// Stuck is only what the rules leave to a person.
@@ -118,24 +92,6 @@ fn stuck(definition: &Definition, one: &Happened) -> Option<String> {
     };
     let may = may || &*what.code == code::DATA_TOO_BIG;
     (!may).then(|| format!("stuck: {} ends so: {} ({:?})", what.step, what.code, one.event))
-}
-
-/// L14: whoever leaves the node that holds the pivot is behind it, whatever became of that.
-fn passes(definition: &Definition, one: &Happened) -> Option<String> {
-    let SagaEvent::WentOn { place, passes } = &one.event else { return None };
-    let node = definition.node(one.behind.entry(*place)?.node)?;
-    (node.passes != *passes).then(|| format!("L14: it goes on without {}, and is behind its pivot: {passes}", node.name))
-}
-
-/// L15: the row of an ended saga stays for as long as a stray took longer.
-fn expiry(before: &Saga, one: &Happened) -> Option<String> {
-    let (ended, behind) = (before.ended.as_ref()?, one.behind.ended.as_ref()?);
-    let late = match &one.event {
-        SagaEvent::Undone { place } => one.at - before.entry(*place)?.stray()?,
-        _ => 0,
-    };
-    let stays = behind.expires_at >= ended.expires_at + late;
-    (!stays).then(|| "L15: the row goes before what was found late is remembered as long".to_owned())
 }
 
 /// A cancel, or the deadline: behind the pivot nothing is undone, and while the pivot is in flight it is remembered.
