@@ -8,7 +8,7 @@ export RINGMASTER_CACHE ?= $(HOME)/.cache/ringmaster
 # Where the live tests find the jars of the real Kafka broker (one folder a version, filled by scripts/kafka/fetch).
 export RINGMASTER_KAFKA_LIBS ?= $(RINGMASTER_CACHE)/kafka-4.3.1/libs
 
-.PHONY: help demo test mutants bench bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
+.PHONY: help demo test soak-sim mutants bench bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -18,8 +18,12 @@ demo: setup rocksdb ## 1,000 orders through coordinator and services, in one pro
 	"$${CARGO_TARGET_DIR:-target}"/debug/ringmaster-demo \
 		--rate $(or $(RATE),100) --orders $(or $(ORDERS),1000) $(if $(DIR),--dir '$(DIR)')
 
-test: setup rocksdb kafka-libs python ## all tests, the live ones on a real Kafka broker included (SEED=n repeats a simulator run)
+test: setup rocksdb kafka-libs python ## all tests, the live ones on a real Kafka broker included (SEED=n repeats a run of the simulator, or of a random definition)
 	@scripts/test.sh
+
+soak-sim: setup rocksdb ## random definitions under everything that can go wrong, held to the laws (N=1000000 SEED=n)
+	$(CARGO) build --locked --workspace --bin soak-sim
+	"$${CARGO_TARGET_DIR:-target}"/debug/soak-sim $(or $(N),1000000) $(or $(SEED),0)
 
 mutants: setup rocksdb kafka-libs python ## slips made in the sources, which tests must notice; some hours (SAMPLE=400 SEED=n ONLY=crate,FILE OWN=1 AGAIN=1 JSON=file)
 	$(CARGO) run --locked -p ringmaster-mutants -- --sample $(or $(SAMPLE),400) $(if $(SEED),--seed $(SEED)) \

@@ -1,191 +1,86 @@
-//! What holds for every saga, whatever happens to it, as far as the language without branches side by side goes. Stories and the simulator
-//! check each event by them.
+//! What holds for every saga, whatever happens to it: a law, a function. Stories, random definitions and the simulator check each
+//! event, and each state between turns, by them.
 
-use ringmaster_core::definition::{Definition, Step, Undo};
+mod clocks;
+mod entries;
+mod events;
+mod order;
+mod rest;
+mod scopes;
+
+use ringmaster_core::definition::{Definition, Node};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Opens, Phase, Place, SagaEvent};
-use ringmaster_schemas::names::Direction;
-use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
+use ringmaster_schemas::journal::{Place, SagaEvent};
+use ringmaster_schemas::state::Saga;
+
+pub(crate) use scopes::{around, is_undone_with};
+
+/// An event, and the states around it.
+#[derive(Clone, Copy)]
+struct One<'a> {
+    definition: &'a Definition,
+    before: Option<&'a Saga>,
+    event: &'a SagaEvent,
+    behind: &'a Saga,
+    at: Millis,
+}
+
+impl<'a> One<'a> {
+    /// The node of the entry at a place.
+    fn node(&self, place: Place) -> Option<&'a Node> {
+        self.definition.node(self.behind.entry(place)?.node)
+    }
+}
+
+/// What is broken, if it is.
+type Broken = Option<String>;
+/// Laws by their numbers, of an event and of a state.
+type OfEvent = (&'static str, fn(One<'_>) -> Broken);
+type OfState = (&'static str, fn(&Definition, &Saga) -> Broken);
+
+const OF_EVENTS: [OfEvent; 20] = [
+    ("L1", events::an_ended_row_goes_when_nothing_of_it_is_open),
+    ("L2", entries::work_and_waits_fit),
+    ("L3", events::nothing_goes_forward_in_what_is_undone),
+    ("L4", order::undone_is_what_nothing_later_hangs_on),
+    ("L5", events::nothing_on_or_behind_the_pivot_is_undone),
+    ("L6", order::a_reaction_finds_nothing_left_behind),
+    ("L7", entries::attempts_are_in_order),
+    ("L9", events::a_pivot_is_never_given_up),
+    ("L10", order::a_reaction_begins_as_often_as_it_may),
+    ("L12", entries::entries_stay),
+    ("L14", events::the_status_never_goes_back),
+    ("L14", events::the_pivot_stays_behind),
+    ("L14", events::left_out_is_passed),
+    ("L15", clocks::clocks_stand_while_a_person_is_needed),
+    ("L15", clocks::nothing_is_due_before_it_waits),
+    ("L15", clocks::due_is_what_was_said),
+    ("L15", clocks::a_row_stays_as_long_as_its_stray_took),
+    ("L16", events::only_a_refusal_is_contradicted),
+    ("L18", order::nothing_begins_before_what_stands_before_it),
+    ("L22", events::an_end_is_told_once),
+];
+
+const AT_REST: [OfState; 8] = [
+    ("L1", rest::a_saga_that_lives_waits),
+    ("L1", rest::a_scope_waits_for_something),
+    ("L2", rest::what_waits_is_due_or_needs_a_person),
+    ("L4", order::what_can_be_undone_is),
+    ("L12", rest::an_ended_row_is_small),
+    ("L14", rest::the_end_is_noted),
+    ("L17", rest::compensated_is_undone),
+    ("L18", rest::completed_is_done),
+];
 
 /// The laws that an event breaks: `before` is the state that it met, `behind` what it left, `at` the time of its turn.
 pub fn event(definition: &Definition, before: Option<&Saga>, event: &SagaEvent, behind: &Saga, at: Millis) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut broken = |law: &str, what: &str| faults.push(format!("{law}: {what} ({event:?} of {})", behind.id));
-    let undoing = before.is_some_and(|saga| saga.status != Status::Running);
-    match event {
-        event if undoing && goes_forward(event) => broken("L3", "something goes forward while it undoes"),
-        SagaEvent::UndoIssued { place, .. } => {
-            let stray = before.and_then(|saga| saga.entry(*place)).is_some_and(|entry| entry.stray().is_some());
-            if !stray && before.is_some_and(|saga| !later_is_clean(definition, saga, *place)) {
-                broken("L4", "something later is not clean");
-            }
-            if step_at(definition, behind, *place).is_none_or(|step| step.node.phase != Phase::Compensatable) {
-                broken("L5", "something on or behind the pivot is undone");
-            }
-        }
-        SagaEvent::Failed { place, .. }
-            if step_at(definition, behind, *place).is_none_or(|step| step.node.phase != Phase::Compensatable) =>
-        {
-            broken("L9", "a pivot, or what comes behind, is given up");
-        }
-        SagaEvent::ContradictionFound { place, .. } => {
-            let known = before.and_then(|saga| saga.entry(*place)).is_some_and(|entry| entry.work == Work::Refused);
-            if !known {
-                broken("L16", "only what was refused can be contradicted");
-            }
-        }
-        _ => {}
-    }
-    if let Some(fault) = attempts(before, event, behind) {
-        broken("L7", &fault);
-    }
-    if let SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. } = event {
-        let again = emissions.iter().enumerate().any(|(at, one)| emissions[..at].iter().any(|other| other.id == one.id));
-        if again || before.is_none_or(Saga::ended) {
-            broken("L22", "an end is told twice");
-        }
-    }
-    if let Some(before) = before {
-        let forward = |status: Status| (status == Status::Compensating) as u8 + 2 * u8::from(status as u8 > 1);
-        if forward(behind.status) < forward(before.status) || (before.ended() && behind.status != before.status) {
-            broken("L14", "the status goes back");
-        }
-        if before.passed && !behind.passed {
-            broken("L14", "the pivot is in front again");
-        }
-        if let Some(fault) = clock(before, behind, at) {
-            broken("L15", &fault);
-        }
-        if before.entries.len() > behind.entries.len() {
-            broken("L12", "an entry is gone");
-        }
-    }
-    for entry in &behind.entries {
-        if !legal(entry) {
-            broken("L2", &format!("{} is {} and waits: {}", entry.name(), entry.work, entry.waits));
-        }
-        if matches!(entry.waits, Waits::Reply | Waits::Retry) && entry.due_at < entry.since {
-            broken("L15", &format!("{} is due before it began to wait", entry.name()));
-        }
-    }
-    if behind.ended() && behind.open_stray().is_some() != behind.expiry_bucket().is_none() {
-        broken("L1", "an ended row goes when nothing of it is open, not before");
-    }
-    faults
+    let one = One { definition, before, event, behind, at };
+    let broken = OF_EVENTS.iter().filter_map(|(law, holds)| Some((law, holds(one)?)));
+    broken.map(|(law, what)| format!("{law}: {what} ({event:?} of {})", behind.id)).collect()
 }
 
-fn goes_forward(event: &SagaEvent) -> bool {
-    matches!(
-        event,
-        SagaEvent::CommandIssued { .. }
-            | SagaEvent::CommandRepeated { direction: Direction::Do, .. }
-            | SagaEvent::Emitted { .. }
-            | SagaEvent::Entered { opens: Opens::Refused { .. }, .. }
-    )
-}
-
-/// What holds between turns: L1, and at the ends L17 and L18.
+/// The laws that a state between turns breaks.
 pub fn at_rest(definition: &Definition, saga: &Saga) -> Vec<String> {
-    let mut faults = Vec::new();
-    let mut broken = |law: &str, what: String| faults.push(format!("{law}: {what} ({})", saga.id));
-    let open = saga.entries.iter().filter(|entry| entry.open()).count();
-    let strays = saga.entries.iter().filter(|entry| entry.open() && entry.stray().is_some()).count();
-    let live = matches!(saga.status, Status::Running | Status::Compensating);
-    if live != saga.ended.is_none() {
-        broken("L14", format!("it is {} and says {:?}", saga.status, saga.ended));
-    }
-    if live && open == 0 {
-        broken("L1", "a live saga waits for nothing".to_owned());
-    }
-    if saga.status == Status::Running && open != 1 {
-        broken("L1", format!("a saga that goes forward waits for one thing, this one for {open}"));
-    }
-    if !live && open != strays {
-        broken("L1", "an ended saga waits".to_owned());
-    }
-    if live && !saga.stuck() && saga.due_at() == Millis::MAX {
-        broken("L2", "an open leaf has no due time, and nobody is needed".to_owned());
-    }
-    let undoes = |entry: &Entry| definition.step(entry.node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
-    match saga.status {
-        Status::Completed => {
-            if let Some(entry) = saga.entries.iter().find(|entry| entry.work != Work::Done) {
-                broken("L18", format!("it is completed and {} is {}", entry.name(), entry.work));
-            }
-        }
-        Status::Compensated => {
-            let left = |entry: &&Entry| matches!(entry.work, Work::Done | Work::Failed) && undoes(entry) && !entry.open();
-            if let Some(entry) = saga.entries.iter().find(left) {
-                broken("L17", format!("it is compensated and {} is {}", entry.name(), entry.work));
-            }
-            if saga.passed {
-                broken("L17", "it is compensated behind its pivot".to_owned());
-            }
-        }
-        Status::Running | Status::Compensating => {}
-    }
-    if saga.ended() {
-        let kept = |entry: &&Entry| !entry.body().is_empty() && entry.work != Work::Refused && !entry.open();
-        if let Some(entry) = saga.entries.iter().find(kept) {
-            broken("L12", format!("an ended saga keeps the body of {}", entry.name()));
-        }
-    }
-    faults
-}
-
-/// Attempts of a key are 1, 2, 3 with one order, and no key is used by two entries.
-fn attempts(before: Option<&Saga>, event: &SagaEvent, behind: &Saga) -> Option<String> {
-    let behind_at = |place: &Place| behind.entry(*place).map(|entry| (entry.attempt, entry.order.as_ref()));
-    match event {
-        SagaEvent::CommandIssued { place, order, .. } => {
-            let known = |entry: &Entry| entry.order.as_ref().is_some_and(|known| known.step() == order.step());
-            let used = before.is_some_and(|saga| saga.entries.iter().any(known));
-            (used || behind_at(place) != Some((1, Some(order)))).then(|| format!("{} is not asked first", order.step()))
-        }
-        SagaEvent::UndoIssued { place, order, .. } => {
-            (behind_at(place) != Some((1, Some(order)))).then(|| format!("the undo of {} is not asked first", order.step()))
-        }
-        SagaEvent::CommandRepeated { place, attempt, .. } => {
-            let known = before.and_then(|saga| saga.entry(*place)).map(|entry| (entry.attempt + 1, entry.order.as_ref()));
-            (known != behind_at(place) || known.is_none_or(|(next, _)| next != *attempt))
-                .then(|| format!("attempt {attempt} is not the next, or asks something else"))
-        }
-        _ => None,
-    }
-}
-
-/// The pairs of work and waits that there are.
-fn legal(entry: &Entry) -> bool {
-    match entry.work {
-        Work::Nothing => entry.waits == Waits::Stuck,
-        Work::Asked | Work::UndoAsked => entry.waits != Waits::No,
-        Work::Done | Work::Refused | Work::Failed => matches!(entry.waits, Waits::No | Waits::Stuck),
-        Work::Undone | Work::Closed => entry.waits == Waits::No,
-    }
-}
-
-/// The deadline moves by exactly the time for which the saga was held, when that is over.
-fn clock(before: &Saga, behind: &Saga, at: Millis) -> Option<String> {
-    if behind.stuck() != behind.held_since.is_some() {
-        return Some("the clock stands when a person is needed, else it runs".to_owned());
-    }
-    let held = match (before.held_since, behind.held_since) {
-        (Some(since), None) => at - since,
-        _ => 0,
-    };
-    let expected = before.deadline_at.map(|deadline| deadline.saturating_add(held));
-    (behind.deadline_at != expected).then(|| format!("the deadline is {:?} instead of {expected:?}", behind.deadline_at))
-}
-
-/// True if nothing behind this place is open or still to be undone.
-fn later_is_clean(definition: &Definition, saga: &Saga, place: Place) -> bool {
-    saga.entries.iter().skip(usize::from(place) + 1).all(|entry| {
-        let undo = definition.step(entry.node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
-        let done = matches!(entry.work, Work::Done | Work::Failed) && undo;
-        !done && !entry.open()
-    })
-}
-
-fn step_at<'d>(definition: &'d Definition, saga: &Saga, place: Place) -> Option<Step<'d>> {
-    definition.step(saga.entry(place)?.node)
+    let broken = AT_REST.iter().filter_map(|(law, holds)| Some((law, holds(definition, saga)?)));
+    broken.map(|(law, what)| format!("{law}: {what} ({})", saga.id)).collect()
 }

@@ -1,6 +1,7 @@
-//! Tests that need more than one crate: the simulator, stories, live tests on real Kafka, and the house rules.
+//! Tests that need more than one crate: the simulator, stories, random definitions, live tests on real Kafka, and the house rules.
 
 pub mod laws;
 pub mod live;
+pub mod random;
 pub mod sim;
 pub mod stories;

@@ -42,7 +42,7 @@ fn order() -> Order {
 
 fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Saga {
     let ended = matches!(status, Status::Completed | Status::Compensated).then_some(End { at: 500, expires_at: 9_000_000 });
-    let more = stray.then(|| Box::new(EntryMore { failure: None, stray: Some(600) }));
+    let more = stray.then(|| Box::new(EntryMore { stray: Some(600), ..EntryMore::default() }));
     let entry = Entry {
         node: 1,
         attempt: 1,
@@ -82,6 +82,7 @@ fn events(place: Place) -> Vec<(&'static str, SagaEvent)> {
     let retry = |direction| SagaEvent::RetryScheduled { place, direction, due_at, failure: failure.clone() };
     let entered = |node| SagaEvent::Entered { place: next, node, round: 1, opens: Opens::Stuck { failure: failure.clone() } };
     let refuses = |node| SagaEvent::Entered { place: next, node, round: 1, opens: Opens::Refused { failure: failure.clone() } };
+    let scope = |node| SagaEvent::Entered { place: next, node, round: 1, opens: Opens::Scope { until: Some(due_at) } };
     let emitted = |node| SagaEvent::Emitted { node, emission: Arc::new(emission()) };
     let issued = |place, round| SagaEvent::CommandIssued { place, node: 2, round, order: order(), due_at };
     vec![
@@ -90,6 +91,8 @@ fn events(place: Place) -> Vec<(&'static str, SagaEvent)> {
         ("end entered", entered(0)),
         ("refuses", refuses(2)),
         ("end refuses", refuses(0)),
+        ("scope", scope(2)),
+        ("end's scope", scope(0)),
         ("issued", issued(next, 1)),
         ("issued at a place that is taken", issued(place, 1)),
         ("issued in a round that is too high", issued(next, 2)),
@@ -113,6 +116,11 @@ fn events(place: Place) -> Vec<(&'static str, SagaEvent)> {
         ("compensated", SagaEvent::Compensated { emissions: Vec::new(), expires_at: 9_000_000 }),
         ("emitted", emitted(2)),
         ("end emitted", emitted(0)),
+        ("scope stopped", SagaEvent::ScopeStopped { place, refused: true, failure: failure.clone() }),
+        ("reaction", SagaEvent::ReactionBegan { place, list: 3 }),
+        ("went on", SagaEvent::WentOn { place, passes: false }),
+        ("remembered", SagaEvent::StopRemembered { failure: failure.clone() }),
+        ("forgotten", SagaEvent::StopForgotten {}),
     ]
 }
 
@@ -129,8 +137,8 @@ fn exists(work: Work, waits: Waits) -> bool {
     match work {
         Work::Nothing => waits == Waits::Stuck,
         Work::Asked | Work::UndoAsked => waits != Waits::No,
-        Work::Done | Work::Refused | Work::Failed => matches!(waits, Waits::No | Waits::Stuck),
-        Work::Undone | Work::Closed => waits == Waits::No,
+        Work::Done | Work::Refused | Work::Failed | Work::Undone => matches!(waits, Waits::No | Waits::Stuck),
+        Work::Closed | Work::Open | Work::Undoing => waits == Waits::No,
     }
 }
 
@@ -152,21 +160,24 @@ fn table(status: Status, stray: bool) -> String {
 #[test]
 fn what_can_happen_while_it_goes_forward() {
     expect![[r#"
-        nothing, waits: stuck: skipped, entered, end entered, refuses, issued, undoing, closed, stuck, late, emitted
-        asked, waits: reply: skipped, entered, end entered, refuses, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted
-        asked, waits: retry: skipped, entered, end entered, refuses, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted
-        asked, waits: stuck: skipped, entered, end entered, refuses, issued, succeeded, refused, failed, undoing, stuck, late, emitted
-        done, waits: no: skipped, entered, end entered, refuses, issued, undoing, stuck, late, completed, emitted
-        done, waits: stuck: skipped, entered, end entered, refuses, issued, undoing, stuck, late, emitted
-        refused, waits: no: skipped, entered, end entered, refuses, issued, undoing, stuck, stray, late, completed, emitted
-        refused, waits: stuck: skipped, entered, end entered, refuses, issued, succeeded, undoing, stuck, late, emitted
-        failed, waits: no: skipped, entered, end entered, refuses, issued, undoing, stuck, late, completed, emitted
-        failed, waits: stuck: skipped, entered, end entered, refuses, issued, undoing, stuck, late, emitted
-        undo asked, waits: reply: skipped, entered, end entered, refuses, issued, undo's retry, undoing, undone, stuck, late, emitted
-        undo asked, waits: retry: skipped, entered, end entered, refuses, issued, undo repeated, undoing, undone, stuck, late, emitted
-        undo asked, waits: stuck: skipped, entered, end entered, refuses, issued, undoing, undone, stuck, late, emitted
-        undone, waits: no: skipped, entered, end entered, refuses, issued, undoing, late, completed, emitted
-        closed, waits: no: skipped, entered, end entered, refuses, issued, undoing, late, completed, emitted
+        nothing, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, closed, stuck, late, emitted, remembered
+        asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted, remembered
+        asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted, remembered
+        asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, stuck, late, emitted, remembered
+        done, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, remembered
+        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, emitted, remembered
+        refused, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, contradiction, stray, late, completed, emitted, reaction, went on, remembered
+        refused, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered
+        failed, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered
+        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, closed, stuck, late, emitted, reaction, went on, remembered
+        undo asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, undo's retry, undoing, undone, stuck, late, emitted, remembered
+        undo asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, undo repeated, undoing, undone, stuck, late, emitted, remembered
+        undo asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered
+        undone, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered
+        undone, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, closed, stuck, late, emitted, reaction, went on, remembered
+        closed, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, late, completed, emitted, remembered
+        open, waits: no: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered
+        undoing, waits: no: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, closed, late, emitted, remembered
     "#]]
     .assert_eq(&table(Status::Running, false));
 }
@@ -181,14 +192,17 @@ fn what_can_happen_while_it_undoes() {
         done, waits: no: end entered, undo issued, stuck, compensated
         done, waits: stuck: end entered, stuck
         refused, waits: no: end entered, stuck, contradiction, compensated
-        refused, waits: stuck: end entered, succeeded, stuck
+        refused, waits: stuck: end entered, succeeded, closed, stuck
         failed, waits: no: end entered, undo issued, stuck, compensated
-        failed, waits: stuck: end entered, stuck
+        failed, waits: stuck: end entered, closed, stuck
         undo asked, waits: reply: end entered, undo's retry, undone, stuck
         undo asked, waits: retry: end entered, undo repeated, undone, stuck
         undo asked, waits: stuck: end entered, undone, stuck
-        undone, waits: no: end entered, compensated
+        undone, waits: no: end entered, stuck, compensated
+        undone, waits: stuck: end entered, closed, stuck
         closed, waits: no: end entered, compensated
+        open, waits: no: end entered, closed
+        undoing, waits: no: end entered, refused, failed, closed
     "#]]
     .assert_eq(&table(Status::Compensating, false));
 }
@@ -211,12 +225,16 @@ fn what_can_happen_to_a_stray_behind_the_end() {
         done, waits: no: undo issued, stuck
         done, waits: stuck: stuck
         refused, waits: no: stuck, stray
-        refused, waits: stuck: succeeded, stuck
+        refused, waits: stuck: succeeded, closed, stuck
         failed, waits: no: undo issued, stuck
-        failed, waits: stuck: stuck
+        failed, waits: stuck: closed, stuck
         undo asked, waits: reply: undo's retry, undone, stuck
         undo asked, waits: retry: undo repeated, undone, stuck
         undo asked, waits: stuck: undone, stuck
+        undone, waits: no: stuck
+        undone, waits: stuck: closed, stuck
+        open, waits: no: closed
+        undoing, waits: no: refused, failed, closed
     "#]]
     .assert_eq(&table(Status::Compensated, true));
 }
@@ -224,7 +242,9 @@ fn what_can_happen_to_a_stray_behind_the_end() {
 /// A corrupt journal names a place that there is none of: it is refused, never taken for something else.
 #[test]
 fn an_unknown_place_is_illegal() {
-    let about_an_entry = |name: &str| !["skipped", "emitted", "undoing", "late", "completed", "compensated"].contains(&name);
+    let about_an_entry = |name: &str| {
+        !["skipped", "emitted", "undoing", "late", "completed", "compensated", "remembered", "forgotten"].contains(&name)
+    };
     for status in [Status::Running, Status::Compensating, Status::Completed, Status::Compensated] {
         for (name, event) in events(7).into_iter().filter(|(name, _)| about_an_entry(name)) {
             assert!(!is_legal(&saga(status, Work::Asked, Waits::Reply, false), &event), "{name} while {status}");

@@ -67,6 +67,7 @@ fn value(schemas: &mut Schemas, question: &Question<'_>) -> Result<String, Failu
         start: &kept,
         results: &|_| None,
         failure: None,
+        round: 1,
         now,
         started: now,
         budget: &Budget::new(),

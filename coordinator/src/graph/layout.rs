@@ -1,8 +1,8 @@
 //! Where everything of a picture stands: from a tree to boxes, frames and lines with places.
 
-use ringmaster_core::definition::compile::outline::{Arm, Does, Outline, Part};
+use ringmaster_core::definition::compile::outline::{Answer, Arm, Does, Outline, Part};
 
-use super::{Label, is_last};
+use super::{Kind, Label, is_last, with_steps};
 
 /// A letter of the font, in which all are equally wide.
 pub(super) const LETTER: f64 = 7.25;
@@ -99,6 +99,12 @@ fn one(label: Label, last: bool) -> Picture {
 }
 
 fn step(part: &Part) -> Picture {
+    let own = without_reactions(part);
+    let reactions: Vec<Picture> = with_steps(part).map(reaction).collect();
+    if reactions.is_empty() { own } else { reacting(own, reactions) }
+}
+
+fn without_reactions(part: &Part) -> Picture {
     let label = Label::step(part);
     match &part.does {
         Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) => one(label, is_last(part)),
@@ -109,7 +115,49 @@ fn step(part: &Part) -> Picture {
             choice.last = is_last(part);
             choice
         }
+        Does::Parallel(branches) => {
+            let below: Vec<Picture> = branches.iter().map(branch).collect();
+            let mut all = column([one(label, false), beside(below)].into_iter());
+            all.last = is_last(part);
+            all
+        }
     }
+}
+
+/// What is done when a step was refused or failed, and what follows on that.
+fn reaction(answer: &Answer) -> Picture {
+    let head = one(Label::head(format!("on {}", answer.to)), false);
+    let next = Label { kind: Kind::End, lines: vec![format!("next: {}", answer.next)] };
+    column([head].into_iter().chain(answer.steps.iter().map(step)).chain([one(next, true)]))
+}
+
+/// Reactions stand to the right of their step, and are reached from its side.
+fn reacting(own: Picture, reactions: Vec<Picture>) -> Picture {
+    let (axis, last, side, below) = (own.axis, own.last, own.width, own.height);
+    // Of a switch or parallel it is the box above all, of a group its frame.
+    let head = own.boxes.iter().chain(&own.frames).find(|shape| shape.area.y == 0.0);
+    let edge = head.map_or(side, |head| head.area.x + head.area.width);
+    let height = reactions.iter().map(|reaction| reaction.height + GAP).fold(own.height, f64::max);
+    let mut all = Picture { height, axis, last, ..Picture::default() };
+    all.put(own, 0.0, 0.0);
+    let mut x = side + GAP;
+    for reaction in reactions {
+        let (at, from) = (x + reaction.axis, GAP / 2.0);
+        all.lines.push(Line { corners: vec![(edge, from), (at, from), (at, GAP)], arrow: true });
+        let next = x + reaction.width;
+        all.put(reaction, x, GAP);
+        (all.width, x) = (next, next + GAP);
+    }
+    if !last && height > below {
+        all.lines.push(Line { corners: vec![(axis, below), (axis, height)], arrow: false });
+    }
+    all
+}
+
+/// A branch of a parallel: its name, and its steps.
+fn branch((name, steps): &(String, Vec<Part>)) -> Picture {
+    let head = one(Label::head(name.clone()), false);
+    column(std::iter::once(head).chain(steps.iter().map(step)))
 }
 
 /// An arm of a switch: its condition, and its steps.

@@ -2,7 +2,7 @@
 
 use ringmaster_core::definition::compile::outline::{Does, Outline, Part};
 
-use super::{Kind, Label, is_last};
+use super::{Kind, Label, is_last, with_steps};
 
 /// The text of a flowchart.
 pub fn draw(outline: &Outline) -> String {
@@ -85,6 +85,21 @@ impl Chart {
     }
 
     fn step(&mut self, part: &Part, open: Vec<Exit>) -> Vec<Exit> {
+        let first = self.count;
+        let mut open = self.without_reactions(part, open);
+        for answer in with_steps(part) {
+            let label = format!("on {}", answer.to);
+            let behind = self.sequence(&answer.steps, vec![Exit { node: first, label: Some(label) }]);
+            let next = self.node(&Label { kind: Kind::End, lines: vec![format!("next: {}", answer.next)] });
+            self.join(behind, next);
+            if answer.goes_on {
+                open.push(Exit { node: next, label: None });
+            }
+        }
+        open
+    }
+
+    fn without_reactions(&mut self, part: &Part, open: Vec<Exit>) -> Vec<Exit> {
         let label = Label::step(part);
         match &part.does {
             Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) => {
@@ -108,6 +123,15 @@ impl Chart {
                 for arm in arms {
                     let label = Label::arm(arm.condition.as_deref()).lines.concat();
                     behind.extend(self.sequence(&arm.steps, vec![Exit { node: choice, label: Some(label) }]));
+                }
+                behind
+            }
+            Does::Parallel(branches) => {
+                let fork = self.node(&label);
+                self.join(open, fork);
+                let mut behind = Vec::new();
+                for (name, steps) in branches {
+                    behind.extend(self.sequence(steps, vec![Exit { node: fork, label: Some(name.clone()) }]));
                 }
                 behind
             }

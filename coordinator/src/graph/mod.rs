@@ -6,7 +6,7 @@ mod layout;
 pub mod mermaid;
 pub mod svg;
 
-use ringmaster_core::definition::compile::outline::{Begin, Does, Emission, Outline, Part};
+use ringmaster_core::definition::compile::outline::{Answer, Begin, Does, Emission, Outline, Part};
 
 /// What a box is, for its look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,14 +71,31 @@ impl Label {
             }
             Does::Group(_) => Kind::Step,
             Does::Switch(_) => Kind::Choice,
+            Does::Parallel(_) => {
+                lines.push("all at once".to_owned());
+                Kind::Choice
+            }
         };
+        // What has steps of its own stands beside it.
+        let plain = part.reactions.iter().filter(|answer| answer.steps.is_empty());
+        lines.extend(plain.map(|answer| format!("on {}: {}", answer.to, answer.next)));
         Label { kind, lines }
+    }
+
+    /// What begins one of several lists: a branch, or a reaction.
+    fn head(line: String) -> Label {
+        Label { kind: Kind::Arm, lines: vec![line] }
     }
 
     fn arm(condition: Option<&str>) -> Label {
         let line = condition.map_or_else(|| "else".to_owned(), |condition| format!("if {condition}"));
         Label { kind: Kind::Arm, lines: vec![line] }
     }
+}
+
+/// The reactions of a step that have steps of their own.
+fn with_steps(part: &Part) -> impl Iterator<Item = &Answer> {
+    part.reactions.iter().filter(|answer| !answer.steps.is_empty())
 }
 
 fn emits(told: &Emission) -> [String; 2] {
@@ -92,11 +109,13 @@ fn condition(condition: Option<&str>) -> Option<String> {
 /// True if nothing goes on behind a step.
 fn is_last(part: &Part) -> bool {
     part.condition.is_none()
+        && !part.reactions.iter().any(|answer| answer.goes_on)
         && match &part.does {
             Does::Refuse(_) => true,
             Does::Ask { .. } | Does::Emit(_) => false,
             Does::Group(steps) => steps.iter().any(is_last),
             Does::Switch(arms) => arms.iter().all(|arm| arm.steps.iter().any(is_last)),
+            Does::Parallel(branches) => branches.iter().any(|(_, steps)| steps.iter().any(is_last)),
         }
 }
 

@@ -1,6 +1,6 @@
 //! Boxes that stand where they should, and texts that mean nothing to XML or Mermaid.
 
-use ringmaster_core::definition::compile::outline::{Arm, Begin, Does, Emission, Outline, Part};
+use ringmaster_core::definition::compile::outline::{Answer, Arm, Begin, Does, Emission, Outline, Part};
 
 use super::layout::{Area, picture};
 use super::{mermaid, svg};
@@ -35,11 +35,12 @@ fn parts(random: &mut fastrand::Rng, depth: usize, least: usize) -> Vec<Part> {
 fn part(random: &mut fastrand::Rng, depth: usize) -> Part {
     let text = |random: &mut fastrand::Rng| (*random.choice(&TEXTS).expect("there are some")).to_owned();
     let condition = random.bool().then(|| text(random));
-    let does = match random.u8(..if depth == 0 { 3 } else { 5 }) {
+    let does = match random.u8(..if depth == 0 { 3 } else { 6 }) {
         0 => Does::Ask { command: text(random), undo: random.bool().then(|| text(random)), pivot: random.bool() },
         1 => Does::Emit(Emission { event: text(random), topic: text(random) }),
         2 => Does::Refuse(text(random)),
         3 => Does::Group(parts(random, depth - 1, 1)),
+        4 => Does::Parallel((0..random.usize(2..4)).map(|_| (text(random), parts(random, depth - 1, 1))).collect()),
         _ => {
             let arm = |random: &mut fastrand::Rng, condition| Arm { condition, steps: parts(random, depth - 1, 0) };
             let mut arms: Vec<Arm> = Vec::new();
@@ -51,7 +52,14 @@ fn part(random: &mut fastrand::Rng, depth: usize) -> Part {
             Does::Switch(arms)
         }
     };
-    Part { name: text(random), condition, does }
+    let answer = |random: &mut fastrand::Rng| Answer {
+        to: text(random),
+        steps: if depth == 0 { Vec::new() } else { parts(random, depth - 1, 0) },
+        next: text(random),
+        goes_on: random.bool(),
+    };
+    let reactions = if random.u8(..4) == 0 { (0..random.usize(1..4)).map(|_| answer(random)).collect() } else { Vec::new() };
+    Part { name: text(random), condition, does, reactions }
 }
 
 /// How many boxes and frames steps have.
@@ -67,7 +75,16 @@ fn count(parts: &[Part]) -> (usize, usize) {
                 let (more_boxes, more_frames) = count(&arm.steps);
                 (boxes + 1 + more_boxes, frames + more_frames)
             }),
+            Does::Parallel(branches) => branches.iter().fold((1, 0), |(boxes, frames), (_, steps)| {
+                let (more_boxes, more_frames) = count(steps);
+                (boxes + 1 + more_boxes, frames + more_frames)
+            }),
         };
+        let reactions = part.reactions.iter().filter(|answer| !answer.steps.is_empty());
+        let (more_boxes, more_frames) = reactions.fold((more_boxes, more_frames), |(boxes, frames), answer| {
+            let (more_boxes, more_frames) = count(&answer.steps);
+            (boxes + 2 + more_boxes, frames + more_frames)
+        });
         (boxes + more_boxes, frames + more_frames)
     })
 }

@@ -33,6 +33,9 @@ fn definitions_are_drawn() {
     let (mermaid, svg) = drawn(&site, "tests/stories/definitions/stay.yaml");
     expect_file!["graph/stay.mmd"].assert_eq(&mermaid);
     expect_file!["graph/stay.svg"].assert_eq(&svg);
+    let (mermaid, svg) = drawn(&site, "tests/stories/definitions/holiday.yaml");
+    expect_file!["graph/holiday.mmd"].assert_eq(&mermaid);
+    expect_file!["graph/holiday.svg"].assert_eq(&svg);
 }
 
 #[test]
@@ -129,7 +132,7 @@ fn eval_says_what_is_missing() {
                |                                            ^ divide it into rules
             expression:1:281: error: unknown name 'totl'
              1 | ...art.total + start.total + start.total + totl + start.total + start.total + start.total + start.total + start.total + sta...
-               |                                            ^^^^ a text is written 'totl'; names are start, steps, rules, key, now, started, failure
+               |                                            ^^^^ a text is written 'totl'; names are start, steps, rules, key, now, started, failure, round
         "#]],
     );
 }

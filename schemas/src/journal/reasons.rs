@@ -21,6 +21,12 @@ symbols! {
         LateReply = 6 "LATE_REPLY",
         /// It contradicts the answer that settled the step.
         ContradictingReply = 7 "CONTRADICTING_REPLY",
+        /// The saga has ended.
+        Ended = 8 "ENDED",
+        /// The saga undoes already.
+        Undoing = 9 "UNDOING",
+        /// The saga is behind its pivot: there is only forward.
+        BehindPivot = 10 "BEHIND_PIVOT",
     }
 }
 
@@ -79,11 +85,13 @@ symbols! {
         Refused = 0 "refused",
         /// A participant could not, or did not answer.
         Failed = 1 "failed",
-        /// The step's `within` ran out.
+        /// A node's `within` ran out.
         Expired = 2 "expired",
         /// The saga's deadline ran out.
         Deadline = 3 "deadline",
         /// An expression failed, or data was too big.
         Error = 4 "error",
+        /// The saga was cancelled.
+        Cancelled = 5 "cancelled",
     }
 }

@@ -87,7 +87,7 @@ variants! {
             /// How this one ended.
             failure: Arc<Failure>,
         } = 6,
-        /// Done.
+        /// Done; a scope: all that was entered in it ended well.
         Succeeded {
             /// What.
             place: Place,
@@ -96,14 +96,14 @@ variants! {
             /// It is the pivot: the saga is behind it now.
             passes: bool,
         } = 7,
-        /// The participant refused: known not done.
+        /// The participant refused, or a scope that was refused is undone: known not done.
         Refused {
             /// What.
             place: Place,
             /// Why.
             failure: Arc<Failure>,
         } = 8,
-        /// Given up: whether it was done is not known.
+        /// Given up: whether it was done is not known. A scope that failed: undone.
         Failed {
             /// What.
             place: Place,
@@ -120,7 +120,7 @@ variants! {
             /// Whose.
             place: Place,
         } = 11,
-        /// Given up with nothing done.
+        /// Given up with nothing done, or nobody waits for it any more.
         Closed {
             /// What.
             place: Place,
@@ -165,6 +165,36 @@ variants! {
             /// The event; shared, so that it makes no other event large.
             emission: Arc<Emission>,
         } = 18,
+        /// Something in a scope failed: nothing new starts in it, and what was done in it is undone. Then its own reaction is asked.
+        ScopeStopped {
+            /// The scope's.
+            place: Place,
+            /// It will be refused; else failed.
+            refused: bool,
+            /// Why.
+            failure: Arc<Failure>,
+        } = 19,
+        /// The steps of a reaction begin.
+        ReactionBegan {
+            /// Of what was refused or failed.
+            place: Place,
+            /// Number of the reaction's list in the definition.
+            list: u16,
+        } = 20,
+        /// It goes on behind what was refused or failed, as if that were not there.
+        WentOn {
+            /// Behind what.
+            place: Place,
+            /// It is the pivot: the saga is behind it now.
+            passes: bool,
+        } = 21,
+        /// A cancel, or the deadline, while the pivot is in flight: it undoes if the pivot is refused.
+        StopRemembered {
+            /// Why it would undo.
+            failure: Arc<Failure>,
+        } = 22,
+        /// The pivot succeeded: what was remembered came too late.
+        StopForgotten {} = 23,
     }
 }
 
@@ -181,6 +211,11 @@ variants! {
             /// By which code.
             failure: Arc<Failure>,
         } = 1,
+        /// A scope: what belongs to it is entered behind it, and undone with it.
+        Scope {
+            /// When its time is over; none: never.
+            until: Option<Millis>,
+        } = 2,
     }
 }
 

@@ -21,7 +21,10 @@ impl Entry {
     fn held_bytes(&self) -> usize {
         let order = self.order.as_ref().map_or(0, Order::held_bytes);
         let result = self.result.as_ref().map_or(0, Data::held_bytes);
-        let failure = |more: &EntryMore| more.failure.as_deref().map_or(0, failure_bytes);
+        let failure = |more: &EntryMore| {
+            let cause = more.course.as_ref().and_then(|course| course.cause.as_deref());
+            [more.failure.as_deref(), cause].into_iter().flatten().map(failure_bytes).sum::<usize>()
+        };
         let more = self.more.as_deref().map_or(0, |more| size_of::<EntryMore>() + failure(more));
         size_of::<Entry>() + order + result + more
     }
@@ -74,7 +77,7 @@ mod tests {
             due_at: 2,
             order: Some(Order::new(&order, &mut Vec::new())),
             result: Some(Data::new(&vec![3; result])),
-            more: Some(Box::new(EntryMore { failure: Some(failure(message)), stray: None })),
+            more: Some(Box::new(EntryMore { failure: Some(failure(message)), ..EntryMore::default() })),
         };
         Saga {
             id: "order/1".into(),

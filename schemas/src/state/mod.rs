@@ -8,6 +8,7 @@
 
 mod batch;
 mod checkpoint;
+mod entry;
 mod held;
 mod index;
 mod key;
@@ -15,6 +16,7 @@ mod saga;
 
 pub use batch::{Batch, RowChange};
 pub use checkpoint::*;
+pub use entry::*;
 pub use index::{Index, IndexKeys, index_keys};
 pub use key::{RowKey, RowKind};
 pub use saga::*;

@@ -6,10 +6,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{VERSION, expiry_bucket};
-use crate::codec::{Avro, Cursor, Malformed, put_long};
-use crate::journal::{Failure, Head, Order, Place};
-use crate::shared::Data;
+use super::{Entry, VERSION, Waits, Work, expiry_bucket};
+use crate::codec::{Avro, Malformed, put_long};
+use crate::journal::{Failure, Head, Place};
 use crate::{Millis, names, record, symbols};
 
 /// A row of three steps takes a little less.
@@ -26,42 +25,6 @@ symbols! {
         Completed = 2 "completed",
         /// Everything is undone.
         Compensated = 3 "compensated",
-    }
-}
-
-symbols! {
-    /// What is known of what an entry did.
-    pub enum Work {
-        /// Nothing: nobody was asked.
-        Nothing = 0 "nothing",
-        /// A command is out, or was: it may have been done.
-        Asked = 1 "asked",
-        /// Done.
-        Done = 2 "done",
-        /// Known not done.
-        Refused = 3 "refused",
-        /// Given up: not known whether done.
-        Failed = 4 "failed",
-        /// Its compensation is out, or was.
-        UndoAsked = 5 "undo asked",
-        /// Undone.
-        Undone = 6 "undone",
-        /// Given up with nothing done.
-        Closed = 7 "closed",
-    }
-}
-
-symbols! {
-    /// Why an entry is open.
-    pub enum Waits {
-        /// It is not.
-        No = 0 "no",
-        /// For a reply, or its timeout.
-        Reply = 1 "reply",
-        /// For the next attempt's time.
-        Retry = 2 "retry",
-        /// For a person.
-        Stuck = 3 "stuck",
     }
 }
 
@@ -86,7 +49,7 @@ pub struct Saga {
     pub held_since: Option<Millis>,
     /// What was entered, in order.
     pub entries: Vec<Entry>,
-    /// Why it undoes.
+    /// Why it undoes; while it goes forward, why it will, if its pivot is refused.
     pub failure: Option<Arc<Failure>>,
     /// That it ended.
     pub ended: Option<End>,
@@ -99,141 +62,6 @@ record! {
         pub at: Millis,
         /// When its row may go.
         pub expires_at: Millis,
-    }
-}
-
-/// A node that was entered.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// Its number in the definition; 0 is the saga as a whole, at its end.
-    pub node: u16,
-    /// The newest attempt of the command that is out, or was last; 0 if there is none.
-    pub attempt: u16,
-    /// Which entry of this node it is, from 1.
-    pub round: u8,
-    /// What is known of what it did.
-    pub work: Work,
-    /// Why it is open.
-    pub waits: Waits,
-    /// The order's body is needed no more: the row is written without it, and memory lets go of it with the row.
-    pub bare: bool,
-    /// Since when work and waits are as they are.
-    pub since: Millis,
-    /// When something is due, where it waits for a reply or a retry: the attempt's timeout, or the next attempt.
-    pub due_at: Millis,
-    /// What was asked last.
-    pub order: Option<Order>,
-    /// The result's fields that expressions can read.
-    pub result: Option<Data>,
-    /// What few entries have.
-    pub more: Option<Box<EntryMore>>,
-}
-
-record! {
-    /// What few entries have.
-    pub struct EntryMore {
-        /// How the last attempt, or the entry, ended without success.
-        pub failure: Option<Arc<Failure>>,
-        /// Since when it is a stray: done after all where nothing counted on it, and undone by itself.
-        pub stray: Option<Millis>,
-    }
-}
-
-impl Entry {
-    /// Its name, if it has one by itself: of what it asked, or of what could not be made.
-    pub fn name(&self) -> &str {
-        match (&self.order, self.failure()) {
-            (Some(order), _) => order.step(),
-            (None, Some(failure)) => &failure.step,
-            (None, None) => "",
-        }
-    }
-
-    /// How it ended without success.
-    pub fn failure(&self) -> Option<&Arc<Failure>> {
-        self.more.as_ref()?.failure.as_ref()
-    }
-
-    /// Since when it is a stray.
-    pub fn stray(&self) -> Option<Millis> {
-        self.more.as_ref()?.stray
-    }
-
-    /// True if something must happen to it.
-    pub fn open(&self) -> bool {
-        self.waits != Waits::No
-    }
-
-    /// The order's body, if it may still be needed.
-    pub fn body(&self) -> &[u8] {
-        match &self.order {
-            Some(order) if !self.bare => order.body(),
-            _ => &[],
-        }
-    }
-
-    /// When it is due; `i64::MAX` for never.
-    pub fn due_at(&self) -> Millis {
-        match self.waits {
-            Waits::Reply | Waits::Retry => self.due_at,
-            Waits::No | Waits::Stuck => Millis::MAX,
-        }
-    }
-}
-
-/// Entries are equal if they say the same; what is needed no more is not compared.
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        let small = |entry: &Entry| (entry.node, entry.attempt, entry.round, entry.work, entry.waits, entry.since, entry.due_at);
-        let order = |entry: &Entry| entry.order.as_ref().map(|order| (order.fields().first_time, order.fields().until));
-        small(self) == small(other)
-            && (self.name(), self.body(), order(self)) == (other.name(), other.body(), order(other))
-            && (&self.result, &self.more) == (&other.result, &other.more)
-    }
-}
-
-impl Eq for Entry {}
-
-impl Avro for Entry {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.node.put(out);
-        self.attempt.put(out);
-        self.round.put(out);
-        self.work.put(out);
-        self.waits.put(out);
-        self.since.put(out);
-        self.due_at.put(out);
-        match &self.order {
-            None => out.push(0),
-            Some(order) => {
-                out.push(2);
-                if self.bare { order.put_without_body(out) } else { order.put(out) }
-            }
-        }
-        self.result.put(out);
-        match &self.more {
-            None => out.push(0),
-            Some(more) => {
-                out.push(2);
-                more.put(out);
-            }
-        }
-    }
-
-    fn take(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
-        Ok(Entry {
-            node: Avro::take(cursor)?,
-            attempt: Avro::take(cursor)?,
-            round: Avro::take(cursor)?,
-            work: Avro::take(cursor)?,
-            waits: Avro::take(cursor)?,
-            since: Avro::take(cursor)?,
-            due_at: Avro::take(cursor)?,
-            order: Avro::take(cursor)?,
-            result: Avro::take(cursor)?,
-            more: <Option<EntryMore> as Avro>::take(cursor)?.map(Box::new),
-            bare: false,
-        })
     }
 }
 
@@ -314,14 +142,30 @@ impl Saga {
         Some(place as Place)
     }
 
+    /// A cancel, or the deadline, that came while the pivot was in flight: it undoes for this if the pivot is refused.
+    pub fn remembered_stop(&self) -> Option<&Arc<Failure>> {
+        self.failure.as_ref().filter(|_| self.status == Status::Running)
+    }
+
+    /// When its own deadline fires; none while that is off: its clock stands while a person is needed, it fires once, and not while it
+    /// undoes.
+    pub fn deadline(&self) -> Option<Millis> {
+        let is_on = self.status == Status::Running && !self.late && self.failure.is_none() && self.held_since.is_none();
+        self.deadline_at.filter(|_| is_on)
+    }
+
     /// When it wants to be looked at without an input; `i64::MAX` for never.
     pub fn due_at(&self) -> Millis {
-        let leaves = self.entries.iter().map(Entry::due_at).min().unwrap_or(Millis::MAX);
-        match self.deadline_at {
-            // The deadline's clock stands still while a person is needed, and is off while it undoes.
-            Some(deadline) if self.status == Status::Running && !self.late && self.held_since.is_none() => leaves.min(deadline),
-            _ => leaves,
+        let mut due_at = self.deadline().unwrap_or(Millis::MAX);
+        // The clock of a scope stands still with the saga's.
+        let scopes_run = self.status == Status::Running && self.held_since.is_none();
+        for entry in &self.entries {
+            due_at = due_at.min(entry.due_at());
+            if scopes_run && entry.work == Work::Open {
+                due_at = due_at.min(entry.scope_until().unwrap_or(Millis::MAX));
+            }
         }
+        due_at
     }
 
     /// The bucket in which its row goes; none while it lives, or while something of it is still to be undone.

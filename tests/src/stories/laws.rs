@@ -12,7 +12,7 @@ use super::stage::Stage;
 use crate::laws;
 
 /// Every law that a played story breaks.
-pub(super) fn broken(stage: &Stage) -> Vec<String> {
+pub(crate) fn broken(stage: &Stage) -> Vec<String> {
     let mut faults = Vec::new();
     replay(stage, &mut faults);
     round_trips(stage, &mut faults);
@@ -34,10 +34,10 @@ fn replay(stage: &Stage, faults: &mut Vec<String>) {
     let mut saga = None;
     for (place, happened) in stage.history.iter().enumerate() {
         if let Err(illegal) = apply(&happened.behind.id, &mut saga, &happened.event, happened.at) {
-            return faults.push(format!("replay of event {place}: {illegal}"));
+            return faults.push(format!("L12: replay of event {place}: {illegal}"));
         }
         if saga.as_ref() != Some(&happened.behind) {
-            return faults.push(format!("replay of event {place} gives another state"));
+            return faults.push(format!("L12: replay of event {place} gives another state"));
         }
     }
 }
@@ -48,7 +48,7 @@ fn round_trips(stage: &Stage, faults: &mut Vec<String>) {
         let (id, row) = (&happened.behind.id, happened.behind.encode());
         let read = Saga::decode(id, &row);
         if read.as_ref() != Ok(&happened.behind) || read.map(|saga| saga.encode()).as_ref() != Ok(&row) {
-            faults.push(format!("the row behind {:?} does not survive encoding", happened.event));
+            faults.push(format!("L12: the row behind {:?} does not survive encoding", happened.event));
         }
     }
     let Some(saga) = &stage.saga else { return };
@@ -62,7 +62,7 @@ fn round_trips(stage: &Stage, faults: &mut Vec<String>) {
         turns: vec![Turn { cause, input: None, changes: vec![change] }],
     });
     if JournalRecord::decode(&record.encode()).as_ref() != Ok(&record) {
-        faults.push("the events do not survive encoding".to_owned());
+        faults.push("L12: the events do not survive encoding".to_owned());
     }
 }
 
@@ -76,7 +76,7 @@ fn emissions(stage: &Stage, faults: &mut Vec<String>) {
             _ => continue,
         };
         if happened.effects.len() != emitted.len() {
-            faults.push(format!("{} events are sent for {} that are emitted", happened.effects.len(), emitted.len()));
+            faults.push(format!("wire: {} events are sent for {} that are emitted", happened.effects.len(), emitted.len()));
         }
         let again = emitted.iter().find(|emission| !seen.insert(emission.id.to_string()));
         faults.extend(again.map(|emission| format!("L22: {} is emitted twice", emission.id)));
@@ -95,13 +95,13 @@ fn commands(stage: &Stage, faults: &mut Vec<String>) {
             continue;
         }
         if happened.effects.len() != 1 {
-            faults.push("one command is sent for one that is issued".to_owned());
+            faults.push("wire: one command is sent for one that is issued".to_owned());
             continue;
         }
         let command = match wire::decode_command(happened.effects[0].value(), stage.schemas()) {
             Ok(command) => command,
             Err(error) => {
-                faults.push(format!("a command cannot be read: {error}"));
+                faults.push(format!("wire: a command cannot be read: {error}"));
                 continue;
             }
         };
@@ -118,10 +118,10 @@ fn commands(stage: &Stage, faults: &mut Vec<String>) {
         if let Some((_, _, first)) = meta.undoes.as_deref().and_then(|undoes| seen.get(undoes))
             && *first != meta.first_time
         {
-            faults.push(format!("{} has another first time than what it undoes", meta.idempotency_key));
+            faults.push(format!("wire: {} has another first time than what it undoes", meta.idempotency_key));
         }
         if meta.undoes.as_deref().is_some_and(|undoes| !seen.contains_key(undoes)) {
-            faults.push(format!("{} undoes what was never asked", meta.idempotency_key));
+            faults.push(format!("wire: {} undoes what was never asked", meta.idempotency_key));
         }
         seen.insert(meta.idempotency_key.into_owned(), (meta.attempt, body, meta.first_time));
     }

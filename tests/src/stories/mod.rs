@@ -7,15 +7,17 @@
 //! Lines at the margin are written by people: the title, what is given, each `when`, and how it must end. Lines behind four spaces
 //! are what the core did; `UPDATE_STORIES=1` writes them anew. So a golden line may be regenerated, an ending never is.
 
-mod laws;
-mod print;
+pub(crate) mod laws;
+pub(crate) mod print;
 mod script;
 mod stage;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use script::Said;
 pub use script::Script;
 pub use stage::Stage;
+pub(crate) use stage::{Happened, Known};
 
 /// The checkout's top folder.
 pub fn top() -> PathBuf {

@@ -26,7 +26,7 @@ pub(super) fn middle_left_out(mut lines: Vec<String>) -> Vec<String> {
 }
 
 /// A time since the story's begin: `+2m10.25s`.
-pub(super) fn time(ms: Millis) -> String {
+pub(crate) fn time(ms: Millis) -> String {
     format!("+{}", duration(ms))
 }
 
@@ -55,8 +55,11 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         Some(node) if !node.name.is_empty() => &*node.name,
         _ => "the end",
     };
-    let name = |place: Place| behind.entry(place).map_or("nothing", |entry| node(entry.node));
-    let undo = |undo: bool| if undo { "the undo of " } else { "" };
+    let name = |place: Place| match behind.entry(place) {
+        None => "nothing".to_owned(),
+        Some(Entry { node: number, round: 1, .. }) => node(*number).to_owned(),
+        Some(entry) => format!("{}~{}", node(entry.node), entry.round),
+    };
     match event {
         SagaEvent::Started { head, deadline_at } => {
             let kept = shown(&stage.definition().start.kept, head.start());
@@ -66,28 +69,24 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         SagaEvent::Skipped { node: skipped, passes } => {
             format!("{} is skipped{}", node(*skipped), if *passes { ": the pivot is behind" } else { "" })
         }
-        SagaEvent::Entered { place, opens: Opens::Stuck { failure }, .. } => {
-            format!("{place}: {} cannot begin: {}", failure.step, said(failure))
+        SagaEvent::Entered { place, opens, .. } => entered(stage, *place, &name(*place), opens),
+        SagaEvent::ScopeStopped { place, failure, .. } => format!("{place}: undoing of {} begins: {}", name(*place), said(failure)),
+        SagaEvent::ReactionBegan { place, list } => {
+            let first = stage.definition().node(list + 1).map_or("", |node| &*node.name);
+            format!("{place}: {} reacts, by {first}", name(*place))
         }
-        SagaEvent::Entered { place, opens: Opens::Refused { failure }, .. } => {
-            format!("{place}: {} refuses: {}", failure.step, said(failure))
+        SagaEvent::WentOn { place, passes } => {
+            format!("{place}: it goes on without {}{}", name(*place), if *passes { ": the pivot is behind" } else { "" })
         }
+        SagaEvent::StopRemembered { failure } => {
+            format!("remembered until the pivot is known: {} ({})", said(failure), failure.kind)
+        }
+        SagaEvent::StopForgotten {} => "what was remembered comes too late".to_owned(),
         SagaEvent::Emitted { node: emits, emission } => format!("{} emits {}", node(*emits), emission.kind),
-        SagaEvent::CommandIssued { place, order, due_at, .. } => {
-            format!("{place}: {} is asked: answer until {}, all attempts until {}", order.step(), at(*due_at), until(stage, order))
-        }
-        SagaEvent::UndoIssued { place, order, due_at } => {
-            let (step, until) = (order.step(), until(stage, order));
-            format!("{place}: the undo of {step} is asked: answer until {}, all attempts until {until}", at(*due_at))
-        }
-        SagaEvent::CommandRepeated { place, direction, attempt, due_at } => {
-            let what = format!("{}{}", undo(*direction == Direction::Undo), name(*place));
-            format!("{place}: {what} is asked again, attempt {attempt}: answer until {}", at(*due_at))
-        }
-        SagaEvent::RetryScheduled { place, direction, due_at, failure } => {
-            let what = format!("{}{}", undo(*direction == Direction::Undo), name(*place));
-            format!("{place}: {what}: {}; is asked again at {}", said(failure), at(*due_at))
-        }
+        SagaEvent::CommandIssued { .. }
+        | SagaEvent::UndoIssued { .. }
+        | SagaEvent::CommandRepeated { .. }
+        | SagaEvent::RetryScheduled { .. } => attempt(stage, &name, event),
         SagaEvent::Succeeded { place, result, passes } => {
             let kept = behind.entry(*place).and_then(|entry| step_of(stage, entry.node)).and_then(|step| step.asks.kept.as_ref());
             let result = kept.zip(result.as_ref()).map(|(kept, data)| format!(", kept {}", shown(kept, data.bytes())));
@@ -114,6 +113,45 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         SagaEvent::Completed { expires_at, .. } => format!("completed; forgotten {}", at(*expires_at)),
         SagaEvent::Compensated { expires_at, .. } => format!("compensated; forgotten {}", at(*expires_at)),
     }
+}
+
+/// How an entry begins.
+fn entered(stage: &Stage, place: Place, name: &str, opens: &Opens) -> String {
+    match opens {
+        Opens::Stuck { failure } => format!("{place}: {} cannot begin: {}", failure.step, said(failure)),
+        Opens::Refused { failure } => format!("{place}: {} refuses: {}", failure.step, said(failure)),
+        Opens::Scope { until } => {
+            let until = until.map(|until| format!(", all of it until {}", time(until - stage.begin))).unwrap_or_default();
+            format!("{place}: {name} begins{until}")
+        }
+    }
+}
+
+/// An event about a command's attempts.
+fn attempt(stage: &Stage, name: &dyn Fn(Place) -> String, event: &SagaEvent) -> String {
+    let at = |ms: Millis| time(ms - stage.begin);
+    match event {
+        SagaEvent::CommandIssued { place, order, due_at, .. } => {
+            format!("{place}: {} is asked: answer until {}, all attempts until {}", order.step(), at(*due_at), until(stage, order))
+        }
+        SagaEvent::UndoIssued { place, order, due_at } => {
+            let (step, until) = (order.step(), until(stage, order));
+            format!("{place}: the undo of {step} is asked: answer until {}, all attempts until {until}", at(*due_at))
+        }
+        SagaEvent::CommandRepeated { place, direction, attempt, due_at } => {
+            let what = format!("{}{}", undo(*direction == Direction::Undo), name(*place));
+            format!("{place}: {what} is asked again, attempt {attempt}: answer until {}", at(*due_at))
+        }
+        SagaEvent::RetryScheduled { place, direction, due_at, failure } => {
+            let what = format!("{}{}", undo(*direction == Direction::Undo), name(*place));
+            format!("{place}: {what}: {}; is asked again at {}", said(failure), at(*due_at))
+        }
+        other => unreachable!("{other:?} is about no attempt"),
+    }
+}
+
+fn undo(is_undo: bool) -> &'static str {
+    if is_undo { "the undo of " } else { "" }
 }
 
 fn until(stage: &Stage, order: &Order) -> String {
@@ -163,7 +201,7 @@ pub(super) fn effect(stage: &Stage, effect: &Effect) -> String {
 }
 
 /// What is true at the end.
-pub(super) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
+pub(crate) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
     let mut lines = Vec::new();
     let due = match saga.due_at() {
         Millis::MAX => "nothing is due".to_owned(),
@@ -176,11 +214,16 @@ pub(super) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
     if let Some(failure) = &saga.failure {
         lines.push(format!("because: {} ({}) {}", failure.code, failure.kind, failure.step).trim().to_owned());
     }
-    lines.extend(saga.entries.iter().zip(0..).map(|(entry, place)| self::entry(entry, place)));
+    lines.extend(saga.entries.iter().zip(0..).map(|(entry, place)| self::entry(stage, entry, place)));
     lines
 }
 
-fn entry(entry: &Entry, place: Place) -> String {
+fn entry(stage: &Stage, entry: &Entry, place: Place) -> String {
+    let name = match stage.definition().node(entry.node).filter(|node| node.is_scope) {
+        Some(node) if entry.round > 1 => format!("{}~{}", node.name, entry.round),
+        Some(node) => node.name.to_string(),
+        None => entry.name().to_owned(),
+    };
     let waits = match entry.waits {
         Waits::No => String::new(),
         waits => format!(", waits: {waits}"),
@@ -192,7 +235,8 @@ fn entry(entry: &Entry, place: Place) -> String {
     };
     let stray = if entry.stray().is_some() { ", a stray" } else { "" };
     let because = entry.failure().map(|failure| format!("; {}", said(failure))).unwrap_or_default();
-    format!("{place}: {} {}{waits}{attempts}{stray}{because}", entry.name(), entry.work)
+    let left_out = if entry.went_on() { ", left out" } else { "" };
+    format!("{place}: {name} {}{waits}{attempts}{left_out}{stray}{because}", entry.work)
 }
 
 fn shown(schema: &Schema, bytes: &[u8]) -> String {

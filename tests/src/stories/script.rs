@@ -38,6 +38,8 @@ pub enum Act {
     Answer { step: String, direction: Direction, attempt: Option<i32>, outcome: Said },
     /// Nothing comes until something is due, or for a time.
     Silence(Option<Millis>),
+    /// It is cancelled, for this reason.
+    Cancel(String),
     /// What the next input would cause does not fit into a journal record.
     TooBig(usize),
     /// How it must end: a word and a code.
@@ -127,6 +129,9 @@ fn broken(text: &str) -> Option<Place> {
 fn when(text: &str) -> Option<Act> {
     if text == "the same event comes again" {
         return Some(Act::StartAgain);
+    }
+    if let Some(why) = text.strip_prefix("it is cancelled: ") {
+        return Some(Act::Cancel(why.to_owned()));
     }
     if text == "no answer comes" {
         return Some(Act::Silence(None));

@@ -1,6 +1,7 @@
 //! Where a story is played: one definition, one saga, a clock that moves only by the story.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ringmaster_core::definition::{
@@ -8,8 +9,8 @@ use ringmaster_core::definition::{
     Verb, compile,
 };
 use ringmaster_core::saga::{
-    Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch, Sender, StartInput, Values, apply, decide, effects,
-    order_of,
+    Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch, Sender, StartInput, Values, View, apply, decide,
+    effects, order_of,
 };
 use ringmaster_schemas::avro::{Resolver, Schema};
 use ringmaster_schemas::journal::{Emission, Encoding, SagaEvent};
@@ -46,21 +47,21 @@ const TIMERS_MAX: usize = 10_000;
 /// Where a story is played.
 pub struct Stage {
     known: Arc<Known>,
-    pub(super) now: Millis,
+    pub(crate) now: Millis,
     pub(super) begin: Millis,
     id: Arc<str>,
-    pub(super) saga: Option<Arc<Saga>>,
+    pub(crate) saga: Option<Arc<Saga>>,
     broken: Vec<Place>,
     start: Option<StartInput>,
     /// All that happened: event, the state behind it, what was sent for it.
-    pub(super) history: Vec<Happened>,
+    pub(crate) history: Vec<Happened>,
 }
 
 /// A compiled definition, and all schemas it was compiled against.
 #[derive(Debug)]
-struct Known {
-    definition: Definition,
-    schemas: Schemas,
+pub(crate) struct Known {
+    pub(crate) definition: Definition,
+    pub(crate) schemas: Schemas,
 }
 
 /// Definitions that stories were played on: compiled once.
@@ -68,12 +69,12 @@ static KNOWN: Mutex<BTreeMap<String, Arc<Known>>> = Mutex::new(BTreeMap::new());
 
 /// An event, and what came of it.
 #[derive(Debug, Clone)]
-pub(super) struct Happened {
-    pub(super) event: SagaEvent,
+pub(crate) struct Happened {
+    pub(crate) event: SagaEvent,
     /// Time of its turn.
-    pub(super) at: Millis,
-    pub(super) behind: Arc<Saga>,
-    pub(super) effects: Vec<Effect>,
+    pub(crate) at: Millis,
+    pub(crate) behind: Arc<Saga>,
+    pub(crate) effects: Vec<Effect>,
 }
 
 impl Stage {
@@ -86,23 +87,19 @@ impl Stage {
             None => Arc::new(Known::load(name)?),
         };
         all.insert(name.to_owned(), known.clone());
-        Ok(Stage {
-            known,
-            now: BEGIN,
-            begin: BEGIN,
-            id: "".into(),
-            saga: None,
-            broken: Vec::new(),
-            start: None,
-            history: Vec::new(),
-        })
+        Ok(Stage::on(known))
     }
 
-    pub(super) fn definition(&self) -> &Definition {
+    /// A stage for any definition.
+    pub(crate) fn on(known: Arc<Known>) -> Stage {
+        Stage { known, now: BEGIN, begin: BEGIN, id: "".into(), saga: None, broken: Vec::new(), start: None, history: Vec::new() }
+    }
+
+    pub(crate) fn definition(&self) -> &Definition {
         &self.known.definition
     }
 
-    pub(super) fn schemas(&self) -> &Schemas {
+    pub(crate) fn schemas(&self) -> &Schemas {
         &self.known.schemas
     }
 
@@ -118,7 +115,6 @@ impl Stage {
             Act::Start { event, age_ms, json } => {
                 let start = self.start_input(event, *age_ms, json)?;
                 self.start = Some(start.clone());
-                self.id = saga_id(&self.definition().name, &start.key).into();
                 Ok(self.input(&Input::Start(start)))
             }
             Act::StartAgain => {
@@ -130,13 +126,14 @@ impl Stage {
                 Ok(self.input(&Input::Reply(reply)))
             }
             Act::Silence(how_long) => self.silence(*how_long).map(print::middle_left_out),
+            Act::Cancel(why) => Ok(self.input(&Input::Cancel { why: why.as_str().into() })),
             Act::TooBig(bytes) => Ok(self.input(&Input::TooBig { bytes: *bytes })),
             Act::Ends(how, code) => self.ends(how, code.as_deref()),
             Act::Undone(wanted) => self.undone(wanted),
         }
     }
 
-    fn start_input(&self, event: &str, age_ms: Millis, text: &str) -> Result<StartInput, String> {
+    pub(crate) fn start_input(&self, event: &str, age_ms: Millis, text: &str) -> Result<StartInput, String> {
         let start = &self.definition().start;
         if *start.event != *event {
             return Err(format!("this saga starts on {}", start.event));
@@ -147,6 +144,7 @@ impl Stage {
             start: &kept,
             results: &|_| None,
             failure: None,
+            round: 1,
             now: self.now,
             started: self.now,
             budget: &Budget::new(),
@@ -164,9 +162,20 @@ impl Stage {
         })
     }
 
-    fn reply_input(&self, step: &str, direction: Direction, attempt: Option<i32>, said: &Said) -> Result<ReplyInput, String> {
-        let asks = self.definition().step_named(step).map(|step| step.asks);
-        let row = self.saga.as_ref().and_then(|saga| saga.entries.iter().find(|entry| entry.name() == step));
+    pub(crate) fn reply_input(
+        &self,
+        step: &str,
+        direction: Direction,
+        attempt: Option<i32>,
+        said: &Said,
+    ) -> Result<ReplyInput, String> {
+        // A later round is named `step~2`.
+        let name = step.split('~').next().unwrap_or(step);
+        let asks = self.definition().step_named(name).map(|step| step.asks);
+        let row = self
+            .saga
+            .as_ref()
+            .and_then(|saga| saga.entries.iter().find(|entry| entry.order.as_ref().is_some_and(|order| order.step() == step)));
         let newest = row.map(|entry| i32::from(entry.attempt));
         let outcome = match said {
             Said::Succeeded(result) => {
@@ -215,33 +224,47 @@ impl Stage {
         Err(format!("more than {TIMERS_MAX} timers fired"))
     }
 
-    /// Lets the core decide, holds it to its promises, and takes what it decided.
-    fn input(&mut self, input: &Input) -> Vec<String> {
+    /// Lets the core decide, holds it to its promises, and takes what it decided: how many events.
+    pub(crate) fn take(&mut self, input: &Input) -> Result<usize, Rejection> {
+        if let Input::Start(start) = input {
+            self.id = saga_id(&self.definition().name, &start.key).into();
+        }
         let decided = self.decide(input);
         assert_eq!(decided, self.decide(input), "the same input decided twice is the same decision");
-        let Decided { events, saga } = match decided {
-            Ok(decided) => decided,
-            Err(rejection) => return vec![format!("rejected {}: {}", rejection.reason, rejection.detail)],
-        };
-        let mut lines = Vec::new();
-        if events.is_empty() {
-            lines.push("nothing happens".to_owned());
-        }
+        let Decided { events, saga } = decided?;
+        let count = events.len();
         for event in events {
             apply(&self.id, &mut self.saga, &event, self.now).expect("a decided event is legal");
             let behind = self.saga.clone().expect("it has started");
             let effects = self.effects(&behind, &event);
-            lines.push(print::event(self, &behind, &event));
-            lines.extend(effects.iter().map(|effect| print::effect(self, effect)));
             self.history.push(Happened { event, at: self.now, behind, effects });
         }
         assert_eq!(self.saga.as_ref(), Some(&saga), "decide gives the state that apply makes of its events");
+        Ok(count)
+    }
+
+    /// The same, told.
+    fn input(&mut self, input: &Input) -> Vec<String> {
+        match self.take(input) {
+            Err(rejection) => vec![format!("rejected {}: {}", rejection.reason, rejection.detail)],
+            Ok(0) => vec!["nothing happens".to_owned()],
+            Ok(count) => self.told(self.history.len() - count..self.history.len()),
+        }
+    }
+
+    /// A part of what happened, for people.
+    pub(crate) fn told(&self, part: Range<usize>) -> Vec<String> {
+        let mut lines = Vec::new();
+        for happened in &self.history[part] {
+            lines.push(print::event(self, &happened.behind, &happened.event));
+            lines.extend(happened.effects.iter().map(|effect| print::effect(self, effect)));
+        }
         lines
     }
 
     fn decide(&self, input: &Input) -> Result<Decided, Rejection> {
         let broken = self.broken.iter().flat_map(|place| sites(self.definition(), place)).collect();
-        let values = Breaking { values: Evaluated::new(), broken };
+        let values = Breaking { values: Evaluated::new(self.definition()), broken };
         decide(self.definition(), &values, &self.id, self.saga.as_ref(), input, self.now, &mut Scratch::default())
     }
 
@@ -331,12 +354,12 @@ fn sites(definition: &Definition, place: &Place) -> Vec<SiteId> {
 }
 
 /// The definition's real values, but for the expressions that a story says cannot be computed.
-struct Breaking {
-    values: Evaluated,
+struct Breaking<'d> {
+    values: Evaluated<'d>,
     broken: Vec<SiteId>,
 }
 
-impl Breaking {
+impl Breaking<'_> {
     fn check(&self, site: SiteId) -> Result<(), ExpressionError> {
         if !self.broken.contains(&site) {
             return Ok(());
@@ -345,26 +368,19 @@ impl Breaking {
     }
 }
 
-impl Values for Breaking {
-    fn condition(&self, saga: &Saga, condition: &Expression, now: Millis) -> Result<bool, ExpressionError> {
+impl Values for Breaking<'_> {
+    fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError> {
         self.check(condition.site())?;
-        self.values.condition(saga, condition, now)
+        self.values.condition(view, condition)
     }
 
-    fn body(&self, saga: &Saga, body: &Template, now: Millis, out: &mut Vec<u8>) -> Result<(), ExpressionError> {
+    fn body(&self, view: View<'_>, body: &Template, out: &mut Vec<u8>) -> Result<(), ExpressionError> {
         self.check(body.site())?;
-        self.values.body(saga, body, now, out)
+        self.values.body(view, body, out)
     }
 
-    fn emission(
-        &self,
-        saga: &Saga,
-        emit: &Emit,
-        id: &str,
-        now: Millis,
-        scratch: &mut Vec<u8>,
-    ) -> Result<Emission, ExpressionError> {
+    fn emission(&self, view: View<'_>, emit: &Emit, id: &str, scratch: &mut Vec<u8>) -> Result<Emission, ExpressionError> {
         self.check(emit.body.site())?;
-        self.values.emission(saga, emit, id, now, scratch)
+        self.values.emission(view, emit, id, scratch)
     }
 }

@@ -37,7 +37,7 @@ const PLACES: [(&str, &[&str], &str); 5] = [
 ];
 
 /// Where lines may be printed: programs whose output it is, and what only developers run.
-const PRINTING: [&str; 11] = [
+const PRINTING: [&str; 12] = [
     "bench/src/bin/",
     "bench/src/main.rs",
     "coordinator/bus/examples/",
@@ -49,6 +49,7 @@ const PRINTING: [&str; 11] = [
     "coordinator/bus/tests/",
     "mutants/src/",
     "tests/tests/",
+    "tests/src/bin/",
 ];
 
 /// Ignored tests that are not tests of their own.

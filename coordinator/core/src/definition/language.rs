@@ -122,8 +122,13 @@ fn holds(holds: Holds) -> Value {
         Holds::Steps => to("steps"),
         Holds::PerhapsSteps => json!({ "anyOf": [to("steps"), { "type": "array", "maxItems": 0 }] }),
         Holds::List(of, least) => json!({ "type": "array", "items": self::holds(*of), "minItems": least }),
-        Holds::Named(of) => {
-            json!({ "type": "object", "propertyNames": self::holds(Holds::Name), "additionalProperties": self::holds(*of) })
+        Holds::Named(of, least) => {
+            let names = self::holds(Holds::Name);
+            json!({ "type": "object", "propertyNames": names, "additionalProperties": self::holds(*of), "minProperties": least })
+        }
+        Holds::ByCode(of) => {
+            let names = json!({ "pattern": "^([A-Z0-9_]+|else)$" });
+            json!({ "type": "object", "propertyNames": names, "additionalProperties": self::holds(*of), "minProperties": 1 })
         }
         Holds::Map(shape) => to(shape.name),
         Holds::Either(all) => json!({ "anyOf": all.iter().map(|one| self::holds(*one)).collect::<Vec<_>>() }),
@@ -149,7 +154,8 @@ fn in_words(holds: Holds) -> String {
         Holds::Steps => "a list of steps".to_owned(),
         Holds::PerhapsSteps => "a list of steps, or []".to_owned(),
         Holds::List(of, _) => format!("a list: {}", in_words(*of)),
-        Holds::Named(of) => format!("by name: {}", in_words(*of)),
+        Holds::Named(of, _) => format!("by name: {}", in_words(*of)),
+        Holds::ByCode(of) => format!("by code: {}", in_words(*of)),
         Holds::Map(shape) => format!("{{ {} }}", shape.names().collect::<Vec<_>>().join(", ")),
         Holds::Either(all) => all.iter().map(|one| in_words(*one)).collect::<Vec<_>>().join(", or "),
     }

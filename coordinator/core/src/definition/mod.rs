@@ -23,7 +23,7 @@ pub use catalog::{Catalog, DefinitionRecord, defined_twice};
 pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic, compile};
 pub use defaults::{DEFAULTS, Defaults};
 pub use expression::{Budget, Environment, Expression, ExpressionError, SiteId, Template};
-pub use node::{Arm, Call, Do, Node, NodeByName, ROOT, Retry, Role, Step, Undo, Verb};
+pub use node::{Arm, Call, Do, Next, Node, NodeByName, On, ROOT, Reaction, Retry, Role, Step, Undo, Verb};
 
 /// One version of a saga definition, checked and ready to run.
 #[derive(Debug)]
@@ -79,15 +79,28 @@ impl Definition {
         let node = self.node(node)?;
         match &node.verb {
             Verb::Do(asks) => Some(Step { number, node, asks }),
-            Verb::Sequence(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) => None,
+            Verb::Sequence(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => None,
         }
+    }
+
+    /// The nodes around one, from the nearest on, the root last; none around the root.
+    pub fn around(&self, node: u16) -> impl Iterator<Item = u16> {
+        let parent = |node: u16| (node != ROOT).then(|| self.nodes[usize::from(node)].parent);
+        std::iter::successors(parent(node), move |node| parent(*node))
+    }
+
+    /// The lists of nodes that belong to a node, in order.
+    pub fn lists(&self, owner: u16) -> impl Iterator<Item = u16> {
+        let end = self.nodes[usize::from(owner)].end;
+        let within = move |list: u16| (list < end).then_some(list);
+        std::iter::successors(within(owner + 1), move |list| within(self.nodes[usize::from(*list)].end))
     }
 
     /// Everything that it emits, on the way and at its ends.
     pub fn emits(&self) -> impl Iterator<Item = &Emit> {
         let on_the_way = self.nodes.iter().filter_map(|node| match &node.verb {
             Verb::Emit(emit) => Some(emit),
-            Verb::Sequence(_) | Verb::Do(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) => None,
+            Verb::Sequence(_) | Verb::Do(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => None,
         });
         on_the_way.chain(&self.on_completed).chain(&self.on_compensated)
     }

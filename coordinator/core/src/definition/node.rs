@@ -37,14 +37,78 @@ pub struct Node {
     pub condition: Option<Expression>,
     /// Its whole time, retries included; none for ever.
     pub within_ms: Option<Millis>,
+    /// It leaves an entry that holds what was entered in it: it is undone as a whole before its reaction is asked.
+    pub is_scope: bool,
+    /// What follows when it was refused, by code; the last may be for all others.
+    pub on_refused: Box<[On]>,
+    /// What follows when it failed.
+    pub on_failed: Box<[On]>,
     /// What it does.
     pub verb: Verb,
+}
+
+/// What follows upon a code.
+#[derive(Debug)]
+pub struct On {
+    /// None: whatever comes to it.
+    pub code: Option<Arc<str>>,
+    /// What follows.
+    pub reaction: Reaction,
+}
+
+/// What follows when a node was refused or failed. It left nothing behind by then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reaction {
+    /// The scope around it is undone, and refused or failed in turn.
+    Undo,
+    /// It goes on behind it, as if it were not there.
+    GoOn,
+    /// A person must look.
+    Stuck,
+    /// These steps come first.
+    Steps {
+        /// The number of their list.
+        list: u16,
+        /// What follows them.
+        next: Next,
+        /// How often, in one entry of the scope around.
+        at_most: u16,
+    },
+}
+
+/// What follows the steps of a reaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It goes on behind the node.
+    GoOn,
+    /// The node is entered again: a new round.
+    Retry,
+    /// The scope around it is undone.
+    Undo,
 }
 
 impl Node {
     /// When its time is over, if it begins now.
     pub fn until(&self, now: Millis) -> Millis {
         self.within_ms.map_or(Millis::MAX, |within| now.saturating_add(within))
+    }
+
+    /// All its reactions.
+    pub fn reactions(&self) -> impl Iterator<Item = &Reaction> {
+        self.on_refused.iter().chain(&self.on_failed).map(|on| &on.reaction)
+    }
+
+    /// True if one of its reactions enters it again.
+    pub fn is_retried(&self) -> bool {
+        self.reactions().any(|reaction| matches!(reaction, Reaction::Steps { next: Next::Retry, .. }))
+    }
+
+    /// What follows the steps of this list; none if it is no reaction of this node.
+    pub fn next_of(&self, list: u16) -> Option<Next> {
+        self.reactions().find_map(|reaction| match reaction {
+            Reaction::Steps { list: known, next, .. } if *known == list => Some(*next),
+            _ => None,
+        })
     }
 }
 
@@ -60,10 +124,12 @@ pub enum Verb {
     Emit(Emit),
     /// Ends as if refused, with this code.
     Refuse(Arc<str>),
-    /// The nodes of its body, which is the one list that it has. Nothing but its `if` is its own: it leaves no entry.
+    /// The nodes of its body, its first list.
     Group,
-    /// The first of its arms whose condition is true: a list each, in order. It leaves no entry.
+    /// The first of its arms whose condition is true: a list each, in order.
     Choice(Box<[Arm]>),
+    /// Its branches, so many lists, side by side.
+    Parallel(u16),
 }
 
 /// One way through a choice.
@@ -95,6 +161,10 @@ pub enum Role {
     Body,
     /// One way through a choice.
     Arm,
+    /// One of several ways side by side.
+    Branch,
+    /// What is done when the node was refused or failed.
+    Reaction,
 }
 
 /// A command to a participant, with its undo.

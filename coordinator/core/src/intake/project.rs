@@ -70,6 +70,7 @@ impl Projections {
             start: kept,
             results: &|_| None,
             failure: None,
+            round: 1,
             now,
             started: now,
             budget: &Budget::new(),

@@ -144,7 +144,7 @@ impl Owner {
         let found = self.find(&id, || id.clone(), cx)?;
         let saga = found.and_then(|slot| self.visible(slot)).cloned();
         let input = Input::Start(start);
-        let decided = decide(definition, &Evaluated::new(), &id, saga.as_ref(), &input, now, &mut self.scratch);
+        let decided = decide(definition, &Evaluated::new(definition), &id, saga.as_ref(), &input, now, &mut self.scratch);
         if let Input::Start(start) = input {
             self.projections.give_back(start);
         }

@@ -180,7 +180,7 @@ impl Owner {
             )));
         };
         let (saga, now) = (saga.clone(), self.turn_time(cx));
-        match decide(definition, &Evaluated::new(), &id, Some(&saga), input, now, &mut self.scratch) {
+        match decide(definition, &Evaluated::new(definition), &id, Some(&saga), input, now, &mut self.scratch) {
             Ok(decided) if decided.events.is_empty() => Ok(None),
             Ok(decided) => {
                 turn.saga(slot, id, decided.events, decided.saga);
@@ -232,6 +232,12 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             | SagaEvent::MarkedLate { .. }
             | SagaEvent::Entered { opens: Opens::Refused { .. }, .. }
             | SagaEvent::Emitted { .. }
+            | SagaEvent::Entered { opens: Opens::Scope { .. }, .. }
+            | SagaEvent::ScopeStopped { .. }
+            | SagaEvent::ReactionBegan { .. }
+            | SagaEvent::WentOn { .. }
+            | SagaEvent::StopRemembered { .. }
+            | SagaEvent::StopForgotten {}
             | SagaEvent::ContradictionFound { .. } => {}
         }
     }

@@ -2,10 +2,12 @@
 
 use ringmaster_schemas::journal::{FailureKind, Phase, Place, RejectionReason as Reason, SagaEvent};
 use ringmaster_schemas::names::Direction;
-use ringmaster_schemas::state::{Entry, Status, Waits, Work};
+use ringmaster_schemas::state::{Entry, Waits, Work};
 use ringmaster_schemas::{Data, state};
 
 use super::decide::{Draft, failure};
+use super::flow::Way;
+use super::scope::Scope;
 use super::{Outcome, RESULT_BYTES_MAX, ROW_DATA_BYTES_MAX, Rejection, ReplyInput, code};
 use crate::definition::{ROOT, Undo};
 use crate::faults::mutated;
@@ -24,7 +26,7 @@ impl Draft<'_> {
     }
 
     fn answer_to_do(&mut self, place: Place, reply: &ReplyInput) -> Result<(), Rejection> {
-        use Work::{Asked, Closed, Done, Failed, Nothing, Refused, UndoAsked, Undone};
+        use Work::{Asked, Closed, Done, Failed, Nothing, Open, Refused, UndoAsked, Undoing, Undone};
         let reason = match (self.entry(place).work, &reply.outcome) {
             (Asked, Outcome::Succeeded { result }) => {
                 self.succeeded(place, result.as_ref());
@@ -47,20 +49,17 @@ impl Draft<'_> {
             }
             (Failed | UndoAsked | Undone, Outcome::Succeeded { .. } | Outcome::Refused { .. }) => Reason::LateReply,
             (Asked | Done | Refused | Failed | UndoAsked | Undone, Outcome::Failed { .. }) => Reason::StaleAttempt,
-            (Nothing | Closed, _) => Reason::NeverAsked,
+            (Nothing | Closed | Open | Undoing, _) => Reason::NeverAsked,
         };
         Err(self.rejected(reason, place, reply))
     }
 
     fn answer_to_undo(&mut self, place: Place, reply: &ReplyInput) -> Result<(), Rejection> {
-        use Work::{Asked, Closed, Done, Failed, Nothing, Refused, UndoAsked, Undone};
+        use Work::{Asked, Closed, Done, Failed, Nothing, Open, Refused, UndoAsked, Undoing, Undone};
         let reason = match (self.entry(place).work, &reply.outcome) {
             (UndoAsked, Outcome::Succeeded { .. }) => {
-                let stray = self.entry(place).stray().is_some();
                 self.happen(SagaEvent::Undone { place });
-                if !stray {
-                    self.settled(place);
-                }
+                self.go(Way::Settled(place));
                 return Ok(());
             }
             (UndoAsked, Outcome::Refused { code, message }) if mutated("undo_refusal_retried") => {
@@ -78,7 +77,7 @@ impl Draft<'_> {
             (Undone, Outcome::Succeeded { .. }) | (UndoAsked, Outcome::Refused { .. }) => Reason::RepeatedReply,
             (Undone, Outcome::Refused { .. }) => Reason::ContradictingReply,
             (UndoAsked | Undone, Outcome::Failed { .. }) => Reason::StaleAttempt,
-            (Nothing | Asked | Done | Refused | Failed | Closed, _) => Reason::NeverAsked,
+            (Nothing | Asked | Done | Refused | Failed | Closed | Open | Undoing, _) => Reason::NeverAsked,
         };
         Err(self.rejected(reason, place, reply))
     }
@@ -91,8 +90,8 @@ impl Draft<'_> {
         let kept = result.filter(|_| !too_big && !mutated("result_forgotten")).cloned();
         let passes = self.definition.nodes[usize::from(self.entry(place).node)].passes;
         self.happen(SagaEvent::Succeeded { place, result: kept, passes });
-        if !too_big || self.undoing() {
-            return self.settled(place);
+        if !too_big || self.halted(place).is_some() {
+            return self.go(Way::Settled(place));
         }
         let message = if size > RESULT_BYTES_MAX {
             format!("what expressions read of its result takes {size} bytes; the limit is {RESULT_BYTES_MAX}")
@@ -102,30 +101,27 @@ impl Draft<'_> {
             )
         };
         match step.node.phase {
-            Phase::Compensatable => self.stop(failure(FailureKind::Error, code::DATA_TOO_BIG, &step.node.name, &message)),
+            Phase::Compensatable => {
+                let failure = failure(FailureKind::Error, code::DATA_TOO_BIG, &step.node.name, &message);
+                let way = self.stop(Scope::Root, failure, false);
+                self.go(way);
+            }
             Phase::Pivot | Phase::Retriable => self.stuck(place, FailureKind::Error, code::DATA_TOO_BIG, &message),
         }
     }
 
-    /// Known not done, and final for its key. Behind the pivot there is only forward: a person must look.
+    /// Known not done, and final for its key.
     fn refused(&mut self, place: Place, code: &str, message: &str) {
         if mutated("refusal_retried") && self.entry(place).waits == Waits::Reply {
             return self.attempt_ended(place, code, message, true);
         }
-        let behind_pivot = self.step_at(place).node.phase == Phase::Retriable && !mutated("refusal_behind_pivot_undoes");
         let failure = self.failure_at(place, FailureKind::Refused, code, message);
-        self.happen(SagaEvent::Refused { place, failure: failure.clone() });
-        if behind_pivot {
-            self.happen(SagaEvent::Stuck { place, failure });
-        } else if self.undoing() {
-            self.unwind();
-        } else {
-            self.stop(failure);
-        }
+        self.happen(SagaEvent::Refused { place, failure });
+        self.go(Way::Settled(place));
     }
 
-    /// Refused first, done after all. Where it is waited for, that is what was wanted. Else it is undone: with the saga if that undoes,
-    /// by itself if the saga has ended. Where nothing can undo it, a person must know.
+    /// Refused first, done after all. Where it is waited for, that is what was wanted. Else it is undone: with what is around it if that
+    /// is undone, else by itself, since nothing counted on it. Where nothing can undo it, a person must know.
     fn done_after_all(&mut self, place: Place, result: Option<&Data>, reply: &ReplyInput) -> Result<(), Rejection> {
         if self.entry(place).waits == Waits::Stuck {
             self.succeeded(place, result);
@@ -135,18 +131,16 @@ impl Draft<'_> {
         if !undone || mutated("contradiction_ignored") {
             return Err(self.rejected(Reason::ContradictingReply, place, reply));
         }
-        debug_assert!(
-            matches!(self.saga().status, Status::Compensating | Status::Compensated),
-            "a refused step makes its saga undo"
-        );
-        let stray = !self.undoing() && !mutated("contradiction_reopens_saga");
+        let halted = self.halted(place);
+        let stray = halted.is_none() && !mutated("contradiction_reopens_saga");
         self.happen(SagaEvent::ContradictionFound { place, stray });
-        if stray {
-            self.undo(place);
-            return Ok(());
+        match halted {
+            Some(scope) => {
+                self.close_stuck_end();
+                self.go(Way::Unwind(scope));
+            }
+            None => self.undo(place),
         }
-        self.close_stuck_end();
-        self.unwind();
         Ok(())
     }
 

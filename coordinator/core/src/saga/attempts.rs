@@ -1,13 +1,13 @@
 //! A command's attempts, the same for a step and for its undo: asked again by its own budget, then given up.
 
-use std::sync::Arc;
-
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{FailureKind, Order, OrderFields, Phase, Place, SagaEvent};
 use ringmaster_schemas::names::{self, Direction};
 use ringmaster_schemas::state::{Waits, Work};
 
 use super::decide::Draft;
+use super::flow::Way;
+use super::values::View;
 use super::{code, retry};
 use crate::definition::{ExpressionError, Retry, Step, Template, Undo};
 use crate::faults::mutated;
@@ -38,11 +38,16 @@ impl Draft<'_> {
         Order::new(&OrderFields { step: &format!("{step}~{round}"), ..*fields }, scratch)
     }
 
-    /// A body in a buffer that [`Draft::give_back`] takes again.
-    pub(super) fn render_body(&mut self, template: &Template) -> Result<Vec<u8>, ExpressionError> {
+    /// A buffer that [`Draft::give_back`] takes again.
+    pub(super) fn buffer(&mut self) -> Vec<u8> {
         let mut body = std::mem::take(&mut self.scratch.body);
         body.clear();
-        self.values.body(self.saga(), template, self.now, &mut body)?;
+        body
+    }
+
+    /// A body, rendered into a buffer.
+    pub(super) fn render_body(&self, view: View<'_>, template: &Template, mut body: Vec<u8>) -> Result<Vec<u8>, ExpressionError> {
+        self.values.body(view, template, &mut body)?;
         Ok(body)
     }
 
@@ -63,6 +68,11 @@ impl Draft<'_> {
         let direction = self.direction(place);
         let policy = Policy::of(self.step_at(place), direction);
         let (entry, until) = (self.entry(place), self.until(place));
+        if self.now >= until && !mutated("within_ignored") {
+            // Nobody looked for so long that its time is over: nothing is asked beyond it.
+            let message = format!("its time ran out after {} attempts", entry.attempt);
+            return self.give_up(place, FailureKind::Expired, code::EXPIRED, &message);
+        }
         let attempt = entry.attempt + u16::from(!mutated("retry_keeps_its_attempt"));
         let due_at = until.min(self.now + policy.timeout_ms);
         self.happen(SagaEvent::CommandRepeated { place, direction, attempt, due_at });
@@ -82,7 +92,7 @@ impl Draft<'_> {
         let due_at = self.now + retry::backoff_ms(policy.retry, i32::from(attempt), &key);
         let retryable = retryable || (direction == Direction::Do && mutated("failure_for_good_retried"));
         let in_time = due_at < until || (direction == Direction::Do && mutated("within_ignored"));
-        let goes_on = direction == Direction::Undo || !self.undoing() || mutated("retry_in_undoing_scope");
+        let goes_on = direction == Direction::Undo || self.halted(place).is_none() || mutated("retry_in_undoing_scope");
         let never = direction == Direction::Undo && mutated("undo_not_retried");
         if retryable && retry::allows(policy.retry, attempt, code) && in_time && goes_on && !never {
             let failure = self.failure_at(place, FailureKind::Failed, code, message);
@@ -108,12 +118,8 @@ impl Draft<'_> {
             return self.stuck(place, kind, code, message);
         }
         let failure = self.failure_at(place, kind, code, message);
-        self.happen(SagaEvent::Failed { place, failure: Arc::clone(&failure) });
-        if self.undoing() {
-            self.unwind();
-        } else {
-            self.stop(failure);
-        }
+        self.happen(SagaEvent::Failed { place, failure });
+        self.go(Way::Settled(place));
     }
 
     /// True if this is the attempt that is out.

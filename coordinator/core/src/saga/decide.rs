@@ -6,6 +6,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, FailureKind, Head, HeadFields, Place, RejectionReason, SagaEvent};
 use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
+use super::flow::{Branch, Way};
 use super::values::Values;
 use super::{Input, Rejection, Scratch, StartInput, apply, code};
 use crate::definition::{Definition, ROOT, Step};
@@ -31,15 +32,17 @@ pub fn decide(
     scratch: &mut Scratch,
 ) -> Result<Decided, Rejection> {
     let events = Vec::with_capacity(2);
-    let mut draft = Draft { definition, values, now, id, row: row.cloned(), events, emitted_bytes: 0, scratch };
+    let branches = Vec::new();
+    let mut draft = Draft { definition, values, now, id, row: row.cloned(), events, branches, emitted_bytes: 0, scratch };
     match (input, row) {
         (Input::Start(start), None) => draft.start(start)?,
         (Input::Start(start), Some(saga)) => return Err(duplicate(saga, start)),
-        (Input::Reply(_) | Input::Due | Input::TooBig { .. }, None) => {
+        (Input::Reply(_) | Input::Due | Input::TooBig { .. } | Input::Cancel { .. }, None) => {
             return Err(Rejection::new(RejectionReason::UnknownSaga, "no saga of this id lives, or is remembered"));
         }
         (Input::Reply(reply), Some(_)) => draft.reply(reply)?,
         (Input::Due, Some(_)) => draft.due(),
+        (Input::Cancel { why }, Some(_)) => draft.cancel(why)?,
         (Input::TooBig { bytes }, Some(_)) => draft.too_big(*bytes)?,
     }
     let Draft { events, row, .. } = draft;
@@ -68,6 +71,8 @@ pub(super) struct Draft<'a> {
     id: &'a Arc<str>,
     pub(super) row: Option<Arc<Saga>>,
     events: Vec<SagaEvent>,
+    /// Branches that are still to be entered, the next one last.
+    pub(super) branches: Vec<Branch>,
     /// Bytes that were emitted on the way in this turn.
     pub(super) emitted_bytes: usize,
     pub(super) scratch: &'a mut Scratch,
@@ -139,7 +144,7 @@ impl<'a> Draft<'a> {
         let head = Head::new(&fields, &mut self.scratch.record);
         let deadline_at = definition.deadline_ms.map(|deadline| self.now.saturating_add(deadline));
         self.happen(SagaEvent::Started { head, deadline_at });
-        self.advance(ROOT);
+        self.go(Way::Into(ROOT));
         Ok(())
     }
 
@@ -164,9 +169,9 @@ impl<'a> Draft<'a> {
 
     /// Why something of the entry at `place` failed.
     pub(super) fn failure_at(&self, place: Place, kind: FailureKind, code: &str, message: &str) -> Arc<Failure> {
-        let step = match self.definition.step(self.entry(place).node) {
-            Some(step) => step.node.name.clone(),
-            None => self.entry(place).name().into(),
+        let step = match self.definition.node(self.entry(place).node) {
+            Some(node) if !node.name.is_empty() => node.name.clone(),
+            _ => self.entry(place).name().into(),
         };
         failure(kind, code, &step, message)
     }

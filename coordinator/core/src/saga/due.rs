@@ -1,10 +1,12 @@
 //! What is due: the saga's own deadline first, then its leaves in order.
 
-use ringmaster_schemas::journal::{FailureKind, Phase, Place, SagaEvent};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{FailureKind, Place, SagaEvent};
 use ringmaster_schemas::state::{Status, Waits};
 
 use super::code;
 use super::decide::{Draft, failure};
+use super::scope::Scope;
 use crate::faults::mutated;
 
 impl Draft<'_> {
@@ -12,11 +14,15 @@ impl Draft<'_> {
     pub(super) fn due(&mut self) {
         let saga = self.saga();
         let running = saga.status == Status::Running || mutated("deadline_in_undo");
-        let deadline = saga.deadline_at.filter(|_| running && !saga.late && saga.held_since.is_none() && !saga.ended());
+        let is_on = running && !saga.late && saga.held_since.is_none() && !saga.ended() && saga.remembered_stop().is_none();
+        let deadline = saga.deadline_at.filter(|_| is_on);
         if let Some(due_at) = deadline.filter(|due_at| *due_at <= self.now) {
             self.deadline(due_at);
         }
         for place in 0..self.next_place() {
+            if self.entry(place).scope_until().is_some_and(|until| until <= self.now) {
+                self.expire(place);
+            }
             if self.entry(place).due_at() > self.now {
                 continue;
             }
@@ -28,19 +34,23 @@ impl Draft<'_> {
         }
     }
 
-    /// Before the pivot is asked, the deadline undoes; from then on it is only noted: if the pivot is refused, all is undone anyway, and
-    /// if it succeeds, it is too late to go back.
-    fn deadline(&mut self, due_at: ringmaster_schemas::Millis) {
-        let behind = |place: Place| {
-            let step = self.definition.step(self.entry(place).node);
-            step.is_some_and(|step| step.node.phase != Phase::Compensatable)
-        };
-        let too_late = self.saga().passed || (0..self.next_place()).any(behind);
-        if too_late && !mutated("deadline_undoes_behind_pivot") {
+    /// The time of a scope is over: it is undone, and failed. Its clock stands while a person is needed.
+    fn expire(&mut self, place: Place) {
+        if self.halted(place).is_some() || self.saga().held_since.is_some() {
+            return;
+        }
+        let failure = self.failure_at(place, FailureKind::Expired, code::EXPIRED, "its time ran out");
+        let way = self.stop(Scope::At(place), failure, false);
+        self.go(way);
+    }
+
+    /// Behind the pivot the deadline is only noted.
+    fn deadline(&mut self, due_at: Millis) {
+        if self.saga().passed && !mutated("deadline_undoes_behind_pivot") {
             self.happen(SagaEvent::MarkedLate { due_at });
             return;
         }
         let step = self.open_step().unwrap_or_default();
-        self.stop(failure(FailureKind::Deadline, code::DEADLINE, &step, "the saga's deadline ran out"));
+        self.stop_all(failure(FailureKind::Deadline, code::DEADLINE, &step, "the saga's deadline ran out"));
     }
 }

@@ -74,6 +74,11 @@ pub fn effects(
         | SagaEvent::Closed { .. }
         | SagaEvent::Stuck { .. }
         | SagaEvent::ContradictionFound { .. }
+        | SagaEvent::ScopeStopped { .. }
+        | SagaEvent::ReactionBegan { .. }
+        | SagaEvent::WentOn { .. }
+        | SagaEvent::StopRemembered { .. }
+        | SagaEvent::StopForgotten {}
         | SagaEvent::MarkedLate { .. } => {}
     }
 }

@@ -1,66 +1,121 @@
 //! Going forward: what is entered next, and the saga's end.
+//!
+//! Every function says where it goes from there, a [`Way`], and one loop takes them: how long a definition is, and how often it tries
+//! again, costs no stack.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Emission, FailureKind, Opens, OrderFields, Phase, Place, SagaEvent};
-use ringmaster_schemas::state::Entry;
+use ringmaster_schemas::journal::{Emission, Failure, FailureKind, Opens, OrderFields, Phase, Place, SagaEvent};
+use ringmaster_schemas::state::{Entry, Work};
 
 use super::decide::{Draft, failure};
+use super::scope::Scope;
 use super::{COMMAND_BYTES_MAX, EMITTED_BYTES_MAX, ROW_BYTES_MAX, Scratch, code};
-use crate::definition::{Arm, Emit, Expression, ExpressionError, ROOT, Undo, Verb};
+use crate::definition::{Arm, Emit, Expression, ExpressionError, Next, ROOT, Role, Undo, Verb};
 use crate::faults::mutated;
 
-/// Where it goes from a node that was entered.
-enum Way {
-    /// Nowhere: something is waited for, or the saga undoes.
-    Waits,
-    /// Behind it.
-    Behind,
-    /// Into this list of it.
+/// Where it goes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Nowhere: something is waited for, or the saga has ended.
+    Rest,
+    /// To the first node of a list.
     Into(u16),
+    /// To a node.
+    Enter(u16),
+    /// To a node once more, whatever its condition says by now.
+    Again(u16),
+    /// Behind a node that ended well, or that is left out.
+    Behind(u16),
+    /// Behind the last node of a list.
+    Ended(u16),
+    /// On from an entry that ended, well or not.
+    Settled(Place),
+    /// Backward in a scope.
+    Unwind(Scope),
+}
+
+/// A branch that is still to be entered.
+pub(super) struct Branch {
+    /// Its parallel's entry.
+    place: Place,
+    list: u16,
 }
 
 impl Draft<'_> {
-    /// Something ended well, or was undone: what follows from it. While the saga undoes, that is the next undo.
-    pub(super) fn settled(&mut self, place: Place) {
-        if self.undoing() {
-            self.unwind();
-        } else {
-            let node = self.entry(place).node - u16::from(mutated("issued_step_is_next_again"));
-            self.advance(node);
-        }
-    }
-
-    /// Enters what comes behind a node, and so on, until something is waited for or the saga ends.
-    pub(super) fn advance(&mut self, behind: u16) {
-        let mut next = if behind == ROOT { Some(ROOT + 1) } else { self.behind(behind) };
-        while let Some(number) = next {
-            next = match self.enter(number) {
-                Way::Waits => return,
-                Way::Behind => self.behind(number),
-                // The first of the list.
-                Way::Into(list) => Some(list + 1),
-            };
-        }
-        self.complete();
-    }
-
-    /// What stands behind a node: in its list, else behind that whose list ends with it; none if all do.
-    fn behind(&mut self, mut number: u16) -> Option<u16> {
-        let definition = self.definition;
+    /// Goes on until something is waited for in every branch, or the saga ends.
+    pub(super) fn go(&mut self, way: Way) {
+        let mut way = way;
         loop {
-            let node = &definition.nodes[usize::from(number)];
-            if node.end < definition.nodes[usize::from(node.parent)].end {
-                return Some(node.end);
+            way = match way {
+                Way::Rest => match self.branches.pop() {
+                    Some(branch) => self.branch(&branch),
+                    None => return,
+                },
+                Way::Into(list) if list + 1 < self.definition.nodes[usize::from(list)].end => Way::Enter(list + 1),
+                Way::Into(list) | Way::Ended(list) => self.ended(list),
+                Way::Enter(number) => self.enter(number),
+                Way::Again(number) => self.begin(number),
+                Way::Behind(number) => self.behind(number),
+                Way::Settled(place) => self.settled(place),
+                Way::Unwind(scope) => self.unwind(scope),
             }
-            if node.parent == ROOT {
-                return None;
-            }
-            number = definition.nodes[usize::from(node.parent)].parent;
-            self.left(number);
         }
+    }
+
+    /// Something ended: while a scope around it is undone, that is the next undo; else it goes on, or its reaction follows.
+    fn settled(&mut self, place: Place) -> Way {
+        if let Some(scope) = self.halted(place).filter(|_| !mutated("reaction_in_undoing_scope")) {
+            return Way::Unwind(scope);
+        }
+        let entry = self.entry(place);
+        if entry.stray().is_some() {
+            return Way::Rest;
+        }
+        match entry.work {
+            Work::Done => {
+                if self.is_pivot(place) && self.saga().remembered_stop().is_some() {
+                    self.happen(SagaEvent::StopForgotten {});
+                }
+                Way::Behind(self.entry(place).node - u16::from(mutated("issued_step_is_next_again")))
+            }
+            Work::Refused | Work::Failed | Work::Undone => self.react_to(place),
+            Work::Nothing | Work::Asked | Work::UndoAsked | Work::Closed | Work::Open | Work::Undoing => {
+                unreachable!("it has ended")
+            }
+        }
+    }
+
+    /// What stands behind a node in its list, else the list has ended.
+    fn behind(&mut self, number: u16) -> Way {
+        let node = &self.definition.nodes[usize::from(number)];
+        let list = &self.definition.nodes[usize::from(node.parent)];
+        if node.end < list.end { Way::Enter(node.end) } else { Way::Ended(node.parent) }
+    }
+
+    fn ended(&mut self, list: u16) -> Way {
+        let node = &self.definition.nodes[usize::from(list)];
+        let Verb::Sequence(role) = node.verb else { unreachable!("only lists end") };
+        let owner = node.parent;
+        match role {
+            Role::Root => self.complete(),
+            Role::Body | Role::Arm if self.definition.nodes[usize::from(owner)].is_scope => self.scope_done(owner),
+            Role::Body | Role::Arm => {
+                self.left(owner);
+                Way::Behind(owner)
+            }
+            Role::Branch => self.join(owner),
+            Role::Reaction => self.reacted(owner, list),
+        }
+    }
+
+    /// A scope in which all ended well.
+    fn scope_done(&mut self, node: u16) -> Way {
+        let place = self.last_entry(node).expect("a scope is entered before it ends");
+        self.happen(SagaEvent::Succeeded { place, result: None, passes: false });
+        Way::Settled(place)
     }
 
     /// A group or choice is left well. If it holds the pivot, and the way through it did not, that is skipped: the saga is behind it.
@@ -73,51 +128,101 @@ impl Draft<'_> {
         }
     }
 
-    /// Enters a node: skips, emits, refuses, issues a command, or goes into a list of it.
+    /// Enters a node, if its condition is true.
     fn enter(&mut self, number: u16) -> Way {
         let node = &self.definition.nodes[usize::from(number)];
-        match self.is_true(node.condition.as_ref()) {
-            Ok(is_true) if is_true || mutated("condition_ignored") => {}
+        match self.is_true(number, node.condition.as_ref()) {
+            Ok(is_true) if is_true || mutated("condition_ignored") => self.begin(number),
             Ok(_) => {
                 let passes = node.passes && !mutated("skipped_pivot_not_passing");
                 self.happen(SagaEvent::Skipped { node: number, passes });
-                return Way::Behind;
+                Way::Behind(number)
             }
-            Err(error) => return self.fails_to_begin(number, &error),
+            Err(error) => self.fails_to_begin(number, &error),
+        }
+    }
+
+    /// Emits, refuses, issues a command, or goes into a list of the node.
+    fn begin(&mut self, number: u16) -> Way {
+        let node = &self.definition.nodes[usize::from(number)];
+        if node.is_scope {
+            let until = node.within_ms.map(|within| self.now.saturating_add(within));
+            self.happen(SagaEvent::Entered {
+                place: self.next_place(),
+                node: number,
+                round: self.round(number),
+                opens: Opens::Scope { until },
+            });
         }
         match &node.verb {
             Verb::Do(_) => self.issue(number),
-            Verb::Refuse(_) if mutated("refusal_goes_on") => return Way::Behind,
+            Verb::Refuse(_) if mutated("refusal_goes_on") => Way::Behind(number),
             Verb::Refuse(code) => self.refuse(number, code),
-            Verb::Emit(emit) => {
-                return match self.emit(number, emit) {
-                    Ok(()) => Way::Behind,
-                    Err(error) => self.fails_to_begin(number, &error),
-                };
+            Verb::Emit(emit) => match self.emit(number, emit) {
+                Ok(()) => Way::Behind(number),
+                Err(error) => self.fails_to_begin(number, &error),
+            },
+            Verb::Group => Way::Into(number + 1),
+            Verb::Choice(arms) => self.choose(number, arms),
+            Verb::Parallel(count) => {
+                let place = self.next_place() - 1;
+                let branches = self.definition.lists(number).take(usize::from(*count)).map(|list| Branch { place, list });
+                let at = self.branches.len();
+                self.branches.extend(branches);
+                // The first is taken first.
+                self.branches[at..].reverse();
+                Way::Rest
             }
-            Verb::Group => return Way::Into(number + 1),
-            Verb::Choice(arms) => return self.choose(number, arms),
             Verb::Sequence(_) => unreachable!("a list is entered by its first node"),
         }
-        Way::Waits
     }
 
-    fn is_true(&self, condition: Option<&Expression>) -> Result<bool, ExpressionError> {
-        condition.map_or(Ok(true), |condition| self.values.condition(self.saga(), condition, self.now))
+    /// The next branch of a parallel: not if one before it has failed.
+    fn branch(&mut self, branch: &Branch) -> Way {
+        let is_open = self.entry(branch.place).work == Work::Open && self.halted(branch.place).is_none();
+        if is_open || mutated("branch_starts_in_undoing_parallel") { Way::Into(branch.list) } else { Way::Rest }
+    }
+
+    /// A branch ended well: its parallel has, when no leaf of it is open.
+    fn join(&mut self, parallel: u16) -> Way {
+        let place = self.last_entry(parallel).expect("a parallel is entered before its branches");
+        let is_entering = self.branches.iter().any(|branch| branch.place == place);
+        // A scope in it may be undone and wait for a stray alone.
+        let is_scope = |entry: &Entry| matches!(entry.work, Work::Open | Work::Undoing);
+        let is_open = |entry: &Entry| (entry.open() && entry.stray().is_none()) || is_scope(entry);
+        let waits = self.below(place).any(|inner| is_open(self.entry(inner))) && !mutated("join_waits_for_one_branch");
+        if is_entering || waits || self.entry(place).work != Work::Open {
+            return Way::Rest;
+        }
+        self.scope_done(parallel)
+    }
+
+    /// The steps of a reaction have ended well.
+    fn reacted(&mut self, owner: u16, list: u16) -> Way {
+        let place = self.last_entry(owner).expect("what reacts was entered");
+        let node = &self.definition.nodes[usize::from(owner)];
+        match node.next_of(list).expect("the list is one of its reactions") {
+            Next::GoOn => {
+                self.happen(SagaEvent::WentOn { place, passes: node.passes && !mutated("alternative_pivot_not_passing") });
+                Way::Behind(owner)
+            }
+            Next::Retry => Way::Again(owner),
+            Next::Undo => {
+                let (cause, refused) = self.cause_of(place);
+                self.stop(self.scope_of(place), cause, refused)
+            }
+        }
+    }
+
+    fn is_true(&self, number: u16, condition: Option<&Expression>) -> Result<bool, ExpressionError> {
+        condition.map_or(Ok(true), |condition| self.values.condition(self.view(number), condition))
     }
 
     /// The first arm whose condition is true; the last has none.
     fn choose(&mut self, number: u16, arms: &[Arm]) -> Way {
         for arm in arms {
-            match self.is_true(arm.condition.as_ref()) {
-                Ok(is_true) if is_true || mutated("first_arm_taken") => {
-                    // In an empty list there is nothing to enter.
-                    if self.definition.nodes[usize::from(arm.list)].end > arm.list + 1 {
-                        return Way::Into(arm.list);
-                    }
-                    self.left(number);
-                    return Way::Behind;
-                }
+            match self.is_true(number, arm.condition.as_ref()) {
+                Ok(is_true) if is_true || mutated("first_arm_taken") => return Way::Into(arm.list),
                 Ok(_) => {}
                 Err(error) => return self.fails_to_begin(number, &error),
             }
@@ -127,15 +232,15 @@ impl Draft<'_> {
 
     fn fails_to_begin(&mut self, number: u16, error: &ExpressionError) -> Way {
         let name = self.definition.nodes[usize::from(number)].name.clone();
-        self.cannot_begin(number, &name, error.code, &error.to_string());
-        Way::Waits
+        self.cannot_begin(number, &name, error.code, &error.to_string())
     }
 
     /// Tells others, on the way. What is told stays told, whatever becomes of the saga.
     fn emit(&mut self, node: u16, emit: &Emit) -> Result<(), ExpressionError> {
-        let id = &self.definition.nodes[usize::from(node)].name;
-        let saga = self.row.as_deref().expect("the saga has started");
-        let emission = self.values.emission(saga, emit, id, self.now, &mut self.scratch.body)?;
+        let id = self.emission_id(node);
+        let mut body = self.buffer();
+        let emission = self.values.emission(self.view(node), emit, &id, &mut body)?;
+        self.give_back(body);
         let texts = [&emission.topic, &emission.key, &emission.kind, &emission.id];
         self.emitted_bytes += emission.body.len() + texts.iter().map(|text| text.len()).sum::<usize>();
         if self.emitted_bytes > EMITTED_BYTES_MAX {
@@ -148,12 +253,12 @@ impl Draft<'_> {
     }
 
     /// The definition itself says no: nobody was asked, nothing of it is to be undone.
-    fn refuse(&mut self, node: u16, code: &str) {
+    fn refuse(&mut self, node: u16, code: &str) -> Way {
         let name = &self.definition.nodes[usize::from(node)].name;
         let failure = failure(FailureKind::Refused, code, name, "refused by the saga's definition");
-        let opens = Opens::Refused { failure: failure.clone() };
-        self.happen(SagaEvent::Entered { place: self.next_place(), node, round: self.round(node), opens });
-        self.stop(failure);
+        let place = self.next_place();
+        self.happen(SagaEvent::Entered { place, node, round: self.round(node), opens: Opens::Refused { failure } });
+        Way::Settled(place)
     }
 
     /// Bytes of start, bodies and results that the row holds.
@@ -162,10 +267,11 @@ impl Draft<'_> {
     }
 
     /// The first attempt of a step's own command.
-    fn issue(&mut self, node: u16) {
+    fn issue(&mut self, node: u16) -> Way {
         let step = self.definition.step(node).expect("it was looked at");
         let body = step.asks.call.body.as_ref().expect("a step's own command has its own body");
-        let body = match self.render_body(body) {
+        let buffer = self.buffer();
+        let body = match self.render_body(self.view(node), body, buffer) {
             Ok(body) => body,
             Err(error) => return self.cannot_begin(node, &step.node.name, error.code, &error.to_string()),
         };
@@ -179,7 +285,7 @@ impl Draft<'_> {
         let until = step.node.until(self.now);
         let order = self.order(
             &step.node.name,
-            round,
+            if mutated("round_reuses_key") { 1 } else { round },
             &OrderFields {
                 step: "",
                 command: &step.asks.call.command,
@@ -194,10 +300,11 @@ impl Draft<'_> {
         self.give_back(body);
         let due_at = until.min(self.now + step.asks.timeout_ms);
         self.happen(SagaEvent::CommandIssued { place: self.next_place(), node, round, order, due_at });
+        Way::Rest
     }
 
     /// A step (or the event at the end) failed before anything of it was sent.
-    fn cannot_begin(&mut self, node: u16, name: &Arc<str>, code: &str, message: &str) {
+    fn cannot_begin(&mut self, node: u16, name: &Arc<str>, code: &str, message: &str) -> Way {
         let forward_only = match node {
             // The event at the end: without a pivot all can still be undone.
             ROOT => self.definition.has_pivot,
@@ -206,21 +313,23 @@ impl Draft<'_> {
         let failure = failure(FailureKind::Error, code, name, message);
         if forward_only {
             self.enter_stuck(node, failure);
+            Way::Rest
         } else {
-            self.stop(failure);
+            self.stop(Scope::Root, failure, false)
         }
     }
 
-    pub(super) fn enter_stuck(&mut self, node: u16, failure: Arc<ringmaster_schemas::journal::Failure>) {
+    pub(super) fn enter_stuck(&mut self, node: u16, failure: Arc<Failure>) {
         let opens = Opens::Stuck { failure };
         self.happen(SagaEvent::Entered { place: self.next_place(), node, round: self.round(node), opens });
     }
 
-    fn complete(&mut self) {
+    fn complete(&mut self) -> Way {
         match self.render("completed", &self.definition.on_completed) {
             Ok((emissions, expires_at)) => self.happen(SagaEvent::Completed { emissions, expires_at }),
-            Err(error) => self.cannot_begin(ROOT, &"on_completed".into(), error.code, &error.to_string()),
+            Err(error) => return self.cannot_begin(ROOT, &"on_completed".into(), error.code, &error.to_string()),
         }
+        Way::Rest
     }
 
     /// The events of an end, and when the row may go. Together they must fit into any journal record, like a command: a saga whose end
@@ -228,11 +337,11 @@ impl Draft<'_> {
     pub(super) fn render(&mut self, how: &str, emits: &[Emit]) -> Result<(Vec<Emission>, Millis), ExpressionError> {
         let mut emissions = Vec::with_capacity(emits.len());
         for (i, emit) in emits.iter().enumerate() {
-            let saga = self.row.as_deref().expect("the saga has started");
+            let view = self.row.as_deref().map(|saga| super::view::of_end(saga, self.now)).expect("the saga has started");
             let Scratch { body, text: id, .. } = &mut *self.scratch;
             id.clear();
             write!(id, "{how}/{i}").expect("writing to memory");
-            emissions.push(self.values.emission(saga, emit, id, self.now, body)?);
+            emissions.push(self.values.emission(view, emit, id, body)?);
         }
         let bytes: usize = emissions.iter().map(|emission| emission.key.len() + emission.body.len()).sum();
         if bytes > COMMAND_BYTES_MAX {

@@ -6,8 +6,8 @@
 //! effects(head, event, order)          -> effects       what to send        (pure; a mechanical map)
 //! ```
 //!
-//! LANGUAGE.md section 3 is the law of this folder. Reading order: [`decide`], then `flow` (forward), `answer`, `attempts`, `stop`,
-//! `unwind` (undo), `due`; [`apply`] and [`effects`] stand alone.
+//! LANGUAGE.md section 3 is the law of this folder. Reading order: [`decide`], then `flow` (forward), `react_to` (what was refused or
+//! failed), `stop` and `unwind` (undo), `scope`, `answer`, `attempts`, `due`; [`apply`] and [`effects`] stand alone.
 
 mod answer;
 mod apply;
@@ -17,16 +17,19 @@ mod due;
 mod effect;
 mod effects;
 mod flow;
+mod react_to;
 mod retry;
+mod scope;
 mod stop;
 mod unwind;
 mod values;
+mod view;
 
 pub use apply::{IllegalEvent, apply};
 pub use decide::{Decided, decide};
 pub use effect::Effect;
 pub use effects::{Sender, effects, order_of};
-pub use values::{Evaluated, Values};
+pub use values::{Evaluated, Values, View};
 
 use std::sync::Arc;
 
@@ -61,6 +64,11 @@ pub enum Input {
     Reply(ReplyInput),
     /// Something of it is due.
     Due,
+    /// It is to be undone.
+    Cancel {
+        /// By what or whom, for people.
+        why: Arc<str>,
+    },
     /// What this input would cause is larger than a journal record may be.
     TooBig {
         /// How large it would have been.
@@ -153,10 +161,12 @@ impl Rejection {
 pub mod code {
     /// No reply within the attempt's time.
     pub const TIMEOUT: &str = "TIMEOUT";
-    /// The step's `within` ran out.
+    /// A node's `within` ran out.
     pub const EXPIRED: &str = "EXPIRED";
     /// The saga's deadline ran out.
     pub const DEADLINE: &str = "DEADLINE";
+    /// The saga was cancelled.
+    pub const CANCELLED: &str = "CANCELLED";
     /// A body, a result or a row is larger than the limits.
     pub const DATA_TOO_BIG: &str = "DATA_TOO_BIG";
     /// A participant may have forgotten the key: it did nothing, and whether it was done before is not known.

@@ -1,33 +1,87 @@
-//! Stopping: from here on the saga undoes. A failure, the deadline and whatever else ends it early are nothing but this.
+//! Stopping: from here on a scope, or the saga, is undone. A failure, a cancel, the deadline and a `within` are nothing but this.
 
 use std::sync::Arc;
 
-use ringmaster_schemas::journal::{Failure, Phase, Place, SagaEvent};
-use ringmaster_schemas::state::{Entry, Waits, Work};
+use ringmaster_schemas::journal::{Failure, FailureKind, Phase, Place, RejectionReason, SagaEvent};
+use ringmaster_schemas::state::{Status, Waits, Work};
 
-use super::decide::Draft;
+use super::decide::{Draft, failure};
+use super::flow::Way;
+use super::scope::Scope;
+use super::{Rejection, code};
 use crate::faults::mutated;
 
 impl Draft<'_> {
-    /// Nothing new begins. What waits to be asked again is given up; an attempt that is out is awaited up to its timeout, without
-    /// retry: what it did is then known. Then what was done is undone.
-    pub(super) fn stop(&mut self, failure: Arc<Failure>) {
-        self.happen(SagaEvent::CompensationBegan { failure: failure.clone() });
-        let given_up = |entry: &Entry| {
-            let out = entry.waits == Waits::Reply && !mutated("open_attempt_not_awaited");
-            entry.work == Work::Asked && entry.open() && !out
+    /// Nothing new begins in it. What waits to be asked again, or for a person, is given up; an attempt that is out is awaited up to
+    /// its timeout, without retry: what it did is then known. Then what was done is undone. Afterwards a scope is refused, or failed.
+    pub(super) fn stop(&mut self, scope: Scope, failure: Arc<Failure>, refused: bool) -> Way {
+        let inside: Vec<Place> = match scope {
+            Scope::Root => {
+                self.happen(SagaEvent::CompensationBegan { failure: failure.clone() });
+                (0..self.next_place()).collect()
+            }
+            Scope::At(place) => {
+                self.happen(SagaEvent::ScopeStopped { place, refused, failure: failure.clone() });
+                self.below(place).collect()
+            }
         };
-        for place in 0..self.next_place() {
-            if given_up(self.entry(place)) && self.step_at(place).node.phase == Phase::Compensatable {
+        for place in inside {
+            self.give_up_on(place, &failure);
+        }
+        Way::Unwind(scope)
+    }
+
+    fn give_up_on(&mut self, place: Place, failure: &Arc<Failure>) {
+        let entry = self.entry(place);
+        let out = entry.waits == Waits::Reply && !mutated("open_attempt_not_awaited");
+        let is_given_up = || self.definition.nodes[usize::from(entry.node)].phase == Phase::Compensatable && !out;
+        match (entry.work, entry.waits) {
+            (Work::Asked, Waits::Reply | Waits::Retry | Waits::Stuck) if is_given_up() => {
                 self.happen(SagaEvent::Failed { place, failure: failure.clone() });
             }
+            // Its time is no matter any more, nor is its reaction: it is undone with what is around it.
+            (Work::Open, _) | (Work::Refused | Work::Failed | Work::Undone, Waits::Stuck) => {
+                self.happen(SagaEvent::Closed { place })
+            }
+            _ => {}
         }
-        self.unwind();
+    }
+
+    /// A cancel: what was done is undone, if the saga can still go back.
+    pub(super) fn cancel(&mut self, why: &str) -> Result<(), Rejection> {
+        let (reason, detail) = match self.saga().status {
+            Status::Completed | Status::Compensated => (RejectionReason::Ended, "the saga has ended"),
+            Status::Compensating => (RejectionReason::Undoing, "the saga undoes already"),
+            Status::Running if self.saga().passed && !mutated("cancel_behind_pivot") => {
+                (RejectionReason::BehindPivot, "the saga is behind its pivot: nothing can be undone any more")
+            }
+            Status::Running if self.saga().remembered_stop().is_some() => {
+                (RejectionReason::Undoing, "a stop is remembered already, for the case that the pivot is refused")
+            }
+            Status::Running => {
+                let step = self.open_step().unwrap_or_default();
+                self.stop_all(failure(FailureKind::Cancelled, code::CANCELLED, &step, why));
+                return Ok(());
+            }
+        };
+        Err(Rejection::new(reason, detail))
+    }
+
+    /// While the pivot is in flight a stop is remembered: if the pivot is refused all is undone, and if it succeeds, it is too late to
+    /// go back.
+    pub(super) fn stop_all(&mut self, failure: Arc<Failure>) {
+        let in_flight = |place: Place| self.entry(place).work == Work::Asked && self.is_pivot(place);
+        if (0..self.next_place()).any(in_flight) && !mutated("cancel_while_pivot_in_flight") {
+            self.happen(SagaEvent::StopRemembered { failure });
+            return;
+        }
+        let way = self.stop(Scope::Root, failure, false);
+        self.go(way);
     }
 
     /// The name of the step that is under way.
     pub(super) fn open_step(&self) -> Option<Arc<str>> {
         let place: Place = self.open_place()?;
-        Some(self.step_at(place).node.name.clone())
+        self.definition.node(self.entry(place).node).map(|node| node.name.clone())
     }
 }

@@ -1,30 +1,117 @@
-//! Undoing: exactly what was done or may have been done, the last first, each by its own long budget.
+//! Undoing: exactly what was done or may have been done, in the mirror of the tree: sequences backward, branches side by side. Each
+//! undo has its own long budget.
+
+use std::ops::Range;
 
 use ringmaster_schemas::journal::{FailureKind, OrderFields, Place, SagaEvent};
 use ringmaster_schemas::state::{Entry, Work};
 
 use super::decide::{Draft, failure};
+use super::flow::Way;
+use super::scope::Scope;
 use super::{COMMAND_BYTES_MAX, code};
-use crate::definition::{Definition, ROOT, Undo};
+use crate::definition::{Definition, ROOT, Undo, Verb};
 use crate::faults::mutated;
 
 impl Draft<'_> {
-    /// Walks the entries from the last to the first: what waits blocks, what was done or may have been done is undone, everything else
-    /// is clean. The saga's end if all are. Called again after every end while it undoes; doing it twice changes nothing.
-    pub(super) fn unwind(&mut self) {
-        let count = self.next_place();
-        for later in 0..count {
-            let place = if mutated("undo_in_order_of_do") { later } else { count - 1 - later };
-            let entry = self.entry(place);
-            let waits = entry.open() && !(entry.work == Work::Asked && mutated("open_attempt_forgotten_on_stop"));
-            if waits {
-                return;
+    /// Walks a scope's entries from the last to the first: what waits blocks, what was done or may have been done is undone, everything
+    /// else is clean. The scope's end if all are. Called again after every end inside it; doing it twice changes nothing.
+    pub(super) fn unwind(&mut self, scope: Scope) -> Way {
+        match scope {
+            Scope::Root => {
+                let nodes = 0..self.definition.nodes.len() as u16;
+                if self.undoing() && self.clean_list(ROOT, nodes, 0, self.next_place()) {
+                    self.compensated();
+                }
+                Way::Rest
             }
-            if to_undo(self.definition, entry) {
-                return self.undo(place);
+            Scope::At(place) => {
+                if self.entry(place).work != Work::Undoing || !self.clean_inside(place, self.end_of(place)) {
+                    return Way::Rest;
+                }
+                let failure = self.entry(place).failure().expect("it was stopped for a reason").clone();
+                if self.entry(place).course().is_some_and(|course| course.refused) {
+                    self.happen(SagaEvent::Refused { place, failure });
+                } else {
+                    self.happen(SagaEvent::Failed { place, failure });
+                }
+                Way::Settled(place)
             }
         }
-        self.compensated();
+    }
+
+    /// True if all is clean that these nodes entered from one place to another, below the node `around`. What was entered in a scope is
+    /// taken with the whole scope.
+    fn clean_list(&mut self, around: u16, nodes: Range<u16>, from: Place, to: Place) -> bool {
+        if mutated("undo_in_order_of_do") {
+            return (from..to).all(|place| !nodes.contains(&self.entry(place).node) || self.clean_leaf(place));
+        }
+        let mut place = to;
+        while place > from {
+            place -= 1;
+            let node = self.entry(place).node;
+            if !nodes.contains(&node) {
+                continue;
+            }
+            let Some(scope) = self.outermost_scope(around, node) else {
+                if !self.clean_leaf(place) {
+                    return false;
+                }
+                continue;
+            };
+            let entries = &self.saga().entries[usize::from(from)..=usize::from(place)];
+            let at = from + entries.iter().rposition(|entry| entry.node == scope).expect("a scope is entered first") as Place;
+            if !self.clean_inside(at, place + 1) {
+                return false;
+            }
+            // Its own reaction is not asked any more.
+            if matches!(self.entry(at).work, Work::Open | Work::Undoing) {
+                self.happen(SagaEvent::Closed { place: at });
+            }
+            place = at;
+        }
+        true
+    }
+
+    /// The outermost scope that a node is, or lies in, below another node.
+    fn outermost_scope(&self, around: u16, node: u16) -> Option<u16> {
+        let inside = std::iter::once(node).chain(self.definition.around(node)).take_while(|node| *node != around);
+        inside.filter(|node| self.definition.nodes[usize::from(*node)].is_scope).last()
+    }
+
+    /// True if all is clean that was entered in the scope at a place. Branches are walked each for itself; what a reaction of the scope
+    /// did came behind them.
+    fn clean_inside(&mut self, at: Place, to: Place) -> bool {
+        let number = self.entry(at).node;
+        let node = &self.definition.nodes[usize::from(number)];
+        let Verb::Parallel(count) = node.verb else { return self.clean_list(number, number + 1..node.end, at + 1, to) };
+        let branches: Vec<u16> = self.definition.lists(number).take(usize::from(count)).collect();
+        let end = |list: u16| self.definition.nodes[usize::from(list)].end;
+        let behind = branches.last().map_or(number + 1, |list| end(*list));
+        if !self.clean_list(number, behind..node.end, at + 1, to) {
+            return false;
+        }
+        let mut is_clean = true;
+        for list in branches {
+            let nodes = list..end(list);
+            is_clean &= self.clean_list(number, nodes, at + 1, to);
+            if !is_clean && mutated("parallel_undone_one_by_one") {
+                return false;
+            }
+        }
+        is_clean
+    }
+
+    fn clean_leaf(&mut self, place: Place) -> bool {
+        let entry = self.entry(place);
+        if entry.open() && !(entry.work == Work::Asked && mutated("open_attempt_forgotten_on_stop")) {
+            return false;
+        }
+        let to_undo = to_undo(self.definition, entry);
+        if to_undo {
+            self.undo(place);
+        }
+        !to_undo
     }
 
     /// The first attempt of an undo.
@@ -33,7 +120,9 @@ impl Draft<'_> {
         let Undo::Command { call, timeout_ms, within_ms, .. } = &step.asks.undo else {
             unreachable!("only what has an undo is undone");
         };
-        let own = match call.body.as_ref().map(|body| self.render_body(body)).transpose() {
+        let buffer = self.buffer();
+        let own = call.body.as_ref().map(|body| self.render_body(self.view_of_undo(place), body, buffer));
+        let own = match own.transpose() {
             Ok(Some(_)) if mutated("undo_has_the_body_of_its_do") => None,
             Ok(Some(body)) if body.len() > COMMAND_BYTES_MAX => {
                 let message = format!("its command takes {} bytes; the limit is {COMMAND_BYTES_MAX}", body.len());
@@ -84,7 +173,7 @@ fn to_undo(definition: &Definition, entry: &Entry) -> bool {
         Work::Failed => !mutated("undo_only_what_succeeded"),
         Work::Refused => mutated("undo_a_refused_step"),
         Work::Done => true,
-        Work::Nothing | Work::Asked | Work::UndoAsked | Work::Undone | Work::Closed => false,
+        Work::Nothing | Work::Asked | Work::UndoAsked | Work::Undone | Work::Closed | Work::Open | Work::Undoing => false,
     };
     done && matches!(undo, Some(Undo::Command { .. }))
 }

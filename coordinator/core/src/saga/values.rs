@@ -2,40 +2,61 @@
 
 use bytes::Bytes;
 use ringmaster_schemas::journal::{Emission, Failure};
-use ringmaster_schemas::state::{Entry, Saga, Work};
+use ringmaster_schemas::state::{Entry, Saga, Status, Work};
 use ringmaster_schemas::{Data, Millis};
 
 use crate::definition::expression::Budget;
-use crate::definition::{Emit, Environment, Expression, ExpressionError, Template};
+use crate::definition::{Definition, Emit, Environment, Expression, ExpressionError, Template};
+use crate::faults::mutated;
+
+/// What an expression may see.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    /// The saga.
+    pub saga: &'a Saga,
+    /// What failed, where something did.
+    pub failure: Option<&'a Failure>,
+    /// Which try it is, where something is tried again; from 1.
+    pub round: i64,
+    /// What is undone stays readable: in an undo, and behind the saga's end.
+    pub undone: bool,
+    /// The turn's time.
+    pub now: Millis,
+}
 
 /// The values of a definition's expressions for a saga. Which one is asked for, its [`site`](Expression::site) tells.
 pub trait Values {
     /// A node's `if`.
-    fn condition(&self, saga: &Saga, condition: &Expression, now: Millis) -> Result<bool, ExpressionError>;
+    fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError>;
     /// Appends a command's body, encoded.
-    fn body(&self, saga: &Saga, body: &Template, now: Millis, out: &mut Vec<u8>) -> Result<(), ExpressionError>;
+    fn body(&self, view: View<'_>, body: &Template, out: &mut Vec<u8>) -> Result<(), ExpressionError>;
     /// An emission, rendered. `id` makes it unique within the saga; `scratch` is any buffer, used again and again.
-    fn emission(&self, saga: &Saga, emit: &Emit, id: &str, now: Millis, scratch: &mut Vec<u8>)
-    -> Result<Emission, ExpressionError>;
+    fn emission(&self, view: View<'_>, emit: &Emit, id: &str, scratch: &mut Vec<u8>) -> Result<Emission, ExpressionError>;
 }
 
 /// The values as the definition's expressions give them.
-#[derive(Debug, Default)]
-pub struct Evaluated {
+#[derive(Debug)]
+pub struct Evaluated<'d> {
+    definition: &'d Definition,
     /// All expressions of a turn together have one.
     budget: Budget,
 }
 
-impl Evaluated {
+impl<'d> Evaluated<'d> {
     /// The values for one turn.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(definition: &'d Definition) -> Self {
+        Evaluated { definition, budget: Budget::new() }
     }
 
-    fn with<T>(&self, saga: &Saga, failure: Option<&Failure>, now: Millis, run: impl FnOnce(&Environment<'_>) -> T) -> T {
-        // What a step gave stays readable while it is undone and behind that: what certainly succeeded must never be absent.
+    fn with<T>(&self, view: View<'_>, run: impl FnOnce(&Environment<'_>) -> T) -> T {
+        let saga = view.saga;
+        // What is undone is absent, but while it is undone: what certainly succeeded must never be absent then.
+        let undone = view.undone || saga.status != Status::Running || mutated("undone_result_read");
         let result = |node: u16| {
-            let given = |entry: &&Entry| entry.node == node && (entry.work == Work::Done || entry.result.is_some());
+            let names = &self.definition.nodes[usize::from(node)].given_by;
+            let names = if mutated("as_read_under_own_name") { &names[..1] } else { names };
+            let is_there = |entry: &Entry| entry.work == Work::Done && entry.stray().is_none();
+            let given = |entry: &&Entry| names.contains(&entry.node) && (is_there(entry) || (undone && entry.result.is_some()));
             let entry = saga.entries.iter().rev().find(given)?;
             Some(entry.result.as_ref().map(Data::bytes).unwrap_or_default())
         };
@@ -44,8 +65,9 @@ impl Evaluated {
             key: &key,
             start: saga.start(),
             results: &result,
-            failure,
-            now,
+            failure: view.failure,
+            round: view.round,
+            now: view.now,
             started: saga.head.fields().started_at,
             budget: &self.budget,
         };
@@ -53,26 +75,19 @@ impl Evaluated {
     }
 }
 
-impl Values for Evaluated {
-    fn condition(&self, saga: &Saga, condition: &Expression, now: Millis) -> Result<bool, ExpressionError> {
-        self.with(saga, saga.failure.as_deref(), now, |environment| condition.truth(environment))
+impl Values for Evaluated<'_> {
+    fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError> {
+        self.with(view, |environment| condition.truth(environment))
     }
 
-    fn body(&self, saga: &Saga, body: &Template, now: Millis, out: &mut Vec<u8>) -> Result<(), ExpressionError> {
-        self.with(saga, saga.failure.as_deref(), now, |environment| body.render(environment, out))
+    fn body(&self, view: View<'_>, body: &Template, out: &mut Vec<u8>) -> Result<(), ExpressionError> {
+        self.with(view, |environment| body.render(environment, out))
     }
 
-    fn emission(
-        &self,
-        saga: &Saga,
-        emit: &Emit,
-        id: &str,
-        now: Millis,
-        scratch: &mut Vec<u8>,
-    ) -> Result<Emission, ExpressionError> {
-        self.with(saga, saga.failure.as_deref(), now, |environment| {
+    fn emission(&self, view: View<'_>, emit: &Emit, id: &str, scratch: &mut Vec<u8>) -> Result<Emission, ExpressionError> {
+        self.with(view, |environment| {
             let key = match &emit.key {
-                None => saga.key().into(),
+                None => view.saga.key().into(),
                 Some(expression) => expression.text(environment)?.into(),
             };
             scratch.clear();

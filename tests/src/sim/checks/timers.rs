@@ -43,7 +43,7 @@ pub(super) fn not_before_its_answer(world: &World, truth: &Truth, judged: &Judge
 fn decided_on_state(saga: &Arc<Saga>, id: &Arc<str>, events: &[SagaEvent], now: i64) -> Result<(), String> {
     let knowledge = knowledge();
     let definition = knowledge.catalog.by_hash(&saga.head.version()).ok_or("a saga runs an unknown version")?;
-    let again = decide(definition, &Evaluated::new(), id, Some(saga), &Input::Due, now, &mut Scratch::default());
+    let again = decide(definition, &Evaluated::new(definition), id, Some(saga), &Input::Due, now, &mut Scratch::default());
     match again {
         Ok(decided) if decided.events == events => Ok(()),
         other => Err(format!("timers: {id} was decided {events:?}, the journal's state says {other:?}")),

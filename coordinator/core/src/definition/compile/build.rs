@@ -47,8 +47,10 @@ impl Builder<'_, '_, '_> {
         let certainty = Certainty::of(&tree);
         checks::pivot(&tree, self.finder.report);
         checks::reach(&tree, self.finder.report);
+        checks::reactions(&tree, self.finder.report);
         checks::limits(form, &tree, self.finder.options, self.finder.report);
         let whole = self.whole(&tree)?;
+        checks::names(&tree, &whole, self.finder.report);
         let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole };
         let (first, uses) = self.pass(&ground, None);
         self.unused_rules(&names(form, &ground, None), &tree, &uses);
@@ -57,7 +59,7 @@ impl Builder<'_, '_, '_> {
         if self.failed() {
             return None;
         }
-        let kept = self.kept(&whole, &uses)?;
+        let kept = self.kept(&tree, &whole, &uses)?;
         let (built, _) = self.pass(&ground, Some(&kept));
         assert!(built.is_some() && !self.failed(), "what compiles against a schema compiles against its projection");
         built
@@ -103,7 +105,7 @@ impl Builder<'_, '_, '_> {
             if uses.names_rule(&rule.name) {
                 continue;
             }
-            let spot = Spot { failure: true, ..Spot::at(known.clone()) };
+            let spot = Spot { failure: true, round: true, ..Spot::at(known.clone()) };
             check_rule(names, self.finder.report, spot, index);
             let span = match &rule.body {
                 RuleBody::One(parsed) | RuleBody::Table(_, parsed) => &parsed.span,
@@ -113,10 +115,13 @@ impl Builder<'_, '_, '_> {
     }
 
     /// What state keeps of the start event and of the results that are read.
-    fn kept(&mut self, whole: &Read, uses: &Uses) -> Option<Read> {
+    fn kept(&mut self, tree: &Tree<'_>, whole: &Read, uses: &Uses) -> Option<Read> {
         let none = Reads::Fields(BTreeSet::new());
         let start = self.projection(&whole.start, uses.of(Root::Start).unwrap_or(&none));
-        let read = whole.results.iter().filter_map(|(node, result)| Some((*node, result, uses.of(Root::Result(*node))?)));
+        let read = whole.results.iter().filter_map(|(node, result)| {
+            let name = tree.stands_for(*node).unwrap_or(*node);
+            Some((*node, result, uses.of(Root::Result(name))?))
+        });
         let results: Vec<_> = read.map(|(node, result, reads)| Some((node, self.projection(result, reads)?))).collect();
         Some(Read { start: start?, results: results.into_iter().collect::<Option<_>>()? })
     }
@@ -136,7 +141,8 @@ impl Builder<'_, '_, '_> {
 
 fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Names<'a> {
     let whole = ground.whole;
-    let nodes = ground.tree.dos().map(|step| NodeName {
+    let own = ground.tree.dos().filter(|step| step.node.stands_for.is_none());
+    let nodes = own.map(|step| NodeName {
         name: &step.node.name.text,
         node: step.number,
         result: kept.and_then(|kept| kept.results.get(&step.number)).unwrap_or(&whole.results[&step.number]).clone(),
@@ -145,11 +151,13 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
             .node
             .condition
             .as_ref()
-            .filter(|_| ground.tree.is_on_every_way(step.number))
+            .filter(|_| ground.tree.is_on_every_way(step.number) && !ground.tree.may_be_left_out(step.number))
             .and_then(|condition| lasting_rule(condition, &form.rules)),
     });
     let silent = ground.tree.nodes.iter().filter_map(|planned| planned.form);
-    let silent = silent.filter(|step| !matches!(step.verb, VerbForm::Do(_))).map(|step| step.name.text.as_str());
+    let silent = silent
+        .filter(|step| step.stands_for.is_some() || !matches!(step.verb, VerbForm::Do(_)))
+        .map(|step| step.name.text.as_str());
     let tree = ground.tree;
     Names {
         start: kept.unwrap_or(whole).start.clone(),

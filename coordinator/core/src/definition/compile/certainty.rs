@@ -1,8 +1,8 @@
 //! What can be read, and what is certain, before each node: one walk over the table.
 
 use super::tree::{PlannedVerb, Tree};
-use crate::definition::ROOT;
 use crate::definition::expression::scope::Known;
+use crate::definition::{Next, ROOT, Reaction};
 
 /// What is known before each node, and behind them all.
 pub(super) struct Certainty {
@@ -20,29 +20,53 @@ impl Certainty {
     /// Notes what is known before a node and before all that belongs to it; what is known behind it, if it ends well.
     fn walk(&mut self, tree: &Tree<'_>, number: u16, known: Known) -> Known {
         let node = tree.node(number);
+        let known = self.earlier_rounds(tree, number, known);
         self.before[usize::from(number)] = known.clone();
-        let conditional = node.form.is_some_and(|form| form.condition.is_some());
-        match node.verb {
-            PlannedVerb::Sequence(_) => {
-                let (mut child, mut known) = (number + 1, known);
-                while child < node.end {
-                    known = self.walk(tree, child, known);
-                    child = tree.node(child).end;
-                }
-                known
-            }
-            PlannedVerb::Do(_) => known.with(number, !conditional),
-            PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => known,
-            PlannedVerb::Group => {
-                let behind = self.walk(tree, number + 1, known.clone());
-                if conditional { known.may(&behind) } else { behind }
-            }
+        let done = match node.verb {
+            PlannedVerb::Sequence(_) => tree.children(number).fold(known.clone(), |known, child| self.walk(tree, child, known)),
+            PlannedVerb::Do(_) => known.clone().with(tree.stands_for(number).unwrap_or(number), true),
+            PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => known.clone(),
+            PlannedVerb::Group => self.walk(tree, number + 1, known.clone()),
             // Each arm knows what stands before the choice, and nothing of the others.
             PlannedVerb::Switch(_) => {
-                let arms: Vec<Known> = tree.children(number).map(|list| self.walk(tree, list, known.clone())).collect();
-                arms.iter().fold(known, Known::may)
+                let arms: Vec<Known> = tree.bodies(number).map(|list| self.walk(tree, list, known.clone())).collect();
+                arms.iter().fold(known.clone(), Known::may)
             }
+            // Branches do not see each other; behind them all are done.
+            PlannedVerb::Parallel => {
+                let branches: Vec<Known> = tree.bodies(number).map(|list| self.walk(tree, list, known.clone())).collect();
+                branches.iter().fold(known.clone(), Known::and)
+            }
+        };
+        let behind = self.reacted(tree, number, &known, done);
+        let conditional = node.form.is_some_and(|form| form.condition.is_some());
+        if conditional { known.may(&behind) } else { behind }
+    }
+
+    /// A node that is entered again can read what its reaction did before; not under the name of a step in it, which stands before,
+    /// beside or behind whoever reads.
+    fn earlier_rounds(&self, tree: &Tree<'_>, number: u16, known: Known) -> Known {
+        let retries = |list: &u16| tree.next_of(*list) == Some(Next::Retry);
+        let lists: Vec<u16> = tree.reaction_lists(number).filter(retries).collect();
+        let inside = |step: u16| lists.iter().any(|list| tree.holds(*list, step));
+        let own = tree.dos().filter(|step| inside(step.number) && step.node.stands_for.is_none());
+        own.fold(known, |known, step| known.with(step.number, false))
+    }
+
+    /// Behind a node whose reactions may go on: certain is what all ways give.
+    fn reacted(&mut self, tree: &Tree<'_>, number: u16, before: &Known, done: Known) -> Known {
+        let Some(form) = tree.node(number).form else { return done };
+        let failed = before.clone().may(&done);
+        let mut behind = done;
+        if form.reactions().any(|on| matches!(on.reaction, Reaction::GoOn)) {
+            behind = behind.meet(&failed);
         }
+        let lists: Vec<u16> = tree.reaction_lists(number).collect();
+        for list in lists {
+            let reacted = self.walk(tree, list, failed.clone());
+            behind = if tree.next_of(list) == Some(Next::GoOn) { behind.meet(&reacted) } else { behind.may(&reacted) };
+        }
+        behind
     }
 
     pub(super) fn before(&self, node: u16) -> Known {

@@ -2,6 +2,8 @@
 //!
 //! The reader, the JSON Schema for editors and the reference in docs/SAGAS.md are made of these tables.
 
+use super::form::ROUNDS_MAX;
+
 /// A map of the language.
 #[derive(Debug)]
 pub struct Shape {
@@ -65,8 +67,10 @@ pub enum Holds {
     PerhapsSteps,
     /// A list of at least so many.
     List(&'static Holds, usize),
-    /// A map with names of the definition's own.
-    Named(&'static Holds),
+    /// A map of at least so many names of the definition's own.
+    Named(&'static Holds, usize),
+    /// A map of codes, and `else`.
+    ByCode(&'static Holds),
     /// A map of the language.
     Map(&'static Shape),
     /// One of these.
@@ -106,7 +110,7 @@ pub static SAGA: Shape = Shape {
         must("start", Holds::Map(&START), "The event that starts a saga."),
         may("deadline", Holds::Duration, "The whole saga's time; over before the pivot, what was done is undone."),
         may("retain", Holds::Duration, "How long a finished saga is kept, and its repeated start recognised."),
-        may("rules", Holds::Named(&RULE), "Named expressions, read as rules.NAME; a table takes its first row that is true."),
+        may("rules", Holds::Named(&RULE, 0), "Named expressions, read as rules.NAME; a table takes its first row that is true."),
         must("steps", Holds::Steps, "What is done, in order."),
         may("on_completed", EMISSIONS, "What is told when all steps are done."),
         may("on_compensated", EMISSIONS, "What is told when what was done is undone; failure says why."),
@@ -141,16 +145,39 @@ pub static ROW: Shape = Shape {
 pub static LAST_ROW: Shape =
     Shape { name: "last-row", what: "the last row", keys: &[must("else", Holds::Value, "The rule's value where no row is true.")] };
 
+const WITHIN: Key = may("within", Holds::Duration, "The whole step's time, retries and all that is in it included.");
+const REACTIONS: Holds = Holds::Either(&[ONE_REACTION, Holds::ByCode(&ONE_REACTION)]);
+const ONE_REACTION: Holds =
+    Holds::Either(&[Holds::Word("undo"), Holds::Word("go_on"), Holds::Word("stuck"), Holds::Map(&REACTION)]);
+const ON_REFUSED: Key = may("on_refused", REACTIONS, "What follows when it was refused, for everything or by code.");
+const ON_FAILED: Key = may("on_failed", REACTIONS, "What follows when it failed, for everything or by code.");
+
+/// A reaction with steps.
+pub static REACTION: Shape = Shape {
+    name: "reaction",
+    what: "a reaction",
+    keys: &[
+        must("steps", Holds::Steps, "What is done then."),
+        must(
+            "next",
+            Holds::Either(&[Holds::Word("go_on"), Holds::Word("retry"), Holds::Word("undo")]),
+            "What follows on that: on behind the step, the step once more under a new key, or undo.",
+        ),
+        may("at_most", Holds::Count(ROUNDS_MAX as u32 - 1), "So many more times; only with retry, and needed there."),
+    ],
+};
+
 const EMISSIONS: Holds = Holds::Either(&[Holds::Map(&EMISSION), Holds::List(&Holds::Map(&EMISSION), 0)]);
 
 /// An event at an end.
 pub static EMISSION: Shape = Shape { name: "emission", what: "an emission", keys: &[EVENT, EVENT_TO, EVENT_KEY, EVENT_WITH] };
 
 /// Every map of the language that is no step, in the order in which it is told.
-pub static MAPS: [&Shape; 9] = [&SAGA, &START, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &ARM, &LAST_ARM];
+pub static MAPS: [&Shape; 10] = [&SAGA, &START, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &REACTION, &ARM, &LAST_ARM];
 
 /// The verbs, each with what a step of it may have.
-pub static VERBS: [(&str, &Shape); 5] = [("do", &DO), ("emit", &EMIT), ("refuse", &REFUSE), ("steps", &GROUP), ("switch", &SWITCH)];
+pub static VERBS: [(&str, &Shape); 6] =
+    [("do", &DO), ("emit", &EMIT), ("refuse", &REFUSE), ("steps", &GROUP), ("switch", &SWITCH), ("parallel", &PARALLEL)];
 
 /// A step that asks a participant.
 pub static DO: Shape = Shape {
@@ -167,9 +194,12 @@ pub static DO: Shape = Shape {
             "The command that undoes it, or nothing; every step before the pivot says it.",
         ),
         may("timeout", Holds::Duration, "How long one attempt's answer is awaited."),
-        may("within", Holds::Duration, "The whole step's time, retries included."),
+        WITHIN,
         may("retry", Holds::Map(&RETRY), "How it is tried again when it failed or nobody answered."),
         may("pivot", Holds::Flag, "The last step that may refuse: once it has succeeded, nothing is undone."),
+        ON_REFUSED,
+        ON_FAILED,
+        may("as", Holds::Name, "In a reaction: its result is read under this step's name."),
         DESCRIPTION,
     ],
 };
@@ -217,7 +247,15 @@ pub static REFUSE: Shape = Shape {
 pub static GROUP: Shape = Shape {
     name: "steps",
     what: "a group",
-    keys: &[STEP, must("steps", Holds::Steps, "Several steps, in order, under one condition."), IF, DESCRIPTION],
+    keys: &[
+        STEP,
+        must("steps", Holds::Steps, "Several steps, in order, under one condition."),
+        IF,
+        WITHIN,
+        ON_REFUSED,
+        ON_FAILED,
+        DESCRIPTION,
+    ],
 };
 
 /// A switch.
@@ -232,6 +270,24 @@ pub static SWITCH: Shape = Shape {
             "The first arm whose condition is true is taken; the last one is else.",
         ),
         IF,
+        WITHIN,
+        ON_REFUSED,
+        ON_FAILED,
+        DESCRIPTION,
+    ],
+};
+
+/// Branches side by side.
+pub static PARALLEL: Shape = Shape {
+    name: "parallel",
+    what: "a parallel",
+    keys: &[
+        STEP,
+        must("parallel", Holds::Named(&Holds::Steps, 2), "Branches that run side by side, each a list of steps, by their names."),
+        IF,
+        WITHIN,
+        ON_REFUSED,
+        ON_FAILED,
         DESCRIPTION,
     ],
 };

@@ -48,6 +48,9 @@ const STACK_BYTES: usize = 16 * 1024 * 1024;
 pub(super) fn limits() -> Vec<Limit> {
     vec![
         limit!(form::node::STEPS_MAX, "steps of a definition, those inside others included", count),
+        limit!(form::parallel::BRANCHES_MAX, "branches of a parallel", count),
+        limit!(form::react::CODES_MAX, "codes of one on_refused or on_failed", count),
+        limit!(form::react::ROUNDS_MAX, "rounds of a step", count),
         limit!(form::rules::RULES_MAX, "rules of a definition", count),
         limit!(fields::NAME_BYTES_MAX, "the name of a saga, a step or a rule", bytes),
         limit!(fields::PARTICIPANT_BYTES_MAX, "the name of a participant", bytes),

@@ -1,10 +1,10 @@
 //! A definition as a picture shows it: its steps as a tree, with the texts that stand in the file. Nothing is looked up, so that a
 //! definition whose schemas are still to come has a picture too.
 
-use super::form::{EmitForm, NodeForm, SagaForm, StartForm, VerbForm};
+use super::form::{EmitForm, NodeForm, OnForm, SagaForm, StartForm, VerbForm};
 use super::report::{CompileError, Report};
 use crate::definition::expression::Parsed;
-use crate::definition::yaml;
+use crate::definition::{Next, Reaction, yaml};
 
 /// A definition, as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +50,8 @@ pub struct Part {
     pub condition: Option<String>,
     /// What it does.
     pub does: Does,
+    /// What follows when it is refused or fails, where that is said.
+    pub reactions: Vec<Answer>,
 }
 
 /// What a step does.
@@ -72,6 +74,8 @@ pub enum Does {
     Group(Vec<Part>),
     /// The first of these arms whose condition is true.
     Switch(Vec<Arm>),
+    /// Branches side by side, by name.
+    Parallel(Vec<(String, Vec<Part>)>),
 }
 
 /// An arm of a switch.
@@ -81,6 +85,19 @@ pub struct Arm {
     pub condition: Option<String>,
     /// What is done on it.
     pub steps: Vec<Part>,
+}
+
+/// What follows when a step was refused or failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// To what: `refused`, `failed: NO_ANSWER`.
+    pub to: String,
+    /// What is done then; none without steps of its own.
+    pub steps: Vec<Part>,
+    /// What follows on that: `undo`, `go_on`, `stuck`, `retry, at most 2`.
+    pub next: String,
+    /// It goes on behind the step.
+    pub goes_on: bool,
 }
 
 /// The outlines of all definitions of a file, which need only be written right: names and types are not looked up.
@@ -137,8 +154,31 @@ impl Part {
                 let arm = |condition: &Option<Parsed>, steps| Arm { condition: condition.as_ref().map(text_of), steps };
                 Does::Switch(switch.arms.iter().map(|form| arm(&form.condition, parts(&form.steps))).collect())
             }
+            VerbForm::Parallel(parallel) => {
+                let steps = parallel.branches.iter().map(|steps| parts(steps));
+                Does::Parallel(parallel.names.iter().cloned().zip(steps).collect())
+            }
         };
-        Part { name: form.name.text.clone(), condition: form.condition.as_ref().map(text_of), does }
+        Part { name: form.name.text.clone(), condition: form.condition.as_ref().map(text_of), does, reactions: Answer::all(form) }
+    }
+}
+
+impl Answer {
+    fn all(form: &NodeForm) -> Vec<Answer> {
+        let refused = form.on_refused.iter().map(|on| Answer::of("refused", on));
+        refused.chain(form.on_failed.iter().map(|on| Answer::of("failed", on))).collect()
+    }
+
+    fn of(what: &str, form: &OnForm) -> Answer {
+        let to = form.code.as_ref().map_or_else(|| what.to_owned(), |code| format!("{what}: {}", code.text));
+        let (next, goes_on) = match form.reaction {
+            Reaction::Undo | Reaction::Steps { next: Next::Undo, .. } => ("undo".to_owned(), false),
+            Reaction::GoOn | Reaction::Steps { next: Next::GoOn, .. } => ("go_on".to_owned(), true),
+            Reaction::Stuck => ("stuck".to_owned(), false),
+            Reaction::Steps { next: Next::Retry, at_most, .. } => (format!("retry, at most {at_most}"), false),
+        };
+        let steps = form.steps.iter().flatten().map(Part::of).collect();
+        Answer { to, steps, next, goes_on }
     }
 }
 

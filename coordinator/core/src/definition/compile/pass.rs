@@ -9,13 +9,14 @@ use ringmaster_schemas::journal::{DefinitionHash, Encoding, Phase};
 
 use super::build::{Ground, Read};
 use super::checks::{self, Decides};
-use super::form::{EmitForm, SagaForm, SwitchForm, UndoForm};
+use super::did_you_mean;
+use super::form::{EmitForm, OnForm, SagaForm, SwitchForm, UndoForm};
 use super::targets::{Finder, Target};
 use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::scope::{Names, Spot, Uses, facts};
 use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
-use crate::definition::{Arm, Definition, Do, Emit, Node, NodeByName, Start, Undo, Verb};
+use crate::definition::{Arm, Definition, Do, Emit, Next, Node, NodeByName, On, Reaction, Role, Start, Undo, Verb};
 
 /// One pass against one set of schemas.
 pub(super) struct Pass<'p, 'a, 'f, 't, 'l> {
@@ -103,27 +104,31 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     fn node(&mut self, number: u16) -> Option<Node> {
         let planned = self.ground.tree.node(number);
         let inside = self.inside.get(&planned.parent).cloned().unwrap_or_default();
-        let mut spot = Spot { at: Some(number), facts: inside, ..Spot::at(self.ground.certainty.before(number)) };
+        let (failure, round) = self.around(number);
+        let known = self.ground.certainty.before(number);
+        let mut spot = Spot { at: Some(number), facts: inside, failure, round, ..Spot::at(known) };
         let written = planned.form.and_then(|form| form.condition.as_ref());
         let condition = self.condition(written, &spot, Decides::Step);
         if let Some(parsed) = written {
             facts(&parsed.root, true, self.names.rules, &mut spot.facts);
         }
+        for list in self.ground.tree.children(number) {
+            self.inside.insert(list, spot.facts.clone());
+        }
         let verb = match (planned.verb, planned.form) {
             (PlannedVerb::Do(form), Some(node)) => self.asks(&StepForm { number, planned, node, form }, spot).map(Verb::Do),
             (PlannedVerb::Emit(form), _) => self.emission(form, &spot).map(Verb::Emit),
-            (PlannedVerb::Group, _) => {
-                self.inside.insert(number + 1, spot.facts);
-                Some(Verb::Group)
-            }
+            (PlannedVerb::Group, _) => Some(Verb::Group),
+            (PlannedVerb::Parallel, _) => Some(Verb::Parallel(self.ground.tree.bodies(number).count() as u16)),
             (PlannedVerb::Switch(form), _) => self.arms(number, form, spot).map(Verb::Choice),
             (PlannedVerb::Refuse(form), _) => Some(Verb::Refuse(form.code.text.as_str().into())),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
         };
         let name: Arc<str> = planned.form.map_or("", |form| form.name.text.as_str()).into();
+        let stands_for = self.ground.tree.stands_for(number);
         Some(Node {
-            given_by: if name.is_empty() { Box::default() } else { Box::new([number]) },
+            given_by: if name.is_empty() { Box::default() } else { self.given_by(number) },
             name,
             end: planned.end,
             parent: planned.parent,
@@ -131,16 +136,53 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             phase: planned.phase,
             passes: planned.passes,
             undoes: planned.undoes,
-            stands_for: number,
+            stands_for: stands_for.unwrap_or(number),
             condition: condition?,
             within_ms: within_ms(planned),
+            is_scope: planned.is_scope,
+            on_refused: self.reactions(number, planned.form.map_or(&[], |form| &form.on_refused), 0),
+            on_failed: self.reactions(
+                number,
+                planned.form.map_or(&[], |form| &form.on_failed),
+                planned.form.map_or(0, |form| form.on_refused.iter().filter(|on| on.steps.is_some()).count()),
+            ),
             verb: verb?,
         })
     }
 
+    /// Whether `failure` and `round` can be read at a node: in a reaction, and where something is tried again.
+    fn around(&self, number: u16) -> (bool, bool) {
+        let tree = self.ground.tree;
+        let is_reaction = |list: u16| matches!(tree.node(list).verb, PlannedVerb::Sequence(Role::Reaction));
+        let is_retried = |node: u16| tree.reaction_lists(node).any(|list| tree.next_of(list) == Some(Next::Retry));
+        (tree.around(number).any(is_reaction), is_retried(number) || tree.around(number).any(is_retried))
+    }
+
+    /// The nodes whose results are read under a node's name.
+    fn given_by(&self, number: u16) -> Box<[u16]> {
+        let tree = self.ground.tree;
+        let others = tree.dos().map(|step| step.number).filter(|other| tree.stands_for(*other) == Some(number));
+        std::iter::once(number).chain(others).collect()
+    }
+
+    /// Reactions with the numbers of their lists, of which so many stand before them.
+    fn reactions(&self, number: u16, forms: &[OnForm], lists_before: usize) -> Box<[On]> {
+        let mut lists = self.ground.tree.reaction_lists(number).skip(lists_before);
+        let on = |form: &OnForm| On {
+            code: form.code.as_ref().map(|code| code.text.as_str().into()),
+            reaction: match form.reaction {
+                Reaction::Steps { next, at_most, .. } => {
+                    Reaction::Steps { list: lists.next().expect("each reaction's steps are a list"), next, at_most }
+                }
+                plain @ (Reaction::Undo | Reaction::GoOn | Reaction::Stuck) => plain,
+            },
+        };
+        forms.iter().map(on).collect()
+    }
+
     /// The arms of a choice; what is known inside each by its condition, and by those before it that were not true, is noted.
     fn arms(&mut self, number: u16, form: &'p SwitchForm, mut spot: Spot) -> Option<Box<[Arm]>> {
-        let lists: Vec<u16> = self.ground.tree.children(number).collect();
+        let lists: Vec<u16> = self.ground.tree.bodies(number).collect();
         let mut arms = Vec::with_capacity(lists.len());
         for (arm, list) in form.arms.iter().zip(lists) {
             let condition = self.condition(arm.condition.as_ref(), &spot, Decides::Arm);
@@ -160,6 +202,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let call = self.finder.command(&form.command);
         let body = call.as_ref().and_then(|call| self.body(&form.with, call, spot.clone(), false));
         let undo = self.undo(step, call.as_ref(), spot);
+        self.codes(step);
         let result = &self.ground.whole.results[&step.number];
         Some(Do {
             call: call?.call(&form.command, Some(body?)),
@@ -169,6 +212,21 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             kept: self.kept.and_then(|kept| kept.results.get(&step.number)).cloned(),
             result: (!matches!(result.node(result.root()), Avro::Dynamic)).then(|| result.clone()),
         })
+    }
+
+    /// A code that the command's participant never gives is a slip of the pen.
+    fn codes(&mut self, step: &StepForm<'_, 'p>) {
+        let mut codes = step.node.on_refused.iter().filter_map(|on| on.code.as_ref()).peekable();
+        if codes.peek().is_none() {
+            return;
+        }
+        let Some(known) = self.finder.refusals(&step.form.command) else { return };
+        for code in codes {
+            if !known.iter().any(|known| **known == *code.text) {
+                let message = format!("{} is never refused with {}", step.form.command.text, code.text);
+                self.finder.report.error(&code.span, message, did_you_mean(&code.text, known.iter().map(|code| &**code)));
+            }
+        }
     }
 
     fn undo(&mut self, step: &StepForm<'_, 'p>, call: Option<&Target>, spot: Spot) -> Option<Undo> {
@@ -251,8 +309,11 @@ fn within_ms(planned: &Planned<'_>) -> Option<Millis> {
     let written = planned.form.and_then(|form| form.within.as_ref()).map(|(millis, _)| *millis);
     match planned.verb {
         PlannedVerb::Do(_) => written.or(Some(DEFAULTS.within_ms(planned.phase))),
-        PlannedVerb::Sequence(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Group | PlannedVerb::Switch(_) => {
-            written
-        }
+        PlannedVerb::Sequence(_)
+        | PlannedVerb::Emit(_)
+        | PlannedVerb::Refuse(_)
+        | PlannedVerb::Group
+        | PlannedVerb::Switch(_)
+        | PlannedVerb::Parallel => written,
     }
 }

@@ -139,6 +139,15 @@ impl Finder<'_, '_, '_> {
         Some(found.unwrap_or_else(|| self.lookup.json()))
     }
 
+    /// The codes by which a command may be refused, where the schemas say them: the enum `<Command>Refusal`.
+    pub(super) fn refusals(&mut self, command: &Word) -> Option<Vec<Arc<str>>> {
+        let schema = self.lookup.named(&format!("{}Refusal", command.text)).ok()??;
+        match schema.node(schema.root()) {
+            Avro::Enum(symbols) => Some(symbols.iter().map(|symbol| (**symbol).into()).collect()),
+            _ => None,
+        }
+    }
+
     pub(super) fn emission(&mut self, emit: &EmitForm) -> Option<Target> {
         let wanted = self.options.topics.get(&emit.topic.text).and_then(|topic| topic.encoding);
         let event = &emit.event;

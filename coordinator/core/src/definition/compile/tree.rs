@@ -2,8 +2,8 @@
 
 use ringmaster_schemas::journal::Phase;
 
-use super::form::{DoForm, EmitForm, NodeForm, RefuseForm, SagaForm, SwitchForm, VerbForm};
-use crate::definition::{ROOT, Role};
+use super::form::{DoForm, EmitForm, NodeForm, OnForm, RefuseForm, SagaForm, SwitchForm, VerbForm};
+use crate::definition::{Next, ROOT, Reaction, Role};
 
 /// The nodes of a definition in preorder, as they are planned.
 pub(super) struct Tree<'f> {
@@ -21,6 +21,8 @@ pub(super) struct Planned<'f> {
     pub(super) phase: Phase,
     pub(super) passes: bool,
     pub(super) undoes: bool,
+    /// It leaves an entry that holds what was entered in it.
+    pub(super) is_scope: bool,
 }
 
 /// What a node does.
@@ -32,6 +34,17 @@ pub(super) enum PlannedVerb<'f> {
     Refuse(&'f RefuseForm),
     Group,
     Switch(&'f SwitchForm),
+    Parallel,
+}
+
+impl PlannedVerb<'_> {
+    /// True if it consists of lists of nodes.
+    pub(super) fn is_composite(&self) -> bool {
+        match self {
+            PlannedVerb::Group | PlannedVerb::Switch(_) | PlannedVerb::Parallel => true,
+            PlannedVerb::Sequence(_) | PlannedVerb::Do(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => false,
+        }
+    }
 }
 
 impl<'f> Tree<'f> {
@@ -44,13 +57,6 @@ impl<'f> Tree<'f> {
         tree
     }
 
-    /// A list that belongs to a node.
-    fn list(&mut self, role: Role, forms: &'f [NodeForm], owner: u16) {
-        let list = self.push(None, PlannedVerb::Sequence(role), owner, owner);
-        self.steps(forms, list, owner);
-        self.close(list);
-    }
-
     /// The nodes of a list, below the node that it is.
     fn steps(&mut self, forms: &'f [NodeForm], list: u16, scope: u16) {
         for form in forms {
@@ -60,12 +66,20 @@ impl<'f> Tree<'f> {
                 VerbForm::Refuse(form) => PlannedVerb::Refuse(form),
                 VerbForm::Group(_) => PlannedVerb::Group,
                 VerbForm::Switch(form) => PlannedVerb::Switch(form),
+                VerbForm::Parallel(_) => PlannedVerb::Parallel,
             };
             let node = self.push(Some(form), verb, list, scope);
-            match &form.verb {
-                VerbForm::Group(group) => self.list(Role::Body, &group.steps, node),
-                VerbForm::Switch(switch) => switch.arms.iter().for_each(|arm| self.list(Role::Arm, &arm.steps, node)),
-                VerbForm::Do(_) | VerbForm::Emit(_) | VerbForm::Refuse(_) => {}
+            // A group without time or reactions of its own is only a way: what fails in it passes on at once.
+            let asks = form.within.is_some() || form.reactions().next().is_some();
+            let is_scope = verb.is_composite() && (asks || matches!(verb, PlannedVerb::Parallel));
+            self.nodes[usize::from(node)].is_scope = is_scope;
+            let inside = if is_scope { node } else { scope };
+            for (role, steps) in form.lists() {
+                // A reaction stands where its node does: when it fails, what is around the node fails.
+                let scope = if role == Role::Reaction { scope } else { inside };
+                let list = self.push(None, PlannedVerb::Sequence(role), node, scope);
+                self.steps(steps, list, scope);
+                self.close(list);
             }
             self.close(node);
         }
@@ -74,7 +88,8 @@ impl<'f> Tree<'f> {
     fn push(&mut self, form: Option<&'f NodeForm>, verb: PlannedVerb<'f>, parent: u16, scope: u16) -> u16 {
         let node = u16::try_from(self.nodes.len()).expect("a file has fewer nodes than 65,536");
         let undoes = matches!(verb, PlannedVerb::Do(form) if form.undo.as_ref().is_some_and(|undo| undo.command.is_some()));
-        self.nodes.push(Planned { form, verb, end: node, parent, scope, phase: Phase::Compensatable, passes: false, undoes });
+        let phase = Phase::Compensatable;
+        self.nodes.push(Planned { form, verb, end: node, parent, scope, phase, passes: false, undoes, is_scope: false });
         node
     }
 
@@ -92,6 +107,9 @@ impl<'f> Tree<'f> {
         let phases: Vec<Phase> = (0..self.nodes.len() as u16)
             .map(|number| match number {
                 _ if self.holds(number, pivot) => Phase::Pivot,
+                number if self.is_in_its_stead(number, pivot) => Phase::Pivot,
+                // The steps of its reactions belong to it: it has been refused by then.
+                number if self.holds(pivot, number) => Phase::Compensatable,
                 number if number > pivot && !self.is_another_way(number, pivot) => Phase::Retriable,
                 _ => Phase::Compensatable,
             })
@@ -102,8 +120,71 @@ impl<'f> Tree<'f> {
         }
     }
 
+    /// True for the last step of the pivot's reaction behind which it goes on, if it asks somebody: it is the pivot then, and so is what
+    /// stands in its own stead.
+    fn is_in_its_stead(&self, number: u16, pivot: u16) -> bool {
+        let Some(owner) = self.reaction_around(number) else { return false };
+        if owner != pivot && !self.is_in_its_stead(owner, pivot) {
+            return false;
+        }
+        let planned = self.node(number);
+        let list = self.node(planned.parent);
+        let is_last = planned.end == list.end;
+        let goes_on = |on: &OnForm| matches!(on.reaction, Reaction::Steps { next: Next::GoOn, .. });
+        is_last && matches!(planned.verb, PlannedVerb::Do(_)) && self.reaction_of(planned.parent).is_some_and(goes_on)
+    }
+
+    /// The reaction whose steps this list is.
+    pub(super) fn reaction_of(&self, list: u16) -> Option<&'f OnForm> {
+        let owner = self.node(list).parent;
+        let at = self.reaction_lists(owner).position(|known| known == list)?;
+        self.node(owner).form?.reactions().filter(|on| on.steps.is_some()).nth(at)
+    }
+
+    /// What follows the steps of a reaction.
+    pub(super) fn next_of(&self, list: u16) -> Option<Next> {
+        match self.reaction_of(list)?.reaction {
+            Reaction::Steps { next, .. } => Some(next),
+            Reaction::Undo | Reaction::GoOn | Reaction::Stuck => None,
+        }
+    }
+
+    /// The step under whose name the result of this one is read: it stands in the reaction of that step, or of what is around it.
+    pub(super) fn stands_for(&self, number: u16) -> Option<u16> {
+        let name = self.node(number).form?.stands_for.as_ref()?;
+        let owner = self.reaction_around(number)?;
+        self.dos()
+            .find(|step| step.number != number && self.holds(owner, step.number) && step.node.name.text == name.text)
+            .filter(|step| step.node.stands_for.is_none())
+            .map(|step| step.number)
+    }
+
+    /// The node in one of whose reactions this one stands, directly.
+    pub(super) fn reaction_around(&self, number: u16) -> Option<u16> {
+        let list = self.node(self.node(number).parent);
+        matches!(list.verb, PlannedVerb::Sequence(Role::Reaction)).then_some(list.parent)
+    }
+
+    /// True if a node may be refused or failed, or something around it, and it goes on all the same.
+    pub(super) fn may_be_left_out(&self, node: u16) -> bool {
+        let goes_on = |on: &OnForm| matches!(on.reaction, Reaction::GoOn | Reaction::Steps { next: Next::GoOn, .. });
+        std::iter::once(node)
+            .chain(self.around(node))
+            .any(|node| self.node(node).form.is_some_and(|form| form.reactions().any(goes_on)))
+    }
+
+    /// The lists of a node's reactions, in order.
+    pub(super) fn reaction_lists(&self, owner: u16) -> impl Iterator<Item = u16> {
+        self.children(owner).filter(|list| matches!(self.node(*list).verb, PlannedVerb::Sequence(Role::Reaction)))
+    }
+
+    /// The lists of a node that are no reactions, in order.
+    pub(super) fn bodies(&self, owner: u16) -> impl Iterator<Item = u16> {
+        self.children(owner).filter(|list| !matches!(self.node(*list).verb, PlannedVerb::Sequence(Role::Reaction)))
+    }
+
     /// True if a node is this one, or belongs to it.
-    fn holds(&self, node: u16, inner: u16) -> bool {
+    pub(super) fn holds(&self, node: u16, inner: u16) -> bool {
         (node..self.node(node).end).contains(&inner)
     }
 
@@ -132,14 +213,23 @@ impl<'f> Tree<'f> {
     pub(super) fn is_on_every_way(&self, node: u16) -> bool {
         self.around(node).all(|around| {
             let around = self.node(around);
-            let is_arm = matches!(around.verb, PlannedVerb::Sequence(Role::Arm));
-            !is_arm && around.form.is_none_or(|form| form.condition.is_none())
+            let is_way = matches!(around.verb, PlannedVerb::Sequence(Role::Arm | Role::Reaction));
+            !is_way && around.form.is_none_or(|form| form.condition.is_none())
         })
     }
 
     /// The steps that say that they are the pivot: one, if the definition is right.
     pub(super) fn pivots(&self) -> impl Iterator<Item = u16> {
-        self.dos().filter(|step| step.form.pivot).map(|step| step.number)
+        self.dos().filter(|step| step.form.pivot && self.misplaces_pivot(step.number).is_none()).map(|step| step.number)
+    }
+
+    /// The list around a step in which no pivot may stand: a branch, or a reaction.
+    pub(super) fn misplaces_pivot(&self, number: u16) -> Option<Role> {
+        let roles = self.around(number).filter_map(|list| match self.node(list).verb {
+            PlannedVerb::Sequence(role) => Some(role),
+            _ => None,
+        });
+        roles.into_iter().find(|role| matches!(role, Role::Branch | Role::Reaction))
     }
 
     /// The steps that ask participants.

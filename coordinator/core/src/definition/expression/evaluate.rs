@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Kind;
 use rust_decimal::Decimal;
 
@@ -113,8 +115,9 @@ impl<'s, 'e> Machine<'s, 'e> {
                 None => Ok(Value::Null),
             },
             Node::Key => Ok(Value::Text(Cow::Borrowed(self.environment.key))),
-            Node::Now => Ok(Value::Timestamp(self.environment.now.saturating_mul(1000))),
-            Node::Started => Ok(Value::Timestamp(self.environment.started.saturating_mul(1000))),
+            Node::Round => Ok(Value::Int(self.environment.round)),
+            Node::Now => Ok(instant(self.environment.now)),
+            Node::Started => Ok(instant(self.environment.started)),
             Node::Failure(field) => self.failure(*field),
             Node::Local(slot) => {
                 if let made @ (Value::List(_) | Value::Object(_)) = &self.locals[*slot] {
@@ -125,10 +128,7 @@ impl<'s, 'e> Machine<'s, 'e> {
             Node::Field(of, index) => self.field(of, usize::from(*index)),
             Node::Member { of, name, optional } => self.member(of, name, *optional),
             Node::Index { of, index, optional } => self.index(of, index, *optional),
-            Node::Object(fields) => {
-                let values = fields.iter().map(|(name, value)| Ok((name.clone(), self.eval(value)?)));
-                Ok(Value::Object(values.collect::<Result<_, Fault>>()?))
-            }
+            Node::Object(fields) => self.object(fields),
             Node::List(items) => Ok(Value::List(items.iter().map(|item| self.eval(item)).collect::<Result<_, Fault>>()?)),
             Node::If(branches) => {
                 let (test, then, otherwise) = &**branches;
@@ -169,6 +169,11 @@ impl<'s, 'e> Machine<'s, 'e> {
             | Node::Present(_)
             | Node::Succeeded(_) => Ok(Value::Bool(self.truth(node)?)),
         }
+    }
+
+    fn object(&mut self, fields: &'s [(Arc<str>, Node)]) -> Evaluated<'s> {
+        let values = fields.iter().map(|(name, value)| Ok((name.clone(), self.eval(value)?)));
+        Ok(Value::Object(values.collect::<Result<_, Fault>>()?))
     }
 
     /// The kept bytes of the start event or of a result.
@@ -363,4 +368,8 @@ pub(super) fn constant(value: &Const) -> Value<'_> {
         Const::Timestamp(x) => Value::Timestamp(*x),
         Const::Duration(x) => Value::Duration(*x),
     }
+}
+
+fn instant<'s>(at: Millis) -> Value<'s> {
+    Value::Timestamp(at.saturating_mul(1000))
 }

@@ -190,7 +190,12 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             "now" => Some(Typed::new(Node::Now, Type::Timestamp)),
             "started" => Some(Typed::new(Node::Started, Type::Timestamp)),
             "failure" if self.spot.failure => Some(failure()),
-            "failure" => self.fail(e.id, "nothing has failed here", "failure can be read in an undo's with and in on_compensated"),
+            "failure" => {
+                let hint = "failure can be read in an undo's with, in the steps of a reaction and in on_compensated";
+                self.fail(e.id, "nothing has failed here", hint)
+            }
+            "round" if self.spot.round => Some(Typed::new(Node::Round, Type::Int)),
+            "round" => self.fail(e.id, "nothing is tried again here", "round can be read where a reaction has next: retry"),
             "steps" => self.fail(e.id, "steps is not a value", "name a step: steps.NAME"),
             "rules" => self.fail(e.id, "rules is not a value", "name a rule: rules.NAME"),
             _ => {

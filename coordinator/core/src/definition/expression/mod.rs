@@ -80,8 +80,10 @@ pub struct Environment<'a> {
     /// Bytes of a node's result by its `kept`, by its number: `None` unless it has succeeded, empty where nothing of it is
     /// kept or it came without a body.
     pub results: &'a dyn Fn(u16) -> Option<&'a [u8]>,
-    /// Why the saga is undone, if it is.
+    /// What failed: why the saga, or what is around the expression, is undone, or what its reaction is for.
     pub failure: Option<&'a Failure>,
+    /// Which try this is of the nearest node around that is tried again, from 1.
+    pub round: i64,
     /// The turn's time.
     pub now: Millis,
     /// When the saga started.

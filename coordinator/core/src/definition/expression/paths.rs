@@ -95,7 +95,7 @@ impl<'a> Lowerer<'a, '_, '_> {
 
     /// What somebody probably means who names what is not there.
     pub(super) fn meant_by(&self, name: &str) -> String {
-        const KNOWN: [&str; 7] = ["start", "steps", "rules", "key", "now", "started", "failure"];
+        const KNOWN: [&str; 8] = ["start", "steps", "rules", "key", "now", "started", "failure", "round"];
         let names = self.names;
         let start = if self.spot.starting { "event" } else { "start" };
         let is_record = matches!(names.start.node(names.start.root()), Avro::Record(_));

@@ -61,6 +61,8 @@ pub(crate) struct Spot {
     pub(crate) own: Option<u16>,
     /// Something failed: `failure` can be read.
     pub(crate) failure: bool,
+    /// Something around it, or it itself, is tried again: `round` can be read.
+    pub(crate) round: bool,
     /// Nothing of the steps is certain: they may be undone.
     pub(crate) undone: bool,
     /// What is known to be there, as paths.
@@ -75,7 +77,8 @@ impl Spot {
 
     /// Behind what is known.
     pub(crate) fn at(known: Known) -> Spot {
-        Spot { starting: false, at: None, known, own: None, failure: false, undone: false, facts: Vec::new() }
+        let (failure, round, undone) = (false, false, false);
+        Spot { starting: false, at: None, known, own: None, failure, round, undone, facts: Vec::new() }
     }
 }
 
@@ -102,6 +105,20 @@ impl Known {
         self
     }
 
+    /// The same where what is known there has happened too.
+    pub(crate) fn and(mut self, there: &Known) -> Known {
+        self.readable.add(&there.readable);
+        self.certain.add(&there.certain);
+        self
+    }
+
+    /// What is known whichever of both ways was taken.
+    pub(crate) fn meet(mut self, other: &Known) -> Known {
+        self.readable.add(&other.readable);
+        self.certain.keep(&other.certain);
+        self
+    }
+
     pub(crate) fn is_readable(&self, node: u16) -> bool {
         self.readable.contains(node)
     }
@@ -125,6 +142,11 @@ impl NodeSet {
     fn add(&mut self, other: &NodeSet) {
         self.0.resize(self.0.len().max(other.0.len()), 0);
         self.0.iter_mut().zip(&other.0).for_each(|(word, more)| *word |= more);
+    }
+
+    fn keep(&mut self, other: &NodeSet) {
+        self.0.truncate(other.0.len());
+        self.0.iter_mut().zip(&other.0).for_each(|(word, kept)| *word &= kept);
     }
 
     fn contains(&self, node: u16) -> bool {
@@ -287,7 +309,7 @@ fn lasts(expression: &IdedExpr, rules: &[Rule], left: &mut u32) -> bool {
     *left = left.saturating_sub(1);
     let parts: Vec<&IdedExpr> = match &expression.expr {
         _ if *left == 0 => return false,
-        Expr::Ident(name) => return !matches!(name.as_str(), "steps" | "now" | "failure"),
+        Expr::Ident(name) => return !matches!(name.as_str(), "steps" | "now" | "failure" | "round"),
         Expr::Literal(_) => return true,
         Expr::Select(select) if matches!(&select.operand.expr, Expr::Ident(name) if name == "rules") => {
             match rules.iter().find(|rule| rule.name == select.field).map(|rule| &rule.body) {

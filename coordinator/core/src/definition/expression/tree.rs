@@ -128,6 +128,7 @@ pub(crate) enum Node {
     Key,
     Now,
     Started,
+    Round,
     Failure(FailureField),
     /// A field of the start event or of a result; nothing on the path gives null.
     Path(Box<Place>),

@@ -7,29 +7,34 @@ use ringmaster_schemas::journal::{Failure, SagaEvent};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Entry, EntryMore, Status, Waits, Work};
 
-use super::keeps;
+use super::{keeps, scope};
 use crate::faults::mutated;
 
-/// Whether it may happen while the saga stands so. Nothing forward begins, and nothing is tried again, while it undoes; nothing is
-/// undone while it goes forward; behind its end only a stray moves.
+/// Whether it may happen while the saga stands so. Nothing forward begins, and nothing is tried again, while it undoes; behind its end
+/// only a stray moves.
 pub(super) fn may(status: Status, entry: &Entry, event: &SagaEvent) -> bool {
     let stray = entry.stray().is_some();
     match (status, event) {
-        (_, SagaEvent::ContradictionFound { stray, .. }) => *stray == (status != Status::Compensating),
-        (_, SagaEvent::UndoIssued { .. }) => status == Status::Compensating || stray,
+        // While it goes forward, something in a scope that is undone may be found done, which is no stray.
         (Status::Running, _) => true,
+        (_, SagaEvent::ContradictionFound { stray, .. }) => *stray == (status != Status::Compensating),
         (Status::Compensating, SagaEvent::CommandRepeated { direction, .. } | SagaEvent::RetryScheduled { direction, .. }) => {
             *direction == Direction::Undo
         }
+        (_, SagaEvent::ReactionBegan { .. } | SagaEvent::WentOn { .. } | SagaEvent::ScopeStopped { .. }) => false,
+        (_, SagaEvent::Succeeded { .. }) if entry.work == Work::Open => false,
         (Status::Compensating, _) => true,
         (Status::Completed | Status::Compensated, _) => stray,
     }
 }
 
-/// True if it could happen; else nothing has changed.
-pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
+/// True if it could happen; else nothing has changed. `alone`: it happens while the saga goes forward.
+pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bool) -> bool {
     use Waits::{No, Reply, Retry, Stuck};
-    use Work::{Asked, Closed, Done, Failed, Nothing, Refused, UndoAsked, Undone};
+    use Work::{Asked, Closed, Done, Failed, Nothing, Open, Refused, UndoAsked, Undoing, Undone};
+    if matches!(entry.work, Open | Undoing) {
+        return scope::change(entry, event, at);
+    }
     let failure = match (entry.work, entry.waits, event) {
         (Asked, Retry, SagaEvent::CommandRepeated { direction: Direction::Do, attempt, due_at, .. })
         | (UndoAsked, Retry, SagaEvent::CommandRepeated { direction: Direction::Undo, attempt, due_at, .. })
@@ -47,6 +52,9 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
             failure
         }
         (Done | Failed, No, SagaEvent::UndoIssued { order, due_at, .. }) => {
+            if entry.work == Failed && alone {
+                scope::keep_cause(entry);
+            }
             (entry.work, entry.waits, entry.attempt, entry.due_at) = (UndoAsked, Reply, 1, *due_at);
             (entry.order, entry.bare) = (Some(order.clone()), false);
             return since(entry, at);
@@ -57,13 +65,9 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
             forget_body(entry);
             return since(entry, at);
         }
-        (Asked, _, SagaEvent::Refused { failure, .. }) => {
-            (entry.work, entry.waits) = (Refused, No);
-            forget_body(entry);
-            failure
-        }
-        (Asked, _, SagaEvent::Failed { failure, .. }) => {
-            (entry.work, entry.waits) = (Failed, No);
+        (Asked, _, SagaEvent::Refused { failure, .. } | SagaEvent::Failed { failure, .. }) => {
+            let refused = matches!(event, SagaEvent::Refused { .. });
+            (entry.work, entry.waits) = (if refused { Refused } else { Failed }, No);
             forget_body(entry);
             failure
         }
@@ -75,18 +79,22 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
             (entry.work, entry.waits) = (Closed, No);
             return since(entry, at);
         }
-        (Nothing | Asked | Done | Refused | Failed | UndoAsked, _, SagaEvent::Stuck { failure, .. }) => {
+        (Nothing | Asked | Done | Refused | Failed | UndoAsked | Undone, _, SagaEvent::Stuck { failure, .. }) => {
             entry.waits = Stuck;
             failure
         }
         (Refused, No, SagaEvent::ContradictionFound { stray, .. }) => {
             entry.work = Done;
-            if *stray {
-                more(entry).stray = Some(at);
-            }
+            more(entry).stray = stray.then_some(at);
             return since(entry, at);
         }
-        (Nothing | Asked | Done | Refused | Failed | UndoAsked | Undone | Closed, No | Reply | Retry | Stuck, _) => return false,
+        (
+            Nothing | Asked | Done | Refused | Failed | UndoAsked | Undone | Closed | Open | Undoing,
+            No | Reply | Retry | Stuck,
+            _,
+        ) => {
+            return scope::react(entry, event, at);
+        }
     };
     remember(entry, failure);
     since(entry, at)
@@ -97,15 +105,15 @@ fn forget_body(entry: &mut Entry) {
     entry.bare = !entry.order.as_ref().is_some_and(keeps);
 }
 
-fn remember(entry: &mut Entry, failure: &Arc<Failure>) {
+pub(super) fn remember(entry: &mut Entry, failure: &Arc<Failure>) {
     more(entry).failure = Some(failure.clone());
 }
 
-fn more(entry: &mut Entry) -> &mut EntryMore {
-    entry.more.get_or_insert_with(|| Box::new(EntryMore { failure: None, stray: None }))
+pub(super) fn more(entry: &mut Entry) -> &mut EntryMore {
+    entry.more.get_or_insert_with(Default::default)
 }
 
-fn since(entry: &mut Entry, at: Millis) -> bool {
+pub(super) fn since(entry: &mut Entry, at: Millis) -> bool {
     entry.since = at;
     true
 }

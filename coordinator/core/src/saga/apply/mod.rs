@@ -4,11 +4,12 @@
 //! when replaying. It reads no definition, evaluates nothing, and knows no clock but the record's.
 
 mod leaf;
+mod scope;
 
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Failure, Head, Opens, Order, Place, SagaEvent};
+use ringmaster_schemas::journal::{Failure, FailureKind, Head, Opens, Order, Place, SagaEvent};
 use ringmaster_schemas::state::{End, Entry, EntryMore, Saga, Status, Waits, Work};
 
 use crate::faults::mutated;
@@ -75,21 +76,14 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
     use Status::{Compensated, Compensating, Completed, Running};
     match (saga.status, event) {
         (Running, SagaEvent::Skipped { passes, .. }) => pass(saga, *passes),
-        (Running | Compensating, SagaEvent::Entered { place, node, round, opens: Opens::Stuck { failure } }) => {
-            // While it undoes nothing is entered but its own end.
-            let legal = saga.status == Running || *node == 0;
-            legal && append(saga, *place, failed(entry(*node, *round, Work::Nothing, Waits::Stuck, at), failure))
-        }
-        (Running, SagaEvent::Entered { place, node, round, opens: Opens::Refused { failure } }) if *node > 0 => {
-            append(saga, *place, failed(entry(*node, *round, Work::Refused, Waits::No, at), failure))
-        }
+        (_, SagaEvent::Entered { place, node, round, opens }) => enter(saga, *place, entry(*node, *round, at), opens),
         (Running, SagaEvent::Emitted { node, .. }) => *node > 0,
         (Running, SagaEvent::CommandIssued { place, node, round, order, due_at }) if *node > 0 => {
-            let entry = entry(*node, *round, Work::Asked, Waits::Reply, at);
-            append(saga, *place, Entry { attempt: 1, due_at: *due_at, order: Some(order.clone()), ..entry })
+            let (work, waits, order) = (Work::Asked, Waits::Reply, Some(order.clone()));
+            append(saga, *place, Entry { work, waits, attempt: 1, due_at: *due_at, order, ..entry(*node, *round, at) })
         }
         (
-            Running | Compensating | Compensated,
+            _,
             SagaEvent::CommandRepeated { place, .. }
             | SagaEvent::UndoIssued { place, .. }
             | SagaEvent::RetryScheduled { place, .. }
@@ -99,11 +93,23 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
             | SagaEvent::Undone { place }
             | SagaEvent::Closed { place }
             | SagaEvent::Stuck { place, .. }
+            | SagaEvent::ScopeStopped { place, .. }
+            | SagaEvent::ReactionBegan { place, .. }
+            | SagaEvent::WentOn { place, .. }
             | SagaEvent::ContradictionFound { place, .. },
         ) => at_place(saga, *place, event, at),
         (Running, SagaEvent::CompensationBegan { failure }) => {
             saga.status = Compensating;
             saga.failure = Some(failure.clone());
+            true
+        }
+        (Running, SagaEvent::StopRemembered { failure }) if saga.failure.is_none() && !saga.passed => {
+            saga.failure = Some(failure.clone());
+            true
+        }
+        (Running, SagaEvent::StopForgotten {}) if saga.failure.is_some() => {
+            let forgotten = saga.failure.take();
+            saga.late |= forgotten.is_some_and(|failure| failure.kind == FailureKind::Deadline);
             true
         }
         (Running, SagaEvent::MarkedLate { .. }) if !saga.late => {
@@ -116,33 +122,44 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
             Running | Compensating | Completed | Compensated,
             SagaEvent::Started { .. }
             | SagaEvent::Skipped { .. }
-            | SagaEvent::Entered { .. }
             | SagaEvent::CommandIssued { .. }
-            | SagaEvent::CommandRepeated { .. }
-            | SagaEvent::UndoIssued { .. }
-            | SagaEvent::RetryScheduled { .. }
-            | SagaEvent::Succeeded { .. }
-            | SagaEvent::Refused { .. }
-            | SagaEvent::Failed { .. }
             | SagaEvent::CompensationBegan { .. }
-            | SagaEvent::Undone { .. }
-            | SagaEvent::Closed { .. }
-            | SagaEvent::Stuck { .. }
-            | SagaEvent::ContradictionFound { .. }
             | SagaEvent::MarkedLate { .. }
             | SagaEvent::Completed { .. }
             | SagaEvent::Compensated { .. }
-            | SagaEvent::Emitted { .. },
+            | SagaEvent::Emitted { .. }
+            | SagaEvent::StopRemembered { .. }
+            | SagaEvent::StopForgotten {},
         ) => false,
     }
 }
 
-fn entry(node: u16, round: u8, work: Work, waits: Waits, at: Millis) -> Entry {
+/// An entry of which nothing is known yet.
+fn entry(node: u16, round: u8, at: Millis) -> Entry {
+    let (work, waits) = (Work::Nothing, Waits::No);
     Entry { node, attempt: 0, round, work, waits, bare: false, since: at, due_at: 0, order: None, result: None, more: None }
 }
 
+/// Something begins that asks nobody. While the saga undoes nothing does but its own end.
+fn enter(saga: &mut Saga, place: Place, entry: Entry, opens: &Opens) -> bool {
+    let is_end = entry.node == 0;
+    match (saga.status, opens) {
+        (Status::Running, Opens::Stuck { failure }) => append(saga, place, failed(Entry { waits: Waits::Stuck, ..entry }, failure)),
+        (Status::Compensating, Opens::Stuck { failure }) if is_end => {
+            append(saga, place, failed(Entry { waits: Waits::Stuck, ..entry }, failure))
+        }
+        (Status::Running, Opens::Refused { failure }) if !is_end => {
+            append(saga, place, failed(Entry { work: Work::Refused, ..entry }, failure))
+        }
+        (Status::Running, Opens::Scope { until }) if !is_end => {
+            append(saga, place, Entry { work: Work::Open, due_at: until.unwrap_or(0), ..entry })
+        }
+        (Status::Running | Status::Compensating | Status::Completed | Status::Compensated, _) => false,
+    }
+}
+
 fn failed(entry: Entry, failure: &Arc<Failure>) -> Entry {
-    Entry { more: Some(Box::new(EntryMore { failure: Some(failure.clone()), stray: None })), ..entry }
+    Entry { more: Some(Box::new(EntryMore { failure: Some(failure.clone()), ..EntryMore::default() })), ..entry }
 }
 
 /// Entries are only appended, and their place is their number.
@@ -159,11 +176,11 @@ fn append(saga: &mut Saga, place: Place, entry: Entry) -> bool {
 fn at_place(saga: &mut Saga, place: Place, event: &SagaEvent, at: Millis) -> bool {
     let status = saga.status;
     let Some(entry) = saga.entries.get_mut(usize::from(place)) else { return false };
-    if !leaf::may(status, entry, event) || !leaf::change(entry, event, at) {
+    if !leaf::may(status, entry, event) || !leaf::change(entry, event, at, status == Status::Running) {
         return false;
     }
     match event {
-        SagaEvent::Succeeded { passes, .. } => pass(saga, *passes),
+        SagaEvent::Succeeded { passes, .. } | SagaEvent::WentOn { passes, .. } => pass(saga, *passes),
         SagaEvent::Undone { .. } => put_off_expiry(saga, place, at),
         _ => true,
     }
@@ -192,7 +209,8 @@ fn put_off_expiry(saga: &mut Saga, place: Place, at: Millis) -> bool {
 /// A finished saga's row stays small: it is the duplicate guard. An entry that a participant refused keeps what its undo is made of,
 /// since a contradicting answer may still have to be undone.
 fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool {
-    if saga.entries.iter().any(|entry| entry.open() && entry.stray().is_none()) {
+    let is_open = |entry: &Entry| (entry.open() && entry.stray().is_none()) || matches!(entry.work, Work::Open | Work::Undoing);
+    if saga.entries.iter().any(is_open) {
         return false;
     }
     saga.status = status;
@@ -205,7 +223,8 @@ fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool 
             entry.result = None;
         }
         let kept = contradictable(entry) && entry.order.as_ref().is_some_and(keeps);
-        entry.bare |= !kept;
+        // The undo of a stray that is out may be asked again.
+        entry.bare |= !kept && !entry.open();
     }
     true
 }
@@ -215,7 +234,7 @@ fn keeps(order: &Order) -> bool {
     order.fields().keep
 }
 
-/// While a person is needed the deadline's clock stands; when nobody is needed any more it goes on where it stood.
+/// While a person is needed the clocks of the deadline and of scopes stand; when nobody is needed any more they go on where they stood.
 fn settle_clock(saga: &mut Saga, at: Millis) {
     let held = saga.stuck() && !mutated("held_clock_runs");
     match saga.held_since {
@@ -223,6 +242,8 @@ fn settle_clock(saga: &mut Saga, at: Millis) {
         Some(since) if !held => {
             saga.held_since = None;
             saga.deadline_at = saga.deadline_at.map(|deadline| deadline.saturating_add(at - since));
+            let clocks = saga.entries.iter_mut().filter(|entry| entry.scope_until().is_some() && !mutated("scope_clock_runs"));
+            clocks.for_each(|scope| scope.due_at = scope.due_at.saturating_add(at - since));
         }
         _ => {}
     }

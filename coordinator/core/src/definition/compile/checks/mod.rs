@@ -2,10 +2,14 @@
 
 mod constant;
 mod limits;
+mod names;
 mod pivot;
 mod reach;
+mod reactions;
 
 pub(super) use constant::{Decides, check as constant};
 pub(super) use limits::check as limits;
+pub(super) use names::check as names;
 pub(super) use pivot::check as pivot;
 pub(super) use reach::check as reach;
+pub(super) use reactions::check as reactions;

@@ -4,6 +4,7 @@ use ringmaster_schemas::journal::Phase;
 
 use super::super::report::Report;
 use super::super::tree::Tree;
+use crate::definition::Role;
 
 pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report<'_>) {
     let (first, more) = (tree.pivots().next(), tree.pivots().count() > 1);
@@ -22,6 +23,13 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report
             }
             _ => {}
         }
+        if step.form.pivot
+            && let Some(role) = tree.misplaces_pivot(step.number)
+        {
+            let (message, hint) = misplaced(role);
+            report.error(&name.span, message, hint);
+            continue;
+        }
         if let Some(first) = first
             && step.form.pivot
             && step.number != first
@@ -30,5 +38,16 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report
             let hint = format!("the first is '{first}'; behind it steps cannot be refused any more");
             report.error(&name.span, "there is one pivot at most", hint);
         }
+    }
+}
+
+/// What is beside the pivot could still fail when it has succeeded; and what is done when something was refused is no way of the saga.
+fn misplaced(role: Role) -> (&'static str, &'static str) {
+    match role {
+        Role::Branch => ("the pivot is in no branch of a parallel", "put it behind the parallel"),
+        Role::Root | Role::Body | Role::Arm | Role::Reaction => (
+            "a reaction has no pivot of its own",
+            "the last step of a pivot's reaction with next: go_on is the pivot in its stead, without saying so",
+        ),
     }
 }

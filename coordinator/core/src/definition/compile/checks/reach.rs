@@ -35,6 +35,9 @@ fn always_refuses(tree: &Tree<'_>, number: u16) -> bool {
             PlannedVerb::Refuse(_) => true,
             PlannedVerb::Do(_) | PlannedVerb::Emit(_) => false,
             PlannedVerb::Sequence(_) => tree.children(number).any(|child| always_refuses(tree, child)),
-            PlannedVerb::Group | PlannedVerb::Switch(_) => tree.children(number).all(|list| always_refuses(tree, list)),
+            PlannedVerb::Group | PlannedVerb::Switch(_) => tree.bodies(number).all(|list| always_refuses(tree, list)),
+            PlannedVerb::Parallel => tree.bodies(number).any(|list| always_refuses(tree, list)),
         }
+        // A reaction may go on all the same.
+        && planned.form.is_none_or(|form| form.on_refused.is_empty())
 }

@@ -85,6 +85,6 @@ impl ArmForm {
 pub(super) fn names<'f>(steps: &'f [NodeForm], out: &mut Vec<(&'f str, Range<usize>)>) {
     for step in steps {
         out.push((&step.name.text, step.name.span.clone()));
-        step.lists().for_each(|list| names(list, out));
+        step.lists().for_each(|(_, list)| names(list, out));
     }
 }

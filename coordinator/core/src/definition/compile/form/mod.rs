@@ -6,6 +6,8 @@ mod do_;
 mod emit;
 mod group;
 pub(super) mod node;
+pub(super) mod parallel;
+pub(super) mod react;
 mod refuse;
 pub(super) mod rules;
 
@@ -24,6 +26,7 @@ pub(super) use do_::{DoForm, UndoForm};
 pub(super) use emit::EmitForm;
 pub(super) use group::SwitchForm;
 pub(super) use node::{NodeForm, VerbForm};
+pub(super) use react::{OnForm, ROUNDS_MAX};
 pub(super) use refuse::RefuseForm;
 
 const SAGA_LATER: [&str; 6] = ["input", "cancel", "priority", "search", "result", "on_stuck"];

@@ -5,9 +5,12 @@ use super::super::keys::VERBS;
 use super::super::report::Report;
 use super::do_::DoForm;
 use super::emit::EmitForm;
-use super::group::{self, ArmForm, GroupForm, SwitchForm};
+use super::group::{self, GroupForm, SwitchForm};
+use super::parallel::ParallelForm;
+use super::react::{self, OnForm};
 use super::refuse::RefuseForm;
 use super::{Length, expression, name_of};
+use crate::definition::Role;
 use crate::definition::expression::Parsed;
 use crate::definition::yaml::{Kind, Node};
 
@@ -15,27 +18,16 @@ use crate::definition::yaml::{Kind, Node};
 pub(crate) const STEPS_MAX: usize = 200;
 
 /// Verbs to come, their keys, and what all nodes will have.
-const LATER: [&str; 14] = [
-    "wait",
-    "sleep",
-    "approval",
-    "run",
-    "for_each",
-    "parallel",
-    "on_refused",
-    "on_failed",
-    "as",
-    "match",
-    "keep",
-    "show",
-    "escalate",
-    "answer",
-];
+const LATER: [&str; 10] = ["wait", "sleep", "approval", "run", "for_each", "match", "keep", "show", "escalate", "answer"];
 
 pub(in crate::definition::compile) struct NodeForm {
     pub(in crate::definition::compile) name: Word,
     pub(in crate::definition::compile) condition: Option<Parsed>,
     pub(in crate::definition::compile) within: Option<Length>,
+    /// The name that it stands for, in a reaction.
+    pub(in crate::definition::compile) stands_for: Option<Word>,
+    pub(in crate::definition::compile) on_refused: Vec<OnForm>,
+    pub(in crate::definition::compile) on_failed: Vec<OnForm>,
     pub(in crate::definition::compile) verb: VerbForm,
 }
 
@@ -46,6 +38,7 @@ pub(in crate::definition::compile) enum VerbForm {
     Refuse(RefuseForm),
     Group(GroupForm),
     Switch(SwitchForm),
+    Parallel(ParallelForm),
 }
 
 /// All steps of a definition: what is inside others counts, and names are unique.
@@ -95,34 +88,55 @@ impl NodeForm {
             report.error(&key.span, format!("a step does one thing: '{verb}' or '{other}'"), "make two steps of it");
             return None;
         }
-        let within: &[&str] = if all.contains(&"within") { &[] } else { &["within"] };
-        let fields = Fields::new(node, shape.what, &all, &[&LATER, within].concat(), report)?;
+        let fields = Fields::new(node, shape.what, &all, &LATER, report)?;
         let name = fields.needed("step", "step: NAME", report).and_then(|node| name_of(node, "a step's name", report));
         let later = fields.entries().iter().any(|(key, _)| key.scalar().is_some_and(|key| LATER.contains(&key)));
         let misspelt = VERBS.iter().any(|(verb, _)| fields.means(verb));
         // A verb that this version does not know, or that is misspelt, is told already.
         let unknown = verbs.is_empty() && (later || misspelt);
         let condition = expression(fields.node("if"), report);
-        let within = if verb == "do" { fields.duration("within", report) } else { None };
+        let has = |key: &str| shape.names().any(|known| known == key);
+        let within = if has("within") { fields.duration("within", report) } else { None };
+        let stands_for = match fields.node("as").filter(|_| has("as")) {
+            None => Some(None),
+            Some(node) => name_of(node, "a step's name", report).map(Some),
+        };
+        let mut reactions = |key: &str| if has(key) { react::read(fields.node(key), key, report) } else { Some(Vec::new()) };
+        let (on_refused, on_failed) = (reactions("on_refused"), reactions("on_failed"));
         let verb = match verb {
             _ if unknown => None,
             "emit" => EmitForm::of(&fields, report).map(VerbForm::Emit),
             "refuse" => RefuseForm::read(&fields, report).map(VerbForm::Refuse),
             "steps" => GroupForm::read(&fields, report).map(VerbForm::Group),
             "switch" => SwitchForm::read(&fields, report).map(VerbForm::Switch),
+            "parallel" => ParallelForm::read(&fields, report).map(VerbForm::Parallel),
             _ => DoForm::read(&fields, within.as_ref(), report).map(VerbForm::Do),
         };
-        Some(NodeForm { name: name?, condition: condition?, within, verb: verb? })
+        Some(NodeForm {
+            name: name?,
+            condition: condition?,
+            within,
+            stands_for: stands_for?,
+            on_refused: on_refused?,
+            on_failed: on_failed?,
+            verb: verb?,
+        })
     }
 
-    /// The lists of nodes inside it.
-    pub(super) fn lists(&self) -> impl Iterator<Item = &[NodeForm]> {
-        let (group, arms): (&[NodeForm], &[ArmForm]) = match &self.verb {
-            VerbForm::Group(group) => (&group.steps, &[]),
-            VerbForm::Switch(switch) => (&[], &switch.arms),
-            VerbForm::Do(_) | VerbForm::Emit(_) | VerbForm::Refuse(_) => (&[], &[]),
+    /// The lists of nodes inside it, in the order of the table: bodies, then reactions.
+    pub(in crate::definition::compile) fn lists(&self) -> impl Iterator<Item = (Role, &[NodeForm])> {
+        let bodies: Vec<(Role, &[NodeForm])> = match &self.verb {
+            VerbForm::Group(group) => vec![(Role::Body, &group.steps)],
+            VerbForm::Switch(switch) => switch.arms.iter().map(|arm| (Role::Arm, &arm.steps[..])).collect(),
+            VerbForm::Parallel(parallel) => parallel.branches.iter().map(|steps| (Role::Branch, &steps[..])).collect(),
+            VerbForm::Do(_) | VerbForm::Emit(_) | VerbForm::Refuse(_) => Vec::new(),
         };
-        std::iter::once(group).filter(|list| !list.is_empty()).chain(arms.iter().map(|arm| &arm.steps[..]))
+        bodies.into_iter().chain(self.reactions().filter_map(|on| on.steps.as_ref().map(|steps| (Role::Reaction, &steps[..]))))
+    }
+
+    /// All its reactions, in order.
+    pub(in crate::definition::compile) fn reactions(&self) -> impl Iterator<Item = &OnForm> {
+        self.on_refused.iter().chain(&self.on_failed)
     }
 }
 

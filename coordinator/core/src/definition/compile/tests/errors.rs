@@ -42,13 +42,10 @@ fn keys_and_names() {
     check(
         &step("    undo: nothing\n    parallel: { a: [] }\n"),
         expect![[r#"
-        sagas/x.yaml:4:11: error: fraud.Score needs the field 'order_id' (string)
-         4 |   - step: one
-           |           ^^^ write order_id: and what it is
-        sagas/x.yaml:7:5: error: this version does not know 'parallel' yet
-         7 |     parallel: { a: [] }
-           |     ^^^^^^^^ a step has: step, do, if, with, undo, timeout, within, retry, pivot, description
-    "#]],
+            sagas/x.yaml:7:5: error: a step does one thing: 'do' or 'parallel'
+             7 |     parallel: { a: [] }
+               |     ^^^^^^^^ make two steps of it
+        "#]],
     );
     check(
         "saga: Order!\nstart: { on: 'Order Placed', from: 'or ders' }\nsteps: [ { step: One, do: Charge, undo: nothing } ]\n",
@@ -134,7 +131,7 @@ fn later_words_and_duplicates() {
                | ^^^^^^^^ a definition has: saga, description, start, deadline, retain, rules, steps, on_completed, on_compensated
             sagas/x.yaml:6:16: error: this version does not know 'wait' yet
              6 |   - { step: a, wait: CardChanged }
-               |                ^^^^ a step has: step, do, if, with, undo, timeout, within, retry, pivot, description, emit, to, key, refuse, steps, switch
+               |                ^^^^ a step has: step, do, if, with, undo, timeout, within, retry, pivot, on_refused, on_failed, as, description, emit, to, key, refuse, steps, switch, parallel
         "#]],
     );
     check(

@@ -228,7 +228,7 @@ fn rules() {
         expect![[r#"
             sagas/x.yaml:4:22: error: unknown name 'express'
              4 |   a: start.region == express
-               |                      ^^^^^^^ a text is written 'express'; names are start, steps, rules, key, now, started, failure
+               |                      ^^^^^^^ a text is written 'express'; names are start, steps, rules, key, now, started, failure, round
             sagas/x.yaml:8:30: error: both sides must be of one type: int and string
              8 |   d: "has(start.placed_at) ? start.placed_at.getHours() : 'x'"
                |                              ^^^^^
@@ -259,7 +259,7 @@ fn what_is_certain_at_the_ends() {
                |                                                                     ^^^
             sagas/x.yaml:5:79: error: nothing has failed here
              5 | on_completed: { emit: OrderCancelled, to: out, with: { order_id: key, reason: failure.code } }
-               |                                                                               ^^^^^^^ failure can be read in an undo's with and in on_compensated
+               |                                                                               ^^^^^^^ failure can be read in an undo's with, in the steps of a reaction and in on_compensated
         "#]],
     );
 }

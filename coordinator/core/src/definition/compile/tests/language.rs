@@ -39,6 +39,7 @@ fn wrong(schema: &Value, whole: &Value, value: &Value) -> Option<String> {
             "maximum" => value.as_f64().filter(|number| *number > rule.as_f64().unwrap()).map(|number| format!("{number}")),
             "minItems" => list.filter(|list| (list.len() as u64) < rule.as_u64().unwrap()).map(|_| "too few".to_owned()),
             "maxItems" => list.filter(|list| list.len() as u64 > rule.as_u64().unwrap()).map(|_| "too many".to_owned()),
+            "minProperties" => object.filter(|map| (map.len() as u64) < rule.as_u64().unwrap()).map(|_| "too few".to_owned()),
             "items" => list.and_then(|list| list.iter().find_map(|item| below(rule, item))),
             "required" => object.and_then(|object| {
                 let missing = rule.as_array().unwrap().iter().find(|key| !object.contains_key(key.as_str().unwrap()))?;

@@ -6,6 +6,7 @@ mod errors_in_expressions;
 mod language;
 mod mutations;
 mod newcomer;
+mod reactions;
 mod refused;
 mod table;
 mod topics;

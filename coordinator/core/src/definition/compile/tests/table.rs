@@ -3,6 +3,7 @@
 use ringmaster_schemas::journal::Phase;
 
 use super::*;
+use crate::definition::Next;
 use crate::definition::{Definition, ROOT, Role, Settings, SiteId, Undo, Verb, compile};
 
 fn compiled(text: &str) -> Definition {
@@ -96,15 +97,58 @@ fn groups_and_choices_are_ranges() {
         [
             ("", 10, 0, 0, Pivot, false),
             ("g", 4, 0, 0, Compensatable, false),
-            ("", 4, 1, 1, Compensatable, false),
-            ("a", 4, 2, 1, Compensatable, false),
+            ("", 4, 1, 0, Compensatable, false),
+            ("a", 4, 2, 0, Compensatable, false),
             ("s", 9, 0, 0, Pivot, true),
-            ("", 7, 4, 4, Pivot, false),
-            ("b", 7, 5, 4, Pivot, true),
-            ("", 9, 4, 4, Compensatable, false),
-            ("c", 9, 7, 4, Compensatable, false),
+            ("", 7, 4, 0, Pivot, false),
+            ("b", 7, 5, 0, Pivot, true),
+            ("", 9, 4, 0, Compensatable, false),
+            ("c", 9, 7, 0, Compensatable, false),
             ("d", 10, 0, 0, Retriable, false),
         ]
     );
     assert!(matches!(&definition.nodes[4].verb, Verb::Choice(arms) if arms.iter().map(|arm| arm.list).eq([5, 7])));
+}
+
+/// What leaves an entry is the scope of what stands in it; a reaction stands beside its node. Its steps belong to the pivot whose they
+/// are, and the last one is the pivot in its stead.
+#[test]
+fn parallels_and_reactions_are_ranges() {
+    let step = |name: &str, rest: &str| format!("{{ step: {name}, do: fraud.Score, with: {{ order_id: key }}, {rest} }}");
+    let reaction = format!("{{ steps: [ {}, {} ], next: go_on }}", step("x", "undo: nothing"), step("y", "timeout: 5s"));
+    let (a, b, c) = (
+        step("a", "undo: nothing"),
+        step(
+            "b",
+            "undo: nothing, on_refused: { NO: { steps: [ { step: e, emit: Told, to: t } ], next: retry, at_most: 2 }, else: go_on }",
+        ),
+        step("c", &format!("pivot: true, on_refused: {reaction}")),
+    );
+    let definition = compiled(&saga(&format!(
+        "steps:\n  - {{ step: p, within: 5m, parallel: {{ one: [ {a} ], two: [ {b} ] }} }}\n  - {c}\n  - {}\n",
+        step("d", "timeout: 5s")
+    )));
+    let table: Vec<_> =
+        definition.nodes.iter().map(|node| (&*node.name, node.end, node.parent, node.scope, node.phase, node.is_scope)).collect();
+    use Phase::{Compensatable, Pivot, Retriable};
+    assert_eq!(
+        table,
+        [
+            ("", 13, 0, 0, Pivot, false),
+            ("p", 8, 0, 0, Compensatable, true),
+            ("", 4, 1, 1, Compensatable, false),
+            ("a", 4, 2, 1, Compensatable, false),
+            ("", 8, 1, 1, Compensatable, false),
+            ("b", 8, 4, 1, Compensatable, false),
+            ("", 8, 5, 1, Compensatable, false),
+            ("e", 8, 6, 1, Compensatable, false),
+            ("c", 12, 0, 0, Pivot, false),
+            ("", 12, 8, 0, Compensatable, false),
+            ("x", 11, 9, 0, Compensatable, false),
+            ("y", 12, 9, 0, Pivot, false),
+            ("d", 13, 0, 0, Retriable, false),
+        ]
+    );
+    assert!(definition.nodes[5].is_retried() && definition.nodes[5].next_of(6) == Some(Next::Retry));
+    assert!(definition.nodes[11].passes && definition.nodes[8].next_of(9) == Some(Next::GoOn));
 }

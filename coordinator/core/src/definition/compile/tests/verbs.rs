@@ -39,9 +39,9 @@ fn keys_of_verbs() {
             sagas/x.yaml:4:91: error: a step that emits has no 'undo'
              4 |   - { step: told, emit: OrderFulfilled, to: ends, with: { order_id: key, tracking: key }, undo: nothing, within: 5s }
                |                                                                                           ^^^^ there are: step, emit, to, key, with, if, description
-            sagas/x.yaml:4:106: error: this version does not know 'within' yet
+            sagas/x.yaml:4:106: error: a step that emits has no 'within'
              4 |   - { step: told, emit: OrderFulfilled, to: ends, with: { order_id: key, tracking: key }, undo: nothing, within: 5s }
-               |                                                                                                          ^^^^^^ a step that emits has: step, emit, to, key, with, if, description
+               |                                                                                                          ^^^^^^ did you mean 'with'?
             sagas/x.yaml:5:46: error: 'too large' is not a refusal's code
              5 |   - { step: no, if: start.total > 5, refuse: too large, with: { a: 1 } }
                |                                              ^^^^^^^^^ capital letters, digits and _, for example TOO_LARGE
@@ -53,7 +53,7 @@ fn keys_of_verbs() {
                |                                                   ^^^^^^ make two steps of it
             sagas/x.yaml:7:7: error: 'do' is missing
              7 |   - { step: none, if: start.total > 5 }
-               |       ^^^^ do: participant.Command, or another verb: emit, refuse, steps, switch
+               |       ^^^^ do: participant.Command, or another verb: emit, refuse, steps, switch, parallel
         "#]],
     );
 }
@@ -203,7 +203,7 @@ fn keys_of_groups_and_choices() {
                |                                                 ^^^^ there are: if, steps
             sagas/x.yaml:8:102: error: a switch has no 'undo'
              8 |   - { step: e, switch: [ { if: start.total > 1, then: 1 }, { else: [ { step: e1, refuse: NO } ] } ], undo: nothing }
-               |                                                                                                      ^^^^ there are: step, switch, if, description
+               |                                                                                                      ^^^^ there are: step, switch, if, within, on_refused, on_failed, description
         "#]],
     );
     check(

@@ -208,7 +208,7 @@ fn what_the_checker_accepts_is_never_absent() {
                     |node: u16| if node == 1 { Some(&results[pay][..]) } else { score.map(|score: usize| &results[score][..]) };
                 let budget = Budget::new();
                 let environment =
-                    Environment { key: "k", start, results: &given, failure: None, now: 2, started: 1, budget: &budget };
+                    Environment { key: "k", start, results: &given, failure: None, round: 1, now: 2, started: 1, budget: &budget };
                 // Where the condition of a step is true, that step was not skipped.
                 let asked = entered.as_ref().is_some_and(|typed| Machine::new(&environment).truth(&typed.node) == Ok(true));
                 if asked && score.is_none() {

@@ -74,8 +74,16 @@ fn cost(text: &str, note: &str) -> u32 {
     transcode(&world.order, value.as_bytes(), &mut world.start).unwrap();
     let typed = world.lower(text).unwrap();
     let budget = Budget::new();
-    let environment =
-        Environment { key: "k", start: &world.start, results: &|_| None, failure: None, now: 2, started: 1, budget: &budget };
+    let environment = Environment {
+        key: "k",
+        start: &world.start,
+        results: &|_| None,
+        failure: None,
+        round: 1,
+        now: 2,
+        started: 1,
+        budget: &budget,
+    };
     let mut machine = Machine::new(&environment);
     machine.eval(&typed.node).unwrap();
     machine.settle();

@@ -103,6 +103,7 @@ impl World {
             start: &self.start,
             results: &results,
             failure: Some(&failure),
+            round: 1,
             now: 1_900_000_000_000,
             started: 1_800_000_000_000,
             budget: &budget,

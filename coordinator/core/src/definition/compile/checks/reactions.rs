@@ -1,0 +1,68 @@
+//! Which reactions can mean something where they stand, and that rounds have an end.
+
+use ringmaster_schemas::journal::Phase;
+
+use super::super::form::{NodeForm, OnForm, ROUNDS_MAX};
+use super::super::report::Report;
+use super::super::tree::Tree;
+use crate::definition::{Next, Reaction};
+
+pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report<'_>) {
+    for number in 0..tree.nodes.len() as u16 {
+        let planned = tree.node(number);
+        let Some(form) = planned.form else { continue };
+        match (planned.phase, planned.verb.is_composite()) {
+            (Phase::Compensatable, _) => {}
+            (phase, true) => composite(phase, form, report),
+            (phase, false) => step(phase, form, report),
+        }
+        rounds(tree, number, report);
+    }
+}
+
+/// What holds the pivot or stands behind it is never undone, so that it is never refused or failed as a whole.
+fn composite(phase: Phase, form: &NodeForm, report: &mut Report<'_>) {
+    let place = if phase == Phase::Pivot { "with the pivot in it" } else { "behind the pivot" };
+    let hint = "give it to the steps in it";
+    if let Some((_, span)) = &form.within {
+        report.error(span, format!("{place} nothing is undone: a within of the whole could never be kept"), hint);
+    }
+    for on in form.reactions() {
+        report.error(&on.span, format!("{place} nothing is undone: the whole is never refused or failed"), hint);
+    }
+}
+
+/// On the pivot an unknown outcome cannot be cleaned, and behind it nothing can be undone.
+fn step(phase: Phase, form: &NodeForm, report: &mut Report<'_>) {
+    let place = if phase == Phase::Pivot { "on" } else { "behind" };
+    for on in form.on_failed.iter().filter(|on| on.reaction != Reaction::Stuck) {
+        let message = format!("{place} the pivot what failed is asked again, and then a person must look");
+        report.error(&on.span, message, "nobody knows whether it was done: remove on_failed");
+    }
+    let is_backward = |on: &&OnForm| match on.reaction {
+        Reaction::Undo | Reaction::GoOn | Reaction::Steps { next: Next::Undo, .. } => phase == Phase::Retriable,
+        Reaction::Stuck | Reaction::Steps { next: Next::GoOn | Next::Retry, .. } => false,
+    };
+    for on in form.on_refused.iter().filter(is_backward) {
+        let hint = "stuck, or { steps: [ ... ], next: go_on | retry }";
+        report.error(&on.span, "behind the pivot there is only forward", hint);
+    }
+}
+
+/// Entries stay in the saga's row, and each has a number.
+fn rounds(tree: &Tree<'_>, number: u16, report: &mut Report<'_>) {
+    let tries = |node: u16| {
+        let retries = tree.node(node).form.into_iter().flat_map(|form| form.reactions()).filter_map(|on| match on.reaction {
+            Reaction::Steps { next: Next::Retry, at_most, .. } => Some(u32::from(at_most)),
+            Reaction::Undo | Reaction::GoOn | Reaction::Stuck | Reaction::Steps { .. } => None,
+        });
+        1 + retries.sum::<u32>()
+    };
+    let own = tries(number);
+    let all = tree.around(number).map(tries).fold(own, u32::saturating_mul);
+    let is_first_beyond = own > 1 && all > u32::from(ROUNDS_MAX);
+    if let Some(form) = tree.node(number).form.filter(|_| is_first_beyond) {
+        let message = format!("this may be entered {all} times; the limit is {ROUNDS_MAX}");
+        report.error(&form.name.span, message, "lower at_most, here or in what is around it");
+    }
+}

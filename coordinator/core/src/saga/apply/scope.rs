@@ -1,0 +1,76 @@
+//! What can happen to a scope, and what follows upon a refusal or failure.
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::SagaEvent;
+use ringmaster_schemas::state::{Course, Entry, Waits, Work};
+
+use super::leaf::{more, remember, since};
+use crate::faults::mutated;
+
+/// True if it could happen to a scope that is open or undone; else nothing has changed.
+pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
+    match (entry.work, event) {
+        (Work::Open, SagaEvent::Succeeded { .. }) => entry.work = Work::Done,
+        (Work::Open, SagaEvent::ScopeStopped { refused, failure, .. }) => {
+            entry.work = Work::Undoing;
+            course(entry).refused = *refused;
+            remember(entry, failure);
+        }
+        (Work::Undoing, SagaEvent::Refused { failure, .. }) => {
+            entry.work = Work::Refused;
+            remember(entry, failure);
+        }
+        (Work::Undoing, SagaEvent::Failed { failure, .. }) => {
+            entry.work = Work::Failed;
+            remember(entry, failure);
+        }
+        (Work::Open | Work::Undoing, SagaEvent::Closed { .. }) => entry.work = Work::Closed,
+        _ => return false,
+    }
+    // Its time is no matter any more.
+    entry.due_at = 0;
+    since(entry, at)
+}
+
+/// True if it could follow upon what was refused or failed; else nothing has changed.
+pub(super) fn react(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
+    let is_over = matches!(entry.work, Work::Refused | Work::Failed | Work::Undone);
+    let may_react = is_over && matches!(entry.waits, Waits::No | Waits::Stuck);
+    match event {
+        SagaEvent::ReactionBegan { list, .. } if may_react => {
+            entry.waits = Waits::No;
+            course(entry).reaction = Some(*list);
+            since(entry, at)
+        }
+        SagaEvent::WentOn { .. } if may_react => {
+            entry.waits = Waits::No;
+            course(entry).went_on = true;
+            since(entry, at)
+        }
+        // A stray: its undo goes on, whatever becomes of its reaction.
+        SagaEvent::WentOn { .. } if entry.stray().is_some() && matches!(entry.work, Work::Done | Work::UndoAsked) => {
+            course(entry).went_on = true;
+            if mutated("went_on_drops_stray") {
+                entry.waits = Waits::No;
+            }
+            true
+        }
+        SagaEvent::Closed { .. } if is_over && entry.waits == Waits::Stuck => {
+            entry.waits = Waits::No;
+            since(entry, at)
+        }
+        _ => false,
+    }
+}
+
+/// What is undone alone is undone for this: the attempts of the undo may fail in their own way.
+pub(super) fn keep_cause(entry: &mut Entry) {
+    let cause = entry.failure().cloned().filter(|_| !mutated("cause_forgotten"));
+    if cause.is_some() {
+        course(entry).cause = cause;
+    }
+}
+
+fn course(entry: &mut Entry) -> &mut Course {
+    more(entry).course.get_or_insert_with(Default::default)
+}

@@ -1,0 +1,65 @@
+//! L15: when something is due, and when clocks stand.
+
+use ringmaster_schemas::journal::SagaEvent;
+use ringmaster_schemas::state::{Entry, Waits};
+
+use super::{Broken, One};
+
+/// While a person is needed the clocks of the deadline and of open scopes stand; then they move by exactly that time.
+pub(super) fn clocks_stand_while_a_person_is_needed(one: One<'_>) -> Broken {
+    let (before, behind) = (one.before?, one.behind);
+    if behind.stuck() != behind.held_since.is_some() {
+        return Some("the clock stands when a person is needed, else it runs".to_owned());
+    }
+    let held = match (before.held_since, behind.held_since) {
+        (Some(since), None) => one.at - since,
+        _ => 0,
+    };
+    let expected = before.deadline_at.map(|deadline| deadline.saturating_add(held));
+    if behind.deadline_at != expected {
+        return Some(format!("the deadline is {:?} instead of {expected:?}", behind.deadline_at));
+    }
+    let moved = |(before, behind): (&Entry, &Entry)| match (before.scope_until(), behind.scope_until()) {
+        (Some(before), Some(behind)) => behind != before + held,
+        _ => false,
+    };
+    before.entries.iter().zip(&behind.entries).any(moved).then(|| "the time of a scope moves otherwise".to_owned())
+}
+
+/// Nothing is due before it began to wait.
+pub(super) fn nothing_is_due_before_it_waits(one: One<'_>) -> Broken {
+    let early = |entry: &&Entry| matches!(entry.waits, Waits::Reply | Waits::Retry) && entry.due_at < entry.since;
+    let entry = one.behind.entries.iter().find(early)?;
+    Some(format!("{} is due before it began to wait", entry.name()))
+}
+
+/// An entry is due when its event says so, and no attempt goes beyond the time of all of them.
+pub(super) fn due_is_what_was_said(one: One<'_>) -> Broken {
+    let (place, due) = match one.event {
+        SagaEvent::CommandIssued { place, due_at, .. }
+        | SagaEvent::UndoIssued { place, due_at, .. }
+        | SagaEvent::CommandRepeated { place, due_at, .. }
+        | SagaEvent::RetryScheduled { place, due_at, .. } => (*place, *due_at),
+        _ => return None,
+    };
+    let entry = one.behind.entry(place)?;
+    let until = entry.order.as_ref()?.fields().until;
+    if entry.due_at != due {
+        return Some(format!("{} is due at another time than was said", entry.name()));
+    }
+    let retries = matches!(one.event, SagaEvent::RetryScheduled { .. });
+    let over = due > until || (retries && due == until);
+    over.then(|| format!("{} goes on when its time is over", entry.name()))
+}
+
+/// The row of a saga that has ended stays for as long as a stray took longer.
+pub(super) fn a_row_stays_as_long_as_its_stray_took(one: One<'_>) -> Broken {
+    let before = one.before?;
+    let (ended, behind) = (before.ended.as_ref()?, one.behind.ended.as_ref()?);
+    let late = match one.event {
+        SagaEvent::Undone { place } => one.at - before.entry(*place)?.stray()?,
+        _ => 0,
+    };
+    let stays = behind.expires_at >= ended.expires_at + late;
+    (!stays).then(|| "the row goes before what was found late is remembered as long".to_owned())
+}

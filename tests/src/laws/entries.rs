@@ -1,0 +1,44 @@
+//! The list of entries: what an entry can be, and how its command is asked.
+
+use ringmaster_schemas::journal::{Place, SagaEvent};
+use ringmaster_schemas::state::{Entry, Waits, Work};
+
+use super::{Broken, One};
+
+/// L2: an open leaf has one reason, and only some reasons fit what is known of it.
+pub(super) fn work_and_waits_fit(one: One<'_>) -> Broken {
+    let fits = |entry: &Entry| match entry.work {
+        Work::Nothing => entry.waits == Waits::Stuck,
+        Work::Asked | Work::UndoAsked => entry.waits != Waits::No,
+        Work::Done | Work::Refused | Work::Failed | Work::Undone => matches!(entry.waits, Waits::No | Waits::Stuck),
+        Work::Closed | Work::Open | Work::Undoing => entry.waits == Waits::No,
+    };
+    let entry = one.behind.entries.iter().find(|entry| !fits(entry))?;
+    Some(format!("{} is {} and waits: {}", entry.name(), entry.work, entry.waits))
+}
+
+/// L7: attempts of a key are 1, 2, 3 with one order, and no key is used by two entries.
+pub(super) fn attempts_are_in_order(one: One<'_>) -> Broken {
+    let behind = |place: &Place| one.behind.entry(*place).map(|entry| (entry.attempt, entry.order.as_ref()));
+    match one.event {
+        SagaEvent::CommandIssued { place, order, .. } => {
+            let known = |entry: &Entry| entry.order.as_ref().is_some_and(|known| known.step() == order.step());
+            let used = one.before.is_some_and(|saga| saga.entries.iter().any(known));
+            (used || behind(place) != Some((1, Some(order)))).then(|| format!("{} is not asked first", order.step()))
+        }
+        SagaEvent::UndoIssued { place, order, .. } => {
+            (behind(place) != Some((1, Some(order)))).then(|| format!("the undo of {} is not asked first", order.step()))
+        }
+        SagaEvent::CommandRepeated { place, attempt, .. } => {
+            let known = one.before.and_then(|saga| saga.entry(*place)).map(|entry| (entry.attempt + 1, entry.order.as_ref()));
+            (known != behind(place) || known.is_none_or(|(next, _)| next != *attempt))
+                .then(|| format!("attempt {attempt} is not the next, or asks something else"))
+        }
+        _ => None,
+    }
+}
+
+/// L12: entries are only appended.
+pub(super) fn entries_stay(one: One<'_>) -> Broken {
+    (one.before?.entries.len() > one.behind.entries.len()).then(|| "an entry is gone".to_owned())
+}

@@ -1,0 +1,155 @@
+//! What lies in which scope, told again from the table alone: the engine's own answer is not asked.
+
+use ringmaster_core::definition::{Definition, Next, Node, ROOT, Reaction, Role, Undo, Verb};
+use ringmaster_schemas::journal::{Place, SagaEvent};
+use ringmaster_schemas::state::{Entry, Saga, Status, Work};
+
+/// The node that an event is about, and where its entry is or would be.
+fn about(saga: &Saga, event: &SagaEvent) -> Option<(u16, usize)> {
+    let end = saga.entries.len();
+    match event {
+        SagaEvent::Entered { node, .. }
+        | SagaEvent::CommandIssued { node, .. }
+        | SagaEvent::Emitted { node, .. }
+        | SagaEvent::Skipped { node, .. } => Some((*node, end)),
+        SagaEvent::CommandRepeated { place, .. } | SagaEvent::ReactionBegan { place, .. } | SagaEvent::WentOn { place, .. } => {
+            Some((saga.entry(*place)?.node, usize::from(*place)))
+        }
+        _ => None,
+    }
+}
+
+/// The entries of the scopes around a node that stands at a place, the nearest first. A reaction stands beside its node, not in it.
+pub(crate) fn around(definition: &Definition, saga: &Saga, node: u16, at: usize) -> Vec<usize> {
+    let (mut found, mut inner, mut at) = (Vec::new(), node, at);
+    let mut is_beside = false;
+    for outer in definition.around(node) {
+        let node = &definition.nodes[usize::from(outer)];
+        if let Verb::Sequence(role) = node.verb {
+            is_beside = role == Role::Reaction;
+        } else if node.is_scope && !is_beside {
+            let place = saga.entries[..at].iter().rposition(|entry| entry.node == outer);
+            at = place.unwrap_or_default();
+            found.extend(place);
+        }
+        inner = outer;
+    }
+    debug_assert_eq!(inner, ROOT);
+    found
+}
+
+/// The outermost of what is undone around an entry: a place, or none for the saga as a whole.
+pub(super) fn undone_around(definition: &Definition, saga: &Saga, place: usize) -> Option<Option<usize>> {
+    if saga.status == Status::Compensating {
+        return Some(None);
+    }
+    let scopes = around(definition, saga, saga.entries[place].node, place);
+    scopes.into_iter().rev().find(|scope| saga.entries[*scope].work == Work::Undoing).map(Some)
+}
+
+/// True if the entry is undone with what is around it.
+pub(crate) fn is_undone_with(definition: &Definition, saga: &Saga, place: usize) -> bool {
+    undone_around(definition, saga, place).is_some()
+}
+
+/// True if something around what an event is about is undone.
+pub(super) fn is_halted(definition: &Definition, saga: &Saga, event: &SagaEvent) -> bool {
+    let Some((node, at)) = about(saga, event) else { return false };
+    around(definition, saga, node, at).iter().any(|scope| saga.entries[*scope].work == Work::Undoing)
+}
+
+/// True if nothing is open or still to be undone that came behind this place in what is undone around it. Branches side by side do
+/// not wait for each other.
+pub(super) fn later_is_clean(definition: &Definition, saga: &Saga, place: Place) -> bool {
+    let entry = &saga.entries[usize::from(place)];
+    let scopes = around(definition, saga, entry.node, usize::from(place));
+    let undoing = scopes.iter().rev().find(|scope| saga.entries[**scope].work == Work::Undoing);
+    let is_all = saga.status == Status::Compensating;
+    let inside = |other: u16| match undoing {
+        _ if is_all => true,
+        Some(scope) => holds(definition, saga.entries[*scope].node, other),
+        // Undone alone: nothing else is.
+        None => false,
+    };
+    let later = saga.entries.iter().skip(usize::from(place) + 1).filter(|later| inside(later.node));
+    later.filter(|later| !side_by_side(definition, entry.node, later.node)).all(|later| !is_dirty(definition, later))
+}
+
+pub(super) fn is_dirty(definition: &Definition, entry: &Entry) -> bool {
+    let undo = definition.step(entry.node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
+    (entry.open() && entry.stray().is_none()) || (matches!(entry.work, Work::Done | Work::Failed) && undo)
+}
+
+pub(super) fn holds(definition: &Definition, outer: u16, inner: u16) -> bool {
+    (outer..definition.nodes[usize::from(outer)].end).contains(&inner)
+}
+
+/// True if two nodes stand in different branches of one parallel.
+pub(super) fn side_by_side(definition: &Definition, one: u16, other: u16) -> bool {
+    let branch = |node: u16| matches!(definition.nodes[usize::from(node)].verb, Verb::Sequence(Role::Branch));
+    let parents = |node: u16| definition.around(node).filter(|list| branch(*list)).collect::<Vec<_>>();
+    let (ones, others) = (parents(one), parents(other));
+    let parent = |list: u16| definition.nodes[usize::from(list)].parent;
+    ones.iter().any(|a| others.iter().any(|b| a != b && parent(*a) == parent(*b)))
+}
+
+/// True if a node that was refused or failed has left nothing behind: nothing of it is open, and nothing waits for its undo.
+pub(super) fn is_clean(definition: &Definition, saga: &Saga, place: Place) -> bool {
+    let entry = &saga.entries[usize::from(place)];
+    let own = match entry.work {
+        Work::Refused | Work::Undone => true,
+        Work::Failed => !is_dirty(definition, entry),
+        // Found done behind its reaction, and undone by itself.
+        _ => entry.stray().is_some(),
+    };
+    let next = saga.entries.iter().skip(usize::from(place) + 1).position(|later| later.node == entry.node);
+    let end = next.map_or(saga.entries.len(), |next| usize::from(place) + 1 + next);
+    let bodies = |node: u16| {
+        let reaction = |list: &u16| matches!(definition.nodes[usize::from(*list)].verb, Verb::Sequence(Role::Reaction));
+        let lists: Vec<u16> = definition.lists(entry.node).filter(|list| !reaction(list)).collect();
+        lists.iter().any(|list| holds(definition, *list, node))
+    };
+    own && saga.entries[usize::from(place) + 1..end]
+        .iter()
+        .filter(|inner| bodies(inner.node))
+        .all(|inner| !is_dirty(definition, inner))
+}
+
+/// True if a reaction has not begun more often than it may, in one entry of the scope around.
+pub(super) fn may_react(definition: &Definition, saga: &Saga, place: Place, list: u16) -> bool {
+    let entry = &saga.entries[usize::from(place)];
+    let since = around(definition, saga, entry.node, usize::from(place)).first().copied().unwrap_or(0);
+    let began = saga.entries[since..].iter().filter(|other| other.reaction() == Some(list)).count();
+    let node: &Node = &definition.nodes[usize::from(entry.node)];
+    node.reactions().any(|reaction| match reaction {
+        Reaction::Steps { list: known, next, at_most } if *known == list => *next != Next::Retry || began <= usize::from(*at_most),
+        _ => false,
+    })
+}
+
+/// True if the definition has branches side by side.
+pub(super) fn has_branches(definition: &Definition) -> bool {
+    definition.nodes.iter().any(|node| matches!(node.verb, Verb::Parallel(_)))
+}
+
+/// True for a scope that is open, or undone, and in which nothing is open.
+pub(super) fn is_orphan(definition: &Definition, saga: &Saga, entry: &Entry, place: usize) -> bool {
+    let inside = |inner: &&Entry| inner.open() && holds(definition, entry.node, inner.node);
+    matches!(entry.work, Work::Open | Work::Undoing) && !saga.entries[place..].iter().any(|inner| inside(&inner))
+}
+
+/// True if an entry of a completed saga is one that may be left so: done, left out, tried again, or in what was undone as a whole.
+pub(super) fn ended_well(definition: &Definition, saga: &Saga, place: usize) -> bool {
+    let entry = &saga.entries[place];
+    let tried_again = || saga.entries[place + 1..].iter().any(|later| later.node == entry.node);
+    let undone_around = || {
+        let scopes = around(definition, saga, entry.node, place);
+        scopes.iter().any(|scope| matches!(saga.entries[*scope].work, Work::Refused | Work::Failed | Work::Closed))
+    };
+    entry.work == Work::Done && entry.stray().is_none() || entry.went_on() || tried_again() || undone_around()
+}
+
+/// True for what is undone by itself.
+pub(super) fn has_stray(saga: &Saga, place: Place) -> bool {
+    saga.entry(place).is_some_and(|entry| entry.stray().is_some())
+}

@@ -1,0 +1,208 @@
+//! The way that a saga goes is the one that was written, by a reckoning of conditions and bodies that is not the core's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ringmaster_core::definition::Definition;
+use ringmaster_schemas::journal::{Opens, Phase, SagaEvent};
+use ringmaster_schemas::state::{Entry, Saga, Work};
+
+use crate::random::plan::{Node, Part, Plan, What};
+use crate::random::value::{CannotBeComputed, Condition, FIELDS, View};
+use crate::stories::Happened;
+
+/// What is written, and what was told.
+pub(in crate::random) struct Known<'a> {
+    pub(in crate::random) plan: &'a Plan,
+    pub(in crate::random) definition: &'a Definition,
+    pub(in crate::random) start: [i64; FIELDS.len()],
+    /// What steps gave, by their names with their rounds.
+    pub(in crate::random) told: &'a BTreeMap<String, i64>,
+}
+
+impl Known<'_> {
+    pub(super) fn name(&self, node: u16) -> &str {
+        self.definition.node(node).map_or("", |node| &node.name)
+    }
+
+    /// What expressions see. `undone`: what is undone, too.
+    pub(super) fn seen(&self, saga: &Saga, undone: bool) -> View {
+        let mut results = BTreeMap::new();
+        for entry in &saga.entries {
+            let there = (entry.work == Work::Done && entry.stray().is_none()) || (undone && entry.result.is_some());
+            if there && let Some(What::Do(asks)) = self.plan.node(self.name(entry.node)).map(|node| &node.what) {
+                let name = asks.stands_for.as_deref().unwrap_or(self.name(entry.node));
+                let told = self.told.get(entry.name()).copied().filter(|_| entry.result.is_some());
+                results.insert(name.to_owned(), told);
+            }
+        }
+        View { start: self.start, round: 1, results }
+    }
+
+    /// The same at a node, and which try it is there: that of the nearest node around that is tried again, in one entry of its scope.
+    pub(super) fn seen_at(&self, saga: &Saga, undone: bool, node: u16, at: usize) -> View {
+        let view = self.seen(saga, undone);
+        let mut around = std::iter::once(node).chain(self.definition.around(node));
+        let Some(retried) = around.find(|node| self.definition.nodes[usize::from(*node)].is_retried()) else { return view };
+        let scope = self.definition.nodes[usize::from(retried)].scope;
+        let entries = &saga.entries[..at];
+        let since = entries.iter().rposition(|entry| entry.node == scope).unwrap_or(0);
+        let tries = entries[since..].iter().filter(|entry| entry.node == retried).count();
+        View { round: tries as i64 + i64::from(retried == node), ..view }
+    }
+}
+
+/// Something is entered, told or refused only where all conditions around it hold, and skipped only where its own does not.
+pub(in crate::random) fn way(known: &Known<'_>, before: Option<&Saga>, happened: &Happened) -> Option<String> {
+    let before = before?;
+    let (node, skipped) = match &happened.event {
+        SagaEvent::CommandIssued { node, .. } | SagaEvent::Emitted { node, .. } => (*node, false),
+        SagaEvent::Entered { node, opens: Opens::Refused { .. } | Opens::Scope { .. }, .. } => (*node, false),
+        SagaEvent::Skipped { node, .. } => (*node, true),
+        _ => return None,
+    };
+    let (name, seen) = (known.name(node), known.seen_at(before, false, node, before.entries.len()));
+    // What is entered again is not asked for its condition.
+    let again = before.entries.iter().any(|entry| entry.node == node && entry.reaction().is_some());
+    let fits = match reached(&known.plan.steps, name, &seen) {
+        Some(Ok(reached)) if skipped => reached == Reached::NotItself || is_pivot(known.plan, name) && reached != Reached::Yes,
+        Some(Ok(reached)) => reached == Reached::Yes || (again && reached == Reached::NotItself),
+        Some(Err(CannotBeComputed)) | None => false,
+    };
+    let what = if skipped { "skipped" } else { "entered" };
+    (!fits).then(|| format!("way: {name} is {what}, and its conditions are otherwise"))
+}
+
+/// L18: when all is done, what was reached is what was written.
+pub(in crate::random) fn whole_way(known: &Known<'_>, history: &[Happened]) -> Option<String> {
+    let last = history.last().filter(|last| matches!(last.event, SagaEvent::Completed { .. }))?;
+    let went: BTreeSet<&str> = history
+        .iter()
+        .filter_map(|happened| match &happened.event {
+            SagaEvent::CommandIssued { node, .. }
+            | SagaEvent::Emitted { node, .. }
+            | SagaEvent::Entered { node, .. }
+            | SagaEvent::Skipped { node, .. } => Some(known.name(*node)),
+            _ => None,
+        })
+        .collect();
+    // The row of an ended saga holds no results any more.
+    let row = &history.iter().nth_back(1)?.behind;
+    let way = Way { seen: known.seen(row, false), entries: newest(known, row), known, went };
+    let mut missed = Vec::new();
+    if way.list(&known.plan.steps, &mut missed).is_err() {
+        return Some("L18: it is completed, and a condition cannot be computed".to_owned());
+    }
+    (!missed.is_empty() || last.behind.passed != known.plan.has_pivot())
+        .then(|| format!("L18: it never came to {missed:?}, or passed is wrong: {}", last.behind.passed))
+}
+
+fn newest<'s>(known: &Known<'_>, saga: &'s Saga) -> BTreeMap<String, &'s Entry> {
+    saga.entries.iter().map(|entry| (known.name(entry.node).to_owned(), entry)).collect()
+}
+
+/// The way that a completed saga must have gone. What was skipped was looked at when it was: what is read may change behind that.
+struct Way<'a> {
+    known: &'a Known<'a>,
+    seen: View,
+    entries: BTreeMap<String, &'a Entry>,
+    /// What was entered, told or skipped.
+    went: BTreeSet<&'a str>,
+}
+
+impl Way<'_> {
+    fn list<'p>(&self, list: &'p [Node], missed: &mut Vec<&'p str>) -> Result<(), CannotBeComputed> {
+        for node in list.iter() {
+            let entry = self.entries.get(&node.name);
+            let leaves_a_trace = node.is_scope() || !matches!(node.what, What::Group(_) | What::Switch(_));
+            let went = self.went.contains(&*node.name);
+            if leaves_a_trace && !went {
+                missed.push(&node.name);
+            }
+            if entry.is_none() && (leaves_a_trace || went) {
+                continue;
+            }
+            let done = entry.is_none_or(|entry| entry.work == Work::Done && entry.stray().is_none());
+            for (part, list) in node.lists() {
+                let goes = match part {
+                    Part::Body | Part::Branch => done,
+                    Part::Arm(number) => done && self.arm(node)? == number,
+                    Part::Reaction(number) => !done && entry.is_some_and(|entry| self.reacted_by(entry, number)),
+                };
+                if goes {
+                    self.list(list, missed)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The arm that it went through, if something is in it; else the one that it was to go through.
+    fn arm(&self, node: &Node) -> Result<usize, CannotBeComputed> {
+        // The pivot is passed by from another arm, too.
+        let told = |node: &Node| self.went.contains(&*node.name) && node.phase != Phase::Pivot;
+        let asked = |node: &Node| self.entries.contains_key(&node.name);
+        let went = |list: &[Node]| list.iter().flat_map(Node::all).any(|node| told(node) || asked(node));
+        match node.lists().into_iter().find(|(part, list)| matches!(part, Part::Arm(_)) && went(list)) {
+            Some((Part::Arm(number), _)) => Ok(number),
+            _ => chosen(node, &self.seen),
+        }
+    }
+
+    /// Whether the steps of this reaction of a node began: its number counts among those with steps.
+    fn reacted_by(&self, entry: &Entry, number: usize) -> bool {
+        let lists = self.known.definition.lists(entry.node).count();
+        let plan = self.known.plan.node(self.known.name(entry.node));
+        let bodies = plan.map_or(0, |node| node.lists().iter().filter(|(part, _)| !matches!(part, Part::Reaction(_))).count());
+        debug_assert!(number < lists, "a reaction has a list");
+        self.known.definition.lists(entry.node).nth(bodies + number) == entry.reaction()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Reached {
+    Yes,
+    /// All but its own condition hold.
+    NotItself,
+    /// Something around it is passed by.
+    NotAround,
+}
+
+/// Whether the conditions of a node and around it hold; none if there is no such node.
+fn reached(list: &[Node], name: &str, seen: &View) -> Option<Result<Reached, CannotBeComputed>> {
+    list.iter().find_map(|node| {
+        if node.name == name {
+            let holds = holds(&node.condition, seen);
+            return Some(holds.map(|holds| if holds { Reached::Yes } else { Reached::NotItself }));
+        }
+        let mut lists = node.lists().into_iter();
+        let (part, inside) = lists.find_map(|(part, list)| Some((part, reached(list, name, seen)?)))?;
+        Some(passes(node, part, seen).and_then(|through| if through { inside } else { Ok(Reached::NotAround) }))
+    })
+}
+
+/// Whether it may go through this list of a node.
+fn passes(node: &Node, part: Part, seen: &View) -> Result<bool, CannotBeComputed> {
+    Ok(holds(&node.condition, seen)?
+        && match part {
+            Part::Arm(number) => chosen(node, seen)? == number,
+            Part::Body | Part::Branch | Part::Reaction(_) => true,
+        })
+}
+
+fn chosen(node: &Node, seen: &View) -> Result<usize, CannotBeComputed> {
+    let What::Switch(arms) = &node.what else { return Ok(0) };
+    for (number, arm) in arms.iter().enumerate() {
+        if holds(&arm.condition, seen)? {
+            return Ok(number);
+        }
+    }
+    Err(CannotBeComputed)
+}
+
+fn holds(condition: &Option<Condition>, seen: &View) -> Result<bool, CannotBeComputed> {
+    condition.as_ref().map_or(Ok(true), |condition| condition.of(seen))
+}
+
+fn is_pivot(plan: &Plan, name: &str) -> bool {
+    plan.node(name).is_some_and(|node| node.phase == Phase::Pivot)
+}

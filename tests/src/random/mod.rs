@@ -1,0 +1,113 @@
+//! Random definitions, each played some times under everything that can go wrong, and held to the laws.
+//!
+//! ```text
+//! seed -> generate (a tree) -> mend -> write (YAML) -> compile -> run (a hostile world on the pure core) -> laws
+//! ```
+//!
+//! The same seed is the same definition and the same runs. What fails is made smaller (`shrink`) and told like a story.
+
+mod behave;
+mod generate;
+mod laws;
+mod mend;
+mod plan;
+mod run;
+mod shrink;
+mod turn;
+mod value;
+mod write;
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+use ringmaster_schemas::journal::SagaEvent;
+
+/// Sagas that are played on each definition.
+pub const SAGAS: u64 = 4;
+
+/// What a seed came to.
+#[derive(Debug, Default, Clone)]
+pub struct Report {
+    /// What was counted, by name: sagas by their ends, faults that were done, events that happened.
+    pub counts: BTreeMap<&'static str, u64>,
+}
+
+impl Report {
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    fn counts_of(&mut self, event: &SagaEvent) {
+        self.count(match event {
+            SagaEvent::Skipped { .. } => "nodes that were skipped",
+            SagaEvent::ScopeStopped { .. } => "scopes that were undone",
+            SagaEvent::ReactionBegan { .. } => "reactions",
+            SagaEvent::WentOn { .. } => "nodes that were left out",
+            SagaEvent::ContradictionFound { stray: true, .. } => "strays",
+            SagaEvent::StopRemembered { .. } => "stops that were remembered",
+            SagaEvent::StopForgotten {} => "stops that came too late",
+            SagaEvent::MarkedLate { .. } => "deadlines behind the pivot",
+            _ => return,
+        });
+    }
+
+    /// Adds what another seed came to.
+    pub fn add(&mut self, other: &Report) {
+        for (what, count) in &other.counts {
+            *self.counts.entry(what).or_default() += count;
+        }
+    }
+}
+
+/// A law that does not hold.
+#[derive(Debug)]
+pub struct Failure {
+    /// The seed that shows it.
+    pub seed: u64,
+    /// The laws that broke, by name.
+    pub laws: Vec<String>,
+    /// The definition, what happened, and how to repeat it.
+    pub story: String,
+}
+
+/// Plays the definition of a seed. `shrinks`: what fails is made as small as it goes.
+pub fn run(seed: u64, shrinks: bool) -> Result<Report, Box<Failure>> {
+    let mut random = Rng::with_seed(seed);
+    let plan = generate::plan(&mut random);
+    let mut report = Report::default();
+    report.count("definitions");
+    let known = match run::Known::of(&plan) {
+        Ok(known) => known,
+        Err(errors) => {
+            let story = format!("{errors}\n{}\nSEED={seed} repeats it", write::text(&plan));
+            return Err(Box::new(Failure { seed, laws: vec!["compiles".to_owned()], story }));
+        }
+    };
+    for _ in 0..SAGAS {
+        let saga_seed = random.u64(..);
+        if let Err(broken) = run::play(&plan, &known, saga_seed, &mut report) {
+            let broken = if shrinks { shrink::smaller(&plan, broken) } else { broken };
+            return Err(Box::new(broken.told(seed)));
+        }
+    }
+    Ok(report)
+}
+
+/// The text of the definition of a seed.
+pub fn definition(seed: u64) -> String {
+    write::text(&generate::plan(&mut Rng::with_seed(seed)))
+}
+
+impl run::Broken {
+    fn told(self, seed: u64) -> Failure {
+        let laws = self.laws();
+        let story = format!(
+            "{}\n{}\n{}\nSEED={seed} repeats it (the saga's own seed is {})",
+            self.faults.join("\n"),
+            write::text(&self.plan),
+            self.story,
+            self.seed
+        );
+        Failure { seed, laws, story }
+    }
+}

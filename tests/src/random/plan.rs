@@ -1,0 +1,200 @@
+//! A random definition as a tree, before it is written: what the language allows, and what follows from where a node stands.
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::Phase;
+
+use super::value::{Condition, Value};
+
+/// A definition.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) deadline_ms: Option<Millis>,
+    pub(super) steps: Vec<Node>,
+    /// What the events of its ends tell; none without events.
+    pub(super) completed: Option<Value>,
+    pub(super) compensated: Option<Value>,
+}
+
+/// A node.
+#[derive(Debug, Clone)]
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) condition: Option<Condition>,
+    /// By [`Plan::mend`].
+    pub(super) phase: Phase,
+    pub(super) what: What,
+    /// Of a composite.
+    pub(super) within_ms: Option<Millis>,
+    pub(super) on_refused: Vec<On>,
+    pub(super) on_failed: Vec<On>,
+}
+
+/// What follows upon a code.
+#[derive(Debug, Clone)]
+pub(super) struct On {
+    /// None: whatever comes to it; the last one, then.
+    pub(super) code: Option<&'static str>,
+    pub(super) reaction: Reaction,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Reaction {
+    Undo,
+    GoOn,
+    Stuck,
+    Steps { steps: Vec<Node>, next: Next },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Next {
+    GoOn,
+    /// So often, in one entry of the scope around.
+    Retry(u16),
+    Undo,
+}
+
+/// What a node does.
+#[derive(Debug, Clone)]
+pub(super) enum What {
+    Do(Do),
+    Emit(Value),
+    Refuse,
+    Group(Vec<Node>),
+    Switch(Vec<Arm>),
+    Parallel(Vec<Vec<Node>>),
+}
+
+/// A way through a switch; only the last one has no condition.
+#[derive(Debug, Clone)]
+pub(super) struct Arm {
+    pub(super) condition: Option<Condition>,
+    pub(super) steps: Vec<Node>,
+}
+
+/// A command, and how it is asked.
+#[derive(Debug, Clone)]
+pub(super) struct Do {
+    pub(super) tells: Value,
+    /// None on the pivot and behind it.
+    pub(super) undo: Option<Undo>,
+    pub(super) timeout_ms: Millis,
+    pub(super) within_ms: Option<Millis>,
+    pub(super) retry: Retry,
+    pub(super) pivot: bool,
+    /// The step under whose name its result is read, if it stands in a reaction.
+    pub(super) stands_for: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Undo {
+    Nothing,
+    /// With the body of the do.
+    Same,
+    /// With a body of its own.
+    Own(Value),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Retry {
+    pub(super) attempts: Option<u32>,
+    pub(super) first_ms: Millis,
+    pub(super) max_ms: Millis,
+    /// A failure that is not tried again.
+    pub(super) not_on: Option<&'static str>,
+}
+
+/// What a list of nodes is to the node that it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Part {
+    Body,
+    /// By its number.
+    Arm(usize),
+    Branch,
+    /// By its number among all reactions with steps.
+    Reaction(usize),
+}
+
+impl Plan {
+    /// All nodes in preorder.
+    pub(super) fn nodes(&self) -> Vec<&Node> {
+        let mut out = Vec::new();
+        self.steps.iter().for_each(|node| node.push(&mut out));
+        out
+    }
+
+    /// The node of a name.
+    pub(super) fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes().into_iter().find(|node| node.name == name)
+    }
+
+    /// Whether something cannot be undone.
+    pub(super) fn has_pivot(&self) -> bool {
+        self.nodes().iter().any(|node| matches!(&node.what, What::Do(asks) if asks.pivot))
+    }
+}
+
+impl Node {
+    /// A node with nothing but its verb.
+    pub(super) fn plain(name: String, what: What) -> Node {
+        let (on_refused, on_failed) = (Vec::new(), Vec::new());
+        Node { name, condition: None, phase: Phase::Compensatable, what, within_ms: None, on_refused, on_failed }
+    }
+
+    /// It, and all that is in it, in preorder.
+    pub(super) fn all(&self) -> Vec<&Node> {
+        let mut out = Vec::new();
+        self.push(&mut out);
+        out
+    }
+
+    fn push<'n>(&'n self, out: &mut Vec<&'n Node>) {
+        out.push(self);
+        self.lists().into_iter().flat_map(|(_, list)| list).for_each(|node| node.push(out));
+    }
+
+    /// The lists of nodes inside it: bodies, then reactions.
+    pub(super) fn lists(&self) -> Vec<(Part, &Vec<Node>)> {
+        let mut lists: Vec<(Part, &Vec<Node>)> = match &self.what {
+            What::Group(steps) => vec![(Part::Body, steps)],
+            What::Switch(arms) => arms.iter().enumerate().map(|(number, arm)| (Part::Arm(number), &arm.steps)).collect(),
+            What::Parallel(branches) => branches.iter().map(|branch| (Part::Branch, branch)).collect(),
+            What::Do(_) | What::Emit(_) | What::Refuse => Vec::new(),
+        };
+        let reactions = self.reactions().filter_map(|on| match &on.reaction {
+            Reaction::Steps { steps, .. } => Some(steps),
+            Reaction::Undo | Reaction::GoOn | Reaction::Stuck => None,
+        });
+        lists.extend(reactions.enumerate().map(|(number, steps)| (Part::Reaction(number), steps)));
+        lists
+    }
+
+    /// The same, to change them.
+    pub(super) fn lists_mut(&mut self) -> Vec<&mut Vec<Node>> {
+        let mut lists: Vec<&mut Vec<Node>> = match &mut self.what {
+            What::Group(steps) => vec![steps],
+            What::Switch(arms) => arms.iter_mut().map(|arm| &mut arm.steps).collect(),
+            What::Parallel(branches) => branches.iter_mut().collect(),
+            What::Do(_) | What::Emit(_) | What::Refuse => Vec::new(),
+        };
+        lists.extend(self.on_refused.iter_mut().chain(&mut self.on_failed).filter_map(|on| match &mut on.reaction {
+            Reaction::Steps { steps, .. } => Some(steps),
+            Reaction::Undo | Reaction::GoOn | Reaction::Stuck => None,
+        }));
+        lists
+    }
+
+    /// A step whose result is read under its own name.
+    pub(super) fn gives_its_name(&self) -> bool {
+        matches!(&self.what, What::Do(asks) if asks.stands_for.is_none())
+    }
+
+    pub(super) fn reactions(&self) -> impl Iterator<Item = &On> {
+        self.on_refused.iter().chain(&self.on_failed)
+    }
+
+    /// It leaves an entry that holds what was entered in it.
+    pub(super) fn is_scope(&self) -> bool {
+        let asks = self.within_ms.is_some() || self.reactions().next().is_some();
+        matches!(self.what, What::Parallel(_)) || (asks && matches!(self.what, What::Group(_) | What::Switch(_)))
+    }
+}

@@ -1,0 +1,367 @@
+//! One saga of a random definition in a hostile world: what is sent is lost, late and repeated, time passes anyhow, the coordinator
+//! crashes. Then the world calms down, and the saga must come to an end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use ringmaster_core::definition::{Participant, Settings, compile};
+use ringmaster_core::saga::{Input, StartInput};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::Encoding;
+use ringmaster_schemas::names::Direction;
+use ringmaster_schemas::registry::Schemas;
+use ringmaster_schemas::state::{Status, Work};
+
+use super::behave::{Answer, Command, Mood, Participants};
+use super::plan::Plan;
+use super::turn::Reason;
+use super::value::FIELDS;
+use super::{Report, laws, write};
+use crate::stories::{self, Said, Stage, print};
+
+/// Turns in a calm world by which a saga must have ended.
+const CALM_STEPS: u32 = 600;
+
+/// A compiled definition.
+pub(super) struct Known(Arc<stories::Known>);
+
+impl Known {
+    pub(super) fn of(plan: &Plan) -> Result<Known, String> {
+        let mut schemas = Schemas::builtin();
+        let mut settings = Settings::new(&mut schemas);
+        let json = Participant { encoding: Encoding::Json, ..Participant::default() };
+        settings.participants = [(write::PARTICIPANT.to_owned(), json)].into();
+        let compiled = compile("random.yaml", &write::text(plan), &mut settings);
+        let mut definitions = compiled.map_err(|errors| errors.iter().map(ToString::to_string).collect::<String>())?;
+        Ok(Known(Arc::new(stories::Known { definition: definitions.remove(0), schemas })))
+    }
+}
+
+/// A run in which a law broke.
+pub(super) struct Broken {
+    pub(super) plan: Plan,
+    pub(super) seed: u64,
+    pub(super) faults: Vec<String>,
+    pub(super) story: String,
+    /// How many turns it took.
+    pub(super) length: usize,
+}
+
+impl Broken {
+    /// The names of the laws.
+    pub(super) fn laws(&self) -> Vec<String> {
+        let mut laws: Vec<String> =
+            self.faults.iter().map(|fault| fault.split(':').next().unwrap_or_default().to_owned()).collect();
+        laws.sort();
+        laws.dedup();
+        laws
+    }
+}
+
+/// Plays a saga of this seed.
+pub(super) fn play(plan: &Plan, known: &Known, seed: u64, report: &mut Report) -> Result<(), Box<Broken>> {
+    let mut world = World::new(plan, known, seed, report);
+    world.run();
+    world.judge();
+    if world.faults.is_empty() {
+        return Ok(());
+    }
+    let (story, length) = (world.story(), world.turns.len());
+    Err(Box::new(Broken { plan: plan.clone(), seed, faults: world.faults, story, length }))
+}
+
+/// A turn as it is told.
+pub(super) struct Told {
+    pub(super) at: Millis,
+    pub(super) came: String,
+    /// What of the history it made.
+    pub(super) from: usize,
+    pub(super) rejected: Option<String>,
+}
+
+pub(super) struct World<'p> {
+    pub(super) plan: &'p Plan,
+    pub(super) start: [i64; FIELDS.len()],
+    /// What steps gave, by their names with their rounds.
+    pub(super) told: BTreeMap<String, i64>,
+    pub(super) stage: Stage,
+    pub(super) random: Rng,
+    pub(super) participants: Participants,
+    /// On their way to participants, and back.
+    pub(super) commands: Vec<Command>,
+    answers: Vec<Answer>,
+    /// What was heard: it may come again.
+    heard: Vec<Answer>,
+    /// Confirmed records.
+    pub(super) journal: Vec<Vec<u8>>,
+    lost: f64,
+    cancels: bool,
+    /// How often somebody who said no does it all the same.
+    contrary: f64,
+    pub(super) turns: Vec<Told>,
+    pub(super) faults: Vec<String>,
+    pub(super) report: &'p mut Report,
+}
+
+impl<'p> World<'p> {
+    fn new(plan: &'p Plan, known: &Known, seed: u64, report: &'p mut Report) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let start = std::array::from_fn(|_| random.i64(0..5));
+        let participants = Participants { mood: Mood::draw(&mut random), accounts: Default::default() };
+        let lost = random.f64() * 0.3;
+        let cancels = random.u32(0..5) < 2;
+        let contrary = [0.0, 0.02, 0.2][random.usize(..3)];
+        World {
+            plan,
+            start,
+            told: BTreeMap::new(),
+            stage: Stage::on(known.0.clone()),
+            random,
+            participants,
+            commands: Vec::new(),
+            answers: Vec::new(),
+            heard: Vec::new(),
+            journal: Vec::new(),
+            lost,
+            cancels,
+            contrary,
+            turns: Vec::new(),
+            faults: Vec::new(),
+            report,
+        }
+    }
+
+    fn run(&mut self) {
+        self.faults.extend(laws::written(self.plan, self.stage.definition()));
+        self.start();
+        let wild = self.random.u32(5..100);
+        for _ in 0..wild {
+            if !self.faults.is_empty() {
+                return;
+            }
+            if self.rests() && self.random.bool() {
+                break;
+            }
+            self.step();
+        }
+        self.participants.mood = Mood::calm();
+        for _ in 0..CALM_STEPS {
+            if !self.faults.is_empty() || !self.calm_step() {
+                return;
+            }
+        }
+        self.faults.push("ends: it does not come to an end in a calm world".to_owned());
+    }
+
+    fn start(&mut self) {
+        let fields: Vec<String> = FIELDS.iter().zip(self.start).map(|(name, value)| format!(r#""{name}": {value}"#)).collect();
+        let json = format!(r#"{{"id": "k-1", {}}}"#, fields.join(", "));
+        let start = self.stage.start_input(write::START, 0, &json).expect("the event has its fields");
+        if self.random.u32(0..8) == 0 {
+            let old = StartInput { event_time: Some(self.stage.now - write::RETAIN_MS - 1), ..start.clone() };
+            self.count("old starts");
+            if !matches!(self.turn(&Input::Start(old), "an old event".to_owned()), Err(Reason::TooOld)) {
+                return self.faults.push("start: an event from before what is remembered starts a saga".to_owned());
+            }
+        }
+        let _ = self.turn(&Input::Start(start), format!("{} {json}", write::START));
+    }
+
+    /// Nothing is on its way, and nothing is due.
+    fn rests(&self) -> bool {
+        let due = self.stage.saga.as_ref().is_some_and(|saga| saga.due_at() != Millis::MAX);
+        !due && self.commands.is_empty() && self.answers.is_empty()
+    }
+
+    /// Something happens.
+    fn step(&mut self) {
+        if self.rests() {
+            return self.contradict();
+        }
+        if self.random.f64() < self.contrary {
+            return self.contradict();
+        }
+        match self.random.u32(0..100) {
+            0..32 => self.deliver_command(),
+            32..62 => self.deliver_answer(),
+            62..76 => self.wait_until_due(),
+            76..83 => self.stage.now += self.random.i64(0..4_000),
+            83..86 => self.due_again(),
+            86..90 => self.crash(),
+            90 => self.start_again(),
+            91..93 => self.cancel(),
+            93..95 => self.send_late(),
+            95 => self.too_big(),
+            _ => self.hear_again(),
+        }
+    }
+
+    /// All goes as it should; false if nothing more is to come.
+    fn calm_step(&mut self) -> bool {
+        if let Some(command) = self.commands.pop() {
+            self.answers.extend(self.participants.take(&command, &mut self.random));
+        } else if !self.answers.is_empty() {
+            let answer = self.answers.remove(0);
+            self.hear(&answer);
+        } else {
+            self.wait_until_due();
+        }
+        !self.rests()
+    }
+
+    fn deliver_command(&mut self) {
+        if self.commands.is_empty() {
+            return;
+        }
+        let at = self.random.usize(..self.commands.len());
+        let command = self.commands[at].clone();
+        if self.random.u32(0..10) > 0 {
+            self.commands.swap_remove(at);
+        } else {
+            self.count("commands that came twice");
+        }
+        if self.random.f64() < self.lost {
+            return self.count("commands that were lost");
+        }
+        self.answers.extend(self.participants.take(&command, &mut self.random));
+    }
+
+    fn deliver_answer(&mut self) {
+        if self.answers.is_empty() {
+            return;
+        }
+        let at = self.random.usize(..self.answers.len());
+        let answer = self.answers.swap_remove(at);
+        if self.random.f64() < self.lost && !answer.must_arrive {
+            return self.count("answers that were lost");
+        }
+        self.hear(&answer);
+        self.heard.push(answer);
+    }
+
+    fn hear_again(&mut self) {
+        let Some(answer) = self.random.choice(&self.heard).cloned() else { return };
+        self.count("answers that came twice");
+        self.hear(&answer);
+    }
+
+    fn hear(&mut self, answer: &Answer) {
+        let Command { step, direction, attempt } = &answer.to;
+        if let (Direction::Do, Said::Succeeded(Some(result))) = (direction, &answer.said) {
+            self.told.entry(step.clone()).or_insert_with(|| number(result));
+        }
+        let came = format!("{step}/{} answers to attempt {attempt}: {:?}", direction.as_str(), answer.said);
+        let reply = self.stage.reply_input(step, *direction, Some(*attempt), &answer.said).expect("an answer can be read");
+        let _ = self.turn(&Input::Reply(reply), came);
+    }
+
+    fn wait_until_due(&mut self) {
+        let due = self.stage.saga.as_ref().map_or(Millis::MAX, |saga| saga.due_at());
+        if due != Millis::MAX {
+            self.stage.now = self.stage.now.max(due);
+            let _ = self.turn(&Input::Due, "something is due".to_owned());
+        }
+    }
+
+    /// A timer that fires where nothing is due, or something has been for long.
+    fn due_again(&mut self) {
+        let _ = self.turn(&Input::Due, "a timer fires".to_owned());
+    }
+
+    /// A command that was sent, and that nobody thought of any more.
+    fn send_late(&mut self) {
+        let open = self.stage.saga.iter().flat_map(|saga| &saga.entries).filter(|entry| entry.open() && entry.order.is_some());
+        let late: Vec<Command> = open
+            .map(|entry| Command {
+                step: entry.name().to_owned(),
+                direction: if entry.work == Work::UndoAsked { Direction::Undo } else { Direction::Do },
+                attempt: i32::from(entry.attempt),
+            })
+            .collect();
+        self.commands.extend(self.random.choice(late));
+    }
+
+    fn cancel(&mut self) {
+        if self.cancels {
+            self.count("cancels");
+            let _ = self.turn(&Input::Cancel { why: "changed their mind".into() }, "it is cancelled".to_owned());
+        }
+    }
+
+    /// What came would have caused more than a record holds.
+    fn too_big(&mut self) {
+        self.count("turns that were too big");
+        let _ = self.turn(&Input::TooBig { bytes: 2_000_000 }, "what came next is too big".to_owned());
+    }
+
+    fn contradict(&mut self) {
+        if let Some(answer) = self.participants.contradict(&mut self.random) {
+            self.count("contradictions");
+            if self.random.bool() {
+                return self.hear(&answer);
+            }
+            self.answers.push(answer);
+        }
+    }
+
+    fn start_again(&mut self) {
+        let json = r#"{"id": "k-1", "a": 1, "b": 1, "c": 1, "d": 1}"#;
+        let start = self.stage.start_input(write::START, 0, json).expect("the event has its fields");
+        self.count("starts that came twice");
+        if !matches!(self.turn(&Input::Start(start), format!("{} {json}", write::START)), Err(Reason::Duplicate)) {
+            self.faults.push("start: a saga starts twice".to_owned());
+        }
+    }
+
+    /// What can be said only at the end.
+    fn judge(&mut self) {
+        let mut faults = stories::laws::broken(&self.stage);
+        let Some(saga) = self.stage.saga.clone() else { return };
+        if self.faults.is_empty() {
+            faults.extend(laws::ledger(self.stage.definition(), &saga, &self.participants.accounts));
+            faults.extend(laws::whole_way(&self.known(), &self.stage.history));
+        }
+        faults.extend(laws::bodies(&self.known(), self.stage.schemas(), &self.stage.history));
+        self.faults.append(&mut faults);
+        self.count(match saga.status {
+            _ if saga.stuck() => "stuck",
+            Status::Completed => "completed",
+            Status::Compensated => "compensated",
+            Status::Running | Status::Compensating => "unfinished",
+        });
+        self.count("sagas");
+        for happened in &self.stage.history {
+            self.report.counts_of(&happened.event);
+        }
+    }
+
+    pub(super) fn known(&self) -> laws::Known<'_> {
+        laws::Known { plan: self.plan, definition: self.stage.definition(), start: self.start, told: &self.told }
+    }
+
+    pub(super) fn count(&mut self, what: &'static str) {
+        self.report.count(what);
+    }
+
+    fn story(&self) -> String {
+        let mut out = String::new();
+        let begin = self.turns.first().map_or(0, |turn| turn.at);
+        for (number, turn) in self.turns.iter().enumerate() {
+            let to = self.turns.get(number + 1).map_or(self.stage.history.len(), |next| next.from);
+            out.push_str(&format!("{} {}\n", print::time(turn.at - begin), turn.came));
+            let lines = self.stage.told(turn.from..to).into_iter().chain(turn.rejected.clone());
+            lines.for_each(|line| out.push_str(&format!("    {line}\n")));
+        }
+        if let Some(saga) = &self.stage.saga {
+            out.push_str(&print::state(&self.stage, saga).join("\n"));
+        }
+        out
+    }
+}
+
+/// What a step gives: `{"n": 3}`.
+fn number(result: &str) -> i64 {
+    let digits: String = result.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().expect("a result is a number")
+}

@@ -1,0 +1,148 @@
+//! A random definition as the YAML that a person would write.
+
+use std::fmt::Write as _;
+
+use ringmaster_schemas::Millis;
+
+use super::generate::REFUSAL;
+use super::plan::{Do, Next, Node, On, Plan, Reaction, Undo, What};
+
+/// The event that starts it.
+pub(super) const START: &str = "Wanted";
+/// Its name.
+pub(super) const SAGA: &str = "random";
+/// Who is asked: it speaks JSON and has no schemas.
+pub(super) const PARTICIPANT: &str = "shop";
+/// How long a finished saga is remembered.
+pub(super) const RETAIN_MS: Millis = 3_600_000;
+
+/// The text of a definition.
+pub(super) fn text(plan: &Plan) -> String {
+    let mut out = format!("saga: {SAGA}\nstart: {{ on: {START}, from: wanted, key: event.id }}\nretain: {RETAIN_MS}ms\n");
+    if let Some(deadline) = plan.deadline_ms {
+        line(&mut out, 0, &format!("deadline: {deadline}ms"));
+    }
+    out.push_str("steps:\n");
+    list(&mut out, 2, &plan.steps);
+    for (end, event, value) in [("on_completed", "Got", &plan.completed), ("on_compensated", "GotNothing", &plan.compensated)] {
+        if let Some(value) = value {
+            line(&mut out, 0, &format!("{end}: {{ emit: {event}, to: ends, with: {{ id: key, n: \"{}\" }} }}", value.text()));
+        }
+    }
+    out
+}
+
+fn line(out: &mut String, indent: usize, text: &str) {
+    writeln!(out, "{:indent$}{text}", "").expect("writing to memory");
+}
+
+fn list(out: &mut String, indent: usize, nodes: &[Node]) {
+    for node in nodes {
+        line(out, indent, &format!("- step: {}", node.name));
+        if let Some(condition) = &node.condition {
+            line(out, indent + 2, &format!("if: {}", condition.text()));
+        }
+        what(out, indent + 2, node);
+        if let Some(within) = node.within_ms {
+            line(out, indent + 2, &format!("within: {within}ms"));
+        }
+        reactions(out, indent + 2, "on_refused", &node.on_refused);
+        reactions(out, indent + 2, "on_failed", &node.on_failed);
+    }
+}
+
+fn reactions(out: &mut String, indent: usize, key: &str, all: &[On]) {
+    match all {
+        [] => {}
+        [On { code: None, reaction: one }] => reaction(out, indent, key, one),
+        _ => {
+            line(out, indent, &format!("{key}:"));
+            all.iter().for_each(|on| reaction(out, indent + 2, on.code.unwrap_or("else"), &on.reaction));
+        }
+    }
+}
+
+fn reaction(out: &mut String, indent: usize, key: &str, reaction: &Reaction) {
+    let word = match reaction {
+        Reaction::Undo => "undo",
+        Reaction::GoOn => "go_on",
+        Reaction::Stuck => "stuck",
+        Reaction::Steps { steps, next } => {
+            line(out, indent, &format!("{key}:"));
+            line(out, indent + 2, "steps:");
+            list(out, indent + 4, steps);
+            let next = match next {
+                Next::GoOn => "go_on".to_owned(),
+                Next::Undo => "undo".to_owned(),
+                Next::Retry(at_most) => format!("retry\n{:width$}at_most: {at_most}", "", width = indent + 2),
+            };
+            return line(out, indent + 2, &format!("next: {next}"));
+        }
+    };
+    line(out, indent, &format!("{key}: {word}"));
+}
+
+fn what(out: &mut String, indent: usize, node: &Node) {
+    match &node.what {
+        What::Do(asks) => command(out, indent, &node.name, asks),
+        What::Emit(value) => {
+            line(out, indent, "emit: Told");
+            line(out, indent, "to: told");
+            line(out, indent, &format!("with: {{ id: key, n: \"{}\" }}", value.text()));
+        }
+        What::Refuse => line(out, indent, &format!("refuse: {REFUSAL}")),
+        What::Group(steps) => {
+            line(out, indent, "steps:");
+            list(out, indent + 2, steps);
+        }
+        What::Switch(arms) => {
+            line(out, indent, "switch:");
+            for arm in arms {
+                match &arm.condition {
+                    Some(condition) => {
+                        line(out, indent + 2, &format!("- if: {}", condition.text()));
+                        line(out, indent + 4, "steps:");
+                    }
+                    None if arm.steps.is_empty() => line(out, indent + 2, "- else: []"),
+                    None => line(out, indent + 2, "- else:"),
+                }
+                list(out, indent + 6, &arm.steps);
+            }
+        }
+        What::Parallel(branches) => {
+            line(out, indent, "parallel:");
+            for (number, branch) in branches.iter().enumerate() {
+                line(out, indent + 2, &format!("b{number}:"));
+                list(out, indent + 4, branch);
+            }
+        }
+    }
+}
+
+fn command(out: &mut String, indent: usize, name: &str, asks: &Do) {
+    let body = |value: &str| format!("{{ id: key, n: \"{value}\" }}");
+    line(out, indent, &format!("do: {PARTICIPANT}.Do_{name}"));
+    line(out, indent, &format!("with: {}", body(&asks.tells.text())));
+    match &asks.undo {
+        None => {}
+        Some(Undo::Nothing) => line(out, indent, "undo: nothing"),
+        Some(Undo::Same) => line(out, indent, &format!("undo: {PARTICIPANT}.Undo_{name}")),
+        Some(Undo::Own(value)) => {
+            line(out, indent, &format!("undo: {{ do: {PARTICIPANT}.Undo_{name}, with: {} }}", body(&value.text())));
+        }
+    }
+    line(out, indent, &format!("timeout: {}ms", asks.timeout_ms));
+    if let Some(within) = asks.within_ms {
+        line(out, indent, &format!("within: {within}ms"));
+    }
+    let attempts = asks.retry.attempts.map(|attempts| format!("attempts: {attempts}, ")).unwrap_or_default();
+    let not_on = asks.retry.not_on.map(|code| format!(", not_on: [ {code} ]")).unwrap_or_default();
+    let (first, max) = (asks.retry.first_ms, asks.retry.max_ms);
+    line(out, indent, &format!("retry: {{ {attempts}first: {first}ms, max: {max}ms{not_on} }}"));
+    if let Some(name) = &asks.stands_for {
+        line(out, indent, &format!("as: {name}"));
+    }
+    if asks.pivot {
+        line(out, indent, "pivot: true");
+    }
+}

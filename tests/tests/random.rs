@@ -1,0 +1,190 @@
+//! Random definitions under everything that can go wrong. `SEED=n` repeats one of them; `make soak-sim` plays a million.
+
+#![allow(clippy::print_stdout, reason = "what a run came to is for whoever reads the log of a failure")]
+
+use std::io::Write as _;
+
+use ringmaster_tests::random::{Report, run};
+
+/// Seeds that are repeated each time; they take about 3 ms each.
+const FIXED_SEEDS: u64 = 1_500;
+
+/// Plays these seeds; every failure is told with how to repeat it.
+fn all_hold(seeds: std::ops::Range<u64>) -> Report {
+    let mut report = Report::default();
+    let mut failed = Vec::new();
+    for seed in seeds {
+        match run(seed, failed.is_empty()) {
+            Ok(one) => report.add(&one),
+            Err(failure) => {
+                println!("{}\n", failure.story);
+                failed.push((seed, failure.laws));
+            }
+        }
+    }
+    assert!(failed.is_empty(), "laws do not hold, see above: {failed:?}");
+    report
+}
+
+/// What never happens is not tested.
+#[test]
+fn fixed_seeds() {
+    let report = all_hold(0..FIXED_SEEDS);
+    println!("{:?}", report.counts);
+    let happens = [
+        "answers that came twice",
+        "answers that were lost",
+        "cancels",
+        "commands that came twice",
+        "commands that were lost",
+        "compensated",
+        "completed",
+        "contradictions",
+        "crashes",
+        "deadlines behind the pivot",
+        "nodes that were left out",
+        "nodes that were skipped",
+        "old starts",
+        "reactions",
+        "scopes that were undone",
+        "starts that came twice",
+        "stops that came too late",
+        "stops that were remembered",
+        "strays",
+        "stuck",
+        "turns that were too big",
+    ];
+    let missing: Vec<&str> = happens.into_iter().filter(|what| !report.counts.contains_key(what)).collect();
+    assert!(missing.is_empty(), "never happened: {missing:?}");
+}
+
+/// The seed of the environment, or a new one.
+#[test]
+fn seed() {
+    let given = std::env::var("SEED").ok().map(|seed| seed.parse().expect("SEED is a number"));
+    let seed = given.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    // Past the test harness's capture: the seed is to be seen in any log.
+    writeln!(std::io::stderr(), "random definitions: SEED={seed}").expect("stderr is open");
+    all_hold(seed..seed + 1);
+}
+
+/// The same seed is the same run.
+#[test]
+fn a_run_is_a_function_of_its_seed() {
+    let told = |seed| format!("{:?}", run(seed, false).expect("it holds").counts);
+    for seed in 0..20 {
+        assert_eq!(told(seed), told(seed));
+    }
+}
+
+/// A mutant is caught by one of so many seeds; most are by one of the first ten.
+#[cfg(feature = "faults")]
+const MUTANT_SEEDS: u64 = 1_500;
+
+/// The decisions broken in one place each, and the law that finds it out. `panic`: the core itself stops.
+#[cfg(feature = "faults")]
+const MUTANTS: [(&str, &str); 55] = [
+    ("alternative_pivot_not_passing", "L14"),
+    ("as_read_under_own_name", "wire"),
+    ("at_most_ignored", "L10"),
+    ("attempts_ignored", "answers"),
+    ("branch_starts_in_undoing_parallel", "L3"),
+    ("cancel_behind_pivot", "stops"),
+    ("cancel_while_pivot_in_flight", "stops"),
+    ("cause_forgotten", "reaction"),
+    ("condition_ignored", "way"),
+    ("contradiction_ignored", "answers"),
+    ("contradiction_reopens_saga", "panic"),
+    ("deadline_in_undo", "panic"),
+    ("deadline_undoes_behind_pivot", "stops"),
+    ("emission_not_sent", "wire"),
+    ("ended_row_forgets_refused_body", "wire"),
+    ("failure_for_good_retried", "answers"),
+    ("first_arm_taken", "way"),
+    ("forgotten_undone", "stuck"),
+    ("held_clock_runs", "L15"),
+    ("issued_step_is_next_again", "panic"),
+    ("join_waits_for_one_branch", "L18"),
+    ("late_success_taken_after_undo", "panic"),
+    ("not_on_ignored", "answers"),
+    ("old_start_taken", "start"),
+    ("open_attempt_forgotten_on_stop", "L4"),
+    ("open_attempt_not_awaited", "awaited"),
+    ("parallel_undone_one_by_one", "L4"),
+    ("pivot_undone_on_a_guess", "L9"),
+    ("reaction_in_undoing_scope", "L3"),
+    ("refusal_behind_pivot_undoes", "L17"),
+    ("refusal_goes_on", "L18"),
+    ("refusal_retried", "answers"),
+    ("remembered_stop_forgotten_on_refusal", "reaction"),
+    ("result_forgotten", "answers"),
+    ("retry_at_once", "L15"),
+    ("retry_in_undoing_scope", "panic"),
+    ("retry_keeps_its_attempt", "panic"),
+    ("retry_not_sent", "wire"),
+    ("round_reuses_key", "L7"),
+    ("row_of_a_stray_expires", "L15"),
+    ("scope_clock_runs", "L15"),
+    ("skipped_pivot_not_passing", "L18"),
+    ("stale_failure_taken", "answers"),
+    ("undo_a_refused_step", "panic"),
+    ("undo_has_its_own_first_time", "wire"),
+    ("undo_has_the_body_of_its_do", "wire"),
+    ("undo_in_order_of_do", "L4"),
+    ("undo_names_no_do", "wire"),
+    ("undo_not_retried", "answers"),
+    ("undo_only_what_succeeded", "L17"),
+    ("undo_refusal_retried", "answers"),
+    ("undone_result_read", "wire"),
+    ("unknown_not_undone_before_reaction", "L6"),
+    ("went_on_drops_stray", "L2"),
+    ("within_ignored", "L15"),
+];
+
+/// Mutants that the runs do not reach, and why.
+#[cfg(feature = "faults")]
+const ELSEWHERE: [(&str, &str); 1] = [("big_command_sent", "bodies are small here; the stories have large ones")];
+
+#[cfg(feature = "faults")]
+#[test]
+fn every_mutant_breaks_its_law() {
+    use ringmaster_core::faults::mutate;
+
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut missed = Vec::new();
+    for (mutant, law) in MUTANTS {
+        mutate(Some(mutant));
+        let caught =
+            (0..MUTANT_SEEDS).find(|seed| run(*seed, false).is_err_and(|failure| failure.laws.iter().any(|broken| broken == law)));
+        mutate(None);
+        match caught {
+            Some(seed) => println!("{mutant}: {law} is broken by seed {seed}"),
+            None => missed.push((mutant, law)),
+        }
+    }
+    std::panic::set_hook(hook);
+    assert!(missed.is_empty(), "no seed of {MUTANT_SEEDS} breaks the law: {missed:?}");
+}
+
+/// A new mutant of the saga's decisions is listed here, too.
+#[cfg(feature = "faults")]
+#[test]
+fn every_mutant_of_the_saga_is_listed() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../coordinator/core/src/saga");
+    let (mut folders, mut named) = (vec![folder], std::collections::BTreeSet::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("the sources are there") {
+            let path = entry.expect("it can be listed").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("sources are text");
+            named.extend(text.split("mutated(\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
+        }
+    }
+    let listed = MUTANTS.iter().map(|(name, _)| *name).chain(ELSEWHERE.iter().map(|(name, _)| *name));
+    let listed: std::collections::BTreeSet<String> = listed.map(str::to_owned).collect();
+    assert_eq!(named, listed, "mutants in core/src/saga and those that are listed here");
+}
