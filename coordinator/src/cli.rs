@@ -6,6 +6,7 @@ mod definitions;
 mod deploy;
 mod eval;
 pub mod exit;
+mod graph;
 mod history;
 mod participant;
 mod quarantine;
@@ -32,6 +33,7 @@ Examples:
   ringmaster check sagas/*.yaml              are the definitions right?
   ringmaster test --coverage                 do the sagas do what their scenarios say?
   ringmaster eval 'start.total > 5' --type OrderPlaced --event order.json
+  ringmaster graph sagas/order-fulfilment.yaml --out order.svg   what does it look like?
   ringmaster definitions diff order-fulfilment   what would a deploy change?
   ringmaster topics apply                    make the topics that they need
   ringmaster deploy sagas                    to coordinators that run, too
@@ -98,10 +100,33 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Draw a definition: its steps, undos, conditions and ends.
+    ///
+    /// It needs neither schemas nor a broker. Mermaid is text that GitHub and many editors draw; SVG is a picture in one file,
+    /// readable on light and on dark.
+    Graph {
+        /// A definition file.
+        file: PathBuf,
+        /// Which saga, if the file has several.
+        #[arg(long, value_name = "NAME")]
+        saga: Option<String>,
+        /// Mermaid if nothing is said, and SVG where the file's name ends in .svg.
+        #[arg(long)]
+        format: Option<graph::Format>,
+        /// The file to write; standard output without it.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Print a JSON Schema of definitions, by which an editor completes and checks them.
+    ///
+    /// For VS Code with the YAML extension, write as the first line of a definition:
+    /// # yaml-language-server: $schema=saga.schema.json
+    Schema,
     /// Say what an expression gives for an event, as JSON.
     ///
-    /// It may name start, key, now and started, as in a definition. With --type the event's schema is looked up in the folder
-    /// of schemas, and names and types are checked; without it no field is known before.
+    /// It may name start (the event; in a definition's start it is called event), key, now and started, as in a definition; rules
+    /// and steps are those of a definition, and none is here. With --type the event's schema is looked up in the folder of
+    /// schemas, and names and types are checked; without it no field is known before.
     Eval {
         /// For example "start.total > 100 && start.region == 'EU'".
         #[arg(allow_hyphen_values = true)]
@@ -392,6 +417,10 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
             run::run(&config)
         }
         Command::Check { files } => definitions::check(&config, files, out),
+        Command::Graph { file, saga, format, out: path } => {
+            graph::graph(&graph::Wish { file, saga: saga.as_deref(), format: *format, out: path.as_deref() }, out)
+        }
+        Command::Schema => graph::schema(out),
         Command::Eval { expression, event, kind, key } => {
             eval::eval(&config, &eval::Question { expression, event: event.as_deref(), kind: kind.as_deref(), key }, out)
         }

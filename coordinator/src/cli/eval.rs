@@ -74,7 +74,13 @@ fn value(schemas: &mut Schemas, question: &Question<'_>) -> Result<String, Failu
     };
     emit.body.render(&environment, &mut body).map_err(|error| {
         let (code, message) = (error.code, &error.message);
-        Failure::new(Exit::Failed, format_args!("{code}: {message}"))
+        let asks = ["start", "event"].iter().any(|word| expression.contains(word));
+        let hint = match question.event {
+            None if asks => "\nno event was given, so start has no fields: ringmaster eval EXPRESSION --event FILE",
+            Some(_) if code == "ABSENT" => "\nwhere it may be missing, read it as x.?FIELD.orValue(...), or ask has(x.FIELD) first",
+            _ => "",
+        };
+        Failure::new(Exit::Failed, format_args!("{code}: {message}{hint}"))
     })?;
     let body: serde_json::Value = serde_json::from_slice(&body).map_err(|error| Failure::new(Exit::Failed, error))?;
     Ok(body["value"].to_string())
@@ -89,8 +95,20 @@ fn refused(errors: Vec<CompileError>, expression: &str) -> Failure {
         }
         _ => CompileError { line: 1, column: 1, length: 1, source: expression.to_owned(), ..error },
     };
-    let texts: Vec<String> = errors.into_iter().map(|error| alone(error).to_string()).collect();
+    let texts: Vec<String> = errors.into_iter().map(|error| with_hint(alone(error)).to_string()).collect();
     Failure::new(Exit::Definition, texts.join("\n"))
+}
+
+/// What names of a definition mean where there is none.
+fn with_hint(error: CompileError) -> CompileError {
+    let hint = match error.message.as_str() {
+        message if message.starts_with("there is no rule") => "eval knows no rules: write the rule's own expression here",
+        message if message.starts_with("there is no step") => "eval knows no steps: it is as if none had run",
+        message if message.starts_with("event is only there") => "here, as in steps, the event is called start: start.FIELD",
+        message if message.starts_with("nothing has failed") => "eval knows no failure: it is as if all went well",
+        _ => return error,
+    };
+    CompileError { hint: hint.to_owned(), ..error }
 }
 
 fn read(path: Option<&Path>) -> Result<String, Failure> {

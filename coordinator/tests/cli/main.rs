@@ -2,6 +2,7 @@
 
 mod definitions;
 mod deploy;
+mod language;
 mod sagas;
 mod scenarios;
 mod site;

@@ -1,16 +1,18 @@
 //! The tables of README and docs/ are what the code says.
 
+use std::collections::BTreeSet;
+
 use ringmaster::cli::exit::EXITS;
 use ringmaster::telemetry::names;
 use ringmaster::topics::{Kind, needed, specification};
-use ringmaster_core::definition::expression::NODES_PER_TURN_MAX;
-use ringmaster_core::definition::{DEFAULTS, yaml};
+use ringmaster_core::definition::limits::limits as limits_of_definitions;
+use ringmaster_core::definition::{DEFAULTS, language};
 use ringmaster_core::{intake, saga};
 use ringmaster_schemas::names::{self as wire, Topics};
 use ringmaster_schemas::{avro, journal, json};
 use serde_json::Value;
 
-use crate::{File, none};
+use crate::{File, none, rust};
 
 /// Pages that users read, and that speak of commands and tables.
 const PAGES: [&str; 6] = ["README.md", "docs/OPERATING.md", "docs/SAGAS.md", "docs/TESTING.md", "docs/WIRE.md", "docs/WORDS.md"];
@@ -156,7 +158,7 @@ fn defaults() {
 #[test]
 fn limits() {
     let kib = |bytes: usize| format!("{} KiB", bytes / 1024);
-    let rows: [(&str, String); 17] = [
+    let rows: [(&str, String); 14] = [
         ("saga key", format!("{} bytes", wire::KEY_BYTES_MAX)),
         ("a command's body", kib(saga::COMMAND_BYTES_MAX)),
         ("the events of a saga's end, together", kib(saga::COMMAND_BYTES_MAX)),
@@ -167,15 +169,37 @@ fn limits() {
         ("a participant's code", format!("{} bytes, then cut", intake::CODE_BYTES_MAX)),
         ("a participant's message", format!("{} bytes, then cut", intake::MESSAGE_BYTES_MAX)),
         ("an event's source, and its id", format!("{} bytes, then cut", intake::ID_BYTES_MAX)),
-        ("expressions of one turn", format!("{NODES_PER_TURN_MAX} nodes evaluated")),
-        ("a definition file", kib(yaml::FILE_BYTES_MAX)),
         ("nesting of a JSON value", format!("{} levels", json::DEPTH_MAX)),
         ("nesting of an Avro value", format!("{} records", avro::RECORD_DEPTH_MAX)),
         ("items without bytes in an Avro block", avro::EMPTY_ITEMS_MAX.to_string()),
-        ("a decimal", format!("{} digits", avro::DECIMAL_DIGITS_MAX)),
         ("a quarantined value", format!("{} kept; behind that length and SHA-256", kib(journal::QUARANTINE_RAW_BYTES_MAX))),
     ];
-    check("limits", &rows.map(|(what, most)| vec![what.to_owned(), most]));
+    let of_definitions = limits_of_definitions().into_iter().map(|limit| vec![limit.what.to_owned(), limit.most]);
+    let all = rows.map(|(what, most)| vec![what.to_owned(), most]).into_iter().chain(of_definitions);
+    check("limits", &all.collect::<Vec<_>>());
+}
+
+/// Each constant of the language whose name ends in `_MAX` is told.
+#[test]
+fn limits_of_definitions_are_all_there() {
+    let told: BTreeSet<String> = limits_of_definitions().into_iter().map(|limit| limit.constant).collect();
+    let mut there = BTreeSet::new();
+    for file in rust().filter(|file| file.is_in(&["coordinator/core/src/definition/"]) && !file.path.contains("/tests/")) {
+        let module = file.path.trim_end_matches("/mod.rs").trim_end_matches(".rs").rsplit('/').next().expect("a name").to_owned();
+        for line in file.text.split("const ").skip(1) {
+            let name = line.split(':').next().unwrap_or_default();
+            if name.ends_with("_MAX") && name.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
+                there.insert(format!("{module}::{name}"));
+            }
+        }
+    }
+    assert!(there.contains("node::STEPS_MAX"), "{there:?}");
+    assert_eq!(told, there, "definition::limits has every limit of the language");
+}
+
+#[test]
+fn keys_of_the_language() {
+    check("keys", &language::reference().into_iter().map(Vec::from).collect::<Vec<_>>());
 }
 
 #[test]

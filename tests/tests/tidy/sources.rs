@@ -57,11 +57,12 @@ const IGNORED: [(&str, &str); 1] =
     [("coordinator/store/tests/rocks.rs", "the child process of a_killed_process_leaves_an_older_prefix")];
 
 /// Hosts that committed files may name: public documentation and sources, and this machine.
-const HOSTS: [&str; 11] = [
+const HOSTS: [&str; 12] = [
     "127.0.0.1",
     "localhost",
     "github.com",
     "index",
+    "json-schema.org",
     "kafka.apache.org",
     "maven.apache.org",
     "repo1.maven.org",

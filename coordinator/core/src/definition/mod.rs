@@ -16,6 +16,8 @@ pub mod catalog;
 pub mod compile;
 pub mod defaults;
 pub mod expression;
+pub mod language;
+pub mod limits;
 mod node;
 pub mod yaml;
 

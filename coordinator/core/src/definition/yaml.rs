@@ -3,9 +3,13 @@
 //! Built without recursion over the parser's events, and bounded, so that a hostile file costs no more than its size. Anchors, aliases
 //! and tags are not part of the language: a definition must be readable where it stands.
 
+mod hints;
+
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+
+use super::limits::{Limit, bytes, count, limit};
 
 /// Lists and maps inside one another: a definition needs about ten.
 pub const DEPTH_MAX: usize = 64;
@@ -13,6 +17,15 @@ pub const DEPTH_MAX: usize = 64;
 pub const NODES_MAX: usize = 50_000;
 /// Bytes of one file.
 pub const FILE_BYTES_MAX: usize = 512 * 1024;
+
+/// What a file may have at most.
+pub(super) fn limits() -> Vec<Limit> {
+    vec![
+        limit!(self::FILE_BYTES_MAX, "a definition file", bytes),
+        limit!(self::NODES_MAX, "YAML nodes of a definition file", count),
+        limit!(self::DEPTH_MAX, "lists and maps of YAML inside one another", |n| format!("{n} levels")),
+    ]
+}
 
 /// A node and the bytes of the file that it is.
 #[derive(Debug, Clone)]
@@ -82,11 +95,16 @@ impl Node {
         }
     }
 
+    /// True if there is nothing, as behind `key:`.
+    pub fn is_empty(&self) -> bool {
+        matches!(&self.kind, Kind::Scalar(text, Style::Plain) if text.is_empty())
+    }
+
     /// What it is, for people.
     pub fn describe(&self) -> &'static str {
         match &self.kind {
-            Kind::Scalar(text, Style::Plain) if text.is_empty() => "nothing",
-            Kind::Scalar(..) => "a scalar",
+            Kind::Scalar(..) if self.is_empty() => "nothing",
+            Kind::Scalar(..) => "a single value",
             Kind::List(_) => "a list",
             Kind::Map(_) => "a map",
         }
@@ -152,7 +170,7 @@ pub fn load(text: &str) -> Result<Vec<Document>, Vec<YamlError>> {
             Ok(event) => event,
             Err(error) => {
                 let at = builder.byte(error.marker().index());
-                builder.error(at..at, format!("this is not YAML: {}", error.info()), yaml_hint(text, at));
+                builder.error(at..at, format!("this is not YAML: {}", error.info()), hints::hint(error.info(), text, at));
                 break;
             }
         };
@@ -265,7 +283,11 @@ impl Builder<'_> {
                         None => Err(YamlError {
                             span: node.span.clone(),
                             message: "a key must be a word".into(),
-                            hint: "an expression with { } or [ ] must be quoted".into(),
+                            hint: if self.text[..node.span.start].ends_with('{') {
+                                "an expression stands as it is, without {{ }}".into()
+                            } else {
+                                "an expression with { } or [ ] must be quoted".into()
+                            },
                         }),
                         Some(text) => Ok(entries.iter().find(|(key, _)| key.scalar() == Some(text))),
                     };
@@ -287,18 +309,6 @@ impl Builder<'_> {
                 }
             },
         }
-    }
-}
-
-fn yaml_hint(text: &str, at: usize) -> String {
-    let line = text[..at].rsplit('\n').next().unwrap_or_default();
-    let next = text[at..].chars().next();
-    if line.contains('\t') || next == Some('\t') {
-        "YAML is indented by spaces, not by tabs".into()
-    } else if next.is_some_and(|c| "`@%*&!:".contains(c)) || line.matches(": ").count() > 1 {
-        "an expression with `, : { } [ ] # & * !` must be quoted".into()
-    } else {
-        String::new()
     }
 }
 

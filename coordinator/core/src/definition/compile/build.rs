@@ -94,7 +94,7 @@ impl Builder<'_, '_, '_> {
                 let (name, command) = (&step.node.name.text, &step.form.command);
                 let schema = format!("{}Result", command.text);
                 let message = format!("{schema} has no schema: steps.{name} is known only at run time");
-                self.finder.report.missing_schema(&command.span, &schema, message);
+                self.finder.report.missing_schema(&command.span, &schema, message, None);
             }
         }
     }
@@ -159,5 +159,12 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
     let silent = silent
         .filter(|step| step.stands_for.is_some() || !matches!(step.verb, VerbForm::Do(_)))
         .map(|step| step.name.text.as_str());
-    Names { start: kept.unwrap_or(whole).start.clone(), nodes: nodes.collect(), silent: silent.collect(), rules: &form.rules }
+    let tree = ground.tree;
+    Names {
+        start: kept.unwrap_or(whole).start.clone(),
+        nodes: nodes.collect(),
+        silent: silent.collect(),
+        rules: &form.rules,
+        is_another_way: Box::new(|node, at| tree.is_another_way(node, at)),
+    }
 }

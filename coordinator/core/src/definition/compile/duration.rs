@@ -8,7 +8,7 @@ pub(crate) enum Unit {
 }
 
 /// Longest duration: a hundred years, so that sums of instants and durations never overflow.
-const MILLIS_MAX: i64 = 100 * 365 * 86_400_000;
+pub(super) const MILLIS_MAX: i64 = 100 * 365 * 86_400_000;
 
 /// Units, longest first, in milliseconds.
 const UNITS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];

@@ -5,8 +5,20 @@ use std::ops::Range;
 use ringmaster_schemas::Millis;
 
 use super::duration::{Unit, parse_duration};
-use super::report::{Report, did_you_mean};
+use super::keys::Shape;
+use super::report::{Report, did_you_mean, suggest};
 use crate::definition::yaml::{Kind, Node, Style};
+
+/// Bytes of a name.
+pub(crate) const NAME_BYTES_MAX: usize = 64;
+/// Bytes of a participant's name: topics are named after it.
+pub(super) const PARTICIPANT_BYTES_MAX: usize = 100;
+/// Bytes of the name of a record.
+pub(crate) const TYPE_BYTES_MAX: usize = 200;
+/// Bytes of a topic's name: Kafka's own limit.
+pub(crate) const TOPIC_BYTES_MAX: usize = 249;
+/// Bytes of a code.
+pub(crate) const CODE_BYTES_MAX: usize = 64;
 
 /// A word and where it stands.
 #[derive(Debug, Clone)]
@@ -19,9 +31,31 @@ pub(super) struct Word {
 pub struct Fields<'n> {
     entries: &'n [(Node, Node)],
     pub(super) span: &'n Range<usize>,
+    /// Known keys that unknown ones probably stand for: that they are missing is told already.
+    meant: Vec<String>,
 }
 
+/// What others call the keys of this language.
+const CALLED_ELSEWHERE: [(&str, &[&str]); 11] = [
+    ("step", &["name", "id"]),
+    ("do", &["call", "command", "action", "task", "invoke"]),
+    ("undo", &["compensate", "compensation", "compensate_with", "rollback", "revert"]),
+    ("with", &["args", "arguments", "params", "parameters", "body", "payload", "data", "input"]),
+    ("if", &["when", "condition", "else if", "elif", "case"]),
+    ("else", &["default", "otherwise"]),
+    ("emit", &["event", "publish", "send"]),
+    ("on", &["event", "trigger", "type"]),
+    ("from", &["topic"]),
+    ("to", &["topic"]),
+    ("retry", &["retries"]),
+];
+
 impl<'n> Fields<'n> {
+    /// A map of the language.
+    pub(super) fn of(node: &'n Node, shape: &Shape, later: &[&str], report: &mut Report<'_>) -> Option<Fields<'n>> {
+        Fields::new(node, shape.what, &shape.names().collect::<Vec<_>>(), later, report)
+    }
+
     /// A map whose keys are all known. `later` are keys of the language that this version does not know yet.
     pub fn new(node: &'n Node, what: &str, known: &[&str], later: &[&str], report: &mut Report<'_>) -> Option<Fields<'n>> {
         let Kind::Map(entries) = &node.kind else {
@@ -31,8 +65,12 @@ impl<'n> Fields<'n> {
         if split_by_comma(entries, report) {
             return None;
         }
-        for (key, _) in entries {
+        let mut meant = Vec::new();
+        for (key, value) in entries {
             let name = key.scalar().unwrap_or_default();
+            if name == "description" && known.contains(&name) && value.scalar().is_none() {
+                report.error(&value.span, format!("description is a text, not {}", value.describe()), "");
+            }
             if later.contains(&name) {
                 report.error(
                     &key.span,
@@ -40,10 +78,18 @@ impl<'n> Fields<'n> {
                     format!("{what} has: {}", known.join(", ")),
                 );
             } else if !known.contains(&name) {
-                report.error(&key.span, format!("{what} has no '{name}'"), did_you_mean(name, known.iter().copied()));
+                let called = CALLED_ELSEWHERE.iter().find(|(key, others)| known.contains(key) && others.contains(&name));
+                let called = called.map(|(key, _)| (*key, format!("here it is called '{key}'")));
+                let near = suggest(name, known.iter().copied()).map(|key| (key, format!("did you mean '{key}'?")));
+                let (key_meant, hint) = match near.or(called) {
+                    Some((key, hint)) => (Some(key), hint),
+                    None => (None, did_you_mean(name, known.iter().copied())),
+                };
+                meant.extend(key_meant.map(str::to_owned));
+                report.error(&key.span, format!("{what} has no '{name}'"), hint);
             }
         }
-        Some(Fields { entries, span: &node.span })
+        Some(Fields { entries, span: &node.span, meant })
     }
 
     /// The value of a key.
@@ -54,11 +100,16 @@ impl<'n> Fields<'n> {
     /// A key that must be there.
     pub fn needed(&self, key: &str, hint: &str, report: &mut Report<'_>) -> Option<&'n Node> {
         let node = self.node(key);
-        if node.is_none() {
+        if node.is_none() && !self.means(key) {
             let span = self.entries.first().map_or(self.span.clone(), |(key, _)| key.span.clone());
             report.error(&span, format!("'{key}' is missing"), hint);
         }
         node
+    }
+
+    /// True if an unknown key probably stands for this one.
+    pub(super) fn means(&self, key: &str) -> bool {
+        self.meant.iter().any(|meant| meant == key)
     }
 
     /// The entries in the file's order.
@@ -80,7 +131,10 @@ impl<'n> Fields<'n> {
             }
             Ok(millis) => Some((millis, node.span.clone())),
             Err(why) => {
-                report.error(&node.span, why, "this version knows durations as 200ms, 10s, 5m, 1h30m, 14d");
+                let number = node.scalar().filter(|text| text.parse::<u64>().is_ok());
+                let hint = number.map(|number| format!("write its unit: {number}s, {number}ms"));
+                let hint = hint.unwrap_or_else(|| "this version knows durations as 200ms, 10s, 5m, 1h30m, 14d".to_owned());
+                report.error(&node.span, why, hint);
                 None
             }
         }
@@ -100,10 +154,30 @@ pub(crate) fn split_by_comma(entries: &[(Node, Node)], report: &mut Report<'_>) 
     true
 }
 
+/// The `else` of a row or arm, if it has one.
+pub(super) struct Else<'n> {
+    pub(super) key: &'n Node,
+    pub(super) value: &'n Node,
+    /// Nothing stands beside it.
+    pub(super) alone: bool,
+}
+
+impl<'n> Else<'n> {
+    pub(super) fn of(row: &'n Node) -> Option<Else<'n>> {
+        let Kind::Map(entries) = &row.kind else { return None };
+        let (key, value) = entries.iter().find(|(key, _)| key.scalar() == Some("else"))?;
+        Some(Else { key, value, alone: entries.len() == 1 })
+    }
+}
+
 /// A scalar that is a word.
 pub(super) fn word(node: &Node, what: &str, good: fn(&str) -> bool, form: &str, report: &mut Report<'_>) -> Option<Word> {
     match node.scalar() {
         Some(text) if good(text) => Some(Word { text: text.to_owned(), span: node.span.clone() }),
+        Some("") => {
+            report.error(&node.span, format!("{what} is needed here"), form);
+            None
+        }
         Some(text) => {
             report.error(&node.span, format!("'{text}' is not {what}"), form);
             None
@@ -117,7 +191,7 @@ pub(super) fn word(node: &Node, what: &str, good: fn(&str) -> bool, form: &str, 
 
 /// `[a-z][a-z0-9_]{0,63}`.
 pub(super) fn is_name(text: &str) -> bool {
-    text.len() <= 64
+    text.len() <= NAME_BYTES_MAX
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
@@ -135,7 +209,7 @@ pub(super) fn is_command(text: &str) -> bool {
 
 /// Participants are topic names, and namespaces of Avro too.
 fn is_participant(text: &str) -> bool {
-    text.len() <= 100
+    text.len() <= PARTICIPANT_BYTES_MAX
         && text.split('.').all(|part| {
             part.starts_with(|c: char| c.is_ascii_alphabetic())
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
@@ -144,7 +218,7 @@ fn is_participant(text: &str) -> bool {
 
 /// The name of an Avro record, perhaps with a namespace.
 pub(super) fn is_type(text: &str) -> bool {
-    text.len() <= 200
+    text.len() <= TYPE_BYTES_MAX
         && text.split('.').all(|part| {
             part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
                 && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -154,7 +228,7 @@ pub(super) fn is_type(text: &str) -> bool {
 /// What Kafka takes as a topic's name.
 pub(super) fn is_topic(text: &str) -> bool {
     !text.is_empty()
-        && text.len() <= 249
+        && text.len() <= TOPIC_BYTES_MAX
         && text != "."
         && text != ".."
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
@@ -162,7 +236,9 @@ pub(super) fn is_topic(text: &str) -> bool {
 
 /// A failure code.
 pub(super) fn is_code(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 64 && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+    !text.is_empty()
+        && text.len() <= CODE_BYTES_MAX
+        && text.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
 }
 
 #[cfg(test)]

@@ -33,6 +33,11 @@ impl<'a> Lookup<'a> {
         self.missing.iter().map(String::as_str).collect()
     }
 
+    /// Names of all schemas that are known now.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.schemas.iter().map(|schema| schema.name())
+    }
+
     /// Keys of what was used, by full name.
     pub(super) fn used(self) -> BTreeMap<String, String> {
         self.used

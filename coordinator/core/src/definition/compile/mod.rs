@@ -10,7 +10,9 @@ mod checks;
 mod duration;
 mod fields;
 mod form;
+pub mod keys;
 mod lookup;
+pub mod outline;
 mod pass;
 mod report;
 mod targets;
@@ -26,19 +28,44 @@ use ringmaster_schemas::registry::Schemas;
 use sha2::{Digest, Sha256};
 
 use super::defaults::DEFAULTS;
+use super::limits::{Limit, bytes, count, limit};
 use super::{Definition, DefinitionRecord, yaml};
 use build::Builder;
 pub(crate) use duration::{Unit, parse_duration, write_duration};
 pub use fields::Fields;
-pub(crate) use fields::split_by_comma;
+pub(crate) use fields::{CODE_BYTES_MAX, NAME_BYTES_MAX, TOPIC_BYTES_MAX, TYPE_BYTES_MAX, split_by_comma};
 use form::SagaForm;
+pub(crate) use form::node::STEPS_MAX;
 use lookup::Lookup;
+pub(crate) use report::suggest;
 pub use report::{CompileError, Report, did_you_mean};
 use targets::{Finder, Options};
 
 /// Stack of the thread that compiles: the parser's recursion over an expression of 2 KiB needs a part of it, a default stack
 /// overflows.
 const STACK_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a definition may have at most.
+pub(super) fn limits() -> Vec<Limit> {
+    vec![
+        limit!(form::node::STEPS_MAX, "steps of a definition, those inside others included", count),
+        limit!(form::parallel::BRANCHES_MAX, "branches of a parallel", count),
+        limit!(form::react::CODES_MAX, "codes of one on_refused or on_failed", count),
+        limit!(form::react::ROUNDS_MAX, "rounds of a step", count),
+        limit!(form::rules::RULES_MAX, "rules of a definition", count),
+        limit!(fields::NAME_BYTES_MAX, "the name of a saga, a step or a rule", bytes),
+        limit!(fields::PARTICIPANT_BYTES_MAX, "the name of a participant", bytes),
+        limit!(fields::TYPE_BYTES_MAX, "the name of a command or an event", bytes),
+        limit!(fields::TOPIC_BYTES_MAX, "the name of a topic", bytes),
+        limit!(fields::CODE_BYTES_MAX, "a code of a definition", bytes),
+        limit!(duration::MILLIS_MAX, "a duration", |n| format!("{} days", n / 86_400_000)),
+        limit!(report::SHOWN_MAX, "errors, and warnings, that are told of one file", count),
+        limit!(report::COLUMNS_MAX, "columns of a line that are shown with an error", count),
+    ]
+}
+
+/// What is said of a file without anything.
+const NO_DEFINITION: &str = "there is no definition in this file";
 
 /// What definitions are compiled against.
 pub struct Settings<'a> {
@@ -193,7 +220,7 @@ fn compile_documents(
     let mut versions: Vec<Version> = Vec::new();
     match yaml::load(text) {
         Err(errors) => errors.into_iter().for_each(|error| report.error(&error.span, error.message, error.hint)),
-        Ok(documents) if documents.is_empty() => report.error(&(0..0), "there is no definition in this file", "saga: NAME"),
+        Ok(documents) if documents.is_empty() => report.error(&(0..0), NO_DEFINITION, "saga: NAME"),
         Ok(documents) => {
             for document in documents {
                 let errors = report.error_count();

@@ -8,6 +8,7 @@ use ringmaster_schemas::avro::Node as Avro;
 use ringmaster_schemas::journal::{DefinitionHash, Encoding, Phase};
 
 use super::build::{Ground, Read};
+use super::checks::{self, Decides};
 use super::did_you_mean;
 use super::form::{EmitForm, OnForm, SagaForm, SwitchForm, UndoForm};
 use super::targets::{Finder, Target};
@@ -83,6 +84,15 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         Expression::compile(self.names, self.finder.report, self.uses, spot.clone(), parsed, wanted, site).map(Some)
     }
 
+    /// The condition of a step or an arm.
+    fn condition(&mut self, parsed: Option<&'p Parsed>, spot: &Spot, decides: Decides) -> Option<Option<Expression>> {
+        let condition = self.expression(parsed, spot, Wanted::Truth)?;
+        if let (Some(condition), Some(parsed)) = (&condition, parsed) {
+            checks::constant(condition, &parsed.span, decides, self.finder.report);
+        }
+        Some(condition)
+    }
+
     fn body(&mut self, form: &'p Form, target: &Target, spot: Spot, lenient: bool) -> Option<Template> {
         let json = target.encoding == Encoding::Json;
         let site = self.site();
@@ -95,9 +105,10 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let planned = self.ground.tree.node(number);
         let inside = self.inside.get(&planned.parent).cloned().unwrap_or_default();
         let (failure, round) = self.around(number);
-        let mut spot = Spot { facts: inside, failure, round, ..Spot::at(self.ground.certainty.before(number)) };
+        let known = self.ground.certainty.before(number);
+        let mut spot = Spot { at: Some(number), facts: inside, failure, round, ..Spot::at(known) };
         let written = planned.form.and_then(|form| form.condition.as_ref());
-        let condition = self.expression(written, &spot, Wanted::Truth);
+        let condition = self.condition(written, &spot, Decides::Step);
         if let Some(parsed) = written {
             facts(&parsed.root, true, self.names.rules, &mut spot.facts);
         }
@@ -174,7 +185,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let lists: Vec<u16> = self.ground.tree.bodies(number).collect();
         let mut arms = Vec::with_capacity(lists.len());
         for (arm, list) in form.arms.iter().zip(lists) {
-            let condition = self.expression(arm.condition.as_ref(), &spot, Wanted::Truth);
+            let condition = self.condition(arm.condition.as_ref(), &spot, Decides::Arm);
             let mut inside = spot.facts.clone();
             if let Some(parsed) = &arm.condition {
                 facts(&parsed.root, true, self.names.rules, &mut inside);

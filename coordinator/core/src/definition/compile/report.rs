@@ -4,7 +4,10 @@ use std::fmt;
 use std::ops::Range;
 
 /// Errors, and warnings, that are shown of one file; what is behind them is rarely worth reading. All are counted.
-const SHOWN_MAX: usize = 100;
+pub(super) const SHOWN_MAX: usize = 100;
+
+/// Columns of a line that are shown: of a longer one the part around the place.
+pub(super) const COLUMNS_MAX: usize = 120;
 
 /// An error (or warning) in a definition file. Shown as the place, the line with a caret, and the hint.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,12 +38,29 @@ impl fmt::Display for CompileError {
         writeln!(f, "{}:{}:{}: {kind}: {}", self.file, self.line, self.column, self.message)?;
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
-        writeln!(f, " {number} | {}", self.source)?;
-        write!(f, " {margin} | {}{}", " ".repeat(self.column - 1), "^".repeat(self.length.max(1)))?;
+        let (line, before, length) = self.window();
+        writeln!(f, " {number} | {line}")?;
+        write!(f, " {margin} | {}{}", " ".repeat(before), "^".repeat(length))?;
         if !self.hint.is_empty() {
             write!(f, " {}", self.hint)?;
         }
         Ok(())
+    }
+}
+
+impl CompileError {
+    /// The line as it is shown, how many columns stand before what is meant, and how many are meant: of a long line the part around
+    /// it.
+    fn window(&self) -> (String, usize, usize) {
+        let (before, length) = (self.column - 1, self.length.max(1));
+        let count = self.source.chars().count();
+        if count <= COLUMNS_MAX {
+            return (self.source.clone(), before, length);
+        }
+        let begin = before.saturating_sub(COLUMNS_MAX / 3).min(count - COLUMNS_MAX);
+        let part: String = self.source.chars().skip(begin).take(COLUMNS_MAX).collect();
+        let (left, right) = (if begin > 0 { "..." } else { "" }, if begin + COLUMNS_MAX < count { "..." } else { "" });
+        (format!("{left}{part}{right}"), left.len() + before - begin, length.min(begin + COLUMNS_MAX - before))
     }
 }
 
@@ -102,8 +122,9 @@ impl<'a> Report<'a> {
     }
 
     /// A warning that this schema is missing.
-    pub(crate) fn missing_schema(&mut self, span: &Range<usize>, name: &str, message: impl Into<String>) {
-        let warning = self.placed(span, message.into(), "add its record to the schemas".to_owned(), true);
+    pub(crate) fn missing_schema(&mut self, span: &Range<usize>, name: &str, message: impl Into<String>, hint: Option<String>) {
+        let hint = hint.unwrap_or_else(|| "add its record to the schemas".to_owned());
+        let warning = self.placed(span, message.into(), hint, true);
         add(&mut self.warnings, CompileError { missing_schema: Some(name.to_owned()), ..warning });
     }
 
@@ -231,6 +252,27 @@ mod tests {
         assert_eq!((report.or_reason(Some(1), 0, &(0..1)), report.error_count()), (Some(1), 0));
         assert_eq!((report.or_reason(None::<i32>, 0, &(0..1)), report.error_count()), (None, 1));
         assert_eq!((report.or_reason(None::<i32>, 0, &(0..1)), report.error_count()), (None, 1), "there is a reason already");
+    }
+
+    /// Of a line of any length a part is shown that holds the place, and the caret stands under it.
+    #[test]
+    fn long_lines_are_shown_around_the_place() {
+        for (before, behind) in [(0, 300), (20, 300), (150, 150), (300, 20), (300, 0), (60, 59), (1000, 1000)] {
+            for meant in ["ö", "meant", &"m".repeat(200)] {
+                let text = format!("{}{meant}{}", "ä".repeat(before), "b".repeat(behind));
+                let mut report = Report::new("f.yaml", &text, 1);
+                let at = "ä".len() * before;
+                report.error(&(at..at + meant.len()), "wrong", "");
+                let shown = report.finish().0[0].to_string();
+                let [_, line, caret] = shown.lines().collect::<Vec<_>>()[..] else { panic!("{shown}") };
+                let (line, caret): (Vec<char>, Vec<char>) = (line.chars().collect(), caret.chars().collect());
+                assert!(line.len() <= 5 + COLUMNS_MAX + 6, "{shown}");
+                let marked: String =
+                    line.iter().zip(&caret).filter(|(_, caret)| **caret == '^').map(|(letter, _)| *letter).collect();
+                assert!(caret.len() <= line.len() && meant.starts_with(&marked) && !marked.is_empty(), "{shown}");
+                assert!(marked.len() == meant.len() || meant.len() > 20, "{shown}");
+            }
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use ringmaster_schemas::names::{command_topic, participant_of};
 use super::fields::Word;
 use super::form::EmitForm;
 use super::lookup::Lookup;
-use super::report::Report;
+use super::report::{Report, suggest};
 use super::{Mode, Participant, Topic};
 use crate::definition::Call;
 use crate::definition::expression::Template;
@@ -88,7 +88,8 @@ impl Finder<'_, '_, '_> {
             Some(schema) => Some(schema),
             None => {
                 let message = format!("{} has no schema: its fields are known only at run time", event.text);
-                self.report.missing_schema(&event.span, &event.text, message);
+                let hint = self.meant_by(&event.text);
+                self.report.missing_schema(&event.span, &event.text, message, hint);
                 Some(self.lookup.json())
             }
         }
@@ -108,15 +109,22 @@ impl Finder<'_, '_, '_> {
                 }
             },
             (None, Encoding::Json) => {
-                self.report.missing_schema(&command.span, name, format!("{name} has no schema: its body is not checked"));
+                self.report.missing_schema(&command.span, name, format!("{name} has no schema: its body is not checked"), None);
                 Some(Target { schema: self.lookup.json(), encoding, fingerprint: 0 })
             }
             (None, Encoding::Avro) => {
-                let hint = format!("add the record {name} to the schemas, or set participants.\"{participant}\".encoding to json");
+                let hint = self.meant_by(name).unwrap_or_else(|| {
+                    format!("add the record {name} to the schemas, or set participants.\"{participant}\".encoding to json")
+                });
                 self.report.error(&command.span, format!("{name} has no schema, and {participant} takes Avro"), hint);
                 None
             }
         }
+    }
+
+    /// A schema of nearly this name.
+    fn meant_by(&self, name: &str) -> Option<String> {
+        Some(format!("did you mean '{}'?", suggest(name, self.lookup.names())?))
     }
 
     /// A result without a schema is read as it comes.
@@ -151,7 +159,7 @@ impl Finder<'_, '_, '_> {
             }
             (None, _) => {
                 let message = format!("{} has no schema: its body is not checked, and it is JSON", event.text);
-                self.report.missing_schema(&event.span, &event.text, message);
+                self.report.missing_schema(&event.span, &event.text, message, None);
                 Some(Target { schema: self.lookup.json(), encoding: Encoding::Json, fingerprint: 0 })
             }
         }

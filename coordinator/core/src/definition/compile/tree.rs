@@ -188,8 +188,8 @@ impl<'f> Tree<'f> {
         (node..self.node(node).end).contains(&inner)
     }
 
-    /// True if a node is in an arm of a choice that is left for the pivot's.
-    fn is_another_way(&self, node: u16, pivot: u16) -> bool {
+    /// True if a node is in an arm of a choice that is left for the other's (the pivot's).
+    pub(super) fn is_another_way(&self, node: u16, pivot: u16) -> bool {
         self.around(pivot).any(|list| {
             let is_arm = matches!(self.node(list).verb, PlannedVerb::Sequence(Role::Arm));
             is_arm && self.holds(self.node(list).parent, node) && !self.holds(list, node)

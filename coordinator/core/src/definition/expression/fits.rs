@@ -86,6 +86,7 @@ pub(super) fn hint(typed: &Typed, schema: &Arc<Schema>, target: NodeId) -> &'sta
         (Type::Text, Avro::Decimal { .. } | Avro::FixedDecimal { .. }) => "make it a number: decimal(x)",
         (Type::Text, Avro::Millis | Avro::Micros | Avro::Nanos) => "write timestamp(x)",
         (Type::Duration, _) => "write string(x)",
+        (Type::Null, _) => "the field needs a value: its schema does not allow null",
         _ => "",
     }
 }

@@ -11,7 +11,7 @@ use super::place::Place;
 use super::scope::{Names, RuleBody, Spot, Uses};
 use super::tree::{Const, FailureField, Node, Root};
 use super::types::Type;
-use crate::definition::compile::{Report, did_you_mean};
+use crate::definition::compile::Report;
 
 /// Depth of an expression's tree.
 pub(crate) const DEPTH_MAX: usize = 32;
@@ -62,10 +62,24 @@ pub(crate) struct Lowerer<'a, 'r, 't> {
     pub(super) locals: Vec<(String, Type)>,
     pub(super) depth: usize,
     node_count: usize,
+    /// That is told once.
+    is_too_deep: bool,
     pub(super) rules_open: Vec<usize>,
 }
 
 impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
+    fn new(
+        names: &'a Names<'a>,
+        report: &'r mut Report<'t>,
+        uses: &'r mut Uses,
+        spot: Spot,
+        parsed: &'a Parsed,
+        rules_open: Vec<usize>,
+    ) -> Self {
+        let (locals, depth, node_count, is_too_deep) = (Vec::new(), 0, 0, false);
+        Lowerer { names, report, uses, spot, parsed, locals, depth, node_count, is_too_deep, rules_open }
+    }
+
     /// Lowers an expression where it stands. `None` if anything is wrong, which is then reported.
     pub(crate) fn lower(
         names: &'a Names<'a>,
@@ -75,8 +89,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
         parsed: &'a Parsed,
     ) -> Option<Typed> {
         let errors = report.error_count();
-        let mut lowerer =
-            Lowerer { names, report, uses, spot, parsed, locals: Vec::new(), depth: 0, node_count: 0, rules_open: Vec::new() };
+        let mut lowerer = Lowerer::new(names, report, uses, spot, parsed, Vec::new());
         let typed = lowerer.expression(&parsed.root)?;
         (lowerer.report.error_count() == errors).then_some(typed)
     }
@@ -87,8 +100,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
         let parsed = match body {
             RuleBody::One(parsed) | RuleBody::Table(_, parsed) => parsed,
         };
-        let mut lowerer =
-            Lowerer { names, report, uses, spot, parsed, locals: Vec::new(), depth: 0, node_count: 0, rules_open: vec![index] };
+        let mut lowerer = Lowerer::new(names, report, uses, spot, parsed, vec![index]);
         let _ = lowerer.rule_body(body);
     }
 
@@ -115,6 +127,9 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             return self.fail(e.id, format!("with its rules this has more than {NODES_MAX} nodes"), "divide it");
         }
         if self.depth >= DEPTH_MAX {
+            if std::mem::replace(&mut self.is_too_deep, true) {
+                return None;
+            }
             return self.fail(e.id, format!("the expression is deeper than {DEPTH_MAX}"), "divide it into rules");
         }
         self.depth += 1;
@@ -187,17 +202,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             "steps" => self.fail(e.id, "steps is not a value", "name a step: steps.NAME"),
             "rules" => self.fail(e.id, "rules is not a value", "name a rule: rules.NAME"),
             _ => {
-                let hint = if self.parsed.quoted || !matches!(self.parsed.root.expr, Expr::Ident(_)) {
-                    let locals = self.locals.iter().map(|(name, _)| name.as_str());
-                    did_you_mean(
-                        name,
-                        locals.chain(["start", "steps", "rules", "key", "now", "started", "failure", "round"]).collect::<Vec<_>>(),
-                    )
-                } else {
-                    String::new()
-                };
-                let hint =
-                    if matches!(self.parsed.root.expr, Expr::Ident(_)) { format!("a text is written \"'{name}'\"") } else { hint };
+                let hint = self.meant_by(name);
                 self.fail(e.id, format!("unknown name '{name}'"), hint)
             }
         }
@@ -258,7 +263,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             }
             other => {
                 let message = format!("this is {other}, and a bool is needed");
-                self.fail(e.id, message, "")
+                self.fail(e.id, message, other.compared())
             }
         }
     }

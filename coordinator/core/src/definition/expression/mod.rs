@@ -10,6 +10,7 @@
 mod alone;
 mod arithmetic;
 mod calls;
+mod constant;
 mod evaluate;
 mod fits;
 mod functions;
@@ -39,9 +40,11 @@ use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::journal::Failure;
 
 use crate::definition::compile::Report;
+use crate::definition::limits::{Limit, bytes, count, limit};
 use evaluate::Machine;
 use lower::Lowerer;
 pub(crate) use parse::Parsed;
+pub(crate) use scope::RESERVED;
 pub(crate) use template::{Compiler, Form};
 pub(crate) use tree::Root;
 use types::Type;
@@ -49,6 +52,26 @@ use value::{Fault, Value};
 
 /// Most nodes that the expressions of one turn may evaluate: about 10 ms, so that no definition can hold a partition up.
 pub const NODES_PER_TURN_MAX: u32 = 1_000_000;
+
+/// What an expression may have at most.
+pub(super) fn limits() -> Vec<Limit> {
+    vec![
+        limit!(parse::BYTES_MAX, "an expression", bytes),
+        limit!(parse::PARSER_DEPTH_MAX, "nesting of an expression as it is written", |n| format!("{n} levels")),
+        limit!(lower::DEPTH_MAX, "nesting of an expression as it is evaluated", |n| format!("{n} levels")),
+        limit!(lower::NODES_MAX, "an expression with the rules that it names", |n| format!("{n} nodes")),
+        limit!(lower::LOOPS_MAX, "loops inside one another", count),
+        limit!(rules::RULES_DEEP_MAX, "rules that stand on one another", count),
+        limit!(lower::LITERAL_DIGITS_MAX, "a number that is written beside a decimal", |n| format!("{n} digits")),
+        limit!(number::DIGITS_MAX, "a decimal", |n| format!("{n} digits")),
+        limit!(arithmetic::TEXT_BYTES_MAX, "a text that an expression makes", bytes),
+        limit!(scope::FACTS_MAX, "what is known to be there at one place, by conditions around it", |n| format!("{n} paths")),
+        limit!(scope::FACT_BYTES_MAX, "such a path", bytes),
+        limit!(scope::PATH_NAMES_MAX, "names of such a path", count),
+        limit!(scope::FACT_NODES_MAX, "what is looked at of a condition, for such paths", |n| format!("{n} nodes")),
+        limit!(self::NODES_PER_TURN_MAX, "expressions of one turn", |n| format!("{n} nodes evaluated")),
+    ]
+}
 
 /// What expressions of a saga can read, borrowed for one turn.
 #[derive(Clone, Copy)]
@@ -164,7 +187,11 @@ impl Expression {
             (Wanted::Key, _) => Some("a key is a string or an int"),
         };
         if let Some(what) = what {
-            let hint = if typed.ty.required().1 { "write .orValue(...) behind it" } else { "" };
+            let hint = match (typed.ty.required().1, wanted) {
+                (true, _) => "write .orValue(...) behind it",
+                (false, Wanted::Truth) => typed.ty.compared(),
+                (false, Wanted::Key) => "write string(x)",
+            };
             report.error(&parsed.span, format!("{what}, not {}", typed.ty), hint);
             return None;
         }
@@ -174,6 +201,11 @@ impl Expression {
     /// Its number in its definition.
     pub fn site(&self) -> SiteId {
         self.site
+    }
+
+    /// The value of a condition that is the same for every saga.
+    pub(crate) fn constant(&self) -> Option<Result<bool, ExpressionError>> {
+        Some(constant::constant(&self.node)?.map_err(|fault| fault.at(&self.place)))
     }
 
     /// The value of an `if`.

@@ -11,7 +11,7 @@ use crate::definition::yaml::{Kind, Node, Style};
 /// Bytes of one expression: longer ones are unreadable, and the parser's time grows with them.
 pub(crate) const BYTES_MAX: usize = 2 * 1024;
 /// Depth that the parser may reach; its own recursion is far from the stack's end there (definitions are compiled on a large stack).
-const PARSER_DEPTH_MAX: u16 = 96;
+pub(super) const PARSER_DEPTH_MAX: u16 = 96;
 
 /// A parsed expression that knows its place.
 pub(crate) struct Parsed {
@@ -21,8 +21,6 @@ pub(crate) struct Parsed {
     base: Option<usize>,
     /// The whole scalar.
     pub(crate) span: Range<usize>,
-    /// It was written in quotes.
-    pub(crate) quoted: bool,
 }
 
 impl Parsed {
@@ -48,7 +46,7 @@ impl Parsed {
         let parser =
             Parser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true).max_recursion_depth(PARSER_DEPTH_MAX);
         match parser.parse_with_source_info(text) {
-            Ok((root, source)) => Some(Parsed { root, source, base, span: node.span.clone(), quoted: *style == Style::Quoted }),
+            Ok((root, source)) => Some(Parsed { root, source, base, span: node.span.clone() }),
             Err(errors) => {
                 let first = errors.errors.first();
                 let message = first.map_or("it cannot be read", |error| error.msg.lines().next().unwrap_or_default());
@@ -60,10 +58,20 @@ impl Parsed {
                     }
                     _ => node.span.clone(),
                 };
-                report.error(&span, format!("this is not an expression: {}", shorten(message)), hint(text));
+                let behind = report.text()[node.span.end..].lines().next().unwrap_or_default().trim_start();
+                let hint = match (style, behind.strip_prefix('#')) {
+                    (Style::Plain, Some(_)) => "YAML takes what is behind ' #' for a comment: put the whole expression in quotes",
+                    _ => hint(text),
+                };
+                report.error(&span, format!("this is not an expression: {}", shorten(message)), hint);
                 None
             }
         }
+    }
+
+    /// Its whole text.
+    pub(crate) fn text(&self) -> &str {
+        &self.source.source
     }
 
     /// The text of a number literal.
@@ -114,12 +122,18 @@ fn shorten(message: &str) -> &str {
 }
 
 fn hint(text: &str) -> &'static str {
-    if text.contains(" and ") || text.contains(" or ") || text.contains(" not ") {
+    if text.contains("${") || text.contains("{{") {
+        "an expression stands as it is, without ${ } or {{ }}"
+    } else if text.contains(" not in ") {
+        "not in is written !(x in [ ... ])"
+    } else if text.contains(" and ") || text.contains(" or ") || text.contains(" not ") {
         "and, or, not are written &&, ||, !"
     } else if text.contains('=') && !text.contains("==") && !text.contains(">=") && !text.contains("<=") && !text.contains("!=") {
         "equality is written =="
     } else if text.matches('(').count() != text.matches(')').count() {
         "the parentheses do not match; in { } an expression with a comma must be quoted"
+    } else if text.chars().all(|c| c.is_alphanumeric() || " _,.!-".contains(c)) {
+        "a text is written \"'in quotes of its own'\""
     } else {
         ""
     }

@@ -1,13 +1,14 @@
 //! Fields, steps and `has`: what a path of names means, and whether it is certainly there.
 
 use cel::common::ast::{Expr, IdedExpr, SelectExpr};
+use ringmaster_schemas::avro::Node as Avro;
 
 use super::lower::{Lowerer, Typed};
 use super::place::Place;
 use super::scope::{NodeName, path_of};
 use super::tree::{Node, Root};
 use super::types::Type;
-use crate::definition::compile::did_you_mean;
+use crate::definition::compile::{did_you_mean, suggest};
 
 impl<'a> Lowerer<'a, '_, '_> {
     /// `operand.field`, or `operand.?field`.
@@ -74,6 +75,11 @@ impl<'a> Lowerer<'a, '_, '_> {
             },
             Type::Map(value) => Some((self.member(of, field, optional), (**value).clone())),
             Type::Dynamic => Some((self.member(of, field, optional), Type::Dynamic)),
+            Type::List(_) => self.fail(
+                e.id,
+                format!("{ty} has no fields"),
+                "size(x) counts it, x[0] is its first, x.map(y, y.FIELD) all of a field",
+            ),
             other => self.fail(e.id, format!("a {other} has no fields"), ""),
         }
     }
@@ -85,6 +91,29 @@ impl<'a> Lowerer<'a, '_, '_> {
             self.uses.all(place.root);
         }
         Node::Member { of: Box::new(of), name: field.into(), optional }
+    }
+
+    /// What somebody probably means who names what is not there.
+    pub(super) fn meant_by(&self, name: &str) -> String {
+        const KNOWN: [&str; 8] = ["start", "steps", "rules", "key", "now", "started", "failure", "round"];
+        let names = self.names;
+        let start = if self.spot.starting { "event" } else { "start" };
+        let is_record = matches!(names.start.node(names.start.root()), Avro::Record(_));
+        let is_field = is_record && names.start.fields(names.start.root()).iter().any(|field| *field.name == *name);
+        let locals = self.locals.iter().map(|(local, _)| local.as_str());
+        if is_field {
+            format!("did you mean {start}.{name}?")
+        } else if names.nodes.iter().any(|step| step.name == name) {
+            format!("did you mean steps.{name}?")
+        } else if names.rules.iter().any(|rule| rule.name == name) {
+            format!("did you mean rules.{name}?")
+        } else if let Some(near) = suggest(name, locals.chain(KNOWN)) {
+            format!("did you mean '{near}'?")
+        } else if matches!(self.parsed.root.expr, Expr::Ident(_)) {
+            format!("a text is written \"'{name}'\"")
+        } else {
+            format!("a text is written '{name}'; names are {}", KNOWN.join(", "))
+        }
     }
 
     pub(super) fn is_local(&self, name: &str) -> bool {
@@ -103,6 +132,10 @@ impl<'a> Lowerer<'a, '_, '_> {
         };
         if self.spot.starting {
             return self.fail(e.id, "no step has run when a saga starts", "");
+        }
+        if self.spot.at.is_some_and(|at| (names.is_another_way)(step.node, at)) {
+            let hint = format!("one arm is taken, never two; behind the switch it is read as steps.?{name}");
+            return self.fail(e.id, format!("step '{name}' is in another arm"), hint);
         }
         if !self.spot.known.is_readable(step.node) && self.spot.own != Some(step.node) {
             return self.fail(e.id, format!("step '{name}' has not run here"), "only steps that stand before can be read");

@@ -2,6 +2,7 @@
 
 use cel::common::ast::IdedExpr;
 
+use super::constant::constant;
 use super::lower::{Lowerer, Typed, fit};
 use super::parse::Parsed;
 use super::scope::{RuleBody, facts};
@@ -10,7 +11,7 @@ use super::types::Type;
 use crate::definition::compile::did_you_mean;
 
 /// Rules that stand on one another: each may be as deep as an expression, and evaluation goes as deep as all together.
-const RULES_DEEP_MAX: usize = 8;
+pub(super) const RULES_DEEP_MAX: usize = 8;
 
 impl<'a> Lowerer<'a, '_, '_> {
     /// A rule stands for its expression, checked where it is used.
@@ -56,6 +57,13 @@ impl<'a> Lowerer<'a, '_, '_> {
                     let value = self.within(then);
                     self.spot.facts.truncate(before);
                     facts(&condition.root, false, self.names.rules, &mut self.spot.facts);
+                    if let Some(Ok(truth)) = test.as_ref().and_then(constant) {
+                        let (message, hint) = match truth {
+                            true => ("this is always true: no row behind it is ever taken", "remove the rows behind it"),
+                            false => ("this is never true: the row is never taken", "remove the row"),
+                        };
+                        self.report.warning(&condition.span, message, hint);
+                    }
                     if let (Some(test), Some(value)) = (test, value) {
                         tests.push(test);
                         values.push(value);

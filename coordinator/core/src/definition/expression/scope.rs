@@ -21,6 +21,8 @@ pub(crate) struct Names<'a> {
     /// Names of nodes that give nothing that can be read.
     pub(crate) silent: Vec<&'a str>,
     pub(crate) rules: &'a [Rule],
+    /// True if the first node is in an arm of a switch of which the second is in another one.
+    pub(crate) is_another_way: Box<dyn Fn(u16, u16) -> bool + 'a>,
 }
 
 /// A node with a result, as expressions see it.
@@ -53,6 +55,8 @@ pub(crate) struct Spot {
     pub(crate) starting: bool,
     /// There is no saga, only a record.
     pub(crate) alone: bool,
+    /// The node that it belongs to, if it belongs to one.
+    pub(crate) at: Option<u16>,
     /// What stands before it.
     pub(crate) known: Known,
     /// A step that can be read although it may not have succeeded: the one that is undone.
@@ -80,7 +84,8 @@ impl Spot {
 
     /// Behind what is known.
     pub(crate) fn at(known: Known) -> Spot {
-        Spot { starting: false, alone: false, known, own: None, failure: false, round: false, undone: false, facts: Vec::new() }
+        let (failure, round, undone) = (false, false, false);
+        Spot { starting: false, alone: false, at: None, known, own: None, failure, round, undone, facts: Vec::new() }
     }
 }
 
@@ -200,7 +205,7 @@ impl Uses {
 }
 
 /// Names of one path: deeper ones are refused anyway, and each of their parts would be looked at for itself.
-const PATH_NAMES_MAX: usize = 40;
+pub(super) const PATH_NAMES_MAX: usize = 40;
 
 /// A path of names, for example `start.customer.tier`, with or without `?`; `event` is `start`.
 pub(crate) fn path_of(expression: &IdedExpr) -> Option<String> {
@@ -244,10 +249,10 @@ pub(crate) fn facts(expression: &IdedExpr, truth: bool, rules: &[Rule], out: &mu
 }
 
 /// Nodes that are looked at for facts: rules that name rules twice, or one another in a circle, would not end.
-const FACT_NODES_MAX: u32 = 1_000;
+pub(super) const FACT_NODES_MAX: u32 = 1_000;
 /// Facts of one place, and bytes of one: who knows fewer is only stricter.
-const FACTS_MAX: usize = 200;
-const FACT_BYTES_MAX: usize = 200;
+pub(super) const FACTS_MAX: usize = 200;
+pub(super) const FACT_BYTES_MAX: usize = 200;
 
 fn gather(expression: &IdedExpr, truth: bool, rules: &[Rule], out: &mut Vec<String>, left: &mut u32) {
     if *left == 0 || out.len() >= FACTS_MAX {

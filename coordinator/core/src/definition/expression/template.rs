@@ -16,7 +16,7 @@ use super::tree::{Function, Node};
 use super::types::Type;
 use super::value::Value;
 use super::{SiteId, Template, fits};
-use crate::definition::compile::{Report, did_you_mean, split_by_comma};
+use crate::definition::compile::{Report, did_you_mean, split_by_comma, suggest};
 use crate::definition::yaml;
 
 /// A `with` as it is written.
@@ -202,10 +202,12 @@ impl<'a> Compiler<'a, '_, '_> {
     ) -> Option<()> {
         let schema = out.schema.clone();
         let record = schema.name_of(target).unwrap_or("the record").to_owned();
+        let mut meant = Vec::new();
         for (name, key, _) in given {
             if !self.lenient && !fields.iter().any(|known| *known.name == **name) {
                 let known: Vec<&str> = fields.iter().map(|known| &*known.name).collect();
-                self.report.error(key, format!("{record} has no field '{name}'"), did_you_mean(name, known));
+                self.report.error(key, format!("{record} has no field '{name}'"), did_you_mean(name, known.clone()));
+                meant.extend(suggest(name, known));
             }
         }
         let mut complete = Some(());
@@ -219,6 +221,8 @@ impl<'a> Compiler<'a, '_, '_> {
                 }
                 None => match &known.default {
                     Some(default) => out.bytes().extend_from_slice(default),
+                    // It is misspelt, which is told already.
+                    None if meant.contains(&&*known.name) => complete = None,
                     None => {
                         let ty = Type::of(&schema, known.ty);
                         self.report.error(

@@ -64,6 +64,17 @@ impl Type {
         }
     }
 
+    /// How a condition is made of it; empty where none can be.
+    pub(crate) fn compared(&self) -> &'static str {
+        match self {
+            Type::Text => "compare it, for example with == 'EU'",
+            Type::Int | Type::Double | Type::Decimal => "compare it, for example with > 5",
+            Type::Timestamp | Type::Date | Type::Duration => "compare it, for example with < now",
+            Type::List(_) => "ask its items: x.exists(y, ...), or size(x) > 0",
+            _ => "",
+        }
+    }
+
     /// The same, perhaps absent.
     pub(crate) fn optional(self) -> Type {
         match self {

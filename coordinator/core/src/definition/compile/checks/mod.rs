@@ -1,11 +1,13 @@
-//! Checks of a definition's tree that need no expressions.
+//! Checks of a definition beside those of names and types.
 
+mod constant;
 mod limits;
 mod names;
 mod pivot;
 mod reach;
 mod reactions;
 
+pub(super) use constant::{Decides, check as constant};
 pub(super) use limits::check as limits;
 pub(super) use names::check as names;
 pub(super) use pivot::check as pivot;

@@ -7,10 +7,12 @@ use super::super::tree::Tree;
 use crate::definition::Role;
 
 pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report<'_>) {
-    let first = tree.pivots().next();
+    let (first, more) = (tree.pivots().next(), tree.pivots().count() > 1);
     for step in tree.dos() {
         let name = &step.node.name;
         match (step.planned.phase, &step.form.undo) {
+            // With two pivots nobody knows what stands behind one.
+            (Phase::Compensatable, None) if more && first.is_some_and(|first| step.number > first) => {}
             (Phase::Compensatable, None) => {
                 let message = format!("step '{}' does not say how it is undone", name.text);
                 report.error(&name.span, message, "write undo: participant.Command, or undo: nothing");

@@ -5,15 +5,13 @@ use std::ops::Range;
 use ringmaster_schemas::Millis;
 
 use super::super::fields::{Fields, Word, is_code, is_command, word};
+use super::super::keys::{RETRY, UNDO, VERBS};
 use super::super::report::Report;
 use super::Length;
 use crate::definition::Retry;
 use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::Form;
 use crate::definition::yaml::{Kind, Node};
-
-const UNDO: [&str; 2] = ["do", "with"];
-const RETRY: [&str; 5] = ["attempts", "first", "factor", "max", "not_on"];
 
 pub(in crate::definition::compile) struct DoForm {
     pub(in crate::definition::compile) command: Word,
@@ -33,8 +31,9 @@ pub(in crate::definition::compile) struct UndoForm {
 
 impl DoForm {
     pub(super) fn read(fields: &Fields<'_>, within: Option<&Length>, report: &mut Report<'_>) -> Option<DoForm> {
-        let command =
-            fields.needed("do", "do: participant.Command, or another verb: emit, refuse, steps, switch, parallel", report);
+        let others: Vec<&str> = VERBS.iter().map(|(verb, _)| *verb).filter(|verb| *verb != "do").collect();
+        let hint = format!("do: participant.Command, or another verb: {}", others.join(", "));
+        let command = fields.needed("do", &hint, report);
         let command =
             command.and_then(|node| word(node, "a command", is_command, "participant.Command, for example payment.Charge", report));
         let with = body(fields, report);
@@ -48,7 +47,7 @@ impl DoForm {
             None | Some((Some("false"), _)) => false,
             Some((Some("true"), _)) => true,
             Some((_, node)) => {
-                report.error(&node.span, "pivot is true or false", "");
+                report.error(&node.span, "pivot is true or false", "pivot: true");
                 false
             }
         };
@@ -76,6 +75,10 @@ pub(super) fn body(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<Form>
             let at = fields.entries().first().map_or(fields.span, |(_, value)| &value.span);
             Some(Form::Record(Vec::new(), at.clone()))
         }
+        Some(node) if node.is_empty() => {
+            report.error(&node.span, "'with' is empty", "its fields stand below it, further to the right; without any, remove it");
+            None
+        }
         Some(node) => Form::new(node, report),
     }
 }
@@ -86,12 +89,12 @@ impl UndoForm {
         match node.scalar() {
             Some("nothing") => Some(UndoForm { span, command: None, with: None }),
             Some(_) => {
-                let hint = "participant.Command, or nothing, or { do: ..., with: ... }";
+                let hint = "undo: participant.Command, or { do: ..., with: ... }; where nothing is to be undone, undo: nothing";
                 let command = word(node, "a command", is_command, hint, report)?;
                 Some(UndoForm { span, command: Some(command), with: None })
             }
             None => {
-                let fields = Fields::new(node, "undo", &UNDO, &[], report)?;
+                let fields = Fields::of(node, &UNDO, &[], report)?;
                 let command = fields.needed("do", "undo: { do: participant.Command, with: ... }", report);
                 let command = command.and_then(|node| {
                     word(node, "a command", is_command, "participant.Command, for example payment.Refund", report)
@@ -109,7 +112,7 @@ impl UndoForm {
 fn read_retry(node: Option<&Node>, report: &mut Report<'_>) -> Option<Retry> {
     let mut retry = DEFAULTS.retry();
     let Some(node) = node else { return Some(retry) };
-    let fields = Fields::new(node, "retry", &RETRY, &[], report)?;
+    let fields = Fields::of(node, &RETRY, &[], report)?;
     if let Some(node) = fields.node("attempts") {
         match node
             .scalar()

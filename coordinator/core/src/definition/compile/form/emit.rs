@@ -1,12 +1,11 @@
 //! `emit`: an event for others, on the way or at an end (`on_completed`, `on_compensated`).
 
 use super::super::fields::{Fields, Word, is_topic, is_type, word};
+use super::super::keys::{EMISSION, Shape};
 use super::super::report::Report;
 use super::{do_, expression};
 use crate::definition::expression::{Form, Parsed};
 use crate::definition::yaml::{Kind, Node};
-
-const KEYS: [&str; 4] = ["emit", "to", "key", "with"];
 
 pub(in crate::definition::compile) struct EmitForm {
     pub(in crate::definition::compile) event: Word,
@@ -16,7 +15,7 @@ pub(in crate::definition::compile) struct EmitForm {
 }
 
 /// One emission or a list.
-pub(super) fn read(node: Option<&Node>, what: &str, report: &mut Report<'_>) -> Option<Vec<EmitForm>> {
+pub(super) fn read(node: Option<&Node>, what: &'static str, report: &mut Report<'_>) -> Option<Vec<EmitForm>> {
     let Some(node) = node else { return Some(Vec::new()) };
     match &node.kind {
         Kind::List(items) => {
@@ -28,8 +27,9 @@ pub(super) fn read(node: Option<&Node>, what: &str, report: &mut Report<'_>) -> 
 }
 
 impl EmitForm {
-    fn read(node: &Node, what: &str, report: &mut Report<'_>) -> Option<EmitForm> {
-        EmitForm::of(&Fields::new(node, what, &KEYS, &[], report)?, report)
+    fn read(node: &Node, what: &'static str, report: &mut Report<'_>) -> Option<EmitForm> {
+        let shape = Shape { what, ..EMISSION };
+        EmitForm::of(&Fields::of(node, &shape, &[], report)?, report)
     }
 
     /// What these fields say to emit.

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::super::fields::Fields;
+use super::super::fields::{Else, Fields};
+use super::super::keys::ARM;
 use super::super::report::Report;
 use super::node::{NodeForm, read_steps};
 use crate::definition::expression::Parsed;
@@ -50,8 +51,12 @@ impl SwitchForm {
 
 impl ArmForm {
     fn read(row: &Node, report: &mut Report<'_>) -> Option<ArmForm> {
+        if let Some(Else { key, .. }) = Else::of(row) {
+            report.error(&key.span, "else is the last arm", "move it behind the arms with a condition");
+            return None;
+        }
         const FORM: &str = "- { if: condition, steps: [ ... ] }; only the last arm is - else: [ ... ]";
-        let fields = Fields::new(row, "an arm", &["if", "steps"], &[], report)?;
+        let fields = Fields::of(row, &ARM, &[], report)?;
         let condition = fields.needed("if", FORM, report).and_then(|node| Parsed::new(node, report));
         let steps = fields.needed("steps", FORM, report).and_then(|node| read_steps(node, report));
         Some(ArmForm { condition: Some(condition?), steps: steps? })
@@ -59,18 +64,17 @@ impl ArmForm {
 
     /// A choice that may fit nothing would be a saga that nobody knows the way of.
     fn last(row: &Node, report: &mut Report<'_>) -> Option<ArmForm> {
-        match &row.kind {
-            Kind::Map(entries) if entries.len() == 1 && entries[0].0.scalar() == Some("else") => {
-                let nothing = matches!(&entries[0].1.kind, Kind::List(items) if items.is_empty());
-                let steps = if nothing { Vec::new() } else { read_steps(&entries[0].1, report)? };
-                Some(ArmForm { condition: None, steps })
-            }
+        const FORM: &str = "- else: [ ... ], an arm of its own; where nothing else is to be done, - else: []";
+        const BELOW: &str = "its steps stand below else itself, each with a dash; where nothing else is to be done, - else: []";
+        let Some(otherwise) = Else::of(row) else {
+            report.error(&row.span, "a switch ends with else", FORM);
+            return None;
+        };
+        match &otherwise.value.kind {
+            Kind::List(items) if items.is_empty() && otherwise.alone => Some(ArmForm { condition: None, steps: Vec::new() }),
+            Kind::List(_) if otherwise.alone => Some(ArmForm { condition: None, steps: read_steps(otherwise.value, report)? }),
             _ => {
-                report.error(
-                    &row.span,
-                    "a switch ends with else",
-                    "- else: [ ... ], an arm of its own; where nothing else is to be done, - else: []",
-                );
+                report.error(&otherwise.key.span, "else is followed by a list of steps, and has nothing beside it", BELOW);
                 None
             }
         }

@@ -5,17 +5,18 @@
 mod do_;
 mod emit;
 mod group;
-mod node;
-mod parallel;
-mod react;
+pub(super) mod node;
+pub(super) mod parallel;
+pub(super) mod react;
 mod refuse;
-mod rules;
+pub(super) mod rules;
 
 use std::ops::Range;
 
 use ringmaster_schemas::Millis;
 
 use super::fields::{Fields, Word, is_name, is_saga_name, is_topic, is_type, word};
+use super::keys::{SAGA, START};
 use super::report::Report;
 use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::Parsed;
@@ -28,9 +29,7 @@ pub(super) use node::{NodeForm, VerbForm};
 pub(super) use react::{OnForm, ROUNDS_MAX};
 pub(super) use refuse::RefuseForm;
 
-const SAGA: [&str; 9] = ["saga", "description", "start", "deadline", "retain", "rules", "steps", "on_completed", "on_compensated"];
 const SAGA_LATER: [&str; 6] = ["input", "cancel", "priority", "search", "result", "on_stuck"];
-const START: [&str; 4] = ["on", "from", "key", "if"];
 
 /// A duration and where it stands.
 pub(super) type Length = (Millis, Range<usize>);
@@ -57,7 +56,7 @@ pub(super) struct StartForm {
 impl SagaForm {
     /// Reads a document. `None` if anything is wrong that leaves a hole; what is wrong is reported in any case.
     pub(super) fn read(root: &Node, report: &mut Report<'_>) -> Option<SagaForm> {
-        let fields = Fields::new(root, "a definition", &SAGA, &SAGA_LATER, report)?;
+        let fields = Fields::of(root, &SAGA, &SAGA_LATER, report)?;
         let name = fields.needed("saga", "saga: NAME", report);
         let name = name.and_then(|node| {
             word(node, "a saga's name", is_saga_name, "small letters, digits, - and _, at most 64, a letter first", report)
@@ -92,7 +91,7 @@ impl StartForm {
             report.error(&node.span, "this version knows one start only", "start: { on: EVENT, from: TOPIC, key: event.FIELD }");
             return None;
         }
-        let fields = Fields::new(node, "start", &START, &[], report)?;
+        let fields = Fields::of(node, &START, &[], report)?;
         let event = fields.needed("on", "on: the type of the event that starts a saga", report);
         let event = event
             .and_then(|node| word(node, "an event's type", is_type, "the name of its record, for example OrderPlaced", report));
@@ -114,10 +113,33 @@ fn expression(node: Option<&Node>, report: &mut Report<'_>) -> Option<Option<Par
 
 /// A name that a definition gives.
 fn name_of(node: &Node, what: &str, report: &mut Report<'_>) -> Option<Word> {
-    let name = word(node, what, is_name, "small letters, digits and _, at most 64, a letter first", report)?;
+    let form = "small letters, digits and _, at most 64, a letter first";
+    let form = match node.scalar().map(as_name) {
+        Some(near) if is_name(&near) => format!("{form}: '{near}'"),
+        _ => form.to_owned(),
+    };
+    let name = word(node, what, is_name, &form, report)?;
     if RESERVED.contains(&name.text.as_str()) {
         report.error(&name.span, format!("'{}' is reserved", name.text), format!("reserved are: {}", RESERVED.join(", ")));
         return None;
     }
     Some(name)
+}
+
+/// A name as this language writes it: `ChargeCard` and `charge-card` as `charge_card`.
+fn as_name(text: &str) -> String {
+    let mut name = String::new();
+    for letter in text.chars() {
+        match letter {
+            '-' | ' ' | '.' => name.push('_'),
+            _ if letter.is_ascii_uppercase() => {
+                if !name.is_empty() && !name.ends_with('_') {
+                    name.push('_');
+                }
+                name.push(letter.to_ascii_lowercase());
+            }
+            _ => name.push(letter),
+        }
+    }
+    name
 }

@@ -1,6 +1,7 @@
 //! A node: its name, what all nodes may have, and its verb.
 
 use super::super::fields::{Fields, Word};
+use super::super::keys::VERBS;
 use super::super::report::Report;
 use super::do_::DoForm;
 use super::emit::EmitForm;
@@ -14,35 +15,8 @@ use crate::definition::expression::Parsed;
 use crate::definition::yaml::{Kind, Node};
 
 /// Steps of one definition: a row holds them all.
-const STEPS_MAX: usize = 200;
+pub(crate) const STEPS_MAX: usize = 200;
 
-/// The verbs, each with what a node of it may have.
-const VERBS: [(&str, &str, &[&str]); 6] = [
-    (
-        "do",
-        "a step",
-        &[
-            "step",
-            "do",
-            "if",
-            "with",
-            "undo",
-            "timeout",
-            "within",
-            "retry",
-            "pivot",
-            "on_refused",
-            "on_failed",
-            "as",
-            "description",
-        ],
-    ),
-    ("emit", "a step that emits", &["step", "emit", "to", "key", "with", "if", "description"]),
-    ("refuse", "a step that refuses", &["step", "refuse", "if", "description"]),
-    ("steps", "a group", &["step", "steps", "if", "within", "on_refused", "on_failed", "description"]),
-    ("switch", "a switch", &["step", "switch", "if", "within", "on_refused", "on_failed", "description"]),
-    ("parallel", "a parallel", &["step", "parallel", "if", "within", "on_refused", "on_failed", "description"]),
-];
 /// Verbs to come, their keys, and what all nodes will have.
 const LATER: [&str; 10] = ["wait", "sleep", "approval", "run", "for_each", "match", "keep", "show", "escalate", "answer"];
 
@@ -88,7 +62,11 @@ pub(super) fn read_all(node: &Node, report: &mut Report<'_>) -> Option<Vec<NodeF
 /// A list of nodes.
 pub(super) fn read_steps(node: &Node, report: &mut Report<'_>) -> Option<Vec<NodeForm>> {
     let Kind::List(items) = &node.kind else {
-        report.error(&node.span, format!("steps are a list, not {}", node.describe()), "- step: NAME");
+        report.error(
+            &node.span,
+            format!("steps are a list, not {}", node.describe()),
+            "each step begins with a dash: - step: NAME",
+        );
         return None;
     };
     if items.is_empty() || items.len() > STEPS_MAX {
@@ -102,21 +80,22 @@ pub(super) fn read_steps(node: &Node, report: &mut Report<'_>) -> Option<Vec<Nod
 impl NodeForm {
     fn read(node: &Node, report: &mut Report<'_>) -> Option<NodeForm> {
         let verbs = verbs_of(node);
-        let (verb, what, known) = VERBS[verbs.first().map_or(0, |(verb, _)| *verb)];
+        let (verb, shape) = VERBS[verbs.first().map_or(0, |(verb, _)| *verb)];
         // Whose verb is not known may mean any.
-        let all: Vec<&str> = if verbs.is_empty() { keys().collect() } else { known.to_vec() };
+        let all: Vec<&str> = if verbs.is_empty() { keys().collect() } else { shape.names().collect() };
         if let [_, (other, key), ..] = verbs[..] {
             let other = VERBS[other].0;
             report.error(&key.span, format!("a step does one thing: '{verb}' or '{other}'"), "make two steps of it");
             return None;
         }
-        let fields = Fields::new(node, what, &all, &LATER, report)?;
+        let fields = Fields::new(node, shape.what, &all, &LATER, report)?;
         let name = fields.needed("step", "step: NAME", report).and_then(|node| name_of(node, "a step's name", report));
         let later = fields.entries().iter().any(|(key, _)| key.scalar().is_some_and(|key| LATER.contains(&key)));
-        // A verb that this version does not know is told already.
-        let unknown = later && verbs.is_empty();
+        let misspelt = VERBS.iter().any(|(verb, _)| fields.means(verb));
+        // A verb that this version does not know, or that is misspelt, is told already.
+        let unknown = verbs.is_empty() && (later || misspelt);
         let condition = expression(fields.node("if"), report);
-        let has = |key: &str| known.contains(&key);
+        let has = |key: &str| shape.names().any(|known| known == key);
         let within = if has("within") { fields.duration("within", report) } else { None };
         let stands_for = match fields.node("as").filter(|_| has("as")) {
             None => Some(None),
@@ -163,7 +142,7 @@ impl NodeForm {
 
 /// What nodes may have, whatever their verb.
 fn keys() -> impl Iterator<Item = &'static str> {
-    let all = VERBS.iter().flat_map(|(_, _, keys)| keys.iter().copied());
+    let all = VERBS.iter().flat_map(|(_, shape)| shape.names());
     let mut seen = Vec::new();
     all.filter(move |key| {
         let is_new = !seen.contains(key);

@@ -6,10 +6,12 @@ use super::node::{NodeForm, read_steps};
 use crate::definition::yaml::Kind;
 
 /// Branches of one parallel.
-const BRANCHES_MAX: usize = 50;
+pub(in crate::definition::compile) const BRANCHES_MAX: usize = 50;
 
 pub(in crate::definition::compile) struct ParallelForm {
     pub(in crate::definition::compile) branches: Vec<Vec<NodeForm>>,
+    /// The names of the branches, in the same order.
+    pub(in crate::definition::compile) names: Vec<String>,
 }
 
 impl ParallelForm {
@@ -31,7 +33,8 @@ impl ParallelForm {
             let steps = read_steps(steps, report);
             name.and(steps)
         };
+        let names = branches.iter().map(|(name, _)| name.scalar().unwrap_or_default().to_owned()).collect();
         let branches: Vec<Option<Vec<NodeForm>>> = branches.iter().map(read).collect();
-        Some(ParallelForm { branches: branches.into_iter().collect::<Option<_>>()? })
+        Some(ParallelForm { names, branches: branches.into_iter().collect::<Option<_>>()? })
     }
 }

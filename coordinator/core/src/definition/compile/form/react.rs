@@ -3,16 +3,16 @@
 use std::ops::Range;
 
 use super::super::fields::{Fields, Word, is_code, word};
+use super::super::keys::REACTION;
 use super::super::report::{Report, did_you_mean};
 use super::node::{NodeForm, read_steps};
 use crate::definition::yaml::{Kind, Node};
 use crate::definition::{Next, Reaction};
 
 /// Reactions of one key.
-const CODES_MAX: usize = 50;
+pub(in crate::definition::compile) const CODES_MAX: usize = 50;
 /// Rounds of one node: they stay in its saga's row.
 pub(in crate::definition::compile) const ROUNDS_MAX: u16 = 20;
-const STEPS: [&str; 3] = ["steps", "next", "at_most"];
 const FORM: &str =
     "undo, go_on, stuck, { steps: [ ... ], next: go_on | retry | undo }, or one of these for each code: { CODE: ..., else: ... }";
 
@@ -30,7 +30,7 @@ pub(in crate::definition::compile) struct OnForm {
 pub(super) fn read(node: Option<&Node>, key: &str, report: &mut Report<'_>) -> Option<Vec<OnForm>> {
     let Some(node) = node else { return Some(Vec::new()) };
     let Kind::Map(entries) = &node.kind else { return Some(vec![OnForm::read(node, report)?]) };
-    if entries.iter().any(|(key, _)| key.scalar().is_some_and(|key| STEPS.contains(&key))) {
+    if entries.iter().any(|(key, _)| key.scalar().is_some_and(|key| REACTION.names().any(|known| known == key))) {
         return Some(vec![OnForm::read(node, report)?]);
     }
     if entries.is_empty() || entries.len() > CODES_MAX {
@@ -78,7 +78,7 @@ impl OnForm {
 }
 
 fn read_steps_reaction(node: &Node, report: &mut Report<'_>) -> Option<(Reaction, Vec<NodeForm>)> {
-    let fields = Fields::new(node, "a reaction", &STEPS, &[], report)?;
+    let fields = Fields::of(node, &REACTION, &[], report)?;
     let steps = fields.needed("steps", "{ steps: [ ... ], next: go_on | retry | undo }", report);
     let steps = steps.and_then(|node| read_steps(node, report));
     const NEXT: &str = "next: go_on (goes on behind the step), retry (asks it again), or undo";

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::super::fields::Fields;
+use super::super::fields::{Else, Fields};
+use super::super::keys::ROW;
 use super::super::report::Report;
 use super::name_of;
 use crate::definition::expression::Parsed;
@@ -10,7 +11,7 @@ use crate::definition::expression::scope::{Rule, RuleBody};
 use crate::definition::yaml::{Kind, Node};
 
 /// Rules of one definition.
-const RULES_MAX: usize = 200;
+pub(in crate::definition::compile) const RULES_MAX: usize = 200;
 
 pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Vec<Rule>> {
     let Kind::Map(entries) = &node.kind else {
@@ -44,7 +45,11 @@ fn read_table(rows: &[Node], span: &Range<usize>, report: &mut Report<'_>) -> Op
         return None;
     };
     for row in before {
-        let read = Fields::new(row, "a row", &["if", "then"], &[], report).and_then(|fields| {
+        if let Some(Else { key, .. }) = Else::of(row) {
+            report.error(&key.span, "else is the last row", "move it behind the rows with a condition");
+            return None;
+        }
+        let read = Fields::of(row, &ROW, &[], report).and_then(|fields| {
             let condition =
                 fields.needed("if", "- { if: condition, then: value }; only the last row is - { else: value }", report)?;
             let then = fields.needed("then", "- { if: condition, then: value }", report)?;
@@ -56,13 +61,16 @@ fn read_table(rows: &[Node], span: &Range<usize>, report: &mut Report<'_>) -> Op
             (table, _) => *table = None,
         }
     }
-    let otherwise = match &last.kind {
-        Kind::Map(entries) if entries.len() == 1 && entries[0].0.scalar() == Some("else") => &entries[0].1,
-        _ => {
+    let otherwise = match Else::of(last) {
+        Some(Else { value, alone: true, .. }) => Parsed::new(value, report)?,
+        Some(Else { key, .. }) => {
+            report.error(&key.span, "else is followed by its value, and has nothing beside it", "- { else: value }");
+            return None;
+        }
+        None => {
             report.error(&last.span, "a table ends with else", "- { else: value }");
             return None;
         }
     };
-    let otherwise = Parsed::new(otherwise, report)?;
     Some(RuleBody::Table(table?, otherwise))
 }

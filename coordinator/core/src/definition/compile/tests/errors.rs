@@ -50,22 +50,22 @@ fn keys_and_names() {
     check(
         "saga: Order!\nstart: { on: 'Order Placed', from: 'or ders' }\nsteps: [ { step: One, do: Charge, undo: nothing } ]\n",
         expect![[r#"
-        sagas/x.yaml:1:7: error: 'Order!' is not a saga's name
-         1 | saga: Order!
-           |       ^^^^^^ small letters, digits, - and _, at most 64, a letter first
-        sagas/x.yaml:2:14: error: 'Order Placed' is not an event's type
-         2 | start: { on: 'Order Placed', from: 'or ders' }
-           |              ^^^^^^^^^^^^^^ the name of its record, for example OrderPlaced
-        sagas/x.yaml:2:36: error: 'or ders' is not a topic
-         2 | start: { on: 'Order Placed', from: 'or ders' }
-           |                                    ^^^^^^^^^ letters, digits, . _ -
-        sagas/x.yaml:3:18: error: 'One' is not a step's name
-         3 | steps: [ { step: One, do: Charge, undo: nothing } ]
-           |                  ^^^ small letters, digits and _, at most 64, a letter first
-        sagas/x.yaml:3:27: error: 'Charge' is not a command
-         3 | steps: [ { step: One, do: Charge, undo: nothing } ]
-           |                           ^^^^^^ participant.Command, for example payment.Charge
-    "#]],
+            sagas/x.yaml:1:7: error: 'Order!' is not a saga's name
+             1 | saga: Order!
+               |       ^^^^^^ small letters, digits, - and _, at most 64, a letter first
+            sagas/x.yaml:2:14: error: 'Order Placed' is not an event's type
+             2 | start: { on: 'Order Placed', from: 'or ders' }
+               |              ^^^^^^^^^^^^^^ the name of its record, for example OrderPlaced
+            sagas/x.yaml:2:36: error: 'or ders' is not a topic
+             2 | start: { on: 'Order Placed', from: 'or ders' }
+               |                                    ^^^^^^^^^ letters, digits, . _ -
+            sagas/x.yaml:3:18: error: 'One' is not a step's name
+             3 | steps: [ { step: One, do: Charge, undo: nothing } ]
+               |                  ^^^ small letters, digits and _, at most 64, a letter first: 'one'
+            sagas/x.yaml:3:27: error: 'Charge' is not a command
+             3 | steps: [ { step: One, do: Charge, undo: nothing } ]
+               |                           ^^^^^^ participant.Command, for example payment.Charge
+        "#]],
     );
     check(
         "saga: x\nsteps: []\n",
@@ -221,13 +221,13 @@ fn undo_and_pivot() {
     check(
         &step("    with: { order_id: key }\n    undo: later\n    pivot: maybe\n"),
         expect![[r#"
-        sagas/x.yaml:7:11: error: 'later' is not a command
-         7 |     undo: later
-           |           ^^^^^ participant.Command, or nothing, or { do: ..., with: ... }
-        sagas/x.yaml:8:12: error: pivot is true or false
-         8 |     pivot: maybe
-           |            ^^^^^
-    "#]],
+            sagas/x.yaml:7:11: error: 'later' is not a command
+             7 |     undo: later
+               |           ^^^^^ undo: participant.Command, or { do: ..., with: ... }; where nothing is to be undone, undo: nothing
+            sagas/x.yaml:8:12: error: pivot is true or false
+             8 |     pivot: maybe
+               |            ^^^^^ pivot: true
+        "#]],
     );
 }
 
@@ -238,41 +238,41 @@ fn durations_and_retries() {
             "deadline: soon\nretain: 0s\nsteps:\n  - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, timeout: 5, within: start.total }\n",
         ),
         expect![[r#"
-        sagas/x.yaml:3:11: error: 'soon' is not a duration
-         3 | deadline: soon
-           |           ^^^^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
-        sagas/x.yaml:4:9: error: retain of no time
-         4 | retain: 0s
-           |         ^^ remove it, or write for example 10s
-        sagas/x.yaml:6:82: error: '5' is not a duration
-         6 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, timeout: 5, within: start.total }
-           |                                                                                  ^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
-        sagas/x.yaml:6:93: error: 'start.total' is not a duration
-         6 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, timeout: 5, within: start.total }
-           |                                                                                             ^^^^^^^^^^^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
-    "#]],
+            sagas/x.yaml:3:11: error: 'soon' is not a duration
+             3 | deadline: soon
+               |           ^^^^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
+            sagas/x.yaml:4:9: error: retain of no time
+             4 | retain: 0s
+               |         ^^ remove it, or write for example 10s
+            sagas/x.yaml:6:82: error: '5' is not a duration
+             6 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, timeout: 5, within: start.total }
+               |                                                                                  ^ write its unit: 5s, 5ms
+            sagas/x.yaml:6:93: error: 'start.total' is not a duration
+             6 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, timeout: 5, within: start.total }
+               |                                                                                             ^^^^^^^^^^^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
+        "#]],
     );
     check(
         &step(
             "    with: { order_id: key }\n    undo: nothing\n    retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }\n",
         ),
         expect![[r#"
-        sagas/x.yaml:8:24: error: attempts is a number from 1 to 65535
-         8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
-           |                        ^ remove it for as many as within allows
-        sagas/x.yaml:8:34: error: 'x' is not a duration
-         8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
-           |                                  ^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
-        sagas/x.yaml:8:45: error: factor is a number from 1 to 100
-         8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
-           |                                             ^^^
-        sagas/x.yaml:8:67: error: not_on is a list of codes, not a scalar
-         8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
-           |                                                                   ^^^^ not_on: [ CODE ]
-        sagas/x.yaml:8:73: error: retry has no 'often'
-         8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
-           |                                                                         ^^^^^ there are: attempts, first, factor, max, not_on
-    "#]],
+            sagas/x.yaml:8:24: error: attempts is a number from 1 to 65535
+             8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
+               |                        ^ remove it for as many as within allows
+            sagas/x.yaml:8:34: error: 'x' is not a duration
+             8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
+               |                                  ^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
+            sagas/x.yaml:8:45: error: factor is a number from 1 to 100
+             8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
+               |                                             ^^^
+            sagas/x.yaml:8:67: error: not_on is a list of codes, not a single value
+             8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
+               |                                                                   ^^^^ not_on: [ CODE ]
+            sagas/x.yaml:8:73: error: retry has no 'often'
+             8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
+               |                                                                         ^^^^^ there are: attempts, first, factor, max, not_on
+        "#]],
     );
     check(
         &saga(
@@ -330,13 +330,13 @@ fn schemas_that_are_missing_or_wrong() {
     check(
         &saga("steps:\n  - { step: a, do: fraud.Scan, with: { order_id: key }, undo: fraud.Nope }\n"),
         expect![[r#"
-        sagas/x.yaml:4:20: error: fraud.Scan has no schema, and fraud takes Avro
-         4 |   - { step: a, do: fraud.Scan, with: { order_id: key }, undo: fraud.Nope }
-           |                    ^^^^^^^^^^ add the record fraud.Scan to the schemas, or set participants."fraud".encoding to json
-        sagas/x.yaml:4:63: error: fraud.Nope has no schema, and fraud takes Avro
-         4 |   - { step: a, do: fraud.Scan, with: { order_id: key }, undo: fraud.Nope }
-           |                                                               ^^^^^^^^^^ add the record fraud.Nope to the schemas, or set participants."fraud".encoding to json
-    "#]],
+            sagas/x.yaml:4:20: error: fraud.Scan has no schema, and fraud takes Avro
+             4 |   - { step: a, do: fraud.Scan, with: { order_id: key }, undo: fraud.Nope }
+               |                    ^^^^^^^^^^ did you mean 'fraud.Score'?
+            sagas/x.yaml:4:63: error: fraud.Nope has no schema, and fraud takes Avro
+             4 |   - { step: a, do: fraud.Scan, with: { order_id: key }, undo: fraud.Nope }
+               |                                                               ^^^^^^^^^^ did you mean 'fraud.Score'?
+        "#]],
     );
     check(
         &saga("steps:\n  - { step: a, do: legacy.Call, with: { order_id: key, total: start.total }, undo: nothing }\n"),

@@ -52,10 +52,10 @@ fn shapes_of_bodies() {
     check(
         &step("    with: { order_id: start.order_id.replace('a', 'b'), level: key }\n    undo: nothing\n"),
         expect![[r#"
-        sagas/x.yaml:6:54: error: this is not YAML: invalid trailing content after double-quoted scalar
-         6 |     with: { order_id: start.order_id.replace('a', 'b'), level: key }
-           |                                                      ^ an expression with `, : { } [ ] # & * !` must be quoted
-    "#]],
+            sagas/x.yaml:6:54: error: this is not YAML: invalid trailing content after double-quoted scalar
+             6 |     with: { order_id: start.order_id.replace('a', 'b'), level: key }
+               |                                                      ^ a quote is not closed
+        "#]],
     );
     check(
         &step("    with: { order_id: string(div(start.total, 3, 2)), level: key }\n    undo: nothing\n"),
@@ -143,10 +143,10 @@ fn expressions_and_certainty() {
     check(
         &two("if: size(start.items), with: { order_id: key }"),
         expect![[r#"
-        sagas/x.yaml:5:54: error: a condition is a bool, not int
-         5 |   - { step: two, do: fraud.Score, undo: nothing, if: size(start.items), with: { order_id: key } }
-           |                                                      ^^^^^^^^^^^^^^^^^
-    "#]],
+            sagas/x.yaml:5:54: error: a condition is a bool, not int
+             5 |   - { step: two, do: fraud.Score, undo: nothing, if: size(start.items), with: { order_id: key } }
+               |                                                      ^^^^^^^^^^^^^^^^^ compare it, for example with > 5
+        "#]],
     );
     check(
         &two("if: start.total >> 3, with: { order_id: key }"),
@@ -182,28 +182,28 @@ fn rules() {
             "rules:\n  c:\n    - {{ if: start.total > 5 }}\n    - {{ if: true, then: 1 }}\n  Big: 1\n  key: 2\n  e: []\n  f:\n    - {{ else: 1, then: 2 }}\n  g:\n    - {{ then: 1 }}\n{one}"
         )),
         expect![[r#"
-        sagas/x.yaml:5:9: error: 'then' is missing
-         5 |     - { if: start.total > 5 }
-           |         ^^ - { if: condition, then: value }
-        sagas/x.yaml:6:7: error: a table ends with else
-         6 |     - { if: true, then: 1 }
-           |       ^^^^^^^^^^^^^^^^^^^^^ - { else: value }
-        sagas/x.yaml:7:3: error: 'Big' is not a rule's name
-         7 |   Big: 1
-           |   ^^^ small letters, digits and _, at most 64, a letter first
-        sagas/x.yaml:8:3: error: 'key' is reserved
-         8 |   key: 2
-           |   ^^^ reserved are: start, steps, rules, key, event, failure, now, started, index, round, saga
-        sagas/x.yaml:9:6: error: a table ends with else
-         9 |   e: []
-           |      ^^ - { else: expression }
-        sagas/x.yaml:11:7: error: a table ends with else
-         11 |     - { else: 1, then: 2 }
-            |       ^^^^^^^^^^^^^^^^^^^^ - { else: value }
-        sagas/x.yaml:13:7: error: a table ends with else
-         13 |     - { then: 1 }
-            |       ^^^^^^^^^^^ - { else: value }
-    "#]],
+            sagas/x.yaml:5:9: error: 'then' is missing
+             5 |     - { if: start.total > 5 }
+               |         ^^ - { if: condition, then: value }
+            sagas/x.yaml:6:7: error: a table ends with else
+             6 |     - { if: true, then: 1 }
+               |       ^^^^^^^^^^^^^^^^^^^^^ - { else: value }
+            sagas/x.yaml:7:3: error: 'Big' is not a rule's name
+             7 |   Big: 1
+               |   ^^^ small letters, digits and _, at most 64, a letter first: 'big'
+            sagas/x.yaml:8:3: error: 'key' is reserved
+             8 |   key: 2
+               |   ^^^ reserved are: start, steps, rules, key, event, failure, now, started, index, round, saga
+            sagas/x.yaml:9:6: error: a table ends with else
+             9 |   e: []
+               |      ^^ - { else: expression }
+            sagas/x.yaml:11:9: error: else is followed by its value, and has nothing beside it
+             11 |     - { else: 1, then: 2 }
+                |         ^^^^ - { else: value }
+            sagas/x.yaml:13:7: error: a table ends with else
+             13 |     - { then: 1 }
+                |       ^^^^^^^^^^^ - { else: value }
+        "#]],
     );
     check(
         &saga(&format!(
@@ -228,7 +228,7 @@ fn rules() {
         expect![[r#"
             sagas/x.yaml:4:22: error: unknown name 'express'
              4 |   a: start.region == express
-               |                      ^^^^^^^ there are: start, steps, rules, key, now, started, failure, round
+               |                      ^^^^^^^ a text is written 'express'; names are start, steps, rules, key, now, started, failure, round
             sagas/x.yaml:8:30: error: both sides must be of one type: int and string
              8 |   d: "has(start.placed_at) ? start.placed_at.getHours() : 'x'"
                |                              ^^^^^
@@ -253,7 +253,7 @@ fn what_is_certain_at_the_ends() {
         expect![[r#"
             sagas/x.yaml:2:46: error: a key is a string or an int, not decimal
              2 | start: { on: OrderPlaced, from: orders, key: event.total, if: steps.one.x == 1 }
-               |                                              ^^^^^^^^^^^
+               |                                              ^^^^^^^^^^^ write string(x)
             sagas/x.yaml:2:69: error: no step has run when a saga starts
              2 | start: { on: OrderPlaced, from: orders, key: event.total, if: steps.one.x == 1 }
                |                                                                     ^^^

@@ -3,7 +3,9 @@
 mod bodies;
 mod errors;
 mod errors_in_expressions;
+mod language;
 mod mutations;
+mod newcomer;
 mod reactions;
 mod refused;
 mod table;

@@ -62,8 +62,8 @@ fn what_is_not_certain_behind_reactions_and_beside_branches() {
              5 |   - { step: ra, if: "steps.a.score > 1", do: fraud.Forget, undo: nothing, with: { order_id: key } }
                |                            ^ write steps.?a.?FIELD.orValue(...), or ask has(steps.a) first
             sagas/x.yaml:6:134: error: step 'b' has not run here
-             6 |   - { step: p, parallel: { one: [ { step: b, do: fraud.Score, with: { order_id: key }, undo: nothing } ], two: [ { step: rb, if: "has(steps.b)", do: fraud.Forget, undo: nothing, with: { order_id: key } } ] } }
-               |                                                                                                                                      ^ only steps that stand before can be read
+             6 | ...do: nothing } ], two: [ { step: rb, if: "has(steps.b)", do: fraud.Forget, undo: nothing, with: { order_id: key } } ] } }
+               |                                                ^ only steps that stand before can be read
             sagas/x.yaml:8:28: error: step 'c' may have been skipped: it, or what is around it, stands under a condition
              8 |   - { step: rc, if: "steps.c.score > 1", do: fraud.Forget, undo: nothing, with: { order_id: key } }
                |                            ^ write steps.?c.?FIELD.orValue(...), or ask has(steps.c) first
@@ -98,14 +98,14 @@ fn what_reactions_are_made_of() {
              4 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: goon }
                |                                                                                     ^^^^ did you mean 'go_on'?
             sagas/x.yaml:5:85: error: at_most is missing: a retry without end is none
-             5 |   - { step: b, do: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: x, refuse: NO } ], next: retry } }
-               |                                                                                     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ at_most: 2, for example, asks two more times
+             5 | ...: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: x, refuse: NO } ], next: retry } }
+               |                                                                       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ at_most: 2, for example, asks two more times
             sagas/x.yaml:6:144: error: at_most belongs to next: retry
-             6 |   - { step: c, do: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: y, refuse: NO } ], next: undo, at_most: 2 } }
-               |                                                                                                                                                ^ remove it
+             6 | ...re, with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: y, refuse: NO } ], next: undo, at_most: 2 } }
+               |                                                                                                                       ^ remove it
             sagas/x.yaml:7:129: error: next is go_on, retry or undo
-             7 |   - { step: d, do: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: z, refuse: NO } ], next: again } }
-               |                                                                                                                                 ^^^^^ next: go_on (goes on behind the step), retry (asks it again), or undo
+             7 | ...: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: z, refuse: NO } ], next: again } }
+               |                                                                                                                   ^^^^^ next: go_on (goes on behind the step), retry (asks it again), or undo
             sagas/x.yaml:8:87: error: else comes last
              8 |   - { step: e, do: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: { else: undo, NO: go_on } }
                |                                                                                       ^^^^ it is for all codes that are not named before it
@@ -116,8 +116,8 @@ fn what_reactions_are_made_of() {
              10 |   - { step: g, do: fraud.Score, with: { order_id: key }, undo: nothing, on_failed: [ undo ] }
                 |                                                                                    ^^^^^^^^ undo, go_on, stuck, { steps: [ ... ], next: go_on | retry | undo }, or one of these for each code: { CODE: ..., else: ... }
             sagas/x.yaml:11:145: error: at_most is a number from 1 to 19
-             11 |   - { step: h, do: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: w, refuse: NO } ], next: retry, at_most: 20 } }
-                |                                                                                                                                                 ^^
+             11 | ..., with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: w, refuse: NO } ], next: retry, at_most: 20 } }
+                |                                                                                                                      ^^
             sagas/x.yaml:12:26: error: parallel is a map of branches, not a list
              12 |   - { step: p, parallel: [ { step: i, refuse: NO } ] }
                 |                          ^^^^^^^^^^^^^^^^^^^^^^^^^^^ parallel: { one: [ ...steps... ], other: [ ...steps... ] }
@@ -146,28 +146,28 @@ fn reactions_around_the_pivot() {
         ]),
         expect![[r#"
             sagas/x.yaml:4:24: error: with the pivot in it nothing is undone: a within of the whole could never be kept
-             4 |   - { step: g, within: 5m, on_refused: undo, steps: [ { step: a, do: fraud.Score, with: { order_id: key }, pivot: true, on_failed: go_on } ] }
+             4 |   - { step: g, within: 5m, on_refused: undo, steps: [ { step: a, do: fraud.Score, with: { order_id: key }, pivot: true, ...
                |                        ^^ give it to the steps in it
             sagas/x.yaml:4:40: error: with the pivot in it nothing is undone: the whole is never refused or failed
-             4 |   - { step: g, within: 5m, on_refused: undo, steps: [ { step: a, do: fraud.Score, with: { order_id: key }, pivot: true, on_failed: go_on } ] }
+             4 |   - { step: g, within: 5m, on_refused: undo, steps: [ { step: a, do: fraud.Score, with: { order_id: key }, pivot: true, ...
                |                                        ^^^^ give it to the steps in it
             sagas/x.yaml:4:132: error: on the pivot what failed is asked again, and then a person must look
-             4 |   - { step: g, within: 5m, on_refused: undo, steps: [ { step: a, do: fraud.Score, with: { order_id: key }, pivot: true, on_failed: go_on } ] }
-               |                                                                                                                                    ^^^^^ nobody knows whether it was done: remove on_failed
+             4 | ... 5m, on_refused: undo, steps: [ { step: a, do: fraud.Score, with: { order_id: key }, pivot: true, on_failed: go_on } ] }
+               |                                                                                                                 ^^^^^ nobody knows whether it was done: remove on_failed
             sagas/x.yaml:5:70: error: behind the pivot there is only forward
-             5 |   - { step: b, do: fraud.Score, with: { order_id: key }, on_refused: go_on, on_failed: { steps: [ { step: x, emit: Told, to: t } ], next: go_on } }
-               |                                                                      ^^^^^ stuck, or { steps: [ ... ], next: go_on | retry }
+             5 | ...ore, with: { order_id: key }, on_refused: go_on, on_failed: { steps: [ { step: x, emit: Told, to: t } ], next: go_on } }
+               |                                              ^^^^^ stuck, or { steps: [ ... ], next: go_on | retry }
             sagas/x.yaml:5:88: error: behind the pivot what failed is asked again, and then a person must look
-             5 |   - { step: b, do: fraud.Score, with: { order_id: key }, on_refused: go_on, on_failed: { steps: [ { step: x, emit: Told, to: t } ], next: go_on } }
-               |                                                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ nobody knows whether it was done: remove on_failed
+             5 | ...ore, with: { order_id: key }, on_refused: go_on, on_failed: { steps: [ { step: x, emit: Told, to: t } ], next: go_on } }
+               |                                                                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ nobody knows whether it was done: remove on_failed
             sagas/x.yaml:6:70: error: behind the pivot there is only forward
-             6 |   - { step: c, do: fraud.Score, with: { order_id: key }, on_refused: { steps: [ { step: y, emit: Told, to: t } ], next: undo } }
-               |                                                                      ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ stuck, or { steps: [ ... ], next: go_on | retry }
+             6 | ...ep: c, do: fraud.Score, with: { order_id: key }, on_refused: { steps: [ { step: y, emit: Told, to: t } ], next: undo } }
+               |                                                                 ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ stuck, or { steps: [ ... ], next: go_on | retry }
             sagas/x.yaml:7:24: error: behind the pivot nothing is undone: a within of the whole could never be kept
-             7 |   - { step: h, within: 5m, on_failed: stuck, steps: [ { step: d, do: fraud.Score, with: { order_id: key }, timeout: 1s } ] }
+             7 |   - { step: h, within: 5m, on_failed: stuck, steps: [ { step: d, do: fraud.Score, with: { order_id: key }, timeout: 1s }...
                |                        ^^ give it to the steps in it
             sagas/x.yaml:7:39: error: behind the pivot nothing is undone: the whole is never refused or failed
-             7 |   - { step: h, within: 5m, on_failed: stuck, steps: [ { step: d, do: fraud.Score, with: { order_id: key }, timeout: 1s } ] }
+             7 |   - { step: h, within: 5m, on_failed: stuck, steps: [ { step: d, do: fraud.Score, with: { order_id: key }, timeout: 1s }...
                |                                       ^^^^^ give it to the steps in it
         "#]],
     );
@@ -178,11 +178,11 @@ fn reactions_around_the_pivot() {
         )]),
         expect![[r#"
             sagas/x.yaml:4:43: error: step 'a' does not say how it is undone
-             4 |   - { step: p, parallel: { one: [ { step: a, do: fraud.Score, with: { order_id: key }, pivot: true } ], two: [ { step: no, refuse: NO } ] } }
-               |                                           ^ write undo: participant.Command, or undo: nothing
+             4 | ...- { step: p, parallel: { one: [ { step: a, do: fraud.Score, with: { order_id: key }, pivot: true } ], two: [ { step: no,...
+               |                                            ^ write undo: participant.Command, or undo: nothing
             sagas/x.yaml:4:43: error: the pivot is in no branch of a parallel
-             4 |   - { step: p, parallel: { one: [ { step: a, do: fraud.Score, with: { order_id: key }, pivot: true } ], two: [ { step: no, refuse: NO } ] } }
-               |                                           ^ put it behind the parallel
+             4 | ...- { step: p, parallel: { one: [ { step: a, do: fraud.Score, with: { order_id: key }, pivot: true } ], two: [ { step: no,...
+               |                                            ^ put it behind the parallel
         "#]],
     );
     let inner = ask("b", "pivot: true");
@@ -190,11 +190,11 @@ fn reactions_around_the_pivot() {
         &steps(&[ask("a", &format!("undo: nothing, on_refused: {{ steps: [ {inner} ], next: go_on }}"))]),
         expect![[r#"
             sagas/x.yaml:4:104: error: step 'b' does not say how it is undone
-             4 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: b, do: fraud.Score, with: { order_id: key }, pivot: true } ], next: go_on } }
-               |                                                                                                        ^ write undo: participant.Command, or undo: nothing
+             4 | ...o: nothing, on_refused: { steps: [ { step: b, do: fraud.Score, with: { order_id: key }, pivot: true } ], next: go_on } }
+               |                                               ^ write undo: participant.Command, or undo: nothing
             sagas/x.yaml:4:104: error: a reaction has no pivot of its own
-             4 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: b, do: fraud.Score, with: { order_id: key }, pivot: true } ], next: go_on } }
-               |                                                                                                        ^ the last step of a pivot's reaction with next: go_on is the pivot in its stead, without saying so
+             4 | ...o: nothing, on_refused: { steps: [ { step: b, do: fraud.Score, with: { order_id: key }, pivot: true } ], next: go_on } }
+               |                                               ^ the last step of a pivot's reaction with next: go_on is the pivot in its stead, without saying so
         "#]],
     );
 }
@@ -217,11 +217,11 @@ fn names_that_stand_for_others() {
              4 |   - { step: x, do: fraud.Score, with: { order_id: key }, as: a, undo: nothing }
                |                                                              ^ it is for a step of on_refused or on_failed that gives what the refused step would have given
             sagas/x.yaml:5:153: error: 'nobody' is no step whose result this one could stand for
-             5 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: b, do: fraud.Score, with: { order_id: key }, as: nobody, undo: nothing } ], next: go_on } }
-               |                                                                                                                                                         ^^^^^^ name 'a', or a step in it, which asks a participant
+             5 | ..._refused: { steps: [ { step: b, do: fraud.Score, with: { order_id: key }, as: nobody, undo: nothing } ], next: go_on } }
+               |                                                                                  ^^^^^^ name 'a', or a step in it, which asks a participant
             sagas/x.yaml:6:111: error: steps.c would be fraud.ScoreResult or ringmaster.Json
-             6 |   - { step: c, do: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: d, as: c, do: fraud.Forget, undo: nothing, with: { order_id: key } } ], next: go_on } }
-               |                                                                                                               ^ both commands need the same result record
+             6 | ..., on_refused: { steps: [ { step: d, as: c, do: fraud.Forget, undo: nothing, with: { order_id: key } } ], next: go_on } }
+               |                                            ^ both commands need the same result record
             sagas/x.yaml:7:28: error: step 'd' gives no result
              7 |   - { step: r, if: "steps.?d.hasValue()", do: fraud.Forget, undo: nothing, with: { order_id: key } }
                |                            ^ only what a participant answers can be read
@@ -238,10 +238,10 @@ fn rounds_have_an_end() {
     check(
         &steps(&[outer]),
         expect![[r#"
-        sagas/x.yaml:4:117: error: this may be entered 24 times; the limit is 20
-         4 |   - { step: g, on_refused: { steps: [ { step: y, emit: Told, to: t } ], next: retry, at_most: 3 }, steps: [ { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: x, emit: Told, to: t } ], next: retry, at_most: 5 } } ] }
-           |                                                                                                                     ^ lower at_most, here or in what is around it
-    "#]],
+            sagas/x.yaml:4:117: error: this may be entered 24 times; the limit is 20
+             4 | ...: retry, at_most: 3 }, steps: [ { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, on_refused: { steps:...
+               |                                            ^ lower at_most, here or in what is around it
+        "#]],
     );
 }
 
@@ -251,9 +251,9 @@ fn codes_that_a_command_has() {
     check(
         &steps(&[charge.to_owned()]),
         expect![[r#"
-        sagas/x.yaml:4:137: error: payment.Charge is never refused with CARD_DECLINDED
-         4 |   - { step: a, do: payment.Charge, undo: nothing, with: { order_id: key, amount: start.total, currency: start.currency }, on_refused: { CARD_DECLINDED: go_on } }
-           |                                                                                                                                         ^^^^^^^^^^^^^^ did you mean 'CARD_DECLINED'?
-    "#]],
+            sagas/x.yaml:4:137: error: payment.Charge is never refused with CARD_DECLINDED
+             4 | ...nothing, with: { order_id: key, amount: start.total, currency: start.currency }, on_refused: { CARD_DECLINDED: go_on } }
+               |                                                                                                   ^^^^^^^^^^^^^^ did you mean 'CARD_DECLINED'?
+        "#]],
     );
 }

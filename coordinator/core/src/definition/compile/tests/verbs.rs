@@ -145,7 +145,7 @@ fn what_is_certain_around_groups_and_choices() {
         (steps(&[&group("if: start.total > 1,", ONE), &two("steps.one.big")]), "step 'one' may"),
         (
             steps(&[&switch(&format!("{{ if: start.total > 1, steps: [ {ONE} ] }}, {{ else: [ {} ] }}", two("steps.one.big")))]),
-            "step 'one' has not run here",
+            "step 'one' is in another arm",
         ),
         (
             steps(&[&switch(&format!("{{ if: start.total > 1, steps: [ {ONE} ] }}, {{ else: [ {NO} ] }}")), &two("steps.one.big")]),
@@ -193,8 +193,8 @@ fn keys_of_groups_and_choices() {
              6 |   - { step: c, switch: [ { else: [ { step: c1, refuse: NO } ] } ] }
                |                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ switch: [ { if: condition, steps: [ ... ] }, { else: [ ... ] } ]
             sagas/x.yaml:7:88: error: a switch ends with else
-             7 |   - { step: d, switch: [ { if: start.total > 1, steps: [ { step: d1, refuse: NO } ] }, { if: start.total > 2, steps: [ { step: d2, refuse: NO } ] } ] }
-               |                                                                                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ - else: [ ... ], an arm of its own; where nothing else is to be done, - else: []
+             7 | ...start.total > 1, steps: [ { step: d1, refuse: NO } ] }, { if: start.total > 2, steps: [ { step: d2, refuse: NO } ] } ] }
+               |                                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ - else: [ ... ], an arm of its own; where nothing else is to be done, - else: []
             sagas/x.yaml:8:28: error: 'steps' is missing
              8 |   - { step: e, switch: [ { if: start.total > 1, then: 1 }, { else: [ { step: e1, refuse: NO } ] } ], undo: nothing }
                |                            ^^ - { if: condition, steps: [ ... ] }; only the last arm is - else: [ ... ]

@@ -192,6 +192,7 @@ fn what_the_checker_accepts_is_never_absent() {
             nodes: vec![step("pay", 1, None), step("score", 2, lasting.map(|_| "r0"))],
             silent: Vec::new(),
             rules: &rules,
+            is_another_way: Box::new(|_, _| false),
         };
         let mut report = Report::new("f", &text, 1);
         let lower = |parsed, report: &mut Report<'_>| Lowerer::lower(&names, report, &mut Uses::default(), behind_two(), parsed);
