@@ -133,11 +133,11 @@ impl<'a> Lowerer<'a, '_, '_> {
         if self.spot.starting {
             return self.fail(e.id, "no step has run when a saga starts", "");
         }
-        if self.spot.at.is_some_and(|at| (names.is_another_way)(step.node, at)) {
-            let hint = format!("one arm is taken, never two; behind the switch it is read as steps.?{name}");
-            return self.fail(e.id, format!("step '{name}' is in another arm"), hint);
-        }
         if !self.spot.known.is_readable(step.node) && self.spot.own != Some(step.node) {
+            if self.spot.at.is_some_and(|at| (names.is_another_way)(step.node, at)) {
+                let hint = format!("one arm is taken, never two; behind the switch it is read as steps.?{name}");
+                return self.fail(e.id, format!("step '{name}' is in another arm"), hint);
+            }
             return self.fail(e.id, format!("step '{name}' has not run here"), "only steps that stand before can be read");
         }
         Some(step)
