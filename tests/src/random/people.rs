@@ -20,7 +20,6 @@ struct Stuck {
     work: Work,
     /// It is undone with what is around it, and nobody knows whether it was done: nothing more is asked.
     unknown: bool,
-    scope: bool,
 }
 
 impl World<'_> {
@@ -34,9 +33,8 @@ impl World<'_> {
                 (name, 1) => name.into(),
                 (name, round) => format!("{name}~{round}").into(),
             };
-            let scope = self.stage.definition().node(entry.node).is_some_and(|node| node.is_scope);
             let unknown = entry.work == Work::Asked && is_undone_with(self.stage.definition(), saga, place);
-            Stuck { name, asked: entry.order.as_ref().map(|order| order.step().to_owned()), work: entry.work, unknown, scope }
+            Stuck { name, asked: entry.order.as_ref().map(|order| order.step().to_owned()), work: entry.work, unknown }
         });
         stuck.collect()
     }
@@ -59,9 +57,8 @@ impl World<'_> {
         }
         let seen = self.random.bool().then_some(state);
         match self.random.u32(0..4) {
-            _ if one.unknown => self.resolve(one, seen),
-            0 if !one.scope => drop(self.acts(Act::Retry, Some(&one.name), seen)),
-            1 if one.work != Work::Undone => self.skip(one, seen),
+            0 => drop(self.acts(Act::Retry, Some(&one.name), seen)),
+            1 => self.skip(one, seen),
             2 => self.resolve(one, seen),
             _ => drop(self.acts(Act::Skip { value: None, given: false }, Some(&one.name), seen).map(|()| self.leave(one))),
         }
@@ -74,8 +71,7 @@ impl World<'_> {
                 self.resolve(&one, None);
                 continue;
             }
-            let act = if one.scope { Act::Skip { value: None, given: false } } else { Act::Retry };
-            let _ = self.acts(act, Some(&one.name), None);
+            let _ = self.acts(Act::Retry, Some(&one.name), None);
         }
     }
 

@@ -24,6 +24,14 @@ impl Known<'_> {
         self.definition.node(node).map_or("", |node| &node.name)
     }
 
+    /// Its name, with its round behind the first.
+    fn name_at(&self, entry: &Entry) -> String {
+        match entry.round {
+            1 => self.name(entry.node).to_owned(),
+            round => format!("{}~{round}", self.name(entry.node)),
+        }
+    }
+
     /// What expressions see. `undone`: what is undone, too.
     pub(super) fn seen(&self, saga: &Saga, undone: bool) -> View {
         let mut results = BTreeMap::new();
@@ -31,7 +39,7 @@ impl Known<'_> {
             let there = (entry.work == Work::Done && entry.stray().is_none()) || (undone && entry.result.is_some());
             if there && let Some(What::Do(asks)) = self.plan.node(self.name(entry.node)).map(|node| &node.what) {
                 let name = asks.stands_for.as_deref().unwrap_or(self.name(entry.node));
-                let told = self.told.get(entry.name()).copied().filter(|_| entry.result.is_some());
+                let told = self.told.get(&self.name_at(entry)).copied().filter(|_| entry.result.is_some());
                 results.insert(name.to_owned(), told);
             }
         }
