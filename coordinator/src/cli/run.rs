@@ -4,6 +4,7 @@
 //! address -> bus -> topics -> definitions and schemas -> checks -> store -> workers -> HTTP -> signal -> orderly end
 //! ```
 
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -70,15 +71,7 @@ fn run_on<B: Bus + Send + 'static>(
 ) -> Result<(), Failure> {
     // First of all: who has the store is the one that runs.
     let opened = RocksStore::open(&config.store_dir(), config.partitions, config.shares().store)?;
-    let listener = match config.listen {
-        None => None,
-        Some(address) => Some(api::listen(address).map_err(|error| {
-            Failure::new(
-                Exit::Refused,
-                format_args!("HTTP cannot listen on {address}: {error}. Choose another with --set api.listen=..., or 'off'"),
-            )
-        })?),
-    };
+    let listener = config.listen.map(listen).transpose()?;
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let deploying = config.deploying();
     // Topics first: what was deployed stays, also with a misspelt topic.
@@ -132,6 +125,13 @@ fn run_on<B: Bus + Send + 'static>(
     let stopped = instance.join();
     drop(server);
     finished(stopped)
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    api::listen(address).map_err(|error| {
+        let why = format_args!("HTTP cannot listen on {address}: {error}. Choose another with --set api.listen=..., or 'off'");
+        Failure::new(Exit::Refused, why)
+    })
 }
 
 /// The settings of a client that reads what comes now and then: its fetches wait longer, and are fewer.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringmaster_schemas::Data;
 use ringmaster_schemas::journal::{ActKind, OrderFields, Phase, Place, RejectionReason as Reason, SagaEvent};
 use ringmaster_schemas::names::Direction;
-use ringmaster_schemas::state::{Entry, Status, Waits, Work};
+use ringmaster_schemas::state::{Entry, Waits, Work};
 
 use super::attempts::Policy;
 use super::decide::Draft;
@@ -136,7 +136,6 @@ impl Draft<'_> {
 
     /// Where it goes on from a stuck entry that was closed, to try it once more.
     fn once_more(&mut self, place: Place, node: u16, work: Work) -> Way {
-        let undoes = self.definition.step(node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
         match (self.halted(place), work) {
             // Its undo could not be made.
             (Some(scope), _) => Way::Unwind(scope),
@@ -144,7 +143,7 @@ impl Draft<'_> {
                 self.undo(place);
                 Way::Rest
             }
-            (None, Work::Failed) if undoes => Way::Settled(place),
+            (None, Work::Failed) if self.is_unknown(place) => Way::Settled(place),
             (None, Work::Nothing) if node == ROOT => Way::Ended(ROOT),
             // Its condition may be what could not be computed.
             (None, Work::Nothing) => Way::Enter(node),
@@ -203,7 +202,7 @@ impl Draft<'_> {
         let end = if is_composite { node.end } else { entry.node + 1 };
         let why = if entry.node == ROOT {
             "the event of the saga's end cannot be left out: mend what it is made of, and retry"
-        } else if entry.stray().is_some() || self.halted(place).is_some() || self.saga().status != Status::Running {
+        } else if entry.stray().is_some() || self.halted(place).is_some() || self.is_unknown(place) {
             "its undo cannot be made: mend what it is made of, and retry"
         } else if entry.work == Work::Asked && node.phase != Phase::Retriable {
             "nobody knows whether it was done: resolve it, by what its participant says"
@@ -217,6 +216,13 @@ impl Draft<'_> {
             return Ok(());
         };
         Err(not_possible(why))
+    }
+
+    /// True if it may have been done, and is still to be undone.
+    fn is_unknown(&self, place: Place) -> bool {
+        let entry = self.entry(place);
+        let undoes = self.definition.step(entry.node).is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }));
+        entry.work == Work::Failed && undoes
     }
 
     /// What its participant would have said.

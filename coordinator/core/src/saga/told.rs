@@ -57,18 +57,18 @@ impl<'a> Teller<'a> {
             | SagaEvent::StopRemembered { .. }
             | SagaEvent::StopForgotten {}
             | SagaEvent::Acted { .. } => self.reacted(event, out),
-            SagaEvent::Retried { place, direction, attempt, due_at, .. } => {
-                let text = format!("{}is asked anew, attempt {attempt}: an answer is due {}", undo(*direction), self.at(*due_at));
-                self.say(out, "retried", *place, &text);
-            }
             SagaEvent::CommandIssued { place, node, order, due_at, .. } => {
                 self.comes_to(*node, out);
                 self.places.insert(*place, order.step().to_owned());
                 self.say(out, "asked", *place, &self.asked(order, *due_at));
             }
-            SagaEvent::CommandRepeated { place, direction, attempt, due_at } => {
-                let text = format!("{}is asked again, attempt {attempt}: an answer is due {}", undo(*direction), self.at(*due_at));
-                self.say(out, "asked_again", *place, &text);
+            SagaEvent::CommandRepeated { place, direction, attempt, due_at }
+            | SagaEvent::Retried { place, direction, attempt, due_at, .. } => {
+                let by_a_person = matches!(event, SagaEvent::Retried { .. });
+                let (word, again) = if by_a_person { ("retried", "anew") } else { ("asked_again", "again") };
+                let text =
+                    format!("{}is asked {again}, attempt {attempt}: an answer is due {}", undo(*direction), self.at(*due_at));
+                self.say(out, word, *place, &text);
             }
             SagaEvent::UndoIssued { place, order, due_at } => {
                 self.say(out, "undo_asked", *place, &format!("is to be undone: {}", self.asked(order, *due_at)));
@@ -81,10 +81,7 @@ impl<'a> Teller<'a> {
                 self.say(out, "succeeded", *place, if *passes { "succeeded: the pivot is behind" } else { "succeeded" });
             }
             SagaEvent::Refused { place, failure } => self.say(out, "refused", *place, &format!("is refused: {}", said(failure))),
-            SagaEvent::Failed { place, failure } => {
-                let text = format!("is given up, and may have been done: {}", said(failure));
-                self.say(out, "failed", *place, &text);
-            }
+            SagaEvent::Failed { place, failure } => self.say(out, "failed", *place, &may_be_done(failure)),
             SagaEvent::CompensationBegan { failure } => {
                 // A step that could not begin left no event of its own, and yet the way led to it.
                 if let Some(node) = self.definition.and_then(|definition| definition.names.find(&failure.step)) {
@@ -317,6 +314,10 @@ fn said(failure: &Failure) -> String {
         false if message.is_empty() => code.to_string(),
         false => format!("{code}: {message}"),
     }
+}
+
+fn may_be_done(failure: &Failure) -> String {
+    format!("is given up, and may have been done: {}", said(failure))
 }
 
 fn short(hash: &str) -> &str {

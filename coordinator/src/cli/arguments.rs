@@ -1,0 +1,325 @@
+//! The arguments of every command, with what `--help` says.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::{act, graph, participant, test};
+
+const SAGA_EXAMPLES: &str = "\
+Examples:
+  ringmaster saga list --stuck --definition order-fulfilment
+  ringmaster saga list --json | jq -r .saga
+  ringmaster saga why order-fulfilment/ord-17
+  ringmaster saga history order-fulfilment/ord-17 --limit 20";
+
+/// An event-sourced saga coordinator on Kafka: services publish events, Ringmaster runs the sagas that they start, sends commands
+/// to participants, and undoes what was done when a saga cannot finish.
+#[derive(Debug, Parser)]
+#[command(name = "ringmaster", version, propagate_version = true, max_term_width = 120)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) settings: SettingsArguments,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Where settings come from.
+#[derive(Debug, Args)]
+pub(super) struct SettingsArguments {
+    /// The settings file; ringmaster.toml if it exists.
+    #[arg(long, global = true, env = "RINGMASTER_CONFIG", value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// A setting, for example --set api.listen=127.0.0.1:9090; wins over file and environment.
+    #[arg(long = "set", global = true, value_name = "KEY=VALUE", value_parser = setting)]
+    pub(super) settings: Vec<String>,
+}
+
+/// What has no value is no setting; whether there is such a one is found out with all others.
+pub(super) fn setting(text: &str) -> Result<String, String> {
+    let whole = text.split_once('=').is_some_and(|(key, _)| !key.is_empty());
+    if whole { Ok(text.to_owned()) } else { Err("expected KEY=VALUE, for example --set api.listen=127.0.0.1:9090".to_owned()) }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run sagas until SIGTERM or SIGINT.
+    ///
+    /// Deploys what is new in the folder of definitions, checks the topics, claims every partition of the journal, brings its state
+    /// up to date, and goes on. A signal ends it in order within 10 seconds; a second one at once. Killed at any moment, the next
+    /// start loses nothing and does nothing twice.
+    Run,
+    /// Check definition files against the schemas: names, types, undos.
+    ///
+    /// Every mistake is printed with file, line, column, the line itself and a hint. Nothing is deployed.
+    Check {
+        /// Definition files.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Draw a definition: its steps, undos, conditions and ends.
+    ///
+    /// It needs neither schemas nor a broker. Mermaid is text that GitHub and many editors draw; SVG is a picture in one file,
+    /// readable on light and on dark.
+    Graph {
+        /// A definition file.
+        file: PathBuf,
+        /// Which saga, if the file has several.
+        #[arg(long, value_name = "NAME")]
+        saga: Option<String>,
+        /// Mermaid if nothing is said, and SVG where the file's name ends in .svg.
+        #[arg(long)]
+        format: Option<graph::Format>,
+        /// The file to write; standard output without it.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Print a JSON Schema of definitions, by which an editor completes and checks them.
+    ///
+    /// For VS Code with the YAML extension, write as the first line of a definition:
+    /// # yaml-language-server: $schema=saga.schema.json
+    Schema,
+    /// Say what an expression gives for an event, as JSON.
+    ///
+    /// It may name start (the event; in a definition's start it is called event), key, now and started, as in a definition; rules
+    /// and steps are those of a definition, and none is here. With --type the event's schema is looked up in the folder of
+    /// schemas, and names and types are checked; without it no field is known before.
+    Eval {
+        /// For example "start.total > 100 && start.region == 'EU'".
+        #[arg(allow_hyphen_values = true)]
+        expression: String,
+        /// A file with the event as a JSON object; - for standard input.
+        #[arg(long, value_name = "FILE")]
+        event: Option<PathBuf>,
+        /// The event's type, for example OrderPlaced.
+        #[arg(long = "type", value_name = "TYPE")]
+        kind: Option<String>,
+        /// The saga's key.
+        #[arg(long, default_value = "key-1")]
+        key: String,
+    },
+    /// Play scenarios: is what the sagas do what they are to do? No broker and no service is needed.
+    ///
+    /// A scenario says how a saga starts, what participants answer, what must happen and how it must end. It is played on the
+    /// coordinator's own core in virtual time, against the definitions and schemas of the settings. What goes otherwise is shown as a
+    /// diff, and ends the command with code 1.
+    #[command(after_help = test::EXAMPLES)]
+    Test {
+        /// Scenario files, or folders of them; by default the folder `scenarios` beside the definitions.
+        #[arg(value_name = "FOLDER|FILE")]
+        paths: Vec<PathBuf>,
+        /// Only scenarios with this text in their names.
+        #[arg(long, value_name = "TEXT")]
+        only: Option<String>,
+        /// Write a report as JUnit XML.
+        #[arg(long, value_name = "FILE")]
+        junit: Option<PathBuf>,
+        /// One JSON object: scenarios with what happened in each, and the coverage.
+        #[arg(long)]
+        json: bool,
+        /// Tell what happened in each scenario, also where all is right: to write the next one by.
+        #[arg(long)]
+        story: bool,
+        /// Say which steps, arms, conditions, refusals and undos the scenarios pass through, and which they do not.
+        #[arg(long)]
+        coverage: bool,
+        /// Fail if they pass through less of a saga than this, in per cent.
+        #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
+        coverage_min: Option<u8>,
+    },
+    /// Answer commands by the rules of a script, in place of services that are not there yet.
+    ///
+    /// It answers for one participant or several, until SIGTERM or SIGINT, and keeps nothing: one idempotency key is always answered in
+    /// the same way. What no rule fits succeeds, with a result that its schema takes; undos succeed. Counts go to standard error.
+    #[command(after_help = participant::EXAMPLES)]
+    Participant {
+        /// A YAML file: participants, and rules for their commands.
+        script: PathBuf,
+        /// Only say whether the script is right.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Deploy definitions: new sagas get the new version, running ones keep theirs.
+    ///
+    /// All files are checked first, and the topics that they need must be there; with a mistake in any of them nothing is deployed.
+    /// Coordinators that run take it in within a second. What is deployed stays: a later deploy is how it is changed.
+    #[command(after_help = "Examples:\n  ringmaster deploy sagas\n  ringmaster deploy --dry-run sagas/order-fulfilment.yaml")]
+    Deploy {
+        /// Definition files, and folders of them.
+        #[arg(required = true, value_name = "FILE|FOLDER")]
+        files: Vec<PathBuf>,
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+        /// One JSON object a saga and line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Look at what is deployed.
+    #[command(subcommand)]
+    Definitions(DefinitionsCommand),
+    /// Make or verify the topics that definitions and settings need.
+    #[command(subcommand)]
+    Topics(TopicsCommand),
+    /// Look at records that could not be taken.
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+    /// Look at sagas: which are under way, what each waits for, what happened.
+    #[command(subcommand, after_help = SAGA_EXAMPLES)]
+    Saga(SagaCommand),
+    /// Act on a saga: cancel it; or retry, skip or resolve what is stuck.
+    ///
+    /// It is sent to the control topic, journaled with who and why, and its answer is waited for: done, or the rejection with its
+    /// reason (exit code 12). retry asks again under the same key, or in a new round where it was refused; skip goes on without the
+    /// step, or with --value in its stead; resolve says in the participant's stead how it ended.
+    #[command(
+        after_help = "Examples:\n  ringmaster act retry order-fulfilment/ord-17 --why 'the card service is back'\n  ringmaster act resolve order-fulfilment/ord-17 --outcome succeeded --step ship --value '{\"tracking\": \"T1\"}' --why 'seen in their books'\n  ringmaster act cancel order-fulfilment/ord-17 --why 'asked by phone'"
+    )]
+    Act(act::ActArguments),
+    /// Print all settings with their defaults, as a file to begin with.
+    Config {
+        /// Check the settings in use instead, and say what is wrong with them.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum DefinitionsCommand {
+    /// List the version of each saga that is in force: new sagas get it.
+    List {
+        /// All versions: sagas that run keep theirs.
+        #[arg(long)]
+        all: bool,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a definition as it was deployed.
+    Show {
+        /// The saga's name.
+        name: String,
+        /// Which version; the newest without it.
+        number: Option<usize>,
+        /// A JSON object, with the schemas that it was compiled against.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what a deploy of the folder of definitions would change, or what differs between two versions.
+    ///
+    /// Exits with 0 if there is no difference, and with 1 if there is one.
+    Diff {
+        /// The saga's name.
+        name: String,
+        /// A version, to compare with.
+        from: Option<usize>,
+        /// Another version; the newest without it.
+        to: Option<usize>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum TopicsCommand {
+    /// Make what is missing, with the right counts and settings, then verify. What exists is never changed.
+    Apply {
+        /// Definition files, and folders of them, whose topics are needed beside those of the folder of definitions.
+        #[arg(value_name = "FILE|FOLDER")]
+        files: Vec<PathBuf>,
+        /// Copies of each partition; -1 is the broker's default.
+        #[arg(long, default_value_t = -1, allow_negative_numbers = true, value_name = "COUNT")]
+        replication: i32,
+    },
+    /// Say what is wrong with topics; change nothing.
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum QuarantineCommand {
+    /// List records, oldest first.
+    List {
+        /// Only this reason, for example UNDECODABLE.
+        #[arg(long)]
+        reason: Option<String>,
+        /// Only records that came from this topic.
+        #[arg(long)]
+        topic: Option<String>,
+        /// At most so many, the newest.
+        #[arg(long, default_value_t = 50, value_name = "COUNT")]
+        limit: usize,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one record with its bytes, as text or as a hex dump.
+    Show {
+        /// As `list` prints it, for example 3/17.
+        id: String,
+        /// A JSON object, the bytes in hex.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SagaCommand {
+    /// List sagas that have not ended: the longest stuck first, then what is due next.
+    ///
+    /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
+    List {
+        /// Only those that need a person.
+        #[arg(long)]
+        stuck: bool,
+        /// Only those of this definition, for example order-fulfilment.
+        #[arg(long, value_name = "NAME")]
+        definition: Option<String>,
+        /// At most so many, up to 1000.
+        #[arg(long, default_value_t = 50, value_name = "COUNT")]
+        limit: usize,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Show where a saga stands, as JSON; asks the running coordinator, as of its last checkpoint (at most two seconds old).
+    Show {
+        /// For example order-fulfilment/ord-17.
+        id: String,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Say what a saga waits for: since when, what wakes it and when, and what a person can do.
+    ///
+    /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
+    Why {
+        /// For example order-fulfilment/ord-17.
+        id: String,
+        /// A JSON object.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        asked: Asked,
+    },
+    /// Tell what happened to a saga, in order: ways taken, commands, answers, what was skipped and emitted.
+    ///
+    /// Reads the journal of the saga's partition from its oldest record on; no coordinator need run.
+    History {
+        /// For example order-fulfilment/ord-17.
+        id: String,
+        /// At most so many events, the newest.
+        #[arg(long, default_value_t = 1_000, value_name = "COUNT")]
+        limit: usize,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Which coordinator is asked.
+#[derive(Debug, Args)]
+pub(super) struct Asked {
+    /// The coordinator's address; api.listen by default.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) api: Option<SocketAddr>,
+}
