@@ -1,6 +1,8 @@
 //! The scenarios of sagas/: they all go as they are written, and pass through every step, arm, condition, refusal and undo of every
 //! definition there.
 
+use std::path::Path;
+
 use ringmaster::config::Config;
 use ringmaster::runtime::{SchemasOfSagas, compile_files, definition_files};
 use ringmaster::scenarios::{Coverage, Known, play, read};
@@ -9,11 +11,19 @@ use ringmaster_schemas::registry::Schemas;
 use ringmaster_tests::stories::top;
 
 #[test]
-fn every_saga_does_what_its_scenarios_say_and_they_leave_nothing_out() {
-    let folder = top().join("sagas");
+fn the_order_does_what_its_scenarios_say_and_they_leave_nothing_out() {
+    check(&top().join("sagas"));
+}
+
+#[test]
+fn the_sagas_of_the_library_do_what_their_scenarios_say_and_they_leave_nothing_out() {
+    check(&top().join("sagas/library"));
+}
+
+fn check(folder: &Path) {
     let mut schemas = Schemas::load_folder(&folder.join("schemas")).expect("the example schemas are right");
     let config = Config::parse("test", "").expect("the defaults are right");
-    let files = definition_files(&folder).expect("there is a folder of definitions");
+    let files = definition_files(folder).expect("there is a folder of definitions");
     let compiled = compile_files(&mut schemas, &files, &config.compile_options(), &SchemasOfSagas::new(), 0);
     let (records, _) = compiled.unwrap_or_else(|error| panic!("{error}"));
     let mut catalog = Catalog::default();

@@ -19,9 +19,10 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, whole: &Read, repor
             continue;
         };
         let (own, meant) = (&whole.results[&step.number], &whole.results[&other]);
-        if own.key() != meant.key() {
+        // Their names differ as their commands do.
+        if !own.same_shape(own.root(), meant, meant.root()) {
             let message = format!("steps.{} would be {} or {}", name.text, meant.name(), own.name());
-            report.error(&name.span, message, "both commands need the same result record");
+            report.error(&name.span, message, "the results of both commands need the same fields, in the same order");
         }
     }
 }

@@ -221,7 +221,7 @@ fn names_that_stand_for_others() {
                |                                                                                  ^^^^^^ name 'a', or a step in it, which asks a participant
             sagas/x.yaml:6:111: error: steps.c would be fraud.ScoreResult or ringmaster.Json
              6 | ..., on_refused: { steps: [ { step: d, as: c, do: fraud.Forget, undo: nothing, with: { order_id: key } } ], next: go_on } }
-               |                                            ^ both commands need the same result record
+               |                                            ^ the results of both commands need the same fields, in the same order
             sagas/x.yaml:7:28: error: step 'd' gives no result
              7 |   - { step: r, if: "steps.?d.hasValue()", do: fraud.Forget, undo: nothing, with: { order_id: key } }
                |                            ^ only what a participant answers can be read
