@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use ringmaster_bus::kafka::broker::process::freeze;
+
 use super::{PATIENCE, command};
 
 /// A running process. It dies when this value is dropped, and with the thread that started it (`setpriv --pdeathsig`).
@@ -47,7 +49,7 @@ impl Process {
 
     /// Holds it (`SIGSTOP`): its connections stay open, nothing of it runs.
     pub fn freeze(&self) {
-        self.signal("STOP");
+        freeze(self.pid()).unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
     /// Lets it go on.

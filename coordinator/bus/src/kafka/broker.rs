@@ -14,11 +14,14 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use process::{is_alive, signal};
+
 use super::admin::{block_on, create};
 use super::settings::KafkaSettings;
 use crate::Specification;
 
 mod cluster;
+pub mod process;
 mod secured;
 
 pub use cluster::Cluster;
@@ -141,9 +144,9 @@ impl Broker {
         self.end("KILL")
     }
 
-    /// Freezes it (`SIGSTOP`): connections stay open and nothing answers.
+    /// Freezes it (`SIGSTOP`): connections stay open and nothing answers any more when this returns.
     pub fn pause(&self) -> io::Result<()> {
-        signal(self.pid(), "STOP")
+        process::freeze(self.pid())
     }
 
     /// Ends [`Self::pause`].
@@ -379,15 +382,4 @@ fn default_libs() -> Option<PathBuf> {
 fn free_ports() -> io::Result<(u16, u16)> {
     let (one, two) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
     Ok((one.local_addr()?.port(), two.local_addr()?.port()))
-}
-
-/// A process that has ended but was not waited for is not alive.
-fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.trim_start().starts_with('Z'))
-}
-
-fn signal(pid: u32, which: &str) -> io::Result<()> {
-    let status = Command::new("kill").args([&format!("-{which}"), &pid.to_string()]).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other(format!("signal {which} could not be sent to {pid}"))) }
 }

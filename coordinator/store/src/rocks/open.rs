@@ -293,7 +293,8 @@ mod tests {
             assert!(read.is_some(), "{key}");
             let (cached, memtables) = (holds("rocksdb.block-cache-usage"), holds("rocksdb.cur-size-all-mem-tables"));
             most = most.max(memtables);
-            assert!(cached <= MEMORY + (1 << 20), "{key}: the cache has {cached} bytes");
+            // Beyond it stands what is written while another thread flushes, a memtable at most.
+            assert!(cached <= MEMORY + MEMORY / 6, "{key}: the cache has {cached} bytes");
             assert!(cached + (1 << 20) >= memtables, "{key}: {memtables} bytes of memtables are among them, {cached}");
         }
         assert!(most > MEMORY / 6 && most <= MEMORY / 6 * MEMTABLES_SHARE + (1 << 20), "memtables: {most}");
