@@ -283,8 +283,8 @@ ends: completed
                    +0s hotel.Reserve {"trip_id":"t-1"}
                    ends: completed
             1 of 1 scenarios passed
-             SAGA  STEPS   ARMS  CONDITIONS  REFUSALS  UNDOS  
-             trip  1 of 1  -     -           0 of 1    0 of 1 
+             SAGA  STEPS   ARMS  CONDITIONS  REFUSALS  REACTIONS  UNDOS  
+             trip  1 of 1  -     -           0 of 1    -          0 of 1 
             trip: reserve is never refused
             trip: reserve is never undone
         "#]]

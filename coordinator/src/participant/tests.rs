@@ -226,7 +226,7 @@ fn a_slip_in_a_script_is_told_with_its_place() {
         script.yaml:10:3: error: no definition asks 'payment.Chrge', and there is no schema of it
          10 |   payment.Chrge: [ {} ]
             |   ^^^^^^^^^^^^^ did you mean 'payment.Charge'?
-        script.yaml:11:18: error: rules of shipping.Ship are needed here, not a scalar
+        script.yaml:11:18: error: rules of shipping.Ship are needed here, not a single value
          11 |   shipping.Ship: succeeded
             |                  ^^^^^^^^^ - { if: body.amount > 5000, refused: CODE }
     "#]]
@@ -237,7 +237,7 @@ fn a_slip_in_a_script_is_told_with_its_place() {
 fn a_script_that_is_none_says_what_one_is() {
     let wrong = |text: &str| read(text).expect_err("it has an error");
     expect![[r#"
-        script.yaml:1:15: error: participants is a list, not a scalar
+        script.yaml:1:15: error: participants is a list, not a single value
          1 | participants: payment
            |               ^^^^^^^ [ payment, shipping ]
         script.yaml:2:11: error: commands is a map, not a list

@@ -36,7 +36,7 @@ fn of_answers() {
             trip.yaml:8:10: error: an empty list says nothing
              8 |   thank: [ ]
                |          ^^^ succeeded, timeout, { refused: CODE }, { failed: CODE }, the fields of its result, or a list of these
-            trip.yaml:9:18: error: an answer is needed here, not a scalar
+            trip.yaml:9:18: error: an answer is needed here, not a single value
              9 |   hotel.Release: 'succeeded'
                |                  ^^^^^^^^^^^ succeeded, timeout, { refused: CODE }, { failed: CODE }, the fields of its result, or a list of these
         "#]],
@@ -48,7 +48,7 @@ fn of_answers() {
         trip.yaml:4:74: error: retryable is true or false
          4 | answers: { hotel.Reserve: { rom: '1' }, confirm: { failed: X, retryable: maybe }, redeem: { succeeded: 1 } }
            |                                                                          ^^^^^
-        trip.yaml:4:104: error: a result is a map, not a scalar
+        trip.yaml:4:104: error: a result is a map, not a single value
          4 | answers: { hotel.Reserve: { rom: '1' }, confirm: { failed: X, retryable: maybe }, redeem: { succeeded: 1 } }
            |                                                                                                        ^ succeeded, or { field: value }
     "#]]);
@@ -76,7 +76,7 @@ fn of_what_happens() {
         trip.yaml:10:5: error: one thing happens at a time
          10 |   - { a: 1, b: 2 }
             |     ^^^^^^^^^^^^^^ write each as an item of its own: - NAME: { ... }
-        trip.yaml:11:20: error: fields of hotel.Confirm are needed here, not a scalar
+        trip.yaml:11:20: error: fields of hotel.Confirm are needed here, not a single value
          11 |   - hotel.Confirm: 3
             |                    ^ { field: value }
     "#]]);
@@ -88,10 +88,10 @@ fn of_inputs_and_ends() {
     world.wrong(
         "at: { after: 1h, approve: x }\nends: completed\n",
         &expect![[r#"
-        trip.yaml:4:18: error: this version does not know 'approve' yet
-         4 | at: { after: 1h, approve: x }
-           |                  ^^^^^^^ at has: answer, after
-    "#]],
+            trip.yaml:4:18: error: this version does not know 'approve' yet
+             4 | at: { after: 1h, approve: x }
+               |                  ^^^^^^^ at has: answer, cancel, after
+        "#]],
     );
     world.wrong(
         "event: { CardChanged: {} }\nends: done\n",
