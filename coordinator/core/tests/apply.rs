@@ -169,11 +169,11 @@ fn what_can_happen_while_it_goes_forward() {
         asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted
         asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, closed, stuck, late, emitted, remembered, acted, retried
         done, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, remembered, acted
-        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, closed, stuck, late, emitted, went on, remembered, acted
+        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, went on, remembered, acted
         refused, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, contradiction, stray, late, completed, emitted, reaction, went on, remembered, acted
         refused, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted
         failed, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted
-        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted
+        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, reaction, went on, remembered, acted
         undo asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, undo's retry, undoing, undone, stuck, late, emitted, remembered, acted
         undo asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, undo repeated, undoing, undone, stuck, late, emitted, remembered, acted
         undo asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried
@@ -194,11 +194,11 @@ fn what_can_happen_while_it_undoes() {
         asked, waits: retry: end entered, succeeded, refused, failed, stuck, acted
         asked, waits: stuck: end entered, succeeded, refused, failed, closed, stuck, acted
         done, waits: no: end entered, undo issued, stuck, compensated, acted
-        done, waits: stuck: end entered, closed, stuck, acted
+        done, waits: stuck: end entered, succeeded, undone, closed, stuck, acted
         refused, waits: no: end entered, stuck, contradiction, compensated, acted
         refused, waits: stuck: end entered, succeeded, closed, stuck, acted
         failed, waits: no: end entered, undo issued, stuck, compensated, acted
-        failed, waits: stuck: end entered, succeeded, closed, stuck, acted
+        failed, waits: stuck: end entered, succeeded, undone, closed, stuck, acted
         undo asked, waits: reply: end entered, undo's retry, undone, stuck, acted
         undo asked, waits: retry: end entered, undo repeated, undone, stuck, acted
         undo asked, waits: stuck: end entered, undone, stuck, acted, undo retried
@@ -244,11 +244,11 @@ fn what_can_happen_to_a_stray_behind_the_end() {
         asked, waits: retry: repeated, succeeded, refused, failed, stuck, acted
         asked, waits: stuck: succeeded, refused, failed, closed, stuck, acted, retried
         done, waits: no: undo issued, stuck, acted
-        done, waits: stuck: closed, stuck, acted
+        done, waits: stuck: succeeded, undone, closed, stuck, acted
         refused, waits: no: stuck, stray, acted
         refused, waits: stuck: succeeded, closed, stuck, acted
         failed, waits: no: undo issued, stuck, acted
-        failed, waits: stuck: succeeded, closed, stuck, acted
+        failed, waits: stuck: succeeded, undone, closed, stuck, acted
         undo asked, waits: reply: undo's retry, undone, stuck, acted
         undo asked, waits: retry: undo repeated, undone, stuck, acted
         undo asked, waits: stuck: undone, stuck, acted, undo retried

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use ringmaster_core::definition::Catalog;
+use ringmaster_core::saga::name_of;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Entry, Index, RowKey, Saga, Waits, Work};
@@ -129,13 +130,15 @@ fn headline(saga: &Saga, catalog: &Catalog) -> Option<Value> {
     let open = saga.entries.iter().filter(|entry| entry.open());
     let leaf: &Entry = open.min_by_key(|entry| (entry.waits != Waits::Stuck, entry.since))?;
     let (number, hash) = version(catalog, saga);
+    let definition = catalog.by_hash(&saga.head.version());
+    let step = definition.map_or_else(|| leaf.name().to_owned(), |definition| name_of(definition, leaf));
     Some(json!({
         "saga": &*saga.id,
         "definition": saga.definition(),
         "version": hash,
         "version_number": number,
         "status": saga.status.as_str(),
-        "step": leaf.name(),
+        "step": step,
         "undo": leaf.work == Work::UndoAsked,
         "reason": leaf.waits.as_str(),
         "code": leaf.failure().map(|failure| failure.code.to_string()),

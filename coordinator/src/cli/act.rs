@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use ringmaster_bus::{Bus, TopicPartition};
 use ringmaster_core::intake::{ControlAct, ControlOutcome, ControlRecord};
-use ringmaster_schemas::journal::{Change, JournalRecord, Turn};
+use ringmaster_schemas::journal::{Change, JournalRecord, Opens, SagaEvent, Turn};
 use ringmaster_schemas::names::{self, Topics};
 use serde_json::value::RawValue;
 
@@ -137,6 +137,21 @@ fn send(
     Ok(found)
 }
 
+/// What became of an act that was taken.
+fn became(turn: &Turn) -> String {
+    let events = turn.changes.iter().filter_map(|change| if let Change::Saga(saga) = change { Some(&saga.events) } else { None });
+    let events: Vec<&SagaEvent> = events.flatten().collect();
+    match events.last() {
+        Some(SagaEvent::StopRemembered { .. }) => {
+            "remembered: its pivot is asked; if that is refused the saga is undone, and if it succeeds it is too late".to_owned()
+        }
+        Some(SagaEvent::Stuck { failure, .. } | SagaEvent::Entered { opens: Opens::Stuck { failure }, .. }) => {
+            format!("done, and it is stuck again at {}: {} {}", failure.step, failure.code, failure.message)
+        }
+        _ => "done".to_owned(),
+    }
+}
+
 /// What came of it, in words and as an exit code.
 fn answer(turn: Option<Turn>, out: &mut dyn Write) -> Result<(), Failure> {
     let Some(turn) = turn else {
@@ -149,6 +164,6 @@ fn answer(turn: Option<Turn>, out: &mut dyn Write) -> Result<(), Failure> {
     });
     match rejected {
         Some(rejected) => Err(Failure::new(Exit::Rejected, format_args!("{}: {}", rejected.reason, rejected.detail))),
-        None => say(out, format_args!("done")),
+        None => say(out, format_args!("{}", became(&turn))),
     }
 }

@@ -1,5 +1,6 @@
 //! L15: when something is due, and when clocks stand.
 
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::SagaEvent;
 use ringmaster_schemas::state::{Entry, Waits};
 
@@ -11,16 +12,17 @@ pub(super) fn clocks_stand_while_a_person_is_needed(one: One<'_>) -> Broken {
     if behind.stuck() != behind.held_since.is_some() {
         return Some("the clock stands when a person is needed, else it runs".to_owned());
     }
-    let held = match (before.held_since, behind.held_since) {
-        (Some(since), None) => one.at - since,
+    // A scope that began meanwhile has stood for less.
+    let held = |begun: Millis| match (before.held_since, behind.held_since) {
+        (Some(since), None) => one.at - since.max(begun),
         _ => 0,
     };
-    let expected = before.deadline_at.map(|deadline| deadline.saturating_add(held));
+    let expected = before.deadline_at.map(|deadline| deadline.saturating_add(held(Millis::MIN)));
     if behind.deadline_at != expected {
         return Some(format!("the deadline is {:?} instead of {expected:?}", behind.deadline_at));
     }
-    let moved = |(before, behind): (&Entry, &Entry)| match (before.scope_until(), behind.scope_until()) {
-        (Some(before), Some(behind)) => behind != before + held,
+    let moved = |(was, is): (&Entry, &Entry)| match (was.scope_until(), is.scope_until()) {
+        (Some(before), Some(behind)) => behind != before + held(was.since),
         _ => false,
     };
     before.entries.iter().zip(&behind.entries).any(moved).then(|| "the time of a scope moves otherwise".to_owned())

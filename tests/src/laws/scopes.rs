@@ -152,7 +152,9 @@ pub(super) fn ended_well(definition: &Definition, saga: &Saga, place: usize) -> 
         let scopes = around(definition, saga, entry.node, place);
         scopes.iter().any(|scope| matches!(saga.entries[*scope].work, Work::Refused | Work::Failed | Work::Closed))
     };
-    entry.work == Work::Done && entry.stray().is_none() || entry.went_on() || tried_again() || undone_around()
+    // An end that a person let go untold.
+    let untold = entry.node == ROOT && entry.work == Work::Closed;
+    untold || entry.work == Work::Done && entry.stray().is_none() || entry.went_on() || tried_again() || undone_around()
 }
 
 /// True for what is undone by itself.

@@ -80,10 +80,21 @@ impl<'a> ControlRecord<'a> {
     }
 
     /// As the core takes it; a value that its step cannot have is rejected.
-    pub(crate) fn input(&self, projections: &mut Projections, definition: &Definition) -> Result<ActInput, Rejection> {
+    /// `stuck`: the step that needs a person, for an act that names none.
+    pub(crate) fn input(
+        &self,
+        projections: &mut Projections,
+        definition: &Definition,
+        stuck: Option<&str>,
+    ) -> Result<ActInput, Rejection> {
         let not_possible = |why: String| Rejection { reason: RejectionReason::NotPossible, detail: why };
-        let name = self.step.as_deref().map(names::step_of_round);
+        let name = self.step.as_deref().or(stuck).map(names::step_of_round);
+        // An answer without a body is one of nothing but defaults.
+        let nothing = (self.act, self.outcome) == (ControlAct::Resolve, Some(ControlOutcome::Succeeded));
         let result = match (self.value, name.and_then(|name| definition.step_named(name))) {
+            (None, Some(step)) if nothing => {
+                projections.stated(step, "{}").map_err(|refused| not_possible(format!("{}: give a value", refused.detail)))?
+            }
             (None, _) => None,
             (Some(_), None) => return Err(not_possible("a value is for a step: name the one that asks a participant".to_owned())),
             (Some(value), Some(step)) => projections.stated(step, value.get()).map_err(|refused| not_possible(refused.detail))?,

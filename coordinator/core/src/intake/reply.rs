@@ -39,7 +39,7 @@ impl<'a> Answer<'a> {
     }
 
     /// The name of the step.
-    pub(super) fn step(&self) -> &str {
+    pub(crate) fn step(&self) -> &str {
         let (saga, step) = self.parts;
         &self.key()[saga + 1..][..step]
     }

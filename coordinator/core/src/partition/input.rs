@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Change, QUARANTINE_RAW_BYTES_MAX, QuarantineReason, Quarantined, Rejected, RejectionReason};
 use ringmaster_schemas::names;
+use ringmaster_schemas::state::{Entry, Waits, Work};
 use sha2::{Digest as _, Sha256};
 
 use super::owner::Owner;
@@ -98,7 +99,9 @@ impl Owner {
         };
         let version = self.current(slot).map(|saga| saga.head.version());
         let definition = version.and_then(|version| cx.catalog.by_hash(&version));
-        let input = match definition.map(|definition| act.input(&mut self.projections, definition)) {
+        let is_stuck = |entry: &&Entry| entry.waits == Waits::Stuck && entry.work != Work::UndoAsked;
+        let stuck = self.current(slot).and_then(|saga| saga.entries.iter().find(is_stuck)).map(|entry| entry.name().to_owned());
+        let input = match definition.map(|definition| act.input(&mut self.projections, definition, stuck.as_deref())) {
             Some(Ok(input)) => input,
             Some(Err(rejection)) => return Ok(Some(turn.with(rejected(&(&*act.saga).into(), rejection)))),
             None => return Ok(Some(turn.with(unknown(&(&*act.saga).into(), "no saga of this id lives, or is remembered")))),

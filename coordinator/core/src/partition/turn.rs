@@ -12,8 +12,8 @@ use smallvec::{SmallVec, smallvec};
 use super::ahead::Move;
 use super::owner::Owner;
 use super::table::Slot;
-use super::{Context, Note, Why, Wish};
-use crate::intake::{InputRecord, Refused};
+use super::{Context, Note, Role, Why, Wish};
+use crate::intake::{Answer, InputRecord, Refused};
 use crate::saga::{Evaluated, Input, decide};
 
 /// What caused it, what happened, and what is true then.
@@ -150,8 +150,13 @@ impl Owner {
         let Err(turn) = self.push(turn, cx) else { return Ok(()) };
         let limit = self.settings.limits.record_bytes_max;
         let bytes = record.map_or(limit, |(_, record)| record.value.map_or(0, <[u8]>::len));
+        let answer = |(index, record): (usize, &InputRecord<'_>)| match self.settings.inputs[index].role {
+            Role::Replies => Answer::read(record.value?, cx.schemas).ok().map(|answer| answer.step().into()),
+            Role::Events { .. } | Role::Control => None,
+        };
+        let step: Option<Arc<str>> = record.and_then(answer);
         if let (false, [(slot, _)]) = (turn.starts(), &turn.rows[..])
-            && let Some(smaller) = self.decide_at(*slot, &Input::TooBig { bytes }, Turn::of(turn.cause), cx)?
+            && let Some(smaller) = self.decide_at(*slot, &Input::TooBig { bytes, step }, Turn::of(turn.cause), cx)?
         {
             self.push_small(smaller, cx);
             return Ok(());

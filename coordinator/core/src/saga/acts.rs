@@ -10,7 +10,7 @@ use ringmaster_schemas::state::{Entry, Waits, Work};
 use super::attempts::Policy;
 use super::decide::Draft;
 use super::flow::Way;
-use super::{Outcome, Rejection, ReplyInput};
+use super::{Outcome, RESULT_BYTES_MAX, ROW_DATA_BYTES_MAX, Rejection, ReplyInput};
 use crate::definition::{ROOT, Undo};
 use crate::faults::mutated;
 
@@ -100,13 +100,7 @@ impl Draft<'_> {
 
     /// The name of an entry, with its round behind the first.
     fn name_at(&self, place: Place) -> String {
-        let entry = self.entry(place);
-        let node = &self.definition.nodes[usize::from(entry.node)];
-        match (&*node.name, entry.round) {
-            ("", _) => entry.name().to_owned(),
-            (name, 1) => name.to_owned(),
-            (name, round) => format!("{name}~{round}"),
-        }
+        super::name_of(self.definition, self.entry(place))
     }
 
     /// The same command once more, under its key, with a new budget; where it was refused, or could not be made, a new round.
@@ -122,9 +116,7 @@ impl Draft<'_> {
                 return Err(not_possible("it is done, and its result is too big to be kept: skip it"));
             }
             Work::Nothing | Work::Refused | Work::Failed | Work::Undone | Work::Done => {
-                if u16::from(entry.round) >= ENTRIES_MAX {
-                    return Err(not_possible(&format!("it was entered {ENTRIES_MAX} times, which is the most")));
-                }
+                self.may_be_entered_again(node)?;
                 self.happen(SagaEvent::Closed { place });
                 let way = self.once_more(place, node, work);
                 self.go(way);
@@ -151,6 +143,16 @@ impl Draft<'_> {
         }
     }
 
+    /// Entries stay in the row, and the rounds of each node have numbers: what is in it may be tried again too.
+    fn may_be_entered_again(&self, node: u16) -> Result<(), Rejection> {
+        let count = |node: u16| self.saga().entries.iter().filter(|entry| entry.node == node).count();
+        let most = (node..self.definition.nodes[usize::from(node)].end).map(count).max().unwrap_or(0);
+        if node != ROOT && most + ROUNDS_MAX > usize::from(u8::MAX) {
+            return Err(not_possible(&format!("it, or a step in it, was entered {most} times, which is about the most")));
+        }
+        Ok(())
+    }
+
     fn ask_again(&mut self, place: Place) -> Result<(), Rejection> {
         let direction = self.direction(place);
         let step = self.step_at(place);
@@ -174,12 +176,17 @@ impl Draft<'_> {
     fn skip_stuck(&mut self, place: Place, value: Option<&Data>, given: bool) -> Result<(), Rejection> {
         let entry = self.entry(place);
         let (number, work) = (entry.node, entry.work);
-        if work == Work::UndoAsked {
+        if self.is_undo_stuck(place) {
             self.happen(SagaEvent::Undone { place });
             self.go(Way::Settled(place));
             return Ok(());
         }
-        self.may_be_skipped(place, given)?;
+        if number == ROOT {
+            self.happen(SagaEvent::Closed { place });
+            self.end_untold();
+            return Ok(());
+        }
+        self.may_be_skipped(place, value, given)?;
         let node = &self.definition.nodes[usize::from(number)];
         if given {
             self.happen(SagaEvent::Succeeded { place, result: value.cloned(), passes: node.passes });
@@ -194,23 +201,39 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn may_be_skipped(&self, place: Place, given: bool) -> Result<(), Rejection> {
+    /// True if it is an undo that needs a person: it was asked in vain, or cannot be made.
+    fn is_undo_stuck(&self, place: Place) -> bool {
+        let entry = self.entry(place);
+        let is_to_be_undone = entry.stray().is_some() || self.halted(place).is_some();
+        entry.work == Work::UndoAsked || (entry.work == Work::Done && is_to_be_undone) || self.is_unknown(place)
+    }
+
+    /// The saga's end, without the event that could not be made.
+    fn end_untold(&mut self) {
+        let (emissions, expires_at) = (Vec::new(), self.now.saturating_add(self.definition.retain_ms));
+        if self.undoing() {
+            self.happen(SagaEvent::Compensated { emissions, expires_at });
+        } else {
+            self.happen(SagaEvent::Completed { emissions, expires_at });
+        }
+    }
+
+    fn may_be_skipped(&self, place: Place, value: Option<&Data>, given: bool) -> Result<(), Rejection> {
         let entry: &Entry = self.entry(place);
         let node = &self.definition.nodes[usize::from(entry.node)];
         let reads = |node: u16| self.definition.step(node).is_some_and(|step| step.asks.kept.is_some());
-        let is_composite = entry.node != ROOT && self.definition.step(entry.node).is_none();
+        let is_composite = self.definition.step(entry.node).is_none();
         let end = if is_composite { node.end } else { entry.node + 1 };
-        let why = if entry.node == ROOT {
-            "the event of the saga's end cannot be left out: mend what it is made of, and retry"
-        } else if entry.stray().is_some() || self.halted(place).is_some() || self.is_unknown(place) {
-            "its undo cannot be made: mend what it is made of, and retry"
-        } else if entry.work == Work::Asked && node.phase != Phase::Retriable {
+        let bytes = value.map_or(0, |value| value.bytes().len());
+        let why = if entry.work == Work::Asked && node.phase != Phase::Retriable {
             "nobody knows whether it was done: resolve it, by what its participant says"
-        } else if given && matches!(entry.work, Work::Failed | Work::Undone) {
+        } else if given && entry.work == Work::Undone {
             "it was undone, so that nothing stands for a value: retry it, or skip it without one"
-        } else if given && (is_composite || entry.work == Work::Done) {
+        } else if given && is_composite {
             "it takes no value"
-        } else if !given && entry.work != Work::Done && (entry.node..end).any(reads) {
+        } else if bytes > RESULT_BYTES_MAX || self.held_bytes() + bytes > ROW_DATA_BYTES_MAX {
+            "the value is too big for a result"
+        } else if !given && (entry.node..end).any(reads) {
             "something reads its result: give a value"
         } else {
             return Ok(());
@@ -242,8 +265,8 @@ impl Draft<'_> {
     }
 }
 
-/// Entries of one node: they stay in the row, and each has a number.
-const ENTRIES_MAX: u16 = 200;
+/// Rounds that a definition may give a node by itself, once it is entered.
+const ROUNDS_MAX: usize = 20;
 
 fn not_possible(why: &str) -> Rejection {
     Rejection::new(Reason::NotPossible, why)

@@ -90,6 +90,9 @@ impl Draft<'_> {
         let kept = result.filter(|_| !too_big && !mutated("result_forgotten")).cloned();
         let passes = self.definition.nodes[usize::from(self.entry(place).node)].passes;
         self.happen(SagaEvent::Succeeded { place, result: kept, passes });
+        if self.is_pivot(place) && self.saga().remembered_stop().is_some() {
+            self.happen(SagaEvent::StopForgotten {});
+        }
         if !too_big || self.halted(place).is_some() {
             return self.go(Way::Settled(place));
         }

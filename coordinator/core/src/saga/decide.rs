@@ -33,7 +33,8 @@ pub fn decide(
 ) -> Result<Decided, Rejection> {
     let events = Vec::with_capacity(2);
     let branches = Vec::new();
-    let mut draft = Draft { definition, values, now, id, row: row.cloned(), events, branches, emitted_bytes: 0, scratch };
+    let mut draft =
+        Draft { definition, values, now, id, row: row.cloned(), events, branches, emitted_bytes: 0, undo_bytes: 0, scratch };
     match (input, row) {
         (Input::Start(start), None) => draft.start(start)?,
         (Input::Start(start), Some(saga)) => return Err(duplicate(saga, start)),
@@ -44,7 +45,7 @@ pub fn decide(
         (Input::Due, Some(_)) => draft.due(),
         (Input::Cancel { why }, Some(_)) => draft.cancel(why)?,
         (Input::Act(act), Some(_)) => draft.act(act)?,
-        (Input::TooBig { bytes }, Some(_)) => draft.too_big(*bytes)?,
+        (Input::TooBig { bytes, step }, Some(_)) => draft.too_big(*bytes, step.as_deref())?,
     }
     let Draft { events, row, .. } = draft;
     Ok(Decided { events, saga: row.expect("a decided saga exists") })
@@ -76,6 +77,8 @@ pub(super) struct Draft<'a> {
     pub(super) branches: Vec<Branch>,
     /// Bytes that were emitted on the way in this turn.
     pub(super) emitted_bytes: usize,
+    /// Bytes of the undos that were issued in this turn.
+    pub(super) undo_bytes: usize,
     pub(super) scratch: &'a mut Scratch,
 }
 
@@ -151,14 +154,16 @@ impl<'a> Draft<'a> {
 
     /// The turn that was decided does not fit into a journal record: the leaf that waits fails before anything is sent. An undo, and
     /// what was stuck already, needs a person. An ended saga changes only by a contradicting answer, which is then not taken.
-    fn too_big(&mut self, bytes: usize) -> Result<(), Rejection> {
+    fn too_big(&mut self, bytes: usize, step: Option<&str>) -> Result<(), Rejection> {
         let message = format!(
             "the reply takes {bytes} bytes: with what it causes it does not fit into a journal record (limits.record_bytes_max)"
         );
         if self.saga().ended() {
             return Err(Rejection::new(RejectionReason::ContradictingReply, format!("{message}: it is not taken")));
         }
-        let place = self.open_place().expect("a live saga has an open leaf");
+        let answered = |entry: &Entry| entry.open() && step.is_some() && entry.order.as_ref().map(|order| order.step()) == step;
+        let answered = self.saga().entries.iter().position(answered).map(|place| place as Place);
+        let place = answered.or_else(|| self.open_place()).expect("a live saga has an open leaf");
         let (work, waits) = (self.entry(place).work, self.entry(place).waits);
         if work == Work::Asked && waits != Waits::Stuck {
             self.give_up(place, FailureKind::Error, code::DATA_TOO_BIG, &message);

@@ -38,7 +38,7 @@ pub use effects::{Sender, effects, order_of};
 pub use passed::{Passed, passed};
 pub use told::{Teller, Told, Versions};
 pub use values::{Evaluated, Values, View};
-pub use why::{Why, why};
+pub use why::{Why, name_of, why};
 
 use std::sync::Arc;
 
@@ -84,6 +84,8 @@ pub enum Input {
     TooBig {
         /// How large it would have been.
         bytes: usize,
+        /// The step that it is for, where it is an answer.
+        step: Option<Arc<str>>,
     },
 }
 

@@ -54,7 +54,7 @@ impl Draft<'_> {
     pub(super) fn cause_of(&self, place: Place) -> (Arc<Failure>, bool) {
         let entry = self.entry(place);
         let cause = entry.cause().expect("what did not end well says why").clone();
-        (cause, entry.work == Work::Refused)
+        (cause, entry.work == Work::Refused || entry.course().is_some_and(|course| course.refused))
     }
 
     /// The first that is for this code and not used up, else what is by default.

@@ -138,6 +138,11 @@ impl Draft<'_> {
             Some(body) => (call.encoding, &body[..]),
             None => (asked.encoding, entry.body()),
         };
+        // Branches are undone side by side, and what one turn sends must fit into a record: the rest follows when one of these ends.
+        if self.undo_bytes > 0 && self.undo_bytes + body.len() > COMMAND_BYTES_MAX {
+            return self.give_back(own.unwrap_or_default());
+        }
+        self.undo_bytes += body.len();
         let until = self.now.saturating_add(*within_ms);
         let first_time = if mutated("undo_has_its_own_first_time") { self.now } else { asked.first_time };
         let fields = OrderFields {

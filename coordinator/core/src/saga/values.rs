@@ -1,9 +1,9 @@
 //! Where `decide` gets the values of expressions: one interface, so that a checker can choose them instead.
 
 use bytes::Bytes;
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Emission, Failure};
 use ringmaster_schemas::state::{Entry, Saga, Status, Work};
-use ringmaster_schemas::{Data, Millis};
 
 use crate::definition::expression::Budget;
 use crate::definition::{Definition, Emit, Environment, Expression, ExpressionError, Template};
@@ -58,7 +58,12 @@ impl<'d> Evaluated<'d> {
             let is_there = |entry: &Entry| entry.work == Work::Done && entry.stray().is_none();
             let given = |entry: &&Entry| names.contains(&entry.node) && (is_there(entry) || (undone && entry.result.is_some()));
             let entry = saga.entries.iter().rev().find(given)?;
-            Some(entry.result.as_ref().map(Data::bytes).unwrap_or_default())
+            match &entry.result {
+                Some(result) => Some(result.bytes()),
+                // Something reads it, and it was too big to be kept.
+                None if self.definition.step(entry.node).is_some_and(|step| step.asks.kept.is_some()) => None,
+                None => Some(&[][..]),
+            }
         };
         let key = saga.key();
         let environment = Environment {

@@ -54,14 +54,19 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
         Waits::Stuck => ("a person".to_owned(), leaf.stuck(), leaf.ways_out()),
     };
     let wakes_at = Some(entry.due_at()).filter(|at| *at != Millis::MAX);
-    // What a scope failed for names a step in it.
-    let step = match definition.node(entry.node).map(|node| &*node.name) {
+    let step = name_of(definition, entry);
+    let (direction, failure) = (leaf.direction(), entry.failure().cloned());
+    Why { place, step, direction, waits: entry.waits, since: entry.since, wakes_at, what, then, ways_out, failure }
+}
+
+/// The name of an entry, with its round behind the first: that of its node, since what a scope failed for names a step in it; of a
+/// saga's end what could not be told.
+pub fn name_of(definition: &Definition, entry: &Entry) -> String {
+    match definition.node(entry.node).map(|node| &*node.name) {
         None | Some("") => entry.name().to_owned(),
         Some(name) if entry.round > 1 => format!("{name}~{}", entry.round),
         Some(name) => name.to_owned(),
-    };
-    let (direction, failure) = (leaf.direction(), entry.failure().cloned());
-    Why { place, step, direction, waits: entry.waits, since: entry.since, wakes_at, what, then, ways_out, failure }
+    }
 }
 
 /// An open entry, and what is known of it.
@@ -165,14 +170,16 @@ impl Leaf<'_> {
             Work::Asked => &[again, resolve],
             Work::UndoAsked => &[again, "skip: it counts as undone", resolve],
             Work::Refused | Work::Failed | Work::Undone => &[round, skip],
-            Work::Nothing if self.is_end => &["retry: its event is made again"],
+            Work::Nothing if self.is_end => &["retry: its event is made again", "skip: the saga ends without telling it"],
             Work::Nothing => &["retry: it is tried again", skip],
-            Work::Done if self.entry.stray().is_some() => &["retry: its undo is made again"],
-            Work::Done => &["skip: it goes on without its result"],
+            Work::Done if self.entry.stray().is_some() || phase == Some(Phase::Compensatable) => {
+                &["retry: its undo is made again", "skip: it counts as undone"]
+            }
+            Work::Done => &["skip: it goes on without its result, or with a value in its stead"],
             Work::Closed | Work::Open | Work::Undoing => &[],
         };
         ways.extend(acts.iter().map(|act| format!("ringmaster act {act}")));
-        if self.saga.status == Status::Running && !self.saga.passed {
+        if self.saga.status == Status::Running && !self.saga.passed && self.saga.remembered_stop().is_none() {
             ways.push("ringmaster act cancel: the saga is undone".to_owned());
         }
         ways

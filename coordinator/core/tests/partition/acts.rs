@@ -101,7 +101,7 @@ fn acts_are_taken_or_say_why_not() {
     is(&line, RejectionReason::MovedOn, "look again");
     line.acted(r#""act":"skip""#);
     is(&line, RejectionReason::NotPossible, "give a value");
-    line.acted(r#""act":"skip","value":{"n":1}"#);
+    line.acted(r#""act":"skip","step":"nobody","value":{"n":1}"#);
     is(&line, RejectionReason::NotPossible, "name the one that asks");
     line.acted(r#""act":"resolve","step":"task","value":{"n":1}"#);
     is(&line, RejectionReason::NotPossible, "say how it ended");
@@ -126,4 +126,41 @@ fn what_is_no_act_goes_to_quarantine() {
     }
     line.acted(r#""act":"cancel""#);
     assert!(!line.events().is_empty(), "the next one is taken");
+}
+
+const SIDE_BY_SIDE: &str = "
+saga: alpha
+start: { on: Asked, from: alphas, key: event.id }
+steps:
+  - step: all
+    parallel:
+      a: [ { step: one, do: worker.One, with: { id: key }, undo: { do: worker.UnOne, with: { blob: start.blob } } } ]
+      b: [ { step: two, do: worker.Two, with: { id: key }, undo: { do: worker.UnTwo, with: { blob: start.blob } } } ]
+      c: [ { step: three, do: worker.Three, with: { id: key }, undo: { do: worker.UnThree, with: { blob: start.blob } } } ]
+      d: [ { step: four, do: worker.Four, with: { id: key }, undo: { do: worker.UnFour, with: { blob: start.blob } } } ]
+  - { step: last, do: worker.Last, with: { id: key }, undo: nothing }
+";
+
+/// What is undone side by side fits into no record together: it is undone by and by, and all of it.
+#[test]
+fn undos_side_by_side_that_are_too_big_together_follow_each_other() {
+    let mut line = Line::of(SIDE_BY_SIDE, |_| {});
+    line.says(ALPHAS, &format!(r#"{{"id":"one","blob":"{}"}}"#, "x".repeat(150_000)));
+    for step in ["one", "two", "three", "four"] {
+        line.answered(step, r#""succeeded"},"body":null"#);
+    }
+    line.answered("last", r#""refused","code":"NO"},"body":null"#);
+    let mut undone = 0;
+    while undone < 4 {
+        let asked = line.events().into_iter().find_map(|event| match event {
+            SagaEvent::UndoIssued { order, .. } => Some(order.step().to_owned()),
+            _ => None,
+        });
+        let step = asked.unwrap_or_else(|| panic!("{undone} are undone, and no other is asked: {:?}", line.events()));
+        let reply =
+            format!(r#"{{"meta":{{"idempotency_key":"alpha/one/{step}/undo","attempt":1,"outcome":"succeeded"}},"body":null}}"#);
+        line.says(REPLIES, &reply);
+        undone += 1;
+    }
+    assert!(matches!(line.events().last(), Some(SagaEvent::Compensated { .. })), "{:?}", line.events());
 }

@@ -165,9 +165,9 @@ impl<'f> Tree<'f> {
         matches!(list.verb, PlannedVerb::Sequence(Role::Reaction)).then_some(list.parent)
     }
 
-    /// True if a node may be refused or failed, or something around it, and it goes on all the same.
+    /// True if a node, or something around it, may be refused or failed, and something follows all the same.
     pub(super) fn may_be_left_out(&self, node: u16) -> bool {
-        let goes_on = |on: &OnForm| matches!(on.reaction, Reaction::GoOn | Reaction::Steps { next: Next::GoOn, .. });
+        let goes_on = |on: &OnForm| matches!(on.reaction, Reaction::GoOn | Reaction::Steps { .. });
         std::iter::once(node)
             .chain(self.around(node))
             .any(|node| self.node(node).form.is_some_and(|form| form.reactions().any(goes_on)))

@@ -61,7 +61,7 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
             return undo_issued(entry, order, *due_at, alone, at);
         }
         (Asked, _, SagaEvent::Succeeded { result, .. })
-        | (Nothing | Refused | Failed | Undone, Stuck, SagaEvent::Succeeded { result, .. }) => {
+        | (Nothing | Refused | Failed | Undone | Done, Stuck, SagaEvent::Succeeded { result, .. }) => {
             (entry.work, entry.waits, entry.result) = (Done, No, result.clone());
             entry.more = None;
             forget_body(entry);
@@ -73,7 +73,8 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
             forget_body(entry);
             failure
         }
-        (UndoAsked, _, SagaEvent::Undone { .. }) => {
+        // By a person, where its undo could not even be made.
+        (UndoAsked, _, SagaEvent::Undone { .. }) | (Done | Failed, Stuck, SagaEvent::Undone { .. }) => {
             (entry.work, entry.waits, entry.bare) = (Undone, No, true);
             return since(entry, at);
         }
@@ -86,9 +87,7 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
             failure
         }
         (Refused, No, SagaEvent::ContradictionFound { stray, .. }) => {
-            entry.work = Done;
-            more(entry).stray = stray.then_some(at);
-            return since(entry, at);
+            return found_done(entry, *stray, at);
         }
         (
             Nothing | Asked | Done | Refused | Failed | UndoAsked | Undone | Closed | Open | Undoing,
@@ -108,6 +107,15 @@ fn undo_issued(entry: &mut Entry, order: &Order, due_at: Millis, alone: bool, at
     }
     (entry.work, entry.waits, entry.attempt, entry.due_at) = (Work::UndoAsked, Waits::Reply, 1, due_at);
     (entry.order, entry.bare) = (Some(order.clone()), false);
+    since(entry, at)
+}
+
+fn found_done(entry: &mut Entry, stray: bool, at: Millis) -> bool {
+    entry.work = Work::Done;
+    if stray {
+        scope::was_refused(entry);
+    }
+    more(entry).stray = stray.then_some(at);
     since(entry, at)
 }
 

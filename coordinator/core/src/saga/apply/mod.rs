@@ -246,7 +246,8 @@ fn settle_clock(saga: &mut Saga, at: Millis) {
             saga.held_since = None;
             saga.deadline_at = saga.deadline_at.map(|deadline| deadline.saturating_add(at - since));
             let clocks = saga.entries.iter_mut().filter(|entry| entry.scope_until().is_some() && !mutated("scope_clock_runs"));
-            clocks.for_each(|scope| scope.due_at = scope.due_at.saturating_add(at - since));
+            // One that began meanwhile has stood for less.
+            clocks.for_each(|scope| scope.due_at = scope.due_at.saturating_add(at - since.max(scope.since)));
         }
         _ => {}
     }

@@ -82,6 +82,12 @@ pub(super) fn keep_cause(entry: &mut Entry) {
     }
 }
 
+/// What is found done by itself was refused all the same, and for this: its reaction goes on as if nothing had been found.
+pub(super) fn was_refused(entry: &mut Entry) {
+    keep_cause(entry);
+    course(entry).refused = true;
+}
+
 fn course(entry: &mut Entry) -> &mut Course {
     more(entry).course.get_or_insert_with(Default::default)
 }

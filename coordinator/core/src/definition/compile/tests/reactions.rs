@@ -257,3 +257,14 @@ fn codes_that_a_command_has() {
         "#]],
     );
 }
+
+/// Under the same rule a step has succeeded; not so in its own reaction, nor in that of what is around it.
+#[test]
+fn a_rule_says_nothing_where_something_was_refused() {
+    let reader = "{ step: y, if: rules.r, do: fraud.Forget, undo: nothing, with: { order_id: steps.x.note.orValue('') + string(steps.x.score) } }";
+    let text = saga(&format!(
+        "rules: {{ r: start.total > 5 }}\nsteps:\n  - {}\n",
+        ask("x", &format!("if: rules.r, undo: nothing, on_refused: {{ steps: [ {reader} ], next: retry, at_most: 1 }}"))
+    ));
+    assert!(errors(&text).contains("step 'x' may have been skipped"), "{}", errors(&text));
+}
