@@ -59,6 +59,7 @@ pub(super) fn add_files(
 /// `ringmaster check FILE...`
 pub(super) fn check(config: &Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
     let mut schemas = load_schemas(&config.schemas)?;
+    let files = &files_in(files)?;
     let (records, warnings) =
         add_files(&mut Catalog::default(), &mut schemas, files, &config.compile_options(), &SchemasOfSagas::new())?;
     for warning in &warnings {

@@ -50,14 +50,26 @@ pub(super) fn graph(wish: &Wish<'_>, out: &mut dyn Write) -> Result<(), Failure>
             return Err(Failure::new(Exit::Usage, format_args!("{file} has several sagas; say which by --saga NAME: {names}")));
         }
     };
-    let is_svg = wish.out.is_some_and(|path| path.extension().is_some_and(|extension| extension == "svg"));
-    let picture = match wish.format.unwrap_or(if is_svg { Format::Svg } else { Format::Mermaid }) {
+    let picture = match wish.format.map_or_else(|| by_name(wish.out), Ok)? {
         Format::Mermaid => mermaid::draw(chosen),
         Format::Svg => svg::draw(chosen),
     };
     let Some(path) = wish.out else { return say(out, format_args!("{}", picture.trim_end())) };
     std::fs::write(path, picture).map_err(|error| Failure::new(Exit::Failed, format_args!("{}: {error}", path.display())))?;
     say(out, format_args!("{} is drawn in {}", chosen.saga, path.display()))
+}
+
+/// What a file's name says that is to be in it.
+fn by_name(out: Option<&Path>) -> Result<Format, Failure> {
+    let Some(extension) = out.and_then(Path::extension) else { return Ok(Format::Mermaid) };
+    match extension.to_str().unwrap_or_default() {
+        "svg" => Ok(Format::Svg),
+        "mmd" | "mermaid" | "md" | "txt" => Ok(Format::Mermaid),
+        other => {
+            let why = format_args!("nothing is drawn as .{other}: name a file .svg or .mmd, or say --format");
+            Err(Failure::new(Exit::Usage, why))
+        }
+    }
 }
 
 /// `ringmaster schema`

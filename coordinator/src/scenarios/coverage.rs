@@ -159,8 +159,9 @@ fn points(definition: &Definition, seen: &Seen) -> Vec<Point> {
             }
             Verb::Sequence(_) | Verb::Group | Verb::Parallel(_) => {}
         }
-        for on in node.on_refused.iter().chain(&node.on_failed) {
-            let code = on.code.as_deref().unwrap_or("else");
+        let reactions = node.on_refused.iter().map(|on| ("refused", on)).chain(node.on_failed.iter().map(|on| ("failed", on)));
+        for (how, on) in reactions {
+            let code = format!("{how} {}", on.code.as_deref().unwrap_or("else"));
             match on.reaction {
                 Reaction::Steps { list, .. } => {
                     add("reactions", format!("{name} never reacts to {code}"), seen.reacted.contains(&list));

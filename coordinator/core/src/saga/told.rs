@@ -93,7 +93,7 @@ impl<'a> Teller<'a> {
                 out.push(Told { event: "compensation_began", step, text });
             }
             SagaEvent::Undone { place } => self.say(out, "undone", *place, "is undone"),
-            SagaEvent::Closed { place } => self.say(out, "closed", *place, "is given up with nothing done"),
+            SagaEvent::Closed { place } => self.say(out, "closed", *place, "is closed: nobody waits for it any more"),
             SagaEvent::Stuck { place, failure } => self.say(out, "stuck", *place, &format!("is stuck: {}", said(failure))),
             SagaEvent::ContradictionFound { place, stray } => {
                 let alone = if *stray { "; it is undone by itself" } else { "" };

@@ -44,7 +44,8 @@ pub fn why(definition: &Definition, saga: &Saga) -> Vec<Why> {
 }
 
 fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why {
-    let leaf = Leaf { saga, entry, step: definition.step(entry.node), is_end: entry.node == ROOT };
+    let name = name_of(definition, entry);
+    let leaf = Leaf { saga, entry, name: &name, step: definition.step(entry.node), is_end: entry.node == ROOT };
     let (what, then, ways_out) = match entry.waits {
         Waits::No => unreachable!("an open leaf waits for something"),
         Waits::Reply => (format!("the answer to attempt {} of {}", entry.attempt, leaf.command()), leaf.reply(), Vec::new()),
@@ -54,9 +55,8 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
         Waits::Stuck => ("a person".to_owned(), leaf.stuck(), leaf.ways_out()),
     };
     let wakes_at = Some(entry.due_at()).filter(|at| *at != Millis::MAX);
-    let step = name_of(definition, entry);
     let (direction, failure) = (leaf.direction(), entry.failure().cloned());
-    Why { place, step, direction, waits: entry.waits, since: entry.since, wakes_at, what, then, ways_out, failure }
+    Why { place, step: name.clone(), direction, waits: entry.waits, since: entry.since, wakes_at, what, then, ways_out, failure }
 }
 
 /// The name of an entry, with its round behind the first: that of its node, since what a scope failed for names a step in it; of a
@@ -73,6 +73,7 @@ pub fn name_of(definition: &Definition, entry: &Entry) -> String {
 struct Leaf<'a> {
     saga: &'a Saga,
     entry: &'a Entry,
+    name: &'a str,
     step: Option<Step<'a>>,
     is_end: bool,
 }
@@ -152,7 +153,7 @@ impl Leaf<'_> {
         let again = "retry: it is asked again, under the same key and with a new budget";
         let round = "retry: it is tried again in a new round, under a new key";
         let skip = "skip: it goes on without it, or with a value in its stead";
-        let resolve = "resolve: say in its participant's stead how it ended";
+        let resolve = "resolve: say in its participant's stead how it ended (--outcome succeeded|refused)";
         let mut ways: Vec<String> = match self.entry.work {
             Work::Asked => {
                 vec![format!("find out at {participant} whether {command} was done, and let it answer attempt {attempt} again")]
@@ -178,9 +179,14 @@ impl Leaf<'_> {
             Work::Done => &["skip: it goes on without its result, or with a value in its stead"],
             Work::Closed | Work::Open | Work::Undoing => &[],
         };
-        ways.extend(acts.iter().map(|act| format!("ringmaster act {act}")));
+        let id = &self.saga.id;
+        let command = |act: &str| {
+            let (verb, what) = act.split_once(": ").unwrap_or((act, ""));
+            format!("ringmaster act {verb} {id} --step '{}' --why '...': {what}", self.name)
+        };
+        ways.extend(acts.iter().map(|act| command(act)));
         if self.saga.status == Status::Running && !self.saga.passed && self.saga.remembered_stop().is_none() {
-            ways.push("ringmaster act cancel: the saga is undone".to_owned());
+            ways.push(format!("ringmaster act cancel {id} --why '...': the saga is undone"));
         }
         ways
     }

@@ -216,9 +216,9 @@ fn what_undoes_tells_why() {
         charge (undo) waits for a person (stuck), wakes never
           nothing by itself; a success of worker under the undo's key settles it, however late
           way out: see to it at worker that worker.Refund is done, and let it answer attempt 1 with success
-          way out: ringmaster act retry: it is asked again, under the same key and with a new budget
-          way out: ringmaster act skip: it counts as undone
-          way out: ringmaster act resolve: say in its participant's stead how it ended
+          way out: ringmaster act retry trip/t --step 'charge' --why '...': it is asked again, under the same key and with a new budget
+          way out: ringmaster act skip trip/t --step 'charge' --why '...': it counts as undone
+          way out: ringmaster act resolve trip/t --step 'charge' --why '...': say in its participant's stead how it ended (--outcome succeeded|refused)
     "#]]);
     line.reply_to("trip/t/charge/undo", "succeeded");
     line.tells(&expect![[r#"
@@ -289,17 +289,17 @@ fn what_is_stuck_says_what_a_person_can_do() {
         ship waits for a person (stuck), wakes never
           nothing by itself; an answer of worker under its key settles it, however late
           way out: find out at worker whether worker.Ship was done, and let it answer attempt 1 again
-          way out: ringmaster act retry: it is asked again, under the same key and with a new budget
-          way out: ringmaster act resolve: say in its participant's stead how it ended
-          way out: ringmaster act cancel: the saga is undone
+          way out: ringmaster act retry trip/t --step 'ship' --why '...': it is asked again, under the same key and with a new budget
+          way out: ringmaster act resolve trip/t --step 'ship' --why '...': say in its participant's stead how it ended (--outcome succeeded|refused)
+          way out: ringmaster act cancel trip/t --why '...': the saga is undone
     "#]]);
     let mut refused = answered("", &[("ship/do", "succeeded"), ("bill/do", "refused")]);
     refused.says_why(&expect![[r#"
         bill waits for a person (stuck), wakes never
           nothing by itself; a success of worker under its key is taken, however late
           way out: see to it at worker that worker.Bill is done after all, and let it answer with success
-          way out: ringmaster act retry: it is tried again in a new round, under a new key
-          way out: ringmaster act skip: it goes on without it, or with a value in its stead
+          way out: ringmaster act retry trip/t --step 'bill' --why '...': it is tried again in a new round, under a new key
+          way out: ringmaster act skip trip/t --step 'bill' --why '...': it goes on without it, or with a value in its stead
     "#]]);
     refused.tells(&expect![[r#"
         started [] started by alphas/0/0 with version 1 (86e06d61a774), deadline +259200000ms

@@ -1,5 +1,6 @@
 //! Times that a participant could forget an idempotency key within, or that can never be reached.
 
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::participant_of;
 
 use super::super::form::SagaForm;
@@ -7,6 +8,7 @@ use super::super::report::Report;
 use super::super::targets::Options;
 use super::super::tree::Tree;
 use super::super::write_duration;
+use crate::definition::ROOT;
 use crate::definition::defaults::DEFAULTS;
 
 pub(in crate::definition::compile) fn check(form: &SagaForm, tree: &Tree<'_>, options: &Options<'_>, report: &mut Report<'_>) {
@@ -29,5 +31,25 @@ pub(in crate::definition::compile) fn check(form: &SagaForm, tree: &Tree<'_>, op
         {
             report.warning(span, "this is never reached: the saga's deadline is earlier", "");
         }
+        // What is written, or what a reaction waits for: a default that is cut short is no mistake.
+        let span = within.map(|(_, span)| span).or_else(|| step.node.on_failed.first().map(|on| &on.span));
+        if let (Some(span), Some((around, most))) = (span, shortest_around(tree, step.number))
+            && within.unwrap_or(&by_default).0 > most
+        {
+            let own = write_duration(within.unwrap_or(&by_default).0);
+            let message = format!("the step's within ({own}) is never reached: all of '{around}' has {}", write_duration(most));
+            report.warning(span, message, format!("give the step a shorter within, or '{around}' a longer one"));
+        }
     }
+}
+
+/// The shortest time of what a node stands in, with its name. A reaction stands beside its node.
+fn shortest_around<'t>(tree: &'t Tree<'_>, number: u16) -> Option<(&'t str, Millis)> {
+    let scope_of = |node: u16| Some(tree.node(node).scope).filter(|scope| *scope != ROOT);
+    let scopes = std::iter::successors(scope_of(number), |scope| scope_of(*scope));
+    let times = scopes.filter_map(|scope| {
+        let form = tree.node(scope).form?;
+        Some((form.name.text.as_str(), form.within.as_ref()?.0))
+    });
+    times.min_by_key(|(_, millis)| *millis)
 }
