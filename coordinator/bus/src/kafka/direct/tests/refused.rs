@@ -1,7 +1,8 @@
 //! A client and a broker that are set up differently: what is said, how often it is tried, and that it goes on when it is mended.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode as Code;
@@ -19,9 +20,27 @@ use super::line::Line;
 use super::scripted::Scripted;
 use super::secured::{HERE, MECHANISMS, known, security, trusting};
 
-/// Warnings of this thread.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
+thread_local! {
+    /// Warnings of this thread.
+    static WARNED: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps warnings by thread. There is one for the whole process: beside a subscriber of one thread alone, `tracing` takes a place that warns
+/// for the first time in another thread, which has none, for one that nobody listens to, in all threads.
+struct Warnings;
+
+impl Warnings {
+    /// From here on this thread is listened to.
+    fn listen() {
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| tracing::subscriber::set_global_default(Warnings).expect("nobody else listens"));
+    }
+
+    /// What was warned of since it was asked last.
+    fn take() -> Vec<String> {
+        WARNED.take()
+    }
+}
 
 impl Subscriber for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -39,7 +58,7 @@ impl Subscriber for Warnings {
     fn event(&self, event: &Event<'_>) {
         let mut line = Text(String::new());
         event.record(&mut line);
-        self.0.lock().expect("no panic").push(line.0);
+        WARNED.with_borrow_mut(|warned| warned.push(line.0));
     }
 
     fn enter(&self, _: &Id) {}
@@ -140,15 +159,13 @@ fn who_does_not_fit_is_told_and_tried_again() {
     let cases: Vec<_> = tls_cases().into_iter().chain(login_cases()).collect();
     std::thread::scope(|scope| {
         for case in cases {
-            scope.spawn(move || {
-                let warnings = Warnings::default();
-                tracing::subscriber::with_default(warnings.clone(), || meet(case, &warnings));
-            });
+            scope.spawn(move || meet(case));
         }
     });
 }
 
-fn meet(case: Case, warnings: &Warnings) {
+fn meet(case: Case) {
+    Warnings::listen();
     let Case { what, client, wrong, right, says } = case;
     let broker = Scripted::start(&[]);
     broker.state().guard = wrong;
@@ -159,7 +176,7 @@ fn meet(case: Case, warnings: &Warnings) {
     let (tries, most) = (broker.state().connections, 3 + begun.elapsed().as_millis() / 50);
     assert!(tries as u128 <= most, "{what}: {tries} tries, at most {most} in this time");
     assert!(line.doubts.iter().any(|why| why.contains(says) && why.contains(HERE)), "{what}: {:?}", line.doubts);
-    let told = std::mem::take(&mut *warnings.0.lock().expect("no panic"));
+    let told = Warnings::take();
     assert!(told.iter().any(|line| line.contains(says) && line.contains(HERE)), "{what}: {told:?}");
     let different: HashSet<_> = told.iter().collect();
     assert_eq!(told.len(), different.len(), "{what}: each is said once: {told:?}");
@@ -179,23 +196,21 @@ fn meet(case: Case, warnings: &Warnings) {
 #[test]
 fn who_answers_nonsense_or_nothing_at_first_is_told_of() {
     let garbage = Act::Garbage(vec![0x7f; 64]);
+    Warnings::listen();
     for (act, says) in [(garbage, "its length cannot be"), (Act::WrongCorrelation, "answer"), (Act::Hold, "no answer within")] {
-        let warnings = Warnings::default();
-        tracing::subscriber::with_default(warnings.clone(), || {
-            let broker = Scripted::start(&[]);
-            (0..2).for_each(|_| broker.state().push(Api::Versions, act.clone()));
-            let mut line = Line::to(&broker.address());
-            line.send("commands", 0, 1).expect("taken");
-            let told = || warnings.0.lock().expect("no panic").clone();
-            line.until("it is connected", |_| broker.state().connections > 0);
-            line.skip(Duration::from_secs(31));
-            line.until("it is told", |_| !told().is_empty());
-            broker.release();
-            line.until("it goes on", |line| line.done.contains_key(&1) || line.failed.contains_key(&1));
-            let told = told();
-            assert!(told[0].contains(says) && told[0].contains(HERE), "{act:?}: {told:?}");
-            assert_eq!(told.len(), told.iter().collect::<HashSet<_>>().len(), "{act:?}: each is said once: {told:?}");
-        });
+        let broker = Scripted::start(&[]);
+        (0..2).for_each(|_| broker.state().push(Api::Versions, act.clone()));
+        let mut line = Line::to(&broker.address());
+        line.send("commands", 0, 1).expect("taken");
+        // Its time to answer counts from here; skipped before, it would be waited for in truth.
+        line.until("it is asked", |_| broker.state().asked.contains_key(&Api::Versions.key()));
+        line.skip(Duration::from_secs(31));
+        line.until("it is told", |_| WARNED.with_borrow(|warned| !warned.is_empty()));
+        broker.release();
+        line.until("it goes on", |line| line.done.contains_key(&1) || line.failed.contains_key(&1));
+        let told = Warnings::take();
+        assert!(told[0].contains(says) && told[0].contains(HERE), "{act:?}: {told:?}");
+        assert_eq!(told.len(), told.iter().collect::<HashSet<_>>().len(), "{act:?}: each is said once: {told:?}");
     }
 }
 
