@@ -279,12 +279,15 @@ fn times_beyond_that_of_the_whole_are_told() {
         ask("b", "undo: nothing, on_failed: go_on"),
         ask("c", "undo: nothing")
     );
-    check(&steps(&[parallel]), expect![[r#"
+    check(
+        &steps(&[parallel]),
+        expect![[r#"
         sagas/x.yaml:4:261: warning: the step's within (3m) is never reached: all of 'p' has 2m
          4 | ...order_id: key }, undo: nothing, within: 3m } ], two: [ { step: b, do: fraud.Score, with: { order_id: key }, undo: nothin...
            |                                            ^^ give the step a shorter within, or 'p' a longer one
         sagas/x.yaml:4:355: warning: the step's within (5m) is never reached: all of 'p' has 2m
          4 | ...er_id: key }, undo: nothing, on_failed: go_on }, { step: c, do: fraud.Score, with: { order_id: key }, undo: nothing } ] ...
            |                                            ^^^^^ give the step a shorter within, or 'p' a longer one
-    "#]]);
+    "#]],
+    );
 }
