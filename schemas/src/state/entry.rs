@@ -183,6 +183,11 @@ impl Entry {
         self.waits != Waits::No
     }
 
+    /// True if what is around it cannot end yet: a stray is on its own; a scope may be undone and wait for one alone.
+    pub fn is_under_way(&self) -> bool {
+        (self.open() && self.stray().is_none()) || matches!(self.work, Work::Open | Work::Undoing)
+    }
+
     /// The order's body, if it may still be needed.
     pub fn body(&self) -> &[u8] {
         match &self.order {

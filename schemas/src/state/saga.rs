@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Entry, VERSION, Waits, Work, expiry_bucket};
+use super::{Entry, VERSION, Waits, expiry_bucket};
 use crate::codec::{Avro, Malformed, put_long};
 use crate::journal::{Failure, Head, Place};
 use crate::{Millis, names, record, symbols};
@@ -166,7 +166,7 @@ impl Saga {
         let scopes_run = self.status == Status::Running && self.held_since.is_none();
         for entry in &self.entries {
             due_at = due_at.min(entry.due_at());
-            if scopes_run && entry.work == Work::Open {
+            if scopes_run {
                 due_at = due_at.min(entry.scope_until().unwrap_or(Millis::MAX));
             }
         }

@@ -305,7 +305,7 @@ impl<'p> World<'p> {
     /// What came would have caused more than a record holds.
     fn too_big(&mut self) {
         self.count("turns that were too big");
-        let _ = self.turn(&Input::TooBig { bytes: 2_000_000, step: None }, "what came next is too big".to_owned());
+        let _ = self.turn(&Input::TooBig { bytes: Some(2_000_000), step: None }, "what came next is too big".to_owned());
     }
 
     fn contradict(&mut self) {

@@ -127,7 +127,7 @@ impl Stage {
             Act::Person { .. } => Ok(self.input(&Input::Act(self.person(act)?))),
             Act::TooLate(act) => Ok(self.input(&Input::Act(ActInput { if_state: Some(0), ..self.person(act)? }))),
             Act::Cancel(why) => Ok(self.input(&Input::Cancel { why: why.as_str().into() })),
-            Act::TooBig(bytes) => Ok(self.input(&Input::TooBig { bytes: *bytes, step: None })),
+            Act::TooBig(bytes) => Ok(self.input(&Input::TooBig { bytes: Some(*bytes), step: None })),
             Act::Ends(how, code) => self.ends(how, code.as_deref()),
             Act::Undone(wanted) => self.undone(wanted),
         }

@@ -22,6 +22,7 @@ mod node;
 pub mod yaml;
 
 pub use catalog::{Catalog, DefinitionRecord, defined_twice};
+pub(crate) use compile::ROUNDS_MAX;
 pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic, compile};
 pub use defaults::{DEFAULTS, Defaults};
 pub use expression::{Budget, Environment, Expression, ExpressionError, SiteId, Template};

@@ -29,8 +29,6 @@ pub struct Node {
     pub passes: bool,
     /// Something of it has an undo.
     pub undoes: bool,
-    /// The node under whose name its result is read.
-    pub stands_for: u16,
     /// The nodes whose results are read under its name, in preorder.
     pub given_by: Box<[u16]>,
     /// Only if this is true; else it is skipped.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::journal::{QuarantineReason, RejectionReason};
 use ringmaster_schemas::names;
+use ringmaster_schemas::state::{Entry, Work};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -80,18 +81,22 @@ impl<'a> ControlRecord<'a> {
     }
 
     /// As the core takes it; a value that its step cannot have is rejected.
-    /// `stuck`: the step that needs a person, for an act that names none.
+    /// `stuck`: the entry that is meant, if it needs a person.
     pub(crate) fn input(
         &self,
         projections: &mut Projections,
         definition: &Definition,
-        stuck: Option<&str>,
+        stuck: Option<&Entry>,
     ) -> Result<ActInput, Rejection> {
         let not_possible = |why: String| Rejection { reason: RejectionReason::NotPossible, detail: why };
-        let name = self.step.as_deref().or(stuck).map(names::step_of_round);
-        // An answer without a body is one of nothing but defaults.
-        let nothing = (self.act, self.outcome) == (ControlAct::Resolve, Some(ControlOutcome::Succeeded));
-        let result = match (self.value, name.and_then(|name| definition.step_named(name))) {
+        let step = match &self.step {
+            Some(name) => definition.step_named(names::step_of_round(name)),
+            None => stuck.and_then(|entry| definition.step(entry.node)),
+        };
+        // An answer without a body is one of nothing but defaults; that of an undo has no result.
+        let has_result = stuck.is_some_and(|entry| entry.work != Work::UndoAsked);
+        let nothing = has_result && (self.act, self.outcome) == (ControlAct::Resolve, Some(ControlOutcome::Succeeded));
+        let result = match (self.value, step) {
             (None, Some(step)) if nothing => {
                 projections.stated(step, "{}").map_err(|refused| not_possible(format!("{}: give a value", refused.detail)))?
             }

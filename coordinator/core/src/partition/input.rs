@@ -15,10 +15,13 @@ use super::{Context, EXPIRY_BUCKET_MS, Role, Why};
 use crate::definition::Definition;
 use crate::faults::reached;
 use crate::intake::{Answer, ControlRecord, Event, InputRecord, Origin, Refused, Typing};
-use crate::saga::{Evaluated, Input, Rejection, decide};
+use crate::saga::{Evaluated, Input, Rejection, decide, name_of};
 
 /// Bytes of a quarantined record's detail: it may quote the record, which may be as large as a topic allows.
 const QUARANTINE_DETAIL_BYTES_MAX: usize = 4 * 1024;
+
+/// What is said of a saga that is not there.
+pub(super) const NOBODY: &str = "no saga of this id lives, or is remembered";
 
 /// Why a record makes no turn of its own.
 enum NoTurn {
@@ -95,16 +98,21 @@ impl Owner {
         let act = ControlRecord::read(value)?;
         let turn = Turn::by_input(index, record).keeping(Some((0, value)));
         let Some(slot) = self.find(&act.saga, || (&*act.saga).into(), cx)? else {
-            return Ok(Some(turn.with(unknown(&(&*act.saga).into(), "no saga of this id lives, or is remembered"))));
+            return Ok(Some(turn.with(unknown(&(&*act.saga).into(), NOBODY))));
         };
-        let version = self.current(slot).map(|saga| saga.head.version());
-        let definition = version.and_then(|version| cx.catalog.by_hash(&version));
-        let is_stuck = |entry: &&Entry| entry.waits == Waits::Stuck && entry.work != Work::UndoAsked;
-        let stuck = self.current(slot).and_then(|saga| saga.entries.iter().find(is_stuck)).map(|entry| entry.name().to_owned());
-        let input = match definition.map(|definition| act.input(&mut self.projections, definition, stuck.as_deref())) {
-            Some(Ok(input)) => input,
-            Some(Err(rejection)) => return Ok(Some(turn.with(rejected(&(&*act.saga).into(), rejection)))),
-            None => return Ok(Some(turn.with(unknown(&(&*act.saga).into(), "no saga of this id lives, or is remembered")))),
+        let Some(saga) = self.visible(slot).cloned() else {
+            return Ok(Some(turn.with(unknown(&(&*act.saga).into(), NOBODY))));
+        };
+        let definition = self.definition_of(&saga, cx)?;
+        // One that is named is meant by its name; else a value is for what is not an undo, which takes none.
+        let is_meant = |entry: &&Entry| {
+            let by_name = |step: &str| name_of(definition, entry) == step;
+            entry.waits == Waits::Stuck && act.step.as_deref().map_or(entry.work != Work::UndoAsked, by_name)
+        };
+        let stuck = saga.entries.iter().find(is_meant);
+        let input = match act.input(&mut self.projections, definition, stuck) {
+            Ok(input) => input,
+            Err(rejection) => return Ok(Some(turn.with(rejected(&(&*act.saga).into(), rejection)))),
         };
         Ok(self.decide_at(slot, &Input::Act(input), turn, cx)?)
     }

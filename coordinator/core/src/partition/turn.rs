@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
-    Cause, Change, EffectPlace, Expired, FailureKind, Opens, QuarantineReason, SagaChange, SagaEvent,
+    Cause, Change, EffectPlace, Expired, FailureKind, Opens, QuarantineReason, RejectionReason, SagaChange, SagaEvent,
 };
 use ringmaster_schemas::state::Saga;
 use smallvec::{SmallVec, smallvec};
 
 use super::ahead::Move;
+use super::input::{NOBODY, rejected, unknown};
 use super::owner::Owner;
 use super::table::Slot;
 use super::{Context, Note, Role, Why, Wish};
+use crate::definition::Definition;
 use crate::intake::{Answer, InputRecord, Refused};
-use crate::saga::{Evaluated, Input, decide};
+use crate::saga::{Evaluated, Input, ROW_BYTES_MAX, Rejection, decide};
 
 /// What caused it, what happened, and what is true then.
 pub(super) struct Turn<'a> {
@@ -154,9 +156,15 @@ impl Owner {
             Role::Replies => Answer::read(record.value?, cx.schemas).ok().map(|answer| answer.step().into()),
             Role::Events { .. } | Role::Control => None,
         };
+        let is_act = record.is_some_and(|(index, _)| matches!(self.settings.inputs[index].role, Role::Control));
+        if let (true, [(slot, _)]) = (is_act, &turn.rows[..]) {
+            self.turn_down(*slot, turn.cause, turn.raw, cx);
+            return Ok(());
+        }
         let step: Option<Arc<str>> = record.and_then(answer);
         if let (false, [(slot, _)]) = (turn.starts(), &turn.rows[..])
-            && let Some(smaller) = self.decide_at(*slot, &Input::TooBig { bytes, step }, Turn::of(turn.cause), cx)?
+            && let Some(smaller) =
+                self.decide_at(*slot, &Input::TooBig { bytes: record.map(|_| bytes), step }, Turn::of(turn.cause), cx)?
         {
             self.push_small(smaller, cx);
             return Ok(());
@@ -165,6 +173,17 @@ impl Owner {
         let Some((index, record)) = record else { return Err(self.corrupt(detail)) };
         self.quarantine(index, record, &Refused::new(QuarantineReason::TooBig, detail, None), cx);
         Ok(())
+    }
+
+    /// Nothing has come of an act whose turn fits into no record: who acted is told, if the act itself fits.
+    fn turn_down(&mut self, slot: Slot, cause: Cause, act: Option<(i64, &[u8])>, cx: &mut Context<'_>) {
+        let limit = self.settings.limits.record_bytes_max;
+        let detail = format!(
+            "what it causes does not fit into a journal record: limits.record_bytes_max, which is {limit} bytes, may be raised"
+        );
+        let change = rejected(&self.replica.table.row(slot).id, Rejection { reason: RejectionReason::NotPossible, detail });
+        let act = act.filter(|(_, bytes)| bytes.len() <= ROW_BYTES_MAX);
+        self.push_small(Turn::of(cause).keeping(act).with(change), cx);
     }
 
     /// Decides an input for the saga at `slot`, and adds what happened to a turn; none if it means nothing.
@@ -177,15 +196,9 @@ impl Owner {
     ) -> Result<Option<Turn<'a>>, Why> {
         let id = self.replica.table.row(slot).id.clone();
         let Some(saga) = self.visible(slot) else {
-            return Ok(Some(turn.with(super::input::unknown(&id, "no saga of this id lives, or is remembered"))));
+            return Ok(Some(turn.with(unknown(&id, NOBODY))));
         };
-        let Some(definition) = cx.catalog.by_hash(&saga.head.version()) else {
-            return Err(self.corrupt(format!(
-                "saga {id} runs a version of '{}' that the topic of definitions (offset {}) does not have",
-                saga.definition(),
-                saga.head.fields().version_offset
-            )));
-        };
+        let definition = self.definition_of(saga, cx)?;
         let (saga, now) = (saga.clone(), self.turn_time(cx));
         match decide(definition, &Evaluated::new(definition), &id, Some(&saga), input, now, &mut self.scratch) {
             Ok(decided) if decided.events.is_empty() => Ok(None),
@@ -193,8 +206,21 @@ impl Owner {
                 turn.saga(slot, id, decided.events, decided.saga);
                 Ok(Some(turn))
             }
-            Err(rejection) => Ok(Some(turn.with(super::input::rejected(&id, rejection)))),
+            Err(rejection) => Ok(Some(turn.with(rejected(&id, rejection)))),
         }
+    }
+
+    /// The version that a saga runs by.
+    pub(super) fn definition_of<'c>(&self, saga: &Saga, cx: &Context<'c>) -> Result<&'c Definition, Why> {
+        let found = cx.catalog.by_hash(&saga.head.version()).map(|definition| &**definition);
+        found.ok_or_else(|| {
+            self.corrupt(format!(
+                "saga {} runs a version of '{}' that the topic of definitions (offset {}) does not have",
+                saga.id,
+                saga.definition(),
+                saga.head.fields().version_offset
+            ))
+        })
     }
 
     /// What the journal and the definitions say contradicts each other.

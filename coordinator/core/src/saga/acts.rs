@@ -10,8 +10,8 @@ use ringmaster_schemas::state::{Entry, Waits, Work};
 use super::attempts::Policy;
 use super::decide::Draft;
 use super::flow::Way;
-use super::{Outcome, RESULT_BYTES_MAX, ROW_DATA_BYTES_MAX, Rejection, ReplyInput};
-use crate::definition::{ROOT, Undo};
+use super::{Outcome, Rejection, ReplyInput};
+use crate::definition::{ROOT, ROUNDS_MAX, Undo};
 use crate::faults::mutated;
 
 /// A person's act.
@@ -85,22 +85,18 @@ impl Draft<'_> {
     fn stuck_place(&self, step: Option<&str>) -> Result<Place, Rejection> {
         let stuck = |place: &Place| self.entry(*place).waits == Waits::Stuck;
         let places: Vec<Place> = (0..self.next_place()).filter(stuck).collect();
-        let names = || places.iter().map(|place| self.name_at(*place)).collect::<Vec<_>>().join(", ");
+        let name = |place: Place| super::name_of(self.definition, self.entry(place));
+        let names = || places.iter().map(|place| name(*place)).collect::<Vec<_>>().join(", ");
         let fault = match (step, &places[..]) {
             (_, []) => "nothing of this saga needs a person".to_owned(),
             (None, [place]) => return Ok(*place),
             (None, _) => format!("several steps are stuck: name one of {}", names()),
-            (Some(step), places) => match places.iter().find(|place| self.name_at(**place) == step) {
+            (Some(step), places) => match places.iter().find(|place| name(**place) == step) {
                 Some(place) => return Ok(*place),
                 None => format!("step '{step}' is not stuck; stuck: {}", names()),
             },
         };
         Err(Rejection::new(Reason::NotStuck, fault))
-    }
-
-    /// The name of an entry, with its round behind the first.
-    fn name_at(&self, place: Place) -> String {
-        super::name_of(self.definition, self.entry(place))
     }
 
     /// The same command once more, under its key, with a new budget; where it was refused, or could not be made, a new round.
@@ -146,9 +142,11 @@ impl Draft<'_> {
     /// Entries stay in the row, and the rounds of each node have numbers: what is in it may be tried again too.
     fn may_be_entered_again(&self, node: u16) -> Result<(), Rejection> {
         let count = |node: u16| self.saga().entries.iter().filter(|entry| entry.node == node).count();
-        let most = (node..self.definition.nodes[usize::from(node)].end).map(count).max().unwrap_or(0);
-        if node != ROOT && most + ROUNDS_MAX > usize::from(u8::MAX) {
-            return Err(not_possible(&format!("it, or a step in it, was entered {most} times, which is about the most")));
+        // The saga's end, that cannot be told, is an entry of its own.
+        let end = if node == ROOT { ROOT + 1 } else { self.definition.nodes[usize::from(node)].end };
+        let most = (node..end).map(count).max().unwrap_or(0);
+        if most + usize::from(ROUNDS_MAX) > usize::from(u8::MAX) {
+            return Err(not_possible(&format!("it, or a step in it, was entered {most} times, which is about the most: skip it")));
         }
         Ok(())
     }
@@ -228,13 +226,17 @@ impl Draft<'_> {
         let why = if entry.work == Work::Asked && node.phase != Phase::Retriable {
             "nobody knows whether it was done: resolve it, by what its participant says"
         } else if given && entry.work == Work::Undone {
-            "it was undone, so that nothing stands for a value: retry it, or skip it without one"
+            "it was undone, so that nothing stands for a value: retry it, or, if nothing reads its result, skip it without one"
         } else if given && is_composite {
             "it takes no value"
-        } else if bytes > RESULT_BYTES_MAX || self.held_bytes() + bytes > ROW_DATA_BYTES_MAX {
+        } else if self.is_too_big(bytes) {
             "the value is too big for a result"
         } else if !given && (entry.node..end).any(reads) {
-            "something reads its result: give a value"
+            if entry.work == Work::Undone {
+                "it was undone, and something reads its result: retry it, or cancel the saga"
+            } else {
+                "something reads its result: give a value"
+            }
         } else {
             return Ok(());
         };
@@ -264,9 +266,6 @@ impl Draft<'_> {
         self.reply(&reply)
     }
 }
-
-/// Rounds that a definition may give a node by itself, once it is entered.
-const ROUNDS_MAX: usize = 20;
 
 fn not_possible(why: &str) -> Rejection {
     Rejection::new(Reason::NotPossible, why)

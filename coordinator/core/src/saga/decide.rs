@@ -154,16 +154,20 @@ impl<'a> Draft<'a> {
 
     /// The turn that was decided does not fit into a journal record: the leaf that waits fails before anything is sent. An undo, and
     /// what was stuck already, needs a person. An ended saga changes only by a contradicting answer, which is then not taken.
-    fn too_big(&mut self, bytes: usize, step: Option<&str>) -> Result<(), Rejection> {
-        let message = format!(
-            "the reply takes {bytes} bytes: with what it causes it does not fit into a journal record (limits.record_bytes_max)"
-        );
+    fn too_big(&mut self, bytes: Option<usize>, step: Option<&str>) -> Result<(), Rejection> {
+        let message = match bytes {
+            Some(bytes) => format!(
+                "the reply takes {bytes} bytes: with what it causes it does not fit into a journal record (limits.record_bytes_max)"
+            ),
+            None => "what follows does not fit into a journal record (limits.record_bytes_max)".to_owned(),
+        };
         if self.saga().ended() {
             return Err(Rejection::new(RejectionReason::ContradictingReply, format!("{message}: it is not taken")));
         }
         let answered = |entry: &Entry| entry.open() && step.is_some() && entry.order.as_ref().map(|order| order.step()) == step;
-        let answered = self.saga().entries.iter().position(answered).map(|place| place as Place);
-        let place = answered.or_else(|| self.open_place()).expect("a live saga has an open leaf");
+        let due = |entry: &Entry| bytes.is_none() && entry.due_at() <= self.now;
+        let place = self.saga().entries.iter().position(|entry| answered(entry) || due(entry)).map(|place| place as Place);
+        let place = place.or_else(|| self.open_place()).expect("a live saga has an open leaf");
         let (work, waits) = (self.entry(place).work, self.entry(place).waits);
         if work == Work::Asked && waits != Waits::Stuck {
             self.give_up(place, FailureKind::Error, code::DATA_TOO_BIG, &message);

@@ -2,7 +2,7 @@
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{FailureKind, Place, SagaEvent};
-use ringmaster_schemas::state::{Status, Waits};
+use ringmaster_schemas::state::Waits;
 
 use super::code;
 use super::decide::{Draft, failure};
@@ -13,13 +13,15 @@ impl Draft<'_> {
     /// Everything of this saga that is due.
     pub(super) fn due(&mut self) {
         let saga = self.saga();
-        let running = saga.status == Status::Running || mutated("deadline_in_undo");
-        let is_on = running && !saga.late && saga.held_since.is_none() && !saga.ended() && saga.remembered_stop().is_none();
-        let deadline = saga.deadline_at.filter(|_| is_on);
+        let deadline = if mutated("deadline_in_undo") { saga.deadline_at.filter(|_| !saga.ended()) } else { saga.deadline() };
         if let Some(due_at) = deadline.filter(|due_at| *due_at <= self.now) {
             self.deadline(due_at);
         }
         for place in 0..self.next_place() {
+            // What a turn undoes must fit into its record, and what were put off here would be forgotten: it is due in the next turn.
+            if self.undo_bytes > 0 && !mutated("all_undone_in_one_turn") {
+                return;
+            }
             if self.entry(place).scope_until().is_some_and(|until| until <= self.now) {
                 self.expire(place);
             }

@@ -75,12 +75,7 @@ impl Draft<'_> {
             return Way::Rest;
         }
         match entry.work {
-            Work::Done => {
-                if self.is_pivot(place) && self.saga().remembered_stop().is_some() {
-                    self.happen(SagaEvent::StopForgotten {});
-                }
-                Way::Behind(self.entry(place).node - u16::from(mutated("issued_step_is_next_again")))
-            }
+            Work::Done => Way::Behind(entry.node - u16::from(mutated("issued_step_is_next_again"))),
             Work::Refused | Work::Failed | Work::Undone => self.react_to(place),
             Work::Nothing | Work::Asked | Work::UndoAsked | Work::Closed | Work::Open | Work::Undoing => {
                 unreachable!("it has ended")
@@ -187,10 +182,7 @@ impl Draft<'_> {
     fn join(&mut self, parallel: u16) -> Way {
         let place = self.last_entry(parallel).expect("a parallel is entered before its branches");
         let is_entering = self.branches.iter().any(|branch| branch.place == place);
-        // A scope in it may be undone and wait for a stray alone.
-        let is_scope = |entry: &Entry| matches!(entry.work, Work::Open | Work::Undoing);
-        let is_open = |entry: &Entry| (entry.open() && entry.stray().is_none()) || is_scope(entry);
-        let waits = self.below(place).any(|inner| is_open(self.entry(inner))) && !mutated("join_waits_for_one_branch");
+        let waits = self.below(place).any(|inner| self.entry(inner).is_under_way()) && !mutated("join_waits_for_one_branch");
         if is_entering || waits || self.entry(place).work != Work::Open {
             return Way::Rest;
         }
@@ -353,6 +345,7 @@ impl Draft<'_> {
 }
 
 fn held_bytes(entry: &Entry) -> usize {
-    let failure = entry.failure().map_or(0, |failure| failure.code.len() + failure.message.len());
-    entry.body().len() + entry.result.as_ref().map_or(0, |result| result.bytes().len()) + failure
+    let cause = entry.course().and_then(|course| course.cause.as_ref());
+    let failures = [entry.failure(), cause].into_iter().flatten().map(|failure| failure.code.len() + failure.message.len());
+    entry.body().len() + entry.result.as_ref().map_or(0, |result| result.bytes().len()) + failures.sum::<usize>()
 }

@@ -82,8 +82,8 @@ pub enum Input {
     Act(ActInput),
     /// What this input would cause is larger than a journal record may be.
     TooBig {
-        /// How large it would have been.
-        bytes: usize,
+        /// Bytes of the input; none: it is time that passed.
+        bytes: Option<usize>,
         /// The step that it is for, where it is an answer.
         step: Option<Arc<str>>,
     },

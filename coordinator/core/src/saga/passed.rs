@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use ringmaster_schemas::state::{Entry, Saga, Status};
+use ringmaster_schemas::state::{Entry, Saga, Status, Work};
 
-use crate::definition::{Definition, Node, ROOT, Role, Verb};
+use crate::definition::{Arm, Definition, Node, ROOT, Role, Verb};
 
 /// What became of a node that is behind the saga and has no entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Row<'_> {
         match &node.verb {
             Verb::Do(_) | Verb::Refuse(_) => (!self.entered(number..node.end) && self.is_behind(number)).then_some(Passed::Skipped),
             Verb::Emit(_) if !self.is_behind(number) => None,
-            Verb::Emit(_) if self.certainly_reached(number) => Some(Passed::Emitted),
+            Verb::Emit(_) if !self.may_be_left_out(number) && self.certainly_reached(number) => Some(Passed::Emitted),
             Verb::Emit(_) if self.is_on_another_way(number) => Some(Passed::Skipped),
             Verb::Emit(_) => Some(Passed::EmittedOrSkipped),
             Verb::Choice(arms) => {
@@ -82,6 +82,18 @@ impl Row<'_> {
         self.is_behind(self.node(list).parent)
     }
 
+    /// True if a scope around it ended early, by a failure in it, and nothing says that the node was reached before that.
+    fn may_be_left_out(&self, number: u16) -> bool {
+        let (node, list) = (self.node(number), self.node(number).parent);
+        let owner = self.node(list).parent;
+        if list == ROOT || self.entered(node.end..self.node(list).end) {
+            return false;
+        }
+        let is_body = !matches!(self.node(list).verb, Verb::Sequence(Role::Reaction));
+        let newest = self.saga.entries.iter().rfind(|entry| entry.node == owner).filter(|_| is_body && self.node(owner).is_scope);
+        newest.is_some_and(|entry| !matches!(entry.work, Work::Done | Work::Open)) || self.may_be_left_out(owner)
+    }
+
     /// No condition stands before a node that is behind the saga, or one that was true.
     fn certainly_reached(&self, number: u16) -> bool {
         let (node, list) = (self.node(number), self.node(number).parent);
@@ -104,7 +116,11 @@ impl Row<'_> {
     fn is_on_another_way(&self, number: u16) -> bool {
         let list = self.node(number).parent;
         let owner = self.node(list).parent;
-        let this = self.entered(list..self.node(list).end);
-        list != ROOT && !this && (self.entered(owner..self.node(owner).end) || self.is_on_another_way(owner))
+        if list == ROOT || self.entered(list..self.node(list).end) {
+            return false;
+        }
+        let taken = |arm: &Arm| self.entered(arm.list..self.node(arm.list).end);
+        let is_other = matches!(&self.node(owner).verb, Verb::Choice(arms) if arms.iter().any(taken));
+        is_other && matches!(self.node(list).verb, Verb::Sequence(Role::Arm)) || self.is_on_another_way(owner)
     }
 }

@@ -1,10 +1,10 @@
 //! Scopes: what is undone as a whole. Which one an entry lies in, and what lies in it, follows from the list of entries and the table.
 
 use ringmaster_schemas::journal::Place;
-use ringmaster_schemas::state::Work;
+use ringmaster_schemas::state::{Saga, Status, Work};
 
 use super::decide::Draft;
-use crate::definition::ROOT;
+use crate::definition::{Definition, ROOT};
 
 /// What is undone as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,38 +15,49 @@ pub(super) enum Scope {
     At(Place),
 }
 
+/// The scope that an entry lies in.
+pub(super) fn scope_of(definition: &Definition, saga: &Saga, place: Place) -> Scope {
+    match definition.nodes[usize::from(saga.entries[usize::from(place)].node)].scope {
+        ROOT => Scope::Root,
+        scope => Scope::At(last_before(saga, scope, place).expect("a scope is entered before what is in it")),
+    }
+}
+
+/// The outermost scope around an entry that is undone; none if it may go forward.
+pub(super) fn halted(definition: &Definition, saga: &Saga, place: Place) -> Option<Scope> {
+    if saga.status == Status::Compensating {
+        return Some(Scope::Root);
+    }
+    let (mut found, mut inner) = (None, place);
+    while let Scope::At(around) = scope_of(definition, saga, inner) {
+        if saga.entries[usize::from(around)].work == Work::Undoing {
+            found = Some(Scope::At(around));
+        }
+        inner = around;
+    }
+    found
+}
+
+/// The newest entry of a node before a place.
+fn last_before(saga: &Saga, node: u16, before: Place) -> Option<Place> {
+    let entries = &saga.entries[..usize::from(before)];
+    entries.iter().rposition(|entry| entry.node == node).map(|place| place as Place)
+}
+
 impl Draft<'_> {
     /// The newest entry of a node.
     pub(super) fn last_entry(&self, node: u16) -> Option<Place> {
-        self.last_before(node, self.next_place())
-    }
-
-    fn last_before(&self, node: u16, before: Place) -> Option<Place> {
-        let entries = &self.saga().entries[..usize::from(before)];
-        entries.iter().rposition(|entry| entry.node == node).map(|place| place as Place)
+        last_before(self.saga(), node, self.next_place())
     }
 
     /// The scope that an entry lies in.
     pub(super) fn scope_of(&self, place: Place) -> Scope {
-        match self.definition.nodes[usize::from(self.entry(place).node)].scope {
-            ROOT => Scope::Root,
-            scope => Scope::At(self.last_before(scope, place).expect("a scope is entered before what is in it")),
-        }
+        scope_of(self.definition, self.saga(), place)
     }
 
     /// The outermost scope around an entry that is undone; none if it may go forward.
     pub(super) fn halted(&self, place: Place) -> Option<Scope> {
-        if self.undoing() {
-            return Some(Scope::Root);
-        }
-        let (mut found, mut inner) = (None, place);
-        while let Scope::At(around) = self.scope_of(inner) {
-            if self.entry(around).work == Work::Undoing {
-                found = Some(Scope::At(around));
-            }
-            inner = around;
-        }
-        found
+        halted(self.definition, self.saga(), place)
     }
 
     /// Where a scope's entries end: at its next round, or at the end of the list.

@@ -120,8 +120,10 @@ impl Draft<'_> {
         let Undo::Command { call, timeout_ms, within_ms, .. } = &step.asks.undo else {
             unreachable!("only what has an undo is undone");
         };
-        let buffer = self.buffer();
-        let own = call.body.as_ref().map(|body| self.render_body(self.view_of_undo(place), body, buffer));
+        let own = call.body.as_ref().map(|body| {
+            let buffer = self.buffer();
+            self.render_body(self.view_of_undo(place), body, buffer)
+        });
         let own = match own.transpose() {
             Ok(Some(_)) if mutated("undo_has_the_body_of_its_do") => None,
             Ok(Some(body)) if body.len() > COMMAND_BYTES_MAX => {
@@ -140,7 +142,7 @@ impl Draft<'_> {
         };
         // Branches are undone side by side, and what one turn sends must fit into a record: the rest follows when one of these ends.
         if self.undo_bytes > 0 && self.undo_bytes + body.len() > COMMAND_BYTES_MAX {
-            return self.give_back(own.unwrap_or_default());
+            return own.into_iter().for_each(|own| self.give_back(own));
         }
         self.undo_bytes += body.len();
         let until = self.now.saturating_add(*within_ms);
@@ -156,7 +158,7 @@ impl Draft<'_> {
             body,
         };
         let order = self.order(&step.node.name, entry.round, &fields);
-        self.give_back(own.unwrap_or_default());
+        own.into_iter().for_each(|own| self.give_back(own));
         self.happen(SagaEvent::UndoIssued { place, order, due_at: until.min(self.now + timeout_ms) });
     }
 

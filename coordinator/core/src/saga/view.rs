@@ -19,11 +19,11 @@ pub(super) fn of_end(saga: &Saga, now: Millis) -> View<'_> {
 impl Draft<'_> {
     /// Of a node that is about to be entered.
     pub(super) fn view(&self, node: u16) -> View<'_> {
-        let failure = self.reaction_around(node).and_then(|owner| self.last_entry(owner));
+        let failure = self.nearest_reaction(node).and_then(|owner| self.last_entry(owner));
         let failure = failure.and_then(|place| self.entry(place).cause());
         // Who has an entry that is open already is being entered: an arm of a choice is asked for then.
-        let is_inside = self.last_entry(node).is_some_and(|place| self.entry(place).work == Work::Open);
-        let round = self.tries(node, self.next_place(), !is_inside);
+        let is_inside = || self.last_entry(node).is_some_and(|place| self.entry(place).work == Work::Open);
+        let round = self.tries(node, self.next_place(), || !is_inside());
         View { saga: self.saga(), failure: failure.map(Arc::as_ref), round, undone: false, now: self.now }
     }
 
@@ -36,12 +36,12 @@ impl Draft<'_> {
             None => self.entry(place).cause().or(saga.failure.as_ref()),
         };
         // The try that is undone is over: it counts, and no other is about to begin.
-        let round = self.tries(self.entry(place).node, place, true);
+        let round = self.tries(self.entry(place).node, place, || true);
         View { saga, failure: failure.map(Arc::as_ref), round, undone: true, now: self.now }
     }
 
-    /// The node in whose reaction a node stands.
-    fn reaction_around(&self, node: u16) -> Option<u16> {
+    /// The node in whose reaction a node stands, however deep.
+    fn nearest_reaction(&self, node: u16) -> Option<u16> {
         let nodes = &self.definition.nodes;
         let is_reaction = |list: &u16| matches!(nodes[usize::from(*list)].verb, Verb::Sequence(Role::Reaction));
         self.definition.around(node).find(is_reaction).map(|list| nodes[usize::from(list)].parent)
@@ -55,13 +55,13 @@ impl Draft<'_> {
 
     /// Which try of what is tried again around a node this is, if it is entered at a place: `round`. It counts in one entry of the
     /// scope around. `begins`: the node itself has no entry of this try yet.
-    fn tries(&self, node: u16, at: Place, begins: bool) -> i64 {
+    fn tries(&self, node: u16, at: Place, begins: impl FnOnce() -> bool) -> i64 {
         let Some(retried) = self.retried_around(node) else { return 1 };
         let entries = &self.saga().entries[..usize::from(at)];
         let scope = self.definition.nodes[usize::from(retried)].scope;
         let since = if scope == ROOT { 0 } else { entries.iter().rposition(|entry| entry.node == scope).unwrap_or(0) };
         let before = entries[since..].iter().filter(|entry| entry.node == retried).count() as i64;
-        before + i64::from(retried == node && begins)
+        before + i64::from(retried == node && begins())
     }
 
     /// The id of an emission on the way, unique in the saga: the step's name, with its round behind the first, that is the round of

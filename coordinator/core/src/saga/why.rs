@@ -9,6 +9,7 @@ use ringmaster_schemas::journal::{Failure, Phase, Place};
 use ringmaster_schemas::names::{Direction, participant_of};
 use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
+use super::scope::{Scope, halted, scope_of};
 use super::{code, retry};
 use crate::definition::{Definition, ROOT, Step, Undo};
 
@@ -45,7 +46,9 @@ pub fn why(definition: &Definition, saga: &Saga) -> Vec<Why> {
 
 fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why {
     let name = name_of(definition, entry);
-    let leaf = Leaf { saga, entry, name: &name, step: definition.step(entry.node), is_end: entry.node == ROOT };
+    let halted = halted(definition, saga, place);
+    let scope = scope_of(definition, saga, place);
+    let leaf = Leaf { saga, entry, name: &name, step: definition.step(entry.node), is_end: entry.node == ROOT, halted, scope };
     let (what, then, ways_out) = match entry.waits {
         Waits::No => unreachable!("an open leaf waits for something"),
         Waits::Reply => (format!("the answer to attempt {} of {}", entry.attempt, leaf.command()), leaf.reply(), Vec::new()),
@@ -76,6 +79,10 @@ struct Leaf<'a> {
     name: &'a str,
     step: Option<Step<'a>>,
     is_end: bool,
+    /// What is undone around it, if something is.
+    halted: Option<Scope>,
+    /// What it lies in.
+    scope: Scope,
 }
 
 impl Leaf<'_> {
@@ -98,8 +105,25 @@ impl Leaf<'_> {
             (Direction::Do, Some(Phase::Pivot | Phase::Retriable)) => {
                 "it is stuck: on and behind the pivot nothing is undone on a guess"
             }
+            (Direction::Do, Some(Phase::Compensatable) | None) if self.reacts() => "its on_failed follows",
+            (Direction::Do, Some(Phase::Compensatable) | None) if self.scope != Scope::Root => {
+                "what is around it is undone, this step too"
+            }
             (Direction::Do, Some(Phase::Compensatable) | None) => "the saga undoes, this step too",
         }
+    }
+
+    fn reacts(&self) -> bool {
+        self.step.is_some_and(|step| !step.node.on_failed.is_empty())
+    }
+
+    fn undoes(&self) -> bool {
+        self.step.is_some_and(|step| matches!(step.asks.undo, Undo::Command { .. }))
+    }
+
+    /// It is not asked again: it, or what is around it, is undone as soon as what it did is known.
+    fn is_stopped(&self) -> bool {
+        self.direction() == Direction::Do && self.halted.is_some()
     }
 
     /// Whether another attempt may follow one that is not answered.
@@ -109,14 +133,12 @@ impl Leaf<'_> {
             (Direction::Undo, Undo::Command { retry, .. }) => Some(retry),
             (Direction::Undo, Undo::Nothing | Undo::Never) => None,
         });
-        let stopped = self.direction() == Direction::Do && self.saga.status == Status::Compensating;
-        !stopped && policy.is_some_and(|policy| retry::allows(policy, self.entry.attempt, code::TIMEOUT))
+        !self.is_stopped() && policy.is_some_and(|policy| retry::allows(policy, self.entry.attempt, code::TIMEOUT))
     }
 
     fn reply(&self) -> String {
         let answer = format!("an answer of {}", self.participant());
-        let stopped = self.direction() == Direction::Do && self.saga.status == Status::Compensating;
-        if stopped {
+        if self.is_stopped() {
             return format!("{answer}, or the end of the attempt's time: it is not asked again, and what was done is undone");
         }
         let given_up = self.given_up();
@@ -152,7 +174,12 @@ impl Leaf<'_> {
         let phase = self.step.map(|step| step.node.phase);
         let again = "retry: it is asked again, under the same key and with a new budget";
         let round = "retry: it is tried again in a new round, under a new key";
-        let skip = "skip: it goes on without it, or with a value in its stead";
+        let undo_again = &["retry: its undo is made again", "skip: it counts as undone"];
+        let skip = match self.entry.work {
+            Work::Undone => "skip: it goes on without it",
+            _ if self.step.is_none() => "skip: it goes on without it",
+            _ => "skip: it goes on without it, or with a value in its stead",
+        };
         let resolve = "resolve: say in its participant's stead how it ended (--outcome succeeded|refused)";
         let mut ways: Vec<String> = match self.entry.work {
             Work::Asked => {
@@ -167,15 +194,15 @@ impl Leaf<'_> {
             _ => Vec::new(),
         };
         let acts: &[&str] = match self.entry.work {
+            Work::Asked if self.is_stopped() => &[resolve],
             Work::Asked if phase == Some(Phase::Retriable) => &[again, skip, resolve],
             Work::Asked => &[again, resolve],
             Work::UndoAsked => &[again, "skip: it counts as undone", resolve],
+            Work::Failed if self.undoes() => undo_again,
             Work::Refused | Work::Failed | Work::Undone => &[round, skip],
             Work::Nothing if self.is_end => &["retry: its event is made again", "skip: the saga ends without telling it"],
             Work::Nothing => &["retry: it is tried again", skip],
-            Work::Done if self.entry.stray().is_some() || phase == Some(Phase::Compensatable) => {
-                &["retry: its undo is made again", "skip: it counts as undone"]
-            }
+            Work::Done if self.entry.stray().is_some() || phase == Some(Phase::Compensatable) => undo_again,
             Work::Done => &["skip: it goes on without its result, or with a value in its stead"],
             Work::Closed | Work::Open | Work::Undoing => &[],
         };

@@ -2,7 +2,7 @@
 //! or goes to quarantine.
 
 use ringmaster_core::partition::Role;
-use ringmaster_schemas::journal::{Change, JournalRecord, QuarantineReason, RejectionReason, SagaEvent};
+use ringmaster_schemas::journal::{Change, JournalRecord, QuarantineReason, RejectionReason, SagaEvent, Turn};
 
 use super::line::{ALPHAS, BETAS, Line, REPLIES};
 
@@ -21,7 +21,7 @@ steps:
 ";
 
 /// The topic of events `betas` is that of acts here.
-const CONTROL: usize = BETAS;
+pub(crate) const CONTROL: usize = BETAS;
 
 fn line() -> Line {
     let mut line = Line::of(TRIES, |settings| settings.inputs[CONTROL].role = Role::Control);
@@ -31,43 +31,55 @@ fn line() -> Line {
 }
 
 impl Line {
-    fn says(&mut self, index: usize, text: &str) {
+    pub(crate) fn says(&mut self, index: usize, text: &str) {
         self.put(index, self.clocks.wall, Some("one"), text);
         self.poll();
         self.acknowledge();
     }
 
-    fn answered(&mut self, step: &str, rest: &str) {
+    pub(crate) fn answered(&mut self, step: &str, rest: &str) {
         let reply = format!(r#"{{"meta":{{"idempotency_key":"alpha/one/{step}/do","attempt":1,"outcome":{rest}}}"#);
         self.says(REPLIES, &reply);
     }
 
-    fn acted(&mut self, act: &str) {
+    pub(crate) fn acted(&mut self, act: &str) {
         self.says(CONTROL, &format!(r#"{{"saga":"alpha/one","by":"ann","why":"seen",{act}}}"#));
     }
 
     /// What the last turn changed.
     fn changes(&self) -> Vec<Change> {
-        let last = self.journal.iter().rev().find_map(|bytes| match JournalRecord::decode(bytes) {
-            Ok(JournalRecord::Decision(decision)) => Some(decision),
-            _ => None,
-        });
-        last.and_then(|mut decision| decision.turns.pop()).map(|turn| turn.changes).unwrap_or_default()
+        let last = self.journal.iter().rev().find_map(|bytes| turns(bytes).pop());
+        last.map(|turn| turn.changes).unwrap_or_default()
     }
 
-    fn events(&self) -> Vec<SagaEvent> {
-        self.changes()
-            .into_iter()
-            .flat_map(|change| if let Change::Saga(saga) = change { saga.events } else { Vec::new() })
-            .collect()
+    /// What the last turn did to sagas.
+    pub(crate) fn events(&self) -> Vec<SagaEvent> {
+        events_of(self.changes())
     }
 
-    fn turned_down(&self) -> Option<(RejectionReason, String)> {
+    /// What was done to sagas since the journal had so many records.
+    pub(crate) fn events_since(&self, records: usize) -> Vec<SagaEvent> {
+        self.journal[records..].iter().flat_map(|bytes| turns(bytes)).flat_map(|turn| events_of(turn.changes)).collect()
+    }
+
+    /// Why the last turn took nothing.
+    pub(crate) fn turned_down(&self) -> Option<(RejectionReason, String)> {
         self.changes().into_iter().find_map(|change| match change {
             Change::Rejected(rejected) => Some((rejected.reason, rejected.detail.to_string())),
             _ => None,
         })
     }
+}
+
+fn turns(bytes: &[u8]) -> Vec<Turn> {
+    match JournalRecord::decode(bytes) {
+        Ok(JournalRecord::Decision(decision)) => decision.turns,
+        _ => Vec::new(),
+    }
+}
+
+fn events_of(changes: Vec<Change>) -> Vec<SagaEvent> {
+    changes.into_iter().flat_map(|change| if let Change::Saga(saga) = change { saga.events } else { Vec::new() }).collect()
 }
 
 #[test]
@@ -93,7 +105,7 @@ fn acts_are_taken_or_say_why_not() {
     line.acted(r#""act":"retry""#);
     is(&line, RejectionReason::NotStuck, "nothing of this saga needs a person");
     line.says(CONTROL, r#"{"saga":"alpha/two","by":"ann","why":"seen","act":"retry"}"#);
-    is(&line, RejectionReason::UnknownSaga, "");
+    is(&line, RejectionReason::UnknownSaga, "no saga of this id lives, or is remembered");
     line.answered("task", r#""refused","code":"NO"},"body":null"#);
     line.acted(r#""act":"retry","if_state":"zz""#);
     is(&line, RejectionReason::NotPossible, "'zz' names no state");
@@ -126,41 +138,4 @@ fn what_is_no_act_goes_to_quarantine() {
     }
     line.acted(r#""act":"cancel""#);
     assert!(!line.events().is_empty(), "the next one is taken");
-}
-
-const SIDE_BY_SIDE: &str = "
-saga: alpha
-start: { on: Asked, from: alphas, key: event.id }
-steps:
-  - step: all
-    parallel:
-      a: [ { step: one, do: worker.One, with: { id: key }, undo: { do: worker.UnOne, with: { blob: start.blob } } } ]
-      b: [ { step: two, do: worker.Two, with: { id: key }, undo: { do: worker.UnTwo, with: { blob: start.blob } } } ]
-      c: [ { step: three, do: worker.Three, with: { id: key }, undo: { do: worker.UnThree, with: { blob: start.blob } } } ]
-      d: [ { step: four, do: worker.Four, with: { id: key }, undo: { do: worker.UnFour, with: { blob: start.blob } } } ]
-  - { step: last, do: worker.Last, with: { id: key }, undo: nothing }
-";
-
-/// What is undone side by side fits into no record together: it is undone by and by, and all of it.
-#[test]
-fn undos_side_by_side_that_are_too_big_together_follow_each_other() {
-    let mut line = Line::of(SIDE_BY_SIDE, |_| {});
-    line.says(ALPHAS, &format!(r#"{{"id":"one","blob":"{}"}}"#, "x".repeat(150_000)));
-    for step in ["one", "two", "three", "four"] {
-        line.answered(step, r#""succeeded"},"body":null"#);
-    }
-    line.answered("last", r#""refused","code":"NO"},"body":null"#);
-    let mut undone = 0;
-    while undone < 4 {
-        let asked = line.events().into_iter().find_map(|event| match event {
-            SagaEvent::UndoIssued { order, .. } => Some(order.step().to_owned()),
-            _ => None,
-        });
-        let step = asked.unwrap_or_else(|| panic!("{undone} are undone, and no other is asked: {:?}", line.events()));
-        let reply =
-            format!(r#"{{"meta":{{"idempotency_key":"alpha/one/{step}/undo","attempt":1,"outcome":"succeeded"}},"body":null}}"#);
-        line.says(REPLIES, &reply);
-        undone += 1;
-    }
-    assert!(matches!(line.events().last(), Some(SagaEvent::Compensated { .. })), "{:?}", line.events());
 }

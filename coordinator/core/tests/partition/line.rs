@@ -103,6 +103,10 @@ fn deploy(catalog: &mut Catalog, schemas: &mut Schemas, text: &str) {
     }
 }
 
+/// The one result that has a schema; the others may be anything.
+const COUNTED_RESULT: &str =
+    r#"{"type":"record","name":"CountedResult","namespace":"worker","fields":[{"name":"n","type":"long"}]}"#;
+
 impl Line {
     /// Owned, and every input is read from its beginning.
     pub(crate) fn owned() -> Line {
@@ -127,6 +131,7 @@ impl Line {
         let mut settings = settings();
         change(&mut settings);
         let (mut catalog, mut schemas) = (Catalog::default(), Schemas::builtin());
+        schemas.add(COUNTED_RESULT).expect("it is right");
         deploy(&mut catalog, &mut schemas, definitions);
         Line {
             partition: Partition::new(settings.clone()),

@@ -78,7 +78,7 @@ impl Line {
         leaves
     }
 
-    fn says_why(&mut self, expected: &Expect) {
+    pub(crate) fn says_why(&mut self, expected: &Expect) {
         let mut out = String::new();
         for leaf in self.why() {
             let undo = if leaf.direction == Direction::Undo { " (undo)" } else { "" };
@@ -90,7 +90,7 @@ impl Line {
         expected.assert_eq(&out);
     }
 
-    fn says_way(&mut self, expected: &Expect) {
+    pub(crate) fn says_way(&mut self, expected: &Expect) {
         let saga = self.stored_saga();
         let definition = self.catalog.by_hash(&saga.head.version()).expect("it is deployed");
         let mut out = String::new();
@@ -100,7 +100,7 @@ impl Line {
         expected.assert_eq(&out);
     }
 
-    fn tells(&self, expected: &Expect) {
+    pub(crate) fn tells(&self, expected: &Expect) {
         let versions = |hash: &DefinitionHash| Some((&**self.catalog.by_hash(hash)?, self.catalog.number_of(hash)?));
         let (mut teller, mut told, mut out) = (Teller::new(&versions, &time), Vec::new(), String::new());
         self.events_of("trip/t").iter().for_each(|event| teller.tell(event, &mut told));

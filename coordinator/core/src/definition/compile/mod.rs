@@ -34,6 +34,7 @@ use build::Builder;
 pub(crate) use duration::{Unit, parse_duration, write_duration};
 pub use fields::Fields;
 pub(crate) use fields::{CODE_BYTES_MAX, NAME_BYTES_MAX, TOPIC_BYTES_MAX, TYPE_BYTES_MAX, split_by_comma};
+pub(crate) use form::ROUNDS_MAX;
 use form::SagaForm;
 pub(crate) use form::node::STEPS_MAX;
 use lookup::Lookup;

@@ -126,7 +126,9 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
         };
         let name: Arc<str> = planned.form.map_or("", |form| form.name.text.as_str()).into();
-        let stands_for = self.ground.tree.stands_for(number);
+        let mut lists = self.ground.tree.reaction_lists(number);
+        let (refused, failed) = planned.form.map_or((&[][..], &[][..]), |form| (&form.on_refused, &form.on_failed));
+        let (on_refused, on_failed) = (reactions(&mut lists, refused), reactions(&mut lists, failed));
         Some(Node {
             given_by: if name.is_empty() { Box::default() } else { self.given_by(number) },
             name,
@@ -136,16 +138,11 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             phase: planned.phase,
             passes: planned.passes,
             undoes: planned.undoes,
-            stands_for: stands_for.unwrap_or(number),
             condition: condition?,
             within_ms: within_ms(planned),
             is_scope: planned.is_scope,
-            on_refused: self.reactions(number, planned.form.map_or(&[], |form| &form.on_refused), 0),
-            on_failed: self.reactions(
-                number,
-                planned.form.map_or(&[], |form| &form.on_failed),
-                planned.form.map_or(0, |form| form.on_refused.iter().filter(|on| on.steps.is_some()).count()),
-            ),
+            on_refused,
+            on_failed,
             verb: verb?,
         })
     }
@@ -163,21 +160,6 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let tree = self.ground.tree;
         let others = tree.dos().map(|step| step.number).filter(|other| tree.stands_for(*other) == Some(number));
         std::iter::once(number).chain(others).collect()
-    }
-
-    /// Reactions with the numbers of their lists, of which so many stand before them.
-    fn reactions(&self, number: u16, forms: &[OnForm], lists_before: usize) -> Box<[On]> {
-        let mut lists = self.ground.tree.reaction_lists(number).skip(lists_before);
-        let on = |form: &OnForm| On {
-            code: form.code.as_ref().map(|code| code.text.as_str().into()),
-            reaction: match form.reaction {
-                Reaction::Steps { next, at_most, .. } => {
-                    Reaction::Steps { list: lists.next().expect("each reaction's steps are a list"), next, at_most }
-                }
-                plain @ (Reaction::Undo | Reaction::GoOn | Reaction::Stuck) => plain,
-            },
-        };
-        forms.iter().map(on).collect()
     }
 
     /// The arms of a choice; what is known inside each by its condition, and by those before it that were not true, is noted.
@@ -316,4 +298,18 @@ fn within_ms(planned: &Planned<'_>) -> Option<Millis> {
         | PlannedVerb::Switch(_)
         | PlannedVerb::Parallel => written,
     }
+}
+
+/// Reactions with the numbers of their lists, which are the next ones.
+fn reactions(lists: &mut impl Iterator<Item = u16>, forms: &[OnForm]) -> Box<[On]> {
+    let on = |form: &OnForm| On {
+        code: form.code.as_ref().map(|code| code.text.as_str().into()),
+        reaction: match form.reaction {
+            Reaction::Steps { next, at_most, .. } => {
+                Reaction::Steps { list: lists.next().expect("each reaction's steps are a list"), next, at_most }
+            }
+            plain @ (Reaction::Undo | Reaction::GoOn | Reaction::Stuck) => plain,
+        },
+    };
+    forms.iter().map(on).collect()
 }

@@ -212,8 +212,7 @@ fn put_off_expiry(saga: &mut Saga, place: Place, at: Millis) -> bool {
 /// A finished saga's row stays small: it is the duplicate guard. An entry that a participant refused keeps what its undo is made of,
 /// since a contradicting answer may still have to be undone.
 fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool {
-    let is_open = |entry: &Entry| (entry.open() && entry.stray().is_none()) || matches!(entry.work, Work::Open | Work::Undoing);
-    if saga.entries.iter().any(is_open) {
+    if saga.entries.iter().any(Entry::is_under_way) {
         return false;
     }
     saga.status = status;

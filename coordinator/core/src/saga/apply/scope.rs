@@ -35,7 +35,9 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
 /// True if it could follow upon what was refused or failed; else nothing has changed.
 pub(super) fn react(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
     let is_over = matches!(entry.work, Work::Refused | Work::Failed | Work::Undone);
-    let by_a_person = entry.waits == Waits::Stuck && matches!(entry.work, Work::Nothing | Work::Done) || entry.work == Work::Closed;
+    // A person goes on behind what could not be done, or of which nobody knows.
+    let by_a_person =
+        (entry.waits == Waits::Stuck && matches!(entry.work, Work::Nothing | Work::Done)) || entry.work == Work::Closed;
     let may_react = is_over && matches!(entry.waits, Waits::No | Waits::Stuck);
     match event {
         SagaEvent::ReactionBegan { list, .. } if may_react => {
@@ -43,12 +45,7 @@ pub(super) fn react(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
             course(entry).reaction = Some(*list);
             since(entry, at)
         }
-        SagaEvent::WentOn { .. } if may_react => {
-            entry.waits = Waits::No;
-            course(entry).went_on = true;
-            since(entry, at)
-        }
-        SagaEvent::WentOn { .. } if by_a_person && entry.stray().is_none() => {
+        SagaEvent::WentOn { .. } if may_react || (by_a_person && entry.stray().is_none()) => {
             entry.waits = Waits::No;
             course(entry).went_on = true;
             since(entry, at)

@@ -26,7 +26,8 @@ pub(super) use do_::{DoForm, UndoForm};
 pub(super) use emit::EmitForm;
 pub(super) use group::SwitchForm;
 pub(super) use node::{NodeForm, VerbForm};
-pub(super) use react::{OnForm, ROUNDS_MAX};
+pub(super) use react::OnForm;
+pub(crate) use react::ROUNDS_MAX;
 pub(super) use refuse::RefuseForm;
 
 const SAGA_LATER: [&str; 6] = ["input", "cancel", "priority", "search", "result", "on_stuck"];

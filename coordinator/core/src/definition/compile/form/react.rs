@@ -12,7 +12,7 @@ use crate::definition::{Next, Reaction};
 /// Reactions of one key.
 pub(in crate::definition::compile) const CODES_MAX: usize = 50;
 /// Rounds of one node: they stay in its saga's row.
-pub(in crate::definition::compile) const ROUNDS_MAX: u16 = 20;
+pub(crate) const ROUNDS_MAX: u16 = 20;
 const FORM: &str =
     "undo, go_on, stuck, { steps: [ ... ], next: go_on | retry | undo }, or one of these for each code: { CODE: ..., else: ... }";
 
@@ -110,6 +110,6 @@ fn read_steps_reaction(node: &Node, report: &mut Report<'_>) -> Option<(Reaction
             count
         }
     };
-    // The number of the list is given when the tree is laid out.
+    // The number of its list is known when the nodes are written.
     Some((Reaction::Steps { list: 0, next: next?, at_most: at_most? }, steps?))
 }

@@ -28,7 +28,7 @@ fn the_steps_of_a_saga_are_a_sequence_below_the_root() {
         ]
     );
     for (node, number) in definition.nodes.iter().zip(0..).skip(1) {
-        assert_eq!((node.parent, node.scope, node.stands_for), (ROOT, ROOT, number));
+        assert_eq!((node.parent, node.scope), (ROOT, ROOT));
         assert_eq!((&node.given_by[..], definition.names.find(&node.name)), (&[number][..], Some(number)));
         assert_eq!(definition.step(number).unwrap().number, number);
         assert_eq!(definition.step_named(&node.name).unwrap().node.name, node.name);
