@@ -258,7 +258,7 @@ impl Reading<'_, '_, '_> {
                 self.report.error(&node.span, format!("{name} goes with {with}"), "");
             }
         }
-        let message = fields.node("message").and_then(Node::scalar).map(str::to_owned);
+        let message = fields.node("message").and_then(|node| self.message(node));
         if let Some(node) = fields.node("refused") {
             let code = self.code(node)?;
             check_refusal(self.schemas, self.name, node, &code, self.report);
@@ -282,6 +282,14 @@ impl Reading<'_, '_, '_> {
                 record_over(&self.command.body, &self.command.result, node, self.report).map(|it| Says::Succeeded(Some(it)))
             }
         }
+    }
+
+    fn message(&mut self, node: &Node) -> Option<String> {
+        let message = node.scalar().map(str::trim).filter(|message| !message.is_empty());
+        if message.is_none() {
+            self.report.error(&node.span, format!("a message is needed here, not {}", node.describe()), "");
+        }
+        message.map(str::to_owned)
     }
 
     fn code(&mut self, node: &Node) -> Option<String> {

@@ -170,6 +170,7 @@ commands:
     - { failed: '', retryable: maybe }
     - { result: { id: key }, message: no }
     - { iff: true }
+    - { refused: DECLINED, message: [ too, much ] }
   payment.Chrge: [ {} ]
   shipping.Ship: succeeded
 ";
@@ -223,11 +224,14 @@ fn a_slip_in_a_script_is_told_with_its_place() {
         script.yaml:9:9: error: a rule has no 'iff'
          9 |     - { iff: true }
            |         ^^^ did you mean 'if'?
-        script.yaml:10:3: error: no definition asks 'payment.Chrge', and there is no schema of it
-         10 |   payment.Chrge: [ {} ]
+        script.yaml:10:37: error: a message is needed here, not a list
+         10 |     - { refused: DECLINED, message: [ too, much ] }
+            |                                     ^^^^^^^^^^^^^
+        script.yaml:11:3: error: no definition asks 'payment.Chrge', and there is no schema of it
+         11 |   payment.Chrge: [ {} ]
             |   ^^^^^^^^^^^^^ did you mean 'payment.Charge'?
-        script.yaml:11:18: error: rules of shipping.Ship are needed here, not a single value
-         11 |   shipping.Ship: succeeded
+        script.yaml:12:18: error: rules of shipping.Ship are needed here, not a single value
+         12 |   shipping.Ship: succeeded
             |                  ^^^^^^^^^ - { if: body.amount > 5000, refused: CODE }
     "#]]
     .assert_eq(&wrong(SLIPS));
