@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 
 use crate::runtime::{Newest, PartitionStatus, Status};
 use crate::telemetry::Metrics;
-pub(crate) use saga::partition_of;
+pub(crate) use saga::{key_of, partition_of};
 
 /// What is shown.
 pub struct Sources {

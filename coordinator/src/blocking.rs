@@ -92,14 +92,14 @@ fn read_range(
     trouble.map_or(Ok(()), Err)
 }
 
-/// Visits what a partition holds from an offset on, until the visitor has found what it looks for, or all that is there now was
-/// visited; the offset to go on from.
+/// Visits what a partition holds from an offset on, until the visitor says `false` or all that is there now was visited; the offset to
+/// go on from.
 pub fn read_from(
     bus: &mut impl Bus,
     topic: &str,
     partition: i32,
     from: i64,
-    visit: &mut dyn FnMut(Read) -> Option<()>,
+    visit: &mut dyn FnMut(Read) -> bool,
 ) -> Result<i64, BusError> {
     let at = TopicPartition { topic: bus.topic(topic), partition };
     let (start, end) = bounds(bus, at)?;
@@ -107,7 +107,7 @@ pub fn read_from(
         return Ok(from);
     }
     let mut next = from.max(start);
-    read_range(bus, at, &mut next, end, PATIENCE_WHEN_UNREADABLE, &mut |read| visit(read).is_none())?;
+    read_range(bus, at, &mut next, end, PATIENCE_WHEN_UNREADABLE, visit)?;
     Ok(next)
 }
 
@@ -140,7 +140,13 @@ pub fn append(bus: &mut impl Bus, topic: &str, partition: i32, records: &[(Vec<u
     let sender = bus.open_sender()?;
     let result = append_by(bus, sender, at, records);
     bus.close_sender(sender);
-    result.map_err(|why| BusError::Refused(format!("{topic}: {why}")))
+    result.map_err(|why| {
+        let told = format!("{topic}: {why}");
+        match why {
+            SendError::Unknown(_) | SendError::Broken(_) => BusError::Unreachable(told),
+            SendError::Full | SendError::TooBig(_) | SendError::Refused(_) => BusError::Refused(told),
+        }
+    })
 }
 
 fn append_by(
@@ -233,6 +239,28 @@ mod tests {
             let count = broker.log("history", 0).len() as i64 - visited.len() as i64;
             let expected: Vec<_> = (0..count.min(enough as i64)).map(|offset| (0, offset)).collect();
             assert_eq!(visited, expected, "{enough}");
+        }
+    }
+
+    /// What the broker says no to is mended elsewhere than a broker that does not answer.
+    #[test]
+    fn what_is_refused_is_told_from_what_is_not_answered() {
+        let record = [(b"key".to_vec(), b"{}".to_vec())];
+        for (faults, refuses, is_refused) in [
+            (Faults::none(), true, true),
+            (Faults { failed_but_kept: 1.0, ..Faults::none() }, false, false),
+            (Faults { sender_broken: 1.0, ..Faults::none() }, false, false),
+        ] {
+            let broker = SimBroker::new(1, 0, Faults::none());
+            let mut bus = broker.client();
+            bus.create(&Specification { name: "acts".to_owned(), partitions: 1, replication: 1, settings: vec![] }).expect("made");
+            broker.refuse("acts", refuses);
+            broker.set_faults(faults);
+            match append(&mut bus, "acts", 0, &record) {
+                Err(BusError::Refused(why)) if is_refused => assert!(why.starts_with("acts: the topic refuses: "), "{why}"),
+                Err(BusError::Unreachable(why)) if !is_refused => assert!(why.starts_with("acts: "), "{why}"),
+                other => panic!("{other:?}"),
+            }
         }
     }
 }

@@ -11,13 +11,18 @@ use serde_json::{Value, json};
 use super::why;
 use crate::runtime::Knowledge;
 
-/// The partition of a saga by its id; none if it is not one.
-pub(crate) fn partition_of(id: &str, partitions: i32) -> Option<i32> {
+/// The key of a saga by its id; none if it is not one.
+pub(crate) fn key_of(id: &str) -> Option<Vec<u8>> {
     let (definition, key) = id.split_once('/')?;
     if definition.is_empty() || key.is_empty() || key.contains('/') {
         return None;
     }
-    Some(names::partition_of(&names::percent_decode(key)?, partitions))
+    names::percent_decode(key)
+}
+
+/// The partition of a saga by its id; none if it is not one.
+pub(crate) fn partition_of(id: &str, partitions: i32) -> Option<i32> {
+    Some(names::partition_of(&key_of(id)?, partitions))
 }
 
 /// The saga as JSON, with the journal offset that it is true at; none if there is no such row.

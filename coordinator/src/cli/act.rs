@@ -8,14 +8,19 @@ use clap::{Args, ValueEnum};
 use ringmaster_bus::{Bus, TopicPartition};
 use ringmaster_core::intake::{ControlAct, ControlOutcome, ControlRecord};
 use ringmaster_schemas::journal::{Change, JournalRecord, Opens, SagaEvent, Turn};
-use ringmaster_schemas::names::{self, Topics};
+use ringmaster_schemas::names::Topics;
 use serde_json::value::RawValue;
 
 use super::buses::{self, Access, on_bus};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
+use super::saga::check_id;
+use crate::api;
 use crate::blocking;
 use crate::config::{BusKind, Config};
+
+/// How often it is looked whether the answer is there.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What stands on the command line.
 #[derive(Debug, Args)]
@@ -67,9 +72,7 @@ enum OutcomeName {
 /// `ringmaster act`
 pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write) -> Result<(), Failure> {
     let usage = |why: String| Failure::new(Exit::Usage, why);
-    let key =
-        arguments.id.split_once('/').and_then(|(definition, key)| (!definition.is_empty()).then(|| names::percent_decode(key)));
-    let key = key.flatten().ok_or_else(|| usage(format!("'{}' is not a saga id such as order-fulfilment/ord-17", arguments.id)))?;
+    check_id(&arguments.id)?;
     if config.bus == BusKind::Embedded {
         let why = "the embedded bus belongs to the coordinator's process, so that nothing can be sent to it: acts need Kafka";
         return Err(Failure::new(Exit::Refused, why));
@@ -101,40 +104,48 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
     let topics = Topics::new(&config.prefix);
     let mut any = buses::open(config, Access::Write)?;
     let patience = Duration::from_secs(arguments.timeout);
-    let turn = on_bus!(&mut any, bus => send(bus, &topics, names::partition_of(&key, config.partitions), &key, &bytes, patience)?);
+    let turn = on_bus!(&mut any, bus => send(bus, &topics, &arguments.id, &bytes, patience)?);
     answer(turn, out)
 }
 
 /// Sends the record, and waits in the journal for the turn that takes it; none within this time.
-fn send(
-    bus: &mut impl Bus,
-    topics: &Topics,
-    partition: i32,
-    key: &[u8],
-    bytes: &[u8],
-    patience: Duration,
-) -> Result<Option<Turn>, Failure> {
-    if bus.describe(&[&topics.control])?.iter().any(Option::is_none) {
+fn send(bus: &mut impl Bus, topics: &Topics, id: &str, bytes: &[u8], patience: Duration) -> Result<Option<Turn>, Failure> {
+    let Some(control) = bus.describe(&[&topics.control])?.into_iter().next().flatten() else {
         return Err(Failure::new(
             Exit::Refused,
             format_args!("there is no topic {}: run `ringmaster topics apply`", topics.control),
         ));
-    }
+    };
+    // The topic's own count: these settings may be others than the coordinator's.
+    let partition = api::partition_of(id, control.partitions).expect("it is an id");
+    let key = api::key_of(id).expect("it is an id");
     let journal = TopicPartition { topic: bus.topic(&topics.journal), partition };
     let (_, mut next) = blocking::bounds(bus, journal)?;
-    blocking::append(bus, &topics.control, partition, &[(key.to_vec(), bytes.to_vec())])?;
-    let since = Instant::now();
-    let mut found = None;
-    while found.is_none() && since.elapsed() < patience {
+    blocking::append(bus, &topics.control, partition, &[(key, bytes.to_vec())])?;
+    until(patience, || {
+        let mut found = None;
         next = blocking::read_from(bus, &topics.journal, partition, next, &mut |read| {
-            let record = JournalRecord::decode(read.value.as_deref().unwrap_or_default());
-            let JournalRecord::Decision(decision) = record.ok()? else { return None };
-            let is_ours = |turn: &Turn| turn.input.as_ref().is_some_and(|input| *input.raw == *bytes);
-            found = decision.turns.into_iter().find(is_ours);
-            found.as_ref().map(|_| ())
+            if let Ok(JournalRecord::Decision(decision)) = JournalRecord::decode(read.value.as_deref().unwrap_or_default()) {
+                let is_ours = |turn: &Turn| turn.input.as_ref().is_some_and(|input| *input.raw == *bytes);
+                found = decision.turns.into_iter().find(is_ours);
+            }
+            found.is_none()
         })?;
+        Ok(found)
+    })
+}
+
+/// Looks again and again until it is found, or this time is over. Between two looks it rests: a look that finds nothing new comes back at
+/// once, and would ask the broker as fast as that answers.
+fn until<T>(patience: Duration, mut look: impl FnMut() -> Result<Option<T>, Failure>) -> Result<Option<T>, Failure> {
+    let since = Instant::now();
+    loop {
+        let found = look()?;
+        if found.is_some() || since.elapsed() >= patience {
+            return Ok(found);
+        }
+        std::thread::sleep(LOOK_EVERY);
     }
-    Ok(found)
 }
 
 /// What became of an act that was taken.
@@ -165,5 +176,47 @@ fn answer(turn: Option<Turn>, out: &mut dyn Write) -> Result<(), Failure> {
     match rejected {
         Some(rejected) => Err(Failure::new(Exit::Rejected, format_args!("{}: {}", rejected.reason, rejected.detail))),
         None => say(out, format_args!("{}", became(&turn))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringmaster_bus::Specification;
+    use ringmaster_bus::sim::{Faults, SimBroker};
+    use ringmaster_schemas::names;
+
+    use super::*;
+
+    /// It goes where the coordinator looks for it: by the topic's own count of partitions, whatever the settings here say.
+    #[test]
+    fn an_act_goes_to_the_partition_of_its_saga() {
+        let (broker, topics) = (SimBroker::new(1, 0, Faults::none()), Topics::new("ringmaster"));
+        let mut bus = broker.client();
+        for name in [&topics.control, &topics.journal] {
+            bus.create(&Specification { name: name.clone(), partitions: 7, replication: 1, settings: vec![] }).expect("made");
+        }
+        for key in ["ord-17", "a/b c%ü"] {
+            let id = names::saga_id("order", key);
+            let turn = send(&mut bus, &topics, &id, b"{}", Duration::ZERO).expect("it is sent");
+            assert_eq!(turn, None, "nobody answers");
+            let sent = broker.log(&topics.control, names::partition_of(key.as_bytes(), 7));
+            assert_eq!(sent.last().and_then(|record| record.key.as_deref()), Some(key.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn whoever_waits_for_an_answer_does_not_spin() {
+        let mut looks = 0;
+        let nothing = until(LOOK_EVERY * 3, || {
+            looks += 1;
+            Ok(None::<()>)
+        });
+        assert_eq!(nothing, Ok(None));
+        assert!((1..=4).contains(&looks), "{looks} looks");
+        let found = until(Duration::from_secs(60), || {
+            looks += 1;
+            Ok((looks % 2 == 0).then_some(looks))
+        });
+        assert_eq!(found.map(|found| found.is_some()), Ok(true), "what is found ends it");
     }
 }
