@@ -1,9 +1,11 @@
 //! Opening the bus that the settings name.
 
+use std::path::Path;
+
 use ringmaster_bus::embedded::{EmbeddedBus, Log};
 use ringmaster_bus::kafka::KafkaBus;
 
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use crate::config::{BusKind, Config};
 
 /// What a command does to the bus.
@@ -40,11 +42,18 @@ macro_rules! on_bus {
 }
 pub(super) use on_bus;
 
+/// Whoever only looks makes no directory.
+fn never_made(directory: &Path) -> Failure {
+    let what = "`ringmaster topics apply` and `ringmaster run` make it. If it is elsewhere, set data_dir or embedded.dir";
+    Failure::new(Exit::Refused, format_args!("there is no embedded bus in {}: {what}", directory.display()))
+}
+
 /// Opens one client of the configured bus.
 pub(super) fn open(config: &Config, access: Access) -> Result<AnyBus, Failure> {
     Ok(match config.bus {
         BusKind::Kafka => AnyBus::Kafka(Box::new(KafkaBus::new(config.kafka_settings())?)),
         BusKind::Embedded => AnyBus::Embedded(Box::new(match access {
+            Access::Read if !config.embedded.dir.exists() => return Err(never_made(&config.embedded.dir)),
             Access::Read => Log::open_read_only(&config.embedded.dir)?.client(),
             Access::Write => Log::open(&config.embedded.dir, config.log_settings())?.client(),
         })),

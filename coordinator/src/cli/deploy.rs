@@ -32,11 +32,13 @@ pub(super) fn deploy(config: &Config, paths: &[PathBuf], how: How, out: &mut dyn
 fn deploy_on(bus: &mut impl Bus, config: &Config, files: &[PathBuf], how: How, out: &mut dyn Write) -> Result<(), Failure> {
     let deploying = config.deploying();
     require_topics(bus, config)?;
-    let mut plan = Plan::make(bus, &deploying, files, runtime::wall())?;
-    plan.check_topics(bus, &deploying)?;
-    if !how.dry_run {
-        plan.publish(bus, &deploying)?;
-    }
+    let plan = if how.dry_run {
+        let plan = Plan::make(bus, &deploying, files, runtime::wall())?;
+        plan.check_topics(bus, &deploying)?;
+        plan
+    } else {
+        runtime::deploy(bus, &deploying, files, false, runtime::wall())?
+    };
     if how.json {
         return plan.changes.iter().try_for_each(|change| say(out, format_args!("{}", json_of(change, how))));
     }

@@ -1,6 +1,6 @@
 //! `eval`: what an expression gives for an event, before it stands in a definition.
 
-use std::io::{Read as _, Write};
+use std::io::Write;
 use std::path::Path;
 
 use ringmaster_core::definition::{Budget, CompileError, Environment, Settings, Verb, compile};
@@ -112,12 +112,12 @@ fn with_hint(error: CompileError) -> CompileError {
 }
 
 fn read(path: Option<&Path>) -> Result<String, Failure> {
-    let mut text = String::new();
-    let read = match path {
-        None => return Ok("{}".to_owned()),
-        Some(path) if path == Path::new("-") => std::io::stdin().read_to_string(&mut text).map(|_| text),
-        Some(path) => std::fs::read_to_string(path),
-    };
-    let name = path.unwrap_or(Path::new("-")).display();
-    read.map_err(|error| Failure::new(Exit::Failed, format_args!("{name}: {error}")))
+    match path {
+        None => Ok("{}".to_owned()),
+        Some(path) if path == Path::new("-") => {
+            let text = std::io::read_to_string(std::io::stdin());
+            text.map_err(|error| Failure::new(Exit::Failed, format_args!("-: {error}")))
+        }
+        Some(path) => Ok(runtime::read_text(path)?),
+    }
 }

@@ -132,6 +132,9 @@ impl From<KnowledgeError> for Failure {
     fn from(error: KnowledgeError) -> Self {
         match error {
             KnowledgeError::Bus(error) => error.into(),
+            KnowledgeError::File { path, error } if error.kind() == std::io::ErrorKind::NotFound => {
+                Failure::new(Exit::NotFound, format_args!("{}: there is no such file", path.display()))
+            }
             KnowledgeError::File { .. } => Failure::new(Exit::Failed, error),
             KnowledgeError::Schemas(_) | KnowledgeError::Definitions(_) => Failure::new(Exit::Definition, error),
             KnowledgeError::Record { .. } => Failure::new(Exit::Journal, error),
@@ -175,11 +178,13 @@ mod tests {
     fn a_wrong_file_and_a_damaged_topic_have_codes_of_their_own() {
         let record = KnowledgeError::Record { topic: "ringmaster.definitions".into(), offset: 3, detail: "damaged".into() };
         let file = KnowledgeError::File { path: "x.yaml".into(), error: std::io::Error::other("gone") };
+        let missing = KnowledgeError::File { path: "x.yaml".into(), error: std::io::ErrorKind::NotFound.into() };
         for (error, exit, part) in [
             (record, Exit::Journal, "ringmaster.definitions: the record at offset 3 cannot be used: damaged"),
             (KnowledgeError::Definitions(Vec::new()), Exit::Definition, ""),
             (KnowledgeError::Schemas(Vec::new()), Exit::Definition, ""),
             (file, Exit::Failed, "x.yaml: gone"),
+            (missing, Exit::NotFound, "x.yaml: there is no such file"),
             (KnowledgeError::Bus(BusError::Unreachable("no answer".into())), Exit::Unreachable, "no answer"),
         ] {
             let failure = Failure::from(error);

@@ -10,6 +10,7 @@ use ringmaster_core::definition::language;
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use crate::graph::{mermaid, svg};
+use crate::runtime;
 
 /// What a picture is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -34,7 +35,7 @@ pub(super) struct Wish<'a> {
 /// `ringmaster graph FILE`
 pub(super) fn graph(wish: &Wish<'_>, out: &mut dyn Write) -> Result<(), Failure> {
     let file = wish.file.display();
-    let text = std::fs::read_to_string(wish.file).map_err(|error| Failure::new(Exit::Failed, format_args!("{file}: {error}")))?;
+    let text = runtime::read_text(wish.file)?;
     let outlines = outline(&file.to_string(), &text).map_err(|errors| {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::new(Exit::Definition, errors.join("\n"))

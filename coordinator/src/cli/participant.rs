@@ -15,7 +15,7 @@ use super::exit::{Exit, Failure};
 use super::run::stop_signal;
 use crate::config::{BusKind, Config};
 use crate::participant::{Counts, Participant, Script, Stop};
-use crate::runtime::{KnowledgeError, SchemasOfSagas};
+use crate::runtime::{self, KnowledgeError, SchemasOfSagas};
 
 /// What `--help` ends with.
 pub(super) const EXAMPLES: &str = "\
@@ -59,7 +59,7 @@ pub(super) fn participant(config: &Config, path: &Path, check: bool, out: &mut d
 fn read(config: &Config, path: &Path) -> Result<Script, Failure> {
     let (mut catalog, mut schemas) = (Catalog::default(), load_schemas(&config.schemas)?);
     add_files(&mut catalog, &mut schemas, &configured_files(config)?, &config.compile_options(), &SchemasOfSagas::new())?;
-    let text = std::fs::read_to_string(path).map_err(|error| KnowledgeError::File { path: path.to_owned(), error })?;
+    let text = runtime::read_text(path)?;
     Ok(Script::read(&path.display().to_string(), &text, &catalog, schemas).map_err(KnowledgeError::Definitions)?)
 }
 

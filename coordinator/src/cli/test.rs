@@ -10,7 +10,7 @@ use serde_json::json;
 use super::definitions::{add_files, configured_files, load_schemas, say};
 use super::exit::{Exit, Failure};
 use crate::config::Config;
-use crate::runtime::{KnowledgeError, SchemasOfSagas};
+use crate::runtime::{self, KnowledgeError, SchemasOfSagas};
 use crate::scenarios::{self, Coverage, Known, Scenario, Tally, Verdict};
 
 /// What `--help` ends with.
@@ -90,8 +90,12 @@ fn read(config: &Config, options: &Options<'_>, known: Known<'_>) -> Result<Vec<
     files.dedup();
     let (mut scenarios, mut errors): (Vec<Scenario>, Vec<CompileError>) = (Vec::new(), Vec::new());
     for file in &files {
-        let text = std::fs::read_to_string(file).map_err(|error| KnowledgeError::File { path: file.clone(), error })?;
-        match scenarios::read(&file.display().to_string(), &text, known) {
+        let read = match runtime::read_text(file) {
+            Ok(text) => scenarios::read(&file.display().to_string(), &text, known),
+            Err(KnowledgeError::Definitions(found)) => Err(found),
+            Err(error) => return Err(error.into()),
+        };
+        match read {
             Ok(found) => scenarios.extend(found),
             Err(found) => errors.extend(found),
         }

@@ -17,7 +17,7 @@ use super::knowledge::{
     read_definitions, read_schemas, schemas_of,
 };
 use super::setup::{SetupError, faults_of};
-use crate::blocking;
+use crate::{blocking, topics};
 
 /// Names that one line tells of.
 const NAMED_MAX: usize = 8;
@@ -78,6 +78,19 @@ pub enum DeployError {
     Topics(#[from] SetupError),
 }
 
+impl DeployError {
+    /// A mistake of files is mended in them. Topics are made, brokers come back, and topics are repaired elsewhere.
+    pub(super) fn is_of_files(&self) -> bool {
+        match self {
+            DeployError::Knowledge(error) => match error {
+                KnowledgeError::File { .. } | KnowledgeError::Schemas(_) | KnowledgeError::Definitions(_) => true,
+                KnowledgeError::Bus(_) | KnowledgeError::Record { .. } => false,
+            },
+            DeployError::Topics(SetupError::Bus(_) | SetupError::Topics(_)) => false,
+        }
+    }
+}
+
 impl Plan {
     /// Compiles files against what is deployed. All errors of all files are returned.
     pub fn make(bus: &mut impl Bus, deploying: &Deploying, files: &[PathBuf], now: Millis) -> Result<Plan, KnowledgeError> {
@@ -85,7 +98,10 @@ impl Plan {
         let topics = Topics::new(prefix);
         let (mut schemas, known) = read_schemas(bus, &topics, folder)?;
         let mut records = read_definitions(bus, &topics)?;
-        let (found, warnings) = compile_files(&mut schemas, files, options, &schemas_of(&records), now)?;
+        let (mut found, warnings) = compile_files(&mut schemas, files, options, &schemas_of(&records), now)?;
+        // Two contents under one name are an error; one content that stands in two files is one definition.
+        let mut named = BTreeSet::new();
+        found.retain(|record| named.insert(record.name.clone()));
         let before = catalog_of(&records, &mut schemas, &topics, options)?;
         let mut catalog = before.clone();
         for record in found.iter().filter(|record| !before.is_newest(record)) {
@@ -101,7 +117,6 @@ impl Plan {
             after: number(&knowledge.catalog, &record.name).expect("it was just added"),
             record,
         };
-        let named: BTreeSet<&str> = found.iter().map(|record| &*record.name).collect();
         let others = before.newest_versions().filter(|version| !named.contains(&*version.name));
         let others = others.map(|version| version.name.to_string()).collect();
         let changes = found.iter().cloned().map(change).collect();
@@ -132,9 +147,19 @@ impl Plan {
     }
 }
 
-/// Plans, looks at the topics, publishes.
-pub fn deploy(bus: &mut impl Bus, deploying: &Deploying, files: &[PathBuf], now: Millis) -> Result<Plan, DeployError> {
+/// Plans, makes the topics if nobody else can, looks at them, publishes.
+pub fn deploy(
+    bus: &mut impl Bus,
+    deploying: &Deploying,
+    files: &[PathBuf],
+    makes_topics: bool,
+    now: Millis,
+) -> Result<Plan, DeployError> {
     let mut plan = Plan::make(bus, deploying, files, now)?;
+    if makes_topics {
+        let needed = topics::needed_by(&plan.knowledge.catalog, &deploying.prefix, deploying.partitions);
+        topics::apply(bus, &needed, 1).map_err(KnowledgeError::from)?;
+    }
     plan.check_topics(bus, deploying)?;
     plan.publish(bus, deploying)?;
     Ok(plan)

@@ -21,6 +21,7 @@ use super::clock::Now;
 use super::deploy::Deploying;
 use super::folder::Folder;
 use super::knowledge::{Knowledge, KnowledgeError, KnownSchemas, add_schema, append_schemas, read_record};
+use super::said::Said;
 use super::setup::{Setup, SetupSettings, faults_of};
 use crate::topics;
 
@@ -36,6 +37,28 @@ pub struct News {
     pub knowledge: Arc<Knowledge>,
     /// All topics that are used now: what was known before is in its place.
     pub setup: Setup,
+    /// The versions that are in force by these news.
+    pub in_force: Vec<InForce>,
+}
+
+/// A version that new sagas get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InForce {
+    /// The definition's name.
+    pub saga: String,
+    /// Its running number.
+    pub version: u32,
+    /// File and line that it is from.
+    pub from: String,
+}
+
+impl News {
+    /// Says what is in force: for whoever has told the workers, since it is not before.
+    pub(super) fn say(&self) {
+        for InForce { saga, version, from } in &self.in_force {
+            tracing::info!(saga, version, from, "in force: new sagas get this version, those that run keep theirs");
+        }
+    }
 }
 
 /// How an instance follows what is deployed.
@@ -62,7 +85,10 @@ pub struct Follower<B: Bus> {
     schemas: Tail,
     /// All schemas, those included that no knowledge has yet.
     all: Schemas,
+    /// What the topic of schemas holds, as far as it is read: all of it, also what was known at the start.
     known: KnownSchemas,
+    /// What was known at the start: no news.
+    first: KnownSchemas,
     /// Schemas came that no knowledge has yet.
     grown: bool,
     /// Versions that are not taken in yet, by offset.
@@ -72,9 +98,21 @@ pub struct Follower<B: Bus> {
     /// How far the schemas must be read before versions are compiled: asked behind the last of those.
     need: Need,
     look_at: Millis,
-    /// What was said of it, so that it is said once.
-    said: BTreeSet<String>,
+    said: Said<About>,
     folder: Option<Folder>,
+}
+
+/// What something is wrong with.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum About {
+    /// The topic of definitions cannot be read.
+    Definitions,
+    /// The topic of schemas cannot be read.
+    Schemas,
+    /// Nothing can be taken in.
+    Taking,
+    /// A version of this saga waits.
+    Saga(String),
 }
 
 /// One topic, read for ever.
@@ -111,6 +149,7 @@ impl<B: Bus> Follower<B> {
             bus,
             topics,
             all: knowledge.schemas.clone(),
+            first: knowledge.schemas.iter().map(|schema| (schema.key(), knowledge.schemas.is_part(schema))).collect(),
             knowledge,
             setup,
             definitions,
@@ -121,7 +160,7 @@ impl<B: Bus> Follower<B> {
             failed: BTreeSet::new(),
             need: Need::Unasked,
             look_at: Millis::MIN,
-            said: BTreeSet::new(),
+            said: Said::default(),
             folder,
             following,
         };
@@ -142,10 +181,16 @@ impl<B: Bus> Follower<B> {
         if !self.is_due(now) {
             return None;
         }
-        let taken = self.take().unwrap_or_else(|error| {
-            self.say(format!("what was deployed cannot be taken in yet, it is tried again: {error}"));
-            None
-        });
+        let taken = match self.take() {
+            Ok(taken) => {
+                self.said.mended(&About::Taking);
+                taken
+            }
+            Err(error) => {
+                self.said.say(About::Taking, &format!("what was deployed cannot be taken in yet, it is tried again: {error}"));
+                None
+            }
+        };
         self.resume();
         let is_done = self.waiting.is_empty() && !self.grown;
         self.look_at = now.steady + if is_done { LOOK_SELDOM_MS } else { LOOK_EVERY_MS };
@@ -157,45 +202,57 @@ impl<B: Bus> Follower<B> {
             self.bus.ask_bounds(self.schemas.at);
             self.need = Need::Asked;
         }
-        let Follower { bus, topics, definitions, schemas, all, known, waiting, need, .. } = self;
-        let (mut troubles, before, mut came) = (Vec::new(), known.len(), false);
+        let Follower { bus, topics, definitions, schemas, all, known, first, waiting, need, said, .. } = self;
+        let (mut came, mut grew) = (false, false);
+        let schemas_at = schemas.at;
+        let of = |at: TopicPartition| match at == schemas_at {
+            true => (About::Schemas, &topics.schemas),
+            false => (About::Definitions, &topics.definitions),
+        };
         bus.poll(wait, &mut |event| match event {
             BusEvent::Record(record) if record.at == definitions.at && record.offset >= definitions.next => {
                 definitions.next = record.offset + 1;
                 came = true;
+                said.mended(&About::Definitions);
                 match read_record(&topics.definitions, record.offset, record.value) {
                     Ok(version) => waiting.extend(version.map(|version| (record.offset, version))),
-                    Err(error) => troubles.push(error.to_string()),
+                    Err(error) => tracing::error!("{error}"),
                 }
             }
             BusEvent::Record(record) if record.at == schemas.at && record.offset >= schemas.next => {
                 schemas.next = record.offset + 1;
+                said.mended(&About::Schemas);
                 match add_schema(&topics.schemas, record.offset, record.value, all) {
-                    Ok(added) => known.extend(added),
-                    Err(error) => troubles.push(error.to_string()),
+                    Ok(Some(added)) => grew |= known.insert(added) && !first.contains(&added),
+                    Ok(None) => {}
+                    Err(error) => tracing::error!("{error}"),
                 }
             }
-            BusEvent::CaughtUp(at, offset) if at == schemas.at => schemas.next = schemas.next.max(offset),
+            BusEvent::CaughtUp(at, offset) => {
+                said.mended(&of(at).0);
+                if at == schemas.at {
+                    schemas.next = schemas.next.max(offset);
+                }
+            }
             BusEvent::Bounds { at, end, .. } if at == schemas.at => *need = Need::Known(end),
             BusEvent::Unreadable(at, why) => {
-                let topic = if at == schemas.at { &topics.schemas } else { &topics.definitions };
-                troubles.push(format!("{topic}: what is deployed is not taken in, since it cannot be read: {why}"));
+                let (about, topic) = of(at);
+                said.say(about, &format!("{topic}: what is deployed is not taken in, since it cannot be read: {why}"));
             }
             BusEvent::OutOfRange { at, position } => {
-                let topic = if at == schemas.at { &topics.schemas } else { &topics.definitions };
-                troubles.push(format!("{topic}: what is deployed is not taken in: offset {position} is not there any more"));
+                let (about, topic) = of(at);
+                said.say(about, &format!("{topic}: what is deployed is not taken in: offset {position} is not there any more"));
             }
             _ => {}
         });
-        self.grown |= self.known.len() > before;
-        if came || self.known.len() > before {
+        self.grown |= grew;
+        if came || grew {
             self.look_at = Millis::MIN;
         }
         if came {
             // Its schemas stand before a version, so that their end as it is now is far enough.
             self.need = Need::Unasked;
         }
-        troubles.into_iter().for_each(|trouble| self.say(trouble));
     }
 
     /// Every schema that a version may need is read, and there is something to take in, or to look at again.
@@ -203,13 +260,6 @@ impl<B: Bus> Follower<B> {
         let all_read = matches!(self.need, Need::Known(end) if self.schemas.next >= end);
         let again = !self.waiting.is_empty() || !self.setup.missing().is_empty();
         all_read && (self.grown || again) && now.steady >= self.look_at
-    }
-
-    /// Says it, unless that was done already.
-    fn say(&mut self, text: String) {
-        if self.said.insert(text.clone()) {
-            tracing::error!("{text}");
-        }
     }
 
     fn deploy_folder(&mut self, now: Now) {
@@ -239,10 +289,11 @@ impl<B: Bus> Follower<B> {
             if !wrong.is_empty() && candidate.is_newest {
                 let DefinitionRecord { name, file, line, .. } = &candidate.record;
                 let wrong = wrong.join("\n");
-                self.say(format!(
+                let text = format!(
                     "{file}:{line}: this version of {name} was deployed, and is in force when its topics are as they must be \
                      (`ringmaster topics apply`); until then the one before is:\n{wrong}"
-                ));
+                );
+                self.said.say(About::Saga(name.clone()), &text);
                 continue;
             }
             catalog.insert(candidate.definition.clone(), candidate.offset);
@@ -253,20 +304,18 @@ impl<B: Bus> Follower<B> {
         if taken.is_empty() && !self.grown && setup.missing().len() == missing {
             return Ok(None);
         }
+        let mut all_in_force = Vec::new();
         for Candidate { offset, record, is_newest, .. } in &taken {
             self.waiting.remove(offset);
             if *is_newest {
                 deployed.insert(record.name.clone(), record.schemas.clone());
-                say_in_force(&catalog, record);
+                all_in_force.push(in_force(&catalog, record));
+                self.said.mended(&About::Saga(record.name.clone()));
             }
-        }
-        if self.waiting.is_empty() {
-            // What goes wrong again is said again.
-            self.said.clear();
         }
         (self.setup, self.grown) = (setup, false);
         self.knowledge = Arc::new(Knowledge { catalog, schemas: self.all.clone(), deployed });
-        Ok(Some(News { knowledge: self.knowledge.clone(), setup: self.setup.clone() }))
+        Ok(Some(News { knowledge: self.knowledge.clone(), setup: self.setup.clone(), in_force: all_in_force }))
     }
 
     /// The versions that wait, compiled. One that cannot be is tried once more behind a new look at the schemas, and then passed over and
@@ -293,7 +342,7 @@ impl<B: Bus> Follower<B> {
             }
             self.failed.remove(&offset);
             self.waiting.remove(&offset);
-            self.say(format!("what was deployed cannot be used here, and the version before stays in force:\n{error}"));
+            tracing::error!("what was deployed cannot be used here, and the version before stays in force:\n{error}");
         }
         compiled
     }
@@ -341,8 +390,7 @@ impl<B: Bus> Follower<B> {
     }
 }
 
-fn say_in_force(catalog: &Catalog, record: &DefinitionRecord) {
+fn in_force(catalog: &Catalog, record: &DefinitionRecord) -> InForce {
     let version = catalog.newest(&record.name).and_then(|newest| catalog.number_of(&newest.hash)).unwrap_or_default();
-    let from = format!("{}:{}", record.file, record.line);
-    tracing::info!(saga = record.name, version, from, "in force: new sagas get this version, those that run keep theirs");
+    InForce { saga: record.name.clone(), version, from: format!("{}:{}", record.file, record.line) }
 }

@@ -2,9 +2,8 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -47,7 +46,7 @@ pub struct InstanceSettings {
 pub struct Instance {
     workers: Vec<JoinHandle<Result<Counters, Stop>>>,
     wakers: Vec<Waker>,
-    news: Vec<Sender<News>>,
+    news: Vec<Arc<Untaken<News>>>,
     follower: Option<JoinHandle<Result<(), Stop>>>,
     upkeep: JoinHandle<Result<(), Stop>>,
     stopping: Arc<AtomicBool>,
@@ -84,8 +83,8 @@ impl Instance {
             let ids = Box::new(random_id);
             let worker = Worker::new(bus, setup.worker(), setup.partitions(index, count), knowledge.clone(), store.clone(), ids);
             let end = End { stopping: stopping.clone(), failed: failed.clone() };
-            let (tell, told) = mpsc::channel();
-            news.push(tell);
+            let told = Arc::new(Untaken::default());
+            news.push(told.clone());
             let run = Run { index, end, told, memory: memory.clone(), status: status.clone(), report: report.clone() };
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             workers.push(thread.spawn(move || run.run(worker)).expect("a thread can be started"));
@@ -103,9 +102,9 @@ impl Instance {
             while !end.stopping.load(Ordering::SeqCst) {
                 if let Some(found) = follower.turn(now(), WAIT_MAX) {
                     newest.set(found.knowledge.clone());
-                    // A worker that is gone needs none.
-                    news.iter().for_each(|tell| drop(tell.send(found.clone())));
+                    news.iter().for_each(|untaken| untaken.put(found.clone()));
                     wakers.iter().for_each(|wake| wake());
+                    found.say();
                 }
             }
             Ok(())
@@ -150,6 +149,26 @@ impl Instance {
     }
 }
 
+/// News that a worker has not taken yet. There is room for one: news hold all that is known, so that newer ones take the place of those
+/// that a busy worker, or one that is gone, has not come to.
+struct Untaken<T>(Mutex<Option<T>>);
+
+impl<T> Default for Untaken<T> {
+    fn default() -> Self {
+        Untaken(Mutex::new(None))
+    }
+}
+
+impl<T> Untaken<T> {
+    fn put(&self, news: T) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(news);
+    }
+
+    fn take(&self) -> Option<T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
 /// How threads of an instance end together: one that cannot go on ends all, since half an instance would be stuck without a reason.
 struct End {
     stopping: Arc<AtomicBool>,
@@ -182,7 +201,7 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
 struct Run {
     index: usize,
     end: End,
-    told: Receiver<News>,
+    told: Arc<Untaken<News>>,
     memory: Arc<Memory>,
     status: Arc<Status>,
     report: Report,
@@ -208,7 +227,9 @@ impl Run {
         let mut wait = Duration::ZERO;
         let mut pace = Pace::default();
         while !self.end.stopping.load(Ordering::Relaxed) {
-            self.told.try_iter().for_each(|news| worker.learn(&news, now()));
+            if let Some(news) = self.told.take() {
+                worker.learn(&news, now());
+            }
             let turn = worker.turn(&now, wait)?;
             pace.after_turn(turn.events, worker.turn_min());
             wait = WAIT_MAX.min(turn.idle.max(WAIT_MIN));
@@ -282,4 +303,16 @@ fn random_id() -> [u8; 16] {
     let mut random = fastrand::Rng::new();
     random.fill(&mut id);
     id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_no_news_makes_no_queue() {
+        let untaken = Untaken::default();
+        (0..3).for_each(|news| untaken.put(news));
+        assert_eq!((untaken.take(), untaken.take()), (Some(2), None), "the newest hold all");
+    }
 }

@@ -272,6 +272,12 @@ fn ours<'a>(topic: &str, offset: i64, value: Option<&'a [u8]>) -> Option<&'a [u8
     value
 }
 
+/// The text of a file; one that is no text is told with the line that is none.
+pub fn read_text(path: &Path) -> Result<String, KnowledgeError> {
+    let bytes = std::fs::read(path).map_err(|error| KnowledgeError::File { path: path.to_owned(), error })?;
+    String::from_utf8(bytes).map_err(|error| KnowledgeError::Definitions(vec![not_a_text(path, &error)]))
+}
+
 /// The error of a file that is no text, with the line that is none.
 fn not_a_text(path: &Path, error: &std::string::FromUtf8Error) -> CompileError {
     let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -299,13 +305,13 @@ pub fn compile_files(
 ) -> Result<(Vec<DefinitionRecord>, Vec<CompileError>), KnowledgeError> {
     let (mut records, mut warnings, mut errors) = (Vec::new(), Vec::new(), Vec::new());
     for path in files {
-        let bytes = std::fs::read(path).map_err(|error| KnowledgeError::File { path: path.clone(), error })?;
-        let text = match String::from_utf8(bytes) {
+        let text = match read_text(path) {
             Ok(text) => text,
-            Err(error) => {
-                errors.push(not_a_text(path, &error));
+            Err(KnowledgeError::Definitions(found)) => {
+                errors.extend(found);
                 continue;
             }
+            Err(error) => return Err(error),
         };
         let mut settings = Settings { deployed: deployed.clone(), ..options.settings(schemas) };
         match DefinitionRecord::of_file(&path.display().to_string(), &text, now, &mut settings) {

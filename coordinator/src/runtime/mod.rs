@@ -16,6 +16,7 @@ mod follow;
 mod instance;
 mod knowledge;
 mod memory;
+mod said;
 mod setup;
 mod status;
 mod watch;
@@ -23,11 +24,11 @@ mod worker;
 
 pub use clock::{Now, now, wall};
 pub use deploy::{Change, DeployError, Deploying, Plan, deploy, load_knowledge, summary};
-pub use follow::{Follower, Following, News};
+pub use follow::{Follower, Following, InForce, News};
 pub use instance::{Instance, InstanceSettings, Report, Stopped};
 pub use knowledge::{
     CompileOptions, Knowledge, KnowledgeError, Newest, SchemasOfSagas, compile_files, definition_files, deployed_records,
-    read_knowledge,
+    read_knowledge, read_text,
 };
 pub use memory::resident_bytes;
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};

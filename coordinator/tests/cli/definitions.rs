@@ -249,7 +249,7 @@ fn an_expression_is_evaluated_on_an_event() {
         ("1 / 0", &[], 1, "DIVISION_BY_ZERO"),
         ("1", &["--type", "OrderPlacd"], 2, "has no schema OrderPlacd"),
         ("1", &["--type", "OrderPlaced"], 1, "the event: "),
-        ("1", &["--event", "nowhere.json"], 1, "nowhere.json"),
+        ("1", &["--event", "nowhere.json"], 9, "nowhere.json: there is no such file"),
     ] {
         let (code, said, errors) = site.ringmaster(&[&["eval", expression], with].concat());
         assert!(code == exit && said.is_empty() && errors.contains(says), "{expression}: {code} {said}{errors}");

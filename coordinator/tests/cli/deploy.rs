@@ -1,5 +1,6 @@
 //! Deploying from the command line, on the embedded bus: what is told, what is refused, and that nothing is written then.
 
+use ringmaster::runtime;
 use serde_json::Value;
 
 use crate::definitions::order;
@@ -58,6 +59,18 @@ fn each_saga_is_told_new_changed_or_unchanged() {
     std::fs::write(folder.join("first.yaml"), &first).expect("written");
     let (_, said, _) = run(&[]);
     assert!(said.contains("changed (version 2 -> 1, which was in force before: a rollback)"), "{said}");
+}
+
+/// What is published twice would be a version that everybody takes in twice.
+#[test]
+fn one_content_in_two_files_is_one_definition() {
+    let site = site();
+    let files = [site.write("one.yaml", &text()), site.write("other.yaml", &text())];
+    let [one, other] = files.each_ref().map(|path| path.to_str().expect("text"));
+    let (code, said, errors) = site.ringmaster(&["deploy", one, other, one]);
+    assert!(code == 0 && said.matches(": new (version 1)").count() == 1, "{said}{errors}");
+    let deployed = runtime::deployed_records(&mut site.log().client(), "ringmaster").expect("it can be read");
+    assert_eq!(deployed.len(), 1, "{deployed:?}");
 }
 
 #[test]
@@ -123,6 +136,13 @@ fn nothing_is_deployed_where_nothing_ever_ran() {
     assert!(code == 0 && said.contains("nothing is deployed yet") && said.contains("ringmaster run"), "{code} {said}{errors}");
     let (code, _, errors) = site.ringmaster(&["definitions", "show", "x"]);
     assert!(code == 9 && errors.contains("no saga 'x' is deployed; nothing is"), "{code} {errors}");
+    for looks in
+        [&["topics", "verify"][..], &["quarantine", "list"], &["saga", "history", "a/b"], &["deploy", "--dry-run", "x.yaml"]]
+    {
+        let (code, said, errors) = site.ringmaster(looks);
+        assert!(code == 4 && said.is_empty() && errors.starts_with("there is no embedded bus in "), "{looks:?}: {code} {errors}");
+        assert!(errors.contains("state/bus: `ringmaster topics apply`"), "{errors}");
+    }
     assert!(!site.folder.path().join("state").exists(), "looking makes nothing");
 }
 

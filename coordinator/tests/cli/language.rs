@@ -47,7 +47,7 @@ fn a_picture_of_one_of_several_goes_where_it_is_asked_to() {
     for (arguments, exit, says) in [
         (&["graph", "two.yaml"][..], 2, "two.yaml has several sagas; say which by --saga NAME: first, second\n"),
         (&["graph", "two.yaml", "--saga", "third"], 9, "two.yaml has no saga 'third'; it has: first, second\n"),
-        (&["graph", "nowhere.yaml"], 1, "nowhere.yaml: "),
+        (&["graph", "nowhere.yaml"], 9, "nowhere.yaml: there is no such file"),
         (&["graph", "wrong.yaml"], 6, "wrong.yaml:3:22: error: a step has no 'refuze'\n"),
         (&["graph", "two.yaml", "--format", "png"], 2, "[possible values: mermaid, svg]"),
     ] {

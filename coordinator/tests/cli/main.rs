@@ -74,7 +74,7 @@ fn brokers_that_do_not_answer_are_named() {
     let (code, _, errors) = site.ringmaster(&[&["topics", "apply"], &nobody[..]].concat());
     assert!(code == 5 && errors.contains("kafka.bootstrap.servers is 127.0.0.1:1"), "{code} {errors}");
     // They are not to blame for another mistake, nor for a coordinator that does not run.
-    for (command, exit) in [(["check", "nowhere.yaml"].as_slice(), 1), (&["saga", "show", "order-fulfilment/ord-1"], 5)] {
+    for (command, exit) in [(["check", "nowhere.yaml"].as_slice(), 9), (&["saga", "show", "order-fulfilment/ord-1"], 5)] {
         let (code, _, errors) = site.ringmaster(&[command, &nobody[..]].concat());
         assert!(code == exit && !errors.contains("bootstrap"), "{command:?}: {code} {errors}");
     }

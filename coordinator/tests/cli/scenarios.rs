@@ -35,3 +35,18 @@ fn a_script_is_checked_and_needs_kafka_to_run() {
     let (code, _, errors) = site.ringmaster(&["participant", "script.yaml"]);
     assert!(code == 6 && errors.contains("script.yaml:1:17: error:") && errors.contains("did you mean 'payment'?"), "{errors}");
 }
+
+/// Whichever command reads it.
+#[test]
+fn a_file_that_is_no_text_or_missing_is_told_in_one_way() {
+    let site = Site::new();
+    std::fs::write(site.folder.path().join("latin.yaml"), b"# first\n# K\xe4se\n").expect("written");
+    for command in [&["check"][..], &["graph"], &["test"], &["participant", "--check"], &["eval", "start.a", "--event"]] {
+        let (code, said, errors) = site.ringmaster(&[command, &["latin.yaml"]].concat());
+        let says = "latin.yaml:2:1: error: this line is not UTF-8";
+        assert!(code == 6 && said.is_empty() && errors.starts_with(says), "{command:?}: {code} {said}{errors}");
+        assert!(errors.contains("save the file as UTF-8 text"), "{errors}");
+        let (code, said, errors) = site.ringmaster(&[command, &["nowhere.yaml"]].concat());
+        assert!(code == 9 && said.is_empty() && errors.contains("nowhere.yaml"), "{command:?}: {code} {said}{errors}");
+    }
+}

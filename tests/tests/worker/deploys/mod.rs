@@ -51,7 +51,7 @@ fn a_start_on_a_new_topic_is_read_at_once() {
     site.deploy(&saga(1, "asks", "ends"));
     let mut coordinator = site.coordinator("blue");
     coordinator.until("owned", &mut site, |_, coordinator| coordinator.owns_all());
-    let wrong = deploy(&mut site.broker.client(), &site.deploying, &site.file(&saga(2, "more-asks", "more-ends")), BEGIN);
+    let wrong = deploy(&mut site.broker.client(), &site.deploying, &site.file(&saga(2, "more-asks", "more-ends")), false, BEGIN);
     let said = wrong.expect_err("the topics are not there").to_string();
     for part in ["more-asks: does not exist", "more-ends: does not exist", "ringmaster topics apply"] {
         assert!(said.contains(part), "{said}");
@@ -104,6 +104,25 @@ fn a_version_whose_topics_are_missing_waits_for_them() {
         site.answer();
         site.sent("endz") == [("two".to_owned(), 2)]
     });
+}
+
+/// Workers are told what is new, and nothing else: the schemas that were known at the start are read once more, and are no news.
+#[test]
+fn what_is_known_at_the_start_is_no_news() {
+    let mut site = Site::new();
+    let schema = r#"{"type":"record","name":"Asked","fields":[{"name":"id","type":"string"}]}"#;
+    std::fs::write(site.deploying.schemas.join("Asked.avsc"), schema).expect("written");
+    site.deploy(&saga(1, "asks", "ends"));
+    let mut coordinator = site.coordinator("blue");
+    coordinator.until("owned", &mut site, |_, coordinator| coordinator.owns_all());
+    coordinator.go(&site, 10_000);
+    assert_eq!(coordinator.news, [[]; 0]);
+    site.deploy(&saga(2, "asks", "ends"));
+    coordinator.go(&site, 10_000);
+    let [told] = &coordinator.news[..] else { panic!("{:?}", coordinator.news) };
+    let [in_force] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((in_force.saga.as_str(), in_force.version), ("task", 2));
+    assert!(in_force.from.ends_with("task.yaml:1"), "{in_force:?}");
 }
 
 /// What cannot be compiled, or read at all, is passed over; what is behind it is taken.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringmaster::runtime::{
-    CompileOptions, Deploying, Follower, Following, Knowledge, Now, Plan as Deploy, Setup, SetupError, Stop, Worker, deploy,
-    load_knowledge, prepare,
+    CompileOptions, Deploying, Follower, Following, InForce, Knowledge, Now, Plan as Deploy, Setup, SetupError, Stop, Worker,
+    deploy, load_knowledge, prepare,
 };
 use ringmaster::topics;
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
@@ -70,7 +70,8 @@ impl Site {
 
     /// Deploys as the command does.
     pub(super) fn deploy(&self, text: &str) {
-        deploy(&mut self.broker.client(), &self.deploying, &self.file(text), BEGIN).unwrap_or_else(|error| panic!("{error}"));
+        deploy(&mut self.broker.client(), &self.deploying, &self.file(text), false, BEGIN)
+            .unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Publishes without a look at topics, as an earlier version did.
@@ -110,7 +111,7 @@ impl Site {
         let following =
             Following { setup: settings(&plan, owner), deploying: self.deploying.clone(), makes_topics: false, folder: None };
         let follower = Follower::new(self.broker.client(), following, knowledge, setup.clone());
-        Coordinator { workers, follower, setup }
+        Coordinator { workers, follower, news: Vec::new(), setup }
     }
 
     pub(super) fn now(&self) -> Now {
@@ -163,6 +164,8 @@ impl Site {
 pub(super) struct Coordinator {
     pub(super) workers: Vec<Worker<SimBus>>,
     follower: Follower<SimBus>,
+    /// What it told, and which versions are in force by that.
+    pub(super) news: Vec<Vec<InForce>>,
     /// As it was at the start.
     pub(super) setup: Setup,
 }
@@ -182,6 +185,7 @@ impl Coordinator {
         self.work(site).unwrap_or_else(|stop| panic!("{stop}"));
         if let Some(news) = self.follower.turn(site.now(), Duration::ZERO) {
             self.workers.iter_mut().for_each(|worker| worker.learn(&news, site.now()));
+            self.news.push(news.in_force);
         }
     }
 
