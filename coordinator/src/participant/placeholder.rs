@@ -4,15 +4,17 @@ use ringmaster_schemas::avro::{Node, NodeId, Schema};
 use ringmaster_schemas::json::{base64, put_string};
 
 /// The value as JSON: a text is the name of its field, so that it can be recognised; numbers are 0, lists empty, what may be missing is
-/// missing.
+/// missing. Where a record could stand inside itself, what ends it is taken.
 pub(super) fn placeholder(schema: &Schema) -> String {
     let mut out = String::new();
-    put(schema, schema.root(), schema.name(), &mut out);
+    put(schema, schema.root(), schema.name(), &mut Vec::new(), &mut out);
     out
 }
 
-fn put(schema: &Schema, id: NodeId, name: &str, out: &mut String) {
+/// `open` are the records that the value stands in.
+fn put(schema: &Schema, id: NodeId, name: &str, open: &mut Vec<NodeId>, out: &mut String) {
     match schema.node(id) {
+        Node::Record(_) if open.contains(&id) => out.push_str("null"),
         Node::Null | Node::Dynamic => out.push_str("null"),
         Node::Bool => out.push_str("false"),
         Node::Int | Node::Long | Node::Float | Node::Double | Node::Decimal { .. } | Node::FixedDecimal { .. } => out.push('0'),
@@ -30,19 +32,22 @@ fn put(schema: &Schema, id: NodeId, name: &str, out: &mut String) {
         Node::Map(_) => out.push_str("{}"),
         Node::Union(branches) => {
             let null = branches.iter().find(|branch| *schema.node(**branch) == Node::Null);
-            if let Some(branch) = null.or(branches.first()) {
-                put(schema, *branch, name, out);
+            let ends = branches.iter().find(|branch| !open.contains(branch));
+            if let Some(branch) = null.or(ends).or(branches.first()) {
+                put(schema, *branch, name, open, out);
             }
         }
         Node::Record(fields) => {
+            open.push(id);
             out.push('{');
             for (index, field) in fields.iter().filter(|field| field.default.is_none()).enumerate() {
                 out.push_str(if index > 0 { "," } else { "" });
                 put_string(&field.name, out);
                 out.push(':');
-                put(schema, field.ty, &field.name, out);
+                put(schema, field.ty, &field.name, open, out);
             }
             out.push('}');
+            open.pop();
         }
     }
 }
@@ -75,5 +80,15 @@ mod tests {
             back,
             r#"{"text":"text","flag":false,"int":0,"double":0.0,"bytes":"","money":"0.00","fixed":"AAAA","at":"1970-01-01T00:00:00Z","day":"1970-01-01","word":"A","list":[],"map":{},"either":null,"one":0,"inner":{"id":"id"},"given":7}"#
         );
+    }
+    #[test]
+    fn what_may_hold_another_of_its_kind_ends() {
+        let field = |ty: &str| format!(r#"{{"type": "record", "name": "Tree", "fields": [{{"name": "left", "type": {ty}}}]}}"#);
+        for (ty, expected) in [(r#"["Tree", "string"]"#, r#"{"left":"left"}"#), (r#"["Tree", "null"]"#, "{}")] {
+            let schema = Schema::parse(&field(ty)).expect("a schema");
+            let (value, mut avro) = (placeholder(&schema), Vec::new());
+            let is_taken = json::transcode(&schema, value.as_bytes(), &mut avro).is_ok();
+            assert_eq!((value.as_str(), is_taken), (expected, true));
+        }
     }
 }
