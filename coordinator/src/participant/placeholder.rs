@@ -4,7 +4,8 @@ use ringmaster_schemas::avro::{Node, NodeId, Schema};
 use ringmaster_schemas::json::{base64, put_string};
 
 /// The value as JSON: a text is the name of its field, so that it can be recognised; numbers are 0, lists empty, what may be missing is
-/// missing. Where a record could stand inside itself, what ends it is taken.
+/// missing. Where a record would stand directly in itself another branch is taken; deeper, or where
+/// there is none, null stands there, which the schema refuses.
 pub(super) fn placeholder(schema: &Schema) -> String {
     let mut out = String::new();
     put(schema, schema.root(), schema.name(), &mut Vec::new(), &mut out);
@@ -81,6 +82,7 @@ mod tests {
             r#"{"text":"text","flag":false,"int":0,"double":0.0,"bytes":"","money":"0.00","fixed":"AAAA","at":"1970-01-01T00:00:00Z","day":"1970-01-01","word":"A","list":[],"map":{},"either":null,"one":0,"inner":{"id":"id"},"given":7}"#
         );
     }
+
     #[test]
     fn what_may_hold_another_of_its_kind_ends() {
         let field = |ty: &str| format!(r#"{{"type": "record", "name": "Tree", "fields": [{{"name": "left", "type": {ty}}}]}}"#);

@@ -7,6 +7,7 @@ use ringmaster_schemas::journal::{ActKind, OrderFields, Phase, Place, RejectionR
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Entry, Waits, Work};
 
+use super::answer::is_too_big;
 use super::attempts::Policy;
 use super::decide::Draft;
 use super::flow::Way;
@@ -229,7 +230,7 @@ impl Draft<'_> {
             "it was undone, so that nothing stands for a value: retry it, or, if nothing reads its result, skip it without one"
         } else if given && is_composite {
             "it takes no value"
-        } else if self.is_too_big(bytes) {
+        } else if is_too_big(self.held_bytes(), bytes) {
             "the value is too big for a result"
         } else if !given && (entry.node..end).any(reads) {
             if entry.work == Work::Undone {

@@ -86,7 +86,7 @@ impl Draft<'_> {
         let step = self.step_at(place);
         let size = result.map_or(0, |result| result.bytes().len());
         let held = self.held_bytes();
-        let too_big = self.is_too_big(size);
+        let too_big = is_too_big(held, size);
         let kept = result.filter(|_| !too_big && !mutated("result_forgotten")).cloned();
         let passes = self.definition.nodes[usize::from(self.entry(place).node)].passes;
         self.happen(SagaEvent::Succeeded { place, result: kept, passes });
@@ -111,11 +111,6 @@ impl Draft<'_> {
             }
             Phase::Pivot | Phase::Retriable => self.stuck(place, FailureKind::Error, code::DATA_TOO_BIG, &message),
         }
-    }
-
-    /// True if so many bytes of a result are more than state keeps.
-    pub(super) fn is_too_big(&self, bytes: usize) -> bool {
-        bytes > RESULT_BYTES_MAX || self.held_bytes() + bytes > ROW_DATA_BYTES_MAX
     }
 
     /// Known not done, and final for its key.
@@ -177,4 +172,9 @@ impl Draft<'_> {
             format!("attempt {} of {}/{direction} says {said}; the step stands at '{stands}'", reply.attempt, reply.step),
         )
     }
+}
+
+/// True if so many bytes of a result, beside those that the row holds, are more than state keeps.
+pub(super) fn is_too_big(held: usize, bytes: usize) -> bool {
+    bytes > RESULT_BYTES_MAX || held + bytes > ROW_DATA_BYTES_MAX
 }

@@ -33,8 +33,19 @@ pub fn decide(
 ) -> Result<Decided, Rejection> {
     let events = Vec::with_capacity(2);
     let branches = Vec::new();
-    let mut draft =
-        Draft { definition, values, now, id, row: row.cloned(), events, branches, emitted_bytes: 0, undo_bytes: 0, scratch };
+    let mut draft = Draft {
+        definition,
+        values,
+        now,
+        id,
+        row: row.cloned(),
+        events,
+        branches,
+        emitted_bytes: 0,
+        undo_bytes: 0,
+        put_off: false,
+        scratch,
+    };
     match (input, row) {
         (Input::Start(start), None) => draft.start(start)?,
         (Input::Start(start), Some(saga)) => return Err(duplicate(saga, start)),
@@ -72,13 +83,15 @@ pub(super) struct Draft<'a> {
     pub(super) now: Millis,
     id: &'a Arc<str>,
     pub(super) row: Option<Arc<Saga>>,
-    events: Vec<SagaEvent>,
+    pub(super) events: Vec<SagaEvent>,
     /// Branches that are still to be entered, the next one last.
     pub(super) branches: Vec<Branch>,
     /// Bytes that were emitted on the way in this turn.
     pub(super) emitted_bytes: usize,
     /// Bytes of the undos that were issued in this turn.
     pub(super) undo_bytes: usize,
+    /// An undo did not fit beside them.
+    pub(super) put_off: bool,
     pub(super) scratch: &'a mut Scratch,
 }
 

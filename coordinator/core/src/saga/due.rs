@@ -18,21 +18,30 @@ impl Draft<'_> {
             self.deadline(due_at);
         }
         for place in 0..self.next_place() {
-            // What a turn undoes must fit into its record, and what were put off here would be forgotten: it is due in the next turn.
-            if self.undo_bytes > 0 && !mutated("all_undone_in_one_turn") {
+            // Where something is undone already, a turn can go back to here.
+            let before = (self.undo_bytes > 0).then(|| (self.row.clone(), self.events.len()));
+            self.put_off = false;
+            self.leaf_due(place);
+            // An undo that does not fit beside those of others would be forgotten: what it is for is due in the next turn.
+            if let Some((row, events)) = before.filter(|_| self.put_off && !mutated("all_undone_in_one_turn")) {
+                self.row = row;
+                self.events.truncate(events);
                 return;
             }
-            if self.entry(place).scope_until().is_some_and(|until| until <= self.now) {
-                self.expire(place);
-            }
-            if self.entry(place).due_at() > self.now {
-                continue;
-            }
-            match self.entry(place).waits {
-                Waits::Reply => self.attempt_ended(place, code::TIMEOUT, "no reply within the attempt's time", true),
-                Waits::Retry => self.repeat(place),
-                Waits::No | Waits::Stuck => unreachable!("it is never due"),
-            }
+        }
+    }
+
+    fn leaf_due(&mut self, place: Place) {
+        if self.entry(place).scope_until().is_some_and(|until| until <= self.now) {
+            self.expire(place);
+        }
+        if self.entry(place).due_at() > self.now {
+            return;
+        }
+        match self.entry(place).waits {
+            Waits::Reply => self.attempt_ended(place, code::TIMEOUT, "no reply within the attempt's time", true),
+            Waits::Retry => self.repeat(place),
+            Waits::No | Waits::Stuck => unreachable!("it is never due"),
         }
     }
 

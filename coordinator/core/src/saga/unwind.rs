@@ -142,6 +142,7 @@ impl Draft<'_> {
         };
         // Branches are undone side by side, and what one turn sends must fit into a record: the rest follows when one of these ends.
         if self.undo_bytes > 0 && self.undo_bytes + body.len() > COMMAND_BYTES_MAX {
+            self.put_off = true;
             return own.into_iter().for_each(|own| self.give_back(own));
         }
         self.undo_bytes += body.len();

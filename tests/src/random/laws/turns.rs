@@ -36,14 +36,13 @@ pub(in crate::random) fn turn(
     faults
 }
 
-/// L15: all that is due is taken in one turn, and nothing else is. A turn that asks for an undo is full: what else is due has the next.
+/// L15: all that is due is taken in one turn, and nothing else is.
 fn due(before: &Saga, happened: &[Happened], now: Millis) -> Option<String> {
     match happened.last() {
         None if before.due_at() <= now => Some("L15: something is due and nothing happens".to_owned()),
         Some(_) if before.due_at() > now => Some("L15: nothing is due and something happens".to_owned()),
         // What stood still while a person was needed is due from now on.
         Some(last) if last.behind.held_since != before.held_since => None,
-        Some(_) if happened.iter().any(|one| matches!(one.event, SagaEvent::UndoIssued { .. })) => None,
         Some(last) if last.behind.due_at() <= now => Some("L15: what is due is left for another turn".to_owned()),
         _ => None,
     }
