@@ -27,16 +27,17 @@ pub fn a_broker_that_dies_causes_doubt_and_no_acknowledged_record_is_lost(broker
                 sent += 1;
             }
         }
-        bus.poll(Duration::from_millis(1), &mut |event| match event {
-            BusEvent::Acknowledged { tag, offset, .. } => acknowledged.push((tag, offset)),
-            BusEvent::Doubt { sender: whose, why } => doubts.push((whose, why)),
-            _ => {}
-        });
+        // Right behind the sends: behind a poll all of them may have been acknowledged.
         if !killed && acknowledged.len() > 5_000 {
             in_flight_at_kill = sent as usize - acknowledged.len();
             broker.kill().expect("killed");
             killed = true;
         }
+        bus.poll(Duration::from_millis(1), &mut |event| match event {
+            BusEvent::Acknowledged { tag, offset, .. } => acknowledged.push((tag, offset)),
+            BusEvent::Doubt { sender: whose, why } => doubts.push((whose, why)),
+            _ => {}
+        });
     }
     assert!(in_flight_at_kill > 0, "the fault hit nothing");
     assert!(doubts.iter().all(|(whose, why)| *whose == sender && !why.is_empty()));
