@@ -13,6 +13,7 @@ use crate::avro::{self, Document, JSON_NAME, JSON_TEXT, Node, NodeId, Schema, Sc
 
 const COMMAND_META_TEXT: &str = include_str!("../avsc/CommandMeta.avsc");
 const REPLY_META_TEXT: &str = include_str!("../avsc/ReplyMeta.avsc");
+const APPROVAL_TEXT: &str = include_str!("../avsc/Approval.avsc");
 const COMMAND_META: &str = "ringmaster.CommandMeta";
 const REPLY_META: &str = "ringmaster.ReplyMeta";
 
@@ -32,6 +33,7 @@ pub struct Schemas {
     json: Arc<Schema>,
     command_meta: Arc<Schema>,
     reply_meta: Arc<Schema>,
+    approval: Arc<Schema>,
 }
 
 #[derive(Debug, Clone)]
@@ -63,7 +65,8 @@ pub(crate) enum Role {
 }
 
 impl Schemas {
-    /// Only what this project defines itself: `ringmaster.Json`, `ringmaster.CommandMeta`, `ringmaster.ReplyMeta`.
+    /// Only what this project defines itself: `ringmaster.Json`, `ringmaster.CommandMeta`, `ringmaster.ReplyMeta`,
+    /// `ringmaster.Approval`.
     pub fn builtin() -> Schemas {
         let built_in = |text| Schema::parse(text).expect("a built-in schema is valid");
         let mut schemas = Schemas {
@@ -75,8 +78,9 @@ impl Schemas {
             json: built_in(JSON_TEXT),
             command_meta: built_in(COMMAND_META_TEXT),
             reply_meta: built_in(REPLY_META_TEXT),
+            approval: built_in(APPROVAL_TEXT),
         };
-        for text in [JSON_TEXT, COMMAND_META_TEXT, REPLY_META_TEXT] {
+        for text in [JSON_TEXT, COMMAND_META_TEXT, REPLY_META_TEXT, APPROVAL_TEXT] {
             schemas.add(text).expect("built-in schemas do not contradict each other");
         }
         schemas
@@ -183,6 +187,11 @@ impl Schemas {
     /// The schema `ringmaster.Json`.
     pub fn json(&self) -> &Arc<Schema> {
         &self.json
+    }
+
+    /// The schema `ringmaster.Approval`: what an approval gives.
+    pub fn approval(&self) -> &Arc<Schema> {
+        &self.approval
     }
 
     /// `payment.ChargeCommand {meta: ringmaster.CommandMeta, body: payment.Charge}`, made and registered if it is not known yet.

@@ -7,6 +7,7 @@ mod events;
 mod order;
 mod rest;
 mod scopes;
+mod waits;
 
 use ringmaster_core::definition::{Definition, Node};
 use ringmaster_schemas::Millis;
@@ -38,9 +39,10 @@ type Broken = Option<String>;
 type OfEvent = (&'static str, fn(One<'_>) -> Broken);
 type OfState = (&'static str, fn(&Definition, &Saga) -> Broken);
 
-const OF_EVENTS: [OfEvent; 20] = [
+const OF_EVENTS: [OfEvent; 23] = [
     ("L1", events::an_ended_row_goes_when_nothing_of_it_is_open),
     ("L2", entries::work_and_waits_fit),
+    ("L2", waits::what_waits_by_itself_is_written_so),
     ("L3", events::nothing_goes_forward_in_what_is_undone),
     ("L4", order::undone_is_what_nothing_later_hangs_on),
     ("L5", events::nothing_on_or_behind_the_pivot_is_undone),
@@ -56,8 +58,10 @@ const OF_EVENTS: [OfEvent; 20] = [
     ("L15", clocks::nothing_is_due_before_it_waits),
     ("L15", clocks::due_is_what_was_said),
     ("L15", clocks::a_row_stays_as_long_as_its_stray_took),
+    ("L15", waits::time_ends_what_waits_for_it),
     ("L16", events::only_a_refusal_is_contradicted),
     ("L18", order::nothing_begins_before_what_stands_before_it),
+    ("L18", waits::others_are_asked_in_order),
     ("L22", events::an_end_is_told_once),
 ];
 

@@ -34,6 +34,10 @@ fn fixed_seeds() {
     let happens = [
         "acts of people",
         "answers that came twice",
+        "approvals that others may answer",
+        "approvals that were answered",
+        "sleeps",
+        "sleeps that are cut short",
         "answers that were lost",
         "cancels",
         "commands that came twice",
@@ -84,7 +88,7 @@ const MUTANT_SEEDS: u64 = 1_500;
 
 /// The decisions broken in one place each, and the law that finds it out. `panic`: the core itself stops.
 #[cfg(feature = "faults")]
-const MUTANTS: [(&str, &str); 56] = [
+const MUTANTS: [(&str, &str); 60] = [
     ("act_on_what_moved_on", "acts"),
     ("alternative_pivot_not_passing", "L14"),
     ("as_read_under_own_name", "wire"),
@@ -101,6 +105,8 @@ const MUTANTS: [(&str, &str); 56] = [
     ("deadline_undoes_behind_pivot", "stops"),
     ("emission_not_sent", "wire"),
     ("ended_row_forgets_refused_body", "wire"),
+    ("escalation_forgotten", "L18"),
+    ("escalation_once_only", "L18"),
     ("failure_for_good_retried", "answers"),
     ("first_arm_taken", "way"),
     ("forgotten_undone", "stuck"),
@@ -128,6 +134,7 @@ const MUTANTS: [(&str, &str); 56] = [
     ("row_of_a_stray_expires", "L15"),
     ("scope_clock_runs", "L15"),
     ("skipped_pivot_not_passing", "L18"),
+    ("sleep_beyond_its_within", "L15"),
     ("stale_failure_taken", "answers"),
     ("undo_a_refused_step", "panic"),
     ("undo_has_its_own_first_time", "wire"),
@@ -139,6 +146,7 @@ const MUTANTS: [(&str, &str); 56] = [
     ("undo_refusal_retried", "answers"),
     ("undone_result_read", "wire"),
     ("unknown_not_undone_before_reaction", "L6"),
+    ("wait_left_open_on_stop", "panic"),
     ("went_on_drops_stray", "L2"),
     ("within_ignored", "L15"),
 ];

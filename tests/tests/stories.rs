@@ -52,7 +52,7 @@ fn first_difference(told: &str, played: &str) -> String {
 
 /// Ways to break decide, apply and effects; each must be noticed by at least one story.
 #[cfg(feature = "faults")]
-const MUTANTS: [&str; 57] = [
+const MUTANTS: [&str; 61] = [
     "act_on_what_moved_on",
     "alternative_pivot_not_passing",
     "as_read_under_own_name",
@@ -70,6 +70,8 @@ const MUTANTS: [&str; 57] = [
     "deadline_undoes_behind_pivot",
     "emission_not_sent",
     "ended_row_forgets_refused_body",
+    "escalation_forgotten",
+    "escalation_once_only",
     "failure_for_good_retried",
     "first_arm_taken",
     "forgotten_undone",
@@ -97,6 +99,7 @@ const MUTANTS: [&str; 57] = [
     "row_of_a_stray_expires",
     "scope_clock_runs",
     "skipped_pivot_not_passing",
+    "sleep_beyond_its_within",
     "stale_failure_taken",
     "undo_a_refused_step",
     "undo_has_its_own_first_time",
@@ -108,6 +111,7 @@ const MUTANTS: [&str; 57] = [
     "undo_refusal_retried",
     "undone_result_read",
     "unknown_not_undone_before_reaction",
+    "wait_left_open_on_stop",
     "went_on_drops_stray",
     "within_ignored",
 ];

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use expect_test::expect;
 use ringmaster_core::saga::apply;
 use ringmaster_schemas::journal::{
-    ActKind, Emission, Encoding, Failure, FailureKind, Head, HeadFields, Opens, Order, OrderFields, Place, SagaEvent,
+    ActKind, Asked, Emission, Encoding, Failure, FailureKind, Head, HeadFields, Opens, Order, OrderFields, Place, SagaEvent,
 };
 use ringmaster_schemas::names::Direction;
-use ringmaster_schemas::state::{End, Entry, EntryMore, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{Course, Detail, End, Entry, EntryMore, Saga, Status, Waits, Work};
 
 const AT: i64 = 1_000;
 const ID: &str = "order/o-1";
@@ -42,7 +42,10 @@ fn order() -> Order {
 
 fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Saga {
     let ended = matches!(status, Status::Completed | Status::Compensated).then_some(End { at: 500, expires_at: 9_000_000 });
-    let more = stray.then(|| Box::new(EntryMore { stray: Some(600), ..EntryMore::default() }));
+    let detail = Detail::Asked { roles: vec!["clerk".into()], show: None };
+    let asked = (waits == Waits::Approval).then(|| Course { detail, ..Course::default() });
+    let more = (stray || asked.is_some())
+        .then(|| Box::new(EntryMore { stray: stray.then_some(600), course: asked, ..EntryMore::default() }));
     let entry = Entry {
         node: 1,
         attempt: 1,
@@ -84,6 +87,8 @@ fn events(place: Place) -> Vec<(&'static str, SagaEvent)> {
     let entered = |node| SagaEvent::Entered { place: next, node, round: 1, opens: Opens::Stuck { failure: failure.clone() } };
     let refuses = |node| SagaEvent::Entered { place: next, node, round: 1, opens: Opens::Refused { failure: failure.clone() } };
     let scope = |node| SagaEvent::Entered { place: next, node, round: 1, opens: Opens::Scope { until: Some(due_at) } };
+    let opens = |node, opens| SagaEvent::Entered { place: next, node, round: 1, opens };
+    let asked = Arc::new(Asked { role: "clerk".into(), show: None });
     let emitted = |node| SagaEvent::Emitted { node, emission: Arc::new(emission()) };
     let issued = |place, round| SagaEvent::CommandIssued { place, node: 2, round, order: order(), due_at };
     vec![
@@ -125,6 +130,11 @@ fn events(place: Place) -> Vec<(&'static str, SagaEvent)> {
         ("acted", SagaEvent::Acted { act: ActKind::Retry, by: "ann".into(), why: "why".into() }),
         ("retried", retried(Direction::Do)),
         ("undo retried", retried(Direction::Undo)),
+        ("sleeps", opens(2, Opens::Sleep { due_at, expires: false })),
+        ("end sleeps", opens(0, Opens::Sleep { due_at, expires: false })),
+        ("asks for approval", opens(2, Opens::Approval { asked: asked.clone(), due_at })),
+        ("end asks for approval", opens(0, Opens::Approval { asked, due_at })),
+        ("escalated", SagaEvent::Escalated { place, role: "boss".into(), due_at }),
     ]
 }
 
@@ -139,7 +149,7 @@ fn is_legal(saga: &Saga, event: &SagaEvent) -> bool {
 /// The pairs that there are.
 fn exists(work: Work, waits: Waits) -> bool {
     match work {
-        Work::Nothing => waits == Waits::Stuck,
+        Work::Nothing => matches!(waits, Waits::Stuck | Waits::Time | Waits::Approval),
         Work::Asked | Work::UndoAsked => waits != Waits::No,
         Work::Done | Work::Refused | Work::Failed | Work::Undone => matches!(waits, Waits::No | Waits::Stuck),
         Work::Closed | Work::Open | Work::Undoing => waits == Waits::No,
@@ -164,24 +174,30 @@ fn table(status: Status, stray: bool) -> String {
 #[test]
 fn what_can_happen_while_it_goes_forward() {
     expect![[r#"
-        nothing, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, went on, remembered, acted
-        asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted
-        asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted
-        asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, closed, stuck, late, emitted, remembered, acted, retried
-        done, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, remembered, acted
-        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, went on, remembered, acted
-        refused, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, contradiction, stray, late, completed, emitted, reaction, went on, remembered, acted
-        refused, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted
-        failed, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted
-        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, reaction, went on, remembered, acted
-        undo asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, undo's retry, undoing, undone, stuck, late, emitted, remembered, acted
-        undo asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, undo repeated, undoing, undone, stuck, late, emitted, remembered, acted
-        undo asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried
-        undone, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted
-        undone, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted
-        closed, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, late, completed, emitted, went on, remembered, acted
-        open, waits: no: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered, acted
-        undoing, waits: no: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, closed, late, emitted, remembered, acted
+        nothing, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval
+        nothing, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval
+        nothing, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, escalated
+        asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval
+        asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval
+        asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, closed, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval
+        asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval
+        asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, escalated
+        done, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, remembered, acted, sleeps, asks for approval
+        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval
+        refused, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, contradiction, stray, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval
+        refused, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval
+        failed, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval
+        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval
+        undo asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, undo's retry, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval
+        undo asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, undo repeated, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval
+        undo asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval
+        undo asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval
+        undo asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, escalated
+        undone, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval
+        undone, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval
+        closed, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, late, completed, emitted, went on, remembered, acted, sleeps, asks for approval
+        open, waits: no: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered, acted, sleeps, asks for approval
+        undoing, waits: no: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, closed, late, emitted, remembered, acted, sleeps, asks for approval
     "#]]
     .assert_eq(&table(Status::Running, false));
 }
@@ -190,9 +206,13 @@ fn what_can_happen_while_it_goes_forward() {
 fn what_can_happen_while_it_undoes() {
     expect![[r#"
         nothing, waits: stuck: end entered, succeeded, closed, stuck, acted
+        nothing, waits: time: end entered, closed, acted
+        nothing, waits: approval: end entered, closed, acted
         asked, waits: reply: end entered, succeeded, refused, failed, stuck, acted
         asked, waits: retry: end entered, succeeded, refused, failed, stuck, acted
         asked, waits: stuck: end entered, succeeded, refused, failed, closed, stuck, acted
+        asked, waits: time: end entered, closed, acted
+        asked, waits: approval: end entered, closed, acted
         done, waits: no: end entered, undo issued, stuck, compensated, acted
         done, waits: stuck: end entered, succeeded, undone, closed, stuck, acted
         refused, waits: no: end entered, stuck, contradiction, compensated, acted
@@ -202,6 +222,8 @@ fn what_can_happen_while_it_undoes() {
         undo asked, waits: reply: end entered, undo's retry, undone, stuck, acted
         undo asked, waits: retry: end entered, undo repeated, undone, stuck, acted
         undo asked, waits: stuck: end entered, undone, stuck, acted, undo retried
+        undo asked, waits: time: end entered, closed, acted
+        undo asked, waits: approval: end entered, closed, acted
         undone, waits: no: end entered, stuck, compensated, acted
         undone, waits: stuck: end entered, succeeded, closed, stuck, acted
         closed, waits: no: end entered, compensated, acted
@@ -215,9 +237,13 @@ fn what_can_happen_while_it_undoes() {
 fn what_can_happen_behind_the_end() {
     expect![[r#"
         nothing, waits: stuck: acted
+        nothing, waits: time: acted
+        nothing, waits: approval: acted
         asked, waits: reply: acted
         asked, waits: retry: acted
         asked, waits: stuck: acted
+        asked, waits: time: acted
+        asked, waits: approval: acted
         done, waits: no: acted
         done, waits: stuck: acted
         refused, waits: no: stray, acted
@@ -227,6 +253,8 @@ fn what_can_happen_behind_the_end() {
         undo asked, waits: reply: acted
         undo asked, waits: retry: acted
         undo asked, waits: stuck: acted
+        undo asked, waits: time: acted
+        undo asked, waits: approval: acted
         undone, waits: no: acted
         undone, waits: stuck: acted
         closed, waits: no: acted
@@ -240,9 +268,13 @@ fn what_can_happen_behind_the_end() {
 fn what_can_happen_to_a_stray_behind_the_end() {
     expect![[r#"
         nothing, waits: stuck: succeeded, closed, stuck, acted
+        nothing, waits: time: closed, acted
+        nothing, waits: approval: closed, acted
         asked, waits: reply: retry, succeeded, refused, failed, stuck, acted
         asked, waits: retry: repeated, succeeded, refused, failed, stuck, acted
         asked, waits: stuck: succeeded, refused, failed, closed, stuck, acted, retried
+        asked, waits: time: closed, acted
+        asked, waits: approval: closed, acted
         done, waits: no: undo issued, stuck, acted
         done, waits: stuck: succeeded, undone, closed, stuck, acted
         refused, waits: no: stuck, stray, acted
@@ -252,6 +284,8 @@ fn what_can_happen_to_a_stray_behind_the_end() {
         undo asked, waits: reply: undo's retry, undone, stuck, acted
         undo asked, waits: retry: undo repeated, undone, stuck, acted
         undo asked, waits: stuck: undone, stuck, acted, undo retried
+        undo asked, waits: time: closed, acted
+        undo asked, waits: approval: closed, acted
         undone, waits: no: stuck, acted
         undone, waits: stuck: succeeded, closed, stuck, acted
         closed, waits: no: acted

@@ -51,6 +51,9 @@ fn reason(leaf: &Why, stands: Option<&Undeliverable>) -> Value {
         "ways_out": leaf.ways_out,
         "failure": leaf.failure.as_deref().map(failure),
     });
+    if let Some(show) = &leaf.show {
+        shown["show"] = serde_json::from_str(show).unwrap_or_else(|_| Value::String(show.to_string()));
+    }
     if let Some(Undeliverable { topic, .. }) = stands {
         shown["reason"] = "undeliverable".into();
         shown["waits_for"] = format!("the topic {topic}: it does not take the command").into();

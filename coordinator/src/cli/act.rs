@@ -25,11 +25,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What stands on the command line.
 #[derive(Debug, Args)]
 pub(super) struct ActArguments {
-    /// What to do: cancel (undo the saga); and with what is stuck: retry, skip, or resolve (say how it ended).
+    /// What to do: cancel (undo the saga); with what is stuck: retry, skip, or resolve (say how it ended); with what waits for an
+    /// approval: approve or refuse.
     act: ActName,
     /// The saga, for example order-fulfilment/ord-17.
     id: String,
-    /// The step that is meant, where several are stuck or a value is given; with its round behind ~.
+    /// The step that is meant, where several are stuck or wait, or a value is given; with its round behind ~.
     #[arg(long, value_name = "STEP")]
     step: Option<String>,
     /// Why, for those who look at it later.
@@ -61,6 +62,8 @@ enum ActName {
     Retry,
     Skip,
     Resolve,
+    Approve,
+    Refuse,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -88,6 +91,8 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
             ActName::Retry => ControlAct::Retry,
             ActName::Skip => ControlAct::Skip,
             ActName::Resolve => ControlAct::Resolve,
+            ActName::Approve => ControlAct::Approve,
+            ActName::Refuse => ControlAct::Refuse,
         },
         step: arguments.step.as_deref().map(Cow::Borrowed),
         by: Cow::Borrowed(&arguments.by),

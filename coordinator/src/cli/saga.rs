@@ -128,6 +128,9 @@ fn reasons(saga: &Value) -> String {
             let because = if message.starts_with(&code) { message } else { format!("{code}: {message}") };
             line(format!("  because   {because}"));
         }
+        if !leaf["show"].is_null() {
+            line(format!("  shows     {}", text(&leaf["show"])));
+        }
         line(format!("  wakes it  {}", text(&leaf["wakes_it"])));
         let at = if leaf["wakes_at"].is_null() { "never by itself".to_owned() } else { text(&leaf["wakes_at"]) };
         line(format!("  at        {at}"));

@@ -107,7 +107,7 @@ fn step(part: &Part) -> Picture {
 fn without_reactions(part: &Part) -> Picture {
     let label = Label::step(part);
     match &part.does {
-        Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) => one(label, is_last(part)),
+        Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } => one(label, is_last(part)),
         Does::Group(steps) => framed(label, column(steps.iter().map(step))),
         Does::Switch(arms) => {
             let below: Vec<Picture> = arms.iter().map(arm).collect();

@@ -102,7 +102,7 @@ impl Chart {
     fn without_reactions(&mut self, part: &Part, open: Vec<Exit>) -> Vec<Exit> {
         let label = Label::step(part);
         match &part.does {
-            Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) => {
+            Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } => {
                 let node = self.node(&label);
                 self.join(open, node);
                 if is_last(part) { Vec::new() } else { vec![Exit { node, label: None }] }

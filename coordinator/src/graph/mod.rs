@@ -69,6 +69,15 @@ impl Label {
                 lines.push(format!("refuse {code}"));
                 Kind::Refusal
             }
+            Does::Sleep(time) => {
+                lines.push(format!("sleep {time}"));
+                Kind::Step
+            }
+            Does::Approval { role, escalations } => {
+                lines.push(format!("approval {role}"));
+                lines.extend(escalations.iter().map(|(after, to)| format!("after {after}: {to}")));
+                Kind::Step
+            }
             Does::Group(_) => Kind::Step,
             Does::Switch(_) => Kind::Choice,
             Does::Parallel(_) => {
@@ -112,7 +121,7 @@ fn is_last(part: &Part) -> bool {
         && !part.reactions.iter().any(|answer| answer.goes_on)
         && match &part.does {
             Does::Refuse(_) => true,
-            Does::Ask { .. } | Does::Emit(_) => false,
+            Does::Ask { .. } | Does::Emit(_) | Does::Sleep(_) | Does::Approval { .. } => false,
             Does::Group(steps) => steps.iter().any(is_last),
             Does::Switch(arms) => arms.iter().all(|arm| arm.steps.iter().any(is_last)),
             Does::Parallel(branches) => branches.iter().any(|(_, steps)| steps.iter().any(is_last)),

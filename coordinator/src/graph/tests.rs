@@ -66,7 +66,7 @@ fn part(random: &mut fastrand::Rng, depth: usize) -> Part {
 fn count(parts: &[Part]) -> (usize, usize) {
     parts.iter().fold((0, 0), |(boxes, frames), part| {
         let (more_boxes, more_frames) = match &part.does {
-            Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) => (1, 0),
+            Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } => (1, 0),
             Does::Group(steps) => {
                 let (boxes, frames) = count(steps);
                 (boxes, frames + 1)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringmaster_core::definition::compile::{Report, did_you_mean};
 use ringmaster_core::definition::yaml::Node;
-use ringmaster_core::definition::{Definition, Undo};
+use ringmaster_core::definition::{Definition, Undo, Verb};
 use ringmaster_schemas::journal::RejectionReason;
 use ringmaster_schemas::names::Direction;
 
@@ -25,6 +25,8 @@ pub(super) enum What {
     Command(Arc<str>),
     /// An event went out.
     Emitted(Arc<str>),
+    /// An approval is asked for, by this step.
+    Approval(Arc<str>),
     /// An input was not taken.
     Rejected(Arc<str>),
 }
@@ -34,6 +36,7 @@ impl fmt::Display for What {
         match self {
             What::Command(command) => f.write_str(command),
             What::Emitted(event) => write!(f, "emit {event}"),
+            What::Approval(step) => write!(f, "approval {step}"),
             What::Rejected(reason) => write!(f, "rejected {reason}"),
         }
     }
@@ -85,8 +88,20 @@ impl Asked {
     }
 }
 
+/// A step that asks for an approval.
+pub(super) fn approval(name: &str, at: &Node, definition: &Definition, report: &mut Report<'_>) -> Option<Arc<str>> {
+    let asks = definition.nodes.iter().filter(|node| matches!(node.verb, Verb::Approval(_)));
+    let names: Vec<&Arc<str>> = asks.map(|node| &node.name).collect();
+    let found = names.iter().find(|known| ****known == *name).map(|known| Arc::clone(known));
+    if found.is_none() {
+        let hint = did_you_mean(name, names.iter().map(|name| &***name));
+        report.error(&at.span, format!("{} has no approval '{name}'", definition.name), hint);
+    }
+    found
+}
+
 impl What {
-    /// `payment.Charge`, `emit OrderFulfilled` or `rejected LATE_REPLY`.
+    /// `payment.Charge`, `emit OrderFulfilled`, `approval large_order` or `rejected LATE_REPLY`.
     pub(super) fn read(key: &Node, definition: &Definition, report: &mut Report<'_>) -> Option<What> {
         let text = key.scalar().unwrap_or_default();
         let mut emitted: Vec<&Arc<str>> = definition.emits().map(|emit| &emit.event).collect();
@@ -102,6 +117,9 @@ impl What {
                 report.error(&key.span, format!("{} emits no '{event}'", definition.name), hint);
             }
             return found.map(What::Emitted);
+        }
+        if let Some(step) = text.strip_prefix("approval ").map(str::trim) {
+            return approval(step, key, definition, report).map(What::Approval);
         }
         if let Some(reason) = text.strip_prefix("rejected ").map(str::trim) {
             let known: Vec<&str> = RejectionReason::ALL.iter().map(|reason| reason.as_str()).collect();

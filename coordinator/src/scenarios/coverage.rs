@@ -63,7 +63,7 @@ impl Tally {
 pub(super) struct Seen {
     started: BTreeSet<bool>,
     conditions: BTreeSet<(SiteId, bool)>,
-    /// Nodes that did what they do: asked, emitted, refused.
+    /// Nodes that did what they do: asked, emitted, slept, refused.
     entered: BTreeSet<u16>,
     refused: BTreeSet<u16>,
     undone: BTreeSet<u16>,
@@ -88,7 +88,9 @@ impl Seen {
         match event {
             SagaEvent::CommandIssued { node, .. }
             | SagaEvent::Emitted { node, .. }
-            | SagaEvent::Entered { node, opens: Opens::Refused { .. }, .. } => drop(self.entered.insert(*node)),
+            | SagaEvent::Entered { node, opens: Opens::Refused { .. } | Opens::Sleep { .. } | Opens::Approval { .. }, .. } => {
+                self.entered.insert(*node);
+            }
             SagaEvent::Refused { place, .. } => self.refused.extend(node(place)),
             SagaEvent::UndoIssued { place, .. } => self.undone.extend(node(place)),
             SagaEvent::ReactionBegan { list, .. } => drop(self.reacted.insert(*list)),
@@ -142,6 +144,11 @@ fn points(definition: &Definition, seen: &Seen) -> Vec<Point> {
                 if matches!(asks.undo, Undo::Command { .. }) {
                     add("undos", format!("{name} is never undone"), seen.undone.contains(&number));
                 }
+            }
+            Verb::Sleep(_) => add("steps", format!("{name} never sleeps"), seen.entered.contains(&number)),
+            Verb::Approval(_) => {
+                add("steps", format!("{name} is never asked for"), seen.entered.contains(&number));
+                add("refusals", format!("{name} is never refused"), seen.refused.contains(&number));
             }
             Verb::Emit(_) => add("steps", format!("{name} never emits"), seen.entered.contains(&number)),
             Verb::Refuse(_) => add("steps", format!("{name} never refuses"), seen.entered.contains(&number)),

@@ -1,6 +1,7 @@
 //! A scenario as it is written: read with all its errors, each with its place, and checked against its definition.
 
 mod answers;
+mod inputs;
 
 use std::sync::Arc;
 
@@ -14,12 +15,11 @@ use super::asked::{Asked, What};
 use super::{Known, values};
 pub(crate) use answers::check_refusal;
 pub(super) use answers::{Answer, Answers, Says};
+use inputs::INPUTS_LATER;
+pub(super) use inputs::{Approval, Input, Timed};
 
 const SCENARIO: [&str; 13] =
     ["scenario", "description", "saga", "begins", "key", "start", "answers", "at", "then", "never", "ends", "code", "stuck"];
-/// Inputs of the language that this version does not have.
-const INPUTS_LATER: [&str; 2] = ["event", "approve"];
-const INPUTS: [&str; 2] = ["answer", "cancel"];
 /// When a scenario begins that does not say so.
 const BEGINS: Millis = 1_900_000_000_000;
 /// The record's key of a start event that comes without one.
@@ -54,23 +54,6 @@ pub struct Scenario {
     pub(super) code: Option<(String, usize)>,
     /// The step that needs a person.
     pub(super) stuck: Option<(String, usize)>,
-}
-
-/// Something that comes by itself.
-#[derive(Debug)]
-pub(super) struct Timed {
-    /// So long after the start.
-    pub(super) after: Millis,
-    pub(super) input: Input,
-}
-
-/// What can come to a saga in a scenario, beside its start and the answers to what it asks.
-#[derive(Debug)]
-pub(super) enum Input {
-    /// An answer that is late, comes again, or was never asked for.
-    Answer(Asked, Answer),
-    /// It is cancelled.
-    Cancel,
 }
 
 /// What must happen, or must not.
@@ -235,47 +218,6 @@ impl Reading<'_, '_, '_> {
         time
     }
 
-    fn inputs(&mut self, node: &Node, definition: &Definition) -> Vec<Timed> {
-        let items = match &node.kind {
-            Kind::List(items) => items.as_slice(),
-            Kind::Map(_) | Kind::Scalar(..) => std::slice::from_ref(node),
-        };
-        items.iter().filter_map(|item| self.input(item, definition)).collect()
-    }
-
-    fn input(&mut self, node: &Node, definition: &Definition) -> Option<Timed> {
-        const FORM: &str = "at: { after: 15s, answer: { payment.Charge: succeeded } }";
-        let all: Vec<&str> = INPUTS.into_iter().chain(["after"]).collect();
-        let fields = Fields::new(node, "at", &all, &INPUTS_LATER, self.report)?;
-        fields.needed("after", FORM, self.report)?;
-        let (after, _) = fields.duration("after", self.report)?;
-        // A key that is not known yet was reported.
-        let inputs: Vec<&Node> =
-            fields.entries().iter().filter(|(key, _)| key.scalar() != Some("after")).map(|(_, node)| node).collect();
-        let [input] = inputs[..] else {
-            self.report.error(&node.span, "one thing comes at a time", FORM);
-            return None;
-        };
-        if fields.node("cancel").is_some() {
-            if !matches!(&input.kind, Kind::Map(entries) if entries.is_empty()) {
-                self.report.error(&input.span, "cancel has nothing in it", "at: { after: 2h, cancel: {} }");
-            }
-            return Some(Timed { after, input: Input::Cancel });
-        }
-        let answer = fields.node("answer")?;
-        let Kind::Map(entries) = &answer.kind else {
-            self.report.error(&input.span, format!("answer is a map, not {}", answer.describe()), FORM);
-            return None;
-        };
-        let [(key, value)] = &entries[..] else {
-            self.report.error(&answer.span, "one answer comes at a time", FORM);
-            return None;
-        };
-        let asked = Asked::read(key, definition, self.report)?;
-        let answer = self.answer(value, &asked, definition)?;
-        Some(Timed { after, input: Input::Answer(asked, answer) })
-    }
-
     fn expected(&mut self, node: &Node, what: &str, definition: &Definition) -> Vec<Expected> {
         let Kind::List(items) = &node.kind else {
             let form = "- payment.Charge: { amount: \"120.00\" }, or only - payment.Charge; an event is - emit OrderFulfilled";
@@ -317,7 +259,7 @@ impl Reading<'_, '_, '_> {
             }
             let name = match &what {
                 What::Command(name) | What::Emitted(name) => Some(name),
-                What::Rejected(_) => None,
+                What::Rejected(_) | What::Approval(_) => None,
             };
             if let Some(schema) = name.and_then(|name| self.known.schemas.named(name)) {
                 values::check_names(node, schema, schema.root(), self.report);

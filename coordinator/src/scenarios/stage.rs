@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use ringmaster_core::definition::Definition;
 use ringmaster_core::intake::{self, Event, Headers, InputRecord, Origin, Projections, Typing};
-use ringmaster_core::saga::{Decided, Input as SagaInput, Scratch, Sender, apply, decide, effects, order_of};
-use ringmaster_schemas::journal::{Emission, SagaEvent};
+use ringmaster_core::saga::{Act, ActInput, Decided, Input as SagaInput, Scratch, Sender, apply, decide, effects, order_of};
+use ringmaster_schemas::journal::{Emission, Opens, SagaEvent};
 use ringmaster_schemas::names::{self, Direction, command_topic, participant_of, saga_id};
 use ringmaster_schemas::state::{Saga, Status, Waits};
 use ringmaster_schemas::wire::{self, Body, Framing, Outcome, ReplyMeta};
@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::Known;
 use super::asked::{Asked, What};
 use super::coverage::Seen;
-use super::form::{Answer, Ends, Input, Says, Scenario};
+use super::form::{Answer, Approval, Ends, Input, Says, Scenario};
 use observed::Observed;
 
 /// Turns of one scenario. A step that is asked again for a day takes some thousands.
@@ -127,6 +127,7 @@ impl Stage<'_> {
                 let timed = inputs.next().expect("it was looked at");
                 match &timed.input {
                     Input::Answer(asked, answer) => self.answer_by_itself(asked, answer)?,
+                    Input::Approval(approval) => self.answer_to_approval(approval)?,
                     Input::Cancel => self.take(&SagaInput::Cancel { why: "cancelled by the scenario".into() })?,
                 }
             } else {
@@ -208,6 +209,11 @@ impl Stage<'_> {
                 SagaEvent::Emitted { emission, .. } => self.emitted(emission),
                 SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. } => {
                     emissions.iter().for_each(|emission| self.emitted(emission));
+                }
+                SagaEvent::Entered { node, opens: Opens::Approval { asked, .. }, .. } => {
+                    let name = self.definition.nodes[usize::from(*node)].name.clone();
+                    let shown = asked.show.as_deref().map_or_else(|| Value::Object(Default::default()), parsed);
+                    self.happened(What::Approval(name), 0, None, shown);
                 }
                 event => self.send(&behind, event)?,
             }
@@ -319,6 +325,13 @@ impl Stage<'_> {
         };
         self.reply(&key, attempt, answer);
         Ok(())
+    }
+
+    /// A person says yes or no.
+    fn answer_to_approval(&mut self, approval: &Approval) -> Result<(), Trouble> {
+        let act = if approval.yes { Act::Approve } else { Act::Refuse };
+        let (step, by, why) = (Some(approval.step.clone()), approval.by.as_str().into(), approval.note.as_str().into());
+        self.take(&SagaInput::Act(ActInput { act, step, by, why, if_state: None }))
     }
 
     /// How it ended, and why.

@@ -314,3 +314,37 @@ fn coverage_counts_what_was_passed_and_names_what_was_not() {
     let rest: Vec<&str> = rest.iter().map(String::as_str).collect();
     assert_eq!(play_all(&mut coverage, &rest), ((17, 17), String::new()));
 }
+
+const LOAN: &str = "
+saga: loan
+start: { on: LoanWanted, from: loans, key: event.id }
+steps:
+  - { step: cool_off, sleep: 2d }
+  - { step: review, approval: clerk, show: { amount: start.amount }, within: 3d, on_refused: { EXPIRED: go_on, else: undo } }
+  - { step: thank, do: mail.Thank, with: { by: \"steps.?review.?by.orValue('nobody')\" }, undo: nothing }
+";
+
+#[test]
+fn sleeps_pass_and_approvals_are_answered_or_not() {
+    let mut world = World { catalog: Catalog::default(), ..World::new() };
+    let mut settings = Settings::new(&mut world.schemas);
+    settings.participants = [("mail".to_owned(), Participant { encoding: Encoding::Json, ..Participant::default() })].into();
+    let records = DefinitionRecord::of_file("loan.yaml", LOAN, 0, &mut settings).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    world.catalog.add(&records[0], 0, &mut settings).expect("it compiles again");
+    let mut coverage = Coverage::default();
+    let mut play = |rest: &str| {
+        let text =
+            format!("scenario: x\nsaga: loan\nstart: {{ id: l-1, amount: 5 }}\nanswers: {{ mail.Thank: succeeded }}\n{rest}");
+        let scenarios = read("loan.yaml", &text, world.known()).unwrap_or_else(|errors| panic!("{errors:#?}"));
+        let verdict = super::play(&scenarios[0], world.known(), &mut coverage);
+        assert!(verdict.passed(), "{rest}: {:#?}\n{}", verdict.misses, verdict.diff);
+    };
+    play(
+        "at: { after: 50h, approve: review }\nthen: [ approval review: { amount: 5 }, mail.Thank: { by: somebody } ]\nends: completed",
+    );
+    play("at: { after: 50h, approve: { step: review, by: ann, note: yes } }\nthen: [ mail.Thank: { by: ann } ]\nends: completed");
+    play("at: { after: 50h, refuse: review }\nthen: [ approval review ]\nnever: [ mail.Thank ]\nends: compensated\ncode: REFUSED");
+    play("at: [ { after: 1h, approve: review } ]\nthen: [ rejected NOT_ASKED, mail.Thank: { by: nobody } ]\nends: completed");
+    let missed: Vec<String> = coverage.tallies()[0].missed.iter().map(|missed| missed.what.clone()).collect();
+    assert_eq!(missed, ["thank is never refused"], "all else was passed through");
+}

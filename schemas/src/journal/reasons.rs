@@ -33,6 +33,8 @@ symbols! {
         NotStuck = 12 "NOT_STUCK",
         /// An act that would leave the saga in a state that nobody could answer for.
         NotPossible = 13 "NOT_POSSIBLE",
+        /// An answer to an approval that nobody is asked for, or that has its answer.
+        NotAsked = 14 "NOT_ASKED",
     }
 }
 
@@ -95,6 +97,10 @@ symbols! {
         Skip = 2 "skip",
         /// Say how it ended, in its participant's stead.
         Resolve = 3 "resolve",
+        /// Say yes where an approval is asked for.
+        Approve = 4 "approve",
+        /// Say no where an approval is asked for.
+        Refuse = 5 "refuse",
     }
 }
 

@@ -217,6 +217,15 @@ variants! {
             /// When this attempt runs out.
             due_at: Millis,
         } = 25,
+        /// An approval was not answered for so long that others may answer it too.
+        Escalated {
+            /// Of which entry.
+            place: Place,
+            /// Who may answer now, beside those before.
+            role: Arc<str>,
+            /// When the next are asked, or nobody any more.
+            due_at: Millis,
+        } = 26,
     }
 }
 
@@ -238,6 +247,30 @@ variants! {
             /// When its time is over; none: never.
             until: Option<Millis>,
         } = 2,
+        /// It sleeps.
+        Sleep {
+            /// When it wakes.
+            due_at: Millis,
+            /// That is the end of its `within`, before the end of the sleep: it is refused then.
+            expires: bool,
+        } = 3,
+        /// Somebody is asked, and answers yes or no.
+        Approval {
+            /// Who, and what they are shown.
+            asked: Arc<Asked>,
+            /// When others are asked too, or nobody any more.
+            due_at: Millis,
+        } = 4,
+    }
+}
+
+record! {
+    /// An approval that is asked for.
+    pub struct Asked {
+        /// Who may answer.
+        pub role: Arc<str>,
+        /// What they are shown, as JSON; none if nothing is.
+        pub show: Option<Arc<str>>,
     }
 }
 

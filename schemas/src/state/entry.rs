@@ -44,6 +44,10 @@ symbols! {
         Retry = 2 "retry",
         /// For a person.
         Stuck = 3 "stuck",
+        /// For its own time: it sleeps.
+        Time = 4 "time",
+        /// For somebody's answer, yes or no.
+        Approval = 5 "approval",
     }
 }
 
@@ -64,8 +68,8 @@ pub struct Entry {
     pub bare: bool,
     /// Since when work and waits are as they are.
     pub since: Millis,
-    /// When something is due, where it waits for a reply or a retry: the attempt's timeout, or the next attempt. Of an open scope: when
-    /// its time is over; 0 for never.
+    /// When something is due, where it waits for a reply, a retry, its time or an approval: the attempt's timeout, the next attempt, the
+    /// end of its sleep, or when others are asked, or nobody any more. Of an open scope: when its time is over; 0 for never.
     pub due_at: Millis,
     /// What was asked last.
     pub order: Option<Order>,
@@ -107,6 +111,15 @@ variants! {
     pub enum Detail {
         /// Nothing.
         Nothing {} = 0,
+        /// Of a sleep: what is due is the end of its `within`, before the end of the sleep.
+        Expires {} = 1,
+        /// Of an approval.
+        Asked {
+            /// Who may answer: one role more with each escalation.
+            roles: Vec<Arc<str>>,
+            /// What they are shown, as JSON; none if nothing is.
+            show: Option<Arc<str>>,
+        } = 2,
     }
 }
 
@@ -196,17 +209,28 @@ impl Entry {
         }
     }
 
-    /// When it is due; `i64::MAX` for never.
+    /// When it is due, whatever happens to the saga; `i64::MAX` for never.
     pub fn due_at(&self) -> Millis {
         match self.waits {
-            Waits::Reply | Waits::Retry => self.due_at,
-            Waits::No | Waits::Stuck => Millis::MAX,
+            Waits::Reply | Waits::Retry | Waits::Time => self.due_at,
+            Waits::No | Waits::Stuck | Waits::Approval => Millis::MAX,
         }
+    }
+
+    /// When something of it is due by a clock that stands while the saga is held: the time of an open scope, or of an approval; none:
+    /// never.
+    pub fn clock(&self) -> Option<Millis> {
+        self.scope_until().or_else(|| (self.waits == Waits::Approval).then_some(self.due_at))
     }
 
     /// When the time of an open scope is over; none: never.
     pub fn scope_until(&self) -> Option<Millis> {
         (self.work == Work::Open && self.due_at > 0).then_some(self.due_at)
+    }
+
+    /// What only some verbs need.
+    pub fn detail(&self) -> Option<&Detail> {
+        Some(&self.course()?.detail)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a row takes in memory: the bound of a partition's rows counts it.
 
-use super::{Entry, EntryMore, Saga};
+use std::sync::Arc;
+
+use super::{Detail, Entry, EntryMore, Saga};
 use crate::journal::{Failure, Order};
 use crate::shared::Data;
 
@@ -23,7 +25,8 @@ impl Entry {
         let result = self.result.as_ref().map_or(0, Data::held_bytes);
         let failure = |more: &EntryMore| {
             let cause = more.course.as_ref().and_then(|course| course.cause.as_deref());
-            [more.failure.as_deref(), cause].into_iter().flatten().map(failure_bytes).sum::<usize>()
+            let detail = more.course.as_ref().map_or(0, |course| detail_bytes(&course.detail));
+            detail + [more.failure.as_deref(), cause].into_iter().flatten().map(failure_bytes).sum::<usize>()
         };
         let more = self.more.as_deref().map_or(0, |more| size_of::<EntryMore>() + failure(more));
         size_of::<Entry>() + order + result + more
@@ -32,6 +35,16 @@ impl Entry {
 
 fn text_bytes(text: &str) -> usize {
     (COUNTS + text.len()).next_multiple_of(size_of::<usize>())
+}
+
+fn detail_bytes(detail: &Detail) -> usize {
+    match detail {
+        Detail::Nothing {} | Detail::Expires {} => 0,
+        Detail::Asked { roles, show } => {
+            let texts: usize = roles.iter().chain(show).map(|text| text_bytes(text)).sum();
+            roles.capacity() * size_of::<Arc<str>>() + texts
+        }
+    }
 }
 
 fn failure_bytes(failure: &Failure) -> usize {

@@ -162,12 +162,12 @@ impl Saga {
     /// When it wants to be looked at without an input; `i64::MAX` for never.
     pub fn due_at(&self) -> Millis {
         let mut due_at = self.deadline().unwrap_or(Millis::MAX);
-        // The clock of a scope stands still with the saga's.
-        let scopes_run = self.status == Status::Running && self.held_since.is_none();
+        // The clocks of scopes and approvals stand still with the saga's.
+        let clocks_run = self.status == Status::Running && self.held_since.is_none();
         for entry in &self.entries {
             due_at = due_at.min(entry.due_at());
-            if scopes_run {
-                due_at = due_at.min(entry.scope_until().unwrap_or(Millis::MAX));
+            if clocks_run {
+                due_at = due_at.min(entry.clock().unwrap_or(Millis::MAX));
             }
         }
         due_at

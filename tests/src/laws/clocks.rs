@@ -1,12 +1,12 @@
 //! L15: when something is due, and when clocks stand.
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::SagaEvent;
+use ringmaster_schemas::journal::{Opens, SagaEvent};
 use ringmaster_schemas::state::{Entry, Waits};
 
 use super::{Broken, One};
 
-/// While a person is needed the clocks of the deadline and of open scopes stand; then they move by exactly that time.
+/// While a person is needed the clocks of the deadline, of open scopes and of approvals stand; then they move by exactly that time.
 pub(super) fn clocks_stand_while_a_person_is_needed(one: One<'_>) -> Broken {
     let (before, behind) = (one.before?, one.behind);
     if behind.stuck() != behind.held_since.is_some() {
@@ -21,16 +21,21 @@ pub(super) fn clocks_stand_while_a_person_is_needed(one: One<'_>) -> Broken {
     if behind.deadline_at != expected {
         return Some(format!("the deadline is {:?} instead of {expected:?}", behind.deadline_at));
     }
-    let moved = |(was, is): (&Entry, &Entry)| match (was.scope_until(), is.scope_until()) {
+    // When others are asked, the next time is another one.
+    if let SagaEvent::Escalated { .. } = one.event {
+        return None;
+    }
+    let moved = |(was, is): (&Entry, &Entry)| match (was.clock(), is.clock()) {
         (Some(before), Some(behind)) => behind != before + held(was.since),
         _ => false,
     };
-    before.entries.iter().zip(&behind.entries).any(moved).then(|| "the time of a scope moves otherwise".to_owned())
+    before.entries.iter().zip(&behind.entries).any(moved).then(|| "the time of a scope or an approval moves otherwise".to_owned())
 }
 
 /// Nothing is due before it began to wait.
 pub(super) fn nothing_is_due_before_it_waits(one: One<'_>) -> Broken {
-    let early = |entry: &&Entry| matches!(entry.waits, Waits::Reply | Waits::Retry) && entry.due_at < entry.since;
+    let is_timed = |waits: Waits| matches!(waits, Waits::Reply | Waits::Retry | Waits::Time | Waits::Approval);
+    let early = |entry: &&Entry| is_timed(entry.waits) && entry.due_at < entry.since;
     let entry = one.behind.entries.iter().find(early)?;
     Some(format!("{} is due before it began to wait", entry.name()))
 }
@@ -38,6 +43,11 @@ pub(super) fn nothing_is_due_before_it_waits(one: One<'_>) -> Broken {
 /// An entry is due when its event says so, and no attempt goes beyond the time of all of them.
 pub(super) fn due_is_what_was_said(one: One<'_>) -> Broken {
     let (place, due) = match one.event {
+        SagaEvent::Entered { place, opens: Opens::Sleep { due_at, .. } | Opens::Approval { due_at, .. }, .. }
+        | SagaEvent::Escalated { place, due_at, .. } => {
+            let other = one.behind.entry(*place).is_none_or(|entry| entry.due_at != *due_at);
+            return other.then(|| "it is due at another time than was said".to_owned());
+        }
         SagaEvent::CommandIssued { place, due_at, .. }
         | SagaEvent::UndoIssued { place, due_at, .. }
         | SagaEvent::CommandRepeated { place, due_at, .. }

@@ -26,7 +26,11 @@ fn goes_forward(event: &SagaEvent) -> bool {
             | SagaEvent::CommandRepeated { direction: Direction::Do, .. }
             | SagaEvent::Retried { direction: Direction::Do, .. }
             | SagaEvent::Emitted { .. }
-            | SagaEvent::Entered { opens: Opens::Refused { .. } | Opens::Scope { .. }, .. }
+            | SagaEvent::Entered {
+                opens: Opens::Refused { .. } | Opens::Scope { .. } | Opens::Sleep { .. } | Opens::Approval { .. },
+                ..
+            }
+            | SagaEvent::Escalated { .. }
             | SagaEvent::Skipped { .. }
             | SagaEvent::ReactionBegan { .. }
             | SagaEvent::WentOn { .. }

@@ -12,9 +12,10 @@ fn about(saga: &Saga, event: &SagaEvent) -> Option<(u16, usize)> {
         | SagaEvent::CommandIssued { node, .. }
         | SagaEvent::Emitted { node, .. }
         | SagaEvent::Skipped { node, .. } => Some((*node, end)),
-        SagaEvent::CommandRepeated { place, .. } | SagaEvent::ReactionBegan { place, .. } | SagaEvent::WentOn { place, .. } => {
-            Some((saga.entry(*place)?.node, usize::from(*place)))
-        }
+        SagaEvent::CommandRepeated { place, .. }
+        | SagaEvent::ReactionBegan { place, .. }
+        | SagaEvent::WentOn { place, .. }
+        | SagaEvent::Escalated { place, .. } => Some((saga.entry(*place)?.node, usize::from(*place))),
         _ => None,
     }
 }

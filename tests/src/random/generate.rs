@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::plan::{Arm, Do, Next, Node, On, Plan, Reaction, Retry, Undo, What};
+use super::plan::{Approval, Arm, Do, Next, Node, On, Plan, Reaction, Retry, Sleep, Undo, What};
 use super::value::{Condition, FIELDS, Value};
 
 /// Failures that participants tell.
@@ -57,12 +57,14 @@ impl Draw<'_> {
         let name = format!("s{}", self.count);
         let condition = self.often(0.2).then(|| self.condition());
         let what = match self.random.f64() {
-            share if share < 0.60 || (depth == 0 && share >= 0.72) => {
+            share if share < 0.55 || (depth == 0 && share >= 0.74) => {
                 self.names.push(name.clone());
                 What::Do(self.command(&name))
             }
-            share if share < 0.66 => What::Emit(self.value()),
-            share if share < 0.72 => What::Refuse,
+            share if share < 0.60 => What::Emit(self.value()),
+            share if share < 0.65 => What::Refuse,
+            share if share < 0.69 => What::Sleep(self.sleep()),
+            share if share < 0.74 => What::Approval(self.approval()),
             share if share < 0.81 => What::Group(self.list(depth - 1)),
             share if share < 0.88 => What::Switch(self.arms(depth - 1)),
             _ => What::Parallel((0..self.random.usize(2..=3)).map(|_| self.list(depth - 1)).collect()),
@@ -70,6 +72,13 @@ impl Draw<'_> {
         let mut node = Node { condition, ..Node::plain(name, what) };
         match node.what {
             What::Do(_) if self.often(0.4) => self.react(&mut node, depth),
+            What::Sleep(_) | What::Approval(_) => {
+                node.within_ms = self.often(0.7).then(|| self.millis(100, 60_000));
+                if self.often(0.4) {
+                    let codes: &[_] = if let What::Sleep(_) = node.what { &["EXPIRED"] } else { &["REFUSED", "EXPIRED"] };
+                    node.on_refused = self.reactions(codes, depth, &[]);
+                }
+            }
             What::Group(_) | What::Switch(_) | What::Parallel(_) => {
                 node.within_ms = self.often(0.4).then(|| self.millis(100, 60_000));
                 if self.often(0.5) {
@@ -157,6 +166,20 @@ impl Draw<'_> {
             pivot: false,
             stands_for: None,
         }
+    }
+
+    fn sleep(&mut self) -> Sleep {
+        let millis = self.millis(1, 60_000);
+        if self.often(0.6) { Sleep::For(millis) } else { Sleep::FromStart(millis) }
+    }
+
+    fn approval(&mut self) -> Approval {
+        let (mut escalations, mut last) = (Vec::new(), 0);
+        while self.often(0.4) && escalations.len() < 3 {
+            last += self.millis(1, 20_000);
+            escalations.push(last);
+        }
+        Approval { shown: self.value(), escalations }
     }
 
     fn own_undo(&mut self, name: &str) -> Value {

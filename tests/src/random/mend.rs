@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ringmaster_core::definition::DEFAULTS;
 use ringmaster_schemas::journal::Phase;
 
 use super::plan::{Arm, Do, Next, Node, On, Plan, Reaction, Undo, What};
@@ -105,6 +106,8 @@ fn mend_what(node: &mut Node, known: &mut Known) -> bool {
             mend_undo(&name, node.phase, asks, known);
         }
         What::Emit(tells) => known.mend(tells),
+        What::Sleep(_) => {}
+        What::Approval(approval) => known.mend(&mut approval.shown),
         What::Refuse if known.passed => node.what = What::Emit(Value::Const(1)),
         What::Refuse => {}
         What::Group(steps) => {
@@ -206,7 +209,16 @@ fn earlier_rounds(node: &Node, known: &Known) -> BTreeSet<String> {
 /// What means nothing where the node stands goes. True if it may go on behind the node although that did not end well.
 fn mend_reactions(node: &mut Node, before: &Known, known: &mut Known) -> bool {
     let is_step = matches!(node.what, What::Do(_));
-    if !is_step {
+    if node.waits_by_itself() {
+        node.on_failed.clear();
+        if matches!(node.what, What::Sleep(_)) && node.within_ms.is_none() {
+            node.on_refused.clear();
+        }
+        let within_ms = node.within_ms.unwrap_or(DEFAULTS.within_ms(node.phase));
+        if let What::Approval(approval) = &mut node.what {
+            approval.escalations.retain(|after| *after < within_ms);
+        }
+    } else if !is_step {
         if node.phase != Phase::Compensatable || !matches!(node.what, What::Group(_) | What::Switch(_) | What::Parallel(_)) {
             (node.within_ms, node.on_refused, node.on_failed) = (None, Vec::new(), Vec::new());
         }

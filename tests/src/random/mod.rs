@@ -21,7 +21,7 @@ mod write;
 use std::collections::BTreeMap;
 
 use fastrand::Rng;
-use ringmaster_schemas::journal::SagaEvent;
+use ringmaster_schemas::journal::{Opens, SagaEvent};
 
 /// Sagas that are played on each definition.
 pub const SAGAS: u64 = 4;
@@ -47,6 +47,9 @@ impl Report {
             SagaEvent::ContradictionFound { stray: true, .. } => "strays",
             SagaEvent::StopRemembered { .. } => "stops that were remembered",
             SagaEvent::StopForgotten {} => "stops that came too late",
+            SagaEvent::Escalated { .. } => "approvals that others may answer",
+            SagaEvent::Entered { opens: Opens::Sleep { expires: true, .. }, .. } => "sleeps that are cut short",
+            SagaEvent::Entered { opens: Opens::Sleep { .. }, .. } => "sleeps",
             SagaEvent::MarkedLate { .. } => "deadlines behind the pivot",
             _ => return,
         });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringmaster_core::saga::{Act, ActInput, Input, Outcome, state_token};
+use ringmaster_core::saga::{Act, ActInput, Input, Outcome, name_of, state_token};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Waits, Work};
 
@@ -37,6 +37,26 @@ impl World<'_> {
             Stuck { name, asked: entry.order.as_ref().map(|order| order.step().to_owned()), work: entry.work, unknown }
         });
         stuck.collect()
+    }
+
+    /// Somebody answers to an approval, if one waits for it: another than is meant, too.
+    pub(super) fn answer_approval(&mut self) {
+        let Some(saga) = &self.stage.saga else { return };
+        let asks = saga.entries.iter().filter(|entry| entry.waits == Waits::Approval);
+        let names: Vec<Arc<str>> = asks.map(|entry| name_of(self.stage.definition(), entry).into()).collect();
+        let act = if self.random.u32(0..3) > 0 { Act::Approve } else { Act::Refuse };
+        match self.random.choice(&names).cloned() {
+            None => {
+                let taken = self.acts(act, None, None);
+                self.rejected(taken, Reason::NotAsked, "an answer where nobody is asked");
+            }
+            Some(name) => {
+                self.count("approvals that were answered");
+                if self.acts(act, Some(&name), None).is_err() {
+                    self.faults.push(format!("acts: {name} waits for an answer, and does not take it"));
+                }
+            }
+        }
     }
 
     /// A person acts on what is stuck, or where nothing is.

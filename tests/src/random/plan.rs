@@ -23,7 +23,7 @@ pub(super) struct Node {
     /// By [`Plan::mend`].
     pub(super) phase: Phase,
     pub(super) what: What,
-    /// Of a composite.
+    /// Of anything but a command, which has its own.
     pub(super) within_ms: Option<Millis>,
     pub(super) on_refused: Vec<On>,
     pub(super) on_failed: Vec<On>,
@@ -62,6 +62,24 @@ pub(super) enum What {
     Group(Vec<Node>),
     Switch(Vec<Arm>),
     Parallel(Vec<Vec<Node>>),
+    Sleep(Sleep),
+    Approval(Approval),
+}
+
+/// How long nothing happens.
+#[derive(Debug, Clone)]
+pub(super) enum Sleep {
+    For(Millis),
+    /// So long behind the saga's start.
+    FromStart(Millis),
+}
+
+/// A question to people.
+#[derive(Debug, Clone)]
+pub(super) struct Approval {
+    pub(super) shown: Value,
+    /// When others may answer too.
+    pub(super) escalations: Vec<Millis>,
 }
 
 /// A way through a switch; only the last one has no condition.
@@ -158,7 +176,7 @@ impl Node {
             What::Group(steps) => vec![(Part::Body, steps)],
             What::Switch(arms) => arms.iter().enumerate().map(|(number, arm)| (Part::Arm(number), &arm.steps)).collect(),
             What::Parallel(branches) => branches.iter().map(|branch| (Part::Branch, branch)).collect(),
-            What::Do(_) | What::Emit(_) | What::Refuse => Vec::new(),
+            What::Do(_) | What::Emit(_) | What::Refuse | What::Sleep(_) | What::Approval(_) => Vec::new(),
         };
         let reactions = self.reactions().filter_map(|on| match &on.reaction {
             Reaction::Steps { steps, .. } => Some(steps),
@@ -174,7 +192,7 @@ impl Node {
             What::Group(steps) => vec![steps],
             What::Switch(arms) => arms.iter_mut().map(|arm| &mut arm.steps).collect(),
             What::Parallel(branches) => branches.iter_mut().collect(),
-            What::Do(_) | What::Emit(_) | What::Refuse => Vec::new(),
+            What::Do(_) | What::Emit(_) | What::Refuse | What::Sleep(_) | What::Approval(_) => Vec::new(),
         };
         lists.extend(self.on_refused.iter_mut().chain(&mut self.on_failed).filter_map(|on| match &mut on.reaction {
             Reaction::Steps { steps, .. } => Some(steps),
@@ -190,6 +208,11 @@ impl Node {
 
     pub(super) fn reactions(&self) -> impl Iterator<Item = &On> {
         self.on_refused.iter().chain(&self.on_failed)
+    }
+
+    /// It waits by itself, and asks no participant.
+    pub(super) fn waits_by_itself(&self) -> bool {
+        matches!(self.what, What::Sleep(_) | What::Approval(_))
     }
 
     /// It leaves an entry that holds what was entered in it.

@@ -11,7 +11,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{Status, Work};
+use ringmaster_schemas::state::{Saga, Status, Waits, Work};
 
 use super::behave::{Answer, Command, Mood, Participants};
 use super::plan::Plan;
@@ -185,6 +185,10 @@ impl<'p> World<'p> {
         if self.random.f64() < self.contrary {
             return self.contradict();
         }
+        let asks = |saga: &Arc<Saga>| saga.entries.iter().any(|entry| entry.waits == Waits::Approval);
+        if self.stage.saga.as_ref().is_some_and(asks) && self.random.u32(0..5) == 0 {
+            return self.answer_approval();
+        }
         match self.random.u32(0..100) {
             0..32 => self.deliver_command(),
             32..62 => self.deliver_answer(),
@@ -196,6 +200,7 @@ impl<'p> World<'p> {
             91..93 => self.cancel(),
             93..95 => self.send_late(),
             95 => self.too_big(),
+            96 if self.random.u32(0..4) == 0 => self.answer_approval(),
             96 => self.act(),
             _ => self.hear_again(),
         }

@@ -21,6 +21,7 @@ pub(super) enum Reason {
     Duplicate,
     MovedOn,
     NotStuck,
+    NotAsked,
     Other,
 }
 
@@ -75,6 +76,7 @@ impl World<'_> {
             RejectionReason::Duplicate => Reason::Duplicate,
             RejectionReason::MovedOn => Reason::MovedOn,
             RejectionReason::NotStuck => Reason::NotStuck,
+            RejectionReason::NotAsked => Reason::NotAsked,
             _ => Reason::Other,
         })
     }

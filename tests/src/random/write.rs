@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use ringmaster_schemas::Millis;
 
 use super::generate::REFUSAL;
-use super::plan::{Do, Next, Node, On, Plan, Reaction, Undo, What};
+use super::plan::{Do, Next, Node, On, Plan, Reaction, Sleep, Undo, What};
 
 /// The event that starts it.
 pub(super) const START: &str = "Wanted";
@@ -89,6 +89,18 @@ fn what(out: &mut String, indent: usize, node: &Node) {
             line(out, indent, "emit: Told");
             line(out, indent, "to: told");
             line(out, indent, &format!("with: {{ id: key, n: \"{}\" }}", value.text()));
+        }
+        What::Sleep(Sleep::For(millis)) => line(out, indent, &format!("sleep: {millis}ms")),
+        What::Sleep(Sleep::FromStart(millis)) => line(out, indent, &format!("sleep: started + duration('{millis}ms')")),
+        What::Approval(approval) => {
+            line(out, indent, "approval: boss0");
+            line(out, indent, &format!("show: {{ n: \"{}\" }}", approval.shown.text()));
+            if !approval.escalations.is_empty() {
+                line(out, indent, "escalate:");
+            }
+            for (number, after) in approval.escalations.iter().enumerate() {
+                line(out, indent + 2, &format!("- {{ after: {after}ms, to: boss{} }}", number + 1));
+            }
         }
         What::Refuse => line(out, indent, &format!("refuse: {REFUSAL}")),
         What::Group(steps) => {

@@ -1,7 +1,10 @@
 //! The values of a definition's expressions, but for those that a story says cannot be computed.
 
-use ringmaster_core::definition::{Arm, Definition, Emit, Expression, ExpressionError, Node, SiteId, Template, Undo, Verb};
+use ringmaster_core::definition::{
+    Arm, Definition, Emit, Expression, ExpressionError, Node, RoleName, SiteId, Sleep, Template, Undo, Verb,
+};
 use ringmaster_core::saga::{Evaluated, Values, View};
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Emission;
 
 use super::script::Place;
@@ -22,6 +25,11 @@ pub(super) fn sites(definition: &Definition, place: &Place) -> Vec<SiteId> {
         Place::Body(name) => match node(name).map(|node| &node.verb) {
             Some(Verb::Do(asks)) => asks.call.body.iter().map(Template::site).collect(),
             Some(Verb::Emit(emit)) => vec![emit.body.site()],
+            Some(Verb::Sleep(Sleep::Computed(until))) => vec![until.site()],
+            Some(Verb::Approval(approval)) => match &approval.role {
+                RoleName::Computed(role) => vec![role.site()],
+                RoleName::Fixed(_) => approval.show.iter().map(Template::site).collect(),
+            },
             _ => Vec::new(),
         },
         Place::UndoBody(name) => match step(name).map(|step| &step.asks.undo) {
@@ -51,6 +59,16 @@ impl Values for Breaking<'_> {
     fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError> {
         self.check(condition.site())?;
         self.values.condition(view, condition)
+    }
+
+    fn wakes_at(&self, view: View<'_>, sleep: &Expression) -> Result<Millis, ExpressionError> {
+        self.check(sleep.site())?;
+        self.values.wakes_at(view, sleep)
+    }
+
+    fn text(&self, view: View<'_>, text: &Expression) -> Result<String, ExpressionError> {
+        self.check(text.site())?;
+        self.values.text(view, text)
     }
 
     fn body(&self, view: View<'_>, body: &Template, out: &mut Vec<u8>) -> Result<(), ExpressionError> {

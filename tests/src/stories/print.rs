@@ -1,6 +1,6 @@
 //! What happened, for people: events in words, what is sent as JSON.
 
-use ringmaster_core::definition::Step;
+use ringmaster_core::definition::{Node, Verb};
 use ringmaster_core::saga::Effect;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, Opens, Order, Place, SagaEvent};
@@ -90,7 +90,7 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         | SagaEvent::Retried { .. }
         | SagaEvent::RetryScheduled { .. } => attempt(stage, &name, event),
         SagaEvent::Succeeded { place, result, passes } => {
-            let kept = behind.entry(*place).and_then(|entry| step_of(stage, entry.node)).and_then(|step| step.asks.kept.as_ref());
+            let kept = behind.entry(*place).and_then(|entry| stage.definition().node(entry.node)?.kept());
             let result = kept.zip(result.as_ref()).map(|(kept, data)| format!(", kept {}", shown(kept, data.bytes())));
             let behind = if *passes { ": the pivot is behind" } else { "" };
             format!("{place}: {} has succeeded{behind}{}", name(*place), result.unwrap_or_default())
@@ -100,6 +100,9 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         SagaEvent::CompensationBegan { failure } => {
             let step = if failure.step.is_empty() { String::new() } else { format!(" at {}", failure.step) };
             format!("undoing begins: {} ({}{step})", said(failure), failure.kind)
+        }
+        SagaEvent::Escalated { place, role, due_at } => {
+            format!("{place}: {role} may answer {} too: until {}", name(*place), at(*due_at))
         }
         SagaEvent::Undone { place } => format!("{place}: {} is undone", name(*place)),
         SagaEvent::Closed { place } => format!("{place}: {} is closed", name(*place)),
@@ -122,6 +125,14 @@ fn entered(stage: &Stage, place: Place, name: &str, opens: &Opens) -> String {
     match opens {
         Opens::Stuck { failure } => format!("{place}: {} cannot begin: {}", failure.step, said(failure)),
         Opens::Refused { failure } => format!("{place}: {} refuses: {}", failure.step, said(failure)),
+        Opens::Sleep { due_at, expires } => {
+            let end = if *expires { "its time is over" } else { "it wakes" };
+            format!("{place}: {name} sleeps: {end} {}", time(due_at - stage.begin))
+        }
+        Opens::Approval { asked, due_at } => {
+            let shown = asked.show.as_ref().map(|show| format!(", is shown {}", shorten(show))).unwrap_or_default();
+            format!("{place}: {name} asks for the approval of {}{shown}: until {}", asked.role, time(due_at - stage.begin))
+        }
         Opens::Scope { until } => {
             let until = until.map(|until| format!(", all of it until {}", time(until - stage.begin))).unwrap_or_default();
             format!("{place}: {name} begins{until}")
@@ -162,11 +173,6 @@ fn undo(is_undo: bool) -> &'static str {
 
 fn until(stage: &Stage, order: &Order) -> String {
     time(order.fields().until - stage.begin)
-}
-
-/// The step of a node; none for the saga as a whole.
-pub(super) fn step_of(stage: &Stage, node: u16) -> Option<Step<'_>> {
-    stage.definition().step(node)
 }
 
 /// A code, and what it says to people.
@@ -225,7 +231,8 @@ pub(crate) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
 }
 
 fn entry(stage: &Stage, entry: &Entry, place: Place) -> String {
-    let name = match stage.definition().node(entry.node).filter(|node| node.is_scope) {
+    let by_node = |node: &&Node| node.is_scope || matches!(node.verb, Verb::Sleep(_) | Verb::Approval(_));
+    let name = match stage.definition().node(entry.node).filter(by_node) {
         Some(node) if entry.round > 1 => format!("{}~{}", node.name, entry.round),
         Some(node) => node.name.to_string(),
         None => entry.name().to_owned(),

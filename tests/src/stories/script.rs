@@ -163,8 +163,8 @@ fn when(text: &str) -> Option<Act> {
     Some(Act::Start { event: event.to_owned(), age_ms, json: expand(&format!("{{{json}")) })
 }
 
-/// `retries`, `skips fly`, `skips fly with {...}`, `resolves ship as succeeded {...}`, `resolves ship as refused CODE`, `cancels`; behind
-/// a colon why.
+/// `retries`, `skips fly`, `skips fly with {...}`, `resolves ship as succeeded {...}`, `resolves ship as refused CODE`, `cancels`,
+/// `approves`, `refuses large_order`; behind a colon why.
 fn person(text: &str) -> Option<Act> {
     let (text, why) = text.rsplit_once(": ")?;
     let (act, rest) = text.split_once(' ').unwrap_or((text, ""));

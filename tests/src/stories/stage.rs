@@ -169,7 +169,7 @@ impl Stage {
         attempt: Option<i32>,
         said: &Said,
     ) -> Result<ReplyInput, String> {
-        let asks = self.definition().step_named(step_of_round(step)).map(|step| step.asks);
+        let asks = self.definition().step_named(step_of_round(step)).and_then(|step| step.node.gives.as_ref());
         let row = self
             .saga
             .as_ref()
@@ -177,10 +177,10 @@ impl Stage {
         let newest = row.map(|entry| i32::from(entry.attempt));
         let outcome = match said {
             Said::Succeeded(result) => {
-                let kept = asks.and_then(|asks| asks.kept.as_ref()).filter(|_| direction == Direction::Do);
+                let kept = asks.and_then(|gives| gives.kept.as_ref()).filter(|_| direction == Direction::Do);
                 match (kept, asks) {
                     (Some(kept), Some(asks)) => {
-                        let whole = asks.result.as_ref().unwrap_or(kept);
+                        let whole = asks.whole.as_ref().unwrap_or(kept);
                         let bytes = project(whole, kept, result.as_deref().unwrap_or("{}"))?;
                         Outcome::Succeeded { result: Some(Data::new(&bytes)) }
                     }
@@ -199,14 +199,16 @@ impl Stage {
         let Act::Person { act, step, with, why } = act else { return Err("only a person acts".to_owned()) };
         let (step, with) = (step.as_deref(), with.as_deref());
         let result = |text: &str| match step
-            .and_then(|step| self.definition().step_named(step_of_round(step)))
-            .and_then(|step| step.asks.kept.as_ref())
+            .and_then(|step| self.definition().node(self.definition().names.find(step_of_round(step))?))
+            .and_then(|node| node.kept())
         {
             Some(kept) => project(kept, kept, text).map(|bytes| Some(Data::new(&bytes))),
             None => Ok(None),
         };
         let act = match (act.as_str(), with.map(|with| with.split_once(' ').unwrap_or((with, "{}")))) {
             ("cancels", _) => PersonAct::Cancel,
+            ("approves", _) => PersonAct::Approve,
+            ("refuses", _) => PersonAct::Refuse,
             ("retries", _) => PersonAct::Retry,
             ("skips", None) => PersonAct::Skip { value: None, given: false },
             ("skips", Some(_)) => PersonAct::Skip { value: result(with.unwrap_or_default())?, given: true },

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::compile::keys::{Holds, Key, MAPS, SAGA, Shape, VERBS};
-use super::compile::{CODE_BYTES_MAX, NAME_BYTES_MAX, STEPS_MAX, TOPIC_BYTES_MAX, TYPE_BYTES_MAX};
+use super::compile::{CODE_BYTES_MAX, NAME_BYTES_MAX, ROLE_BYTES_MAX, STEPS_MAX, TOPIC_BYTES_MAX, TYPE_BYTES_MAX};
 use super::expression::RESERVED;
 
 /// The dialect that the schema is written in.
@@ -92,6 +92,7 @@ fn text(pattern: &str, length: usize) -> Value {
 fn holds(holds: Holds) -> Value {
     const PARTICIPANT: &str = r"[A-Za-z][A-Za-z0-9_-]*";
     const WORD: &str = "[A-Za-z_][A-Za-z0-9_]*";
+    const ROLE: &str = "[A-Za-z][A-Za-z0-9._-]*";
     match holds {
         Holds::Name => {
             let mut name = text("[a-z][a-z0-9_]*", NAME_BYTES_MAX);
@@ -108,12 +109,14 @@ fn holds(holds: Holds) -> Value {
             code["type"] = json!(["string", "integer"]);
             code
         }
+        Holds::Role => text(ROLE, ROLE_BYTES_MAX),
         Holds::Word(word) => json!({ "const": word }),
         Holds::Text => json!({ "type": ["string", "number", "boolean", "null"] }),
         Holds::Flag => json!({ "type": "boolean" }),
         Holds::Count(most) => json!({ "type": "integer", "minimum": 1, "maximum": most }),
         Holds::Factor(most) => json!({ "type": "number", "minimum": 1, "maximum": most }),
         Holds::Duration => json!({ "type": "string", "pattern": "^ *([0-9]+(d|h|ms|m|s))+ *$" }),
+        Holds::Time => json!({ "type": "string" }),
         Holds::Expression => json!({ "type": ["string", "number", "boolean"] }),
         Holds::Value => json!({ "type": ["string", "number", "boolean", "null"] }),
         Holds::Body => {
@@ -143,12 +146,14 @@ fn in_words(holds: Holds) -> String {
         Holds::Topic => "a topic".to_owned(),
         Holds::Command => "a command".to_owned(),
         Holds::Code => "a code".to_owned(),
+        Holds::Role => "a role".to_owned(),
         Holds::Word(word) => format!("`{word}`"),
         Holds::Text => "a text".to_owned(),
         Holds::Flag => "true or false".to_owned(),
         Holds::Count(most) => format!("1 to {most}"),
         Holds::Factor(most) => format!("a number from 1 to {most}"),
         Holds::Duration => "a duration".to_owned(),
+        Holds::Time => "a duration, or an expression".to_owned(),
         Holds::Expression | Holds::Value => "an expression".to_owned(),
         Holds::Body => "fields".to_owned(),
         Holds::Steps => "a list of steps".to_owned(),

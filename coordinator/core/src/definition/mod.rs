@@ -26,7 +26,10 @@ pub(crate) use compile::ROUNDS_MAX;
 pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic, compile};
 pub use defaults::{DEFAULTS, Defaults};
 pub use expression::{Budget, Environment, Expression, ExpressionError, SiteId, Template};
-pub use node::{Arm, Call, Do, Next, Node, NodeByName, On, ROOT, Reaction, Retry, Role, Step, Undo, Verb};
+pub use node::{
+    Approval, Arm, Call, Do, Escalation, Gives, Next, Node, NodeByName, On, ROOT, Reaction, Retry, Role, RoleName, Sleep, Step,
+    Undo, Verb,
+};
 
 /// One version of a saga definition, checked and ready to run.
 #[derive(Debug)]
@@ -83,6 +86,7 @@ impl Definition {
         match &node.verb {
             Verb::Do(asks) => Some(Step { number, node, asks }),
             Verb::Sequence(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => None,
+            Verb::Sleep(_) | Verb::Approval(_) => None,
         }
     }
 
@@ -104,6 +108,7 @@ impl Definition {
         let on_the_way = self.nodes.iter().filter_map(|node| match &node.verb {
             Verb::Emit(emit) => Some(emit),
             Verb::Sequence(_) | Verb::Do(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => None,
+            Verb::Sleep(_) | Verb::Approval(_) => None,
         });
         on_the_way.chain(&self.on_completed).chain(&self.on_compensated)
     }

@@ -41,8 +41,19 @@ pub struct Node {
     pub on_refused: Box<[On]>,
     /// What follows when it failed.
     pub on_failed: Box<[On]>,
+    /// What it gives, where it gives a result.
+    pub gives: Option<Gives>,
     /// What it does.
     pub verb: Verb,
+}
+
+/// A result that expressions can read.
+#[derive(Debug, Clone)]
+pub struct Gives {
+    /// The part of it that expressions can read; none if none is read.
+    pub kept: Option<Arc<Schema>>,
+    /// Its schema as this version knows it, if there is one.
+    pub whole: Option<Arc<Schema>>,
 }
 
 /// What follows upon a code.
@@ -86,6 +97,11 @@ pub enum Next {
 }
 
 impl Node {
+    /// The part of its result that expressions can read; none if none is read.
+    pub fn kept(&self) -> Option<&Arc<Schema>> {
+        self.gives.as_ref()?.kept.as_ref()
+    }
+
     /// When its time is over, if it begins now.
     pub fn until(&self, now: Millis) -> Millis {
         self.within_ms.map_or(Millis::MAX, |within| now.saturating_add(within))
@@ -128,6 +144,58 @@ pub enum Verb {
     Choice(Box<[Arm]>),
     /// Its branches, so many lists, side by side.
     Parallel(u16),
+    /// Nothing, for a time.
+    Sleep(Sleep),
+    /// Somebody is asked, and answers yes or no.
+    Approval(Approval),
+}
+
+impl Verb {
+    /// True if it consists of lists of nodes.
+    pub fn is_composite(&self) -> bool {
+        match self {
+            Verb::Sequence(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => true,
+            Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Sleep(_) | Verb::Approval(_) => false,
+        }
+    }
+}
+
+/// How long something sleeps.
+#[derive(Debug)]
+pub enum Sleep {
+    /// So long.
+    For(Millis),
+    /// A duration, from when it begins; or an instant.
+    Computed(Expression),
+}
+
+/// A question to a person.
+#[derive(Debug)]
+pub struct Approval {
+    /// Who may answer.
+    pub role: RoleName,
+    /// What they are shown.
+    pub show: Option<Template>,
+    /// Who may answer too when nobody did, the earliest first.
+    pub escalations: Box<[Escalation]>,
+}
+
+/// Who may answer.
+#[derive(Debug)]
+pub enum RoleName {
+    /// As it is written.
+    Fixed(Arc<str>),
+    /// Computed when it is asked.
+    Computed(Expression),
+}
+
+/// More who may answer, after a time.
+#[derive(Debug)]
+pub struct Escalation {
+    /// From when it was asked.
+    pub after_ms: Millis,
+    /// Who.
+    pub to: Arc<str>,
 }
 
 /// One way through a choice.
@@ -176,10 +244,6 @@ pub struct Do {
     pub timeout_ms: Millis,
     /// How it is tried again.
     pub retry: Retry,
-    /// The part of its result that expressions can read; none if none is read.
-    pub kept: Option<Arc<Schema>>,
-    /// The result's schema as this version knows it, if there is one.
-    pub result: Option<Arc<Schema>>,
 }
 
 /// A command as it is written.

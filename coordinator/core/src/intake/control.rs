@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Projections, Refused, bounds};
-use crate::definition::Definition;
+use crate::definition::{Definition, Verb};
 use crate::saga::{Act, ActInput, Outcome, Rejection};
 
 /// What is done.
@@ -25,6 +25,10 @@ pub enum ControlAct {
     Skip,
     /// It ended so, says a person in its participant's stead.
     Resolve,
+    /// Yes, where an approval is asked for.
+    Approve,
+    /// No, where an approval is asked for.
+    Refuse,
 }
 
 /// How it ended, by [`ControlAct::Resolve`].
@@ -49,7 +53,7 @@ pub struct ControlRecord<'a> {
     pub saga: Cow<'a, str>,
     /// What is done.
     pub act: ControlAct,
-    /// The step that is meant, with `~` and its round behind the first; none: the one that is stuck.
+    /// The step that is meant, with `~` and its round behind the first; none: the one that is stuck, or waits for an approval.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Cow<'a, str>>,
     /// Who.
@@ -90,23 +94,26 @@ impl<'a> ControlRecord<'a> {
     ) -> Result<ActInput, Rejection> {
         let not_possible = |why: String| Rejection { reason: RejectionReason::NotPossible, detail: why };
         let step = match &self.step {
-            Some(name) => definition.step_named(names::step_of_round(name)),
-            None => stuck.and_then(|entry| definition.step(entry.node)),
+            Some(name) => definition.names.find(names::step_of_round(name)),
+            None => stuck.map(|entry| entry.node),
         };
+        let step = step.and_then(|node| definition.node(node)).filter(|node| node.gives.is_some());
         // An answer without a body is one of nothing but defaults; that of an undo has no result.
         let has_result = stuck.is_some_and(|entry| entry.work != Work::UndoAsked);
         let nothing = has_result && (self.act, self.outcome) == (ControlAct::Resolve, Some(ControlOutcome::Succeeded));
         let result = match (self.value, step) {
-            (None, Some(step)) if nothing => {
+            (None, Some(step)) if nothing && matches!(step.verb, Verb::Do(_)) => {
                 projections.stated(step, "{}").map_err(|refused| not_possible(format!("{}: give a value", refused.detail)))?
             }
             (None, _) => None,
-            (Some(_), None) => return Err(not_possible("a value is for a step: name the one that asks a participant".to_owned())),
+            (Some(_), None) => return Err(not_possible("a value is for a step: name one that gives a result".to_owned())),
             (Some(value), Some(step)) => projections.stated(step, value.get()).map_err(|refused| not_possible(refused.detail))?,
         };
         let act = match (self.act, self.outcome) {
             (ControlAct::Cancel, _) => Act::Cancel,
             (ControlAct::Retry, _) => Act::Retry,
+            (ControlAct::Approve, _) => Act::Approve,
+            (ControlAct::Refuse, _) => Act::Refuse,
             (ControlAct::Skip, _) => Act::Skip { value: result, given: self.value.is_some() },
             (ControlAct::Resolve, Some(ControlOutcome::Succeeded)) => Act::Resolve(Outcome::Succeeded { result }),
             (ControlAct::Resolve, Some(ControlOutcome::Refused)) => Act::Resolve(Outcome::Refused {

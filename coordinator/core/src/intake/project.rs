@@ -15,7 +15,7 @@ use super::event::{Body, Event, Origin};
 use super::reply::Answer;
 use super::{Refused, bounds};
 use crate::definition::expression::Budget;
-use crate::definition::{Definition, Environment, Step};
+use crate::definition::{Definition, Environment, Node, Step, Verb};
 use crate::saga::{Outcome, ROW_DATA_BYTES_MAX, ReplyInput, StartInput};
 
 /// Ways from writers' schemas to what definitions keep: compiled once for every pair.
@@ -134,8 +134,8 @@ impl Projections {
     }
 
     /// A result that a person states in its participant's stead, as JSON.
-    pub(crate) fn stated(&mut self, step: Step<'_>, text: &str) -> Result<Option<Data>, Refused> {
-        let Some(kept) = &step.asks.kept else { return Ok(None) };
+    pub(crate) fn stated(&mut self, step: &Node, text: &str) -> Result<Option<Data>, Refused> {
+        let Some(kept) = step.kept() else { return Ok(None) };
         let out = &mut self.scratch.kept;
         out.clear();
         json_result(step, kept, text, out)?;
@@ -144,7 +144,7 @@ impl Projections {
 
     /// What a step keeps of its result.
     fn result(&mut self, definition: &Definition, step: Step<'_>, body: Option<&ReplyBody<'_>>) -> Result<Option<Data>, Refused> {
-        let Some(kept) = &step.asks.kept else { return Ok(None) };
+        let Some(kept) = step.node.kept() else { return Ok(None) };
         let out = &mut self.scratch.kept;
         out.clear();
         match body {
@@ -155,16 +155,20 @@ impl Projections {
                 });
                 way.map_err(|error| undecodable(&error))?.resolve(bytes, out).map_err(|error| undecodable(&error))?;
             }
-            Some(ReplyBody::Json(text)) => json_result(step, kept, text, out)?,
-            None => json_result(step, kept, "{}", out)?,
+            Some(ReplyBody::Json(text)) => json_result(step.node, kept, text, out)?,
+            None => json_result(step.node, kept, "{}", out)?,
         }
         Ok(Some(Data::new(out)))
     }
 }
 
-fn json_result(step: Step<'_>, kept: &Schema, text: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
+fn json_result(step: &Node, kept: &Schema, text: &str, out: &mut Vec<u8>) -> Result<(), Refused> {
+    let what = match &step.verb {
+        Verb::Do(asks) => &asks.call.command,
+        _ => &step.name,
+    };
     json::transcode(kept, text.as_bytes(), out)
-        .map_err(|error| Refused::undecodable(format!("the result of {}: {error}", step.asks.call.command), None))
+        .map_err(|error| Refused::undecodable(format!("the result of {what}: {error}"), None))
 }
 
 /// The way between two schemas, made when it is first needed.

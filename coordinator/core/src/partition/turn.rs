@@ -271,7 +271,8 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             | SagaEvent::MarkedLate { .. }
             | SagaEvent::Entered { opens: Opens::Refused { .. }, .. }
             | SagaEvent::Emitted { .. }
-            | SagaEvent::Entered { opens: Opens::Scope { .. }, .. }
+            | SagaEvent::Entered { opens: Opens::Scope { .. } | Opens::Sleep { .. } | Opens::Approval { .. }, .. }
+            | SagaEvent::Escalated { .. }
             | SagaEvent::ScopeStopped { .. }
             | SagaEvent::ReactionBegan { .. }
             | SagaEvent::WentOn { .. }

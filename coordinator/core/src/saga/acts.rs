@@ -20,7 +20,7 @@ use crate::faults::mutated;
 pub struct ActInput {
     /// What is done.
     pub act: Act,
-    /// The step that is meant, with `~` and its round behind the first; none: the one that is stuck.
+    /// The step that is meant, with `~` and its round behind the first; none: the one that is stuck, or waits for an approval.
     pub step: Option<Arc<str>>,
     /// Who.
     pub by: Arc<str>,
@@ -46,6 +46,10 @@ pub enum Act {
     },
     /// It ended so, says a person in its participant's stead.
     Resolve(Outcome),
+    /// Yes, where an approval is asked for.
+    Approve,
+    /// No, where an approval is asked for.
+    Refuse,
 }
 
 impl Act {
@@ -55,6 +59,8 @@ impl Act {
             Act::Retry => ActKind::Retry,
             Act::Skip { .. } => ActKind::Skip,
             Act::Resolve(_) => ActKind::Resolve,
+            Act::Approve => ActKind::Approve,
+            Act::Refuse => ActKind::Refuse,
         }
     }
 }
@@ -64,6 +70,31 @@ pub fn state_token(id: &str, row: &[u8]) -> u64 {
     crate::partition::row_hash(id, row) as u64
 }
 
+/// What acts are for.
+struct Meant {
+    waits: Waits,
+    reason: Reason,
+    none: &'static str,
+    several: &'static str,
+    others: &'static str,
+}
+
+const STUCK: Meant = Meant {
+    waits: Waits::Stuck,
+    reason: Reason::NotStuck,
+    none: "nothing of this saga needs a person",
+    several: "are stuck",
+    others: "is not stuck; stuck",
+};
+
+const ASKED: Meant = Meant {
+    waits: Waits::Approval,
+    reason: Reason::NotAsked,
+    none: "no approval of this saga waits for an answer: it has one, or was not asked for yet",
+    several: "wait for an approval",
+    others: "waits for no approval; waiting",
+};
+
 impl Draft<'_> {
     pub(super) fn act(&mut self, input: &ActInput) -> Result<(), Rejection> {
         let saga = self.saga();
@@ -71,33 +102,46 @@ impl Draft<'_> {
         if moved && !mutated("act_on_what_moved_on") {
             return Err(Rejection::new(Reason::MovedOn, "the saga has moved since it was looked at: look again"));
         }
-        let place = if let Act::Cancel = input.act { None } else { Some(self.stuck_place(input.step.as_deref())?) };
+        let step = input.step.as_deref();
+        let place = match input.act {
+            Act::Cancel => None,
+            Act::Retry | Act::Skip { .. } | Act::Resolve(_) => Some(self.meant(&STUCK, step)?),
+            Act::Approve | Act::Refuse => Some(self.meant(&ASKED, step)?),
+        };
         self.happen(SagaEvent::Acted { act: input.act.kind(), by: input.by.clone(), why: input.why.clone() });
         match (&input.act, place) {
             (Act::Cancel, _) => self.cancel(&format!("cancelled by {}: {}", input.by, input.why)),
             (Act::Retry, Some(place)) => self.retry_stuck(place),
             (Act::Skip { value, given }, Some(place)) => self.skip_stuck(place, value.as_ref(), *given),
             (Act::Resolve(outcome), Some(place)) => self.resolve_stuck(place, outcome),
-            (Act::Retry | Act::Skip { .. } | Act::Resolve(_), None) => unreachable!("a place was found, or it was rejected"),
+            (Act::Approve, Some(place)) => {
+                self.approved(place, &input.by, &input.why);
+                Ok(())
+            }
+            (Act::Refuse, Some(place)) => {
+                self.disapproved(place, &input.by, &input.why);
+                Ok(())
+            }
+            (_, None) => unreachable!("a place was found, or it was rejected"),
         }
     }
 
-    /// The entry that is stuck, or the one of this name.
-    fn stuck_place(&self, step: Option<&str>) -> Result<Place, Rejection> {
-        let stuck = |place: &Place| self.entry(*place).waits == Waits::Stuck;
-        let places: Vec<Place> = (0..self.next_place()).filter(stuck).collect();
+    /// The entry that an act is for: the only one, or the one of this name.
+    fn meant(&self, who: &Meant, step: Option<&str>) -> Result<Place, Rejection> {
+        let waits = |place: &Place| self.entry(*place).waits == who.waits;
+        let places: Vec<Place> = (0..self.next_place()).filter(waits).collect();
         let name = |place: Place| super::name_of(self.definition, self.entry(place));
         let names = || places.iter().map(|place| name(*place)).collect::<Vec<_>>().join(", ");
         let fault = match (step, &places[..]) {
-            (_, []) => "nothing of this saga needs a person".to_owned(),
+            (_, []) => who.none.to_owned(),
             (None, [place]) => return Ok(*place),
-            (None, _) => format!("several steps are stuck: name one of {}", names()),
+            (None, _) => format!("several steps {}: name one of {}", who.several, names()),
             (Some(step), places) => match places.iter().find(|place| name(**place) == step) {
                 Some(place) => return Ok(*place),
-                None => format!("step '{step}' is not stuck; stuck: {}", names()),
+                None => format!("step '{step}' {}: {}", who.others, names()),
             },
         };
-        Err(Rejection::new(Reason::NotStuck, fault))
+        Err(Rejection::new(who.reason, fault))
     }
 
     /// The same command once more, under its key, with a new budget; where it was refused, or could not be made, a new round.
@@ -220,15 +264,15 @@ impl Draft<'_> {
     fn may_be_skipped(&self, place: Place, value: Option<&Data>, given: bool) -> Result<(), Rejection> {
         let entry: &Entry = self.entry(place);
         let node = &self.definition.nodes[usize::from(entry.node)];
-        let reads = |node: u16| self.definition.step(node).is_some_and(|step| step.asks.kept.is_some());
-        let is_composite = self.definition.step(entry.node).is_none();
+        let reads = |node: u16| self.definition.nodes[usize::from(node)].kept().is_some();
+        let is_composite = node.verb.is_composite();
         let end = if is_composite { node.end } else { entry.node + 1 };
         let bytes = value.map_or(0, |value| value.bytes().len());
         let why = if entry.work == Work::Asked && node.phase != Phase::Retriable {
             "nobody knows whether it was done: resolve it, by what its participant says"
         } else if given && entry.work == Work::Undone {
             "it was undone, so that nothing stands for a value: retry it, or, if nothing reads its result, skip it without one"
-        } else if given && is_composite {
+        } else if given && node.gives.is_none() {
             "it takes no value"
         } else if is_too_big(self.held_bytes(), bytes) {
             "the value is too big for a result"

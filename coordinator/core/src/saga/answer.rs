@@ -82,14 +82,13 @@ impl Draft<'_> {
         Err(self.rejected(reason, place, reply))
     }
 
-    fn succeeded(&mut self, place: Place, result: Option<&Data>) {
-        let step = self.step_at(place);
+    pub(super) fn succeeded(&mut self, place: Place, result: Option<&Data>) {
+        let node = &self.definition.nodes[usize::from(self.entry(place).node)];
         let size = result.map_or(0, |result| result.bytes().len());
         let held = self.held_bytes();
         let too_big = is_too_big(held, size);
         let kept = result.filter(|_| !too_big && !mutated("result_forgotten")).cloned();
-        let passes = self.definition.nodes[usize::from(self.entry(place).node)].passes;
-        self.happen(SagaEvent::Succeeded { place, result: kept, passes });
+        self.happen(SagaEvent::Succeeded { place, result: kept, passes: node.passes });
         if self.is_pivot(place) && self.saga().remembered_stop().is_some() {
             self.happen(SagaEvent::StopForgotten {});
         }
@@ -103,9 +102,9 @@ impl Draft<'_> {
                 "what expressions read of its result takes {size} bytes beside {held} that the saga holds; the limit is {ROW_DATA_BYTES_MAX}"
             )
         };
-        match step.node.phase {
+        match node.phase {
             Phase::Compensatable => {
-                let failure = failure(FailureKind::Error, code::DATA_TOO_BIG, &step.node.name, &message);
+                let failure = failure(FailureKind::Error, code::DATA_TOO_BIG, &node.name, &message);
                 let way = self.stop(Scope::Root, failure, false);
                 self.go(way);
             }

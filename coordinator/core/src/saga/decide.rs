@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Failure, FailureKind, Head, HeadFields, Place, RejectionReason, SagaEvent};
+use ringmaster_schemas::journal::{Failure, FailureKind, Head, HeadFields, Phase, Place, RejectionReason, SagaEvent};
 use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
 use super::flow::{Branch, Way};
@@ -178,12 +178,18 @@ impl<'a> Draft<'a> {
             return Err(Rejection::new(RejectionReason::ContradictingReply, format!("{message}: it is not taken")));
         }
         let answered = |entry: &Entry| entry.open() && step.is_some() && entry.order.as_ref().map(|order| order.step()) == step;
-        let due = |entry: &Entry| bytes.is_none() && entry.due_at() <= self.now;
+        let due = |entry: &Entry| bytes.is_none() && entry.due_at().min(entry.clock().unwrap_or(Millis::MAX)) <= self.now;
         let place = self.saga().entries.iter().position(|entry| answered(entry) || due(entry)).map(|place| place as Place);
         let place = place.or_else(|| self.open_place()).expect("a live saga has an open leaf");
         let (work, waits) = (self.entry(place).work, self.entry(place).waits);
+        let node = &self.definition.nodes[usize::from(self.entry(place).node)];
+        let may_end = node.phase == Phase::Compensatable;
         if work == Work::Asked && waits != Waits::Stuck {
             self.give_up(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
+        } else if matches!(waits, Waits::Time | Waits::Approval) && may_end {
+            let failure = self.failure_at(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
+            self.happen(SagaEvent::Refused { place, failure });
+            self.go(Way::Settled(place));
         } else {
             self.stuck(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
         }

@@ -32,8 +32,8 @@ impl Draft<'_> {
     }
 
     fn leaf_due(&mut self, place: Place) {
-        if self.entry(place).scope_until().is_some_and(|until| until <= self.now) {
-            self.expire(place);
+        if self.entry(place).clock().is_some_and(|at| at <= self.now) {
+            self.time_is_over(place);
         }
         if self.entry(place).due_at() > self.now {
             return;
@@ -41,14 +41,22 @@ impl Draft<'_> {
         match self.entry(place).waits {
             Waits::Reply => self.attempt_ended(place, code::TIMEOUT, "no reply within the attempt's time", true),
             Waits::Retry => self.repeat(place),
-            Waits::No | Waits::Stuck => unreachable!("it is never due"),
+            Waits::Time => {
+                let way = self.wakes(place);
+                self.go(way);
+            }
+            Waits::No | Waits::Stuck | Waits::Approval => unreachable!("it is never due"),
         }
     }
 
-    /// The time of a scope is over: it is undone, and failed. Its clock stands while a person is needed.
-    fn expire(&mut self, place: Place) {
+    /// The time of a scope, or of an approval, is over. Its clock stands while a person is needed.
+    fn time_is_over(&mut self, place: Place) {
         if self.halted(place).is_some() || self.saga().held_since.is_some() {
             return;
+        }
+        if self.entry(place).waits == Waits::Approval {
+            let way = self.unanswered(place);
+            return self.go(way);
         }
         let failure = self.failure_at(place, FailureKind::Expired, code::EXPIRED, "its time ran out");
         let way = self.stop(Scope::At(place), failure, false);

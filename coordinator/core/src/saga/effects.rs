@@ -81,6 +81,7 @@ pub fn effects(
         | SagaEvent::StopRemembered { .. }
         | SagaEvent::StopForgotten {}
         | SagaEvent::Acted { .. }
+        | SagaEvent::Escalated { .. }
         | SagaEvent::MarkedLate { .. } => {}
     }
 }

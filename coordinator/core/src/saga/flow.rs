@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Emission, Failure, FailureKind, Opens, OrderFields, Phase, Place, SagaEvent};
-use ringmaster_schemas::state::{Entry, Work};
+use ringmaster_schemas::state::{Detail, Entry, Work};
 
 use super::decide::{Draft, failure};
 use super::scope::Scope;
@@ -168,6 +168,8 @@ impl Draft<'_> {
                 self.branches[at..].reverse();
                 Way::Rest
             }
+            Verb::Sleep(sleep) => self.sleep(number, sleep),
+            Verb::Approval(approval) => self.ask(number, approval),
             Verb::Sequence(_) => unreachable!("a list is entered by its first node"),
         }
     }
@@ -222,7 +224,7 @@ impl Draft<'_> {
         unreachable!("a choice ends with else")
     }
 
-    fn fails_to_begin(&mut self, number: u16, error: &ExpressionError) -> Way {
+    pub(super) fn fails_to_begin(&mut self, number: u16, error: &ExpressionError) -> Way {
         let name = self.definition.nodes[usize::from(number)].name.clone();
         self.cannot_begin(number, &name, error.code, &error.to_string())
     }
@@ -346,6 +348,10 @@ impl Draft<'_> {
 
 fn held_bytes(entry: &Entry) -> usize {
     let cause = entry.course().and_then(|course| course.cause.as_ref());
+    let shown = match entry.detail() {
+        Some(Detail::Asked { show: Some(show), .. }) => show.len(),
+        _ => 0,
+    };
     let failures = [entry.failure(), cause].into_iter().flatten().map(|failure| failure.code.len() + failure.message.len());
-    entry.body().len() + entry.result.as_ref().map_or(0, |result| result.bytes().len()) + failures.sum::<usize>()
+    shown + entry.body().len() + entry.result.as_ref().map_or(0, |result| result.bytes().len()) + failures.sum::<usize>()
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! LANGUAGE.md section 3 is the law of this folder. Reading order: [`decide`], then `flow` (forward), `react_to` (what was refused or
-//! failed), `stop` and `unwind` (undo), `scope`, `answer`, `attempts`, `due`, `acts`; [`apply`] and [`effects`] stand alone. [`why`],
+//! failed), `stop` and `unwind` (undo), `scope`, `verbs` (what waits by itself), `answer`, `attempts`, `due`, `acts`; [`apply`] and [`effects`] stand alone. [`why`],
 //! [`passed`] and [`Teller`] put rows and events into words.
 
 mod acts;
@@ -27,6 +27,7 @@ mod stop;
 mod told;
 mod unwind;
 mod values;
+mod verbs;
 mod view;
 mod why;
 
@@ -178,6 +179,8 @@ pub mod code {
     pub const EXPIRED: &str = "EXPIRED";
     /// The saga's deadline ran out.
     pub const DEADLINE: &str = "DEADLINE";
+    /// An approval was refused.
+    pub const REFUSED: &str = "REFUSED";
     /// The saga was cancelled.
     pub const CANCELLED: &str = "CANCELLED";
     /// A body, a result or a row is larger than the limits.

@@ -37,7 +37,9 @@ impl Row<'_> {
             return None;
         }
         match &node.verb {
-            Verb::Do(_) | Verb::Refuse(_) => (!self.entered(number..node.end) && self.is_behind(number)).then_some(Passed::Skipped),
+            Verb::Do(_) | Verb::Refuse(_) | Verb::Sleep(_) | Verb::Approval(_) => {
+                (!self.entered(number..node.end) && self.is_behind(number)).then_some(Passed::Skipped)
+            }
             Verb::Emit(_) if !self.is_behind(number) => None,
             Verb::Emit(_) if !self.may_be_left_out(number) && self.certainly_reached(number) => Some(Passed::Emitted),
             Verb::Emit(_) if self.is_on_another_way(number) => Some(Passed::Skipped),
@@ -106,9 +108,7 @@ impl Row<'_> {
         match self.node(list).verb {
             Verb::Sequence(Role::Root | Role::Body | Role::Branch) => self.certainly_reached(self.node(list).parent),
             Verb::Sequence(Role::Arm | Role::Reaction) => false,
-            Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => {
-                unreachable!("nodes lie in lists")
-            }
+            _ => unreachable!("nodes lie in lists"),
         }
     }
 

@@ -39,6 +39,9 @@ impl Draft<'_> {
             (Work::Asked, Waits::Reply | Waits::Retry | Waits::Stuck) if is_given_up() => {
                 self.happen(SagaEvent::Failed { place, failure: failure.clone() });
             }
+            (Work::Nothing, Waits::Time | Waits::Approval) if !mutated("wait_left_open_on_stop") => {
+                self.happen(SagaEvent::Closed { place });
+            }
             // Its time is no matter any more, nor is its reaction: it is undone with what is around it.
             (Work::Open, _) | (Work::Refused | Work::Failed | Work::Undone, Waits::Stuck) => {
                 self.happen(SagaEvent::Closed { place })

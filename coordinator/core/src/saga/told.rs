@@ -56,6 +56,7 @@ impl<'a> Teller<'a> {
             | SagaEvent::WentOn { .. }
             | SagaEvent::StopRemembered { .. }
             | SagaEvent::StopForgotten {}
+            | SagaEvent::Escalated { .. }
             | SagaEvent::Acted { .. } => self.reacted(event, out),
             SagaEvent::CommandIssued { place, node, order, due_at, .. } => {
                 self.comes_to(*node, out);
@@ -159,6 +160,10 @@ impl<'a> Teller<'a> {
                 let behind = if *passes { ": the pivot is behind" } else { "" };
                 self.say(out, "went_on", *place, &format!("is left out, and it goes on{behind}"));
             }
+            SagaEvent::Escalated { place, role, due_at } => {
+                let text = format!("has no answer yet: {role} may answer too, until {}", self.at(*due_at));
+                self.say(out, "escalated", *place, &text);
+            }
             SagaEvent::StopRemembered { failure } => {
                 tell(
                     "stop_remembered",
@@ -186,13 +191,27 @@ impl<'a> Teller<'a> {
                 self.places.insert(place, failure.step.to_string());
                 self.say(out, "refused", place, &format!("refuses: {}", said(failure)));
             }
+            Opens::Sleep { due_at, expires } => {
+                self.is_named(place, node, round);
+                let end = if *expires { "its within is over" } else { "it wakes" };
+                self.say(out, "sleeps", place, &format!("sleeps: {end} {}", self.at(*due_at)));
+            }
+            Opens::Approval { asked, due_at } => {
+                self.is_named(place, node, round);
+                let text = format!("asks for approval: {} may answer, until {}", asked.role, self.at(*due_at));
+                self.say(out, "approval_asked", place, &text);
+            }
             Opens::Scope { until } => {
-                let name = self.name_of(node);
-                self.places.insert(place, if round > 1 { format!("{name}~{round}") } else { name });
+                self.is_named(place, node, round);
                 let until = until.map_or_else(String::new, |until| format!(", all of it until {}", self.at(until)));
                 self.say(out, "began", place, &format!("begins{until}"));
             }
         }
+    }
+
+    fn is_named(&mut self, place: Place, node: u16, round: u8) {
+        let name = self.name_of(node);
+        self.places.insert(place, if round > 1 { format!("{name}~{round}") } else { name });
     }
 
     fn ended(&self, how: &'static str, emissions: &[Emission], expires_at: Millis, out: &mut Vec<Told>) {
@@ -269,7 +288,7 @@ impl<'a> Teller<'a> {
                 let is_empty = definition.node(list)?.end == list + 1;
                 (found.end <= node && is_empty && self.was_reached(choice)).then_some((choice, arms.len() - 1))
             }
-            Verb::Sequence(_) | Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Parallel(_) => None,
+            _ => None,
         };
         (0..).zip(&definition.nodes).filter_map(last_is_empty).collect()
     }
@@ -288,9 +307,7 @@ impl<'a> Teller<'a> {
             Verb::Sequence(Role::Arm) => {
                 self.ways_to(number).last().is_some_and(|(choice, arm)| self.choices.get(choice) == Some(&Some(*arm)))
             }
-            Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => {
-                unreachable!("nodes lie in lists")
-            }
+            _ => unreachable!("nodes lie in lists"),
         }
     }
 }

@@ -28,7 +28,11 @@ pub struct View<'a> {
 pub trait Values {
     /// A node's `if`.
     fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError>;
-    /// Appends a command's body, encoded.
+    /// When a sleep that begins now is over.
+    fn wakes_at(&self, view: View<'_>, sleep: &Expression) -> Result<Millis, ExpressionError>;
+    /// A text: who is asked for an approval.
+    fn text(&self, view: View<'_>, text: &Expression) -> Result<String, ExpressionError>;
+    /// Appends a command's body, encoded; or what is shown to people.
     fn body(&self, view: View<'_>, body: &Template, out: &mut Vec<u8>) -> Result<(), ExpressionError>;
     /// An emission, rendered. `id` makes it unique within the saga; `scratch` is any buffer, used again and again.
     fn emission(&self, view: View<'_>, emit: &Emit, id: &str, scratch: &mut Vec<u8>) -> Result<Emission, ExpressionError>;
@@ -61,7 +65,7 @@ impl<'d> Evaluated<'d> {
             match &entry.result {
                 Some(result) => Some(result.bytes()),
                 // Something reads it, and it was too big to be kept.
-                None if self.definition.step(entry.node).is_some_and(|step| step.asks.kept.is_some()) => None,
+                None if self.definition.nodes[usize::from(entry.node)].kept().is_some() => None,
                 None => Some(&[][..]),
             }
         };
@@ -83,6 +87,14 @@ impl<'d> Evaluated<'d> {
 impl Values for Evaluated<'_> {
     fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError> {
         self.with(view, |environment| condition.truth(environment))
+    }
+
+    fn wakes_at(&self, view: View<'_>, sleep: &Expression) -> Result<Millis, ExpressionError> {
+        self.with(view, |environment| sleep.instant(environment))
+    }
+
+    fn text(&self, view: View<'_>, text: &Expression) -> Result<String, ExpressionError> {
+        self.with(view, |environment| text.text(environment))
     }
 
     fn body(&self, view: View<'_>, body: &Template, out: &mut Vec<u8>) -> Result<(), ExpressionError> {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, Phase, Place};
 use ringmaster_schemas::names::{Direction, participant_of};
-use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{Detail, Entry, Saga, Status, Waits, Work};
 
 use super::scope::{Scope, halted, scope_of};
 use super::{code, retry};
-use crate::definition::{Definition, ROOT, Step, Undo};
+use crate::definition::{Definition, Node, ROOT, Step, Undo, Verb};
 
 /// Why one open leaf waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Why {
     pub ways_out: Vec<String>,
     /// How the last attempt, or the leaf, ended without success.
     pub failure: Option<Arc<Failure>>,
+    /// What those are shown whose approval is asked for, as JSON.
+    pub show: Option<Arc<str>>,
 }
 
 /// Why each open leaf of a saga waits, in the order in which they were entered.
@@ -48,7 +50,8 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
     let name = name_of(definition, entry);
     let halted = halted(definition, saga, place);
     let scope = scope_of(definition, saga, place);
-    let leaf = Leaf { saga, entry, name: &name, step: definition.step(entry.node), is_end: entry.node == ROOT, halted, scope };
+    let (node, step, is_end) = (definition.node(entry.node), definition.step(entry.node), entry.node == ROOT);
+    let leaf = Leaf { saga, entry, name: &name, node, step, is_end, halted, scope };
     let (what, then, ways_out) = match entry.waits {
         Waits::No => unreachable!("an open leaf waits for something"),
         Waits::Reply => (format!("the answer to attempt {} of {}", entry.attempt, leaf.command()), leaf.reply(), Vec::new()),
@@ -56,10 +59,18 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
             (format!("the time of attempt {} of {}", entry.attempt.saturating_add(1), leaf.command()), leaf.retry(), Vec::new())
         }
         Waits::Stuck => ("a person".to_owned(), leaf.stuck(), leaf.ways_out()),
+        Waits::Time => ("its time".to_owned(), leaf.sleep(), Vec::new()),
+        Waits::Approval => (format!("an approval: {} may answer", leaf.roles().join(" or ")), leaf.approval(), leaf.answers()),
     };
-    let wakes_at = Some(entry.due_at()).filter(|at| *at != Millis::MAX);
+    let clock = entry.clock().filter(|_| saga.held_since.is_none());
+    let wakes_at = Some(entry.due_at()).into_iter().chain(clock).min().filter(|at| *at != Millis::MAX);
     let (direction, failure) = (leaf.direction(), entry.failure().cloned());
-    Why { place, step: name.clone(), direction, waits: entry.waits, since: entry.since, wakes_at, what, then, ways_out, failure }
+    let show = match entry.detail() {
+        Some(Detail::Asked { show, .. }) => show.clone(),
+        _ => None,
+    };
+    let (step, waits, since) = (name.clone(), entry.waits, entry.since);
+    Why { place, step, direction, waits, since, wakes_at, what, then, ways_out, failure, show }
 }
 
 /// The name of an entry, with its round behind the first: that of its node, since what a scope failed for names a step in it; of a
@@ -77,6 +88,7 @@ struct Leaf<'a> {
     saga: &'a Saga,
     entry: &'a Entry,
     name: &'a str,
+    node: Option<&'a Node>,
     step: Option<Step<'a>>,
     is_end: bool,
     /// What is undone around it, if something is.
@@ -154,6 +166,43 @@ impl Leaf<'_> {
         format!("time: it is asked again then; an answer of {} to an earlier attempt settles it too", self.participant())
     }
 
+    fn sleep(&self) -> String {
+        match self.entry.detail() {
+            Some(Detail::Expires {}) => "time: its within is over before its sleep, and it is refused with EXPIRED".to_owned(),
+            _ => "time: it goes on then".to_owned(),
+        }
+    }
+
+    fn roles(&self) -> Vec<&str> {
+        match self.entry.detail() {
+            Some(Detail::Asked { roles, .. }) => roles.iter().map(|role| &**role).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn approval(&self) -> String {
+        let escalations = match self.node.map(|node| &node.verb) {
+            Some(Verb::Approval(approval)) => &approval.escalations[..],
+            _ => &[],
+        };
+        let at = if self.saga.held_since.is_some() {
+            "its clock stands while another step needs a person; when it runs out"
+        } else {
+            "when its time is over"
+        };
+        match escalations.get(self.roles().len() - 1) {
+            Some(next) => format!("the first answer, yes or no; {at}, {} may answer too", next.to),
+            None => format!("the first answer, yes or no; {at}, it is refused with EXPIRED"),
+        }
+    }
+
+    /// How it is answered.
+    fn answers(&self) -> Vec<String> {
+        let act =
+            |act: &str, then: &str| format!("ringmaster act {act} {} --step '{}' --why '...': {then}", self.saga.id, self.name);
+        vec![act("approve", "it goes on, with this answer as its result"), act("refuse", "it is refused with REFUSED")]
+    }
+
     fn stuck(&self) -> String {
         let participant = self.participant();
         match self.entry.work {
@@ -177,7 +226,7 @@ impl Leaf<'_> {
         let undo_again = &["retry: its undo is made again", "skip: it counts as undone"];
         let skip = match self.entry.work {
             Work::Undone => "skip: it goes on without it",
-            _ if self.step.is_none() => "skip: it goes on without it",
+            _ if self.node.is_none_or(|node| node.gives.is_none()) => "skip: it goes on without it",
             _ => "skip: it goes on without it, or with a value in its stead",
         };
         let resolve = "resolve: say in its participant's stead how it ended (--outcome succeeded|refused)";

@@ -114,7 +114,7 @@ fn acts_are_taken_or_say_why_not() {
     line.acted(r#""act":"skip""#);
     is(&line, RejectionReason::NotPossible, "give a value");
     line.acted(r#""act":"skip","step":"nobody","value":{"n":1}"#);
-    is(&line, RejectionReason::NotPossible, "name the one that asks");
+    is(&line, RejectionReason::NotPossible, "name one that gives a result");
     line.acted(r#""act":"resolve","step":"task","value":{"n":1}"#);
     is(&line, RejectionReason::NotPossible, "say how it ended");
     line.acted(r#""act":"retry","step":"task""#);

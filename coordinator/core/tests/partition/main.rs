@@ -13,5 +13,6 @@ mod stored;
 mod stuck;
 mod timers;
 mod told;
+mod waits;
 mod ways;
 mod words;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use ringmaster_core::definition::{Definition, Emit, Expression, ExpressionError, Template};
 use ringmaster_core::saga::{Evaluated, Values, View};
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Emission;
 
 use crate::scenarios::coverage::Seen;
@@ -25,6 +26,14 @@ impl Values for Observed<'_> {
         let is_true = self.values.condition(view, condition)?;
         self.seen.borrow_mut().condition(condition.site(), is_true);
         Ok(is_true)
+    }
+
+    fn wakes_at(&self, view: View<'_>, sleep: &Expression) -> Result<Millis, ExpressionError> {
+        self.values.wakes_at(view, sleep)
+    }
+
+    fn text(&self, view: View<'_>, text: &Expression) -> Result<String, ExpressionError> {
+        self.values.text(view, text)
     }
 
     fn body(&self, view: View<'_>, body: &Template, out: &mut Vec<u8>) -> Result<(), ExpressionError> {

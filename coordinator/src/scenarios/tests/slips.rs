@@ -88,9 +88,9 @@ fn of_inputs_and_ends() {
     world.wrong(
         "at: { after: 1h, approve: x }\nends: completed\n",
         &expect![[r#"
-            trip.yaml:4:18: error: this version does not know 'approve' yet
+            trip.yaml:4:27: error: trip has no approval 'x'
              4 | at: { after: 1h, approve: x }
-               |                  ^^^^^^^ at has: answer, cancel, after
+               |                           ^
         "#]],
     );
     world.wrong(

@@ -64,7 +64,11 @@ pub(in crate::random) fn way(known: &Known<'_>, before: Option<&Saga>, happened:
     let before = before?;
     let (node, skipped) = match &happened.event {
         SagaEvent::CommandIssued { node, .. } | SagaEvent::Emitted { node, .. } => (*node, false),
-        SagaEvent::Entered { node, opens: Opens::Refused { .. } | Opens::Scope { .. }, .. } => (*node, false),
+        SagaEvent::Entered {
+            node,
+            opens: Opens::Refused { .. } | Opens::Scope { .. } | Opens::Sleep { .. } | Opens::Approval { .. },
+            ..
+        } => (*node, false),
         SagaEvent::Skipped { node, .. } => (*node, true),
         _ => return None,
     };

@@ -1,6 +1,6 @@
 //! What is compiled is what was written.
 
-use ringmaster_core::definition::{DEFAULTS, Definition, Next, Node, On, Reaction, Undo, Verb};
+use ringmaster_core::definition::{DEFAULTS, Definition, Next, Node, On, Reaction, Sleep, Undo, Verb};
 use ringmaster_schemas::journal::Phase;
 
 use crate::random::plan::{self, Do, Plan, What};
@@ -20,13 +20,19 @@ pub(in crate::random) fn written(plan: &Plan, definition: &Definition) -> Vec<St
             && compiled.passes == (planned.phase == Phase::Pivot)
             && planned.condition.is_some() == compiled.condition.is_some()
             && planned.is_scope() == compiled.is_scope
-            && (matches!(planned.what, What::Do(_)) || planned.within_ms == compiled.within_ms)
+            && (matches!(planned.what, What::Do(_)) || within_ms(planned) == compiled.within_ms)
             && same_reactions(&planned.on_refused, &compiled.on_refused)
             && same_reactions(&planned.on_failed, &compiled.on_failed)
             && match (&planned.what, &compiled.verb) {
                 (What::Do(planned), Verb::Do(_)) => same_command(planned, compiled),
                 (What::Emit(_), Verb::Emit(_)) | (What::Refuse, Verb::Refuse(_)) | (What::Group(_), Verb::Group) => true,
                 (What::Switch(arms), Verb::Choice(compiled)) => arms.len() == compiled.len(),
+                (What::Sleep(plan::Sleep::For(planned)), Verb::Sleep(Sleep::For(compiled))) => planned == compiled,
+                (What::Sleep(plan::Sleep::FromStart(_)), Verb::Sleep(Sleep::Computed(_))) => true,
+                (What::Approval(planned), Verb::Approval(compiled)) => {
+                    compiled.show.is_some()
+                        && compiled.escalations.iter().map(|escalation| escalation.after_ms).eq(planned.escalations.iter().copied())
+                }
                 (What::Parallel(branches), Verb::Parallel(count)) => branches.len() == usize::from(*count),
                 _ => false,
             };
@@ -39,6 +45,12 @@ pub(in crate::random) fn written(plan: &Plan, definition: &Definition) -> Vec<St
         faults.push(format!("written: deadline, retain and pivot became {whole:?}"));
     }
     faults
+}
+
+/// An approval has a time by default, like a command.
+fn within_ms(planned: &plan::Node) -> Option<i64> {
+    let by_default = matches!(planned.what, What::Approval(_)).then(|| DEFAULTS.within_ms(planned.phase));
+    planned.within_ms.or(by_default)
 }
 
 fn same_reactions(planned: &[plan::On], compiled: &[On]) -> bool {

@@ -10,7 +10,7 @@ use ringmaster_schemas::avro::{Node as Avro, Schema};
 
 use super::certainty::Certainty;
 use super::checks;
-use super::form::{SagaForm, VerbForm};
+use super::form::SagaForm;
 use super::pass::Pass;
 use super::targets::Finder;
 use super::tree::Tree;
@@ -81,7 +81,7 @@ impl Builder<'_, '_, '_> {
     /// The schemas that everything is read by.
     fn whole(&mut self, tree: &Tree<'_>) -> Option<Read> {
         let start = self.finder.event(&self.form.start.event);
-        let results: Vec<_> = tree.dos().map(|step| (step.number, self.finder.result(&step.form.command))).collect();
+        let results: Vec<_> = tree.givers().map(|(step, form)| (step, self.finder.gives(&form.verb))).collect();
         let results = results.into_iter().map(|(node, result)| Some((node, result?)));
         Some(Read { start: start?, results: results.collect::<Option<_>>()? })
     }
@@ -101,7 +101,7 @@ impl Builder<'_, '_, '_> {
 
     /// A rule that nothing names is checked too, with every step certain.
     fn unused_rules(&mut self, names: &Names<'_>, tree: &Tree<'_>, uses: &Uses) {
-        let known = tree.dos().fold(Known::default(), |known, step| known.with(step.number, true));
+        let known = tree.givers().fold(Known::default(), |known, (step, _)| known.with(step, true));
         for (index, rule) in self.form.rules.iter().enumerate() {
             if uses.names_rule(&rule.name) {
                 continue;
@@ -142,23 +142,22 @@ impl Builder<'_, '_, '_> {
 
 fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Names<'a> {
     let whole = ground.whole;
-    let own = ground.tree.dos().filter(|step| step.node.stands_for.is_none());
-    let nodes = own.map(|step| NodeName {
-        name: &step.node.name.text,
-        node: step.number,
-        result: kept.and_then(|kept| kept.results.get(&step.number)).unwrap_or(&whole.results[&step.number]).clone(),
+    let own = ground.tree.givers().filter(|(_, form)| form.stands_for.is_none());
+    let nodes = own.map(|(step, written)| NodeName {
+        name: &written.name.text,
+        node: step,
+        result: kept.and_then(|kept| kept.results.get(&step)).unwrap_or(&whole.results[&step]).clone(),
         // Where a step may be passed by although its rule is true, that says nothing.
-        rule: step
-            .node
+        rule: written
             .condition
             .as_ref()
-            .filter(|_| ground.tree.is_on_every_way(step.number) && !ground.tree.may_be_left_out(step.number))
+            .filter(|_| ground.tree.is_on_every_way(step) && !ground.tree.may_be_left_out(step))
             .and_then(|condition| lasting_rule(condition, &form.rules)),
     });
-    let silent = ground.tree.nodes.iter().filter_map(|planned| planned.form);
-    let silent = silent
-        .filter(|step| step.stands_for.is_some() || !matches!(step.verb, VerbForm::Do(_)))
-        .map(|step| step.name.text.as_str());
+    let silent = ground.tree.nodes.iter().filter_map(|planned| {
+        let form = planned.form.filter(|form| form.stands_for.is_some() || !planned.verb.gives())?;
+        Some(form.name.text.as_str())
+    });
     let tree = ground.tree;
     Names {
         start: kept.unwrap_or(whole).start.clone(),

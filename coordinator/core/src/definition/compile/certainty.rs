@@ -24,8 +24,8 @@ impl Certainty {
         self.before[usize::from(number)] = known.clone();
         let done = match node.verb {
             PlannedVerb::Sequence(_) => tree.children(number).fold(known.clone(), |known, child| self.walk(tree, child, known)),
-            PlannedVerb::Do(_) => known.clone().with(tree.stands_for(number).unwrap_or(number), true),
-            PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => known.clone(),
+            PlannedVerb::Do(_) | PlannedVerb::Approval(_) => known.clone().with(tree.stands_for(number).unwrap_or(number), true),
+            PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Sleep(_) => known.clone(),
             PlannedVerb::Group => self.walk(tree, number + 1, known.clone()),
             // Each arm knows what stands before the choice, and nothing of the others.
             PlannedVerb::Switch(_) => {
@@ -49,8 +49,8 @@ impl Certainty {
         let retries = |list: &u16| tree.next_of(*list) == Some(Next::Retry);
         let lists: Vec<u16> = tree.reaction_lists(number).filter(retries).collect();
         let inside = |step: u16| lists.iter().any(|list| tree.holds(*list, step));
-        let own = tree.dos().filter(|step| inside(step.number) && step.node.stands_for.is_none());
-        own.fold(known, |known, step| known.with(step.number, false))
+        let own = tree.givers().filter(|(step, node)| inside(*step) && node.stands_for.is_none());
+        own.fold(known, |known, (step, _)| known.with(step, false))
     }
 
     /// Behind a node whose reactions may go on: certain is what all ways give.

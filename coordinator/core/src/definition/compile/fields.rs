@@ -19,6 +19,8 @@ pub(crate) const TYPE_BYTES_MAX: usize = 200;
 pub(crate) const TOPIC_BYTES_MAX: usize = 249;
 /// Bytes of a code.
 pub(crate) const CODE_BYTES_MAX: usize = 64;
+/// Bytes of a role.
+pub(crate) const ROLE_BYTES_MAX: usize = 64;
 
 /// A word and where it stands.
 #[derive(Debug, Clone)]
@@ -36,7 +38,7 @@ pub struct Fields<'n> {
 }
 
 /// What others call the keys of this language.
-const CALLED_ELSEWHERE: [(&str, &[&str]); 11] = [
+const CALLED_ELSEWHERE: [(&str, &[&str]); 12] = [
     ("step", &["name", "id"]),
     ("do", &["call", "command", "action", "task", "invoke"]),
     ("undo", &["compensate", "compensation", "compensate_with", "rollback", "revert"]),
@@ -48,6 +50,7 @@ const CALLED_ELSEWHERE: [(&str, &[&str]); 11] = [
     ("from", &["topic"]),
     ("to", &["topic"]),
     ("retry", &["retries"]),
+    ("sleep", &["delay", "pause", "timer"]),
 ];
 
 impl<'n> Fields<'n> {
@@ -234,6 +237,13 @@ pub(super) fn is_topic(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
+/// Who may approve.
+pub(super) fn is_role(text: &str) -> bool {
+    text.len() <= ROLE_BYTES_MAX
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
 /// A failure code.
 pub(super) fn is_code(text: &str) -> bool {
     !text.is_empty()
@@ -259,6 +269,7 @@ mod tests {
         check(is_command, &["a.B", "a.b.C", "a-b.C_1"], &["a", "a.", ".B", "a.1", "1.B", "a..B"]);
         check(is_type, &["A", "_a.B1", &long("a", 200)], &["", "1A", "A-B", "A..B", &long("a", 201)]);
         check(is_topic, &["a", "A.b_c-1", "...", &long("a", 249)], &["", ".", "..", "a b", "ä", "a/b", &long("a", 250)]);
+        check(is_role, &["a", "Team.lead-2", "a_b", &long("a", 64)], &["", "1a", "a b", "ä", &long("a", 65)]);
         check(is_code, &["A", "NO_STOCK_1", "1", &long("A", 64)], &["", "a", "NO STOCK", "Ä", &long("A", 65)]);
     }
 }

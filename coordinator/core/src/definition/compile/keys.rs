@@ -43,6 +43,8 @@ pub enum Holds {
     Command,
     /// A code: capital letters, digits and `_`.
     Code,
+    /// A role: letters, digits, `.`, `_` and `-`.
+    Role,
     /// This word.
     Word(&'static str),
     /// A sentence for people.
@@ -55,6 +57,8 @@ pub enum Holds {
     Factor(u32),
     /// For example `10s`.
     Duration,
+    /// A duration, or an expression that gives one or an instant.
+    Time,
     /// An expression.
     Expression,
     /// An expression that may be null.
@@ -99,6 +103,8 @@ const EVENT: Key = must("emit", Holds::Type, "The type of the event that is told
 const EVENT_TO: Key = must("to", Holds::Topic, "The topic that the event goes to.");
 const EVENT_KEY: Key = may("key", Holds::Expression, "The key of the event's record; without it the saga's.");
 const EVENT_WITH: Key = may("with", Holds::Body, "The event's body.");
+
+const AS: Key = may("as", Holds::Name, "In a reaction: its result is read under this step's name.");
 
 /// A definition.
 pub static SAGA: Shape = Shape {
@@ -173,11 +179,20 @@ const EMISSIONS: Holds = Holds::Either(&[Holds::Map(&EMISSION), Holds::List(&Hol
 pub static EMISSION: Shape = Shape { name: "emission", what: "an emission", keys: &[EVENT, EVENT_TO, EVENT_KEY, EVENT_WITH] };
 
 /// Every map of the language that is no step, in the order in which it is told.
-pub static MAPS: [&Shape; 10] = [&SAGA, &START, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &REACTION, &ARM, &LAST_ARM];
+pub static MAPS: [&Shape; 12] =
+    [&SAGA, &START, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &REACTION, &ARM, &LAST_ARM, &ROLE, &ESCALATION];
 
 /// The verbs, each with what a step of it may have.
-pub static VERBS: [(&str, &Shape); 6] =
-    [("do", &DO), ("emit", &EMIT), ("refuse", &REFUSE), ("steps", &GROUP), ("switch", &SWITCH), ("parallel", &PARALLEL)];
+pub static VERBS: [(&str, &Shape); 8] = [
+    ("do", &DO),
+    ("emit", &EMIT),
+    ("sleep", &SLEEP),
+    ("approval", &APPROVAL),
+    ("refuse", &REFUSE),
+    ("steps", &GROUP),
+    ("switch", &SWITCH),
+    ("parallel", &PARALLEL),
+];
 
 /// A step that asks a participant.
 pub static DO: Shape = Shape {
@@ -199,7 +214,7 @@ pub static DO: Shape = Shape {
         may("pivot", Holds::Flag, "The last step that may refuse: once it has succeeded, nothing is undone."),
         ON_REFUSED,
         ON_FAILED,
-        may("as", Holds::Name, "In a reaction: its result is read under this step's name."),
+        AS,
         DESCRIPTION,
     ],
 };
@@ -230,6 +245,55 @@ pub static RETRY: Shape = Shape {
 /// A step that emits.
 pub static EMIT: Shape =
     Shape { name: "emit", what: "a step that emits", keys: &[STEP, EVENT, EVENT_TO, EVENT_KEY, EVENT_WITH, IF, DESCRIPTION] };
+
+/// A step that sleeps.
+pub static SLEEP: Shape = Shape {
+    name: "sleep",
+    what: "a sleep",
+    keys: &[
+        STEP,
+        must("sleep", Holds::Time, "How long nothing happens, or until when."),
+        IF,
+        may("within", Holds::Duration, "If the sleep is longer than this, it is refused then with EXPIRED."),
+        ON_REFUSED,
+        DESCRIPTION,
+    ],
+};
+
+/// A step that asks people.
+pub static APPROVAL: Shape = Shape {
+    name: "approval",
+    what: "an approval",
+    keys: &[
+        STEP,
+        must(
+            "approval",
+            Holds::Either(&[Holds::Role, Holds::Map(&ROLE)]),
+            "Whose approval is asked for: a role. Its result: { approved, by, at, note }; a no refuses it with REFUSED.",
+        ),
+        IF,
+        may("within", Holds::Duration, "How long it waits; then it is refused with EXPIRED."),
+        may("show", Holds::Body, "What those who answer are shown."),
+        may("escalate", Holds::List(&Holds::Map(&ESCALATION), 1), "Who may answer too, when nobody did for a time."),
+        ON_REFUSED,
+        AS,
+        DESCRIPTION,
+    ],
+};
+
+/// Whose approval is asked for, where that is computed.
+pub static ROLE: Shape =
+    Shape { name: "role", what: "a role", keys: &[must("role", Holds::Expression, "The role, computed when it is asked.")] };
+
+/// An escalation.
+pub static ESCALATION: Shape = Shape {
+    name: "escalation",
+    what: "an escalation",
+    keys: &[
+        must("after", Holds::Duration, "How long after it was asked."),
+        must("to", Holds::Role, "The role that may answer then, beside those before."),
+    ],
+};
 
 /// A step that refuses.
 pub static REFUSE: Shape = Shape {

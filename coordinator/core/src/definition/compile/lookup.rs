@@ -96,6 +96,11 @@ impl<'a> Lookup<'a> {
         self.schemas.json().clone()
     }
 
+    /// The schema of what an approval gives.
+    pub(super) fn approval(&self) -> Arc<Schema> {
+        self.schemas.approval().clone()
+    }
+
     /// Makes a projection known by its key, so that stored bytes can name it.
     pub(super) fn keep(&mut self, kept: Arc<Schema>) -> Result<Arc<Schema>, String> {
         self.schemas.add_part(kept.text()).map_err(|error| error.to_string())

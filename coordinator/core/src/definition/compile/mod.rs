@@ -33,7 +33,7 @@ use super::{Definition, DefinitionRecord, yaml};
 use build::Builder;
 pub(crate) use duration::{Unit, parse_duration, write_duration};
 pub use fields::Fields;
-pub(crate) use fields::{CODE_BYTES_MAX, NAME_BYTES_MAX, TOPIC_BYTES_MAX, TYPE_BYTES_MAX, split_by_comma};
+pub(crate) use fields::{CODE_BYTES_MAX, NAME_BYTES_MAX, ROLE_BYTES_MAX, TOPIC_BYTES_MAX, TYPE_BYTES_MAX, split_by_comma};
 pub(crate) use form::ROUNDS_MAX;
 use form::SagaForm;
 pub(crate) use form::node::STEPS_MAX;
@@ -53,12 +53,14 @@ pub(super) fn limits() -> Vec<Limit> {
         limit!(form::parallel::BRANCHES_MAX, "branches of a parallel", count),
         limit!(form::react::CODES_MAX, "codes of one on_refused or on_failed", count),
         limit!(form::react::ROUNDS_MAX, "rounds of a step", count),
+        limit!(form::approval::ESCALATIONS_MAX, "escalations of an approval", count),
         limit!(form::rules::RULES_MAX, "rules of a definition", count),
         limit!(fields::NAME_BYTES_MAX, "the name of a saga, a step or a rule", bytes),
         limit!(fields::PARTICIPANT_BYTES_MAX, "the name of a participant", bytes),
         limit!(fields::TYPE_BYTES_MAX, "the name of a command or an event", bytes),
         limit!(fields::TOPIC_BYTES_MAX, "the name of a topic", bytes),
         limit!(fields::CODE_BYTES_MAX, "a code of a definition", bytes),
+        limit!(fields::ROLE_BYTES_MAX, "a role", bytes),
         limit!(duration::MILLIS_MAX, "a duration", |n| format!("{} days", n / 86_400_000)),
         limit!(report::SHOWN_MAX, "errors, and warnings, that are told of one file", count),
         limit!(report::COLUMNS_MAX, "columns of a line that are shown with an error", count),

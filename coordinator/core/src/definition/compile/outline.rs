@@ -1,8 +1,9 @@
 //! A definition as a picture shows it: its steps as a tree, with the texts that stand in the file. Nothing is looked up, so that a
 //! definition whose schemas are still to come has a picture too.
 
-use super::form::{EmitForm, NodeForm, OnForm, SagaForm, StartForm, VerbForm};
+use super::form::{EmitForm, EscalationForm, NodeForm, OnForm, RoleForm, SagaForm, SleepForm, StartForm, VerbForm};
 use super::report::{CompileError, Report};
+use super::write_duration;
 use crate::definition::expression::Parsed;
 use crate::definition::{Next, Reaction, yaml};
 
@@ -76,6 +77,15 @@ pub enum Does {
     Switch(Vec<Arm>),
     /// Branches side by side, by name.
     Parallel(Vec<(String, Vec<Part>)>),
+    /// Nothing, for so long or until then.
+    Sleep(String),
+    /// Asks people.
+    Approval {
+        /// Who may answer: a role, or the expression that gives it.
+        role: String,
+        /// Who may answer too, and after how long.
+        escalations: Vec<(String, String)>,
+    },
 }
 
 /// An arm of a switch.
@@ -157,6 +167,16 @@ impl Part {
             VerbForm::Parallel(parallel) => {
                 let steps = parallel.branches.iter().map(|steps| parts(steps));
                 Does::Parallel(parallel.names.iter().cloned().zip(steps).collect())
+            }
+            VerbForm::Sleep(SleepForm::For(millis)) => Does::Sleep(write_duration(*millis)),
+            VerbForm::Sleep(SleepForm::Computed(parsed)) => Does::Sleep(text_of(parsed)),
+            VerbForm::Approval(asks) => {
+                let role = match &asks.role {
+                    RoleForm::Fixed(role) => role.text.clone(),
+                    RoleForm::Computed(parsed) => text_of(parsed),
+                };
+                let escalation = |form: &EscalationForm| (write_duration(form.after_ms), form.to.text.clone());
+                Does::Approval { role, escalations: asks.escalations.iter().map(escalation).collect() }
             }
         };
         Part { name: form.name.text.clone(), condition: form.condition.as_ref().map(text_of), does, reactions: Answer::all(form) }

@@ -10,13 +10,16 @@ use ringmaster_schemas::journal::{DefinitionHash, Encoding, Phase};
 use super::build::{Ground, Read};
 use super::checks::{self, Decides};
 use super::did_you_mean;
-use super::form::{EmitForm, OnForm, SagaForm, SwitchForm, UndoForm};
+use super::form::{ApprovalForm, EmitForm, EscalationForm, OnForm, RoleForm, SagaForm, SleepForm, SwitchForm, UndoForm};
 use super::targets::{Finder, Target};
 use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::scope::{Names, Spot, Uses, facts};
 use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
-use crate::definition::{Arm, Definition, Do, Emit, Next, Node, NodeByName, On, Reaction, Role, Start, Undo, Verb};
+use crate::definition::{
+    Approval, Arm, Definition, Do, Emit, Escalation, Gives, Next, Node, NodeByName, On, Reaction, Role, RoleName, Sleep, Start,
+    Undo, Verb,
+};
 
 /// One pass against one set of schemas.
 pub(super) struct Pass<'p, 'a, 'f, 't, 'l> {
@@ -122,6 +125,8 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             (PlannedVerb::Parallel, _) => Some(Verb::Parallel(self.ground.tree.bodies(number).count() as u16)),
             (PlannedVerb::Switch(form), _) => self.arms(number, form, spot).map(Verb::Choice),
             (PlannedVerb::Refuse(form), _) => Some(Verb::Refuse(form.code.text.as_str().into())),
+            (PlannedVerb::Sleep(form), _) => self.sleep(form, &spot).map(Verb::Sleep),
+            (PlannedVerb::Approval(form), _) => self.approval(form, spot).map(Verb::Approval),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
         };
@@ -143,6 +148,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             is_scope: planned.is_scope,
             on_refused,
             on_failed,
+            gives: self.gives(number),
             verb: verb?,
         })
     }
@@ -158,7 +164,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     /// The nodes whose results are read under a node's name.
     fn given_by(&self, number: u16) -> Box<[u16]> {
         let tree = self.ground.tree;
-        let others = tree.dos().map(|step| step.number).filter(|other| tree.stands_for(*other) == Some(number));
+        let others = tree.givers().map(|(step, _)| step).filter(|other| tree.stands_for(*other) == Some(number));
         std::iter::once(number).chain(others).collect()
     }
 
@@ -185,15 +191,44 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let body = call.as_ref().and_then(|call| self.body(&form.with, call, spot.clone(), false));
         let undo = self.undo(step, call.as_ref(), spot);
         self.codes(step);
-        let result = &self.ground.whole.results[&step.number];
         Some(Do {
             call: call?.call(&form.command, Some(body?)),
             undo: undo?,
             timeout_ms: form.timeout_ms,
             retry: form.retry.clone(),
-            kept: self.kept.and_then(|kept| kept.results.get(&step.number)).cloned(),
-            result: (!matches!(result.node(result.root()), Avro::Dynamic)).then(|| result.clone()),
         })
+    }
+
+    /// What a node gives, if it gives something.
+    fn gives(&self, number: u16) -> Option<Gives> {
+        let whole = self.ground.whole.results.get(&number)?;
+        Some(Gives {
+            kept: self.kept.and_then(|kept| kept.results.get(&number)).cloned(),
+            whole: (!matches!(whole.node(whole.root()), Avro::Dynamic)).then(|| whole.clone()),
+        })
+    }
+
+    fn sleep(&mut self, form: &'p SleepForm, spot: &Spot) -> Option<Sleep> {
+        match form {
+            SleepForm::For(millis) => Some(Sleep::For(*millis)),
+            SleepForm::Computed(parsed) => self.expression(Some(parsed), spot, Wanted::Time)?.map(Sleep::Computed),
+        }
+    }
+
+    fn approval(&mut self, form: &'p ApprovalForm, spot: Spot) -> Option<Approval> {
+        let role = match &form.role {
+            RoleForm::Fixed(role) => Some(RoleName::Fixed(role.text.as_str().into())),
+            RoleForm::Computed(parsed) => self.expression(Some(parsed), &spot, Wanted::Role).flatten().map(RoleName::Computed),
+        };
+        let show = match &form.show {
+            None => Some(None),
+            Some(form) => {
+                let target = Target { schema: self.finder.lookup.json(), encoding: Encoding::Json, fingerprint: 0 };
+                self.body(form, &target, spot, false).map(Some)
+            }
+        };
+        let escalation = |form: &EscalationForm| Escalation { after_ms: form.after_ms, to: form.to.text.as_str().into() };
+        Some(Approval { role: role?, show: show?, escalations: form.escalations.iter().map(escalation).collect() })
     }
 
     /// A code that the command's participant never gives is a slip of the pen.
@@ -290,13 +325,14 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
 fn within_ms(planned: &Planned<'_>) -> Option<Millis> {
     let written = planned.form.and_then(|form| form.within.as_ref()).map(|(millis, _)| *millis);
     match planned.verb {
-        PlannedVerb::Do(_) => written.or(Some(DEFAULTS.within_ms(planned.phase))),
+        PlannedVerb::Do(_) | PlannedVerb::Approval(_) => written.or(Some(DEFAULTS.within_ms(planned.phase))),
         PlannedVerb::Sequence(_)
         | PlannedVerb::Emit(_)
         | PlannedVerb::Refuse(_)
         | PlannedVerb::Group
         | PlannedVerb::Switch(_)
-        | PlannedVerb::Parallel => written,
+        | PlannedVerb::Parallel
+        | PlannedVerb::Sleep(_) => written,
     }
 }
 

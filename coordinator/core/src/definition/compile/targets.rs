@@ -8,7 +8,7 @@ use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::names::{command_topic, participant_of};
 
 use super::fields::Word;
-use super::form::EmitForm;
+use super::form::{EmitForm, VerbForm};
 use super::lookup::Lookup;
 use super::report::{Report, suggest};
 use super::{Mode, Participant, Topic};
@@ -127,8 +127,18 @@ impl Finder<'_, '_, '_> {
         Some(format!("did you mean '{}'?", suggest(name, self.lookup.names())?))
     }
 
+    /// What a step of this verb gives.
+    pub(super) fn gives(&mut self, verb: &VerbForm) -> Option<Arc<Schema>> {
+        match verb {
+            VerbForm::Do(form) => self.result(&form.command),
+            VerbForm::Approval(_) => Some(self.lookup.approval()),
+            VerbForm::Emit(_) | VerbForm::Refuse(_) | VerbForm::Group(_) => unreachable!("it gives nothing"),
+            VerbForm::Switch(_) | VerbForm::Parallel(_) | VerbForm::Sleep(_) => unreachable!("it gives nothing"),
+        }
+    }
+
     /// A result without a schema is read as it comes.
-    pub(super) fn result(&mut self, command: &Word) -> Option<Arc<Schema>> {
+    fn result(&mut self, command: &Word) -> Option<Arc<Schema>> {
         let found = self.named(&format!("{}Result", command.text), command)?;
         Some(found.unwrap_or_else(|| self.lookup.json()))
     }

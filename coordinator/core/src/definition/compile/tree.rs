@@ -2,7 +2,7 @@
 
 use ringmaster_schemas::journal::Phase;
 
-use super::form::{DoForm, EmitForm, NodeForm, OnForm, RefuseForm, SagaForm, SwitchForm, VerbForm};
+use super::form::{ApprovalForm, DoForm, EmitForm, NodeForm, OnForm, RefuseForm, SagaForm, SleepForm, SwitchForm, VerbForm};
 use crate::definition::{Next, ROOT, Reaction, Role};
 
 /// The nodes of a definition in preorder, as they are planned.
@@ -35,6 +35,8 @@ pub(super) enum PlannedVerb<'f> {
     Group,
     Switch(&'f SwitchForm),
     Parallel,
+    Sleep(&'f SleepForm),
+    Approval(&'f ApprovalForm),
 }
 
 impl PlannedVerb<'_> {
@@ -43,7 +45,13 @@ impl PlannedVerb<'_> {
         match self {
             PlannedVerb::Group | PlannedVerb::Switch(_) | PlannedVerb::Parallel => true,
             PlannedVerb::Sequence(_) | PlannedVerb::Do(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => false,
+            PlannedVerb::Sleep(_) | PlannedVerb::Approval(_) => false,
         }
+    }
+
+    /// True if it gives a result that expressions can read.
+    pub(super) fn gives(&self) -> bool {
+        matches!(self, PlannedVerb::Do(_) | PlannedVerb::Approval(_))
     }
 }
 
@@ -67,6 +75,8 @@ impl<'f> Tree<'f> {
                 VerbForm::Group(_) => PlannedVerb::Group,
                 VerbForm::Switch(form) => PlannedVerb::Switch(form),
                 VerbForm::Parallel(_) => PlannedVerb::Parallel,
+                VerbForm::Sleep(form) => PlannedVerb::Sleep(form),
+                VerbForm::Approval(form) => PlannedVerb::Approval(form),
             };
             let node = self.push(Some(form), verb, list, scope);
             // A group without time or reactions of its own is only a way: what fails in it passes on at once.
@@ -153,10 +163,10 @@ impl<'f> Tree<'f> {
     pub(super) fn stands_for(&self, number: u16) -> Option<u16> {
         let name = self.node(number).form?.stands_for.as_ref()?;
         let owner = self.reaction_around(number)?;
-        self.dos()
-            .find(|step| step.number != number && self.holds(owner, step.number) && step.node.name.text == name.text)
-            .filter(|step| step.node.stands_for.is_none())
-            .map(|step| step.number)
+        self.givers()
+            .find(|(other, node)| *other != number && self.holds(owner, *other) && node.name.text == name.text)
+            .filter(|(_, node)| node.stands_for.is_none())
+            .map(|(other, _)| other)
     }
 
     /// The node in one of whose reactions this one stands, directly.
@@ -238,6 +248,12 @@ impl<'f> Tree<'f> {
             (Some(node), PlannedVerb::Do(form)) => Some(Step { number, planned, node, form }),
             _ => None,
         })
+    }
+
+    /// The nodes that give results.
+    pub(super) fn givers(&self) -> impl Iterator<Item = (u16, &'f NodeForm)> {
+        let giver = |(planned, number): (&Planned<'f>, u16)| Some((number, planned.form.filter(|_| planned.verb.gives())?));
+        self.nodes.iter().zip(0..).filter_map(giver)
     }
 
     pub(super) fn node(&self, number: u16) -> &Planned<'f> {

@@ -168,6 +168,10 @@ pub(crate) enum Wanted {
     Truth,
     /// A key.
     Key,
+    /// A duration or an instant.
+    Time,
+    /// A role.
+    Role,
 }
 
 impl Expression {
@@ -182,15 +186,22 @@ impl Expression {
     ) -> Option<Expression> {
         let typed = Lowerer::lower(names, report, uses, spot, parsed)?;
         let what = match (wanted, &typed.ty) {
-            (Wanted::Truth, Type::Bool | Type::Dynamic) | (Wanted::Key, Type::Text | Type::Int | Type::Dynamic) => None,
+            (_, Type::Dynamic)
+            | (Wanted::Truth, Type::Bool)
+            | (Wanted::Key, Type::Text | Type::Int)
+            | (Wanted::Time, Type::Duration | Type::Timestamp)
+            | (Wanted::Role, Type::Text) => None,
             (Wanted::Truth, _) => Some("a condition is a bool"),
             (Wanted::Key, _) => Some("a key is a string or an int"),
+            (Wanted::Time, _) => Some("a sleep is a duration or a timestamp"),
+            (Wanted::Role, _) => Some("a role is a string"),
         };
         if let Some(what) = what {
             let hint = match (typed.ty.required().1, wanted) {
                 (true, _) => "write .orValue(...) behind it",
                 (false, Wanted::Truth) => typed.ty.compared(),
-                (false, Wanted::Key) => "write string(x)",
+                (false, Wanted::Key | Wanted::Role) => "write string(x)",
+                (false, Wanted::Time) => "sleep: 14d, sleep: duration(x) or sleep: timestamp(x)",
             };
             report.error(&parsed.span, format!("{what}, not {}", typed.ty), hint);
             return None;
@@ -223,10 +234,36 @@ impl Expression {
         let text = value.and_then(|value| match value {
             Value::Text(text) => Ok(text.into_owned()),
             Value::Int(x) => Ok(x.to_string()),
-            other => Err(Fault::types("a key is a string or an int, and this", &other)),
+            other => Err(Fault::types("a key or a role is a string or an int, and this", &other)),
         });
         machine.settle();
         text.map_err(|fault| fault.at(&self.place))
+    }
+}
+
+/// The last instant that can be waited for, in milliseconds: the end of the year 9999.
+const LAST_INSTANT: Millis = 253_402_300_799_999;
+
+impl Expression {
+    /// When a sleep that begins now is over: behind a duration, or at an instant. What is over already is over now.
+    pub fn instant(&self, environment: &Environment<'_>) -> Result<Millis, ExpressionError> {
+        let mut machine = Machine::new(environment);
+        let value = machine.eval(&self.node);
+        let instant = value.and_then(|value| {
+            // Not a moment too early.
+            let millis = |micros: i64| micros.div_euclid(1_000) + i64::from(micros.rem_euclid(1_000) > 0);
+            let at = match value {
+                Value::Duration(micros) => environment.now.saturating_add(millis(micros)),
+                Value::Timestamp(micros) => millis(micros),
+                other => return Err(Fault::types("a sleep is a duration or a timestamp, and this", &other)),
+            };
+            if at > LAST_INSTANT {
+                return Err(Fault::new("OUT_OF_RANGE", "a sleep beyond the year 9999"));
+            }
+            Ok(at.max(environment.now))
+        });
+        machine.settle();
+        instant.map_err(|fault| fault.at(&self.place))
     }
 }
 

@@ -125,7 +125,7 @@ impl<'a> Lowerer<'a, '_, '_> {
         let names = self.names;
         let Some(step) = names.nodes.iter().find(|step| step.name == name) else {
             if names.silent.contains(&name) {
-                return self.fail(e.id, format!("step '{name}' gives no result"), "only what a participant answers can be read");
+                return self.fail(e.id, format!("step '{name}' gives no result"), "what gives a result is a do or an approval");
             }
             let known: Vec<&str> = names.nodes.iter().map(|step| step.name).collect();
             return self.fail(e.id, format!("there is no step '{name}'"), did_you_mean(name, known));

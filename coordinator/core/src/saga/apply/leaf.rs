@@ -7,7 +7,7 @@ use ringmaster_schemas::journal::{Failure, Order, SagaEvent};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Entry, EntryMore, Status, Waits, Work};
 
-use super::{keeps, scope};
+use super::{keeps, scope, waits};
 use crate::faults::mutated;
 
 /// Whether it may happen while the saga stands so. Nothing forward begins, and nothing is tried again, while it undoes; behind its end
@@ -25,6 +25,12 @@ pub(super) fn may(status: Status, entry: &Entry, event: &SagaEvent) -> bool {
             | SagaEvent::Retried { direction, .. },
         ) => *direction == Direction::Undo,
         (_, SagaEvent::ReactionBegan { .. } | SagaEvent::WentOn { .. } | SagaEvent::ScopeStopped { .. }) => false,
+        (_, SagaEvent::Escalated { .. }) => false,
+        (_, SagaEvent::Succeeded { .. } | SagaEvent::Refused { .. } | SagaEvent::Stuck { .. })
+            if matches!(entry.waits, Waits::Time | Waits::Approval) =>
+        {
+            false
+        }
         (_, SagaEvent::Succeeded { .. }) if entry.work == Work::Open => false,
         (Status::Compensating, _) => true,
         (Status::Completed | Status::Compensated, _) => stray,
@@ -33,10 +39,13 @@ pub(super) fn may(status: Status, entry: &Entry, event: &SagaEvent) -> bool {
 
 /// True if it could happen; else nothing has changed. `alone`: it happens while the saga goes forward.
 pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bool) -> bool {
-    use Waits::{No, Reply, Retry, Stuck};
+    use Waits::{Approval, No, Reply, Retry, Stuck, Time};
     use Work::{Asked, Closed, Done, Failed, Nothing, Open, Refused, UndoAsked, Undoing, Undone};
     if matches!(entry.work, Open | Undoing) {
         return scope::change(entry, event, at);
+    }
+    if matches!(entry.waits, Time | Approval) {
+        return waits::change(entry, event, at);
     }
     if let SagaEvent::Retried { direction, attempt, order, due_at, .. } = event {
         return retried(entry, *direction, (*attempt, order, *due_at), at);
@@ -91,11 +100,9 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
         }
         (
             Nothing | Asked | Done | Refused | Failed | UndoAsked | Undone | Closed | Open | Undoing,
-            No | Reply | Retry | Stuck,
+            No | Reply | Retry | Stuck | Time | Approval,
             _,
-        ) => {
-            return scope::react(entry, event, at);
-        }
+        ) => return scope::react(entry, event, at),
     };
     remember(entry, failure);
     since(entry, at)

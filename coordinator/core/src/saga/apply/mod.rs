@@ -5,12 +5,13 @@
 
 mod leaf;
 mod scope;
+mod waits;
 
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, FailureKind, Head, Opens, Order, Place, SagaEvent};
-use ringmaster_schemas::state::{End, Entry, EntryMore, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{Course, Detail, End, Entry, EntryMore, Saga, Status, Waits, Work};
 
 use crate::faults::mutated;
 
@@ -97,6 +98,7 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
             | SagaEvent::ReactionBegan { place, .. }
             | SagaEvent::WentOn { place, .. }
             | SagaEvent::Retried { place, .. }
+            | SagaEvent::Escalated { place, .. }
             | SagaEvent::ContradictionFound { place, .. },
         ) => at_place(saga, *place, event, at),
         // Its consequences follow.
@@ -157,12 +159,25 @@ fn enter(saga: &mut Saga, place: Place, entry: Entry, opens: &Opens) -> bool {
         (Status::Running, Opens::Scope { until }) if !is_end => {
             append(saga, place, Entry { work: Work::Open, due_at: until.unwrap_or(0), ..entry })
         }
+        (Status::Running, Opens::Sleep { due_at, expires }) if !is_end => {
+            let detail = if *expires { Detail::Expires {} } else { Detail::Nothing {} };
+            append(saga, place, detailed(Entry { waits: Waits::Time, due_at: *due_at, ..entry }, detail))
+        }
+        (Status::Running, Opens::Approval { asked, due_at }) if !is_end => {
+            let detail = Detail::Asked { roles: vec![asked.role.clone()], show: asked.show.clone() };
+            append(saga, place, detailed(Entry { waits: Waits::Approval, due_at: *due_at, ..entry }, detail))
+        }
         (Status::Running | Status::Compensating | Status::Completed | Status::Compensated, _) => false,
     }
 }
 
 fn failed(entry: Entry, failure: &Arc<Failure>) -> Entry {
     Entry { more: Some(Box::new(EntryMore { failure: Some(failure.clone()), ..EntryMore::default() })), ..entry }
+}
+
+fn detailed(entry: Entry, detail: Detail) -> Entry {
+    let course = (detail != Detail::Nothing {}).then(|| Course { detail, ..Course::default() });
+    Entry { more: course.map(|course| Box::new(EntryMore { course: Some(course), ..EntryMore::default() })), ..entry }
 }
 
 /// Entries are only appended, and their place is their number.
@@ -236,7 +251,7 @@ fn keeps(order: &Order) -> bool {
     order.fields().keep
 }
 
-/// While a person is needed the clocks of the deadline and of scopes stand; when nobody is needed any more they go on where they stood.
+/// While a person is needed the clocks of the deadline, of scopes and of approvals stand; when nobody is needed any more they go on where they stood.
 fn settle_clock(saga: &mut Saga, at: Millis) {
     let held = saga.stuck() && !mutated("held_clock_runs");
     match saga.held_since {
@@ -244,9 +259,9 @@ fn settle_clock(saga: &mut Saga, at: Millis) {
         Some(since) if !held => {
             saga.held_since = None;
             saga.deadline_at = saga.deadline_at.map(|deadline| deadline.saturating_add(at - since));
-            let clocks = saga.entries.iter_mut().filter(|entry| entry.scope_until().is_some() && !mutated("scope_clock_runs"));
+            let clocks = saga.entries.iter_mut().filter(|entry| entry.clock().is_some() && !mutated("scope_clock_runs"));
             // One that began meanwhile has stood for less.
-            clocks.for_each(|scope| scope.due_at = scope.due_at.saturating_add(at - since.max(scope.since)));
+            clocks.for_each(|entry| entry.due_at = entry.due_at.saturating_add(at - since.max(entry.since)));
         }
         _ => {}
     }

@@ -6,7 +6,7 @@ use ringmaster_schemas::names::participant_of;
 use super::super::form::SagaForm;
 use super::super::report::Report;
 use super::super::targets::Options;
-use super::super::tree::Tree;
+use super::super::tree::{PlannedVerb, Tree};
 use super::super::write_duration;
 use crate::definition::ROOT;
 use crate::definition::defaults::DEFAULTS;
@@ -39,6 +39,24 @@ pub(in crate::definition::compile) fn check(form: &SagaForm, tree: &Tree<'_>, op
             let own = write_duration(within.unwrap_or(&by_default).0);
             let message = format!("the step's within ({own}) is never reached: all of '{around}' has {}", write_duration(most));
             report.warning(span, message, format!("give the step a shorter within, or '{around}' a longer one"));
+        }
+    }
+    approvals(tree, report);
+}
+
+/// Nobody is asked behind an approval's end, and people are slower than participants.
+fn approvals(tree: &Tree<'_>, report: &mut Report<'_>) {
+    for planned in &tree.nodes {
+        let (PlannedVerb::Approval(approval), Some(form)) = (planned.verb, planned.form) else { continue };
+        let by_default = DEFAULTS.within_ms(planned.phase);
+        let within = form.within.as_ref().map_or(by_default, |(millis, _)| *millis);
+        for escalation in approval.escalations.iter().filter(|escalation| escalation.after_ms >= within) {
+            let message = format!("nobody is asked then: the approval's within ({}) is over", write_duration(within));
+            report.error(&escalation.span, message, "give it a longer within");
+        }
+        if form.within.is_none() {
+            let message = format!("people have {} to answer: that is the default here", write_duration(within));
+            report.warning(&form.name.span, message, "say how long it waits: within: 24h");
         }
     }
 }

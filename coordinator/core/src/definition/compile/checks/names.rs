@@ -5,24 +5,24 @@ use super::super::report::Report;
 use super::super::tree::Tree;
 
 pub(in crate::definition::compile) fn check(tree: &Tree<'_>, whole: &Read, report: &mut Report<'_>) {
-    for step in tree.dos() {
-        let Some(name) = &step.node.stands_for else { continue };
-        let Some(owner) = tree.reaction_around(step.number) else {
+    for (number, form) in tree.givers() {
+        let Some(name) = &form.stands_for else { continue };
+        let Some(owner) = tree.reaction_around(number) else {
             let hint = "it is for a step of on_refused or on_failed that gives what the refused step would have given";
             report.error(&name.span, "as has no meaning here", hint);
             continue;
         };
-        let Some(other) = tree.stands_for(step.number) else {
+        let Some(other) = tree.stands_for(number) else {
             let around = tree.node(owner).form.map_or("", |form| form.name.text.as_str());
             let message = format!("'{}' is no step whose result this one could stand for", name.text);
-            report.error(&name.span, message, format!("name '{around}', or a step in it, which asks a participant"));
+            report.error(&name.span, message, format!("name '{around}', or a step in it, which gives a result"));
             continue;
         };
-        let (own, meant) = (&whole.results[&step.number], &whole.results[&other]);
+        let (own, meant) = (&whole.results[&number], &whole.results[&other]);
         // Their names differ as their commands do.
         if !own.same_shape(own.root(), meant, meant.root()) {
             let message = format!("steps.{} would be {} or {}", name.text, meant.name(), own.name());
-            report.error(&name.span, message, "the results of both commands need the same fields, in the same order");
+            report.error(&name.span, message, "both results need the same fields, in the same order");
         }
     }
 }

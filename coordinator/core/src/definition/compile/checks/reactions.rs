@@ -3,9 +3,10 @@
 use ringmaster_schemas::journal::Phase;
 
 use super::super::form::{NodeForm, OnForm, ROUNDS_MAX};
-use super::super::report::Report;
-use super::super::tree::Tree;
+use super::super::report::{Report, did_you_mean};
+use super::super::tree::{PlannedVerb, Tree};
 use crate::definition::{Next, Reaction};
+use crate::saga::code;
 
 pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report<'_>) {
     for number in 0..tree.nodes.len() as u16 {
@@ -17,6 +18,24 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report
             (phase, false) => step(phase, form, report),
         }
         rounds(tree, number, report);
+        codes(planned.verb, form, report);
+    }
+}
+
+/// What waits by itself is refused for few reasons, which are known.
+fn codes(verb: PlannedVerb<'_>, form: &NodeForm, report: &mut Report<'_>) {
+    let known: &[&str] = match verb {
+        PlannedVerb::Sleep(_) => &[code::EXPIRED],
+        PlannedVerb::Approval(_) => &[code::EXPIRED, code::REFUSED],
+        _ => return,
+    };
+    for code in form.on_refused.iter().filter_map(|on| on.code.as_ref()).filter(|code| !known.contains(&&*code.text)) {
+        let message = format!("'{}' is never refused with {}", form.name.text, code.text);
+        report.error(&code.span, message, did_you_mean(&code.text, known.iter().copied()));
+    }
+    if let (PlannedVerb::Sleep(_), None, Some(on)) = (verb, &form.within, form.on_refused.first()) {
+        let hint = "a sleep is refused when its within is over before it: give it one, or remove on_refused";
+        report.error(&on.span, "a sleep without within is never refused", hint);
     }
 }
 

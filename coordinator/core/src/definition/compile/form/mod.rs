@@ -2,6 +2,7 @@
 //!
 //! A verb is a file: its keys, its form, how it is read.
 
+pub(super) mod approval;
 mod do_;
 mod emit;
 mod group;
@@ -10,6 +11,7 @@ pub(super) mod parallel;
 pub(super) mod react;
 mod refuse;
 pub(super) mod rules;
+mod sleep;
 
 use std::ops::Range;
 
@@ -22,6 +24,7 @@ use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::Parsed;
 use crate::definition::expression::scope::{RESERVED, Rule};
 use crate::definition::yaml::{Kind, Node};
+pub(super) use approval::{ApprovalForm, EscalationForm, RoleForm};
 pub(super) use do_::{DoForm, UndoForm};
 pub(super) use emit::EmitForm;
 pub(super) use group::SwitchForm;
@@ -29,6 +32,7 @@ pub(super) use node::{NodeForm, VerbForm};
 pub(super) use react::OnForm;
 pub(crate) use react::ROUNDS_MAX;
 pub(super) use refuse::RefuseForm;
+pub(super) use sleep::SleepForm;
 
 const SAGA_LATER: [&str; 6] = ["input", "cancel", "priority", "search", "result", "on_stuck"];
 

@@ -3,12 +3,14 @@
 use super::super::fields::{Fields, Word};
 use super::super::keys::VERBS;
 use super::super::report::Report;
+use super::approval::ApprovalForm;
 use super::do_::DoForm;
 use super::emit::EmitForm;
 use super::group::{self, GroupForm, SwitchForm};
 use super::parallel::ParallelForm;
 use super::react::{self, OnForm};
 use super::refuse::RefuseForm;
+use super::sleep::SleepForm;
 use super::{Length, expression, name_of};
 use crate::definition::Role;
 use crate::definition::expression::Parsed;
@@ -18,7 +20,7 @@ use crate::definition::yaml::{Kind, Node};
 pub(crate) const STEPS_MAX: usize = 200;
 
 /// Verbs to come, their keys, and what all nodes will have.
-const LATER: [&str; 10] = ["wait", "sleep", "approval", "run", "for_each", "match", "keep", "show", "escalate", "answer"];
+const LATER: [&str; 6] = ["wait", "run", "for_each", "match", "keep", "answer"];
 
 pub(in crate::definition::compile) struct NodeForm {
     pub(in crate::definition::compile) name: Word,
@@ -39,6 +41,8 @@ pub(in crate::definition::compile) enum VerbForm {
     Group(GroupForm),
     Switch(SwitchForm),
     Parallel(ParallelForm),
+    Sleep(SleepForm),
+    Approval(ApprovalForm),
 }
 
 /// All steps of a definition: what is inside others counts, and names are unique.
@@ -105,6 +109,8 @@ impl NodeForm {
         let (on_refused, on_failed) = (reactions("on_refused"), reactions("on_failed"));
         let verb = match verb {
             _ if unknown => None,
+            "sleep" => SleepForm::read(&fields, report).map(VerbForm::Sleep),
+            "approval" => ApprovalForm::read(&fields, report).map(VerbForm::Approval),
             "emit" => EmitForm::of(&fields, report).map(VerbForm::Emit),
             "refuse" => RefuseForm::read(&fields, report).map(VerbForm::Refuse),
             "steps" => GroupForm::read(&fields, report).map(VerbForm::Group),
@@ -129,7 +135,7 @@ impl NodeForm {
             VerbForm::Group(group) => vec![(Role::Body, &group.steps)],
             VerbForm::Switch(switch) => switch.arms.iter().map(|arm| (Role::Arm, &arm.steps[..])).collect(),
             VerbForm::Parallel(parallel) => parallel.branches.iter().map(|steps| (Role::Branch, &steps[..])).collect(),
-            VerbForm::Do(_) | VerbForm::Emit(_) | VerbForm::Refuse(_) => Vec::new(),
+            VerbForm::Do(_) | VerbForm::Emit(_) | VerbForm::Refuse(_) | VerbForm::Sleep(_) | VerbForm::Approval(_) => Vec::new(),
         };
         bodies.into_iter().chain(self.reactions().filter_map(|on| on.steps.as_ref().map(|steps| (Role::Reaction, &steps[..]))))
     }

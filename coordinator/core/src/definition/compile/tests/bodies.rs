@@ -46,7 +46,7 @@ fn a_saga_keeps_only_what_its_expressions_read() {
     let start = &definition.start;
     let names: Vec<&str> = start.kept.fields(start.kept.root()).iter().map(|field| &*field.name).collect();
     assert_eq!(names, ["order_id", "region", "total", "currency", "items"], "customer_id and placed_at are read by nothing");
-    assert!(asks(&definition, 1).kept.is_none() && asks(&definition, 2).kept.is_none() && asks(&definition, 3).kept.is_some());
+    assert!(definition.nodes[1].kept().is_none() && definition.nodes[2].kept().is_none() && definition.nodes[3].kept().is_some());
     assert_eq!(schemas.by_key(start.kept.key()).map(|known| known.name()), Some("OrderPlaced"), "stored bytes name their schema");
 
     let text = step(
@@ -54,7 +54,7 @@ fn a_saga_keeps_only_what_its_expressions_read() {
     );
     let mut schemas = self::schemas();
     let definition = compile(FILE, &text, &mut Settings::new(&mut schemas)).unwrap().remove(0);
-    let result = asks(&definition, 1).kept.as_ref().unwrap();
+    let result = definition.nodes[1].kept().unwrap();
     let bytes = avro(result, r#"{"score":4}"#);
     assert_eq!(bytes, [8], "one int and nothing else");
     let start = kept(&definition, PLACED);
@@ -82,7 +82,7 @@ fn bodies_are_rendered_in_their_final_encoding() {
     let mut schemas = schemas();
     let definition = compile(FILE, &order(), &mut Settings::new(&mut schemas)).unwrap().remove(0);
     let start = kept(&definition, PLACED);
-    let ship = avro(asks(&definition, 3).kept.as_ref().unwrap(), r#"{"tracking":"T1"}"#);
+    let ship = avro(definition.nodes[3].kept().unwrap(), r#"{"tracking":"T1"}"#);
     let results = |node: u16| (node == 3).then_some(&ship[..]);
     let failure = Failure { code: "NO_SLOT".into(), step: "ship".into(), kind: FailureKind::Refused, message: "".into() };
     let budget = Budget::new();
@@ -123,7 +123,7 @@ fn json_participants_get_json_and_money_stays_text() {
     }
     let definition = compile(FILE, &text, &mut settings).unwrap().remove(0);
     let start = kept(&definition, PLACED);
-    let charged = avro(asks(&definition, 1).kept.as_ref().unwrap(), r#"{"charge_id":"c-7"}"#);
+    let charged = avro(definition.nodes[1].kept().unwrap(), r#"{"charge_id":"c-7"}"#);
     let results = |node: u16| (node == 1).then_some(&charged[..]);
     let budget = Budget::new();
     let environment = environment_of(&start, &results, None, &budget);

@@ -131,7 +131,7 @@ fn later_words_and_duplicates() {
                | ^^^^^^^^ a definition has: saga, description, start, deadline, retain, rules, steps, on_completed, on_compensated
             sagas/x.yaml:6:16: error: this version does not know 'wait' yet
              6 |   - { step: a, wait: CardChanged }
-               |                ^^^^ a step has: step, do, if, with, undo, timeout, within, retry, pivot, on_refused, on_failed, as, description, emit, to, key, refuse, steps, switch, parallel
+               |                ^^^^ a step has: step, do, if, with, undo, timeout, within, retry, pivot, on_refused, on_failed, as, description, emit, to, key, sleep, approval, show, escalate, refuse, steps, switch, parallel
         "#]],
     );
     check(

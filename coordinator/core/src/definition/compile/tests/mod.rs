@@ -12,6 +12,7 @@ mod table;
 mod topics;
 mod verbs;
 mod versions;
+mod waits;
 
 use std::path::Path;
 

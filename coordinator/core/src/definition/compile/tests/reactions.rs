@@ -218,13 +218,13 @@ fn names_that_stand_for_others() {
                |                                                              ^ it is for a step of on_refused or on_failed that gives what the refused step would have given
             sagas/x.yaml:5:153: error: 'nobody' is no step whose result this one could stand for
              5 | ..._refused: { steps: [ { step: b, do: fraud.Score, with: { order_id: key }, as: nobody, undo: nothing } ], next: go_on } }
-               |                                                                                  ^^^^^^ name 'a', or a step in it, which asks a participant
+               |                                                                                  ^^^^^^ name 'a', or a step in it, which gives a result
             sagas/x.yaml:6:111: error: steps.c would be fraud.ScoreResult or ringmaster.Json
              6 | ..., on_refused: { steps: [ { step: d, as: c, do: fraud.Forget, undo: nothing, with: { order_id: key } } ], next: go_on } }
-               |                                            ^ the results of both commands need the same fields, in the same order
+               |                                            ^ both results need the same fields, in the same order
             sagas/x.yaml:7:28: error: step 'd' gives no result
              7 |   - { step: r, if: "steps.?d.hasValue()", do: fraud.Forget, undo: nothing, with: { order_id: key } }
-               |                            ^ only what a participant answers can be read
+               |                            ^ what gives a result is a do or an approval
         "#]],
     );
 }

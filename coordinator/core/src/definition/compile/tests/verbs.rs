@@ -53,7 +53,7 @@ fn keys_of_verbs() {
                |                                                   ^^^^^^ make two steps of it
             sagas/x.yaml:7:7: error: 'do' is missing
              7 |   - { step: none, if: start.total > 5 }
-               |       ^^^^ do: participant.Command, or another verb: emit, refuse, steps, switch, parallel
+               |       ^^^^ do: participant.Command, or another verb: emit, sleep, approval, refuse, steps, switch, parallel
         "#]],
     );
 }
@@ -111,10 +111,10 @@ fn what_gives_no_result_is_not_read() {
         expect![[r#"
             sagas/x.yaml:5:25: error: step 'told' gives no result
              5 |   - { step: one, if: has(steps.told), do: fraud.Score, undo: nothing, with: { order_id: steps.told.order_id } }
-               |                         ^ only what a participant answers can be read
+               |                         ^ what gives a result is a do or an approval
             sagas/x.yaml:5:95: error: step 'told' gives no result
              5 |   - { step: one, if: has(steps.told), do: fraud.Score, undo: nothing, with: { order_id: steps.told.order_id } }
-               |                                                                                               ^^^^ only what a participant answers can be read
+               |                                                                                               ^^^^ what gives a result is a do or an approval
         "#]],
     );
 }

@@ -1,0 +1,93 @@
+//! `approval`: somebody is asked, and answers yes or no.
+
+use std::ops::Range;
+
+use ringmaster_schemas::Millis;
+
+use super::super::fields::{Fields, Word, is_role, word};
+use super::super::keys::{ESCALATION, ROLE};
+use super::super::report::Report;
+use crate::definition::expression::{Form, Parsed};
+use crate::definition::yaml::{Kind, Node};
+
+/// Escalations of one approval: the row names all who may answer.
+pub(in crate::definition::compile) const ESCALATIONS_MAX: usize = 10;
+
+const ROLE_FORM: &str = "letters, digits, . _ -, a letter first; or computed: { role: EXPRESSION }";
+
+pub(in crate::definition::compile) struct ApprovalForm {
+    pub(in crate::definition::compile) role: RoleForm,
+    pub(in crate::definition::compile) show: Option<Form>,
+    pub(in crate::definition::compile) escalations: Vec<EscalationForm>,
+}
+
+/// Who may answer, as it is written.
+pub(in crate::definition::compile) enum RoleForm {
+    Fixed(Word),
+    Computed(Parsed),
+}
+
+pub(in crate::definition::compile) struct EscalationForm {
+    pub(in crate::definition::compile) after_ms: Millis,
+    pub(in crate::definition::compile) span: Range<usize>,
+    pub(in crate::definition::compile) to: Word,
+}
+
+impl ApprovalForm {
+    pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<ApprovalForm> {
+        let role = fields.needed("approval", "approval: ROLE, for example manager", report);
+        let role = role.and_then(|node| RoleForm::read(node, report));
+        let show = match fields.node("show") {
+            None => Some(None),
+            Some(node) if node.is_empty() => {
+                report.error(
+                    &node.span,
+                    "'show' is empty",
+                    "its fields stand below it, further to the right; without any, remove it",
+                );
+                None
+            }
+            Some(node) => Form::new(node, report).map(Some),
+        };
+        let escalations = escalations(fields.node("escalate"), report);
+        Some(ApprovalForm { role: role?, show: show?, escalations: escalations? })
+    }
+}
+
+impl RoleForm {
+    fn read(node: &Node, report: &mut Report<'_>) -> Option<RoleForm> {
+        if node.scalar().is_some() {
+            return word(node, "a role", is_role, ROLE_FORM, report).map(RoleForm::Fixed);
+        }
+        let fields = Fields::of(node, &ROLE, &[], report)?;
+        let role = fields.needed("role", "approval: { role: EXPRESSION }", report)?;
+        Parsed::new(role, report).map(RoleForm::Computed)
+    }
+}
+
+fn escalations(node: Option<&Node>, report: &mut Report<'_>) -> Option<Vec<EscalationForm>> {
+    const FORM: &str = "escalate: [ { after: 4h, to: ROLE } ]";
+    let Some(node) = node else { return Some(Vec::new()) };
+    let Kind::List(items) = &node.kind else {
+        report.error(&node.span, format!("escalate is a list, not {}", node.describe()), FORM);
+        return None;
+    };
+    if items.is_empty() || items.len() > ESCALATIONS_MAX {
+        report.error(&node.span, format!("escalate has 1 to {ESCALATIONS_MAX} entries, not {}", items.len()), FORM);
+        return None;
+    }
+    let mut last = 0;
+    let mut read = |item: &Node| {
+        let fields = Fields::of(item, &ESCALATION, &[], report)?;
+        let after = fields.needed("after", FORM, report).and_then(|_| fields.duration("after", report));
+        let to = fields.needed("to", FORM, report).and_then(|node| word(node, "a role", is_role, ROLE_FORM, report));
+        let (after_ms, span) = after?;
+        if after_ms <= last {
+            report.error(&span, "each escalation comes later than the one before it", "after counts from when it was asked");
+        }
+        last = after_ms;
+        Some(EscalationForm { after_ms, span, to: to? })
+    };
+    let all: Vec<Option<EscalationForm>> = items.iter().map(&mut read).collect();
+    all.into_iter().collect()
+}

@@ -1,0 +1,38 @@
+//! What can happen to an entry that waits by itself: for its time, or for somebody's answer.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::SagaEvent;
+use ringmaster_schemas::state::{Detail, Entry, Waits, Work};
+
+use super::leaf::{remember, since};
+
+/// True if it could happen; else nothing has changed. Whatever ends it, what it waited for is needed no more.
+pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
+    let (work, waits, failure) = match event {
+        SagaEvent::Succeeded { result, .. } => {
+            entry.result = result.clone();
+            (Work::Done, Waits::No, None)
+        }
+        SagaEvent::Refused { failure, .. } => (Work::Refused, Waits::No, Some(failure)),
+        SagaEvent::Closed { .. } => (Work::Closed, Waits::No, None),
+        SagaEvent::Stuck { failure, .. } => (Work::Nothing, Waits::Stuck, Some(failure)),
+        SagaEvent::Escalated { role, due_at, .. } => return escalated(entry, role, *due_at),
+        _ => return false,
+    };
+    (entry.work, entry.waits, entry.more) = (work, waits, None);
+    if let Some(failure) = failure {
+        remember(entry, failure);
+    }
+    since(entry, at)
+}
+
+/// One more may answer. It has waited since it was asked.
+fn escalated(entry: &mut Entry, role: &Arc<str>, due_at: Millis) -> bool {
+    let course = entry.more.as_mut().and_then(|more| more.course.as_mut());
+    let Some(Detail::Asked { roles, .. }) = course.map(|course| &mut course.detail) else { return false };
+    roles.push(role.clone());
+    entry.due_at = due_at;
+    true
+}

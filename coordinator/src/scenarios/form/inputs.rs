@@ -1,0 +1,113 @@
+//! What comes to a saga in a scenario, beside its start and the answers to what it asks.
+
+use std::sync::Arc;
+
+use ringmaster_core::definition::Definition;
+use ringmaster_core::definition::compile::Fields;
+use ringmaster_core::definition::yaml::{Kind, Node};
+use ringmaster_schemas::Millis;
+
+use super::{Answer, Reading};
+use crate::scenarios::asked::{self, Asked};
+
+/// Inputs of the language that this version does not have.
+pub(super) const INPUTS_LATER: [&str; 1] = ["event"];
+const INPUTS: [&str; 4] = ["answer", "cancel", "approve", "refuse"];
+
+/// Something that comes by itself.
+#[derive(Debug)]
+pub(in crate::scenarios) struct Timed {
+    /// So long after the start.
+    pub(in crate::scenarios) after: Millis,
+    pub(in crate::scenarios) input: Input,
+}
+
+/// What can come to a saga in a scenario, beside its start and the answers to what it asks.
+#[derive(Debug)]
+pub(in crate::scenarios) enum Input {
+    /// An answer that is late, comes again, or was never asked for.
+    Answer(Asked, Answer),
+    /// It is cancelled.
+    Cancel,
+    /// A person answers to an approval, yes or no.
+    Approval(Approval),
+}
+
+/// A person's answer to an approval.
+#[derive(Debug)]
+pub(in crate::scenarios) struct Approval {
+    pub(in crate::scenarios) step: Arc<str>,
+    pub(in crate::scenarios) yes: bool,
+    pub(in crate::scenarios) by: String,
+    pub(in crate::scenarios) note: String,
+}
+
+impl Reading<'_, '_, '_> {
+    pub(super) fn inputs(&mut self, node: &Node, definition: &Definition) -> Vec<Timed> {
+        let items = match &node.kind {
+            Kind::List(items) => items.as_slice(),
+            Kind::Map(_) | Kind::Scalar(..) => std::slice::from_ref(node),
+        };
+        items.iter().filter_map(|item| self.input(item, definition)).collect()
+    }
+
+    fn input(&mut self, node: &Node, definition: &Definition) -> Option<Timed> {
+        const FORM: &str = "at: { after: 15s, answer: { payment.Charge: succeeded } }";
+        let all: Vec<&str> = INPUTS.into_iter().chain(["after"]).collect();
+        let fields = Fields::new(node, "at", &all, &INPUTS_LATER, self.report)?;
+        fields.needed("after", FORM, self.report)?;
+        let (after, _) = fields.duration("after", self.report)?;
+        // A key that is not known yet was reported.
+        let inputs: Vec<&Node> =
+            fields.entries().iter().filter(|(key, _)| key.scalar() != Some("after")).map(|(_, node)| node).collect();
+        let [input] = inputs[..] else {
+            self.report.error(&node.span, "one thing comes at a time", FORM);
+            return None;
+        };
+        if fields.node("cancel").is_some() {
+            if !matches!(&input.kind, Kind::Map(entries) if entries.is_empty()) {
+                self.report.error(&input.span, "cancel has nothing in it", "at: { after: 2h, cancel: {} }");
+            }
+            return Some(Timed { after, input: Input::Cancel });
+        }
+        for (act, yes) in [("approve", true), ("refuse", false)] {
+            if let Some(node) = fields.node(act) {
+                let approval = self.approval(node, yes, definition)?;
+                return Some(Timed { after, input: Input::Approval(approval) });
+            }
+        }
+        let answer = fields.node("answer")?;
+        let Kind::Map(entries) = &answer.kind else {
+            self.report.error(&input.span, format!("answer is a map, not {}", answer.describe()), FORM);
+            return None;
+        };
+        let [(key, value)] = &entries[..] else {
+            self.report.error(&answer.span, "one answer comes at a time", FORM);
+            return None;
+        };
+        let asked = Asked::read(key, definition, self.report)?;
+        let answer = self.answer(value, &asked, definition)?;
+        Some(Timed { after, input: Input::Answer(asked, answer) })
+    }
+
+    /// `large_order`, or `{ step: large_order, by: ann, note: looked at it }`.
+    fn approval(&mut self, node: &Node, yes: bool, definition: &Definition) -> Option<Approval> {
+        let (mut by, mut note) = ("somebody".to_owned(), String::new());
+        let step = match &node.kind {
+            Kind::Map(_) => {
+                let fields = Fields::new(node, "an answer to an approval", &["step", "by", "note"], &[], self.report)?;
+                if let Some(node) = fields.node("by") {
+                    by = self.text(node, "who answers")?;
+                }
+                if let Some(node) = fields.node("note") {
+                    note = self.text(node, "a note")?;
+                }
+                fields.needed("step", "approve: { step: NAME, by: WHO, note: TEXT }", self.report)?
+            }
+            Kind::Scalar(..) | Kind::List(_) => node,
+        };
+        let name = self.text(step, "an approval's name")?;
+        let step = asked::approval(&name, step, definition, self.report)?;
+        Some(Approval { step, yes, by, note })
+    }
+}

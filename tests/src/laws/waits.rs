@@ -1,0 +1,69 @@
+//! What waits by itself: a sleep ends at its time, an approval by somebody's answer or when its time is over.
+
+use ringmaster_core::definition::Verb;
+use ringmaster_core::saga::code;
+use ringmaster_schemas::journal::{Opens, Place, SagaEvent};
+use ringmaster_schemas::state::{Detail, Entry, Waits, Work};
+
+use super::{Broken, One};
+
+/// L15: what sleeps or is asked for ends, or is asked of others, when it is due, and not before. A sleep goes on unless its own `within`
+/// was shorter.
+pub(super) fn time_ends_what_waits_for_it(one: One<'_>) -> Broken {
+    let (place, due) = match one.event {
+        SagaEvent::Escalated { place, .. } => (*place, true),
+        SagaEvent::Succeeded { place, .. } => (*place, false),
+        SagaEvent::Refused { place, failure } => (*place, *failure.code == *code::EXPIRED),
+        _ => return None,
+    };
+    let before = waiting(one, place)?;
+    let held = one.before.is_some_and(|saga| saga.held_since.is_some());
+    let cuts_short = before.detail() == Some(&Detail::Expires {});
+    match (before.waits, one.event) {
+        (Waits::Time, SagaEvent::Succeeded { .. }) if before.due_at > one.at || cuts_short => Some("it wakes too early".to_owned()),
+        (Waits::Time, _) if due && (before.due_at > one.at || !cuts_short) => Some("a sleep is over too early".to_owned()),
+        (Waits::Approval, _) if due && (before.due_at > one.at || held) => Some("its time is over too early".to_owned()),
+        _ => None,
+    }
+}
+
+/// L18: others are asked in the order that is written, each at its time from when it was asked for, and it is over behind its `within`;
+/// all of that later by as much as the clock stood.
+pub(super) fn others_are_asked_in_order(one: One<'_>) -> Broken {
+    let (place, asked, due_at) = match one.event {
+        SagaEvent::Entered { place, opens: Opens::Approval { due_at, .. }, .. } => (*place, 0, *due_at - one.at),
+        SagaEvent::Escalated { place, due_at, .. } => {
+            let before = waiting(one, *place)?;
+            let Some(Detail::Asked { roles, .. }) = before.detail() else { return Some("nobody was asked".to_owned()) };
+            (*place, roles.len(), *due_at - before.due_at)
+        }
+        SagaEvent::Refused { place, failure } if *failure.code == *code::EXPIRED => {
+            let Some(Detail::Asked { roles, .. }) = waiting(one, *place)?.detail() else { return None };
+            let Some(Verb::Approval(approval)) = one.node(*place).map(|node| &node.verb) else { return None };
+            let left = approval.escalations.len() + 1 - roles.len();
+            return (left > 0).then(|| format!("it is over, and {left} more were to be asked"));
+        }
+        _ => return None,
+    };
+    let node = one.node(place)?;
+    let Verb::Approval(approval) = &node.verb else { return Some("it asks for no approval".to_owned()) };
+    let times: Vec<i64> = approval.escalations.iter().map(|escalation| escalation.after_ms).chain(node.within_ms).collect();
+    let from = asked.checked_sub(1).map_or(0, |last| times[last]);
+    let Some(next) = times.get(asked) else { return Some("more are asked than there are".to_owned()) };
+    (due_at != next - from).then(|| format!("the next are asked behind {due_at} ms, not {}", next - from))
+}
+
+/// L2: what waits for its time, or for an answer, is a sleep, or an approval.
+pub(super) fn what_waits_by_itself_is_written_so(one: One<'_>) -> Broken {
+    let fits = |entry: &&Entry| match (entry.waits, one.definition.node(entry.node).map(|node| &node.verb)) {
+        (Waits::Time, Some(Verb::Sleep(_))) | (Waits::Approval, Some(Verb::Approval(_))) => false,
+        (Waits::Time | Waits::Approval, _) => true,
+        _ => false,
+    };
+    let entry = one.behind.entries.iter().find(fits)?;
+    Some(format!("node {} waits: {}", entry.node, entry.waits))
+}
+
+fn waiting(one: One<'_>, place: Place) -> Option<&Entry> {
+    one.before?.entry(place).filter(|entry| entry.work == Work::Nothing && matches!(entry.waits, Waits::Time | Waits::Approval))
+}
