@@ -55,7 +55,7 @@ pub fn needed(topics: &Topics, partitions: i32, start: &[String], commands: &[St
 pub fn needed_by(catalog: &Catalog, prefix: &str, partitions: i32) -> Vec<Needed> {
     let names = |topics: Vec<std::sync::Arc<str>>| topics.iter().map(|topic| topic.to_string()).collect::<Vec<_>>();
     let commands: Vec<String> = catalog.participants().iter().map(|participant| command_topic(participant)).collect();
-    needed(&Topics::new(prefix), partitions, &names(catalog.start_topics()), &commands, &names(catalog.emit_topics()))
+    needed(&Topics::new(prefix), partitions, &names(catalog.input_topics()), &commands, &names(catalog.emit_topics()))
 }
 
 /// How a missing topic is made.

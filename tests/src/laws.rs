@@ -39,7 +39,7 @@ type Broken = Option<String>;
 type OfEvent = (&'static str, fn(One<'_>) -> Broken);
 type OfState = (&'static str, fn(&Definition, &Saga) -> Broken);
 
-const OF_EVENTS: [OfEvent; 23] = [
+const OF_EVENTS: [OfEvent; 24] = [
     ("L1", events::an_ended_row_goes_when_nothing_of_it_is_open),
     ("L2", entries::work_and_waits_fit),
     ("L2", waits::what_waits_by_itself_is_written_so),
@@ -62,6 +62,7 @@ const OF_EVENTS: [OfEvent; 23] = [
     ("L16", events::only_a_refusal_is_contradicted),
     ("L18", order::nothing_begins_before_what_stands_before_it),
     ("L18", waits::others_are_asked_in_order),
+    ("L19", waits::an_event_is_taken_once),
     ("L22", events::an_end_is_told_once),
 ];
 

@@ -40,6 +40,11 @@ fn fixed_seeds() {
         "sleeps that are cut short",
         "answers that were lost",
         "cancels",
+        "cancels by events",
+        "events",
+        "events that came early and were taken",
+        "events that were forgotten",
+        "events that were waited for",
         "commands that came twice",
         "commands that were lost",
         "compensated",
@@ -84,17 +89,18 @@ fn a_run_is_a_function_of_its_seed() {
 
 /// A mutant is caught by one of so many seeds; most are by one of the first ten.
 #[cfg(feature = "faults")]
-const MUTANT_SEEDS: u64 = 1_500;
+const MUTANT_SEEDS: u64 = 4_000;
 
 /// The decisions broken in one place each, and the law that finds it out. `panic`: the core itself stops.
 #[cfg(feature = "faults")]
-const MUTANTS: [(&str, &str); 60] = [
+const MUTANTS: [(&str, &str); 65] = [
     ("act_on_what_moved_on", "acts"),
     ("alternative_pivot_not_passing", "L14"),
     ("as_read_under_own_name", "wire"),
     ("at_most_ignored", "L10"),
     ("attempts_ignored", "answers"),
     ("branch_starts_in_undoing_parallel", "L3"),
+    ("cancel_before_start_lost", "L19"),
     ("cancel_behind_pivot", "stops"),
     ("cancel_while_pivot_in_flight", "stops"),
     ("cause_forgotten", "reaction"),
@@ -103,10 +109,14 @@ const MUTANTS: [(&str, &str); 60] = [
     ("contradiction_reopens_saga", "panic"),
     ("deadline_in_undo", "panic"),
     ("deadline_undoes_behind_pivot", "stops"),
+    ("early_event_lost_at_start", "L19"),
+    ("early_events_kept_for_ever", "L15"),
     ("emission_not_sent", "wire"),
     ("ended_row_forgets_refused_body", "wire"),
     ("escalation_forgotten", "L18"),
     ("escalation_once_only", "L18"),
+    ("event_taken_twice", "L19"),
+    ("event_taken_whatever_it_says", "L19"),
     ("failure_for_good_retried", "answers"),
     ("first_arm_taken", "way"),
     ("forgotten_undone", "stuck"),

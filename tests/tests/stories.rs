@@ -52,7 +52,7 @@ fn first_difference(told: &str, played: &str) -> String {
 
 /// Ways to break decide, apply and effects; each must be noticed by at least one story.
 #[cfg(feature = "faults")]
-const MUTANTS: [&str; 61] = [
+const MUTANTS: [&str; 66] = [
     "act_on_what_moved_on",
     "alternative_pivot_not_passing",
     "as_read_under_own_name",
@@ -60,6 +60,7 @@ const MUTANTS: [&str; 61] = [
     "attempts_ignored",
     "big_command_sent",
     "branch_starts_in_undoing_parallel",
+    "cancel_before_start_lost",
     "cancel_behind_pivot",
     "cancel_while_pivot_in_flight",
     "cause_forgotten",
@@ -68,10 +69,14 @@ const MUTANTS: [&str; 61] = [
     "contradiction_reopens_saga",
     "deadline_in_undo",
     "deadline_undoes_behind_pivot",
+    "early_event_lost_at_start",
+    "early_events_kept_for_ever",
     "emission_not_sent",
     "ended_row_forgets_refused_body",
     "escalation_forgotten",
     "escalation_once_only",
+    "event_taken_twice",
+    "event_taken_whatever_it_says",
     "failure_for_good_retried",
     "first_arm_taken",
     "forgotten_undone",

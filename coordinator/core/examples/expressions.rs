@@ -61,6 +61,7 @@ fn main() {
         let environment = Environment {
             key: "ord-1000017",
             start: &start,
+            event: &[],
             results: &nothing,
             failure: None,
             round: 1,
@@ -79,6 +80,7 @@ fn main() {
     let environment = Environment {
         key: "ord-1000017",
         start: &start,
+        event: &[],
         results: &nothing,
         failure: None,
         round: 1,

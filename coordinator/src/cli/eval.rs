@@ -65,6 +65,7 @@ fn value(schemas: &mut Schemas, question: &Question<'_>) -> Result<String, Failu
     let environment = Environment {
         key: question.key,
         start: &kept,
+        event: &[],
         results: &|_| None,
         failure: None,
         round: 1,

@@ -63,7 +63,7 @@ fn known(bus: &mut impl Bus, config: &Config, more: &[PathBuf]) -> Result<Catalo
 fn verify_on(bus: &mut impl Bus, config: &Config, more: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
     let catalog = known(bus, config, more)?;
     let needed = topics::needed_by(&catalog, &config.prefix, config.partitions);
-    let starts: Vec<String> = catalog.start_topics().iter().map(|topic| topic.to_string()).collect();
+    let starts: Vec<String> = catalog.input_topics().iter().map(|topic| topic.to_string()).collect();
     let sent: BTreeSet<String> = catalog.newest_versions().flat_map(|version| version.outputs()).collect();
     let older: BTreeSet<String> = catalog.versions().iter().flat_map(|(version, _)| version.outputs()).collect();
     let is_old = |name: &str| older.contains(name) && !sent.contains(name) && starts.iter().all(|start| start != name);

@@ -57,7 +57,7 @@ pub(super) struct Picture {
 /// The picture of a definition.
 pub(super) fn picture(outline: &Outline) -> Picture {
     let [completed, compensated] = Label::ends(outline);
-    let start = one(Label::start(&outline.start), false);
+    let start = one(Label::start(outline), false);
     let steps = outline.steps.iter().map(step);
     let ends_well = (!outline.steps.iter().any(is_last)).then(|| one(completed, false));
     let way = column(std::iter::once(start).chain(steps).chain(ends_well));
@@ -107,7 +107,9 @@ fn step(part: &Part) -> Picture {
 fn without_reactions(part: &Part) -> Picture {
     let label = Label::step(part);
     match &part.does {
-        Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } => one(label, is_last(part)),
+        Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } => {
+            one(label, is_last(part))
+        }
         Does::Group(steps) => framed(label, column(steps.iter().map(step))),
         Does::Switch(arms) => {
             let below: Vec<Picture> = arms.iter().map(arm).collect();

@@ -12,7 +12,7 @@ pub fn draw(outline: &Outline) -> String {
         count: 0,
         indent: 1,
     };
-    let start = chart.node(&Label::start(&outline.start));
+    let start = chart.node(&Label::start(outline));
     let open = chart.sequence(&outline.steps, vec![Exit { node: start, label: None }]);
     let [completed, compensated] = Label::ends(outline);
     if !outline.steps.iter().any(is_last) {
@@ -102,7 +102,7 @@ impl Chart {
     fn without_reactions(&mut self, part: &Part, open: Vec<Exit>) -> Vec<Exit> {
         let label = Label::step(part);
         match &part.does {
-            Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } => {
+            Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } => {
                 let node = self.node(&label);
                 self.join(open, node);
                 if is_last(part) { Vec::new() } else { vec![Exit { node, label: None }] }

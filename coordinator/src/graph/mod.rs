@@ -6,7 +6,7 @@ mod layout;
 pub mod mermaid;
 pub mod svg;
 
-use ringmaster_core::definition::compile::outline::{Answer, Begin, Does, Emission, Outline, Part};
+use ringmaster_core::definition::compile::outline::{Answer, Does, Emission, Outline, Part};
 
 /// What a box is, for its look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +33,11 @@ struct Label {
 }
 
 impl Label {
-    fn start(start: &Begin) -> Label {
+    fn start(outline: &Outline) -> Label {
+        let start = &outline.start;
         let mut lines = vec![format!("start: {}", start.event), format!("from {}", start.topic)];
         lines.extend(condition(start.condition.as_deref()));
+        lines.extend(outline.cancel.as_ref().map(|event| format!("cancel: {event}")));
         Label { kind: Kind::End, lines }
     }
 
@@ -68,6 +70,12 @@ impl Label {
             Does::Refuse(code) => {
                 lines.push(format!("refuse {code}"));
                 Kind::Refusal
+            }
+            Does::Wait { event, topic, condition: only } => {
+                lines.push(format!("wait {event}"));
+                lines.extend(topic.as_ref().map(|topic| format!("from {topic}")));
+                lines.extend(condition(only.as_deref()));
+                Kind::Step
             }
             Does::Sleep(time) => {
                 lines.push(format!("sleep {time}"));
@@ -121,7 +129,7 @@ fn is_last(part: &Part) -> bool {
         && !part.reactions.iter().any(|answer| answer.goes_on)
         && match &part.does {
             Does::Refuse(_) => true,
-            Does::Ask { .. } | Does::Emit(_) | Does::Sleep(_) | Does::Approval { .. } => false,
+            Does::Ask { .. } | Does::Emit(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } => false,
             Does::Group(steps) => steps.iter().any(is_last),
             Does::Switch(arms) => arms.iter().all(|arm| arm.steps.iter().any(is_last)),
             Does::Parallel(branches) => branches.iter().any(|(_, steps)| steps.iter().any(is_last)),

@@ -21,6 +21,7 @@ fn outline(random: &mut fastrand::Rng) -> Outline {
     let depth = random.usize(1..5);
     Outline {
         saga: text(random),
+        cancel: random.bool().then(|| text(random)),
         start: Begin { event: text(random), topic: text(random), condition: random.bool().then(|| text(random)) },
         steps: parts(random, depth, 1),
         completed: (0..random.usize(..3)).map(|_| told(random)).collect(),
@@ -35,12 +36,18 @@ fn parts(random: &mut fastrand::Rng, depth: usize, least: usize) -> Vec<Part> {
 fn part(random: &mut fastrand::Rng, depth: usize) -> Part {
     let text = |random: &mut fastrand::Rng| (*random.choice(&TEXTS).expect("there are some")).to_owned();
     let condition = random.bool().then(|| text(random));
-    let does = match random.u8(..if depth == 0 { 3 } else { 6 }) {
+    let does = match random.u8(..if depth == 0 { 6 } else { 9 }) {
         0 => Does::Ask { command: text(random), undo: random.bool().then(|| text(random)), pivot: random.bool() },
         1 => Does::Emit(Emission { event: text(random), topic: text(random) }),
         2 => Does::Refuse(text(random)),
-        3 => Does::Group(parts(random, depth - 1, 1)),
-        4 => Does::Parallel((0..random.usize(2..4)).map(|_| (text(random), parts(random, depth - 1, 1))).collect()),
+        3 => Does::Sleep(text(random)),
+        4 => Does::Approval { role: text(random), escalations: vec![(text(random), text(random))] },
+        5 => {
+            let (event, topic) = (text(random), random.bool().then(|| text(random)));
+            Does::Wait { event, topic, condition: random.bool().then(|| text(random)) }
+        }
+        6 => Does::Group(parts(random, depth - 1, 1)),
+        7 => Does::Parallel((0..random.usize(2..4)).map(|_| (text(random), parts(random, depth - 1, 1))).collect()),
         _ => {
             let arm = |random: &mut fastrand::Rng, condition| Arm { condition, steps: parts(random, depth - 1, 0) };
             let mut arms: Vec<Arm> = Vec::new();
@@ -66,7 +73,9 @@ fn part(random: &mut fastrand::Rng, depth: usize) -> Part {
 fn count(parts: &[Part]) -> (usize, usize) {
     parts.iter().fold((0, 0), |(boxes, frames), part| {
         let (more_boxes, more_frames) = match &part.does {
-            Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } => (1, 0),
+            Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } => {
+                (1, 0)
+            }
             Does::Group(steps) => {
                 let (boxes, frames) = count(steps);
                 (boxes, frames + 1)

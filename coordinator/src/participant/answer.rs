@@ -110,6 +110,7 @@ fn judge<'k>(known: &'k Command, command: &wire::Command<'_>) -> Result<(Option<
     let environment = Environment {
         key: &key,
         start: &body,
+        event: &[],
         results: &|_| None,
         failure: None,
         round: 1,

@@ -127,7 +127,7 @@ impl Plan {
     pub fn check_topics(&self, bus: &mut impl Bus, deploying: &Deploying) -> Result<(), SetupError> {
         let catalog = &self.knowledge.catalog;
         let versions = || self.changes.iter().filter_map(|change| catalog.newest(&change.record.name));
-        let starts: Vec<String> = versions().map(|version| version.start.topic.to_string()).collect();
+        let starts: Vec<String> = versions().flat_map(|version| version.inputs()).map(|topic| topic.to_string()).collect();
         let needed: BTreeSet<String> = versions().flat_map(|version| version.outputs()).chain(starts.iter().cloned()).collect();
         let names: Vec<&str> = needed.iter().map(String::as_str).collect();
         let topics = Topics::new(&deploying.prefix);

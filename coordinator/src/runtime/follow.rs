@@ -351,8 +351,8 @@ impl<B: Bus> Follower<B> {
     fn describe(&mut self, candidates: &[Candidate]) -> Result<BTreeMap<String, Option<Description>>, KnowledgeError> {
         let mut names = self.setup.missing().clone();
         for candidate in candidates {
-            let start = candidate.definition.start.topic.to_string();
-            names.extend((candidate.is_newest && !self.setup.reads(&start)).then_some(start));
+            let inputs = inputs_of(candidate).into_iter().filter(|topic| candidate.is_newest && !self.setup.reads(topic));
+            names.extend(inputs);
             names.extend(candidate.definition.outputs().into_iter().filter(|topic| !self.setup.sends_to(topic)));
         }
         let names: Vec<String> = names.into_iter().collect();
@@ -363,31 +363,35 @@ impl<B: Bus> Follower<B> {
 
     /// What is wrong with the topics of a version, of those that are not used yet.
     fn wrong_topics(&self, candidate: &Candidate, found: &BTreeMap<String, Option<Description>>) -> Vec<String> {
-        let start = candidate.definition.start.topic.to_string();
-        let needed: BTreeSet<String> = candidate.definition.outputs().into_iter().chain([start.clone()]).collect();
-        let of = |name: &String| found.get(name).map(|description| self.faults(name, description.as_ref(), &start));
+        let inputs = inputs_of(candidate);
+        let needed: BTreeSet<String> = candidate.definition.outputs().into_iter().chain(inputs.iter().cloned()).collect();
+        let of = |name: &String| found.get(name).map(|description| self.faults(name, description.as_ref(), &inputs));
         needed.iter().filter_map(of).flatten().collect()
     }
 
-    fn faults(&self, name: &str, found: Option<&Description>, start: &str) -> Vec<String> {
-        faults_of(name, found, &self.topics, &[start.to_owned()], self.following.deploying.partitions)
+    fn faults(&self, name: &str, found: Option<&Description>, inputs: &[String]) -> Vec<String> {
+        faults_of(name, found, &self.topics, inputs, self.following.deploying.partitions)
     }
 
     /// Topics of what is taken in, and those that were missing and are there now.
     fn add_topics(&self, setup: &mut Setup, taken: &[Candidate], found: &BTreeMap<String, Option<Description>>) {
         let newest = taken.iter().filter(|candidate| candidate.is_newest);
-        let starts: Vec<String> = newest.map(|candidate| candidate.definition.start.topic.to_string()).collect();
+        let starts: Vec<String> = newest.flat_map(inputs_of).collect();
         let mut outputs = setup.missing().clone();
         outputs.extend(taken.iter().flat_map(|candidate| candidate.definition.outputs()));
         let is_used = |name: &str| starts.iter().any(|start| start == name) || outputs.contains(name);
-        let start = |name: &str| if starts.iter().any(|start| start == name) { name.to_owned() } else { String::new() };
         let right = found.iter().filter(|(name, _)| is_used(name)).filter_map(|(name, description)| {
-            description.as_ref().filter(|found| self.faults(name, Some(found), &start(name)).is_empty()).cloned()
+            description.as_ref().filter(|found| self.faults(name, Some(found), &starts).is_empty()).cloned()
         });
         let right: Vec<Description> = right.collect();
         setup.extend(&self.following.setup, &right, &starts, &outputs.iter().map(String::as_str).collect());
         setup.miss(outputs);
     }
+}
+
+/// The topics that its sagas listen to.
+fn inputs_of(candidate: &Candidate) -> Vec<String> {
+    candidate.definition.inputs().into_iter().map(|topic| topic.to_string()).collect()
 }
 
 fn in_force(catalog: &Catalog, record: &DefinitionRecord) -> InForce {

@@ -76,7 +76,8 @@ pub enum SetupError {
 /// Asks the broker for all topics and checks them against what definitions and protocol need.
 pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowledge) -> Result<Setup, SetupError> {
     let topics = Topics::new(&settings.prefix);
-    let starts: Vec<String> = knowledge.catalog.start_topics().iter().map(|topic| topic.to_string()).collect();
+    let listened: Vec<String> = knowledge.catalog.listener_topics().iter().map(|topic| topic.to_string()).collect();
+    let mut starts: Vec<String> = knowledge.catalog.input_topics().iter().map(|topic| topic.to_string()).collect();
     let outputs: BTreeSet<String> =
         knowledge.catalog.newest_versions().flat_map(|newest| newest.outputs()).chain([topics.quarantine.clone()]).collect();
     // One topic may be read and written: what one saga emits starts another.
@@ -84,13 +85,16 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
         [&topics.journal, &topics.replies, &topics.control, &topics.definitions, &topics.schemas].map(String::as_str).into();
     needed.extend(starts.iter().chain(&outputs).map(String::as_str));
     let older: BTreeSet<String> = knowledge.catalog.versions().iter().flat_map(|(version, _)| version.outputs()).collect();
-    let names: Vec<&str> =
-        older.iter().map(String::as_str).chain(needed.iter().copied()).collect::<BTreeSet<_>>().into_iter().collect();
+    // What only sagas of older versions listen to is read as long as it is there.
+    let older: BTreeSet<String> = older.into_iter().chain(listened.iter().cloned()).collect();
+    let needed: BTreeSet<String> = needed.into_iter().map(str::to_owned).collect();
+    starts.extend(listened.into_iter().filter(|topic| !needed.contains(topic)));
+    let names: Vec<&str> = older.iter().chain(&needed).map(String::as_str).collect::<BTreeSet<_>>().into_iter().collect();
     let (mut found, mut wrong, mut missing) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     for (name, description) in names.iter().zip(bus.describe(&names)?) {
         let faults = faults_of(name, description.as_ref(), &topics, &starts, settings.partitions);
         match description {
-            _ if !faults.is_empty() && needed.contains(name) => wrong.extend(faults),
+            _ if !faults.is_empty() && needed.contains(*name) => wrong.extend(faults),
             Some(description) if faults.is_empty() => found.push(description),
             Some(_) | None => drop(missing.insert((*name).to_owned())),
         }

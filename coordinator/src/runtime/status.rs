@@ -135,6 +135,7 @@ pub(super) fn since(now: &Counters, before: &Counters) -> Counters {
     Counters {
         inputs: now.inputs - before.inputs,
         skipped: now.skipped - before.skipped,
+        unexpected: now.unexpected - before.unexpected,
         started: now.started - before.started,
         completed: now.completed - before.completed,
         compensated: now.compensated - before.compensated,
@@ -167,6 +168,7 @@ mod tests {
         Counters {
             inputs: times,
             skipped: 2 * times,
+            unexpected: 23 * times,
             started: 3 * times,
             completed: 4 * times,
             compensated: 5 * times,

@@ -88,7 +88,11 @@ impl Seen {
         match event {
             SagaEvent::CommandIssued { node, .. }
             | SagaEvent::Emitted { node, .. }
-            | SagaEvent::Entered { node, opens: Opens::Refused { .. } | Opens::Sleep { .. } | Opens::Approval { .. }, .. } => {
+            | SagaEvent::Entered {
+                node,
+                opens: Opens::Refused { .. } | Opens::Sleep { .. } | Opens::Approval { .. } | Opens::Wait { .. },
+                ..
+            } => {
                 self.entered.insert(*node);
             }
             SagaEvent::Refused { place, .. } => self.refused.extend(node(place)),
@@ -128,7 +132,8 @@ fn points(definition: &Definition, seen: &Seen) -> Vec<Point> {
     }
     for (node, number) in definition.nodes.iter().zip(0..) {
         let name = &node.name;
-        if let Some(condition) = &node.condition {
+        let of_event = if let Verb::Wait(wait) = &node.verb { wait.condition.as_ref() } else { None };
+        for condition in node.condition.iter().chain(of_event) {
             for is_true in [true, false] {
                 let passed = seen.conditions.contains(&(condition.site(), is_true));
                 add("conditions", format!("the if of {name} is never {is_true}"), passed);
@@ -146,6 +151,10 @@ fn points(definition: &Definition, seen: &Seen) -> Vec<Point> {
                 }
             }
             Verb::Sleep(_) => add("steps", format!("{name} never sleeps"), seen.entered.contains(&number)),
+            Verb::Wait(_) => {
+                add("steps", format!("{name} never waits"), seen.entered.contains(&number));
+                add("refusals", format!("{name} never waits in vain"), seen.refused.contains(&number));
+            }
             Verb::Approval(_) => {
                 add("steps", format!("{name} is never asked for"), seen.entered.contains(&number));
                 add("refusals", format!("{name} is never refused"), seen.refused.contains(&number));

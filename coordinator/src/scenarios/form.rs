@@ -15,11 +15,24 @@ use super::asked::{Asked, What};
 use super::{Known, values};
 pub(crate) use answers::check_refusal;
 pub(super) use answers::{Answer, Answers, Says};
-use inputs::INPUTS_LATER;
-pub(super) use inputs::{Approval, Input, Timed};
+pub(super) use inputs::{Approval, Incoming, Input, Timed};
 
-const SCENARIO: [&str; 13] =
-    ["scenario", "description", "saga", "begins", "key", "start", "answers", "at", "then", "never", "ends", "code", "stuck"];
+const SCENARIO: [&str; 14] = [
+    "scenario",
+    "description",
+    "saga",
+    "begins",
+    "key",
+    "before",
+    "start",
+    "answers",
+    "at",
+    "then",
+    "never",
+    "ends",
+    "code",
+    "stuck",
+];
 /// When a scenario begins that does not say so.
 const BEGINS: Millis = 1_900_000_000_000;
 /// The record's key of a start event that comes without one.
@@ -42,6 +55,8 @@ pub struct Scenario {
     pub(super) key: String,
     /// The start event, as JSON, and its line.
     pub(super) start: (String, usize),
+    /// Events that came before it.
+    pub(super) before: Vec<Incoming>,
     pub(super) answers: Vec<Answers>,
     /// What else comes, in order of time.
     pub(super) inputs: Vec<Timed>,
@@ -140,7 +155,7 @@ struct Reading<'r, 'k, 't> {
 impl Reading<'_, '_, '_> {
     fn scenario(&mut self, root: &Node) -> Option<Scenario> {
         let errors = self.report.error_count();
-        let fields = Fields::new(root, "a scenario", &SCENARIO, &INPUTS_LATER, self.report)?;
+        let fields = Fields::new(root, "a scenario", &SCENARIO, &[], self.report)?;
         let name_at = fields.needed("scenario", FORM, self.report)?;
         let name = self.text(name_at, "what a scenario is about")?;
         let definition = fields.needed("saga", "saga: NAME", self.report).and_then(|node| self.definition(node))?;
@@ -148,6 +163,7 @@ impl Reading<'_, '_, '_> {
         let start = start.and_then(|node| self.start(node, &definition));
         let begins = fields.node("begins").map_or(Some(BEGINS), |node| self.time(node));
         let key = fields.node("key").map_or(Some(KEY.to_owned()), |node| self.text(node, "a key"));
+        let before = fields.node("before").map(|node| self.before(node, &definition)).unwrap_or_default();
         let answers = fields.node("answers").map(|node| self.answers(node, &definition)).unwrap_or_default();
         let mut inputs = fields.node("at").map(|node| self.inputs(node, &definition)).unwrap_or_default();
         inputs.sort_by_key(|timed| timed.after);
@@ -166,6 +182,7 @@ impl Reading<'_, '_, '_> {
             begins: begins?,
             key: key?,
             start: start?,
+            before,
             answers,
             inputs,
             then,

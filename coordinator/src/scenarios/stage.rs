@@ -1,5 +1,6 @@
 //! Where a scenario is played: one saga, virtual time, participants that answer as they are told.
 
+mod comes;
 mod observed;
 
 use std::collections::{HashMap, VecDeque};
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use ringmaster_core::definition::Definition;
 use ringmaster_core::intake::{self, Event, Headers, InputRecord, Origin, Projections, Typing};
-use ringmaster_core::saga::{Act, ActInput, Decided, Input as SagaInput, Scratch, Sender, apply, decide, effects, order_of};
+use ringmaster_core::saga::{Decided, EarlyInput, Input as SagaInput, Scratch, Sender, apply, decide, effects, order_of};
 use ringmaster_schemas::journal::{Emission, Opens, SagaEvent};
 use ringmaster_schemas::names::{self, Direction, command_topic, participant_of, saga_id};
 use ringmaster_schemas::state::{Saga, Status, Waits};
@@ -18,7 +19,7 @@ use serde_json::Value;
 use super::Known;
 use super::asked::{Asked, What};
 use super::coverage::Seen;
-use super::form::{Answer, Approval, Ends, Input, Says, Scenario};
+use super::form::{Answer, Ends, Input, Says, Scenario};
 use observed::Observed;
 
 /// Turns of one scenario. A step that is asked again for a day takes some thousands.
@@ -70,6 +71,7 @@ pub(super) fn play(scenario: &Scenario, known: Known<'_>, seen: &mut Seen) -> Pl
         projections: Projections::default(),
         scratch: Scratch::default(),
         story: Vec::new(),
+        events: 0,
         replies: VecDeque::new(),
         asked: HashMap::new(),
         not_started: None,
@@ -90,6 +92,8 @@ struct Stage<'s> {
     projections: Projections,
     scratch: Scratch,
     story: Vec<Happening>,
+    /// How many events came beside the start: each is another one.
+    events: usize,
     /// Replies on their way, with the lines that say them.
     replies: VecDeque<(Vec<u8>, usize)>,
     /// How often a step was asked by each entry of `answers`.
@@ -128,6 +132,7 @@ impl Stage<'_> {
                 match &timed.input {
                     Input::Answer(asked, answer) => self.answer_by_itself(asked, answer)?,
                     Input::Approval(approval) => self.answer_to_approval(approval)?,
+                    Input::Event(event) => self.event(event)?,
                     Input::Cancel => self.take(&SagaInput::Cancel { why: "cancelled by the scenario".into() })?,
                 }
             } else {
@@ -161,9 +166,13 @@ impl Stage<'_> {
         let (_, event) = Event::recognise(&record, typing, self.known.schemas).map_err(unusable)?;
         let origin = Origin { topic: &start.topic, partition: 0 };
         match self.projections.start(self.definition, 0, &event, origin, self.now) {
-            Ok(Some(input)) => {
+            Ok(Some(mut input)) => {
                 self.seen.started(true);
                 self.id = saga_id(&self.definition.name, &input.key).into();
+                for event in &self.scenario.before {
+                    let until = self.now.saturating_add(self.definition.listeners[usize::from(event.listener)].keep_ms);
+                    input.early.push(EarlyInput { event: self.listened(event)?, until });
+                }
                 self.take(&SagaInput::Start(input))
             }
             Ok(None) => {
@@ -327,13 +336,6 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// A person says yes or no.
-    fn answer_to_approval(&mut self, approval: &Approval) -> Result<(), Trouble> {
-        let act = if approval.yes { Act::Approve } else { Act::Refuse };
-        let (step, by, why) = (Some(approval.step.clone()), approval.by.as_str().into(), approval.note.as_str().into());
-        self.take(&SagaInput::Act(ActInput { act, step, by, why, if_state: None }))
-    }
-
     /// How it ended, and why.
     fn reached(&self) -> (Option<Ends>, Option<(String, String, String)>) {
         let Some(saga) = &self.saga else {
@@ -350,7 +352,7 @@ impl Stage<'_> {
         let ends = match saga.status {
             Status::Completed => Some(Ends::Completed),
             Status::Compensated => Some(Ends::Compensated),
-            Status::Running | Status::Compensating => None,
+            Status::Running | Status::Compensating | Status::Expected => None,
         };
         (ends, because)
     }

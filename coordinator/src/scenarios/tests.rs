@@ -318,10 +318,12 @@ fn coverage_counts_what_was_passed_and_names_what_was_not() {
 const LOAN: &str = "
 saga: loan
 start: { on: LoanWanted, from: loans, key: event.id }
+cancel: { on: LoanDropped, key: event.id }
 steps:
   - { step: cool_off, sleep: 2d }
   - { step: review, approval: clerk, show: { amount: start.amount }, within: 3d, on_refused: { EXPIRED: go_on, else: undo } }
-  - { step: thank, do: mail.Thank, with: { by: \"steps.?review.?by.orValue('nobody')\" }, undo: nothing }
+  - { step: proof, wait: ProofSent, from: proofs, key: event.loan, if: event.good, within: 1d, on_refused: go_on }
+  - { step: thank, do: mail.Thank, with: { by: \"steps.?review.?by.orValue('nobody')\", proof: \"steps.?proof.?name.orValue('none')\" }, undo: nothing }
 ";
 
 #[test]
@@ -345,6 +347,17 @@ fn sleeps_pass_and_approvals_are_answered_or_not() {
     play("at: { after: 50h, approve: { step: review, by: ann, note: yes } }\nthen: [ mail.Thank: { by: ann } ]\nends: completed");
     play("at: { after: 50h, refuse: review }\nthen: [ approval review ]\nnever: [ mail.Thank ]\nends: compensated\ncode: REFUSED");
     play("at: [ { after: 1h, approve: review } ]\nthen: [ rejected NOT_ASKED, mail.Thank: { by: nobody } ]\nends: completed");
+    let proof = |good: bool| format!("{{ ProofSent: {{ loan: l-1, good: {good}, name: p }} }}");
+    let happens = format!("at: [ {{ after: 73h, event: {} }}, {{ after: 74h, event: {} }} ]", proof(false), proof(true));
+    play(&format!("{happens}\nthen: [ mail.Thank: {{ proof: p }} ]\nends: completed"));
+    play("then: [ mail.Thank: { by: nobody, proof: none } ]\nends: completed");
+    let approved = "{ after: 50h, approve: review }";
+    let happens =
+        format!("at: [ {approved}, {{ after: 51h, event: {} }}, {{ after: 52h, event: {} }} ]", proof(false), proof(true));
+    play(&format!("{happens}\nthen: [ mail.Thank: {{ proof: p }} ]\nends: completed"));
+    play(&format!("before: [ {} ]\nat: {approved}\nthen: [ mail.Thank: {{ proof: p }} ]\nends: completed", proof(true)));
+    play("before: { LoanDropped: { id: l-1 } }\nnever: [ approval review ]\nends: compensated\ncode: CANCELLED");
+    play("at: { after: 50h, event: { LoanDropped: { id: l-1 } } }\nends: compensated\ncode: CANCELLED");
     let missed: Vec<String> = coverage.tallies()[0].missed.iter().map(|missed| missed.what.clone()).collect();
     assert_eq!(missed, ["thank is never refused"], "all else was passed through");
 }

@@ -203,9 +203,10 @@ mod tests {
             pauses: 1 << 19,
             full_polls: 1 << 20,
             errors: 1 << 21,
+            unexpected: 1 << 22,
         };
         let bits = names::COUNTERS.iter().fold(0, |bits, (_, count)| bits ^ count(&ones));
-        assert_eq!(bits, (1 << 22) - 1);
+        assert_eq!(bits, (1 << 23) - 1);
     }
 
     #[test]

@@ -102,10 +102,10 @@ fn eval_says_what_is_missing() {
     check(
         &["event.total > 5"],
         expect![[r#"
-        6 expression:1:1: error: event is only there in the start's own key and if
-         1 | event.total > 5
-           | ^^^^^ here, as in steps, the event is called start: start.FIELD
-    "#]],
+            6 expression:1:1: error: event is only there in the key and the if of a start or a wait
+             1 | event.total > 5
+               | ^^^^^ here, as in steps, the event is called start: start.FIELD
+        "#]],
     );
     check(
         &["steps.pay.code"],

@@ -35,6 +35,8 @@ symbols! {
         NotPossible = 13 "NOT_POSSIBLE",
         /// An answer to an approval that nobody is asked for, or that has its answer.
         NotAsked = 14 "NOT_ASKED",
+        /// An event that came early, where as much as may wait for a saga does so already.
+        TooManyEarly = 15 "TOO_MANY_EARLY",
     }
 }
 

@@ -226,6 +226,25 @@ variants! {
             /// When the next are asked, or nobody any more.
             due_at: Millis,
         } = 26,
+        /// The event came that was waited for.
+        EventTaken {
+            /// By which entry.
+            place: Place,
+            /// Which event, and what is kept of it.
+            event: Arc<TakenEvent>,
+            /// It is the pivot: the saga is behind it now.
+            passes: bool,
+        } = 27,
+        /// An event came before something waits for it, or before there is a saga.
+        EventKept {
+            /// The event.
+            event: Arc<KeptEvent>,
+        } = 28,
+        /// Events that came early have waited for as long as they may.
+        EventsExpired {
+            /// How many.
+            count: u16,
+        } = 29,
     }
 }
 
@@ -261,6 +280,11 @@ variants! {
             /// When others are asked too, or nobody any more.
             due_at: Millis,
         } = 4,
+        /// It waits for an event.
+        Wait {
+            /// When it is over.
+            until: Millis,
+        } = 5,
     }
 }
 
@@ -271,6 +295,36 @@ record! {
         pub role: Arc<str>,
         /// What they are shown, as JSON; none if nothing is.
         pub show: Option<Arc<str>>,
+    }
+}
+
+record! {
+    /// An event that a saga took.
+    pub struct TakenEvent {
+        /// Its identity: `ce_source/ce_id`, or topic, partition and offset.
+        pub source: Arc<str>,
+        /// It was kept before, and what was kept is its result.
+        pub early: bool,
+        /// Else the fields that expressions of this version can read, as Avro; none if none are read.
+        pub result: Option<Data>,
+    }
+}
+
+record! {
+    /// An event that came early.
+    pub struct KeptEvent {
+        /// The topic it came on.
+        pub topic: Arc<str>,
+        /// Its type.
+        pub kind: Arc<str>,
+        /// Its identity.
+        pub source: Arc<str>,
+        /// When it is forgotten.
+        pub until: Millis,
+        /// Of an event that came before its saga: key of its writer's schema, 0 for JSON.
+        pub schema: i64,
+        /// Of an event that came before its saga: all of it, as it came. Else the fields that expressions of its version can read, as Avro.
+        pub data: Data,
     }
 }
 

@@ -48,6 +48,8 @@ symbols! {
         Time = 4 "time",
         /// For somebody's answer, yes or no.
         Approval = 5 "approval",
+        /// For an event.
+        Event = 6 "event",
     }
 }
 
@@ -68,8 +70,8 @@ pub struct Entry {
     pub bare: bool,
     /// Since when work and waits are as they are.
     pub since: Millis,
-    /// When something is due, where it waits for a reply, a retry, its time or an approval: the attempt's timeout, the next attempt, the
-    /// end of its sleep, or when others are asked, or nobody any more. Of an open scope: when its time is over; 0 for never.
+    /// When something is due, where it waits for a reply, a retry, its time, an approval or an event: the attempt's timeout, the next
+    /// attempt, the end of its sleep, when others are asked, or nobody any more. Of an open scope: when its time is over; 0 for never.
     pub due_at: Millis,
     /// What was asked last.
     pub order: Option<Order>,
@@ -120,6 +122,11 @@ variants! {
             /// What they are shown, as JSON; none if nothing is.
             show: Option<Arc<str>>,
         } = 2,
+        /// Of a wait that has its event.
+        Taken {
+            /// Identity of the event.
+            source: Arc<str>,
+        } = 3,
     }
 }
 
@@ -213,14 +220,14 @@ impl Entry {
     pub fn due_at(&self) -> Millis {
         match self.waits {
             Waits::Reply | Waits::Retry | Waits::Time => self.due_at,
-            Waits::No | Waits::Stuck | Waits::Approval => Millis::MAX,
+            Waits::No | Waits::Stuck | Waits::Approval | Waits::Event => Millis::MAX,
         }
     }
 
-    /// When something of it is due by a clock that stands while the saga is held: the time of an open scope, or of an approval; none:
-    /// never.
+    /// When something of it is due by a clock that stands while the saga is held: the time of an open scope, of an approval or of a
+    /// wait; none: never.
     pub fn clock(&self) -> Option<Millis> {
-        self.scope_until().or_else(|| (self.waits == Waits::Approval).then_some(self.due_at))
+        self.scope_until().or_else(|| matches!(self.waits, Waits::Approval | Waits::Event).then_some(self.due_at))
     }
 
     /// When the time of an open scope is over; none: never.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Detail, Entry, EntryMore, Saga};
-use crate::journal::{Failure, Order};
+use crate::journal::{Failure, KeptEvent, Order};
 use crate::shared::Data;
 
 /// The two counts in front of what an `Arc` holds.
@@ -15,7 +15,8 @@ impl Saga {
         let entries: usize = self.entries.iter().map(Entry::held_bytes).sum();
         let spare = (self.entries.capacity() - self.entries.len()) * size_of::<Entry>();
         let failure = self.failure.as_deref().map_or(0, failure_bytes);
-        COUNTS + size_of::<Saga>() + text_bytes(&self.id) + self.head.held_bytes() + entries + spare + failure
+        let early: usize = self.early().iter().map(|event| kept_bytes(event)).sum();
+        COUNTS + size_of::<Saga>() + text_bytes(&self.id) + self.head.held_bytes() + entries + spare + failure + early
     }
 }
 
@@ -37,9 +38,15 @@ fn text_bytes(text: &str) -> usize {
     (COUNTS + text.len()).next_multiple_of(size_of::<usize>())
 }
 
+fn kept_bytes(event: &KeptEvent) -> usize {
+    let texts = text_bytes(&event.topic) + text_bytes(&event.kind) + text_bytes(&event.source);
+    COUNTS + size_of::<KeptEvent>() + texts + event.data.held_bytes() + size_of::<Arc<KeptEvent>>()
+}
+
 fn detail_bytes(detail: &Detail) -> usize {
     match detail {
         Detail::Nothing {} | Detail::Expires {} => 0,
+        Detail::Taken { source } => text_bytes(source),
         Detail::Asked { roles, show } => {
             let texts: usize = roles.iter().chain(show).map(|text| text_bytes(text)).sum();
             roles.capacity() * size_of::<Arc<str>>() + texts
@@ -104,6 +111,7 @@ mod tests {
             entries: vec![entry],
             failure: Some(failure(message)),
             ended: None,
+            early: None,
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{Entry, VERSION, Waits, expiry_bucket};
 use crate::codec::{Avro, Malformed, put_long};
-use crate::journal::{Failure, Head, Place};
+use crate::journal::{Failure, Head, HeadFields, KeptEvent, Place};
 use crate::{Millis, names, record, symbols};
 
 /// A row of three steps takes a little less.
@@ -25,6 +25,8 @@ symbols! {
         Completed = 2 "completed",
         /// Everything is undone.
         Compensated = 3 "compensated",
+        /// It is not there yet: only what came before it is kept.
+        Expected = 4 "expected",
     }
 }
 
@@ -53,6 +55,15 @@ pub struct Saga {
     pub failure: Option<Arc<Failure>>,
     /// That it ended.
     pub ended: Option<End>,
+    /// Events that came before something waits for them.
+    pub early: Option<Box<Early>>,
+}
+
+/// Events that came early, in the order in which they came; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Early {
+    /// Each, shared with the event that says so.
+    pub events: Vec<Arc<KeptEvent>>,
 }
 
 record! {
@@ -75,7 +86,7 @@ impl PartialEq for Saga {
         };
         small(self) == small(other)
             && (&self.id, head(self), &self.entries) == (&other.id, head(other), &other.entries)
-            && (&self.failure, &self.ended) == (&other.failure, &other.ended)
+            && (&self.failure, &self.ended, &self.early) == (&other.failure, &other.ended, &other.early)
     }
 }
 
@@ -138,7 +149,36 @@ impl Saga {
             held_since: self.held_since,
             failure: self.failure.clone(),
             ended: self.ended.clone(),
+            early: self.early.clone(),
         }
+    }
+
+    /// What came before the saga of this id, and nothing yet.
+    pub fn expected(id: &Arc<str>) -> Saga {
+        Saga {
+            id: id.clone(),
+            head: Head::new(&HeadFields::default(), &mut Vec::new()),
+            bare: false,
+            status: Status::Expected,
+            passed: false,
+            late: false,
+            deadline_at: None,
+            held_since: None,
+            entries: Vec::new(),
+            failure: None,
+            ended: None,
+            early: None,
+        }
+    }
+
+    /// True if it has begun: what is only expected is no saga yet.
+    pub fn began(&self) -> bool {
+        self.status != Status::Expected
+    }
+
+    /// Events that came early, in the order in which they came.
+    pub fn early(&self) -> &[Arc<KeptEvent>] {
+        self.early.as_ref().map_or(&[], |early| &early.events)
     }
 
     /// The place of an open stray.
@@ -162,6 +202,9 @@ impl Saga {
     /// When it wants to be looked at without an input; `i64::MAX` for never.
     pub fn due_at(&self) -> Millis {
         let mut due_at = self.deadline().unwrap_or(Millis::MAX);
+        if self.began() {
+            due_at = self.early().iter().map(|event| event.until).fold(due_at, Millis::min);
+        }
         // The clocks of scopes and approvals stand still with the saga's.
         let clocks_run = self.status == Status::Running && self.held_since.is_none();
         for entry in &self.entries {
@@ -175,6 +218,9 @@ impl Saga {
 
     /// The bucket in which its row goes; none while it lives, or while something of it is still to be undone.
     pub fn expiry_bucket(&self) -> Option<i64> {
+        if !self.began() {
+            return self.early().iter().map(|event| expiry_bucket(event.until)).max();
+        }
         let ended = self.ended.as_ref()?;
         self.open_stray().is_none().then(|| expiry_bucket(ended.expires_at))
     }
@@ -190,11 +236,17 @@ impl Saga {
         self.deadline_at.put(&mut out);
         self.held_since.put(&mut out);
         self.entries.put(&mut out);
-        match &self.failure {
-            None => out.push(0),
-            Some(failure) => {
+        match (&self.failure, &self.early) {
+            (None, None) => out.push(0),
+            (Some(failure), None) => {
                 out.push(2);
                 failure.put(&mut out);
+            }
+            // Rows without early events stay what they were before there were any.
+            (failure, Some(early)) => {
+                out.push(4);
+                failure.put(&mut out);
+                early.events.put(&mut out);
             }
         }
         self.ended.put(&mut out);
@@ -208,7 +260,7 @@ impl Saga {
     /// Reads the row of the saga of this id.
     pub fn decode(id: &Arc<str>, bytes: &[u8]) -> Result<Self, Malformed> {
         let mut cursor = super::versioned_cursor(bytes, "saga row of another format version")?;
-        let saga = Saga {
+        let mut saga = Saga {
             id: id.clone(),
             head: Avro::take(&mut cursor)?,
             bare: false,
@@ -218,9 +270,20 @@ impl Saga {
             deadline_at: Avro::take(&mut cursor)?,
             held_since: Avro::take(&mut cursor)?,
             entries: Avro::take(&mut cursor)?,
-            failure: Avro::take(&mut cursor)?,
-            ended: Avro::take(&mut cursor)?,
+            failure: None,
+            ended: None,
+            early: None,
         };
+        match cursor.long()? {
+            0 => {}
+            1 => saga.failure = Some(Avro::take(&mut cursor)?),
+            2 => {
+                saga.failure = Avro::take(&mut cursor)?;
+                saga.early = Some(Box::new(Early { events: Avro::take(&mut cursor)? }));
+            }
+            _ => return Err(Malformed("a saga row has no such branch")),
+        }
+        saga.ended = Avro::take(&mut cursor)?;
         cursor.end()?;
         Ok(saga)
     }

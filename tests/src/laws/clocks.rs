@@ -8,7 +8,7 @@ use super::{Broken, One};
 
 /// While a person is needed the clocks of the deadline, of open scopes and of approvals stand; then they move by exactly that time.
 pub(super) fn clocks_stand_while_a_person_is_needed(one: One<'_>) -> Broken {
-    let (before, behind) = (one.before?, one.behind);
+    let (before, behind) = (one.before.filter(|saga| saga.began())?, one.behind);
     if behind.stuck() != behind.held_since.is_some() {
         return Some("the clock stands when a person is needed, else it runs".to_owned());
     }
@@ -34,7 +34,7 @@ pub(super) fn clocks_stand_while_a_person_is_needed(one: One<'_>) -> Broken {
 
 /// Nothing is due before it began to wait.
 pub(super) fn nothing_is_due_before_it_waits(one: One<'_>) -> Broken {
-    let is_timed = |waits: Waits| matches!(waits, Waits::Reply | Waits::Retry | Waits::Time | Waits::Approval);
+    let is_timed = |waits: Waits| matches!(waits, Waits::Reply | Waits::Retry | Waits::Time | Waits::Approval | Waits::Event);
     let early = |entry: &&Entry| is_timed(entry.waits) && entry.due_at < entry.since;
     let entry = one.behind.entries.iter().find(early)?;
     Some(format!("{} is due before it began to wait", entry.name()))
@@ -43,7 +43,11 @@ pub(super) fn nothing_is_due_before_it_waits(one: One<'_>) -> Broken {
 /// An entry is due when its event says so, and no attempt goes beyond the time of all of them.
 pub(super) fn due_is_what_was_said(one: One<'_>) -> Broken {
     let (place, due) = match one.event {
-        SagaEvent::Entered { place, opens: Opens::Sleep { due_at, .. } | Opens::Approval { due_at, .. }, .. }
+        SagaEvent::Entered {
+            place,
+            opens: Opens::Sleep { due_at, .. } | Opens::Approval { due_at, .. } | Opens::Wait { until: due_at },
+            ..
+        }
         | SagaEvent::Escalated { place, due_at, .. } => {
             let other = one.behind.entry(*place).is_none_or(|entry| entry.due_at != *due_at);
             return other.then(|| "it is due at another time than was said".to_owned());

@@ -8,7 +8,7 @@ use super::{Broken, One};
 /// L2: an open leaf has one reason, and only some reasons fit what is known of it.
 pub(super) fn work_and_waits_fit(one: One<'_>) -> Broken {
     let fits = |entry: &Entry| match entry.work {
-        Work::Nothing => matches!(entry.waits, Waits::Stuck | Waits::Time | Waits::Approval) || entry.went_on(),
+        Work::Nothing => matches!(entry.waits, Waits::Stuck | Waits::Time | Waits::Approval | Waits::Event) || entry.went_on(),
         Work::Asked | Work::UndoAsked => entry.waits != Waits::No,
         Work::Done | Work::Refused | Work::Failed | Work::Undone => matches!(entry.waits, Waits::No | Waits::Stuck),
         Work::Closed | Work::Open | Work::Undoing => entry.waits == Waits::No,

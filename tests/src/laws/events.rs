@@ -27,10 +27,15 @@ fn goes_forward(event: &SagaEvent) -> bool {
             | SagaEvent::Retried { direction: Direction::Do, .. }
             | SagaEvent::Emitted { .. }
             | SagaEvent::Entered {
-                opens: Opens::Refused { .. } | Opens::Scope { .. } | Opens::Sleep { .. } | Opens::Approval { .. },
+                opens: Opens::Refused { .. }
+                    | Opens::Scope { .. }
+                    | Opens::Sleep { .. }
+                    | Opens::Approval { .. }
+                    | Opens::Wait { .. },
                 ..
             }
             | SagaEvent::Escalated { .. }
+            | SagaEvent::EventTaken { .. }
             | SagaEvent::Skipped { .. }
             | SagaEvent::ReactionBegan { .. }
             | SagaEvent::WentOn { .. }
@@ -55,9 +60,10 @@ pub(super) fn a_pivot_is_never_given_up(one: One<'_>) -> Broken {
 pub(super) fn the_status_never_goes_back(one: One<'_>) -> Broken {
     let before = one.before?;
     let order = |status: Status| match status {
-        Status::Running => 0,
-        Status::Compensating => 1,
-        Status::Completed | Status::Compensated => 2,
+        Status::Expected => 0,
+        Status::Running => 1,
+        Status::Compensating => 2,
+        Status::Completed | Status::Compensated => 3,
     };
     let back = order(one.behind.status) < order(before.status) || (before.ended() && one.behind.status != before.status);
     back.then(|| "the status goes back".to_owned())

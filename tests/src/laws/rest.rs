@@ -50,7 +50,7 @@ pub(super) fn an_ended_row_is_small(_: &Definition, saga: &Saga) -> Broken {
 
 /// L14: who has ended says when.
 pub(super) fn the_end_is_noted(_: &Definition, saga: &Saga) -> Broken {
-    (lives(saga) != saga.ended.is_none()).then(|| format!("it is {} and says {:?}", saga.status, saga.ended))
+    ((lives(saga) || !saga.began()) != saga.ended.is_none()).then(|| format!("it is {} and says {:?}", saga.status, saga.ended))
 }
 
 /// L17: compensated: nothing is done, or may be, that has an undo, and the pivot is not behind.

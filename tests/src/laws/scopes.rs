@@ -15,6 +15,7 @@ fn about(saga: &Saga, event: &SagaEvent) -> Option<(u16, usize)> {
         SagaEvent::CommandRepeated { place, .. }
         | SagaEvent::ReactionBegan { place, .. }
         | SagaEvent::WentOn { place, .. }
+        | SagaEvent::EventTaken { place, .. }
         | SagaEvent::Escalated { place, .. } => Some((saga.entry(*place)?.node, usize::from(*place))),
         _ => None,
     }

@@ -1,9 +1,11 @@
 //! What waits by itself: a sleep ends at its time, an approval by somebody's answer or when its time is over.
 
+use std::sync::Arc;
+
 use ringmaster_core::definition::Verb;
 use ringmaster_core::saga::code;
 use ringmaster_schemas::journal::{Opens, Place, SagaEvent};
-use ringmaster_schemas::state::{Detail, Entry, Waits, Work};
+use ringmaster_schemas::state::{Detail, Entry, Saga, Waits, Work};
 
 use super::{Broken, One};
 
@@ -22,7 +24,9 @@ pub(super) fn time_ends_what_waits_for_it(one: One<'_>) -> Broken {
     match (before.waits, one.event) {
         (Waits::Time, SagaEvent::Succeeded { .. }) if before.due_at > one.at || cuts_short => Some("it wakes too early".to_owned()),
         (Waits::Time, _) if due && (before.due_at > one.at || !cuts_short) => Some("a sleep is over too early".to_owned()),
-        (Waits::Approval, _) if due && (before.due_at > one.at || held) => Some("its time is over too early".to_owned()),
+        (Waits::Approval | Waits::Event, _) if due && (before.due_at > one.at || held) => {
+            Some("its time is over too early".to_owned())
+        }
         _ => None,
     }
 }
@@ -53,11 +57,43 @@ pub(super) fn others_are_asked_in_order(one: One<'_>) -> Broken {
     (due_at != next - from).then(|| format!("the next are asked behind {due_at} ms, not {}", next - from))
 }
 
+/// L19: an event is taken once, by what waits for it, and kept ones are taken in the order in which they came, or forgotten when their
+/// time is over.
+pub(super) fn an_event_is_taken_once(one: One<'_>) -> Broken {
+    let took = |entry: &Entry, source: &str| matches!(entry.detail(), Some(Detail::Taken { source: taken }) if **taken == *source);
+    let early = |saga: &Saga| -> Vec<Arc<str>> { saga.early().iter().map(|event| event.source.clone()).collect() };
+    match (one.event, one.before) {
+        (SagaEvent::EventTaken { place, event, .. }, Some(before)) => {
+            let again = before.entries.iter().any(|entry| took(entry, &event.source));
+            let listens = matches!(one.node(*place).map(|node| &node.verb), Some(Verb::Wait(_)));
+            let was_kept = early(before).contains(&event.source);
+            let left: Vec<Arc<str>> =
+                early(before).into_iter().filter(|source| !(event.early && *source == event.source)).collect();
+            (again || !listens || was_kept != event.early || left != early(one.behind))
+                .then(|| format!("{} is taken twice, by what does not wait for it, or not as it was kept", event.source))
+        }
+        (SagaEvent::EventKept { event }, before) => {
+            let known = before.filter(|saga| saga.began() == one.behind.began());
+            let again = known.is_some_and(|saga| {
+                early(saga).contains(&event.source) || saga.entries.iter().any(|entry| took(entry, &event.source))
+            });
+            again.then(|| format!("{} is kept though it came before", event.source))
+        }
+        (SagaEvent::EventsExpired { .. }, Some(before)) => {
+            let over = before.early().iter().filter(|event| event.until <= one.at).map(|event| event.source.clone());
+            let gone: Vec<_> = early(before).into_iter().filter(|source| !early(one.behind).contains(source)).collect();
+            (over.collect::<Vec<_>>() != gone).then(|| "what is forgotten is not what was kept for as long as it may".to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// L2: what waits for its time, or for an answer, is a sleep, or an approval.
 pub(super) fn what_waits_by_itself_is_written_so(one: One<'_>) -> Broken {
     let fits = |entry: &&Entry| match (entry.waits, one.definition.node(entry.node).map(|node| &node.verb)) {
         (Waits::Time, Some(Verb::Sleep(_))) | (Waits::Approval, Some(Verb::Approval(_))) => false,
-        (Waits::Time | Waits::Approval, _) => true,
+        (Waits::Event, Some(Verb::Wait(_))) => false,
+        (Waits::Time | Waits::Approval | Waits::Event, _) => true,
         _ => false,
     };
     let entry = one.behind.entries.iter().find(fits)?;
@@ -65,5 +101,7 @@ pub(super) fn what_waits_by_itself_is_written_so(one: One<'_>) -> Broken {
 }
 
 fn waiting(one: One<'_>, place: Place) -> Option<&Entry> {
-    one.before?.entry(place).filter(|entry| entry.work == Work::Nothing && matches!(entry.waits, Waits::Time | Waits::Approval))
+    one.before?
+        .entry(place)
+        .filter(|entry| entry.work == Work::Nothing && matches!(entry.waits, Waits::Time | Waits::Approval | Waits::Event))
 }

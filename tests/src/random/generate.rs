@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::plan::{Approval, Arm, Do, Next, Node, On, Plan, Reaction, Retry, Sleep, Undo, What};
+use super::plan::{Approval, Arm, Do, Next, Node, On, Plan, Reaction, Retry, Sleep, Undo, Wait, What};
 use super::value::{Condition, FIELDS, Value};
 
 /// Failures that participants tell.
@@ -11,6 +11,11 @@ pub(super) const FAILURES: [&str; 2] = ["BUSY", "DOWN"];
 pub(super) const REFUSALS: [&str; 2] = ["NO", "FULL"];
 /// What definitions refuse with.
 pub(super) const REFUSAL: &str = "NOT_THIS";
+
+/// Events that are waited for.
+pub(super) const EVENTS: [&str; 2] = ["CameA", "CameB"];
+/// The event that cancels.
+pub(super) const STOP: &str = "Stopped";
 
 /// Lists in lists.
 const DEPTH: u32 = 2;
@@ -24,7 +29,8 @@ pub(super) fn plan(random: &mut Rng) -> Plan {
     let deadline_ms = draw.often(0.4).then(|| draw.millis(500, 120_000));
     let completed = draw.often(0.7).then(|| draw.value());
     let compensated = draw.often(0.7).then(|| draw.value());
-    let mut plan = Plan { deadline_ms, steps, completed, compensated };
+    let cancel = draw.often(0.4);
+    let mut plan = Plan { deadline_ms, cancel, steps, completed, compensated };
     plan.mend();
     plan
 }
@@ -57,12 +63,13 @@ impl Draw<'_> {
         let name = format!("s{}", self.count);
         let condition = self.often(0.2).then(|| self.condition());
         let what = match self.random.f64() {
-            share if share < 0.55 || (depth == 0 && share >= 0.74) => {
+            share if share < 0.50 || (depth == 0 && share >= 0.74) => {
                 self.names.push(name.clone());
                 What::Do(self.command(&name))
             }
-            share if share < 0.60 => What::Emit(self.value()),
-            share if share < 0.65 => What::Refuse,
+            share if share < 0.55 => What::Emit(self.value()),
+            share if share < 0.59 => What::Refuse,
+            share if share < 0.65 => What::Wait(self.wait()),
             share if share < 0.69 => What::Sleep(self.sleep()),
             share if share < 0.74 => What::Approval(self.approval()),
             share if share < 0.81 => What::Group(self.list(depth - 1)),
@@ -72,10 +79,10 @@ impl Draw<'_> {
         let mut node = Node { condition, ..Node::plain(name, what) };
         match node.what {
             What::Do(_) if self.often(0.4) => self.react(&mut node, depth),
-            What::Sleep(_) | What::Approval(_) => {
+            What::Sleep(_) | What::Approval(_) | What::Wait(_) => {
                 node.within_ms = self.often(0.7).then(|| self.millis(100, 60_000));
                 if self.often(0.4) {
-                    let codes: &[_] = if let What::Sleep(_) = node.what { &["EXPIRED"] } else { &["REFUSED", "EXPIRED"] };
+                    let codes: &[_] = if let What::Approval(_) = node.what { &["REFUSED", "EXPIRED"] } else { &["EXPIRED"] };
                     node.on_refused = self.reactions(codes, depth, &[]);
                 }
             }
@@ -171,6 +178,14 @@ impl Draw<'_> {
     fn sleep(&mut self) -> Sleep {
         let millis = self.millis(1, 60_000);
         if self.often(0.6) { Sleep::For(millis) } else { Sleep::FromStart(millis) }
+    }
+
+    fn wait(&mut self) -> Wait {
+        Wait {
+            event: self.random.usize(..EVENTS.len()),
+            least: self.often(0.5).then(|| self.random.i64(0..4)),
+            keep_ms: self.often(0.5).then(|| self.millis(100, 60_000)),
+        }
     }
 
     fn approval(&mut self) -> Approval {

@@ -64,6 +64,8 @@ fn mend_list(list: &mut Vec<Node>, known: &mut Known, open: bool) {
 
 /// False if nothing is left of it.
 fn mend_node(node: &mut Node, known: &mut Known) -> bool {
+    // The if of a wait is its event's.
+    node.condition.take_if(|_| matches!(node.what, What::Wait(_)));
     if let Some(condition) = &mut node.condition {
         known.mend_condition(condition);
     }
@@ -106,7 +108,7 @@ fn mend_what(node: &mut Node, known: &mut Known) -> bool {
             mend_undo(&name, node.phase, asks, known);
         }
         What::Emit(tells) => known.mend(tells),
-        What::Sleep(_) => {}
+        What::Sleep(_) | What::Wait(_) => {}
         What::Approval(approval) => known.mend(&mut approval.shown),
         What::Refuse if known.passed => node.what = What::Emit(Value::Const(1)),
         What::Refuse => {}

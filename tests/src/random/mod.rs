@@ -7,6 +7,7 @@
 //! The same seed is the same definition and the same runs. What fails is made smaller (`shrink`) and told like a story.
 
 mod behave;
+mod events;
 mod generate;
 mod laws;
 mod mend;
@@ -47,6 +48,9 @@ impl Report {
             SagaEvent::ContradictionFound { stray: true, .. } => "strays",
             SagaEvent::StopRemembered { .. } => "stops that were remembered",
             SagaEvent::StopForgotten {} => "stops that came too late",
+            SagaEvent::EventTaken { event, .. } if event.early => "events that came early and were taken",
+            SagaEvent::EventTaken { .. } => "events that were waited for",
+            SagaEvent::EventsExpired { .. } => "events that were forgotten",
             SagaEvent::Escalated { .. } => "approvals that others may answer",
             SagaEvent::Entered { opens: Opens::Sleep { expires: true, .. }, .. } => "sleeps that are cut short",
             SagaEvent::Entered { opens: Opens::Sleep { .. }, .. } => "sleeps",

@@ -9,6 +9,8 @@ use super::value::{Condition, Value};
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) deadline_ms: Option<Millis>,
+    /// An event cancels it.
+    pub(super) cancel: bool,
     pub(super) steps: Vec<Node>,
     /// What the events of its ends tell; none without events.
     pub(super) completed: Option<Value>,
@@ -64,6 +66,17 @@ pub(super) enum What {
     Parallel(Vec<Vec<Node>>),
     Sleep(Sleep),
     Approval(Approval),
+    Wait(Wait),
+}
+
+/// An event that is waited for.
+#[derive(Debug, Clone)]
+pub(super) struct Wait {
+    /// Which of the types.
+    pub(super) event: usize,
+    /// Only one whose number is as large.
+    pub(super) least: Option<i64>,
+    pub(super) keep_ms: Option<Millis>,
 }
 
 /// How long nothing happens.
@@ -140,6 +153,13 @@ impl Plan {
         out
     }
 
+    /// The types of events that it waits for.
+    pub(super) fn events(&self) -> Vec<usize> {
+        let waits =
+            self.nodes().into_iter().filter_map(|node| if let What::Wait(wait) = &node.what { Some(wait.event) } else { None });
+        waits.collect()
+    }
+
     /// The node of a name.
     pub(super) fn node(&self, name: &str) -> Option<&Node> {
         self.nodes().into_iter().find(|node| node.name == name)
@@ -176,7 +196,7 @@ impl Node {
             What::Group(steps) => vec![(Part::Body, steps)],
             What::Switch(arms) => arms.iter().enumerate().map(|(number, arm)| (Part::Arm(number), &arm.steps)).collect(),
             What::Parallel(branches) => branches.iter().map(|branch| (Part::Branch, branch)).collect(),
-            What::Do(_) | What::Emit(_) | What::Refuse | What::Sleep(_) | What::Approval(_) => Vec::new(),
+            What::Do(_) | What::Emit(_) | What::Refuse | What::Sleep(_) | What::Approval(_) | What::Wait(_) => Vec::new(),
         };
         let reactions = self.reactions().filter_map(|on| match &on.reaction {
             Reaction::Steps { steps, .. } => Some(steps),
@@ -192,7 +212,7 @@ impl Node {
             What::Group(steps) => vec![steps],
             What::Switch(arms) => arms.iter_mut().map(|arm| &mut arm.steps).collect(),
             What::Parallel(branches) => branches.iter_mut().collect(),
-            What::Do(_) | What::Emit(_) | What::Refuse | What::Sleep(_) | What::Approval(_) => Vec::new(),
+            What::Do(_) | What::Emit(_) | What::Refuse | What::Sleep(_) | What::Approval(_) | What::Wait(_) => Vec::new(),
         };
         lists.extend(self.on_refused.iter_mut().chain(&mut self.on_failed).filter_map(|on| match &mut on.reaction {
             Reaction::Steps { steps, .. } => Some(steps),
@@ -212,7 +232,7 @@ impl Node {
 
     /// It waits by itself, and asks no participant.
     pub(super) fn waits_by_itself(&self) -> bool {
-        matches!(self.what, What::Sleep(_) | What::Approval(_))
+        matches!(self.what, What::Sleep(_) | What::Approval(_) | What::Wait(_))
     }
 
     /// It leaves an entry that holds what was entered in it.

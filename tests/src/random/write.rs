@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use ringmaster_schemas::Millis;
 
-use super::generate::REFUSAL;
+use super::generate::{EVENTS, REFUSAL, STOP};
 use super::plan::{Do, Next, Node, On, Plan, Reaction, Sleep, Undo, What};
 
 /// The event that starts it.
@@ -21,6 +21,9 @@ pub(super) fn text(plan: &Plan) -> String {
     let mut out = format!("saga: {SAGA}\nstart: {{ on: {START}, from: wanted, key: event.id }}\nretain: {RETAIN_MS}ms\n");
     if let Some(deadline) = plan.deadline_ms {
         line(&mut out, 0, &format!("deadline: {deadline}ms"));
+    }
+    if plan.cancel {
+        line(&mut out, 0, &format!("cancel: {{ on: {STOP}, from: stops, key: event.id }}"));
     }
     out.push_str("steps:\n");
     list(&mut out, 2, &plan.steps);
@@ -89,6 +92,17 @@ fn what(out: &mut String, indent: usize, node: &Node) {
             line(out, indent, "emit: Told");
             line(out, indent, "to: told");
             line(out, indent, &format!("with: {{ id: key, n: \"{}\" }}", value.text()));
+        }
+        What::Wait(wait) => {
+            line(out, indent, &format!("wait: {}", EVENTS[wait.event]));
+            line(out, indent, "from: cames");
+            line(out, indent, "key: event.id");
+            if let Some(least) = wait.least {
+                line(out, indent, &format!("if: event.n >= {least}"));
+            }
+            if let Some(keep) = wait.keep_ms {
+                line(out, indent, &format!("keep: {keep}ms"));
+            }
         }
         What::Sleep(Sleep::For(millis)) => line(out, indent, &format!("sleep: {millis}ms")),
         What::Sleep(Sleep::FromStart(millis)) => line(out, indent, &format!("sleep: started + duration('{millis}ms')")),

@@ -8,6 +8,7 @@
 //! are what the core did; `UPDATE_STORIES=1` writes them anew. So a golden line may be regenerated, an ending never is.
 
 mod breaking;
+mod events;
 pub(crate) mod laws;
 pub(crate) mod print;
 mod script;

@@ -66,23 +66,21 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
             let deadline = deadline_at.map_or_else(|| "no deadline".to_owned(), |deadline| format!("deadline {}", at(deadline)));
             format!("started {}, {deadline}, keeps {kept}", behind.id)
         }
-        SagaEvent::Skipped { node: skipped, passes } => {
-            format!("{} is skipped{}", node(*skipped), if *passes { ": the pivot is behind" } else { "" })
-        }
-        SagaEvent::Entered { place, opens, .. } => entered(stage, *place, &name(*place), opens),
+        SagaEvent::Skipped { node: skipped, passes } => format!("{} is skipped{}", node(*skipped), pivot(*passes)),
+        SagaEvent::Entered { place, node, opens, .. } => entered(stage, (*place, *node), &name(*place), opens),
         SagaEvent::ScopeStopped { place, failure, .. } => format!("{place}: undoing of {} begins: {}", name(*place), said(failure)),
         SagaEvent::ReactionBegan { place, list } => {
             let first = stage.definition().node(list + 1).map_or("", |node| &*node.name);
             format!("{place}: {} reacts, by {first}", name(*place))
         }
         SagaEvent::WentOn { place, passes } => {
-            format!("{place}: it goes on without {}{}", name(*place), if *passes { ": the pivot is behind" } else { "" })
+            format!("{place}: it goes on without {}{}", name(*place), pivot(*passes))
         }
         SagaEvent::StopRemembered { failure } => {
             format!("remembered until the pivot is known: {} ({})", said(failure), failure.kind)
         }
         SagaEvent::Acted { act, by, why } => format!("{by} acts, {act}: {why}"),
-        SagaEvent::StopForgotten {} => "what was remembered comes too late".to_owned(),
+        SagaEvent::StopForgotten {} => "what was remembered comes too late".into(),
         SagaEvent::Emitted { node: emits, emission } => format!("{} emits {}", node(*emits), emission.kind),
         SagaEvent::CommandIssued { .. }
         | SagaEvent::UndoIssued { .. }
@@ -92,7 +90,7 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         SagaEvent::Succeeded { place, result, passes } => {
             let kept = behind.entry(*place).and_then(|entry| stage.definition().node(entry.node)?.kept());
             let result = kept.zip(result.as_ref()).map(|(kept, data)| format!(", kept {}", shown(kept, data.bytes())));
-            let behind = if *passes { ": the pivot is behind" } else { "" };
+            let behind = pivot(*passes);
             format!("{place}: {} has succeeded{behind}{}", name(*place), result.unwrap_or_default())
         }
         SagaEvent::Refused { place, failure } => format!("{place}: {} is refused: {}", name(*place), said(failure)),
@@ -101,9 +99,10 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
             let step = if failure.step.is_empty() { String::new() } else { format!(" at {}", failure.step) };
             format!("undoing begins: {} ({}{step})", said(failure), failure.kind)
         }
-        SagaEvent::Escalated { place, role, due_at } => {
-            format!("{place}: {role} may answer {} too: until {}", name(*place), at(*due_at))
-        }
+        SagaEvent::EventTaken { .. }
+        | SagaEvent::EventKept { .. }
+        | SagaEvent::EventsExpired { .. }
+        | SagaEvent::Escalated { .. } => came(stage, &name, behind, event),
         SagaEvent::Undone { place } => format!("{place}: {} is undone", name(*place)),
         SagaEvent::Closed { place } => format!("{place}: {} is closed", name(*place)),
         SagaEvent::Stuck { place, failure } => {
@@ -120,14 +119,42 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
     }
 }
 
+/// An event of others, or an approval that others are asked for.
+fn came(stage: &Stage, name: &dyn Fn(Place) -> String, behind: &Saga, event: &SagaEvent) -> String {
+    let at = |ms: Millis| time(ms - stage.begin);
+    match event {
+        SagaEvent::EventTaken { place, event, passes } => {
+            let kept = behind.entry(*place).and_then(|entry| stage.definition().node(entry.node)?.kept());
+            let result = behind.entry(*place).and_then(|entry| entry.result.as_ref());
+            let result = kept.zip(result).map(|(kept, data)| format!(", kept {}", shown(kept, data.bytes())));
+            let early = if event.early { ", which came early" } else { "" };
+            let behind = pivot(*passes);
+            format!("{place}: {} has its event {}{early}{behind}{}", name(*place), event.source, result.unwrap_or_default())
+        }
+        SagaEvent::EventKept { event } => format!("{} {} is kept until {}", event.kind, event.source, at(event.until)),
+        SagaEvent::EventsExpired { count } => format!("{count} that came early are forgotten"),
+        SagaEvent::Escalated { place, role, due_at } => {
+            format!("{place}: {role} may answer {} too: until {}", name(*place), at(*due_at))
+        }
+        other => unreachable!("{other:?} is about nothing that waits by itself"),
+    }
+}
+
 /// How an entry begins.
-fn entered(stage: &Stage, place: Place, name: &str, opens: &Opens) -> String {
+fn entered(stage: &Stage, (place, node): (Place, u16), name: &str, opens: &Opens) -> String {
     match opens {
         Opens::Stuck { failure } => format!("{place}: {} cannot begin: {}", failure.step, said(failure)),
         Opens::Refused { failure } => format!("{place}: {} refuses: {}", failure.step, said(failure)),
         Opens::Sleep { due_at, expires } => {
             let end = if *expires { "its time is over" } else { "it wakes" };
             format!("{place}: {name} sleeps: {end} {}", time(due_at - stage.begin))
+        }
+        Opens::Wait { until } => {
+            let event = match stage.definition().node(node).map(|node| &node.verb) {
+                Some(Verb::Wait(wait)) => &*stage.definition().listeners[usize::from(wait.listener)].event,
+                _ => "nothing",
+            };
+            format!("{place}: {name} waits for {event}: until {}", time(until - stage.begin))
         }
         Opens::Approval { asked, due_at } => {
             let shown = asked.show.as_ref().map(|show| format!(", is shown {}", shorten(show))).unwrap_or_default();
@@ -165,6 +192,10 @@ fn attempt(stage: &Stage, name: &dyn Fn(Place) -> String, event: &SagaEvent) -> 
         }
         other => unreachable!("{other:?} is about no attempt"),
     }
+}
+
+fn pivot(passes: bool) -> &'static str {
+    if passes { ": the pivot is behind" } else { "" }
 }
 
 fn undo(is_undo: bool) -> &'static str {
@@ -226,12 +257,14 @@ pub(crate) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
     if let Some(failure) = &saga.failure {
         lines.push(format!("because: {} ({}) {}", failure.code, failure.kind, failure.step).trim().to_owned());
     }
+    let early = saga.early().iter().map(|event| format!("early: {} {}", event.kind, event.source));
+    lines.extend(early);
     lines.extend(saga.entries.iter().zip(0..).map(|(entry, place)| self::entry(stage, entry, place)));
     lines
 }
 
 fn entry(stage: &Stage, entry: &Entry, place: Place) -> String {
-    let by_node = |node: &&Node| node.is_scope || matches!(node.verb, Verb::Sleep(_) | Verb::Approval(_));
+    let by_node = |node: &&Node| node.is_scope || matches!(node.verb, Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_));
     let name = match stage.definition().node(entry.node).filter(by_node) {
         Some(node) if entry.round > 1 => format!("{}~{}", node.name, entry.round),
         Some(node) => node.name.to_string(),

@@ -32,6 +32,8 @@ pub enum Act {
     Broken(Place),
     /// Its start event comes, so old.
     Start { event: String, age_ms: Millis, json: String },
+    /// Another event once more: which one of those that came, from 1.
+    SameEvent { event: String, json: String, number: usize },
     /// The very same start event once more.
     StartAgain,
     /// A participant answers.
@@ -156,6 +158,9 @@ fn when(text: &str) -> Option<Act> {
         return answer(who, said);
     }
     let (event, json) = text.split_once(" {")?;
+    if let Some((event, number)) = event.split_once(" again, event ") {
+        return Some(Act::SameEvent { event: event.to_owned(), json: expand(&format!("{{{json}")), number: number.parse().ok()? });
+    }
     let (event, age_ms) = match event.split_once(" of ") {
         Some((event, age)) => (event, millis(age.strip_suffix(" ago")?)?),
         None => (event, 0),

@@ -51,6 +51,8 @@ pub struct Stage {
     pub(crate) saga: Option<Arc<Saga>>,
     broken: Vec<Place>,
     start: Option<StartInput>,
+    /// How many events came beside the start: each is another one.
+    pub(super) events: usize,
     /// All that happened: event, the state behind it, what was sent for it.
     pub(crate) history: Vec<Happened>,
 }
@@ -90,7 +92,17 @@ impl Stage {
 
     /// A stage for any definition.
     pub(crate) fn on(known: Arc<Known>) -> Stage {
-        Stage { known, now: BEGIN, begin: BEGIN, id: "".into(), saga: None, broken: Vec::new(), start: None, history: Vec::new() }
+        Stage {
+            known,
+            now: BEGIN,
+            begin: BEGIN,
+            id: "".into(),
+            saga: None,
+            broken: Vec::new(),
+            start: None,
+            events: 0,
+            history: Vec::new(),
+        }
     }
 
     pub(crate) fn definition(&self) -> &Definition {
@@ -110,6 +122,8 @@ impl Stage {
                 self.broken.push(place.clone());
                 Ok(Vec::new())
             }
+            Act::Start { event, json, .. } if *event != *self.definition().start.event => self.event(event, json, None),
+            Act::SameEvent { event, json, number } => self.event(event, json, Some(*number)),
             Act::Start { event, age_ms, json } => {
                 let start = self.start_input(event, *age_ms, json)?;
                 self.start = Some(start.clone());
@@ -142,6 +156,7 @@ impl Stage {
         let environment = Environment {
             key: "",
             start: &kept,
+            event: &[],
             results: &|_| None,
             failure: None,
             round: 1,
@@ -159,6 +174,7 @@ impl Stage {
             source: format!("{}/{}", start.topic, self.history.len()),
             version_offset: 0,
             event_time: Some(self.now - age_ms),
+            early: self.early()?,
         })
     }
 
@@ -250,8 +266,14 @@ impl Stage {
 
     /// Lets the core decide, holds it to its promises, and takes what it decided: how many events.
     pub(crate) fn take(&mut self, input: &Input) -> Result<usize, Rejection> {
-        if let Input::Start(start) = input {
-            self.id = saga_id(&self.definition().name, &start.key).into();
+        match input {
+            Input::Start(start) => self.id = saga_id(&self.definition().name, &start.key).into(),
+            // One story, one saga: that is its key.
+            Input::Early(event) if self.saga.is_none() => {
+                let id: serde_json::Value = serde_json::from_slice(event.data.bytes()).expect("an event is JSON");
+                self.id = saga_id(&self.definition().name, id["id"].as_str().unwrap_or("nobody")).into();
+            }
+            _ => {}
         }
         let decided = self.decide(input);
         assert_eq!(decided, self.decide(input), "the same input decided twice is the same decision");
@@ -268,7 +290,7 @@ impl Stage {
     }
 
     /// The same, told.
-    fn input(&mut self, input: &Input) -> Vec<String> {
+    pub(super) fn input(&mut self, input: &Input) -> Vec<String> {
         match self.take(input) {
             Err(rejection) => vec![format!("rejected {}: {}", rejection.reason, rejection.detail)],
             Ok(0) => vec!["nothing happens".to_owned()],
@@ -343,7 +365,7 @@ impl Known {
 }
 
 /// The part of a JSON text that a version keeps, by the same way as at the door: transcoded, then projected.
-fn project(whole: &Arc<Schema>, kept: &Arc<Schema>, text: &str) -> Result<Vec<u8>, String> {
+pub(super) fn project(whole: &Arc<Schema>, kept: &Arc<Schema>, text: &str) -> Result<Vec<u8>, String> {
     let (mut avro, mut out) = (Vec::new(), Vec::new());
     json::transcode(whole, text.as_bytes(), &mut avro).map_err(|error| error.to_string())?;
     let resolver = Resolver::new(whole.clone(), kept.clone()).map_err(|error| error.to_string())?;

@@ -86,6 +86,7 @@ pub struct Catalog {
     versions: HashMap<DefinitionHash, Version>,
     names: BTreeMap<Arc<str>, Named>,
     starts: HashMap<Start, Vec<Arc<Definition>>>,
+    listening: HashMap<Start, Vec<Listening>>,
     default_types: HashMap<Arc<str>, Arc<str>>,
     loaded_to: i64,
 }
@@ -103,6 +104,25 @@ struct Named {
     newest: DefinitionHash,
     /// Of the record that made it the newest.
     since: i64,
+}
+
+/// Versions of one definition that listen to an event in the same way.
+#[derive(Debug, Clone)]
+pub struct Listening {
+    /// One of them: it reads the event as all of them do.
+    pub definition: Arc<Definition>,
+    /// What listens, in all of them: a number of that one's listeners.
+    pub listener: u16,
+    /// The newest version is one of them.
+    pub is_newest: bool,
+    versions: Vec<DefinitionHash>,
+}
+
+impl Listening {
+    /// True if this version is one of them.
+    pub fn has(&self, version: &DefinitionHash) -> bool {
+        self.versions.contains(version)
+    }
 }
 
 /// Topic and event type.
@@ -157,6 +177,7 @@ impl Catalog {
         version.offset = version.offset.min(offset);
         self.loaded_to = self.loaded_to.max(offset + 1);
         self.index();
+        self.index_listeners();
     }
 
     /// Only newest versions start sagas.
@@ -168,9 +189,44 @@ impl Catalog {
             let start = &definition.start;
             self.starts.entry(Start(start.topic.clone(), start.event.clone())).or_default().push(definition.clone());
             types.entry(&start.topic).or_default().insert(&start.event);
+            for listener in &definition.listeners {
+                types.entry(&listener.topic).or_default().insert(&listener.event);
+            }
         }
         let only = types.into_iter().filter(|(_, types)| types.len() == 1);
         self.default_types = only.flat_map(|(topic, types)| types.into_iter().map(|kind| (topic.clone(), kind.clone()))).collect();
+    }
+
+    /// All versions listen on: sagas keep theirs.
+    fn index_listeners(&mut self) {
+        self.listening.clear();
+        let mut versions: Vec<&Version> = self.versions.values().collect();
+        versions.sort_by_key(|version| version.offset);
+        for Version { definition, .. } in versions {
+            let is_newest = self.names[&definition.name].newest == definition.hash;
+            for (listener, number) in definition.listeners.iter().zip(0..) {
+                let all = self.listening.entry(Start(listener.topic.clone(), listener.event.clone())).or_default();
+                let same = |known: &&mut Listening| {
+                    let other = &known.definition.listeners[usize::from(known.listener)];
+                    let reads = (other.kept.key(), &other.key_text) == (listener.kept.key(), &listener.key_text);
+                    known.definition.name == definition.name && reads
+                };
+                match all.iter_mut().find(same) {
+                    Some(known) => {
+                        known.versions.push(definition.hash);
+                        known.is_newest |= is_newest;
+                        // How long one is kept is the newest's to say.
+                        if is_newest {
+                            (known.definition, known.listener) = (definition.clone(), number);
+                        }
+                    }
+                    None => {
+                        let (definition, versions) = (definition.clone(), vec![definition.hash]);
+                        all.push(Listening { definition, listener: number, is_newest, versions });
+                    }
+                }
+            }
+        }
     }
 
     /// True if this record is what new sagas of its name get already: nothing to append.
@@ -210,7 +266,17 @@ impl Catalog {
         self.starts.get(&Borrowed(topic, event)).map_or(&[], Vec::as_slice)
     }
 
-    /// The one event type that definitions start on in this topic; none if there are several or none.
+    /// What listens to this event beside starts, by definitions and their versions.
+    pub fn listening_on(&self, topic: &str, event: &str) -> &[Listening] {
+        self.listening.get(&Borrowed(topic, event)).map_or(&[], Vec::as_slice)
+    }
+
+    /// True if a newest version starts on events of this topic.
+    pub fn starts_on(&self, topic: &str) -> bool {
+        self.starts.keys().any(|start| *start.0 == *topic)
+    }
+
+    /// The one event type that newest versions start on or listen to in this topic; none if there are several or none.
     pub fn default_type(&self, topic: &str) -> Option<&str> {
         self.default_types.get(topic).map(|kind| &**kind)
     }
@@ -238,10 +304,15 @@ impl Catalog {
         self.names.values().map(|named| &self.versions[&named.newest].definition)
     }
 
-    /// Topics that newest versions start on, in order.
-    pub fn start_topics(&self) -> Vec<Arc<str>> {
-        let topics: BTreeSet<_> = self.starts.keys().map(|start| start.0.clone()).collect();
-        topics.into_iter().collect()
+    /// Topics that newest versions start on or listen to, in order.
+    pub fn input_topics(&self) -> Vec<Arc<str>> {
+        let topics: BTreeSet<&Arc<str>> = self.newest_versions().flat_map(|definition| definition.inputs()).collect();
+        topics.into_iter().cloned().collect()
+    }
+
+    /// Topics that any version listens to beside its start, in order.
+    pub fn listener_topics(&self) -> Vec<Arc<str>> {
+        self.collect(|definition| definition.listeners.iter().map(|listener| listener.topic.clone()).collect())
     }
 
     /// Topics that any version emits to, in order.

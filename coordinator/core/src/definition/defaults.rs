@@ -30,6 +30,8 @@ pub struct Defaults {
     pub undo_retry_max_ms: Millis,
     /// How long the row of a finished saga stays.
     pub retain_ms: Millis,
+    /// How long an event that comes before it is waited for is kept.
+    pub keep_ms: Millis,
     /// How long a participant remembers idempotency keys, unless the setting `participants.NAME.remembers` says otherwise.
     pub remembers_ms: Millis,
 }
@@ -46,6 +48,7 @@ pub const DEFAULTS: Defaults = Defaults {
     undo_within_ms: 30 * 60_000,
     undo_retry_max_ms: 60_000,
     retain_ms: 7 * 86_400_000,
+    keep_ms: 7 * 86_400_000,
     remembers_ms: REMEMBERS_MS,
 };
 
@@ -90,6 +93,7 @@ impl Defaults {
             row("undo", duration(self.undo_within_ms), "the whole undo, retries included; then the saga is stuck"),
             row("undo's longest wait", duration(self.undo_retry_max_ms), "between its attempts"),
             row("`retain`", duration(self.retain_ms), "how long a finished saga is kept, and its repeated start recognised"),
+            row("`keep`", duration(self.keep_ms), "how long an event that comes before it is waited for is kept"),
             row("`deadline`", "none".into(), "the whole saga"),
             row("`participants.NAME.remembers`", duration(self.remembers_ms), "how long a participant remembers idempotency keys"),
         ]

@@ -28,7 +28,7 @@ pub use defaults::{DEFAULTS, Defaults};
 pub use expression::{Budget, Environment, Expression, ExpressionError, SiteId, Template};
 pub use node::{
     Approval, Arm, Call, Do, Escalation, Gives, Next, Node, NodeByName, On, ROOT, Reaction, Retry, Role, RoleName, Sleep, Step,
-    Undo, Verb,
+    Undo, Verb, Wait,
 };
 
 /// One version of a saga definition, checked and ready to run.
@@ -40,6 +40,8 @@ pub struct Definition {
     pub hash: DefinitionHash,
     /// What starts a saga of it.
     pub start: Start,
+    /// What its sagas listen to beside that.
+    pub listeners: Vec<Listener>,
     /// How long a saga may take before it is undone; none for ever.
     pub deadline_ms: Option<Millis>,
     /// How long the row of a finished saga stays: as long, a repeated start is recognised.
@@ -73,7 +75,39 @@ pub struct Start {
     pub kept: Arc<Schema>,
 }
 
+/// Events of one type on one topic that sagas of a definition listen to.
+#[derive(Debug)]
+pub struct Listener {
+    /// The event's type.
+    pub event: Arc<str>,
+    /// The topic it comes on.
+    pub topic: Arc<str>,
+    /// The key of the saga that it is for; none: the record's key.
+    pub key: Option<Expression>,
+    /// The key as it is written; empty for the record's.
+    pub key_text: String,
+    /// How long one that comes early is kept.
+    pub keep_ms: Millis,
+    /// It cancels the saga.
+    pub cancels: bool,
+    /// The event's schema as this version knows it (`ringmaster.Json` where there is none).
+    pub reader: Arc<Schema>,
+    /// The part of it that expressions of this version can read: what state keeps, and what `event` evaluates on.
+    pub kept: Arc<Schema>,
+}
+
 impl Definition {
+    /// What listens to this, by its number.
+    pub fn listener(&self, topic: &str, event: &str) -> Option<(u16, &Listener)> {
+        let mut all = (0..).zip(&self.listeners);
+        all.find(|(_, listener)| *listener.topic == *topic && *listener.event == *event)
+    }
+
+    /// The topics that its sagas listen to: the start's, and those of other events.
+    pub fn inputs(&self) -> BTreeSet<&Arc<str>> {
+        self.listeners.iter().map(|listener| &listener.topic).chain([&self.start.topic]).collect()
+    }
+
     /// A node by its number; none if this definition has no such node.
     pub fn node(&self, node: u16) -> Option<&Node> {
         self.nodes.get(usize::from(node))
@@ -86,7 +120,7 @@ impl Definition {
         match &node.verb {
             Verb::Do(asks) => Some(Step { number, node, asks }),
             Verb::Sequence(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => None,
-            Verb::Sleep(_) | Verb::Approval(_) => None,
+            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) => None,
         }
     }
 
@@ -108,7 +142,7 @@ impl Definition {
         let on_the_way = self.nodes.iter().filter_map(|node| match &node.verb {
             Verb::Emit(emit) => Some(emit),
             Verb::Sequence(_) | Verb::Do(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => None,
-            Verb::Sleep(_) | Verb::Approval(_) => None,
+            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) => None,
         });
         on_the_way.chain(&self.on_completed).chain(&self.on_compensated)
     }

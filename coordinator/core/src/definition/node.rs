@@ -148,6 +148,8 @@ pub enum Verb {
     Sleep(Sleep),
     /// Somebody is asked, and answers yes or no.
     Approval(Approval),
+    /// An event of others.
+    Wait(Wait),
 }
 
 impl Verb {
@@ -155,7 +157,7 @@ impl Verb {
     pub fn is_composite(&self) -> bool {
         match self {
             Verb::Sequence(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => true,
-            Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Sleep(_) | Verb::Approval(_) => false,
+            Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) => false,
         }
     }
 }
@@ -167,6 +169,15 @@ pub enum Sleep {
     For(Millis),
     /// A duration, from when it begins; or an instant.
     Computed(Expression),
+}
+
+/// An event that is waited for.
+#[derive(Debug)]
+pub struct Wait {
+    /// What listens to it: a number of the definition's listeners.
+    pub listener: u16,
+    /// Only one for which this is true.
+    pub condition: Option<Expression>,
 }
 
 /// A question to a person.

@@ -37,7 +37,7 @@ pub struct Origin<'t> {
 
 /// A recognised domain event.
 pub struct Event<'a> {
-    pub(super) body: Body<'a>,
+    pub(crate) body: Body<'a>,
     /// W3C trace context.
     pub(super) traceparent: Option<Cow<'a, str>>,
     identity: Option<Identity<'a>>,
@@ -45,11 +45,11 @@ pub struct Event<'a> {
     /// The record's key.
     pub(super) key: Option<&'a [u8]>,
     /// When it happened, if its log says so.
-    pub(super) time: Option<Millis>,
+    pub(crate) time: Option<Millis>,
 }
 
 /// An event's value.
-pub(super) enum Body<'a> {
+pub(crate) enum Body<'a> {
     /// Avro by this writer's schema.
     Avro { schema: &'a Arc<Schema>, bytes: &'a [u8] },
     /// JSON.
@@ -75,6 +75,23 @@ impl<'a> Header<'a> {
     /// The media type, without its parameters.
     fn content(self) -> Option<&'a str> {
         self.find(names::HEADER_CONTENT_TYPE).map(|content| content.split(';').next().unwrap_or_default().trim())
+    }
+}
+
+impl<'a> Body<'a> {
+    /// Its bytes, as they lie in the record.
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        match self {
+            Body::Avro { bytes, .. } | Body::Json(bytes) => bytes,
+        }
+    }
+
+    /// The body that was kept under the key of its writer's schema; none if nobody knows the schema.
+    pub(crate) fn kept(schema: i64, bytes: &'a [u8], schemas: &'a Schemas) -> Option<Body<'a>> {
+        match schema {
+            0 => Some(Body::Json(bytes)),
+            key => Some(Body::Avro { schema: schemas.by_key(key)?, bytes }),
+        }
     }
 }
 
@@ -128,7 +145,7 @@ impl<'a> Event<'a> {
     }
 
     /// Appends which event it is: CloudEvents' source and id, else where it stands.
-    pub(super) fn put_identity(&self, origin: Origin<'_>, out: &mut String) {
+    pub(crate) fn put_identity(&self, origin: Origin<'_>, out: &mut String) {
         use fmt::Write as _;
         match &self.identity {
             Some(Identity { source, id }) => {

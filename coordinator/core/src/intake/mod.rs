@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! bytes -> Event::recognise (type, identity) -> Projections::start  -> StartInput    a domain event
+//!                                            -> Projections::listened -> EventInput  the same, for a saga that waits for it
 //! bytes -> Answer::read (whom it is for)     -> Projections::reply  -> ReplyInput    a participant's answer
 //! bytes -> ControlRecord::read (which saga)  -> its input           -> ActInput      a person's act
 //! ```
@@ -24,6 +25,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::QuarantineReason;
 
 pub use control::{ControlAct, ControlOutcome, ControlRecord};
+pub(crate) use event::Body;
 pub use event::{Event, Origin, Typing};
 pub use project::Projections;
 pub use reply::Answer;

@@ -23,6 +23,7 @@ use crate::saga::{Outcome, ROW_DATA_BYTES_MAX, ReplyInput, StartInput};
 pub struct Projections {
     starts: HashMap<(DefinitionHash, i64), Resolver>,
     results: HashMap<(DefinitionHash, u16, i64), Resolver>,
+    events: HashMap<(DefinitionHash, u16, i64), Resolver>,
     scratch: Scratch,
 }
 
@@ -68,6 +69,7 @@ impl Projections {
         let environment = Environment {
             key: event.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default(),
             start: kept,
+            event: &[],
             results: &|_| None,
             failure: None,
             round: 1,
@@ -99,7 +101,67 @@ impl Projections {
             source,
             version_offset,
             event_time: event.time,
+            early: Vec::new(),
         }))
+    }
+
+    /// The key of the saga that an event is for, and what is kept of it, as this listener of a definition says.
+    pub fn listened(
+        &mut self,
+        definition: &Definition,
+        number: u16,
+        event: &Event<'_>,
+        now: Millis,
+    ) -> Result<(String, Data), Refused> {
+        let (listener, fingerprint) = (&definition.listeners[usize::from(number)], event.fingerprint());
+        let data = self.event(definition, number, &event.body)?;
+        let environment = Environment {
+            key: event.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default(),
+            start: &[],
+            event: data.bytes(),
+            results: &|_| None,
+            failure: None,
+            round: 1,
+            now,
+            started: now,
+            budget: &Budget::new(),
+        };
+        let key = match &listener.key {
+            None => record_key(event, definition)?.to_owned(),
+            Some(expression) => expression.text(&environment).map_err(|error| {
+                Refused::new(QuarantineReason::ExpressionFailed, format!("{}: {error}", definition.name), fingerprint)
+            })?,
+        };
+        check_key(&key, definition, fingerprint)?;
+        Ok((key, data))
+    }
+
+    /// What is kept of an event's body, by this listener of a definition.
+    pub(crate) fn event(&mut self, definition: &Definition, number: u16, body: &Body<'_>) -> Result<Data, Refused> {
+        let kept = &definition.listeners[usize::from(number)].kept;
+        let out = &mut self.scratch.kept;
+        out.clear();
+        let (done, fingerprint) = match body {
+            Body::Avro { schema, bytes } => {
+                let way = way(&mut self.events, (definition.hash, number, schema.key()), || {
+                    Resolver::new((*schema).clone(), kept.clone())
+                });
+                let done = way.map_err(|error| error.to_string());
+                let done = done.and_then(|way| way.resolve(bytes, out).map_err(|error| error.to_string()));
+                (done, Some(schema.fingerprint()))
+            }
+            Body::Json(text) => (json::transcode(kept, text, out).map_err(|error| error.to_string()), None),
+        };
+        done.map_err(|error| Refused::undecodable(error, fingerprint))?;
+        if out.len() > ROW_DATA_BYTES_MAX {
+            let detail = format!(
+                "what '{}' reads of the event takes {} bytes; the limit is {ROW_DATA_BYTES_MAX} for a saga's data",
+                definition.name,
+                out.len()
+            );
+            return Err(Refused::new(QuarantineReason::TooBig, detail, fingerprint));
+        }
+        Ok(Data::new(out))
     }
 
     /// Takes the buffers of a start that was decided, for the next one.

@@ -42,6 +42,7 @@ impl Held {
 impl Owner {
     /// Holds inputs, or lets them go on, as full as the partition is now.
     pub(super) fn admit(&mut self, cx: &mut Context<'_>) {
+        self.know_starts(cx);
         let held = self.to_hold();
         if held.is_at_bound() && cx.steady >= self.evict_at {
             self.evict_at = cx.steady.saturating_add(EVICT_EVERY_MS);
@@ -89,9 +90,26 @@ impl Owner {
         }
     }
 
-    /// An event starts a saga, and answers none that lives: no timer waits for it, and it can wait itself.
+    /// On a topic that definitions start on an event can wait, and no timer waits for it. What they only listen to is for sagas that
+    /// live: it is read like answers.
     fn only_starts(&self, index: usize) -> bool {
-        matches!(self.settings.inputs[index].role, Role::Events { .. })
+        self.starts.get(index).copied().unwrap_or(true) && matches!(self.settings.inputs[index].role, Role::Events { .. })
+    }
+
+    /// Which inputs definitions start on, by what is deployed now.
+    fn know_starts(&mut self, cx: &mut Context<'_>) {
+        if self.starts_known_to == cx.catalog.loaded_to() && self.starts.len() == self.settings.inputs.len() {
+            return;
+        }
+        let before: Vec<bool> = (0..self.inputs.len()).map(|index| self.is_held(index, self.held)).collect();
+        self.starts = self.settings.inputs.iter().map(|input| cx.catalog.starts_on(&input.name)).collect();
+        self.starts_known_to = cx.catalog.loaded_to();
+        for (index, before) in before.into_iter().enumerate() {
+            let now = self.is_held(index, self.held);
+            if before != now {
+                cx.out.push(Wish::Pause(index, now));
+            }
+        }
     }
 
     /// True if what lies in this input is held back, and no timer has to wait until it is read.

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::owner::Owner;
 use super::turn::Turn;
-use super::{Context, EXPIRY_BUCKET_MS, Role, Why};
+use super::{Context, EXPIRY_BUCKET_MS, Role, Settings, Why};
 use crate::definition::Definition;
 use crate::faults::reached;
 use crate::intake::{Answer, ControlRecord, Event, InputRecord, Origin, Refused, Typing};
@@ -24,7 +24,7 @@ const QUARANTINE_DETAIL_BYTES_MAX: usize = 4 * 1024;
 pub(super) const NOBODY: &str = "no saga of this id lives, or is remembered";
 
 /// Why a record makes no turn of its own.
-enum NoTurn {
+pub(super) enum NoTurn {
     /// It goes to quarantine.
     Refused(Refused),
     /// The partition cannot go on.
@@ -53,11 +53,12 @@ impl Owner {
         reached("input_fetched");
         cx.counters.inputs += 1;
         let next = record.offset + 1;
-        let taken = match self.settings.inputs[index].role {
+        let taken = match &self.settings.inputs[index].role {
             Role::Replies => self.take_reply(index, record, cx),
             Role::Events { .. } => self.take_event(index, record, cx),
             Role::Control => self.take_act(index, record, cx),
         };
+        cx.counters.unexpected += std::mem::take(&mut self.unexpected);
         match taken {
             Ok(None) => {
                 cx.counters.skipped += 1;
@@ -142,6 +143,8 @@ impl Owner {
                 Err(stop) => return Err(stop),
             };
         }
+        let listening = cx.catalog.listening_on(topic, &kind);
+        turn = self.take_listened(listening, (index, record), (&kind, &event), origin, turn, cx)?;
         Ok((!turn.changes.is_empty()).then_some(turn))
     }
 
@@ -157,21 +160,19 @@ impl Owner {
         let now = self.turn_time(cx);
         let offset = cx.catalog.offset_of(&definition.hash).expect("what starts on an event is in the catalog");
         let Some(mut start) = self.projections.start(definition, offset, event, origin, now)? else { return Ok(None) };
-        let (number, partitions) = (self.settings.number, self.settings.partitions);
-        let home = names::partition_of(start.key.as_bytes(), partitions);
-        if home != number {
-            let detail = format!(
-                "saga key '{}' belongs to partition {home} of {partitions}, the record was in {number}: the producer's partitioner must hash the record's key by murmur2 (Java clients do; for librdkafka set partitioner=murmur2_random), the record's key must be the saga's key, and the topic must have {partitions} partitions",
-                start.key
-            );
-            return Err(Refused::new(QuarantineReason::WrongPartition, detail, event.fingerprint()).into());
+        let home = names::partition_of(start.key.as_bytes(), self.settings.partitions);
+        if home != self.settings.number {
+            return Err(elsewhere(&start.key, home, &self.settings, event).into());
         }
         // By the partition's time, which may be ahead of what can be trusted: an order is too old only if it may be forgotten.
         let ahead = now - self.remembered_from(cx);
         start.event_time = start.event_time.map(|time| time.saturating_add(ahead));
         let id = self.replica.saga_id(&definition.name, &start.key);
         let found = self.find(&id, || id.clone(), cx)?;
-        let saga = found.and_then(|slot| self.visible(slot)).cloned();
+        let saga = found.and_then(|slot| self.remembered(slot)).cloned();
+        if let Some(expected) = saga.as_ref().filter(|saga| !saga.began()) {
+            start.early = self.moves_in(expected, definition, now, cx);
+        }
         let input = Input::Start(start);
         let decided = decide(definition, &Evaluated::new(definition), &id, saga.as_ref(), &input, now, &mut self.scratch);
         if let Input::Start(start) = input {
@@ -195,7 +196,7 @@ impl Owner {
         self.clock.trusted(cx.clocks()).max((self.ahead.expired + 1) * EXPIRY_BUCKET_MS)
     }
 
-    fn quarantined(&self, index: usize, record: &InputRecord<'_>, refused: &Refused, cx: &Context<'_>) -> Quarantined {
+    pub(super) fn quarantined(&self, index: usize, record: &InputRecord<'_>, refused: &Refused, cx: &Context<'_>) -> Quarantined {
         let raw = record.value.unwrap_or_default();
         let mut end = refused.detail.len().min(QUARANTINE_DETAIL_BYTES_MAX);
         while !refused.detail.is_char_boundary(end) {
@@ -221,6 +222,15 @@ impl Owner {
         let quarantined = self.quarantined(index, record, refused, cx);
         self.push_small(Turn::by_input(index, record).with(Change::Quarantined(quarantined)), cx);
     }
+}
+
+/// An event for a saga that lives in another partition.
+pub(super) fn elsewhere(key: &str, home: i32, settings: &Settings, event: &Event<'_>) -> Refused {
+    let (number, partitions) = (settings.number, settings.partitions);
+    let detail = format!(
+        "saga key '{key}' belongs to partition {home} of {partitions}, the record was in {number}: the producer's partitioner must hash the record's key by murmur2 (Java clients do; for librdkafka set partitioner=murmur2_random), the record's key must be the saga's key, and the topic must have {partitions} partitions"
+    );
+    Refused::new(QuarantineReason::WrongPartition, detail, event.fingerprint())
 }
 
 /// What came of a start event.

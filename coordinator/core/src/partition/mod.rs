@@ -22,6 +22,7 @@ mod fence;
 mod happened;
 mod input;
 mod learn;
+mod listen;
 mod outbox;
 mod owner;
 mod record;
@@ -107,6 +108,7 @@ pub struct Context<'a> {
 pub struct Counters {
     pub inputs: u64,
     pub skipped: u64,
+    pub unexpected: u64,
     pub started: u64,
     pub completed: u64,
     pub compensated: u64,

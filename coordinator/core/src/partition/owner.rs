@@ -30,6 +30,11 @@ pub(super) struct Owner {
     pub(super) timers: Timers,
     /// Which inputs are held.
     pub(super) held: Held,
+    /// By input, whether definitions start on it, and by what of the topic of definitions that is known.
+    pub(super) starts: Vec<bool>,
+    pub(super) starts_known_to: i64,
+    /// Events that nobody waited for, since they were counted last.
+    pub(super) unexpected: u64,
     /// Sagas of rows in memory that wait for an answer, with all that is ahead.
     pub(super) asking: usize,
     /// The process is short of memory.
@@ -94,6 +99,9 @@ impl Owner {
             inputs: vec![Input::default(); settings.inputs.len()],
             timers: Timers::new(settings.inputs.len()),
             held: Held::Nothing,
+            starts: Vec::new(),
+            starts_known_to: -1,
+            unexpected: 0,
             asking: 0,
             short: false,
             behind: false,
@@ -281,8 +289,13 @@ impl Owner {
         }
     }
 
-    /// The saga that a place means now: none if it never was, or was forgotten.
+    /// The saga that a place means now: none if it never was, has not begun, or was forgotten.
     pub(super) fn visible(&self, slot: Slot) -> Option<&Arc<Saga>> {
+        self.remembered(slot).filter(|saga| saga.began())
+    }
+
+    /// The same, or what came before it.
+    pub(super) fn remembered(&self, slot: Slot) -> Option<&Arc<Saga>> {
         self.current(slot).filter(|saga| is_remembered(saga, self.ahead.expired))
     }
 

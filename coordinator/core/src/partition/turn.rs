@@ -74,12 +74,6 @@ impl<'a> Turn<'a> {
         self.changes.push(change);
         self
     }
-
-    fn starts(&self) -> bool {
-        let starts =
-            |change: &Change| matches!(change, Change::Saga(saga) if matches!(saga.events[..], [SagaEvent::Started { .. }, ..]));
-        self.changes.iter().any(starts)
-    }
 }
 
 impl Owner {
@@ -162,7 +156,9 @@ impl Owner {
             return Ok(());
         }
         let step: Option<Arc<str>> = record.and_then(answer);
-        if let (false, [(slot, _)]) = (turn.starts(), &turn.rows[..])
+        // An event that starts a saga, or that one waits for: the record is what does not fit.
+        let is_event = record.is_some_and(|(index, _)| matches!(self.settings.inputs[index].role, Role::Events { .. }));
+        if let (false, [(slot, _)]) = (is_event, &turn.rows[..])
             && let Some(smaller) =
                 self.decide_at(*slot, &Input::TooBig { bytes: record.map(|_| bytes), step }, Turn::of(turn.cause), cx)?
         {
@@ -271,8 +267,14 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             | SagaEvent::MarkedLate { .. }
             | SagaEvent::Entered { opens: Opens::Refused { .. }, .. }
             | SagaEvent::Emitted { .. }
-            | SagaEvent::Entered { opens: Opens::Scope { .. } | Opens::Sleep { .. } | Opens::Approval { .. }, .. }
+            | SagaEvent::Entered {
+                opens: Opens::Scope { .. } | Opens::Sleep { .. } | Opens::Approval { .. } | Opens::Wait { .. },
+                ..
+            }
             | SagaEvent::Escalated { .. }
+            | SagaEvent::EventTaken { .. }
+            | SagaEvent::EventKept { .. }
+            | SagaEvent::EventsExpired { .. }
             | SagaEvent::ScopeStopped { .. }
             | SagaEvent::ReactionBegan { .. }
             | SagaEvent::WentOn { .. }

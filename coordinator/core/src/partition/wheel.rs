@@ -81,7 +81,9 @@ impl Timers {
             return wheel;
         }
         let versions = catalog.versions();
-        let listens = |topic: &str| versions.iter().any(|(version, _)| &*version.name == name && &*version.start.topic == topic);
+        let listens = |topic: &str| {
+            versions.iter().any(|(version, _)| &*version.name == name && version.inputs().iter().any(|input| &***input == topic))
+        };
         let answers = |input: &InputSettings| matches!(input.role, Role::Replies) || listens(&input.name);
         let places: Vec<usize> = (0..inputs.len()).filter(|&index| answers(&inputs[index])).collect();
         let wheel = self.wheels.iter().position(|wheel| wheel.inputs == places).unwrap_or_else(|| {

@@ -92,8 +92,15 @@ impl Draft<'_> {
         if self.is_pivot(place) && self.saga().remembered_stop().is_some() {
             self.happen(SagaEvent::StopForgotten {});
         }
+        let way = self.with_result(place, held, size, too_big);
+        self.go(way);
+    }
+
+    /// Behind what has ended well; what is too big to be kept fails loudly.
+    pub(super) fn with_result(&mut self, place: Place, held: usize, size: usize, too_big: bool) -> Way {
+        let node = &self.definition.nodes[usize::from(self.entry(place).node)];
         if !too_big || self.halted(place).is_some() {
-            return self.go(Way::Settled(place));
+            return Way::Settled(place);
         }
         let message = if size > RESULT_BYTES_MAX {
             format!("what expressions read of its result takes {size} bytes; the limit is {RESULT_BYTES_MAX}")
@@ -105,10 +112,12 @@ impl Draft<'_> {
         match node.phase {
             Phase::Compensatable => {
                 let failure = failure(FailureKind::Error, code::DATA_TOO_BIG, &node.name, &message);
-                let way = self.stop(Scope::Root, failure, false);
-                self.go(way);
+                self.stop(Scope::Root, failure, false)
             }
-            Phase::Pivot | Phase::Retriable => self.stuck(place, FailureKind::Error, code::DATA_TOO_BIG, &message),
+            Phase::Pivot | Phase::Retriable => {
+                self.stuck(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
+                Way::Rest
+            }
         }
     }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Failure, FailureKind, Head, HeadFields, Phase, Place, RejectionReason, SagaEvent};
+use ringmaster_schemas::journal::{Failure, FailureKind, Head, HeadFields, KeptEvent, Phase, Place, RejectionReason, SagaEvent};
 use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
 use super::flow::{Branch, Way};
 use super::values::Values;
-use super::{Input, Rejection, Scratch, StartInput, apply, code};
+use super::{EarlyInput, Input, Rejection, Scratch, StartInput, apply, code};
 use crate::definition::{Definition, ROOT, Step};
 use crate::faults::mutated;
 
@@ -48,14 +48,19 @@ pub fn decide(
     };
     match (input, row) {
         (Input::Start(start), None) => draft.start(start)?,
+        (Input::Start(start), Some(saga)) if !saga.began() => draft.start(start)?,
+        (Input::Early(event), None) => draft.expect(event)?,
+        (Input::Early(event), Some(saga)) if !saga.began() => draft.expect(event)?,
         (Input::Start(start), Some(saga)) => return Err(duplicate(saga, start)),
-        (Input::Reply(_) | Input::Due | Input::TooBig { .. } | Input::Cancel { .. } | Input::Act(_), None) => {
+        (Input::Reply(_) | Input::Due | Input::TooBig { .. } | Input::Cancel { .. } | Input::Act(_) | Input::Event(_), None) => {
             return Err(Rejection::new(RejectionReason::UnknownSaga, "no saga of this id lives, or is remembered"));
         }
         (Input::Reply(reply), Some(_)) => draft.reply(reply)?,
         (Input::Due, Some(_)) => draft.due(),
         (Input::Cancel { why }, Some(_)) => draft.cancel(why)?,
         (Input::Act(act), Some(_)) => draft.act(act)?,
+        (Input::Event(event), Some(_)) => draft.event(event)?,
+        (Input::Early(_), Some(_)) => unreachable!("an event for a saga that lives is taken as one"),
         (Input::TooBig { bytes, step }, Some(_)) => draft.too_big(*bytes, step.as_deref())?,
     }
     let Draft { events, row, .. } = draft;
@@ -161,8 +166,32 @@ impl<'a> Draft<'a> {
         let head = Head::new(&fields, &mut self.scratch.record);
         let deadline_at = definition.deadline_ms.map(|deadline| self.now.saturating_add(deadline));
         self.happen(SagaEvent::Started { head, deadline_at });
-        self.go(Way::Into(ROOT));
+        let cancel = self.move_in(&start.early);
+        match cancel.filter(|_| !mutated("cancel_before_start_lost")) {
+            Some(source) => {
+                let why = format!("cancelled by {source}, which came before the saga began");
+                self.stop_all(failure(FailureKind::Cancelled, code::CANCELLED, &"".into(), &why));
+            }
+            None => self.go(Way::Into(ROOT)),
+        }
         Ok(())
+    }
+
+    /// What came before the saga is its own now; which event cancels it, if one does.
+    fn move_in(&mut self, early: &[EarlyInput]) -> Option<Arc<str>> {
+        let mut cancel = None;
+        for EarlyInput { event, until } in early {
+            let listener = &self.definition.listeners[usize::from(event.listener)];
+            if listener.cancels {
+                cancel = cancel.or_else(|| Some(event.source.clone()));
+            } else if !mutated("early_event_lost_at_start") {
+                let (topic, kind) = (listener.topic.clone(), listener.event.clone());
+                let (source, data) = (event.source.clone(), event.data.clone());
+                let event = Arc::new(KeptEvent { topic, kind, source, until: *until, schema: 0, data });
+                self.happen(SagaEvent::EventKept { event });
+            }
+        }
+        cancel
     }
 
     /// The turn that was decided does not fit into a journal record: the leaf that waits fails before anything is sent. An undo, and
@@ -186,7 +215,7 @@ impl<'a> Draft<'a> {
         let may_end = node.phase == Phase::Compensatable;
         if work == Work::Asked && waits != Waits::Stuck {
             self.give_up(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
-        } else if matches!(waits, Waits::Time | Waits::Approval) && may_end {
+        } else if matches!(waits, Waits::Time | Waits::Approval | Waits::Event) && may_end {
             let failure = self.failure_at(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
             self.happen(SagaEvent::Refused { place, failure });
             self.go(Way::Settled(place));

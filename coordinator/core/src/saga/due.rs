@@ -17,6 +17,10 @@ impl Draft<'_> {
         if let Some(due_at) = deadline.filter(|due_at| *due_at <= self.now) {
             self.deadline(due_at);
         }
+        let over = self.saga().early().iter().filter(|event| event.until <= self.now).count();
+        if over > 0 && !mutated("early_events_kept_for_ever") {
+            self.happen(SagaEvent::EventsExpired { count: over as u16 });
+        }
         for place in 0..self.next_place() {
             // Where something is undone already, a turn can go back to here.
             let before = (self.undo_bytes > 0).then(|| (self.row.clone(), self.events.len()));
@@ -45,7 +49,7 @@ impl Draft<'_> {
                 let way = self.wakes(place);
                 self.go(way);
             }
-            Waits::No | Waits::Stuck | Waits::Approval => unreachable!("it is never due"),
+            Waits::No | Waits::Stuck | Waits::Approval | Waits::Event => unreachable!("it is never due"),
         }
     }
 
@@ -54,9 +58,16 @@ impl Draft<'_> {
         if self.halted(place).is_some() || self.saga().held_since.is_some() {
             return;
         }
-        if self.entry(place).waits == Waits::Approval {
-            let way = self.unanswered(place);
-            return self.go(way);
+        match self.entry(place).waits {
+            Waits::Approval => {
+                let way = self.unanswered(place);
+                return self.go(way);
+            }
+            Waits::Event => {
+                let way = self.expired(place, "the event did not come in time");
+                return self.go(way);
+            }
+            _ => {}
         }
         let failure = self.failure_at(place, FailureKind::Expired, code::EXPIRED, "its time ran out");
         let way = self.stop(Scope::At(place), failure, false);

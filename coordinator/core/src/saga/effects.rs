@@ -82,6 +82,9 @@ pub fn effects(
         | SagaEvent::StopForgotten {}
         | SagaEvent::Acted { .. }
         | SagaEvent::Escalated { .. }
+        | SagaEvent::EventTaken { .. }
+        | SagaEvent::EventKept { .. }
+        | SagaEvent::EventsExpired { .. }
         | SagaEvent::MarkedLate { .. } => {}
     }
 }

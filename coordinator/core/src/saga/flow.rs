@@ -170,6 +170,7 @@ impl Draft<'_> {
             }
             Verb::Sleep(sleep) => self.sleep(number, sleep),
             Verb::Approval(approval) => self.ask(number, approval),
+            Verb::Wait(_) => self.wait(number),
             Verb::Sequence(_) => unreachable!("a list is entered by its first node"),
         }
     }
@@ -257,7 +258,8 @@ impl Draft<'_> {
 
     /// Bytes of start, bodies and results that the row holds.
     pub(super) fn held_bytes(&self) -> usize {
-        self.saga().start().len() + self.saga().entries.iter().map(held_bytes).sum::<usize>()
+        let early: usize = self.saga().early().iter().map(|event| event.data.bytes().len()).sum();
+        self.saga().start().len() + self.saga().entries.iter().map(held_bytes).sum::<usize>() + early
     }
 
     /// The first attempt of a step's own command.

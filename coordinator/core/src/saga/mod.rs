@@ -43,7 +43,7 @@ pub use why::{Why, name_of, why};
 
 use std::sync::Arc;
 
-use ringmaster_schemas::journal::RejectionReason;
+use ringmaster_schemas::journal::{KeptEvent, RejectionReason};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::{Data, Millis};
 
@@ -60,6 +60,9 @@ pub const EMITTED_BYTES_MAX: usize = COMMAND_BYTES_MAX / 2;
 
 /// Most attempts of one command: what was asked so often is given up.
 pub const ATTEMPTS_MAX: u16 = u16::MAX;
+
+/// Events that wait for a saga, or for a wait of one, at most.
+pub const EARLY_MAX: usize = 100;
 
 /// Largest start, bodies and results that a row holds together: the rest is for keys, names, codes and messages, which are bounded
 /// each.
@@ -81,6 +84,10 @@ pub enum Input {
     },
     /// A person acts.
     Act(ActInput),
+    /// An event came that its definition listens to.
+    Event(EventInput),
+    /// An event came that is for a saga which has not begun, and is kept until it does.
+    Early(Arc<KeptEvent>),
     /// What this input would cause is larger than a journal record may be.
     TooBig {
         /// Bytes of the input; none: it is time that passed.
@@ -115,6 +122,28 @@ pub struct StartInput {
     pub version_offset: i64,
     /// The event's own time, if its log has one.
     pub event_time: Option<Millis>,
+    /// What came before it, in the order in which it came.
+    pub early: Vec<EarlyInput>,
+}
+
+/// An event that a definition listens to, projected.
+#[derive(Debug, Clone)]
+pub struct EventInput {
+    /// What listens to it: a number of the definition's listeners.
+    pub listener: u16,
+    /// Identity of the event.
+    pub source: Arc<str>,
+    /// The fields that expressions of this version can read.
+    pub data: Data,
+}
+
+/// An event that came before its saga.
+#[derive(Debug, Clone)]
+pub struct EarlyInput {
+    /// The event.
+    pub event: EventInput,
+    /// When it is forgotten.
+    pub until: Millis,
 }
 
 /// A participant's answer.

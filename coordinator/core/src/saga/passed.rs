@@ -26,6 +26,11 @@ pub fn passed(definition: &Definition, saga: &Saga) -> Vec<(u16, Passed)> {
     each.collect()
 }
 
+/// True if the saga has gone on behind a node.
+pub(super) fn is_behind(definition: &Definition, saga: &Saga, number: u16) -> bool {
+    number != ROOT && Row { definition, saga }.is_behind(number)
+}
+
 struct Row<'a> {
     definition: &'a Definition,
     saga: &'a Saga,
@@ -37,7 +42,7 @@ impl Row<'_> {
             return None;
         }
         match &node.verb {
-            Verb::Do(_) | Verb::Refuse(_) | Verb::Sleep(_) | Verb::Approval(_) => {
+            Verb::Do(_) | Verb::Refuse(_) | Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) => {
                 (!self.entered(number..node.end) && self.is_behind(number)).then_some(Passed::Skipped)
             }
             Verb::Emit(_) if !self.is_behind(number) => None,
@@ -78,7 +83,7 @@ impl Row<'_> {
             return match self.saga.status {
                 Status::Completed => true,
                 Status::Running => self.saga.entries.iter().any(its_end),
-                Status::Compensating | Status::Compensated => false,
+                Status::Compensating | Status::Compensated | Status::Expected => false,
             };
         }
         self.is_behind(self.node(list).parent)

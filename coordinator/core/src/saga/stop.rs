@@ -39,7 +39,7 @@ impl Draft<'_> {
             (Work::Asked, Waits::Reply | Waits::Retry | Waits::Stuck) if is_given_up() => {
                 self.happen(SagaEvent::Failed { place, failure: failure.clone() });
             }
-            (Work::Nothing, Waits::Time | Waits::Approval) if !mutated("wait_left_open_on_stop") => {
+            (Work::Nothing, Waits::Time | Waits::Approval | Waits::Event) if !mutated("wait_left_open_on_stop") => {
                 self.happen(SagaEvent::Closed { place });
             }
             // Its time is no matter any more, nor is its reaction: it is undone with what is around it.
@@ -55,6 +55,7 @@ impl Draft<'_> {
         let (reason, detail) = match self.saga().status {
             Status::Completed | Status::Compensated => (RejectionReason::Ended, "the saga has ended"),
             Status::Compensating => (RejectionReason::Undoing, "the saga undoes already"),
+            Status::Expected => (RejectionReason::UnknownSaga, "the saga has not begun"),
             Status::Running if self.saga().passed && !mutated("cancel_behind_pivot") => {
                 (RejectionReason::BehindPivot, "the saga is behind its pivot: nothing can be undone any more")
             }

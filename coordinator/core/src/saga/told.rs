@@ -57,6 +57,9 @@ impl<'a> Teller<'a> {
             | SagaEvent::StopRemembered { .. }
             | SagaEvent::StopForgotten {}
             | SagaEvent::Escalated { .. }
+            | SagaEvent::EventTaken { .. }
+            | SagaEvent::EventKept { .. }
+            | SagaEvent::EventsExpired { .. }
             | SagaEvent::Acted { .. } => self.reacted(event, out),
             SagaEvent::CommandIssued { place, node, order, due_at, .. } => {
                 self.comes_to(*node, out);
@@ -83,16 +86,7 @@ impl<'a> Teller<'a> {
             }
             SagaEvent::Refused { place, failure } => self.say(out, "refused", *place, &format!("is refused: {}", said(failure))),
             SagaEvent::Failed { place, failure } => self.say(out, "failed", *place, &may_be_done(failure)),
-            SagaEvent::CompensationBegan { failure } => {
-                // A step that could not begin left no event of its own, and yet the way led to it.
-                if let Some(node) = self.definition.and_then(|definition| definition.names.find(&failure.step)) {
-                    self.comes_to(node, out);
-                }
-                let step = Some(failure.step.to_string()).filter(|step| !step.is_empty());
-                let at = step.as_ref().map_or_else(String::new, |step| format!(" at {step}"));
-                let text = format!("the saga undoes: {} ({}{at})", said(failure), failure.kind);
-                out.push(Told { event: "compensation_began", step, text });
-            }
+            SagaEvent::CompensationBegan { failure } => self.undoes(failure, out),
             SagaEvent::Undone { place } => self.say(out, "undone", *place, "is undone"),
             SagaEvent::Closed { place } => self.say(out, "closed", *place, "is closed: nobody waits for it any more"),
             SagaEvent::Stuck { place, failure } => self.say(out, "stuck", *place, &format!("is stuck: {}", said(failure))),
@@ -115,6 +109,17 @@ impl<'a> Teller<'a> {
                 out.push(Told { event: "emitted", step: Some(self.name_of(*node)), text });
             }
         }
+    }
+
+    fn undoes(&mut self, failure: &Failure, out: &mut Vec<Told>) {
+        // A step that could not begin left no event of its own, and yet the way led to it.
+        if let Some(node) = self.definition.and_then(|definition| definition.names.find(&failure.step)) {
+            self.comes_to(node, out);
+        }
+        let step = Some(failure.step.to_string()).filter(|step| !step.is_empty());
+        let at = step.as_ref().map_or_else(String::new, |step| format!(" at {step}"));
+        let text = format!("the saga undoes: {} ({}{at})", said(failure), failure.kind);
+        out.push(Told { event: "compensation_began", step, text });
     }
 
     fn started(&mut self, head: &Head, deadline_at: Option<Millis>, out: &mut Vec<Told>) {
@@ -164,6 +169,18 @@ impl<'a> Teller<'a> {
                 let text = format!("has no answer yet: {role} may answer too, until {}", self.at(*due_at));
                 self.say(out, "escalated", *place, &text);
             }
+            SagaEvent::EventTaken { place, event, passes } => {
+                let early = if event.early { ", which came early" } else { "" };
+                let behind = if *passes { ": the pivot is behind" } else { "" };
+                self.say(out, "event_taken", *place, &format!("has its event {}{early}{behind}", event.source));
+            }
+            SagaEvent::EventKept { event } => {
+                let text = format!("{} ({}) comes early: it is kept until {}", event.kind, event.source, self.at(event.until));
+                tell("event_kept", text);
+            }
+            SagaEvent::EventsExpired { count } => {
+                tell("events_expired", format!("nobody waited for what came early: forgotten now: {count}"));
+            }
             SagaEvent::StopRemembered { failure } => {
                 tell(
                     "stop_remembered",
@@ -196,6 +213,11 @@ impl<'a> Teller<'a> {
                 let end = if *expires { "its within is over" } else { "it wakes" };
                 self.say(out, "sleeps", place, &format!("sleeps: {end} {}", self.at(*due_at)));
             }
+            Opens::Wait { until } => {
+                self.is_named(place, node, round);
+                let event = self.node(node).and_then(|node| self.event_of(node)).unwrap_or("an event");
+                self.say(out, "waits", place, &format!("waits for {event}, until {}", self.at(*until)));
+            }
             Opens::Approval { asked, due_at } => {
                 self.is_named(place, node, round);
                 let text = format!("asks for approval: {} may answer, until {}", asked.role, self.at(*due_at));
@@ -207,6 +229,12 @@ impl<'a> Teller<'a> {
                 self.say(out, "began", place, &format!("begins{until}"));
             }
         }
+    }
+
+    /// The type that a wait waits for.
+    fn event_of(&self, node: &Node) -> Option<&'a str> {
+        let Verb::Wait(wait) = &node.verb else { return None };
+        self.definition.map(|definition| &*definition.listeners[usize::from(wait.listener)].event)
     }
 
     fn is_named(&mut self, place: Place, node: u16, round: u8) {

@@ -16,6 +16,8 @@ pub struct View<'a> {
     pub saga: &'a Saga,
     /// What failed, where something did.
     pub failure: Option<&'a Failure>,
+    /// The event that came, by what is kept of it; none where it is about none.
+    pub event: Option<&'a [u8]>,
     /// Which try it is, where something is tried again; from 1.
     pub round: i64,
     /// What is undone stays readable: in an undo, and behind the saga's end.
@@ -73,6 +75,7 @@ impl<'d> Evaluated<'d> {
         let environment = Environment {
             key: &key,
             start: saga.start(),
+            event: view.event.unwrap_or_default(),
             results: &result,
             failure: view.failure,
             round: view.round,

@@ -13,7 +13,7 @@ use crate::definition::{ROOT, Role, Verb};
 
 /// At the saga's end.
 pub(super) fn of_end(saga: &Saga, now: Millis) -> View<'_> {
-    View { saga, failure: saga.failure.as_deref(), round: 1, undone: false, now }
+    View { saga, failure: saga.failure.as_deref(), round: 1, event: None, undone: false, now }
 }
 
 impl Draft<'_> {
@@ -24,7 +24,7 @@ impl Draft<'_> {
         // Who has an entry that is open already is being entered: an arm of a choice is asked for then.
         let is_inside = || self.last_entry(node).is_some_and(|place| self.entry(place).work == Work::Open);
         let round = self.tries(node, self.next_place(), || !is_inside());
-        View { saga: self.saga(), failure: failure.map(Arc::as_ref), round, undone: false, now: self.now }
+        View { saga: self.saga(), failure: failure.map(Arc::as_ref), round, event: None, undone: false, now: self.now }
     }
 
     /// Of the undo of what was done at a place.
@@ -37,7 +37,7 @@ impl Draft<'_> {
         };
         // The try that is undone is over: it counts, and no other is about to begin.
         let round = self.tries(self.entry(place).node, place, || true);
-        View { saga, failure: failure.map(Arc::as_ref), round, undone: true, now: self.now }
+        View { saga, failure: failure.map(Arc::as_ref), round, event: None, undone: true, now: self.now }
     }
 
     /// The node in whose reaction a node stands, however deep.
@@ -71,7 +71,7 @@ impl Draft<'_> {
         let rounds = |retried: u16| self.saga().entries.iter().filter(|entry| entry.node == retried).count();
         let has_rounds = |around: &u16| {
             let around = &self.definition.nodes[usize::from(*around)];
-            around.is_scope || matches!(around.verb, Verb::Do(_))
+            around.is_scope || !(around.verb.is_composite() || matches!(around.verb, Verb::Emit(_)))
         };
         match self.definition.around(node).find(has_rounds).map_or(1, rounds) {
             0 | 1 => name.clone(),

@@ -51,7 +51,7 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
     let halted = halted(definition, saga, place);
     let scope = scope_of(definition, saga, place);
     let (node, step, is_end) = (definition.node(entry.node), definition.step(entry.node), entry.node == ROOT);
-    let leaf = Leaf { saga, entry, name: &name, node, step, is_end, halted, scope };
+    let leaf = Leaf { definition, saga, entry, name: &name, node, step, is_end, halted, scope };
     let (what, then, ways_out) = match entry.waits {
         Waits::No => unreachable!("an open leaf waits for something"),
         Waits::Reply => (format!("the answer to attempt {} of {}", entry.attempt, leaf.command()), leaf.reply(), Vec::new()),
@@ -60,6 +60,7 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
         }
         Waits::Stuck => ("a person".to_owned(), leaf.stuck(), leaf.ways_out()),
         Waits::Time => ("its time".to_owned(), leaf.sleep(), Vec::new()),
+        Waits::Event => (format!("{} on {}", leaf.listener().0, leaf.listener().1), leaf.event(), Vec::new()),
         Waits::Approval => (format!("an approval: {} may answer", leaf.roles().join(" or ")), leaf.approval(), leaf.answers()),
     };
     let clock = entry.clock().filter(|_| saga.held_since.is_none());
@@ -85,6 +86,7 @@ pub fn name_of(definition: &Definition, entry: &Entry) -> String {
 
 /// An open entry, and what is known of it.
 struct Leaf<'a> {
+    definition: &'a Definition,
     saga: &'a Saga,
     entry: &'a Entry,
     name: &'a str,
@@ -173,6 +175,33 @@ impl Leaf<'_> {
         }
     }
 
+    /// The type and topic of the event that is waited for.
+    fn listener(&self) -> (&str, &str) {
+        match self.node.map(|node| &node.verb) {
+            Some(Verb::Wait(wait)) => {
+                let listener = &self.definition.listeners[usize::from(wait.listener)];
+                (&listener.event, &listener.topic)
+            }
+            _ => ("an event", "its topic"),
+        }
+    }
+
+    fn event(&self) -> String {
+        let condition = match self.node.map(|node| &node.verb) {
+            Some(Verb::Wait(wait)) if wait.condition.is_some() => " for which its if is true",
+            _ => "",
+        };
+        format!("the event with this saga's key{condition}; {}, it is refused with EXPIRED", self.when_over())
+    }
+
+    /// Its clock may stand.
+    fn when_over(&self) -> &'static str {
+        match self.saga.held_since {
+            Some(_) => "its clock stands while another step needs a person; when it runs out",
+            None => "when its time is over",
+        }
+    }
+
     fn roles(&self) -> Vec<&str> {
         match self.entry.detail() {
             Some(Detail::Asked { roles, .. }) => roles.iter().map(|role| &**role).collect(),
@@ -185,11 +214,7 @@ impl Leaf<'_> {
             Some(Verb::Approval(approval)) => &approval.escalations[..],
             _ => &[],
         };
-        let at = if self.saga.held_since.is_some() {
-            "its clock stands while another step needs a person; when it runs out"
-        } else {
-            "when its time is over"
-        };
+        let at = self.when_over();
         match escalations.get(self.roles().len() - 1) {
             Some(next) => format!("the first answer, yes or no; {at}, {} may answer too", next.to),
             None => format!("the first answer, yes or no; {at}, it is refused with EXPIRED"),

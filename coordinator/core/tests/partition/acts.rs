@@ -47,7 +47,7 @@ impl Line {
     }
 
     /// What the last turn changed.
-    fn changes(&self) -> Vec<Change> {
+    pub(crate) fn changes(&self) -> Vec<Change> {
         let last = self.journal.iter().rev().find_map(|bytes| turns(bytes).pop());
         last.map(|turn| turn.changes).unwrap_or_default()
     }

@@ -7,6 +7,7 @@ mod clocks;
 mod inputs;
 mod learned;
 mod line;
+mod listeners;
 mod memory;
 mod side_by_side;
 mod stored;

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use ringmaster_core::definition::Definition;
-use ringmaster_core::definition::compile::Fields;
+use ringmaster_core::definition::compile::{Fields, did_you_mean};
 use ringmaster_core::definition::yaml::{Kind, Node};
 use ringmaster_schemas::Millis;
 
 use super::{Answer, Reading};
 use crate::scenarios::asked::{self, Asked};
+use crate::scenarios::values;
 
-/// Inputs of the language that this version does not have.
-pub(super) const INPUTS_LATER: [&str; 1] = ["event"];
-const INPUTS: [&str; 4] = ["answer", "cancel", "approve", "refuse"];
+const INPUTS: [&str; 5] = ["answer", "cancel", "approve", "refuse", "event"];
 
 /// Something that comes by itself.
 #[derive(Debug)]
@@ -31,6 +30,18 @@ pub(in crate::scenarios) enum Input {
     Cancel,
     /// A person answers to an approval, yes or no.
     Approval(Approval),
+    /// An event comes that the saga listens to.
+    Event(Incoming),
+}
+
+/// An event that a saga listens to.
+#[derive(Debug)]
+pub(in crate::scenarios) struct Incoming {
+    /// What listens to it: a number of the definition's listeners.
+    pub(in crate::scenarios) listener: u16,
+    /// As JSON.
+    pub(in crate::scenarios) text: String,
+    pub(in crate::scenarios) line: usize,
 }
 
 /// A person's answer to an approval.
@@ -54,7 +65,7 @@ impl Reading<'_, '_, '_> {
     fn input(&mut self, node: &Node, definition: &Definition) -> Option<Timed> {
         const FORM: &str = "at: { after: 15s, answer: { payment.Charge: succeeded } }";
         let all: Vec<&str> = INPUTS.into_iter().chain(["after"]).collect();
-        let fields = Fields::new(node, "at", &all, &INPUTS_LATER, self.report)?;
+        let fields = Fields::new(node, "at", &all, &[], self.report)?;
         fields.needed("after", FORM, self.report)?;
         let (after, _) = fields.duration("after", self.report)?;
         // A key that is not known yet was reported.
@@ -76,6 +87,9 @@ impl Reading<'_, '_, '_> {
                 return Some(Timed { after, input: Input::Approval(approval) });
             }
         }
+        if let Some(node) = fields.node("event") {
+            return Some(Timed { after, input: Input::Event(self.event(node, definition)?) });
+        }
         let answer = fields.node("answer")?;
         let Kind::Map(entries) = &answer.kind else {
             self.report.error(&input.span, format!("answer is a map, not {}", answer.describe()), FORM);
@@ -88,6 +102,42 @@ impl Reading<'_, '_, '_> {
         let asked = Asked::read(key, definition, self.report)?;
         let answer = self.answer(value, &asked, definition)?;
         Some(Timed { after, input: Input::Answer(asked, answer) })
+    }
+
+    /// Events that came before the start: one or a list.
+    pub(super) fn before(&mut self, node: &Node, definition: &Definition) -> Vec<Incoming> {
+        let items = match &node.kind {
+            Kind::List(items) => items.as_slice(),
+            Kind::Map(_) | Kind::Scalar(..) => std::slice::from_ref(node),
+        };
+        items.iter().filter_map(|item| self.event(item, definition)).collect()
+    }
+
+    /// `{ CardChanged: { field: value } }`
+    fn event(&mut self, node: &Node, definition: &Definition) -> Option<Incoming> {
+        const FORM: &str = "{ TYPE: { field: value } }";
+        let entries = match &node.kind {
+            Kind::Map(entries) => &entries[..],
+            Kind::List(_) | Kind::Scalar(..) => &[],
+        };
+        let [(key, fields)] = entries else {
+            self.report.error(&node.span, format!("an event is needed here, not {}", node.describe()), FORM);
+            return None;
+        };
+        let kind = key.scalar().unwrap_or_default();
+        let known: Vec<&str> = definition.listeners.iter().map(|listener| &*listener.event).collect();
+        let Some(listener) = known.iter().position(|known| *known == kind) else {
+            let hint = if known.is_empty() { "it has no wait, and no cancel".to_owned() } else { did_you_mean(kind, known) };
+            self.report.error(&key.span, format!("{} listens to no '{kind}'", definition.name), hint);
+            return None;
+        };
+        let Kind::Map(_) = &fields.kind else {
+            self.report.error(&fields.span, format!("fields of {kind} are needed here, not {}", fields.describe()), FORM);
+            return None;
+        };
+        let schema = &definition.listeners[listener].reader;
+        values::check_names(fields, schema, schema.root(), self.report);
+        Some(Incoming { listener: listener as u16, text: values::json(fields), line: self.report.line(key.span.start) })
     }
 
     /// `large_order`, or `{ step: large_order, by: ann, note: looked at it }`.

@@ -96,13 +96,13 @@ fn of_inputs_and_ends() {
     world.wrong(
         "event: { CardChanged: {} }\nends: done\n",
         &expect![[r#"
-        trip.yaml:4:1: error: this version does not know 'event' yet
-         4 | event: { CardChanged: {} }
-           | ^^^^^ a scenario has: scenario, description, saga, begins, key, start, answers, at, then, never, ends, code, stuck
-        trip.yaml:5:7: error: no saga ends 'done'
-         5 | ends: done
-           |       ^^^^ there are: completed, compensated, stuck, not started
-    "#]],
+            trip.yaml:4:1: error: a scenario has no 'event'
+             4 | event: { CardChanged: {} }
+               | ^^^^^ there are: scenario, description, saga, begins, key, before, start, answers, at, then, never, ends, ...
+            trip.yaml:5:7: error: no saga ends 'done'
+             5 | ends: done
+               |       ^^^^ there are: completed, compensated, stuck, not started
+        "#]],
     );
     world.wrong(
         "stuck: redem\nends: stuck\nthn: []\n",

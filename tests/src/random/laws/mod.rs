@@ -2,6 +2,7 @@
 //! whatever was asked stands in [`crate::laws`].
 
 mod answers;
+mod events;
 mod reactions;
 mod told;
 mod turns;
@@ -14,6 +15,7 @@ use ringmaster_core::definition::{Definition, Undo};
 use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 
 use super::behave::Account;
+pub(super) use events::{Came, came, moved_in};
 pub(super) use told::bodies;
 pub(super) use turns::turn;
 pub(super) use way::{Known, way, whole_way};

@@ -66,7 +66,7 @@ pub(in crate::random) fn way(known: &Known<'_>, before: Option<&Saga>, happened:
         SagaEvent::CommandIssued { node, .. } | SagaEvent::Emitted { node, .. } => (*node, false),
         SagaEvent::Entered {
             node,
-            opens: Opens::Refused { .. } | Opens::Scope { .. } | Opens::Sleep { .. } | Opens::Approval { .. },
+            opens: Opens::Refused { .. } | Opens::Scope { .. } | Opens::Sleep { .. } | Opens::Approval { .. } | Opens::Wait { .. },
             ..
         } => (*node, false),
         SagaEvent::Skipped { node, .. } => (*node, true),

@@ -3,6 +3,7 @@
 use ringmaster_core::definition::{DEFAULTS, Definition, Next, Node, On, Reaction, Sleep, Undo, Verb};
 use ringmaster_schemas::journal::Phase;
 
+use crate::random::generate::EVENTS;
 use crate::random::plan::{self, Do, Plan, What};
 use crate::random::write;
 
@@ -29,6 +30,10 @@ pub(in crate::random) fn written(plan: &Plan, definition: &Definition) -> Vec<St
                 (What::Switch(arms), Verb::Choice(compiled)) => arms.len() == compiled.len(),
                 (What::Sleep(plan::Sleep::For(planned)), Verb::Sleep(Sleep::For(compiled))) => planned == compiled,
                 (What::Sleep(plan::Sleep::FromStart(_)), Verb::Sleep(Sleep::Computed(_))) => true,
+                (What::Wait(planned), Verb::Wait(compiled)) => {
+                    let listener = &definition.listeners[usize::from(compiled.listener)];
+                    *listener.event == *EVENTS[planned.event] && planned.least.is_some() == compiled.condition.is_some()
+                }
                 (What::Approval(planned), Verb::Approval(compiled)) => {
                     compiled.show.is_some()
                         && compiled.escalations.iter().map(|escalation| escalation.after_ms).eq(planned.escalations.iter().copied())
@@ -47,9 +52,9 @@ pub(in crate::random) fn written(plan: &Plan, definition: &Definition) -> Vec<St
     faults
 }
 
-/// An approval has a time by default, like a command.
+/// An approval and a wait have a time by default, like a command.
 fn within_ms(planned: &plan::Node) -> Option<i64> {
-    let by_default = matches!(planned.what, What::Approval(_)).then(|| DEFAULTS.within_ms(planned.phase));
+    let by_default = matches!(planned.what, What::Approval(_) | What::Wait(_)).then(|| DEFAULTS.within_ms(planned.phase));
     planned.within_ms.or(by_default)
 }
 

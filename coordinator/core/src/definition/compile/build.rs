@@ -11,9 +11,10 @@ use ringmaster_schemas::avro::{Node as Avro, Schema};
 use super::certainty::Certainty;
 use super::checks;
 use super::form::SagaForm;
+use super::listeners::{Listening, listeners};
 use super::pass::Pass;
 use super::targets::Finder;
-use super::tree::Tree;
+use super::tree::{PlannedVerb, Tree};
 use crate::definition::Definition;
 use crate::definition::expression::scope::{Known, Names, NodeName, Reads, RuleBody, Spot, Uses, lasting_rule};
 use crate::definition::expression::{Root, check_rule};
@@ -21,6 +22,8 @@ use crate::definition::expression::{Root, check_rule};
 /// What expressions read: the start event, and results by their nodes.
 pub(super) struct Read {
     pub(super) start: Arc<Schema>,
+    /// Of the events that are listened to.
+    pub(super) events: Vec<Arc<Schema>>,
     pub(super) results: BTreeMap<u16, Arc<Schema>>,
 }
 
@@ -29,6 +32,7 @@ pub(super) struct Ground<'g> {
     pub(super) tree: &'g Tree<'g>,
     pub(super) certainty: &'g Certainty,
     pub(super) whole: &'g Read,
+    pub(super) listeners: &'g [Listening<'g>],
 }
 
 /// Builds the definition of a form.
@@ -49,9 +53,10 @@ impl Builder<'_, '_, '_> {
         checks::reach(&tree, self.finder.report);
         checks::reactions(&tree, self.finder.report);
         checks::limits(form, &tree, self.finder.options, self.finder.report);
-        let whole = self.whole(&tree)?;
+        let listeners = listeners(form, &tree, self.finder.report);
+        let whole = self.whole(&tree, &listeners)?;
         checks::names(&tree, &whole, self.finder.report);
-        let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole };
+        let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole, listeners: &listeners };
         let (first, uses) = self.pass(&ground, None);
         self.unused_rules(&names(form, &ground, None), &tree, &uses);
         self.unknown_results(&tree, &whole, &uses);
@@ -59,7 +64,7 @@ impl Builder<'_, '_, '_> {
         if self.failed() {
             return None;
         }
-        let kept = self.kept(&tree, &whole, &uses)?;
+        let kept = self.kept(&ground, &uses)?;
         let (built, _) = self.pass(&ground, Some(&kept));
         assert!(built.is_some() && !self.failed(), "what compiles against a schema compiles against its projection");
         built
@@ -79,11 +84,18 @@ impl Builder<'_, '_, '_> {
     }
 
     /// The schemas that everything is read by.
-    fn whole(&mut self, tree: &Tree<'_>) -> Option<Read> {
+    fn whole(&mut self, tree: &Tree<'_>, listeners: &[Listening<'_>]) -> Option<Read> {
         let start = self.finder.event(&self.form.start.event);
-        let results: Vec<_> = tree.givers().map(|(step, form)| (step, self.finder.gives(&form.verb))).collect();
+        let events: Vec<_> = listeners.iter().map(|listening| self.finder.event(listening.event)).collect();
+        let events = events.into_iter().collect::<Option<Vec<_>>>();
+        let asks = tree.givers().filter(|(step, _)| !matches!(tree.node(*step).verb, PlannedVerb::Wait(_)));
+        let results: Vec<_> = asks.map(|(step, form)| (step, self.finder.gives(&form.verb))).collect();
         let results = results.into_iter().map(|(node, result)| Some((node, result?)));
-        Some(Read { start: start?, results: results.collect::<Option<_>>()? })
+        let (events, mut results) = (events?, results.collect::<Option<BTreeMap<_, _>>>()?);
+        for (listening, event) in listeners.iter().zip(&events) {
+            results.extend(listening.waits.iter().map(|wait| (*wait, event.clone())));
+        }
+        Some(Read { start: start?, events, results })
     }
 
     /// Results that are read and have no schema.
@@ -116,15 +128,26 @@ impl Builder<'_, '_, '_> {
     }
 
     /// What state keeps of the start event and of the results that are read.
-    fn kept(&mut self, tree: &Tree<'_>, whole: &Read, uses: &Uses) -> Option<Read> {
-        let none = Reads::Fields(BTreeSet::new());
+    fn kept(&mut self, ground: &Ground<'_>, uses: &Uses) -> Option<Read> {
+        let (tree, whole, none) = (ground.tree, ground.whole, Reads::Fields(BTreeSet::new()));
         let start = self.projection(&whole.start, uses.of(Root::Start).unwrap_or(&none));
-        let read = whole.results.iter().filter_map(|(node, result)| {
-            let name = tree.stands_for(*node).unwrap_or(*node);
-            Some((*node, result, uses.of(Root::Result(name))?))
+        let is_read = |node: u16| uses.of(Root::Result(node));
+        let events = ground.listeners.iter().zip(0..).zip(&whole.events).map(|((listening, number), event)| {
+            let own = uses.of(Root::Event(number));
+            let reads = own.into_iter().chain(listening.waits.iter().filter_map(|wait| is_read(*wait)));
+            (listening, event, reads.fold(none.clone(), |all, more| all.and(more)))
         });
-        let results: Vec<_> = read.map(|(node, result, reads)| Some((node, self.projection(result, reads)?))).collect();
-        Some(Read { start: start?, results: results.into_iter().collect::<Option<_>>()? })
+        let events: Vec<_> = events.map(|(listening, event, reads)| Some((listening, self.projection(event, &reads)?))).collect();
+        let events = events.into_iter().collect::<Option<Vec<_>>>()?;
+        let waits = events.iter().flat_map(|(listening, kept)| listening.waits.iter().map(move |wait| (*wait, (*kept).clone())));
+        let mut results: BTreeMap<u16, Arc<Schema>> = waits.filter(|(wait, _)| is_read(*wait).is_some()).collect();
+        let asks = whole.results.iter().filter(|(node, _)| !matches!(tree.node(**node).verb, PlannedVerb::Wait(_)));
+        for (node, result) in asks {
+            if let Some(reads) = is_read(tree.stands_for(*node).unwrap_or(*node)) {
+                results.insert(*node, self.projection(result, reads)?);
+            }
+        }
+        Some(Read { start: start?, events: events.into_iter().map(|(_, kept)| kept).collect(), results })
     }
 
     fn projection(&mut self, whole: &Arc<Schema>, reads: &Reads) -> Option<Arc<Schema>> {
@@ -161,6 +184,7 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
     let tree = ground.tree;
     Names {
         start: kept.unwrap_or(whole).start.clone(),
+        events: kept.unwrap_or(whole).events.clone(),
         nodes: nodes.collect(),
         silent: silent.collect(),
         rules: &form.rules,

@@ -24,7 +24,9 @@ impl Certainty {
         self.before[usize::from(number)] = known.clone();
         let done = match node.verb {
             PlannedVerb::Sequence(_) => tree.children(number).fold(known.clone(), |known, child| self.walk(tree, child, known)),
-            PlannedVerb::Do(_) | PlannedVerb::Approval(_) => known.clone().with(tree.stands_for(number).unwrap_or(number), true),
+            PlannedVerb::Do(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) => {
+                known.clone().with(tree.stands_for(number).unwrap_or(number), true)
+            }
             PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Sleep(_) => known.clone(),
             PlannedVerb::Group => self.walk(tree, number + 1, known.clone()),
             // Each arm knows what stands before the choice, and nothing of the others.

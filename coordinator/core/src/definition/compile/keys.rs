@@ -2,7 +2,10 @@
 //!
 //! The reader, the JSON Schema for editors and the reference in docs/SAGAS.md are made of these tables.
 
+mod waits;
+
 use super::form::ROUNDS_MAX;
+pub use waits::{APPROVAL, CANCEL, ESCALATION, ROLE, SLEEP, WAIT};
 
 /// A map of the language.
 #[derive(Debug)]
@@ -114,6 +117,7 @@ pub static SAGA: Shape = Shape {
         must("saga", Holds::SagaName, "The saga's name; its id is the name, a slash and its key."),
         DESCRIPTION,
         must("start", Holds::Map(&START), "The event that starts a saga."),
+        may("cancel", Holds::Map(&CANCEL), "The event that cancels a saga."),
         may("deadline", Holds::Duration, "The whole saga's time; over before the pivot, what was done is undone."),
         may("retain", Holds::Duration, "How long a finished saga is kept, and its repeated start recognised."),
         may("rules", Holds::Named(&RULE, 0), "Named expressions, read as rules.NAME; a table takes its first row that is true."),
@@ -179,13 +183,14 @@ const EMISSIONS: Holds = Holds::Either(&[Holds::Map(&EMISSION), Holds::List(&Hol
 pub static EMISSION: Shape = Shape { name: "emission", what: "an emission", keys: &[EVENT, EVENT_TO, EVENT_KEY, EVENT_WITH] };
 
 /// Every map of the language that is no step, in the order in which it is told.
-pub static MAPS: [&Shape; 12] =
-    [&SAGA, &START, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &REACTION, &ARM, &LAST_ARM, &ROLE, &ESCALATION];
+pub static MAPS: [&Shape; 13] =
+    [&SAGA, &START, &CANCEL, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &REACTION, &ARM, &LAST_ARM, &ROLE, &ESCALATION];
 
 /// The verbs, each with what a step of it may have.
-pub static VERBS: [(&str, &Shape); 8] = [
+pub static VERBS: [(&str, &Shape); 9] = [
     ("do", &DO),
     ("emit", &EMIT),
+    ("wait", &WAIT),
     ("sleep", &SLEEP),
     ("approval", &APPROVAL),
     ("refuse", &REFUSE),
@@ -245,55 +250,6 @@ pub static RETRY: Shape = Shape {
 /// A step that emits.
 pub static EMIT: Shape =
     Shape { name: "emit", what: "a step that emits", keys: &[STEP, EVENT, EVENT_TO, EVENT_KEY, EVENT_WITH, IF, DESCRIPTION] };
-
-/// A step that sleeps.
-pub static SLEEP: Shape = Shape {
-    name: "sleep",
-    what: "a sleep",
-    keys: &[
-        STEP,
-        must("sleep", Holds::Time, "How long nothing happens, or until when."),
-        IF,
-        may("within", Holds::Duration, "If the sleep is longer than this, it is refused then with EXPIRED."),
-        ON_REFUSED,
-        DESCRIPTION,
-    ],
-};
-
-/// A step that asks people.
-pub static APPROVAL: Shape = Shape {
-    name: "approval",
-    what: "an approval",
-    keys: &[
-        STEP,
-        must(
-            "approval",
-            Holds::Either(&[Holds::Role, Holds::Map(&ROLE)]),
-            "Whose approval is asked for: a role. Its result: { approved, by, at, note }; a no refuses it with REFUSED.",
-        ),
-        IF,
-        may("within", Holds::Duration, "How long it waits; then it is refused with EXPIRED."),
-        may("show", Holds::Body, "What those who answer are shown."),
-        may("escalate", Holds::List(&Holds::Map(&ESCALATION), 1), "Who may answer too, when nobody did for a time."),
-        ON_REFUSED,
-        AS,
-        DESCRIPTION,
-    ],
-};
-
-/// Whose approval is asked for, where that is computed.
-pub static ROLE: Shape =
-    Shape { name: "role", what: "a role", keys: &[must("role", Holds::Expression, "The role, computed when it is asked.")] };
-
-/// An escalation.
-pub static ESCALATION: Shape = Shape {
-    name: "escalation",
-    what: "an escalation",
-    keys: &[
-        must("after", Holds::Duration, "How long after it was asked."),
-        must("to", Holds::Role, "The role that may answer then, beside those before."),
-    ],
-};
 
 /// A step that refuses.
 pub static REFUSE: Shape = Shape {

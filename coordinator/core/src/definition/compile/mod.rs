@@ -11,6 +11,7 @@ mod duration;
 mod fields;
 mod form;
 pub mod keys;
+mod listeners;
 mod lookup;
 pub mod outline;
 mod pass;

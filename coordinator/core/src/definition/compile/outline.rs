@@ -14,6 +14,8 @@ pub struct Outline {
     pub saga: String,
     /// What starts it.
     pub start: Begin,
+    /// The type of the event that cancels it.
+    pub cancel: Option<String>,
     /// Its steps, in order.
     pub steps: Vec<Part>,
     /// What is told when it is completed.
@@ -77,6 +79,15 @@ pub enum Does {
     Switch(Vec<Arm>),
     /// Branches side by side, by name.
     Parallel(Vec<(String, Vec<Part>)>),
+    /// Waits for an event.
+    Wait {
+        /// The event's type.
+        event: String,
+        /// The topic it comes on, where that is not the start's.
+        topic: Option<String>,
+        /// Only one for which this is true.
+        condition: Option<String>,
+    },
     /// Nothing, for so long or until then.
     Sleep(String),
     /// Asks people.
@@ -136,6 +147,7 @@ impl Outline {
         Outline {
             saga: form.name.text.clone(),
             start: Begin { event: event.text.clone(), topic: topic.text.clone(), condition: condition.as_ref().map(text_of) },
+            cancel: form.cancel.as_ref().map(|cancel| cancel.event.text.clone()),
             steps: form.steps.iter().map(Part::of).collect(),
             completed: form.on_completed.iter().map(Emission::of).collect(),
             compensated: form.on_compensated.iter().map(Emission::of).collect(),
@@ -168,6 +180,11 @@ impl Part {
                 let steps = parallel.branches.iter().map(|steps| parts(steps));
                 Does::Parallel(parallel.names.iter().cloned().zip(steps).collect())
             }
+            VerbForm::Wait(wait) => Does::Wait {
+                event: wait.listens.event.text.clone(),
+                topic: wait.listens.topic.as_ref().map(|topic| topic.text.clone()),
+                condition: wait.condition.as_ref().map(text_of),
+            },
             VerbForm::Sleep(SleepForm::For(millis)) => Does::Sleep(write_duration(*millis)),
             VerbForm::Sleep(SleepForm::Computed(parsed)) => Does::Sleep(text_of(parsed)),
             VerbForm::Approval(asks) => {

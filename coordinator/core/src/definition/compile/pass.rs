@@ -10,15 +10,15 @@ use ringmaster_schemas::journal::{DefinitionHash, Encoding, Phase};
 use super::build::{Ground, Read};
 use super::checks::{self, Decides};
 use super::did_you_mean;
-use super::form::{ApprovalForm, EmitForm, EscalationForm, OnForm, RoleForm, SagaForm, SleepForm, SwitchForm, UndoForm};
+use super::form::{ApprovalForm, EmitForm, EscalationForm, OnForm, RoleForm, SagaForm, SleepForm, SwitchForm, UndoForm, WaitForm};
 use super::targets::{Finder, Target};
 use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::scope::{Names, Spot, Uses, facts};
 use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
 use crate::definition::{
-    Approval, Arm, Definition, Do, Emit, Escalation, Gives, Next, Node, NodeByName, On, Reaction, Role, RoleName, Sleep, Start,
-    Undo, Verb,
+    Approval, Arm, Definition, Do, Emit, Escalation, Gives, Listener, Next, Node, NodeByName, On, Reaction, Role, RoleName, Sleep,
+    Start, Undo, Verb, Wait,
 };
 
 /// One pass against one set of schemas.
@@ -41,6 +41,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     pub(super) fn definition(mut self) -> Option<Definition> {
         let (form, tree, certainty) = (self.form, self.ground.tree, self.ground.certainty);
         let start = self.start();
+        let listeners = self.listeners();
         let nodes: Vec<Option<Node>> = (0..).take(tree.nodes.len()).map(|number| self.node(number)).collect();
         let completed = self.emissions(&form.on_completed, &Spot::at(certainty.end()));
         let undone = Spot { failure: true, undone: true, ..Spot::at(certainty.end()) };
@@ -50,6 +51,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             name: form.name.text.as_str().into(),
             hash: DefinitionHash::default(),
             start: start?,
+            listeners: listeners?,
             deadline_ms: form.deadline.as_ref().map(|(millis, _)| *millis),
             retain_ms: form.retain_ms,
             names: NodeByName::of(&nodes),
@@ -73,6 +75,33 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             reader: self.ground.whole.start.clone(),
             kept: self.kept.unwrap_or(self.ground.whole).start.clone(),
         })
+    }
+
+    fn listeners(&mut self) -> Option<Vec<Listener>> {
+        let ground = self.ground;
+        let all = (0..).zip(ground.listeners).map(|(number, listening)| {
+            self.finder.topic(listening.topic);
+            let key = self.expression(listening.key, &Spot::listening(number), Wanted::Key);
+            Some(Listener {
+                event: listening.event.text.as_str().into(),
+                topic: listening.topic.text.as_str().into(),
+                key: key?,
+                key_text: listening.key.map_or_else(String::new, |key| key.text().to_owned()),
+                keep_ms: listening.keep_ms,
+                cancels: listening.cancels,
+                reader: ground.whole.events[usize::from(number)].clone(),
+                kept: self.kept.unwrap_or(ground.whole).events[usize::from(number)].clone(),
+            })
+        });
+        let all: Vec<Option<Listener>> = all.collect();
+        all.into_iter().collect()
+    }
+
+    fn wait(&mut self, number: u16, form: &'p WaitForm, spot: Spot) -> Option<Wait> {
+        let listener = self.ground.listeners.iter().position(|listening| listening.waits.contains(&number))? as u16;
+        let spot = Spot { event: Some(listener), ..spot };
+        let condition = self.condition(form.condition.as_ref(), &spot, Decides::Step)?;
+        Some(Wait { listener, condition })
     }
 
     fn site(&mut self) -> SiteId {
@@ -126,6 +155,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             (PlannedVerb::Switch(form), _) => self.arms(number, form, spot).map(Verb::Choice),
             (PlannedVerb::Refuse(form), _) => Some(Verb::Refuse(form.code.text.as_str().into())),
             (PlannedVerb::Sleep(form), _) => self.sleep(form, &spot).map(Verb::Sleep),
+            (PlannedVerb::Wait(form), _) => self.wait(number, form, spot).map(Verb::Wait),
             (PlannedVerb::Approval(form), _) => self.approval(form, spot).map(Verb::Approval),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
@@ -325,7 +355,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
 fn within_ms(planned: &Planned<'_>) -> Option<Millis> {
     let written = planned.form.and_then(|form| form.within.as_ref()).map(|(millis, _)| *millis);
     match planned.verb {
-        PlannedVerb::Do(_) | PlannedVerb::Approval(_) => written.or(Some(DEFAULTS.within_ms(planned.phase))),
+        PlannedVerb::Do(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) => written.or(Some(DEFAULTS.within_ms(planned.phase))),
         PlannedVerb::Sequence(_)
         | PlannedVerb::Emit(_)
         | PlannedVerb::Refuse(_)

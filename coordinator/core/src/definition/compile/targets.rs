@@ -132,6 +132,7 @@ impl Finder<'_, '_, '_> {
         match verb {
             VerbForm::Do(form) => self.result(&form.command),
             VerbForm::Approval(_) => Some(self.lookup.approval()),
+            VerbForm::Wait(_) => unreachable!("what it gives is what is listened to"),
             VerbForm::Emit(_) | VerbForm::Refuse(_) | VerbForm::Group(_) => unreachable!("it gives nothing"),
             VerbForm::Switch(_) | VerbForm::Parallel(_) | VerbForm::Sleep(_) => unreachable!("it gives nothing"),
         }

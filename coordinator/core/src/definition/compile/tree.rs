@@ -2,7 +2,9 @@
 
 use ringmaster_schemas::journal::Phase;
 
-use super::form::{ApprovalForm, DoForm, EmitForm, NodeForm, OnForm, RefuseForm, SagaForm, SleepForm, SwitchForm, VerbForm};
+use super::form::{
+    ApprovalForm, DoForm, EmitForm, NodeForm, OnForm, RefuseForm, SagaForm, SleepForm, SwitchForm, VerbForm, WaitForm,
+};
 use crate::definition::{Next, ROOT, Reaction, Role};
 
 /// The nodes of a definition in preorder, as they are planned.
@@ -37,6 +39,7 @@ pub(super) enum PlannedVerb<'f> {
     Parallel,
     Sleep(&'f SleepForm),
     Approval(&'f ApprovalForm),
+    Wait(&'f WaitForm),
 }
 
 impl PlannedVerb<'_> {
@@ -45,13 +48,13 @@ impl PlannedVerb<'_> {
         match self {
             PlannedVerb::Group | PlannedVerb::Switch(_) | PlannedVerb::Parallel => true,
             PlannedVerb::Sequence(_) | PlannedVerb::Do(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => false,
-            PlannedVerb::Sleep(_) | PlannedVerb::Approval(_) => false,
+            PlannedVerb::Sleep(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) => false,
         }
     }
 
     /// True if it gives a result that expressions can read.
     pub(super) fn gives(&self) -> bool {
-        matches!(self, PlannedVerb::Do(_) | PlannedVerb::Approval(_))
+        matches!(self, PlannedVerb::Do(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_))
     }
 }
 
@@ -77,6 +80,7 @@ impl<'f> Tree<'f> {
                 VerbForm::Parallel(_) => PlannedVerb::Parallel,
                 VerbForm::Sleep(form) => PlannedVerb::Sleep(form),
                 VerbForm::Approval(form) => PlannedVerb::Approval(form),
+                VerbForm::Wait(form) => PlannedVerb::Wait(form),
             };
             let node = self.push(Some(form), verb, list, scope);
             // A group without time or reactions of its own is only a way: what fails in it passes on at once.
@@ -165,7 +169,8 @@ impl<'f> Tree<'f> {
         let owner = self.reaction_around(number)?;
         self.givers()
             .find(|(other, node)| *other != number && self.holds(owner, *other) && node.name.text == name.text)
-            .filter(|(_, node)| node.stands_for.is_none())
+            // What is kept of an event is what all that waits for it reads.
+            .filter(|(other, node)| node.stands_for.is_none() && !matches!(self.node(*other).verb, PlannedVerb::Wait(_)))
             .map(|(other, _)| other)
     }
 

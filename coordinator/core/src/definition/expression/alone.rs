@@ -40,7 +40,14 @@ pub fn record_over(schema: &Arc<Schema>, target: &Arc<Schema>, node: &Node, repo
 }
 
 fn names(schema: &Arc<Schema>) -> Names<'static> {
-    Names { start: schema.clone(), nodes: Vec::new(), silent: Vec::new(), rules: &[], is_another_way: Box::new(|_, _| false) }
+    Names {
+        start: schema.clone(),
+        events: Vec::new(),
+        nodes: Vec::new(),
+        silent: Vec::new(),
+        rules: &[],
+        is_another_way: Box::new(|_, _| false),
+    }
 }
 
 impl<'a> Lowerer<'a, '_, '_> {

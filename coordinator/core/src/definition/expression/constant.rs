@@ -10,8 +10,17 @@ pub(super) fn constant(node: &Node) -> Option<Result<bool, Fault>> {
         return None;
     }
     let budget = Budget::new();
-    let nowhere =
-        Environment { key: "", start: &[], results: &|_| None, failure: None, now: 0, started: 0, round: 0, budget: &budget };
+    let nowhere = Environment {
+        key: "",
+        start: &[],
+        event: &[],
+        results: &|_| None,
+        failure: None,
+        now: 0,
+        started: 0,
+        round: 0,
+        budget: &budget,
+    };
     Some(Machine::new(&nowhere).truth(node))
 }
 

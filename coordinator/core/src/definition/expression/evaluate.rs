@@ -181,6 +181,7 @@ impl<'s, 'e> Machine<'s, 'e> {
     fn bytes_of(&self, root: Root) -> Option<&'s [u8]> {
         match root {
             Root::Start => Some(self.environment.start),
+            Root::Event(_) => Some(self.environment.event),
             Root::Result(node) => (self.environment.results)(node),
         }
     }

@@ -180,8 +180,17 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             return self.name_alone(e, name);
         }
         match name {
+            "event" if let Some(listener) = self.spot.event => {
+                let schema = self.names.events[usize::from(listener)].clone();
+                self.uses.touch(Root::Event(listener));
+                let ty = Type::of(&schema, schema.root());
+                Some(Typed::new(Node::Path(Box::new(Place::whole(Root::Event(listener), schema))), ty))
+            }
+            "start" | "started" if self.spot.starting && self.spot.event.is_some() => {
+                self.fail(e.id, "which saga it is for is not known yet", "a key is made of event alone")
+            }
             "event" if !self.spot.starting => {
-                self.fail(e.id, "event is only there in the start's own key and if", "here it is start")
+                self.fail(e.id, "event is only there in the key and the if of a start or a wait", "the start event is start")
             }
             "start" | "event" => {
                 let schema = self.names.start.clone();

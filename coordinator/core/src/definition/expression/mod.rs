@@ -80,6 +80,8 @@ pub struct Environment<'a> {
     pub key: &'a str,
     /// Bytes of the start event by `Start.kept`: `start`, and `event` in the start's own expressions.
     pub start: &'a [u8],
+    /// Bytes of the event that came, by what is kept of it: `event` in the `key` and `if` of what listens to it.
+    pub event: &'a [u8],
     /// Bytes of a node's result by its `kept`, by its number: `None` unless it has succeeded, empty where nothing of it is
     /// kept or it came without a body.
     pub results: &'a dyn Fn(u16) -> Option<&'a [u8]>,

@@ -24,6 +24,12 @@ pub(crate) struct Parsed {
 }
 
 impl Parsed {
+    /// True if it may read this name: in itself, or by a rule.
+    pub(crate) fn names(&self, name: &str) -> bool {
+        let mut words = self.text().split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        words.any(|word| word == name || word == "rules")
+    }
+
     /// Reads an expression from a scalar; what is wrong is reported.
     pub(crate) fn new(node: &Node, report: &mut Report<'_>) -> Option<Parsed> {
         let Kind::Scalar(_, style) = &node.kind else {

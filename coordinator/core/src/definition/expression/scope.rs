@@ -17,6 +17,8 @@ pub(crate) const RESERVED: [&str; 11] =
 pub(crate) struct Names<'a> {
     /// The start event's schema.
     pub(crate) start: Arc<Schema>,
+    /// Of the events that are listened to.
+    pub(crate) events: Vec<Arc<Schema>>,
     pub(crate) nodes: Vec<NodeName<'a>>,
     /// Names of nodes that give nothing that can be read.
     pub(crate) silent: Vec<&'a str>,
@@ -55,6 +57,8 @@ pub(crate) struct Spot {
     pub(crate) starting: bool,
     /// There is no saga, only a record.
     pub(crate) alone: bool,
+    /// What is listened to, and came: `event` can be read.
+    pub(crate) event: Option<u16>,
     /// The node that it belongs to, if it belongs to one.
     pub(crate) at: Option<u16>,
     /// What stands before it.
@@ -77,6 +81,11 @@ impl Spot {
         Spot { starting: true, ..Spot::at(Known::default()) }
     }
 
+    /// In the key of an event that is listened to: which saga it is for is not known yet.
+    pub(crate) fn listening(listener: u16) -> Spot {
+        Spot { event: Some(listener), ..Spot::start() }
+    }
+
     /// Over one record.
     pub(crate) fn alone() -> Spot {
         Spot { alone: true, ..Spot::at(Known::default()) }
@@ -85,7 +94,7 @@ impl Spot {
     /// Behind what is known.
     pub(crate) fn at(known: Known) -> Spot {
         let (failure, round, undone) = (false, false, false);
-        Spot { starting: false, alone: false, at: None, known, own: None, failure, round, undone, facts: Vec::new() }
+        Spot { starting: false, alone: false, event: None, at: None, known, own: None, failure, round, undone, facts: Vec::new() }
     }
 }
 
@@ -175,6 +184,19 @@ pub(crate) struct Uses {
     rules: BTreeSet<String>,
 }
 
+impl Reads {
+    /// What both read.
+    pub(crate) fn and(self, more: &Reads) -> Reads {
+        match (self, more) {
+            (Reads::Fields(mut fields), Reads::Fields(more)) => {
+                fields.extend(more.iter().cloned());
+                Reads::Fields(fields)
+            }
+            (Reads::All, _) | (_, Reads::All) => Reads::All,
+        }
+    }
+}
+
 impl Uses {
     pub(crate) fn rule(&mut self, name: &str) {
         self.rules.insert(name.to_owned());
@@ -207,14 +229,14 @@ impl Uses {
 /// Names of one path: deeper ones are refused anyway, and each of their parts would be looked at for itself.
 pub(super) const PATH_NAMES_MAX: usize = 40;
 
-/// A path of names, for example `start.customer.tier`, with or without `?`; `event` is `start`.
+/// A path of names, for example `start.customer.tier`, with or without `?`.
 pub(crate) fn path_of(expression: &IdedExpr) -> Option<String> {
     let mut names = Vec::new();
     let mut rest = expression;
     while names.len() < PATH_NAMES_MAX {
         match &rest.expr {
             Expr::Ident(name) => {
-                names.push(if name == "event" { "start" } else { name });
+                names.push(name.as_str());
                 names.reverse();
                 return Some(names.join("."));
             }

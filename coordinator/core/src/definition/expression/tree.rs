@@ -13,6 +13,8 @@ pub(crate) enum Root {
     Start,
     /// A node's result.
     Result(u16),
+    /// An event that came, by what listens to it.
+    Event(u16),
 }
 
 /// A literal.

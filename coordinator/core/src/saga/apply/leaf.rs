@@ -25,27 +25,27 @@ pub(super) fn may(status: Status, entry: &Entry, event: &SagaEvent) -> bool {
             | SagaEvent::Retried { direction, .. },
         ) => *direction == Direction::Undo,
         (_, SagaEvent::ReactionBegan { .. } | SagaEvent::WentOn { .. } | SagaEvent::ScopeStopped { .. }) => false,
-        (_, SagaEvent::Escalated { .. }) => false,
+        (_, SagaEvent::Escalated { .. } | SagaEvent::EventTaken { .. }) => false,
         (_, SagaEvent::Succeeded { .. } | SagaEvent::Refused { .. } | SagaEvent::Stuck { .. })
-            if matches!(entry.waits, Waits::Time | Waits::Approval) =>
+            if matches!(entry.waits, Waits::Time | Waits::Approval | Waits::Event) =>
         {
             false
         }
         (_, SagaEvent::Succeeded { .. }) if entry.work == Work::Open => false,
         (Status::Compensating, _) => true,
         (Status::Completed | Status::Compensated, _) => stray,
+        (Status::Expected, _) => false,
     }
 }
 
 /// True if it could happen; else nothing has changed. `alone`: it happens while the saga goes forward.
 pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bool) -> bool {
-    use Waits::{Approval, No, Reply, Retry, Stuck, Time};
+    use Waits::{Approval, Event, No, Reply, Retry, Stuck, Time};
     use Work::{Asked, Closed, Done, Failed, Nothing, Open, Refused, UndoAsked, Undoing, Undone};
-    if matches!(entry.work, Open | Undoing) {
-        return scope::change(entry, event, at);
-    }
-    if matches!(entry.waits, Time | Approval) {
-        return waits::change(entry, event, at);
+    match (entry.work, entry.waits) {
+        (Open | Undoing, _) => return scope::change(entry, event, at),
+        (_, Time | Approval | Event) => return waits::change(entry, event, at),
+        (_, No | Reply | Retry | Stuck) => {}
     }
     if let SagaEvent::Retried { direction, attempt, order, due_at, .. } = event {
         return retried(entry, *direction, (*attempt, order, *due_at), at);
@@ -76,6 +76,8 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
             forget_body(entry);
             return since(entry, at);
         }
+        // Its time was over, or it could not be told: what was wanted came late.
+        (Nothing | Refused, Stuck, SagaEvent::EventTaken { event, .. }) => return waits::took(entry, event, at),
         (Asked, _, SagaEvent::Refused { failure, .. } | SagaEvent::Failed { failure, .. }) => {
             let refused = matches!(event, SagaEvent::Refused { .. });
             (entry.work, entry.waits) = (if refused { Refused } else { Failed }, No);
@@ -100,7 +102,7 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
         }
         (
             Nothing | Asked | Done | Refused | Failed | UndoAsked | Undone | Closed | Open | Undoing,
-            No | Reply | Retry | Stuck | Time | Approval,
+            No | Reply | Retry | Stuck | Time | Approval | Event,
             _,
         ) => return scope::react(entry, event, at),
     };

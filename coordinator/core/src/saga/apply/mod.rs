@@ -3,6 +3,7 @@
 //! Released arms are frozen: golden journals replay for ever. What is not listed is an [`IllegalEvent`]: a bug when live, corruption
 //! when replaying. It reads no definition, evaluates nothing, and knows no clock but the record's.
 
+mod early;
 mod leaf;
 mod scope;
 mod waits;
@@ -32,6 +33,17 @@ pub fn apply(id: &Arc<str>, row: &mut Option<Arc<Saga>>, event: &SagaEvent, at: 
     match (row.as_mut(), event) {
         (None, SagaEvent::Started { head, deadline_at }) => {
             *row = Some(Arc::new(begin(id, head, *deadline_at)));
+            Ok(())
+        }
+        (None, SagaEvent::EventKept { event }) => {
+            let mut saga = Saga::expected(id);
+            early::kept(&mut saga, event);
+            *row = Some(Arc::new(saga));
+            Ok(())
+        }
+        // What came before it moves in by events of its own.
+        (Some(saga), SagaEvent::Started { head, deadline_at }) if !saga.began() => {
+            *saga = Arc::new(begin(id, head, *deadline_at));
             Ok(())
         }
         // An id whose finished row has expired may start again; the partition takes the old row away before.
@@ -69,13 +81,17 @@ fn begin(id: &Arc<str>, head: &Head, deadline_at: Option<Millis>) -> Saga {
         entries: Vec::with_capacity(1),
         failure: None,
         ended: None,
+        early: None,
     }
 }
 
 /// True if it could happen; else nothing has changed.
 fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
-    use Status::{Compensated, Compensating, Completed, Running};
+    use Status::{Compensated, Compensating, Completed, Expected, Running};
     match (saga.status, event) {
+        (_, SagaEvent::EventKept { .. } | SagaEvent::EventTaken { .. } | SagaEvent::EventsExpired { .. }) => {
+            early::change(saga, event, at)
+        }
         (Running, SagaEvent::Skipped { passes, .. }) => pass(saga, *passes),
         (_, SagaEvent::Entered { place, node, round, opens }) => enter(saga, *place, entry(*node, *round, at), opens),
         (Running, SagaEvent::Emitted { node, .. }) => *node > 0,
@@ -106,6 +122,8 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
         (Running, SagaEvent::CompensationBegan { failure }) => {
             saga.status = Compensating;
             saga.failure = Some(failure.clone());
+            // Nothing waits any more.
+            saga.early = None;
             true
         }
         (Running, SagaEvent::StopRemembered { failure }) if saga.failure.is_none() && !saga.passed => {
@@ -124,7 +142,7 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
         (Running, SagaEvent::Completed { expires_at, .. }) => end(saga, Completed, *expires_at, at),
         (Compensating, SagaEvent::Compensated { expires_at, .. }) => end(saga, Compensated, *expires_at, at),
         (
-            Running | Compensating | Completed | Compensated,
+            Running | Compensating | Completed | Compensated | Expected,
             SagaEvent::Started { .. }
             | SagaEvent::Skipped { .. }
             | SagaEvent::CommandIssued { .. }
@@ -167,7 +185,10 @@ fn enter(saga: &mut Saga, place: Place, entry: Entry, opens: &Opens) -> bool {
             let detail = Detail::Asked { roles: vec![asked.role.clone()], show: asked.show.clone() };
             append(saga, place, detailed(Entry { waits: Waits::Approval, due_at: *due_at, ..entry }, detail))
         }
-        (Status::Running | Status::Compensating | Status::Completed | Status::Compensated, _) => false,
+        (Status::Running, Opens::Wait { until }) if !is_end => {
+            append(saga, place, Entry { waits: Waits::Event, due_at: *until, ..entry })
+        }
+        (Status::Running | Status::Compensating | Status::Completed | Status::Compensated | Status::Expected, _) => false,
     }
 }
 
@@ -232,6 +253,7 @@ fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool 
     }
     saga.status = status;
     saga.ended = Some(End { at, expires_at });
+    saga.early = None;
     let contradictable =
         |entry: &Entry| entry.work == Work::Refused && entry.order.is_some() && !mutated("ended_row_forgets_refused_body");
     saga.bare = !saga.entries.iter().any(contradictable);

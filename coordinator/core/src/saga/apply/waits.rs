@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::SagaEvent;
-use ringmaster_schemas::state::{Detail, Entry, Waits, Work};
+use ringmaster_schemas::journal::{SagaEvent, TakenEvent};
+use ringmaster_schemas::state::{Course, Detail, Entry, EntryMore, Waits, Work};
 
 use super::leaf::{remember, since};
 
@@ -18,13 +18,25 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
         SagaEvent::Refused { failure, .. } => (Work::Refused, Waits::No, Some(failure)),
         SagaEvent::Closed { .. } => (Work::Closed, Waits::No, None),
         SagaEvent::Stuck { failure, .. } => (Work::Nothing, Waits::Stuck, Some(failure)),
-        SagaEvent::Escalated { role, due_at, .. } => return escalated(entry, role, *due_at),
+        SagaEvent::EventTaken { event, .. } if entry.waits == Waits::Event => return took(entry, event, at),
+        SagaEvent::Escalated { role, due_at, .. } if entry.waits == Waits::Approval => return escalated(entry, role, *due_at),
         _ => return false,
     };
     (entry.work, entry.waits, entry.more) = (work, waits, None);
     if let Some(failure) = failure {
         remember(entry, failure);
     }
+    since(entry, at)
+}
+
+/// It has its event. What was kept of an early one is there already.
+pub(super) fn took(entry: &mut Entry, event: &TakenEvent, at: Millis) -> bool {
+    if !event.early {
+        entry.result = event.result.clone();
+    }
+    (entry.work, entry.waits) = (Work::Done, Waits::No);
+    let detail = Detail::Taken { source: event.source.clone() };
+    entry.more = Some(Box::new(EntryMore { course: Some(Course { detail, ..Course::default() }), ..EntryMore::default() }));
     since(entry, at)
 }
 

@@ -2,6 +2,7 @@
 
 mod approval;
 mod sleep;
+mod wait;
 
 use ringmaster_schemas::journal::{FailureKind, Place, SagaEvent};
 
@@ -11,7 +12,7 @@ use super::flow::Way;
 
 impl Draft<'_> {
     /// It waited for as long as it may.
-    fn expired(&mut self, place: Place, message: &str) -> Way {
+    pub(super) fn expired(&mut self, place: Place, message: &str) -> Way {
         let failure = self.failure_at(place, FailureKind::Expired, code::EXPIRED, message);
         self.happen(SagaEvent::Refused { place, failure });
         Way::Settled(place)

@@ -42,6 +42,20 @@ pub(in crate::definition::compile) fn check(form: &SagaForm, tree: &Tree<'_>, op
         }
     }
     approvals(tree, report);
+    waits(tree, report);
+}
+
+/// What others send takes its time.
+fn waits(tree: &Tree<'_>, report: &mut Report<'_>) {
+    for planned in tree.nodes.iter().filter(|planned| matches!(planned.verb, PlannedVerb::Wait(_))) {
+        if let Some(form) = planned.form.filter(|form| form.within.is_none()) {
+            let message = format!(
+                "the event must come within {}: that is the default here",
+                write_duration(DEFAULTS.within_ms(planned.phase))
+            );
+            report.warning(&form.name.span, message, "say how long it waits: within: 24h");
+        }
+    }
 }
 
 /// Nobody is asked behind an approval's end, and people are slower than participants.

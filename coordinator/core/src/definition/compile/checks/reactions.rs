@@ -25,7 +25,7 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report
 /// What waits by itself is refused for few reasons, which are known.
 fn codes(verb: PlannedVerb<'_>, form: &NodeForm, report: &mut Report<'_>) {
     let known: &[&str] = match verb {
-        PlannedVerb::Sleep(_) => &[code::EXPIRED],
+        PlannedVerb::Sleep(_) | PlannedVerb::Wait(_) => &[code::EXPIRED],
         PlannedVerb::Approval(_) => &[code::EXPIRED, code::REFUSED],
         _ => return,
     };

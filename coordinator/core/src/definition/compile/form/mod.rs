@@ -12,6 +12,7 @@ pub(super) mod react;
 mod refuse;
 pub(super) mod rules;
 mod sleep;
+mod wait;
 
 use std::ops::Range;
 
@@ -33,8 +34,9 @@ pub(super) use react::OnForm;
 pub(crate) use react::ROUNDS_MAX;
 pub(super) use refuse::RefuseForm;
 pub(super) use sleep::SleepForm;
+pub(super) use wait::{ListenForm, WaitForm};
 
-const SAGA_LATER: [&str; 6] = ["input", "cancel", "priority", "search", "result", "on_stuck"];
+const SAGA_LATER: [&str; 5] = ["input", "priority", "search", "result", "on_stuck"];
 
 /// A duration and where it stands.
 pub(super) type Length = (Millis, Range<usize>);
@@ -43,6 +45,7 @@ pub(super) type Length = (Millis, Range<usize>);
 pub(super) struct SagaForm {
     pub(super) name: Word,
     pub(super) start: StartForm,
+    pub(super) cancel: Option<ListenForm>,
     pub(super) deadline: Option<Length>,
     pub(super) retain_ms: Millis,
     pub(super) rules: Vec<Rule>,
@@ -68,6 +71,10 @@ impl SagaForm {
         });
         let start = fields.needed("start", "start: { on: EVENT, from: TOPIC, key: event.FIELD }", report);
         let start = start.and_then(|node| StartForm::read(node, report));
+        let cancel = match fields.node("cancel") {
+            None => Some(None),
+            Some(node) => ListenForm::cancel(node, report).map(Some),
+        };
         let deadline = fields.duration("deadline", report);
         let retain_ms = fields.duration("retain", report).map_or(DEFAULTS.retain_ms, |(millis, _)| millis);
         let rules = match fields.node("rules") {
@@ -80,6 +87,7 @@ impl SagaForm {
         Some(SagaForm {
             name: name?,
             start: start?,
+            cancel: cancel?,
             deadline,
             retain_ms,
             rules: rules?,

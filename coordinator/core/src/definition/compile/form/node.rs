@@ -11,6 +11,7 @@ use super::parallel::ParallelForm;
 use super::react::{self, OnForm};
 use super::refuse::RefuseForm;
 use super::sleep::SleepForm;
+use super::wait::WaitForm;
 use super::{Length, expression, name_of};
 use crate::definition::Role;
 use crate::definition::expression::Parsed;
@@ -20,7 +21,7 @@ use crate::definition::yaml::{Kind, Node};
 pub(crate) const STEPS_MAX: usize = 200;
 
 /// Verbs to come, their keys, and what all nodes will have.
-const LATER: [&str; 6] = ["wait", "run", "for_each", "match", "keep", "answer"];
+const LATER: [&str; 4] = ["run", "for_each", "match", "answer"];
 
 pub(in crate::definition::compile) struct NodeForm {
     pub(in crate::definition::compile) name: Word,
@@ -43,6 +44,7 @@ pub(in crate::definition::compile) enum VerbForm {
     Parallel(ParallelForm),
     Sleep(SleepForm),
     Approval(ApprovalForm),
+    Wait(WaitForm),
 }
 
 /// All steps of a definition: what is inside others counts, and names are unique.
@@ -98,7 +100,7 @@ impl NodeForm {
         let misspelt = VERBS.iter().any(|(verb, _)| fields.means(verb));
         // A verb that this version does not know, or that is misspelt, is told already.
         let unknown = verbs.is_empty() && (later || misspelt);
-        let condition = expression(fields.node("if"), report);
+        let mut condition = expression(fields.node("if"), report);
         let has = |key: &str| shape.names().any(|known| known == key);
         let within = if has("within") { fields.duration("within", report) } else { None };
         let stands_for = match fields.node("as").filter(|_| has("as")) {
@@ -109,6 +111,10 @@ impl NodeForm {
         let (on_refused, on_failed) = (reactions("on_refused"), reactions("on_failed"));
         let verb = match verb {
             _ if unknown => None,
+            "wait" => {
+                let of_event = condition.as_mut().and_then(Option::take);
+                WaitForm::read(&fields, of_event, report).map(VerbForm::Wait)
+            }
             "sleep" => SleepForm::read(&fields, report).map(VerbForm::Sleep),
             "approval" => ApprovalForm::read(&fields, report).map(VerbForm::Approval),
             "emit" => EmitForm::of(&fields, report).map(VerbForm::Emit),
@@ -135,7 +141,8 @@ impl NodeForm {
             VerbForm::Group(group) => vec![(Role::Body, &group.steps)],
             VerbForm::Switch(switch) => switch.arms.iter().map(|arm| (Role::Arm, &arm.steps[..])).collect(),
             VerbForm::Parallel(parallel) => parallel.branches.iter().map(|steps| (Role::Branch, &steps[..])).collect(),
-            VerbForm::Do(_) | VerbForm::Emit(_) | VerbForm::Refuse(_) | VerbForm::Sleep(_) | VerbForm::Approval(_) => Vec::new(),
+            VerbForm::Do(_) | VerbForm::Emit(_) | VerbForm::Refuse(_) | VerbForm::Sleep(_) => Vec::new(),
+            VerbForm::Approval(_) | VerbForm::Wait(_) => Vec::new(),
         };
         bodies.into_iter().chain(self.reactions().filter_map(|on| on.steps.as_ref().map(|steps| (Role::Reaction, &steps[..]))))
     }

@@ -13,7 +13,17 @@ fn environment_of<'a>(
     failure: Option<&'a Failure>,
     budget: &'a Budget,
 ) -> Environment<'a> {
-    Environment { key: "ord-1", start, results, failure, round: 1, now: 1_900_000_000_000, started: 1_800_000_000_000, budget }
+    Environment {
+        key: "ord-1",
+        start,
+        event: &[],
+        results,
+        failure,
+        round: 1,
+        now: 1_900_000_000_000,
+        started: 1_800_000_000_000,
+        budget,
+    }
 }
 
 fn avro(schema: &Schema, json: &str) -> Vec<u8> {

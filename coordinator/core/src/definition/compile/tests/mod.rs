@@ -4,6 +4,7 @@ mod bodies;
 mod errors;
 mod errors_in_expressions;
 mod language;
+mod listeners;
 mod mutations;
 mod newcomer;
 mod reactions;

@@ -156,7 +156,7 @@ fn the_catalog_knows_every_version() {
     assert_eq!(starting, ["order-fulfilment", "other"]);
     assert!(catalog.starting_on("orders", "OrderCancelled").is_empty() && catalog.starting_on("x", "OrderPlaced").is_empty());
     assert_eq!((catalog.default_type("orders"), catalog.default_type("nope")), (Some("OrderPlaced"), None));
-    assert_eq!(catalog.start_topics().iter().map(|topic| &**topic).collect::<Vec<_>>(), ["orders", "outcomes"]);
+    assert_eq!(catalog.input_topics().iter().map(|topic| &**topic).collect::<Vec<_>>(), ["orders", "outcomes"]);
     assert_eq!(catalog.emit_topics().iter().map(|topic| &**topic).collect::<Vec<_>>(), ["order-outcomes"]);
     assert_eq!(
         catalog.participants().iter().map(|name| &**name).collect::<Vec<_>>(),

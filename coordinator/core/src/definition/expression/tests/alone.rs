@@ -32,6 +32,7 @@ fn over<T>(body: &str, run: impl FnOnce(&Environment<'_>) -> T) -> T {
     run(&Environment {
         key: "ord-1",
         start: &start,
+        event: &[],
         results: &|_| None,
         failure: None,
         round: 1,

@@ -189,6 +189,7 @@ fn what_the_checker_accepts_is_never_absent() {
         let step = |name, node, rule: Option<&'static str>| NodeName { name, node, result: result.clone(), rule };
         let names = Names {
             start: order.clone(),
+            events: Vec::new(),
             nodes: vec![step("pay", 1, None), step("score", 2, lasting.map(|_| "r0"))],
             silent: Vec::new(),
             rules: &rules,
@@ -207,8 +208,17 @@ fn what_the_checker_accepts_is_never_absent() {
                 let given =
                     |node: u16| if node == 1 { Some(&results[pay][..]) } else { score.map(|score: usize| &results[score][..]) };
                 let budget = Budget::new();
-                let environment =
-                    Environment { key: "k", start, results: &given, failure: None, round: 1, now: 2, started: 1, budget: &budget };
+                let environment = Environment {
+                    key: "k",
+                    start,
+                    event: &[],
+                    results: &given,
+                    failure: None,
+                    round: 1,
+                    now: 2,
+                    started: 1,
+                    budget: &budget,
+                };
                 // Where the condition of a step is true, that step was not skipped.
                 let asked = entered.as_ref().is_some_and(|typed| Machine::new(&environment).truth(&typed.node) == Ok(true));
                 if asked && score.is_none() {

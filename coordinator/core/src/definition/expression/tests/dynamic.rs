@@ -77,6 +77,7 @@ fn cost(text: &str, note: &str) -> u32 {
     let environment = Environment {
         key: "k",
         start: &world.start,
+        event: &[],
         results: &|_| None,
         failure: None,
         round: 1,

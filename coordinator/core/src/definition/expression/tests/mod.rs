@@ -63,6 +63,7 @@ impl World {
         let step = |name, node| NodeName { name, node, result: self.score.clone(), rule: None };
         Names {
             start: self.order.clone(),
+            events: Vec::new(),
             nodes: vec![step("pay", 1), step("score", 2), step("later", 3)],
             silent: vec!["told"],
             rules: &[],
@@ -102,6 +103,7 @@ impl World {
         let environment = Environment {
             key: "ord-1",
             start: &self.start,
+            event: &[],
             results: &results,
             failure: Some(&failure),
             round: 1,

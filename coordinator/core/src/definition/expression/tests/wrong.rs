@@ -20,7 +20,7 @@ fn what_is_wrong_is_found_before_the_first_saga() {
         ("steps.score.score", "! step 'score' may have been skipped: it, or what is around it, stands under a condition (write steps.?score.?FIELD.orValue(...), or ask has(steps.score) first)"),
         ("steps.later.score", "! step 'later' has not run here (only steps that stand before can be read)"),
         ("steps.pai.score", "! there is no step 'pai' (did you mean 'pay'?)"),
-        ("event.order_id", "! event is only there in the start's own key and if (here it is start)"),
+        ("event.order_id", "! event is only there in the key and the if of a start or a wait (the start event is start)"),
         ("express", "! unknown name 'express' (a text is written \"'express'\")"),
         ("strt.total > 1", "! unknown name 'strt' (did you mean 'start'?)"),
         ("rules.x", "! there is no rule 'x'"),

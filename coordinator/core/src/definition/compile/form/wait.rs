@@ -1,0 +1,56 @@
+//! `wait`: an event of others. And `cancel`: the event that cancels a saga.
+
+use super::super::fields::{Fields, Word, is_topic, is_type, word};
+use super::super::keys::CANCEL;
+use super::super::report::Report;
+use super::{Length, expression};
+use crate::definition::expression::Parsed;
+use crate::definition::yaml::Node;
+
+pub(in crate::definition::compile) struct WaitForm {
+    pub(in crate::definition::compile) listens: ListenForm,
+    /// Only an event for which this is true.
+    pub(in crate::definition::compile) condition: Option<Parsed>,
+    pub(in crate::definition::compile) keep: Option<Length>,
+}
+
+/// What is listened to, as it is written.
+pub(in crate::definition::compile) struct ListenForm {
+    pub(in crate::definition::compile) event: Word,
+    /// None: the start's.
+    pub(in crate::definition::compile) topic: Option<Word>,
+    pub(in crate::definition::compile) key: Option<Parsed>,
+}
+
+impl WaitForm {
+    /// `condition` is the step's `if`, which is the event's here.
+    pub(super) fn read(fields: &Fields<'_>, condition: Option<Parsed>, report: &mut Report<'_>) -> Option<WaitForm> {
+        let listens = ListenForm::read(fields, "wait", "wait: the type of the event, for example CardChanged", report);
+        let keep = fields.duration("keep", report);
+        if let Some(condition) = condition.as_ref().filter(|condition| !condition.names("event")) {
+            let hint =
+                "it is asked when an event has come; to wait only sometimes, put the wait into a group with an if: steps: [ ... ]";
+            report.error(&condition.span, "the if of a wait is about the event", hint);
+        }
+        Some(WaitForm { listens: listens?, condition, keep })
+    }
+}
+
+impl ListenForm {
+    pub(super) fn cancel(node: &Node, report: &mut Report<'_>) -> Option<ListenForm> {
+        let fields = Fields::of(node, &CANCEL, &[], report)?;
+        ListenForm::read(&fields, "on", "on: the type of the event that cancels a saga", report)
+    }
+
+    fn read(fields: &Fields<'_>, key: &str, hint: &str, report: &mut Report<'_>) -> Option<ListenForm> {
+        let event = fields.needed(key, hint, report);
+        let event = event
+            .and_then(|node| word(node, "an event's type", is_type, "the name of its record, for example OrderPlaced", report));
+        let topic = match fields.node("from") {
+            None => Some(None),
+            Some(node) => word(node, "a topic", is_topic, "letters, digits, . _ -", report).map(Some),
+        };
+        let key = expression(fields.node("key"), report);
+        Some(ListenForm { event: event?, topic: topic?, key: key? })
+    }
+}

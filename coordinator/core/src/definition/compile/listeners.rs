@@ -1,0 +1,75 @@
+//! What a definition listens to beside its start: the events that its waits wait for, and the one that cancels it. All that waits for
+//! one type on one topic is one listener, so that an event is projected once, and has one key.
+
+use ringmaster_schemas::Millis;
+
+use super::fields::Word;
+use super::form::{ListenForm, SagaForm};
+use super::report::Report;
+use super::tree::{PlannedVerb, Tree};
+use crate::definition::defaults::DEFAULTS;
+use crate::definition::expression::Parsed;
+
+/// What is listened to.
+pub(super) struct Listening<'f> {
+    pub(super) event: &'f Word,
+    pub(super) topic: &'f Word,
+    /// None: the record's.
+    pub(super) key: Option<&'f Parsed>,
+    /// How long one that comes early is kept.
+    pub(super) keep_ms: Millis,
+    /// It cancels.
+    pub(super) cancels: bool,
+    /// The waits for it.
+    pub(super) waits: Vec<u16>,
+}
+
+/// All that a definition listens to, in the order of the file; what contradicts itself is reported.
+pub(super) fn listeners<'f>(form: &'f SagaForm, tree: &Tree<'f>, report: &mut Report<'_>) -> Vec<Listening<'f>> {
+    let mut all: Vec<Listening<'f>> = Vec::new();
+    if let Some(cancel) = &form.cancel {
+        all.push(Listening { cancels: true, keep_ms: DEFAULTS.keep_ms, ..of(form, cancel) });
+    }
+    let waits = tree.nodes.iter().zip(0..).filter_map(|(planned, number)| match planned.verb {
+        PlannedVerb::Wait(wait) => Some((number, wait)),
+        _ => None,
+    });
+    for (number, wait) in waits {
+        let keep_ms = wait.keep.as_ref().map_or(DEFAULTS.keep_ms, |(millis, _)| *millis);
+        let one = Listening { keep_ms, waits: vec![number], ..of(form, &wait.listens) };
+        let known = all.iter_mut().find(|known| known.event.text == one.event.text && known.topic.text == one.topic.text);
+        let Some(known) = known else {
+            all.push(one);
+            continue;
+        };
+        if known.cancels {
+            let hint = "an event that cancels the saga is never waited for";
+            report.error(&one.event.span, format!("{} cancels the saga", one.event.text), hint);
+        } else if key_of(known.key) != key_of(one.key) {
+            let hint = format!("on line {} it is {}", report.line(known.event.span.start), said(known.key));
+            let span = one.key.map_or(&one.event.span, |key| &key.span);
+            report.error(span, format!("events of one type have one key, and this is {}", said(one.key)), hint);
+        }
+        known.keep_ms = known.keep_ms.max(keep_ms);
+        known.waits.push(number);
+    }
+    let start = (&form.start.event.text, &form.start.topic.text);
+    for one in all.iter().filter(|one| (&one.event.text, &one.topic.text) == start) {
+        let hint = "it cannot be told whether it starts a saga, or is for one that lives: let it be another type, or another topic";
+        report.error(&one.event.span, format!("{} on {} starts the saga", one.event.text, one.topic.text), hint);
+    }
+    all
+}
+
+fn of<'f>(form: &'f SagaForm, listens: &'f ListenForm) -> Listening<'f> {
+    let topic = listens.topic.as_ref().unwrap_or(&form.start.topic);
+    Listening { event: &listens.event, topic, key: listens.key.as_ref(), keep_ms: 0, cancels: false, waits: Vec::new() }
+}
+
+fn key_of(key: Option<&Parsed>) -> Option<String> {
+    key.map(|key| key.text().split_whitespace().collect())
+}
+
+fn said(key: Option<&Parsed>) -> String {
+    key.map_or_else(|| "the record's key".to_owned(), |key| key.text().to_owned())
+}

@@ -1,0 +1,147 @@
+//! What is listened to: waits, and the event that cancels.
+
+use expect_test::expect;
+
+use super::errors::{check, errors};
+use super::*;
+use crate::definition::{Settings, compile};
+
+const ONE: &str = "{ step: one, do: fraud.Score, undo: nothing, with: { order_id: key } }";
+
+/// A definition that is cancelled by `cancel`, of these steps.
+fn of(cancel: &str, steps: &[&str]) -> String {
+    let steps: String = steps.iter().map(|step| format!("  - {step}\n")).collect();
+    saga(&format!("{cancel}steps:\n{steps}"))
+}
+
+#[test]
+fn what_is_right_is_without_a_word() {
+    let cancel = "cancel: { on: OrderCancelled, from: cancels, key: event.order_id }\n";
+    let waits = [
+        ONE,
+        "{ step: paid, wait: OrderFulfilled, from: payments, key: event.order_id, if: event.tracking != start.region && steps.one.score > 3, within: 3d, keep: 1d, on_refused: { EXPIRED: go_on } }",
+        "{ step: again, wait: OrderFulfilled, from: payments, key: event.order_id, within: 1d }",
+        "{ step: other, wait: OrderFulfilled, within: 1d }",
+        "{ step: told, emit: OrderFulfilled, to: ends, with: { order_id: key, tracking: \"steps.?paid.?tracking.orValue('') + steps.again.tracking\" } }",
+    ];
+    assert_eq!(errors(&of(cancel, &waits)), "");
+}
+
+/// State keeps of an event what all that waits for it reads, and the key.
+#[test]
+fn what_is_kept_of_an_event() {
+    let text = of(
+        "",
+        &[
+            "{ step: paid, wait: OrderFulfilled, from: payments, key: event.order_id, within: 3d }",
+            "{ step: other, wait: OrderFulfilled, within: 1d }",
+            "{ step: told, emit: OrderFulfilled, to: ends, with: { order_id: key, tracking: steps.other.tracking } }",
+        ],
+    );
+    let mut schemas = schemas();
+    let mut settings = Settings::new(&mut schemas);
+    let definition = compile(FILE, &text, &mut settings).expect("it compiles").remove(0);
+    let fields = |listener: usize| {
+        let kept = &definition.listeners[listener].kept;
+        kept.fields(kept.root()).iter().map(|field| field.name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!((fields(0), fields(1)), (vec!["order_id".to_owned()], vec!["tracking".to_owned()]));
+    assert!(definition.nodes[1].kept().is_none() && definition.nodes[2].kept().is_some());
+    assert_eq!(definition.inputs().iter().map(|topic| &***topic).collect::<Vec<_>>(), ["orders", "payments"]);
+}
+
+#[test]
+fn what_contradicts_itself() {
+    check(
+        &of(
+            "cancel: { on: OrderCancelled, key: event.order_id }\n",
+            &[
+                "{ step: a, wait: OrderFulfilled, from: payments, key: event.order_id, within: 1h }",
+                "{ step: b, wait: OrderFulfilled, from: payments, key: event.tracking, within: 1h }",
+                "{ step: c, wait: OrderFulfilled, from: payments, within: 1h }",
+                "{ step: d, wait: OrderCancelled, key: event.order_id, within: 1h }",
+                "{ step: e, wait: OrderPlaced, key: event.order_id, within: 1h }",
+            ],
+        ),
+        expect![[r#"
+            sagas/x.yaml:6:59: error: events of one type have one key, and this is event.tracking
+             6 |   - { step: b, wait: OrderFulfilled, from: payments, key: event.tracking, within: 1h }
+               |                                                           ^^^^^^^^^^^^^^ on line 5 it is event.order_id
+            sagas/x.yaml:7:22: error: events of one type have one key, and this is the record's key
+             7 |   - { step: c, wait: OrderFulfilled, from: payments, within: 1h }
+               |                      ^^^^^^^^^^^^^^ on line 5 it is event.order_id
+            sagas/x.yaml:8:22: error: OrderCancelled cancels the saga
+             8 |   - { step: d, wait: OrderCancelled, key: event.order_id, within: 1h }
+               |                      ^^^^^^^^^^^^^^ an event that cancels the saga is never waited for
+            sagas/x.yaml:9:22: error: OrderPlaced on orders starts the saga
+             9 |   - { step: e, wait: OrderPlaced, key: event.order_id, within: 1h }
+               |                      ^^^^^^^^^^^ it cannot be told whether it starts a saga, or is for one that lives: let it be another type, or another topic
+        "#]],
+    );
+}
+
+#[test]
+fn what_may_not_stand_there() {
+    check(
+        &of(
+            "cancel: { on: OrderCancelled, if: event.order_id != '' }\n",
+            &[
+                "{ step: a, wait: OrderFulfilled, if: start.total > 5, within: 1h }",
+                "{ step: b, wait: order fulfilled, timeout: 5s, undo: nothing }",
+                "{ step: c, wait: OrderFulfilled, match: order_id == key }",
+            ],
+        ),
+        expect![[r#"
+            sagas/x.yaml:3:31: error: cancel has no 'if'
+             3 | cancel: { on: OrderCancelled, if: event.order_id != '' }
+               |                               ^^ there are: on, from, key
+            sagas/x.yaml:5:42: error: the if of a wait is about the event
+             5 |   - { step: a, wait: OrderFulfilled, if: start.total > 5, within: 1h }
+               |                                          ^^^^^^^^^^^^^^^ it is asked when an event has come; to wait only sometimes, put the wait into a group with an if: steps: [ ... ]
+            sagas/x.yaml:6:22: error: 'order fulfilled' is not an event's type
+             6 |   - { step: b, wait: order fulfilled, timeout: 5s, undo: nothing }
+               |                      ^^^^^^^^^^^^^^^ the name of its record, for example OrderPlaced
+            sagas/x.yaml:6:39: error: a wait has no 'timeout'
+             6 |   - { step: b, wait: order fulfilled, timeout: 5s, undo: nothing }
+               |                                       ^^^^^^^ there are: step, wait, from, key, if, within, keep, on_refused, description
+            sagas/x.yaml:6:52: error: a wait has no 'undo'
+             6 |   - { step: b, wait: order fulfilled, timeout: 5s, undo: nothing }
+               |                                                    ^^^^ there are: step, wait, from, key, if, within, keep, on_refused, description
+            sagas/x.yaml:7:38: error: this version does not know 'match' yet
+             7 |   - { step: c, wait: OrderFulfilled, match: order_id == key }
+               |                                      ^^^^^ a wait has: step, wait, from, key, if, within, keep, on_refused, description
+        "#]],
+    );
+}
+
+#[test]
+fn what_cannot_be_read() {
+    check(
+        &of(
+            "",
+            &[
+                "{ step: a, wait: OrderFulfilled, from: payments, key: event.order_id + start.region, within: 1h }",
+                "{ step: b, wait: OrderCancelled, from: payments, key: event.order_id, if: event.when > 5, within: 1h, on_refused: { NO: go_on } }",
+                "{ step: c, if: event.tracking == '', do: fraud.Score, undo: nothing, with: { order_id: key } }",
+                "{ step: d, wait: Unknown, key: event.id, within: 1h, on_refused: { EXPIRED: { steps: [ { step: e, as: d, do: fraud.Score, undo: nothing, with: { order_id: key } } ], next: go_on } } }",
+            ],
+        ),
+        expect![[r#"
+            sagas/x.yaml:4:76: error: which saga it is for is not known yet
+             4 |   - { step: a, wait: OrderFulfilled, from: payments, key: event.order_id + start.region, within: 1h }
+               |                                                                            ^^^^^ a key is made of event alone
+            sagas/x.yaml:5:85: error: OrderCancelled has no field 'when'
+             5 | ..., wait: OrderCancelled, from: payments, key: event.order_id, if: event.when > 5, within: 1h, on_refused: { NO: go_on } }
+               |                                                                           ^^^^ there are: order_id, reason
+            sagas/x.yaml:5:121: error: 'b' is never refused with NO
+             5 | ..., wait: OrderCancelled, from: payments, key: event.order_id, if: event.when > 5, within: 1h, on_refused: { NO: go_on } }
+               |                                                                                                               ^^ there are: EXPIRED
+            sagas/x.yaml:6:20: error: event is only there in the key and the if of a start or a wait
+             6 |   - { step: c, if: event.tracking == '', do: fraud.Score, undo: nothing, with: { order_id: key } }
+               |                    ^^^^^ the start event is start
+            sagas/x.yaml:7:107: error: 'd' is no step whose result this one could stand for
+             7 | ...d: { EXPIRED: { steps: [ { step: e, as: d, do: fraud.Score, undo: nothing, with: { order_id: key } } ], next: go_on } } ...
+               |                                            ^ name 'd', or a step in it, which gives a result
+        "#]],
+    );
+}

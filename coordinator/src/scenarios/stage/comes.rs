@@ -1,0 +1,52 @@
+//! What comes to a scenario's saga by itself: events that it listens to, and people's answers to approvals.
+
+use ringmaster_core::intake::{self, Event, InputRecord, Typing};
+use ringmaster_core::saga::{Act, ActInput, EventInput, Input as SagaInput};
+use ringmaster_schemas::names::saga_id;
+
+use super::{Stage, Trouble, TypeHeader};
+use crate::scenarios::form::{Approval, Incoming};
+
+impl Stage<'_> {
+    /// An event that the saga listens to.
+    pub(super) fn event(&mut self, event: &Incoming) -> Result<(), Trouble> {
+        if self.saga.is_none() {
+            return Ok(());
+        }
+        let input = self.listened(event)?;
+        self.take(&SagaInput::Event(input))
+    }
+
+    /// The same, through the door that events come in by.
+    pub(super) fn listened(&mut self, event: &Incoming) -> Result<EventInput, Trouble> {
+        let trouble = |message: String| Trouble { line: event.line, message };
+        let unusable = |refused: intake::Refused| {
+            trouble(format!("this event cannot be used, it would go to quarantine as {}: {}", refused.reason, refused.detail))
+        };
+        let listener = &self.definition.listeners[usize::from(event.listener)];
+        let headers = TypeHeader(&listener.event);
+        let record = InputRecord {
+            offset: 0,
+            timestamp: self.now,
+            key: Some(self.scenario.key.as_bytes()),
+            value: Some(event.text.as_bytes()),
+            headers: Some(&headers),
+        };
+        let typing = Typing { field: "type", default: Some(&listener.event) };
+        let (_, recognised) = Event::recognise(&record, typing, self.known.schemas).map_err(unusable)?;
+        let listened = self.projections.listened(self.definition, event.listener, &recognised, self.now);
+        let (key, data) = listened.map_err(unusable)?;
+        if saga_id(&self.definition.name, &key) != *self.id {
+            return Err(trouble(format!("this event is for the saga of key '{key}', and the scenario's is {}", self.id)));
+        }
+        self.events += 1;
+        Ok(EventInput { listener: event.listener, source: format!("{}/0/{}", listener.topic, self.events).into(), data })
+    }
+
+    /// A person says yes or no.
+    pub(super) fn answer_to_approval(&mut self, approval: &Approval) -> Result<(), Trouble> {
+        let act = if approval.yes { Act::Approve } else { Act::Refuse };
+        let (step, by, why) = (Some(approval.step.clone()), approval.by.as_str().into(), approval.note.as_str().into());
+        self.take(&SagaInput::Act(ActInput { act, step, by, why, if_state: None }))
+    }
+}
