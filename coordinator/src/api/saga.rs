@@ -1,7 +1,7 @@
 //! A saga as people and programs see it: its row, without the bodies.
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Failure, OrderFields};
+use ringmaster_schemas::journal::{Failure, KeptEvent, OrderFields};
 use ringmaster_schemas::json::time::put_timestamp;
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Entry, RowKey, Saga};
@@ -34,6 +34,12 @@ pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: 
     };
     let saga = Saga::decode(&id.into(), &bytes).map_err(|error| format!("row of '{id}': {error}"))?;
     let mut shown = show(&saga);
+    if !saga.began() {
+        for of_a_start in ["version", "started_at", "source", "traceparent"] {
+            shown[of_a_start] = Value::Null;
+        }
+        shown["why"] = json!([]);
+    }
     let (number, _) = why::version(&known.catalog, &saga);
     shown["version_number"] = number.into();
     if let Some(definition) = known.catalog.by_hash(&saga.head.version()) {
@@ -68,7 +74,13 @@ fn show(saga: &Saga) -> Value {
         "traceparent": head.traceparent,
         "failure": saga.failure.as_deref().map(failure),
         "entries": saga.entries.iter().map(entry).collect::<Vec<_>>(),
+        "early_events": saga.early().iter().map(|event| early(event)).collect::<Vec<_>>(),
     })
+}
+
+/// An event that came before something waits for it.
+fn early(event: &KeptEvent) -> Value {
+    json!({ "topic": &*event.topic, "kind": &*event.kind, "source": &*event.source, "kept_until": time(Some(event.until)) })
 }
 
 pub(super) fn failure(failure: &Failure) -> Value {

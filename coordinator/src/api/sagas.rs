@@ -132,6 +132,8 @@ fn headline(saga: &Saga, catalog: &Catalog) -> Option<Value> {
     let (number, hash) = version(catalog, saga);
     let definition = catalog.by_hash(&saga.head.version());
     let step = definition.map_or_else(|| leaf.name().to_owned(), |definition| name_of(definition, leaf));
+    // Clocks that stand while the saga is held wake nobody.
+    let wakes_at = leaf.clock().filter(|_| saga.held_since.is_none()).unwrap_or_else(|| leaf.due_at());
     Some(json!({
         "saga": &*saga.id,
         "definition": saga.definition(),
@@ -143,7 +145,7 @@ fn headline(saga: &Saga, catalog: &Catalog) -> Option<Value> {
         "reason": leaf.waits.as_str(),
         "code": leaf.failure().map(|failure| failure.code.to_string()),
         "since": time(Some(leaf.since)),
-        "wakes_at": time(Some(leaf.due_at())),
+        "wakes_at": time(Some(wakes_at)),
     }))
 }
 

@@ -88,7 +88,7 @@ pub(super) fn show(config: &Config, id: &str, api: Option<SocketAddr>, out: &mut
 pub(super) fn why(config: &Config, id: &str, api: Option<SocketAddr>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let saga = saga(config, id, api)?;
     if as_json {
-        let parts = ["saga", "version", "version_number", "status", "deadline_at", "held_since", "ended_at", "why"];
+        let parts = ["saga", "version", "version_number", "status", "deadline_at", "held_since", "ended_at", "why", "early_events"];
         let shown: serde_json::Map<String, Value> = parts.iter().map(|part| ((*part).to_owned(), saga[part].clone())).collect();
         return say(out, format_args!("{}", json!(shown)));
     }
@@ -99,13 +99,12 @@ pub(super) fn why(config: &Config, id: &str, api: Option<SocketAddr>, as_json: b
 fn reasons(saga: &Value) -> String {
     let mut words = String::new();
     let mut line = |text: String| writeln!(words, "{}", printable(text.as_bytes())).expect("writing to a string");
-    let number = text(&saga["version_number"]);
-    line(format!(
-        "{} is {}, by version {number}, started {}",
-        text(&saga["saga"]),
-        text(&saga["status"]),
-        text(&saga["started_at"])
-    ));
+    if saga["status"] == "expected" {
+        line(format!("{} has not begun: events came that it may wait for", text(&saga["saga"])));
+    } else {
+        let (number, started) = (text(&saga["version_number"]), text(&saga["started_at"]));
+        line(format!("{} is {}, by version {number}, started {started}", text(&saga["saga"]), text(&saga["status"])));
+    }
     if !saga["ended_at"].is_null() {
         line(format!("it ended {}, and is known until {}", text(&saga["ended_at"]), text(&saga["expires_at"])));
     } else if saga["status"] == "running" && !saga["deadline_at"].is_null() {
@@ -115,7 +114,7 @@ fn reasons(saga: &Value) -> String {
     }
     let leaves = saga["why"].as_array().map(Vec::as_slice);
     match leaves {
-        Some([]) => line("nothing of it waits".to_owned()),
+        Some([]) if saga["status"] != "expected" => line("nothing of it waits".to_owned()),
         Some(_) => {}
         None => line("what it waits for is not known: the coordinator does not have this version of its definition".to_owned()),
     }
@@ -137,6 +136,11 @@ fn reasons(saga: &Value) -> String {
         for way in leaf["ways_out"].as_array().into_iter().flatten() {
             line(format!("  way out   {}", text(way)));
         }
+    }
+    for event in saga["early_events"].as_array().into_iter().flatten() {
+        let (kind, source, until) = (text(&event["kind"]), text(&event["source"]), text(&event["kept_until"]));
+        line(String::new());
+        line(format!("{kind} came early ({source}); it is kept until {until}"));
     }
     line(String::new());
     line(format!("`ringmaster saga history {}` tells how it came to this", text(&saga["saga"])));

@@ -35,10 +35,15 @@ const TRIPS: [(&str, &str); 4] = [
 
 /// A site with the trips' definition, and with their events in its log.
 fn site() -> Site {
+    site_of("trip", TRIP, &TRIPS.map(|(key, event)| ("trips", key, event)))
+}
+
+/// A site with a definition, and with events (topic, key, value) in its log.
+fn site_of(name: &str, definition: &str, events: &[(&str, &str, &str)]) -> Site {
     let site = Site::new();
     let folder = site.folder.path().join("mine");
     std::fs::create_dir(&folder).expect("made");
-    std::fs::write(folder.join("trip.yaml"), TRIP).expect("written");
+    std::fs::write(folder.join(format!("{name}.yaml")), definition).expect("written");
     let settings = std::fs::read_to_string(site.folder.path().join("ringmaster.toml")).expect("settings");
     let lines = settings.lines().map(|line| match line.starts_with("definitions = ") {
         true => format!("definitions = '{}'\n", folder.display()),
@@ -48,15 +53,19 @@ fn site() -> Site {
     site.write("ringmaster.toml", &settings);
     let (code, _, errors) = site.ringmaster(&["topics", "apply"]);
     assert_eq!(code, 0, "{errors}");
-    let log = site.log();
-    for (key, event) in TRIPS {
-        let record = [(key.as_bytes().to_vec(), event.as_bytes().to_vec())];
-        blocking::append(&mut log.client(), "trips", partition_of(key.as_bytes(), 4), &record).expect("appended");
+    for (topic, key, event) in events {
+        site.append(topic, key, event);
     }
     site
 }
 
 impl Site {
+    /// Appends an event while nobody else has the log.
+    fn append(&self, topic: &str, key: &str, event: &str) {
+        let record = [(key.as_bytes().to_vec(), event.as_bytes().to_vec())];
+        blocking::append(&mut self.log().client(), topic, partition_of(key.as_bytes(), 4), &record).expect("appended");
+    }
+
     fn said(&self, arguments: &[&str]) -> String {
         let (code, said, errors) = self.ringmaster(arguments);
         assert_eq!((code, errors.as_str()), (0, ""), "{arguments:?}: {said}");
@@ -186,5 +195,69 @@ fn questions_that_have_no_answer_say_why() {
         let (code, said, errors) = site.ringmaster(arguments);
         assert!(code == exit && said.is_empty() && errors.contains(says), "{arguments:?}: {code} {said}{errors}");
     }
+    assert_eq!(coordinator.stop().0, Some(0));
+}
+
+/// One saga waits for an event and for a person; of another only an event has come.
+const PARCEL: &str = "
+saga: parcel
+start: { on: ParcelSent, from: parcels, key: event.parcel }
+deadline: 30d
+steps:
+  - step: both
+    parallel:
+      track: [{ step: seen, wait: ParcelSeen, from: sightings, key: event.parcel, within: 7d }]
+      clear: [{ step: duty, approval: customs, show: { value: start.value }, within: 3d }]
+";
+
+#[test]
+fn what_waits_for_events_and_for_people_is_listed_with_its_clock_and_what_came_early_is_shown() {
+    let site = site_of(
+        "parcel",
+        PARCEL,
+        &[("parcels", "p-1", r#"{"parcel":"p-1","value":7}"#), ("sightings", "p-2", r#"{"parcel":"p-2","place":"Riga"}"#)],
+    );
+    let coordinator = site.start();
+    let since = Instant::now();
+    let list = loop {
+        let list = site.lines(&["saga", "list", "--json"]);
+        if !list.is_empty() {
+            break list;
+        }
+        assert!(since.elapsed() < PATIENCE, "nothing is listed: {}", coordinator.log());
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let shown = |id| serde_json::from_str::<Value>(&site.said(&["saga", "show", id])).expect("JSON");
+    assert_eq!((list.len(), &list[0]["saga"]), (1, &"parcel/p-1".into()), "what has not begun waits for nobody");
+    assert!(list[0]["wakes_at"].is_string() && list[0]["reason"] == "event", "{list:?}");
+    let why = site.said(&["saga", "why", "parcel/p-1"]);
+    for words in [
+        "seen waits for",
+        "ParcelSeen",
+        "duty waits for",
+        "customs",
+        "shows     {\"value\":7}",
+        "ringmaster act approve parcel/p-1",
+    ] {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+
+    let since = Instant::now();
+    while site.ringmaster(&["saga", "show", "parcel/p-2"]).0 != 0 {
+        assert!(since.elapsed() < PATIENCE, "it is not known");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let expected = shown("parcel/p-2");
+    let early = &expected["early_events"][0];
+    assert_eq!(
+        (&expected["status"], &expected["source"], &early["kind"]),
+        (&"expected".into(), &Value::Null, &"ParcelSeen".into())
+    );
+    assert!(early["kept_until"].is_string() && early["topic"] == "sightings", "{expected}");
+    let why = site.said(&["saga", "why", "parcel/p-2"]);
+    for words in ["parcel/p-2 has not begun", "ParcelSeen came early (sightings/", "it is kept until"] {
+        assert!(why.contains(words), "{words}: {why}");
+    }
+    assert!(!why.contains("nothing of it waits"), "{why}");
     assert_eq!(coordinator.stop().0, Some(0));
 }
