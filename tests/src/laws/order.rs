@@ -23,9 +23,9 @@ pub(super) fn what_can_be_undone_is(definition: &Definition, saga: &Saga) -> Bro
             return false;
         };
         let inside = |node: u16| scope.is_none_or(|scope| holds(definition, saga.entries[scope].node, node));
-        let blocks = |later: &&Entry| (later.open() || is_dirty(definition, later)) && inside(later.node);
-        let mut later = saga.entries[place + 1..].iter().filter(blocks);
-        later.all(|later| side_by_side(definition, entry.node, later.node))
+        let blocks = |later: &Entry| (later.open() || is_dirty(definition, later)) && inside(later.node);
+        let mut later = (place + 1..saga.entries.len()).filter(|later| blocks(&saga.entries[*later]));
+        later.all(|later| side_by_side(definition, saga, *place, later))
     });
     left.map(|place| format!("{} could be undone and is left", saga.entries[place].name()))
 }

@@ -73,8 +73,10 @@ pub(super) fn later_is_clean(definition: &Definition, saga: &Saga, place: Place)
         // Undone alone: nothing else is.
         None => false,
     };
-    let later = saga.entries.iter().skip(usize::from(place) + 1).filter(|later| inside(later.node));
-    later.filter(|later| !side_by_side(definition, entry.node, later.node)).all(|later| !is_dirty(definition, later))
+    let (at, behind) = (usize::from(place), usize::from(place) + 1..saga.entries.len());
+    behind
+        .filter(|later| inside(saga.entries[*later].node))
+        .all(|later| side_by_side(definition, saga, at, later) || !is_dirty(definition, &saga.entries[later]))
 }
 
 pub(super) fn is_dirty(definition: &Definition, entry: &Entry) -> bool {
@@ -90,13 +92,15 @@ pub(super) fn holds(definition: &Definition, outer: u16, inner: u16) -> bool {
     (outer..definition.nodes[usize::from(outer)].end).contains(&inner)
 }
 
-/// True if two nodes stand in different branches of one parallel.
-pub(super) fn side_by_side(definition: &Definition, one: u16, other: u16) -> bool {
+/// True if two entries stand in different branches of one parallel, of the same round of it.
+pub(super) fn side_by_side(definition: &Definition, saga: &Saga, earlier: usize, later: usize) -> bool {
+    let (one, other) = (saga.entries[earlier].node, saga.entries[later].node);
     let branch = |node: u16| matches!(definition.nodes[usize::from(node)].verb, Verb::Sequence(Role::Branch));
     let parents = |node: u16| definition.around(node).filter(|list| branch(*list)).collect::<Vec<_>>();
     let (ones, others) = (parents(one), parents(other));
     let parent = |list: u16| definition.nodes[usize::from(list)].parent;
-    ones.iter().any(|a| others.iter().any(|b| a != b && parent(*a) == parent(*b)))
+    let again = |parallel: u16| saga.entries[earlier..=later].iter().any(|entry| entry.node == parallel);
+    ones.iter().any(|a| others.iter().any(|b| a != b && parent(*a) == parent(*b) && !again(parent(*a))))
 }
 
 /// True if a node that was refused or failed has left nothing behind: nothing of it is open, and nothing waits for its undo.

@@ -48,14 +48,17 @@ impl Known<'_> {
 
     /// The same at a node, and which try it is there: that of the nearest node around that is tried again, in one entry of its scope.
     pub(super) fn seen_at(&self, saga: &Saga, undone: bool, node: u16, at: usize) -> View {
-        let view = self.seen(saga, undone);
+        View { round: self.round(&saga.entries[..at], node, true), ..self.seen(saga, undone) }
+    }
+
+    /// Which try it is at a node, behind these entries. `begins`: it is about to be entered itself; else what is in it is.
+    fn round(&self, entries: &[Entry], node: u16, begins: bool) -> i64 {
         let mut around = std::iter::once(node).chain(self.definition.around(node));
-        let Some(retried) = around.find(|node| self.definition.nodes[usize::from(*node)].is_retried()) else { return view };
+        let Some(retried) = around.find(|node| self.definition.nodes[usize::from(*node)].is_retried()) else { return 1 };
         let scope = self.definition.nodes[usize::from(retried)].scope;
-        let entries = &saga.entries[..at];
         let since = entries.iter().rposition(|entry| entry.node == scope).unwrap_or(0);
         let tries = entries[since..].iter().filter(|entry| entry.node == retried).count();
-        View { round: tries as i64 + i64::from(retried == node), ..view }
+        tries as i64 + i64::from(begins && retried == node)
     }
 }
 
@@ -72,10 +75,11 @@ pub(in crate::random) fn way(known: &Known<'_>, before: Option<&Saga>, happened:
         SagaEvent::Skipped { node, .. } => (*node, true),
         _ => return None,
     };
-    let (name, seen) = (known.name(node), known.seen_at(before, false, node, before.entries.len()));
+    let name = known.name(node);
+    let mut going = Going { known, entries: &before.entries, seen: known.seen(before, false) };
     // What is entered again is not asked for its condition.
     let again = before.entries.iter().any(|entry| entry.node == node && entry.reaction().is_some());
-    let fits = match reached(&known.plan.steps, name, &seen) {
+    let fits = match going.reached(&known.plan.steps, name) {
         Some(Ok(reached)) if skipped => reached == Reached::NotItself || is_pivot(known.plan, name) && reached != Reached::Yes,
         Some(Ok(reached)) => reached == Reached::Yes || (again && reached == Reached::NotItself),
         Some(Err(CannotBeComputed)) | None => false,
@@ -186,17 +190,34 @@ enum Reached {
     NotAround,
 }
 
-/// Whether the conditions of a node and around it hold; none if there is no such node.
-fn reached(list: &[Node], name: &str, seen: &View) -> Option<Result<Reached, CannotBeComputed>> {
-    list.iter().find_map(|node| {
-        if node.name == name {
-            let holds = holds(&node.condition, seen);
-            return Some(holds.map(|holds| if holds { Reached::Yes } else { Reached::NotItself }));
-        }
-        let mut lists = node.lists().into_iter();
-        let (part, inside) = lists.find_map(|(part, list)| Some((part, reached(list, name, seen)?)))?;
-        Some(passes(node, part, seen).and_then(|through| if through { inside } else { Ok(Reached::NotAround) }))
-    })
+/// A saga on its way into a node.
+struct Going<'a> {
+    known: &'a Known<'a>,
+    entries: &'a [Entry],
+    /// Its round is that of the node that is looked at.
+    seen: View,
+}
+
+impl Going<'_> {
+    /// Whether the conditions of a node and around it hold, each in the round that it was asked in; none if there is no such node.
+    fn reached(&mut self, list: &[Node], name: &str) -> Option<Result<Reached, CannotBeComputed>> {
+        list.iter().find_map(|node| {
+            if node.name == name {
+                let holds = holds(&node.condition, self.at(node, true));
+                return Some(holds.map(|holds| if holds { Reached::Yes } else { Reached::NotItself }));
+            }
+            let mut lists = node.lists().into_iter();
+            let (part, inside) = lists.find_map(|(part, list)| Some((part, self.reached(list, name)?)))?;
+            let through = passes(node, part, self.at(node, false));
+            Some(through.and_then(|through| if through { inside } else { Ok(Reached::NotAround) }))
+        })
+    }
+
+    fn at(&mut self, node: &Node, begins: bool) -> &View {
+        let number = self.known.definition.names.find(&node.name).unwrap_or_default();
+        self.seen.round = self.known.round(self.entries, number, begins);
+        &self.seen
+    }
 }
 
 /// Whether it may go through this list of a node.
