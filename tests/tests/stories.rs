@@ -52,7 +52,7 @@ fn first_difference(told: &str, played: &str) -> String {
 
 /// Ways to break decide, apply and effects; each must be noticed by at least one story.
 #[cfg(feature = "faults")]
-const MUTANTS: [&str; 66] = [
+const MUTANTS: [&str; 67] = [
     "act_on_what_moved_on",
     "alternative_pivot_not_passing",
     "as_read_under_own_name",
@@ -64,6 +64,7 @@ const MUTANTS: [&str; 66] = [
     "cancel_behind_pivot",
     "cancel_while_pivot_in_flight",
     "cause_forgotten",
+    "cause_forgotten_where_stuck",
     "condition_ignored",
     "contradiction_ignored",
     "contradiction_reopens_saga",

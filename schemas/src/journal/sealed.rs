@@ -61,6 +61,17 @@ impl Head {
         Avro::take(&mut self.0.fields()).expect("it was read when it was made")
     }
 
+    /// Time of the turn that started it: each expression asks, and the texts behind it are not looked at for that.
+    pub fn started_at(&self) -> Millis {
+        let mut cursor = self.0.fields();
+        let read = |cursor: &mut Cursor<'_>| {
+            let _: DefinitionHash = Avro::take(cursor)?;
+            cursor.long()?;
+            cursor.long()
+        };
+        read(&mut cursor).expect("it was read when it was made")
+    }
+
     /// The start event's fields that expressions can read.
     pub fn start(&self) -> &[u8] {
         self.0.tail()

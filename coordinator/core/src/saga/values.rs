@@ -80,7 +80,7 @@ impl<'d> Evaluated<'d> {
             failure: view.failure,
             round: view.round,
             now: view.now,
-            started: saga.head.fields().started_at,
+            started: saga.head.started_at(),
             budget: &self.budget,
         };
         run(&environment)

@@ -94,8 +94,7 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
             return since(entry, at);
         }
         (Nothing | Asked | Done | Refused | Failed | UndoAsked | Undone, _, SagaEvent::Stuck { failure, .. }) => {
-            entry.waits = Stuck;
-            failure
+            stuck(entry, failure, alone)
         }
         (Refused, No, SagaEvent::ContradictionFound { stray, .. }) => {
             return found_done(entry, *stray, at);
@@ -117,6 +116,15 @@ fn undo_issued(entry: &mut Entry, order: &Order, due_at: Millis, alone: bool, at
     (entry.work, entry.waits, entry.attempt, entry.due_at) = (Work::UndoAsked, Waits::Reply, 1, due_at);
     (entry.order, entry.bare) = (Some(order.clone()), false);
     since(entry, at)
+}
+
+/// It needs a person. What was to be undone alone, and cannot be, is still followed by the reaction to why it failed.
+fn stuck<'a>(entry: &mut Entry, failure: &'a Arc<Failure>, alone: bool) -> &'a Arc<Failure> {
+    if entry.work == Work::Failed && alone && entry.failure() != Some(failure) && !mutated("cause_forgotten_where_stuck") {
+        scope::keep_cause(entry);
+    }
+    entry.waits = Waits::Stuck;
+    failure
 }
 
 fn found_done(entry: &mut Entry, stray: bool, at: Millis) -> bool {

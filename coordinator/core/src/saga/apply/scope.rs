@@ -71,9 +71,10 @@ pub(super) fn react(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
     }
 }
 
-/// What is undone alone is undone for this: the attempts of the undo may fail in their own way.
+/// What is undone alone is undone for this: the attempts of the undo may fail in their own way, or it cannot even be made.
 pub(super) fn keep_cause(entry: &mut Entry) {
-    let cause = entry.failure().cloned().filter(|_| !mutated("cause_forgotten"));
+    let is_kept = entry.course().is_some_and(|course| course.cause.is_some());
+    let cause = entry.failure().cloned().filter(|_| !is_kept && !mutated("cause_forgotten"));
     if cause.is_some() {
         course(entry).cause = cause;
     }
