@@ -4,9 +4,10 @@
 //! workers report -> Status, store -> read here, on a thread of its own; nothing here can touch a saga
 //! ```
 //!
-//! Operators' acts come later, as journaled records; this side only reads.
+//! What operators do comes as records of the control topic; this side only reads.
 
 pub mod client;
+mod participants;
 mod saga;
 mod sagas;
 mod why;
@@ -110,6 +111,7 @@ fn router(sources: Arc<Sources>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
         .route("/api/partitions", get(partitions))
+        .route("/api/participants", get(participants))
         .route("/api/sagas", get(sagas))
         .route("/api/sagas/{*id}", get(saga))
         .with_state(sources)
@@ -160,7 +162,15 @@ async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
     Json(json!({ "partitions": sources.status.partitions() })).into_response()
 }
 
-/// Sagas that live: `?stuck=true&definition=NAME&limit=COUNT`.
+/// Whether each participant is asked, and how many sagas are parked for it.
+async fn participants(State(sources): State<Arc<Sources>>) -> Response {
+    match participants::list(&*sources.store, &sources.knowledge.get().catalog, sources.partitions) {
+        Ok(found) => Json(found).into_response(),
+        Err(why) => failed(StatusCode::INTERNAL_SERVER_ERROR, why),
+    }
+}
+
+/// Sagas that live: `?stuck=true&definition=NAME&limit=COUNT`, or `?parked=true&participant=NAME`.
 async fn sagas(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
     let question = match sagas::Question::parse(uri.query().unwrap_or_default()) {
         Ok(question) => question,

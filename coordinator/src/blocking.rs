@@ -1,5 +1,6 @@
 //! Reading a topic to its end, and appending to one: for start-up and for tools, which may wait.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use ringmaster_bus::{Bus, BusError, BusEvent, Message, SendError, TopicPartition};
@@ -39,31 +40,18 @@ fn read_within(
     visit: &mut dyn FnMut(Read) -> bool,
 ) -> Result<(), BusError> {
     let at = TopicPartition { topic: bus.topic(topic), partition };
-    let (mut start, end) = bounds(bus, at)?;
-    if start >= end {
+    let (mut next, end) = bounds(bus, at)?;
+    if next >= end {
         return Ok(());
     }
-    read_range(bus, at, &mut start, end, unreadable_max, visit)
-}
-
-/// Visits what stands from `next` to `end`, until the visitor says `false`; `next` is where it stopped.
-fn read_range(
-    bus: &mut impl Bus,
-    at: TopicPartition,
-    next: &mut i64,
-    end: i64,
-    unreadable_max: Duration,
-    visit: &mut dyn FnMut(Read) -> bool,
-) -> Result<(), BusError> {
-    let topic = bus.name_of(at.topic).to_owned();
-    bus.read(at, *next);
+    bus.read(at, next);
     let (mut more, mut trouble, mut unreadable) = (true, None, None);
     let mut since = Instant::now();
-    while *next < end && more && trouble.is_none() {
-        let before = *next;
+    while next < end && more && trouble.is_none() {
+        let before = next;
         bus.poll(POLL, &mut |event| match event {
             BusEvent::Record(record) if record.at == at && more => {
-                *next = record.offset + 1;
+                next = record.offset + 1;
                 more = visit(Read {
                     partition: at.partition,
                     offset: record.offset,
@@ -72,14 +60,14 @@ fn read_range(
                     value: record.value.map(<[u8]>::to_vec),
                 });
             }
-            BusEvent::CaughtUp(caught, offset) if caught == at => *next = (*next).max(offset),
+            BusEvent::CaughtUp(caught, offset) if caught == at => next = next.max(offset),
             BusEvent::OutOfRange { at: lost, position } if lost == at => {
                 trouble = Some(BusError::Refused(format!("{topic}: offset {position} vanished while it was read")));
             }
             BusEvent::Unreadable(of, why) if of == at => unreadable = Some(why),
             _ => {}
         });
-        if *next > before {
+        if next > before {
             (since, unreadable) = (Instant::now(), None);
         } else if let Some(why) = unreadable.take_if(|_| since.elapsed() >= unreadable_max) {
             trouble = Some(BusError::Refused(format!("{topic}: it cannot be read from offset {next} of {end} on: {why}")));
@@ -92,53 +80,108 @@ fn read_range(
     trouble.map_or(Ok(()), Err)
 }
 
-/// Visits what a partition holds from an offset on, until the visitor says `false` or all that is there now was visited; the offset to
-/// go on from.
-pub fn read_from(
+/// Visits what these partitions (each from an offset on) hold and what comes to them, all at once, until the visitor says `false`, or
+/// this time is over.
+pub fn follow(
     bus: &mut impl Bus,
     topic: &str,
-    partition: i32,
-    from: i64,
+    from: &[(i32, i64)],
+    patience: Duration,
     visit: &mut dyn FnMut(Read) -> bool,
-) -> Result<i64, BusError> {
-    let at = TopicPartition { topic: bus.topic(topic), partition };
-    let (start, end) = bounds(bus, at)?;
-    if from >= end {
-        return Ok(from);
+) -> Result<(), BusError> {
+    let topic_id = bus.topic(topic);
+    let place = |partition: i32| TopicPartition { topic: topic_id, partition };
+    from.iter().for_each(|(partition, offset)| bus.read(place(*partition), *offset));
+    let (since, mut more, mut trouble, mut unreadable) = (Instant::now(), !from.is_empty(), None, None);
+    while more && trouble.is_none() {
+        bus.poll(POLL, &mut |event| match event {
+            BusEvent::Record(record) if record.at.topic == topic_id && more => {
+                unreadable = None;
+                more = visit(Read {
+                    partition: record.at.partition,
+                    offset: record.offset,
+                    timestamp: record.timestamp,
+                    key: record.key.map(<[u8]>::to_vec),
+                    value: record.value.map(<[u8]>::to_vec),
+                });
+            }
+            BusEvent::CaughtUp(at, _) if at.topic == topic_id => unreadable = None,
+            BusEvent::OutOfRange { at, position } if at.topic == topic_id => {
+                trouble = Some(BusError::Refused(format!("{topic}: offset {position} vanished while it was read")));
+            }
+            BusEvent::Unreadable(at, why) if at.topic == topic_id => {
+                unreadable = Some(BusError::Refused(format!("{topic}: partition {} cannot be read: {why}", at.partition)));
+            }
+            _ => {}
+        });
+        if since.elapsed() >= patience {
+            break;
+        }
     }
-    let mut next = from.max(start);
-    read_range(bus, at, &mut next, end, PATIENCE_WHEN_UNREADABLE, visit)?;
-    Ok(next)
+    from.iter().for_each(|(partition, _)| bus.stop(place(*partition)));
+    match trouble.or(unreadable.filter(|_| more)) {
+        Some(error) => Err(error),
+        None if more => bounds_each(bus, topic, from.iter().map(|(partition, _)| *partition)).map(|_| ()),
+        None => Ok(()),
+    }
 }
 
 /// What a partition holds: its oldest offset, and the one that the next record gets.
 pub fn bounds(bus: &mut impl Bus, at: TopicPartition) -> Result<(i64, i64), BusError> {
-    bus.ask_bounds(at);
-    let since = Instant::now();
-    let mut found = None;
-    while found.is_none() {
+    let topic = bus.name_of(at.topic).to_owned();
+    Ok(bounds_each(bus, &topic, std::iter::once(at.partition))?.remove(&at.partition).expect("it was asked for"))
+}
+
+/// The same of several partitions of a topic, by their numbers.
+pub fn bounds_each(
+    bus: &mut impl Bus,
+    topic: &str,
+    partitions: impl Iterator<Item = i32>,
+) -> Result<BTreeMap<i32, (i64, i64)>, BusError> {
+    let topic_id = bus.topic(topic);
+    let mut missing: BTreeSet<i32> = partitions.collect();
+    missing.iter().for_each(|partition| bus.ask_bounds(TopicPartition { topic: topic_id, partition: *partition }));
+    let (mut since, mut found) = (Instant::now(), BTreeMap::new());
+    while !missing.is_empty() {
+        let before = missing.len();
         bus.poll(POLL, &mut |event| {
-            if let BusEvent::Bounds { at: answered, start, end } = event
-                && answered == at
+            if let BusEvent::Bounds { at, start, end } = event
+                && at.topic == topic_id
+                && missing.remove(&at.partition)
             {
-                found = Some((start, end));
+                found.insert(at.partition, (start, end));
             }
         });
-        if since.elapsed() > PATIENCE {
-            return Err(BusError::Unreachable(format!("{}: no answer for {} s", bus.name_of(at.topic), PATIENCE.as_secs())));
+        if missing.len() < before {
+            since = Instant::now();
+        } else if since.elapsed() > PATIENCE {
+            return Err(BusError::Unreachable(format!("{topic}: no answer for {} s", PATIENCE.as_secs())));
         }
     }
-    Ok(found.expect("the loop ends when it is found"))
+    Ok(found)
 }
 
 /// Appends records (key, value) to a partition, and waits until all are confirmed.
 pub fn append(bus: &mut impl Bus, topic: &str, partition: i32, records: &[(Vec<u8>, Vec<u8>)]) -> Result<(), BusError> {
+    let records: Vec<_> = records.iter().map(|(key, value)| (partition, key, value)).collect();
+    append_all(bus, topic, &records)
+}
+
+/// Appends records (partition, key, value) to a topic, and waits until all are confirmed.
+pub fn append_each(bus: &mut impl Bus, topic: &str, records: &[(i32, Vec<u8>, Vec<u8>)]) -> Result<(), BusError> {
+    let records: Vec<_> = records.iter().map(|(partition, key, value)| (*partition, key, value)).collect();
+    append_all(bus, topic, &records)
+}
+
+/// A record: its partition, key, value.
+type Keyed<'a> = (i32, &'a Vec<u8>, &'a Vec<u8>);
+
+fn append_all(bus: &mut impl Bus, topic: &str, records: &[Keyed<'_>]) -> Result<(), BusError> {
     if records.is_empty() {
         return Ok(());
     }
-    let at = TopicPartition { topic: bus.topic(topic), partition };
     let sender = bus.open_sender()?;
-    let result = append_by(bus, sender, at, records);
+    let result = append_by(bus, sender, topic, records);
     bus.close_sender(sender);
     result.map_err(|why| {
         let told = format!("{topic}: {why}");
@@ -149,17 +192,14 @@ pub fn append(bus: &mut impl Bus, topic: &str, partition: i32, records: &[(Vec<u
     })
 }
 
-fn append_by(
-    bus: &mut impl Bus,
-    sender: ringmaster_bus::Sender,
-    at: TopicPartition,
-    records: &[(Vec<u8>, Vec<u8>)],
-) -> Result<(), SendError> {
+fn append_by(bus: &mut impl Bus, sender: ringmaster_bus::Sender, topic: &str, records: &[Keyed<'_>]) -> Result<(), SendError> {
+    let topic = bus.topic(topic);
     let (mut sent, mut done, mut trouble) = (0, 0, None);
     let since = Instant::now();
     while done < records.len() {
-        while let Some((key, value)) = records.get(sent) {
-            match bus.send(sender, Message { to: at, key: Some(key), value, headers: &[] }, sent as u64) {
+        while let Some((partition, key, value)) = records.get(sent) {
+            let to = TopicPartition { topic, partition: *partition };
+            match bus.send(sender, Message { to, key: Some(key), value, headers: &[] }, sent as u64) {
                 Ok(()) => sent += 1,
                 Err(SendError::Full) => break,
                 Err(why) => return Err(why),
@@ -240,6 +280,32 @@ mod tests {
             let expected: Vec<_> = (0..count.min(enough as i64)).map(|offset| (0, offset)).collect();
             assert_eq!(visited, expected, "{enough}");
         }
+    }
+
+    /// Whoever follows several partitions is told of what comes to each while it reads, and not of what was there before.
+    #[test]
+    fn several_partitions_are_followed_at_once() {
+        let broker = SimBroker::new(1, 0, Faults::none());
+        let mut bus = broker.client();
+        bus.create(&Specification { name: "history".to_owned(), partitions: 3, replication: 1, settings: vec![] }).expect("made");
+        for number in 0..6 {
+            broker.put("history", number % 3, None, number.to_string().as_bytes());
+        }
+        let ends = bounds_each(&mut bus, "history", 0..3).expect("it answers");
+        assert_eq!(ends.into_iter().collect::<Vec<_>>(), [(0, (0, 2)), (1, (0, 2)), (2, (0, 2))]);
+        let mut seen = Vec::new();
+        let mut visit = |read: Read| {
+            seen.push((read.partition, read.offset));
+            if seen.len() == 1 {
+                broker.put("history", 2, None, b"later");
+            }
+            seen.len() < 3
+        };
+        follow(&mut bus, "history", &[(0, 1), (1, 1), (2, 2)], Duration::from_secs(3_600), &mut visit).expect("it is read");
+        seen.sort_unstable();
+        assert_eq!(seen, [(0, 1), (1, 1), (2, 2)], "the last of them came meanwhile");
+        follow(&mut bus, "history", &[(0, 2)], Duration::from_millis(50), &mut |_| panic!("nothing comes"))
+            .expect("its time is over");
     }
 
     /// What the broker says no to is mended elsewhere than a broker that does not answer.

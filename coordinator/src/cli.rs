@@ -3,6 +3,7 @@
 mod act;
 mod arguments;
 mod buses;
+mod control;
 mod definitions;
 mod deploy;
 mod eval;
@@ -10,6 +11,7 @@ pub mod exit;
 mod graph;
 mod history;
 mod participant;
+mod participants;
 mod quarantine;
 mod run;
 mod saga;
@@ -21,10 +23,11 @@ mod versions;
 use std::io::Write;
 
 use clap::{CommandFactory, FromArgMatches};
+use ringmaster_core::intake::ParticipantAct;
 
 use crate::config::{BusKind, Config, DEFAULT, Log};
 use crate::telemetry;
-use arguments::{Arguments, Command, DefinitionsCommand, QuarantineCommand, SagaCommand, TopicsCommand};
+use arguments::{Arguments, Command, DefinitionsCommand, ParticipantCommand, QuarantineCommand, SagaCommand, TopicsCommand};
 use exit::{Exit, Failure};
 
 const EXAMPLES: &str = "\
@@ -43,6 +46,7 @@ Examples:
   ringmaster saga why order-fulfilment/ord-17    what does it wait for?
   ringmaster saga history order-fulfilment/ord-17
   ringmaster act retry order-fulfilment/ord-17 --why 'it is back'   a way out of where it is stuck
+  ringmaster participant list                which participants are asked, and which are paused or down?
 
 Settings come from ringmaster.toml (or --config), then RINGMASTER_* variables, then --set.
 
@@ -120,7 +124,10 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
             };
             return test::test(&config, &options, out);
         }
-        Command::Participant { script, check } => participant::participant(&config, script, *check, out),
+        Command::Participant { command: Some(command), .. } => return about_participants(&config, command, out),
+        Command::Participant { command: None, script, check } => {
+            participant::participant(&config, script.as_deref().expect("the command line must have it"), *check, out)
+        }
         Command::Deploy { files, dry_run, json } => {
             deploy::deploy(&config, files, deploy::How { dry_run: *dry_run, json: *json }, out)
         }
@@ -135,8 +142,9 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         }
         Command::Quarantine(QuarantineCommand::Show { id, json }) => quarantine::show(&config, id, *json, out),
         // They ask a coordinator, and no broker.
-        Command::Saga(SagaCommand::List { stuck, definition, limit, json, asked }) => {
-            let filter = saga::Filter { stuck: *stuck, definition: definition.as_deref(), limit: *limit };
+        Command::Saga(SagaCommand::List { stuck, parked, participant, definition, limit, json, asked }) => {
+            let (definition, participant) = (definition.as_deref(), participant.as_deref());
+            let filter = saga::Filter { stuck: *stuck, parked: *parked, participant, definition, limit: *limit };
             return saga::list(&config, &filter, asked.api, *json, out);
         }
         Command::Saga(SagaCommand::Show { id, asked }) => return saga::show(&config, id, asked.api, out),
@@ -146,6 +154,17 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Config { .. } => check_settings(&config, out),
     };
     result.map_err(|failure| name_brokers(failure, &config))
+}
+
+/// `ringmaster participant pause`, `resume` and `list`
+fn about_participants(config: &Config, command: &ParticipantCommand, out: &mut dyn Write) -> Result<(), Failure> {
+    let (act, arguments) = match command {
+        // It asks a coordinator, and no broker.
+        ParticipantCommand::List { json, asked } => return participants::list(config, asked.api, *json, out),
+        ParticipantCommand::Pause(arguments) => (ParticipantAct::Pause, arguments),
+        ParticipantCommand::Resume(arguments) => (ParticipantAct::Resume, arguments),
+    };
+    participants::act(config, act, arguments, out).map_err(|failure| name_brokers(failure, config))
 }
 
 #[cfg(test)]

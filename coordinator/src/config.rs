@@ -4,6 +4,7 @@
 //! ringmaster.toml -> RINGMASTER_* -> flags -> Config, or all that is wrong with them, each with its place and a hint
 //! ```
 
+mod breaker;
 mod convert;
 mod layers;
 mod memory;
@@ -22,6 +23,7 @@ use ringmaster_schemas::names::DEFAULT_PREFIX;
 
 use layers::Layers;
 
+pub use breaker::Breaker;
 pub use memory::Shares;
 
 /// All settings with their defaults and what they mean; `ringmaster config` prints it.
@@ -64,6 +66,8 @@ pub struct Config {
     pub embedded: Embedded,
     /// How logs look.
     pub log: Log,
+    /// When a participant's breaker opens by itself, and how what was parked goes out again.
+    pub breaker: Breaker,
     /// Bounds.
     pub limits: Limits,
     /// Topics with settings of their own.
@@ -236,6 +240,7 @@ fn read_config(layers: &mut Layers) -> Config {
                 }
             }),
         },
+        breaker: breaker::read(layers),
         limits: read_limits(layers, partitions, workers),
         topics: layers.names_under("topics").into_iter().map(|name| (name.clone(), read_topic(layers, &name))).collect(),
         participants: layers

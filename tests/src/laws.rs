@@ -5,6 +5,7 @@ mod clocks;
 mod entries;
 mod events;
 mod order;
+mod parking;
 mod rest;
 mod scopes;
 mod waits;
@@ -14,7 +15,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Place, SagaEvent};
 use ringmaster_schemas::state::Saga;
 
-pub(crate) use scopes::{around, is_undone_with};
+pub(crate) use scopes::{around, asks, is_undone_with};
 
 /// An event, and the states around it.
 #[derive(Clone, Copy)]
@@ -39,7 +40,7 @@ type Broken = Option<String>;
 type OfEvent = (&'static str, fn(One<'_>) -> Broken);
 type OfState = (&'static str, fn(&Definition, &Saga) -> Broken);
 
-const OF_EVENTS: [OfEvent; 24] = [
+const OF_EVENTS: [OfEvent; 26] = [
     ("L1", events::an_ended_row_goes_when_nothing_of_it_is_open),
     ("L2", entries::work_and_waits_fit),
     ("L2", waits::what_waits_by_itself_is_written_so),
@@ -54,7 +55,7 @@ const OF_EVENTS: [OfEvent; 24] = [
     ("L14", events::the_status_never_goes_back),
     ("L14", events::the_pivot_stays_behind),
     ("L14", events::left_out_is_passed),
-    ("L15", clocks::clocks_stand_while_a_person_is_needed),
+    ("L15", clocks::clocks_stand_while_it_is_held),
     ("L15", clocks::nothing_is_due_before_it_waits),
     ("L15", clocks::due_is_what_was_said),
     ("L15", clocks::a_row_stays_as_long_as_its_stray_took),
@@ -63,18 +64,22 @@ const OF_EVENTS: [OfEvent; 24] = [
     ("L18", order::nothing_begins_before_what_stands_before_it),
     ("L18", waits::others_are_asked_in_order),
     ("L19", waits::an_event_is_taken_once),
+    ("L21", parking::what_is_parked_says_for_whom),
+    ("L21", parking::it_waits_for_whom_it_would_ask),
     ("L22", events::an_end_is_told_once),
 ];
 
-const AT_REST: [OfState; 8] = [
+const AT_REST: [OfState; 10] = [
     ("L1", rest::a_saga_that_lives_waits),
     ("L1", rest::a_scope_waits_for_something),
-    ("L2", rest::what_waits_is_due_or_needs_a_person),
+    ("L2", rest::what_waits_is_due_or_held),
     ("L4", order::what_can_be_undone_is),
     ("L12", rest::an_ended_row_is_small),
     ("L14", rest::the_end_is_noted),
     ("L17", rest::compensated_is_undone),
     ("L18", rest::completed_is_done),
+    ("L21", parking::nothing_unasked_waits_in_what_is_undone),
+    ("L21", parking::what_is_parked_is_told),
 ];
 
 /// The laws that an event breaks: `before` is the state that it met, `behind` what it left, `at` the time of its turn.

@@ -11,6 +11,8 @@ use ringmaster_tests::sim::{Plan, run};
 const FIXED_SEEDS: u64 = 200;
 /// Runs with owners that change under load.
 const HOSTILE_SEEDS: u64 = 40;
+/// Runs in which participants are asked no more, and again.
+const PARKING_SEEDS: u64 = 40;
 /// Runs with one owner that is in doubt all the time.
 const RESTLESS_SEEDS: u64 = 40;
 /// Runs in which partitions leave their worker and come back.
@@ -56,6 +58,15 @@ fn owners_that_change_under_load() {
 #[test]
 fn an_owner_that_claims_again_and_again() {
     all_pass(0..RESTLESS_SEEDS, Plan::restless);
+}
+
+/// Nothing is asked of who is not asked, all that is parked goes out in its order, and every order ends as it would have.
+#[test]
+fn participants_that_are_asked_no_more_and_again() {
+    all_pass(0..PARKING_SEEDS, Plan::parking);
+    let report = run(Plan::parking(0), None).expect("it passes");
+    let (openings, parkings) = (report.openings, report.parkings);
+    assert!(openings > 3 && parkings > 20, "{parkings} were parked by {openings} openings");
 }
 
 #[test]
@@ -122,7 +133,7 @@ fn every_fault_is_done() {
 }
 
 /// The protocol broken in one place each (PROTOCOL.md section 6), and the runs that find it out.
-const MUTANTS: [(&str, Draw); 29] = [
+const MUTANTS: [(&str, Draw); 34] = [
     ("no_claim_check", Plan::random),
     ("no_number_check", Plan::random),
     ("number_gap_accepted", Plan::random),
@@ -152,6 +163,11 @@ const MUTANTS: [(&str, Draw); 29] = [
     ("acks_keyed_by_number_only", Plan::restless),
     ("no_identity_check", Plan::tail_lost),
     ("log_start_ignored", Plan::tail_lost),
+    ("parked_participant_asked", Plan::parking),
+    ("drained_youngest_first", Plan::parking),
+    ("breaker_not_stored", Plan::parking),
+    ("parked_forgotten_at_restart", Plan::parking),
+    ("paused_participant_probed", Plan::parking),
 ];
 
 /// Each is caught, and on the seed that catches it the unbroken protocol passes.

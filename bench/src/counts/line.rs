@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 use ringmaster::runtime::{CompileOptions, Knowledge, Now, SetupSettings, Worker, load_knowledge, prepare};
 use ringmaster::topics;
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
-use ringmaster_core::partition::{Limits, StartAt};
+use ringmaster_core::partition::{BreakerSettings, Limits, StartAt};
 use ringmaster_demo::orders::{ORDERS, OUTCOMES, OrderWriter};
 use ringmaster_schemas::names::Topics;
 use ringmaster_schemas::state::{RowKey, RowKind};
@@ -187,6 +187,7 @@ fn settings() -> SetupSettings {
             unreleased_effects_max: 1_000_000,
             timers_per_poll_max: 1_000,
         },
+        breaker: BreakerSettings::default(),
         checkpoint_every_ms: 3_600_000,
         checkpoint_rows_max: 10_000_000,
         claim_backoff_first_ms: 10,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ringmaster_core::definition::{Definition, Participant, Settings, compile};
-use ringmaster_core::saga::{Evaluated, Input, Outcome, ReplyInput, Scratch, StartInput, apply, decide};
+use ringmaster_core::saga::{Basis, Breakers, Evaluated, Input, Outcome, ReplyInput, Scratch, StartInput, apply, decide};
 use ringmaster_schemas::avro::Resolver;
 use ringmaster_schemas::journal::{Encoding, Order, SagaEvent};
 use ringmaster_schemas::json;
@@ -27,8 +27,8 @@ fn order(encoding: Encoding) -> Definition {
 /// Decides, applies, and returns the commands that were issued.
 fn take(definition: &Definition, saga: &mut Option<Arc<Saga>>, input: &Input) -> Vec<Order> {
     let id: Arc<str> = "order-fulfilment/o-1".into();
-    let decided = decide(definition, &Evaluated::new(definition), &id, saga.as_ref(), input, NOW, &mut Scratch::default())
-        .expect("it is taken");
+    let basis = Basis { definition, values: &Evaluated::new(definition), breakers: &Breakers::default() };
+    let decided = decide(basis, &id, saga.as_ref(), input, NOW, &mut Scratch::default()).expect("it is taken");
     decided.events.iter().for_each(|event| apply(&id, saga, event, NOW).expect("a decided event is legal"));
     let order = |event: SagaEvent| match event {
         SagaEvent::CommandIssued { order, .. } | SagaEvent::UndoIssued { order, .. } => Some(order),
@@ -49,6 +49,7 @@ fn start(definition: &Definition) -> Input {
         traceparent: None,
         source: "orders/0".into(),
         version_offset: 0,
+        priority: 5,
         event_time: None,
         early: Vec::new(),
     })

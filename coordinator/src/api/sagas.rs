@@ -1,13 +1,14 @@
-//! Which sagas live, and what each waits for: those that need a person first.
+//! Which sagas live, and what each waits for: those that need a person first, those that are parked last.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use ringmaster_core::definition::Catalog;
 use ringmaster_core::saga::name_of;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names;
-use ringmaster_schemas::state::{Entry, Index, RowKey, Saga, Waits, Work};
+use ringmaster_schemas::state::{Entry, Index, RowKey, Saga, Waits, Work, parked_places, rank_at};
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 
@@ -17,13 +18,19 @@ use super::why::version;
 /// Most sagas of one answer.
 pub(super) const LIMIT_MAX: usize = 1_000;
 /// Places in indexes that one question looks at, at most, shared by the partitions: it must not hold up other questions.
-const LOOKED_AT_MAX: usize = 400_000;
+pub(super) const LOOKED_AT_MAX: usize = 400_000;
+/// Rows that are read where only a row says whether it is asked for.
+pub(super) const READ_MAX: usize = 10_000;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Question {
     /// Only those that need a person.
     stuck: bool,
+    /// Only those of which something is parked.
+    parked: bool,
+    /// Only those that are parked for it.
+    participant: Option<String>,
     /// Only those of this definition.
     definition: Option<String>,
     /// At most so many.
@@ -31,20 +38,28 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// Reads `stuck=true&definition=NAME&limit=10`. What is wrong with it is an error.
+    /// Reads `stuck=true&definition=NAME&limit=10`, or `parked=true&participant=NAME`. What is wrong with it is an error.
     pub(super) fn parse(query: &str) -> Result<Question, String> {
         let mut question = Question { limit: LIMIT_MAX, ..Question::default() };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             match name {
                 "stuck" => question.stuck = value == "true",
+                "parked" => question.parked = value == "true",
+                "participant" => question.participant = Some(value.to_owned()),
                 "definition" => question.definition = Some(value.to_owned()),
                 "limit" => {
                     let limit = value.parse::<usize>().map_err(|_| format!("'{value}' is no limit"))?;
                     question.limit = limit.min(LIMIT_MAX);
                 }
-                _ => return Err(format!("unknown '{name}'; there are stuck, definition, limit")),
+                _ => return Err(format!("unknown '{name}'; there are stuck, parked, participant, definition, limit")),
             }
+        }
+        if question.participant.is_some() && !question.parked {
+            return Err("a participant is named where parked=true".to_owned());
+        }
+        if question.stuck && question.parked {
+            return Err("what is asked for is stuck or parked, not both".to_owned());
         }
         Ok(question)
     }
@@ -53,31 +68,61 @@ impl Question {
         self.definition.as_ref().is_none_or(|definition| names::parse_saga_id(id).0 == definition)
     }
 
-    /// Why it cannot be answered, if nothing of that name is deployed.
-    pub(super) fn names_nothing(&self, catalog: &Catalog) -> Option<String> {
-        let name = self.definition.as_ref().filter(|name| catalog.newest(name).is_none())?;
-        let known: BTreeSet<&str> = catalog.versions().into_iter().map(|(definition, _)| &*definition.name).collect();
-        let known = known.into_iter().collect::<Vec<_>>().join(", ");
-        let there = if known.is_empty() { "nothing is".to_owned() } else { format!("there is {known}") };
-        Some(format!("no saga '{name}' is deployed; {there}"))
+    /// Whether it is about a row that may be one of several participants'.
+    fn is_about_row(&self, saga: &Saga) -> bool {
+        self.participant.is_none() || saga.entries.iter().any(|entry| self.is_meant(entry))
     }
 
-    /// The indexes that hold what is asked for: whatever lives needs a person, or is due sometime.
-    fn indexes(&self) -> &'static [Index] {
-        if self.stuck { &[Index::Stuck] } else { &[Index::Stuck, Index::Due] }
+    /// Whether it asks for what is parked, and this is so.
+    fn is_meant(&self, entry: &Entry) -> bool {
+        let is_for = |name: &Arc<str>| self.participant.as_ref().is_none_or(|participant| **name == **participant);
+        self.parked && entry.parked_for().is_some_and(is_for)
+    }
+
+    /// Why it cannot be answered, if nothing of that name is deployed.
+    pub(super) fn names_nothing(&self, catalog: &Catalog) -> Option<String> {
+        let there = |known: BTreeSet<&str>| match known.is_empty() {
+            true => "nothing is".to_owned(),
+            false => format!("there is {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+        };
+        if let Some(name) = self.definition.as_ref().filter(|name| catalog.newest(name).is_none()) {
+            let known = catalog.versions().into_iter().map(|(definition, _)| &*definition.name).collect();
+            return Some(format!("no saga '{name}' is deployed; {}", there(known)));
+        }
+        let participants = catalog.participants();
+        let name = self.participant.as_ref().filter(|name| participants.iter().all(|known| **known != ***name))?;
+        Some(format!("no saga that is deployed asks '{name}'; {}", there(participants.iter().map(|known| &**known).collect())))
+    }
+
+    /// Where what is asked for is found: whatever lives needs a person, is due sometime, or is parked.
+    fn places(&self) -> Vec<(Index, Range<i64>)> {
+        let all = Millis::MIN..Millis::MAX;
+        match (&self.participant, self.parked) {
+            (Some(participant), _) => [Some(&**participant), None].map(|name| (Index::Parked, parked_places(name))).to_vec(),
+            (None, true) => vec![(Index::Parked, all)],
+            (None, false) if self.stuck => vec![(Index::Stuck, all)],
+            (None, false) => [Index::Stuck, Index::Due, Index::Parked].map(|index| (index, all.clone())).to_vec(),
+        }
+    }
+
+    /// How many of a partition are kept to be shown: one more than is asked for says that there are more.
+    fn kept_max(&self) -> usize {
+        if self.participant.is_some() { READ_MAX } else { self.limit + 1 }
     }
 }
 
-/// Where a saga was found. Ordered as people want to see them: the longest stuck first, then what is due next.
-type Found = BTreeSet<(bool, Millis, i32, Arc<str>)>;
+/// Where a saga was found. Ordered as people want to see them: the longest stuck first, then what is due next, then what is parked, in
+/// the order in which it goes out.
+type Found = BTreeSet<(u8, i64, i32, Arc<str>)>;
 
 /// The sagas, with what each of them waits for, as of the last checkpoints; and whether there are more.
 pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: i32, question: &Question) -> Result<Value, String> {
     let (mut found, mut more) = (Found::new(), false);
+    let places = question.places();
     for partition in 0..partitions {
-        for index in question.indexes() {
-            let most = LOOKED_AT_MAX / partitions.max(1) as usize / question.indexes().len();
-            more |= find(store, partition, *index, question, most.max(1), &mut found)?;
+        for (index, range) in &places {
+            let most = LOOKED_AT_MAX / partitions.max(1) as usize / places.len();
+            more |= find(store, partition, (*index, range), question, most.max(1), &mut found)?;
         }
     }
     let (mut seen, mut shown) = (HashSet::new(), Vec::new());
@@ -85,7 +130,7 @@ pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: i32, questi
         if seen.contains(&id) {
             continue;
         }
-        if shown.len() == question.limit {
+        if shown.len() == question.limit || seen.len() == READ_MAX {
             more = true;
             break;
         }
@@ -93,7 +138,7 @@ pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: i32, questi
         // It may have ended since its place was read.
         if let Some(row) = row {
             let saga = Saga::decode(&id, &row).map_err(|error| format!("row of '{id}': {error}"))?;
-            shown.extend(headline(&saga, catalog));
+            shown.extend(question.is_about_row(&saga).then(|| headline(&saga, catalog, question)).flatten());
         }
         seen.insert(id);
     }
@@ -104,31 +149,42 @@ pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: i32, questi
 fn find(
     store: &dyn Store,
     partition: i32,
-    index: Index,
+    (index, range): (Index, &Range<i64>),
     question: &Question,
     most: usize,
     found: &mut Found,
 ) -> Result<bool, String> {
-    let (mut looked_at, mut taken, mut is_cut) = (0, 0, false);
+    // Places of what is parked are in order within a participant's range only.
+    let is_in_order = index != Index::Parked || question.participant.is_some();
+    let (mut looked_at, mut taken, mut is_cut) = (0, Found::new(), false);
     let visit = &mut |at, key| {
         if let RowKey::Saga(id) = key
             && question.is_about(&id)
         {
-            taken += 1;
-            found.insert((index != Index::Stuck, at, partition, id));
+            taken.insert(match index {
+                Index::Stuck => (0, at, partition, id),
+                Index::Due | Index::Expiry => (1, at, partition, id),
+                Index::Parked => (2, rank_at(at), partition, id),
+            });
         }
         looked_at += 1;
-        is_cut = looked_at > most;
-        taken <= question.limit && !is_cut
+        is_cut = looked_at > most || (question.participant.is_some() && taken.len() > question.kept_max());
+        if taken.len() > question.kept_max() {
+            taken.pop_last();
+            return !is_in_order && !is_cut;
+        }
+        !is_cut
     };
-    store.scan(partition, index, Millis::MIN, Millis::MAX, visit).map_err(|error| error.to_string())?;
+    store.scan(partition, index, range.start, range.end, visit).map_err(|error| error.to_string())?;
+    found.append(&mut taken);
     Ok(is_cut)
 }
 
-/// A saga in a line: its oldest leaf that needs a person, else its oldest open one. None if nothing of it is open any more.
-fn headline(saga: &Saga, catalog: &Catalog) -> Option<Value> {
+/// A saga in a line: its oldest leaf that is asked for or needs a person, else its oldest open one. None if nothing of it is open any
+/// more.
+fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> Option<Value> {
     let open = saga.entries.iter().filter(|entry| entry.open());
-    let leaf: &Entry = open.min_by_key(|entry| (entry.waits != Waits::Stuck, entry.since))?;
+    let leaf: &Entry = open.min_by_key(|entry| (!question.is_meant(entry), entry.waits != Waits::Stuck, entry.since))?;
     let (number, hash) = version(catalog, saga);
     let definition = catalog.by_hash(&saga.head.version());
     let step = definition.map_or_else(|| leaf.name().to_owned(), |definition| name_of(definition, leaf));
@@ -141,12 +197,21 @@ fn headline(saga: &Saga, catalog: &Catalog) -> Option<Value> {
         "version_number": number,
         "status": saga.status.as_str(),
         "step": step,
-        "undo": leaf.work == Work::UndoAsked,
+        "undo": is_undo(leaf),
         "reason": leaf.waits.as_str(),
+        "participant": leaf.parked_for().map(|participant| participant.to_string()),
         "code": leaf.failure().map(|failure| failure.code.to_string()),
         "since": time(Some(leaf.since)),
         "wakes_at": time(Some(wakes_at)),
     }))
+}
+
+/// Whether it is about the step's undo, which may be parked before it is made.
+fn is_undo(leaf: &Entry) -> bool {
+    match leaf.waits {
+        Waits::Parked => matches!(leaf.work, Work::UndoAsked | Work::Done | Work::Failed),
+        _ => leaf.work == Work::UndoAsked,
+    }
 }
 
 #[cfg(test)]
@@ -157,10 +222,12 @@ mod tests {
     fn a_question_is_read_or_refused() {
         let all = Question { limit: LIMIT_MAX, ..Question::default() };
         assert_eq!(Question::parse(""), Ok(all.clone()));
-        let some = Question { stuck: true, definition: Some("order".to_owned()), limit: 3 };
+        let some = Question { stuck: true, definition: Some("order".to_owned()), limit: 3, ..Question::default() };
         assert_eq!(Question::parse("stuck=true&definition=order&limit=3"), Ok(some));
+        let parked = Question { parked: true, participant: Some("hotel".to_owned()), ..all.clone() };
+        assert_eq!(Question::parse("parked=true&participant=hotel"), Ok(parked));
         assert_eq!(Question::parse("limit=999999"), Ok(all), "an answer is bounded");
-        for wrong in ["limit=", "limit=-1", "limit=x", "stuk=true"] {
+        for wrong in ["limit=", "limit=-1", "limit=x", "stuk=true", "participant=hotel", "stuck=true&parked=true"] {
             assert!(Question::parse(wrong).is_err(), "{wrong}");
         }
     }

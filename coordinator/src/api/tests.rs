@@ -12,6 +12,8 @@ use ringmaster_store::sim::SimStore;
 use super::*;
 use crate::runtime::Knowledge;
 
+mod parked;
+
 const PARTITIONS: i32 = 4;
 
 fn started(status: Arc<Status>, store: &SimStore) -> Server {
@@ -67,6 +69,8 @@ fn every_phase_but_owning_says_what_is_missing() {
             unreleased: 0,
             undeliverable: 0,
             stuck: 0,
+            parked: 0,
+            breakers: 0,
             in_flight: 0,
             held: Held::Nothing,
         };
@@ -228,6 +232,7 @@ fn row(key: &str) -> ringmaster_schemas::state::Saga {
         status: ringmaster_schemas::state::Status::Running,
         passed: false,
         late: false,
+        priority: ringmaster_schemas::state::PRIORITY_USUAL,
         deadline_at: None,
         held_since: None,
         entries: Vec::new(),

@@ -6,7 +6,7 @@ use ringmaster_core::definition::{Catalog, Definition};
 use ringmaster_core::saga::{Passed, Why, passed, why};
 use ringmaster_schemas::names::{Direction, hex, idempotency_key};
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{OutboxEffect, RowKind, Saga, Waits};
+use ringmaster_schemas::state::{Breaker, BreakerState, OutboxEffect, RowKey, RowKind, Saga, Waits};
 use ringmaster_schemas::wire;
 use ringmaster_store::Store;
 use serde_json::{Value, json};
@@ -33,9 +33,30 @@ pub(super) fn reasons(
     let each = leaves.iter().map(|leaf| {
         let key = idempotency_key(&saga.id, &leaf.step, leaf.direction);
         let stands = apart.iter().find(|command| leaf.waits == Waits::Reply && command.idempotency_key == key);
-        reason(leaf, stands)
+        let mut shown = reason(leaf, stands);
+        if let Some(participant) = saga.entry(leaf.place).and_then(|entry| entry.parked_for()) {
+            let row = store.row(partition, &RowKey::Breaker(participant.clone())).map_err(|error| error.to_string())?;
+            let breaker = row.map(|row| Breaker::decode(&row)).transpose();
+            parked(&mut shown, participant, breaker.map_err(|error| format!("breaker of '{participant}': {error}"))?);
+        }
+        Ok(shown)
     });
-    Ok(each.collect())
+    each.collect()
+}
+
+/// Whose breaker it waits for, and why that is not closed; none if it is by now.
+fn parked(shown: &mut Value, participant: &str, breaker: Option<Breaker>) {
+    let is_resumed = breaker.as_ref().is_none_or(|breaker| breaker.state == BreakerState::Draining);
+    shown["participant"] = participant.into();
+    shown["breaker"] = breaker.map_or(Value::Null, |breaker| {
+        let Breaker { state, since, by, why } = breaker;
+        json!({ "state": state.as_str(), "since": time(Some(since)), "by": by.as_deref(), "why": &*why })
+    });
+    // Nobody need resume what is asked again.
+    let resume = format!("ringmaster participant resume {participant} ");
+    if is_resumed && let Some(ways) = shown["ways_out"].as_array_mut() {
+        ways.retain(|way| !way.as_str().is_some_and(|way| way.starts_with(&resume)));
+    }
 }
 
 fn reason(leaf: &Why, stands: Option<&Undeliverable>) -> Value {

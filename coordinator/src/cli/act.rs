@@ -2,25 +2,22 @@
 
 use std::borrow::Cow;
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use ringmaster_bus::{Bus, TopicPartition};
+use ringmaster_bus::Bus;
 use ringmaster_core::intake::{ControlAct, ControlOutcome, ControlRecord};
-use ringmaster_schemas::journal::{Change, JournalRecord, Opens, SagaEvent, Turn};
+use ringmaster_schemas::journal::{Change, Opens, SagaEvent, Turn};
 use ringmaster_schemas::names::Topics;
 use serde_json::value::RawValue;
 
 use super::buses::{self, Access, on_bus};
+use super::control;
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::saga::check_id;
 use crate::api;
-use crate::blocking;
-use crate::config::{BusKind, Config};
-
-/// How often it is looked whether the answer is there.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+use crate::config::Config;
 
 /// What stands on the command line.
 #[derive(Debug, Args)]
@@ -76,10 +73,7 @@ enum OutcomeName {
 pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write) -> Result<(), Failure> {
     let usage = |why: String| Failure::new(Exit::Usage, why);
     check_id(&arguments.id)?;
-    if config.bus == BusKind::Embedded {
-        let why = "the embedded bus belongs to the coordinator's process, so that nothing can be sent to it: acts need Kafka";
-        return Err(Failure::new(Exit::Refused, why));
-    }
+    control::needs_kafka(config)?;
     let value = arguments.value.as_deref().map(serde_json::from_str::<&RawValue>);
     let value = value.transpose().map_err(|error| usage(format!("the value is not JSON: {error}")))?;
     let id = format!("{:016x}", fastrand::u64(..));
@@ -115,42 +109,10 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
 
 /// Sends the record, and waits in the journal for the turn that takes it; none within this time.
 fn send(bus: &mut impl Bus, topics: &Topics, id: &str, bytes: &[u8], patience: Duration) -> Result<Option<Turn>, Failure> {
-    let Some(control) = bus.describe(&[&topics.control])?.into_iter().next().flatten() else {
-        return Err(Failure::new(
-            Exit::Refused,
-            format_args!("there is no topic {}: run `ringmaster topics apply`", topics.control),
-        ));
-    };
-    // The topic's own count: these settings may be others than the coordinator's.
-    let partition = api::partition_of(id, control.partitions).expect("it is an id");
+    let partition = api::partition_of(id, control::partitions(bus, topics)?).expect("it is an id");
     let key = api::key_of(id).expect("it is an id");
-    let journal = TopicPartition { topic: bus.topic(&topics.journal), partition };
-    let (_, mut next) = blocking::bounds(bus, journal)?;
-    blocking::append(bus, &topics.control, partition, &[(key, bytes.to_vec())])?;
-    until(patience, || {
-        let mut found = None;
-        next = blocking::read_from(bus, &topics.journal, partition, next, &mut |read| {
-            if let Ok(JournalRecord::Decision(decision)) = JournalRecord::decode(read.value.as_deref().unwrap_or_default()) {
-                let is_ours = |turn: &Turn| turn.input.as_ref().is_some_and(|input| *input.raw == *bytes);
-                found = decision.turns.into_iter().find(is_ours);
-            }
-            found.is_none()
-        })?;
-        Ok(found)
-    })
-}
-
-/// Looks again and again until it is found, or this time is over. Between two looks it rests: a look that finds nothing new comes back at
-/// once, and would ask the broker as fast as that answers.
-fn until<T>(patience: Duration, mut look: impl FnMut() -> Result<Option<T>, Failure>) -> Result<Option<T>, Failure> {
-    let since = Instant::now();
-    loop {
-        let found = look()?;
-        if found.is_some() || since.elapsed() >= patience {
-            return Ok(found);
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
+    let sent = control::send(bus, topics, partition..=partition, &key, bytes)?;
+    Ok(control::wait(bus, topics, &sent, bytes, patience)?.remove(&partition))
 }
 
 /// What became of an act that was taken.
@@ -174,11 +136,7 @@ fn answer(turn: Option<Turn>, out: &mut dyn Write) -> Result<(), Failure> {
         let why = "nobody took it within the time: it stays in the control topic, and is taken when a coordinator reads it. Is one running? `ringmaster saga show ID` shows whether it was done";
         return Err(Failure::new(Exit::Waited, why));
     };
-    let rejected = turn.changes.iter().find_map(|change| match change {
-        Change::Rejected(rejected) => Some(rejected),
-        _ => None,
-    });
-    match rejected {
+    match control::rejection(&turn) {
         Some(rejected) => Err(Failure::new(Exit::Rejected, format_args!("{}: {}", rejected.reason, rejected.detail))),
         None => say(out, format_args!("{}", became(&turn))),
     }
@@ -207,21 +165,5 @@ mod tests {
             let sent = broker.log(&topics.control, names::partition_of(key.as_bytes(), 7));
             assert_eq!(sent.last().and_then(|record| record.key.as_deref()), Some(key.as_bytes()));
         }
-    }
-
-    #[test]
-    fn whoever_waits_for_an_answer_does_not_spin() {
-        let mut looks = 0;
-        let nothing = until(LOOK_EVERY * 3, || {
-            looks += 1;
-            Ok(None::<()>)
-        });
-        assert_eq!(nothing, Ok(None));
-        assert!((1..=4).contains(&looks), "{looks} looks");
-        let found = until(Duration::from_secs(60), || {
-            looks += 1;
-            Ok((looks % 2 == 0).then_some(looks))
-        });
-        assert_eq!(found.map(|found| found.is_some()), Ok(true), "what is found ends it");
     }
 }

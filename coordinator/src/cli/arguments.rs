@@ -5,11 +5,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{act, graph, participant, test};
+use super::{act, graph, participant, participants, test};
 
 const SAGA_EXAMPLES: &str = "\
 Examples:
   ringmaster saga list --stuck --definition order-fulfilment
+  ringmaster saga list --parked --participant payment
   ringmaster saga list --json | jq -r .saga
   ringmaster saga why order-fulfilment/ord-17
   ringmaster saga history order-fulfilment/ord-17 --limit 20";
@@ -128,14 +129,17 @@ pub(super) enum Command {
         #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(..=100))]
         coverage_min: Option<u8>,
     },
-    /// Answer commands by the rules of a script, in place of services that are not there yet.
+    /// Pause and resume a participant, and see which are asked; or answer by a script, in place of services that are not there yet.
     ///
-    /// It answers for one participant or several, until SIGTERM or SIGINT, and keeps nothing: one idempotency key is always answered in
+    /// With a script it answers for one participant or several, until SIGTERM or SIGINT, and keeps nothing: one idempotency key is always answered in
     /// the same way. What no rule fits succeeds, with a result that its schema takes; undos succeed. Counts go to standard error.
-    #[command(after_help = participant::EXAMPLES)]
+    #[command(after_help = participant::EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Participant {
+        #[command(subcommand)]
+        command: Option<ParticipantCommand>,
         /// A YAML file: participants, and rules for their commands.
-        script: PathBuf,
+        #[arg(required = true)]
+        script: Option<PathBuf>,
         /// Only say whether the script is right.
         #[arg(long)]
         check: bool,
@@ -182,6 +186,31 @@ pub(super) enum Command {
         /// Check the settings in use instead, and say what is wrong with them.
         #[arg(long)]
         check: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ParticipantCommand {
+    /// Ask a participant nothing more: what would be asked is parked, and no clock of its saga runs.
+    ///
+    /// It is sent to every partition through the control topic, journaled with who and why, and waited for. What was sent already may
+    /// still be done and answered. A rejection in all partitions has exit code 12.
+    #[command(after_help = "Example:\n  ringmaster participant pause payment --why 'they move to another data centre'")]
+    Pause(participants::PauseArguments),
+    /// Ask a participant again that was paused, or whose breaker opened: what was parked goes out little by little.
+    ///
+    /// The oldest goes first, a saga's priority being worth minutes. One at a time at first, then more as answers come well.
+    #[command(after_help = "Example:\n  ringmaster participant resume payment --why 'they are back'")]
+    Resume(participants::PauseArguments),
+    /// List the participants: whether each is asked, since when and why not, and how many sagas are parked for it.
+    ///
+    /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        asked: Asked,
     },
 }
 
@@ -263,13 +292,19 @@ pub(super) enum QuarantineCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SagaCommand {
-    /// List sagas that have not ended: the longest stuck first, then what is due next.
+    /// List sagas that have not ended: the longest stuck first, then what is due next, then what is parked.
     ///
     /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
     List {
         /// Only those that need a person.
         #[arg(long)]
         stuck: bool,
+        /// Only those of which something is parked, in the order in which it goes out.
+        #[arg(long, conflicts_with = "stuck")]
+        parked: bool,
+        /// With --parked, only those that wait for this participant.
+        #[arg(long, requires = "parked", value_name = "NAME")]
+        participant: Option<String>,
         /// Only those of this definition, for example order-fulfilment.
         #[arg(long, value_name = "NAME")]
         definition: Option<String>,

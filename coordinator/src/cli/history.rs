@@ -168,6 +168,7 @@ impl<'a> Story<'a> {
                     | Change::Rejected(_)
                     | Change::Quarantined(_)
                     | Change::Expired(_)
+                    | Change::Breaker(_)
                     | Change::Undeliverable(_)
                     | Change::Delivered(_) => {}
                 }

@@ -31,7 +31,9 @@ A script, with expressions as in a definition, over the command's body, the saga
 
 Examples:
   ringmaster participant script.yaml --check    is the script right, and whom does it answer for?
-  ringmaster participant script.yaml            answer until SIGTERM or Ctrl-C";
+  ringmaster participant script.yaml            answer until SIGTERM or Ctrl-C
+  ringmaster participant list                   which participants are asked, and which are not
+  ringmaster participant pause payment --why 'they move'    ask it nothing until `resume`";
 
 /// How often counts are told at most.
 const TELL_EVERY: Duration = Duration::from_secs(1);

@@ -18,6 +18,10 @@ use crate::config::Config;
 pub(super) struct Filter<'a> {
     /// Only those that need a person.
     pub(super) stuck: bool,
+    /// Only those of which something is parked.
+    pub(super) parked: bool,
+    /// Only those that are parked for it.
+    pub(super) participant: Option<&'a str>,
     /// Only those of this definition.
     pub(super) definition: Option<&'a str>,
     /// At most so many.
@@ -32,12 +36,15 @@ pub(super) fn list(
     as_json: bool,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let mut path = format!("/api/sagas?limit={}&stuck={}", filter.limit, filter.stuck);
-    if let Some(name) = filter.definition {
+    let mut path = format!("/api/sagas?limit={}&stuck={}&parked={}", filter.limit, filter.stuck, filter.parked);
+    for (what, example, name) in
+        [("definition", "order-fulfilment", filter.definition), ("participant", "payment", filter.participant)]
+    {
+        let Some(name) = name else { continue };
         if !is_plain(name) || name.contains(['&', '/']) {
-            return Err(Failure::new(Exit::Usage, format_args!("'{name}' is no definition's name such as order-fulfilment")));
+            return Err(Failure::new(Exit::Usage, format_args!("'{name}' is no {what}'s name such as {example}")));
         }
-        write!(path, "&definition={name}").expect("writing to a string");
+        write!(path, "&{what}={name}").expect("writing to a string");
     }
     let found = ask(config, api, &path)?;
     let sagas = found["sagas"].as_array().map_or(&[][..], Vec::as_slice);
@@ -47,7 +54,12 @@ pub(super) fn list(
     let more = found["more"] == true;
     if sagas.is_empty() && !more {
         let of = filter.definition.map_or_else(String::new, |name| format!(" of {name}"));
-        let what = if filter.stuck { "is stuck" } else { "is under way" };
+        let what = match (filter.stuck, filter.parked, filter.participant) {
+            (true, _, _) => "is stuck".to_owned(),
+            (_, true, Some(name)) => format!("is parked for {name}"),
+            (_, true, None) => "is parked".to_owned(),
+            _ => "is under way".to_owned(),
+        };
         return say(out, format_args!("no saga{of} {what}"));
     }
     say(out, format_args!("{}", table_of(sagas)))?;
@@ -61,8 +73,8 @@ fn table_of(sagas: &[Value]) -> Table {
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["ID", "DEFINITION", "VERSION", "STATUS", "STEP", "REASON", "SINCE", "WAKES"]);
     for saga in sagas {
-        let reason = match saga["code"].as_str() {
-            Some(code) => format!("{}: {code}", text(&saga["reason"])),
+        let reason = match saga["participant"].as_str().or_else(|| saga["code"].as_str()) {
+            Some(more) => format!("{}: {more}", text(&saga["reason"])),
             None => text(&saga["reason"]),
         };
         table.add_row([
@@ -122,6 +134,9 @@ fn reasons(saga: &Value) -> String {
         line(String::new());
         line(format!("{} waits for {} ({})", step(leaf), text(&leaf["waits_for"]), text(&leaf["reason"])));
         line(format!("  since     {}", text(&leaf["since"])));
+        if leaf["breaker"].is_object() {
+            line(format!("  parked    {}", breaker(leaf)));
+        }
         if leaf["failure"].is_object() {
             let (code, message) = (text(&leaf["failure"]["code"]), text(&leaf["failure"]["message"]));
             let because = if message.starts_with(&code) { message } else { format!("{code}: {message}") };
@@ -147,13 +162,27 @@ fn reasons(saga: &Value) -> String {
     words
 }
 
+/// Why what is parked is not asked.
+fn breaker(leaf: &Value) -> String {
+    let (participant, breaker) = (text(&leaf["participant"]), &leaf["breaker"]);
+    let (since, why) = (text(&breaker["since"]), text(&breaker["why"]));
+    match (breaker["state"].as_str(), breaker["by"].as_str()) {
+        (Some("paused"), by) => format!("{} paused {participant} at {since}: {why}", by.unwrap_or("somebody")),
+        (Some("draining"), Some(by)) => {
+            format!("{by} resumed {participant} at {since}: {why}; what is parked goes out little by little")
+        }
+        (Some("draining"), None) => format!("{participant} answers again since {since}; what is parked goes out little by little"),
+        _ => format!("the breaker of {participant} opened at {since}: {why}"),
+    }
+}
+
 fn step(of: &Value) -> String {
     let undo = if of["undo"] == true { " (undo)" } else { "" };
     format!("{}{undo}", text(&of["step"]))
 }
 
 /// A value as people read it.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
@@ -180,7 +209,7 @@ fn is_plain(text: &str) -> bool {
     !text.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'?' | b'#'))
 }
 
-fn ask(config: &Config, api: Option<SocketAddr>, path: &str) -> Result<Value, Failure> {
+pub(super) fn ask(config: &Config, api: Option<SocketAddr>, path: &str) -> Result<Value, Failure> {
     let Some(address) = api.or(config.listen) else {
         return Err(Failure::new(Exit::Usage, "the settings say api.listen = \"off\": name the coordinator's address with --api"));
     };

@@ -33,6 +33,7 @@ impl Config {
                 unreleased_effects_max: limits.unreleased_effects_max,
                 timers_per_poll_max: limits.timers_per_poll_max,
             },
+            breaker: self.breaker.settings(),
             checkpoint_every_ms: millis(limits.checkpoint_every),
             checkpoint_rows_max: limits.checkpoint_rows_max,
             claim_backoff_first_ms: millis(limits.claim_backoff_first),

@@ -127,6 +127,19 @@ impl Layers {
         value
     }
 
+    /// Takes a table that was given as a value for its setting of this name: `breaker = "off"` says `breaker.enabled`.
+    pub(super) fn value_of_table(&mut self, table: &str, name: &str) {
+        let (short, long): (Key, Key) = (vec![table.to_owned()], vec![table.to_owned(), name.to_owned()]);
+        for layer in [&mut self.file, &mut self.flags] {
+            if let Some(entry) = layer.remove(&short) {
+                layer.insert(long.clone(), entry);
+            }
+        }
+        if let Some(text) = self.environment.remove(&environment_name(&short)) {
+            self.environment.insert(environment_name(&long), text);
+        }
+    }
+
     /// Names of the tables under `table`, for example the topics that have settings.
     pub(super) fn names_under(&self, table: &str) -> Vec<String> {
         let keys = self.file.keys().chain(self.flags.keys());

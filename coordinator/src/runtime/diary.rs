@@ -2,6 +2,7 @@
 
 use ringmaster_core::partition::Note;
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::BreakerEvent;
 
 /// Lines a second and worker: more help nobody, and cost more than what they tell of.
 const LINES_PER_SECOND_MAX: u32 = 100;
@@ -89,6 +90,7 @@ fn write(partition: i32, note: Note) {
         Note::Rejected { saga, reason, detail } => {
             tracing::info!(partition, saga = &*saga, reason = reason.as_str(), detail = &*detail, "input rejected");
         }
+        Note::Breaker { participant, event } => breaker(partition, &participant, &event),
         Note::Waits { offset } => {
             tracing::info!(
                 partition,
@@ -108,6 +110,33 @@ fn write(partition: i32, note: Note) {
         }
         Note::Quarantined { reason, detail, topic, offset } => {
             tracing::warn!(partition, topic = &*topic, offset, reason = reason.as_str(), detail = &*detail, "record quarantined");
+        }
+    }
+}
+
+fn breaker(partition: i32, participant: &str, event: &BreakerEvent) {
+    match event {
+        BreakerEvent::Opened { by: None, why } => tracing::warn!(
+            partition,
+            participant,
+            why = &**why,
+            "a participant is asked no more: what would be asked is parked, and now and then one command goes out as a probe"
+        ),
+        BreakerEvent::Opened { by: Some(by), why } => {
+            tracing::warn!(
+                partition,
+                participant,
+                by = &**by,
+                why = &**why,
+                "a participant is paused: what would be asked is parked"
+            );
+        }
+        BreakerEvent::Draining { by, why } => {
+            let by = by.as_deref().unwrap_or("itself");
+            tracing::info!(partition, participant, by, why = &**why, "a participant is asked again, little by little");
+        }
+        BreakerEvent::Closed { why } => {
+            tracing::info!(partition, participant, why = &**why, "a participant is asked as usual");
         }
     }
 }

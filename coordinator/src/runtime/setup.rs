@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ringmaster_bus::{Bus, BusError, Description};
-use ringmaster_core::partition::{InputSettings, Limits, Partition, Role, Settings, StartAt};
+use ringmaster_core::partition::{BreakerSettings, InputSettings, Limits, Partition, Role, Settings, StartAt};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::Topics;
 
@@ -31,6 +31,8 @@ pub struct SetupSettings {
     pub inputs: Vec<InputOptions>,
     /// Bounds of one partition.
     pub limits: Limits,
+    /// When a participant's breaker opens by itself, and how what was parked goes out again.
+    pub breaker: BreakerSettings,
     /// State is written this often.
     pub checkpoint_every_ms: Millis,
     /// Or when so many rows of a partition have changed.
@@ -117,6 +119,7 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
             own(described(&topics.control), Role::Control, settings),
         ],
         limits,
+        breaker: settings.breaker.clone(),
     };
     let worker = WorkerSettings {
         journal: topics.journal.clone(),

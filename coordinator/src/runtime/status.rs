@@ -35,6 +35,10 @@ pub struct PartitionStatus {
     pub undeliverable: usize,
     /// Sagas that need a person.
     pub stuck: usize,
+    /// Sagas of which something is parked.
+    pub parked: usize,
+    /// Participants whose breakers are not closed.
+    pub breakers: usize,
     /// Sagas in memory that wait for an answer.
     pub in_flight: usize,
     /// Which inputs are held because a bound is reached: nothing, starts, all.
@@ -57,6 +61,8 @@ impl Status {
                 unreleased: partition.unreleased_count(),
                 undeliverable: partition.undeliverable_count(),
                 stuck: partition.stuck_count(),
+                parked: partition.parked_count(),
+                breakers: partition.open_breakers(),
                 in_flight: partition.asking_count(),
                 held: partition.held(),
             };
@@ -156,6 +162,7 @@ pub(super) fn since(now: &Counters, before: &Counters) -> Counters {
         claims: now.claims - before.claims,
         pauses: now.pauses - before.pauses,
         full_polls: now.full_polls - before.full_polls,
+        breakers: now.breakers - before.breakers,
     }
 }
 
@@ -189,6 +196,7 @@ mod tests {
             pauses: 20 * times,
             full_polls: 21 * times,
             errors: 22 * times,
+            breakers: 24 * times,
         }
     }
 

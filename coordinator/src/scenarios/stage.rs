@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use ringmaster_core::definition::Definition;
 use ringmaster_core::intake::{self, Event, Headers, InputRecord, Origin, Projections, Typing};
-use ringmaster_core::saga::{Decided, EarlyInput, Input as SagaInput, Scratch, Sender, apply, decide, effects, order_of};
+use ringmaster_core::saga::{
+    Basis, Breakers, Decided, EarlyInput, Input as SagaInput, Scratch, Sender, apply, decide, effects, order_of,
+};
 use ringmaster_schemas::journal::{Emission, Opens, SagaEvent};
 use ringmaster_schemas::names::{self, Direction, command_topic, participant_of, saga_id};
 use ringmaster_schemas::state::{Saga, Status, Waits};
@@ -201,7 +203,8 @@ impl Stage<'_> {
     /// Lets the core decide, and takes what it decided: state moves, commands and events go out.
     fn take(&mut self, input: &SagaInput) -> Result<(), Trouble> {
         let values = Observed::new(self.definition, self.seen);
-        let decided = decide(self.definition, &values, &self.id, self.saga.as_ref(), input, self.now, &mut self.scratch);
+        let basis = Basis { definition: self.definition, values: &values, breakers: &Breakers::default() };
+        let decided = decide(basis, &self.id, self.saga.as_ref(), input, self.now, &mut self.scratch);
         let events = match decided {
             Ok(Decided { events, .. }) => events,
             Err(rejection) => {

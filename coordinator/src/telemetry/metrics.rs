@@ -129,6 +129,8 @@ mod tests {
             unreleased: 5,
             undeliverable: 2,
             stuck: 4,
+            parked: 6,
+            breakers: 1,
             held: Held::Starts,
             in_flight: 9,
         }
@@ -166,6 +168,8 @@ mod tests {
             "ringmaster_partition_owned{partition=\"1\"} 1",
             "ringmaster_partition_unreleased_effects{partition=\"1\"} 5",
             "ringmaster_partition_stuck{partition=\"1\"} 4",
+            "ringmaster_partition_parked{partition=\"1\"} 6",
+            "ringmaster_partition_open_breakers{partition=\"1\"} 1",
             "ringmaster_input_unreadable{topic=\"orders\"} 2",
             "ringmaster_input_unreadable{topic=\"replies\"} 0",
             "ringmaster_info{version=\"0.1.0\",instance=\"test\"} 1",
@@ -204,9 +208,10 @@ mod tests {
             full_polls: 1 << 20,
             errors: 1 << 21,
             unexpected: 1 << 22,
+            breakers: 1 << 23,
         };
         let bits = names::COUNTERS.iter().fold(0, |bits, (_, count)| bits ^ count(&ones));
-        assert_eq!(bits, (1 << 23) - 1);
+        assert_eq!(bits, (1 << 24) - 1);
     }
 
     #[test]

@@ -52,7 +52,7 @@ const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Me
 }
 
 /// What happened in this instance since it started. Replay does not count.
-pub const COUNTERS: [(Metric, Count); 23] = [
+pub const COUNTERS: [(Metric, Count); 24] = [
     (counter("ringmaster_inputs_total", "records", "Records taken from input topics"), |c| c.inputs),
     (counter("ringmaster_inputs_skipped_total", "records", "Events of a type that no definition names"), |c| c.skipped),
     (counter("ringmaster_events_unexpected_total", "records", "Events that a definition names, and no saga waits for"), |c| {
@@ -97,11 +97,19 @@ pub const COUNTERS: [(Metric, Count); 23] = [
         ),
         |c| c.full_polls,
     ),
+    (
+        counter(
+            "ringmaster_breaker_openings_total",
+            "openings",
+            "Times that a partition asked a participant no more: by itself, or paused by a person; the log says why",
+        ),
+        |c| c.breakers,
+    ),
     (counter("ringmaster_pauses_total", "pauses", "Times inputs were held because a bound was reached"), |c| c.pauses),
 ];
 
 /// Where each partition stands.
-pub const PARTITION_GAUGES: [(Metric, Level); 9] = [
+pub const PARTITION_GAUGES: [(Metric, Level); 11] = [
     (gauge("ringmaster_partition_owned", "boolean", "1 if this instance owns the partition and reads its inputs"), |p| {
         f64::from(u8::from(p.phase == StageName::Owning))
     }),
@@ -124,6 +132,17 @@ pub const PARTITION_GAUGES: [(Metric, Level); 9] = [
     (
         gauge("ringmaster_partition_stuck", "sagas", "Sagas that need a person now; `ringmaster saga list --stuck` names them"),
         |p| p.stuck as f64,
+    ),
+    (gauge("ringmaster_partition_parked", "sagas", "Sagas of which something is parked: its participant is not asked now"), |p| {
+        p.parked as f64
+    }),
+    (
+        gauge(
+            "ringmaster_partition_open_breakers",
+            "participants",
+            "Participants that are not asked now, or only little by little; `ringmaster participant list` names them",
+        ),
+        |p| p.breakers as f64,
     ),
     (gauge("ringmaster_partition_journal_offset", "offset", "The next offset of the journal"), |p| p.journal_offset as f64),
     (gauge("ringmaster_partition_rows", "rows", "Saga rows in memory"), |p| p.rows as f64),

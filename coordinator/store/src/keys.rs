@@ -28,10 +28,15 @@ pub(crate) enum Kind {
     Outbox = 0x0023,
     /// `partition, time (sign flipped), kind of row, rest of its key` -> nothing: which rows need a person, since when.
     Stuck = 0x0024,
+    /// `partition, place (sign flipped), kind of row, rest of its key` -> nothing: which rows wait for a breaker.
+    Parked = 0x0025,
+    /// `partition, participant` -> breaker that is not closed.
+    Breaker = 0x0026,
 }
 
 /// The kinds that belong to a partition, and go with it.
-pub(crate) const OF_A_PARTITION: [Kind; 6] = [Kind::Checkpoint, Kind::Saga, Kind::Due, Kind::Expiry, Kind::Outbox, Kind::Stuck];
+pub(crate) const OF_A_PARTITION: [Kind; 8] =
+    [Kind::Checkpoint, Kind::Saga, Kind::Due, Kind::Expiry, Kind::Outbox, Kind::Stuck, Kind::Parked, Kind::Breaker];
 
 impl Kind {
     /// Where rows of this kind lie.
@@ -39,6 +44,7 @@ impl Kind {
         match kind {
             RowKind::Saga => Kind::Saga,
             RowKind::Outbox => Kind::Outbox,
+            RowKind::Breaker => Kind::Breaker,
         }
     }
 
@@ -48,6 +54,7 @@ impl Kind {
             Index::Due => Kind::Due,
             Index::Expiry => Kind::Expiry,
             Index::Stuck => Kind::Stuck,
+            Index::Parked => Kind::Parked,
         }
     }
 }
@@ -116,7 +123,7 @@ pub(crate) fn parse_place(bytes: &[u8]) -> Option<(i64, RowKey)> {
 /// What tells rows of a kind apart.
 fn put_rest(out: &mut Vec<u8>, key: &RowKey) {
     match key {
-        RowKey::Saga(id) => out.extend_from_slice(id.as_bytes()),
+        RowKey::Saga(id) | RowKey::Breaker(id) => out.extend_from_slice(id.as_bytes()),
         RowKey::Outbox(offset, index) => {
             out.extend_from_slice(&flip(*offset).to_be_bytes());
             out.extend_from_slice(&(*index as u32 ^ (1 << 31)).to_be_bytes());
@@ -127,6 +134,9 @@ fn put_rest(out: &mut Vec<u8>, key: &RowKey) {
 fn parse_rest(kind: u16, rest: &[u8]) -> Option<RowKey> {
     if kind == Kind::Saga as u16 {
         return std::str::from_utf8(rest).ok().map(RowKey::saga);
+    }
+    if kind == Kind::Breaker as u16 {
+        return std::str::from_utf8(rest).ok().map(|name| RowKey::Breaker(name.into()));
     }
     if kind == Kind::Outbox as u16 {
         let (offset, index) = rest.split_at_checked(8)?;
@@ -183,6 +193,12 @@ mod tests {
         assert_eq!(key, b"\x00\x22\x00\x03\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x20o/1");
         place(&mut key, Index::Stuck, 3, 5, &saga);
         assert_eq!(key, b"\x00\x24\x00\x03\x80\x00\x00\x00\x00\x00\x00\x05\x00\x20o/1");
+        place(&mut key, Index::Parked, 3, 5, &saga);
+        assert_eq!(key, b"\x00\x25\x00\x03\x80\x00\x00\x00\x00\x00\x00\x05\x00\x20o/1");
+        let breaker = RowKey::Breaker("payment".into());
+        row(&mut key, 2, &breaker);
+        assert_eq!(key, b"\x00\x26\x00\x02payment");
+        assert_eq!(parse_row(&key), Some(breaker));
         row(&mut key, 258, &saga);
         assert_eq!(key, b"\x00\x20\x01\x02o/1");
         assert_eq!(parse_row(&key), Some(saga));

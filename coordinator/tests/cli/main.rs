@@ -3,6 +3,7 @@
 mod definitions;
 mod deploy;
 mod language;
+mod participants;
 mod sagas;
 mod scenarios;
 mod site;

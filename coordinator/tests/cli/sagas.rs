@@ -39,7 +39,7 @@ fn site() -> Site {
 }
 
 /// A site with a definition, and with events (topic, key, value) in its log.
-fn site_of(name: &str, definition: &str, events: &[(&str, &str, &str)]) -> Site {
+pub(crate) fn site_of(name: &str, definition: &str, events: &[(&str, &str, &str)]) -> Site {
     let site = Site::new();
     let folder = site.folder.path().join("mine");
     std::fs::create_dir(&folder).expect("made");
@@ -49,7 +49,8 @@ fn site_of(name: &str, definition: &str, events: &[(&str, &str, &str)]) -> Site 
         true => format!("definitions = '{}'\n", folder.display()),
         false => format!("{line}\n"),
     });
-    let settings: String = lines.chain(["[participants.hotel]\nencoding = 'json'\n".to_owned()]).collect();
+    let settings: String =
+        lines.chain(["[participants.hotel]\nencoding = 'json'\n[participants.bank]\nencoding = 'json'\n".to_owned()]).collect();
     site.write("ringmaster.toml", &settings);
     let (code, _, errors) = site.ringmaster(&["topics", "apply"]);
     assert_eq!(code, 0, "{errors}");
@@ -63,13 +64,13 @@ fn site_of(name: &str, definition: &str, events: &[(&str, &str, &str)]) -> Site 
 }
 
 impl Site {
-    fn said(&self, arguments: &[&str]) -> String {
+    pub(crate) fn said(&self, arguments: &[&str]) -> String {
         let (code, said, errors) = self.ringmaster(arguments);
         assert_eq!((code, errors.as_str()), (0, ""), "{arguments:?}: {said}");
         said
     }
 
-    fn lines(&self, arguments: &[&str]) -> Vec<Value> {
+    pub(crate) fn lines(&self, arguments: &[&str]) -> Vec<Value> {
         self.said(arguments).lines().map(|line| serde_json::from_str(line).expect("one object a line")).collect()
     }
 

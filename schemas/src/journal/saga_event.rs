@@ -204,7 +204,7 @@ variants! {
             /// Why, in their words.
             why: Arc<str>,
         } = 24,
-        /// What was stuck is asked again: the same command under the same key, with a new budget.
+        /// What was stuck, or parked, is asked again: the same command under the same key, with a new budget, or what is left of the old.
         Retried {
             /// Whose.
             place: Place,
@@ -245,6 +245,22 @@ variants! {
             /// How many.
             count: u16,
         } = 29,
+        /// What would be asked now waits until its participant is asked again.
+        Parked {
+            /// Whose.
+            place: Place,
+            /// The node's own, or its undo's.
+            direction: Direction,
+            /// Whose breaker is open.
+            participant: Arc<str>,
+            /// How the last attempt ended, if one did.
+            failure: Option<Arc<Failure>>,
+        } = 30,
+        /// Its priority is not the usual one.
+        Prioritised {
+            /// From 0 to 9; the larger goes first.
+            priority: u8,
+        } = 31,
     }
 }
 
@@ -285,6 +301,11 @@ variants! {
             /// When it is over.
             until: Millis,
         } = 5,
+        /// Its command is not even made yet: its participant is not asked now.
+        Parked {
+            /// Whose breaker is open.
+            participant: Arc<str>,
+        } = 6,
     }
 }
 

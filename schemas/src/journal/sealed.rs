@@ -72,6 +72,19 @@ impl Head {
         read(&mut cursor).expect("it was read when it was made")
     }
 
+    /// W3C trace context of the start event; the source before it is passed over.
+    pub fn traceparent(&self) -> Option<&str> {
+        let mut cursor = self.0.fields();
+        let read = |cursor: &mut Cursor<'_>| {
+            let _: DefinitionHash = Avro::take(cursor)?;
+            for _ in 0..3 {
+                cursor.long()?;
+            }
+            cursor.blob().map(|_source| ())
+        };
+        read(&mut cursor).and_then(|()| take_optional(&mut cursor)).expect("it was read when it was made")
+    }
+
     /// The start event's fields that expressions can read.
     pub fn start(&self) -> &[u8] {
         self.0.tail()
@@ -165,6 +178,27 @@ impl Order {
     /// The node's name, with its round behind the first.
     pub fn step(&self) -> &str {
         self.0.fields().text().expect("it was read when it was made")
+    }
+
+    /// What is asked: `payment.Charge`.
+    pub fn command(&self) -> &str {
+        let mut cursor = self.0.fields();
+        cursor.blob().and_then(|_| cursor.text()).expect("it was read when it was made")
+    }
+
+    /// The undo's body is this one's.
+    pub fn keep(&self) -> bool {
+        let mut cursor = self.0.fields();
+        let read = |cursor: &mut Cursor<'_>| {
+            cursor.blob()?;
+            cursor.blob()?;
+            let _: Encoding = Avro::take(cursor)?;
+            for _ in 0..3 {
+                cursor.long()?;
+            }
+            cursor.boolean()
+        };
+        read(&mut cursor).expect("it was read when it was made")
     }
 
     /// The body.

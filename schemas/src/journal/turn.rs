@@ -68,6 +68,8 @@ union! {
         Undeliverable(EffectPlace) = 4,
         /// An undeliverable effect was sent after all.
         Delivered(EffectPlace) = 5,
+        /// A participant is asked no more, or again.
+        Breaker(BreakerChange) = 6,
     }
 }
 
@@ -136,6 +138,41 @@ record! {
         pub offset: i64,
         /// Which of that record's effects, from 0.
         pub index: i32,
+    }
+}
+
+record! {
+    /// What became of a participant's breaker in this partition.
+    pub struct BreakerChange {
+        /// The participant's name.
+        pub participant: Arc<str>,
+        /// What.
+        pub event: BreakerEvent,
+    }
+}
+
+variants! {
+    /// What becomes of a breaker. Closed, commands go to the participant; else they are parked.
+    pub enum BreakerEvent {
+        /// Nothing is asked of it any more.
+        Opened {
+            /// The person who paused it; none: by itself, for its failures.
+            by: Option<Arc<str>>,
+            /// Why.
+            why: Arc<str>,
+        } = 0,
+        /// What was parked goes out, little by little.
+        Draining {
+            /// The person who resumed it; none: by itself, since it answered a probe.
+            by: Option<Arc<str>>,
+            /// Why.
+            why: Arc<str>,
+        } = 1,
+        /// Nothing is parked any more.
+        Closed {
+            /// Why.
+            why: Arc<str>,
+        } = 2,
     }
 }
 

@@ -50,6 +50,8 @@ symbols! {
         Approval = 5 "approval",
         /// For an event.
         Event = 6 "event",
+        /// Until its participant is asked again: a breaker is open.
+        Parked = 7 "parked",
     }
 }
 
@@ -72,6 +74,7 @@ pub struct Entry {
     pub since: Millis,
     /// When something is due, where it waits for a reply, a retry, its time, an approval or an event: the attempt's timeout, the next
     /// attempt, the end of its sleep, when others are asked, or nobody any more. Of an open scope: when its time is over; 0 for never.
+    /// Of what is parked: 0 where a person asks for it, so that all its time is before it.
     pub due_at: Millis,
     /// What was asked last.
     pub order: Option<Order>,
@@ -127,6 +130,16 @@ variants! {
             /// Identity of the event.
             source: Arc<str>,
         } = 3,
+        /// Of what is parked.
+        Parked {
+            /// Whose breaker is open.
+            participant: Arc<str>,
+        } = 4,
+        /// Of what was asked anew, by a person or from where it was parked.
+        Anew {
+            /// Attempts before this one are not counted.
+            from: u16,
+        } = 5,
     }
 }
 
@@ -220,7 +233,7 @@ impl Entry {
     pub fn due_at(&self) -> Millis {
         match self.waits {
             Waits::Reply | Waits::Retry | Waits::Time => self.due_at,
-            Waits::No | Waits::Stuck | Waits::Approval | Waits::Event => Millis::MAX,
+            Waits::No | Waits::Stuck | Waits::Approval | Waits::Event | Waits::Parked => Millis::MAX,
         }
     }
 
@@ -233,6 +246,22 @@ impl Entry {
     /// When the time of an open scope is over; none: never.
     pub fn scope_until(&self) -> Option<Millis> {
         (self.work == Work::Open && self.due_at > 0).then_some(self.due_at)
+    }
+
+    /// The newest attempt, of those that count: they are counted from where it was asked anew.
+    pub fn counted_attempt(&self) -> u16 {
+        match self.detail() {
+            Some(Detail::Anew { from }) => self.attempt.saturating_sub(*from) + 1,
+            _ => self.attempt,
+        }
+    }
+
+    /// Whose breaker it waits for, if it is parked.
+    pub fn parked_for(&self) -> Option<&Arc<str>> {
+        match self.detail() {
+            Some(Detail::Parked { participant }) if self.waits == Waits::Parked => Some(participant),
+            _ => None,
+        }
     }
 
     /// What only some verbs need.

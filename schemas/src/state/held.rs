@@ -45,8 +45,9 @@ fn kept_bytes(event: &KeptEvent) -> usize {
 
 fn detail_bytes(detail: &Detail) -> usize {
     match detail {
-        Detail::Nothing {} | Detail::Expires {} => 0,
+        Detail::Nothing {} | Detail::Expires {} | Detail::Anew { .. } => 0,
         Detail::Taken { source } => text_bytes(source),
+        Detail::Parked { participant } => text_bytes(participant),
         Detail::Asked { roles, show } => {
             let texts: usize = roles.iter().chain(show).map(|text| text_bytes(text)).sum();
             roles.capacity() * size_of::<Arc<str>>() + texts
@@ -63,6 +64,7 @@ fn failure_bytes(failure: &Failure) -> usize {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::PRIORITY_USUAL;
     use super::*;
     use crate::journal::{Encoding, FailureKind, Head, HeadFields, OrderFields};
     use crate::state::{Status, Waits, Work};
@@ -106,6 +108,7 @@ mod tests {
             status: Status::Running,
             passed: false,
             late: false,
+            priority: PRIORITY_USUAL,
             deadline_at: None,
             held_since: None,
             entries: vec![entry],

@@ -1,7 +1,11 @@
 //! Where rows are found without knowing their keys.
 
-use super::Saga;
+use std::num::NonZeroI64;
+use std::ops::Range;
+
+use super::{Entry, Saga};
 use crate::Millis;
+use crate::names::murmur2;
 
 /// An index: rows in the order of a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,6 +16,8 @@ pub enum Index {
     Expiry,
     /// By the time since which a person is needed.
     Stuck,
+    /// By participant and rank ([`parked_places`]): what waits for a breaker.
+    Parked,
 }
 
 /// A row's places in the indexes. A row that expires waits for nothing else: it has that one place, so that whoever deletes it
@@ -24,11 +30,13 @@ pub struct IndexKeys {
     pub expiry: Option<i64>,
     /// Since when it needs a person; none if it does not.
     pub stuck: Option<Millis>,
+    /// Where it waits for a breaker; none if it does not. Never 0.
+    pub parked: Option<NonZeroI64>,
 }
 
 impl IndexKeys {
     /// A row that is found by its key alone.
-    pub const NONE: IndexKeys = IndexKeys { due: None, expiry: None, stuck: None };
+    pub const NONE: IndexKeys = IndexKeys { due: None, expiry: None, stuck: None, parked: None };
 
     /// The row's place in an index, if it has one.
     pub fn place(&self, index: Index) -> Option<i64> {
@@ -36,13 +44,14 @@ impl IndexKeys {
             Index::Due => self.due,
             Index::Expiry => self.expiry,
             Index::Stuck => self.stuck,
+            Index::Parked => self.parked.map(NonZeroI64::get),
         }
     }
 }
 
 impl Index {
     /// All of them.
-    pub const ALL: [Index; 3] = [Index::Due, Index::Expiry, Index::Stuck];
+    pub const ALL: [Index; 4] = [Index::Due, Index::Expiry, Index::Stuck, Index::Parked];
 }
 
 /// A row's places in the indexes, by what it says.
@@ -51,7 +60,48 @@ pub fn index_keys(saga: &Saga) -> IndexKeys {
         Some(bucket) => IndexKeys { expiry: Some(bucket), ..IndexKeys::NONE },
         None => {
             let due = Some(saga.due_at()).filter(|due| *due != Millis::MAX);
-            IndexKeys { due, stuck: saga.stuck_since(), ..IndexKeys::NONE }
+            IndexKeys { due, stuck: saga.stuck_since(), parked: parked(saga), expiry: None }
         }
     }
 }
+
+/// A row has one place, whatever it waits for: where its only participant's rows are, by the lowest rank, else among those that wait for
+/// several.
+fn parked(saga: &Saga) -> Option<NonZeroI64> {
+    let mut found: Option<(&str, i64)> = None;
+    let mut is_one = true;
+    for entry in &saga.entries {
+        let Some(participant) = entry.parked_for() else { continue };
+        let rank = rank_of(saga, entry);
+        is_one &= found.is_none_or(|(other, _)| *other == **participant);
+        found = Some((participant, found.map_or(rank, |(_, lowest)| lowest.min(rank))));
+    }
+    let (participant, rank) = found?;
+    NonZeroI64::new(parked_places(is_one.then_some(participant)).start + rank)
+}
+
+/// The order in which what is parked goes out, the lowest first: by its age, a priority being worth so many minutes. All ages grow
+/// alike, so that nothing starves.
+pub fn rank_of(saga: &Saga, entry: &Entry) -> i64 {
+    (entry.since - i64::from(saga.priority) * PRIORITY_MS).clamp(1, RANK_MAX)
+}
+
+/// Where in [`Index::Parked`] the rows lie that wait for this participant alone; for none: those that wait for several. Participants
+/// may share a range: what waits for whom, a row says.
+pub fn parked_places(participant: Option<&str>) -> Range<i64> {
+    let of = participant.map_or(0, |name| i64::from(murmur2(name.as_bytes()) % HASHES + 1));
+    of << RANK_BITS..(of + 1) << RANK_BITS
+}
+
+/// The rank of a place in [`Index::Parked`], whichever participant's range it lies in.
+pub fn rank_at(place: i64) -> i64 {
+    place & RANK_MAX
+}
+
+/// What a step of priority is worth in age.
+const PRIORITY_MS: Millis = 60_000;
+/// Ranks are times: enough for 8,000 years.
+const RANK_BITS: u32 = 48;
+const RANK_MAX: i64 = (1 << RANK_BITS) - 1;
+/// Participants share ranges beyond so many; the sign is never used.
+const HASHES: u32 = (1 << 14) - 1;

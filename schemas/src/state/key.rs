@@ -10,6 +10,8 @@ pub enum RowKind {
     Saga,
     /// Effects that are not known to be delivered, in the journal's order.
     Outbox,
+    /// Breakers that are not closed, by participant.
+    Breaker,
 }
 
 /// A row's key within its partition. Rows of a kind are ordered by it.
@@ -19,6 +21,8 @@ pub enum RowKey {
     Saga(Arc<str>),
     /// An effect: the offset of the record that caused it, and which of that record's effects it is, from 0.
     Outbox(i64, i32),
+    /// A participant's name.
+    Breaker(Arc<str>),
 }
 
 impl RowKey {
@@ -32,6 +36,7 @@ impl RowKey {
         match self {
             RowKey::Saga(_) => RowKind::Saga,
             RowKey::Outbox(_, _) => RowKind::Outbox,
+            RowKey::Breaker(_) => RowKind::Breaker,
         }
     }
 }
@@ -41,6 +46,7 @@ impl fmt::Display for RowKey {
         match self {
             RowKey::Saga(id) => f.write_str(id),
             RowKey::Outbox(offset, index) => write!(f, "effect {index} of the record at {offset}"),
+            RowKey::Breaker(participant) => write!(f, "the breaker of {participant}"),
         }
     }
 }

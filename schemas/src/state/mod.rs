@@ -7,6 +7,7 @@
 //! The store knows keys, bytes and places, never what a row says; [`index_keys`] is the only maker of places.
 
 mod batch;
+mod breaker;
 mod checkpoint;
 mod entry;
 mod held;
@@ -15,9 +16,10 @@ mod key;
 mod saga;
 
 pub use batch::{Batch, RowChange};
+pub use breaker::{Breaker, BreakerState};
 pub use checkpoint::*;
 pub use entry::*;
-pub use index::{Index, IndexKeys, index_keys};
+pub use index::{Index, IndexKeys, index_keys, parked_places, rank_at, rank_of};
 pub use key::{RowKey, RowKind};
 pub use saga::*;
 

@@ -7,9 +7,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Entry, VERSION, Waits, expiry_bucket};
-use crate::codec::{Avro, Malformed, put_long};
+use crate::codec::{Avro, Malformed, put_list, put_long};
 use crate::journal::{Failure, Head, HeadFields, KeptEvent, Place};
 use crate::{Millis, names, record, symbols};
+
+/// The priority of a saga whose definition says none.
+pub const PRIORITY_USUAL: u8 = 5;
+/// The largest priority.
+pub const PRIORITY_MAX: u8 = 9;
 
 /// A row of three steps takes a little less.
 const ROW_BYTES: usize = 384;
@@ -45,9 +50,11 @@ pub struct Saga {
     pub passed: bool,
     /// The deadline passed where nothing can be undone any more.
     pub late: bool,
+    /// From 0 to 9; of what is parked the larger goes first.
+    pub priority: u8,
     /// When its deadline is; it moves by the time for which the saga was held.
     pub deadline_at: Option<Millis>,
-    /// Since when a leaf needs a person: the clock stands.
+    /// Since when a leaf needs a person, or is parked: the clock stands.
     pub held_since: Option<Millis>,
     /// What was entered, in order.
     pub entries: Vec<Entry>,
@@ -78,7 +85,7 @@ record! {
 
 impl PartialEq for Saga {
     fn eq(&self, other: &Self) -> bool {
-        let small = |saga: &Saga| (saga.status, saga.passed, saga.late, saga.deadline_at, saga.held_since);
+        let small = |saga: &Saga| (saga.status, saga.passed, saga.late, saga.priority, saga.deadline_at, saga.held_since);
         let head = |saga: &Saga| {
             let mut bytes = Vec::new();
             saga.put_head(&mut bytes);
@@ -133,6 +140,11 @@ impl Saga {
         self.entries.iter().filter(|entry| entry.waits == Waits::Stuck).map(|entry| entry.since).min()
     }
 
+    /// True if a leaf of it is parked.
+    pub fn parked(&self) -> bool {
+        self.entries.iter().any(|entry| entry.waits == Waits::Parked)
+    }
+
     /// A copy that has room for one entry more: what changes a saga often adds one.
     pub fn copy_with_room(&self) -> Self {
         let mut entries = Vec::with_capacity(self.entries.len() + 1);
@@ -145,6 +157,7 @@ impl Saga {
             status: self.status,
             passed: self.passed,
             late: self.late,
+            priority: self.priority,
             deadline_at: self.deadline_at,
             held_since: self.held_since,
             failure: self.failure.clone(),
@@ -162,6 +175,7 @@ impl Saga {
             status: Status::Expected,
             passed: false,
             late: false,
+            priority: PRIORITY_USUAL,
             deadline_at: None,
             held_since: None,
             entries: Vec::new(),
@@ -237,6 +251,13 @@ impl Saga {
         self.held_since.put(&mut out);
         self.entries.put(&mut out);
         match (&self.failure, &self.early) {
+            // Rows of the usual priority stay what they were before there were others.
+            _ if self.priority != PRIORITY_USUAL => {
+                out.push(6);
+                put_long(&mut out, i64::from(self.priority));
+                self.failure.put(&mut out);
+                put_list(self.early(), &mut out);
+            }
             (None, None) => out.push(0),
             (Some(failure), None) => {
                 out.push(2);
@@ -267,6 +288,7 @@ impl Saga {
             status: Avro::take(&mut cursor)?,
             passed: Avro::take(&mut cursor)?,
             late: Avro::take(&mut cursor)?,
+            priority: PRIORITY_USUAL,
             deadline_at: Avro::take(&mut cursor)?,
             held_since: Avro::take(&mut cursor)?,
             entries: Avro::take(&mut cursor)?,
@@ -280,6 +302,12 @@ impl Saga {
             2 => {
                 saga.failure = Avro::take(&mut cursor)?;
                 saga.early = Some(Box::new(Early { events: Avro::take(&mut cursor)? }));
+            }
+            3 => {
+                saga.priority = u8::try_from(cursor.long()?).map_err(|_| Malformed("a priority is no small number"))?;
+                saga.failure = Avro::take(&mut cursor)?;
+                let events: Vec<Arc<KeptEvent>> = Avro::take(&mut cursor)?;
+                saga.early = (!events.is_empty()).then(|| Box::new(Early { events }));
             }
             _ => return Err(Malformed("a saga row has no such branch")),
         }

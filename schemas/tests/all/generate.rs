@@ -148,7 +148,15 @@ pub(crate) fn bytes(schema: &Schema, id: NodeId, rng: &mut Rng, depth: u32, out:
             put_long(out, branch as i64);
             bytes(schema, branches[branch], rng, depth + 1, out);
         }
-        Node::Record(fields) => fields.iter().for_each(|field| bytes(schema, field.ty, rng, depth + 1, out)),
+        Node::Record(fields) => {
+            for field in fields {
+                match &*field.name {
+                    // Said only where it is not the usual one.
+                    "priority" => put_long(out, *rng.choice([0, 1, 4, 6, 9].iter()).expect("some")),
+                    _ => bytes(schema, field.ty, rng, depth + 1, out),
+                }
+            }
+        }
         Node::Array(item) => {
             let count = rng.u32(..4);
             if count > 0 {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::codec::Malformed;
-use ringmaster_schemas::journal::{Change, JournalRecord, Quarantined};
-use ringmaster_schemas::state::{Checkpoint, OutboxEffect, Saga};
+use ringmaster_schemas::journal::{Change, JournalRecord, Quarantined, SagaEvent};
+use ringmaster_schemas::state::{Breaker, Checkpoint, OutboxEffect, Saga};
 
 use crate::golden::hex;
 use crate::{generate, schema, shown};
@@ -19,7 +19,7 @@ const REGENERATE: &str = "RINGMASTER_GOLDEN";
 /// Reads bytes by the code and writes them again.
 type Rewrite = fn(&[u8]) -> Result<Vec<u8>, Malformed>;
 
-const KINDS: [(&str, &str, Rewrite); 5] = [
+const KINDS: [(&str, &str, Rewrite); 6] = [
     ("journal-v2", include_str!("../../avsc/JournalEntry.avsc"), |bytes| {
         JournalRecord::decode(bytes).map(|record| record.encode())
     }),
@@ -29,6 +29,7 @@ const KINDS: [(&str, &str, Rewrite); 5] = [
     ("saga-v2", include_str!("../../avsc/SagaRow.avsc"), |bytes| Saga::decode(&"".into(), bytes).map(|row| row.encode())),
     ("checkpoint-v2", include_str!("../../avsc/CheckpointRow.avsc"), |bytes| Checkpoint::decode(bytes).map(|row| row.encode())),
     ("outbox-v2", include_str!("../../avsc/OutboxRow.avsc"), |bytes| OutboxEffect::decode(bytes).map(|row| row.encode())),
+    ("breaker-v2", include_str!("../../avsc/BreakerRow.avsc"), |bytes| Breaker::decode(bytes).map(|row| row.encode())),
 ];
 
 fn golden_path(name: &str) -> PathBuf {
@@ -71,8 +72,9 @@ fn golden_bytes_are_read_as_they_always_were() {
             for _ in 0..5_000 {
                 let bytes = random(&schema, &mut rng);
                 // The first ones, and of the journal those that show something new.
+                let found = if name == "journal-v2" { variants(&bytes) } else { NESTED.map(|_| BTreeSet::new()) };
                 let shows: BTreeSet<_> =
-                    if name == "journal-v2" { variants(&bytes).into_iter().flatten().collect() } else { BTreeSet::new() };
+                    NESTED.iter().zip(found).flat_map(|(at, names)| names.into_iter().map(move |name| (at, name))).collect();
                 if line_count >= 20 && shows.is_subset(&seen) {
                     continue;
                 }
@@ -101,44 +103,53 @@ fn golden_bytes_are_read_as_they_always_were() {
 #[test]
 fn golden_bytes_hold_everything() {
     let file = std::fs::read_to_string(golden_path("journal-v2")).expect("the golden file");
-    let [mut kinds, mut changes, mut events] = [(); 3].map(|()| BTreeSet::new());
+    let mut held = NESTED.map(|_| BTreeSet::new());
     for line in file.lines().step_by(2) {
-        let [kind, change, event] = variants(&hex(line));
-        kinds.extend(kind);
-        changes.extend(change);
-        events.extend(event);
+        for (held, found) in held.iter_mut().zip(variants(&hex(line))) {
+            held.extend(found);
+        }
     }
     // As many as the schema has.
     let schema = schema(include_str!("../../avsc/JournalEntry.avsc"));
+    let text: serde_json::Value = serde_json::from_str(schema.text()).expect("JSON");
     let branch_count = |record: &str, field: &str| {
-        let text: serde_json::Value = serde_json::from_str(schema.text()).expect("JSON");
-        find(&text, record).and_then(|record| record["fields"].as_array()?.iter().find(|other| other["name"] == field)).map(
-            |field| {
-                let ty = &field["type"];
-                ty.as_array().or_else(|| ty["items"].as_array()).expect("a union").len()
-            },
-        )
+        let fields = find(&text, record)?["fields"].as_array()?;
+        let ty = &fields.iter().find(|other| other["name"] == field)?["type"];
+        Some(ty.as_array().or_else(|| ty["items"].as_array())?.len())
     };
-    assert_eq!(Some(kinds.len()), branch_count("JournalEntry", "record"), "{kinds:?}");
-    assert_eq!(Some(changes.len()), branch_count("Turn", "changes"), "{changes:?}");
-    assert_eq!(Some(events.len()), branch_count("Saga", "events"), "{events:?}");
+    for ((record, field), held) in NESTED.into_iter().zip(held) {
+        assert_eq!(Some(held.len()), branch_count(record, field), "{record}.{field}: {held:?}");
+    }
 }
 
-/// The names of the record, of its changes, of their events.
-fn variants(bytes: &[u8]) -> [BTreeSet<String>; 3] {
+/// Where a journal has variants: the record and its field.
+const NESTED: [(&str, &str); 5] =
+    [("JournalEntry", "record"), ("Turn", "changes"), ("Saga", "events"), ("Entered", "opens"), ("Breaker", "event")];
+
+/// The names of what a journal's bytes hold, for each of these.
+fn variants(bytes: &[u8]) -> [BTreeSet<String>; NESTED.len()] {
     let name = |debug: String| debug.split(['(', ' ']).next().unwrap_or_default().to_owned();
-    let [mut kinds, mut changes, mut events] = [(); 3].map(|()| BTreeSet::new());
+    let [mut kinds, mut changes, mut events, mut opens, mut breakers] = NESTED.map(|_| BTreeSet::new());
     let record = JournalRecord::decode(bytes).expect("a record of the journal");
     kinds.insert(name(format!("{record:?}")));
     if let JournalRecord::Decision(decision) = record {
         for change in decision.turns.iter().flat_map(|turn| &turn.changes) {
             changes.insert(name(format!("{change:?}")));
-            if let Change::Saga(change) = change {
-                events.extend(change.events.iter().map(|event| name(format!("{event:?}"))));
+            match change {
+                Change::Saga(change) => {
+                    for event in &change.events {
+                        events.insert(name(format!("{event:?}")));
+                        if let SagaEvent::Entered { opens: opened, .. } = event {
+                            opens.insert(name(format!("{opened:?}")));
+                        }
+                    }
+                }
+                Change::Breaker(change) => drop(breakers.insert(name(format!("{:?}", change.event)))),
+                _ => {}
             }
         }
     }
-    [kinds, changes, events]
+    [kinds, changes, events, opens, breakers]
 }
 
 /// The definition of a record inside a schema.

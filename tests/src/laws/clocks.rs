@@ -6,11 +6,13 @@ use ringmaster_schemas::state::{Entry, Waits};
 
 use super::{Broken, One};
 
-/// While a person is needed the clocks of the deadline, of open scopes and of approvals stand; then they move by exactly that time.
-pub(super) fn clocks_stand_while_a_person_is_needed(one: One<'_>) -> Broken {
+/// While a person is needed, or something is parked, the clocks of the deadline, of open scopes and of approvals stand; then they move
+/// by exactly that time.
+pub(super) fn clocks_stand_while_it_is_held(one: One<'_>) -> Broken {
     let (before, behind) = (one.before.filter(|saga| saga.began())?, one.behind);
-    if behind.stuck() != behind.held_since.is_some() {
-        return Some("the clock stands when a person is needed, else it runs".to_owned());
+    let is_held = behind.entries.iter().any(|entry| matches!(entry.waits, Waits::Stuck | Waits::Parked));
+    if is_held != behind.held_since.is_some() {
+        return Some("the clock stands when a person is needed or something is parked, else it runs".to_owned());
     }
     // A scope that began meanwhile has stood for less.
     let held = |begun: Millis| match (before.held_since, behind.held_since) {

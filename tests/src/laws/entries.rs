@@ -8,9 +8,13 @@ use super::{Broken, One};
 /// L2: an open leaf has one reason, and only some reasons fit what is known of it.
 pub(super) fn work_and_waits_fit(one: One<'_>) -> Broken {
     let fits = |entry: &Entry| match entry.work {
-        Work::Nothing => matches!(entry.waits, Waits::Stuck | Waits::Time | Waits::Approval | Waits::Event) || entry.went_on(),
-        Work::Asked | Work::UndoAsked => entry.waits != Waits::No,
-        Work::Done | Work::Refused | Work::Failed | Work::Undone => matches!(entry.waits, Waits::No | Waits::Stuck),
+        Work::Nothing => {
+            let waits_by_itself = matches!(entry.waits, Waits::Time | Waits::Approval | Waits::Event);
+            waits_by_itself || matches!(entry.waits, Waits::Stuck | Waits::Parked) || entry.went_on()
+        }
+        Work::Asked | Work::UndoAsked => matches!(entry.waits, Waits::Reply | Waits::Retry | Waits::Stuck | Waits::Parked),
+        Work::Done | Work::Failed => matches!(entry.waits, Waits::No | Waits::Stuck | Waits::Parked),
+        Work::Refused | Work::Undone => matches!(entry.waits, Waits::No | Waits::Stuck),
         Work::Closed | Work::Open | Work::Undoing => entry.waits == Waits::No,
     };
     let entry = one.behind.entries.iter().find(|entry| !fits(entry))?;
@@ -35,6 +39,10 @@ pub(super) fn attempts_are_in_order(one: One<'_>) -> Broken {
                 let (was, is) = (entry.order.as_ref().map(|order| (order.step(), entry.body())), (order.step(), order.body()));
                 was == Some(is) && entry.attempt + 1 == *attempt
             };
+            let counts = one.behind.entry(*place).map(Entry::counted_attempt);
+            if counts != Some(1) {
+                return Some(format!("attempt {attempt} begins anew, and counts as {counts:?}"));
+            }
             (!known.is_some_and(same)).then(|| format!("attempt {attempt} is not the next, or asks something else"))
         }
         SagaEvent::CommandRepeated { place, attempt, .. } => {

@@ -25,13 +25,15 @@ fn goes_forward(event: &SagaEvent) -> bool {
         SagaEvent::CommandIssued { .. }
             | SagaEvent::CommandRepeated { direction: Direction::Do, .. }
             | SagaEvent::Retried { direction: Direction::Do, .. }
+            | SagaEvent::Parked { direction: Direction::Do, .. }
             | SagaEvent::Emitted { .. }
             | SagaEvent::Entered {
                 opens: Opens::Refused { .. }
                     | Opens::Scope { .. }
                     | Opens::Sleep { .. }
                     | Opens::Approval { .. }
-                    | Opens::Wait { .. },
+                    | Opens::Wait { .. }
+                    | Opens::Parked { .. },
                 ..
             }
             | SagaEvent::Escalated { .. }
@@ -44,7 +46,9 @@ fn goes_forward(event: &SagaEvent) -> bool {
 
 /// L5: what is undone stands before the pivot.
 pub(super) fn nothing_on_or_behind_the_pivot_is_undone(one: One<'_>) -> Broken {
-    let SagaEvent::UndoIssued { place, .. } = one.event else { return None };
+    let (SagaEvent::UndoIssued { place, .. } | SagaEvent::Parked { place, direction: Direction::Undo, .. }) = one.event else {
+        return None;
+    };
     let before = one.node(*place).is_some_and(|node| node.phase == Phase::Compensatable);
     (!before).then(|| "something on or behind the pivot is undone".to_owned())
 }

@@ -2,15 +2,23 @@
 
 use ringmaster_core::definition::{Definition, ROOT, Verb};
 use ringmaster_schemas::journal::SagaEvent;
+use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Entry, Saga, Status, Work};
 
 use super::scopes::{has_stray, holds, is_clean, is_dirty, later_is_clean, may_react, side_by_side, undone_around};
 use super::{Broken, One};
 
-/// L4: an undo is asked when nothing that came later is open, or still to be undone; branches do not wait for each other, nor does a
+/// L4: an undo is asked, or parked, when nothing that came later is open, or still to be undone; branches do not wait for each other, nor does a
 /// stray.
 pub(super) fn undone_is_what_nothing_later_hangs_on(one: One<'_>) -> Broken {
-    let (SagaEvent::UndoIssued { place, .. }, Some(before)) = (one.event, one.before) else { return None };
+    let before = one.before?;
+    let (SagaEvent::UndoIssued { place, .. } | SagaEvent::Parked { place, direction: Direction::Undo, .. }) = one.event else {
+        return None;
+    };
+    // It was looked at when it was parked: what is found done since is undone beside it, as beside an undo that is out.
+    if before.entry(*place).is_none_or(|entry| entry.open()) {
+        return None;
+    }
     let waits = !has_stray(before, *place) && !later_is_clean(one.definition, before, *place);
     waits.then(|| "something later is not clean".to_owned())
 }

@@ -35,10 +35,10 @@ pub(super) fn a_scope_waits_for_something(definition: &Definition, saga: &Saga) 
     Some(format!("the scope at {place} waits for nothing"))
 }
 
-/// L2: what waits has a due time, or a person is needed.
-pub(super) fn what_waits_is_due_or_needs_a_person(_: &Definition, saga: &Saga) -> Broken {
-    let lost = lives(saga) && !saga.stuck() && saga.due_at() == Millis::MAX;
-    lost.then(|| "an open leaf has no due time, and nobody is needed".to_owned())
+/// L2: what waits has a due time, or is parked, or a person is needed.
+pub(super) fn what_waits_is_due_or_held(_: &Definition, saga: &Saga) -> Broken {
+    let lost = lives(saga) && !saga.stuck() && !saga.parked() && saga.due_at() == Millis::MAX;
+    lost.then(|| "an open leaf has no due time, is not parked, and nobody is needed".to_owned())
 }
 
 /// L12: the row of a saga that has ended keeps no body that nothing is made of.

@@ -2,17 +2,19 @@
 
 use ringmaster_core::definition::{Definition, Next, Node, ROOT, Reaction, Role, Undo, Verb};
 use ringmaster_schemas::journal::{Place, SagaEvent};
+use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Entry, Saga, Status, Work};
 
 /// The node that an event is about, and where its entry is or would be.
 fn about(saga: &Saga, event: &SagaEvent) -> Option<(u16, usize)> {
     let end = saga.entries.len();
     match event {
-        SagaEvent::Entered { node, .. }
-        | SagaEvent::CommandIssued { node, .. }
-        | SagaEvent::Emitted { node, .. }
-        | SagaEvent::Skipped { node, .. } => Some((*node, end)),
+        // It may have been parked there.
+        SagaEvent::CommandIssued { place, node, .. } => Some((*node, usize::from(*place).min(end))),
+        SagaEvent::Entered { node, .. } | SagaEvent::Emitted { node, .. } | SagaEvent::Skipped { node, .. } => Some((*node, end)),
         SagaEvent::CommandRepeated { place, .. }
+        | SagaEvent::Retried { place, .. }
+        | SagaEvent::Parked { place, .. }
         | SagaEvent::ReactionBegan { place, .. }
         | SagaEvent::WentOn { place, .. }
         | SagaEvent::EventTaken { place, .. }
@@ -79,9 +81,20 @@ pub(super) fn later_is_clean(definition: &Definition, saga: &Saga, place: Place)
         .all(|later| side_by_side(definition, saga, at, later) || !is_dirty(definition, &saga.entries[later]))
 }
 
+/// A stray is undone by itself, now or when its undo is no more parked.
 pub(super) fn is_dirty(definition: &Definition, entry: &Entry) -> bool {
     let undo = matches!(entry.work, Work::Done | Work::Failed) && undoes(definition, entry);
-    (entry.open() && entry.stray().is_none()) || undo
+    entry.stray().is_none() && (entry.open() || undo)
+}
+
+/// The command that a node asks, or its undo does.
+pub(crate) fn asks(definition: &Definition, node: u16, direction: Direction) -> Option<&str> {
+    let asks = definition.step(node)?.asks;
+    match (direction, &asks.undo) {
+        (Direction::Do, _) => Some(&asks.call.command),
+        (Direction::Undo, Undo::Command { call, .. }) => Some(&call.command),
+        (Direction::Undo, Undo::Nothing | Undo::Never) => None,
+    }
 }
 
 fn undoes(definition: &Definition, entry: &Entry) -> bool {

@@ -125,6 +125,14 @@ impl World {
         std::fs::write(self.folder().join("ringmaster.toml"), text).expect("settings can be written");
     }
 
+    /// Changes a text in a file of the folder, which must be there.
+    pub fn edit(&self, file: &str, from: &str, to: &str) {
+        let path = self.folder().join(file);
+        let text = std::fs::read_to_string(&path).expect("it is there");
+        assert!(text.contains(from), "{file} has no '{from}'");
+        std::fs::write(path, text.replacen(from, to, 1)).expect("it can be written");
+    }
+
     /// A command of `ringmaster` that ends by itself.
     pub fn ringmaster(&self, arguments: &[&str]) -> Output {
         command(&binary("ringmaster").display().to_string())

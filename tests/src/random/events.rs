@@ -1,6 +1,7 @@
 //! What others tell a saga: its start, and events that it waits for or is cancelled by.
 
 use ringmaster_core::saga::{Input, StartInput};
+use ringmaster_schemas::state::PRIORITY_USUAL;
 
 use super::generate::{EVENTS, STOP};
 use super::run::{World, number};
@@ -49,6 +50,12 @@ impl World<'_> {
         }
         let (before, from) = (self.stage.saga.clone(), self.stage.history.len());
         let taken = self.turn(&Input::Start(start), format!("{} {json}", write::START));
+        let more = self.plan.priority.map_or(0, |field| self.start[field] as u8);
+        if let (Some(saga), Ok(())) = (&self.stage.saga, taken)
+            && saga.priority != PRIORITY_USUAL + more
+        {
+            self.faults.push(format!("start: its priority is {}, not {more} more than the usual one", saga.priority));
+        }
         if let (Some(expected), Ok(())) = (before, taken) {
             self.faults.extend(laws::moved_in(&expected, &self.stage.history[from..]));
         }

@@ -30,7 +30,8 @@ pub(super) fn plan(random: &mut Rng) -> Plan {
     let completed = draw.often(0.7).then(|| draw.value());
     let compensated = draw.often(0.7).then(|| draw.value());
     let cancel = draw.often(0.4);
-    let mut plan = Plan { deadline_ms, cancel, steps, completed, compensated };
+    let priority = draw.often(0.2).then(|| draw.random.usize(..FIELDS.len()));
+    let mut plan = Plan { deadline_ms, priority, cancel, steps, completed, compensated };
     plan.mend();
     plan
 }
@@ -198,9 +199,10 @@ impl Draw<'_> {
     }
 
     fn own_undo(&mut self, name: &str) -> Value {
-        match self.random.u32(0..3) {
+        match self.random.u32(0..4) {
             0 => Value::Const(77),
             1 => Value::Result(name.to_owned()),
+            2 => Value::Start(self.random.usize(..FIELDS.len())),
             _ => self.value(),
         }
     }

@@ -11,6 +11,7 @@ mod events;
 mod generate;
 mod laws;
 mod mend;
+mod pausing;
 mod people;
 mod plan;
 mod run;
@@ -23,6 +24,8 @@ use std::collections::BTreeMap;
 
 use fastrand::Rng;
 use ringmaster_schemas::journal::{Opens, SagaEvent};
+use ringmaster_schemas::names::Direction;
+use ringmaster_schemas::state::Saga;
 
 /// Sagas that are played on each definition.
 pub const SAGAS: u64 = 4;
@@ -39,7 +42,7 @@ impl Report {
         *self.counts.entry(what).or_default() += 1;
     }
 
-    fn counts_of(&mut self, event: &SagaEvent) {
+    fn counts_of(&mut self, event: &SagaEvent, behind: &Saga) {
         self.count(match event {
             SagaEvent::Skipped { .. } => "nodes that were skipped",
             SagaEvent::ScopeStopped { .. } => "scopes that were undone",
@@ -55,6 +58,15 @@ impl Report {
             SagaEvent::Entered { opens: Opens::Sleep { expires: true, .. }, .. } => "sleeps that are cut short",
             SagaEvent::Entered { opens: Opens::Sleep { .. }, .. } => "sleeps",
             SagaEvent::MarkedLate { .. } => "deadlines behind the pivot",
+            SagaEvent::Entered { opens: Opens::Parked { .. }, .. } => "steps that were parked",
+            SagaEvent::Parked { place, direction: Direction::Undo, .. }
+                if behind.entry(*place).is_some_and(|entry| entry.stray().is_some()) =>
+            {
+                "strays that were parked"
+            }
+            SagaEvent::Parked { direction: Direction::Do, .. } => "attempts that were parked",
+            SagaEvent::Parked { direction: Direction::Undo, .. } => "undos that were parked",
+            SagaEvent::Prioritised { .. } => "priorities",
             _ => return,
         });
     }

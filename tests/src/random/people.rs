@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use ringmaster_core::saga::{Act, ActInput, Input, Outcome, name_of, state_token};
+use ringmaster_schemas::journal::SagaEvent;
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Waits, Work};
 
@@ -64,6 +65,13 @@ impl World<'_> {
         let Some(saga) = &self.stage.saga else { return };
         let state = state_token(&saga.id, &saga.encode());
         let stuck = self.stuck();
+        let parked = saga.entries.iter().find(|entry| entry.waits == Waits::Parked);
+        if let Some(name) = parked.map(|entry| name_of(self.stage.definition(), entry).into())
+            && self.random.u32(0..4) == 0
+        {
+            let taken = self.acts(Act::Retry, Some(&name), None);
+            return self.rejected(taken, Reason::NotStuck, "an act on what is parked");
+        }
         let Some(one) = self.random.choice(&stuck) else {
             if self.random.u32(0..8) == 0 {
                 let taken = self.acts(Act::Retry, None, None);
@@ -116,7 +124,10 @@ impl World<'_> {
         let Outcome::Succeeded { result: value } = reply.outcome else { unreachable!("it was made so") };
         // What is read of it is known before the next turn's laws look at it.
         let before = self.told.insert(one.name.to_string(), number);
-        if self.acts(Act::Skip { value, given: true }, Some(&one.name), seen).is_ok() && one.work != Work::UndoAsked {
+        let from = self.stage.history.len();
+        let taken = self.acts(Act::Skip { value, given: true }, Some(&one.name), seen).is_ok();
+        // An undo that needs a person takes none.
+        if taken && self.stage.history[from..].iter().any(|one| matches!(one.event, SagaEvent::Succeeded { .. })) {
             return self.leave(one);
         }
         match before {

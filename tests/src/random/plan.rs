@@ -9,6 +9,8 @@ use super::value::{Condition, Value};
 #[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) deadline_ms: Option<Millis>,
+    /// Of the start event: what makes its priority more than the usual one.
+    pub(super) priority: Option<usize>,
     /// An event cancels it.
     pub(super) cancel: bool,
     pub(super) steps: Vec<Node>,

@@ -29,8 +29,8 @@ impl Known {
     pub(super) fn of(plan: &Plan) -> Result<Known, String> {
         let mut schemas = Schemas::builtin();
         let mut settings = Settings::new(&mut schemas);
-        let json = Participant { encoding: Encoding::Json, ..Participant::default() };
-        settings.participants = [(write::PARTICIPANT.to_owned(), json)].into();
+        let json = || Participant { encoding: Encoding::Json, ..Participant::default() };
+        settings.participants = write::PARTICIPANTS.map(|name| (name.to_owned(), json())).into();
         let compiled = compile("random.yaml", &write::text(plan), &mut settings);
         let mut definitions = compiled.map_err(|errors| errors.iter().map(ToString::to_string).collect::<String>())?;
         Ok(Known(Arc::new(stories::Known { definition: definitions.remove(0), schemas })))
@@ -96,6 +96,10 @@ pub(super) struct World<'p> {
     pub(super) journal: Vec<Vec<u8>>,
     lost: f64,
     pub(super) cancels: bool,
+    /// How often a participant is paused, or what is parked goes out.
+    pub(super) pauses: f64,
+    /// In a calm world all else comes first.
+    resumes_last: bool,
     /// How often what is stuck is asked again in a calm world.
     patience: u32,
     /// How often somebody who said no does it all the same.
@@ -115,6 +119,8 @@ impl<'p> World<'p> {
         let lost = random.f64() * 0.3;
         let cancels = random.u32(0..5) < 2;
         let contrary = [0.0, 0.02, 0.2][random.usize(..3)];
+        let pauses = [0.0, 0.0, 0.03, 0.15][random.usize(..4)];
+        let resumes_last = random.bool();
         World {
             plan,
             start,
@@ -128,6 +134,8 @@ impl<'p> World<'p> {
             journal: Vec::new(),
             lost,
             cancels,
+            pauses,
+            resumes_last,
             patience: 3,
             contrary,
             events: Vec::new(),
@@ -170,6 +178,9 @@ impl<'p> World<'p> {
 
     /// Something happens.
     fn step(&mut self) {
+        if self.random.f64() < self.pauses || (self.rests() && self.is_parked() && self.random.bool()) {
+            return self.pause();
+        }
         if self.rests() {
             return if self.random.bool() { self.contradict() } else { self.act() };
         }
@@ -179,7 +190,9 @@ impl<'p> World<'p> {
         // Somebody who was refused is found to have done it while the reaction to that goes on: rare by itself, and easily got wrong.
         let reacts = |entry: &Entry| entry.work == Work::Refused && entry.reaction().is_some() && !entry.went_on();
         let is_reacting = self.stage.saga.iter().flat_map(|saga| &saga.entries).any(reacts);
-        if is_reacting && self.contrary > 0.0 && self.random.u32(0..8) == 0 {
+        // Its undo is parked then, and the saga may end before it goes out.
+        let is_paused = !self.stage.breakers.is_empty();
+        if (is_reacting || is_paused) && self.contrary > 0.0 && self.random.u32(0..8) == 0 {
             return self.contradict();
         }
         let asks = |saga: &Arc<Saga>| saga.entries.iter().any(|entry| entry.waits == Waits::Approval);
@@ -208,6 +221,9 @@ impl<'p> World<'p> {
 
     /// All goes as it should; false if nothing more is to come.
     fn calm_step(&mut self) -> bool {
+        if (self.rests() || !self.resumes_last) && self.resume_all() {
+            return true;
+        }
         if let Some(command) = self.commands.pop() {
             self.answers.extend(self.participants.take(&command, &mut self.random));
         } else if !self.answers.is_empty() {
@@ -220,7 +236,7 @@ impl<'p> World<'p> {
             self.patience -= 1;
             self.help_all();
         }
-        !self.rests()
+        !self.rests() || self.is_parked()
     }
 
     fn deliver_command(&mut self) {
@@ -310,12 +326,19 @@ impl<'p> World<'p> {
     /// What came would have caused more than a record holds.
     fn too_big(&mut self) {
         self.count("turns that were too big");
-        let _ = self.turn(&Input::TooBig { bytes: Some(2_000_000), step: None }, "what came next is too big".to_owned());
+        if let Some(place) = self.any_parked() {
+            let too_big = Input::TooBig { bytes: None, step: None, place: Some(place) };
+            let _ = self.turn(&too_big, format!("what is parked at {place} is too big to go out"));
+            return;
+        }
+        let too_big = Input::TooBig { bytes: Some(2_000_000), step: None, place: None };
+        let _ = self.turn(&too_big, "what came next is too big".to_owned());
     }
 
     fn contradict(&mut self) {
         if let Some(answer) = self.participants.contradict(&mut self.random) {
             self.count("contradictions");
+            self.pause_before_undo(&answer.to.step);
             if self.random.bool() {
                 return self.hear(&answer);
             }
@@ -330,6 +353,7 @@ impl<'p> World<'p> {
         if self.faults.is_empty() {
             faults.extend(laws::ledger(self.stage.definition(), &saga, &self.participants.accounts));
             faults.extend(laws::whole_way(&self.known(), &self.stage.history));
+            faults.extend(saga.parked().then(|| "L21: all are asked again, and something is still parked".to_owned()));
         }
         faults.extend(laws::bodies(&self.known(), self.stage.schemas(), &self.stage.history));
         self.faults.append(&mut faults);
@@ -341,7 +365,7 @@ impl<'p> World<'p> {
         });
         self.count("sagas");
         for happened in &self.stage.history {
-            self.report.counts_of(&happened.event);
+            self.report.counts_of(&happened.event, &happened.behind);
         }
     }
 

@@ -13,6 +13,7 @@ use ringmaster_schemas::wire;
 use super::behave::Command;
 use super::laws;
 use super::run::{Told, World};
+use crate::stories::Stage;
 
 /// Why something was not taken.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -83,7 +84,8 @@ impl World<'_> {
 
     fn taken(&mut self, before: Option<&Saga>, input: &Input, taken: &Result<usize, Rejection>, from: usize) {
         let events: Vec<SagaEvent> = self.stage.history[from..].iter().map(|happened| happened.event.clone()).collect();
-        let mut faults = laws::turn(self.stage.definition(), before, input, taken, (&self.stage.history, from), self.stage.now);
+        let Stage { history, breakers, now, .. } = &self.stage;
+        let mut faults = laws::turn(self.stage.definition(), before, input, taken, (history, from), breakers, *now);
         for (number, happened) in self.stage.history.iter().enumerate().skip(from) {
             let before = number.checked_sub(1).map(|before| &*self.stage.history[before].behind);
             faults.extend(laws::way(&self.known(), before, happened));

@@ -3,16 +3,18 @@
 use std::fmt::Write as _;
 
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::state::PRIORITY_USUAL;
 
 use super::generate::{EVENTS, REFUSAL, STOP};
 use super::plan::{Do, Next, Node, On, Plan, Reaction, Sleep, Undo, What};
+use super::value::FIELDS;
 
 /// The event that starts it.
 pub(super) const START: &str = "Wanted";
 /// Its name.
 pub(super) const SAGA: &str = "random";
-/// Who is asked: it speaks JSON and has no schemas.
-pub(super) const PARTICIPANT: &str = "shop";
+/// Who is asked: they speak JSON and have no schemas. The last one only undoes: while it is paused, all else goes on.
+pub(super) const PARTICIPANTS: [&str; 3] = ["bank", "shop", "court"];
 /// How long a finished saga is remembered.
 pub(super) const RETAIN_MS: Millis = 3_600_000;
 
@@ -21,6 +23,9 @@ pub(super) fn text(plan: &Plan) -> String {
     let mut out = format!("saga: {SAGA}\nstart: {{ on: {START}, from: wanted, key: event.id }}\nretain: {RETAIN_MS}ms\n");
     if let Some(deadline) = plan.deadline_ms {
         line(&mut out, 0, &format!("deadline: {deadline}ms"));
+    }
+    if let Some(field) = plan.priority {
+        line(&mut out, 0, &format!("priority: {}", priority(field)));
     }
     if plan.cancel {
         line(&mut out, 0, &format!("cancel: {{ on: {STOP}, from: stops, key: event.id }}"));
@@ -33,6 +38,11 @@ pub(super) fn text(plan: &Plan) -> String {
         }
     }
     out
+}
+
+/// A priority that is a field of the start event, and the usual one for the smallest.
+fn priority(field: usize) -> String {
+    format!("start.{} + {PRIORITY_USUAL}", FIELDS[field])
 }
 
 fn line(out: &mut String, indent: usize, text: &str) {
@@ -145,16 +155,23 @@ fn what(out: &mut String, indent: usize, node: &Node) {
     }
 }
 
+/// Who is asked to do a step, and who to undo it: that follows from its name.
+pub(super) fn participants(name: &str) -> (&'static str, &'static str) {
+    let number: usize = name.trim_start_matches(|letter: char| !letter.is_ascii_digit()).parse().unwrap_or_default();
+    (PARTICIPANTS[number % 2], PARTICIPANTS[number / 2 % 3])
+}
+
 fn command(out: &mut String, indent: usize, name: &str, asks: &Do) {
     let body = |value: &str| format!("{{ id: key, n: \"{value}\" }}");
-    line(out, indent, &format!("do: {PARTICIPANT}.Do_{name}"));
+    let (does, undoes) = participants(name);
+    line(out, indent, &format!("do: {does}.Do_{name}"));
     line(out, indent, &format!("with: {}", body(&asks.tells.text())));
     match &asks.undo {
         None => {}
         Some(Undo::Nothing) => line(out, indent, "undo: nothing"),
-        Some(Undo::Same) => line(out, indent, &format!("undo: {PARTICIPANT}.Undo_{name}")),
+        Some(Undo::Same) => line(out, indent, &format!("undo: {undoes}.Undo_{name}")),
         Some(Undo::Own(value)) => {
-            line(out, indent, &format!("undo: {{ do: {PARTICIPANT}.Undo_{name}, with: {} }}", body(&value.text())));
+            line(out, indent, &format!("undo: {{ do: {undoes}.Undo_{name}, with: {} }}", body(&value.text())));
         }
     }
     line(out, indent, &format!("timeout: {}ms", asks.timeout_ms));

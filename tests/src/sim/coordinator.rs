@@ -71,6 +71,7 @@ pub fn settings(plan: &Plan, owner: &str) -> SetupSettings {
         start_at: StartAt::Earliest,
         inputs: Vec::new(),
         limits,
+        breaker: plan.breaker.clone(),
         checkpoint_every_ms: plan.checkpoint_every_ms,
         checkpoint_rows_max: 1_000,
         claim_backoff_first_ms: 10,

@@ -1,6 +1,7 @@
 //! What a run is to suffer: drawn from its seed, before it begins.
 
 use ringmaster_bus::sim::Faults;
+use ringmaster_core::partition::BreakerSettings;
 use ringmaster_schemas::Millis;
 
 /// Something that happens to a process, beside the faults of the broker.
@@ -44,6 +45,8 @@ pub enum Incident {
     FreezeService(usize, Millis),
     /// A command topic refuses what is sent, for so long.
     RefuseTopic(&'static str, Millis),
+    /// A participant is paused by a person, and resumed after so long.
+    Pause(&'static str, Millis),
     /// Hours pass at once.
     Leap(Millis),
     /// The wall clock of all coordinators jumps, forward or back; no time passes.
@@ -77,6 +80,8 @@ pub struct Plan {
     pub late_replies: f64,
     /// The journal's own bounds are so small that inputs pause.
     pub tight: bool,
+    /// When breakers open.
+    pub breaker: BreakerSettings,
     /// The state is written this often.
     pub checkpoint_every_ms: Millis,
     /// And survives a crash this often.
@@ -104,6 +109,9 @@ impl Plan {
             plan.incidents.push((at, random_incident(&mut rng)));
         }
         plan.failed_replies = if rng.bool() { 0.2 * rng.f64() } else { 0.0 };
+        if rng.u8(..3) == 0 {
+            plan.breaker = touchy(&mut rng);
+        }
         if rng.u8(..4) == 0 {
             for at in [rng.i64(50..safety_ms), rng.i64(50..safety_ms)] {
                 let ms = rng.i64(1..300_000);
@@ -127,6 +135,25 @@ impl Plan {
     /// True if nothing delays anybody: what is due happens at once.
     pub fn is_punctual(&self) -> bool {
         self.incidents.is_empty() && self.faults == Faults::none() && !self.tight && self.late_replies == 0.0
+    }
+
+    /// A run in which participants stand still, are paused and resumed, and are asked no more for their failures, under load and under
+    /// everything else.
+    pub fn parking(seed: u64) -> Plan {
+        let mut plan = Plan::random(seed);
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x9a4c);
+        (plan.orders, plan.load_ms) = (60, plan.safety_ms);
+        plan.breaker = touchy(&mut rng);
+        for at in (200..plan.safety_ms).step_by(600) {
+            let for_ms = rng.i64(50..2_500);
+            let incident = match rng.u8(..3) {
+                0 => Incident::FreezeService(rng.usize(..3), for_ms),
+                _ => Incident::Pause(PARTICIPANTS[rng.usize(..3)], for_ms),
+            };
+            plan.incidents.push((at, incident));
+        }
+        plan.incidents.sort_by_key(|(at, _)| *at);
+        plan
     }
 
     /// A run in which owners change under load, and acknowledgements lie as often as they can.
@@ -229,15 +256,31 @@ impl Plan {
             failed_replies: 0.0,
             late_replies: 0.0,
             tight: false,
+            breaker: BreakerSettings { on: false, ..BreakerSettings::default() },
             checkpoint_every_ms: 300,
             flush_every_ms: 1_000,
         }
     }
 }
 
+/// Who is asked.
+const PARTICIPANTS: [&str; 3] = ["inventory", "payment", "shipping"];
+
+/// Breakers that open for little.
+fn touchy(rng: &mut fastrand::Rng) -> BreakerSettings {
+    BreakerSettings {
+        on: true,
+        window_ms: rng.i64(1..5) * 1_000,
+        share_percent: rng.u32(10..=100),
+        minimum: rng.u32(1..4),
+        probe_ms: rng.i64(50..800),
+        drain_max: rng.usize(1..8),
+    }
+}
+
 fn random_incident(rng: &mut fastrand::Rng) -> Incident {
     let replace_after_ms = rng.bool().then(|| rng.i64(0..800));
-    match rng.u8(..16) {
+    match rng.u8(..18) {
         0..=4 => Incident::Crash,
         5..=7 => Incident::Freeze { for_ms: rng.i64(50..3_000), replace_after_ms },
         8 => Incident::Second,
@@ -246,6 +289,7 @@ fn random_incident(rng: &mut fastrand::Rng) -> Incident {
         11 => Incident::LoseStore,
         12..=13 => Incident::CrashService(rng.usize(..3)),
         14 => Incident::FreezeService(rng.usize(..3), rng.i64(50..4_000)),
+        15..=16 => Incident::Pause(PARTICIPANTS[rng.usize(..3)], rng.i64(50..3_000)),
         _ => Incident::RefuseTopic(["payment.commands", "shipping.commands", "order-outcomes"][rng.usize(..3)], rng.i64(50..3_000)),
     }
 }

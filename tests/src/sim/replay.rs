@@ -19,7 +19,7 @@ impl Rows for Nothing {
         Ok(None)
     }
 
-    fn scan(&self, _: Index, _: i64, _: i64, _: &mut dyn FnMut(i64, RowKey)) -> Result<(), String> {
+    fn scan(&self, _: Index, _: i64, _: i64, _: &mut dyn FnMut(i64, RowKey) -> bool) -> Result<(), String> {
         Ok(())
     }
 

@@ -34,6 +34,10 @@ pub struct Report {
     pub faults: BTreeMap<&'static str, u64>,
     /// How often crash points were reached.
     pub reached: BTreeMap<&'static str, u64>,
+    /// How often breakers opened.
+    pub openings: usize,
+    /// How often something was parked.
+    pub parkings: usize,
     /// How often the mutant's place was passed.
     pub mutated: u64,
 }
@@ -75,6 +79,7 @@ pub fn run(plan: Plan, mutant: Option<&'static str>) -> Result<Report, Box<Failu
     faults::disarm();
     SIMULATING.set(false);
     let world = sim.borrow();
+    let (openings, parkings) = checks::parked(&world).unwrap_or_default();
     let report = Report {
         elapsed_ms: world.elapsed_ms(),
         orders: world.orders.placed.len(),
@@ -82,6 +87,8 @@ pub fn run(plan: Plan, mutant: Option<&'static str>) -> Result<Report, Box<Failu
         hits: world.hits,
         faults: world.broker.hits(),
         reached: faults::reached_counts(),
+        openings,
+        parkings,
         mutated,
     };
     ran.map(|()| report).map_err(|what| {

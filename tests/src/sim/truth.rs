@@ -6,9 +6,9 @@ use std::sync::Arc;
 use ringmaster::runtime::Knowledge;
 use ringmaster_bus::sim::{SimBroker, SimRecord};
 use ringmaster_core::definition::Definition;
-use ringmaster_core::saga::{Effect, Sender, apply, effects as saga_effects, order_of};
+use ringmaster_core::saga::{Breakers, Effect, Sender, apply, effects as saga_effects, order_of};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Cause, Change, ClaimId, JournalRecord, Rejected, SagaEvent, Turn};
+use ringmaster_schemas::journal::{BreakerEvent, Cause, Change, ClaimId, JournalRecord, Opens, Rejected, SagaEvent, Turn};
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::Saga;
 
@@ -16,7 +16,7 @@ use super::coordinator::knowledge;
 use crate::laws;
 
 /// Topics of inputs, in the order of every partition's inputs.
-pub const INPUTS: [&str; 2] = ["ringmaster.replies", "orders"];
+pub const INPUTS: [&str; 3] = ["ringmaster.replies", "orders", "ringmaster.control"];
 
 /// A record of the journal and what it is.
 pub struct Judged {
@@ -39,7 +39,7 @@ pub struct Due {
     /// What is to be sent.
     pub effect: Effect,
     /// The journal set it apart: its topic refused.
-    pub parked: bool,
+    pub apart: bool,
 }
 
 /// One partition of the journal.
@@ -52,12 +52,18 @@ pub struct Truth {
     pub sagas: BTreeMap<Arc<str>, Arc<Saga>>,
     /// All effects, in order.
     pub effects: Vec<Due>,
+    /// Who is not asked in the end.
+    pub breakers: Breakers,
+    /// How often breakers opened.
+    pub openings: usize,
+    /// How often something was parked.
+    pub parkings: usize,
     /// What was not taken.
     pub rejected: Vec<Rejected>,
     /// How many records went to quarantine.
     pub quarantined: usize,
     /// Next offset by input.
-    pub positions: [i64; 2],
+    pub positions: [i64; 3],
     /// Time of the newest counting record.
     pub now: Millis,
     /// Turns by input and offset.
@@ -102,7 +108,7 @@ impl Truth {
     pub fn read(
         broker: &SimBroker,
         partition: i32,
-        topics: &[[u8; 16]; 2],
+        topics: &[[u8; 16]; 3],
         to: i64,
         turned: &mut dyn FnMut(&Truth, &Judged, &Turn) -> Result<(), String>,
     ) -> Result<Truth, String> {
@@ -111,9 +117,12 @@ impl Truth {
             records: Vec::new(),
             sagas: BTreeMap::new(),
             effects: Vec::new(),
+            breakers: Breakers::default(),
+            openings: 0,
+            parkings: 0,
             rejected: Vec::new(),
             quarantined: 0,
-            positions: [0; 2],
+            positions: [0; 3],
             now: 0,
             taken: BTreeMap::new(),
         };
@@ -136,7 +145,7 @@ impl Truth {
     fn take(
         &mut self,
         judged: &Judged,
-        topics: &[[u8; 16]; 2],
+        topics: &[[u8; 16]; 3],
         turned: &mut dyn FnMut(&Truth, &Judged, &Turn) -> Result<(), String>,
     ) -> Result<(), String> {
         if let Some(stamp) = judged.says.stamp() {
@@ -161,7 +170,7 @@ impl Truth {
                     }
                 }
                 let (offset, since) = (judged.record.offset, judged.record.appended);
-                let due = effects.into_iter().zip(0..).map(|(effect, index)| Due { offset, index, since, effect, parked: false });
+                let due = effects.into_iter().zip(0..).map(|(effect, index)| Due { offset, index, since, effect, apart: false });
                 self.effects.extend(due);
             }
             JournalRecord::Positions(positions) => {
@@ -196,6 +205,10 @@ impl Truth {
                     saga = None;
                 }
                 let knowledge = knowledge();
+                let parks = |event: &&SagaEvent| {
+                    matches!(event, SagaEvent::Parked { .. } | SagaEvent::Entered { opens: Opens::Parked { .. }, .. })
+                };
+                self.parkings += change.events.iter().filter(parks).count();
                 for event in &change.events {
                     let before = saga.clone();
                     apply(&change.saga, &mut saga, event, at).map_err(|illegal| illegal.to_string())?;
@@ -219,8 +232,12 @@ impl Truth {
                 effects.push(Effect::new("ringmaster.quarantine".into(), key, 0, |value| value.extend(quarantined.encode())));
             }
             Change::Undeliverable(place) => {
-                let parked = self.effects.iter_mut().find(|due| due.offset == place.offset && due.index == place.index);
-                parked.ok_or("an effect that is not due is set apart")?.parked = true;
+                let apart = self.effects.iter_mut().find(|due| due.offset == place.offset && due.index == place.index);
+                apart.ok_or("an effect that is not due is set apart")?.apart = true;
+            }
+            Change::Breaker(change) => {
+                self.breakers.apply(&change.participant, &change.event, at);
+                self.openings += usize::from(matches!(change.event, BreakerEvent::Opened { .. }));
             }
             Change::Expired(_) | Change::Delivered(_) => {}
         }

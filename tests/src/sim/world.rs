@@ -42,7 +42,7 @@ pub struct World {
     /// What coordinators are made of.
     pub setup: Setup,
     /// Identities of the input topics.
-    pub topics: [[u8; 16]; 2],
+    pub topics: [[u8; 16]; 3],
     /// Data directories.
     pub machines: Vec<SimStore>,
     /// All that ever ran.
@@ -66,6 +66,8 @@ pub struct World {
     rng: fastrand::Rng,
     incidents: VecDeque<(Millis, Incident)>,
     refused: Vec<(Millis, &'static str)>,
+    /// Participants that are paused: until when.
+    paused: Vec<(Millis, &'static str)>,
     /// Partitions that were taken from their worker: until when, which coordinator, which partition.
     away: Vec<(Millis, usize, i32)>,
     starts: Vec<Millis>,
@@ -91,7 +93,7 @@ impl World {
         make_topics(&broker, plan.partitions);
         let setup = setup(&broker, &plan, "sim");
         let found = broker.client().describe(&INPUTS).expect("a simulated broker answers");
-        let topics = [0, 1].map(|index| found[index].as_ref().expect("inputs exist").id);
+        let topics = [0, 1, 2].map(|index| found[index].as_ref().expect("inputs exist").id);
         broker.set_faults(plan.faults.clone());
         let orders = Orders::draw(&mut rng, plan.partitions, plan.orders, BEGIN, plan.load_ms);
         let service = |name| SimService::new(name, knowledge().schemas.clone(), &plan, BEGIN);
@@ -114,6 +116,7 @@ impl World {
             ahead_ms: 0,
             rng,
             refused: Vec::new(),
+            paused: Vec::new(),
             away: Vec::new(),
             starts: vec![BEGIN],
             in_turn: Vec::new(),
@@ -139,6 +142,7 @@ impl World {
             self.broker.refuse(topic, false);
         }
         self.away.iter_mut().for_each(|(until, _, _)| *until = 0);
+        self.paused.iter_mut().for_each(|(until, _)| *until = 0);
         for index in 0..self.coordinators.len() {
             if let State::Frozen(_) = self.coordinators[index].state {
                 self.coordinators[index].state = State::Frozen(0);
@@ -194,6 +198,7 @@ impl World {
         for (_, topic) in self.refused.extract_if(.., |(until, _)| *until <= now) {
             self.broker.refuse(topic, false);
         }
+        self.resume_due(now);
         self.assign_due(now);
         let coordinators = (0..self.coordinators.len()).filter(|&index| self.may_turn(index, now)).collect::<Vec<_>>();
         let mut actors: Vec<Actor> = coordinators.into_iter().map(Actor::Coordinator).chain((0..3).map(Actor::Service)).collect();

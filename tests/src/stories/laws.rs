@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use ringmaster_core::definition::Undo;
 use ringmaster_core::saga::apply;
 use ringmaster_schemas::journal::{Cause, Change, Decision, JournalRecord, SagaChange, SagaEvent, Stamp, Turn};
-use ringmaster_schemas::state::Saga;
+use ringmaster_schemas::names::Direction;
+use ringmaster_schemas::state::{Saga, Waits};
 use ringmaster_schemas::wire;
 
 use super::stage::Stage;
@@ -18,6 +20,7 @@ pub(crate) fn broken(stage: &Stage) -> Vec<String> {
     round_trips(stage, &mut faults);
     commands(stage, &mut faults);
     emissions(stage, &mut faults);
+    parked_time(stage, &mut faults);
     let mut before: Option<&Arc<Saga>> = None;
     for happened in &stage.history {
         faults.extend(laws::event(stage.definition(), before.map(|saga| &**saga), &happened.event, &happened.behind, happened.at));
@@ -63,6 +66,34 @@ fn round_trips(stage: &Stage, faults: &mut Vec<String>) {
     });
     if JournalRecord::decode(&record.encode()).as_ref() != Ok(&record) {
         faults.push("L12: the events do not survive encoding".to_owned());
+    }
+}
+
+/// L15: what is asked again where it was parked has as much time as it had then, and enough for an attempt; all of it where a person
+/// asked for it.
+fn parked_time(stage: &Stage, faults: &mut Vec<String>) {
+    let until = |saga: &Saga, place| saga.entry(place).and_then(|entry| Some(entry.order.as_ref()?.fields().until));
+    let waited = |saga: &Saga, place| saga.entry(place).map(|entry| entry.waits);
+    for (number, happened) in stage.history.iter().enumerate() {
+        let SagaEvent::Retried { place, direction, order, .. } = &happened.event else { continue };
+        let before = &stage.history[number - 1].behind;
+        if waited(before, *place) != Some(Waits::Parked) {
+            continue;
+        }
+        let is_here = |event: &SagaEvent| matches!(event, SagaEvent::Parked { place: at, .. } if at == place);
+        let Some(parked) = stage.history[..number].iter().rposition(|earlier| is_here(&earlier.event)) else { continue };
+        let by_a_person = waited(&stage.history[parked - 1].behind, *place) == Some(Waits::Stuck);
+        let node = before.entry(*place).and_then(|entry| stage.definition().step(entry.node));
+        let Some((had, asks)) = until(before, *place).zip(node) else { continue };
+        let (timeout_ms, within_ms) = match (direction, &asks.asks.undo) {
+            (Direction::Undo, Undo::Command { timeout_ms, within_ms, .. }) => (*timeout_ms, Some(*within_ms)),
+            _ => (asks.asks.timeout_ms, asks.node.within_ms),
+        };
+        let left = (had + (happened.at - stage.history[parked].at)).max(happened.at + timeout_ms);
+        let expected = if by_a_person { happened.at + within_ms.unwrap_or_default() } else { left };
+        if order.fields().until != expected {
+            faults.push(format!("L15: {} has time until {}, not {expected}", order.step(), order.fields().until));
+        }
     }
 }
 

@@ -10,6 +10,7 @@
 mod breaking;
 mod events;
 pub(crate) mod laws;
+mod parking;
 pub(crate) mod print;
 mod script;
 mod stage;

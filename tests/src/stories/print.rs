@@ -73,9 +73,7 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
             let first = stage.definition().node(list + 1).map_or("", |node| &*node.name);
             format!("{place}: {} reacts, by {first}", name(*place))
         }
-        SagaEvent::WentOn { place, passes } => {
-            format!("{place}: it goes on without {}{}", name(*place), pivot(*passes))
-        }
+        SagaEvent::WentOn { place, passes } => format!("{place}: it goes on without {}{}", name(*place), pivot(*passes)),
         SagaEvent::StopRemembered { failure } => {
             format!("remembered until the pivot is known: {} ({})", said(failure), failure.kind)
         }
@@ -95,13 +93,12 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         }
         SagaEvent::Refused { place, failure } => format!("{place}: {} is refused: {}", name(*place), said(failure)),
         SagaEvent::Failed { place, failure } => format!("{place}: {} is given up: {}", name(*place), said(failure)),
-        SagaEvent::CompensationBegan { failure } => {
-            let step = if failure.step.is_empty() { String::new() } else { format!(" at {}", failure.step) };
-            format!("undoing begins: {} ({}{step})", said(failure), failure.kind)
-        }
+        SagaEvent::CompensationBegan { failure } => undoing(failure),
         SagaEvent::EventTaken { .. }
         | SagaEvent::EventKept { .. }
         | SagaEvent::EventsExpired { .. }
+        | SagaEvent::Parked { .. }
+        | SagaEvent::Prioritised { .. }
         | SagaEvent::Escalated { .. } => came(stage, &name, behind, event),
         SagaEvent::Undone { place } => format!("{place}: {} is undone", name(*place)),
         SagaEvent::Closed { place } => format!("{place}: {} is closed", name(*place)),
@@ -110,13 +107,18 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
             format!("{place}: {}{} is stuck: {}", undo(undoing), name(*place), said(failure))
         }
         SagaEvent::MarkedLate { due_at } => format!("it is late: its deadline was {}", at(*due_at)),
-        SagaEvent::ContradictionFound { place, stray } => {
-            let alone = if *stray { "; it is undone by itself" } else { "" };
-            format!("{place}: {} was done after all{alone}", name(*place))
+        SagaEvent::ContradictionFound { place, stray: true } => {
+            format!("{place}: {} was done after all; it is undone by itself", name(*place))
         }
+        SagaEvent::ContradictionFound { place, .. } => format!("{place}: {} was done after all", name(*place)),
         SagaEvent::Completed { expires_at, .. } => format!("completed; forgotten {}", at(*expires_at)),
         SagaEvent::Compensated { expires_at, .. } => format!("compensated; forgotten {}", at(*expires_at)),
     }
+}
+
+fn undoing(failure: &Failure) -> String {
+    let step = if failure.step.is_empty() { String::new() } else { format!(" at {}", failure.step) };
+    format!("undoing begins: {} ({}{step})", said(failure), failure.kind)
 }
 
 /// An event of others, or an approval that others are asked for.
@@ -136,6 +138,12 @@ fn came(stage: &Stage, name: &dyn Fn(Place) -> String, behind: &Saga, event: &Sa
         SagaEvent::Escalated { place, role, due_at } => {
             format!("{place}: {role} may answer {} too: until {}", name(*place), at(*due_at))
         }
+        SagaEvent::Parked { place, direction, participant, failure } => {
+            let failure = failure.as_ref().map(|failure| format!(": {}", said(failure))).unwrap_or_default();
+            let what = format!("{}{}", undo(*direction == Direction::Undo), name(*place));
+            format!("{place}: {what} is parked for {participant}{failure}")
+        }
+        SagaEvent::Prioritised { priority } => format!("its priority is {priority}"),
         other => unreachable!("{other:?} is about nothing that waits by itself"),
     }
 }
@@ -160,6 +168,7 @@ fn entered(stage: &Stage, (place, node): (Place, u16), name: &str, opens: &Opens
             let shown = asked.show.as_ref().map(|show| format!(", is shown {}", shorten(show))).unwrap_or_default();
             format!("{place}: {name} asks for the approval of {}{shown}: until {}", asked.role, time(due_at - stage.begin))
         }
+        Opens::Parked { participant } => format!("{place}: {name} is parked for {participant}"),
         Opens::Scope { until } => {
             let until = until.map(|until| format!(", all of it until {}", time(until - stage.begin))).unwrap_or_default();
             format!("{place}: {name} begins{until}")
@@ -264,7 +273,9 @@ pub(crate) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
 }
 
 fn entry(stage: &Stage, entry: &Entry, place: Place) -> String {
-    let by_node = |node: &&Node| node.is_scope || matches!(node.verb, Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_));
+    let nameless = entry.name().is_empty();
+    let by_node =
+        |node: &&Node| node.is_scope || nameless || matches!(node.verb, Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_));
     let name = match stage.definition().node(entry.node).filter(by_node) {
         Some(node) if entry.round > 1 => format!("{}~{}", node.name, entry.round),
         Some(node) => node.name.to_string(),

@@ -48,6 +48,12 @@ pub enum Act {
     Cancel(String),
     /// What the next input would cause does not fit into a journal record.
     TooBig(usize),
+    /// Nothing is asked of a participant any more.
+    Pauses(String),
+    /// A participant is asked again: what was parked goes out.
+    Resumes(String),
+    /// What goes out next of what is parked for a participant does not fit into a journal record.
+    ParkedTooBig(String),
     /// How it must end: a word and a code.
     Ends(String, Option<String>),
     /// What must have been undone, in order.
@@ -150,6 +156,15 @@ fn when(text: &str) -> Option<Act> {
     }
     if let Some(time) = text.strip_prefix("no answer comes for ") {
         return Some(Act::Silence(Some(millis(time)?)));
+    }
+    if let Some(participant) = text.strip_suffix(" is paused") {
+        return Some(Act::Pauses(participant.to_owned()));
+    }
+    if let Some(participant) = text.strip_suffix(" is resumed") {
+        return Some(Act::Resumes(participant.to_owned()));
+    }
+    if let Some(participant) = text.strip_prefix("what goes out for ").and_then(|rest| rest.strip_suffix(" is too big")) {
+        return Some(Act::ParkedTooBig(participant.to_owned()));
     }
     if let Some(bytes) = text.strip_prefix("what comes next takes ").and_then(|rest| rest.strip_suffix(" bytes")) {
         return Some(Act::TooBig(bytes.parse().ok()?));

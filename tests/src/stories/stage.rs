@@ -6,15 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ringmaster_core::definition::{Budget, Definition, Environment, Participant, Settings, compile};
 use ringmaster_core::saga::{
-    Act as PersonAct, ActInput, Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch, Sender, StartInput,
-    apply, decide, effects, order_of,
+    Act as PersonAct, ActInput, Basis, Breakers, Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch,
+    Sender, StartInput, apply, decide, effects, order_of,
 };
 use ringmaster_schemas::avro::{Resolver, Schema};
 use ringmaster_schemas::journal::{Encoding, SagaEvent};
 use ringmaster_schemas::json;
 use ringmaster_schemas::names::{Direction, command_topic, participant_of, saga_id, step_of_round};
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{Saga, Waits};
+use ringmaster_schemas::state::{PRIORITY_USUAL, Saga, Waits};
 use ringmaster_schemas::{Data, Millis};
 
 use super::breaking::{Breaking, sites};
@@ -50,6 +50,8 @@ pub struct Stage {
     id: Arc<str>,
     pub(crate) saga: Option<Arc<Saga>>,
     broken: Vec<Place>,
+    /// Who is not asked now.
+    pub(crate) breakers: Breakers,
     start: Option<StartInput>,
     /// How many events came beside the start: each is another one.
     pub(super) events: usize,
@@ -99,6 +101,7 @@ impl Stage {
             id: "".into(),
             saga: None,
             broken: Vec::new(),
+            breakers: Breakers::default(),
             start: None,
             events: 0,
             history: Vec::new(),
@@ -141,7 +144,10 @@ impl Stage {
             Act::Person { .. } => Ok(self.input(&Input::Act(self.person(act)?))),
             Act::TooLate(act) => Ok(self.input(&Input::Act(ActInput { if_state: Some(0), ..self.person(act)? }))),
             Act::Cancel(why) => Ok(self.input(&Input::Cancel { why: why.as_str().into() })),
-            Act::TooBig(bytes) => Ok(self.input(&Input::TooBig { bytes: Some(*bytes), step: None })),
+            Act::TooBig(bytes) => Ok(self.input(&Input::TooBig { bytes: Some(*bytes), step: None, place: None })),
+            Act::Pauses(participant) => Ok(self.pause(participant)),
+            Act::Resumes(participant) => Ok(self.resume(participant)),
+            Act::ParkedTooBig(participant) => self.parked_too_big(participant),
             Act::Ends(how, code) => self.ends(how, code.as_deref()),
             Act::Undone(wanted) => self.undone(wanted),
         }
@@ -166,6 +172,12 @@ impl Stage {
         };
         let key = start.key.as_ref().ok_or("a story's definition has `key: event.FIELD`")?;
         let key = key.text(&environment).map_err(|error| error.to_string())?;
+        let priority = match &self.definition().priority {
+            None => PRIORITY_USUAL,
+            Some(priority) => {
+                priority.int(&Environment { key: &key, ..environment }).map_err(|error| error.to_string())?.clamp(0, 9) as u8
+            }
+        };
         Ok(StartInput {
             key,
             start: kept,
@@ -173,6 +185,7 @@ impl Stage {
             traceparent: None,
             source: format!("{}/{}", start.topic, self.history.len()),
             version_offset: 0,
+            priority,
             event_time: Some(self.now - age_ms),
             early: self.early()?,
         })
@@ -311,7 +324,8 @@ impl Stage {
     fn decide(&self, input: &Input) -> Result<Decided, Rejection> {
         let broken = self.broken.iter().flat_map(|place| sites(self.definition(), place)).collect();
         let values = Breaking { values: Evaluated::new(self.definition()), broken };
-        decide(self.definition(), &values, &self.id, self.saga.as_ref(), input, self.now, &mut Scratch::default())
+        let basis = Basis { definition: self.definition(), values: &values, breakers: &self.breakers };
+        decide(basis, &self.id, self.saga.as_ref(), input, self.now, &mut Scratch::default())
     }
 
     fn effects(&self, behind: &Saga, event: &SagaEvent) -> Vec<Effect> {

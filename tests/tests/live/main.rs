@@ -9,6 +9,7 @@ mod deploys;
 mod kills;
 mod mistakes;
 mod others;
+mod paused;
 mod store;
 mod takeover;
 mod versions;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::journal::{DefinitionHash, Encoding};
-use ringmaster_schemas::names::{command_topic, participant_of};
+use ringmaster_schemas::names::command_topic;
 
 pub mod catalog;
 pub mod compile;
@@ -44,6 +44,8 @@ pub struct Definition {
     pub listeners: Vec<Listener>,
     /// How long a saga may take before it is undone; none for ever.
     pub deadline_ms: Option<Millis>,
+    /// Which sagas go first where not all can; none: all are usual.
+    pub priority: Option<Expression>,
     /// How long the row of a finished saga stays: as long, a repeated start is recognised.
     pub retain_ms: Millis,
     /// The nodes in preorder, the root first: all that belongs to a node is the range from itself to its `end`.
@@ -161,7 +163,7 @@ impl Definition {
             };
             [Some(&step.asks.call), undo]
         });
-        calls.flatten().map(|call| participant_of(&call.command))
+        calls.flatten().map(|call| &*call.participant)
     }
 
     /// The topics that it sends to: of commands and of events.

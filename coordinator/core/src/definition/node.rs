@@ -262,6 +262,8 @@ pub struct Do {
 pub struct Call {
     /// For example `payment.Charge`; what stands before the last dot is the participant.
     pub command: Arc<str>,
+    /// Who is asked.
+    pub participant: Arc<str>,
     /// How its participant wants bodies.
     pub encoding: Encoding,
     /// Fingerprint of the envelope's schema, for the single-object header; 0 for JSON.

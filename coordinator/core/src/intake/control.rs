@@ -76,6 +76,67 @@ pub struct ControlRecord<'a> {
     pub value: Option<&'a RawValue>,
 }
 
+/// What is done to a participant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ParticipantAct {
+    /// Nothing is asked of it any more: what would be asked is parked.
+    Pause,
+    /// It is asked again: what was parked goes out little by little.
+    Resume,
+}
+
+/// The value of a record of the control topic that is about a participant. Each partition has its own: it is written to all of them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParticipantRecord<'a> {
+    /// Anything that tells this act from all others, for whoever waits for its answer in the journal.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Cow<'a, str>>,
+    /// The participant's name, for example `payment`.
+    #[serde(borrow)]
+    pub participant: Cow<'a, str>,
+    /// What is done.
+    pub act: ParticipantAct,
+    /// Who.
+    #[serde(borrow)]
+    pub by: Cow<'a, str>,
+    /// Why, in their words.
+    #[serde(borrow)]
+    pub why: Cow<'a, str>,
+}
+
+/// Which of the two kinds of record it is.
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(default)]
+    participant: Option<serde::de::IgnoredAny>,
+}
+
+impl<'a> ParticipantRecord<'a> {
+    /// Reads it; none if it is about a saga.
+    pub(crate) fn read(value: &'a [u8]) -> Result<Option<ParticipantRecord<'a>>, Refused> {
+        let is_about_a_saga = |kind: Kind| kind.participant.is_none();
+        if serde_json::from_slice(value).map_or(true, is_about_a_saga) {
+            return Ok(None);
+        }
+        serde_json::from_slice(value).map(Some).map_err(|error| {
+            let detail = format!("this is no act on a participant: {error}; `ringmaster participant pause|resume` sends what is");
+            Refused::new(QuarantineReason::Undecodable, detail, None)
+        })
+    }
+
+    /// Who, as the journal keeps it.
+    pub(crate) fn by(&self) -> Arc<str> {
+        bounds::message(&self.by).into()
+    }
+
+    /// Why, as the journal keeps it.
+    pub(crate) fn why(&self) -> Arc<str> {
+        bounds::message(&self.why).into()
+    }
+}
+
 impl<'a> ControlRecord<'a> {
     /// Reads it.
     pub(crate) fn read(value: &'a [u8]) -> Result<ControlRecord<'a>, Refused> {

@@ -24,7 +24,7 @@ use std::fmt::Display;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::QuarantineReason;
 
-pub use control::{ControlAct, ControlOutcome, ControlRecord};
+pub use control::{ControlAct, ControlOutcome, ControlRecord, ParticipantAct, ParticipantRecord};
 pub(crate) use event::Body;
 pub use event::{Event, Origin, Typing};
 pub use project::Projections;

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use ringmaster_schemas::avro::{Resolver, Schema, SchemaError};
 use ringmaster_schemas::journal::{DefinitionHash, QuarantineReason};
 use ringmaster_schemas::names::{self, Direction, KEY_BYTES_MAX};
+use ringmaster_schemas::state::{PRIORITY_MAX, PRIORITY_USUAL};
 use ringmaster_schemas::wire::{self, Body as ReplyBody};
 use ringmaster_schemas::{Data, Millis, json};
 
@@ -15,7 +16,7 @@ use super::event::{Body, Event, Origin};
 use super::reply::Answer;
 use super::{Refused, bounds};
 use crate::definition::expression::Budget;
-use crate::definition::{Definition, Environment, Node, Step, Verb};
+use crate::definition::{Definition, Environment, ExpressionError, Node, Step, Verb};
 use crate::saga::{Outcome, ROW_DATA_BYTES_MAX, ReplyInput, StartInput};
 
 /// Ways from writers' schemas to what definitions keep: compiled once for every pair.
@@ -90,6 +91,7 @@ impl Projections {
             None => Cow::Borrowed(record_key(event, definition)?),
         };
         check_key(&key, definition, fingerprint)?;
+        let priority = priority_of(definition, &Environment { key: &key, ..environment }).map_err(|error| failed(&error))?;
         let mut source = std::mem::take(&mut self.scratch.text);
         source.clear();
         event.put_identity(origin, &mut source);
@@ -100,6 +102,7 @@ impl Projections {
             traceparent: event.traceparent.as_deref().map(Arc::from),
             source,
             version_offset,
+            priority,
             event_time: event.time,
             early: Vec::new(),
         }))
@@ -222,6 +225,12 @@ impl Projections {
         }
         Ok(Some(Data::new(out)))
     }
+}
+
+/// What is beyond the least or the largest is taken as that: no order is lost for it.
+fn priority_of(definition: &Definition, environment: &Environment<'_>) -> Result<u8, ExpressionError> {
+    let Some(priority) = &definition.priority else { return Ok(PRIORITY_USUAL) };
+    Ok(priority.int(environment)?.clamp(0, i64::from(PRIORITY_MAX)) as u8)
 }
 
 fn json_result(step: &Node, kept: &Schema, text: &str, out: &mut Vec<u8>) -> Result<(), Refused> {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{DecisionWriter, Position, TopicId};
+use ringmaster_schemas::journal::{BreakerChange, DecisionWriter, Position, TopicId};
 use ringmaster_schemas::state::Saga;
 
 use super::outbox::Place;
 use super::replica::Replica;
 use super::table::{Slot, size_of_row};
-use crate::saga::Effect;
+use crate::saga::{Breakers, Effect};
 
 /// All that is speculative.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(super) struct Ahead {
     pub(super) refused: BTreeSet<u64>,
     /// Effects that were set apart and were delivered after all; the records that say so are on their way.
     pub(super) delivered: BTreeSet<u64>,
+    /// Who is not asked, once the records on their way are confirmed.
+    pub(super) breakers: Breakers,
     /// Records that were skipped and are in no record yet.
     pub(super) skipped: usize,
     /// When the newest record was appended, by the steady clock.
@@ -83,11 +85,12 @@ pub(super) struct Open {
 }
 
 /// What a record does beside rows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) enum Move {
     Expired(i64),
     Undeliverable(Place),
     Delivered(Place),
+    Breaker(BreakerChange),
 }
 
 /// A record on its way.
@@ -121,6 +124,7 @@ impl Ahead {
             reads: replica.settings.inputs.iter().map(|input| Read::of(replica, input.topic)).collect(),
             refused: BTreeSet::new(),
             delivered: BTreeSet::new(),
+            breakers: replica.breakers.clone(),
             skipped: 0,
             appended_at: steady,
         }

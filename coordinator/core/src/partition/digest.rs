@@ -1,16 +1,37 @@
 //! The digest, and what is confirmed as a batch for the store: rows, places in indexes, and the checkpoint (PROTOCOL.md rule 8).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use ringmaster_schemas::state::{Batch, BucketDigest, Checkpoint, Digest, IndexKeys, RowChange, RowKey};
+use ringmaster_schemas::state::{Batch, Breaker, BucketDigest, Checkpoint, Digest, IndexKeys, RowChange, RowKey, RowKind};
 
-use super::law;
 use super::replica::Replica;
 use super::table::{Slot, Stored};
-use crate::faults::reached;
+use super::{Rows, law};
+use crate::faults::{mutated, reached};
+use crate::saga::Breakers;
 
 pub(super) fn empty() -> Digest {
     Digest { live: [0; 16], finished: Vec::new() }
+}
+
+/// A breaker's share of the digest. No saga's id is a name alone.
+fn breaker_hash(participant: &str, row: &[u8]) -> u128 {
+    super::row_hash(participant, row)
+}
+
+/// The breakers of a store, and their shares of its digest.
+pub(super) fn stored_breakers(rows: &dyn Rows) -> Result<(Breakers, BTreeMap<Arc<str>, u128>), String> {
+    let (mut breakers, mut hashes, mut failed) = (Breakers::default(), BTreeMap::new(), None);
+    rows.rows(RowKind::Breaker, &mut |key, row| match (&key, Breaker::decode(row)) {
+        (RowKey::Breaker(participant), Ok(breaker)) => {
+            hashes.insert(participant.clone(), breaker_hash(participant, row));
+            breakers.set(participant, Some(breaker));
+        }
+        (_, Ok(_)) => failed = Some(format!("{key} lies among the breakers")),
+        (_, Err(error)) => failed = Some(format!("the row of {key}: {error}")),
+    })?;
+    failed.map_or(Ok((breakers, hashes)), |why| Err(rows.damaged(why)))
 }
 
 /// The digest, open for change.
@@ -51,6 +72,7 @@ impl Replica {
         for slot in self.table.take_dirty() {
             rows.extend(self.stage_row(slot, &mut sums));
         }
+        rows.extend(self.stage_breakers(&mut sums));
         self.outbox.stage(&mut rows);
         self.digest = sums.digest(self.expired);
         reached("batch_built");
@@ -73,6 +95,23 @@ impl Replica {
         *sum = sum.wrapping_add(stored.hash);
         let before = row.stored.replace(stored).map_or(IndexKeys::NONE, |before| before.places);
         Some(RowChange { key: RowKey::Saga(row.id.clone()), value: Some(value), before, after: stored.places })
+    }
+
+    fn stage_breakers(&mut self, sums: &mut Sums) -> Vec<RowChange> {
+        let mut touched = std::mem::take(&mut self.touched_breakers);
+        touched.retain(|_| !mutated("breaker_not_stored"));
+        let stage = |participant: Arc<str>| {
+            let value = self.breakers.get(&participant).map(Breaker::encode);
+            let before = self.stored_breakers.remove(&participant).unwrap_or(0);
+            let hash = value.as_ref().map_or(0, |row| breaker_hash(&participant, row));
+            if value.is_some() {
+                self.stored_breakers.insert(participant.clone(), hash);
+            }
+            let live = sums.at(None);
+            *live = live.wrapping_sub(before).wrapping_add(hash);
+            RowChange { key: RowKey::Breaker(participant), value, before: IndexKeys::NONE, after: IndexKeys::NONE }
+        };
+        touched.into_iter().map(stage).collect()
     }
 
     fn checkpoint(&self) -> Checkpoint {

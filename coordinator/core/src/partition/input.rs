@@ -14,8 +14,8 @@ use super::turn::Turn;
 use super::{Context, EXPIRY_BUCKET_MS, Role, Settings, Why};
 use crate::definition::Definition;
 use crate::faults::reached;
-use crate::intake::{Answer, ControlRecord, Event, InputRecord, Origin, Refused, Typing};
-use crate::saga::{Evaluated, Input, Rejection, decide, name_of};
+use crate::intake::{Answer, ControlRecord, Event, InputRecord, Origin, ParticipantRecord, Refused, Typing};
+use crate::saga::{Basis, Evaluated, Input, Rejection, decide, name_of};
 
 /// Bytes of a quarantined record's detail: it may quote the record, which may be as large as a topic allows.
 const QUARANTINE_DETAIL_BYTES_MAX: usize = 4 * 1024;
@@ -96,8 +96,11 @@ impl Owner {
 
     fn take_act<'a>(&mut self, index: usize, record: &InputRecord<'a>, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {
         let value = record.value.unwrap_or_default();
-        let act = ControlRecord::read(value)?;
         let turn = Turn::by_input(index, record).keeping(Some((0, value)));
+        if let Some(act) = ParticipantRecord::read(value)? {
+            return Ok(Some(self.act_on_participant(&act, turn, cx)));
+        }
+        let act = ControlRecord::read(value)?;
         let Some(slot) = self.find(&act.saga, || (&*act.saga).into(), cx)? else {
             return Ok(Some(turn.with(unknown(&(&*act.saga).into(), NOBODY))));
         };
@@ -174,7 +177,8 @@ impl Owner {
             start.early = self.moves_in(expected, definition, now, cx);
         }
         let input = Input::Start(start);
-        let decided = decide(definition, &Evaluated::new(definition), &id, saga.as_ref(), &input, now, &mut self.scratch);
+        let basis = Basis { definition, values: &Evaluated::new(definition), breakers: &self.ahead.breakers };
+        let decided = decide(basis, &id, saga.as_ref(), &input, now, &mut self.scratch);
         if let Input::Start(start) = input {
             self.projections.give_back(start);
         }

@@ -15,7 +15,7 @@ use super::turn::Turn;
 use crate::definition::Definition;
 use crate::definition::catalog::Listening;
 use crate::intake::{Body, Event, InputRecord, Origin};
-use crate::saga::{EarlyInput, Evaluated, EventInput, Input, decide};
+use crate::saga::{Basis, EarlyInput, Evaluated, EventInput, Input, decide};
 
 impl Owner {
     /// What an event means for all that listens to it, added to a turn.
@@ -91,7 +91,8 @@ impl Owner {
             }
         };
         let raw = matches!(input, Input::Event(_));
-        match decide(definition, &Evaluated::new(definition), &id, row.as_ref(), &input, now, &mut self.scratch) {
+        let basis = Basis { definition, values: &Evaluated::new(definition), breakers: &self.ahead.breakers };
+        match decide(basis, &id, row.as_ref(), &input, now, &mut self.scratch) {
             Ok(decided) if decided.events.is_empty() => Ok(Listened::Nothing),
             Ok(decided) => {
                 let slot = found.unwrap_or_else(|| self.replica.table.insert(id.clone()));

@@ -12,12 +12,15 @@
 
 mod admission;
 mod ahead;
+mod book;
+mod breaker;
 #[cfg(feature = "faults")]
 mod broken;
 mod claim;
 mod clock;
 mod confirm;
 mod digest;
+mod drain;
 mod fence;
 mod happened;
 mod input;
@@ -54,7 +57,7 @@ pub use fence::{Fence, Verdict};
 pub use happened::Happened;
 pub use outbox::Refusal;
 pub use replica::Replica;
-pub use settings::{InputSettings, Limits, Role, Settings, StartAt};
+pub use settings::{BreakerSettings, InputSettings, Limits, Role, Settings, StartAt};
 pub use table::row_hash;
 pub use wish::{Note, Tag, Why, Wish, accept_new};
 
@@ -75,8 +78,8 @@ pub trait Rows {
     fn checkpoint(&self) -> Result<Option<Checkpoint>, String>;
     /// A row's bytes.
     fn row(&self, key: &RowKey) -> Result<Option<Vec<u8>>, String>;
-    /// Visits rows by an index, those at or after `from` and before `to`, in the order of the index.
-    fn scan(&self, index: Index, from: i64, to: i64, visit: &mut dyn FnMut(i64, RowKey)) -> Result<(), String>;
+    /// Visits rows by an index, those at or after `from` and before `to`, in the order of the index, until the visitor says `false`.
+    fn scan(&self, index: Index, from: i64, to: i64, visit: &mut dyn FnMut(i64, RowKey) -> bool) -> Result<(), String>;
     /// Visits all rows of a kind in the order of their keys.
     fn rows(&self, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String>;
     /// What a row says cannot be, so that nothing of the store can be trusted: it must not be met again at the next start. Returns
@@ -129,6 +132,7 @@ pub struct Counters {
     pub claims: u64,
     pub pauses: u64,
     pub full_polls: u64,
+    pub breakers: u64,
 }
 
 /// Where a partition stands, for people.
@@ -289,6 +293,16 @@ impl Partition {
     /// Sagas that need a person.
     pub fn stuck_count(&self) -> usize {
         self.replica().map_or(0, |replica| replica.table.stuck())
+    }
+
+    /// Sagas of which something is parked.
+    pub fn parked_count(&self) -> usize {
+        self.replica().map_or(0, |replica| replica.table.parked())
+    }
+
+    /// Participants whose breakers are not closed.
+    pub fn open_breakers(&self) -> usize {
+        self.replica().map_or(0, |replica| replica.breakers.len())
     }
 
     /// Effects that wait until their topic takes them.

@@ -7,7 +7,9 @@ use ringmaster_schemas::state::{RowKey, Saga};
 
 use super::admission::Held;
 use super::ahead::{Ahead, Read};
+use super::book::Book;
 use super::clock::Clock;
+use super::drain::Drains;
 use super::replica::{Replica, is_remembered};
 use super::table::Slot;
 use super::wheel::Timers;
@@ -35,6 +37,10 @@ pub(super) struct Owner {
     pub(super) starts_known_to: i64,
     /// Events that nobody waited for, since they were counted last.
     pub(super) unexpected: u64,
+    /// How participants answer.
+    pub(super) book: Book,
+    /// What goes out of what is parked.
+    pub(super) drains: Drains,
     /// Sagas of rows in memory that wait for an answer, with all that is ahead.
     pub(super) asking: usize,
     /// The process is short of memory.
@@ -102,6 +108,8 @@ impl Owner {
             starts: Vec::new(),
             starts_known_to: -1,
             unexpected: 0,
+            book: Book::default(),
+            drains: Drains::default(),
             asking: 0,
             short: false,
             behind: false,
@@ -115,6 +123,10 @@ impl Owner {
             settings,
         });
         owner.asking = owner.recount_asking();
+        let probe_at = cx.steady.saturating_add(owner.settings.breaker.probe_ms);
+        for (participant, breaker) in owner.replica.breakers.iter() {
+            owner.drains.begin(participant, breaker.state, false, probe_at);
+        }
         for number in law::to_send_again(&mut owner.replica.outbox) {
             cx.counters.resent += 1;
             cx.out.push(Wish::Send(Tag::Effect(number)));
@@ -257,6 +269,8 @@ impl Owner {
     /// A poll ended: timers, the record of its turns, and what nothing else carries.
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
         self.fire_timers(cx)?;
+        self.trip(cx);
+        self.drain(cx)?;
         self.expire(cx);
         self.retry_undeliverable(cx);
         self.close_record(cx);
@@ -308,7 +322,7 @@ impl Owner {
     pub(super) fn slot_of(&self, key: &RowKey) -> Option<Slot> {
         match key {
             RowKey::Saga(id) => self.replica.table.place(id),
-            RowKey::Outbox(..) => None,
+            RowKey::Outbox(..) | RowKey::Breaker(_) => None,
         }
     }
 

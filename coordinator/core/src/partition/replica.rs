@@ -6,12 +6,14 @@
 //!
 //! An owner's own records come by `adopt`, once they are confirmed: what they do is known already.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Change, Decision, DefinitionHash, JournalRecord, Position, Quarantined, SagaEvent, Stamp};
+use ringmaster_schemas::journal::{
+    BreakerChange, Change, Decision, DefinitionHash, JournalRecord, Position, Quarantined, SagaEvent, Stamp,
+};
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
 
@@ -20,7 +22,7 @@ use super::fence::{Fence, Verdict};
 use super::outbox::Outbox;
 use super::table::Table;
 use super::{Rows, Settings, digest, law};
-use crate::saga::{Effect, Sender, apply, effects, order_of};
+use crate::saga::{Breakers, Effect, Sender, apply, effects, order_of};
 
 /// The state of one partition at an offset of its journal.
 pub struct Replica {
@@ -36,6 +38,12 @@ pub struct Replica {
     pub(super) released: i64,
     /// Buckets up to this one are expired.
     pub(super) expired: i64,
+    /// Who is not asked now.
+    pub(super) breakers: Breakers,
+    /// Breakers that differ from the stored ones.
+    pub(super) touched_breakers: BTreeSet<Arc<str>>,
+    /// What stored breakers take part in the digest with.
+    pub(super) stored_breakers: BTreeMap<Arc<str>, u128>,
     /// Over all rows, as of the last batch.
     pub(super) digest: Digest,
     /// The journal offset of the stored checkpoint; -1 if there is none.
@@ -64,6 +72,9 @@ impl Replica {
             outbox: Outbox::default(),
             released: 0,
             expired: -1,
+            breakers: Breakers::default(),
+            touched_breakers: BTreeSet::new(),
+            stored_breakers: BTreeMap::new(),
             digest: digest::empty(),
             stored: -1,
             versions: BTreeMap::new(),
@@ -75,13 +86,23 @@ impl Replica {
     /// The state of the store.
     pub fn restore(settings: Arc<Settings>, checkpoint: Checkpoint, rows: &dyn Rows) -> Result<Replica, String> {
         let outbox = Outbox::restore(rows)?;
-        let mut stuck = 0;
-        rows.scan(Index::Stuck, Millis::MIN, Millis::MAX, &mut |_, _| stuck += 1)?;
+        let count = |index| {
+            let mut count = 0;
+            let visit = &mut |_, _| {
+                count += 1;
+                true
+            };
+            rows.scan(index, Millis::MIN, Millis::MAX, visit).map(|()| count)
+        };
+        let (stuck, parked) = (count(Index::Stuck)?, count(Index::Parked)?);
+        let (breakers, stored_breakers) = digest::stored_breakers(rows)?;
         Ok(Replica {
+            breakers,
+            stored_breakers,
             fence: law::fence_of(&checkpoint),
             now: checkpoint.now,
             positions: checkpoint.positions,
-            table: Table::over(stuck),
+            table: Table::over(stuck, parked),
             outbox,
             released: checkpoint.released,
             expired: checkpoint.expired_bucket,
@@ -156,11 +177,17 @@ impl Replica {
                 Change::Expired(expired) => self.expired = self.expired.max(expired.bucket),
                 Change::Undeliverable(place) => self.outbox.set_apart((place.offset, place.index)),
                 Change::Delivered(place) => self.outbox.delivered((place.offset, place.index)),
+                Change::Breaker(change) => self.set_breaker(change, at),
             }
         }
         let _numbers = self.outbox.push(offset, effects);
         self.outbox.release_below(self.released);
         Ok(())
+    }
+
+    fn set_breaker(&mut self, change: &BreakerChange, at: Millis) {
+        self.breakers.apply(&change.participant, &change.event, at);
+        self.touched_breakers.insert(change.participant.clone());
     }
 
     /// A saga's id.
@@ -191,6 +218,7 @@ impl Replica {
                 Move::Expired(bucket) => self.expired = bucket,
                 Move::Undeliverable(place) => self.outbox.set_apart(place),
                 Move::Delivered(place) => self.outbox.delivered(place),
+                Move::Breaker(change) => self.set_breaker(&change, pending.now),
             }
         }
         self.outbox.push(offset, std::mem::take(&mut pending.effects))

@@ -28,6 +28,31 @@ pub struct Settings {
     pub inputs: Vec<InputSettings>,
     /// Bounds.
     pub limits: Limits,
+    /// When a participant's breaker opens by itself, and how what was parked goes out again.
+    pub breaker: BreakerSettings,
+}
+
+/// When a participant's breaker opens by itself, and how what was parked goes out again.
+#[derive(Debug, Clone)]
+pub struct BreakerSettings {
+    /// False: breakers open only by a person.
+    pub on: bool,
+    /// How far back answers are looked at.
+    pub window_ms: Millis,
+    /// From this share of failures and silences on it opens, in percent.
+    pub share_percent: u32,
+    /// If there are at least so many of them.
+    pub minimum: u32,
+    /// While it is open one command goes out this often, as a probe.
+    pub probe_ms: Millis,
+    /// While it drains at most so many are out at once.
+    pub drain_max: usize,
+}
+
+impl Default for BreakerSettings {
+    fn default() -> Self {
+        BreakerSettings { on: true, window_ms: 10_000, share_percent: 50, minimum: 10, probe_ms: 5_000, drain_max: 64 }
+    }
 }
 
 /// One input topic; the partition reads its own number of it.

@@ -23,6 +23,8 @@ pub(super) struct Table {
     bytes: usize,
     /// Sagas that need a person, of all rows, also those that are only in the store.
     stuck: usize,
+    /// Sagas of which something is parked, of all rows.
+    parked: usize,
 }
 
 #[derive(Debug)]
@@ -72,9 +74,14 @@ impl Table {
         self.stuck
     }
 
-    /// A table over a store in which so many sagas need a person.
-    pub(super) fn over(stuck: usize) -> Self {
-        Table { stuck, ..Table::default() }
+    /// Sagas of which something is parked.
+    pub(super) fn parked(&self) -> usize {
+        self.parked
+    }
+
+    /// A table over a store in which so many sagas need a person, and something of so many is parked.
+    pub(super) fn over(stuck: usize, parked: usize) -> Self {
+        Table { stuck, parked, ..Table::default() }
     }
 
     pub(super) fn row(&self, slot: Slot) -> &Row {
@@ -130,9 +137,12 @@ impl Table {
     /// Sets what is true.
     pub(super) fn set(&mut self, slot: Slot, saga: Arc<Saga>) {
         let row = &mut self.rows[slot as usize];
-        // Whatever is stuck was counted when it became so, or in the store.
-        let was = row.saga.as_ref().is_some_and(|before| before.stuck());
-        self.stuck = self.stuck + usize::from(saga.stuck()) - usize::from(was);
+        // Whatever is stuck or parked was counted when it became so, or in the store.
+        let held = |saga: &Saga| if saga.held_since.is_some() { (saga.stuck(), saga.parked()) } else { (false, false) };
+        let (was_stuck, was_parked) = row.saga.as_ref().map_or((false, false), |before| held(before));
+        let (is_stuck, is_parked) = held(&saga);
+        self.stuck = self.stuck + usize::from(is_stuck) - usize::from(was_stuck);
+        self.parked = self.parked + usize::from(is_parked) - usize::from(was_parked);
         row.saga = Some(saga);
         if !row.dirty {
             row.dirty = true;

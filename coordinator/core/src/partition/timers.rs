@@ -23,7 +23,8 @@ const UNDELIVERABLE_RETRY_MAX: usize = 100;
 impl Owner {
     /// How long until [`super::Happened::PollEnded`] has something to do without anything happening.
     pub(super) fn idle_ms(&self, clocks: super::clock::Clocks) -> Millis {
-        self.timers.next_due().saturating_sub(self.clock.time(clocks)).max(0)
+        let due = self.timers.next_due().saturating_sub(self.clock.time(clocks)).max(0);
+        due.min(self.drains.idle_ms(clocks.steady))
     }
 
     /// Sees to it that a wheel looks at a row in time.
@@ -57,6 +58,7 @@ impl Owner {
                 let wheel = timers.wheel_of(&id, inputs, cx.catalog);
                 timers.insert(wheel, due, Item::Stored(id));
             }
+            true
         };
         let scanned = cx.rows.scan(Index::Due, from, to, visit);
         scanned.map_err(|detail| self.unreadable(detail))?;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
-    Cause, Change, EffectPlace, Expired, FailureKind, Opens, QuarantineReason, RejectionReason, SagaChange, SagaEvent,
+    BreakerChange, BreakerEvent, Cause, Change, EffectPlace, Expired, FailureKind, Opens, Place, QuarantineReason, RejectionReason,
+    SagaChange, SagaEvent,
 };
 use ringmaster_schemas::state::Saga;
 use smallvec::{SmallVec, smallvec};
@@ -16,7 +17,7 @@ use super::table::Slot;
 use super::{Context, Note, Role, Why, Wish};
 use crate::definition::Definition;
 use crate::intake::{Answer, InputRecord, Refused};
-use crate::saga::{Evaluated, Input, ROW_BYTES_MAX, Rejection, decide};
+use crate::saga::{Basis, Evaluated, Input, ROW_BYTES_MAX, Rejection, decide};
 
 /// What caused it, what happened, and what is true then.
 pub(super) struct Turn<'a> {
@@ -29,12 +30,14 @@ pub(super) struct Turn<'a> {
     rows: SmallVec<[(Slot, Arc<Saga>); 1]>,
     /// What it does beside sagas.
     moved: Option<Move>,
+    /// What it lets go, where that was parked.
+    unparks: Option<Place>,
 }
 
 impl<'a> Turn<'a> {
     /// A turn that does nothing yet.
     pub(super) fn of(cause: Cause) -> Turn<'a> {
-        Turn { cause, raw: None, changes: SmallVec::new(), rows: SmallVec::new(), moved: None }
+        Turn { cause, raw: None, changes: SmallVec::new(), rows: SmallVec::new(), moved: None, unparks: None }
     }
 
     /// A turn by a record of input `index`.
@@ -50,10 +53,11 @@ impl<'a> Turn<'a> {
     /// A turn of the partition itself.
     pub(super) fn upkeep(moved: Move) -> Turn<'a> {
         let place = |(offset, index)| EffectPlace { offset, index };
-        let change = match moved {
-            Move::Expired(bucket) => Change::Expired(Expired { bucket }),
-            Move::Undeliverable(effect) => Change::Undeliverable(place(effect)),
-            Move::Delivered(effect) => Change::Delivered(place(effect)),
+        let change = match &moved {
+            Move::Expired(bucket) => Change::Expired(Expired { bucket: *bucket }),
+            Move::Undeliverable(effect) => Change::Undeliverable(place(*effect)),
+            Move::Delivered(effect) => Change::Delivered(place(*effect)),
+            Move::Breaker(change) => Change::Breaker(change.clone()),
         };
         Turn { changes: smallvec![change], moved: Some(moved), ..Turn::of(Cause::Upkeep {}) }
     }
@@ -61,6 +65,18 @@ impl<'a> Turn<'a> {
     /// With the input's bytes, under their writer's schema.
     pub(super) fn keeping(self, raw: Option<(i64, &'a [u8])>) -> Turn<'a> {
         Turn { raw, ..self }
+    }
+
+    /// With what becomes of a participant's breaker.
+    pub(super) fn breaker(self, participant: &Arc<str>, event: BreakerEvent) -> Turn<'a> {
+        let change = BreakerChange { participant: participant.clone(), event };
+        let moved = Some(Move::Breaker(change.clone()));
+        Turn { moved, ..self }.with(Change::Breaker(change))
+    }
+
+    /// Which lets go what is parked at this place of its saga.
+    pub(super) fn unparking(self, place: Place) -> Turn<'a> {
+        Turn { unparks: Some(place), ..self }
     }
 
     /// With what happened to a saga.
@@ -92,8 +108,12 @@ impl Owner {
                     let (slot, saga) = rows.next().expect("a turn has a row for each change of a saga");
                     count(&change.saga, &change.events, cx);
                     self.replica.effects_of(&saga, &change.events, at, &mut effects);
+                    if !self.ahead.breakers.is_empty() {
+                        self.drains.note_parked(&saga, &change.events);
+                    }
                     self.set_current(slot, saga, number, cx);
                 }
+                Change::Breaker(change) => self.set_breaker(change, at, cx),
                 Change::Quarantined(quarantined) => {
                     cx.counters.quarantined += 1;
                     cx.out.push(Wish::Tell(Note::Quarantined {
@@ -159,8 +179,10 @@ impl Owner {
         // An event that starts a saga, or that one waits for: the record is what does not fit.
         let is_event = record.is_some_and(|(index, _)| matches!(self.settings.inputs[index].role, Role::Events { .. }));
         if let (false, [(slot, _)]) = (is_event, &turn.rows[..])
-            && let Some(smaller) =
-                self.decide_at(*slot, &Input::TooBig { bytes: record.map(|_| bytes), step }, Turn::of(turn.cause), cx)?
+            && let Some(smaller) = {
+                let too_big = Input::TooBig { bytes: record.map(|_| bytes), step, place: turn.unparks };
+                self.decide_at(*slot, &too_big, Turn::of(turn.cause), cx)?
+            }
         {
             self.push_small(smaller, cx);
             return Ok(());
@@ -196,9 +218,11 @@ impl Owner {
         };
         let definition = self.definition_of(saga, cx)?;
         let (saga, now) = (saga.clone(), self.turn_time(cx));
-        match decide(definition, &Evaluated::new(definition), &id, Some(&saga), input, now, &mut self.scratch) {
+        let basis = Basis { definition, values: &Evaluated::new(definition), breakers: &self.ahead.breakers };
+        match decide(basis, &id, Some(&saga), input, now, &mut self.scratch) {
             Ok(decided) if decided.events.is_empty() => Ok(None),
             Ok(decided) => {
+                self.note_answers(definition, &saga, &decided.events, cx);
                 turn.saga(slot, id, decided.events, decided.saga);
                 Ok(Some(turn))
             }
@@ -275,6 +299,9 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             | SagaEvent::EventTaken { .. }
             | SagaEvent::EventKept { .. }
             | SagaEvent::EventsExpired { .. }
+            | SagaEvent::Parked { .. }
+            | SagaEvent::Prioritised { .. }
+            | SagaEvent::Entered { opens: Opens::Parked { .. }, .. }
             | SagaEvent::ScopeStopped { .. }
             | SagaEvent::ReactionBegan { .. }
             | SagaEvent::WentOn { .. }

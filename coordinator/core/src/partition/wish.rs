@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{QuarantineReason, RejectionReason};
+use ringmaster_schemas::journal::{BreakerEvent, QuarantineReason, RejectionReason};
 
 /// What a partition asks its worker to do, in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +91,13 @@ pub enum Note {
         reason: RejectionReason,
         /// Why, for people.
         detail: Arc<str>,
+    },
+    /// A participant is asked no more, or again.
+    Breaker {
+        /// Its name.
+        participant: Arc<str>,
+        /// What became of its breaker.
+        event: BreakerEvent,
     },
     /// Sagas run by a version that the topic of definitions has and that is not known here yet.
     Waits {

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Data;
-use ringmaster_schemas::journal::{ActKind, OrderFields, Phase, Place, RejectionReason as Reason, SagaEvent};
-use ringmaster_schemas::names::Direction;
+use ringmaster_schemas::journal::{ActKind, Phase, Place, RejectionReason as Reason, SagaEvent};
 use ringmaster_schemas::state::{Entry, Waits, Work};
 
 use super::answer::is_too_big;
 use super::attempts::Policy;
 use super::decide::Draft;
 use super::flow::Way;
-use super::{Outcome, Rejection, ReplyInput};
+use super::{ATTEMPTS_MAX, Outcome, Rejection, ReplyInput};
 use crate::definition::{ROOT, ROUNDS_MAX, Undo};
 use crate::faults::mutated;
 
@@ -197,21 +196,13 @@ impl Draft<'_> {
     }
 
     fn ask_again(&mut self, place: Place) -> Result<(), Rejection> {
-        let direction = self.direction(place);
-        let step = self.step_at(place);
-        let (timeout_ms, until) = match (direction, &step.asks.undo) {
-            (Direction::Undo, Undo::Command { within_ms, timeout_ms, .. }) => (*timeout_ms, self.now.saturating_add(*within_ms)),
-            (Direction::Undo, Undo::Nothing | Undo::Never) => unreachable!("an asked undo has a command"),
-            (Direction::Do, _) => (Policy::of(step, direction).timeout_ms, step.node.until(self.now)),
-        };
-        let entry = self.entry(place).clone();
-        let Some(attempt) = entry.attempt.checked_add(1) else {
+        if self.entry(place).attempt == ATTEMPTS_MAX {
             return Err(not_possible("it was asked as often as can be counted"));
-        };
-        let asked = entry.order.as_ref().expect("what is asked has an order").fields();
-        let fields = OrderFields { until, body: entry.body(), ..asked };
-        let order = self.order_as(&fields);
-        self.happen(SagaEvent::Retried { place, direction, attempt, order, due_at: until.min(self.now + timeout_ms) });
+        }
+        if !self.park(place, None) {
+            let until = Policy::of(self.step_at(place), self.direction(place)).until(self.now);
+            self.ask_anew(place, until);
+        }
         Ok(())
     }
 

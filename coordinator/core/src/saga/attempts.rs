@@ -15,16 +15,26 @@ use crate::faults::mutated;
 /// By what a command is tried again.
 pub(super) struct Policy<'a> {
     pub(super) timeout_ms: Millis,
+    within_ms: Option<Millis>,
     retry: &'a Retry,
 }
 
 impl<'a> Policy<'a> {
     pub(super) fn of(step: Step<'a>, direction: Direction) -> Self {
         match (direction, &step.asks.undo) {
-            (Direction::Do, _) => Policy { timeout_ms: step.asks.timeout_ms, retry: &step.asks.retry },
-            (Direction::Undo, Undo::Command { timeout_ms, retry, .. }) => Policy { timeout_ms: *timeout_ms, retry },
+            (Direction::Do, _) => {
+                Policy { timeout_ms: step.asks.timeout_ms, within_ms: step.node.within_ms, retry: &step.asks.retry }
+            }
+            (Direction::Undo, Undo::Command { timeout_ms, within_ms, retry, .. }) => {
+                Policy { timeout_ms: *timeout_ms, within_ms: Some(*within_ms), retry }
+            }
             (Direction::Undo, Undo::Nothing | Undo::Never) => unreachable!("an asked undo has a command"),
         }
+    }
+
+    /// When all attempts are over that begin now.
+    pub(super) fn until(&self, now: Millis) -> Millis {
+        self.within_ms.map_or(Millis::MAX, |within| now.saturating_add(within))
     }
 }
 
@@ -70,6 +80,9 @@ impl Draft<'_> {
 
     /// The wait before a retry is over.
     pub(super) fn repeat(&mut self, place: Place) {
+        if self.park(place, None) {
+            return;
+        }
         let direction = self.direction(place);
         let policy = Policy::of(self.step_at(place), direction);
         let (entry, until) = (self.entry(place), self.until(place));
@@ -83,7 +96,18 @@ impl Draft<'_> {
         self.happen(SagaEvent::CommandRepeated { place, direction, attempt, due_at });
     }
 
-    fn until(&self, place: Place) -> Millis {
+    /// The same command under the same key, with so much time for all that follows.
+    pub(super) fn ask_anew(&mut self, place: Place, until: Millis) {
+        let direction = self.direction(place);
+        let timeout_ms = Policy::of(self.step_at(place), direction).timeout_ms;
+        let entry = self.entry(place).clone();
+        let attempt = entry.attempt + 1;
+        let asked = entry.order.as_ref().expect("what is asked has an order").fields();
+        let order = self.order_as(&OrderFields { until, body: entry.body(), ..asked });
+        self.happen(SagaEvent::Retried { place, direction, attempt, order, due_at: until.min(self.now + timeout_ms) });
+    }
+
+    pub(super) fn until(&self, place: Place) -> Millis {
         self.entry(place).order.as_ref().expect("what is asked has an order").fields().until
     }
 
@@ -94,12 +118,22 @@ impl Draft<'_> {
         let (attempt, until) = (self.entry(place).attempt, self.until(place));
         let order = self.entry(place).order.as_ref().expect("what is asked has an order");
         let key = names::idempotency_key(&self.saga().id, order.step(), direction);
-        let due_at = self.now + retry::backoff_ms(policy.retry, i32::from(attempt), &key);
+        let counted = self.entry(place).counted_attempt();
+        let due_at = self.now + retry::backoff_ms(policy.retry, i32::from(counted), &key);
         let retryable = retryable || (direction == Direction::Do && mutated("failure_for_good_retried"));
         let in_time = due_at < until || (direction == Direction::Do && mutated("within_ignored"));
         let goes_on = direction == Direction::Undo || self.halted(place).is_none() || mutated("retry_in_undoing_scope");
         let never = direction == Direction::Undo && mutated("undo_not_retried");
-        if retryable && retry::allows(policy.retry, attempt, code) && in_time && goes_on && !never {
+        // What its participant does not answer while it is not asked anyhow ends nothing: its time stands, and another attempt follows,
+        // whatever is left of either.
+        let may_pass = retryable && goes_on && !policy.retry.not_on.iter().any(|never| **never == *code);
+        if may_pass && !self.breakers.is_empty() && !mutated("parked_attempt_given_up") {
+            let failure = self.failure_at(place, FailureKind::Failed, code, message);
+            if self.park(place, Some(failure)) {
+                return;
+            }
+        }
+        if retryable && retry::allows(policy.retry, (attempt, counted), code) && in_time && goes_on && !never {
             let failure = self.failure_at(place, FailureKind::Failed, code, message);
             self.happen(SagaEvent::RetryScheduled { place, direction, due_at, failure });
         } else if retryable && !in_time {

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, FailureKind, Head, HeadFields, KeptEvent, Phase, Place, RejectionReason, SagaEvent};
-use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{Entry, PRIORITY_USUAL, Saga, Status, Waits, Work};
 
 use super::flow::{Branch, Way};
+use super::parking::Breakers;
+use super::scope::Scope;
 use super::values::Values;
 use super::{EarlyInput, Input, Rejection, Scratch, StartInput, apply, code};
 use crate::definition::{Definition, ROOT, Step};
@@ -21,10 +23,20 @@ pub struct Decided {
     pub saga: Arc<Saga>,
 }
 
+/// What a decision goes by, beside the saga.
+#[derive(Clone, Copy)]
+pub struct Basis<'a> {
+    /// The version that the saga runs by.
+    pub definition: &'a Definition,
+    /// Where the values of its expressions come from.
+    pub values: &'a dyn Values,
+    /// Who is not asked now.
+    pub breakers: &'a Breakers,
+}
+
 /// Decides what `input` means for the saga `id` (`row`: none if it does not exist) at `now`.
 pub fn decide(
-    definition: &Definition,
-    values: &dyn Values,
+    basis: Basis<'_>,
     id: &Arc<str>,
     row: Option<&Arc<Saga>>,
     input: &Input,
@@ -33,9 +45,11 @@ pub fn decide(
 ) -> Result<Decided, Rejection> {
     let events = Vec::with_capacity(2);
     let branches = Vec::new();
+    let Basis { definition, values, breakers } = basis;
     let mut draft = Draft {
         definition,
         values,
+        breakers,
         now,
         id,
         row: row.cloned(),
@@ -52,7 +66,16 @@ pub fn decide(
         (Input::Early(event), None) => draft.expect(event)?,
         (Input::Early(event), Some(saga)) if !saga.began() => draft.expect(event)?,
         (Input::Start(start), Some(saga)) => return Err(duplicate(saga, start)),
-        (Input::Reply(_) | Input::Due | Input::TooBig { .. } | Input::Cancel { .. } | Input::Act(_) | Input::Event(_), None) => {
+        (
+            Input::Reply(_)
+            | Input::Due
+            | Input::TooBig { .. }
+            | Input::Cancel { .. }
+            | Input::Act(_)
+            | Input::Unpark(_)
+            | Input::Event(_),
+            None,
+        ) => {
             return Err(Rejection::new(RejectionReason::UnknownSaga, "no saga of this id lives, or is remembered"));
         }
         (Input::Reply(reply), Some(_)) => draft.reply(reply)?,
@@ -61,7 +84,8 @@ pub fn decide(
         (Input::Act(act), Some(_)) => draft.act(act)?,
         (Input::Event(event), Some(_)) => draft.event(event)?,
         (Input::Early(_), Some(_)) => unreachable!("an event for a saga that lives is taken as one"),
-        (Input::TooBig { bytes, step }, Some(_)) => draft.too_big(*bytes, step.as_deref())?,
+        (Input::Unpark(place), Some(_)) => draft.unpark(*place),
+        (Input::TooBig { bytes, step, place }, Some(_)) => draft.too_big(*bytes, step.as_deref(), *place)?,
     }
     let Draft { events, row, .. } = draft;
     Ok(Decided { events, saga: row.expect("a decided saga exists") })
@@ -85,6 +109,7 @@ fn duplicate(saga: &Saga, start: &StartInput) -> Rejection {
 pub(super) struct Draft<'a> {
     pub(super) definition: &'a Definition,
     pub(super) values: &'a dyn Values,
+    pub(super) breakers: &'a Breakers,
     pub(super) now: Millis,
     id: &'a Arc<str>,
     pub(super) row: Option<Arc<Saga>>,
@@ -166,6 +191,9 @@ impl<'a> Draft<'a> {
         let head = Head::new(&fields, &mut self.scratch.record);
         let deadline_at = definition.deadline_ms.map(|deadline| self.now.saturating_add(deadline));
         self.happen(SagaEvent::Started { head, deadline_at });
+        if start.priority != PRIORITY_USUAL {
+            self.happen(SagaEvent::Prioritised { priority: start.priority });
+        }
         let cancel = self.move_in(&start.early);
         match cancel.filter(|_| !mutated("cancel_before_start_lost")) {
             Some(source) => {
@@ -195,26 +223,31 @@ impl<'a> Draft<'a> {
     }
 
     /// The turn that was decided does not fit into a journal record: the leaf that waits fails before anything is sent. An undo, and
-    /// what was stuck already, needs a person. An ended saga changes only by a contradicting answer, which is then not taken.
-    fn too_big(&mut self, bytes: Option<usize>, step: Option<&str>) -> Result<(), Rejection> {
+    /// what was stuck already, needs a person. An ended saga changes only by a contradicting answer, which is then not taken, and by the
+    /// undo of a stray, which was parked.
+    fn too_big(&mut self, bytes: Option<usize>, step: Option<&str>, place: Option<Place>) -> Result<(), Rejection> {
         let message = match bytes {
             Some(bytes) => format!(
                 "the reply takes {bytes} bytes: with what it causes it does not fit into a journal record (limits.record_bytes_max)"
             ),
             None => "what follows does not fit into a journal record (limits.record_bytes_max)".to_owned(),
         };
-        if self.saga().ended() {
+        if self.saga().ended() && place.is_none() {
             return Err(Rejection::new(RejectionReason::ContradictingReply, format!("{message}: it is not taken")));
         }
         let answered = |entry: &Entry| entry.open() && step.is_some() && entry.order.as_ref().map(|order| order.step()) == step;
         let due = |entry: &Entry| bytes.is_none() && entry.due_at().min(entry.clock().unwrap_or(Millis::MAX)) <= self.now;
-        let place = self.saga().entries.iter().position(|entry| answered(entry) || due(entry)).map(|place| place as Place);
-        let place = place.or_else(|| self.open_place()).expect("a live saga has an open leaf");
+        let found = self.saga().entries.iter().position(|entry| answered(entry) || due(entry)).map(|place| place as Place);
+        let place = place.or(found).or_else(|| self.open_place()).expect("a live saga has an open leaf");
         let (work, waits) = (self.entry(place).work, self.entry(place).waits);
         let node = &self.definition.nodes[usize::from(self.entry(place).node)];
-        let may_end = node.phase == Phase::Compensatable;
+        let (may_end, may_go_back) = (node.phase == Phase::Compensatable, node.phase != Phase::Retriable);
         if work == Work::Asked && waits != Waits::Stuck {
             self.give_up(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
+        } else if (work, waits, may_go_back) == (Work::Nothing, Waits::Parked, true) {
+            let failure = self.failure_at(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
+            let way = self.stop(Scope::Root, failure, false);
+            self.go(way);
         } else if matches!(waits, Waits::Time | Waits::Approval | Waits::Event) && may_end {
             let failure = self.failure_at(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
             self.happen(SagaEvent::Refused { place, failure });

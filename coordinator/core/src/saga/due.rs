@@ -49,7 +49,7 @@ impl Draft<'_> {
                 let way = self.wakes(place);
                 self.go(way);
             }
-            Waits::No | Waits::Stuck | Waits::Approval | Waits::Event => unreachable!("it is never due"),
+            Waits::No | Waits::Stuck | Waits::Approval | Waits::Event | Waits::Parked => unreachable!("it is never due"),
         }
     }
 

@@ -85,6 +85,8 @@ pub fn effects(
         | SagaEvent::EventTaken { .. }
         | SagaEvent::EventKept { .. }
         | SagaEvent::EventsExpired { .. }
+        | SagaEvent::Parked { .. }
+        | SagaEvent::Prioritised { .. }
         | SagaEvent::MarkedLate { .. } => {}
     }
 }
@@ -110,7 +112,7 @@ fn command(
         reply_to: sender.reply_topic.into(),
         reply_partition: sender.partition,
         first_time: order.first_time,
-        traceparent: sender.head.fields().traceparent.map(Into::into),
+        traceparent: sender.head.traceparent().map(Into::into),
     };
     let key = names::parse_saga_id(sender.id).1;
     Effect::new(topic_of(order.command), key.as_bytes(), META_BYTES + order.body.len(), |value| match order.encoding {
@@ -138,7 +140,7 @@ fn emitted(sender: Sender<'_>, emission: &Emission, scratch: &mut String) -> Eff
         effect.add_header(names::HEADER_TIME, &[scratch.as_str()]);
         effect.add_header(names::HEADER_SUBJECT, &[&key]);
         effect.add_header(names::HEADER_CONTENT_TYPE, &[content]);
-        if let Some(traceparent) = sender.head.fields().traceparent {
+        if let Some(traceparent) = sender.head.traceparent() {
             effect.add_header(names::HEADER_TRACEPARENT, &[traceparent]);
         }
     }

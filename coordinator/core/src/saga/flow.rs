@@ -262,22 +262,32 @@ impl Draft<'_> {
         self.saga().start().len() + self.saga().entries.iter().map(held_bytes).sum::<usize>() + early
     }
 
-    /// The first attempt of a step's own command.
+    /// The first attempt of a step's own command; or it waits, before it is even made, until its participant is asked again.
     fn issue(&mut self, node: u16) -> Way {
+        let step = self.definition.step(node).expect("it was looked at");
+        let (place, round) = (self.next_place(), self.round(node));
+        if let Some(participant) = self.parks(&step.asks.call.participant) {
+            self.happen(SagaEvent::Entered { place, node, round, opens: Opens::Parked { participant } });
+            return Way::Rest;
+        }
+        self.issue_at(place, node, round)
+    }
+
+    /// The same, at a place that is the next one, or where it was parked.
+    pub(super) fn issue_at(&mut self, place: Place, node: u16, round: u8) -> Way {
         let step = self.definition.step(node).expect("it was looked at");
         let body = step.asks.call.body.as_ref().expect("a step's own command has its own body");
         let buffer = self.buffer();
-        let body = match self.render_body(self.view(node), body, buffer) {
+        let body = match self.render_body(self.view_at(node, place), body, buffer) {
             Ok(body) => body,
-            Err(error) => return self.cannot_begin(node, &step.node.name, error.code, &error.to_string()),
+            Err(error) => return self.cannot_begin_at(place, node, &step.node.name, (error.code, &error.to_string())),
         };
         let held = self.held_bytes();
         if held + body.len() > ROW_BYTES_MAX && !mutated("big_command_sent") {
             let message =
                 format!("its command takes {} bytes beside {held} that the saga holds; the limit is {ROW_BYTES_MAX}", body.len());
-            return self.cannot_begin(node, &step.node.name, code::DATA_TOO_BIG, &message);
+            return self.cannot_begin_at(place, node, &step.node.name, (code::DATA_TOO_BIG, &message));
         }
-        let round = self.round(node);
         let until = step.node.until(self.now);
         let order = self.order(
             &step.node.name,
@@ -295,19 +305,27 @@ impl Draft<'_> {
         );
         self.give_back(body);
         let due_at = until.min(self.now + step.asks.timeout_ms);
-        self.happen(SagaEvent::CommandIssued { place: self.next_place(), node, round, order, due_at });
+        self.happen(SagaEvent::CommandIssued { place, node, round, order, due_at });
         Way::Rest
     }
 
     /// A step (or the event at the end) failed before anything of it was sent.
     fn cannot_begin(&mut self, node: u16, name: &Arc<str>, code: &str, message: &str) -> Way {
+        self.cannot_begin_at(self.next_place(), node, name, (code, message))
+    }
+
+    /// The same, at a place that is the next one, or where it was parked.
+    fn cannot_begin_at(&mut self, place: Place, node: u16, name: &Arc<str>, (code, message): (&str, &str)) -> Way {
         let forward_only = match node {
             // The event at the end: without a pivot all can still be undone.
             ROOT => self.definition.has_pivot,
             node => self.definition.nodes[usize::from(node)].phase == Phase::Retriable,
         };
         let failure = failure(FailureKind::Error, code, name, message);
-        if forward_only {
+        if forward_only && place < self.next_place() {
+            self.happen(SagaEvent::Stuck { place, failure });
+            Way::Rest
+        } else if forward_only {
             self.enter_stuck(node, failure);
             Way::Rest
         } else {

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! LANGUAGE.md section 3 is the law of this folder. Reading order: [`decide`], then `flow` (forward), `react_to` (what was refused or
-//! failed), `stop` and `unwind` (undo), `scope`, `verbs` (what waits by itself), `answer`, `attempts`, `due`, `acts`; [`apply`] and [`effects`] stand alone. [`why`],
+//! failed), `stop` and `unwind` (undo), `scope`, `verbs` (what waits by itself), `answer`, `attempts`, `parking`, `due`, `acts`; [`apply`] and [`effects`] stand alone. [`why`],
 //! [`passed`] and [`Teller`] put rows and events into words.
 
 mod acts;
@@ -19,6 +19,7 @@ mod due;
 mod effect;
 mod effects;
 mod flow;
+mod parking;
 mod passed;
 mod react_to;
 mod retry;
@@ -33,9 +34,10 @@ mod why;
 
 pub use acts::{Act, ActInput, state_token};
 pub use apply::{IllegalEvent, apply};
-pub use decide::{Decided, decide};
+pub use decide::{Basis, Decided, decide};
 pub use effect::Effect;
 pub use effects::{Sender, effects, order_of};
+pub use parking::Breakers;
 pub use passed::{Passed, passed};
 pub use told::{Teller, Told, Versions};
 pub use values::{Evaluated, Values, View};
@@ -43,7 +45,7 @@ pub use why::{Why, name_of, why};
 
 use std::sync::Arc;
 
-use ringmaster_schemas::journal::{KeptEvent, RejectionReason};
+use ringmaster_schemas::journal::{KeptEvent, Place, RejectionReason};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::{Data, Millis};
 
@@ -86,6 +88,8 @@ pub enum Input {
     Act(ActInput),
     /// An event came that its definition listens to.
     Event(EventInput),
+    /// What is parked at this place may go: its breaker lets it.
+    Unpark(Place),
     /// An event came that is for a saga which has not begun, and is kept until it does.
     Early(Arc<KeptEvent>),
     /// What this input would cause is larger than a journal record may be.
@@ -94,6 +98,8 @@ pub enum Input {
         bytes: Option<usize>,
         /// The step that it is for, where it is an answer.
         step: Option<Arc<str>>,
+        /// What was to go, where that was parked.
+        place: Option<Place>,
     },
 }
 
@@ -120,6 +126,8 @@ pub struct StartInput {
     pub source: String,
     /// Offset of the definition's version in its topic.
     pub version_offset: i64,
+    /// From 0 to 9; of what is parked the larger goes first.
+    pub priority: u8,
     /// The event's own time, if its log has one.
     pub event_time: Option<Millis>,
     /// What came before it, in the order in which it came.

@@ -20,9 +20,9 @@ pub(super) fn backoff_ms(retry: &Retry, attempt: i32, idempotency_key: &str) -> 
     (base * (1.0 - JITTER + 2.0 * JITTER * share)).round().max(1.0) as Millis
 }
 
-/// Whether another attempt may follow attempt `attempt` that ended with `code`.
-pub(super) fn allows(retry: &Retry, attempt: u16, code: &str) -> bool {
-    let more = retry.attempts.is_none_or(|max| u32::from(attempt) < max) || mutated("attempts_ignored");
+/// Whether another attempt may follow attempt `attempt`, the `counted`-th since it was asked anew, that ended with `code`.
+pub(super) fn allows(retry: &Retry, (attempt, counted): (u16, u16), code: &str) -> bool {
+    let more = retry.attempts.is_none_or(|max| u32::from(counted) < max) || mutated("attempts_ignored");
     let never = retry.not_on.iter().any(|never| &**never == code) && !mutated("not_on_ignored");
     more && !never && attempt < ATTEMPTS_MAX
 }
@@ -44,7 +44,8 @@ mod tests {
         }
         let first: std::collections::BTreeSet<_> = (0..50).map(|i| backoff_ms(&retry, 1, &format!("a/{i}/x/do"))).collect();
         assert!(first.len() > 20, "retries of many sagas must not come at one moment");
-        assert!(!allows(&Retry { attempts: None, ..retry.clone() }, ATTEMPTS_MAX, "X"));
-        assert!(allows(&retry, 2, "X") && !allows(&retry, 3, "X") && !allows(&retry, 1, "NEVER"));
+        assert!(!allows(&Retry { attempts: None, ..retry.clone() }, (ATTEMPTS_MAX, 1), "X"));
+        assert!(allows(&retry, (2, 2), "X") && !allows(&retry, (3, 3), "X") && !allows(&retry, (1, 1), "NEVER"));
+        assert!(allows(&retry, (9, 2), "X") && !allows(&retry, (9, 3), "X"), "counted from where it was asked anew");
     }
 }

@@ -60,6 +60,8 @@ impl<'a> Teller<'a> {
             | SagaEvent::EventTaken { .. }
             | SagaEvent::EventKept { .. }
             | SagaEvent::EventsExpired { .. }
+            | SagaEvent::Parked { .. }
+            | SagaEvent::Prioritised { .. }
             | SagaEvent::Acted { .. } => self.reacted(event, out),
             SagaEvent::CommandIssued { place, node, order, due_at, .. } => {
                 self.comes_to(*node, out);
@@ -68,8 +70,9 @@ impl<'a> Teller<'a> {
             }
             SagaEvent::CommandRepeated { place, direction, attempt, due_at }
             | SagaEvent::Retried { place, direction, attempt, due_at, .. } => {
-                let by_a_person = matches!(event, SagaEvent::Retried { .. });
-                let (word, again) = if by_a_person { ("retried", "anew") } else { ("asked_again", "again") };
+                // By a person, or from where it was parked.
+                let is_retried = matches!(event, SagaEvent::Retried { .. });
+                let (word, again) = if is_retried { ("retried", "anew") } else { ("asked_again", "again") };
                 let text =
                     format!("{}is asked {again}, attempt {attempt}: an answer is due {}", undo(*direction), self.at(*due_at));
                 self.say(out, word, *place, &text);
@@ -181,6 +184,12 @@ impl<'a> Teller<'a> {
             SagaEvent::EventsExpired { count } => {
                 tell("events_expired", format!("nobody waited for what came early: forgotten now: {count}"));
             }
+            SagaEvent::Parked { place, direction, participant, failure } => {
+                let failed = failure.as_ref().map_or_else(String::new, |failure| format!("failed for now: {}; it ", said(failure)));
+                let text = format!("{}{failed}is parked: {participant} is not asked now", undo(*direction));
+                self.say(out, "parked", *place, &text);
+            }
+            SagaEvent::Prioritised { priority } => tell("prioritised", format!("its priority is {priority}")),
             SagaEvent::StopRemembered { failure } => {
                 tell(
                     "stop_remembered",
@@ -222,6 +231,10 @@ impl<'a> Teller<'a> {
                 self.is_named(place, node, round);
                 let text = format!("asks for approval: {} may answer, until {}", asked.role, self.at(*due_at));
                 self.say(out, "approval_asked", place, &text);
+            }
+            Opens::Parked { participant } => {
+                self.is_named(place, node, round);
+                self.say(out, "parked", place, &format!("is parked: {participant} is not asked now"));
             }
             Opens::Scope { until } => {
                 self.is_named(place, node, round);

@@ -114,8 +114,15 @@ impl Draft<'_> {
         !to_undo
     }
 
-    /// The first attempt of an undo.
+    /// The first attempt of an undo, or it waits until its participant is asked again.
     pub(super) fn undo(&mut self, place: Place) {
+        let Undo::Command { call, .. } = &self.step_at(place).asks.undo else { unreachable!("only what has an undo is undone") };
+        if !self.park_undo(place, &call.participant) {
+            self.undo_now(place);
+        }
+    }
+
+    pub(super) fn undo_now(&mut self, place: Place) {
         let step = self.step_at(place);
         let Undo::Command { call, timeout_ms, within_ms, .. } = &step.asks.undo else {
             unreachable!("only what has an undo is undone");
@@ -181,7 +188,8 @@ fn to_undo(definition: &Definition, entry: &Entry) -> bool {
         Work::Failed => !mutated("undo_only_what_succeeded"),
         Work::Refused => mutated("undo_a_refused_step"),
         Work::Done => true,
-        Work::Nothing | Work::Asked | Work::UndoAsked | Work::Undone | Work::Closed | Work::Open | Work::Undoing => false,
+        Work::Closed => mutated("parked_step_undone"),
+        Work::Nothing | Work::Asked | Work::UndoAsked | Work::Undone | Work::Open | Work::Undoing => false,
     };
     done && matches!(undo, Some(Undo::Command { .. }))
 }

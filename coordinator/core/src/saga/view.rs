@@ -10,6 +10,7 @@ use super::decide::Draft;
 use super::scope::Scope;
 use super::values::View;
 use crate::definition::{ROOT, Role, Verb};
+use crate::faults::mutated;
 
 /// At the saga's end.
 pub(super) fn of_end(saga: &Saga, now: Millis) -> View<'_> {
@@ -19,11 +20,17 @@ pub(super) fn of_end(saga: &Saga, now: Millis) -> View<'_> {
 impl Draft<'_> {
     /// Of a node that is about to be entered.
     pub(super) fn view(&self, node: u16) -> View<'_> {
+        self.view_at(node, self.next_place())
+    }
+
+    /// The same at a place, that is the next one, or where it was parked: its own entry counts for no try before it.
+    pub(super) fn view_at(&self, node: u16, place: Place) -> View<'_> {
         let failure = self.nearest_reaction(node).and_then(|owner| self.last_entry(owner));
         let failure = failure.and_then(|place| self.entry(place).cause());
         // Who has an entry that is open already is being entered: an arm of a choice is asked for then.
         let is_inside = || self.last_entry(node).is_some_and(|place| self.entry(place).work == Work::Open);
-        let round = self.tries(node, self.next_place(), || !is_inside());
+        let place = if mutated("parked_counts_as_a_try") { self.next_place() } else { place };
+        let round = self.tries(node, place, || !is_inside());
         View { saga: self.saga(), failure: failure.map(Arc::as_ref), round, event: None, undone: false, now: self.now }
     }
 

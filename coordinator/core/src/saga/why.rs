@@ -59,6 +59,10 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
             (format!("the time of attempt {} of {}", entry.attempt.saturating_add(1), leaf.command()), leaf.retry(), Vec::new())
         }
         Waits::Stuck => ("a person".to_owned(), leaf.stuck(), leaf.ways_out()),
+        Waits::Parked => {
+            let participant = leaf.parked_for();
+            (format!("{participant}, which is not asked now"), leaf.parked(), leaf.resumes())
+        }
         Waits::Time => ("its time".to_owned(), leaf.sleep(), Vec::new()),
         Waits::Event => (format!("{} on {}", leaf.listener().0, leaf.listener().1), leaf.event(), Vec::new()),
         Waits::Approval => (format!("an approval: {} may answer", leaf.roles().join(" or ")), leaf.approval(), leaf.answers()),
@@ -101,7 +105,11 @@ struct Leaf<'a> {
 
 impl Leaf<'_> {
     fn direction(&self) -> Direction {
-        if self.entry.work == Work::UndoAsked { Direction::Undo } else { Direction::Do }
+        let is_undo = match self.entry.waits {
+            Waits::Parked => matches!(self.entry.work, Work::UndoAsked | Work::Done | Work::Failed),
+            _ => self.entry.work == Work::UndoAsked,
+        };
+        if is_undo { Direction::Undo } else { Direction::Do }
     }
 
     fn command(&self) -> &str {
@@ -147,7 +155,8 @@ impl Leaf<'_> {
             (Direction::Undo, Undo::Command { retry, .. }) => Some(retry),
             (Direction::Undo, Undo::Nothing | Undo::Never) => None,
         });
-        !self.is_stopped() && policy.is_some_and(|policy| retry::allows(policy, self.entry.attempt, code::TIMEOUT))
+        !self.is_stopped()
+            && policy.is_some_and(|policy| retry::allows(policy, (self.entry.attempt, self.entry.counted_attempt()), code::TIMEOUT))
     }
 
     fn reply(&self) -> String {
@@ -197,9 +206,40 @@ impl Leaf<'_> {
     /// Its clock may stand.
     fn when_over(&self) -> &'static str {
         match self.saga.held_since {
-            Some(_) => "its clock stands while another step needs a person; when it runs out",
+            Some(_) => "its clock stands while another step needs a person or is parked; when it runs out",
             None => "when its time is over",
         }
+    }
+
+    fn parked_for(&self) -> &str {
+        self.entry.parked_for().map_or("its participant", |participant| participant)
+    }
+
+    fn parked(&self) -> String {
+        let participant = self.parked_for();
+        let answer = match self.entry.attempt {
+            0 => String::new(),
+            _ => format!("; an answer of {participant} to an earlier attempt settles it too"),
+        };
+        format!(
+            "{participant} being asked again, the oldest and the highest priority first: it goes out then, and until then no clock of the saga runs{answer}"
+        )
+    }
+
+    /// How it is asked again.
+    fn resumes(&self) -> Vec<String> {
+        let participant = self.parked_for();
+        let mut ways = vec![
+            format!("ringmaster participant list: says why {participant} is not asked, and since when"),
+            format!("ringmaster participant resume {participant} --why '...': it is asked again"),
+        ];
+        ways.extend(self.may_be_cancelled());
+        ways
+    }
+
+    fn may_be_cancelled(&self) -> Option<String> {
+        let may = self.saga.status == Status::Running && !self.saga.passed && self.saga.remembered_stop().is_none();
+        may.then(|| format!("ringmaster act cancel {} --why '...': the saga is undone", self.saga.id))
     }
 
     fn roles(&self) -> Vec<&str> {
@@ -286,9 +326,7 @@ impl Leaf<'_> {
             format!("ringmaster act {verb} {id} --step '{}' --why '...': {what}", self.name)
         };
         ways.extend(acts.iter().map(|act| command(act)));
-        if self.saga.status == Status::Running && !self.saga.passed && self.saga.remembered_stop().is_none() {
-            ways.push(format!("ringmaster act cancel {id} --why '...': the saga is undone"));
-        }
+        ways.extend(self.may_be_cancelled());
         ways
     }
 }

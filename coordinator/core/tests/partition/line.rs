@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use ringmaster_core::definition::{Catalog, DefinitionRecord, Participant, Settings as Definitions};
 use ringmaster_core::intake::InputRecord;
 use ringmaster_core::partition::{
-    Context, Counters, Happened, InputSettings, Limits, Partition, Role, Settings, StageName, StartAt, Tag, Why, Wish,
+    BreakerSettings, Context, Counters, Happened, InputSettings, Limits, Partition, Role, Settings, StageName, StartAt, Tag, Why,
+    Wish,
 };
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Encoding;
@@ -90,13 +91,16 @@ pub(crate) fn settings() -> Settings {
             unreleased_effects_max: 1_000,
             timers_per_poll_max: 100,
         },
+        breaker: BreakerSettings::default(),
     }
 }
 
 fn deploy(catalog: &mut Catalog, schemas: &mut Schemas, text: &str) {
     let mut definitions = Definitions::new(schemas);
     let json = Participant { encoding: Encoding::Json, ..Participant::default() };
-    definitions.participants.insert("worker".to_owned(), json);
+    for name in ["worker", "helper"] {
+        definitions.participants.insert(name.to_owned(), json.clone());
+    }
     let records = DefinitionRecord::of_file("test.yaml", text, BEGIN, &mut definitions).expect("it is right");
     for record in &records {
         catalog.add(record, catalog.loaded_to(), &mut definitions).expect("it is right");
@@ -340,6 +344,11 @@ impl Line {
 
     pub(crate) fn stage(&self) -> StageName {
         self.partition.stage()
+    }
+
+    /// By whom it is owned now.
+    pub(crate) fn sender(&self) -> u32 {
+        self.sender
     }
 
     /// Why it stopped.

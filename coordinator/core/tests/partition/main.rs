@@ -9,6 +9,8 @@ mod learned;
 mod line;
 mod listeners;
 mod memory;
+mod parking;
+mod resumed;
 mod side_by_side;
 mod stored;
 mod stuck;

@@ -17,20 +17,22 @@ impl Rows for Stored<'_> {
         Ok(self.1.get(key).cloned())
     }
 
-    fn scan(&self, index: Index, from: i64, to: i64, visit: &mut dyn FnMut(i64, RowKey)) -> Result<(), String> {
+    fn scan(&self, index: Index, from: i64, to: i64, visit: &mut dyn FnMut(i64, RowKey) -> bool) -> Result<(), String> {
         let place = |(key, row): (&RowKey, &Vec<u8>)| match key {
             RowKey::Saga(id) => {
                 let saga = Saga::decode(id, row).expect("a stored row");
                 Some((index_keys(&saga).place(index)?, key.clone()))
             }
-            RowKey::Outbox(..) => None,
+            RowKey::Outbox(..) | RowKey::Breaker(_) => None,
         };
         let places: BTreeSet<(i64, RowKey)> = self.1.iter().filter_map(place).collect();
-        places.into_iter().filter(|(at, _)| (from..to).contains(at)).for_each(|(at, key)| visit(at, key));
+        let mut within = places.into_iter().filter(|(at, _)| (from..to).contains(at));
+        let _end = within.try_for_each(|(at, key)| if visit(at, key) { Ok(()) } else { Err(()) });
         Ok(())
     }
 
-    fn rows(&self, _: RowKind, _: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String> {
+    fn rows(&self, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String> {
+        self.1.iter().filter(|(key, _)| key.kind() == kind).for_each(|(key, row)| visit(key.clone(), row));
         Ok(())
     }
 

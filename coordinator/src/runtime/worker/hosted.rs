@@ -90,7 +90,7 @@ impl Hosts {
 mod tests {
     use super::*;
 
-    use ringmaster_core::partition::{Limits, Settings};
+    use ringmaster_core::partition::{BreakerSettings, Limits, Settings};
 
     #[test]
     fn what_all_do_is_spread_evenly() {
@@ -128,6 +128,7 @@ mod tests {
             quarantine_topic: name(),
             inputs: Vec::new(),
             limits,
+            breaker: BreakerSettings::default(),
         })
     }
 

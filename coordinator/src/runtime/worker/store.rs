@@ -32,12 +32,8 @@ impl Rows for StoredRows<'_> {
         self.store.row(self.partition, key).map_err(|error| error.to_string())
     }
 
-    fn scan(&self, index: Index, from: i64, to: i64, visit: &mut dyn FnMut(i64, RowKey)) -> Result<(), String> {
-        let mut all = |at, key| {
-            visit(at, key);
-            true
-        };
-        self.store.scan(self.partition, index, from, to, &mut all).map_err(|error| error.to_string())
+    fn scan(&self, index: Index, from: i64, to: i64, visit: &mut dyn FnMut(i64, RowKey) -> bool) -> Result<(), String> {
+        self.store.scan(self.partition, index, from, to, visit).map_err(|error| error.to_string())
     }
 
     fn rows(&self, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String> {

@@ -82,6 +82,7 @@ pub(crate) fn saga(key: &str, expires_at: Option<Millis>) -> Saga {
         status: if expires_at.is_some() { Status::Completed } else { Status::Running },
         passed: false,
         late: false,
+        priority: ringmaster_schemas::state::PRIORITY_USUAL,
         deadline_at: None,
         held_since: None,
         entries: Vec::new(),

@@ -1,12 +1,12 @@
 //! The table of answers: what an answer means follows from what is known of its entry, and from nothing else.
 
 use ringmaster_core::definition::{Definition, Do, Undo};
-use ringmaster_core::saga::{Outcome, Rejection, ReplyInput, code};
+use ringmaster_core::saga::{Breakers, Outcome, Rejection, ReplyInput, code};
 use ringmaster_schemas::journal::{Phase, RejectionReason as Reason, SagaEvent};
-use ringmaster_schemas::names::Direction;
+use ringmaster_schemas::names::{Direction, participant_of};
 use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 
-use crate::laws::is_undone_with;
+use crate::laws::{asks, is_undone_with};
 use crate::stories::Happened;
 
 /// What must come first of an answer.
@@ -24,7 +24,7 @@ enum Expected {
 
 /// An answer is taken, or rejected, as the table says.
 pub(super) fn answer(
-    definition: &Definition,
+    (definition, breakers): (&Definition, &Breakers),
     before: &Saga,
     reply: &ReplyInput,
     taken: &Result<usize, Rejection>,
@@ -50,7 +50,9 @@ pub(super) fn answer(
         | (Expected::Contradiction, Ok(_), Some(SagaEvent::ContradictionFound { .. }))
         | (Expected::Undone, Ok(_), Some(SagaEvent::Undone { .. }))
         | (Expected::Stuck, Ok(_), Some(SagaEvent::Stuck { .. })) => true,
-        (Expected::AttemptEnded, Ok(_), Some(event)) => return attempt_ended(definition, before, entry, reply, event),
+        (Expected::AttemptEnded, Ok(_), Some(event)) => {
+            return attempt_ended((definition, breakers), before, entry, reply, event);
+        }
         _ => false,
     };
     (!fits).then(|| format!("answers: {expected:?} was expected of {:?} where it is {}, not {first:?}", reply.outcome, entry.work))
@@ -96,19 +98,32 @@ fn is_open(entry: &Entry, reply: &ReplyInput) -> bool {
     entry.waits == Waits::Reply && i32::from(entry.attempt) == reply.attempt
 }
 
-/// A failure that may pass is tried again while attempts are left and nothing undoes; else it is given up: failed where it can be
+/// A failure that may pass is tried again while attempts are left and nothing undoes, or parked, where its participant is paused; else it is given up: failed where it can be
 /// undone, stuck elsewhere.
-fn attempt_ended(definition: &Definition, before: &Saga, entry: &Entry, reply: &ReplyInput, event: &SagaEvent) -> Option<String> {
+fn attempt_ended(
+    (definition, breakers): (&Definition, &Breakers),
+    before: &Saga,
+    entry: &Entry,
+    reply: &ReplyInput,
+    event: &SagaEvent,
+) -> Option<String> {
     let step = definition.step(entry.node)?;
     let Outcome::Failed { code: said, retryable, .. } = &reply.outcome else { return None };
     let retry = match (&step.asks.undo, reply.direction) {
         (Undo::Command { retry, .. }, Direction::Undo) => retry,
         _ => &step.asks.retry,
     };
-    let left = retry.attempts.is_none_or(|most| u32::from(entry.attempt) < most) && !retry.not_on.contains(said);
+    let left = retry.attempts.is_none_or(|most| u32::from(entry.counted_attempt()) < most);
     let forward = reply.direction == Direction::Do;
     let place = before.entries.iter().position(|other| std::ptr::eq(other, entry))?;
-    let may = *retryable && left && !(forward && is_undone_with(definition, before, place));
+    let may_pass = *retryable && !retry.not_on.contains(said) && !(forward && is_undone_with(definition, before, place));
+    let may = may_pass && left;
+    // Attempts and time are not used up while its participant is paused.
+    let is_paused = breakers.parks(participant_of(asks(definition, entry.node, reply.direction)?)).is_some();
+    if may_pass && is_paused {
+        let parks = matches!(event, SagaEvent::Parked { place: at, .. } if usize::from(*at) == place);
+        return (!parks).then(|| format!("answers: {} is paused, and {:?} makes {event:?}", entry.name(), reply.outcome));
+    }
     let guessed = forward && step.node.phase == Phase::Compensatable && &**said != code::TOO_OLD;
     let fits = match event {
         SagaEvent::RetryScheduled { .. } => may,

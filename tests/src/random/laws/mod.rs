@@ -3,6 +3,7 @@
 
 mod answers;
 mod events;
+mod parking;
 mod reactions;
 mod told;
 mod turns;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ringmaster_core::definition::{Definition, Next, On, Reaction, Undo};
 use ringmaster_schemas::journal::{Failure, FailureKind, Opens, Phase, Place, SagaEvent};
+use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Saga, Work};
 
 use crate::laws::{around, is_undone_with};
@@ -94,7 +95,9 @@ fn follows(
             around(definition, saga, entry.node, usize::from(place)).is_empty()
         }
         (Reaction::Undo, _) => false,
-        (_, Some(SagaEvent::UndoIssued { place, .. })) => is_unknown && here(place),
+        (_, Some(SagaEvent::UndoIssued { place, .. } | SagaEvent::Parked { place, direction: Direction::Undo, .. })) => {
+            is_unknown && here(place)
+        }
         // Its undo cannot be made.
         (_, Some(SagaEvent::Stuck { place, failure })) if is_unknown => here(place) && failure.kind == FailureKind::Error,
         (Reaction::GoOn, Some(SagaEvent::WentOn { place, .. })) => !is_unknown && here(place),

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use ringmaster_schemas::journal::{Emission, SagaEvent};
+use ringmaster_core::saga::code;
+use ringmaster_schemas::journal::{Emission, FailureKind, SagaEvent};
 use ringmaster_schemas::names::{Direction, parse_idempotency_key};
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::Saga;
+use ringmaster_schemas::state::{Saga, Work};
 use ringmaster_schemas::wire::{self, Body};
 
 use super::way::Known;
@@ -20,6 +21,7 @@ pub(in crate::random) fn bodies(known: &Known<'_>, schemas: &Schemas, history: &
     for pair in history.windows(2) {
         let (before, happened) = (&pair[0].behind, &pair[1]);
         faults.extend(emitted(known, before, &happened.event));
+        faults.extend(cannot_be_made(known, before, &happened.event));
         for effect in &happened.effects {
             let Ok(command) = wire::decode_command(effect.value(), schemas) else { continue };
             let key = command.meta.idempotency_key.clone().into_owned();
@@ -44,6 +46,22 @@ pub(in crate::random) fn bodies(known: &Known<'_>, schemas: &Schemas, history: &
         }
     }
     faults
+}
+
+/// What was parked, or is to be undone, is stuck for its body only where that cannot be computed.
+fn cannot_be_made(known: &Known<'_>, before: &Saga, event: &SagaEvent) -> Option<String> {
+    let SagaEvent::Stuck { place, failure } = event else { return None };
+    let entry = before.entry(*place)?;
+    let Node { what: What::Do(asks), .. } = known.plan.node(known.name(entry.node))? else { return None };
+    let at = usize::from(*place);
+    let wanted = match (entry.work, &asks.undo) {
+        (Work::Nothing, _) => asks.tells.of(&known.seen_at(before, false, entry.node, at)),
+        (Work::Done | Work::Failed, Some(Undo::Own(value))) => value.of(&known.seen_at(before, true, entry.node, at)),
+        _ => return None,
+    };
+    let is_of_body = failure.kind == FailureKind::Error && *failure.code != *code::DATA_TOO_BIG;
+    (is_of_body && wanted.is_ok())
+        .then(|| format!("wire: {} is stuck: {}, and its body is {wanted:?}", entry.name(), failure.message))
 }
 
 /// What is asked first by an event, and what its body may see.

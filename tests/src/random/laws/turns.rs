@@ -1,12 +1,12 @@
 //! What a turn may do with what came.
 
 use ringmaster_core::definition::Definition;
-use ringmaster_core::saga::{Input, Rejection, code};
+use ringmaster_core::saga::{Breakers, Input, Rejection, code};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{FailureKind, Opens, Phase, Place, RejectionReason, SagaEvent};
 use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
-use super::{answers, reactions};
+use super::{answers, parking, reactions};
 use crate::stories::Happened;
 
 /// The laws that a turn breaks.
@@ -16,11 +16,12 @@ pub(in crate::random) fn turn(
     input: &Input,
     taken: &Result<usize, Rejection>,
     (history, from): (&[Happened], usize),
+    breakers: &Breakers,
     now: Millis,
 ) -> Vec<String> {
     let (happened, mut faults) = (&history[from..], Vec::new());
     if let (Input::Reply(reply), Some(before)) = (input, before) {
-        faults.extend(answers::answer(definition, before, reply, taken, happened));
+        faults.extend(answers::answer((definition, breakers), before, reply, taken, happened));
     }
     if let (Input::Due, Some(before)) = (input, before) {
         faults.extend(due(before, happened, now));
@@ -28,6 +29,7 @@ pub(in crate::random) fn turn(
     if let Some(before) = before {
         faults.extend(awaited(before, input, happened, now));
         faults.extend(stops(definition, before, input, taken, happened, now));
+        faults.extend(parking::parks(definition, before, input, happened, breakers));
     }
     faults.extend(reactions::reacts(definition, history, from));
     for one in happened {
@@ -78,7 +80,9 @@ fn stuck(definition: &Definition, one: &Happened) -> Option<String> {
                 Work::Asked => phase != Phase::Compensatable || &*failure.code == code::TOO_OLD,
                 // The law of reactions says whether it may.
                 Work::Refused | Work::Undone => true,
-                Work::Nothing | Work::Closed | Work::Open | Work::Undoing => false,
+                // It was parked, and cannot be made now.
+                Work::Nothing => failure.kind == FailureKind::Error && phase == Phase::Retriable,
+                Work::Closed | Work::Open | Work::Undoing => false,
             };
             (may, failure)
         }

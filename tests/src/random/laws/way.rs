@@ -66,10 +66,18 @@ impl Known<'_> {
 pub(in crate::random) fn way(known: &Known<'_>, before: Option<&Saga>, happened: &Happened) -> Option<String> {
     let before = before?;
     let (node, skipped) = match &happened.event {
+        // Its conditions were looked at when it was parked.
+        SagaEvent::CommandIssued { place, .. } if usize::from(*place) < before.entries.len() => return None,
         SagaEvent::CommandIssued { node, .. } | SagaEvent::Emitted { node, .. } => (*node, false),
         SagaEvent::Entered {
             node,
-            opens: Opens::Refused { .. } | Opens::Scope { .. } | Opens::Sleep { .. } | Opens::Approval { .. } | Opens::Wait { .. },
+            opens:
+                Opens::Refused { .. }
+                | Opens::Scope { .. }
+                | Opens::Sleep { .. }
+                | Opens::Approval { .. }
+                | Opens::Wait { .. }
+                | Opens::Parked { .. },
             ..
         } => (*node, false),
         SagaEvent::Skipped { node, .. } => (*node, true),

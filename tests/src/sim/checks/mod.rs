@@ -3,6 +3,7 @@
 mod ends;
 mod inputs;
 mod ledgers;
+mod parking;
 mod states;
 mod timers;
 mod wire;
@@ -52,7 +53,16 @@ pub fn unrest(world: &World) -> Result<Option<String>, String> {
     if let Err(why) = inputs::all_taken(world, &truths) {
         return Ok(Some(why));
     }
+    if let Err(why) = parking::all_breakers_are_closed(&truths) {
+        return Ok(Some(why));
+    }
     Ok(wire::all_effects_left(world, &truths).err())
+}
+
+/// How often breakers opened, and how much was parked: of a run.
+pub fn parked(world: &World) -> Result<(usize, usize), String> {
+    let truths = read(world)?;
+    Ok((truths.iter().map(|truth| truth.openings).sum(), truths.iter().map(|truth| truth.parkings).sum()))
 }
 
 fn read(world: &World) -> Result<Vec<Truth>, String> {
@@ -61,6 +71,7 @@ fn read(world: &World) -> Result<Vec<Truth>, String> {
 
 fn read_one(world: &World, partition: i32) -> Result<Truth, String> {
     Truth::read(&world.broker, partition, &world.topics, i64::MAX, &mut |truth, judged, turn| {
+        parking::only_what_was_parked_goes_out(truth, turn)?;
         timers::not_before_its_answer(world, truth, judged, turn)
     })
 }

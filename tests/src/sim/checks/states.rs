@@ -108,7 +108,15 @@ fn same_rows(store: &SimStore, partition: i32, checkpoint: &Checkpoint, replayed
     if checkpoint.digest != replayed.checkpoint.digest {
         return Err(format!("the digest is {:?}, replay says {:?}", checkpoint.digest, replayed.checkpoint.digest));
     }
+    same_breakers(store, partition, replayed)?;
     indexes(store, partition, &all)
+}
+
+fn same_breakers(store: &SimStore, partition: i32, replayed: &Batch) -> Result<(), String> {
+    let changes = replayed.rows.iter().filter(|change| change.key.kind() == RowKind::Breaker);
+    let expected: Rows = changes.filter_map(|change| Some((change.key.clone(), change.value.clone()?))).collect();
+    let stored = stored(store, partition, RowKind::Breaker)?;
+    if stored == expected { Ok(()) } else { Err(format!("the breakers are {stored:?}, replay says {expected:?}")) }
 }
 
 /// What waits is found by time, and what expires by its bucket: no saga is forgotten, and no place is left behind.

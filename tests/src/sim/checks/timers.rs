@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringmaster_core::saga::{Evaluated, Input, Scratch, decide};
+use ringmaster_core::saga::{Basis, Breakers, Evaluated, Input, Scratch, decide};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Cause, Change, SagaEvent, Turn};
 use ringmaster_schemas::names::{Direction, parse_idempotency_key};
@@ -27,7 +27,7 @@ pub(super) fn not_before_its_answer(world: &World, truth: &Truth, judged: &Judge
         let Some(saga) = truth.sagas.get(&change.saga) else {
             return Err(format!("timers: {} is not known and something of it was due", change.saga));
         };
-        decided_on_state(saga, &change.saga, &change.events, stamp.now)?;
+        decided_on_state((saga, &truth.breakers), &change.saga, &change.events, stamp.now)?;
         // Stamps of the broker are compared with due times: that needs one clock.
         let ran_out = |entry: &&Entry| world.plan.is_one_clock() && entry.waits == Waits::Reply && entry.due_at <= stamp.now;
         for entry in saga.entries.iter().filter(ran_out) {
@@ -40,10 +40,16 @@ pub(super) fn not_before_its_answer(world: &World, truth: &Truth, judged: &Judge
 }
 
 /// The decision is the one that the journal's state calls for.
-fn decided_on_state(saga: &Arc<Saga>, id: &Arc<str>, events: &[SagaEvent], now: i64) -> Result<(), String> {
+fn decided_on_state(
+    (saga, breakers): (&Arc<Saga>, &Breakers),
+    id: &Arc<str>,
+    events: &[SagaEvent],
+    now: i64,
+) -> Result<(), String> {
     let knowledge = knowledge();
     let definition = knowledge.catalog.by_hash(&saga.head.version()).ok_or("a saga runs an unknown version")?;
-    let again = decide(definition, &Evaluated::new(definition), id, Some(saga), &Input::Due, now, &mut Scratch::default());
+    let basis = Basis { definition, values: &Evaluated::new(definition), breakers };
+    let again = decide(basis, id, Some(saga), &Input::Due, now, &mut Scratch::default());
     match again {
         Ok(decided) if decided.events == events => Ok(()),
         other => Err(format!("timers: {id} was decided {events:?}, the journal's state says {other:?}")),

@@ -89,7 +89,7 @@ pub(super) fn released_is_acknowledged(world: &World, truths: &[Truth]) -> Resul
 
 /// When it was first kept; the beginning for one that was set apart, the end of time for one that never was kept.
 fn moment(first: &BTreeMap<Sent, u64>, due: &Due) -> u64 {
-    if due.parked { 0 } else { first.get(&due_as(due)).copied().unwrap_or(u64::MAX) }
+    if due.apart { 0 } else { first.get(&due_as(due)).copied().unwrap_or(u64::MAX) }
 }
 
 /// Everything that counting records cause is in its log: nothing is lost.

@@ -1,12 +1,14 @@
 //! What happens to processes: they die, stand still, end in good order, lose their disks.
 
 use ringmaster_core::faults;
+use ringmaster_core::intake::{ParticipantAct, ParticipantRecord};
 use ringmaster_schemas::Millis;
 use ringmaster_store::Store;
 
 use super::{Sim, World, step};
 use crate::sim::coordinator::{self, State, Turned};
 use crate::sim::plan::Incident;
+use crate::sim::truth::INPUTS;
 
 impl World {
     pub(super) fn happen(&mut self, incident: Incident, sim: &Sim) {
@@ -52,6 +54,10 @@ impl World {
                 self.broker.refuse(topic, true);
                 self.refused.push((now + for_ms, topic));
             }
+            (Incident::Pause(participant, for_ms), _) => {
+                self.act_on(participant, ParticipantAct::Pause);
+                self.paused.push((now + for_ms, participant));
+            }
             (Incident::Leap(ms), _) => self.broker.advance(now + ms),
             (Incident::ClockSteps(ms), _) => self.ahead_ms += ms,
             (Incident::Reassign(for_ms), Some(index)) => self.revoke(index, now + for_ms),
@@ -94,6 +100,26 @@ impl World {
                 }
                 None if state == State::Ended => {}
                 Some(_) | None => self.away.push((until, index, number)),
+            }
+        }
+    }
+
+    /// Writes what a person does to a participant, as `ringmaster participant` does.
+    fn act_on(&mut self, participant: &'static str, act: ParticipantAct) {
+        let (by, why) = ("ann".into(), "maintenance".into());
+        let record = ParticipantRecord { id: None, participant: participant.into(), act, by, why };
+        let value = serde_json::to_vec(&record).expect("it is JSON");
+        for partition in 0..self.plan.partitions {
+            self.broker.put(INPUTS[2], partition, None, &value);
+        }
+    }
+
+    /// Resumes participants whose time has come, unless they were paused again meanwhile.
+    pub(super) fn resume_due(&mut self, now: Millis) {
+        let due: Vec<_> = self.paused.extract_if(.., |(until, _)| *until <= now).map(|(_, participant)| participant).collect();
+        for participant in due {
+            if !self.paused.iter().any(|(_, other)| *other == participant) {
+                self.act_on(participant, ParticipantAct::Resume);
             }
         }
     }

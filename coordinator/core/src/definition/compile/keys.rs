@@ -119,6 +119,7 @@ pub static SAGA: Shape = Shape {
         must("start", Holds::Map(&START), "The event that starts a saga."),
         may("cancel", Holds::Map(&CANCEL), "The event that cancels a saga."),
         may("deadline", Holds::Duration, "The whole saga's time; over before the pivot, what was done is undone."),
+        may("priority", Holds::Expression, "From 0 to 9, 5 without it: of what is parked the larger goes first."),
         may("retain", Holds::Duration, "How long a finished saga is kept, and its repeated start recognised."),
         may("rules", Holds::Named(&RULE, 0), "Named expressions, read as rules.NAME; a table takes its first row that is true."),
         must("steps", Holds::Steps, "What is done, in order."),

@@ -14,7 +14,7 @@ use super::form::{ApprovalForm, EmitForm, EscalationForm, OnForm, RoleForm, Saga
 use super::targets::{Finder, Target};
 use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
-use crate::definition::expression::scope::{Names, Spot, Uses, facts};
+use crate::definition::expression::scope::{Known, Names, Spot, Uses, facts};
 use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
 use crate::definition::{
     Approval, Arm, Definition, Do, Emit, Escalation, Gives, Listener, Next, Node, NodeByName, On, Reaction, Role, RoleName, Sleep,
@@ -41,6 +41,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     pub(super) fn definition(mut self) -> Option<Definition> {
         let (form, tree, certainty) = (self.form, self.ground.tree, self.ground.certainty);
         let start = self.start();
+        let priority = self.priority();
         let listeners = self.listeners();
         let nodes: Vec<Option<Node>> = (0..).take(tree.nodes.len()).map(|number| self.node(number)).collect();
         let completed = self.emissions(&form.on_completed, &Spot::at(certainty.end()));
@@ -53,6 +54,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             start: start?,
             listeners: listeners?,
             deadline_ms: form.deadline.as_ref().map(|(millis, _)| *millis),
+            priority: priority?,
             retain_ms: form.retain_ms,
             names: NodeByName::of(&nodes),
             has_pivot: tree.pivots().next().is_some(),
@@ -60,6 +62,16 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             on_completed: completed?,
             on_compensated: compensated?,
         })
+    }
+
+    /// What is not between 0 and 9 is taken as the nearer of the two; one that always is not so is a slip.
+    fn priority(&mut self) -> Option<Option<Expression>> {
+        let parsed = self.form.priority.as_ref();
+        let priority = self.expression(parsed, &Spot::at(Known::default()), Wanted::Int)?;
+        if let (Some(priority), Some(parsed)) = (&priority, parsed) {
+            checks::priority(priority, &parsed.span, self.finder.report);
+        }
+        Some(priority)
     }
 
     fn start(&mut self) -> Option<Start> {

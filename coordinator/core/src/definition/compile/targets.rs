@@ -44,7 +44,8 @@ pub(super) struct Target {
 
 impl Target {
     pub(super) fn call(self, command: &Word, body: Option<Template>) -> Call {
-        Call { command: command.text.as_str().into(), encoding: self.encoding, envelope: self.fingerprint, body }
+        let participant = participant_of(&command.text).into();
+        Call { command: command.text.as_str().into(), participant, encoding: self.encoding, envelope: self.fingerprint, body }
     }
 }
 

@@ -2,10 +2,26 @@
 
 use super::evaluate::Machine;
 use super::tree::{Loop, Node};
+use super::value::Value;
 use super::{Budget, Environment, Fault};
 
 /// The value of a condition that reads nothing.
 pub(super) fn constant(node: &Node) -> Option<Result<bool, Fault>> {
+    without(node, |machine, node| machine.truth(node))
+}
+
+/// The value of a whole number that reads nothing.
+pub(super) fn int(node: &Node) -> Option<Result<i64, Fault>> {
+    without(node, |machine, node| match machine.eval(node)? {
+        Value::Int(x) => Ok(x),
+        other => Err(Fault::types("an int is needed, and this", &other)),
+    })
+}
+
+fn without<T>(
+    node: &Node,
+    value: impl for<'e> FnOnce(&mut Machine<'e, '_>, &'e Node) -> Result<T, Fault>,
+) -> Option<Result<T, Fault>> {
     if reads(node) {
         return None;
     }
@@ -21,7 +37,7 @@ pub(super) fn constant(node: &Node) -> Option<Result<bool, Fault>> {
         round: 0,
         budget: &budget,
     };
-    Some(Machine::new(&nowhere).truth(node))
+    Some(value(&mut Machine::new(&nowhere), node))
 }
 
 /// True if the value may be another in another saga, or at another time.

@@ -174,6 +174,8 @@ pub(crate) enum Wanted {
     Time,
     /// A role.
     Role,
+    /// A whole number.
+    Int,
 }
 
 impl Expression {
@@ -192,17 +194,20 @@ impl Expression {
             | (Wanted::Truth, Type::Bool)
             | (Wanted::Key, Type::Text | Type::Int)
             | (Wanted::Time, Type::Duration | Type::Timestamp)
-            | (Wanted::Role, Type::Text) => None,
+            | (Wanted::Role, Type::Text)
+            | (Wanted::Int, Type::Int) => None,
             (Wanted::Truth, _) => Some("a condition is a bool"),
             (Wanted::Key, _) => Some("a key is a string or an int"),
             (Wanted::Time, _) => Some("a sleep is a duration or a timestamp"),
             (Wanted::Role, _) => Some("a role is a string"),
+            (Wanted::Int, _) => Some("a priority is an int from 0 to 9"),
         };
         if let Some(what) = what {
             let hint = match (typed.ty.required().1, wanted) {
                 (true, _) => "write .orValue(...) behind it",
                 (false, Wanted::Truth) => typed.ty.compared(),
                 (false, Wanted::Key | Wanted::Role) => "write string(x)",
+                (false, Wanted::Int) => "write int(x)",
                 (false, Wanted::Time) => "sleep: 14d, sleep: duration(x) or sleep: timestamp(x)",
             };
             report.error(&parsed.span, format!("{what}, not {}", typed.ty), hint);
@@ -219,6 +224,11 @@ impl Expression {
     /// The value of a condition that is the same for every saga.
     pub(crate) fn constant(&self) -> Option<Result<bool, ExpressionError>> {
         Some(constant::constant(&self.node)?.map_err(|fault| fault.at(&self.place)))
+    }
+
+    /// The value of a priority that is the same for every saga.
+    pub(crate) fn constant_int(&self) -> Option<Result<i64, ExpressionError>> {
+        Some(constant::int(&self.node)?.map_err(|fault| fault.at(&self.place)))
     }
 
     /// The value of an `if`.
@@ -240,6 +250,20 @@ impl Expression {
         });
         machine.settle();
         text.map_err(|fault| fault.at(&self.place))
+    }
+}
+
+impl Expression {
+    /// The value of a priority: an int.
+    pub fn int(&self, environment: &Environment<'_>) -> Result<i64, ExpressionError> {
+        let mut machine = Machine::new(environment);
+        let value = machine.eval(&self.node);
+        let int = value.and_then(|value| match value {
+            Value::Int(x) => Ok(x),
+            other => Err(Fault::types("a priority is an int, and this", &other)),
+        });
+        machine.settle();
+        int.map_err(|fault| fault.at(&self.place))
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, Order, SagaEvent};
 use ringmaster_schemas::names::Direction;
-use ringmaster_schemas::state::{Entry, EntryMore, Status, Waits, Work};
+use ringmaster_schemas::state::{Detail, Entry, EntryMore, Status, Waits, Work};
 
-use super::{keeps, scope, waits};
+use super::{keeps, parking, scope, waits};
 use crate::faults::mutated;
 
 /// Whether it may happen while the saga stands so. Nothing forward begins, and nothing is tried again, while it undoes; behind its end
@@ -22,6 +22,7 @@ pub(super) fn may(status: Status, entry: &Entry, event: &SagaEvent) -> bool {
             Status::Compensating,
             SagaEvent::CommandRepeated { direction, .. }
             | SagaEvent::RetryScheduled { direction, .. }
+            | SagaEvent::Parked { direction, .. }
             | SagaEvent::Retried { direction, .. },
         ) => *direction == Direction::Undo,
         (_, SagaEvent::ReactionBegan { .. } | SagaEvent::WentOn { .. } | SagaEvent::ScopeStopped { .. }) => false,
@@ -40,24 +41,26 @@ pub(super) fn may(status: Status, entry: &Entry, event: &SagaEvent) -> bool {
 
 /// True if it could happen; else nothing has changed. `alone`: it happens while the saga goes forward.
 pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bool) -> bool {
-    use Waits::{Approval, Event, No, Reply, Retry, Stuck, Time};
+    use Waits::{Approval, Event, No, Parked, Reply, Retry, Stuck, Time};
     use Work::{Asked, Closed, Done, Failed, Nothing, Open, Refused, UndoAsked, Undoing, Undone};
     match (entry.work, entry.waits) {
         (Open | Undoing, _) => return scope::change(entry, event, at),
         (_, Time | Approval | Event) => return waits::change(entry, event, at),
-        (_, No | Reply | Retry | Stuck) => {}
+        (_, No | Reply | Retry | Stuck | Parked) => {}
     }
-    if let SagaEvent::Retried { direction, attempt, order, due_at, .. } = event {
-        return retried(entry, *direction, (*attempt, order, *due_at), at);
+    match event {
+        SagaEvent::CommandRepeated { direction, attempt, due_at, .. } => {
+            return repeated(entry, *direction, (*attempt, *due_at), at);
+        }
+        SagaEvent::Retried { direction, attempt, order, due_at, .. } => {
+            return retried(entry, *direction, (*attempt, order, *due_at), at);
+        }
+        SagaEvent::Parked { direction, participant, failure, .. } => {
+            return parking::parked(entry, *direction, (participant, failure.as_ref()), at);
+        }
+        _ => {}
     }
     let failure = match (entry.work, entry.waits, event) {
-        (Asked, Retry, SagaEvent::CommandRepeated { direction: Direction::Do, attempt, due_at, .. })
-        | (UndoAsked, Retry, SagaEvent::CommandRepeated { direction: Direction::Undo, attempt, due_at, .. })
-            if entry.attempt.checked_add(1) == Some(*attempt) =>
-        {
-            (entry.waits, entry.attempt, entry.due_at) = (Reply, *attempt, *due_at);
-            return since(entry, at);
-        }
         (Asked, Reply, SagaEvent::RetryScheduled { direction: Direction::Do, due_at, failure, .. })
         | (UndoAsked, Reply, SagaEvent::RetryScheduled { direction: Direction::Undo, due_at, failure, .. }) => {
             if !mutated("retry_at_once") {
@@ -66,7 +69,7 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
             entry.waits = Retry;
             failure
         }
-        (Done | Failed, No, SagaEvent::UndoIssued { order, due_at, .. }) => {
+        (Done | Failed, No | Parked, SagaEvent::UndoIssued { order, due_at, .. }) => {
             return undo_issued(entry, order, *due_at, alone, at);
         }
         (Asked, _, SagaEvent::Succeeded { result, .. })
@@ -96,12 +99,10 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
         (Nothing | Asked | Done | Refused | Failed | UndoAsked | Undone, _, SagaEvent::Stuck { failure, .. }) => {
             stuck(entry, failure, alone)
         }
-        (Refused, No, SagaEvent::ContradictionFound { stray, .. }) => {
-            return found_done(entry, *stray, at);
-        }
+        (Refused, No, SagaEvent::ContradictionFound { stray, .. }) => return found_done(entry, *stray, at),
         (
             Nothing | Asked | Done | Refused | Failed | UndoAsked | Undone | Closed | Open | Undoing,
-            No | Reply | Retry | Stuck | Time | Approval | Event,
+            No | Reply | Retry | Stuck | Time | Approval | Event | Parked,
             _,
         ) => return scope::react(entry, event, at),
     };
@@ -113,6 +114,7 @@ fn undo_issued(entry: &mut Entry, order: &Order, due_at: Millis, alone: bool, at
     if entry.work == Work::Failed && alone {
         scope::keep_cause(entry);
     }
+    parking::forget_all(entry);
     (entry.work, entry.waits, entry.attempt, entry.due_at) = (Work::UndoAsked, Waits::Reply, 1, due_at);
     (entry.order, entry.bare) = (Some(order.clone()), false);
     since(entry, at)
@@ -136,13 +138,29 @@ fn found_done(entry: &mut Entry, stray: bool, at: Millis) -> bool {
     since(entry, at)
 }
 
-/// What was stuck is asked again, the same but for its time.
-fn retried(entry: &mut Entry, direction: Direction, (attempt, order, due_at): (u16, &Order, Millis), at: Millis) -> bool {
+/// True if this may be the next attempt of what is asked so.
+fn is_next(entry: &Entry, direction: Direction, attempt: u16) -> bool {
     let work = if direction == Direction::Do { Work::Asked } else { Work::UndoAsked };
-    let legal = (entry.work, entry.waits) == (work, Waits::Stuck) && entry.attempt.checked_add(1) == Some(attempt);
+    entry.work == work && entry.attempt.checked_add(1) == Some(attempt)
+}
+
+/// The time of the next attempt has come.
+fn repeated(entry: &mut Entry, direction: Direction, (attempt, due_at): (u16, Millis), at: Millis) -> bool {
+    let legal = entry.waits == Waits::Retry && is_next(entry, direction, attempt);
+    if legal {
+        (entry.waits, entry.attempt, entry.due_at, entry.since) = (Waits::Reply, attempt, due_at, at);
+    }
+    legal
+}
+
+/// What was stuck or parked is asked again, the same but for its time.
+fn retried(entry: &mut Entry, direction: Direction, (attempt, order, due_at): (u16, &Order, Millis), at: Millis) -> bool {
+    let legal = matches!(entry.waits, Waits::Stuck | Waits::Parked) && is_next(entry, direction, attempt);
     if legal {
         (entry.waits, entry.attempt, entry.due_at, entry.order) = (Waits::Reply, attempt, due_at, Some(order.clone()));
         entry.since = at;
+        let from = if mutated("attempts_counted_from_the_first") { 1 } else { attempt };
+        more(entry).course.get_or_insert_default().detail = Detail::Anew { from };
     }
     legal
 }

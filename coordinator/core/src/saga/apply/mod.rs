@@ -5,6 +5,7 @@
 
 mod early;
 mod leaf;
+mod parking;
 mod scope;
 mod waits;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, FailureKind, Head, Opens, Order, Place, SagaEvent};
-use ringmaster_schemas::state::{Course, Detail, End, Entry, EntryMore, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{Course, Detail, End, Entry, EntryMore, PRIORITY_MAX, PRIORITY_USUAL, Saga, Status, Waits, Work};
 
 use crate::faults::mutated;
 
@@ -75,6 +76,7 @@ fn begin(id: &Arc<str>, head: &Head, deadline_at: Option<Millis>) -> Saga {
         status: Status::Running,
         passed: false,
         late: false,
+        priority: PRIORITY_USUAL,
         deadline_at,
         held_since: None,
         // One step at work and those before it: what most sagas have most of the time.
@@ -95,9 +97,9 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
         (Running, SagaEvent::Skipped { passes, .. }) => pass(saga, *passes),
         (_, SagaEvent::Entered { place, node, round, opens }) => enter(saga, *place, entry(*node, *round, at), opens),
         (Running, SagaEvent::Emitted { node, .. }) => *node > 0,
-        (Running, SagaEvent::CommandIssued { place, node, round, order, due_at }) if *node > 0 => {
-            let (work, waits, order) = (Work::Asked, Waits::Reply, Some(order.clone()));
-            append(saga, *place, Entry { work, waits, attempt: 1, due_at: *due_at, order, ..entry(*node, *round, at) })
+        (Running, SagaEvent::Prioritised { priority }) => prioritise(saga, *priority),
+        (Running, SagaEvent::CommandIssued { place, node, round, order, due_at }) => {
+            issue(saga, *place, entry(*node, *round, at), (order, *due_at))
         }
         (
             _,
@@ -115,6 +117,7 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
             | SagaEvent::WentOn { place, .. }
             | SagaEvent::Retried { place, .. }
             | SagaEvent::Escalated { place, .. }
+            | SagaEvent::Parked { place, .. }
             | SagaEvent::ContradictionFound { place, .. },
         ) => at_place(saga, *place, event, at),
         // Its consequences follow.
@@ -130,11 +133,7 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
             saga.failure = Some(failure.clone());
             true
         }
-        (Running, SagaEvent::StopForgotten {}) if saga.failure.is_some() => {
-            let forgotten = saga.failure.take();
-            saga.late |= forgotten.is_some_and(|failure| failure.kind == FailureKind::Deadline);
-            true
-        }
+        (Running, SagaEvent::StopForgotten {}) => forget_stop(saga),
         (Running, SagaEvent::MarkedLate { .. }) if !saga.late => {
             saga.late = true;
             true
@@ -146,6 +145,7 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
             SagaEvent::Started { .. }
             | SagaEvent::Skipped { .. }
             | SagaEvent::CommandIssued { .. }
+            | SagaEvent::Prioritised { .. }
             | SagaEvent::CompensationBegan { .. }
             | SagaEvent::MarkedLate { .. }
             | SagaEvent::Completed { .. }
@@ -161,6 +161,31 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
 fn entry(node: u16, round: u8, at: Millis) -> Entry {
     let (work, waits) = (Work::Nothing, Waits::No);
     Entry { node, attempt: 0, round, work, waits, bare: false, since: at, due_at: 0, order: None, result: None, more: None }
+}
+
+/// True if one was remembered: if it was the deadline, it is late now.
+fn forget_stop(saga: &mut Saga) -> bool {
+    let forgotten = saga.failure.take();
+    saga.late |= forgotten.as_ref().is_some_and(|failure| failure.kind == FailureKind::Deadline);
+    forgotten.is_some()
+}
+
+/// It is known before anything begins.
+fn prioritise(saga: &mut Saga, priority: u8) -> bool {
+    let legal = saga.entries.is_empty() && priority <= PRIORITY_MAX;
+    if legal {
+        saga.priority = priority;
+    }
+    legal
+}
+
+/// The first attempt of a command, of what begins now or was parked before it was made.
+fn issue(saga: &mut Saga, place: Place, entry: Entry, (order, due_at): (&Order, Millis)) -> bool {
+    if let Some(parked) = saga.entries.get_mut(usize::from(place)) {
+        return parking::issued(parked, &entry, (order, due_at));
+    }
+    let (work, waits, order) = (Work::Asked, Waits::Reply, Some(order.clone()));
+    entry.node > 0 && append(saga, place, Entry { work, waits, attempt: 1, due_at, order, ..entry })
 }
 
 /// Something begins that asks nobody. While the saga undoes nothing does but its own end.
@@ -187,6 +212,10 @@ fn enter(saga: &mut Saga, place: Place, entry: Entry, opens: &Opens) -> bool {
         }
         (Status::Running, Opens::Wait { until }) if !is_end => {
             append(saga, place, Entry { waits: Waits::Event, due_at: *until, ..entry })
+        }
+        (Status::Running, Opens::Parked { participant }) if !is_end => {
+            let detail = Detail::Parked { participant: participant.clone() };
+            append(saga, place, detailed(Entry { waits: Waits::Parked, ..entry }, detail))
         }
         (Status::Running | Status::Compensating | Status::Completed | Status::Compensated | Status::Expected, _) => false,
     }
@@ -218,6 +247,7 @@ fn at_place(saga: &mut Saga, place: Place, event: &SagaEvent, at: Millis) -> boo
     if !leaf::may(status, entry, event) || !leaf::change(entry, event, at, status == Status::Running) {
         return false;
     }
+    parking::forget(entry);
     match event {
         SagaEvent::Succeeded { passes, .. } | SagaEvent::WentOn { passes, .. } => pass(saga, *passes),
         SagaEvent::Undone { .. } => put_off_expiry(saga, place, at),
@@ -225,11 +255,12 @@ fn at_place(saga: &mut Saga, place: Place, event: &SagaEvent, at: Millis) -> boo
     }
 }
 
-/// Behind the pivot nothing is undone: no body of what was done is needed any more.
+/// Behind the pivot nothing is undone but strays, whose undo may be parked: no body of what else was done is needed any more.
 fn pass(saga: &mut Saga, passes: bool) -> bool {
     saga.passed |= passes;
     if passes {
-        saga.entries.iter_mut().filter(|entry| entry.work == Work::Done).for_each(|entry| entry.bare = true);
+        let is_done = |entry: &&mut Entry| entry.work == Work::Done && (!entry.open() || mutated("stray_forgets_body_at_pivot"));
+        saga.entries.iter_mut().filter(is_done).for_each(|entry| entry.bare = true);
     }
     true
 }
@@ -246,7 +277,7 @@ fn put_off_expiry(saga: &mut Saga, place: Place, at: Millis) -> bool {
 }
 
 /// A finished saga's row stays small: it is the duplicate guard. An entry that a participant refused keeps what its undo is made of,
-/// since a contradicting answer may still have to be undone.
+/// since a contradicting answer may still have to be undone; so does a stray whose undo is still to be made.
 fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool {
     if saga.entries.iter().any(Entry::is_under_way) {
         return false;
@@ -256,7 +287,8 @@ fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool 
     saga.early = None;
     let contradictable =
         |entry: &Entry| entry.work == Work::Refused && entry.order.is_some() && !mutated("ended_row_forgets_refused_body");
-    saga.bare = !saga.entries.iter().any(contradictable);
+    let is_to_be_undone = |entry: &Entry| entry.work == Work::Done && entry.open() && !mutated("ended_row_forgets_parked_stray");
+    saga.bare = !saga.entries.iter().any(|entry| contradictable(entry) || is_to_be_undone(entry));
     for entry in &mut saga.entries {
         if saga.bare {
             entry.result = None;
@@ -273,9 +305,12 @@ fn keeps(order: &Order) -> bool {
     order.fields().keep
 }
 
-/// While a person is needed the clocks of the deadline, of scopes and of approvals stand; when nobody is needed any more they go on where they stood.
+/// While a person is needed, or something is parked, the clocks of the deadline, of scopes and of approvals stand; then they go on where
+/// they stood.
 fn settle_clock(saga: &mut Saga, at: Millis) {
-    let held = saga.stuck() && !mutated("held_clock_runs");
+    let is_parked = |entry: &Entry| entry.waits == Waits::Parked && !mutated("parked_saga_clock_runs");
+    let is_held = |entry: &Entry| entry.waits == Waits::Stuck || is_parked(entry);
+    let held = saga.entries.iter().any(is_held) && !mutated("held_clock_runs");
     match saga.held_since {
         None if held => saga.held_since = Some(at),
         Some(since) if !held => {

@@ -4,6 +4,7 @@ mod constant;
 mod limits;
 mod names;
 mod pivot;
+mod priority;
 mod reach;
 mod reactions;
 
@@ -11,5 +12,6 @@ pub(super) use constant::{Decides, check as constant};
 pub(super) use limits::check as limits;
 pub(super) use names::check as names;
 pub(super) use pivot::check as pivot;
+pub(super) use priority::check as priority;
 pub(super) use reach::check as reach;
 pub(super) use reactions::check as reactions;

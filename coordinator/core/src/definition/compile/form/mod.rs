@@ -36,7 +36,7 @@ pub(super) use refuse::RefuseForm;
 pub(super) use sleep::SleepForm;
 pub(super) use wait::{ListenForm, WaitForm};
 
-const SAGA_LATER: [&str; 5] = ["input", "priority", "search", "result", "on_stuck"];
+const SAGA_LATER: [&str; 4] = ["input", "search", "result", "on_stuck"];
 
 /// A duration and where it stands.
 pub(super) type Length = (Millis, Range<usize>);
@@ -47,6 +47,7 @@ pub(super) struct SagaForm {
     pub(super) start: StartForm,
     pub(super) cancel: Option<ListenForm>,
     pub(super) deadline: Option<Length>,
+    pub(super) priority: Option<Parsed>,
     pub(super) retain_ms: Millis,
     pub(super) rules: Vec<Rule>,
     pub(super) steps: Vec<NodeForm>,
@@ -76,6 +77,7 @@ impl SagaForm {
             Some(node) => ListenForm::cancel(node, report).map(Some),
         };
         let deadline = fields.duration("deadline", report);
+        let priority = expression(fields.node("priority"), report);
         let retain_ms = fields.duration("retain", report).map_or(DEFAULTS.retain_ms, |(millis, _)| millis);
         let rules = match fields.node("rules") {
             None => Some(Vec::new()),
@@ -89,6 +91,7 @@ impl SagaForm {
             start: start?,
             cancel: cancel?,
             deadline,
+            priority: priority?,
             retain_ms,
             rules: rules?,
             steps: steps?,

@@ -1,0 +1,244 @@
+//! What can happen in which state: all pairs are tried, those that are legal are listed, everything else is refused and changes nothing.
+
+mod given;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use expect_test::expect;
+use ringmaster_core::saga::apply;
+use ringmaster_schemas::journal::SagaEvent;
+use ringmaster_schemas::state::{Saga, Status, Waits, Work};
+
+use given::{events, saga};
+
+const AT: i64 = 1_000;
+const ID: &str = "order/o-1";
+
+fn is_legal(saga: &Saga, event: &SagaEvent) -> bool {
+    let before = Arc::new(saga.clone());
+    let mut row = Some(before.clone());
+    let legal = apply(&saga.id, &mut row, event, AT).is_ok();
+    assert!(legal || row.as_ref() == Some(&before), "{event:?} is illegal and has changed something");
+    legal
+}
+
+/// The pairs that there are.
+fn exists(work: Work, waits: Waits) -> bool {
+    match work {
+        Work::Nothing => matches!(waits, Waits::Stuck | Waits::Time | Waits::Approval | Waits::Event | Waits::Parked),
+        Work::Asked | Work::UndoAsked => waits != Waits::No,
+        Work::Done | Work::Failed => matches!(waits, Waits::No | Waits::Stuck | Waits::Parked),
+        Work::Refused | Work::Undone => matches!(waits, Waits::No | Waits::Stuck),
+        Work::Closed | Work::Open | Work::Undoing => waits == Waits::No,
+    }
+}
+
+fn table(status: Status, stray: bool) -> String {
+    let mut out = String::new();
+    for &work in Work::ALL {
+        for &waits in Waits::ALL.iter().filter(|waits| exists(work, **waits)) {
+            let saga = saga(status, work, waits, stray);
+            let legal: Vec<&str> =
+                events(0).into_iter().filter(|(_, event)| is_legal(&saga, event)).map(|(name, _)| name).collect();
+            if !legal.is_empty() {
+                let _ = writeln!(out, "{work}, waits: {waits}: {}", legal.join(", "));
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn what_can_happen_while_it_goes_forward() {
+    expect![[r#"
+        nothing, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked
+        nothing, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        nothing, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated
+        nothing, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked
+        nothing, waits: parked: skipped, entered, end entered, refuses, scope, issued, issued from where it was parked, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked
+        asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked
+        asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, closed, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked, parked
+        asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated
+        asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked
+        asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked
+        done, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked
+        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        done, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        refused, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, contradiction, stray, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        refused, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked
+        failed, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked
+        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        failed, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        undo asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, undo's retry, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked
+        undo asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, undo repeated, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked
+        undo asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked, undo parked
+        undo asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        undo asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated
+        undo asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked
+        undo asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked
+        undone, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        undone, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        closed, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, late, completed, emitted, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        open, waits: no: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        undoing, waits: no: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, closed, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+    "#]]
+    .assert_eq(&table(Status::Running, false));
+}
+
+#[test]
+fn what_can_happen_while_it_undoes() {
+    expect![[r#"
+        nothing, waits: stuck: end entered, succeeded, closed, stuck, acted
+        nothing, waits: time: end entered, closed, acted
+        nothing, waits: approval: end entered, closed, acted
+        nothing, waits: event: end entered, closed, acted
+        nothing, waits: parked: end entered, closed, stuck, acted
+        asked, waits: reply: end entered, succeeded, refused, failed, stuck, acted
+        asked, waits: retry: end entered, succeeded, refused, failed, stuck, acted
+        asked, waits: stuck: end entered, succeeded, refused, failed, closed, stuck, acted
+        asked, waits: time: end entered, closed, acted
+        asked, waits: approval: end entered, closed, acted
+        asked, waits: event: end entered, closed, acted
+        asked, waits: parked: end entered, succeeded, refused, failed, stuck, acted
+        done, waits: no: end entered, undo issued, stuck, compensated, acted, undo parked
+        done, waits: stuck: end entered, succeeded, undone, closed, stuck, acted
+        done, waits: parked: end entered, undo issued, stuck, acted
+        refused, waits: no: end entered, stuck, contradiction, compensated, acted
+        refused, waits: stuck: end entered, succeeded, closed, stuck, acted
+        failed, waits: no: end entered, undo issued, stuck, compensated, acted, undo parked
+        failed, waits: stuck: end entered, succeeded, undone, closed, stuck, acted
+        failed, waits: parked: end entered, undo issued, stuck, acted
+        undo asked, waits: reply: end entered, undo's retry, undone, stuck, acted, undo parked
+        undo asked, waits: retry: end entered, undo repeated, undone, stuck, acted, undo parked
+        undo asked, waits: stuck: end entered, undone, stuck, acted, undo retried, undo parked
+        undo asked, waits: time: end entered, closed, acted
+        undo asked, waits: approval: end entered, closed, acted
+        undo asked, waits: event: end entered, closed, acted
+        undo asked, waits: parked: end entered, undone, stuck, acted, undo retried
+        undone, waits: no: end entered, stuck, compensated, acted
+        undone, waits: stuck: end entered, succeeded, closed, stuck, acted
+        closed, waits: no: end entered, compensated, acted
+        open, waits: no: end entered, closed, acted
+        undoing, waits: no: end entered, refused, failed, closed, acted
+    "#]]
+    .assert_eq(&table(Status::Compensating, false));
+}
+
+#[test]
+fn what_can_happen_behind_the_end() {
+    expect![[r#"
+        nothing, waits: stuck: acted
+        nothing, waits: time: acted
+        nothing, waits: approval: acted
+        nothing, waits: event: acted
+        nothing, waits: parked: acted
+        asked, waits: reply: acted
+        asked, waits: retry: acted
+        asked, waits: stuck: acted
+        asked, waits: time: acted
+        asked, waits: approval: acted
+        asked, waits: event: acted
+        asked, waits: parked: acted
+        done, waits: no: acted
+        done, waits: stuck: acted
+        done, waits: parked: acted
+        refused, waits: no: stray, acted
+        refused, waits: stuck: acted
+        failed, waits: no: acted
+        failed, waits: stuck: acted
+        failed, waits: parked: acted
+        undo asked, waits: reply: acted
+        undo asked, waits: retry: acted
+        undo asked, waits: stuck: acted
+        undo asked, waits: time: acted
+        undo asked, waits: approval: acted
+        undo asked, waits: event: acted
+        undo asked, waits: parked: acted
+        undone, waits: no: acted
+        undone, waits: stuck: acted
+        closed, waits: no: acted
+        open, waits: no: acted
+        undoing, waits: no: acted
+    "#]]
+    .assert_eq(&table(Status::Compensated, false));
+}
+
+#[test]
+fn what_can_happen_to_a_stray_behind_the_end() {
+    expect![[r#"
+        nothing, waits: stuck: succeeded, closed, stuck, acted
+        nothing, waits: time: closed, acted
+        nothing, waits: approval: closed, acted
+        nothing, waits: event: closed, acted
+        nothing, waits: parked: closed, stuck, acted
+        asked, waits: reply: retry, succeeded, refused, failed, stuck, acted, parked
+        asked, waits: retry: repeated, succeeded, refused, failed, stuck, acted, parked
+        asked, waits: stuck: succeeded, refused, failed, closed, stuck, acted, retried, parked
+        asked, waits: time: closed, acted
+        asked, waits: approval: closed, acted
+        asked, waits: event: closed, acted
+        asked, waits: parked: succeeded, refused, failed, stuck, acted, retried
+        done, waits: no: undo issued, stuck, acted, undo parked
+        done, waits: stuck: succeeded, undone, closed, stuck, acted
+        done, waits: parked: undo issued, stuck, acted
+        refused, waits: no: stuck, stray, acted
+        refused, waits: stuck: succeeded, closed, stuck, acted
+        failed, waits: no: undo issued, stuck, acted, undo parked
+        failed, waits: stuck: succeeded, undone, closed, stuck, acted
+        failed, waits: parked: undo issued, stuck, acted
+        undo asked, waits: reply: undo's retry, undone, stuck, acted, undo parked
+        undo asked, waits: retry: undo repeated, undone, stuck, acted, undo parked
+        undo asked, waits: stuck: undone, stuck, acted, undo retried, undo parked
+        undo asked, waits: time: closed, acted
+        undo asked, waits: approval: closed, acted
+        undo asked, waits: event: closed, acted
+        undo asked, waits: parked: undone, stuck, acted, undo retried
+        undone, waits: no: stuck, acted
+        undone, waits: stuck: succeeded, closed, stuck, acted
+        closed, waits: no: acted
+        open, waits: no: closed, acted
+        undoing, waits: no: refused, failed, closed, acted
+    "#]]
+    .assert_eq(&table(Status::Compensated, true));
+}
+
+/// A corrupt journal names a place that there is none of: it is refused, never taken for something else.
+#[test]
+fn an_unknown_place_is_illegal() {
+    let about_an_entry = |name: &str| {
+        ![
+            "skipped",
+            "emitted",
+            "undoing",
+            "late",
+            "completed",
+            "compensated",
+            "remembered",
+            "forgotten",
+            "acted",
+            "kept",
+            "early forgotten",
+            "two forgotten",
+            "prioritised",
+        ]
+        .contains(&name)
+    };
+    for status in [Status::Running, Status::Compensating, Status::Completed, Status::Compensated] {
+        for (name, event) in events(7).into_iter().filter(|(name, _)| about_an_entry(name)) {
+            assert!(!is_legal(&saga(status, Work::Asked, Waits::Reply, false), &event), "{name} while {status}");
+        }
+    }
+    // What comes before it is kept.
+    for (name, event) in events(0).into_iter().filter(|(name, _)| *name != "kept") {
+        assert!(apply(&ID.into(), &mut None, &event, AT).is_err(), "{name} without a saga");
+    }
+}
+
+/// Stored checkpoints hold sums of these: another sum would take every store for a damaged one.
+#[test]
+fn a_rows_sum_is_the_one_that_stores_hold() {
+    assert_eq!(ringmaster_core::partition::row_hash("order/o-1", b"row"), 18_355_207_281_769_218_615_961_614_973_637_202_462);
+}

@@ -1,0 +1,236 @@
+//! Participants that are not asked, and the sagas that are parked for them.
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::names::partition_of;
+use ringmaster_schemas::state::{
+    Breaker, BreakerState, Course, Detail, Entry, EntryMore, Saga, Waits, Work, index_keys, parked_places,
+};
+use serde_json::Value;
+
+use super::*;
+
+/// Times are this many milliseconds and more, so that a rank is more than nothing.
+const LATER: Millis = 1_000_000_000;
+
+/// A saga that waits for these participants, since so long after that.
+fn parked(key: &str, since: Millis, participants: &[&str]) -> Saga {
+    let (_, mut saga) = with_a_trip();
+    saga.id = names::saga_id("trip", key).into();
+    let since = LATER + since;
+    saga.held_since = Some(since);
+    let asked = saga.entries.remove(0);
+    saga.entries = participants.iter().map(|participant| parked_entry(&asked, since, participant)).collect();
+    saga
+}
+
+fn parked_entry(asked: &Entry, since: Millis, participant: &str) -> Entry {
+    let course = Course { detail: Detail::Parked { participant: participant.into() }, ..Course::default() };
+    let more = EntryMore { failure: None, stray: None, course: Some(course) };
+    Entry {
+        work: Work::Nothing,
+        waits: Waits::Parked,
+        attempt: 0,
+        since,
+        due_at: 0,
+        order: None,
+        more: Some(Box::new(more)),
+        ..asked.clone()
+    }
+}
+
+fn row_of(saga: &Saga) -> RowChange {
+    let key = RowKey::Saga(saga.id.clone());
+    RowChange { key, value: Some(saga.encode()), before: IndexKeys::NONE, after: index_keys(saga) }
+}
+
+fn breaker(participant: &str, state: BreakerState, since: Millis, by: Option<&str>, why: &str) -> RowChange {
+    let value = Breaker { state, since, by: by.map(Into::into), why: why.into() }.encode();
+    let key = RowKey::Breaker(participant.into());
+    RowChange { key, value: Some(value), before: IndexKeys::NONE, after: IndexKeys::NONE }
+}
+
+/// A store with these rows by partition, and a coordinator that knows a saga that asks `hotel`.
+fn served(rows: impl IntoIterator<Item = (i32, Vec<RowChange>)>) -> Server {
+    let store = SimStore::new();
+    for (partition, rows) in rows {
+        store.write(&Batch { partition, base_offset: -1, checkpoint: checkpoint(17), rows }).expect("applies");
+    }
+    serving(Arc::default(), &store, with_a_trip().0)
+}
+
+/// A key of this partition, one for each number.
+fn key_in(partition: i32, number: usize) -> String {
+    let keys = (0..).map(|number: usize| format!("t-{number}"));
+    keys.filter(|key| partition_of(key.as_bytes(), PARTITIONS) == partition).nth(number).expect("keys have no end")
+}
+
+fn participant(server: &Server, name: &str) -> Value {
+    let (code, body) = get(server, "/api/participants");
+    assert_eq!(code, 200, "{body}");
+    let found = body["participants"].as_array().expect("a list").iter().find(|shown| shown["participant"] == name);
+    found.unwrap_or_else(|| panic!("{name}: {body}")).clone()
+}
+
+#[test]
+fn a_participant_that_is_asked_is_listed_too() {
+    let server = served([]);
+    let (_, body) = get(&server, "/api/participants");
+    let hotel = json!({
+        "participant": "hotel", "state": "asked", "since": null, "by": null, "why": null,
+        "partitions": { "asked": PARTITIONS }, "parked": 0, "more": false,
+    });
+    assert_eq!(body, json!({ "participants": [hotel] }));
+}
+
+/// The worst of what it is in the partitions, from where it was so first; what waits for it in all of them.
+#[test]
+fn a_participant_is_as_bad_as_it_is_anywhere() {
+    let rows =
+        |partition: i32| (0..3).map(|number| row_of(&parked(&key_in(partition, number), 10, &["hotel"]))).collect::<Vec<_>>();
+    let with = |partition, breaker| (partition, [rows(partition), vec![breaker]].concat());
+    let server = served([
+        with(0, breaker("hotel", BreakerState::Open, 1_000, None, "it fails")),
+        with(1, breaker("hotel", BreakerState::Paused, 3_000, Some("bob"), "they move")),
+        with(2, breaker("hotel", BreakerState::Paused, 2_000, Some("ann"), "they move")),
+        (3, vec![breaker("unknown", BreakerState::Draining, 4_000, None, "it answers")]),
+    ]);
+    let hotel = participant(&server, "hotel");
+    assert_eq!(
+        hotel,
+        json!({
+            "participant": "hotel", "state": "paused", "since": "1970-01-01T00:00:02Z", "by": "ann", "why": "they move",
+            "partitions": { "asked": 1, "open": 1, "paused": 2 }, "parked": 9, "more": false,
+        })
+    );
+    let unknown = participant(&server, "unknown");
+    assert_eq!((&unknown["state"], &unknown["partitions"]["draining"]), (&json!("draining"), &json!(1)), "no definition names it");
+}
+
+/// Two participants whose rows lie in one range.
+fn sharing() -> (String, String) {
+    let mut seen = std::collections::HashMap::new();
+    for number in 0.. {
+        let name = format!("p{number}");
+        if let Some(other) = seen.insert(parked_places(Some(&name)).start, name.clone()) {
+            return (other, name);
+        }
+    }
+    unreachable!("there are fewer ranges than names")
+}
+
+/// A range says whom a row waits for only where nobody else is known to share it.
+#[test]
+fn what_waits_for_several_or_in_a_shared_range_is_counted_by_its_rows() {
+    let (one, other) = sharing();
+    let open = |name: &str| breaker(name, BreakerState::Open, 5, None, "it fails");
+    let sagas = [
+        parked(&key_in(0, 0), 10, &[&one]),
+        parked(&key_in(0, 1), 11, &[&other]),
+        parked(&key_in(0, 2), 12, &[&other, &other]),
+        parked(&key_in(0, 3), 13, &["hotel", &one]),
+        parked(&key_in(0, 4), 14, &["hotel"]),
+    ];
+    let rows = sagas.iter().map(row_of).chain([open(&one), open(&other), open("hotel")]).collect();
+    let server = served([(0, rows)]);
+    let count = |name: &str| participant(&server, name)["parked"].clone();
+    assert_eq!((count(&one), count(&other), count("hotel")), (json!(2), json!(2), json!(2)));
+}
+
+/// A saga that is parked and has no deadline is in no other index.
+#[test]
+fn what_is_parked_is_listed_behind_what_is_due_and_asked_for_by_its_participant() {
+    let (_, waits) = with_a_trip();
+    assert_eq!(waits.id, "trip/t-1".into());
+    let home = partition_of(b"t-1", PARTITIONS);
+    let mut keys = (0..).map(|number| key_in(home, number)).filter(|key| key != "t-1");
+    let mut parked = |since, participants: &[&str]| parked(&keys.next().expect("no end"), since, participants);
+    let (late, early, bank, both) =
+        (parked(30, &["hotel"]), parked(20, &["hotel"]), parked(5, &["bank"]), parked(25, &["hotel", "bank"]));
+    assert!([&late, &early, &bank, &both].iter().all(|saga| index_keys(saga).due.is_none() && index_keys(saga).stuck.is_none()));
+    let rows = [&waits, &late, &early, &bank, &both].map(row_of).to_vec();
+    let server = served([(home, rows)]);
+    let listed = |query: &str| {
+        let (code, body) = get(&server, &format!("/api/sagas{query}"));
+        assert_eq!(code, 200, "{query}: {body}");
+        let sagas = body["sagas"].as_array().expect("a list");
+        (sagas.iter().map(|saga| saga["saga"].as_str().expect("an id").to_owned()).collect::<Vec<_>>(), body["more"] == true)
+    };
+    let ids = |sagas: &[&Saga]| sagas.iter().map(|saga| saga.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(listed(""), (ids(&[&waits, &bank, &early, &both, &late]), false));
+    assert_eq!(listed("?parked=true"), (ids(&[&bank, &early, &both, &late]), false));
+    assert_eq!(listed("?parked=true&limit=2"), (ids(&[&bank, &early]), true), "the first to go, whosever range is first");
+    assert_eq!(listed("?parked=true&participant=hotel"), (ids(&[&early, &both, &late]), false));
+    assert_eq!(listed("?parked=true&participant=hotel&limit=1"), (ids(&[&early]), true));
+    assert_eq!(listed("?parked=true&definition=trip&limit=9").0.len(), 4);
+    assert_eq!(get(&server, "/api/sagas?stuck=true").1["sagas"], json!([]));
+    let (_, body) = get(&server, "/api/sagas?parked=true&limit=1");
+    let first = &body["sagas"][0];
+    assert_eq!((&first["reason"], &first["participant"], &first["wakes_at"]), (&json!("parked"), &json!("bank"), &json!(null)));
+    assert_eq!(
+        (&first["step"], &first["undo"], &first["since"]),
+        (&json!("room"), &json!(false), &json!("1970-01-12T13:46:40.005Z"))
+    );
+    let (code, body) = get(&server, "/api/sagas?parked=true&participant=hotl");
+    assert_eq!((code, &body["error"]), (404, &json!("no saga that is deployed asks 'hotl'; there is hotel")));
+    for wrong in ["?participant=hotel", "?stuck=true&parked=true"] {
+        assert_eq!(get(&server, &format!("/api/sagas{wrong}")).0, 400, "{wrong}");
+    }
+}
+
+/// An undo that is parked waits before it is made; one that had begun waits as what was asked.
+#[test]
+fn a_parked_undo_is_said_to_be_one() {
+    for (work, is_undo) in
+        [(Work::Nothing, false), (Work::Asked, false), (Work::UndoAsked, true), (Work::Done, true), (Work::Failed, true)]
+    {
+        let mut saga = parked("t-1", 10, &["hotel"]);
+        saga.entries[0].work = work;
+        let server = served([(partition_of(b"t-1", PARTITIONS), vec![row_of(&saga)])]);
+        let (_, body) = get(&server, "/api/sagas?parked=true");
+        assert_eq!(body["sagas"][0]["undo"], json!(is_undo), "{work:?}");
+        let (_, body) = get(&server, "/api/sagas/trip/t-1");
+        assert_eq!(body["why"][0]["undo"], json!(is_undo), "{work:?}");
+    }
+}
+
+#[test]
+fn who_is_parked_is_told_by_whom_and_why() {
+    let home = partition_of(b"t-1", PARTITIONS);
+    let saga = parked("t-1", 10, &["hotel"]);
+    let resumes = |leaf: &Value| leaf["ways_out"].to_string().contains("participant resume hotel");
+    let leaf = |breakers: Vec<RowChange>| {
+        let server = served([(home, [vec![row_of(&saga)], breakers].concat())]);
+        let (code, body) = get(&server, "/api/sagas/trip/t-1");
+        assert_eq!((code, body["why"].as_array().map(Vec::len)), (200, Some(1)), "{body}");
+        body["why"][0].clone()
+    };
+    let paused = leaf(vec![breaker("hotel", BreakerState::Paused, 1_000, Some("ann"), "they move")]);
+    assert_eq!((&paused["reason"], &paused["participant"], &paused["wakes_at"]), (&json!("parked"), &json!("hotel"), &json!(null)));
+    let since = "1970-01-01T00:00:01Z";
+    assert_eq!(paused["breaker"], json!({ "state": "paused", "since": since, "by": "ann", "why": "they move" }));
+    assert!(resumes(&paused), "{paused}");
+    let open = leaf(vec![breaker("hotel", BreakerState::Open, 1_000, None, "10 of 12 failed")]);
+    assert_eq!(open["breaker"], json!({ "state": "open", "since": since, "by": null, "why": "10 of 12 failed" }));
+    assert!(resumes(&open), "{open}");
+    let draining = leaf(vec![breaker("hotel", BreakerState::Draining, 1_000, None, "it answers")]);
+    assert!(draining["breaker"]["state"] == "draining" && !resumes(&draining), "{draining}");
+    let closed = leaf(vec![breaker("bank", BreakerState::Paused, 1_000, Some("ann"), "another one's")]);
+    assert!(closed["breaker"].is_null() && !resumes(&closed), "{closed}");
+}
+
+/// What is too much to be counted at once is said to be more.
+#[test]
+fn a_count_has_its_bound() {
+    let open = |name: &str| breaker(name, BreakerState::Open, 5, None, "it fails");
+    let saga = parked("t-1", 10, &["bank", "hotel"]);
+    let row = |number: Millis| {
+        let mut saga = saga.clone();
+        saga.id = names::saga_id("trip", &format!("t-{number}")).into();
+        saga.entries.iter_mut().for_each(|entry| entry.since += number);
+        row_of(&saga)
+    };
+    let rows = (0..10_001).map(row).chain([open("bank"), open("hotel")]).collect();
+    let server = served([(0, rows)]);
+    let shown = participant(&server, "bank");
+    assert_eq!((&shown["parked"], &shown["more"]), (&json!(10_000), &json!(true)), "rows that are read have a bound");
+}

@@ -1,0 +1,235 @@
+//! `participant pause`, `resume` and `list`: whether participants are asked. Each partition has a breaker of its own for each of them,
+//! so that an act goes to all partitions, and each of them answers in its journal.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clap::Args;
+use comfy_table::{ContentArrangement, Table, presets};
+use ringmaster_bus::Bus;
+use ringmaster_core::intake::{ParticipantAct, ParticipantRecord};
+use ringmaster_schemas::journal::Rejected;
+use ringmaster_schemas::names::Topics;
+use serde_json::{Value, json};
+
+use super::buses::{self, Access, on_bus};
+use super::control::{self, Sent};
+use super::definitions::say;
+use super::exit::{Exit, Failure};
+use super::saga::{ask, text};
+use super::text::printable;
+use crate::config::Config;
+
+/// So many partitions are named; of more it is said how many.
+const NAMED_MAX: usize = 20;
+
+/// What stands on the command line.
+#[derive(Debug, Args)]
+pub(super) struct PauseArguments {
+    /// The participant, for example payment.
+    #[arg(value_name = "NAME")]
+    participant: String,
+    /// Why, for those who look at it later.
+    #[arg(long, value_name = "TEXT")]
+    why: String,
+    /// Who acts.
+    #[arg(long, env = "USER", value_name = "NAME")]
+    by: String,
+    /// How many seconds to wait until all partitions have done it.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    timeout: u64,
+    /// A JSON object: which partitions did it, which did not and why, and of which nothing was heard.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of an act.
+#[derive(Debug, Default)]
+struct Became {
+    done: Vec<i32>,
+    rejected: Vec<(i32, Rejected)>,
+    /// Nobody took it in time.
+    waits: Vec<i32>,
+}
+
+/// `ringmaster participant pause NAME`, and `resume`
+pub(super) fn act(config: &Config, act: ParticipantAct, arguments: &PauseArguments, out: &mut dyn Write) -> Result<(), Failure> {
+    control::needs_kafka(config)?;
+    let id = format!("{:016x}", fastrand::u64(..));
+    let record = ParticipantRecord {
+        id: Some(Cow::Borrowed(&id)),
+        participant: Cow::Borrowed(&arguments.participant),
+        act,
+        by: Cow::Borrowed(&arguments.by),
+        why: Cow::Borrowed(&arguments.why),
+    };
+    let bytes = serde_json::to_vec(&record).expect("texts are always JSON");
+    let topics = Topics::new(&config.prefix);
+    let mut any = buses::open(config, Access::Write)?;
+    let patience = Duration::from_secs(arguments.timeout);
+    let became = on_bus!(&mut any, bus => {
+        let sent = send(bus, &topics, &arguments.participant, &bytes)?;
+        wait(bus, &topics, &sent, &bytes, patience)?
+    });
+    if arguments.json {
+        say(out, format_args!("{}", json_of(&arguments.participant, act, &became)))?;
+        // The object has said what was done.
+        return told(&arguments.participant, act, &became).map(|_| ());
+    }
+    say(out, format_args!("{}", told(&arguments.participant, act, &became)?))
+}
+
+/// Sends the record to all partitions.
+fn send(bus: &mut impl Bus, topics: &Topics, participant: &str, bytes: &[u8]) -> Result<Vec<Sent>, Failure> {
+    let partitions = control::partitions(bus, topics)?;
+    control::send(bus, topics, 0..partitions, participant.as_bytes(), bytes).map_err(|failure| {
+        let hint = "some partitions may have got it all the same: do it again; those say then that it was done already";
+        Failure::new(failure.exit, format_args!("{}\n({hint})", failure.message))
+    })
+}
+
+/// Waits in the journal for what each partition makes of it, no longer than this.
+fn wait(bus: &mut impl Bus, topics: &Topics, sent: &[Sent], bytes: &[u8], patience: Duration) -> Result<Became, Failure> {
+    let mut became = Became::default();
+    let turns = control::wait(bus, topics, sent, bytes, patience)?;
+    for (partition, _) in sent {
+        match turns.get(partition).map(control::rejection) {
+            None => became.waits.push(*partition),
+            Some(None) => became.done.push(*partition),
+            Some(Some(rejected)) => became.rejected.push((*partition, rejected.clone())),
+        }
+    }
+    Ok(became)
+}
+
+/// What became of it, in words; as a failure if nothing was done, or not everywhere yet.
+fn told(participant: &str, act: ParticipantAct, became: &Became) -> Result<String, Failure> {
+    let Became { done, rejected, waits } = became;
+    let count = done.len() + rejected.len() + waits.len();
+    let (is, then) = match act {
+        ParticipantAct::Pause => ("is paused", "what would be asked of it is parked"),
+        ParticipantAct::Resume => ("is asked again", "what was parked goes out little by little"),
+    };
+    let mut words = match done.len() {
+        0 => String::new(),
+        some => format!("{participant} {is} in {some} of {count} partitions: {then}"),
+    };
+    for (partitions, rejected) in by_reason(rejected) {
+        let is_all = partitions.len() == count;
+        let where_ = if is_all { String::new() } else { format!("not in {}: ", named(&partitions)) };
+        let line = if words.is_empty() { "" } else { "\n" };
+        write!(words, "{line}{where_}{}: {}", rejected.reason, rejected.detail).expect("writing to a string");
+    }
+    let words = printable_lines(&words);
+    if !waits.is_empty() {
+        let line = if words.is_empty() { "" } else { "\n" };
+        let why = "it stays in the control topic, and is taken when a coordinator reads it. Is one running? `ringmaster participant list` shows whether it was done";
+        return Err(Failure::new(
+            Exit::Waited,
+            format_args!("{words}{line}nobody took it within the time in {}: {why}", named(waits)),
+        ));
+    }
+    if done.is_empty() { Err(Failure::new(Exit::Rejected, words)) } else { Ok(words) }
+}
+
+/// The partitions that gave the same reason, in their order.
+fn by_reason(rejected: &[(i32, Rejected)]) -> Vec<(Vec<i32>, &Rejected)> {
+    let mut groups: Vec<(Vec<i32>, &Rejected)> = Vec::new();
+    for (partition, rejected) in rejected {
+        let is_same = |group: &&mut (Vec<i32>, &Rejected)| group.1.reason == rejected.reason && group.1.detail == rejected.detail;
+        match groups.iter_mut().find(is_same) {
+            Some((partitions, _)) => partitions.push(*partition),
+            None => groups.push((vec![*partition], rejected)),
+        }
+    }
+    groups
+}
+
+/// Partitions, by number if they are few.
+fn named(partitions: &[i32]) -> String {
+    match partitions {
+        [one] => format!("partition {one}"),
+        few if few.len() <= NAMED_MAX => {
+            let numbers: Vec<String> = few.iter().map(i32::to_string).collect();
+            format!("partitions {}", numbers.join(", "))
+        }
+        many => format!("{} partitions", many.len()),
+    }
+}
+
+fn printable_lines(text: &str) -> String {
+    text.lines().map(|line| printable(line.as_bytes())).collect::<Vec<_>>().join("\n")
+}
+
+fn json_of(participant: &str, act: ParticipantAct, became: &Became) -> Value {
+    let rejected = |(partition, rejected): &(i32, Rejected)| json!({ "partition": partition, "reason": rejected.reason.as_str(), "detail": &*rejected.detail });
+    json!({
+        "participant": participant,
+        "act": act,
+        "partitions": became.done.len() + became.rejected.len() + became.waits.len(),
+        "done": became.done,
+        "rejected": became.rejected.iter().map(rejected).collect::<Vec<_>>(),
+        "not_taken": became.waits,
+    })
+}
+
+/// `ringmaster participant list`
+pub(super) fn list(config: &Config, api: Option<SocketAddr>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let found = ask(config, api, "/api/participants")?;
+    let participants = found["participants"].as_array().map_or(&[][..], Vec::as_slice);
+    if as_json {
+        return participants.iter().try_for_each(|participant| say(out, format_args!("{participant}")));
+    }
+    if participants.is_empty() {
+        return say(out, format_args!("no saga asks anybody"));
+    }
+    say(out, format_args!("{}", table_of(participants)))?;
+    let not_asked = participants.iter().filter(|participant| participant["state"] != "asked").count();
+    let asked = match (not_asked, participants.len()) {
+        (0, 1) => "it is asked".to_owned(),
+        (0, _) => "all are asked".to_owned(),
+        (some, all) => {
+            format!("{some} of {all} not asked as usual; `ringmaster saga list --parked` names the sagas that wait")
+        }
+    };
+    say(out, format_args!("{asked}"))
+}
+
+fn table_of(participants: &[Value]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["PARTICIPANT", "STATE", "PARTITIONS", "PARKED", "SINCE", "BY", "WHY"]);
+    for participant in participants {
+        let more = if participant["more"] == true { "or more" } else { "" };
+        table.add_row([
+            printable(text(&participant["participant"]).as_bytes()),
+            text(&participant["state"]),
+            partitions(participant),
+            format!("{} {more}", text(&participant["parked"])).trim_end().to_owned(),
+            text(&participant["since"]),
+            printable(text(&participant["by"]).as_bytes()),
+            printable(text(&participant["why"]).as_bytes()),
+        ]);
+    }
+    table
+}
+
+/// In how many partitions it is so; how it is in the others, where that is not as usual.
+fn partitions(participant: &Value) -> String {
+    let state = text(&participant["state"]);
+    let counts = participant["partitions"].as_object().into_iter().flatten();
+    let count_of = |(_, count): (&String, &Value)| count.as_i64().unwrap_or(0);
+    let all: i64 = counts.clone().map(count_of).sum();
+    let here = participant["partitions"][&state].as_i64().unwrap_or(0);
+    if here == all {
+        return all.to_string();
+    }
+    let others = counts.filter(|(name, count)| **name != state && *name != "asked" && **count != 0);
+    others.fold(format!("{here} of {all}"), |words, (name, count)| format!("{words}, {count} {name}"))
+}
+
+#[cfg(test)]
+mod tests;

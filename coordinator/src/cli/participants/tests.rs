@@ -1,0 +1,165 @@
+//! Acts on participants against a simulated broker, and what is said of what came of them.
+
+use std::sync::Arc;
+
+use ringmaster_bus::Specification;
+use ringmaster_bus::sim::{Faults, SimBroker};
+use ringmaster_schemas::journal::{BreakerChange, BreakerEvent, Cause, Change, DecisionWriter, RejectionReason, Stamp};
+
+use super::*;
+
+const PARTITIONS: i32 = 5;
+
+fn broker(topics: &Topics) -> SimBroker {
+    let broker = SimBroker::new(1, 0, Faults::none());
+    for name in [&topics.control, &topics.journal] {
+        let what = Specification { name: name.clone(), partitions: PARTITIONS, replication: 1, settings: vec![] };
+        broker.client().create(&what).expect("made");
+    }
+    broker
+}
+
+/// What a coordinator journals of an act: a change that says what became of it.
+fn answer(broker: &SimBroker, topics: &Topics, partition: i32, act: &[u8], change: Change) {
+    let stamp = Stamp { claim_offset: 0, claim: [1; 16], number: 0, released: 0, now: 0 };
+    let mut record = DecisionWriter::new(&stamp, &[[7; 16]], 0);
+    record.push(&Cause::Input { topic: 0, next: 1 }, Some((0, b"another act")), &[]);
+    record.push(&Cause::Input { topic: 0, next: 2 }, Some((0, act)), &[change]);
+    broker.put(&topics.journal, partition, None, &record.finish());
+}
+
+fn paused() -> Change {
+    let event = BreakerEvent::Opened { by: Some("ann".into()), why: "they move".into() };
+    Change::Breaker(BreakerChange { participant: "hotel".into(), event })
+}
+
+fn rejected(detail: &str) -> Rejected {
+    Rejected { saga: "hotel".into(), reason: RejectionReason::NotPossible, detail: detail.into() }
+}
+
+#[test]
+fn an_act_goes_to_every_partition_and_each_answers() {
+    let topics = Topics::new("ringmaster");
+    let broker = broker(&topics);
+    let mut bus = broker.client();
+    // What was said of the same act before it was sent is not its answer.
+    answer(&broker, &topics, 4, b"{\"id\":\"1\"}", paused());
+    let sent = send(&mut bus, &topics, "hotel", b"{\"id\":\"1\"}").expect("it is sent");
+    for partition in 0..PARTITIONS {
+        let log = broker.log(&topics.control, partition);
+        let keyed: Vec<_> = log.iter().map(|record| (record.key.as_deref(), &record.value[..])).collect();
+        assert_eq!(keyed, [(Some(&b"hotel"[..]), &b"{\"id\":\"1\"}"[..])], "{partition}");
+    }
+    for partition in [3, 0, 2] {
+        answer(&broker, &topics, partition, b"{\"id\":\"1\"}", paused());
+    }
+    answer(&broker, &topics, 1, b"{\"id\":\"1\"}", Change::Rejected(rejected("ann paused it already: they move")));
+    answer(&broker, &topics, 4, b"{\"id\":\"2\"}", paused());
+    let became = wait(&mut bus, &topics, &sent, b"{\"id\":\"1\"}", Duration::from_millis(300)).expect("it is read");
+    assert_eq!((&became.done[..], became.rejected[0].0, &became.waits[..]), (&[0, 2, 3][..], 1, &[4][..]));
+    assert_eq!(
+        json_of("hotel", ParticipantAct::Pause, &became),
+        json!({
+            "participant": "hotel", "act": "pause", "partitions": 5, "done": [0, 2, 3], "not_taken": [4],
+            "rejected": [{ "partition": 1, "reason": "NOT_POSSIBLE", "detail": "ann paused it already: they move" }],
+        })
+    );
+}
+
+/// It comes back as soon as all have answered.
+#[test]
+fn nobody_waits_longer_than_for_the_last_answer() {
+    let topics = Topics::new("ringmaster");
+    let broker = broker(&topics);
+    let mut bus = broker.client();
+    let sent = send(&mut bus, &topics, "hotel", b"{}").expect("it is sent");
+    (0..PARTITIONS).for_each(|partition| answer(&broker, &topics, partition, b"{}", paused()));
+    let became = wait(&mut bus, &topics, &sent, b"{}", Duration::from_secs(3_600)).expect("it is read");
+    assert_eq!((became.done.len(), became.rejected.len(), became.waits.len()), (5, 0, 0));
+}
+
+#[test]
+fn without_its_topic_or_where_that_refuses_nothing_is_done_quietly() {
+    let topics = Topics::new("ringmaster");
+    let nobody = SimBroker::new(1, 0, Faults::none());
+    let failure = send(&mut nobody.client(), &topics, "hotel", b"{}").expect_err("there is no topic");
+    assert!(failure.exit == Exit::Refused && failure.message.contains("ringmaster topics apply"), "{failure:?}");
+    let broker = broker(&topics);
+    broker.refuse(&topics.control, true);
+    let failure = send(&mut broker.client(), &topics, "hotel", b"{}").expect_err("it is refused");
+    assert!(failure.exit == Exit::Refused && failure.message.contains("do it again"), "{failure:?}");
+}
+
+#[test]
+fn what_became_of_it_is_said_for_all_partitions() {
+    let became = |done: &[i32], rejected_in: &[(i32, &str)], waits: &[i32]| Became {
+        done: done.to_vec(),
+        rejected: rejected_in.iter().map(|(partition, detail)| (*partition, rejected(detail))).collect(),
+        waits: waits.to_vec(),
+    };
+    let pause = |became: &Became| told("hotel", ParticipantAct::Pause, became).map_err(|failure| (failure.exit, failure.message));
+    assert_eq!(
+        pause(&became(&[0, 1, 2], &[], &[])),
+        Ok("hotel is paused in 3 of 3 partitions: what would be asked of it is parked".to_owned())
+    );
+    let some = pause(&became(&[1], &[(0, "ann paused it already: x"), (2, "ann paused it already: x"), (3, "bob\u{1b}[2J")], &[]));
+    let said = "hotel is paused in 1 of 4 partitions: what would be asked of it is parked\nnot in partitions 0, 2: NOT_POSSIBLE: ann paused it already: x\nnot in partition 3: NOT_POSSIBLE: bob\\u{1b}[2J";
+    assert_eq!(some, Ok(said.to_owned()), "who says so already is no failure");
+    let same = "no saga asks 'hotl'; there are hotel";
+    assert_eq!(pause(&became(&[], &[(0, same), (1, same)], &[])), Err((Exit::Rejected, format!("NOT_POSSIBLE: {same}"))));
+    let (exit, why) = pause(&became(&[], &[(0, same), (1, "another")], &[])).expect_err("nothing was done");
+    assert_eq!((exit, why.lines().count()), (Exit::Rejected, 2), "{why}");
+    let (exit, why) = pause(&became(&[0], &[(1, same)], &[2, 3])).expect_err("not everywhere yet");
+    assert_eq!((exit, why.lines().count()), (Exit::Waited, 3), "{why}");
+    assert!(why.contains("nobody took it within the time in partitions 2, 3: it stays in the control topic"), "{why}");
+    let many: Vec<i32> = (0..21).collect();
+    let (exit, why) = pause(&became(&[], &[], &many)).expect_err("nowhere yet");
+    assert!(exit == Exit::Waited && why.starts_with("nobody took it within the time in 21 partitions: "), "{why}");
+    let resumed = told("hotel", ParticipantAct::Resume, &became(&[0], &[], &[])).expect("it is done");
+    assert_eq!(resumed, "hotel is asked again in 1 of 1 partitions: what was parked goes out little by little");
+}
+
+#[test]
+fn the_embedded_bus_takes_no_acts() {
+    let config = Config::parse("test", "bus = 'embedded'").expect("these settings are right");
+    let arguments = PauseArguments {
+        participant: "hotel".to_owned(),
+        why: "they move".to_owned(),
+        by: "ann".to_owned(),
+        timeout: 1,
+        json: false,
+    };
+    let failure = act(&config, ParticipantAct::Pause, &arguments, &mut Vec::new()).expect_err("it is embedded");
+    assert!(failure.exit == Exit::Refused && failure.message.starts_with("the embedded bus belongs"), "{failure:?}");
+}
+
+/// What is in force everywhere is one number; where it is not, the others are told that are not as usual.
+#[test]
+fn the_table_says_in_how_many_partitions_it_is_so() {
+    let of = |state: &str, partitions: Value| partitions_of(state, partitions);
+    assert_eq!(of("asked", json!({ "asked": 8 })), "8");
+    assert_eq!(of("paused", json!({ "asked": 0, "paused": 8 })), "8");
+    assert_eq!(of("open", json!({ "asked": 6, "open": 2 })), "2 of 8");
+    assert_eq!(of("paused", json!({ "asked": 1, "draining": 2, "open": 1, "paused": 4 })), "4 of 8, 2 draining, 1 open");
+    let shown = json!({
+        "participant": "hotel", "state": "paused", "since": "2026-11-27T10:00:00Z", "by": "a\u{7}nn", "why": "they move",
+        "partitions": { "asked": 0, "paused": 4 }, "parked": 12, "more": true,
+    });
+    let table = table_of(&[shown]).to_string();
+    for word in ["PARTICIPANT", "hotel", "paused", "12 or more", "a\\u{7}nn", "they move"] {
+        assert!(table.contains(word), "{word}: {table}");
+    }
+}
+
+fn partitions_of(state: &str, partitions: Value) -> String {
+    super::partitions(&json!({ "state": state, "partitions": partitions }))
+}
+
+/// The record is what the coordinator reads.
+#[test]
+fn a_record_names_its_participant_and_who_and_why() {
+    let text: Arc<str> = r#"{"id":"1","participant":"hotel","act":"pause","by":"ann","why":"they move"}"#.into();
+    let record: ParticipantRecord<'_> = serde_json::from_str(&text).expect("it is one");
+    assert_eq!(record.act, ParticipantAct::Pause);
+    assert_eq!(serde_json::to_string(&record).expect("JSON"), *text);
+}
