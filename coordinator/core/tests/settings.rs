@@ -52,6 +52,7 @@ fn start(definition: &Definition) -> Input {
         priority: 5,
         event_time: None,
         early: Vec::new(),
+        by_hand: None,
     })
 }
 

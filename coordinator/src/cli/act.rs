@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -23,7 +24,7 @@ use crate::config::Config;
 #[derive(Debug, Args)]
 pub(super) struct ActArguments {
     /// What to do: cancel (undo the saga); with what is stuck: retry, skip, or resolve (say how it ended); with what waits for an
-    /// approval: approve or refuse.
+    /// approval: approve or refuse; with a saga that is not there: start.
     act: ActName,
     /// The saga, for example order-fulfilment/ord-17.
     id: String,
@@ -45,6 +46,9 @@ pub(super) struct ActArguments {
     /// To skip or resolve: the step's result, as JSON.
     #[arg(long, value_name = "JSON")]
     value: Option<String>,
+    /// To start: a file with the event, as JSON; its key must be the saga's.
+    #[arg(long, value_name = "FILE")]
+    event: Option<PathBuf>,
     /// Do it only if the saga still is as it was seen: the state that `saga show` names.
     #[arg(long, value_name = "STATE")]
     if_state: Option<String>,
@@ -61,6 +65,7 @@ enum ActName {
     Resolve,
     Approve,
     Refuse,
+    Start,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -74,7 +79,14 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
     let usage = |why: String| Failure::new(Exit::Usage, why);
     check_id(&arguments.id)?;
     control::needs_kafka(config)?;
-    let value = arguments.value.as_deref().map(serde_json::from_str::<&RawValue>);
+    if matches!(arguments.act, ActName::Start) != arguments.event.is_some() {
+        return Err(usage("start needs --event FILE, the event as JSON; no other act has one".to_owned()));
+    }
+    let event = match &arguments.event {
+        None => None,
+        Some(file) => Some(std::fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))?),
+    };
+    let value = event.as_deref().or(arguments.value.as_deref()).map(serde_json::from_str::<&RawValue>);
     let value = value.transpose().map_err(|error| usage(format!("the value is not JSON: {error}")))?;
     let id = format!("{:016x}", fastrand::u64(..));
     let record = ControlRecord {
@@ -87,6 +99,7 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
             ActName::Resolve => ControlAct::Resolve,
             ActName::Approve => ControlAct::Approve,
             ActName::Refuse => ControlAct::Refuse,
+            ActName::Start => ControlAct::Start,
         },
         step: arguments.step.as_deref().map(Cow::Borrowed),
         by: Cow::Borrowed(&arguments.by),

@@ -172,13 +172,14 @@ pub(super) enum Command {
     /// Look at sagas: which are under way, what each waits for, what happened.
     #[command(subcommand, after_help = SAGA_EXAMPLES)]
     Saga(SagaCommand),
-    /// Act on a saga: cancel it; retry, skip or resolve what is stuck; approve or refuse what asks for it.
+    /// Act on a saga: cancel it; retry, skip or resolve what is stuck; approve or refuse what asks for it; start one by hand.
     ///
     /// It is sent to the control topic, journaled with who and why, and its answer is waited for: done, or the rejection with its
     /// reason (exit code 12). retry asks again under the same key, or in a new round where it was refused; skip goes on without the
-    /// step, or with --value in its stead; resolve says in the participant's stead how it ended.
+    /// step, or with --value in its stead; resolve says in the participant's stead how it ended; start begins
+    /// a saga that is not there, by the event in a file.
     #[command(
-        after_help = "Examples:\n  ringmaster act retry order-fulfilment/ord-17 --why 'the card service is back'\n  ringmaster act resolve order-fulfilment/ord-17 --outcome succeeded --step ship --value '{\"tracking\": \"T1\"}' --why 'seen in their books'\n  ringmaster act approve loan/loan-3 --by ann --why 'the papers are in order'\n  ringmaster act cancel order-fulfilment/ord-17 --why 'asked by phone'"
+        after_help = "Examples:\n  ringmaster act retry order-fulfilment/ord-17 --why 'the card service is back'\n  ringmaster act resolve order-fulfilment/ord-17 --outcome succeeded --step ship --value '{\"tracking\": \"T1\"}' --why 'seen in their books'\n  ringmaster act approve loan/loan-3 --by ann --why 'the papers are in order'\n  ringmaster act start order-fulfilment/ord-18 --event lost.json --why 'its event was lost'\n  ringmaster act cancel order-fulfilment/ord-17 --why 'asked by phone'"
     )]
     Act(act::ActArguments),
     /// Print all settings with their defaults, as a file to begin with.

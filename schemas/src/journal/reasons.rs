@@ -103,6 +103,8 @@ symbols! {
         Approve = 4 "approve",
         /// Say no where an approval is asked for.
         Refuse = 5 "refuse",
+        /// Start it, by an event that they give.
+        Start = 6 "start",
     }
 }
 

@@ -188,6 +188,7 @@ impl Stage {
             priority,
             event_time: Some(self.now - age_ms),
             early: self.early()?,
+            by_hand: None,
         })
     }
 

@@ -50,6 +50,16 @@ fn a_stuck_order_is_asked_again_resolved_and_stays_so() {
     coordinator.wait_ready();
     until("it is known", || coordinator.saga(&id).is_some_and(|saga| saga["status"] == "completed"));
     said(&act(&["cancel", &id]), 12, "ENDED");
+
+    // One whose event was lost.
+    let lost =
+        r#"{"order_id":"lost-1","customer_id":"c-1","region":"EU","total":"12.50","currency":"EUR","items":[{"sku":"a","qty":1}]}"#;
+    std::fs::write(world.folder().join("lost.json"), lost).expect("a file can be written");
+    said(&act(&["start", "order-fulfilment/lost-2", "--event", "lost.json"]), 12, "starts order-fulfilment/lost-1");
+    said(&act(&["start", "order-fulfilment/lost-1", "--event", "lost.json"]), 0, "done");
+    said(&act(&["start", "order-fulfilment/lost-1", "--event", "lost.json"]), 12, "DUPLICATE");
+    said(&act(&["start", "order-fulfilment/lost-3"]), 2, "--event FILE");
+    until("inventory is asked for it", || world.command_count("inventory") == 2);
     coordinator.stop();
     say("acts: a stuck order was asked again, and resolved");
 }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{Projections, Refused, bounds};
 use crate::definition::{Definition, Verb};
-use crate::saga::{Act, ActInput, Outcome, Rejection};
+use crate::saga::{Act, ActInput, ByHand, Outcome, Rejection};
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,8 @@ pub enum ControlAct {
     Approve,
     /// No, where an approval is asked for.
     Refuse,
+    /// The saga begins, by the event that is given: as if that had come on its topic.
+    Start,
 }
 
 /// How it ended, by [`ControlAct::Resolve`].
@@ -71,7 +73,7 @@ pub struct ControlRecord<'a> {
     /// By which code it was refused, to resolve.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Cow<'a, str>>,
-    /// The result, to skip or resolve: any JSON, as its participant would have sent it.
+    /// To skip or resolve: the result, any JSON, as its participant would have sent it. To start: the event.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub value: Option<&'a RawValue>,
 }
@@ -145,6 +147,11 @@ impl<'a> ControlRecord<'a> {
         })
     }
 
+    /// Who, and why, as the journal keeps them.
+    pub(crate) fn by_hand(&self) -> ByHand {
+        ByHand { by: bounds::message(&self.by).into(), why: bounds::message(&self.why).into() }
+    }
+
     /// As the core takes it; a value that its step cannot have is rejected.
     /// `stuck`: the entry that is meant, if it needs a person.
     pub(crate) fn input(
@@ -175,6 +182,7 @@ impl<'a> ControlRecord<'a> {
             (ControlAct::Retry, _) => Act::Retry,
             (ControlAct::Approve, _) => Act::Approve,
             (ControlAct::Refuse, _) => Act::Refuse,
+            (ControlAct::Start, _) => unreachable!("what is to begin is no saga yet"),
             (ControlAct::Skip, _) => Act::Skip { value: result, given: self.value.is_some() },
             (ControlAct::Resolve, Some(ControlOutcome::Succeeded)) => Act::Resolve(Outcome::Succeeded { result }),
             (ControlAct::Resolve, Some(ControlOutcome::Refused)) => Act::Resolve(Outcome::Refused {

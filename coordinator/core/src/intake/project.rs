@@ -105,6 +105,7 @@ impl Projections {
             priority,
             event_time: event.time,
             early: Vec::new(),
+            by_hand: None,
         }))
     }
 

@@ -14,8 +14,8 @@ use super::turn::Turn;
 use super::{Context, EXPIRY_BUCKET_MS, Role, Settings, Why};
 use crate::definition::Definition;
 use crate::faults::reached;
-use crate::intake::{Answer, ControlRecord, Event, InputRecord, Origin, ParticipantRecord, Refused, Typing};
-use crate::saga::{Basis, Evaluated, Input, Rejection, decide, name_of};
+use crate::intake::{Answer, ControlAct, ControlRecord, Event, InputRecord, Origin, ParticipantRecord, Refused, Typing};
+use crate::saga::{Basis, ByHand, Evaluated, Input, Rejection, decide, name_of};
 
 /// Bytes of a quarantined record's detail: it may quote the record, which may be as large as a topic allows.
 const QUARANTINE_DETAIL_BYTES_MAX: usize = 4 * 1024;
@@ -101,6 +101,9 @@ impl Owner {
             return Ok(Some(self.act_on_participant(&act, turn, cx)));
         }
         let act = ControlRecord::read(value)?;
+        if act.act == ControlAct::Start {
+            return Ok(Some(self.start_by_hand(&act, (index, record), turn, cx)?));
+        }
         let Some(slot) = self.find(&act.saga, || (&*act.saga).into(), cx)? else {
             return Ok(Some(turn.with(unknown(&(&*act.saga).into(), NOBODY))));
         };
@@ -132,7 +135,7 @@ impl Owner {
         let (kind, event) = Event::recognise(record, Typing { field: type_field, default }, cx.schemas)?;
         let mut turn = Turn::by_input(index, record);
         for definition in cx.catalog.starting_on(topic, &kind) {
-            turn = match self.start_one(definition, &event, origin, record.timestamp, cx) {
+            turn = match self.start_one(definition, &event, None, (origin, record.timestamp), cx) {
                 Ok(Some(Started::Saga(slot, id, decided))) => {
                     turn.saga(slot, id, decided.events, decided.saga);
                     turn.keeping(Some((event.schema_key(), record.value.unwrap_or_default())))
@@ -151,18 +154,26 @@ impl Owner {
         Ok((!turn.changes.is_empty()).then_some(turn))
     }
 
-    /// What a start event means for one definition; nothing if its `if` is false.
-    fn start_one(
+    /// What a start event means for one definition; nothing if its `if` is false. `by_hand`: which saga a person wants to start, and who.
+    pub(super) fn start_one(
         &mut self,
         definition: &Definition,
         event: &Event<'_>,
-        origin: Origin<'_>,
-        timestamp: Millis,
+        by_hand: Option<(&str, ByHand)>,
+        (origin, timestamp): (Origin<'_>, Millis),
         cx: &Context<'_>,
     ) -> Result<Option<Started>, NoTurn> {
         let now = self.turn_time(cx);
         let offset = cx.catalog.offset_of(&definition.hash).expect("what starts on an event is in the catalog");
         let Some(mut start) = self.projections.start(definition, offset, event, origin, now)? else { return Ok(None) };
+        let id = self.replica.saga_id(&definition.name, &start.key);
+        if let Some((meant, by_hand)) = by_hand {
+            if *meant != *id {
+                let detail = format!("this event starts {id}, not {meant}");
+                return Err(Refused::new(QuarantineReason::KeyInvalid, detail, None).into());
+            }
+            start.by_hand = Some(by_hand);
+        }
         let home = names::partition_of(start.key.as_bytes(), self.settings.partitions);
         if home != self.settings.number {
             return Err(elsewhere(&start.key, home, &self.settings, event).into());
@@ -170,7 +181,6 @@ impl Owner {
         // By the partition's time, which may be ahead of what can be trusted: an order is too old only if it may be forgotten.
         let ahead = now - self.remembered_from(cx);
         start.event_time = start.event_time.map(|time| time.saturating_add(ahead));
-        let id = self.replica.saga_id(&definition.name, &start.key);
         let found = self.find(&id, || id.clone(), cx)?;
         let saga = found.and_then(|slot| self.remembered(slot)).cloned();
         if let Some(expected) = saga.as_ref().filter(|saga| !saga.began()) {
@@ -238,7 +248,7 @@ pub(super) fn elsewhere(key: &str, home: i32, settings: &Settings, event: &Event
 }
 
 /// What came of a start event.
-enum Started {
+pub(super) enum Started {
     /// A saga began.
     Saga(super::table::Slot, Arc<str>, crate::saga::Decided),
     /// It was rejected.

@@ -16,6 +16,7 @@ mod book;
 mod breaker;
 #[cfg(feature = "faults")]
 mod broken;
+mod by_hand;
 mod claim;
 mod clock;
 mod confirm;

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Failure, FailureKind, Head, HeadFields, KeptEvent, Phase, Place, RejectionReason, SagaEvent};
+use ringmaster_schemas::journal::{
+    ActKind, Failure, FailureKind, Head, HeadFields, KeptEvent, Phase, Place, RejectionReason, SagaEvent,
+};
 use ringmaster_schemas::state::{Entry, PRIORITY_USUAL, Saga, Status, Waits, Work};
 
 use super::flow::{Branch, Way};
 use super::parking::Breakers;
 use super::scope::Scope;
 use super::values::Values;
-use super::{EarlyInput, Input, Rejection, Scratch, StartInput, apply, code};
+use super::{ByHand, EarlyInput, Input, Rejection, Scratch, StartInput, apply, code};
 use crate::definition::{Definition, ROOT, Step};
 use crate::faults::mutated;
 
@@ -193,6 +195,9 @@ impl<'a> Draft<'a> {
         self.happen(SagaEvent::Started { head, deadline_at });
         if start.priority != PRIORITY_USUAL {
             self.happen(SagaEvent::Prioritised { priority: start.priority });
+        }
+        if let Some(ByHand { by, why }) = &start.by_hand {
+            self.happen(SagaEvent::Acted { act: ActKind::Start, by: by.clone(), why: why.clone() });
         }
         let cancel = self.move_in(&start.early);
         match cancel.filter(|_| !mutated("cancel_before_start_lost")) {

@@ -132,6 +132,17 @@ pub struct StartInput {
     pub event_time: Option<Millis>,
     /// What came before it, in the order in which it came.
     pub early: Vec<EarlyInput>,
+    /// A person starts it.
+    pub by_hand: Option<ByHand>,
+}
+
+/// Who starts a saga by hand.
+#[derive(Debug, Clone)]
+pub struct ByHand {
+    /// Who.
+    pub by: Arc<str>,
+    /// Why, in their words.
+    pub why: Arc<str>,
 }
 
 /// An event that a definition listens to, projected.

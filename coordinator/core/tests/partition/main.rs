@@ -2,6 +2,7 @@
 
 mod acts;
 mod admission;
+mod by_hand;
 mod claims;
 mod clocks;
 mod inputs;
