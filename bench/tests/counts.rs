@@ -18,6 +18,9 @@ struct Limits {
     /// For `make bench-instructions`: callgrind counts them.
     #[allow(dead_code, reason = "only that there is a limit")]
     instructions_turn: f64,
+    /// The same.
+    #[allow(dead_code, reason = "only that there is a limit")]
+    whole_instructions: f64,
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Parser;
 use ringmaster_bench::counts::allocator::Counting;
-use ringmaster_bench::counts::{measure, run};
+use ringmaster_bench::counts::{measure, measure_whole, run};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -19,6 +19,9 @@ struct Arguments {
     /// Only run them, for callgrind; prints nothing.
     #[arg(long)]
     run_only: bool,
+    /// The whole order of five commands instead of the simple one of three.
+    #[arg(long)]
+    whole: bool,
 }
 
 #[expect(clippy::print_stdout, reason = "it is what it is for")]
@@ -26,7 +29,11 @@ fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let arguments = Arguments::parse();
     if arguments.run_only {
-        return run(&root, arguments.sagas);
+        return run(&root, arguments.sagas, arguments.whole);
+    }
+    if arguments.whole {
+        println!("{}", serde_json::to_string(&measure_whole(&root, arguments.sagas)?)?);
+        return Ok(());
     }
     let counts = measure(&root, arguments.sagas)?;
     println!("{}", serde_json::to_string(&counts)?);

@@ -1,6 +1,7 @@
-//! The order saga from end to end on one thread: the real worker, a simulated broker on which nothing goes wrong, and participants
+//! A saga from end to end on one thread: the real worker, a simulated broker on which nothing goes wrong, and participants
 //! that always succeed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use ringmaster::runtime::{CompileOptions, Knowledge, Now, SetupSettings, Worker,
 use ringmaster::topics;
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
 use ringmaster_core::partition::{BreakerSettings, Limits, StartAt};
-use ringmaster_demo::orders::{ORDERS, OUTCOMES, OrderWriter};
+use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::names::Topics;
 use ringmaster_schemas::state::{RowKey, RowKind};
 use ringmaster_schemas::wire::{Outcome, ReplyMeta, decode_command, put_reply_avro};
@@ -19,38 +20,33 @@ use ringmaster_store::Store as _;
 use ringmaster_store::sim::SimStore;
 
 use super::allocator::cross;
+use super::course::Course;
 use super::outside::Outside;
 
 const PREFIX: &str = "ringmaster";
 const BEGIN: Millis = 1_900_000_000_000;
+/// In front of a value that is Avro, single-object.
+const SINGLE_OBJECT: [u8; 2] = [0xc3, 0x01];
 /// Turns of the worker that one step of all sagas may take.
 const TURNS_MAX: usize = 100_000;
 
-/// A participant: its topic of commands, the command's name, and the result that it always gives, as JSON.
-struct Script {
-    topic: &'static str,
-    command: &'static str,
-    result: &'static str,
-    answered: usize,
-}
-
 /// Everything that runs.
 pub(super) struct Line {
+    course: &'static Course,
     broker: SimBroker,
     worker: Worker<Outside<SimBus>>,
     store: SimStore,
     knowledge: Arc<Knowledge>,
-    writer: OrderWriter,
-    scripts: [Script; 3],
+    /// Records of topics that were answered, or waited for.
+    seen: BTreeMap<&'static str, (usize, usize)>,
     now: Millis,
 }
 
 impl Line {
-    pub(super) fn open(root: &Path) -> Result<Line> {
+    pub(super) fn open(root: &Path, course: &'static Course) -> Result<Line> {
         let broker = SimBroker::new(0, BEGIN, Faults::none());
         topics::apply(&mut broker.client(), &topics::needed(&Topics::new(PREFIX), 1, &[], &[], &[]), 1)?;
-        let file = root.join("sagas/order-fulfilment.yaml");
-        let schemas = root.join("sagas/schemas");
+        let (file, schemas) = (root.join(course.file), root.join(course.schemas));
         let knowledge = load_knowledge(&mut broker.client(), PREFIX, &schemas, &[file], &CompileOptions::default(), BEGIN)?;
         topics::apply(&mut broker.client(), &topics::needed_by(&knowledge.catalog, PREFIX, 1), 1)?;
         let setup = prepare(&mut broker.client(), &settings(), &knowledge)?;
@@ -69,73 +65,85 @@ impl Line {
             Arc::new(store.clone()),
             Box::new(ids),
         );
-        let writer = OrderWriter::new(knowledge.schemas.named("OrderPlaced").context("the schema folder has no OrderPlaced")?);
-        let script = |topic, command, result| Script { topic, command, result, answered: 0 };
-        let scripts = [
-            script("inventory.commands", "inventory.ReserveStock", r#"{"reservation_id":"res-00000000"}"#),
-            script("payment.commands", "payment.Charge", r#"{"charge_id":"chg-00000000"}"#),
-            script("shipping.commands", "shipping.Ship", r#"{"tracking":"trk-00000000"}"#),
-        ];
-        Ok(Line { broker, worker, store, knowledge, writer, scripts, now: BEGIN })
+        Ok(Line { course, broker, worker, store, knowledge, seen: BTreeMap::new(), now: BEGIN })
     }
 
     /// Places orders; each starts a saga, which is then behind its first command.
     pub(super) fn start(&mut self, run: &str, count: usize) -> Result<()> {
+        let schema = self.named(self.course.event)?.clone();
         let mut value = Vec::new();
         for number in 0..count {
             value.clear();
+            value.extend_from_slice(&SINGLE_OBJECT);
+            value.extend_from_slice(&schema.fingerprint().to_le_bytes());
             let key = format!("{run}{number:08}");
-            // An order of number 0 succeeds.
-            self.writer.put(&key, 0, &mut value);
-            self.broker.put(ORDERS, 0, Some(key.as_bytes()), &value);
+            json::transcode(&schema, self.course.body.replace("KEY", &key).as_bytes(), &mut value)?;
+            self.broker.put(self.course.topic, 0, Some(key.as_bytes()), &value);
         }
-        self.turn_until(self.scripts[0].topic, self.scripts[0].answered + count)
+        self.turn_until(0, count)
     }
 
-    /// The participant of this step answers all that it was asked: the sagas are then behind their next command, or at their end.
-    pub(super) fn answer(&mut self, step: usize) -> Result<()> {
-        let script = &self.scripts[step];
-        let schemas = &self.knowledge.schemas;
-        let named = |name: String| schemas.named(&name).with_context(|| format!("no schema {name}"));
-        let envelope = named(format!("{}Reply", script.command))?.fingerprint();
-        let mut result = Vec::new();
-        json::transcode(named(format!("{}Result", script.command))?, script.result.as_bytes(), &mut result)?;
-        let commands = self.broker.log(script.topic, 0);
-        let mut value = Vec::new();
-        for record in &commands[script.answered..] {
-            let command = decode_command(&record.value, schemas)?;
-            let meta = ReplyMeta {
-                idempotency_key: (&*command.meta.idempotency_key).into(),
-                attempt: command.meta.attempt,
-                outcome: Outcome::Succeeded,
-                code: None,
-                message: None,
-                retryable: false,
-            };
-            value.clear();
-            put_reply_avro(&meta, envelope, Some(&result), &mut value);
-            self.broker.put(&command.meta.reply_to, 0, record.key.as_deref(), &value);
-        }
-        let count = commands.len() - script.answered;
-        self.scripts[step].answered = commands.len();
-        match self.scripts.get(step + 1) {
-            Some(next) => self.turn_until(next.topic, next.answered + count),
-            None => self.turn_until(OUTCOMES, commands.len()),
-        }
+    /// Rounds of answers.
+    pub(super) fn steps(&self) -> usize {
+        self.course.rounds.len() - 1
     }
 
-    /// Lets the worker turn until a topic has so many records and nothing is on its way.
-    fn turn_until(&mut self, topic: &str, count: usize) -> Result<()> {
+    fn named(&self, name: &str) -> Result<&Arc<Schema>> {
+        self.knowledge.schemas.named(name).with_context(|| format!("no schema {name}"))
+    }
+
+    /// The participants of this round answer all that they were asked: the sagas are then behind their next commands, or at their end.
+    pub(super) fn answer(&mut self, round: usize) -> Result<()> {
+        let mut count = 0;
+        for topic in self.course.rounds[round + 1].answer {
+            let commands = self.broker.log(topic, 0);
+            let answered = std::mem::replace(&mut self.seen.entry(topic).or_default().0, commands.len());
+            count = commands.len() - answered;
+            for record in &commands[answered..] {
+                self.reply(&record.value, record.key.as_deref())?;
+            }
+        }
+        self.turn_until(round + 1, count)
+    }
+
+    fn reply(&self, command: &[u8], key: Option<&[u8]>) -> Result<()> {
+        let command = decode_command(command, &self.knowledge.schemas)?;
+        let name = &*command.meta.command;
+        let known = self.course.results.iter().find(|(command, _)| *command == name);
+        let (_, result) = known.with_context(|| format!("nobody answers {name}"))?;
+        let envelope = self.named(&format!("{name}Reply"))?.fingerprint();
+        let (mut body, mut value) = (Vec::new(), Vec::new());
+        json::transcode(self.named(&format!("{name}Result"))?, result.as_bytes(), &mut body)?;
+        let meta = ReplyMeta {
+            idempotency_key: (&*command.meta.idempotency_key).into(),
+            attempt: command.meta.attempt,
+            outcome: Outcome::Succeeded,
+            code: None,
+            message: None,
+            retryable: false,
+        };
+        put_reply_avro(&meta, envelope, Some(&body), &mut value);
+        self.broker.put(&command.meta.reply_to, 0, key, &value);
+        Ok(())
+    }
+
+    /// Lets the worker turn until the next topics of a round have so many records more, and nothing is on its way.
+    fn turn_until(&mut self, round: usize, count: usize) -> Result<()> {
+        let then = self.course.rounds[round].then;
+        for topic in then {
+            self.seen.entry(topic).or_default().1 += count;
+        }
         for _ in 0..TURNS_MAX {
             self.now += 1;
             self.broker.advance(self.now);
             let (now, worker) = (self.now(), &mut self.worker);
             cross(|| worker.turn(&|| now, Duration::ZERO).map(drop))?;
-            if self.broker.on_the_wire() == 0 && self.broker.log(topic, 0).len() >= count && self.worker.quiet() {
+            let is_there = |topic: &&str| self.broker.log(topic, 0).len() >= self.seen[*topic].1;
+            if self.broker.on_the_wire() == 0 && then.iter().all(is_there) && self.worker.quiet() {
                 return Ok(());
             }
         }
-        bail!("{topic} has {} of {count} records after {TURNS_MAX} turns", self.broker.log(topic, 0).len());
+        bail!("{then:?} have fewer than {count} records more after {TURNS_MAX} turns");
     }
 
     fn now(&self) -> Now {

@@ -8,6 +8,7 @@
 //! not what bus, broker and participants do ([`allocator::cross`]).
 
 pub mod allocator;
+mod course;
 mod line;
 mod outside;
 
@@ -16,6 +17,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use allocator::Heap;
+use course::{Course, SIMPLE, WHOLE};
 use line::Line;
 
 /// Sagas that run before anything is counted, so that tables have grown and schemas are met.
@@ -50,24 +52,56 @@ pub struct Counts {
     pub checkpoint_allocations: f64,
 }
 
-/// Runs so many sagas from their orders to their outcomes, for a tool that counts from outside.
-pub fn run(root: &Path, sagas: usize) -> Result<()> {
-    let mut line = warm(root)?;
-    line.start("a-", sagas)?;
-    (0..STEPS).try_for_each(|step| line.answer(step))
+/// What the whole order costs: five commands, two of them side by side, rules and conditions.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct WholeCounts {
+    /// Commands of a saga.
+    pub commands: usize,
+    /// Turns of a saga.
+    pub turns: f64,
+    /// Heap allocations of a command: those of a saga, shared out.
+    pub allocations_command: f64,
+    /// Bytes in the journal of a command.
+    pub journal_bytes_command: f64,
 }
 
-fn warm(root: &Path) -> Result<Line> {
-    let mut line = Line::open(root)?;
-    line.start("warm-", WARM_UP)?;
-    (0..STEPS).try_for_each(|step| line.answer(step))?;
+/// Runs so many sagas from their orders to their outcomes, for a tool that counts from outside.
+pub fn run(root: &Path, sagas: usize, whole: bool) -> Result<()> {
+    let mut line = warm(root, if whole { &WHOLE } else { &SIMPLE })?;
+    through(&mut line, "a-", sagas)
+}
+
+fn through(line: &mut Line, run: &str, sagas: usize) -> Result<()> {
+    line.start(run, sagas)?;
+    (0..line.steps()).try_for_each(|step| line.answer(step))
+}
+
+fn warm(root: &Path, course: &'static Course) -> Result<Line> {
+    let mut line = Line::open(root, course)?;
+    through(&mut line, "warm-", WARM_UP)?;
     line.checkpoint()?;
     Ok(line)
 }
 
+/// Runs so many whole orders and counts.
+pub fn measure_whole(root: &Path, sagas: usize) -> Result<WholeCounts> {
+    let mut line = warm(root, &WHOLE)?;
+    let (begun, journaled) = (Heap::now(), line.journaled());
+    through(&mut line, "a-", sagas)?;
+    let (heap, after) = (Heap::now().since(begun), line.journaled());
+    let commands = WHOLE.results.len();
+    let per_command = |count: u64| count as f64 / (sagas * commands) as f64;
+    Ok(WholeCounts {
+        commands,
+        turns: (after.0 - journaled.0) as f64 / sagas as f64,
+        allocations_command: per_command(heap.allocations),
+        journal_bytes_command: per_command(after.1 - journaled.1),
+    })
+}
+
 /// Runs so many sagas and counts. The program must have [`allocator::Counting`] as its allocator.
 pub fn measure(root: &Path, sagas: usize) -> Result<Counts> {
-    let mut line = warm(root)?;
+    let mut line = warm(root, &SIMPLE)?;
     let per = |count: u64| count as f64 / sagas as f64;
     let (begun, journaled) = (Heap::now(), line.journaled());
     line.start("a-", sagas)?;
