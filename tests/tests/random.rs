@@ -100,7 +100,7 @@ const MUTANT_SEEDS: u64 = 8_000;
 
 /// The decisions broken in one place each, and the law that finds it out. `panic`: the core itself stops.
 #[cfg(feature = "faults")]
-const MUTANTS: [(&str, &str); 76] = [
+const MUTANTS: [(&str, &str); 77] = [
     ("act_on_what_moved_on", "acts"),
     ("alternative_pivot_not_passing", "L14"),
     ("as_read_under_own_name", "wire"),
@@ -126,6 +126,7 @@ const MUTANTS: [(&str, &str); 76] = [
     ("event_taken_twice", "L19"),
     ("event_taken_whatever_it_says", "L19"),
     ("failure_for_good_retried", "answers"),
+    ("failure_forgiven_while_draining", "parked"),
     ("first_arm_taken", "way"),
     ("forgotten_undone", "stuck"),
     ("held_clock_runs", "L15"),

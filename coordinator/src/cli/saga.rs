@@ -139,14 +139,22 @@ fn reasons(saga: &Value) -> String {
         }
         if leaf["failure"].is_object() {
             let (code, message) = (text(&leaf["failure"]["code"]), text(&leaf["failure"]["message"]));
-            let because = if message.starts_with(&code) { message } else { format!("{code}: {message}") };
+            let because = match &message[..] {
+                "" => code,
+                message if message.starts_with(&code) => message.to_owned(),
+                message => format!("{code}: {message}"),
+            };
             line(format!("  because   {because}"));
         }
         if !leaf["show"].is_null() {
             line(format!("  shows     {}", text(&leaf["show"])));
         }
         line(format!("  wakes it  {}", text(&leaf["wakes_it"])));
-        let at = if leaf["wakes_at"].is_null() { "never by itself".to_owned() } else { text(&leaf["wakes_at"]) };
+        let at = match &leaf["wakes_at"] {
+            Value::Null if leaf["reason"] == "parked" => "when it is its turn".to_owned(),
+            Value::Null => "never by itself".to_owned(),
+            at => text(at),
+        };
         line(format!("  at        {at}"));
         for way in leaf["ways_out"].as_array().into_iter().flatten() {
             line(format!("  way out   {}", text(way)));

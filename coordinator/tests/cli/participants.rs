@@ -75,7 +75,7 @@ fn a_paused_participant_is_listed_with_what_is_parked_and_resumed() {
         "room waits for hotel, which is not asked now (parked)\n",
         "  parked    ann paused hotel at 20",
         "Z: they move\n",
-        "  at        never by itself\n",
+        "  at        when it is its turn\n",
         "  way out   ringmaster participant resume hotel --why",
         "  way out   ringmaster act cancel trip/t-1",
     ] {

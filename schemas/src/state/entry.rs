@@ -74,7 +74,8 @@ pub struct Entry {
     pub since: Millis,
     /// When something is due, where it waits for a reply, a retry, its time, an approval or an event: the attempt's timeout, the next
     /// attempt, the end of its sleep, when others are asked, or nobody any more. Of an open scope: when its time is over; 0 for never.
-    /// Of what is parked: 0 where a person asks for it, so that all its time is before it.
+    /// Of what was asked and is parked: the first attempt that counts once it goes out; 0 where a person asks for it, so that all its
+    /// time is before it.
     pub due_at: Millis,
     /// What was asked last.
     pub order: Option<Order>,
@@ -248,10 +249,18 @@ impl Entry {
         (self.work == Work::Open && self.due_at > 0).then_some(self.due_at)
     }
 
+    /// The first attempt that counts: those before it were made before it was asked anew.
+    pub fn counts_from(&self) -> u16 {
+        match self.detail() {
+            Some(Detail::Anew { from }) => *from,
+            _ => 1,
+        }
+    }
+
     /// The newest attempt, of those that count: they are counted from where it was asked anew.
     pub fn counted_attempt(&self) -> u16 {
         match self.detail() {
-            Some(Detail::Anew { from }) => self.attempt.saturating_sub(*from) + 1,
+            Some(Detail::Anew { from }) => (self.attempt + 1).saturating_sub(*from),
             _ => self.attempt,
         }
     }

@@ -40,8 +40,11 @@ pub(super) fn attempts_are_in_order(one: One<'_>) -> Broken {
                 was == Some(is) && entry.attempt + 1 == *attempt
             };
             let counts = one.behind.entry(*place).map(Entry::counted_attempt);
-            if counts != Some(1) {
-                return Some(format!("attempt {attempt} begins anew, and counts as {counts:?}"));
+            // Parked before it failed again, it is the next of those that count.
+            let parked = known.filter(|entry| entry.waits == Waits::Parked && entry.due_at > 0);
+            let expected = parked.map_or(1, |entry| i64::from(*attempt) - entry.due_at + 1);
+            if counts.map(i64::from) != Some(expected) {
+                return Some(format!("attempt {attempt} counts as {counts:?}, not {expected}"));
             }
             (!known.is_some_and(same)).then(|| format!("attempt {attempt} is not the next, or asks something else"))
         }

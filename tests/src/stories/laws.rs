@@ -69,8 +69,8 @@ fn round_trips(stage: &Stage, faults: &mut Vec<String>) {
     }
 }
 
-/// L15: what is asked again where it was parked has as much time as it had then, and enough for an attempt; all of it where a person
-/// asked for it.
+/// L15: what is asked again where it was parked has as much time as it had then, and enough for an attempt where it failed as it was
+/// parked; all of it where a person asked for it.
 fn parked_time(stage: &Stage, faults: &mut Vec<String>) {
     let until = |saga: &Saga, place| saga.entry(place).and_then(|entry| Some(entry.order.as_ref()?.fields().until));
     let waited = |saga: &Saga, place| saga.entry(place).map(|entry| entry.waits);
@@ -89,7 +89,9 @@ fn parked_time(stage: &Stage, faults: &mut Vec<String>) {
             (Direction::Undo, Undo::Command { timeout_ms, within_ms, .. }) => (*timeout_ms, Some(*within_ms)),
             _ => (asks.asks.timeout_ms, asks.node.within_ms),
         };
-        let left = (had + (happened.at - stage.history[parked].at)).max(happened.at + timeout_ms);
+        let failed = matches!(stage.history[parked].event, SagaEvent::Parked { failure: Some(_), .. });
+        let least = if failed { happened.at + timeout_ms } else { happened.at };
+        let left = (had + (happened.at - stage.history[parked].at)).max(least);
         let expected = if by_a_person { happened.at + within_ms.unwrap_or_default() } else { left };
         if order.fields().until != expected {
             faults.push(format!("L15: {} has time until {}, not {expected}", order.step(), order.fields().until));

@@ -125,8 +125,9 @@ impl Draft<'_> {
         let goes_on = direction == Direction::Undo || self.halted(place).is_none() || mutated("retry_in_undoing_scope");
         let never = direction == Direction::Undo && mutated("undo_not_retried");
         // What its participant does not answer while it is not asked anyhow ends nothing: its time stands, and another attempt follows,
-        // whatever is left of either.
-        let may_pass = retryable && goes_on && !policy.retry.not_on.iter().any(|never| **never == *code);
+        // whatever is left of either. An answer is one: what fails again and again is given up.
+        let is_silence = code == code::TIMEOUT;
+        let may_pass = is_silence && retryable && goes_on && !policy.retry.not_on.iter().any(|never| **never == *code);
         if may_pass && !self.breakers.is_empty() && !mutated("parked_attempt_given_up") {
             let failure = self.failure_at(place, FailureKind::Failed, code, message);
             if self.park(place, Some(failure)) {

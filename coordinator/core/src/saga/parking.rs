@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{BreakerEvent, Failure, FailureKind, Place, SagaEvent};
 use ringmaster_schemas::names::{Direction, participant_of};
-use ringmaster_schemas::state::{Breaker, Entry, Waits, Work};
+use ringmaster_schemas::state::{Breaker, BreakerState, Entry, Waits, Work};
 
 use super::attempts::Policy;
 use super::decide::Draft;
@@ -21,6 +21,13 @@ impl Breakers {
     /// True if nothing may be asked of this participant but what is let go from what is parked; its name, to be shared.
     pub fn parks(&self, participant: &str) -> Option<&Arc<str>> {
         if self.0.is_empty() { None } else { self.0.get_key_value(participant).map(|(name, _)| name) }
+    }
+
+    /// True if nothing is asked of this participant but probes: what fails meanwhile is held against no saga. While it drains a
+    /// failure counts as ever, else what fails again and again would go round without end.
+    pub fn is_out(&self, participant: &str) -> bool {
+        let counts = |breaker: &Breaker| breaker.state == BreakerState::Draining && !mutated("failure_forgiven_while_draining");
+        self.get(participant).is_some_and(|breaker| !counts(breaker))
     }
 
     /// The breaker of a participant, if it is not closed.
@@ -71,6 +78,9 @@ impl Draft<'_> {
         }
         let order = self.entry(place).order.as_ref().expect("what is asked has an order");
         let Some(participant) = self.parks(participant_of(order.command())) else { return false };
+        if failure.is_some() && !self.breakers.is_out(&participant) {
+            return false;
+        }
         let direction = self.direction(place);
         self.happen(SagaEvent::Parked { place, direction, participant, failure });
         true
@@ -93,8 +103,8 @@ impl Draft<'_> {
         }
     }
 
-    /// The same command under the same key; its time has stood while it was parked, and there is enough for an attempt. What a person
-    /// asks for has all its time before it.
+    /// The same command under the same key; its time has stood while it was parked. Where it failed while nobody was asked there is enough
+    /// for an attempt, and what a person asks for has all its time before it.
     fn ask_parked(&mut self, place: Place) {
         let policy = Policy::of(self.step_at(place), self.direction(place));
         let entry = self.entry(place);
@@ -102,7 +112,9 @@ impl Draft<'_> {
             return self.give_up(place, FailureKind::Failed, code::TIMEOUT, "it was asked as often as can be counted");
         }
         let parked_ms = if mutated("parked_clock_runs") { 0 } else { self.now - entry.since };
-        let left = self.until(place).saturating_add(parked_ms).max(self.now.saturating_add(policy.timeout_ms));
+        let is_anew = entry.due_at > i64::from(entry.attempt);
+        let least = if is_anew { self.now.saturating_add(policy.timeout_ms) } else { self.now };
+        let left = self.until(place).saturating_add(parked_ms).max(least);
         let is_whole = entry.due_at == 0 && !mutated("parked_retry_without_budget");
         self.ask_anew(place, if is_whole { policy.until(self.now) } else { left });
     }

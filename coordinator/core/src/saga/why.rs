@@ -217,8 +217,8 @@ impl Leaf<'_> {
 
     fn parked(&self) -> String {
         let participant = self.parked_for();
-        let answer = match self.entry.attempt {
-            0 => String::new(),
+        let answer = match self.entry.work {
+            Work::Nothing | Work::Done | Work::Failed => String::new(),
             _ => format!("; an answer of {participant} to an earlier attempt settles it too"),
         };
         format!(

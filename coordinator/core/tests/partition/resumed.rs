@@ -1,5 +1,7 @@
 //! What a person says to a participant, and what is never answered while it drains.
 
+use std::collections::BTreeMap;
+
 use ringmaster_core::partition::{BreakerSettings, Role};
 
 use super::acts::CONTROL;
@@ -62,4 +64,49 @@ fn an_act_that_means_nothing_is_rejected_with_its_reason() {
     line.put(CONTROL, line.clocks.wall, None, r#"{"participant":"worker","act":"stop","by":"ann","why":"x"}"#);
     line.poll();
     assert_eq!(line.counters.quarantined, 1, "what cannot be read is kept apart");
+}
+
+/// Some sagas' commands fail again and again, and may be tried again: they are given up by their own budgets, and no other waits for them.
+#[test]
+fn what_fails_again_and_again_does_not_go_round_for_ever() {
+    for answers in [true, false] {
+        let (most, compensated) = poisoned(answers);
+        assert!(most <= 4 && compensated == 35, "{most} attempts of each, {compensated} ended, answers: {answers}");
+    }
+    #[cfg(feature = "faults")]
+    super::line::without("failure_forgiven_while_draining", || {
+        let (most, compensated) = poisoned(false);
+        assert!(most > 4 && compensated == 0, "they go round: {most} attempts, {compensated} ended");
+    });
+}
+
+/// `answers`: with a failure, or not at all. The most attempts of a saga of which each fails, and how many of these have ended: all but five of forty are such.
+fn poisoned(answers: bool) -> (i32, u64) {
+    let mut line = Line::of(DEFINITIONS, |settings| {
+        settings.inputs[CONTROL].role = Role::Control;
+        settings.breaker = BreakerSettings { on: false, ..BREAKER };
+    });
+    line.act_on("worker", "pause");
+    line.starts(0..40);
+    line.act_on("worker", "resume");
+    let (mut most, mut asked) = (0, BTreeMap::new());
+    for _ in 0..200 {
+        for key in line.sent() {
+            let attempt = line.attempt_of(&key);
+            match key.parse::<usize>() {
+                Ok(5..) if asked.insert(key.clone(), attempt) != Some(attempt) => {
+                    most = most.max(attempt);
+                    if answers {
+                        line.replies(&format!("alpha/{key}/task/do"), attempt, "failed");
+                    }
+                }
+                Ok(5..) => line.replies(&format!("alpha/{key}/task/undo"), 1, "succeeded"),
+                _ => line.well(&key, attempt),
+            }
+        }
+        line.pass(if answers { 100 } else { 5_000 });
+        line.look();
+    }
+    assert_eq!(line.counters.completed, 5, "the others");
+    (most, line.counters.compensated)
 }

@@ -1,12 +1,12 @@
 //! The table of answers: what an answer means follows from what is known of its entry, and from nothing else.
 
 use ringmaster_core::definition::{Definition, Do, Undo};
-use ringmaster_core::saga::{Breakers, Outcome, Rejection, ReplyInput, code};
+use ringmaster_core::saga::{Outcome, Rejection, ReplyInput, code};
 use ringmaster_schemas::journal::{Phase, RejectionReason as Reason, SagaEvent};
-use ringmaster_schemas::names::{Direction, participant_of};
+use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 
-use crate::laws::{asks, is_undone_with};
+use crate::laws::is_undone_with;
 use crate::stories::Happened;
 
 /// What must come first of an answer.
@@ -24,7 +24,7 @@ enum Expected {
 
 /// An answer is taken, or rejected, as the table says.
 pub(super) fn answer(
-    (definition, breakers): (&Definition, &Breakers),
+    definition: &Definition,
     before: &Saga,
     reply: &ReplyInput,
     taken: &Result<usize, Rejection>,
@@ -51,7 +51,7 @@ pub(super) fn answer(
         | (Expected::Undone, Ok(_), Some(SagaEvent::Undone { .. }))
         | (Expected::Stuck, Ok(_), Some(SagaEvent::Stuck { .. })) => true,
         (Expected::AttemptEnded, Ok(_), Some(event)) => {
-            return attempt_ended((definition, breakers), before, entry, reply, event);
+            return attempt_ended(definition, before, entry, reply, event);
         }
         _ => false,
     };
@@ -98,15 +98,9 @@ fn is_open(entry: &Entry, reply: &ReplyInput) -> bool {
     entry.waits == Waits::Reply && i32::from(entry.attempt) == reply.attempt
 }
 
-/// A failure that may pass is tried again while attempts are left and nothing undoes, or parked, where its participant is paused; else it is given up: failed where it can be
-/// undone, stuck elsewhere.
-fn attempt_ended(
-    (definition, breakers): (&Definition, &Breakers),
-    before: &Saga,
-    entry: &Entry,
-    reply: &ReplyInput,
-    event: &SagaEvent,
-) -> Option<String> {
+/// A failure that may pass is tried again while attempts are left and nothing undoes, whatever its participant's breaker says; else it is
+/// given up: failed where it can be undone, stuck elsewhere.
+fn attempt_ended(definition: &Definition, before: &Saga, entry: &Entry, reply: &ReplyInput, event: &SagaEvent) -> Option<String> {
     let step = definition.step(entry.node)?;
     let Outcome::Failed { code: said, retryable, .. } = &reply.outcome else { return None };
     let retry = match (&step.asks.undo, reply.direction) {
@@ -118,12 +112,6 @@ fn attempt_ended(
     let place = before.entries.iter().position(|other| std::ptr::eq(other, entry))?;
     let may_pass = *retryable && !retry.not_on.contains(said) && !(forward && is_undone_with(definition, before, place));
     let may = may_pass && left;
-    // Attempts and time are not used up while its participant is paused.
-    let is_paused = breakers.parks(participant_of(asks(definition, entry.node, reply.direction)?)).is_some();
-    if may_pass && is_paused {
-        let parks = matches!(event, SagaEvent::Parked { place: at, .. } if usize::from(*at) == place);
-        return (!parks).then(|| format!("answers: {} is paused, and {:?} makes {event:?}", entry.name(), reply.outcome));
-    }
     let guessed = forward && step.node.phase == Phase::Compensatable && &**said != code::TOO_OLD;
     let fits = match event {
         SagaEvent::RetryScheduled { .. } => may,

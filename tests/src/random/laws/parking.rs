@@ -4,7 +4,7 @@ use ringmaster_core::definition::Definition;
 use ringmaster_core::saga::{Breakers, Input, code};
 use ringmaster_schemas::journal::{FailureKind, Opens, Phase, Place, SagaEvent};
 use ringmaster_schemas::names::{Direction, participant_of};
-use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
+use ringmaster_schemas::state::{BreakerState, Entry, Saga, Waits, Work};
 
 use crate::laws::{asks, is_undone_with};
 use crate::stories::Happened;
@@ -21,6 +21,11 @@ pub(super) fn parks(
     let is_paused = |node: u16, direction: Direction| {
         asks(definition, node, direction).is_some_and(|command| breakers.parks(participant_of(command)).is_some())
     };
+    // While it drains a failure counts.
+    let is_out = |node: u16, direction: Direction| {
+        let breaker = asks(definition, node, direction).and_then(|command| breakers.get(participant_of(command)));
+        breaker.is_some_and(|breaker| breaker.state != BreakerState::Draining)
+    };
     let mut row = before;
     for (number, one) in happened.iter().enumerate() {
         let goes = number == 0 && let_go.is_some();
@@ -35,9 +40,15 @@ pub(super) fn parks(
         {
             return Some(format!("parked: entry of node {node} is parked, and its participant is asked as ever"));
         }
+        if let SagaEvent::Parked { place, direction, failure: Some(failure), .. } = &one.event
+            && let Some(entry) = one.behind.entry(*place)
+            && (*failure.code != *code::TIMEOUT || !is_out(entry.node, *direction))
+        {
+            return Some(format!("parked: {} failed by {}, which counts, and is parked", entry.name(), failure.code));
+        }
         // The table of answers says what an answer may do.
         if let (Input::Due, Some(entry)) = (input, given_up(definition, row, &one.event))
-            && is_paused(entry.node, direction(entry))
+            && is_out(entry.node, direction(entry))
         {
             return Some(format!("parked: {} has no answer while its participant is paused, and is given up", entry.name()));
         }

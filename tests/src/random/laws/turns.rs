@@ -21,7 +21,7 @@ pub(in crate::random) fn turn(
 ) -> Vec<String> {
     let (happened, mut faults) = (&history[from..], Vec::new());
     if let (Input::Reply(reply), Some(before)) = (input, before) {
-        faults.extend(answers::answer((definition, breakers), before, reply, taken, happened));
+        faults.extend(answers::answer(definition, before, reply, taken, happened));
     }
     if let (Input::Due, Some(before)) = (input, before) {
         faults.extend(due(before, happened, now));

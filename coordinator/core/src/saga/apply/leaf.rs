@@ -157,9 +157,11 @@ fn repeated(entry: &mut Entry, direction: Direction, (attempt, due_at): (u16, Mi
 fn retried(entry: &mut Entry, direction: Direction, (attempt, order, due_at): (u16, &Order, Millis), at: Millis) -> bool {
     let legal = matches!(entry.waits, Waits::Stuck | Waits::Parked) && is_next(entry, direction, attempt);
     if legal {
+        let parked = entry.waits == Waits::Parked && entry.due_at > 0;
+        let from = if parked { u16::try_from(entry.due_at).unwrap_or(attempt) } else { attempt };
+        let from = if mutated("attempts_counted_from_the_first") { 1 } else { from };
         (entry.waits, entry.attempt, entry.due_at, entry.order) = (Waits::Reply, attempt, due_at, Some(order.clone()));
         entry.since = at;
-        let from = if mutated("attempts_counted_from_the_first") { 1 } else { attempt };
         more(entry).course.get_or_insert_default().detail = Detail::Anew { from };
     }
     legal

@@ -9,7 +9,8 @@ use ringmaster_schemas::state::{Course, Detail, Entry, EntryMore, Waits, Work};
 
 use super::leaf::{more, remember, since};
 
-/// It waits, if it could be asked now. Where a person asks for it, all its time is before it, as if nobody was asked yet.
+/// It waits, if it could be asked now. Where a person asks for it, all its time is before it, as if nobody was asked yet; where it failed
+/// while nobody is asked, its attempts are counted anew. Which attempt is the first to count stands where nothing is due.
 pub(super) fn parked(
     entry: &mut Entry,
     direction: Direction,
@@ -26,8 +27,9 @@ pub(super) fn parked(
     if !legal {
         return false;
     }
-    if entry.waits == Waits::Stuck {
-        entry.due_at = 0;
+    if matches!(entry.work, Work::Asked | Work::UndoAsked) {
+        let from = if failure.is_some() { entry.attempt.saturating_add(1) } else { entry.counts_from() };
+        entry.due_at = if entry.waits == Waits::Stuck { 0 } else { i64::from(from) };
     }
     entry.waits = Waits::Parked;
     if let Some(failure) = failure {
