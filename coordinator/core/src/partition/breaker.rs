@@ -100,11 +100,8 @@ impl Owner {
             rejected(&participant, rejection)
         };
         let breaker = self.ahead.breakers.get(&participant);
-        let names = || cx.catalog.versions().into_iter().flat_map(|(definition, _)| definition.participants());
-        if breaker.is_none() && !names().any(|name| *name == *participant) {
-            let mut known: Vec<_> = names().collect();
-            known.sort_unstable();
-            known.dedup();
+        let known = cx.catalog.participants();
+        if breaker.is_none() && !known.contains(&participant) {
             return turn.with(not_possible(format!("no saga asks '{participant}'; there are {}", known.join(", "))));
         }
         let (by, why) = (act.by(), act.why());

@@ -111,6 +111,27 @@ impl Draft<'_> {
         self.entry(place).order.as_ref().expect("what is asked has an order").fields().until
     }
 
+    /// The open attempt ran out. What its participant does not answer while it is not asked anyhow ends nothing: its time stands, and
+    /// another attempt follows, whatever is left of either. An answer is no silence, whatever its code: what fails again and again is
+    /// given up.
+    pub(super) fn not_answered(&mut self, place: Place) {
+        const MESSAGE: &str = "no reply within the attempt's time";
+        let policy = Policy::of(self.step_at(place), self.direction(place));
+        let may_pass = self.goes_on(place) && !policy.retry.not_on.iter().any(|never| **never == *code::TIMEOUT);
+        if may_pass && !self.breakers.is_empty() && !mutated("parked_attempt_given_up") {
+            let failure = self.failure_at(place, FailureKind::Failed, code::TIMEOUT, MESSAGE);
+            if self.park(place, Some(failure)) {
+                return;
+            }
+        }
+        self.attempt_ended(place, code::TIMEOUT, MESSAGE, true);
+    }
+
+    /// True unless its scope undoes what it would do.
+    fn goes_on(&self, place: Place) -> bool {
+        self.direction(place) == Direction::Undo || self.halted(place).is_none() || mutated("retry_in_undoing_scope")
+    }
+
     /// The open attempt failed or ran out: try again later, or give it up.
     pub(super) fn attempt_ended(&mut self, place: Place, code: &str, message: &str, retryable: bool) {
         let direction = self.direction(place);
@@ -122,18 +143,8 @@ impl Draft<'_> {
         let due_at = self.now + retry::backoff_ms(policy.retry, i32::from(counted), &key);
         let retryable = retryable || (direction == Direction::Do && mutated("failure_for_good_retried"));
         let in_time = due_at < until || (direction == Direction::Do && mutated("within_ignored"));
-        let goes_on = direction == Direction::Undo || self.halted(place).is_none() || mutated("retry_in_undoing_scope");
+        let goes_on = self.goes_on(place);
         let never = direction == Direction::Undo && mutated("undo_not_retried");
-        // What its participant does not answer while it is not asked anyhow ends nothing: its time stands, and another attempt follows,
-        // whatever is left of either. An answer is one: what fails again and again is given up.
-        let is_silence = code == code::TIMEOUT;
-        let may_pass = is_silence && retryable && goes_on && !policy.retry.not_on.iter().any(|never| **never == *code);
-        if may_pass && !self.breakers.is_empty() && !mutated("parked_attempt_given_up") {
-            let failure = self.failure_at(place, FailureKind::Failed, code, message);
-            if self.park(place, Some(failure)) {
-                return;
-            }
-        }
         if retryable && retry::allows(policy.retry, (attempt, counted), code) && in_time && goes_on && !never {
             let failure = self.failure_at(place, FailureKind::Failed, code, message);
             self.happen(SagaEvent::RetryScheduled { place, direction, due_at, failure });

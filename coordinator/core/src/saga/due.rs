@@ -43,7 +43,7 @@ impl Draft<'_> {
             return;
         }
         match self.entry(place).waits {
-            Waits::Reply => self.attempt_ended(place, code::TIMEOUT, "no reply within the attempt's time", true),
+            Waits::Reply => self.not_answered(place),
             Waits::Retry => self.repeat(place),
             Waits::Time => {
                 let way = self.wakes(place);
