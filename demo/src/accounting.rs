@@ -94,7 +94,7 @@ impl Accounting {
             Status::Compensated => self.compensated += 1,
             Status::Running | Status::Compensating if saga.stuck() => self.stuck += 1,
             Status::Running | Status::Compensating => self.running += 1,
-            Status::Expected => {}
+            Status::Expected | Status::Swept => {}
         }
         sagas.insert(number, (saga.status, saga.failure.as_ref().map(|failure| failure.code.to_string())));
     }

@@ -132,14 +132,52 @@ pub fn put_saga_id(definition: &str, key: &str, out: &mut String) {
     percent_encode(key, out);
 }
 
-/// The definition's name and the business key of a saga id that [`saga_id`] made.
+/// The definition's name and the business key of a saga id that [`saga_id`] made; of a row below it those of the saga.
 pub fn parse_saga_id(id: &str) -> (&str, Cow<'_, str>) {
     let (definition, key) = id.split_once('/').unwrap_or((id, ""));
+    let key = key.split_once('/').map_or(key, |(key, _below)| key);
     if !key.contains('%') {
         return (definition, Cow::Borrowed(key));
     }
     let bytes = percent_decode(key).unwrap_or_default();
     (definition, Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// True for the id of a row below another one: `bulk-order/o-1/lines.3`.
+pub fn is_below(id: &str) -> bool {
+    id.bytes().filter(|byte| *byte == b'/').nth(1).is_some()
+}
+
+/// The id of the saga that a row belongs to: its own, or that of the saga above it.
+pub fn root_of(id: &str) -> &str {
+    let end = id.match_indices('/').nth(1).map_or(id.len(), |(at, _)| at);
+    &id[..end]
+}
+
+/// The id of the row of an item: below this row, of the step's so manyeth round, from 1, the item of this number.
+pub fn item_id(above: &str, step: &str, round: u8, index: u16) -> String {
+    if round == 1 { format!("{above}/{step}.{index}") } else { format!("{above}/{step}~{round}.{index}") }
+}
+
+/// A row below another one, by its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Below<'a> {
+    /// The id of the row above.
+    pub above: &'a str,
+    /// The step of the row above that it is for.
+    pub step: &'a str,
+    /// Which round of that step, from 1.
+    pub round: u8,
+    /// Which item.
+    pub index: u16,
+}
+
+/// What an id that [`item_id`] made says; none for any other.
+pub fn below(id: &str) -> Option<Below<'_>> {
+    let (above, own) = id.rsplit_once('/').filter(|(above, _)| above.contains('/'))?;
+    let (step, index) = own.split_once('.')?;
+    let (step, round) = step.split_once('~').map_or(Some((step, 1)), |(step, round)| Some((step, round.parse().ok()?)))?;
+    Some(Below { above, step, round, index: index.parse().ok()? })
 }
 
 /// What [`saga_id`] encoded; none if a `%` is not followed by two hexadecimal digits.

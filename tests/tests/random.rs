@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 
-use ringmaster_tests::random::{Report, definition, run};
+use ringmaster_tests::random::{Report, definition, families, run};
 
 /// Seeds that are repeated each time; they take about 3 ms each.
 const FIXED_SEEDS: u64 = 1_500;
@@ -73,6 +73,96 @@ fn fixed_seeds() {
     ];
     let missing: Vec<&str> = happens.into_iter().filter(|what| !report.counts.contains_key(what)).collect();
     assert!(missing.is_empty(), "never happened: {missing:?}");
+}
+
+/// Seeds of definitions with items; they take about 6 ms each.
+const FAMILY_SEEDS: u64 = 800;
+
+/// Definitions that do steps for each item of lists. `FAMILY=n` repeats one of them.
+#[test]
+fn families() {
+    let mut report = Report::default();
+    let mut failed = Vec::new();
+    let given = std::env::var("FAMILY").ok().map(|seed| seed.parse::<u64>().expect("FAMILY is a number"));
+    let seeds = given.map_or(0..FAMILY_SEEDS, |seed| seed..seed + 1);
+    for seed in seeds {
+        match families::run(seed, 4) {
+            Ok(one) => report.add(&one),
+            Err((faults, story)) => {
+                if failed.is_empty() {
+                    println!("{story}\n{faults:#?}\n");
+                }
+                failed.push((seed, faults));
+            }
+        }
+    }
+    println!("{:?}", report.counts);
+    assert!(failed.is_empty(), "laws do not hold, see above: {failed:#?}");
+    let happens = [
+        "approvals that were answered",
+        "attempts that were parked",
+        "cancels",
+        "compensated",
+        "completed",
+        "contradictions",
+        "crashes",
+        "items",
+        "items that waited for those below",
+        "items that were held",
+        "items that were recalled",
+        "items that were swept",
+        "lists that were undone",
+        "nodes that were left out",
+        "pauses",
+        "reactions",
+        "strays",
+        "undos that were parked",
+    ];
+    let missing: Vec<&str> = happens.into_iter().filter(|what| !report.counts.contains_key(what)).collect();
+    assert!(given.is_some() || missing.is_empty(), "never happened: {missing:?}");
+}
+
+/// What is broken about items, and the law that finds it out.
+#[cfg(feature = "faults")]
+const ITEM_MUTANTS: [(&str, &str); 9] = [
+    ("child_news_lost", "L15"),
+    ("clock_runs_over_held_item", "L15"),
+    ("item_not_undone", "L4"),
+    ("item_reads_neighbour", "L18"),
+    ("items_not_recalled", "ends"),
+    ("recall_ignored_by_completed", "L1"),
+    ("results_in_order_of_end", "L18"),
+    ("stops_only_by_mail", "L3"),
+    ("swept_too_early", "L1"),
+];
+
+#[cfg(feature = "faults")]
+#[test]
+fn every_mutant_of_items_breaks_its_law() {
+    use ringmaster_core::faults::mutate;
+
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut missed = Vec::new();
+    for (mutant, law) in ITEM_MUTANTS {
+        mutate(Some(mutant));
+        let (mut caught, mut others) = (None, std::collections::BTreeSet::new());
+        for seed in 0..FAMILY_SEEDS {
+            let Err((faults, _)) = families::run(seed, 4) else { continue };
+            others.extend(faults.iter().map(|fault| fault.split(':').next().unwrap_or_default().to_owned()));
+            if others.contains(law) {
+                caught = Some(seed);
+                break;
+            }
+        }
+        mutate(None);
+        match caught {
+            Some(seed) => println!("{mutant}: {law} is broken by seed {seed}"),
+            None => missed.push((mutant, law, others)),
+        }
+    }
+    std::panic::set_hook(hook);
+    assert!(missed.is_empty(), "no seed of {FAMILY_SEEDS} breaks the law: {missed:?}");
 }
 
 /// The seed of the environment, or a new one.
@@ -232,7 +322,7 @@ fn every_mutant_of_the_saga_is_listed() {
             named.extend(text.split("mutated(\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())));
         }
     }
-    let listed = MUTANTS.iter().map(|(name, _)| *name).chain(ELSEWHERE.iter().map(|(name, _)| *name));
+    let listed = MUTANTS.iter().chain(&ITEM_MUTANTS).chain(&ELSEWHERE).map(|(name, _)| *name);
     let listed: std::collections::BTreeSet<String> = listed.map(str::to_owned).collect();
     assert_eq!(named, listed, "mutants in core/src/saga and those that are listed here");
 }

@@ -27,7 +27,7 @@ fn order(encoding: Encoding) -> Definition {
 /// Decides, applies, and returns the commands that were issued.
 fn take(definition: &Definition, saga: &mut Option<Arc<Saga>>, input: &Input) -> Vec<Order> {
     let id: Arc<str> = "order-fulfilment/o-1".into();
-    let basis = Basis { definition, values: &Evaluated::new(definition), breakers: &Breakers::default() };
+    let basis = Basis { definition, values: &Evaluated::new(definition), breakers: &Breakers::default(), above: &[] };
     let decided = decide(basis, &id, saga.as_ref(), input, NOW, &mut Scratch::default()).expect("it is taken");
     decided.events.iter().for_each(|event| apply(&id, saga, event, NOW).expect("a decided event is legal"));
     let order = |event: SagaEvent| match event {

@@ -4,7 +4,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, KeptEvent, OrderFields};
 use ringmaster_schemas::json::time::put_timestamp;
 use ringmaster_schemas::names;
-use ringmaster_schemas::state::{Entry, RowKey, Saga};
+use ringmaster_schemas::state::{Children, Entry, RowKey, Saga};
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 
@@ -13,8 +13,9 @@ use crate::runtime::Knowledge;
 
 /// The key of a saga by its id; none if it is not one.
 pub(crate) fn key_of(id: &str) -> Option<Vec<u8>> {
-    let (definition, key) = id.split_once('/')?;
-    if definition.is_empty() || key.is_empty() || key.contains('/') {
+    let (definition, key) = names::root_of(id).split_once('/')?;
+    let is_whole = names::root_of(id) == id || names::below(id).is_some();
+    if definition.is_empty() || key.is_empty() || !is_whole {
         return None;
     }
     names::percent_decode(key)
@@ -100,6 +101,18 @@ fn entry(entry: &Entry) -> Value {
         "order": entry.order.as_ref().map(|order| asked(&order.fields(), entry.body().len())),
         "failure": entry.failure().map(|why| failure(why)),
         "stray_since": time(entry.stray()),
+        "items": entry.children().map(items),
+    })
+}
+
+/// The items of a for_each, as far as its saga's row knows them; each has a row of its own.
+fn items(rows: &Children) -> Value {
+    json!({
+        "count": rows.count,
+        "begun": rows.begun,
+        "at_once": rows.at_once,
+        "under_way": rows.open.iter().map(|child| child.index).collect::<Vec<_>>(),
+        "held": rows.open.iter().filter(|child| child.held).map(|child| child.index).collect::<Vec<_>>(),
     })
 }
 
@@ -130,6 +143,7 @@ mod tests {
             let id = names::saga_id("order-fulfilment", key);
             assert_eq!(partition_of(&id, 8), Some(names::partition_of(key.as_bytes(), 8)), "{id}");
         }
+        assert_eq!(partition_of("order/a/lines~2.3/parts.0", 8), Some(names::partition_of(b"a", 8)), "with its saga");
         for wrong in ["", "order", "order/", "/key", "order/a/b", "order/%", "order/%zz", "order/%f"] {
             assert_eq!(partition_of(wrong, 8), None, "{wrong}");
         }

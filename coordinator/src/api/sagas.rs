@@ -161,6 +161,9 @@ fn find(
         if let RowKey::Saga(id) = key
             && question.is_about(&id)
         {
+            // What needs a person, or is parked, is asked for by its own id.
+            let is_own = question.stuck || question.parked || !names::is_below(&id);
+            let id = if is_own { id } else { names::root_of(&id).into() };
             taken.insert(match index {
                 Index::Stuck => (0, at, partition, id),
                 Index::Due | Index::Expiry => (1, at, partition, id),

@@ -62,17 +62,8 @@ fn value(schemas: &mut Schemas, question: &Question<'_>) -> Result<String, Failu
     let resolver = Resolver::new(definition.start.reader.clone(), definition.start.kept.clone()).map_err(|error| wrong(&error))?;
     resolver.resolve(&whole, &mut kept).map_err(|error| wrong(&error))?;
     let now = runtime::wall();
-    let environment = Environment {
-        key: question.key,
-        start: &kept,
-        event: &[],
-        results: &|_| None,
-        failure: None,
-        round: 1,
-        now,
-        started: now,
-        budget: &Budget::new(),
-    };
+    let budget = Budget::new();
+    let environment = Environment { start: &kept, ..Environment::without_saga(question.key, now, &budget) };
     emit.body.render(&environment, &mut body).map_err(|error| {
         let (code, message) = (error.code, &error.message);
         let asks = ["start", "event"].iter().any(|word| expression.contains(word));

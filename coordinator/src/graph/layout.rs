@@ -110,7 +110,7 @@ fn without_reactions(part: &Part) -> Picture {
         Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } => {
             one(label, is_last(part))
         }
-        Does::Group(steps) => framed(label, column(steps.iter().map(step))),
+        Does::Group(steps) | Does::ForEach { steps, .. } => framed(label, column(steps.iter().map(step))),
         Does::Switch(arms) => {
             let below: Vec<Picture> = arms.iter().map(arm).collect();
             let mut choice = column([one(label, false), beside(below)].into_iter());

@@ -107,7 +107,7 @@ impl Chart {
                 self.join(open, node);
                 if is_last(part) { Vec::new() } else { vec![Exit { node, label: None }] }
             }
-            Does::Group(steps) => {
+            Does::Group(steps) | Does::ForEach { steps, .. } => {
                 let number = self.number();
                 self.line(&format!("subgraph n{number}[{}]", quoted(&label.lines.join("\n"))));
                 self.indent += 1;

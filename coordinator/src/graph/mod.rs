@@ -86,6 +86,11 @@ impl Label {
                 lines.extend(escalations.iter().map(|(after, to)| format!("after {after}: {to}")));
                 Kind::Step
             }
+            Does::ForEach { item, list, at_once, .. } => {
+                lines.push(format!("for each {item} of {list}"));
+                lines.push(format!("at most {at_once} at once"));
+                Kind::Step
+            }
             Does::Group(_) => Kind::Step,
             Does::Switch(_) => Kind::Choice,
             Does::Parallel(_) => {
@@ -131,6 +136,8 @@ fn is_last(part: &Part) -> bool {
             Does::Refuse(_) => true,
             Does::Ask { .. } | Does::Emit(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } => false,
             Does::Group(steps) => steps.iter().any(is_last),
+            // Its list may be empty.
+            Does::ForEach { .. } => false,
             Does::Switch(arms) => arms.iter().all(|arm| arm.steps.iter().any(is_last)),
             Does::Parallel(branches) => branches.iter().any(|(_, steps)| steps.iter().any(is_last)),
         }

@@ -36,7 +36,7 @@ fn parts(random: &mut fastrand::Rng, depth: usize, least: usize) -> Vec<Part> {
 fn part(random: &mut fastrand::Rng, depth: usize) -> Part {
     let text = |random: &mut fastrand::Rng| (*random.choice(&TEXTS).expect("there are some")).to_owned();
     let condition = random.bool().then(|| text(random));
-    let does = match random.u8(..if depth == 0 { 6 } else { 9 }) {
+    let does = match random.u8(..if depth == 0 { 6 } else { 10 }) {
         0 => Does::Ask { command: text(random), undo: random.bool().then(|| text(random)), pivot: random.bool() },
         1 => Does::Emit(Emission { event: text(random), topic: text(random) }),
         2 => Does::Refuse(text(random)),
@@ -47,7 +47,13 @@ fn part(random: &mut fastrand::Rng, depth: usize) -> Part {
             Does::Wait { event, topic, condition: random.bool().then(|| text(random)) }
         }
         6 => Does::Group(parts(random, depth - 1, 1)),
-        7 => Does::Parallel((0..random.usize(2..4)).map(|_| (text(random), parts(random, depth - 1, 1))).collect()),
+        7 => Does::ForEach {
+            item: text(random),
+            list: text(random),
+            at_once: random.u16(1..101),
+            steps: parts(random, depth - 1, 1),
+        },
+        8 => Does::Parallel((0..random.usize(2..4)).map(|_| (text(random), parts(random, depth - 1, 1))).collect()),
         _ => {
             let arm = |random: &mut fastrand::Rng, condition| Arm { condition, steps: parts(random, depth - 1, 0) };
             let mut arms: Vec<Arm> = Vec::new();
@@ -76,7 +82,7 @@ fn count(parts: &[Part]) -> (usize, usize) {
             Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } => {
                 (1, 0)
             }
-            Does::Group(steps) => {
+            Does::Group(steps) | Does::ForEach { steps, .. } => {
                 let (boxes, frames) = count(steps);
                 (boxes, frames + 1)
             }

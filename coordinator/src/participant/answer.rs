@@ -107,17 +107,8 @@ fn judge<'k>(known: &'k Command, command: &wire::Command<'_>) -> Result<(Option<
     let key = parse_saga_id(saga).1;
     // A repeat is answered as it was: the time is that of the key, and not this one.
     let now = meta.first_time;
-    let environment = Environment {
-        key: &key,
-        start: &body,
-        event: &[],
-        results: &|_| None,
-        failure: None,
-        round: 1,
-        now,
-        started: now,
-        budget: &Budget::new(),
-    };
+    let budget = Budget::new();
+    let environment = Environment { start: &body, ..Environment::without_saga(&key, now, &budget) };
     let wrong = |error: ringmaster_core::definition::ExpressionError| Answer::failed(SCRIPT, error.to_string());
     for (rule, number) in known.rules.iter().zip(0..) {
         let hit = rule.attempts.is_none_or(|last| meta.attempt <= last)

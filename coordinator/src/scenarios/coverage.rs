@@ -90,7 +90,8 @@ impl Seen {
             | SagaEvent::Emitted { node, .. }
             | SagaEvent::Entered {
                 node,
-                opens: Opens::Refused { .. } | Opens::Sleep { .. } | Opens::Approval { .. } | Opens::Wait { .. },
+                opens:
+                    Opens::Refused { .. } | Opens::Sleep { .. } | Opens::Approval { .. } | Opens::Wait { .. } | Opens::Items { .. },
                 ..
             } => {
                 self.entered.insert(*node);
@@ -173,7 +174,7 @@ fn points(definition: &Definition, seen: &Seen) -> Vec<Point> {
                     others = arm.condition.as_ref().map(|condition| (condition.site(), false));
                 }
             }
-            Verb::Sequence(_) | Verb::Group | Verb::Parallel(_) => {}
+            Verb::Sequence(_) | Verb::Group | Verb::Parallel(_) | Verb::ForEach(_) => {}
         }
         let reactions = node.on_refused.iter().map(|on| ("refused", on)).chain(node.on_failed.iter().map(|on| ("failed", on)));
         for (how, on) in reactions {

@@ -2,14 +2,16 @@
 
 mod comes;
 mod observed;
+mod rows;
 
-use std::collections::{HashMap, VecDeque};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use ringmaster_core::definition::Definition;
 use ringmaster_core::intake::{self, Event, Headers, InputRecord, Origin, Projections, Typing};
 use ringmaster_core::saga::{
-    Basis, Breakers, Decided, EarlyInput, Input as SagaInput, Scratch, Sender, apply, decide, effects, order_of,
+    Breakers, EarlyInput, Input as SagaInput, Moved, Room, Scratch, Sender, apply, effects, order_of, play as play_turn,
 };
 use ringmaster_schemas::journal::{Emission, Opens, SagaEvent};
 use ringmaster_schemas::names::{self, Direction, command_topic, participant_of, saga_id};
@@ -22,7 +24,7 @@ use super::Known;
 use super::asked::{Asked, What};
 use super::coverage::Seen;
 use super::form::{Answer, Ends, Input, Says, Scenario};
-use observed::Observed;
+use rows::Rows;
 
 /// Turns of one scenario. A step that is asked again for a day takes some thousands.
 const TURNS_MAX: usize = 100_000;
@@ -66,10 +68,10 @@ pub(super) fn play(scenario: &Scenario, known: Known<'_>, seen: &mut Seen) -> Pl
         scenario,
         known,
         definition,
-        seen,
+        seen: RefCell::new(seen),
         now: scenario.begins,
         id: "".into(),
-        saga: None,
+        rows: BTreeMap::new(),
         projections: Projections::default(),
         scratch: Scratch::default(),
         story: Vec::new(),
@@ -87,10 +89,11 @@ struct Stage<'s> {
     scenario: &'s Scenario,
     known: Known<'s>,
     definition: &'s Definition,
-    seen: &'s mut Seen,
+    seen: RefCell<&'s mut Seen>,
     now: Millis,
     id: Arc<str>,
-    saga: Option<Arc<Saga>>,
+    /// The saga's row, and those of its items.
+    rows: BTreeMap<Arc<str>, Arc<Saga>>,
     projections: Projections,
     scratch: Scratch,
     story: Vec<Happening>,
@@ -123,7 +126,7 @@ impl Stage<'_> {
                 self.deliver(&reply, line)?;
                 continue;
             }
-            let due = self.saga.as_ref().map_or(Millis::MAX, |saga| saga.due_at());
+            let (due, row) = self.due();
             let input = inputs.peek().map_or(Millis::MAX, |timed| self.scenario.begins + timed.after);
             if due == Millis::MAX && input == Millis::MAX {
                 return Ok(());
@@ -135,13 +138,20 @@ impl Stage<'_> {
                     Input::Answer(asked, answer) => self.answer_by_itself(asked, answer)?,
                     Input::Approval(approval) => self.answer_to_approval(approval)?,
                     Input::Event(event) => self.event(event)?,
-                    Input::Cancel => self.take(&SagaInput::Cancel { why: "cancelled by the scenario".into() })?,
+                    Input::Cancel => self.take_root(SagaInput::Cancel { why: "cancelled by the scenario".into() })?,
                 }
             } else {
-                self.take(&SagaInput::Due)?;
+                let has_work = self.rows.get(&row).is_some_and(|saga| saga.has_work());
+                self.take(&row, if has_work { SagaInput::Work } else { SagaInput::Due })?;
             }
         }
         Err(self.trouble(self.scenario.line, format!("it goes on and on: {TURNS_MAX} turns were taken")))
+    }
+
+    /// When something of a row is due next, and of which.
+    fn due(&self) -> (Millis, Arc<str>) {
+        let first = self.rows.values().min_by_key(|saga| saga.due_at());
+        first.map_or_else(|| (Millis::MAX, self.id.clone()), |saga| (saga.due_at(), saga.id.clone()))
     }
 
     fn trouble(&self, line: usize, message: impl Into<String>) -> Trouble {
@@ -169,16 +179,16 @@ impl Stage<'_> {
         let origin = Origin { topic: &start.topic, partition: 0 };
         match self.projections.start(self.definition, 0, &event, origin, self.now) {
             Ok(Some(mut input)) => {
-                self.seen.started(true);
+                self.seen.borrow_mut().started(true);
                 self.id = saga_id(&self.definition.name, &input.key).into();
                 for event in &self.scenario.before {
                     let until = self.now.saturating_add(self.definition.listeners[usize::from(event.listener)].keep_ms);
                     input.early.push(EarlyInput { event: self.listened(event)?, until });
                 }
-                self.take(&SagaInput::Start(input))
+                self.take_root(SagaInput::Start(input))
             }
             Ok(None) => {
-                self.seen.started(false);
+                self.seen.borrow_mut().started(false);
                 Ok(())
             }
             Err(refused) if self.scenario.ends.0 == Ends::NotStarted => {
@@ -197,26 +207,35 @@ impl Stage<'_> {
         };
         let answer = intake::Answer::read(reply, self.known.schemas).map_err(unusable)?;
         let input = self.projections.reply(&answer, Some(self.definition)).map_err(unusable)?;
-        self.take(&SagaInput::Reply(input))
+        self.take(&answer.saga().into(), SagaInput::Reply(input))
+    }
+
+    fn take_root(&mut self, input: SagaInput) -> Result<(), Trouble> {
+        let id = self.id.clone();
+        self.take(&id, input)
     }
 
     /// Lets the core decide, and takes what it decided: state moves, commands and events go out.
-    fn take(&mut self, input: &SagaInput) -> Result<(), Trouble> {
-        let values = Observed::new(self.definition, self.seen);
-        let basis = Basis { definition: self.definition, values: &values, breakers: &Breakers::default() };
-        let decided = decide(basis, &self.id, self.saga.as_ref(), input, self.now, &mut self.scratch);
-        let events = match decided {
-            Ok(Decided { events, .. }) => events,
+    fn take(&mut self, id: &Arc<str>, input: SagaInput) -> Result<(), Trouble> {
+        let mut rows = Rows { rows: &self.rows, definition: self.definition, seen: &self.seen };
+        let now = (self.now, Room::USUAL);
+        let Ok(played) = play_turn(&mut rows, &Breakers::default(), (id, input), now, &mut self.scratch);
+        match played {
+            Ok(moved) => moved.into_iter().try_for_each(|moved| self.moved(moved)),
             Err(rejection) => {
                 let detail = Value::String(rejection.detail);
                 self.happened(What::Rejected(rejection.reason.as_str().into()), 0, None, detail);
-                return Ok(());
+                Ok(())
             }
-        };
-        for event in events {
-            apply(&self.id, &mut self.saga, &event, self.now).expect("a decided event is legal");
-            let behind = self.saga.clone().expect("it has started");
-            self.seen.event(&event, &behind);
+        }
+    }
+
+    fn moved(&mut self, moved: Moved<'_>) -> Result<(), Trouble> {
+        let mut row = moved.before;
+        for event in moved.events {
+            apply(&moved.id, &mut row, &event, self.now).expect("a decided event is legal");
+            let behind = row.clone().expect("it has started");
+            self.seen.borrow_mut().event(&event, &behind);
             match &event {
                 SagaEvent::Emitted { emission, .. } => self.emitted(emission),
                 SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. } => {
@@ -230,6 +249,7 @@ impl Stage<'_> {
                 event => self.send(&behind, event)?,
             }
         }
+        self.rows.insert(moved.id, moved.saga);
         Ok(())
     }
 
@@ -253,7 +273,7 @@ impl Stage<'_> {
 
     /// What an event sends: commands, each of which is answered as the scenario says.
     fn send(&mut self, behind: &Saga, event: &SagaEvent) -> Result<(), Trouble> {
-        let sender = Sender { id: &self.id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0 };
+        let sender = Sender { id: &behind.id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0 };
         let mut topic_of = |command: &str| -> Arc<str> { command_topic(participant_of(command)).into() };
         let mut sent = Vec::new();
         effects(sender, event, order_of(behind, event), &mut topic_of, &mut String::new(), &mut sent);
@@ -341,11 +361,12 @@ impl Stage<'_> {
 
     /// How it ended, and why.
     fn reached(&self) -> (Option<Ends>, Option<(String, String, String)>) {
-        let Some(saga) = &self.saga else {
+        let Some(saga) = self.rows.get(&self.id) else {
             let because = self.not_started.clone().map(|(code, detail)| (code, String::new(), detail));
             return (Some(Ends::NotStarted), because);
         };
-        if let Some(stuck) = saga.entries.iter().find(|entry| entry.waits == Waits::Stuck) {
+        let mut entries = self.rows.values().flat_map(|row| &row.entries);
+        if let Some(stuck) = entries.find(|entry| entry.waits == Waits::Stuck) {
             let because =
                 stuck.failure().map(|failure| (failure.code.to_string(), failure.step.to_string(), failure.message.to_string()));
             return (Some(Ends::Stuck), because);
@@ -355,7 +376,7 @@ impl Stage<'_> {
         let ends = match saga.status {
             Status::Completed => Some(Ends::Completed),
             Status::Compensated => Some(Ends::Compensated),
-            Status::Running | Status::Compensating | Status::Expected => None,
+            Status::Running | Status::Compensating | Status::Expected | Status::Swept => None,
         };
         (ends, because)
     }

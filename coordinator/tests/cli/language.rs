@@ -36,6 +36,9 @@ fn definitions_are_drawn() {
     let (mermaid, svg) = drawn(&site, "tests/stories/definitions/holiday.yaml");
     expect_file!["graph/holiday.mmd"].assert_eq(&mermaid);
     expect_file!["graph/holiday.svg"].assert_eq(&svg);
+    let (mermaid, svg) = drawn(&site, "coordinator/core/tests/definitions/bulk-order.yaml");
+    expect_file!["graph/bulk-order.mmd"].assert_eq(&mermaid);
+    expect_file!["graph/bulk-order.svg"].assert_eq(&svg);
 }
 
 #[test]

@@ -55,24 +55,54 @@ impl Schema {
         Ok(schema)
     }
 
+    /// The text of a record, enum or fixed type of it, as a schema of its own; none for other types.
+    pub fn text_of(&self, id: NodeId) -> Option<String> {
+        let document = Document::read(&self.text).expect("a compiled schema's text is a schema");
+        let inlined = inline(&Json::String(self.name_of(id)?.to_owned()), &|name| document.definitions.get(name));
+        Some(canonical::text(&inlined.expect("a part of a valid schema is valid")))
+    }
+
     /// The record with only these of its top-level fields, under the same name (its key differs): what a saga's state keeps.
-    /// Fields that it does not have are ignored.
+    /// Fields that it does not have are ignored. If one of them holds records of the same type, all fields are kept: those inside
+    /// would lose theirs too.
     ///
     /// # Panics
     /// If the schema is not a record.
     pub fn project(&self, fields: &BTreeSet<String>) -> Arc<Schema> {
         assert!(matches!(self.node(self.root), Node::Record(_)), "{self:?} is not a record and cannot be projected");
+        let holds_itself = self.holds_itself(fields);
         let document = Document::read(&self.text).expect("a compiled schema's text is a schema");
         let mut root = document.definitions[&*self.name].clone();
         root["fields"]
             .as_array_mut()
             .expect("a record has fields")
-            .retain(|field| field["name"].as_str().is_some_and(|name| fields.contains(name)));
+            .retain(|field| holds_itself || field["name"].as_str().is_some_and(|name| fields.contains(name)));
         let inlined = inline(&Json::String(self.name.to_string()), &|name| {
             if name == &*self.name { Some(&root) } else { document.definitions.get(name) }
         });
         let projected = inlined.and_then(|inlined| Schema::compile(&inlined));
         Arc::new(projected.expect("a part of a valid schema is valid"))
+    }
+
+    /// True if one of these fields of the record leads back to it.
+    fn holds_itself(&self, fields: &BTreeSet<String>) -> bool {
+        let kept = self.fields(self.root).iter().filter(|field| fields.contains(&*field.name));
+        let (mut open, mut seen): (Vec<NodeId>, HashSet<u32>) = (kept.map(|field| field.ty).collect(), HashSet::new());
+        while let Some(id) = open.pop() {
+            if id == self.root {
+                return true;
+            }
+            if !seen.insert(id.0) {
+                continue;
+            }
+            match self.node(id) {
+                Node::Array(inner) | Node::Map(inner) => open.push(*inner),
+                Node::Union(branches) => open.extend(branches.iter()),
+                Node::Record(fields) => open.extend(fields.iter().map(|field| field.ty)),
+                _ => {}
+            }
+        }
+        false
     }
 }
 

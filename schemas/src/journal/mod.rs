@@ -3,6 +3,8 @@
 //! Every record begins with [`VERSION`]. A released version is frozen: never change a field, only add branches and versions; golden
 //! bytes in `schemas/golden/` hold that.
 
+mod items;
+mod opens;
 mod reasons;
 mod saga_event;
 mod sealed;
@@ -10,6 +12,8 @@ mod turn;
 
 use std::sync::Arc;
 
+pub use items::*;
+pub use opens::*;
 pub use reasons::*;
 pub use saga_event::*;
 pub use sealed::*;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Children;
 use crate::codec::{Avro, Cursor, Malformed, put_long};
 use crate::journal::{Failure, Order};
 use crate::shared::Data;
@@ -52,6 +53,8 @@ symbols! {
         Event = 6 "event",
         /// Until its participant is asked again: a breaker is open.
         Parked = 7 "parked",
+        /// For the rows below it: its items.
+        Children = 8 "items",
     }
 }
 
@@ -141,6 +144,11 @@ variants! {
             /// Attempts before this one are not counted.
             from: u16,
         } = 5,
+        /// Of a for_each.
+        Children {
+            /// The rows of its items.
+            rows: Arc<Children>,
+        } = 6,
     }
 }
 
@@ -234,7 +242,8 @@ impl Entry {
     pub fn due_at(&self) -> Millis {
         match self.waits {
             Waits::Reply | Waits::Retry | Waits::Time => self.due_at,
-            Waits::No | Waits::Stuck | Waits::Approval | Waits::Event | Waits::Parked => Millis::MAX,
+            Waits::Children if self.children().is_some_and(Children::has_work) => 0,
+            Waits::No | Waits::Stuck | Waits::Approval | Waits::Event | Waits::Parked | Waits::Children => Millis::MAX,
         }
     }
 
@@ -269,6 +278,14 @@ impl Entry {
     pub fn parked_for(&self) -> Option<&Arc<str>> {
         match self.detail() {
             Some(Detail::Parked { participant }) if self.waits == Waits::Parked => Some(participant),
+            _ => None,
+        }
+    }
+
+    /// The rows below it.
+    pub fn children(&self) -> Option<&Children> {
+        match self.detail() {
+            Some(Detail::Children { rows }) => Some(rows),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Detail, Entry, EntryMore, Saga};
+use super::{Child, Children, Detail, Entry, EntryMore, Saga};
 use crate::journal::{Failure, KeptEvent, Order};
 use crate::shared::Data;
 
@@ -46,6 +46,10 @@ fn kept_bytes(event: &KeptEvent) -> usize {
 fn detail_bytes(detail: &Detail) -> usize {
     match detail {
         Detail::Nothing {} | Detail::Expires {} | Detail::Anew { .. } => 0,
+        Detail::Children { rows } => {
+            let list = rows.list.as_ref().map_or(0, Data::held_bytes);
+            COUNTS + size_of::<Children>() + rows.open.capacity() * size_of::<Child>() + list
+        }
         Detail::Taken { source } => text_bytes(source),
         Detail::Parked { participant } => text_bytes(participant),
         Detail::Asked { roles, show } => {

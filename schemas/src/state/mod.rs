@@ -9,6 +9,7 @@
 mod batch;
 mod breaker;
 mod checkpoint;
+mod children;
 mod entry;
 mod held;
 mod index;
@@ -18,6 +19,7 @@ mod saga;
 pub use batch::{Batch, RowChange};
 pub use breaker::{Breaker, BreakerState};
 pub use checkpoint::*;
+pub use children::{Child, ChildWork, Children};
 pub use entry::*;
 pub use index::{Index, IndexKeys, index_keys, parked_places, rank_at, rank_of};
 pub use key::{RowKey, RowKind};

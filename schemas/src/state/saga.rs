@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Entry, VERSION, Waits, expiry_bucket};
+use super::{ChildWork, Entry, VERSION, Waits, expiry_bucket};
 use crate::codec::{Avro, Malformed, put_list, put_long};
 use crate::journal::{Failure, Head, HeadFields, KeptEvent, Place};
 use crate::{Millis, names, record, symbols};
@@ -32,6 +32,8 @@ symbols! {
         Compensated = 3 "compensated",
         /// It is not there yet: only what came before it is kept.
         Expected = 4 "expected",
+        /// It is gone: the row of an item whose saga has ended.
+        Swept = 5 "swept",
     }
 }
 
@@ -190,6 +192,50 @@ impl Saga {
         self.status != Status::Expected
     }
 
+    /// True if it is the row of an item: below another one, by its id.
+    pub fn is_below(&self) -> bool {
+        names::is_below(&self.id)
+    }
+
+    /// The for_each whose item's row is to go next, once nothing is needed any more, and which item it is.
+    pub fn to_sweep(&self) -> Option<(Place, u16)> {
+        self.ended.as_ref().filter(|end| end.expires_at < Millis::MAX)?;
+        self.unswept()
+    }
+
+    /// The first for_each with rows that are still there, and the first of them.
+    pub fn unswept(&self) -> Option<(Place, u16)> {
+        let mut entries = self.entries.iter().zip(0..);
+        entries.find_map(|(entry, place)| {
+            let children = entry.children()?;
+            (children.swept < children.begun).then_some((place, children.swept))
+        })
+    }
+
+    /// True if the row of an item stays below a saga that has ended, since something of it is still to be undone.
+    pub fn has_lingering(&self) -> bool {
+        self.ended() && self.entries.iter().any(|entry| entry.children().is_some_and(|rows| !rows.open.is_empty()))
+    }
+
+    /// What is to be done next about the rows below a live saga, and for which for_each.
+    pub fn child_work(&self) -> Option<(Place, ChildWork)> {
+        let waits = |entry: &&Entry| entry.waits == Waits::Children;
+        let mut entries = self.entries.iter().zip(0..).filter(|(entry, _)| waits(entry));
+        entries.find_map(|(entry, place)| Some((place, entry.children()?.work()?)))
+    }
+
+    /// True if it has something to do that waits for nothing: about the rows below it, or it is to go itself.
+    pub fn has_work(&self) -> bool {
+        let goes = |end: &End| {
+            let is_free = self.open_stray().is_none() && !self.has_lingering();
+            self.is_below() && end.expires_at < Millis::MAX && is_free
+        };
+        match &self.ended {
+            Some(end) => self.status != Status::Swept && (self.to_sweep().is_some() || goes(end)),
+            None => self.entries.iter().any(|entry| entry.waits == Waits::Children && entry.due_at() == 0),
+        }
+    }
+
     /// Events that came early, in the order in which they came.
     pub fn early(&self) -> &[Arc<KeptEvent>] {
         self.early.as_ref().map_or(&[], |early| &early.events)
@@ -215,6 +261,9 @@ impl Saga {
 
     /// When it wants to be looked at without an input; `i64::MAX` for never.
     pub fn due_at(&self) -> Millis {
+        if self.ended() && self.has_work() {
+            return 0;
+        }
         let mut due_at = self.deadline().unwrap_or(Millis::MAX);
         if self.began() {
             due_at = self.early().iter().map(|event| event.until).fold(due_at, Millis::min);
@@ -236,7 +285,10 @@ impl Saga {
             return self.early().iter().map(|event| expiry_bucket(event.until)).max();
         }
         let ended = self.ended.as_ref()?;
-        self.open_stray().is_none().then(|| expiry_bucket(ended.expires_at))
+        // The row of an item goes when its saga's does, and that when they have gone.
+        let has_rows = self.to_sweep().is_some() || self.has_lingering();
+        let is_needed = self.is_below() || has_rows || self.open_stray().is_some();
+        (!is_needed).then(|| expiry_bucket(ended.expires_at))
     }
 
     /// The row's bytes, version first.

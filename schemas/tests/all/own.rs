@@ -123,13 +123,19 @@ fn golden_bytes_hold_everything() {
 }
 
 /// Where a journal has variants: the record and its field.
-const NESTED: [(&str, &str); 5] =
-    [("JournalEntry", "record"), ("Turn", "changes"), ("Saga", "events"), ("Entered", "opens"), ("Breaker", "event")];
+const NESTED: [(&str, &str); 6] = [
+    ("JournalEntry", "record"),
+    ("Turn", "changes"),
+    ("Saga", "events"),
+    ("Entered", "opens"),
+    ("Breaker", "event"),
+    ("Item", "event"),
+];
 
 /// The names of what a journal's bytes hold, for each of these.
 fn variants(bytes: &[u8]) -> [BTreeSet<String>; NESTED.len()] {
     let name = |debug: String| debug.split(['(', ' ']).next().unwrap_or_default().to_owned();
-    let [mut kinds, mut changes, mut events, mut opens, mut breakers] = NESTED.map(|_| BTreeSet::new());
+    let [mut kinds, mut changes, mut events, mut opens, mut breakers, mut items] = NESTED.map(|_| BTreeSet::new());
     let record = JournalRecord::decode(bytes).expect("a record of the journal");
     kinds.insert(name(format!("{record:?}")));
     if let JournalRecord::Decision(decision) = record {
@@ -139,8 +145,10 @@ fn variants(bytes: &[u8]) -> [BTreeSet<String>; NESTED.len()] {
                 Change::Saga(change) => {
                     for event in &change.events {
                         events.insert(name(format!("{event:?}")));
-                        if let SagaEvent::Entered { opens: opened, .. } = event {
-                            opens.insert(name(format!("{opened:?}")));
+                        match event {
+                            SagaEvent::Entered { opens: opened, .. } => drop(opens.insert(name(format!("{opened:?}")))),
+                            SagaEvent::Item { event, .. } => drop(items.insert(name(format!("{event:?}")))),
+                            _ => {}
                         }
                     }
                 }
@@ -149,7 +157,7 @@ fn variants(bytes: &[u8]) -> [BTreeSet<String>; NESTED.len()] {
             }
         }
     }
-    [kinds, changes, events, opens, breakers]
+    [kinds, changes, events, opens, breakers, items]
 }
 
 /// The definition of a record inside a schema.

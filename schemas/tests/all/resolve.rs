@@ -224,6 +224,10 @@ fn projections_keep_what_is_asked_for() {
     assert_eq!(Schema::parse(part.text()).expect("self-contained").key(), part.key());
     let all: BTreeSet<String> = order.fields(order.root()).iter().map(|field| field.name.to_string()).collect();
     assert_eq!(order.project(&all).key(), order.key());
+    let tree = r#"{"type":"record","name":"Tree","fields":[{"name":"name","type":"string"},{"name":"size","type":"long"},{"name":"below","type":{"type":"map","values":["null","Tree"]}}]}"#;
+    let tree = Schema::parse(tree).unwrap();
+    let kept = |names: &[&str]| tree.project(&names.iter().map(|name| (*name).to_owned()).collect()).fields(tree.root()).len();
+    assert_eq!((kept(&["name"]), kept(&["name", "size"]), kept(&["below"])), (1, 2, 3), "what is below would lose its name");
     assert_eq!(order.project(&BTreeSet::new()).fields(order.root()).len(), 0);
 
     let bytes = avro(&order, r#"{"order_id":"o","customer_id":"c","region":"EU","total":"12.50","items":[{"sku":"a","qty":2}]}"#);

@@ -10,7 +10,13 @@ use super::{Broken, One};
 /// by exactly that time.
 pub(super) fn clocks_stand_while_it_is_held(one: One<'_>) -> Broken {
     let (before, behind) = (one.before.filter(|saga| saga.began())?, one.behind);
-    let is_held = behind.entries.iter().any(|entry| matches!(entry.waits, Waits::Stuck | Waits::Parked));
+    let holds = |entry: &Entry| entry.children().is_some_and(|rows| rows.open.iter().any(|child| child.held));
+    let is_held = |entry: &Entry| match entry.waits {
+        Waits::Stuck | Waits::Parked => true,
+        Waits::Children => holds(entry),
+        _ => false,
+    };
+    let is_held = behind.entries.iter().any(is_held);
     if is_held != behind.held_since.is_some() {
         return Some("the clock stands when a person is needed or something is parked, else it runs".to_owned());
     }
@@ -73,12 +79,13 @@ pub(super) fn due_is_what_was_said(one: One<'_>) -> Broken {
 
 /// The row of a saga that has ended stays for as long as a stray took longer.
 pub(super) fn a_row_stays_as_long_as_its_stray_took(one: One<'_>) -> Broken {
-    let before = one.before?;
+    // That of an item goes with its saga's.
+    let before = one.before.filter(|saga| !saga.is_below())?;
     let (ended, behind) = (before.ended.as_ref()?, one.behind.ended.as_ref()?);
     let late = match one.event {
         SagaEvent::Undone { place } => one.at - before.entry(*place)?.stray()?,
         _ => 0,
     };
-    let stays = behind.expires_at >= ended.expires_at + late;
+    let stays = behind.expires_at >= ended.expires_at.saturating_add(late);
     (!stays).then(|| "the row goes before what was found late is remembered as long".to_owned())
 }

@@ -15,6 +15,7 @@ pub(super) fn work_and_waits_fit(one: One<'_>) -> Broken {
         Work::Asked | Work::UndoAsked => matches!(entry.waits, Waits::Reply | Waits::Retry | Waits::Stuck | Waits::Parked),
         Work::Done | Work::Failed => matches!(entry.waits, Waits::No | Waits::Stuck | Waits::Parked),
         Work::Refused | Work::Undone => matches!(entry.waits, Waits::No | Waits::Stuck),
+        Work::Open | Work::Undoing if entry.children().is_some() => entry.waits == Waits::Children,
         Work::Closed | Work::Open | Work::Undoing => entry.waits == Waits::No,
     };
     let entry = one.behind.entries.iter().find(|entry| !fits(entry))?;
@@ -59,5 +60,8 @@ pub(super) fn attempts_are_in_order(one: One<'_>) -> Broken {
 
 /// L12: entries are only appended.
 pub(super) fn entries_stay(one: One<'_>) -> Broken {
+    if matches!(one.event, SagaEvent::Swept { lingers: false }) {
+        return None;
+    }
     (one.before?.entries.len() > one.behind.entries.len()).then(|| "an entry is gone".to_owned())
 }

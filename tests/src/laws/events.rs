@@ -1,6 +1,6 @@
 //! What may happen, and to what.
 
-use ringmaster_schemas::journal::{Opens, Phase, SagaEvent};
+use ringmaster_schemas::journal::{ItemEvent, Opens, Phase, SagaEvent};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Saga, Status, Work};
 
@@ -8,8 +8,14 @@ use super::{Broken, One, scopes};
 
 /// L1: the row of a saga that has ended goes when nothing of it is open, not before.
 pub(super) fn an_ended_row_goes_when_nothing_of_it_is_open(one: One<'_>) -> Broken {
+    // The row of an item goes when its saga says so.
+    if one.behind.is_below() {
+        return one.behind.expiry_bucket().is_some().then(|| "the row of an item expires by itself".to_owned());
+    }
     let stays = one.behind.ended() && one.behind.expiry_bucket().is_none();
-    (one.behind.ended() && stays != one.behind.open_stray().is_some()).then(|| format!("its row stays: {stays}"))
+    (one.behind.ended()
+        && stays != (one.behind.open_stray().is_some() || one.behind.to_sweep().is_some() || one.behind.has_lingering()))
+    .then(|| format!("its row stays: {stays}"))
 }
 
 /// L3: in what is undone nothing is entered, repeated or told.
@@ -33,9 +39,12 @@ fn goes_forward(event: &SagaEvent) -> bool {
                     | Opens::Sleep { .. }
                     | Opens::Approval { .. }
                     | Opens::Wait { .. }
+                    | Opens::Items { .. }
+                    | Opens::Gave { .. }
                     | Opens::Parked { .. },
                 ..
             }
+            | SagaEvent::Item { event: ItemEvent::Began { .. }, .. }
             | SagaEvent::Escalated { .. }
             | SagaEvent::EventTaken { .. }
             | SagaEvent::Skipped { .. }
@@ -68,7 +77,13 @@ pub(super) fn the_status_never_goes_back(one: One<'_>) -> Broken {
         Status::Running => 1,
         Status::Compensating => 2,
         Status::Completed | Status::Compensated => 3,
+        Status::Swept => 4,
     };
+    // What an item has done is undone when its saga says so; and its row goes.
+    let is_recalled = (before.status, one.behind.status) == (Status::Completed, Status::Compensating);
+    if before.is_below() && (is_recalled || (before.ended() && one.behind.status == Status::Swept)) {
+        return None;
+    }
     let back = order(one.behind.status) < order(before.status) || (before.ended() && one.behind.status != before.status);
     back.then(|| "the status goes back".to_owned())
 }

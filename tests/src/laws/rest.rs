@@ -2,7 +2,7 @@
 
 use ringmaster_core::definition::{Definition, Undo};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::state::{Entry, Saga, Status, Work};
+use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
 use super::{Broken, scopes};
 
@@ -37,14 +37,18 @@ pub(super) fn a_scope_waits_for_something(definition: &Definition, saga: &Saga) 
 
 /// L2: what waits has a due time, or is parked, or a person is needed.
 pub(super) fn what_waits_is_due_or_held(_: &Definition, saga: &Saga) -> Broken {
-    let lost = lives(saga) && !saga.stuck() && !saga.parked() && saga.due_at() == Millis::MAX;
+    // Rows below wait for their own.
+    let has_items = saga.entries.iter().any(|entry| entry.waits == Waits::Children);
+    let lost = lives(saga) && !has_items && !saga.stuck() && !saga.parked() && saga.due_at() == Millis::MAX;
     lost.then(|| "an open leaf has no due time, is not parked, and nobody is needed".to_owned())
 }
 
 /// L12: the row of a saga that has ended keeps no body that nothing is made of.
 pub(super) fn an_ended_row_is_small(_: &Definition, saga: &Saga) -> Broken {
     let kept = |entry: &&Entry| !entry.body().is_empty() && entry.work != Work::Refused && !entry.open();
-    let entry = saga.entries.iter().filter(|_| saga.ended()).find(kept)?;
+    // What an item did may still have to be undone.
+    let is_over = saga.ended() && !(saga.is_below() && saga.status == Status::Completed);
+    let entry = saga.entries.iter().filter(|_| is_over).find(kept)?;
     Some(format!("an ended saga keeps the body of {}", entry.name()))
 }
 

@@ -83,7 +83,8 @@ pub(super) fn later_is_clean(definition: &Definition, saga: &Saga, place: Place)
 
 /// A stray is undone by itself, now or when its undo is no more parked.
 pub(super) fn is_dirty(definition: &Definition, entry: &Entry) -> bool {
-    let undo = matches!(entry.work, Work::Done | Work::Failed) && undoes(definition, entry);
+    let has_items = entry.work == Work::Done && entry.children().is_some_and(|rows| rows.undoes && rows.begun > 0);
+    let undo = has_items || matches!(entry.work, Work::Done | Work::Failed) && undoes(definition, entry);
     entry.stray().is_none() && (entry.open() || undo)
 }
 

@@ -8,6 +8,7 @@
 
 mod behave;
 mod events;
+pub mod families;
 mod generate;
 mod laws;
 mod mend;

@@ -361,7 +361,7 @@ impl<'p> World<'p> {
             _ if saga.stuck() => "stuck",
             Status::Completed => "completed",
             Status::Compensated => "compensated",
-            Status::Running | Status::Compensating | Status::Expected => "unfinished",
+            Status::Running | Status::Compensating | Status::Expected | Status::Swept => "unfinished",
         });
         self.count("sagas");
         for happened in &self.stage.history {

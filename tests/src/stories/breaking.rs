@@ -56,6 +56,11 @@ impl Breaking<'_> {
 }
 
 impl Values for Breaking<'_> {
+    fn items(&self, view: View<'_>, list: &Expression, out: &mut Vec<u8>) -> Result<u32, ExpressionError> {
+        self.check(list.site())?;
+        self.values.items(view, list, out)
+    }
+
     fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError> {
         self.check(condition.site())?;
         self.values.condition(view, condition)

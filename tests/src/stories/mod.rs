@@ -9,6 +9,7 @@
 
 mod breaking;
 mod events;
+mod items;
 pub(crate) mod laws;
 mod parking;
 pub(crate) mod print;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use script::Said;
 pub use script::Script;
 pub use stage::Stage;
-pub(crate) use stage::{Happened, Known};
+pub(crate) use stage::{Happened, Known, project};
 
 /// The checkout's top folder.
 pub fn top() -> PathBuf {

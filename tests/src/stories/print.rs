@@ -9,6 +9,7 @@ use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 use ringmaster_schemas::wire::{self, Body, Framing};
 use ringmaster_schemas::{avro::Schema, json};
 
+use super::items;
 use super::stage::Stage;
 
 /// A run of one letter longer than this is shown as its length.
@@ -100,6 +101,7 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         | SagaEvent::Parked { .. }
         | SagaEvent::Prioritised { .. }
         | SagaEvent::Escalated { .. } => came(stage, &name, behind, event),
+        SagaEvent::Item { .. } | SagaEvent::Swept { .. } => items::event(&name, event),
         SagaEvent::Undone { place } => format!("{place}: {} is undone", name(*place)),
         SagaEvent::Closed { place } => format!("{place}: {} is closed", name(*place)),
         SagaEvent::Stuck { place, failure } => {
@@ -168,6 +170,11 @@ fn entered(stage: &Stage, (place, node): (Place, u16), name: &str, opens: &Opens
             let shown = asked.show.as_ref().map(|show| format!(", is shown {}", shorten(show))).unwrap_or_default();
             format!("{place}: {name} asks for the approval of {}{shown}: until {}", asked.role, time(due_at - stage.begin))
         }
+        Opens::Items { items, until } => {
+            let until = until.map(|until| format!(", all of it until {}", time(until - stage.begin))).unwrap_or_default();
+            format!("{place}: {name} begins with {} items, at most {} at once{until}", items.count, items.at_once)
+        }
+        Opens::Gave { result } => format!("{place}: the item gives {} bytes", result.bytes().len()),
         Opens::Parked { participant } => format!("{place}: {name} is parked for {participant}"),
         Opens::Scope { until } => {
             let until = until.map(|until| format!(", all of it until {}", time(until - stage.begin))).unwrap_or_default();
@@ -216,7 +223,7 @@ fn until(stage: &Stage, order: &Order) -> String {
 }
 
 /// A code, and what it says to people.
-fn said(failure: &Failure) -> String {
+pub(super) fn said(failure: &Failure) -> String {
     let Failure { code, message, .. } = failure;
     if message.is_empty() { code.to_string() } else { format!("{code} \"{message}\"") }
 }

@@ -164,6 +164,8 @@ impl Stage {
             start: &kept,
             event: &[],
             results: &|_| None,
+            item: &|_| None,
+            index: 0,
             failure: None,
             round: 1,
             now: self.now,
@@ -325,7 +327,7 @@ impl Stage {
     fn decide(&self, input: &Input) -> Result<Decided, Rejection> {
         let broken = self.broken.iter().flat_map(|place| sites(self.definition(), place)).collect();
         let values = Breaking { values: Evaluated::new(self.definition()), broken };
-        let basis = Basis { definition: self.definition(), values: &values, breakers: &self.breakers };
+        let basis = Basis { definition: self.definition(), values: &values, breakers: &self.breakers, above: &[] };
         decide(basis, &self.id, self.saga.as_ref(), input, self.now, &mut Scratch::default())
     }
 
@@ -380,7 +382,7 @@ impl Known {
 }
 
 /// The part of a JSON text that a version keeps, by the same way as at the door: transcoded, then projected.
-pub(super) fn project(whole: &Arc<Schema>, kept: &Arc<Schema>, text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn project(whole: &Arc<Schema>, kept: &Arc<Schema>, text: &str) -> Result<Vec<u8>, String> {
     let (mut avro, mut out) = (Vec::new(), Vec::new());
     json::transcode(whole, text.as_bytes(), &mut avro).map_err(|error| error.to_string())?;
     let resolver = Resolver::new(whole.clone(), kept.clone()).map_err(|error| error.to_string())?;

@@ -32,6 +32,8 @@ pub struct Defaults {
     pub retain_ms: Millis,
     /// How long an event that comes before it is waited for is kept.
     pub keep_ms: Millis,
+    /// Items of a for_each that are under way at the same time.
+    pub at_once: u16,
     /// How long a participant remembers idempotency keys, unless the setting `participants.NAME.remembers` says otherwise.
     pub remembers_ms: Millis,
 }
@@ -49,6 +51,7 @@ pub const DEFAULTS: Defaults = Defaults {
     undo_retry_max_ms: 60_000,
     retain_ms: 7 * 86_400_000,
     keep_ms: 7 * 86_400_000,
+    at_once: 10,
     remembers_ms: REMEMBERS_MS,
 };
 
@@ -94,6 +97,7 @@ impl Defaults {
             row("undo's longest wait", duration(self.undo_retry_max_ms), "between its attempts"),
             row("`retain`", duration(self.retain_ms), "how long a finished saga is kept, and its repeated start recognised"),
             row("`keep`", duration(self.keep_ms), "how long an event that comes before it is waited for is kept"),
+            row("`at_once`", self.at_once.to_string(), "items of a `for_each` that are under way at the same time"),
             row("`deadline`", "none".into(), "the whole saga"),
             row("`participants.NAME.remembers`", duration(self.remembers_ms), "how long a participant remembers idempotency keys"),
         ]

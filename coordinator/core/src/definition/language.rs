@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::compile::keys::{Holds, Key, MAPS, SAGA, Shape, VERBS};
+use super::compile::keys::{Holds, Key, MAPS, SAGA, Shape, VERBS, verbs_with};
 use super::compile::{CODE_BYTES_MAX, NAME_BYTES_MAX, ROLE_BYTES_MAX, STEPS_MAX, TOPIC_BYTES_MAX, TYPE_BYTES_MAX};
 use super::expression::RESERVED;
 
@@ -52,7 +52,15 @@ fn step() -> Value {
         .collect();
     let has = |verb: &str| json!({ "required": [verb] });
     let verbs: Vec<Value> = VERBS.iter().map(|(verb, _)| has(verb)).collect();
-    let each: Vec<Value> = VERBS.iter().map(|(verb, shape)| json!({ "if": has(verb), "then": to(&named_step(shape)) })).collect();
+    let does = |verb: &str| {
+        let mut does = has(verb);
+        let others: Vec<Value> = verbs_with(verb).map(has).collect();
+        if !others.is_empty() {
+            does["not"] = json!({ "anyOf": others });
+        }
+        does
+    };
+    let each: Vec<Value> = VERBS.iter().map(|(verb, shape)| json!({ "if": does(verb), "then": to(&named_step(shape)) })).collect();
     json!({ "type": "object", "required": ["step"], "properties": keys, "anyOf": verbs, "allOf": each })
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::journal::{DefinitionHash, Encoding};
+use ringmaster_schemas::names::below;
 use ringmaster_schemas::names::command_topic;
 
 pub mod catalog;
@@ -27,8 +28,8 @@ pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic,
 pub use defaults::{DEFAULTS, Defaults};
 pub use expression::{Budget, Environment, Expression, ExpressionError, SiteId, Template};
 pub use node::{
-    Approval, Arm, Call, Do, Escalation, Gives, Next, Node, NodeByName, On, ROOT, Reaction, Retry, Role, RoleName, Sleep, Step,
-    Undo, Verb, Wait,
+    Approval, Arm, Call, Do, Escalation, ForEach, Gives, ITEMS_MAX, ItemResult, Next, Node, NodeByName, On, ROOT, Reaction, Retry,
+    Role, RoleName, Sleep, Step, Undo, Verb, Wait,
 };
 
 /// One version of a saga definition, checked and ready to run.
@@ -122,8 +123,14 @@ impl Definition {
         match &node.verb {
             Verb::Do(asks) => Some(Step { number, node, asks }),
             Verb::Sequence(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => None,
-            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) => None,
+            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) | Verb::ForEach(_) => None,
         }
+    }
+
+    /// The list that the row of this id goes through: all steps; of an item the body of its for_each.
+    pub fn list_of(&self, id: &str) -> u16 {
+        let Some(below) = below(id) else { return ROOT };
+        self.names.find(below.step).map_or(ROOT, |step| step + 1)
     }
 
     /// The nodes around one, from the nearest on, the root last; none around the root.
@@ -144,7 +151,7 @@ impl Definition {
         let on_the_way = self.nodes.iter().filter_map(|node| match &node.verb {
             Verb::Emit(emit) => Some(emit),
             Verb::Sequence(_) | Verb::Do(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => None,
-            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) => None,
+            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) | Verb::ForEach(_) => None,
         });
         on_the_way.chain(&self.on_completed).chain(&self.on_compensated)
     }

@@ -9,6 +9,8 @@ use ringmaster_schemas::journal::{Encoding, Phase};
 use crate::definition::Emit;
 use crate::definition::expression::{Expression, Template};
 
+/// Items of one for_each: each is a row of its own.
+pub const ITEMS_MAX: usize = 10_000;
 /// The number of the root: the sequence of all steps.
 pub const ROOT: u16 = 0;
 
@@ -150,13 +152,15 @@ pub enum Verb {
     Approval(Approval),
     /// An event of others.
     Wait(Wait),
+    /// Its body, its first list, for each item of a list: each a row of its own.
+    ForEach(ForEach),
 }
 
 impl Verb {
     /// True if it consists of lists of nodes.
     pub fn is_composite(&self) -> bool {
         match self {
-            Verb::Sequence(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => true,
+            Verb::Sequence(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) | Verb::ForEach(_) => true,
             Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) => false,
         }
     }
@@ -178,6 +182,28 @@ pub struct Wait {
     pub listener: u16,
     /// Only one for which this is true.
     pub condition: Option<Expression>,
+}
+
+/// The same steps for each item of a list.
+#[derive(Debug)]
+pub struct ForEach {
+    /// The items.
+    pub list: Expression,
+    /// So many at once at most, also while they are undone.
+    pub at_once: u16,
+    /// The schema by which an item is kept.
+    pub item: Arc<Schema>,
+    /// What each item gives when it has ended well; none if nothing is kept.
+    pub result: Option<ItemResult>,
+}
+
+/// What an item gives.
+#[derive(Debug)]
+pub struct ItemResult {
+    /// Its value, rendered by the schema.
+    pub value: Template,
+    /// Its schema: the node gives a list of these, in the order of the items.
+    pub schema: Arc<Schema>,
 }
 
 /// A question to a person.
@@ -242,6 +268,8 @@ pub enum Role {
     Branch,
     /// What is done when the node was refused or failed.
     Reaction,
+    /// What is done for each item of a list.
+    Item,
 }
 
 /// A command to a participant, with its undo.

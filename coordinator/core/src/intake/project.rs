@@ -67,17 +67,8 @@ impl Projections {
             );
             return Err(Refused::new(QuarantineReason::TooBig, detail, fingerprint));
         }
-        let environment = Environment {
-            key: event.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default(),
-            start: kept,
-            event: &[],
-            results: &|_| None,
-            failure: None,
-            round: 1,
-            now,
-            started: now,
-            budget: &Budget::new(),
-        };
+        let (key, budget) = (event.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default(), Budget::new());
+        let environment = Environment { start: kept, ..Environment::without_saga(key, now, &budget) };
         let failed = |error: &dyn Display| {
             Refused::new(QuarantineReason::ExpressionFailed, format!("{}: {error}", definition.name), fingerprint)
         };
@@ -119,17 +110,8 @@ impl Projections {
     ) -> Result<(String, Data), Refused> {
         let (listener, fingerprint) = (&definition.listeners[usize::from(number)], event.fingerprint());
         let data = self.event(definition, number, &event.body)?;
-        let environment = Environment {
-            key: event.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default(),
-            start: &[],
-            event: data.bytes(),
-            results: &|_| None,
-            failure: None,
-            round: 1,
-            now,
-            started: now,
-            budget: &Budget::new(),
-        };
+        let (key, budget) = (event.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default(), Budget::new());
+        let environment = Environment { event: data.bytes(), ..Environment::without_saga(key, now, &budget) };
         let key = match &listener.key {
             None => record_key(event, definition)?.to_owned(),
             Some(expression) => expression.text(&environment).map_err(|error| {

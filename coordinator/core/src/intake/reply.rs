@@ -34,7 +34,7 @@ impl<'a> Answer<'a> {
     }
 
     /// The id of the saga that asked.
-    pub(crate) fn saga(&self) -> &str {
+    pub fn saga(&self) -> &str {
         &self.key()[..self.parts.0]
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ringmaster_schemas::state::{Batch, Breaker, BucketDigest, Checkpoint, Digest, IndexKeys, RowChange, RowKey, RowKind};
+use ringmaster_schemas::state::{Batch, Breaker, BucketDigest, Checkpoint, Digest, IndexKeys, RowChange, RowKey, RowKind, Status};
 
 use super::replica::Replica;
 use super::table::{Slot, Stored};
@@ -83,6 +83,15 @@ impl Replica {
         let expired = self.expired;
         let row = self.table.row_mut(slot);
         let saga = row.saga.as_ref()?;
+        if saga.status == Status::Swept {
+            let before = row.stored.take();
+            if let Some(before) = before {
+                let sum = sums.at(before.places.expiry);
+                *sum = sum.wrapping_sub(before.hash);
+            }
+            let before = before.map_or(IndexKeys::NONE, |before| before.places);
+            return Some(RowChange { key: RowKey::Saga(row.id.clone()), value: None, before, after: IndexKeys::NONE });
+        }
         let value = saga.encode();
         let stored = Stored::of(&row.id, &value, saga);
         if let Some(before) = row.stored

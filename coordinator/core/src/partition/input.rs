@@ -187,7 +187,7 @@ impl Owner {
             start.early = self.moves_in(expected, definition, now, cx);
         }
         let input = Input::Start(start);
-        let basis = Basis { definition, values: &Evaluated::new(definition), breakers: &self.ahead.breakers };
+        let basis = Basis { definition, values: &Evaluated::new(definition), breakers: &self.ahead.breakers, above: &[] };
         let decided = decide(basis, &id, saga.as_ref(), &input, now, &mut self.scratch);
         if let Input::Start(start) = input {
             self.projections.give_back(start);

@@ -91,7 +91,7 @@ impl Owner {
             }
         };
         let raw = matches!(input, Input::Event(_));
-        let basis = Basis { definition, values: &Evaluated::new(definition), breakers: &self.ahead.breakers };
+        let basis = Basis { definition, values: &Evaluated::new(definition), breakers: &self.ahead.breakers, above: &[] };
         match decide(basis, &id, row.as_ref(), &input, now, &mut self.scratch) {
             Ok(decided) if decided.events.is_empty() => Ok(Listened::Nothing),
             Ok(decided) => {

@@ -22,6 +22,7 @@ mod clock;
 mod confirm;
 mod digest;
 mod drain;
+mod family;
 mod fence;
 mod happened;
 mod input;

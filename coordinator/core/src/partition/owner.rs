@@ -1,9 +1,10 @@
 //! The owner of a partition: what counts, what is ahead of it, and what is known of inputs and timers.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::state::{RowKey, Saga};
+use ringmaster_schemas::state::{RowKey, Saga, Status};
 
 use super::admission::Held;
 use super::ahead::{Ahead, Read};
@@ -37,6 +38,8 @@ pub(super) struct Owner {
     pub(super) starts_known_to: i64,
     /// Events that nobody waited for, since they were counted last.
     pub(super) unexpected: u64,
+    /// Rows that have something to do which waits for nothing.
+    pub(super) ready: VecDeque<(Slot, u32)>,
     /// How participants answer.
     pub(super) book: Book,
     /// What goes out of what is parked.
@@ -108,6 +111,7 @@ impl Owner {
             starts: Vec::new(),
             starts_known_to: -1,
             unexpected: 0,
+            ready: VecDeque::new(),
             book: Book::default(),
             drains: Drains::default(),
             asking: 0,
@@ -269,6 +273,7 @@ impl Owner {
     /// A poll ended: timers, the record of its turns, and what nothing else carries.
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
         self.fire_timers(cx)?;
+        self.do_work(cx)?;
         self.trip(cx);
         self.drain(cx)?;
         self.expire(cx);
@@ -310,7 +315,8 @@ impl Owner {
 
     /// The same, or what came before it.
     pub(super) fn remembered(&self, slot: Slot) -> Option<&Arc<Saga>> {
-        self.current(slot).filter(|saga| is_remembered(saga, self.ahead.expired))
+        let is_there = |saga: &&Arc<Saga>| saga.status != Status::Swept && is_remembered(saga, self.ahead.expired);
+        self.current(slot).filter(is_there)
     }
 
     /// When something of the row at a place is due.

@@ -23,6 +23,9 @@ const UNDELIVERABLE_RETRY_MAX: usize = 100;
 impl Owner {
     /// How long until [`super::Happened::PollEnded`] has something to do without anything happening.
     pub(super) fn idle_ms(&self, clocks: super::clock::Clocks) -> Millis {
+        if !self.ready.is_empty() && !self.overloaded() {
+            return 0;
+        }
         let due = self.timers.next_due().saturating_sub(self.clock.time(clocks)).max(0);
         due.min(self.drains.idle_ms(clocks.steady))
     }
@@ -33,6 +36,9 @@ impl Owner {
         if due < *self.timers.looks_at(slot) {
             *self.timers.looks_at(slot) = due;
             let row = self.replica.table.row(slot);
+            if due == 0 {
+                return self.ready.push_back((slot, row.generation));
+            }
             let wheel = self.timers.wheel_of(&row.id, &self.settings.inputs, catalog);
             self.timers.insert(wheel, due, Item::Row(slot, row.generation));
         }

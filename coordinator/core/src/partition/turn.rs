@@ -11,13 +11,14 @@ use ringmaster_schemas::state::Saga;
 use smallvec::{SmallVec, smallvec};
 
 use super::ahead::Move;
+use super::family::is_family;
 use super::input::{NOBODY, rejected, unknown};
 use super::owner::Owner;
 use super::table::Slot;
 use super::{Context, Note, Role, Why, Wish};
 use crate::definition::Definition;
 use crate::intake::{Answer, InputRecord, Refused};
-use crate::saga::{Basis, Evaluated, Input, ROW_BYTES_MAX, Rejection, decide};
+use crate::saga::{Basis, Evaluated, Input, ROW_BYTES_MAX, Rejection, Room, decide};
 
 /// What caused it, what happened, and what is true then.
 pub(super) struct Turn<'a> {
@@ -96,7 +97,7 @@ impl Owner {
     /// Puts a turn into the open record, and makes true what it says, ahead of its confirmation; gives it back if it fits into no
     /// record.
     #[allow(clippy::result_large_err, reason = "it is no error: a turn that fits into no record is decided otherwise")]
-    fn push<'a>(&mut self, turn: Turn<'a>, cx: &mut Context<'_>) -> Result<(), Turn<'a>> {
+    pub(super) fn push<'a>(&mut self, turn: Turn<'a>, cx: &mut Context<'_>) -> Result<(), Turn<'a>> {
         let Some(open) = self.write(&turn, cx) else { return Err(turn) };
         let (number, at) = (open.number, open.now);
         let mut effects = std::mem::take(&mut open.effects);
@@ -171,14 +172,14 @@ impl Owner {
             Role::Events { .. } | Role::Control => None,
         };
         let is_act = record.is_some_and(|(index, _)| matches!(self.settings.inputs[index].role, Role::Control));
-        if let (true, [(slot, _)]) = (is_act, &turn.rows[..]) {
+        if let (true, Some((slot, _))) = (is_act, turn.rows.first()) {
             self.turn_down(*slot, turn.cause, turn.raw, cx);
             return Ok(());
         }
         let step: Option<Arc<str>> = record.and_then(answer);
         // An event that starts a saga, or that one waits for: the record is what does not fit.
         let is_event = record.is_some_and(|(index, _)| matches!(self.settings.inputs[index].role, Role::Events { .. }));
-        if let (false, [(slot, _)]) = (is_event, &turn.rows[..])
+        if let (false, Some((slot, _))) = (is_event, turn.rows.first())
             && let Some(smaller) = {
                 let too_big = Input::TooBig { bytes: record.map(|_| bytes), step, place: turn.unparks };
                 self.decide_at(*slot, &too_big, Turn::of(turn.cause), cx)?
@@ -216,9 +217,13 @@ impl Owner {
         let Some(saga) = self.visible(slot) else {
             return Ok(Some(turn.with(unknown(&id, NOBODY))));
         };
+        if is_family(saga) {
+            let room = if matches!(input, Input::TooBig { .. }) { Room::NONE } else { Room::USUAL };
+            return self.decide_family(slot, (input.clone(), room), turn, cx);
+        }
         let definition = self.definition_of(saga, cx)?;
         let (saga, now) = (saga.clone(), self.turn_time(cx));
-        let basis = Basis { definition, values: &Evaluated::new(definition), breakers: &self.ahead.breakers };
+        let basis = Basis { definition, values: &Evaluated::new(definition), breakers: &self.ahead.breakers, above: &[] };
         match decide(basis, &id, Some(&saga), input, now, &mut self.scratch) {
             Ok(decided) if decided.events.is_empty() => Ok(None),
             Ok(decided) => {
@@ -292,7 +297,13 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             | SagaEvent::Entered { opens: Opens::Refused { .. }, .. }
             | SagaEvent::Emitted { .. }
             | SagaEvent::Entered {
-                opens: Opens::Scope { .. } | Opens::Sleep { .. } | Opens::Approval { .. } | Opens::Wait { .. },
+                opens:
+                    Opens::Scope { .. }
+                    | Opens::Sleep { .. }
+                    | Opens::Approval { .. }
+                    | Opens::Wait { .. }
+                    | Opens::Items { .. }
+                    | Opens::Gave { .. },
                 ..
             }
             | SagaEvent::Escalated { .. }
@@ -307,6 +318,8 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             | SagaEvent::WentOn { .. }
             | SagaEvent::StopRemembered { .. }
             | SagaEvent::StopForgotten {}
+            | SagaEvent::Item { .. }
+            | SagaEvent::Swept { .. }
             | SagaEvent::Acted { .. }
             | SagaEvent::ContradictionFound { .. } => {}
         }

@@ -176,7 +176,7 @@ impl Draft<'_> {
                 Way::Rest
             }
             (None, Work::Failed) if self.is_unknown(place) => Way::Settled(place),
-            (None, Work::Nothing) if node == ROOT => Way::Ended(ROOT),
+            (None, Work::Nothing) if node == ROOT => Way::Ended(self.root),
             // Its condition may be what could not be computed.
             (None, Work::Nothing) => Way::Enter(node),
             (None, _) => Way::Again(node),

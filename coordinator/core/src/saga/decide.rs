@@ -13,7 +13,7 @@ use super::parking::Breakers;
 use super::scope::Scope;
 use super::values::Values;
 use super::{ByHand, EarlyInput, Input, Rejection, Scratch, StartInput, apply, code};
-use crate::definition::{Definition, ROOT, Step};
+use crate::definition::{Definition, Step};
 use crate::faults::mutated;
 
 /// What was decided, and what it makes true: `saga` is the state before with the events applied by [`apply`], nothing else.
@@ -34,6 +34,17 @@ pub struct Basis<'a> {
     pub values: &'a dyn Values,
     /// Who is not asked now.
     pub breakers: &'a Breakers,
+    /// Of an item: the rows above it, the nearest first.
+    pub above: &'a [Above<'a>],
+}
+
+/// A row above an item.
+#[derive(Debug, Clone)]
+pub struct Above<'a> {
+    /// The row.
+    pub saga: Arc<Saga>,
+    /// The version that it runs by.
+    pub definition: &'a Definition,
 }
 
 /// Decides what `input` means for the saga `id` (`row`: none if it does not exist) at `now`.
@@ -47,8 +58,10 @@ pub fn decide(
 ) -> Result<Decided, Rejection> {
     let events = Vec::with_capacity(2);
     let branches = Vec::new();
-    let Basis { definition, values, breakers } = basis;
+    let Basis { definition, values, breakers, above } = basis;
     let mut draft = Draft {
+        above,
+        root: definition.list_of(id),
         definition,
         values,
         breakers,
@@ -62,33 +75,8 @@ pub fn decide(
         put_off: false,
         scratch,
     };
-    match (input, row) {
-        (Input::Start(start), None) => draft.start(start)?,
-        (Input::Start(start), Some(saga)) if !saga.began() => draft.start(start)?,
-        (Input::Early(event), None) => draft.expect(event)?,
-        (Input::Early(event), Some(saga)) if !saga.began() => draft.expect(event)?,
-        (Input::Start(start), Some(saga)) => return Err(duplicate(saga, start)),
-        (
-            Input::Reply(_)
-            | Input::Due
-            | Input::TooBig { .. }
-            | Input::Cancel { .. }
-            | Input::Act(_)
-            | Input::Unpark(_)
-            | Input::Event(_),
-            None,
-        ) => {
-            return Err(Rejection::new(RejectionReason::UnknownSaga, "no saga of this id lives, or is remembered"));
-        }
-        (Input::Reply(reply), Some(_)) => draft.reply(reply)?,
-        (Input::Due, Some(_)) => draft.due(),
-        (Input::Cancel { why }, Some(_)) => draft.cancel(why)?,
-        (Input::Act(act), Some(_)) => draft.act(act)?,
-        (Input::Event(event), Some(_)) => draft.event(event)?,
-        (Input::Early(_), Some(_)) => unreachable!("an event for a saga that lives is taken as one"),
-        (Input::Unpark(place), Some(_)) => draft.unpark(*place),
-        (Input::TooBig { bytes, step, place }, Some(_)) => draft.too_big(*bytes, step.as_deref(), *place)?,
-    }
+    draft.stop_with_above();
+    draft.take(row, input)?;
     let Draft { events, row, .. } = draft;
     Ok(Decided { events, saga: row.expect("a decided saga exists") })
 }
@@ -112,8 +100,12 @@ pub(super) struct Draft<'a> {
     pub(super) definition: &'a Definition,
     pub(super) values: &'a dyn Values,
     pub(super) breakers: &'a Breakers,
+    /// Of an item: the rows above it, the nearest first.
+    pub(super) above: &'a [Above<'a>],
+    /// The list that this row goes through: all steps, or the body of the for_each whose item it is.
+    pub(super) root: u16,
     pub(super) now: Millis,
-    id: &'a Arc<str>,
+    pub(super) id: &'a Arc<str>,
     pub(super) row: Option<Arc<Saga>>,
     pub(super) events: Vec<SagaEvent>,
     /// Branches that are still to be entered, the next one last.
@@ -168,6 +160,33 @@ impl<'a> Draft<'a> {
         self.saga().entries.iter().position(Entry::open).map(|place| place as Place)
     }
 
+    fn take(&mut self, row: Option<&Arc<Saga>>, input: &Input) -> Result<(), Rejection> {
+        match (input, row) {
+            (Input::Begin(item), _) => self.begin_item(item),
+            (Input::Start(start), Some(saga)) if saga.began() => return Err(duplicate(saga, start)),
+            (Input::Start(start), _) => self.start(start)?,
+            (Input::Early(event), None) => self.expect(event)?,
+            (Input::Early(event), Some(saga)) if !saga.began() => self.expect(event)?,
+            (Input::Early(_), Some(_)) => unreachable!("an event for a saga that lives is taken as one"),
+            (_, None) => {
+                return Err(Rejection::new(RejectionReason::UnknownSaga, "no saga of this id lives, or is remembered"));
+            }
+            (Input::Reply(reply), Some(_)) => self.reply(reply)?,
+            (Input::Due, Some(_)) => self.due(),
+            (Input::Cancel { why }, Some(_)) => self.cancel(why)?,
+            (Input::Act(act), Some(_)) => self.act(act)?,
+            (Input::Event(event), Some(_)) => self.event(event)?,
+            (Input::Work, Some(_)) => self.work(),
+            (Input::News(news), Some(_)) => self.news(news),
+            (Input::Gathered(place, result), Some(_)) => self.gathered(*place, result.as_ref()),
+            (Input::Recall(failure), Some(_)) => self.recall(failure),
+            (Input::Sweep, Some(_)) => self.sweep(),
+            (Input::Unpark(place), Some(_)) => self.unpark(*place),
+            (Input::TooBig { bytes, step, place }, Some(_)) => self.too_big(*bytes, step.as_deref(), *place)?,
+        }
+        Ok(())
+    }
+
     fn start(&mut self, start: &StartInput) -> Result<(), Rejection> {
         let definition = self.definition;
         if let Some(time) = start.event_time
@@ -205,7 +224,7 @@ impl<'a> Draft<'a> {
                 let why = format!("cancelled by {source}, which came before the saga began");
                 self.stop_all(failure(FailureKind::Cancelled, code::CANCELLED, &"".into(), &why));
             }
-            None => self.go(Way::Into(ROOT)),
+            None => self.go(Way::Into(self.root)),
         }
         Ok(())
     }
@@ -249,10 +268,16 @@ impl<'a> Draft<'a> {
         let (may_end, may_go_back) = (node.phase == Phase::Compensatable, node.phase != Phase::Retriable);
         if work == Work::Asked && waits != Waits::Stuck {
             self.give_up(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
-        } else if (work, waits, may_go_back) == (Work::Nothing, Waits::Parked, true) {
+        } else if may_go_back && matches!((work, waits), (Work::Nothing, Waits::Parked) | (Work::Open, Waits::Children)) {
             let failure = self.failure_at(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
             let way = self.stop(Scope::Root, failure, false);
             self.go(way);
+        } else if (work, waits) == (Work::Undoing, Waits::Children) {
+            return Err(Rejection::new(RejectionReason::NotPossible, format!("{message}, and items are being undone")));
+        } else if (work, waits) == (Work::Open, Waits::Children) {
+            // All have ended well: what they gave cannot be taken on.
+            self.happen(SagaEvent::Succeeded { place, result: None, passes: false });
+            self.stuck(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
         } else if matches!(waits, Waits::Time | Waits::Approval | Waits::Event) && may_end {
             let failure = self.failure_at(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
             self.happen(SagaEvent::Refused { place, failure });

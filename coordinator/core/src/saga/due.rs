@@ -49,6 +49,8 @@ impl Draft<'_> {
                 let way = self.wakes(place);
                 self.go(way);
             }
+            // By its own work, which is no matter of time.
+            Waits::Children => {}
             Waits::No | Waits::Stuck | Waits::Approval | Waits::Event | Waits::Parked => unreachable!("it is never due"),
         }
     }

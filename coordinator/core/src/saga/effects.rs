@@ -87,6 +87,8 @@ pub fn effects(
         | SagaEvent::EventsExpired { .. }
         | SagaEvent::Parked { .. }
         | SagaEvent::Prioritised { .. }
+        | SagaEvent::Item { .. }
+        | SagaEvent::Swept { .. }
         | SagaEvent::MarkedLate { .. } => {}
     }
 }

@@ -103,6 +103,7 @@ impl Draft<'_> {
             }
             Role::Branch => self.join(owner),
             Role::Reaction => self.reacted(owner, list),
+            Role::Item => self.item_done(),
         }
     }
 
@@ -171,6 +172,7 @@ impl Draft<'_> {
             Verb::Sleep(sleep) => self.sleep(number, sleep),
             Verb::Approval(approval) => self.ask(number, approval),
             Verb::Wait(_) => self.wait(number),
+            Verb::ForEach(each) => self.for_each(number, each),
             Verb::Sequence(_) => unreachable!("a list is entered by its first node"),
         }
     }
@@ -310,7 +312,7 @@ impl Draft<'_> {
     }
 
     /// A step (or the event at the end) failed before anything of it was sent.
-    fn cannot_begin(&mut self, node: u16, name: &Arc<str>, code: &str, message: &str) -> Way {
+    pub(super) fn cannot_begin(&mut self, node: u16, name: &Arc<str>, code: &str, message: &str) -> Way {
         self.cannot_begin_at(self.next_place(), node, name, (code, message))
     }
 
@@ -318,7 +320,7 @@ impl Draft<'_> {
     fn cannot_begin_at(&mut self, place: Place, node: u16, name: &Arc<str>, (code, message): (&str, &str)) -> Way {
         let forward_only = match node {
             // The event at the end: without a pivot all can still be undone.
-            ROOT => self.definition.has_pivot,
+            ROOT => self.definition.has_pivot && self.root == ROOT,
             node => self.definition.nodes[usize::from(node)].phase == Phase::Retriable,
         };
         let failure = failure(FailureKind::Error, code, name, message);
@@ -351,7 +353,8 @@ impl Draft<'_> {
     pub(super) fn render(&mut self, how: &str, emits: &[Emit]) -> Result<(Vec<Emission>, Millis), ExpressionError> {
         let mut emissions = Vec::with_capacity(emits.len());
         for (i, emit) in emits.iter().enumerate() {
-            let view = self.row.as_deref().map(|saga| super::view::of_end(saga, self.now)).expect("the saga has started");
+            let view =
+                self.row.as_deref().map(|saga| super::view::of_end(saga, self.above, self.now)).expect("the saga has started");
             let Scratch { body, text: id, .. } = &mut *self.scratch;
             id.clear();
             write!(id, "{how}/{i}").expect("writing to memory");
@@ -362,7 +365,9 @@ impl Draft<'_> {
             let message = format!("the events of its end take {bytes} bytes; the limit is {COMMAND_BYTES_MAX}");
             return Err(ExpressionError { code: code::DATA_TOO_BIG, message, place: format!("on_{how}") });
         }
-        Ok((emissions, self.now.saturating_add(self.definition.retain_ms)))
+        // The row of an item goes with its saga's.
+        let expires_at = if self.root == ROOT { self.now.saturating_add(self.definition.retain_ms) } else { Millis::MAX };
+        Ok((emissions, expires_at))
     }
 }
 

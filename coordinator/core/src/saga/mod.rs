@@ -14,10 +14,12 @@ mod acts;
 mod answer;
 mod apply;
 mod attempts;
+mod below;
 mod decide;
 mod due;
 mod effect;
 mod effects;
+mod family;
 mod flow;
 mod parking;
 mod passed;
@@ -34,9 +36,10 @@ mod why;
 
 pub use acts::{Act, ActInput, state_token};
 pub use apply::{IllegalEvent, apply};
-pub use decide::{Basis, Decided, decide};
+pub use decide::{Above, Basis, Decided, decide};
 pub use effect::Effect;
 pub use effects::{Sender, effects, order_of};
+pub use family::{Family, Moved, Room, play};
 pub use parking::Breakers;
 pub use passed::{Passed, passed};
 pub use told::{Teller, Told, Versions};
@@ -45,7 +48,7 @@ pub use why::{Why, name_of, why};
 
 use std::sync::Arc;
 
-use ringmaster_schemas::journal::{KeptEvent, Place, RejectionReason};
+use ringmaster_schemas::journal::{Failure, KeptEvent, Place, RejectionReason};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::{Data, Millis};
 
@@ -65,6 +68,9 @@ pub const ATTEMPTS_MAX: u16 = u16::MAX;
 
 /// Events that wait for a saga, or for a wait of one, at most.
 pub const EARLY_MAX: usize = 100;
+
+/// Most items of a for_each inside an item of another.
+pub const ITEMS_INSIDE_MAX: usize = 100;
 
 /// Largest start, bodies and results that a row holds together: the rest is for keys, names, codes and messages, which are bounded
 /// each.
@@ -92,6 +98,18 @@ pub enum Input {
     Unpark(Place),
     /// An event came that is for a saga which has not begun, and is kept until it does.
     Early(Arc<KeptEvent>),
+    /// The row above says that this item begins.
+    Begin(ItemInput),
+    /// It does the next that waits for nothing: about the rows below it, or it goes itself.
+    Work,
+    /// A row below has something to say.
+    News(News),
+    /// All items have ended well, and give this; none where nothing reads it.
+    Gathered(Place, Option<Data>),
+    /// The row above says that what this item did is to be undone, for this.
+    Recall(Arc<Failure>),
+    /// The row above says that this one is needed no more.
+    Sweep,
     /// What this input would cause is larger than a journal record may be.
     TooBig {
         /// Bytes of the input; none: it is time that passed.
@@ -101,6 +119,44 @@ pub enum Input {
         /// What was to go, where that was parked.
         place: Option<Place>,
     },
+}
+
+/// An item that begins.
+#[derive(Debug, Clone)]
+pub struct ItemInput {
+    /// What it is, as the list holds it.
+    pub item: Data,
+}
+
+/// What the row above is to know.
+#[derive(Debug, Clone)]
+pub struct News {
+    /// Its for_each.
+    pub place: Place,
+    /// Which item.
+    pub index: u16,
+    /// What.
+    pub what: Novelty,
+}
+
+/// What has become of an item.
+#[derive(Debug, Clone)]
+pub enum Novelty {
+    /// It has ended well.
+    Done,
+    /// It has ended, and left nothing behind.
+    Undone {
+        /// Why.
+        failure: Arc<Failure>,
+        /// It was refused; else it failed.
+        refused: bool,
+    },
+    /// It needs a person, or is parked; or not any more.
+    Held(bool),
+    /// Its row is needed no more, and does not go yet.
+    Lingers,
+    /// Its row has gone, later than it was told to.
+    Gone,
 }
 
 /// Buffers that a partition's decisions use again and again, so that what is encoded once is copied once.

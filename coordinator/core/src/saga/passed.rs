@@ -42,7 +42,7 @@ impl Row<'_> {
             return None;
         }
         match &node.verb {
-            Verb::Do(_) | Verb::Refuse(_) | Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) => {
+            Verb::Do(_) | Verb::Refuse(_) | Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) | Verb::ForEach(_) => {
                 (!self.entered(number..node.end) && self.is_behind(number)).then_some(Passed::Skipped)
             }
             Verb::Emit(_) if !self.is_behind(number) => None,
@@ -83,7 +83,7 @@ impl Row<'_> {
             return match self.saga.status {
                 Status::Completed => true,
                 Status::Running => self.saga.entries.iter().any(its_end),
-                Status::Compensating | Status::Compensated | Status::Expected => false,
+                Status::Compensating | Status::Compensated | Status::Expected | Status::Swept => false,
             };
         }
         self.is_behind(self.node(list).parent)

@@ -4,7 +4,7 @@ use ringmaster_schemas::journal::Place;
 use ringmaster_schemas::state::{Saga, Status, Work};
 
 use super::decide::Draft;
-use crate::definition::{Definition, ROOT};
+use crate::definition::Definition;
 
 /// What is undone as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,8 @@ pub(super) enum Scope {
 /// The scope that an entry lies in.
 pub(super) fn scope_of(definition: &Definition, saga: &Saga, place: Place) -> Scope {
     match definition.nodes[usize::from(saga.entries[usize::from(place)].node)].scope {
-        ROOT => Scope::Root,
+        // What is around an item is no matter of its own row.
+        scope if scope <= definition.list_of(&saga.id) => Scope::Root,
         scope => Scope::At(last_before(saga, scope, place).expect("a scope is entered before what is in it")),
     }
 }

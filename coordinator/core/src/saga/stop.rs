@@ -9,6 +9,7 @@ use super::decide::{Draft, failure};
 use super::flow::Way;
 use super::scope::Scope;
 use super::{Rejection, code};
+use crate::definition::ROOT;
 use crate::faults::mutated;
 
 impl Draft<'_> {
@@ -43,6 +44,9 @@ impl Draft<'_> {
             (Work::Nothing, Waits::Time | Waits::Approval | Waits::Event | Waits::Parked) if !mutated("wait_left_open_on_stop") => {
                 self.happen(SagaEvent::Closed { place });
             }
+            (Work::Open, Waits::Children) => {
+                self.happen(SagaEvent::ScopeStopped { place, refused: false, failure: failure.clone() });
+            }
             // Its time is no matter any more, nor is its reaction: it is undone with what is around it.
             (Work::Open, _) | (Work::Refused | Work::Failed | Work::Undone, Waits::Stuck) => {
                 self.happen(SagaEvent::Closed { place })
@@ -53,10 +57,15 @@ impl Draft<'_> {
 
     /// A cancel: what was done is undone, if the saga can still go back.
     pub(super) fn cancel(&mut self, why: &str) -> Result<(), Rejection> {
+        if self.root != ROOT {
+            let saga = self.above.last().map_or("", |above| &above.saga.id);
+            let detail = format!("an item is not cancelled by itself: cancel {saga}, or let the item be refused");
+            return Err(Rejection::new(RejectionReason::NotPossible, detail));
+        }
         let (reason, detail) = match self.saga().status {
             Status::Completed | Status::Compensated => (RejectionReason::Ended, "the saga has ended"),
             Status::Compensating => (RejectionReason::Undoing, "the saga undoes already"),
-            Status::Expected => (RejectionReason::UnknownSaga, "the saga has not begun"),
+            Status::Expected | Status::Swept => (RejectionReason::UnknownSaga, "the saga has not begun"),
             Status::Running if self.saga().passed && !mutated("cancel_behind_pivot") => {
                 (RejectionReason::BehindPivot, "the saga is behind its pivot: nothing can be undone any more")
             }

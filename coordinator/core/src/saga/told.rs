@@ -2,6 +2,8 @@
 //!
 //! Ways leave no events of their own: that an arm was taken is told with the first thing that happened in it.
 
+mod items;
+
 use std::collections::BTreeMap;
 
 use ringmaster_schemas::Millis;
@@ -63,6 +65,7 @@ impl<'a> Teller<'a> {
             | SagaEvent::Parked { .. }
             | SagaEvent::Prioritised { .. }
             | SagaEvent::Acted { .. } => self.reacted(event, out),
+            SagaEvent::Item { .. } | SagaEvent::Swept { .. } => self.below(event, out),
             SagaEvent::CommandIssued { place, node, order, due_at, .. } => {
                 self.comes_to(*node, out);
                 self.places.insert(*place, order.step().to_owned());
@@ -236,6 +239,8 @@ impl<'a> Teller<'a> {
                 self.is_named(place, node, round);
                 self.say(out, "parked", place, &format!("is parked: {participant} is not asked now"));
             }
+            Opens::Items { items, .. } => self.items(place, (node, round), items, out),
+            Opens::Gave { .. } => {}
             Opens::Scope { until } => {
                 self.is_named(place, node, round);
                 let until = until.map_or_else(String::new, |until| format!(", all of it until {}", self.at(until)));

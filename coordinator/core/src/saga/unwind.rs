@@ -19,15 +19,19 @@ impl Draft<'_> {
     pub(super) fn unwind(&mut self, scope: Scope) -> Way {
         match scope {
             Scope::Root => {
-                let nodes = 0..self.definition.nodes.len() as u16;
-                if self.undoing() && self.clean_list(ROOT, nodes, 0, self.next_place()) {
+                let nodes = self.root..self.definition.nodes[usize::from(self.root)].end;
+                if self.undoing() && self.clean_list(self.root, nodes, 0, self.next_place()) {
                     self.compensated();
                 }
                 Way::Rest
             }
             Scope::At(place) => {
-                if self.entry(place).work != Work::Undoing || !self.clean_inside(place, self.end_of(place)) {
+                if self.entry(place).work != Work::Undoing || !self.is_clean(place) {
                     return Way::Rest;
+                }
+                if self.entry(place).children().is_some_and(|rows| rows.was_done) {
+                    self.happen(SagaEvent::Undone { place });
+                    return Way::Settled(place);
                 }
                 let failure = self.entry(place).failure().expect("it was stopped for a reason").clone();
                 if self.entry(place).course().is_some_and(|course| course.refused) {
@@ -102,8 +106,19 @@ impl Draft<'_> {
         is_clean
     }
 
+    /// True if nothing is left of what was done in a scope, or by the items of a for_each.
+    fn is_clean(&mut self, place: Place) -> bool {
+        match self.entry(place).children() {
+            Some(rows) => rows.is_clean(),
+            None => self.clean_inside(place, self.end_of(place)),
+        }
+    }
+
     fn clean_leaf(&mut self, place: Place) -> bool {
         let entry = self.entry(place);
+        if entry.children().is_some() {
+            return self.clean_items(place);
+        }
         if entry.open() && !(entry.work == Work::Asked && mutated("open_attempt_forgotten_on_stop")) {
             return false;
         }
@@ -171,7 +186,8 @@ impl Draft<'_> {
     }
 
     fn compensated(&mut self) {
-        match self.render("compensated", &self.definition.on_compensated) {
+        let emits = if self.root == ROOT { &self.definition.on_compensated[..] } else { &[] };
+        match self.render("compensated", emits) {
             Ok((emissions, expires_at)) => self.happen(SagaEvent::Compensated { emissions, expires_at }),
             Err(error) => {
                 let failure = failure(FailureKind::Error, error.code, &"on_compensated".into(), &error.to_string());

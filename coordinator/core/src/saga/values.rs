@@ -3,17 +3,22 @@
 use bytes::Bytes;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Emission, Failure};
+use ringmaster_schemas::names::below;
 use ringmaster_schemas::state::{Entry, Saga, Status, Work};
 
+use super::decide::Above;
+
 use crate::definition::expression::Budget;
-use crate::definition::{Definition, Emit, Environment, Expression, ExpressionError, Template};
+use crate::definition::{Definition, Emit, Environment, Expression, ExpressionError, ROOT, Template};
 use crate::faults::mutated;
 
 /// What an expression may see.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    /// The saga.
+    /// The saga, or the row of an item.
     pub saga: &'a Saga,
+    /// Of an item: the rows above it, the nearest first.
+    pub above: &'a [Above<'a>],
     /// What failed, where something did.
     pub failure: Option<&'a Failure>,
     /// The event that came, by what is kept of it; none where it is about none.
@@ -30,6 +35,8 @@ pub struct View<'a> {
 pub trait Values {
     /// A node's `if`.
     fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError>;
+    /// The items of a list, appended each with its length in front; how many there are.
+    fn items(&self, view: View<'_>, list: &Expression, out: &mut Vec<u8>) -> Result<u32, ExpressionError>;
     /// When a sleep that begins now is over.
     fn wakes_at(&self, view: View<'_>, sleep: &Expression) -> Result<Millis, ExpressionError>;
     /// A text: who is asked for an approval.
@@ -56,9 +63,11 @@ impl<'d> Evaluated<'d> {
 
     fn with<T>(&self, view: View<'_>, run: impl FnOnce(&Environment<'_>) -> T) -> T {
         let saga = view.saga;
-        // What is undone is absent, but while it is undone: what certainly succeeded must never be absent then.
-        let undone = view.undone || saga.status != Status::Running || mutated("undone_result_read");
+        let rows = Rows { own: view.saga, above: view.above, definition: self.definition };
         let result = |node: u16| {
+            let saga = rows.of(node);
+            // What is undone is absent, but while it is undone: what certainly succeeded must never be absent then.
+            let undone = view.undone || saga.status != Status::Running || mutated("undone_result_read");
             let names = &self.definition.nodes[usize::from(node)].given_by;
             let names = if mutated("as_read_under_own_name") { &names[..1] } else { names };
             let is_there = |entry: &Entry| entry.work == Work::Done && entry.stray().is_none();
@@ -71,23 +80,67 @@ impl<'d> Evaluated<'d> {
                 None => Some(&[][..]),
             }
         };
+        let root = rows.root();
+        let item = |each: u16| rows.item(each);
         let key = saga.key();
         let environment = Environment {
             key: &key,
-            start: saga.start(),
+            start: root.start(),
+            item: &item,
+            index: below(&saga.id).map_or(0, |below| i64::from(below.index)),
             event: view.event.unwrap_or_default(),
             results: &result,
             failure: view.failure,
             round: view.round,
             now: view.now,
-            started: saga.head.started_at(),
+            started: root.head.started_at(),
             budget: &self.budget,
         };
         run(&environment)
     }
 }
 
+/// A row and those above it, as expressions see them.
+struct Rows<'a> {
+    own: &'a Saga,
+    above: &'a [Above<'a>],
+    definition: &'a Definition,
+}
+
+impl<'a> Rows<'a> {
+    fn all(&self) -> impl Iterator<Item = &'a Saga> {
+        std::iter::once(self.own).chain(self.above.iter().map(|above| &*above.saga))
+    }
+
+    /// The row that has the entries of a node.
+    fn of(&self, node: u16) -> &'a Saga {
+        if self.above.is_empty() {
+            return self.own;
+        }
+        let goes_through = |row: &&Saga| {
+            let list = self.definition.list_of(&row.id);
+            list == ROOT || (list..self.definition.nodes[usize::from(list)].end).contains(&node)
+        };
+        self.all().find(goes_through).unwrap_or(self.own)
+    }
+
+    /// The saga itself.
+    fn root(&self) -> &'a Saga {
+        self.all().last().unwrap_or(self.own)
+    }
+
+    /// The item of a for_each.
+    fn item(&self, each: u16) -> Option<&'a [u8]> {
+        let is_its = |row: &&Saga| self.definition.list_of(&row.id) == each + 1;
+        self.all().find(is_its).map(Saga::start)
+    }
+}
+
 impl Values for Evaluated<'_> {
+    fn items(&self, view: View<'_>, list: &Expression, out: &mut Vec<u8>) -> Result<u32, ExpressionError> {
+        self.with(view, |environment| list.items(environment, out))
+    }
+
     fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError> {
         self.with(view, |environment| condition.truth(environment))
     }

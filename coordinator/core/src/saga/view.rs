@@ -6,15 +6,15 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Place;
 use ringmaster_schemas::state::{Saga, Work};
 
-use super::decide::Draft;
+use super::decide::{Above, Draft};
 use super::scope::Scope;
 use super::values::View;
 use crate::definition::{ROOT, Role, Verb};
 use crate::faults::mutated;
 
 /// At the saga's end.
-pub(super) fn of_end(saga: &Saga, now: Millis) -> View<'_> {
-    View { saga, failure: saga.failure.as_deref(), round: 1, event: None, undone: false, now }
+pub(super) fn of_end<'a>(saga: &'a Saga, above: &'a [Above<'a>], now: Millis) -> View<'a> {
+    View { saga, above, failure: saga.failure.as_deref(), round: 1, event: None, undone: false, now }
 }
 
 impl Draft<'_> {
@@ -31,7 +31,15 @@ impl Draft<'_> {
         let is_inside = || self.last_entry(node).is_some_and(|place| self.entry(place).work == Work::Open);
         let place = if mutated("parked_counts_as_a_try") { self.next_place() } else { place };
         let round = self.tries(node, place, || !is_inside());
-        View { saga: self.saga(), failure: failure.map(Arc::as_ref), round, event: None, undone: false, now: self.now }
+        View {
+            saga: self.saga(),
+            above: self.above,
+            failure: failure.map(Arc::as_ref),
+            round,
+            event: None,
+            undone: false,
+            now: self.now,
+        }
     }
 
     /// Of the undo of what was done at a place.
@@ -44,7 +52,7 @@ impl Draft<'_> {
         };
         // The try that is undone is over: it counts, and no other is about to begin.
         let round = self.tries(self.entry(place).node, place, || true);
-        View { saga, failure: failure.map(Arc::as_ref), round, event: None, undone: true, now: self.now }
+        View { saga, above: self.above, failure: failure.map(Arc::as_ref), round, event: None, undone: true, now: self.now }
     }
 
     /// The node in whose reaction a node stands, however deep.

@@ -65,6 +65,7 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
         }
         Waits::Time => ("its time".to_owned(), leaf.sleep(), Vec::new()),
         Waits::Event => (format!("{} on {}", leaf.listener().0, leaf.listener().1), leaf.event(), Vec::new()),
+        Waits::Children => (leaf.items(), leaf.items_then(), leaf.may_be_cancelled().into_iter().collect()),
         Waits::Approval => (format!("an approval: {} may answer", leaf.roles().join(" or ")), leaf.approval(), leaf.answers()),
     };
     let clock = entry.clock().filter(|_| saga.held_since.is_none());
@@ -258,6 +259,27 @@ impl Leaf<'_> {
         match escalations.get(self.roles().len() - 1) {
             Some(next) => format!("the first answer, yes or no; {at}, {} may answer too", next.to),
             None => format!("the first answer, yes or no; {at}, it is refused with EXPIRED"),
+        }
+    }
+
+    /// Which items are under way.
+    fn items(&self) -> String {
+        let Some(rows) = self.entry.children() else { return "its items".to_owned() };
+        let open = rows.open.len();
+        let held = rows.open.iter().filter(|child| child.held).count();
+        let are = match (self.entry.work, held) {
+            (Work::Undoing, _) => format!("{open} of its items that are undone, and {} more to be undone", rows.to_recall),
+            (_, 0) => format!("{open} of its {} items; {} have begun", rows.count, rows.begun),
+            (_, held) => format!("{open} of its {} items, {held} of which are held; {} have begun", rows.count, rows.begun),
+        };
+        let first = rows.open.iter().find(|child| child.held).or(rows.open.first());
+        first.map_or(are.clone(), |child| format!("{are}; for example {}/{}.{}", self.saga.id, self.name, child.index))
+    }
+
+    fn items_then(&self) -> String {
+        match self.entry.work {
+            Work::Undoing => "the end of their undos: then what is around them is undone, or its reaction follows".to_owned(),
+            _ => "the end of each, as the next begins; the first that ends badly stops the others".to_owned(),
         }
     }
 

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Data;
 use ringmaster_schemas::journal::{
-    ActKind, Asked, Emission, Encoding, Failure, FailureKind, Head, HeadFields, KeptEvent, Opens, Order, OrderFields, Place,
-    SagaEvent, TakenEvent,
+    ActKind, Asked, Emission, Encoding, Failure, FailureKind, Head, HeadFields, ItemEvent, Items, KeptEvent, Opens, Order,
+    OrderFields, Place, SagaEvent, TakenEvent,
 };
 use ringmaster_schemas::names::Direction;
-use ringmaster_schemas::state::{Course, Detail, Early, End, Entry, EntryMore, PRIORITY_USUAL, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{
+    Child, Children, Course, Detail, Early, End, Entry, EntryMore, PRIORITY_USUAL, Saga, Status, Waits, Work,
+};
 
 use crate::ID;
 
@@ -45,6 +47,49 @@ fn kept() -> Arc<KeptEvent> {
     Arc::new(KeptEvent { topic, kind, source, until: 900, schema: 0, data: Data::new(b"") })
 }
 
+/// A for_each of three items, of which the first is under way.
+fn rows(undoes: bool) -> Children {
+    Children {
+        count: 3,
+        at_once: 2,
+        begun: 1,
+        at: 3,
+        open: vec![Child { index: 0, recalled: false, held: false }],
+        undoes: true,
+        to_recall: u16::from(undoes),
+        was_done: undoes,
+        recalls: undoes,
+        swept: 0,
+        list: (!undoes).then(|| Data::new(&[4, 4, 0, 4, 4, 2, 4, 4, 4])),
+    }
+}
+
+/// Of the items of a for_each.
+fn of_items(place: Place) -> Vec<(&'static str, SagaEvent)> {
+    let of = |event| SagaEvent::Item { place, event };
+    let items = Arc::new(Items { count: 1, at_once: 1, undoes: true, list: Data::new(&[2, 2]) });
+    let opens = |node, opens| SagaEvent::Entered { place: place + 1, node, round: 1, opens };
+    vec![
+        ("items", opens(2, Opens::Items { items: items.clone(), until: None })),
+        ("end's items", opens(0, Opens::Items { items, until: None })),
+        ("gave", opens(0, Opens::Gave { result: Data::new(b"") })),
+        ("a step gave", opens(2, Opens::Gave { result: Data::new(b"") })),
+        ("item began", of(ItemEvent::Began { index: 1, next_at: 6 })),
+        ("an item began before its time", of(ItemEvent::Began { index: 2, next_at: 9 })),
+        ("item ended", of(ItemEvent::Ended { index: 0, well: true })),
+        ("an item ended that is not under way", of(ItemEvent::Ended { index: 1, well: true })),
+        ("item recalled", of(ItemEvent::Recalled { index: 0 })),
+        ("an item recalled out of turn", of(ItemEvent::Recalled { index: 1 })),
+        ("item held", of(ItemEvent::Held { index: 0, held: true })),
+        ("item held no more", of(ItemEvent::Held { index: 0, held: false })),
+        ("undo of items began", of(ItemEvent::UndoBegan { failure: failure() })),
+        ("item swept", of(ItemEvent::Swept { index: 0 })),
+        ("item lingers", of(ItemEvent::Lingers { index: 0 })),
+        ("swept", SagaEvent::Swept { lingers: false }),
+        ("lingers", SagaEvent::Swept { lingers: true }),
+    ]
+}
+
 pub(crate) fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Saga {
     let ended = matches!(status, Status::Completed | Status::Compensated).then_some(End { at: 500, expires_at: 9_000_000 });
     let detail = Detail::Asked { roles: vec!["clerk".into()], show: None };
@@ -52,6 +97,7 @@ pub(crate) fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Sag
     let detail = match waits {
         Waits::Approval => Some(detail),
         Waits::Parked => Some(parked),
+        Waits::Children => Some(Detail::Children { rows: Arc::new(rows(work == Work::Undoing)) }),
         _ => None,
     };
     let asked = detail.map(|detail| Course { detail, ..Course::default() });
@@ -94,6 +140,7 @@ pub(crate) fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Sag
 pub(crate) fn events(place: Place) -> Vec<(&'static str, SagaEvent)> {
     let mut events = of_commands(place);
     events.extend(of_others(place));
+    events.extend(of_items(place));
     events
 }
 

@@ -27,10 +27,11 @@ fn is_legal(saga: &Saga, event: &SagaEvent) -> bool {
 fn exists(work: Work, waits: Waits) -> bool {
     match work {
         Work::Nothing => matches!(waits, Waits::Stuck | Waits::Time | Waits::Approval | Waits::Event | Waits::Parked),
-        Work::Asked | Work::UndoAsked => waits != Waits::No,
+        Work::Asked | Work::UndoAsked => !matches!(waits, Waits::No | Waits::Children),
         Work::Done | Work::Failed => matches!(waits, Waits::No | Waits::Stuck | Waits::Parked),
         Work::Refused | Work::Undone => matches!(waits, Waits::No | Waits::Stuck),
-        Work::Closed | Work::Open | Work::Undoing => waits == Waits::No,
+        Work::Open | Work::Undoing => matches!(waits, Waits::No | Waits::Children),
+        Work::Closed => waits == Waits::No,
     }
 }
 
@@ -52,38 +53,40 @@ fn table(status: Status, stray: bool) -> String {
 #[test]
 fn what_can_happen_while_it_goes_forward() {
     expect![[r#"
-        nothing, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked
-        nothing, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        nothing, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated
-        nothing, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked
-        nothing, waits: parked: skipped, entered, end entered, refuses, scope, issued, issued from where it was parked, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked
-        asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked
-        asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, closed, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked, parked
-        asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated
-        asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked
-        asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked
-        done, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked
-        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        done, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        refused, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, contradiction, stray, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        refused, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked
-        failed, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked
-        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        failed, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        undo asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, undo's retry, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked
-        undo asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, undo repeated, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked
-        undo asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked, undo parked
-        undo asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        undo asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated
-        undo asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked
-        undo asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked
-        undone, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        undone, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        closed, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, late, completed, emitted, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        open, waits: no: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        undoing, waits: no: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, closed, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        nothing, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked, items, gave
+        nothing, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        nothing, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated, items, gave
+        nothing, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked, items, gave
+        nothing, waits: parked: skipped, entered, end entered, refuses, scope, issued, issued from where it was parked, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked, items, gave
+        asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked, items, gave
+        asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, closed, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked, parked, items, gave
+        asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated, items, gave
+        asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked, items, gave
+        asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        done, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, items, gave
+        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        done, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        refused, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, contradiction, stray, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        refused, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked, items, gave
+        failed, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, items, gave
+        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        failed, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        undo asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, undo's retry, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, items, gave
+        undo asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, undo repeated, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, items, gave
+        undo asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked, undo parked, items, gave
+        undo asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        undo asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated, items, gave
+        undo asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked, items, gave
+        undo asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        undone, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        undone, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        closed, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, late, completed, emitted, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        open, waits: no: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        open, waits: items: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave, item began, item ended, item held
+        undoing, waits: no: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, closed, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
+        undoing, waits: items: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, undone, closed, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave, item ended, item recalled, item held
     "#]]
     .assert_eq(&table(Status::Running, false));
 }
@@ -122,7 +125,9 @@ fn what_can_happen_while_it_undoes() {
         undone, waits: stuck: end entered, succeeded, closed, stuck, acted
         closed, waits: no: end entered, compensated, acted
         open, waits: no: end entered, closed, acted
+        open, waits: items: end entered, closed, scope stopped, acted, item began, item ended, item held
         undoing, waits: no: end entered, refused, failed, closed, acted
+        undoing, waits: items: end entered, refused, failed, undone, closed, acted, item ended, item recalled, item held
     "#]]
     .assert_eq(&table(Status::Compensating, false));
 }
@@ -161,7 +166,9 @@ fn what_can_happen_behind_the_end() {
         undone, waits: stuck: acted
         closed, waits: no: acted
         open, waits: no: acted
+        open, waits: items: acted, item ended, item swept
         undoing, waits: no: acted
+        undoing, waits: items: acted, item ended, item swept
     "#]]
     .assert_eq(&table(Status::Compensated, false));
 }
@@ -200,7 +207,9 @@ fn what_can_happen_to_a_stray_behind_the_end() {
         undone, waits: stuck: succeeded, closed, stuck, acted
         closed, waits: no: acted
         open, waits: no: closed, acted
+        open, waits: items: closed, acted, item ended, item swept
         undoing, waits: no: refused, failed, closed, acted
+        undoing, waits: items: refused, failed, undone, closed, acted, item ended, item swept
     "#]]
     .assert_eq(&table(Status::Compensated, true));
 }

@@ -6,6 +6,7 @@ mod by_hand;
 mod claims;
 mod clocks;
 mod inputs;
+mod items;
 mod learned;
 mod line;
 mod listeners;

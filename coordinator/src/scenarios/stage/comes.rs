@@ -1,8 +1,11 @@
 //! What comes to a scenario's saga by itself: events that it listens to, and people's answers to approvals.
 
+use std::sync::Arc;
+
 use ringmaster_core::intake::{self, Event, InputRecord, Typing};
-use ringmaster_core::saga::{Act, ActInput, EventInput, Input as SagaInput};
+use ringmaster_core::saga::{Act, ActInput, EventInput, Input as SagaInput, name_of};
 use ringmaster_schemas::names::saga_id;
+use ringmaster_schemas::state::{Saga, Waits};
 
 use super::{Stage, Trouble, TypeHeader};
 use crate::scenarios::form::{Approval, Incoming};
@@ -10,11 +13,11 @@ use crate::scenarios::form::{Approval, Incoming};
 impl Stage<'_> {
     /// An event that the saga listens to.
     pub(super) fn event(&mut self, event: &Incoming) -> Result<(), Trouble> {
-        if self.saga.is_none() {
+        if !self.rows.contains_key(&self.id) {
             return Ok(());
         }
         let input = self.listened(event)?;
-        self.take(&SagaInput::Event(input))
+        self.take_root(SagaInput::Event(input))
     }
 
     /// The same, through the door that events come in by.
@@ -47,6 +50,12 @@ impl Stage<'_> {
     pub(super) fn answer_to_approval(&mut self, approval: &Approval) -> Result<(), Trouble> {
         let act = if approval.yes { Act::Approve } else { Act::Refuse };
         let (step, by, why) = (Some(approval.step.clone()), approval.by.as_str().into(), approval.note.as_str().into());
-        self.take(&SagaInput::Act(ActInput { act, step, by, why, if_state: None }))
+        // Of an item the first that asks.
+        let asks = |saga: &&Arc<Saga>| {
+            let mut open = saga.entries.iter().filter(|entry| entry.waits == Waits::Approval);
+            open.any(|entry| *name_of(self.definition, entry) == *approval.step)
+        };
+        let row = self.rows.values().find(asks).map_or_else(|| self.id.clone(), |saga| saga.id.clone());
+        self.take(&row, SagaInput::Act(ActInput { act, step, by, why, if_state: None }))
     }
 }

@@ -10,18 +10,22 @@ use ringmaster_schemas::journal::Emission;
 use crate::scenarios::coverage::Seen;
 
 /// The values of one turn.
-pub(super) struct Observed<'c> {
+pub(super) struct Observed<'c, 's> {
     values: Evaluated<'c>,
-    seen: RefCell<&'c mut Seen>,
+    seen: &'c RefCell<&'s mut Seen>,
 }
 
-impl<'c> Observed<'c> {
-    pub(super) fn new(definition: &'c Definition, seen: &'c mut Seen) -> Self {
-        Observed { values: Evaluated::new(definition), seen: RefCell::new(seen) }
+impl<'c, 's> Observed<'c, 's> {
+    pub(super) fn new(definition: &'c Definition, seen: &'c RefCell<&'s mut Seen>) -> Self {
+        Observed { values: Evaluated::new(definition), seen }
     }
 }
 
-impl Values for Observed<'_> {
+impl Values for Observed<'_, '_> {
+    fn items(&self, view: View<'_>, list: &Expression, out: &mut Vec<u8>) -> Result<u32, ExpressionError> {
+        self.values.items(view, list, out)
+    }
+
     fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError> {
         let is_true = self.values.condition(view, condition)?;
         self.seen.borrow_mut().condition(condition.site(), is_true);

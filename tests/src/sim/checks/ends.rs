@@ -41,7 +41,7 @@ pub(super) fn outcomes_are_the_orders(world: &World, truths: &[Truth]) -> Result
         let right = match saga.status {
             Status::Completed => *kind == Kind::Good,
             Status::Compensated => ran_out || (code.is_some() && code == kind.code()),
-            Status::Running | Status::Compensating | Status::Expected => false,
+            Status::Running | Status::Compensating | Status::Expected | Status::Swept => false,
         };
         if !right {
             return Err(format!("outcomes: order {order} ({kind:?}) is {} with {:?}", saga.status.as_str(), saga.failure));

@@ -32,7 +32,7 @@ pub(super) fn effects_are_the_outcomes(world: &World, truths: &[Truth]) -> Resul
             let right = match saga.status {
                 Status::Completed => effect == "done",
                 Status::Compensated => effect != "done",
-                Status::Running | Status::Compensating | Status::Expected => true,
+                Status::Running | Status::Compensating | Status::Expected | Status::Swept => true,
             };
             if !right {
                 return Err(format!("ledgers: {id} is {}, and {step} is {effect}", saga.status.as_str()));

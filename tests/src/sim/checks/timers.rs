@@ -48,7 +48,7 @@ fn decided_on_state(
 ) -> Result<(), String> {
     let knowledge = knowledge();
     let definition = knowledge.catalog.by_hash(&saga.head.version()).ok_or("a saga runs an unknown version")?;
-    let basis = Basis { definition, values: &Evaluated::new(definition), breakers };
+    let basis = Basis { definition, values: &Evaluated::new(definition), breakers, above: &[] };
     let again = decide(basis, id, Some(saga), &Input::Due, now, &mut Scratch::default());
     match again {
         Ok(decided) if decided.events == events => Ok(()),

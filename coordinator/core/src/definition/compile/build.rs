@@ -3,6 +3,7 @@
 //! The pass is made twice: against the whole schemas, which finds all errors and what is read; then against the projections that a
 //! saga keeps, so that paths are indices into the kept bytes.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -16,6 +17,7 @@ use super::pass::Pass;
 use super::targets::Finder;
 use super::tree::{PlannedVerb, Tree};
 use crate::definition::Definition;
+use crate::definition::expression::items::{Derived, ItemName};
 use crate::definition::expression::scope::{Known, Names, NodeName, Reads, RuleBody, Spot, Uses, lasting_rule};
 use crate::definition::expression::{Root, check_rule};
 
@@ -25,6 +27,8 @@ pub(super) struct Read {
     /// Of the events that are listened to.
     pub(super) events: Vec<Arc<Schema>>,
     pub(super) results: BTreeMap<u16, Arc<Schema>>,
+    /// Of the items of for_eaches, and of what they give.
+    pub(super) derived: Derived,
 }
 
 /// What both passes stand on.
@@ -50,32 +54,39 @@ impl Builder<'_, '_, '_> {
         let tree = Tree::of(form);
         let certainty = Certainty::of(&tree);
         checks::pivot(&tree, self.finder.report);
+        checks::for_each(&tree, self.finder.report);
         checks::reach(&tree, self.finder.report);
         checks::reactions(&tree, self.finder.report);
         checks::limits(form, &tree, self.finder.options, self.finder.report);
         let listeners = listeners(form, &tree, self.finder.report);
-        let whole = self.whole(&tree, &listeners)?;
+        let mut whole = self.whole(&tree, &listeners)?;
         checks::names(&tree, &whole, self.finder.report);
         let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole, listeners: &listeners };
-        let (first, uses) = self.pass(&ground, None);
-        self.unused_rules(&names(form, &ground, None), &tree, &uses);
+        let known = names(form, &ground, None);
+        let (first, uses) = self.pass(&ground, &known, None);
+        self.unused_rules(&known, &tree, &uses);
         self.unknown_results(&tree, &whole, &uses);
+        checks::unread(&tree, &uses, self.finder.report);
         first?;
         if self.failed() {
             return None;
         }
+        let derived = known.derived.take();
+        drop(known);
+        whole.results.extend(derived.lists.clone());
+        whole.derived = derived;
+        let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole, listeners: &listeners };
         let kept = self.kept(&ground, &uses)?;
-        let (built, _) = self.pass(&ground, Some(&kept));
+        let (built, _) = self.pass(&ground, &names(form, &ground, Some(&kept)), Some(&kept));
         assert!(built.is_some() && !self.failed(), "what compiles against a schema compiles against its projection");
         built
     }
 
     /// The definition and what it reads; what is wrong is reported.
-    fn pass(&mut self, ground: &Ground<'_>, kept: Option<&Read>) -> (Option<Definition>, Uses) {
+    fn pass<'n>(&mut self, ground: &Ground<'n>, names: &Names<'n>, kept: Option<&Read>) -> (Option<Definition>, Uses) {
         let mut uses = Uses::default();
-        let names = names(self.form, ground, kept);
         let (form, finder) = (self.form, &mut self.finder);
-        let pass = Pass { form, ground, names: &names, kept, finder, uses: &mut uses, site_count: 0, inside: BTreeMap::new() };
+        let pass = Pass { form, ground, names, kept, finder, uses: &mut uses, site_count: 0, inside: BTreeMap::new() };
         (pass.definition(), uses)
     }
 
@@ -88,14 +99,14 @@ impl Builder<'_, '_, '_> {
         let start = self.finder.event(&self.form.start.event);
         let events: Vec<_> = listeners.iter().map(|listening| self.finder.event(listening.event)).collect();
         let events = events.into_iter().collect::<Option<Vec<_>>>();
-        let asks = tree.givers().filter(|(step, _)| !matches!(tree.node(*step).verb, PlannedVerb::Wait(_)));
+        let asks = tree.givers().filter(|(step, _)| matches!(tree.node(*step).verb, PlannedVerb::Do(_) | PlannedVerb::Approval(_)));
         let results: Vec<_> = asks.map(|(step, form)| (step, self.finder.gives(&form.verb))).collect();
         let results = results.into_iter().map(|(node, result)| Some((node, result?)));
         let (events, mut results) = (events?, results.collect::<Option<BTreeMap<_, _>>>()?);
         for (listening, event) in listeners.iter().zip(&events) {
             results.extend(listening.waits.iter().map(|wait| (*wait, event.clone())));
         }
-        Some(Read { start: start?, events, results })
+        Some(Read { start: start?, events, results, derived: Derived::default() })
     }
 
     /// Results that are read and have no schema.
@@ -118,7 +129,8 @@ impl Builder<'_, '_, '_> {
             if uses.names_rule(&rule.name) {
                 continue;
             }
-            let spot = Spot { failure: true, round: true, ..Spot::at(known.clone()) };
+            let items = names.items.iter().map(|item| item.each).collect();
+            let spot = Spot { failure: true, round: true, items, ..Spot::at(known.clone()) };
             check_rule(names, self.finder.report, spot, index);
             let span = match &rule.body {
                 RuleBody::One(parsed) | RuleBody::Table(_, parsed) => &parsed.span,
@@ -147,12 +159,27 @@ impl Builder<'_, '_, '_> {
                 results.insert(*node, self.projection(result, reads)?);
             }
         }
-        Some(Read { start: start?, events: events.into_iter().map(|(_, kept)| kept).collect(), results })
+        let mut derived = Derived { lists: whole.derived.lists.clone(), ..Derived::default() };
+        for (each, item) in &whole.derived.items {
+            let reads = uses.of(Root::Item(*each)).unwrap_or(&none);
+            derived.items.insert(*each, self.projection(item, reads)?);
+        }
+        for (each, gives) in &whole.derived.gives {
+            derived.gives.insert(*each, self.stored(gives, gives.clone())?);
+        }
+        Some(Read { start: start?, events: events.into_iter().map(|(_, kept)| kept).collect(), results, derived })
     }
 
     fn projection(&mut self, whole: &Arc<Schema>, reads: &Reads) -> Option<Arc<Schema>> {
-        let (Avro::Record(_), Reads::Fields(fields)) = (whole.node(whole.root()), reads) else { return Some(whole.clone()) };
-        match self.finder.lookup.keep(whole.project(fields)) {
+        match (whole.node(whole.root()), reads) {
+            (Avro::Record(_), Reads::Fields(fields)) => self.stored(whole, whole.project(fields)),
+            _ => self.stored(whole, whole.clone()),
+        }
+    }
+
+    /// Makes what is kept of a schema known, so that stored bytes can name it.
+    fn stored(&mut self, whole: &Arc<Schema>, kept: Arc<Schema>) -> Option<Arc<Schema>> {
+        match self.finder.lookup.keep(kept) {
             Ok(kept) => Some(kept),
             Err(why) => {
                 let message = format!("what is kept of {} cannot be stored: {why}", whole.name());
@@ -169,7 +196,7 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
     let nodes = own.map(|(step, written)| NodeName {
         name: &written.name.text,
         node: step,
-        result: kept.and_then(|kept| kept.results.get(&step)).unwrap_or(&whole.results[&step]).clone(),
+        result: kept.and_then(|kept| kept.results.get(&step)).or_else(|| whole.results.get(&step)).cloned(),
         // Where a step may be passed by although its rule is true, that says nothing.
         rule: written
             .condition
@@ -182,12 +209,20 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
         Some(form.name.text.as_str())
     });
     let tree = ground.tree;
+    let name_of = |number: u16| tree.node(number).form.map_or("", |form| form.name.text.as_str());
+    let items = tree.nodes.iter().zip(0..).filter_map(|(planned, each)| match planned.verb {
+        PlannedVerb::ForEach(form) => Some(ItemName { name: &form.item.text, each, step: name_of(each) }),
+        _ => None,
+    });
     Names {
         start: kept.unwrap_or(whole).start.clone(),
         events: kept.unwrap_or(whole).events.clone(),
         nodes: nodes.collect(),
+        items: items.collect(),
+        derived: RefCell::new(kept.map_or_else(Derived::default, |kept| kept.derived.clone())),
         silent: silent.collect(),
         rules: &form.rules,
         is_another_way: Box::new(|node, at| tree.is_another_way(node, at)),
+        hidden_in: Box::new(move |node, from| tree.each_that_hides(node, from)),
     }
 }

@@ -1,5 +1,7 @@
 //! What can be read, and what is certain, before each node: one walk over the table.
 
+use std::collections::BTreeMap;
+
 use super::tree::{PlannedVerb, Tree};
 use crate::definition::expression::scope::Known;
 use crate::definition::{Next, ROOT, Reaction};
@@ -7,12 +9,15 @@ use crate::definition::{Next, ROOT, Reaction};
 /// What is known before each node, and behind them all.
 pub(super) struct Certainty {
     before: Vec<Known>,
+    /// Behind the steps of an item, by their list.
+    items: BTreeMap<u16, Known>,
     end: Known,
 }
 
 impl Certainty {
     pub(super) fn of(tree: &Tree<'_>) -> Certainty {
-        let mut certainty = Certainty { before: vec![Known::default(); tree.nodes.len()], end: Known::default() };
+        let mut certainty =
+            Certainty { before: vec![Known::default(); tree.nodes.len()], items: BTreeMap::new(), end: Known::default() };
         certainty.end = certainty.walk(tree, ROOT, Known::default());
         certainty
     }
@@ -29,6 +34,12 @@ impl Certainty {
             }
             PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Sleep(_) => known.clone(),
             PlannedVerb::Group => self.walk(tree, number + 1, known.clone()),
+            // What is done in the items is theirs: outside only the list of what they give can be read.
+            PlannedVerb::ForEach(_) => {
+                let item = self.walk(tree, number + 1, known.clone());
+                self.items.insert(number + 1, item);
+                if node.verb.gives() { known.clone().with(number, true) } else { known.clone() }
+            }
             // Each arm knows what stands before the choice, and nothing of the others.
             PlannedVerb::Switch(_) => {
                 let arms: Vec<Known> = tree.bodies(number).map(|list| self.walk(tree, list, known.clone())).collect();
@@ -51,7 +62,10 @@ impl Certainty {
         let retries = |list: &u16| tree.next_of(*list) == Some(Next::Retry);
         let lists: Vec<u16> = tree.reaction_lists(number).filter(retries).collect();
         let inside = |step: u16| lists.iter().any(|list| tree.holds(*list, step));
-        let own = tree.givers().filter(|(step, node)| inside(*step) && node.stands_for.is_none());
+        // Nor a for_each: what it gives follows from expressions, and those that stand behind are not read yet.
+        let is_read =
+            |step: u16| tree.each_that_hides(step, number).is_none() && !matches!(tree.node(step).verb, PlannedVerb::ForEach(_));
+        let own = tree.givers().filter(|(step, node)| inside(*step) && node.stands_for.is_none() && is_read(*step));
         own.fold(known, |known, (step, _)| known.with(step, false))
     }
 
@@ -73,6 +87,11 @@ impl Certainty {
 
     pub(super) fn before(&self, node: u16) -> Known {
         self.before[usize::from(node)].clone()
+    }
+
+    /// Behind the steps of an item, which are this list.
+    pub(super) fn item(&self, list: u16) -> Known {
+        self.items[&list].clone()
     }
 
     /// Behind all steps.

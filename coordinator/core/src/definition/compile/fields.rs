@@ -38,7 +38,7 @@ pub struct Fields<'n> {
 }
 
 /// What others call the keys of this language.
-const CALLED_ELSEWHERE: [(&str, &[&str]); 12] = [
+const CALLED_ELSEWHERE: [(&str, &[&str]); 15] = [
     ("step", &["name", "id"]),
     ("do", &["call", "command", "action", "task", "invoke"]),
     ("undo", &["compensate", "compensation", "compensate_with", "rollback", "revert"]),
@@ -51,7 +51,15 @@ const CALLED_ELSEWHERE: [(&str, &[&str]); 12] = [
     ("to", &["topic"]),
     ("retry", &["retries"]),
     ("sleep", &["delay", "pause", "timer"]),
+    ("for_each", &["foreach", "each", "loop", "iterate", "in", "over"]),
+    ("as", &["item", "var"]),
+    ("at_once", &["concurrency", "max_concurrency", "parallelism", "max_parallel", "batch"]),
 ];
+
+/// True if others call a key of this language so.
+pub(super) fn is_called(name: &str, key: &str) -> bool {
+    CALLED_ELSEWHERE.iter().any(|(known, others)| *known == key && others.contains(&name))
+}
 
 impl<'n> Fields<'n> {
     /// A map of the language.
@@ -81,11 +89,12 @@ impl<'n> Fields<'n> {
                     format!("{what} has: {}", known.join(", ")),
                 );
             } else if !known.contains(&name) {
-                let called = CALLED_ELSEWHERE.iter().find(|(key, others)| known.contains(key) && others.contains(&name));
+                let called = CALLED_ELSEWHERE.iter().find(|(key, _)| known.contains(key) && is_called(name, key));
                 let called = called.map(|(key, _)| (*key, format!("here it is called '{key}'")));
                 let near = suggest(name, known.iter().copied()).map(|key| (key, format!("did you mean '{key}'?")));
-                let (key_meant, hint) = match near.or(called) {
+                let (key_meant, hint) = match called.or(near) {
                     Some((key, hint)) => (Some(key), hint),
+                    None if name == "undo" && known.contains(&"step") => (None, "undo stands at the do that it undoes".into()),
                     None => (None, did_you_mean(name, known.iter().copied())),
                 };
                 meant.extend(key_meant.map(str::to_owned));

@@ -2,9 +2,11 @@
 //!
 //! The reader, the JSON Schema for editors and the reference in docs/SAGAS.md are made of these tables.
 
+mod for_each;
 mod waits;
 
 use super::form::ROUNDS_MAX;
+pub use for_each::FOR_EACH;
 pub use waits::{APPROVAL, CANCEL, ESCALATION, ROLE, SLEEP, WAIT};
 
 /// A map of the language.
@@ -188,7 +190,7 @@ pub static MAPS: [&Shape; 13] =
     [&SAGA, &START, &CANCEL, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &REACTION, &ARM, &LAST_ARM, &ROLE, &ESCALATION];
 
 /// The verbs, each with what a step of it may have.
-pub static VERBS: [(&str, &Shape); 9] = [
+pub static VERBS: [(&str, &Shape); 10] = [
     ("do", &DO),
     ("emit", &EMIT),
     ("wait", &WAIT),
@@ -198,7 +200,14 @@ pub static VERBS: [(&str, &Shape); 9] = [
     ("steps", &GROUP),
     ("switch", &SWITCH),
     ("parallel", &PARALLEL),
+    ("for_each", &FOR_EACH),
 ];
+
+/// Verbs beside which this one is none, but a part of theirs: the steps of a for_each.
+pub fn verbs_with(verb: &str) -> impl Iterator<Item = &'static str> {
+    let others = VERBS.iter().filter(move |(other, shape)| *other != verb && shape.names().any(|key| key == verb));
+    others.map(|(other, _)| *other)
+}
 
 /// A step that asks a participant.
 pub static DO: Shape = Shape {

@@ -52,6 +52,9 @@ pub(super) fn limits() -> Vec<Limit> {
     vec![
         limit!(form::node::STEPS_MAX, "steps of a definition, those inside others included", count),
         limit!(form::parallel::BRANCHES_MAX, "branches of a parallel", count),
+        limit!(form::for_each::AT_ONCE_MAX, "items of a for_each that are under way at the same time", count),
+        limit!(checks::for_each::NESTED_MAX, "for_eaches inside one another", count),
+        limit!(super::node::ITEMS_MAX, "items of a for_each", count),
         limit!(form::react::CODES_MAX, "codes of one on_refused or on_failed", count),
         limit!(form::react::ROUNDS_MAX, "rounds of a step", count),
         limit!(form::approval::ESCALATIONS_MAX, "escalations of an approval", count),

@@ -79,6 +79,17 @@ pub enum Does {
     Switch(Vec<Arm>),
     /// Branches side by side, by name.
     Parallel(Vec<(String, Vec<Part>)>),
+    /// Its steps, in order, for each item of a list.
+    ForEach {
+        /// The name of an item.
+        item: String,
+        /// The list.
+        list: String,
+        /// So many items at once, at most.
+        at_once: u16,
+        /// What is done for each.
+        steps: Vec<Part>,
+    },
     /// Waits for an event.
     Wait {
         /// The event's type.
@@ -180,6 +191,12 @@ impl Part {
                 let steps = parallel.branches.iter().map(|steps| parts(steps));
                 Does::Parallel(parallel.names.iter().cloned().zip(steps).collect())
             }
+            VerbForm::ForEach(each) => Does::ForEach {
+                item: each.item.text.clone(),
+                list: text_of(&each.list),
+                at_once: each.at_once,
+                steps: parts(&each.steps),
+            },
             VerbForm::Wait(wait) => Does::Wait {
                 event: wait.listens.event.text.clone(),
                 topic: wait.listens.topic.as_ref().map(|topic| topic.text.clone()),

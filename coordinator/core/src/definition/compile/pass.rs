@@ -1,16 +1,19 @@
 //! One pass over the tree: each node is looked up, its expressions are compiled, and it is built.
 
+mod for_each;
+mod undo;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Node as Avro;
-use ringmaster_schemas::journal::{DefinitionHash, Encoding, Phase};
+use ringmaster_schemas::journal::{DefinitionHash, Encoding};
 
 use super::build::{Ground, Read};
 use super::checks::{self, Decides};
 use super::did_you_mean;
-use super::form::{ApprovalForm, EmitForm, EscalationForm, OnForm, RoleForm, SagaForm, SleepForm, SwitchForm, UndoForm, WaitForm};
+use super::form::{ApprovalForm, EmitForm, EscalationForm, OnForm, RoleForm, SagaForm, SleepForm, SwitchForm, WaitForm};
 use super::targets::{Finder, Target};
 use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
@@ -18,7 +21,7 @@ use crate::definition::expression::scope::{Known, Names, Spot, Uses, facts};
 use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
 use crate::definition::{
     Approval, Arm, Definition, Do, Emit, Escalation, Gives, Listener, Next, Node, NodeByName, On, Reaction, Role, RoleName, Sleep,
-    Start, Undo, Verb, Wait,
+    Start, Verb, Wait,
 };
 
 /// One pass against one set of schemas.
@@ -43,7 +46,12 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let start = self.start();
         let priority = self.priority();
         let listeners = self.listeners();
-        let nodes: Vec<Option<Node>> = (0..).take(tree.nodes.len()).map(|number| self.node(number)).collect();
+        let mut nodes: Vec<Option<Node>> = Vec::with_capacity(tree.nodes.len());
+        for number in (0..).take(tree.nodes.len()) {
+            let node = self.node(number);
+            nodes.push(node);
+            self.item_results(number, &mut nodes);
+        }
         let completed = self.emissions(&form.on_completed, &Spot::at(certainty.end()));
         let undone = Spot { failure: true, undone: true, ..Spot::at(certainty.end()) };
         let compensated = self.emissions(&form.on_compensated, &undone);
@@ -150,7 +158,8 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let inside = self.inside.get(&planned.parent).cloned().unwrap_or_default();
         let (failure, round) = self.around(number);
         let known = self.ground.certainty.before(number);
-        let mut spot = Spot { at: Some(number), facts: inside, failure, round, ..Spot::at(known) };
+        let mut spot =
+            Spot { at: Some(number), facts: inside, failure, round, items: self.items(number, false), ..Spot::at(known) };
         let written = planned.form.and_then(|form| form.condition.as_ref());
         let condition = self.condition(written, &spot, Decides::Step);
         if let Some(parsed) = written {
@@ -169,6 +178,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             (PlannedVerb::Sleep(form), _) => self.sleep(form, &spot).map(Verb::Sleep),
             (PlannedVerb::Wait(form), _) => self.wait(number, form, spot).map(Verb::Wait),
             (PlannedVerb::Approval(form), _) => self.approval(form, spot).map(Verb::Approval),
+            (PlannedVerb::ForEach(form), _) => self.for_each(number, form, spot).map(Verb::ForEach),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
         };
@@ -288,58 +298,6 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         }
     }
 
-    fn undo(&mut self, step: &StepForm<'_, 'p>, call: Option<&Target>, spot: Spot) -> Option<Undo> {
-        let (form, command) = match (step.planned.phase, &step.form.undo) {
-            (Phase::Pivot | Phase::Retriable, _) => return Some(Undo::Never),
-            (Phase::Compensatable, Some(form @ UndoForm { command: Some(command), .. })) => (form, command),
-            (Phase::Compensatable, _) => return Some(Undo::Nothing),
-        };
-        let target = self.finder.command(command);
-        let (call, target) = (call?, target?);
-        let spot = Spot { own: Some(step.number), failure: true, ..spot };
-        let body = self.undo_body(step, form, call, &target, spot)?;
-        Some(Undo::Command {
-            call: target.call(command, body),
-            timeout_ms: step.form.timeout_ms,
-            within_ms: DEFAULTS.undo_within_ms,
-            retry: DEFAULTS.undo_retry(),
-        })
-    }
-
-    /// An undo's body: its own, or the do's byte for byte, or made of those of the do's fields that it has.
-    fn undo_body(
-        &mut self,
-        step: &StepForm<'_, 'p>,
-        undo: &'p UndoForm,
-        call: &Target,
-        target: &Target,
-        spot: Spot,
-    ) -> Option<Option<Template>> {
-        if let Some(with) = &undo.with {
-            return self.body(with, target, spot, false).map(Some);
-        }
-        let same = target.schema.same_shape(target.schema.root(), &call.schema, call.schema.root());
-        if same && target.encoding == call.encoding {
-            return Some(None);
-        }
-        let missing = match step.form.with.fields() {
-            None => Some("the do's body is one expression".to_owned()),
-            Some(given) => target
-                .schema
-                .fields(target.schema.root())
-                .iter()
-                .find(|field| field.default.is_none() && !given.contains(&&*field.name))
-                .map(|field| {
-                    format!("{} needs the field '{}', which the do's body does not have", target.schema.name(), field.name)
-                }),
-        };
-        if let Some(why) = missing {
-            self.finder.report.error(&undo.span, why, "say what it gets: undo: { do: ..., with: { ... } }");
-            return None;
-        }
-        self.body(&step.form.with, target, spot, true).map(Some)
-    }
-
     fn emissions(&mut self, forms: &'p [EmitForm], spot: &Spot) -> Option<Vec<Emit>> {
         let emits: Vec<Option<Emit>> = forms.iter().map(|form| self.emission(form, spot)).collect();
         emits.into_iter().collect()
@@ -374,7 +332,8 @@ fn within_ms(planned: &Planned<'_>) -> Option<Millis> {
         | PlannedVerb::Group
         | PlannedVerb::Switch(_)
         | PlannedVerb::Parallel
-        | PlannedVerb::Sleep(_) => written,
+        | PlannedVerb::Sleep(_)
+        | PlannedVerb::ForEach(_) => written,
     }
 }
 

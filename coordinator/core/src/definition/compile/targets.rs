@@ -134,6 +134,7 @@ impl Finder<'_, '_, '_> {
             VerbForm::Do(form) => self.result(&form.command),
             VerbForm::Approval(_) => Some(self.lookup.approval()),
             VerbForm::Wait(_) => unreachable!("what it gives is what is listened to"),
+            VerbForm::ForEach(_) => unreachable!("what it gives follows from its expressions"),
             VerbForm::Emit(_) | VerbForm::Refuse(_) | VerbForm::Group(_) => unreachable!("it gives nothing"),
             VerbForm::Switch(_) | VerbForm::Parallel(_) | VerbForm::Sleep(_) => unreachable!("it gives nothing"),
         }

@@ -3,7 +3,7 @@
 use ringmaster_schemas::journal::Phase;
 
 use super::form::{
-    ApprovalForm, DoForm, EmitForm, NodeForm, OnForm, RefuseForm, SagaForm, SleepForm, SwitchForm, VerbForm, WaitForm,
+    ApprovalForm, DoForm, EmitForm, ForEachForm, NodeForm, OnForm, RefuseForm, SagaForm, SleepForm, SwitchForm, VerbForm, WaitForm,
 };
 use crate::definition::{Next, ROOT, Reaction, Role};
 
@@ -40,13 +40,14 @@ pub(super) enum PlannedVerb<'f> {
     Sleep(&'f SleepForm),
     Approval(&'f ApprovalForm),
     Wait(&'f WaitForm),
+    ForEach(&'f ForEachForm),
 }
 
 impl PlannedVerb<'_> {
     /// True if it consists of lists of nodes.
     pub(super) fn is_composite(&self) -> bool {
         match self {
-            PlannedVerb::Group | PlannedVerb::Switch(_) | PlannedVerb::Parallel => true,
+            PlannedVerb::Group | PlannedVerb::Switch(_) | PlannedVerb::Parallel | PlannedVerb::ForEach(_) => true,
             PlannedVerb::Sequence(_) | PlannedVerb::Do(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => false,
             PlannedVerb::Sleep(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) => false,
         }
@@ -54,7 +55,12 @@ impl PlannedVerb<'_> {
 
     /// True if it gives a result that expressions can read.
     pub(super) fn gives(&self) -> bool {
-        matches!(self, PlannedVerb::Do(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_))
+        match self {
+            PlannedVerb::Do(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) => true,
+            PlannedVerb::ForEach(form) => form.result.is_some(),
+            PlannedVerb::Sequence(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Sleep(_) => false,
+            PlannedVerb::Group | PlannedVerb::Switch(_) | PlannedVerb::Parallel => false,
+        }
     }
 }
 
@@ -81,13 +87,16 @@ impl<'f> Tree<'f> {
                 VerbForm::Sleep(form) => PlannedVerb::Sleep(form),
                 VerbForm::Approval(form) => PlannedVerb::Approval(form),
                 VerbForm::Wait(form) => PlannedVerb::Wait(form),
+                VerbForm::ForEach(form) => PlannedVerb::ForEach(form),
             };
             let node = self.push(Some(form), verb, list, scope);
             // A group without time or reactions of its own is only a way: what fails in it passes on at once.
             let asks = form.within.is_some() || form.reactions().next().is_some();
-            let is_scope = verb.is_composite() && (asks || matches!(verb, PlannedVerb::Parallel));
+            let is_items = matches!(verb, PlannedVerb::ForEach(_));
+            let is_scope = verb.is_composite() && !is_items && (asks || matches!(verb, PlannedVerb::Parallel));
             self.nodes[usize::from(node)].is_scope = is_scope;
-            let inside = if is_scope { node } else { scope };
+            // What is in an item stands in the item's own row, which is undone as a whole.
+            let inside = if is_scope || is_items { node } else { scope };
             for (role, steps) in form.lists() {
                 // A reaction stands where its node does: when it fails, what is around the node fails.
                 let scope = if role == Role::Reaction { scope } else { inside };
@@ -169,8 +178,12 @@ impl<'f> Tree<'f> {
         let owner = self.reaction_around(number)?;
         self.givers()
             .find(|(other, node)| *other != number && self.holds(owner, *other) && node.name.text == name.text)
-            // What is kept of an event is what all that waits for it reads.
-            .filter(|(other, node)| node.stands_for.is_none() && !matches!(self.node(*other).verb, PlannedVerb::Wait(_)))
+            // What is kept of an event is what all that waits for it reads; and nothing stands for a list of what items gave.
+            .filter(|(other, node)| {
+                let verb = self.node(*other).verb;
+                node.stands_for.is_none() && !matches!(verb, PlannedVerb::Wait(_) | PlannedVerb::ForEach(_))
+            })
+            .filter(|(other, _)| self.each_that_hides(*other, number).is_none())
             .map(|(other, _)| other)
     }
 
@@ -224,6 +237,19 @@ impl<'f> Tree<'f> {
         std::iter::successors(within(owner + 1), move |list| within(self.node(*list).end))
     }
 
+    /// The for_eaches in whose items a node stands, from the nearest on.
+    pub(super) fn items(&self, node: u16) -> impl Iterator<Item = u16> {
+        let lists = self.around(node).filter(|list| matches!(self.node(*list).verb, PlannedVerb::Sequence(Role::Item)));
+        lists.map(|list| self.node(list).parent)
+    }
+
+    /// The for_each that has a node in its items, where another node, who might read it, does not stand in the same.
+    pub(super) fn each_that_hides(&self, node: u16, from: u16) -> Option<u16> {
+        let known: Vec<u16> = self.items(from).collect();
+        // The outermost of them is the one whose result could be read there.
+        self.items(node).filter(|each| !known.contains(each)).last()
+    }
+
     /// True if nothing around a node may pass it by.
     pub(super) fn is_on_every_way(&self, node: u16) -> bool {
         self.around(node).all(|around| {
@@ -238,13 +264,13 @@ impl<'f> Tree<'f> {
         self.dos().filter(|step| step.form.pivot && self.misplaces_pivot(step.number).is_none()).map(|step| step.number)
     }
 
-    /// The list around a step in which no pivot may stand: a branch, or a reaction.
+    /// The list around a step in which no pivot may stand: a branch, an item, or a reaction.
     pub(super) fn misplaces_pivot(&self, number: u16) -> Option<Role> {
         let roles = self.around(number).filter_map(|list| match self.node(list).verb {
             PlannedVerb::Sequence(role) => Some(role),
             _ => None,
         });
-        roles.into_iter().find(|role| matches!(role, Role::Branch | Role::Reaction))
+        roles.into_iter().find(|role| matches!(role, Role::Branch | Role::Item | Role::Reaction))
     }
 
     /// The steps that ask participants.

@@ -2,6 +2,7 @@
 //!
 //! The record is `body`; `key` and `now` are what they are in a definition. Of the environment, `start` is the record's bytes.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use cel::common::ast::{Expr, IdedExpr};
@@ -39,14 +40,18 @@ pub fn record_over(schema: &Arc<Schema>, target: &Arc<Schema>, node: &Node, repo
     })
 }
 
-fn names(schema: &Arc<Schema>) -> Names<'static> {
+/// A record and nothing else.
+pub(super) fn names(schema: &Arc<Schema>) -> Names<'static> {
     Names {
         start: schema.clone(),
         events: Vec::new(),
         nodes: Vec::new(),
+        items: Vec::new(),
+        derived: RefCell::default(),
         silent: Vec::new(),
         rules: &[],
         is_another_way: Box::new(|_, _| false),
+        hidden_in: Box::new(|_, _| None),
     }
 }
 

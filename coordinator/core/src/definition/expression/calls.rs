@@ -131,15 +131,16 @@ impl<'a> Lowerer<'a, '_, '_> {
             (_, Type::Dynamic, y) if y.is_number() => Type::Dynamic,
             (_, x, Type::Dynamic) if x.is_number() => Type::Dynamic,
             (Add, Type::Dynamic, Type::Text) | (Add, Type::Text, Type::Dynamic) => Type::Text,
-            (Divide, Type::Decimal, y) if y.is_number() => {
+            (Divide, Type::Decimal(_), y) if y.is_number() => {
                 return self.fail(e.id, "a quotient of decimals is rarely exact", "say how many digits: div(a, b, 2)");
             }
-            (Divide, x, Type::Decimal) if x.is_number() => {
+            (Divide, x, Type::Decimal(_)) if x.is_number() => {
                 return self.fail(e.id, "a quotient of decimals is rarely exact", "say how many digits: div(a, b, 2)");
             }
             (Remainder, Type::Int, Type::Int) => Type::Int,
             (Remainder, ..) => return self.fail(e.id, format!("% needs two ints, not {} and {}", a.ty, b.ty), ""),
             (_, x, y) if x.is_number() && y.is_number() => match x.join(y) {
+                Some(ty) if kind == Arithmetic::Multiply => ty.product(x, y),
                 Some(ty) => ty,
                 None => return self.fail(e.id, format!("cannot calculate with {x} and {y}"), mixed(x, y)),
             },
@@ -247,7 +248,7 @@ impl<'a> Lowerer<'a, '_, '_> {
         };
         // An int that may be absent must stay absent while it is widened.
         let first = match (inner, &ty) {
-            (Type::Int, Type::Decimal) => Node::Widen(Box::new(target.node)),
+            (Type::Int, Type::Decimal(_)) => Node::Widen(Box::new(target.node)),
             _ => target.node,
         };
         let second = fit(otherwise.node, &otherwise.ty, &ty);
@@ -270,7 +271,7 @@ impl<'a> Lowerer<'a, '_, '_> {
 /// What to do where two types do not meet.
 fn mixed(a: &Type, b: &Type) -> &'static str {
     match (a, b) {
-        (Type::Decimal, Type::Double) | (Type::Double, Type::Decimal) => {
+        (Type::Decimal(_), Type::Double) | (Type::Double, Type::Decimal(_)) => {
             "money is never a double: write decimal('...') or decimal(x)"
         }
         (Type::Text, other) | (other, Type::Text) if other.is_number() => {

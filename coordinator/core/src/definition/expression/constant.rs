@@ -26,24 +26,21 @@ fn without<T>(
         return None;
     }
     let budget = Budget::new();
-    let nowhere = Environment {
-        key: "",
-        start: &[],
-        event: &[],
-        results: &|_| None,
-        failure: None,
-        now: 0,
-        started: 0,
-        round: 0,
-        budget: &budget,
-    };
+    let nowhere = Environment::without_saga("", 0, &budget);
     Some(value(&mut Machine::new(&nowhere), node))
 }
 
 /// True if the value may be another in another saga, or at another time.
 fn reads(node: &Node) -> bool {
     match node {
-        Node::Key | Node::Now | Node::Started | Node::Round | Node::Failure(_) | Node::Path(_) | Node::Succeeded(_) => true,
+        Node::Key
+        | Node::Now
+        | Node::Started
+        | Node::Round
+        | Node::Position
+        | Node::Failure(_)
+        | Node::Path(_)
+        | Node::Succeeded(_) => true,
         // Of a loop, whose list says it.
         Node::Const(_) | Node::Local(_) => false,
         Node::Field(of, _) | Node::Member { of, .. } | Node::Not(of) | Node::Negate(of) | Node::Present(of) | Node::Widen(of) => {

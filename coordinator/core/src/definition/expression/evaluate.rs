@@ -34,7 +34,7 @@ impl<'s, 'e> Machine<'s, 'e> {
     }
 
     #[inline]
-    fn spend(&mut self, nodes: u32) -> Result<(), Fault> {
+    pub(super) fn spend(&mut self, nodes: u32) -> Result<(), Fault> {
         match self.left.checked_sub(nodes) {
             Some(left) => {
                 self.left = left;
@@ -116,6 +116,7 @@ impl<'s, 'e> Machine<'s, 'e> {
             },
             Node::Key => Ok(Value::Text(Cow::Borrowed(self.environment.key))),
             Node::Round => Ok(Value::Int(self.environment.round)),
+            Node::Position => Ok(Value::Int(self.environment.index)),
             Node::Now => Ok(instant(self.environment.now)),
             Node::Started => Ok(instant(self.environment.started)),
             Node::Failure(field) => self.failure(*field),
@@ -183,6 +184,7 @@ impl<'s, 'e> Machine<'s, 'e> {
             Root::Start => Some(self.environment.start),
             Root::Event(_) => Some(self.environment.event),
             Root::Result(node) => (self.environment.results)(node),
+            Root::Item(each) => (self.environment.item)(each),
         }
     }
 
@@ -282,7 +284,7 @@ impl<'s, 'e> Machine<'s, 'e> {
     }
 
     /// A list to walk over.
-    fn range(&mut self, node: &'s Node) -> Evaluated<'s> {
+    pub(super) fn range(&mut self, node: &'s Node) -> Evaluated<'s> {
         if let Node::Path(place) = node
             && let Some(bytes) = self.bytes_of(place.root)
         {

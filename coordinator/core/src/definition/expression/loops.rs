@@ -24,6 +24,10 @@ impl<'a> Lowerer<'a, '_, '_> {
         if RESERVED.contains(&c.iter_var.as_str()) {
             return self.fail(e.id, format!("'{}' is reserved", c.iter_var), "name the item otherwise");
         }
+        if self.item_named(&c.iter_var).is_some() {
+            let message = format!("'{}' is the item of the for_each here", c.iter_var);
+            return self.fail(e.id, message, "name the loop's item otherwise");
+        }
         let Some((kind, filter, body)) = loop_of(c) else { return self.fail(e.id, "this loop is not part of the language", "") };
         // The item hides what has its name outside.
         let hidden = format!("{}.", c.iter_var);

@@ -10,7 +10,7 @@ use super::parse::Parsed;
 use super::place::Place;
 use super::scope::{Names, RuleBody, Spot, Uses};
 use super::tree::{Const, FailureField, Node, Root};
-use super::types::Type;
+use super::types::{ObjectField, Type};
 use crate::definition::compile::Report;
 
 /// Depth of an expression's tree.
@@ -30,11 +30,13 @@ pub(crate) struct Typed {
     pub(crate) chained: bool,
     /// Of a literal with a point: the decimal that was written, if it has few enough digits.
     pub(crate) exact: Option<Decimal>,
+    /// Of an expression: it is made of a field that its schema calls secret.
+    pub(crate) secret: bool,
 }
 
 impl Typed {
     pub(crate) fn new(node: Node, ty: Type) -> Typed {
-        Typed { node, ty, chained: false, exact: None }
+        Typed { node, ty, chained: false, exact: None, secret: false }
     }
 
     /// The same, reached by `.?`.
@@ -45,7 +47,9 @@ impl Typed {
     /// A literal with a point as the decimal that was written. An error if it has too many digits.
     pub(crate) fn settled(self) -> Result<Typed, Typed> {
         match (&self.node, self.exact) {
-            (Node::Const(Const::Double(_)), Some(exact)) => Ok(Typed::new(Node::Const(Const::Decimal(exact)), Type::Decimal)),
+            (Node::Const(Const::Double(_)), Some(exact)) => {
+                Ok(Typed::new(Node::Const(Const::Decimal(exact)), Type::Decimal(Some(exact.scale()))))
+            }
             (Node::Const(Const::Double(_)), None) => Err(self),
             _ => Ok(self),
         }
@@ -65,6 +69,8 @@ pub(crate) struct Lowerer<'a, 'r, 't> {
     /// That is told once.
     is_too_deep: bool,
     pub(super) rules_open: Vec<usize>,
+    /// Something secret was read, other than for a condition or for a field of a record that is made.
+    pub(super) secret: bool,
 }
 
 impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
@@ -76,8 +82,8 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
         parsed: &'a Parsed,
         rules_open: Vec<usize>,
     ) -> Self {
-        let (locals, depth, node_count, is_too_deep) = (Vec::new(), 0, 0, false);
-        Lowerer { names, report, uses, spot, parsed, locals, depth, node_count, is_too_deep, rules_open }
+        let (locals, depth, node_count, is_too_deep, secret) = (Vec::new(), 0, 0, false, false);
+        Lowerer { names, report, uses, spot, parsed, locals, depth, node_count, is_too_deep, rules_open, secret }
     }
 
     /// Lowers an expression where it stands. `None` if anything is wrong, which is then reported.
@@ -91,7 +97,8 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
         let errors = report.error_count();
         let mut lowerer = Lowerer::new(names, report, uses, spot, parsed, Vec::new());
         let typed = lowerer.expression(&parsed.root)?;
-        (lowerer.report.error_count() == errors).then_some(typed)
+        let secret = lowerer.secret;
+        (report.error_count() == errors).then_some(Typed { secret, ..typed })
     }
 
     /// Checks a rule by itself.
@@ -133,6 +140,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             return self.fail(e.id, format!("the expression is deeper than {DEPTH_MAX}"), "divide it into rules");
         }
         self.depth += 1;
+        let outside = self.secret;
         let typed = match &e.expr {
             Expr::Literal(literal) => self.literal(e, literal),
             Expr::Ident(name) => self.name(e, name),
@@ -148,6 +156,10 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             Expr::Unspecified => self.fail(e.id, "this is not an expression", ""),
         };
         self.depth -= 1;
+        // That something secret is so, or is not, tells little of it.
+        if typed.as_ref().is_some_and(|typed| typed.node.is_condition()) {
+            self.secret = outside;
+        }
         typed
     }
 
@@ -179,6 +191,9 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
         if self.spot.alone {
             return self.name_alone(e, name);
         }
+        if let Some(each) = self.item_named(name) {
+            return self.item(each);
+        }
         match name {
             "event" if let Some(listener) = self.spot.event => {
                 let schema = self.names.events[usize::from(listener)].clone();
@@ -197,6 +212,10 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
                 self.uses.touch(Root::Start);
                 let ty = Type::of(&schema, schema.root());
                 Some(Typed::new(Node::Path(Box::new(Place::whole(Root::Start, schema))), ty))
+            }
+            "index" if !self.spot.items.is_empty() => Some(Typed::new(Node::Position, Type::Int)),
+            "index" => {
+                self.fail(e.id, "there is no item here", "index, from 0, can be read in the steps and the result of a for_each")
             }
             "key" => Some(Typed::new(Node::Key, Type::Text)),
             "now" => Some(Typed::new(Node::Now, Type::Timestamp)),
@@ -247,19 +266,26 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
     }
 
     fn object(&mut self, e: &IdedExpr, map: &'a MapExpr) -> Option<Typed> {
-        let mut fields: Vec<(Arc<str>, Typed)> = Vec::new();
+        let mut fields: Vec<(Arc<str>, Typed, bool)> = Vec::new();
         for entry in &map.entries {
             let EntryExpr::MapEntry(entry) = &entry.expr else { return self.fail(e.id, "a record is { 'field': value }", "") };
             let Some(name) = super::scope::text_of(&entry.key) else {
                 return self.fail(entry.key.id, "a field's name is a literal text", "write { 'name': value }");
             };
-            if fields.iter().any(|(other, _)| **other == *name) {
+            if fields.iter().any(|(other, ..)| **other == *name) {
                 return self.fail(entry.key.id, format!("'{name}' is defined twice"), "");
             }
-            fields.push((name.into(), self.expression(&entry.value)?));
+            let outside = std::mem::take(&mut self.secret);
+            let value = self.expression(&entry.value)?;
+            fields.push((name.into(), value, std::mem::replace(&mut self.secret, outside)));
         }
-        let types = fields.iter().map(|(name, value)| (name.clone(), value.ty.clone())).collect();
-        let nodes = fields.into_iter().map(|(name, value)| (name, value.node)).collect();
+        let field = |(name, value, secret): &(Arc<str>, Typed, bool)| ObjectField {
+            name: name.clone(),
+            ty: value.ty.clone(),
+            secret: *secret,
+        };
+        let types = fields.iter().map(field).collect();
+        let nodes = fields.into_iter().map(|(name, value, _)| (name, value.node)).collect();
         Some(Typed::new(Node::Object(nodes), Type::Object(types)))
     }
 
@@ -279,7 +305,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
 
     /// Number literals beside a decimal, or beside something of unknown type, are the decimals that were written.
     pub(super) fn settle(&mut self, e: &IdedExpr, values: &mut [Typed]) -> Option<()> {
-        if !values.iter().any(|value| matches!(value.ty.required().0, Type::Decimal | Type::Dynamic)) {
+        if !values.iter().any(|value| matches!(value.ty.required().0, Type::Decimal(_) | Type::Dynamic)) {
             return Some(());
         }
         for value in values {
@@ -299,9 +325,9 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
 /// A value as one of a type that it was joined to: ints become decimals or doubles where those are meant.
 pub(crate) fn fit(node: Node, from: &Type, to: &Type) -> Node {
     match (from.required().0, to.required().0, node) {
-        (Type::Int, Type::Decimal, Node::Const(Const::Int(x))) => Node::Const(Const::Decimal(Decimal::from(x))),
+        (Type::Int, Type::Decimal(_), Node::Const(Const::Int(x))) => Node::Const(Const::Decimal(Decimal::from(x))),
         (Type::Int, Type::Double, Node::Const(Const::Int(x))) => Node::Const(Const::Double(x as f64)),
-        (Type::Int, Type::Decimal, node) => Node::Widen(Box::new(node)),
+        (Type::Int, Type::Decimal(_), node) => Node::Widen(Box::new(node)),
         (Type::Int, Type::Double, node) => Node::Call(super::tree::Function::ToDouble, vec![node]),
         (_, _, node) => node,
     }
@@ -326,7 +352,7 @@ fn failure() -> Typed {
         ("kind", FailureField::Kind),
         ("message", FailureField::Message),
     ];
-    let types = fields.iter().map(|(name, _)| ((*name).into(), Type::Text)).collect();
+    let types = fields.iter().map(|(name, _)| ObjectField { name: (*name).into(), ty: Type::Text, secret: false }).collect();
     let nodes = fields.iter().map(|(name, field)| ((*name).into(), Node::Failure(*field))).collect();
     Typed::new(Node::Object(nodes), Type::Object(types))
 }

@@ -14,6 +14,7 @@ mod constant;
 mod evaluate;
 mod fits;
 mod functions;
+pub(crate) mod items;
 mod loops;
 mod lower;
 mod number;
@@ -22,6 +23,7 @@ mod paths;
 mod place;
 mod rules;
 pub(crate) mod scope;
+mod shaped;
 mod signatures;
 mod template;
 mod time;
@@ -85,6 +87,10 @@ pub struct Environment<'a> {
     /// Bytes of a node's result by its `kept`, by its number: `None` unless it has succeeded, empty where nothing of it is
     /// kept or it came without a body.
     pub results: &'a dyn Fn(u16) -> Option<&'a [u8]>,
+    /// Bytes of the item of a for_each by its `item`, by the for_each's number: `None` outside its items.
+    pub item: &'a dyn Fn(u16) -> Option<&'a [u8]>,
+    /// Which item of the innermost for_each it is, from 0.
+    pub index: i64,
     /// What failed: why the saga, or what is around the expression, is undone, or what its reaction is for.
     pub failure: Option<&'a Failure>,
     /// Which try this is of the nearest node around that is tried again, from 1.
@@ -95,6 +101,25 @@ pub struct Environment<'a> {
     pub started: Millis,
     /// What the turn's expressions may still cost.
     pub budget: &'a Budget,
+}
+
+impl<'a> Environment<'a> {
+    /// Where there is no saga yet: nothing but a key and the time.
+    pub fn without_saga(key: &'a str, now: Millis, budget: &'a Budget) -> Environment<'a> {
+        Environment {
+            key,
+            start: &[],
+            event: &[],
+            results: &|_| None,
+            item: &|_| None,
+            index: 0,
+            failure: None,
+            round: 1,
+            now,
+            started: now,
+            budget,
+        }
+    }
 }
 
 /// What the expressions of one turn may still cost, in nodes.
@@ -156,6 +181,8 @@ pub struct Expression {
     node: tree::Node,
     site: SiteId,
     place: Box<str>,
+    /// Of a list of items: the schema by which each is kept.
+    item: Option<Arc<Schema>>,
 }
 
 /// Checks a rule that no expression names.
@@ -213,7 +240,7 @@ impl Expression {
             report.error(&parsed.span, format!("{what}, not {}", typed.ty), hint);
             return None;
         }
-        Some(Expression { node: typed.node, site, place: report.place(&parsed.span) })
+        Some(Expression { node: typed.node, site, place: report.place(&parsed.span), item: None })
     }
 
     /// Its number in its definition.

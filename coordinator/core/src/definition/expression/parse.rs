@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use cel::common::ast::{IdedExpr, SourceInfo};
+use cel::common::ast::{Expr, IdedExpr, SourceInfo, operators};
 use cel::parser::Parser;
 
 use crate::definition::compile::Report;
@@ -75,6 +75,17 @@ impl Parsed {
         }
     }
 
+    /// True if an expression can name this.
+    pub(crate) fn is_identifier(word: &str) -> bool {
+        let parsed = Parser::new().parse_with_source_info(word);
+        parsed.is_ok_and(|(root, _)| matches!(&root.expr, Expr::Ident(name) if name == word))
+    }
+
+    /// True if it asks whether one thing is in another.
+    pub(crate) fn is_in(&self) -> bool {
+        matches!(&self.root.expr, Expr::Call(call) if call.func_name == operators::IN)
+    }
+
     /// Its whole text.
     pub(crate) fn text(&self) -> &str {
         &self.source.source
@@ -128,7 +139,9 @@ fn shorten(message: &str) -> &str {
 }
 
 fn hint(text: &str) -> &'static str {
-    if text.contains("${") || text.contains("{{") {
+    if text.contains("[*]") {
+        "a list is named as it is, without [*]"
+    } else if text.contains("${") || text.contains("{{") {
         "an expression stands as it is, without ${ } or {{ }}"
     } else if text.contains(" not in ") {
         "not in is written !(x in [ ... ])"

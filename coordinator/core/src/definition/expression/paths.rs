@@ -8,6 +8,7 @@ use super::place::Place;
 use super::scope::{NodeName, path_of};
 use super::tree::{Node, Root};
 use super::types::Type;
+use crate::definition::ROOT;
 use crate::definition::compile::{did_you_mean, suggest};
 
 impl<'a> Lowerer<'a, '_, '_> {
@@ -46,6 +47,7 @@ impl<'a> Lowerer<'a, '_, '_> {
                     let fields: Vec<&str> = schema.fields(*id).iter().map(|field| &*field.name).collect();
                     return self.fail(e.id, format!("{name} has no field '{field}'"), did_you_mean(field, fields));
                 };
+                self.secret |= found.secret;
                 let ty = Type::of(schema, found.ty);
                 let index = u16::try_from(index).expect("a schema has fewer nodes than 65,536");
                 let node = match of {
@@ -59,14 +61,15 @@ impl<'a> Lowerer<'a, '_, '_> {
                 };
                 Some((node, ty))
             }
-            Type::Object(fields) => match fields.iter().position(|(name, _)| **name == *field) {
+            Type::Object(fields) => match fields.iter().position(|known| *known.name == *field) {
                 None => self.fail(
                     e.id,
                     format!("the record has no field '{field}'"),
-                    did_you_mean(field, fields.iter().map(|(name, _)| &**name)),
+                    did_you_mean(field, fields.iter().map(|known| &*known.name)),
                 ),
                 Some(at) => {
-                    let ty = fields[at].1.clone();
+                    self.secret |= fields[at].secret;
+                    let ty = fields[at].ty.clone();
                     Some(match of {
                         Node::Object(mut entries) => (entries.swap_remove(at).1, ty),
                         other => (Node::Member { of: Box::new(other), name: field.into(), optional }, ty),
@@ -100,8 +103,11 @@ impl<'a> Lowerer<'a, '_, '_> {
         let start = if self.spot.starting { "event" } else { "start" };
         let is_record = matches!(names.start.node(names.start.root()), Avro::Record(_));
         let is_field = is_record && names.start.fields(names.start.root()).iter().any(|field| *field.name == *name);
-        let locals = self.locals.iter().map(|(local, _)| local.as_str());
-        if is_field {
+        let items = names.items.iter().filter(|item| self.spot.items.contains(&item.each)).map(|item| item.name);
+        let locals = self.locals.iter().map(|(local, _)| local.as_str()).chain(items);
+        if let Some(item) = names.items.iter().find(|item| item.name == name) {
+            format!("it is the item of '{}': only its steps and its result can read it", item.step)
+        } else if is_field {
             format!("did you mean {start}.{name}?")
         } else if names.nodes.iter().any(|step| step.name == name) {
             format!("did you mean steps.{name}?")
@@ -125,7 +131,11 @@ impl<'a> Lowerer<'a, '_, '_> {
         let names = self.names;
         let Some(step) = names.nodes.iter().find(|step| step.name == name) else {
             if names.silent.contains(&name) {
-                return self.fail(e.id, format!("step '{name}' gives no result"), "what gives a result is a do or an approval");
+                return self.fail(
+                    e.id,
+                    format!("step '{name}' gives no result"),
+                    "what gives a result is a do, an approval, a wait, or a for_each with a result",
+                );
             }
             let known: Vec<&str> = names.nodes.iter().map(|step| step.name).collect();
             return self.fail(e.id, format!("there is no step '{name}'"), did_you_mean(name, known));
@@ -134,6 +144,16 @@ impl<'a> Lowerer<'a, '_, '_> {
             return self.fail(e.id, "no step has run when a saga starts", "");
         }
         if !self.spot.known.is_readable(step.node) && self.spot.own != Some(step.node) {
+            let hidden_in = (names.hidden_in)(step.node, self.spot.at.unwrap_or(ROOT));
+            if let Some(item) = names.items.iter().find(|item| Some(item.each) == hidden_in) {
+                let each = item.step;
+                let hint = format!("give it by the result of '{each}', and read steps.{each}: a list, in the order of the items");
+                return self.fail(
+                    e.id,
+                    format!("step '{name}' is done for each item of '{each}': outside nobody knows which"),
+                    hint,
+                );
+            }
             if self.spot.at.is_some_and(|at| (names.is_another_way)(step.node, at)) {
                 let hint = format!("one arm is taken, never two; behind the switch it is read as steps.?{name}");
                 return self.fail(e.id, format!("step '{name}' is in another arm"), hint);
@@ -162,7 +182,9 @@ impl<'a> Lowerer<'a, '_, '_> {
                 format!("write steps.?{name}.?FIELD.orValue(...), or ask has(steps.{name}) first"),
             );
         }
-        let schema = step.result.clone();
+        let derived = || self.names.derived.borrow().lists.get(&step.node).cloned();
+        // What is wrong with the expressions that it follows from is told there.
+        let schema = step.result.clone().or_else(derived)?;
         self.uses.touch(Root::Result(step.node));
         let ty = Type::of(&schema, schema.root());
         let ty = if certain { ty } else { ty.optional() };

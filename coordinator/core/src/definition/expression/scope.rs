@@ -1,11 +1,13 @@
 //! What an expression may name where it stands, what is certain there, and what it reads.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators as op};
 use ringmaster_schemas::avro::Schema;
 
+use super::items::{Derived, ItemName};
 use super::parse::Parsed;
 use super::tree::Root;
 
@@ -20,19 +22,25 @@ pub(crate) struct Names<'a> {
     /// Of the events that are listened to.
     pub(crate) events: Vec<Arc<Schema>>,
     pub(crate) nodes: Vec<NodeName<'a>>,
+    /// The items of all for_eaches.
+    pub(crate) items: Vec<ItemName<'a>>,
+    /// Schemas that follow from expressions, as far as those were compiled.
+    pub(crate) derived: RefCell<Derived>,
     /// Names of nodes that give nothing that can be read.
     pub(crate) silent: Vec<&'a str>,
     pub(crate) rules: &'a [Rule],
     /// True if the first node is in an arm of a switch of which the second is in another one.
     pub(crate) is_another_way: Box<dyn Fn(u16, u16) -> bool + 'a>,
+    /// The for_each whose items have the first node, where the second does not stand in the same.
+    pub(crate) hidden_in: Box<dyn Fn(u16, u16) -> Option<u16> + 'a>,
 }
 
 /// A node with a result, as expressions see it.
 pub(crate) struct NodeName<'a> {
     pub(crate) name: &'a str,
     pub(crate) node: u16,
-    /// The schema of its result.
-    pub(crate) result: Arc<Schema>,
+    /// The schema of its result; none where it follows from expressions.
+    pub(crate) result: Option<Arc<Schema>>,
     /// The rule that its `if` is, if that rule's value never changes: under the same rule the step has certainly succeeded.
     pub(crate) rule: Option<&'a str>,
 }
@@ -71,6 +79,8 @@ pub(crate) struct Spot {
     pub(crate) round: bool,
     /// Nothing of the steps is certain: they may be undone.
     pub(crate) undone: bool,
+    /// The for_eaches in whose items it stands, from the innermost on.
+    pub(crate) items: Vec<u16>,
     /// What is known to be there, as paths.
     pub(crate) facts: Vec<String>,
 }
@@ -94,7 +104,8 @@ impl Spot {
     /// Behind what is known.
     pub(crate) fn at(known: Known) -> Spot {
         let (failure, round, undone) = (false, false, false);
-        Spot { starting: false, alone: false, event: None, at: None, known, own: None, failure, round, undone, facts: Vec::new() }
+        let (items, facts) = (Vec::new(), Vec::new());
+        Spot { starting: false, alone: false, event: None, at: None, known, own: None, failure, round, undone, items, facts }
     }
 }
 
@@ -338,7 +349,7 @@ fn lasts(expression: &IdedExpr, rules: &[Rule], left: &mut u32) -> bool {
     *left = left.saturating_sub(1);
     let parts: Vec<&IdedExpr> = match &expression.expr {
         _ if *left == 0 => return false,
-        Expr::Ident(name) => return !matches!(name.as_str(), "steps" | "now" | "failure" | "round"),
+        Expr::Ident(name) => return !matches!(name.as_str(), "steps" | "now" | "failure" | "round" | "index"),
         Expr::Literal(_) => return true,
         Expr::Select(select) if matches!(&select.operand.expr, Expr::Ident(name) if name == "rules") => {
             match rules.iter().find(|rule| rule.name == select.field).map(|rule| &rule.body) {

@@ -3,6 +3,7 @@
 use cel::common::ast::IdedExpr;
 
 use super::lower::{Lowerer, Typed, fit};
+use super::number;
 use super::time;
 use super::tree::{Const, Function, Node, Part};
 use super::types::Type;
@@ -60,20 +61,22 @@ impl<'a> Lowerer<'a, '_, '_> {
             ("contains", [a, b]) if text(a) && text(b) => (Function::Contains, Type::Bool),
             ("startsWith", [a, b]) if text(a) && text(b) => (Function::StartsWith, Type::Bool),
             ("endsWith", [a, b]) if text(a) && text(b) => (Function::EndsWith, Type::Bool),
-            ("decimal", [Type::Text | Type::Int | Type::Double | Type::Decimal | Type::Dynamic]) => {
-                (Function::ToDecimal, Type::Decimal)
+            ("decimal", [ty @ (Type::Text | Type::Int | Type::Double | Type::Decimal(_) | Type::Dynamic)]) => {
+                (Function::ToDecimal, Type::Decimal(digits(&args[0].node, ty)))
             }
             ("string", [ty]) if !matches!(ty, Type::List(_) | Type::Map(_) | Type::Record(..) | Type::Object(_)) => {
                 (Function::ToText, Type::Text)
             }
-            ("int", [Type::Text | Type::Int | Type::Double | Type::Decimal | Type::Timestamp | Type::Dynamic]) => {
+            ("int", [Type::Text | Type::Int | Type::Double | Type::Decimal(_) | Type::Timestamp | Type::Dynamic]) => {
                 (Function::ToInt, Type::Int)
             }
             ("double", [Type::Text | Type::Int | Type::Double | Type::Dynamic]) => (Function::ToDouble, Type::Double),
             ("timestamp", [Type::Text | Type::Timestamp | Type::Dynamic]) => return self.timestamp(e, args),
-            ("round", [a, b]) if a.is_number() && !matches!(a, Type::Double) && int(b) => (Function::Round, Type::Decimal),
+            ("round", [a, b]) if a.is_number() && !matches!(a, Type::Double) && int(b) => {
+                (Function::Round, Type::Decimal(places(&args[1].node)))
+            }
             ("div", [a, b, c]) if [a, b].iter().all(|x| x.is_number() && !matches!(x, Type::Double)) && int(c) => {
-                (Function::Div, Type::Decimal)
+                (Function::Div, Type::Decimal(places(&args[2].node)))
             }
             ("sum", [Type::List(item)]) if item.is_number() => (Function::Sum, (**item).clone()),
             ("sum", [Type::Dynamic]) => (Function::Sum, Type::Dynamic),
@@ -156,6 +159,24 @@ impl<'a> Lowerer<'a, '_, '_> {
         args.truncate(1);
         let nodes = args.into_iter().map(|arg| arg.node).chain([zone]).collect();
         Some(Typed::new(Node::Call(Function::Part(kind), nodes), Type::Int))
+    }
+}
+
+/// How many digits behind the point a decimal made of this has, if that is known.
+fn digits(node: &Node, ty: &Type) -> Option<u32> {
+    match (ty, node) {
+        (Type::Int, _) => Some(0),
+        (Type::Decimal(digits), _) => *digits,
+        (_, Node::Const(Const::Text(text))) => number::parse(text).map(|value| value.scale()),
+        _ => None,
+    }
+}
+
+/// How many digits it is rounded to, if that is written.
+fn places(node: &Node) -> Option<u32> {
+    match node {
+        Node::Const(Const::Int(places)) => u32::try_from((*places).max(0)).ok().filter(|places| *places <= number::DIGITS_MAX),
+        _ => None,
     }
 }
 

@@ -79,7 +79,8 @@ impl Form {
         }
     }
 
-    fn span(&self) -> Range<usize> {
+    /// Where it stands.
+    pub(crate) fn span(&self) -> Range<usize> {
         match self {
             Form::Leaf(parsed) => parsed.span.clone(),
             Form::Record(_, span) | Form::List(_, span) => span.clone(),
@@ -291,8 +292,8 @@ impl<'a> Compiler<'a, '_, '_> {
 /// Decimals are strings in JSON: a reader that takes numbers for doubles must not touch money.
 fn as_json(typed: Typed) -> Typed {
     match &typed.ty {
-        Type::Decimal => Typed::new(Node::Call(Function::ToText, vec![typed.node]), Type::Text),
-        Type::Optional(inner) if matches!(**inner, Type::Decimal) => {
+        Type::Decimal(_) => Typed::new(Node::Call(Function::ToText, vec![typed.node]), Type::Text),
+        Type::Optional(inner) if matches!(**inner, Type::Decimal(_)) => {
             // The value is there or null: text of what is there.
             Typed::new(Node::Call(Function::ToText, vec![typed.node]), Type::Text.optional())
         }

@@ -15,6 +15,8 @@ pub(crate) enum Root {
     Result(u16),
     /// An event that came, by what listens to it.
     Event(u16),
+    /// The item of a for_each, by the for_each.
+    Item(u16),
 }
 
 /// A literal.
@@ -131,6 +133,8 @@ pub(crate) enum Node {
     Now,
     Started,
     Round,
+    /// Which item of the innermost for_each it is.
+    Position,
     Failure(FailureField),
     /// A field of the start event or of a result; nothing on the path gives null.
     Path(Box<Place>),
@@ -172,4 +176,17 @@ pub(crate) enum Node {
     Call(Function, Vec<Node>),
     /// An int as a decimal.
     Widen(Box<Node>),
+}
+
+impl Node {
+    /// True if it says that something is so, and gives nothing of what that is about.
+    pub(super) fn is_condition(&self) -> bool {
+        match self {
+            Node::And(..) | Node::Or(..) | Node::Not(_) | Node::Equal(..) | Node::Compare(..) | Node::In(..) => true,
+            Node::Present(_) | Node::Succeeded(_) => true,
+            Node::Call(function, _) => matches!(function, Function::Contains | Function::StartsWith | Function::EndsWith),
+            Node::Loop(looped) => matches!(looped.kind, LoopKind::Exists | LoopKind::All | LoopKind::ExistsOne),
+            _ => false,
+        }
+    }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use ringmaster_schemas::avro::{Node, NodeId, Schema};
 
+use super::number::DIGITS_MAX;
+
 /// A type. Avro's integers are all `Int`, its instants all `Timestamp`, its enums `Text`.
 #[derive(Debug, Clone)]
 pub(crate) enum Type {
@@ -14,7 +16,8 @@ pub(crate) enum Type {
     Bool,
     Int,
     Double,
-    Decimal,
+    /// Digits behind the point, where all values of it have so many at most, and that is known.
+    Decimal(Option<u32>),
     Text,
     Bytes,
     Timestamp,
@@ -25,11 +28,20 @@ pub(crate) enum Type {
     /// A record of a schema.
     Record(Arc<Schema>, NodeId),
     /// A record that an expression makes.
-    Object(Arc<[(Arc<str>, Type)]>),
+    Object(Arc<[ObjectField]>),
     /// Known only at run time: JSON without a schema, unions of several types.
     Dynamic,
     /// May be absent.
     Optional(Box<Type>),
+}
+
+/// A field of a record that an expression makes.
+#[derive(Debug, Clone)]
+pub(crate) struct ObjectField {
+    pub(crate) name: Arc<str>,
+    pub(crate) ty: Type,
+    /// It is made of a field that its schema calls secret.
+    pub(crate) secret: bool,
 }
 
 impl Type {
@@ -57,7 +69,7 @@ impl Type {
                 }
             }
             Node::Record(_) => Type::Record(schema.clone(), node),
-            Node::Decimal { .. } | Node::FixedDecimal { .. } => Type::Decimal,
+            Node::Decimal { scale, .. } | Node::FixedDecimal { scale, .. } => Type::Decimal(Some(*scale)),
             Node::Millis | Node::Micros | Node::Nanos => Type::Timestamp,
             Node::Date => Type::Date,
             Node::Dynamic => Type::Dynamic,
@@ -68,7 +80,7 @@ impl Type {
     pub(crate) fn compared(&self) -> &'static str {
         match self {
             Type::Text => "compare it, for example with == 'EU'",
-            Type::Int | Type::Double | Type::Decimal => "compare it, for example with > 5",
+            Type::Int | Type::Double | Type::Decimal(_) => "compare it, for example with > 5",
             Type::Timestamp | Type::Date | Type::Duration => "compare it, for example with < now",
             Type::List(_) => "ask its items: x.exists(y, ...), or size(x) > 0",
             _ => "",
@@ -92,7 +104,7 @@ impl Type {
     }
 
     pub(crate) fn is_number(&self) -> bool {
-        matches!(self, Type::Int | Type::Double | Type::Decimal | Type::Dynamic)
+        matches!(self, Type::Int | Type::Double | Type::Decimal(_) | Type::Dynamic)
     }
 
     /// True if a value of one is a value of the other, without any conversion.
@@ -102,7 +114,7 @@ impl Type {
             | (Type::Bool, Type::Bool)
             | (Type::Int, Type::Int)
             | (Type::Double, Type::Double)
-            | (Type::Decimal, Type::Decimal)
+            | (Type::Decimal(_), Type::Decimal(_))
             | (Type::Text, Type::Text)
             | (Type::Bytes, Type::Bytes)
             | (Type::Timestamp, Type::Timestamp)
@@ -114,7 +126,7 @@ impl Type {
             (Type::List(a), Type::List(b)) | (Type::Map(a), Type::Map(b)) | (Type::Optional(a), Type::Optional(b)) => a.same(b),
             (Type::Record(a, x), Type::Record(b, y)) => a.same_shape(*x, b, *y),
             (Type::Object(a), Type::Object(b)) => {
-                a.len() == b.len() && a.iter().zip(b.iter()).all(|((n, t), (m, u))| n == m && t.same(u))
+                a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.name == b.name && a.ty.same(&b.ty))
             }
             _ => false,
         }
@@ -127,12 +139,48 @@ impl Type {
             (Type::Null, t) | (t, Type::Null) => t.clone().optional(),
             (Type::Optional(a), b) | (b, Type::Optional(a)) => a.join(b.required().0)?.optional(),
             (Type::Dynamic, _) | (_, Type::Dynamic) => Type::Dynamic,
-            (Type::Int, Type::Decimal) | (Type::Decimal, Type::Int) => Type::Decimal,
+            (Type::Int, Type::Decimal(digits)) | (Type::Decimal(digits), Type::Int) => Type::Decimal(*digits),
             (Type::Int, Type::Double) | (Type::Double, Type::Int) => Type::Double,
             (Type::List(a), Type::List(b)) => Type::List(Box::new(a.join(b)?)),
-            (a, b) if a.same(b) => a.clone(),
+            (a, b) if a.same(b) => a.widest(b),
             _ => return None,
         })
+    }
+
+    /// Of two types that are the same: with the more digits, where they differ in that.
+    fn widest(&self, other: &Type) -> Type {
+        match (self, other) {
+            (Type::Never, t) | (t, Type::Never) => t.clone(),
+            (Type::Decimal(a), Type::Decimal(b)) => Type::Decimal(a.zip(*b).map(|(a, b)| a.max(b))),
+            (Type::List(a), Type::List(b)) => Type::List(Box::new(a.widest(b))),
+            (Type::Map(a), Type::Map(b)) => Type::Map(Box::new(a.widest(b))),
+            (Type::Optional(a), Type::Optional(b)) => Type::Optional(Box::new(a.widest(b))),
+            (Type::Object(a), Type::Object(b)) => {
+                let widest = |(a, b): (&ObjectField, &ObjectField)| ObjectField {
+                    ty: a.ty.widest(&b.ty),
+                    secret: a.secret || b.secret,
+                    ..a.clone()
+                };
+                Type::Object(a.iter().zip(b.iter()).map(widest).collect())
+            }
+            _ => self.clone(),
+        }
+    }
+
+    /// The type of a product.
+    pub(crate) fn product(self, a: &Type, b: &Type) -> Type {
+        let digits = |ty: &Type| match ty {
+            Type::Int => Some(0),
+            Type::Decimal(digits) => *digits,
+            _ => None,
+        };
+        match self {
+            Type::Decimal(_) => {
+                let both = digits(a).zip(digits(b)).map(|(a, b)| a + b);
+                Type::Decimal(both.filter(|digits| *digits <= DIGITS_MAX))
+            }
+            other => other,
+        }
     }
 }
 
@@ -144,7 +192,7 @@ impl fmt::Display for Type {
             Type::Bool => f.write_str("bool"),
             Type::Int => f.write_str("int"),
             Type::Double => f.write_str("double"),
-            Type::Decimal => f.write_str("decimal"),
+            Type::Decimal(_) => f.write_str("decimal"),
             Type::Text => f.write_str("string"),
             Type::Bytes => f.write_str("bytes"),
             Type::Timestamp => f.write_str("timestamp"),

@@ -25,6 +25,8 @@ pub(super) fn may(status: Status, entry: &Entry, event: &SagaEvent) -> bool {
             | SagaEvent::Parked { direction, .. }
             | SagaEvent::Retried { direction, .. },
         ) => *direction == Direction::Undo,
+        // Its items are told, whatever is undone around it.
+        (Status::Compensating, SagaEvent::ScopeStopped { .. }) => entry.children().is_some(),
         (_, SagaEvent::ReactionBegan { .. } | SagaEvent::WentOn { .. } | SagaEvent::ScopeStopped { .. }) => false,
         (_, SagaEvent::Escalated { .. } | SagaEvent::EventTaken { .. }) => false,
         (_, SagaEvent::Succeeded { .. } | SagaEvent::Refused { .. } | SagaEvent::Stuck { .. })
@@ -35,17 +37,18 @@ pub(super) fn may(status: Status, entry: &Entry, event: &SagaEvent) -> bool {
         (_, SagaEvent::Succeeded { .. }) if entry.work == Work::Open => false,
         (Status::Compensating, _) => true,
         (Status::Completed | Status::Compensated, _) => stray,
-        (Status::Expected, _) => false,
+        (Status::Expected | Status::Swept, _) => false,
     }
 }
 
 /// True if it could happen; else nothing has changed. `alone`: it happens while the saga goes forward.
 pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bool) -> bool {
-    use Waits::{Approval, Event, No, Parked, Reply, Retry, Stuck, Time};
+    use Waits::{Approval, Children, Event, No, Parked, Reply, Retry, Stuck, Time};
     use Work::{Asked, Closed, Done, Failed, Nothing, Open, Refused, UndoAsked, Undoing, Undone};
     match (entry.work, entry.waits) {
         (Open | Undoing, _) => return scope::change(entry, event, at),
         (_, Time | Approval | Event) => return waits::change(entry, event, at),
+        (_, Children) => return false,
         (_, No | Reply | Retry | Stuck | Parked) => {}
     }
     match event {
@@ -102,7 +105,7 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
         (Refused, No, SagaEvent::ContradictionFound { stray, .. }) => return found_done(entry, *stray, at),
         (
             Nothing | Asked | Done | Refused | Failed | UndoAsked | Undone | Closed | Open | Undoing,
-            No | Reply | Retry | Stuck | Time | Approval | Event | Parked,
+            No | Reply | Retry | Stuck | Time | Approval | Event | Parked | Children,
             _,
         ) => return scope::react(entry, event, at),
     };

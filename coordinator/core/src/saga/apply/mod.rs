@@ -3,6 +3,7 @@
 //! Released arms are frozen: golden journals replay for ever. What is not listed is an [`IllegalEvent`]: a bug when live, corruption
 //! when replaying. It reads no definition, evaluates nothing, and knows no clock but the record's.
 
+mod children;
 mod early;
 mod leaf;
 mod parking;
@@ -43,7 +44,7 @@ pub fn apply(id: &Arc<str>, row: &mut Option<Arc<Saga>>, event: &SagaEvent, at: 
             Ok(())
         }
         // What came before it moves in by events of its own.
-        (Some(saga), SagaEvent::Started { head, deadline_at }) if !saga.began() => {
+        (Some(saga), SagaEvent::Started { head, deadline_at }) if !saga.began() || saga.status == Status::Swept => {
             *saga = Arc::new(begin(id, head, *deadline_at));
             Ok(())
         }
@@ -94,6 +95,8 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
         (_, SagaEvent::EventKept { .. } | SagaEvent::EventTaken { .. } | SagaEvent::EventsExpired { .. }) => {
             early::change(saga, event, at)
         }
+        (_, SagaEvent::Item { place, event }) => children::change(saga, *place, event, at),
+        (_, SagaEvent::Swept { lingers }) => children::sweep(saga, *lingers),
         (Running, SagaEvent::Skipped { passes, .. }) => pass(saga, *passes),
         (_, SagaEvent::Entered { place, node, round, opens }) => enter(saga, *place, entry(*node, *round, at), opens),
         (Running, SagaEvent::Emitted { node, .. }) => *node > 0,
@@ -122,13 +125,7 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
         ) => at_place(saga, *place, event, at),
         // Its consequences follow.
         (_, SagaEvent::Acted { .. }) => true,
-        (Running, SagaEvent::CompensationBegan { failure }) => {
-            saga.status = Compensating;
-            saga.failure = Some(failure.clone());
-            // Nothing waits any more.
-            saga.early = None;
-            true
-        }
+        (Running | Completed, SagaEvent::CompensationBegan { failure }) => undo_begins(saga, failure),
         (Running, SagaEvent::StopRemembered { failure }) if saga.failure.is_none() && !saga.passed => {
             saga.failure = Some(failure.clone());
             true
@@ -141,7 +138,7 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
         (Running, SagaEvent::Completed { expires_at, .. }) => end(saga, Completed, *expires_at, at),
         (Compensating, SagaEvent::Compensated { expires_at, .. }) => end(saga, Compensated, *expires_at, at),
         (
-            Running | Compensating | Completed | Compensated | Expected,
+            Running | Compensating | Completed | Compensated | Expected | Status::Swept,
             SagaEvent::Started { .. }
             | SagaEvent::Skipped { .. }
             | SagaEvent::CommandIssued { .. }
@@ -155,6 +152,17 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
             | SagaEvent::StopForgotten {},
         ) => false,
     }
+}
+
+/// What an item has done is undone when its saga says so, although it has ended.
+fn undo_begins(saga: &mut Saga, failure: &Arc<Failure>) -> bool {
+    let legal = saga.status == Status::Running || saga.is_below();
+    if legal {
+        (saga.status, saga.ended, saga.failure) = (Status::Compensating, None, Some(failure.clone()));
+        // Nothing waits any more.
+        saga.early = None;
+    }
+    legal
 }
 
 /// An entry of which nothing is known yet.
@@ -213,11 +221,20 @@ fn enter(saga: &mut Saga, place: Place, entry: Entry, opens: &Opens) -> bool {
         (Status::Running, Opens::Wait { until }) if !is_end => {
             append(saga, place, Entry { waits: Waits::Event, due_at: *until, ..entry })
         }
+        (Status::Running, Opens::Items { items, until }) if !is_end => {
+            append(saga, place, children::begin(Entry { due_at: until.unwrap_or(0), ..entry }, items))
+        }
+        (Status::Running, Opens::Gave { result }) if is_end => {
+            append(saga, place, Entry { work: Work::Done, result: Some(result.clone()), ..entry })
+        }
         (Status::Running, Opens::Parked { participant }) if !is_end => {
             let detail = Detail::Parked { participant: participant.clone() };
             append(saga, place, detailed(Entry { waits: Waits::Parked, ..entry }, detail))
         }
-        (Status::Running | Status::Compensating | Status::Completed | Status::Compensated | Status::Expected, _) => false,
+        (
+            Status::Running | Status::Compensating | Status::Completed | Status::Compensated | Status::Expected | Status::Swept,
+            _,
+        ) => false,
     }
 }
 
@@ -285,6 +302,10 @@ fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool 
     saga.status = status;
     saga.ended = Some(End { at, expires_at });
     saga.early = None;
+    // What an item did may still have to be undone.
+    if saga.is_below() && status == Status::Completed {
+        return true;
+    }
     let contradictable =
         |entry: &Entry| entry.work == Work::Refused && entry.order.is_some() && !mutated("ended_row_forgets_refused_body");
     let is_to_be_undone = |entry: &Entry| entry.work == Work::Done && entry.open() && !mutated("ended_row_forgets_parked_stray");
@@ -309,7 +330,9 @@ fn keeps(order: &Order) -> bool {
 /// they stood.
 fn settle_clock(saga: &mut Saga, at: Millis) {
     let is_parked = |entry: &Entry| entry.waits == Waits::Parked && !mutated("parked_saga_clock_runs");
-    let is_held = |entry: &Entry| entry.waits == Waits::Stuck || is_parked(entry);
+    let holds = |entry: &Entry| entry.children().is_some_and(|rows| rows.open.iter().any(|child| child.held));
+    let is_below = |entry: &Entry| entry.waits == Waits::Children && holds(entry) && !mutated("clock_runs_over_held_item");
+    let is_held = |entry: &Entry| entry.waits == Waits::Stuck || is_parked(entry) || is_below(entry);
     let held = saga.entries.iter().any(is_held) && !mutated("held_clock_runs");
     match saga.held_since {
         None if held => saga.held_since = Some(at),

@@ -4,17 +4,21 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::SagaEvent;
 use ringmaster_schemas::state::{Course, Entry, Waits, Work};
 
+use super::children;
 use super::leaf::{more, remember, since};
 use crate::faults::mutated;
 
 /// True if it could happen to a scope that is open or undone; else nothing has changed.
 pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
     match (entry.work, event) {
-        (Work::Open, SagaEvent::Succeeded { .. }) => entry.work = Work::Done,
+        (Work::Open, SagaEvent::Succeeded { result, .. }) => (entry.work, entry.result) = (Work::Done, result.clone()),
         (Work::Open, SagaEvent::ScopeStopped { refused, failure, .. }) => {
             entry.work = Work::Undoing;
             course(entry).refused = *refused;
             remember(entry, failure);
+            if let Some(rows) = children::rows(entry) {
+                children::recall(rows);
+            }
         }
         (Work::Undoing, SagaEvent::Refused { failure, .. }) => {
             entry.work = Work::Refused;
@@ -24,8 +28,14 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
             entry.work = Work::Failed;
             remember(entry, failure);
         }
+        (Work::Undoing, SagaEvent::Undone { .. }) if entry.children().is_some_and(|rows| rows.was_done) => {
+            entry.work = Work::Undone;
+        }
         (Work::Open | Work::Undoing, SagaEvent::Closed { .. }) => entry.work = Work::Closed,
         _ => return false,
+    }
+    if entry.work != Work::Undoing {
+        entry.waits = Waits::No;
     }
     // Its time is no matter any more.
     entry.due_at = 0;

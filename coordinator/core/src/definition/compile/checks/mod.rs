@@ -1,6 +1,7 @@
 //! Checks of a definition beside those of names and types.
 
 mod constant;
+pub(super) mod for_each;
 mod limits;
 mod names;
 mod pivot;
@@ -9,6 +10,7 @@ mod reach;
 mod reactions;
 
 pub(super) use constant::{Decides, check as constant};
+pub(super) use for_each::{check as for_each, unread};
 pub(super) use limits::check as limits;
 pub(super) use names::check as names;
 pub(super) use pivot::check as pivot;

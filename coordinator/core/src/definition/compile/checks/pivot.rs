@@ -45,6 +45,7 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report
 fn misplaced(role: Role) -> (&'static str, &'static str) {
     match role {
         Role::Branch => ("the pivot is in no branch of a parallel", "put it behind the parallel"),
+        Role::Item => ("the pivot is in no item of a for_each", "put it behind the for_each"),
         Role::Root | Role::Body | Role::Arm | Role::Reaction => (
             "a reaction has no pivot of its own",
             "the last step of a pivot's reaction with next: go_on is the pivot in its stead, without saying so",

@@ -5,6 +5,7 @@
 pub(super) mod approval;
 mod do_;
 mod emit;
+pub(super) mod for_each;
 mod group;
 pub(super) mod node;
 pub(super) mod parallel;
@@ -28,6 +29,7 @@ use crate::definition::yaml::{Kind, Node};
 pub(super) use approval::{ApprovalForm, EscalationForm, RoleForm};
 pub(super) use do_::{DoForm, UndoForm};
 pub(super) use emit::EmitForm;
+pub(super) use for_each::ForEachForm;
 pub(super) use group::SwitchForm;
 pub(super) use node::{NodeForm, VerbForm};
 pub(super) use react::OnForm;

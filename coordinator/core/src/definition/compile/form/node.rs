@@ -1,11 +1,12 @@
 //! A node: its name, what all nodes may have, and its verb.
 
-use super::super::fields::{Fields, Word};
-use super::super::keys::VERBS;
-use super::super::report::Report;
+use super::super::fields::{Fields, Word, is_called};
+use super::super::keys::{VERBS, verbs_with};
+use super::super::report::{Report, suggest};
 use super::approval::ApprovalForm;
 use super::do_::DoForm;
 use super::emit::EmitForm;
+use super::for_each::ForEachForm;
 use super::group::{self, GroupForm, SwitchForm};
 use super::parallel::ParallelForm;
 use super::react::{self, OnForm};
@@ -21,7 +22,7 @@ use crate::definition::yaml::{Kind, Node};
 pub(crate) const STEPS_MAX: usize = 200;
 
 /// Verbs to come, their keys, and what all nodes will have.
-const LATER: [&str; 4] = ["run", "for_each", "match", "answer"];
+const LATER: [&str; 3] = ["run", "match", "answer"];
 
 pub(in crate::definition::compile) struct NodeForm {
     pub(in crate::definition::compile) name: Word,
@@ -42,6 +43,7 @@ pub(in crate::definition::compile) enum VerbForm {
     Group(GroupForm),
     Switch(SwitchForm),
     Parallel(ParallelForm),
+    ForEach(ForEachForm),
     Sleep(SleepForm),
     Approval(ApprovalForm),
     Wait(WaitForm),
@@ -91,7 +93,11 @@ impl NodeForm {
         let all: Vec<&str> = if verbs.is_empty() { keys().collect() } else { shape.names().collect() };
         if let [_, (other, key), ..] = verbs[..] {
             let other = VERBS[other].0;
-            report.error(&key.span, format!("a step does one thing: '{verb}' or '{other}'"), "make two steps of it");
+            let hint = match (verb, other) {
+                ("for_each", _) => format!("what is done for each item stands in steps: - {{ step: NAME, {other}: ... }}"),
+                _ => "make two steps of it".to_owned(),
+            };
+            report.error(&key.span, format!("a step does one thing: '{verb}' or '{other}'"), hint);
             return None;
         }
         let fields = Fields::new(node, shape.what, &all, &LATER, report)?;
@@ -103,7 +109,7 @@ impl NodeForm {
         let mut condition = expression(fields.node("if"), report);
         let has = |key: &str| shape.names().any(|known| known == key);
         let within = if has("within") { fields.duration("within", report) } else { None };
-        let stands_for = match fields.node("as").filter(|_| has("as")) {
+        let stands_for = match fields.node("as").filter(|_| has("as") && verb != "for_each") {
             None => Some(None),
             Some(node) => name_of(node, "a step's name", report).map(Some),
         };
@@ -121,6 +127,7 @@ impl NodeForm {
             "refuse" => RefuseForm::read(&fields, report).map(VerbForm::Refuse),
             "steps" => GroupForm::read(&fields, report).map(VerbForm::Group),
             "switch" => SwitchForm::read(&fields, report).map(VerbForm::Switch),
+            "for_each" => ForEachForm::read(&fields, report).map(VerbForm::ForEach),
             "parallel" => ParallelForm::read(&fields, report).map(VerbForm::Parallel),
             _ => DoForm::read(&fields, within.as_ref(), report).map(VerbForm::Do),
         };
@@ -141,6 +148,7 @@ impl NodeForm {
             VerbForm::Group(group) => vec![(Role::Body, &group.steps)],
             VerbForm::Switch(switch) => switch.arms.iter().map(|arm| (Role::Arm, &arm.steps[..])).collect(),
             VerbForm::Parallel(parallel) => parallel.branches.iter().map(|steps| (Role::Branch, &steps[..])).collect(),
+            VerbForm::ForEach(each) => vec![(Role::Item, &each.steps)],
             VerbForm::Do(_) | VerbForm::Emit(_) | VerbForm::Refuse(_) | VerbForm::Sleep(_) => Vec::new(),
             VerbForm::Approval(_) | VerbForm::Wait(_) => Vec::new(),
         };
@@ -164,9 +172,22 @@ fn keys() -> impl Iterator<Item = &'static str> {
     })
 }
 
-/// The verbs of a node, by their place in [`VERBS`], with their keys.
+/// The verbs of a node, by their place in [`VERBS`], with their keys. What belongs to another verb (the steps of a for_each) is none.
 fn verbs_of(node: &Node) -> Vec<(usize, &Node)> {
     let Kind::Map(entries) = &node.kind else { return Vec::new() };
     let verb = |key: &Node| VERBS.iter().position(|(verb, ..)| key.scalar() == Some(verb));
-    entries.iter().filter_map(|(key, _)| Some((verb(key)?, key))).collect()
+    let found: Vec<(usize, &Node)> = entries.iter().filter_map(|(key, _)| Some((verb(key)?, key))).collect();
+    let is_there = |verb: &str| found.iter().any(|(at, _)| VERBS[*at].0 == verb);
+    let is_part = |(at, _): &(usize, &Node)| verbs_with(VERBS[*at].0).any(is_there);
+    let mut verbs: Vec<(usize, &Node)> = found.iter().filter(|one| !is_part(one)).copied().collect();
+    // Steps beside a for_each that is misspelt are no group.
+    let is_each = |key: &Node| key.scalar().is_some_and(|key| is_called(key, "for_each") || suggest(key, ["for_each"]).is_some());
+    if let [(at, _)] = verbs[..]
+        && VERBS[at].0 == "steps"
+        && let Some((key, _)) = entries.iter().find(|(key, _)| is_each(key))
+        && let Some(each) = VERBS.iter().position(|(verb, _)| *verb == "for_each")
+    {
+        verbs = vec![(each, key)];
+    }
+    verbs
 }

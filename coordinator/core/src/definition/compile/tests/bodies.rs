@@ -4,6 +4,9 @@ use ringmaster_schemas::avro::{Resolver, Schema};
 use ringmaster_schemas::journal::{Encoding, Failure, FailureKind, Phase};
 use ringmaster_schemas::json::{render, transcode};
 
+use expect_test::expect;
+
+use super::errors::check;
 use super::*;
 use crate::definition::{Budget, Definition, Do, Environment, Participant, Settings, Template, Undo, compile};
 
@@ -18,6 +21,8 @@ fn environment_of<'a>(
         start,
         event: &[],
         results,
+        item: &|_| None,
+        index: 0,
         failure,
         round: 1,
         now: 1_900_000_000_000,
@@ -220,4 +225,20 @@ fn an_undo_in_another_encoding_has_a_body_of_its_own() {
         let own = call.body.as_ref().map(|body| String::from_utf8(rendered(body, &environment)).unwrap());
         assert_eq!(own.as_deref(), body, "{encoding:?}");
     }
+}
+
+#[test]
+fn a_record_that_holds_itself_is_given_to_another_one() {
+    let pack = |what: &str| {
+        parcel(&saga(&format!("steps:\n  - {{ step: pack, do: fraud.Bundle, undo: nothing, with: {{ crates: {what} }} }}\n")))
+    };
+    check(&pack("start.boxes"), expect![[""]]);
+    check(
+        &pack("start.bags"),
+        expect![[r#"
+            sagas/x.yaml:4:68: error: crates: items: inside: this may be absent, and the field needs a value
+             4 |   - { step: pack, do: fraud.Bundle, undo: nothing, with: { crates: start.bags } }
+               |                                                                    ^^^^^^^^^^
+        "#]],
+    );
 }

@@ -106,7 +106,7 @@ fn what_may_not_stand_there() {
                |                                       ^^^^^^^ there are: step, wait, from, key, if, within, keep, on_refused, description
             sagas/x.yaml:6:52: error: a wait has no 'undo'
              6 |   - { step: b, wait: order fulfilled, timeout: 5s, undo: nothing }
-               |                                                    ^^^^ there are: step, wait, from, key, if, within, keep, on_refused, description
+               |                                                    ^^^^ undo stands at the do that it undoes
             sagas/x.yaml:7:38: error: this version does not know 'match' yet
              7 |   - { step: c, wait: OrderFulfilled, match: order_id == key }
                |                                      ^^^^^ a wait has: step, wait, from, key, if, within, keep, on_refused, description

@@ -5,6 +5,45 @@ use ringmaster_schemas::journal::Encoding;
 use super::*;
 use crate::definition::{Participant, Settings, compile, yaml};
 
+/// What is put in anywhere.
+const PIECES: [&str; 35] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ": ",
+    ", ",
+    "- ",
+    "\n",
+    "'",
+    "\"",
+    "#",
+    "&",
+    "*",
+    "|\n  ",
+    "start.",
+    "steps.ship.",
+    ".?",
+    "has(",
+    ")",
+    "1",
+    "0.1",
+    "rules.",
+    "pivot: true",
+    "undo: nothing",
+    "\t",
+    "ü",
+    "\u{0}",
+    "if: ",
+    "999999999999999999999",
+    "for_each: ",
+    "as: line",
+    "at_once: ",
+    "result: ",
+    "line.",
+    "index",
+];
+
 #[test]
 fn mutated_files_are_answered_and_never_panic() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/definitions");
@@ -12,37 +51,6 @@ fn mutated_files_are_answered_and_never_panic() {
     for entry in std::fs::read_dir(examples).unwrap() {
         texts.push(std::fs::read_to_string(entry.unwrap().path()).unwrap());
     }
-    let pieces = [
-        "{",
-        "}",
-        "[",
-        "]",
-        ": ",
-        ", ",
-        "- ",
-        "\n",
-        "'",
-        "\"",
-        "#",
-        "&",
-        "*",
-        "|\n  ",
-        "start.",
-        "steps.ship.",
-        ".?",
-        "has(",
-        ")",
-        "1",
-        "0.1",
-        "rules.",
-        "pivot: true",
-        "undo: nothing",
-        "\t",
-        "ü",
-        "\u{0}",
-        "if: ",
-        "999999999999999999999",
-    ];
     let mut random = fastrand::Rng::with_seed(17);
     let (mut good, mut bad) = (0, 0);
     let mut schemas = schemas();
@@ -52,13 +60,13 @@ fn mutated_files_are_answered_and_never_panic() {
             let at = random.usize(..text.len());
             match random.u32(0..4) {
                 0 => drop(text.splice(at..(at + random.usize(1..20)).min(text.len()), [])),
-                1 => drop(text.splice(at..at, pieces[random.usize(..pieces.len())].chars())),
+                1 => drop(text.splice(at..at, PIECES[random.usize(..PIECES.len())].chars())),
                 2 => {
                     let from = random.usize(..text.len());
                     let copy: Vec<char> = text[from..(from + random.usize(1..40)).min(text.len())].to_vec();
                     drop(text.splice(at..at, copy));
                 }
-                _ => text[at] = pieces[random.usize(..pieces.len())].chars().next().unwrap(),
+                _ => text[at] = PIECES[random.usize(..PIECES.len())].chars().next().unwrap(),
             }
         }
         let text: String = text.into_iter().collect();

@@ -1,6 +1,6 @@
 //! Definitions as somebody writes them who has not read all of it: each is told what is wrong and what to do, and nothing beside.
 
-use expect_test::{expect, expect_file};
+use expect_test::{ExpectFile, expect, expect_file};
 
 use super::errors::check;
 use super::*;
@@ -240,10 +240,13 @@ fn what_another_arm_gave() {
     );
 }
 
-/// All of `newcomer.txt`: its definitions stay, what they are told is written behind each.
 #[test]
 fn what_a_newcomer_writes() {
-    let golden = expect_file!["newcomer.txt"];
+    told(&expect_file!["newcomer.txt"]);
+}
+
+/// All of a file of definitions: they stay, what they are told is written behind each.
+pub(super) fn told(golden: &ExpectFile) {
     let (head, cases) = golden.data().split_once("=== ").map(|(head, cases)| (head.to_owned(), cases.to_owned())).unwrap();
     let mut told = head;
     for case in cases.split("\n=== ") {

@@ -224,7 +224,7 @@ fn names_that_stand_for_others() {
                |                                            ^ both results need the same fields, in the same order
             sagas/x.yaml:7:28: error: step 'd' gives no result
              7 |   - { step: r, if: "steps.?d.hasValue()", do: fraud.Forget, undo: nothing, with: { order_id: key } }
-               |                            ^ what gives a result is a do or an approval
+               |                            ^ what gives a result is a do, an approval, a wait, or a for_each with a result
         "#]],
     );
 }

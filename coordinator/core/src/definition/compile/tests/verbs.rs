@@ -38,7 +38,7 @@ fn keys_of_verbs() {
         expect![[r#"
             sagas/x.yaml:4:91: error: a step that emits has no 'undo'
              4 |   - { step: told, emit: OrderFulfilled, to: ends, with: { order_id: key, tracking: key }, undo: nothing, within: 5s }
-               |                                                                                           ^^^^ there are: step, emit, to, key, with, if, description
+               |                                                                                           ^^^^ undo stands at the do that it undoes
             sagas/x.yaml:4:106: error: a step that emits has no 'within'
              4 |   - { step: told, emit: OrderFulfilled, to: ends, with: { order_id: key, tracking: key }, undo: nothing, within: 5s }
                |                                                                                                          ^^^^^^ did you mean 'with'?
@@ -53,7 +53,7 @@ fn keys_of_verbs() {
                |                                                   ^^^^^^ make two steps of it
             sagas/x.yaml:7:7: error: 'do' is missing
              7 |   - { step: none, if: start.total > 5 }
-               |       ^^^^ do: participant.Command, or another verb: emit, wait, sleep, approval, refuse, steps, switch, parallel
+               |       ^^^^ do: participant.Command, or another verb: emit, wait, sleep, approval, refuse, steps, switch, parallel, for_each
         "#]],
     );
 }
@@ -111,10 +111,10 @@ fn what_gives_no_result_is_not_read() {
         expect![[r#"
             sagas/x.yaml:5:25: error: step 'told' gives no result
              5 |   - { step: one, if: has(steps.told), do: fraud.Score, undo: nothing, with: { order_id: steps.told.order_id } }
-               |                         ^ what gives a result is a do or an approval
+               |                         ^ what gives a result is a do, an approval, a wait, or a for_each with a result
             sagas/x.yaml:5:95: error: step 'told' gives no result
              5 |   - { step: one, if: has(steps.told), do: fraud.Score, undo: nothing, with: { order_id: steps.told.order_id } }
-               |                                                                                               ^^^^ what gives a result is a do or an approval
+               |                                                                                               ^^^^ what gives a result is a do, an approval, a wait, or a for_each with a result
         "#]],
     );
 }
@@ -203,7 +203,7 @@ fn keys_of_groups_and_choices() {
                |                                                 ^^^^ there are: if, steps
             sagas/x.yaml:8:102: error: a switch has no 'undo'
              8 |   - { step: e, switch: [ { if: start.total > 1, then: 1 }, { else: [ { step: e1, refuse: NO } ] } ], undo: nothing }
-               |                                                                                                      ^^^^ there are: step, switch, if, within, on_refused, on_failed, description
+               |                                                                                                      ^^^^ undo stands at the do that it undoes
         "#]],
     );
     check(

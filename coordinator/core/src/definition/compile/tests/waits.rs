@@ -53,7 +53,7 @@ fn sleeps_that_are_none() {
                |                       ^^^^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
             sagas/x.yaml:7:27: error: a sleep has no 'undo'
              7 |   - { step: f, sleep: 2h, undo: nothing, on_failed: go_on, timeout: 5s }
-               |                           ^^^^ there are: step, sleep, if, within, on_refused, description
+               |                           ^^^^ undo stands at the do that it undoes
             sagas/x.yaml:7:42: error: a sleep has no 'on_failed'
              7 |   - { step: f, sleep: 2h, undo: nothing, on_failed: go_on, timeout: 5s }
                |                                          ^^^^^^^^^ there are: step, sleep, if, within, on_refused, description
@@ -88,7 +88,7 @@ fn sleeps_that_are_none() {
                |                                                     ^^^^^^^ there are: EXPIRED
             sagas/x.yaml:7:29: error: step 'c' gives no result
              7 |   - { step: j, sleep: steps.c.at }
-               |                             ^ what gives a result is a do or an approval
+               |                             ^ what gives a result is a do, an approval, a wait, or a for_each with a result
             sagas/x.yaml:8:39: error: a sleep without within is never refused
              8 |   - { step: k, sleep: 2h, on_refused: go_on }
                |                                       ^^^^^ a sleep is refused when its within is over before it: give it one, or remove on_refused
@@ -133,7 +133,7 @@ fn approvals_that_are_none() {
                |                                                                                 ^^ after counts from when it was asked
             sagas/x.yaml:10:44: error: an approval has no 'undo'
              10 |   - { step: i, approval: boss, within: 1h, undo: nothing, on_failed: go_on }
-                |                                            ^^^^ there are: step, approval, if, within, show, escalate, on_refused, as, description
+                |                                            ^^^^ undo stands at the do that it undoes
             sagas/x.yaml:10:59: error: an approval has no 'on_failed'
              10 |   - { step: i, approval: boss, within: 1h, undo: nothing, on_failed: go_on }
                 |                                                           ^^^^^^^^^ there are: step, approval, if, within, show, escalate, on_refused, as, description

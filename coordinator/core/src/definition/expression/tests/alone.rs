@@ -34,6 +34,8 @@ fn over<T>(body: &str, run: impl FnOnce(&Environment<'_>) -> T) -> T {
         start: &start,
         event: &[],
         results: &|_| None,
+        item: &|_| None,
+        index: 0,
         failure: None,
         round: 1,
         now: 0,

@@ -186,15 +186,9 @@ fn what_the_checker_accepts_is_never_absent() {
         let text = if round % 2 == 0 { maker.text(depth) } else { maker.truth(depth) };
         let (condition, source) = (parsed("rules.r0"), parsed(&text));
         let lasting = lasting_rule(&condition, &rules);
-        let step = |name, node, rule: Option<&'static str>| NodeName { name, node, result: result.clone(), rule };
-        let names = Names {
-            start: order.clone(),
-            events: Vec::new(),
-            nodes: vec![step("pay", 1, None), step("score", 2, lasting.map(|_| "r0"))],
-            silent: Vec::new(),
-            rules: &rules,
-            is_another_way: Box::new(|_, _| false),
-        };
+        let step = |name, node, rule: Option<&'static str>| NodeName { name, node, result: Some(result.clone()), rule };
+        let nodes = vec![step("pay", 1, None), step("score", 2, lasting.map(|_| "r0"))];
+        let names = Names { nodes, rules: &rules, ..super::super::alone::names(&order) };
         let mut report = Report::new("f", &text, 1);
         let lower = |parsed, report: &mut Report<'_>| Lowerer::lower(&names, report, &mut Uses::default(), behind_two(), parsed);
         let Some(typed) = lower(&source, &mut report) else {
@@ -208,17 +202,8 @@ fn what_the_checker_accepts_is_never_absent() {
                 let given =
                     |node: u16| if node == 1 { Some(&results[pay][..]) } else { score.map(|score: usize| &results[score][..]) };
                 let budget = Budget::new();
-                let environment = Environment {
-                    key: "k",
-                    start,
-                    event: &[],
-                    results: &given,
-                    failure: None,
-                    round: 1,
-                    now: 2,
-                    started: 1,
-                    budget: &budget,
-                };
+                let nowhere = Environment::without_saga("k", 2, &budget);
+                let environment = Environment { start, results: &given, started: 1, ..nowhere };
                 // Where the condition of a step is true, that step was not skipped.
                 let asked = entered.as_ref().is_some_and(|typed| Machine::new(&environment).truth(&typed.node) == Ok(true));
                 if asked && score.is_none() {

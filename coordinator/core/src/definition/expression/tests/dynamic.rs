@@ -79,6 +79,8 @@ fn cost(text: &str, note: &str) -> u32 {
         start: &world.start,
         event: &[],
         results: &|_| None,
+        item: &|_| None,
+        index: 0,
         failure: None,
         round: 1,
         now: 2,

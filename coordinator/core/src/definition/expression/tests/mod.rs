@@ -60,15 +60,9 @@ impl World {
     }
 
     fn names(&self) -> Names<'static> {
-        let step = |name, node| NodeName { name, node, result: self.score.clone(), rule: None };
-        Names {
-            start: self.order.clone(),
-            events: Vec::new(),
-            nodes: vec![step("pay", 1), step("score", 2), step("later", 3)],
-            silent: vec!["told"],
-            rules: &[],
-            is_another_way: Box::new(|_, _| false),
-        }
+        let step = |name, node| NodeName { name, node, result: Some(self.score.clone()), rule: None };
+        let nodes = vec![step("pay", 1), step("score", 2), step("later", 3)];
+        Names { nodes, silent: vec!["told"], ..super::alone::names(&self.order) }
     }
 
     fn lower(&self, text: &str) -> Result<lower::Typed, String> {
@@ -105,6 +99,8 @@ impl World {
             start: &self.start,
             event: &[],
             results: &results,
+            item: &|_| None,
+            index: 0,
             failure: Some(&failure),
             round: 1,
             now: 1_900_000_000_000,

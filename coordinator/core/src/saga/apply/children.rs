@@ -1,0 +1,135 @@
+//! What can happen to a for_each and the rows of its items, and to such a row when its saga has ended.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{ItemEvent, Items, Place};
+use ringmaster_schemas::state::{Child, ChildWork, Children, Detail, Entry, Saga, Status, Waits, Work};
+
+use super::leaf::{more, remember, since};
+
+/// The entry of a for_each whose items follow.
+pub(super) fn begin(entry: Entry, items: &Items) -> Entry {
+    let rows = Children {
+        count: items.count,
+        at_once: items.at_once,
+        undoes: items.undoes,
+        begun: 0,
+        at: 0,
+        open: Vec::new(),
+        to_recall: 0,
+        was_done: false,
+        recalls: false,
+        swept: 0,
+        list: Some(items.list.clone()),
+    };
+    let mut entry = Entry { work: Work::Open, waits: Waits::Children, ..entry };
+    more(&mut entry).course.get_or_insert_default().detail = Detail::Children { rows: Arc::new(rows) };
+    entry
+}
+
+/// The rows below an entry, to be changed.
+pub(super) fn rows(entry: &mut Entry) -> Option<&mut Children> {
+    match &mut entry.more.as_mut()?.course.as_mut()?.detail {
+        Detail::Children { rows } => Some(Arc::make_mut(rows)),
+        _ => None,
+    }
+}
+
+/// True if it could happen; else nothing has changed.
+pub(super) fn change(saga: &mut Saga, place: Place, event: &ItemEvent, at: Millis) -> bool {
+    let (status, to_sweep) = (saga.status, saga.to_sweep());
+    let Some(entry) = saga.entries.get_mut(usize::from(place)) else { return false };
+    match (event, status) {
+        (ItemEvent::Swept { index }, Status::Completed | Status::Compensated) => {
+            let legal = to_sweep == Some((place, *index));
+            if let (true, Some(rows)) = (legal, rows(entry)) {
+                rows.swept = *index + 1;
+            }
+            legal
+        }
+        (ItemEvent::Lingers { index }, Status::Completed | Status::Compensated) => {
+            rows(entry).is_some_and(|rows| lingers(rows, *index))
+        }
+        (ItemEvent::Ended { .. }, Status::Completed | Status::Compensated) => rows(entry).is_some_and(|rows| child(rows, event)),
+        (ItemEvent::UndoBegan { failure }, Status::Running | Status::Compensating) => {
+            let legal = entry.work == Work::Done && entry.children().is_some();
+            if legal {
+                (entry.work, entry.waits, entry.due_at) = (Work::Undoing, Waits::Children, 0);
+                remember(entry, failure);
+                if let Some(rows) = rows(entry) {
+                    rows.was_done = true;
+                    recall(rows);
+                }
+                since(entry, at);
+            }
+            legal
+        }
+        (_, Status::Running | Status::Compensating) if entry.waits == Waits::Children => {
+            rows(entry).is_some_and(|rows| child(rows, event))
+        }
+        _ => false,
+    }
+}
+
+/// It is needed no more, and stays all the same.
+fn lingers(rows: &mut Children, index: u16) -> bool {
+    let legal = index < rows.swept && rows.child(index).is_none();
+    if legal {
+        rows.open.push(Child { index, recalled: true, held: false });
+    }
+    legal
+}
+
+/// Something that was open is undone now.
+pub(super) fn recall(rows: &mut Children) {
+    let done = if rows.undoes { rows.begun } else { 0 };
+    (rows.recalls, rows.to_recall, rows.list) = (true, done, None);
+}
+
+fn child(rows: &mut Children, event: &ItemEvent) -> bool {
+    match (event, rows.work()) {
+        (ItemEvent::Began { index, next_at, .. }, Some(ChildWork::Begin(next))) if *index == next => {
+            (rows.begun, rows.at) = (next + 1, *next_at);
+            rows.open.push(Child { index: next, recalled: false, held: false });
+            if rows.begun == rows.count {
+                rows.list = None;
+            }
+            true
+        }
+        (ItemEvent::Recalled { index, .. }, Some(ChildWork::Recall(next))) if *index == next => {
+            match rows.open.iter_mut().find(|child| child.index == next) {
+                Some(child) if !child.recalled => child.recalled = true,
+                // It was under way, and was told before those that are done.
+                Some(_) => rows.to_recall = next,
+                None => {
+                    rows.to_recall = next;
+                    rows.open.push(Child { index: next, recalled: true, held: false });
+                }
+            }
+            true
+        }
+        (ItemEvent::Ended { index, .. }, _) => {
+            let at = rows.open.iter().position(|child| child.index == *index);
+            at.map(|at| rows.open.remove(at)).is_some()
+        }
+        (ItemEvent::Held { index, held, .. }, _) => {
+            let child = rows.open.iter_mut().find(|child| child.index == *index && child.held != *held);
+            child.map(|child| child.held = *held).is_some()
+        }
+        _ => false,
+    }
+}
+
+/// The row of an item whose saga has ended: it goes, now or when those below it have gone.
+pub(super) fn sweep(saga: &mut Saga, lingers: bool) -> bool {
+    let is_below = saga.is_below();
+    let Some(end) = saga.ended.as_mut().filter(|_| is_below && saga.status != Status::Swept) else { return false };
+    if lingers {
+        let legal = end.expires_at == Millis::MAX;
+        end.expires_at = 0;
+        return legal;
+    }
+    (saga.status, saga.entries, saga.failure, saga.bare) = (Status::Swept, Vec::new(), None, true);
+    true
+}

@@ -1,0 +1,146 @@
+//! A for_each: its body for each item of a list, each in a row of its own, side by side.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::Data;
+use ringmaster_schemas::journal::{Failure, ItemEvent, Items, Opens, Place, SagaEvent};
+use ringmaster_schemas::state::{ChildWork, Work};
+
+use super::super::decide::Draft;
+use super::super::flow::Way;
+use super::super::scope::Scope;
+use super::super::{ITEMS_INSIDE_MAX, News, Novelty, ROW_DATA_BYTES_MAX, code};
+use crate::definition::{ExpressionError, ForEach, ITEMS_MAX, ROOT};
+use crate::faults::mutated;
+
+/// A list without items, as Avro.
+const NO_ITEMS: &[u8] = &[0];
+
+impl Draft<'_> {
+    /// It begins: the list is evaluated once, and stays as it is.
+    pub(in super::super) fn for_each(&mut self, number: u16, each: &ForEach) -> Way {
+        let items = match self.items_of(number, each) {
+            Ok(items) => items,
+            Err(error) => return self.fails_to_begin(number, &error),
+        };
+        let node = &self.definition.nodes[usize::from(number)];
+        let until = node.within_ms.map(|within| self.now.saturating_add(within));
+        let (place, is_empty) = (self.next_place(), items.count == 0);
+        let opens = Opens::Items { items: Arc::new(items), until };
+        self.happen(SagaEvent::Entered { place, node: number, round: self.round(number), opens });
+        if !is_empty {
+            return Way::Rest;
+        }
+        let nothing = node.kept().map(|_| Data::new(NO_ITEMS));
+        self.items_done(place, nothing.as_ref())
+    }
+
+    fn items_of(&mut self, number: u16, each: &ForEach) -> Result<Items, ExpressionError> {
+        let node = &self.definition.nodes[usize::from(number)];
+        let too_big = |message| ExpressionError { code: code::DATA_TOO_BIG, message, place: node.name.to_string() };
+        let mut list = self.buffer();
+        let count = self.values.items(self.view(number), &each.list, &mut list)? as usize;
+        let most = if self.root == ROOT { ITEMS_MAX } else { ITEMS_INSIDE_MAX };
+        if count > most {
+            return Err(too_big(format!("its list has {count} items; at most {most} are gone through here")));
+        }
+        let held = self.held_bytes();
+        if held + list.len() > ROW_DATA_BYTES_MAX {
+            return Err(too_big(format!(
+                "its list takes {} bytes beside {held} that the saga holds; the limit is {ROW_DATA_BYTES_MAX}",
+                list.len()
+            )));
+        }
+        let data = Data::new(&list);
+        self.give_back(list);
+        Ok(Items { count: count as u16, at_once: each.at_once, undoes: node.undoes, list: data })
+    }
+
+    /// All items have ended well, and give this.
+    pub(in super::super) fn gathered(&mut self, place: Place, result: Option<&Data>) {
+        let way = self.items_done(place, result);
+        self.go(way);
+    }
+
+    fn items_done(&mut self, place: Place, result: Option<&Data>) -> Way {
+        let size = result.map_or(0, |result| result.bytes().len());
+        let held = self.held_bytes();
+        let too_big = held + size > ROW_DATA_BYTES_MAX;
+        let kept = result.filter(|_| !too_big).cloned();
+        self.happen(SagaEvent::Succeeded { place, result: kept, passes: false });
+        self.with_result(place, held, size, too_big)
+    }
+
+    /// The next that waits for nothing.
+    pub(in super::super) fn work(&mut self) {
+        // It may have stopped meanwhile, with what is above it.
+        if !self.saga().has_work() {
+            return;
+        }
+        if self.saga().ended() {
+            return match self.saga().to_sweep() {
+                Some((place, index)) => self.happen(SagaEvent::Item { place, event: ItemEvent::Swept { index } }),
+                None => self.happen(SagaEvent::Swept { lingers: false }),
+            };
+        }
+        match self.saga().child_work() {
+            Some((place, ChildWork::Begin(index))) => {
+                let rows = self.entry(place).children().expect("it has items");
+                let (_, next_at) = rows.next_item().expect("the list holds what has not begun");
+                self.happen(SagaEvent::Item { place, event: ItemEvent::Began { index, next_at } });
+            }
+            Some((place, ChildWork::Recall(index))) => self.happen(SagaEvent::Item { place, event: ItemEvent::Recalled { index } }),
+            Some((_, ChildWork::Gather)) => unreachable!("results are gathered by who knows the rows"),
+            None => {}
+        }
+    }
+
+    /// What has become of an item.
+    pub(in super::super) fn news(&mut self, news: &News) {
+        let News { place, index, what } = news;
+        let (place, index) = (*place, *index);
+        match what {
+            Novelty::Held(held) => self.happen(SagaEvent::Item { place, event: ItemEvent::Held { index, held: *held } }),
+            Novelty::Lingers => self.happen(SagaEvent::Item { place, event: ItemEvent::Lingers { index } }),
+            Novelty::Gone => self.happen(SagaEvent::Item { place, event: ItemEvent::Ended { index, well: true } }),
+            Novelty::Done => self.happen(SagaEvent::Item { place, event: ItemEvent::Ended { index, well: true } }),
+            Novelty::Undone { failure, refused } => {
+                self.happen(SagaEvent::Item { place, event: ItemEvent::Ended { index, well: false } });
+                let way = match self.entry(place).work {
+                    Work::Open => self.stop(Scope::At(place), of_item(index, failure), *refused),
+                    _ => Way::Unwind(Scope::At(place)),
+                };
+                self.go(way);
+            }
+        }
+    }
+
+    /// True if nothing is left of what the items of the entry at a place did; else that is undone.
+    pub(in super::super) fn clean_items(&mut self, place: Place) -> bool {
+        let entry = self.entry(place);
+        let rows = entry.children().expect("it has items");
+        match entry.work {
+            Work::Undoing if rows.is_clean() => {
+                self.happen(SagaEvent::Closed { place });
+                true
+            }
+            Work::Open | Work::Undoing => false,
+            Work::Done if rows.undoes && rows.begun > 0 && !mutated("item_not_undone") => {
+                let failure = match self.halted(place) {
+                    Some(Scope::At(scope)) => self.entry(scope).failure().cloned(),
+                    _ => self.saga().failure.clone(),
+                };
+                let failure = failure.expect("what is undone says why");
+                self.happen(SagaEvent::Item { place, event: ItemEvent::UndoBegan { failure } });
+                false
+            }
+            _ => true,
+        }
+    }
+}
+
+/// Why an item ended, as its for_each says it.
+fn of_item(index: u16, failure: &Failure) -> Arc<Failure> {
+    let message = format!("item {index}: {}", failure.message);
+    Arc::new(Failure { message: message.as_str().into(), ..failure.clone() })
+}

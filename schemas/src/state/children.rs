@@ -1,0 +1,93 @@
+//! What a for_each knows of the rows of its items. It does not grow with them: those that have ended are a number.
+
+use crate::record;
+use crate::shared::Data;
+
+record! {
+    /// The rows below a for_each.
+    pub struct Children {
+        /// How many items there are.
+        pub count: u16,
+        /// So many may be open at once.
+        pub at_once: u16,
+        /// Items that began: those before this number.
+        pub begun: u16,
+        /// Where the next one lies in the list, in bytes.
+        pub at: i32,
+        /// Items whose rows are under way, in the order in which they came to be so.
+        pub open: Vec<Child>,
+        /// While they are undone: items before this number are still to be told.
+        pub to_recall: u16,
+        /// Something of an item has an undo.
+        pub undoes: bool,
+        /// It was done when its undo began.
+        pub was_done: bool,
+        /// It undoes, or has.
+        pub recalls: bool,
+        /// Rows before this number are gone.
+        pub swept: u16,
+        /// The items, each with its length in front, until all have begun.
+        pub list: Option<Data>,
+    }
+}
+
+record! {
+    /// An item whose row is under way.
+    pub struct Child {
+        /// Which.
+        pub index: u16,
+        /// It was told to undo what it did.
+        pub recalled: bool,
+        /// It needs a person, or is parked.
+        pub held: bool,
+    }
+}
+
+/// What is to be done next about the rows below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildWork {
+    /// This item begins.
+    Begin(u16),
+    /// All have ended well: their results are gathered.
+    Gather,
+    /// This item is to undo what it did.
+    Recall(u16),
+}
+
+impl Children {
+    /// What is to be done next while it is open, or undone; none while something is waited for.
+    pub fn work(&self) -> Option<ChildWork> {
+        let has_room = self.open.len() < usize::from(self.at_once);
+        if self.recalls {
+            let untold = self.open.iter().find(|child| !child.recalled).map(|child| child.index);
+            return untold.or((has_room && self.to_recall > 0).then(|| self.to_recall - 1)).map(ChildWork::Recall);
+        }
+        if self.begun < self.count {
+            return has_room.then_some(ChildWork::Begin(self.begun));
+        }
+        self.open.is_empty().then_some(ChildWork::Gather)
+    }
+
+    /// True if something is to be done about it.
+    pub fn has_work(&self) -> bool {
+        self.work().is_some()
+    }
+
+    /// True if nothing is left of what its items did.
+    pub fn is_clean(&self) -> bool {
+        self.open.is_empty() && self.to_recall == 0
+    }
+
+    /// The row of an item, if that is under way.
+    pub fn child(&self, index: u16) -> Option<&Child> {
+        self.open.iter().find(|child| child.index == index)
+    }
+
+    /// The bytes of the next item, and where the one behind it lies.
+    pub fn next_item(&self) -> Option<(&[u8], i32)> {
+        let list = self.list.as_ref()?.bytes();
+        let mut cursor = crate::codec::Cursor::new(list.get(usize::try_from(self.at).ok()?..)?);
+        let item = cursor.blob().ok()?;
+        Some((item, (list.len() - cursor.rest.len()) as i32))
+    }
+}

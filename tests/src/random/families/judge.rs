@@ -1,0 +1,82 @@
+//! What can be said only at the end: what participants did is what the rows say, and what was told is in order.
+
+use ringmaster_schemas::state::{Saga, Status, Work};
+
+use super::world::World;
+
+impl World<'_> {
+    pub(super) fn judge(&mut self) {
+        let Some(root) = self.rows.get(&self.root).cloned() else { return };
+        if !root.ended() {
+            return self.faults.push(format!("ends: the saga is {} and nothing more is to come", root.status));
+        }
+        self.count(match root.status {
+            Status::Completed => "completed",
+            _ => "compensated",
+        });
+        self.count("sagas");
+        if self.rows.len() > 1 {
+            self.faults.push(format!("L1: the saga has ended, and {} rows are left", self.rows.len()));
+        }
+        let rows: Vec<_> = self.graves.values().chain([&root]).cloned().collect();
+        for row in &rows {
+            self.effects(row);
+        }
+        self.lists(&root);
+    }
+
+    /// L16: what was done is what entries say.
+    fn effects(&mut self, row: &Saga) {
+        for entry in &row.entries {
+            let Some(order) = &entry.order else { continue };
+            let key = format!("{}/{}", row.id, order.step());
+            let Some(account) = self.participants.accounts.get(&key).filter(|account| !account.left) else { continue };
+            let undoes = self
+                .known
+                .definition
+                .step(entry.node)
+                .is_some_and(|step| matches!(step.asks.undo, ringmaster_core::definition::Undo::Command { .. }));
+            let wrong = match entry.work {
+                Work::Done if entry.went_on() => false,
+                Work::Done => !account.effect,
+                Work::Undone => account.effect,
+                Work::Refused => account.effect && undoes,
+                _ => false,
+            };
+            if wrong {
+                self.faults.push(format!("L16: {key} is {}, and its participant says {account:?}", entry.work));
+            }
+        }
+    }
+
+    /// True for one of the lists that a definition may name.
+    fn may_be_gone_through(&self, items: &[i64]) -> bool {
+        let list =
+            |name: &str| -> Vec<i64> { self.start[name].as_array().into_iter().flatten().filter_map(|n| n.as_i64()).collect() };
+        let all = list("items");
+        let large: Vec<i64> = all.iter().copied().filter(|n| *n > 1).collect();
+        [list("few"), all, large].iter().any(|known| known == items)
+    }
+
+    /// L18: results stand in the order of the items.
+    fn lists(&mut self, root: &Saga) {
+        for body in &self.told {
+            for (name, list) in body.as_object().into_iter().flatten().filter(|(name, _)| *name != "id") {
+                let node = self.known.definition.names.find(name);
+                let entry = root.entries.iter().rfind(|entry| Some(entry.node) == node && entry.work != Work::Refused);
+                let Some(rows) = entry.and_then(|entry| entry.children()) else {
+                    self.faults.push(format!("L18: {name} was told, and was never gone through"));
+                    continue;
+                };
+                let indexes: Vec<i64> = list.as_array().into_iter().flatten().filter_map(|item| item["i"].as_i64()).collect();
+                let items: Vec<i64> = list.as_array().into_iter().flatten().filter_map(|item| item["item"].as_i64()).collect();
+                if !self.may_be_gone_through(&items) {
+                    self.faults.push(format!("L18: the items of {name} were {items:?}, and the start is {}", self.start));
+                }
+                if indexes != (0..i64::from(rows.count)).collect::<Vec<i64>>() {
+                    self.faults.push(format!("L18: the results of {name} are {list}, and it has {} items", rows.count));
+                }
+            }
+        }
+    }
+}

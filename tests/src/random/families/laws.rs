@@ -1,0 +1,108 @@
+//! What holds for a row and the rows below it, beside what holds for each.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ringmaster_core::definition::{Definition, ROOT};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{ItemEvent, Opens, Place, SagaEvent};
+use ringmaster_schemas::names::{Direction, below, item_id};
+use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
+
+type Rows = BTreeMap<Arc<str>, Arc<Saga>>;
+
+/// What holds for an event of any row.
+pub(super) fn event(definition: &Definition, before: Option<&Saga>, event: &SagaEvent, behind: &Saga, at: Millis) -> Vec<String> {
+    crate::laws::event(definition, before, event, behind, at)
+}
+
+/// L3: nothing goes forward in a row whose for_each, or what is around that, is undone.
+pub(super) fn before(definition: &Definition, rows: &Rows, id: &str, before: Option<&Saga>, event: &SagaEvent) -> Vec<String> {
+    let goes = match event {
+        SagaEvent::CommandIssued { .. } | SagaEvent::Emitted { .. } | SagaEvent::Escalated { .. } => true,
+        SagaEvent::CommandRepeated { direction, .. } | SagaEvent::Retried { direction, .. } => *direction == Direction::Do,
+        SagaEvent::Entered { opens, .. } => !matches!(opens, Opens::Stuck { .. }),
+        SagaEvent::ReactionBegan { .. } | SagaEvent::WentOn { .. } | SagaEvent::Item { event: ItemEvent::Began { .. }, .. } => true,
+        SagaEvent::Completed { .. } => true,
+        _ => false,
+    };
+    let runs = before.is_none_or(|row| row.status == Status::Running);
+    let wrong = goes && runs && is_undone_above(definition, rows, id);
+    wrong.then(|| format!("L3: {id} goes forward below what is undone ({event:?})")).into_iter().collect()
+}
+
+fn is_undone_above(definition: &Definition, rows: &Rows, id: &str) -> bool {
+    let Some(below) = below(id) else { return false };
+    let Some(above) = rows.get(below.above) else { return false };
+    let node = definition.names.find(below.step);
+    let of = |entry: &Entry| Some(entry.node) == node && entry.round == below.round;
+    let Some(place) = above.entries.iter().position(of) else { return false };
+    if above.status == Status::Compensating || above.entries[place].work == Work::Undoing {
+        return true;
+    }
+    let mut scope = definition.nodes[usize::from(above.entries[place].node)].scope;
+    while scope != ROOT {
+        let around = above.entries[..place].iter().rfind(|entry| entry.node == scope);
+        if around.is_some_and(|entry| entry.work == Work::Undoing) {
+            return true;
+        }
+        scope = definition.nodes[usize::from(scope)].scope;
+    }
+    is_undone_above(definition, rows, &above.id)
+}
+
+/// What holds between turns.
+pub(super) fn family(definition: &Definition, rows: &Rows) -> Vec<String> {
+    let mut faults = Vec::new();
+    for saga in rows.values() {
+        faults.extend(crate::laws::at_rest(definition, saga));
+        if let Some(below) = below(&saga.id)
+            && !rows.contains_key(below.above)
+        {
+            faults.push(format!("L1: {} has no row above it", saga.id));
+        }
+        for (entry, place) in saga.entries.iter().zip(0..) {
+            if entry.children().is_some() {
+                faults.extend(children(definition, rows, saga, entry, place));
+            }
+        }
+    }
+    faults
+}
+
+fn children(definition: &Definition, rows: &Rows, saga: &Saga, entry: &Entry, place: Place) -> Vec<String> {
+    let mut faults = Vec::new();
+    let children = entry.children().expect("it was looked at");
+    let name = &definition.nodes[usize::from(entry.node)].name;
+    let row = |index: u16| rows.get(&*item_id(&saga.id, name, entry.round, index));
+    let mut wrong = |what: String| faults.push(format!("{what} ({} of {}, at {place})", name, saga.id));
+    if entry.waits == Waits::Children && children.open.len() > usize::from(children.at_once) {
+        wrong(format!("L8: {} items are under way, and {} may be", children.open.len(), children.at_once));
+    }
+    for index in children.swept..children.begun {
+        let Some(child) = row(index) else {
+            wrong(format!("L1: item {index} has begun, and its row is not there"));
+            continue;
+        };
+        let known = children.child(index);
+        let lives = matches!(child.status, Status::Running | Status::Compensating);
+        if lives != known.is_some() && !saga.ended() {
+            wrong(format!("L1: item {index} is {}, and the row above thinks otherwise", child.status));
+        }
+        if known.is_some_and(|known| known.held != child.held_since.is_some()) {
+            wrong(format!("L15: item {index} is held or not, and the row above thinks otherwise"));
+        }
+        match (entry.work, child.status) {
+            (Work::Done, Status::Completed) | (Work::Open | Work::Undoing, _) => {}
+            (Work::Done, status) => wrong(format!("L18: it is done, and item {index} is {status}")),
+            (_, Status::Completed) if children.undoes => wrong(format!("L17: it is {}, and item {index} is done", entry.work)),
+            (_, Status::Completed | Status::Compensated) => {}
+            (work, status) => wrong(format!("L1: it is {work}, and item {index} is {status}")),
+        }
+    }
+    let over = matches!(entry.work, Work::Open | Work::Undoing) != (entry.waits == Waits::Children);
+    if over {
+        wrong(format!("L2: it is {} and waits for {}", entry.work, entry.waits));
+    }
+    faults
+}

@@ -1,0 +1,393 @@
+//! One saga with its items in a hostile world, which calms down in the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use ringmaster_core::definition::{Definition, Participant, Settings, compile};
+use ringmaster_core::intake::Projections;
+use ringmaster_core::saga::{Act, ActInput, Breakers, Input, Outcome, Scratch, StartInput, name_of};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{BreakerEvent, Encoding, Place, SagaEvent};
+use ringmaster_schemas::registry::Schemas;
+use ringmaster_schemas::state::{PRIORITY_USUAL, Saga, Waits, Work};
+
+use super::super::Report;
+use super::super::behave::{Answer, Command, Mood, Participants};
+use super::super::write::PARTICIPANTS;
+use super::write::{ITEMS_MAX, SAGA};
+use crate::stories::Said;
+use crate::stories::project;
+
+/// Turns in a calm world by which a saga must have ended.
+const CALM_STEPS: u32 = 4_000;
+
+/// What is refused again and again is cancelled then.
+const HELPED_MAX: u32 = 30;
+
+/// A compiled definition.
+pub(super) struct Known {
+    pub(super) definition: Definition,
+    pub(super) schemas: Schemas,
+}
+
+impl Known {
+    pub(super) fn of(text: &str) -> Result<Known, String> {
+        let mut schemas = Schemas::builtin();
+        let mut settings = Settings::new(&mut schemas);
+        let json = || Participant { encoding: Encoding::Json, ..Participant::default() };
+        settings.participants = PARTICIPANTS.map(|name| (name.to_owned(), json())).into();
+        let compiled = compile("family.yaml", text, &mut settings);
+        let mut definitions = compiled.map_err(|errors| errors.iter().map(ToString::to_string).collect::<String>())?;
+        Ok(Known { definition: definitions.remove(0), schemas })
+    }
+}
+
+pub(super) struct World<'k> {
+    pub(super) known: &'k Known,
+    pub(super) random: Rng,
+    pub(super) now: Millis,
+    pub(super) root: Arc<str>,
+    /// The start event: the lists, and a number.
+    pub(super) start: serde_json::Value,
+    pub(super) rows: BTreeMap<Arc<str>, Arc<Saga>>,
+    /// Rows that are gone, as they were last.
+    pub(super) graves: BTreeMap<Arc<str>, Arc<Saga>>,
+    pub(super) breakers: Breakers,
+    pub(super) scratch: Scratch,
+    pub(super) projections: Projections,
+    /// By idempotency key, without its direction.
+    pub(super) participants: Participants,
+    pub(super) commands: Vec<Command>,
+    pub(super) answers: Vec<Answer>,
+    heard: Vec<Answer>,
+    /// All that happened: to which row, what, and when.
+    pub(super) journal: Vec<(Arc<str>, SagaEvent, Millis)>,
+    /// Bodies of the last step.
+    pub(super) told: Vec<serde_json::Value>,
+    pub(super) lines: Vec<String>,
+    pub(super) faults: Vec<String>,
+    lost: f64,
+    pauses: f64,
+    contrary: f64,
+    cancels: bool,
+    /// How often people helped in the calm world.
+    helped: u32,
+    pub(super) report: &'k mut Report,
+}
+
+impl<'k> World<'k> {
+    pub(super) fn new(known: &'k Known, seed: u64, report: &'k mut Report) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let mut list = |most: usize| (0..random.usize(..=most)).map(|_| random.i64(0..5)).collect::<Vec<i64>>();
+        let (items, few) = (list(ITEMS_MAX), list(2));
+        let start = serde_json::json!({ "id": "k", "n": random.i64(0..5), "items": items, "few": few });
+        let participants = Participants { mood: Mood::draw(&mut random), accounts: BTreeMap::default() };
+        let (lost, cancels) = (random.f64() * 0.3, random.u32(0..3) == 0);
+        let pauses = [0.0, 0.0, 0.03, 0.15][random.usize(..4)];
+        let contrary = [0.0, 0.02, 0.1][random.usize(..3)];
+        World {
+            known,
+            random,
+            now: 1_900_000_000_000,
+            root: format!("{SAGA}/k").into(),
+            start,
+            rows: BTreeMap::new(),
+            graves: BTreeMap::new(),
+            breakers: Breakers::default(),
+            scratch: Scratch::default(),
+            projections: Projections::default(),
+            participants,
+            commands: Vec::new(),
+            answers: Vec::new(),
+            heard: Vec::new(),
+            journal: Vec::new(),
+            told: Vec::new(),
+            lines: Vec::new(),
+            faults: Vec::new(),
+            lost,
+            pauses,
+            contrary,
+            cancels,
+            helped: 0,
+            report,
+        }
+    }
+
+    pub(super) fn run(&mut self) {
+        self.begin();
+        for _ in 0..self.random.u32(5..250) {
+            if !self.faults.is_empty() {
+                return;
+            }
+            self.step();
+        }
+        self.participants.mood = Mood::calm();
+        for _ in 0..CALM_STEPS {
+            if !self.faults.is_empty() {
+                return;
+            }
+            if !self.calm_step() {
+                return self.judge();
+            }
+        }
+        self.faults.push("ends: it does not come to an end in a calm world".to_owned());
+    }
+
+    fn begin(&mut self) {
+        let start = &self.known.definition.start;
+        let kept = project(&start.reader, &start.kept, &self.start.to_string()).expect("a start can be read");
+        let input = StartInput {
+            key: "k".to_owned(),
+            start: kept,
+            start_schema: start.kept.key(),
+            traceparent: None,
+            source: "wanted/0/0".to_owned(),
+            version_offset: 0,
+            priority: if self.known.definition.priority.is_some() { 8 } else { PRIORITY_USUAL },
+            event_time: Some(self.now),
+            early: Vec::new(),
+            by_hand: None,
+        };
+        let root = self.root.clone();
+        self.turn(&root, Input::Start(input), "it starts");
+    }
+
+    pub(super) fn count(&mut self, what: &'static str) {
+        self.report.count(what);
+    }
+
+    /// Nothing is on its way, and nothing is due.
+    fn rests(&self) -> bool {
+        let due = self.rows.values().any(|saga| saga.due_at() != Millis::MAX);
+        !due && self.commands.is_empty() && self.answers.is_empty()
+    }
+
+    fn step(&mut self) {
+        if self.random.f64() < self.pauses {
+            return self.pause();
+        }
+        if self.random.f64() < self.contrary {
+            return self.contradict();
+        }
+        match self.random.u32(0..100) {
+            0..34 => self.deliver_command(),
+            34..64 => self.deliver_answer(),
+            64..76 => self.wait_until_due(),
+            76..82 => self.now += self.random.i64(0..3_000),
+            82..86 => self.crash(),
+            86..88 if self.cancels => self.cancel(),
+            88..92 => self.act(),
+            92..95 => self.answer_approval(),
+            95 => self.too_big(),
+            _ => self.hear_again(),
+        }
+    }
+
+    /// All goes as it should; false if nothing more is to come.
+    fn calm_step(&mut self) -> bool {
+        let paused = self.breakers.iter().map(|(name, _)| name.clone()).next();
+        if let Some(name) = paused {
+            match self.first_parked(&name) {
+                Some((id, place)) => self.turn(&id, Input::Unpark(place), "what is parked goes out"),
+                None => self.breaks(&name, &BreakerEvent::Closed { why: "nothing is parked".into() }),
+            }
+        } else if let Some(command) = self.commands.pop() {
+            self.answers.extend(self.participants.take(&command, &mut self.random));
+        } else if !self.answers.is_empty() {
+            let answer = self.answers.remove(0);
+            self.hear(&answer);
+        } else if !self.rests() {
+            self.wait_until_due();
+        } else if !self.help() {
+            return false;
+        }
+        true
+    }
+
+    fn deliver_command(&mut self) {
+        if self.commands.is_empty() {
+            return;
+        }
+        let at = self.random.usize(..self.commands.len());
+        let command = self.commands[at].clone();
+        if self.random.u32(0..10) > 0 {
+            self.commands.swap_remove(at);
+        }
+        if self.random.f64() >= self.lost {
+            self.answers.extend(self.participants.take(&command, &mut self.random));
+        }
+    }
+
+    fn deliver_answer(&mut self) {
+        if self.answers.is_empty() {
+            return;
+        }
+        let at = self.random.usize(..self.answers.len());
+        let answer = self.answers.swap_remove(at);
+        if self.random.f64() < self.lost && !answer.must_arrive {
+            return;
+        }
+        self.hear(&answer);
+        self.heard.push(answer);
+    }
+
+    fn hear_again(&mut self) {
+        if let Some(answer) = self.random.choice(&self.heard).cloned() {
+            self.hear(&answer);
+        }
+    }
+
+    fn wait_until_due(&mut self) {
+        let first = self.rows.values().min_by_key(|saga| saga.due_at()).cloned();
+        let Some(saga) = first.filter(|saga| saga.due_at() != Millis::MAX) else { return };
+        self.now = self.now.max(saga.due_at());
+        let input = if saga.has_work() { Input::Work } else { Input::Due };
+        self.turn(&saga.id, input, "something is due");
+    }
+
+    fn cancel(&mut self) {
+        self.count("cancels");
+        let root = self.root.clone();
+        self.turn(&root, Input::Cancel { why: "changed their mind".into() }, "it is cancelled");
+    }
+
+    fn too_big(&mut self) {
+        let live: Vec<Arc<str>> = self.rows.values().filter(|saga| !saga.ended()).map(|saga| saga.id.clone()).collect();
+        let Some(id) = self.random.choice(&live).cloned() else { return };
+        self.turn(&id, Input::TooBig { bytes: Some(2_000_000), step: None, place: None }, "what came next is too big");
+    }
+
+    fn contradict(&mut self) {
+        if let Some(answer) = self.participants.contradict(&mut self.random) {
+            self.count("contradictions");
+            // Once its row is gone nobody undoes it: it is told.
+            let is_there = answer.to.step.rsplit_once('/').is_some_and(|(row, _)| self.rows.contains_key(row));
+            if !is_there {
+                self.participants.leave(&answer.to.step);
+            }
+            self.hear(&answer);
+        }
+    }
+
+    /// The row and place that goes out next for a participant.
+    fn first_parked(&self, name: &str) -> Option<(Arc<str>, Place)> {
+        let parked = self.rows.values().flat_map(|saga| {
+            let entries = saga.entries.iter().zip(0..);
+            entries
+                .filter(|(entry, _)| entry.parked_for().is_some_and(|of| **of == *name))
+                .map(|(entry, place)| (ringmaster_schemas::state::rank_of(saga, entry), saga.id.clone(), place))
+        });
+        parked.min().map(|(_, id, place)| (id, place))
+    }
+
+    fn pause(&mut self) {
+        let name: Arc<str> = PARTICIPANTS[self.random.usize(..PARTICIPANTS.len())].into();
+        let is_paused = self.breakers.get(&name).is_some();
+        match (is_paused, self.first_parked(&name)) {
+            (false, _) => {
+                self.count("pauses");
+                self.breaks(&name, &BreakerEvent::Opened { by: None, why: "it is not asked now".into() });
+            }
+            (true, Some((id, place))) => self.turn(&id, Input::Unpark(place), "what is parked goes out"),
+            (true, None) => self.breaks(&name, &BreakerEvent::Closed { why: "nothing is parked".into() }),
+        }
+    }
+
+    fn breaks(&mut self, name: &Arc<str>, event: &BreakerEvent) {
+        self.breakers.apply(name, event, self.now);
+        self.lines.push(format!("{name}: {event:?}"));
+    }
+
+    /// Somebody answers to an approval that waits.
+    fn answer_approval(&mut self) {
+        let asks = |saga: &&Arc<Saga>| saga.entries.iter().any(|entry| entry.waits == Waits::Approval);
+        let Some(saga) = self.rows.values().find(asks).cloned() else { return };
+        let entry = saga.entries.iter().find(|entry| entry.waits == Waits::Approval).expect("it was looked at");
+        let act = if self.random.u32(0..3) > 0 { Act::Approve } else { Act::Refuse };
+        self.count("approvals that were answered");
+        self.acts(&saga.id, act, name_of(&self.known.definition, entry));
+    }
+
+    fn acts(&mut self, id: &Arc<str>, act: Act, step: String) {
+        let came = format!("a person acts on {step}: {act:?}");
+        let act = ActInput { act, step: Some(step.into()), by: "ann".into(), why: "looked at it".into(), if_state: None };
+        self.turn(id, Input::Act(act), &came);
+    }
+
+    /// A person acts on something that is stuck.
+    fn act(&mut self) {
+        let stuck: Vec<(Arc<str>, Place)> = self.stuck();
+        let Some((id, place)) = self.random.choice(&stuck).cloned() else { return };
+        self.count("acts of people");
+        let act = if self.random.bool() { Act::Retry } else { Act::Skip { value: None, given: false } };
+        let saga = self.rows[&id].clone();
+        let entry = &saga.entries[usize::from(place)];
+        if let (Act::Skip { .. }, Some(order)) = (&act, &entry.order) {
+            self.participants.leave(&format!("{id}/{}", order.step()));
+        }
+        self.acts(&id, act, name_of(&self.known.definition, entry));
+    }
+
+    fn stuck(&self) -> Vec<(Arc<str>, Place)> {
+        let of = |saga: &Arc<Saga>| -> Vec<(Arc<str>, Place)> {
+            let entries = saga.entries.iter().zip(0..).filter(|(entry, _)| entry.waits == Waits::Stuck);
+            entries.map(|(_, place)| (saga.id.clone(), place)).collect()
+        };
+        self.rows.values().flat_map(of).collect()
+    }
+
+    /// In a calm world people see to what is stuck: they ask again, or say how it ended; false if nothing is.
+    fn help(&mut self) -> bool {
+        let Some((id, place)) = self.stuck().into_iter().next() else { return false };
+        self.helped += 1;
+        if self.helped == HELPED_MAX {
+            self.cancel();
+            return true;
+        }
+        let saga = self.rows[&id].clone();
+        let entry = &saga.entries[usize::from(place)];
+        let step = name_of(&self.known.definition, entry);
+        let act = match (entry.work, &entry.order) {
+            (Work::UndoAsked, Some(order)) => {
+                self.participants.close(&format!("{id}/{}", order.step()));
+                Act::Resolve(Outcome::Succeeded { result: None })
+            }
+            (Work::Asked, Some(order)) => {
+                let key = format!("{id}/{}", order.step());
+                let account = self.participants.accounts.entry(key.clone()).or_default();
+                match account.result() {
+                    Some(Said::Succeeded(Some(result))) => {
+                        let node = self.known.definition.node(entry.node).and_then(|node| node.kept());
+                        let result =
+                            node.map(|kept| ringmaster_schemas::Data::new(&project(kept, kept, &result).expect("it fits")));
+                        Act::Resolve(Outcome::Succeeded { result })
+                    }
+                    _ => {
+                        self.participants.close(&key);
+                        Act::Resolve(Outcome::Refused { code: "NO".into(), message: "said by a person".into() })
+                    }
+                }
+            }
+            _ if self.random.u32(0..3) == 0 => Act::Skip { value: None, given: false },
+            _ => Act::Retry,
+        };
+        if let (Act::Skip { .. }, Some(order)) = (&act, &entry.order) {
+            self.participants.leave(&format!("{id}/{}", order.step()));
+        }
+        self.acts(&id, act, step);
+        true
+    }
+
+    pub(super) fn story(&self) -> String {
+        let mut out = format!("start: {}\n{}\n", self.start, self.lines.join("\n"));
+        for saga in self.rows.values() {
+            let entries = saga
+                .entries
+                .iter()
+                .map(|entry| format!("{} {} ({})", name_of(&self.known.definition, entry), entry.work, entry.waits));
+            out.push_str(&format!("{} {}: {}\n", saga.id, saga.status, entries.collect::<Vec<_>>().join(", ")));
+        }
+        out
+    }
+}

@@ -1,0 +1,223 @@
+//! A random definition whose steps are done for each item of lists, as a person would write it.
+
+use std::fmt::Write as _;
+
+use fastrand::Rng;
+
+/// Its name.
+pub(super) const SAGA: &str = "family";
+/// Most items of a list.
+pub(super) const ITEMS_MAX: usize = 7;
+
+/// Writes a definition.
+pub(super) struct Writer<'r> {
+    random: &'r mut Rng,
+    out: String,
+    steps: usize,
+    /// Names of the items around, the innermost last.
+    items: Vec<String>,
+    /// Steps that can be read: of this list and those around it.
+    known: Vec<String>,
+    /// Lists of results that certainly are there at the end.
+    lists: Vec<String>,
+}
+
+/// The text of a definition.
+pub(super) fn text(random: &mut Rng) -> String {
+    let mut writer = Writer { random, out: String::new(), steps: 0, items: Vec::new(), known: Vec::new(), lists: Vec::new() };
+    writer.line(0, &format!("saga: {SAGA}"));
+    writer.line(0, "start: { on: Wanted, from: wanted, key: event.id }");
+    writer.line(0, "retain: 3600000ms");
+    if writer.random.u32(0..4) == 0 {
+        let deadline = writer.random.u32(2_000..60_000);
+        writer.line(0, &format!("deadline: {deadline}ms"));
+    }
+    if writer.random.u32(0..4) == 0 {
+        writer.line(0, "priority: 8");
+    }
+    writer.line(0, "steps:");
+    writer.list(2, 0);
+    if writer.random.bool() {
+        writer.each(2, 0);
+    }
+    writer.last();
+    writer.line(0, "on_completed: { emit: Got, to: ends, with: { id: key } }");
+    writer.line(0, "on_compensated: { emit: GotNothing, to: ends, with: { id: key } }");
+    writer.out
+}
+
+impl Writer<'_> {
+    fn line(&mut self, indent: usize, text: &str) {
+        writeln!(self.out, "{:indent$}{text}", "").expect("writing to memory");
+    }
+
+    fn name(&mut self, letter: char) -> String {
+        self.steps += 1;
+        format!("{letter}{}", self.steps)
+    }
+
+    /// What all lists came to is told, so that their order can be seen.
+    fn last(&mut self) {
+        let fields: Vec<String> = self.lists.iter().map(|list| format!("{list}: steps.{list}")).collect();
+        self.line(2, "- step: tell");
+        self.line(4, "do: bank.Tell");
+        self.line(4, &format!("with: {{ id: key, {} }}", fields.join(", ")).replace(", }", " }"));
+        if self.random.bool() {
+            self.line(4, "pivot: true");
+        } else {
+            self.line(4, "undo: nothing");
+        }
+        self.line(4, "timeout: 2s");
+    }
+
+    fn list(&mut self, indent: usize, depth: usize) {
+        let known = self.known.len();
+        for _ in 0..self.random.usize(1..=3 - depth.min(2)) {
+            self.node(indent, depth);
+        }
+        // Those of a list inside another are not read outside.
+        if indent > 2 {
+            self.known.truncate(known);
+        }
+    }
+
+    fn node(&mut self, indent: usize, depth: usize) {
+        match self.random.u32(0..100) {
+            0..30 if self.items.len() < 2 && depth < 3 => self.each(indent, depth),
+            30..36 if depth < 3 => {
+                let name = self.name('g');
+                self.line(indent, &format!("- step: {name}"));
+                self.condition(indent + 2);
+                self.line(indent + 2, "steps:");
+                self.list(indent + 4, depth + 1);
+                self.reactions(indent + 2, depth);
+            }
+            36..44 if depth < 3 => {
+                let name = self.name('p');
+                self.line(indent, &format!("- step: {name}"));
+                self.line(indent + 2, "parallel:");
+                for branch in ["one", "two"] {
+                    self.line(indent + 4, &format!("{branch}:"));
+                    self.list(indent + 6, depth + 1);
+                }
+                self.reactions(indent + 2, depth);
+            }
+            44..48 => {
+                let name = self.name('z');
+                self.line(indent, &format!("- step: {name}"));
+                let millis = self.random.u32(0..5_000);
+                self.line(indent + 2, &format!("sleep: {millis}ms"));
+            }
+            48..52 => {
+                let name = self.name('a');
+                self.line(indent, &format!("- step: {name}"));
+                self.line(indent + 2, "approval: boss");
+                self.line(indent + 2, "within: 9s");
+                if self.random.bool() {
+                    self.line(indent + 2, "on_refused: { EXPIRED: undo, else: go_on }");
+                }
+            }
+            52..56 if !self.items.is_empty() => {
+                let name = self.name('r');
+                self.line(indent, &format!("- step: {name}"));
+                self.condition(indent + 2);
+                self.line(indent + 2, "refuse: NO");
+            }
+            _ => self.ask(indent, depth),
+        }
+    }
+
+    fn number(&mut self) -> String {
+        match (self.random.u32(0..4), self.items.last(), self.known.last()) {
+            (0, Some(_), _) => "index".to_owned(),
+            (1, Some(item), _) => item.clone(),
+            (2, _, Some(step)) => format!("steps.?{step}.?n.orValue(0)"),
+            _ => "start.n".to_owned(),
+        }
+    }
+
+    fn condition(&mut self, indent: usize) {
+        let condition = match (self.items.is_empty(), self.random.u32(0..3)) {
+            (false, 0) => "index != 1",
+            (false, 1) => "index > 2",
+            _ => "start.n > 1",
+        };
+        self.line(indent, &format!("if: {condition}"));
+    }
+
+    fn ask(&mut self, indent: usize, depth: usize) {
+        let name = self.name('s');
+        self.line(indent, &format!("- step: {name}"));
+        if self.random.u32(0..6) == 0 {
+            self.condition(indent + 2);
+        }
+        let (who, number) = (if self.random.bool() { "bank" } else { "shop" }, self.number());
+        self.line(indent + 2, &format!("do: {who}.Do"));
+        self.line(indent + 2, &format!("with: {{ n: {number} }}"));
+        let number = self.number();
+        match self.random.u32(0..6) {
+            0 => self.line(indent + 2, "undo: nothing"),
+            1 => self.line(indent + 2, &format!("undo: {{ do: court.Undo, with: {{ n: {number} }} }}")),
+            _ => self.line(indent + 2, &format!("undo: {who}.Undo")),
+        }
+        self.line(indent + 2, "timeout: 2s");
+        let attempts = self.random.u32(1..=3);
+        self.line(indent + 2, &format!("retry: {{ attempts: {attempts}, first: 300ms }}"));
+        self.reactions(indent + 2, depth);
+        self.known.push(name);
+    }
+
+    fn reactions(&mut self, indent: usize, depth: usize) {
+        for key in ["on_refused", "on_failed"] {
+            match self.random.u32(0..12) {
+                0 => self.line(indent, &format!("{key}: go_on")),
+                1 => self.line(indent, &format!("{key}: {{ NO: undo, else: go_on }}")),
+                2 if depth < 2 => {
+                    let next = ["go_on", "undo", "retry, at_most: 2"][self.random.usize(..3)];
+                    self.line(indent, &format!("{key}:"));
+                    self.line(indent + 2, "steps:");
+                    self.list(indent + 4, depth + 2);
+                    let (next, most) = next.split_once(", ").map_or((next, None), |(next, most)| (next, Some(most)));
+                    self.line(indent + 2, &format!("next: {next}"));
+                    most.into_iter().for_each(|most| self.line(indent + 2, most));
+                }
+                3 => self.line(indent, &format!("{key}: stuck")),
+                _ => {}
+            }
+        }
+    }
+
+    fn each(&mut self, indent: usize, depth: usize) {
+        let (name, item) = (self.name('e'), self.name('x'));
+        self.line(indent, &format!("- step: {name}"));
+        let list = match self.random.u32(0..3) {
+            0 => "start.few",
+            1 => "start.items.filter(v, v > 1)",
+            _ => "start.items",
+        };
+        self.line(indent + 2, &format!("for_each: \"{list}\""));
+        self.line(indent + 2, &format!("as: {item}"));
+        let at_once = self.random.u32(1..=4);
+        self.line(indent + 2, &format!("at_once: {at_once}"));
+        if self.random.u32(0..6) == 0 {
+            let within = self.random.u32(1_000..30_000);
+            self.line(indent + 2, &format!("within: {within}ms"));
+        }
+        self.line(indent + 2, "steps:");
+        self.items.push(item.clone());
+        let known = self.known.len();
+        self.list(indent + 4, depth + 1);
+        self.items.pop();
+        self.known.truncate(known);
+        let gives = self.random.u32(0..3) > 0;
+        if gives {
+            self.line(indent + 2, &format!("result: {{ i: index, item: {item} }}"));
+        }
+        let before = self.out.len();
+        self.reactions(indent + 2, depth);
+        // Without a way around it, it is certainly there at the end.
+        if gives && indent == 2 && !self.out[before..].contains("go_on") {
+            self.lists.push(name);
+        }
+    }
+}
