@@ -132,11 +132,20 @@ pub struct Topic {
     pub encoding: Option<Encoding>,
     /// Take a topic that was deleted and made again as new.
     pub accept_new: bool,
+    /// Its events go through the router, whatever their keys and partitions.
+    pub routed: bool,
 }
 
 impl Default for Topic {
     fn default() -> Self {
-        Topic { type_field: "type".to_owned(), default_type: None, mode: Mode::CloudEvents, encoding: None, accept_new: false }
+        Topic {
+            type_field: "type".to_owned(),
+            default_type: None,
+            mode: Mode::CloudEvents,
+            encoding: None,
+            accept_new: false,
+            routed: false,
+        }
     }
 }
 
@@ -313,11 +322,6 @@ const ENCODINGS: [(&str, Encoding); 2] = [("avro", Encoding::Avro), ("json", Enc
 
 fn read_topic(layers: &mut Layers, name: &str) -> Topic {
     let default = Topic::default();
-    layers.read(&["topics", name, "direct"], true, |text| match values::truth(text)? {
-        true => Ok(true),
-        false => Err("this version reads topics directly only: the record's key is the saga's key, and the topic has P partitions"
-            .to_owned()),
-    });
     Topic {
         type_field: layers.read(&["topics", name, "type_field"], default.type_field, values::text),
         default_type: layers.read(&["topics", name, "default_type"], None, |text| values::text(text).map(Some)),
@@ -328,6 +332,7 @@ fn read_topic(layers: &mut Layers, name: &str) -> Topic {
         ),
         encoding: layers.read(&["topics", name, "encoding"], None, |text| values::choice(&ENCODINGS)(text).map(Some)),
         accept_new: layers.read(&["topics", name, "accept_new"], false, values::truth),
+        routed: layers.read(&["topics", name, "routed"], false, values::truth),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The topics that an instance needs: how each must be, how they are made, and what is wrong with one that exists.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use ringmaster_bus::{Bus, BusError, Description, Specification};
@@ -21,6 +22,8 @@ pub enum Kind {
     History,
     /// Commands, replies, acts: 7 days.
     Traffic,
+    /// What routers hand on: 7 days, and nothing that was acknowledged may vanish.
+    Routed,
     /// Users' own events: made with defaults if it does not exist, and never judged for retention.
     Events,
 }
@@ -42,6 +45,7 @@ pub fn needed(topics: &Topics, partitions: i32, start: &[String], commands: &[St
     let mut all: Vec<Needed> =
         history.into_iter().map(|(name, partitions)| Needed { name: name.clone(), partitions, kind: Kind::History }).collect();
     all.extend([&topics.replies, &topics.control].map(|name| Needed { name: name.clone(), partitions, kind: Kind::Traffic }));
+    all.push(Needed { name: topics.inbox.clone(), partitions, kind: Kind::Routed });
     all.extend(commands.iter().map(|name| Needed { name: name.clone(), partitions, kind: Kind::Traffic }));
     for name in start.iter().chain(emitted) {
         if !all.iter().any(|known| known.name == *name) {
@@ -67,6 +71,7 @@ pub fn specification(needed: &Needed, replication: i32) -> Specification {
             ("retention.bytes", "-1"),
             ("unclean.leader.election.enable", "false"),
         ],
+        Kind::Routed => &[("cleanup.policy", "delete"), ("retention.ms", WEEK_MS), ("unclean.leader.election.enable", "false")],
         Kind::Traffic => &[("cleanup.policy", "delete"), ("retention.ms", WEEK_MS)],
         Kind::Events => &[],
     };
@@ -94,31 +99,51 @@ pub fn apply(bus: &mut impl Bus, needed: &[Needed], replication: i32) -> Result<
     Ok(made)
 }
 
-/// What is wrong with a topic, one line each: what, and what it must be.
-pub fn faults(description: &Description, topics: &Topics, start: &[String], partitions: i32) -> Vec<String> {
+/// Topics that are read directly and on which sagas have keys by expressions: each must be what the record's key is, and only people know
+/// whether it is.
+pub fn keys_by_expression(catalog: &Catalog, is_routed: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut keys: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for version in catalog.newest_versions() {
+        let listened = version.listeners.iter().map(|listener| (&listener.topic, &listener.key_text));
+        for (topic, key) in listened.chain([(&version.start.topic, &version.start.key_text)]) {
+            if !key.is_empty() && !is_routed(topic) {
+                keys.entry(topic).or_default().insert(key);
+            }
+        }
+    }
+    let note = |(topic, keys): (&str, BTreeSet<&str>)| {
+        let keys = keys.into_iter().collect::<Vec<_>>().join(", ");
+        format!(
+            "{topic}: read directly, so that the key of a record must be what {keys} is; if it is not, set `topics.\"{topic}\".routed = true`"
+        )
+    };
+    keys.into_iter().map(note).collect()
+}
+
+/// What is wrong with a topic, one line each: what, and what it must be. `direct`: topics that are being read directly.
+pub fn faults(description: &Description, topics: &Topics, direct: &[String], partitions: i32) -> Vec<String> {
     let name = &description.name;
     let mut wrong = Vec::new();
     let setting = |key: &str| description.settings.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
     let is_history = [&topics.journal, &topics.definitions, &topics.schemas, &topics.quarantine].contains(&name);
     let one = [&topics.definitions, &topics.schemas].contains(&name);
-    let same = [&topics.journal, &topics.replies, &topics.control].contains(&name) || start.contains(name);
+    let same = [&topics.journal, &topics.replies, &topics.control, &topics.inbox].contains(&name);
     if one && description.partitions != 1 {
         wrong.push(format!("  {name}: has {} partitions, must have 1", description.partitions));
     }
     if same && description.partitions != partitions {
-        let more = if description.partitions > partitions {
-            format!(
-                "; those from {partitions} on are not read, and none can be taken away: make a topic with {partitions}, let producers write there, and name it in the definition"
-            )
-        } else {
-            String::new()
-        };
         wrong.push(format!(
-            "  {name}: has {} partitions, must have {partitions} (the setting `partitions`; a topic with another count needs a router, which this version does not have){more}",
+            "  {name}: has {} partitions, must have {partitions} (the setting `partitions`)",
             description.partitions
         ));
     }
-    let is_traffic = *name == topics.replies || *name == topics.control || name.ends_with(COMMANDS_SUFFIX);
+    if direct.contains(name) && description.partitions != partitions {
+        wrong.push(format!(
+            "  {name}: has {} partitions, and had {partitions} when this instance started: those from {partitions} on are not read. Start again, and its records go through the router",
+            description.partitions
+        ));
+    }
+    let is_traffic = [&topics.replies, &topics.control, &topics.inbox].contains(&name) || name.ends_with(COMMANDS_SUFFIX);
     if is_traffic && setting("cleanup.policy").is_some_and(|policy| policy.contains("compact")) {
         wrong.push(format!("  {name}: cleanup.policy is '{}', must be 'delete': compaction keeps one command or reply of a saga and loses the others", setting("cleanup.policy").unwrap_or_default()));
     }
@@ -137,11 +162,11 @@ pub fn faults(description: &Description, topics: &Topics, start: &[String], part
                 ));
             }
         }
-        if setting("unclean.leader.election.enable").is_some_and(|value| value != "false") {
-            wrong.push(format!("  {name}: unclean.leader.election.enable is true, must be false: it loses acknowledged records"));
-        }
     }
-    if *name == topics.journal
+    if (is_history || *name == topics.inbox) && setting("unclean.leader.election.enable").is_some_and(|value| value != "false") {
+        wrong.push(format!("  {name}: unclean.leader.election.enable is true, must be false: it loses acknowledged records"));
+    }
+    if [&topics.journal, &topics.inbox].contains(&name)
         && let Some(bytes) = setting("max.message.bytes").and_then(|value| value.parse::<i64>().ok())
         && bytes < JOURNAL_MESSAGE_BYTES_MIN
     {

@@ -57,6 +57,8 @@ pub struct Topics {
     pub quarantine: String,
     /// P partitions: what people do to sagas.
     pub control: String,
+    /// P partitions: records of topics that are not read directly, as the router hands them on.
+    pub inbox: String,
 }
 
 impl Topics {
@@ -70,6 +72,7 @@ impl Topics {
             replies: name("replies"),
             quarantine: name("quarantine"),
             control: name("control"),
+            inbox: name("inbox"),
         }
     }
 }

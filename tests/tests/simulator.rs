@@ -17,6 +17,8 @@ const PARKING_SEEDS: u64 = 40;
 const RESTLESS_SEEDS: u64 = 40;
 /// Runs in which partitions leave their worker and come back.
 const REASSIGNING_SEEDS: u64 = 40;
+/// Runs in which orders go through the router.
+const ROUTING_SEEDS: u64 = 60;
 /// Runs in which the broker loses acknowledged records.
 const TAIL_LOST_SEEDS: u64 = 40;
 /// Runs in which nothing delays anybody.
@@ -72,6 +74,14 @@ fn participants_that_are_asked_no_more_and_again() {
 #[test]
 fn partitions_that_leave_their_worker_and_come_back() {
     all_pass(0..REASSIGNING_SEEDS, Plan::reassigning);
+}
+
+/// Orders without keys, on a topic with any number of partitions: each is one saga, whoever dies, stands still or begins anew.
+#[test]
+fn orders_that_go_through_the_router() {
+    all_pass(0..ROUTING_SEEDS, Plan::routing);
+    all_pass(0..ROUTING_SEEDS / 3, Plan::refusing);
+    all_pass(0..ROUTING_SEEDS / 3, Plan::rerouting);
 }
 
 #[test]
@@ -133,7 +143,7 @@ fn every_fault_is_done() {
 }
 
 /// The protocol broken in one place each (PROTOCOL.md section 6), and the runs that find it out.
-const MUTANTS: [(&str, Draw); 34] = [
+const MUTANTS: [(&str, Draw); 40] = [
     ("no_claim_check", Plan::random),
     ("no_number_check", Plan::random),
     ("number_gap_accepted", Plan::random),
@@ -168,6 +178,12 @@ const MUTANTS: [(&str, Draw); 34] = [
     ("breaker_not_stored", Plan::parking),
     ("parked_forgotten_at_restart", Plan::parking),
     ("paused_participant_probed", Plan::parking),
+    ("router_commits_past_gap", Plan::refusing),
+    ("router_starts_latest", Plan::routing),
+    ("prev_not_checked", Plan::refusing),
+    ("mark_not_checked", Plan::routing),
+    ("mark_not_advanced_over_skipped", Plan::rerouting),
+    ("mark_not_in_the_same_record", Plan::routing),
 ];
 
 /// Each is caught, and on the seed that catches it the unbroken protocol passes.
@@ -227,10 +243,14 @@ const POINTS: [&str; 26] = [
     "checkpoint_before_overlay_trim",
 ];
 
+/// Points of the router, and of those that it brings records to.
+const ROUTER_POINTS: [&str; 4] =
+    ["router_sent_unacked", "router_acked_uncommitted", "router_first_refused_second_lands", "routed_unjournaled"];
+
 /// Every point is reached with work in flight, and survived.
-fn all_survived(plan: impl Fn(u64, &'static str) -> Plan) {
+fn all_survived(points: &[&'static str], plan: impl Fn(u64, &'static str) -> Plan) {
     let mut untouched = Vec::new();
-    for point in POINTS {
+    for &point in points {
         let mut hits = 0;
         for seed in 0..POINT_SEEDS {
             match run(plan(seed, point), None) {
@@ -247,12 +267,20 @@ fn all_survived(plan: impl Fn(u64, &'static str) -> Plan) {
 
 #[test]
 fn crashes_at_every_point_are_survived() {
-    all_survived(|seed, point| Plan::at_point(seed, point, false));
+    all_survived(&POINTS, |seed, point| Plan::at_point(seed, point, false));
+}
+
+/// A router that stands still and goes on is a zombie: what it sends then changes nothing.
+#[test]
+fn the_routers_points_are_survived() {
+    for freeze in [false, true] {
+        all_survived(&ROUTER_POINTS, |seed, point| Plan { routed: Some(3), ..Plan::at_point(seed, point, freeze) });
+    }
 }
 
 #[test]
 fn standing_still_at_every_point_is_survived() {
-    all_survived(|seed, point| Plan::at_point(seed, point, true));
+    all_survived(&POINTS, |seed, point| Plan::at_point(seed, point, true));
 }
 
 /// A service dies behind its effect and before its reply is acknowledged.

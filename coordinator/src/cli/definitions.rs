@@ -60,13 +60,16 @@ pub(super) fn add_files(
 pub(super) fn check(config: &Config, files: &[PathBuf], out: &mut dyn Write) -> Result<(), Failure> {
     let mut schemas = load_schemas(&config.schemas)?;
     let files = &files_in(files)?;
-    let (records, warnings) =
-        add_files(&mut Catalog::default(), &mut schemas, files, &config.compile_options(), &SchemasOfSagas::new())?;
+    let mut catalog = Catalog::default();
+    let (records, warnings) = add_files(&mut catalog, &mut schemas, files, &config.compile_options(), &SchemasOfSagas::new())?;
     for warning in &warnings {
         say(out, format_args!("{warning}"))?;
     }
     for record in &records {
         say(out, format_args!("{}:{}: {} is right; version {}", record.file, record.line, record.name, &record.hash[..12]))?;
+    }
+    for note in crate::topics::keys_by_expression(&catalog, |topic| config.is_routed(topic)) {
+        say(out, format_args!("{note}"))?;
     }
     Ok(())
 }

@@ -134,7 +134,8 @@ impl<'a> Story<'a> {
         match record {
             JournalRecord::Decision(decision) => self.decision(offset, &decision),
             JournalRecord::Positions(positions) => {
-                let names = positions.positions.into_iter().map(|position| (position.topic, position.name.to_string()));
+                let name = |name: &str| name.split('/').next().unwrap_or_default().to_owned();
+                let names = positions.positions.into_iter().map(|position| (position.topic, name(&position.name)));
                 self.topics.extend(names);
             }
             JournalRecord::Claim(_) | JournalRecord::Bare(_) => {}
@@ -191,6 +192,10 @@ impl<'a> Story<'a> {
                 let id = usize::try_from(*topic).ok().and_then(|topic| decision.topics.get(topic));
                 let name = id.map(|id| self.topics.get(id).cloned().unwrap_or_else(|| hex(id)));
                 format!("{} at {}", name.as_deref().unwrap_or("an input"), next - 1)
+            }
+            Cause::Routed { source, partition, offset, .. } => {
+                let name = self.topics.get(source).cloned().unwrap_or_else(|| hex(source));
+                format!("{name}/{partition} at {offset}")
             }
             Cause::Due { due_at } => format!("due {}", time(*due_at)),
             Cause::Upkeep {} => "upkeep".to_owned(),

@@ -12,6 +12,7 @@ use std::time::Duration;
 use ringmaster_bus::Bus;
 use ringmaster_bus::embedded::Log;
 use ringmaster_bus::kafka::KafkaBus;
+use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::Counters;
 use ringmaster_store::Store;
 use ringmaster_store::rocks::RocksStore;
@@ -21,7 +22,7 @@ use super::exit::{Exit, Failure};
 use super::topics::apply_on;
 use crate::api;
 use crate::config::{BusKind, Config};
-use crate::runtime::{self, Follower, Following, Instance, Newest, Plan, SetupSettings, Status};
+use crate::runtime::{self, Follower, Following, Instance, Newest, Plan, Setup, SetupSettings, Status};
 use crate::telemetry::Metrics;
 
 /// How often the main thread looks whether it is to stop.
@@ -48,6 +49,17 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
             }
             run_on(config, first, |_| Ok(log.client()), &stop)
         }
+    }
+}
+
+/// How topics of events are read: who wonders where an event is finds that here.
+fn say_topics(setup: &Setup, catalog: &Catalog) {
+    for (topic, partitions) in setup.routed() {
+        tracing::info!(topic, partitions, "routed: its events go by the inbox to the partitions that their sagas live in");
+    }
+    let is_routed = |topic: &str| setup.routed().iter().any(|(routed, _)| routed == topic);
+    for note in crate::topics::keys_by_expression(catalog, is_routed) {
+        tracing::info!("{note}");
     }
 }
 
@@ -91,6 +103,7 @@ fn run_on<B: Bus + Send + 'static>(
              that still runs by one of them sends there waits until it is mended (`ringmaster topics apply`)"
         );
     }
+    say_topics(&setup, &knowledge.catalog);
     let store: Arc<dyn Store> = Arc::new(opened.store);
     let (status, metrics) = (Arc::new(Status::default()), Arc::new(Metrics::new(&config.instance)));
     let mut buses = vec![first];

@@ -52,12 +52,18 @@ impl Config {
         InstanceSettings { memory_max: usize::MAX, ..self.instance() }
     }
 
+    /// True if the events of this topic go through the router as settings say; those of a topic that has not P partitions do so anyway.
+    pub fn is_routed(&self, topic: &str) -> bool {
+        self.topics.get(topic).is_some_and(|topic| topic.routed)
+    }
+
     fn inputs(&self) -> Vec<InputOptions> {
         let input = |(name, topic): (&String, &super::Topic)| InputOptions {
             topic: name.clone(),
             type_field: topic.type_field.clone(),
             default_type: topic.default_type.clone(),
             accept_new: topic.accept_new,
+            routed: topic.routed,
         };
         self.topics.iter().map(input).collect()
     }

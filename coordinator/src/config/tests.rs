@@ -163,7 +163,7 @@ fn what_is_wrong_is_said_with_its_place_and_a_hint() {
         ("limits = 3", "r.toml:1:1: unknown setting 'limits'; did you mean 'limits.in_flight_records_max'?"),
         ("nothing_like_it = 3", "r.toml:1:1: unknown setting 'nothing_like_it'; `ringmaster config` prints all settings"),
         ("[topics.orders]\n  mod = 'plain'", "r.toml:2:3: unknown setting 'topics.orders.mod'; did you mean 'topics.orders.mode'?"),
-        ("[topics.orders]\ndirect = false", "r.toml:2:1: topics.orders.direct: this version reads topics directly only"),
+        ("[topics.orders]\nrouted = 'no'", "r.toml:2:1: topics.orders.routed: "),
         ("[kafka]\nacks = 1", "r.toml:2:1: kafka.acks: cannot be set: an effect may leave only when its record is on all"),
         ("[kafka]\nenable.idempotence = false", "kafka.enable.idempotence: cannot be set"),
         ("partitions = 0", "r.toml:1:1: partitions: '0' is not a number from 1 to 16384"),

@@ -133,7 +133,7 @@ impl Plan {
         let topics = Topics::new(&deploying.prefix);
         let found = names.iter().zip(bus.describe(&names)?);
         let wrong: Vec<String> =
-            found.flat_map(|(name, found)| faults_of(name, found.as_ref(), &topics, &starts, deploying.partitions)).collect();
+            found.flat_map(|(name, found)| faults_of(name, found.as_ref(), &topics, deploying.partitions)).collect();
         if wrong.is_empty() { Ok(()) } else { Err(SetupError::Topics(wrong)) }
     }
 

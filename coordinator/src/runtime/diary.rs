@@ -91,6 +91,18 @@ fn write(partition: i32, note: Note) {
             tracing::info!(partition, saga = &*saga, reason = reason.as_str(), detail = &*detail, "input rejected");
         }
         Note::Breaker { participant, event } => breaker(partition, &participant, &event),
+        Note::Gap { topic, partition: source, offset } => {
+            tracing::error!(
+                partition,
+                topic = &*topic,
+                source,
+                offset,
+                "a record of the inbox is not taken, since what was routed before it is missing there: it comes again when its router begins anew"
+            );
+        }
+        Note::Unrouted { topic, why } => {
+            tracing::warn!(partition, topic = &*topic, why = &*why, "the inbox did not take what is routed: it is sent again");
+        }
         Note::Waits { offset } => {
             tracing::info!(
                 partition,

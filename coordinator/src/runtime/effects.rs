@@ -14,7 +14,7 @@ const PARTITION_BITS: u32 = 14;
 /// So many hostings of a partition are told apart: an acknowledgement of an older one has long come, or never will.
 pub(super) const EPOCHS: u8 = 1 << EPOCH_BITS;
 
-/// Whom an acknowledgement is for. As a bus tag: two bits of kind, 14 of partition, 6 of epoch, 42 of number.
+/// Whom an acknowledgement is for. As a bus tag: two bits of kind (0 is the claim, and with a number one less than that a record of the inbox), 14 of partition, 6 of epoch, 42 of number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Address {
     pub(super) partition: i32,
@@ -27,6 +27,7 @@ impl Address {
     pub(super) fn encode(self) -> u64 {
         let (kind, value) = match self.tag {
             Tag::Claim => (0, 0),
+            Tag::Forward(number) => (0, number + 1),
             Tag::Record(number) => (1, number as u64),
             Tag::Effect(number) => (2, number),
             Tag::Undeliverable(number) => (3, number),
@@ -41,7 +42,8 @@ impl Address {
         let epoch = (place & u64::from(EPOCHS - 1)) as u8;
         let partition = ((place >> EPOCH_BITS) & ((1 << PARTITION_BITS) - 1)) as i32;
         let tag = match place >> (EPOCH_BITS + PARTITION_BITS) {
-            0 => Tag::Claim,
+            0 if value == 0 => Tag::Claim,
+            0 => Tag::Forward(value - 1),
             1 => Tag::Record(value as i64),
             2 => Tag::Effect(value),
             _ => Tag::Undeliverable(value),
@@ -101,7 +103,15 @@ mod tests {
     fn tags_come_back_as_they_went() {
         for partition in [0, 7, 16_383] {
             for epoch in [0, 1, EPOCHS - 1] {
-                for tag in [Tag::Claim, Tag::Record(0), Tag::Record((1 << 42) - 1), Tag::Effect(5), Tag::Undeliverable(9)] {
+                for tag in [
+                    Tag::Claim,
+                    Tag::Record(0),
+                    Tag::Record((1 << 42) - 1),
+                    Tag::Effect(5),
+                    Tag::Undeliverable(9),
+                    Tag::Forward(0),
+                    Tag::Forward(7),
+                ] {
                     let address = Address { partition, epoch, tag };
                     assert_eq!(Address::decode(address.encode()), address);
                 }

@@ -365,12 +365,12 @@ impl<B: Bus> Follower<B> {
     fn wrong_topics(&self, candidate: &Candidate, found: &BTreeMap<String, Option<Description>>) -> Vec<String> {
         let inputs = inputs_of(candidate);
         let needed: BTreeSet<String> = candidate.definition.outputs().into_iter().chain(inputs.iter().cloned()).collect();
-        let of = |name: &String| found.get(name).map(|description| self.faults(name, description.as_ref(), &inputs));
+        let of = |name: &String| found.get(name).map(|description| self.faults(name, description.as_ref()));
         needed.iter().filter_map(of).flatten().collect()
     }
 
-    fn faults(&self, name: &str, found: Option<&Description>, inputs: &[String]) -> Vec<String> {
-        faults_of(name, found, &self.topics, inputs, self.following.deploying.partitions)
+    fn faults(&self, name: &str, found: Option<&Description>) -> Vec<String> {
+        faults_of(name, found, &self.topics, self.following.deploying.partitions)
     }
 
     /// Topics of what is taken in, and those that were missing and are there now.
@@ -381,7 +381,7 @@ impl<B: Bus> Follower<B> {
         outputs.extend(taken.iter().flat_map(|candidate| candidate.definition.outputs()));
         let is_used = |name: &str| starts.iter().any(|start| start == name) || outputs.contains(name);
         let right = found.iter().filter(|(name, _)| is_used(name)).filter_map(|(name, description)| {
-            description.as_ref().filter(|found| self.faults(name, Some(found), &starts).is_empty()).cloned()
+            description.as_ref().filter(|found| self.faults(name, Some(found)).is_empty()).cloned()
         });
         let right: Vec<Description> = right.collect();
         setup.extend(&self.following.setup, &right, &starts, &outputs.iter().map(String::as_str).collect());

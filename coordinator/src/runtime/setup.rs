@@ -54,6 +54,15 @@ pub struct InputOptions {
     pub default_type: Option<String>,
     /// Take it as new if it was deleted and made again.
     pub accept_new: bool,
+    /// Its records go through the router, whatever their keys and partitions.
+    pub routed: bool,
+}
+
+impl SetupSettings {
+    /// True if a topic of events is not read directly: it has another number of partitions, or the setting says so.
+    pub fn is_routed(&self, topic: &Description) -> bool {
+        topic.partitions != self.partitions || self.inputs.iter().any(|options| options.topic == topic.name && options.routed)
+    }
 }
 
 /// All that workers are made of.
@@ -84,7 +93,9 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
         knowledge.catalog.newest_versions().flat_map(|newest| newest.outputs()).chain([topics.quarantine.clone()]).collect();
     // One topic may be read and written: what one saga emits starts another.
     let mut needed: BTreeSet<&str> =
-        [&topics.journal, &topics.replies, &topics.control, &topics.definitions, &topics.schemas].map(String::as_str).into();
+        [&topics.journal, &topics.replies, &topics.control, &topics.inbox, &topics.definitions, &topics.schemas]
+            .map(String::as_str)
+            .into();
     needed.extend(starts.iter().chain(&outputs).map(String::as_str));
     let older: BTreeSet<String> = knowledge.catalog.versions().iter().flat_map(|(version, _)| version.outputs()).collect();
     // What only sagas of older versions listen to is read as long as it is there.
@@ -94,7 +105,7 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
     let names: Vec<&str> = older.iter().chain(&needed).map(String::as_str).collect::<BTreeSet<_>>().into_iter().collect();
     let (mut found, mut wrong, mut missing) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     for (name, description) in names.iter().zip(bus.describe(&names)?) {
-        let faults = faults_of(name, description.as_ref(), &topics, &starts, settings.partitions);
+        let faults = faults_of(name, description.as_ref(), &topics, settings.partitions);
         match description {
             _ if !faults.is_empty() && needed.contains(*name) => wrong.extend(faults),
             Some(description) if faults.is_empty() => found.push(description),
@@ -106,6 +117,8 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
     }
     let described = |name: &str| found.iter().find(|description| description.name == name).expect("missing topics were reported");
     let limits = limits(settings, described(&topics.journal));
+    let inbox = described(&topics.inbox);
+    let bytes_max = message_bytes(inbox).saturating_sub(ROUTED_BESIDE_BYTES).min(limits.record_bytes_max);
     let partition = Settings {
         number: 0,
         partitions: settings.partitions,
@@ -117,44 +130,44 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
         inputs: vec![
             own(described(&topics.replies), Role::Replies, settings),
             own(described(&topics.control), Role::Control, settings),
+            own(inbox, Role::Inbox { bytes_max }, settings),
         ],
         limits,
         breaker: settings.breaker.clone(),
     };
-    let worker = WorkerSettings {
-        journal: topics.journal.clone(),
-        definitions: topics.definitions.clone(),
-        inputs: vec![topics.replies.clone(), topics.control.clone()],
-        outputs: Vec::new(),
-        topics: Vec::new(),
-        rules: Rules {
-            topics: topics.clone(),
-            starts: Vec::new(),
-            partitions: settings.partitions,
-            journal_bytes: partition.limits.record_bytes_max,
-        },
-        group: settings.prefix.clone(),
-        checkpoint_every_ms: settings.checkpoint_every_ms,
-        checkpoint_rows_max: settings.checkpoint_rows_max,
-        claim_backoff_first_ms: settings.claim_backoff_first_ms,
-        claim_backoff_max_ms: settings.claim_backoff_max_ms,
-    };
+    let worker = worker_settings(&topics, settings, partition.limits.record_bytes_max);
     let mut setup = Setup { worker, partition, missing };
     let outputs: BTreeSet<&str> = outputs.iter().chain(&older).map(String::as_str).collect();
     setup.extend(settings, &found, &starts, &outputs);
     Ok(setup)
 }
 
+/// What a worker must know before it is known which topics of others are used.
+fn worker_settings(topics: &Topics, settings: &SetupSettings, journal_bytes: usize) -> WorkerSettings {
+    WorkerSettings {
+        journal: topics.journal.clone(),
+        definitions: topics.definitions.clone(),
+        inputs: vec![topics.replies.clone(), topics.control.clone(), topics.inbox.clone()],
+        outputs: Vec::new(),
+        topics: Vec::new(),
+        rules: Rules {
+            topics: topics.clone(),
+            direct: Vec::new(),
+            routed: Vec::new(),
+            partitions: settings.partitions,
+            journal_bytes,
+        },
+        group: settings.prefix.clone(),
+        checkpoint_every_ms: settings.checkpoint_every_ms,
+        checkpoint_rows_max: settings.checkpoint_rows_max,
+        claim_backoff_first_ms: settings.claim_backoff_first_ms,
+        claim_backoff_max_ms: settings.claim_backoff_max_ms,
+    }
+}
+
 /// What is wrong with a topic that is needed, one line each.
-pub(super) fn faults_of(
-    name: &str,
-    found: Option<&Description>,
-    topics: &Topics,
-    starts: &[String],
-    partitions: i32,
-) -> Vec<String> {
-    found
-        .map_or_else(|| vec![format!("  {name}: does not exist")], |found| crate::topics::faults(found, topics, starts, partitions))
+pub(super) fn faults_of(name: &str, found: Option<&Description>, topics: &Topics, partitions: i32) -> Vec<String> {
+    found.map_or_else(|| vec![format!("  {name}: does not exist")], |found| crate::topics::faults(found, topics, &[], partitions))
 }
 
 impl Setup {
@@ -176,14 +189,19 @@ impl Setup {
         for description in found {
             let name = &description.name;
             if starts.contains(name) && !worker.inputs.contains(name) {
-                worker.inputs.push(name.clone());
-                worker.rules.starts.push(name.clone());
-                partition.inputs.push(events(description, settings));
+                let inputs = events(description, settings);
+                worker.inputs.extend(inputs.iter().map(|_| name.clone()));
+                if settings.is_routed(description) {
+                    worker.rules.routed.push((name.clone(), description.partitions));
+                } else {
+                    worker.rules.direct.push(name.clone());
+                }
+                partition.inputs.extend(inputs);
             }
             if outputs.contains(name.as_str()) && worker.outputs.iter().all(|(known, _)| known != name) {
                 worker.outputs.push((name.clone(), description.partitions));
             }
-            let watched = watched(description, &worker.rules.topics, &worker.rules.starts);
+            let watched = watched(description, &worker.rules.topics, &worker.inputs);
             match worker.topics.iter_mut().find(|known| *known.name == **name) {
                 // One that was written to alone is read now.
                 Some(known) => known.used = watched.used,
@@ -209,6 +227,11 @@ impl Setup {
         self.worker.outputs.iter().any(|(known, _)| known == topic)
     }
 
+    /// Topics whose records go through the router, with their numbers of partitions.
+    pub fn routed(&self) -> &[(String, i32)] {
+        &self.worker.rules.routed
+    }
+
     /// What is read, in order.
     pub(super) fn inputs(&self) -> &[InputSettings] {
         &self.partition.inputs
@@ -231,20 +254,27 @@ impl Setup {
     }
 }
 
+/// What a record of the inbox may hold beside the record that is routed: what could not be routed of it, headers, and the log's framing.
+const ROUTED_BESIDE_BYTES: usize = 256 << 10;
+
+/// The largest record that a topic takes, as far as its bus says so.
+fn message_bytes(topic: &Description) -> usize {
+    let setting = topic.settings.iter().find(|(name, _)| name == "max.message.bytes");
+    setting.and_then(|(_, value)| value.parse().ok()).unwrap_or(usize::MAX)
+}
+
 /// A journal record must fit into what the topic takes, with room for the log's own framing.
 fn limits(settings: &SetupSettings, journal: &Description) -> Limits {
     const FRAMING_BYTES: usize = 4096;
-    let taken =
-        journal.settings.iter().find(|(name, _)| name == "max.message.bytes").and_then(|(_, value)| value.parse::<usize>().ok());
-    let most = taken.map_or(usize::MAX, |bytes| bytes.saturating_sub(FRAMING_BYTES));
+    let most = message_bytes(journal).saturating_sub(FRAMING_BYTES);
     Limits { record_bytes_max: settings.limits.record_bytes_max.min(most), ..settings.limits.clone() }
 }
 
-fn watched(description: &Description, topics: &Topics, starts: &[String]) -> Watched {
+fn watched(description: &Description, topics: &Topics, inputs: &[String]) -> Watched {
     let name = &description.name;
     let used = if *name == topics.journal {
         Use::Journal
-    } else if *name == topics.replies || *name == topics.control || starts.contains(name) {
+    } else if inputs.contains(name) {
         Use::Input
     } else if [&topics.definitions, &topics.schemas, &topics.quarantine].contains(&name) {
         Use::History
@@ -265,17 +295,27 @@ fn own(description: &Description, role: Role, settings: &SetupSettings) -> Input
     }
 }
 
-fn events(description: &Description, settings: &SetupSettings) -> InputSettings {
+/// A topic of events: read directly, or by as many shares as a partition routes of it.
+fn events(description: &Description, settings: &SetupSettings) -> Vec<InputSettings> {
     let options = settings.inputs.iter().find(|options| options.topic == description.name);
-    let role = Role::Events {
-        type_field: options.map_or("type", |options| &options.type_field).into(),
-        default_type: options.and_then(|options| options.default_type.as_deref()).map(Arc::from),
-    };
-    InputSettings {
+    let type_field: Arc<str> = options.map_or("type", |options| &options.type_field).into();
+    let default_type: Option<Arc<str>> = options.and_then(|options| options.default_type.as_deref()).map(Arc::from);
+    let of = |role| InputSettings {
         topic: description.id,
         name: description.name.as_str().into(),
         role,
         start_at: settings.start_at,
         accept_new: options.is_some_and(|options| options.accept_new),
+    };
+    if !settings.is_routed(description) {
+        return vec![of(Role::Events { type_field, default_type })];
     }
+    let shares = (description.partitions + settings.partitions - 1) / settings.partitions;
+    let role = |slot| Role::Source {
+        type_field: type_field.clone(),
+        default_type: default_type.clone(),
+        slot,
+        partitions: description.partitions,
+    };
+    (0..shares).map(|slot| of(role(slot))).collect()
 }

@@ -163,6 +163,10 @@ pub(super) fn since(now: &Counters, before: &Counters) -> Counters {
         pauses: now.pauses - before.pauses,
         full_polls: now.full_polls - before.full_polls,
         breakers: now.breakers - before.breakers,
+        routed: now.routed - before.routed,
+        routed_again: now.routed_again - before.routed_again,
+        route_gaps: now.route_gaps - before.route_gaps,
+        route_sessions: now.route_sessions - before.route_sessions,
     }
 }
 
@@ -197,6 +201,10 @@ mod tests {
             full_polls: 21 * times,
             errors: 22 * times,
             breakers: 24 * times,
+            routed: 25 * times,
+            routed_again: 26 * times,
+            route_gaps: 27 * times,
+            route_sessions: 28 * times,
         }
     }
 

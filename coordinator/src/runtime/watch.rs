@@ -47,8 +47,10 @@ pub struct Watched {
 pub struct Rules {
     /// Names of internal topics.
     pub topics: Topics,
-    /// Topics of events in.
-    pub starts: Vec<String>,
+    /// Topics of events that are read directly.
+    pub direct: Vec<String>,
+    /// Topics of events that go through the router, with their numbers of partitions.
+    pub routed: Vec<(String, i32)>,
     /// P.
     pub partitions: i32,
     /// The largest record that goes to the journal.
@@ -58,7 +60,12 @@ pub struct Rules {
 impl Rules {
     /// What is wrong with a topic.
     fn faults(&self, used: Use, found: &Description) -> Vec<String> {
-        let mut faults = crate::topics::faults(found, &self.topics, &self.starts, self.partitions);
+        let mut faults = crate::topics::faults(found, &self.topics, &self.direct, self.partitions);
+        if let Some((_, before)) = self.routed.iter().find(|(name, count)| *name == found.name && *count != found.partitions) {
+            let now = found.partitions;
+            faults
+                .push(format!("has {now} partitions, and had {before} when this instance started: start again, and all are read"));
+        }
         let limit = found.settings.iter().find(|(name, _)| name == "max.message.bytes").and_then(|(_, value)| value.parse().ok());
         if used == Use::Journal
             && let Some(limit) = limit.filter(|limit: &usize| *limit < self.journal_bytes)

@@ -185,6 +185,10 @@ mod tests {
     fn each_counter_reads_a_field_of_its_own() {
         // A field that is read twice, or never, shows as a sum that is not the sum of all fields.
         let ones = Counters {
+            routed: 1,
+            routed_again: 1,
+            route_gaps: 1,
+            route_sessions: 1,
             inputs: 1,
             skipped: 2,
             started: 4,

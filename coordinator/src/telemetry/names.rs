@@ -52,7 +52,7 @@ const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Me
 }
 
 /// What happened in this instance since it started. Replay does not count.
-pub const COUNTERS: [(Metric, Count); 24] = [
+pub const COUNTERS: [(Metric, Count); 28] = [
     (counter("ringmaster_inputs_total", "records", "Records taken from input topics"), |c| c.inputs),
     (counter("ringmaster_inputs_skipped_total", "records", "Events of a type that no definition names"), |c| c.skipped),
     (counter("ringmaster_events_unexpected_total", "records", "Events that a definition names, and no saga waits for"), |c| {
@@ -104,6 +104,28 @@ pub const COUNTERS: [(Metric, Count); 24] = [
             "Times that a partition asked a participant no more: by itself, or paused by a person; the log says why",
         ),
         |c| c.breakers,
+    ),
+    (counter("ringmaster_routed_total", "records", "Records handed on by the inbox: of topics that are not read directly"), |c| {
+        c.routed
+    }),
+    (counter("ringmaster_routed_again_total", "records", "Records of the inbox that had come before, and were passed over"), |c| {
+        c.routed_again
+    }),
+    (
+        counter(
+            "ringmaster_route_failures_total",
+            "failures",
+            "Times the inbox did not take what is routed, and it was sent again",
+        ),
+        |c| c.route_sessions,
+    ),
+    (
+        counter(
+            "ringmaster_route_gaps_total",
+            "records",
+            "Records of the inbox that were not taken, since one before them is missing",
+        ),
+        |c| c.route_gaps,
     ),
     (counter("ringmaster_pauses_total", "pauses", "Times inputs were held because a bound was reached"), |c| c.pauses),
 ];

@@ -6,6 +6,7 @@
 mod items;
 mod opens;
 mod reasons;
+mod routed;
 mod saga_event;
 mod sealed;
 mod turn;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 pub use items::*;
 pub use opens::*;
 pub use reasons::*;
+pub use routed::*;
 pub use saga_event::*;
 pub use sealed::*;
 pub use turn::*;
@@ -108,7 +110,9 @@ record! {
     pub struct Position {
         /// Which topic.
         pub topic: TopicId,
-        /// Its name, so that a topic that was deleted and made again is noticed.
+        /// Its name, so that a topic that was deleted and made again is noticed. With a slash it is about one partition of a topic that
+        /// is routed: `orders/17` is how far the router is, `orders/17/SAGA` the version by whose key SAGA is started (its offset
+        /// in the topic of definitions), `/17` the mark: what came from there by the inbox.
         pub name: Arc<str>,
         /// Exclusive: everything below was taken.
         pub next: i64,

@@ -40,6 +40,19 @@ variants! {
         } = 1,
         /// The partition's own housekeeping: rows that expire, effects that are set apart or were delivered after all.
         Upkeep {} = 2,
+        /// A record of the inbox: taking it moves the position, and the mark of the partition that it was routed from.
+        Routed {
+            /// Index of the inbox into the decision's topics.
+            topic: i32,
+            /// The next offset of the inbox to read.
+            next: i64,
+            /// The topic that it was routed from.
+            source: TopicId,
+            /// And which of its partitions.
+            partition: i32,
+            /// And where it stands there.
+            offset: i64,
+        } = 3,
     }
 }
 

@@ -279,6 +279,15 @@ impl Saga {
         due_at
     }
 
+    /// The latest of what is due by this time; none if nothing is.
+    pub fn last_due(&self, now: Millis) -> Option<Millis> {
+        let clocks_run = self.status == Status::Running && self.held_since.is_none();
+        let early = self.early().iter().map(|event| event.until).filter(|_| self.began());
+        let clocks = self.entries.iter().filter_map(|entry| entry.clock().filter(|_| clocks_run));
+        let all = self.deadline().into_iter().chain(early).chain(clocks).chain(self.entries.iter().map(|entry| entry.due_at()));
+        all.filter(|due_at| *due_at <= now).max()
+    }
+
     /// The bucket in which its row goes; none while it lives, or while something of it is still to be undone.
     pub fn expiry_bucket(&self) -> Option<i64> {
         if !self.began() {

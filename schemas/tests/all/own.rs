@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::codec::Malformed;
-use ringmaster_schemas::journal::{Change, JournalRecord, Quarantined, SagaEvent};
+use ringmaster_schemas::journal::{Change, JournalRecord, Quarantined, Routed, SagaEvent};
 use ringmaster_schemas::state::{Breaker, Checkpoint, OutboxEffect, Saga};
 
 use crate::golden::hex;
@@ -19,13 +19,14 @@ const REGENERATE: &str = "RINGMASTER_GOLDEN";
 /// Reads bytes by the code and writes them again.
 type Rewrite = fn(&[u8]) -> Result<Vec<u8>, Malformed>;
 
-const KINDS: [(&str, &str, Rewrite); 6] = [
+const KINDS: [(&str, &str, Rewrite); 7] = [
     ("journal-v2", include_str!("../../avsc/JournalEntry.avsc"), |bytes| {
         JournalRecord::decode(bytes).map(|record| record.encode())
     }),
     ("quarantine-v2", include_str!("../../avsc/QuarantineEntry.avsc"), |bytes| {
         Quarantined::decode(bytes).map(|record| record.encode())
     }),
+    ("inbox-v2", include_str!("../../avsc/InboxEntry.avsc"), |bytes| Routed::decode(bytes).map(|record| record.encode())),
     ("saga-v2", include_str!("../../avsc/SagaRow.avsc"), |bytes| Saga::decode(&"".into(), bytes).map(|row| row.encode())),
     ("checkpoint-v2", include_str!("../../avsc/CheckpointRow.avsc"), |bytes| Checkpoint::decode(bytes).map(|row| row.encode())),
     ("outbox-v2", include_str!("../../avsc/OutboxRow.avsc"), |bytes| OutboxEffect::decode(bytes).map(|row| row.encode())),
@@ -123,22 +124,24 @@ fn golden_bytes_hold_everything() {
 }
 
 /// Where a journal has variants: the record and its field.
-const NESTED: [(&str, &str); 6] = [
+const NESTED: [(&str, &str); 7] = [
     ("JournalEntry", "record"),
     ("Turn", "changes"),
     ("Saga", "events"),
     ("Entered", "opens"),
     ("Breaker", "event"),
     ("Item", "event"),
+    ("Turn", "cause"),
 ];
 
 /// The names of what a journal's bytes hold, for each of these.
 fn variants(bytes: &[u8]) -> [BTreeSet<String>; NESTED.len()] {
     let name = |debug: String| debug.split(['(', ' ']).next().unwrap_or_default().to_owned();
-    let [mut kinds, mut changes, mut events, mut opens, mut breakers, mut items] = NESTED.map(|_| BTreeSet::new());
+    let [mut kinds, mut changes, mut events, mut opens, mut breakers, mut items, mut causes] = NESTED.map(|_| BTreeSet::new());
     let record = JournalRecord::decode(bytes).expect("a record of the journal");
     kinds.insert(name(format!("{record:?}")));
     if let JournalRecord::Decision(decision) = record {
+        causes.extend(decision.turns.iter().map(|turn| name(format!("{:?}", turn.cause))));
         for change in decision.turns.iter().flat_map(|turn| &turn.changes) {
             changes.insert(name(format!("{change:?}")));
             match change {
@@ -157,7 +160,7 @@ fn variants(bytes: &[u8]) -> [BTreeSet<String>; NESTED.len()] {
             }
         }
     }
-    [kinds, changes, events, opens, breakers, items]
+    [kinds, changes, events, opens, breakers, items, causes]
 }
 
 /// The definition of a record inside a schema.

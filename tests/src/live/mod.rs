@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub use process::Process;
 pub use python::Python;
 use ringmaster_bus::kafka::broker::{Broker, LIBS};
-pub use shop::Shop;
+pub use shop::{Placing, Shop};
 pub use world::{Coordinator, PARTITIONS, RUN, World};
 
 /// How long something may take that must happen, on a machine that is busy with other things.

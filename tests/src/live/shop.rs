@@ -43,6 +43,17 @@ struct State {
 
 type Shared = Arc<Mutex<State>>;
 
+/// How orders are written to their topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placing {
+    /// With the order's id as the key, by murmur2 on so many partitions.
+    ByKey(i32),
+    /// The same key, wherever librdkafka's own partitioner puts it.
+    ByLibrdkafka,
+    /// Without a key, anywhere.
+    WithoutKey,
+}
+
 /// The shop of one test.
 pub struct Shop {
     state: Shared,
@@ -52,12 +63,12 @@ pub struct Shop {
 
 impl Shop {
     /// Places nothing yet; sees all outcomes.
-    pub fn open(address: &str, schemas: &Schemas) -> Shop {
+    pub fn open(address: &str, schemas: &Schemas, placing: Placing) -> Shop {
         let state = Shared::default();
         let writer = OrderWriter::new(schemas.named("OrderPlaced").expect("an example schema"));
         let fulfilled = schemas.named("OrderFulfilled").expect("an example schema").fingerprint();
         let (producer, consumer) = (producer(address, &state), consumer(address));
-        let mut counter = Counter { state: state.clone(), producer, consumer, writer, sent: 0, since: Instant::now() };
+        let mut counter = Counter { state: state.clone(), producer, consumer, writer, placing, sent: 0, since: Instant::now() };
         let thread = std::thread::Builder::new().name("shop".into()).spawn(move || counter.run()).expect("a thread can be started");
         Shop { state, thread: Some(thread), fulfilled }
     }
@@ -180,6 +191,7 @@ struct Counter {
     producer: BaseProducer<Acknowledgements>,
     consumer: BaseConsumer,
     writer: OrderWriter,
+    placing: Placing,
     sent: u64,
     since: Instant,
 }
@@ -233,8 +245,12 @@ impl Counter {
             let key = orders::key(RUN, number);
             let mut value = Vec::with_capacity(128);
             self.writer.put(&key, number, &mut value);
-            let partition = partition_of(key.as_bytes(), PARTITIONS);
-            let record = BaseRecord::with_opaque_to(ORDERS, number as usize).key(&key).payload(&value).partition(partition);
+            let mut record = BaseRecord::with_opaque_to(ORDERS, number as usize).payload(&value);
+            record.key = (self.placing != Placing::WithoutKey).then_some(&key);
+            record.partition = match self.placing {
+                Placing::ByKey(count) => Some(partition_of(key.as_bytes(), count)),
+                Placing::ByLibrdkafka | Placing::WithoutKey => None,
+            };
             if self.producer.send(record).is_err() {
                 failed(&self.state, number);
             }

@@ -22,7 +22,7 @@ use ringmaster_store::rocks::RocksStore;
 use tempfile::TempDir;
 
 use super::files::{copy, copy_logs};
-use super::{CLIENT, CLIENTS, PATIENCE, Process, Shop, binary, broker, command, repository, say};
+use super::{CLIENT, CLIENTS, PATIENCE, Placing, Process, Shop, binary, broker, command, repository, say};
 
 /// P in all live tests.
 pub const PARTITIONS: i32 = 8;
@@ -204,7 +204,18 @@ impl World {
 
     /// A shop on this broker.
     pub fn shop(&self) -> Shop {
-        Shop::open(self.broker().address(), &self.schemas())
+        self.shop_placing(Placing::ByKey(PARTITIONS))
+    }
+
+    /// A shop that writes its orders in this way.
+    pub fn shop_placing(&self, placing: Placing) -> Shop {
+        Shop::open(self.broker().address(), &self.schemas(), placing)
+    }
+
+    /// Makes the topic of orders anew, with so many partitions.
+    pub fn make_orders(&self, partitions: i32) {
+        self.broker().delete_topic(ORDERS).expect("it is there");
+        self.broker().create_topic(ORDERS, partitions, &[]).expect("it is gone");
     }
 
     /// Places orders without a shop, in batches that this codec compresses; returns when they are in the log.

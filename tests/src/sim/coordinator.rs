@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ringmaster::runtime::{CompileOptions, Knowledge, Now, Setup, SetupSettings, Stop, Worker, load_knowledge, prepare};
+use ringmaster::runtime::{
+    CompileOptions, InputOptions, Knowledge, Now, Setup, SetupSettings, Stop, Worker, load_knowledge, prepare,
+};
 use ringmaster::topics;
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
+use ringmaster_bus::{Bus, Specification};
 use ringmaster_core::faults::Crashed;
 use ringmaster_core::partition::{Limits, StageName, StartAt, Why};
 use ringmaster_schemas::Millis;
@@ -22,7 +25,7 @@ pub fn knowledge() -> Arc<Knowledge> {
     KNOWN
         .get_or_init(|| {
             let broker = SimBroker::new(0, 0, Faults::none());
-            make_topics(&broker, 1);
+            make_topics(&broker, 1, 1);
             let here = Path::new(env!("CARGO_MANIFEST_DIR"));
             let file: PathBuf = here.join("src/sim/order.yaml");
             let loaded = load_knowledge(
@@ -38,8 +41,11 @@ pub fn knowledge() -> Arc<Knowledge> {
         .clone()
 }
 
-/// Every topic of the order saga.
-pub fn make_topics(broker: &SimBroker, partitions: i32) {
+/// Every topic of the order saga; that of the orders has so many partitions.
+pub fn make_topics(broker: &SimBroker, partitions: i32, orders: i32) {
+    let (name, settings) = ("orders".to_owned(), Vec::new());
+    let orders = Specification { name, partitions: orders, replication: 1, settings };
+    broker.client().create(&orders).expect("the simulated broker makes topics");
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let commands = names(&["inventory.commands", "payment.commands", "shipping.commands"]);
     let needed =
@@ -69,7 +75,7 @@ pub fn settings(plan: &Plan, owner: &str) -> SetupSettings {
         owner: owner.into(),
         address: String::new(),
         start_at: StartAt::Earliest,
-        inputs: Vec::new(),
+        inputs: plan.routed.map(|_| routed("orders")).into_iter().collect(),
         limits,
         breaker: plan.breaker.clone(),
         checkpoint_every_ms: plan.checkpoint_every_ms,
@@ -77,6 +83,12 @@ pub fn settings(plan: &Plan, owner: &str) -> SetupSettings {
         claim_backoff_first_ms: 10,
         claim_backoff_max_ms: 400,
     }
+}
+
+/// A topic whose records go through the router, also where it has P partitions.
+fn routed(topic: &str) -> InputOptions {
+    let (topic, type_field) = (topic.to_owned(), "type".to_owned());
+    InputOptions { topic, type_field, default_type: None, accept_new: false, routed: true }
 }
 
 /// How a coordinator stands.

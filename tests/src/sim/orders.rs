@@ -6,6 +6,8 @@ use ringmaster_bus::sim::SimBroker;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::partition_of;
 
+use super::plan::Plan;
+
 /// What is placed, and what must come of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -41,6 +43,8 @@ enum Placed {
     Garbage,
     UnknownType,
     WrongPartition(String),
+    /// Of an order that may have begun, ended, or never been: nobody waits for it.
+    Praise(String),
     StrayReply(String),
 }
 
@@ -48,6 +52,8 @@ enum Placed {
 #[derive(Debug)]
 pub struct Orders {
     partitions: i32,
+    /// Partitions of the topic of orders, where records have no keys and lie anywhere.
+    routed: Option<i32>,
     due: Vec<(Millis, Placed)>,
     /// What was placed, by order id.
     pub placed: BTreeMap<String, Kind>,
@@ -58,8 +64,9 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// Draws so many orders within `load_ms` from `start`.
-    pub fn draw(rng: &mut fastrand::Rng, partitions: i32, count: usize, start: Millis, load_ms: Millis) -> Orders {
+    /// Draws a plan's orders, from `start` on.
+    pub fn draw(rng: &mut fastrand::Rng, plan: &Plan, start: Millis) -> Orders {
+        let Plan { partitions, routed, orders: count, load_ms, .. } = *plan;
         let mut due = Vec::new();
         for number in 0..count {
             let at = start + rng.i64(0..load_ms);
@@ -82,12 +89,16 @@ impl Orders {
             due.push(match rng.u8(..4) {
                 0 => (at, Placed::Garbage),
                 1 => (at, Placed::UnknownType),
-                2 if partitions > 1 => (at, Placed::WrongPartition(format!("wrong-{number}"))),
+                2 if partitions > 1 && routed.is_none() => (at, Placed::WrongPartition(format!("wrong-{number}"))),
                 _ => (at, Placed::StrayReply(format!("stray-{number}"))),
             });
         }
+        for _ in 0..if routed.is_some() { count / 2 } else { 0 } {
+            let id = format!("ord-{}", rng.usize(0..count));
+            due.push((start + rng.i64(0..load_ms), Placed::Praise(id)));
+        }
         due.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-        Orders { partitions, due, placed: BTreeMap::new(), repeated: 0, bad: 0 }
+        Orders { partitions, routed, due, placed: BTreeMap::new(), repeated: 0, bad: 0 }
     }
 
     /// Puts what is due by now.
@@ -109,18 +120,26 @@ impl Orders {
         match placed {
             Placed::Order(id, kind) => {
                 let home = partition_of(id.as_bytes(), self.partitions);
-                broker.put("orders", home, Some(id.as_bytes()), order(&id, kind).as_bytes());
+                match self.routed {
+                    Some(count) => broker.put("orders", rng.i32(0..count), None, order(&id, kind).as_bytes()),
+                    None => broker.put("orders", home, Some(id.as_bytes()), order(&id, kind).as_bytes()),
+                };
                 if self.placed.insert(id, kind).is_some() {
                     self.repeated += 1;
                 }
             }
             Placed::Garbage => {
                 let topic = if rng.bool() { "orders" } else { "ringmaster.replies" };
-                broker.put(topic, rng.i32(0..self.partitions), Some(b"k"), b"neither Avro nor JSON");
+                broker.put(topic, rng.i32(0..broker.partitions(topic)), Some(b"k"), b"neither Avro nor JSON");
                 self.bad += 1;
             }
             Placed::UnknownType => {
-                broker.put("orders", rng.i32(0..self.partitions), Some(b"k"), br#"{"type":"OrderPraised","order_id":"x"}"#);
+                let partition = rng.i32(0..broker.partitions("orders"));
+                broker.put("orders", partition, Some(b"k"), br#"{"type":"OrderForgotten","order_id":"x"}"#);
+            }
+            Placed::Praise(id) => {
+                let praise = format!(r#"{{"type":"OrderPraised","order_id":"{id}"}}"#);
+                broker.put("orders", rng.i32(0..broker.partitions("orders")), None, praise.as_bytes());
             }
             Placed::WrongPartition(id) => {
                 let wrong = (partition_of(id.as_bytes(), self.partitions) + 1) % self.partitions;

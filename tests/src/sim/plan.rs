@@ -62,6 +62,8 @@ pub struct Plan {
     pub seed: u64,
     /// P.
     pub partitions: i32,
+    /// Orders come without keys on a topic of so many partitions, and go through the router; none: they are read directly.
+    pub routed: Option<i32>,
     /// Orders placed, bad records beside them.
     pub orders: usize,
     /// They are placed within this time.
@@ -204,6 +206,36 @@ impl Plan {
         plan
     }
 
+    /// A run in which orders go through the router, while partitions leave their worker and come back: routers and those that they
+    /// bring orders to begin anew, each without the others.
+    pub fn routing(seed: u64) -> Plan {
+        let mut plan = Plan::random(seed);
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x407e);
+        (plan.orders, plan.load_ms) = (60, plan.safety_ms);
+        (plan.partitions, plan.routed) = (rng.i32(1..=3), Some(rng.i32(1..=5)));
+        // Praise that seems to come from the future would be kept for orders that never come.
+        plan.incidents.retain(|(_, incident)| !matches!(incident, Incident::ClockSteps(_)));
+        for at in (200..plan.safety_ms).step_by(500) {
+            plan.incidents.push((at, Incident::Reassign(rng.i64(0..600))));
+        }
+        plan.incidents.sort_by_key(|(at, _)| *at);
+        plan
+    }
+
+    /// A run in which the bus takes what is routed not always, and nothing else goes wrong.
+    pub fn refusing(seed: u64) -> Plan {
+        let mut plan = Plan { orders: 60, routed: Some(1 + (seed % 5) as i32), ..Plan::calm(seed) };
+        plan.faults.refused_locally = 0.03;
+        plan
+    }
+
+    /// A run in which orders go through routers that never stop, to partitions that come and go.
+    pub fn rerouting(seed: u64) -> Plan {
+        let mut plan = Plan { orders: 60, partitions: 3, routed: Some(1 + (seed % 5) as i32), ..Plan::calm(seed) };
+        plan.incidents = (200..plan.load_ms).step_by(150).map(|at| (at, Incident::Reassign(10))).collect();
+        plan
+    }
+
     /// A run in which the broker loses acknowledged records of the journal, and services forget nothing.
     pub fn tail_lost(seed: u64) -> Plan {
         let mut plan = Plan::calm(seed);
@@ -247,6 +279,7 @@ impl Plan {
         Plan {
             seed,
             partitions: 2,
+            routed: None,
             orders: 30,
             load_ms: 2_000,
             safety_ms: 5_000,

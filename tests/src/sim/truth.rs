@@ -16,7 +16,9 @@ use super::coordinator::knowledge;
 use crate::laws;
 
 /// Topics of inputs, in the order of every partition's inputs.
-pub const INPUTS: [&str; 3] = ["ringmaster.replies", "orders", "ringmaster.control"];
+pub const INPUTS: [&str; 4] = ["ringmaster.replies", "orders", "ringmaster.control", "ringmaster.inbox"];
+/// The place of the orders there.
+pub const ORDERS: usize = 1;
 
 /// A record of the journal and what it is.
 pub struct Judged {
@@ -63,7 +65,11 @@ pub struct Truth {
     /// How many records went to quarantine.
     pub quarantined: usize,
     /// Next offset by input.
-    pub positions: [i64; 3],
+    pub positions: [i64; 4],
+    /// How far its router is, by partition of the topic of orders.
+    pub routed_to: BTreeMap<i32, i64>,
+    /// How far it took what routers brought, by partition of that topic.
+    pub marks: BTreeMap<i32, i64>,
     /// Time of the newest counting record.
     pub now: Millis,
     /// Turns by input and offset.
@@ -108,7 +114,7 @@ impl Truth {
     pub fn read(
         broker: &SimBroker,
         partition: i32,
-        topics: &[[u8; 16]; 3],
+        topics: &[[u8; 16]; 4],
         to: i64,
         turned: &mut dyn FnMut(&Truth, &Judged, &Turn) -> Result<(), String>,
     ) -> Result<Truth, String> {
@@ -122,7 +128,9 @@ impl Truth {
             parkings: 0,
             rejected: Vec::new(),
             quarantined: 0,
-            positions: [0; 3],
+            positions: [0; 4],
+            routed_to: BTreeMap::new(),
+            marks: BTreeMap::new(),
             now: 0,
             taken: BTreeMap::new(),
         };
@@ -145,7 +153,7 @@ impl Truth {
     fn take(
         &mut self,
         judged: &Judged,
-        topics: &[[u8; 16]; 3],
+        topics: &[[u8; 16]; 4],
         turned: &mut dyn FnMut(&Truth, &Judged, &Turn) -> Result<(), String>,
     ) -> Result<(), String> {
         if let Some(stamp) = judged.says.stamp() {
@@ -165,6 +173,10 @@ impl Truth {
                         self.advance(index, *next)?;
                         *self.taken.entry((index, next - 1)).or_default() += 1;
                     }
+                    if let Cause::Routed { next, source, partition, offset, .. } = &turn.cause {
+                        self.advance(INPUTS.len() - 1, *next)?;
+                        self.bring(topics, source, *partition, *offset)?;
+                    }
                     for change in &turn.changes {
                         self.change(change, at, &mut effects)?;
                     }
@@ -175,7 +187,9 @@ impl Truth {
             }
             JournalRecord::Positions(positions) => {
                 for position in &positions.positions {
-                    if let Some(index) = topics.iter().position(|known| *known == position.topic) {
+                    if position.name.contains('/') {
+                        self.commit(&position.name, position.next)?;
+                    } else if let Some(index) = topics.iter().position(|known| *known == position.topic) {
                         self.advance(index, position.next)?;
                     }
                 }
@@ -191,6 +205,27 @@ impl Truth {
             return Err(format!("the position of {} goes from {before} to {next}", INPUTS[index]));
         }
         self.positions[index] = next;
+        Ok(())
+    }
+
+    /// A record that was routed is taken, once.
+    fn bring(&mut self, topics: &[[u8; 16]; 4], source: &[u8; 16], partition: i32, offset: i64) -> Result<(), String> {
+        let mark = self.marks.entry(partition).or_default();
+        if *source != topics[ORDERS] || offset < *mark {
+            return Err(format!("{}/{partition}@{offset} is taken by the inbox, whose mark is {mark}", INPUTS[ORDERS]));
+        }
+        *mark = offset + 1;
+        Ok(())
+    }
+
+    /// The router is so far, or says by whose key a saga is started.
+    fn commit(&mut self, name: &str, next: i64) -> Result<(), String> {
+        let mut parts = name.split('/').skip(1);
+        let (Some(Ok(partition)), None) = (parts.next().map(str::parse), parts.next()) else { return Ok(()) };
+        let before = self.routed_to.insert(partition, next).unwrap_or(0);
+        if next < before {
+            return Err(format!("the router of {name} goes from {before} to {next}"));
+        }
         Ok(())
     }
 

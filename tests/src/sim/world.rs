@@ -42,7 +42,7 @@ pub struct World {
     /// What coordinators are made of.
     pub setup: Setup,
     /// Identities of the input topics.
-    pub topics: [[u8; 16]; 3],
+    pub topics: [[u8; 16]; 4],
     /// Data directories.
     pub machines: Vec<SimStore>,
     /// All that ever ran.
@@ -90,12 +90,12 @@ impl World {
     pub fn new(plan: Plan) -> World {
         let mut rng = fastrand::Rng::with_seed(plan.seed);
         let broker = SimBroker::new(rng.u64(..), BEGIN, Faults::none());
-        make_topics(&broker, plan.partitions);
+        make_topics(&broker, plan.partitions, plan.routed.unwrap_or(plan.partitions));
         let setup = setup(&broker, &plan, "sim");
         let found = broker.client().describe(&INPUTS).expect("a simulated broker answers");
-        let topics = [0, 1, 2].map(|index| found[index].as_ref().expect("inputs exist").id);
+        let topics = [0, 1, 2, 3].map(|index| found[index].as_ref().expect("inputs exist").id);
         broker.set_faults(plan.faults.clone());
-        let orders = Orders::draw(&mut rng, plan.partitions, plan.orders, BEGIN, plan.load_ms);
+        let orders = Orders::draw(&mut rng, &plan, BEGIN);
         let service = |name| SimService::new(name, knowledge().schemas.clone(), &plan, BEGIN);
         let services = ["inventory", "payment", "shipping"].map(|name| Some(service(name))).into();
         World {

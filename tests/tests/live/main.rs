@@ -10,6 +10,7 @@ mod kills;
 mod mistakes;
 mod others;
 mod paused;
+mod routed;
 mod store;
 mod takeover;
 mod versions;

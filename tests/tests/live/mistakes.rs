@@ -19,9 +19,9 @@ fn wrong_topics_are_refused_with_a_clear_line_each() {
     broker.delete_topic("payment.commands").expect("it is there");
     refused(&run(), 4, &["payment.commands: does not exist", "topics apply"]);
     world.apply_topics();
-    mend(ORDERS, 5, &[]);
-    refused(&run(), 4, &["orders: has 5 partitions, must have 8"]);
-    mend(ORDERS, 8, &[]);
+    mend(&topics.inbox, 5, &[]);
+    refused(&run(), 4, &[&format!("{}: has 5 partitions, must have 8", topics.inbox)]);
+    mend(&topics.inbox, 8, &[]);
     mend(&topics.replies, 3, &[]);
     refused(&run(), 4, &[&format!("{}: has 3 partitions, must have 8", topics.replies)]);
     mend(&topics.replies, 8, &[]);
@@ -30,8 +30,9 @@ fn wrong_topics_are_refused_with_a_clear_line_each() {
     mend(&topics.journal, 8, &[("retention.ms", "86400000")]);
     refused(&run(), 4, &[&format!("{}: retention.ms is 86400000, must be -1", topics.journal)]);
     // Several mistakes are said at once, and `topics verify` says the same.
-    mend(ORDERS, 7, &[]);
-    let lines = ["retention.ms is 86400000", "orders: has 7 partitions"];
+    mend(&topics.control, 7, &[]);
+    let control = format!("{}: has 7 partitions", topics.control);
+    let lines = ["retention.ms is 86400000", &control];
     refused(&run(), 4, &lines);
     refused(&world.ringmaster(&["topics", "verify"]), 4, &lines);
     say("topic mistakes: each was refused");

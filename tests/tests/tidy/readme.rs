@@ -56,7 +56,7 @@ fn topics() {
             let retention = settings.iter().find(|(name, _)| name == "retention.ms").map(|(_, value)| value.as_str());
             let kept = match (topic.kind, retention) {
                 (Kind::History, Some("-1")) => "for ever".to_owned(),
-                (Kind::Traffic, Some(ms)) => format!("{} days", ms.parse::<u64>().expect("a number") / 86_400_000),
+                (Kind::Traffic | Kind::Routed, Some(ms)) => format!("{} days", ms.parse::<u64>().expect("a number") / 86_400_000),
                 other => panic!("{}: {other:?}", topic.name),
             };
             vec![quoted(&topic.name), if topic.partitions == 1 { "1" } else { "P" }.to_owned(), kept]

@@ -150,7 +150,7 @@ impl World {
     fn with(settings: InstanceSettings) -> World {
         // An instance has the machine's clock: by another one orders would be too old.
         let broker = SimBroker::new(7, now().wall, Faults::none());
-        make_topics(&broker, PARTITIONS);
+        make_topics(&broker, PARTITIONS, PARTITIONS);
         let setup = setup(&broker, &Plan { partitions: PARTITIONS, ..Plan::calm(7) }, "test");
         let store = Watched::default();
         let (flushes, store): (_, Arc<dyn Store>) = (store.flushes.clone(), Arc::new(store));

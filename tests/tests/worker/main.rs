@@ -42,7 +42,7 @@ impl Machine {
     /// A worker that has not claimed yet.
     fn start(partitions: i32) -> Machine {
         let broker = SimBroker::new(7, BEGIN, Faults::none());
-        make_topics(&broker, partitions);
+        make_topics(&broker, partitions, partitions);
         let setup = setup(&broker, &Plan { partitions, ..Plan::calm(7) }, "test");
         let store = SimStore::new();
         let worker = worker(&broker, &setup, &store, 1);

@@ -16,7 +16,7 @@ use crate::stores::Watched;
 /// Runs an instance of two workers until it ends by itself.
 fn ended(store: Watched, report: Report) -> Stopped {
     let broker = SimBroker::new(7, 1_700_000_000_000, Faults::none());
-    make_topics(&broker, 2);
+    make_topics(&broker, 2, 2);
     let setup = setup(&broker, &Plan::calm(7), "test");
     let store: Arc<dyn Store> = Arc::new(store);
     let status = Arc::new(Status::default());

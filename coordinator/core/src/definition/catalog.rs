@@ -244,6 +244,12 @@ impl Catalog {
         self.versions.get(hash).map(|version| version.offset)
     }
 
+    /// The version of this name that first stands at this offset of the topic of definitions.
+    pub fn version_at(&self, name: &str, offset: i64) -> Option<&Arc<Definition>> {
+        let mut versions = self.versions.values();
+        versions.find(|version| version.offset == offset && *version.definition.name == *name).map(|version| &version.definition)
+    }
+
     /// A version's running number, from 1: the first of its content in the log.
     pub fn number_of(&self, hash: &DefinitionHash) -> Option<u32> {
         let of = self.versions.get(hash)?;

@@ -70,6 +70,8 @@ pub struct Start {
     pub topic: Arc<str>,
     /// The saga's key; none: the record's key.
     pub key: Option<Expression>,
+    /// The same as it is written; empty for the record's.
+    pub key_text: String,
     /// Only if this is true.
     pub condition: Option<Expression>,
     /// The event's schema as this version knows it (`ringmaster.Json` where there is none).

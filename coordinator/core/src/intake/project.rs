@@ -240,7 +240,7 @@ fn way<K: Eq + std::hash::Hash>(
 fn record_key<'e>(event: &Event<'e>, definition: &Definition) -> Result<&'e str, Refused> {
     let Some(key) = event.key else {
         let detail = format!(
-            "the record has no key, and '{}' takes the record's: send a key, or give the definition `key: event.FIELD`",
+            "the record has no key, and '{}' takes the record's: send a key; or give the definition `key: event.FIELD`, and let the topic be routed (`topics.NAME.routed = true`)",
             definition.name
         );
         return Err(Refused::new(QuarantineReason::KeyMissing, detail, event.fingerprint()));

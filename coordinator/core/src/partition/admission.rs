@@ -13,7 +13,7 @@ use ringmaster_schemas::Millis;
 
 use super::owner::Owner;
 use super::table::Slot;
-use super::{Context, Role, Why, Wish};
+use super::{Context, InputSettings, Role, Why, Wish};
 
 /// While inputs are held, rows that may leave memory are looked for this often.
 const EVICT_EVERY_MS: Millis = 50;
@@ -83,8 +83,12 @@ impl Owner {
 
     /// True if this input is held.
     fn is_held(&self, index: usize, held: Held) -> bool {
+        let is_source = self.inputs[index].route.is_some();
         match held {
             Held::Nothing => false,
+            // What is handed on waits in the inbox then, and others may have room.
+            Held::Starts if is_source => false,
+            Held::Behind if is_source => true,
             Held::Behind | Held::Starts => self.only_starts(index),
             Held::All => true,
         }
@@ -93,7 +97,8 @@ impl Owner {
     /// On a topic that definitions start on an event can wait, and no timer waits for it. What they only listen to is for sagas that
     /// live: it is read like answers.
     fn only_starts(&self, index: usize) -> bool {
-        self.starts.get(index).copied().unwrap_or(true) && matches!(self.settings.inputs[index].role, Role::Events { .. })
+        self.starts.get(index).copied().unwrap_or(true)
+            && matches!(self.settings.inputs[index].role, Role::Events { .. } | Role::Inbox { .. })
     }
 
     /// Which inputs definitions start on, by what is deployed now.
@@ -102,7 +107,14 @@ impl Owner {
             return;
         }
         let before: Vec<bool> = (0..self.inputs.len()).map(|index| self.is_held(index, self.held)).collect();
-        self.starts = self.settings.inputs.iter().map(|input| cx.catalog.starts_on(&input.name)).collect();
+        // What is routed starts sagas where it comes out of the inbox.
+        let all = &self.settings.inputs;
+        let routes_starts = all.iter().any(|input| matches!(input.role, Role::Source { .. }) && cx.catalog.starts_on(&input.name));
+        let starts = |input: &InputSettings| match input.role {
+            Role::Inbox { .. } => routes_starts,
+            _ => cx.catalog.starts_on(&input.name),
+        };
+        self.starts = all.iter().map(starts).collect();
         self.starts_known_to = cx.catalog.loaded_to();
         for (index, before) in before.into_iter().enumerate() {
             let now = self.is_held(index, self.held);
@@ -134,6 +146,7 @@ impl Owner {
         let limits = &self.settings.limits;
         self.ahead.pending.len() >= limits.in_flight_records_max
             || self.replica.outbox.len() >= limits.unreleased_effects_max
+            || self.router.len() >= limits.unreleased_effects_max
             || self.bytes() >= limits.memory_bytes_max
     }
 
@@ -141,6 +154,7 @@ impl Owner {
         let limits = &self.settings.limits;
         self.ahead.pending.len() <= limits.in_flight_records_max / 2
             && self.replica.outbox.len() <= limits.unreleased_effects_max / 2
+            && self.router.len() <= limits.unreleased_effects_max / 2
             && self.bytes() <= limits.memory_bytes_max / 4 * 3
     }
 
@@ -170,7 +184,7 @@ impl Owner {
 
     /// What it holds in memory: rows, and effects and records on their way with the copies of them that wait in the bus.
     pub(super) fn bytes(&self) -> usize {
-        let on_their_way = self.replica.outbox.bytes() + self.ahead.record_bytes;
+        let on_their_way = self.replica.outbox.bytes() + self.ahead.record_bytes + self.router.bytes();
         self.replica.table.bytes() + self.ahead.bytes() + 2 * on_their_way
     }
 

@@ -8,6 +8,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{BreakerChange, DecisionWriter, Position, TopicId};
 use ringmaster_schemas::state::Saga;
 
+use super::marks::Marks;
 use super::outbox::Place;
 use super::replica::Replica;
 use super::table::{Slot, size_of_row};
@@ -39,6 +40,8 @@ pub(super) struct Ahead {
     pub(super) delivered: BTreeSet<u64>,
     /// Who is not asked, once the records on their way are confirmed.
     pub(super) breakers: Breakers,
+    /// How far what routers hand on was taken, once the records on their way are confirmed.
+    pub(super) marks: Marks,
     /// Records that were skipped and are in no record yet.
     pub(super) skipped: usize,
     /// When the newest record was appended, by the steady clock.
@@ -65,8 +68,8 @@ pub(super) struct Read {
 
 impl Read {
     /// As confirmed records say.
-    fn of(replica: &Replica, topic: TopicId) -> Read {
-        let position = replica.positions.iter().find(|position| position.topic == topic).map(|position| position.next);
+    fn of(replica: &Replica, index: usize) -> Read {
+        let position = replica.position(replica.settings.inputs[index].topic, &replica.settings.place_of(index));
         Read { position, journaled: position }
     }
 }
@@ -91,6 +94,10 @@ pub(super) enum Move {
     Undeliverable(Place),
     Delivered(Place),
     Breaker(BreakerChange),
+    /// What a router handed on was taken: from which topic and partition, up to where (exclusive).
+    Mark(TopicId, i32, i64),
+    /// The version by whose key a saga is started on a topic that is routed.
+    Pin(Position),
 }
 
 /// A record on its way.
@@ -121,10 +128,11 @@ impl Ahead {
             now: replica.now,
             released: replica.released,
             expired: replica.expired,
-            reads: replica.settings.inputs.iter().map(|input| Read::of(replica, input.topic)).collect(),
+            reads: (0..replica.settings.inputs.len()).map(|index| Read::of(replica, index)).collect(),
             refused: BTreeSet::new(),
             delivered: BTreeSet::new(),
             breakers: replica.breakers.clone(),
+            marks: replica.marks.clone(),
             skipped: 0,
             appended_at: steady,
         }
@@ -132,8 +140,8 @@ impl Ahead {
 
     /// Takes in the inputs that are new in what the replica is told.
     pub(super) fn learn_inputs(&mut self, replica: &Replica) {
-        let new = replica.settings.inputs.iter().skip(self.reads.len());
-        self.reads.extend(new.map(|input| Read::of(replica, input.topic)));
+        let new = self.reads.len()..replica.settings.inputs.len();
+        self.reads.extend(new.map(|index| Read::of(replica, index)));
     }
 
     /// Bytes of its rows.

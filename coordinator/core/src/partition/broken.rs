@@ -5,15 +5,16 @@
 use std::collections::VecDeque;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Cause, ClaimId, Stamp};
+use ringmaster_schemas::journal::{Cause, ClaimId, Stamp, TopicId};
 use ringmaster_schemas::state::{Checkpoint, Identity};
 
 use super::ahead::{Ahead, Pending};
 use super::fence::{Fence, Verdict};
+use super::marks::Accepts;
 use super::outbox::Outbox;
 use super::owner::Owner;
 use super::replica::Replica;
-use super::{Context, Refusal, Tag, Wish, rules};
+use super::{Context, Refusal, StartAt, Tag, Wish, rules};
 use crate::faults::mutated;
 
 /// Attacked by the partition's own tests: the simulator's records are small.
@@ -50,6 +51,33 @@ pub(super) fn moves_positions(verdict: Verdict) -> bool {
 
 pub(super) fn position_of(cause: &Cause) -> Option<(usize, i64)> {
     rules::position_of(cause).filter(|_| !mutated("position_unjournaled"))
+}
+
+pub(super) fn mark_of(cause: &Cause) -> Option<(TopicId, i32, i64)> {
+    rules::mark_of(cause).filter(|_| mark_goes_with_its_turn())
+}
+
+pub(super) fn mark_goes_with_its_turn() -> bool {
+    rules::mark_goes_with_its_turn() && !mutated("mark_not_in_the_same_record")
+}
+
+pub(super) fn mark_moves_over_skipped() -> bool {
+    rules::mark_moves_over_skipped() && !mutated("mark_not_advanced_over_skipped")
+}
+
+pub(super) fn takes_routed(mark: i64, prev: Option<i64>, offset: i64) -> Accepts {
+    if mutated("mark_not_checked") {
+        return Accepts::Takes;
+    }
+    rules::takes_routed(mark, prev.filter(|_| !mutated("prev_not_checked")), offset)
+}
+
+pub(super) fn goes_back_to_commit() -> bool {
+    rules::goes_back_to_commit() && !mutated("router_commits_past_gap")
+}
+
+pub(super) fn begins_at_end(start_at: StartAt, is_routed: bool) -> bool {
+    rules::begins_at_end(start_at, is_routed) || is_routed && mutated("router_starts_latest")
 }
 
 pub(super) fn offset_of_claim(acknowledged: Option<i64>) -> Option<i64> {

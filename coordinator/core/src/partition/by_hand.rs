@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringmaster_schemas::journal::RejectionReason;
 use ringmaster_schemas::names;
 
-use super::input::{NoTurn, Started, rejected};
+use super::input::{NoTurn, Started, StartedBy, rejected};
 use super::owner::Owner;
 use super::turn::Turn;
 use super::{Context, Why};
@@ -33,7 +33,7 @@ impl Owner {
         let settings = self.settings.clone();
         let origin = Origin { topic: &settings.inputs[index].name, partition: settings.number };
         let event = Event::by_hand(value.get().as_bytes(), key.as_bytes(), record.offset);
-        let by_hand = Some((&*act.saga, act.by_hand()));
+        let by_hand = StartedBy::Hand(&act.saga, act.by_hand());
         match self.start_one(definition, &event, by_hand, (origin, record.timestamp), cx) {
             Ok(Some(Started::Saga(slot, id, decided))) => {
                 turn.saga(slot, id, decided.events, decided.saga);

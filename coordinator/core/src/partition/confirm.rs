@@ -18,6 +18,7 @@ impl Owner {
                 self.replica.outbox.acknowledged(number);
                 reached("effect_acked_unjournaled");
             }
+            Tag::Forward(number) => self.forwarded(number),
             Tag::Undeliverable(number) => {
                 if let Some((place, _)) = self.replica.outbox.effect_apart(number)
                     && self.ahead.delivered.insert(number)
@@ -66,12 +67,18 @@ impl Owner {
     /// Inputs whose first position is journaled now are read from there.
     fn read_resolved(&mut self, cx: &mut Context<'_>) {
         for index in 0..self.inputs.len() {
-            let topic = self.settings.inputs[index].topic;
-            let journaled = |first| self.replica.positions.iter().any(|position| (position.topic, position.next) == (topic, first));
+            if self.inputs[index].begins.is_none() {
+                continue;
+            }
+            let settings = &self.settings.inputs[index];
+            let place = self.inputs[index].place(settings);
+            let journaled = |first| self.replica.position(settings.topic, &place) == Some(first);
             let input = &mut self.inputs[index];
             if let Some(first) = input.begins.take_if(|first| journaled(*first)) {
                 input.reading = true;
-                self.begin_to_read(index, first, cx);
+                if input.route.as_ref().is_none_or(|route| route.closed.is_none()) {
+                    self.begin_to_read(index, first, cx);
+                }
             }
         }
     }
@@ -92,6 +99,7 @@ impl Owner {
                     self.push_small(Turn::upkeep(Move::Undeliverable(place)), cx);
                 }
             }
+            (Tag::Forward(number), _) => self.not_forwarded(number, why, cx),
             // Tried again by the timer.
             (Tag::Undeliverable(_), Refusal::Permanent(_) | Refusal::Passing(_)) => {}
         }
@@ -104,7 +112,7 @@ impl Owner {
             Tag::Effect(number) => self.replica.outbox.effect(number),
             Tag::Undeliverable(number) if self.ahead.delivered.contains(&number) => None,
             Tag::Undeliverable(number) => self.replica.outbox.effect_apart(number).map(|(_, effect)| effect),
-            Tag::Claim | Tag::Record(_) => None,
+            Tag::Claim | Tag::Record(_) | Tag::Forward(_) => None,
         }
     }
 

@@ -131,7 +131,7 @@ impl Replica {
             number: self.fence.number,
             identity: self.fence.identity.clone(),
             journal: self.settings.journal,
-            positions: self.positions.clone(),
+            positions: self.positions.iter().cloned().chain(self.marks.positions()).collect(),
             released: law::released(&self.outbox, self.fence.next_offset, 0).max(self.released),
             now: self.now,
             expired_bucket: self.expired,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Change, QUARANTINE_RAW_BYTES_MAX, QuarantineReason, Quarantined, Rejected, RejectionReason};
+use ringmaster_schemas::journal::{
+    Change, QUARANTINE_RAW_BYTES_MAX, QuarantineReason, Quarantined, Rejected, RejectionReason, Routed,
+};
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Entry, Waits, Work};
 use sha2::{Digest as _, Sha256};
@@ -31,6 +33,58 @@ pub(super) enum NoTurn {
     Stop(Why),
 }
 
+/// A record that is taken, and where it comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Taken<'r, 'a> {
+    /// The input that it came by.
+    pub(super) index: usize,
+    /// Of what came by the inbox: the record that was routed.
+    pub(super) record: &'r InputRecord<'a>,
+    /// How it was routed, and the next offset of the inbox.
+    pub(super) routed: Option<(&'r Routed, i64)>,
+}
+
+impl<'r, 'a> Taken<'r, 'a> {
+    /// Where it was read: of what came by the inbox, where its router did.
+    pub(super) fn origin<'s>(&self, settings: &'s Settings) -> Origin<'s>
+    where
+        'r: 's,
+    {
+        match self.routed {
+            Some((routed, _)) => Origin { topic: &routed.topic, partition: routed.partition },
+            None => {
+                let partition = settings.partition_of(self.index).unwrap_or(settings.number);
+                Origin { topic: &settings.inputs[self.index].name, partition }
+            }
+        }
+    }
+
+    /// The turn that takes it.
+    pub(super) fn turn(&self) -> Turn<'a> {
+        match self.routed {
+            Some((routed, next)) => Turn::of(super::inbox::cause(self.index, routed, next)),
+            None => Turn::by_input(self.index, self.record),
+        }
+    }
+
+    /// By what it may start a saga of this definition here; none if it does not.
+    fn starts(&self, definition: &str) -> Option<StartedBy<'r>> {
+        let Some((routed, _)) = self.routed else { return Some(StartedBy::Record) };
+        let start = routed.starts.iter().find(|start| *start.saga == *definition);
+        start.map(|start| StartedBy::Router(&start.key))
+    }
+}
+
+/// Who says which saga an event starts.
+pub(super) enum StartedBy<'s> {
+    /// The definition.
+    Record,
+    /// The router did, by the key that was in force then.
+    Router(&'s str),
+    /// A person, who means this one.
+    Hand(&'s str, ByHand),
+}
+
 impl From<Refused> for NoTurn {
     fn from(refused: Refused) -> Self {
         NoTurn::Refused(refused)
@@ -51,13 +105,24 @@ impl Owner {
             return Ok(());
         }
         reached("input_fetched");
-        cx.counters.inputs += 1;
         let next = record.offset + 1;
         let taken = match &self.settings.inputs[index].role {
             Role::Replies => self.take_reply(index, record, cx),
-            Role::Events { .. } => self.take_event(index, record, cx),
+            Role::Events { .. } => self.take_event(Taken { index, record, routed: None }, cx),
             Role::Control => self.take_act(index, record, cx),
+            Role::Source { .. } => {
+                self.route(index, record, cx);
+                return Ok(());
+            }
+            Role::Inbox { .. } => {
+                self.take_inbox(index, record, cx)?;
+                cx.counters.inputs += 1;
+                self.ahead.reads[index].position = Some(next);
+                self.inputs[index].read(next);
+                return Ok(());
+            }
         };
+        cx.counters.inputs += 1;
         cx.counters.unexpected += std::mem::take(&mut self.unexpected);
         match taken {
             Ok(None) => {
@@ -65,11 +130,11 @@ impl Owner {
                 self.ahead.skipped += 1;
             }
             Ok(Some(turn)) => {
-                self.push_or_fail(turn, Some((index, record)), cx)?;
+                self.push_or_fail(turn, Some(Taken { index, record, routed: None }), cx)?;
                 self.ahead.reads[index].journaled = Some(next);
             }
             Err(NoTurn::Refused(refused)) => {
-                self.quarantine(index, record, &refused, cx);
+                self.quarantine(Taken { index, record, routed: None }, &refused, cx);
                 self.ahead.reads[index].journaled = Some(next);
             }
             Err(NoTurn::Stop(why)) => return Err(why),
@@ -124,18 +189,20 @@ impl Owner {
         Ok(self.decide_at(slot, &Input::Act(input), turn, cx)?)
     }
 
-    fn take_event<'a>(&mut self, index: usize, record: &InputRecord<'a>, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {
-        let settings = self.settings.clone();
-        let (topic, number) = (&settings.inputs[index].name, settings.number);
-        let Role::Events { type_field, default_type } = &settings.inputs[index].role else {
-            unreachable!("only topics of events carry them");
+    pub(super) fn take_event<'a>(&mut self, taken: Taken<'_, 'a>, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {
+        let (settings, record) = (self.settings.clone(), taken.record);
+        let typing = match (&settings.inputs[taken.index].role, taken.routed) {
+            (_, Some((routed, _))) => Self::typing_of(&settings, routed.source),
+            (Role::Events { type_field, default_type }, None) => Typing { field: type_field, default: default_type.as_deref() },
+            (_, None) => unreachable!("only topics of events carry them"),
         };
-        let default = default_type.as_deref().or(cx.catalog.default_type(topic));
-        let origin = Origin { topic, partition: number };
-        let (kind, event) = Event::recognise(record, Typing { field: type_field, default }, cx.schemas)?;
-        let mut turn = Turn::by_input(index, record);
-        for definition in cx.catalog.starting_on(topic, &kind) {
-            turn = match self.start_one(definition, &event, None, (origin, record.timestamp), cx) {
+        let origin = taken.origin(&settings);
+        let default = typing.default.or(cx.catalog.default_type(origin.topic));
+        let (kind, event) = Event::recognise(record, Typing { default, ..typing }, cx.schemas)?;
+        let mut turn = taken.turn();
+        for definition in cx.catalog.starting_on(origin.topic, &kind) {
+            let Some(by) = taken.starts(&definition.name) else { continue };
+            turn = match self.start_one(definition, &event, by, (origin, record.timestamp), cx) {
                 Ok(Some(Started::Saga(slot, id, decided))) => {
                     turn.saga(slot, id, decided.events, decided.saga);
                     turn.keeping(Some((event.schema_key(), record.value.unwrap_or_default())))
@@ -143,31 +210,34 @@ impl Owner {
                 Ok(Some(Started::Not(change))) => turn.with(change),
                 Ok(None) => turn,
                 Err(NoTurn::Refused(refused)) => {
-                    let quarantined = self.quarantined(index, record, &refused, cx);
+                    let quarantined = self.quarantined(&taken, &refused, cx);
                     turn.with(Change::Quarantined(quarantined))
                 }
                 Err(stop) => return Err(stop),
             };
         }
-        let listening = cx.catalog.listening_on(topic, &kind);
-        turn = self.take_listened(listening, (index, record), (&kind, &event), origin, turn, cx)?;
+        let listening = cx.catalog.listening_on(origin.topic, &kind);
+        turn = self.take_listened(listening, taken, (&kind, &event), origin, turn, cx)?;
         Ok((!turn.changes.is_empty()).then_some(turn))
     }
 
-    /// What a start event means for one definition; nothing if its `if` is false. `by_hand`: which saga a person wants to start, and who.
+    /// What a start event means for one definition; nothing if its `if` is false.
     pub(super) fn start_one(
         &mut self,
         definition: &Definition,
         event: &Event<'_>,
-        by_hand: Option<(&str, ByHand)>,
+        by: StartedBy<'_>,
         (origin, timestamp): (Origin<'_>, Millis),
         cx: &Context<'_>,
     ) -> Result<Option<Started>, NoTurn> {
         let now = self.turn_time(cx);
         let offset = cx.catalog.offset_of(&definition.hash).expect("what starts on an event is in the catalog");
         let Some(mut start) = self.projections.start(definition, offset, event, origin, now)? else { return Ok(None) };
+        if let StartedBy::Router(key) = by {
+            key.clone_into(&mut start.key);
+        }
         let id = self.replica.saga_id(&definition.name, &start.key);
-        if let Some((meant, by_hand)) = by_hand {
+        if let StartedBy::Hand(meant, by_hand) = by {
             if *meant != *id {
                 let detail = format!("this event starts {id}, not {meant}");
                 return Err(Refused::new(QuarantineReason::KeyInvalid, detail, None).into());
@@ -176,7 +246,7 @@ impl Owner {
         }
         let home = names::partition_of(start.key.as_bytes(), self.settings.partitions);
         if home != self.settings.number {
-            return Err(elsewhere(&start.key, home, &self.settings, event).into());
+            return Err(elsewhere(&start.key, home, &self.settings, origin.topic, event).into());
         }
         // By the partition's time, which may be ahead of what can be trusted: an order is too old only if it may be forgotten.
         let ahead = now - self.remembered_from(cx);
@@ -210,7 +280,8 @@ impl Owner {
         self.clock.trusted(cx.clocks()).max((self.ahead.expired + 1) * EXPIRY_BUCKET_MS)
     }
 
-    pub(super) fn quarantined(&self, index: usize, record: &InputRecord<'_>, refused: &Refused, cx: &Context<'_>) -> Quarantined {
+    pub(super) fn quarantined(&self, taken: &Taken<'_, '_>, refused: &Refused, cx: &Context<'_>) -> Quarantined {
+        let (record, origin) = (taken.record, taken.origin(&self.settings));
         let raw = record.value.unwrap_or_default();
         let mut end = refused.detail.len().min(QUARANTINE_DETAIL_BYTES_MAX);
         while !refused.detail.is_char_boundary(end) {
@@ -220,8 +291,8 @@ impl Owner {
         Quarantined {
             reason: refused.reason,
             detail: detail.into(),
-            topic: self.settings.inputs[index].name.clone(),
-            partition: self.settings.number,
+            topic: origin.topic.into(),
+            partition: origin.partition,
             offset: record.offset,
             schema: refused.schema.map(|fingerprint| fingerprint as i64),
             key: record.key.map(|key| Bytes::copy_from_slice(&key[..key.len().min(QUARANTINE_RAW_BYTES_MAX)])),
@@ -232,17 +303,17 @@ impl Owner {
         }
     }
 
-    pub(super) fn quarantine(&mut self, index: usize, record: &InputRecord<'_>, refused: &Refused, cx: &mut Context<'_>) {
-        let quarantined = self.quarantined(index, record, refused, cx);
-        self.push_small(Turn::by_input(index, record).with(Change::Quarantined(quarantined)), cx);
+    pub(super) fn quarantine(&mut self, taken: Taken<'_, '_>, refused: &Refused, cx: &mut Context<'_>) {
+        let quarantined = self.quarantined(&taken, refused, cx);
+        self.push_small(taken.turn().with(Change::Quarantined(quarantined)), cx);
     }
 }
 
 /// An event for a saga that lives in another partition.
-pub(super) fn elsewhere(key: &str, home: i32, settings: &Settings, event: &Event<'_>) -> Refused {
+pub(super) fn elsewhere(key: &str, home: i32, settings: &Settings, topic: &str, event: &Event<'_>) -> Refused {
     let (number, partitions) = (settings.number, settings.partitions);
     let detail = format!(
-        "saga key '{key}' belongs to partition {home} of {partitions}, the record was in {number}: the producer's partitioner must hash the record's key by murmur2 (Java clients do; for librdkafka set partitioner=murmur2_random), the record's key must be the saga's key, and the topic must have {partitions} partitions"
+        "saga key '{key}' belongs to partition {home} of {partitions}, the record was in {number}. Set `topics.\"{topic}\".routed = true` and start again, and send the record again; or mend the producer: the record's key must be the saga's key, hashed by murmur2 (Java clients do; for librdkafka set partitioner=murmur2_random)"
     );
     Refused::new(QuarantineReason::WrongPartition, detail, event.fingerprint())
 }

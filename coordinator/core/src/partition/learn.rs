@@ -77,6 +77,9 @@ impl Partition {
                 owner.learn_inputs(self.settings.clone(), cx);
             }
         }
+        if let Stage::Owning(owner) = &mut self.stage {
+            owner.look_at_keys(cx);
+        }
         self.go_on(cx)
     }
 

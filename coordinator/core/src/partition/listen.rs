@@ -9,12 +9,12 @@ use ringmaster_schemas::state::Saga;
 use ringmaster_schemas::{Data, Millis};
 
 use super::Context;
-use super::input::{NoTurn, elsewhere, rejected};
+use super::input::{NoTurn, Taken, elsewhere, rejected};
 use super::owner::Owner;
 use super::turn::Turn;
 use crate::definition::Definition;
 use crate::definition::catalog::Listening;
-use crate::intake::{Body, Event, InputRecord, Origin};
+use crate::intake::{Body, Event, Origin};
 use crate::saga::{Basis, EarlyInput, Evaluated, EventInput, Input, decide};
 
 impl Owner {
@@ -22,25 +22,27 @@ impl Owner {
     pub(super) fn take_listened<'a>(
         &mut self,
         listening: &[Listening],
-        (index, record): (usize, &InputRecord<'a>),
+        taken: Taken<'_, 'a>,
         (kind, event): (&str, &Event<'_>),
         origin: Origin<'_>,
         mut turn: Turn<'a>,
         cx: &Context<'_>,
     ) -> Result<Turn<'a>, NoTurn> {
         for one in listening {
-            match self.listen(one, (kind, event), origin, cx) {
+            match self.listen(one, (kind, event), (origin, taken.routed.is_some()), cx) {
                 Ok(Listened::Nothing) => self.unexpected += 1,
                 Ok(Listened::ByAnother) => {}
                 Ok(Listened::Taken { slot, id, decided, raw }) => {
                     turn.saga(slot, id, decided.events, decided.saga);
                     if raw {
-                        turn = turn.keeping(Some((event.schema_key(), record.value.unwrap_or_default())));
+                        turn = turn.keeping(Some((event.schema_key(), taken.record.value.unwrap_or_default())));
                     }
                 }
                 Ok(Listened::Not(change)) => turn = turn.with(change),
+                // What cannot be routed its router has said.
+                Err(NoTurn::Refused(_)) if taken.routed.is_some() => {}
                 Err(NoTurn::Refused(refused)) => {
-                    let quarantined = self.quarantined(index, record, &refused, cx);
+                    let quarantined = self.quarantined(&taken, &refused, cx);
                     turn = turn.with(Change::Quarantined(quarantined));
                 }
                 Err(stop) => return Err(stop),
@@ -53,15 +55,18 @@ impl Owner {
         &mut self,
         one: &Listening,
         (kind, event): (&str, &Event<'_>),
-        origin: Origin<'_>,
+        (origin, is_routed): (Origin<'_>, bool),
         cx: &Context<'_>,
     ) -> Result<Listened, NoTurn> {
         let now = self.turn_time(cx);
         let definition = &*one.definition;
         let (key, data) = self.projections.listened(definition, one.listener, event, now)?;
         let home = names::partition_of(key.as_bytes(), self.settings.partitions);
+        if home != self.settings.number && is_routed {
+            return Ok(Listened::ByAnother);
+        }
         if home != self.settings.number {
-            return Err(elsewhere(&key, home, &self.settings, event).into());
+            return Err(elsewhere(&key, home, &self.settings, origin.topic, event).into());
         }
         let id = self.replica.saga_id(&definition.name, &key);
         let found = self.find(&id, || id.clone(), cx)?;

@@ -25,13 +25,17 @@ mod drain;
 mod family;
 mod fence;
 mod happened;
+mod inbox;
 mod input;
 mod learn;
 mod listen;
+mod marks;
 mod outbox;
 mod owner;
 mod record;
 mod replica;
+mod route;
+mod router;
 mod rules;
 mod settings;
 mod table;
@@ -135,6 +139,10 @@ pub struct Counters {
     pub pauses: u64,
     pub full_polls: u64,
     pub breakers: u64,
+    pub routed: u64,
+    pub routed_again: u64,
+    pub route_gaps: u64,
+    pub route_sessions: u64,
 }
 
 /// Where a partition stands, for people.
@@ -276,14 +284,13 @@ impl Partition {
 
     /// Confirmed positions of its inputs, for lag tools: (input, next offset).
     pub fn confirmed_positions(&self) -> impl Iterator<Item = (usize, i64)> + '_ {
-        let positions = self.replica().map_or(&[][..], |replica| &replica.positions);
-        let next = |topic| positions.iter().find(|position| position.topic == topic).map(|position| position.next);
-        self.settings.inputs.iter().enumerate().filter_map(move |(index, input)| Some((index, next(input.topic)?)))
+        let next = |index: usize| self.replica()?.position(self.settings.inputs[index].topic, &self.settings.place_of(index));
+        (0..self.settings.inputs.len()).filter_map(move |index| Some((index, next(index)?)))
     }
 
     /// True if nothing is unconfirmed, unreleased or unjournaled: the moment to stop.
     pub fn quiet(&self) -> bool {
-        self.owner().is_none_or(|owner| owner.ahead.is_empty() && owner.replica.outbox.len() == 0)
+        self.owner().is_none_or(|owner| owner.ahead.is_empty() && owner.replica.outbox.len() == 0 && owner.router.is_empty())
     }
 
     /// Rows in memory, and about how many bytes they take with what is on its way.

@@ -12,9 +12,11 @@ use super::book::Book;
 use super::clock::Clock;
 use super::drain::Drains;
 use super::replica::{Replica, is_remembered};
+use super::route::Route;
+use super::router::Router;
 use super::table::Slot;
 use super::wheel::Timers;
-use super::{Context, Happened, Note, Settings, StartAt, Tag, Why, Wish, law};
+use super::{Context, Happened, InputSettings, Note, Settings, StartAt, Tag, Why, Wish, law};
 use crate::intake::Projections;
 use crate::saga::Scratch;
 
@@ -30,6 +32,8 @@ pub(super) struct Owner {
     /// What is ahead of that.
     pub(super) ahead: Ahead,
     pub(super) inputs: Vec<Input>,
+    /// What is on its way to the inbox.
+    pub(super) router: Router,
     pub(super) timers: Timers,
     /// Which inputs are held.
     pub(super) held: Held,
@@ -62,7 +66,7 @@ pub(super) struct Owner {
 }
 
 /// What the owner knows of the reader of an input.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Input {
     /// Where it begins, until a confirmed record says so.
     pub(super) begins: Option<i64>,
@@ -78,6 +82,8 @@ pub(super) struct Input {
     pub(super) asked_at: Option<Millis>,
     /// The answer: when the reader gets to this offset, it is clear up to that time.
     target: Option<(i64, Millis)>,
+    /// Of a topic that is routed.
+    pub(super) route: Option<Box<Route>>,
 }
 
 impl Input {
@@ -90,6 +96,11 @@ impl Input {
             self.clear_to = self.clear_to.max(asked_at);
             self.target = None;
         }
+    }
+
+    /// By what name the journal keeps where it goes on.
+    pub(super) fn place(&self, settings: &InputSettings) -> Arc<str> {
+        self.route.as_ref().map_or_else(|| settings.name.clone(), |route| route.place.clone())
     }
 
     /// True if a question for its end may be asked.
@@ -105,8 +116,9 @@ impl Owner {
         clock.restart(replica.now, cx.clocks());
         let mut owner = Box::new(Owner {
             ahead: Ahead::of(&replica, cx.steady),
-            inputs: vec![Input::default(); settings.inputs.len()],
-            timers: Timers::new(settings.inputs.len()),
+            inputs: settings.inputs.iter().map(|_| Input::default()).collect(),
+            router: Router::default(),
+            timers: Timers::new(&settings.inputs),
             held: Held::Nothing,
             starts: Vec::new(),
             starts_known_to: -1,
@@ -143,21 +155,50 @@ impl Owner {
     }
 
     fn read_input(&mut self, index: usize, cx: &mut Context<'_>) -> Result<(), Why> {
-        let settings = &self.settings.inputs[index];
-        let position = self.ahead.reads[index].position;
-        let of_that_name = |position: &ringmaster_schemas::journal::Position| position.name == settings.name;
-        if position.is_none() && !settings.accept_new && self.replica.positions.iter().any(of_that_name) {
-            return Err(Why::TopicMadeAgain { partition: self.settings.number, topic: settings.name.to_string() });
+        let settings = self.settings.clone();
+        let (input, place) = (&settings.inputs[index], settings.place_of(index));
+        if settings.partition_of(index).is_none() {
+            // The topic has no such partition: nothing is to be read, and nothing waits for it.
+            self.inputs[index].unread = true;
+            return Ok(());
         }
-        match (position, settings.start_at) {
-            (Some(position), _) => {
-                (self.inputs[index].read_to, self.inputs[index].reading) = (position, true);
-                self.begin_to_read(index, position, cx);
-            }
+        self.inputs[index].route = self.route_of(index);
+        let position = self.ahead.reads[index].position;
+        let other_place = self.place_otherwise(index);
+        let otherwise = other_place.as_deref().and_then(|place| self.replica.position(input.topic, place));
+        let first = position.max(otherwise);
+        let is_known = |name: &Arc<str>| *name == place || Some(name) == other_place.as_ref();
+        if first.is_none() && !input.accept_new && self.replica.positions.iter().any(|position| is_known(&position.name)) {
+            return Err(Why::TopicMadeAgain { partition: settings.number, topic: input.name.to_string() });
+        }
+        match (first, input.start_at) {
+            (Some(first), _) if position.is_none() => self.begins(index, first, cx),
+            (Some(first), _) => self.go_on_at(index, first, cx),
+            // A topic that has more partitions than before was known then.
+            (None, _) if self.knows_another_of(index) => cx.out.push(Wish::AskInput(index)),
             (None, StartAt::Earliest | StartAt::Latest) => cx.out.push(Wish::AskInput(index)),
             (None, StartAt::Time(time)) => cx.out.push(Wish::AskInputAt(index, time)),
         }
         Ok(())
+    }
+
+    fn go_on_at(&mut self, index: usize, first: i64, cx: &mut Context<'_>) {
+        self.ahead.skipped += usize::from(self.ahead.reads[index].journaled != Some(first));
+        self.ahead.reads[index].position = Some(first);
+        (self.inputs[index].read_to, self.inputs[index].reading) = (first, true);
+        if let Some(route) = &mut self.inputs[index].route {
+            route.commit = first;
+            route.look_at_keys(&self.settings.inputs[index].name, cx.catalog);
+        }
+        if self.inputs[index].route.as_ref().is_none_or(|route| route.closed.is_none()) {
+            self.begin_to_read(index, first, cx);
+        }
+    }
+
+    /// Another partition of the same topic is routed already.
+    fn knows_another_of(&self, index: usize) -> bool {
+        let topic = self.settings.inputs[index].topic;
+        self.inputs[index].route.is_some() && self.replica.positions.iter().any(|position| position.topic == topic)
     }
 
     /// Inputs were added to what it is told. One that cannot be read stops nothing: what it would start is not begun, and that is said.
@@ -167,8 +208,8 @@ impl Owner {
         let (known, count) = (self.inputs.len(), settings.inputs.len());
         (self.replica.settings, self.settings) = (settings.clone(), settings);
         self.ahead.learn_inputs(&self.replica);
-        self.timers.learn_inputs(count);
-        self.inputs.resize(count, Input::default());
+        self.timers.learn_inputs(&self.settings.inputs);
+        self.inputs.resize_with(count, Input::default);
         for index in known..count {
             if let Err(why) = self.read_input(index, cx) {
                 self.inputs[index].unread = true;
@@ -217,8 +258,10 @@ impl Owner {
                 Ok(())
             }
             Happened::Drained => {
-                if self.ahead.open.is_none() {
-                    self.append_bare(cx);
+                match &self.ahead.open {
+                    None if self.ahead.skipped > 0 => self.append_positions(cx),
+                    None => self.append_bare(cx),
+                    Some(_) => {}
                 }
                 Ok(())
             }
@@ -236,9 +279,11 @@ impl Owner {
     /// The answer to a question for an input's bounds: where it begins, or how far it reached when it was asked.
     fn input_bounds(&mut self, index: usize, start: i64, end: i64, cx: &mut Context<'_>) {
         if self.ahead.reads[index].position.is_none() {
-            let first = if self.settings.inputs[index].start_at == StartAt::Latest { end } else { start };
-            return self.begins(index, first, cx);
+            let is_late = law::begins_at_end(self.settings.inputs[index].start_at, self.inputs[index].route.is_some())
+                && !self.knows_another_of(index);
+            return self.begins(index, if is_late { end } else { start }, cx);
         }
+        self.source_ends(index, end);
         let input = &mut self.inputs[index];
         if let Some(asked_at) = input.asked_at.take() {
             input.target = Some((end, asked_at));
@@ -254,6 +299,13 @@ impl Owner {
         self.close_record(cx);
         self.ahead.reads[index].position = Some(first);
         (self.inputs[index].read_to, self.inputs[index].begins) = (first, Some(first));
+        if let Some(route) = &mut self.inputs[index].route {
+            route.begins(first);
+            route.look_at_keys(&self.settings.inputs[index].name, cx.catalog);
+            if route.closed.is_some() {
+                route.pin();
+            }
+        }
         self.append_positions(cx);
     }
 
@@ -264,7 +316,9 @@ impl Owner {
             let topic = settings.name.to_string();
             return Err(Why::InputLost { partition: self.settings.number, topic, position });
         }
-        self.inputs[index] = Input::default();
+        let route = self.route_of(index);
+        self.router.forget(index);
+        self.inputs[index] = Input { route, ..Input::default() };
         self.ahead.reads[index] = Read::default();
         cx.out.push(Wish::AskInput(index));
         Ok(())
@@ -274,6 +328,7 @@ impl Owner {
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
         self.fire_timers(cx)?;
         self.do_work(cx)?;
+        self.tend_routes(cx);
         self.trip(cx);
         self.drain(cx)?;
         self.expire(cx);

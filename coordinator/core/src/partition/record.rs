@@ -3,7 +3,7 @@
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Bare, DecisionWriter, JournalRecord, Position, Positions, Stamp, TopicId};
 
-use super::ahead::{Open, Pending};
+use super::ahead::{Move, Open, Pending};
 use super::owner::Owner;
 use super::turn::Turn;
 use super::{Context, Tag, Wish, law};
@@ -97,9 +97,9 @@ impl Owner {
     }
 
     fn pending(&self, number: i64, now: Millis) -> Pending {
-        let reads = self.settings.inputs.iter().zip(&self.ahead.reads);
-        let position = |(settings, read): (&super::InputSettings, &super::ahead::Read)| {
-            Some(Position { topic: settings.topic, name: settings.name.clone(), next: read.journaled? })
+        let reads = self.settings.inputs.iter().zip(&self.inputs).zip(&self.ahead.reads);
+        let position = |((settings, input), read): ((&super::InputSettings, &super::owner::Input), &super::ahead::Read)| {
+            Some(Position { topic: settings.topic, name: input.place(settings), next: read.journaled? })
         };
         Pending {
             number,
@@ -120,7 +120,7 @@ impl Owner {
         self.ahead.record_bytes += pending.bytes;
         self.ahead.pending.push_back(pending);
         // A turn covers what was skipped before it on its own input only.
-        if self.ahead.reads.iter().all(|read| read.position == read.journaled) {
+        if (0..self.inputs.len()).all(|index| self.is_done_to(index) == self.ahead.reads[index].journaled) {
             self.ahead.skipped = 0;
         }
         self.ahead.appended_at = cx.steady;
@@ -146,17 +146,25 @@ impl Owner {
         let now = self.turn_time(cx);
         let stamp = self.stamp(now, cx);
         let number = stamp.number;
-        let mut positions = Vec::new();
-        for (settings, read) in self.settings.inputs.iter().zip(&mut self.ahead.reads) {
-            if let Some(next) = read.position
-                && read.position != read.journaled
+        let (mut positions, mut pins) = (Vec::new(), Vec::new());
+        for index in 0..self.inputs.len() {
+            let (done, settings) = (self.is_done_to(index), &self.settings.inputs[index]);
+            if let Some(next) = done
+                && done != self.ahead.reads[index].journaled
             {
-                read.journaled = read.position;
-                positions.push(Position { topic: settings.topic, name: settings.name.clone(), next });
+                self.ahead.reads[index].journaled = done;
+                positions.push(Position { topic: settings.topic, name: self.inputs[index].place(settings), next });
+            }
+            if let Some(route) = &mut self.inputs[index].route
+                && std::mem::take(&mut route.unsaid)
+            {
+                pins.extend(route.said());
             }
         }
         reached("skip_run_unacked");
-        let pending = self.pending(number, now);
+        let mut pending = self.pending(number, now);
+        pending.moves.extend(pins.iter().cloned().map(Move::Pin));
+        positions.extend(pins);
         self.append(JournalRecord::Positions(Positions { stamp, positions }).encode(), pending, cx);
     }
 

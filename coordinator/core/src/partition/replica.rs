@@ -12,13 +12,14 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
-    BreakerChange, Change, Decision, DefinitionHash, JournalRecord, Position, Quarantined, SagaEvent, Stamp,
+    BreakerChange, Change, Decision, DefinitionHash, JournalRecord, Position, Quarantined, SagaEvent, Stamp, TopicId,
 };
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
 
 use super::ahead::{Move, Pending};
 use super::fence::{Fence, Verdict};
+use super::marks::{self, Marks};
 use super::outbox::Outbox;
 use super::table::Table;
 use super::{Rows, Settings, digest, law};
@@ -32,6 +33,8 @@ pub struct Replica {
     pub(super) now: Millis,
     /// Where inputs go on, also those that are not configured now: they may come back.
     pub(super) positions: Vec<Position>,
+    /// How far what routers hand on was taken.
+    pub(super) marks: Marks,
     pub(super) table: Table,
     pub(super) outbox: Outbox,
     /// The highest `released` of a counting record.
@@ -68,6 +71,7 @@ impl Replica {
             fence: Fence::default(),
             now: 0,
             positions: Vec::new(),
+            marks: Marks::default(),
             table: Table::default(),
             outbox: Outbox::default(),
             released: 0,
@@ -84,7 +88,7 @@ impl Replica {
     }
 
     /// The state of the store.
-    pub fn restore(settings: Arc<Settings>, checkpoint: Checkpoint, rows: &dyn Rows) -> Result<Replica, String> {
+    pub fn restore(settings: Arc<Settings>, mut checkpoint: Checkpoint, rows: &dyn Rows) -> Result<Replica, String> {
         let outbox = Outbox::restore(rows)?;
         let count = |index| {
             let mut count = 0;
@@ -96,12 +100,14 @@ impl Replica {
         };
         let (stuck, parked) = (count(Index::Stuck)?, count(Index::Parked)?);
         let (breakers, stored_breakers) = digest::stored_breakers(rows)?;
+        let (positions, marks) = marks::told_apart(std::mem::take(&mut checkpoint.positions));
         Ok(Replica {
             breakers,
             stored_breakers,
             fence: law::fence_of(&checkpoint),
             now: checkpoint.now,
-            positions: checkpoint.positions,
+            positions,
+            marks,
             table: Table::over(stuck, parked),
             outbox,
             released: checkpoint.released,
@@ -138,9 +144,13 @@ impl Replica {
             JournalRecord::Decision(decision) => {
                 for (input, next) in decision.turns.iter().filter_map(|turn| law::position_of(&turn.cause)) {
                     let topic = decision.topics.get(input);
-                    if let Some(position) = self.positions.iter_mut().find(|position| Some(&position.topic) == topic) {
+                    let is_it = |position: &&mut Position| Some(&position.topic) == topic && !position.name.contains('/');
+                    if let Some(position) = self.positions.iter_mut().find(is_it) {
                         position.next = next;
                     }
+                }
+                for (source, partition, next) in decision.turns.iter().filter_map(|turn| law::mark_of(&turn.cause)) {
+                    self.marks.pass(source, partition, next);
                 }
             }
             JournalRecord::Positions(positions) => positions.positions.iter().for_each(|position| self.set_position(position)),
@@ -149,10 +159,20 @@ impl Replica {
     }
 
     fn set_position(&mut self, new: &Position) {
-        match self.positions.iter_mut().find(|position| position.topic == new.topic) {
+        match self.positions.iter_mut().find(|position| position.topic == new.topic && position.name == new.name) {
             Some(position) => position.next = new.next,
             None => self.positions.push(new.clone()),
         }
+    }
+
+    /// Where reading goes on of what has this name in the journal.
+    pub(super) fn position(&self, topic: TopicId, place: &str) -> Option<i64> {
+        self.positions.iter().find(|position| position.topic == topic && *position.name == *place).map(|position| position.next)
+    }
+
+    /// True if the journal says this of what is routed.
+    pub(super) fn says(&self, position: &Position) -> bool {
+        self.position(position.topic, &position.name) == Some(position.next)
     }
 
     fn take_changes(&mut self, offset: i64, decision: &Decision, rows: &dyn Rows) -> Result<(), String> {
@@ -219,6 +239,12 @@ impl Replica {
                 Move::Undeliverable(place) => self.outbox.set_apart(place),
                 Move::Delivered(place) => self.outbox.delivered(place),
                 Move::Breaker(change) => self.set_breaker(&change, pending.now),
+                Move::Mark(source, partition, next) => {
+                    if law::mark_goes_with_its_turn() {
+                        self.marks.pass(source, partition, next);
+                    }
+                }
+                Move::Pin(position) => self.set_position(&position),
             }
         }
         self.outbox.push(offset, std::mem::take(&mut pending.effects))

@@ -6,15 +6,16 @@
 use std::collections::VecDeque;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Cause, ClaimId, Stamp};
+use ringmaster_schemas::journal::{Cause, ClaimId, Stamp, TopicId};
 use ringmaster_schemas::state::{Checkpoint, Identity};
 
 use super::ahead::{Ahead, Pending};
 use super::fence::{Fence, Verdict};
+use super::marks::Accepts;
 use super::outbox::Outbox;
 use super::owner::Owner;
 use super::replica::Replica;
-use super::{Context, Refusal};
+use super::{Context, Refusal, StartAt};
 
 /// Rule 1. Every claim record, a repeat or one's own included, ends the term before it and begins another.
 pub(super) fn begin_term(fence: &mut Fence, offset: i64, id: ClaimId) {
@@ -35,9 +36,49 @@ pub(super) fn moves_positions(verdict: Verdict) -> bool {
 /// Rule 7. A turn's cause says where its input goes on: the input's number in the record, and the next offset.
 pub(super) fn position_of(cause: &Cause) -> Option<(usize, i64)> {
     match cause {
-        Cause::Input { topic, next } => Some((usize::try_from(*topic).ok()?, *next)),
+        Cause::Input { topic, next } | Cause::Routed { topic, next, .. } => Some((usize::try_from(*topic).ok()?, *next)),
         Cause::Due { .. } | Cause::Upkeep {} => None,
     }
+}
+
+/// Section 4. The turn that takes a record of the inbox says how far its source was taken with that: topic, partition, next offset.
+pub(super) fn mark_of(cause: &Cause) -> Option<(TopicId, i32, i64)> {
+    match cause {
+        Cause::Routed { source, partition, offset, .. } => Some((*source, *partition, offset + 1)),
+        Cause::Input { .. } | Cause::Due { .. } | Cause::Upkeep {} => None,
+    }
+}
+
+/// Section 4. A mark counts from the record on that moves the position of the inbox.
+pub(super) fn mark_goes_with_its_turn() -> bool {
+    true
+}
+
+/// Section 4. A record of the inbox that means nothing moves its mark all the same, in the same record as the position.
+pub(super) fn mark_moves_over_skipped() -> bool {
+    true
+}
+
+/// Section 4. What routers hand on is taken once and without a gap: above the mark, and only if what its session sent before was taken.
+/// `mark` is the next offset.
+pub(super) fn takes_routed(mark: i64, prev: Option<i64>, offset: i64) -> Accepts {
+    if offset < mark {
+        Accepts::Again
+    } else if prev.is_some_and(|prev| prev >= mark) {
+        Accepts::Gap
+    } else {
+        Accepts::Takes
+    }
+}
+
+/// Section 4. A router that something failed of sends again from its commit, which covers what is acknowledged without a gap.
+pub(super) fn goes_back_to_commit() -> bool {
+    true
+}
+
+/// Section 4. A topic that is routed begins where the setting says, and goes on at the router's commit.
+pub(super) fn begins_at_end(start_at: StartAt, _is_routed: bool) -> bool {
+    start_at == StartAt::Latest
 }
 
 /// Rule 2. The claim's acknowledged offset is the C of the term; without it nothing can be counted.

@@ -84,6 +84,53 @@ pub enum Role {
     Replies,
     /// What people do to sagas.
     Control,
+    /// Domain events of a topic that is not read directly: they are handed on by the inbox. This partition reads partition
+    /// `number + slot * P` of it.
+    Source {
+        /// The JSON field that names the type.
+        type_field: Arc<str>,
+        /// The type where nothing else tells it.
+        default_type: Option<Arc<str>>,
+        /// Which of this partition's shares.
+        slot: i32,
+        /// How many partitions the topic has.
+        partitions: i32,
+    },
+    /// What routers hand on.
+    Inbox {
+        /// So many bytes of one record are handed on at most.
+        bytes_max: usize,
+    },
+}
+
+impl Settings {
+    /// Which partition of an input's topic is read; none where the topic has not so many.
+    pub fn partition_of(&self, index: usize) -> Option<i32> {
+        match self.inputs[index].role {
+            Role::Source { slot, partitions, .. } => {
+                let partition = self.number + slot * self.partitions;
+                (partition < partitions).then_some(partition)
+            }
+            Role::Events { .. } | Role::Replies | Role::Control | Role::Inbox { .. } => Some(self.number),
+        }
+    }
+
+    /// By what name the journal keeps where an input goes on.
+    pub(super) fn place_of(&self, index: usize) -> Arc<str> {
+        let InputSettings { name, role, .. } = &self.inputs[index];
+        match (role, self.partition_of(index)) {
+            (Role::Source { .. }, Some(partition)) => format!("{name}/{partition}").into(),
+            _ => name.clone(),
+        }
+    }
+
+    /// Where and how many bytes routers hand on.
+    pub(super) fn inbox(&self) -> Option<usize> {
+        self.inputs.iter().find_map(|input| match input.role {
+            Role::Inbox { bytes_max } => Some(bytes_max),
+            _ => None,
+        })
+    }
 }
 
 /// Where reading of a new input begins.

@@ -11,6 +11,7 @@ use super::turn::Turn;
 use super::wheel::{Item, TICK_MS};
 use super::{Context, EXPIRY_BUCKET_MS, Tag, Why, Wish, law};
 use crate::definition::Catalog;
+use crate::faults::mutated;
 use crate::saga::Input;
 
 /// Rows due later than this are only in the store's index, so that waiting sagas cost no memory.
@@ -177,6 +178,9 @@ impl Owner {
             }
         };
         let due = self.due_at(slot);
+        if due < end && self.waits_for_later(slot, end, cx) {
+            return Ok(());
+        }
         if due < end
             && let Some(turn) = self.decide_at(slot, &Input::Due, Turn::by_time(due), cx)?
         {
@@ -190,6 +194,19 @@ impl Owner {
             self.schedule(slot, cx.catalog);
         }
         Ok(())
+    }
+
+    /// All that is due of a saga is taken in one turn. Where some of that became due later than its answers are known to be read, the turn
+    /// waits until they are.
+    fn waits_for_later(&mut self, slot: Slot, end: Millis, cx: &Context<'_>) -> bool {
+        let now = self.turn_time(cx);
+        let last = self.visible(slot).and_then(|saga| saga.last_due(now)).filter(|last| *last >= end);
+        let Some(last) = last.filter(|_| !mutated("due_later_not_awaited")) else { return false };
+        let row = self.replica.table.row(slot);
+        let wheel = self.timers.wheel_of(&row.id, &self.settings.inputs, cx.catalog);
+        self.timers.insert(wheel, last, Item::Row(slot, row.generation));
+        *self.timers.looks_at(slot) = last;
+        true
     }
 
     /// Finished sagas whose retention is over go by a turn of their own, so that every replay forgets them at the same place. A jump of

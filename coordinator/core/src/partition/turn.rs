@@ -12,7 +12,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::ahead::Move;
 use super::family::is_family;
-use super::input::{NOBODY, rejected, unknown};
+use super::input::{NOBODY, Taken, rejected, unknown};
 use super::owner::Owner;
 use super::table::Slot;
 use super::{Context, Note, Role, Why, Wish};
@@ -59,6 +59,7 @@ impl<'a> Turn<'a> {
             Move::Undeliverable(effect) => Change::Undeliverable(place(*effect)),
             Move::Delivered(effect) => Change::Delivered(place(*effect)),
             Move::Breaker(change) => Change::Breaker(change.clone()),
+            Move::Mark(..) | Move::Pin(_) => unreachable!("no turn of its own says so"),
         };
         Turn { changes: smallvec![change], moved: Some(moved), ..Turn::of(Cause::Upkeep {}) }
     }
@@ -102,6 +103,10 @@ impl Owner {
         let (number, at) = (open.number, open.now);
         let mut effects = std::mem::take(&mut open.effects);
         open.moves.extend(turn.moved);
+        if let Cause::Routed { source, partition, offset, .. } = turn.cause {
+            open.moves.push(Move::Mark(source, partition, offset + 1));
+            self.ahead.marks.pass(source, partition, offset + 1);
+        }
         let mut rows = turn.rows.into_iter();
         for change in &turn.changes {
             match change {
@@ -158,27 +163,23 @@ impl Owner {
 
     /// Pushes a turn. What fits into no record fails loudly, before anything is sent: a start goes to quarantine, a saga that lives is
     /// failed (PROTOCOL.md rule 10). `record` is the input that caused it; none for a timer.
-    pub(super) fn push_or_fail(
-        &mut self,
-        turn: Turn<'_>,
-        record: Option<(usize, &InputRecord<'_>)>,
-        cx: &mut Context<'_>,
-    ) -> Result<(), Why> {
+    pub(super) fn push_or_fail(&mut self, turn: Turn<'_>, record: Option<Taken<'_, '_>>, cx: &mut Context<'_>) -> Result<(), Why> {
         let Err(turn) = self.push(turn, cx) else { return Ok(()) };
         let limit = self.settings.limits.record_bytes_max;
-        let bytes = record.map_or(limit, |(_, record)| record.value.map_or(0, <[u8]>::len));
-        let answer = |(index, record): (usize, &InputRecord<'_>)| match self.settings.inputs[index].role {
-            Role::Replies => Answer::read(record.value?, cx.schemas).ok().map(|answer| answer.step().into()),
-            Role::Events { .. } | Role::Control => None,
+        let bytes = record.map_or(limit, |taken| taken.record.value.map_or(0, <[u8]>::len));
+        let answer = |taken: Taken<'_, '_>| match self.settings.inputs[taken.index].role {
+            Role::Replies => Answer::read(taken.record.value?, cx.schemas).ok().map(|answer| answer.step().into()),
+            Role::Events { .. } | Role::Control | Role::Source { .. } | Role::Inbox { .. } => None,
         };
-        let is_act = record.is_some_and(|(index, _)| matches!(self.settings.inputs[index].role, Role::Control));
+        let is_act = record.is_some_and(|taken| matches!(self.settings.inputs[taken.index].role, Role::Control));
         if let (true, Some((slot, _))) = (is_act, turn.rows.first()) {
             self.turn_down(*slot, turn.cause, turn.raw, cx);
             return Ok(());
         }
         let step: Option<Arc<str>> = record.and_then(answer);
         // An event that starts a saga, or that one waits for: the record is what does not fit.
-        let is_event = record.is_some_and(|(index, _)| matches!(self.settings.inputs[index].role, Role::Events { .. }));
+        let brings_events = |role: &Role| matches!(role, Role::Events { .. } | Role::Inbox { .. });
+        let is_event = record.is_some_and(|taken| brings_events(&self.settings.inputs[taken.index].role));
         if let (false, Some((slot, _))) = (is_event, turn.rows.first())
             && let Some(smaller) = {
                 let too_big = Input::TooBig { bytes: record.map(|_| bytes), step, place: turn.unparks };
@@ -189,8 +190,8 @@ impl Owner {
             return Ok(());
         }
         let detail = format!("the record of {bytes} bytes and what it causes do not fit into a journal record of {limit} bytes");
-        let Some((index, record)) = record else { return Err(self.corrupt(detail)) };
-        self.quarantine(index, record, &Refused::new(QuarantineReason::TooBig, detail, None), cx);
+        let Some(taken) = record else { return Err(self.corrupt(detail)) };
+        self.quarantine(taken, &Refused::new(QuarantineReason::TooBig, detail, None), cx);
         Ok(())
     }
 

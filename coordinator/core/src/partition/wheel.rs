@@ -51,9 +51,9 @@ pub(super) enum Item {
 }
 
 impl Timers {
-    /// Nothing waits; `inputs` is how many there are.
-    pub(super) fn new(inputs: usize) -> Self {
-        let all = Wheel { inputs: (0..inputs).collect(), ..Wheel::default() };
+    /// Nothing waits.
+    pub(super) fn new(inputs: &[InputSettings]) -> Self {
+        let all = Wheel { inputs: all_of(inputs), ..Wheel::default() };
         Timers {
             wheels: vec![all],
             by_name: HashMap::new(),
@@ -65,8 +65,8 @@ impl Timers {
     }
 
     /// There are more inputs than before.
-    pub(super) fn learn_inputs(&mut self, inputs: usize) {
-        self.wheels[0].inputs = (0..inputs).collect();
+    pub(super) fn learn_inputs(&mut self, inputs: &[InputSettings]) {
+        self.wheels[0].inputs = all_of(inputs);
         (self.known_to, self.by_name) = (-1, HashMap::new());
     }
 
@@ -84,7 +84,14 @@ impl Timers {
         let listens = |topic: &str| {
             versions.iter().any(|(version, _)| &*version.name == name && version.inputs().iter().any(|input| &***input == topic))
         };
-        let answers = |input: &InputSettings| matches!(input.role, Role::Replies) || listens(&input.name);
+        // What is routed comes by the inbox.
+        let routed = inputs.iter().any(|input| matches!(input.role, Role::Source { .. }) && listens(&input.name));
+        let answers = |input: &InputSettings| match input.role {
+            Role::Replies => true,
+            Role::Events { .. } | Role::Control => listens(&input.name),
+            Role::Inbox { .. } => routed,
+            Role::Source { .. } => false,
+        };
         let places: Vec<usize> = (0..inputs.len()).filter(|&index| answers(&inputs[index])).collect();
         let wheel = self.wheels.iter().position(|wheel| wheel.inputs == places).unwrap_or_else(|| {
             self.wheels.push(Wheel { inputs: places, ..Wheel::default() });
@@ -127,6 +134,12 @@ impl Timers {
             self.insert(wheel, due, Item::Stored(id.clone()));
         }
     }
+}
+
+/// Places of all inputs that bring something here.
+fn all_of(inputs: &[InputSettings]) -> Vec<usize> {
+    let is_here = |index: &usize| !matches!(inputs[*index].role, Role::Source { .. });
+    (0..inputs.len()).filter(is_here).collect()
 }
 
 /// The definition's name: the first part of a saga's id.

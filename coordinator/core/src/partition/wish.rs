@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{BreakerEvent, QuarantineReason, RejectionReason};
 
@@ -10,6 +11,17 @@ use ringmaster_schemas::journal::{BreakerEvent, QuarantineReason, RejectionReaso
 pub enum Wish {
     /// Append this to the journal partition by the sender that the claim was given.
     Append {
+        /// The record.
+        bytes: Vec<u8>,
+        /// What its acknowledgement is for.
+        tag: Tag,
+    },
+    /// Append this to a partition of the inbox, by the same sender.
+    Forward {
+        /// Which partition.
+        to: i32,
+        /// The record's key, for people.
+        key: Option<Bytes>,
         /// The record.
         bytes: Vec<u8>,
         /// What its acknowledgement is for.
@@ -114,6 +126,22 @@ pub enum Note {
         /// Where.
         offset: i64,
     },
+    /// A record of the inbox is not taken, since one that was to come before it has not come.
+    Gap {
+        /// The topic that it was routed from.
+        topic: Arc<str>,
+        /// And which of its partitions.
+        partition: i32,
+        /// And where it stands there.
+        offset: i64,
+    },
+    /// What was to be handed on by the inbox was not taken there, and is sent again.
+    Unrouted {
+        /// The topic that is routed.
+        topic: Arc<str>,
+        /// Why.
+        why: Arc<str>,
+    },
     /// An input could not be understood or used.
     Quarantined {
         /// Why, for programs.
@@ -138,6 +166,8 @@ pub enum Tag {
     Effect(u64),
     /// An effect that was set apart as undeliverable.
     Undeliverable(u64),
+    /// A record of the inbox.
+    Forward(u64),
 }
 
 /// How a person takes what a topic holds now as new: the setting as it is written, also for a name with dots.

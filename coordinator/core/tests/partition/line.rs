@@ -56,7 +56,7 @@ pub(crate) struct Line {
     pub(crate) rows: BTreeMap<RowKey, Vec<u8>>,
     pub(crate) catalog: Catalog,
     /// Offsets after which each input goes on.
-    pub(crate) next: [i64; 3],
+    pub(crate) next: Vec<i64>,
     unacknowledged: Vec<(i64, Tag)>,
     schemas: Schemas,
     pub(crate) counters: Counters,
@@ -146,7 +146,7 @@ impl Line {
             stored: None,
             rows: BTreeMap::new(),
             catalog,
-            next: [0; 3],
+            next: vec![0; settings.inputs.len().max(3)],
             unacknowledged: Vec::new(),
             schemas,
             counters: Counters::default(),
@@ -158,6 +158,7 @@ impl Line {
     /// Another process on the same journal and store.
     pub(crate) fn restart(&mut self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings);
+        self.next.resize(self.settings.inputs.len().max(self.next.len()), 0);
         self.partition = Partition::new(self.settings.clone());
         self.unacknowledged.clear();
         self.wishes.clear();

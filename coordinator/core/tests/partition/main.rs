@@ -13,6 +13,7 @@ mod listeners;
 mod memory;
 mod parking;
 mod resumed;
+mod routing;
 mod side_by_side;
 mod stored;
 mod stuck;

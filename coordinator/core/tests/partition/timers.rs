@@ -3,7 +3,7 @@
 use ringmaster_core::partition::{Happened, Refusal, StageName, Tag, Why, Wish};
 use ringmaster_schemas::journal::SagaEvent;
 
-use super::line::{ALPHAS, BEGIN, BETAS, Line, REPLIES};
+use super::line::{ALPHAS, BEGIN, BETAS, Line, REPLIES, without};
 
 const TIMEOUT_MS: i64 = 10_100;
 
@@ -192,4 +192,40 @@ fn what_a_new_version_listens_to_is_waited_for() {
         let asked = line.wishes.contains(&Wish::AskInput(BETAS));
         assert_eq!(asked, deployed);
     }
+}
+
+/// Two steps side by side, of which the second's time is over while the look at the inputs for the first one's is out.
+const TWO: &str = "
+saga: alpha
+start: { on: Asked, from: alphas, key: event.id }
+steps:
+  - step: both
+    parallel:
+      one: [ { step: slow, do: worker.Work, with: { id: key }, undo: worker.Rest, timeout: 10s } ]
+      two: [ { step: task, do: worker.Work, with: { id: key }, undo: worker.Rest, timeout: 12s } ]
+";
+
+/// Rule 11, for all that a turn takes: what became due later waits until its own answers are read, too.
+#[test]
+fn what_is_due_beside_an_older_timer_has_its_answer_read_too() {
+    let attack = || {
+        let mut line = Line::of(TWO, |_| {});
+        line.start(ALPHAS, "a");
+        line.deliver();
+        line.pass(10_100);
+        line.poll();
+        // The log's end as of then is told late. The second one's answer came meanwhile, in time, and is not read.
+        line.pass(2_900);
+        line.answer(0);
+        line.poll();
+        line.answer(1);
+        line.poll();
+        line.reply("alpha/a", 1, "succeeded", line.clocks.wall - 2_000);
+        line.look();
+        line.look();
+        let retries = |event: &SagaEvent| matches!(event, SagaEvent::RetryScheduled { .. });
+        line.events_of("alpha/a").iter().filter(|event| retries(event)).count()
+    };
+    assert_eq!(attack(), 1, "only the first one's time was over without an answer");
+    without("due_later_not_awaited", || assert_eq!(attack(), 2));
 }

@@ -1,9 +1,9 @@
 //! What a worker takes in while it runs: versions of definitions, inputs, topics that effects go to.
 
-use ringmaster_bus::Bus;
+use ringmaster_bus::{Bus, Topic};
 use ringmaster_core::partition::Happened;
 
-use super::{Source, Worker};
+use super::{InputPlace, Source, Worker};
 use crate::runtime::clock::Now;
 use crate::runtime::follow::News;
 
@@ -18,13 +18,7 @@ impl<B: Bus> Worker<B> {
         // What was known keeps its place.
         let known = inner.inputs.len();
         for name in &settings.inputs[known..] {
-            let topic = bus.topic(name);
-            let place = usize::from(topic.0);
-            if inner.sources.len() <= place {
-                inner.sources.resize(place + 1, Source::None);
-            }
-            inner.sources[place] = Source::Input(inner.inputs.len());
-            inner.inputs.push(topic);
+            add_input(bus.topic(name), &mut inner.inputs, &mut inner.sources);
         }
         let new = &news.setup.inputs()[known..];
         inner.learned.extend_from_slice(new);
@@ -34,4 +28,17 @@ impl<B: Bus> Worker<B> {
         inner.settings = settings;
         inner.execute(bus, now);
     }
+}
+
+/// Gives an input its place: those of one topic follow each other.
+pub(super) fn add_input(topic: Topic, inputs: &mut Vec<InputPlace>, sources: &mut Vec<Source>) {
+    let place = usize::from(topic.0);
+    if sources.len() <= place {
+        sources.resize(place + 1, Source::None);
+    }
+    let slot = inputs.iter().filter(|known| known.topic == topic).count() as i32;
+    if slot == 0 {
+        sources[place] = Source::Input(inputs.len());
+    }
+    inputs.push(InputPlace { topic, slot });
 }

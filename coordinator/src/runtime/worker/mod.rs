@@ -39,7 +39,7 @@ pub struct WorkerSettings {
     pub journal: String,
     /// The name of the topic of definitions.
     pub definitions: String,
-    /// Names of the input topics, in the order of every partition's inputs.
+    /// Names of the input topics, in the order of every partition's inputs; of one that is routed as often as a partition has shares.
     pub inputs: Vec<String>,
     /// Partition counts of topics that effects go to, by name.
     pub outputs: Vec<(String, i32)>,
@@ -105,9 +105,10 @@ struct Inner {
     hosts: Hosts,
     journal: Topic,
     definitions: TopicPartition,
-    /// Place in the inputs by topic handle.
+    /// The first place in the inputs by topic handle.
     sources: Vec<Source>,
-    inputs: Vec<Topic>,
+    inputs: Vec<InputPlace>,
+    inbox: Topic,
     /// Those that became known while it ran.
     learned: Vec<InputSettings>,
     routes: Routes,
@@ -141,6 +142,13 @@ enum Source {
     None,
 }
 
+/// An input's topic, and which of a partition's shares of it, where that is routed.
+#[derive(Debug, Clone, Copy)]
+struct InputPlace {
+    topic: Topic,
+    slot: i32,
+}
+
 impl<B: Bus> Worker<B> {
     /// A worker of these partitions; it claims them at its first turn. `ids` gives random claim ids.
     pub fn new(
@@ -153,14 +161,12 @@ impl<B: Bus> Worker<B> {
     ) -> Self {
         let journal = bus.topic(&settings.journal);
         let definitions = TopicPartition { topic: bus.topic(&settings.definitions), partition: 0 };
-        let inputs: Vec<Topic> = settings.inputs.iter().map(|name| bus.topic(name)).collect();
         let routes = Routes::new(&settings.outputs, &mut bus);
-        let highest = inputs.iter().chain([&journal]).map(|topic| usize::from(topic.0)).max().unwrap_or(0);
-        let mut sources = vec![Source::None; highest + 1];
+        let inbox = bus.topic(&settings.rules.topics.inbox);
+        let mut sources = vec![Source::None; usize::from(journal.0) + 1];
         sources[usize::from(journal.0)] = Source::Journal;
-        for (index, topic) in inputs.iter().enumerate() {
-            sources[usize::from(topic.0)] = Source::Input(index);
-        }
+        let mut inputs = Vec::new();
+        settings.inputs.iter().for_each(|name| learn::add_input(bus.topic(name), &mut inputs, &mut sources));
         let watch = Watch::new(&settings.topics, &settings.rules, &mut bus);
         let mut hosts = Hosts::default();
         partitions.into_iter().for_each(|partition| hosts.insert(partition));
@@ -173,6 +179,7 @@ impl<B: Bus> Worker<B> {
             definitions,
             sources,
             inputs,
+            inbox,
             learned: Vec::new(),
             routes,
             sender: None,
@@ -242,10 +249,10 @@ impl<B: Bus> Worker<B> {
         inner.checkpoint(number, now);
         if inner.hosts.remove(number).is_some() {
             inner.unsent.retain(|(of, _)| *of != number);
-            let at = |topic: &Topic| TopicPartition { topic: *topic, partition: number };
-            let inputs: Vec<TopicPartition> = inner.inputs.iter().map(at).collect();
+            let inputs: Vec<TopicPartition> = (0..inner.inputs.len()).map(|index| inner.input_at(index, number)).collect();
             self.bus.pause(&inputs, false);
-            inputs.into_iter().chain([at(&inner.journal)]).for_each(|at| self.bus.stop(at));
+            let journal = TopicPartition { topic: inner.journal, partition: number };
+            inputs.into_iter().chain([journal]).for_each(|at| self.bus.stop(at));
         }
         inner.stop.take().map_or(Ok(()), Err)
     }
@@ -263,7 +270,7 @@ impl<B: Bus> Worker<B> {
         self.inner.stopping = true;
         for place in 0..self.inner.hosts.len() {
             let number = self.inner.hosts.number_at(place);
-            self.inner.inputs.iter().for_each(|&topic| self.bus.stop(TopicPartition { topic, partition: number }));
+            (0..self.inner.inputs.len()).for_each(|index| self.bus.stop(self.inner.input_at(index, number)));
         }
     }
 
@@ -308,6 +315,12 @@ impl<B: Bus> Worker<B> {
 }
 
 impl Inner {
+    /// What a partition reads of an input.
+    fn input_at(&self, index: usize, number: i32) -> TopicPartition {
+        let InputPlace { topic, slot } = self.inputs[index];
+        TopicPartition { topic, partition: number + slot * self.settings.rules.partitions }
+    }
+
     /// Tells a hosted partition what happened.
     fn tell(&mut self, number: i32, now: Now, what: Happened<'_>) {
         let Some(Hosted { partition, wishes, .. }) = self.hosts.get_mut(number) else { return };

@@ -1,6 +1,6 @@
 //! The store beneath a worker's partitions, and when what is confirmed is written.
 
-use ringmaster_bus::{Bus, TopicPartition};
+use ringmaster_bus::Bus;
 use ringmaster_core::faults::{mutated, reached};
 use ringmaster_core::partition::{Rows, StageName, Why};
 use ringmaster_schemas::Millis;
@@ -95,7 +95,7 @@ impl Inner {
         self.commit_at = now.steady + COMMIT_EVERY_MS;
         let mut positions = Vec::new();
         for partition in self.hosts.iter().map(|hosted| &hosted.partition).filter(|one| one.stage() == StageName::Owning) {
-            let at = |index: usize| TopicPartition { topic: self.inputs[index], partition: partition.number() };
+            let at = |index: usize| self.input_at(index, partition.number());
             positions.extend(partition.confirmed_positions().map(|(index, next)| (at(index), next)));
         }
         if !positions.is_empty() && !mutated("no_commit") {

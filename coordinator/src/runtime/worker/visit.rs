@@ -25,8 +25,18 @@ impl Inner {
     /// Where a topic's partition belongs; none if it is not hosted here.
     fn place_of(&self, at: TopicPartition) -> Option<(i32, Source)> {
         let source = *self.sources.get(usize::from(at.topic.0))?;
-        self.hosts.get(at.partition)?;
-        Some((at.partition, source))
+        let partitions = self.settings.rules.partitions;
+        if at.partition < partitions {
+            self.hosts.get(at.partition)?;
+            return Some((at.partition, source));
+        }
+        // A topic that is routed may have more.
+        let number = at.partition % partitions;
+        self.hosts.get(number)?;
+        match source {
+            Source::Input(first) => Some((number, Source::Input(first + (at.partition / partitions) as usize))),
+            Source::Journal | Source::None => None,
+        }
     }
 
     /// The partition and what a tag is for; none if it is of an earlier hosting.

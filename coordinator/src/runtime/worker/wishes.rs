@@ -71,9 +71,13 @@ impl Inner {
 
     fn execute_wish(&mut self, bus: &mut impl Bus, number: i32, wish: Wish, now: Now) {
         let journal = TopicPartition { topic: self.journal, partition: number };
-        let input = |index: usize, inner: &Inner| TopicPartition { topic: inner.inputs[index], partition: number };
+        let input = |index: usize, inner: &Inner| inner.input_at(index, number);
         match wish {
             Wish::Append { bytes, tag } => self.append(bus, number, &bytes, tag, now),
+            Wish::Forward { to, key, bytes, tag } => {
+                let to = TopicPartition { topic: self.inbox, partition: to };
+                self.send_one(bus, number, Message { to, key: key.as_deref(), value: &bytes, headers: &[] }, tag, now);
+            }
             Wish::Send(_) => unreachable!("sends are taken together"),
             Wish::ReadJournal(from) => bus.read(journal, from),
             Wish::StopJournal => bus.stop(journal),
@@ -111,10 +115,14 @@ impl Inner {
     }
 
     fn append(&mut self, bus: &mut impl Bus, number: i32, bytes: &[u8], tag: Tag, now: Now) {
-        let (Some(sender), Some(hosted)) = (self.sender, self.hosts.get(number)) else { return };
         let to = TopicPartition { topic: self.journal, partition: number };
-        let message = Message { to, key: None, value: bytes, headers: &[] };
         reached(if tag == Tag::Claim { "claim_sent" } else { "first_appended_second_on_wire" });
+        self.send_one(bus, number, Message { to, key: None, value: bytes, headers: &[] }, tag, now);
+    }
+
+    /// Sends a record; one that the bus does not take has failed like any other.
+    fn send_one(&mut self, bus: &mut impl Bus, number: i32, message: Message<'_>, tag: Tag, now: Now) {
+        let (Some(sender), Some(hosted)) = (self.sender, self.hosts.get(number)) else { return };
         let address = Address { partition: number, epoch: hosted.epoch, tag };
         if let Err(why) = bus.send(sender, message, address.encode()) {
             let full = || SendError::Unknown("the send queue is full".into());

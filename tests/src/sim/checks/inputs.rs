@@ -6,7 +6,7 @@ use ringmaster_schemas::journal::JournalRecord;
 use ringmaster_schemas::wire::{Framing, recognise};
 
 use crate::sim::coordinator::knowledge;
-use crate::sim::truth::{INPUTS, Truth};
+use crate::sim::truth::{INPUTS, ORDERS, Truth};
 use crate::sim::world::World;
 
 /// No input is decided twice.
@@ -59,7 +59,16 @@ pub(super) fn claims_are_distinct(truths: &[Truth]) -> Result<(), String> {
 /// The journal's positions are at the ends of the inputs.
 pub(super) fn all_taken(world: &World, truths: &[Truth]) -> Result<(), String> {
     for truth in truths {
-        for (index, topic) in INPUTS.into_iter().enumerate() {
+        let routed = 0..world.plan.routed.unwrap_or(0);
+        for source in routed.filter(|source| source % world.plan.partitions == truth.partition) {
+            let end = world.broker.log(INPUTS[ORDERS], source).len() as i64;
+            let to = truth.routed_to.get(&source).copied().unwrap_or(0);
+            if to != end {
+                return Err(format!("inputs: {}/{source} has {end} records, {to} are routed", INPUTS[ORDERS]));
+            }
+        }
+        let is_direct = |index: &usize| world.plan.routed.is_none() || *index != ORDERS;
+        for (index, topic) in INPUTS.into_iter().enumerate().filter(|(index, _)| is_direct(index)) {
             let end = world.broker.log(topic, truth.partition).len() as i64;
             if truth.positions[index] != end {
                 return Err(format!(

@@ -119,7 +119,11 @@ impl Site {
     }
 
     pub(super) fn make_topic(&self, name: &str) {
-        let needed = [topics::Needed { name: name.to_owned(), partitions: PARTITIONS, kind: topics::Kind::Events }];
+        self.make_topic_of(name, PARTITIONS);
+    }
+
+    pub(super) fn make_topic_of(&self, name: &str, partitions: i32) {
+        let needed = [topics::Needed { name: name.to_owned(), partitions, kind: topics::Kind::Events }];
         topics::apply(&mut self.broker.client(), &needed, 1).expect("it can be made");
     }
 

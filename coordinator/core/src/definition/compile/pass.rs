@@ -91,6 +91,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             event: form.event.text.as_str().into(),
             topic: form.topic.text.as_str().into(),
             key: key?,
+            key_text: form.key.as_ref().map_or_else(String::new, |key| key.text().to_owned()),
             condition: condition?,
             reader: self.ground.whole.start.clone(),
             kept: self.kept.unwrap_or(self.ground.whole).start.clone(),

@@ -1,0 +1,109 @@
+//! Records of the inbox: taken once each and without a gap, and then like any record of an input (PROTOCOL.md section 4).
+
+use ringmaster_schemas::journal::{Cause, Change, QuarantineReason, Routed, TopicId};
+
+use super::input::{NoTurn, Taken};
+use super::marks::Accepts;
+use super::owner::Owner;
+use super::{Context, Note, Role, Why, Wish, law};
+use crate::faults::reached;
+use crate::intake::{Headers, InputRecord, Refused, Typing};
+
+/// The headers of a routed record.
+struct RoutedHeaders<'a>(&'a Routed);
+
+impl Headers for RoutedHeaders<'_> {
+    fn find(&self, name: &str) -> Option<&[u8]> {
+        self.0.headers.iter().find(|header| *header.name == *name).map(|header| &*header.value)
+    }
+}
+
+impl Owner {
+    /// Takes a record of the inbox.
+    pub(super) fn take_inbox(&mut self, index: usize, record: &InputRecord<'_>, cx: &mut Context<'_>) -> Result<(), Why> {
+        let next = record.offset + 1;
+        let routed = match Routed::decode(record.value.unwrap_or_default()) {
+            Ok(routed) => routed,
+            Err(error) => {
+                let detail = format!("only routers write to the inbox, and this is no record of theirs: {error}");
+                let refused = Refused::new(QuarantineReason::Undecodable, detail, None);
+                self.quarantine(Taken { index, record, routed: None }, &refused, cx);
+                self.ahead.reads[index].journaled = Some(next);
+                return Ok(());
+            }
+        };
+        let mark = self.ahead.marks.next(routed.source, routed.partition);
+        match law::takes_routed(mark, routed.prev, routed.offset) {
+            Accepts::Takes => self.take_routed(index, &routed, next, cx)?,
+            Accepts::Again => {
+                cx.counters.routed_again += 1;
+                self.ahead.skipped += 1;
+            }
+            Accepts::Gap => {
+                cx.counters.route_gaps += 1;
+                self.ahead.skipped += 1;
+                let (topic, partition, offset) = (routed.topic.clone(), routed.partition, routed.offset);
+                cx.out.push(Wish::Tell(Note::Gap { topic, partition, offset }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what a router handed on, as if it had been read where it came from.
+    fn take_routed(&mut self, index: usize, routed: &Routed, next: i64, cx: &mut Context<'_>) -> Result<(), Why> {
+        reached("routed_unjournaled");
+        let headers = RoutedHeaders(routed);
+        let record = InputRecord {
+            offset: routed.offset,
+            timestamp: routed.timestamp,
+            key: routed.key.as_deref(),
+            value: routed.value.as_deref(),
+            headers: Some(&headers),
+        };
+        let taken = Taken { index, record: &record, routed: Some((routed, next)) };
+        let turn = match routed.value {
+            None => Ok(None),
+            Some(_) => self.take_event(taken, cx),
+        };
+        cx.counters.unexpected += std::mem::take(&mut self.unexpected);
+        let mut turn = match turn {
+            Ok(turn) => turn.unwrap_or_else(|| taken.turn()),
+            Err(NoTurn::Refused(refused)) => {
+                let quarantined = self.quarantined(&taken, &refused, cx);
+                taken.turn().with(Change::Quarantined(quarantined))
+            }
+            Err(NoTurn::Stop(why)) => return Err(why),
+        };
+        for refused in &routed.refused {
+            let mut refused = refused.clone();
+            refused.at = self.turn_time(cx);
+            turn = turn.with(Change::Quarantined(refused));
+        }
+        if turn.changes.is_empty() {
+            cx.counters.skipped += 1;
+        }
+        if turn.changes.is_empty() && !law::mark_moves_over_skipped() {
+            self.ahead.marks.pass(routed.source, routed.partition, routed.offset + 1);
+            self.ahead.skipped += 1;
+            return Ok(());
+        }
+        self.push_or_fail(turn, Some(taken), cx)?;
+        self.ahead.reads[index].journaled = Some(next);
+        Ok(())
+    }
+
+    /// How the events of a topic that is routed tell their type.
+    pub(super) fn typing_of<'s>(settings: &'s super::Settings, source: TopicId) -> Typing<'s> {
+        let found = settings.inputs.iter().filter(|input| input.topic == source).find_map(|input| match &input.role {
+            Role::Source { type_field, default_type, .. } => Some(Typing { field: type_field, default: default_type.as_deref() }),
+            Role::Events { .. } | Role::Replies | Role::Control | Role::Inbox { .. } => None,
+        });
+        found.unwrap_or(Typing { field: "type", default: None })
+    }
+}
+
+/// The cause of a turn by a record of the inbox.
+pub(super) fn cause(index: usize, routed: &Routed, next: i64) -> Cause {
+    let Routed { source, partition, offset, .. } = routed;
+    Cause::Routed { topic: index as i32, next, source: *source, partition: *partition, offset: *offset }
+}
