@@ -64,7 +64,7 @@ pub use outbox::Refusal;
 pub use replica::Replica;
 pub use settings::{BreakerSettings, InputSettings, Limits, Role, Settings, StartAt};
 pub use table::row_hash;
-pub use wish::{Note, Tag, Why, Wish, accept_new};
+pub use wish::{Forward, Note, Tag, Why, Wish, accept_new};
 
 use crate::definition::Catalog;
 use crate::faults::reached;

@@ -159,6 +159,7 @@ impl Owner {
             return Ok(());
         }
         self.inputs[index].route = self.route_of(index);
+        self.router.has_routes |= self.inputs[index].route.is_some();
         let position = self.ahead.reads[index].position;
         let other_place = self.place_otherwise(index);
         let otherwise = other_place.as_deref().and_then(|place| self.replica.position(input.topic, place));
@@ -323,7 +324,9 @@ impl Owner {
     /// A poll ended: timers, the record of its turns, and what nothing else carries.
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
         self.fire_timers(cx)?;
-        self.tend_routes(cx);
+        if self.router.has_routes {
+            self.tend_routes(cx);
+        }
         self.trip(cx);
         self.drain(cx)?;
         self.expire(cx);
