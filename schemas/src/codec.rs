@@ -285,6 +285,15 @@ pub(crate) fn put_list<T: Avro>(items: &[T], out: &mut Vec<u8>) {
 }
 
 /// Avro `array`. Counts are bounded by the bytes that are left, so that a lie costs nothing.
+impl<T: Avro> Avro for Box<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        (**self).put(out);
+    }
+    fn take(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
+        T::take(cursor).map(Box::new)
+    }
+}
+
 impl<T: Avro> Avro for Vec<T> {
     #[inline]
     fn put(&self, out: &mut Vec<u8>) {

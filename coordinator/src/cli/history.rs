@@ -193,9 +193,9 @@ impl<'a> Story<'a> {
                 let name = id.map(|id| self.topics.get(id).cloned().unwrap_or_else(|| hex(id)));
                 format!("{} at {}", name.as_deref().unwrap_or("an input"), next - 1)
             }
-            Cause::Routed { source, partition, offset, .. } => {
-                let name = self.topics.get(source).cloned().unwrap_or_else(|| hex(source));
-                format!("{name}/{partition} at {offset}")
+            Cause::Routed { from, .. } => {
+                let name = self.topics.get(&from.source).cloned().unwrap_or_else(|| hex(&from.source));
+                format!("{name}/{} at {}", from.partition, from.offset)
             }
             Cause::Due { due_at } => format!("due {}", time(*due_at)),
             Cause::Upkeep {} => "upkeep".to_owned(),

@@ -46,13 +46,21 @@ variants! {
             topic: i32,
             /// The next offset of the inbox to read.
             next: i64,
-            /// The topic that it was routed from.
-            source: TopicId,
-            /// And which of its partitions.
-            partition: i32,
-            /// And where it stands there.
-            offset: i64,
+            /// Where it was routed from.
+            from: Box<RoutedFrom>,
         } = 3,
+    }
+}
+
+record! {
+    /// Where a record of the inbox was routed from.
+    pub struct RoutedFrom {
+        /// The topic.
+        pub source: TopicId,
+        /// Which of its partitions.
+        pub partition: i32,
+        /// Where it stands there.
+        pub offset: i64,
     }
 }
 

@@ -173,9 +173,9 @@ impl Truth {
                         self.advance(index, *next)?;
                         *self.taken.entry((index, next - 1)).or_default() += 1;
                     }
-                    if let Cause::Routed { next, source, partition, offset, .. } = &turn.cause {
+                    if let Cause::Routed { next, from, .. } = &turn.cause {
                         self.advance(INPUTS.len() - 1, *next)?;
-                        self.bring(topics, source, *partition, *offset)?;
+                        self.bring(topics, &from.source, from.partition, from.offset)?;
                     }
                     for change in &turn.changes {
                         self.change(change, at, &mut effects)?;

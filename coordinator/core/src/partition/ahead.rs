@@ -64,13 +64,15 @@ pub(super) struct Read {
     pub(super) position: Option<i64>,
     /// The same, by appended records: what was skipped since then is in no record yet.
     pub(super) journaled: Option<i64>,
+    /// The same, by what is confirmed or waits to be: most records move one input of many.
+    pub(super) pending: Option<i64>,
 }
 
 impl Read {
     /// As confirmed records say.
     fn of(replica: &Replica, index: usize) -> Read {
         let position = replica.position(replica.settings.inputs[index].topic, &replica.settings.place_of(index));
-        Read { position, journaled: position }
+        Read { position, journaled: position, pending: position }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Records of the inbox: taken once each and without a gap, and then like any record of an input (PROTOCOL.md section 4).
 
-use ringmaster_schemas::journal::{Cause, Change, QuarantineReason, Routed, TopicId};
+use ringmaster_schemas::journal::{Cause, Change, QuarantineReason, Routed, RoutedFrom, TopicId};
 
 use super::input::{NoTurn, Taken};
 use super::marks::Accepts;
@@ -20,6 +20,7 @@ impl Headers for RoutedHeaders<'_> {
 
 impl Owner {
     /// Takes a record of the inbox.
+    #[inline(never)]
     pub(super) fn take_inbox(&mut self, index: usize, record: &InputRecord<'_>, cx: &mut Context<'_>) -> Result<(), Why> {
         let next = record.offset + 1;
         let routed = match Routed::decode(record.value.unwrap_or_default()) {
@@ -104,6 +105,6 @@ impl Owner {
 
 /// The cause of a turn by a record of the inbox.
 pub(super) fn cause(index: usize, routed: &Routed, next: i64) -> Cause {
-    let Routed { source, partition, offset, .. } = routed;
-    Cause::Routed { topic: index as i32, next, source: *source, partition: *partition, offset: *offset }
+    let from = RoutedFrom { source: routed.source, partition: routed.partition, offset: routed.offset };
+    Cause::Routed { topic: index as i32, next, from: Box::new(from) }
 }

@@ -36,6 +36,7 @@ mod record;
 mod replica;
 mod route;
 mod router;
+mod rows;
 mod rules;
 mod settings;
 mod table;
@@ -65,7 +66,7 @@ pub use outbox::Refusal;
 pub use replica::Replica;
 pub use settings::{BreakerSettings, InputSettings, Limits, Role, Settings, StartAt};
 pub use table::row_hash;
-pub use wish::{Note, Tag, Why, Wish, accept_new};
+pub use wish::{Forward, Note, Tag, Why, Wish, accept_new};
 
 use crate::definition::Catalog;
 use crate::faults::reached;

@@ -4,14 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::state::{RowKey, Saga, Status};
 
 use super::admission::Held;
 use super::ahead::{Ahead, Read};
 use super::book::Book;
 use super::clock::Clock;
 use super::drain::Drains;
-use super::replica::{Replica, is_remembered};
+use super::replica::Replica;
 use super::route::Route;
 use super::router::Router;
 use super::table::Slot;
@@ -163,6 +162,7 @@ impl Owner {
             return Ok(());
         }
         self.inputs[index].route = self.route_of(index);
+        self.router.has_routes |= self.inputs[index].route.is_some();
         let position = self.ahead.reads[index].position;
         let other_place = self.place_otherwise(index);
         let otherwise = other_place.as_deref().and_then(|place| self.replica.position(input.topic, place));
@@ -328,7 +328,9 @@ impl Owner {
     fn poll_ended(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
         self.fire_timers(cx)?;
         self.do_work(cx)?;
-        self.tend_routes(cx);
+        if self.router.has_routes {
+            self.tend_routes(cx);
+        }
         self.trip(cx);
         self.drain(cx)?;
         self.expire(cx);
@@ -352,38 +354,6 @@ impl Owner {
         let next = self.replica.fence.next_offset;
         if self.ahead.is_empty() && end > next {
             cx.out.push(Wish::doubt(self.settings.number, &format!("the journal ends at offset {end}, own records at {next}")));
-        }
-    }
-
-    /// The row at a place with all turns that were decided; none if it does not exist.
-    pub(super) fn current(&self, slot: Slot) -> Option<&Arc<Saga>> {
-        match self.ahead.rows.get(&slot) {
-            Some(current) => Some(&current.saga),
-            None => self.replica.table.row(slot).saga.as_ref(),
-        }
-    }
-
-    /// The saga that a place means now: none if it never was, has not begun, or was forgotten.
-    pub(super) fn visible(&self, slot: Slot) -> Option<&Arc<Saga>> {
-        self.remembered(slot).filter(|saga| saga.began())
-    }
-
-    /// The same, or what came before it.
-    pub(super) fn remembered(&self, slot: Slot) -> Option<&Arc<Saga>> {
-        let is_there = |saga: &&Arc<Saga>| saga.status != Status::Swept && is_remembered(saga, self.ahead.expired);
-        self.current(slot).filter(is_there)
-    }
-
-    /// When something of the row at a place is due.
-    pub(super) fn due_at(&self, slot: Slot) -> Millis {
-        self.visible(slot).map_or(Millis::MAX, |saga| saga.due_at())
-    }
-
-    /// The place of a saga's row in memory.
-    pub(super) fn slot_of(&self, key: &RowKey) -> Option<Slot> {
-        match key {
-            RowKey::Saga(id) => self.replica.table.place(id),
-            RowKey::Outbox(..) | RowKey::Breaker(_) => None,
         }
     }
 

@@ -96,11 +96,15 @@ impl Owner {
         self.append(open.writer.finish(), Pending { rows, effects: open.effects, moves: open.moves, ..pending }, cx);
     }
 
-    fn pending(&self, number: i64, now: Millis) -> Pending {
-        let reads = self.settings.inputs.iter().zip(&self.inputs).zip(&self.ahead.reads);
-        let position = |((settings, input), read): ((&super::InputSettings, &super::owner::Input), &super::ahead::Read)| {
-            Some(Position { topic: settings.topic, name: input.place(settings), next: read.journaled? })
-        };
+    fn pending(&mut self, number: i64, now: Millis) -> Pending {
+        let mut positions = Vec::new();
+        for (index, read) in self.ahead.reads.iter_mut().enumerate() {
+            if let Some(next) = read.journaled.filter(|_| read.journaled != read.pending) {
+                read.pending = read.journaled;
+                let settings = &self.settings.inputs[index];
+                positions.push(Position { topic: settings.topic, name: self.inputs[index].place(settings), next });
+            }
+        }
         Pending {
             number,
             offset: None,
@@ -108,7 +112,7 @@ impl Owner {
             released: self.ahead.released,
             rows: Vec::new(),
             effects: Vec::new(),
-            positions: reads.filter_map(position).collect(),
+            positions,
             moves: Vec::new(),
             bytes: 0,
         }
@@ -120,7 +124,8 @@ impl Owner {
         self.ahead.record_bytes += pending.bytes;
         self.ahead.pending.push_back(pending);
         // A turn covers what was skipped before it on its own input only.
-        if (0..self.inputs.len()).all(|index| self.is_done_to(index) == self.ahead.reads[index].journaled) {
+        if self.ahead.skipped > 0 && (0..self.inputs.len()).all(|index| self.is_done_to(index) == self.ahead.reads[index].journaled)
+        {
             self.ahead.skipped = 0;
         }
         self.ahead.appended_at = cx.steady;

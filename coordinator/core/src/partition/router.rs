@@ -13,7 +13,7 @@ use ringmaster_schemas::names;
 use super::input::Taken;
 use super::owner::Owner;
 use super::route::{Closed, Route};
-use super::{Context, Note, Refusal, Role, Tag, Wish, law};
+use super::{Context, Forward, Note, Refusal, Role, Tag, Wish, law};
 use crate::faults::{mutated, reached};
 use crate::intake::{Event, InputRecord, Origin, Refused, Typing};
 
@@ -30,6 +30,8 @@ pub(super) struct Router {
     next: u64,
     on_their_way: HashMap<u64, OnItsWay>,
     bytes: usize,
+    /// Some input is routed.
+    pub(super) has_routes: bool,
 }
 
 #[derive(Debug)]
@@ -79,6 +81,7 @@ struct Destinations {
 
 impl Owner {
     /// Hands a record of a topic that is routed on, once it is known that it is the next.
+    #[inline(never)]
     pub(super) fn route(&mut self, index: usize, record: &InputRecord<'_>, cx: &mut Context<'_>) {
         let next = record.offset + 1;
         if self.inputs[index].route.as_ref().is_none_or(|route| route.closed.is_some()) {
@@ -213,10 +216,11 @@ impl Owner {
         self.router.bytes += bytes.len();
         self.router.on_their_way.insert(number, OnItsWay { index, offset: record.offset, bytes: bytes.len() });
         cx.counters.routed += 1;
-        cx.out.push(Wish::Forward { to, key, bytes, tag: Tag::Forward(number) });
+        cx.out.push(Wish::Forward(Box::new(Forward { to, key, bytes, tag: Tag::Forward(number) })));
     }
 
     /// The inbox has a record.
+    #[inline(never)]
     pub(super) fn forwarded(&mut self, number: u64) {
         let Some(OnItsWay { index, offset, .. }) = self.router.take(number) else { return };
         let Some(route) = &mut self.inputs[index].route else { return };
@@ -227,6 +231,7 @@ impl Owner {
     }
 
     /// The inbox does not have a record, or nobody knows: all behind the commit is sent again, by another session.
+    #[inline(never)]
     pub(super) fn not_forwarded(&mut self, number: u64, why: &Refusal, cx: &mut Context<'_>) {
         if !law::goes_back_to_commit() {
             return self.forwarded(number);
@@ -260,6 +265,7 @@ impl Owner {
     }
 
     /// What routes do by time: another session, other keys.
+    #[inline(never)]
     pub(super) fn tend_routes(&mut self, cx: &mut Context<'_>) {
         let mut pins = false;
         for index in 0..self.inputs.len() {

@@ -44,7 +44,7 @@ pub(super) fn position_of(cause: &Cause) -> Option<(usize, i64)> {
 /// Section 4. The turn that takes a record of the inbox says how far its source was taken with that: topic, partition, next offset.
 pub(super) fn mark_of(cause: &Cause) -> Option<(TopicId, i32, i64)> {
     match cause {
-        Cause::Routed { source, partition, offset, .. } => Some((*source, *partition, offset + 1)),
+        Cause::Routed { from, .. } => Some((from.source, from.partition, from.offset + 1)),
         Cause::Input { .. } | Cause::Due { .. } | Cause::Upkeep {} => None,
     }
 }

@@ -103,9 +103,9 @@ impl Owner {
         let (number, at) = (open.number, open.now);
         let mut effects = std::mem::take(&mut open.effects);
         open.moves.extend(turn.moved);
-        if let Cause::Routed { source, partition, offset, .. } = turn.cause {
-            open.moves.push(Move::Mark(source, partition, offset + 1));
-            self.ahead.marks.pass(source, partition, offset + 1);
+        if let Cause::Routed { from, .. } = &turn.cause {
+            open.moves.push(Move::Mark(from.source, from.partition, from.offset + 1));
+            self.ahead.marks.pass(from.source, from.partition, from.offset + 1);
         }
         let mut rows = turn.rows.into_iter();
         for change in &turn.changes {

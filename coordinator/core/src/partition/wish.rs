@@ -17,16 +17,7 @@ pub enum Wish {
         tag: Tag,
     },
     /// Append this to a partition of the inbox, by the same sender.
-    Forward {
-        /// Which partition.
-        to: i32,
-        /// The record's key, for people.
-        key: Option<Bytes>,
-        /// The record.
-        bytes: Vec<u8>,
-        /// What its acknowledgement is for.
-        tag: Tag,
-    },
+    Forward(Box<Forward>),
     /// Send the effect of this tag ([`super::Partition::effect`]).
     Send(Tag),
     /// Read the journal partition from here.
@@ -59,6 +50,19 @@ pub enum Wish {
     StepDown(Why),
     /// Something that people want to find in the log.
     Tell(Note),
+}
+
+/// A record for a partition of the inbox.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forward {
+    /// Which partition.
+    pub to: i32,
+    /// The record's key, for people.
+    pub key: Option<Bytes>,
+    /// The record.
+    pub bytes: Vec<u8>,
+    /// What its acknowledgement is for.
+    pub tag: Tag,
 }
 
 /// What people want to find in the log: rare, and about one saga or one record.

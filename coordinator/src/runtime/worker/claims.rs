@@ -30,9 +30,7 @@ impl Inner {
         self.watch.doubt();
         for place in 0..self.hosts.len() {
             let hosted = self.hosts.get_mut(self.hosts.number_at(place)).expect("it is hosted");
-            hosted
-                .wishes
-                .retain(|wish| !matches!(wish, Wish::Append { .. } | Wish::Forward { .. } | Wish::Send(_) | Wish::Doubt(_)));
+            hosted.wishes.retain(|wish| !matches!(wish, Wish::Append { .. } | Wish::Forward(_) | Wish::Send(_) | Wish::Doubt(_)));
         }
         self.each(now, || Happened::Doubt);
     }

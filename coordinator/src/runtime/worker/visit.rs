@@ -25,17 +25,18 @@ impl Inner {
     /// Where a topic's partition belongs; none if it is not hosted here.
     fn place_of(&self, at: TopicPartition) -> Option<(i32, Source)> {
         let source = *self.sources.get(usize::from(at.topic.0))?;
-        let partitions = self.settings.rules.partitions;
-        if at.partition < partitions {
-            self.hosts.get(at.partition)?;
+        if self.hosts.get(at.partition).is_some() {
             return Some((at.partition, source));
         }
-        // A topic that is routed may have more.
+        // A topic that is routed may have more partitions than there are.
+        let partitions = self.settings.rules.partitions;
         let number = at.partition % partitions;
         self.hosts.get(number)?;
         match source {
-            Source::Input(first) => Some((number, Source::Input(first + (at.partition / partitions) as usize))),
-            Source::Journal | Source::None => None,
+            Source::Input(first) if at.partition >= partitions => {
+                Some((number, Source::Input(first + (at.partition / partitions) as usize)))
+            }
+            Source::Input(_) | Source::Journal | Source::None => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use ringmaster_bus::{Bus, Message, SendError, TopicPartition};
 use ringmaster_core::faults::reached;
-use ringmaster_core::partition::{Happened, Tag, Wish};
+use ringmaster_core::partition::{Forward, Happened, Tag, Wish};
 use smallvec::SmallVec;
 
 use super::hosted::Hosted;
@@ -74,7 +74,8 @@ impl Inner {
         let input = |index: usize, inner: &Inner| inner.input_at(index, number);
         match wish {
             Wish::Append { bytes, tag } => self.append(bus, number, &bytes, tag, now),
-            Wish::Forward { to, key, bytes, tag } => {
+            Wish::Forward(forward) => {
+                let Forward { to, key, bytes, tag } = *forward;
                 let to = TopicPartition { topic: self.inbox, partition: to };
                 self.send_one(bus, number, Message { to, key: key.as_deref(), value: &bytes, headers: &[] }, tag, now);
             }

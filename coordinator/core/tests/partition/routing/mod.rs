@@ -92,8 +92,8 @@ fn asked(key: &str) -> String {
 fn forwards(line: &mut Line) -> Vec<Forward> {
     let mut found = Vec::new();
     line.wishes.retain(|wish| match wish {
-        Wish::Forward { to, bytes, tag, .. } => {
-            found.push((*to, bytes.clone(), *tag));
+        Wish::Forward(forward) => {
+            found.push((forward.to, forward.bytes.clone(), forward.tag));
             false
         }
         _ => true,
