@@ -65,6 +65,10 @@ fn fixed_seeds() {
         "strays that were parked",
         "undos that were parked",
         "starts that came twice",
+        "sagas that were paused",
+        "sagas that were resumed",
+        "steps that were postponed",
+        "attempts that were withheld",
         "stops that came too late",
         "stops that were remembered",
         "strays",
@@ -100,7 +104,7 @@ const MUTANT_SEEDS: u64 = 8_000;
 
 /// The decisions broken in one place each, and the law that finds it out. `panic`: the core itself stops.
 #[cfg(feature = "faults")]
-const MUTANTS: [(&str, &str); 77] = [
+const MUTANTS: [(&str, &str); 87] = [
     ("act_on_what_moved_on", "acts"),
     ("alternative_pivot_not_passing", "L14"),
     ("as_read_under_own_name", "wire"),
@@ -131,6 +135,7 @@ const MUTANTS: [(&str, &str); 77] = [
     ("forgotten_undone", "stuck"),
     ("held_clock_runs", "L15"),
     ("issued_step_is_next_again", "panic"),
+    ("join_forgets_postponed", "L18"),
     ("join_waits_for_one_branch", "L18"),
     ("late_success_taken_after_undo", "panic"),
     ("not_on_ignored", "answers"),
@@ -146,13 +151,21 @@ const MUTANTS: [(&str, &str); 77] = [
     ("parked_retry_without_budget", "L15"),
     ("parked_saga_clock_runs", "L15"),
     ("parked_step_undone", "panic"),
+    ("paused_asks_again", "L23"),
+    ("paused_clock_runs", "L15"),
+    ("paused_lets_go", "L23"),
+    ("paused_sleeper_wakes", "L23"),
+    ("paused_starts_next", "L23"),
     ("pivot_undone_on_a_guess", "L9"),
+    ("postponed_begins_in_what_is_over", "L3"),
+    ("postponed_forgotten", "L1"),
     ("reaction_in_undoing_scope", "L3"),
     ("refusal_behind_pivot_undoes", "L17"),
     ("refusal_goes_on", "L18"),
     ("refusal_retried", "answers"),
     ("remembered_stop_forgotten_on_refusal", "reaction"),
     ("result_forgotten", "answers"),
+    ("resumed_asks_the_parked", "parked"),
     ("retry_at_once", "L15"),
     ("retry_in_undoing_scope", "panic"),
     ("retry_keeps_its_attempt", "panic"),
@@ -178,6 +191,7 @@ const MUTANTS: [(&str, &str); 77] = [
     ("wait_left_open_on_stop", "panic"),
     ("went_on_drops_stray", "L2"),
     ("within_ignored", "L15"),
+    ("withheld_forgotten", "L23"),
 ];
 
 /// Mutants that the runs do not reach, and why.

@@ -52,7 +52,7 @@ fn first_difference(told: &str, played: &str) -> String {
 
 /// Ways to break decide, apply and effects; each must be noticed by at least one story.
 #[cfg(feature = "faults")]
-const MUTANTS: [&str; 80] = [
+const MUTANTS: [&str; 89] = [
     "act_on_what_moved_on",
     "alternative_pivot_not_passing",
     "as_read_under_own_name",
@@ -85,6 +85,7 @@ const MUTANTS: [&str; 80] = [
     "forgotten_undone",
     "held_clock_runs",
     "issued_step_is_next_again",
+    "join_forgets_postponed",
     "join_waits_for_one_branch",
     "late_success_taken_after_undo",
     "not_on_ignored",
@@ -100,13 +101,20 @@ const MUTANTS: [&str; 80] = [
     "parked_retry_without_budget",
     "parked_saga_clock_runs",
     "parked_step_undone",
+    "paused_asks_again",
+    "paused_clock_runs",
+    "paused_lets_go",
+    "paused_starts_next",
     "pivot_undone_on_a_guess",
+    "postponed_begins_in_what_is_over",
+    "postponed_forgotten",
     "reaction_in_undoing_scope",
     "refusal_behind_pivot_undoes",
     "refusal_goes_on",
     "refusal_retried",
     "remembered_stop_forgotten_on_refusal",
     "result_forgotten",
+    "resumed_asks_the_parked",
     "retry_at_once",
     "retry_in_undoing_scope",
     "retry_keeps_its_attempt",
@@ -132,6 +140,7 @@ const MUTANTS: [&str; 80] = [
     "unpark_without_order",
     "wait_left_open_on_stop",
     "went_on_drops_stray",
+    "withheld_forgotten",
     "within_ignored",
 ];
 

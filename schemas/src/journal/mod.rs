@@ -3,6 +3,7 @@
 //! Every record begins with [`VERSION`]. A released version is frozen: never change a field, only add branches and versions; golden
 //! bytes in `schemas/golden/` hold that.
 
+mod opens;
 mod reasons;
 mod saga_event;
 mod sealed;
@@ -10,6 +11,7 @@ mod turn;
 
 use std::sync::Arc;
 
+pub use opens::*;
 pub use reasons::*;
 pub use saga_event::*;
 pub use sealed::*;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{ActKind, Encoding, FailureKind, Head, Order};
+use super::{ActKind, Encoding, FailureKind, Head, Next, Opens, Order};
 use crate::names::Direction;
 use crate::shared::Data;
 use crate::{Millis, record, variants};
@@ -261,61 +261,27 @@ variants! {
             /// From 0 to 9; the larger goes first.
             priority: u8,
         } = 31,
-    }
-}
-
-variants! {
-    /// How an entry begins that asks nobody yet.
-    pub enum Opens {
-        /// It cannot begin: its command, or the event at the end, cannot be made. A person must look at it.
-        Stuck {
-            /// Why.
-            failure: Arc<Failure>,
-        } = 0,
-        /// The definition itself refuses here: known not done.
-        Refused {
-            /// By which code.
-            failure: Arc<Failure>,
-        } = 1,
-        /// A scope: what belongs to it is entered behind it, and undone with it.
-        Scope {
-            /// When its time is over; none: never.
-            until: Option<Millis>,
-        } = 2,
-        /// It sleeps.
-        Sleep {
-            /// When it wakes.
-            due_at: Millis,
-            /// That is the end of its `within`, before the end of the sleep: it is refused then.
-            expires: bool,
-        } = 3,
-        /// Somebody is asked, and answers yes or no.
-        Approval {
-            /// Who, and what they are shown.
-            asked: Arc<Asked>,
-            /// When others are asked too, or nobody any more.
-            due_at: Millis,
-        } = 4,
-        /// It waits for an event.
-        Wait {
-            /// When it is over.
-            until: Millis,
-        } = 5,
-        /// Its command is not even made yet: its participant is not asked now.
-        Parked {
-            /// Whose breaker is open.
-            participant: Arc<str>,
-        } = 6,
-    }
-}
-
-record! {
-    /// An approval that is asked for.
-    pub struct Asked {
-        /// Who may answer.
-        pub role: Arc<str>,
-        /// What they are shown, as JSON; none if nothing is.
-        pub show: Option<Arc<str>>,
+        /// A person pauses it: nothing of it goes forward any more.
+        Paused {
+            /// Who.
+            by: Arc<str>,
+            /// Why, in their words.
+            why: Arc<str>,
+        } = 32,
+        /// What comes next does not begin: the saga is paused.
+        Postponed {
+            /// What.
+            next: Next,
+        } = 33,
+        /// What would be asked again is not: the saga is paused.
+        Withheld {
+            /// What.
+            place: Place,
+            /// How the last attempt ended, if that was just now.
+            failure: Option<Arc<Failure>>,
+        } = 34,
+        /// It goes on: what was postponed begins, and what was withheld is asked again.
+        Resumed {} = 35,
     }
 }
 

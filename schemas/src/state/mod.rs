@@ -19,7 +19,7 @@ pub use batch::{Batch, RowChange};
 pub use breaker::{Breaker, BreakerState};
 pub use checkpoint::*;
 pub use entry::*;
-pub use index::{Index, IndexKeys, index_keys, parked_places, rank_at, rank_of};
+pub use index::{Index, IndexKeys, PAUSED, index_keys, parked_places, rank_at, rank_of};
 pub use key::{RowKey, RowKind};
 pub use saga::*;
 

@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Entry, VERSION, Waits, expiry_bucket};
-use crate::codec::{Avro, Malformed, put_list, put_long};
-use crate::journal::{Failure, Head, HeadFields, KeptEvent, Place};
+use crate::codec::{Avro, Cursor, Malformed, put_list, put_long};
+use crate::journal::{Failure, Head, HeadFields, KeptEvent, Next, Place};
 use crate::{Millis, names, record, symbols};
 
 /// The priority of a saga whose definition says none.
@@ -54,7 +54,7 @@ pub struct Saga {
     pub priority: u8,
     /// When its deadline is; it moves by the time for which the saga was held.
     pub deadline_at: Option<Millis>,
-    /// Since when a leaf needs a person, or is parked: the clock stands.
+    /// Since when a leaf needs a person, or is parked, or the saga is paused: the clock stands.
     pub held_since: Option<Millis>,
     /// What was entered, in order.
     pub entries: Vec<Entry>,
@@ -62,15 +62,31 @@ pub struct Saga {
     pub failure: Option<Arc<Failure>>,
     /// That it ended.
     pub ended: Option<End>,
-    /// Events that came before something waits for them.
-    pub early: Option<Box<Early>>,
+    /// What few sagas have; never nothing.
+    pub more: Option<Box<SagaMore>>,
 }
 
-/// Events that came early, in the order in which they came; never empty.
+/// What few sagas have.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Early {
-    /// Each, shared with the event that says so.
-    pub events: Vec<Arc<KeptEvent>>,
+pub struct SagaMore {
+    /// Events that came before something waits for them, in the order in which they came; each shared with the event that says so.
+    pub early: Vec<Arc<KeptEvent>>,
+    /// A person paused it.
+    pub paused: Option<Paused>,
+}
+
+record! {
+    /// That a saga is paused.
+    pub struct Paused {
+        /// Since when.
+        pub since: Millis,
+        /// By whom.
+        pub by: Arc<str>,
+        /// Why, in their words.
+        pub why: Arc<str>,
+        /// What would have begun meanwhile, in order.
+        pub postponed: Vec<Next>,
+    }
 }
 
 record! {
@@ -93,7 +109,7 @@ impl PartialEq for Saga {
         };
         small(self) == small(other)
             && (&self.id, head(self), &self.entries) == (&other.id, head(other), &other.entries)
-            && (&self.failure, &self.ended, &self.early) == (&other.failure, &other.ended, &other.early)
+            && (&self.failure, &self.ended, &self.more) == (&other.failure, &other.ended, &other.more)
     }
 }
 
@@ -140,9 +156,14 @@ impl Saga {
         self.entries.iter().filter(|entry| entry.waits == Waits::Stuck).map(|entry| entry.since).min()
     }
 
-    /// True if a leaf of it is parked.
+    /// True if a leaf of it is parked, or all of it is paused.
     pub fn parked(&self) -> bool {
-        self.entries.iter().any(|entry| entry.waits == Waits::Parked)
+        self.paused().is_some() || self.entries.iter().any(|entry| entry.waits == Waits::Parked)
+    }
+
+    /// That a person paused it.
+    pub fn paused(&self) -> Option<&Paused> {
+        self.more.as_ref()?.paused.as_ref()
     }
 
     /// A copy that has room for one entry more: what changes a saga often adds one.
@@ -162,7 +183,7 @@ impl Saga {
             held_since: self.held_since,
             failure: self.failure.clone(),
             ended: self.ended.clone(),
-            early: self.early.clone(),
+            more: self.more.clone(),
         }
     }
 
@@ -181,7 +202,7 @@ impl Saga {
             entries: Vec::new(),
             failure: None,
             ended: None,
-            early: None,
+            more: None,
         }
     }
 
@@ -192,7 +213,7 @@ impl Saga {
 
     /// Events that came early, in the order in which they came.
     pub fn early(&self) -> &[Arc<KeptEvent>] {
-        self.early.as_ref().map_or(&[], |early| &early.events)
+        self.more.as_ref().map_or(&[], |more| &more.early)
     }
 
     /// The place of an open stray.
@@ -221,8 +242,9 @@ impl Saga {
         }
         // The clocks of scopes and approvals stand still with the saga's.
         let clocks_run = self.status == Status::Running && self.held_since.is_none();
+        let sleeps_on = |entry: &Entry| entry.waits == Waits::Time && self.paused().is_some();
         for entry in &self.entries {
-            due_at = due_at.min(entry.due_at());
+            due_at = due_at.min(if sleeps_on(entry) { Millis::MAX } else { entry.due_at() });
             if clocks_run {
                 due_at = due_at.min(entry.clock().unwrap_or(Millis::MAX));
             }
@@ -250,7 +272,14 @@ impl Saga {
         self.deadline_at.put(&mut out);
         self.held_since.put(&mut out);
         self.entries.put(&mut out);
-        match (&self.failure, &self.early) {
+        match (&self.failure, &self.more) {
+            _ if self.paused().is_some() => {
+                out.push(8);
+                put_long(&mut out, i64::from(self.priority));
+                self.failure.put(&mut out);
+                put_list(self.early(), &mut out);
+                self.paused().into_iter().for_each(|paused| paused.put(&mut out));
+            }
             // Rows of the usual priority stay what they were before there were others.
             _ if self.priority != PRIORITY_USUAL => {
                 out.push(6);
@@ -264,10 +293,10 @@ impl Saga {
                 failure.put(&mut out);
             }
             // Rows without early events stay what they were before there were any.
-            (failure, Some(early)) => {
+            (failure, Some(more)) => {
                 out.push(4);
                 failure.put(&mut out);
-                early.events.put(&mut out);
+                more.early.put(&mut out);
             }
         }
         self.ended.put(&mut out);
@@ -294,20 +323,26 @@ impl Saga {
             entries: Avro::take(&mut cursor)?,
             failure: None,
             ended: None,
-            early: None,
+            more: None,
         };
         match cursor.long()? {
             0 => {}
             1 => saga.failure = Some(Avro::take(&mut cursor)?),
             2 => {
                 saga.failure = Avro::take(&mut cursor)?;
-                saga.early = Some(Box::new(Early { events: Avro::take(&mut cursor)? }));
+                saga.more = Some(Box::new(SagaMore { early: Avro::take(&mut cursor)?, paused: None }));
             }
             3 => {
-                saga.priority = u8::try_from(cursor.long()?).map_err(|_| Malformed("a priority is no small number"))?;
+                saga.priority = take_priority(&mut cursor)?;
                 saga.failure = Avro::take(&mut cursor)?;
-                let events: Vec<Arc<KeptEvent>> = Avro::take(&mut cursor)?;
-                saga.early = (!events.is_empty()).then(|| Box::new(Early { events }));
+                let early: Vec<Arc<KeptEvent>> = Avro::take(&mut cursor)?;
+                saga.more = (!early.is_empty()).then(|| Box::new(SagaMore { early, paused: None }));
+            }
+            4 => {
+                saga.priority = take_priority(&mut cursor)?;
+                saga.failure = Avro::take(&mut cursor)?;
+                let (early, paused) = (Avro::take(&mut cursor)?, Some(Avro::take(&mut cursor)?));
+                saga.more = Some(Box::new(SagaMore { early, paused }));
             }
             _ => return Err(Malformed("a saga row has no such branch")),
         }
@@ -315,6 +350,10 @@ impl Saga {
         cursor.end()?;
         Ok(saga)
     }
+}
+
+fn take_priority(cursor: &mut Cursor<'_>) -> Result<u8, Malformed> {
+    u8::try_from(cursor.long()?).map_err(|_| Malformed("a priority is no small number"))
 }
 
 #[cfg(test)]

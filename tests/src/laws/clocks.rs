@@ -10,9 +10,12 @@ use super::{Broken, One};
 /// by exactly that time.
 pub(super) fn clocks_stand_while_it_is_held(one: One<'_>) -> Broken {
     let (before, behind) = (one.before.filter(|saga| saga.began())?, one.behind);
-    let is_held = behind.entries.iter().any(|entry| matches!(entry.waits, Waits::Stuck | Waits::Parked));
+    let holds = |entry: &Entry| matches!(entry.waits, Waits::Stuck | Waits::Parked | Waits::Paused);
+    let is_held = behind.paused().is_some() || behind.entries.iter().any(holds);
     if is_held != behind.held_since.is_some() {
-        return Some("the clock stands when a person is needed or something is parked, else it runs".to_owned());
+        return Some(
+            "the clock stands when a person is needed, something is parked or the saga is paused, else it runs".to_owned(),
+        );
     }
     // A scope that began meanwhile has stood for less.
     let held = |begun: Millis| match (before.held_since, behind.held_since) {

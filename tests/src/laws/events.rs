@@ -26,6 +26,8 @@ fn goes_forward(event: &SagaEvent) -> bool {
             | SagaEvent::CommandRepeated { direction: Direction::Do, .. }
             | SagaEvent::Retried { direction: Direction::Do, .. }
             | SagaEvent::Parked { direction: Direction::Do, .. }
+            | SagaEvent::Postponed { .. }
+            | SagaEvent::Withheld { .. }
             | SagaEvent::Emitted { .. }
             | SagaEvent::Entered {
                 opens: Opens::Refused { .. }

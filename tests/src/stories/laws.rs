@@ -69,7 +69,7 @@ fn round_trips(stage: &Stage, faults: &mut Vec<String>) {
     }
 }
 
-/// L15: what is asked again where it was parked has as much time as it had then, and enough for an attempt where it failed as it was
+/// L15: what is asked again where it was parked or withheld has as much time as it had then, and enough for an attempt where it failed as it was
 /// parked; all of it where a person asked for it.
 fn parked_time(stage: &Stage, faults: &mut Vec<String>) {
     let until = |saga: &Saga, place| saga.entry(place).and_then(|entry| Some(entry.order.as_ref()?.fields().until));
@@ -77,11 +77,14 @@ fn parked_time(stage: &Stage, faults: &mut Vec<String>) {
     for (number, happened) in stage.history.iter().enumerate() {
         let SagaEvent::Retried { place, direction, order, .. } = &happened.event else { continue };
         let before = &stage.history[number - 1].behind;
-        if waited(before, *place) != Some(Waits::Parked) {
+        let is_held = |saga: &Saga| matches!(waited(saga, *place), Some(Waits::Parked | Waits::Paused));
+        if !is_held(before) {
             continue;
         }
-        let is_here = |event: &SagaEvent| matches!(event, SagaEvent::Parked { place: at, .. } if at == place);
-        let Some(parked) = stage.history[..number].iter().rposition(|earlier| is_here(&earlier.event)) else { continue };
+        // It may have been parked for one, and then for another.
+        let Some(parked) = stage.history[..number].iter().rposition(|earlier| !is_held(&earlier.behind)).map(|out| out + 1) else {
+            continue;
+        };
         let by_a_person = waited(&stage.history[parked - 1].behind, *place) == Some(Waits::Stuck);
         let node = before.entry(*place).and_then(|entry| stage.definition().step(entry.node));
         let Some((had, asks)) = until(before, *place).zip(node) else { continue };
@@ -89,7 +92,10 @@ fn parked_time(stage: &Stage, faults: &mut Vec<String>) {
             (Direction::Undo, Undo::Command { timeout_ms, within_ms, .. }) => (*timeout_ms, Some(*within_ms)),
             _ => (asks.asks.timeout_ms, asks.node.within_ms),
         };
-        let failed = matches!(stage.history[parked].event, SagaEvent::Parked { failure: Some(_), .. });
+        let failed = matches!(
+            stage.history[parked].event,
+            SagaEvent::Parked { failure: Some(_), .. } | SagaEvent::Withheld { failure: Some(_), .. }
+        );
         let least = if failed { happened.at + timeout_ms } else { happened.at };
         let left = (had + (happened.at - stage.history[parked].at)).max(least);
         let expected = if by_a_person { happened.at + within_ms.unwrap_or_default() } else { left };

@@ -1,9 +1,9 @@
 //! What happened, for people: events in words, what is sent as JSON.
 
-use ringmaster_core::definition::{Node, Verb};
+use ringmaster_core::definition::{Node, ROOT, Verb};
 use ringmaster_core::saga::Effect;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Failure, Opens, Order, Place, SagaEvent};
+use ringmaster_schemas::journal::{Failure, Next, Opens, Order, Place, SagaEvent};
 use ringmaster_schemas::names::{self, Direction};
 use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 use ringmaster_schemas::wire::{self, Body, Framing};
@@ -99,6 +99,10 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         | SagaEvent::EventsExpired { .. }
         | SagaEvent::Parked { .. }
         | SagaEvent::Prioritised { .. }
+        | SagaEvent::Paused { .. }
+        | SagaEvent::Postponed { .. }
+        | SagaEvent::Withheld { .. }
+        | SagaEvent::Resumed {}
         | SagaEvent::Escalated { .. } => came(stage, &name, behind, event),
         SagaEvent::Undone { place } => format!("{place}: {} is undone", name(*place)),
         SagaEvent::Closed { place } => format!("{place}: {} is closed", name(*place)),
@@ -121,7 +125,7 @@ fn undoing(failure: &Failure) -> String {
     format!("undoing begins: {} ({}{step})", said(failure), failure.kind)
 }
 
-/// An event of others, or an approval that others are asked for.
+/// An event of others, an approval that others are asked for, or that it is paused.
 fn came(stage: &Stage, name: &dyn Fn(Place) -> String, behind: &Saga, event: &SagaEvent) -> String {
     let at = |ms: Millis| time(ms - stage.begin);
     match event {
@@ -142,6 +146,13 @@ fn came(stage: &Stage, name: &dyn Fn(Place) -> String, behind: &Saga, event: &Sa
             let failure = failure.as_ref().map(|failure| format!(": {}", said(failure))).unwrap_or_default();
             let what = format!("{}{}", undo(*direction == Direction::Undo), name(*place));
             format!("{place}: {what} is parked for {participant}{failure}")
+        }
+        SagaEvent::Paused { by, why } => format!("{by} pauses it: {why}"),
+        SagaEvent::Resumed {} => "it is resumed".to_owned(),
+        SagaEvent::Postponed { next } => format!("{} does not begin: it is paused", begins(stage, next)),
+        SagaEvent::Withheld { place, failure } => {
+            let failure = failure.as_ref().map(|failure| format!(": {}", said(failure))).unwrap_or_default();
+            format!("{place}: {} is not asked again: it is paused{failure}", name(*place))
         }
         SagaEvent::Prioritised { priority } => format!("its priority is {priority}"),
         other => unreachable!("{other:?} is about nothing that waits by itself"),
@@ -252,6 +263,14 @@ pub(super) fn effect(stage: &Stage, effect: &Effect) -> String {
     shorten(&format!("-> {} [{key}] {} {} {body}", effect.topic, header(names::HEADER_TYPE), header(names::HEADER_ID)))
 }
 
+/// What was postponed, by its name.
+fn begins(stage: &Stage, next: &Next) -> String {
+    match stage.definition().node(next.node) {
+        Some(node) if next.node != ROOT => format!("{}{}", node.name, if next.again { ", again," } else { "" }),
+        _ => "its end".to_owned(),
+    }
+}
+
 /// What is true at the end.
 pub(crate) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
     let mut lines = Vec::new();
@@ -265,6 +284,10 @@ pub(crate) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
     lines.push(format!("{}{late}, {due}{forgotten}, {} bytes", saga.status, saga.encode().len()));
     if let Some(failure) = &saga.failure {
         lines.push(format!("because: {} ({}) {}", failure.code, failure.kind, failure.step).trim().to_owned());
+    }
+    if let Some(paused) = saga.paused() {
+        let postponed: String = paused.postponed.iter().map(|next| format!("; {}", begins(stage, next))).collect();
+        lines.push(format!("paused by {}: {}{postponed}", paused.by, paused.why));
     }
     let early = saga.early().iter().map(|event| format!("early: {} {}", event.kind, event.source));
     lines.extend(early);

@@ -301,6 +301,10 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             | SagaEvent::EventsExpired { .. }
             | SagaEvent::Parked { .. }
             | SagaEvent::Prioritised { .. }
+            | SagaEvent::Paused { .. }
+            | SagaEvent::Postponed { .. }
+            | SagaEvent::Withheld { .. }
+            | SagaEvent::Resumed {}
             | SagaEvent::Entered { opens: Opens::Parked { .. }, .. }
             | SagaEvent::ScopeStopped { .. }
             | SagaEvent::ReactionBegan { .. }

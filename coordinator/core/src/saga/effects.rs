@@ -87,6 +87,10 @@ pub fn effects(
         | SagaEvent::EventsExpired { .. }
         | SagaEvent::Parked { .. }
         | SagaEvent::Prioritised { .. }
+        | SagaEvent::Paused { .. }
+        | SagaEvent::Postponed { .. }
+        | SagaEvent::Withheld { .. }
+        | SagaEvent::Resumed {}
         | SagaEvent::MarkedLate { .. } => {}
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Ways leave no events of their own: that an arm was taken is told with the first thing that happened in it.
 
+mod pausing;
+
 use std::collections::BTreeMap;
 
 use ringmaster_schemas::Millis;
@@ -63,6 +65,9 @@ impl<'a> Teller<'a> {
             | SagaEvent::Parked { .. }
             | SagaEvent::Prioritised { .. }
             | SagaEvent::Acted { .. } => self.reacted(event, out),
+            SagaEvent::Paused { .. } | SagaEvent::Postponed { .. } | SagaEvent::Withheld { .. } | SagaEvent::Resumed {} => {
+                self.paused(event, out);
+            }
             SagaEvent::CommandIssued { place, node, order, due_at, .. } => {
                 self.comes_to(*node, out);
                 self.places.insert(*place, order.step().to_owned());
@@ -102,7 +107,7 @@ impl<'a> Teller<'a> {
                 out.push(Told { event: "marked_late", step: None, text });
             }
             SagaEvent::Completed { emissions, expires_at } => {
-                self.comes_to(self.definition.map_or(ROOT, |definition| definition.nodes.len() as u16), out);
+                self.comes_to_its_end(out);
                 self.ended("completed", emissions, *expires_at, out);
             }
             SagaEvent::Compensated { emissions, expires_at } => self.ended("compensated", emissions, *expires_at, out),
@@ -284,6 +289,10 @@ impl<'a> Teller<'a> {
 
     fn name_of(&self, node: u16) -> String {
         self.node(node).map_or_else(|| format!("node {node}"), |node| node.name.to_string())
+    }
+
+    fn comes_to_its_end(&mut self, out: &mut Vec<Told>) {
+        self.comes_to(self.definition.map_or(ROOT, |definition| definition.nodes.len() as u16), out);
     }
 
     /// Tells the choices on the way to a node, and those before it that were left by an empty arm.

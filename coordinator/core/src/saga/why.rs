@@ -7,8 +7,9 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, Phase, Place};
 use ringmaster_schemas::names::{Direction, participant_of};
-use ringmaster_schemas::state::{Detail, Entry, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{Detail, Entry, Paused, Saga, Status, Waits, Work};
 
+use super::pausing::postponed;
 use super::scope::{Scope, halted, scope_of};
 use super::{code, retry};
 use crate::definition::{Definition, Node, ROOT, Step, Undo, Verb};
@@ -16,8 +17,8 @@ use crate::definition::{Definition, Node, ROOT, Step, Undo, Verb};
 /// Why one open leaf waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
-    /// Which entry.
-    pub place: Place,
+    /// Which entry; none: it has not even begun, since the saga is paused.
+    pub place: Option<Place>,
     /// The step's name; of a saga's end `on_completed` or `on_compensated`.
     pub step: String,
     /// Whether it is about the step's own command or its undo.
@@ -40,10 +41,45 @@ pub struct Why {
     pub show: Option<Arc<str>>,
 }
 
-/// Why each open leaf of a saga waits, in the order in which they were entered.
+/// Why each open leaf of a saga waits, in the order in which they were entered; behind them what does not begin while it is paused.
 pub fn why(definition: &Definition, saga: &Saga) -> Vec<Why> {
     let open = saga.entries.iter().zip(0..).filter(|(entry, _)| entry.open());
-    open.map(|(entry, place)| of(definition, saga, entry, place)).collect()
+    let mut all: Vec<Why> = open.map(|(entry, place)| of(definition, saga, entry, place)).collect();
+    if let Some(paused) = saga.paused() {
+        all.extend(postponed(definition, saga).map(|next| does_not_begin(definition, saga, next.node, paused)));
+    }
+    all
+}
+
+fn does_not_begin(definition: &Definition, saga: &Saga, node: u16, paused: &Paused) -> Why {
+    let step = if node == ROOT { "its end".to_owned() } else { definition.nodes[usize::from(node)].name.to_string() };
+    let mut ways_out = vec![resumes(saga)];
+    ways_out.extend(may_be_cancelled(saga));
+    Why {
+        place: None,
+        step,
+        direction: Direction::Do,
+        waits: Waits::Paused,
+        since: paused.since,
+        wakes_at: None,
+        what: PAUSED.to_owned(),
+        then: "the saga being resumed: it begins then".to_owned(),
+        ways_out,
+        failure: None,
+        show: None,
+    }
+}
+
+/// What all waits for that is paused.
+const PAUSED: &str = "the saga, which is paused";
+
+fn resumes(saga: &Saga) -> String {
+    format!("ringmaster act resume {} --why '...': the saga goes on", saga.id)
+}
+
+fn may_be_cancelled(saga: &Saga) -> Option<String> {
+    let may = saga.status == Status::Running && !saga.passed && saga.remembered_stop().is_none();
+    may.then(|| format!("ringmaster act cancel {} --why '...': the saga is undone", saga.id))
 }
 
 fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why {
@@ -63,19 +99,21 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
             let participant = leaf.parked_for();
             (format!("{participant}, which is not asked now"), leaf.parked(), leaf.resumes())
         }
+        Waits::Paused => (PAUSED.to_owned(), leaf.paused(), leaf.goes_on()),
         Waits::Time => ("its time".to_owned(), leaf.sleep(), Vec::new()),
         Waits::Event => (format!("{} on {}", leaf.listener().0, leaf.listener().1), leaf.event(), Vec::new()),
         Waits::Approval => (format!("an approval: {} may answer", leaf.roles().join(" or ")), leaf.approval(), leaf.answers()),
     };
     let clock = entry.clock().filter(|_| saga.held_since.is_none());
-    let wakes_at = Some(entry.due_at()).into_iter().chain(clock).min().filter(|at| *at != Millis::MAX);
+    let due_at = Some(entry.due_at()).filter(|_| entry.waits != Waits::Time || saga.paused().is_none());
+    let wakes_at = due_at.into_iter().chain(clock).min().filter(|at| *at != Millis::MAX);
     let (direction, failure) = (leaf.direction(), entry.failure().cloned());
     let show = match entry.detail() {
         Some(Detail::Asked { show, .. }) => show.clone(),
         _ => None,
     };
     let (step, waits, since) = (name.clone(), entry.waits, entry.since);
-    Why { place, step, direction, waits, since, wakes_at, what, then, ways_out, failure, show }
+    Why { place: Some(place), step, direction, waits, since, wakes_at, what, then, ways_out, failure, show }
 }
 
 /// The name of an entry, with its round behind the first: that of its node, since what a scope failed for names a step in it; of a
@@ -180,6 +218,7 @@ impl Leaf<'_> {
     fn sleep(&self) -> String {
         match self.entry.detail() {
             Some(Detail::Expires {}) => "time: its within is over before its sleep, and it is refused with EXPIRED".to_owned(),
+            _ if self.saga.paused().is_some() => "time, once the saga is resumed: it goes on then".to_owned(),
             _ => "time: it goes on then".to_owned(),
         }
     }
@@ -206,6 +245,7 @@ impl Leaf<'_> {
     /// Its clock may stand.
     fn when_over(&self) -> &'static str {
         match self.saga.held_since {
+            Some(_) if self.saga.paused().is_some() => "its clock stands while the saga is paused; when it runs out",
             Some(_) => "its clock stands while another step needs a person or is parked; when it runs out",
             None => "when its time is over",
         }
@@ -226,6 +266,18 @@ impl Leaf<'_> {
         )
     }
 
+    fn paused(&self) -> String {
+        let answer = match self.entry.work {
+            Work::Nothing => String::new(),
+            _ => format!("; an answer of {} to an earlier attempt settles it too", self.participant()),
+        };
+        format!("the saga being resumed: it is asked then, and until then no clock of the saga runs{answer}")
+    }
+
+    fn goes_on(&self) -> Vec<String> {
+        std::iter::once(resumes(self.saga)).chain(may_be_cancelled(self.saga)).collect()
+    }
+
     /// How it is asked again.
     fn resumes(&self) -> Vec<String> {
         let participant = self.parked_for();
@@ -233,13 +285,8 @@ impl Leaf<'_> {
             format!("ringmaster participant list: says why {participant} is not asked, and since when"),
             format!("ringmaster participant resume {participant} --why '...': it is asked again"),
         ];
-        ways.extend(self.may_be_cancelled());
+        ways.extend(may_be_cancelled(self.saga));
         ways
-    }
-
-    fn may_be_cancelled(&self) -> Option<String> {
-        let may = self.saga.status == Status::Running && !self.saga.passed && self.saga.remembered_stop().is_none();
-        may.then(|| format!("ringmaster act cancel {} --why '...': the saga is undone", self.saga.id))
     }
 
     fn roles(&self) -> Vec<&str> {
@@ -326,7 +373,7 @@ impl Leaf<'_> {
             format!("ringmaster act {verb} {id} --step '{}' --why '...': {what}", self.name)
         };
         ways.extend(acts.iter().map(|act| command(act)));
-        ways.extend(self.may_be_cancelled());
+        ways.extend(may_be_cancelled(self.saga));
         ways
     }
 }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Data;
 use ringmaster_schemas::journal::{
-    ActKind, Asked, Emission, Encoding, Failure, FailureKind, Head, HeadFields, KeptEvent, Opens, Order, OrderFields, Place,
+    ActKind, Asked, Emission, Encoding, Failure, FailureKind, Head, HeadFields, KeptEvent, Next, Opens, Order, OrderFields, Place,
     SagaEvent, TakenEvent,
 };
 use ringmaster_schemas::names::Direction;
-use ringmaster_schemas::state::{Course, Detail, Early, End, Entry, EntryMore, PRIORITY_USUAL, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{
+    Course, Detail, End, Entry, EntryMore, PRIORITY_USUAL, Paused, Saga, SagaMore, Status, Waits, Work,
+};
 
 use crate::ID;
 
@@ -54,6 +56,7 @@ pub(crate) fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Sag
         Waits::Parked => Some(parked),
         _ => None,
     };
+    let paused = Paused { since: 20, by: "ann".into(), why: "why".into(), postponed: Vec::new() };
     let asked = detail.map(|detail| Course { detail, ..Course::default() });
     let more = (stray || asked.is_some())
         .then(|| Box::new(EntryMore { stray: stray.then_some(600), course: asked, ..EntryMore::default() }));
@@ -82,11 +85,15 @@ pub(crate) fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Sag
         late: false,
         priority: PRIORITY_USUAL,
         deadline_at: Some(60_000),
-        held_since: matches!(waits, Waits::Stuck | Waits::Parked).then_some(20),
+        held_since: matches!(waits, Waits::Stuck | Waits::Parked | Waits::Paused).then_some(20),
         entries: vec![entry],
         failure: None,
         ended,
-        early: (waits == Waits::Event).then(|| Box::new(Early { events: vec![kept()] })),
+        more: match waits {
+            Waits::Event => Some(Box::new(SagaMore { early: vec![kept()], paused: None })),
+            Waits::Paused => Some(Box::new(SagaMore { early: Vec::new(), paused: Some(paused) })),
+            _ => None,
+        },
     }
 }
 
@@ -178,6 +185,11 @@ fn of_others(place: Place) -> Vec<(&'static str, SagaEvent)> {
         ("end enters parked", opens(0, Opens::Parked { participant: "office".into() })),
         ("parked", parked(Direction::Do)),
         ("undo parked", parked(Direction::Undo)),
+        ("paused", SagaEvent::Paused { by: "ann".into(), why: "why".into() }),
+        ("postponed", SagaEvent::Postponed { next: Next { node: 2, again: false } }),
+        ("withheld", SagaEvent::Withheld { place, failure: None }),
+        ("withheld as it failed", SagaEvent::Withheld { place, failure: Some(failure.clone()) }),
+        ("resumed", SagaEvent::Resumed {}),
         ("prioritised", SagaEvent::Prioritised { priority: 9 }),
         ("escalated", SagaEvent::Escalated { place, role: "boss".into(), due_at }),
     ]

@@ -26,8 +26,11 @@ fn is_legal(saga: &Saga, event: &SagaEvent) -> bool {
 /// The pairs that there are.
 fn exists(work: Work, waits: Waits) -> bool {
     match work {
-        Work::Nothing => matches!(waits, Waits::Stuck | Waits::Time | Waits::Approval | Waits::Event | Waits::Parked),
-        Work::Asked | Work::UndoAsked => waits != Waits::No,
+        Work::Nothing => {
+            matches!(waits, Waits::Stuck | Waits::Time | Waits::Approval | Waits::Event | Waits::Parked | Waits::Paused)
+        }
+        Work::Asked => waits != Waits::No,
+        Work::UndoAsked => !matches!(waits, Waits::No | Waits::Paused),
         Work::Done | Work::Failed => matches!(waits, Waits::No | Waits::Stuck | Waits::Parked),
         Work::Refused | Work::Undone => matches!(waits, Waits::No | Waits::Stuck),
         Work::Closed | Work::Open | Work::Undoing => waits == Waits::No,
@@ -52,38 +55,40 @@ fn table(status: Status, stray: bool) -> String {
 #[test]
 fn what_can_happen_while_it_goes_forward() {
     expect![[r#"
-        nothing, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked
-        nothing, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        nothing, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated
-        nothing, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked
-        nothing, waits: parked: skipped, entered, end entered, refuses, scope, issued, issued from where it was parked, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked
-        asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked
-        asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, closed, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked, parked
-        asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated
-        asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked
-        asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked
-        done, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked
-        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        done, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        refused, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, contradiction, stray, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        refused, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked
-        failed, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked
-        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        failed, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        undo asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, undo's retry, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked
-        undo asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, undo repeated, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked
-        undo asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked, undo parked
-        undo asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        undo asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated
-        undo asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked
-        undo asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked
-        undone, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        undone, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        closed, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, late, completed, emitted, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        open, waits: no: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
-        undoing, waits: no: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, closed, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked
+        nothing, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked, paused
+        nothing, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused
+        nothing, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, escalated
+        nothing, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked, paused
+        nothing, waits: parked: skipped, entered, end entered, refuses, scope, issued, issued from where it was parked, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, withheld
+        nothing, waits: paused: skipped, entered, end entered, refuses, scope, issued, issued from where it was parked, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked, postponed, resumed
+        asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked, paused, withheld, withheld as it failed
+        asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked, paused, withheld, withheld as it failed
+        asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, closed, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked, parked, paused, withheld, withheld as it failed
+        asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused
+        asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, escalated
+        asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked, paused
+        asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked, paused, withheld
+        asked, waits: paused: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked, parked, postponed, resumed
+        done, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, paused
+        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused
+        done, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused
+        refused, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, contradiction, stray, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused
+        refused, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked, paused
+        failed, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, paused
+        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused
+        failed, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused
+        undo asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, undo's retry, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, paused
+        undo asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, undo repeated, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, paused
+        undo asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked, undo parked, paused
+        undo asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused
+        undo asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, escalated
+        undo asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked, paused
+        undo asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked, paused
+        undone, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused
+        undone, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused
+        closed, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, late, completed, emitted, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused
+        open, waits: no: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused
+        undoing, waits: no: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, closed, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused
     "#]]
     .assert_eq(&table(Status::Running, false));
 }
@@ -96,6 +101,7 @@ fn what_can_happen_while_it_undoes() {
         nothing, waits: approval: end entered, closed, acted
         nothing, waits: event: end entered, closed, acted
         nothing, waits: parked: end entered, closed, stuck, acted
+        nothing, waits: paused: end entered, closed, stuck, acted
         asked, waits: reply: end entered, succeeded, refused, failed, stuck, acted
         asked, waits: retry: end entered, succeeded, refused, failed, stuck, acted
         asked, waits: stuck: end entered, succeeded, refused, failed, closed, stuck, acted
@@ -103,6 +109,7 @@ fn what_can_happen_while_it_undoes() {
         asked, waits: approval: end entered, closed, acted
         asked, waits: event: end entered, closed, acted
         asked, waits: parked: end entered, succeeded, refused, failed, stuck, acted
+        asked, waits: paused: end entered, succeeded, refused, failed, stuck, acted
         done, waits: no: end entered, undo issued, stuck, compensated, acted, undo parked
         done, waits: stuck: end entered, succeeded, undone, closed, stuck, acted
         done, waits: parked: end entered, undo issued, stuck, acted
@@ -135,6 +142,7 @@ fn what_can_happen_behind_the_end() {
         nothing, waits: approval: acted
         nothing, waits: event: acted
         nothing, waits: parked: acted
+        nothing, waits: paused: acted
         asked, waits: reply: acted
         asked, waits: retry: acted
         asked, waits: stuck: acted
@@ -142,6 +150,7 @@ fn what_can_happen_behind_the_end() {
         asked, waits: approval: acted
         asked, waits: event: acted
         asked, waits: parked: acted
+        asked, waits: paused: acted
         done, waits: no: acted
         done, waits: stuck: acted
         done, waits: parked: acted
@@ -174,6 +183,7 @@ fn what_can_happen_to_a_stray_behind_the_end() {
         nothing, waits: approval: closed, acted
         nothing, waits: event: closed, acted
         nothing, waits: parked: closed, stuck, acted
+        nothing, waits: paused: closed, stuck, acted, parked
         asked, waits: reply: retry, succeeded, refused, failed, stuck, acted, parked
         asked, waits: retry: repeated, succeeded, refused, failed, stuck, acted, parked
         asked, waits: stuck: succeeded, refused, failed, closed, stuck, acted, retried, parked
@@ -181,6 +191,7 @@ fn what_can_happen_to_a_stray_behind_the_end() {
         asked, waits: approval: closed, acted
         asked, waits: event: closed, acted
         asked, waits: parked: succeeded, refused, failed, stuck, acted, retried
+        asked, waits: paused: succeeded, refused, failed, stuck, acted, retried, parked
         done, waits: no: undo issued, stuck, acted, undo parked
         done, waits: stuck: succeeded, undone, closed, stuck, acted
         done, waits: parked: undo issued, stuck, acted
@@ -222,6 +233,9 @@ fn an_unknown_place_is_illegal() {
             "kept",
             "early forgotten",
             "two forgotten",
+            "paused",
+            "postponed",
+            "resumed",
             "prioritised",
         ]
         .contains(&name)

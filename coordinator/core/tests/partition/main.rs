@@ -11,6 +11,7 @@ mod line;
 mod listeners;
 mod memory;
 mod parking;
+mod pausing;
 mod resumed;
 mod side_by_side;
 mod stored;

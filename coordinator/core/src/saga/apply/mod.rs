@@ -6,6 +6,7 @@
 mod early;
 mod leaf;
 mod parking;
+mod pausing;
 mod scope;
 mod waits;
 
@@ -83,7 +84,7 @@ fn begin(id: &Arc<str>, head: &Head, deadline_at: Option<Millis>) -> Saga {
         entries: Vec::with_capacity(1),
         failure: None,
         ended: None,
-        early: None,
+        more: None,
     }
 }
 
@@ -118,15 +119,17 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
             | SagaEvent::Retried { place, .. }
             | SagaEvent::Escalated { place, .. }
             | SagaEvent::Parked { place, .. }
+            | SagaEvent::Withheld { place, .. }
             | SagaEvent::ContradictionFound { place, .. },
         ) => at_place(saga, *place, event, at),
         // Its consequences follow.
         (_, SagaEvent::Acted { .. }) => true,
+        (_, SagaEvent::Paused { .. } | SagaEvent::Postponed { .. } | SagaEvent::Resumed {}) => pausing::change(saga, event, at),
         (Running, SagaEvent::CompensationBegan { failure }) => {
             saga.status = Compensating;
             saga.failure = Some(failure.clone());
             // Nothing waits any more.
-            saga.early = None;
+            saga.more = None;
             true
         }
         (Running, SagaEvent::StopRemembered { failure }) if saga.failure.is_none() && !saga.passed => {
@@ -279,12 +282,12 @@ fn put_off_expiry(saga: &mut Saga, place: Place, at: Millis) -> bool {
 /// A finished saga's row stays small: it is the duplicate guard. An entry that a participant refused keeps what its undo is made of,
 /// since a contradicting answer may still have to be undone; so does a stray whose undo is still to be made.
 fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool {
-    if saga.entries.iter().any(Entry::is_under_way) {
+    if saga.entries.iter().any(Entry::is_under_way) || saga.paused().is_some() {
         return false;
     }
     saga.status = status;
     saga.ended = Some(End { at, expires_at });
-    saga.early = None;
+    saga.more = None;
     let contradictable =
         |entry: &Entry| entry.work == Work::Refused && entry.order.is_some() && !mutated("ended_row_forgets_refused_body");
     let is_to_be_undone = |entry: &Entry| entry.work == Work::Done && entry.open() && !mutated("ended_row_forgets_parked_stray");
@@ -305,12 +308,13 @@ fn keeps(order: &Order) -> bool {
     order.fields().keep
 }
 
-/// While a person is needed, or something is parked, the clocks of the deadline, of scopes and of approvals stand; then they go on where
+/// While a person is needed, something is parked, or the saga is paused, the clocks of the deadline, of scopes and of approvals stand; then they go on where
 /// they stood.
 fn settle_clock(saga: &mut Saga, at: Millis) {
     let is_parked = |entry: &Entry| entry.waits == Waits::Parked && !mutated("parked_saga_clock_runs");
-    let is_held = |entry: &Entry| entry.waits == Waits::Stuck || is_parked(entry);
-    let held = saga.entries.iter().any(is_held) && !mutated("held_clock_runs");
+    let is_held = |entry: &Entry| matches!(entry.waits, Waits::Stuck | Waits::Paused) || is_parked(entry);
+    let is_paused = saga.paused().is_some() && !mutated("paused_clock_runs");
+    let held = (is_paused || saga.entries.iter().any(is_held)) && !mutated("held_clock_runs");
     match saga.held_since {
         None if held => saga.held_since = Some(at),
         Some(since) if !held => {
