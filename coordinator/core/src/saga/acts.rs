@@ -224,6 +224,9 @@ impl Draft<'_> {
             return Ok(());
         }
         if number == ROOT {
+            if self.is_paused() {
+                return Err(not_possible("the saga would end, and is paused: resume it first"));
+            }
             self.happen(SagaEvent::Closed { place });
             self.end_untold();
             return Ok(());
