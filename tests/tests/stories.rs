@@ -52,9 +52,10 @@ fn first_difference(told: &str, played: &str) -> String {
 
 /// Ways to break decide, apply and effects; each must be noticed by at least one story.
 #[cfg(feature = "faults")]
-const MUTANTS: [&str; 89] = [
+const MUTANTS: [&str; 92] = [
     "act_on_what_moved_on",
     "alternative_pivot_not_passing",
+    "answer_remembers_no_event",
     "as_read_under_own_name",
     "at_most_ignored",
     "attempts_counted_from_the_first",
@@ -71,6 +72,7 @@ const MUTANTS: [&str; 89] = [
     "contradiction_reopens_saga",
     "deadline_in_undo",
     "deadline_undoes_behind_pivot",
+    "early_answer_forgotten",
     "early_event_lost_at_start",
     "early_events_kept_for_ever",
     "emission_not_sent",
@@ -78,6 +80,7 @@ const MUTANTS: [&str; 89] = [
     "ended_row_forgets_refused_body",
     "escalation_forgotten",
     "escalation_once_only",
+    "event_always_approves",
     "event_taken_twice",
     "event_taken_whatever_it_says",
     "failure_for_good_retried",

@@ -282,6 +282,15 @@ variants! {
         } = 34,
         /// It goes on: what was postponed begins, and what was withheld is asked again.
         Resumed {} = 35,
+        /// An event answered to an approval.
+        Answered {
+            /// Of which entry.
+            place: Place,
+            /// Which event, and what it says.
+            answer: Arc<EventAnswer>,
+            /// It is the pivot: the saga is behind it now.
+            passes: bool,
+        } = 36,
     }
 }
 
@@ -294,6 +303,20 @@ record! {
         pub early: bool,
         /// Else the fields that expressions of this version can read, as Avro; none if none are read.
         pub result: Option<Data>,
+    }
+}
+
+record! {
+    /// An event that answers to an approval.
+    pub struct EventAnswer {
+        /// Its identity: `ce_source/ce_id`, or topic, partition and offset.
+        pub source: Arc<str>,
+        /// It was kept before.
+        pub early: bool,
+        /// What the approval gives, as far as expressions of this version can read it, as Avro; none if none of it is read, or it is a no.
+        pub result: Option<Data>,
+        /// It is a no.
+        pub failure: Option<Arc<Failure>>,
     }
 }
 

@@ -40,6 +40,7 @@ fn goes_forward(event: &SagaEvent) -> bool {
             }
             | SagaEvent::Escalated { .. }
             | SagaEvent::EventTaken { .. }
+            | SagaEvent::Answered { .. }
             | SagaEvent::Skipped { .. }
             | SagaEvent::ReactionBegan { .. }
             | SagaEvent::WentOn { .. }

@@ -21,6 +21,7 @@ fn about(saga: &Saga, event: &SagaEvent) -> Option<(u16, usize)> {
         | SagaEvent::ReactionBegan { place, .. }
         | SagaEvent::WentOn { place, .. }
         | SagaEvent::EventTaken { place, .. }
+        | SagaEvent::Answered { place, .. }
         | SagaEvent::Escalated { place, .. } => Some((saga.entry(*place)?.node, usize::from(*place))),
         _ => None,
     }

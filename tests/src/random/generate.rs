@@ -195,7 +195,8 @@ impl Draw<'_> {
             last += self.millis(1, 20_000);
             escalations.push(last);
         }
-        Approval { shown: self.value(), escalations }
+        let answer = self.often(0.5).then(|| (self.random.usize(..EVENTS.len()), self.random.i64(0..5)));
+        Approval { shown: self.value(), escalations, answer }
     }
 
     fn own_undo(&mut self, name: &str) -> Value {

@@ -119,6 +119,10 @@ fn what(out: &mut String, indent: usize, node: &Node) {
         What::Approval(approval) => {
             line(out, indent, "approval: boss0");
             line(out, indent, &format!("show: {{ n: \"{}\" }}", approval.shown.text()));
+            if let Some((event, least)) = approval.answer {
+                let event = EVENTS[event];
+                line(out, indent, &format!("answer: {{ on: {event}, from: cames, key: event.id, approved: event.n >= {least} }}"));
+            }
             if !approval.escalations.is_empty() {
                 line(out, indent, "escalate:");
             }

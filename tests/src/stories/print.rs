@@ -95,6 +95,8 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         SagaEvent::Failed { place, failure } => format!("{place}: {} is given up: {}", name(*place), said(failure)),
         SagaEvent::CompensationBegan { failure } => undoing(failure),
         SagaEvent::EventTaken { .. }
+        | SagaEvent::Answered { .. }
+        | SagaEvent::ContradictionFound { .. }
         | SagaEvent::EventKept { .. }
         | SagaEvent::EventsExpired { .. }
         | SagaEvent::Parked { .. }
@@ -111,10 +113,6 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
             format!("{place}: {}{} is stuck: {}", undo(undoing), name(*place), said(failure))
         }
         SagaEvent::MarkedLate { due_at } => format!("it is late: its deadline was {}", at(*due_at)),
-        SagaEvent::ContradictionFound { place, stray: true } => {
-            format!("{place}: {} was done after all; it is undone by itself", name(*place))
-        }
-        SagaEvent::ContradictionFound { place, .. } => format!("{place}: {} was done after all", name(*place)),
         SagaEvent::Completed { expires_at, .. } => format!("completed; forgotten {}", at(*expires_at)),
         SagaEvent::Compensated { expires_at, .. } => format!("compensated; forgotten {}", at(*expires_at)),
     }
@@ -136,6 +134,18 @@ fn came(stage: &Stage, name: &dyn Fn(Place) -> String, behind: &Saga, event: &Sa
             let early = if event.early { ", which came early" } else { "" };
             let behind = pivot(*passes);
             format!("{place}: {} has its event {}{early}{behind}{}", name(*place), event.source, result.unwrap_or_default())
+        }
+        SagaEvent::ContradictionFound { place, stray: true } => {
+            format!("{place}: {} was done after all; it is undone by itself", name(*place))
+        }
+        SagaEvent::ContradictionFound { place, .. } => format!("{place}: {} was done after all", name(*place)),
+        SagaEvent::Answered { place, answer, passes } => {
+            let kept = behind.entry(*place).and_then(|entry| stage.definition().node(entry.node)?.kept());
+            let result = kept.zip(answer.result.as_ref()).map(|(kept, data)| format!(", kept {}", shown(kept, data.bytes())));
+            let early = if answer.early { ", which came early" } else { "" };
+            let says = answer.failure.as_ref().map_or_else(|| "yes".to_owned(), |failure| format!("no: {}", said(failure)));
+            let (behind, result) = (pivot(*passes), result.unwrap_or_default());
+            format!("{place}: {} is answered by {}{early}: {says}{behind}{result}", name(*place), answer.source)
         }
         SagaEvent::EventKept { event } => format!("{} {} is kept until {}", event.kind, event.source, at(event.until)),
         SagaEvent::EventsExpired { count } => format!("{count} that came early are forgotten"),

@@ -27,8 +27,8 @@ pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic,
 pub use defaults::{DEFAULTS, Defaults};
 pub use expression::{Budget, Environment, Expression, ExpressionError, SiteId, Template};
 pub use node::{
-    Approval, Arm, Call, Do, Escalation, Gives, Next, Node, NodeByName, On, ROOT, Reaction, Retry, Role, RoleName, Sleep, Step,
-    Undo, Verb, Wait,
+    Approval, Arm, Call, Do, Escalation, EventAnswer, Gives, Next, Node, NodeByName, On, ROOT, Reaction, Retry, Role, RoleName,
+    Sleep, Step, Undo, Verb, Wait,
 };
 
 /// One version of a saga definition, checked and ready to run.

@@ -305,6 +305,7 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             | SagaEvent::Postponed { .. }
             | SagaEvent::Withheld { .. }
             | SagaEvent::Resumed {}
+            | SagaEvent::Answered { .. }
             | SagaEvent::Entered { opens: Opens::Parked { .. }, .. }
             | SagaEvent::ScopeStopped { .. }
             | SagaEvent::ReactionBegan { .. }

@@ -91,6 +91,7 @@ pub fn effects(
         | SagaEvent::Postponed { .. }
         | SagaEvent::Withheld { .. }
         | SagaEvent::Resumed {}
+        | SagaEvent::Answered { .. }
         | SagaEvent::MarkedLate { .. } => {}
     }
 }

@@ -60,6 +60,8 @@ impl<'a> Teller<'a> {
             | SagaEvent::StopForgotten {}
             | SagaEvent::Escalated { .. }
             | SagaEvent::EventTaken { .. }
+            | SagaEvent::Answered { .. }
+            | SagaEvent::ContradictionFound { .. }
             | SagaEvent::EventKept { .. }
             | SagaEvent::EventsExpired { .. }
             | SagaEvent::Parked { .. }
@@ -98,10 +100,6 @@ impl<'a> Teller<'a> {
             SagaEvent::Undone { place } => self.say(out, "undone", *place, "is undone"),
             SagaEvent::Closed { place } => self.say(out, "closed", *place, "is closed: nobody waits for it any more"),
             SagaEvent::Stuck { place, failure } => self.say(out, "stuck", *place, &format!("is stuck: {}", said(failure))),
-            SagaEvent::ContradictionFound { place, stray } => {
-                let alone = if *stray { "; it is undone by itself" } else { "" };
-                self.say(out, "contradiction_found", *place, &format!("was refused, and done after all{alone}"));
-            }
             SagaEvent::MarkedLate { due_at } => {
                 let text = format!("it is late, and goes on: its deadline was {}", self.at(*due_at));
                 out.push(Told { event: "marked_late", step: None, text });
@@ -181,6 +179,15 @@ impl<'a> Teller<'a> {
                 let early = if event.early { ", which came early" } else { "" };
                 let behind = if *passes { ": the pivot is behind" } else { "" };
                 self.say(out, "event_taken", *place, &format!("has its event {}{early}{behind}", event.source));
+            }
+            SagaEvent::ContradictionFound { place, stray } => {
+                let alone = if *stray { "; it is undone by itself" } else { "" };
+                self.say(out, "contradiction_found", *place, &format!("was refused, and done after all{alone}"));
+            }
+            SagaEvent::Answered { place, answer, .. } => {
+                let early = if answer.early { ", which came early" } else { "" };
+                let says = answer.failure.as_ref().map_or_else(|| "yes".to_owned(), |failure| format!("no: {}", said(failure)));
+                self.say(out, "answered", *place, &format!("is answered by {}{early}: {says}", answer.source));
             }
             SagaEvent::EventKept { event } => {
                 let text = format!("{} ({}) comes early: it is kept until {}", event.kind, event.source, self.at(event.until));

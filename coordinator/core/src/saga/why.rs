@@ -223,14 +223,14 @@ impl Leaf<'_> {
         }
     }
 
-    /// The type and topic of the event that is waited for.
+    /// The type and topic of the event that is waited for, or answers.
     fn listener(&self) -> (&str, &str) {
-        match self.node.map(|node| &node.verb) {
-            Some(Verb::Wait(wait)) => {
-                let listener = &self.definition.listeners[usize::from(wait.listener)];
+        match self.node.and_then(|node| node.verb.listens()) {
+            Some((listener, _)) => {
+                let listener = &self.definition.listeners[usize::from(listener)];
                 (&listener.event, &listener.topic)
             }
-            _ => ("an event", "its topic"),
+            None => ("an event", "its topic"),
         }
     }
 
@@ -297,14 +297,16 @@ impl Leaf<'_> {
     }
 
     fn approval(&self) -> String {
-        let escalations = match self.node.map(|node| &node.verb) {
-            Some(Verb::Approval(approval)) => &approval.escalations[..],
-            _ => &[],
+        let (escalations, listens) = match self.node.map(|node| &node.verb) {
+            Some(Verb::Approval(approval)) => (&approval.escalations[..], approval.answer.is_some()),
+            _ => (&[][..], false),
         };
+        let (event, topic) = self.listener();
+        let event = if listens { format!(", by a person or by {event} on {topic}") } else { String::new() };
         let at = self.when_over();
         match escalations.get(self.roles().len() - 1) {
-            Some(next) => format!("the first answer, yes or no; {at}, {} may answer too", next.to),
-            None => format!("the first answer, yes or no; {at}, it is refused with EXPIRED"),
+            Some(next) => format!("the first answer, yes or no{event}; {at}, {} may answer too", next.to),
+            None => format!("the first answer, yes or no{event}; {at}, it is refused with EXPIRED"),
         }
     }
 

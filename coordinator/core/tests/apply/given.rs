@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Data;
 use ringmaster_schemas::journal::{
-    ActKind, Asked, Emission, Encoding, Failure, FailureKind, Head, HeadFields, KeptEvent, Next, Opens, Order, OrderFields, Place,
-    SagaEvent, TakenEvent,
+    ActKind, Asked, Emission, Encoding, EventAnswer, Failure, FailureKind, Head, HeadFields, KeptEvent, Next, Opens, Order,
+    OrderFields, Place, SagaEvent, TakenEvent,
 };
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{
@@ -155,6 +155,11 @@ fn of_others(place: Place) -> Vec<(&'static str, SagaEvent)> {
         let source = if early { "cames/1" } else { "cames/2" };
         SagaEvent::EventTaken { place, event: Arc::new(TakenEvent { source: source.into(), early, result: None }), passes: false }
     };
+    let answered = |early| {
+        let source = if early { "cames/1" } else { "cames/2" };
+        let answer = EventAnswer { source: source.into(), early, result: None, failure: None };
+        SagaEvent::Answered { place, answer: Arc::new(answer), passes: false }
+    };
     let opens = |node, opens| SagaEvent::Entered { place: next, node, round: 1, opens };
     let asked = Arc::new(Asked { role: "clerk".into(), show: None });
     let emitted = |node| SagaEvent::Emitted { node, emission: Arc::new(emission()) };
@@ -178,6 +183,8 @@ fn of_others(place: Place) -> Vec<(&'static str, SagaEvent)> {
         ("end waits", opens(0, Opens::Wait { until: due_at })),
         ("event", taken(false)),
         ("early event", taken(true)),
+        ("answered", answered(false)),
+        ("answered early", answered(true)),
         ("kept", SagaEvent::EventKept { event: kept() }),
         ("early forgotten", SagaEvent::EventsExpired { count: 1 }),
         ("two forgotten", SagaEvent::EventsExpired { count: 2 }),

@@ -5,7 +5,7 @@
 mod waits;
 
 use super::form::ROUNDS_MAX;
-pub use waits::{APPROVAL, CANCEL, ESCALATION, ROLE, SLEEP, WAIT};
+pub use waits::{ANSWER, APPROVAL, CANCEL, ESCALATION, ROLE, SLEEP, WAIT};
 
 /// A map of the language.
 #[derive(Debug)]
@@ -184,8 +184,8 @@ const EMISSIONS: Holds = Holds::Either(&[Holds::Map(&EMISSION), Holds::List(&Hol
 pub static EMISSION: Shape = Shape { name: "emission", what: "an emission", keys: &[EVENT, EVENT_TO, EVENT_KEY, EVENT_WITH] };
 
 /// Every map of the language that is no step, in the order in which it is told.
-pub static MAPS: [&Shape; 13] =
-    [&SAGA, &START, &CANCEL, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &REACTION, &ARM, &LAST_ARM, &ROLE, &ESCALATION];
+pub static MAPS: [&Shape; 14] =
+    [&SAGA, &START, &CANCEL, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &REACTION, &ARM, &LAST_ARM, &ROLE, &ESCALATION, &ANSWER];
 
 /// The verbs, each with what a step of it may have.
 pub static VERBS: [(&str, &Shape); 9] = [

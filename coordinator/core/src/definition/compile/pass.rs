@@ -1,5 +1,7 @@
 //! One pass over the tree: each node is looked up, its expressions are compiled, and it is built.
 
+mod approval;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,15 +12,14 @@ use ringmaster_schemas::journal::{DefinitionHash, Encoding, Phase};
 use super::build::{Ground, Read};
 use super::checks::{self, Decides};
 use super::did_you_mean;
-use super::form::{ApprovalForm, EmitForm, EscalationForm, OnForm, RoleForm, SagaForm, SleepForm, SwitchForm, UndoForm, WaitForm};
+use super::form::{EmitForm, OnForm, SagaForm, SleepForm, SwitchForm, UndoForm, WaitForm};
 use super::targets::{Finder, Target};
 use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::scope::{Known, Names, Spot, Uses, facts};
 use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
 use crate::definition::{
-    Approval, Arm, Definition, Do, Emit, Escalation, Gives, Listener, Next, Node, NodeByName, On, Reaction, Role, RoleName, Sleep,
-    Start, Undo, Verb, Wait,
+    Arm, Definition, Do, Emit, Gives, Listener, Next, Node, NodeByName, On, Reaction, Role, Sleep, Start, Undo, Verb, Wait,
 };
 
 /// One pass against one set of schemas.
@@ -168,7 +169,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             (PlannedVerb::Refuse(form), _) => Some(Verb::Refuse(form.code.text.as_str().into())),
             (PlannedVerb::Sleep(form), _) => self.sleep(form, &spot).map(Verb::Sleep),
             (PlannedVerb::Wait(form), _) => self.wait(number, form, spot).map(Verb::Wait),
-            (PlannedVerb::Approval(form), _) => self.approval(form, spot).map(Verb::Approval),
+            (PlannedVerb::Approval(form), _) => self.approval(number, form, spot).map(Verb::Approval),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
         };
@@ -255,22 +256,6 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             SleepForm::For(millis) => Some(Sleep::For(*millis)),
             SleepForm::Computed(parsed) => self.expression(Some(parsed), spot, Wanted::Time)?.map(Sleep::Computed),
         }
-    }
-
-    fn approval(&mut self, form: &'p ApprovalForm, spot: Spot) -> Option<Approval> {
-        let role = match &form.role {
-            RoleForm::Fixed(role) => Some(RoleName::Fixed(role.text.as_str().into())),
-            RoleForm::Computed(parsed) => self.expression(Some(parsed), &spot, Wanted::Role).flatten().map(RoleName::Computed),
-        };
-        let show = match &form.show {
-            None => Some(None),
-            Some(form) => {
-                let target = Target { schema: self.finder.lookup.json(), encoding: Encoding::Json, fingerprint: 0 };
-                self.body(form, &target, spot, false).map(Some)
-            }
-        };
-        let escalation = |form: &EscalationForm| Escalation { after_ms: form.after_ms, to: form.to.text.as_str().into() };
-        Some(Approval { role: role?, show: show?, escalations: form.escalations.iter().map(escalation).collect() })
     }
 
     /// A code that the command's participant never gives is a slip of the pen.

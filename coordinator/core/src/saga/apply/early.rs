@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{KeptEvent, Place, SagaEvent, TakenEvent};
+use ringmaster_schemas::journal::{EventAnswer, KeptEvent, Place, SagaEvent, TakenEvent};
 use ringmaster_schemas::state::{Saga, Status};
 
 use super::pausing::forget_nothing;
@@ -14,6 +14,7 @@ pub(super) fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
     match (saga.status, event) {
         (Status::Running | Status::Expected, SagaEvent::EventKept { event }) => kept(saga, event),
         (Status::Running, SagaEvent::EventTaken { place, event, passes }) => took(saga, *place, event, *passes, at),
+        (Status::Running, SagaEvent::Answered { place, answer, passes }) => answered(saga, (*place, event), answer, *passes, at),
         (Status::Running, SagaEvent::EventsExpired { count }) => expired(saga, *count, at),
         _ => false,
     }
@@ -35,6 +36,20 @@ fn took(saga: &mut Saga, place: Place, event: &Arc<TakenEvent>, passes: bool, at
     if let (Some(at), Some(more)) = (known, &mut saga.more) {
         let event = more.early.remove(at);
         entry.result = Some(event.data.clone());
+    }
+    forget_nothing(saga);
+    pass(saga, passes)
+}
+
+/// An approval is answered by an event; one that was kept is kept no more.
+fn answered(saga: &mut Saga, (place, event): (Place, &SagaEvent), answer: &EventAnswer, passes: bool, at: Millis) -> bool {
+    let known = saga.early().iter().position(|known| answer.early && known.source == answer.source);
+    let Some(entry) = saga.entries.get_mut(usize::from(place)) else { return false };
+    if answer.early != known.is_some() || !leaf::change(entry, event, at, true) {
+        return false;
+    }
+    if let (Some(at), Some(more)) = (known, &mut saga.more) {
+        more.early.remove(at);
     }
     forget_nothing(saga);
     pass(saga, passes)

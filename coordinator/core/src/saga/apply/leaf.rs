@@ -26,7 +26,10 @@ pub(super) fn may(status: Status, entry: &Entry, event: &SagaEvent) -> bool {
             | SagaEvent::Retried { direction, .. },
         ) => *direction == Direction::Undo,
         (_, SagaEvent::ReactionBegan { .. } | SagaEvent::WentOn { .. } | SagaEvent::ScopeStopped { .. }) => false,
-        (_, SagaEvent::Escalated { .. } | SagaEvent::EventTaken { .. } | SagaEvent::Withheld { .. }) => false,
+        (
+            _,
+            SagaEvent::Escalated { .. } | SagaEvent::EventTaken { .. } | SagaEvent::Withheld { .. } | SagaEvent::Answered { .. },
+        ) => false,
         (_, SagaEvent::Succeeded { .. } | SagaEvent::Refused { .. } | SagaEvent::Stuck { .. })
             if matches!(entry.waits, Waits::Time | Waits::Approval | Waits::Event) =>
         {

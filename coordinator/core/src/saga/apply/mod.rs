@@ -90,11 +90,10 @@ fn begin(id: &Arc<str>, head: &Head, deadline_at: Option<Millis>) -> Saga {
 
 /// True if it could happen; else nothing has changed.
 fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
+    use SagaEvent::{Answered, EventKept, EventTaken, EventsExpired};
     use Status::{Compensated, Compensating, Completed, Expected, Running};
     match (saga.status, event) {
-        (_, SagaEvent::EventKept { .. } | SagaEvent::EventTaken { .. } | SagaEvent::EventsExpired { .. }) => {
-            early::change(saga, event, at)
-        }
+        (_, EventKept { .. } | EventTaken { .. } | EventsExpired { .. } | Answered { .. }) => early::change(saga, event, at),
         (Running, SagaEvent::Skipped { passes, .. }) => pass(saga, *passes),
         (_, SagaEvent::Entered { place, node, round, opens }) => enter(saga, *place, entry(*node, *round, at), opens),
         (Running, SagaEvent::Emitted { node, .. }) => *node > 0,

@@ -25,7 +25,7 @@ use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::Parsed;
 use crate::definition::expression::scope::{RESERVED, Rule};
 use crate::definition::yaml::{Kind, Node};
-pub(super) use approval::{ApprovalForm, EscalationForm, RoleForm};
+pub(super) use approval::{AnswerForm, ApprovalForm, EscalationForm, RoleForm};
 pub(super) use do_::{DoForm, UndoForm};
 pub(super) use emit::EmitForm;
 pub(super) use group::SwitchForm;

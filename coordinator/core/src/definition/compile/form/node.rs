@@ -21,7 +21,7 @@ use crate::definition::yaml::{Kind, Node};
 pub(crate) const STEPS_MAX: usize = 200;
 
 /// Verbs to come, their keys, and what all nodes will have.
-const LATER: [&str; 4] = ["run", "for_each", "match", "answer"];
+const LATER: [&str; 3] = ["run", "for_each", "match"];
 
 pub(in crate::definition::compile) struct NodeForm {
     pub(in crate::definition::compile) name: Word,
