@@ -75,6 +75,8 @@ fn fixed_seeds() {
         "stops that were remembered",
         "strays",
         "stuck",
+        "times that what is stuck was told",
+        "times that it could not be told",
         "turns that were too big",
     ];
     let missing: Vec<&str> = happens.into_iter().filter(|what| !report.counts.contains_key(what)).collect();
@@ -106,7 +108,7 @@ const MUTANT_SEEDS: u64 = 8_000;
 
 /// The decisions broken in one place each, and the law that finds it out. `panic`: the core itself stops.
 #[cfg(feature = "faults")]
-const MUTANTS: [(&str, &str); 89] = [
+const MUTANTS: [(&str, &str); 92] = [
     ("act_on_what_moved_on", "acts"),
     ("alternative_pivot_not_passing", "L14"),
     ("answer_remembers_no_event", "L19"),
@@ -180,6 +182,9 @@ const MUTANTS: [(&str, &str); 89] = [
     ("skipped_pivot_not_passing", "L18"),
     ("sleep_beyond_its_within", "L15"),
     ("stale_failure_taken", "answers"),
+    ("stuck_not_told", "L24"),
+    ("stuck_told_again", "L24"),
+    ("stuck_told_under_one_id", "L22"),
     ("undo_a_refused_step", "panic"),
     ("undo_has_its_own_first_time", "wire"),
     ("undo_has_the_body_of_its_do", "wire"),

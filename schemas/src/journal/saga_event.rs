@@ -291,6 +291,15 @@ variants! {
             /// It is the pivot: the saga is behind it now.
             passes: bool,
         } = 36,
+        /// That something needs a person is told to others.
+        StuckTold {
+            /// What.
+            place: Place,
+            /// The event; none if it could not be made.
+            emission: Option<Arc<Emission>>,
+            /// Why not.
+            failure: Option<Arc<Failure>>,
+        } = 37,
     }
 }
 

@@ -73,6 +73,8 @@ pub struct SagaMore {
     pub early: Vec<Arc<KeptEvent>>,
     /// A person paused it.
     pub paused: Option<Paused>,
+    /// How many events told that something of it needs a person.
+    pub stuck_told: u16,
 }
 
 record! {
@@ -159,6 +161,11 @@ impl Saga {
     /// True if a leaf of it is parked, or all of it is paused.
     pub fn parked(&self) -> bool {
         self.paused().is_some() || self.entries.iter().any(|entry| entry.waits == Waits::Parked)
+    }
+
+    /// How many events told that something of it needs a person.
+    pub fn stuck_told(&self) -> u16 {
+        self.more.as_ref().map_or(0, |more| more.stuck_told)
     }
 
     /// That a person paused it.
@@ -273,6 +280,14 @@ impl Saga {
         self.held_since.put(&mut out);
         self.entries.put(&mut out);
         match (&self.failure, &self.more) {
+            (_, Some(more)) if more.stuck_told > 0 => {
+                out.push(10);
+                put_long(&mut out, i64::from(self.priority));
+                self.failure.put(&mut out);
+                more.early.put(&mut out);
+                more.paused.put(&mut out);
+                more.stuck_told.put(&mut out);
+            }
             _ if self.paused().is_some() => {
                 out.push(8);
                 put_long(&mut out, i64::from(self.priority));
@@ -330,19 +345,25 @@ impl Saga {
             1 => saga.failure = Some(Avro::take(&mut cursor)?),
             2 => {
                 saga.failure = Avro::take(&mut cursor)?;
-                saga.more = Some(Box::new(SagaMore { early: Avro::take(&mut cursor)?, paused: None }));
+                saga.more = Some(Box::new(SagaMore { early: Avro::take(&mut cursor)?, ..SagaMore::default() }));
             }
             3 => {
                 saga.priority = take_priority(&mut cursor)?;
                 saga.failure = Avro::take(&mut cursor)?;
                 let early: Vec<Arc<KeptEvent>> = Avro::take(&mut cursor)?;
-                saga.more = (!early.is_empty()).then(|| Box::new(SagaMore { early, paused: None }));
+                saga.more = (!early.is_empty()).then(|| Box::new(SagaMore { early, ..SagaMore::default() }));
             }
             4 => {
                 saga.priority = take_priority(&mut cursor)?;
                 saga.failure = Avro::take(&mut cursor)?;
                 let (early, paused) = (Avro::take(&mut cursor)?, Some(Avro::take(&mut cursor)?));
-                saga.more = Some(Box::new(SagaMore { early, paused }));
+                saga.more = Some(Box::new(SagaMore { early, paused, stuck_told: 0 }));
+            }
+            5 => {
+                saga.priority = take_priority(&mut cursor)?;
+                saga.failure = Avro::take(&mut cursor)?;
+                let (early, paused) = (Avro::take(&mut cursor)?, Avro::take(&mut cursor)?);
+                saga.more = Some(Box::new(SagaMore { early, paused, stuck_told: Avro::take(&mut cursor)? }));
             }
             _ => return Err(Malformed("a saga row has no such branch")),
         }

@@ -69,6 +69,8 @@ impl Report {
             SagaEvent::Prioritised { .. } => "priorities",
             SagaEvent::Answered { answer, .. } if answer.early => "early events that answered",
             SagaEvent::Answered { .. } => "events that answered",
+            SagaEvent::StuckTold { emission: Some(_), .. } => "times that what is stuck was told",
+            SagaEvent::StuckTold { emission: None, .. } => "times that it could not be told",
             SagaEvent::Postponed { .. } => "steps that were postponed",
             SagaEvent::Withheld { .. } => "attempts that were withheld",
             _ => return,

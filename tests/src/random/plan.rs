@@ -17,6 +17,7 @@ pub(super) struct Plan {
     /// What the events of its ends tell; none without events.
     pub(super) completed: Option<Value>,
     pub(super) compensated: Option<Value>,
+    pub(super) stuck: Option<Value>,
 }
 
 /// A node.

@@ -32,7 +32,12 @@ pub(super) fn text(plan: &Plan) -> String {
     }
     out.push_str("steps:\n");
     list(&mut out, 2, &plan.steps);
-    for (end, event, value) in [("on_completed", "Got", &plan.completed), ("on_compensated", "GotNothing", &plan.compensated)] {
+    let ends = [
+        ("on_completed", "Got", &plan.completed),
+        ("on_compensated", "GotNothing", &plan.compensated),
+        ("on_stuck", "Stood", &plan.stuck),
+    ];
+    for (end, event, value) in ends {
         if let Some(value) = value {
             line(&mut out, 0, &format!("{end}: {{ emit: {event}, to: ends, with: {{ id: key, n: \"{}\" }} }}", value.text()));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringmaster_core::definition::Undo;
 use ringmaster_core::saga::apply;
-use ringmaster_schemas::journal::{Cause, Change, Decision, JournalRecord, SagaChange, SagaEvent, Stamp, Turn};
+use ringmaster_schemas::journal::{Cause, Change, Decision, JournalRecord, Opens, SagaChange, SagaEvent, Stamp, Turn};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Saga, Waits};
 use ringmaster_schemas::wire;
@@ -20,6 +20,7 @@ pub(crate) fn broken(stage: &Stage) -> Vec<String> {
     round_trips(stage, &mut faults);
     commands(stage, &mut faults);
     emissions(stage, &mut faults);
+    told_stuck(stage, &mut faults);
     parked_time(stage, &mut faults);
     let mut before: Option<&Arc<Saga>> = None;
     for happened in &stage.history {
@@ -110,7 +111,9 @@ fn emissions(stage: &Stage, faults: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     for happened in &stage.history {
         let emitted = match &happened.event {
-            SagaEvent::Emitted { emission, .. } => std::slice::from_ref(&**emission),
+            SagaEvent::Emitted { emission, .. } | SagaEvent::StuckTold { emission: Some(emission), .. } => {
+                std::slice::from_ref(&**emission)
+            }
             SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. } => emissions,
             _ => continue,
         };
@@ -119,6 +122,34 @@ fn emissions(stage: &Stage, faults: &mut Vec<String>) {
         }
         let again = emitted.iter().find(|emission| !seen.insert(emission.id.to_string()));
         faults.extend(again.map(|emission| format!("L22: {} is emitted twice", emission.id)));
+    }
+}
+
+/// L24: each time that something begins to need a person it is told, by as many events as are written, and at no other time.
+fn told_stuck(stage: &Stage, faults: &mut Vec<String>) {
+    let most = stage.definition().on_stuck.len();
+    let mut left = 0;
+    for (number, happened) in stage.history.iter().enumerate() {
+        let before = number.checked_sub(1).map(|before| &stage.history[before].behind);
+        let became = match &happened.event {
+            SagaEvent::StuckTold { .. } if left == 0 => return faults.push("L24: what is stuck is told once more".to_owned()),
+            SagaEvent::StuckTold { .. } => {
+                left -= 1;
+                continue;
+            }
+            SagaEvent::Stuck { place, .. } | SagaEvent::Entered { place, opens: Opens::Stuck { .. }, .. } => {
+                let was = before.and_then(|saga| saga.entry(*place)).is_some_and(|entry| entry.waits == Waits::Stuck);
+                !was
+            }
+            _ => false,
+        };
+        if left > 0 {
+            return faults.push(format!("L24: what is stuck is not told, and {:?} happens", happened.event));
+        }
+        left = if became { most } else { 0 };
+    }
+    if left > 0 {
+        faults.push("L24: what is stuck is not told".to_owned());
     }
 }
 

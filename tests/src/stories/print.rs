@@ -96,6 +96,7 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         SagaEvent::CompensationBegan { failure } => undoing(failure),
         SagaEvent::EventTaken { .. }
         | SagaEvent::Answered { .. }
+        | SagaEvent::StuckTold { .. }
         | SagaEvent::ContradictionFound { .. }
         | SagaEvent::EventKept { .. }
         | SagaEvent::EventsExpired { .. }
@@ -146,6 +147,10 @@ fn came(stage: &Stage, name: &dyn Fn(Place) -> String, behind: &Saga, event: &Sa
             let says = answer.failure.as_ref().map_or_else(|| "yes".to_owned(), |failure| format!("no: {}", said(failure)));
             let (behind, result) = (pivot(*passes), result.unwrap_or_default());
             format!("{place}: {} is answered by {}{early}: {says}{behind}{result}", name(*place), answer.source)
+        }
+        SagaEvent::StuckTold { place, emission: Some(emission), .. } => format!("{place}: {} is told", emission.kind),
+        SagaEvent::StuckTold { place, failure, .. } => {
+            format!("{place}: that is not told: {}", failure.as_ref().map(|failure| said(failure)).unwrap_or_default())
         }
         SagaEvent::EventKept { event } => format!("{} {} is kept until {}", event.kind, event.source, at(event.until)),
         SagaEvent::EventsExpired { count } => format!("{count} that came early are forgotten"),

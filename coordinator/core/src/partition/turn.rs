@@ -272,12 +272,14 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
                 let (step, code, message) = (failure.step.clone(), failure.code.clone(), failure.message.clone());
                 cx.out.push(Wish::Tell(Note::Stuck { saga: saga.clone(), step, code, message }));
             }
-            SagaEvent::CompensationBegan { failure } if failure.kind == FailureKind::Error => {
+            SagaEvent::CompensationBegan { failure } | SagaEvent::StuckTold { failure: Some(failure), .. }
+                if failure.kind == FailureKind::Error =>
+            {
                 cx.counters.errors += 1;
                 let (step, code, message) = (failure.step.clone(), failure.code.clone(), failure.message.clone());
                 cx.out.push(Wish::Tell(Note::Mistaken { saga: saga.clone(), step, code, message }));
             }
-            SagaEvent::CompensationBegan { failure } => {
+            SagaEvent::CompensationBegan { failure } | SagaEvent::StuckTold { failure: Some(failure), .. } => {
                 let (step, code) = (failure.step.clone(), failure.code.clone());
                 cx.out.push(Wish::Tell(Note::Compensating { saga: saga.clone(), step, code }));
             }
@@ -305,6 +307,7 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             | SagaEvent::Postponed { .. }
             | SagaEvent::Withheld { .. }
             | SagaEvent::Resumed {}
+            | SagaEvent::StuckTold { failure: None, .. }
             | SagaEvent::Answered { .. }
             | SagaEvent::Entered { opens: Opens::Parked { .. }, .. }
             | SagaEvent::ScopeStopped { .. }

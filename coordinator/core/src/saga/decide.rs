@@ -129,10 +129,14 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub(super) fn happen(&mut self, event: SagaEvent) {
+        let stuck = if self.definition.on_stuck.is_empty() { None } else { self.becomes_stuck(&event) };
         if let Err(illegal) = apply(self.id, &mut self.row, &event, self.now) {
             panic!("decide made an illegal event: {illegal}");
         }
         self.events.push(event);
+        if let Some(place) = stuck.filter(|_| !mutated("stuck_not_told")) {
+            self.tell_stuck(place);
+        }
     }
 
     pub(super) fn saga(&self) -> &Saga {

@@ -26,6 +26,7 @@ mod react_to;
 mod retry;
 mod scope;
 mod stop;
+mod stuck;
 mod told;
 mod unwind;
 mod values;

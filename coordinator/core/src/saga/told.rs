@@ -2,6 +2,7 @@
 //!
 //! Ways leave no events of their own: that an arm was taken is told with the first thing that happened in it.
 
+mod others;
 mod pausing;
 
 use std::collections::BTreeMap;
@@ -59,14 +60,12 @@ impl<'a> Teller<'a> {
             | SagaEvent::StopRemembered { .. }
             | SagaEvent::StopForgotten {}
             | SagaEvent::Escalated { .. }
-            | SagaEvent::EventTaken { .. }
-            | SagaEvent::Answered { .. }
             | SagaEvent::ContradictionFound { .. }
-            | SagaEvent::EventKept { .. }
-            | SagaEvent::EventsExpired { .. }
             | SagaEvent::Parked { .. }
             | SagaEvent::Prioritised { .. }
             | SagaEvent::Acted { .. } => self.reacted(event, out),
+            SagaEvent::EventTaken { .. } | SagaEvent::EventKept { .. } | SagaEvent::EventsExpired { .. } => self.others(event, out),
+            SagaEvent::Answered { .. } | SagaEvent::StuckTold { .. } => self.others(event, out),
             SagaEvent::Paused { .. } | SagaEvent::Postponed { .. } | SagaEvent::Withheld { .. } | SagaEvent::Resumed {} => {
                 self.paused(event, out);
             }
@@ -175,26 +174,9 @@ impl<'a> Teller<'a> {
                 let text = format!("has no answer yet: {role} may answer too, until {}", self.at(*due_at));
                 self.say(out, "escalated", *place, &text);
             }
-            SagaEvent::EventTaken { place, event, passes } => {
-                let early = if event.early { ", which came early" } else { "" };
-                let behind = if *passes { ": the pivot is behind" } else { "" };
-                self.say(out, "event_taken", *place, &format!("has its event {}{early}{behind}", event.source));
-            }
             SagaEvent::ContradictionFound { place, stray } => {
                 let alone = if *stray { "; it is undone by itself" } else { "" };
                 self.say(out, "contradiction_found", *place, &format!("was refused, and done after all{alone}"));
-            }
-            SagaEvent::Answered { place, answer, .. } => {
-                let early = if answer.early { ", which came early" } else { "" };
-                let says = answer.failure.as_ref().map_or_else(|| "yes".to_owned(), |failure| format!("no: {}", said(failure)));
-                self.say(out, "answered", *place, &format!("is answered by {}{early}: {says}", answer.source));
-            }
-            SagaEvent::EventKept { event } => {
-                let text = format!("{} ({}) comes early: it is kept until {}", event.kind, event.source, self.at(event.until));
-                tell("event_kept", text);
-            }
-            SagaEvent::EventsExpired { count } => {
-                tell("events_expired", format!("nobody waited for what came early: forgotten now: {count}"));
             }
             SagaEvent::Parked { place, direction, participant, failure } => {
                 let failed = failure.as_ref().map_or_else(String::new, |failure| format!("failed for now: {}; it ", said(failure)));

@@ -90,8 +90,8 @@ pub(crate) fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Sag
         failure: None,
         ended,
         more: match waits {
-            Waits::Event => Some(Box::new(SagaMore { early: vec![kept()], paused: None })),
-            Waits::Paused => Some(Box::new(SagaMore { early: Vec::new(), paused: Some(paused) })),
+            Waits::Event => Some(Box::new(SagaMore { early: vec![kept()], ..SagaMore::default() })),
+            Waits::Paused => Some(Box::new(SagaMore { paused: Some(paused), ..SagaMore::default() })),
             _ => None,
         },
     }
@@ -167,6 +167,7 @@ fn of_others(place: Place) -> Vec<(&'static str, SagaEvent)> {
     vec![
         ("emitted", emitted(2)),
         ("end emitted", emitted(0)),
+        ("stuck told", SagaEvent::StuckTold { place, emission: Some(Arc::new(emission())), failure: None }),
         ("scope stopped", SagaEvent::ScopeStopped { place, refused: true, failure: failure.clone() }),
         ("reaction", SagaEvent::ReactionBegan { place, list: 3 }),
         ("went on", SagaEvent::WentOn { place, passes: false }),

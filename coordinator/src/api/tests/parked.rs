@@ -189,7 +189,7 @@ fn a_saga_that_is_paused_is_listed_and_says_how_it_goes_on() {
         saga.entries.truncate(entries);
         let postponed = if entries == 0 { vec![Next { node: 1, again: false }] } else { Vec::new() };
         let paused = Paused { since: LATER + since, by: "ann".into(), why: "strike".into(), postponed };
-        saga.more = Some(Box::new(SagaMore { early: Vec::new(), paused: Some(paused) }));
+        saga.more = Some(Box::new(SagaMore { paused: Some(paused), ..SagaMore::default() }));
         saga
     };
     let (late, early) = (paused(30, 1), paused(20, 0));

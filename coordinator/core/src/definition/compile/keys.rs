@@ -125,6 +125,7 @@ pub static SAGA: Shape = Shape {
         must("steps", Holds::Steps, "What is done, in order."),
         may("on_completed", EMISSIONS, "What is told when all steps are done."),
         may("on_compensated", EMISSIONS, "What is told when what was done is undone; failure says why."),
+        may("on_stuck", EMISSIONS, "What is told each time that something begins to need a person; failure says what, and why."),
     ],
 };
 

@@ -48,6 +48,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let completed = self.emissions(&form.on_completed, &Spot::at(certainty.end()));
         let undone = Spot { failure: true, undone: true, ..Spot::at(certainty.end()) };
         let compensated = self.emissions(&form.on_compensated, &undone);
+        let stuck = self.emissions(&form.on_stuck, &undone);
         let nodes = nodes.into_iter().collect::<Option<Vec<Node>>>()?;
         Some(Definition {
             name: form.name.text.as_str().into(),
@@ -62,6 +63,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             nodes,
             on_completed: completed?,
             on_compensated: compensated?,
+            on_stuck: stuck?,
         })
     }
 

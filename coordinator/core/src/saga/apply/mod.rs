@@ -123,12 +123,12 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
         ) => at_place(saga, *place, event, at),
         // Its consequences follow.
         (_, SagaEvent::Acted { .. }) => true,
+        (_, SagaEvent::StuckTold { place, .. }) => told_stuck(saga, *place),
         (_, SagaEvent::Paused { .. } | SagaEvent::Postponed { .. } | SagaEvent::Resumed {}) => pausing::change(saga, event, at),
         (Running, SagaEvent::CompensationBegan { failure }) => {
             saga.status = Compensating;
             saga.failure = Some(failure.clone());
-            // Nothing waits any more.
-            saga.more = None;
+            pausing::waits_no_more(saga);
             true
         }
         (Running, SagaEvent::StopRemembered { failure }) if saga.failure.is_none() && !saga.passed => {
@@ -163,6 +163,16 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
 fn entry(node: u16, round: u8, at: Millis) -> Entry {
     let (work, waits) = (Work::Nothing, Waits::No);
     Entry { node, attempt: 0, round, work, waits, bare: false, since: at, due_at: 0, order: None, result: None, more: None }
+}
+
+/// True if it needs a person. How often that was told counts over the saga's life.
+fn told_stuck(saga: &mut Saga, place: Place) -> bool {
+    let is_stuck = saga.entry(place).is_some_and(|entry| entry.waits == Waits::Stuck);
+    if is_stuck {
+        let more = saga.more.get_or_insert_default();
+        more.stuck_told = more.stuck_told.saturating_add(1);
+    }
+    is_stuck
 }
 
 /// True if one was remembered: if it was the deadline, it is late now.
@@ -286,7 +296,7 @@ fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool 
     }
     saga.status = status;
     saga.ended = Some(End { at, expires_at });
-    saga.more = None;
+    pausing::waits_no_more(saga);
     let contradictable =
         |entry: &Entry| entry.work == Work::Refused && entry.order.is_some() && !mutated("ended_row_forgets_refused_body");
     let is_to_be_undone = |entry: &Entry| entry.work == Work::Done && entry.open() && !mutated("ended_row_forgets_parked_stray");

@@ -40,6 +40,14 @@ fn resumed(saga: &mut Saga) -> bool {
     was_paused
 }
 
+/// What undoes, or has ended, waits for no event, and is not paused.
+pub(super) fn waits_no_more(saga: &mut Saga) {
+    if let Some(more) = &mut saga.more {
+        (more.early, more.paused) = (Vec::new(), None);
+    }
+    forget_nothing(saga);
+}
+
 /// What has nothing is as if it were not there.
 pub(super) fn forget_nothing(saga: &mut Saga) {
     saga.more.take_if(|more| **more == SagaMore::default());

@@ -36,7 +36,7 @@ pub(super) use refuse::RefuseForm;
 pub(super) use sleep::SleepForm;
 pub(super) use wait::{ListenForm, WaitForm};
 
-const SAGA_LATER: [&str; 4] = ["input", "search", "result", "on_stuck"];
+const SAGA_LATER: [&str; 3] = ["input", "search", "result"];
 
 /// A duration and where it stands.
 pub(super) type Length = (Millis, Range<usize>);
@@ -53,6 +53,7 @@ pub(super) struct SagaForm {
     pub(super) steps: Vec<NodeForm>,
     pub(super) on_completed: Vec<EmitForm>,
     pub(super) on_compensated: Vec<EmitForm>,
+    pub(super) on_stuck: Vec<EmitForm>,
 }
 
 pub(super) struct StartForm {
@@ -86,6 +87,7 @@ impl SagaForm {
         let steps = fields.needed("steps", "steps: a list of steps", report).and_then(|list| node::read_all(list, report));
         let on_completed = emit::read(fields.node("on_completed"), "on_completed", report);
         let on_compensated = emit::read(fields.node("on_compensated"), "on_compensated", report);
+        let on_stuck = emit::read(fields.node("on_stuck"), "on_stuck", report);
         Some(SagaForm {
             name: name?,
             start: start?,
@@ -97,6 +99,7 @@ impl SagaForm {
             steps: steps?,
             on_completed: on_completed?,
             on_compensated: on_compensated?,
+            on_stuck: on_stuck?,
         })
     }
 }
