@@ -6,6 +6,7 @@ mod entries;
 mod events;
 mod order;
 mod parking;
+mod pausing;
 mod rest;
 mod scopes;
 mod waits;
@@ -15,6 +16,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Place, SagaEvent};
 use ringmaster_schemas::state::Saga;
 
+pub(crate) use pausing::postponed;
 pub(crate) use scopes::{around, asks, is_undone_with};
 
 /// An event, and the states around it.
@@ -40,7 +42,7 @@ type Broken = Option<String>;
 type OfEvent = (&'static str, fn(One<'_>) -> Broken);
 type OfState = (&'static str, fn(&Definition, &Saga) -> Broken);
 
-const OF_EVENTS: [OfEvent; 26] = [
+const OF_EVENTS: [OfEvent; 28] = [
     ("L1", events::an_ended_row_goes_when_nothing_of_it_is_open),
     ("L2", entries::work_and_waits_fit),
     ("L2", waits::what_waits_by_itself_is_written_so),
@@ -67,9 +69,11 @@ const OF_EVENTS: [OfEvent; 26] = [
     ("L21", parking::what_is_parked_says_for_whom),
     ("L21", parking::it_waits_for_whom_it_would_ask),
     ("L22", events::an_end_is_told_once),
+    ("L23", pausing::nothing_goes_forward_while_it_is_paused),
+    ("L23", pausing::only_what_is_paused_is_held_back),
 ];
 
-const AT_REST: [OfState; 10] = [
+const AT_REST: [OfState; 12] = [
     ("L1", rest::a_saga_that_lives_waits),
     ("L1", rest::a_scope_waits_for_something),
     ("L2", rest::what_waits_is_due_or_held),
@@ -78,8 +82,10 @@ const AT_REST: [OfState; 10] = [
     ("L14", rest::the_end_is_noted),
     ("L17", rest::compensated_is_undone),
     ("L18", rest::completed_is_done),
+    ("L19", waits::nothing_kept_is_waited_for),
     ("L21", parking::nothing_unasked_waits_in_what_is_undone),
     ("L21", parking::what_is_parked_is_told),
+    ("L23", pausing::what_is_held_back_is_told),
 ];
 
 /// The laws that an event breaks: `before` is the state that it met, `behind` what it left, `at` the time of its turn.

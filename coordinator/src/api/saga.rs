@@ -4,7 +4,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, KeptEvent, OrderFields};
 use ringmaster_schemas::json::time::put_timestamp;
 use ringmaster_schemas::names;
-use ringmaster_schemas::state::{Children, Entry, RowKey, Saga};
+use ringmaster_schemas::state::{Children, Entry, Paused, RowKey, Saga};
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 
@@ -66,6 +66,7 @@ fn show(saga: &Saga) -> Value {
         "started_at": time(Some(head.started_at)),
         "deadline_at": time(saga.deadline_at),
         "held_since": time(saga.held_since),
+        "paused": saga.paused().map(paused),
         "passed": saga.passed,
         "late": saga.late,
         "due_at": time(Some(saga.due_at())),
@@ -77,6 +78,11 @@ fn show(saga: &Saga) -> Value {
         "entries": saga.entries.iter().map(entry).collect::<Vec<_>>(),
         "early_events": saga.early().iter().map(|event| early(event)).collect::<Vec<_>>(),
     })
+}
+
+/// Who paused it, and what becomes of it.
+fn paused(paused: &Paused) -> Value {
+    json!({ "since": time(Some(paused.since)), "by": &*paused.by, "why": &*paused.why })
 }
 
 /// An event that came before something waits for it.

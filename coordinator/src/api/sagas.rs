@@ -5,10 +5,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ringmaster_core::definition::Catalog;
-use ringmaster_core::saga::name_of;
+use ringmaster_core::saga::{name_of, why};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names;
-use ringmaster_schemas::state::{Entry, Index, RowKey, Saga, Waits, Work, parked_places, rank_at};
+use ringmaster_schemas::state::{Entry, Index, PAUSED, RowKey, Saga, Waits, Work, parked_places, rank_at};
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 
@@ -29,6 +29,8 @@ pub(super) struct Question {
     stuck: bool,
     /// Only those of which something is parked.
     parked: bool,
+    /// Only those that are paused.
+    paused: bool,
     /// Only those that are parked for it.
     participant: Option<String>,
     /// Only those of this definition.
@@ -46,20 +48,21 @@ impl Question {
             match name {
                 "stuck" => question.stuck = value == "true",
                 "parked" => question.parked = value == "true",
+                "paused" => question.paused = value == "true",
                 "participant" => question.participant = Some(value.to_owned()),
                 "definition" => question.definition = Some(value.to_owned()),
                 "limit" => {
                     let limit = value.parse::<usize>().map_err(|_| format!("'{value}' is no limit"))?;
                     question.limit = limit.min(LIMIT_MAX);
                 }
-                _ => return Err(format!("unknown '{name}'; there are stuck, parked, participant, definition, limit")),
+                _ => return Err(format!("unknown '{name}'; there are stuck, parked, paused, participant, definition, limit")),
             }
         }
         if question.participant.is_some() && !question.parked {
             return Err("a participant is named where parked=true".to_owned());
         }
-        if question.stuck && question.parked {
-            return Err("what is asked for is stuck or parked, not both".to_owned());
+        if [question.stuck, question.parked, question.paused].into_iter().filter(|asked| *asked).count() > 1 {
+            return Err("what is asked for is stuck, parked or paused, one of them".to_owned());
         }
         Ok(question)
     }
@@ -68,9 +71,12 @@ impl Question {
         self.definition.as_ref().is_none_or(|definition| names::parse_saga_id(id).0 == definition)
     }
 
-    /// Whether it is about a row that may be one of several participants'.
+    /// Whether it is about a row that was found where others lie too: of several participants, and paused.
     fn is_about_row(&self, saga: &Saga) -> bool {
-        self.participant.is_none() || saga.entries.iter().any(|entry| self.is_meant(entry))
+        if self.paused {
+            return saga.paused().is_some();
+        }
+        !self.parked || saga.entries.iter().any(|entry| self.is_meant(entry))
     }
 
     /// Whether it asks for what is parked, and this is so.
@@ -97,6 +103,9 @@ impl Question {
     /// Where what is asked for is found: whatever lives needs a person, is due sometime, or is parked.
     fn places(&self) -> Vec<(Index, Range<i64>)> {
         let all = Millis::MIN..Millis::MAX;
+        if self.paused {
+            return [Some(PAUSED), None].map(|name| (Index::Parked, parked_places(name))).to_vec();
+        }
         match (&self.participant, self.parked) {
             (Some(participant), _) => [Some(&**participant), None].map(|name| (Index::Parked, parked_places(name))).to_vec(),
             (None, true) => vec![(Index::Parked, all)],
@@ -105,9 +114,14 @@ impl Question {
         }
     }
 
+    /// Whether it looks at ranges of what is parked, where only a row says whether it is asked for.
+    fn is_in_ranges(&self) -> bool {
+        self.participant.is_some() || self.paused
+    }
+
     /// How many of a partition are kept to be shown: one more than is asked for says that there are more.
     fn kept_max(&self) -> usize {
-        if self.participant.is_some() { READ_MAX } else { self.limit + 1 }
+        if self.is_in_ranges() { READ_MAX } else { self.limit + 1 }
     }
 }
 
@@ -155,7 +169,7 @@ fn find(
     found: &mut Found,
 ) -> Result<bool, String> {
     // Places of what is parked are in order within a participant's range only.
-    let is_in_order = index != Index::Parked || question.participant.is_some();
+    let is_in_order = index != Index::Parked || question.is_in_ranges();
     let (mut looked_at, mut taken, mut is_cut) = (0, Found::new(), false);
     let visit = &mut |at, key| {
         if let RowKey::Saga(id) = key
@@ -171,7 +185,7 @@ fn find(
             });
         }
         looked_at += 1;
-        is_cut = looked_at > most || (question.participant.is_some() && taken.len() > question.kept_max());
+        is_cut = looked_at > most || (question.is_in_ranges() && taken.len() > question.kept_max());
         if taken.len() > question.kept_max() {
             taken.pop_last();
             return !is_in_order && !is_cut;
@@ -183,16 +197,32 @@ fn find(
     Ok(is_cut)
 }
 
-/// A saga in a line: its oldest leaf that is asked for or needs a person, else its oldest open one. None if nothing of it is open any
-/// more.
+/// A saga in a line: its oldest leaf that is asked for or needs a person, else its oldest open one; that it is paused comes before
+/// all that needs no person. None if nothing of it is open any more.
 fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> Option<Value> {
     let open = saga.entries.iter().filter(|entry| entry.open());
-    let leaf: &Entry = open.min_by_key(|entry| (!question.is_meant(entry), entry.waits != Waits::Stuck, entry.since))?;
+    let leaf = open.min_by_key(|entry| (!question.is_meant(entry), entry.waits != Waits::Stuck, entry.since));
+    let needs_a_person = leaf.is_some_and(|leaf| leaf.waits == Waits::Stuck) && !question.paused;
+    let paused = saga.paused().filter(|_| !needs_a_person);
+    if leaf.is_none() && paused.is_none() {
+        return None;
+    }
     let (number, hash) = version(catalog, saga);
     let definition = catalog.by_hash(&saga.head.version());
-    let step = definition.map_or_else(|| leaf.name().to_owned(), |definition| name_of(definition, leaf));
+    let step = match (definition, leaf) {
+        (Some(definition), Some(leaf)) => name_of(definition, leaf),
+        (None, Some(leaf)) => leaf.name().to_owned(),
+        (definition, None) => {
+            definition.and_then(|definition| why(definition, saga).pop()).map_or_else(String::new, |why| why.step)
+        }
+    };
     // Clocks that stand while the saga is held wake nobody.
-    let wakes_at = leaf.clock().filter(|_| saga.held_since.is_none()).unwrap_or_else(|| leaf.due_at());
+    let wakes_at = |leaf: &Entry| leaf.clock().filter(|_| saga.held_since.is_none()).unwrap_or_else(|| leaf.due_at());
+    let (reason, since, wakes_at) = match (paused, leaf) {
+        (Some(paused), _) => (Waits::Paused, paused.since, Millis::MAX),
+        (None, Some(leaf)) => (leaf.waits, leaf.since, wakes_at(leaf)),
+        (None, None) => unreachable!("it was looked at"),
+    };
     Some(json!({
         "saga": &*saga.id,
         "definition": saga.definition(),
@@ -200,11 +230,11 @@ fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> Option<Value
         "version_number": number,
         "status": saga.status.as_str(),
         "step": step,
-        "undo": is_undo(leaf),
-        "reason": leaf.waits.as_str(),
-        "participant": leaf.parked_for().map(|participant| participant.to_string()),
-        "code": leaf.failure().map(|failure| failure.code.to_string()),
-        "since": time(Some(leaf.since)),
+        "undo": leaf.is_some_and(is_undo),
+        "reason": reason.as_str(),
+        "participant": leaf.filter(|_| paused.is_none()).and_then(Entry::parked_for).map(|participant| participant.to_string()),
+        "code": leaf.and_then(Entry::failure).map(|failure| failure.code.to_string()),
+        "since": time(Some(since)),
         "wakes_at": time(Some(wakes_at)),
     }))
 }

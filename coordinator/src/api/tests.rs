@@ -238,7 +238,7 @@ fn row(key: &str) -> ringmaster_schemas::state::Saga {
         entries: Vec::new(),
         failure: None,
         ended: None,
-        early: None,
+        more: None,
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn reasons(
         let key = idempotency_key(&saga.id, &leaf.step, leaf.direction);
         let stands = apart.iter().find(|command| leaf.waits == Waits::Reply && command.idempotency_key == key);
         let mut shown = reason(leaf, stands);
-        if let Some(participant) = saga.entry(leaf.place).and_then(|entry| entry.parked_for()) {
+        if let Some(participant) = leaf.place.and_then(|place| saga.entry(place)).and_then(|entry| entry.parked_for()) {
             let row = store.row(partition, &RowKey::Breaker(participant.clone())).map_err(|error| error.to_string())?;
             let breaker = row.map(|row| Breaker::decode(&row)).transpose();
             parked(&mut shown, participant, breaker.map_err(|error| format!("breaker of '{participant}': {error}"))?);

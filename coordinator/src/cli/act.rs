@@ -23,7 +23,7 @@ use crate::config::Config;
 /// What stands on the command line.
 #[derive(Debug, Args)]
 pub(super) struct ActArguments {
-    /// What to do: cancel (undo the saga); with what is stuck: retry, skip, or resolve (say how it ended); with what waits for an
+    /// What to do: cancel (undo the saga); pause (nothing of it goes forward) or resume; with what is stuck: retry, skip, or resolve (say how it ended); with what waits for an
     /// approval: approve or refuse; with a saga that is not there: start.
     act: ActName,
     /// The saga, for example order-fulfilment/ord-17.
@@ -66,6 +66,8 @@ enum ActName {
     Approve,
     Refuse,
     Start,
+    Pause,
+    Resume,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -100,6 +102,8 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
             ActName::Approve => ControlAct::Approve,
             ActName::Refuse => ControlAct::Refuse,
             ActName::Start => ControlAct::Start,
+            ActName::Pause => ControlAct::Pause,
+            ActName::Resume => ControlAct::Resume,
         },
         step: arguments.step.as_deref().map(Cow::Borrowed),
         by: Cow::Borrowed(&arguments.by),

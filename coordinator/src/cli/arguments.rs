@@ -293,7 +293,7 @@ pub(super) enum QuarantineCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SagaCommand {
-    /// List sagas that have not ended: the longest stuck first, then what is due next, then what is parked.
+    /// List sagas that have not ended: the longest stuck first, then what is due next, then what is parked or paused.
     ///
     /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
     List {
@@ -303,6 +303,9 @@ pub(super) enum SagaCommand {
         /// Only those of which something is parked, in the order in which it goes out.
         #[arg(long, conflicts_with = "stuck")]
         parked: bool,
+        /// Only those that are paused.
+        #[arg(long, conflicts_with_all = ["stuck", "parked"])]
+        paused: bool,
         /// With --parked, only those that wait for this participant.
         #[arg(long, requires = "parked", value_name = "NAME")]
         participant: Option<String>,

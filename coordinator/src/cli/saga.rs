@@ -20,6 +20,8 @@ pub(super) struct Filter<'a> {
     pub(super) stuck: bool,
     /// Only those of which something is parked.
     pub(super) parked: bool,
+    /// Only those that are paused.
+    pub(super) paused: bool,
     /// Only those that are parked for it.
     pub(super) participant: Option<&'a str>,
     /// Only those of this definition.
@@ -36,7 +38,8 @@ pub(super) fn list(
     as_json: bool,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let mut path = format!("/api/sagas?limit={}&stuck={}&parked={}", filter.limit, filter.stuck, filter.parked);
+    let Filter { limit, stuck, parked, paused, .. } = *filter;
+    let mut path = format!("/api/sagas?limit={limit}&stuck={stuck}&parked={parked}&paused={paused}");
     for (what, example, name) in
         [("definition", "order-fulfilment", filter.definition), ("participant", "payment", filter.participant)]
     {
@@ -58,6 +61,7 @@ pub(super) fn list(
             (true, _, _) => "is stuck".to_owned(),
             (_, true, Some(name)) => format!("is parked for {name}"),
             (_, true, None) => "is parked".to_owned(),
+            _ if filter.paused => "is paused".to_owned(),
             _ => "is under way".to_owned(),
         };
         return say(out, format_args!("no saga{of} {what}"));
@@ -100,7 +104,18 @@ pub(super) fn show(config: &Config, id: &str, api: Option<SocketAddr>, out: &mut
 pub(super) fn why(config: &Config, id: &str, api: Option<SocketAddr>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let saga = saga(config, id, api)?;
     if as_json {
-        let parts = ["saga", "version", "version_number", "status", "deadline_at", "held_since", "ended_at", "why", "early_events"];
+        let parts = [
+            "saga",
+            "version",
+            "version_number",
+            "status",
+            "deadline_at",
+            "held_since",
+            "paused",
+            "ended_at",
+            "why",
+            "early_events",
+        ];
         let shown: serde_json::Map<String, Value> = parts.iter().map(|part| ((*part).to_owned(), saga[part].clone())).collect();
         return say(out, format_args!("{}", json!(shown)));
     }
@@ -123,6 +138,11 @@ fn reasons(saga: &Value) -> String {
         let stands =
             if saga["held_since"].is_null() { String::new() } else { format!("; it stands since {}", text(&saga["held_since"])) };
         line(format!("its deadline is {}{stands}", text(&saga["deadline_at"])));
+    }
+    if saga["paused"].is_object() {
+        let paused = &saga["paused"];
+        line(format!("{} paused it at {}: {}", text(&paused["by"]), text(&paused["since"]), text(&paused["why"])));
+        line(format!("  way out   ringmaster act resume {} --why '...': it goes on", text(&saga["saga"])));
     }
     let leaves = saga["why"].as_array().map(Vec::as_slice);
     match leaves {

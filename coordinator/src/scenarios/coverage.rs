@@ -133,7 +133,7 @@ fn points(definition: &Definition, seen: &Seen) -> Vec<Point> {
     }
     for (node, number) in definition.nodes.iter().zip(0..) {
         let name = &node.name;
-        let of_event = if let Verb::Wait(wait) = &node.verb { wait.condition.as_ref() } else { None };
+        let of_event = node.verb.listens().and_then(|(_, condition)| condition);
         for condition in node.condition.iter().chain(of_event) {
             for is_true in [true, false] {
                 let passed = seen.conditions.contains(&(condition.site(), is_true));

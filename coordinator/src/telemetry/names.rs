@@ -155,9 +155,14 @@ pub const PARTITION_GAUGES: [(Metric, Level); 11] = [
         gauge("ringmaster_partition_stuck", "sagas", "Sagas that need a person now; `ringmaster saga list --stuck` names them"),
         |p| p.stuck as f64,
     ),
-    (gauge("ringmaster_partition_parked", "sagas", "Sagas of which something is parked: its participant is not asked now"), |p| {
-        p.parked as f64
-    }),
+    (
+        gauge(
+            "ringmaster_partition_parked",
+            "sagas",
+            "Sagas of which something is parked, since its participant is not asked now, or that are paused",
+        ),
+        |p| p.parked as f64,
+    ),
     (
         gauge(
             "ringmaster_partition_open_breakers",

@@ -3,6 +3,7 @@
 //! Every record begins with [`VERSION`]. A released version is frozen: never change a field, only add branches and versions; golden
 //! bytes in `schemas/golden/` hold that.
 
+mod emission;
 mod items;
 mod opens;
 mod reasons;
@@ -13,6 +14,7 @@ mod turn;
 
 use std::sync::Arc;
 
+pub use emission::*;
 pub use items::*;
 pub use opens::*;
 pub use reasons::*;

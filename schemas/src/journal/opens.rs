@@ -1,4 +1,4 @@
-//! How an entry begins that asks nobody yet.
+//! How entries begin, and what is to begin.
 
 use std::sync::Arc;
 
@@ -60,6 +60,16 @@ variants! {
             /// Its result.
             result: Data,
         } = 8,
+    }
+}
+
+record! {
+    /// What would begin if its saga were not paused.
+    pub struct Next {
+        /// The node's number; 0 is the saga's end.
+        pub node: u16,
+        /// It is tried again, whatever its condition says by now.
+        pub again: bool,
     }
 }
 

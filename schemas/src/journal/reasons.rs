@@ -105,6 +105,10 @@ symbols! {
         Refuse = 5 "refuse",
         /// Start it, by an event that they give.
         Start = 6 "start",
+        /// Let nothing of it go forward until it is resumed.
+        Pause = 7 "pause",
+        /// Let it go on.
+        Resume = 8 "resume",
     }
 }
 

@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::{ActKind, Encoding, FailureKind, Head, ItemEvent, Opens, Order};
+use super::{ActKind, Emission, FailureKind, Head, ItemEvent, Next, Opens, Order};
 use crate::names::Direction;
 use crate::shared::Data;
 use crate::{Millis, record, variants};
@@ -261,18 +259,57 @@ variants! {
             /// From 0 to 9; the larger goes first.
             priority: u8,
         } = 31,
+        /// A person pauses it: nothing of it goes forward any more.
+        Paused {
+            /// Who.
+            by: Arc<str>,
+            /// Why, in their words.
+            why: Arc<str>,
+        } = 32,
+        /// What comes next does not begin: the saga is paused.
+        Postponed {
+            /// What.
+            next: Next,
+        } = 33,
+        /// What would be asked again is not: the saga is paused.
+        Withheld {
+            /// What.
+            place: Place,
+            /// How the last attempt ended, if that was just now.
+            failure: Option<Arc<Failure>>,
+        } = 34,
+        /// It goes on: what was postponed begins, and what was withheld is asked again.
+        Resumed {} = 35,
+        /// An event answered to an approval.
+        Answered {
+            /// Of which entry.
+            place: Place,
+            /// Which event, and what it says.
+            answer: Arc<EventAnswer>,
+            /// It is the pivot: the saga is behind it now.
+            passes: bool,
+        } = 36,
+        /// That something needs a person is told to others.
+        StuckTold {
+            /// What.
+            place: Place,
+            /// The event; none if it could not be made.
+            emission: Option<Arc<Emission>>,
+            /// Why not.
+            failure: Option<Arc<Failure>>,
+        } = 37,
         /// Something happened about the items of a for_each.
         Item {
             /// The for_each's.
             place: Place,
             /// What.
             event: ItemEvent,
-        } = 32,
+        } = 38,
         /// The row of an item is gone: its saga has ended.
         Swept {
             /// It stays until what was found late, in it or below it, is undone.
             lingers: bool,
-        } = 33,
+        } = 39,
     }
 }
 
@@ -285,6 +322,20 @@ record! {
         pub early: bool,
         /// Else the fields that expressions of this version can read, as Avro; none if none are read.
         pub result: Option<Data>,
+    }
+}
+
+record! {
+    /// An event that answers to an approval.
+    pub struct EventAnswer {
+        /// Its identity: `ce_source/ce_id`, or topic, partition and offset.
+        pub source: Arc<str>,
+        /// It was kept before.
+        pub early: bool,
+        /// What the approval gives, as far as expressions of this version can read it, as Avro; none if none of it is read, or it is a no.
+        pub result: Option<Data>,
+        /// It is a no.
+        pub failure: Option<Arc<Failure>>,
     }
 }
 
@@ -317,26 +368,6 @@ record! {
         pub kind: FailureKind,
         /// For people.
         pub message: Arc<str>,
-    }
-}
-
-record! {
-    /// A domain event for others, rendered.
-    pub struct Emission {
-        /// Where to.
-        pub topic: Arc<str>,
-        /// The record's key.
-        pub key: Arc<str>,
-        /// The event's type.
-        pub kind: Arc<str>,
-        /// Unique within the saga: `ce_id` is the saga id, `/`, and this.
-        pub id: Arc<str>,
-        /// The body, framed as its topic wants it.
-        pub body: Bytes,
-        /// How.
-        pub encoding: Encoding,
-        /// False: no CloudEvents headers (the topic's option `plain`).
-        pub headers: bool,
     }
 }
 

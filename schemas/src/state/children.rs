@@ -1,7 +1,9 @@
 //! What a for_each knows of the rows of its items. It does not grow with them: those that have ended are a number.
 
-use crate::record;
+use super::{End, Entry, Saga, Status, Waits};
+use crate::journal::Place;
 use crate::shared::Data;
+use crate::{Millis, names, record};
 
 record! {
     /// The rows below a for_each.
@@ -89,5 +91,51 @@ impl Children {
         let mut cursor = crate::codec::Cursor::new(list.get(usize::try_from(self.at).ok()?..)?);
         let item = cursor.blob().ok()?;
         Some((item, (list.len() - cursor.rest.len()) as i32))
+    }
+}
+
+impl Saga {
+    /// True if it is the row of an item: below another one, by its id.
+    pub fn is_below(&self) -> bool {
+        names::is_below(&self.id)
+    }
+
+    /// The for_each whose item's row is to go next, once nothing is needed any more, and which item it is.
+    pub fn to_sweep(&self) -> Option<(Place, u16)> {
+        self.ended.as_ref().filter(|end| end.expires_at < Millis::MAX)?;
+        self.unswept()
+    }
+
+    /// The first for_each with rows that are still there, and the first of them.
+    pub fn unswept(&self) -> Option<(Place, u16)> {
+        let mut entries = self.entries.iter().zip(0..);
+        entries.find_map(|(entry, place)| {
+            let children = entry.children()?;
+            (children.swept < children.begun).then_some((place, children.swept))
+        })
+    }
+
+    /// True if the row of an item stays below a saga that has ended, since something of it is still to be undone.
+    pub fn has_lingering(&self) -> bool {
+        self.ended() && self.entries.iter().any(|entry| entry.children().is_some_and(|rows| !rows.open.is_empty()))
+    }
+
+    /// What is to be done next about the rows below a live saga, and for which for_each.
+    pub fn child_work(&self) -> Option<(Place, ChildWork)> {
+        let waits = |entry: &&Entry| entry.waits == Waits::Children;
+        let mut entries = self.entries.iter().zip(0..).filter(|(entry, _)| waits(entry));
+        entries.find_map(|(entry, place)| Some((place, entry.children()?.work()?)))
+    }
+
+    /// True if it has something to do that waits for nothing: about the rows below it, or it is to go itself.
+    pub fn has_work(&self) -> bool {
+        let goes = |end: &End| {
+            let is_free = self.open_stray().is_none() && !self.has_lingering();
+            self.is_below() && end.expires_at < Millis::MAX && is_free
+        };
+        match &self.ended {
+            Some(end) => self.status != Status::Swept && (self.to_sweep().is_some() || goes(end)),
+            None => self.entries.iter().any(|entry| entry.waits == Waits::Children && entry.due_at() == 0),
+        }
     }
 }

@@ -53,8 +53,10 @@ symbols! {
         Event = 6 "event",
         /// Until its participant is asked again: a breaker is open.
         Parked = 7 "parked",
+        /// Until its saga is resumed: it would be asked again.
+        Paused = 8 "paused",
         /// For the rows below it: its items.
-        Children = 8 "items",
+        Children = 9 "items",
     }
 }
 
@@ -77,7 +79,7 @@ pub struct Entry {
     pub since: Millis,
     /// When something is due, where it waits for a reply, a retry, its time, an approval or an event: the attempt's timeout, the next
     /// attempt, the end of its sleep, when others are asked, or nobody any more. Of an open scope: when its time is over; 0 for never.
-    /// Of what was asked and is parked: the first attempt that counts once it goes out; 0 where a person asks for it, so that all its
+    /// Of what was asked and is parked or paused: the first attempt that counts once it goes out; 0 where a person asks for it, so that all its
     /// time is before it.
     pub due_at: Millis,
     /// What was asked last.
@@ -243,7 +245,8 @@ impl Entry {
         match self.waits {
             Waits::Reply | Waits::Retry | Waits::Time => self.due_at,
             Waits::Children if self.children().is_some_and(Children::has_work) => 0,
-            Waits::No | Waits::Stuck | Waits::Approval | Waits::Event | Waits::Parked | Waits::Children => Millis::MAX,
+            Waits::No | Waits::Stuck | Waits::Approval | Waits::Event | Waits::Parked => Millis::MAX,
+            Waits::Paused | Waits::Children => Millis::MAX,
         }
     }
 

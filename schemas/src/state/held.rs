@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Child, Children, Detail, Entry, EntryMore, Saga};
-use crate::journal::{Failure, KeptEvent, Order};
+use super::{Child, Children, Detail, Entry, EntryMore, Saga, SagaMore};
+use crate::journal::{Failure, KeptEvent, Next, Order};
 use crate::shared::Data;
 
 /// The two counts in front of what an `Arc` holds.
@@ -15,8 +15,8 @@ impl Saga {
         let entries: usize = self.entries.iter().map(Entry::held_bytes).sum();
         let spare = (self.entries.capacity() - self.entries.len()) * size_of::<Entry>();
         let failure = self.failure.as_deref().map_or(0, failure_bytes);
-        let early: usize = self.early().iter().map(|event| kept_bytes(event)).sum();
-        COUNTS + size_of::<Saga>() + text_bytes(&self.id) + self.head.held_bytes() + entries + spare + failure + early
+        let more = self.more.as_deref().map_or(0, saga_more_bytes);
+        COUNTS + size_of::<Saga>() + text_bytes(&self.id) + self.head.held_bytes() + entries + spare + failure + more
     }
 }
 
@@ -36,6 +36,15 @@ impl Entry {
 
 fn text_bytes(text: &str) -> usize {
     (COUNTS + text.len()).next_multiple_of(size_of::<usize>())
+}
+
+fn saga_more_bytes(more: &SagaMore) -> usize {
+    let early: usize = more.early.iter().map(|event| kept_bytes(event)).sum();
+    let paused = more
+        .paused
+        .as_ref()
+        .map_or(0, |paused| text_bytes(&paused.by) + text_bytes(&paused.why) + paused.postponed.capacity() * size_of::<Next>());
+    size_of::<SagaMore>() + early + paused
 }
 
 fn kept_bytes(event: &KeptEvent) -> usize {
@@ -118,7 +127,7 @@ mod tests {
             entries: vec![entry],
             failure: Some(failure(message)),
             ended: None,
-            early: None,
+            more: None,
         }
     }
 

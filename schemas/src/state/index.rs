@@ -16,7 +16,7 @@ pub enum Index {
     Expiry,
     /// By the time since which a person is needed.
     Stuck,
-    /// By participant and rank ([`parked_places`]): what waits for a breaker.
+    /// By participant and rank ([`parked_places`]): what waits for a breaker, or until its saga is resumed.
     Parked,
 }
 
@@ -30,7 +30,7 @@ pub struct IndexKeys {
     pub expiry: Option<i64>,
     /// Since when it needs a person; none if it does not.
     pub stuck: Option<Millis>,
-    /// Where it waits for a breaker; none if it does not. Never 0.
+    /// Where it waits for a breaker, or to be resumed; none if it does not. Never 0.
     pub parked: Option<NonZeroI64>,
 }
 
@@ -68,7 +68,7 @@ pub fn index_keys(saga: &Saga) -> IndexKeys {
 /// A row has one place, whatever it waits for: where its only participant's rows are, by the lowest rank, else among those that wait for
 /// several.
 fn parked(saga: &Saga) -> Option<NonZeroI64> {
-    let mut found: Option<(&str, i64)> = None;
+    let mut found: Option<(&str, i64)> = saga.paused().map(|paused| (PAUSED, rank_since(saga, paused.since)));
     let mut is_one = true;
     for entry in &saga.entries {
         let Some(participant) = entry.parked_for() else { continue };
@@ -83,7 +83,11 @@ fn parked(saga: &Saga) -> Option<NonZeroI64> {
 /// The order in which what is parked goes out, the lowest first: by its age, a priority being worth so many minutes. All ages grow
 /// alike, so that nothing starves.
 pub fn rank_of(saga: &Saga, entry: &Entry) -> i64 {
-    (entry.since - i64::from(saga.priority) * PRIORITY_MS).clamp(1, RANK_MAX)
+    rank_since(saga, entry.since)
+}
+
+fn rank_since(saga: &Saga, since: Millis) -> i64 {
+    (since - i64::from(saga.priority) * PRIORITY_MS).clamp(1, RANK_MAX)
 }
 
 /// Where in [`Index::Parked`] the rows lie that wait for this participant alone; for none: those that wait for several. Participants
@@ -98,6 +102,8 @@ pub fn rank_at(place: i64) -> i64 {
     place & RANK_MAX
 }
 
+/// Sagas that are paused lie where a participant's rows would be that no participant is named like.
+pub const PAUSED: &str = "";
 /// What a step of priority is worth in age.
 const PRIORITY_MS: Millis = 60_000;
 /// Ranks are times: enough for 8,000 years.

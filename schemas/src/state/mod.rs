@@ -14,6 +14,7 @@ mod entry;
 mod held;
 mod index;
 mod key;
+mod more;
 mod saga;
 
 pub use batch::{Batch, RowChange};
@@ -21,8 +22,9 @@ pub use breaker::{Breaker, BreakerState};
 pub use checkpoint::*;
 pub use children::{Child, ChildWork, Children};
 pub use entry::*;
-pub use index::{Index, IndexKeys, index_keys, parked_places, rank_at, rank_of};
+pub use index::{Index, IndexKeys, PAUSED, index_keys, parked_places, rank_at, rank_of};
 pub use key::{RowKey, RowKind};
+pub use more::{Paused, SagaMore};
 pub use saga::*;
 
 use crate::Millis;

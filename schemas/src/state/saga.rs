@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{ChildWork, Entry, VERSION, Waits, expiry_bucket};
-use crate::codec::{Avro, Malformed, put_list, put_long};
+use super::{Entry, SagaMore, VERSION, Waits, expiry_bucket};
+use crate::codec::{Avro, Cursor, Malformed, put_list, put_long};
 use crate::journal::{Failure, Head, HeadFields, KeptEvent, Place};
 use crate::{Millis, names, record, symbols};
 
@@ -56,7 +56,7 @@ pub struct Saga {
     pub priority: u8,
     /// When its deadline is; it moves by the time for which the saga was held.
     pub deadline_at: Option<Millis>,
-    /// Since when a leaf needs a person, or is parked: the clock stands.
+    /// Since when a leaf needs a person, or is parked, or the saga is paused: the clock stands.
     pub held_since: Option<Millis>,
     /// What was entered, in order.
     pub entries: Vec<Entry>,
@@ -64,15 +64,8 @@ pub struct Saga {
     pub failure: Option<Arc<Failure>>,
     /// That it ended.
     pub ended: Option<End>,
-    /// Events that came before something waits for them.
-    pub early: Option<Box<Early>>,
-}
-
-/// Events that came early, in the order in which they came; never empty.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Early {
-    /// Each, shared with the event that says so.
-    pub events: Vec<Arc<KeptEvent>>,
+    /// What few sagas have; never nothing.
+    pub more: Option<Box<SagaMore>>,
 }
 
 record! {
@@ -95,7 +88,7 @@ impl PartialEq for Saga {
         };
         small(self) == small(other)
             && (&self.id, head(self), &self.entries) == (&other.id, head(other), &other.entries)
-            && (&self.failure, &self.ended, &self.early) == (&other.failure, &other.ended, &other.early)
+            && (&self.failure, &self.ended, &self.more) == (&other.failure, &other.ended, &other.more)
     }
 }
 
@@ -142,9 +135,9 @@ impl Saga {
         self.entries.iter().filter(|entry| entry.waits == Waits::Stuck).map(|entry| entry.since).min()
     }
 
-    /// True if a leaf of it is parked.
+    /// True if a leaf of it is parked, or all of it is paused.
     pub fn parked(&self) -> bool {
-        self.entries.iter().any(|entry| entry.waits == Waits::Parked)
+        self.paused().is_some() || self.entries.iter().any(|entry| entry.waits == Waits::Parked)
     }
 
     /// A copy that has room for one entry more: what changes a saga often adds one.
@@ -164,7 +157,7 @@ impl Saga {
             held_since: self.held_since,
             failure: self.failure.clone(),
             ended: self.ended.clone(),
-            early: self.early.clone(),
+            more: self.more.clone(),
         }
     }
 
@@ -183,62 +176,13 @@ impl Saga {
             entries: Vec::new(),
             failure: None,
             ended: None,
-            early: None,
+            more: None,
         }
     }
 
     /// True if it has begun: what is only expected is no saga yet.
     pub fn began(&self) -> bool {
         self.status != Status::Expected
-    }
-
-    /// True if it is the row of an item: below another one, by its id.
-    pub fn is_below(&self) -> bool {
-        names::is_below(&self.id)
-    }
-
-    /// The for_each whose item's row is to go next, once nothing is needed any more, and which item it is.
-    pub fn to_sweep(&self) -> Option<(Place, u16)> {
-        self.ended.as_ref().filter(|end| end.expires_at < Millis::MAX)?;
-        self.unswept()
-    }
-
-    /// The first for_each with rows that are still there, and the first of them.
-    pub fn unswept(&self) -> Option<(Place, u16)> {
-        let mut entries = self.entries.iter().zip(0..);
-        entries.find_map(|(entry, place)| {
-            let children = entry.children()?;
-            (children.swept < children.begun).then_some((place, children.swept))
-        })
-    }
-
-    /// True if the row of an item stays below a saga that has ended, since something of it is still to be undone.
-    pub fn has_lingering(&self) -> bool {
-        self.ended() && self.entries.iter().any(|entry| entry.children().is_some_and(|rows| !rows.open.is_empty()))
-    }
-
-    /// What is to be done next about the rows below a live saga, and for which for_each.
-    pub fn child_work(&self) -> Option<(Place, ChildWork)> {
-        let waits = |entry: &&Entry| entry.waits == Waits::Children;
-        let mut entries = self.entries.iter().zip(0..).filter(|(entry, _)| waits(entry));
-        entries.find_map(|(entry, place)| Some((place, entry.children()?.work()?)))
-    }
-
-    /// True if it has something to do that waits for nothing: about the rows below it, or it is to go itself.
-    pub fn has_work(&self) -> bool {
-        let goes = |end: &End| {
-            let is_free = self.open_stray().is_none() && !self.has_lingering();
-            self.is_below() && end.expires_at < Millis::MAX && is_free
-        };
-        match &self.ended {
-            Some(end) => self.status != Status::Swept && (self.to_sweep().is_some() || goes(end)),
-            None => self.entries.iter().any(|entry| entry.waits == Waits::Children && entry.due_at() == 0),
-        }
-    }
-
-    /// Events that came early, in the order in which they came.
-    pub fn early(&self) -> &[Arc<KeptEvent>] {
-        self.early.as_ref().map_or(&[], |early| &early.events)
     }
 
     /// The place of an open stray.
@@ -270,8 +214,9 @@ impl Saga {
         }
         // The clocks of scopes and approvals stand still with the saga's.
         let clocks_run = self.status == Status::Running && self.held_since.is_none();
+        let sleeps_on = |entry: &Entry| entry.waits == Waits::Time && self.paused().is_some();
         for entry in &self.entries {
-            due_at = due_at.min(entry.due_at());
+            due_at = due_at.min(if sleeps_on(entry) { Millis::MAX } else { entry.due_at() });
             if clocks_run {
                 due_at = due_at.min(entry.clock().unwrap_or(Millis::MAX));
             }
@@ -311,7 +256,22 @@ impl Saga {
         self.deadline_at.put(&mut out);
         self.held_since.put(&mut out);
         self.entries.put(&mut out);
-        match (&self.failure, &self.early) {
+        match (&self.failure, &self.more) {
+            (_, Some(more)) if more.stuck_told > 0 => {
+                out.push(10);
+                put_long(&mut out, i64::from(self.priority));
+                self.failure.put(&mut out);
+                more.early.put(&mut out);
+                more.paused.put(&mut out);
+                more.stuck_told.put(&mut out);
+            }
+            _ if self.paused().is_some() => {
+                out.push(8);
+                put_long(&mut out, i64::from(self.priority));
+                self.failure.put(&mut out);
+                put_list(self.early(), &mut out);
+                self.paused().into_iter().for_each(|paused| paused.put(&mut out));
+            }
             // Rows of the usual priority stay what they were before there were others.
             _ if self.priority != PRIORITY_USUAL => {
                 out.push(6);
@@ -325,10 +285,10 @@ impl Saga {
                 failure.put(&mut out);
             }
             // Rows without early events stay what they were before there were any.
-            (failure, Some(early)) => {
+            (failure, Some(more)) => {
                 out.push(4);
                 failure.put(&mut out);
-                early.events.put(&mut out);
+                more.early.put(&mut out);
             }
         }
         self.ended.put(&mut out);
@@ -355,20 +315,32 @@ impl Saga {
             entries: Avro::take(&mut cursor)?,
             failure: None,
             ended: None,
-            early: None,
+            more: None,
         };
         match cursor.long()? {
             0 => {}
             1 => saga.failure = Some(Avro::take(&mut cursor)?),
             2 => {
                 saga.failure = Avro::take(&mut cursor)?;
-                saga.early = Some(Box::new(Early { events: Avro::take(&mut cursor)? }));
+                saga.more = Some(Box::new(SagaMore { early: Avro::take(&mut cursor)?, ..SagaMore::default() }));
             }
             3 => {
-                saga.priority = u8::try_from(cursor.long()?).map_err(|_| Malformed("a priority is no small number"))?;
+                saga.priority = take_priority(&mut cursor)?;
                 saga.failure = Avro::take(&mut cursor)?;
-                let events: Vec<Arc<KeptEvent>> = Avro::take(&mut cursor)?;
-                saga.early = (!events.is_empty()).then(|| Box::new(Early { events }));
+                let early: Vec<Arc<KeptEvent>> = Avro::take(&mut cursor)?;
+                saga.more = (!early.is_empty()).then(|| Box::new(SagaMore { early, ..SagaMore::default() }));
+            }
+            4 => {
+                saga.priority = take_priority(&mut cursor)?;
+                saga.failure = Avro::take(&mut cursor)?;
+                let (early, paused) = (Avro::take(&mut cursor)?, Some(Avro::take(&mut cursor)?));
+                saga.more = Some(Box::new(SagaMore { early, paused, stuck_told: 0 }));
+            }
+            5 => {
+                saga.priority = take_priority(&mut cursor)?;
+                saga.failure = Avro::take(&mut cursor)?;
+                let (early, paused) = (Avro::take(&mut cursor)?, Avro::take(&mut cursor)?);
+                saga.more = Some(Box::new(SagaMore { early, paused, stuck_told: Avro::take(&mut cursor)? }));
             }
             _ => return Err(Malformed("a saga row has no such branch")),
         }
@@ -376,6 +348,10 @@ impl Saga {
         cursor.end()?;
         Ok(saga)
     }
+}
+
+fn take_priority(cursor: &mut Cursor<'_>) -> Result<u8, Malformed> {
+    u8::try_from(cursor.long()?).map_err(|_| Malformed("a priority is no small number"))
 }
 
 #[cfg(test)]

@@ -152,6 +152,7 @@ pub(crate) fn bytes(schema: &Schema, id: NodeId, rng: &mut Rng, depth: u32, out:
             for field in fields {
                 match &*field.name {
                     // Said only where it is not the usual one.
+                    "stuck_told" => put_long(out, rng.i64(1..256)),
                     "priority" => put_long(out, *rng.choice([0, 1, 4, 6, 9].iter()).expect("some")),
                     _ => bytes(schema, field.ty, rng, depth + 1, out),
                 }

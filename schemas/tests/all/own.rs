@@ -13,7 +13,8 @@ use ringmaster_schemas::state::{Breaker, Checkpoint, OutboxEffect, Saga};
 use crate::golden::hex;
 use crate::{generate, schema, shown};
 
-/// Set to write the golden files instead of comparing with them: only for what was not released yet.
+/// Set to write the golden files instead of comparing with them: only for what was not released yet. Set to `append`, it adds to each
+/// what shows something that it does not hold yet, and changes nothing that is there.
 const REGENERATE: &str = "RINGMASTER_GOLDEN";
 
 /// Reads bytes by the code and writes them again.
@@ -67,26 +68,9 @@ fn golden_bytes_are_read_as_they_always_were() {
     for (name, text, rewrite) in KINDS {
         let schema = schema(text);
         let path = golden_path(name);
-        if std::env::var_os(REGENERATE).is_some() {
-            let mut file = String::new();
-            let (mut seen, mut line_count) = (BTreeSet::new(), 0);
-            for _ in 0..5_000 {
-                let bytes = random(&schema, &mut rng);
-                // The first ones, and of the journal those that show something new.
-                let found = if name == "journal-v2" { variants(&bytes) } else { NESTED.map(|_| BTreeSet::new()) };
-                let shows: BTreeSet<_> =
-                    NESTED.iter().zip(found).flat_map(|(at, names)| names.into_iter().map(move |name| (at, name))).collect();
-                if line_count >= 20 && shows.is_subset(&seen) {
-                    continue;
-                }
-                line_count += 1;
-                seen.extend(shows);
-                let digits = bytes.iter().fold(String::new(), |mut digits, byte| {
-                    let _ = write!(digits, "{byte:02x}");
-                    digits
-                });
-                let _ = writeln!(file, "{digits}\n{}", shown(&schema, &bytes));
-            }
+        if let Some(how) = std::env::var_os(REGENERATE) {
+            let before = std::fs::read_to_string(&path).unwrap_or_default();
+            let file = with_what_is_new(name, &schema, if how == "append" { before } else { String::new() }, &mut rng);
             std::fs::write(&path, file).expect("the golden folder is writable");
         }
         let file = std::fs::read_to_string(&path).expect("the golden file");
@@ -98,6 +82,41 @@ fn golden_bytes_are_read_as_they_always_were() {
             assert_eq!(shown(&schema, &bytes), pair[1], "{name}");
         }
     }
+}
+
+/// A golden file, with lines that show something new; and with any, until there are enough.
+fn with_what_is_new(name: &str, schema: &Schema, mut file: String, rng: &mut Rng) -> String {
+    let shows = |bytes: &[u8], json: &str| {
+        let found = if name == "journal-v2" { variants(bytes) } else { NESTED.map(|_| BTreeSet::new()) };
+        let mut shows: BTreeSet<String> = found.into_iter().flatten().collect();
+        shows.extend(
+            json.split('"')
+                .skip(1)
+                .zip(json.split('"').skip(2))
+                .filter(|(_, next)| next.starts_with(':'))
+                .map(|(key, _)| key.to_owned()),
+        );
+        shows
+    };
+    let lines: Vec<&str> = file.lines().collect();
+    let mut seen: BTreeSet<String> = lines.chunks_exact(2).flat_map(|pair| shows(&hex(pair[0]), pair[1])).collect();
+    let mut line_count = lines.len() / 2;
+    for _ in 0..5_000 {
+        let bytes = random(schema, rng);
+        let json = shown(schema, &bytes);
+        let shows = shows(&bytes, &json);
+        if line_count >= 20 && shows.is_subset(&seen) {
+            continue;
+        }
+        line_count += 1;
+        seen.extend(shows);
+        let digits = bytes.iter().fold(String::new(), |mut digits, byte| {
+            let _ = write!(digits, "{byte:02x}");
+            digits
+        });
+        let _ = writeln!(file, "{digits}\n{json}");
+    }
+    file
 }
 
 /// So that a golden journal holds every kind of event that there is.

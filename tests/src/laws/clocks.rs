@@ -12,13 +12,15 @@ pub(super) fn clocks_stand_while_it_is_held(one: One<'_>) -> Broken {
     let (before, behind) = (one.before.filter(|saga| saga.began())?, one.behind);
     let holds = |entry: &Entry| entry.children().is_some_and(|rows| rows.open.iter().any(|child| child.held));
     let is_held = |entry: &Entry| match entry.waits {
-        Waits::Stuck | Waits::Parked => true,
+        Waits::Stuck | Waits::Parked | Waits::Paused => true,
         Waits::Children => holds(entry),
         _ => false,
     };
-    let is_held = behind.entries.iter().any(is_held);
+    let is_held = behind.paused().is_some() || behind.entries.iter().any(is_held);
     if is_held != behind.held_since.is_some() {
-        return Some("the clock stands when a person is needed or something is parked, else it runs".to_owned());
+        return Some(
+            "the clock stands when a person is needed, something is parked or the saga is paused, else it runs".to_owned(),
+        );
     }
     // A scope that began meanwhile has stood for less.
     let held = |begun: Millis| match (before.held_since, behind.held_since) {

@@ -10,8 +10,9 @@ pub(super) fn work_and_waits_fit(one: One<'_>) -> Broken {
     let fits = |entry: &Entry| match entry.work {
         Work::Nothing => {
             let waits_by_itself = matches!(entry.waits, Waits::Time | Waits::Approval | Waits::Event);
-            waits_by_itself || matches!(entry.waits, Waits::Stuck | Waits::Parked) || entry.went_on()
+            waits_by_itself || matches!(entry.waits, Waits::Stuck | Waits::Parked | Waits::Paused) || entry.went_on()
         }
+        Work::Asked if entry.waits == Waits::Paused => true,
         Work::Asked | Work::UndoAsked => matches!(entry.waits, Waits::Reply | Waits::Retry | Waits::Stuck | Waits::Parked),
         Work::Done | Work::Failed => matches!(entry.waits, Waits::No | Waits::Stuck | Waits::Parked),
         Work::Refused | Work::Undone => matches!(entry.waits, Waits::No | Waits::Stuck),
@@ -41,8 +42,8 @@ pub(super) fn attempts_are_in_order(one: One<'_>) -> Broken {
                 was == Some(is) && entry.attempt + 1 == *attempt
             };
             let counts = one.behind.entry(*place).map(Entry::counted_attempt);
-            // Parked before it failed again, it is the next of those that count.
-            let parked = known.filter(|entry| entry.waits == Waits::Parked && entry.due_at > 0);
+            // Parked or withheld before it failed again, it is the next of those that count.
+            let parked = known.filter(|entry| matches!(entry.waits, Waits::Parked | Waits::Paused) && entry.due_at > 0);
             let expected = parked.map_or(1, |entry| i64::from(*attempt) - entry.due_at + 1);
             if counts.map(i64::from) != Some(expected) {
                 return Some(format!("attempt {attempt} counts as {counts:?}, not {expected}"));

@@ -32,6 +32,8 @@ fn goes_forward(event: &SagaEvent) -> bool {
             | SagaEvent::CommandRepeated { direction: Direction::Do, .. }
             | SagaEvent::Retried { direction: Direction::Do, .. }
             | SagaEvent::Parked { direction: Direction::Do, .. }
+            | SagaEvent::Postponed { .. }
+            | SagaEvent::Withheld { .. }
             | SagaEvent::Emitted { .. }
             | SagaEvent::Entered {
                 opens: Opens::Refused { .. }
@@ -47,6 +49,7 @@ fn goes_forward(event: &SagaEvent) -> bool {
             | SagaEvent::Item { event: ItemEvent::Began { .. }, .. }
             | SagaEvent::Escalated { .. }
             | SagaEvent::EventTaken { .. }
+            | SagaEvent::Answered { .. }
             | SagaEvent::Skipped { .. }
             | SagaEvent::ReactionBegan { .. }
             | SagaEvent::WentOn { .. }

@@ -34,7 +34,7 @@ pub(super) fn it_waits_for_whom_it_would_ask(one: One<'_>) -> Broken {
 
 /// Where all is undone nothing waits that was never asked.
 pub(super) fn nothing_unasked_waits_in_what_is_undone(definition: &Definition, saga: &Saga) -> Broken {
-    let unasked = |entry: &Entry| (entry.work, entry.waits) == (Work::Nothing, Waits::Parked);
+    let unasked = |entry: &Entry| entry.work == Work::Nothing && matches!(entry.waits, Waits::Parked | Waits::Paused);
     let mut entries = saga.entries.iter().enumerate();
     let (place, _) = entries.find(|(place, entry)| unasked(entry) && is_undone_with(definition, saga, *place))?;
     Some(format!("entry {place} was never asked, and is still parked in what is undone"))
@@ -47,7 +47,7 @@ pub(super) fn what_is_parked_is_told(definition: &Definition, saga: &Saga) -> Br
     }
     let reasons = why(definition, saga);
     let told = |entry: &Entry, place: usize| {
-        let Some(why) = reasons.iter().find(|why| usize::from(why.place) == place) else { return false };
+        let Some(why) = reasons.iter().find(|why| why.place.map(usize::from) == Some(place)) else { return false };
         let participant = entry.parked_for().map_or("", |participant| participant);
         let is_undo = matches!(entry.work, Work::Done | Work::Failed | Work::UndoAsked);
         why.wakes_at.is_none()

@@ -4,7 +4,7 @@ use ringmaster_core::definition::{Definition, Undo};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
-use super::{Broken, scopes};
+use super::{Broken, postponed, scopes};
 
 fn lives(saga: &Saga) -> bool {
     matches!(saga.status, Status::Running | Status::Compensating)
@@ -12,7 +12,8 @@ fn lives(saga: &Saga) -> bool {
 
 /// L1: a saga that lives waits for something, without branches for one thing; one that has ended for nothing but strays.
 pub(super) fn a_saga_that_lives_waits(definition: &Definition, saga: &Saga) -> Broken {
-    let open = saga.entries.iter().filter(|entry| entry.open()).count();
+    let postponed = postponed(definition, saga).count();
+    let open = saga.entries.iter().filter(|entry| entry.open()).count() + postponed;
     let strays = saga.entries.iter().filter(|entry| entry.open() && entry.stray().is_some()).count();
     if !lives(saga) {
         return (open != strays).then(|| "an ended saga waits".to_owned());
@@ -22,6 +23,7 @@ pub(super) fn a_saga_that_lives_waits(definition: &Definition, saga: &Saga) -> B
     }
     // What is found done in a scope that is undone joins its walk, and a scope waits for a stray in it.
     let forward = saga.entries.iter().filter(|entry| entry.open() && !matches!(entry.work, Work::UndoAsked | Work::Done)).count();
+    let forward = forward + postponed;
     let waits_for_stray = saga.entries.iter().any(|entry| entry.work == Work::Undoing);
     let wrong = forward > 1 && !scopes::has_branches(definition) || open == strays && !waits_for_stray;
     (saga.status == Status::Running && wrong)

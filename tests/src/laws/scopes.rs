@@ -1,5 +1,6 @@
 //! What lies in which scope, told again from the table alone: the engine's own answer is not asked.
 
+use super::postponed;
 use ringmaster_core::definition::{Definition, Next, Node, ROOT, Reaction, Role, Undo, Verb};
 use ringmaster_schemas::journal::{Place, SagaEvent};
 use ringmaster_schemas::names::Direction;
@@ -11,13 +12,16 @@ fn about(saga: &Saga, event: &SagaEvent) -> Option<(u16, usize)> {
     match event {
         // It may have been parked there.
         SagaEvent::CommandIssued { place, node, .. } => Some((*node, usize::from(*place).min(end))),
+        SagaEvent::Postponed { next } => Some((next.node, end)),
         SagaEvent::Entered { node, .. } | SagaEvent::Emitted { node, .. } | SagaEvent::Skipped { node, .. } => Some((*node, end)),
         SagaEvent::CommandRepeated { place, .. }
         | SagaEvent::Retried { place, .. }
         | SagaEvent::Parked { place, .. }
+        | SagaEvent::Withheld { place, .. }
         | SagaEvent::ReactionBegan { place, .. }
         | SagaEvent::WentOn { place, .. }
         | SagaEvent::EventTaken { place, .. }
+        | SagaEvent::Answered { place, .. }
         | SagaEvent::Escalated { place, .. } => Some((saga.entry(*place)?.node, usize::from(*place))),
         _ => None,
     }
@@ -161,7 +165,8 @@ pub(super) fn has_branches(definition: &Definition) -> bool {
 /// True for a scope that is open, or undone, and in which nothing is open.
 pub(super) fn is_orphan(definition: &Definition, saga: &Saga, entry: &Entry, place: usize) -> bool {
     let inside = |inner: &&Entry| inner.open() && holds(definition, entry.node, inner.node);
-    matches!(entry.work, Work::Open | Work::Undoing) && !saga.entries[place..].iter().any(|inner| inside(&inner))
+    let is_postponed = postponed(definition, saga).any(|next| holds(definition, entry.node, next.node));
+    matches!(entry.work, Work::Open | Work::Undoing) && !is_postponed && !saga.entries[place..].iter().any(|inner| inside(&inner))
 }
 
 /// True if an entry of a completed saga is one that may be left so: done, left out, tried again, or in what was undone as a whole.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringmaster_core::definition::Verb;
+use ringmaster_core::definition::{Definition, Verb};
 use ringmaster_core::saga::code;
 use ringmaster_schemas::journal::{Opens, Place, SagaEvent};
 use ringmaster_schemas::state::{Detail, Entry, Saga, Waits, Work};
@@ -63,14 +63,23 @@ pub(super) fn an_event_is_taken_once(one: One<'_>) -> Broken {
     let took = |entry: &Entry, source: &str| matches!(entry.detail(), Some(Detail::Taken { source: taken }) if **taken == *source);
     let early = |saga: &Saga| -> Vec<Arc<str>> { saga.early().iter().map(|event| event.source.clone()).collect() };
     match (one.event, one.before) {
-        (SagaEvent::EventTaken { place, event, .. }, Some(before)) => {
-            let again = before.entries.iter().any(|entry| took(entry, &event.source));
-            let listens = matches!(one.node(*place).map(|node| &node.verb), Some(Verb::Wait(_)));
-            let was_kept = early(before).contains(&event.source);
-            let left: Vec<Arc<str>> =
-                early(before).into_iter().filter(|source| !(event.early && *source == event.source)).collect();
-            (again || !listens || was_kept != event.early || left != early(one.behind))
-                .then(|| format!("{} is taken twice, by what does not wait for it, or not as it was kept", event.source))
+        (SagaEvent::EventTaken { .. } | SagaEvent::Answered { .. }, Some(before)) => {
+            let (place, source, was_early, is_wait) = match one.event {
+                SagaEvent::EventTaken { place, event, .. } => (place, &event.source, event.early, true),
+                SagaEvent::Answered { place, answer, .. } => (place, &answer.source, answer.early, false),
+                _ => return None,
+            };
+            let again = before.entries.iter().any(|entry| took(entry, source));
+            let remembered = one.behind.entry(*place).is_some_and(|entry| took(entry, source));
+            let listens = match one.node(*place).map(|node| &node.verb) {
+                Some(Verb::Wait(_)) => is_wait,
+                Some(Verb::Approval(approval)) => !is_wait && approval.answer.is_some(),
+                _ => false,
+            };
+            let was_kept = early(before).contains(source);
+            let left: Vec<Arc<str>> = early(before).into_iter().filter(|kept| !(was_early && kept == source)).collect();
+            (again || !remembered || !listens || was_kept != was_early || left != early(one.behind))
+                .then(|| format!("{source} is taken twice, by what does not wait for it, or not as it was kept"))
         }
         (SagaEvent::EventKept { event }, before) => {
             let known = before.filter(|saga| saga.began() == one.behind.began());
@@ -86,6 +95,19 @@ pub(super) fn an_event_is_taken_once(one: One<'_>) -> Broken {
         }
         _ => None,
     }
+}
+
+/// L19: what came early is taken by the first that waits for any such event, and answers to the first that any such event answers to.
+pub(super) fn nothing_kept_is_waited_for(definition: &Definition, saga: &Saga) -> Broken {
+    let takes_any = |entry: &&Entry| matches!(entry.waits, Waits::Event | Waits::Approval);
+    let listens = |entry: &Entry| match definition.node(entry.node)?.verb.listens()? {
+        (listener, None) => Some(&definition.listeners[usize::from(listener)]),
+        _ => None,
+    };
+    let mut open = saga.entries.iter().filter(takes_any).filter_map(listens);
+    let is_kept = |topic: &str, kind: &str| saga.early().iter().any(|event| *event.topic == *topic && *event.kind == *kind);
+    let listener = open.find(|listener| is_kept(&listener.topic, &listener.event))?;
+    Some(format!("{} is kept, and waited for", listener.event))
 }
 
 /// L2: what waits for its time, or for an answer, is a sleep, or an approval.

@@ -29,9 +29,10 @@ pub(super) fn plan(random: &mut Rng) -> Plan {
     let deadline_ms = draw.often(0.4).then(|| draw.millis(500, 120_000));
     let completed = draw.often(0.7).then(|| draw.value());
     let compensated = draw.often(0.7).then(|| draw.value());
+    let stuck = draw.often(0.5).then(|| draw.value());
     let cancel = draw.often(0.4);
     let priority = draw.often(0.2).then(|| draw.random.usize(..FIELDS.len()));
-    let mut plan = Plan { deadline_ms, priority, cancel, steps, completed, compensated };
+    let mut plan = Plan { deadline_ms, priority, cancel, steps, completed, compensated, stuck };
     plan.mend();
     plan
 }
@@ -195,7 +196,8 @@ impl Draw<'_> {
             last += self.millis(1, 20_000);
             escalations.push(last);
         }
-        Approval { shown: self.value(), escalations }
+        let answer = self.often(0.5).then(|| (self.random.usize(..EVENTS.len()), self.random.i64(0..5)));
+        Approval { shown: self.value(), escalations, answer }
     }
 
     fn own_undo(&mut self, name: &str) -> Value {

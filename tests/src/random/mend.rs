@@ -44,8 +44,8 @@ impl Plan {
         if let Some(value) = &mut self.completed {
             known.mend(value);
         }
-        if let Some(value) = &mut self.compensated {
-            known.certain.clear();
+        known.certain.clear();
+        for value in [&mut self.compensated, &mut self.stuck].into_iter().flatten() {
             known.mend(value);
         }
     }

@@ -68,6 +68,12 @@ impl Report {
             SagaEvent::Parked { direction: Direction::Do, .. } => "attempts that were parked",
             SagaEvent::Parked { direction: Direction::Undo, .. } => "undos that were parked",
             SagaEvent::Prioritised { .. } => "priorities",
+            SagaEvent::Answered { answer, .. } if answer.early => "early events that answered",
+            SagaEvent::Answered { .. } => "events that answered",
+            SagaEvent::StuckTold { emission: Some(_), .. } => "times that what is stuck was told",
+            SagaEvent::StuckTold { emission: None, .. } => "times that it could not be told",
+            SagaEvent::Postponed { .. } => "steps that were postponed",
+            SagaEvent::Withheld { .. } => "attempts that were withheld",
             _ => return,
         });
     }

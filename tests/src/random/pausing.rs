@@ -1,14 +1,15 @@
-//! Participants that are paused and resumed, or that are not asked for a while for their failures: what is parked for them goes out
+//! Sagas that a person pauses and resumes. Participants that are paused and resumed, or that are not asked for a while for their failures: what is parked for them goes out
 //! one by one.
 
 use std::sync::Arc;
 
-use ringmaster_core::saga::Input;
+use ringmaster_core::saga::{Act, Input};
 use ringmaster_schemas::journal::{BreakerEvent, Place};
 use ringmaster_schemas::names::step_of_round;
-use ringmaster_schemas::state::{BreakerState, Waits};
+use ringmaster_schemas::state::{BreakerState, Status, Waits};
 
 use super::run::World;
+use super::turn::Reason;
 use super::write::{self, PARTICIPANTS};
 
 impl World<'_> {
@@ -23,6 +24,39 @@ impl World<'_> {
         let parked = entries.filter(|(entry, _)| entry.waits == Waits::Parked).map(|(_, place)| place);
         let place = self.random.choice(parked.collect::<Vec<Place>>());
         place.filter(|_| self.random.bool())
+    }
+
+    /// What came would have caused more than a record holds.
+    pub(super) fn too_big(&mut self) {
+        self.count("turns that were too big");
+        if let Some(place) = self.any_parked() {
+            let too_big = Input::TooBig { bytes: None, step: None, place: Some(place) };
+            let _ = self.turn(&too_big, format!("what is parked at {place} is too big to go out"));
+            return;
+        }
+        let too_big = Input::TooBig { bytes: Some(2_000_000), step: None, place: None };
+        let _ = self.turn(&too_big, "what came next is too big".to_owned());
+    }
+
+    /// A person pauses the saga, or resumes it; now and then where that cannot be.
+    pub(super) fn pause_saga(&mut self) {
+        let Some(saga) = &self.stage.saga else { return };
+        let (is_paused, status) = (saga.paused().is_some(), saga.status);
+        let resumes = is_paused != (self.random.u32(0..8) == 0);
+        let act = if resumes { Act::Resume } else { Act::Pause };
+        let expected = match status {
+            Status::Expected | Status::Swept => return,
+            Status::Completed | Status::Compensated => Err(Reason::Ended),
+            Status::Compensating => Err(Reason::Undoing),
+            Status::Running if resumes == is_paused => Ok(()),
+            Status::Running => Err(Reason::NotPossible),
+        };
+        let taken = self.acts(act, None, None);
+        self.count(if resumes { "sagas that were resumed" } else { "sagas that were paused" });
+        if taken != expected {
+            self.faults
+                .push(format!("acts: a saga that is {status}, paused: {is_paused}, and to be resumed: {resumes}, says {taken:?}"));
+        }
     }
 
     /// A participant is paused, or what is parked for it goes out; now and then just one of that, as a probe, or what is not parked.
@@ -56,6 +90,10 @@ impl World<'_> {
 
     /// In a calm world all are asked again, and what is parked goes out, one a turn; false if nothing is left to do.
     pub(super) fn resume_all(&mut self) -> bool {
+        if self.stage.saga.as_ref().is_some_and(|saga| saga.paused().is_some()) {
+            let _ = self.acts(Act::Resume, None, None);
+            return true;
+        }
         let Some(name) = self.stage.breakers.iter().map(|(name, _)| name.clone()).next() else { return false };
         self.drain(&name);
         true

@@ -109,7 +109,7 @@ impl World<'_> {
         }
     }
 
-    fn acts(&mut self, act: Act, step: Option<&Arc<str>>, if_state: Option<u64>) -> Result<(), Reason> {
+    pub(super) fn acts(&mut self, act: Act, step: Option<&Arc<str>>, if_state: Option<u64>) -> Result<(), Reason> {
         self.count("acts of people");
         let came = format!("a person acts on {}: {act:?}", step.map_or("it", |step| step));
         let act = ActInput { act, step: step.cloned(), by: "ann".into(), why: "looked at it".into(), if_state };

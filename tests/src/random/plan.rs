@@ -17,6 +17,7 @@ pub(super) struct Plan {
     /// What the events of its ends tell; none without events.
     pub(super) completed: Option<Value>,
     pub(super) compensated: Option<Value>,
+    pub(super) stuck: Option<Value>,
 }
 
 /// A node.
@@ -95,6 +96,8 @@ pub(super) struct Approval {
     pub(super) shown: Value,
     /// When others may answer too.
     pub(super) escalations: Vec<Millis>,
+    /// An event of this type answers too, and says yes where its number is as large.
+    pub(super) answer: Option<(usize, i64)>,
 }
 
 /// A way through a switch; only the last one has no condition.
@@ -155,11 +158,14 @@ impl Plan {
         out
     }
 
-    /// The types of events that it waits for.
+    /// The types of events that it waits for, or that answer to its approvals.
     pub(super) fn events(&self) -> Vec<usize> {
-        let waits =
-            self.nodes().into_iter().filter_map(|node| if let What::Wait(wait) = &node.what { Some(wait.event) } else { None });
-        waits.collect()
+        let listens = self.nodes().into_iter().filter_map(|node| match &node.what {
+            What::Wait(wait) => Some(wait.event),
+            What::Approval(approval) => approval.answer.map(|(event, _)| event),
+            _ => None,
+        });
+        listens.collect()
     }
 
     /// The node of a name.

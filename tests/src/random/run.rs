@@ -98,6 +98,8 @@ pub(super) struct World<'p> {
     pub(super) cancels: bool,
     /// How often a participant is paused, or what is parked goes out.
     pub(super) pauses: f64,
+    /// How often a person pauses the saga, or resumes it.
+    pub(super) holds: f64,
     /// In a calm world all else comes first.
     resumes_last: bool,
     /// How often what is stuck is asked again in a calm world.
@@ -120,6 +122,7 @@ impl<'p> World<'p> {
         let cancels = random.u32(0..5) < 2;
         let contrary = [0.0, 0.02, 0.2][random.usize(..3)];
         let pauses = [0.0, 0.0, 0.03, 0.15][random.usize(..4)];
+        let holds = [0.0, 0.0, 0.02, 0.1][random.usize(..4)];
         let resumes_last = random.bool();
         World {
             plan,
@@ -135,6 +138,7 @@ impl<'p> World<'p> {
             lost,
             cancels,
             pauses,
+            holds,
             resumes_last,
             patience: 3,
             contrary,
@@ -180,6 +184,9 @@ impl<'p> World<'p> {
     fn step(&mut self) {
         if self.random.f64() < self.pauses || (self.rests() && self.is_parked() && self.random.bool()) {
             return self.pause();
+        }
+        if self.random.f64() < self.holds {
+            return self.pause_saga();
         }
         if self.rests() {
             return if self.random.bool() { self.contradict() } else { self.act() };
@@ -321,18 +328,6 @@ impl<'p> World<'p> {
             self.count("cancels");
             let _ = self.turn(&Input::Cancel { why: "changed their mind".into() }, "it is cancelled".to_owned());
         }
-    }
-
-    /// What came would have caused more than a record holds.
-    fn too_big(&mut self) {
-        self.count("turns that were too big");
-        if let Some(place) = self.any_parked() {
-            let too_big = Input::TooBig { bytes: None, step: None, place: Some(place) };
-            let _ = self.turn(&too_big, format!("what is parked at {place} is too big to go out"));
-            return;
-        }
-        let too_big = Input::TooBig { bytes: Some(2_000_000), step: None, place: None };
-        let _ = self.turn(&too_big, "what came next is too big".to_owned());
     }
 
     fn contradict(&mut self) {

@@ -50,11 +50,18 @@ fn cuts(plan: &Plan) -> Vec<Plan> {
         Plan { priority: None, ..plan.clone() },
         Plan { completed: None, ..plan.clone() },
         Plan { compensated: None, ..plan.clone() },
+        Plan { stuck: None, ..plan.clone() },
     ];
     cuts.extend(
         without
             .into_iter()
-            .zip([plan.deadline_ms.is_some(), plan.priority.is_some(), plan.completed.is_some(), plan.compensated.is_some()])
+            .zip([
+                plan.deadline_ms.is_some(),
+                plan.priority.is_some(),
+                plan.completed.is_some(),
+                plan.compensated.is_some(),
+                plan.stuck.is_some(),
+            ])
             .filter_map(|(cut, was_there)| was_there.then_some(cut)),
     );
     // Mending may put back what was cut: only what is shorter brings it nearer to an end.

@@ -23,6 +23,9 @@ pub(super) enum Reason {
     MovedOn,
     NotStuck,
     NotAsked,
+    NotPossible,
+    Ended,
+    Undoing,
     Other,
 }
 
@@ -78,6 +81,9 @@ impl World<'_> {
             RejectionReason::MovedOn => Reason::MovedOn,
             RejectionReason::NotStuck => Reason::NotStuck,
             RejectionReason::NotAsked => Reason::NotAsked,
+            RejectionReason::NotPossible => Reason::NotPossible,
+            RejectionReason::Ended => Reason::Ended,
+            RejectionReason::Undoing => Reason::Undoing,
             _ => Reason::Other,
         })
     }

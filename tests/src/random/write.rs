@@ -32,7 +32,12 @@ pub(super) fn text(plan: &Plan) -> String {
     }
     out.push_str("steps:\n");
     list(&mut out, 2, &plan.steps);
-    for (end, event, value) in [("on_completed", "Got", &plan.completed), ("on_compensated", "GotNothing", &plan.compensated)] {
+    let ends = [
+        ("on_completed", "Got", &plan.completed),
+        ("on_compensated", "GotNothing", &plan.compensated),
+        ("on_stuck", "Stood", &plan.stuck),
+    ];
+    for (end, event, value) in ends {
         if let Some(value) = value {
             line(&mut out, 0, &format!("{end}: {{ emit: {event}, to: ends, with: {{ id: key, n: \"{}\" }} }}", value.text()));
         }
@@ -119,6 +124,10 @@ fn what(out: &mut String, indent: usize, node: &Node) {
         What::Approval(approval) => {
             line(out, indent, "approval: boss0");
             line(out, indent, &format!("show: {{ n: \"{}\" }}", approval.shown.text()));
+            if let Some((event, least)) = approval.answer {
+                let event = EVENTS[event];
+                line(out, indent, &format!("answer: {{ on: {event}, from: cames, key: event.id, approved: event.n >= {least} }}"));
+            }
             if !approval.escalations.is_empty() {
                 line(out, indent, "escalate:");
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringmaster_core::definition::Undo;
 use ringmaster_core::saga::apply;
-use ringmaster_schemas::journal::{Cause, Change, Decision, JournalRecord, SagaChange, SagaEvent, Stamp, Turn};
+use ringmaster_schemas::journal::{Cause, Change, Decision, JournalRecord, Opens, SagaChange, SagaEvent, Stamp, Turn};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Saga, Waits};
 use ringmaster_schemas::wire;
@@ -20,6 +20,7 @@ pub(crate) fn broken(stage: &Stage) -> Vec<String> {
     round_trips(stage, &mut faults);
     commands(stage, &mut faults);
     emissions(stage, &mut faults);
+    told_stuck(stage, &mut faults);
     parked_time(stage, &mut faults);
     let mut before: Option<&Arc<Saga>> = None;
     for happened in &stage.history {
@@ -69,7 +70,7 @@ fn round_trips(stage: &Stage, faults: &mut Vec<String>) {
     }
 }
 
-/// L15: what is asked again where it was parked has as much time as it had then, and enough for an attempt where it failed as it was
+/// L15: what is asked again where it was parked or withheld has as much time as it had then, and enough for an attempt where it failed as it was
 /// parked; all of it where a person asked for it.
 fn parked_time(stage: &Stage, faults: &mut Vec<String>) {
     let until = |saga: &Saga, place| saga.entry(place).and_then(|entry| Some(entry.order.as_ref()?.fields().until));
@@ -77,11 +78,14 @@ fn parked_time(stage: &Stage, faults: &mut Vec<String>) {
     for (number, happened) in stage.history.iter().enumerate() {
         let SagaEvent::Retried { place, direction, order, .. } = &happened.event else { continue };
         let before = &stage.history[number - 1].behind;
-        if waited(before, *place) != Some(Waits::Parked) {
+        let is_held = |saga: &Saga| matches!(waited(saga, *place), Some(Waits::Parked | Waits::Paused));
+        if !is_held(before) {
             continue;
         }
-        let is_here = |event: &SagaEvent| matches!(event, SagaEvent::Parked { place: at, .. } if at == place);
-        let Some(parked) = stage.history[..number].iter().rposition(|earlier| is_here(&earlier.event)) else { continue };
+        // It may have been parked for one, and then for another.
+        let Some(parked) = stage.history[..number].iter().rposition(|earlier| !is_held(&earlier.behind)).map(|out| out + 1) else {
+            continue;
+        };
         let by_a_person = waited(&stage.history[parked - 1].behind, *place) == Some(Waits::Stuck);
         let node = before.entry(*place).and_then(|entry| stage.definition().step(entry.node));
         let Some((had, asks)) = until(before, *place).zip(node) else { continue };
@@ -89,7 +93,10 @@ fn parked_time(stage: &Stage, faults: &mut Vec<String>) {
             (Direction::Undo, Undo::Command { timeout_ms, within_ms, .. }) => (*timeout_ms, Some(*within_ms)),
             _ => (asks.asks.timeout_ms, asks.node.within_ms),
         };
-        let failed = matches!(stage.history[parked].event, SagaEvent::Parked { failure: Some(_), .. });
+        let failed = matches!(
+            stage.history[parked].event,
+            SagaEvent::Parked { failure: Some(_), .. } | SagaEvent::Withheld { failure: Some(_), .. }
+        );
         let least = if failed { happened.at + timeout_ms } else { happened.at };
         let left = (had + (happened.at - stage.history[parked].at)).max(least);
         let expected = if by_a_person { happened.at + within_ms.unwrap_or_default() } else { left };
@@ -104,7 +111,9 @@ fn emissions(stage: &Stage, faults: &mut Vec<String>) {
     let mut seen = BTreeSet::new();
     for happened in &stage.history {
         let emitted = match &happened.event {
-            SagaEvent::Emitted { emission, .. } => std::slice::from_ref(&**emission),
+            SagaEvent::Emitted { emission, .. } | SagaEvent::StuckTold { emission: Some(emission), .. } => {
+                std::slice::from_ref(&**emission)
+            }
             SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. } => emissions,
             _ => continue,
         };
@@ -113,6 +122,34 @@ fn emissions(stage: &Stage, faults: &mut Vec<String>) {
         }
         let again = emitted.iter().find(|emission| !seen.insert(emission.id.to_string()));
         faults.extend(again.map(|emission| format!("L22: {} is emitted twice", emission.id)));
+    }
+}
+
+/// L24: each time that something begins to need a person it is told, by as many events as are written, and at no other time.
+fn told_stuck(stage: &Stage, faults: &mut Vec<String>) {
+    let most = stage.definition().on_stuck.len();
+    let mut left = 0;
+    for (number, happened) in stage.history.iter().enumerate() {
+        let before = number.checked_sub(1).map(|before| &stage.history[before].behind);
+        let became = match &happened.event {
+            SagaEvent::StuckTold { .. } if left == 0 => return faults.push("L24: what is stuck is told once more".to_owned()),
+            SagaEvent::StuckTold { .. } => {
+                left -= 1;
+                continue;
+            }
+            SagaEvent::Stuck { place, .. } | SagaEvent::Entered { place, opens: Opens::Stuck { .. }, .. } => {
+                let was = before.and_then(|saga| saga.entry(*place)).is_some_and(|entry| entry.waits == Waits::Stuck);
+                !was
+            }
+            _ => false,
+        };
+        if left > 0 {
+            return faults.push(format!("L24: what is stuck is not told, and {:?} happens", happened.event));
+        }
+        left = if became { most } else { 0 };
+    }
+    if left > 0 {
+        faults.push("L24: what is stuck is not told".to_owned());
     }
 }
 

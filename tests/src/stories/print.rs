@@ -1,9 +1,9 @@
 //! What happened, for people: events in words, what is sent as JSON.
 
-use ringmaster_core::definition::{Node, Verb};
+use ringmaster_core::definition::{Node, ROOT, Verb};
 use ringmaster_core::saga::Effect;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Failure, Opens, Order, Place, SagaEvent};
+use ringmaster_schemas::journal::{Failure, Next, Opens, Order, Place, SagaEvent};
 use ringmaster_schemas::names::{self, Direction};
 use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 use ringmaster_schemas::wire::{self, Body, Framing};
@@ -96,10 +96,17 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         SagaEvent::Failed { place, failure } => format!("{place}: {} is given up: {}", name(*place), said(failure)),
         SagaEvent::CompensationBegan { failure } => undoing(failure),
         SagaEvent::EventTaken { .. }
+        | SagaEvent::Answered { .. }
+        | SagaEvent::StuckTold { .. }
+        | SagaEvent::ContradictionFound { .. }
         | SagaEvent::EventKept { .. }
         | SagaEvent::EventsExpired { .. }
         | SagaEvent::Parked { .. }
         | SagaEvent::Prioritised { .. }
+        | SagaEvent::Paused { .. }
+        | SagaEvent::Postponed { .. }
+        | SagaEvent::Withheld { .. }
+        | SagaEvent::Resumed {}
         | SagaEvent::Escalated { .. } => came(stage, &name, behind, event),
         SagaEvent::Item { .. } | SagaEvent::Swept { .. } => items::event(&name, event),
         SagaEvent::Undone { place } => format!("{place}: {} is undone", name(*place)),
@@ -109,10 +116,6 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
             format!("{place}: {}{} is stuck: {}", undo(undoing), name(*place), said(failure))
         }
         SagaEvent::MarkedLate { due_at } => format!("it is late: its deadline was {}", at(*due_at)),
-        SagaEvent::ContradictionFound { place, stray: true } => {
-            format!("{place}: {} was done after all; it is undone by itself", name(*place))
-        }
-        SagaEvent::ContradictionFound { place, .. } => format!("{place}: {} was done after all", name(*place)),
         SagaEvent::Completed { expires_at, .. } => format!("completed; forgotten {}", at(*expires_at)),
         SagaEvent::Compensated { expires_at, .. } => format!("compensated; forgotten {}", at(*expires_at)),
     }
@@ -123,7 +126,7 @@ fn undoing(failure: &Failure) -> String {
     format!("undoing begins: {} ({}{step})", said(failure), failure.kind)
 }
 
-/// An event of others, or an approval that others are asked for.
+/// An event of others, an approval that others are asked for, or that it is paused.
 fn came(stage: &Stage, name: &dyn Fn(Place) -> String, behind: &Saga, event: &SagaEvent) -> String {
     let at = |ms: Millis| time(ms - stage.begin);
     match event {
@@ -135,6 +138,22 @@ fn came(stage: &Stage, name: &dyn Fn(Place) -> String, behind: &Saga, event: &Sa
             let behind = pivot(*passes);
             format!("{place}: {} has its event {}{early}{behind}{}", name(*place), event.source, result.unwrap_or_default())
         }
+        SagaEvent::ContradictionFound { place, stray: true } => {
+            format!("{place}: {} was done after all; it is undone by itself", name(*place))
+        }
+        SagaEvent::ContradictionFound { place, .. } => format!("{place}: {} was done after all", name(*place)),
+        SagaEvent::Answered { place, answer, passes } => {
+            let kept = behind.entry(*place).and_then(|entry| stage.definition().node(entry.node)?.kept());
+            let result = kept.zip(answer.result.as_ref()).map(|(kept, data)| format!(", kept {}", shown(kept, data.bytes())));
+            let early = if answer.early { ", which came early" } else { "" };
+            let says = answer.failure.as_ref().map_or_else(|| "yes".to_owned(), |failure| format!("no: {}", said(failure)));
+            let (behind, result) = (pivot(*passes), result.unwrap_or_default());
+            format!("{place}: {} is answered by {}{early}: {says}{behind}{result}", name(*place), answer.source)
+        }
+        SagaEvent::StuckTold { place, emission: Some(emission), .. } => format!("{place}: {} is told", emission.kind),
+        SagaEvent::StuckTold { place, failure, .. } => {
+            format!("{place}: that is not told: {}", failure.as_ref().map(|failure| said(failure)).unwrap_or_default())
+        }
         SagaEvent::EventKept { event } => format!("{} {} is kept until {}", event.kind, event.source, at(event.until)),
         SagaEvent::EventsExpired { count } => format!("{count} that came early are forgotten"),
         SagaEvent::Escalated { place, role, due_at } => {
@@ -144,6 +163,13 @@ fn came(stage: &Stage, name: &dyn Fn(Place) -> String, behind: &Saga, event: &Sa
             let failure = failure.as_ref().map(|failure| format!(": {}", said(failure))).unwrap_or_default();
             let what = format!("{}{}", undo(*direction == Direction::Undo), name(*place));
             format!("{place}: {what} is parked for {participant}{failure}")
+        }
+        SagaEvent::Paused { by, why } => format!("{by} pauses it: {why}"),
+        SagaEvent::Resumed {} => "it is resumed".to_owned(),
+        SagaEvent::Postponed { next } => format!("{} does not begin: it is paused", begins(stage, next)),
+        SagaEvent::Withheld { place, failure } => {
+            let failure = failure.as_ref().map(|failure| format!(": {}", said(failure))).unwrap_or_default();
+            format!("{place}: {} is not asked again: it is paused{failure}", name(*place))
         }
         SagaEvent::Prioritised { priority } => format!("its priority is {priority}"),
         other => unreachable!("{other:?} is about nothing that waits by itself"),
@@ -259,6 +285,14 @@ pub(super) fn effect(stage: &Stage, effect: &Effect) -> String {
     shorten(&format!("-> {} [{key}] {} {} {body}", effect.topic, header(names::HEADER_TYPE), header(names::HEADER_ID)))
 }
 
+/// What was postponed, by its name.
+fn begins(stage: &Stage, next: &Next) -> String {
+    match stage.definition().node(next.node) {
+        Some(node) if next.node != ROOT => format!("{}{}", node.name, if next.again { ", again," } else { "" }),
+        _ => "its end".to_owned(),
+    }
+}
+
 /// What is true at the end.
 pub(crate) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
     let mut lines = Vec::new();
@@ -272,6 +306,10 @@ pub(crate) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
     lines.push(format!("{}{late}, {due}{forgotten}, {} bytes", saga.status, saga.encode().len()));
     if let Some(failure) = &saga.failure {
         lines.push(format!("because: {} ({}) {}", failure.code, failure.kind, failure.step).trim().to_owned());
+    }
+    if let Some(paused) = saga.paused() {
+        let postponed: String = paused.postponed.iter().map(|next| format!("; {}", begins(stage, next))).collect();
+        lines.push(format!("paused by {}: {}{postponed}", paused.by, paused.why));
     }
     let early = saga.early().iter().map(|event| format!("early: {} {}", event.kind, event.source));
     lines.extend(early);

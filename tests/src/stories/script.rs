@@ -183,7 +183,7 @@ fn when(text: &str) -> Option<Act> {
     Some(Act::Start { event: event.to_owned(), age_ms, json: expand(&format!("{{{json}")) })
 }
 
-/// `retries`, `skips fly`, `skips fly with {...}`, `resolves ship as succeeded {...}`, `resolves ship as refused CODE`, `cancels`,
+/// `pauses`, `resumes`, `retries`, `skips fly`, `skips fly with {...}`, `resolves ship as succeeded {...}`, `resolves ship as refused CODE`, `cancels`,
 /// `approves`, `refuses large_order`; behind a colon why.
 fn person(text: &str) -> Option<Act> {
     let (text, why) = text.rsplit_once(": ")?;

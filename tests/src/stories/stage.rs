@@ -239,6 +239,8 @@ impl Stage {
         };
         let act = match (act.as_str(), with.map(|with| with.split_once(' ').unwrap_or((with, "{}")))) {
             ("cancels", _) => PersonAct::Cancel,
+            ("pauses", _) => PersonAct::Pause,
+            ("resumes", _) => PersonAct::Resume,
             ("approves", _) => PersonAct::Approve,
             ("refuses", _) => PersonAct::Refuse,
             ("retries", _) => PersonAct::Retry,

@@ -8,6 +8,7 @@ use ringmaster_schemas::journal::SagaEvent;
 use ringmaster_schemas::state::{Entry, Saga};
 
 use super::stage::Stage;
+use crate::laws::postponed;
 
 /// What is told wrongly, or not at all.
 pub(super) fn wrong(stage: &Stage) -> Vec<String> {
@@ -21,7 +22,7 @@ pub(super) fn wrong(stage: &Stage) -> Vec<String> {
         if told[before..].iter().all(|one| one.event == "arm_taken" || one.text.is_empty()) {
             faults.push(format!("{:?} is not told", happened.event));
         }
-        let (reasons, open) = (why(stage.definition(), &happened.behind).len(), open(&happened.behind));
+        let (reasons, open) = (why(stage.definition(), &happened.behind).len(), open(stage, &happened.behind));
         if reasons != open {
             faults.push(format!("{reasons} reasons for {open} open leaves behind {:?}", happened.event));
         }
@@ -34,8 +35,8 @@ pub(super) fn wrong(stage: &Stage) -> Vec<String> {
     faults
 }
 
-fn open(saga: &Saga) -> usize {
-    saga.entries.iter().filter(|entry: &&Entry| entry.open()).count()
+fn open(stage: &Stage, saga: &Saga) -> usize {
+    saga.entries.iter().filter(|entry: &&Entry| entry.open()).count() + postponed(stage.definition(), saga).count()
 }
 
 /// What the row says of nodes without entries is what becomes of them in the whole story.

@@ -83,3 +83,41 @@ fn said(output: &Output, code: i32, words: &str) {
     assert_eq!(output.status.code(), Some(code), "{all}");
     assert!(all.contains(words), "'{words}' is not said:\n{all}");
 }
+
+/// Paused while a command is out: its answer is taken, over a crash with a lost store too, and what comes next waits for a person.
+#[test]
+fn a_paused_order_goes_on_when_it_is_resumed() {
+    let world = World::bare("held");
+    world.apply_topics();
+    let mut coordinator = world.coordinator("blue");
+    coordinator.wait_ready();
+    world.place("none", 0..1);
+    let key = orders::key(RUN, 0);
+    let id = format!("{}/{key}", orders::SAGA);
+    let act = |act: &str| world.ringmaster(&["act", act, &id, "--by", "ann", "--why", "the customer calls"]);
+    until("inventory is asked", || world.command_count("inventory") == 1);
+    said(&act("resume"), 12, "NOT_POSSIBLE: it is not paused");
+    said(&act("pause"), 0, "done");
+    said(&act("pause"), 12, "ann has paused it already: the customer calls");
+    let reply = format!(
+        r#"{{"meta":{{"idempotency_key":"{id}/reserve_stock/do","attempt":1,"outcome":"succeeded"}},"body":{{"reservation_id":"r-1"}}}}"#
+    );
+    let partition = partition_of(key.as_bytes(), PARTITIONS);
+    world.write(&world.topics().replies, partition, Some(key.as_bytes()), Some(reply.as_bytes()));
+    let waits = |saga: serde_json::Value| saga["why"][0]["reason"] == "paused" && saga["paused"]["by"] == "ann";
+    until("what comes next waits", || coordinator.saga(&id).is_some_and(waits));
+
+    let data = coordinator.kill();
+    std::fs::remove_dir_all(&data).expect("the store can go");
+    let mut coordinator = world.coordinator("blue");
+    coordinator.wait_ready();
+    until("it is paused still", || coordinator.saga(&id).is_some_and(waits));
+    let address = coordinator.address.to_string();
+    let listed = world.ringmaster(&["saga", "list", "--paused", "--api", &address]);
+    said(&listed, 0, &id);
+    assert_eq!(world.command_count("payment"), 0, "nothing goes forward");
+    said(&act("resume"), 0, "done");
+    until("payment is asked", || world.command_count("payment") == 1);
+    coordinator.stop();
+    say("acts: a paused order waited over a crash, and went on");
+}

@@ -28,8 +28,8 @@ pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic,
 pub use defaults::{DEFAULTS, Defaults};
 pub use expression::{Budget, Environment, Expression, ExpressionError, SiteId, Template};
 pub use node::{
-    Approval, Arm, Call, Do, Escalation, ForEach, Gives, ITEMS_MAX, ItemResult, Next, Node, NodeByName, On, ROOT, Reaction, Retry,
-    Role, RoleName, Sleep, Step, Undo, Verb, Wait,
+    Approval, Arm, Call, Do, Escalation, EventAnswer, ForEach, Gives, ITEMS_MAX, ItemResult, Next, Node, NodeByName, On, ROOT,
+    Reaction, Retry, Role, RoleName, Sleep, Step, Undo, Verb, Wait,
 };
 
 /// One version of a saga definition, checked and ready to run.
@@ -59,6 +59,8 @@ pub struct Definition {
     pub on_completed: Vec<Emit>,
     /// Events for others when everything is undone.
     pub on_compensated: Vec<Emit>,
+    /// Events for others each time that something begins to need a person.
+    pub on_stuck: Vec<Emit>,
 }
 
 /// What starts a saga.
@@ -148,14 +150,14 @@ impl Definition {
         std::iter::successors(within(owner + 1), move |list| within(self.nodes[usize::from(*list)].end))
     }
 
-    /// Everything that it emits, on the way and at its ends.
+    /// Everything that it emits, on the way, at its ends and where it is stuck.
     pub fn emits(&self) -> impl Iterator<Item = &Emit> {
         let on_the_way = self.nodes.iter().filter_map(|node| match &node.verb {
             Verb::Emit(emit) => Some(emit),
             Verb::Sequence(_) | Verb::Do(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => None,
             Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) | Verb::ForEach(_) => None,
         });
-        on_the_way.chain(&self.on_completed).chain(&self.on_compensated)
+        on_the_way.chain(&self.on_completed).chain(&self.on_compensated).chain(&self.on_stuck)
     }
 
     /// The steps that ask participants, in preorder.

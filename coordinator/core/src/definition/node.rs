@@ -157,6 +157,15 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// What listens for it to events, and for which of them: it waits for one, or one answers to it.
+    pub fn listens(&self) -> Option<(u16, Option<&Expression>)> {
+        match self {
+            Verb::Wait(wait) => Some((wait.listener, wait.condition.as_ref())),
+            Verb::Approval(Approval { answer: Some(answer), .. }) => Some((answer.listener, answer.condition.as_ref())),
+            _ => None,
+        }
+    }
+
     /// True if it consists of lists of nodes.
     pub fn is_composite(&self) -> bool {
         match self {
@@ -215,6 +224,19 @@ pub struct Approval {
     pub show: Option<Template>,
     /// Who may answer too when nobody did, the earliest first.
     pub escalations: Box<[Escalation]>,
+    /// An event that answers too.
+    pub answer: Option<EventAnswer>,
+}
+
+/// An event that answers to an approval.
+#[derive(Debug)]
+pub struct EventAnswer {
+    /// What listens to it: a number of the definition's listeners.
+    pub listener: u16,
+    /// Only one for which this is true.
+    pub condition: Option<Expression>,
+    /// Whether it says yes.
+    pub approved: Expression,
 }
 
 /// Who may answer.

@@ -31,6 +31,10 @@ pub enum ControlAct {
     Refuse,
     /// The saga begins, by the event that is given: as if that had come on its topic.
     Start,
+    /// Nothing of it goes forward until it is resumed.
+    Pause,
+    /// It goes on.
+    Resume,
 }
 
 /// How it ended, by [`ControlAct::Resolve`].
@@ -182,6 +186,8 @@ impl<'a> ControlRecord<'a> {
             (ControlAct::Retry, _) => Act::Retry,
             (ControlAct::Approve, _) => Act::Approve,
             (ControlAct::Refuse, _) => Act::Refuse,
+            (ControlAct::Pause, _) => Act::Pause,
+            (ControlAct::Resume, _) => Act::Resume,
             (ControlAct::Start, _) => unreachable!("what is to begin is no saga yet"),
             (ControlAct::Skip, _) => Act::Skip { value: result, given: self.value.is_some() },
             (ControlAct::Resolve, Some(ControlOutcome::Succeeded)) => Act::Resolve(Outcome::Succeeded { result }),

@@ -267,8 +267,7 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             SagaEvent::Started { .. } => cx.counters.started += 1,
             SagaEvent::CommandIssued { .. } | SagaEvent::UndoIssued { .. } => cx.counters.commands += 1,
             SagaEvent::CommandRepeated { .. } | SagaEvent::Retried { .. } => {
-                cx.counters.commands += 1;
-                cx.counters.retries += 1;
+                (cx.counters.commands, cx.counters.retries) = (cx.counters.commands + 1, cx.counters.retries + 1);
             }
             SagaEvent::Completed { .. } => cx.counters.completed += 1,
             SagaEvent::Compensated { .. } => cx.counters.compensated += 1,
@@ -278,14 +277,16 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
                 let (step, code, message) = (failure.step.clone(), failure.code.clone(), failure.message.clone());
                 cx.out.push(Wish::Tell(Note::Stuck { saga: saga.clone(), step, code, message }));
             }
-            SagaEvent::CompensationBegan { failure } if failure.kind == FailureKind::Error => {
+            SagaEvent::CompensationBegan { failure } | SagaEvent::StuckTold { failure: Some(failure), .. }
+                if failure.kind == FailureKind::Error =>
+            {
                 cx.counters.errors += 1;
                 let (step, code, message) = (failure.step.clone(), failure.code.clone(), failure.message.clone());
                 cx.out.push(Wish::Tell(Note::Mistaken { saga: saga.clone(), step, code, message }));
             }
-            SagaEvent::CompensationBegan { failure } => {
-                let (step, code) = (failure.step.clone(), failure.code.clone());
-                cx.out.push(Wish::Tell(Note::Compensating { saga: saga.clone(), step, code }));
+            SagaEvent::CompensationBegan { failure } | SagaEvent::StuckTold { failure: Some(failure), .. } => {
+                let note = Note::Compensating { saga: saga.clone(), step: failure.step.clone(), code: failure.code.clone() };
+                cx.out.push(Wish::Tell(note));
             }
             SagaEvent::Skipped { .. }
             | SagaEvent::RetryScheduled { .. }
@@ -313,6 +314,12 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
             | SagaEvent::EventsExpired { .. }
             | SagaEvent::Parked { .. }
             | SagaEvent::Prioritised { .. }
+            | SagaEvent::Paused { .. }
+            | SagaEvent::Postponed { .. }
+            | SagaEvent::Withheld { .. }
+            | SagaEvent::Resumed {}
+            | SagaEvent::StuckTold { failure: None, .. }
+            | SagaEvent::Answered { .. }
             | SagaEvent::Entered { opens: Opens::Parked { .. }, .. }
             | SagaEvent::ScopeStopped { .. }
             | SagaEvent::ReactionBegan { .. }

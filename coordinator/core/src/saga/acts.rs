@@ -1,4 +1,4 @@
-//! What people do to a saga: cancel it, and the three ways out of where it is stuck.
+//! What people do to a saga: cancel it, pause and resume it, answer approvals, and the three ways out of where it is stuck.
 
 use std::sync::Arc;
 
@@ -49,6 +49,10 @@ pub enum Act {
     Approve,
     /// No, where an approval is asked for.
     Refuse,
+    /// Nothing of it goes forward any more.
+    Pause,
+    /// It goes on.
+    Resume,
 }
 
 impl Act {
@@ -60,6 +64,8 @@ impl Act {
             Act::Resolve(_) => ActKind::Resolve,
             Act::Approve => ActKind::Approve,
             Act::Refuse => ActKind::Refuse,
+            Act::Pause => ActKind::Pause,
+            Act::Resume => ActKind::Resume,
         }
     }
 }
@@ -103,13 +109,15 @@ impl Draft<'_> {
         }
         let step = input.step.as_deref();
         let place = match input.act {
-            Act::Cancel => None,
+            Act::Cancel | Act::Pause | Act::Resume => None,
             Act::Retry | Act::Skip { .. } | Act::Resolve(_) => Some(self.meant(&STUCK, step)?),
             Act::Approve | Act::Refuse => Some(self.meant(&ASKED, step)?),
         };
         self.happen(SagaEvent::Acted { act: input.act.kind(), by: input.by.clone(), why: input.why.clone() });
         match (&input.act, place) {
             (Act::Cancel, _) => self.cancel(&format!("cancelled by {}: {}", input.by, input.why)),
+            (Act::Pause, _) => self.pause(input),
+            (Act::Resume, _) => self.resume(),
             (Act::Retry, Some(place)) => self.retry_stuck(place),
             (Act::Skip { value, given }, Some(place)) => self.skip_stuck(place, value.as_ref(), *given),
             (Act::Resolve(outcome), Some(place)) => self.resolve_stuck(place, outcome),
@@ -216,6 +224,9 @@ impl Draft<'_> {
             return Ok(());
         }
         if number == ROOT {
+            if self.is_paused() {
+                return Err(not_possible("the saga would end, and is paused: resume it first"));
+            }
             self.happen(SagaEvent::Closed { place });
             self.end_untold();
             return Ok(());
@@ -303,6 +314,6 @@ impl Draft<'_> {
     }
 }
 
-fn not_possible(why: &str) -> Rejection {
+pub(super) fn not_possible(why: &str) -> Rejection {
     Rejection::new(Reason::NotPossible, why)
 }

@@ -118,7 +118,7 @@ impl Draft<'_> {
         const MESSAGE: &str = "no reply within the attempt's time";
         let policy = Policy::of(self.step_at(place), self.direction(place));
         let may_pass = self.goes_on(place) && !policy.retry.not_on.iter().any(|never| **never == *code::TIMEOUT);
-        if may_pass && !self.breakers.is_empty() && !mutated("parked_attempt_given_up") {
+        if may_pass && (self.is_paused() || !self.breakers.is_empty()) && !mutated("parked_attempt_given_up") {
             let failure = self.failure_at(place, FailureKind::Failed, code::TIMEOUT, MESSAGE);
             if self.park(place, Some(failure)) {
                 return;

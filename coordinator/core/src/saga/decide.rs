@@ -121,10 +121,14 @@ pub(super) struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     pub(super) fn happen(&mut self, event: SagaEvent) {
+        let stuck = if self.definition.on_stuck.is_empty() { None } else { self.becomes_stuck(&event) };
         if let Err(illegal) = apply(self.id, &mut self.row, &event, self.now) {
             panic!("decide made an illegal event: {illegal}");
         }
         self.events.push(event);
+        if let Some(place) = stuck.filter(|_| !mutated("stuck_not_told")) {
+            self.tell_stuck(place);
+        }
     }
 
     pub(super) fn saga(&self) -> &Saga {
@@ -256,13 +260,15 @@ impl<'a> Draft<'a> {
             ),
             None => "what follows does not fit into a journal record (limits.record_bytes_max)".to_owned(),
         };
-        if self.saga().ended() && place.is_none() {
+        let waits = self.open_place();
+        // Of a saga that is paused nothing may be open.
+        if (self.saga().ended() || waits.is_none()) && place.is_none() {
             return Err(Rejection::new(RejectionReason::ContradictingReply, format!("{message}: it is not taken")));
         }
         let answered = |entry: &Entry| entry.open() && step.is_some() && entry.order.as_ref().map(|order| order.step()) == step;
         let due = |entry: &Entry| bytes.is_none() && entry.due_at().min(entry.clock().unwrap_or(Millis::MAX)) <= self.now;
         let found = self.saga().entries.iter().position(|entry| answered(entry) || due(entry)).map(|place| place as Place);
-        let place = place.or(found).or_else(|| self.open_place()).expect("a live saga has an open leaf");
+        let place = place.or(found).or(waits).expect("a live saga that is not paused has an open leaf");
         let (work, waits) = (self.entry(place).work, self.entry(place).waits);
         let node = &self.definition.nodes[usize::from(self.entry(place).node)];
         let (may_end, may_go_back) = (node.phase == Phase::Compensatable, node.phase != Phase::Retriable);

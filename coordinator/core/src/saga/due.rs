@@ -45,13 +45,16 @@ impl Draft<'_> {
         match self.entry(place).waits {
             Waits::Reply => self.not_answered(place),
             Waits::Retry => self.repeat(place),
+            Waits::Time if self.is_paused() && !mutated("paused_sleeper_wakes") => {}
             Waits::Time => {
                 let way = self.wakes(place);
                 self.go(way);
             }
             // By its own work, which is no matter of time.
             Waits::Children => {}
-            Waits::No | Waits::Stuck | Waits::Approval | Waits::Event | Waits::Parked => unreachable!("it is never due"),
+            Waits::No | Waits::Stuck | Waits::Approval | Waits::Event | Waits::Parked | Waits::Paused => {
+                unreachable!("it is never due")
+            }
         }
     }
 

@@ -61,8 +61,10 @@ pub fn effects(
         SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. } => {
             out.extend(emissions.iter().map(|emission| emitted(sender, emission, scratch)));
         }
-        SagaEvent::Emitted { .. } if mutated("emission_not_sent") => {}
-        SagaEvent::Emitted { emission, .. } => out.push(emitted(sender, emission, scratch)),
+        SagaEvent::Emitted { .. } | SagaEvent::StuckTold { .. } if mutated("emission_not_sent") => {}
+        SagaEvent::Emitted { emission, .. } | SagaEvent::StuckTold { emission: Some(emission), .. } => {
+            out.push(emitted(sender, emission, scratch))
+        }
         SagaEvent::Started { .. }
         | SagaEvent::Skipped { .. }
         | SagaEvent::Entered { .. }
@@ -89,6 +91,12 @@ pub fn effects(
         | SagaEvent::Prioritised { .. }
         | SagaEvent::Item { .. }
         | SagaEvent::Swept { .. }
+        | SagaEvent::Paused { .. }
+        | SagaEvent::Postponed { .. }
+        | SagaEvent::Withheld { .. }
+        | SagaEvent::Resumed {}
+        | SagaEvent::StuckTold { emission: None, .. }
+        | SagaEvent::Answered { .. }
         | SagaEvent::MarkedLate { .. } => {}
     }
 }

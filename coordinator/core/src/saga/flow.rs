@@ -7,13 +7,13 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Emission, Failure, FailureKind, Opens, OrderFields, Phase, Place, SagaEvent};
+use ringmaster_schemas::journal::{Emission, Failure, FailureKind, Next, Opens, OrderFields, Phase, Place, SagaEvent};
 use ringmaster_schemas::state::{Detail, Entry, Work};
 
 use super::decide::{Draft, failure};
 use super::scope::Scope;
 use super::{COMMAND_BYTES_MAX, EMITTED_BYTES_MAX, ROW_BYTES_MAX, Scratch, code};
-use crate::definition::{Arm, Emit, Expression, ExpressionError, Next, ROOT, Role, Undo, Verb};
+use crate::definition::{self, Arm, Emit, Expression, ExpressionError, ROOT, Role, Undo, Verb};
 use crate::faults::mutated;
 
 /// Where it goes next.
@@ -37,11 +37,16 @@ pub(super) enum Way {
     Unwind(Scope),
 }
 
-/// A branch that is still to be entered.
-pub(super) struct Branch {
-    /// Its parallel's entry.
-    place: Place,
-    list: u16,
+/// What is still to be entered behind what is now.
+pub(super) enum Branch {
+    /// A branch of a parallel.
+    Of {
+        /// Its parallel's entry.
+        place: Place,
+        list: u16,
+    },
+    /// What was postponed while the saga was paused.
+    Resumed(Next),
 }
 
 impl Draft<'_> {
@@ -54,6 +59,9 @@ impl Draft<'_> {
                     Some(branch) => self.branch(&branch),
                     None => return,
                 },
+                Way::Enter(number) | Way::Again(number) if self.is_paused() && !mutated("paused_starts_next") => {
+                    self.postpone(number, way == Way::Again(number))
+                }
                 Way::Into(list) if list + 1 < self.definition.nodes[usize::from(list)].end => Way::Enter(list + 1),
                 Way::Into(list) | Way::Ended(list) => self.ended(list),
                 Way::Enter(number) => self.enter(number),
@@ -162,7 +170,7 @@ impl Draft<'_> {
             Verb::Choice(arms) => self.choose(number, arms),
             Verb::Parallel(count) => {
                 let place = self.next_place() - 1;
-                let branches = self.definition.lists(number).take(usize::from(*count)).map(|list| Branch { place, list });
+                let branches = self.definition.lists(number).take(usize::from(*count)).map(|list| Branch::Of { place, list });
                 let at = self.branches.len();
                 self.branches.extend(branches);
                 // The first is taken first.
@@ -179,14 +187,19 @@ impl Draft<'_> {
 
     /// The next branch of a parallel: not if one before it has failed.
     fn branch(&mut self, branch: &Branch) -> Way {
-        let is_open = self.entry(branch.place).work == Work::Open && self.halted(branch.place).is_none();
-        if is_open || mutated("branch_starts_in_undoing_parallel") { Way::Into(branch.list) } else { Way::Rest }
+        let (place, list) = match branch {
+            Branch::Of { place, list } => (*place, *list),
+            Branch::Resumed(next) => return self.resumed(next),
+        };
+        let is_open = self.entry(place).work == Work::Open && self.halted(place).is_none();
+        if is_open || mutated("branch_starts_in_undoing_parallel") { Way::Into(list) } else { Way::Rest }
     }
 
     /// A branch ended well: its parallel has, when no leaf of it is open.
     fn join(&mut self, parallel: u16) -> Way {
         let place = self.last_entry(parallel).expect("a parallel is entered before its branches");
-        let is_entering = self.branches.iter().any(|branch| branch.place == place);
+        let is_its = |branch: &Branch| matches!(branch, Branch::Of { place: of, .. } if *of == place);
+        let is_entering = self.branches.iter().any(is_its) || self.is_to_begin_in(parallel);
         let waits = self.below(place).any(|inner| self.entry(inner).is_under_way()) && !mutated("join_waits_for_one_branch");
         if is_entering || waits || self.entry(place).work != Work::Open {
             return Way::Rest;
@@ -199,12 +212,12 @@ impl Draft<'_> {
         let place = self.last_entry(owner).expect("what reacts was entered");
         let node = &self.definition.nodes[usize::from(owner)];
         match node.next_of(list).expect("the list is one of its reactions") {
-            Next::GoOn => {
+            definition::Next::GoOn => {
                 self.happen(SagaEvent::WentOn { place, passes: node.passes && !mutated("alternative_pivot_not_passing") });
                 Way::Behind(owner)
             }
-            Next::Retry => Way::Again(owner),
-            Next::Undo => {
+            definition::Next::Retry => Way::Again(owner),
+            definition::Next::Undo => {
                 let (cause, refused) = self.cause_of(place);
                 self.stop(self.scope_of(place), cause, refused)
             }
@@ -341,6 +354,9 @@ impl Draft<'_> {
     }
 
     fn complete(&mut self) -> Way {
+        if self.is_paused() {
+            return self.postpone(ROOT, false);
+        }
         match self.render("completed", &self.definition.on_completed) {
             Ok((emissions, expires_at)) => self.happen(SagaEvent::Completed { emissions, expires_at }),
             Err(error) => return self.cannot_begin(ROOT, &"on_completed".into(), error.code, &error.to_string()),

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! LANGUAGE.md section 3 is the law of this folder. Reading order: [`decide`], then `flow` (forward), `react_to` (what was refused or
-//! failed), `stop` and `unwind` (undo), `scope`, `verbs` (what waits by itself), `answer`, `attempts`, `parking`, `due`, `acts`; [`apply`] and [`effects`] stand alone. [`why`],
+//! failed), `stop` and `unwind` (undo), `scope`, `verbs` (what waits by itself), `answer`, `attempts`, `parking`, `pausing`, `due`, `acts`; [`apply`] and [`effects`] stand alone. [`why`],
 //! [`passed`] and [`Teller`] put rows and events into words.
 
 mod acts;
@@ -23,10 +23,12 @@ mod family;
 mod flow;
 mod parking;
 mod passed;
+mod pausing;
 mod react_to;
 mod retry;
 mod scope;
 mod stop;
+mod stuck;
 mod told;
 mod unwind;
 mod values;
@@ -42,6 +44,7 @@ pub use effects::{Sender, effects, order_of};
 pub use family::{Family, Moved, Room, play};
 pub use parking::Breakers;
 pub use passed::{Passed, passed};
+pub use pausing::postponed;
 pub use told::{Teller, Told, Versions};
 pub use values::{Evaluated, Values, View};
 pub use why::{Why, name_of, why};

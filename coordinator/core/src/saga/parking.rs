@@ -73,8 +73,11 @@ impl Draft<'_> {
     /// The next attempt of what is asked waits, if its participant is not asked now. `failure`: how the last one ended, if that was
     /// just now.
     pub(super) fn park(&mut self, place: Place, failure: Option<Arc<Failure>>) -> bool {
-        if self.breakers.is_empty() {
+        if self.breakers.is_empty() && !self.is_paused() {
             return false;
+        }
+        if self.withhold(place, failure.clone()) {
+            return true;
         }
         let order = self.entry(place).order.as_ref().expect("what is asked has an order");
         let Some(participant) = self.parks(participant_of(order.command())) else { return false };
@@ -86,12 +89,20 @@ impl Draft<'_> {
         true
     }
 
-    /// What is parked goes out, whatever its breaker says: it is its turn. Nothing happens if it is not parked any more.
+    /// What is parked goes out, whatever its breaker says: it is its turn; not while its saga is paused. Nothing happens if it is not
+    /// parked any more.
     pub(super) fn unpark(&mut self, place: Place) {
         let is_parked = |entry: &Entry| entry.waits == Waits::Parked;
         let first = self.saga().entries.iter().position(is_parked).map(|first| first as Place);
         let place = first.filter(|_| mutated("unpark_without_order")).unwrap_or(place);
-        let Some(entry) = self.saga().entry(place).filter(|entry| is_parked(entry)) else { return };
+        if self.saga().entry(place).is_some_and(is_parked) && !self.withhold_parked(place) {
+            self.let_go(place);
+        }
+    }
+
+    /// What was parked or withheld goes out.
+    pub(super) fn let_go(&mut self, place: Place) {
+        let entry = self.entry(place);
         match entry.work {
             Work::Nothing => {
                 let way = self.issue_at(place, entry.node, entry.round);

@@ -67,9 +67,10 @@ impl Row<'_> {
         &self.definition.nodes[usize::from(number)]
     }
 
-    /// Something in this range has an entry.
+    /// Something in this range has an entry, or would have one if the saga were not paused.
     fn entered(&self, range: Range<u16>) -> bool {
-        self.saga.entries.iter().any(|entry| range.contains(&entry.node))
+        let postponed = self.saga.paused().map_or(&[][..], |paused| &paused.postponed);
+        self.saga.entries.iter().any(|entry| range.contains(&entry.node)) || postponed.iter().any(|next| range.contains(&next.node))
     }
 
     /// True if the saga has gone on behind it: something later in its list was entered, or its list is behind the saga.
@@ -79,10 +80,11 @@ impl Row<'_> {
             return true;
         }
         if list == ROOT {
+            let is_postponed = self.saga.paused().is_some_and(|paused| paused.postponed.iter().any(|next| next.node == ROOT));
             let its_end = |entry: &Entry| entry.node == ROOT;
             return match self.saga.status {
                 Status::Completed => true,
-                Status::Running => self.saga.entries.iter().any(its_end),
+                Status::Running => is_postponed || self.saga.entries.iter().any(its_end),
                 Status::Compensating | Status::Compensated | Status::Expected | Status::Swept => false,
             };
         }

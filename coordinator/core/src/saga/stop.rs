@@ -37,11 +37,13 @@ impl Draft<'_> {
         let out = entry.waits == Waits::Reply && !mutated("open_attempt_not_awaited");
         let is_given_up = || self.definition.nodes[usize::from(entry.node)].phase == Phase::Compensatable && !out;
         match (entry.work, entry.waits) {
-            (Work::Asked, Waits::Reply | Waits::Retry | Waits::Stuck | Waits::Parked) if is_given_up() => {
+            (Work::Asked, Waits::Reply | Waits::Retry | Waits::Stuck | Waits::Parked | Waits::Paused) if is_given_up() => {
                 self.happen(SagaEvent::Failed { place, failure: failure.clone() });
             }
             (Work::Nothing, Waits::Parked) if mutated("parked_left_open_on_stop") => {}
-            (Work::Nothing, Waits::Time | Waits::Approval | Waits::Event | Waits::Parked) if !mutated("wait_left_open_on_stop") => {
+            (Work::Nothing, Waits::Time | Waits::Approval | Waits::Event | Waits::Parked | Waits::Paused)
+                if !mutated("wait_left_open_on_stop") =>
+            {
                 self.happen(SagaEvent::Closed { place });
             }
             (Work::Open, Waits::Children) => {

@@ -3,6 +3,8 @@
 //! Ways leave no events of their own: that an arm was taken is told with the first thing that happened in it.
 
 mod items;
+mod others;
+mod pausing;
 
 use std::collections::BTreeMap;
 
@@ -59,13 +61,16 @@ impl<'a> Teller<'a> {
             | SagaEvent::StopRemembered { .. }
             | SagaEvent::StopForgotten {}
             | SagaEvent::Escalated { .. }
-            | SagaEvent::EventTaken { .. }
-            | SagaEvent::EventKept { .. }
-            | SagaEvent::EventsExpired { .. }
+            | SagaEvent::ContradictionFound { .. }
             | SagaEvent::Parked { .. }
             | SagaEvent::Prioritised { .. }
             | SagaEvent::Acted { .. } => self.reacted(event, out),
             SagaEvent::Item { .. } | SagaEvent::Swept { .. } => self.below(event, out),
+            SagaEvent::EventTaken { .. } | SagaEvent::EventKept { .. } | SagaEvent::EventsExpired { .. } => self.others(event, out),
+            SagaEvent::Answered { .. } | SagaEvent::StuckTold { .. } => self.others(event, out),
+            SagaEvent::Paused { .. } | SagaEvent::Postponed { .. } | SagaEvent::Withheld { .. } | SagaEvent::Resumed {} => {
+                self.paused(event, out);
+            }
             SagaEvent::CommandIssued { place, node, order, due_at, .. } => {
                 self.comes_to(*node, out);
                 self.places.insert(*place, order.step().to_owned());
@@ -96,16 +101,12 @@ impl<'a> Teller<'a> {
             SagaEvent::Undone { place } => self.say(out, "undone", *place, "is undone"),
             SagaEvent::Closed { place } => self.say(out, "closed", *place, "is closed: nobody waits for it any more"),
             SagaEvent::Stuck { place, failure } => self.say(out, "stuck", *place, &format!("is stuck: {}", said(failure))),
-            SagaEvent::ContradictionFound { place, stray } => {
-                let alone = if *stray { "; it is undone by itself" } else { "" };
-                self.say(out, "contradiction_found", *place, &format!("was refused, and done after all{alone}"));
-            }
             SagaEvent::MarkedLate { due_at } => {
                 let text = format!("it is late, and goes on: its deadline was {}", self.at(*due_at));
                 out.push(Told { event: "marked_late", step: None, text });
             }
             SagaEvent::Completed { emissions, expires_at } => {
-                self.comes_to(self.definition.map_or(ROOT, |definition| definition.nodes.len() as u16), out);
+                self.comes_to_its_end(out);
                 self.ended("completed", emissions, *expires_at, out);
             }
             SagaEvent::Compensated { emissions, expires_at } => self.ended("compensated", emissions, *expires_at, out),
@@ -175,17 +176,9 @@ impl<'a> Teller<'a> {
                 let text = format!("has no answer yet: {role} may answer too, until {}", self.at(*due_at));
                 self.say(out, "escalated", *place, &text);
             }
-            SagaEvent::EventTaken { place, event, passes } => {
-                let early = if event.early { ", which came early" } else { "" };
-                let behind = if *passes { ": the pivot is behind" } else { "" };
-                self.say(out, "event_taken", *place, &format!("has its event {}{early}{behind}", event.source));
-            }
-            SagaEvent::EventKept { event } => {
-                let text = format!("{} ({}) comes early: it is kept until {}", event.kind, event.source, self.at(event.until));
-                tell("event_kept", text);
-            }
-            SagaEvent::EventsExpired { count } => {
-                tell("events_expired", format!("nobody waited for what came early: forgotten now: {count}"));
+            SagaEvent::ContradictionFound { place, stray } => {
+                let alone = if *stray { "; it is undone by itself" } else { "" };
+                self.say(out, "contradiction_found", *place, &format!("was refused, and done after all{alone}"));
             }
             SagaEvent::Parked { place, direction, participant, failure } => {
                 let failed = failure.as_ref().map_or_else(String::new, |failure| format!("failed for now: {}; it ", said(failure)));
@@ -289,6 +282,10 @@ impl<'a> Teller<'a> {
 
     fn name_of(&self, node: u16) -> String {
         self.node(node).map_or_else(|| format!("node {node}"), |node| node.name.to_string())
+    }
+
+    fn comes_to_its_end(&mut self, out: &mut Vec<Told>) {
+        self.comes_to(self.definition.map_or(ROOT, |definition| definition.nodes.len() as u16), out);
     }
 
     /// Tells the choices on the way to a node, and those before it that were left by an empty arm.

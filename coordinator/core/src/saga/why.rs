@@ -2,13 +2,16 @@
 //!
 //! A function of the row and its definition alone, so that it can be asked at any time and changes nothing.
 
+mod items;
+
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, Phase, Place};
 use ringmaster_schemas::names::{Direction, participant_of};
-use ringmaster_schemas::state::{Detail, Entry, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{Detail, Entry, Paused, Saga, Status, Waits, Work};
 
+use super::pausing::postponed;
 use super::scope::{Scope, halted, scope_of};
 use super::{code, retry};
 use crate::definition::{Definition, Node, ROOT, Step, Undo, Verb};
@@ -16,8 +19,8 @@ use crate::definition::{Definition, Node, ROOT, Step, Undo, Verb};
 /// Why one open leaf waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
-    /// Which entry.
-    pub place: Place,
+    /// Which entry; none: it has not even begun, since the saga is paused.
+    pub place: Option<Place>,
     /// The step's name; of a saga's end `on_completed` or `on_compensated`.
     pub step: String,
     /// Whether it is about the step's own command or its undo.
@@ -40,10 +43,45 @@ pub struct Why {
     pub show: Option<Arc<str>>,
 }
 
-/// Why each open leaf of a saga waits, in the order in which they were entered.
+/// Why each open leaf of a saga waits, in the order in which they were entered; behind them what does not begin while it is paused.
 pub fn why(definition: &Definition, saga: &Saga) -> Vec<Why> {
     let open = saga.entries.iter().zip(0..).filter(|(entry, _)| entry.open());
-    open.map(|(entry, place)| of(definition, saga, entry, place)).collect()
+    let mut all: Vec<Why> = open.map(|(entry, place)| of(definition, saga, entry, place)).collect();
+    if let Some(paused) = saga.paused() {
+        all.extend(postponed(definition, saga).map(|next| does_not_begin(definition, saga, next.node, paused)));
+    }
+    all
+}
+
+fn does_not_begin(definition: &Definition, saga: &Saga, node: u16, paused: &Paused) -> Why {
+    let step = if node == ROOT { "its end".to_owned() } else { definition.nodes[usize::from(node)].name.to_string() };
+    let mut ways_out = vec![resumes(saga)];
+    ways_out.extend(may_be_cancelled(saga));
+    Why {
+        place: None,
+        step,
+        direction: Direction::Do,
+        waits: Waits::Paused,
+        since: paused.since,
+        wakes_at: None,
+        what: PAUSED.to_owned(),
+        then: "the saga being resumed: it begins then".to_owned(),
+        ways_out,
+        failure: None,
+        show: None,
+    }
+}
+
+/// What all waits for that is paused.
+const PAUSED: &str = "the saga, which is paused";
+
+fn resumes(saga: &Saga) -> String {
+    format!("ringmaster act resume {} --why '...': the saga goes on", saga.id)
+}
+
+fn may_be_cancelled(saga: &Saga) -> Option<String> {
+    let may = saga.status == Status::Running && !saga.passed && saga.remembered_stop().is_none();
+    may.then(|| format!("ringmaster act cancel {} --why '...': the saga is undone", saga.id))
 }
 
 fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why {
@@ -63,20 +101,22 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
             let participant = leaf.parked_for();
             (format!("{participant}, which is not asked now"), leaf.parked(), leaf.resumes())
         }
+        Waits::Paused => (PAUSED.to_owned(), leaf.paused(), leaf.goes_on()),
         Waits::Time => ("its time".to_owned(), leaf.sleep(), Vec::new()),
         Waits::Event => (format!("{} on {}", leaf.listener().0, leaf.listener().1), leaf.event(), Vec::new()),
-        Waits::Children => (leaf.items(), leaf.items_then(), leaf.may_be_cancelled().into_iter().collect()),
+        Waits::Children => (leaf.items(), leaf.items_then(), may_be_cancelled(saga).into_iter().collect()),
         Waits::Approval => (format!("an approval: {} may answer", leaf.roles().join(" or ")), leaf.approval(), leaf.answers()),
     };
     let clock = entry.clock().filter(|_| saga.held_since.is_none());
-    let wakes_at = Some(entry.due_at()).into_iter().chain(clock).min().filter(|at| *at != Millis::MAX);
+    let due_at = Some(entry.due_at()).filter(|_| entry.waits != Waits::Time || saga.paused().is_none());
+    let wakes_at = due_at.into_iter().chain(clock).min().filter(|at| *at != Millis::MAX);
     let (direction, failure) = (leaf.direction(), entry.failure().cloned());
     let show = match entry.detail() {
         Some(Detail::Asked { show, .. }) => show.clone(),
         _ => None,
     };
     let (step, waits, since) = (name.clone(), entry.waits, entry.since);
-    Why { place, step, direction, waits, since, wakes_at, what, then, ways_out, failure, show }
+    Why { place: Some(place), step, direction, waits, since, wakes_at, what, then, ways_out, failure, show }
 }
 
 /// The name of an entry, with its round behind the first: that of its node, since what a scope failed for names a step in it; of a
@@ -181,18 +221,19 @@ impl Leaf<'_> {
     fn sleep(&self) -> String {
         match self.entry.detail() {
             Some(Detail::Expires {}) => "time: its within is over before its sleep, and it is refused with EXPIRED".to_owned(),
+            _ if self.saga.paused().is_some() => "time, once the saga is resumed: it goes on then".to_owned(),
             _ => "time: it goes on then".to_owned(),
         }
     }
 
-    /// The type and topic of the event that is waited for.
+    /// The type and topic of the event that is waited for, or answers.
     fn listener(&self) -> (&str, &str) {
-        match self.node.map(|node| &node.verb) {
-            Some(Verb::Wait(wait)) => {
-                let listener = &self.definition.listeners[usize::from(wait.listener)];
+        match self.node.and_then(|node| node.verb.listens()) {
+            Some((listener, _)) => {
+                let listener = &self.definition.listeners[usize::from(listener)];
                 (&listener.event, &listener.topic)
             }
-            _ => ("an event", "its topic"),
+            None => ("an event", "its topic"),
         }
     }
 
@@ -207,6 +248,7 @@ impl Leaf<'_> {
     /// Its clock may stand.
     fn when_over(&self) -> &'static str {
         match self.saga.held_since {
+            Some(_) if self.saga.paused().is_some() => "its clock stands while the saga is paused; when it runs out",
             Some(_) => "its clock stands while another step needs a person or is parked; when it runs out",
             None => "when its time is over",
         }
@@ -227,6 +269,18 @@ impl Leaf<'_> {
         )
     }
 
+    fn paused(&self) -> String {
+        let answer = match self.entry.work {
+            Work::Nothing => String::new(),
+            _ => format!("; an answer of {} to an earlier attempt settles it too", self.participant()),
+        };
+        format!("the saga being resumed: it is asked then, and until then no clock of the saga runs{answer}")
+    }
+
+    fn goes_on(&self) -> Vec<String> {
+        std::iter::once(resumes(self.saga)).chain(may_be_cancelled(self.saga)).collect()
+    }
+
     /// How it is asked again.
     fn resumes(&self) -> Vec<String> {
         let participant = self.parked_for();
@@ -234,13 +288,8 @@ impl Leaf<'_> {
             format!("ringmaster participant list: says why {participant} is not asked, and since when"),
             format!("ringmaster participant resume {participant} --why '...': it is asked again"),
         ];
-        ways.extend(self.may_be_cancelled());
+        ways.extend(may_be_cancelled(self.saga));
         ways
-    }
-
-    fn may_be_cancelled(&self) -> Option<String> {
-        let may = self.saga.status == Status::Running && !self.saga.passed && self.saga.remembered_stop().is_none();
-        may.then(|| format!("ringmaster act cancel {} --why '...': the saga is undone", self.saga.id))
     }
 
     fn roles(&self) -> Vec<&str> {
@@ -251,35 +300,16 @@ impl Leaf<'_> {
     }
 
     fn approval(&self) -> String {
-        let escalations = match self.node.map(|node| &node.verb) {
-            Some(Verb::Approval(approval)) => &approval.escalations[..],
-            _ => &[],
+        let (escalations, listens) = match self.node.map(|node| &node.verb) {
+            Some(Verb::Approval(approval)) => (&approval.escalations[..], approval.answer.is_some()),
+            _ => (&[][..], false),
         };
+        let (event, topic) = self.listener();
+        let event = if listens { format!(", by a person or by {event} on {topic}") } else { String::new() };
         let at = self.when_over();
         match escalations.get(self.roles().len() - 1) {
-            Some(next) => format!("the first answer, yes or no; {at}, {} may answer too", next.to),
-            None => format!("the first answer, yes or no; {at}, it is refused with EXPIRED"),
-        }
-    }
-
-    /// Which items are under way.
-    fn items(&self) -> String {
-        let Some(rows) = self.entry.children() else { return "its items".to_owned() };
-        let open = rows.open.len();
-        let held = rows.open.iter().filter(|child| child.held).count();
-        let are = match (self.entry.work, held) {
-            (Work::Undoing, _) => format!("{open} of its items that are undone, and {} more to be undone", rows.to_recall),
-            (_, 0) => format!("{open} of its {} items; {} have begun", rows.count, rows.begun),
-            (_, held) => format!("{open} of its {} items, {held} of which are held; {} have begun", rows.count, rows.begun),
-        };
-        let first = rows.open.iter().find(|child| child.held).or(rows.open.first());
-        first.map_or(are.clone(), |child| format!("{are}; for example {}/{}.{}", self.saga.id, self.name, child.index))
-    }
-
-    fn items_then(&self) -> String {
-        match self.entry.work {
-            Work::Undoing => "the end of their undos: then what is around them is undone, or its reaction follows".to_owned(),
-            _ => "the end of each, as the next begins; the first that ends badly stops the others".to_owned(),
+            Some(next) => format!("the first answer, yes or no{event}; {at}, {} may answer too", next.to),
+            None => format!("the first answer, yes or no{event}; {at}, it is refused with EXPIRED"),
         }
     }
 
@@ -348,7 +378,7 @@ impl Leaf<'_> {
             format!("ringmaster act {verb} {id} --step '{}' --why '...': {what}", self.name)
         };
         ways.extend(acts.iter().map(|act| command(act)));
-        ways.extend(self.may_be_cancelled());
+        ways.extend(may_be_cancelled(self.saga));
         ways
     }
 }

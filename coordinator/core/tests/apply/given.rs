@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Data;
 use ringmaster_schemas::journal::{
-    ActKind, Asked, Emission, Encoding, Failure, FailureKind, Head, HeadFields, ItemEvent, Items, KeptEvent, Opens, Order,
-    OrderFields, Place, SagaEvent, TakenEvent,
+    ActKind, Asked, Emission, Encoding, EventAnswer, Failure, FailureKind, Head, HeadFields, ItemEvent, Items, KeptEvent, Next,
+    Opens, Order, OrderFields, Place, SagaEvent, TakenEvent,
 };
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{
-    Child, Children, Course, Detail, Early, End, Entry, EntryMore, PRIORITY_USUAL, Saga, Status, Waits, Work,
+    Child, Children, Course, Detail, End, Entry, EntryMore, PRIORITY_USUAL, Paused, Saga, SagaMore, Status, Waits, Work,
 };
 
 use crate::ID;
@@ -100,6 +100,7 @@ pub(crate) fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Sag
         Waits::Children => Some(Detail::Children { rows: Arc::new(rows(work == Work::Undoing)) }),
         _ => None,
     };
+    let paused = Paused { since: 20, by: "ann".into(), why: "why".into(), postponed: Vec::new() };
     let asked = detail.map(|detail| Course { detail, ..Course::default() });
     let more = (stray || asked.is_some())
         .then(|| Box::new(EntryMore { stray: stray.then_some(600), course: asked, ..EntryMore::default() }));
@@ -128,11 +129,15 @@ pub(crate) fn saga(status: Status, work: Work, waits: Waits, stray: bool) -> Sag
         late: false,
         priority: PRIORITY_USUAL,
         deadline_at: Some(60_000),
-        held_since: matches!(waits, Waits::Stuck | Waits::Parked).then_some(20),
+        held_since: matches!(waits, Waits::Stuck | Waits::Parked | Waits::Paused).then_some(20),
         entries: vec![entry],
         failure: None,
         ended,
-        early: (waits == Waits::Event).then(|| Box::new(Early { events: vec![kept()] })),
+        more: match waits {
+            Waits::Event => Some(Box::new(SagaMore { early: vec![kept()], ..SagaMore::default() })),
+            Waits::Paused => Some(Box::new(SagaMore { paused: Some(paused), ..SagaMore::default() })),
+            _ => None,
+        },
     }
 }
 
@@ -195,6 +200,11 @@ fn of_others(place: Place) -> Vec<(&'static str, SagaEvent)> {
         let source = if early { "cames/1" } else { "cames/2" };
         SagaEvent::EventTaken { place, event: Arc::new(TakenEvent { source: source.into(), early, result: None }), passes: false }
     };
+    let answered = |early| {
+        let source = if early { "cames/1" } else { "cames/2" };
+        let answer = EventAnswer { source: source.into(), early, result: None, failure: None };
+        SagaEvent::Answered { place, answer: Arc::new(answer), passes: false }
+    };
     let opens = |node, opens| SagaEvent::Entered { place: next, node, round: 1, opens };
     let asked = Arc::new(Asked { role: "clerk".into(), show: None });
     let emitted = |node| SagaEvent::Emitted { node, emission: Arc::new(emission()) };
@@ -202,6 +212,7 @@ fn of_others(place: Place) -> Vec<(&'static str, SagaEvent)> {
     vec![
         ("emitted", emitted(2)),
         ("end emitted", emitted(0)),
+        ("stuck told", SagaEvent::StuckTold { place, emission: Some(Arc::new(emission())), failure: None }),
         ("scope stopped", SagaEvent::ScopeStopped { place, refused: true, failure: failure.clone() }),
         ("reaction", SagaEvent::ReactionBegan { place, list: 3 }),
         ("went on", SagaEvent::WentOn { place, passes: false }),
@@ -218,6 +229,8 @@ fn of_others(place: Place) -> Vec<(&'static str, SagaEvent)> {
         ("end waits", opens(0, Opens::Wait { until: due_at })),
         ("event", taken(false)),
         ("early event", taken(true)),
+        ("answered", answered(false)),
+        ("answered early", answered(true)),
         ("kept", SagaEvent::EventKept { event: kept() }),
         ("early forgotten", SagaEvent::EventsExpired { count: 1 }),
         ("two forgotten", SagaEvent::EventsExpired { count: 2 }),
@@ -225,6 +238,11 @@ fn of_others(place: Place) -> Vec<(&'static str, SagaEvent)> {
         ("end enters parked", opens(0, Opens::Parked { participant: "office".into() })),
         ("parked", parked(Direction::Do)),
         ("undo parked", parked(Direction::Undo)),
+        ("paused", SagaEvent::Paused { by: "ann".into(), why: "why".into() }),
+        ("postponed", SagaEvent::Postponed { next: Next { node: 2, again: false } }),
+        ("withheld", SagaEvent::Withheld { place, failure: None }),
+        ("withheld as it failed", SagaEvent::Withheld { place, failure: Some(failure.clone()) }),
+        ("resumed", SagaEvent::Resumed {}),
         ("prioritised", SagaEvent::Prioritised { priority: 9 }),
         ("escalated", SagaEvent::Escalated { place, role: "boss".into(), due_at }),
     ]

@@ -26,8 +26,11 @@ fn is_legal(saga: &Saga, event: &SagaEvent) -> bool {
 /// The pairs that there are.
 fn exists(work: Work, waits: Waits) -> bool {
     match work {
-        Work::Nothing => matches!(waits, Waits::Stuck | Waits::Time | Waits::Approval | Waits::Event | Waits::Parked),
-        Work::Asked | Work::UndoAsked => !matches!(waits, Waits::No | Waits::Children),
+        Work::Nothing => {
+            matches!(waits, Waits::Stuck | Waits::Time | Waits::Approval | Waits::Event | Waits::Parked | Waits::Paused)
+        }
+        Work::Asked => !matches!(waits, Waits::No | Waits::Children),
+        Work::UndoAsked => !matches!(waits, Waits::No | Waits::Paused | Waits::Children),
         Work::Done | Work::Failed => matches!(waits, Waits::No | Waits::Stuck | Waits::Parked),
         Work::Refused | Work::Undone => matches!(waits, Waits::No | Waits::Stuck),
         Work::Open | Work::Undoing => matches!(waits, Waits::No | Waits::Children),
@@ -53,40 +56,42 @@ fn table(status: Status, stray: bool) -> String {
 #[test]
 fn what_can_happen_while_it_goes_forward() {
     expect![[r#"
-        nothing, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked, items, gave
-        nothing, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        nothing, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated, items, gave
-        nothing, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked, items, gave
-        nothing, waits: parked: skipped, entered, end entered, refuses, scope, issued, issued from where it was parked, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked, items, gave
-        asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked, items, gave
-        asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, closed, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked, parked, items, gave
-        asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated, items, gave
-        asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked, items, gave
-        asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        done, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, items, gave
-        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        done, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        refused, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, contradiction, stray, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        refused, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked, items, gave
-        failed, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, items, gave
-        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        failed, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        undo asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, undo's retry, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, items, gave
-        undo asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, undo repeated, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, items, gave
-        undo asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked, undo parked, items, gave
-        undo asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        undo asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, escalated, items, gave
-        undo asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked, items, gave
-        undo asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        undone, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        undone, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        closed, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, late, completed, emitted, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        open, waits: no: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        open, waits: items: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave, item began, item ended, item held
-        undoing, waits: no: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, closed, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave
-        undoing, waits: items: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, undone, closed, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, items, gave, item ended, item recalled, item held
+        nothing, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, stuck told, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked, paused, items, gave
+        nothing, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        nothing, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, answered, kept, enters parked, paused, escalated, items, gave
+        nothing, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked, paused, items, gave
+        nothing, waits: parked: skipped, entered, end entered, refuses, scope, issued, issued from where it was parked, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, withheld, items, gave
+        nothing, waits: paused: skipped, entered, end entered, refuses, scope, issued, issued from where it was parked, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked, postponed, resumed, items, gave
+        asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, retry, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked, paused, withheld, withheld as it failed, items, gave
+        asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, repeated, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, parked, paused, withheld, withheld as it failed, items, gave
+        asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, closed, stuck, late, emitted, stuck told, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked, parked, paused, withheld, withheld as it failed, items, gave
+        asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, answered, kept, enters parked, paused, escalated, items, gave
+        asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked, paused, items, gave
+        asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked, paused, withheld, items, gave
+        asked, waits: paused: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, failed, undoing, stuck, late, emitted, remembered, acted, retried, sleeps, asks for approval, waits, kept, enters parked, parked, postponed, resumed, items, gave
+        done, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, paused, items, gave
+        done, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, stuck told, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        done, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        refused, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, contradiction, stray, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        refused, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, stuck told, reaction, went on, remembered, acted, sleeps, asks for approval, waits, event, kept, enters parked, paused, items, gave
+        failed, waits: no: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, paused, items, gave
+        failed, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, undone, closed, stuck, late, emitted, stuck told, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        failed, waits: parked: skipped, entered, end entered, refuses, scope, issued, undo issued, undoing, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        undo asked, waits: reply: skipped, entered, end entered, refuses, scope, issued, undo's retry, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, paused, items, gave
+        undo asked, waits: retry: skipped, entered, end entered, refuses, scope, issued, undo repeated, undoing, undone, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, undo parked, paused, items, gave
+        undo asked, waits: stuck: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, stuck told, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked, undo parked, paused, items, gave
+        undo asked, waits: time: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        undo asked, waits: approval: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, answered, kept, enters parked, paused, escalated, items, gave
+        undo asked, waits: event: skipped, entered, end entered, refuses, scope, issued, succeeded, refused, undoing, closed, stuck, late, emitted, remembered, acted, sleeps, asks for approval, waits, event, early event, kept, early forgotten, enters parked, paused, items, gave
+        undo asked, waits: parked: skipped, entered, end entered, refuses, scope, issued, undoing, undone, stuck, late, emitted, remembered, acted, undo retried, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        undone, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, stuck, late, completed, emitted, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        undone, waits: stuck: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, stuck, late, emitted, stuck told, reaction, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        closed, waits: no: skipped, entered, end entered, refuses, scope, issued, undoing, late, completed, emitted, went on, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        open, waits: no: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        open, waits: items: skipped, entered, end entered, refuses, scope, issued, succeeded, undoing, closed, late, emitted, scope stopped, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave, item began, item ended, item held
+        undoing, waits: no: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, closed, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave
+        undoing, waits: items: skipped, entered, end entered, refuses, scope, issued, refused, failed, undoing, undone, closed, late, emitted, remembered, acted, sleeps, asks for approval, waits, kept, enters parked, paused, items, gave, item ended, item recalled, item held
     "#]]
     .assert_eq(&table(Status::Running, false));
 }
@@ -94,35 +99,37 @@ fn what_can_happen_while_it_goes_forward() {
 #[test]
 fn what_can_happen_while_it_undoes() {
     expect![[r#"
-        nothing, waits: stuck: end entered, succeeded, closed, stuck, acted
+        nothing, waits: stuck: end entered, succeeded, closed, stuck, stuck told, acted
         nothing, waits: time: end entered, closed, acted
         nothing, waits: approval: end entered, closed, acted
         nothing, waits: event: end entered, closed, acted
         nothing, waits: parked: end entered, closed, stuck, acted
+        nothing, waits: paused: end entered, closed, stuck, acted
         asked, waits: reply: end entered, succeeded, refused, failed, stuck, acted
         asked, waits: retry: end entered, succeeded, refused, failed, stuck, acted
-        asked, waits: stuck: end entered, succeeded, refused, failed, closed, stuck, acted
+        asked, waits: stuck: end entered, succeeded, refused, failed, closed, stuck, stuck told, acted
         asked, waits: time: end entered, closed, acted
         asked, waits: approval: end entered, closed, acted
         asked, waits: event: end entered, closed, acted
         asked, waits: parked: end entered, succeeded, refused, failed, stuck, acted
+        asked, waits: paused: end entered, succeeded, refused, failed, stuck, acted
         done, waits: no: end entered, undo issued, stuck, compensated, acted, undo parked
-        done, waits: stuck: end entered, succeeded, undone, closed, stuck, acted
+        done, waits: stuck: end entered, succeeded, undone, closed, stuck, stuck told, acted
         done, waits: parked: end entered, undo issued, stuck, acted
         refused, waits: no: end entered, stuck, contradiction, compensated, acted
-        refused, waits: stuck: end entered, succeeded, closed, stuck, acted
+        refused, waits: stuck: end entered, succeeded, closed, stuck, stuck told, acted
         failed, waits: no: end entered, undo issued, stuck, compensated, acted, undo parked
-        failed, waits: stuck: end entered, succeeded, undone, closed, stuck, acted
+        failed, waits: stuck: end entered, succeeded, undone, closed, stuck, stuck told, acted
         failed, waits: parked: end entered, undo issued, stuck, acted
         undo asked, waits: reply: end entered, undo's retry, undone, stuck, acted, undo parked
         undo asked, waits: retry: end entered, undo repeated, undone, stuck, acted, undo parked
-        undo asked, waits: stuck: end entered, undone, stuck, acted, undo retried, undo parked
+        undo asked, waits: stuck: end entered, undone, stuck, stuck told, acted, undo retried, undo parked
         undo asked, waits: time: end entered, closed, acted
         undo asked, waits: approval: end entered, closed, acted
         undo asked, waits: event: end entered, closed, acted
         undo asked, waits: parked: end entered, undone, stuck, acted, undo retried
         undone, waits: no: end entered, stuck, compensated, acted
-        undone, waits: stuck: end entered, succeeded, closed, stuck, acted
+        undone, waits: stuck: end entered, succeeded, closed, stuck, stuck told, acted
         closed, waits: no: end entered, compensated, acted
         open, waits: no: end entered, closed, acted
         open, waits: items: end entered, closed, scope stopped, acted, item began, item ended, item held
@@ -135,35 +142,37 @@ fn what_can_happen_while_it_undoes() {
 #[test]
 fn what_can_happen_behind_the_end() {
     expect![[r#"
-        nothing, waits: stuck: acted
+        nothing, waits: stuck: stuck told, acted
         nothing, waits: time: acted
         nothing, waits: approval: acted
         nothing, waits: event: acted
         nothing, waits: parked: acted
+        nothing, waits: paused: acted
         asked, waits: reply: acted
         asked, waits: retry: acted
-        asked, waits: stuck: acted
+        asked, waits: stuck: stuck told, acted
         asked, waits: time: acted
         asked, waits: approval: acted
         asked, waits: event: acted
         asked, waits: parked: acted
+        asked, waits: paused: acted
         done, waits: no: acted
-        done, waits: stuck: acted
+        done, waits: stuck: stuck told, acted
         done, waits: parked: acted
         refused, waits: no: stray, acted
-        refused, waits: stuck: acted
+        refused, waits: stuck: stuck told, acted
         failed, waits: no: acted
-        failed, waits: stuck: acted
+        failed, waits: stuck: stuck told, acted
         failed, waits: parked: acted
         undo asked, waits: reply: acted
         undo asked, waits: retry: acted
-        undo asked, waits: stuck: acted
+        undo asked, waits: stuck: stuck told, acted
         undo asked, waits: time: acted
         undo asked, waits: approval: acted
         undo asked, waits: event: acted
         undo asked, waits: parked: acted
         undone, waits: no: acted
-        undone, waits: stuck: acted
+        undone, waits: stuck: stuck told, acted
         closed, waits: no: acted
         open, waits: no: acted
         open, waits: items: acted, item ended, item swept
@@ -176,35 +185,37 @@ fn what_can_happen_behind_the_end() {
 #[test]
 fn what_can_happen_to_a_stray_behind_the_end() {
     expect![[r#"
-        nothing, waits: stuck: succeeded, closed, stuck, acted
+        nothing, waits: stuck: succeeded, closed, stuck, stuck told, acted
         nothing, waits: time: closed, acted
         nothing, waits: approval: closed, acted
         nothing, waits: event: closed, acted
         nothing, waits: parked: closed, stuck, acted
+        nothing, waits: paused: closed, stuck, acted, parked
         asked, waits: reply: retry, succeeded, refused, failed, stuck, acted, parked
         asked, waits: retry: repeated, succeeded, refused, failed, stuck, acted, parked
-        asked, waits: stuck: succeeded, refused, failed, closed, stuck, acted, retried, parked
+        asked, waits: stuck: succeeded, refused, failed, closed, stuck, stuck told, acted, retried, parked
         asked, waits: time: closed, acted
         asked, waits: approval: closed, acted
         asked, waits: event: closed, acted
         asked, waits: parked: succeeded, refused, failed, stuck, acted, retried
+        asked, waits: paused: succeeded, refused, failed, stuck, acted, retried, parked
         done, waits: no: undo issued, stuck, acted, undo parked
-        done, waits: stuck: succeeded, undone, closed, stuck, acted
+        done, waits: stuck: succeeded, undone, closed, stuck, stuck told, acted
         done, waits: parked: undo issued, stuck, acted
         refused, waits: no: stuck, stray, acted
-        refused, waits: stuck: succeeded, closed, stuck, acted
+        refused, waits: stuck: succeeded, closed, stuck, stuck told, acted
         failed, waits: no: undo issued, stuck, acted, undo parked
-        failed, waits: stuck: succeeded, undone, closed, stuck, acted
+        failed, waits: stuck: succeeded, undone, closed, stuck, stuck told, acted
         failed, waits: parked: undo issued, stuck, acted
         undo asked, waits: reply: undo's retry, undone, stuck, acted, undo parked
         undo asked, waits: retry: undo repeated, undone, stuck, acted, undo parked
-        undo asked, waits: stuck: undone, stuck, acted, undo retried, undo parked
+        undo asked, waits: stuck: undone, stuck, stuck told, acted, undo retried, undo parked
         undo asked, waits: time: closed, acted
         undo asked, waits: approval: closed, acted
         undo asked, waits: event: closed, acted
         undo asked, waits: parked: undone, stuck, acted, undo retried
         undone, waits: no: stuck, acted
-        undone, waits: stuck: succeeded, closed, stuck, acted
+        undone, waits: stuck: succeeded, closed, stuck, stuck told, acted
         closed, waits: no: acted
         open, waits: no: closed, acted
         open, waits: items: closed, acted, item ended, item swept
@@ -231,6 +242,9 @@ fn an_unknown_place_is_illegal() {
             "kept",
             "early forgotten",
             "two forgotten",
+            "paused",
+            "postponed",
+            "resumed",
             "prioritised",
         ]
         .contains(&name)

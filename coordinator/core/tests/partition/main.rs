@@ -12,6 +12,7 @@ mod line;
 mod listeners;
 mod memory;
 mod parking;
+mod pausing;
 mod resumed;
 mod routing;
 mod side_by_side;

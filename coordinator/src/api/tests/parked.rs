@@ -1,9 +1,10 @@
 //! Participants that are not asked, and the sagas that are parked for them.
 
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::Next;
 use ringmaster_schemas::names::partition_of;
 use ringmaster_schemas::state::{
-    Breaker, BreakerState, Course, Detail, Entry, EntryMore, Saga, Waits, Work, index_keys, parked_places,
+    Breaker, BreakerState, Course, Detail, Entry, EntryMore, Paused, Saga, SagaMore, Waits, Work, index_keys, parked_places,
 };
 use serde_json::Value;
 
@@ -175,6 +176,49 @@ fn what_is_parked_is_listed_behind_what_is_due_and_asked_for_by_its_participant(
     for wrong in ["?participant=hotel", "?stuck=true&parked=true"] {
         assert_eq!(get(&server, &format!("/api/sagas{wrong}")).0, 400, "{wrong}");
     }
+}
+
+/// What a paused saga would begin is listed under its own name, whatever else of it is open.
+#[test]
+fn a_saga_that_is_paused_is_listed_and_says_how_it_goes_on() {
+    let (_, waits) = with_a_trip();
+    let home = partition_of(b"t-1", PARTITIONS);
+    let mut keys = (0..).map(|number| key_in(home, number)).filter(|key| key != "t-1");
+    let mut paused = |since: Millis, entries: usize| {
+        let mut saga = parked(&keys.next().expect("no end"), since, &["hotel"]);
+        saga.entries.truncate(entries);
+        let postponed = if entries == 0 { vec![Next { node: 1, again: false }] } else { Vec::new() };
+        let paused = Paused { since: LATER + since, by: "ann".into(), why: "strike".into(), postponed };
+        saga.more = Some(Box::new(SagaMore { paused: Some(paused), ..SagaMore::default() }));
+        saga
+    };
+    let (late, early) = (paused(30, 1), paused(20, 0));
+    let parked = parked(&key_in(home, 20), 10, &["hotel"]);
+    let server = served([(home, [&waits, &late, &early, &parked].map(row_of).to_vec())]);
+    let listed = |query: &str| {
+        let (code, body) = get(&server, &format!("/api/sagas{query}"));
+        assert_eq!(code, 200, "{query}: {body}");
+        body["sagas"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|saga| saga["saga"].as_str().expect("an id").to_owned())
+            .collect::<Vec<_>>()
+    };
+    let ids = |sagas: &[&Saga]| sagas.iter().map(|saga| saga.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(listed("?paused=true"), ids(&[&early, &late]));
+    assert_eq!(listed("?parked=true"), ids(&[&parked, &late]), "of one something is parked, too");
+    assert_eq!(listed(""), ids(&[&waits, &parked, &early, &late]));
+    assert_eq!(get(&server, "/api/sagas?paused=true&parked=true").0, 400);
+    let (_, body) = get(&server, "/api/sagas?paused=true&limit=1");
+    let first = &body["sagas"][0];
+    assert_eq!((&first["reason"], &first["step"], &first["wakes_at"]), (&json!("paused"), &json!("room"), &json!(null)));
+    assert_eq!(body["more"], true);
+    let (_, body) = get(&server, &format!("/api/sagas/{}", early.id));
+    assert_eq!(body["paused"], json!({ "since": "1970-01-12T13:46:40.020Z", "by": "ann", "why": "strike" }));
+    let why = &body["why"][0];
+    assert_eq!((&why["reason"], &why["step"], &why["place"]), (&json!("paused"), &json!("room"), &json!(null)));
+    assert!(why["ways_out"].to_string().contains(&format!("act resume {}", early.id)), "{why}");
 }
 
 /// An undo that is parked waits before it is made; one that had begun waits as what was asked.

@@ -88,7 +88,7 @@ pub(crate) fn saga(key: &str, expires_at: Option<Millis>) -> Saga {
         entries: Vec::new(),
         failure: None,
         ended: expires_at.map(|expires_at| End { at: 1, expires_at }),
-        early: None,
+        more: None,
     }
 }
 

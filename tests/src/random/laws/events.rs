@@ -1,11 +1,11 @@
 //! Events go to what waits for them, by a reckoning of conditions that is not the core's.
 
-use ringmaster_core::definition::{Definition, Verb};
+use ringmaster_core::definition::Definition;
 use ringmaster_schemas::journal::{Place, SagaEvent};
 use ringmaster_schemas::state::{Detail, Entry, Saga, Status, Waits, Work};
 
 use crate::laws::is_undone_with;
-use crate::random::generate::STOP;
+use crate::random::generate::{EVENTS, STOP};
 use crate::random::plan::{Plan, What};
 use crate::stories::Happened;
 
@@ -25,7 +25,8 @@ pub(in crate::random) fn came(
     happened: &[Happened],
 ) -> Option<String> {
     let took = happened.first().and_then(|one| match &one.event {
-        SagaEvent::EventTaken { place, .. } => Some(*place),
+        SagaEvent::EventTaken { place, .. } => Some((*place, true)),
+        SagaEvent::Answered { place, answer, .. } => Some((*place, answer.failure.is_none())),
         _ => None,
     });
     let known = |entry: &Entry| matches!(entry.detail(), Some(Detail::Taken { source }) if **source == *came.source);
@@ -35,13 +36,24 @@ pub(in crate::random) fn came(
             && matches!(entry.work, Work::Nothing | Work::Refused)
             && !is_undone_with(definition, before, place);
         let Some(node) = definition.node(entry.node) else { return false };
-        let Verb::Wait(wait) = &node.verb else { return false };
-        let Some(What::Wait(planned)) = plan.node(&node.name).map(|node| &node.what) else { return false };
-        let is_meant = *definition.listeners[usize::from(wait.listener)].event == *came.kind;
-        (entry.waits == Waits::Event || late) && is_meant && planned.least.is_none_or(|least| came.number >= least)
+        match (entry.waits, plan.node(&node.name).map(|node| &node.what)) {
+            (waits, Some(What::Wait(planned))) => {
+                let is_meant = EVENTS[planned.event] == came.kind && planned.least.is_none_or(|least| came.number >= least);
+                (waits == Waits::Event || late) && is_meant
+            }
+            (Waits::Approval, Some(What::Approval(planned))) => planned.answer.is_some_and(|(event, _)| EVENTS[event] == came.kind),
+            _ => false,
+        }
     };
     let waits = before.entries.iter().enumerate().find(|(place, entry)| fits(entry, *place));
-    let expected = waits.filter(|_| !again && before.status == Status::Running).map(|(place, _)| place as Place);
+    let expected = waits.filter(|_| !again && before.status == Status::Running).map(|(place, entry)| {
+        let what = definition.node(entry.node).and_then(|node| plan.node(&node.name)).map(|node| &node.what);
+        let approves = match what {
+            Some(What::Approval(planned)) => planned.answer.is_some_and(|(_, least)| came.number >= least),
+            _ => true,
+        };
+        (place as Place, approves)
+    });
     (took != expected).then(|| format!("L19: {} is taken by {took:?}, not {expected:?}", came.source))
 }
 

@@ -18,7 +18,7 @@ pub(super) fn parks(
     breakers: &Breakers,
 ) -> Option<String> {
     let let_go = if let Input::Unpark(place) = input { Some(*place) } else { None };
-    let is_paused = |node: u16, direction: Direction| {
+    let is_closed = |node: u16, direction: Direction| {
         asks(definition, node, direction).is_some_and(|command| breakers.parks(participant_of(command)).is_some())
     };
     // While it drains a failure counts.
@@ -30,13 +30,13 @@ pub(super) fn parks(
     for (number, one) in happened.iter().enumerate() {
         let goes = number == 0 && let_go.is_some();
         if let Some((place, node, direction)) = asked(&one.behind, &one.event) {
-            let may = (goes && let_go == Some(place)) || !is_paused(node, direction);
+            let may = (goes && let_go == Some(place)) || !is_closed(node, direction);
             if !may {
                 return Some(format!("parked: {} is paused, and asked", asks(definition, node, direction).unwrap_or_default()));
             }
         }
         if let Some((node, direction)) = parked(&one.behind, &one.event)
-            && !is_paused(node, direction)
+            && !is_closed(node, direction)
         {
             return Some(format!("parked: entry of node {node} is parked, and its participant is asked as ever"));
         }
@@ -47,8 +47,12 @@ pub(super) fn parks(
             return Some(format!("parked: {} failed by {}, which counts, and is parked", entry.name(), failure.code));
         }
         // The table of answers says what an answer may do.
+        let is_held = |entry: &Entry| {
+            let is_forward = direction(entry) == Direction::Do;
+            is_out(entry.node, direction(entry)) || (is_forward && row.paused().is_some())
+        };
         if let (Input::Due, Some(entry)) = (input, given_up(definition, row, &one.event))
-            && is_out(entry.node, direction(entry))
+            && is_held(entry)
         {
             return Some(format!("parked: {} has no answer while its participant is paused, and is given up", entry.name()));
         }
@@ -80,10 +84,13 @@ fn too_big(definition: &Definition, before: &Saga, place: Place, happened: &[Hap
 
 /// What is let go goes out, or cannot be made; nothing happens if it was not parked.
 fn goes_out(before: &Saga, place: Place, happened: &[Happened]) -> Option<String> {
+    let is_forward = before.entry(place).is_some_and(|entry| matches!(entry.work, Work::Nothing | Work::Asked));
     let was_parked = before.entry(place).is_some_and(|entry| entry.waits == Waits::Parked);
     let first = happened.first().map(|one| &one.event);
     let fits = match first {
         None => !was_parked,
+        Some(SagaEvent::Withheld { place: at, .. }) => was_parked && *at == place && is_forward && before.paused().is_some(),
+        Some(_) if is_forward && before.paused().is_some() => false,
         Some(
             SagaEvent::CommandIssued { place: at, .. }
             | SagaEvent::UndoIssued { place: at, .. }

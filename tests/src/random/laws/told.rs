@@ -83,6 +83,11 @@ fn emitted(known: &Known<'_>, before: &Saga, event: &SagaEvent) -> Option<String
         }
         SagaEvent::Completed { emissions, .. } => (at_end(known, &known.plan.completed, before, false)?, emissions.first()?),
         SagaEvent::Compensated { emissions, .. } => (at_end(known, &known.plan.compensated, before, true)?, emissions.first()?),
+        SagaEvent::StuckTold { emission: None, .. } => {
+            let wanted = at_end(known, &known.plan.stuck, before, true)?;
+            return wanted.is_ok().then(|| format!("wire: what is stuck is not told, and would be {wanted:?}"));
+        }
+        SagaEvent::StuckTold { emission: Some(emission), .. } => (at_end(known, &known.plan.stuck, before, true)?, emission),
         _ => return None,
     };
     let told = number(&emission.body);

@@ -36,6 +36,7 @@ pub(in crate::random) fn written(plan: &Plan, definition: &Definition) -> Vec<St
                 }
                 (What::Approval(planned), Verb::Approval(compiled)) => {
                     compiled.show.is_some()
+                        && planned.answer.is_some() == compiled.answer.is_some()
                         && compiled.escalations.iter().map(|escalation| escalation.after_ms).eq(planned.escalations.iter().copied())
                 }
                 (What::Parallel(branches), Verb::Parallel(count)) => branches.len() == usize::from(*count),

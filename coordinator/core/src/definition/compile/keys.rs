@@ -7,7 +7,7 @@ mod waits;
 
 use super::form::ROUNDS_MAX;
 pub use for_each::FOR_EACH;
-pub use waits::{APPROVAL, CANCEL, ESCALATION, ROLE, SLEEP, WAIT};
+pub use waits::{ANSWER, APPROVAL, CANCEL, ESCALATION, ROLE, SLEEP, WAIT};
 
 /// A map of the language.
 #[derive(Debug)]
@@ -127,6 +127,7 @@ pub static SAGA: Shape = Shape {
         must("steps", Holds::Steps, "What is done, in order."),
         may("on_completed", EMISSIONS, "What is told when all steps are done."),
         may("on_compensated", EMISSIONS, "What is told when what was done is undone; failure says why."),
+        may("on_stuck", EMISSIONS, "What is told each time that something begins to need a person; failure says what, and why."),
     ],
 };
 
@@ -186,8 +187,8 @@ const EMISSIONS: Holds = Holds::Either(&[Holds::Map(&EMISSION), Holds::List(&Hol
 pub static EMISSION: Shape = Shape { name: "emission", what: "an emission", keys: &[EVENT, EVENT_TO, EVENT_KEY, EVENT_WITH] };
 
 /// Every map of the language that is no step, in the order in which it is told.
-pub static MAPS: [&Shape; 13] =
-    [&SAGA, &START, &CANCEL, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &REACTION, &ARM, &LAST_ARM, &ROLE, &ESCALATION];
+pub static MAPS: [&Shape; 14] =
+    [&SAGA, &START, &CANCEL, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &REACTION, &ARM, &LAST_ARM, &ROLE, &ESCALATION, &ANSWER];
 
 /// The verbs, each with what a step of it may have.
 pub static VERBS: [(&str, &Shape); 10] = [

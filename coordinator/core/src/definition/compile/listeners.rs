@@ -1,10 +1,10 @@
-//! What a definition listens to beside its start: the events that its waits wait for, and the one that cancels it. All that waits for
+//! What a definition listens to beside its start: the events that its waits wait for, those that answer to approvals, and the one that cancels it. All that waits for
 //! one type on one topic is one listener, so that an event is projected once, and has one key.
 
 use ringmaster_schemas::Millis;
 
 use super::fields::Word;
-use super::form::{ListenForm, SagaForm};
+use super::form::{ApprovalForm, ListenForm, SagaForm};
 use super::report::Report;
 use super::tree::{PlannedVerb, Tree};
 use crate::definition::defaults::DEFAULTS;
@@ -22,6 +22,8 @@ pub(super) struct Listening<'f> {
     pub(super) cancels: bool,
     /// The waits for it.
     pub(super) waits: Vec<u16>,
+    /// The approvals that it answers to.
+    pub(super) answers: Vec<u16>,
 }
 
 /// All that a definition listens to, in the order of the file; what contradicts itself is reported.
@@ -30,20 +32,23 @@ pub(super) fn listeners<'f>(form: &'f SagaForm, tree: &Tree<'f>, report: &mut Re
     if let Some(cancel) = &form.cancel {
         all.push(Listening { cancels: true, keep_ms: DEFAULTS.keep_ms, ..of(form, cancel) });
     }
-    let waits = tree.nodes.iter().zip(0..).filter_map(|(planned, number)| match planned.verb {
-        PlannedVerb::Wait(wait) => Some((number, wait)),
+    let listen = tree.nodes.iter().zip(0..).filter_map(|(planned, number)| match planned.verb {
+        PlannedVerb::Wait(wait) => Some((&wait.listens, &wait.keep, vec![number], Vec::new())),
+        PlannedVerb::Approval(ApprovalForm { answer: Some(answer), .. }) => {
+            Some((&answer.listens, &answer.keep, Vec::new(), vec![number]))
+        }
         _ => None,
     });
-    for (number, wait) in waits {
-        let keep_ms = wait.keep.as_ref().map_or(DEFAULTS.keep_ms, |(millis, _)| *millis);
-        let one = Listening { keep_ms, waits: vec![number], ..of(form, &wait.listens) };
+    for (listens, keep, waits, answers) in listen {
+        let keep_ms = keep.as_ref().map_or(DEFAULTS.keep_ms, |(millis, _)| *millis);
+        let one = Listening { keep_ms, waits, answers, ..of(form, listens) };
         let known = all.iter_mut().find(|known| known.event.text == one.event.text && known.topic.text == one.topic.text);
         let Some(known) = known else {
             all.push(one);
             continue;
         };
         if known.cancels {
-            let hint = "an event that cancels the saga is never waited for";
+            let hint = "an event that cancels the saga is never waited for, and answers to nothing";
             report.error(&one.event.span, format!("{} cancels the saga", one.event.text), hint);
         } else if key_of(known.key) != key_of(one.key) {
             let hint = format!("on line {} it is {}", report.line(known.event.span.start), said(known.key));
@@ -51,7 +56,8 @@ pub(super) fn listeners<'f>(form: &'f SagaForm, tree: &Tree<'f>, report: &mut Re
             report.error(span, format!("events of one type have one key, and this is {}", said(one.key)), hint);
         }
         known.keep_ms = known.keep_ms.max(keep_ms);
-        known.waits.push(number);
+        known.waits.extend(one.waits);
+        known.answers.extend(one.answers);
     }
     let start = (&form.start.event.text, &form.start.topic.text);
     for one in all.iter().filter(|one| (&one.event.text, &one.topic.text) == start) {
@@ -63,7 +69,15 @@ pub(super) fn listeners<'f>(form: &'f SagaForm, tree: &Tree<'f>, report: &mut Re
 
 fn of<'f>(form: &'f SagaForm, listens: &'f ListenForm) -> Listening<'f> {
     let topic = listens.topic.as_ref().unwrap_or(&form.start.topic);
-    Listening { event: &listens.event, topic, key: listens.key.as_ref(), keep_ms: 0, cancels: false, waits: Vec::new() }
+    Listening {
+        event: &listens.event,
+        topic,
+        key: listens.key.as_ref(),
+        keep_ms: 0,
+        cancels: false,
+        waits: Vec::new(),
+        answers: Vec::new(),
+    }
 }
 
 fn key_of(key: Option<&Parsed>) -> Option<String> {

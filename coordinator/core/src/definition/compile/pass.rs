@@ -1,5 +1,6 @@
 //! One pass over the tree: each node is looked up, its expressions are compiled, and it is built.
 
+mod approval;
 mod for_each;
 mod undo;
 
@@ -13,15 +14,14 @@ use ringmaster_schemas::journal::{DefinitionHash, Encoding};
 use super::build::{Ground, Read};
 use super::checks::{self, Decides};
 use super::did_you_mean;
-use super::form::{ApprovalForm, EmitForm, EscalationForm, OnForm, RoleForm, SagaForm, SleepForm, SwitchForm, WaitForm};
+use super::form::{EmitForm, OnForm, SagaForm, SleepForm, SwitchForm, WaitForm};
 use super::targets::{Finder, Target};
 use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::scope::{Known, Names, Spot, Uses, facts};
 use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
 use crate::definition::{
-    Approval, Arm, Definition, Do, Emit, Escalation, Gives, Listener, Next, Node, NodeByName, On, Reaction, Role, RoleName, Sleep,
-    Start, Verb, Wait,
+    Arm, Definition, Do, Emit, Gives, Listener, Next, Node, NodeByName, On, Reaction, Role, Sleep, Start, Verb, Wait,
 };
 
 /// One pass against one set of schemas.
@@ -55,6 +55,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let completed = self.emissions(&form.on_completed, &Spot::at(certainty.end()));
         let undone = Spot { failure: true, undone: true, ..Spot::at(certainty.end()) };
         let compensated = self.emissions(&form.on_compensated, &undone);
+        let stuck = self.emissions(&form.on_stuck, &undone);
         let nodes = nodes.into_iter().collect::<Option<Vec<Node>>>()?;
         Some(Definition {
             name: form.name.text.as_str().into(),
@@ -69,6 +70,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             nodes,
             on_completed: completed?,
             on_compensated: compensated?,
+            on_stuck: stuck?,
         })
     }
 
@@ -178,7 +180,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             (PlannedVerb::Refuse(form), _) => Some(Verb::Refuse(form.code.text.as_str().into())),
             (PlannedVerb::Sleep(form), _) => self.sleep(form, &spot).map(Verb::Sleep),
             (PlannedVerb::Wait(form), _) => self.wait(number, form, spot).map(Verb::Wait),
-            (PlannedVerb::Approval(form), _) => self.approval(form, spot).map(Verb::Approval),
+            (PlannedVerb::Approval(form), _) => self.approval(number, form, spot).map(Verb::Approval),
             (PlannedVerb::ForEach(form), _) => self.for_each(number, form, spot).map(Verb::ForEach),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
@@ -266,22 +268,6 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             SleepForm::For(millis) => Some(Sleep::For(*millis)),
             SleepForm::Computed(parsed) => self.expression(Some(parsed), spot, Wanted::Time)?.map(Sleep::Computed),
         }
-    }
-
-    fn approval(&mut self, form: &'p ApprovalForm, spot: Spot) -> Option<Approval> {
-        let role = match &form.role {
-            RoleForm::Fixed(role) => Some(RoleName::Fixed(role.text.as_str().into())),
-            RoleForm::Computed(parsed) => self.expression(Some(parsed), &spot, Wanted::Role).flatten().map(RoleName::Computed),
-        };
-        let show = match &form.show {
-            None => Some(None),
-            Some(form) => {
-                let target = Target { schema: self.finder.lookup.json(), encoding: Encoding::Json, fingerprint: 0 };
-                self.body(form, &target, spot, false).map(Some)
-            }
-        };
-        let escalation = |form: &EscalationForm| Escalation { after_ms: form.after_ms, to: form.to.text.as_str().into() };
-        Some(Approval { role: role?, show: show?, escalations: form.escalations.iter().map(escalation).collect() })
     }
 
     /// A code that the command's participant never gives is a slip of the pen.

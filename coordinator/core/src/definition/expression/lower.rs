@@ -222,7 +222,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             "started" => Some(Typed::new(Node::Started, Type::Timestamp)),
             "failure" if self.spot.failure => Some(failure()),
             "failure" => {
-                let hint = "failure can be read in an undo's with, in the steps of a reaction and in on_compensated";
+                let hint = "failure can be read in an undo's with, in the steps of a reaction, in on_compensated and in on_stuck";
                 self.fail(e.id, "nothing has failed here", hint)
             }
             "round" if self.spot.round => Some(Typed::new(Node::Round, Type::Int)),

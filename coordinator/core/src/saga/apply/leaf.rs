@@ -7,7 +7,7 @@ use ringmaster_schemas::journal::{Failure, Order, SagaEvent};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Detail, Entry, EntryMore, Status, Waits, Work};
 
-use super::{keeps, parking, scope, waits};
+use super::{keeps, parking, pausing, scope, waits};
 use crate::faults::mutated;
 
 /// Whether it may happen while the saga stands so. Nothing forward begins, and nothing is tried again, while it undoes; behind its end
@@ -28,7 +28,10 @@ pub(super) fn may(status: Status, entry: &Entry, event: &SagaEvent) -> bool {
         // Its items are told, whatever is undone around it.
         (Status::Compensating, SagaEvent::ScopeStopped { .. }) => entry.children().is_some(),
         (_, SagaEvent::ReactionBegan { .. } | SagaEvent::WentOn { .. } | SagaEvent::ScopeStopped { .. }) => false,
-        (_, SagaEvent::Escalated { .. } | SagaEvent::EventTaken { .. }) => false,
+        (
+            _,
+            SagaEvent::Escalated { .. } | SagaEvent::EventTaken { .. } | SagaEvent::Withheld { .. } | SagaEvent::Answered { .. },
+        ) => false,
         (_, SagaEvent::Succeeded { .. } | SagaEvent::Refused { .. } | SagaEvent::Stuck { .. })
             if matches!(entry.waits, Waits::Time | Waits::Approval | Waits::Event) =>
         {
@@ -43,13 +46,12 @@ pub(super) fn may(status: Status, entry: &Entry, event: &SagaEvent) -> bool {
 
 /// True if it could happen; else nothing has changed. `alone`: it happens while the saga goes forward.
 pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bool) -> bool {
-    use Waits::{Approval, Children, Event, No, Parked, Reply, Retry, Stuck, Time};
+    use Waits::{Approval, Children, Event, No, Parked, Paused, Reply, Retry, Stuck, Time};
     use Work::{Asked, Closed, Done, Failed, Nothing, Open, Refused, UndoAsked, Undoing, Undone};
     match (entry.work, entry.waits) {
         (Open | Undoing, _) => return scope::change(entry, event, at),
-        (_, Time | Approval | Event) => return waits::change(entry, event, at),
-        (_, Children) => return false,
-        (_, No | Reply | Retry | Stuck | Parked) => {}
+        (_, Time | Approval | Event | Children) => return waits::change(entry, event, at),
+        (_, No | Reply | Retry | Stuck | Parked | Paused) => {}
     }
     match event {
         SagaEvent::CommandRepeated { direction, attempt, due_at, .. } => {
@@ -61,6 +63,7 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
         SagaEvent::Parked { direction, participant, failure, .. } => {
             return parking::parked(entry, *direction, (participant, failure.as_ref()), at);
         }
+        SagaEvent::Withheld { failure, .. } => return pausing::withheld(entry, failure.as_ref(), at),
         _ => {}
     }
     let failure = match (entry.work, entry.waits, event) {
@@ -105,7 +108,7 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
         (Refused, No, SagaEvent::ContradictionFound { stray, .. }) => return found_done(entry, *stray, at),
         (
             Nothing | Asked | Done | Refused | Failed | UndoAsked | Undone | Closed | Open | Undoing,
-            No | Reply | Retry | Stuck | Time | Approval | Event | Parked | Children,
+            No | Reply | Retry | Stuck | Time | Approval | Event | Parked | Paused | Children,
             _,
         ) => return scope::react(entry, event, at),
     };
@@ -156,11 +159,11 @@ fn repeated(entry: &mut Entry, direction: Direction, (attempt, due_at): (u16, Mi
     legal
 }
 
-/// What was stuck or parked is asked again, the same but for its time.
+/// What was stuck, parked or withheld is asked again, the same but for its time.
 fn retried(entry: &mut Entry, direction: Direction, (attempt, order, due_at): (u16, &Order, Millis), at: Millis) -> bool {
-    let legal = matches!(entry.waits, Waits::Stuck | Waits::Parked) && is_next(entry, direction, attempt);
+    let legal = matches!(entry.waits, Waits::Stuck | Waits::Parked | Waits::Paused) && is_next(entry, direction, attempt);
     if legal {
-        let parked = entry.waits == Waits::Parked && entry.due_at > 0;
+        let parked = entry.waits != Waits::Stuck && entry.due_at > 0;
         let from = if parked { u16::try_from(entry.due_at).unwrap_or(attempt) } else { attempt };
         let from = if mutated("attempts_counted_from_the_first") { 1 } else { from };
         (entry.waits, entry.attempt, entry.due_at, entry.order) = (Waits::Reply, attempt, due_at, Some(order.clone()));

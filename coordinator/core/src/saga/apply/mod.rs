@@ -7,6 +7,7 @@ mod children;
 mod early;
 mod leaf;
 mod parking;
+mod pausing;
 mod scope;
 mod waits;
 
@@ -84,17 +85,16 @@ fn begin(id: &Arc<str>, head: &Head, deadline_at: Option<Millis>) -> Saga {
         entries: Vec::with_capacity(1),
         failure: None,
         ended: None,
-        early: None,
+        more: None,
     }
 }
 
 /// True if it could happen; else nothing has changed.
 fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
+    use SagaEvent::{Answered, EventKept, EventTaken, EventsExpired};
     use Status::{Compensated, Compensating, Completed, Expected, Running};
     match (saga.status, event) {
-        (_, SagaEvent::EventKept { .. } | SagaEvent::EventTaken { .. } | SagaEvent::EventsExpired { .. }) => {
-            early::change(saga, event, at)
-        }
+        (_, EventKept { .. } | EventTaken { .. } | EventsExpired { .. } | Answered { .. }) => early::change(saga, event, at),
         (_, SagaEvent::Item { place, event }) => children::change(saga, *place, event, at),
         (_, SagaEvent::Swept { lingers }) => children::sweep(saga, *lingers),
         (Running, SagaEvent::Skipped { passes, .. }) => pass(saga, *passes),
@@ -121,10 +121,13 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
             | SagaEvent::Retried { place, .. }
             | SagaEvent::Escalated { place, .. }
             | SagaEvent::Parked { place, .. }
+            | SagaEvent::Withheld { place, .. }
             | SagaEvent::ContradictionFound { place, .. },
         ) => at_place(saga, *place, event, at),
         // Its consequences follow.
         (_, SagaEvent::Acted { .. }) => true,
+        (_, SagaEvent::StuckTold { place, .. }) => told_stuck(saga, *place),
+        (_, SagaEvent::Paused { .. } | SagaEvent::Postponed { .. } | SagaEvent::Resumed {}) => pausing::change(saga, event, at),
         (Running | Completed, SagaEvent::CompensationBegan { failure }) => undo_begins(saga, failure),
         (Running, SagaEvent::StopRemembered { failure }) if saga.failure.is_none() && !saga.passed => {
             saga.failure = Some(failure.clone());
@@ -159,8 +162,7 @@ fn undo_begins(saga: &mut Saga, failure: &Arc<Failure>) -> bool {
     let legal = saga.status == Status::Running || saga.is_below();
     if legal {
         (saga.status, saga.ended, saga.failure) = (Status::Compensating, None, Some(failure.clone()));
-        // Nothing waits any more.
-        saga.early = None;
+        pausing::waits_no_more(saga);
     }
     legal
 }
@@ -169,6 +171,16 @@ fn undo_begins(saga: &mut Saga, failure: &Arc<Failure>) -> bool {
 fn entry(node: u16, round: u8, at: Millis) -> Entry {
     let (work, waits) = (Work::Nothing, Waits::No);
     Entry { node, attempt: 0, round, work, waits, bare: false, since: at, due_at: 0, order: None, result: None, more: None }
+}
+
+/// True if it needs a person. How often that was told counts over the saga's life.
+fn told_stuck(saga: &mut Saga, place: Place) -> bool {
+    let is_stuck = saga.entry(place).is_some_and(|entry| entry.waits == Waits::Stuck);
+    if is_stuck {
+        let more = saga.more.get_or_insert_default();
+        more.stuck_told = more.stuck_told.saturating_add(1);
+    }
+    is_stuck
 }
 
 /// True if one was remembered: if it was the deadline, it is late now.
@@ -296,12 +308,12 @@ fn put_off_expiry(saga: &mut Saga, place: Place, at: Millis) -> bool {
 /// A finished saga's row stays small: it is the duplicate guard. An entry that a participant refused keeps what its undo is made of,
 /// since a contradicting answer may still have to be undone; so does a stray whose undo is still to be made.
 fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool {
-    if saga.entries.iter().any(Entry::is_under_way) {
+    if saga.entries.iter().any(Entry::is_under_way) || saga.paused().is_some() {
         return false;
     }
     saga.status = status;
     saga.ended = Some(End { at, expires_at });
-    saga.early = None;
+    pausing::waits_no_more(saga);
     // What an item did may still have to be undone.
     if saga.is_below() && status == Status::Completed {
         return true;
@@ -326,14 +338,16 @@ fn keeps(order: &Order) -> bool {
     order.fields().keep
 }
 
-/// While a person is needed, or something is parked, the clocks of the deadline, of scopes and of approvals stand; then they go on where
+/// While a person is needed, something is parked, or the saga is paused, the clocks of the deadline, of scopes and of approvals stand; then they go on where
 /// they stood.
 fn settle_clock(saga: &mut Saga, at: Millis) {
     let is_parked = |entry: &Entry| entry.waits == Waits::Parked && !mutated("parked_saga_clock_runs");
     let holds = |entry: &Entry| entry.children().is_some_and(|rows| rows.open.iter().any(|child| child.held));
     let is_below = |entry: &Entry| entry.waits == Waits::Children && holds(entry) && !mutated("clock_runs_over_held_item");
-    let is_held = |entry: &Entry| entry.waits == Waits::Stuck || is_parked(entry) || is_below(entry);
-    let held = saga.entries.iter().any(is_held) && !mutated("held_clock_runs");
+    let waits = |entry: &Entry| matches!(entry.waits, Waits::Stuck | Waits::Paused);
+    let is_held = |entry: &Entry| waits(entry) || is_parked(entry) || is_below(entry);
+    let is_paused = saga.paused().is_some() && !mutated("paused_clock_runs");
+    let held = (is_paused || saga.entries.iter().any(is_held)) && !mutated("held_clock_runs");
     match saga.held_since {
         None if held => saga.held_since = Some(at),
         Some(since) if !held => {

@@ -18,6 +18,12 @@ pub(super) fn parked(
     at: Millis,
 ) -> bool {
     let legal = match (entry.work, direction) {
+        // What was withheld has waited since then.
+        (Work::Nothing | Work::Asked, Direction::Do) if entry.waits == Waits::Paused => {
+            entry.waits = Waits::Parked;
+            more(entry).course.get_or_insert_default().detail = Detail::Parked { participant: participant.clone() };
+            return true;
+        }
         (Work::Asked, Direction::Do) | (Work::UndoAsked, Direction::Undo) => {
             matches!(entry.waits, Waits::Reply | Waits::Retry | Waits::Stuck)
         }
@@ -28,8 +34,7 @@ pub(super) fn parked(
         return false;
     }
     if matches!(entry.work, Work::Asked | Work::UndoAsked) {
-        let from = if failure.is_some() { entry.attempt.saturating_add(1) } else { entry.counts_from() };
-        entry.due_at = if entry.waits == Waits::Stuck { 0 } else { i64::from(from) };
+        count_from(entry, failure.is_some());
     }
     entry.waits = Waits::Parked;
     if let Some(failure) = failure {
@@ -40,10 +45,16 @@ pub(super) fn parked(
     since(entry, at)
 }
 
+/// Which attempt is the first to count once it goes out: those that failed just now do not; none where a person asks for it.
+pub(super) fn count_from(entry: &mut Entry, has_failed: bool) {
+    let from = if has_failed { entry.attempt.saturating_add(1) } else { entry.counts_from() };
+    entry.due_at = if entry.waits == Waits::Stuck { 0 } else { i64::from(from) };
+}
+
 /// The command of what was parked before it was even made. `issued`: the entry as it would begin now.
 pub(super) fn issued(entry: &mut Entry, issued: &Entry, (order, due_at): (&Order, Millis)) -> bool {
-    let legal =
-        (entry.node, entry.round) == (issued.node, issued.round) && (entry.work, entry.waits) == (Work::Nothing, Waits::Parked);
+    let is_unmade = entry.work == Work::Nothing && matches!(entry.waits, Waits::Parked | Waits::Paused);
+    let legal = (entry.node, entry.round) == (issued.node, issued.round) && is_unmade;
     if legal {
         (entry.work, entry.waits, entry.attempt, entry.due_at) = (Work::Asked, Waits::Reply, 1, due_at);
         (entry.order, entry.more, entry.since) = (Some(order.clone()), None, issued.since);

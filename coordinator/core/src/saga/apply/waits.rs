@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{SagaEvent, TakenEvent};
+use ringmaster_schemas::journal::{EventAnswer, SagaEvent, TakenEvent};
 use ringmaster_schemas::state::{Course, Detail, Entry, EntryMore, Waits, Work};
 
 use super::leaf::{remember, since};
+use crate::faults::mutated;
 
 /// True if it could happen; else nothing has changed. Whatever ends it, what it waited for is needed no more.
 pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
@@ -19,6 +20,7 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis) -> bool {
         SagaEvent::Closed { .. } => (Work::Closed, Waits::No, None),
         SagaEvent::Stuck { failure, .. } => (Work::Nothing, Waits::Stuck, Some(failure)),
         SagaEvent::EventTaken { event, .. } if entry.waits == Waits::Event => return took(entry, event, at),
+        SagaEvent::Answered { answer, .. } if entry.waits == Waits::Approval => return answered(entry, answer, at),
         SagaEvent::Escalated { role, due_at, .. } if entry.waits == Waits::Approval => return escalated(entry, role, *due_at),
         _ => return false,
     };
@@ -37,6 +39,17 @@ pub(super) fn took(entry: &mut Entry, event: &TakenEvent, at: Millis) -> bool {
     (entry.work, entry.waits) = (Work::Done, Waits::No);
     let detail = Detail::Taken { source: event.source.clone() };
     entry.more = Some(Box::new(EntryMore { course: Some(Course { detail, ..Course::default() }), ..EntryMore::default() }));
+    since(entry, at)
+}
+
+/// An event has answered: which one, so that it answers to nothing else.
+fn answered(entry: &mut Entry, answer: &EventAnswer, at: Millis) -> bool {
+    entry.result = answer.result.clone();
+    (entry.work, entry.waits) = (if answer.failure.is_some() { Work::Refused } else { Work::Done }, Waits::No);
+    let detail =
+        if mutated("answer_remembers_no_event") { Detail::Nothing {} } else { Detail::Taken { source: answer.source.clone() } };
+    let course = Some(Course { detail, ..Course::default() });
+    entry.more = Some(Box::new(EntryMore { failure: answer.failure.clone(), course, ..EntryMore::default() }));
     since(entry, at)
 }
 

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Data;
 use ringmaster_schemas::codec::{Avro, put_long, put_text};
-use ringmaster_schemas::journal::{Asked, FailureKind, Opens, Place, SagaEvent};
+use ringmaster_schemas::journal::{Asked, EventAnswer, FailureKind, Opens, Place, SagaEvent};
 use ringmaster_schemas::state::Detail;
 
 use super::super::answer::is_too_big;
 use super::super::code;
 use super::super::decide::Draft;
 use super::super::flow::Way;
+use super::super::values::View;
 use crate::definition::compile::ROLE_BYTES_MAX;
 use crate::definition::{Approval, ExpressionError, RoleName, Verb};
 use crate::faults::mutated;
@@ -26,7 +27,7 @@ impl Draft<'_> {
         let due_at = approval.escalations.first().map_or(until, |first| self.now.saturating_add(first.after_ms));
         let (place, round) = (self.next_place(), self.round(number));
         self.happen(SagaEvent::Entered { place, node: number, round, opens: Opens::Approval { asked, due_at } });
-        Way::Rest
+        if mutated("early_answer_forgotten") { Way::Rest } else { self.takes_early(place) }
     }
 
     fn asked(&mut self, number: u16, approval: &Approval) -> Result<Asked, ExpressionError> {
@@ -79,8 +80,14 @@ impl Draft<'_> {
 
     /// A person said yes.
     pub(in super::super) fn approved(&mut self, place: Place, by: &str, note: &str) {
+        let result = self.given(place, by, note);
+        self.succeeded(place, result.as_ref());
+    }
+
+    /// What it gives where somebody says yes, as far as it is read.
+    fn given(&self, place: Place, by: &str, note: &str) -> Option<Data> {
         let node = &self.definition.nodes[usize::from(self.entry(place).node)];
-        let result = node.kept().map(|kept| {
+        node.kept().map(|kept| {
             let mut out = Vec::new();
             for field in kept.fields(kept.root()) {
                 match &*field.name {
@@ -92,8 +99,31 @@ impl Draft<'_> {
                 }
             }
             Data::new(&out)
-        });
-        self.succeeded(place, result.as_ref());
+        })
+    }
+
+    /// An event says yes or no.
+    pub(super) fn answered(&mut self, place: Place, (source, data): (&Arc<str>, &Data), early: bool) -> Way {
+        let number = self.entry(place).node;
+        let node = &self.definition.nodes[usize::from(number)];
+        let Verb::Approval(Approval { answer: Some(answer), .. }) = &node.verb else { unreachable!("an event answers to it") };
+        let approved = self.values.condition(View { event: Some(data.bytes()), ..self.view(number) }, &answer.approved);
+        let (approved, source) = match approved {
+            Ok(approved) => (approved || mutated("event_always_approves"), source.clone()),
+            Err(error) => return self.cannot_tell(place, &error),
+        };
+        if !approved {
+            let failure = Some(self.failure_at(place, FailureKind::Refused, code::REFUSED, &format!("refused by {source}")));
+            let answer = Arc::new(EventAnswer { source, early, result: None, failure });
+            self.happen(SagaEvent::Answered { place, answer, passes: false });
+            return Way::Settled(place);
+        }
+        let (result, held) = (self.given(place, &source, ""), self.held_bytes());
+        let size = result.as_ref().map_or(0, |result| result.bytes().len());
+        let too_big = is_too_big(held, size);
+        let answer = Arc::new(EventAnswer { source, early, result: result.filter(|_| !too_big), failure: None });
+        self.happen(SagaEvent::Answered { place, answer, passes: node.passes });
+        self.with_result(place, held, size, too_big)
     }
 
     /// A person said no.

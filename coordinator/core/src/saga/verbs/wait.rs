@@ -1,7 +1,8 @@
-//! A wait: an event of others. One that comes before it is waited for is kept, also before there is a saga.
+//! A wait: an event of others; and what takes events beside it. One that comes before it is waited for is kept, also before there is a saga.
 
 use std::sync::Arc;
 
+use ringmaster_schemas::Data;
 use ringmaster_schemas::journal::{FailureKind, KeptEvent, Opens, Phase, Place, RejectionReason as Reason, SagaEvent, TakenEvent};
 use ringmaster_schemas::state::{Detail, Entry, Status, Waits, Work};
 
@@ -10,7 +11,7 @@ use super::super::decide::Draft;
 use super::super::flow::Way;
 use super::super::passed::is_behind;
 use super::super::{EARLY_MAX, EventInput, Rejection};
-use crate::definition::{ExpressionError, Listener, Verb, Wait};
+use crate::definition::{ExpressionError, Listener, Verb};
 use crate::faults::mutated;
 
 impl Draft<'_> {
@@ -19,13 +20,18 @@ impl Draft<'_> {
         let until = self.definition.nodes[usize::from(number)].until(self.now);
         let (place, round) = (self.next_place(), self.round(number));
         self.happen(SagaEvent::Entered { place, node: number, round, opens: Opens::Wait { until } });
-        let listener = self.listener_of(place).expect("it waits for an event").1;
+        self.takes_early(place)
+    }
+
+    /// What listens to an event takes one that came before, at once.
+    pub(super) fn takes_early(&mut self, place: Place) -> Way {
+        let Some((_, listener)) = self.listener_of(place) else { return Way::Rest };
         let is_meant = |event: &&Arc<KeptEvent>| event.topic == listener.topic && event.kind == listener.event;
         let early: Vec<Arc<KeptEvent>> = self.saga().early().iter().filter(is_meant).cloned().collect();
         for event in early {
             match self.fits(place, event.data.bytes()) {
                 Ok(false) => {}
-                Ok(true) => return self.takes(place, &event.source, None),
+                Ok(true) => return self.takes(place, (&event.source, &event.data), true),
                 Err(error) => return self.cannot_tell(place, &error),
             }
         }
@@ -50,7 +56,7 @@ impl Draft<'_> {
             match self.fits(place, event.data.bytes()) {
                 Ok(false) => {}
                 Ok(true) => {
-                    let way = self.takes(place, &event.source, Some(event));
+                    let way = self.takes(place, (&event.source, &event.data), false);
                     self.go(way);
                     return Ok(());
                 }
@@ -101,8 +107,8 @@ impl Draft<'_> {
 
     /// What listens for the entry at a place.
     fn listener_of(&self, place: Place) -> Option<(u16, &'_ Listener)> {
-        let Verb::Wait(Wait { listener, .. }) = &self.definition.node(self.entry(place).node)?.verb else { return None };
-        Some((*listener, &self.definition.listeners[usize::from(*listener)]))
+        let (listener, _) = self.definition.node(self.entry(place).node)?.verb.listens()?;
+        Some((listener, &self.definition.listeners[usize::from(listener)]))
     }
 
     /// True if the event of this identity was taken, or is kept.
@@ -111,39 +117,41 @@ impl Draft<'_> {
         self.saga().entries.iter().any(took) || self.saga().early().iter().any(|event| event.source == *source)
     }
 
-    /// It waits, or its time is over and a person is needed: what was wanted is taken late, too.
+    /// It waits, or its time is over and a person is needed: what was wanted is taken late, too. Of an approval no answer is.
     fn takes_events(&self, place: Place) -> bool {
         let entry = self.entry(place);
-        let is_late = entry.waits == Waits::Stuck && matches!(entry.work, Work::Nothing | Work::Refused);
-        entry.waits == Waits::Event || (is_late && self.halted(place).is_none())
+        let is_wait = matches!(self.definition.nodes[usize::from(entry.node)].verb, Verb::Wait(_));
+        let is_late = is_wait && entry.waits == Waits::Stuck && matches!(entry.work, Work::Nothing | Work::Refused);
+        matches!(entry.waits, Waits::Event | Waits::Approval) || (is_late && self.halted(place).is_none())
     }
 
     fn fits(&self, place: Place, event: &[u8]) -> Result<bool, ExpressionError> {
         let number = self.entry(place).node;
-        let Verb::Wait(Wait { condition: Some(condition), .. }) = &self.definition.nodes[usize::from(number)].verb else {
-            return Ok(true);
-        };
+        let Some((_, Some(condition))) = self.definition.nodes[usize::from(number)].verb.listens() else { return Ok(true) };
         if mutated("event_taken_whatever_it_says") {
             return Ok(true);
         }
         self.values.condition(super::super::values::View { event: Some(event), ..self.view(number) }, condition)
     }
 
-    /// Takes an event; without the input it is one that was kept.
-    fn takes(&mut self, place: Place, source: &Arc<str>, input: Option<&EventInput>) -> Way {
+    /// Takes an event. `early`: it is one that was kept.
+    fn takes(&mut self, place: Place, (source, data): (&Arc<str>, &Data), early: bool) -> Way {
+        if self.entry(place).waits == Waits::Approval {
+            return self.answered(place, (source, data), early);
+        }
         let node = &self.definition.nodes[usize::from(self.entry(place).node)];
         let held = self.held_bytes();
-        let data = input.map(|event| &event.data).filter(|_| node.kept().is_some());
+        let data = Some(data).filter(|_| !early && node.kept().is_some());
         let size = data.map_or(0, |data| data.bytes().len());
         let too_big = is_too_big(held, size);
         let result = data.filter(|_| !too_big).cloned();
-        let event = Arc::new(TakenEvent { source: source.clone(), early: input.is_none(), result });
+        let event = Arc::new(TakenEvent { source: source.clone(), early, result });
         self.happen(SagaEvent::EventTaken { place, event, passes: node.passes });
         self.with_result(place, held, size, too_big)
     }
 
     /// Whether the event is the one cannot be told.
-    fn cannot_tell(&mut self, place: Place, error: &ExpressionError) -> Way {
+    pub(super) fn cannot_tell(&mut self, place: Place, error: &ExpressionError) -> Way {
         let node = &self.definition.nodes[usize::from(self.entry(place).node)];
         if node.phase == Phase::Compensatable {
             let failure = self.failure_at(place, FailureKind::Error, error.code, &error.to_string());
@@ -156,7 +164,7 @@ impl Draft<'_> {
 
     /// True if something may still come to wait for it: it stands before the saga, or may be tried again.
     fn may_come(&self, listener: u16) -> bool {
-        let listens = |verb: &Verb| matches!(verb, Verb::Wait(wait) if wait.listener == listener);
+        let listens = |verb: &Verb| verb.listens().is_some_and(|(number, _)| number == listener);
         let mut waits = (0..).zip(&self.definition.nodes).filter(|(_, node)| listens(&node.verb)).map(|(number, _)| number);
         let was_entered = |node: u16| self.saga().entries.iter().any(|entry| entry.node == node);
         let is_left = |node: u16| is_behind(self.definition, self.saga(), node);

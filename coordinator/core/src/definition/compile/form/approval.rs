@@ -5,8 +5,9 @@ use std::ops::Range;
 use ringmaster_schemas::Millis;
 
 use super::super::fields::{Fields, Word, is_role, word};
-use super::super::keys::{ESCALATION, ROLE};
+use super::super::keys::{ANSWER, ESCALATION, ROLE};
 use super::super::report::Report;
+use super::{Length, ListenForm, expression};
 use crate::definition::expression::{Form, Parsed};
 use crate::definition::yaml::{Kind, Node};
 
@@ -19,6 +20,15 @@ pub(in crate::definition::compile) struct ApprovalForm {
     pub(in crate::definition::compile) role: RoleForm,
     pub(in crate::definition::compile) show: Option<Form>,
     pub(in crate::definition::compile) escalations: Vec<EscalationForm>,
+    pub(in crate::definition::compile) answer: Option<Box<AnswerForm>>,
+}
+
+/// An event that answers, as it is written.
+pub(in crate::definition::compile) struct AnswerForm {
+    pub(in crate::definition::compile) listens: ListenForm,
+    pub(in crate::definition::compile) condition: Option<Parsed>,
+    pub(in crate::definition::compile) approved: Parsed,
+    pub(in crate::definition::compile) keep: Option<Length>,
 }
 
 /// Who may answer, as it is written.
@@ -50,7 +60,30 @@ impl ApprovalForm {
             Some(node) => Form::new(node, report).map(Some),
         };
         let escalations = escalations(fields.node("escalate"), report);
-        Some(ApprovalForm { role: role?, show: show?, escalations: escalations? })
+        let answer = match fields.node("answer") {
+            None => Some(None),
+            Some(node) => AnswerForm::read(node, report).map(Box::new).map(Some),
+        };
+        Some(ApprovalForm { role: role?, show: show?, escalations: escalations?, answer: answer? })
+    }
+}
+
+impl AnswerForm {
+    fn read(node: &Node, report: &mut Report<'_>) -> Option<AnswerForm> {
+        const FORM: &str = "answer: { on: EVENT, from: TOPIC, key: event.FIELD, approved: event.FIELD }";
+        let fields = Fields::of(node, &ANSWER, &[], report)?;
+        let listens = ListenForm::read(&fields, "on", FORM, report);
+        let condition = expression(fields.node("if"), report);
+        let approved = fields.needed("approved", FORM, report).and_then(|node| Parsed::new(node, report));
+        let keep = fields.duration("keep", report);
+        let about = [("if", condition.as_ref().and_then(Option::as_ref)), ("approved", approved.as_ref())];
+        for (key, parsed) in about {
+            if let Some(parsed) = parsed.filter(|parsed| !parsed.names("event")) {
+                let hint = "the event's fields stand behind it: event.approved";
+                report.error(&parsed.span, format!("'{key}' of an answer is about the event"), hint);
+            }
+        }
+        Some(AnswerForm { listens: listens?, condition: condition?, approved: approved?, keep })
     }
 }
 

@@ -1,4 +1,4 @@
-//! `emit`: an event for others, on the way or at an end (`on_completed`, `on_compensated`).
+//! `emit`: an event for others, on the way or at an end (`on_completed`, `on_compensated`), or where it is stuck (`on_stuck`).
 
 use super::super::fields::{Fields, Word, is_topic, is_type, word};
 use super::super::keys::{EMISSION, Shape};

@@ -26,7 +26,7 @@ use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::Parsed;
 use crate::definition::expression::scope::{RESERVED, Rule};
 use crate::definition::yaml::{Kind, Node};
-pub(super) use approval::{ApprovalForm, EscalationForm, RoleForm};
+pub(super) use approval::{AnswerForm, ApprovalForm, EscalationForm, RoleForm};
 pub(super) use do_::{DoForm, UndoForm};
 pub(super) use emit::EmitForm;
 pub(super) use for_each::ForEachForm;
@@ -38,7 +38,7 @@ pub(super) use refuse::RefuseForm;
 pub(super) use sleep::SleepForm;
 pub(super) use wait::{ListenForm, WaitForm};
 
-const SAGA_LATER: [&str; 4] = ["input", "search", "result", "on_stuck"];
+const SAGA_LATER: [&str; 3] = ["input", "search", "result"];
 
 /// A duration and where it stands.
 pub(super) type Length = (Millis, Range<usize>);
@@ -55,6 +55,7 @@ pub(super) struct SagaForm {
     pub(super) steps: Vec<NodeForm>,
     pub(super) on_completed: Vec<EmitForm>,
     pub(super) on_compensated: Vec<EmitForm>,
+    pub(super) on_stuck: Vec<EmitForm>,
 }
 
 pub(super) struct StartForm {
@@ -88,6 +89,7 @@ impl SagaForm {
         let steps = fields.needed("steps", "steps: a list of steps", report).and_then(|list| node::read_all(list, report));
         let on_completed = emit::read(fields.node("on_completed"), "on_completed", report);
         let on_compensated = emit::read(fields.node("on_compensated"), "on_compensated", report);
+        let on_stuck = emit::read(fields.node("on_stuck"), "on_stuck", report);
         Some(SagaForm {
             name: name?,
             start: start?,
@@ -99,6 +101,7 @@ impl SagaForm {
             steps: steps?,
             on_completed: on_completed?,
             on_compensated: on_compensated?,
+            on_stuck: on_stuck?,
         })
     }
 }

@@ -42,7 +42,7 @@ impl ListenForm {
         ListenForm::read(&fields, "on", "on: the type of the event that cancels a saga", report)
     }
 
-    fn read(fields: &Fields<'_>, key: &str, hint: &str, report: &mut Report<'_>) -> Option<ListenForm> {
+    pub(super) fn read(fields: &Fields<'_>, key: &str, hint: &str, report: &mut Report<'_>) -> Option<ListenForm> {
         let event = fields.needed(key, hint, report);
         let event = event
             .and_then(|node| word(node, "an event's type", is_type, "the name of its record, for example OrderPlaced", report));

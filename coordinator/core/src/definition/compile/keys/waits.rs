@@ -58,6 +58,7 @@ pub static APPROVAL: Shape = Shape {
         IF,
         may("within", Holds::Duration, "How long it waits; then it is refused with EXPIRED."),
         may("show", Holds::Body, "What those who answer are shown."),
+        may("answer", Holds::Map(&ANSWER), "An event that answers too; the first answer is it."),
         may("escalate", Holds::List(&Holds::Map(&ESCALATION), 1), "Who may answer too, when nobody did for a time."),
         ON_REFUSED,
         AS,
@@ -68,6 +69,20 @@ pub static APPROVAL: Shape = Shape {
 /// Whose approval is asked for, where that is computed.
 pub static ROLE: Shape =
     Shape { name: "role", what: "a role", keys: &[must("role", Holds::Expression, "The role, computed when it is asked.")] };
+
+/// An event that answers to an approval.
+pub static ANSWER: Shape = Shape {
+    name: "answer",
+    what: "an answer",
+    keys: &[
+        must("on", Holds::Type, "The type of the event that answers."),
+        may("from", Holds::Topic, "The topic that the event comes on; without it the start's."),
+        may("key", Holds::Expression, "The key of the saga that it is for, of event; without it the record's key."),
+        may("if", Holds::Expression, "Only an event for which this is true."),
+        must("approved", Holds::Expression, "Whether the event says yes; else it says no."),
+        may("keep", Holds::Duration, "How long an event that comes before it is asked for is kept."),
+    ],
+};
 
 /// An escalation.
 pub static ESCALATION: Shape = Shape {

@@ -259,7 +259,7 @@ fn what_is_certain_at_the_ends() {
                |                                                                     ^^^
             sagas/x.yaml:5:79: error: nothing has failed here
              5 | on_completed: { emit: OrderCancelled, to: out, with: { order_id: key, reason: failure.code } }
-               |                                                                               ^^^^^^^ failure can be read in an undo's with, in the steps of a reaction and in on_compensated
+               |                                                                               ^^^^^^^ failure can be read in an undo's with, in the steps of a reaction, in on_compensated and in on_stuck
         "#]],
     );
 }

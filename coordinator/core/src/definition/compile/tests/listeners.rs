@@ -72,7 +72,7 @@ fn what_contradicts_itself() {
                |                      ^^^^^^^^^^^^^^ on line 5 it is event.order_id
             sagas/x.yaml:8:22: error: OrderCancelled cancels the saga
              8 |   - { step: d, wait: OrderCancelled, key: event.order_id, within: 1h }
-               |                      ^^^^^^^^^^^^^^ an event that cancels the saga is never waited for
+               |                      ^^^^^^^^^^^^^^ an event that cancels the saga is never waited for, and answers to nothing
             sagas/x.yaml:9:22: error: OrderPlaced on orders starts the saga
              9 |   - { step: e, wait: OrderPlaced, key: event.order_id, within: 1h }
                |                      ^^^^^^^^^^^ it cannot be told whether it starts a saga, or is for one that lives: let it be another type, or another topic
@@ -142,6 +142,95 @@ fn what_cannot_be_read() {
             sagas/x.yaml:7:107: error: 'd' is no step whose result this one could stand for
              7 | ...d: { EXPIRED: { steps: [ { step: e, as: d, do: fraud.Score, undo: nothing, with: { order_id: key } } ], next: go_on } } ...
                |                                            ^ name 'd', or a step in it, which gives a result
+        "#]],
+    );
+}
+
+#[test]
+fn answers_that_are_right_are_without_a_word() {
+    let steps = [
+        ONE,
+        "{ step: ask, approval: boss, within: 1d, answer: { on: OrderFulfilled, from: decisions, key: event.order_id, if: steps.one.score > 3 && event.tracking != '', approved: event.tracking == 'yes', keep: 1d } }",
+        "{ step: again, approval: boss, within: 1d, answer: { on: OrderFulfilled, from: decisions, key: event.order_id, approved: event.tracking != 'no' } }",
+        "{ step: other, wait: OrderFulfilled, from: decisions, key: event.order_id, within: 1d }",
+        "{ step: told, emit: OrderFulfilled, to: ends, with: { order_id: steps.ask.by, tracking: steps.other.tracking } }",
+    ];
+    assert_eq!(errors(&of("", &steps)), "");
+    let mut schemas = schemas();
+    let mut settings = Settings::new(&mut schemas);
+    let definition = compile(FILE, &of("", &steps), &mut settings).expect("it compiles").remove(0);
+    assert_eq!(definition.listeners.len(), 1, "all that comes of one type is looked at once");
+    assert!(definition.nodes[1..5].iter().filter_map(|node| node.verb.listens()).all(|(listener, _)| listener == 0));
+    assert_eq!(definition.inputs().iter().map(|topic| &***topic).collect::<Vec<_>>(), ["decisions", "orders"]);
+}
+
+#[test]
+fn answers_that_are_none() {
+    check(
+        &of(
+            "cancel: { on: OrderCancelled, key: event.order_id }\n",
+            &[
+                "{ step: a, approval: boss, within: 1h, answer: OrderFulfilled }",
+                "{ step: b, approval: boss, within: 1h, answer: { on: OrderFulfilled } }",
+                "{ step: c, approval: boss, within: 1h, answer: { approved: event.ok, says: event.ok } }",
+                "{ step: d, approval: boss, within: 1h, answer: { on: OrderFulfilled, if: start.total > 5, approved: true, keep: 0s } }",
+                "{ step: e, wait: OrderFulfilled, within: 1h, answer: { on: OrderFulfilled, approved: event.ok } }",
+            ],
+        ),
+        expect![[r#"
+            sagas/x.yaml:5:52: error: an answer is a map, not a single value
+             5 |   - { step: a, approval: boss, within: 1h, answer: OrderFulfilled }
+               |                                                    ^^^^^^^^^^^^^^ it has: on, from, key, if, approved, keep
+            sagas/x.yaml:6:54: error: 'approved' is missing
+             6 |   - { step: b, approval: boss, within: 1h, answer: { on: OrderFulfilled } }
+               |                                                      ^^ answer: { on: EVENT, from: TOPIC, key: event.FIELD, approved: event.FIELD }
+            sagas/x.yaml:7:54: error: 'on' is missing
+             7 |   - { step: c, approval: boss, within: 1h, answer: { approved: event.ok, says: event.ok } }
+               |                                                      ^^^^^^^^ answer: { on: EVENT, from: TOPIC, key: event.FIELD, approved: event.FIELD }
+            sagas/x.yaml:7:74: error: an answer has no 'says'
+             7 |   - { step: c, approval: boss, within: 1h, answer: { approved: event.ok, says: event.ok } }
+               |                                                                          ^^^^ there are: on, from, key, if, approved, keep
+            sagas/x.yaml:8:78: error: 'if' of an answer is about the event
+             8 | ...- { step: d, approval: boss, within: 1h, answer: { on: OrderFulfilled, if: start.total > 5, approved: true, keep: 0s } }
+               |                                                                               ^^^^^^^^^^^^^^^ the event's fields stand behind it: event.approved
+            sagas/x.yaml:8:105: error: 'approved' of an answer is about the event
+             8 | ...- { step: d, approval: boss, within: 1h, answer: { on: OrderFulfilled, if: start.total > 5, approved: true, keep: 0s } }
+               |                                                                                                          ^^^^ the event's fields stand behind it: event.approved
+            sagas/x.yaml:8:117: error: keep of no time
+             8 | ...- { step: d, approval: boss, within: 1h, answer: { on: OrderFulfilled, if: start.total > 5, approved: true, keep: 0s } }
+               |                                                                                                                      ^^ remove it, or write for example 10s
+            sagas/x.yaml:9:50: error: a wait has no 'answer'
+             9 |   - { step: e, wait: OrderFulfilled, within: 1h, answer: { on: OrderFulfilled, approved: event.ok } }
+               |                                                  ^^^^^^ there are: step, wait, from, key, if, within, keep, on_refused, description
+        "#]],
+    );
+    check(
+        &of(
+            "cancel: { on: OrderCancelled, key: event.order_id }\n",
+            &[
+                "{ step: f, approval: boss, within: 1h, answer: { on: OrderCancelled, key: event.order_id, approved: event.order_id == '' } }",
+                "{ step: g, approval: boss, within: 1h, answer: { on: OrderPlaced, approved: event.order_id != '' } }",
+                "{ step: h, approval: boss, within: 1h, answer: { on: OrderFulfilled, key: event.order_id, approved: event.tracking } }",
+                "{ step: i, wait: OrderFulfilled, key: event.tracking, within: 1h }",
+                "{ step: j, approval: boss, within: 1h, answer: { on: OrderFulfilled, key: event.order_id, approved: event.traking == '' } }",
+            ],
+        ),
+        expect![[r#"
+            sagas/x.yaml:5:58: error: OrderCancelled cancels the saga
+             5 | ...ep: f, approval: boss, within: 1h, answer: { on: OrderCancelled, key: event.order_id, approved: event.order_id == '' } }
+               |                                                     ^^^^^^^^^^^^^^ an event that cancels the saga is never waited for, and answers to nothing
+            sagas/x.yaml:6:58: error: OrderPlaced on orders starts the saga
+             6 |   - { step: g, approval: boss, within: 1h, answer: { on: OrderPlaced, approved: event.order_id != '' } }
+               |                                                          ^^^^^^^^^^^ it cannot be told whether it starts a saga, or is for one that lives: let it be another type, or another topic
+            sagas/x.yaml:7:105: error: a condition is a bool, not string
+             7 | ...- { step: h, approval: boss, within: 1h, answer: { on: OrderFulfilled, key: event.order_id, approved: event.tracking } }
+               |                                                                                                          ^^^^^^^^^^^^^^ compare it, for example with == 'EU'
+            sagas/x.yaml:8:43: error: events of one type have one key, and this is event.tracking
+             8 |   - { step: i, wait: OrderFulfilled, key: event.tracking, within: 1h }
+               |                                           ^^^^^^^^^^^^^^ on line 7 it is event.order_id
+            sagas/x.yaml:9:111: error: OrderFulfilled has no field 'traking'
+             9 | ...tep: j, approval: boss, within: 1h, answer: { on: OrderFulfilled, key: event.order_id, approved: event.traking == '' } }
+               |                                                                                                           ^^^^^^^ did you mean 'tracking'?
         "#]],
     );
 }

@@ -69,7 +69,7 @@ fn what_is_not_certain_behind_reactions_and_beside_branches() {
                |                            ^ write steps.?c.?FIELD.orValue(...), or ask has(steps.c) first
             sagas/x.yaml:9:22: error: nothing has failed here
              9 |   - { step: rf, if: "failure.code == 'X' && round > 1", do: fraud.Forget, undo: nothing, with: { order_id: key } }
-               |                      ^^^^^^^ failure can be read in an undo's with, in the steps of a reaction and in on_compensated
+               |                      ^^^^^^^ failure can be read in an undo's with, in the steps of a reaction, in on_compensated and in on_stuck
             sagas/x.yaml:9:45: error: nothing is tried again here
              9 |   - { step: rf, if: "failure.code == 'X' && round > 1", do: fraud.Forget, undo: nothing, with: { order_id: key } }
                |                                             ^^^^^ round can be read where a reaction has next: retry

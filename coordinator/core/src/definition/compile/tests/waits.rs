@@ -136,7 +136,7 @@ fn approvals_that_are_none() {
                 |                                            ^^^^ undo stands at the do that it undoes
             sagas/x.yaml:10:59: error: an approval has no 'on_failed'
              10 |   - { step: i, approval: boss, within: 1h, undo: nothing, on_failed: go_on }
-                |                                                           ^^^^^^^^^ there are: step, approval, if, within, show, escalate, on_refused, as, description
+                |                                                           ^^^^^^^^^ there are: step, approval, if, within, show, answer, escalate, on_refused, as, description
             sagas/x.yaml:11:58: error: 'after' is missing
              11 |   - { step: j, approval: boss, within: 1h, escalate: [ { to: head }, { after: 1m }, { after: 2m, to: '?', why: x } ] }
                 |                                                          ^^ escalate: [ { after: 4h, to: ROLE } ]

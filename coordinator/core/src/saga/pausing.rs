@@ -1,0 +1,152 @@
+//! A saga that a person paused: nothing of it begins and nothing is asked again until it is resumed. What comes is taken all the same,
+//! and undo goes on.
+
+use std::sync::Arc;
+
+use ringmaster_schemas::journal::{Failure, Next, Place, RejectionReason, SagaEvent};
+use ringmaster_schemas::names::Direction;
+use ringmaster_schemas::state::{Saga, Status, Waits, Work};
+
+use super::Rejection;
+use super::acts::{ActInput, not_possible};
+use super::decide::Draft;
+use super::flow::{Branch, Way};
+use super::scope::halted;
+use crate::definition::{Definition, ROOT};
+use crate::faults::mutated;
+
+/// What begins when a paused saga is resumed, in order: not what lies in something that is undone since, or over.
+pub fn postponed<'s>(definition: &'s Definition, saga: &'s Saga) -> impl Iterator<Item = Next> + 's {
+    let all = saga.paused().map_or(&[][..], |paused| &paused.postponed);
+    all.iter().filter(|next| is_to_come(definition, saga, next.node)).cloned()
+}
+
+/// True if what was postponed may still begin: it lies in something that goes forward.
+fn is_to_come(definition: &Definition, saga: &Saga, node: u16) -> bool {
+    let scope = definition.nodes[usize::from(node)].scope;
+    if node == ROOT || scope == ROOT {
+        return saga.status == Status::Running;
+    }
+    let newest = saga.entries.iter().rposition(|entry| entry.node == scope);
+    newest.is_some_and(|place| {
+        let is_open = saga.entries[place].work == Work::Open && halted(definition, saga, place as Place).is_none();
+        is_open || mutated("postponed_begins_in_what_is_over")
+    })
+}
+
+impl Draft<'_> {
+    pub(super) fn is_paused(&self) -> bool {
+        self.saga().paused().is_some()
+    }
+
+    /// What would begin does not, for now.
+    pub(super) fn postpone(&mut self, node: u16, again: bool) -> Way {
+        self.happen(SagaEvent::Postponed { next: Next { node, again } });
+        Way::Rest
+    }
+
+    /// What would be asked again is not, for now.
+    pub(super) fn withhold(&mut self, place: Place, failure: Option<Arc<Failure>>) -> bool {
+        let is_withheld = self.is_paused() && self.direction(place) == Direction::Do && !mutated("paused_asks_again");
+        if is_withheld {
+            self.happen(SagaEvent::Withheld { place, failure });
+        }
+        is_withheld
+    }
+
+    /// The turn of what is parked has come while its saga is paused.
+    pub(super) fn withhold_parked(&mut self, place: Place) -> bool {
+        let entry = self.entry(place);
+        let is_forward = matches!(entry.work, Work::Nothing | Work::Asked);
+        let is_withheld = entry.waits == Waits::Parked && is_forward && self.is_paused() && !mutated("paused_lets_go");
+        if is_withheld {
+            self.happen(SagaEvent::Withheld { place, failure: None });
+        }
+        is_withheld
+    }
+
+    /// True if something is still to begin in a node: it was postponed, or is about to begin since the saga is resumed.
+    pub(super) fn is_to_begin_in(&self, number: u16) -> bool {
+        let nodes = number + 1..self.definition.nodes[usize::from(number)].end;
+        let resumed = self.branches.iter().filter_map(|branch| match branch {
+            Branch::Resumed(next) if is_to_come(self.definition, self.saga(), next.node) => Some(next.node),
+            Branch::Resumed(_) | Branch::Of { .. } => None,
+        });
+        let mut all = resumed.chain(postponed(self.definition, self.saga()).map(|next| next.node));
+        all.any(|node| nodes.contains(&node)) && !mutated("join_forgets_postponed")
+    }
+
+    /// What was postponed begins, unless what it lies in is over.
+    pub(super) fn resumed(&self, next: &Next) -> Way {
+        match next {
+            _ if !is_to_come(self.definition, self.saga(), next.node) => Way::Rest,
+            Next { node: ROOT, .. } => Way::Ended(ROOT),
+            Next { node, again: true } => Way::Again(*node),
+            Next { node, again: false } => Way::Enter(*node),
+        }
+    }
+
+    pub(super) fn may_pause(&self) -> Result<(), Rejection> {
+        match self.saga().status {
+            Status::Completed | Status::Compensated => Err(Rejection::new(RejectionReason::Ended, "the saga has ended")),
+            Status::Compensating => {
+                Err(Rejection::new(RejectionReason::Undoing, "the saga undoes: that goes on, and is not paused"))
+            }
+            Status::Expected | Status::Swept => Err(Rejection::new(RejectionReason::UnknownSaga, "the saga has not begun")),
+            Status::Running => Ok(()),
+        }
+    }
+
+    pub(super) fn pause(&mut self, input: &ActInput) -> Result<(), Rejection> {
+        self.may_pause()?;
+        if let Some(paused) = self.saga().paused() {
+            return Err(not_possible(&format!("{} has paused it already: {}", paused.by, paused.why)));
+        }
+        self.may_pause_items()?;
+        self.happen(SagaEvent::Paused { by: input.by.clone(), why: input.why.clone() });
+        Ok(())
+    }
+
+    /// Rows of items are not paused: each would have to be told, and nothing of theirs may begin meanwhile.
+    fn may_pause_items(&self) -> Result<(), Rejection> {
+        if self.root != ROOT {
+            return Err(not_possible("an item is not paused by itself, nor is its saga while items are under way"));
+        }
+        if self.saga().entries.iter().any(|entry| entry.waits == Waits::Children) {
+            let why = "items of it are under way, which are not paused: pause the participants that they ask, or wait until they have ended";
+            return Err(not_possible(why));
+        }
+        Ok(())
+    }
+
+    /// What was withheld is asked again, and what was postponed begins.
+    pub(super) fn resume(&mut self) -> Result<(), Rejection> {
+        self.may_pause()?;
+        let Some(paused) = self.saga().paused() else { return Err(not_possible("it is not paused")) };
+        let mut begin: Vec<Branch> = paused.postponed.iter().cloned().map(Branch::Resumed).collect();
+        // The first is taken first.
+        begin.reverse();
+        self.happen(SagaEvent::Resumed {});
+        if !mutated("postponed_forgotten") {
+            self.branches = begin;
+        }
+        for place in 0..self.next_place() {
+            if self.entry(place).waits == Waits::Paused && !mutated("withheld_forgotten") {
+                self.asks_again(place);
+            }
+        }
+        self.go(Way::Rest);
+        Ok(())
+    }
+
+    /// It goes out, or waits until its participant is asked again.
+    fn asks_again(&mut self, place: Place) {
+        let participant = self.parks(&self.step_at(place).asks.call.participant).filter(|_| !mutated("resumed_asks_the_parked"));
+        match participant {
+            Some(participant) => {
+                self.happen(SagaEvent::Parked { place, direction: Direction::Do, participant, failure: None });
+            }
+            None => self.let_go(place),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What few sagas have.
+
+use std::sync::Arc;
+
+use super::Saga;
+use crate::journal::{KeptEvent, Next};
+use crate::{Millis, record};
+
+/// What few sagas have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SagaMore {
+    /// Events that came before something waits for them, in the order in which they came; each shared with the event that says so.
+    pub early: Vec<Arc<KeptEvent>>,
+    /// A person paused it.
+    pub paused: Option<Paused>,
+    /// How many events told that something of it needs a person.
+    pub stuck_told: u16,
+}
+
+record! {
+    /// That a saga is paused.
+    pub struct Paused {
+        /// Since when.
+        pub since: Millis,
+        /// By whom.
+        pub by: Arc<str>,
+        /// Why, in their words.
+        pub why: Arc<str>,
+        /// What would have begun meanwhile, in order.
+        pub postponed: Vec<Next>,
+    }
+}
+
+impl Saga {
+    /// How many events told that something of it needs a person.
+    pub fn stuck_told(&self) -> u16 {
+        self.more.as_ref().map_or(0, |more| more.stuck_told)
+    }
+
+    /// That a person paused it.
+    pub fn paused(&self) -> Option<&Paused> {
+        self.more.as_ref()?.paused.as_ref()
+    }
+
+    /// Events that came early, in the order in which they came.
+    pub fn early(&self) -> &[Arc<KeptEvent>] {
+        self.more.as_ref().map_or(&[], |more| &more.early)
+    }
+}
