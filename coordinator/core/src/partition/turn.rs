@@ -7,6 +7,7 @@ use ringmaster_schemas::journal::{
     BreakerChange, BreakerEvent, Cause, Change, EffectPlace, Expired, FailureKind, Opens, Place, QuarantineReason, RejectionReason,
     SagaChange, SagaEvent,
 };
+use ringmaster_schemas::names::is_below;
 use ringmaster_schemas::state::Saga;
 use smallvec::{SmallVec, smallvec};
 
@@ -17,6 +18,7 @@ use super::owner::Owner;
 use super::table::Slot;
 use super::{Context, Note, Role, Why, Wish};
 use crate::definition::Definition;
+use crate::faults::mutated;
 use crate::intake::{Answer, InputRecord, Refused};
 use crate::saga::{Basis, Evaluated, Input, ROW_BYTES_MAX, Rejection, Room, decide};
 
@@ -259,10 +261,16 @@ impl Owner {
     }
 }
 
-/// Counts what happened, and tells what people want to find in the log.
+/// Counts what happened, and tells what people want to find in the log. An item is no saga: what becomes of it its saga's own row says,
+/// once.
 fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
     for event in events {
         match event {
+            SagaEvent::Started { .. }
+            | SagaEvent::Completed { .. }
+            | SagaEvent::Compensated { .. }
+            | SagaEvent::CompensationBegan { .. }
+                if is_below(saga) && !mutated("item_counts_as_saga") => {}
             SagaEvent::Started { .. } => cx.counters.started += 1,
             SagaEvent::CommandIssued { .. } | SagaEvent::UndoIssued { .. } => cx.counters.commands += 1,
             SagaEvent::CommandRepeated { .. } | SagaEvent::Retried { .. } => {
