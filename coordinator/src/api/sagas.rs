@@ -202,6 +202,7 @@ fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> Option<Value
         "step": step,
         "undo": is_undo(leaf),
         "reason": leaf.waits.as_str(),
+        "held": leaf.children().map(|rows| rows.open.iter().filter(|child| child.held).count()),
         "participant": leaf.parked_for().map(|participant| participant.to_string()),
         "code": leaf.failure().map(|failure| failure.code.to_string()),
         "since": time(Some(leaf.since)),

@@ -75,7 +75,10 @@ fn table_of(sagas: &[Value]) -> Table {
     for saga in sagas {
         let reason = match saga["participant"].as_str().or_else(|| saga["code"].as_str()) {
             Some(more) => format!("{}: {more}", text(&saga["reason"])),
-            None => text(&saga["reason"]),
+            None => match saga["held"].as_u64() {
+                Some(held) if held > 0 => format!("{}, {held} held", text(&saga["reason"])),
+                _ => text(&saga["reason"]),
+            },
         };
         table.add_row([
             text(&saga["saga"]),
@@ -100,7 +103,18 @@ pub(super) fn show(config: &Config, id: &str, api: Option<SocketAddr>, out: &mut
 pub(super) fn why(config: &Config, id: &str, api: Option<SocketAddr>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let saga = saga(config, id, api)?;
     if as_json {
-        let parts = ["saga", "version", "version_number", "status", "deadline_at", "held_since", "ended_at", "why", "early_events"];
+        let parts = [
+            "saga",
+            "item_of",
+            "version",
+            "version_number",
+            "status",
+            "deadline_at",
+            "held_since",
+            "ended_at",
+            "why",
+            "early_events",
+        ];
         let shown: serde_json::Map<String, Value> = parts.iter().map(|part| ((*part).to_owned(), saga[part].clone())).collect();
         return say(out, format_args!("{}", json!(shown)));
     }
@@ -117,8 +131,15 @@ fn reasons(saga: &Value) -> String {
         let (number, started) = (text(&saga["version_number"]), text(&saga["started_at"]));
         line(format!("{} is {}, by version {number}, started {started}", text(&saga["saga"]), text(&saga["status"])));
     }
+    if let Some(above) = saga["item_of"].as_str() {
+        line(format!("it is an item of {above}"));
+    }
     if !saga["ended_at"].is_null() {
-        line(format!("it ended {}, and is known until {}", text(&saga["ended_at"]), text(&saga["expires_at"])));
+        let until = match &saga["expires_at"] {
+            Value::Null => "its saga has ended".to_owned(),
+            at => text(at),
+        };
+        line(format!("it ended {}, and is known until {until}", text(&saga["ended_at"])));
     } else if saga["status"] == "running" && !saga["deadline_at"].is_null() {
         let stands =
             if saga["held_since"].is_null() { String::new() } else { format!("; it stands since {}", text(&saga["held_since"])) };

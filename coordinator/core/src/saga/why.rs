@@ -2,11 +2,13 @@
 //!
 //! A function of the row and its definition alone, so that it can be asked at any time and changes nothing.
 
+mod items;
+
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, Phase, Place};
-use ringmaster_schemas::names::{Direction, participant_of};
+use ringmaster_schemas::names::{Direction, participant_of, root_of};
 use ringmaster_schemas::state::{Detail, Entry, Saga, Status, Waits, Work};
 
 use super::scope::{Scope, halted, scope_of};
@@ -65,7 +67,7 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
         }
         Waits::Time => ("its time".to_owned(), leaf.sleep(), Vec::new()),
         Waits::Event => (format!("{} on {}", leaf.listener().0, leaf.listener().1), leaf.event(), Vec::new()),
-        Waits::Children => (leaf.items(), leaf.items_then(), leaf.may_be_cancelled().into_iter().collect()),
+        Waits::Children => (leaf.items(), leaf.items_then(), leaf.items_ways()),
         Waits::Approval => (format!("an approval: {} may answer", leaf.roles().join(" or ")), leaf.approval(), leaf.answers()),
     };
     let clock = entry.clock().filter(|_| saga.held_since.is_none());
@@ -131,6 +133,9 @@ impl Leaf<'_> {
             (Direction::Do, Some(Phase::Compensatable) | None) if self.reacts() => "its on_failed follows",
             (Direction::Do, Some(Phase::Compensatable) | None) if self.scope != Scope::Root => {
                 "what is around it is undone, this step too"
+            }
+            (Direction::Do, Some(Phase::Compensatable) | None) if self.saga.is_below() => {
+                "it is undone, with all other items of its list"
             }
             (Direction::Do, Some(Phase::Compensatable) | None) => "the saga undoes, this step too",
         }
@@ -239,8 +244,13 @@ impl Leaf<'_> {
     }
 
     fn may_be_cancelled(&self) -> Option<String> {
-        let may = self.saga.status == Status::Running && !self.saga.passed && self.saga.remembered_stop().is_none();
-        may.then(|| format!("ringmaster act cancel {} --why '...': the saga is undone", self.saga.id))
+        // Of an item only its saga is cancelled, and the item's row knows nothing of a pivot but where it stands itself.
+        let is_ahead = match self.saga.is_below() {
+            true => self.node.is_some_and(|node| node.phase == Phase::Compensatable),
+            false => !self.saga.passed && self.saga.remembered_stop().is_none(),
+        };
+        let may = self.saga.status == Status::Running && is_ahead;
+        may.then(|| format!("ringmaster act cancel {} --why '...': the saga is undone", root_of(&self.saga.id)))
     }
 
     fn roles(&self) -> Vec<&str> {
@@ -259,27 +269,6 @@ impl Leaf<'_> {
         match escalations.get(self.roles().len() - 1) {
             Some(next) => format!("the first answer, yes or no; {at}, {} may answer too", next.to),
             None => format!("the first answer, yes or no; {at}, it is refused with EXPIRED"),
-        }
-    }
-
-    /// Which items are under way.
-    fn items(&self) -> String {
-        let Some(rows) = self.entry.children() else { return "its items".to_owned() };
-        let open = rows.open.len();
-        let held = rows.open.iter().filter(|child| child.held).count();
-        let are = match (self.entry.work, held) {
-            (Work::Undoing, _) => format!("{open} of its items that are undone, and {} more to be undone", rows.to_recall),
-            (_, 0) => format!("{open} of its {} items; {} have begun", rows.count, rows.begun),
-            (_, held) => format!("{open} of its {} items, {held} of which are held; {} have begun", rows.count, rows.begun),
-        };
-        let first = rows.open.iter().find(|child| child.held).or(rows.open.first());
-        first.map_or(are.clone(), |child| format!("{are}; for example {}/{}.{}", self.saga.id, self.name, child.index))
-    }
-
-    fn items_then(&self) -> String {
-        match self.entry.work {
-            Work::Undoing => "the end of their undos: then what is around them is undone, or its reaction follows".to_owned(),
-            _ => "the end of each, as the next begins; the first that ends badly stops the others".to_owned(),
         }
     }
 

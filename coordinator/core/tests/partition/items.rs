@@ -9,6 +9,8 @@ use ringmaster_schemas::wire;
 
 use super::line::{ALPHAS, Line, without};
 
+mod told;
+
 const DEFINITIONS: &str = "
 saga: alpha
 start: { on: Asked, from: alphas, key: event.id }
