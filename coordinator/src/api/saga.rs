@@ -56,10 +56,8 @@ pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: 
     shown["version_number"] = number.into();
     if let Some(definition) = known.catalog.by_hash(&saga.head.version()) {
         for (entry, shown) in saga.entries.iter().zip(shown["entries"].as_array_mut().into_iter().flatten()) {
-            // What sends no command does not say its name itself.
-            if shown["step"] == "" {
-                shown["step"] = name_of(definition, entry).into();
-            }
+            // What sends no command does not say its name itself, or that of the step in it that failed.
+            shown["step"] = name_of(definition, entry).into();
         }
         shown["on_the_way"] = why::on_the_way(definition, &saga).into();
         shown["why"] = why::reasons(definition, &known.schemas, store, partition, &saga)?.into();

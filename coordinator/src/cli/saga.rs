@@ -75,10 +75,11 @@ fn table_of(sagas: &[Value]) -> Table {
     for saga in sagas {
         let reason = match saga["participant"].as_str().or_else(|| saga["code"].as_str()) {
             Some(more) => format!("{}: {more}", text(&saga["reason"])),
-            None => match saga["held"].as_u64() {
-                Some(held) if held > 0 => format!("{}, {held} held", text(&saga["reason"])),
-                _ => text(&saga["reason"]),
-            },
+            None => text(&saga["reason"]),
+        };
+        let reason = match saga["held"].as_u64() {
+            Some(held) if held > 0 => format!("{reason}, {held} held"),
+            _ => reason,
         };
         table.add_row([
             text(&saga["saga"]),
