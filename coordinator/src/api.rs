@@ -197,10 +197,7 @@ async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
     };
     match saga::look_up(&*sources.store, &sources.knowledge.get(), partition, id) {
         Ok(Some(found)) => Json(found).into_response(),
-        Ok(None) => failed(
-            StatusCode::NOT_FOUND,
-            format!("no saga '{id}': it never started, its row has expired, or its first checkpoint is yet to come"),
-        ),
+        Ok(None) => failed(StatusCode::NOT_FOUND, saga::not_found(id)),
         Err(why) => failed(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
 }

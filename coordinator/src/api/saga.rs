@@ -1,5 +1,6 @@
 //! A saga as people and programs see it: its row, without the bodies.
 
+use ringmaster_core::saga::name_of;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, KeptEvent, OrderFields};
 use ringmaster_schemas::json::time::put_timestamp;
@@ -26,6 +27,16 @@ pub(crate) fn partition_of(id: &str, partitions: i32) -> Option<i32> {
     Some(names::partition_of(&key_of(id)?, partitions))
 }
 
+/// Why there is nothing of this id.
+pub(super) fn not_found(id: &str) -> String {
+    match names::root_of(id) {
+        root if root != id => format!(
+            "no item '{id}': it never began, its saga has ended and the rows of its items with it, or its first checkpoint is yet to come; `ringmaster saga show {root}` shows its saga, `ringmaster saga history {id}` what happened to it"
+        ),
+        _ => format!("no saga '{id}': it never started, its row has expired, or its first checkpoint is yet to come"),
+    }
+}
+
 /// The saga as JSON, with the journal offset that it is true at; none if there is no such row.
 pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: &str) -> Result<Option<Value>, String> {
     // The checkpoint first: the row is at least as new, never older than what is said.
@@ -44,6 +55,10 @@ pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: 
     let (number, _) = why::version(&known.catalog, &saga);
     shown["version_number"] = number.into();
     if let Some(definition) = known.catalog.by_hash(&saga.head.version()) {
+        for (entry, shown) in saga.entries.iter().zip(shown["entries"].as_array_mut().into_iter().flatten()) {
+            // What sends no command does not say its name itself, or that of the step in it that failed.
+            shown["step"] = name_of(definition, entry).into();
+        }
         shown["on_the_way"] = why::on_the_way(definition, &saga).into();
         shown["why"] = why::reasons(definition, &known.schemas, store, partition, &saga)?.into();
     }
@@ -57,6 +72,7 @@ fn show(saga: &Saga) -> Value {
     let head = saga.head.fields();
     json!({
         "saga": &*saga.id,
+        "item_of": names::below(&saga.id).map(|below| below.above),
         "definition": saga.definition(),
         "version": names::hex(&head.version),
         "key": &*saga.key(),

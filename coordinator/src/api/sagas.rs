@@ -232,6 +232,7 @@ fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> Option<Value
         "step": step,
         "undo": leaf.is_some_and(is_undo),
         "reason": reason.as_str(),
+        "held": leaf.and_then(Entry::children).map(|rows| rows.open.iter().filter(|child| child.held).count()),
         "participant": leaf.filter(|_| paused.is_none()).and_then(Entry::parked_for).map(|participant| participant.to_string()),
         "code": leaf.and_then(Entry::failure).map(|failure| failure.code.to_string()),
         "since": time(Some(since)),

@@ -12,6 +12,7 @@ use ringmaster_store::sim::SimStore;
 use super::*;
 use crate::runtime::Knowledge;
 
+mod items;
 mod parked;
 
 const PARTITIONS: i32 = 4;

@@ -121,7 +121,7 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
     let mut any = buses::open(config, Access::Write)?;
     let patience = Duration::from_secs(arguments.timeout);
     let turn = on_bus!(&mut any, bus => send(bus, &topics, &arguments.id, &bytes, patience)?);
-    answer(turn, out)
+    answer(&arguments.id, turn, out)
 }
 
 /// Sends the record, and waits in the journal for the turn that takes it; none within this time.
@@ -133,8 +133,12 @@ fn send(bus: &mut impl Bus, topics: &Topics, id: &str, bytes: &[u8], patience: D
 }
 
 /// What became of an act that was taken.
-fn became(turn: &Turn) -> String {
-    let events = turn.changes.iter().filter_map(|change| if let Change::Saga(saga) = change { Some(&saga.events) } else { None });
+fn became(id: &str, turn: &Turn) -> String {
+    // Rows around it may be told of it in the same turn.
+    let events = turn.changes.iter().filter_map(|change| match change {
+        Change::Saga(saga) if *saga.saga == *id => Some(&saga.events),
+        _ => None,
+    });
     let events: Vec<&SagaEvent> = events.flatten().collect();
     match events.last() {
         Some(SagaEvent::StopRemembered { .. }) => {
@@ -148,14 +152,14 @@ fn became(turn: &Turn) -> String {
 }
 
 /// What came of it, in words and as an exit code.
-fn answer(turn: Option<Turn>, out: &mut dyn Write) -> Result<(), Failure> {
+fn answer(id: &str, turn: Option<Turn>, out: &mut dyn Write) -> Result<(), Failure> {
     let Some(turn) = turn else {
         let why = "nobody took it within the time: it stays in the control topic, and is taken when a coordinator reads it. Is one running? `ringmaster saga show ID` shows whether it was done";
         return Err(Failure::new(Exit::Waited, why));
     };
     match control::rejection(&turn) {
         Some(rejected) => Err(Failure::new(Exit::Rejected, format_args!("{}: {}", rejected.reason, rejected.detail))),
-        None => say(out, format_args!("{}", became(&turn))),
+        None => say(out, format_args!("{}", became(id, &turn))),
     }
 }
 

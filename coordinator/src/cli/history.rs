@@ -104,7 +104,7 @@ impl<'a> Story<'a> {
         Story {
             id,
             versions,
-            teller: Teller::new(versions, &time),
+            teller: Teller::new(id, versions, &time),
             fence: Fence::default(),
             start: 0,
             is_termless: false,
@@ -147,7 +147,7 @@ impl<'a> Story<'a> {
     fn find_term(&mut self, record: &JournalRecord) {
         let Some(stamp) = record.stamp().filter(|_| self.is_termless) else { return };
         if stamp.claim_offset > self.fence.claim_offset {
-            (self.teller, self.left_out, self.has_begun) = (Teller::new(self.versions, &time), 0, false);
+            (self.teller, self.left_out, self.has_begun) = (Teller::new(self.id, self.versions, &time), 0, false);
             self.lines.clear();
             (self.fence.claim_offset, self.fence.claim, self.fence.number) = (stamp.claim_offset, stamp.claim, stamp.number);
         }
@@ -197,6 +197,8 @@ impl<'a> Story<'a> {
                 let name = self.topics.get(&from.source).cloned().unwrap_or_else(|| hex(&from.source));
                 format!("{name}/{} at {}", from.partition, from.offset)
             }
+            // A list is long: its saga goes on with it whenever there is room, and so do rows that are to go.
+            Cause::Due { due_at: 0 } => "work that was left".to_owned(),
             Cause::Due { due_at } => format!("due {}", time(*due_at)),
             Cause::Upkeep {} => "upkeep".to_owned(),
         }

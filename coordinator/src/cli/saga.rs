@@ -81,6 +81,10 @@ fn table_of(sagas: &[Value]) -> Table {
             Some(more) => format!("{}: {more}", text(&saga["reason"])),
             None => text(&saga["reason"]),
         };
+        let reason = match saga["held"].as_u64() {
+            Some(held) if held > 0 => format!("{reason}, {held} held"),
+            _ => reason,
+        };
         table.add_row([
             text(&saga["saga"]),
             text(&saga["definition"]),
@@ -106,6 +110,7 @@ pub(super) fn why(config: &Config, id: &str, api: Option<SocketAddr>, as_json: b
     if as_json {
         let parts = [
             "saga",
+            "item_of",
             "version",
             "version_number",
             "status",
@@ -132,8 +137,15 @@ fn reasons(saga: &Value) -> String {
         let (number, started) = (text(&saga["version_number"]), text(&saga["started_at"]));
         line(format!("{} is {}, by version {number}, started {started}", text(&saga["saga"]), text(&saga["status"])));
     }
+    if let Some(above) = saga["item_of"].as_str() {
+        line(format!("it is an item of {above}"));
+    }
     if !saga["ended_at"].is_null() {
-        line(format!("it ended {}, and is known until {}", text(&saga["ended_at"]), text(&saga["expires_at"])));
+        let until = match &saga["expires_at"] {
+            Value::Null => "its saga has ended".to_owned(),
+            at => text(at),
+        };
+        line(format!("it ended {}, and is known until {until}", text(&saga["ended_at"])));
     } else if saga["status"] == "running" && !saga["deadline_at"].is_null() {
         let stands =
             if saga["held_since"].is_null() { String::new() } else { format!("; it stands since {}", text(&saga["held_since"])) };
@@ -158,13 +170,7 @@ fn reasons(saga: &Value) -> String {
             line(format!("  parked    {}", breaker(leaf)));
         }
         if leaf["failure"].is_object() {
-            let (code, message) = (text(&leaf["failure"]["code"]), text(&leaf["failure"]["message"]));
-            let because = match &message[..] {
-                "" => code,
-                message if message.starts_with(&code) => message.to_owned(),
-                message => format!("{code}: {message}"),
-            };
-            line(format!("  because   {because}"));
+            line(format!("  because   {}", because(&leaf["failure"])));
         }
         if !leaf["show"].is_null() {
             line(format!("  shows     {}", text(&leaf["show"])));
@@ -188,6 +194,16 @@ fn reasons(saga: &Value) -> String {
     line(String::new());
     line(format!("`ringmaster saga history {}` tells how it came to this", text(&saga["saga"])));
     words
+}
+
+/// Code and message of a failure.
+fn because(failure: &Value) -> String {
+    let (code, message) = (text(&failure["code"]), text(&failure["message"]));
+    match &message[..] {
+        "" => code,
+        message if message.starts_with(&code) => message.to_owned(),
+        message => format!("{code}: {message}"),
+    }
 }
 
 /// Why what is parked is not asked.

@@ -1,5 +1,6 @@
 //! Scenarios that are read, played and judged: good ones, wrong ones, and files with slips.
 
+mod items;
 mod mutations;
 mod slips;
 
@@ -41,6 +42,10 @@ struct World {
 
 impl World {
     fn new() -> World {
+        World::of(TRIP)
+    }
+
+    fn of(text: &str) -> World {
         let (mut catalog, mut schemas) = (Catalog::default(), Schemas::builtin());
         for text in [HOTEL, ROOM] {
             schemas.add(text).expect("a schema");
@@ -48,7 +53,7 @@ impl World {
         let mut settings = Settings::new(&mut schemas);
         let json = || Participant { encoding: Encoding::Json, ..Participant::default() };
         settings.participants = ["hotel", "shop", "mail"].map(|name| (name.to_owned(), json())).into();
-        let records = DefinitionRecord::of_file("trip.yaml", TRIP, 0, &mut settings).unwrap_or_else(|errors| panic!("{errors:#?}"));
+        let records = DefinitionRecord::of_file("trip.yaml", text, 0, &mut settings).unwrap_or_else(|errors| panic!("{errors:#?}"));
         for record in &records {
             catalog.add(record, 0, &mut settings).expect("it compiles again");
         }

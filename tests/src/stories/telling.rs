@@ -15,7 +15,8 @@ pub(super) fn wrong(stage: &Stage) -> Vec<String> {
     let mut faults = Vec::new();
     let versions = |_: &_| Some((stage.definition(), 1));
     let time = |at: Millis| format!("{at}");
-    let (mut teller, mut told) = (Teller::new(&versions, &time), Vec::new());
+    let id = stage.saga.as_ref().map_or("", |saga| &saga.id);
+    let (mut teller, mut told) = (Teller::new(id, &versions, &time), Vec::new());
     for happened in &stage.history {
         let before = told.len();
         teller.tell(&happened.event, &mut told);

@@ -4,6 +4,7 @@
 mod acts;
 mod again;
 mod broker;
+mod bulk;
 mod codecs;
 mod deploys;
 mod kills;

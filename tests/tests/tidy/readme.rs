@@ -158,13 +158,18 @@ fn defaults() {
 #[test]
 fn limits() {
     let kib = |bytes: usize| format!("{} KiB", bytes / 1024);
-    let rows: [(&str, String); 14] = [
+    let rows: [(&str, String); 16] = [
         ("saga key", format!("{} bytes", wire::KEY_BYTES_MAX)),
         ("a command's body", kib(saga::COMMAND_BYTES_MAX)),
         ("the events of a saga's end, together", kib(saga::COMMAND_BYTES_MAX)),
         ("what a saga emits on the way in one turn", kib(saga::EMITTED_BYTES_MAX)),
         ("what a saga keeps of one result", kib(saga::RESULT_BYTES_MAX)),
         ("a saga's row", kib(saga::ROW_BYTES_MAX)),
+        (
+            "a start event, a list that is gone through, what its items give, bodies and results, together in a row",
+            kib(saga::ROW_DATA_BYTES_MAX),
+        ),
+        ("items of a for_each inside an item of another", saga::ITEMS_INSIDE_MAX.to_string()),
         ("attempts of one command", saga::ATTEMPTS_MAX.to_string()),
         ("a participant's code", format!("{} bytes, then cut", intake::CODE_BYTES_MAX)),
         ("a participant's message", format!("{} bytes, then cut", intake::MESSAGE_BYTES_MAX)),

@@ -137,6 +137,15 @@ impl Definition {
         self.names.find(below.step).map_or(ROOT, |step| step + 1)
     }
 
+    /// The list of the row that a node is done in: all steps, or the body of the nearest for_each around it.
+    pub fn list_around(&self, node: u16) -> u16 {
+        let is_body = |list: u16| {
+            let owner = self.nodes[usize::from(list)].parent;
+            list == owner + 1 && matches!(self.nodes[usize::from(owner)].verb, Verb::ForEach(_))
+        };
+        self.around(node).find(|list| *list != ROOT && is_body(*list)).unwrap_or(ROOT)
+    }
+
     /// The nodes around one, from the nearest on, the root last; none around the root.
     pub fn around(&self, node: u16) -> impl Iterator<Item = u16> {
         let parent = |node: u16| (node != ROOT).then(|| self.nodes[usize::from(node)].parent);

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
-    BreakerChange, BreakerEvent, Cause, Change, EffectPlace, Expired, FailureKind, Opens, Place, QuarantineReason, RejectionReason,
-    SagaChange, SagaEvent,
+    BreakerChange, BreakerEvent, Cause, Change, EffectPlace, Expired, Failure, FailureKind, Opens, Place, QuarantineReason,
+    RejectionReason, SagaChange, SagaEvent,
 };
+use ringmaster_schemas::names::is_below;
 use ringmaster_schemas::state::Saga;
 use smallvec::{SmallVec, smallvec};
 
@@ -17,6 +18,7 @@ use super::owner::Owner;
 use super::table::Slot;
 use super::{Context, Note, Role, Why, Wish};
 use crate::definition::Definition;
+use crate::faults::mutated;
 use crate::intake::{Answer, InputRecord, Refused};
 use crate::saga::{Basis, Evaluated, Input, ROW_BYTES_MAX, Rejection, Room, decide};
 
@@ -260,33 +262,47 @@ impl Owner {
     }
 }
 
-/// Counts what happened, and tells what people want to find in the log.
+/// Tells of a failure: whose, at which step, with which code and message.
+fn tell(
+    saga: &Arc<str>,
+    failure: &Failure,
+    note: impl FnOnce(Arc<str>, Arc<str>, Arc<str>, Arc<str>) -> Note,
+    cx: &mut Context<'_>,
+) {
+    cx.out.push(Wish::Tell(note(saga.clone(), failure.step.clone(), failure.code.clone(), failure.message.clone())));
+}
+
+/// Counts what happened, and tells what people want to find in the log. An item is no saga: what becomes of it its saga's own row says,
+/// once.
 fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
     for event in events {
         match event {
+            SagaEvent::Started { .. }
+            | SagaEvent::Completed { .. }
+            | SagaEvent::Compensated { .. }
+            | SagaEvent::CompensationBegan { .. }
+                if is_below(saga) && !mutated("item_counts_as_saga") => {}
             SagaEvent::Started { .. } => cx.counters.started += 1,
             SagaEvent::CommandIssued { .. } | SagaEvent::UndoIssued { .. } => cx.counters.commands += 1,
             SagaEvent::CommandRepeated { .. } | SagaEvent::Retried { .. } => {
-                (cx.counters.commands, cx.counters.retries) = (cx.counters.commands + 1, cx.counters.retries + 1);
+                cx.counters.commands += 1;
+                cx.counters.retries += 1;
             }
             SagaEvent::Completed { .. } => cx.counters.completed += 1,
             SagaEvent::Compensated { .. } => cx.counters.compensated += 1,
             SagaEvent::Stuck { failure, .. } | SagaEvent::Entered { opens: Opens::Stuck { failure }, .. } => {
                 cx.counters.stuck += 1;
                 cx.counters.errors += u64::from(failure.kind == FailureKind::Error);
-                let (step, code, message) = (failure.step.clone(), failure.code.clone(), failure.message.clone());
-                cx.out.push(Wish::Tell(Note::Stuck { saga: saga.clone(), step, code, message }));
+                tell(saga, failure, |saga, step, code, message| Note::Stuck { saga, step, code, message }, cx);
             }
             SagaEvent::CompensationBegan { failure } | SagaEvent::StuckTold { failure: Some(failure), .. }
                 if failure.kind == FailureKind::Error =>
             {
                 cx.counters.errors += 1;
-                let (step, code, message) = (failure.step.clone(), failure.code.clone(), failure.message.clone());
-                cx.out.push(Wish::Tell(Note::Mistaken { saga: saga.clone(), step, code, message }));
+                tell(saga, failure, |saga, step, code, message| Note::Mistaken { saga, step, code, message }, cx);
             }
             SagaEvent::CompensationBegan { failure } | SagaEvent::StuckTold { failure: Some(failure), .. } => {
-                let note = Note::Compensating { saga: saga.clone(), step: failure.step.clone(), code: failure.code.clone() };
-                cx.out.push(Wish::Tell(note));
+                tell(saga, failure, |saga, step, code, _| Note::Compensating { saga, step, code }, cx);
             }
             SagaEvent::Skipped { .. }
             | SagaEvent::RetryScheduled { .. }

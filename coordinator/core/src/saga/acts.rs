@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Data;
 use ringmaster_schemas::journal::{ActKind, Phase, Place, RejectionReason as Reason, SagaEvent};
+use ringmaster_schemas::names::item_id;
 use ringmaster_schemas::state::{Entry, Waits, Work};
 
 use super::answer::is_too_big;
@@ -140,7 +141,7 @@ impl Draft<'_> {
         let name = |place: Place| super::name_of(self.definition, self.entry(place));
         let names = || places.iter().map(|place| name(*place)).collect::<Vec<_>>().join(", ");
         let fault = match (step, &places[..]) {
-            (_, []) => who.none.to_owned(),
+            (_, []) => format!("{}{}", who.none, self.held_item()),
             (None, [place]) => return Ok(*place),
             (None, _) => format!("several steps {}: name one of {}", who.several, names()),
             (Some(step), places) => match places.iter().find(|place| name(**place) == step) {
@@ -149,6 +150,16 @@ impl Draft<'_> {
             },
         };
         Err(Rejection::new(who.reason, fault))
+    }
+
+    /// Where to look instead, if it is an item that is held.
+    fn held_item(&self) -> String {
+        let held = self.saga().entries.iter().find_map(|entry| {
+            let child = entry.children()?.open.iter().find(|child| child.held)?;
+            let step = &self.definition.node(entry.node)?.name;
+            Some(item_id(&self.saga().id, step, entry.round, child.index))
+        });
+        held.map_or_else(String::new, |id| format!("; its item {id} is held: `ringmaster saga why {id}` says what it waits for"))
     }
 
     /// The same command once more, under its key, with a new budget; where it was refused, or could not be made, a new round.

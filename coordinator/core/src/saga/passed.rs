@@ -21,22 +21,30 @@ pub enum Passed {
 
 /// The nodes that the row says something of beside its entries, by their numbers, in the definition's order.
 pub fn passed(definition: &Definition, saga: &Saga) -> Vec<(u16, Passed)> {
-    let row = Row { definition, saga };
-    let each = definition.nodes.iter().zip(0..).filter_map(|(node, number)| Some((number, row.of(number, node)?)));
-    each.collect()
+    let row = Row::of_saga(definition, saga);
+    // What lies in another row's list is that row's to say.
+    let own = |number: &u16| definition.list_around(*number) == row.list;
+    let nodes = (0..).zip(&definition.nodes).filter(|(number, _)| own(number));
+    nodes.filter_map(|(number, node)| Some((number, row.of(number, node)?))).collect()
 }
 
 /// True if the saga has gone on behind a node.
 pub(super) fn is_behind(definition: &Definition, saga: &Saga, number: u16) -> bool {
-    number != ROOT && Row { definition, saga }.is_behind(number)
+    number != ROOT && Row::of_saga(definition, saga).is_behind(number)
 }
 
 struct Row<'a> {
     definition: &'a Definition,
     saga: &'a Saga,
+    /// What it goes through: all steps; of an item the body of its for_each.
+    list: u16,
 }
 
-impl Row<'_> {
+impl<'a> Row<'a> {
+    fn of_saga(definition: &'a Definition, saga: &'a Saga) -> Row<'a> {
+        Row { definition, saga, list: definition.list_of(&saga.id) }
+    }
+
     fn of(&self, number: u16, node: &Node) -> Option<Passed> {
         if self.is_in_reaction_that_did_not_begin(number) {
             return None;
@@ -79,7 +87,7 @@ impl Row<'_> {
         if self.entered(node.end..self.node(list).end) {
             return true;
         }
-        if list == ROOT {
+        if list == self.list {
             let is_postponed = self.saga.paused().is_some_and(|paused| paused.postponed.iter().any(|next| next.node == ROOT));
             let its_end = |entry: &Entry| entry.node == ROOT;
             return match self.saga.status {
@@ -95,7 +103,7 @@ impl Row<'_> {
     fn may_be_left_out(&self, number: u16) -> bool {
         let (node, list) = (self.node(number), self.node(number).parent);
         let owner = self.node(list).parent;
-        if list == ROOT || self.entered(node.end..self.node(list).end) {
+        if list == self.list || self.entered(node.end..self.node(list).end) {
             return false;
         }
         let is_body = !matches!(self.node(list).verb, Verb::Sequence(Role::Reaction));
@@ -109,7 +117,7 @@ impl Row<'_> {
         if node.condition.is_some() {
             return false;
         }
-        if list == ROOT || self.entered(list..self.node(list).end) {
+        if list == self.list || self.entered(list..self.node(list).end) {
             return true;
         }
         match self.node(list).verb {
@@ -123,7 +131,7 @@ impl Row<'_> {
     fn is_on_another_way(&self, number: u16) -> bool {
         let list = self.node(number).parent;
         let owner = self.node(list).parent;
-        if list == ROOT || self.entered(list..self.node(list).end) {
+        if list == self.list || self.entered(list..self.node(list).end) {
             return false;
         }
         let taken = |arm: &Arm| self.entered(arm.list..self.node(arm.list).end);

@@ -5,14 +5,15 @@
 mod items;
 mod others;
 mod pausing;
+mod ways;
 
 use std::collections::BTreeMap;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{DefinitionHash, Emission, Failure, Head, Opens, Order, Place, SagaEvent};
-use ringmaster_schemas::names::{Direction, hex};
+use ringmaster_schemas::names::{Direction, hex, is_below, root_of};
 
-use crate::definition::{Definition, Node, ROOT, Role, Verb};
+use crate::definition::{Definition, Node, ROOT, Verb};
 
 /// One thing that happened, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,9 +32,12 @@ pub type Versions<'a> = &'a dyn Fn(&DefinitionHash) -> Option<(&'a Definition, u
 /// Tells the events of one saga, in order. What it knows comes from the events alone: of a saga whose beginning is lost, names that
 /// no event says are missing.
 pub struct Teller<'a> {
+    id: &'a str,
     versions: Versions<'a>,
     time: &'a dyn Fn(Millis) -> String,
     definition: Option<&'a Definition>,
+    /// The list that the row goes through: of an item the body of its for_each.
+    list: u16,
     /// Names of entries.
     places: BTreeMap<Place, String>,
     /// Choices that are told, or cannot be: each with its arm.
@@ -43,10 +47,10 @@ pub struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    /// For a saga of one of these versions; `time` says a time in words.
-    pub fn new(versions: Versions<'a>, time: &'a dyn Fn(Millis) -> String) -> Teller<'a> {
+    /// For the row of this id, of one of these versions; `time` says a time in words.
+    pub fn new(id: &'a str, versions: Versions<'a>, time: &'a dyn Fn(Millis) -> String) -> Teller<'a> {
         let (places, choices) = (BTreeMap::new(), BTreeMap::new());
-        Teller { versions, time, definition: None, places, choices, skipped: Vec::new() }
+        Teller { id, versions, time, definition: None, list: ROOT, places, choices, skipped: Vec::new() }
     }
 
     /// What an event says; before it the way that led to it, if that was not told yet.
@@ -106,7 +110,7 @@ impl<'a> Teller<'a> {
                 out.push(Told { event: "marked_late", step: None, text });
             }
             SagaEvent::Completed { emissions, expires_at } => {
-                self.comes_to_its_end(out);
+                self.comes_to_end(out);
                 self.ended("completed", emissions, *expires_at, out);
             }
             SagaEvent::Compensated { emissions, expires_at } => self.ended("compensated", emissions, *expires_at, out),
@@ -125,19 +129,25 @@ impl<'a> Teller<'a> {
         }
         let step = Some(failure.step.to_string()).filter(|step| !step.is_empty());
         let at = step.as_ref().map_or_else(String::new, |step| format!(" at {step}"));
-        let text = format!("the saga undoes: {} ({}{at})", said(failure), failure.kind);
+        let who = if is_below(self.id) { "the item" } else { "the saga" };
+        let text = format!("{who} undoes: {} ({}{at})", said(failure), failure.kind);
         out.push(Told { event: "compensation_began", step, text });
     }
 
     fn started(&mut self, head: &Head, deadline_at: Option<Millis>, out: &mut Vec<Told>) {
         // An id whose row has expired may start again.
-        *self = Teller::new(self.versions, self.time);
+        *self = Teller::new(self.id, self.versions, self.time);
         let fields = head.fields();
         let version = (self.versions)(&fields.version);
         self.definition = version.map(|(definition, _)| definition);
+        self.list = self.definition.map_or(ROOT, |definition| definition.list_of(self.id));
         let number = version.map_or_else(|| "?".to_owned(), |(_, number)| number.to_string());
         let deadline = deadline_at.map_or_else(String::new, |at| format!(", deadline {}", self.at(at)));
-        let text = format!("started by {} with version {number} ({}){deadline}", fields.source, short(&hex(&fields.version)));
+        let by = match is_below(self.id) {
+            true => format!("begins for {},", root_of(self.id)),
+            false => format!("started by {}", fields.source),
+        };
+        let text = format!("{by} with version {number} ({}){deadline}", short(&hex(&fields.version)));
         out.push(Told { event: "started", step: None, text });
     }
 
@@ -254,7 +264,10 @@ impl<'a> Teller<'a> {
     }
 
     fn ended(&self, how: &'static str, emissions: &[Emission], expires_at: Millis, out: &mut Vec<Told>) {
-        let text = format!("{how}; known until {}", self.at(expires_at));
+        let text = match expires_at {
+            Millis::MAX => format!("{how}; known until its saga has ended"),
+            at => format!("{how}; known until {}", self.at(at)),
+        };
         out.push(Told { event: how, step: None, text });
         let each =
             emissions.iter().map(|emission| Told { event: "emitted", step: None, text: format!("its end {}", emits(emission)) });
@@ -282,76 +295,6 @@ impl<'a> Teller<'a> {
 
     fn name_of(&self, node: u16) -> String {
         self.node(node).map_or_else(|| format!("node {node}"), |node| node.name.to_string())
-    }
-
-    fn comes_to_its_end(&mut self, out: &mut Vec<Told>) {
-        self.comes_to(self.definition.map_or(ROOT, |definition| definition.nodes.len() as u16), out);
-    }
-
-    /// Tells the choices on the way to a node, and those before it that were left by an empty arm.
-    fn comes_to(&mut self, node: u16, out: &mut Vec<Told>) {
-        for (choice, arm) in self.empty_ways_before(node).into_iter().chain(self.ways_to(node)) {
-            if self.choices.contains_key(&choice) {
-                continue;
-            }
-            self.choices.insert(choice, Some(arm));
-            let (name, count) = (self.name_of(choice), self.arms_of(choice));
-            let is_else = if arm + 1 == count { ", else" } else { "" };
-            let text = format!("{name} takes arm {} of {count}{is_else}", arm + 1);
-            out.push(Told { event: "arm_taken", step: Some(name), text });
-        }
-    }
-
-    fn arms_of(&self, choice: u16) -> usize {
-        self.node(choice).map_or(0, |node| if let Verb::Choice(arms) = &node.verb { arms.len() } else { 0 })
-    }
-
-    /// The choices around a node, from the outermost, each with the arm that the node lies in.
-    fn ways_to(&self, mut node: u16) -> Vec<(u16, usize)> {
-        let mut ways = Vec::new();
-        while node != ROOT
-            && let Some(list) = self.node(node).map(|node| node.parent)
-            && let Some(owner) = self.node(list).map(|list| list.parent)
-        {
-            if let Some(Verb::Choice(arms)) = self.node(owner).map(|owner| &owner.verb) {
-                ways.extend(arms.iter().position(|arm| arm.list == list).map(|arm| (owner, arm)));
-            }
-            node = owner;
-        }
-        ways.reverse();
-        ways
-    }
-
-    /// Choices before a node that were gone through and left no trace: only the last arm may be empty.
-    fn empty_ways_before(&self, node: u16) -> Vec<(u16, usize)> {
-        let Some(definition) = self.definition else { return Vec::new() };
-        let last_is_empty = |(choice, found): (u16, &Node)| match &found.verb {
-            Verb::Choice(arms) => {
-                let list = arms.last()?.list;
-                let is_empty = definition.node(list)?.end == list + 1;
-                (found.end <= node && is_empty && self.was_reached(choice)).then_some((choice, arms.len() - 1))
-            }
-            _ => None,
-        };
-        (0..).zip(&definition.nodes).filter_map(last_is_empty).collect()
-    }
-
-    /// True unless it, or what it lies in, was skipped or passed by.
-    fn was_reached(&self, number: u16) -> bool {
-        let Some(list) = self.node(number).and_then(|node| self.node(node.parent)) else { return false };
-        if self.skipped.contains(&number) {
-            return false;
-        }
-        match list.verb {
-            Verb::Sequence(Role::Root) => true,
-            Verb::Sequence(Role::Body | Role::Branch) => self.was_reached(list.parent),
-            // It is told by what happens in it.
-            Verb::Sequence(Role::Reaction) => false,
-            Verb::Sequence(Role::Arm) => {
-                self.ways_to(number).last().is_some_and(|(choice, arm)| self.choices.get(choice) == Some(&Some(*arm)))
-            }
-            _ => unreachable!("nodes lie in lists"),
-        }
     }
 }
 

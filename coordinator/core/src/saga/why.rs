@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, Phase, Place};
-use ringmaster_schemas::names::{Direction, participant_of};
+use ringmaster_schemas::names::{Direction, participant_of, root_of};
 use ringmaster_schemas::state::{Detail, Entry, Paused, Saga, Status, Waits, Work};
 
 use super::pausing::postponed;
@@ -56,7 +56,7 @@ pub fn why(definition: &Definition, saga: &Saga) -> Vec<Why> {
 fn does_not_begin(definition: &Definition, saga: &Saga, node: u16, paused: &Paused) -> Why {
     let step = if node == ROOT { "its end".to_owned() } else { definition.nodes[usize::from(node)].name.to_string() };
     let mut ways_out = vec![resumes(saga)];
-    ways_out.extend(may_be_cancelled(saga));
+    ways_out.extend(may_be_cancelled(saga, None));
     Why {
         place: None,
         step,
@@ -79,9 +79,14 @@ fn resumes(saga: &Saga) -> String {
     format!("ringmaster act resume {} --why '...': the saga goes on", saga.id)
 }
 
-fn may_be_cancelled(saga: &Saga) -> Option<String> {
-    let may = saga.status == Status::Running && !saga.passed && saga.remembered_stop().is_none();
-    may.then(|| format!("ringmaster act cancel {} --why '...': the saga is undone", saga.id))
+fn may_be_cancelled(saga: &Saga, node: Option<&Node>) -> Option<String> {
+    // Of an item only its saga is cancelled, and the item's row knows nothing of a pivot but where it stands itself.
+    let is_ahead = match saga.is_below() {
+        true => node.is_some_and(|node| node.phase == Phase::Compensatable),
+        false => !saga.passed && saga.remembered_stop().is_none(),
+    };
+    let may = saga.status == Status::Running && is_ahead;
+    may.then(|| format!("ringmaster act cancel {} --why '...': the saga is undone", root_of(&saga.id)))
 }
 
 fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why {
@@ -104,7 +109,7 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
         Waits::Paused => (PAUSED.to_owned(), leaf.paused(), leaf.goes_on()),
         Waits::Time => ("its time".to_owned(), leaf.sleep(), Vec::new()),
         Waits::Event => (format!("{} on {}", leaf.listener().0, leaf.listener().1), leaf.event(), Vec::new()),
-        Waits::Children => (leaf.items(), leaf.items_then(), may_be_cancelled(saga).into_iter().collect()),
+        Waits::Children => (leaf.items(), leaf.items_then(), leaf.items_ways()),
         Waits::Approval => (format!("an approval: {} may answer", leaf.roles().join(" or ")), leaf.approval(), leaf.answers()),
     };
     let clock = entry.clock().filter(|_| saga.held_since.is_none());
@@ -171,6 +176,9 @@ impl Leaf<'_> {
             (Direction::Do, Some(Phase::Compensatable) | None) if self.reacts() => "its on_failed follows",
             (Direction::Do, Some(Phase::Compensatable) | None) if self.scope != Scope::Root => {
                 "what is around it is undone, this step too"
+            }
+            (Direction::Do, Some(Phase::Compensatable) | None) if self.saga.is_below() => {
+                "it is undone, with all other items of its list"
             }
             (Direction::Do, Some(Phase::Compensatable) | None) => "the saga undoes, this step too",
         }
@@ -278,7 +286,7 @@ impl Leaf<'_> {
     }
 
     fn goes_on(&self) -> Vec<String> {
-        std::iter::once(resumes(self.saga)).chain(may_be_cancelled(self.saga)).collect()
+        std::iter::once(resumes(self.saga)).chain(may_be_cancelled(self.saga, self.node)).collect()
     }
 
     /// How it is asked again.
@@ -288,7 +296,7 @@ impl Leaf<'_> {
             format!("ringmaster participant list: says why {participant} is not asked, and since when"),
             format!("ringmaster participant resume {participant} --why '...': it is asked again"),
         ];
-        ways.extend(may_be_cancelled(self.saga));
+        ways.extend(may_be_cancelled(self.saga, self.node));
         ways
     }
 
@@ -378,7 +386,7 @@ impl Leaf<'_> {
             format!("ringmaster act {verb} {id} --step '{}' --why '...': {what}", self.name)
         };
         ways.extend(acts.iter().map(|act| command(act)));
-        ways.extend(may_be_cancelled(self.saga));
+        ways.extend(may_be_cancelled(self.saga, self.node));
         ways
     }
 }

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ringmaster_core::partition::{Settings, Tag, Wish};
+use ringmaster_core::partition::{Note, Settings, Tag, Wish};
 use ringmaster_schemas::names::parse_idempotency_key;
 use ringmaster_schemas::state::{RowKey, Saga, Status};
 use ringmaster_schemas::wire;
 
-use super::line::{ALPHAS, Line};
+use super::line::{ALPHAS, Line, without};
+
+mod told;
 
 const DEFINITIONS: &str = "
 saga: alpha
@@ -182,7 +184,7 @@ fn a_turn_of_many_items_stays_within_a_record() {
     line.poll();
     answer_all(&mut line, &mut ledger, &|_| false, &mut |_, _| {});
     assert_eq!(line.stopped(), None);
-    assert_eq!((line.counters.completed, line.counters.quarantined, line.counters.errors), (13, 0, 0));
+    assert_eq!((line.counters.completed, line.counters.quarantined, line.counters.errors), (1, 0, 0));
     assert!(line.journal.iter().all(|record| record.len() <= 512 << 10));
 }
 
@@ -220,4 +222,26 @@ fn an_item_is_not_cancelled_alone() {
         line.rejections(),
         ["alpha/a/lines.1: an item is not cancelled by itself: cancel alpha/a, or let the item be refused"]
     );
+}
+
+/// Metrics and the log speak of sagas. What becomes of an item its saga says, once, also where all items are undone for one's mistake.
+#[test]
+fn an_item_counts_as_no_saga() {
+    let counts = |help: &str| {
+        let definitions = DEFINITIONS.replace("event_lines", "start.lines").replace("helper.Help, with: { n: line }", help);
+        let mut line = Line::of(&definitions, |_| {});
+        begin(&mut line, 6, "x");
+        let (mut ledger, refused) = (Ledger::default(), "alpha/a/lines.3/more/do");
+        answer_all(&mut line, &mut ledger, &|key| key == refused, &mut |_, _| {});
+        let told = |wish: &Wish| matches!(wish, Wish::Tell(Note::Compensating { .. } | Note::Mistaken { .. }));
+        let told = line.wishes.iter().filter(|wish| told(wish)).count();
+        [line.counters.started, line.counters.completed, line.counters.compensated, line.counters.errors, told as u64]
+    };
+    let (refused, mistaken) = ("helper.Help, with: { n: line }", "helper.Help, with: { n: 1 / (line - 3) }");
+    assert_eq!(counts(refused), [1, 0, 1, 0, 1]);
+    assert_eq!(counts(mistaken), [1, 0, 1, 1, 1]);
+    without("item_counts_as_saga", || {
+        let counted = counts(mistaken);
+        assert!(counted[0] > 1 && counted[2] > 1 && counted[3] > 1 && counted[4] > 1, "{counted:?}");
+    });
 }

@@ -102,7 +102,7 @@ impl Line {
 
     pub(crate) fn tells(&self, expected: &Expect) {
         let versions = |hash: &DefinitionHash| Some((&**self.catalog.by_hash(hash)?, self.catalog.number_of(hash)?));
-        let (mut teller, mut told, mut out) = (Teller::new(&versions, &time), Vec::new(), String::new());
+        let (mut teller, mut told, mut out) = (Teller::new("trip/t", &versions, &time), Vec::new(), String::new());
         self.events_of("trip/t").iter().for_each(|event| teller.tell(event, &mut told));
         for one in told {
             writeln!(out, "{} [{}] {}", one.event, one.step.unwrap_or_default(), one.text).expect("memory");
@@ -320,7 +320,7 @@ fn what_is_stuck_says_what_a_person_can_do() {
 #[test]
 fn a_story_without_its_beginning_is_told() {
     let line = answered(r#","card":1"#, &DONE);
-    let (mut teller, mut told) = (Teller::new(&|_| None, &time), Vec::new());
+    let (mut teller, mut told) = (Teller::new("trip/t", &|_| None, &time), Vec::new());
     line.events_of("trip/t").iter().skip(4).for_each(|event| teller.tell(event, &mut told));
     let texts: Vec<String> = told.into_iter().map(|one| one.text).collect();
     expect![[r#"

@@ -50,12 +50,17 @@ impl Stage<'_> {
     pub(super) fn answer_to_approval(&mut self, approval: &Approval) -> Result<(), Trouble> {
         let act = if approval.yes { Act::Approve } else { Act::Refuse };
         let (step, by, why) = (Some(approval.step.clone()), approval.by.as_str().into(), approval.note.as_str().into());
-        // Of an item the first that asks.
+        // Of an item the first that asks: of ids that differ in a number alone the shorter one has the smaller.
         let asks = |saga: &&Arc<Saga>| {
             let mut open = saga.entries.iter().filter(|entry| entry.waits == Waits::Approval);
             open.any(|entry| *name_of(self.definition, entry) == *approval.step)
         };
-        let row = self.rows.values().find(asks).map_or_else(|| self.id.clone(), |saga| saga.id.clone());
+        let row = self
+            .rows
+            .values()
+            .filter(asks)
+            .min_by_key(|saga| (saga.id.len(), saga.id.clone()))
+            .map_or_else(|| self.id.clone(), |saga| saga.id.clone());
         self.take(&row, SagaInput::Act(ActInput { act, step, by, why, if_state: None }))
     }
 }

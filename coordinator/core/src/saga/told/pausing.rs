@@ -11,7 +11,7 @@ impl Teller<'_> {
         match event {
             SagaEvent::Paused { by, why } => out.push(tell("paused", format!("{by} pauses it: {why}"))),
             SagaEvent::Postponed { next } if next.node == ROOT => {
-                self.comes_to_its_end(out);
+                self.comes_to_end(out);
                 out.push(tell("postponed", "it does not end while it is paused".to_owned()));
             }
             SagaEvent::Postponed { next } => {

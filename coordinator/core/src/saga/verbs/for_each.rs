@@ -141,6 +141,7 @@ impl Draft<'_> {
 
 /// Why an item ended, as its for_each says it.
 fn of_item(index: u16, failure: &Failure) -> Arc<Failure> {
-    let message = format!("item {index}: {}", failure.message);
+    let said = if failure.message.is_empty() { "" } else { ": " };
+    let message = format!("item {index}{said}{}", failure.message);
     Arc::new(Failure { message: message.as_str().into(), ..failure.clone() })
 }
