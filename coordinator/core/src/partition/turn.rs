@@ -104,12 +104,12 @@ impl Owner {
         let (number, at) = (open.number, open.now);
         let mut effects = std::mem::take(&mut open.effects);
         open.moves.extend(turn.moved);
-        let mut rows = turn.rows.into_iter();
+        let (mut rows, is_alone) = (turn.rows.into_iter(), turn.changes.len() == 1);
         for change in &turn.changes {
             match change {
                 Change::Saga(change) => {
                     let (slot, saga) = rows.next().expect("a turn has a row for each change of a saga");
-                    count(&change.saga, &change.events, cx);
+                    count(&change.saga, &change.events, is_alone, cx);
                     self.replica.effects_of(&saga, &change.events, at, &mut effects);
                     if !self.ahead.breakers.is_empty() {
                         self.drains.note_parked(&saga, &change.events);
@@ -261,16 +261,23 @@ impl Owner {
     }
 }
 
+/// True if this is about an item: its saga's own row says it too. Where an item begins or ends, that row changes in the same turn, so
+/// that a row which changes alone, as most do, need not be looked at.
+fn is_told_above(saga: &str, event: &SagaEvent, is_alone: bool) -> bool {
+    let may_be = !is_alone || matches!(event, SagaEvent::CompensationBegan { .. });
+    may_be && is_below(saga) && !mutated("item_counts_as_saga")
+}
+
 /// Counts what happened, and tells what people want to find in the log. An item is no saga: what becomes of it its saga's own row says,
 /// once.
-fn count(saga: &Arc<str>, events: &[SagaEvent], cx: &mut Context<'_>) {
+fn count(saga: &Arc<str>, events: &[SagaEvent], is_alone: bool, cx: &mut Context<'_>) {
     for event in events {
         match event {
             SagaEvent::Started { .. }
             | SagaEvent::Completed { .. }
             | SagaEvent::Compensated { .. }
             | SagaEvent::CompensationBegan { .. }
-                if is_below(saga) && !mutated("item_counts_as_saga") => {}
+                if is_told_above(saga, event, is_alone) => {}
             SagaEvent::Started { .. } => cx.counters.started += 1,
             SagaEvent::CommandIssued { .. } | SagaEvent::UndoIssued { .. } => cx.counters.commands += 1,
             SagaEvent::CommandRepeated { .. } | SagaEvent::Retried { .. } => {
