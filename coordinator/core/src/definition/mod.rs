@@ -55,6 +55,8 @@ pub struct Definition {
     pub names: NodeByName,
     /// Whether there is a step that cannot be undone.
     pub has_pivot: bool,
+    /// Something of it is done for each item of a list.
+    pub has_items: bool,
     /// Events for others when everything is done.
     pub on_completed: Vec<Emit>,
     /// Events for others when everything is undone.
@@ -133,6 +135,9 @@ impl Definition {
 
     /// The list that the row of this id goes through: all steps; of an item the body of its for_each.
     pub fn list_of(&self, id: &str) -> u16 {
+        if !self.has_items {
+            return ROOT;
+        }
         let Some(below) = below(id) else { return ROOT };
         self.names.find(below.step).map_or(ROOT, |step| step + 1)
     }

@@ -87,7 +87,7 @@ impl<'d> Evaluated<'d> {
             key: &key,
             start: root.start(),
             item: &item,
-            index: below(&saga.id).map_or(0, |below| i64::from(below.index)),
+            index: if view.above.is_empty() { 0 } else { below(&saga.id).map_or(0, |below| i64::from(below.index)) },
             event: view.event.unwrap_or_default(),
             results: &result,
             failure: view.failure,

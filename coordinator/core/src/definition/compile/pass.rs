@@ -67,6 +67,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             retain_ms: form.retain_ms,
             names: NodeByName::of(&nodes),
             has_pivot: tree.pivots().next().is_some(),
+            has_items: nodes.iter().any(|node| matches!(node.verb, Verb::ForEach(_))),
             nodes,
             on_completed: completed?,
             on_compensated: compensated?,
