@@ -209,6 +209,27 @@ fn work_that_is_left_is_found_after_a_restart() {
     assert_eq!(ledger.0.len(), 22, "each command of ten items, and the end of both sagas");
 }
 
+/// Rows of items are not paused, and neither is their saga while they are under way.
+#[test]
+fn items_are_not_paused() {
+    let mut line = Line::of(&DEFINITIONS.replace("event_lines", "start.lines"), |settings| {
+        settings.inputs[super::acts::CONTROL].role = ringmaster_core::partition::Role::Control;
+    });
+    begin(&mut line, 2, "x");
+    for id in ["alpha/a", "alpha/a/lines.1"] {
+        let act = format!(r#"{{"saga":"{id}","act":"pause","by":"ann","why":"the customer calls"}}"#);
+        line.put(super::acts::CONTROL, line.clocks.wall, Some("a"), &act);
+        line.poll();
+    }
+    assert_eq!(
+        line.rejections(),
+        [
+            "alpha/a: items of it are under way, which are not paused: pause the participants that they ask, or wait until they have ended",
+            "alpha/a/lines.1: an item is not paused by itself, nor is its saga while items are under way",
+        ]
+    );
+}
+
 #[test]
 fn an_item_is_not_cancelled_alone() {
     let mut line = Line::of(&DEFINITIONS.replace("event_lines", "start.lines"), |settings| {

@@ -8,14 +8,21 @@ use crate::definition::expression::scope::Uses;
 /// For_eaches inside one another: each is a level of rows.
 pub(in crate::definition::compile) const NESTED_MAX: usize = 3;
 
+const NOBODY_KNOWS: &str = "an event is for a saga by its key, which all items share: nobody knows for which item it is";
+
 pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report<'_>) {
     for (planned, number) in tree.nodes.iter().zip(0..) {
         let (Some(form), Some(each)) = (planned.form, tree.items(number).next()) else { continue };
         match planned.verb {
             PlannedVerb::Wait(wait) => {
-                let message = "an event is for a saga by its key, which all items share: nobody knows for which item it is";
                 let each = tree.node(each).form.map_or("", |form| form.name.text.as_str());
-                report.error(&wait.listens.event.span, message, format!("put the wait before or behind '{each}'"));
+                report.error(&wait.listens.event.span, NOBODY_KNOWS, format!("put the wait before or behind '{each}'"));
+            }
+            PlannedVerb::Approval(approval) => {
+                if let Some(answer) = &approval.answer {
+                    let hint = "leave the answer out: people answer by the item's id";
+                    report.error(&answer.listens.event.span, NOBODY_KNOWS, hint);
+                }
             }
             PlannedVerb::ForEach(inner) => {
                 let outer: Vec<_> = tree.items(number).map(|each| tree.node(each).verb).collect();
