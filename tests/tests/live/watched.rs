@@ -18,7 +18,7 @@ fn partitions_added_to_an_input_are_noticed_and_said() {
     let [trouble] = &body["topics"].as_array().expect("a list")[..] else { panic!("{body}") };
     let why = trouble["why"].as_str().expect("it says why");
     assert_eq!(trouble["topic"], ORDERS);
-    assert!(why.starts_with("has 12 partitions, must have 8") && why.contains("let producers write there"), "{why}");
+    assert!(why.starts_with("has 12 partitions, and had 8") && why.contains("go through the router"), "{why}");
     assert_eq!(coordinator.metric_of("ringmaster_topic_faults", &format!("topic=\"{ORDERS}\"")), 1.0);
     assert!(coordinator.process.said().contains("is not as it must be any more"), "the log says so too");
     // What is read goes on.
