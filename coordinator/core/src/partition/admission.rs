@@ -141,12 +141,21 @@ impl Owner {
         }
     }
 
+    /// How much of what is routed waits: copies for the inbox, records for others before them.
+    fn routed(&self) -> usize {
+        if !self.router.has_routes {
+            return 0;
+        }
+        let routes = self.inputs.iter().filter_map(|input| input.route.as_ref());
+        self.router.len().max(routes.map(|route| route.waiting()).sum())
+    }
+
     /// At its bounds: every input is held.
     pub(super) fn overloaded(&self) -> bool {
         let limits = &self.settings.limits;
         self.ahead.pending.len() >= limits.in_flight_records_max
             || self.replica.outbox.len() >= limits.unreleased_effects_max
-            || self.router.len() >= limits.unreleased_effects_max
+            || self.routed() >= limits.unreleased_effects_max
             || self.bytes() >= limits.memory_bytes_max
     }
 
@@ -154,7 +163,7 @@ impl Owner {
         let limits = &self.settings.limits;
         self.ahead.pending.len() <= limits.in_flight_records_max / 2
             && self.replica.outbox.len() <= limits.unreleased_effects_max / 2
-            && self.router.len() <= limits.unreleased_effects_max / 2
+            && self.routed() <= limits.unreleased_effects_max / 2
             && self.bytes() <= limits.memory_bytes_max / 4 * 3
     }
 

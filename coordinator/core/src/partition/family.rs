@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringmaster_schemas::state::{Saga, Status};
+use ringmaster_schemas::state::Saga;
 
 use super::input::{NOBODY, rejected, unknown};
 use super::owner::Owner;
@@ -50,10 +50,10 @@ impl Owner {
         // A turn does not change who is asked, and no row's decision looks at them by another way.
         let (breakers, mut scratch) = (std::mem::take(&mut self.ahead.breakers), std::mem::take(&mut self.scratch));
         let mut rows = Rows { owner: self, cx };
-        let played = if rows.row(&id)?.is_some() {
-            play(&mut rows, &breakers, (&id, input), (now, room), &mut scratch).map(Some)
-        } else {
-            Ok(None)
+        let played = match rows.row(&id) {
+            Ok(Some(_)) => play(&mut rows, &breakers, (&id, input), (now, room), &mut scratch).map(Some),
+            Ok(None) => Ok(None),
+            Err(why) => Err(why),
         };
         (self.ahead.breakers, self.scratch) = (breakers, scratch);
         match played? {
@@ -102,9 +102,4 @@ impl Owner {
             None => Ok(()),
         }
     }
-}
-
-/// True if what happens to a row may concern others.
-pub(super) fn is_family(saga: &Saga) -> bool {
-    saga.is_below() && saga.status != Status::Swept
 }

@@ -93,11 +93,13 @@ impl Owner {
         Ok(())
     }
 
-    /// How the events of a topic that is routed tell their type.
+    /// How the events of a topic that is routed tell their type; or was, and is read directly now while the rest of it lies in the inbox.
     pub(super) fn typing_of<'s>(settings: &'s super::Settings, source: TopicId) -> Typing<'s> {
         let found = settings.inputs.iter().filter(|input| input.topic == source).find_map(|input| match &input.role {
-            Role::Source { type_field, default_type, .. } => Some(Typing { field: type_field, default: default_type.as_deref() }),
-            Role::Events { .. } | Role::Replies | Role::Control | Role::Inbox { .. } => None,
+            Role::Source { type_field, default_type, .. } | Role::Events { type_field, default_type } => {
+                Some(Typing { field: type_field, default: default_type.as_deref() })
+            }
+            Role::Replies | Role::Control | Role::Inbox { .. } => None,
         });
         found.unwrap_or(Typing { field: "type", default: None })
     }

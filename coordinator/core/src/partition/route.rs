@@ -25,8 +25,8 @@ pub(super) struct Route {
     pub(super) place: Arc<str>,
     /// What this session last sent to each partition of the inbox.
     pub(super) last: BTreeMap<i32, i64>,
-    /// What is not acknowledged without a gap yet: offsets, and how many copies are on their way.
-    sent: VecDeque<(i64, usize)>,
+    /// What is not acknowledged without a gap yet.
+    sent: VecDeque<Sent>,
     /// Everything below is acknowledged.
     pub(super) commit: i64,
     /// Nothing at or above was ever sent by the keys that are in force; none if that is not known.
@@ -62,6 +62,16 @@ pub(super) enum Closed {
     Pinning,
 }
 
+/// A record that is on its way.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    offset: i64,
+    /// Copies of it that are not acknowledged.
+    copies: usize,
+    /// Where reading goes on when it is done with: behind it, and behind what follows it that is for nobody.
+    next: i64,
+}
+
 impl Route {
     /// Of a partition that the journal calls `place`, with the keys that it says are in force.
     pub(super) fn new(source: TopicId, place: Arc<str>, positions: &[Position]) -> Route {
@@ -92,22 +102,29 @@ impl Route {
     /// A record was sent to so many partitions.
     pub(super) fn sent(&mut self, offset: i64, copies: usize) {
         self.high = self.high.map(|high| high.max(offset + 1));
-        if copies > 0 || !self.sent.is_empty() {
-            self.sent.push_back((offset, copies));
-        } else {
-            self.commit = offset + 1;
+        let next = offset + 1;
+        match self.sent.back_mut() {
+            // What is for nobody is done with when what stands before it is.
+            Some(last) if copies == 0 => last.next = next,
+            None if copies == 0 => self.commit = next,
+            _ => self.sent.push_back(Sent { offset, copies, next }),
         }
     }
 
     /// A copy of the record at an offset is acknowledged.
     pub(super) fn acknowledged(&mut self, offset: i64) {
-        if let Ok(place) = self.sent.binary_search_by_key(&offset, |(offset, _)| *offset) {
-            self.sent[place].1 = self.sent[place].1.saturating_sub(1);
+        if let Ok(place) = self.sent.binary_search_by_key(&offset, |sent| sent.offset) {
+            self.sent[place].copies = self.sent[place].copies.saturating_sub(1);
         }
-        while let Some((offset, 0)) = self.sent.front() {
-            self.commit = offset + 1;
+        while let Some(sent) = self.sent.front().copied().filter(|sent| sent.copies == 0) {
+            self.commit = sent.next;
             self.sent.pop_front();
         }
+    }
+
+    /// Records that wait for others before them, or for their own copies.
+    pub(super) fn waiting(&self) -> usize {
+        self.sent.len()
     }
 
     /// Nothing is on its way.

@@ -89,7 +89,11 @@ impl Owner {
         }
         cx.counters.inputs += 1;
         let mut to = self.destinations(index, record, cx);
-        let refused = std::mem::take(&mut to.refused);
+        let mut refused = std::mem::take(&mut to.refused);
+        // It is one record, whatever is wrong with it: its bytes are said once.
+        for again in refused.iter_mut().skip(1) {
+            (again.key, again.raw) = (None, Bytes::new());
+        }
         let targets: BTreeSet<i32> = to.starts.keys().chain(&to.others).copied().collect();
         // One is told what could not be routed: the router's own.
         let told = (!refused.is_empty()).then_some(self.settings.number);
@@ -171,7 +175,10 @@ impl Owner {
 
     /// A record that would fit into no journal record is not handed on either.
     fn fits(&self, settings: &super::Settings, record: &InputRecord<'_>) -> Result<(), Refused> {
-        let bytes = record.value.map_or(0, <[u8]>::len) + record.key.map_or(0, <[u8]>::len);
+        let of_header = |name: &&str| record.headers.and_then(|headers| headers.find(name)).map_or(0, <[u8]>::len);
+        // The key stands in what is handed on, and beside it.
+        let key = 2 * record.key.map_or(0, <[u8]>::len);
+        let bytes = record.value.map_or(0, <[u8]>::len) + key + HEADERS.iter().map(of_header).sum::<usize>();
         match settings.inbox() {
             Some(limit) if bytes <= limit => Ok(()),
             limit => {

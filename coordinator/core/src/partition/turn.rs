@@ -12,7 +12,6 @@ use ringmaster_schemas::state::Saga;
 use smallvec::{SmallVec, smallvec};
 
 use super::ahead::Move;
-use super::family::is_family;
 use super::input::{NOBODY, Taken, rejected, unknown};
 use super::owner::Owner;
 use super::table::Slot;
@@ -221,7 +220,7 @@ impl Owner {
             return Ok(Some(turn.with(unknown(&id, NOBODY))));
         };
         let definition = self.definition_of(saga, cx)?;
-        if definition.has_items && is_family(saga) {
+        if definition.has_items && saga.is_below() {
             let room = if matches!(input, Input::TooBig { .. }) { Room::NONE } else { Room::USUAL };
             return self.decide_family(slot, (input.clone(), room), turn, cx);
         }

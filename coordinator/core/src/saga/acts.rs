@@ -12,7 +12,7 @@ use super::attempts::Policy;
 use super::decide::Draft;
 use super::flow::Way;
 use super::{ATTEMPTS_MAX, Outcome, Rejection, ReplyInput};
-use crate::definition::{ROOT, ROUNDS_MAX, Undo};
+use crate::definition::{ROOT, ROUNDS_MAX, Undo, Verb};
 use crate::faults::mutated;
 
 /// A person's act.
@@ -244,7 +244,8 @@ impl Draft<'_> {
         }
         self.may_be_skipped(place, value, given)?;
         let node = &self.definition.nodes[usize::from(number)];
-        if given {
+        // What items did is done, also where what they gave cannot be taken on: nothing is gone on without.
+        if given || work == Work::Done {
             self.happen(SagaEvent::Succeeded { place, result: value.cloned(), passes: node.passes });
             self.go(Way::Settled(place));
             return Ok(());
@@ -278,8 +279,9 @@ impl Draft<'_> {
         let entry: &Entry = self.entry(place);
         let node = &self.definition.nodes[usize::from(entry.node)];
         let reads = |node: u16| self.definition.nodes[usize::from(node)].kept().is_some();
-        let is_composite = node.verb.is_composite();
-        let end = if is_composite { node.end } else { entry.node + 1 };
+        // What an item did is read by nobody but that item.
+        let is_read_around = node.verb.is_composite() && !matches!(node.verb, Verb::ForEach(_));
+        let end = if is_read_around { node.end } else { entry.node + 1 };
         let bytes = value.map_or(0, |value| value.bytes().len());
         let why = if entry.work == Work::Asked && node.phase != Phase::Retriable {
             "nobody knows whether it was done: resolve it, by what its participant says"

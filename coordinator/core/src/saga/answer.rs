@@ -102,7 +102,9 @@ impl Draft<'_> {
         if !too_big || self.halted(place).is_some() {
             return Way::Settled(place);
         }
-        let message = if size > RESULT_BYTES_MAX {
+        // What all items gave together may be as large as the row allows.
+        let has_items = self.entry(place).children().is_some();
+        let message = if size > RESULT_BYTES_MAX && !has_items {
             format!("what expressions read of its result takes {size} bytes; the limit is {RESULT_BYTES_MAX}")
         } else {
             format!(

@@ -6,7 +6,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
     ActKind, Failure, FailureKind, Head, HeadFields, KeptEvent, Phase, Place, RejectionReason, SagaEvent,
 };
-use ringmaster_schemas::state::{Entry, PRIORITY_USUAL, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{ChildWork, Entry, PRIORITY_USUAL, Saga, Status, Waits, Work};
 
 use super::flow::{Branch, Way};
 use super::parking::Breakers;
@@ -278,8 +278,11 @@ impl<'a> Draft<'a> {
             let failure = self.failure_at(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
             let way = self.stop(Scope::Root, failure, false);
             self.go(way);
-        } else if (work, waits) == (Work::Undoing, Waits::Children) {
-            return Err(Rejection::new(RejectionReason::NotPossible, format!("{message}, and items are being undone")));
+        } else if waits == Waits::Children
+            && !self.entry(place).children().is_some_and(|rows| rows.work() == Some(ChildWork::Gather))
+        {
+            // What items do is journaled by their own turns.
+            return Err(Rejection::new(RejectionReason::NotPossible, format!("{message}, and items are under way")));
         } else if (work, waits) == (Work::Open, Waits::Children) {
             // All have ended well: what they gave cannot be taken on.
             self.happen(SagaEvent::Succeeded { place, result: None, passes: false });

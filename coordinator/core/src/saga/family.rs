@@ -6,7 +6,7 @@
 //!
 //! Mail follows from what happened to a row, and never fans out: at most one for the row above and one below. Only when none is left,
 //! and while there is room, one row does the next of its own work, which begins, recalls or sweeps one item. What is left goes on in
-//! another turn: a list of any length makes no turn large.
+//! another turn: a list of any length makes no turn large, and neither do expressions that cost much.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ use super::below::place_above;
 use super::decide::{Above, Basis, Decided, decide};
 use super::parking::Breakers;
 use super::{Evaluated, Input, ItemInput, News, Novelty, Rejection, Scratch, Values};
+use crate::definition::expression::NODES_PER_TURN_MAX;
 use crate::definition::{Definition, ROOT};
 use crate::faults::mutated;
 
@@ -85,7 +86,7 @@ pub fn play<'d, F: Family<'d>>(
     (now, room): (Millis, Room),
     scratch: &mut Scratch,
 ) -> Result<Result<Vec<Moved<'d>>, Rejection>, F::Error> {
-    let mut turn = Playing { family, breakers, now, scratch, moved: Vec::new(), mail: VecDeque::new(), bytes: 0 };
+    let mut turn = Playing { family, breakers, now, scratch, moved: Vec::new(), mail: VecDeque::new(), bytes: 0, cost: 0 };
     let input = match input {
         Input::Work => match turn.row(id)?.filter(|saga| saga.has_work()) {
             Some(saga) => turn.own_work(&saga)?,
@@ -102,7 +103,8 @@ pub fn play<'d, F: Family<'d>>(
                 panic!("rows of one saga do not agree: {id} rejects {input:?}: {}", rejection.detail);
             }
         }
-        let has_room = turn.moved.len() < room.rows && turn.bytes < room.bytes;
+        let is_cheap = turn.cost < NODES_PER_TURN_MAX || mutated("work_costs_nothing");
+        let has_room = turn.moved.len() < room.rows && turn.bytes < room.bytes && is_cheap;
         let Some((id, input)) = (if has_room { turn.work()? } else { None }) else { return Ok(Ok(turn.moved)) };
         turn.mail.push_back((id, input));
     }
@@ -116,6 +118,8 @@ struct Playing<'f, 'd, F> {
     moved: Vec<Moved<'d>>,
     mail: VecDeque<(Arc<str>, Input)>,
     bytes: usize,
+    /// Nodes of expressions that were evaluated for all rows.
+    cost: u32,
 }
 
 impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
@@ -158,7 +162,9 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
             Ok(decided) => decided,
             Err(rejection) => return Ok(Err(rejection)),
         };
+        let cost = values.cost();
         drop(values);
+        self.cost = self.cost.saturating_add(cost);
         self.bytes += decided.events.iter().map(bytes_of).sum::<usize>();
         self.write(id, (before.as_deref(), input, &decided), definition, above.first());
         let Decided { events, saga } = decided;
@@ -223,7 +229,7 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
 
     fn own_work(&mut self, saga: &Arc<Saga>) -> Result<Input, F::Error> {
         match saga.child_work() {
-            Some((place, ChildWork::Gather)) if !saga.ended() => {
+            Some((place, ChildWork::Gather)) => {
                 let definition = self.family.definition(saga)?;
                 Ok(Input::Gathered(place, self.gather(saga, place, definition)?))
             }

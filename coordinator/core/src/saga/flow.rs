@@ -389,10 +389,11 @@ impl Draft<'_> {
 
 fn held_bytes(entry: &Entry) -> usize {
     let cause = entry.course().and_then(|course| course.cause.as_ref());
-    let shown = match entry.detail() {
+    let detail = match entry.detail() {
         Some(Detail::Asked { show: Some(show), .. }) => show.len(),
+        Some(Detail::Children { rows }) => rows.list.as_ref().map_or(0, |list| list.bytes().len()),
         _ => 0,
     };
     let failures = [entry.failure(), cause].into_iter().flatten().map(|failure| failure.code.len() + failure.message.len());
-    shown + entry.body().len() + entry.result.as_ref().map_or(0, |result| result.bytes().len()) + failures.sum::<usize>()
+    detail + entry.body().len() + entry.result.as_ref().map_or(0, |result| result.bytes().len()) + failures.sum::<usize>()
 }

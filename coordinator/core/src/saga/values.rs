@@ -8,7 +8,7 @@ use ringmaster_schemas::state::{Entry, Saga, Status, Work};
 
 use super::decide::Above;
 
-use crate::definition::expression::Budget;
+use crate::definition::expression::{Budget, NODES_PER_TURN_MAX};
 use crate::definition::{Definition, Emit, Environment, Expression, ExpressionError, ROOT, Template};
 use crate::faults::mutated;
 
@@ -43,6 +43,10 @@ pub trait Values {
     fn text(&self, view: View<'_>, text: &Expression) -> Result<String, ExpressionError>;
     /// Appends a command's body, encoded; or what is shown to people.
     fn body(&self, view: View<'_>, body: &Template, out: &mut Vec<u8>) -> Result<(), ExpressionError>;
+    /// What they have cost so far, in nodes that were evaluated.
+    fn cost(&self) -> u32 {
+        0
+    }
     /// An emission, rendered. `id` makes it unique within the saga; `scratch` is any buffer, used again and again.
     fn emission(&self, view: View<'_>, emit: &Emit, id: &str, scratch: &mut Vec<u8>) -> Result<Emission, ExpressionError>;
 }
@@ -137,6 +141,10 @@ impl<'a> Rows<'a> {
 }
 
 impl Values for Evaluated<'_> {
+    fn cost(&self) -> u32 {
+        NODES_PER_TURN_MAX - self.budget.left()
+    }
+
     fn items(&self, view: View<'_>, list: &Expression, out: &mut Vec<u8>) -> Result<u32, ExpressionError> {
         self.with(view, |environment| list.items(environment, out))
     }

@@ -9,6 +9,7 @@ use ringmaster_schemas::wire;
 
 use super::line::{ALPHAS, Line, without};
 
+mod people;
 mod told;
 
 const DEFINITIONS: &str = "
@@ -186,6 +187,48 @@ fn a_turn_of_many_items_stays_within_a_record() {
     assert_eq!(line.stopped(), None);
     assert_eq!((line.counters.completed, line.counters.quarantined, line.counters.errors), (1, 0, 0));
     assert!(line.journal.iter().all(|record| record.len() <= 512 << 10));
+}
+
+/// Lines whose beginning costs much are begun few at a time: a turn costs what a turn may.
+#[test]
+fn a_turn_of_many_items_costs_no_more_than_a_turn_may() {
+    let turns = |condition: &str| {
+        let definitions = DEFINITIONS
+            .replace("event_lines", "start.lines")
+            .replace("at_once: 5", "at_once: 100")
+            .replace("{ step: task,", &format!("{{ step: task, if: \"{condition}\","));
+        let mut line = Line::of(&definitions, |_| {});
+        begin(&mut line, 300, "x");
+        (line.counters.commands, line.counters.turns)
+    };
+    let costly = "start.lines.all(a, start.lines.exists(b, b == a))";
+    let (begun, few) = turns("line >= 0");
+    assert!(begun == 100 && few < 10, "few turns begin a hundred cheap ones, not {few}");
+    let (commands, many) = turns(costly);
+    assert!(commands == 100 && many > 2 * few, "{commands} commands in {many} turns");
+    #[cfg(feature = "faults")]
+    super::line::without("work_costs_nothing", || assert_eq!(turns(costly), (100, few)));
+}
+
+/// A list that is gone through counts as what the row holds, like bodies and results beside it.
+#[test]
+fn a_list_counts_as_what_its_row_holds() {
+    let definitions = "
+saga: alpha
+start: { on: Asked, from: alphas, key: event.id }
+steps:
+  - step: both
+    parallel:
+      one: [ { step: lines, for_each: start.lines, as: line, steps: [ { step: task, do: worker.Work, with: { n: line }, undo: worker.Rest } ] } ]
+      two: [ { step: much, do: helper.Help, with: { a: start.text, b: start.text }, undo: worker.Rest } ]
+";
+    let errors = |items: usize| {
+        let mut line = Line::of(definitions, |_| {});
+        begin(&mut line, items, &"x".repeat(68_000));
+        line.counters.errors
+    };
+    assert_eq!(errors(100), 0, "a short list leaves room");
+    assert_eq!(errors(9_000), 1, "start, list and command are more than a row may hold");
 }
 
 /// What is due at once is found again in the store.

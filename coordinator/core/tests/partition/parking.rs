@@ -82,8 +82,9 @@ impl Line {
     }
 
     pub(super) fn replies(&mut self, key: &str, attempt: i32, outcome: &str) {
+        let body = if outcome == "succeeded" { r#"{"n":1}"# } else { "null" };
         let reply = format!(
-            r#"{{"meta":{{"idempotency_key":"{key}","attempt":{attempt},"outcome":"{outcome}","code":"C","retryable":true}},"body":null}}"#
+            r#"{{"meta":{{"idempotency_key":"{key}","attempt":{attempt},"outcome":"{outcome}","code":"C","retryable":true}},"body":{body}}}"#
         );
         self.put(REPLIES, self.clocks.wall, None, &reply);
         self.poll();

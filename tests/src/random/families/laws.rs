@@ -94,6 +94,8 @@ fn children(definition: &Definition, rows: &Rows, saga: &Saga, entry: &Entry, pl
         }
         match (entry.work, child.status) {
             (Work::Done, Status::Completed) | (Work::Open | Work::Undoing, _) => {}
+            // They were undone, and a person gave a value in their stead.
+            (Work::Done, Status::Compensated) if children.recalls => {}
             (Work::Done, status) => wrong(format!("L18: it is done, and item {index} is {status}")),
             (_, Status::Completed) if children.undoes => wrong(format!("L17: it is {}, and item {index} is done", entry.work)),
             (_, Status::Completed | Status::Compensated) => {}

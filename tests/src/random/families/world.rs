@@ -1,16 +1,16 @@
 //! One saga with its items in a hostile world, which calms down in the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fastrand::Rng;
-use ringmaster_core::definition::{Definition, Participant, Settings, compile};
+use ringmaster_core::definition::{Definition, Participant, Settings, Verb, compile};
 use ringmaster_core::intake::Projections;
 use ringmaster_core::saga::{Act, ActInput, Breakers, Input, Outcome, Scratch, StartInput, name_of};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{BreakerEvent, Encoding, Place, SagaEvent};
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{PRIORITY_USUAL, Saga, Waits, Work};
+use ringmaster_schemas::state::{Entry, PRIORITY_USUAL, Saga, Waits, Work};
 
 use super::super::Report;
 use super::super::behave::{Answer, Command, Mood, Participants};
@@ -65,6 +65,8 @@ pub(super) struct World<'k> {
     pub(super) journal: Vec<(Arc<str>, SagaEvent, Millis)>,
     /// Bodies of the last step.
     pub(super) told: Vec<serde_json::Value>,
+    /// For which lists a person gave a value: that there is nothing.
+    pub(super) stood_for: BTreeSet<String>,
     pub(super) lines: Vec<String>,
     pub(super) faults: Vec<String>,
     lost: f64,
@@ -103,6 +105,7 @@ impl<'k> World<'k> {
             heard: Vec::new(),
             journal: Vec::new(),
             told: Vec::new(),
+            stood_for: BTreeSet::new(),
             lines: Vec::new(),
             faults: Vec::new(),
             lost,
@@ -320,13 +323,31 @@ impl<'k> World<'k> {
         let stuck: Vec<(Arc<str>, Place)> = self.stuck();
         let Some((id, place)) = self.random.choice(&stuck).cloned() else { return };
         self.count("acts of people");
-        let act = if self.random.bool() { Act::Retry } else { Act::Skip { value: None, given: false } };
         let saga = self.rows[&id].clone();
         let entry = &saga.entries[usize::from(place)];
+        let act = match self.random.u32(0..4) {
+            0 | 1 => Act::Retry,
+            2 => Act::Skip { value: None, given: false },
+            _ => self.stands_for(entry),
+        };
         if let (Act::Skip { .. }, Some(order)) = (&act, &entry.order) {
             self.participants.leave(&format!("{id}/{}", order.step()));
         }
         self.acts(&id, act, name_of(&self.known.definition, entry));
+    }
+
+    /// A person says that there are no items, where that is a value; else it goes on without one.
+    fn stands_for(&mut self, entry: &Entry) -> Act {
+        let node = self.known.definition.node(entry.node).filter(|node| matches!(node.verb, Verb::ForEach(_)));
+        match node.and_then(|node| Some((&node.name, node.kept()?))) {
+            Some((name, kept)) => {
+                self.count("lists that a person gave");
+                self.stood_for.insert(name.to_string());
+                let value = Some(ringmaster_schemas::Data::new(&project(kept, kept, "[]").expect("it is a list")));
+                Act::Skip { value, given: true }
+            }
+            None => Act::Skip { value: None, given: false },
+        }
     }
 
     fn stuck(&self) -> Vec<(Arc<str>, Place)> {

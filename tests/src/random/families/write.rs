@@ -20,11 +20,14 @@ pub(super) struct Writer<'r> {
     known: Vec<String>,
     /// Lists of results that certainly are there at the end.
     lists: Vec<String>,
+    /// Behind the pivot: nothing is undone, and nothing may be refused but by a participant.
+    is_behind: bool,
 }
 
 /// The text of a definition.
 pub(super) fn text(random: &mut Rng) -> String {
-    let mut writer = Writer { random, out: String::new(), steps: 0, items: Vec::new(), known: Vec::new(), lists: Vec::new() };
+    let mut writer =
+        Writer { random, out: String::new(), steps: 0, items: Vec::new(), known: Vec::new(), lists: Vec::new(), is_behind: false };
     writer.line(0, &format!("saga: {SAGA}"));
     writer.line(0, "start: { on: Wanted, from: wanted, key: event.id }");
     writer.line(0, "retain: 3600000ms");
@@ -40,7 +43,11 @@ pub(super) fn text(random: &mut Rng) -> String {
     if writer.random.bool() {
         writer.each(2, 0);
     }
-    writer.last();
+    let is_pivot = writer.last();
+    if is_pivot && writer.random.bool() {
+        writer.is_behind = true;
+        writer.each(2, 0);
+    }
     writer.line(0, "on_completed: { emit: Got, to: ends, with: { id: key } }");
     writer.line(0, "on_compensated: { emit: GotNothing, to: ends, with: { id: key } }");
     writer.out
@@ -57,17 +64,15 @@ impl Writer<'_> {
     }
 
     /// What all lists came to is told, so that their order can be seen.
-    fn last(&mut self) {
+    fn last(&mut self) -> bool {
         let fields: Vec<String> = self.lists.iter().map(|list| format!("{list}: steps.{list}")).collect();
         self.line(2, "- step: tell");
         self.line(4, "do: bank.Tell");
         self.line(4, &format!("with: {{ id: key, {} }}", fields.join(", ")).replace(", }", " }"));
-        if self.random.bool() {
-            self.line(4, "pivot: true");
-        } else {
-            self.line(4, "undo: nothing");
-        }
+        let is_pivot = self.random.bool();
+        self.line(4, if is_pivot { "pivot: true" } else { "undo: nothing" });
         self.line(4, "timeout: 2s");
+        is_pivot
     }
 
     fn list(&mut self, indent: usize, depth: usize) {
@@ -113,11 +118,11 @@ impl Writer<'_> {
                 self.line(indent, &format!("- step: {name}"));
                 self.line(indent + 2, "approval: boss");
                 self.line(indent + 2, "within: 9s");
-                if self.random.bool() {
+                if self.random.bool() && !self.is_behind {
                     self.line(indent + 2, "on_refused: { EXPIRED: undo, else: go_on }");
                 }
             }
-            52..56 if !self.items.is_empty() => {
+            52..56 if !self.items.is_empty() && !self.is_behind => {
                 let name = self.name('r');
                 self.line(indent, &format!("- step: {name}"));
                 self.condition(indent + 2);
@@ -156,6 +161,7 @@ impl Writer<'_> {
         self.line(indent + 2, &format!("with: {{ n: {number} }}"));
         let number = self.number();
         match self.random.u32(0..6) {
+            _ if self.is_behind => {}
             0 => self.line(indent + 2, "undo: nothing"),
             1 => self.line(indent + 2, &format!("undo: {{ do: court.Undo, with: {{ n: {number} }} }}")),
             _ => self.line(indent + 2, &format!("undo: {who}.Undo")),
@@ -168,6 +174,9 @@ impl Writer<'_> {
     }
 
     fn reactions(&mut self, indent: usize, depth: usize) {
+        if self.is_behind {
+            return;
+        }
         for key in ["on_refused", "on_failed"] {
             match self.random.u32(0..12) {
                 0 => self.line(indent, &format!("{key}: go_on")),
@@ -199,7 +208,7 @@ impl Writer<'_> {
         self.line(indent + 2, &format!("as: {item}"));
         let at_once = self.random.u32(1..=4);
         self.line(indent + 2, &format!("at_once: {at_once}"));
-        if self.random.u32(0..6) == 0 {
+        if !self.is_behind && self.random.u32(0..6) == 0 {
             let within = self.random.u32(1_000..30_000);
             self.line(indent + 2, &format!("within: {within}ms"));
         }

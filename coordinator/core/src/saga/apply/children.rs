@@ -7,6 +7,7 @@ use ringmaster_schemas::journal::{ItemEvent, Items, Place};
 use ringmaster_schemas::state::{Child, ChildWork, Children, Detail, Entry, Saga, Status, Waits, Work};
 
 use super::leaf::{more, remember, since};
+use crate::faults::mutated;
 
 /// The entry of a for_each whose items follow.
 pub(super) fn begin(entry: Entry, items: &Items) -> Entry {
@@ -33,6 +34,17 @@ pub(super) fn rows(entry: &mut Entry) -> Option<&mut Children> {
     match &mut entry.more.as_mut()?.course.as_mut()?.detail {
         Detail::Children { rows } => Some(Arc::make_mut(rows)),
         _ => None,
+    }
+}
+
+/// It is done after all: of what is known beside that only the rows below are still of use. What they have undone is not undone again.
+pub(super) fn keep_only(entry: &mut Entry) {
+    let rows = entry.children().filter(|_| !mutated("rows_forgotten_where_done")).map(|rows| Arc::new(rows.clone()));
+    entry.more = None;
+    if let Some(mut rows) = rows {
+        let undone = rows.recalls;
+        Arc::make_mut(&mut rows).undoes &= !undone;
+        more(entry).course.get_or_insert_default().detail = Detail::Children { rows };
     }
 }
 

@@ -7,7 +7,7 @@ use ringmaster_schemas::journal::{Failure, Order, SagaEvent};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Detail, Entry, EntryMore, Status, Waits, Work};
 
-use super::{keeps, parking, pausing, scope, waits};
+use super::{children, keeps, parking, pausing, scope, waits};
 use crate::faults::mutated;
 
 /// Whether it may happen while the saga stands so. Nothing forward begins, and nothing is tried again, while it undoes; behind its end
@@ -81,7 +81,7 @@ pub(super) fn change(entry: &mut Entry, event: &SagaEvent, at: Millis, alone: bo
         (Asked, _, SagaEvent::Succeeded { result, .. })
         | (Nothing | Refused | Failed | Undone | Done, Stuck, SagaEvent::Succeeded { result, .. }) => {
             (entry.work, entry.waits, entry.result) = (Done, No, result.clone());
-            entry.more = None;
+            children::keep_only(entry);
             forget_body(entry);
             return since(entry, at);
         }

@@ -58,8 +58,11 @@ impl Draft<'_> {
 
     /// All items have ended well, and give this.
     pub(in super::super) fn gathered(&mut self, place: Place, result: Option<&Data>) {
-        let way = self.items_done(place, result);
-        self.go(way);
+        // It may have stopped meanwhile, with what is above it.
+        if self.saga().child_work() == Some((place, ChildWork::Gather)) || mutated("gathered_where_stopped") {
+            let way = self.items_done(place, result);
+            self.go(way);
+        }
     }
 
     fn items_done(&mut self, place: Place, result: Option<&Data>) -> Way {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use ringmaster_core::partition::{Happened, Wish};
+use ringmaster_core::intake::{Headers, InputRecord};
+use ringmaster_core::partition::{Happened, Role, Wish};
 use ringmaster_schemas::journal::{QuarantineReason, Routed, RoutedStart, SagaEvent};
 
 use super::{
@@ -189,6 +190,48 @@ fn what_cannot_be_routed_is_in_quarantine_once() {
     bring(&mut line, b"somebody else's");
     let told: Vec<_> = line.quarantined().iter().map(|one| (one.reason, one.topic.to_string())).collect();
     assert_eq!(told, [(QuarantineReason::Undecodable, "inbox".to_owned())]);
+}
+
+/// Headers are handed on as well: what is too big by them is not.
+#[test]
+fn a_header_counts_as_what_is_handed_on() {
+    struct Traced(Vec<u8>);
+    impl Headers for Traced {
+        fn find(&self, name: &str) -> Option<&[u8]> {
+            (name == "traceparent").then_some(&*self.0)
+        }
+    }
+    for (bytes, reason) in [(10, None), (100_000, Some(QuarantineReason::TooBig))] {
+        let mut line = line(GAMMA);
+        let (value, traced) = (asked(&home(0)), Traced(vec![b'0'; bytes]));
+        let record = InputRecord { offset: 0, timestamp: BEGIN, key: None, value: Some(value.as_bytes()), headers: Some(&traced) };
+        line.happens(Happened::Input { index: WEBS, record });
+        let sent = forwards(&mut line);
+        assert!(sent[0].1.len() < 100_000, "{bytes}");
+        bring(&mut line, &sent[0].1);
+        assert_eq!(line.quarantined().first().map(|one| one.reason), reason, "{bytes}");
+        assert_eq!(line.started(), u64::from(reason.is_none()));
+    }
+}
+
+/// What lies in the inbox of a topic that is read directly by now is still read as that topic's records are.
+#[test]
+fn what_was_routed_keeps_its_type_when_its_topic_is_read_directly() {
+    let started = |field: &str| {
+        let mut before = line(GAMMA);
+        let value = asked(&home(0)).replace('{', r#"{"kind":"Other","#);
+        before.put(WEBS, BEGIN, None, &value);
+        let sent = forwards(&mut before);
+        let mut line = Line::of(GAMMA, |settings| {
+            super::routed(settings);
+            settings.inputs.truncate(WEBS + 1);
+            settings.inputs[WEBS].role = Role::Events { type_field: field.into(), default_type: None };
+        });
+        line.look();
+        bring(&mut line, &sent[0].1);
+        line.started()
+    };
+    assert_eq!((started("type"), started("kind")), (1, 0));
 }
 
 /// Rule 11: a wait for an event that is routed does not run out while the inbox is not read to its end.
