@@ -297,13 +297,17 @@ const MUTANTS: [(&str, &str); 92] = [
 
 /// Mutants that the runs do not reach, and why.
 #[cfg(feature = "faults")]
-const ELSEWHERE: [(&str, &str); 7] = [
+const ELSEWHERE: [(&str, &str); 8] = [
     ("all_undone_in_one_turn", "bodies are small here; the core's tests of steps side by side have large ones"),
     ("big_command_sent", "bodies are small here; the stories have large ones"),
     ("cause_forgotten_where_stuck", "a person skips an undo of what nobody knows, that cannot be made: one seed in 30,000"),
     (
         "ended_row_forgets_parked_stray",
         "an undo that reads the start is parked where its saga ends: one seed in 10,000; a story does it",
+    ),
+    (
+        "gathered_where_stopped",
+        "an item stops with what is above it in the turn in which the last one ends; the partition's tests do it",
     ),
     (
         "postponed_begins_in_what_is_over",

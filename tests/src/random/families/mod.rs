@@ -3,6 +3,7 @@
 
 mod judge;
 mod laws;
+mod people;
 mod turn;
 mod world;
 mod write;

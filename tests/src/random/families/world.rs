@@ -4,26 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fastrand::Rng;
-use ringmaster_core::definition::{Definition, Participant, Settings, Verb, compile};
+use ringmaster_core::definition::{Definition, Participant, Settings, compile};
 use ringmaster_core::intake::Projections;
-use ringmaster_core::saga::{Act, ActInput, Breakers, Input, Outcome, Scratch, StartInput, name_of};
+use ringmaster_core::saga::{Breakers, Input, Scratch, StartInput, name_of};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{BreakerEvent, Encoding, Place, SagaEvent};
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{Entry, PRIORITY_USUAL, Saga, Waits, Work};
+use ringmaster_schemas::state::{PRIORITY_USUAL, Saga};
 
 use super::super::Report;
 use super::super::behave::{Answer, Command, Mood, Participants};
 use super::super::write::PARTICIPANTS;
 use super::write::{ITEMS_MAX, SAGA};
-use crate::stories::Said;
 use crate::stories::project;
 
 /// Turns in a calm world by which a saga must have ended.
 const CALM_STEPS: u32 = 4_000;
 
 /// What is refused again and again is cancelled then.
-const HELPED_MAX: u32 = 30;
+pub(super) const HELPED_MAX: u32 = 30;
 
 /// A compiled definition.
 pub(super) struct Known {
@@ -74,7 +73,7 @@ pub(super) struct World<'k> {
     contrary: f64,
     cancels: bool,
     /// How often people helped in the calm world.
-    helped: u32,
+    pub(super) helped: u32,
     pub(super) report: &'k mut Report,
 }
 
@@ -249,7 +248,7 @@ impl<'k> World<'k> {
         self.turn(&saga.id, input, "something is due");
     }
 
-    fn cancel(&mut self) {
+    pub(super) fn cancel(&mut self) {
         self.count("cancels");
         let root = self.root.clone();
         self.turn(&root, Input::Cancel { why: "changed their mind".into() }, "it is cancelled");
@@ -300,104 +299,6 @@ impl<'k> World<'k> {
     fn breaks(&mut self, name: &Arc<str>, event: &BreakerEvent) {
         self.breakers.apply(name, event, self.now);
         self.lines.push(format!("{name}: {event:?}"));
-    }
-
-    /// Somebody answers to an approval that waits.
-    fn answer_approval(&mut self) {
-        let asks = |saga: &&Arc<Saga>| saga.entries.iter().any(|entry| entry.waits == Waits::Approval);
-        let Some(saga) = self.rows.values().find(asks).cloned() else { return };
-        let entry = saga.entries.iter().find(|entry| entry.waits == Waits::Approval).expect("it was looked at");
-        let act = if self.random.u32(0..3) > 0 { Act::Approve } else { Act::Refuse };
-        self.count("approvals that were answered");
-        self.acts(&saga.id, act, name_of(&self.known.definition, entry));
-    }
-
-    fn acts(&mut self, id: &Arc<str>, act: Act, step: String) {
-        let came = format!("a person acts on {step}: {act:?}");
-        let act = ActInput { act, step: Some(step.into()), by: "ann".into(), why: "looked at it".into(), if_state: None };
-        self.turn(id, Input::Act(act), &came);
-    }
-
-    /// A person acts on something that is stuck.
-    fn act(&mut self) {
-        let stuck: Vec<(Arc<str>, Place)> = self.stuck();
-        let Some((id, place)) = self.random.choice(&stuck).cloned() else { return };
-        self.count("acts of people");
-        let saga = self.rows[&id].clone();
-        let entry = &saga.entries[usize::from(place)];
-        let act = match self.random.u32(0..4) {
-            0 | 1 => Act::Retry,
-            2 => Act::Skip { value: None, given: false },
-            _ => self.stands_for(entry),
-        };
-        if let (Act::Skip { .. }, Some(order)) = (&act, &entry.order) {
-            self.participants.leave(&format!("{id}/{}", order.step()));
-        }
-        self.acts(&id, act, name_of(&self.known.definition, entry));
-    }
-
-    /// A person says that there are no items, where that is a value; else it goes on without one.
-    fn stands_for(&mut self, entry: &Entry) -> Act {
-        let node = self.known.definition.node(entry.node).filter(|node| matches!(node.verb, Verb::ForEach(_)));
-        match node.and_then(|node| Some((&node.name, node.kept()?))) {
-            Some((name, kept)) => {
-                self.count("lists that a person gave");
-                self.stood_for.insert(name.to_string());
-                let value = Some(ringmaster_schemas::Data::new(&project(kept, kept, "[]").expect("it is a list")));
-                Act::Skip { value, given: true }
-            }
-            None => Act::Skip { value: None, given: false },
-        }
-    }
-
-    fn stuck(&self) -> Vec<(Arc<str>, Place)> {
-        let of = |saga: &Arc<Saga>| -> Vec<(Arc<str>, Place)> {
-            let entries = saga.entries.iter().zip(0..).filter(|(entry, _)| entry.waits == Waits::Stuck);
-            entries.map(|(_, place)| (saga.id.clone(), place)).collect()
-        };
-        self.rows.values().flat_map(of).collect()
-    }
-
-    /// In a calm world people see to what is stuck: they ask again, or say how it ended; false if nothing is.
-    fn help(&mut self) -> bool {
-        let Some((id, place)) = self.stuck().into_iter().next() else { return false };
-        self.helped += 1;
-        if self.helped == HELPED_MAX {
-            self.cancel();
-            return true;
-        }
-        let saga = self.rows[&id].clone();
-        let entry = &saga.entries[usize::from(place)];
-        let step = name_of(&self.known.definition, entry);
-        let act = match (entry.work, &entry.order) {
-            (Work::UndoAsked, Some(order)) => {
-                self.participants.close(&format!("{id}/{}", order.step()));
-                Act::Resolve(Outcome::Succeeded { result: None })
-            }
-            (Work::Asked, Some(order)) => {
-                let key = format!("{id}/{}", order.step());
-                let account = self.participants.accounts.entry(key.clone()).or_default();
-                match account.result() {
-                    Some(Said::Succeeded(Some(result))) => {
-                        let node = self.known.definition.node(entry.node).and_then(|node| node.kept());
-                        let result =
-                            node.map(|kept| ringmaster_schemas::Data::new(&project(kept, kept, &result).expect("it fits")));
-                        Act::Resolve(Outcome::Succeeded { result })
-                    }
-                    _ => {
-                        self.participants.close(&key);
-                        Act::Resolve(Outcome::Refused { code: "NO".into(), message: "said by a person".into() })
-                    }
-                }
-            }
-            _ if self.random.u32(0..3) == 0 => Act::Skip { value: None, given: false },
-            _ => Act::Retry,
-        };
-        if let (Act::Skip { .. }, Some(order)) = (&act, &entry.order) {
-            self.participants.leave(&format!("{id}/{}", order.step()));
-        }
-        self.acts(&id, act, step);
-        true
     }
 
     pub(super) fn story(&self) -> String {
