@@ -34,9 +34,11 @@ struct Label {
 
 impl Label {
     fn start(outline: &Outline) -> Label {
-        let start = &outline.start;
-        let mut lines = vec![format!("start: {}", start.event), format!("from {}", start.topic)];
-        lines.extend(condition(start.condition.as_deref()));
+        let mut lines = Vec::new();
+        for start in &outline.starts {
+            lines.extend([format!("start: {}", start.event), format!("from {}", start.topic)]);
+            lines.extend(condition(start.condition.as_deref()));
+        }
         lines.extend(outline.cancel.as_ref().map(|event| format!("cancel: {event}")));
         Label { kind: Kind::End, lines }
     }

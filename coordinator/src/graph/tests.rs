@@ -22,7 +22,9 @@ fn outline(random: &mut fastrand::Rng) -> Outline {
     Outline {
         saga: text(random),
         cancel: random.bool().then(|| text(random)),
-        start: Begin { event: text(random), topic: text(random), condition: random.bool().then(|| text(random)) },
+        starts: (0..random.usize(1..3))
+            .map(|_| Begin { event: text(random), topic: text(random), condition: random.bool().then(|| text(random)) })
+            .collect(),
         steps: parts(random, depth, 1),
         completed: (0..random.usize(..3)).map(|_| told(random)).collect(),
         compensated: (0..random.usize(..3)).map(|_| told(random)).collect(),

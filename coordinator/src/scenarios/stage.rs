@@ -23,7 +23,7 @@ use serde_json::Value;
 use super::Known;
 use super::asked::{Asked, What};
 use super::coverage::Seen;
-use super::form::{Answer, Ends, Input, Says, Scenario};
+use super::form::{Answer, Ends, Input, Says, Scenario, StartEvent};
 use rows::Rows;
 
 /// Turns of one scenario. A step that is asked again for a day takes some thousands.
@@ -160,8 +160,8 @@ impl Stage<'_> {
 
     /// The start event, through the door that events come in by.
     fn start(&mut self) -> Result<(), Trouble> {
-        let (text, line) = &self.scenario.start;
-        let start = &self.definition.start;
+        let StartEvent { number, json: text, line } = &self.scenario.start;
+        let start = &self.definition.starts[usize::from(*number)];
         let headers = TypeHeader(&start.event);
         let record = InputRecord {
             offset: 0,
@@ -177,9 +177,9 @@ impl Stage<'_> {
         let typing = Typing { field: "type", default: Some(&start.event) };
         let (_, event) = Event::recognise(&record, typing, self.known.schemas).map_err(unusable)?;
         let origin = Origin { topic: &start.topic, partition: 0 };
-        match self.projections.start(self.definition, 0, &event, origin, self.now) {
+        match self.projections.start((self.definition, *number), 0, &event, origin, self.now) {
             Ok(Some(mut input)) => {
-                self.seen.borrow_mut().started(true);
+                self.seen.borrow_mut().started(*number, true);
                 self.id = saga_id(&self.definition.name, &input.key).into();
                 for event in &self.scenario.before {
                     let until = self.now.saturating_add(self.definition.listeners[usize::from(event.listener)].keep_ms);
@@ -188,7 +188,7 @@ impl Stage<'_> {
                 self.take_root(SagaInput::Start(input))
             }
             Ok(None) => {
-                self.seen.borrow_mut().started(false);
+                self.seen.borrow_mut().started(*number, false);
                 Ok(())
             }
             Err(refused) if self.scenario.ends.0 == Ends::NotStarted => {

@@ -85,7 +85,7 @@ pub fn defined_twice(records: &[DefinitionRecord]) -> Vec<CompileError> {
 pub struct Catalog {
     versions: HashMap<DefinitionHash, Version>,
     names: BTreeMap<Arc<str>, Named>,
-    starts: HashMap<Start, Vec<Arc<Definition>>>,
+    starts: HashMap<Start, Vec<Starting>>,
     listening: HashMap<Start, Vec<Listening>>,
     default_types: HashMap<Arc<str>, Arc<str>>,
     loaded_to: i64,
@@ -104,6 +104,15 @@ struct Named {
     newest: DefinitionHash,
     /// Of the record that made it the newest.
     since: i64,
+}
+
+/// A definition that starts on an event.
+#[derive(Debug, Clone)]
+pub struct Starting {
+    /// Its newest version.
+    pub definition: Arc<Definition>,
+    /// Which of its starts.
+    pub start: u16,
 }
 
 /// Versions of one definition that listen to an event in the same way.
@@ -186,9 +195,11 @@ impl Catalog {
         let mut types: BTreeMap<&Arc<str>, BTreeSet<&Arc<str>>> = BTreeMap::new();
         for named in self.names.values() {
             let definition = &self.versions[&named.newest].definition;
-            let start = &definition.start;
-            self.starts.entry(Start(start.topic.clone(), start.event.clone())).or_default().push(definition.clone());
-            types.entry(&start.topic).or_default().insert(&start.event);
+            for (start, number) in definition.starts.iter().zip(0..) {
+                let starting = Starting { definition: definition.clone(), start: number };
+                self.starts.entry(Start(start.topic.clone(), start.event.clone())).or_default().push(starting);
+                types.entry(&start.topic).or_default().insert(&start.event);
+            }
             for listener in &definition.listeners {
                 types.entry(&listener.topic).or_default().insert(&listener.event);
             }
@@ -268,7 +279,7 @@ impl Catalog {
     }
 
     /// The newest versions that start on this event, in order of their names.
-    pub fn starting_on(&self, topic: &str, event: &str) -> &[Arc<Definition>] {
+    pub fn starting_on(&self, topic: &str, event: &str) -> &[Starting] {
         self.starts.get(&Borrowed(topic, event)).map_or(&[], Vec::as_slice)
     }
 

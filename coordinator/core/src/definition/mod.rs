@@ -22,7 +22,7 @@ pub mod limits;
 mod node;
 pub mod yaml;
 
-pub use catalog::{Catalog, DefinitionRecord, defined_twice};
+pub use catalog::{Catalog, DefinitionRecord, Starting, defined_twice};
 pub(crate) use compile::ROUNDS_MAX;
 pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic, compile};
 pub use defaults::{DEFAULTS, Defaults};
@@ -39,8 +39,11 @@ pub struct Definition {
     pub name: Arc<str>,
     /// Its content hash: over its text and the keys of the schemas it was compiled against.
     pub hash: DefinitionHash,
-    /// What starts a saga of it.
-    pub start: Start,
+    /// What starts a saga of it, each by another event, or by one of another topic.
+    pub starts: Vec<Start>,
+    /// The part of the start events that expressions of this version can read: what state keeps, and what `start` evaluates on. One
+    /// layout for all starts.
+    pub start_kept: Arc<Schema>,
     /// What its sagas listen to beside that.
     pub listeners: Vec<Listener>,
     /// How long a saga may take before it is undone; none for ever.
@@ -80,7 +83,7 @@ pub struct Start {
     pub condition: Option<Expression>,
     /// The event's schema as this version knows it (`ringmaster.Json` where there is none).
     pub reader: Arc<Schema>,
-    /// The part of it that expressions of this version can read: what state keeps, and what `start` and `event` evaluate on.
+    /// The part of it that expressions of this version can read: what `event` evaluates on. Of one start that is what state keeps.
     pub kept: Arc<Schema>,
 }
 
@@ -112,9 +115,34 @@ impl Definition {
         all.find(|(_, listener)| *listener.topic == *topic && *listener.event == *event)
     }
 
-    /// The topics that its sagas listen to: the start's, and those of other events.
+    /// The start by this, by its number.
+    pub fn started_on(&self, topic: &str, event: &str) -> Option<(u16, &Start)> {
+        let mut all = (0..).zip(&self.starts);
+        all.find(|(_, start)| *start.topic == *topic && *start.event == *event)
+    }
+
+    /// The start that people name by its event, or by `EVENT from TOPIC`.
+    pub fn start_named(&self, name: &str) -> Option<(u16, &Start)> {
+        let named = |start: &Start| match name.split_once(" from ") {
+            Some((event, topic)) => *start.event == *event && *start.topic == *topic,
+            None => *start.event == *name,
+        };
+        (0..).zip(&self.starts).find(|(_, start)| named(start))
+    }
+
+    /// The events that start it, as people name them.
+    pub fn start_names(&self) -> Vec<String> {
+        let is_alone = |start: &Start| self.starts.iter().filter(|other| other.event == start.event).count() == 1;
+        let named = |start: &Start| match is_alone(start) {
+            true => start.event.to_string(),
+            false => format!("{} from {}", start.event, start.topic),
+        };
+        self.starts.iter().map(named).collect()
+    }
+
+    /// The topics that its sagas listen to: those of the starts, and those of other events.
     pub fn inputs(&self) -> BTreeSet<&Arc<str>> {
-        self.listeners.iter().map(|listener| &listener.topic).chain([&self.start.topic]).collect()
+        self.listeners.iter().map(|listener| &listener.topic).chain(self.starts.iter().map(|start| &start.topic)).collect()
     }
 
     /// A node by its number; none if this definition has no such node.

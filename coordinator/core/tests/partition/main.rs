@@ -16,6 +16,7 @@ mod pausing;
 mod resumed;
 mod routing;
 mod side_by_side;
+mod starts;
 mod stored;
 mod stuck;
 mod timers;

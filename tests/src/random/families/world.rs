@@ -138,7 +138,7 @@ impl<'k> World<'k> {
     }
 
     fn begin(&mut self) {
-        let start = &self.known.definition.start;
+        let start = &self.known.definition.starts[0];
         let kept = project(&start.reader, &start.kept, &self.start.to_string()).expect("a start can be read");
         let input = StartInput {
             key: "k".to_owned(),

@@ -14,16 +14,22 @@ use super::checks;
 use super::form::SagaForm;
 use super::listeners::{Listening, listeners};
 use super::pass::Pass;
+use super::starts::{self, Starts};
 use super::targets::Finder;
 use super::tree::{PlannedVerb, Tree};
 use crate::definition::Definition;
 use crate::definition::expression::items::{Derived, ItemName};
-use crate::definition::expression::scope::{Known, Names, NodeName, Reads, RuleBody, Spot, Uses, lasting_rule};
+use crate::definition::expression::scope::{Known, Names, NodeName, Reads, RuleBody, Spot, StartGap, Uses, lasting_rule};
 use crate::definition::expression::{Root, check_rule};
 
-/// What expressions read: the start event, and results by their nodes.
+/// What expressions read: the start events, and results by their nodes.
 pub(super) struct Read {
+    /// What all starts have in common: what `start` is.
     pub(super) start: Arc<Schema>,
+    /// Of each start's own event.
+    pub(super) begins: Vec<Arc<Schema>>,
+    /// What not every start has.
+    pub(super) gaps: BTreeMap<String, StartGap>,
     /// Of the events that are listened to.
     pub(super) events: Vec<Arc<Schema>>,
     pub(super) results: BTreeMap<u16, Arc<Schema>>,
@@ -96,7 +102,7 @@ impl Builder<'_, '_, '_> {
 
     /// The schemas that everything is read by.
     fn whole(&mut self, tree: &Tree<'_>, listeners: &[Listening<'_>]) -> Option<Read> {
-        let start = self.finder.event(&self.form.start.event);
+        let starts = starts::whole(self.form, &mut self.finder);
         let events: Vec<_> = listeners.iter().map(|listening| self.finder.event(listening.event)).collect();
         let events = events.into_iter().collect::<Option<Vec<_>>>();
         let asks = tree.givers().filter(|(step, _)| matches!(tree.node(*step).verb, PlannedVerb::Do(_) | PlannedVerb::Approval(_)));
@@ -106,7 +112,8 @@ impl Builder<'_, '_, '_> {
         for (listening, event) in listeners.iter().zip(&events) {
             results.extend(listening.waits.iter().map(|wait| (*wait, event.clone())));
         }
-        Some(Read { start: start?, events, results, derived: Derived::default() })
+        let Starts { start, begins, gaps } = starts?;
+        Some(Read { start, begins, gaps, events, results, derived: Derived::default() })
     }
 
     /// Results that are read and have no schema.
@@ -142,7 +149,9 @@ impl Builder<'_, '_, '_> {
     /// What state keeps of the start event and of the results that are read.
     fn kept(&mut self, ground: &Ground<'_>, uses: &Uses) -> Option<Read> {
         let (tree, whole, none) = (ground.tree, ground.whole, Reads::Fields(BTreeSet::new()));
-        let start = self.projection(&whole.start, uses.of(Root::Start).unwrap_or(&none));
+        let of_start = uses.of(Root::Start).unwrap_or(&none);
+        let start = self.projection(&whole.start, of_start)?;
+        let begins = self.begins(ground, uses, &start)?;
         let is_read = |node: u16| uses.of(Root::Result(node));
         let events = ground.listeners.iter().zip(0..).zip(&whole.events).map(|((listening, number), event)| {
             let own = uses.of(Root::Event(number));
@@ -167,7 +176,20 @@ impl Builder<'_, '_, '_> {
         for (each, gives) in &whole.derived.gives {
             derived.gives.insert(*each, self.stored(gives, gives.clone())?);
         }
-        Some(Read { start: start?, events: events.into_iter().map(|(_, kept)| kept).collect(), results, derived })
+        let (gaps, events) = (whole.gaps.clone(), events.into_iter().map(|(_, kept)| kept).collect());
+        Some(Read { start, begins, gaps, events, results, derived })
+    }
+
+    /// Of each start's own event: what its own key and if read, and what is read of it as `start`.
+    fn begins(&mut self, ground: &Ground<'_>, uses: &Uses, start: &Arc<Schema>) -> Option<Vec<Arc<Schema>>> {
+        let (whole, none) = (ground.whole, Reads::Fields(BTreeSet::new()));
+        if let [_] = whole.begins[..] {
+            return Some(vec![start.clone()]);
+        }
+        let of_start = uses.of(Root::Start).unwrap_or(&none);
+        let own = (ground.listeners.len() as u16..).map(|number| uses.of(Root::Event(number)).unwrap_or(&none));
+        let begins = whole.begins.iter().zip(own).map(|(begins, own)| self.projection(begins, &of_start.clone().and(own)));
+        begins.collect()
     }
 
     fn projection(&mut self, whole: &Arc<Schema>, reads: &Reads) -> Option<Arc<Schema>> {
@@ -214,9 +236,13 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
         PlannedVerb::ForEach(form) => Some(ItemName { name: &form.item.text, each, step: name_of(each) }),
         _ => None,
     });
+    let read = kept.unwrap_or(whole);
+    // Where several events start it, the own expressions of each read it as they would read what they listen to.
+    let begins = if read.begins.len() > 1 { &read.begins[..] } else { &[] };
     Names {
-        start: kept.unwrap_or(whole).start.clone(),
-        events: kept.unwrap_or(whole).events.clone(),
+        start: read.start.clone(),
+        gaps: &whole.gaps,
+        events: read.events.iter().chain(begins).cloned().collect(),
         nodes: nodes.collect(),
         items: items.collect(),
         derived: RefCell::new(kept.map_or_else(Derived::default, |kept| kept.derived.clone())),

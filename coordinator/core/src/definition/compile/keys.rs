@@ -118,7 +118,7 @@ pub static SAGA: Shape = Shape {
     keys: &[
         must("saga", Holds::SagaName, "The saga's name; its id is the name, a slash and its key."),
         DESCRIPTION,
-        must("start", Holds::Map(&START), "The event that starts a saga."),
+        must("start", STARTS, "The event that starts a saga, or a list of them."),
         may("cancel", Holds::Map(&CANCEL), "The event that cancels a saga."),
         may("deadline", Holds::Duration, "The whole saga's time; over before the pivot, what was done is undone."),
         may("priority", Holds::Expression, "From 0 to 9, 5 without it: of what is parked the larger goes first."),
@@ -143,6 +143,7 @@ pub static START: Shape = Shape {
     ],
 };
 
+const STARTS: Holds = Holds::Either(&[Holds::Map(&START), Holds::List(&Holds::Map(&START), 1)]);
 const RULE: Holds = Holds::Either(&[Holds::Expression, Holds::List(&Holds::Either(&[Holds::Map(&ROW), Holds::Map(&LAST_ROW)]), 1)]);
 
 /// A row of a rule's table.

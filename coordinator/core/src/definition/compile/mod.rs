@@ -16,6 +16,7 @@ mod lookup;
 pub mod outline;
 mod pass;
 mod report;
+mod starts;
 mod targets;
 mod tree;
 

@@ -12,8 +12,8 @@ use crate::definition::{Next, Reaction, yaml};
 pub struct Outline {
     /// Its name.
     pub saga: String,
-    /// What starts it.
-    pub start: Begin,
+    /// What starts it, in the order of the file.
+    pub starts: Vec<Begin>,
     /// The type of the event that cancels it.
     pub cancel: Option<String>,
     /// Its steps, in order.
@@ -154,10 +154,14 @@ pub fn outline(file: &str, text: &str) -> Result<Vec<Outline>, Vec<CompileError>
 
 impl Outline {
     fn of(form: &SagaForm) -> Outline {
-        let StartForm { event, topic, key: _, condition } = &form.start;
+        let begin = |StartForm { event, topic, key: _, condition }: &StartForm| Begin {
+            event: event.text.clone(),
+            topic: topic.text.clone(),
+            condition: condition.as_ref().map(text_of),
+        };
         Outline {
             saga: form.name.text.clone(),
-            start: Begin { event: event.text.clone(), topic: topic.text.clone(), condition: condition.as_ref().map(text_of) },
+            starts: form.starts.iter().map(begin).collect(),
             cancel: form.cancel.as_ref().map(|cancel| cancel.event.text.clone()),
             steps: form.steps.iter().map(Part::of).collect(),
             completed: form.on_completed.iter().map(Emission::of).collect(),

@@ -14,7 +14,7 @@ use ringmaster_schemas::journal::{DefinitionHash, Encoding};
 use super::build::{Ground, Read};
 use super::checks::{self, Decides};
 use super::did_you_mean;
-use super::form::{EmitForm, OnForm, SagaForm, SleepForm, SwitchForm, WaitForm};
+use super::form::{EmitForm, OnForm, SagaForm, SleepForm, StartForm, SwitchForm, WaitForm};
 use super::targets::{Finder, Target};
 use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
@@ -43,7 +43,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     /// The definition; what is wrong is reported.
     pub(super) fn definition(mut self) -> Option<Definition> {
         let (form, tree, certainty) = (self.form, self.ground.tree, self.ground.certainty);
-        let start = self.start();
+        let starts = self.starts();
         let priority = self.priority();
         let listeners = self.listeners();
         let mut nodes: Vec<Option<Node>> = Vec::with_capacity(tree.nodes.len());
@@ -60,7 +60,8 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         Some(Definition {
             name: form.name.text.as_str().into(),
             hash: DefinitionHash::default(),
-            start: start?,
+            starts: starts?,
+            start_kept: self.kept.unwrap_or(self.ground.whole).start.clone(),
             listeners: listeners?,
             deadline_ms: form.deadline.as_ref().map(|(millis, _)| *millis),
             priority: priority?,
@@ -85,19 +86,27 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         Some(priority)
     }
 
-    fn start(&mut self) -> Option<Start> {
-        let form = &self.form.start;
+    fn starts(&mut self) -> Option<Vec<Start>> {
+        let (form, count) = (self.form, self.ground.listeners.len() as u16);
+        let is_alone = form.starts.len() == 1;
+        let spot = |number: usize| if is_alone { Spot::start() } else { Spot::listening(count + number as u16) };
+        let starts = form.starts.iter().enumerate().map(|(number, form)| self.start(form, number, &spot(number)));
+        let starts: Vec<Option<Start>> = starts.collect();
+        starts.into_iter().collect()
+    }
+
+    fn start(&mut self, form: &'p StartForm, number: usize, spot: &Spot) -> Option<Start> {
         self.finder.topic(&form.topic);
-        let key = self.expression(form.key.as_ref(), &Spot::start(), Wanted::Key);
-        let condition = self.expression(form.condition.as_ref(), &Spot::start(), Wanted::Truth);
+        let key = self.expression(form.key.as_ref(), spot, Wanted::Key);
+        let condition = self.expression(form.condition.as_ref(), spot, Wanted::Truth);
         Some(Start {
             event: form.event.text.as_str().into(),
             topic: form.topic.text.as_str().into(),
             key: key?,
             key_text: form.key.as_ref().map_or_else(String::new, |key| key.text().to_owned()),
             condition: condition?,
-            reader: self.ground.whole.start.clone(),
-            kept: self.kept.unwrap_or(self.ground.whole).start.clone(),
+            reader: self.ground.whole.begins[number].clone(),
+            kept: self.kept.unwrap_or(self.ground.whole).begins[number].clone(),
         })
     }
 

@@ -40,13 +40,17 @@ pub(super) use wait::{ListenForm, WaitForm};
 
 const SAGA_LATER: [&str; 3] = ["input", "search", "result"];
 
+/// What a start looks like.
+const STARTS: &str = "start: { on: EVENT, from: TOPIC, key: event.FIELD }";
+
 /// A duration and where it stands.
 pub(super) type Length = (Millis, Range<usize>);
 
 /// A definition as it is written.
 pub(super) struct SagaForm {
     pub(super) name: Word,
-    pub(super) start: StartForm,
+    /// In the order of the file.
+    pub(super) starts: Vec<StartForm>,
     pub(super) cancel: Option<ListenForm>,
     pub(super) deadline: Option<Length>,
     pub(super) priority: Option<Parsed>,
@@ -73,8 +77,7 @@ impl SagaForm {
         let name = name.and_then(|node| {
             word(node, "a saga's name", is_saga_name, "small letters, digits, - and _, at most 64, a letter first", report)
         });
-        let start = fields.needed("start", "start: { on: EVENT, from: TOPIC, key: event.FIELD }", report);
-        let start = start.and_then(|node| StartForm::read(node, report));
+        let starts = fields.needed("start", STARTS, report).and_then(|node| StartForm::read_all(node, report));
         let cancel = match fields.node("cancel") {
             None => Some(None),
             Some(node) => ListenForm::cancel(node, report).map(Some),
@@ -92,7 +95,7 @@ impl SagaForm {
         let on_stuck = emit::read(fields.node("on_stuck"), "on_stuck", report);
         Some(SagaForm {
             name: name?,
-            start: start?,
+            starts: starts?,
             cancel: cancel?,
             deadline,
             priority: priority?,
@@ -104,14 +107,39 @@ impl SagaForm {
             on_stuck: on_stuck?,
         })
     }
+
+    /// The topic that all its starts are on: what it listens to comes there, unless it says another one.
+    pub(super) fn topic(&self) -> Option<&Word> {
+        let (first, others) = self.starts.split_first()?;
+        others.iter().all(|other| other.topic.text == first.topic.text).then_some(&first.topic)
+    }
 }
 
 impl StartForm {
-    fn read(node: &Node, report: &mut Report<'_>) -> Option<StartForm> {
-        if let Kind::List(_) = node.kind {
-            report.error(&node.span, "this version knows one start only", "start: { on: EVENT, from: TOPIC, key: event.FIELD }");
+    /// One, or a list of them.
+    fn read_all(node: &Node, report: &mut Report<'_>) -> Option<Vec<StartForm>> {
+        let Kind::List(items) = &node.kind else { return Some(vec![StartForm::read(node, report)?]) };
+        if items.is_empty() {
+            report.error(&node.span, "start is one event or several, not none", STARTS);
             return None;
         }
+        let starts: Vec<Option<StartForm>> = items.iter().map(|item| StartForm::read(item, report)).collect();
+        let starts = starts.into_iter().collect::<Option<Vec<_>>>()?;
+        for (at, one) in starts.iter().enumerate() {
+            let is_same = |other: &&StartForm| (&other.event.text, &other.topic.text) == (&one.event.text, &one.topic.text);
+            if let Some(first) = starts[..at].iter().find(is_same) {
+                let message = format!("{} on {} starts the saga already", one.event.text, one.topic.text);
+                let hint = format!(
+                    "on line {}: each start is another event, or the same on another topic",
+                    report.line(first.event.span.start)
+                );
+                report.error(&one.event.span, message, hint);
+            }
+        }
+        Some(starts)
+    }
+
+    fn read(node: &Node, report: &mut Report<'_>) -> Option<StartForm> {
         let fields = Fields::of(node, &START, &[], report)?;
         let event = fields.needed("on", "on: the type of the event that starts a saga", report);
         let event = event

@@ -132,14 +132,6 @@ fn later_words_and_duplicates() {
         "#]],
     );
     check(
-        "saga: x\nstart: [ { on: OrderPlaced, from: orders } ]\nsteps:\n  - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing }\n",
-        expect![[r#"
-        sagas/x.yaml:2:8: error: this version knows one start only
-         2 | start: [ { on: OrderPlaced, from: orders } ]
-           |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ start: { on: EVENT, from: TOPIC, key: event.FIELD }
-    "#]],
-    );
-    check(
         "saga: x\nsaga: y\n",
         expect![[r#"
         sagas/x.yaml:2:1: error: 'saga' is defined twice

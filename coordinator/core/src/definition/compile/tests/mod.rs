@@ -12,6 +12,7 @@ mod newcomer;
 mod pages;
 mod reactions;
 mod refused;
+mod starts;
 mod table;
 mod topics;
 mod verbs;
