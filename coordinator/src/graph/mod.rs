@@ -35,6 +35,9 @@ struct Label {
 impl Label {
     fn start(outline: &Outline) -> Label {
         let mut lines = Vec::new();
+        if outline.starts.is_empty() {
+            lines.extend(["start: by a run, or by hand".to_owned(), "with input".to_owned()]);
+        }
         for start in &outline.starts {
             lines.extend([format!("start: {}", start.event), format!("from {}", start.topic)]);
             lines.extend(condition(start.condition.as_deref()));
@@ -93,6 +96,10 @@ impl Label {
                 lines.push(format!("at most {at_once} at once"));
                 Kind::Step
             }
+            Does::Run(saga) => {
+                lines.push(format!("run {saga}"));
+                Kind::Step
+            }
             Does::Group(_) => Kind::Step,
             Does::Switch(_) => Kind::Choice,
             Does::Parallel(_) => {
@@ -136,7 +143,7 @@ fn is_last(part: &Part) -> bool {
         && !part.reactions.iter().any(|answer| answer.goes_on)
         && match &part.does {
             Does::Refuse(_) => true,
-            Does::Ask { .. } | Does::Emit(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } => false,
+            Does::Ask { .. } | Does::Emit(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } | Does::Run(_) => false,
             Does::Group(steps) => steps.iter().any(is_last),
             // Its list may be empty.
             Does::ForEach { .. } => false,

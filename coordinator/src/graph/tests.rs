@@ -42,6 +42,7 @@ fn part(random: &mut fastrand::Rng, depth: usize) -> Part {
         0 => Does::Ask { command: text(random), undo: random.bool().then(|| text(random)), pivot: random.bool() },
         1 => Does::Emit(Emission { event: text(random), topic: text(random) }),
         2 => Does::Refuse(text(random)),
+        3 if random.bool() => Does::Run(text(random)),
         3 => Does::Sleep(text(random)),
         4 => Does::Approval { role: text(random), escalations: vec![(text(random), text(random))] },
         5 => {
@@ -81,9 +82,13 @@ fn part(random: &mut fastrand::Rng, depth: usize) -> Part {
 fn count(parts: &[Part]) -> (usize, usize) {
     parts.iter().fold((0, 0), |(boxes, frames), part| {
         let (more_boxes, more_frames) = match &part.does {
-            Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } => {
-                (1, 0)
-            }
+            Does::Ask { .. }
+            | Does::Emit(_)
+            | Does::Refuse(_)
+            | Does::Sleep(_)
+            | Does::Approval { .. }
+            | Does::Wait { .. }
+            | Does::Run(_) => (1, 0),
             Does::Group(steps) | Does::ForEach { steps, .. } => {
                 let (boxes, frames) = count(steps);
                 (boxes, frames + 1)

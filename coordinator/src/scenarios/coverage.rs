@@ -186,6 +186,12 @@ fn points(definition: &Definition, seen: &Seen) -> Vec<Point> {
                     others = arm.condition.as_ref().map(|condition| (condition.site(), false));
                 }
             }
+            Verb::Run(_) => {
+                add("steps", format!("{name} never runs"), seen.entered.contains(&number));
+                if node.phase != Phase::Retriable {
+                    add("refusals", format!("{name} is never refused"), seen.refused.contains(&number));
+                }
+            }
             Verb::Sequence(_) | Verb::Group | Verb::Parallel(_) | Verb::ForEach(_) => {}
         }
         let reactions = node.on_refused.iter().map(|on| ("refused", on)).chain(node.on_failed.iter().map(|on| ("failed", on)));

@@ -227,6 +227,15 @@ impl Reading<'_, '_, '_> {
 
     /// The fields of the start event; where there are several, below its name.
     fn start(&mut self, node: &Node, definition: &Definition) -> Option<StartEvent> {
+        if let Some(input) = &definition.input {
+            let Kind::Map(_) = &node.kind else {
+                let message = format!("start is the fields of the input, not {}", node.describe());
+                self.report.error(&node.span, message, "start: { field: value }; {} where there are none");
+                return None;
+            };
+            values::check_names(node, &input.reader, input.reader.root(), self.report);
+            return Some(StartEvent { number: 0, json: values::json(node), line: self.report.line(node.span.start) });
+        }
         let names = definition.start_names();
         let (number, fields) = match &node.kind {
             _ if names.len() == 1 => (0, node),
@@ -291,7 +300,8 @@ impl Reading<'_, '_, '_> {
                 return None;
             }
         };
-        let what = What::read(key, definition, self.report)?;
+        let meant = self.known.meant(key.scalar().unwrap_or_default(), definition);
+        let what = What::read(key, meant.as_deref().unwrap_or(definition), self.report)?;
         let fields = fields.filter(|node| !matches!(&node.kind, Kind::Scalar(text, _) if text.is_empty()));
         if let Some(node) = fields {
             if !matches!(node.kind, Kind::Map(_)) {
@@ -316,6 +326,8 @@ impl Reading<'_, '_, '_> {
     /// A step that can wait for a person, or the saga's end.
     fn step(&mut self, node: &Node, definition: &Definition) -> Option<String> {
         let name = self.text(node, "a step's name")?;
+        let meant = self.known.meant(&name, definition);
+        let definition = meant.as_deref().unwrap_or(definition);
         let mut names: Vec<&str> = definition.nodes.iter().map(|node| &*node.name).filter(|name| !name.is_empty()).collect();
         names.extend(["on_completed", "on_compensated"]);
         if !names.contains(&name.as_str()) {

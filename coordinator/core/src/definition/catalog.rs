@@ -10,7 +10,7 @@ use ringmaster_schemas::journal::DefinitionHash;
 use ringmaster_schemas::names::hex;
 
 use super::compile::{compile_file, compile_record, defined_twice_in};
-use super::{CompileError, Definition, RecordError, Settings};
+use super::{CompileError, Definition, RecordError, Run, Settings};
 
 /// A record of the topic of definitions, as JSON: one version, with all it needs to be compiled again to the same.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -88,6 +88,8 @@ pub struct Catalog {
     starts: HashMap<Start, Vec<Starting>>,
     listening: HashMap<Start, Vec<Listening>>,
     default_types: HashMap<Arc<str>, Arc<str>>,
+    /// By version: by which version it runs others.
+    runs: HashMap<DefinitionHash, BTreeMap<Arc<str>, DefinitionHash>>,
     loaded_to: i64,
 }
 
@@ -187,6 +189,30 @@ impl Catalog {
         self.loaded_to = self.loaded_to.max(offset + 1);
         self.index();
         self.index_listeners();
+        self.index_runs();
+    }
+
+    /// Every version runs the newest ones, as far as these keep what it counts on.
+    fn index_runs(&mut self) {
+        let mut all = HashMap::new();
+        for Version { definition, .. } in self.versions.values() {
+            let found = definition.runs().filter_map(|(_, run)| Some((run.saga.clone(), self.newest_for(run)?)));
+            let found: BTreeMap<_, _> = found.collect();
+            if !found.is_empty() {
+                all.insert(definition.hash, found);
+            }
+        }
+        self.runs = all;
+    }
+
+    fn newest_for(&self, run: &Run) -> Option<DefinitionHash> {
+        let keeps = |version: &&Version| {
+            let contract = version.definition.contract.as_deref();
+            *version.definition.name == *run.saga && contract.is_some_and(|contract| contract.breaks(&run.contract).is_none())
+        };
+        let newest = self.versions.get(&self.names.get(&run.saga)?.newest).filter(keeps);
+        let version = newest.or_else(|| self.versions.values().filter(keeps).max_by_key(|version| version.offset))?;
+        Some(version.definition.hash)
     }
 
     /// Only newest versions start sagas.
@@ -271,6 +297,13 @@ impl Catalog {
     /// The version that new sagas of this name get: the last in the log.
     pub fn newest(&self, name: &str) -> Option<&Arc<Definition>> {
         self.names.get(name).and_then(|named| self.by_hash(&named.newest))
+    }
+
+    /// By which version a saga of this version runs another one, and where that first stands in the topic of definitions: by the newest
+    /// that keeps what it counts on.
+    pub fn sub_saga(&self, of: &DefinitionHash, saga: &str) -> Option<(&Definition, i64)> {
+        let version = self.versions.get(self.runs.get(of)?.get(saga)?)?;
+        Some((&version.definition, version.offset))
     }
 
     /// The offset of the record that made the newest version of this name the newest.

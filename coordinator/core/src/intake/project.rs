@@ -51,30 +51,10 @@ impl Projections {
         origin: Origin<'_>,
         now: Millis,
     ) -> Result<Option<StartInput>, Refused> {
-        let start = &definition.starts[usize::from(number)];
+        let start = definition.starts.get(usize::from(number));
         let fingerprint = event.fingerprint();
-        let undecodable = |error: &dyn Display| Refused::undecodable(error, fingerprint);
+        self.take_start(definition, number, event)?;
         let kept = &mut self.scratch.kept;
-        kept.clear();
-        self.scratch.own.clear();
-        match &event.body {
-            Body::Avro { schema, bytes } => {
-                let way = way(&mut self.starts, (definition.hash, number, schema.key()), || {
-                    Resolver::new((*schema).clone(), start.kept.clone())
-                });
-                way.map_err(|error| undecodable(&error))?.resolve(bytes, kept).map_err(|error| undecodable(&error))?;
-            }
-            Body::Json(text) => json::transcode(&start.kept, text, kept).map_err(|error| undecodable(&error))?,
-        }
-        // Of several events each has its own layout, which its own expressions read, and one that all have in common.
-        if definition.starts.len() > 1 && !mutated("start_kept_as_its_own") {
-            std::mem::swap(kept, &mut self.scratch.own);
-            kept.clear();
-            let way = way(&mut self.commons, (definition.hash, number), || {
-                Resolver::new(start.kept.clone(), definition.start_kept.clone())
-            });
-            way.map_err(|error| undecodable(&error))?.resolve(&self.scratch.own, kept).map_err(|error| undecodable(&error))?;
-        }
         let size = kept.len().max(self.scratch.own.len());
         if size > ROW_DATA_BYTES_MAX {
             return Err(too_much(definition, size, fingerprint));
@@ -84,13 +64,13 @@ impl Projections {
         let failed = |error: &dyn Display| {
             Refused::new(QuarantineReason::ExpressionFailed, format!("{}: {error}", definition.name), fingerprint)
         };
-        if let Some(condition) = &start.condition
+        if let Some(condition) = start.and_then(|start| start.condition.as_ref())
             && !condition.truth(&environment).map_err(|error| failed(&error))?
         {
             return Ok(None);
         }
-        let keyed = if mutated("start_by_the_other_key") { &definition.starts[0] } else { start };
-        let key = match &keyed.key {
+        let keyed = if mutated("start_by_the_other_key") { definition.starts.first() } else { start };
+        let key = match keyed.and_then(|start| start.key.as_ref()) {
             Some(expression) => Cow::Owned(expression.text(&environment).map_err(|error| failed(&error))?),
             None => Cow::Borrowed(record_key(event, definition)?),
         };
@@ -112,6 +92,42 @@ impl Projections {
             early: Vec::new(),
             by_hand: None,
         }))
+    }
+
+    /// What is kept of a start event, or of what a person starts a saga with, into the buffers.
+    fn take_start(&mut self, definition: &Definition, number: u16, event: &Event<'_>) -> Result<(), Refused> {
+        // What people start without an event is typed by the input; its key they say themselves.
+        let layout = definition.starts.get(usize::from(number)).map_or(&definition.start_kept, |start| &start.kept);
+        let fingerprint = event.fingerprint();
+        let undecodable = |error: &dyn Display| Refused::undecodable(error, fingerprint);
+        let kept = &mut self.scratch.kept;
+        kept.clear();
+        self.scratch.own.clear();
+        match &event.body {
+            Body::Avro { schema, bytes } => {
+                let way = way(&mut self.starts, (definition.hash, number, schema.key()), || {
+                    Resolver::new((*schema).clone(), layout.clone())
+                });
+                way.map_err(|error| undecodable(&error))?.resolve(bytes, kept).map_err(|error| undecodable(&error))?;
+            }
+            Body::Json(text) => {
+                if let Some(input) = &definition.input {
+                    // All of it, also what nothing reads.
+                    json::transcode(&input.reader, text, kept).map_err(|error| undecodable(&error))?;
+                    kept.clear();
+                }
+                json::transcode(layout, text, kept).map_err(|error| undecodable(&error))?;
+            }
+        }
+        // Of several events each has its own layout, which its own expressions read, and one that all have in common.
+        if definition.starts.len() > 1 && !mutated("start_kept_as_its_own") {
+            std::mem::swap(kept, &mut self.scratch.own);
+            kept.clear();
+            let way =
+                way(&mut self.commons, (definition.hash, number), || Resolver::new(layout.clone(), definition.start_kept.clone()));
+            way.map_err(|error| undecodable(&error))?.resolve(&self.scratch.own, kept).map_err(|error| undecodable(&error))?;
+        }
+        Ok(())
     }
 
     /// The key of the saga that an event is for, and what is kept of it, as this listener of a definition says.

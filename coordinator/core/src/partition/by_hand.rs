@@ -53,6 +53,9 @@ impl Owner {
 
 /// Which of a definition's starts a value is for, and the event's own fields: of several it is `{ EVENT: { FIELDS } }`.
 fn start_in<'v>(definition: &Definition, value: Option<&'v str>) -> Result<(u16, &'v str), String> {
+    if definition.starts.is_empty() {
+        return Ok((0, value.unwrap_or("{}")));
+    }
     let names = definition.start_names();
     let Some(value) = value else { return Err(format!("give the {} that starts it, as its value", names.join(" or the "))) };
     if definition.starts.len() == 1 {

@@ -15,6 +15,7 @@ mod parking;
 mod pausing;
 mod resumed;
 mod routing;
+mod runs;
 mod side_by_side;
 mod starts;
 mod stored;

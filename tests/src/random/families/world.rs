@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fastrand::Rng;
-use ringmaster_core::definition::{Definition, Participant, Settings, Verb, compile};
+use ringmaster_core::definition::Verb;
 use ringmaster_core::intake::Projections;
 use ringmaster_core::saga::{Act, ActInput, Breakers, Input, Outcome, Scratch, StartInput, name_of};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{BreakerEvent, Encoding, Place, SagaEvent};
-use ringmaster_schemas::registry::Schemas;
+use ringmaster_schemas::journal::{BreakerEvent, Place, SagaEvent};
 use ringmaster_schemas::state::{Entry, PRIORITY_USUAL, Saga, Waits, Work};
 
 use super::super::Report;
 use super::super::behave::{Answer, Command, Mood, Participants};
 use super::super::write::PARTICIPANTS;
+use super::known::Known;
 use super::write::{ITEMS_MAX, SAGA};
 use crate::stories::Said;
 use crate::stories::project;
@@ -24,24 +24,6 @@ const CALM_STEPS: u32 = 4_000;
 
 /// What is refused again and again is cancelled then.
 const HELPED_MAX: u32 = 30;
-
-/// A compiled definition.
-pub(super) struct Known {
-    pub(super) definition: Definition,
-    pub(super) schemas: Schemas,
-}
-
-impl Known {
-    pub(super) fn of(text: &str) -> Result<Known, String> {
-        let mut schemas = Schemas::builtin();
-        let mut settings = Settings::new(&mut schemas);
-        let json = || Participant { encoding: Encoding::Json, ..Participant::default() };
-        settings.participants = PARTICIPANTS.map(|name| (name.to_owned(), json())).into();
-        let compiled = compile("family.yaml", text, &mut settings);
-        let mut definitions = compiled.map_err(|errors| errors.iter().map(ToString::to_string).collect::<String>())?;
-        Ok(Known { definition: definitions.remove(0), schemas })
-    }
-}
 
 pub(super) struct World<'k> {
     pub(super) known: &'k Known,
@@ -138,7 +120,7 @@ impl<'k> World<'k> {
     }
 
     fn begin(&mut self) {
-        let start = &self.known.definition.starts[0];
+        let start = &self.known.definitions[0].starts[0];
         let kept = project(&start.reader, &start.kept, &self.start.to_string()).expect("a start can be read");
         let input = StartInput {
             key: "k".to_owned(),
@@ -147,7 +129,7 @@ impl<'k> World<'k> {
             traceparent: None,
             source: "wanted/0/0".to_owned(),
             version_offset: 0,
-            priority: if self.known.definition.priority.is_some() { 8 } else { PRIORITY_USUAL },
+            priority: if self.known.definitions[0].priority.is_some() { 8 } else { PRIORITY_USUAL },
             event_time: Some(self.now),
             early: Vec::new(),
             by_hand: None,
@@ -309,7 +291,7 @@ impl<'k> World<'k> {
         let entry = saga.entries.iter().find(|entry| entry.waits == Waits::Approval).expect("it was looked at");
         let act = if self.random.u32(0..3) > 0 { Act::Approve } else { Act::Refuse };
         self.count("approvals that were answered");
-        self.acts(&saga.id, act, name_of(&self.known.definition, entry));
+        self.acts(&saga.id, act, name_of(self.known.of_row(&saga), entry));
     }
 
     fn acts(&mut self, id: &Arc<str>, act: Act, step: String) {
@@ -328,17 +310,17 @@ impl<'k> World<'k> {
         let act = match self.random.u32(0..4) {
             0 | 1 => Act::Retry,
             2 => Act::Skip { value: None, given: false },
-            _ => self.stands_for(entry),
+            _ => self.stands_for(&saga, entry),
         };
         if let (Act::Skip { .. }, Some(order)) = (&act, &entry.order) {
             self.participants.leave(&format!("{id}/{}", order.step()));
         }
-        self.acts(&id, act, name_of(&self.known.definition, entry));
+        self.acts(&id, act, name_of(self.known.of_row(&saga), entry));
     }
 
     /// A person says that there are no items, where that is a value; else it goes on without one.
-    fn stands_for(&mut self, entry: &Entry) -> Act {
-        let node = self.known.definition.node(entry.node).filter(|node| matches!(node.verb, Verb::ForEach(_)));
+    fn stands_for(&mut self, saga: &Saga, entry: &Entry) -> Act {
+        let node = self.known.of_row(saga).node(entry.node).filter(|node| matches!(node.verb, Verb::ForEach(_)));
         match node.and_then(|node| Some((&node.name, node.kept()?))) {
             Some((name, kept)) => {
                 self.count("lists that a person gave");
@@ -368,7 +350,7 @@ impl<'k> World<'k> {
         }
         let saga = self.rows[&id].clone();
         let entry = &saga.entries[usize::from(place)];
-        let step = name_of(&self.known.definition, entry);
+        let step = name_of(self.known.of_row(&saga), entry);
         let act = match (entry.work, &entry.order) {
             (Work::UndoAsked, Some(order)) => {
                 self.participants.close(&format!("{id}/{}", order.step()));
@@ -379,7 +361,7 @@ impl<'k> World<'k> {
                 let account = self.participants.accounts.entry(key.clone()).or_default();
                 match account.result() {
                     Some(Said::Succeeded(Some(result))) => {
-                        let node = self.known.definition.node(entry.node).and_then(|node| node.kept());
+                        let node = self.known.of_row(&saga).node(entry.node).and_then(|node| node.kept());
                         let result =
                             node.map(|kept| ringmaster_schemas::Data::new(&project(kept, kept, &result).expect("it fits")));
                         Act::Resolve(Outcome::Succeeded { result })
@@ -406,7 +388,7 @@ impl<'k> World<'k> {
             let entries = saga
                 .entries
                 .iter()
-                .map(|entry| format!("{} {} ({})", name_of(&self.known.definition, entry), entry.work, entry.waits));
+                .map(|entry| format!("{} {} ({})", name_of(self.known.of_row(saga), entry), entry.work, entry.waits));
             out.push_str(&format!("{} {}: {}\n", saga.id, saga.status, entries.collect::<Vec<_>>().join(", ")));
         }
         out

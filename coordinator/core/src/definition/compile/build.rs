@@ -11,16 +11,17 @@ use ringmaster_schemas::avro::{Node as Avro, Schema};
 
 use super::certainty::Certainty;
 use super::checks;
+use super::contracts::Contracts;
 use super::form::SagaForm;
 use super::listeners::{Listening, listeners};
 use super::pass::Pass;
 use super::starts::{self, Starts};
 use super::targets::Finder;
 use super::tree::{PlannedVerb, Tree};
-use crate::definition::Definition;
 use crate::definition::expression::items::{Derived, ItemName};
 use crate::definition::expression::scope::{Known, Names, NodeName, Reads, RuleBody, Spot, StartGap, Uses, lasting_rule};
 use crate::definition::expression::{Root, check_rule};
+use crate::definition::{Contract, Definition};
 
 /// What expressions read: the start events, and results by their nodes.
 pub(super) struct Read {
@@ -43,31 +44,40 @@ pub(super) struct Ground<'g> {
     pub(super) certainty: &'g Certainty,
     pub(super) whole: &'g Read,
     pub(super) listeners: &'g [Listening<'g>],
+    /// What those promise that it runs.
+    pub(super) contracts: &'g Contracts,
 }
+
+/// A definition, and what it promises.
+type Built = (Definition, Option<Contract>);
 
 /// Builds the definition of a form.
 pub(super) struct Builder<'a, 't, 'l> {
     pub(super) form: &'a SagaForm,
     pub(super) finder: Finder<'a, 't, 'l>,
+    /// What those promise that it runs.
+    pub(super) contracts: &'a Contracts,
     /// Errors before this document: those of its neighbours are not its own.
     pub(super) errors_before: usize,
 }
 
 impl Builder<'_, '_, '_> {
     /// `None` if anything is wrong, which is then reported. The hash is filled in later: it needs all schemas.
-    pub(super) fn build(mut self) -> Option<Definition> {
+    pub(super) fn build(mut self) -> Option<Built> {
         let form = self.form;
-        let tree = Tree::of(form);
+        let contracts = self.contracts;
+        let tree = Tree::of(form, contracts);
         let certainty = Certainty::of(&tree);
         checks::pivot(&tree, self.finder.report);
         checks::for_each(&tree, self.finder.report);
+        checks::run(form, &tree, contracts, self.finder.report);
         checks::reach(&tree, self.finder.report);
         checks::reactions(&tree, self.finder.report);
         checks::limits(form, &tree, self.finder.options, self.finder.report);
         let listeners = listeners(form, &tree, self.finder.report);
         let mut whole = self.whole(&tree, &listeners)?;
         checks::names(&tree, &whole, self.finder.report);
-        let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole, listeners: &listeners };
+        let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole, listeners: &listeners, contracts };
         let known = names(form, &ground, None);
         let (first, uses) = self.pass(&ground, &known, None);
         self.unused_rules(&known, &tree, &uses);
@@ -81,7 +91,7 @@ impl Builder<'_, '_, '_> {
         drop(known);
         whole.results.extend(derived.lists.clone());
         whole.derived = derived;
-        let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole, listeners: &listeners };
+        let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole, listeners: &listeners, contracts };
         let kept = self.kept(&ground, &uses)?;
         let (built, _) = self.pass(&ground, &names(form, &ground, Some(&kept)), Some(&kept));
         assert!(built.is_some() && !self.failed(), "what compiles against a schema compiles against its projection");
@@ -89,7 +99,7 @@ impl Builder<'_, '_, '_> {
     }
 
     /// The definition and what it reads; what is wrong is reported.
-    fn pass<'n>(&mut self, ground: &Ground<'n>, names: &Names<'n>, kept: Option<&Read>) -> (Option<Definition>, Uses) {
+    fn pass<'n>(&mut self, ground: &Ground<'n>, names: &Names<'n>, kept: Option<&Read>) -> (Option<Built>, Uses) {
         let mut uses = Uses::default();
         let (form, finder) = (self.form, &mut self.finder);
         let pass = Pass { form, ground, names, kept, finder, uses: &mut uses, site_count: 0, inside: BTreeMap::new() };
@@ -109,6 +119,10 @@ impl Builder<'_, '_, '_> {
         let results: Vec<_> = asks.map(|(step, form)| (step, self.finder.gives(&form.verb))).collect();
         let results = results.into_iter().map(|(node, result)| Some((node, result?)));
         let (events, mut results) = (events?, results.collect::<Option<BTreeMap<_, _>>>()?);
+        results.extend(tree.nodes.iter().zip(0..).filter_map(|(planned, number)| match planned.verb {
+            PlannedVerb::Run(form, _) => Some((number, self.contracts.get(&form.saga.text)?.result.clone()?)),
+            _ => None,
+        }));
         for (listening, event) in listeners.iter().zip(&events) {
             results.extend(listening.waits.iter().map(|wait| (*wait, event.clone())));
         }

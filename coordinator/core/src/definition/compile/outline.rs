@@ -90,6 +90,8 @@ pub enum Does {
         /// What is done for each.
         steps: Vec<Part>,
     },
+    /// Runs a saga.
+    Run(String),
     /// Waits for an event.
     Wait {
         /// The event's type.
@@ -201,6 +203,7 @@ impl Part {
                 at_once: each.at_once,
                 steps: parts(&each.steps),
             },
+            VerbForm::Run(run) => Does::Run(run.saga.text.clone()),
             VerbForm::Wait(wait) => Does::Wait {
                 event: wait.listens.event.text.clone(),
                 topic: wait.listens.topic.as_ref().map(|topic| topic.text.clone()),

@@ -2,6 +2,7 @@
 
 mod approval;
 mod for_each;
+mod run;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,8 @@ use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::scope::{Known, Names, Spot, Uses, facts};
 use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
 use crate::definition::{
-    Arm, Definition, Do, Emit, Gives, Listener, Next, Node, NodeByName, On, Reaction, Role, Sleep, Start, Verb, Wait,
+    Arm, Contract, Definition, Do, Emit, Gives, Listener, Next, Node, NodeByName, On, Reaction, Role, SagaInput, Sleep, Start,
+    Verb, Wait,
 };
 
 /// One pass against one set of schemas.
@@ -40,8 +42,14 @@ pub(super) struct Pass<'p, 'a, 'f, 't, 'l> {
 }
 
 impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
-    /// The definition; what is wrong is reported.
-    pub(super) fn definition(mut self) -> Option<Definition> {
+    /// The definition, and what it promises to those that run it; what is wrong is reported.
+    pub(super) fn definition(mut self) -> Option<(Definition, Option<Contract>)> {
+        let definition = self.build()?;
+        let contract = self.contract(&definition);
+        Some((definition, contract))
+    }
+
+    fn build(&mut self) -> Option<Definition> {
         let (form, tree, certainty) = (self.form, self.ground.tree, self.ground.certainty);
         let starts = self.starts();
         let priority = self.priority();
@@ -56,6 +64,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let undone = Spot { failure: true, undone: true, ..Spot::at(certainty.end()) };
         let compensated = self.emissions(&form.on_compensated, &undone);
         let stuck = self.emissions(&form.on_stuck, &undone);
+        let result = self.result();
         let nodes = nodes.into_iter().collect::<Option<Vec<Node>>>()?;
         Some(Definition {
             name: form.name.text.as_str().into(),
@@ -69,6 +78,13 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             names: NodeByName::of(&nodes),
             has_pivot: tree.pivots().next().is_some(),
             has_items: nodes.iter().any(|node| matches!(node.verb, Verb::ForEach(_))),
+            has_rows: form.input.is_some() || nodes.iter().any(|node| matches!(node.verb, Verb::ForEach(_) | Verb::Run(_))),
+            input: form.input.as_ref().map(|_| SagaInput {
+                reader: self.ground.whole.start.clone(),
+                kept: self.kept.unwrap_or(self.ground.whole).start.clone(),
+            }),
+            result: result?,
+            contract: None,
             nodes,
             on_completed: completed?,
             on_compensated: compensated?,
@@ -192,6 +208,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             (PlannedVerb::Wait(form), _) => self.wait(number, form, spot).map(Verb::Wait),
             (PlannedVerb::Approval(form), _) => self.approval(number, form, spot).map(Verb::Approval),
             (PlannedVerb::ForEach(form), _) => self.for_each(number, form, spot).map(Verb::ForEach),
+            (PlannedVerb::Run(form, _), _) => self.run(number, form, spot).map(Verb::Run),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
         };
@@ -330,7 +347,8 @@ fn within_ms(planned: &Planned<'_>) -> Option<Millis> {
         | PlannedVerb::Switch(_)
         | PlannedVerb::Parallel
         | PlannedVerb::Sleep(_)
-        | PlannedVerb::ForEach(_) => written,
+        | PlannedVerb::ForEach(_)
+        | PlannedVerb::Run(..) => written,
     }
 }
 

@@ -24,6 +24,10 @@ pub(super) struct Starts {
 
 /// The schemas of all that starts a saga; what is wrong is reported.
 pub(super) fn whole(form: &SagaForm, finder: &mut Finder<'_, '_, '_>) -> Option<Starts> {
+    if let Some(input) = &form.input {
+        let start = super::input::schema(form, input, finder)?;
+        return Some(Starts { start, begins: Vec::new(), gaps: BTreeMap::new() });
+    }
     let events: Vec<Option<Arc<Schema>>> = form.starts.iter().map(|start| finder.event(&start.event)).collect();
     let events = events.into_iter().collect::<Option<Vec<_>>>()?;
     if let [event] = &events[..] {

@@ -12,6 +12,7 @@ pub(super) mod parallel;
 pub(super) mod react;
 mod refuse;
 pub(super) mod rules;
+pub(super) mod run;
 mod sleep;
 mod wait;
 
@@ -23,8 +24,8 @@ use super::fields::{Fields, Word, is_name, is_saga_name, is_topic, is_type, word
 use super::keys::{SAGA, START};
 use super::report::Report;
 use crate::definition::defaults::DEFAULTS;
-use crate::definition::expression::Parsed;
 use crate::definition::expression::scope::{RESERVED, Rule};
+use crate::definition::expression::{Form, Parsed};
 use crate::definition::yaml::{Kind, Node};
 pub(super) use approval::{AnswerForm, ApprovalForm, EscalationForm, RoleForm};
 pub(super) use do_::{DoForm, UndoForm};
@@ -35,10 +36,11 @@ pub(super) use node::{NodeForm, VerbForm};
 pub(super) use react::OnForm;
 pub(crate) use react::ROUNDS_MAX;
 pub(super) use refuse::RefuseForm;
+pub(super) use run::{FieldForm, InputForm, InputKind, RunForm, TypeForm};
 pub(super) use sleep::SleepForm;
 pub(super) use wait::{ListenForm, WaitForm};
 
-const SAGA_LATER: [&str; 3] = ["input", "search", "result"];
+const SAGA_LATER: [&str; 1] = ["search"];
 
 /// What a start looks like.
 const STARTS: &str = "start: { on: EVENT, from: TOPIC, key: event.FIELD }";
@@ -57,6 +59,10 @@ pub(super) struct SagaForm {
     pub(super) retain_ms: Millis,
     pub(super) rules: Vec<Rule>,
     pub(super) steps: Vec<NodeForm>,
+    /// What it begins with, where no event starts it.
+    pub(super) input: Option<InputForm>,
+    /// What the saga that runs it can read.
+    pub(super) result: Option<Form>,
     pub(super) on_completed: Vec<EmitForm>,
     pub(super) on_compensated: Vec<EmitForm>,
     pub(super) on_stuck: Vec<EmitForm>,
@@ -77,7 +83,16 @@ impl SagaForm {
         let name = name.and_then(|node| {
             word(node, "a saga's name", is_saga_name, "small letters, digits, - and _, at most 64, a letter first", report)
         });
-        let starts = fields.needed("start", STARTS, report).and_then(|node| StartForm::read_all(node, report));
+        let starts = match (fields.node("start"), fields.node("input")) {
+            (Some(start), Some(_)) => {
+                let hint = "what an event starts has its fields; what others run has input";
+                report.error(&start.span, "a saga has start or input, not both", hint);
+                None
+            }
+            (None, Some(_)) => Some(Vec::new()),
+            (None, None) if fields.means("input") => None,
+            (_, None) => fields.needed("start", STARTS, report).and_then(|node| StartForm::read_all(node, report)),
+        };
         let cancel = match fields.node("cancel") {
             None => Some(None),
             Some(node) => ListenForm::cancel(node, report).map(Some),
@@ -90,6 +105,22 @@ impl SagaForm {
             Some(node) => rules::read(node, report),
         };
         let steps = fields.needed("steps", "steps: a list of steps", report).and_then(|list| node::read_all(list, report));
+        let input = match fields.node("input") {
+            None => Some(None),
+            Some(node) => InputForm::read(node, report).map(Some),
+        };
+        let result = match fields.node("result") {
+            None => Some(None),
+            Some(node) if node.is_empty() || matches!(&node.kind, Kind::Map(fields) if fields.is_empty()) => {
+                report.error(
+                    &node.span,
+                    "'result' is empty",
+                    "result: EXPRESSION, or fields below it; without it, it gives nothing",
+                );
+                None
+            }
+            Some(node) => Form::new(node, report).map(Some),
+        };
         let on_completed = emit::read(fields.node("on_completed"), "on_completed", report);
         let on_compensated = emit::read(fields.node("on_compensated"), "on_compensated", report);
         let on_stuck = emit::read(fields.node("on_stuck"), "on_stuck", report);
@@ -102,6 +133,8 @@ impl SagaForm {
             retain_ms,
             rules: rules?,
             steps: steps?,
+            input: input?,
+            result: result?,
             on_completed: on_completed?,
             on_compensated: on_compensated?,
             on_stuck: on_stuck?,

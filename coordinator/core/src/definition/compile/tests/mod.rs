@@ -12,6 +12,7 @@ mod newcomer;
 mod pages;
 mod reactions;
 mod refused;
+mod run;
 mod starts;
 mod table;
 mod topics;
