@@ -182,6 +182,9 @@ impl<'k> World<'k> {
         } else if !self.answers.is_empty() {
             let answer = self.answers.remove(0);
             self.hear(&answer);
+        } else if self.rows.values().any(|saga| saga.entries.iter().any(|entry| entry.waits == Waits::Approval)) {
+            // What is asked again and again for an approval that nobody answers would never end.
+            self.answer_approval();
         } else if !self.rests() {
             self.wait_until_due();
         } else if !self.help() {

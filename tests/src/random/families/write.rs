@@ -224,7 +224,7 @@ impl Writer<'_> {
             44..48 => {
                 let name = self.name('z');
                 self.line(indent, &format!("- step: {name}"));
-                let millis = self.random.u32(0..5_000);
+                let millis = self.random.u32(1..5_000);
                 self.line(indent + 2, &format!("sleep: {millis}ms"));
             }
             48..52 => {
