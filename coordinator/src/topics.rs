@@ -105,7 +105,7 @@ pub fn keys_by_expression(catalog: &Catalog, is_routed: impl Fn(&str) -> bool) -
     let mut keys: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for version in catalog.newest_versions() {
         let listened = version.listeners.iter().map(|listener| (&listener.topic, &listener.key_text));
-        for (topic, key) in listened.chain([(&version.start.topic, &version.start.key_text)]) {
+        for (topic, key) in listened.chain(version.starts.iter().map(|start| (&start.topic, &start.key_text))) {
             if !key.is_empty() && !is_routed(topic) {
                 keys.entry(topic).or_default().insert(key);
             }

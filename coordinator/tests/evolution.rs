@@ -195,7 +195,7 @@ fn a_missing_file_does_not_make_a_definition_weaker() {
         // A changed definition has it too.
         site.write("pay.yaml", &(SAGA.to_owned() + "retain: 2d\n"));
         let changed = site.loaded();
-        let start = &changed.catalog.newest("pay").expect("it is deployed").start;
+        let start = &changed.catalog.newest("pay").expect("it is deployed").starts[0];
         assert_eq!(start.kept.name(), "Asked", "{missing:?}");
         assert_eq!(start.kept.fields(start.kept.root()).len(), 2, "{missing:?}: by its schema");
     }

@@ -146,7 +146,7 @@ pub fn parse_saga_id(id: &str) -> (&str, Cow<'_, str>) {
     (definition, Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// True for the id of a row below another one: `bulk-order/o-1/lines.3`.
+/// True for the id of a row below another one: `bulk-order/o-1/lines.3`, `site-provisioning/s-1/router`.
 pub fn is_below(id: &str) -> bool {
     id.bytes().filter(|byte| *byte == b'/').nth(1).is_some()
 }
@@ -159,7 +159,12 @@ pub fn root_of(id: &str) -> &str {
 
 /// The id of the row of an item: below this row, of the step's so manyeth round, from 1, the item of this number.
 pub fn item_id(above: &str, step: &str, round: u8, index: u16) -> String {
-    if round == 1 { format!("{above}/{step}.{index}") } else { format!("{above}/{step}~{round}.{index}") }
+    format!("{}.{index}", run_id(above, step, round))
+}
+
+/// The id of the row of a sub-saga: below this row, of the step's so manyeth round, from 1.
+pub fn run_id(above: &str, step: &str, round: u8) -> String {
+    if round == 1 { format!("{above}/{step}") } else { format!("{above}/{step}~{round}") }
 }
 
 /// A row below another one, by its id.
@@ -171,16 +176,23 @@ pub struct Below<'a> {
     pub step: &'a str,
     /// Which round of that step, from 1.
     pub round: u8,
-    /// Which item.
-    pub index: u16,
+    /// Which item; none: it is a sub-saga.
+    pub item: Option<u16>,
 }
 
-/// What an id that [`item_id`] made says; none for any other.
+impl Below<'_> {
+    /// Its number among the rows below that step: a sub-saga is the only one.
+    pub fn index(&self) -> u16 {
+        self.item.unwrap_or(0)
+    }
+}
+
+/// What an id that [`item_id`] or [`run_id`] made says; none for any other.
 pub fn below(id: &str) -> Option<Below<'_>> {
     let (above, own) = id.rsplit_once('/').filter(|(above, _)| above.contains('/'))?;
-    let (step, index) = own.split_once('.')?;
+    let (step, item) = own.split_once('.').map_or(Some((own, None)), |(step, item)| Some((step, Some(item.parse().ok()?))))?;
     let (step, round) = step.split_once('~').map_or(Some((step, 1)), |(step, round)| Some((step, round.parse().ok()?)))?;
-    Some(Below { above, step, round, index: index.parse().ok()? })
+    Some(Below { above, step, round, item })
 }
 
 /// What [`saga_id`] encoded; none if a `%` is not followed by two hexadecimal digits.
@@ -300,6 +312,19 @@ mod tests {
         ] {
             assert_eq!(traceparent(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn ids_of_rows_below_say_what_they_are_for() {
+        let line = item_id("site/s.1~2", "devices", 1, 3);
+        let router = run_id(&line, "router", 2);
+        assert_eq!(router, "site/s.1~2/devices.3/router~2");
+        assert_eq!(below(&router), Some(Below { above: &line, step: "router", round: 2, item: None }));
+        assert_eq!(below(&line), Some(Below { above: "site/s.1~2", step: "devices", round: 1, item: Some(3) }));
+        for whole in ["site/s.1~2", "site", ""] {
+            assert_eq!(below(whole), None, "{whole}");
+        }
+        assert_eq!((root_of(&router), below("a/b/c.d"), below("a/b/c~d")), ("site/s.1~2", None, None));
     }
 
     #[test]

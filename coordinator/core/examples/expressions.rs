@@ -38,8 +38,9 @@ fn one(text: &str, schemas: &mut Schemas) -> Definition {
 
 fn kept(definition: &Definition) -> Vec<u8> {
     let (mut event, mut kept) = (Vec::new(), Vec::new());
-    transcode(&definition.start.reader, EVENT.as_bytes(), &mut event).expect("the event is valid");
-    let resolver = Resolver::new(definition.start.reader.clone(), definition.start.kept.clone()).expect("a projection can be read");
+    transcode(&definition.starts[0].reader, EVENT.as_bytes(), &mut event).expect("the event is valid");
+    let resolver =
+        Resolver::new(definition.starts[0].reader.clone(), definition.start_kept.clone()).expect("a projection can be read");
     resolver.resolve(&event, &mut kept).expect("the event is valid");
     kept
 }

@@ -39,7 +39,7 @@ fn take(definition: &Definition, saga: &mut Option<Arc<Saga>>, input: &Input) ->
 
 fn start(definition: &Definition) -> Input {
     let text = r#"{"order_id":"o-1","customer_id":"c","region":"EU","total":"9.90","items":[{"sku":"s","qty":1}]}"#;
-    let (start, mut whole, mut kept) = (&definition.start, Vec::new(), Vec::new());
+    let (start, mut whole, mut kept) = (&definition.starts[0], Vec::new(), Vec::new());
     json::transcode(&start.reader, text.as_bytes(), &mut whole).expect("it fits");
     Resolver::new(start.reader.clone(), start.kept.clone()).expect("a projection").resolve(&whole, &mut kept).expect("it fits");
     Input::Start(StartInput {

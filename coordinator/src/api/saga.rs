@@ -31,7 +31,7 @@ pub(crate) fn partition_of(id: &str, partitions: i32) -> Option<i32> {
 pub(super) fn not_found(id: &str) -> String {
     match names::root_of(id) {
         root if root != id => format!(
-            "no item '{id}': it never began, its saga has ended and the rows of its items with it, or its first checkpoint is yet to come; `ringmaster saga show {root}` shows its saga, `ringmaster saga history {id}` what happened to it"
+            "no item or sub-saga '{id}': it never began, its saga has ended and the rows below it with it, or its first checkpoint is yet to come; `ringmaster saga show {root}` shows its saga, `ringmaster saga history {id}` what happened to it"
         ),
         _ => format!("no saga '{id}': it never started, its row has expired, or its first checkpoint is yet to come"),
     }
@@ -53,6 +53,10 @@ pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: 
         shown["why"] = json!([]);
     }
     let (number, _) = why::version(&known.catalog, &saga);
+    // The id of a sub-saga begins with the saga's above it.
+    if let Some(definition) = known.catalog.by_hash(&saga.head.version()) {
+        shown["definition"] = (*definition.name).into();
+    }
     shown["version_number"] = number.into();
     if let Some(definition) = known.catalog.by_hash(&saga.head.version()) {
         for (entry, shown) in saga.entries.iter().zip(shown["entries"].as_array_mut().into_iter().flatten()) {
@@ -72,7 +76,8 @@ fn show(saga: &Saga) -> Value {
     let head = saga.head.fields();
     json!({
         "saga": &*saga.id,
-        "item_of": names::below(&saga.id).map(|below| below.above),
+        "item_of": names::below(&saga.id).filter(|below| below.item.is_some()).map(|below| below.above),
+        "run_by": names::below(&saga.id).filter(|below| below.item.is_none()).map(|below| below.above),
         "definition": saga.definition(),
         "version": names::hex(&head.version),
         "key": &*saga.key(),

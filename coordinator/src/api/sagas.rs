@@ -225,7 +225,7 @@ fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> Option<Value
     };
     Some(json!({
         "saga": &*saga.id,
-        "definition": saga.definition(),
+        "definition": definition.map_or_else(|| saga.definition(), |definition| &*definition.name),
         "version": hash,
         "version_number": number,
         "status": saga.status.as_str(),

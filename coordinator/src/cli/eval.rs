@@ -58,8 +58,9 @@ fn value(schemas: &mut Schemas, question: &Question<'_>) -> Result<String, Failu
     let event = read(question.event)?;
     let wrong = |why: &dyn std::fmt::Display| Failure::new(Exit::Failed, format_args!("the event: {why}"));
     let (mut whole, mut kept, mut body) = (Vec::new(), Vec::new(), Vec::new());
-    json::transcode(&definition.start.reader, event.as_bytes(), &mut whole).map_err(|error| wrong(&error))?;
-    let resolver = Resolver::new(definition.start.reader.clone(), definition.start.kept.clone()).map_err(|error| wrong(&error))?;
+    json::transcode(&definition.starts[0].reader, event.as_bytes(), &mut whole).map_err(|error| wrong(&error))?;
+    let resolver =
+        Resolver::new(definition.starts[0].reader.clone(), definition.start_kept.clone()).map_err(|error| wrong(&error))?;
     resolver.resolve(&whole, &mut kept).map_err(|error| wrong(&error))?;
     let now = runtime::wall();
     let budget = Budget::new();

@@ -111,6 +111,7 @@ pub(super) fn why(config: &Config, id: &str, api: Option<SocketAddr>, as_json: b
         let parts = [
             "saga",
             "item_of",
+            "run_by",
             "version",
             "version_number",
             "status",
@@ -139,6 +140,9 @@ fn reasons(saga: &Value) -> String {
     }
     if let Some(above) = saga["item_of"].as_str() {
         line(format!("it is an item of {above}"));
+    }
+    if let Some(above) = saga["run_by"].as_str() {
+        line(format!("it is a sub-saga of {above}, and runs {}", text(&saga["definition"])));
     }
     if !saga["ended_at"].is_null() {
         let until = match &saga["expires_at"] {

@@ -107,9 +107,13 @@ fn step(part: &Part) -> Picture {
 fn without_reactions(part: &Part) -> Picture {
     let label = Label::step(part);
     match &part.does {
-        Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } => {
-            one(label, is_last(part))
-        }
+        Does::Ask { .. }
+        | Does::Emit(_)
+        | Does::Refuse(_)
+        | Does::Sleep(_)
+        | Does::Approval { .. }
+        | Does::Wait { .. }
+        | Does::Run(_) => one(label, is_last(part)),
         Does::Group(steps) | Does::ForEach { steps, .. } => framed(label, column(steps.iter().map(step))),
         Does::Switch(arms) => {
             let below: Vec<Picture> = arms.iter().map(arm).collect();

@@ -102,7 +102,13 @@ impl Chart {
     fn without_reactions(&mut self, part: &Part, open: Vec<Exit>) -> Vec<Exit> {
         let label = Label::step(part);
         match &part.does {
-            Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } => {
+            Does::Ask { .. }
+            | Does::Emit(_)
+            | Does::Refuse(_)
+            | Does::Sleep(_)
+            | Does::Approval { .. }
+            | Does::Wait { .. }
+            | Does::Run(_) => {
                 let node = self.node(&label);
                 self.join(open, node);
                 if is_last(part) { Vec::new() } else { vec![Exit { node, label: None }] }

@@ -34,9 +34,14 @@ struct Label {
 
 impl Label {
     fn start(outline: &Outline) -> Label {
-        let start = &outline.start;
-        let mut lines = vec![format!("start: {}", start.event), format!("from {}", start.topic)];
-        lines.extend(condition(start.condition.as_deref()));
+        let mut lines = Vec::new();
+        if outline.starts.is_empty() {
+            lines.extend(["start: by a run, or by hand".to_owned(), "with input".to_owned()]);
+        }
+        for start in &outline.starts {
+            lines.extend([format!("start: {}", start.event), format!("from {}", start.topic)]);
+            lines.extend(condition(start.condition.as_deref()));
+        }
         lines.extend(outline.cancel.as_ref().map(|event| format!("cancel: {event}")));
         Label { kind: Kind::End, lines }
     }
@@ -91,6 +96,10 @@ impl Label {
                 lines.push(format!("at most {at_once} at once"));
                 Kind::Step
             }
+            Does::Run(saga) => {
+                lines.push(format!("run {saga}"));
+                Kind::Step
+            }
             Does::Group(_) => Kind::Step,
             Does::Switch(_) => Kind::Choice,
             Does::Parallel(_) => {
@@ -134,7 +143,7 @@ fn is_last(part: &Part) -> bool {
         && !part.reactions.iter().any(|answer| answer.goes_on)
         && match &part.does {
             Does::Refuse(_) => true,
-            Does::Ask { .. } | Does::Emit(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } => false,
+            Does::Ask { .. } | Does::Emit(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } | Does::Run(_) => false,
             Does::Group(steps) => steps.iter().any(is_last),
             // Its list may be empty.
             Does::ForEach { .. } => false,

@@ -22,7 +22,9 @@ fn outline(random: &mut fastrand::Rng) -> Outline {
     Outline {
         saga: text(random),
         cancel: random.bool().then(|| text(random)),
-        start: Begin { event: text(random), topic: text(random), condition: random.bool().then(|| text(random)) },
+        starts: (0..random.usize(1..3))
+            .map(|_| Begin { event: text(random), topic: text(random), condition: random.bool().then(|| text(random)) })
+            .collect(),
         steps: parts(random, depth, 1),
         completed: (0..random.usize(..3)).map(|_| told(random)).collect(),
         compensated: (0..random.usize(..3)).map(|_| told(random)).collect(),
@@ -40,6 +42,7 @@ fn part(random: &mut fastrand::Rng, depth: usize) -> Part {
         0 => Does::Ask { command: text(random), undo: random.bool().then(|| text(random)), pivot: random.bool() },
         1 => Does::Emit(Emission { event: text(random), topic: text(random) }),
         2 => Does::Refuse(text(random)),
+        3 if random.bool() => Does::Run(text(random)),
         3 => Does::Sleep(text(random)),
         4 => Does::Approval { role: text(random), escalations: vec![(text(random), text(random))] },
         5 => {
@@ -79,9 +82,13 @@ fn part(random: &mut fastrand::Rng, depth: usize) -> Part {
 fn count(parts: &[Part]) -> (usize, usize) {
     parts.iter().fold((0, 0), |(boxes, frames), part| {
         let (more_boxes, more_frames) = match &part.does {
-            Does::Ask { .. } | Does::Emit(_) | Does::Refuse(_) | Does::Sleep(_) | Does::Approval { .. } | Does::Wait { .. } => {
-                (1, 0)
-            }
+            Does::Ask { .. }
+            | Does::Emit(_)
+            | Does::Refuse(_)
+            | Does::Sleep(_)
+            | Does::Approval { .. }
+            | Does::Wait { .. }
+            | Does::Run(_) => (1, 0),
             Does::Group(steps) | Does::ForEach { steps, .. } => {
                 let (boxes, frames) = count(steps);
                 (boxes, frames + 1)

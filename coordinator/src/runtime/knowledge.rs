@@ -303,24 +303,26 @@ pub fn compile_files(
     deployed: &SchemasOfSagas,
     now: Millis,
 ) -> Result<(Vec<DefinitionRecord>, Vec<CompileError>), KnowledgeError> {
-    let (mut records, mut warnings, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut records, mut errors, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+    let mut settings = Settings { deployed: deployed.clone(), ..options.settings(schemas) };
     for path in files {
-        let text = match read_text(path) {
-            Ok(text) => text,
-            Err(KnowledgeError::Definitions(found)) => {
-                errors.extend(found);
-                continue;
-            }
+        match read_text(path) {
+            Ok(text) => texts.push((path.display().to_string(), text)),
+            Err(KnowledgeError::Definitions(found)) => errors.extend(found),
             Err(error) => return Err(error),
-        };
-        let mut settings = Settings { deployed: deployed.clone(), ..options.settings(schemas) };
-        match DefinitionRecord::of_file(&path.display().to_string(), &text, now, &mut settings) {
+        }
+    }
+    // A saga of one file may run those of another.
+    texts.iter().for_each(|(path, text)| settings.announce(path, text));
+    for (path, text) in &texts {
+        match DefinitionRecord::of_file(path, text, now, &mut settings) {
             Ok(found) => records.extend(found),
             Err(found) => errors.extend(found),
         }
-        warnings.extend(settings.warnings);
     }
     errors.extend(defined_twice(&records));
+    errors.extend(settings.broken_contracts(&records));
+    let warnings = settings.warnings;
     if errors.is_empty() { Ok((records, warnings)) } else { Err(KnowledgeError::Definitions(errors)) }
 }
 

@@ -56,6 +56,16 @@ pub(crate) fn commands(definition: &Definition) -> Vec<&Arc<str>> {
     all
 }
 
+/// True if a definition has a step, asks a command, emits an event, or asks for an approval that a scenario names so.
+pub(super) fn is_known(key: &str, definition: &Definition) -> bool {
+    let emits = |name: &str| definition.emits().any(|emit| *emit.event == *name);
+    match key.split_once(' ') {
+        Some(("emit", event)) => emits(event.trim()),
+        Some(("approval" | "undo", step)) => definition.names.find(step.trim()).is_some(),
+        _ => definition.names.find(key).is_some() || commands(definition).iter().any(|command| ***command == *key),
+    }
+}
+
 impl Asked {
     /// `payment.Charge`, `charge_payment` or `undo charge_payment`.
     pub(super) fn read(key: &Node, definition: &Definition, report: &mut Report<'_>) -> Option<Asked> {

@@ -61,7 +61,7 @@ impl Tally {
 /// What was seen of one definition.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    started: BTreeSet<bool>,
+    started: BTreeSet<(u16, bool)>,
     conditions: BTreeSet<(SiteId, bool)>,
     /// Nodes that did what they do: asked, emitted, slept, refused.
     entered: BTreeSet<u16>,
@@ -73,9 +73,9 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// The start's `if`.
-    pub(super) fn started(&mut self, is_true: bool) {
-        self.started.insert(is_true);
+    /// The `if` of a start, or that it has none.
+    pub(super) fn started(&mut self, start: u16, is_true: bool) {
+        self.started.insert((start, is_true));
     }
 
     pub(super) fn condition(&mut self, site: SiteId, is_true: bool) {
@@ -123,14 +123,26 @@ fn tally(definition: &Definition, seen: &Seen) -> Tally {
     Tally { saga: definition.name.clone(), kinds: kinds.into(), missed: missed.collect() }
 }
 
+/// The events that start it: of several each, and both ways of each one's `if`.
+fn starts(definition: &Definition, seen: &Seen, add: &mut impl FnMut(&'static str, String, bool)) {
+    for ((start, number), name) in definition.starts.iter().zip(0..).zip(definition.start_names()) {
+        let (is_alone, was) = (definition.starts.len() == 1, |is_true| seen.started.contains(&(number, is_true)));
+        let whose = if is_alone { "the start's if".to_owned() } else { format!("the if of the start by {name}") };
+        if !is_alone {
+            add("arms", format!("nothing is started by {name}"), was(true));
+        }
+        if start.condition.is_some() {
+            add("conditions", format!("{whose} is never true"), was(true));
+            add("conditions", format!("{whose} is never false"), was(false));
+        }
+    }
+}
+
 /// Every place of a definition, in its order.
 fn points(definition: &Definition, seen: &Seen) -> Vec<Point> {
     let mut points = Vec::new();
     let mut add = |kind, what: String, passed| points.push(Point { kind, what, passed });
-    if definition.start.condition.is_some() {
-        add("conditions", "the start's if is never true".to_owned(), seen.started.contains(&true));
-        add("conditions", "the start's if is never false".to_owned(), seen.started.contains(&false));
-    }
+    starts(definition, seen, &mut add);
     for (node, number) in definition.nodes.iter().zip(0..) {
         let name = &node.name;
         let of_event = node.verb.listens().and_then(|(_, condition)| condition);
@@ -172,6 +184,12 @@ fn points(definition: &Definition, seen: &Seen) -> Vec<Point> {
                     };
                     add("arms", what, site.is_some_and(|site| seen.conditions.contains(&site)));
                     others = arm.condition.as_ref().map(|condition| (condition.site(), false));
+                }
+            }
+            Verb::Run(_) => {
+                add("steps", format!("{name} never runs"), seen.entered.contains(&number));
+                if node.phase != Phase::Retriable {
+                    add("refusals", format!("{name} is never refused"), seen.refused.contains(&number));
                 }
             }
             Verb::Sequence(_) | Verb::Group | Verb::Parallel(_) | Verb::ForEach(_) => {}

@@ -53,8 +53,7 @@ pub struct Scenario {
     pub(super) begins: Millis,
     /// The start event's record key.
     pub(super) key: String,
-    /// The start event, as JSON, and its line.
-    pub(super) start: (String, usize),
+    pub(super) start: StartEvent,
     /// Events that came before it.
     pub(super) before: Vec<Incoming>,
     pub(super) answers: Vec<Answers>,
@@ -69,6 +68,16 @@ pub struct Scenario {
     pub(super) code: Option<(String, usize)>,
     /// The step that needs a person.
     pub(super) stuck: Option<(String, usize)>,
+}
+
+/// The start event.
+#[derive(Debug)]
+pub(super) struct StartEvent {
+    /// Which of the definition's starts it is for.
+    pub(super) number: u16,
+    /// As JSON.
+    pub(super) json: String,
+    pub(super) line: usize,
 }
 
 /// What must happen, or must not.
@@ -216,15 +225,43 @@ impl Reading<'_, '_, '_> {
         found
     }
 
-    fn start(&mut self, node: &Node, definition: &Definition) -> Option<(String, usize)> {
-        let Kind::Map(_) = &node.kind else {
-            let message = format!("start is the fields of {}, not {}", definition.start.event, node.describe());
-            self.report.error(&node.span, message, "start: { field: value }; {} where nothing is read");
+    /// The fields of the start event; where there are several, below its name.
+    fn start(&mut self, node: &Node, definition: &Definition) -> Option<StartEvent> {
+        if let Some(input) = &definition.input {
+            let Kind::Map(_) = &node.kind else {
+                let message = format!("start is the fields of the input, not {}", node.describe());
+                self.report.error(&node.span, message, "start: { field: value }; {} where there are none");
+                return None;
+            };
+            values::check_names(node, &input.reader, input.reader.root(), self.report);
+            return Some(StartEvent { number: 0, json: values::json(node), line: self.report.line(node.span.start) });
+        }
+        let names = definition.start_names();
+        let (number, fields) = match &node.kind {
+            _ if names.len() == 1 => (0, node),
+            Kind::Map(entries) => match &entries[..] {
+                [(name, fields)] => match definition.start_named(name.scalar().unwrap_or_default()) {
+                    Some((number, _)) => (number, fields),
+                    None => return self.which_start(node, &names),
+                },
+                _ => return self.which_start(node, &names),
+            },
+            _ => return self.which_start(node, &names),
+        };
+        let Kind::Map(_) = &fields.kind else {
+            let message = format!("start is the fields of {}, not {}", names[usize::from(number)], fields.describe());
+            self.report.error(&fields.span, message, "start: { field: value }; {} where nothing is read");
             return None;
         };
-        let schema = &definition.start.reader;
-        values::check_names(node, schema, schema.root(), self.report);
-        Some((values::json(node), self.report.line(node.span.start)))
+        let schema = &definition.starts[usize::from(number)].reader;
+        values::check_names(fields, schema, schema.root(), self.report);
+        Some(StartEvent { number, json: values::json(fields), line: self.report.line(node.span.start) })
+    }
+
+    fn which_start(&mut self, node: &Node, names: &[String]) -> Option<StartEvent> {
+        let message = format!("{} start this saga: which one?", names.join(" and "));
+        self.report.error(&node.span, message, format!("start: {{ {}: {{ its fields }} }}", names[0]));
+        None
     }
 
     fn time(&mut self, node: &Node) -> Option<Millis> {
@@ -263,7 +300,8 @@ impl Reading<'_, '_, '_> {
                 return None;
             }
         };
-        let what = What::read(key, definition, self.report)?;
+        let meant = self.known.meant(key.scalar().unwrap_or_default(), definition);
+        let what = What::read(key, meant.as_deref().unwrap_or(definition), self.report)?;
         let fields = fields.filter(|node| !matches!(&node.kind, Kind::Scalar(text, _) if text.is_empty()));
         if let Some(node) = fields {
             if !matches!(node.kind, Kind::Map(_)) {
@@ -288,6 +326,8 @@ impl Reading<'_, '_, '_> {
     /// A step that can wait for a person, or the saga's end.
     fn step(&mut self, node: &Node, definition: &Definition) -> Option<String> {
         let name = self.text(node, "a step's name")?;
+        let meant = self.known.meant(&name, definition);
+        let definition = meant.as_deref().unwrap_or(definition);
         let mut names: Vec<&str> = definition.nodes.iter().map(|node| &*node.name).filter(|name| !name.is_empty()).collect();
         names.extend(["on_completed", "on_compensated"]);
         if !names.contains(&name.as_str()) {

@@ -40,6 +40,27 @@ impl Known<'_> {
     fn definition(&self, name: &str) -> Option<&Arc<Definition>> {
         self.catalog.newest(name)
     }
+
+    /// The definitions that one runs, and those run in turn.
+    fn below(&self, definition: &Definition) -> Vec<Arc<Definition>> {
+        let mut all: Vec<Arc<Definition>> = Vec::new();
+        for (_, run) in definition.runs() {
+            let found = self.catalog.sub_saga(&definition.hash, &run.saga);
+            let Some(found) = found.and_then(|(found, _)| self.catalog.by_hash(&found.hash)) else { continue };
+            let new = std::iter::once(found.clone()).chain(self.below(found));
+            let new: Vec<_> = new.filter(|one| all.iter().all(|known| known.hash != one.hash)).collect();
+            all.extend(new);
+        }
+        all
+    }
+
+    /// Of what a definition runs the one whose step, command, event or approval a scenario names here; none where it is its own.
+    fn meant(&self, key: &str, definition: &Definition) -> Option<Arc<Definition>> {
+        if asked::is_known(key, definition) {
+            return None;
+        }
+        self.below(definition).into_iter().find(|below| asked::is_known(key, below))
+    }
 }
 
 /// Reads the scenarios of a file; other documents in it are passed over. All errors are returned, in order of place.
@@ -49,7 +70,7 @@ pub fn read(file: &str, text: &str, known: Known<'_>) -> Result<Vec<Scenario>, V
 
 /// Plays a scenario, and holds what happened against what it says. What it passed through is added to the coverage.
 pub fn play(scenario: &Scenario, known: Known<'_>, coverage: &mut Coverage) -> Verdict {
-    let played = stage::play(scenario, known, coverage.of(&scenario.definition));
+    let played = stage::play(scenario, known, coverage);
     verdict::judge(scenario, played)
 }
 

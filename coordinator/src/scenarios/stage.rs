@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use ringmaster_core::definition::Definition;
-use ringmaster_core::intake::{self, Event, Headers, InputRecord, Origin, Projections, Typing};
+use ringmaster_core::intake::{self, Headers, Projections};
 use ringmaster_core::saga::{
-    Breakers, EarlyInput, Input as SagaInput, Moved, Room, Scratch, Sender, apply, effects, order_of, play as play_turn,
+    Breakers, Input as SagaInput, Moved, Room, Scratch, Sender, apply, effects, order_of, play as play_turn,
 };
 use ringmaster_schemas::journal::{Emission, Opens, SagaEvent};
-use ringmaster_schemas::names::{self, Direction, command_topic, participant_of, saga_id};
+use ringmaster_schemas::names::{self, Direction, command_topic, participant_of};
 use ringmaster_schemas::state::{Saga, Status, Waits};
 use ringmaster_schemas::wire::{self, Body, Framing, Outcome, ReplyMeta};
 use ringmaster_schemas::{Millis, json};
@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::Known;
 use super::asked::{Asked, What};
-use super::coverage::Seen;
+use super::coverage::Coverage;
 use super::form::{Answer, Ends, Input, Says, Scenario};
 use rows::Rows;
 
@@ -62,13 +62,15 @@ pub(super) struct Played {
 }
 
 /// Plays a scenario to its end.
-pub(super) fn play(scenario: &Scenario, known: Known<'_>, seen: &mut Seen) -> Played {
+pub(super) fn play(scenario: &Scenario, known: Known<'_>, coverage: &mut Coverage) -> Played {
     let definition = &*scenario.definition;
+    coverage.add(&scenario.definition);
+    known.below(definition).iter().for_each(|below| coverage.add(below));
     let mut stage = Stage {
         scenario,
         known,
         definition,
-        seen: RefCell::new(seen),
+        coverage: RefCell::new(coverage),
         now: scenario.begins,
         id: "".into(),
         rows: BTreeMap::new(),
@@ -89,7 +91,7 @@ struct Stage<'s> {
     scenario: &'s Scenario,
     known: Known<'s>,
     definition: &'s Definition,
-    seen: RefCell<&'s mut Seen>,
+    coverage: RefCell<&'s mut Coverage>,
     now: Millis,
     id: Arc<str>,
     /// The saga's row, and those of its items.
@@ -158,47 +160,6 @@ impl Stage<'_> {
         Trouble { line, message: message.into() }
     }
 
-    /// The start event, through the door that events come in by.
-    fn start(&mut self) -> Result<(), Trouble> {
-        let (text, line) = &self.scenario.start;
-        let start = &self.definition.start;
-        let headers = TypeHeader(&start.event);
-        let record = InputRecord {
-            offset: 0,
-            timestamp: self.now,
-            key: Some(self.scenario.key.as_bytes()),
-            value: Some(text.as_bytes()),
-            headers: Some(&headers),
-        };
-        let unusable = |refused: intake::Refused| Trouble {
-            line: *line,
-            message: format!("the start event cannot be used, it would go to quarantine as {}: {}", refused.reason, refused.detail),
-        };
-        let typing = Typing { field: "type", default: Some(&start.event) };
-        let (_, event) = Event::recognise(&record, typing, self.known.schemas).map_err(unusable)?;
-        let origin = Origin { topic: &start.topic, partition: 0 };
-        match self.projections.start(self.definition, 0, &event, origin, self.now) {
-            Ok(Some(mut input)) => {
-                self.seen.borrow_mut().started(true);
-                self.id = saga_id(&self.definition.name, &input.key).into();
-                for event in &self.scenario.before {
-                    let until = self.now.saturating_add(self.definition.listeners[usize::from(event.listener)].keep_ms);
-                    input.early.push(EarlyInput { event: self.listened(event)?, until });
-                }
-                self.take_root(SagaInput::Start(input))
-            }
-            Ok(None) => {
-                self.seen.borrow_mut().started(false);
-                Ok(())
-            }
-            Err(refused) if self.scenario.ends.0 == Ends::NotStarted => {
-                self.not_started = Some((refused.reason.to_string(), refused.detail));
-                Ok(())
-            }
-            Err(refused) => Err(unusable(refused)),
-        }
-    }
-
     /// A reply, through the door that replies come in by.
     fn deliver(&mut self, reply: &[u8], line: usize) -> Result<(), Trouble> {
         let unusable = |refused: intake::Refused| Trouble {
@@ -206,7 +167,9 @@ impl Stage<'_> {
             message: format!("this answer cannot be used, it would go to quarantine as {}: {}", refused.reason, refused.detail),
         };
         let answer = intake::Answer::read(reply, self.known.schemas).map_err(unusable)?;
-        let input = self.projections.reply(&answer, Some(self.definition)).map_err(unusable)?;
+        let row = self.rows.get(answer.saga());
+        let definition = row.map_or(self.definition, |row| version_of(row, self.known).unwrap_or(self.definition));
+        let input = self.projections.reply(&answer, Some(definition)).map_err(unusable)?;
         self.take(&answer.saga().into(), SagaInput::Reply(input))
     }
 
@@ -217,7 +180,7 @@ impl Stage<'_> {
 
     /// Lets the core decide, and takes what it decided: state moves, commands and events go out.
     fn take(&mut self, id: &Arc<str>, input: SagaInput) -> Result<(), Trouble> {
-        let mut rows = Rows { rows: &self.rows, definition: self.definition, seen: &self.seen };
+        let mut rows = Rows { rows: &self.rows, definition: self.definition, known: self.known, coverage: &self.coverage };
         let now = (self.now, Room::USUAL);
         let Ok(played) = play_turn(&mut rows, &Breakers::default(), (id, input), now, &mut self.scratch);
         match played {
@@ -231,18 +194,21 @@ impl Stage<'_> {
     }
 
     fn moved(&mut self, moved: Moved<'_>) -> Result<(), Trouble> {
-        let mut row = moved.before;
+        let (mut row, definition) = (moved.before, moved.definition);
+        let whole = self.known.catalog.by_hash(&definition.hash).cloned();
         for event in moved.events {
             apply(&moved.id, &mut row, &event, self.now).expect("a decided event is legal");
             let behind = row.clone().expect("it has started");
-            self.seen.borrow_mut().event(&event, &behind);
+            if let Some(whole) = &whole {
+                self.coverage.borrow_mut().of(whole).event(&event, &behind);
+            }
             match &event {
                 SagaEvent::Emitted { emission, .. } => self.emitted(emission),
                 SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. } => {
                     emissions.iter().for_each(|emission| self.emitted(emission));
                 }
                 SagaEvent::Entered { node, opens: Opens::Approval { asked, .. }, .. } => {
-                    let name = self.definition.nodes[usize::from(*node)].name.clone();
+                    let name = definition.nodes[usize::from(*node)].name.clone();
                     let shown = asked.show.as_deref().map_or_else(|| Value::Object(Default::default()), parsed);
                     self.happened(What::Approval(name), 0, None, shown);
                 }
@@ -380,6 +346,11 @@ impl Stage<'_> {
         };
         (ends, because)
     }
+}
+
+/// The version that a row runs by.
+fn version_of<'k>(row: &Saga, known: Known<'k>) -> Option<&'k Definition> {
+    known.catalog.by_hash(&row.head.version()).map(|definition| &**definition)
 }
 
 /// A step without the number of its round or item.

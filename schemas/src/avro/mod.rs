@@ -5,6 +5,7 @@
 //! [`Resolver`] turns the bytes of one version of a schema into those of another.
 
 mod canonical;
+mod common;
 mod compile;
 mod decimal;
 mod defaults;
@@ -22,6 +23,7 @@ use std::fmt;
 
 pub use canonical::crc64;
 pub(crate) use canonical::identity;
+pub use common::{Common, Differing, Gap};
 pub(crate) use compile::JSON_TEXT;
 pub(crate) use decimal::{fits, is_number, put_unscaled, put_unscaled_fixed};
 pub use decimal::{parse_number, rescale};

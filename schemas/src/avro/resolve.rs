@@ -99,6 +99,16 @@ impl Resolver {
         })
     }
 
+    /// True if whatever the writer can say has its place in what the reader takes.
+    pub fn is_total(&self) -> bool {
+        self.ways.iter().all(|way| match way {
+            Way::Refuse => false,
+            Way::Symbols(symbols) => symbols.iter().all(Option::is_some),
+            Way::CopyAsReader(node) => !matches!(self.reader.node(*node), super::Node::Str),
+            _ => true,
+        })
+    }
+
     /// The schema of the bytes that go in.
     pub fn writer(&self) -> &Arc<Schema> {
         &self.writer

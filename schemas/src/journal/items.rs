@@ -1,4 +1,4 @@
-//! A for_each goes through a list: what it goes through, and what happens about each item.
+//! What stands in rows of its own below a row: the items of a for_each, each of a list; and a sub-saga, the only item of its run.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::shared::Data;
 use crate::{record, variants};
 
 record! {
-    /// A list that is gone through.
+    /// A list that is gone through; of a run its input, as the only item.
     pub struct Items {
         /// How many items.
         pub count: u16,
@@ -21,7 +21,7 @@ record! {
 }
 
 variants! {
-    /// What happens about the items of a for_each.
+    /// What happens about the items of a for_each, or the sub-saga of a run: that is item 0.
     pub enum ItemEvent {
         /// The row of an item begins.
         Began {
@@ -64,5 +64,15 @@ variants! {
             /// Which.
             index: u16,
         } = 6,
+        /// A sub-saga is behind its pivot: so is the row above it.
+        Passed {
+            /// Which.
+            index: u16,
+        } = 7,
+        /// A sub-saga that holds the pivot is told of a stop that is remembered above: it stops if it still can.
+        StopAsked {
+            /// Which.
+            index: u16,
+        } = 8,
     }
 }

@@ -48,14 +48,14 @@ variants! {
             /// Whose breaker is open.
             participant: Arc<str>,
         } = 6,
-        /// A for_each: its items follow, each in a row of its own.
+        /// A for_each or a run: its items, or its sub-saga, follow, each in a row of its own.
         Items {
             /// The list, as it is from here on.
             items: Arc<Items>,
             /// When its time is over; none: never.
             until: Option<Millis>,
         } = 7,
-        /// An item has ended well and gives this.
+        /// An item, or a sub-saga, has ended well and gives this.
         Gave {
             /// Its result.
             result: Data,

@@ -1,4 +1,5 @@
-//! What a for_each knows of the rows of its items. It does not grow with them: those that have ended are a number.
+//! What a for_each knows of the rows of its items. It does not grow with them: those that have ended are a number. A run knows the same
+//! of its sub-saga, the only one.
 
 use super::{End, Entry, Saga, Status, Waits};
 use crate::journal::Place;
@@ -38,7 +39,7 @@ record! {
     pub struct Child {
         /// Which.
         pub index: u16,
-        /// It was told to undo what it did.
+        /// It was told to undo what it did, or to stop.
         pub recalled: bool,
         /// It needs a person, or is parked.
         pub held: bool,
@@ -54,6 +55,8 @@ pub enum ChildWork {
     Gather,
     /// This item is to undo what it did.
     Recall(u16),
+    /// This sub-saga is told of the stop that is remembered.
+    Ask(u16),
 }
 
 impl Children {
@@ -95,7 +98,7 @@ impl Children {
 }
 
 impl Saga {
-    /// True if it is the row of an item: below another one, by its id.
+    /// True if it is the row of an item or of a sub-saga: below another one, by its id.
     pub fn is_below(&self) -> bool {
         names::is_below(&self.id)
     }
@@ -120,11 +123,26 @@ impl Saga {
         self.ended() && self.entries.iter().any(|entry| entry.children().is_some_and(|rows| !rows.open.is_empty()))
     }
 
-    /// What is to be done next about the rows below a live saga, and for which for_each.
+    /// What is to be done next about the rows below a live saga, and for which for_each or run.
     pub fn child_work(&self) -> Option<(Place, ChildWork)> {
-        let waits = |entry: &&Entry| entry.waits == Waits::Children;
-        let mut entries = self.entries.iter().zip(0..).filter(|(entry, _)| waits(entry));
+        if let Some((place, index)) = self.to_ask() {
+            return Some((place, ChildWork::Ask(index)));
+        }
+        let mut entries = self.with_rows();
         entries.find_map(|(entry, place)| Some((place, entry.children()?.work()?)))
+    }
+
+    /// The sub-saga that does not know yet of the stop that is remembered: it holds the pivot, else nothing would be remembered.
+    fn to_ask(&self) -> Option<(Place, u16)> {
+        self.remembered_stop()?;
+        self.with_rows().find_map(|(entry, place)| {
+            let child = entry.children()?.open.iter().find(|child| !child.recalled)?;
+            Some((place, child.index))
+        })
+    }
+
+    fn with_rows(&self) -> impl Iterator<Item = (&Entry, Place)> {
+        self.entries.iter().zip(0..).filter(|(entry, _)| entry.waits == Waits::Children)
     }
 
     /// True if it has something to do that waits for nothing: about the rows below it, or it is to go itself.
@@ -135,7 +153,7 @@ impl Saga {
         };
         match &self.ended {
             Some(end) => self.status != Status::Swept && (self.to_sweep().is_some() || goes(end)),
-            None => self.entries.iter().any(|entry| entry.waits == Waits::Children && entry.due_at() == 0),
+            None => self.with_rows().any(|(entry, _)| entry.due_at() == 0) || self.to_ask().is_some(),
         }
     }
 }

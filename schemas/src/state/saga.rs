@@ -205,7 +205,8 @@ impl Saga {
 
     /// When it wants to be looked at without an input; `i64::MAX` for never.
     pub fn due_at(&self) -> Millis {
-        if self.ended() && self.has_work() {
+        // Of one that lives, what is to be done about rows below is due by their entries, but for the one that is told of a stop.
+        if (self.ended() || self.remembered_stop().is_some()) && self.has_work() {
             return 0;
         }
         let mut due_at = self.deadline().unwrap_or(Millis::MAX);

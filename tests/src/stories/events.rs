@@ -24,7 +24,7 @@ impl Stage {
         let (listener, listens) =
             (0..).zip(&definition.listeners).find(|(_, listener)| *listener.event == *event).ok_or_else(|| {
                 let all: Vec<&str> = definition.listeners.iter().map(|listener| &*listener.event).collect();
-                format!("this saga starts on {}, and listens to {}", definition.start.event, all.join(", "))
+                format!("this saga starts on {}, and listens to {}", definition.start_names().join(" or "), all.join(", "))
             })?;
         let source: Arc<str> = format!("{}/{number}", listens.topic).into();
         if self.saga.as_ref().is_some_and(|saga| saga.began()) {

@@ -63,7 +63,7 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
     };
     match event {
         SagaEvent::Started { head, deadline_at } => {
-            let kept = shown(&stage.definition().start.kept, head.start());
+            let kept = shown(&stage.definition().start_kept, head.start());
             let deadline = deadline_at.map_or_else(|| "no deadline".to_owned(), |deadline| format!("deadline {}", at(deadline)));
             format!("started {}, {deadline}, keeps {kept}", behind.id)
         }

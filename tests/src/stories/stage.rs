@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ringmaster_core::definition::{Budget, Definition, Environment, Participant, Settings, compile};
+use ringmaster_core::definition::{Budget, Definition, Environment, Participant, Settings, Start, compile};
+use ringmaster_core::intake::{Event, Origin, Projections};
 use ringmaster_core::saga::{
     Act as PersonAct, ActInput, Basis, Breakers, Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch,
     Sender, StartInput, apply, decide, effects, order_of,
 };
 use ringmaster_schemas::avro::{Resolver, Schema};
-use ringmaster_schemas::journal::{Encoding, SagaEvent};
+use ringmaster_schemas::journal::{Encoding, QuarantineReason, SagaEvent};
 use ringmaster_schemas::json;
 use ringmaster_schemas::names::{Direction, command_topic, participant_of, saga_id, step_of_round};
 use ringmaster_schemas::registry::Schemas;
@@ -125,7 +126,7 @@ impl Stage {
                 self.broken.push(place.clone());
                 Ok(Vec::new())
             }
-            Act::Start { event, json, .. } if *event != *self.definition().start.event => self.event(event, json, None),
+            Act::Start { event, json, .. } if self.definition().start_named(event).is_none() => self.event(event, json, None),
             Act::SameEvent { event, json, number } => self.event(event, json, Some(*number)),
             Act::Start { event, age_ms, json } => {
                 let start = self.start_input(event, *age_ms, json)?;
@@ -154,42 +155,44 @@ impl Stage {
     }
 
     pub(crate) fn start_input(&self, event: &str, age_ms: Millis, text: &str) -> Result<StartInput, String> {
-        let start = &self.definition().start;
-        if *start.event != *event {
-            return Err(format!("this saga starts on {}", start.event));
+        let definition = self.definition();
+        let (number, start) = definition
+            .start_named(event)
+            .ok_or_else(|| format!("this saga starts on {}", definition.start_names().join(" or ")))?;
+        project(&start.reader, &start.kept, text)?;
+        if start.key.is_none() {
+            return Err("a story's definition has `key: event.FIELD`".to_owned());
         }
-        let kept = project(&start.reader, &start.kept, text)?;
-        let environment = Environment {
-            key: "",
-            start: &kept,
-            event: &[],
-            results: &|_| None,
-            item: &|_| None,
-            index: 0,
-            failure: None,
-            round: 1,
-            now: self.now,
-            started: self.now,
-            budget: &Budget::new(),
+        let (event, origin) = (Event::by_hand(text.as_bytes(), b"", 0), Origin { topic: &start.topic, partition: 0 });
+        let input = Projections::default().start((definition, number), 0, &event, origin, self.now);
+        let input = match input {
+            Ok(input) => input.ok_or("the `if` of its start is false for this event")?,
+            // Events of stories may be larger than those that are let in: what was taken under another limit must end well too.
+            Err(refused) if refused.reason == QuarantineReason::TooBig => self.large_start(start, text)?,
+            Err(refused) => return Err(format!("{}: {}", refused.reason, refused.detail)),
         };
-        let key = start.key.as_ref().ok_or("a story's definition has `key: event.FIELD`")?;
-        let key = key.text(&environment).map_err(|error| error.to_string())?;
-        let priority = match &self.definition().priority {
-            None => PRIORITY_USUAL,
-            Some(priority) => {
-                priority.int(&Environment { key: &key, ..environment }).map_err(|error| error.to_string())?.clamp(0, 9) as u8
-            }
-        };
+        Ok(StartInput {
+            source: format!("{}/{}", start.topic, self.history.len()),
+            event_time: Some(self.now - age_ms),
+            early: self.early()?,
+            ..input
+        })
+    }
+
+    fn large_start(&self, start: &Start, text: &str) -> Result<StartInput, String> {
+        let (kept, budget) = (project(&start.reader, &self.definition().start_kept, text)?, Budget::new());
+        let environment = Environment { start: &kept, ..Environment::without_saga("", self.now, &budget) };
+        let key = start.key.as_ref().expect("it was looked at").text(&environment).map_err(|error| error.to_string())?;
         Ok(StartInput {
             key,
             start: kept,
-            start_schema: start.kept.key(),
+            start_schema: self.definition().start_kept.key(),
             traceparent: None,
-            source: format!("{}/{}", start.topic, self.history.len()),
+            source: String::new(),
             version_offset: 0,
-            priority,
-            event_time: Some(self.now - age_ms),
-            early: self.early()?,
+            priority: PRIORITY_USUAL,
+            event_time: None,
+            early: Vec::new(),
             by_hand: None,
         })
     }

@@ -10,7 +10,7 @@ use ringmaster_schemas::journal::DefinitionHash;
 use ringmaster_schemas::names::hex;
 
 use super::compile::{compile_file, compile_record, defined_twice_in};
-use super::{CompileError, Definition, RecordError, Settings};
+use super::{CompileError, Definition, RecordError, Run, Settings};
 
 /// A record of the topic of definitions, as JSON: one version, with all it needs to be compiled again to the same.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -85,9 +85,11 @@ pub fn defined_twice(records: &[DefinitionRecord]) -> Vec<CompileError> {
 pub struct Catalog {
     versions: HashMap<DefinitionHash, Version>,
     names: BTreeMap<Arc<str>, Named>,
-    starts: HashMap<Start, Vec<Arc<Definition>>>,
+    starts: HashMap<Start, Vec<Starting>>,
     listening: HashMap<Start, Vec<Listening>>,
     default_types: HashMap<Arc<str>, Arc<str>>,
+    /// By version: by which version it runs others.
+    runs: HashMap<DefinitionHash, BTreeMap<Arc<str>, DefinitionHash>>,
     loaded_to: i64,
 }
 
@@ -104,6 +106,15 @@ struct Named {
     newest: DefinitionHash,
     /// Of the record that made it the newest.
     since: i64,
+}
+
+/// A definition that starts on an event.
+#[derive(Debug, Clone)]
+pub struct Starting {
+    /// Its newest version.
+    pub definition: Arc<Definition>,
+    /// Which of its starts.
+    pub start: u16,
 }
 
 /// Versions of one definition that listen to an event in the same way.
@@ -178,6 +189,30 @@ impl Catalog {
         self.loaded_to = self.loaded_to.max(offset + 1);
         self.index();
         self.index_listeners();
+        self.index_runs();
+    }
+
+    /// Every version runs the newest ones, as far as these keep what it counts on.
+    fn index_runs(&mut self) {
+        let mut all = HashMap::new();
+        for Version { definition, .. } in self.versions.values() {
+            let found = definition.runs().filter_map(|(_, run)| Some((run.saga.clone(), self.newest_for(run)?)));
+            let found: BTreeMap<_, _> = found.collect();
+            if !found.is_empty() {
+                all.insert(definition.hash, found);
+            }
+        }
+        self.runs = all;
+    }
+
+    fn newest_for(&self, run: &Run) -> Option<DefinitionHash> {
+        let keeps = |version: &&Version| {
+            let contract = version.definition.contract.as_deref();
+            *version.definition.name == *run.saga && contract.is_some_and(|contract| contract.breaks(&run.contract).is_none())
+        };
+        let newest = self.versions.get(&self.names.get(&run.saga)?.newest).filter(keeps);
+        let version = newest.or_else(|| self.versions.values().filter(keeps).max_by_key(|version| version.offset))?;
+        Some(version.definition.hash)
     }
 
     /// Only newest versions start sagas.
@@ -186,9 +221,11 @@ impl Catalog {
         let mut types: BTreeMap<&Arc<str>, BTreeSet<&Arc<str>>> = BTreeMap::new();
         for named in self.names.values() {
             let definition = &self.versions[&named.newest].definition;
-            let start = &definition.start;
-            self.starts.entry(Start(start.topic.clone(), start.event.clone())).or_default().push(definition.clone());
-            types.entry(&start.topic).or_default().insert(&start.event);
+            for (start, number) in definition.starts.iter().zip(0..) {
+                let starting = Starting { definition: definition.clone(), start: number };
+                self.starts.entry(Start(start.topic.clone(), start.event.clone())).or_default().push(starting);
+                types.entry(&start.topic).or_default().insert(&start.event);
+            }
             for listener in &definition.listeners {
                 types.entry(&listener.topic).or_default().insert(&listener.event);
             }
@@ -262,13 +299,20 @@ impl Catalog {
         self.names.get(name).and_then(|named| self.by_hash(&named.newest))
     }
 
+    /// By which version a saga of this version runs another one, and where that first stands in the topic of definitions: by the newest
+    /// that keeps what it counts on.
+    pub fn sub_saga(&self, of: &DefinitionHash, saga: &str) -> Option<(&Definition, i64)> {
+        let version = self.versions.get(self.runs.get(of)?.get(saga)?)?;
+        Some((&version.definition, version.offset))
+    }
+
     /// The offset of the record that made the newest version of this name the newest.
     pub fn newest_since(&self, name: &str) -> Option<i64> {
         self.names.get(name).map(|named| named.since)
     }
 
     /// The newest versions that start on this event, in order of their names.
-    pub fn starting_on(&self, topic: &str, event: &str) -> &[Arc<Definition>] {
+    pub fn starting_on(&self, topic: &str, event: &str) -> &[Starting] {
         self.starts.get(&Borrowed(topic, event)).map_or(&[], Vec::as_slice)
     }
 

@@ -85,7 +85,12 @@ fn map(shape: &Shape) -> Value {
     };
     let properties: Map<String, Value> = shape.keys.iter().map(property).collect();
     let required: Vec<&str> = shape.keys.iter().filter(|key| key.needed).map(|key| key.name).collect();
-    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+    let mut map = json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false });
+    if shape.name == SAGA.name {
+        // An event starts it, or it has input.
+        map["anyOf"] = json!([{ "required": ["start"] }, { "required": ["input"] }]);
+    }
+    map
 }
 
 fn to(name: &str) -> Value {
@@ -141,6 +146,10 @@ fn holds(holds: Holds) -> Value {
             let names = json!({ "pattern": "^([A-Z0-9_]+|else)$" });
             json!({ "type": "object", "propertyNames": names, "additionalProperties": self::holds(*of), "minProperties": 1 })
         }
+        Holds::Fields => {
+            let names = json!({ "pattern": "^[a-z][a-z0-9_]*$", "maxLength": NAME_BYTES_MAX });
+            json!({ "type": "object", "propertyNames": names, "additionalProperties": { "type": ["string", "object"] } })
+        }
         Holds::Map(shape) => to(shape.name),
         Holds::Either(all) => json!({ "anyOf": all.iter().map(|one| self::holds(*one)).collect::<Vec<_>>() }),
     }
@@ -169,6 +178,7 @@ fn in_words(holds: Holds) -> String {
         Holds::List(of, _) => format!("a list: {}", in_words(*of)),
         Holds::Named(of, _) => format!("by name: {}", in_words(*of)),
         Holds::ByCode(of) => format!("by code: {}", in_words(*of)),
+        Holds::Fields => "fields and their types".to_owned(),
         Holds::Map(shape) => format!("{{ {} }}", shape.names().collect::<Vec<_>>().join(", ")),
         Holds::Either(all) => all.iter().map(|one| in_words(*one)).collect::<Vec<_>>().join(", or "),
     }

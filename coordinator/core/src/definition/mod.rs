@@ -10,11 +10,11 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::journal::{DefinitionHash, Encoding};
-use ringmaster_schemas::names::below;
-use ringmaster_schemas::names::command_topic;
+use ringmaster_schemas::names::{below, command_topic, item_id, run_id};
 
 pub mod catalog;
 pub mod compile;
+mod contract;
 pub mod defaults;
 pub mod expression;
 pub mod language;
@@ -22,14 +22,15 @@ pub mod limits;
 mod node;
 pub mod yaml;
 
-pub use catalog::{Catalog, DefinitionRecord, defined_twice};
+pub use catalog::{Catalog, DefinitionRecord, Starting, defined_twice};
 pub(crate) use compile::ROUNDS_MAX;
 pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic, compile};
+pub use contract::{Contract, ROWS_DEEP_MAX};
 pub use defaults::{DEFAULTS, Defaults};
 pub use expression::{Budget, Environment, Expression, ExpressionError, SiteId, Template};
 pub use node::{
     Approval, Arm, Call, Do, Escalation, EventAnswer, ForEach, Gives, ITEMS_MAX, ItemResult, Next, Node, NodeByName, On, ROOT,
-    Reaction, Retry, Role, RoleName, Sleep, Step, Undo, Verb, Wait,
+    Reaction, Retry, Role, RoleName, Run, Sleep, Step, Undo, Verb, Wait,
 };
 
 /// One version of a saga definition, checked and ready to run.
@@ -39,8 +40,11 @@ pub struct Definition {
     pub name: Arc<str>,
     /// Its content hash: over its text and the keys of the schemas it was compiled against.
     pub hash: DefinitionHash,
-    /// What starts a saga of it.
-    pub start: Start,
+    /// What starts a saga of it, each by another event, or by one of another topic.
+    pub starts: Vec<Start>,
+    /// The part of the start events that expressions of this version can read: what state keeps, and what `start` evaluates on. One
+    /// layout for all starts.
+    pub start_kept: Arc<Schema>,
     /// What its sagas listen to beside that.
     pub listeners: Vec<Listener>,
     /// How long a saga may take before it is undone; none for ever.
@@ -57,12 +61,29 @@ pub struct Definition {
     pub has_pivot: bool,
     /// Something of it is done for each item of a list.
     pub has_items: bool,
+    /// Its sagas have rows below them, or may stand below others.
+    pub has_rows: bool,
+    /// Of a saga without a start event: what it begins with.
+    pub input: Option<SagaInput>,
+    /// What the saga that runs it can read.
+    pub result: Option<ItemResult>,
+    /// What it promises to those that run it.
+    pub contract: Option<Arc<Contract>>,
     /// Events for others when everything is done.
     pub on_completed: Vec<Emit>,
     /// Events for others when everything is undone.
     pub on_compensated: Vec<Emit>,
     /// Events for others each time that something begins to need a person.
     pub on_stuck: Vec<Emit>,
+}
+
+/// What a saga without a start event begins with.
+#[derive(Debug)]
+pub struct SagaInput {
+    /// Its schema.
+    pub reader: Arc<Schema>,
+    /// The part of it that expressions of this version can read: what state keeps, and what `start` evaluates on.
+    pub kept: Arc<Schema>,
 }
 
 /// What starts a saga.
@@ -80,7 +101,7 @@ pub struct Start {
     pub condition: Option<Expression>,
     /// The event's schema as this version knows it (`ringmaster.Json` where there is none).
     pub reader: Arc<Schema>,
-    /// The part of it that expressions of this version can read: what state keeps, and what `start` and `event` evaluate on.
+    /// The part of it that expressions of this version can read: what `event` evaluates on. Of one start that is what state keeps.
     pub kept: Arc<Schema>,
 }
 
@@ -112,9 +133,34 @@ impl Definition {
         all.find(|(_, listener)| *listener.topic == *topic && *listener.event == *event)
     }
 
-    /// The topics that its sagas listen to: the start's, and those of other events.
+    /// The start by this, by its number.
+    pub fn started_on(&self, topic: &str, event: &str) -> Option<(u16, &Start)> {
+        let mut all = (0..).zip(&self.starts);
+        all.find(|(_, start)| *start.topic == *topic && *start.event == *event)
+    }
+
+    /// The start that people name by its event, or by `EVENT from TOPIC`.
+    pub fn start_named(&self, name: &str) -> Option<(u16, &Start)> {
+        let named = |start: &Start| match name.split_once(" from ") {
+            Some((event, topic)) => *start.event == *event && *start.topic == *topic,
+            None => *start.event == *name,
+        };
+        (0..).zip(&self.starts).find(|(_, start)| named(start))
+    }
+
+    /// The events that start it, as people name them.
+    pub fn start_names(&self) -> Vec<String> {
+        let is_alone = |start: &Start| self.starts.iter().filter(|other| other.event == start.event).count() == 1;
+        let named = |start: &Start| match is_alone(start) {
+            true => start.event.to_string(),
+            false => format!("{} from {}", start.event, start.topic),
+        };
+        self.starts.iter().map(named).collect()
+    }
+
+    /// The topics that its sagas listen to: those of the starts, and those of other events.
     pub fn inputs(&self) -> BTreeSet<&Arc<str>> {
-        self.listeners.iter().map(|listener| &listener.topic).chain([&self.start.topic]).collect()
+        self.listeners.iter().map(|listener| &listener.topic).chain(self.starts.iter().map(|start| &start.topic)).collect()
     }
 
     /// A node by its number; none if this definition has no such node.
@@ -129,17 +175,42 @@ impl Definition {
         match &node.verb {
             Verb::Do(asks) => Some(Step { number, node, asks }),
             Verb::Sequence(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => None,
-            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) | Verb::ForEach(_) => None,
+            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) | Verb::ForEach(_) | Verb::Run(_) => None,
         }
     }
 
-    /// The list that the row of this id goes through: all steps; of an item the body of its for_each.
+    /// The list that the row of this id goes through: all steps, also of a sub-saga; of an item the body of its for_each.
     pub fn list_of(&self, id: &str) -> u16 {
         if !self.has_items {
             return ROOT;
         }
-        let Some(below) = below(id) else { return ROOT };
+        let Some(below) = below(id).filter(|below| below.item.is_some()) else { return ROOT };
         self.names.find(below.step).map_or(ROOT, |step| step + 1)
+    }
+
+    /// The sub-saga that a step runs; none where it runs none.
+    pub fn run_named(&self, step: &str) -> Option<&Run> {
+        match &self.node(self.names.find(step)?)?.verb {
+            Verb::Run(run) => Some(run),
+            _ => None,
+        }
+    }
+
+    /// What it runs, in preorder; some more than once.
+    pub fn runs(&self) -> impl Iterator<Item = (&Node, &Run)> {
+        self.nodes.iter().filter_map(|node| match &node.verb {
+            Verb::Run(run) => Some((node, run)),
+            _ => None,
+        })
+    }
+
+    /// The id of the row below this one that an entry of a node has, of this number.
+    pub fn row_below(&self, above: &str, (node, round): (u16, u8), index: u16) -> String {
+        let node = &self.nodes[usize::from(node)];
+        match node.verb {
+            Verb::Run(_) => run_id(above, &node.name, round),
+            _ => item_id(above, &node.name, round, index),
+        }
     }
 
     /// The list of the row that a node is done in: all steps, or the body of the nearest for_each around it.
@@ -169,7 +240,7 @@ impl Definition {
         let on_the_way = self.nodes.iter().filter_map(|node| match &node.verb {
             Verb::Emit(emit) => Some(emit),
             Verb::Sequence(_) | Verb::Do(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => None,
-            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) | Verb::ForEach(_) => None,
+            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) | Verb::ForEach(_) | Verb::Run(_) => None,
         });
         on_the_way.chain(&self.on_completed).chain(&self.on_compensated).chain(&self.on_stuck)
     }

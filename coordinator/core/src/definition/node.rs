@@ -6,8 +6,8 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::journal::{Encoding, Phase};
 
-use crate::definition::Emit;
 use crate::definition::expression::{Expression, Template};
+use crate::definition::{Contract, Emit};
 
 /// Items of one for_each: each is a row of its own.
 pub const ITEMS_MAX: usize = 10_000;
@@ -154,6 +154,8 @@ pub enum Verb {
     Wait(Wait),
     /// Its body, its first list, for each item of a list: each a row of its own.
     ForEach(ForEach),
+    /// Another saga, in a row of its own.
+    Run(Run),
 }
 
 impl Verb {
@@ -171,6 +173,7 @@ impl Verb {
         match self {
             Verb::Sequence(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) | Verb::ForEach(_) => true,
             Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) => false,
+            Verb::Run(_) => false,
         }
     }
 }
@@ -206,13 +209,24 @@ pub struct ForEach {
     pub result: Option<ItemResult>,
 }
 
-/// What an item gives.
+/// What an item gives, or a saga that is run.
 #[derive(Debug)]
 pub struct ItemResult {
     /// Its value, rendered by the schema.
     pub value: Template,
-    /// Its schema: the node gives a list of these, in the order of the items.
+    /// Its schema: a for_each gives a list of these, in the order of the items.
     pub schema: Arc<Schema>,
+}
+
+/// Another saga, as a step.
+#[derive(Debug)]
+pub struct Run {
+    /// Its name.
+    pub saga: Arc<str>,
+    /// What it begins with, rendered by the schema of its input as this version knows it.
+    pub input: Template,
+    /// What this version counts on.
+    pub contract: Arc<Contract>,
 }
 
 /// A question to a person.

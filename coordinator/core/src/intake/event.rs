@@ -97,7 +97,7 @@ impl<'a> Body<'a> {
 
 impl<'a> Event<'a> {
     /// An event that a person gives, as JSON, in the record of this offset.
-    pub(crate) fn by_hand(json: &'a [u8], key: &'a [u8], offset: i64) -> Event<'a> {
+    pub fn by_hand(json: &'a [u8], key: &'a [u8], offset: i64) -> Event<'a> {
         Event { body: Body::Json(json), traceparent: None, identity: None, offset, key: Some(key), time: None }
     }
 

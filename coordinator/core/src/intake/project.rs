@@ -17,12 +17,15 @@ use super::reply::Answer;
 use super::{Refused, bounds};
 use crate::definition::expression::Budget;
 use crate::definition::{Definition, Environment, ExpressionError, Node, Step, Verb};
+use crate::faults::mutated;
 use crate::saga::{Outcome, ROW_DATA_BYTES_MAX, ReplyInput, StartInput};
 
 /// Ways from writers' schemas to what definitions keep: compiled once for every pair.
 #[derive(Default)]
 pub struct Projections {
-    starts: HashMap<(DefinitionHash, i64), Resolver>,
+    starts: HashMap<(DefinitionHash, u16, i64), Resolver>,
+    /// From what is read of one of several start events to what all have in common.
+    commons: HashMap<(DefinitionHash, u16), Resolver>,
     results: HashMap<(DefinitionHash, u16, i64), Resolver>,
     events: HashMap<(DefinitionHash, u16, i64), Resolver>,
     scratch: Scratch,
@@ -33,63 +36,54 @@ pub struct Projections {
 struct Scratch {
     kept: Vec<u8>,
     text: String,
+    /// A start event's own fields, where several events start a definition.
+    own: Vec<u8>,
 }
 
 impl Projections {
-    /// A start event from there as a definition keeps it, by the version at this offset of the topic of definitions; nothing if its
-    /// `if` is false.
+    /// A start event from there as this start of a definition keeps it, by the version at this offset of the topic of definitions;
+    /// nothing if its `if` is false.
     pub fn start(
         &mut self,
-        definition: &Definition,
+        (definition, number): (&Definition, u16),
         version_offset: i64,
         event: &Event<'_>,
         origin: Origin<'_>,
         now: Millis,
     ) -> Result<Option<StartInput>, Refused> {
-        let start = &definition.start;
+        let start = definition.starts.get(usize::from(number));
         let fingerprint = event.fingerprint();
-        let undecodable = |error: &dyn Display| Refused::undecodable(error, fingerprint);
+        self.take_start(definition, number, event)?;
         let kept = &mut self.scratch.kept;
-        kept.clear();
-        match &event.body {
-            Body::Avro { schema, bytes } => {
-                let way =
-                    way(&mut self.starts, (definition.hash, schema.key()), || Resolver::new((*schema).clone(), start.kept.clone()));
-                way.map_err(|error| undecodable(&error))?.resolve(bytes, kept).map_err(|error| undecodable(&error))?;
-            }
-            Body::Json(text) => json::transcode(&start.kept, text, kept).map_err(|error| undecodable(&error))?,
-        }
-        if kept.len() > ROW_DATA_BYTES_MAX {
-            let detail = format!(
-                "what '{}' reads of the event takes {} bytes; the limit is {ROW_DATA_BYTES_MAX} for a saga's data",
-                definition.name,
-                kept.len()
-            );
-            return Err(Refused::new(QuarantineReason::TooBig, detail, fingerprint));
+        let size = kept.len().max(self.scratch.own.len());
+        if size > ROW_DATA_BYTES_MAX {
+            return Err(too_much(definition, size, fingerprint));
         }
         let (key, budget) = (event.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default(), Budget::new());
-        let environment = Environment { start: kept, ..Environment::without_saga(key, now, &budget) };
+        let environment = Environment { start: kept, event: &self.scratch.own, ..Environment::without_saga(key, now, &budget) };
         let failed = |error: &dyn Display| {
             Refused::new(QuarantineReason::ExpressionFailed, format!("{}: {error}", definition.name), fingerprint)
         };
-        if let Some(condition) = &start.condition
+        if let Some(condition) = start.and_then(|start| start.condition.as_ref())
             && !condition.truth(&environment).map_err(|error| failed(&error))?
         {
             return Ok(None);
         }
-        let key = match &start.key {
+        let keyed = if mutated("start_by_the_other_key") { definition.starts.first() } else { start };
+        let key = match keyed.and_then(|start| start.key.as_ref()) {
             Some(expression) => Cow::Owned(expression.text(&environment).map_err(|error| failed(&error))?),
             None => Cow::Borrowed(record_key(event, definition)?),
         };
         check_key(&key, definition, fingerprint)?;
         let priority = priority_of(definition, &Environment { key: &key, ..environment }).map_err(|error| failed(&error))?;
+        let key = key.into_owned();
         let mut source = std::mem::take(&mut self.scratch.text);
         source.clear();
         event.put_identity(origin, &mut source);
         Ok(Some(StartInput {
-            key: key.into_owned(),
-            start: std::mem::take(kept),
-            start_schema: start.kept.key(),
+            key,
+            start: std::mem::take(&mut self.scratch.kept),
+            start_schema: definition.start_kept.key(),
             traceparent: event.traceparent.as_deref().map(Arc::from),
             source,
             version_offset,
@@ -98,6 +92,42 @@ impl Projections {
             early: Vec::new(),
             by_hand: None,
         }))
+    }
+
+    /// What is kept of a start event, or of what a person starts a saga with, into the buffers.
+    fn take_start(&mut self, definition: &Definition, number: u16, event: &Event<'_>) -> Result<(), Refused> {
+        // What people start without an event is typed by the input; its key they say themselves.
+        let layout = definition.starts.get(usize::from(number)).map_or(&definition.start_kept, |start| &start.kept);
+        let fingerprint = event.fingerprint();
+        let undecodable = |error: &dyn Display| Refused::undecodable(error, fingerprint);
+        let kept = &mut self.scratch.kept;
+        kept.clear();
+        self.scratch.own.clear();
+        match &event.body {
+            Body::Avro { schema, bytes } => {
+                let way = way(&mut self.starts, (definition.hash, number, schema.key()), || {
+                    Resolver::new((*schema).clone(), layout.clone())
+                });
+                way.map_err(|error| undecodable(&error))?.resolve(bytes, kept).map_err(|error| undecodable(&error))?;
+            }
+            Body::Json(text) => {
+                if let Some(input) = &definition.input {
+                    // All of it, also what nothing reads.
+                    json::transcode(&input.reader, text, kept).map_err(|error| undecodable(&error))?;
+                    kept.clear();
+                }
+                json::transcode(layout, text, kept).map_err(|error| undecodable(&error))?;
+            }
+        }
+        // Of several events each has its own layout, which its own expressions read, and one that all have in common.
+        if definition.starts.len() > 1 && !mutated("start_kept_as_its_own") {
+            std::mem::swap(kept, &mut self.scratch.own);
+            kept.clear();
+            let way =
+                way(&mut self.commons, (definition.hash, number), || Resolver::new(layout.clone(), definition.start_kept.clone()));
+            way.map_err(|error| undecodable(&error))?.resolve(&self.scratch.own, kept).map_err(|error| undecodable(&error))?;
+        }
+        Ok(())
     }
 
     /// The key of the saga that an event is for, and what is kept of it, as this listener of a definition says.
@@ -140,12 +170,7 @@ impl Projections {
         };
         done.map_err(|error| Refused::undecodable(error, fingerprint))?;
         if out.len() > ROW_DATA_BYTES_MAX {
-            let detail = format!(
-                "what '{}' reads of the event takes {} bytes; the limit is {ROW_DATA_BYTES_MAX} for a saga's data",
-                definition.name,
-                out.len()
-            );
-            return Err(Refused::new(QuarantineReason::TooBig, detail, fingerprint));
+            return Err(too_much(definition, out.len(), fingerprint));
         }
         Ok(Data::new(out))
     }
@@ -208,6 +233,14 @@ impl Projections {
         }
         Ok(Some(Data::new(out)))
     }
+}
+
+fn too_much(definition: &Definition, bytes: usize, fingerprint: Option<u64>) -> Refused {
+    let detail = format!(
+        "what '{}' reads of the event takes {bytes} bytes; the limit is {ROW_DATA_BYTES_MAX} for a saga's data",
+        definition.name
+    );
+    Refused::new(QuarantineReason::TooBig, detail, fingerprint)
 }
 
 /// What is beyond the least or the largest is taken as that: no order is lost for it.

@@ -9,7 +9,7 @@ use super::owner::Owner;
 use super::table::Slot;
 use super::turn::Turn;
 use super::{Context, Why};
-use crate::definition::Definition;
+use crate::definition::{Definition, Run};
 use crate::saga::{Family, Input, Room, play};
 
 /// Turns of own work in one poll, so that inputs are not kept waiting.
@@ -33,6 +33,10 @@ impl<'c> Family<'c> for Rows<'_, 'c, '_> {
 
     fn definition(&self, saga: &Saga) -> Result<&'c Definition, Why> {
         self.owner.definition_of(saga, self.cx)
+    }
+
+    fn sub_saga(&self, of: &Definition, run: &Run) -> Option<(&'c Definition, i64)> {
+        self.cx.catalog.sub_saga(&of.hash, &run.saga)
     }
 }
 

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::owner::Owner;
 use super::turn::Turn;
 use super::{Context, EXPIRY_BUCKET_MS, Role, Settings, Why};
-use crate::definition::Definition;
+use crate::definition::{Definition, Starting};
 use crate::faults::reached;
 use crate::intake::{Answer, ControlAct, ControlRecord, Event, InputRecord, Origin, ParticipantRecord, Refused, Typing};
 use crate::saga::{Basis, ByHand, Evaluated, Input, Rejection, decide, name_of};
@@ -200,9 +200,9 @@ impl Owner {
         let default = typing.default.or(cx.catalog.default_type(origin.topic));
         let (kind, event) = Event::recognise(record, Typing { default, ..typing }, cx.schemas)?;
         let mut turn = taken.turn();
-        for definition in cx.catalog.starting_on(origin.topic, &kind) {
+        for Starting { definition, start } in cx.catalog.starting_on(origin.topic, &kind) {
             let Some(by) = taken.starts(&definition.name) else { continue };
-            turn = match self.start_one(definition, &event, by, (origin, record.timestamp), cx) {
+            turn = match self.start_one((definition, *start), &event, by, (origin, record.timestamp), cx) {
                 Ok(Some(Started::Saga(slot, id, decided))) => {
                     turn.saga(slot, id, decided.events, decided.saga);
                     turn.keeping(Some((event.schema_key(), record.value.unwrap_or_default())))
@@ -224,7 +224,7 @@ impl Owner {
     /// What a start event means for one definition; nothing if its `if` is false.
     pub(super) fn start_one(
         &mut self,
-        definition: &Definition,
+        (definition, number): (&Definition, u16),
         event: &Event<'_>,
         by: StartedBy<'_>,
         (origin, timestamp): (Origin<'_>, Millis),
@@ -232,7 +232,7 @@ impl Owner {
     ) -> Result<Option<Started>, NoTurn> {
         let now = self.turn_time(cx);
         let offset = cx.catalog.offset_of(&definition.hash).expect("what starts on an event is in the catalog");
-        let Some(mut start) = self.projections.start(definition, offset, event, origin, now)? else { return Ok(None) };
+        let Some(mut start) = self.projections.start((definition, number), offset, event, origin, now)? else { return Ok(None) };
         if let StartedBy::Router(key) = by {
             key.clone_into(&mut start.key);
         }

@@ -72,6 +72,29 @@ struct Sent {
     next: i64,
 }
 
+/// How the keys on a topic that are in force are to those of a newer version.
+enum Keys {
+    /// Each event has the key that it had.
+    Same,
+    /// The same, and events that started nothing before.
+    More,
+    /// An event has another key.
+    Other,
+}
+
+fn keys_of(pinned: &Definition, newest: &Definition, topic: &str) -> Keys {
+    let on_topic = newest.starts.iter().filter(|start| *start.topic == *topic);
+    let mut keys = Keys::Same;
+    for start in on_topic {
+        match pinned.started_on(topic, &start.event) {
+            Some((_, before)) if before.key_text != start.key_text => return Keys::Other,
+            Some(_) => {}
+            None => keys = Keys::More,
+        }
+    }
+    keys
+}
+
 impl Route {
     /// Of a partition that the journal calls `place`, with the keys that it says are in force.
     pub(super) fn new(source: TopicId, place: Arc<str>, positions: &[Position]) -> Route {
@@ -143,16 +166,19 @@ impl Route {
     pub(super) fn look_at_keys(&mut self, topic: &str, catalog: &Catalog) {
         (self.wanted, self.older) = (None, BTreeMap::new());
         let (mut new, mut other) = (Pins::new(), Pins::new());
-        for newest in catalog.newest_versions().filter(|newest| *newest.start.topic == *topic) {
+        for newest in catalog.newest_versions().filter(|newest| newest.starts.iter().any(|start| *start.topic == *topic)) {
             let Some(offset) = catalog.offset_of(&newest.hash) else { continue };
             let pinned = self.pins.get(&newest.name).and_then(|offset| catalog.version_at(&newest.name, *offset));
             match pinned {
                 None => drop(new.insert(newest.name.clone(), offset)),
-                Some(pinned) if pinned.start.key_text == newest.start.key_text => {}
-                Some(pinned) => {
-                    self.older.insert(newest.name.clone(), pinned.clone());
-                    other.insert(newest.name.clone(), offset);
-                }
+                Some(pinned) => match keys_of(pinned, newest, topic) {
+                    Keys::Same => {}
+                    Keys::More => drop(new.insert(newest.name.clone(), offset)),
+                    Keys::Other => {
+                        self.older.insert(newest.name.clone(), pinned.clone());
+                        other.insert(newest.name.clone(), offset);
+                    }
+                },
             }
         }
         // One that is new was never routed by another key.

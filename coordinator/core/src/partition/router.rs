@@ -14,6 +14,7 @@ use super::input::Taken;
 use super::owner::Owner;
 use super::route::{Closed, Route};
 use super::{Context, Forward, Note, Refusal, Role, Tag, Wish, law};
+use crate::definition::{Definition, Starting};
 use crate::faults::{mutated, reached};
 use crate::intake::{Event, InputRecord, Origin, Refused, Typing};
 
@@ -133,8 +134,8 @@ impl Owner {
             }
         };
         let home = |key: &str| names::partition_of(key.as_bytes(), settings.partitions);
-        for newest in cx.catalog.starting_on(topic, &kind) {
-            match self.start_key(index, newest, &event, origin, cx) {
+        for Starting { definition: newest, start } in cx.catalog.starting_on(topic, &kind) {
+            match self.start_key(index, (newest, *start), &event, origin, cx) {
                 Ok(Some(key)) => {
                     let start = RoutedStart { saga: newest.name.clone(), key: key.as_str().into() };
                     to.starts.entry(home(&key)).or_default().push(start);
@@ -157,7 +158,7 @@ impl Owner {
     fn start_key(
         &mut self,
         index: usize,
-        newest: &Arc<crate::definition::Definition>,
+        (newest, start): (&Arc<Definition>, u16),
         event: &Event<'_>,
         origin: Origin<'_>,
         cx: &Context<'_>,
@@ -165,9 +166,12 @@ impl Owner {
         let route = self.inputs[index].route.as_ref().filter(|route| route.pins.contains_key(&newest.name));
         let Some(route) = route else { return Ok(None) };
         let older = route.older.get(&newest.name).filter(|_| !mutated("key_changed_in_place"));
-        let definition = older.unwrap_or(newest).clone();
+        // An event that started nothing before was never routed by another key.
+        let kind = &newest.starts[usize::from(start)].event;
+        let older = older.and_then(|older| older.started_on(origin.topic, kind).map(|(number, _)| (older.clone(), number)));
+        let (definition, number) = older.unwrap_or_else(|| (newest.clone(), start));
         let now = self.turn_time(cx);
-        let Some(mut start) = self.projections.start(&definition, 0, event, origin, now)? else { return Ok(None) };
+        let Some(mut start) = self.projections.start((&definition, number), 0, event, origin, now)? else { return Ok(None) };
         let key = std::mem::take(&mut start.key);
         self.projections.give_back(start);
         Ok(Some(key))

@@ -220,7 +220,7 @@ impl Owner {
             return Ok(Some(turn.with(unknown(&id, NOBODY))));
         };
         let definition = self.definition_of(saga, cx)?;
-        if definition.has_items && saga.is_below() {
+        if definition.has_rows && saga.is_below() {
             let room = if matches!(input, Input::TooBig { .. }) { Room::NONE } else { Room::USUAL };
             return self.decide_family(slot, (input.clone(), room), turn, cx);
         }

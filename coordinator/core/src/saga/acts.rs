@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Data;
 use ringmaster_schemas::journal::{ActKind, Phase, Place, RejectionReason as Reason, SagaEvent};
-use ringmaster_schemas::names::item_id;
+use ringmaster_schemas::names::below;
 use ringmaster_schemas::state::{Entry, Waits, Work};
 
 use super::answer::is_too_big;
@@ -156,10 +156,11 @@ impl Draft<'_> {
     fn held_item(&self) -> String {
         let held = self.saga().entries.iter().find_map(|entry| {
             let child = entry.children()?.open.iter().find(|child| child.held)?;
-            let step = &self.definition.node(entry.node)?.name;
-            Some(item_id(&self.saga().id, step, entry.round, child.index))
+            let id = self.definition.row_below(&self.saga().id, (entry.node, entry.round), child.index);
+            let what = if below(&id)?.item.is_some() { "item" } else { "sub-saga" };
+            Some(format!("; its {what} {id} is held: `ringmaster saga why {id}` says what it waits for"))
         });
-        held.map_or_else(String::new, |id| format!("; its item {id} is held: `ringmaster saga why {id}` says what it waits for"))
+        held.unwrap_or_default()
     }
 
     /// The same command once more, under its key, with a new budget; where it was refused, or could not be made, a new round.
@@ -238,9 +239,7 @@ impl Draft<'_> {
             if self.is_paused() {
                 return Err(not_possible("the saga would end, and is paused: resume it first"));
             }
-            self.happen(SagaEvent::Closed { place });
-            self.end_untold();
-            return Ok(());
+            return self.skip_end(place, value);
         }
         self.may_be_skipped(place, value, given)?;
         let node = &self.definition.nodes[usize::from(number)];
@@ -265,9 +264,26 @@ impl Draft<'_> {
         entry.work == Work::UndoAsked || (entry.work == Work::Done && is_to_be_undone) || self.is_unknown(place)
     }
 
+    /// The saga's end, that cannot be told; or its result cannot be made, and the saga above reads that.
+    fn skip_end(&mut self, place: Place, value: Option<&Data>) -> Result<(), Rejection> {
+        let is_result = self.is_result_due() && !self.undoing();
+        if is_result && value.is_none() {
+            return Err(not_possible("the saga above reads its result: give that as a value"));
+        }
+        self.happen(SagaEvent::Closed { place });
+        match value.filter(|_| is_result) {
+            Some(result) => {
+                self.gave(result.clone());
+                self.go(Way::Ended(ROOT));
+            }
+            None => self.end_untold(),
+        }
+        Ok(())
+    }
+
     /// The saga's end, without the event that could not be made.
     fn end_untold(&mut self) {
-        let (emissions, expires_at) = (Vec::new(), self.now.saturating_add(self.definition.retain_ms));
+        let (emissions, expires_at) = (Vec::new(), self.expires_at());
         if self.undoing() {
             self.happen(SagaEvent::Compensated { emissions, expires_at });
         } else {

@@ -98,7 +98,6 @@ impl Draft<'_> {
 
     /// Behind what has ended well; what is too big to be kept fails loudly.
     pub(super) fn with_result(&mut self, place: Place, held: usize, size: usize, too_big: bool) -> Way {
-        let node = &self.definition.nodes[usize::from(self.entry(place).node)];
         if !too_big || self.halted(place).is_some() {
             return Way::Settled(place);
         }
@@ -111,13 +110,22 @@ impl Draft<'_> {
                 "what expressions read of its result takes {size} bytes beside {held} that the saga holds; the limit is {ROW_DATA_BYTES_MAX}"
             )
         };
+        self.without_result(place, code::DATA_TOO_BIG, &message)
+    }
+
+    /// It is done, and what it gave cannot be kept: nothing goes on without.
+    pub(super) fn without_result(&mut self, place: Place, code: &str, message: &str) -> Way {
+        if self.halted(place).is_some() {
+            return Way::Settled(place);
+        }
+        let node = &self.definition.nodes[usize::from(self.entry(place).node)];
         match node.phase {
             Phase::Compensatable => {
-                let failure = failure(FailureKind::Error, code::DATA_TOO_BIG, &node.name, &message);
+                let failure = failure(FailureKind::Error, code, &node.name, message);
                 self.stop(Scope::Root, failure, false)
             }
             Phase::Pivot | Phase::Retriable => {
-                self.stuck(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
+                self.stuck(place, FailureKind::Error, code, message);
                 Way::Rest
             }
         }

@@ -34,11 +34,11 @@ pub struct Basis<'a> {
     pub values: &'a dyn Values,
     /// Who is not asked now.
     pub breakers: &'a Breakers,
-    /// Of an item: the rows above it, the nearest first.
+    /// Of an item, or of a sub-saga: the rows above it, the nearest first.
     pub above: &'a [Above<'a>],
 }
 
-/// A row above an item.
+/// A row above another one.
 #[derive(Debug, Clone)]
 pub struct Above<'a> {
     /// The row.
@@ -100,7 +100,7 @@ pub(super) struct Draft<'a> {
     pub(super) definition: &'a Definition,
     pub(super) values: &'a dyn Values,
     pub(super) breakers: &'a Breakers,
-    /// Of an item: the rows above it, the nearest first.
+    /// Of an item, or of a sub-saga: the rows above it, the nearest first.
     pub(super) above: &'a [Above<'a>],
     /// The list that this row goes through: all steps, or the body of the for_each whose item it is.
     pub(super) root: u16,
@@ -166,7 +166,7 @@ impl<'a> Draft<'a> {
 
     fn take(&mut self, row: Option<&Arc<Saga>>, input: &Input) -> Result<(), Rejection> {
         match (input, row) {
-            (Input::Begin(item), _) => self.begin_item(item),
+            (Input::Begin(item), _) => self.begin_below(item),
             (Input::Start(start), Some(saga)) if saga.began() => return Err(duplicate(saga, start)),
             (Input::Start(start), _) => self.start(start)?,
             (Input::Early(event), None) => self.expect(event)?,
@@ -182,8 +182,9 @@ impl<'a> Draft<'a> {
             (Input::Event(event), Some(_)) => self.event(event)?,
             (Input::Work, Some(_)) => self.work(),
             (Input::News(news), Some(_)) => self.news(news),
-            (Input::Gathered(place, result), Some(_)) => self.gathered(*place, result.as_ref()),
+            (Input::Gathered(place, result), Some(_)) => self.gathered(*place, result),
             (Input::Recall(failure), Some(_)) => self.recall(failure),
+            (Input::Stop(failure), Some(_)) => self.stop_asked(failure),
             (Input::Sweep, Some(_)) => self.sweep(),
             (Input::Unpark(place), Some(_)) => self.unpark(*place),
             (Input::TooBig { bytes, step, place }, Some(_)) => self.too_big(*bytes, step.as_deref(), *place)?,
@@ -272,9 +273,14 @@ impl<'a> Draft<'a> {
         let (work, waits) = (self.entry(place).work, self.entry(place).waits);
         let node = &self.definition.nodes[usize::from(self.entry(place).node)];
         let (may_end, may_go_back) = (node.phase == Phase::Compensatable, node.phase != Phase::Retriable);
+        // Whether a sub-saga with the pivot can go back is its own to say.
+        let may_recall = may_end || matches!(waits, Waits::Parked);
         if work == Work::Asked && waits != Waits::Stuck {
             self.give_up(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
-        } else if may_go_back && matches!((work, waits), (Work::Nothing, Waits::Parked) | (Work::Open, Waits::Children)) {
+        } else if may_go_back
+            && may_recall
+            && matches!((work, waits), (Work::Nothing, Waits::Parked) | (Work::Open, Waits::Children))
+        {
             let failure = self.failure_at(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
             let way = self.stop(Scope::Root, failure, false);
             self.go(way);
@@ -282,7 +288,7 @@ impl<'a> Draft<'a> {
             && !self.entry(place).children().is_some_and(|rows| rows.work() == Some(ChildWork::Gather))
         {
             // What items do is journaled by their own turns.
-            return Err(Rejection::new(RejectionReason::NotPossible, format!("{message}, and items are under way")));
+            return Err(Rejection::new(RejectionReason::NotPossible, format!("{message}, and rows below it are under way")));
         } else if (work, waits) == (Work::Open, Waits::Children) {
             // All have ended well: what they gave cannot be taken on.
             self.happen(SagaEvent::Succeeded { place, result: None, passes: false });

@@ -1,4 +1,4 @@
-//! A turn of a saga with the rows of its items: what one of them does, others are told at once, in the same turn.
+//! A turn of a saga with the rows of its items and sub-sagas: what one of them does, others are told at once, in the same turn.
 //!
 //! ```text
 //! input -> decide -> mail -> decide -> mail ... -> no mail left -> the next work that waits for nothing -> mail ...
@@ -12,17 +12,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use ringmaster_schemas::codec::put_long;
-use ringmaster_schemas::journal::{Failure, FailureKind, ItemEvent, Place, SagaEvent};
-use ringmaster_schemas::names::{below, item_id};
+use ringmaster_schemas::journal::{Failure, FailureKind, ItemEvent, Place, RejectionReason, SagaEvent};
+use ringmaster_schemas::names::below;
 use ringmaster_schemas::state::{ChildWork, Saga, Status, Work};
 use ringmaster_schemas::{Data, Millis};
 
-use super::below::place_above;
+use super::below::{of_above, place_above};
 use super::decide::{Above, Basis, Decided, decide};
 use super::parking::Breakers;
-use super::{Evaluated, Input, ItemInput, News, Novelty, Rejection, Scratch, Values};
+use super::{BeginInput, Evaluated, Input, News, Novelty, Rejection, Scratch, Values, code};
 use crate::definition::expression::NODES_PER_TURN_MAX;
-use crate::definition::{Definition, ROOT};
+use crate::definition::{Definition, ROOT, Run, Verb};
 use crate::faults::mutated;
 
 /// Where the rows of a turn come from.
@@ -35,6 +35,11 @@ pub trait Family<'d> {
     fn definition(&self, saga: &Saga) -> Result<&'d Definition, Self::Error>;
     /// The version by which a saga starts that is not there yet; none: nothing starts here.
     fn starting(&self) -> Option<&'d Definition> {
+        None
+    }
+    /// The version by which a run of this definition begins, and where that stands in the topic of definitions: the newest that keeps what
+    /// the run counts on.
+    fn sub_saga(&self, _of: &Definition, _run: &Run) -> Option<(&'d Definition, i64)> {
         None
     }
     /// The values of a definition's expressions.
@@ -146,16 +151,34 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
 
     fn take(&mut self, id: &Arc<str>, input: &Input) -> Result<Result<(), Rejection>, F::Error> {
         let before = self.row(id)?;
-        let unknown = || Rejection::new(ringmaster_schemas::journal::RejectionReason::UnknownSaga, "its saga is not remembered");
+        let unknown = || Rejection::new(RejectionReason::UnknownSaga, "its saga is not remembered");
         let Some(above) = self.above(id)? else { return Ok(Err(unknown())) };
-        let definition = match (&before, above.first()) {
-            (Some(saga), _) if saga.began() => self.family.definition(saga)?,
-            (_, Some(above)) => above.definition,
-            (_, None) => match self.family.starting() {
+        let run = above.first().and_then(|above| run_of(id, above.definition));
+        let mut passed = None;
+        let definition = match (&before, above.first(), input) {
+            (Some(saga), ..) if saga.began() && saga.status != Status::Swept => self.family.definition(saga)?,
+            (_, Some(above), Input::Begin(begin)) if run.is_some() => match self.begins(above, run, begin) {
+                Ok((definition, begin)) => {
+                    passed = Some(Input::Begin(begin));
+                    definition
+                }
+                Err(why) => {
+                    self.never_began(id, above, code::CONTRACT, &why);
+                    return Ok(Ok(()));
+                }
+            },
+            (None, Some(above), Input::Recall(failure)) if run.is_some() => {
+                self.never_began(id, above, &failure.code, &failure.message);
+                return Ok(Ok(()));
+            }
+            (None, Some(_), Input::Sweep) if run.is_some() => return Ok(Ok(())),
+            (_, Some(above), _) => above.definition,
+            (_, None, _) => match self.family.starting() {
                 Some(definition) => definition,
                 None => return Ok(Err(unknown())),
             },
         };
+        let input = passed.as_ref().unwrap_or(input);
         let values = self.family.values(definition);
         let basis = Basis { definition, values: &*values, breakers: self.breakers, above: &above };
         let decided = match decide(basis, id, before.as_ref(), input, self.now, self.scratch) {
@@ -174,6 +197,30 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
         Ok(Ok(()))
     }
 
+    /// By which version a sub-saga begins, and what that keeps of what it is given; or why it cannot begin.
+    fn begins(
+        &mut self,
+        above: &Above<'d>,
+        run: Option<&Run>,
+        begin: &BeginInput,
+    ) -> Result<(&'d Definition, BeginInput), Arc<str>> {
+        let run = run.expect("it was looked at");
+        let found = self.family.sub_saga(above.definition, run).filter(|_| !mutated("sub_saga_not_found"));
+        let Some((definition, offset, kept)) = found.and_then(|(it, offset)| Some((it, offset, &it.input.as_ref()?.kept))) else {
+            return Err(format!("no version of {} keeps what this saga counts on", run.saga).into());
+        };
+        let start = self.scratch.passages.pass(begin.start.bytes(), &run.contract.input, kept)?;
+        Ok((definition, BeginInput { start, version_offset: Some(offset) }))
+    }
+
+    /// A sub-saga that has no row: it could not begin, and so has left nothing behind.
+    fn never_began(&mut self, id: &Arc<str>, Above { saga, definition }: &Above<'_>, code: &str, why: &str) {
+        let place = place_above(id, definition, saga).expect("what is below a row is below an entry of it");
+        let failure = Arc::new(Failure { code: code.into(), step: "".into(), kind: FailureKind::Error, message: why.into() });
+        let what = Novelty::Undone { failure, refused: false };
+        self.mail.push_back((saga.id.clone(), Input::News(News { place, index: 0, what })));
+    }
+
     /// The mail that follows from what happened.
     fn write(
         &mut self,
@@ -183,17 +230,18 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
         above: Option<&Above<'_>>,
     ) {
         let after = &decided.saga;
-        if let Some(Above { saga, definition }) = above
-            && let Some(what) = novelty(before, input, decided, known_above(id, definition, saga))
-        {
-            let place = place_above(id, definition, saga).expect("what is below a row is below an entry of it");
-            let index = below(id).expect("it is below a row").index;
-            self.mail.push_back((saga.id.clone(), Input::News(News { place, index, what })));
+        if let Some(Above { saga, definition }) = above {
+            let passed = Some(Novelty::Passed).filter(|_| passes(before, after) && !mutated("child_pivot_not_told"));
+            let place = || place_above(id, definition, saga).expect("what is below a row is below an entry of it");
+            for what in passed.into_iter().chain(novelty(before, input, decided, known_above(id, definition, saga))) {
+                let index = below(id).expect("it is below a row").index();
+                self.mail.push_back((saga.id.clone(), Input::News(News { place: place(), index, what })));
+            }
         }
         for event in &decided.events {
             let row = |place: Place, index| -> Arc<str> {
                 let entry = &after.entries[usize::from(place)];
-                item_id(id, &definition.nodes[usize::from(entry.node)].name, entry.round, index).into()
+                definition.row_below(id, (entry.node, entry.round), index).into()
             };
             let mail = match event {
                 SagaEvent::Item { place, event: ItemEvent::Began { index, .. } } => {
@@ -204,12 +252,18 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
                     {
                         item = next;
                     }
-                    (row(*place, *index), Input::Begin(ItemInput { item: Data::new(item) }))
+                    (row(*place, *index), Input::Begin(BeginInput { start: Data::new(item), version_offset: None }))
                 }
                 SagaEvent::Item { event: ItemEvent::Recalled { .. }, .. } if mutated("items_not_recalled") => continue,
                 SagaEvent::Item { place, event: ItemEvent::Recalled { index } } => {
                     let why = after.entries[usize::from(*place)].failure().expect("what is undone says why");
-                    (row(*place, *index), Input::Recall(why.clone()))
+                    let row = row(*place, *index);
+                    let why = if run_of(&row, definition).is_some() { of_above(id, why) } else { why.clone() };
+                    (row, Input::Recall(why))
+                }
+                SagaEvent::Item { place, event: ItemEvent::StopAsked { index } } => {
+                    let why = after.remembered_stop().expect("it is remembered");
+                    (row(*place, *index), Input::Stop(of_above(id, why)))
                 }
                 SagaEvent::Item { place, event: ItemEvent::Swept { index } } => (row(*place, *index), Input::Sweep),
                 _ => continue,
@@ -237,31 +291,59 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
         }
     }
 
-    /// What all items gave, in their order; none if nothing reads it.
-    fn gather(&mut self, saga: &Arc<Saga>, place: Place, definition: &Definition) -> Result<Option<Data>, F::Error> {
+    /// What all rows below an entry gave, in their order; none if nothing reads it. Or why it cannot be read.
+    fn gather(&mut self, saga: &Arc<Saga>, place: Place, definition: &Definition) -> Result<Gathered, F::Error> {
         let entry = &saga.entries[usize::from(place)];
         let node = &definition.nodes[usize::from(entry.node)];
         let count = entry.children().map_or(0, |rows| rows.count);
-        if node.kept().is_none() {
-            return Ok(None);
+        let Some(kept) = node.kept() else { return Ok(Ok(None)) };
+        let row_of = |index| -> Arc<str> { definition.row_below(&saga.id, (entry.node, entry.round), index).into() };
+        if let Verb::Run(_) = node.verb {
+            let row = self.row(&row_of(0))?;
+            let written = match &row {
+                Some(row) => self.family.definition(row)?.result.as_ref().map(|result| &result.schema),
+                None => None,
+            };
+            let (Some(gave), Some(written)) = (row.as_deref().and_then(gave), written) else {
+                return Ok(Err("it gives no result".into()));
+            };
+            return Ok(self.scratch.passages.pass(gave.bytes(), written, kept).map(Some));
         }
         let mut list = Vec::new();
         put_long(&mut list, i64::from(count));
         for index in 0..count {
             let index = if mutated("results_in_order_of_end") { count - 1 - index } else { index };
-            let row = self.row(&item_id(&saga.id, &node.name, entry.round, index).into())?;
-            let gave = row.as_ref().and_then(|row| row.entries.iter().rfind(|entry| entry.node == ROOT)?.result.as_ref());
+            let row = self.row(&row_of(index))?;
+            let gave = row.as_deref().and_then(gave);
             list.extend_from_slice(gave.expect("an item that has ended well gave its result").bytes());
         }
         list.push(0);
-        Ok(Some(Data::new(&list)))
+        Ok(Ok(Some(Data::new(&list))))
     }
+}
+
+/// What rows below an entry gave; or why that cannot be read.
+type Gathered = Result<Option<Data>, Arc<str>>;
+
+/// What a row has given that has ended well.
+fn gave(row: &Saga) -> Option<&Data> {
+    row.entries.iter().rfind(|entry| entry.node == ROOT && entry.work == Work::Done)?.result.as_ref()
+}
+
+/// What the row of this id runs for the row above, where it is a sub-saga.
+fn run_of<'d>(id: &str, above: &'d Definition) -> Option<&'d Run> {
+    above.run_named(below(id).filter(|below| below.item.is_none())?.step)
+}
+
+/// True if a row came behind its pivot. Where it has ended well that goes without saying.
+fn passes(before: Option<&Saga>, after: &Saga) -> bool {
+    after.passed && after.status == Status::Running && before.is_none_or(|before| !before.passed)
 }
 
 /// What the row above knows of this one: whether it is held, if it is under way.
 fn known_above(id: &str, definition: &Definition, above: &Saga) -> Option<bool> {
     let entry = above.entry(place_above(id, definition, above)?)?;
-    Some(entry.children()?.child(below(id)?.index)?.held)
+    Some(entry.children()?.child(below(id)?.index())?.held)
 }
 
 /// What the row above is to know of what happened to this one.
@@ -290,7 +372,7 @@ fn novelty(before: Option<&Saga>, input: &Input, decided: &Decided, held_above: 
     }
 }
 
-/// True if what an item was undone for is known not done: its participant, or a person, or its time said no.
+/// True if what a row was undone for is known not done: its participant, or a person, or its time said no.
 fn is_refused(saga: &Saga, failure: &Arc<Failure>) -> bool {
     let says = |work: Work| saga.entries.iter().any(|entry| entry.work == work && entry.failure() == Some(failure));
     failure.kind == FailureKind::Refused || says(Work::Refused)

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Emission, Failure, FailureKind, Next, Opens, OrderFields, Phase, Place, SagaEvent};
-use ringmaster_schemas::state::{Detail, Entry, Work};
+use ringmaster_schemas::state::Work;
 
 use super::decide::{Draft, failure};
+use super::react_to::is_pivot;
 use super::scope::Scope;
 use super::{COMMAND_BYTES_MAX, EMITTED_BYTES_MAX, ROW_BYTES_MAX, Scratch, code};
 use crate::definition::{self, Arm, Emit, Expression, ExpressionError, ROOT, Role, Undo, Verb};
@@ -126,8 +127,8 @@ impl Draft<'_> {
     fn left(&mut self, number: u16) {
         let node = &self.definition.nodes[usize::from(number)];
         if node.passes && !self.saga().passed && !mutated("skipped_pivot_not_passing") {
-            let is_pivot = |inner: &u16| self.definition.step(*inner).is_some_and(|step| step.node.phase == Phase::Pivot);
-            let pivot = (number..node.end).find(is_pivot).expect("what passes holds the pivot");
+            let mut inside = number..node.end;
+            let pivot = inside.find(|inner| is_pivot(self.definition, *inner)).expect("what passes holds the pivot");
             self.happen(SagaEvent::Skipped { node: pivot, passes: true });
         }
     }
@@ -181,6 +182,7 @@ impl Draft<'_> {
             Verb::Approval(approval) => self.ask(number, approval),
             Verb::Wait(_) => self.wait(number),
             Verb::ForEach(each) => self.for_each(number, each),
+            Verb::Run(run) => self.run(number, run),
             Verb::Sequence(_) => unreachable!("a list is entered by its first node"),
         }
     }
@@ -271,12 +273,6 @@ impl Draft<'_> {
         Way::Settled(place)
     }
 
-    /// Bytes of start, bodies and results that the row holds.
-    pub(super) fn held_bytes(&self) -> usize {
-        let early: usize = self.saga().early().iter().map(|event| event.data.bytes().len()).sum();
-        self.saga().start().len() + self.saga().entries.iter().map(held_bytes).sum::<usize>() + early
-    }
-
     /// The first attempt of a step's own command; or it waits, before it is even made, until its participant is asked again.
     fn issue(&mut self, node: u16) -> Way {
         let step = self.definition.step(node).expect("it was looked at");
@@ -357,6 +353,9 @@ impl Draft<'_> {
         if self.is_paused() {
             return self.postpone(ROOT, false);
         }
+        if let Some(way) = self.gives_result() {
+            return way;
+        }
         match self.render("completed", &self.definition.on_completed) {
             Ok((emissions, expires_at)) => self.happen(SagaEvent::Completed { emissions, expires_at }),
             Err(error) => return self.cannot_begin(ROOT, &"on_completed".into(), error.code, &error.to_string()),
@@ -381,19 +380,11 @@ impl Draft<'_> {
             let message = format!("the events of its end take {bytes} bytes; the limit is {COMMAND_BYTES_MAX}");
             return Err(ExpressionError { code: code::DATA_TOO_BIG, message, place: format!("on_{how}") });
         }
-        // The row of an item goes with its saga's.
-        let expires_at = if self.root == ROOT { self.now.saturating_add(self.definition.retain_ms) } else { Millis::MAX };
-        Ok((emissions, expires_at))
+        Ok((emissions, self.expires_at()))
     }
-}
 
-fn held_bytes(entry: &Entry) -> usize {
-    let cause = entry.course().and_then(|course| course.cause.as_ref());
-    let detail = match entry.detail() {
-        Some(Detail::Asked { show: Some(show), .. }) => show.len(),
-        Some(Detail::Children { rows }) => rows.list.as_ref().map_or(0, |list| list.bytes().len()),
-        _ => 0,
-    };
-    let failures = [entry.failure(), cause].into_iter().flatten().map(|failure| failure.code.len() + failure.message.len());
-    detail + entry.body().len() + entry.result.as_ref().map_or(0, |result| result.bytes().len()) + failures.sum::<usize>()
+    /// When a row that ends now may go: one below another goes with that.
+    pub(super) fn expires_at(&self) -> Millis {
+        if self.above.is_empty() { self.now.saturating_add(self.definition.retain_ms) } else { Millis::MAX }
+    }
 }

@@ -22,11 +22,13 @@ mod effects;
 mod family;
 mod flow;
 mod parking;
+mod passage;
 mod passed;
 mod pausing;
 mod react_to;
 mod retry;
 mod scope;
+mod sizes;
 mod stop;
 mod stuck;
 mod told;
@@ -101,16 +103,18 @@ pub enum Input {
     Unpark(Place),
     /// An event came that is for a saga which has not begun, and is kept until it does.
     Early(Arc<KeptEvent>),
-    /// The row above says that this item begins.
-    Begin(ItemInput),
+    /// The row above says that this item, or sub-saga, begins.
+    Begin(BeginInput),
     /// It does the next that waits for nothing: about the rows below it, or it goes itself.
     Work,
     /// A row below has something to say.
     News(News),
-    /// All items have ended well, and give this; none where nothing reads it.
-    Gathered(Place, Option<Data>),
-    /// The row above says that what this item did is to be undone, for this.
+    /// All rows below an entry have ended well, and give this; none where nothing reads it. Or why it cannot be read.
+    Gathered(Place, Result<Option<Data>, Arc<str>>),
+    /// The row above says that what this one did is to be undone, for this.
     Recall(Arc<Failure>),
+    /// The row above remembers a stop, for this: this one, which holds the pivot, stops if it can.
+    Stop(Arc<Failure>),
     /// The row above says that this one is needed no more.
     Sweep,
     /// What this input would cause is larger than a journal record may be.
@@ -124,25 +128,27 @@ pub enum Input {
     },
 }
 
-/// An item that begins.
+/// An item, or a sub-saga, that begins.
 #[derive(Debug, Clone)]
-pub struct ItemInput {
-    /// What it is, as the list holds it.
-    pub item: Data,
+pub struct BeginInput {
+    /// What the item is, as the list holds it; of a sub-saga the part of its input that expressions of its version can read.
+    pub start: Data,
+    /// Of a sub-saga: offset of its version in the topic of definitions.
+    pub version_offset: Option<i64>,
 }
 
 /// What the row above is to know.
 #[derive(Debug, Clone)]
 pub struct News {
-    /// Its for_each.
+    /// Its for_each, or its run.
     pub place: Place,
-    /// Which item.
+    /// Which item; 0 for a sub-saga.
     pub index: u16,
     /// What.
     pub what: Novelty,
 }
 
-/// What has become of an item.
+/// What has become of an item, or of a sub-saga.
 #[derive(Debug, Clone)]
 pub enum Novelty {
     /// It has ended well.
@@ -154,6 +160,8 @@ pub enum Novelty {
         /// It was refused; else it failed.
         refused: bool,
     },
+    /// It is behind its pivot.
+    Passed,
     /// It needs a person, or is parked; or not any more.
     Held(bool),
     /// Its row is needed no more, and does not go yet.
@@ -168,6 +176,7 @@ pub struct Scratch {
     body: Vec<u8>,
     record: Vec<u8>,
     text: String,
+    passages: passage::Passages,
 }
 
 /// A start event, projected.
@@ -296,4 +305,6 @@ pub mod code {
     pub const TOO_OLD: &str = "TOO_OLD";
     /// A participant answered differently under one key, and nothing can undo it.
     pub const CONTRADICTION: &str = "CONTRADICTION";
+    /// A sub-saga could not begin, or what it gave could not be read: no version of it keeps what the saga above counts on.
+    pub const CONTRACT: &str = "CONTRACT";
 }

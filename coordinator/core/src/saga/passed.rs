@@ -50,9 +50,13 @@ impl<'a> Row<'a> {
             return None;
         }
         match &node.verb {
-            Verb::Do(_) | Verb::Refuse(_) | Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) | Verb::ForEach(_) => {
-                (!self.entered(number..node.end) && self.is_behind(number)).then_some(Passed::Skipped)
-            }
+            Verb::Do(_)
+            | Verb::Refuse(_)
+            | Verb::Sleep(_)
+            | Verb::Approval(_)
+            | Verb::Wait(_)
+            | Verb::ForEach(_)
+            | Verb::Run(_) => (!self.entered(number..node.end) && self.is_behind(number)).then_some(Passed::Skipped),
             Verb::Emit(_) if !self.is_behind(number) => None,
             Verb::Emit(_) if !self.may_be_left_out(number) && self.certainly_reached(number) => Some(Passed::Emitted),
             Verb::Emit(_) if self.is_on_another_way(number) => Some(Passed::Skipped),

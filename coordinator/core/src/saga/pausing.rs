@@ -12,7 +12,7 @@ use super::acts::{ActInput, not_possible};
 use super::decide::Draft;
 use super::flow::{Branch, Way};
 use super::scope::halted;
-use crate::definition::{Definition, ROOT};
+use crate::definition::{Definition, ROOT, Verb};
 use crate::faults::mutated;
 
 /// What begins when a paused saga is resumed, in order: not what lies in something that is undone since, or over.
@@ -112,7 +112,11 @@ impl Draft<'_> {
         if self.root != ROOT {
             return Err(not_possible("an item is not paused by itself, nor is its saga while items are under way"));
         }
-        if self.saga().entries.iter().any(|entry| entry.waits == Waits::Children) {
+        if let Some(entry) = self.saga().entries.iter().find(|entry| entry.waits == Waits::Children) {
+            if let Verb::Run(_) = self.definition.nodes[usize::from(entry.node)].verb {
+                let id = self.definition.row_below(&self.saga().id, (entry.node, entry.round), 0);
+                return Err(not_possible(&format!("its sub-saga {id} is under way: pause that")));
+            }
             let why = "items of it are under way, which are not paused: pause the participants that they ask, or wait until they have ended";
             return Err(not_possible(why));
         }

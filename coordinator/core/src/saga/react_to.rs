@@ -8,7 +8,7 @@ use ringmaster_schemas::state::Work;
 use super::decide::Draft;
 use super::flow::Way;
 use super::scope::Scope;
-use crate::definition::{Next, On, Reaction, Undo};
+use crate::definition::{Definition, Next, On, Reaction, Undo, Verb};
 use crate::faults::mutated;
 
 impl Draft<'_> {
@@ -88,6 +88,12 @@ impl Draft<'_> {
 
     /// True if an entry is the pivot's, or that of what stands in its stead.
     pub(super) fn is_pivot(&self, place: Place) -> bool {
-        self.definition.step(self.entry(place).node).is_some_and(|step| step.node.phase == Phase::Pivot)
+        is_pivot(self.definition, self.entry(place).node)
     }
+}
+
+/// True if a node is the pivot, or a run of the saga that holds it: not what is around it.
+pub(super) fn is_pivot(definition: &Definition, node: u16) -> bool {
+    let node = &definition.nodes[usize::from(node)];
+    node.phase == Phase::Pivot && matches!(node.verb, Verb::Do(_) | Verb::Run(_))
 }

@@ -59,9 +59,9 @@ impl Draft<'_> {
 
     /// A cancel: what was done is undone, if the saga can still go back.
     pub(super) fn cancel(&mut self, why: &str) -> Result<(), Rejection> {
-        if self.root != ROOT {
-            let saga = self.above.last().map_or("", |above| &above.saga.id);
-            let detail = format!("an item is not cancelled by itself: cancel {saga}, or let the item be refused");
+        if let Some(above) = self.above.last() {
+            let (what, it) = if self.root == ROOT { ("a sub-saga", "it") } else { ("an item", "the item") };
+            let detail = format!("{what} is not cancelled by itself: cancel {}, or let {it} be refused", above.saga.id);
             return Err(Rejection::new(RejectionReason::NotPossible, detail));
         }
         let (reason, detail) = match self.saga().status {
@@ -86,13 +86,28 @@ impl Draft<'_> {
     /// While the pivot is in flight a stop is remembered: if the pivot is refused all is undone, and if it succeeds, it is too late to
     /// go back.
     pub(super) fn stop_all(&mut self, failure: Arc<Failure>) {
-        let in_flight = |place: Place| self.entry(place).work == Work::Asked && self.is_pivot(place);
+        let in_flight = |place: Place| self.is_pivot(place) && self.is_in_flight(place);
         if (0..self.next_place()).any(in_flight) && !mutated("cancel_while_pivot_in_flight") {
             self.happen(SagaEvent::StopRemembered { failure });
             return;
         }
         let way = self.stop(Scope::Root, failure, false);
         self.go(way);
+    }
+
+    /// True if a command is out, or a sub-saga is under way: whether it can still go back it knows itself.
+    fn is_in_flight(&self, place: Place) -> bool {
+        let entry = self.entry(place);
+        let runs = || entry.work == Work::Open && entry.children().is_some_and(|rows| rows.child(0).is_some());
+        entry.work == Work::Asked || (runs() && !mutated("run_with_pivot_stopped_without_asking"))
+    }
+
+    /// The saga above remembers a stop. Behind the pivot that is told already.
+    pub(super) fn stop_asked(&mut self, failure: &Arc<Failure>) {
+        let saga = self.saga();
+        if saga.status == Status::Running && !saga.passed && saga.remembered_stop().is_none() {
+            self.stop_all(failure.clone());
+        }
     }
 
     /// The name of the step that is under way.

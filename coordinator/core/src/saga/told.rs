@@ -5,13 +5,14 @@
 mod items;
 mod others;
 mod pausing;
+mod runs;
 mod ways;
 
 use std::collections::BTreeMap;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{DefinitionHash, Emission, Failure, Head, Opens, Order, Place, SagaEvent};
-use ringmaster_schemas::names::{Direction, hex, is_below, root_of};
+use ringmaster_schemas::names::{Direction, below, hex, root_of};
 
 use crate::definition::{Definition, Node, ROOT, Verb};
 
@@ -69,6 +70,7 @@ impl<'a> Teller<'a> {
             | SagaEvent::Parked { .. }
             | SagaEvent::Prioritised { .. }
             | SagaEvent::Acted { .. } => self.reacted(event, out),
+            SagaEvent::Item { .. } if self.of_run(event, out) => {}
             SagaEvent::Item { .. } | SagaEvent::Swept { .. } => self.below(event, out),
             SagaEvent::EventTaken { .. } | SagaEvent::EventKept { .. } | SagaEvent::EventsExpired { .. } => self.others(event, out),
             SagaEvent::Answered { .. } | SagaEvent::StuckTold { .. } => self.others(event, out),
@@ -129,7 +131,11 @@ impl<'a> Teller<'a> {
         }
         let step = Some(failure.step.to_string()).filter(|step| !step.is_empty());
         let at = step.as_ref().map_or_else(String::new, |step| format!(" at {step}"));
-        let who = if is_below(self.id) { "the item" } else { "the saga" };
+        let who = match below(self.id).map(|below| below.item) {
+            Some(Some(_)) => "the item",
+            Some(None) => "the sub-saga",
+            None => "the saga",
+        };
         let text = format!("{who} undoes: {} ({}{at})", said(failure), failure.kind);
         out.push(Told { event: "compensation_began", step, text });
     }
@@ -143,9 +149,10 @@ impl<'a> Teller<'a> {
         self.list = self.definition.map_or(ROOT, |definition| definition.list_of(self.id));
         let number = version.map_or_else(|| "?".to_owned(), |(_, number)| number.to_string());
         let deadline = deadline_at.map_or_else(String::new, |at| format!(", deadline {}", self.at(at)));
-        let by = match is_below(self.id) {
-            true => format!("begins for {},", root_of(self.id)),
-            false => format!("started by {}", fields.source),
+        let by = match below(self.id) {
+            Some(below) if below.item.is_some() => format!("begins for {},", root_of(self.id)),
+            Some(below) => format!("is run by {},", below.above),
+            None => format!("started by {}", fields.source),
         };
         let text = format!("{by} with version {number} ({}){deadline}", short(&hex(&fields.version)));
         out.push(Told { event: "started", step: None, text });

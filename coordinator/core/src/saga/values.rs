@@ -15,9 +15,9 @@ use crate::faults::mutated;
 /// What an expression may see.
 #[derive(Debug, Clone, Copy)]
 pub struct View<'a> {
-    /// The saga, or the row of an item.
+    /// The saga, or the row of an item or of a sub-saga.
     pub saga: &'a Saga,
-    /// Of an item: the rows above it, the nearest first.
+    /// Of an item or of a sub-saga: the rows above it, the nearest first.
     pub above: &'a [Above<'a>],
     /// What failed, where something did.
     pub failure: Option<&'a Failure>,
@@ -91,7 +91,7 @@ impl<'d> Evaluated<'d> {
             key: &key,
             start: root.start(),
             item: &item,
-            index: if view.above.is_empty() { 0 } else { below(&saga.id).map_or(0, |below| i64::from(below.index)) },
+            index: if view.above.is_empty() { 0 } else { below(&saga.id).map_or(0, |below| i64::from(below.index())) },
             event: view.event.unwrap_or_default(),
             results: &result,
             failure: view.failure,
@@ -112,8 +112,11 @@ struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    fn all(&self) -> impl Iterator<Item = &'a Saga> {
-        std::iter::once(self.own).chain(self.above.iter().map(|above| &*above.saga))
+    fn all(&self) -> impl Iterator<Item = &'a Saga> + '_ {
+        let mut is_inside = true;
+        let rows = std::iter::once(self.own).chain(self.above.iter().map(|above| &*above.saga));
+        // What is above a sub-saga is no matter of its own.
+        rows.take_while(move |row| std::mem::replace(&mut is_inside, self.definition.list_of(&row.id) != ROOT))
     }
 
     /// The row that has the entries of a node.
@@ -128,7 +131,7 @@ impl<'a> Rows<'a> {
         self.all().find(goes_through).unwrap_or(self.own)
     }
 
-    /// The saga itself.
+    /// The saga itself, or the sub-saga.
     fn root(&self) -> &'a Saga {
         self.all().last().unwrap_or(self.own)
     }

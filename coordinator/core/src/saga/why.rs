@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, Phase, Place};
-use ringmaster_schemas::names::{Direction, participant_of, root_of};
+use ringmaster_schemas::names::{Direction, below, participant_of, root_of};
 use ringmaster_schemas::state::{Detail, Entry, Paused, Saga, Status, Waits, Work};
 
 use super::pausing::postponed;
@@ -82,7 +82,7 @@ fn resumes(saga: &Saga) -> String {
 fn may_be_cancelled(saga: &Saga, node: Option<&Node>) -> Option<String> {
     // Of an item only its saga is cancelled, and the item's row knows nothing of a pivot but where it stands itself.
     let is_ahead = match saga.is_below() {
-        true => node.is_some_and(|node| node.phase == Phase::Compensatable),
+        true => !saga.passed && node.is_some_and(|node| node.phase == Phase::Compensatable),
         false => !saga.passed && saga.remembered_stop().is_none(),
     };
     let may = saga.status == Status::Running && is_ahead;
@@ -178,7 +178,10 @@ impl Leaf<'_> {
                 "what is around it is undone, this step too"
             }
             (Direction::Do, Some(Phase::Compensatable) | None) if self.saga.is_below() => {
-                "it is undone, with all other items of its list"
+                match below(&self.saga.id).and_then(|below| below.item) {
+                    Some(_) => "it is undone, with all other items of its list",
+                    None => "the sub-saga undoes, this step too",
+                }
             }
             (Direction::Do, Some(Phase::Compensatable) | None) => "the saga undoes, this step too",
         }

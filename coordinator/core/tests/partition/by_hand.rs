@@ -23,14 +23,14 @@ fn line() -> Line {
 }
 
 impl Line {
-    fn start_by_hand(&mut self, saga: &str, value: &str) {
+    pub(crate) fn start_by_hand(&mut self, saga: &str, value: &str) {
         let record = format!(r#"{{"saga":"{saga}","act":"start","by":"ann","why":"it was lost","value":{value}}}"#);
         self.put(CONTROL, self.clocks.wall, None, &record);
         self.poll();
         self.acknowledge();
     }
 
-    fn said(&self) -> Vec<String> {
+    pub(crate) fn said(&self) -> Vec<String> {
         let told = self.wishes.iter().filter_map(|wish| match wish {
             Wish::Tell(Note::Rejected { saga, reason, detail }) => Some(format!("{saga} {reason}: {detail}")),
             _ => None,

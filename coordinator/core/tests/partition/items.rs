@@ -30,7 +30,7 @@ steps:
 
 /// What a participant has done, by key: how often it was done, and undone.
 #[derive(Debug, Default)]
-struct Ledger(BTreeMap<String, (u32, u32)>);
+pub(crate) struct Ledger(pub(crate) BTreeMap<String, (u32, u32)>);
 
 fn line(change: impl FnOnce(&mut Settings)) -> Line {
     Line::of(&DEFINITIONS.replace("event_lines", "start.lines"), change)
@@ -45,7 +45,7 @@ fn begin(line: &mut Line, items: usize, text: &str) {
 
 impl Line {
     /// The commands that were sent: key, attempt and body. The broker takes each.
-    fn commands(&mut self) -> Vec<(String, i32, String)> {
+    pub(crate) fn commands(&mut self) -> Vec<(String, i32, String)> {
         let schemas = ringmaster_schemas::registry::Schemas::builtin();
         let mut commands = Vec::new();
         for wish in std::mem::take(&mut self.wishes) {
@@ -57,7 +57,7 @@ impl Line {
             let key = String::from_utf8(effect.key().to_vec()).expect("a key is text");
             if let Ok(command) = wire::decode_command(effect.value(), &schemas) {
                 let wire::Body::Json(body) = command.body else { panic!("they speak JSON") };
-                assert!(command.meta.idempotency_key.starts_with(&format!("alpha/{key}/")), "keyed by the saga's key");
+                assert!(command.meta.idempotency_key.contains(&format!("/{key}/")), "keyed by the saga's key");
                 commands.push((command.meta.idempotency_key.to_string(), command.meta.attempt, body.to_owned()));
             }
             let sender = self.sender();
@@ -66,12 +66,12 @@ impl Line {
         commands
     }
 
-    fn stored_row(&self, id: &str) -> Option<Saga> {
+    pub(crate) fn stored_row(&self, id: &str) -> Option<Saga> {
         Some(Saga::decode(&id.into(), self.rows.get(&RowKey::saga(id))?).expect("a stored row"))
     }
 
     /// Everything from the journal's beginning, without a store, comes to the same rows and digest.
-    fn replays(&mut self) {
+    pub(crate) fn replays(&mut self) {
         self.checkpoint();
         let (stored, rows) = (self.stored.take().expect("it was stored"), std::mem::take(&mut self.rows));
         self.restart(|_| {});
@@ -89,7 +89,7 @@ impl Line {
 }
 
 /// Answers what is sent until nothing is; `refuses` says which key is refused, `between` what happens after each round.
-fn answer_all(
+pub(crate) fn answer_all(
     line: &mut Line,
     ledger: &mut Ledger,
     refuses: &dyn Fn(&str) -> bool,

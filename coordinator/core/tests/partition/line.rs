@@ -111,6 +111,11 @@ fn deploy(catalog: &mut Catalog, schemas: &mut Schemas, text: &str) {
 const COUNTED_RESULT: &str =
     r#"{"type":"record","name":"CountedResult","namespace":"worker","fields":[{"name":"n","type":"long"}]}"#;
 
+/// Two events that start one saga.
+const OPENED: &str =
+    r#"{"type":"record","name":"Opened","fields":[{"name":"number","type":"long"},{"name":"id","type":"string"}]}"#;
+const REOPENED: &str = r#"{"type":"record","name":"Reopened","fields":[{"name":"case","type":"string"},{"name":"number","type":"long"},{"name":"why","type":"string"}]}"#;
+
 impl Line {
     /// Owned, and every input is read from its beginning.
     pub(crate) fn owned() -> Line {
@@ -135,7 +140,7 @@ impl Line {
         let mut settings = settings();
         change(&mut settings);
         let (mut catalog, mut schemas) = (Catalog::default(), Schemas::builtin());
-        schemas.add(COUNTED_RESULT).expect("it is right");
+        [COUNTED_RESULT, OPENED, REOPENED].into_iter().for_each(|text| drop(schemas.add(text).expect("it is right")));
         deploy(&mut catalog, &mut schemas, definitions);
         Line {
             partition: Partition::new(settings.clone()),

@@ -56,6 +56,8 @@ impl Reading<'_, '_, '_> {
         };
         let mut all = Vec::new();
         for (key, value) in entries {
+            let meant = self.known.meant(key.scalar().unwrap_or_default(), definition);
+            let definition = meant.as_deref().unwrap_or(definition);
             let Some(asked) = Asked::read(key, definition, self.report) else { continue };
             let items = match &value.kind {
                 Kind::List(items) if items.is_empty() => {

@@ -99,6 +99,8 @@ impl Reading<'_, '_, '_> {
             self.report.error(&answer.span, "one answer comes at a time", FORM);
             return None;
         };
+        let meant = self.known.meant(key.scalar().unwrap_or_default(), definition);
+        let definition = meant.as_deref().unwrap_or(definition);
         let asked = Asked::read(key, definition, self.report)?;
         let answer = self.answer(value, &asked, definition)?;
         Some(Timed { after, input: Input::Answer(asked, answer) })
@@ -157,7 +159,8 @@ impl Reading<'_, '_, '_> {
             Kind::Scalar(..) | Kind::List(_) => node,
         };
         let name = self.text(step, "an approval's name")?;
-        let step = asked::approval(&name, step, definition, self.report)?;
+        let meant = self.known.meant(&name, definition);
+        let step = asked::approval(&name, step, meant.as_deref().unwrap_or(definition), self.report)?;
         Some(Approval { step, yes, by, note })
     }
 }

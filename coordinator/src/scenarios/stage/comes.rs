@@ -2,15 +2,58 @@
 
 use std::sync::Arc;
 
-use ringmaster_core::intake::{self, Event, InputRecord, Typing};
-use ringmaster_core::saga::{Act, ActInput, EventInput, Input as SagaInput, name_of};
+use ringmaster_core::intake::{self, Event, InputRecord, Origin, Typing};
+use ringmaster_core::saga::{Act, ActInput, EarlyInput, EventInput, Input as SagaInput, name_of};
 use ringmaster_schemas::names::saga_id;
 use ringmaster_schemas::state::{Saga, Waits};
 
 use super::{Stage, Trouble, TypeHeader};
-use crate::scenarios::form::{Approval, Incoming};
+use crate::scenarios::form::{Approval, Ends, Incoming, StartEvent};
 
 impl Stage<'_> {
+    /// The start event, through the door that events come in by.
+    pub(super) fn start(&mut self) -> Result<(), Trouble> {
+        let StartEvent { number, json: text, line } = &self.scenario.start;
+        // What no event starts begins with its input, as if a person started it.
+        let start = self.definition.starts.get(usize::from(*number));
+        let (kind, topic) = start.map_or(("input", "by-hand"), |start| (&*start.event, &*start.topic));
+        let headers = TypeHeader(kind);
+        let record = InputRecord {
+            offset: 0,
+            timestamp: self.now,
+            key: Some(self.scenario.key.as_bytes()),
+            value: Some(text.as_bytes()),
+            headers: Some(&headers),
+        };
+        let unusable = |refused: intake::Refused| Trouble {
+            line: *line,
+            message: format!("the start event cannot be used, it would go to quarantine as {}: {}", refused.reason, refused.detail),
+        };
+        let typing = Typing { field: "type", default: Some(kind) };
+        let (_, event) = Event::recognise(&record, typing, self.known.schemas).map_err(unusable)?;
+        let origin = Origin { topic, partition: 0 };
+        match self.projections.start((self.definition, *number), 0, &event, origin, self.now) {
+            Ok(Some(mut input)) => {
+                self.coverage.borrow_mut().of(&self.scenario.definition).started(*number, true);
+                self.id = saga_id(&self.definition.name, &input.key).into();
+                for event in &self.scenario.before {
+                    let until = self.now.saturating_add(self.definition.listeners[usize::from(event.listener)].keep_ms);
+                    input.early.push(EarlyInput { event: self.listened(event)?, until });
+                }
+                self.take_root(SagaInput::Start(input))
+            }
+            Ok(None) => {
+                self.coverage.borrow_mut().of(&self.scenario.definition).started(*number, false);
+                Ok(())
+            }
+            Err(refused) if self.scenario.ends.0 == Ends::NotStarted => {
+                self.not_started = Some((refused.reason.to_string(), refused.detail));
+                Ok(())
+            }
+            Err(refused) => Err(unusable(refused)),
+        }
+    }
+
     /// An event that the saga listens to.
     pub(super) fn event(&mut self, event: &Incoming) -> Result<(), Trouble> {
         if !self.rows.contains_key(&self.id) {
@@ -53,7 +96,8 @@ impl Stage<'_> {
         // Of an item the first that asks: of ids that differ in a number alone the shorter one has the smaller.
         let asks = |saga: &&Arc<Saga>| {
             let mut open = saga.entries.iter().filter(|entry| entry.waits == Waits::Approval);
-            open.any(|entry| *name_of(self.definition, entry) == *approval.step)
+            let definition = super::version_of(saga, self.known).unwrap_or(self.definition);
+            open.any(|entry| *name_of(definition, entry) == *approval.step)
         };
         let row = self
             .rows

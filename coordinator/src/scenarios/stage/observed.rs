@@ -7,17 +7,20 @@ use ringmaster_core::saga::{Evaluated, Values, View};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Emission;
 
-use crate::scenarios::coverage::Seen;
+use crate::scenarios::Known;
+use crate::scenarios::coverage::Coverage;
 
 /// The values of one turn.
 pub(super) struct Observed<'c, 's> {
     values: Evaluated<'c>,
-    seen: &'c RefCell<&'s mut Seen>,
+    definition: &'c Definition,
+    known: Known<'c>,
+    coverage: &'c RefCell<&'s mut Coverage>,
 }
 
 impl<'c, 's> Observed<'c, 's> {
-    pub(super) fn new(definition: &'c Definition, seen: &'c RefCell<&'s mut Seen>) -> Self {
-        Observed { values: Evaluated::new(definition), seen }
+    pub(super) fn new(definition: &'c Definition, known: Known<'c>, coverage: &'c RefCell<&'s mut Coverage>) -> Self {
+        Observed { values: Evaluated::new(definition), definition, known, coverage }
     }
 }
 
@@ -28,7 +31,9 @@ impl Values for Observed<'_, '_> {
 
     fn condition(&self, view: View<'_>, condition: &Expression) -> Result<bool, ExpressionError> {
         let is_true = self.values.condition(view, condition)?;
-        self.seen.borrow_mut().condition(condition.site(), is_true);
+        if let Some(definition) = self.known.catalog.by_hash(&self.definition.hash) {
+            self.coverage.borrow_mut().of(definition).condition(condition.site(), is_true);
+        }
         Ok(is_true)
     }
 

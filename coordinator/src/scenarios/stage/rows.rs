@@ -1,22 +1,24 @@
-//! The rows of a scenario's saga: its own, and those of its items.
+//! The rows of a scenario's saga: its own, and those of its items and sub-sagas.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use ringmaster_core::definition::Definition;
+use ringmaster_core::definition::{Definition, Run};
 use ringmaster_core::saga::{Family, Values};
 use ringmaster_schemas::state::Saga;
 
 use super::observed::Observed;
-use crate::scenarios::coverage::Seen;
+use crate::scenarios::Known;
+use crate::scenarios::coverage::Coverage;
 
 /// The rows of a scenario's saga, as a turn finds them.
 pub(super) struct Rows<'r, 's> {
     pub(super) rows: &'r BTreeMap<Arc<str>, Arc<Saga>>,
     pub(super) definition: &'s Definition,
-    pub(super) seen: &'r RefCell<&'s mut Seen>,
+    pub(super) known: Known<'s>,
+    pub(super) coverage: &'r RefCell<&'s mut Coverage>,
 }
 
 impl<'s> Family<'s> for Rows<'_, 's> {
@@ -26,8 +28,12 @@ impl<'s> Family<'s> for Rows<'_, 's> {
         Ok(self.rows.get(id).cloned())
     }
 
-    fn definition(&self, _: &Saga) -> Result<&'s Definition, Infallible> {
-        Ok(self.definition)
+    fn definition(&self, saga: &Saga) -> Result<&'s Definition, Infallible> {
+        Ok(super::version_of(saga, self.known).unwrap_or(self.definition))
+    }
+
+    fn sub_saga(&self, of: &Definition, run: &Run) -> Option<(&'s Definition, i64)> {
+        self.known.catalog.sub_saga(&of.hash, &run.saga)
     }
 
     fn starting(&self) -> Option<&'s Definition> {
@@ -38,6 +44,6 @@ impl<'s> Family<'s> for Rows<'_, 's> {
     where
         's: 'v,
     {
-        Box::new(Observed::new(definition, self.seen))
+        Box::new(Observed::new(definition, self.known, self.coverage))
     }
 }

@@ -33,7 +33,7 @@ impl World<'_> {
             let Some(account) = self.participants.accounts.get(&key).filter(|account| !account.left) else { continue };
             let undoes = self
                 .known
-                .definition
+                .of_row(row)
                 .step(entry.node)
                 .is_some_and(|step| matches!(step.asks.undo, ringmaster_core::definition::Undo::Command { .. }));
             let wrong = match entry.work {
@@ -62,7 +62,7 @@ impl World<'_> {
     fn lists(&mut self, root: &Saga) {
         for body in &self.told {
             for (name, list) in body.as_object().into_iter().flatten().filter(|(name, _)| *name != "id") {
-                let node = self.known.definition.names.find(name);
+                let node = self.known.definitions[0].names.find(name);
                 let entry = root.entries.iter().rfind(|entry| Some(entry.node) == node && entry.work != Work::Refused);
                 let Some(rows) = entry.and_then(|entry| entry.children()) else {
                     self.faults.push(format!("L18: {name} was told, and was never gone through"));

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ringmaster_core::definition::{Definition, ROOT};
+use ringmaster_core::definition::{Definition, ROOT, Verb};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{ItemEvent, Opens, Place, SagaEvent};
-use ringmaster_schemas::names::{Direction, below, item_id};
+use ringmaster_schemas::journal::{FailureKind, ItemEvent, Opens, Place, SagaEvent};
+use ringmaster_schemas::names::{Direction, below};
 use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
+
+use super::known::Known;
 
 type Rows = BTreeMap<Arc<str>, Arc<Saga>>;
 
@@ -17,7 +19,7 @@ pub(super) fn event(definition: &Definition, before: Option<&Saga>, event: &Saga
 }
 
 /// L3: nothing goes forward in a row whose for_each, or what is around that, is undone.
-pub(super) fn before(definition: &Definition, rows: &Rows, id: &str, before: Option<&Saga>, event: &SagaEvent) -> Vec<String> {
+pub(super) fn before(known: &Known, rows: &Rows, id: &str, before: Option<&Saga>, event: &SagaEvent) -> Vec<String> {
     let goes = match event {
         SagaEvent::CommandIssued { .. } | SagaEvent::Emitted { .. } | SagaEvent::Escalated { .. } => true,
         SagaEvent::CommandRepeated { direction, .. } | SagaEvent::Retried { direction, .. } => *direction == Direction::Do,
@@ -27,13 +29,14 @@ pub(super) fn before(definition: &Definition, rows: &Rows, id: &str, before: Opt
         _ => false,
     };
     let runs = before.is_none_or(|row| row.status == Status::Running);
-    let wrong = goes && runs && is_undone_above(definition, rows, id);
+    let wrong = goes && runs && is_undone_above(known, rows, id);
     wrong.then(|| format!("L3: {id} goes forward below what is undone ({event:?})")).into_iter().collect()
 }
 
-fn is_undone_above(definition: &Definition, rows: &Rows, id: &str) -> bool {
+fn is_undone_above(known: &Known, rows: &Rows, id: &str) -> bool {
     let Some(below) = below(id) else { return false };
     let Some(above) = rows.get(below.above) else { return false };
+    let definition = known.of_row(above);
     let node = definition.names.find(below.step);
     let of = |entry: &Entry| Some(entry.node) == node && entry.round == below.round;
     let Some(place) = above.entries.iter().position(of) else { return false };
@@ -48,13 +51,14 @@ fn is_undone_above(definition: &Definition, rows: &Rows, id: &str) -> bool {
         }
         scope = definition.nodes[usize::from(scope)].scope;
     }
-    is_undone_above(definition, rows, &above.id)
+    is_undone_above(known, rows, &above.id)
 }
 
 /// What holds between turns.
-pub(super) fn family(definition: &Definition, rows: &Rows) -> Vec<String> {
+pub(super) fn family(known: &Known, rows: &Rows) -> Vec<String> {
     let mut faults = Vec::new();
     for saga in rows.values() {
+        let definition = known.of_row(saga);
         faults.extend(crate::laws::at_rest(definition, saga));
         if let Some(below) = below(&saga.id)
             && !rows.contains_key(below.above)
@@ -70,11 +74,22 @@ pub(super) fn family(definition: &Definition, rows: &Rows) -> Vec<String> {
     faults
 }
 
+/// What holds for a run and its sub-saga: both are behind the pivot, or neither, and a refusal has its code.
+fn run(saga: &Saga, entry: &Entry, child: &Saga) -> Option<String> {
+    if child.passed && !saga.passed {
+        return Some("L14: its sub-saga is behind the pivot, and the row above is not".to_owned());
+    }
+    let (refused, cause) = (entry.work == Work::Refused, child.failure.as_ref());
+    let said = entry.failure().filter(|failure| refused && failure.kind == FailureKind::Refused);
+    let is_other = said.is_some_and(|said| cause.is_some_and(|cause| cause.code != said.code));
+    is_other.then(|| "L18: it is refused with another code than its sub-saga was undone for".to_owned())
+}
+
 fn children(definition: &Definition, rows: &Rows, saga: &Saga, entry: &Entry, place: Place) -> Vec<String> {
     let mut faults = Vec::new();
     let children = entry.children().expect("it was looked at");
     let name = &definition.nodes[usize::from(entry.node)].name;
-    let row = |index: u16| rows.get(&*item_id(&saga.id, name, entry.round, index));
+    let row = |index: u16| rows.get(&*definition.row_below(&saga.id, (entry.node, entry.round), index));
     let mut wrong = |what: String| faults.push(format!("{what} ({} of {}, at {place})", name, saga.id));
     if entry.waits == Waits::Children && children.open.len() > usize::from(children.at_once) {
         wrong(format!("L8: {} items are under way, and {} may be", children.open.len(), children.at_once));
@@ -85,6 +100,9 @@ fn children(definition: &Definition, rows: &Rows, saga: &Saga, entry: &Entry, pl
             continue;
         };
         let known = children.child(index);
+        if let Verb::Run(_) = definition.nodes[usize::from(entry.node)].verb {
+            run(saga, entry, child).into_iter().for_each(&mut wrong);
+        }
         let lives = matches!(child.status, Status::Running | Status::Compensating);
         if lives != known.is_some() && !saga.ended() {
             wrong(format!("L1: item {index} is {}, and the row above thinks otherwise", child.status));

@@ -2,6 +2,7 @@
 //! the laws of a row and to those of a family.
 
 mod judge;
+mod known;
 mod laws;
 mod people;
 mod turn;
@@ -11,7 +12,8 @@ mod write;
 use fastrand::Rng;
 
 use super::Report;
-use world::{Known, World};
+use known::Known;
+use world::World;
 
 /// The definition of a seed.
 pub fn definition(seed: u64) -> String {

@@ -18,7 +18,7 @@ impl World<'_> {
         let entry = saga.entries.iter().find(|entry| entry.waits == Waits::Approval).expect("it was looked at");
         let act = if self.random.u32(0..3) > 0 { Act::Approve } else { Act::Refuse };
         self.count("approvals that were answered");
-        self.acts(&saga.id, act, name_of(&self.known.definition, entry));
+        self.acts(&saga.id, act, name_of(self.known.of_row(&saga), entry));
     }
 
     fn acts(&mut self, id: &Arc<str>, act: Act, step: String) {
@@ -37,17 +37,17 @@ impl World<'_> {
         let act = match self.random.u32(0..4) {
             0 | 1 => Act::Retry,
             2 => Act::Skip { value: None, given: false },
-            _ => self.stands_for(entry),
+            _ => self.stands_for(&saga, entry),
         };
         if let (Act::Skip { .. }, Some(order)) = (&act, &entry.order) {
             self.participants.leave(&format!("{id}/{}", order.step()));
         }
-        self.acts(&id, act, name_of(&self.known.definition, entry));
+        self.acts(&id, act, name_of(self.known.of_row(&saga), entry));
     }
 
     /// A person says that there are no items, where that is a value; else it goes on without one.
-    fn stands_for(&mut self, entry: &Entry) -> Act {
-        let node = self.known.definition.node(entry.node).filter(|node| matches!(node.verb, Verb::ForEach(_)));
+    fn stands_for(&mut self, saga: &Saga, entry: &Entry) -> Act {
+        let node = self.known.of_row(saga).node(entry.node).filter(|node| matches!(node.verb, Verb::ForEach(_)));
         match node.and_then(|node| Some((&node.name, node.kept()?))) {
             Some((name, kept)) => {
                 self.count("lists that a person gave");
@@ -77,7 +77,7 @@ impl World<'_> {
         }
         let saga = self.rows[&id].clone();
         let entry = &saga.entries[usize::from(place)];
-        let step = name_of(&self.known.definition, entry);
+        let step = name_of(self.known.of_row(&saga), entry);
         let act = match (entry.work, &entry.order) {
             (Work::UndoAsked, Some(order)) => {
                 self.participants.close(&format!("{id}/{}", order.step()));
@@ -88,7 +88,7 @@ impl World<'_> {
                 let account = self.participants.accounts.entry(key.clone()).or_default();
                 match account.result() {
                     Some(Said::Succeeded(Some(result))) => {
-                        let node = self.known.definition.node(entry.node).and_then(|node| node.kept());
+                        let node = self.known.of_row(&saga).node(entry.node).and_then(|node| node.kept());
                         let result =
                             node.map(|kept| ringmaster_schemas::Data::new(&project(kept, kept, &result).expect("it fits")));
                         Act::Resolve(Outcome::Succeeded { result })

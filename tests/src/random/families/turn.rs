@@ -5,15 +5,16 @@ use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ringmaster_core::definition::Definition;
+use ringmaster_core::definition::{Definition, Run};
 use ringmaster_core::intake;
 use ringmaster_core::saga::{Family, Input, Moved, Room, Sender, apply, effects, order_of, play};
 use ringmaster_schemas::journal::{ItemEvent, SagaEvent};
-use ringmaster_schemas::names::{command_topic, parse_idempotency_key, participant_of};
+use ringmaster_schemas::names::{self, command_topic, parse_idempotency_key, participant_of};
 use ringmaster_schemas::state::{Saga, Status};
 use ringmaster_schemas::wire::{self, Body, Outcome, ReplyMeta};
 
 use super::super::behave::{Answer, Command};
+use super::known::Known;
 use super::laws;
 use super::world::World;
 use crate::stories::Said;
@@ -21,7 +22,7 @@ use crate::stories::Said;
 /// Rows as a turn finds them.
 struct Rows<'w, 'k> {
     rows: &'w BTreeMap<Arc<str>, Arc<Saga>>,
-    definition: &'k Definition,
+    known: &'k Known,
 }
 
 impl<'k> Family<'k> for Rows<'_, 'k> {
@@ -31,12 +32,17 @@ impl<'k> Family<'k> for Rows<'_, 'k> {
         Ok(self.rows.get(id).cloned())
     }
 
-    fn definition(&self, _: &Saga) -> Result<&'k Definition, Infallible> {
-        Ok(self.definition)
+    fn definition(&self, saga: &Saga) -> Result<&'k Definition, Infallible> {
+        Ok(self.known.of_row(saga))
     }
 
     fn starting(&self) -> Option<&'k Definition> {
-        Some(self.definition)
+        self.known.definitions.first()
+    }
+
+    fn sub_saga(&self, _: &Definition, run: &Run) -> Option<(&'k Definition, i64)> {
+        let mut all = self.known.definitions.iter().zip(0..);
+        all.find(|(definition, _)| *definition.name == *run.saga)
     }
 }
 
@@ -47,7 +53,7 @@ impl World<'_> {
         let room = [Room::USUAL, Room { rows: 3, bytes: 1 << 18 }, Room::NONE][self.random.usize(..3)];
         let room = if matches!(input, Input::Work) { Room { rows: room.rows.max(1), bytes: 1 << 18 } } else { room };
         self.lines.push(format!("+{} {id}: {came}", self.now - 1_900_000_000_000));
-        let mut rows = Rows { rows: &self.rows, definition: &known.definition };
+        let mut rows = Rows { rows: &self.rows, known };
         let (breakers, scratch, now) = (&self.breakers, &mut self.scratch, self.now);
         let played = catch_unwind(AssertUnwindSafe(|| play(&mut rows, breakers, (id, input), (now, room), scratch)));
         match played {
@@ -55,7 +61,7 @@ impl World<'_> {
                 for one in moved {
                     self.moved(one);
                 }
-                self.faults.extend(laws::family(&self.known.definition, &self.rows));
+                self.faults.extend(laws::family(self.known, &self.rows));
             }
             Ok(Ok(Err(rejection))) => self.lines.push(format!("    rejected {}: {}", rejection.reason, rejection.detail)),
             Err(panic) => {
@@ -67,7 +73,7 @@ impl World<'_> {
     }
 
     fn moved(&mut self, moved: Moved<'_>) {
-        let Moved { id, before, events, saga, .. } = moved;
+        let Moved { id, before, events, saga, definition } = moved;
         if before.as_ref() != self.rows.get(&id) {
             self.faults.push(format!("L12: {id} was decided by another state than it has"));
         }
@@ -75,12 +81,12 @@ impl World<'_> {
         for event in events {
             self.lines.push(format!("    {id}: {event:?}"));
             let was = row.clone();
-            self.faults.extend(laws::before(&self.known.definition, &self.rows, &id, was.as_deref(), &event));
+            self.faults.extend(laws::before(self.known, &self.rows, &id, was.as_deref(), &event));
             if let Err(illegal) = apply(&id, &mut row, &event, self.now) {
                 return self.faults.push(format!("L12: {illegal}"));
             }
             let behind = row.clone().expect("it is there");
-            self.faults.extend(laws::event(&self.known.definition, was.as_deref(), &event, &behind, self.now));
+            self.faults.extend(laws::event(definition, was.as_deref(), &event, &behind, self.now));
             self.happens(&event, &behind);
             self.journal.push((id.clone(), event, self.now));
         }
@@ -106,6 +112,12 @@ impl World<'_> {
             SagaEvent::Item { event: ItemEvent::Recalled { .. }, .. } => "items that were recalled",
             SagaEvent::Item { event: ItemEvent::Held { held: true, .. }, .. } => "items that were held",
             SagaEvent::Item { event: ItemEvent::UndoBegan { .. }, .. } => "lists that were undone",
+            SagaEvent::Started { .. } if names::below(&behind.id).is_some_and(|below| below.item.is_none()) => "sub-sagas",
+            SagaEvent::Item { event: ItemEvent::Passed { .. }, .. } => "sub-sagas that came behind their pivot",
+            SagaEvent::Item { event: ItemEvent::StopAsked { .. }, .. } => "sub-sagas that were asked to stop",
+            SagaEvent::CompensationBegan { .. } if behind.is_below() && behind.entries.iter().any(|entry| entry.node == 0) => {
+                "rows that had ended well and were undone"
+            }
             SagaEvent::Swept { lingers: false } => "items that were swept",
             SagaEvent::Swept { lingers: true } => "items that waited for those below",
             _ => "events",
@@ -151,8 +163,9 @@ impl World<'_> {
         let mut bytes = Vec::new();
         wire::put_reply_json(&meta, body.map(str::as_bytes), &mut bytes);
         let read = intake::Answer::read(&bytes, &self.known.schemas).expect("an answer can be read");
-        let input = self.projections.reply(&read, Some(&self.known.definition)).expect("an answer fits");
         let row: Arc<str> = read.saga().into();
+        let definition = self.rows.get(&row).map(|saga| self.known.of_row(saga));
+        let input = self.projections.reply(&read, definition).expect("an answer fits");
         self.turn(&row, Input::Reply(input), &format!("{step}/{} says {:?}", direction.as_str(), answer.said));
     }
 

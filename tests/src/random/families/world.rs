@@ -4,17 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fastrand::Rng;
-use ringmaster_core::definition::{Definition, Participant, Settings, compile};
 use ringmaster_core::intake::Projections;
 use ringmaster_core::saga::{Breakers, Input, Scratch, StartInput, name_of};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{BreakerEvent, Encoding, Place, SagaEvent};
-use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{PRIORITY_USUAL, Saga};
+use ringmaster_schemas::journal::{BreakerEvent, Place, SagaEvent};
+use ringmaster_schemas::state::{PRIORITY_USUAL, Saga, Waits};
 
 use super::super::Report;
 use super::super::behave::{Answer, Command, Mood, Participants};
 use super::super::write::PARTICIPANTS;
+use super::known::Known;
 use super::write::{ITEMS_MAX, SAGA};
 use crate::stories::project;
 
@@ -23,24 +22,6 @@ const CALM_STEPS: u32 = 4_000;
 
 /// What is refused again and again is cancelled then.
 pub(super) const HELPED_MAX: u32 = 30;
-
-/// A compiled definition.
-pub(super) struct Known {
-    pub(super) definition: Definition,
-    pub(super) schemas: Schemas,
-}
-
-impl Known {
-    pub(super) fn of(text: &str) -> Result<Known, String> {
-        let mut schemas = Schemas::builtin();
-        let mut settings = Settings::new(&mut schemas);
-        let json = || Participant { encoding: Encoding::Json, ..Participant::default() };
-        settings.participants = PARTICIPANTS.map(|name| (name.to_owned(), json())).into();
-        let compiled = compile("family.yaml", text, &mut settings);
-        let mut definitions = compiled.map_err(|errors| errors.iter().map(ToString::to_string).collect::<String>())?;
-        Ok(Known { definition: definitions.remove(0), schemas })
-    }
-}
 
 pub(super) struct World<'k> {
     pub(super) known: &'k Known,
@@ -137,7 +118,7 @@ impl<'k> World<'k> {
     }
 
     fn begin(&mut self) {
-        let start = &self.known.definition.start;
+        let start = &self.known.definitions[0].starts[0];
         let kept = project(&start.reader, &start.kept, &self.start.to_string()).expect("a start can be read");
         let input = StartInput {
             key: "k".to_owned(),
@@ -146,7 +127,7 @@ impl<'k> World<'k> {
             traceparent: None,
             source: "wanted/0/0".to_owned(),
             version_offset: 0,
-            priority: if self.known.definition.priority.is_some() { 8 } else { PRIORITY_USUAL },
+            priority: if self.known.definitions[0].priority.is_some() { 8 } else { PRIORITY_USUAL },
             event_time: Some(self.now),
             early: Vec::new(),
             by_hand: None,
@@ -199,6 +180,9 @@ impl<'k> World<'k> {
         } else if !self.answers.is_empty() {
             let answer = self.answers.remove(0);
             self.hear(&answer);
+        } else if self.rows.values().any(|saga| saga.entries.iter().any(|entry| entry.waits == Waits::Approval)) {
+            // What is asked again and again for an approval that nobody answers would never end.
+            self.answer_approval();
         } else if !self.rests() {
             self.wait_until_due();
         } else if !self.help() {
@@ -307,7 +291,7 @@ impl<'k> World<'k> {
             let entries = saga
                 .entries
                 .iter()
-                .map(|entry| format!("{} {} ({})", name_of(&self.known.definition, entry), entry.work, entry.waits));
+                .map(|entry| format!("{} {} ({})", name_of(self.known.of_row(saga), entry), entry.work, entry.waits));
             out.push_str(&format!("{} {}: {}\n", saga.id, saga.status, entries.collect::<Vec<_>>().join(", ")));
         }
         out

@@ -22,19 +22,28 @@ pub(super) struct Writer<'r> {
     lists: Vec<String>,
     /// Behind the pivot: nothing is undone, and nothing may be refused but by a participant.
     is_behind: bool,
+    /// It is run by others.
+    is_part: bool,
+    /// The code that a reaction names.
+    code: &'static str,
+    /// What it may run, and whether that holds a pivot.
+    sagas: Vec<(String, bool)>,
 }
 
-/// The text of a definition.
+/// The text of a definition, and of those that it runs.
 pub(super) fn text(random: &mut Rng) -> String {
-    let mut writer =
-        Writer { random, out: String::new(), steps: 0, items: Vec::new(), known: Vec::new(), lists: Vec::new(), is_behind: false };
+    let count = [0, 1, 1, 2][random.usize(..4)];
+    let (mut below, mut sagas): (Vec<String>, Vec<(String, bool)>) = (Vec::new(), Vec::new());
+    for number in 0..count {
+        let (name, has_pivot) = (format!("part{number}"), random.u32(0..3) == 0);
+        below.push(part(random, &name, has_pivot, &sagas));
+        sagas.push((name, has_pivot));
+    }
+    let mut writer = Writer::new(random, &sagas);
     writer.line(0, &format!("saga: {SAGA}"));
     writer.line(0, "start: { on: Wanted, from: wanted, key: event.id }");
     writer.line(0, "retain: 3600000ms");
-    if writer.random.u32(0..4) == 0 {
-        let deadline = writer.random.u32(2_000..60_000);
-        writer.line(0, &format!("deadline: {deadline}ms"));
-    }
+    writer.deadline();
     if writer.random.u32(0..4) == 0 {
         writer.line(0, "priority: 8");
     }
@@ -50,7 +59,102 @@ pub(super) fn text(random: &mut Rng) -> String {
     }
     writer.line(0, "on_completed: { emit: Got, to: ends, with: { id: key } }");
     writer.line(0, "on_compensated: { emit: GotNothing, to: ends, with: { id: key } }");
+    below.insert(0, writer.out);
+    below.join("---\n")
+}
+
+/// The text of a definition that others run.
+fn part(random: &mut Rng, name: &str, has_pivot: bool, sagas: &[(String, bool)]) -> String {
+    let mut writer = Writer { is_part: true, ..Writer::new(random, sagas) };
+    writer.line(0, &format!("saga: {name}"));
+    writer.line(0, "input: { n: int, items: list(int), few: list(int) }");
+    writer.deadline();
+    writer.line(0, "steps:");
+    writer.list(2, 0);
+    if has_pivot {
+        writer.pivot();
+        if writer.random.bool() {
+            writer.is_behind = true;
+            writer.list(2, 1);
+        }
+    }
+    if writer.random.bool() {
+        writer.line(0, "result: { n: start.n }");
+    } else {
+        writer.line(0, "result: { n: start.n + 1, more: start.items }");
+    }
+    if writer.random.bool() {
+        writer.line(0, "on_completed: { emit: PartGot, to: ends, with: { id: key } }");
+        writer.line(0, "on_compensated: { emit: PartGotNothing, to: ends, with: { id: key, why: failure.code } }");
+    }
     writer.out
+}
+
+impl<'r> Writer<'r> {
+    fn new(random: &'r mut Rng, sagas: &[(String, bool)]) -> Writer<'r> {
+        Writer {
+            random,
+            out: String::new(),
+            steps: 0,
+            items: Vec::new(),
+            known: Vec::new(),
+            lists: Vec::new(),
+            is_behind: false,
+            is_part: false,
+            code: "NO",
+            sagas: sagas.to_vec(),
+        }
+    }
+
+    fn deadline(&mut self) {
+        if self.random.u32(0..4) == 0 {
+            let deadline = self.random.u32(2_000..60_000);
+            self.line(0, &format!("deadline: {deadline}ms"));
+        }
+    }
+
+    /// The pivot: a step, or a saga that holds one.
+    fn pivot(&mut self) {
+        let sagas: Vec<String> = self.sagas.iter().filter(|(_, pivot)| *pivot).map(|(name, _)| name.clone()).collect();
+        if let Some(saga) = self.random.choice(&sagas).filter(|_| !sagas.is_empty()).cloned()
+            && self.random.u32(0..4) > 0
+        {
+            return self.run(2, &saga, true);
+        }
+        let name = self.name('s');
+        self.line(2, &format!("- step: {name}"));
+        self.line(4, "do: bank.Do");
+        self.line(4, "with: { n: start.n }");
+        self.line(4, "pivot: true");
+        self.line(4, "timeout: 2s");
+    }
+
+    /// Another saga, as a step.
+    fn run(&mut self, indent: usize, saga: &str, is_pivot: bool) {
+        let name = self.name('u');
+        self.line(indent, &format!("- step: {name}"));
+        if !is_pivot && self.random.u32(0..6) == 0 {
+            self.condition(indent + 2);
+        }
+        self.line(indent + 2, &format!("run: {saga}"));
+        let number = self.number();
+        self.line(indent + 2, &format!("with: {{ n: \"{number}\", items: start.items, few: start.few }}"));
+        if !is_pivot && !self.is_behind && self.random.u32(0..6) == 0 {
+            let within = self.random.u32(1_000..30_000);
+            self.line(indent + 2, &format!("within: {within}ms"));
+        }
+        if is_pivot {
+            if self.random.u32(0..4) == 0 {
+                self.line(indent + 2, "on_refused: { DEADLINE: undo, else: undo }");
+            }
+        } else {
+            // One that asks nobody is refused with no code of theirs.
+            self.code = "EXPIRED";
+            self.reactions(indent + 2, 2);
+            self.code = "NO";
+        }
+        self.known.push(name);
+    }
 }
 
 impl Writer<'_> {
@@ -65,6 +169,10 @@ impl Writer<'_> {
 
     /// What all lists came to is told, so that their order can be seen.
     fn last(&mut self) -> bool {
+        if self.sagas.iter().any(|(_, pivot)| *pivot) && self.random.u32(0..3) > 0 {
+            self.pivot();
+            return true;
+        }
         let fields: Vec<String> = self.lists.iter().map(|list| format!("{list}: steps.{list}")).collect();
         self.line(2, "- step: tell");
         self.line(4, "do: bank.Tell");
@@ -87,8 +195,14 @@ impl Writer<'_> {
     }
 
     fn node(&mut self, indent: usize, depth: usize) {
+        let plain: Vec<String> = self.sagas.iter().filter(|(_, pivot)| !pivot).map(|(name, _)| name.clone()).collect();
+        let most = if self.is_part { 1 } else { 2 };
         match self.random.u32(0..100) {
-            0..30 if self.items.len() < 2 && depth < 3 => self.each(indent, depth),
+            0..12 if !plain.is_empty() && self.items.len() < most => {
+                let saga = plain[self.random.usize(..plain.len())].clone();
+                self.run(indent, &saga, false);
+            }
+            0..30 if self.items.len() < most && depth < 3 => self.each(indent, depth),
             30..36 if depth < 3 => {
                 let name = self.name('g');
                 self.line(indent, &format!("- step: {name}"));
@@ -110,7 +224,7 @@ impl Writer<'_> {
             44..48 => {
                 let name = self.name('z');
                 self.line(indent, &format!("- step: {name}"));
-                let millis = self.random.u32(0..5_000);
+                let millis = self.random.u32(1..5_000);
                 self.line(indent + 2, &format!("sleep: {millis}ms"));
             }
             48..52 => {
@@ -180,7 +294,10 @@ impl Writer<'_> {
         for key in ["on_refused", "on_failed"] {
             match self.random.u32(0..12) {
                 0 => self.line(indent, &format!("{key}: go_on")),
-                1 => self.line(indent, &format!("{key}: {{ NO: undo, else: go_on }}")),
+                1 => {
+                    let code = self.code;
+                    self.line(indent, &format!("{key}: {{ {code}: undo, else: go_on }}"));
+                }
                 2 if depth < 2 => {
                     let next = ["go_on", "undo", "retry, at_most: 2"][self.random.usize(..3)];
                     self.line(indent, &format!("{key}:"));

@@ -11,19 +11,26 @@ use ringmaster_schemas::avro::{Node as Avro, Schema};
 
 use super::certainty::Certainty;
 use super::checks;
+use super::contracts::Contracts;
 use super::form::SagaForm;
 use super::listeners::{Listening, listeners};
 use super::pass::Pass;
+use super::starts::{self, Starts};
 use super::targets::Finder;
 use super::tree::{PlannedVerb, Tree};
-use crate::definition::Definition;
 use crate::definition::expression::items::{Derived, ItemName};
-use crate::definition::expression::scope::{Known, Names, NodeName, Reads, RuleBody, Spot, Uses, lasting_rule};
+use crate::definition::expression::scope::{Known, Names, NodeName, Reads, RuleBody, Spot, StartGap, Uses, lasting_rule};
 use crate::definition::expression::{Root, check_rule};
+use crate::definition::{Contract, Definition};
 
-/// What expressions read: the start event, and results by their nodes.
+/// What expressions read: the start events, and results by their nodes.
 pub(super) struct Read {
+    /// What all starts have in common: what `start` is.
     pub(super) start: Arc<Schema>,
+    /// Of each start's own event.
+    pub(super) begins: Vec<Arc<Schema>>,
+    /// What not every start has.
+    pub(super) gaps: BTreeMap<String, StartGap>,
     /// Of the events that are listened to.
     pub(super) events: Vec<Arc<Schema>>,
     pub(super) results: BTreeMap<u16, Arc<Schema>>,
@@ -37,31 +44,40 @@ pub(super) struct Ground<'g> {
     pub(super) certainty: &'g Certainty,
     pub(super) whole: &'g Read,
     pub(super) listeners: &'g [Listening<'g>],
+    /// What those promise that it runs.
+    pub(super) contracts: &'g Contracts,
 }
+
+/// A definition, and what it promises.
+type Built = (Definition, Option<Contract>);
 
 /// Builds the definition of a form.
 pub(super) struct Builder<'a, 't, 'l> {
     pub(super) form: &'a SagaForm,
     pub(super) finder: Finder<'a, 't, 'l>,
+    /// What those promise that it runs.
+    pub(super) contracts: &'a Contracts,
     /// Errors before this document: those of its neighbours are not its own.
     pub(super) errors_before: usize,
 }
 
 impl Builder<'_, '_, '_> {
     /// `None` if anything is wrong, which is then reported. The hash is filled in later: it needs all schemas.
-    pub(super) fn build(mut self) -> Option<Definition> {
+    pub(super) fn build(mut self) -> Option<Built> {
         let form = self.form;
-        let tree = Tree::of(form);
+        let contracts = self.contracts;
+        let tree = Tree::of(form, contracts);
         let certainty = Certainty::of(&tree);
         checks::pivot(&tree, self.finder.report);
         checks::for_each(&tree, self.finder.report);
+        checks::run(form, &tree, contracts, self.finder.report);
         checks::reach(&tree, self.finder.report);
         checks::reactions(&tree, self.finder.report);
         checks::limits(form, &tree, self.finder.options, self.finder.report);
         let listeners = listeners(form, &tree, self.finder.report);
         let mut whole = self.whole(&tree, &listeners)?;
         checks::names(&tree, &whole, self.finder.report);
-        let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole, listeners: &listeners };
+        let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole, listeners: &listeners, contracts };
         let known = names(form, &ground, None);
         let (first, uses) = self.pass(&ground, &known, None);
         self.unused_rules(&known, &tree, &uses);
@@ -75,7 +91,7 @@ impl Builder<'_, '_, '_> {
         drop(known);
         whole.results.extend(derived.lists.clone());
         whole.derived = derived;
-        let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole, listeners: &listeners };
+        let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole, listeners: &listeners, contracts };
         let kept = self.kept(&ground, &uses)?;
         let (built, _) = self.pass(&ground, &names(form, &ground, Some(&kept)), Some(&kept));
         assert!(built.is_some() && !self.failed(), "what compiles against a schema compiles against its projection");
@@ -83,7 +99,7 @@ impl Builder<'_, '_, '_> {
     }
 
     /// The definition and what it reads; what is wrong is reported.
-    fn pass<'n>(&mut self, ground: &Ground<'n>, names: &Names<'n>, kept: Option<&Read>) -> (Option<Definition>, Uses) {
+    fn pass<'n>(&mut self, ground: &Ground<'n>, names: &Names<'n>, kept: Option<&Read>) -> (Option<Built>, Uses) {
         let mut uses = Uses::default();
         let (form, finder) = (self.form, &mut self.finder);
         let pass = Pass { form, ground, names, kept, finder, uses: &mut uses, site_count: 0, inside: BTreeMap::new() };
@@ -96,17 +112,22 @@ impl Builder<'_, '_, '_> {
 
     /// The schemas that everything is read by.
     fn whole(&mut self, tree: &Tree<'_>, listeners: &[Listening<'_>]) -> Option<Read> {
-        let start = self.finder.event(&self.form.start.event);
+        let starts = starts::whole(self.form, &mut self.finder);
         let events: Vec<_> = listeners.iter().map(|listening| self.finder.event(listening.event)).collect();
         let events = events.into_iter().collect::<Option<Vec<_>>>();
         let asks = tree.givers().filter(|(step, _)| matches!(tree.node(*step).verb, PlannedVerb::Do(_) | PlannedVerb::Approval(_)));
         let results: Vec<_> = asks.map(|(step, form)| (step, self.finder.gives(&form.verb))).collect();
         let results = results.into_iter().map(|(node, result)| Some((node, result?)));
         let (events, mut results) = (events?, results.collect::<Option<BTreeMap<_, _>>>()?);
+        results.extend(tree.nodes.iter().zip(0..).filter_map(|(planned, number)| match planned.verb {
+            PlannedVerb::Run(form, _) => Some((number, self.contracts.get(&form.saga.text)?.result.clone()?)),
+            _ => None,
+        }));
         for (listening, event) in listeners.iter().zip(&events) {
             results.extend(listening.waits.iter().map(|wait| (*wait, event.clone())));
         }
-        Some(Read { start: start?, events, results, derived: Derived::default() })
+        let Starts { start, begins, gaps } = starts?;
+        Some(Read { start, begins, gaps, events, results, derived: Derived::default() })
     }
 
     /// Results that are read and have no schema.
@@ -142,7 +163,9 @@ impl Builder<'_, '_, '_> {
     /// What state keeps of the start event and of the results that are read.
     fn kept(&mut self, ground: &Ground<'_>, uses: &Uses) -> Option<Read> {
         let (tree, whole, none) = (ground.tree, ground.whole, Reads::Fields(BTreeSet::new()));
-        let start = self.projection(&whole.start, uses.of(Root::Start).unwrap_or(&none));
+        let of_start = uses.of(Root::Start).unwrap_or(&none);
+        let start = self.projection(&whole.start, of_start)?;
+        let begins = self.begins(ground, uses, &start)?;
         let is_read = |node: u16| uses.of(Root::Result(node));
         let events = ground.listeners.iter().zip(0..).zip(&whole.events).map(|((listening, number), event)| {
             let own = uses.of(Root::Event(number));
@@ -167,7 +190,20 @@ impl Builder<'_, '_, '_> {
         for (each, gives) in &whole.derived.gives {
             derived.gives.insert(*each, self.stored(gives, gives.clone())?);
         }
-        Some(Read { start: start?, events: events.into_iter().map(|(_, kept)| kept).collect(), results, derived })
+        let (gaps, events) = (whole.gaps.clone(), events.into_iter().map(|(_, kept)| kept).collect());
+        Some(Read { start, begins, gaps, events, results, derived })
+    }
+
+    /// Of each start's own event: what its own key and if read, and what is read of it as `start`.
+    fn begins(&mut self, ground: &Ground<'_>, uses: &Uses, start: &Arc<Schema>) -> Option<Vec<Arc<Schema>>> {
+        let (whole, none) = (ground.whole, Reads::Fields(BTreeSet::new()));
+        if let [_] = whole.begins[..] {
+            return Some(vec![start.clone()]);
+        }
+        let of_start = uses.of(Root::Start).unwrap_or(&none);
+        let own = (ground.listeners.len() as u16..).map(|number| uses.of(Root::Event(number)).unwrap_or(&none));
+        let begins = whole.begins.iter().zip(own).map(|(begins, own)| self.projection(begins, &of_start.clone().and(own)));
+        begins.collect()
     }
 
     fn projection(&mut self, whole: &Arc<Schema>, reads: &Reads) -> Option<Arc<Schema>> {
@@ -214,9 +250,13 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
         PlannedVerb::ForEach(form) => Some(ItemName { name: &form.item.text, each, step: name_of(each) }),
         _ => None,
     });
+    let read = kept.unwrap_or(whole);
+    // Where several events start it, the own expressions of each read it as they would read what they listen to.
+    let begins = if read.begins.len() > 1 { &read.begins[..] } else { &[] };
     Names {
-        start: kept.unwrap_or(whole).start.clone(),
-        events: kept.unwrap_or(whole).events.clone(),
+        start: read.start.clone(),
+        gaps: &whole.gaps,
+        events: read.events.iter().chain(begins).cloned().collect(),
         nodes: nodes.collect(),
         items: items.collect(),
         derived: RefCell::new(kept.map_or_else(Derived::default, |kept| kept.derived.clone())),

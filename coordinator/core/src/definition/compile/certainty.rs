@@ -29,7 +29,8 @@ impl Certainty {
         self.before[usize::from(number)] = known.clone();
         let done = match node.verb {
             PlannedVerb::Sequence(_) => tree.children(number).fold(known.clone(), |known, child| self.walk(tree, child, known)),
-            PlannedVerb::Do(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) => {
+            PlannedVerb::Run(..) if !node.verb.gives() => known.clone(),
+            PlannedVerb::Do(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) | PlannedVerb::Run(..) => {
                 known.clone().with(tree.stands_for(number).unwrap_or(number), true)
             }
             PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Sleep(_) => known.clone(),

@@ -3,10 +3,12 @@
 //! The reader, the JSON Schema for editors and the reference in docs/SAGAS.md are made of these tables.
 
 mod for_each;
+mod run;
 mod waits;
 
 use super::form::ROUNDS_MAX;
 pub use for_each::FOR_EACH;
+pub use run::RUN;
 pub use waits::{ANSWER, APPROVAL, CANCEL, ESCALATION, ROLE, SLEEP, WAIT};
 
 /// A map of the language.
@@ -80,6 +82,8 @@ pub enum Holds {
     Named(&'static Holds, usize),
     /// A map of codes, and `else`.
     ByCode(&'static Holds),
+    /// Fields, each with its type, or with fields again.
+    Fields,
     /// A map of the language.
     Map(&'static Shape),
     /// One of these.
@@ -118,18 +122,26 @@ pub static SAGA: Shape = Shape {
     keys: &[
         must("saga", Holds::SagaName, "The saga's name; its id is the name, a slash and its key."),
         DESCRIPTION,
-        must("start", Holds::Map(&START), "The event that starts a saga."),
+        may("start", STARTS, "The event that starts a saga, or a list of them."),
+        may(
+            "input",
+            INPUT,
+            "In place of start, what a saga begins with that others run, or people start: fields and types, or a record.",
+        ),
         may("cancel", Holds::Map(&CANCEL), "The event that cancels a saga."),
         may("deadline", Holds::Duration, "The whole saga's time; over before the pivot, what was done is undone."),
         may("priority", Holds::Expression, "From 0 to 9, 5 without it: of what is parked the larger goes first."),
         may("retain", Holds::Duration, "How long a finished saga is kept, and its repeated start recognised."),
         may("rules", Holds::Named(&RULE, 0), "Named expressions, read as rules.NAME; a table takes its first row that is true."),
         must("steps", Holds::Steps, "What is done, in order."),
+        may("result", Holds::Body, "What the saga that runs this one reads of it."),
         may("on_completed", EMISSIONS, "What is told when all steps are done."),
         may("on_compensated", EMISSIONS, "What is told when what was done is undone; failure says why."),
         may("on_stuck", EMISSIONS, "What is told each time that something begins to need a person; failure says what, and why."),
     ],
 };
+
+const INPUT: Holds = Holds::Either(&[Holds::Type, Holds::Fields]);
 
 /// `start`.
 pub static START: Shape = Shape {
@@ -143,6 +155,7 @@ pub static START: Shape = Shape {
     ],
 };
 
+const STARTS: Holds = Holds::Either(&[Holds::Map(&START), Holds::List(&Holds::Map(&START), 1)]);
 const RULE: Holds = Holds::Either(&[Holds::Expression, Holds::List(&Holds::Either(&[Holds::Map(&ROW), Holds::Map(&LAST_ROW)]), 1)]);
 
 /// A row of a rule's table.
@@ -191,7 +204,7 @@ pub static MAPS: [&Shape; 14] =
     [&SAGA, &START, &CANCEL, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &REACTION, &ARM, &LAST_ARM, &ROLE, &ESCALATION, &ANSWER];
 
 /// The verbs, each with what a step of it may have.
-pub static VERBS: [(&str, &Shape); 10] = [
+pub static VERBS: [(&str, &Shape); 11] = [
     ("do", &DO),
     ("emit", &EMIT),
     ("wait", &WAIT),
@@ -202,6 +215,7 @@ pub static VERBS: [(&str, &Shape); 10] = [
     ("switch", &SWITCH),
     ("parallel", &PARALLEL),
     ("for_each", &FOR_EACH),
+    ("run", &RUN),
 ];
 
 /// Verbs beside which this one is none, but a part of theirs: the steps of a for_each.

@@ -30,7 +30,7 @@ pub(super) struct Listening<'f> {
 pub(super) fn listeners<'f>(form: &'f SagaForm, tree: &Tree<'f>, report: &mut Report<'_>) -> Vec<Listening<'f>> {
     let mut all: Vec<Listening<'f>> = Vec::new();
     if let Some(cancel) = &form.cancel {
-        all.push(Listening { cancels: true, keep_ms: DEFAULTS.keep_ms, ..of(form, cancel) });
+        all.extend(of(form, cancel, report).map(|one| Listening { cancels: true, keep_ms: DEFAULTS.keep_ms, ..one }));
     }
     let listen = tree.nodes.iter().zip(0..).filter_map(|(planned, number)| match planned.verb {
         PlannedVerb::Wait(wait) => Some((&wait.listens, &wait.keep, vec![number], Vec::new())),
@@ -41,7 +41,8 @@ pub(super) fn listeners<'f>(form: &'f SagaForm, tree: &Tree<'f>, report: &mut Re
     });
     for (listens, keep, waits, answers) in listen {
         let keep_ms = keep.as_ref().map_or(DEFAULTS.keep_ms, |(millis, _)| *millis);
-        let one = Listening { keep_ms, waits, answers, ..of(form, listens) };
+        let Some(one) = of(form, listens, report) else { continue };
+        let one = Listening { keep_ms, waits, answers, ..one };
         let known = all.iter_mut().find(|known| known.event.text == one.event.text && known.topic.text == one.topic.text);
         let Some(known) = known else {
             all.push(one);
@@ -59,17 +60,24 @@ pub(super) fn listeners<'f>(form: &'f SagaForm, tree: &Tree<'f>, report: &mut Re
         known.waits.extend(one.waits);
         known.answers.extend(one.answers);
     }
-    let start = (&form.start.event.text, &form.start.topic.text);
-    for one in all.iter().filter(|one| (&one.event.text, &one.topic.text) == start) {
+    let starts = |one: &&Listening<'_>| {
+        form.starts.iter().any(|start| (&one.event.text, &one.topic.text) == (&start.event.text, &start.topic.text))
+    };
+    for one in all.iter().filter(starts) {
         let hint = "it cannot be told whether it starts a saga, or is for one that lives: let it be another type, or another topic";
         report.error(&one.event.span, format!("{} on {} starts the saga", one.event.text, one.topic.text), hint);
     }
     all
 }
 
-fn of<'f>(form: &'f SagaForm, listens: &'f ListenForm) -> Listening<'f> {
-    let topic = listens.topic.as_ref().unwrap_or(&form.start.topic);
-    Listening {
+/// None where it does not say its topic, and the starts have no single one.
+fn of<'f>(form: &'f SagaForm, listens: &'f ListenForm, report: &mut Report<'_>) -> Option<Listening<'f>> {
+    let Some(topic) = listens.topic.as_ref().or_else(|| form.topic()) else {
+        let message = format!("it is not clear which topic {} comes on", listens.event.text);
+        report.error(&listens.event.span, message, "say from: TOPIC; only where all starts have one topic, it is that one");
+        return None;
+    };
+    Some(Listening {
         event: &listens.event,
         topic,
         key: listens.key.as_ref(),
@@ -77,7 +85,7 @@ fn of<'f>(form: &'f SagaForm, listens: &'f ListenForm) -> Listening<'f> {
         cancels: false,
         waits: Vec::new(),
         answers: Vec::new(),
-    }
+    })
 }
 
 fn key_of(key: Option<&Parsed>) -> Option<String> {

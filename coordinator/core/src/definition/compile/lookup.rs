@@ -7,6 +7,8 @@ use std::sync::Arc;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::registry::Schemas;
 
+use crate::definition::Contract;
+
 /// Finds schemas and notes which were used.
 pub(super) struct Lookup<'a> {
     schemas: &'a mut Schemas,
@@ -99,6 +101,17 @@ impl<'a> Lookup<'a> {
     /// The schema of what an approval gives.
     pub(super) fn approval(&self) -> Arc<Schema> {
         self.schemas.approval().clone()
+    }
+
+    /// The contract that a version from history keeps itself.
+    pub(super) fn contract(&self, saga: &str, pinned: &BTreeMap<String, String>) -> Option<Contract> {
+        Contract::own(saga, pinned, self.schemas)
+    }
+
+    /// Makes a part of a contract known by its key; a version is made of it too.
+    pub(super) fn note_part(&mut self, part: String, schema: Arc<Schema>) {
+        let known = self.schemas.add_part(schema.text()).expect("it was parsed before");
+        self.note(&part, &known);
     }
 
     /// Makes a projection known by its key, so that stored bytes can name it.

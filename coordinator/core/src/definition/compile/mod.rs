@@ -7,20 +7,24 @@
 mod build;
 mod certainty;
 mod checks;
+mod contracts;
 mod duration;
 mod fields;
 mod form;
+mod input;
 pub mod keys;
 mod listeners;
 mod lookup;
 pub mod outline;
 mod pass;
 mod report;
+mod starts;
 mod targets;
 mod tree;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{DefinitionHash, Encoding};
@@ -32,6 +36,7 @@ use super::defaults::DEFAULTS;
 use super::limits::{Limit, bytes, count, limit};
 use super::{Definition, DefinitionRecord, yaml};
 use build::Builder;
+pub use contracts::Sagas;
 pub(crate) use duration::{Unit, parse_duration, write_duration};
 pub use fields::Fields;
 pub(crate) use fields::{CODE_BYTES_MAX, NAME_BYTES_MAX, ROLE_BYTES_MAX, TOPIC_BYTES_MAX, TYPE_BYTES_MAX, split_by_comma};
@@ -55,6 +60,9 @@ pub(super) fn limits() -> Vec<Limit> {
         limit!(form::for_each::AT_ONCE_MAX, "items of a for_each that are under way at the same time", count),
         limit!(checks::for_each::NESTED_MAX, "for_eaches inside one another", count),
         limit!(super::node::ITEMS_MAX, "items of a for_each", count),
+        limit!(super::contract::ROWS_DEEP_MAX, "rows below one another: a saga, an item, what that runs, and so on", count),
+        limit!(form::run::DECIMAL_DIGITS_MAX, "digits behind the point of an input's decimal", count),
+        limit!(form::run::NESTED_MAX, "levels of fields of an input", count),
         limit!(form::react::CODES_MAX, "codes of one on_refused or on_failed", count),
         limit!(form::react::ROUNDS_MAX, "rounds of a step", count),
         limit!(form::approval::ESCALATIONS_MAX, "escalations of an approval", count),
@@ -88,6 +96,8 @@ pub struct Settings<'a> {
     pub deployed: BTreeMap<String, BTreeMap<String, String>>,
     /// What is allowed and probably not meant, of all that was compiled with these settings.
     pub warnings: Vec<CompileError>,
+    /// What may be run beside what is deployed.
+    pub sagas: Sagas,
 }
 
 /// What a definition must know of a participant.
@@ -129,7 +139,7 @@ impl<'a> Settings<'a> {
     pub fn new(schemas: &'a mut Schemas) -> Self {
         let (participants, topics) = (BTreeMap::new(), BTreeMap::new());
         let prefix = "ringmaster".to_owned();
-        Settings { schemas, participants, topics, prefix, deployed: BTreeMap::new(), warnings: Vec::new() }
+        Settings { schemas, participants, topics, prefix, deployed: BTreeMap::new(), warnings: Vec::new(), sagas: Sagas::default() }
     }
 }
 
@@ -160,7 +170,10 @@ pub(super) struct Version {
 
 /// The same with what records need.
 pub(super) fn compile_file(file: &str, text: &str, settings: &mut Settings<'_>) -> Result<Vec<Version>, Vec<CompileError>> {
-    on_large_stack(|| compile_documents(file, text, 1, None, settings))
+    on_large_stack(|| {
+        settings.announce(file, text);
+        compile_documents(file, text, 1, None, settings)
+    })
 }
 
 /// Compiles a version from history against exactly the schemas that it was compiled against first.
@@ -193,11 +206,16 @@ pub(super) fn compile_record(record: &DefinitionRecord, settings: &mut Settings<
 
 /// The error that a record's name is another's already.
 pub(super) fn defined_twice_in(record: &DefinitionRecord, first: &DefinitionRecord) -> Vec<CompileError> {
-    let mut report = Report::new(&record.file, &record.text, record.line);
     let line = Report::new(&first.file, &first.text, first.line).line(name_in(&first.text).start);
     let hint = format!("it is first in {}, line {line}", first.file);
-    report.error(&name_in(&record.text), format!("saga '{}' is defined twice", record.name), hint);
-    report.finish().0
+    vec![defined_in(record, format!("saga '{}' is defined twice", record.name), hint)]
+}
+
+/// An error about a whole definition, at its name.
+fn defined_in(record: &DefinitionRecord, message: String, hint: String) -> CompileError {
+    let mut report = Report::new(&record.file, &record.text, record.line);
+    report.error(&name_in(&record.text), message, hint);
+    report.finish().0.remove(0)
 }
 
 /// Where the name of a document stands.
@@ -237,20 +255,33 @@ fn compile_documents(
                     report.error(&form.name.span, format!("saga '{}' is defined twice", form.name.text), "");
                     continue;
                 }
+                let Some(contracts) = contracts::resolve(&form, pinned, settings, &mut report) else { continue };
                 let deployed = settings.deployed.get(&form.name.text);
                 let mut lookup = Lookup::new(settings.schemas, pinned, deployed);
                 let options = Options { participants: &settings.participants, topics: &settings.topics, prefix: &settings.prefix };
                 let finder = Finder { options: &options, lookup: &mut lookup, report: &mut report };
-                let built = Builder { form: &form, finder, errors_before: errors }.build();
-                let Some(mut definition) = report.or_reason(built, errors, &form.name.span) else { continue };
+                let built = Builder { form: &form, finder, contracts: &contracts, errors_before: errors }.build();
+                let Some((mut definition, contract)) = report.or_reason(built, errors, &form.name.span) else { continue };
                 if !lookup.missing().is_empty() {
                     let message =
                         format!("the deployed version has schemas that are missing here: {}", lookup.missing().join(", "));
                     report.warning(&form.name.span, message, "it keeps them; put their files back into the schema folder");
                 }
+                let contract = match pinned {
+                    // What a version from history promised it promises for ever.
+                    Some(pinned) => lookup.contract(&definition.name, pinned),
+                    None => contract,
+                };
+                let own = contract.iter().flat_map(|contract| contract.parts(contracts::OWN));
+                let runs = definition.runs().flat_map(|(_, run)| run.contract.parts(&contracts::of(&run.saga)));
+                for (part, schema) in own.chain(runs).collect::<Vec<_>>() {
+                    lookup.note_part(part, schema);
+                }
                 let (text, schemas) = (text[document.span.clone()].to_owned(), lookup.used());
                 definition.hash = content_hash(&text, &schemas);
-                versions.push(Version { definition, line: report.line(document.span.start), text, schemas });
+                let line = report.line(document.span.start);
+                definition.contract = contract.map(Arc::new);
+                versions.push(Version { definition, line, text, schemas });
             }
         }
     }

@@ -12,8 +12,8 @@ use crate::definition::{Next, Reaction, yaml};
 pub struct Outline {
     /// Its name.
     pub saga: String,
-    /// What starts it.
-    pub start: Begin,
+    /// What starts it, in the order of the file.
+    pub starts: Vec<Begin>,
     /// The type of the event that cancels it.
     pub cancel: Option<String>,
     /// Its steps, in order.
@@ -90,6 +90,8 @@ pub enum Does {
         /// What is done for each.
         steps: Vec<Part>,
     },
+    /// Runs a saga.
+    Run(String),
     /// Waits for an event.
     Wait {
         /// The event's type.
@@ -154,10 +156,14 @@ pub fn outline(file: &str, text: &str) -> Result<Vec<Outline>, Vec<CompileError>
 
 impl Outline {
     fn of(form: &SagaForm) -> Outline {
-        let StartForm { event, topic, key: _, condition } = &form.start;
+        let begin = |StartForm { event, topic, key: _, condition }: &StartForm| Begin {
+            event: event.text.clone(),
+            topic: topic.text.clone(),
+            condition: condition.as_ref().map(text_of),
+        };
         Outline {
             saga: form.name.text.clone(),
-            start: Begin { event: event.text.clone(), topic: topic.text.clone(), condition: condition.as_ref().map(text_of) },
+            starts: form.starts.iter().map(begin).collect(),
             cancel: form.cancel.as_ref().map(|cancel| cancel.event.text.clone()),
             steps: form.steps.iter().map(Part::of).collect(),
             completed: form.on_completed.iter().map(Emission::of).collect(),
@@ -197,6 +203,7 @@ impl Part {
                 at_once: each.at_once,
                 steps: parts(&each.steps),
             },
+            VerbForm::Run(run) => Does::Run(run.saga.text.clone()),
             VerbForm::Wait(wait) => Does::Wait {
                 event: wait.listens.event.text.clone(),
                 topic: wait.listens.topic.as_ref().map(|topic| topic.text.clone()),

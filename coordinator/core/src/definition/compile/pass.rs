@@ -2,6 +2,7 @@
 
 mod approval;
 mod for_each;
+mod run;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -14,14 +15,15 @@ use ringmaster_schemas::journal::{DefinitionHash, Encoding};
 use super::build::{Ground, Read};
 use super::checks::{self, Decides};
 use super::did_you_mean;
-use super::form::{EmitForm, OnForm, SagaForm, SleepForm, SwitchForm, WaitForm};
+use super::form::{EmitForm, OnForm, SagaForm, SleepForm, StartForm, SwitchForm, WaitForm};
 use super::targets::{Finder, Target};
 use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
 use crate::definition::expression::scope::{Known, Names, Spot, Uses, facts};
 use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
 use crate::definition::{
-    Arm, Definition, Do, Emit, Gives, Listener, Next, Node, NodeByName, On, Reaction, Role, Sleep, Start, Verb, Wait,
+    Arm, Contract, Definition, Do, Emit, Gives, Listener, Next, Node, NodeByName, On, Reaction, Role, SagaInput, Sleep, Start,
+    Verb, Wait,
 };
 
 /// One pass against one set of schemas.
@@ -40,10 +42,16 @@ pub(super) struct Pass<'p, 'a, 'f, 't, 'l> {
 }
 
 impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
-    /// The definition; what is wrong is reported.
-    pub(super) fn definition(mut self) -> Option<Definition> {
+    /// The definition, and what it promises to those that run it; what is wrong is reported.
+    pub(super) fn definition(mut self) -> Option<(Definition, Option<Contract>)> {
+        let definition = self.build()?;
+        let contract = self.contract(&definition);
+        Some((definition, contract))
+    }
+
+    fn build(&mut self) -> Option<Definition> {
         let (form, tree, certainty) = (self.form, self.ground.tree, self.ground.certainty);
-        let start = self.start();
+        let starts = self.starts();
         let priority = self.priority();
         let listeners = self.listeners();
         let mut nodes: Vec<Option<Node>> = Vec::with_capacity(tree.nodes.len());
@@ -56,11 +64,13 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let undone = Spot { failure: true, undone: true, ..Spot::at(certainty.end()) };
         let compensated = self.emissions(&form.on_compensated, &undone);
         let stuck = self.emissions(&form.on_stuck, &undone);
+        let result = self.result();
         let nodes = nodes.into_iter().collect::<Option<Vec<Node>>>()?;
         Some(Definition {
             name: form.name.text.as_str().into(),
             hash: DefinitionHash::default(),
-            start: start?,
+            starts: starts?,
+            start_kept: self.kept.unwrap_or(self.ground.whole).start.clone(),
             listeners: listeners?,
             deadline_ms: form.deadline.as_ref().map(|(millis, _)| *millis),
             priority: priority?,
@@ -68,6 +78,13 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             names: NodeByName::of(&nodes),
             has_pivot: tree.pivots().next().is_some(),
             has_items: nodes.iter().any(|node| matches!(node.verb, Verb::ForEach(_))),
+            has_rows: form.input.is_some() || nodes.iter().any(|node| matches!(node.verb, Verb::ForEach(_) | Verb::Run(_))),
+            input: form.input.as_ref().map(|_| SagaInput {
+                reader: self.ground.whole.start.clone(),
+                kept: self.kept.unwrap_or(self.ground.whole).start.clone(),
+            }),
+            result: result?,
+            contract: None,
             nodes,
             on_completed: completed?,
             on_compensated: compensated?,
@@ -85,19 +102,27 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         Some(priority)
     }
 
-    fn start(&mut self) -> Option<Start> {
-        let form = &self.form.start;
+    fn starts(&mut self) -> Option<Vec<Start>> {
+        let (form, count) = (self.form, self.ground.listeners.len() as u16);
+        let is_alone = form.starts.len() == 1;
+        let spot = |number: usize| if is_alone { Spot::start() } else { Spot::listening(count + number as u16) };
+        let starts = form.starts.iter().enumerate().map(|(number, form)| self.start(form, number, &spot(number)));
+        let starts: Vec<Option<Start>> = starts.collect();
+        starts.into_iter().collect()
+    }
+
+    fn start(&mut self, form: &'p StartForm, number: usize, spot: &Spot) -> Option<Start> {
         self.finder.topic(&form.topic);
-        let key = self.expression(form.key.as_ref(), &Spot::start(), Wanted::Key);
-        let condition = self.expression(form.condition.as_ref(), &Spot::start(), Wanted::Truth);
+        let key = self.expression(form.key.as_ref(), spot, Wanted::Key);
+        let condition = self.expression(form.condition.as_ref(), spot, Wanted::Truth);
         Some(Start {
             event: form.event.text.as_str().into(),
             topic: form.topic.text.as_str().into(),
             key: key?,
             key_text: form.key.as_ref().map_or_else(String::new, |key| key.text().to_owned()),
             condition: condition?,
-            reader: self.ground.whole.start.clone(),
-            kept: self.kept.unwrap_or(self.ground.whole).start.clone(),
+            reader: self.ground.whole.begins[number].clone(),
+            kept: self.kept.unwrap_or(self.ground.whole).begins[number].clone(),
         })
     }
 
@@ -183,6 +208,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             (PlannedVerb::Wait(form), _) => self.wait(number, form, spot).map(Verb::Wait),
             (PlannedVerb::Approval(form), _) => self.approval(number, form, spot).map(Verb::Approval),
             (PlannedVerb::ForEach(form), _) => self.for_each(number, form, spot).map(Verb::ForEach),
+            (PlannedVerb::Run(form, _), _) => self.run(number, form, spot).map(Verb::Run),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
         };
@@ -321,7 +347,8 @@ fn within_ms(planned: &Planned<'_>) -> Option<Millis> {
         | PlannedVerb::Switch(_)
         | PlannedVerb::Parallel
         | PlannedVerb::Sleep(_)
-        | PlannedVerb::ForEach(_) => written,
+        | PlannedVerb::ForEach(_)
+        | PlannedVerb::Run(..) => written,
     }
 }
 

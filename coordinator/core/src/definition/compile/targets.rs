@@ -124,7 +124,7 @@ impl Finder<'_, '_, '_> {
     }
 
     /// A schema of nearly this name.
-    fn meant_by(&self, name: &str) -> Option<String> {
+    pub(super) fn meant_by(&self, name: &str) -> Option<String> {
         Some(format!("did you mean '{}'?", suggest(name, self.lookup.names())?))
     }
 
@@ -135,6 +135,7 @@ impl Finder<'_, '_, '_> {
             VerbForm::Approval(_) => Some(self.lookup.approval()),
             VerbForm::Wait(_) => unreachable!("what it gives is what is listened to"),
             VerbForm::ForEach(_) => unreachable!("what it gives follows from its expressions"),
+            VerbForm::Run(_) => unreachable!("what it gives its contract says"),
             VerbForm::Emit(_) | VerbForm::Refuse(_) | VerbForm::Group(_) => unreachable!("it gives nothing"),
             VerbForm::Switch(_) | VerbForm::Parallel(_) | VerbForm::Sleep(_) => unreachable!("it gives nothing"),
         }

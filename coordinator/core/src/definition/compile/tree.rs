@@ -2,8 +2,10 @@
 
 use ringmaster_schemas::journal::Phase;
 
+use super::contracts::Contracts;
 use super::form::{
-    ApprovalForm, DoForm, EmitForm, ForEachForm, NodeForm, OnForm, RefuseForm, SagaForm, SleepForm, SwitchForm, VerbForm, WaitForm,
+    ApprovalForm, DoForm, EmitForm, ForEachForm, NodeForm, OnForm, RefuseForm, RunForm, SagaForm, SleepForm, SwitchForm, VerbForm,
+    WaitForm,
 };
 use crate::definition::{Next, ROOT, Reaction, Role};
 
@@ -25,6 +27,8 @@ pub(super) struct Planned<'f> {
     pub(super) undoes: bool,
     /// It leaves an entry that holds what was entered in it.
     pub(super) is_scope: bool,
+    /// It says that it is the pivot, or runs a saga that holds one.
+    pub(super) says_pivot: bool,
 }
 
 /// What a node does.
@@ -41,6 +45,14 @@ pub(super) enum PlannedVerb<'f> {
     Approval(&'f ApprovalForm),
     Wait(&'f WaitForm),
     ForEach(&'f ForEachForm),
+    Run(&'f RunForm, Promised),
+}
+
+/// What a saga promises that is run.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Promised {
+    pub(super) result: bool,
+    pub(super) pivot: bool,
 }
 
 impl PlannedVerb<'_> {
@@ -49,7 +61,7 @@ impl PlannedVerb<'_> {
         match self {
             PlannedVerb::Group | PlannedVerb::Switch(_) | PlannedVerb::Parallel | PlannedVerb::ForEach(_) => true,
             PlannedVerb::Sequence(_) | PlannedVerb::Do(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => false,
-            PlannedVerb::Sleep(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) => false,
+            PlannedVerb::Sleep(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) | PlannedVerb::Run(..) => false,
         }
     }
 
@@ -58,6 +70,7 @@ impl PlannedVerb<'_> {
         match self {
             PlannedVerb::Do(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) => true,
             PlannedVerb::ForEach(form) => form.result.is_some(),
+            PlannedVerb::Run(_, promised) => promised.result,
             PlannedVerb::Sequence(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Sleep(_) => false,
             PlannedVerb::Group | PlannedVerb::Switch(_) | PlannedVerb::Parallel => false,
         }
@@ -65,17 +78,17 @@ impl PlannedVerb<'_> {
 }
 
 impl<'f> Tree<'f> {
-    pub(super) fn of(form: &'f SagaForm) -> Tree<'f> {
+    pub(super) fn of(form: &'f SagaForm, contracts: &Contracts) -> Tree<'f> {
         let mut tree = Tree { nodes: Vec::new() };
         let root = tree.push(None, PlannedVerb::Sequence(Role::Root), ROOT, ROOT);
-        tree.steps(&form.steps, root, root);
+        tree.steps(&form.steps, (root, root), contracts);
         tree.close(root);
         tree.place_to_the_pivot();
         tree
     }
 
     /// The nodes of a list, below the node that it is.
-    fn steps(&mut self, forms: &'f [NodeForm], list: u16, scope: u16) {
+    fn steps(&mut self, forms: &'f [NodeForm], (list, scope): (u16, u16), contracts: &Contracts) {
         for form in forms {
             let verb = match &form.verb {
                 VerbForm::Do(form) => PlannedVerb::Do(form),
@@ -88,6 +101,11 @@ impl<'f> Tree<'f> {
                 VerbForm::Approval(form) => PlannedVerb::Approval(form),
                 VerbForm::Wait(form) => PlannedVerb::Wait(form),
                 VerbForm::ForEach(form) => PlannedVerb::ForEach(form),
+                VerbForm::Run(form) => {
+                    let promised = contracts.get(&form.saga.text);
+                    let of = |contract: &_| promised_by(contract);
+                    PlannedVerb::Run(form, promised.map(of).unwrap_or_default())
+                }
             };
             let node = self.push(Some(form), verb, list, scope);
             // A group without time or reactions of its own is only a way: what fails in it passes on at once.
@@ -101,7 +119,7 @@ impl<'f> Tree<'f> {
                 // A reaction stands where its node does: when it fails, what is around the node fails.
                 let scope = if role == Role::Reaction { scope } else { inside };
                 let list = self.push(None, PlannedVerb::Sequence(role), node, scope);
-                self.steps(steps, list, scope);
+                self.steps(steps, (list, scope), contracts);
                 self.close(list);
             }
             self.close(node);
@@ -110,9 +128,25 @@ impl<'f> Tree<'f> {
 
     fn push(&mut self, form: Option<&'f NodeForm>, verb: PlannedVerb<'f>, parent: u16, scope: u16) -> u16 {
         let node = u16::try_from(self.nodes.len()).expect("a file has fewer nodes than 65,536");
-        let undoes = matches!(verb, PlannedVerb::Do(form) if form.undo.as_ref().is_some_and(|undo| undo.command.is_some()));
+        // Whether a sub-saga has something to undo its own version knows.
+        let (undoes, says_pivot) = match verb {
+            PlannedVerb::Do(form) => (form.undo.as_ref().is_some_and(|undo| undo.command.is_some()), form.pivot),
+            PlannedVerb::Run(_, promised) => (true, promised.pivot),
+            _ => (false, false),
+        };
         let phase = Phase::Compensatable;
-        self.nodes.push(Planned { form, verb, end: node, parent, scope, phase, passes: false, undoes, is_scope: false });
+        self.nodes.push(Planned {
+            form,
+            verb,
+            end: node,
+            parent,
+            scope,
+            phase,
+            passes: false,
+            undoes,
+            is_scope: false,
+            says_pivot,
+        });
         node
     }
 
@@ -250,6 +284,19 @@ impl<'f> Tree<'f> {
         self.items(node).filter(|each| !known.contains(each)).last()
     }
 
+    /// How many rows may lie below one another, the saga's own counted, and where most do.
+    pub(super) fn rows_deep(&self, contracts: &Contracts) -> Option<(usize, u16)> {
+        let deep = |(planned, number): (&Planned<'f>, u16)| {
+            let below = match planned.verb {
+                PlannedVerb::ForEach(_) => 1,
+                PlannedVerb::Run(form, _) => usize::from(contracts.get(&form.saga.text)?.rows_deep),
+                _ => return None,
+            };
+            Some((1 + self.items(number).count() + below, number))
+        };
+        self.nodes.iter().zip(0..).filter_map(deep).max_by_key(|(rows, _)| *rows)
+    }
+
     /// True if nothing around a node may pass it by.
     pub(super) fn is_on_every_way(&self, node: u16) -> bool {
         self.around(node).all(|around| {
@@ -259,9 +306,14 @@ impl<'f> Tree<'f> {
         })
     }
 
-    /// The steps that say that they are the pivot: one, if the definition is right.
+    /// The steps that say that they are the pivot, or that run what holds it: one, if the definition is right.
     pub(super) fn pivots(&self) -> impl Iterator<Item = u16> {
-        self.dos().filter(|step| step.form.pivot && self.misplaces_pivot(step.number).is_none()).map(|step| step.number)
+        self.say_pivot().filter(|number| self.misplaces_pivot(*number).is_none())
+    }
+
+    /// The same, wherever they stand.
+    pub(super) fn say_pivot(&self) -> impl Iterator<Item = u16> {
+        self.nodes.iter().zip(0..).filter(|(planned, _)| planned.says_pivot).map(|(_, number)| number)
     }
 
     /// The list around a step in which no pivot may stand: a branch, an item, or a reaction.
@@ -290,6 +342,10 @@ impl<'f> Tree<'f> {
     pub(super) fn node(&self, number: u16) -> &Planned<'f> {
         &self.nodes[usize::from(number)]
     }
+}
+
+fn promised_by(contract: &std::sync::Arc<crate::definition::Contract>) -> Promised {
+    Promised { result: contract.result.is_some(), pivot: contract.has_pivot }
 }
 
 /// A step that asks a participant.

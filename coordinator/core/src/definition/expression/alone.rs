@@ -3,6 +3,7 @@
 //! The record is `body`; `key` and `now` are what they are in a definition. Of the environment, `start` is the record's bytes.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cel::common::ast::{Expr, IdedExpr};
@@ -10,13 +11,15 @@ use ringmaster_schemas::avro::Schema;
 
 use super::lower::{Lowerer, Typed};
 use super::place::Place;
-use super::scope::{Names, Spot, Uses};
+use super::scope::{Names, Spot, StartGap, Uses};
 use super::template::{Compiler, Form};
 use super::tree::{Node as Tree, Root};
 use super::types::Type;
 use super::{Expression, Parsed, SiteId, Template, Wanted};
 use crate::definition::compile::{Report, did_you_mean, on_large_stack};
 use crate::definition::yaml::Node;
+
+static NO_GAPS: BTreeMap<String, StartGap> = BTreeMap::new();
 
 /// All that such expressions can name.
 const NAMES: [&str; 3] = ["body", "key", "now"];
@@ -44,6 +47,7 @@ pub fn record_over(schema: &Arc<Schema>, target: &Arc<Schema>, node: &Node, repo
 pub(super) fn names(schema: &Arc<Schema>) -> Names<'static> {
     Names {
         start: schema.clone(),
+        gaps: &NO_GAPS,
         events: Vec::new(),
         nodes: Vec::new(),
         items: Vec::new(),

@@ -28,7 +28,7 @@ mod signatures;
 mod template;
 mod time;
 mod tree;
-mod types;
+pub(crate) mod types;
 mod value;
 
 pub use alone::{condition_over, record_over};
@@ -47,6 +47,7 @@ use evaluate::Machine;
 use lower::Lowerer;
 pub(crate) use parse::Parsed;
 pub(crate) use scope::RESERVED;
+pub(crate) use shaped::schema_of;
 pub(crate) use template::{Compiler, Form};
 pub(crate) use tree::Root;
 use types::Type;

@@ -5,7 +5,7 @@ use ringmaster_schemas::avro::Node as Avro;
 
 use super::lower::{Lowerer, Typed};
 use super::place::Place;
-use super::scope::{NodeName, path_of};
+use super::scope::{NodeName, StartGap, path_of};
 use super::tree::{Node, Root};
 use super::types::Type;
 use crate::definition::ROOT;
@@ -29,8 +29,15 @@ impl<'a> Lowerer<'a, '_, '_> {
                 format!("write {path}.?{field}.orValue(...), or ask has({path}) first"),
             );
         }
-        let (node, ty) = self.field(e, of.node, &inner.clone(), field, optional || absent)?;
         let known = path_of(operand).is_some_and(|path| self.spot.facts.contains(&format!("{path}.{field}")));
+        if let Some(StartGap::Lacking(event)) = self.gap(&of.node, field).filter(|_| !known && !optional) {
+            return self.fail(
+                e.id,
+                format!("{event}, which starts the saga too, has no field '{field}'"),
+                format!("write start.?{field}.orValue(...), or ask has(start.{field}) first"),
+            );
+        }
+        let (node, ty) = self.field(e, of.node, &inner.clone(), field, optional || absent)?;
         let (required, may_be_absent) = ty.required();
         let ty = if known { required.clone() } else { ty.clone() };
         let stays_absent = absent || (optional && matches!(inner, Type::Map(_) | Type::Dynamic)) && !known;
@@ -43,6 +50,10 @@ impl<'a> Lowerer<'a, '_, '_> {
         match ty {
             Type::Record(schema, id) => {
                 let Some((index, found)) = schema.field_named(*id, field) else {
+                    if let Some(StartGap::Differing(types)) = self.gap(&of, field) {
+                        let hint = "what every start reads is of one type; the key and the if of a start read their own event's";
+                        return self.fail(e.id, format!("'{field}' is {types}"), hint);
+                    }
                     let name = schema.name_of(*id).unwrap_or("the record").to_owned();
                     let fields: Vec<&str> = schema.fields(*id).iter().map(|field| &*field.name).collect();
                     return self.fail(e.id, format!("{name} has no field '{field}'"), did_you_mean(field, fields));
@@ -84,6 +95,14 @@ impl<'a> Lowerer<'a, '_, '_> {
                 "size(x) counts it, x[0] is its first, x.map(y, y.FIELD) all of a field",
             ),
             other => self.fail(e.id, format!("a {other} has no fields"), ""),
+        }
+    }
+
+    /// Why a field of the start is not plainly there, where several events start the saga.
+    fn gap(&self, of: &Node, field: &str) -> Option<&'a StartGap> {
+        match of {
+            Node::Path(place) if place.root == Root::Start && place.path.is_empty() => self.names.gaps.get(field),
+            _ => None,
         }
     }
 

@@ -17,9 +17,11 @@ pub(crate) const RESERVED: [&str; 11] =
 
 /// What a definition's expressions can name.
 pub(crate) struct Names<'a> {
-    /// The start event's schema.
+    /// The start event's schema; of several, of what they have in common.
     pub(crate) start: Arc<Schema>,
-    /// Of the events that are listened to.
+    /// Fields that not every start event has.
+    pub(crate) gaps: &'a BTreeMap<String, StartGap>,
+    /// Of the events that are listened to; behind them, of several start events, each.
     pub(crate) events: Vec<Arc<Schema>>,
     pub(crate) nodes: Vec<NodeName<'a>>,
     /// The items of all for_eaches.
@@ -33,6 +35,15 @@ pub(crate) struct Names<'a> {
     pub(crate) is_another_way: Box<dyn Fn(u16, u16) -> bool + 'a>,
     /// The for_each whose items have the first node, where the second does not stand in the same.
     pub(crate) hidden_in: Box<dyn Fn(u16, u16) -> Option<u16> + 'a>,
+}
+
+/// Why a field is not plainly there whichever event started the saga.
+#[derive(Debug, Clone)]
+pub(crate) enum StartGap {
+    /// This event does not have it.
+    Lacking(String),
+    /// Its types differ: which, in words.
+    Differing(String),
 }
 
 /// A node with a result, as expressions see it.

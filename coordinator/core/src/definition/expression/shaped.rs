@@ -15,6 +15,11 @@ pub(crate) struct Unkept {
     pub(crate) hint: &'static str,
 }
 
+/// The schema of a type. `base` begins the names of records that have none.
+pub(crate) fn schema_of(ty: &Type, json: &Schema, base: &str) -> Result<Arc<Schema>, Unkept> {
+    Shape::new(json, base).schema(ty)
+}
+
 /// A schema in the making.
 pub(super) struct Shape<'s> {
     /// The schema of what is known only at run time.

@@ -1,4 +1,4 @@
-//! What can happen to a for_each and the rows of its items, and to such a row when its saga has ended.
+//! What can happen to a for_each and the rows of its items, or to a run and its sub-saga, and to such a row when its saga has ended.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use ringmaster_schemas::state::{Child, ChildWork, Children, Detail, Entry, Saga,
 use super::leaf::{more, remember, since};
 use crate::faults::mutated;
 
-/// The entry of a for_each whose items follow.
+/// The entry of a for_each, or of a run, whose rows follow.
 pub(super) fn begin(entry: Entry, items: &Items) -> Entry {
     let rows = Children {
         count: items.count,
@@ -50,6 +50,10 @@ pub(super) fn keep_only(entry: &mut Entry) {
 
 /// True if it could happen; else nothing has changed.
 pub(super) fn change(saga: &mut Saga, place: Place, event: &ItemEvent, at: Millis) -> bool {
+    if let ItemEvent::Passed { index } = event {
+        return passed(saga, place, *index);
+    }
+    let is_remembered = saga.remembered_stop().is_some();
     let (status, to_sweep) = (saga.status, saga.to_sweep());
     let Some(entry) = saga.entries.get_mut(usize::from(place)) else { return false };
     match (event, status) {
@@ -77,11 +81,22 @@ pub(super) fn change(saga: &mut Saga, place: Place, event: &ItemEvent, at: Milli
             }
             legal
         }
+        (ItemEvent::StopAsked { index }, Status::Running) if is_remembered && entry.waits == Waits::Children => {
+            let child = rows(entry).and_then(|rows| rows.open.iter_mut().find(|child| child.index == *index && !child.recalled));
+            child.map(|child| child.recalled = true).is_some()
+        }
         (_, Status::Running | Status::Compensating) if entry.waits == Waits::Children => {
             rows(entry).is_some_and(|rows| child(rows, event))
         }
         _ => false,
     }
+}
+
+/// A sub-saga that is under way is behind its pivot: so is this one.
+fn passed(saga: &mut Saga, place: Place, index: u16) -> bool {
+    let rows = saga.entry(place).filter(|entry| entry.work == Work::Open).and_then(Entry::children);
+    let legal = saga.status == Status::Running && !saga.passed && rows.is_some_and(|rows| rows.child(index).is_some());
+    legal && super::pass(saga, true)
 }
 
 /// It is needed no more, and stays all the same.
@@ -97,6 +112,8 @@ fn lingers(rows: &mut Children, index: u16) -> bool {
 pub(super) fn recall(rows: &mut Children) {
     let done = if rows.undoes { rows.begun } else { 0 };
     (rows.recalls, rows.to_recall, rows.list) = (true, done, None);
+    // One that was told to stop if it can is told now that it must.
+    rows.open.iter_mut().for_each(|child| child.recalled = false);
 }
 
 fn child(rows: &mut Children, event: &ItemEvent) -> bool {

@@ -36,6 +36,10 @@ impl Teller<'_> {
             SagaEvent::Item { place, event: ItemEvent::Lingers { index } } => {
                 tell(place, "item_lingers", &format!("item {index} stays until what was found late is undone"));
             }
+            SagaEvent::Item { place, event: ItemEvent::Passed { index } | ItemEvent::StopAsked { index } } => {
+                // By a version that is not known.
+                tell(place, "item_passed", &format!("item {index} is asked about its pivot"));
+            }
             SagaEvent::Swept { lingers: true } => {
                 let text = "its row goes when those below it have gone".to_owned();
                 out.push(Told { event: "sweep_began", step: None, text });
@@ -49,6 +53,9 @@ impl Teller<'_> {
 
     pub(super) fn items(&mut self, place: Place, (node, round): (u16, u8), items: &Items, out: &mut Vec<Told>) {
         self.is_named(place, node, round);
+        if self.is_run(place) {
+            return self.run(place, out);
+        }
         let text = match items.count {
             0 => "has no items".to_owned(),
             1 => "begins, with one item".to_owned(),

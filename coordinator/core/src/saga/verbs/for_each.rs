@@ -1,16 +1,19 @@
-//! A for_each: its body for each item of a list, each in a row of its own, side by side.
+//! A for_each: its body for each item of a list, each in a row of its own, side by side; and what it has in common with a run, of which the
+//! sub-saga is the only item.
 
 use std::sync::Arc;
 
 use ringmaster_schemas::Data;
 use ringmaster_schemas::journal::{Failure, ItemEvent, Items, Opens, Place, SagaEvent};
+use ringmaster_schemas::names::below;
 use ringmaster_schemas::state::{ChildWork, Work};
 
 use super::super::decide::Draft;
 use super::super::flow::Way;
 use super::super::scope::Scope;
 use super::super::{ITEMS_INSIDE_MAX, News, Novelty, ROW_DATA_BYTES_MAX, code};
-use crate::definition::{ExpressionError, ForEach, ITEMS_MAX, ROOT};
+use super::run::of_run;
+use crate::definition::{ExpressionError, ForEach, ITEMS_MAX, ROWS_DEEP_MAX, Verb};
 use crate::faults::mutated;
 
 /// A list without items, as Avro.
@@ -40,7 +43,8 @@ impl Draft<'_> {
         let too_big = |message| ExpressionError { code: code::DATA_TOO_BIG, message, place: node.name.to_string() };
         let mut list = self.buffer();
         let count = self.values.items(self.view(number), &each.list, &mut list)? as usize;
-        let most = if self.root == ROOT { ITEMS_MAX } else { ITEMS_INSIDE_MAX };
+        self.may_have_rows(&node.name)?;
+        let most = if self.is_in_item() { ITEMS_INSIDE_MAX } else { ITEMS_MAX };
         if count > most {
             return Err(too_big(format!("its list has {count} items; at most {most} are gone through here")));
         }
@@ -56,13 +60,36 @@ impl Draft<'_> {
         Ok(Items { count: count as u16, at_once: each.at_once, undoes: node.undoes, list: data })
     }
 
-    /// All items have ended well, and give this.
-    pub(in super::super) fn gathered(&mut self, place: Place, result: Option<&Data>) {
-        // It may have stopped meanwhile, with what is above it.
-        if self.saga().child_work() == Some((place, ChildWork::Gather)) || mutated("gathered_where_stopped") {
-            let way = self.items_done(place, result);
-            self.go(way);
+    /// True if it is an item, or is run by one, however deep.
+    fn is_in_item(&self) -> bool {
+        let is_item = |id: &str| below(id).is_some_and(|below| below.item.is_some());
+        self.above.iter().any(|above| is_item(&above.saga.id)) || is_item(self.id)
+    }
+
+    /// Rows below rows below rows have an end, whatever versions they run by.
+    pub(in super::super) fn may_have_rows(&self, name: &str) -> Result<(), ExpressionError> {
+        if self.above.len() + 1 < ROWS_DEEP_MAX || mutated("rows_without_depth") {
+            return Ok(());
         }
+        let message = format!("it is row {} below its saga: no row may stand below it", self.above.len());
+        Err(ExpressionError { code: code::DATA_TOO_BIG, message, place: name.to_owned() })
+    }
+
+    /// All rows below have ended well, and give this.
+    pub(in super::super) fn gathered(&mut self, place: Place, result: &Result<Option<Data>, Arc<str>>) {
+        // It may have stopped meanwhile, with what is above it.
+        if self.saga().child_work() != Some((place, ChildWork::Gather)) && !mutated("gathered_where_stopped") {
+            return;
+        }
+        let way = match result {
+            Ok(result) => self.items_done(place, result.as_ref()),
+            Err(why) => {
+                let passes = self.definition.nodes[usize::from(self.entry(place).node)].passes;
+                self.happen(SagaEvent::Succeeded { place, result: None, passes });
+                self.without_result(place, code::CONTRACT, &format!("what it gave cannot be read: {why}"))
+            }
+        };
+        self.go(way);
     }
 
     fn items_done(&mut self, place: Place, result: Option<&Data>) -> Way {
@@ -70,7 +97,8 @@ impl Draft<'_> {
         let held = self.held_bytes();
         let too_big = held + size > ROW_DATA_BYTES_MAX;
         let kept = result.filter(|_| !too_big).cloned();
-        self.happen(SagaEvent::Succeeded { place, result: kept, passes: false });
+        let passes = self.definition.nodes[usize::from(self.entry(place).node)].passes;
+        self.happen(SagaEvent::Succeeded { place, result: kept, passes });
         self.with_result(place, held, size, too_big)
     }
 
@@ -93,24 +121,34 @@ impl Draft<'_> {
                 self.happen(SagaEvent::Item { place, event: ItemEvent::Began { index, next_at } });
             }
             Some((place, ChildWork::Recall(index))) => self.happen(SagaEvent::Item { place, event: ItemEvent::Recalled { index } }),
+            Some((place, ChildWork::Ask(index))) => self.happen(SagaEvent::Item { place, event: ItemEvent::StopAsked { index } }),
             Some((_, ChildWork::Gather)) => unreachable!("results are gathered by who knows the rows"),
             None => {}
         }
     }
 
-    /// What has become of an item.
+    /// What has become of an item, or of a sub-saga.
     pub(in super::super) fn news(&mut self, news: &News) {
         let News { place, index, what } = news;
         let (place, index) = (*place, *index);
+        if matches!(what, Novelty::Passed | Novelty::Done) {
+            self.child_passed(place, index);
+        }
         match what {
+            Novelty::Passed => {}
             Novelty::Held(held) => self.happen(SagaEvent::Item { place, event: ItemEvent::Held { index, held: *held } }),
             Novelty::Lingers => self.happen(SagaEvent::Item { place, event: ItemEvent::Lingers { index } }),
             Novelty::Gone => self.happen(SagaEvent::Item { place, event: ItemEvent::Ended { index, well: true } }),
             Novelty::Done => self.happen(SagaEvent::Item { place, event: ItemEvent::Ended { index, well: true } }),
             Novelty::Undone { failure, refused } => {
                 self.happen(SagaEvent::Item { place, event: ItemEvent::Ended { index, well: false } });
+                let node = &self.definition.nodes[usize::from(self.entry(place).node)];
+                let (failure, refused) = match node.verb {
+                    Verb::Run(_) => (of_run(&node.name, failure), true),
+                    _ => (of_item(index, failure), *refused),
+                };
                 let way = match self.entry(place).work {
-                    Work::Open => self.stop(Scope::At(place), of_item(index, failure), *refused),
+                    Work::Open => self.stop(Scope::At(place), failure, refused),
                     _ => Way::Unwind(Scope::At(place)),
                 };
                 self.go(way);

@@ -2,6 +2,7 @@
 
 mod approval;
 mod for_each;
+mod run;
 mod sleep;
 mod wait;
 

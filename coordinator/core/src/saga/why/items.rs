@@ -1,9 +1,10 @@
 //! What a for_each waits for: which of its items, and how to look at them.
 
-use ringmaster_schemas::names::item_id;
+use ringmaster_schemas::names::{item_id, run_id};
 use ringmaster_schemas::state::{Children, Work};
 
 use super::{Leaf, may_be_cancelled};
+use crate::definition::Verb;
 
 /// So many stretches of items are named, and so many items have a line of their own, at most.
 const NAMED_MAX: usize = 5;
@@ -13,6 +14,16 @@ impl Leaf<'_> {
     /// Which items are under way, and which of them are held.
     pub(super) fn items(&self) -> String {
         let Some(rows) = self.entry.children() else { return "its items".to_owned() };
+        if let Some(id) = self.sub_saga() {
+            let undo = if self.entry.work == Work::Undoing { "the undo of " } else { "" };
+            let held = if held(rows).is_empty() {
+                ""
+            } else {
+                ", where a person is needed, a participant is not asked now, or which is paused"
+            };
+            let left = if rows.open.is_empty() && self.entry.work != Work::Undoing { ", which has not begun" } else { "" };
+            return format!("{undo}the sub-saga {id}{left}{held}");
+        }
         let open = open(rows);
         let items = match (self.entry.work, &open[..]) {
             (Work::Undoing, []) => "the undo of its items".to_owned(),
@@ -38,7 +49,19 @@ impl Leaf<'_> {
         format!("{items} ({count}); {rest}{held}")
     }
 
+    /// The id of the sub-saga, where it is one.
+    fn sub_saga(&self) -> Option<String> {
+        let node = self.node.filter(|node| matches!(node.verb, Verb::Run(_)))?;
+        Some(run_id(&self.saga.id, &node.name, self.entry.round))
+    }
+
     pub(super) fn items_then(&self) -> String {
+        if self.sub_saga().is_some() {
+            return match self.entry.work {
+                Work::Undoing => "the end of its undo: then what is around it is undone, or its reaction follows".to_owned(),
+                _ => "its end: its result is read then; if it is undone, this step is refused by its code".to_owned(),
+            };
+        }
         let stands = self.entry.children().is_some_and(|rows| !held(rows).is_empty());
         let then = match self.entry.work {
             Work::Undoing => "the end of their undos: then what is around them is undone, or its reaction follows",
@@ -51,6 +74,11 @@ impl Leaf<'_> {
     /// How they are looked at: those that are held first.
     pub(super) fn items_ways(&self) -> Vec<String> {
         let Some(rows) = self.entry.children() else { return Vec::new() };
+        if let Some(id) = self.sub_saga() {
+            let mut ways = vec![format!("ringmaster saga why {id}: what it waits for")];
+            ways.extend(may_be_cancelled(self.saga, self.node));
+            return ways;
+        }
         let node = self.node.map_or("", |node| &*node.name);
         let id = |index: u16| item_id(&self.saga.id, node, self.entry.round, index);
         let held = held(rows);

@@ -12,7 +12,7 @@ use crate::line::{BEGIN, Line};
 
 /// Places of the inputs behind replies, alphas and betas.
 const INBOX: usize = 3;
-const WEBS: usize = 4;
+pub(crate) const WEBS: usize = 4;
 
 const GAMMA: &str = "
 saga: gamma
@@ -46,10 +46,10 @@ steps:
   - { step: task, do: worker.Work, with: { id: key }, undo: worker.Rest }
 ";
 
-type Forward = (i32, Vec<u8>, Tag);
+pub(crate) type Forward = (i32, Vec<u8>, Tag);
 
 /// Partition 0 of 2 with an inbox, and its two shares of a topic of three partitions.
-fn routed(settings: &mut Settings) {
+pub(crate) fn routed(settings: &mut Settings) {
     let input = |number: u8, name: &str, role| InputSettings {
         topic: [number; 16],
         name: name.into(),
@@ -89,7 +89,7 @@ fn asked(key: &str) -> String {
 }
 
 /// Lets what was sent to the inbox be taken from the wishes.
-fn forwards(line: &mut Line) -> Vec<Forward> {
+pub(crate) fn forwards(line: &mut Line) -> Vec<Forward> {
     let mut found = Vec::new();
     line.wishes.retain(|wish| match wish {
         Wish::Forward(forward) => {
@@ -110,7 +110,7 @@ fn bring(line: &mut Line, bytes: &[u8]) {
     line.poll();
 }
 
-fn acknowledge(line: &mut Line, tag: Tag) {
+pub(crate) fn acknowledge(line: &mut Line, tag: Tag) {
     let sender = line.sender();
     line.happens(Happened::Acknowledged { sender, tag, offset: Some(0) });
 }

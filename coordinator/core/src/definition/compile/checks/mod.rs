@@ -8,6 +8,7 @@ mod pivot;
 mod priority;
 mod reach;
 mod reactions;
+mod run;
 
 pub(super) use constant::{Decides, check as constant};
 pub(super) use for_each::{check as for_each, unread};
@@ -17,3 +18,4 @@ pub(super) use pivot::check as pivot;
 pub(super) use priority::check as priority;
 pub(super) use reach::check as reach;
 pub(super) use reactions::check as reactions;
+pub(super) use run::check as run;

@@ -3,7 +3,7 @@
 use ringmaster_schemas::journal::Phase;
 
 use super::super::report::Report;
-use super::super::tree::Tree;
+use super::super::tree::{PlannedVerb, Tree};
 use crate::definition::Role;
 
 pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report<'_>) {
@@ -23,20 +23,25 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report
             }
             _ => {}
         }
-        if step.form.pivot
-            && let Some(role) = tree.misplaces_pivot(step.number)
-        {
+    }
+    for number in tree.say_pivot() {
+        let planned = tree.node(number);
+        let Some(name) = planned.form.map(|form| &form.name) else { continue };
+        let runs = match planned.verb {
+            PlannedVerb::Run(run, _) => format!("{} holds a pivot: ", run.saga.text),
+            _ => String::new(),
+        };
+        if let Some(role) = tree.misplaces_pivot(number) {
             let (message, hint) = misplaced(role);
-            report.error(&name.span, message, hint);
+            report.error(&name.span, format!("{runs}{message}"), hint);
             continue;
         }
         if let Some(first) = first
-            && step.form.pivot
-            && step.number != first
+            && number != first
         {
             let first = tree.node(first).form.map_or("", |form| form.name.text.as_str());
             let hint = format!("the first is '{first}'; behind it steps cannot be refused any more");
-            report.error(&name.span, "there is one pivot at most", hint);
+            report.error(&name.span, format!("{runs}there is one pivot at most"), hint);
         }
     }
 }

@@ -15,7 +15,7 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report
         match (planned.phase, planned.verb.is_composite()) {
             (Phase::Compensatable, _) => {}
             (phase, true) => composite(phase, form, report),
-            (phase, false) => step(phase, form, report),
+            (phase, false) => step(phase, (form, planned.verb), report),
         }
         rounds(tree, number, report);
         codes(planned.verb, form, report);
@@ -52,8 +52,12 @@ fn composite(phase: Phase, form: &NodeForm, report: &mut Report<'_>) {
 }
 
 /// On the pivot an unknown outcome cannot be cleaned, and behind it nothing can be undone.
-fn step(phase: Phase, form: &NodeForm, report: &mut Report<'_>) {
+fn step(phase: Phase, (form, verb): (&NodeForm, PlannedVerb<'_>), report: &mut Report<'_>) {
     let place = if phase == Phase::Pivot { "on" } else { "behind" };
+    if let (PlannedVerb::Run(..), Some((_, span))) = (verb, &form.within) {
+        let message = format!("{place} the pivot a sub-saga is not given up: its within could never be kept");
+        report.error(span, message, "give the sub-saga a deadline, or its steps a within");
+    }
     for on in form.on_failed.iter().filter(|on| on.reaction != Reaction::Stuck) {
         let message = format!("{place} the pivot what failed is asked again, and then a person must look");
         report.error(&on.span, message, "nobody knows whether it was done: remove on_failed");

@@ -12,6 +12,7 @@ pub(super) mod parallel;
 pub(super) mod react;
 mod refuse;
 pub(super) mod rules;
+pub(super) mod run;
 mod sleep;
 mod wait;
 
@@ -23,8 +24,8 @@ use super::fields::{Fields, Word, is_name, is_saga_name, is_topic, is_type, word
 use super::keys::{SAGA, START};
 use super::report::Report;
 use crate::definition::defaults::DEFAULTS;
-use crate::definition::expression::Parsed;
 use crate::definition::expression::scope::{RESERVED, Rule};
+use crate::definition::expression::{Form, Parsed};
 use crate::definition::yaml::{Kind, Node};
 pub(super) use approval::{AnswerForm, ApprovalForm, EscalationForm, RoleForm};
 pub(super) use do_::{DoForm, UndoForm};
@@ -35,10 +36,14 @@ pub(super) use node::{NodeForm, VerbForm};
 pub(super) use react::OnForm;
 pub(crate) use react::ROUNDS_MAX;
 pub(super) use refuse::RefuseForm;
+pub(super) use run::{FieldForm, InputForm, InputKind, RunForm, TypeForm};
 pub(super) use sleep::SleepForm;
 pub(super) use wait::{ListenForm, WaitForm};
 
-const SAGA_LATER: [&str; 3] = ["input", "search", "result"];
+const SAGA_LATER: [&str; 1] = ["search"];
+
+/// What a start looks like.
+const STARTS: &str = "start: { on: EVENT, from: TOPIC, key: event.FIELD }";
 
 /// A duration and where it stands.
 pub(super) type Length = (Millis, Range<usize>);
@@ -46,13 +51,18 @@ pub(super) type Length = (Millis, Range<usize>);
 /// A definition as it is written.
 pub(super) struct SagaForm {
     pub(super) name: Word,
-    pub(super) start: StartForm,
+    /// In the order of the file.
+    pub(super) starts: Vec<StartForm>,
     pub(super) cancel: Option<ListenForm>,
     pub(super) deadline: Option<Length>,
     pub(super) priority: Option<Parsed>,
     pub(super) retain_ms: Millis,
     pub(super) rules: Vec<Rule>,
     pub(super) steps: Vec<NodeForm>,
+    /// What it begins with, where no event starts it.
+    pub(super) input: Option<InputForm>,
+    /// What the saga that runs it can read.
+    pub(super) result: Option<Form>,
     pub(super) on_completed: Vec<EmitForm>,
     pub(super) on_compensated: Vec<EmitForm>,
     pub(super) on_stuck: Vec<EmitForm>,
@@ -73,8 +83,16 @@ impl SagaForm {
         let name = name.and_then(|node| {
             word(node, "a saga's name", is_saga_name, "small letters, digits, - and _, at most 64, a letter first", report)
         });
-        let start = fields.needed("start", "start: { on: EVENT, from: TOPIC, key: event.FIELD }", report);
-        let start = start.and_then(|node| StartForm::read(node, report));
+        let starts = match (fields.node("start"), fields.node("input")) {
+            (Some(start), Some(_)) => {
+                let hint = "what an event starts has its fields; what others run has input";
+                report.error(&start.span, "a saga has start or input, not both", hint);
+                None
+            }
+            (None, Some(_)) => Some(Vec::new()),
+            (None, None) if fields.means("input") => None,
+            (_, None) => fields.needed("start", STARTS, report).and_then(|node| StartForm::read_all(node, report)),
+        };
         let cancel = match fields.node("cancel") {
             None => Some(None),
             Some(node) => ListenForm::cancel(node, report).map(Some),
@@ -87,31 +105,74 @@ impl SagaForm {
             Some(node) => rules::read(node, report),
         };
         let steps = fields.needed("steps", "steps: a list of steps", report).and_then(|list| node::read_all(list, report));
+        let input = match fields.node("input") {
+            None => Some(None),
+            Some(node) => InputForm::read(node, report).map(Some),
+        };
+        let result = match fields.node("result") {
+            None => Some(None),
+            Some(node) if node.is_empty() || matches!(&node.kind, Kind::Map(fields) if fields.is_empty()) => {
+                report.error(
+                    &node.span,
+                    "'result' is empty",
+                    "result: EXPRESSION, or fields below it; without it, it gives nothing",
+                );
+                None
+            }
+            Some(node) => Form::new(node, report).map(Some),
+        };
         let on_completed = emit::read(fields.node("on_completed"), "on_completed", report);
         let on_compensated = emit::read(fields.node("on_compensated"), "on_compensated", report);
         let on_stuck = emit::read(fields.node("on_stuck"), "on_stuck", report);
         Some(SagaForm {
             name: name?,
-            start: start?,
+            starts: starts?,
             cancel: cancel?,
             deadline,
             priority: priority?,
             retain_ms,
             rules: rules?,
             steps: steps?,
+            input: input?,
+            result: result?,
             on_completed: on_completed?,
             on_compensated: on_compensated?,
             on_stuck: on_stuck?,
         })
     }
+
+    /// The topic that all its starts are on: what it listens to comes there, unless it says another one.
+    pub(super) fn topic(&self) -> Option<&Word> {
+        let (first, others) = self.starts.split_first()?;
+        others.iter().all(|other| other.topic.text == first.topic.text).then_some(&first.topic)
+    }
 }
 
 impl StartForm {
-    fn read(node: &Node, report: &mut Report<'_>) -> Option<StartForm> {
-        if let Kind::List(_) = node.kind {
-            report.error(&node.span, "this version knows one start only", "start: { on: EVENT, from: TOPIC, key: event.FIELD }");
+    /// One, or a list of them.
+    fn read_all(node: &Node, report: &mut Report<'_>) -> Option<Vec<StartForm>> {
+        let Kind::List(items) = &node.kind else { return Some(vec![StartForm::read(node, report)?]) };
+        if items.is_empty() {
+            report.error(&node.span, "start is one event or several, not none", STARTS);
             return None;
         }
+        let starts: Vec<Option<StartForm>> = items.iter().map(|item| StartForm::read(item, report)).collect();
+        let starts = starts.into_iter().collect::<Option<Vec<_>>>()?;
+        for (at, one) in starts.iter().enumerate() {
+            let is_same = |other: &&StartForm| (&other.event.text, &other.topic.text) == (&one.event.text, &one.topic.text);
+            if let Some(first) = starts[..at].iter().find(is_same) {
+                let message = format!("{} on {} starts the saga already", one.event.text, one.topic.text);
+                let hint = format!(
+                    "on line {}: each start is another event, or the same on another topic",
+                    report.line(first.event.span.start)
+                );
+                report.error(&one.event.span, message, hint);
+            }
+        }
+        Some(starts)
+    }
+
+    fn read(node: &Node, report: &mut Report<'_>) -> Option<StartForm> {
         let fields = Fields::of(node, &START, &[], report)?;
         let event = fields.needed("on", "on: the type of the event that starts a saga", report);
         let event = event

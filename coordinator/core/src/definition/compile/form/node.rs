@@ -11,6 +11,7 @@ use super::group::{self, GroupForm, SwitchForm};
 use super::parallel::ParallelForm;
 use super::react::{self, OnForm};
 use super::refuse::RefuseForm;
+use super::run::RunForm;
 use super::sleep::SleepForm;
 use super::wait::WaitForm;
 use super::{Length, expression, name_of};
@@ -22,7 +23,7 @@ use crate::definition::yaml::{Kind, Node};
 pub(crate) const STEPS_MAX: usize = 200;
 
 /// Verbs to come, their keys, and what all nodes will have.
-const LATER: [&str; 2] = ["run", "match"];
+const LATER: [&str; 1] = ["match"];
 
 pub(in crate::definition::compile) struct NodeForm {
     pub(in crate::definition::compile) name: Word,
@@ -44,6 +45,7 @@ pub(in crate::definition::compile) enum VerbForm {
     Switch(SwitchForm),
     Parallel(ParallelForm),
     ForEach(ForEachForm),
+    Run(RunForm),
     Sleep(SleepForm),
     Approval(ApprovalForm),
     Wait(WaitForm),
@@ -128,6 +130,7 @@ impl NodeForm {
             "steps" => GroupForm::read(&fields, report).map(VerbForm::Group),
             "switch" => SwitchForm::read(&fields, report).map(VerbForm::Switch),
             "for_each" => ForEachForm::read(&fields, report).map(VerbForm::ForEach),
+            "run" => RunForm::read(&fields, report).map(VerbForm::Run),
             "parallel" => ParallelForm::read(&fields, report).map(VerbForm::Parallel),
             _ => DoForm::read(&fields, within.as_ref(), report).map(VerbForm::Do),
         };
@@ -150,9 +153,15 @@ impl NodeForm {
             VerbForm::Parallel(parallel) => parallel.branches.iter().map(|steps| (Role::Branch, &steps[..])).collect(),
             VerbForm::ForEach(each) => vec![(Role::Item, &each.steps)],
             VerbForm::Do(_) | VerbForm::Emit(_) | VerbForm::Refuse(_) | VerbForm::Sleep(_) => Vec::new(),
-            VerbForm::Approval(_) | VerbForm::Wait(_) => Vec::new(),
+            VerbForm::Approval(_) | VerbForm::Wait(_) | VerbForm::Run(_) => Vec::new(),
         };
         bodies.into_iter().chain(self.reactions().filter_map(|on| on.steps.as_ref().map(|steps| (Role::Reaction, &steps[..]))))
+    }
+
+    /// It, and all that is in it.
+    pub(in crate::definition::compile) fn each<'f>(&'f self, visit: &mut dyn FnMut(&'f NodeForm)) {
+        visit(self);
+        self.lists().for_each(|(_, steps)| steps.iter().for_each(|step| step.each(visit)));
     }
 
     /// All its reactions, in order.

@@ -47,8 +47,8 @@ fn shown(schema: &Schema, bytes: &[u8]) -> String {
 /// The start event's bytes as the state keeps them.
 fn kept(definition: &Definition, json: &str) -> Vec<u8> {
     let mut out = Vec::new();
-    let resolver = Resolver::new(definition.start.reader.clone(), definition.start.kept.clone()).unwrap();
-    resolver.resolve(&avro(&definition.start.reader, json), &mut out).unwrap();
+    let resolver = Resolver::new(definition.starts[0].reader.clone(), definition.start_kept.clone()).unwrap();
+    resolver.resolve(&avro(&definition.starts[0].reader, json), &mut out).unwrap();
     out
 }
 
@@ -58,7 +58,7 @@ const PLACED: &str = r#"{"order_id":"ord-1","customer_id":"c1","region":"EU","to
 fn a_saga_keeps_only_what_its_expressions_read() {
     let mut schemas = schemas();
     let definition = compile(FILE, &order(), &mut Settings::new(&mut schemas)).unwrap().remove(0);
-    let start = &definition.start;
+    let start = &definition.starts[0];
     let names: Vec<&str> = start.kept.fields(start.kept.root()).iter().map(|field| &*field.name).collect();
     assert_eq!(names, ["order_id", "region", "total", "currency", "items"], "customer_id and placed_at are read by nothing");
     assert!(definition.nodes[1].kept().is_none() && definition.nodes[2].kept().is_none() && definition.nodes[3].kept().is_some());
@@ -162,13 +162,13 @@ fn an_event_without_a_schema_is_read_as_it_comes() {
     let text = "saga: x\nstart: { on: Unheard, from: in, key: event.id, if: event.total > 99.5 }\nsteps:\n  - { step: pay, do: payment.Charge, with: { order_id: string(start.id), amount: start.total, currency: start.?currency.orValue('EUR') }, undo: payment.Refund }\n";
     let mut schemas = schemas();
     let definition = compile(FILE, text, &mut Settings::new(&mut schemas)).unwrap().remove(0);
-    let event = |json: &str| avro(&definition.start.reader, json);
+    let event = |json: &str| avro(&definition.starts[0].reader, json);
     let nothing = |_| None;
     let budget = Budget::new();
     let good = event(r#"{"id":17,"total":100.25,"more":[1]}"#);
     let environment = environment_of(&good, &nothing, None, &budget);
-    assert_eq!(definition.start.key.as_ref().unwrap().text(&environment).unwrap(), "17");
-    assert!(definition.start.condition.as_ref().unwrap().truth(&environment).unwrap());
+    assert_eq!(definition.starts[0].key.as_ref().unwrap().text(&environment).unwrap(), "17");
+    assert!(definition.starts[0].condition.as_ref().unwrap().truth(&environment).unwrap());
     let body = rendered(asks(&definition, 1).call.body.as_ref().unwrap(), &environment);
     assert_eq!(shown(schemas.named("payment.Charge").unwrap(), &body), r#"{"order_id":"17","amount":"100.25","currency":"EUR"}"#);
     for (bad, code) in [(r#"{"id":1,"total":"x"}"#, "TYPE"), (r#"{"id":1}"#, "ABSENT"), (r#"{"id":1,"total":1.005}"#, "TYPE")] {

@@ -87,7 +87,7 @@ fn structure() {
         expect![[r#"
             sagas/x.yaml:1:1: error: a definition is a map, not a list
              1 | - a
-               | ^^^ it has: saga, description, start, cancel, deadline, priority, retain, rules, steps, on_completed, on_compensated, on_stuck
+               | ^^^ it has: saga, description, start, input, cancel, deadline, priority, retain, rules, steps, result, on_completed, on_compensated, on_stuck
         "#]],
     );
     check(
@@ -125,19 +125,11 @@ fn later_words_and_duplicates() {
         expect![[r#"
             sagas/x.yaml:4:1: error: this version does not know 'search' yet
              4 | search: { a: key }
-               | ^^^^^^ a definition has: saga, description, start, cancel, deadline, priority, retain, rules, steps, on_completed, on_compensated, on_stuck
+               | ^^^^^^ a definition has: saga, description, start, input, cancel, deadline, priority, retain, rules, steps, result, on_completed, on_compensated, on_stuck
             sagas/x.yaml:5:11: error: a priority is from 0 to 9, not 30
              5 | priority: 30
                |           ^^ priority: 8 goes before 5, which is the usual one
         "#]],
-    );
-    check(
-        "saga: x\nstart: [ { on: OrderPlaced, from: orders } ]\nsteps:\n  - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing }\n",
-        expect![[r#"
-        sagas/x.yaml:2:8: error: this version knows one start only
-         2 | start: [ { on: OrderPlaced, from: orders } ]
-           |        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ start: { on: EVENT, from: TOPIC, key: event.FIELD }
-    "#]],
     );
     check(
         "saga: x\nsaga: y\n",

@@ -100,8 +100,9 @@ fn start(definition: &Definition) -> Vec<u8> {
 
 /// What is kept of a start event.
 fn started_by(definition: &Definition, event: &str) -> Vec<u8> {
-    let whole = avro(&definition.start.reader, event);
-    let resolver = ringmaster_schemas::avro::Resolver::new(definition.start.reader.clone(), definition.start.kept.clone()).unwrap();
+    let whole = avro(&definition.starts[0].reader, event);
+    let resolver =
+        ringmaster_schemas::avro::Resolver::new(definition.starts[0].reader.clone(), definition.start_kept.clone()).unwrap();
     let mut kept = Vec::new();
     resolver.resolve(&whole, &mut kept).unwrap();
     kept

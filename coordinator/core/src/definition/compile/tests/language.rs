@@ -208,7 +208,7 @@ fn what_it_refuses() {
         assert_eq!(by_schema(&schema, &right), [None], "{right}");
     }
     for (text, says) in [
-        (one.to_owned(), "\"saga\" is missing"),
+        (format!("start: {{ on: A, from: b }}\n{one}"), "\"saga\" is missing"),
         (format!("saga: x\n{one}"), "\"start\" is missing"),
         (format!("{}stepps: []\n", saga(one)), "there is no stepps"),
         (saga("steps: []\n"), "too few"),

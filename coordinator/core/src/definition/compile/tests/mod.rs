@@ -12,6 +12,8 @@ mod newcomer;
 mod pages;
 mod reactions;
 mod refused;
+mod run;
+mod starts;
 mod table;
 mod topics;
 mod verbs;

@@ -63,8 +63,8 @@ on_compensated: { emit: OrderCancelled, to: out, with: { order_id: key, reason: 
 ";
     let definition = compiled(text);
     let mut sites: Vec<Option<SiteId>> = vec![
-        definition.start.key.as_ref().map(|key| key.site()),
-        definition.start.condition.as_ref().map(|condition| condition.site()),
+        definition.starts[0].key.as_ref().map(|key| key.site()),
+        definition.starts[0].condition.as_ref().map(|condition| condition.site()),
     ];
     for step in definition.steps() {
         sites.push(step.node.condition.as_ref().map(|condition| condition.site()));

@@ -53,7 +53,7 @@ fn keys_of_verbs() {
                |                                                   ^^^^^^ make two steps of it
             sagas/x.yaml:7:7: error: 'do' is missing
              7 |   - { step: none, if: start.total > 5 }
-               |       ^^^^ do: participant.Command, or another verb: emit, wait, sleep, approval, refuse, steps, switch, parallel, for_each
+               |       ^^^^ do: participant.Command, or another verb: emit, wait, sleep, approval, refuse, steps, switch, parallel, for_each, run
         "#]],
     );
 }

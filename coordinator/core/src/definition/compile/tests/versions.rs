@@ -28,7 +28,7 @@ fn an_edited_schema_never_changes_a_version() {
     }
     edited.add(changed).unwrap();
     let again = record.compile(&mut Settings::new(&mut edited)).unwrap();
-    assert_eq!((again.hash, again.start.kept.key()), (first.hash, first.start.kept.key()));
+    assert_eq!((again.hash, again.start_kept.key()), (first.hash, first.start_kept.key()));
     assert_eq!(again.step(2).unwrap().asks.call.envelope, first.step(2).unwrap().asks.call.envelope);
     assert_ne!(edited.named("payment.Charge").unwrap().key(), schemas.named("payment.Charge").unwrap().key());
 
@@ -152,7 +152,8 @@ fn the_catalog_knows_every_version() {
     );
     assert_eq!((catalog.offset_of(&one.hash), catalog.offset_of(&two.hash), catalog.loaded_to()), (Some(0), Some(1), 5));
     assert_eq!(catalog.newest("order-fulfilment").unwrap().hash, one.hash, "the edit was taken back");
-    let starting: Vec<&str> = catalog.starting_on("orders", "OrderPlaced").iter().map(|definition| &*definition.name).collect();
+    let starting: Vec<&str> =
+        catalog.starting_on("orders", "OrderPlaced").iter().map(|starting| &*starting.definition.name).collect();
     assert_eq!(starting, ["order-fulfilment", "other"]);
     assert!(catalog.starting_on("orders", "OrderCancelled").is_empty() && catalog.starting_on("x", "OrderPlaced").is_empty());
     assert_eq!((catalog.default_type("orders"), catalog.default_type("nope")), (Some("OrderPlaced"), None));

@@ -1,0 +1,241 @@
+//! What a definition's sub-sagas promise: found among the files that are compiled together, then among what is deployed; of a version
+//! from history it is what it was compiled against. In a record a contract is kept as schemas, which all are known by their keys.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ringmaster_schemas::avro::{Node as Avro, Schema};
+use ringmaster_schemas::registry::Schemas;
+
+use super::form::{SagaForm, VerbForm};
+use super::report::{Report, did_you_mean};
+use super::{CompileError, Settings, compile_documents, defined_in};
+use crate::definition::{Contract, yaml};
+
+/// What a record calls the parts of the contract that its own saga keeps.
+pub(super) const OWN: &str = "contract";
+/// An enum has a symbol.
+const NO_CODE: &str = "_";
+
+/// By saga, what those promise that a definition runs.
+pub(super) type Contracts = BTreeMap<String, Arc<Contract>>;
+
+/// Sagas that may be run by what is compiled with these settings, beside those that are deployed.
+#[derive(Debug, Default)]
+pub struct Sagas {
+    documents: BTreeMap<String, Document>,
+    known: Contracts,
+    /// Those that are being compiled: whoever comes upon itself runs itself.
+    open: Vec<String>,
+    /// A way from a saga to itself.
+    cycle: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Document {
+    file: String,
+    text: String,
+    line: usize,
+}
+
+impl Settings<'_> {
+    /// The sagas of a file may be run by those of others. Files that are compiled together are announced first, all of them.
+    pub fn announce(&mut self, file: &str, text: &str) {
+        let Ok(documents) = yaml::load(text) else { return };
+        let report = Report::new(file, text, 1);
+        for document in documents {
+            let Some(name) = document.root.named("saga").and_then(|name| name.scalar().map(str::to_owned)) else { continue };
+            let (line, text) = (report.line(document.span.start), text[document.span.clone()].to_owned());
+            self.sagas.documents.insert(name, Document { file: file.to_owned(), text, line });
+        }
+    }
+
+    /// Where a new version breaks what a saga that is deployed counts on, and that is not deployed anew with it.
+    pub fn broken_contracts(&self, records: &[crate::definition::DefinitionRecord]) -> Vec<CompileError> {
+        let mut errors = Vec::new();
+        let is_new = |name: &str| records.iter().any(|record| record.name == *name);
+        for record in records {
+            let Some(own) = Contract::of_record(OWN, &record.name, &record.schemas, self.schemas) else {
+                let runs = |schemas: &BTreeMap<String, String>| schemas.contains_key(&part(&of(&record.name), "says"));
+                let parent = self.deployed.iter().find(|(name, schemas)| !is_new(name) && runs(schemas));
+                errors.extend(parent.map(|(parent, _)| {
+                    let message = format!("this breaks '{parent}', which is deployed and runs it: it has no input any more");
+                    defined_in(record, message, format!("give it input, or deploy a '{parent}' that does not run it"))
+                }));
+                continue;
+            };
+            for (parent, schemas) in self.deployed.iter().filter(|(name, _)| !is_new(name)) {
+                let promised = Contract::of_record(&of(&record.name), &record.name, schemas, self.schemas);
+                if let Some(why) = promised.and_then(|promised| own.breaks(&promised).or_else(|| own.forgets(&promised))) {
+                    let message = format!("this breaks '{parent}', which is deployed and runs it: {why}");
+                    errors.push(defined_in(
+                        record,
+                        message,
+                        format!("deploy a '{parent}' that fits with it, or keep what it counts on"),
+                    ));
+                }
+            }
+        }
+        errors
+    }
+}
+
+/// What a record calls the parts of a contract that its saga counts on.
+pub(super) fn of(saga: &str) -> String {
+    format!("contract of {saga}")
+}
+
+fn part(whose: &str, what: &str) -> String {
+    format!("{whose}/{what}")
+}
+
+/// What all that it runs promises; what is not there is reported.
+pub(super) fn resolve(
+    form: &SagaForm,
+    pinned: Option<&BTreeMap<String, String>>,
+    settings: &mut Settings<'_>,
+    report: &mut Report<'_>,
+) -> Option<Contracts> {
+    let mut runs = Vec::new();
+    form.steps.iter().for_each(|step| {
+        step.each(&mut |node| {
+            if let VerbForm::Run(run) = &node.verb {
+                runs.push(&run.saga);
+            }
+        })
+    });
+    let mut all = Contracts::new();
+    let mut is_whole = true;
+    settings.sagas.open.push(form.name.text.clone());
+    for word in runs {
+        let found = match pinned {
+            Some(schemas) => Contract::of_record(&of(&word.text), &word.text, schemas, settings.schemas)
+                .map(Arc::new)
+                .ok_or_else(|| ("the record does not say what it counts on".to_owned(), String::new())),
+            None => contract_of(&word.text, settings),
+        };
+        match found {
+            Ok(contract) => {
+                all.insert(word.text.clone(), contract);
+            }
+            Err((message, hint)) => {
+                report.error(&word.span, message, hint);
+                is_whole = false;
+            }
+        }
+    }
+    settings.sagas.open.pop();
+    is_whole.then_some(all)
+}
+
+/// An error says what is wrong, and what to do.
+fn contract_of(name: &str, settings: &mut Settings<'_>) -> Result<Arc<Contract>, (String, String)> {
+    if let Some(at) = settings.sagas.open.iter().position(|open| open == name) {
+        let way = settings.sagas.open[at..].join(" -> ");
+        let way = format!("{way} -> {name}");
+        settings.sagas.cycle = Some(way.clone());
+        return Err(runs_itself(&way));
+    }
+    if let Some(known) = settings.sagas.known.get(name) {
+        return Ok(known.clone());
+    }
+    let found = match settings.sagas.documents.get(name).cloned() {
+        Some(document) => compiled(name, &document, settings)?,
+        None => match settings.deployed.get(name) {
+            Some(schemas) => Arc::new(Contract::of_record(OWN, name, schemas, settings.schemas).ok_or_else(|| not_run(name))?),
+            None => {
+                let known = settings.sagas.documents.keys().chain(settings.deployed.keys()).map(String::as_str);
+                let known: Vec<&str> = known.filter(|known| settings.sagas.open.iter().all(|open| open != known)).collect();
+                let hint = did_you_mean(name, known);
+                let hint = if hint.is_empty() { "name its file too, or deploy it before".to_owned() } else { hint };
+                return Err((format!("no saga '{name}' is in these files, or deployed"), hint));
+            }
+        },
+    };
+    settings.sagas.known.insert(name.to_owned(), found.clone());
+    Ok(found)
+}
+
+/// What a saga of these files promises. What is wrong in it is told where it is compiled itself.
+fn compiled(name: &str, document: &Document, settings: &mut Settings<'_>) -> Result<Arc<Contract>, (String, String)> {
+    let (warnings, cycle) = (settings.warnings.len(), settings.sagas.cycle.take());
+    let versions = compile_documents(&document.file, &document.text, document.line, None, settings);
+    settings.warnings.truncate(warnings);
+    let found = std::mem::replace(&mut settings.sagas.cycle, cycle);
+    match versions {
+        Ok(versions) => {
+            let version = versions.into_iter().find(|version| *version.definition.name == *name);
+            version.and_then(|version| version.definition.contract).ok_or_else(|| not_run(name))
+        }
+        Err(_) => match found {
+            Some(way) => {
+                settings.sagas.cycle = Some(way.clone());
+                Err(runs_itself(&way))
+            }
+            None => {
+                let place = format!("{}:{}", document.file, document.line);
+                Err((format!("saga '{name}' has errors itself"), format!("it is in {place}")))
+            }
+        },
+    }
+}
+
+fn runs_itself(way: &str) -> (String, String) {
+    (
+        format!("a saga that runs itself has no end: {way}"),
+        "what comes again is one saga each, started by the last one's event".into(),
+    )
+}
+
+fn not_run(name: &str) -> (String, String) {
+    (format!("saga '{name}' has no input: it cannot be run"), "give it input: { FIELD: TYPE, ... } in place of its start".into())
+}
+
+impl Contract {
+    /// The names by which a record knows the parts of it, with their schemas.
+    pub(super) fn parts(&self, whose: &str) -> Vec<(String, Arc<Schema>)> {
+        let pivot = if self.has_pivot { "pivot" } else { "none" };
+        let all = if self.codes.is_some() { "codes" } else { "any" };
+        let known: Vec<&str> = self.codes.iter().flatten().map(|code| &**code).collect();
+        let symbols: Vec<String> = known.iter().chain(&[NO_CODE]).map(|code| format!("\"C{code}\"")).collect();
+        let name = format!("contract_{pivot}_{}_{all}", self.rows_deep);
+        let says = format!(r#"{{"type":"enum","name":"{name}","symbols":[{}]}}"#, symbols.join(","));
+        let says = Schema::parse(&says).expect("codes are symbols behind a letter");
+        let mut parts = vec![(part(whose, "says"), says), (part(whose, "input"), self.input.clone())];
+        parts.extend(self.result.iter().map(|result| (part(whose, "result"), result.clone())));
+        parts
+    }
+
+    /// The same, read again; none if the record does not say it.
+    fn of_record(whose: &str, saga: &str, record: &BTreeMap<String, String>, schemas: &Schemas) -> Option<Contract> {
+        let schema = |what| {
+            let key = u64::from_str_radix(record.get(&part(whose, what))?, 16).ok()?;
+            schemas.by_key(key as i64).cloned()
+        };
+        let says = schema("says")?;
+        let (Avro::Enum(symbols), name) = (says.node(says.root()), says.name()) else { return None };
+        let mut words = name.split('_').skip(1);
+        let (pivot, rows, all) = (words.next()?, words.next()?, words.next()?);
+        let codes = symbols.iter().map(|code| &code[1..]).filter(|code| *code != NO_CODE).map(Arc::from);
+        let codes: BTreeSet<Arc<str>> = codes.collect();
+        Some(Contract {
+            saga: saga.into(),
+            input: schema("input")?,
+            result: schema("result"),
+            codes: (all == "codes").then_some(codes),
+            has_pivot: pivot == "pivot",
+            rows_deep: rows.parse().ok()?,
+        })
+    }
+
+    /// The contract that a version from history keeps.
+    pub(super) fn own(saga: &str, record: &BTreeMap<String, String>, schemas: &Schemas) -> Option<Contract> {
+        Contract::of_record(OWN, saga, record, schemas)
+    }
+
+    /// A code that another version's runner looks for, and that this one never gives.
+    pub(super) fn forgets(&self, promised: &Contract) -> Option<String> {
+        let (known, named) = (self.codes.as_ref()?, promised.codes.as_ref()?);
+        named.difference(known).next().map(|code| format!("it is never refused with {code} any more"))
+    }
+}

@@ -1,0 +1,203 @@
+//! Sagas that run others: what both must keep, and what is told where they do not.
+
+use std::collections::BTreeMap;
+
+use ringmaster_schemas::journal::{Encoding, Phase};
+use ringmaster_schemas::registry::Schemas;
+
+use crate::definition::{Catalog, Definition, DefinitionRecord, Participant, Settings, Verb, compile};
+
+const PARENT: &str = "
+saga: parent
+start: { on: Begun, from: in, key: event.id }
+steps:
+  - { step: child, run: child, with: { n: start.n, tags: [], name: start.?name.orValue('x'), more: { price: decimal('1.5') } } }
+  - { step: tell, do: bank.Tell, undo: nothing, with: { got: steps.child.twice + 1 } }
+";
+const CHILD: &str = "
+saga: child
+input: { n: int, tags: list(string), name: string, more: { at: timestamp?, price: decimal(4) } }
+steps:
+  - { step: no, if: start.n < 0, refuse: NEGATIVE }
+result: { twice: start.n * 2 }
+";
+
+fn settings(schemas: &mut Schemas) -> Settings<'_> {
+    let mut settings = Settings::new(schemas);
+    for name in ["bank", "shop"] {
+        settings.participants.insert(name.into(), Participant { encoding: Encoding::Json, ..Participant::default() });
+    }
+    settings
+}
+
+fn compiled(text: &str) -> Result<Vec<Definition>, Vec<String>> {
+    let mut schemas = Schemas::builtin();
+    compile("test.yaml", text, &mut settings(&mut schemas))
+        .map_err(|errors| errors.into_iter().map(|error| format!("{}: {} ({})", error.line, error.message, error.hint)).collect())
+}
+
+fn both(parent: &str, child: &str) -> String {
+    format!("{parent}---{child}")
+}
+
+/// The only error of a text.
+fn error(text: &str) -> String {
+    let errors = compiled(text).expect_err("it is wrong");
+    assert_eq!(errors.len(), 1, "{errors:#?}");
+    errors[0].clone()
+}
+
+#[test]
+fn a_run_knows_what_it_gives_and_what_comes_back() {
+    for text in [both(PARENT, CHILD), both(CHILD, PARENT)] {
+        let all = compiled(&text).unwrap_or_else(|errors| panic!("{errors:#?}"));
+        let parent = all.iter().find(|one| *one.name == *"parent").expect("it is there");
+        let child = all.iter().find(|one| *one.name == *"child").expect("it is there");
+        let contract = child.contract.as_ref().expect("it can be run");
+        let (node, run) = parent.runs().next().expect("it runs one");
+        assert_eq!((&*run.saga, node.phase, contract.breaks(&run.contract)), ("child", Phase::Compensatable, None));
+        assert!(
+            child.starts.is_empty()
+                && parent.contract.is_none()
+                && contract.codes.as_ref().is_some_and(|codes| codes.contains("NEGATIVE"))
+        );
+        assert!(matches!(parent.nodes[1].verb, Verb::Run(_)) && node.kept().is_some());
+    }
+}
+
+#[test]
+fn what_cannot_be_is_told() {
+    let with = |of: &str, by: &str| both(&PARENT.replace(of, by), CHILD);
+    for (text, said) in [
+        (PARENT.to_owned(), "5: no saga 'child' is in these files, or deployed (name its file too, or deploy it before)"),
+        (with("run: child,", "run: chidl,"), "5: no saga 'chidl' is in these files, or deployed (did you mean 'child'?)"),
+        (with("run: child,", "run: parent,"), "5: a saga that runs itself has no end: parent -> parent"),
+        (with("n: start.n, ", ""), "5: child_input needs the field 'n'"),
+        (with("n: start.n,", "n: \"'many'\","), "5: n: string where int is wanted"),
+        (with("steps.child.twice", "steps.child.thrice"), "6: child_result has no field 'thrice'"),
+        (
+            with(" } } }\n  - { step: tell", " } }, on_refused: { NEVER: go_on } }\n  - { step: tell"),
+            "5: child is never refused with NEVER",
+        ),
+        (both(PARENT, &CHILD.replace("input:", "start: { on: Other, from: in }\ninput:")), "a saga has start or input, not both"),
+        (both(PARENT, &CHILD.replace("n: int", "n: integer")), "'integer' is no type"),
+    ] {
+        let errors = compiled(&text).expect_err(said);
+        assert!(errors.iter().any(|error| error.contains(said)), "{said}: {errors:#?}");
+    }
+}
+
+#[test]
+fn a_saga_that_runs_itself_by_others_is_told_with_its_way() {
+    let child = CHILD.replace("- { step: no", "- { step: again, run: other }\n  - { step: no");
+    let other = "\nsaga: other\ninput: {}\nsteps:\n  - { step: back, run: child, with: { n: 1, tags: [], name: 'x', more: { price: decimal('2') } } }\n";
+    let errors = compiled(&format!("{PARENT}---{child}---{other}")).expect_err("it has no end");
+    let said = "a saga that runs itself has no end: child -> other -> child";
+    assert!(errors.iter().any(|error| error.contains(said)), "{errors:#?}");
+}
+
+#[test]
+fn what_is_run_waits_for_no_event() {
+    let child = "\nsaga: child\ninput: {}\nsteps:\n  - { step: come, wait: Come, from: in, within: 1h }\n";
+    assert!(error(child).starts_with("5: an event is for a saga by its key"), "{}", error(child));
+}
+
+#[test]
+fn a_run_of_what_holds_a_pivot_is_the_pivot() {
+    let child = "\nsaga: child\ninput: {}\nsteps:\n  - { step: pay, do: bank.Pay, pivot: true }\n";
+    let parent = |steps: &str| format!("\nsaga: parent\nstart: {{ on: Begun, from: in, key: event.id }}\nsteps:\n{steps}");
+    let plain = compiled(&both(&parent("  - { step: child, run: child }\n  - { step: tell, do: bank.Tell }\n"), child));
+    let plain = plain.unwrap_or_else(|errors| panic!("{errors:#?}")).remove(0);
+    assert!(plain.has_pivot && plain.nodes[1].phase == Phase::Pivot && plain.nodes[1].passes);
+    for (steps, said) in [
+        ("  - { step: a, run: child }\n  - { step: b, run: child }\n", "child holds a pivot: there is one pivot at most"),
+        (
+            "  - step: p\n    parallel:\n      one: [ { step: a, run: child } ]\n      two: [ { step: b, refuse: NO } ]\n",
+            "child holds a pivot: the pivot is in no branch of a parallel",
+        ),
+        (
+            "  - { step: l, for_each: start.l, as: x, steps: [ { step: a, run: child } ] }\n",
+            "child holds a pivot: the pivot is in no item of a for_each",
+        ),
+        ("  - { step: a, run: child, within: 1h }\n", "on the pivot a sub-saga is not given up"),
+    ] {
+        let errors = compiled(&both(&parent(steps), child)).expect_err(said);
+        assert!(errors.iter().any(|error| error.contains(said)), "{said}: {errors:#?}");
+    }
+}
+
+#[test]
+fn rows_are_not_deeper_than_they_may_be() {
+    let mut text = PARENT
+        .replace(", with: { n: start.n, tags: [], name: start.?name.orValue('x'), more: { price: decimal('1.5') } }", "")
+        .replace("steps.child.twice + 1", "1");
+    text = text.replace("run: child", "run: c1");
+    let chain = |count: usize| {
+        let mut all = text.clone();
+        for number in 1..=count {
+            let step = if number == count {
+                "{ step: no, refuse: NO }".to_owned()
+            } else {
+                format!("{{ step: s, run: c{} }}", number + 1)
+            };
+            all.push_str(&format!("---\nsaga: c{number}\ninput: {{}}\nsteps:\n  - {step}\n"));
+        }
+        all
+    };
+    assert!(compiled(&chain(7)).is_ok(), "{:#?}", compiled(&chain(7)).err());
+    let errors = compiled(&chain(8)).expect_err("it is too deep");
+    assert!(
+        errors.iter().any(|error| error.contains("rows would stand 9 deep below one another here; the limit is 8")),
+        "{errors:#?}"
+    );
+}
+
+/// Deployed one after the other: a new version of what is run keeps what those count on that run it.
+#[test]
+fn a_new_version_keeps_what_others_count_on() {
+    let mut schemas = Schemas::builtin();
+    let first = DefinitionRecord::of_file("both.yaml", &both(PARENT, CHILD), 0, &mut settings(&mut schemas)).expect("it is right");
+    let deployed: BTreeMap<_, _> = first.iter().map(|record| (record.name.clone(), record.schemas.clone())).collect();
+    let mut again = |text: &str| {
+        let mut settings = Settings { deployed: deployed.clone(), ..settings(&mut schemas) };
+        let records = DefinitionRecord::of_file("child.yaml", text, 0, &mut settings).expect("it is right by itself");
+        let errors = settings.broken_contracts(&records);
+        (records, errors.into_iter().map(|error| error.message).collect::<Vec<_>>())
+    };
+    let (wider, errors) =
+        again(&CHILD.replace("name: string,", "name: string, also: int?,").replace("start.n * 2 }", "start.n * 2, more: 1 }"));
+    assert_eq!(errors, [""; 0]);
+    for (text, said) in [
+        (
+            CHILD.replace("name: string,", "name: string, also: int,"),
+            "this breaks 'parent', which is deployed and runs it: its input",
+        ),
+        (
+            CHILD.replace("twice: start.n * 2", "thrice: start.n * 3"),
+            "this breaks 'parent', which is deployed and runs it: its result",
+        ),
+        (
+            CHILD.replace("result: { twice: start.n * 2 }", ""),
+            "this breaks 'parent', which is deployed and runs it: it gives no result",
+        ),
+        (
+            CHILD
+                .replace("- { step: no", "- { step: pay, do: bank.Pay, pivot: true }\n  - { step: no")
+                .replace(", refuse: NEGATIVE", ", do: bank.No"),
+            "it has a pivot, and had none",
+        ),
+    ] {
+        let (_, errors) = again(&text);
+        assert!(errors.len() == 1 && errors[0].contains(said), "{said}: {errors:#?}");
+    }
+    // The parent alone, against what is deployed; and history compiles to the same.
+    let (parent, errors) = again(PARENT);
+    assert!(errors.is_empty() && parent[0].hash == first[0].hash, "{errors:#?}");
+    let mut catalog = Catalog::default();
+    for record in first.iter().chain(&wider) {
+        catalog.add(record, catalog.loaded_to(), &mut settings(&mut schemas)).expect("it compiles again");
+    }
+    let parent = catalog.newest("parent").expect("it is there");
+    let (newest, offset) = catalog.sub_saga(&parent.hash, "child").expect("one fits");
+    assert_eq!((newest.hash, offset), (catalog.newest("child").expect("it is there").hash, 2));
+}

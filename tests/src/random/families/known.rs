@@ -1,0 +1,32 @@
+//! The definitions of a family, compiled.
+
+use ringmaster_core::definition::{Definition, Participant, Settings, compile};
+use ringmaster_schemas::journal::Encoding;
+use ringmaster_schemas::registry::Schemas;
+use ringmaster_schemas::state::Saga;
+
+use super::super::write::PARTICIPANTS;
+
+/// Compiled definitions: the saga's own first, then those that it runs.
+pub(super) struct Known {
+    pub(super) definitions: Vec<Definition>,
+    pub(super) schemas: Schemas,
+}
+
+impl Known {
+    pub(super) fn of(text: &str) -> Result<Known, String> {
+        let mut schemas = Schemas::builtin();
+        let mut settings = Settings::new(&mut schemas);
+        let json = || Participant { encoding: Encoding::Json, ..Participant::default() };
+        settings.participants = PARTICIPANTS.map(|name| (name.to_owned(), json())).into();
+        let compiled = compile("family.yaml", text, &mut settings);
+        let definitions = compiled.map_err(|errors| errors.iter().map(ToString::to_string).collect::<String>())?;
+        Ok(Known { definitions, schemas })
+    }
+
+    /// The definition that a row runs by.
+    pub(super) fn of_row(&self, saga: &Saga) -> &Definition {
+        let version = saga.head.version();
+        self.definitions.iter().find(|definition| definition.hash == version).expect("a row runs by a definition")
+    }
+}
