@@ -3,6 +3,7 @@
 mod comes;
 mod observed;
 mod rows;
+mod values;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -11,9 +12,9 @@ use std::sync::Arc;
 use ringmaster_core::definition::Definition;
 use ringmaster_core::intake::{self, Event, Headers, InputRecord, Origin, Projections, Typing};
 use ringmaster_core::saga::{
-    Breakers, EarlyInput, Input as SagaInput, Moved, Room, Scratch, Sender, apply, effects, order_of, play as play_turn,
+    Breakers, Input as SagaInput, Moved, Room, Scratch, Sender, apply, effects, order_of, play as play_turn,
 };
-use ringmaster_schemas::journal::{Emission, Opens, SagaEvent};
+use ringmaster_schemas::journal::{Emission, Letter, Opens, SagaEvent};
 use ringmaster_schemas::names::{self, Direction, command_topic, participant_of, saga_id};
 use ringmaster_schemas::state::{Saga, Status, Waits};
 use ringmaster_schemas::wire::{self, Body, Framing, Outcome, ReplyMeta};
@@ -77,6 +78,8 @@ pub(super) fn play(scenario: &Scenario, known: Known<'_>, seen: &mut Seen) -> Pl
         story: Vec::new(),
         events: 0,
         replies: VecDeque::new(),
+        values: BTreeMap::new(),
+        letters: VecDeque::new(),
         asked: HashMap::new(),
         not_started: None,
     };
@@ -101,6 +104,10 @@ struct Stage<'s> {
     events: usize,
     /// Replies on their way, with the lines that say them.
     replies: VecDeque<(Vec<u8>, usize)>,
+    /// The rows of values by which events are matched.
+    values: BTreeMap<Arc<str>, Arc<Saga>>,
+    /// What they and those who wait write to each other.
+    letters: VecDeque<Letter>,
     /// How often a step was asked by each entry of `answers`.
     asked: HashMap<(usize, String, Direction), usize>,
     /// Why the start event was not taken: code and detail.
@@ -122,6 +129,10 @@ impl Stage<'_> {
         let mut inputs = self.scenario.inputs.iter().peekable();
         for _ in 0..TURNS_MAX {
             // Answers before inputs before timers, as a partition reads its inputs to their ends before a timer fires.
+            if let Some(letter) = self.letters.pop_front() {
+                self.letter(letter)?;
+                continue;
+            }
             if let Some((reply, line)) = self.replies.pop_front() {
                 self.deliver(&reply, line)?;
                 continue;
@@ -181,10 +192,7 @@ impl Stage<'_> {
             Ok(Some(mut input)) => {
                 self.seen.borrow_mut().started(true);
                 self.id = saga_id(&self.definition.name, &input.key).into();
-                for event in &self.scenario.before {
-                    let until = self.now.saturating_add(self.definition.listeners[usize::from(event.listener)].keep_ms);
-                    input.early.push(EarlyInput { event: self.listened(event)?, until });
-                }
+                self.before(&mut input.early)?;
                 self.take_root(SagaInput::Start(input))
             }
             Ok(None) => {
@@ -197,17 +205,6 @@ impl Stage<'_> {
             }
             Err(refused) => Err(unusable(refused)),
         }
-    }
-
-    /// A reply, through the door that replies come in by.
-    fn deliver(&mut self, reply: &[u8], line: usize) -> Result<(), Trouble> {
-        let unusable = |refused: intake::Refused| Trouble {
-            line,
-            message: format!("this answer cannot be used, it would go to quarantine as {}: {}", refused.reason, refused.detail),
-        };
-        let answer = intake::Answer::read(reply, self.known.schemas).map_err(unusable)?;
-        let input = self.projections.reply(&answer, Some(self.definition)).map_err(unusable)?;
-        self.take(&answer.saga().into(), SagaInput::Reply(input))
     }
 
     fn take_root(&mut self, input: SagaInput) -> Result<(), Trouble> {
@@ -273,11 +270,16 @@ impl Stage<'_> {
 
     /// What an event sends: commands, each of which is answered as the scenario says.
     fn send(&mut self, behind: &Saga, event: &SagaEvent) -> Result<(), Trouble> {
-        let sender = Sender { id: &behind.id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0 };
+        let sender =
+            Sender { id: &behind.id, head: &behind.head, at: self.now, inbox_topic: "inbox", reply_topic: "replies", partition: 0 };
         let mut topic_of = |command: &str| -> Arc<str> { command_topic(participant_of(command)).into() };
         let mut sent = Vec::new();
         effects(sender, event, order_of(behind, event), &mut topic_of, &mut String::new(), &mut sent);
         for effect in sent {
+            if &*effect.topic == "inbox" {
+                self.letters.extend(values::letter_of(&effect));
+                continue;
+            }
             let command = wire::decode_command(effect.value(), self.known.schemas).expect("a command that is sent can be read");
             let body = match command.body {
                 Body::Json(text) => parsed(text),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringmaster_core::intake::{self, Event, InputRecord, Typing};
-use ringmaster_core::saga::{Act, ActInput, EventInput, Input as SagaInput, name_of};
+use ringmaster_core::saga::{Act, ActInput, EarlyInput, EventInput, Input as SagaInput, name_of};
 use ringmaster_schemas::names::saga_id;
 use ringmaster_schemas::state::{Saga, Waits};
 
@@ -11,8 +11,36 @@ use super::{Stage, Trouble, TypeHeader};
 use crate::scenarios::form::{Approval, Incoming};
 
 impl Stage<'_> {
+    /// What comes before the saga.
+    pub(super) fn before(&mut self, early: &mut Vec<EarlyInput>) -> Result<(), Trouble> {
+        for event in &self.scenario.before {
+            let listener = &self.definition.listeners[usize::from(event.listener)];
+            if listener.field.is_some() {
+                self.matched(event)?;
+                continue;
+            }
+            let until = self.now.saturating_add(listener.keep_ms);
+            early.push(EarlyInput { event: self.listened(event)?, until });
+        }
+        Ok(())
+    }
+
+    /// A reply, through the door that replies come in by.
+    pub(super) fn deliver(&mut self, reply: &[u8], line: usize) -> Result<(), Trouble> {
+        let unusable = |refused: intake::Refused| Trouble {
+            line,
+            message: format!("this answer cannot be used, it would go to quarantine as {}: {}", refused.reason, refused.detail),
+        };
+        let answer = intake::Answer::read(reply, self.known.schemas).map_err(unusable)?;
+        let input = self.projections.reply(&answer, Some(self.definition)).map_err(unusable)?;
+        self.take(&answer.saga().into(), SagaInput::Reply(input))
+    }
+
     /// An event that the saga listens to.
     pub(super) fn event(&mut self, event: &Incoming) -> Result<(), Trouble> {
+        if self.definition.listeners[usize::from(event.listener)].field.is_some() {
+            return self.matched(event);
+        }
         if !self.rows.contains_key(&self.id) {
             return Ok(());
         }

@@ -22,7 +22,7 @@ use crate::definition::yaml::{Kind, Node};
 pub(crate) const STEPS_MAX: usize = 200;
 
 /// Verbs to come, their keys, and what all nodes will have.
-const LATER: [&str; 2] = ["run", "match"];
+const LATER: [&str; 1] = ["run"];
 
 pub(in crate::definition::compile) struct NodeForm {
     pub(in crate::definition::compile) name: Word,
