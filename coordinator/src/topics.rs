@@ -103,10 +103,11 @@ pub fn apply(bus: &mut impl Bus, needed: &[Needed], replication: i32) -> Result<
 /// whether it is.
 pub fn keys_by_expression(catalog: &Catalog, is_routed: impl Fn(&str) -> bool) -> Vec<String> {
     let mut keys: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let matched = catalog.matched_topics();
     for version in catalog.newest_versions() {
         let listened = version.listeners.iter().map(|listener| (&listener.topic, &listener.key_text));
         for (topic, key) in listened.chain(version.starts.iter().map(|start| (&start.topic, &start.key_text))) {
-            if !key.is_empty() && !is_routed(topic) {
+            if !key.is_empty() && !is_routed(topic) && !matched.contains(topic) {
                 keys.entry(topic).or_default().insert(key);
             }
         }

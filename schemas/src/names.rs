@@ -146,6 +146,25 @@ pub fn parse_saga_id(id: &str) -> (&str, Cow<'_, str>) {
     (definition, Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
+/// What the id of a value's row begins with, and that of no saga.
+const VALUE: char = '=';
+
+/// `=shipments/ParcelDelivered/parcel_id/p-17`: the row of a value by which events are matched, in the value's partition.
+pub fn value_id(topic: &str, kind: &str, field: &str, value: &str) -> String {
+    let mut id = String::with_capacity(topic.len() + kind.len() + field.len() + value.len() + 4);
+    id.push(VALUE);
+    for part in [topic, "/", kind, "/", field, "/"] {
+        id.push_str(part);
+    }
+    percent_encode(value, &mut id);
+    id
+}
+
+/// True for the id of a value's row.
+pub fn is_value(id: &str) -> bool {
+    id.starts_with(VALUE)
+}
+
 /// True for the id of a row below another one: `bulk-order/o-1/lines.3`, `site-provisioning/s-1/router`.
 pub fn is_below(id: &str) -> bool {
     id.bytes().filter(|byte| *byte == b'/').nth(1).is_some()

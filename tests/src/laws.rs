@@ -73,7 +73,7 @@ const OF_EVENTS: [OfEvent; 28] = [
     ("L23", pausing::only_what_is_paused_is_held_back),
 ];
 
-const AT_REST: [OfState; 12] = [
+const AT_REST: [OfState; 13] = [
     ("L1", rest::a_saga_that_lives_waits),
     ("L1", rest::a_scope_waits_for_something),
     ("L2", rest::what_waits_is_due_or_held),
@@ -83,6 +83,7 @@ const AT_REST: [OfState; 12] = [
     ("L17", rest::compensated_is_undone),
     ("L18", rest::completed_is_done),
     ("L19", waits::nothing_kept_is_waited_for),
+    ("L20", waits::who_waits_has_claimed),
     ("L21", parking::nothing_unasked_waits_in_what_is_undone),
     ("L21", parking::what_is_parked_is_told),
     ("L23", pausing::what_is_held_back_is_told),

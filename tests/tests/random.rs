@@ -305,9 +305,11 @@ const MUTANTS: [(&str, &str); 92] = [
     ("withheld_forgotten", "L23"),
 ];
 
+#[cfg(feature = "faults")]
+const BY_KEYS: &str = "events are known by keys here; the partition's tests match them by values";
 /// Mutants that the runs do not reach, and why.
 #[cfg(feature = "faults")]
-const ELSEWHERE: [(&str, &str); 11] = [
+const ELSEWHERE: [(&str, &str); 18] = [
     ("all_undone_in_one_turn", "bodies are small here; the core's tests of steps side by side have large ones"),
     ("big_command_sent", "bodies are small here; the stories have large ones"),
     ("cause_forgotten_where_stuck", "a person skips an undo of what nobody knows, that cannot be made: one seed in 30,000"),
@@ -328,6 +330,13 @@ const ELSEWHERE: [(&str, &str); 11] = [
     ("stray_forgets_body_at_pivot", "a stray is parked where its saga passes the pivot: one seed in 10,000; a story does it"),
     ("sub_saga_not_found", "every version is known here; the partition's tests lose one"),
     ("work_costs_nothing", "expressions are cheap here; the partition's tests have costly ones"),
+    ("claim_not_sent", BY_KEYS),
+    ("claim_resurrects", BY_KEYS),
+    ("kept_event_not_brought", BY_KEYS),
+    ("matched_event_taken_twice", BY_KEYS),
+    ("seen_event_kept", BY_KEYS),
+    ("value_given_to_two", BY_KEYS),
+    ("value_not_released", BY_KEYS),
 ];
 
 #[cfg(feature = "faults")]

@@ -5,7 +5,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, KeptEvent, OrderFields};
 use ringmaster_schemas::json::time::put_timestamp;
 use ringmaster_schemas::names;
-use ringmaster_schemas::state::{Children, Entry, Paused, RowKey, Saga};
+use ringmaster_schemas::state::{Children, ClaimedValue, Entry, Paused, RowKey, Saga};
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 
@@ -51,6 +51,9 @@ pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: 
             shown[of_a_start] = Value::Null;
         }
         shown["why"] = json!([]);
+    }
+    if !saga.claims().is_empty() {
+        shown["claims"] = saga.claims().iter().map(claimed).collect();
     }
     let (number, _) = why::version(&known.catalog, &saga);
     // The id of a sub-saga begins with the saga's above it.
@@ -109,6 +112,12 @@ fn paused(paused: &Paused) -> Value {
 /// An event that came before something waits for it.
 fn early(event: &KeptEvent) -> Value {
     json!({ "topic": &*event.topic, "kind": &*event.kind, "source": &*event.source, "kept_until": time(Some(event.until)) })
+}
+
+/// A value by which the event of a wait is known.
+fn claimed(claim: &ClaimedValue) -> Value {
+    let name = &claim.name;
+    json!({ "entry": claim.place, "topic": &*name.topic, "kind": &*name.kind, "field": &*name.field, "value": &*name.value, "granted": claim.granted })
 }
 
 pub(super) fn failure(failure: &Failure) -> Value {

@@ -69,9 +69,9 @@ fn verify_on(bus: &mut impl Bus, config: &Config, more: &[PathBuf], out: &mut dy
     let is_old = |name: &str| older.contains(name) && !sent.contains(name) && starts.iter().all(|start| start != name);
     let internal = Topics::new(&config.prefix);
     let names: Vec<&str> = needed.iter().map(|topic| topic.name.as_str()).collect();
-    let (mut wrong, mut right, setup) = (Vec::new(), 0, config.setup());
+    let (mut wrong, mut right, setup, matched) = (Vec::new(), 0, config.setup(), catalog.matched_topics());
     for (name, found) in names.iter().zip(bus.describe(&names)?) {
-        if let Some(found) = found.as_ref().filter(|found| starts.contains(&found.name) && setup.is_routed(found)) {
+        if let Some(found) = found.as_ref().filter(|found| starts.contains(&found.name) && setup.is_routed(found, &matched)) {
             say(out, format_args!("{name}: has {} partitions, and goes through the router", found.partitions))?;
         }
         let faults = match found {

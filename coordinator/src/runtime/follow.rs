@@ -12,11 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ringmaster_bus::{Bus, BusEvent, Description, TopicPartition};
-use ringmaster_core::definition::{Catalog, Definition, DefinitionRecord};
+use ringmaster_core::definition::{Catalog, DefinitionRecord};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::Topics;
 use ringmaster_schemas::registry::Schemas;
 
+use super::candidate::Candidate;
 use super::clock::Now;
 use super::deploy::Deploying;
 use super::folder::Folder;
@@ -127,15 +128,6 @@ enum Need {
     Unasked,
     Asked,
     Known(i64),
-}
-
-/// A version that may be taken in.
-struct Candidate {
-    offset: i64,
-    record: DefinitionRecord,
-    definition: Arc<Definition>,
-    /// New sagas would get it.
-    is_newest: bool,
 }
 
 impl<B: Bus> Follower<B> {
@@ -299,7 +291,7 @@ impl<B: Bus> Follower<B> {
             catalog.insert(candidate.definition.clone(), candidate.offset);
             taken.push(candidate);
         }
-        self.add_topics(&mut setup, &taken, &found);
+        self.add_topics(&mut setup, (&taken, &catalog), &found);
         append_schemas(&mut self.bus, &self.topics, &self.all, &mut self.known)?;
         if taken.is_empty() && !self.grown && setup.missing().len() == missing {
             return Ok(None);
@@ -351,7 +343,7 @@ impl<B: Bus> Follower<B> {
     fn describe(&mut self, candidates: &[Candidate]) -> Result<BTreeMap<String, Option<Description>>, KnowledgeError> {
         let mut names = self.setup.missing().clone();
         for candidate in candidates {
-            let inputs = inputs_of(candidate).into_iter().filter(|topic| candidate.is_newest && !self.setup.reads(topic));
+            let inputs = candidate.inputs().into_iter().filter(|topic| candidate.is_newest && !self.setup.reads(topic));
             names.extend(inputs);
             names.extend(candidate.definition.outputs().into_iter().filter(|topic| !self.setup.sends_to(topic)));
         }
@@ -363,10 +355,10 @@ impl<B: Bus> Follower<B> {
 
     /// What is wrong with the topics of a version, of those that are not used yet.
     fn wrong_topics(&self, candidate: &Candidate, found: &BTreeMap<String, Option<Description>>) -> Vec<String> {
-        let inputs = inputs_of(candidate);
+        let inputs = candidate.inputs();
         let needed: BTreeSet<String> = candidate.definition.outputs().into_iter().chain(inputs.iter().cloned()).collect();
         let of = |name: &String| found.get(name).map(|description| self.faults(name, description.as_ref()));
-        needed.iter().filter_map(of).flatten().collect()
+        needed.iter().filter_map(of).flatten().chain(self.setup.not_routed(&candidate.definition)).collect()
     }
 
     fn faults(&self, name: &str, found: Option<&Description>) -> Vec<String> {
@@ -374,9 +366,14 @@ impl<B: Bus> Follower<B> {
     }
 
     /// Topics of what is taken in, and those that were missing and are there now.
-    fn add_topics(&self, setup: &mut Setup, taken: &[Candidate], found: &BTreeMap<String, Option<Description>>) {
+    fn add_topics(
+        &self,
+        setup: &mut Setup,
+        (taken, catalog): (&[Candidate], &Catalog),
+        found: &BTreeMap<String, Option<Description>>,
+    ) {
         let newest = taken.iter().filter(|candidate| candidate.is_newest);
-        let starts: Vec<String> = newest.flat_map(inputs_of).collect();
+        let starts: Vec<String> = newest.flat_map(Candidate::inputs).collect();
         let mut outputs = setup.missing().clone();
         outputs.extend(taken.iter().flat_map(|candidate| candidate.definition.outputs()));
         let is_used = |name: &str| starts.iter().any(|start| start == name) || outputs.contains(name);
@@ -384,14 +381,10 @@ impl<B: Bus> Follower<B> {
             description.as_ref().filter(|found| self.faults(name, Some(found)).is_empty()).cloned()
         });
         let right: Vec<Description> = right.collect();
-        setup.extend(&self.following.setup, &right, &starts, &outputs.iter().map(String::as_str).collect());
+        let settings = (&self.following.setup, &catalog.matched_topics());
+        setup.extend(settings, &right, &starts, &outputs.iter().map(String::as_str).collect());
         setup.miss(outputs);
     }
-}
-
-/// The topics that its sagas listen to.
-fn inputs_of(candidate: &Candidate) -> Vec<String> {
-    candidate.definition.inputs().into_iter().map(|topic| topic.to_string()).collect()
 }
 
 fn in_force(catalog: &Catalog, record: &DefinitionRecord) -> InForce {

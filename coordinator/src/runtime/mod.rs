@@ -7,6 +7,7 @@
 //! A worker owns its partitions, its bus and its producer, on one thread; no task elsewhere touches saga state. `turn()` has no
 //! thread, no clock and no randomness of its own, so that the simulator runs it as it is.
 
+mod candidate;
 mod clock;
 mod deploy;
 mod diary;

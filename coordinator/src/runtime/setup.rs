@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ringmaster_bus::{Bus, BusError, Description};
+use ringmaster_core::definition::Definition;
 use ringmaster_core::partition::{BreakerSettings, InputSettings, Limits, Partition, Role, Settings, StartAt};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::Topics;
@@ -59,9 +60,12 @@ pub struct InputOptions {
 }
 
 impl SetupSettings {
-    /// True if a topic of events is not read directly: it has another number of partitions, or the setting says so.
-    pub fn is_routed(&self, topic: &Description) -> bool {
-        topic.partitions != self.partitions || self.inputs.iter().any(|options| options.topic == topic.name && options.routed)
+    /// True if a topic of events is not read directly: it has another number of partitions, the setting says so, or events of it are
+    /// matched by values (`matched`), which lie in any partition.
+    pub fn is_routed(&self, topic: &Description, matched: &BTreeSet<Arc<str>>) -> bool {
+        topic.partitions != self.partitions
+            || matched.contains(topic.name.as_str())
+            || self.inputs.iter().any(|options| options.topic == topic.name && options.routed)
     }
 }
 
@@ -89,8 +93,12 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
     let topics = Topics::new(&settings.prefix);
     let listened: Vec<String> = knowledge.catalog.listener_topics().iter().map(|topic| topic.to_string()).collect();
     let mut starts: Vec<String> = knowledge.catalog.input_topics().iter().map(|topic| topic.to_string()).collect();
-    let outputs: BTreeSet<String> =
-        knowledge.catalog.newest_versions().flat_map(|newest| newest.outputs()).chain([topics.quarantine.clone()]).collect();
+    let outputs: BTreeSet<String> = knowledge
+        .catalog
+        .newest_versions()
+        .flat_map(|newest| newest.outputs())
+        .chain([topics.quarantine.clone(), topics.inbox.clone()])
+        .collect();
     // One topic may be read and written: what one saga emits starts another.
     let mut needed: BTreeSet<&str> =
         [&topics.journal, &topics.replies, &topics.control, &topics.inbox, &topics.definitions, &topics.schemas]
@@ -138,7 +146,7 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
     let worker = worker_settings(&topics, settings, partition.limits.record_bytes_max);
     let mut setup = Setup { worker, partition, missing };
     let outputs: BTreeSet<&str> = outputs.iter().chain(&older).map(String::as_str).collect();
-    setup.extend(settings, &found, &starts, &outputs);
+    setup.extend((settings, &knowledge.catalog.matched_topics()), &found, &starts, &outputs);
     Ok(setup)
 }
 
@@ -184,14 +192,21 @@ impl Setup {
 
     /// Takes in more topics as the broker describes them: those that events start sagas on, and those that effects go to. What is known
     /// stays as and where it is.
-    pub(super) fn extend(&mut self, settings: &SetupSettings, found: &[Description], starts: &[String], outputs: &BTreeSet<&str>) {
+    pub(super) fn extend(
+        &mut self,
+        (settings, matched): (&SetupSettings, &BTreeSet<Arc<str>>),
+        found: &[Description],
+        starts: &[String],
+        outputs: &BTreeSet<&str>,
+    ) {
         let Setup { worker, partition, missing } = self;
         for description in found {
             let name = &description.name;
             if starts.contains(name) && !worker.inputs.contains(name) {
-                let inputs = events(description, settings);
+                let is_routed = settings.is_routed(description, matched);
+                let inputs = events(description, settings, is_routed);
                 worker.inputs.extend(inputs.iter().map(|_| name.clone()));
-                if settings.is_routed(description) {
+                if is_routed {
                     worker.rules.routed.push((name.clone(), description.partitions));
                 } else {
                     worker.rules.direct.push(name.clone());
@@ -220,6 +235,19 @@ impl Setup {
     /// True if the topic is read.
     pub(super) fn reads(&self, topic: &str) -> bool {
         self.worker.inputs.iter().any(|known| known == topic)
+    }
+
+    /// What is wrong with topics of events that a definition matches by values: each partition reads its own part of them so far.
+    pub(super) fn not_routed(&self, definition: &Definition) -> Vec<String> {
+        let direct = &self.worker.rules.direct;
+        let matched = definition.listeners.iter().filter(|listener| listener.field.is_some()).map(|listener| &*listener.topic);
+        let topics: BTreeSet<&str> = matched.filter(|topic| direct.iter().any(|known| known == topic)).collect();
+        let say = |topic: &&str| {
+            format!(
+                "  {topic}: is read directly, and events that are matched by a value go by the inbox: start the coordinator again"
+            )
+        };
+        topics.iter().map(say).collect()
     }
 
     /// True if effects go there.
@@ -296,7 +324,7 @@ fn own(description: &Description, role: Role, settings: &SetupSettings) -> Input
 }
 
 /// A topic of events: read directly, or by as many shares as a partition routes of it.
-fn events(description: &Description, settings: &SetupSettings) -> Vec<InputSettings> {
+fn events(description: &Description, settings: &SetupSettings, is_routed: bool) -> Vec<InputSettings> {
     let options = settings.inputs.iter().find(|options| options.topic == description.name);
     let type_field: Arc<str> = options.map_or("type", |options| &options.type_field).into();
     let default_type: Option<Arc<str>> = options.and_then(|options| options.default_type.as_deref()).map(Arc::from);
@@ -307,7 +335,7 @@ fn events(description: &Description, settings: &SetupSettings) -> Vec<InputSetti
         start_at: settings.start_at,
         accept_new: options.is_some_and(|options| options.accept_new),
     };
-    if !settings.is_routed(description) {
+    if !is_routed {
         return vec![of(Role::Events { type_field, default_type })];
     }
     let shares = (description.partitions + settings.partitions - 1) / settings.partitions;

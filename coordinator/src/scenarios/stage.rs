@@ -3,6 +3,7 @@
 mod comes;
 mod observed;
 mod rows;
+mod values;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -13,7 +14,7 @@ use ringmaster_core::intake::{self, Headers, Projections};
 use ringmaster_core::saga::{
     Breakers, Input as SagaInput, Moved, Room, Scratch, Sender, apply, effects, order_of, play as play_turn,
 };
-use ringmaster_schemas::journal::{Emission, Opens, SagaEvent};
+use ringmaster_schemas::journal::{Emission, Letter, Opens, SagaEvent};
 use ringmaster_schemas::names::{self, Direction, command_topic, participant_of};
 use ringmaster_schemas::state::{Saga, Status, Waits};
 use ringmaster_schemas::wire::{self, Body, Framing, Outcome, ReplyMeta};
@@ -79,6 +80,8 @@ pub(super) fn play(scenario: &Scenario, known: Known<'_>, coverage: &mut Coverag
         story: Vec::new(),
         events: 0,
         replies: VecDeque::new(),
+        values: BTreeMap::new(),
+        letters: VecDeque::new(),
         asked: HashMap::new(),
         not_started: None,
     };
@@ -103,6 +106,10 @@ struct Stage<'s> {
     events: usize,
     /// Replies on their way, with the lines that say them.
     replies: VecDeque<(Vec<u8>, usize)>,
+    /// The rows of values by which events are matched.
+    values: BTreeMap<Arc<str>, Arc<Saga>>,
+    /// What they and those who wait write to each other.
+    letters: VecDeque<Letter>,
     /// How often a step was asked by each entry of `answers`.
     asked: HashMap<(usize, String, Direction), usize>,
     /// Why the start event was not taken: code and detail.
@@ -124,6 +131,10 @@ impl Stage<'_> {
         let mut inputs = self.scenario.inputs.iter().peekable();
         for _ in 0..TURNS_MAX {
             // Answers before inputs before timers, as a partition reads its inputs to their ends before a timer fires.
+            if let Some(letter) = self.letters.pop_front() {
+                self.letter(letter)?;
+                continue;
+            }
             if let Some((reply, line)) = self.replies.pop_front() {
                 self.deliver(&reply, line)?;
                 continue;
@@ -239,11 +250,16 @@ impl Stage<'_> {
 
     /// What an event sends: commands, each of which is answered as the scenario says.
     fn send(&mut self, behind: &Saga, event: &SagaEvent) -> Result<(), Trouble> {
-        let sender = Sender { id: &behind.id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0 };
+        let sender =
+            Sender { id: &behind.id, head: &behind.head, at: self.now, inbox_topic: "inbox", reply_topic: "replies", partition: 0 };
         let mut topic_of = |command: &str| -> Arc<str> { command_topic(participant_of(command)).into() };
         let mut sent = Vec::new();
         effects(sender, event, order_of(behind, event), &mut topic_of, &mut String::new(), &mut sent);
         for effect in sent {
+            if &*effect.topic == "inbox" {
+                self.letters.extend(values::letter_of(&effect));
+                continue;
+            }
             let command = wire::decode_command(effect.value(), self.known.schemas).expect("a command that is sent can be read");
             let body = match command.body {
                 Body::Json(text) => parsed(text),

@@ -3,6 +3,7 @@
 //! Every record begins with [`VERSION`]. A released version is frozen: never change a field, only add branches and versions; golden
 //! bytes in `schemas/golden/` hold that.
 
+mod came;
 mod emission;
 mod items;
 mod opens;
@@ -11,9 +12,11 @@ mod routed;
 mod saga_event;
 mod sealed;
 mod turn;
+mod values;
 
 use std::sync::Arc;
 
+pub use came::*;
 pub use emission::*;
 pub use items::*;
 pub use opens::*;
@@ -22,6 +25,7 @@ pub use routed::*;
 pub use saga_event::*;
 pub use sealed::*;
 pub use turn::*;
+pub use values::*;
 
 use crate::codec::{Avro, Cursor, Malformed, put_long};
 use crate::{Millis, record, union};
@@ -138,6 +142,14 @@ fn known_version(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
         )),
         _ => Err(Malformed("it is of a format version that this build does not know: use the build that wrote it, or a newer one")),
     }
+}
+
+/// The same of a letter.
+fn known_letter(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+    if cursor.long()? == LETTER_VERSION {
+        return Ok(());
+    }
+    Err(Malformed("it is of a format version that this build does not know: use the build that wrote it, or a newer one"))
 }
 
 impl JournalRecord {

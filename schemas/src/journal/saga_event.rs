@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use super::{ActKind, Emission, FailureKind, Head, ItemEvent, Next, Opens, Order};
+use super::{
+    ActKind, Emission, EventAnswer, FailureKind, Head, ItemEvent, KeptEvent, Next, Opens, Order, TakenEvent, ValueClaim,
+    ValueRelease,
+};
 use crate::names::Direction;
 use crate::shared::Data;
 use crate::{Millis, record, variants};
@@ -310,50 +313,47 @@ variants! {
             /// It stays until what was found late, in it or below it, is undone.
             lingers: bool,
         } = 39,
-    }
-}
-
-record! {
-    /// An event that a saga took.
-    pub struct TakenEvent {
-        /// Its identity: `ce_source/ce_id`, or topic, partition and offset.
-        pub source: Arc<str>,
-        /// It was kept before, and what was kept is its result.
-        pub early: bool,
-        /// Else the fields that expressions of this version can read, as Avro; none if none are read.
-        pub result: Option<Data>,
-    }
-}
-
-record! {
-    /// An event that answers to an approval.
-    pub struct EventAnswer {
-        /// Its identity: `ce_source/ce_id`, or topic, partition and offset.
-        pub source: Arc<str>,
-        /// It was kept before.
-        pub early: bool,
-        /// What the approval gives, as far as expressions of this version can read it, as Avro; none if none of it is read, or it is a no.
-        pub result: Option<Data>,
-        /// It is a no.
-        pub failure: Option<Arc<Failure>>,
-    }
-}
-
-record! {
-    /// An event that came early.
-    pub struct KeptEvent {
-        /// The topic it came on.
-        pub topic: Arc<str>,
-        /// Its type.
-        pub kind: Arc<str>,
-        /// Its identity.
-        pub source: Arc<str>,
-        /// When it is forgotten.
-        pub until: Millis,
-        /// Of an event that came before its saga: key of its writer's schema, 0 for JSON.
-        pub schema: i64,
-        /// Of an event that came before its saga: all of it, as it came. Else the fields that expressions of its version can read, as Avro.
-        pub data: Data,
+        /// A wait claims the value by which its event is known.
+        ValueClaimed {
+            /// Whose: the place of the wait.
+            place: Place,
+            /// What is sent to the value's partition.
+            claim: Arc<ValueClaim>,
+        } = 40,
+        /// The value's partition says that it has the value.
+        ValueGranted {
+            /// Whose.
+            place: Place,
+        } = 41,
+        /// An event with the value came, and is not the one.
+        EventPassed {
+            /// Whose.
+            place: Place,
+            /// The event's identity.
+            source: Arc<str>,
+        } = 42,
+        /// It waits no more: the value is free again.
+        ValueReleased {
+            /// Whose.
+            place: Place,
+            /// What is sent to the value's partition.
+            release: Arc<ValueRelease>,
+        } = 43,
+        /// Of a value's row: a wait has the value now.
+        ValueGiven {
+            /// Which wait.
+            claim: Arc<ValueClaim>,
+        } = 44,
+        /// Of a value's row: a wait does not get the value, since another one has it.
+        ValueDenied {
+            /// Which wait.
+            claim: Arc<ValueClaim>,
+        } = 45,
+        /// Of a value's row: a wait is over.
+        ValueFreed {
+            /// Which one, and what it has seen.
+            release: Arc<ValueRelease>,
+        } = 46,
     }
 }
 

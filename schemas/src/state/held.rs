@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Child, Children, Detail, Entry, EntryMore, Saga, SagaMore};
-use crate::journal::{Failure, KeptEvent, Next, Order};
+use super::{Child, Children, ClaimedValue, Detail, Entry, EntryMore, LeftClaim, Mailbox, Saga, SagaMore};
+use crate::journal::{Failure, KeptEvent, Next, Order, ValueClaim, ValueName};
 use crate::shared::Data;
 
 /// The two counts in front of what an `Arc` holds.
@@ -44,7 +44,28 @@ fn saga_more_bytes(more: &SagaMore) -> usize {
         .paused
         .as_ref()
         .map_or(0, |paused| text_bytes(&paused.by) + text_bytes(&paused.why) + paused.postponed.capacity() * size_of::<Next>());
-    size_of::<SagaMore>() + early + paused
+    let claims: usize = more.claims.iter().map(claimed_bytes).sum();
+    size_of::<SagaMore>() + early + paused + claims + more.mailbox.as_deref().map_or(0, mailbox_bytes)
+}
+
+fn claimed_bytes(claim: &ClaimedValue) -> usize {
+    size_of::<ClaimedValue>() + name_bytes(&claim.name) + identities_bytes(&claim.passed)
+}
+
+fn name_bytes(name: &ValueName) -> usize {
+    text_bytes(&name.topic) + text_bytes(&name.kind) + text_bytes(&name.field) + text_bytes(&name.value)
+}
+
+fn identities_bytes(identities: &[Arc<str>]) -> usize {
+    identities.iter().map(|identity| size_of::<Arc<str>>() + text_bytes(identity)).sum()
+}
+
+fn mailbox_bytes(mailbox: &Mailbox) -> usize {
+    let holder = mailbox.holder.as_deref().map_or(0, |claim| {
+        COUNTS + size_of::<ValueClaim>() + name_bytes(&claim.name) + text_bytes(&claim.row) + claim.waiting.len() * size_of::<u16>()
+    });
+    let left: usize = mailbox.left.iter().map(|left| size_of::<LeftClaim>() + text_bytes(&left.row)).sum();
+    size_of::<Mailbox>() + holder + left
 }
 
 fn kept_bytes(event: &KeptEvent) -> usize {

@@ -16,6 +16,7 @@ mod index;
 mod key;
 mod more;
 mod saga;
+mod values;
 
 pub use batch::{Batch, RowChange};
 pub use breaker::{Breaker, BreakerState};
@@ -26,6 +27,7 @@ pub use index::{Index, IndexKeys, PAUSED, index_keys, parked_places, rank_at, ra
 pub use key::{RowKey, RowKind};
 pub use more::{Paused, SagaMore};
 pub use saga::*;
+pub use values::*;
 
 use crate::Millis;
 use crate::codec::{Avro, Cursor, Malformed};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Saga;
+use super::{ClaimedValue, Mailbox, Saga};
 use crate::journal::{KeptEvent, Next};
 use crate::{Millis, record};
 
@@ -15,6 +15,10 @@ pub struct SagaMore {
     pub paused: Option<Paused>,
     /// How many events told that something of it needs a person.
     pub stuck_told: u16,
+    /// Values that its waits have claimed.
+    pub claims: Vec<ClaimedValue>,
+    /// Of a value's row: who has the value.
+    pub mailbox: Option<Box<Mailbox>>,
 }
 
 record! {

@@ -210,7 +210,7 @@ impl Saga {
             return 0;
         }
         let mut due_at = self.deadline().unwrap_or(Millis::MAX);
-        if self.began() {
+        if self.began() || self.mailbox().is_some() {
             due_at = self.early().iter().map(|event| event.until).fold(due_at, Millis::min);
         }
         // The clocks of scopes and approvals stand still with the saga's.
@@ -228,7 +228,7 @@ impl Saga {
     /// The latest of what is due by this time; none if nothing is.
     pub fn last_due(&self, now: Millis) -> Option<Millis> {
         let clocks_run = self.status == Status::Running && self.held_since.is_none();
-        let early = self.early().iter().map(|event| event.until).filter(|_| self.began());
+        let early = self.early().iter().map(|event| event.until).filter(|_| self.began() || self.mailbox().is_some());
         let clocks = self.entries.iter().filter_map(|entry| entry.clock().filter(|_| clocks_run));
         let all = self.deadline().into_iter().chain(early).chain(clocks).chain(self.entries.iter().map(|entry| entry.due_at()));
         all.filter(|due_at| *due_at <= now).max()
@@ -236,6 +236,9 @@ impl Saga {
 
     /// The bucket in which its row goes; none while it lives, or while something of it is still to be undone.
     pub fn expiry_bucket(&self) -> Option<i64> {
+        if let Some(mailbox) = self.mailbox() {
+            return mailbox.expiry_bucket(self.early());
+        }
         if !self.began() {
             return self.early().iter().map(|event| expiry_bucket(event.until)).max();
         }
@@ -258,6 +261,7 @@ impl Saga {
         self.held_since.put(&mut out);
         self.entries.put(&mut out);
         match (&self.failure, &self.more) {
+            (_, Some(more)) if more.mailbox.is_some() || !more.claims.is_empty() => self.put_values(more, &mut out),
             (_, Some(more)) if more.stuck_told > 0 => {
                 out.push(10);
                 put_long(&mut out, i64::from(self.priority));
@@ -335,14 +339,15 @@ impl Saga {
                 saga.priority = take_priority(&mut cursor)?;
                 saga.failure = Avro::take(&mut cursor)?;
                 let (early, paused) = (Avro::take(&mut cursor)?, Some(Avro::take(&mut cursor)?));
-                saga.more = Some(Box::new(SagaMore { early, paused, stuck_told: 0 }));
+                saga.more = Some(Box::new(SagaMore { early, paused, ..SagaMore::default() }));
             }
             5 => {
                 saga.priority = take_priority(&mut cursor)?;
                 saga.failure = Avro::take(&mut cursor)?;
                 let (early, paused) = (Avro::take(&mut cursor)?, Avro::take(&mut cursor)?);
-                saga.more = Some(Box::new(SagaMore { early, paused, stuck_told: Avro::take(&mut cursor)? }));
+                saga.more = Some(Box::new(SagaMore { early, paused, stuck_told: Avro::take(&mut cursor)?, ..SagaMore::default() }));
             }
+            branch @ (6 | 7) => saga.take_values(branch == 7, &mut cursor)?,
             _ => return Err(Malformed("a saga row has no such branch")),
         }
         saga.ended = Avro::take(&mut cursor)?;
@@ -351,7 +356,7 @@ impl Saga {
     }
 }
 
-fn take_priority(cursor: &mut Cursor<'_>) -> Result<u8, Malformed> {
+pub(super) fn take_priority(cursor: &mut Cursor<'_>) -> Result<u8, Malformed> {
     u8::try_from(cursor.long()?).map_err(|_| Malformed("a priority is no small number"))
 }
 

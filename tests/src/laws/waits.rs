@@ -88,6 +88,16 @@ pub(super) fn an_event_is_taken_once(one: One<'_>) -> Broken {
             });
             again.then(|| format!("{} is kept though it came before", event.source))
         }
+        // L20: what was granted, or looked at, is so once, and of a value that is claimed.
+        (SagaEvent::ValueGranted { place }, Some(before)) => {
+            let is_new = before.claim_at(*place).is_some_and(|claim| !claim.granted);
+            (!is_new).then(|| format!("entry {place} is granted what it has not claimed, or has"))
+        }
+        (SagaEvent::EventPassed { place, source }, Some(before)) => {
+            let again = before.entries.iter().any(|entry| took(entry, source))
+                || before.claim_at(*place).is_none_or(|claim| claim.passed.contains(source));
+            again.then(|| format!("{source} is looked at twice"))
+        }
         (SagaEvent::EventsExpired { .. }, Some(before)) => {
             let over = before.early().iter().filter(|event| event.until <= one.at).map(|event| event.source.clone());
             let gone: Vec<_> = early(before).into_iter().filter(|source| !early(one.behind).contains(source)).collect();
@@ -108,6 +118,17 @@ pub(super) fn nothing_kept_is_waited_for(definition: &Definition, saga: &Saga) -
     let is_kept = |topic: &str, kind: &str| saga.early().iter().any(|event| *event.topic == *topic && *event.kind == *kind);
     let listener = open.find(|listener| is_kept(&listener.topic, &listener.event))?;
     Some(format!("{} is kept, and waited for", listener.event))
+}
+
+/// L20: what waits for an event that is known by a value has claimed one, and what waits no more has given it back.
+pub(super) fn who_waits_has_claimed(definition: &Definition, saga: &Saga) -> Broken {
+    let claims = |place: usize| definition.node(saga.entries[place].node).is_some_and(|node| node.verb.claims().is_some());
+    let waits = |place: usize| matches!(saga.entries[place].waits, Waits::Event | Waits::Approval);
+    let has = |place: usize| saga.claim_at(place as u16).is_some();
+    let is_over = |place: usize| !saga.entries[place].open();
+    let wrong = (0..saga.entries.len())
+        .find(|place| (waits(*place) && claims(*place) != has(*place)) || (is_over(*place) && has(*place)))?;
+    Some(format!("entry {wrong} waits: {}, and has claimed a value: {}", saga.entries[wrong].waits, has(wrong)))
 }
 
 /// L2: what waits for its time, or for an answer, is a sleep, or an approval.

@@ -12,10 +12,12 @@ mod events;
 mod items;
 pub(crate) mod laws;
 mod parking;
+mod person;
 pub(crate) mod print;
 mod script;
 mod stage;
 mod telling;
+mod values;
 
 use std::path::{Path, PathBuf};
 

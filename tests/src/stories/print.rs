@@ -11,6 +11,7 @@ use ringmaster_schemas::{avro::Schema, json};
 
 use super::items;
 use super::stage::Stage;
+use super::values;
 
 /// A run of one letter longer than this is shown as its length.
 const RUN_MAX: usize = 100;
@@ -61,19 +62,16 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         Some(Entry { node: number, round: 1, .. }) => node(*number).to_owned(),
         Some(entry) => format!("{}~{}", node(entry.node), entry.round),
     };
+    use SagaEvent::{EventPassed, ValueClaimed, ValueDenied, ValueFreed, ValueGiven, ValueGranted, ValueReleased};
     match event {
         SagaEvent::Started { head, deadline_at } => {
-            let kept = shown(&stage.definition().start_kept, head.start());
             let deadline = deadline_at.map_or_else(|| "no deadline".to_owned(), |deadline| format!("deadline {}", at(deadline)));
-            format!("started {}, {deadline}, keeps {kept}", behind.id)
+            format!("started {}, {deadline}, keeps {}", behind.id, shown(&stage.definition().start_kept, head.start()))
         }
         SagaEvent::Skipped { node: skipped, passes } => format!("{} is skipped{}", node(*skipped), pivot(*passes)),
         SagaEvent::Entered { place, node, opens, .. } => entered(stage, (*place, *node), &name(*place), opens),
         SagaEvent::ScopeStopped { place, failure, .. } => format!("{place}: undoing of {} begins: {}", name(*place), said(failure)),
-        SagaEvent::ReactionBegan { place, list } => {
-            let first = stage.definition().node(list + 1).map_or("", |node| &*node.name);
-            format!("{place}: {} reacts, by {first}", name(*place))
-        }
+        SagaEvent::ReactionBegan { place, list } => format!("{place}: {} reacts, by {}", name(*place), node(list + 1)),
         SagaEvent::WentOn { place, passes } => format!("{place}: it goes on without {}{}", name(*place), pivot(*passes)),
         SagaEvent::StopRemembered { failure } => {
             format!("remembered until the pivot is known: {} ({})", said(failure), failure.kind)
@@ -109,6 +107,8 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
         | SagaEvent::Resumed {}
         | SagaEvent::Escalated { .. } => came(stage, &name, behind, event),
         SagaEvent::Item { .. } | SagaEvent::Swept { .. } => items::event(&name, event),
+        ValueClaimed { .. } | ValueGranted { .. } | EventPassed { .. } | ValueReleased { .. } => values::claims(&name, event),
+        ValueGiven { .. } | ValueDenied { .. } | ValueFreed { .. } => values::said(event),
         SagaEvent::Undone { place } => format!("{place}: {} is undone", name(*place)),
         SagaEvent::Closed { place } => format!("{place}: {} is closed", name(*place)),
         SagaEvent::Stuck { place, failure } => {

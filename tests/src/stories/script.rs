@@ -48,6 +48,8 @@ pub enum Act {
     Cancel(String),
     /// What the next input would cause does not fit into a journal record.
     TooBig(usize),
+    /// Another saga waits for this event with this value, or does no more.
+    Another { kind: String, value: String, waits: bool },
     /// Nothing is asked of a participant any more.
     Pauses(String),
     /// A participant is asked again: what was parked goes out.
@@ -150,6 +152,14 @@ fn when(text: &str) -> Option<Act> {
     }
     if let Some(act) = text.strip_prefix("a person ") {
         return person(act);
+    }
+    if let Some(what) = text.strip_prefix("another saga waits for ") {
+        let (kind, value) = what.split_once(" with ")?;
+        return Some(Act::Another { kind: kind.to_owned(), value: value.to_owned(), waits: true });
+    }
+    if let Some(what) = text.strip_prefix("another saga waits no more for ") {
+        let (kind, value) = what.split_once(" with ")?;
+        return Some(Act::Another { kind: kind.to_owned(), value: value.to_owned(), waits: false });
     }
     if text == "no answer comes" {
         return Some(Act::Silence(None));

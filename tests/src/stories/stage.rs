@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ringmaster_core::definition::{Budget, Definition, Environment, Participant, Settings, Start, compile};
 use ringmaster_core::intake::{Event, Origin, Projections};
 use ringmaster_core::saga::{
-    Act as PersonAct, ActInput, Basis, Breakers, Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch,
-    Sender, StartInput, apply, decide, effects, order_of,
+    ActInput, Basis, Breakers, Decided, Effect, Evaluated, Input, Outcome, Rejection, ReplyInput, Scratch, Sender, StartInput,
+    apply, decide, effects, order_of,
 };
 use ringmaster_schemas::avro::{Resolver, Schema};
-use ringmaster_schemas::journal::{Encoding, QuarantineReason, SagaEvent};
+use ringmaster_schemas::journal::{Encoding, Letter, QuarantineReason, SagaEvent};
 use ringmaster_schemas::json;
 use ringmaster_schemas::names::{Direction, command_topic, participant_of, saga_id, step_of_round};
 use ringmaster_schemas::registry::Schemas;
@@ -21,6 +21,7 @@ use ringmaster_schemas::{Data, Millis};
 use super::breaking::{Breaking, sites};
 use super::print;
 use super::script::{Act, Place, Said, Script};
+use super::values::Values;
 
 /// When every story begins.
 const BEGIN: Millis = 1_900_000_000_000;
@@ -54,6 +55,8 @@ pub struct Stage {
     /// Who is not asked now.
     pub(crate) breakers: Breakers,
     start: Option<StartInput>,
+    /// Values by which events are known.
+    pub(super) values: Values,
     /// How many events came beside the start: each is another one.
     pub(super) events: usize,
     /// All that happened: event, the state behind it, what was sent for it.
@@ -104,6 +107,7 @@ impl Stage {
             broken: Vec::new(),
             breakers: Breakers::default(),
             start: None,
+            values: Values::default(),
             events: 0,
             history: Vec::new(),
         }
@@ -149,6 +153,7 @@ impl Stage {
             Act::Pauses(participant) => Ok(self.pause(participant)),
             Act::Resumes(participant) => Ok(self.resume(participant)),
             Act::ParkedTooBig(participant) => self.parked_too_big(participant),
+            Act::Another { kind, value, waits } => self.another(kind, value, *waits),
             Act::Ends(how, code) => self.ends(how, code.as_deref()),
             Act::Undone(wanted) => self.undone(wanted),
         }
@@ -230,34 +235,6 @@ impl Stage {
         Ok(ReplyInput { step: step.into(), direction, attempt: attempt.or(newest).unwrap_or(1), outcome })
     }
 
-    fn person(&self, act: &Act) -> Result<ActInput, String> {
-        let Act::Person { act, step, with, why } = act else { return Err("only a person acts".to_owned()) };
-        let (step, with) = (step.as_deref(), with.as_deref());
-        let result = |text: &str| match step
-            .and_then(|step| self.definition().node(self.definition().names.find(step_of_round(step))?))
-            .and_then(|node| node.kept())
-        {
-            Some(kept) => project(kept, kept, text).map(|bytes| Some(Data::new(&bytes))),
-            None => Ok(None),
-        };
-        let act = match (act.as_str(), with.map(|with| with.split_once(' ').unwrap_or((with, "{}")))) {
-            ("cancels", _) => PersonAct::Cancel,
-            ("pauses", _) => PersonAct::Pause,
-            ("resumes", _) => PersonAct::Resume,
-            ("approves", _) => PersonAct::Approve,
-            ("refuses", _) => PersonAct::Refuse,
-            ("retries", _) => PersonAct::Retry,
-            ("skips", None) => PersonAct::Skip { value: None, given: false },
-            ("skips", Some(_)) => PersonAct::Skip { value: result(with.unwrap_or_default())?, given: true },
-            ("resolves", Some(("refused", code))) => {
-                PersonAct::Resolve(Outcome::Refused { code: code.into(), message: "said by a person".into() })
-            }
-            ("resolves", Some(("succeeded", value))) => PersonAct::Resolve(Outcome::Succeeded { result: result(value)? }),
-            _ => return Err(format!("'{act}' is no act")),
-        };
-        Ok(ActInput { act, step: step.map(Arc::from), by: "ann".into(), why: why.as_str().into(), if_state: None })
-    }
-
     /// Time passes; all that becomes due on the way happens at its time.
     fn silence(&mut self, how_long: Option<Millis>) -> Result<Vec<String>, String> {
         let until = how_long.map(|how_long| self.now + how_long);
@@ -304,14 +281,21 @@ impl Stage {
             apply(&self.id, &mut self.saga, &event, self.now).expect("a decided event is legal");
             let behind = self.saga.clone().expect("it has started");
             let effects = self.effects(&behind, &event);
+            self.values.collect(&effects);
             self.history.push(Happened { event, at: self.now, behind, effects });
         }
         assert_eq!(self.saga.as_ref(), Some(&saga), "decide gives the state that apply makes of its events");
         Ok(count)
     }
 
-    /// The same, told.
+    /// The same, told; what is written to other partitions, and what they answer, comes at once.
     pub(super) fn input(&mut self, input: &Input) -> Vec<String> {
+        let mut lines = self.come(input);
+        lines.extend(self.letters());
+        lines
+    }
+
+    pub(super) fn come(&mut self, input: &Input) -> Vec<String> {
         match self.take(input) {
             Err(rejection) => vec![format!("rejected {}: {}", rejection.reason, rejection.detail)],
             Ok(0) => vec!["nothing happens".to_owned()],
@@ -324,7 +308,8 @@ impl Stage {
         let mut lines = Vec::new();
         for happened in &self.history[part] {
             lines.push(print::event(self, &happened.behind, &happened.event));
-            lines.extend(happened.effects.iter().map(|effect| print::effect(self, effect)));
+            let others = happened.effects.iter().filter(|effect| !Letter::is_one(effect.value()));
+            lines.extend(others.map(|effect| print::effect(self, effect)));
         }
         lines
     }
@@ -337,7 +322,14 @@ impl Stage {
     }
 
     fn effects(&self, behind: &Saga, event: &SagaEvent) -> Vec<Effect> {
-        let sender = Sender { id: &self.id, head: &behind.head, at: self.now, reply_topic: "ringmaster.replies", partition: 0 };
+        let sender = Sender {
+            id: &self.id,
+            head: &behind.head,
+            at: self.now,
+            inbox_topic: "ringmaster.inbox",
+            reply_topic: "ringmaster.replies",
+            partition: 0,
+        };
         let mut topic_of = |command: &str| -> Arc<str> { command_topic(participant_of(command)).into() };
         let mut out = Vec::new();
         effects(sender, event, order_of(behind, event), &mut topic_of, &mut String::new(), &mut out);

@@ -87,6 +87,7 @@ pub struct Catalog {
     names: BTreeMap<Arc<str>, Named>,
     starts: HashMap<Start, Vec<Starting>>,
     listening: HashMap<Start, Vec<Listening>>,
+    matching: HashMap<Start, Vec<Matching>>,
     default_types: HashMap<Arc<str>, Arc<str>>,
     /// By version: by which version it runs others.
     runs: HashMap<DefinitionHash, BTreeMap<Arc<str>, DefinitionHash>>,
@@ -134,6 +135,19 @@ impl Listening {
     pub fn has(&self, version: &DefinitionHash) -> bool {
         self.versions.contains(version)
     }
+}
+
+/// A field by which definitions match events.
+#[derive(Debug, Clone)]
+pub struct Matching {
+    /// Which.
+    pub field: Arc<str>,
+    /// A version that reads it: what it says of the field all do.
+    pub definition: Arc<Definition>,
+    /// What listens: a number of that one's listeners.
+    pub listener: u16,
+    /// How long an event is kept that comes before anybody waits for it: the longest that a version says.
+    pub keep_ms: Millis,
 }
 
 /// Topic and event type.
@@ -237,11 +251,17 @@ impl Catalog {
     /// All versions listen on: sagas keep theirs.
     fn index_listeners(&mut self) {
         self.listening.clear();
+        self.matching.clear();
         let mut versions: Vec<&Version> = self.versions.values().collect();
         versions.sort_by_key(|version| version.offset);
         for Version { definition, .. } in versions {
             let is_newest = self.names[&definition.name].newest == definition.hash;
             for (listener, number) in definition.listeners.iter().zip(0..) {
+                if let Some(field) = &listener.field {
+                    let all = self.matching.entry(Start(listener.topic.clone(), listener.event.clone())).or_default();
+                    add_field(all, field, definition, (number, listener.keep_ms));
+                    continue;
+                }
                 let all = self.listening.entry(Start(listener.topic.clone(), listener.event.clone())).or_default();
                 let same = |known: &&mut Listening| {
                     let other = &known.definition.listeners[usize::from(known.listener)];
@@ -321,6 +341,16 @@ impl Catalog {
         self.listening.get(&Borrowed(topic, event)).map_or(&[], Vec::as_slice)
     }
 
+    /// The fields by which versions match this event.
+    pub fn matching_on(&self, topic: &str, event: &str) -> &[Matching] {
+        self.matching.get(&Borrowed(topic, event)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Topics of events that any version matches by a value: what is read there goes by the inbox.
+    pub fn matched_topics(&self) -> BTreeSet<Arc<str>> {
+        self.matching.keys().map(|event| event.0.clone()).collect()
+    }
+
     /// True if a newest version starts on events of this topic.
     pub fn starts_on(&self, topic: &str) -> bool {
         self.starts.keys().any(|start| *start.0 == *topic)
@@ -378,5 +408,16 @@ impl Catalog {
     fn collect(&self, of: impl Fn(&Definition) -> Vec<Arc<str>>) -> Vec<Arc<str>> {
         let all: BTreeSet<Arc<str>> = self.versions.values().flat_map(|version| of(&version.definition)).collect();
         all.into_iter().collect()
+    }
+}
+
+/// Takes in that a version matches by this field; what comes later reads it.
+fn add_field(all: &mut Vec<Matching>, field: &Arc<str>, definition: &Arc<Definition>, (listener, keep_ms): (u16, Millis)) {
+    match all.iter_mut().find(|known| known.field == *field) {
+        Some(known) => {
+            (known.definition, known.listener) = (definition.clone(), listener);
+            known.keep_ms = known.keep_ms.max(keep_ms);
+        }
+        None => all.push(Matching { field: field.clone(), definition: definition.clone(), listener, keep_ms }),
     }
 }

@@ -59,6 +59,8 @@ pub struct Definition {
     pub names: NodeByName,
     /// Whether there is a step that cannot be undone.
     pub has_pivot: bool,
+    /// Something of it waits for an event that is known by a value.
+    pub has_claims: bool,
     /// Something of it is done for each item of a list.
     pub has_items: bool,
     /// Its sagas have rows below them, or may stand below others.
@@ -114,8 +116,10 @@ pub struct Listener {
     pub topic: Arc<str>,
     /// The key of the saga that it is for; none: the record's key.
     pub key: Option<Expression>,
-    /// The key as it is written; empty for the record's.
+    /// The key as it is written; empty for the record's, and where it is known by a value.
     pub key_text: String,
+    /// Not by a key, but by a value of this field, which `key` says then.
+    pub field: Option<Arc<str>>,
     /// How long one that comes early is kept.
     pub keep_ms: Millis,
     /// It cancels the saga.

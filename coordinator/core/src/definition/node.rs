@@ -168,6 +168,15 @@ impl Verb {
         }
     }
 
+    /// The value that it claims when it begins, where its event is known by one.
+    pub fn claims(&self) -> Option<&Expression> {
+        match self {
+            Verb::Wait(wait) => wait.value.as_ref(),
+            Verb::Approval(Approval { answer: Some(answer), .. }) => answer.value.as_ref(),
+            _ => None,
+        }
+    }
+
     /// True if it consists of lists of nodes.
     pub fn is_composite(&self) -> bool {
         match self {
@@ -192,6 +201,8 @@ pub enum Sleep {
 pub struct Wait {
     /// What listens to it: a number of the definition's listeners.
     pub listener: u16,
+    /// Where it is known by a value: the saga's.
+    pub value: Option<Expression>,
     /// Only one for which this is true.
     pub condition: Option<Expression>,
 }
@@ -247,6 +258,8 @@ pub struct Approval {
 pub struct EventAnswer {
     /// What listens to it: a number of the definition's listeners.
     pub listener: u16,
+    /// Where it is known by a value: the saga's.
+    pub value: Option<Expression>,
     /// Only one for which this is true.
     pub condition: Option<Expression>,
     /// Whether it says yes.

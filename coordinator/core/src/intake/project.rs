@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ringmaster_schemas::avro::{Resolver, Schema, SchemaError};
-use ringmaster_schemas::journal::{DefinitionHash, QuarantineReason};
+use ringmaster_schemas::journal::{DefinitionHash, KeptEvent, QuarantineReason};
 use ringmaster_schemas::names::{self, Direction, KEY_BYTES_MAX};
+use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{PRIORITY_MAX, PRIORITY_USUAL};
 use ringmaster_schemas::wire::{self, Body as ReplyBody};
 use ringmaster_schemas::{Data, Millis, json};
@@ -150,6 +151,36 @@ impl Projections {
         };
         check_key(&key, definition, fingerprint)?;
         Ok((key, data))
+    }
+
+    /// The value by which an event is matched, as this listener of a definition says; none if it has none that could be waited for.
+    pub fn matched(
+        &mut self,
+        definition: &Definition,
+        number: u16,
+        event: &Event<'_>,
+        now: Millis,
+    ) -> Result<Option<String>, Refused> {
+        let listener = &definition.listeners[usize::from(number)];
+        let data = self.event(definition, number, &event.body)?;
+        let (key, budget) = (event.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default(), Budget::new());
+        let environment = Environment { event: data.bytes(), ..Environment::without_saga(key, now, &budget) };
+        let field = listener.key.as_ref().expect("what is matched says by which field");
+        let value = field.matched(&environment).map_err(|error| {
+            let detail = format!("{}: {error}", definition.name);
+            Refused::new(QuarantineReason::ExpressionFailed, detail, event.fingerprint())
+        })?;
+        Ok(value.filter(|value| (1..=KEY_BYTES_MAX).contains(&value.len())))
+    }
+
+    /// What is kept of an event that was kept as it came.
+    pub fn kept(&mut self, definition: &Definition, number: u16, event: &KeptEvent, schemas: &Schemas) -> Result<Data, Refused> {
+        let body = Body::kept(event.schema, event.data.bytes(), schemas);
+        let body = body.ok_or_else(|| {
+            let detail = format!("schema {:016x} is not known here yet: send the event again", event.schema);
+            Refused::new(QuarantineReason::UnknownSchema, detail, None)
+        })?;
+        self.event(definition, number, &body)
     }
 
     /// What is kept of an event's body, by this listener of a definition.

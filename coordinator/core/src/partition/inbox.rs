@@ -1,6 +1,6 @@
 //! Records of the inbox: taken once each and without a gap, and then like any record of an input (PROTOCOL.md section 4).
 
-use ringmaster_schemas::journal::{Cause, Change, QuarantineReason, Routed, RoutedFrom, TopicId};
+use ringmaster_schemas::journal::{Cause, Change, Letter, QuarantineReason, Routed, RoutedFrom, TopicId};
 
 use super::input::{NoTurn, Taken};
 use super::marks::Accepts;
@@ -23,10 +23,13 @@ impl Owner {
     #[inline(never)]
     pub(super) fn take_inbox(&mut self, index: usize, record: &InputRecord<'_>, cx: &mut Context<'_>) -> Result<(), Why> {
         let next = record.offset + 1;
+        if Letter::is_one(record.value.unwrap_or_default()) {
+            return self.take_letter_record(index, record, cx);
+        }
         let routed = match Routed::decode(record.value.unwrap_or_default()) {
             Ok(routed) => routed,
             Err(error) => {
-                let detail = format!("only routers write to the inbox, and this is no record of theirs: {error}");
+                let detail = format!("only coordinators write to the inbox, and this is no record of theirs: {error}");
                 let refused = Refused::new(QuarantineReason::Undecodable, detail, None);
                 self.quarantine(Taken { index, record, routed: None }, &refused, cx);
                 self.ahead.reads[index].journaled = Some(next);
@@ -47,6 +50,30 @@ impl Owner {
                 cx.out.push(Wish::Tell(Note::Gap { topic, partition, offset }));
             }
         }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn take_letter_record(&mut self, index: usize, record: &InputRecord<'_>, cx: &mut Context<'_>) -> Result<(), Why> {
+        let (next, taken) = (record.offset + 1, Taken { index, record, routed: None });
+        let turn = match Letter::decode(record.value.unwrap_or_default()) {
+            Ok(letter) => self.take_letter((index, next), letter, cx),
+            Err(error) => {
+                let detail = format!("only coordinators write to the inbox, and this is no letter of theirs: {error}");
+                Err(Refused::new(QuarantineReason::Undecodable, detail, None).into())
+            }
+        };
+        match turn {
+            Ok(Some(turn)) => self.push_or_fail(turn, Some(taken), cx)?,
+            Ok(None) => {
+                cx.counters.skipped += 1;
+                self.ahead.skipped += 1;
+                return Ok(());
+            }
+            Err(NoTurn::Refused(refused)) => self.quarantine(taken, &refused, cx),
+            Err(NoTurn::Stop(why)) => return Err(why),
+        }
+        self.ahead.reads[index].journaled = Some(next);
         Ok(())
     }
 

@@ -137,7 +137,7 @@ enum Listened {
     ByAnother,
 }
 
-fn kept(origin: Origin<'_>, kind: &str, source: &str, until: Millis, event: &Event<'_>) -> KeptEvent {
+pub(super) fn kept(origin: Origin<'_>, kind: &str, source: &str, until: Millis, event: &Event<'_>) -> KeptEvent {
     KeptEvent {
         topic: origin.topic.into(),
         kind: kind.into(),

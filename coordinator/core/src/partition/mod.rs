@@ -42,6 +42,7 @@ mod settings;
 mod table;
 mod timers;
 mod turn;
+mod values;
 mod wheel;
 mod wish;
 

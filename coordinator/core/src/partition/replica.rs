@@ -22,8 +22,8 @@ use super::fence::{Fence, Verdict};
 use super::marks::{self, Marks};
 use super::outbox::Outbox;
 use super::table::Table;
-use super::{Rows, Settings, digest, law};
-use crate::saga::{Breakers, Effect, Sender, apply, effects, order_of};
+use super::{Role, Rows, Settings, digest, law};
+use crate::saga::{Breakers, Effect, Sender, apply, brought, effects, order_of};
 
 /// The state of one partition at an offset of its journal.
 pub struct Replica {
@@ -54,6 +54,8 @@ pub struct Replica {
     /// Versions that sagas were started by in records that were replayed, with their offsets in the topic of definitions.
     pub(super) versions: BTreeMap<DefinitionHash, i64>,
     command_topics: HashMap<Arc<str>, Arc<str>>,
+    /// Where letters to other partitions go.
+    inbox_topic: Arc<str>,
     scratch: String,
 }
 
@@ -66,7 +68,9 @@ impl std::fmt::Debug for Replica {
 impl Replica {
     /// The state before the journal's first record.
     pub fn new(settings: Arc<Settings>) -> Replica {
+        let inbox = settings.inputs.iter().find(|input| matches!(input.role, Role::Inbox { .. }));
         Replica {
+            inbox_topic: inbox.map_or_else(|| "".into(), |input| input.name.clone()),
             settings,
             fence: Fence::default(),
             now: 0,
@@ -262,9 +266,13 @@ impl Replica {
             topic
         };
         let (reply_topic, partition) = (&*self.settings.reply_topic, self.settings.number);
-        let sender = Sender { id: &saga.id, head: &saga.head, at, reply_topic, partition };
+        let inbox_topic = &*self.inbox_topic;
+        let sender = Sender { id: &saga.id, head: &saga.head, at, inbox_topic, reply_topic, partition };
         for event in events {
             effects(sender, event, order_of(saga, event), &mut topic_of, &mut self.scratch, out);
+        }
+        if saga.mailbox().is_some() {
+            events.iter().for_each(|event| brought(sender, saga, event, out));
         }
     }
 

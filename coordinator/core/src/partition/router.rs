@@ -151,6 +151,12 @@ impl Owner {
                 Err(refused) => to.refused.push(self.quarantined(&taken, &refused, cx)),
             }
         }
+        for one in cx.catalog.matching_on(topic, &kind) {
+            match self.projections.matched(&one.definition, one.listener, &event, now) {
+                Ok(value) => to.others.extend(value.filter(|_| !mutated("matched_event_not_routed")).map(|value| home(&value))),
+                Err(refused) => to.refused.push(self.quarantined(&taken, &refused, cx)),
+            }
+        }
         to
     }
 

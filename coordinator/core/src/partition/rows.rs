@@ -31,7 +31,8 @@ impl Owner {
 
     /// When something of the row at a place is due.
     pub(super) fn due_at(&self, slot: Slot) -> Millis {
-        self.visible(slot).map_or(Millis::MAX, |saga| saga.due_at())
+        let is_due = |saga: &&Arc<Saga>| saga.began() || saga.mailbox().is_some();
+        self.remembered(slot).filter(is_due).map_or(Millis::MAX, |saga| saga.due_at())
     }
 
     /// The place of a saga's row in memory.

@@ -7,7 +7,7 @@ use ringmaster_schemas::journal::{
     BreakerChange, BreakerEvent, Cause, Change, EffectPlace, Expired, Failure, FailureKind, Opens, Place, QuarantineReason,
     RejectionReason, SagaChange, SagaEvent,
 };
-use ringmaster_schemas::names::is_below;
+use ringmaster_schemas::names::{is_below, is_value};
 use ringmaster_schemas::state::Saga;
 use smallvec::{SmallVec, smallvec};
 
@@ -216,6 +216,9 @@ impl Owner {
         cx: &Context<'_>,
     ) -> Result<Option<Turn<'a>>, Why> {
         let id = self.replica.table.row(slot).id.clone();
+        if is_value(&id) {
+            return self.value_due(slot, turn, cx);
+        }
         let Some(saga) = self.visible(slot) else {
             return Ok(Some(turn.with(unknown(&id, NOBODY))));
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::names::is_value;
 
 use super::table::Slot;
 use super::{InputSettings, Role};
@@ -89,7 +90,7 @@ impl Timers {
         let answers = |input: &InputSettings| match input.role {
             Role::Replies => true,
             Role::Events { .. } | Role::Control => listens(&input.name),
-            Role::Inbox { .. } => routed,
+            Role::Inbox { .. } => routed || is_value(id),
             Role::Source { .. } => false,
         };
         let places: Vec<usize> = (0..inputs.len()).filter(|&index| answers(&inputs[index])).collect();

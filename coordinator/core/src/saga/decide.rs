@@ -77,6 +77,9 @@ pub fn decide(
     };
     draft.stop_with_above();
     draft.take(row, input)?;
+    if definition.has_claims {
+        draft.release_values();
+    }
     let Draft { events, row, .. } = draft;
     Ok(Decided { events, saga: row.expect("a decided saga exists") })
 }
@@ -180,6 +183,7 @@ impl<'a> Draft<'a> {
             (Input::Cancel { why }, Some(_)) => self.cancel(why)?,
             (Input::Act(act), Some(_)) => self.act(act)?,
             (Input::Event(event), Some(_)) => self.event(event)?,
+            (Input::Claim(news), Some(_)) => self.claim_news(news)?,
             (Input::Work, Some(_)) => self.work(),
             (Input::News(news), Some(_)) => self.news(news),
             (Input::Gathered(place, result), Some(_)) => self.gathered(*place, result),

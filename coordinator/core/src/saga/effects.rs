@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ringmaster_schemas::journal::{Emission, Encoding, Head, Order, SagaEvent};
+use ringmaster_schemas::journal::{Emission, Encoding, Head, Letter, Order, SagaEvent, ValueAnswer, ValueClaim, ValueEvent};
 use ringmaster_schemas::names::{self, Direction};
 use ringmaster_schemas::state::Saga;
 use ringmaster_schemas::{Millis, json, wire};
@@ -24,6 +24,8 @@ pub struct Sender<'a> {
     pub head: &'a Head,
     /// Time of the turn.
     pub at: Millis,
+    /// Where letters to other partitions go.
+    pub inbox_topic: &'a str,
     /// Where answers are to go.
     pub reply_topic: &'a str,
     /// The saga's partition.
@@ -65,7 +67,12 @@ pub fn effects(
         SagaEvent::Emitted { emission, .. } | SagaEvent::StuckTold { emission: Some(emission), .. } => {
             out.push(emitted(sender, emission, scratch))
         }
-        SagaEvent::Started { .. }
+        SagaEvent::ValueClaimed { .. } | SagaEvent::ValueReleased { .. } => out.extend(written(sender, event)),
+        SagaEvent::ValueGiven { .. } | SagaEvent::ValueDenied { .. } => out.extend(written(sender, event)),
+        SagaEvent::ValueGranted { .. }
+        | SagaEvent::EventPassed { .. }
+        | SagaEvent::ValueFreed { .. }
+        | SagaEvent::Started { .. }
         | SagaEvent::Skipped { .. }
         | SagaEvent::Entered { .. }
         | SagaEvent::RetryScheduled { .. }
@@ -99,6 +106,50 @@ pub fn effects(
         | SagaEvent::Answered { .. }
         | SagaEvent::MarkedLate { .. } => {}
     }
+}
+
+/// Appends the events that a value's row brings to whoever has the value, because of an event of its own: `row` is as it is then.
+pub fn brought(sender: Sender<'_>, row: &Saga, event: &SagaEvent, out: &mut Vec<Effect>) {
+    let Some(holder) = row.mailbox().and_then(|mailbox| mailbox.holder.as_ref()) else { return };
+    let all = match event {
+        SagaEvent::ValueGiven { .. } if mutated("kept_event_not_brought") => &[][..],
+        SagaEvent::ValueGiven { .. } => row.early(),
+        SagaEvent::EventKept { event } => std::slice::from_ref(event),
+        _ => return,
+    };
+    out.extend(all.iter().map(|event| {
+        let (row, place, at) = (holder.row.clone(), holder.place, holder.at);
+        letter(
+            sender,
+            &names::parse_saga_id(&holder.row).1,
+            &Letter::Event(ValueEvent { row, place, at, event: (**event).clone() }),
+        )
+    }));
+}
+
+/// The letter that an event about a value is written by.
+fn written(sender: Sender<'_>, event: &SagaEvent) -> Option<Effect> {
+    match event {
+        SagaEvent::ValueClaimed { .. } if mutated("claim_not_sent") => None,
+        SagaEvent::ValueClaimed { claim, .. } => Some(letter(sender, &claim.name.value, &Letter::Claim((**claim).clone()))),
+        SagaEvent::ValueReleased { release, .. } => {
+            Some(letter(sender, &release.name.value, &Letter::Release((**release).clone())))
+        }
+        SagaEvent::ValueGiven { claim } => Some(answer(sender, claim, true)),
+        SagaEvent::ValueDenied { claim } => Some(answer(sender, claim, false)),
+        _ => None,
+    }
+}
+
+/// To the partition that a key lies in.
+fn letter(sender: Sender<'_>, key: &str, letter: &Letter) -> Effect {
+    let value = letter.encode();
+    Effect::new(sender.inbox_topic.into(), key.as_bytes(), value.len(), |out| out.extend_from_slice(&value))
+}
+
+fn answer(sender: Sender<'_>, claim: &ValueClaim, granted: bool) -> Effect {
+    let (row, place, at) = (claim.row.clone(), claim.place, claim.at);
+    letter(sender, &names::parse_saga_id(&claim.row).1, &Letter::Answer(ValueAnswer { row, place, at, granted }))
 }
 
 fn command(

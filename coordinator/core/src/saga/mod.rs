@@ -21,6 +21,7 @@ mod effect;
 mod effects;
 mod family;
 mod flow;
+mod mailbox;
 mod parking;
 mod passage;
 mod passed;
@@ -42,8 +43,9 @@ pub use acts::{Act, ActInput, state_token};
 pub use apply::{IllegalEvent, apply};
 pub use decide::{Above, Basis, Decided, decide};
 pub use effect::Effect;
-pub use effects::{Sender, effects, order_of};
+pub use effects::{Sender, brought, effects, order_of};
 pub use family::{Family, Moved, Room, play};
+pub use mailbox::{LEFT_KEPT_MS, LEFT_MAX, PASSED_MAX, ValueInput, decide_value};
 pub use parking::Breakers;
 pub use passed::{Passed, passed};
 pub use pausing::postponed;
@@ -99,6 +101,8 @@ pub enum Input {
     Act(ActInput),
     /// An event came that its definition listens to.
     Event(EventInput),
+    /// The partition of a value that one of its waits has claimed writes.
+    Claim(ClaimInput),
     /// What is parked at this place may go: its breaker lets it.
     Unpark(Place),
     /// An event came that is for a saga which has not begun, and is kept until it does.
@@ -224,6 +228,33 @@ pub struct EventInput {
     pub data: Data,
 }
 
+/// What the partition of a value writes to a wait that has claimed it.
+#[derive(Debug, Clone)]
+pub struct ClaimInput {
+    /// The wait.
+    pub place: Place,
+    /// When it began to wait, as the claim said.
+    pub at: Millis,
+    /// What.
+    pub news: ClaimNews,
+}
+
+/// What is new about a claim.
+#[derive(Debug, Clone)]
+pub enum ClaimNews {
+    /// The value is its own now.
+    Granted,
+    /// Another one has it.
+    Denied,
+    /// An event with the value came.
+    Event {
+        /// Identity of the event.
+        source: Arc<str>,
+        /// The fields that expressions of this version can read.
+        data: Data,
+    },
+}
+
 /// An event that came before its saga.
 #[derive(Debug, Clone)]
 pub struct EarlyInput {
@@ -297,6 +328,8 @@ pub mod code {
     pub const DEADLINE: &str = "DEADLINE";
     /// An approval was refused.
     pub const REFUSED: &str = "REFUSED";
+    /// Another wait has the value.
+    pub const VALUE_TAKEN: &str = "VALUE_TAKEN";
     /// The saga was cancelled.
     pub const CANCELLED: &str = "CANCELLED";
     /// A body, a result or a row is larger than the limits.

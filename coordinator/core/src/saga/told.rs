@@ -6,6 +6,7 @@ mod items;
 mod others;
 mod pausing;
 mod runs;
+mod values;
 mod ways;
 
 use std::collections::BTreeMap;
@@ -56,6 +57,7 @@ impl<'a> Teller<'a> {
 
     /// What an event says; before it the way that led to it, if that was not told yet.
     pub fn tell(&mut self, event: &SagaEvent, out: &mut Vec<Told>) {
+        use SagaEvent::{EventPassed, ValueClaimed, ValueDenied, ValueFreed, ValueGiven, ValueGranted, ValueReleased};
         match event {
             SagaEvent::Started { head, deadline_at } => self.started(head, *deadline_at, out),
             SagaEvent::Skipped { node, passes } => self.is_skipped(*node, *passes, out),
@@ -74,6 +76,8 @@ impl<'a> Teller<'a> {
             SagaEvent::Item { .. } | SagaEvent::Swept { .. } => self.below(event, out),
             SagaEvent::EventTaken { .. } | SagaEvent::EventKept { .. } | SagaEvent::EventsExpired { .. } => self.others(event, out),
             SagaEvent::Answered { .. } | SagaEvent::StuckTold { .. } => self.others(event, out),
+            ValueClaimed { .. } | ValueGranted { .. } | EventPassed { .. } | ValueReleased { .. } => self.values(event, out),
+            ValueGiven { .. } | ValueDenied { .. } | ValueFreed { .. } => self.values(event, out),
             SagaEvent::Paused { .. } | SagaEvent::Postponed { .. } | SagaEvent::Withheld { .. } | SagaEvent::Resumed {} => {
                 self.paused(event, out);
             }

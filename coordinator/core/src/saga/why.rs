@@ -3,6 +3,7 @@
 //! A function of the row and its definition alone, so that it can be asked at any time and changes nothing.
 
 mod items;
+mod values;
 
 use std::sync::Arc;
 
@@ -94,7 +95,7 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
     let halted = halted(definition, saga, place);
     let scope = scope_of(definition, saga, place);
     let (node, step, is_end) = (definition.node(entry.node), definition.step(entry.node), entry.node == ROOT);
-    let leaf = Leaf { definition, saga, entry, name: &name, node, step, is_end, halted, scope };
+    let leaf = Leaf { definition, saga, entry, place, name: &name, node, step, is_end, halted, scope };
     let (what, then, ways_out) = match entry.waits {
         Waits::No => unreachable!("an open leaf waits for something"),
         Waits::Reply => (format!("the answer to attempt {} of {}", entry.attempt, leaf.command()), leaf.reply(), Vec::new()),
@@ -108,7 +109,7 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
         }
         Waits::Paused => (PAUSED.to_owned(), leaf.paused(), leaf.goes_on()),
         Waits::Time => ("its time".to_owned(), leaf.sleep(), Vec::new()),
-        Waits::Event => (format!("{} on {}", leaf.listener().0, leaf.listener().1), leaf.event(), Vec::new()),
+        Waits::Event => (leaf.awaited(), leaf.event(), Vec::new()),
         Waits::Children => (leaf.items(), leaf.items_then(), leaf.items_ways()),
         Waits::Approval => (format!("an approval: {} may answer", leaf.roles().join(" or ")), leaf.approval(), leaf.answers()),
     };
@@ -139,6 +140,7 @@ struct Leaf<'a> {
     definition: &'a Definition,
     saga: &'a Saga,
     entry: &'a Entry,
+    place: Place,
     name: &'a str,
     node: Option<&'a Node>,
     step: Option<Step<'a>>,
@@ -253,7 +255,8 @@ impl Leaf<'_> {
             Some(Verb::Wait(wait)) if wait.condition.is_some() => " for which its if is true",
             _ => "",
         };
-        format!("the event with this saga's key{condition}; {}, it is refused with EXPIRED", self.when_over())
+        let (known_by, taken) = (self.known_by(), self.may_be_taken());
+        format!("the event {known_by}{condition}; {}, it is refused with EXPIRED{taken}", self.when_over())
     }
 
     /// Its clock may stand.
@@ -315,8 +318,7 @@ impl Leaf<'_> {
             Some(Verb::Approval(approval)) => (&approval.escalations[..], approval.answer.is_some()),
             _ => (&[][..], false),
         };
-        let (event, topic) = self.listener();
-        let event = if listens { format!(", by a person or by {event} on {topic}") } else { String::new() };
+        let event = if listens { format!(", by a person or by {}", self.awaited()) } else { String::new() };
         let at = self.when_over();
         match escalations.get(self.roles().len() - 1) {
             Some(next) => format!("the first answer, yes or no{event}; {at}, {} may answer too", next.to),

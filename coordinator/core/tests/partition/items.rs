@@ -72,7 +72,9 @@ impl Line {
 
     /// Everything from the journal's beginning, without a store, comes to the same rows and digest.
     pub(crate) fn replays(&mut self) {
-        self.checkpoint();
+        if let Some(staged) = self.partition.stage_checkpoint() {
+            self.store(staged);
+        }
         let (stored, rows) = (self.stored.take().expect("it was stored"), std::mem::take(&mut self.rows));
         self.restart(|_| {});
         self.own();

@@ -11,7 +11,7 @@ use ringmaster_core::partition::{
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{Checkpoint, RowKey};
+use ringmaster_schemas::state::{Batch, Checkpoint, RowKey};
 
 use super::stored::Stored;
 
@@ -368,6 +368,11 @@ impl Line {
     /// Stores all that is confirmed.
     pub(crate) fn checkpoint(&mut self) {
         let staged = self.partition.stage_checkpoint().expect("something is confirmed");
+        self.store(staged);
+    }
+
+    /// Stores what was staged.
+    pub(crate) fn store(&mut self, staged: Batch) {
         self.partition.stored(&staged);
         self.stored = Some(staged.checkpoint);
         for change in staged.rows {

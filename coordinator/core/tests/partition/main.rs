@@ -22,6 +22,7 @@ mod stored;
 mod stuck;
 mod timers;
 mod told;
+mod values;
 mod waits;
 mod ways;
 mod words;

@@ -36,10 +36,7 @@ impl Stage<'_> {
             Ok(Some(mut input)) => {
                 self.coverage.borrow_mut().of(&self.scenario.definition).started(*number, true);
                 self.id = saga_id(&self.definition.name, &input.key).into();
-                for event in &self.scenario.before {
-                    let until = self.now.saturating_add(self.definition.listeners[usize::from(event.listener)].keep_ms);
-                    input.early.push(EarlyInput { event: self.listened(event)?, until });
-                }
+                self.before(&mut input.early)?;
                 self.take_root(SagaInput::Start(input))
             }
             Ok(None) => {
@@ -54,8 +51,25 @@ impl Stage<'_> {
         }
     }
 
+    /// What comes before the saga.
+    pub(super) fn before(&mut self, early: &mut Vec<EarlyInput>) -> Result<(), Trouble> {
+        for event in &self.scenario.before {
+            let listener = &self.definition.listeners[usize::from(event.listener)];
+            if listener.field.is_some() {
+                self.matched(event)?;
+                continue;
+            }
+            let until = self.now.saturating_add(listener.keep_ms);
+            early.push(EarlyInput { event: self.listened(event)?, until });
+        }
+        Ok(())
+    }
+
     /// An event that the saga listens to.
     pub(super) fn event(&mut self, event: &Incoming) -> Result<(), Trouble> {
+        if self.definition.listeners[usize::from(event.listener)].field.is_some() {
+            return self.matched(event);
+        }
         if !self.rows.contains_key(&self.id) {
             return Ok(());
         }

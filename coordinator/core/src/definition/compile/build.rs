@@ -102,7 +102,8 @@ impl Builder<'_, '_, '_> {
     fn pass<'n>(&mut self, ground: &Ground<'n>, names: &Names<'n>, kept: Option<&Read>) -> (Option<Built>, Uses) {
         let mut uses = Uses::default();
         let (form, finder) = (self.form, &mut self.finder);
-        let pass = Pass { form, ground, names, kept, finder, uses: &mut uses, site_count: 0, inside: BTreeMap::new() };
+        let (fields, inside) = (BTreeMap::new(), BTreeMap::new());
+        let pass = Pass { form, ground, names, kept, finder, uses: &mut uses, site_count: 0, fields, inside };
         (pass.definition(), uses)
     }
 

@@ -4,7 +4,7 @@
 use ringmaster_schemas::Millis;
 
 use super::fields::Word;
-use super::form::{ApprovalForm, ListenForm, SagaForm};
+use super::form::{ApprovalForm, ListenForm, MatchForm, SagaForm};
 use super::report::Report;
 use super::tree::{PlannedVerb, Tree};
 use crate::definition::defaults::DEFAULTS;
@@ -16,6 +16,8 @@ pub(super) struct Listening<'f> {
     pub(super) topic: &'f Word,
     /// None: the record's.
     pub(super) key: Option<&'f Parsed>,
+    /// By a value instead of a key: the first match of those that it is for.
+    pub(super) matches: Option<&'f MatchForm>,
     /// How long one that comes early is kept.
     pub(super) keep_ms: Millis,
     /// It cancels.
@@ -51,10 +53,14 @@ pub(super) fn listeners<'f>(form: &'f SagaForm, tree: &Tree<'f>, report: &mut Re
         if known.cancels {
             let hint = "an event that cancels the saga is never waited for, and answers to nothing";
             report.error(&one.event.span, format!("{} cancels the saga", one.event.text), hint);
+        } else if known.field() != one.field() {
+            let hint = format!("on line {} it is {}", report.line(known.event.span.start), known.said());
+            let span = one.matches.map_or(&one.event.span, |matches| &matches.span);
+            report.error(span, format!("events of one type are known by one thing, and this is {}", one.said()), hint);
         } else if key_of(known.key) != key_of(one.key) {
-            let hint = format!("on line {} it is {}", report.line(known.event.span.start), said(known.key));
+            let hint = format!("on line {} it is {}", report.line(known.event.span.start), known.said());
             let span = one.key.map_or(&one.event.span, |key| &key.span);
-            report.error(span, format!("events of one type have one key, and this is {}", said(one.key)), hint);
+            report.error(span, format!("events of one type have one key, and this is {}", one.said()), hint);
         }
         known.keep_ms = known.keep_ms.max(keep_ms);
         known.waits.extend(one.waits);
@@ -81,6 +87,7 @@ fn of<'f>(form: &'f SagaForm, listens: &'f ListenForm, report: &mut Report<'_>) 
         event: &listens.event,
         topic,
         key: listens.key.as_ref(),
+        matches: listens.matches.as_ref(),
         keep_ms: 0,
         cancels: false,
         waits: Vec::new(),
@@ -92,6 +99,16 @@ fn key_of(key: Option<&Parsed>) -> Option<String> {
     key.map(|key| key.text().split_whitespace().collect())
 }
 
-fn said(key: Option<&Parsed>) -> String {
-    key.map_or_else(|| "the record's key".to_owned(), |key| key.text().to_owned())
+impl Listening<'_> {
+    fn field(&self) -> Option<&str> {
+        self.matches.map(|matches| matches.field.as_str())
+    }
+
+    fn said(&self) -> String {
+        match (self.field(), self.key) {
+            (Some(field), _) => format!("its {field}, by match"),
+            (None, Some(key)) => key.text().to_owned(),
+            (None, None) => "the record's key".to_owned(),
+        }
+    }
 }

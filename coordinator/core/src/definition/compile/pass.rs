@@ -2,6 +2,7 @@
 
 mod approval;
 mod for_each;
+mod matching;
 mod run;
 mod undo;
 
@@ -19,11 +20,11 @@ use super::form::{EmitForm, OnForm, SagaForm, SleepForm, StartForm, SwitchForm, 
 use super::targets::{Finder, Target};
 use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
+use crate::definition::expression::matching::Compared;
 use crate::definition::expression::scope::{Known, Names, Spot, Uses, facts};
 use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
 use crate::definition::{
-    Arm, Contract, Definition, Do, Emit, Gives, Listener, Next, Node, NodeByName, On, Reaction, Role, SagaInput, Sleep, Start,
-    Verb, Wait,
+    Arm, Contract, Definition, Do, Emit, Gives, Next, Node, NodeByName, On, Reaction, Role, SagaInput, Sleep, Start, Verb, Wait,
 };
 
 /// One pass against one set of schemas.
@@ -37,6 +38,8 @@ pub(super) struct Pass<'p, 'a, 'f, 't, 'l> {
     pub(super) uses: &'p mut Uses,
     /// Expressions so far: each has a number of its own.
     pub(super) site_count: u16,
+    /// Of what is known by a value: what its field is, by the listener.
+    pub(super) fields: BTreeMap<u16, Compared>,
     /// By list, what is known in it by the conditions that it is under.
     pub(super) inside: BTreeMap<u16, Vec<String>>,
 }
@@ -77,6 +80,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             retain_ms: form.retain_ms,
             names: NodeByName::of(&nodes),
             has_pivot: tree.pivots().next().is_some(),
+            has_claims: nodes.iter().any(|node| node.verb.claims().is_some()),
             has_items: nodes.iter().any(|node| matches!(node.verb, Verb::ForEach(_))),
             has_rows: form.input.is_some() || nodes.iter().any(|node| matches!(node.verb, Verb::ForEach(_) | Verb::Run(_))),
             input: form.input.as_ref().map(|_| SagaInput {
@@ -126,31 +130,12 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         })
     }
 
-    fn listeners(&mut self) -> Option<Vec<Listener>> {
-        let ground = self.ground;
-        let all = (0..).zip(ground.listeners).map(|(number, listening)| {
-            self.finder.topic(listening.topic);
-            let key = self.expression(listening.key, &Spot::listening(number), Wanted::Key);
-            Some(Listener {
-                event: listening.event.text.as_str().into(),
-                topic: listening.topic.text.as_str().into(),
-                key: key?,
-                key_text: listening.key.map_or_else(String::new, |key| key.text().to_owned()),
-                keep_ms: listening.keep_ms,
-                cancels: listening.cancels,
-                reader: ground.whole.events[usize::from(number)].clone(),
-                kept: self.kept.unwrap_or(ground.whole).events[usize::from(number)].clone(),
-            })
-        });
-        let all: Vec<Option<Listener>> = all.collect();
-        all.into_iter().collect()
-    }
-
     fn wait(&mut self, number: u16, form: &'p WaitForm, spot: Spot) -> Option<Wait> {
         let listener = self.ground.listeners.iter().position(|listening| listening.waits.contains(&number))? as u16;
+        let value = self.value(listener, form.listens.matches.as_ref(), &spot);
         let spot = Spot { event: Some(listener), ..spot };
         let condition = self.condition(form.condition.as_ref(), &spot, Decides::Step)?;
-        Some(Wait { listener, condition })
+        Some(Wait { listener, value: value?, condition })
     }
 
     fn site(&mut self) -> SiteId {

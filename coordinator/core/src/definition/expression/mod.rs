@@ -17,6 +17,7 @@ mod functions;
 pub(crate) mod items;
 mod loops;
 mod lower;
+pub(crate) mod matching;
 mod number;
 mod parse;
 mod paths;

@@ -75,6 +75,14 @@ impl Parsed {
         }
     }
 
+    /// A field of the event, which may be absent.
+    pub(crate) fn of_field(field: &str, span: Range<usize>) -> Parsed {
+        let parser = Parser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true);
+        let parsed = parser.parse_with_source_info(&format!("event.?`{field}`"));
+        let (root, source) = parsed.expect("a field of an event is an expression");
+        Parsed { root, source, base: None, span }
+    }
+
     /// True if an expression can name this.
     pub(crate) fn is_identifier(word: &str) -> bool {
         let parsed = Parser::new().parse_with_source_info(word);

@@ -7,15 +7,17 @@ use ringmaster_schemas::journal::{EventAnswer, KeptEvent, Place, SagaEvent, Take
 use ringmaster_schemas::state::{Saga, Status};
 
 use super::pausing::forget_nothing;
-use super::{leaf, pass};
+use super::{leaf, pass, values};
 
 /// True if it could happen; else nothing has changed.
 pub(super) fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
     match (saga.status, event) {
+        (Status::Expected, SagaEvent::EventKept { event }) if saga.mailbox().is_some() => values::kept(saga, event),
         (Status::Running | Status::Expected, SagaEvent::EventKept { event }) => kept(saga, event),
         (Status::Running, SagaEvent::EventTaken { place, event, passes }) => took(saga, *place, event, *passes, at),
         (Status::Running, SagaEvent::Answered { place, answer, passes }) => answered(saga, (*place, event), answer, *passes, at),
         (Status::Running, SagaEvent::EventsExpired { count }) => expired(saga, *count, at),
+        (Status::Expected, SagaEvent::EventsExpired { count }) if saga.mailbox().is_some() => expired(saga, *count, at),
         _ => false,
     }
 }
@@ -61,6 +63,7 @@ fn expired(saga: &mut Saga, count: u16, at: Millis) -> bool {
     let legal = over > 0 && over == usize::from(count);
     if let (true, Some(more)) = (legal, &mut saga.more) {
         more.early.retain(|event| !is_over(event));
+        values::expired(saga, at);
         forget_nothing(saga);
     }
     legal

@@ -9,13 +9,14 @@ mod leaf;
 mod parking;
 mod pausing;
 mod scope;
+mod values;
 mod waits;
 
 use std::sync::Arc;
 
-use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, FailureKind, Head, Opens, Order, Place, SagaEvent};
 use ringmaster_schemas::state::{Course, Detail, End, Entry, EntryMore, PRIORITY_MAX, PRIORITY_USUAL, Saga, Status, Waits, Work};
+use ringmaster_schemas::{Millis, names};
 
 use crate::faults::mutated;
 
@@ -37,6 +38,16 @@ pub fn apply(id: &Arc<str>, row: &mut Option<Arc<Saga>>, event: &SagaEvent, at: 
         (None, SagaEvent::Started { head, deadline_at }) => {
             *row = Some(Arc::new(begin(id, head, *deadline_at)));
             Ok(())
+        }
+        (
+            None,
+            SagaEvent::EventKept { .. }
+            | SagaEvent::ValueGiven { .. }
+            | SagaEvent::ValueDenied { .. }
+            | SagaEvent::ValueFreed { .. },
+        ) if names::is_value(id) => {
+            *row = Some(Arc::new(values::begin(id)));
+            apply(id, row, event, at)
         }
         (None, SagaEvent::EventKept { event }) => {
             let mut saga = Saga::expected(id);
@@ -91,10 +102,15 @@ fn begin(id: &Arc<str>, head: &Head, deadline_at: Option<Millis>) -> Saga {
 
 /// True if it could happen; else nothing has changed.
 fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
-    use SagaEvent::{Answered, EventKept, EventTaken, EventsExpired};
+    use SagaEvent::{Answered, EventKept, EventPassed, EventTaken, EventsExpired};
+    use SagaEvent::{ValueClaimed, ValueDenied, ValueFreed, ValueGiven, ValueGranted, ValueReleased};
     use Status::{Compensated, Compensating, Completed, Expected, Running};
     match (saga.status, event) {
         (_, EventKept { .. } | EventTaken { .. } | EventsExpired { .. } | Answered { .. }) => early::change(saga, event, at),
+        (_, ValueClaimed { .. } | ValueGranted { .. } | EventPassed { .. } | ValueReleased { .. }) => {
+            values::change(saga, event, at)
+        }
+        (_, ValueGiven { .. } | ValueDenied { .. } | ValueFreed { .. }) => values::change(saga, event, at),
         (_, SagaEvent::Item { place, event }) => children::change(saga, *place, event, at),
         (_, SagaEvent::Swept { lingers }) => children::sweep(saga, *lingers),
         (Running, SagaEvent::Skipped { passes, .. }) => pass(saga, *passes),
@@ -129,10 +145,7 @@ fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
         (_, SagaEvent::StuckTold { place, .. }) => told_stuck(saga, *place),
         (_, SagaEvent::Paused { .. } | SagaEvent::Postponed { .. } | SagaEvent::Resumed {}) => pausing::change(saga, event, at),
         (Running | Completed, SagaEvent::CompensationBegan { failure }) => undo_begins(saga, failure),
-        (Running, SagaEvent::StopRemembered { failure }) if saga.failure.is_none() && !saga.passed => {
-            saga.failure = Some(failure.clone());
-            true
-        }
+        (Running, SagaEvent::StopRemembered { failure }) => remember_stop(saga, failure),
         (Running, SagaEvent::StopForgotten {}) => forget_stop(saga),
         (Running, SagaEvent::MarkedLate { .. }) if !saga.late => {
             saga.late = true;
@@ -181,6 +194,15 @@ fn told_stuck(saga: &mut Saga, place: Place) -> bool {
         more.stuck_told = more.stuck_told.saturating_add(1);
     }
     is_stuck
+}
+
+/// True if none is remembered, and it can still go back.
+fn remember_stop(saga: &mut Saga, failure: &Arc<Failure>) -> bool {
+    let legal = saga.failure.is_none() && !saga.passed;
+    if legal {
+        saga.failure = Some(failure.clone());
+    }
+    legal
 }
 
 /// True if one was remembered: if it was the deadline, it is late now.

@@ -19,14 +19,17 @@ use crate::faults::mutated;
 impl Draft<'_> {
     /// Asks for it.
     pub(in super::super) fn ask(&mut self, number: u16, approval: &Approval) -> Way {
-        let asked = match self.asked(number, approval) {
-            Ok(asked) => Arc::new(asked),
+        let (asked, value) = match self.asked(number, approval).and_then(|asked| Ok((asked, self.value_of(number)?))) {
+            Ok((asked, value)) => (Arc::new(asked), value),
             Err(error) => return self.fails_to_begin(number, &error),
         };
         let until = self.definition.nodes[usize::from(number)].until(self.now);
         let due_at = approval.escalations.first().map_or(until, |first| self.now.saturating_add(first.after_ms));
         let (place, round) = (self.next_place(), self.round(number));
         self.happen(SagaEvent::Entered { place, node: number, round, opens: Opens::Approval { asked, due_at } });
+        if let Some(name) = value {
+            return self.claims(place, name);
+        }
         if mutated("early_answer_forgotten") { Way::Rest } else { self.takes_early(place) }
     }
 

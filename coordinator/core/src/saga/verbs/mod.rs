@@ -1,6 +1,7 @@
 //! What waits by itself and asks no participant, a verb a file: how it is entered, and how it ends.
 
 mod approval;
+mod claim;
 mod for_each;
 mod run;
 mod sleep;

@@ -17,10 +17,17 @@ use crate::faults::mutated;
 impl Draft<'_> {
     /// It begins to wait; an event that came before is taken at once.
     pub(in super::super) fn wait(&mut self, number: u16) -> Way {
+        let value = match self.value_of(number) {
+            Ok(value) => value,
+            Err(error) => return self.fails_to_begin(number, &error),
+        };
         let until = self.definition.nodes[usize::from(number)].until(self.now);
         let (place, round) = (self.next_place(), self.round(number));
         self.happen(SagaEvent::Entered { place, node: number, round, opens: Opens::Wait { until } });
-        self.takes_early(place)
+        match value {
+            Some(name) => self.claims(place, name),
+            None => self.takes_early(place),
+        }
     }
 
     /// What listens to an event takes one that came before, at once.
@@ -112,20 +119,20 @@ impl Draft<'_> {
     }
 
     /// True if the event of this identity was taken, or is kept.
-    fn knows(&self, source: &Arc<str>) -> bool {
+    pub(super) fn knows(&self, source: &Arc<str>) -> bool {
         let took = |entry: &Entry| matches!(entry.detail(), Some(Detail::Taken { source: taken }) if taken == source);
         self.saga().entries.iter().any(took) || self.saga().early().iter().any(|event| event.source == *source)
     }
 
     /// It waits, or its time is over and a person is needed: what was wanted is taken late, too. Of an approval no answer is.
-    fn takes_events(&self, place: Place) -> bool {
+    pub(super) fn takes_events(&self, place: Place) -> bool {
         let entry = self.entry(place);
         let is_wait = matches!(self.definition.nodes[usize::from(entry.node)].verb, Verb::Wait(_));
         let is_late = is_wait && entry.waits == Waits::Stuck && matches!(entry.work, Work::Nothing | Work::Refused);
         matches!(entry.waits, Waits::Event | Waits::Approval) || (is_late && self.halted(place).is_none())
     }
 
-    fn fits(&self, place: Place, event: &[u8]) -> Result<bool, ExpressionError> {
+    pub(super) fn fits(&self, place: Place, event: &[u8]) -> Result<bool, ExpressionError> {
         let number = self.entry(place).node;
         let Some((_, Some(condition))) = self.definition.nodes[usize::from(number)].verb.listens() else { return Ok(true) };
         if mutated("event_taken_whatever_it_says") {
@@ -135,7 +142,7 @@ impl Draft<'_> {
     }
 
     /// Takes an event. `early`: it is one that was kept.
-    fn takes(&mut self, place: Place, (source, data): (&Arc<str>, &Data), early: bool) -> Way {
+    pub(super) fn takes(&mut self, place: Place, (source, data): (&Arc<str>, &Data), early: bool) -> Way {
         if self.entry(place).waits == Waits::Approval {
             return self.answered(place, (source, data), early);
         }

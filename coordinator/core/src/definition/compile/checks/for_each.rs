@@ -1,5 +1,6 @@
 //! What stands in the items of a for_each, and what is read of them.
 
+use super::super::form::ListenForm;
 use super::super::report::Report;
 use super::super::tree::{PlannedVerb, Tree};
 use crate::definition::expression::Root;
@@ -14,14 +15,10 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report
     for (planned, number) in tree.nodes.iter().zip(0..) {
         let (Some(form), Some(each)) = (planned.form, tree.items(number).next()) else { continue };
         match planned.verb {
-            PlannedVerb::Wait(wait) => {
-                let each = tree.node(each).form.map_or("", |form| form.name.text.as_str());
-                report.error(&wait.listens.event.span, NOBODY_KNOWS, format!("put the wait before or behind '{each}'"));
-            }
+            PlannedVerb::Wait(wait) => by_key(&wait.listens, tree, each, report),
             PlannedVerb::Approval(approval) => {
                 if let Some(answer) = &approval.answer {
-                    let hint = "leave the answer out: people answer by the item's id";
-                    report.error(&answer.listens.event.span, NOBODY_KNOWS, hint);
+                    by_key(&answer.listens, tree, each, report);
                 }
             }
             PlannedVerb::ForEach(inner) => {
@@ -40,6 +37,15 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report
             _ => {}
         }
     }
+}
+
+fn by_key(listens: &ListenForm, tree: &Tree<'_>, each: u16, report: &mut Report<'_>) {
+    if listens.matches.is_some() {
+        return;
+    }
+    let PlannedVerb::ForEach(form) = tree.node(each).verb else { return };
+    let hint = format!("let it be known by a value of the item: match: FIELD == {}.FIELD", form.item.text);
+    report.error(&listens.event.span, NOBODY_KNOWS, hint);
 }
 
 /// What the items give and nobody reads would be kept for nothing.

@@ -2,7 +2,7 @@
 
 use ringmaster_schemas::journal::Phase;
 
-use super::super::form::{NodeForm, OnForm, ROUNDS_MAX};
+use super::super::form::{ApprovalForm, NodeForm, OnForm, ROUNDS_MAX};
 use super::super::report::{Report, did_you_mean};
 use super::super::tree::{PlannedVerb, Tree};
 use crate::definition::{Next, Reaction};
@@ -25,7 +25,11 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report
 /// What waits by itself is refused for few reasons, which are known.
 fn codes(verb: PlannedVerb<'_>, form: &NodeForm, report: &mut Report<'_>) {
     let known: &[&str] = match verb {
+        PlannedVerb::Wait(wait) if wait.listens.matches.is_some() => &[code::EXPIRED, code::VALUE_TAKEN],
         PlannedVerb::Sleep(_) | PlannedVerb::Wait(_) => &[code::EXPIRED],
+        PlannedVerb::Approval(ApprovalForm { answer: Some(answer), .. }) if answer.listens.matches.is_some() => {
+            &[code::EXPIRED, code::REFUSED, code::VALUE_TAKEN]
+        }
         PlannedVerb::Approval(_) => &[code::EXPIRED, code::REFUSED],
         _ => return,
     };

@@ -23,7 +23,6 @@ use crate::definition::yaml::{Kind, Node};
 pub(crate) const STEPS_MAX: usize = 200;
 
 /// Verbs to come, their keys, and what all nodes will have.
-const LATER: [&str; 1] = ["match"];
 
 pub(in crate::definition::compile) struct NodeForm {
     pub(in crate::definition::compile) name: Word,
@@ -102,12 +101,11 @@ impl NodeForm {
             report.error(&key.span, format!("a step does one thing: '{verb}' or '{other}'"), hint);
             return None;
         }
-        let fields = Fields::new(node, shape.what, &all, &LATER, report)?;
+        let fields = Fields::new(node, shape.what, &all, &[], report)?;
         let name = fields.needed("step", "step: NAME", report).and_then(|node| name_of(node, "a step's name", report));
-        let later = fields.entries().iter().any(|(key, _)| key.scalar().is_some_and(|key| LATER.contains(&key)));
         let misspelt = VERBS.iter().any(|(verb, _)| fields.means(verb));
-        // A verb that this version does not know, or that is misspelt, is told already.
-        let unknown = verbs.is_empty() && (later || misspelt);
+        // A verb that is misspelt is told already.
+        let unknown = verbs.is_empty() && misspelt;
         let mut condition = expression(fields.node("if"), report);
         let has = |key: &str| shape.names().any(|known| known == key);
         let within = if has("within") { fields.duration("within", report) } else { None };

@@ -3,7 +3,7 @@
 use super::super::fields::{Fields, Word, is_topic, is_type, word};
 use super::super::keys::CANCEL;
 use super::super::report::Report;
-use super::{Length, expression};
+use super::{Length, MatchForm, expression};
 use crate::definition::expression::Parsed;
 use crate::definition::yaml::Node;
 
@@ -20,6 +20,8 @@ pub(in crate::definition::compile) struct ListenForm {
     /// None: the start's.
     pub(in crate::definition::compile) topic: Option<Word>,
     pub(in crate::definition::compile) key: Option<Parsed>,
+    /// By a value instead of a key.
+    pub(in crate::definition::compile) matches: Option<MatchForm>,
 }
 
 impl WaitForm {
@@ -51,6 +53,14 @@ impl ListenForm {
             Some(node) => word(node, "a topic", is_topic, "letters, digits, . _ -", report).map(Some),
         };
         let key = expression(fields.node("key"), report);
-        Some(ListenForm { event: event?, topic: topic?, key: key? })
+        let matches = match fields.node("match") {
+            None => Some(None),
+            Some(node) => MatchForm::read(node, report).map(Some),
+        };
+        if let (Some(key), Some(Some(matches))) = (fields.node("key"), &matches) {
+            let hint = "a key says for which saga the event is; match finds that by a value: keep one of them";
+            report.error(&matches.span, format!("this has a key already, on line {}", report.line(key.span.start)), hint);
+        }
+        Some(ListenForm { event: event?, topic: topic?, key: key?, matches: matches? })
     }
 }

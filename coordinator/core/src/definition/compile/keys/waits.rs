@@ -11,6 +11,11 @@ pub static WAIT: Shape = Shape {
         must("wait", Holds::Type, "The type of the event that is waited for; its result is the event's body."),
         may("from", Holds::Topic, "The topic that the event comes on; without it the start's."),
         may("key", Holds::Expression, "The key of the saga that it is for, of event; without it the record's key."),
+        may(
+            "match",
+            Holds::Expression,
+            "FIELD == EXPRESSION, instead of a key: the event's field, and the saga's value, claimed when it begins to wait.",
+        ),
         may("if", Holds::Expression, "Only an event for which this is true."),
         may("within", Holds::Duration, "How long it waits; then it is refused with EXPIRED."),
         may("keep", Holds::Duration, "How long an event that comes before it is waited for is kept."),
@@ -78,6 +83,11 @@ pub static ANSWER: Shape = Shape {
         must("on", Holds::Type, "The type of the event that answers."),
         may("from", Holds::Topic, "The topic that the event comes on; without it the start's."),
         may("key", Holds::Expression, "The key of the saga that it is for, of event; without it the record's key."),
+        may(
+            "match",
+            Holds::Expression,
+            "FIELD == EXPRESSION, instead of a key: the event's field, and the saga's value, claimed when it is asked.",
+        ),
         may("if", Holds::Expression, "Only an event for which this is true."),
         must("approved", Holds::Expression, "Whether the event says yes; else it says no."),
         may("keep", Holds::Duration, "How long an event that comes before it is asked for is kept."),

@@ -26,7 +26,7 @@ fn lines(rest: &str) -> String {
 
 const SCORE: &str = "steps: [ { step: score, do: fraud.Score, undo: nothing, with: { order_id: line.sku } } ]";
 
-fn compiled(text: &str) -> (Definition, Schemas) {
+pub(super) fn compiled(text: &str) -> (Definition, Schemas) {
     let mut schemas = schemas();
     let definition = compile(FILE, text, &mut Settings::new(&mut schemas)).unwrap_or_else(|errors| panic!("{errors:#?}")).remove(0);
     (definition, schemas)
@@ -153,7 +153,7 @@ fn what_is_right_is_without_a_word() {
     assert_eq!(seen.with(|environment| condition.truth(environment)), Ok(true));
 }
 
-fn shown_fields(schema: &Arc<Schema>) -> Vec<&str> {
+pub(super) fn shown_fields(schema: &Arc<Schema>) -> Vec<&str> {
     schema.fields(schema.root()).iter().map(|field| &*field.name).collect()
 }
 

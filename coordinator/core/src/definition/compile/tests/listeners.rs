@@ -88,7 +88,6 @@ fn what_may_not_stand_there() {
             &[
                 "{ step: a, wait: OrderFulfilled, if: start.total > 5, within: 1h }",
                 "{ step: b, wait: order fulfilled, timeout: 5s, undo: nothing }",
-                "{ step: c, wait: OrderFulfilled, match: order_id == key }",
             ],
         ),
         expect![[r#"
@@ -103,13 +102,10 @@ fn what_may_not_stand_there() {
                |                      ^^^^^^^^^^^^^^^ the name of its record, for example OrderPlaced
             sagas/x.yaml:6:39: error: a wait has no 'timeout'
              6 |   - { step: b, wait: order fulfilled, timeout: 5s, undo: nothing }
-               |                                       ^^^^^^^ there are: step, wait, from, key, if, within, keep, on_refused, description
+               |                                       ^^^^^^^ there are: step, wait, from, key, match, if, within, keep, on_refused, description
             sagas/x.yaml:6:52: error: a wait has no 'undo'
              6 |   - { step: b, wait: order fulfilled, timeout: 5s, undo: nothing }
                |                                                    ^^^^ undo stands at the do that it undoes
-            sagas/x.yaml:7:38: error: this version does not know 'match' yet
-             7 |   - { step: c, wait: OrderFulfilled, match: order_id == key }
-               |                                      ^^^^^ a wait has: step, wait, from, key, if, within, keep, on_refused, description
         "#]],
     );
 }
@@ -180,7 +176,7 @@ fn answers_that_are_none() {
         expect![[r#"
             sagas/x.yaml:5:52: error: an answer is a map, not a single value
              5 |   - { step: a, approval: boss, within: 1h, answer: OrderFulfilled }
-               |                                                    ^^^^^^^^^^^^^^ it has: on, from, key, if, approved, keep
+               |                                                    ^^^^^^^^^^^^^^ it has: on, from, key, match, if, approved, keep
             sagas/x.yaml:6:54: error: 'approved' is missing
              6 |   - { step: b, approval: boss, within: 1h, answer: { on: OrderFulfilled } }
                |                                                      ^^ answer: { on: EVENT, from: TOPIC, key: event.FIELD, approved: event.FIELD }
@@ -189,7 +185,7 @@ fn answers_that_are_none() {
                |                                                      ^^^^^^^^ answer: { on: EVENT, from: TOPIC, key: event.FIELD, approved: event.FIELD }
             sagas/x.yaml:7:74: error: an answer has no 'says'
              7 |   - { step: c, approval: boss, within: 1h, answer: { approved: event.ok, says: event.ok } }
-               |                                                                          ^^^^ there are: on, from, key, if, approved, keep
+               |                                                                          ^^^^ there are: on, from, key, match, if, approved, keep
             sagas/x.yaml:8:78: error: 'if' of an answer is about the event
              8 | ...- { step: d, approval: boss, within: 1h, answer: { on: OrderFulfilled, if: start.total > 5, approved: true, keep: 0s } }
                |                                                                               ^^^^^^^^^^^^^^^ the event's fields stand behind it: event.approved
@@ -201,7 +197,7 @@ fn answers_that_are_none() {
                |                                                                                                                      ^^ remove it, or write for example 10s
             sagas/x.yaml:9:50: error: a wait has no 'answer'
              9 |   - { step: e, wait: OrderFulfilled, within: 1h, answer: { on: OrderFulfilled, approved: event.ok } }
-               |                                                  ^^^^^^ there are: step, wait, from, key, if, within, keep, on_refused, description
+               |                                                  ^^^^^^ there are: step, wait, from, key, match, if, within, keep, on_refused, description
         "#]],
     );
     check(

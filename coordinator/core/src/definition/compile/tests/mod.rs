@@ -7,6 +7,7 @@ mod for_each;
 mod for_each_certainty;
 mod language;
 mod listeners;
+mod matching;
 mod mutations;
 mod newcomer;
 mod pages;
