@@ -14,16 +14,18 @@ mod entry;
 mod held;
 mod index;
 mod key;
+mod large;
 mod more;
 mod saga;
 
-pub use batch::{Batch, RowChange};
+pub use batch::{Batch, Large, RowChange};
 pub use breaker::{Breaker, BreakerState};
 pub use checkpoint::*;
 pub use children::{Child, ChildWork, Children};
 pub use entry::*;
 pub use index::{Index, IndexKeys, PAUSED, index_keys, parked_places, rank_at, rank_of};
 pub use key::{RowKey, RowKind};
+pub use large::LARGE_BYTES;
 pub use more::{Paused, SagaMore};
 pub use saga::*;
 
