@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ringmaster_bench::counts::allocator::Counting;
-use ringmaster_bench::counts::measure;
+use ringmaster_bench::counts::{items, measure};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -21,13 +21,31 @@ struct Limits {
     /// The same.
     #[allow(dead_code, reason = "only that there is a limit")]
     whole_instructions: f64,
+    item_ratio: f64,
+}
+
+fn limits() -> Limits {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let limits = std::fs::read_to_string(root.join("limits.toml")).expect("the limits");
+    toml::from_str(&limits).expect("the limits")
+}
+
+/// Bytes alone: instructions are counted by `make bench-instructions`.
+#[test]
+fn an_item_of_a_long_list_costs_as_much_as_one_of_a_short_list() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let (few, many) = (items::measure(&root, 20, 50), items::measure(&root, 1, 1_000));
+    let (few, many) = (few.expect("it runs"), many.expect("it runs"));
+    for (what, few, many) in [("journal", few.journal_bytes, many.journal_bytes), ("rows", few.row_bytes, many.row_bytes)] {
+        let most = limits().item_ratio;
+        assert!(many > 0.0 && many <= few * most, "bytes of {what}: {few:.0} and {many:.0}, and bench/limits.toml allows {most}");
+    }
 }
 
 #[test]
 fn a_saga_costs_no_more_than_its_limits() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let limits = std::fs::read_to_string(root.join("limits.toml")).expect("the limits");
-    let limits: Limits = toml::from_str(&limits).expect("the limits");
+    let limits = limits();
     let counts = measure(&root.join(".."), 500).expect("it runs");
     assert_eq!(counts.turns, 4.0, "an order of three steps is four turns");
     let memory = counts.memory_bytes.into_iter().fold(0.0, f64::max);

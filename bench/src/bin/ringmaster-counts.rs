@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Parser;
 use ringmaster_bench::counts::allocator::Counting;
-use ringmaster_bench::counts::{measure, measure_whole, run};
+use ringmaster_bench::counts::{items, measure, measure_whole, run};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -22,12 +22,23 @@ struct Arguments {
     /// The whole order of five commands instead of the simple one of three.
     #[arg(long)]
     whole: bool,
+    /// Bulk orders of so many lines each instead; at least `sagas` lines together.
+    #[arg(long)]
+    lines: Option<usize>,
 }
 
 #[expect(clippy::print_stdout, reason = "it is what it is for")]
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let arguments = Arguments::parse();
+    if let Some(lines) = arguments.lines {
+        let orders = arguments.sagas.div_ceil(lines);
+        if arguments.run_only {
+            return items::run(&root, orders, lines);
+        }
+        println!("{}", serde_json::to_string(&items::measure(&root, orders, lines)?)?);
+        return Ok(());
+    }
     if arguments.run_only {
         return run(&root, arguments.sagas, arguments.whole);
     }

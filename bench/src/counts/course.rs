@@ -75,3 +75,19 @@ pub(super) static WHOLE: Course = Course {
         Round { answer: &[SHIPPING], then: &[OUTCOMES] },
     ],
 };
+
+/// A bulk order: a step for each line before the pivot, and one behind it. Its lines are as many as somebody asks for, so that its
+/// rounds are not known beforehand: see [`super::items`]. Texts are short, so that 5,000 lines fit into its row.
+pub(super) static LINES: Course = Course {
+    file: "sagas/library/bulk-order.yaml",
+    schemas: "sagas/library/schemas",
+    event: "BulkOrderPlaced",
+    topic: "bulk-orders",
+    body: r#"{"order_id":"KEY","customer_id":"customer-0042","currency":"EUR","lines":[LINES]}"#,
+    results: &[
+        ("inventory.Reserve", r#"{"reservation_id":"r"}"#),
+        ("payment.Charge", r#"{"charge_id":"c"}"#),
+        ("shipping.ShipLine", r#"{"tracking":"t"}"#),
+    ],
+    rounds: &[],
+};

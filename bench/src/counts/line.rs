@@ -16,8 +16,7 @@ use ringmaster_schemas::names::Topics;
 use ringmaster_schemas::state::{RowKey, RowKind};
 use ringmaster_schemas::wire::{Outcome, ReplyMeta, decode_command, put_reply_avro};
 use ringmaster_schemas::{Millis, json};
-use ringmaster_store::Store as _;
-use ringmaster_store::sim::SimStore;
+use ringmaster_store::Store;
 
 use super::allocator::cross;
 use super::course::Course;
@@ -35,7 +34,7 @@ pub(super) struct Line {
     course: &'static Course,
     broker: SimBroker,
     worker: Worker<Outside<SimBus>>,
-    store: SimStore,
+    store: Arc<dyn Store>,
     knowledge: Arc<Knowledge>,
     /// Records of topics that were answered, or waited for.
     seen: BTreeMap<&'static str, (usize, usize)>,
@@ -43,7 +42,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn open(root: &Path, course: &'static Course) -> Result<Line> {
+    pub(super) fn open(root: &Path, course: &'static Course, store: Arc<dyn Store>) -> Result<Line> {
         let broker = SimBroker::new(0, BEGIN, Faults::none());
         topics::apply(&mut broker.client(), &topics::needed(&Topics::new(PREFIX), 1, &[], &[], &[]), 1)?;
         let (file, schemas) = (root.join(course.file), root.join(course.schemas));
@@ -51,7 +50,6 @@ impl Line {
         topics::apply(&mut broker.client(), &topics::needed_by(&knowledge.catalog, PREFIX, 1), 1)?;
         let setup = prepare(&mut broker.client(), &settings(), &knowledge)?;
         let knowledge = Arc::new(knowledge);
-        let store = SimStore::new();
         let mut number = 0u128;
         let ids = move || {
             number += 1;
@@ -62,7 +60,7 @@ impl Line {
             setup.worker(),
             setup.partitions(0, 1),
             knowledge.clone(),
-            Arc::new(store.clone()),
+            store.clone(),
             Box::new(ids),
         );
         Ok(Line { course, broker, worker, store, knowledge, seen: BTreeMap::new(), now: BEGIN })
@@ -70,6 +68,12 @@ impl Line {
 
     /// Places orders; each starts a saga, which is then behind its first command.
     pub(super) fn start(&mut self, run: &str, count: usize) -> Result<()> {
+        self.place(run, count, self.course.body)?;
+        self.turn_until(0, count)
+    }
+
+    /// Places so many orders with this body, in which `KEY` stands for each one's own.
+    pub(super) fn place(&self, run: &str, count: usize, body: &str) -> Result<()> {
         let schema = self.named(self.course.event)?.clone();
         let mut value = Vec::new();
         for number in 0..count {
@@ -77,10 +81,10 @@ impl Line {
             value.extend_from_slice(&SINGLE_OBJECT);
             value.extend_from_slice(&schema.fingerprint().to_le_bytes());
             let key = format!("{run}{number:08}");
-            json::transcode(&schema, self.course.body.replace("KEY", &key).as_bytes(), &mut value)?;
+            json::transcode(&schema, body.replace("KEY", &key).as_bytes(), &mut value)?;
             self.broker.put(self.course.topic, 0, Some(key.as_bytes()), &value);
         }
-        self.turn_until(0, count)
+        Ok(())
     }
 
     /// Rounds of answers.
@@ -96,14 +100,24 @@ impl Line {
     pub(super) fn answer(&mut self, round: usize) -> Result<()> {
         let mut count = 0;
         for topic in self.course.rounds[round + 1].answer {
-            let commands = self.broker.log(topic, 0);
-            let answered = std::mem::replace(&mut self.seen.entry(topic).or_default().0, commands.len());
-            count = commands.len() - answered;
-            for record in &commands[answered..] {
-                self.reply(&record.value, record.key.as_deref())?;
-            }
+            count = self.answer_all(topic)?;
         }
         self.turn_until(round + 1, count)
+    }
+
+    /// A participant answers all that it was asked since it last did; how many that were.
+    pub(super) fn answer_all(&mut self, topic: &'static str) -> Result<usize> {
+        let commands = self.broker.log(topic, 0);
+        let answered = std::mem::replace(&mut self.seen.entry(topic).or_default().0, commands.len());
+        for record in &commands[answered..] {
+            self.reply(&record.value, record.key.as_deref())?;
+        }
+        Ok(commands.len() - answered)
+    }
+
+    /// Records of a topic.
+    pub(super) fn count(&self, topic: &str) -> usize {
+        self.broker.log(topic, 0).len()
     }
 
     fn reply(&self, command: &[u8], key: Option<&[u8]>) -> Result<()> {
@@ -133,17 +147,22 @@ impl Line {
         for topic in then {
             self.seen.entry(topic).or_default().1 += count;
         }
+        self.turn_while(|line| then.iter().any(|topic| line.count(topic) < line.seen[*topic].1))
+            .with_context(|| format!("{then:?} have fewer than {count} records more"))
+    }
+
+    /// Lets the worker turn until nothing is on its way, and at least as long as this.
+    pub(super) fn turn_while(&mut self, more: impl Fn(&Line) -> bool) -> Result<()> {
         for _ in 0..TURNS_MAX {
             self.now += 1;
             self.broker.advance(self.now);
             let (now, worker) = (self.now(), &mut self.worker);
             cross(|| worker.turn(&|| now, Duration::ZERO).map(drop))?;
-            let is_there = |topic: &&str| self.broker.log(topic, 0).len() >= self.seen[*topic].1;
-            if self.broker.on_the_wire() == 0 && then.iter().all(is_there) && self.worker.quiet() {
+            if self.broker.on_the_wire() == 0 && self.worker.quiet() && !more(self) {
                 return Ok(());
             }
         }
-        bail!("{then:?} have fewer than {count} records more after {TURNS_MAX} turns");
+        bail!("it is not quiet after {TURNS_MAX} turns");
     }
 
     fn now(&self) -> Now {

@@ -9,12 +9,15 @@
 
 pub mod allocator;
 mod course;
+pub mod items;
 mod line;
 mod outside;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
+use ringmaster_store::sim::SimStore;
 
 use allocator::Heap;
 use course::{Course, SIMPLE, WHOLE};
@@ -77,7 +80,7 @@ fn through(line: &mut Line, run: &str, sagas: usize) -> Result<()> {
 }
 
 fn warm(root: &Path, course: &'static Course) -> Result<Line> {
-    let mut line = Line::open(root, course)?;
+    let mut line = Line::open(root, course, Arc::new(SimStore::new()))?;
     through(&mut line, "warm-", WARM_UP)?;
     line.checkpoint()?;
     Ok(line)

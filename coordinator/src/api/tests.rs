@@ -6,7 +6,7 @@ use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::Held;
 use ringmaster_schemas::names;
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{Batch, IndexKeys, RowChange, RowKey, index_keys};
+use ringmaster_schemas::state::{Batch, IndexKeys, Large, RowChange, RowKey, index_keys};
 use ringmaster_store::sim::SimStore;
 
 use super::*;
@@ -112,8 +112,13 @@ fn a_saga_is_found_by_its_id_whatever_its_key() {
     let saga = row("a/b c%ü");
     let partition = names::partition_of("a/b c%ü".as_bytes(), PARTITIONS);
     let places = index_keys(&saga);
-    let change =
-        RowChange { key: RowKey::Saga(saga.id.clone()), value: Some(saga.encode()), before: IndexKeys::NONE, after: places };
+    let change = RowChange {
+        key: RowKey::Saga(saga.id.clone()),
+        value: Some(saga.encode()),
+        before: IndexKeys::NONE,
+        after: places,
+        large: Large::default(),
+    };
     store.write(&Batch { partition, base_offset: -1, checkpoint: checkpoint(17), rows: vec![change] }).expect("applies");
     let server = started(Arc::default(), &store);
     let (code, body) = get(&server, &format!("/api/sagas/{}", saga.id));
@@ -181,7 +186,13 @@ fn set_apart(idempotency_key: &str) -> RowChange {
     ringmaster_schemas::wire::put_command_json(&meta, b"{}", &mut value);
     let (key, topic) = ("t-1".as_bytes().to_vec().into(), "hotel.commands".into());
     let effect = ringmaster_schemas::state::OutboxEffect { undeliverable: true, topic, key, value: value.into(), headers: vec![] };
-    RowChange { key: RowKey::Outbox(3, 0), value: Some(effect.encode()), before: IndexKeys::NONE, after: IndexKeys::NONE }
+    RowChange {
+        key: RowKey::Outbox(3, 0),
+        value: Some(effect.encode()),
+        before: IndexKeys::NONE,
+        after: IndexKeys::NONE,
+        large: Large::default(),
+    }
 }
 
 /// Who waits for an answer to what was never delivered waits for the topic.
@@ -190,7 +201,13 @@ fn a_command_that_is_not_delivered_is_why_a_saga_waits() {
     for (of, reason) in [("trip/t-1/room/do", "undeliverable"), ("trip/t-2/room/do", "reply"), ("trip/t-1/room/undo", "reply")] {
         let (store, (knowledge, saga)) = (SimStore::new(), with_a_trip());
         let (partition, after) = (names::partition_of(b"t-1", PARTITIONS), index_keys(&saga));
-        let row = RowChange { key: RowKey::Saga(saga.id.clone()), value: Some(saga.encode()), before: IndexKeys::NONE, after };
+        let row = RowChange {
+            key: RowKey::Saga(saga.id.clone()),
+            value: Some(saga.encode()),
+            before: IndexKeys::NONE,
+            after,
+            large: Large::default(),
+        };
         let rows = vec![row, set_apart(of)];
         store.write(&Batch { partition, base_offset: -1, checkpoint: checkpoint(17), rows }).expect("applies");
         let server = serving(Arc::default(), &store, knowledge);

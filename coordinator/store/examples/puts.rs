@@ -7,7 +7,7 @@
 
 use std::time::Instant;
 
-use ringmaster_schemas::state::{Batch, Checkpoint, Digest, Identity, Index, IndexKeys, RowChange, RowKey};
+use ringmaster_schemas::state::{Batch, Checkpoint, Digest, Identity, Index, IndexKeys, Large, RowChange, RowKey};
 use ringmaster_store::Store;
 use ringmaster_store::rocks::RocksStore;
 
@@ -82,7 +82,7 @@ fn row(n: i64, random: &mut fastrand::Rng) -> RowChange {
     let mut row = vec![b'r'; ROW_BYTES];
     random.fill(&mut row[..ROW_BYTES / 2]);
     let after = IndexKeys { due: Some(1_000_000 + n % 300_000), ..IndexKeys::NONE };
-    RowChange { key: RowKey::saga(&id(n)), value: Some(row), before: IndexKeys::NONE, after }
+    RowChange { key: RowKey::saga(&id(n)), value: Some(row), before: IndexKeys::NONE, after, large: Large::default() }
 }
 
 fn checkpoint(journal_offset: i64) -> Checkpoint {

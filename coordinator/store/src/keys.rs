@@ -32,11 +32,13 @@ pub(crate) enum Kind {
     Parked = 0x0025,
     /// `partition, participant` -> breaker that is not closed.
     Breaker = 0x0026,
+    /// `partition, id of a saga, 0, hash` -> a large value of its row (`large.rs`).
+    Value = 0x0028,
 }
 
 /// The kinds that belong to a partition, and go with it.
-pub(crate) const OF_A_PARTITION: [Kind; 8] =
-    [Kind::Checkpoint, Kind::Saga, Kind::Due, Kind::Expiry, Kind::Outbox, Kind::Stuck, Kind::Parked, Kind::Breaker];
+pub(crate) const OF_A_PARTITION: [Kind; 9] =
+    [Kind::Checkpoint, Kind::Saga, Kind::Due, Kind::Expiry, Kind::Outbox, Kind::Stuck, Kind::Parked, Kind::Breaker, Kind::Value];
 
 impl Kind {
     /// Where rows of this kind lie.
@@ -89,6 +91,15 @@ pub(crate) fn row(out: &mut Vec<u8>, partition: u16, key: &RowKey) {
     out.clear();
     out.extend_from_slice(&prefix(Kind::of_row(key.kind()), partition));
     put_rest(out, key);
+}
+
+/// Writes the key of a large value of a saga's row.
+pub(crate) fn value(out: &mut Vec<u8>, partition: u16, id: &str, hash: [u8; 16]) {
+    out.clear();
+    out.extend_from_slice(&prefix(Kind::Value, partition));
+    out.extend_from_slice(id.as_bytes());
+    out.push(0); // no id has one
+    out.extend_from_slice(&hash);
 }
 
 /// Reads the key of a row.
@@ -204,6 +215,8 @@ mod tests {
         assert_eq!(parse_row(&key), Some(saga));
         row(&mut key, 1, &RowKey::Outbox(7, 2));
         assert_eq!(key, b"\x00\x23\x00\x01\x80\x00\x00\x00\x00\x00\x00\x07\x80\x00\x00\x02");
+        value(&mut key, 3, "o/1", *b"0123456789abcdef");
+        assert_eq!(key, b"\x00\x28\x00\x03o/1\x000123456789abcdef");
         assert_eq!(prefix(Kind::Checkpoint, 7), *b"\x00\x10\x00\x07");
         assert_eq!(format_marker(), *b"\x00\x01");
     }

@@ -8,6 +8,7 @@
 //! keeps a newer one. On any doubt it is moved aside and built again from the journal.
 
 mod keys;
+mod large;
 pub mod rocks;
 pub mod sim;
 

@@ -11,6 +11,7 @@ mod open;
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use ringmaster_schemas::state::{self, Batch, Index, RowChange, RowKey, RowKind};
@@ -19,6 +20,7 @@ use rocksdb::{DB, DBRawIterator, ErrorKind, FlushOptions, ReadOptions, WriteBatc
 
 pub use self::open::Opened;
 use crate::keys::{self, Kind};
+use crate::large::{self, Part};
 use crate::{Store, StoreError};
 
 /// What a changed row's keys take in a batch, about: only for its first allocation.
@@ -31,6 +33,8 @@ pub struct RocksStore {
     dir: PathBuf,
     /// One per partition. Locked while it is written.
     heads: Vec<Mutex<Head>>,
+    /// Bytes of all batches that were written.
+    written: AtomicU64,
     /// Held as long as the store is open, so that nobody moves the directory away meanwhile. The database's own lock lies inside it.
     _lock: File,
 }
@@ -59,6 +63,11 @@ impl RocksStore {
         (number, locked(&self.heads[usize::from(number)]))
     }
 
+    /// Bytes of rows, indexes and checkpoints that were written since it was opened.
+    pub fn written_bytes(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
     /// Keeps what is stored for a look, beside the directory: the files that will not change any more, linked, not copied.
     fn keep_aside(&self) -> Result<(), StoreError> {
         let aside = open::free_aside(&self.dir)?;
@@ -78,7 +87,70 @@ impl RocksStore {
     fn put(&self, batch: WriteBatch) -> Result<(), StoreError> {
         let mut options = WriteOptions::default();
         options.disable_wal(true);
+        self.written.fetch_add(batch.size_in_bytes() as u64, Ordering::Relaxed);
         self.db.write_opt(batch, &options).map_err(|error| self.failed(&error))
+    }
+
+    fn put_row(&self, changes: &mut WriteBatch, key: &mut Vec<u8>, partition: u16, change: &RowChange) -> Result<(), StoreError> {
+        let parts = self.put_values(changes, key, partition, change)?;
+        keys::row(key, partition, &change.key);
+        match &change.value {
+            // Also a row that looks as if it were cut.
+            Some(value) if !parts.is_empty() || large::is_cut(value) => changes.put(&key, large::cut(value, &parts)),
+            Some(value) => changes.put(&key, value),
+            None => changes.delete(&key),
+        }
+        Ok(())
+    }
+
+    /// Writes those large values of a row that are not there yet, and deletes those that it has no more; which it has.
+    fn put_values(
+        &self,
+        changes: &mut WriteBatch,
+        key: &mut Vec<u8>,
+        partition: u16,
+        change: &RowChange,
+    ) -> Result<Vec<Part>, StoreError> {
+        let RowKey::Saga(id) = &change.key else { return Ok(Vec::new()) };
+        if !change.large.before && change.large.now.is_empty() {
+            return Ok(Vec::new());
+        }
+        keys::row(key, partition, &change.key);
+        let stored = self.db.get_pinned(&key).map_err(|error| self.failed(&error))?;
+        let before = stored.as_deref().and_then(large::read).map(|(parts, _)| parts).unwrap_or_default();
+        let mut parts: Vec<Part> = Vec::with_capacity(change.large.now.len());
+        for (value, range) in change.value.iter().flat_map(|value| change.large.now.iter().map(move |range| (value, range))) {
+            let part = Part::of(value, range);
+            keys::value(key, partition, id, part.hash);
+            let known = self.db.get_pinned(&key).map_err(|error| self.failed(&error))?;
+            let fits = match known.as_deref().filter(|_| before.iter().any(|before| before.hash == part.hash)) {
+                Some(known) => known == &value[range.clone()],
+                // Two values of one hash in one row: the second stays where it is.
+                None if parts.iter().any(|other| other.hash == part.hash) => false,
+                None => {
+                    changes.put(&key, &value[range.clone()]);
+                    true
+                }
+            };
+            if fits {
+                parts.push(part);
+            }
+        }
+        for gone in before.iter().filter(|before| parts.iter().all(|part| part.hash != before.hash)) {
+            keys::value(key, partition, id, gone.hash);
+            changes.delete(&key);
+        }
+        Ok(parts)
+    }
+
+    /// A row with its large values.
+    fn joined(&self, partition: u16, key: &RowKey, row: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let mut place = Vec::with_capacity(64);
+        let joined = large::join(row, |part| {
+            keys::value(&mut place, partition, &key.to_string(), part.hash);
+            self.db.get(&place).map_err(|error| self.failed(&error))
+        });
+        joined?.ok_or_else(|| self.damaged(format!("a large value of {key} is not there, or does not fit")))
     }
 
     /// An iterator over the keys in `from..to`, at its first.
@@ -116,9 +188,12 @@ impl Store for RocksStore {
     }
 
     fn row(&self, partition: i32, key: &RowKey) -> Result<Option<Vec<u8>>, StoreError> {
-        let mut bytes = Vec::with_capacity(64);
-        keys::row(&mut bytes, self.number(partition), key);
-        self.db.get(&bytes).map_err(|error| self.failed(&error))
+        let (mut bytes, number) = (Vec::with_capacity(64), self.number(partition));
+        keys::row(&mut bytes, number, key);
+        match self.db.get(&bytes).map_err(|error| self.failed(&error))? {
+            Some(row) if large::is_cut(&row) => self.joined(number, key, &row).map(Some),
+            row => Ok(row),
+        }
     }
 
     fn scan(
@@ -149,7 +224,8 @@ impl Store for RocksStore {
         let mut iterator = self.between(&range.start, &range.end);
         while let Some((bytes, value)) = iterator.item() {
             let key = keys::parse_row(bytes).ok_or_else(|| self.damaged(format!("key of a row: {bytes:02x?}")))?;
-            if !visit(key, value) {
+            let joined = if large::is_cut(value) { Some(self.joined(self.number(partition), &key, value)?) } else { None };
+            if !visit(key, joined.as_deref().unwrap_or(value)) {
                 return Ok(());
             }
             iterator.next();
@@ -166,7 +242,7 @@ impl Store for RocksStore {
         let (mut changes, mut key) = (WriteBatch::with_capacity_bytes(bytes), Vec::with_capacity(256));
         // Kind by kind: keys that lie side by side are found at once.
         for change in &batch.rows {
-            put_row(&mut changes, &mut key, number, change);
+            self.put_row(&mut changes, &mut key, number, change)?;
         }
         for index in Index::ALL {
             for change in &batch.rows {
@@ -234,14 +310,6 @@ impl Store for RocksStore {
         self.put(changes)?;
         heads[usize::from(number)].offset = -1;
         Ok(())
-    }
-}
-
-fn put_row(changes: &mut WriteBatch, key: &mut Vec<u8>, partition: u16, change: &RowChange) {
-    keys::row(key, partition, &change.key);
-    match &change.value {
-        Some(value) => changes.put(&key, value),
-        None => changes.delete(&key),
     }
 }
 

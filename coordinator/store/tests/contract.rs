@@ -6,7 +6,7 @@ use std::num::NonZeroI64;
 
 use common::{batch, change, checkpoint, contract, due, effect, offset, row, rows, sagas};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::state::{Index, IndexKeys, RowChange, RowKey, RowKind};
+use ringmaster_schemas::state::{Index, IndexKeys, Large, RowChange, RowKey, RowKind};
 use ringmaster_store::{Store, StoreError};
 
 contract!(
@@ -146,7 +146,13 @@ fn a_moved_due_time_leaves_nothing_behind(store: &dyn Store) {
 fn every_kind_of_row_is_in_every_index(store: &dyn Store) {
     let keys = [RowKey::saga("order/1"), RowKey::Outbox(3, 0), RowKey::Outbox(-1, i32::MAX), RowKey::saga("order/2")];
     let places = IndexKeys { due: Some(7), expiry: Some(-2), stuck: Some(11), parked: NonZeroI64::new(13) };
-    let change = |key: &RowKey| RowChange { key: key.clone(), value: Some(b"r".to_vec()), before: IndexKeys::NONE, after: places };
+    let change = |key: &RowKey| RowChange {
+        key: key.clone(),
+        value: Some(b"r".to_vec()),
+        before: IndexKeys::NONE,
+        after: places,
+        large: Large::default(),
+    };
     store.write(&batch(0, -1, 1, keys.iter().map(change).collect())).expect("applies");
     let mut sorted = keys.to_vec();
     sorted.sort();

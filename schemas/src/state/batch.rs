@@ -1,5 +1,7 @@
 //! What is written at once.
 
+use std::ops::Range;
+
 use super::Checkpoint;
 use super::{IndexKeys, RowKey};
 
@@ -27,4 +29,23 @@ pub struct RowChange {
     pub before: IndexKeys,
     /// Its places now.
     pub after: IndexKeys,
+    /// Its large values.
+    pub large: Large,
+}
+
+impl RowChange {
+    /// A row that lies in no index, and has no large values; no bytes: it is gone.
+    pub fn plain(key: RowKey, value: Option<Vec<u8>>) -> Self {
+        RowChange { key, value, before: IndexKeys::NONE, after: IndexKeys::NONE, large: Large::default() }
+    }
+}
+
+/// Values of a row that are kept by themselves, so that they are written once. Only rows that do not expire have any: those that do
+/// are deleted without a look at them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Large {
+    /// The stored row has some.
+    pub before: bool,
+    /// Where they lie in the row's bytes: in order, and none over another.
+    pub now: Vec<Range<usize>>,
 }

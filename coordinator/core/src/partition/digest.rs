@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ringmaster_schemas::state::{Batch, Breaker, BucketDigest, Checkpoint, Digest, IndexKeys, RowChange, RowKey, RowKind, Status};
+use ringmaster_schemas::state::{
+    Batch, Breaker, BucketDigest, Checkpoint, Digest, IndexKeys, Large, RowChange, RowKey, RowKind, Status,
+};
 
 use super::replica::Replica;
 use super::table::{Slot, Stored};
@@ -89,11 +91,12 @@ impl Replica {
                 let sum = sums.at(before.places.expiry);
                 *sum = sum.wrapping_sub(before.hash);
             }
-            let before = before.map_or(IndexKeys::NONE, |before| before.places);
-            return Some(RowChange { key: RowKey::Saga(row.id.clone()), value: None, before, after: IndexKeys::NONE });
+            let (before, large) = before.map_or((IndexKeys::NONE, false), |before| (before.places, before.large));
+            let large = Large { before: large, now: Vec::new() };
+            return Some(RowChange { key: RowKey::Saga(row.id.clone()), value: None, before, after: IndexKeys::NONE, large });
         }
         let value = saga.encode();
-        let stored = Stored::of(&row.id, &value, saga);
+        let (stored, now) = Stored::of(&row.id, &value, saga);
         if let Some(before) = row.stored
             && before.places.expiry.is_none_or(|bucket| bucket > expired)
         {
@@ -102,8 +105,10 @@ impl Replica {
         }
         let sum = sums.at(stored.places.expiry);
         *sum = sum.wrapping_add(stored.hash);
-        let before = row.stored.replace(stored).map_or(IndexKeys::NONE, |before| before.places);
-        Some(RowChange { key: RowKey::Saga(row.id.clone()), value: Some(value), before, after: stored.places })
+        let before = row.stored.replace(stored);
+        let large = Large { before: before.is_some_and(|before| before.large), now };
+        let before = before.map_or(IndexKeys::NONE, |before| before.places);
+        Some(RowChange { key: RowKey::Saga(row.id.clone()), value: Some(value), before, after: stored.places, large })
     }
 
     fn stage_breakers(&mut self, sums: &mut Sums) -> Vec<RowChange> {
@@ -118,7 +123,7 @@ impl Replica {
             }
             let live = sums.at(None);
             *live = live.wrapping_sub(before).wrapping_add(hash);
-            RowChange { key: RowKey::Breaker(participant), value, before: IndexKeys::NONE, after: IndexKeys::NONE }
+            RowChange::plain(RowKey::Breaker(participant), value)
         };
         touched.into_iter().map(stage).collect()
     }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use ringmaster_schemas::state::{Header, IndexKeys, OutboxEffect, RowChange, RowKey, RowKind};
+use ringmaster_schemas::state::{Header, OutboxEffect, RowChange, RowKey, RowKind};
 
 use super::{Rows, law};
 use crate::saga::Effect;
@@ -224,7 +224,7 @@ impl Outbox {
 
     /// The outbox as rows, as far as they differ from the stored ones; they count as stored from here on.
     pub(super) fn stage(&mut self, rows: &mut Vec<RowChange>) {
-        let mut change = |key, value| rows.push(RowChange { key, value, before: IndexKeys::NONE, after: IndexKeys::NONE });
+        let mut change = |key, value| rows.push(RowChange::plain(key, value));
         self.gone.drain(..).for_each(|key| change(key, None));
         for item in self.queue.iter_mut().filter(|item| !item.stored) {
             if let Some(effect) = &item.effect {

@@ -1,6 +1,7 @@
 //! Rows in memory as confirmed records left them; also the cache of the store.
 
 use std::hash::BuildHasher as _;
+use std::ops::Range;
 use std::sync::Arc;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -46,11 +47,17 @@ pub(super) struct Row {
 pub(super) struct Stored {
     pub(super) hash: u128,
     pub(super) places: IndexKeys,
+    /// Some of its values are kept by themselves.
+    pub(super) large: bool,
 }
 
 impl Stored {
-    pub(super) fn of(id: &str, row: &[u8], saga: &Saga) -> Self {
-        Stored { hash: row_hash(id, row), places: index_keys(saga) }
+    /// Of a row, and where the values of it lie that are kept by themselves.
+    pub(super) fn of(id: &str, row: &[u8], saga: &Saga) -> (Self, Vec<Range<usize>>) {
+        let places = index_keys(saga);
+        // What expires is deleted without a look at it, and written once before that.
+        let large = if places.expiry.is_none() { saga.large_in(row) } else { Vec::new() };
+        (Stored { hash: row_hash(id, row), places, large: !large.is_empty() }, large)
     }
 }
 
@@ -102,7 +109,7 @@ impl Table {
         let key = RowKey::Saga(id);
         let (Some(row), RowKey::Saga(id)) = (stored.row(&key)?, key) else { return Ok(None) };
         let saga = Saga::decode(&id, &row).map_err(|error| stored.damaged(format!("the row of {id}: {error}")))?;
-        let stored = Stored::of(&id, &row, &saga);
+        let (stored, _) = Stored::of(&id, &row, &saga);
         let slot = self.insert(id);
         let row = self.row_mut(slot);
         (row.saga, row.stored) = (Some(Arc::new(saga)), Some(stored));

@@ -61,7 +61,7 @@ fn served() -> Server {
     let item = Saga { id: "bulk/b-1/lines.3".into(), entries: vec![take], ..saga.clone() };
     let change = |saga: &Saga| {
         let key = RowKey::Saga(saga.id.clone());
-        RowChange { key, value: Some(saga.encode()), before: IndexKeys::NONE, after: index_keys(saga) }
+        RowChange { key, value: Some(saga.encode()), before: IndexKeys::NONE, after: index_keys(saga), large: Large::default() }
     };
     let store = SimStore::new();
     let (partition, rows) = (names::partition_of(b"b-1", PARTITIONS), vec![change(&saga), change(&item)]);

@@ -41,13 +41,13 @@ fn parked_entry(asked: &Entry, since: Millis, participant: &str) -> Entry {
 
 fn row_of(saga: &Saga) -> RowChange {
     let key = RowKey::Saga(saga.id.clone());
-    RowChange { key, value: Some(saga.encode()), before: IndexKeys::NONE, after: index_keys(saga) }
+    RowChange { key, value: Some(saga.encode()), before: IndexKeys::NONE, after: index_keys(saga), large: Large::default() }
 }
 
 fn breaker(participant: &str, state: BreakerState, since: Millis, by: Option<&str>, why: &str) -> RowChange {
     let value = Breaker { state, since, by: by.map(Into::into), why: why.into() }.encode();
     let key = RowKey::Breaker(participant.into());
-    RowChange { key, value: Some(value), before: IndexKeys::NONE, after: IndexKeys::NONE }
+    RowChange { key, value: Some(value), before: IndexKeys::NONE, after: IndexKeys::NONE, large: Large::default() }
 }
 
 /// A store with these rows by partition, and a coordinator that knows a saga that asks `hotel`.

@@ -9,6 +9,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ringmaster_schemas::codec::{Cursor, put_long, put_text};
@@ -86,7 +87,7 @@ impl RocksStore {
             Err(other) => return Err(other),
         };
         let (db, heads) = opened;
-        Ok(Opened { store: RocksStore { db, dir: dir.to_owned(), heads, _lock: lock }, moved_aside })
+        Ok(Opened { store: RocksStore { db, dir: dir.to_owned(), heads, written: AtomicU64::new(0), _lock: lock }, moved_aside })
     }
 }
 

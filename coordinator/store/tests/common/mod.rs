@@ -5,7 +5,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Head, HeadFields};
 use ringmaster_schemas::names::saga_id;
 use ringmaster_schemas::state::{
-    Batch, Checkpoint, Digest, End, Identity, Index, IndexKeys, RowChange, RowKey, RowKind, Saga, Status, index_keys,
+    Batch, Checkpoint, Digest, End, Identity, Index, IndexKeys, Large, RowChange, RowKey, RowKind, Saga, Status, index_keys,
 };
 use ringmaster_store::Store;
 
@@ -57,17 +57,18 @@ pub(crate) fn batch(partition: i32, base_offset: i64, to: i64, rows: Vec<RowChan
 /// A changed row whose bytes are these.
 pub(crate) fn change(id: &str, row: &[u8], due_before: Option<Millis>, due: Option<Millis>) -> RowChange {
     let places = |due| IndexKeys { due, ..IndexKeys::NONE };
-    RowChange { key: RowKey::saga(id), value: Some(row.to_vec()), before: places(due_before), after: places(due) }
+    RowChange {
+        key: RowKey::saga(id),
+        value: Some(row.to_vec()),
+        before: places(due_before),
+        after: places(due),
+        large: Large::default(),
+    }
 }
 
 /// A changed effect of the outbox; gone if it has no bytes.
 pub(crate) fn effect(offset: i64, index: i32, value: Option<&[u8]>) -> RowChange {
-    RowChange {
-        key: RowKey::Outbox(offset, index),
-        value: value.map(<[u8]>::to_vec),
-        before: IndexKeys::NONE,
-        after: IndexKeys::NONE,
-    }
+    RowChange::plain(RowKey::Outbox(offset, index), value.map(<[u8]>::to_vec))
 }
 
 /// A saga row; finished if it expires.
@@ -97,7 +98,7 @@ fn saga_change(store: &dyn Store, partition: i32, saga: &Saga) -> RowChange {
     let key = RowKey::Saga(saga.id.clone());
     let stored = store.row(partition, &key).expect("rows can be read");
     let before = stored.map_or(IndexKeys::NONE, |row| index_keys(&Saga::decode(&saga.id, &row).expect("a saga was written")));
-    RowChange { key, value: Some(saga.encode()), before, after: index_keys(saga) }
+    RowChange { key, value: Some(saga.encode()), before, after: index_keys(saga), large: Large::default() }
 }
 
 /// What is due in `from..to`, in the order it is visited.
