@@ -79,7 +79,7 @@ fn of<'f>(form: &'f SagaForm, listens: &'f ListenForm) -> Listening<'f> {
         event: &listens.event,
         topic,
         key: listens.key.as_ref(),
-        matches: listens.matches.as_ref(),
+        matches: listens.matches.as_deref(),
         keep_ms: 0,
         cancels: false,
         waits: Vec::new(),
