@@ -309,7 +309,7 @@ const MUTANTS: [(&str, &str); 92] = [
 const BY_KEYS: &str = "events are known by keys here; the partition's tests match them by values";
 /// Mutants that the runs do not reach, and why.
 #[cfg(feature = "faults")]
-const ELSEWHERE: [(&str, &str); 18] = [
+const ELSEWHERE: [(&str, &str); 19] = [
     ("all_undone_in_one_turn", "bodies are small here; the core's tests of steps side by side have large ones"),
     ("big_command_sent", "bodies are small here; the stories have large ones"),
     ("cause_forgotten_where_stuck", "a person skips an undo of what nobody knows, that cannot be made: one seed in 30,000"),
@@ -332,6 +332,7 @@ const ELSEWHERE: [(&str, &str); 18] = [
     ("work_costs_nothing", "expressions are cheap here; the partition's tests have costly ones"),
     ("claim_not_sent", BY_KEYS),
     ("claim_resurrects", BY_KEYS),
+    ("gathered_where_stopped", "one seed in many thousands; the partition's tests of items do it"),
     ("kept_event_not_brought", BY_KEYS),
     ("matched_event_taken_twice", BY_KEYS),
     ("seen_event_kept", BY_KEYS),

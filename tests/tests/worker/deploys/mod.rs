@@ -1,5 +1,6 @@
 //! Definitions are deployed to workers that run: new sagas get the new version, those that run keep theirs, and nothing stops.
 
+mod matched;
 mod routed;
 mod site;
 

@@ -87,7 +87,7 @@ fn of<'f>(form: &'f SagaForm, listens: &'f ListenForm, report: &mut Report<'_>) 
         event: &listens.event,
         topic,
         key: listens.key.as_ref(),
-        matches: listens.matches.as_ref(),
+        matches: listens.matches.as_deref(),
         keep_ms: 0,
         cancels: false,
         waits: Vec::new(),

@@ -132,7 +132,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
 
     fn wait(&mut self, number: u16, form: &'p WaitForm, spot: Spot) -> Option<Wait> {
         let listener = self.ground.listeners.iter().position(|listening| listening.waits.contains(&number))? as u16;
-        let value = self.value(listener, form.listens.matches.as_ref(), &spot);
+        let value = self.value(listener, form.listens.matches.as_deref(), &spot);
         let spot = Spot { event: Some(listener), ..spot };
         let condition = self.condition(form.condition.as_ref(), &spot, Decides::Step)?;
         Some(Wait { listener, value: value?, condition })

@@ -1,6 +1,7 @@
 //! Waits whose events are known by a value: claimed at the value's partition, granted or not, given back; and events that come early,
 //! late, twice, and whose letters do.
 
+mod items;
 mod post;
 
 use ringmaster_schemas::journal::{Failure, KeptEvent, Letter, SagaEvent, ValueEvent, ValueName};

@@ -21,7 +21,7 @@ pub(in crate::definition::compile) struct ListenForm {
     pub(in crate::definition::compile) topic: Option<Word>,
     pub(in crate::definition::compile) key: Option<Parsed>,
     /// By a value instead of a key.
-    pub(in crate::definition::compile) matches: Option<MatchForm>,
+    pub(in crate::definition::compile) matches: Option<Box<MatchForm>>,
 }
 
 impl WaitForm {
@@ -55,7 +55,7 @@ impl ListenForm {
         let key = expression(fields.node("key"), report);
         let matches = match fields.node("match") {
             None => Some(None),
-            Some(node) => MatchForm::read(node, report).map(Some),
+            Some(node) => MatchForm::read(node, report).map(Box::new).map(Some),
         };
         if let (Some(key), Some(Some(matches))) = (fields.node("key"), &matches) {
             let hint = "a key says for which saga the event is; match finds that by a value: keep one of them";

@@ -34,7 +34,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
 
     fn answer(&mut self, number: u16, form: &'p AnswerForm, spot: Spot) -> Option<EventAnswer> {
         let listener = self.ground.listeners.iter().position(|listening| listening.answers.contains(&number))? as u16;
-        let value = self.value(listener, form.listens.matches.as_ref(), &spot);
+        let value = self.value(listener, form.listens.matches.as_deref(), &spot);
         let spot = Spot { event: Some(listener), ..spot };
         let condition = self.condition(form.condition.as_ref(), &spot, Decides::Step);
         let approved = self.expression(Some(&form.approved), &spot, Wanted::Truth).flatten();
