@@ -22,8 +22,6 @@ use crate::definition::yaml::{Kind, Node};
 /// Steps of one definition: a row holds them all.
 pub(crate) const STEPS_MAX: usize = 200;
 
-/// Verbs to come, their keys, and what all nodes will have.
-
 pub(in crate::definition::compile) struct NodeForm {
     pub(in crate::definition::compile) name: Word,
     pub(in crate::definition::compile) condition: Option<Parsed>,
