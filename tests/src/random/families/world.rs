@@ -182,7 +182,7 @@ impl<'k> World<'k> {
         } else if !self.answers.is_empty() {
             let answer = self.answers.remove(0);
             self.hear(&answer);
-        } else if self.rows.values().any(|saga| saga.entries.iter().any(|entry| entry.waits == Waits::Approval)) {
+        } else if self.rows.values().all(|saga| !saga.has_work()) && self.rows.values().any(|saga| asks_for_approval(saga)) {
             // What is asked again and again for an approval that nobody answers would never end.
             self.answer_approval();
         } else if !self.rests() {
@@ -289,8 +289,7 @@ impl<'k> World<'k> {
 
     /// Somebody answers to an approval that waits.
     fn answer_approval(&mut self) {
-        let asks = |saga: &&Arc<Saga>| saga.entries.iter().any(|entry| entry.waits == Waits::Approval);
-        let Some(saga) = self.rows.values().find(asks).cloned() else { return };
+        let Some(saga) = self.rows.values().find(|saga| asks_for_approval(saga)).cloned() else { return };
         let entry = saga.entries.iter().find(|entry| entry.waits == Waits::Approval).expect("it was looked at");
         let act = if self.random.u32(0..3) > 0 { Act::Approve } else { Act::Refuse };
         self.count("approvals that were answered");
@@ -396,4 +395,8 @@ impl<'k> World<'k> {
         }
         out
     }
+}
+
+fn asks_for_approval(saga: &Saga) -> bool {
+    saga.entries.iter().any(|entry| entry.waits == Waits::Approval)
 }

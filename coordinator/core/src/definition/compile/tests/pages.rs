@@ -13,7 +13,7 @@ fn whole(example: &str) -> Option<String> {
     let saga = if has("saga:") { "" } else { "saga: trip\n" };
     let start = if has("start:") { "" } else { START };
     match example {
-        _ if has("  - ") && !has("steps:") => Some(format!("{saga}{start}steps:\n{example}")),
+        _ if has("  - ") && !has("steps:") && !has("start:") => Some(format!("{saga}{start}steps:\n{example}")),
         _ if has("steps:") => Some(format!("{saga}{start}{example}")),
         _ if has("saga:") => Some(format!("{example}{start}steps: [ {{ step: no, refuse: NO }} ]\n")),
         _ => None,
