@@ -25,7 +25,12 @@ const PLACES: [(&str, &[&str], &str); 5] = [
     ("rdkafka_sys", &["coordinator/bus/src/kafka/native"], "the safe half of the bus does not see C"),
     (
         "rocksdb",
-        &["coordinator/store/src/rocks", "coordinator/store/tests/rocks.rs", "participants/src/ledger/rocks.rs"],
+        &[
+            "coordinator/store/src/rocks",
+            "coordinator/store/tests/rocks.rs",
+            "coordinator/store/tests/large.rs",
+            "participants/src/ledger/rocks.rs",
+        ],
         "the store and the ledger are behind traits",
     ),
     (

@@ -10,6 +10,7 @@ use ringmaster_schemas::journal::DefinitionHash;
 use ringmaster_schemas::names::hex;
 
 use super::compile::{compile_file, compile_record, defined_twice_in};
+use super::heard::{Listening, Matching, Starting, add_field};
 use super::{CompileError, Definition, RecordError, Run, Settings};
 
 /// A record of the topic of definitions, as JSON: one version, with all it needs to be compiled again to the same.
@@ -107,47 +108,6 @@ struct Named {
     newest: DefinitionHash,
     /// Of the record that made it the newest.
     since: i64,
-}
-
-/// A definition that starts on an event.
-#[derive(Debug, Clone)]
-pub struct Starting {
-    /// Its newest version.
-    pub definition: Arc<Definition>,
-    /// Which of its starts.
-    pub start: u16,
-}
-
-/// Versions of one definition that listen to an event in the same way.
-#[derive(Debug, Clone)]
-pub struct Listening {
-    /// One of them: it reads the event as all of them do.
-    pub definition: Arc<Definition>,
-    /// What listens, in all of them: a number of that one's listeners.
-    pub listener: u16,
-    /// The newest version is one of them.
-    pub is_newest: bool,
-    versions: Vec<DefinitionHash>,
-}
-
-impl Listening {
-    /// True if this version is one of them.
-    pub fn has(&self, version: &DefinitionHash) -> bool {
-        self.versions.contains(version)
-    }
-}
-
-/// A field by which definitions match events.
-#[derive(Debug, Clone)]
-pub struct Matching {
-    /// Which.
-    pub field: Arc<str>,
-    /// A version that reads it: what it says of the field all do.
-    pub definition: Arc<Definition>,
-    /// What listens: a number of that one's listeners.
-    pub listener: u16,
-    /// How long an event is kept that comes before anybody waits for it: the longest that a version says.
-    pub keep_ms: Millis,
 }
 
 /// Topic and event type.
@@ -408,16 +368,5 @@ impl Catalog {
     fn collect(&self, of: impl Fn(&Definition) -> Vec<Arc<str>>) -> Vec<Arc<str>> {
         let all: BTreeSet<Arc<str>> = self.versions.values().flat_map(|version| of(&version.definition)).collect();
         all.into_iter().collect()
-    }
-}
-
-/// Takes in that a version matches by this field; what comes later reads it.
-fn add_field(all: &mut Vec<Matching>, field: &Arc<str>, definition: &Arc<Definition>, (listener, keep_ms): (u16, Millis)) {
-    match all.iter_mut().find(|known| known.field == *field) {
-        Some(known) => {
-            (known.definition, known.listener) = (definition.clone(), listener);
-            known.keep_ms = known.keep_ms.max(keep_ms);
-        }
-        None => all.push(Matching { field: field.clone(), definition: definition.clone(), listener, keep_ms }),
     }
 }

@@ -16,21 +16,25 @@ pub mod catalog;
 pub mod compile;
 mod contract;
 pub mod defaults;
+mod do_;
 pub mod expression;
+mod heard;
 pub mod language;
 pub mod limits;
 mod node;
 pub mod yaml;
 
-pub use catalog::{Catalog, DefinitionRecord, Starting, defined_twice};
+pub use catalog::{Catalog, DefinitionRecord, defined_twice};
 pub(crate) use compile::ROUNDS_MAX;
 pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic, compile};
 pub use contract::{Contract, ROWS_DEEP_MAX};
 pub use defaults::{DEFAULTS, Defaults};
+pub use do_::{Call, Do, Retry, Undo};
 pub use expression::{Budget, Environment, Expression, ExpressionError, SiteId, Template};
+pub use heard::{Listening, Matching, Starting};
 pub use node::{
-    Approval, Arm, Call, Do, Escalation, EventAnswer, ForEach, Gives, ITEMS_MAX, ItemResult, Next, Node, NodeByName, On, ROOT,
-    Reaction, Retry, Role, RoleName, Run, Sleep, Step, Undo, Verb, Wait,
+    Approval, Arm, Escalation, EventAnswer, ForEach, Gives, ITEMS_MAX, ItemResult, Next, Node, NodeByName, On, ROOT, Reaction,
+    Role, RoleName, Run, Sleep, Step, Verb, Wait,
 };
 
 /// One version of a saga definition, checked and ready to run.

@@ -13,7 +13,7 @@ use super::input::{NoTurn, Taken, elsewhere, rejected};
 use super::owner::Owner;
 use super::turn::Turn;
 use crate::definition::Definition;
-use crate::definition::catalog::Listening;
+use crate::definition::Listening;
 use crate::intake::{Body, Event, Origin};
 use crate::saga::{Basis, EarlyInput, Evaluated, EventInput, Input, decide};
 

@@ -14,7 +14,7 @@ use super::table::Slot;
 use super::turn::Turn;
 use super::{Context, Why};
 use crate::definition::Definition;
-use crate::definition::catalog::Matching;
+use crate::definition::Matching;
 use crate::intake::{Event, Origin};
 use crate::saga::{ClaimInput, ClaimNews, Input, ValueInput, decide_value};
 

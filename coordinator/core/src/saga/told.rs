@@ -58,6 +58,7 @@ impl<'a> Teller<'a> {
     /// What an event says; before it the way that led to it, if that was not told yet.
     pub fn tell(&mut self, event: &SagaEvent, out: &mut Vec<Told>) {
         use SagaEvent::{EventPassed, ValueClaimed, ValueDenied, ValueFreed, ValueGiven, ValueGranted, ValueReleased};
+        use SagaEvent::{Paused, Postponed, Resumed, Withheld};
         match event {
             SagaEvent::Started { head, deadline_at } => self.started(head, *deadline_at, out),
             SagaEvent::Skipped { node, passes } => self.is_skipped(*node, *passes, out),
@@ -78,9 +79,7 @@ impl<'a> Teller<'a> {
             SagaEvent::Answered { .. } | SagaEvent::StuckTold { .. } => self.others(event, out),
             ValueClaimed { .. } | ValueGranted { .. } | EventPassed { .. } | ValueReleased { .. } => self.values(event, out),
             ValueGiven { .. } | ValueDenied { .. } | ValueFreed { .. } => self.values(event, out),
-            SagaEvent::Paused { .. } | SagaEvent::Postponed { .. } | SagaEvent::Withheld { .. } | SagaEvent::Resumed {} => {
-                self.paused(event, out);
-            }
+            Paused { .. } | Postponed { .. } | Withheld { .. } | Resumed {} => self.paused(event, out),
             SagaEvent::CommandIssued { place, node, order, due_at, .. } => {
                 self.comes_to(*node, out);
                 self.places.insert(*place, order.step().to_owned());

@@ -7,14 +7,13 @@ use ringmaster_core::saga::{Act, ActInput, Input, Outcome, name_of};
 use ringmaster_schemas::journal::Place;
 use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 
-use super::world::{HELPED_MAX, World};
+use super::world::{HELPED_MAX, World, asks_for_approval};
 use crate::stories::{Said, project};
 
 impl World<'_> {
     /// Somebody answers to an approval that waits.
     pub(super) fn answer_approval(&mut self) {
-        let asks = |saga: &&Arc<Saga>| saga.entries.iter().any(|entry| entry.waits == Waits::Approval);
-        let Some(saga) = self.rows.values().find(asks).cloned() else { return };
+        let Some(saga) = self.rows.values().find(|saga| asks_for_approval(saga)).cloned() else { return };
         let entry = saga.entries.iter().find(|entry| entry.waits == Waits::Approval).expect("it was looked at");
         let act = if self.random.u32(0..3) > 0 { Act::Approve } else { Act::Refuse };
         self.count("approvals that were answered");

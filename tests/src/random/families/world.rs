@@ -180,7 +180,7 @@ impl<'k> World<'k> {
         } else if !self.answers.is_empty() {
             let answer = self.answers.remove(0);
             self.hear(&answer);
-        } else if self.rows.values().any(|saga| saga.entries.iter().any(|entry| entry.waits == Waits::Approval)) {
+        } else if self.rows.values().all(|saga| !saga.has_work()) && self.rows.values().any(|saga| asks_for_approval(saga)) {
             // What is asked again and again for an approval that nobody answers would never end.
             self.answer_approval();
         } else if !self.rests() {
@@ -296,4 +296,8 @@ impl<'k> World<'k> {
         }
         out
     }
+}
+
+pub(super) fn asks_for_approval(saga: &Saga) -> bool {
+    saga.entries.iter().any(|entry| entry.waits == Waits::Approval)
 }
