@@ -14,7 +14,7 @@ use ringmaster_schemas::state::{Entry, PRIORITY_USUAL, Saga, Waits, Work};
 use super::super::Report;
 use super::super::behave::{Answer, Command, Mood, Participants};
 use super::super::write::PARTICIPANTS;
-use super::known::Known;
+use super::known::{Known, asks_for_approval};
 use super::write::{ITEMS_MAX, SAGA};
 use crate::stories::Said;
 use crate::stories::project;
@@ -320,14 +320,16 @@ impl<'k> World<'k> {
         self.acts(&id, act, name_of(self.known.of_row(&saga), entry));
     }
 
-    /// A person says that there are no items, where that is a value; else it goes on without one.
+    /// A person says that there are no items, or what a sub-saga would have given, where that is a value; else it goes on without one.
     fn stands_for(&mut self, saga: &Saga, entry: &Entry) -> Act {
-        let node = self.known.of_row(saga).node(entry.node).filter(|node| matches!(node.verb, Verb::ForEach(_)));
-        match node.and_then(|node| Some((&node.name, node.kept()?))) {
-            Some((name, kept)) => {
-                self.count("lists that a person gave");
-                self.stood_for.insert(name.to_string());
-                let value = Some(ringmaster_schemas::Data::new(&project(kept, kept, "[]").expect("it is a list")));
+        let node = self.known.of_row(saga).node(entry.node).filter(|node| matches!(node.verb, Verb::ForEach(_) | Verb::Run(_)));
+        match node.and_then(|node| Some((node, node.kept()?))) {
+            Some((node, kept)) => {
+                let is_list = matches!(node.verb, Verb::ForEach(_));
+                self.count(if is_list { "lists that a person gave" } else { "results that a person gave" });
+                self.stood_for.insert(node.name.to_string());
+                let text = if is_list { "[]" } else { r#"{"n":0,"more":[]}"# };
+                let value = Some(ringmaster_schemas::Data::new(&project(kept, kept, text).expect("it fits")));
                 Act::Skip { value, given: true }
             }
             None => Act::Skip { value: None, given: false },
@@ -374,7 +376,7 @@ impl<'k> World<'k> {
                     }
                 }
             }
-            _ if self.random.u32(0..3) == 0 => Act::Skip { value: None, given: false },
+            _ if self.random.u32(0..3) == 0 => self.stands_for(&saga, entry),
             _ => Act::Retry,
         };
         if let (Act::Skip { .. }, Some(order)) = (&act, &entry.order) {
@@ -395,8 +397,4 @@ impl<'k> World<'k> {
         }
         out
     }
-}
-
-fn asks_for_approval(saga: &Saga) -> bool {
-    saga.entries.iter().any(|entry| entry.waits == Waits::Approval)
 }
