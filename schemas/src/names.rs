@@ -211,7 +211,8 @@ pub fn below(id: &str) -> Option<Below<'_>> {
     let (above, own) = id.rsplit_once('/').filter(|(above, _)| above.contains('/'))?;
     let (step, item) = own.split_once('.').map_or(Some((own, None)), |(step, item)| Some((step, Some(item.parse().ok()?))))?;
     let (step, round) = step.split_once('~').map_or(Some((step, 1)), |(step, round)| Some((step, round.parse().ok()?)))?;
-    Some(Below { above, step, round, item })
+    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    (!step.is_empty() && step.bytes().all(is_letter)).then_some(Below { above, step, round, item })
 }
 
 /// What [`saga_id`] encoded; none if a `%` is not followed by two hexadecimal digits.
@@ -340,7 +341,7 @@ mod tests {
         assert_eq!(router, "site/s.1~2/devices.3/router~2");
         assert_eq!(below(&router), Some(Below { above: &line, step: "router", round: 2, item: None }));
         assert_eq!(below(&line), Some(Below { above: "site/s.1~2", step: "devices", round: 1, item: Some(3) }));
-        for whole in ["site/s.1~2", "site", ""] {
+        for whole in ["site/s.1~2", "site", "", "site/s/Router", "site/s/"] {
             assert_eq!(below(whole), None, "{whole}");
         }
         assert_eq!((root_of(&router), below("a/b/c.d"), below("a/b/c~d")), ("site/s.1~2", None, None));

@@ -180,7 +180,8 @@ mod tests {
             assert_eq!(partition_of(&id, 8), Some(names::partition_of(key.as_bytes(), 8)), "{id}");
         }
         assert_eq!(partition_of("order/a/lines~2.3/parts.0", 8), Some(names::partition_of(b"a", 8)), "with its saga");
-        for wrong in ["", "order", "order/", "/key", "order/a/b", "order/%", "order/%zz", "order/%f"] {
+        assert_eq!(partition_of("order/a/lines.3/set_up~2", 8), Some(names::partition_of(b"a", 8)), "what an item runs, too");
+        for wrong in ["", "order", "order/", "/key", "order/a/B", "order/a/", "order/%", "order/%zz", "order/%f"] {
             assert_eq!(partition_of(wrong, 8), None, "{wrong}");
         }
     }

@@ -3,7 +3,7 @@
 use ringmaster_core::definition::{Definition, Participant, Settings, compile};
 use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::Saga;
+use ringmaster_schemas::state::{Saga, Waits};
 
 use super::super::write::PARTICIPANTS;
 
@@ -29,4 +29,9 @@ impl Known {
         let version = saga.head.version();
         self.definitions.iter().find(|definition| definition.hash == version).expect("a row runs by a definition")
     }
+}
+
+/// True if somebody is asked for an approval.
+pub(super) fn asks_for_approval(saga: &Saga) -> bool {
+    saga.entries.iter().any(|entry| entry.waits == Waits::Approval)
 }

@@ -44,14 +44,16 @@ impl World<'_> {
         self.acts(&id, act, name_of(self.known.of_row(&saga), entry));
     }
 
-    /// A person says that there are no items, where that is a value; else it goes on without one.
+    /// A person says that there are no items, or what a sub-saga would have given, where that is a value; else it goes on without one.
     fn stands_for(&mut self, saga: &Saga, entry: &Entry) -> Act {
-        let node = self.known.of_row(saga).node(entry.node).filter(|node| matches!(node.verb, Verb::ForEach(_)));
-        match node.and_then(|node| Some((&node.name, node.kept()?))) {
-            Some((name, kept)) => {
-                self.count("lists that a person gave");
-                self.stood_for.insert(name.to_string());
-                let value = Some(ringmaster_schemas::Data::new(&project(kept, kept, "[]").expect("it is a list")));
+        let node = self.known.of_row(saga).node(entry.node).filter(|node| matches!(node.verb, Verb::ForEach(_) | Verb::Run(_)));
+        match node.and_then(|node| Some((node, node.kept()?))) {
+            Some((node, kept)) => {
+                let is_list = matches!(node.verb, Verb::ForEach(_));
+                self.count(if is_list { "lists that a person gave" } else { "results that a person gave" });
+                self.stood_for.insert(node.name.to_string());
+                let text = if is_list { "[]" } else { r#"{"n":0,"more":[]}"# };
+                let value = Some(ringmaster_schemas::Data::new(&project(kept, kept, text).expect("it fits")));
                 Act::Skip { value, given: true }
             }
             None => Act::Skip { value: None, given: false },
@@ -98,7 +100,7 @@ impl World<'_> {
                     }
                 }
             }
-            _ if self.random.u32(0..3) == 0 => Act::Skip { value: None, given: false },
+            _ if self.random.u32(0..3) == 0 => self.stands_for(&saga, entry),
             _ => Act::Retry,
         };
         if let (Act::Skip { .. }, Some(order)) = (&act, &entry.order) {

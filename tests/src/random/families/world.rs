@@ -13,7 +13,7 @@ use ringmaster_schemas::state::{PRIORITY_USUAL, Saga, Waits};
 use super::super::Report;
 use super::super::behave::{Answer, Command, Mood, Participants};
 use super::super::write::PARTICIPANTS;
-use super::known::Known;
+use super::known::{Known, asks_for_approval};
 use super::write::{ITEMS_MAX, SAGA};
 use crate::stories::project;
 
@@ -296,8 +296,4 @@ impl<'k> World<'k> {
         }
         out
     }
-}
-
-pub(super) fn asks_for_approval(saga: &Saga) -> bool {
-    saga.entries.iter().any(|entry| entry.waits == Waits::Approval)
 }
