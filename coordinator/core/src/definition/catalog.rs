@@ -301,6 +301,11 @@ impl Catalog {
         self.listening.get(&Borrowed(topic, event)).map_or(&[], Vec::as_slice)
     }
 
+    /// True if any version matches events by a value.
+    pub fn has_matches(&self) -> bool {
+        !self.matching.is_empty()
+    }
+
     /// The fields by which versions match this event.
     pub fn matching_on(&self, topic: &str, event: &str) -> &[Matching] {
         self.matching.get(&Borrowed(topic, event)).map_or(&[], Vec::as_slice)

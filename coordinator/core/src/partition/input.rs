@@ -218,7 +218,9 @@ impl Owner {
         }
         let listening = cx.catalog.listening_on(origin.topic, &kind);
         turn = self.take_listened(listening, taken, (&kind, &event), origin, turn, cx)?;
-        turn = self.take_matched(taken, (&kind, &event), origin, turn, cx)?;
+        if cx.catalog.has_matches() {
+            turn = self.take_matched(taken, (&kind, &event), origin, turn, cx)?;
+        }
         Ok((!turn.changes.is_empty()).then_some(turn))
     }
 

@@ -97,6 +97,7 @@ impl Owner {
     }
 
     /// An event goes to the rows of its values that lie here.
+    #[inline(never)]
     pub(super) fn take_matched<'a>(
         &mut self,
         taken: Taken<'_, 'a>,

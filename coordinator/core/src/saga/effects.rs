@@ -109,6 +109,7 @@ pub fn effects(
 }
 
 /// Appends the events that a value's row brings to whoever has the value, because of an event of its own: `row` is as it is then.
+#[inline(never)]
 pub fn brought(sender: Sender<'_>, row: &Saga, event: &SagaEvent, out: &mut Vec<Effect>) {
     let Some(holder) = row.mailbox().and_then(|mailbox| mailbox.holder.as_ref()) else { return };
     let all = match event {
@@ -128,6 +129,7 @@ pub fn brought(sender: Sender<'_>, row: &Saga, event: &SagaEvent, out: &mut Vec<
 }
 
 /// The letter that an event about a value is written by.
+#[inline(never)]
 fn written(sender: Sender<'_>, event: &SagaEvent) -> Option<Effect> {
     match event {
         SagaEvent::ValueClaimed { .. } if mutated("claim_not_sent") => None,

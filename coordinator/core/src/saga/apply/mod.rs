@@ -46,8 +46,8 @@ pub fn apply(id: &Arc<str>, row: &mut Option<Arc<Saga>>, event: &SagaEvent, at: 
             | SagaEvent::ValueDenied { .. }
             | SagaEvent::ValueFreed { .. },
         ) if names::is_value(id) => {
-            *row = Some(Arc::new(values::begin(id)));
-            apply(id, row, event, at)
+            *row = Some(Arc::new(first_of_value(id, event, at)?));
+            Ok(())
         }
         (None, SagaEvent::EventKept { event }) => {
             let mut saga = Saga::expected(id);
@@ -71,6 +71,13 @@ pub fn apply(id: &Arc<str>, row: &mut Option<Arc<Saga>>, event: &SagaEvent, at: 
             Ok(())
         }
     }
+}
+
+/// The row of a value, of which something is known for the first time.
+#[inline(never)]
+fn first_of_value(id: &Arc<str>, event: &SagaEvent, at: Millis) -> Result<Saga, IllegalEvent> {
+    let mut saga = values::begin(id);
+    if change(&mut saga, event, at) { Ok(saga) } else { Err(illegal(&saga, event)) }
 }
 
 /// The saga, copied first if others hold it.

@@ -17,6 +17,7 @@ pub(super) fn begin(id: &Arc<str>) -> Saga {
 }
 
 /// True if it could happen; else nothing has changed.
+#[inline(never)]
 pub(super) fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
     match event {
         SagaEvent::ValueClaimed { place, claim } => claimed(saga, *place, claim),

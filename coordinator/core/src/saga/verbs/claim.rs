@@ -38,6 +38,7 @@ impl Draft<'_> {
     }
 
     /// The value's partition writes.
+    #[inline(never)]
     pub(in super::super) fn claim_news(&mut self, input: &ClaimInput) -> Result<(), Rejection> {
         let ClaimInput { place, at, news } = input;
         // A row of this id that waits since another time is another one.
@@ -91,6 +92,7 @@ impl Draft<'_> {
     }
 
     /// What waits no more gives its value back, with what it has looked at.
+    #[inline(never)]
     pub(in super::super) fn release_values(&mut self) {
         let over = |place: Place| !self.takes_events(place);
         let all: Vec<Place> = self.row.iter().flat_map(|row| row.claims()).map(|claim| claim.place).collect();
