@@ -7,7 +7,8 @@ use ringmaster_core::saga::{Act, ActInput, Input, Outcome, name_of};
 use ringmaster_schemas::journal::Place;
 use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 
-use super::world::{HELPED_MAX, World, asks_for_approval};
+use super::known::asks_for_approval;
+use super::world::{HELPED_MAX, World};
 use crate::stories::{Said, project};
 
 impl World<'_> {

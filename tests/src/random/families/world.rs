@@ -8,7 +8,7 @@ use ringmaster_core::intake::Projections;
 use ringmaster_core::saga::{Breakers, Input, Scratch, StartInput, name_of};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{BreakerEvent, Place, SagaEvent};
-use ringmaster_schemas::state::{PRIORITY_USUAL, Saga, Waits};
+use ringmaster_schemas::state::{PRIORITY_USUAL, Saga};
 
 use super::super::Report;
 use super::super::behave::{Answer, Command, Mood, Participants};
