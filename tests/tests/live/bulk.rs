@@ -143,7 +143,7 @@ fn a_bulk_order_of_300_lines_does_each_line_once_over_crashes() {
     said(&act(&["skip", &item, "--step", "ship~2", "--value", r#"{"tracking":"by hand"}"#]), 0, &["done"]);
     until("it is told", || world.record_count("bulk-order-outcomes") == 1);
     until("rows of items are gone", || coordinator.saga(&item).is_none());
-    said(&ask(&["saga", "why", &item]), 9, &["its saga has ended and the rows of its items with it"]);
+    said(&ask(&["saga", "why", &item]), 9, &["its saga has ended and the rows below it with it"]);
     said(&ask(&["saga", "history", &item]), 0, &["ann acts: skip (looked into it)", "its row is gone"]);
     assert_eq!(coordinator.metric("ringmaster_sagas_completed_total"), 1.0, "an item is no saga");
     assert_eq!(coordinator.metric("ringmaster_inputs_quarantined_total"), 0.0);
