@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use memchr::{memchr, memchr_iter, memrchr};
+
 use crate::{Millis, symbols};
 
 /// Header that names a domain event's type (CloudEvents' binary mode).
@@ -79,7 +81,7 @@ impl Topics {
 
 /// The step's name in what an idempotency key, or an order, calls it: without the round behind `~`.
 pub fn step_of_round(step: &str) -> &str {
-    step.split_once('~').map_or(step, |(name, _)| name)
+    parted(step, memchr(b'~', step.as_bytes())).map_or(step, |(name, _)| name)
 }
 
 /// The topic that a participant reads, for example `payment.commands`.
@@ -137,11 +139,13 @@ pub fn put_saga_id(definition: &str, key: &str, out: &mut String) {
 
 /// The definition's name and the business key of a saga id that [`saga_id`] made; of a row below it those of the saga.
 pub fn parse_saga_id(id: &str) -> (&str, Cow<'_, str>) {
-    let (definition, key) = id.split_once('/').unwrap_or((id, ""));
-    let key = key.split_once('/').map_or(key, |(key, _below)| key);
-    if !key.contains('%') {
-        return (definition, Cow::Borrowed(key));
-    }
+    let (definition, key) = parted(id, memchr(b'/', id.as_bytes())).unwrap_or((id, ""));
+    // One look at the usual key, in which there is neither.
+    let key = match key.bytes().position(|byte| matches!(byte, b'/' | b'%')) {
+        None => return (definition, Cow::Borrowed(key)),
+        Some(at) if key.as_bytes()[at] == b'/' => return (definition, Cow::Borrowed(&key[..at])),
+        Some(_) => parted(key, memchr(b'/', key.as_bytes())).map_or(key, |(key, _below)| key),
+    };
     let bytes = percent_decode(key).unwrap_or_default();
     (definition, Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()))
 }
@@ -167,13 +171,22 @@ pub fn is_value(id: &str) -> bool {
 
 /// True for the id of a row below another one: `bulk-order/o-1/lines.3`, `site-provisioning/s-1/router`.
 pub fn is_below(id: &str) -> bool {
-    id.bytes().filter(|byte| *byte == b'/').nth(1).is_some()
+    root_end(id) < id.len()
 }
 
 /// The id of the saga that a row belongs to: its own, or that of the saga above it.
 pub fn root_of(id: &str) -> &str {
-    let end = id.match_indices('/').nth(1).map_or(id.len(), |(at, _)| at);
-    &id[..end]
+    &id[..root_end(id)]
+}
+
+/// Where what is below a saga begins in an id, or the id ends.
+fn root_end(id: &str) -> usize {
+    memchr_iter(b'/', id.as_bytes()).nth(1).unwrap_or(id.len())
+}
+
+/// What is before and behind the character of one byte at a place.
+fn parted(text: &str, at: Option<usize>) -> Option<(&str, &str)> {
+    at.map(|at| (&text[..at], &text[at + 1..]))
 }
 
 /// The id of the row of an item: below this row, of the step's so manyeth round, from 1, the item of this number.
@@ -274,14 +287,14 @@ symbols! {
 
 /// An idempotency key taken apart from the right: (saga id, step, direction). `None` if it is not one of ours.
 pub fn parse_idempotency_key(key: &str) -> Option<(&str, &str, Direction)> {
-    let (rest, direction) = key.rsplit_once('/')?;
-    let (saga, step) = rest.rsplit_once('/')?;
+    let (rest, direction) = parted(key, memrchr(b'/', key.as_bytes()))?;
+    let (saga, step) = parted(rest, memrchr(b'/', rest.as_bytes()))?;
     let direction = match direction {
         "do" => Direction::Do,
         "undo" => Direction::Undo,
         _ => return None,
     };
-    (saga.contains('/') && !step.is_empty()).then_some((saga, step, direction))
+    (memchr(b'/', saga.as_bytes()).is_some() && !step.is_empty()).then_some((saga, step, direction))
 }
 
 fn percent_encode(text: &str, out: &mut String) {

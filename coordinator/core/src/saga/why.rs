@@ -161,7 +161,7 @@ impl Leaf<'_> {
     }
 
     fn command(&self) -> &str {
-        self.entry.order.as_ref().map_or("its command", |order| order.fields().command)
+        self.entry.order.as_ref().map_or("its command", |order| order.command())
     }
 
     fn participant(&self) -> &str {

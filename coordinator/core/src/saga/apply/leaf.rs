@@ -7,7 +7,7 @@ use ringmaster_schemas::journal::{Failure, Order, SagaEvent};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Detail, Entry, EntryMore, Status, Waits, Work};
 
-use super::{children, keeps, parking, pausing, scope, waits};
+use super::{children, parking, pausing, scope, waits};
 use crate::faults::mutated;
 
 /// Whether it may happen while the saga stands so. Nothing forward begins, and nothing is tried again, while it undoes; behind its end
@@ -175,7 +175,7 @@ fn retried(entry: &mut Entry, direction: Direction, (attempt, order, due_at): (u
 
 /// What an undo is not made of is needed no more once it is known how the command ended.
 fn forget_body(entry: &mut Entry) {
-    entry.bare = !entry.order.as_ref().is_some_and(keeps);
+    entry.bare = !entry.order.as_ref().is_some_and(Order::keep);
 }
 
 pub(super) fn remember(entry: &mut Entry, failure: &Arc<Failure>) {

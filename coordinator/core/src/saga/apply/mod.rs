@@ -355,16 +355,11 @@ fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool 
         if saga.bare {
             entry.result = None;
         }
-        let kept = contradictable(entry) && entry.order.as_ref().is_some_and(keeps);
+        let kept = contradictable(entry) && entry.order.as_ref().is_some_and(Order::keep);
         // The undo of a stray that is out may be asked again.
         entry.bare |= !kept && !entry.open();
     }
     true
-}
-
-/// True if the undo of what this order asks for is made of its body.
-fn keeps(order: &Order) -> bool {
-    order.fields().keep
 }
 
 /// While a person is needed, something is parked, or the saga is paused, the clocks of the deadline, of scopes and of approvals stand; then they go on where
