@@ -122,16 +122,17 @@ impl RocksStore {
         for (value, range) in change.value.iter().flat_map(|value| change.large.now.iter().map(move |range| (value, range))) {
             let part = Part::of(value, range);
             keys::value(key, partition, id, part.hash);
-            let known = self.db.get_pinned(&key).map_err(|error| self.failed(&error))?;
-            let fits = match known.as_deref().filter(|_| before.iter().any(|before| before.hash == part.hash)) {
-                Some(known) => known == &value[range.clone()],
+            let is_there = before.iter().any(|before| before.hash == part.hash);
+            let fits = if is_there {
+                let known = self.db.get_pinned(&key).map_err(|error| self.failed(&error))?;
+                known.is_some_and(|known| *known == value[range.clone()])
+            } else {
                 // Two values of one hash in one row: the second stays where it is.
-                None if parts.iter().any(|other| other.hash == part.hash) => false,
-                None => {
-                    changes.put(&key, &value[range.clone()]);
-                    true
-                }
+                parts.iter().all(|other| other.hash != part.hash)
             };
+            if fits && !is_there {
+                changes.put(&key, &value[range.clone()]);
+            }
             if fits {
                 parts.push(part);
             }

@@ -9,6 +9,7 @@ use ringmaster_schemas::state::{IndexKeys, RowKey, Saga, index_keys};
 use twox_hash::XxHash3_128;
 
 use super::Rows;
+use crate::faults::mutated;
 
 /// A row's place. Valid as long as the row is in memory; [`Row::generation`] tells a place that was given away.
 pub(super) type Slot = u32;
@@ -56,7 +57,8 @@ impl Stored {
     pub(super) fn of(id: &str, row: &[u8], saga: &Saga) -> (Self, Vec<Range<usize>>) {
         let places = index_keys(saga);
         // What expires is deleted without a look at it, and written once before that.
-        let large = if places.expiry.is_none() { saga.large_in(row) } else { Vec::new() };
+        let is_whole = places.expiry.is_some() || mutated("large_values_written_again");
+        let large = if is_whole { Vec::new() } else { saga.large_in(row) };
         (Stored { hash: row_hash(id, row), places, large: !large.is_empty() }, large)
     }
 }

@@ -311,3 +311,37 @@ fn an_item_counts_as_no_saga() {
         assert!(counted[0] > 1 && counted[2] > 1 && counted[3] > 1 && counted[4] > 1, "{counted:?}");
     });
 }
+
+/// What is large in a row is told to the store with each checkpoint, as long as the row lives, and it is what the row keeps.
+#[test]
+fn large_values_are_told_to_the_store() {
+    // Before and now, each large part of the row that a checkpoint writes.
+    fn parts(line: &mut Line) -> (bool, Vec<Vec<u8>>) {
+        let staged = line.partition.stage_checkpoint().expect("something is confirmed");
+        let change = staged.rows.iter().find(|change| change.key == RowKey::saga("alpha/a")).expect("it has changed");
+        let value = change.value.clone().expect("it is there");
+        let told = (change.large.before, change.large.now.iter().map(|part| value[part.clone()].to_vec()).collect());
+        line.store(staged);
+        told
+    }
+    let run = || {
+        let mut line = line(|_| {});
+        begin(&mut line, 1_000, &"t".repeat(2_000));
+        let row = |line: &mut Line| line.stored_row("alpha/a").expect("it is stored");
+        let mut told = vec![parts(&mut line)];
+        let list = row(&mut line).entries[0].children().expect("a for_each").list.clone().expect("not all have begun");
+        let start = row(&mut line).start().to_vec();
+        assert!(start.len() > 2_000 && list.bytes().len() > 1_000);
+        answer_all(&mut line, &mut Ledger::default(), &|_| false, &mut |line, round| {
+            if round == 3 {
+                told.push(parts(line));
+            }
+        });
+        line.poll();
+        told.push(parts(&mut line));
+        (told, vec![start, list.bytes().to_vec()])
+    };
+    let (told, kept) = run();
+    assert_eq!(told, [(false, kept.clone()), (true, kept), (true, Vec::new())], "begun, under way, and ended");
+    without("large_values_written_again", || assert!(run().0.iter().all(|(before, now)| !before && now.is_empty())));
+}
