@@ -70,6 +70,17 @@ impl Line {
         Some(Saga::decode(&id.into(), self.rows.get(&RowKey::saga(id))?).expect("a stored row"))
     }
 
+    /// The owner dies, perhaps right behind a checkpoint, and another one goes on.
+    pub(crate) fn dies(&mut self, behind_checkpoint: bool) {
+        self.lose_unacknowledged();
+        if behind_checkpoint {
+            self.checkpoint();
+        }
+        self.restart(|_| {});
+        self.own();
+        self.poll();
+    }
+
     /// Everything from the journal's beginning, without a store, comes to the same rows and digest.
     pub(crate) fn replays(&mut self) {
         if let Some(staged) = self.partition.stage_checkpoint() {
@@ -158,13 +169,7 @@ fn it_goes_on_after_a_crash_at_any_place() {
             begin(&mut line, 9, "x");
             answer_all(&mut line, &mut ledger, &|key| refused == Some(key), &mut |line, round| {
                 if round == crash_at {
-                    line.lose_unacknowledged();
-                    if crash_at % 2 == 0 {
-                        line.checkpoint();
-                    }
-                    line.restart(|_| {});
-                    line.own();
-                    line.poll();
+                    line.dies(crash_at % 2 == 0);
                 }
             });
             line.checkpoint();

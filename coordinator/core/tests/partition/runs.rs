@@ -107,13 +107,7 @@ fn it_goes_on_after_a_crash_at_any_place() {
             begin(&mut line);
             answer_all(&mut line, &mut ledger, &|key| refused == Some(key), &mut |line, round| {
                 if round == crash_at {
-                    line.lose_unacknowledged();
-                    if crash_at % 2 == 0 {
-                        line.checkpoint();
-                    }
-                    line.restart(|_| {});
-                    line.own();
-                    line.poll();
+                    line.dies(crash_at % 2 == 0);
                 }
             });
             let ended = line.status("alpha/a").expect("it is remembered");
