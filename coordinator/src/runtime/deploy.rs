@@ -4,7 +4,7 @@
 //! files + what is deployed -> Plan (nothing is written) -> its topics are looked at -> publish: schemas, then definitions
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ringmaster_bus::Bus;
@@ -102,6 +102,7 @@ impl Plan {
         // Two contents under one name are an error; one content that stands in two files is one definition.
         let mut named = BTreeSet::new();
         found.retain(|record| named.insert(record.name.clone()));
+        let found = in_order(found);
         let before = catalog_of(&records, &mut schemas, &topics, options)?;
         let mut catalog = before.clone();
         for record in found.iter().filter(|record| !before.is_newest(record)) {
@@ -145,6 +146,29 @@ impl Plan {
         let records: Vec<(Vec<u8>, Vec<u8>)> = new.map(|record| (record.name.clone().into_bytes(), record.encode())).collect();
         Ok(blocking::append(bus, &topics.definitions, 0, &records)?)
     }
+}
+
+/// What is run stands before what runs it, so that nobody knows a version without those that it runs. (None runs itself: that does not
+/// compile.)
+fn in_order(records: Vec<DefinitionRecord>) -> Vec<DefinitionRecord> {
+    let mut left: BTreeMap<String, DefinitionRecord> = records.iter().map(|record| (record.name.clone(), record.clone())).collect();
+    let mut ordered = Vec::with_capacity(records.len());
+    for record in records {
+        let mut open = vec![record.name];
+        while let Some(name) = open.last() {
+            let below = left
+                .get(name)
+                .and_then(|record| record.runs().find(|run| left.contains_key(*run) && !open.iter().any(|open| open == run)));
+            match below {
+                Some(below) => open.push(below.to_owned()),
+                None => {
+                    ordered.extend(left.remove(name));
+                    open.pop();
+                }
+            }
+        }
+    }
+    ordered
 }
 
 /// Plans, makes the topics if nobody else can, looks at them, publishes.
@@ -203,4 +227,25 @@ pub fn summary(warnings: &[CompileError]) -> Vec<String> {
         ));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_run_is_published_before_what_runs_it() {
+        let record = |(name, runs): &(&str, &[&str])| DefinitionRecord {
+            name: (*name).into(),
+            hash: String::new(),
+            file: String::new(),
+            line: 1,
+            text: String::new(),
+            schemas: runs.iter().map(|run| (format!("contract of {run}/says"), String::new())).collect(),
+            deployed_at: 0,
+        };
+        let all: [(&str, &[&str]); 4] = [("a", &["c", "b"]), ("b", &["d", "elsewhere"]), ("c", &[]), ("d", &["c"])];
+        let ordered = in_order(all.iter().map(record).collect());
+        assert_eq!(ordered.iter().map(|record| &*record.name).collect::<Vec<_>>(), ["c", "d", "b", "a"]);
+    }
 }

@@ -9,7 +9,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::DefinitionHash;
 use ringmaster_schemas::names::hex;
 
-use super::compile::{compile_file, compile_record, defined_twice_in};
+use super::compile::{compile_file, compile_record, defined_twice_in, run_in};
 use super::heard::{Listening, Matching, Starting, add_field};
 use super::{CompileError, Definition, RecordError, Run, Settings};
 
@@ -56,6 +56,11 @@ impl DefinitionRecord {
     /// Compiles it again, against exactly the schemas that it names: an edited schema never changes a version.
     pub fn compile(&self, settings: &mut Settings<'_>) -> Result<Definition, RecordError> {
         compile_record(self, settings)
+    }
+
+    /// The sagas that it runs.
+    pub fn runs(&self) -> impl Iterator<Item = &str> {
+        self.schemas.keys().filter_map(|part| run_in(part))
     }
 
     /// The record's value.
@@ -177,6 +182,11 @@ impl Catalog {
             }
         }
         self.runs = all;
+    }
+
+    /// A saga that this version runs, and of which no version is known that keeps what it counts on.
+    pub fn lacks<'d>(&self, definition: &'d Definition) -> Option<&'d Arc<str>> {
+        definition.runs().map(|(_, run)| run).find(|run| self.newest_for(run).is_none()).map(|run| &run.saga)
     }
 
     fn newest_for(&self, run: &Run) -> Option<DefinitionHash> {

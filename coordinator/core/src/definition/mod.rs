@@ -147,13 +147,10 @@ impl Definition {
         all.find(|(_, start)| *start.topic == *topic && *start.event == *event)
     }
 
-    /// The start that people name by its event, or by `EVENT from TOPIC`.
+    /// The start that people name so, as [`Definition::start_names`] says.
     pub fn start_named(&self, name: &str) -> Option<(u16, &Start)> {
-        let named = |start: &Start| match name.split_once(" from ") {
-            Some((event, topic)) => *start.event == *event && *start.topic == *topic,
-            None => *start.event == *name,
-        };
-        (0..).zip(&self.starts).find(|(_, start)| named(start))
+        let at = self.start_names().iter().position(|known| known == name)?;
+        Some((at as u16, &self.starts[at]))
     }
 
     /// The events that start it, as people name them.

@@ -37,6 +37,7 @@ use super::limits::{Limit, bytes, count, limit};
 use super::{Definition, DefinitionRecord, yaml};
 use build::Builder;
 pub use contracts::Sagas;
+pub(super) use contracts::run_in;
 pub(crate) use duration::{Unit, parse_duration, write_duration};
 pub use fields::Fields;
 pub(crate) use fields::{CODE_BYTES_MAX, NAME_BYTES_MAX, ROLE_BYTES_MAX, TOPIC_BYTES_MAX, TYPE_BYTES_MAX, split_by_comma};
