@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ringmaster_core::definition::Catalog;
-use ringmaster_core::saga::{name_of, why};
+use ringmaster_core::saga::{name_of, reason_of, why};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Entry, Index, PAUSED, RowKey, Saga, Waits, Work, parked_places, rank_at};
@@ -219,8 +219,11 @@ fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> Option<Value
     // Clocks that stand while the saga is held wake nobody.
     let wakes_at = |leaf: &Entry| leaf.clock().filter(|_| saga.held_since.is_none()).unwrap_or_else(|| leaf.due_at());
     let (reason, since, wakes_at) = match (paused, leaf) {
-        (Some(paused), _) => (Waits::Paused, paused.since, Millis::MAX),
-        (None, Some(leaf)) => (leaf.waits, leaf.since, wakes_at(leaf)),
+        (Some(paused), _) => (Waits::Paused.as_str(), paused.since, Millis::MAX),
+        (None, Some(leaf)) => {
+            let reason = definition.map_or(leaf.waits.as_str(), |definition| reason_of(definition, leaf));
+            (reason, leaf.since, wakes_at(leaf))
+        }
         (None, None) => unreachable!("it was looked at"),
     };
     Some(json!({
@@ -231,7 +234,7 @@ fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> Option<Value
         "status": saga.status.as_str(),
         "step": step,
         "undo": leaf.is_some_and(is_undo),
-        "reason": reason.as_str(),
+        "reason": reason,
         "held": leaf.and_then(Entry::children).map(|rows| rows.open.iter().filter(|child| child.held).count()),
         "participant": leaf.filter(|_| paused.is_none()).and_then(Entry::parked_for).map(|participant| participant.to_string()),
         "code": leaf.and_then(Entry::failure).map(|failure| failure.code.to_string()),

@@ -80,6 +80,8 @@ fn each_device_of_each_site_is_set_up_once_over_a_crash() {
     let why =
         world.ringmaster(&["saga", "why", "site-provisioning/site-0", "--set", &format!("api.listen={}", coordinator.address)]);
     said(&why, 0, &["devices waits for item 4 (of 5", "ringmaster saga why site-provisioning/site-0/devices.4"]);
+    let item = coordinator.saga("site-provisioning/site-0/devices.4").expect("it is under way");
+    assert_eq!((&item["entries"][0]["waits"], &item["why"][0]["reason"]), (&json!("sub-saga"), &json!("sub-saga")), "{item}");
     coordinator = crash(&world, coordinator, "sites");
     answering.kill();
     answering = world.participants(&site_script(false));
