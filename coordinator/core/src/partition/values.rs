@@ -14,9 +14,17 @@ use super::table::Slot;
 use super::turn::Turn;
 use super::{Context, Why};
 use crate::definition::Definition;
-use crate::definition::Matching;
-use crate::intake::{Event, Origin};
+use crate::intake::{Event, Origin, Refused};
 use crate::saga::{ClaimInput, ClaimNews, Input, ValueInput, decide_value};
+
+/// A value that an event has.
+pub(super) struct MatchedValue {
+    /// Of which of its fields.
+    field: Arc<str>,
+    pub(super) value: String,
+    /// How long it is kept until somebody waits for it.
+    keep_ms: Millis,
+}
 
 impl Owner {
     /// What a letter of another partition means here; none if it means nothing any more.
@@ -106,28 +114,19 @@ impl Owner {
         mut turn: Turn<'a>,
         cx: &Context<'_>,
     ) -> Result<Turn<'a>, NoTurn> {
-        for one in cx.catalog.matching_on(origin.topic, kind) {
-            let found = self.projections.matched(&one.definition, one.listener, event, self.turn_time(cx));
-            let value = match found {
-                Ok(Some(value)) => value,
-                // It has no value that anybody could wait for.
-                Ok(None) => {
-                    self.unexpected += 1;
-                    continue;
-                }
-                // What cannot be routed its router has said.
-                Err(_) if taken.routed.is_some() => continue,
-                Err(refused) => {
-                    let quarantined = self.quarantined(&taken, &refused, cx);
-                    turn = turn.with(Change::Quarantined(quarantined));
-                    continue;
-                }
-            };
-            let home = names::partition_of(value.as_bytes(), self.settings.partitions);
+        let (values, refused) = self.values_of((origin.topic, kind), event, cx);
+        self.unexpected +=
+            u64::from(values.is_empty() && refused.is_empty() && !cx.catalog.matching_on(origin.topic, kind).is_empty());
+        // What cannot be routed its router has said.
+        for refused in refused.iter().filter(|_| taken.routed.is_none()) {
+            turn = turn.with(Change::Quarantined(self.quarantined(&taken, refused, cx)));
+        }
+        for one in &values {
+            let home = names::partition_of(one.value.as_bytes(), self.settings.partitions);
             if home == self.settings.number {
-                turn = self.at_value(one, &value, (kind, event), origin, turn, cx)?;
+                turn = self.at_value(one, (kind, event), origin, turn, cx)?;
             } else if taken.routed.is_none() {
-                let refused = elsewhere(&value, home, &self.settings, origin.topic, event);
+                let refused = elsewhere(&one.value, home, &self.settings, origin.topic, event);
                 let quarantined = self.quarantined(&taken, &refused, cx);
                 turn = turn.with(Change::Quarantined(quarantined));
             }
@@ -135,10 +134,44 @@ impl Owner {
         Ok(turn)
     }
 
+    /// The values that an event has, each once, by all versions: one that reads a field differently keeps nothing from the others. And for each field
+    /// that no version can read why. Who routes an event and who takes it reckon it by this alone.
+    pub(super) fn values_of(
+        &mut self,
+        (topic, kind): (&str, &str),
+        event: &Event<'_>,
+        cx: &Context<'_>,
+    ) -> (Vec<MatchedValue>, Vec<Refused>) {
+        let (mut values, mut refused): (Vec<MatchedValue>, Vec<(Arc<str>, Refused)>) = (Vec::new(), Vec::new());
+        let mut is_read: Vec<Arc<str>> = Vec::new();
+        let now = self.turn_time(cx);
+        for one in cx.catalog.matching_on(topic, kind) {
+            match self.projections.matched(&one.definition, one.listener, event, now) {
+                Ok(found) => {
+                    is_read.push(one.field.clone());
+                    // One without a value is for nobody.
+                    let Some(value) = found else { continue };
+                    match values.iter_mut().find(|known| known.field == one.field && known.value == value) {
+                        Some(known) => known.keep_ms = known.keep_ms.max(one.keep_ms),
+                        None => values.push(MatchedValue { field: one.field.clone(), value, keep_ms: one.keep_ms }),
+                    }
+                }
+                Err(why) => refused.push((one.field.clone(), why)),
+            }
+        }
+        let mut all: Vec<Refused> = Vec::new();
+        for (field, why) in refused {
+            if !is_read.contains(&field) {
+                is_read.push(field);
+                all.push(why);
+            }
+        }
+        (values, all)
+    }
+
     fn at_value<'a>(
         &mut self,
-        one: &Matching,
-        value: &str,
+        one: &MatchedValue,
         (kind, event): (&str, &Event<'_>),
         origin: Origin<'_>,
         mut turn: Turn<'a>,
@@ -146,7 +179,7 @@ impl Owner {
     ) -> Result<Turn<'a>, Why> {
         let now = self.turn_time(cx);
         let (topic, kind_name) = (Arc::from(origin.topic), Arc::from(kind));
-        let name = ValueName { topic, kind: kind_name, field: one.field.clone(), value: value.into() };
+        let name = ValueName { topic, kind: kind_name, field: one.field.clone(), value: one.value.as_str().into() };
         let id: Arc<str> = name.id().into();
         let found = self.find(&id, || id.clone(), cx)?;
         let row = found.and_then(|slot| self.remembered(slot)).cloned();

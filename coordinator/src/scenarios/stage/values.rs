@@ -27,7 +27,7 @@ impl<'s> Stage<'s> {
         let typing = Typing { field: "type", default: Some(&listener.event) };
         let (_, recognised) = Event::recognise(&record, typing, self.known.schemas).map_err(unusable)?;
         let value = self.projections.matched(self.definition, event.listener, &recognised, self.now).map_err(unusable)?;
-        let field = listener.field.clone().expect("what is matched says by which field");
+        let field = listener.matches.as_ref().expect("what is matched says by which field").name.clone();
         let Some(value) = value else {
             let message = format!("this event has no {field}: nobody could wait for it");
             return Err(Trouble { line: event.line, message });

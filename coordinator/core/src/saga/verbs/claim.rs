@@ -23,7 +23,7 @@ impl Draft<'_> {
             return Err(ExpressionError { code: "OUT_OF_RANGE", message, place: node.name.to_string() });
         }
         let listener = &self.definition.listeners[usize::from(listener)];
-        let field = listener.field.clone().expect("what is known by a value names the field");
+        let field = listener.matches.as_ref().expect("what is known by a value names the field").name.clone();
         Ok(Some(ValueName { topic: listener.topic.clone(), kind: listener.event.clone(), field, value: value.into() }))
     }
 
