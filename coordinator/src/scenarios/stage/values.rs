@@ -52,6 +52,9 @@ impl<'s> Stage<'s> {
                 let news = if answer.granted { ClaimNews::Granted } else { ClaimNews::Denied };
                 return self.news(&answer.row, ClaimInput { place: answer.place, at: answer.at, news });
             }
+            Letter::Given(claim) => {
+                return self.news(&claim.row, ClaimInput { place: claim.place, at: claim.at, news: ClaimNews::Granted });
+            }
             Letter::Event(brought) => {
                 let Some((definition, listener)) = self.listener_at(&brought.row, brought.place) else { return Ok(()) };
                 let data = self.projections.kept(definition, listener, &brought.event, self.known.schemas);
