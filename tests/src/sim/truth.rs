@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ringmaster::runtime::Knowledge;
 use ringmaster_bus::sim::{SimBroker, SimRecord};
 use ringmaster_core::definition::Definition;
-use ringmaster_core::saga::{Breakers, Effect, Sender, apply, brought, effects as saga_effects, order_of};
+use ringmaster_core::saga::{Breakers, Effect, Sender, apply, brought, effects as saga_effects, order_of, returned};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{BreakerEvent, Cause, Change, ClaimId, JournalRecord, Opens, Rejected, SagaEvent, Turn};
 use ringmaster_schemas::names;
@@ -276,6 +276,7 @@ impl Truth {
                 self.breakers.apply(&change.participant, &change.event, at);
                 self.openings += usize::from(matches!(change.event, BreakerEvent::Opened { .. }));
             }
+            Change::ValueReturned(release) => effects.push(returned(release, "ringmaster.inbox")),
             Change::Expired(_) | Change::Delivered(_) => {}
         }
         Ok(())

@@ -48,7 +48,7 @@ impl Stage {
     /// An event goes to the row of its value.
     pub(super) fn matched(&mut self, listener: u16, text: &str, source: Arc<str>) -> Result<Vec<String>, String> {
         let listens = &self.definition().listeners[usize::from(listener)];
-        let field = listens.field.clone().ok_or("it is known by a key")?;
+        let field = listens.matches.as_ref().map(|field| field.name.clone()).ok_or("it is known by a key")?;
         let json: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let value = match &json[&*field] {
             serde_json::Value::String(text) => text.clone(),
@@ -65,7 +65,7 @@ impl Stage {
     pub(super) fn another(&mut self, kind: &str, value: &str, waits: bool) -> Result<Vec<String>, String> {
         let listens = self.definition().listeners.iter().find(|listener| *listener.event == *kind);
         let listens = listens.ok_or_else(|| format!("nothing listens to {kind}"))?;
-        let field = listens.field.clone().ok_or("it is known by a key")?;
+        let field = listens.matches.as_ref().map(|field| field.name.clone()).ok_or("it is known by a key")?;
         let name = ValueName { topic: listens.topic.clone(), kind: kind.into(), field, value: value.into() };
         let row: Arc<str> = ANOTHER.into();
         let input = if waits {
@@ -102,6 +102,10 @@ impl Stage {
                     let events = self.values.take(&id, &ValueInput::Release(Arc::new(release)), now);
                     lines.extend(events.iter().map(|event| format!("{value}: {}", said(event))));
                 }
+                Letter::Given(claim) if *claim.row != *ANOTHER => {
+                    let ValueClaim { place, at, .. } = claim;
+                    lines.extend(self.come(&Input::Claim(ClaimInput { place, at, news: ClaimNews::Granted })));
+                }
                 Letter::Answer(answer) if *answer.row != *ANOTHER => {
                     let news = if answer.granted { ClaimNews::Granted } else { ClaimNews::Denied };
                     lines.extend(self.come(&Input::Claim(ClaimInput { place: answer.place, at: answer.at, news })));
@@ -115,7 +119,7 @@ impl Stage {
                     let news = ClaimNews::Event { source: brought.event.source.clone(), data };
                     lines.extend(self.come(&Input::Claim(ClaimInput { place: brought.place, at: brought.at, news })));
                 }
-                Letter::Answer(_) | Letter::Event(_) => {}
+                Letter::Answer(_) | Letter::Given(_) | Letter::Event(_) => {}
             }
         }
         lines

@@ -227,7 +227,7 @@ impl Catalog {
         for Version { definition, .. } in versions {
             let is_newest = self.names[&definition.name].newest == definition.hash;
             for (listener, number) in definition.listeners.iter().zip(0..) {
-                if let Some(field) = &listener.field {
+                if let Some(field) = &listener.matches {
                     let all = self.matching.entry(Start(listener.topic.clone(), listener.event.clone())).or_default();
                     add_field(all, field, definition, (number, listener.keep_ms));
                     continue;
@@ -316,7 +316,7 @@ impl Catalog {
         !self.matching.is_empty()
     }
 
-    /// The fields by which versions match this event.
+    /// The fields by which versions match this event, each as often as versions read it differently.
     pub fn matching_on(&self, topic: &str, event: &str) -> &[Matching] {
         self.matching.get(&Borrowed(topic, event)).map_or(&[], Vec::as_slice)
     }

@@ -57,7 +57,7 @@ impl Owner {
     fn take_letter_record(&mut self, index: usize, record: &InputRecord<'_>, cx: &mut Context<'_>) -> Result<(), Why> {
         let (next, taken) = (record.offset + 1, Taken { index, record, routed: None });
         let turn = match Letter::decode(record.value.unwrap_or_default()) {
-            Ok(letter) => self.take_letter((index, next), letter, cx),
+            Ok(letter) => self.take_letter(taken, letter, cx),
             Err(error) => {
                 let detail = format!("only coordinators write to the inbox, and this is no letter of theirs: {error}");
                 Err(Refused::new(QuarantineReason::Undecodable, detail, None).into())

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
-    BreakerChange, Change, Decision, DefinitionHash, JournalRecord, Position, Quarantined, SagaEvent, Stamp, TopicId,
+    BreakerChange, Change, Decision, DefinitionHash, JournalRecord, Position, Quarantined, SagaEvent, Stamp, TopicId, ValueRelease,
 };
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
@@ -23,7 +23,7 @@ use super::marks::{self, Marks};
 use super::outbox::Outbox;
 use super::table::Table;
 use super::{Role, Rows, Settings, digest, law};
-use crate::saga::{Breakers, Effect, Sender, apply, brought, effects, order_of};
+use crate::saga::{Breakers, Effect, Sender, apply, brought, effects, order_of, returned};
 
 /// The state of one partition at an offset of its journal.
 pub struct Replica {
@@ -197,6 +197,7 @@ impl Replica {
                     self.table.set(slot, saga);
                 }
                 Change::Quarantined(quarantined) => effects.push(self.quarantine_effect(quarantined)),
+                Change::ValueReturned(release) => effects.push(returned(release, &self.inbox_topic)),
                 Change::Rejected(_) => {}
                 Change::Expired(expired) => self.expired = self.expired.max(expired.bucket),
                 Change::Undeliverable(place) => self.outbox.set_apart((place.offset, place.index)),
@@ -274,6 +275,11 @@ impl Replica {
         if saga.mailbox().is_some() {
             events.iter().for_each(|event| brought(sender, saga, event, out));
         }
+    }
+
+    /// The letter by which a value goes back that was given to nobody.
+    pub(super) fn return_effect(&self, release: &ValueRelease) -> Effect {
+        returned(release, &self.inbox_topic)
     }
 
     pub(super) fn quarantine_effect(&self, quarantined: &Quarantined) -> Effect {

@@ -55,7 +55,7 @@ impl Stage<'_> {
     pub(super) fn before(&mut self, early: &mut Vec<EarlyInput>) -> Result<(), Trouble> {
         for event in &self.scenario.before {
             let listener = &self.definition.listeners[usize::from(event.listener)];
-            if listener.field.is_some() {
+            if listener.matches.is_some() {
                 self.matched(event)?;
                 continue;
             }
@@ -67,7 +67,7 @@ impl Stage<'_> {
 
     /// An event that the saga listens to.
     pub(super) fn event(&mut self, event: &Incoming) -> Result<(), Trouble> {
-        if self.definition.listeners[usize::from(event.listener)].field.is_some() {
+        if self.definition.listeners[usize::from(event.listener)].matches.is_some() {
             return self.matched(event);
         }
         if !self.rows.contains_key(&self.id) {

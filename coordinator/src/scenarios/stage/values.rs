@@ -27,7 +27,7 @@ impl<'s> Stage<'s> {
         let typing = Typing { field: "type", default: Some(&listener.event) };
         let (_, recognised) = Event::recognise(&record, typing, self.known.schemas).map_err(unusable)?;
         let value = self.projections.matched(self.definition, event.listener, &recognised, self.now).map_err(unusable)?;
-        let field = listener.field.clone().expect("what is matched says by which field");
+        let field = listener.matches.as_ref().expect("what is matched says by which field").name.clone();
         let Some(value) = value else {
             let message = format!("this event has no {field}: nobody could wait for it");
             return Err(Trouble { line: event.line, message });
@@ -51,6 +51,9 @@ impl<'s> Stage<'s> {
             Letter::Answer(answer) => {
                 let news = if answer.granted { ClaimNews::Granted } else { ClaimNews::Denied };
                 return self.news(&answer.row, ClaimInput { place: answer.place, at: answer.at, news });
+            }
+            Letter::Given(claim) => {
+                return self.news(&claim.row, ClaimInput { place: claim.place, at: claim.at, news: ClaimNews::Granted });
             }
             Letter::Event(brought) => {
                 let Some((definition, listener)) = self.listener_at(&brought.row, brought.place) else { return Ok(()) };

@@ -1,6 +1,7 @@
 //! Waits whose events are known by a value: claimed at the value's partition, granted or not, given back; and events that come early,
 //! late, twice, and whose letters do.
 
+mod bounds;
 mod items;
 mod post;
 

@@ -28,6 +28,11 @@ pub(crate) struct Post {
 
 impl Post {
     pub(crate) fn of(definitions: &str) -> Post {
+        Self::with_inbox(definitions, 100_000)
+    }
+
+    /// The same; a record of the inbox takes so many bytes.
+    pub(crate) fn with_inbox(definitions: &str, bytes_max: usize) -> Post {
         let lines = (0..2).map(|number| {
             let mut line = Line::of(definitions, |settings| {
                 let input = |topic: u8, name: &str, role| InputSettings {
@@ -38,7 +43,7 @@ impl Post {
                     accept_new: false,
                 };
                 settings.inputs[CONTROL].role = Role::Control;
-                settings.inputs.push(input(3, "inbox", Role::Inbox { bytes_max: 100_000 }));
+                settings.inputs.push(input(3, "inbox", Role::Inbox { bytes_max }));
                 let role = Role::Source { type_field: "type".into(), default_type: None, slot: 0, partitions: 2 };
                 settings.inputs.push(input(4, "parcels", role));
                 (settings.number, settings.partitions) = (number, 2);
