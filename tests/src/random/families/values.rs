@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringmaster_core::saga::{ClaimInput, ClaimNews, Effect, Input, Sender, ValueInput, apply, brought, decide_value, effects};
 use ringmaster_schemas::Data;
-use ringmaster_schemas::journal::{KeptEvent, Letter, SagaEvent, ValueName};
+use ringmaster_schemas::journal::{KeptEvent, Letter, SagaEvent, ValueName, ValueRelease};
 use ringmaster_schemas::state::{Saga, Waits};
 
 use super::world::World;
@@ -73,6 +73,15 @@ impl World<'_> {
                 let id = release.name.id().into();
                 self.value(&id, &ValueInput::Release(Arc::new(release)));
             }
+            Letter::Given(claim) => {
+                let (place, at) = (claim.place, claim.at);
+                let input = ClaimInput { place, at, news: ClaimNews::Granted };
+                if !self.hear_of_value(&claim.row, input) {
+                    // What is given to nobody goes back.
+                    let (name, row) = (claim.name, claim.row);
+                    self.values.letters.push(Letter::Release(ValueRelease { name, row, place, at, seen: Vec::new() }));
+                }
+            }
             Letter::Answer(answer) => {
                 let news = if answer.granted { ClaimNews::Granted } else { ClaimNews::Denied };
                 let input = ClaimInput { place: answer.place, at: answer.at, news };
@@ -90,13 +99,14 @@ impl World<'_> {
         }
     }
 
-    /// Like the coordinator: what is for a claim that is no more comes to nobody.
-    fn hear_of_value(&mut self, row: &Arc<str>, input: ClaimInput) {
+    /// Like the coordinator: what is for a claim that is no more comes to nobody, which is false.
+    fn hear_of_value(&mut self, row: &Arc<str>, input: ClaimInput) -> bool {
         let is_there = self.rows.get(row).and_then(|saga| saga.claim_at(input.place)).is_some_and(|claim| claim.at == input.at);
         if is_there {
             let came = format!("its value's row writes: {:?}", input.news);
             self.turn(row, Input::Claim(input), &came);
         }
+        is_there
     }
 
     /// An event comes from outside, with a value that somebody waits for, or with any.
@@ -210,9 +220,7 @@ impl World<'_> {
                 let holder = row.and_then(|row| row.mailbox()).and_then(|mailbox| mailbox.holder.as_ref());
                 let has =
                     holder.is_some_and(|holder| holder.row == saga.id && holder.place == claim.place && holder.at == claim.at);
-                // What was denied its value behind the pivot needs a person.
-                let is_denied = saga.entry(claim.place).is_some_and(|entry| entry.waits == Waits::Stuck) && !claim.granted;
-                if (!claim.granted || !has) && !is_denied {
+                if !claim.granted || !has {
                     faults.push(format!("L20: {} waits for {}, and does not have it", saga.id, claim.name.value));
                 }
             }
