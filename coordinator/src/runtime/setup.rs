@@ -97,7 +97,7 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
         .catalog
         .newest_versions()
         .flat_map(|newest| newest.outputs())
-        .chain([topics.quarantine.clone(), topics.inbox.clone()])
+        .chain([topics.quarantine.clone(), topics.inbox.clone(), topics.replies.clone()])
         .collect();
     // One topic may be read and written: what one saga emits starts another.
     let mut needed: BTreeSet<&str> =

@@ -23,7 +23,7 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// What is sent by the inbox waits here.
+    /// Letters that are sent wait here.
     pub(super) fn collect(&mut self, effects: &[Effect]) {
         let all = effects.iter().filter(|effect| Letter::is_one(effect.value()));
         self.letters.extend(all.map(|effect| Letter::decode(effect.value()).expect("a letter")));
@@ -32,8 +32,8 @@ impl Values {
     fn take(&mut self, id: &Arc<str>, input: &ValueInput, now: Millis) -> Vec<SagaEvent> {
         let Ok(decided) = decide_value(id, self.rows.get(id), input, now) else { return Vec::new() };
         for event in &decided.events {
-            let (inbox_topic, reply_topic) = ("ringmaster.inbox", "ringmaster.replies");
-            let sender = Sender { id, head: &decided.saga.head, at: now, inbox_topic, reply_topic, partition: 0 };
+            let reply_topic = "ringmaster.replies";
+            let sender = Sender { id, head: &decided.saga.head, at: now, reply_topic, partition: 0 };
             let mut sent = Vec::new();
             effects(sender, event, None, &mut |_| unreachable!("a value asks nobody"), &mut String::new(), &mut sent);
             brought(sender, &decided.saga, event, &mut sent);

@@ -12,6 +12,7 @@ use ringmaster_schemas::names::hex;
 use super::compile::{compile_file, compile_record, defined_twice_in, run_in};
 use super::heard::{Listening, Matching, Starting, add_field};
 use super::{CompileError, Definition, RecordError, Run, Settings};
+use crate::faults::mutated;
 
 /// A record of the topic of definitions, as JSON: one version, with all it needs to be compiled again to the same.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -324,6 +325,24 @@ impl Catalog {
     /// Topics of events that any version matches by a value: what is read there goes by the inbox.
     pub fn matched_topics(&self) -> BTreeSet<Arc<str>> {
         self.matching.keys().map(|event| event.0.clone()).collect()
+    }
+
+    /// Topics of the events that can be for a saga of this name, or for one that it runs, at any depth: of all versions of both.
+    pub fn topics_for(&self, name: &str) -> BTreeSet<&Arc<str>> {
+        let (mut names, mut topics) = (vec![name], BTreeSet::new());
+        let mut next = 0;
+        while let Some(&name) = names.get(next) {
+            next += 1;
+            for version in self.versions.values().map(|version| &version.definition).filter(|version| *version.name == *name) {
+                topics.extend(version.inputs());
+                for (_, run) in version.runs().filter(|_| !mutated("inputs_of_runs_unread")) {
+                    if !names.contains(&&*run.saga) {
+                        names.push(&run.saga);
+                    }
+                }
+            }
+        }
+        topics
     }
 
     /// True if a newest version starts on events of this topic.

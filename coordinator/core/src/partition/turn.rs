@@ -180,12 +180,15 @@ impl Owner {
         }
         let step: Option<Arc<str>> = record.and_then(answer);
         // An event that starts a saga, or that one waits for: the record is what does not fit.
-        let claim = record.and_then(|taken| self.answered_claim(&taken));
+        let letter = record.and_then(|taken| Self::letter_answers(&taken));
         let brings_events = |role: &Role| matches!(role, Role::Events { .. } | Role::Inbox { .. });
-        let is_event = claim.is_none() && record.is_some_and(|taken| brings_events(&self.settings.inputs[taken.index].role));
+        let is_event = letter.map_or_else(
+            || record.is_some_and(|taken| brings_events(&self.settings.inputs[taken.index].role)),
+            |claim| claim.is_none(),
+        );
         if let (false, Some((slot, _))) = (is_event, turn.rows.first())
             && let Some(smaller) = {
-                let too_big = Input::TooBig { bytes: record.map(|_| bytes), step, place: turn.unparks.or(claim) };
+                let too_big = Input::TooBig { bytes: record.map(|_| bytes), step, place: turn.unparks.or(letter.flatten()) };
                 self.decide_at(*slot, &too_big, Turn::of(turn.cause), cx)?
             }
         {

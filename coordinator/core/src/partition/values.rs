@@ -39,13 +39,18 @@ pub(super) struct MatchedValue {
 }
 
 impl Owner {
+    /// What a record means that says of itself that it is a letter; none if it means nothing any more.
+    #[inline(never)]
+    pub(super) fn take_letter_record<'a>(&mut self, taken: Taken<'_, 'a>, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {
+        let letter = Letter::decode(taken.record.value.unwrap_or_default()).map_err(|error| {
+            let detail = format!("only coordinators write letters, and this is none of theirs: {error}");
+            Refused::new(QuarantineReason::Undecodable, detail, None)
+        })?;
+        self.take_letter(taken, letter, cx)
+    }
+
     /// What a letter of another partition means here; none if it means nothing any more.
-    pub(super) fn take_letter<'a>(
-        &mut self,
-        taken: Taken<'_, 'a>,
-        letter: Letter,
-        cx: &Context<'_>,
-    ) -> Result<Option<Turn<'a>>, NoTurn> {
+    fn take_letter<'a>(&mut self, taken: Taken<'_, 'a>, letter: Letter, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {
         let turn = Turn::of(Cause::Input { topic: taken.index as i32, next: taken.record.offset + 1 });
         match letter {
             Letter::Claim(claim) => {
@@ -127,13 +132,13 @@ impl Owner {
         Ok(self.decide_at(slot, &Input::Claim(ClaimInput { place, at, news }), turn, cx)?)
     }
 
-    /// The wait that a letter answers whether it has its value: what follows on that is its saga's, which fails where it fits into no
-    /// record.
-    pub(super) fn answered_claim(&self, taken: &Taken<'_, '_>) -> Option<Place> {
+    /// Of a letter: the wait that it answers whether that has its value, if it does. What follows on an answer is its saga's, which fails where it
+    /// fits into no record; of any other letter it is the letter that does not fit.
+    pub(super) fn letter_answers(taken: &Taken<'_, '_>) -> Option<Option<Place>> {
         let value = taken.record.value.filter(|value| taken.routed.is_none() && Letter::is_one(value))?;
         match Letter::decode(value).ok()? {
-            Letter::Answer(ValueAnswer { place, .. }) | Letter::Given(ValueClaim { place, .. }) => Some(place),
-            Letter::Claim(_) | Letter::Release(_) | Letter::Event(_) => None,
+            Letter::Answer(ValueAnswer { place, .. }) | Letter::Given(ValueClaim { place, .. }) => Some(Some(place)),
+            Letter::Claim(_) | Letter::Release(_) | Letter::Event(_) => Some(None),
         }
     }
 

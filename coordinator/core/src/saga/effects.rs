@@ -26,9 +26,7 @@ pub struct Sender<'a> {
     pub head: &'a Head,
     /// Time of the turn.
     pub at: Millis,
-    /// Where letters to other partitions go.
-    pub inbox_topic: &'a str,
-    /// Where answers are to go.
+    /// Where answers are to go, and letters to other partitions.
     pub reply_topic: &'a str,
     /// The saga's partition.
     pub partition: i32,
@@ -149,18 +147,18 @@ fn written(sender: Sender<'_>, event: &SagaEvent) -> Option<Effect> {
 }
 
 /// The letter by which a value goes back that was given to nobody.
-pub fn returned(release: &ValueRelease, inbox_topic: &str) -> Effect {
-    written_to(inbox_topic, &release.name.value, &Letter::Release(release.clone()))
+pub fn returned(release: &ValueRelease, reply_topic: &str) -> Effect {
+    written_to(reply_topic, &release.name.value, &Letter::Release(release.clone()))
 }
 
 /// To the partition that a key lies in.
 fn letter(sender: Sender<'_>, key: &str, letter: &Letter) -> Effect {
-    written_to(sender.inbox_topic, key, letter)
+    written_to(sender.reply_topic, key, letter)
 }
 
-fn written_to(inbox_topic: &str, key: &str, letter: &Letter) -> Effect {
+fn written_to(topic: &str, key: &str, letter: &Letter) -> Effect {
     let value = letter.encode();
-    Effect::new(inbox_topic.into(), key.as_bytes(), value.len(), |out| out.extend_from_slice(&value))
+    Effect::new(topic.into(), key.as_bytes(), value.len(), |out| out.extend_from_slice(&value))
 }
 
 fn denial(sender: Sender<'_>, claim: &ValueClaim) -> Effect {

@@ -4,7 +4,9 @@
 use ringmaster_schemas::journal::{Change, KeptEvent, Letter, SagaEvent, ValueClaim, ValueEvent, ValueName};
 use ringmaster_schemas::names::partition_of;
 
-use super::post::Post;
+use ringmaster_core::partition::{Happened, Held, Wish};
+
+use super::post::{INBOX, Post};
 use super::{GOODS, HOUR, arrived, in_partition, value_of};
 use crate::line::{BEGIN, without};
 
@@ -282,5 +284,34 @@ fn a_letter_of_a_wait_that_is_over_is_recognised() {
         post.settle();
     }
     assert_eq!((post.events_of(&format!("goods/{key}")), post.mailbox(&parcel)), (before, row));
+    post.replays();
+}
+
+/// While starts are held, and with them the inbox by which they come, what those who wait and values write to each other comes all the same.
+#[test]
+fn letters_come_while_starts_are_held() {
+    let starts = "---
+saga: counted
+start: { on: Counted, from: parcels, key: event.id }
+steps:
+  - { step: task, do: worker.Work, undo: worker.Rest }
+";
+    let mut post = Post::of(&format!("{GOODS}{starts}"));
+    let (key, parcel) = places();
+    let other = in_partition("k", 0, 1);
+    post.waits_for(&key, &parcel);
+    post.settle();
+    post.comes(1, &arrived(&parcel, 0, "light"));
+    post.settle();
+    let line = &mut post.lines[0];
+    line.happens(Happened::Behind(true));
+    line.poll();
+    assert_eq!(line.partition.held(), Held::Behind);
+    assert!(line.wishes.iter().any(|wish| matches!(wish, Wish::Pause(INBOX, true))));
+    // A claim of another one is refused, and the event comes: both are told by the other partition.
+    post.waits_for(&other, &parcel);
+    post.comes(1, &arrived(&parcel, 1, "it"));
+    post.settle();
+    assert_eq!((post.refused(&other), post.taken(&key)), (vec!["VALUE_TAKEN".to_owned()], vec!["dock/it".to_owned()]));
     post.replays();
 }

@@ -97,9 +97,15 @@ fn a_saga_that_runs_itself_by_others_is_told_with_its_way() {
 }
 
 #[test]
-fn what_is_run_waits_for_no_event() {
+fn what_is_run_waits_for_events_by_values_alone() {
     let child = "\nsaga: child\ninput: {}\nsteps:\n  - { step: come, wait: Come, from: in, within: 1h }\n";
     assert!(error(child).starts_with("5: an event is for a saga by its key"), "{}", error(child));
+    let answer = "\nsaga: child\ninput: {}\nsteps:\n  - { step: ask, approval: boss, answer: { on: Come, from: in, approved: event.yes }, within: 1h }\n";
+    assert!(error(answer).starts_with("5: an event is for a saga by its key"), "{}", error(answer));
+    let by_value = "\nsaga: child\ninput: { n: int }\nsteps:\n  - { step: come, wait: Come, from: in, match: n == start.n, within: 1h }\n  - { step: ask, approval: boss, answer: { on: Said, from: in, match: n == start.n, approved: event.yes }, within: 1h }\n";
+    let parent =
+        "\nsaga: parent\nstart: { on: Begun, from: in, key: event.id }\nsteps:\n  - { step: child, run: child, with: { n: 1 } }\n";
+    compiled(&both(parent, by_value)).unwrap_or_else(|errors| panic!("{errors:#?}"));
 }
 
 #[test]
