@@ -69,14 +69,15 @@ impl Draft<'_> {
     /// Another one has the value: the claim is over, whatever becomes of the wait.
     fn denied(&mut self, place: Place) {
         let waits = matches!(self.entry(place).waits, Waits::Event | Waits::Approval);
-        if !waits || self.halted(place).is_some() {
-            if !mutated("denied_claim_stands") {
-                self.release(place);
-            }
-            return;
-        }
         let name = &self.saga().claim_at(place).expect("it was looked at").name;
         let message = format!("{} is waited for with this {} already, by another step or saga", name.kind, name.field);
+        // Behind the pivot it needs a person then: by itself no event would ever come to it.
+        if !mutated("denied_claim_stands") {
+            self.release(place);
+        }
+        if !waits || self.halted(place).is_some() {
+            return;
+        }
         let failure = self.failure_at(place, FailureKind::Refused, code::VALUE_TAKEN, &message);
         self.happen(SagaEvent::Refused { place, failure });
         self.go(Way::Settled(place));
