@@ -10,6 +10,7 @@ pub mod client;
 mod participants;
 mod saga;
 mod sagas;
+mod search;
 mod why;
 
 use std::io;
@@ -170,7 +171,8 @@ async fn participants(State(sources): State<Arc<Sources>>) -> Response {
     }
 }
 
-/// Sagas that live: `?stuck=true&definition=NAME&limit=COUNT`, or `?parked=true&participant=NAME`.
+/// Sagas that live: `?stuck=true&definition=NAME&limit=COUNT`, or `?parked=true&participant=NAME`; those that are found by values:
+/// `?definition=NAME&search=NAME=VALUE`.
 async fn sagas(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
     let question = match sagas::Question::parse(uri.query().unwrap_or_default()) {
         Ok(question) => question,

@@ -142,9 +142,10 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         }
         Command::Quarantine(QuarantineCommand::Show { id, json }) => quarantine::show(&config, id, *json, out),
         // They ask a coordinator, and no broker.
-        Command::Saga(SagaCommand::List { stuck, parked, paused, participant, definition, limit, json, asked }) => {
+        Command::Saga(SagaCommand::List { stuck, parked, paused, participant, definition, search, limit, json, asked }) => {
             let (definition, participant) = (definition.as_deref(), participant.as_deref());
-            let filter = saga::Filter { stuck: *stuck, parked: *parked, paused: *paused, participant, definition, limit: *limit };
+            let (stuck, parked, paused, limit) = (*stuck, *parked, *paused, *limit);
+            let filter = saga::Filter { stuck, parked, paused, participant, definition, search, limit };
             return saga::list(&config, &filter, asked.api, *json, out);
         }
         Command::Saga(SagaCommand::Show { id, asked }) => return saga::show(&config, id, asked.api, out),

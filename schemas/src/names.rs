@@ -297,7 +297,8 @@ pub fn parse_idempotency_key(key: &str) -> Option<(&str, &str, Direction)> {
     (memchr(b'/', saga.as_bytes()).is_some() && !step.is_empty()).then_some((saga, step, direction))
 }
 
-fn percent_encode(text: &str, out: &mut String) {
+/// Appends a text as it can stand in an id, or in an address: what has a meaning there is written as `%XX`.
+pub fn percent_encode(text: &str, out: &mut String) {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b':' | b'@' => out.push(byte as char),

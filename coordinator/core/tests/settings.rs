@@ -50,6 +50,7 @@ fn start(definition: &Definition) -> Input {
         source: "orders/0".into(),
         version_offset: 0,
         priority: 5,
+        search: Vec::new(),
         event_time: None,
         early: Vec::new(),
         by_hand: None,

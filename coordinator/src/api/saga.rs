@@ -9,7 +9,7 @@ use ringmaster_schemas::state::{Children, ClaimedValue, Entry, Paused, RowKey, S
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 
-use super::why;
+use super::{search, why};
 use crate::runtime::Knowledge;
 
 /// The key of a saga by its id; none if it is not one.
@@ -54,6 +54,9 @@ pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: 
     }
     if !saga.claims().is_empty() {
         shown["claims"] = saga.claims().iter().map(claimed).collect();
+    }
+    if let Some(search) = search::shown(&saga) {
+        shown["search"] = search;
     }
     let (number, _) = why::version(&known.catalog, &saga);
     // The id of a sub-saga begins with the saga's above it.

@@ -1,4 +1,5 @@
-//! Which sagas live, and what each waits for: those that need a person first, those that are parked last.
+//! Which sagas live, and what each waits for: those that need a person first, those that are parked last. Those that are found by
+//! values are in `search`.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
@@ -13,6 +14,7 @@ use ringmaster_store::Store;
 use serde_json::{Value, json};
 
 use super::saga::time;
+use super::search;
 use super::why::version;
 
 /// Most sagas of one answer.
@@ -34,13 +36,15 @@ pub(super) struct Question {
     /// Only those that are parked for it.
     participant: Option<String>,
     /// Only those of this definition.
-    definition: Option<String>,
+    pub(super) definition: Option<String>,
+    /// Only those that are found by all of these.
+    pub(super) search: Vec<(String, String)>,
     /// At most so many.
-    limit: usize,
+    pub(super) limit: usize,
 }
 
 impl Question {
-    /// Reads `stuck=true&definition=NAME&limit=10`, or `parked=true&participant=NAME`. What is wrong with it is an error.
+    /// Reads `stuck=true&definition=NAME&limit=10`, `parked=true&participant=NAME`, or `definition=NAME&search=NAME=VALUE`. What is wrong with it is an error.
     pub(super) fn parse(query: &str) -> Result<Question, String> {
         let mut question = Question { limit: LIMIT_MAX, ..Question::default() };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -51,11 +55,16 @@ impl Question {
                 "paused" => question.paused = value == "true",
                 "participant" => question.participant = Some(value.to_owned()),
                 "definition" => question.definition = Some(value.to_owned()),
+                "search" => question.search.push(search::parse(value)?),
                 "limit" => {
                     let limit = value.parse::<usize>().map_err(|_| format!("'{value}' is no limit"))?;
                     question.limit = limit.min(LIMIT_MAX);
                 }
-                _ => return Err(format!("unknown '{name}'; there are stuck, parked, paused, participant, definition, limit")),
+                _ => {
+                    return Err(format!(
+                        "unknown '{name}'; there are stuck, parked, paused, participant, definition, search, limit"
+                    ));
+                }
             }
         }
         if question.participant.is_some() && !question.parked {
@@ -64,6 +73,7 @@ impl Question {
         if [question.stuck, question.parked, question.paused].into_iter().filter(|asked| *asked).count() > 1 {
             return Err("what is asked for is stuck, parked or paused, one of them".to_owned());
         }
+        search::check(&question.search, question.definition.is_some())?;
         Ok(question)
     }
 
@@ -71,10 +81,25 @@ impl Question {
         self.definition.as_ref().is_none_or(|definition| names::parse_saga_id(id).0 == definition)
     }
 
-    /// Whether it is about a row that was found where others lie too: of several participants, and paused.
-    fn is_about_row(&self, saga: &Saga) -> bool {
+    /// Whether nothing but values says which sagas it is about.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.stuck && !self.parked && !self.paused
+    }
+
+    /// Whether a saga has all values that it is searched by.
+    pub(super) fn has_values(&self, saga: &Saga) -> bool {
+        let has =
+            |(name, value): &(String, String)| saga.head.search().keys().any(|key| (key.name, key.value) == (&**name, &**value));
+        self.search.iter().all(has)
+    }
+
+    /// Whether it is about a row that was found where others lie too: of several participants, paused, and by values.
+    pub(super) fn is_about_row(&self, saga: &Saga) -> bool {
         if self.paused {
             return saga.paused().is_some();
+        }
+        if self.stuck && !self.search.is_empty() {
+            return saga.stuck();
         }
         !self.parked || saga.entries.iter().any(|entry| self.is_meant(entry))
     }
@@ -94,6 +119,9 @@ impl Question {
         if let Some(name) = self.definition.as_ref().filter(|name| catalog.newest(name).is_none()) {
             let known = catalog.versions().into_iter().map(|(definition, _)| &*definition.name).collect();
             return Some(format!("no saga '{name}' is deployed; {}", there(known)));
+        }
+        if let Some(why) = self.definition.as_ref().and_then(|name| search::names_nothing(&self.search, name, catalog)) {
+            return Some(why);
         }
         let participants = catalog.participants();
         let name = self.participant.as_ref().filter(|name| participants.iter().all(|known| **known != ***name))?;
@@ -131,6 +159,9 @@ type Found = BTreeSet<(u8, i64, i32, Arc<str>)>;
 
 /// The sagas, with what each of them waits for, as of the last checkpoints; and whether there are more.
 pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: i32, question: &Question) -> Result<Value, String> {
+    if !question.search.is_empty() {
+        return search::list(store, catalog, partitions, question);
+    }
     let (mut found, mut more) = (Found::new(), false);
     let places = question.places();
     for partition in 0..partitions {
@@ -198,13 +229,14 @@ fn find(
 }
 
 /// A saga in a line: its oldest leaf that is asked for or needs a person, else its oldest open one; that it is paused comes before
-/// all that needs no person. None if nothing of it is open any more.
-fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> Option<Value> {
+/// all that needs no person. None if nothing of it is open any more, unless it was searched: then it is found when it has ended, too.
+pub(super) fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> Option<Value> {
     let open = saga.entries.iter().filter(|entry| entry.open());
     let leaf = open.min_by_key(|entry| (!question.is_meant(entry), entry.waits != Waits::Stuck, entry.since));
     let needs_a_person = leaf.is_some_and(|leaf| leaf.waits == Waits::Stuck) && !question.paused;
     let paused = saga.paused().filter(|_| !needs_a_person);
-    if leaf.is_none() && paused.is_none() {
+    let ended = saga.ended.as_ref().filter(|_| !question.search.is_empty());
+    if leaf.is_none() && paused.is_none() && ended.is_none() {
         return None;
     }
     let (number, hash) = version(catalog, saga);
@@ -212,6 +244,7 @@ fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> Option<Value
     let step = match (definition, leaf) {
         (Some(definition), Some(leaf)) => name_of(definition, leaf),
         (None, Some(leaf)) => leaf.name().to_owned(),
+        (_, None) if ended.is_some() => String::new(),
         (definition, None) => {
             definition.and_then(|definition| why(definition, saga).pop()).map_or_else(String::new, |why| why.step)
         }
@@ -224,8 +257,10 @@ fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> Option<Value
             let reason = definition.map_or(leaf.waits.as_str(), |definition| reason_of(definition, leaf));
             (reason, leaf.since, wakes_at(leaf))
         }
-        (None, None) => unreachable!("it was looked at"),
+        (None, None) => (Waits::No.as_str(), ended.expect("it was looked at").at, Millis::MAX),
     };
+    let of_end = ended.filter(|_| leaf.is_none()).and(saga.failure.as_ref());
+    let code = leaf.and_then(Entry::failure).or(of_end);
     Some(json!({
         "saga": &*saga.id,
         "definition": definition.map_or_else(|| saga.definition(), |definition| &*definition.name),
@@ -237,7 +272,7 @@ fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> Option<Value
         "reason": reason,
         "held": leaf.and_then(Entry::children).map(|rows| rows.open.iter().filter(|child| child.held).count()),
         "participant": leaf.filter(|_| paused.is_none()).and_then(Entry::parked_for).map(|participant| participant.to_string()),
-        "code": leaf.and_then(Entry::failure).map(|failure| failure.code.to_string()),
+        "code": code.map(|failure| failure.code.to_string()),
         "since": time(Some(since)),
         "wakes_at": time(Some(wakes_at)),
     }))
@@ -267,5 +302,12 @@ mod tests {
         for wrong in ["limit=", "limit=-1", "limit=x", "stuk=true", "participant=hotel", "stuck=true&parked=true"] {
             assert!(Question::parse(wrong).is_err(), "{wrong}");
         }
+        let by = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let asked = Question::parse("definition=order&search=customer=c%26%2F%C3%A4=&search=region=").expect("a question");
+        assert_eq!(asked.search, [by("customer", "c&/\u{e4}="), by("region", "")]);
+        for wrong in ["search=a=b", "definition=order&search=a", "definition=order&search=a=%ff", "definition=order&search=a=%2"] {
+            assert!(Question::parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(Question::parse(&format!("definition=order{}", "&search=a=b".repeat(9))).is_err(), "they are bounded");
     }
 }

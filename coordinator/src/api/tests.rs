@@ -14,6 +14,7 @@ use crate::runtime::Knowledge;
 
 mod items;
 mod parked;
+mod search;
 
 const PARTITIONS: i32 = 4;
 

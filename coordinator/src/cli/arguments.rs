@@ -295,6 +295,8 @@ pub(super) enum QuarantineCommand {
 pub(super) enum SagaCommand {
     /// List sagas that have not ended: the longest stuck first, then what is due next, then what is parked or paused.
     ///
+    /// Those that are searched are found when they have ended, too, until their rows expire.
+    ///
     /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
     List {
         /// Only those that need a person.
@@ -312,6 +314,9 @@ pub(super) enum SagaCommand {
         /// Only those of this definition, for example order-fulfilment.
         #[arg(long, value_name = "NAME")]
         definition: Option<String>,
+        /// With --definition, only those that have this value of its `search`; of several, all.
+        #[arg(long, requires = "definition", value_name = "NAME=VALUE")]
+        search: Vec<String>,
         /// At most so many, up to 1000.
         #[arg(long, default_value_t = 50, value_name = "COUNT")]
         limit: usize,

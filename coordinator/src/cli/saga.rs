@@ -1,10 +1,11 @@
-//! `saga list`, `saga show` and `saga why`: which sagas live and what they wait for, asked of the running coordinator.
+//! `saga list`, `saga show` and `saga why`: which sagas live, or are found by values, and what they wait for, asked of the running coordinator.
 
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::SocketAddr;
 
 use comfy_table::{ContentArrangement, Table, presets};
+use ringmaster_schemas::names;
 use serde_json::{Value, json};
 
 use super::definitions::say;
@@ -26,6 +27,8 @@ pub(super) struct Filter<'a> {
     pub(super) participant: Option<&'a str>,
     /// Only those of this definition.
     pub(super) definition: Option<&'a str>,
+    /// Only those that are found by all of these: `NAME=VALUE`.
+    pub(super) search: &'a [String],
     /// At most so many.
     pub(super) limit: usize,
 }
@@ -49,6 +52,15 @@ pub(super) fn list(
         }
         write!(path, "&{what}={name}").expect("writing to a string");
     }
+    for by in filter.search {
+        let Some((name, value)) = by.split_once('=') else {
+            return Err(Failure::new(Exit::Usage, format_args!("'{by}' is no NAME=VALUE such as customer=c-7")));
+        };
+        path.push_str("&search=");
+        names::percent_encode(name, &mut path);
+        path.push('=');
+        names::percent_encode(value, &mut path);
+    }
     let found = ask(config, api, &path)?;
     let sagas = found["sagas"].as_array().map_or(&[][..], Vec::as_slice);
     if as_json {
@@ -62,6 +74,7 @@ pub(super) fn list(
             (_, true, Some(name)) => format!("is parked for {name}"),
             (_, true, None) => "is parked".to_owned(),
             _ if filter.paused => "is paused".to_owned(),
+            _ if !filter.search.is_empty() => format!("is found by {}", filter.search.join(" and ")),
             _ => "is under way".to_owned(),
         };
         return say(out, format_args!("no saga{of} {what}"));

@@ -105,11 +105,16 @@ impl Plan {
         let found = in_order(found);
         let before = catalog_of(&records, &mut schemas, &topics, options)?;
         let mut catalog = before.clone();
+        let mut retyped = Vec::new();
         for record in found.iter().filter(|record| !before.is_newest(record)) {
             let offset = records.last().map_or(0, |(offset, _)| offset + 1);
             let added = catalog.add(record, offset, &mut options.settings(&mut schemas));
-            added.map_err(|error| KnowledgeError::of_record(error, &topics.definitions, offset))?;
+            let added = added.map_err(|error| KnowledgeError::of_record(error, &topics.definitions, offset))?;
+            retyped.extend(before.searched_otherwise(&added, record));
             records.push((offset, record.clone()));
+        }
+        if !retyped.is_empty() {
+            return Err(KnowledgeError::Definitions(retyped));
         }
         let knowledge = complete(catalog, schemas, schemas_of(&records))?;
         let number = |catalog: &Catalog, name: &str| catalog.newest(name).and_then(|newest| catalog.number_of(&newest.hash));

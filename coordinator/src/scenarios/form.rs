@@ -2,6 +2,7 @@
 
 mod answers;
 mod inputs;
+mod search;
 
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ pub(crate) use answers::check_refusal;
 pub(super) use answers::{Answer, Answers, Says};
 pub(super) use inputs::{Approval, Incoming, Input, Timed};
 
-const SCENARIO: [&str; 14] = [
+const SCENARIO: [&str; 15] = [
     "scenario",
     "description",
     "saga",
@@ -29,6 +30,7 @@ const SCENARIO: [&str; 14] = [
     "at",
     "then",
     "never",
+    "search",
     "ends",
     "code",
     "stuck",
@@ -63,6 +65,8 @@ pub struct Scenario {
     pub(super) then: Vec<Expected>,
     /// What must not.
     pub(super) never: Vec<Expected>,
+    /// What it is found by: names, values, lines.
+    pub(super) search: Vec<(String, String, usize)>,
     pub(super) ends: (Ends, usize),
     /// Why it ended so.
     pub(super) code: Option<(String, usize)>,
@@ -178,6 +182,7 @@ impl Reading<'_, '_, '_> {
         inputs.sort_by_key(|timed| timed.after);
         let then = fields.node("then").map(|node| self.expected(node, "then", &definition)).unwrap_or_default();
         let never = fields.node("never").map(|node| self.expected(node, "never", &definition)).unwrap_or_default();
+        let search = fields.node("search").map(|node| self.search(node, &definition)).unwrap_or_default();
         let stuck = fields.node("stuck").and_then(|node| Some((self.step(node, &definition)?, self.report.line(node.span.start))));
         let ends = self.ends(&fields, stuck.as_ref());
         let code = fields.node("code").and_then(|node| Some((self.code(node)?, self.report.line(node.span.start))));
@@ -196,6 +201,7 @@ impl Reading<'_, '_, '_> {
             inputs,
             then,
             never,
+            search,
             ends: ends?,
             code,
             stuck,

@@ -60,6 +60,8 @@ pub(super) struct Played {
     /// Code, step and message of why it undid or is stuck, or was not started.
     pub(super) because: Option<(String, String, String)>,
     pub(super) trouble: Option<Trouble>,
+    /// What it is found by.
+    pub(super) search: Vec<(String, String)>,
 }
 
 /// Plays a scenario to its end.
@@ -87,7 +89,10 @@ pub(super) fn play(scenario: &Scenario, known: Known<'_>, coverage: &mut Coverag
     };
     let trouble = stage.run().err();
     let (ends, because) = stage.reached();
-    Played { story: stage.story, ends, because, trouble }
+    let row = stage.rows.get(&stage.id);
+    let found = row.into_iter().flat_map(|row| row.head.search().keys());
+    let search = found.map(|key| (key.name.to_owned(), key.value.to_owned())).collect();
+    Played { story: stage.story, ends, because, trouble, search }
 }
 
 struct Stage<'s> {

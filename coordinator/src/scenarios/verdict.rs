@@ -87,6 +87,13 @@ fn misses(scenario: &Scenario, played: &Played, pairs: &[Option<usize>]) -> Vec<
             );
         }
     }
+    for (name, wanted, line) in &scenario.search {
+        match played.search.iter().find(|(known, _)| known == name) {
+            Some((_, value)) if value == wanted => {}
+            Some((_, value)) => miss(*line, format!("it must be found by {name}={wanted}: it is {value}")),
+            None => miss(*line, format!("it must be found by {name}={wanted}: it has no {name}")),
+        }
+    }
     let (ends, line) = &scenario.ends;
     if played.ends != Some(*ends) {
         miss(*line, format!("it must end {}: it is {}", ends.as_str(), ending(played)));

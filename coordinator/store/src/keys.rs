@@ -22,7 +22,7 @@ pub(crate) enum Kind {
     Saga = 0x0020,
     /// `partition, time (sign flipped), kind of row, rest of its key` -> nothing: what is due when.
     Due = 0x0021,
-    /// `partition, bucket (sign flipped), kind of row, rest of its key` -> nothing: which rows expire when.
+    /// `partition, bucket (sign flipped), kind of row, rest of its key` -> what the row is searched by: which rows expire when.
     Expiry = 0x0022,
     /// `partition, offset, index (signs flipped)` -> effect that is not known to be delivered.
     Outbox = 0x0023,
@@ -34,11 +34,23 @@ pub(crate) enum Kind {
     Breaker = 0x0026,
     /// `partition, id of a saga, 0, hash` -> a large value of its row (`large.rs`).
     Value = 0x0028,
+    /// `partition, definition, 0, name, 0, length, value, id of a saga` -> nothing: which rows are found by a value (`search.rs`).
+    Search = 0x0029,
 }
 
 /// The kinds that belong to a partition, and go with it.
-pub(crate) const OF_A_PARTITION: [Kind; 9] =
-    [Kind::Checkpoint, Kind::Saga, Kind::Due, Kind::Expiry, Kind::Outbox, Kind::Stuck, Kind::Parked, Kind::Breaker, Kind::Value];
+pub(crate) const OF_A_PARTITION: [Kind; 10] = [
+    Kind::Checkpoint,
+    Kind::Saga,
+    Kind::Due,
+    Kind::Expiry,
+    Kind::Outbox,
+    Kind::Stuck,
+    Kind::Parked,
+    Kind::Breaker,
+    Kind::Value,
+    Kind::Search,
+];
 
 impl Kind {
     /// Where rows of this kind lie.

@@ -10,8 +10,10 @@
 mod keys;
 mod large;
 pub mod rocks;
+mod search;
 pub mod sim;
 
+use ringmaster_schemas::journal::SearchKey;
 use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowKey, RowKind};
 
 /// Why a store cannot be used.
@@ -59,6 +61,9 @@ pub trait Store: Send + Sync {
     /// Visits all rows of a kind in the order of their keys, until the visitor says `false`.
     fn rows(&self, partition: i32, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8]) -> bool) -> Result<(), StoreError>;
 
+    /// Visits the ids of the rows that are found by a value, in their order, until the visitor says `false`.
+    fn search(&self, partition: i32, by: &SearchKey<'_>, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), StoreError>;
+
     /// Applies a batch: all of it or nothing, in memory first; refused as `Stale` if it was built upon another checkpoint. Indexes
     /// change by the difference of a row's places before and after.
     fn write(&self, batch: &Batch) -> Result<(), StoreError>;
@@ -66,8 +71,8 @@ pub trait Store: Send + Sync {
     /// Makes everything written so far survive a crash of the process, in the order it was written.
     fn flush(&self) -> Result<(), StoreError>;
 
-    /// Deletes up to `max_count` rows whose bucket of expiry is at or below `through`, and their place in that index, which is the
-    /// only one they have; returns how many. Never beyond the stored checkpoint's `expired_bucket`: a crash must not leave a
+    /// Deletes up to `max_count` rows whose bucket of expiry is at or below `through`, with their place in that index, and those by
+    /// which they are searched: they have no others; returns how many. Never beyond the stored checkpoint's `expired_bucket`: a crash must not leave a
     /// checkpoint that still needs rows which are gone. Not part of the digest: expired rows are invisible already.
     fn collect(&self, partition: i32, through: i64, max_count: usize) -> Result<usize, StoreError>;
 

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
+use ringmaster_schemas::journal::SearchKey;
 use ringmaster_schemas::state::{self, Batch, Index, RowChange, RowKey, RowKind};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{DB, DBRawIterator, ErrorKind, FlushOptions, ReadOptions, WriteBatch, WriteOptions};
@@ -21,7 +22,7 @@ use rocksdb::{DB, DBRawIterator, ErrorKind, FlushOptions, ReadOptions, WriteBatc
 pub use self::open::Opened;
 use crate::keys::{self, Kind};
 use crate::large::{self, Part};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, search};
 
 /// What a changed row's keys take in a batch, about: only for its first allocation.
 const ROW_KEYS_BYTES: usize = 128;
@@ -234,6 +235,21 @@ impl Store for RocksStore {
         iterator.status().map_err(|error| self.failed(&error))
     }
 
+    fn search(&self, partition: i32, by: &SearchKey<'_>, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), StoreError> {
+        let mut prefix = Vec::with_capacity(64);
+        search::prefix(&mut prefix, self.number(partition), by);
+        let mut iterator = self.between(&prefix, &search::end_of(&prefix));
+        while let Some(key) = iterator.key() {
+            let id = std::str::from_utf8(&key[prefix.len()..]);
+            let id = id.map_err(|_| self.damaged(format!("key of what is searched: {key:02x?}")))?;
+            if !visit(id) {
+                return Ok(());
+            }
+            iterator.next();
+        }
+        iterator.status().map_err(|error| self.failed(&error))
+    }
+
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {
         let (number, mut head) = self.head(batch.partition);
         if head.offset != batch.base_offset {
@@ -249,6 +265,9 @@ impl Store for RocksStore {
             for change in &batch.rows {
                 put_place(&mut changes, &mut key, number, index, change);
             }
+        }
+        for change in &batch.rows {
+            put_searched(&mut changes, &mut key, number, change);
         }
         changes.put(keys::prefix(Kind::Checkpoint, number), batch.checkpoint.encode());
         self.put(changes)?;
@@ -277,6 +296,10 @@ impl Store for RocksStore {
                 keys::parse_place(place).ok_or_else(|| self.damaged(format!("key of the expiry index: {place:02x?}")))?;
             keys::row(&mut key, number, &expired);
             changes.delete(&key);
+            let told = iterator.value().unwrap_or_default();
+            if !told.is_empty() && !search::each_told(told, number, expired.to_string().as_bytes(), |key| changes.delete(key)) {
+                return Err(self.damaged(format!("what {expired} is searched by: {told:02x?}")));
+            }
             changes.delete(place);
             count += 1;
             iterator.next();
@@ -317,7 +340,8 @@ impl Store for RocksStore {
 /// The difference of a row's places in an index.
 fn put_place(changes: &mut WriteBatch, key: &mut Vec<u8>, partition: u16, index: Index, change: &RowChange) {
     let (before, after) = (change.before.place(index), change.after.place(index));
-    if before == after {
+    let tells_else = index == Index::Expiry && search::difference(change) != (None, None);
+    if before == after && !tells_else {
         return;
     }
     if let Some(at) = before {
@@ -326,6 +350,25 @@ fn put_place(changes: &mut WriteBatch, key: &mut Vec<u8>, partition: u16, index:
     }
     if let Some(at) = after {
         keys::place(key, index, partition, at, &change.key);
+        match index {
+            Index::Expiry => changes.put(&key, search::told(&change.after)),
+            Index::Due | Index::Stuck | Index::Parked => changes.put(&key, b""),
+        }
+    }
+}
+
+/// The difference of what a row is searched by.
+fn put_searched(changes: &mut WriteBatch, key: &mut Vec<u8>, partition: u16, change: &RowChange) {
+    let RowKey::Saga(id) = &change.key else { return };
+    let (gone, new) = search::difference(change);
+    for by in gone.iter().flat_map(|gone| gone.keys()) {
+        search::prefix(key, partition, &by);
+        key.extend_from_slice(id.as_bytes());
+        changes.delete(&key);
+    }
+    for by in new.iter().flat_map(|new| new.keys()) {
+        search::prefix(key, partition, &by);
+        key.extend_from_slice(id.as_bytes());
         changes.put(&key, b"");
     }
 }

@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowChange, RowKey, RowKind};
+use ringmaster_schemas::journal::SearchKey;
+use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowChange, RowKey, RowKind, Searched};
 
 use crate::{Store, StoreError};
 
@@ -45,6 +46,8 @@ struct PartitionState {
     checkpoint: Option<Checkpoint>,
     rows: BTreeMap<RowKey, Vec<u8>>,
     places: BTreeMap<Index, BTreeSet<(i64, RowKey)>>,
+    /// What each row is searched by.
+    searched: BTreeMap<RowKey, Searched>,
 }
 
 impl PartitionState {
@@ -64,6 +67,16 @@ impl PartitionState {
                 places.insert((at, change.key.clone()));
             }
         }
+        let known = match &change.after.search {
+            Some(searched) => self.searched.insert(change.key.clone(), searched.clone()),
+            None => self.searched.remove(&change.key),
+        };
+        let before = change.before.search.as_ref().filter(|_| stored.is_some());
+        let is_told = match (&known, before) {
+            (Some(known), Some(before)) => known.is_same(before),
+            (known, before) => known.is_none() && before.is_none(),
+        };
+        assert!(is_told, "{:?} was searched by {known:?}, not {before:?}: a place would be left behind", change.key);
     }
 
     fn places(&self, index: Index) -> impl Iterator<Item = &(i64, RowKey)> {
@@ -97,6 +110,16 @@ impl SimStore {
     /// Operations that a crash would forget now.
     pub fn unflushed_count(&self) -> usize {
         self.lock().pending.len()
+    }
+
+    /// All places where rows are found by values: definition, name, value, id.
+    pub fn searched(&self, partition: i32) -> BTreeSet<[String; 4]> {
+        let inner = self.lock();
+        let rows = inner.volatile.get(&partition).into_iter().flat_map(|state| &state.searched);
+        let places = rows.flat_map(|(key, searched)| {
+            searched.keys().map(|by| [by.definition, by.name, by.value, &key.to_string()].map(str::to_owned))
+        });
+        places.collect()
     }
 
     /// Cuts off the last byte of a flushed row.
@@ -135,6 +158,7 @@ fn apply(state: &mut State, operation: &Operation) {
             let partition = state.entry(*partition).or_default();
             for place in places {
                 partition.rows.remove(&place.1);
+                partition.searched.remove(&place.1);
                 partition.places.entry(Index::Expiry).or_default().remove(place);
             }
         }
@@ -178,6 +202,22 @@ impl Store for SimStore {
         let found = self.lock().volatile.get(&partition).map(|state| state.rows.clone()).unwrap_or_default();
         for (key, bytes) in found.into_iter().filter(|(key, _)| key.kind() == kind) {
             if !visit(key, &bytes) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn search(&self, partition: i32, by: &SearchKey<'_>, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), StoreError> {
+        let found: Vec<String> = match self.lock().volatile.get(&partition) {
+            Some(state) => {
+                let all = state.searched.iter().filter(|(_, searched)| searched.keys().any(|key| key == *by));
+                all.map(|(key, _)| key.to_string()).collect()
+            }
+            None => Vec::new(),
+        };
+        for id in found {
+            if !visit(&id) {
                 break;
             }
         }

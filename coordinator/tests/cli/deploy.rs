@@ -224,3 +224,23 @@ fn a_topic_of_a_version_that_was_taken_back_is_needed_by_nobody() {
     );
     assert!(said.contains("12 topics are as they must be"), "{said}");
 }
+
+/// One name of `search` means one kind of value in all versions of a saga, also in those that only running sagas have.
+#[test]
+fn a_value_to_search_by_stays_of_its_type() {
+    let site = site();
+    let with = |search: &str| text().replace("deadline: 3d", &format!("deadline: 3d\nsearch: {{ {search} }}"));
+    let deploy = |text: &str| {
+        let path = site.write("mine.yaml", text);
+        site.ringmaster(&["deploy", path.to_str().expect("text")])
+    };
+    assert_eq!(deploy(&with("customer: start.customer_id")).0, 0);
+    assert_eq!(deploy(&text()).0, 0, "it may go");
+    let (code, _, errors) = deploy(&with("count: size(start.items), customer: size(start.items)"));
+    assert!(
+        code == 6 && errors.contains("search.customer is int here, and string in version 1, which is deployed"),
+        "{code} {errors}"
+    );
+    assert_eq!(listed(&site).len(), 2, "nothing was deployed");
+    assert_eq!(deploy(&with("customer: start.region, count: size(start.items)")).0, 0);
+}

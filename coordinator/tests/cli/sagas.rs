@@ -259,3 +259,37 @@ fn what_waits_for_events_and_for_people_is_listed_with_its_clock_and_what_came_e
     assert!(!why.contains("nothing of it waits"), "{why}");
     assert_eq!(coordinator.stop().0, Some(0));
 }
+
+/// Where a saga ends up in the list by what it is found by, while it lives and when it has ended.
+#[test]
+fn sagas_are_found_by_what_their_definition_says() {
+    let searched = TRIP
+        .replace("deadline: 3d", "deadline: 3d\nsearch: { nights: start.nights, key: \"'k ' + start.trip_id\" }")
+        .replace("key: \"'k", "name: \"'k");
+    let site = site_of("trip", &searched, &TRIPS.map(|(key, event)| ("trips", key, event)));
+    let coordinator = site.start();
+    site.until_listed(2);
+    let found = |by: &[&str]| -> Vec<String> {
+        let search: Vec<&str> = by.iter().flat_map(|by| ["--search", by]).collect();
+        let lines = site.lines(&[&["saga", "list", "--definition", "trip", "--json"], &search[..]].concat());
+        lines.iter().map(|saga| saga["saga"].as_str().expect("an id").to_owned()).collect()
+    };
+    assert_eq!(found(&["nights=40"]), ["trip/t-ended", "trip/t-stuck"]);
+    assert_eq!(found(&["nights=40", "name=k t-stuck"]), ["trip/t-stuck"]);
+    assert_eq!(found(&["nights=41"]), [""; 0]);
+    let list = site.said(&["saga", "list", "--definition", "trip", "--search", "nights=40"]);
+    assert!(list.contains("trip/t-ended") && list.contains("compensated") && list.contains("2 sagas"), "{list}");
+    let none = site.said(&["saga", "list", "--definition", "trip", "--search", "nights=41", "--search", "name=x"]);
+    assert_eq!(none.trim_end(), "no saga of trip is found by nights=41 and name=x");
+    let shown = &site.said(&["saga", "show", "trip/t-ended"]);
+    let shown: Value = serde_json::from_str(shown).expect("JSON");
+    assert_eq!(shown["search"], serde_json::json!({ "nights": "40", "name": "k t-ended" }));
+    let history = site.said(&["saga", "history", "trip/t-ended"]);
+    assert!(history.contains("found by nights=40, name=k t-ended"), "{history}");
+    for (by, code) in [("nights", 2), ("hotel=a", 9)] {
+        let (found, _, errors) = site.ringmaster(&["saga", "list", "--definition", "trip", "--search", by]);
+        assert_eq!(found, code, "{by}: {errors}");
+    }
+    assert_eq!(site.ringmaster(&["saga", "list", "--search", "nights=40"]).0, 2, "a definition is named");
+    coordinator.stop();
+}

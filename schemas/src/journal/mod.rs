@@ -11,6 +11,7 @@ mod reasons;
 mod routed;
 mod saga_event;
 mod sealed;
+mod search;
 mod turn;
 mod values;
 
@@ -24,6 +25,7 @@ pub use reasons::*;
 pub use routed::*;
 pub use saga_event::*;
 pub use sealed::*;
+pub use search::*;
 pub use turn::*;
 pub use values::*;
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{DefinitionHash, Encoding};
+use super::{DefinitionHash, Encoding, SearchValues};
 use crate::Millis;
 use crate::codec::{Avro, Cursor, Malformed, put_blob, put_long, put_text};
 use crate::shared::Shared;
@@ -26,6 +26,8 @@ pub struct HeadFields<'a> {
     pub source: &'a str,
     /// W3C trace context of the start event.
     pub traceparent: Option<&'a str>,
+    /// What the saga is searched by.
+    pub search: SearchValues<'a>,
     /// The start event's fields that expressions of this version can read, as Avro.
     pub start: &'a [u8],
 }
@@ -44,7 +46,7 @@ impl Head {
         put_long(scratch, fields.started_at);
         put_long(scratch, fields.start_schema);
         put_text(scratch, fields.source);
-        put_optional(scratch, fields.traceparent);
+        put_came(scratch, fields);
         let tail_at = scratch.len();
         put_blob(scratch, fields.start);
         Head(Shared::new(scratch, tail_at))
@@ -74,6 +76,15 @@ impl Head {
 
     /// W3C trace context of the start event; the source before it is passed over.
     pub fn traceparent(&self) -> Option<&str> {
+        self.came().0
+    }
+
+    /// What the saga is searched by.
+    pub fn search(&self) -> SearchValues<'_> {
+        self.came().1
+    }
+
+    fn came(&self) -> (Option<&str>, SearchValues<'_>) {
         let mut cursor = self.0.fields();
         let read = |cursor: &mut Cursor<'_>| {
             let _: DefinitionHash = Avro::take(cursor)?;
@@ -82,7 +93,7 @@ impl Head {
             }
             cursor.blob().map(|_source| ())
         };
-        read(&mut cursor).and_then(|()| take_optional(&mut cursor)).expect("it was read when it was made")
+        read(&mut cursor).and_then(|()| take_came(&mut cursor)).expect("it was read when it was made")
     }
 
     /// The start event's fields that expressions can read.
@@ -97,15 +108,36 @@ impl Head {
 
 /// All but the last.
 fn head_fields<'a>(cursor: &mut Cursor<'a>) -> Result<HeadFields<'a>, Malformed> {
-    Ok(HeadFields {
+    let fields = HeadFields {
         version: Avro::take(cursor)?,
         version_offset: cursor.long()?,
         started_at: cursor.long()?,
         start_schema: cursor.long()?,
         source: cursor.text()?,
-        traceparent: take_optional(cursor)?,
-        start: &[],
-    })
+        ..HeadFields::default()
+    };
+    let (traceparent, search) = take_came(cursor)?;
+    Ok(HeadFields { traceparent, search, ..fields })
+}
+
+/// The branch behind a trace context, or none, is both with what the saga is searched by.
+const SEARCHED: i64 = 2;
+
+fn put_came(out: &mut Vec<u8>, fields: &HeadFields<'_>) {
+    if !fields.search.is_empty() {
+        put_long(out, SEARCHED);
+    }
+    put_optional(out, fields.traceparent);
+    fields.search.put(out);
+}
+
+fn take_came<'a>(cursor: &mut Cursor<'a>) -> Result<(Option<&'a str>, SearchValues<'a>), Malformed> {
+    let mut ahead = *cursor;
+    if ahead.long()? != SEARCHED {
+        return Ok((take_optional(cursor)?, SearchValues::default()));
+    }
+    *cursor = ahead;
+    Ok((take_optional(cursor)?, SearchValues::take(cursor)?))
 }
 
 impl Avro for Head {

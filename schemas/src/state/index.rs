@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::{Entry, Saga};
 use crate::Millis;
+use crate::journal::{Head, SearchKey};
 use crate::names::murmur2;
 
 /// An index: rows in the order of a number.
@@ -20,30 +21,53 @@ pub enum Index {
     Parked,
 }
 
-/// A row's places in the indexes. A row that expires waits for nothing else: it has that one place, so that whoever deletes it
-/// needs no other.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// A row's places in the indexes. A row that expires waits for nothing else: beside that one place it has only those where it is
+/// searched, and they are told to whoever stores that place, so that whoever deletes the row need not look at it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IndexKeys {
     /// When something is due; none if it waits for nothing.
     pub due: Option<Millis>,
     /// The bucket in which it expires; none while it is needed.
     pub expiry: Option<i64>,
-    /// Since when it needs a person; none if it does not.
-    pub stuck: Option<Millis>,
+    /// Since when it needs a person; none if it does not. Never 0.
+    pub stuck: Option<NonZeroI64>,
     /// Where it waits for a breaker, or to be resumed; none if it does not. Never 0.
     pub parked: Option<NonZeroI64>,
+    /// By which values it is found, for as long as it is there.
+    pub search: Option<Searched>,
+}
+
+/// What a row is searched by: its head says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Searched(Head);
+
+impl Searched {
+    /// Of a saga; none if nothing of it is searched.
+    pub fn of(saga: &Saga) -> Option<Self> {
+        (!saga.head.search().is_empty()).then(|| Searched(saga.head.clone()))
+    }
+
+    /// The places.
+    pub fn keys(&self) -> impl Iterator<Item = SearchKey<'_>> {
+        self.0.search().keys()
+    }
+
+    /// True if both have the same places.
+    pub fn is_same(&self, other: &Searched) -> bool {
+        self.0.search() == other.0.search()
+    }
 }
 
 impl IndexKeys {
     /// A row that is found by its key alone.
-    pub const NONE: IndexKeys = IndexKeys { due: None, expiry: None, stuck: None, parked: None };
+    pub const NONE: IndexKeys = IndexKeys { due: None, expiry: None, stuck: None, parked: None, search: None };
 
     /// The row's place in an index, if it has one.
     pub fn place(&self, index: Index) -> Option<i64> {
         match index {
             Index::Due => self.due,
             Index::Expiry => self.expiry,
-            Index::Stuck => self.stuck,
+            Index::Stuck => self.stuck.map(NonZeroI64::get),
             Index::Parked => self.parked.map(NonZeroI64::get),
         }
     }
@@ -56,11 +80,13 @@ impl Index {
 
 /// A row's places in the indexes, by what it says.
 pub fn index_keys(saga: &Saga) -> IndexKeys {
+    let search = Searched::of(saga);
     match saga.expiry_bucket() {
-        Some(bucket) => IndexKeys { expiry: Some(bucket), ..IndexKeys::NONE },
+        Some(bucket) => IndexKeys { expiry: Some(bucket), search, ..IndexKeys::NONE },
         None => {
             let due = Some(saga.due_at()).filter(|due| *due != Millis::MAX);
-            IndexKeys { due, stuck: saga.stuck_since(), parked: parked(saga), expiry: None }
+            let stuck = saga.stuck_since().and_then(|since| NonZeroI64::new(since).or(NonZeroI64::new(1)));
+            IndexKeys { due, stuck, parked: parked(saga), expiry: None, search }
         }
     }
 }

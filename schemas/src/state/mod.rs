@@ -24,7 +24,7 @@ pub use breaker::{Breaker, BreakerState};
 pub use checkpoint::*;
 pub use children::{Child, ChildWork, Children};
 pub use entry::*;
-pub use index::{Index, IndexKeys, PAUSED, index_keys, parked_places, rank_at, rank_of};
+pub use index::{Index, IndexKeys, PAUSED, Searched, index_keys, parked_places, rank_at, rank_of};
 pub use key::{RowKey, RowKind};
 pub use large::LARGE_BYTES;
 pub use more::{Paused, SagaMore};

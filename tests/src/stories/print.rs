@@ -3,7 +3,7 @@
 use ringmaster_core::definition::{Node, ROOT, Verb};
 use ringmaster_core::saga::Effect;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Failure, Next, Opens, Order, Place, SagaEvent};
+use ringmaster_schemas::journal::{Failure, Head, Next, Opens, Order, Place, SagaEvent};
 use ringmaster_schemas::names::{self, Direction};
 use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 use ringmaster_schemas::wire::{self, Body, Framing};
@@ -50,6 +50,12 @@ fn duration(ms: Millis) -> String {
     out
 }
 
+/// What a saga is searched by.
+fn found_by(head: &Head) -> String {
+    let found: Vec<String> = head.search().keys().map(|key| format!("{}={}", key.name, key.value)).collect();
+    if found.is_empty() { String::new() } else { format!(", found by {}", found.join(", ")) }
+}
+
 /// An event in words. `behind` is the state that it left.
 pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
     let at = |ms: Millis| time(ms - stage.begin);
@@ -66,7 +72,8 @@ pub(super) fn event(stage: &Stage, behind: &Saga, event: &SagaEvent) -> String {
     match event {
         SagaEvent::Started { head, deadline_at } => {
             let deadline = deadline_at.map_or_else(|| "no deadline".to_owned(), |deadline| format!("deadline {}", at(deadline)));
-            format!("started {}, {deadline}, keeps {}", behind.id, shown(&stage.definition().start_kept, head.start()))
+            let keeps = shown(&stage.definition().start_kept, head.start());
+            format!("started {}, {deadline}{}, keeps {keeps}", behind.id, found_by(head))
         }
         SagaEvent::Skipped { node: skipped, passes } => format!("{} is skipped{}", node(*skipped), pivot(*passes)),
         SagaEvent::Entered { place, node, opens, .. } => entered(stage, (*place, *node), &name(*place), opens),

@@ -196,6 +196,7 @@ impl Stage {
             source: String::new(),
             version_offset: 0,
             priority: PRIORITY_USUAL,
+            search: Vec::new(),
             event_time: None,
             early: Vec::new(),
             by_hand: None,

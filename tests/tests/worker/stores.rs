@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ringmaster_schemas::journal::SearchKey;
 use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowKey, RowKind};
 use ringmaster_store::sim::SimStore;
 use ringmaster_store::{Store, StoreError};
@@ -37,6 +38,10 @@ impl Store for Watched {
 
     fn rows(&self, partition: i32, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8]) -> bool) -> Result<(), StoreError> {
         self.store.rows(partition, kind, visit)
+    }
+
+    fn search(&self, partition: i32, by: &SearchKey<'_>, visit: &mut dyn FnMut(&str) -> bool) -> Result<(), StoreError> {
+        self.store.search(partition, by, visit)
     }
 
     fn write(&self, batch: &Batch) -> Result<(), StoreError> {

@@ -22,6 +22,7 @@ mod heard;
 pub mod language;
 pub mod limits;
 mod node;
+mod search;
 pub mod yaml;
 
 pub use catalog::{Catalog, DefinitionRecord, defined_twice};
@@ -30,12 +31,13 @@ pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic,
 pub use contract::{Contract, ROWS_DEEP_MAX};
 pub use defaults::{DEFAULTS, Defaults};
 pub use do_::{Call, Do, Retry, Undo};
-pub use expression::{Budget, Environment, Expression, ExpressionError, SiteId, Template};
+pub use expression::{Budget, Environment, Expression, ExpressionError, SearchKind, SiteId, Template};
 pub use heard::{Listening, Matching, Starting};
 pub use node::{
     Approval, Arm, Escalation, EventAnswer, ForEach, Gives, ITEMS_MAX, ItemResult, Next, Node, NodeByName, On, ROOT, Reaction,
     Role, RoleName, Run, Sleep, Step, Verb, Wait,
 };
+pub use search::Search;
 
 /// One version of a saga definition, checked and ready to run.
 #[derive(Debug)]
@@ -55,6 +57,8 @@ pub struct Definition {
     pub deadline_ms: Option<Millis>,
     /// Which sagas go first where not all can; none: all are usual.
     pub priority: Option<Expression>,
+    /// What its sagas are searched by.
+    pub search: Vec<Search>,
     /// How long the row of a finished saga stays: as long, a repeated start is recognised.
     pub retain_ms: Millis,
     /// The nodes in preorder, the root first: all that belongs to a node is the range from itself to its `end`.

@@ -78,7 +78,9 @@ impl Projections {
             None => Cow::Borrowed(record_key(event, definition)?),
         };
         check_key(&key, definition, fingerprint)?;
-        let priority = priority_of(definition, &Environment { key: &key, ..environment }).map_err(|error| failed(&error))?;
+        let environment = Environment { key: &key, ..environment };
+        let priority = priority_of(definition, &environment).map_err(|error| failed(&error))?;
+        let search = definition.search_values(&environment).map_err(|error| failed(&error))?;
         let key = key.into_owned();
         let mut source = std::mem::take(&mut self.scratch.text);
         source.clear();
@@ -91,6 +93,7 @@ impl Projections {
             source,
             version_offset,
             priority,
+            search,
             event_time: event.time,
             early: Vec::new(),
             by_hand: None,

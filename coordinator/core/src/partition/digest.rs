@@ -87,7 +87,7 @@ impl Replica {
         let saga = row.saga.as_ref()?;
         if saga.status == Status::Swept {
             let before = row.stored.take();
-            if let Some(before) = before {
+            if let Some(before) = &before {
                 let sum = sums.at(before.places.expiry);
                 *sum = sum.wrapping_sub(before.hash);
             }
@@ -97,7 +97,7 @@ impl Replica {
         }
         let value = saga.encode();
         let (stored, now) = Stored::of(&row.id, &value, saga);
-        if let Some(before) = row.stored
+        if let Some(before) = &row.stored
             && before.places.expiry.is_none_or(|bucket| bucket > expired)
         {
             let sum = sums.at(before.places.expiry);
@@ -105,10 +105,11 @@ impl Replica {
         }
         let sum = sums.at(stored.places.expiry);
         *sum = sum.wrapping_add(stored.hash);
+        let after = stored.places.clone();
         let before = row.stored.replace(stored);
-        let large = Large { before: before.is_some_and(|before| before.large), now };
+        let large = Large { before: before.as_ref().is_some_and(|before| before.large), now };
         let before = before.map_or(IndexKeys::NONE, |before| before.places);
-        Some(RowChange { key: RowKey::Saga(row.id.clone()), value: Some(value), before, after: stored.places, large })
+        Some(RowChange { key: RowKey::Saga(row.id.clone()), value: Some(value), before, after, large })
     }
 
     fn stage_breakers(&mut self, sums: &mut Sums) -> Vec<RowChange> {

@@ -44,7 +44,7 @@ pub(super) struct Row {
 }
 
 /// What the partition remembers of a stored row, so that indexes and digest change by difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stored {
     pub(super) hash: u128,
     pub(super) places: IndexKeys,
@@ -55,7 +55,10 @@ pub(super) struct Stored {
 impl Stored {
     /// Of a row, and where the values of it lie that are kept by themselves.
     pub(super) fn of(id: &str, row: &[u8], saga: &Saga) -> (Self, Vec<Range<usize>>) {
-        let places = index_keys(saga);
+        let mut places = index_keys(saga);
+        if mutated("search_not_stored") {
+            places.search = None;
+        }
         // What expires is deleted without a look at it, and written once before that.
         let is_whole = places.expiry.is_some() || mutated("large_values_written_again");
         let large = if is_whole { Vec::new() } else { saga.large_in(row) };
@@ -111,7 +114,10 @@ impl Table {
         let key = RowKey::Saga(id);
         let (Some(row), RowKey::Saga(id)) = (stored.row(&key)?, key) else { return Ok(None) };
         let saga = Saga::decode(&id, &row).map_err(|error| stored.damaged(format!("the row of {id}: {error}")))?;
-        let (stored, _) = Stored::of(&id, &row, &saga);
+        let (mut stored, _) = Stored::of(&id, &row, &saga);
+        if mutated("search_forgotten_when_loaded") {
+            stored.places.search = None;
+        }
         let slot = self.insert(id);
         let row = self.row_mut(slot);
         (row.saga, row.stored) = (Some(Arc::new(saga)), Some(stored));

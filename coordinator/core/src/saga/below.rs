@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Data;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Failure, Head, HeadFields, Opens, Place, SagaEvent};
+use ringmaster_schemas::journal::{Failure, Head, HeadFields, Opens, Place, SagaEvent, SearchValues};
 use ringmaster_schemas::names::below;
 use ringmaster_schemas::state::{PRIORITY_USUAL, Saga, Status, Work};
 
@@ -30,6 +30,7 @@ impl Draft<'_> {
             start_schema: schema.map_or(0, |schema| schema.key()),
             source: if is_item { "" } else { &above.id },
             traceparent: of_above.traceparent,
+            search: if mutated("sub_saga_not_searched") { SearchValues::default() } else { SearchValues::of(&input.search) },
             start: input.start.bytes(),
         };
         let head = Head::new(&fields, &mut self.scratch.record);

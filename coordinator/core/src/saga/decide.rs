@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
-    ActKind, Failure, FailureKind, Head, HeadFields, KeptEvent, Phase, Place, RejectionReason, SagaEvent,
+    ActKind, Failure, FailureKind, Head, HeadFields, KeptEvent, Phase, Place, RejectionReason, SagaEvent, SearchValues,
 };
 use ringmaster_schemas::state::{ChildWork, Entry, PRIORITY_USUAL, Saga, Status, Waits, Work};
 
@@ -216,6 +216,7 @@ impl<'a> Draft<'a> {
             start_schema: start.start_schema,
             source: &start.source,
             traceparent: start.traceparent.as_deref(),
+            search: if mutated("search_lost_at_start") { SearchValues::default() } else { SearchValues::of(&start.search) },
             start: &start.start,
         };
         let head = Head::new(&fields, &mut self.scratch.record);

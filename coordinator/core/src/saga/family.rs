@@ -162,8 +162,8 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
                     passed = Some(Input::Begin(begin));
                     definition
                 }
-                Err(why) => {
-                    self.never_began(id, above, code::CONTRACT, &why);
+                Err((code, why)) => {
+                    self.never_began(id, above, code, &why);
                     return Ok(Ok(()));
                 }
             },
@@ -203,14 +203,18 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
         above: &Above<'d>,
         run: Option<&Run>,
         begin: &BeginInput,
-    ) -> Result<(&'d Definition, BeginInput), Arc<str>> {
+    ) -> Result<(&'d Definition, BeginInput), (&'static str, Arc<str>)> {
         let run = run.expect("it was looked at");
         let found = self.family.sub_saga(above.definition, run).filter(|_| !mutated("sub_saga_not_found"));
         let Some((definition, offset, kept)) = found.and_then(|(it, offset)| Some((it, offset, &it.input.as_ref()?.kept))) else {
-            return Err(format!("no version of {} keeps what this saga counts on", run.saga).into());
+            return Err((code::CONTRACT, format!("no version of {} keeps what this saga counts on", run.saga).into()));
         };
-        let start = self.scratch.passages.pass(begin.start.bytes(), &run.contract.input, kept)?;
-        Ok((definition, BeginInput { start, version_offset: Some(offset) }))
+        let start = self.scratch.passages.pass(begin.start.bytes(), &run.contract.input, kept);
+        let start = start.map_err(|why| (code::CONTRACT, why))?;
+        let (search, cost) = definition.searched_by(&above.saga.key(), start.bytes(), self.now);
+        self.cost = self.cost.saturating_add(cost);
+        let search = search.map_err(|error| (error.code, error.to_string().into()))?;
+        Ok((definition, BeginInput { start, version_offset: Some(offset), search }))
     }
 
     /// A sub-saga that has no row: it could not begin, and so has left nothing behind.
@@ -252,7 +256,10 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
                     {
                         item = next;
                     }
-                    (row(*place, *index), Input::Begin(BeginInput { start: Data::new(item), version_offset: None }))
+                    (
+                        row(*place, *index),
+                        Input::Begin(BeginInput { start: Data::new(item), version_offset: None, search: Vec::new() }),
+                    )
                 }
                 SagaEvent::Item { event: ItemEvent::Recalled { .. }, .. } if mutated("items_not_recalled") => continue,
                 SagaEvent::Item { place, event: ItemEvent::Recalled { index } } => {

@@ -139,6 +139,8 @@ pub struct BeginInput {
     pub start: Data,
     /// Of a sub-saga: offset of its version in the topic of definitions.
     pub version_offset: Option<i64>,
+    /// Of a sub-saga: what it is searched by, as heads keep it.
+    pub search: Vec<u8>,
 }
 
 /// What the row above is to know.
@@ -200,6 +202,8 @@ pub struct StartInput {
     pub version_offset: i64,
     /// From 0 to 9; of what is parked the larger goes first.
     pub priority: u8,
+    /// What it is searched by, as heads keep it; nothing where it is searched by nothing.
+    pub search: Vec<u8>,
     /// The event's own time, if its log has one.
     pub event_time: Option<Millis>,
     /// What came before it, in the order in which it came.

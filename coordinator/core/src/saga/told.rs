@@ -157,7 +157,9 @@ impl<'a> Teller<'a> {
             Some(below) => format!("is run by {},", below.above),
             None => format!("started by {}", fields.source),
         };
-        let text = format!("{by} with version {number} ({}){deadline}", short(&hex(&fields.version)));
+        let found: Vec<String> = fields.search.keys().map(|key| format!("{}={}", key.name, key.value)).collect();
+        let found = if found.is_empty() { String::new() } else { format!(", found by {}", found.join(", ")) };
+        let text = format!("{by} with version {number} ({}){deadline}{found}", short(&hex(&fields.version)));
         out.push(Told { event: "started", step: None, text });
     }
 

@@ -1,6 +1,6 @@
 //! A partition, a journal that is a list, and inputs that say what the test says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ringmaster_core::definition::{Catalog, DefinitionRecord, Participant, Settings as Definitions};
 use ringmaster_core::intake::InputRecord;
@@ -54,6 +54,7 @@ pub(crate) struct Line {
     pub(crate) stored: Option<Checkpoint>,
     /// What is stored beside the checkpoint.
     pub(crate) rows: BTreeMap<RowKey, Vec<u8>>,
+    pub(crate) found: BTreeSet<String>,
     pub(crate) catalog: Catalog,
     /// Offsets after which each input goes on.
     pub(crate) next: Vec<i64>,
@@ -150,6 +151,7 @@ impl Line {
             journal_start: 0,
             stored: None,
             rows: BTreeMap::new(),
+            found: BTreeSet::new(),
             catalog,
             next: vec![0; settings.inputs.len().max(3)],
             unacknowledged: Vec::new(),
@@ -376,6 +378,7 @@ impl Line {
         self.partition.stored(&staged);
         self.stored = Some(staged.checkpoint);
         for change in staged.rows {
+            super::search::change(&mut self.found, &change);
             match change.value {
                 Some(value) => drop(self.rows.insert(change.key, value)),
                 None => drop(self.rows.remove(&change.key)),

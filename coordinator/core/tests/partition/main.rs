@@ -17,6 +17,7 @@ mod pausing;
 mod resumed;
 mod routing;
 mod runs;
+mod search;
 mod side_by_side;
 mod starts;
 mod stored;

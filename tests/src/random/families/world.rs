@@ -131,6 +131,7 @@ impl<'k> World<'k> {
             source: "wanted/0/0".to_owned(),
             version_offset: 0,
             priority: if self.known.definitions[0].priority.is_some() { 8 } else { PRIORITY_USUAL },
+            search: Vec::new(),
             event_time: Some(self.now),
             early: Vec::new(),
             by_hand: None,

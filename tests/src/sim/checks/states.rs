@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringmaster_schemas::journal::JournalRecord;
-use ringmaster_schemas::state::{Batch, Checkpoint, Identity, Index, OutboxEffect, RowKey, RowKind, Saga, index_keys};
+use ringmaster_schemas::state::{Batch, Checkpoint, Identity, Index, OutboxEffect, RowKey, RowKind, Saga, Searched, index_keys};
 use ringmaster_store::Store;
 use ringmaster_store::sim::SimStore;
 
@@ -134,7 +134,13 @@ fn indexes(store: &SimStore, partition: i32, rows: &Rows) -> Result<(), String> 
             return Err(format!("{index:?}: the index holds {indexed:?}, rows say {expected:?}"));
         }
     }
-    Ok(())
+    let by_row = |(key, row): (&RowKey, &Vec<u8>)| {
+        let searched = Searched::of(&Saga::decode(&"".into(), row).ok()?)?;
+        let places = searched.keys().map(|by| [by.definition, by.name, by.value, &key.to_string()].map(str::to_owned));
+        Some(places.collect::<Vec<_>>())
+    };
+    let (searched, expected) = (store.searched(partition), rows.iter().filter_map(by_row).flatten().collect());
+    if searched == expected { Ok(()) } else { Err(format!("{searched:?} are found by values, rows say {expected:?}")) }
 }
 
 type Rows = BTreeMap<RowKey, Vec<u8>>;

@@ -131,6 +131,7 @@ pub static SAGA: Shape = Shape {
         may("cancel", Holds::Map(&CANCEL), "The event that cancels a saga."),
         may("deadline", Holds::Duration, "The whole saga's time; over before the pivot, what was done is undone."),
         may("priority", Holds::Expression, "From 0 to 9, 5 without it: of what is parked the larger goes first."),
+        may("search", SEARCHES, "What a saga is found by, computed once, when it starts; what is absent is not there."),
         may("retain", Holds::Duration, "How long a finished saga is kept, and its repeated start recognised."),
         may("rules", Holds::Named(&RULE, 0), "Named expressions, read as rules.NAME; a table takes its first row that is true."),
         must("steps", Holds::Steps, "What is done, in order."),
@@ -139,6 +140,15 @@ pub static SAGA: Shape = Shape {
         may("on_compensated", EMISSIONS, "What is told when what was done is undone; failure says why."),
         may("on_stuck", EMISSIONS, "What is told each time that something begins to need a person; failure says what, and why."),
     ],
+};
+
+const SEARCHES: Holds = Holds::Named(&Holds::Either(&[Holds::Expression, Holds::Map(&SEARCH)]), 1);
+
+/// An entry of `search`, in full.
+pub static SEARCH: Shape = Shape {
+    name: "search",
+    what: "a value to search by",
+    keys: &[must("value", Holds::Expression, "The value: a string, an int, a bool or a decimal.")],
 };
 
 const INPUT: Holds = Holds::Either(&[Holds::Type, Holds::Fields]);
@@ -200,8 +210,23 @@ const EMISSIONS: Holds = Holds::Either(&[Holds::Map(&EMISSION), Holds::List(&Hol
 pub static EMISSION: Shape = Shape { name: "emission", what: "an emission", keys: &[EVENT, EVENT_TO, EVENT_KEY, EVENT_WITH] };
 
 /// Every map of the language that is no step, in the order in which it is told.
-pub static MAPS: [&Shape; 14] =
-    [&SAGA, &START, &CANCEL, &ROW, &LAST_ROW, &EMISSION, &UNDO, &RETRY, &REACTION, &ARM, &LAST_ARM, &ROLE, &ESCALATION, &ANSWER];
+pub static MAPS: [&Shape; 15] = [
+    &SAGA,
+    &START,
+    &CANCEL,
+    &SEARCH,
+    &ROW,
+    &LAST_ROW,
+    &EMISSION,
+    &UNDO,
+    &RETRY,
+    &REACTION,
+    &ARM,
+    &LAST_ARM,
+    &ROLE,
+    &ESCALATION,
+    &ANSWER,
+];
 
 /// The verbs, each with what a step of it may have.
 pub static VERBS: [(&str, &Shape); 11] = [

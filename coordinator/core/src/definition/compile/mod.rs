@@ -67,6 +67,7 @@ pub(super) fn limits() -> Vec<Limit> {
         limit!(form::react::CODES_MAX, "codes of one on_refused or on_failed", count),
         limit!(form::react::ROUNDS_MAX, "rounds of a step", count),
         limit!(form::approval::ESCALATIONS_MAX, "escalations of an approval", count),
+        limit!(form::search::SEARCH_MAX, "values to search by, of a definition", count),
         limit!(form::rules::RULES_MAX, "rules of a definition", count),
         limit!(fields::NAME_BYTES_MAX, "the name of a saga, a step or a rule", bytes),
         limit!(fields::PARTICIPANT_BYTES_MAX, "the name of a participant", bytes),

@@ -4,6 +4,7 @@ mod approval;
 mod for_each;
 mod matching;
 mod run;
+mod search;
 mod undo;
 
 use std::collections::BTreeMap;
@@ -56,6 +57,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let (form, tree, certainty) = (self.form, self.ground.tree, self.ground.certainty);
         let starts = self.starts();
         let priority = self.priority();
+        let search = self.search();
         let listeners = self.listeners();
         let mut nodes: Vec<Option<Node>> = Vec::with_capacity(tree.nodes.len());
         for number in (0..).take(tree.nodes.len()) {
@@ -77,6 +79,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             listeners: listeners?,
             deadline_ms: form.deadline.as_ref().map(|(millis, _)| *millis),
             priority: priority?,
+            search: search?,
             retain_ms: form.retain_ms,
             names: NodeByName::of(&nodes),
             has_pivot: tree.pivots().next().is_some(),

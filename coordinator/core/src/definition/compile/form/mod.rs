@@ -14,6 +14,7 @@ pub(super) mod react;
 mod refuse;
 pub(super) mod rules;
 pub(super) mod run;
+pub(super) mod search;
 mod sleep;
 mod wait;
 
@@ -39,10 +40,9 @@ pub(super) use react::OnForm;
 pub(crate) use react::ROUNDS_MAX;
 pub(super) use refuse::RefuseForm;
 pub(super) use run::{FieldForm, InputForm, InputKind, RunForm, TypeForm};
+pub(super) use search::SearchForm;
 pub(super) use sleep::SleepForm;
 pub(super) use wait::{ListenForm, WaitForm};
-
-const SAGA_LATER: [&str; 1] = ["search"];
 
 /// What a start looks like.
 const STARTS: &str = "start: { on: EVENT, from: TOPIC, key: event.FIELD }";
@@ -58,6 +58,7 @@ pub(super) struct SagaForm {
     pub(super) cancel: Option<ListenForm>,
     pub(super) deadline: Option<Length>,
     pub(super) priority: Option<Parsed>,
+    pub(super) search: Vec<SearchForm>,
     pub(super) retain_ms: Millis,
     pub(super) rules: Vec<Rule>,
     pub(super) steps: Vec<NodeForm>,
@@ -80,7 +81,7 @@ pub(super) struct StartForm {
 impl SagaForm {
     /// Reads a document. `None` if anything is wrong that leaves a hole; what is wrong is reported in any case.
     pub(super) fn read(root: &Node, report: &mut Report<'_>) -> Option<SagaForm> {
-        let fields = Fields::of(root, &SAGA, &SAGA_LATER, report)?;
+        let fields = Fields::of(root, &SAGA, &[], report)?;
         let name = fields.needed("saga", "saga: NAME", report);
         let name = name.and_then(|node| {
             word(node, "a saga's name", is_saga_name, "small letters, digits, - and _, at most 64, a letter first", report)
@@ -101,6 +102,7 @@ impl SagaForm {
         };
         let deadline = fields.duration("deadline", report);
         let priority = expression(fields.node("priority"), report);
+        let search = SearchForm::read_all(fields.node("search"), report);
         let retain_ms = fields.duration("retain", report).map_or(DEFAULTS.retain_ms, |(millis, _)| millis);
         let rules = match fields.node("rules") {
             None => Some(Vec::new()),
@@ -132,6 +134,7 @@ impl SagaForm {
             cancel: cancel?,
             deadline,
             priority: priority?,
+            search: search?,
             retain_ms,
             rules: rules?,
             steps: steps?,

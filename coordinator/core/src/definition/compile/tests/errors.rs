@@ -87,7 +87,7 @@ fn structure() {
         expect![[r#"
             sagas/x.yaml:1:1: error: a definition is a map, not a list
              1 | - a
-               | ^^^ it has: saga, description, start, input, cancel, deadline, priority, retain, rules, steps, result, on_completed, on_compensated, on_stuck
+               | ^^^ it has: saga, description, start, input, cancel, deadline, priority, search, retain, rules, steps, result, on_completed, on_compensated, on_stuck
         "#]],
     );
     check(
@@ -123,9 +123,6 @@ fn later_words_and_duplicates() {
     check(
         &saga("cancel: { on: X }\nsearch: { a: key }\npriority: 30\nsteps:\n  - { step: a, wait: CardChanged }\n"),
         expect![[r#"
-            sagas/x.yaml:4:1: error: this version does not know 'search' yet
-             4 | search: { a: key }
-               | ^^^^^^ a definition has: saga, description, start, input, cancel, deadline, priority, retain, rules, steps, result, on_completed, on_compensated, on_stuck
             sagas/x.yaml:5:11: error: a priority is from 0 to 9, not 30
              5 | priority: 30
                |           ^^ priority: 8 goes before 5, which is the usual one

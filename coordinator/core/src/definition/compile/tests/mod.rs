@@ -14,6 +14,7 @@ mod pages;
 mod reactions;
 mod refused;
 mod run;
+mod search;
 mod starts;
 mod table;
 mod topics;

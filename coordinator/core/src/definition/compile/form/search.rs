@@ -1,0 +1,54 @@
+//! `search`: the values by which people find a saga.
+
+use super::super::fields::{Fields, Word};
+use super::super::keys::SEARCH;
+use super::super::report::Report;
+use super::name_of;
+use crate::definition::expression::Parsed;
+use crate::definition::yaml::{Kind, Node};
+
+/// Values that one definition is searched by.
+pub(in crate::definition::compile) const SEARCH_MAX: usize = 8;
+
+const FORM: &str = "search: { customer: start.customer_id }";
+
+pub(in crate::definition::compile) struct SearchForm {
+    pub(in crate::definition::compile) name: Word,
+    pub(in crate::definition::compile) value: Parsed,
+}
+
+impl SearchForm {
+    pub(super) fn read_all(node: Option<&Node>, report: &mut Report<'_>) -> Option<Vec<SearchForm>> {
+        let Some(node) = node else { return Some(Vec::new()) };
+        let entries = match &node.kind {
+            Kind::Map(entries) if !entries.is_empty() => entries,
+            Kind::Map(_) => {
+                report.error(&node.span, "'search' is empty", FORM);
+                return None;
+            }
+            _ => {
+                report.error(&node.span, format!("search is a map, not {}", node.describe()), FORM);
+                return None;
+            }
+        };
+        if let Some((name, _)) = entries.get(SEARCH_MAX) {
+            report.error(&name.span, format!("more than {SEARCH_MAX} values to search by"), "");
+            return None;
+        }
+        let all: Vec<Option<SearchForm>> = entries.iter().map(|(name, value)| SearchForm::read(name, value, report)).collect();
+        all.into_iter().collect()
+    }
+
+    fn read(name: &Node, value: &Node, report: &mut Report<'_>) -> Option<SearchForm> {
+        let name = name_of(name, "the name of a value", report);
+        let value = match &value.kind {
+            Kind::Map(_) => {
+                let fields = Fields::of(value, &SEARCH, &["unique"], report)?;
+                fields.needed("value", "value: an expression", report)
+            }
+            _ => Some(value),
+        };
+        let value = Parsed::new(value?, report);
+        Some(SearchForm { name: name?, value: value? })
+    }
+}
