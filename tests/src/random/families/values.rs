@@ -170,8 +170,7 @@ impl World<'_> {
                 return self.faults.push(format!("L12: {illegal}"));
             }
             let behind = row.clone().expect("it is there");
-            let sender =
-                Sender { id, head: &behind.head, at: self.now, inbox_topic: "inbox", reply_topic: "replies", partition: 0 };
+            let sender = Sender { id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0 };
             let mut sent = Vec::new();
             effects(sender, &event, None, &mut |_| unreachable!("a value asks nobody"), &mut String::new(), &mut sent);
             brought(sender, &behind, &event, &mut sent);
