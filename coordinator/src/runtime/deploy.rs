@@ -46,6 +46,9 @@ pub struct Plan {
     pub warnings: Vec<CompileError>,
     /// Sagas that are deployed and in none of the files.
     pub others: Vec<String>,
+    /// Sagas that are the first to match events of a topic which was read before, and that topic: a coordinator that runs and reads it
+    /// directly takes them in at its next start.
+    pub first_to_match: Vec<(String, String)>,
     known: KnownSchemas,
 }
 
@@ -125,8 +128,26 @@ impl Plan {
         };
         let others = before.newest_versions().filter(|version| !named.contains(&*version.name));
         let others = others.map(|version| version.name.to_string()).collect();
-        let changes = found.iter().cloned().map(change).collect();
-        Ok(Plan { knowledge, changes, warnings, others, known })
+        let changes: Vec<Change> = found.iter().cloned().map(change).collect();
+        let first_to_match = first_to_match(&before, &knowledge.catalog, &changes);
+        Ok(Plan { knowledge, changes, warnings, others, first_to_match, known })
+    }
+
+    /// A saga of the plan that is taken in at the next start, and all that runs it, at any depth.
+    pub fn waiting_with(&self, saga: &str) -> Vec<String> {
+        let mut all = vec![saga.to_owned()];
+        let mut next = 0;
+        while next < all.len() {
+            let runs = |change: &&Change| {
+                let newest = self.knowledge.catalog.newest(&change.record.name);
+                newest.is_some_and(|newest| newest.runs().any(|(_, run)| *run.saga == *all[next]))
+            };
+            let new = self.changes.iter().filter(|change| !change.is_none()).filter(runs).map(|change| change.record.name.clone());
+            let new: Vec<String> = new.filter(|name| !all.contains(name)).collect();
+            all.extend(new);
+            next += 1;
+        }
+        all
     }
 
     /// Looks at the topics that the definitions of the files need: what is deployed stays, so they must be there before.
@@ -174,6 +195,21 @@ fn in_order(records: Vec<DefinitionRecord>) -> Vec<DefinitionRecord> {
         }
     }
     ordered
+}
+
+/// Sagas that are the first to match events of a topic which is read already, with that topic: they are in force from the next start on.
+fn first_to_match(before: &Catalog, after: &Catalog, changes: &[Change]) -> Vec<(String, String)> {
+    let read: BTreeSet<_> = before.input_topics().into_iter().chain(before.listener_topics()).collect();
+    let matched = before.matched_topics();
+    let newest = changes.iter().filter(|change| !change.is_none()).filter_map(|change| after.newest(&change.record.name));
+    let all: BTreeSet<(String, String)> = newest
+        .flat_map(|newest| {
+            newest.listeners.iter().filter(|listener| listener.matches.is_some()).map(move |listener| (newest, listener))
+        })
+        .filter(|(_, listener)| read.contains(&listener.topic) && !matched.contains(&listener.topic))
+        .map(|(newest, listener)| (newest.name.to_string(), listener.topic.to_string()))
+        .collect();
+    all.into_iter().collect()
 }
 
 /// Plans, makes the topics if nobody else can, looks at them, publishes.

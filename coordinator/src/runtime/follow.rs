@@ -17,7 +17,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::Topics;
 use ringmaster_schemas::registry::Schemas;
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, held_back};
 use super::clock::Now;
 use super::deploy::Deploying;
 use super::folder::Folder;
@@ -246,14 +246,14 @@ impl<B: Bus> Follower<B> {
             (self.knowledge.catalog.clone(), self.knowledge.deployed.clone(), self.setup.clone());
         let missing = setup.missing().len();
         let mut taken = Vec::new();
+        let held = held_back(&candidates, &catalog, |candidate| self.wrong_topics(candidate, &found));
         for candidate in candidates {
-            let wrong = self.wrong_topics(&candidate, &found);
-            if !wrong.is_empty() && candidate.is_newest {
+            if let Some(wrong) = held.get(&candidate.offset) {
                 let DefinitionRecord { name, file, line, .. } = &candidate.record;
                 let wrong = wrong.join("\n");
                 let text = format!(
-                    "{file}:{line}: this version of {name} was deployed, and is in force when its topics are as they must be \
-                     (`ringmaster topics apply`); until then the one before is:\n{wrong}"
+                    "{file}:{line}: this version of {name} was deployed, and is in force when what it needs is as it must be \
+                     (topics: `ringmaster topics apply`); until then the one before is:\n{wrong}"
                 );
                 self.said.say(About::Saga(name.clone()), &text);
                 continue;

@@ -260,8 +260,8 @@ impl Stage<'_> {
         let mut sent = Vec::new();
         effects(sender, event, order_of(behind, event), &mut topic_of, &mut String::new(), &mut sent);
         for effect in sent {
-            if &*effect.topic == "inbox" {
-                self.letters.extend(values::letter_of(&effect));
+            if let Some(letter) = values::letter_of(&effect) {
+                self.letters.push_back(letter);
                 continue;
             }
             let command = wire::decode_command(effect.value(), self.known.schemas).expect("a command that is sent can be read");

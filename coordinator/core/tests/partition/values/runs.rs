@@ -97,3 +97,37 @@ fn a_sub_sagas_time_is_over_only_when_its_inputs_were_read() {
     assert_eq!(asks(), (true, false, true));
     without("inputs_of_runs_unread", || assert_eq!(asks(), (false, true, true)));
 }
+
+const TWICE: &str = "
+saga: goods
+start: { on: Asked, from: alphas, key: event.id }
+retain: 2h
+steps:
+  - { step: label, do: worker.Label, undo: nothing, with: { id: key } }
+  - step: both
+    parallel:
+      one: [ { step: first, wait: Arrived, from: parcels, match: parcel == steps.label.parcel, within: 2h, on_refused: { VALUE_TAKEN: go_on } } ]
+      two: [ { step: second, wait: Arrived, from: parcels, match: parcel == steps.label.parcel, within: 2h, on_refused: { VALUE_TAKEN: go_on } } ]
+  - { step: again, wait: Arrived, from: parcels, match: parcel == steps.label.parcel, within: 2h }
+  - { step: pay, do: worker.Pay, undo: nothing, with: { weight: steps.again.weight } }
+";
+
+/// Two waits of one saga with one value: beside each other one is refused, the one whose claim comes later, behind each other the next has it again, whatever comes
+/// of the letters in between.
+#[test]
+fn two_waits_of_one_saga_with_one_value() {
+    for (copies, in_order) in [(1, true), (2, true), (3, false)] {
+        let mut post = Post { copies, in_order, ..Post::of(TWICE) };
+        let (key, parcel) = (in_partition("k", 0, 0), in_partition("p", 1, 0));
+        post.waits_for(&key, &parcel);
+        post.settle();
+        assert_eq!(post.refused(&key), ["VALUE_TAKEN"], "{copies} copies");
+        for (weight, id) in [(1, "first"), (2, "second")] {
+            post.comes(0, &arrived(&parcel, weight, id));
+            post.settle();
+        }
+        assert_eq!(post.taken(&key), ["dock/first", "dock/second"], "{copies} copies");
+        post.is_quiet(&parcel);
+        post.replays();
+    }
+}
