@@ -98,7 +98,7 @@ fn of_inputs_and_ends() {
         &expect![[r#"
             trip.yaml:4:1: error: a scenario has no 'event'
              4 | event: { CardChanged: {} }
-               | ^^^^^ there are: scenario, description, saga, begins, key, before, start, answers, at, then, never, ends, ...
+               | ^^^^^ there are: scenario, description, saga, begins, key, before, start, answers, at, then, never, search, ...
             trip.yaml:5:7: error: no saga ends 'done'
              5 | ends: done
                |       ^^^^ there are: completed, compensated, stuck, not started
