@@ -150,8 +150,8 @@ const ITEM_MUTANTS: [(&str, &str); 20] = [
     ("child_news_lost", "L15"),
     ("child_pivot_not_told", "L14"),
     ("claim_not_sent", "L20"),
-    ("claim_resurrects", "L20"),
     ("clock_runs_over_held_item", "L15"),
+    ("denied_claim_stands", "L20"),
     ("item_not_undone", "L4"),
     ("item_reads_neighbour", "L18"),
     ("items_not_recalled", "ends"),
@@ -320,14 +320,16 @@ const MUTANTS: [(&str, &str); 92] = [
 
 /// Mutants that the runs do not reach, and why.
 #[cfg(feature = "faults")]
-const ELSEWHERE: [(&str, &str); 10] = [
+const ELSEWHERE: [(&str, &str); 15] = [
     ("all_undone_in_one_turn", "bodies are small here; the core's tests of steps side by side have large ones"),
     ("big_command_sent", "bodies are small here; the stories have large ones"),
+    ("claim_resurrects", "what is given to nobody goes back at once; the partition's tests see that it was given"),
     ("cause_forgotten_where_stuck", "a person skips an undo of what nobody knows, that cannot be made: one seed in 30,000"),
     (
         "ended_row_forgets_parked_stray",
         "an undo that reads the start is parked where its saga ends: one seed in 10,000; a story does it",
     ),
+    ("event_nobody_can_tell_of_stays", "conditions are about what is there; the partition's tests have one that fails"),
     (
         "gathered_where_stopped",
         "an item stops with what is above it in the turn in which the last one ends; the partition's tests do it",
@@ -337,8 +339,11 @@ const ELSEWHERE: [(&str, &str); 10] = [
         "a scope is undone, and left out, while its saga is paused: one seed in some thousands; a story does it",
     ),
     ("rows_without_depth", "rows are not so deep here; the partition's tests have deeper ones"),
+    ("search_lost_at_start", "nothing is searched for here; the partition's tests do"),
+    ("seen_event_forgotten", "no event comes by another record again; the partition's tests have one"),
     ("stray_forgets_body_at_pivot", "a stray is parked where its saga passes the pivot: one seed in 10,000; a story does it"),
     ("sub_saga_not_found", "every version is known here; the partition's tests lose one"),
+    ("sub_saga_not_searched", "nothing is searched for here; the partition's tests do"),
     ("work_costs_nothing", "expressions are cheap here; the partition's tests have costly ones"),
 ];
 

@@ -22,10 +22,11 @@ mod heard;
 pub mod language;
 pub mod limits;
 mod node;
+mod record;
 mod search;
 pub mod yaml;
 
-pub use catalog::{Catalog, DefinitionRecord, defined_twice};
+pub use catalog::Catalog;
 pub(crate) use compile::ROUNDS_MAX;
 pub use compile::{CompileError, Mode, Participant, RecordError, Settings, Topic, compile};
 pub use contract::{Contract, ROWS_DEEP_MAX};
@@ -37,6 +38,7 @@ pub use node::{
     Approval, Arm, Escalation, EventAnswer, ForEach, Gives, ITEMS_MAX, ItemResult, Next, Node, NodeByName, On, ROOT, Reaction,
     Role, RoleName, Run, Sleep, Step, Verb, Wait,
 };
+pub use record::{DefinitionRecord, defined_twice};
 pub use search::Search;
 
 /// One version of a saga definition, checked and ready to run.
