@@ -38,13 +38,14 @@ impl Owner {
             }
             Letter::Answer(answer) => {
                 let news = if answer.granted { ClaimNews::Granted } else { ClaimNews::Denied };
-                self.news_of_claim((&answer.row, answer.place, answer.at), turn, cx, |_, _| Ok(news))
+                self.news_of_claim((&answer.row, answer.place, answer.at), turn, cx, |_, _| Ok(Some(news)))
             }
             Letter::Event(ValueEvent { row, place, at, event }) => {
                 let schemas = cx.schemas;
                 self.news_of_claim((&row, place, at), turn, cx, |owner, (definition, listener)| {
+                    let Some(listener) = listener else { return Ok(None) };
                     let data = owner.projections.kept(definition, listener, &event, schemas)?;
-                    Ok(ClaimNews::Event { source: event.source.clone(), data })
+                    Ok(Some(ClaimNews::Event { source: event.source.clone(), data }))
                 })
             }
         }
@@ -56,7 +57,7 @@ impl Owner {
         (row, place, at): (&Arc<str>, Place, Millis),
         turn: Turn<'a>,
         cx: &Context<'_>,
-        news: impl FnOnce(&mut Owner, (&Definition, u16)) -> Result<ClaimNews, NoTurn>,
+        news: impl FnOnce(&mut Owner, (&Definition, Option<u16>)) -> Result<Option<ClaimNews>, NoTurn>,
     ) -> Result<Option<Turn<'a>>, NoTurn> {
         let Some(slot) = self.find(row, || row.clone(), cx)? else { return Ok(None) };
         let Some(saga) = self.visible(slot).filter(|saga| saga.claim_at(place).is_some_and(|claim| claim.at == at)).cloned() else {
@@ -64,8 +65,9 @@ impl Owner {
         };
         let definition = self.definition_of(&saga, cx)?;
         let node = saga.entry(place).and_then(|entry| definition.node(entry.node));
-        let Some((listener, _)) = node.and_then(|node| node.verb.listens()) else { return Ok(None) };
-        let news = news(self, (definition, listener))?;
+        // A saga that claims one of its own values listens to nothing.
+        let listener = node.and_then(|node| node.verb.listens()).map(|(listener, _)| listener);
+        let Some(news) = news(self, (definition, listener))? else { return Ok(None) };
         Ok(self.decide_at(slot, &Input::Claim(ClaimInput { place, at, news }), turn, cx)?)
     }
 

@@ -3,6 +3,7 @@
 
 mod items;
 mod post;
+mod unique;
 
 use ringmaster_schemas::journal::{Failure, KeptEvent, Letter, SagaEvent, ValueEvent, ValueName};
 use ringmaster_schemas::names::partition_of;
