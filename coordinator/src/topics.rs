@@ -20,9 +20,9 @@ const COMMANDS_SUFFIX: &str = ".commands";
 pub enum Kind {
     /// Kept for ever: journal, definitions, schemas, quarantine.
     History,
-    /// Commands, replies, acts: 7 days.
+    /// Commands, acts: 7 days.
     Traffic,
-    /// What routers hand on: 7 days, and nothing that was acknowledged may vanish.
+    /// What routers hand on, and replies with the letters between partitions: 7 days, and nothing that was acknowledged may vanish.
     Routed,
     /// Users' own events: made with defaults if it does not exist, and never judged for retention.
     Events,
@@ -44,8 +44,8 @@ pub fn needed(topics: &Topics, partitions: i32, start: &[String], commands: &[St
     let history = [(&topics.journal, partitions), (&topics.definitions, 1), (&topics.schemas, 1), (&topics.quarantine, partitions)];
     let mut all: Vec<Needed> =
         history.into_iter().map(|(name, partitions)| Needed { name: name.clone(), partitions, kind: Kind::History }).collect();
-    all.extend([&topics.replies, &topics.control].map(|name| Needed { name: name.clone(), partitions, kind: Kind::Traffic }));
-    all.push(Needed { name: topics.inbox.clone(), partitions, kind: Kind::Routed });
+    all.push(Needed { name: topics.control.clone(), partitions, kind: Kind::Traffic });
+    all.extend([&topics.replies, &topics.inbox].map(|name| Needed { name: name.clone(), partitions, kind: Kind::Routed }));
     all.extend(commands.iter().map(|name| Needed { name: name.clone(), partitions, kind: Kind::Traffic }));
     for name in start.iter().chain(emitted) {
         if !all.iter().any(|known| known.name == *name) {
@@ -164,10 +164,12 @@ pub fn faults(description: &Description, topics: &Topics, direct: &[String], par
             }
         }
     }
-    if (is_history || *name == topics.inbox) && setting("unclean.leader.election.enable").is_some_and(|value| value != "false") {
+    // Letters between partitions go by the replies.
+    let loses_nothing = is_history || [&topics.inbox, &topics.replies].contains(&name);
+    if loses_nothing && setting("unclean.leader.election.enable").is_some_and(|value| value != "false") {
         wrong.push(format!("  {name}: unclean.leader.election.enable is true, must be false: it loses acknowledged records"));
     }
-    if [&topics.journal, &topics.inbox].contains(&name)
+    if [&topics.journal, &topics.inbox, &topics.replies].contains(&name)
         && let Some(bytes) = setting("max.message.bytes").and_then(|value| value.parse::<i64>().ok())
         && bytes < JOURNAL_MESSAGE_BYTES_MIN
     {

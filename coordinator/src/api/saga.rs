@@ -1,6 +1,6 @@
 //! A saga as people and programs see it: its row, without the bodies.
 
-use ringmaster_core::saga::name_of;
+use ringmaster_core::saga::{name_of, reason_of};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, KeptEvent, OrderFields};
 use ringmaster_schemas::json::time::put_timestamp;
@@ -68,6 +68,7 @@ pub(super) fn look_up(store: &dyn Store, known: &Knowledge, partition: i32, id: 
         for (entry, shown) in saga.entries.iter().zip(shown["entries"].as_array_mut().into_iter().flatten()) {
             // What sends no command does not say its name itself, or that of the step in it that failed.
             shown["step"] = name_of(definition, entry).into();
+            shown["waits"] = reason_of(definition, entry).into();
         }
         shown["on_the_way"] = why::on_the_way(definition, &saga).into();
         shown["why"] = why::reasons(definition, &known.schemas, store, partition, &saga)?.into();

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ringmaster_core::definition::Catalog;
-use ringmaster_core::saga::{name_of, why};
+use ringmaster_core::saga::{name_of, reason_of, why};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Entry, Index, PAUSED, RowKey, Saga, Waits, Work, parked_places, rank_at};
@@ -252,9 +252,12 @@ pub(super) fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> O
     // Clocks that stand while the saga is held wake nobody.
     let wakes_at = |leaf: &Entry| leaf.clock().filter(|_| saga.held_since.is_none()).unwrap_or_else(|| leaf.due_at());
     let (reason, since, wakes_at) = match (paused, leaf) {
-        (Some(paused), _) => (Waits::Paused, paused.since, Millis::MAX),
-        (None, Some(leaf)) => (leaf.waits, leaf.since, wakes_at(leaf)),
-        (None, None) => (Waits::No, ended.expect("it was looked at").at, Millis::MAX),
+        (Some(paused), _) => (Waits::Paused.as_str(), paused.since, Millis::MAX),
+        (None, Some(leaf)) => {
+            let reason = definition.map_or(leaf.waits.as_str(), |definition| reason_of(definition, leaf));
+            (reason, leaf.since, wakes_at(leaf))
+        }
+        (None, None) => (Waits::No.as_str(), ended.expect("it was looked at").at, Millis::MAX),
     };
     let of_end = ended.filter(|_| leaf.is_none()).and(saga.failure.as_ref());
     let code = leaf.and_then(Entry::failure).or(of_end);
@@ -266,7 +269,7 @@ pub(super) fn headline(saga: &Saga, catalog: &Catalog, question: &Question) -> O
         "status": saga.status.as_str(),
         "step": step,
         "undo": leaf.is_some_and(is_undo),
-        "reason": reason.as_str(),
+        "reason": reason,
         "held": leaf.and_then(Entry::children).map(|rows| rows.open.iter().filter(|child| child.held).count()),
         "participant": leaf.filter(|_| paused.is_none()).and_then(Entry::parked_for).map(|participant| participant.to_string()),
         "code": code.map(|failure| failure.code.to_string()),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringmaster_core::definition::{Catalog, Definition};
-use ringmaster_core::saga::{Passed, Why, passed, why};
+use ringmaster_core::saga::{Passed, Why, passed, reason_of, why};
 use ringmaster_schemas::names::{Direction, hex, idempotency_key};
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Breaker, BreakerState, OutboxEffect, RowKey, RowKind, Saga, Waits};
@@ -34,6 +34,9 @@ pub(super) fn reasons(
         let key = idempotency_key(&saga.id, &leaf.step, leaf.direction);
         let stands = apart.iter().find(|command| leaf.waits == Waits::Reply && command.idempotency_key == key);
         let mut shown = reason(leaf, stands);
+        if let Some(entry) = leaf.place.and_then(|place| saga.entry(place)).filter(|_| leaf.waits == Waits::Children) {
+            shown["reason"] = reason_of(definition, entry).into();
+        }
         if let Some(participant) = leaf.place.and_then(|place| saga.entry(place)).and_then(|entry| entry.parked_for()) {
             let row = store.row(partition, &RowKey::Breaker(participant.clone())).map_err(|error| error.to_string())?;
             let breaker = row.map(|row| Breaker::decode(&row)).transpose();

@@ -1,9 +1,10 @@
 //! `deploy`: files become versions that are in force, also in coordinators that run.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
-use ringmaster_bus::Bus;
+use ringmaster_bus::{Bus, Description};
 use serde_json::json;
 
 use super::buses::{self, Access, on_bus};
@@ -39,8 +40,10 @@ fn deploy_on(bus: &mut impl Bus, config: &Config, files: &[PathBuf], how: How, o
     } else {
         runtime::deploy(bus, &deploying, files, false, runtime::wall())?
     };
+    let later = at_next_start(bus, config, &plan)?;
     if how.json {
-        return plan.changes.iter().try_for_each(|change| say(out, format_args!("{}", json_of(change, how))));
+        let waits = |change: &Change| later.iter().any(|(_, waiting)| waiting.contains(&change.record.name));
+        return plan.changes.iter().try_for_each(|change| say(out, format_args!("{}", json_of(change, waits(change), how))));
     }
     for line in runtime::summary(&plan.warnings) {
         say(out, format_args!("{line}"))?;
@@ -53,8 +56,33 @@ fn deploy_on(bus: &mut impl Bus, config: &Config, files: &[PathBuf], how: How, o
     match (count, how.dry_run) {
         (0, _) => Ok(()),
         (_, true) => say(out, format_args!("nothing was deployed: this was a dry run")),
-        (_, false) => say(out, format_args!("{}", reach(config.bus))),
+        (_, false) => {
+            say(out, format_args!("{}", reach(config.bus)))?;
+            later.iter().try_for_each(|(topic, waiting)| {
+                let waiting = waiting.join(", ");
+                say(
+                    out,
+                    format_args!(
+                        "but {waiting}: events of {topic} are matched by a value now, and go through the router. A coordinator that runs reads {topic} directly, \
+                         and gives this version to new sagas from its next start on; until then the one before is in force"
+                    ),
+                )
+            })
+        }
     }
+}
+
+/// What a coordinator that runs takes in at its next start, with the topic that it reads directly until then. On the embedded bus that is so
+/// with everything.
+fn at_next_start(bus: &mut impl Bus, config: &Config, plan: &Plan) -> Result<Vec<(String, Vec<String>)>, Failure> {
+    if config.bus == BusKind::Embedded || plan.first_to_match.is_empty() {
+        return Ok(Vec::new());
+    }
+    let topics: Vec<&str> = plan.first_to_match.iter().map(|(_, topic)| topic.as_str()).collect();
+    let (found, setup) = (bus.describe(&topics)?, config.setup());
+    let is_direct = |found: &Option<Description>| found.as_ref().is_some_and(|topic| !setup.is_routed(topic, &BTreeSet::new()));
+    let direct = plan.first_to_match.iter().zip(found).filter(|(_, found)| is_direct(found));
+    Ok(direct.map(|((saga, topic), _)| (topic.clone(), plan.waiting_with(saga))).collect())
 }
 
 /// When it is in force.
@@ -76,7 +104,7 @@ fn text_of(change: &Change) -> String {
     }
 }
 
-fn json_of(change: &Change, how: How) -> serde_json::Value {
+fn json_of(change: &Change, at_next_start: bool, how: How) -> serde_json::Value {
     let what = match change.before {
         None => "new",
         Some(before) if before == change.after => "unchanged",
@@ -90,6 +118,7 @@ fn json_of(change: &Change, how: How) -> serde_json::Value {
         "hash": change.record.hash,
         "file": change.record.file,
         "line": change.record.line,
+        "at_next_start": at_next_start,
         "dry_run": how.dry_run,
     })
 }

@@ -170,6 +170,7 @@ impl<'a> Story<'a> {
                     | Change::Quarantined(_)
                     | Change::Expired(_)
                     | Change::Breaker(_)
+                    | Change::ValueReturned(_)
                     | Change::Undeliverable(_)
                     | Change::Delivered(_) => {}
                 }

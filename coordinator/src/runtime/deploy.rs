@@ -4,7 +4,7 @@
 //! files + what is deployed -> Plan (nothing is written) -> its topics are looked at -> publish: schemas, then definitions
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ringmaster_bus::Bus;
@@ -46,6 +46,9 @@ pub struct Plan {
     pub warnings: Vec<CompileError>,
     /// Sagas that are deployed and in none of the files.
     pub others: Vec<String>,
+    /// Sagas that are the first to match events of a topic which was read before, and that topic: a coordinator that runs and reads it
+    /// directly takes them in at its next start.
+    pub first_to_match: Vec<(String, String)>,
     known: KnownSchemas,
 }
 
@@ -102,6 +105,7 @@ impl Plan {
         // Two contents under one name are an error; one content that stands in two files is one definition.
         let mut named = BTreeSet::new();
         found.retain(|record| named.insert(record.name.clone()));
+        let found = in_order(found);
         let before = catalog_of(&records, &mut schemas, &topics, options)?;
         let mut catalog = before.clone();
         let mut retyped = Vec::new();
@@ -124,8 +128,26 @@ impl Plan {
         };
         let others = before.newest_versions().filter(|version| !named.contains(&*version.name));
         let others = others.map(|version| version.name.to_string()).collect();
-        let changes = found.iter().cloned().map(change).collect();
-        Ok(Plan { knowledge, changes, warnings, others, known })
+        let changes: Vec<Change> = found.iter().cloned().map(change).collect();
+        let first_to_match = first_to_match(&before, &knowledge.catalog, &changes);
+        Ok(Plan { knowledge, changes, warnings, others, first_to_match, known })
+    }
+
+    /// A saga of the plan that is taken in at the next start, and all that runs it, at any depth.
+    pub fn waiting_with(&self, saga: &str) -> Vec<String> {
+        let mut all = vec![saga.to_owned()];
+        let mut next = 0;
+        while next < all.len() {
+            let runs = |change: &&Change| {
+                let newest = self.knowledge.catalog.newest(&change.record.name);
+                newest.is_some_and(|newest| newest.runs().any(|(_, run)| *run.saga == *all[next]))
+            };
+            let new = self.changes.iter().filter(|change| !change.is_none()).filter(runs).map(|change| change.record.name.clone());
+            let new: Vec<String> = new.filter(|name| !all.contains(name)).collect();
+            all.extend(new);
+            next += 1;
+        }
+        all
     }
 
     /// Looks at the topics that the definitions of the files need: what is deployed stays, so they must be there before.
@@ -150,6 +172,44 @@ impl Plan {
         let records: Vec<(Vec<u8>, Vec<u8>)> = new.map(|record| (record.name.clone().into_bytes(), record.encode())).collect();
         Ok(blocking::append(bus, &topics.definitions, 0, &records)?)
     }
+}
+
+/// What is run stands before what runs it, so that nobody knows a version without those that it runs. (None runs itself: that does not
+/// compile.)
+fn in_order(records: Vec<DefinitionRecord>) -> Vec<DefinitionRecord> {
+    let mut left: BTreeMap<String, DefinitionRecord> = records.iter().map(|record| (record.name.clone(), record.clone())).collect();
+    let mut ordered = Vec::with_capacity(records.len());
+    for record in records {
+        let mut open = vec![record.name];
+        while let Some(name) = open.last() {
+            let below = left
+                .get(name)
+                .and_then(|record| record.runs().find(|run| left.contains_key(*run) && !open.iter().any(|open| open == run)));
+            match below {
+                Some(below) => open.push(below.to_owned()),
+                None => {
+                    ordered.extend(left.remove(name));
+                    open.pop();
+                }
+            }
+        }
+    }
+    ordered
+}
+
+/// Sagas that are the first to match events of a topic which is read already, with that topic: they are in force from the next start on.
+fn first_to_match(before: &Catalog, after: &Catalog, changes: &[Change]) -> Vec<(String, String)> {
+    let read: BTreeSet<_> = before.input_topics().into_iter().chain(before.listener_topics()).collect();
+    let matched = before.matched_topics();
+    let newest = changes.iter().filter(|change| !change.is_none()).filter_map(|change| after.newest(&change.record.name));
+    let all: BTreeSet<(String, String)> = newest
+        .flat_map(|newest| {
+            newest.listeners.iter().filter(|listener| listener.matches.is_some()).map(move |listener| (newest, listener))
+        })
+        .filter(|(_, listener)| read.contains(&listener.topic) && !matched.contains(&listener.topic))
+        .map(|(newest, listener)| (newest.name.to_string(), listener.topic.to_string()))
+        .collect();
+    all.into_iter().collect()
 }
 
 /// Plans, makes the topics if nobody else can, looks at them, publishes.
@@ -208,4 +268,25 @@ pub fn summary(warnings: &[CompileError]) -> Vec<String> {
         ));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_run_is_published_before_what_runs_it() {
+        let record = |(name, runs): &(&str, &[&str])| DefinitionRecord {
+            name: (*name).into(),
+            hash: String::new(),
+            file: String::new(),
+            line: 1,
+            text: String::new(),
+            schemas: runs.iter().map(|run| (format!("contract of {run}/says"), String::new())).collect(),
+            deployed_at: 0,
+        };
+        let all: [(&str, &[&str]); 4] = [("a", &["c", "b"]), ("b", &["d", "elsewhere"]), ("c", &[]), ("d", &["c"])];
+        let ordered = in_order(all.iter().map(record).collect());
+        assert_eq!(ordered.iter().map(|record| &*record.name).collect::<Vec<_>>(), ["c", "d", "b", "a"]);
+    }
 }

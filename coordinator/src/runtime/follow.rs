@@ -17,11 +17,12 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::Topics;
 use ringmaster_schemas::registry::Schemas;
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, held_back};
 use super::clock::Now;
 use super::deploy::Deploying;
 use super::folder::Folder;
 use super::knowledge::{Knowledge, KnowledgeError, KnownSchemas, add_schema, append_schemas, read_record};
+use super::news::{News, in_force};
 use super::said::Said;
 use super::setup::{Setup, SetupSettings, faults_of};
 use crate::topics;
@@ -30,37 +31,6 @@ use crate::topics;
 const LOOK_EVERY_MS: Millis = 1_000;
 /// and this often what only versions lack that are not in force any more.
 const LOOK_SELDOM_MS: Millis = 5_000;
-
-/// What workers take in while they run.
-#[derive(Debug, Clone)]
-pub struct News {
-    /// All that is known now.
-    pub knowledge: Arc<Knowledge>,
-    /// All topics that are used now: what was known before is in its place.
-    pub setup: Setup,
-    /// The versions that are in force by these news.
-    pub in_force: Vec<InForce>,
-}
-
-/// A version that new sagas get.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InForce {
-    /// The definition's name.
-    pub saga: String,
-    /// Its running number.
-    pub version: u32,
-    /// File and line that it is from.
-    pub from: String,
-}
-
-impl News {
-    /// Says what is in force: for whoever has told the workers, since it is not before.
-    pub(super) fn say(&self) {
-        for InForce { saga, version, from } in &self.in_force {
-            tracing::info!(saga, version, from, "in force: new sagas get this version, those that run keep theirs");
-        }
-    }
-}
 
 /// How an instance follows what is deployed.
 #[derive(Debug, Clone)]
@@ -276,14 +246,23 @@ impl<B: Bus> Follower<B> {
             (self.knowledge.catalog.clone(), self.knowledge.deployed.clone(), self.setup.clone());
         let missing = setup.missing().len();
         let mut taken = Vec::new();
+        let held = held_back(&candidates, &catalog, |candidate| self.wrong_topics(candidate, &found));
         for candidate in candidates {
-            let wrong = self.wrong_topics(&candidate, &found);
-            if !wrong.is_empty() && candidate.is_newest {
+            if let Some(wrong) = held.get(&candidate.offset) {
                 let DefinitionRecord { name, file, line, .. } = &candidate.record;
                 let wrong = wrong.join("\n");
                 let text = format!(
-                    "{file}:{line}: this version of {name} was deployed, and is in force when its topics are as they must be \
-                     (`ringmaster topics apply`); until then the one before is:\n{wrong}"
+                    "{file}:{line}: this version of {name} was deployed, and is in force when what it needs is as it must be \
+                     (topics: `ringmaster topics apply`); until then the one before is:\n{wrong}"
+                );
+                self.said.say(About::Saga(name.clone()), &text);
+                continue;
+            }
+            if let Some(run) = catalog.lacks(&candidate.definition).filter(|_| candidate.is_newest) {
+                let DefinitionRecord { name, file, line, .. } = &candidate.record;
+                let text = format!(
+                    "{file}:{line}: this version of {name} was deployed, and is in force when a version of {run} is that it can run; \
+                     until then the one before is"
                 );
                 self.said.say(About::Saga(name.clone()), &text);
                 continue;
@@ -385,9 +364,4 @@ impl<B: Bus> Follower<B> {
         setup.extend(settings, &right, &starts, &outputs.iter().map(String::as_str).collect());
         setup.miss(outputs);
     }
-}
-
-fn in_force(catalog: &Catalog, record: &DefinitionRecord) -> InForce {
-    let version = catalog.newest(&record.name).and_then(|newest| catalog.number_of(&newest.hash)).unwrap_or_default();
-    InForce { saga: record.name.clone(), version, from: format!("{}:{}", record.file, record.line) }
 }

@@ -12,9 +12,10 @@ use ringmaster_core::partition::Counters;
 use ringmaster_store::Store;
 
 use super::clock::now;
-use super::follow::{Follower, News};
+use super::follow::Follower;
 use super::knowledge::{Knowledge, Newest};
 use super::memory::Memory;
+use super::news::News;
 use super::setup::Setup;
 use super::status::{self, Status};
 use super::worker::{Stop, Worker};

@@ -17,6 +17,7 @@ mod follow;
 mod instance;
 mod knowledge;
 mod memory;
+mod news;
 mod said;
 mod setup;
 mod status;
@@ -25,13 +26,14 @@ mod worker;
 
 pub use clock::{Now, now, wall};
 pub use deploy::{Change, DeployError, Deploying, Plan, deploy, load_knowledge, summary};
-pub use follow::{Follower, Following, InForce, News};
+pub use follow::{Follower, Following};
 pub use instance::{Instance, InstanceSettings, Report, Stopped};
 pub use knowledge::{
     CompileOptions, Knowledge, KnowledgeError, Newest, SchemasOfSagas, compile_files, definition_files, deployed_records,
     read_knowledge, read_text,
 };
 pub use memory::resident_bytes;
+pub use news::{InForce, News};
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
 pub use status::{PartitionStatus, Status};
 pub use watch::{Rules, TopicLost, TopicStatus, Trouble, Use, Watched};

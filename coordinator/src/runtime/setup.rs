@@ -97,7 +97,7 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
         .catalog
         .newest_versions()
         .flat_map(|newest| newest.outputs())
-        .chain([topics.quarantine.clone(), topics.inbox.clone()])
+        .chain([topics.quarantine.clone(), topics.inbox.clone(), topics.replies.clone()])
         .collect();
     // One topic may be read and written: what one saga emits starts another.
     let mut needed: BTreeSet<&str> =
@@ -240,7 +240,7 @@ impl Setup {
     /// What is wrong with topics of events that a definition matches by values: each partition reads its own part of them so far.
     pub(super) fn not_routed(&self, definition: &Definition) -> Vec<String> {
         let direct = &self.worker.rules.direct;
-        let matched = definition.listeners.iter().filter(|listener| listener.field.is_some()).map(|listener| &*listener.topic);
+        let matched = definition.listeners.iter().filter(|listener| listener.matches.is_some()).map(|listener| &*listener.topic);
         let topics: BTreeSet<&str> = matched.filter(|topic| direct.iter().any(|known| known == topic)).collect();
         let say = |topic: &&str| {
             format!(

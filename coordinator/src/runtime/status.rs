@@ -167,6 +167,7 @@ pub(super) fn since(now: &Counters, before: &Counters) -> Counters {
         routed_again: now.routed_again - before.routed_again,
         route_gaps: now.route_gaps - before.route_gaps,
         route_sessions: now.route_sessions - before.route_sessions,
+        events_expired: now.events_expired - before.events_expired,
     }
 }
 
@@ -205,6 +206,7 @@ mod tests {
             routed_again: 26 * times,
             route_gaps: 27 * times,
             route_sessions: 28 * times,
+            events_expired: 29 * times,
         }
     }
 

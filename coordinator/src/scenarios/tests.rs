@@ -3,6 +3,7 @@
 mod items;
 mod mutations;
 mod slips;
+mod values;
 
 use expect_test::{Expect, expect};
 use ringmaster_core::definition::{DefinitionRecord, Participant, Settings};

@@ -213,9 +213,10 @@ mod tests {
             errors: 1 << 21,
             unexpected: 1 << 22,
             breakers: 1 << 23,
+            events_expired: 1 << 24,
         };
         let bits = names::COUNTERS.iter().fold(0, |bits, (_, count)| bits ^ count(&ones));
-        assert_eq!(bits, (1 << 24) - 1);
+        assert_eq!(bits, (1 << 25) - 1);
     }
 
     #[test]

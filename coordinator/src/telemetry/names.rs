@@ -52,9 +52,13 @@ const fn gauge(name: &'static str, unit: &'static str, help: &'static str) -> Me
 }
 
 /// What happened in this instance since it started. Replay does not count.
-pub const COUNTERS: [(Metric, Count); 28] = [
+pub const COUNTERS: [(Metric, Count); 29] = [
     (counter("ringmaster_inputs_total", "records", "Records taken from input topics"), |c| c.inputs),
     (counter("ringmaster_inputs_skipped_total", "records", "Events of a type that no definition names"), |c| c.skipped),
+    (
+        counter("ringmaster_events_expired_total", "events", "Events that were kept until somebody waits for them, and forgotten"),
+        |c| c.events_expired,
+    ),
     (counter("ringmaster_events_unexpected_total", "records", "Events that a definition names, and no saga waits for"), |c| {
         c.unexpected
     }),

@@ -54,6 +54,9 @@ impl Schema {
                 }
             }
         }
+        if definitions.contains_key(name) {
+            return Err(format!("one of them has a type {name}, as what they have in common is to be called"));
+        }
         let (mut fields, mut gaps) = (Vec::new(), BTreeMap::new());
         for (at, record) in records.iter().enumerate() {
             for field in record.fields(record.root()) {
@@ -191,5 +194,7 @@ mod tests {
         assert_eq!(gaps["b"], Gap::Differing([(0, "a record shop.Item".to_owned()), (1, "a list".to_owned())]));
         let other = record("Two", &format!(r#"{{"name":"b","type":{}}}"#, item("name")));
         assert_eq!(Schema::common("start", &[one, other]).unwrap_err(), "Two has another type \"shop.Item\" than one before it");
+        let root = record("start", r#"{"name":"a","type":"int"}"#);
+        assert!(Schema::common("start", &[root]).unwrap_err().contains("has a type start"));
     }
 }

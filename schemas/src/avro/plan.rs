@@ -84,9 +84,17 @@ impl<'s> Plan<'s> {
             (Node::Date, Node::Int) | (Node::Int, Node::Date) => Way::Copy(writer),
             (Node::Long, Node::Millis | Node::Micros | Node::Nanos) => Way::CopyAsReader(reader),
             (Node::Bytes, Node::Str) => Way::CopyAsReader(reader),
-            (Node::Decimal { scale: s, .. }, Node::Decimal { scale, .. }) if s == scale => Way::CopyAsReader(reader),
-            (Node::FixedDecimal { size: z, scale: s, .. }, Node::FixedDecimal { size, scale, .. }) if s == scale && z == size => {
-                Way::CopyAsReader(reader)
+            (Node::Decimal { scale: s, precision: p, .. }, Node::Decimal { scale, precision, .. }) if s == scale => {
+                if p <= precision { Way::Copy(writer) } else { Way::CopyAsReader(reader) }
+            }
+            (Node::FixedDecimal { size: z, scale: s, precision: p, .. }, Node::FixedDecimal { size, scale, precision, .. })
+                if s == scale && z == size =>
+            {
+                if p <= precision {
+                    Way::Copy(writer)
+                } else {
+                    Way::CopyAsReader(reader)
+                }
             }
             (Node::Int | Node::Long, Node::Float) => Way::Widen(Widening::IntToFloat),
             (Node::Int | Node::Long, Node::Double) => Way::Widen(Widening::IntToDouble),

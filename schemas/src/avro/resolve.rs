@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::plan::Plan;
 use super::read::{Budget, block, index};
-use super::{DecodeError, NodeId, Schema, SchemaError};
+use super::{DecodeError, Node, NodeId, Schema, SchemaError};
 use crate::codec::{Cursor, Malformed, put_long, put_text};
 
 /// A compiled way from a writer's schema to a reader's: fields by name or the reader's aliases, the reader's defaults, promotions,
@@ -104,7 +104,9 @@ impl Resolver {
         self.ways.iter().all(|way| match way {
             Way::Refuse => false,
             Way::Symbols(symbols) => symbols.iter().all(Option::is_some),
-            Way::CopyAsReader(node) => !matches!(self.reader.node(*node), super::Node::Str),
+            Way::CopyAsReader(node) => {
+                !matches!(self.reader.node(*node), Node::Str | Node::Decimal { .. } | Node::FixedDecimal { .. })
+            }
             _ => true,
         })
     }

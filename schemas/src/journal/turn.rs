@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{QuarantineReason, RejectionReason, SagaEvent, Stamp, TopicId, VERSION, known_version};
+use super::{QuarantineReason, RejectionReason, SagaEvent, Stamp, TopicId, VERSION, ValueRelease, known_version};
 use crate::codec::{self, Avro, Cursor, Malformed, put_long};
 use crate::{Millis, record, union, variants};
 
@@ -91,6 +91,8 @@ union! {
         Delivered(EffectPlace) = 5,
         /// A participant is asked no more, or again.
         Breaker(BreakerChange) = 6,
+        /// A value was given to a wait that is not there any more: it is given back.
+        ValueReturned(ValueRelease) = 7,
     }
 }
 

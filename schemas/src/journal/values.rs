@@ -2,7 +2,7 @@
 //! events, and brings them to whoever holds it (PROTOCOL.md section 4).
 //!
 //! ```text
-//! wait -> Claim -> the value's partition -> Answer -> wait;   event -> the value's partition -> Event -> wait;   wait -> Release
+//! wait -> Claim -> the value's partition -> Given, or Answer -> wait;   event -> the value's partition -> Event -> wait;   wait -> Release
 //! ```
 
 use std::sync::Arc;
@@ -106,6 +106,8 @@ union! {
         Answer(ValueAnswer) = 2,
         /// To the partition of the row that waits.
         Event(ValueEvent) = 3,
+        /// To the partition of the row that waits, which has the value: if nobody waits there any more, it is given back.
+        Given(ValueClaim) = 4,
     }
 }
 

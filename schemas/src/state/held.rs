@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Child, Children, ClaimedValue, Detail, Entry, EntryMore, LeftClaim, Mailbox, Saga, SagaMore};
+use super::{Child, Children, ClaimedValue, Detail, Entry, EntryMore, LeftClaim, Mailbox, Saga, SagaMore, SeenEvent};
 use crate::journal::{Failure, KeptEvent, Next, Order, ValueClaim, ValueName};
 use crate::shared::Data;
 
@@ -45,7 +45,8 @@ fn saga_more_bytes(more: &SagaMore) -> usize {
         .as_ref()
         .map_or(0, |paused| text_bytes(&paused.by) + text_bytes(&paused.why) + paused.postponed.capacity() * size_of::<Next>());
     let claims: usize = more.claims.iter().map(claimed_bytes).sum();
-    size_of::<SagaMore>() + early + paused + claims + more.mailbox.as_deref().map_or(0, mailbox_bytes)
+    let seen: usize = more.seen.iter().map(|seen| size_of::<SeenEvent>() + text_bytes(&seen.source)).sum();
+    size_of::<SagaMore>() + early + paused + claims + seen + more.mailbox.as_deref().map_or(0, mailbox_bytes)
 }
 
 fn claimed_bytes(claim: &ClaimedValue) -> usize {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ClaimedValue, Mailbox, Saga};
+use super::{ClaimedValue, Mailbox, Saga, SeenEvent};
 use crate::journal::{KeptEvent, Next};
 use crate::{Millis, record};
 
@@ -19,6 +19,8 @@ pub struct SagaMore {
     pub claims: Vec<ClaimedValue>,
     /// Of a value's row: who has the value.
     pub mailbox: Option<Box<Mailbox>>,
+    /// Of a value's row: events with it that were looked at, the oldest first.
+    pub seen: Vec<SeenEvent>,
 }
 
 record! {

@@ -347,7 +347,7 @@ impl Saga {
                 let (early, paused) = (Avro::take(&mut cursor)?, Avro::take(&mut cursor)?);
                 saga.more = Some(Box::new(SagaMore { early, paused, stuck_told: Avro::take(&mut cursor)?, ..SagaMore::default() }));
             }
-            branch @ (6 | 7) => saga.take_values(branch == 7, &mut cursor)?,
+            branch @ (6..=8) => saga.take_values(branch, &mut cursor)?,
             _ => return Err(Malformed("a saga row has no such branch")),
         }
         saga.ended = Avro::take(&mut cursor)?;

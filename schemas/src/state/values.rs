@@ -50,6 +50,16 @@ record! {
     }
 }
 
+record! {
+    /// An event with a value that was looked at: if it comes again it is for nobody.
+    pub struct SeenEvent {
+        /// Its identity.
+        pub source: Arc<str>,
+        /// Until when this is remembered.
+        pub until: Millis,
+    }
+}
+
 impl Mailbox {
     /// The bucket in which a value's row goes; none while somebody has the value, or an event is kept that is to be reported when its time
     /// is over.
@@ -73,9 +83,13 @@ impl Saga {
     /// Appends what few sagas have, of one that has claimed values, or of a value's row.
     pub(super) fn put_values(&self, more: &SagaMore, out: &mut Vec<u8>) {
         if let Some(mailbox) = &more.mailbox {
-            out.push(14);
+            out.push(if more.seen.is_empty() { 14 } else { 16 });
             more.early.put(out);
             mailbox.put(out);
+            if let [first, others @ ..] = &more.seen[..] {
+                first.put(out);
+                put_list(others, out);
+            }
             return;
         }
         out.push(12);
@@ -88,10 +102,14 @@ impl Saga {
         put_list(&more.claims[1..], out);
     }
 
-    pub(super) fn take_values(&mut self, is_of_value: bool, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
+    pub(super) fn take_values(&mut self, branch: i64, cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
         let mut more = SagaMore::default();
-        if is_of_value {
+        if branch != 6 {
             (more.early, more.mailbox) = (Avro::take(cursor)?, Some(Avro::take(cursor)?));
+            if branch == 8 {
+                more.seen = vec![Avro::take(cursor)?];
+                more.seen.append(&mut Avro::take(cursor)?);
+            }
         } else {
             self.priority = take_priority(cursor)?;
             self.failure = Avro::take(cursor)?;
@@ -101,6 +119,11 @@ impl Saga {
         }
         self.more = Some(Box::new(more));
         Ok(())
+    }
+
+    /// Of a value's row: the events with it that were looked at, the oldest first.
+    pub fn seen(&self) -> &[SeenEvent] {
+        self.more.as_ref().map_or(&[], |more| &more.seen)
     }
 
     /// What it knows as the row of a value; none for a saga.

@@ -242,3 +242,28 @@ fn projections_keep_what_is_asked_for() {
     let error = same.resolve(&bytes[..bytes.len() - 1], &mut copy).expect_err("cut short");
     assert_eq!((error.why, &*error.field, copy.len()), ("number is not a varint of 64 bits", "placed_at", bytes.len()));
 }
+
+/// A way is total if nothing that the writer can say is refused: of two decimals, if the reader's has room for the writer's digits.
+#[test]
+fn a_way_is_total_where_nothing_can_be_refused() {
+    let bytes = |precision: u32| format!(r#"{{"type":"bytes","logicalType":"decimal","precision":{precision},"scale":2}}"#);
+    let fixed = |precision: u32| {
+        format!(r#"{{"type":"fixed","name":"F","size":8,"logicalType":"decimal","precision":{precision},"scale":2}}"#)
+    };
+    let symbols = |symbols: &str| format!(r#"{{"type":"enum","name":"E","symbols":{symbols}}}"#);
+    for (writer, reader, is_total) in [
+        (bytes(5), bytes(9), true),
+        (bytes(9), bytes(5), false),
+        (fixed(5), fixed(9), true),
+        (fixed(9), fixed(5), false),
+        (r#""bytes""#.into(), r#""string""#.into(), false),
+        (r#""string""#.into(), r#""bytes""#.into(), true),
+        (r#""int""#.into(), r#""long""#.into(), true),
+        (r#"["null","int"]"#.into(), r#""int""#.into(), false),
+        (symbols(r#"["A"]"#), symbols(r#"["A","B"]"#), true),
+        (symbols(r#"["A","B"]"#), symbols(r#"["A"]"#), false),
+    ] {
+        let resolver = resolver(&writer, &reader).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(resolver.is_total(), is_total, "{writer} -> {reader}");
+    }
+}

@@ -7,10 +7,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use ringmaster_tests::random::{Failure, Report, run};
+use ringmaster_tests::random::{Failure, Report, SAGAS, families, run};
 
 /// How often it tells where it is.
 const TOLD_EVERY: u64 = 10_000;
+
+/// Every so many seeds a definition with items, sub-sagas and values is played, too.
+const FAMILY_EVERY: u64 = 4;
 
 /// What all threads share.
 struct Soak {
@@ -64,7 +67,14 @@ impl Soak {
             if number >= self.count {
                 return self.add(&mut mine);
             }
-            match run(self.first + number, true) {
+            let seed = self.first + number;
+            let played = run(seed, true).and_then(|mut one| {
+                if number.is_multiple_of(FAMILY_EVERY) {
+                    one.add(&families::run(seed, SAGAS)?);
+                }
+                Ok(one)
+            });
+            match played {
                 Ok(one) => mine.add(&one),
                 Err(failure) => {
                     *self.failed.lock().expect("nobody panicked") = Some(failure);

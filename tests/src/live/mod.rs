@@ -7,6 +7,7 @@
 //! Every process is ended by its own pid and dies with the test. One broker serves all tests of a binary, which run one at a time.
 
 mod files;
+mod library;
 mod process;
 mod python;
 mod shop;
@@ -18,6 +19,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use library::said;
 pub use process::Process;
 pub use python::Python;
 use ringmaster_bus::kafka::broker::{Broker, LIBS};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ringmaster::runtime::Knowledge;
 use ringmaster_bus::sim::{SimBroker, SimRecord};
 use ringmaster_core::definition::Definition;
-use ringmaster_core::saga::{Breakers, Effect, Sender, apply, brought, effects as saga_effects, order_of};
+use ringmaster_core::saga::{Breakers, Effect, Sender, apply, brought, effects as saga_effects, order_of, returned};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{BreakerEvent, Cause, Change, ClaimId, JournalRecord, Opens, Rejected, SagaEvent, Turn};
 use ringmaster_schemas::names;
@@ -253,8 +253,8 @@ impl Truth {
                 }
                 let saga = saga.ok_or("a change leaves no saga")?;
                 keeps_laws(laws::at_rest(definition_of(&knowledge, &saga)?, &saga))?;
-                let (inbox_topic, reply_topic) = (INPUTS[INPUTS.len() - 1], INPUTS[0]);
-                let sender = Sender { id: &change.saga, head: &saga.head, at, inbox_topic, reply_topic, partition: self.partition };
+                let reply_topic = INPUTS[0];
+                let sender = Sender { id: &change.saga, head: &saga.head, at, reply_topic, partition: self.partition };
                 let mut topic_of = |command: &str| -> Arc<str> { names::command_topic(names::participant_of(command)).into() };
                 for event in &change.events {
                     saga_effects(sender, event, order_of(&saga, event), &mut topic_of, &mut String::new(), effects);
@@ -276,6 +276,7 @@ impl Truth {
                 self.breakers.apply(&change.participant, &change.event, at);
                 self.openings += usize::from(matches!(change.event, BreakerEvent::Opened { .. }));
             }
+            Change::ValueReturned(release) => effects.push(returned(release, INPUTS[0])),
             Change::Expired(_) | Change::Delivered(_) => {}
         }
         Ok(())

@@ -12,7 +12,7 @@ impl Stage {
     /// An event that the definition listens to: to a saga that lives, or kept until it does.
     pub(super) fn event(&mut self, event: &str, text: &str, number: Option<usize>) -> Result<Vec<String>, String> {
         let by_value =
-            (0..).zip(&self.definition().listeners).find(|(_, listens)| *listens.event == *event && listens.field.is_some());
+            (0..).zip(&self.definition().listeners).find(|(_, listens)| *listens.event == *event && listens.matches.is_some());
         if let Some((listener, topic)) = by_value.map(|(listener, listens)| (listener, listens.topic.clone())) {
             let number = number.unwrap_or_else(|| {
                 self.events += 1;

@@ -23,7 +23,7 @@ pub(super) struct Values {
 }
 
 impl Values {
-    /// What is sent by the inbox waits here.
+    /// Letters that are sent wait here.
     pub(super) fn collect(&mut self, effects: &[Effect]) {
         let all = effects.iter().filter(|effect| Letter::is_one(effect.value()));
         self.letters.extend(all.map(|effect| Letter::decode(effect.value()).expect("a letter")));
@@ -32,8 +32,8 @@ impl Values {
     fn take(&mut self, id: &Arc<str>, input: &ValueInput, now: Millis) -> Vec<SagaEvent> {
         let Ok(decided) = decide_value(id, self.rows.get(id), input, now) else { return Vec::new() };
         for event in &decided.events {
-            let (inbox_topic, reply_topic) = ("ringmaster.inbox", "ringmaster.replies");
-            let sender = Sender { id, head: &decided.saga.head, at: now, inbox_topic, reply_topic, partition: 0 };
+            let reply_topic = "ringmaster.replies";
+            let sender = Sender { id, head: &decided.saga.head, at: now, reply_topic, partition: 0 };
             let mut sent = Vec::new();
             effects(sender, event, None, &mut |_| unreachable!("a value asks nobody"), &mut String::new(), &mut sent);
             brought(sender, &decided.saga, event, &mut sent);
@@ -48,7 +48,7 @@ impl Stage {
     /// An event goes to the row of its value.
     pub(super) fn matched(&mut self, listener: u16, text: &str, source: Arc<str>) -> Result<Vec<String>, String> {
         let listens = &self.definition().listeners[usize::from(listener)];
-        let field = listens.field.clone().ok_or("it is known by a key")?;
+        let field = listens.matches.as_ref().map(|field| field.name.clone()).ok_or("it is known by a key")?;
         let json: serde_json::Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let value = match &json[&*field] {
             serde_json::Value::String(text) => text.clone(),
@@ -65,7 +65,7 @@ impl Stage {
     pub(super) fn another(&mut self, kind: &str, value: &str, waits: bool) -> Result<Vec<String>, String> {
         let listens = self.definition().listeners.iter().find(|listener| *listener.event == *kind);
         let listens = listens.ok_or_else(|| format!("nothing listens to {kind}"))?;
-        let field = listens.field.clone().ok_or("it is known by a key")?;
+        let field = listens.matches.as_ref().map(|field| field.name.clone()).ok_or("it is known by a key")?;
         let name = ValueName { topic: listens.topic.clone(), kind: kind.into(), field, value: value.into() };
         let row: Arc<str> = ANOTHER.into();
         let input = if waits {
@@ -102,6 +102,10 @@ impl Stage {
                     let events = self.values.take(&id, &ValueInput::Release(Arc::new(release)), now);
                     lines.extend(events.iter().map(|event| format!("{value}: {}", said(event))));
                 }
+                Letter::Given(claim) if *claim.row != *ANOTHER => {
+                    let ValueClaim { place, at, .. } = claim;
+                    lines.extend(self.come(&Input::Claim(ClaimInput { place, at, news: ClaimNews::Granted })));
+                }
                 Letter::Answer(answer) if *answer.row != *ANOTHER => {
                     let news = if answer.granted { ClaimNews::Granted } else { ClaimNews::Denied };
                     lines.extend(self.come(&Input::Claim(ClaimInput { place: answer.place, at: answer.at, news })));
@@ -115,7 +119,7 @@ impl Stage {
                     let news = ClaimNews::Event { source: brought.event.source.clone(), data };
                     lines.extend(self.come(&Input::Claim(ClaimInput { place: brought.place, at: brought.at, news })));
                 }
-                Letter::Answer(_) | Letter::Event(_) => {}
+                Letter::Answer(_) | Letter::Given(_) | Letter::Event(_) => {}
             }
         }
         lines

@@ -1,13 +1,7 @@
 //! An order of many lines from the library: each line a row of its own, over crashes in the middle, and with a line that needs a person.
 
-use std::collections::BTreeMap;
-use std::process::Output;
-
-use ringmaster_schemas::names::{command_topic, partition_of};
-use ringmaster_schemas::state::{RowKey, RowKind};
-use ringmaster_store::Store;
-use ringmaster_store::rocks::RocksStore;
-use ringmaster_tests::live::{Coordinator, PARTITIONS, Process, World, binary, kafka_tool, say, until};
+use ringmaster_schemas::names::partition_of;
+use ringmaster_tests::live::{Coordinator, PARTITIONS, World, said, say, until};
 use serde_json::Value;
 
 const LINES: usize = 300;
@@ -20,7 +14,7 @@ const OUT_OF_STOCK: usize = 60;
 const STOCK_STANDS: usize = 150;
 const PARCELS_STAND: usize = 100;
 
-/// The participants. They keep nothing, so that what was done follows from the keys that they were asked by.
+/// How the participants answer.
 fn script(stock_stands: bool, parcels_stand: bool) -> String {
     let silent = |stands: bool, from: usize| match stands {
         true => format!("    - {{ if: body.number >= {from}, silent: true }}\n"),
@@ -36,28 +30,9 @@ fn script(stock_stands: bool, parcels_stand: bool) -> String {
     )
 }
 
-/// A world with this saga alone, and everything in JSON.
 fn world() -> World {
-    let world = World::bare("bulk order");
-    let (sagas, library) = (world.folder().join("sagas"), world.folder().join("library"));
-    std::fs::rename(sagas.join("library"), &library).expect("the library is there");
-    std::fs::remove_dir_all(&sagas).expect("it was copied");
-    std::fs::create_dir(&sagas).expect("a folder can be made");
-    for part in ["bulk-order.yaml", "schemas"] {
-        std::fs::rename(library.join(part), sagas.join(part)).expect("it is in the library");
-    }
-    let json = PARTICIPANTS.map(|name| format!("[participants.{name}]\nencoding = \"json\"\n")).concat();
-    world.configure(&format!(
-        "[breaker]\nenabled = false\n[topics.bulk-orders]\ndefault_type = \"BulkOrderPlaced\"\n\
-         [topics.bulk-order-outcomes]\nencoding = \"json\"\n{json}"
-    ));
-    world.apply_topics();
-    world
-}
-
-fn participants(world: &World, script: &str) -> Process {
-    std::fs::write(world.folder().join("script.yaml"), script).expect("a file can be written");
-    Process::start("participants", &binary("ringmaster"), &["participant", "script.yaml"], world.folder())
+    let settings = "[topics.bulk-orders]\ndefault_type = \"BulkOrderPlaced\"\n[topics.bulk-order-outcomes]\nencoding = \"json\"";
+    World::of_library("bulk order", &["bulk-order.yaml"], &PARTICIPANTS, settings)
 }
 
 fn place(world: &World) {
@@ -65,32 +40,6 @@ fn place(world: &World) {
     let lines: Vec<String> = (0..LINES).map(line).collect();
     let order = format!(r#"{{"order_id":"b-1","customer_id":"c-1","lines":[{}]}}"#, lines.join(","));
     world.write("bulk-orders", partition_of(b"b-1", PARTITIONS), Some(b"b-1"), Some(order.as_bytes()));
-}
-
-/// All that a topic ever got, as JSON.
-fn records(world: &World, topic: &str) -> Vec<Value> {
-    let count = world.record_count(topic).to_string();
-    let server = ["--bootstrap-server", world.broker().address(), "--topic", topic, "--from-beginning"];
-    let said = kafka_tool("console-consumer", &[&server[..], &["--max-messages", &count, "--timeout-ms", "60000"]].concat(), "");
-    said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
-
-/// How often each idempotency key was asked. The same key always asks for the same.
-fn asked(world: &World, participant: &str) -> BTreeMap<String, usize> {
-    let mut asked: BTreeMap<String, (usize, Value)> = BTreeMap::new();
-    for record in records(world, &command_topic(participant)) {
-        let key = record["meta"]["idempotency_key"].as_str().expect("a key").to_owned();
-        let (count, body) = asked.entry(key).or_insert_with(|| (0, record["body"].clone()));
-        *count += 1;
-        assert_eq!(*body, record["body"], "a repeat asks for the same");
-    }
-    asked.into_iter().map(|(key, (count, _))| (key, count)).collect()
-}
-
-fn said(output: &Output, code: i32, words: &[&str]) {
-    let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "{all}");
-    words.iter().for_each(|words| assert!(all.contains(words), "'{words}' is not said:\n{all}"));
 }
 
 #[test]
@@ -103,7 +52,7 @@ fn a_bulk_order_of_300_lines_does_each_line_once_over_crashes() {
         let items = entries.filter(|entry| entry["step"] == step).flat_map(|entry| entry["items"]["under_way"].as_array());
         items.flatten().filter_map(Value::as_u64).collect()
     };
-    let mut answering = participants(&world, &script(true, true));
+    let mut answering = world.participants(&script(true, true));
     place(&world);
     for (step, stands, next) in [("lines", STOCK_STANDS, script(false, true)), ("parcels", PARCELS_STAND, script(false, false))] {
         until("the lines that nobody answers for are all that is under way", || {
@@ -113,7 +62,7 @@ fn a_bulk_order_of_300_lines_does_each_line_once_over_crashes() {
         coordinator.kill();
         answering.kill();
         say(&format!("bulk order: kill -9 with {step} from {stands} on under way"));
-        answering = participants(&world, &next);
+        answering = world.participants(&next);
         coordinator = world.owner("blue");
     }
 
@@ -151,28 +100,19 @@ fn a_bulk_order_of_300_lines_does_each_line_once_over_crashes() {
     answering.kill();
     each_once(&world);
 
-    let store = RocksStore::open(&data.join("store"), PARTITIONS, 64 << 20).expect("the store can be opened").store;
-    let mut rows = 0;
-    for partition in 0..PARTITIONS {
-        let visit = &mut |_: RowKey, _: &[u8]| {
-            rows += 1;
-            true
-        };
-        store.rows(partition, RowKind::Saga, visit).expect("it can be read");
-    }
-    assert_eq!(rows, 1, "the saga's own row is all that is left");
+    assert_eq!(world.rows(&data), [ID], "the saga's own row is all that is left");
 }
 
 /// What the participants were asked, and what others were told.
 fn each_once(world: &World) {
     let mut repeats = 0;
     for (participant, expected) in PARTICIPANTS.iter().zip([LINES, OUT_OF_STOCK, 1, LINES - OUT_OF_STOCK + 1]) {
-        let asked = asked(world, participant);
+        let asked = world.asked(participant);
         assert_eq!(asked.len(), expected, "{participant}: each effect has a key of its own");
         assert!(asked.keys().all(|key| key.ends_with("/do")), "nothing is undone");
-        repeats += asked.values().map(|count| count - 1).sum::<usize>();
+        repeats += asked.values().map(|(count, _)| count - 1).sum::<usize>();
     }
-    let told = records(world, "bulk-order-outcomes");
+    let told = world.records("bulk-order-outcomes");
     let lines = told[0]["lines"].as_array().expect("a list");
     assert_eq!((told.len(), lines.len(), &told[0]["paid"]), (1, LINES, &Value::from("720.00")));
     for (number, line) in lines.iter().enumerate() {

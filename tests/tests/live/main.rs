@@ -8,6 +8,7 @@ mod bulk;
 mod codecs;
 mod deploys;
 mod kills;
+mod library;
 mod mistakes;
 mod others;
 mod paused;

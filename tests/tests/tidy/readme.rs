@@ -158,7 +158,7 @@ fn defaults() {
 #[test]
 fn limits() {
     let kib = |bytes: usize| format!("{} KiB", bytes / 1024);
-    let rows: [(&str, String); 16] = [
+    let rows: [(&str, String); 19] = [
         ("saga key", format!("{} bytes", wire::KEY_BYTES_MAX)),
         ("a command's body", kib(saga::COMMAND_BYTES_MAX)),
         ("the events of a saga's end, together", kib(saga::COMMAND_BYTES_MAX)),
@@ -170,6 +170,12 @@ fn limits() {
             kib(saga::ROW_DATA_BYTES_MAX),
         ),
         ("items of a for_each inside an item of another", saga::ITEMS_INSIDE_MAX.to_string()),
+        ("events that wait for a saga, for a wait of one, or with a value", format!("{}, and what a row holds", saga::EARLY_MAX)),
+        ("events with its value that a wait remembers to have passed by", saga::PASSED_MAX.to_string()),
+        (
+            "what a value's row remembers: claims that are over, and events that were looked at",
+            format!("{} and {}, for {} days", saga::LEFT_MAX, saga::SEEN_MAX, saga::LEFT_KEPT_MS / 86_400_000),
+        ),
         ("attempts of one command", saga::ATTEMPTS_MAX.to_string()),
         ("a participant's code", format!("{} bytes, then cut", intake::CODE_BYTES_MAX)),
         ("a participant's message", format!("{} bytes, then cut", intake::MESSAGE_BYTES_MAX)),

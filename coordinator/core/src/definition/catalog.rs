@@ -9,9 +9,10 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::DefinitionHash;
 use ringmaster_schemas::names::hex;
 
-use super::compile::{compile_file, compile_record, defined_twice_in};
+use super::compile::{compile_file, compile_record, defined_twice_in, run_in};
 use super::heard::{Listening, Matching, Starting, add_field};
 use super::{CompileError, Definition, RecordError, Run, Settings};
+use crate::faults::mutated;
 
 /// A record of the topic of definitions, as JSON: one version, with all it needs to be compiled again to the same.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -56,6 +57,11 @@ impl DefinitionRecord {
     /// Compiles it again, against exactly the schemas that it names: an edited schema never changes a version.
     pub fn compile(&self, settings: &mut Settings<'_>) -> Result<Definition, RecordError> {
         compile_record(self, settings)
+    }
+
+    /// The sagas that it runs.
+    pub fn runs(&self) -> impl Iterator<Item = &str> {
+        self.schemas.keys().filter_map(|part| run_in(part))
     }
 
     /// The record's value.
@@ -179,6 +185,11 @@ impl Catalog {
         self.runs = all;
     }
 
+    /// A saga that this version runs, and of which no version is known that keeps what it counts on.
+    pub fn lacks<'d>(&self, definition: &'d Definition) -> Option<&'d Arc<str>> {
+        definition.runs().map(|(_, run)| run).find(|run| self.newest_for(run).is_none()).map(|run| &run.saga)
+    }
+
     fn newest_for(&self, run: &Run) -> Option<DefinitionHash> {
         let keeps = |version: &&Version| {
             let contract = version.definition.contract.as_deref();
@@ -217,7 +228,7 @@ impl Catalog {
         for Version { definition, .. } in versions {
             let is_newest = self.names[&definition.name].newest == definition.hash;
             for (listener, number) in definition.listeners.iter().zip(0..) {
-                if let Some(field) = &listener.field {
+                if let Some(field) = &listener.matches {
                     let all = self.matching.entry(Start(listener.topic.clone(), listener.event.clone())).or_default();
                     add_field(all, field, definition, (number, listener.keep_ms));
                     continue;
@@ -306,7 +317,7 @@ impl Catalog {
         !self.matching.is_empty()
     }
 
-    /// The fields by which versions match this event.
+    /// The fields by which versions match this event, each as often as versions read it differently.
     pub fn matching_on(&self, topic: &str, event: &str) -> &[Matching] {
         self.matching.get(&Borrowed(topic, event)).map_or(&[], Vec::as_slice)
     }
@@ -314,6 +325,24 @@ impl Catalog {
     /// Topics of events that any version matches by a value: what is read there goes by the inbox.
     pub fn matched_topics(&self) -> BTreeSet<Arc<str>> {
         self.matching.keys().map(|event| event.0.clone()).collect()
+    }
+
+    /// Topics of the events that can be for a saga of this name, or for one that it runs, at any depth: of all versions of both.
+    pub fn topics_for(&self, name: &str) -> BTreeSet<&Arc<str>> {
+        let (mut names, mut topics) = (vec![name], BTreeSet::new());
+        let mut next = 0;
+        while let Some(&name) = names.get(next) {
+            next += 1;
+            for version in self.versions.values().map(|version| &version.definition).filter(|version| *version.name == *name) {
+                topics.extend(version.inputs());
+                for (_, run) in version.runs().filter(|_| !mutated("inputs_of_runs_unread")) {
+                    if !names.contains(&&*run.saga) {
+                        names.push(&run.saga);
+                    }
+                }
+            }
+        }
+        topics
     }
 
     /// True if a newest version starts on events of this topic.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::DefinitionHash;
 
-use super::Definition;
+use super::{Definition, MatchedField};
 
 /// A definition that starts on an event.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl Listening {
 pub struct Matching {
     /// Which.
     pub field: Arc<str>,
-    /// A version that reads it: what it says of the field all do.
+    /// A version that reads it: all that read it alike say the same.
     pub definition: Arc<Definition>,
     /// What listens: a number of that one's listeners.
     pub listener: u16,
@@ -48,18 +48,22 @@ pub struct Matching {
     pub keep_ms: Millis,
 }
 
-/// Takes in that a version matches by this field; what comes later reads it.
+/// Takes in that a version matches by this field; what comes later reads it, where both read it alike.
 pub(super) fn add_field(
     all: &mut Vec<Matching>,
-    field: &Arc<str>,
+    field: &MatchedField,
     definition: &Arc<Definition>,
     (listener, keep_ms): (u16, Millis),
 ) {
-    match all.iter_mut().find(|known| known.field == *field) {
+    let reads_alike = |known: &&mut Matching| {
+        let other = known.definition.listeners[usize::from(known.listener)].matches.as_ref();
+        known.field == field.name && other.is_some_and(|other| other.read.key() == field.read.key())
+    };
+    match all.iter_mut().find(reads_alike) {
         Some(known) => {
             (known.definition, known.listener) = (definition.clone(), listener);
             known.keep_ms = known.keep_ms.max(keep_ms);
         }
-        None => all.push(Matching { field: field.clone(), definition: definition.clone(), listener, keep_ms }),
+        None => all.push(Matching { field: field.name.clone(), definition: definition.clone(), listener, keep_ms }),
     }
 }

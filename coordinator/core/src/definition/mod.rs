@@ -122,12 +122,12 @@ pub struct Listener {
     pub event: Arc<str>,
     /// The topic it comes on.
     pub topic: Arc<str>,
-    /// The key of the saga that it is for; none: the record's key.
+    /// The key of the saga that it is for; none: the record's key, or it is known by a value.
     pub key: Option<Expression>,
     /// The key as it is written; empty for the record's, and where it is known by a value.
     pub key_text: String,
-    /// Not by a key, but by a value of this field, which `key` says then.
-    pub field: Option<Arc<str>>,
+    /// Not by a key, but by a value of this field.
+    pub matches: Option<MatchedField>,
     /// How long one that comes early is kept.
     pub keep_ms: Millis,
     /// It cancels the saga.
@@ -136,6 +136,17 @@ pub struct Listener {
     pub reader: Arc<Schema>,
     /// The part of it that expressions of this version can read: what state keeps, and what `event` evaluates on.
     pub kept: Arc<Schema>,
+}
+
+/// A field of an event by whose values the event is known.
+#[derive(Debug)]
+pub struct MatchedField {
+    /// Which.
+    pub name: Arc<str>,
+    /// Its value, of `read`.
+    pub expression: Expression,
+    /// The event's schema with this field alone.
+    pub read: Arc<Schema>,
 }
 
 impl Definition {
@@ -151,13 +162,10 @@ impl Definition {
         all.find(|(_, start)| *start.topic == *topic && *start.event == *event)
     }
 
-    /// The start that people name by its event, or by `EVENT from TOPIC`.
+    /// The start that people name so, as [`Definition::start_names`] says.
     pub fn start_named(&self, name: &str) -> Option<(u16, &Start)> {
-        let named = |start: &Start| match name.split_once(" from ") {
-            Some((event, topic)) => *start.event == *event && *start.topic == *topic,
-            None => *start.event == *name,
-        };
-        (0..).zip(&self.starts).find(|(_, start)| named(start))
+        let at = self.start_names().iter().position(|known| known == name)?;
+        Some((at as u16, &self.starts[at]))
     }
 
     /// The events that start it, as people name them.

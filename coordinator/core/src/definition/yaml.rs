@@ -131,7 +131,8 @@ impl Node {
 
 enum Open {
     List(Vec<Node>, usize),
-    Map(Vec<(Node, Node)>, Option<Node>, usize),
+    /// Its entries, and the key that waits for its value, with whether it stands there for the first time.
+    Map(Vec<(Node, Node)>, Option<(Node, bool)>, usize),
 }
 
 struct Builder<'a> {
@@ -143,10 +144,26 @@ struct Builder<'a> {
     documents: Vec<Document>,
     begins: usize,
     errors: Vec<YamlError>,
+    /// Errors of keys that stand twice.
+    twice: usize,
 }
 
 /// Reads all documents of a file. Empty ones are left out.
 pub fn load(text: &str) -> Result<Vec<Document>, Vec<YamlError>> {
+    let (documents, errors) = read(text);
+    if errors.is_empty() { Ok(documents) } else { Err(errors) }
+}
+
+/// The same, with the documents also where keys stand twice and nothing else is wrong: the first of each counts, so that what else
+/// is wrong in the file can be told, too.
+pub fn read(text: &str) -> (Vec<Document>, Vec<YamlError>) {
+    match events(text) {
+        Ok(builder) if builder.errors.len() == builder.twice => (builder.documents, builder.errors),
+        Ok(Builder { errors, .. }) | Err(errors) => (Vec::new(), errors),
+    }
+}
+
+fn events(text: &str) -> Result<Builder<'_>, Vec<YamlError>> {
     if text.len() > FILE_BYTES_MAX {
         return Err(vec![YamlError {
             span: 0..0,
@@ -163,7 +180,8 @@ pub fn load(text: &str) -> Result<Vec<Document>, Vec<YamlError>> {
         }]);
     }
     let bytes = (!text.is_ascii()).then(|| text.char_indices().map(|(byte, _)| byte).chain([text.len()]).collect());
-    let mut builder = Builder { text, bytes, open: Vec::new(), root: None, documents: Vec::new(), begins: 0, errors: Vec::new() };
+    let mut builder =
+        Builder { text, bytes, open: Vec::new(), root: None, documents: Vec::new(), begins: 0, errors: Vec::new(), twice: 0 };
     let mut node_count = 0;
     for event in Parser::new_from_str(text) {
         let (event, span) = match event {
@@ -184,7 +202,7 @@ pub fn load(text: &str) -> Result<Vec<Document>, Vec<YamlError>> {
             break;
         }
     }
-    if builder.errors.is_empty() { Ok(builder.documents) } else { Err(builder.errors) }
+    Ok(builder)
 }
 
 /// What YAML calls printable.
@@ -277,7 +295,8 @@ impl Builder<'_> {
             None => self.root = Some(node),
             Some(Open::List(items, _)) => items.push(node),
             Some(Open::Map(entries, key, _)) => match key.take() {
-                Some(key) => entries.push((key, node)),
+                Some((key, true)) => entries.push((key, node)),
+                Some((_, false)) => {}
                 None => {
                     let first = match node.scalar() {
                         None => Err(YamlError {
@@ -291,6 +310,7 @@ impl Builder<'_> {
                         }),
                         Some(text) => Ok(entries.iter().find(|(key, _)| key.scalar() == Some(text))),
                     };
+                    let is_first = !matches!(first, Ok(Some(_)));
                     match first {
                         Err(error) => self.errors.push(error),
                         Ok(Some((first, _))) => {
@@ -301,11 +321,12 @@ impl Builder<'_> {
                                 hint: format!("it is first on line {line}"),
                             };
                             self.errors.push(error);
+                            self.twice += 1;
                         }
                         Ok(None) => {}
                     }
                     let Some(Open::Map(_, key, _)) = self.open.last_mut() else { unreachable!("it was a map a moment ago") };
-                    *key = Some(node);
+                    *key = Some((node, is_first));
                 }
             },
         }
@@ -313,78 +334,4 @@ impl Builder<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn first(text: &str) -> String {
-        match load(text) {
-            Ok(documents) => format!("{} documents", documents.len()),
-            Err(errors) => format!("{}: {} ({})", errors[0].span.start, errors[0].message, errors[0].hint),
-        }
-    }
-
-    #[test]
-    fn hostile_files_are_errors_and_cost_little() {
-        assert_eq!(first(&"- ".repeat(20_000)), "128: nested deeper than 64 ()");
-        assert!(first(&"[".repeat(20_000)).contains("recursion limit exceeded"));
-        assert!(first("a: &x [1]\nb: *x").contains("anchors"));
-        assert!(first("a: !!str x").contains("tags"));
-        assert!(first("a: 1\nb: {c: 1, c: 2}\na: 3").contains("'c' is defined twice (it is first on line 2)"));
-        assert!(first("a: 1\né: 2\né: 3").contains("'é' is defined twice (it is first on line 2)"));
-        assert!(first("? [a]\n: b").contains("a key must be a word"));
-        assert!(first("a:\n\t- b").contains("tabs"));
-        assert!(first(&"x".repeat(FILE_BYTES_MAX + 1)).contains("split it"));
-        assert!(first(&"- a\n".repeat(NODES_MAX)).contains("more than 50000 nodes"));
-    }
-
-    #[test]
-    fn nothing_of_a_file_is_passed_over() {
-        for wrong in ['\0', '\u{1}', '\u{7f}', '\u{9f}', '\u{ffff}'] {
-            let text = format!("a: 1\n{wrong}---\nb: 2\n");
-            assert!(first(&text).starts_with("5: the character U+"), "{wrong:?}: {}", first(&text));
-            assert_eq!(load(&text).expect_err("it is wrong")[0].span.end, 5 + wrong.len_utf8());
-        }
-        for (text, count) in [
-            ("a: 1\n---\nb: 2\n", 2),
-            ("a: 1\r\n---\r\nb: 2\r\n", 2),
-            ("a: 1\n...\n---\nb: 2\n", 2),
-            ("%YAML 1.2\n---\na: 1\n", 1),
-            ("a: 1\n--- # behind\nb: 2", 2),
-            ("--- {a: 1}\n--- {b: 2}\n", 2),
-            ("a: 1\n---\n~\n---\n", 1),
-            ("\u{feff}a: 1\n---\nb: 2\n", 2),
-        ] {
-            assert_eq!(first(text), format!("{count} documents"), "{text:?}");
-        }
-        assert!(!first("a: 1\n...\nb: 2\n").starts_with("1 documents"), "{}", first("a: 1\n...\nb: 2\n"));
-    }
-
-    #[test]
-    fn expressions_keep_their_place_whatever_way_they_are_written() {
-        let text = "ü: start.a > 1\nb: 'x == 1'\nc: \"y == \\\"q\\\"\"\nd: |\n  size(z) > 0\ne: >-\n  one\n  two\nf: a &&\n  b\n";
-        let documents = load(text).unwrap();
-        let Kind::Map(entries) = &documents[0].root.kind else { panic!() };
-        let places: Vec<_> = entries.iter().map(|(_, value)| value.expression(text)).collect();
-        for (source, at) in &places {
-            if let Some(at) = at {
-                assert_eq!(&text[*at..*at + source.len()], *source);
-            }
-        }
-        assert_eq!(
-            places.iter().map(|(source, _)| *source).collect::<Vec<_>>(),
-            ["start.a > 1", "x == 1", "y == \"q\"", "size(z) > 0", "one two", "a &&\n  b"]
-        );
-        assert_eq!(places.iter().filter(|(_, at)| at.is_none()).count(), 2, "escaped and folded ones have no place");
-    }
-
-    #[test]
-    fn documents_are_their_part_of_the_file() {
-        let text = "# first\na: 1\n---\nb: 2\n---\n";
-        let documents = load(text).unwrap();
-        let parts: Vec<_> = documents.iter().map(|document| &text[document.span.clone()]).collect();
-        assert_eq!(parts, ["# first\na: 1\n", "---\nb: 2\n"]);
-        for part in parts {
-            assert_eq!(load(part).unwrap().len(), 1);
-        }
-    }
-}
+mod tests;

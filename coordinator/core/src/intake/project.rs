@@ -29,6 +29,8 @@ pub struct Projections {
     commons: HashMap<(DefinitionHash, u16), Resolver>,
     results: HashMap<(DefinitionHash, u16, i64), Resolver>,
     events: HashMap<(DefinitionHash, u16, i64), Resolver>,
+    /// Of the same events, to the field alone by which they are matched.
+    fields: HashMap<(DefinitionHash, u16, i64), Resolver>,
     scratch: Scratch,
 }
 
@@ -165,11 +167,11 @@ impl Projections {
         now: Millis,
     ) -> Result<Option<String>, Refused> {
         let listener = &definition.listeners[usize::from(number)];
-        let data = self.event(definition, number, &event.body)?;
+        let field = listener.matches.as_ref().expect("what is matched says by which field");
+        let data = project(&mut self.fields, (definition, number), &event.body, &field.read, &mut self.scratch.kept)?;
         let (key, budget) = (event.key.and_then(|key| std::str::from_utf8(key).ok()).unwrap_or_default(), Budget::new());
-        let environment = Environment { event: data.bytes(), ..Environment::without_saga(key, now, &budget) };
-        let field = listener.key.as_ref().expect("what is matched says by which field");
-        let value = field.matched(&environment).map_err(|error| {
+        let environment = Environment { event: data, ..Environment::without_saga(key, now, &budget) };
+        let value = field.expression.matched(&environment).map_err(|error| {
             let detail = format!("{}: {error}", definition.name);
             Refused::new(QuarantineReason::ExpressionFailed, detail, event.fingerprint())
         })?;
@@ -189,24 +191,7 @@ impl Projections {
     /// What is kept of an event's body, by this listener of a definition.
     pub(crate) fn event(&mut self, definition: &Definition, number: u16, body: &Body<'_>) -> Result<Data, Refused> {
         let kept = &definition.listeners[usize::from(number)].kept;
-        let out = &mut self.scratch.kept;
-        out.clear();
-        let (done, fingerprint) = match body {
-            Body::Avro { schema, bytes } => {
-                let way = way(&mut self.events, (definition.hash, number, schema.key()), || {
-                    Resolver::new((*schema).clone(), kept.clone())
-                });
-                let done = way.map_err(|error| error.to_string());
-                let done = done.and_then(|way| way.resolve(bytes, out).map_err(|error| error.to_string()));
-                (done, Some(schema.fingerprint()))
-            }
-            Body::Json(text) => (json::transcode(kept, text, out).map_err(|error| error.to_string()), None),
-        };
-        done.map_err(|error| Refused::undecodable(error, fingerprint))?;
-        if out.len() > ROW_DATA_BYTES_MAX {
-            return Err(too_much(definition, out.len(), fingerprint));
-        }
-        Ok(Data::new(out))
+        project(&mut self.events, (definition, number), body, kept, &mut self.scratch.kept).map(Data::new)
     }
 
     /// Takes the buffers of a start that was decided, for the next one.
@@ -267,6 +252,31 @@ impl Projections {
         }
         Ok(Some(Data::new(out)))
     }
+}
+
+/// What this layout has of an event's body.
+fn project<'o>(
+    known: &mut HashMap<(DefinitionHash, u16, i64), Resolver>,
+    (definition, number): (&Definition, u16),
+    body: &Body<'_>,
+    layout: &Arc<Schema>,
+    out: &'o mut Vec<u8>,
+) -> Result<&'o [u8], Refused> {
+    out.clear();
+    let (done, fingerprint) = match body {
+        Body::Avro { schema, bytes } => {
+            let way = way(known, (definition.hash, number, schema.key()), || Resolver::new((*schema).clone(), layout.clone()));
+            let done = way.map_err(|error| error.to_string());
+            let done = done.and_then(|way| way.resolve(bytes, out).map_err(|error| error.to_string()));
+            (done, Some(schema.fingerprint()))
+        }
+        Body::Json(text) => (json::transcode(layout, text, out).map_err(|error| error.to_string()), None),
+    };
+    done.map_err(|error| Refused::undecodable(error, fingerprint))?;
+    if out.len() > ROW_DATA_BYTES_MAX {
+        return Err(too_much(definition, out.len(), fingerprint));
+    }
+    Ok(out)
 }
 
 fn too_much(definition: &Definition, bytes: usize, fingerprint: Option<u64>) -> Refused {

@@ -24,7 +24,7 @@ impl Owner {
     pub(super) fn take_inbox(&mut self, index: usize, record: &InputRecord<'_>, cx: &mut Context<'_>) -> Result<(), Why> {
         let next = record.offset + 1;
         if Letter::is_one(record.value.unwrap_or_default()) {
-            return self.take_letter_record(index, record, cx);
+            return self.take_old_letter(index, record, cx);
         }
         let routed = match Routed::decode(record.value.unwrap_or_default()) {
             Ok(routed) => routed,
@@ -54,16 +54,10 @@ impl Owner {
     }
 
     #[inline(never)]
-    fn take_letter_record(&mut self, index: usize, record: &InputRecord<'_>, cx: &mut Context<'_>) -> Result<(), Why> {
+    fn take_old_letter(&mut self, index: usize, record: &InputRecord<'_>, cx: &mut Context<'_>) -> Result<(), Why> {
         let (next, taken) = (record.offset + 1, Taken { index, record, routed: None });
-        let turn = match Letter::decode(record.value.unwrap_or_default()) {
-            Ok(letter) => self.take_letter((index, next), letter, cx),
-            Err(error) => {
-                let detail = format!("only coordinators write to the inbox, and this is no letter of theirs: {error}");
-                Err(Refused::new(QuarantineReason::Undecodable, detail, None).into())
-            }
-        };
-        match turn {
+        // Those of earlier versions came by the inbox, and may still lie there.
+        match self.take_letter_record(taken, cx) {
             Ok(Some(turn)) => self.push_or_fail(turn, Some(taken), cx)?,
             Ok(None) => {
                 cx.counters.skipped += 1;

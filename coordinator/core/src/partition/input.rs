@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
-    Change, QUARANTINE_RAW_BYTES_MAX, QuarantineReason, Quarantined, Rejected, RejectionReason, Routed,
+    Change, Letter, QUARANTINE_RAW_BYTES_MAX, QuarantineReason, Quarantined, Rejected, RejectionReason, Routed,
 };
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Entry, Waits, Work};
@@ -146,6 +146,9 @@ impl Owner {
 
     fn take_reply<'a>(&mut self, index: usize, record: &InputRecord<'a>, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {
         let value = record.value.unwrap_or_default();
+        if Letter::is_one(value) {
+            return self.take_letter_record(Taken { index, record, routed: None }, cx);
+        }
         let answer = Answer::read(value, cx.schemas)?;
         let turn = Turn::by_input(index, record);
         let Some(slot) = self.find(answer.saga(), || answer.saga().into(), cx)? else {

@@ -145,6 +145,7 @@ pub struct Counters {
     pub routed_again: u64,
     pub route_gaps: u64,
     pub route_sessions: u64,
+    pub events_expired: u64,
 }
 
 /// Where a partition stands, for people.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
-    BreakerChange, Change, Decision, DefinitionHash, JournalRecord, Position, Quarantined, SagaEvent, Stamp, TopicId,
+    BreakerChange, Change, Decision, DefinitionHash, JournalRecord, Position, Quarantined, SagaEvent, Stamp, TopicId, ValueRelease,
 };
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
@@ -22,8 +22,8 @@ use super::fence::{Fence, Verdict};
 use super::marks::{self, Marks};
 use super::outbox::Outbox;
 use super::table::Table;
-use super::{Role, Rows, Settings, digest, law};
-use crate::saga::{Breakers, Effect, Sender, apply, brought, effects, order_of};
+use super::{Rows, Settings, digest, law};
+use crate::saga::{Breakers, Effect, Sender, apply, brought, effects, order_of, returned};
 
 /// The state of one partition at an offset of its journal.
 pub struct Replica {
@@ -54,8 +54,6 @@ pub struct Replica {
     /// Versions that sagas were started by in records that were replayed, with their offsets in the topic of definitions.
     pub(super) versions: BTreeMap<DefinitionHash, i64>,
     command_topics: HashMap<Arc<str>, Arc<str>>,
-    /// Where letters to other partitions go.
-    inbox_topic: Arc<str>,
     scratch: String,
 }
 
@@ -68,9 +66,7 @@ impl std::fmt::Debug for Replica {
 impl Replica {
     /// The state before the journal's first record.
     pub fn new(settings: Arc<Settings>) -> Replica {
-        let inbox = settings.inputs.iter().find(|input| matches!(input.role, Role::Inbox { .. }));
         Replica {
-            inbox_topic: inbox.map_or_else(|| "".into(), |input| input.name.clone()),
             settings,
             fence: Fence::default(),
             now: 0,
@@ -197,6 +193,7 @@ impl Replica {
                     self.table.set(slot, saga);
                 }
                 Change::Quarantined(quarantined) => effects.push(self.quarantine_effect(quarantined)),
+                Change::ValueReturned(release) => effects.push(returned(release, &self.settings.reply_topic)),
                 Change::Rejected(_) => {}
                 Change::Expired(expired) => self.expired = self.expired.max(expired.bucket),
                 Change::Undeliverable(place) => self.outbox.set_apart((place.offset, place.index)),
@@ -266,14 +263,18 @@ impl Replica {
             topic
         };
         let (reply_topic, partition) = (&*self.settings.reply_topic, self.settings.number);
-        let inbox_topic = &*self.inbox_topic;
-        let sender = Sender { id: &saga.id, head: &saga.head, at, inbox_topic, reply_topic, partition };
+        let sender = Sender { id: &saga.id, head: &saga.head, at, reply_topic, partition };
         for event in events {
             effects(sender, event, order_of(saga, event), &mut topic_of, &mut self.scratch, out);
         }
         if saga.mailbox().is_some() {
             events.iter().for_each(|event| brought(sender, saga, event, out));
         }
+    }
+
+    /// The letter by which a value goes back that was given to nobody.
+    pub(super) fn return_effect(&self, release: &ValueRelease) -> Effect {
+        returned(release, &self.settings.reply_topic)
     }
 
     pub(super) fn quarantine_effect(&self, quarantined: &Quarantined) -> Effect {

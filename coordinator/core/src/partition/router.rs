@@ -151,12 +151,9 @@ impl Owner {
                 Err(refused) => to.refused.push(self.quarantined(&taken, &refused, cx)),
             }
         }
-        for one in cx.catalog.matching_on(topic, &kind) {
-            match self.projections.matched(&one.definition, one.listener, &event, now) {
-                Ok(value) => to.others.extend(value.filter(|_| !mutated("matched_event_not_routed")).map(|value| home(&value))),
-                Err(refused) => to.refused.push(self.quarantined(&taken, &refused, cx)),
-            }
-        }
+        let (values, refused) = self.values_of((topic, &kind), &event, cx);
+        to.others.extend(values.iter().filter(|_| !mutated("matched_event_not_routed")).map(|one| home(&one.value)));
+        to.refused.extend(refused.iter().map(|refused| self.quarantined(&taken, refused, cx)));
         to
     }
 

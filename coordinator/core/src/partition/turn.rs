@@ -121,6 +121,7 @@ impl Owner {
                     self.set_current(slot, saga, number, cx);
                 }
                 Change::Breaker(change) => self.set_breaker(change, at, cx),
+                Change::ValueReturned(release) => effects.push(self.replica.return_effect(release)),
                 Change::Quarantined(quarantined) => {
                     cx.counters.quarantined += 1;
                     cx.out.push(Wish::Tell(Note::Quarantined {
@@ -179,11 +180,15 @@ impl Owner {
         }
         let step: Option<Arc<str>> = record.and_then(answer);
         // An event that starts a saga, or that one waits for: the record is what does not fit.
+        let letter = record.and_then(|taken| Self::letter_answers(&taken));
         let brings_events = |role: &Role| matches!(role, Role::Events { .. } | Role::Inbox { .. });
-        let is_event = record.is_some_and(|taken| brings_events(&self.settings.inputs[taken.index].role));
+        let is_event = letter.map_or_else(
+            || record.is_some_and(|taken| brings_events(&self.settings.inputs[taken.index].role)),
+            |claim| claim.is_none(),
+        );
         if let (false, Some((slot, _))) = (is_event, turn.rows.first())
             && let Some(smaller) = {
-                let too_big = Input::TooBig { bytes: record.map(|_| bytes), step, place: turn.unparks };
+                let too_big = Input::TooBig { bytes: record.map(|_| bytes), step, place: turn.unparks.or(letter.flatten()) };
                 self.decide_at(*slot, &too_big, Turn::of(turn.cause), cx)?
             }
         {
@@ -292,6 +297,7 @@ fn count(saga: &Arc<str>, events: &[SagaEvent], is_alone: bool, cx: &mut Context
             | SagaEvent::CompensationBegan { .. }
                 if is_told_above(saga, event, is_alone) => {}
             SagaEvent::Started { .. } => cx.counters.started += 1,
+            SagaEvent::EventsExpired { count } => cx.counters.events_expired += u64::from(*count),
             SagaEvent::CommandIssued { .. } | SagaEvent::UndoIssued { .. } => cx.counters.commands += 1,
             SagaEvent::CommandRepeated { .. } | SagaEvent::Retried { .. } => {
                 cx.counters.commands += 1;

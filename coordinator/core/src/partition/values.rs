@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Cause, Change, KeptEvent, Letter, Place, ValueEvent, ValueName};
+use ringmaster_schemas::journal::{
+    Cause, Change, KeptEvent, Letter, Place, QuarantineReason, ValueAnswer, ValueClaim, ValueEvent, ValueName, ValueRelease,
+};
 use ringmaster_schemas::names;
 
 use super::input::{NoTurn, Taken, elsewhere, rejected};
@@ -14,19 +16,43 @@ use super::table::Slot;
 use super::turn::Turn;
 use super::{Context, Why};
 use crate::definition::Definition;
-use crate::definition::Matching;
-use crate::intake::{Event, Origin};
-use crate::saga::{ClaimInput, ClaimNews, Input, ValueInput, decide_value};
+use crate::faults::mutated;
+use crate::intake::{Event, Origin, Refused};
+use crate::saga::{ClaimInput, ClaimNews, Input, ROW_DATA_BYTES_MAX, ValueInput, decide_value};
+
+/// A wait that has claimed a value.
+struct Claimant<'c> {
+    slot: Slot,
+    place: Place,
+    at: Millis,
+    definition: &'c Definition,
+    /// What its wait listens to; none for a saga's own value.
+    listener: Option<u16>,
+}
+
+/// A value that an event has.
+pub(super) struct MatchedValue {
+    /// Of which of its fields.
+    field: Arc<str>,
+    pub(super) value: String,
+    /// How long it is kept until somebody waits for it.
+    keep_ms: Millis,
+}
 
 impl Owner {
+    /// What a record means that says of itself that it is a letter; none if it means nothing any more.
+    #[inline(never)]
+    pub(super) fn take_letter_record<'a>(&mut self, taken: Taken<'_, 'a>, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {
+        let letter = Letter::decode(taken.record.value.unwrap_or_default()).map_err(|error| {
+            let detail = format!("only coordinators write letters, and this is none of theirs: {error}");
+            Refused::new(QuarantineReason::Undecodable, detail, None)
+        })?;
+        self.take_letter(taken, letter, cx)
+    }
+
     /// What a letter of another partition means here; none if it means nothing any more.
-    pub(super) fn take_letter<'a>(
-        &mut self,
-        (index, next): (usize, i64),
-        letter: Letter,
-        cx: &Context<'_>,
-    ) -> Result<Option<Turn<'a>>, NoTurn> {
-        let turn = Turn::of(Cause::Input { topic: index as i32, next });
+    fn take_letter<'a>(&mut self, taken: Taken<'_, 'a>, letter: Letter, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {
+        let turn = Turn::of(Cause::Input { topic: taken.index as i32, next: taken.record.offset + 1 });
         match letter {
             Letter::Claim(claim) => {
                 let id = claim.name.id().into();
@@ -36,39 +62,87 @@ impl Owner {
                 let id = release.name.id().into();
                 Ok(self.value_turn(&id, &ValueInput::Release(Arc::new(release)), turn, cx)?)
             }
-            Letter::Answer(answer) => {
-                let news = if answer.granted { ClaimNews::Granted } else { ClaimNews::Denied };
-                self.news_of_claim((&answer.row, answer.place, answer.at), turn, cx, |_, _| Ok(Some(news)))
-            }
-            Letter::Event(ValueEvent { row, place, at, event }) => {
-                let schemas = cx.schemas;
-                self.news_of_claim((&row, place, at), turn, cx, |owner, (definition, listener)| {
-                    let Some(listener) = listener else { return Ok(None) };
-                    let data = owner.projections.kept(definition, listener, &event, schemas)?;
-                    Ok(Some(ClaimNews::Event { source: event.source.clone(), data }))
-                })
+            Letter::Given(ValueClaim { name, row, place, at, .. }) => match self.claimant((&row, place, at), cx)? {
+                Some(claimant) => self.news_of_claim(claimant, ClaimNews::Granted, turn, cx),
+                None if mutated("value_given_to_nobody") => Ok(None),
+                // It has ended, was swept, is forgotten: whatever it was, its release came before the claim, and is remembered no more.
+                None => Ok(Some(turn.with(Change::ValueReturned(ValueRelease { name, row, place, at, seen: Vec::new() })))),
+            },
+            Letter::Answer(ValueAnswer { row, place, at, granted }) => match self.claimant((&row, place, at), cx)? {
+                Some(claimant) => {
+                    let news = if granted { ClaimNews::Granted } else { ClaimNews::Denied };
+                    self.news_of_claim(claimant, news, turn, cx)
+                }
+                None => Ok(None),
+            },
+            Letter::Event(ValueEvent { row, place, at, event }) => match self.claimant((&row, place, at), cx)? {
+                Some(claimant) => self.brought_event(taken, claimant, &event, turn, cx),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// An event comes to the wait that has its value. One that its version cannot read is kept with the reason, and was looked at.
+    fn brought_event<'a>(
+        &mut self,
+        taken: Taken<'_, 'a>,
+        claimant: Claimant<'_>,
+        event: &KeptEvent,
+        turn: Turn<'a>,
+        cx: &Context<'_>,
+    ) -> Result<Option<Turn<'a>>, NoTurn> {
+        // A saga that claims one of its own values listens to nothing.
+        let Some(listener) = claimant.listener else { return Ok(None) };
+        let source = event.source.clone();
+        match self.projections.kept(claimant.definition, listener, event, cx.schemas) {
+            Ok(data) => self.news_of_claim(claimant, ClaimNews::Event { source, data }, turn, cx),
+            // Others may know the schema when it comes to them.
+            Err(refused) if refused.reason == QuarantineReason::UnknownSchema => Err(refused.into()),
+            Err(refused) => {
+                let quarantined = Change::Quarantined(self.quarantined(&taken, &refused, cx));
+                let cause = turn.cause.clone();
+                let turn = self.news_of_claim(claimant, ClaimNews::Unreadable { source }, turn, cx)?;
+                Ok(Some(turn.unwrap_or_else(|| Turn::of(cause)).with(quarantined)))
             }
         }
+    }
+
+    /// The wait that has made a claim; none if it is not there any more.
+    fn claimant<'c>(
+        &mut self,
+        (row, place, at): (&Arc<str>, Place, Millis),
+        cx: &Context<'c>,
+    ) -> Result<Option<Claimant<'c>>, Why> {
+        let Some(slot) = self.find(row, || row.clone(), cx)? else { return Ok(None) };
+        let Some(saga) = self.visible(slot).filter(|saga| saga.claim_at(place).is_some_and(|claim| claim.at == at)) else {
+            return Ok(None);
+        };
+        let definition = self.definition_of(saga, cx)?;
+        let node = saga.entry(place).and_then(|entry| definition.node(entry.node));
+        let listener = node.and_then(|node| node.verb.listens()).map(|(listener, _)| listener);
+        Ok(Some(Claimant { slot, place, at, definition, listener }))
     }
 
     /// What is new for a wait that has claimed a value.
     fn news_of_claim<'a>(
         &mut self,
-        (row, place, at): (&Arc<str>, Place, Millis),
+        claimant: Claimant<'_>,
+        news: ClaimNews,
         turn: Turn<'a>,
         cx: &Context<'_>,
-        news: impl FnOnce(&mut Owner, (&Definition, Option<u16>)) -> Result<Option<ClaimNews>, NoTurn>,
     ) -> Result<Option<Turn<'a>>, NoTurn> {
-        let Some(slot) = self.find(row, || row.clone(), cx)? else { return Ok(None) };
-        let Some(saga) = self.visible(slot).filter(|saga| saga.claim_at(place).is_some_and(|claim| claim.at == at)).cloned() else {
-            return Ok(None);
-        };
-        let definition = self.definition_of(&saga, cx)?;
-        let node = saga.entry(place).and_then(|entry| definition.node(entry.node));
-        // A saga that claims one of its own values listens to nothing.
-        let listener = node.and_then(|node| node.verb.listens()).map(|(listener, _)| listener);
-        let Some(news) = news(self, (definition, listener))? else { return Ok(None) };
+        let Claimant { slot, place, at, .. } = claimant;
         Ok(self.decide_at(slot, &Input::Claim(ClaimInput { place, at, news }), turn, cx)?)
+    }
+
+    /// Of a letter: the wait that it answers whether that has its value, if it does. What follows on an answer is its saga's, which fails where it
+    /// fits into no record; of any other letter it is the letter that does not fit.
+    pub(super) fn letter_answers(taken: &Taken<'_, '_>) -> Option<Option<Place>> {
+        let value = taken.record.value.filter(|value| taken.routed.is_none() && Letter::is_one(value))?;
+        match Letter::decode(value).ok()? {
+            Letter::Answer(ValueAnswer { place, .. }) | Letter::Given(ValueClaim { place, .. }) => Some(Some(place)),
+            Letter::Claim(_) | Letter::Release(_) | Letter::Event(_) => Some(None),
+        }
     }
 
     /// What an input means for the row of a value, added to a turn; none if it means nothing.
@@ -108,28 +182,34 @@ impl Owner {
         mut turn: Turn<'a>,
         cx: &Context<'_>,
     ) -> Result<Turn<'a>, NoTurn> {
-        for one in cx.catalog.matching_on(origin.topic, kind) {
-            let found = self.projections.matched(&one.definition, one.listener, event, self.turn_time(cx));
-            let value = match found {
-                Ok(Some(value)) => value,
-                // It has no value that anybody could wait for.
-                Ok(None) => {
-                    self.unexpected += 1;
-                    continue;
-                }
-                // What cannot be routed its router has said.
-                Err(_) if taken.routed.is_some() => continue,
-                Err(refused) => {
-                    let quarantined = self.quarantined(&taken, &refused, cx);
-                    turn = turn.with(Change::Quarantined(quarantined));
-                    continue;
-                }
-            };
-            let home = names::partition_of(value.as_bytes(), self.settings.partitions);
+        let (values, refused) = self.values_of((origin.topic, kind), event, cx);
+        let bytes = event.body.bytes().len();
+        let values = if bytes > ROW_DATA_BYTES_MAX && !values.is_empty() {
+            let detail = format!(
+                "an event of {bytes} bytes fits into no row: one that is known by a value has at most {ROW_DATA_BYTES_MAX}"
+            );
+            let is_here =
+                |one: &MatchedValue| names::partition_of(one.value.as_bytes(), self.settings.partitions) == self.settings.number;
+            if values.iter().any(is_here) {
+                let refused = Refused::new(QuarantineReason::TooBig, detail, event.fingerprint());
+                turn = turn.with(Change::Quarantined(self.quarantined(&taken, &refused, cx)));
+            }
+            Vec::new()
+        } else {
+            values
+        };
+        self.unexpected +=
+            u64::from(values.is_empty() && refused.is_empty() && !cx.catalog.matching_on(origin.topic, kind).is_empty());
+        // What cannot be routed its router has said.
+        for refused in refused.iter().filter(|_| taken.routed.is_none()) {
+            turn = turn.with(Change::Quarantined(self.quarantined(&taken, refused, cx)));
+        }
+        for one in &values {
+            let home = names::partition_of(one.value.as_bytes(), self.settings.partitions);
             if home == self.settings.number {
-                turn = self.at_value(one, &value, (kind, event), origin, turn, cx)?;
+                turn = self.at_value(one, (kind, event), origin, turn, cx)?;
             } else if taken.routed.is_none() {
-                let refused = elsewhere(&value, home, &self.settings, origin.topic, event);
+                let refused = elsewhere(&one.value, home, &self.settings, origin.topic, event);
                 let quarantined = self.quarantined(&taken, &refused, cx);
                 turn = turn.with(Change::Quarantined(quarantined));
             }
@@ -137,10 +217,44 @@ impl Owner {
         Ok(turn)
     }
 
+    /// The values that an event has, each once, by all versions: one that reads a field differently keeps nothing from the others. And for each field
+    /// that no version can read why. Who routes an event and who takes it reckon it by this alone.
+    pub(super) fn values_of(
+        &mut self,
+        (topic, kind): (&str, &str),
+        event: &Event<'_>,
+        cx: &Context<'_>,
+    ) -> (Vec<MatchedValue>, Vec<Refused>) {
+        let (mut values, mut refused): (Vec<MatchedValue>, Vec<(Arc<str>, Refused)>) = (Vec::new(), Vec::new());
+        let mut is_read: Vec<Arc<str>> = Vec::new();
+        let now = self.turn_time(cx);
+        for one in cx.catalog.matching_on(topic, kind) {
+            match self.projections.matched(&one.definition, one.listener, event, now) {
+                Ok(found) => {
+                    is_read.push(one.field.clone());
+                    // One without a value is for nobody.
+                    let Some(value) = found else { continue };
+                    match values.iter_mut().find(|known| known.field == one.field && known.value == value) {
+                        Some(known) => known.keep_ms = known.keep_ms.max(one.keep_ms),
+                        None => values.push(MatchedValue { field: one.field.clone(), value, keep_ms: one.keep_ms }),
+                    }
+                }
+                Err(why) => refused.push((one.field.clone(), why)),
+            }
+        }
+        let mut all: Vec<Refused> = Vec::new();
+        for (field, why) in refused {
+            if !is_read.contains(&field) {
+                is_read.push(field);
+                all.push(why);
+            }
+        }
+        (values, all)
+    }
+
     fn at_value<'a>(
         &mut self,
-        one: &Matching,
-        value: &str,
+        one: &MatchedValue,
         (kind, event): (&str, &Event<'_>),
         origin: Origin<'_>,
         mut turn: Turn<'a>,
@@ -148,7 +262,7 @@ impl Owner {
     ) -> Result<Turn<'a>, Why> {
         let now = self.turn_time(cx);
         let (topic, kind_name) = (Arc::from(origin.topic), Arc::from(kind));
-        let name = ValueName { topic, kind: kind_name, field: one.field.clone(), value: value.into() };
+        let name = ValueName { topic, kind: kind_name, field: one.field.clone(), value: one.value.as_str().into() };
         let id: Arc<str> = name.id().into();
         let found = self.find(&id, || id.clone(), cx)?;
         let row = found.and_then(|slot| self.remembered(slot)).cloned();

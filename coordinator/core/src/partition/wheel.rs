@@ -72,7 +72,7 @@ impl Timers {
     }
 
     /// The wheel of a saga: of those inputs that can answer it. These are the replies, and what any version of its definition
-    /// listens to; an input that cannot be read holds no other definition's timers.
+    /// listens to, or of one that it runs; an input that cannot be read holds no other definition's timers.
     pub(super) fn wheel_of(&mut self, id: &str, inputs: &[InputSettings], catalog: &Catalog) -> usize {
         if self.known_to != catalog.loaded_to() {
             (self.known_to, self.by_name) = (catalog.loaded_to(), HashMap::new());
@@ -81,10 +81,8 @@ impl Timers {
         if let Some(&wheel) = self.by_name.get(name) {
             return wheel;
         }
-        let versions = catalog.versions();
-        let listens = |topic: &str| {
-            versions.iter().any(|(version, _)| &*version.name == name && version.inputs().iter().any(|input| &***input == topic))
-        };
+        let topics = catalog.topics_for(name);
+        let listens = |topic: &str| topics.iter().any(|input| ***input == *topic);
         // What is routed comes by the inbox.
         let routed = inputs.iter().any(|input| matches!(input.role, Role::Source { .. }) && listens(&input.name));
         let answers = |input: &InputSettings| match input.role {

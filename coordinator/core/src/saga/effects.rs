@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use ringmaster_schemas::journal::{Emission, Encoding, Head, Letter, Order, SagaEvent, ValueAnswer, ValueClaim, ValueEvent};
+use ringmaster_schemas::journal::{
+    Emission, Encoding, Head, Letter, Order, SagaEvent, ValueAnswer, ValueClaim, ValueEvent, ValueRelease,
+};
 use ringmaster_schemas::names::{self, Direction};
 use ringmaster_schemas::state::Saga;
 use ringmaster_schemas::{Millis, json, wire};
@@ -24,9 +26,7 @@ pub struct Sender<'a> {
     pub head: &'a Head,
     /// Time of the turn.
     pub at: Millis,
-    /// Where letters to other partitions go.
-    pub inbox_topic: &'a str,
-    /// Where answers are to go.
+    /// Where answers are to go, and letters to other partitions.
     pub reply_topic: &'a str,
     /// The saga's partition.
     pub partition: i32,
@@ -137,21 +137,33 @@ fn written(sender: Sender<'_>, event: &SagaEvent) -> Option<Effect> {
         SagaEvent::ValueReleased { release, .. } => {
             Some(letter(sender, &release.name.value, &Letter::Release((**release).clone())))
         }
-        SagaEvent::ValueGiven { claim } => Some(answer(sender, claim, true)),
-        SagaEvent::ValueDenied { claim } => Some(answer(sender, claim, false)),
+        SagaEvent::ValueGiven { claim } => {
+            let key = names::parse_saga_id(&claim.row).1;
+            Some(letter(sender, &key, &Letter::Given((**claim).clone())))
+        }
+        SagaEvent::ValueDenied { claim } => Some(denial(sender, claim)),
         _ => None,
     }
 }
 
-/// To the partition that a key lies in.
-fn letter(sender: Sender<'_>, key: &str, letter: &Letter) -> Effect {
-    let value = letter.encode();
-    Effect::new(sender.inbox_topic.into(), key.as_bytes(), value.len(), |out| out.extend_from_slice(&value))
+/// The letter by which a value goes back that was given to nobody.
+pub fn returned(release: &ValueRelease, reply_topic: &str) -> Effect {
+    written_to(reply_topic, &release.name.value, &Letter::Release(release.clone()))
 }
 
-fn answer(sender: Sender<'_>, claim: &ValueClaim, granted: bool) -> Effect {
+/// To the partition that a key lies in.
+fn letter(sender: Sender<'_>, key: &str, letter: &Letter) -> Effect {
+    written_to(sender.reply_topic, key, letter)
+}
+
+fn written_to(topic: &str, key: &str, letter: &Letter) -> Effect {
+    let value = letter.encode();
+    Effect::new(topic.into(), key.as_bytes(), value.len(), |out| out.extend_from_slice(&value))
+}
+
+fn denial(sender: Sender<'_>, claim: &ValueClaim) -> Effect {
     let (row, place, at) = (claim.row.clone(), claim.place, claim.at);
-    letter(sender, &names::parse_saga_id(&claim.row).1, &Letter::Answer(ValueAnswer { row, place, at, granted }))
+    letter(sender, &names::parse_saga_id(&claim.row).1, &Letter::Answer(ValueAnswer { row, place, at, granted: false }))
 }
 
 fn command(

@@ -4,7 +4,7 @@
 //! claim -> given, or denied;   event -> kept, and brought to whoever has the value;   release -> free, what was looked at goes
 //! ```
 //!
-//! All that comes may come again, late, and in another order (ARCHITECTURE.md decision 47): a claim is known by its row, its place and
+//! All that comes may come again, late, and in another order (ARCHITECTURE.md decision 51): a claim is known by its row, its place and
 //! the time at which it began to wait, and one that is over is remembered.
 
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub const LEFT_KEPT_MS: Millis = 7 * 86_400_000;
 pub const LEFT_MAX: usize = 100;
 /// Events that a wait remembers to have looked at and not taken.
 pub const PASSED_MAX: usize = 32;
+/// Events with one value that were looked at, and are recognised when they come again.
+pub const SEEN_MAX: usize = 100;
 
 /// What comes to a value's row.
 #[derive(Debug, Clone)]
@@ -39,21 +41,21 @@ pub enum ValueInput {
 
 /// Decides what an input means for the row of a value (`row`: none if it does not exist) at `now`.
 pub fn decide_value(id: &Arc<str>, row: Option<&Arc<Saga>>, input: &ValueInput, now: Millis) -> Result<Decided, Rejection> {
-    let event = match input {
-        ValueInput::Claim(claim) => claimed(row, claim),
-        ValueInput::Release(release) => released(row, release),
-        ValueInput::Event(event) => came(row, event)?,
+    let events: Vec<SagaEvent> = match input {
+        ValueInput::Claim(claim) => claimed(row, claim).into_iter().collect(),
+        ValueInput::Release(release) => released(row, release).into_iter().collect(),
+        ValueInput::Event(event) => came(row, event, now)?,
         ValueInput::Due => {
             let over = row.map_or(0, |row| row.early().iter().filter(|event| event.until <= now).count());
-            (over > 0).then_some(SagaEvent::EventsExpired { count: over as u16 })
+            (over > 0).then_some(SagaEvent::EventsExpired { count: over as u16 }).into_iter().collect()
         }
     };
     let mut saga = row.cloned();
-    if let Some(event) = &event {
+    for event in &events {
         apply(id, &mut saga, event, now).expect("what is decided of a value can happen");
     }
     let nothing = || Arc::new(Saga::expected(id));
-    Ok(Decided { events: event.into_iter().collect(), saga: saga.unwrap_or_else(nothing) })
+    Ok(Decided { events, saga: saga.unwrap_or_else(nothing) })
 }
 
 /// True if both are one claim.
@@ -104,19 +106,31 @@ fn released(row: Option<&Arc<Saga>>, release: &Arc<ValueRelease>) -> Option<Saga
     Some(SagaEvent::ValueFreed { release: release.clone() })
 }
 
-fn came(row: Option<&Arc<Saga>>, event: &Arc<KeptEvent>) -> Result<Option<SagaEvent>, Rejection> {
+fn came(row: Option<&Arc<Saga>>, event: &Arc<KeptEvent>, now: Millis) -> Result<Vec<SagaEvent>, Rejection> {
     let early = row.map_or(&[][..], |row| row.early());
-    if early.iter().any(|known| known.source == event.source) {
+    let mut seen = row.map_or(&[][..], |row| row.seen()).iter().filter(|seen| seen.until > now);
+    let was_seen = seen.any(|seen| seen.source == event.source) && !mutated("seen_event_forgotten");
+    if was_seen || early.iter().any(|known| known.source == event.source) {
         return Err(Rejection::new(Reason::Duplicate, format!("the same event came before: {}", event.source)));
     }
-    let has_holder = row.and_then(|row| row.mailbox()).is_some_and(|mailbox| mailbox.holder.is_some());
-    if !has_holder && !has_room(early, event) {
-        let bytes = event.data.bytes().len();
-        let detail = format!(
-            "an event of {bytes} bytes, and {} events with this value wait already: at most {EARLY_MAX} events, and as many bytes as a row may hold",
-            early.len()
-        );
-        return Err(Rejection::new(Reason::TooManyEarly, detail));
+    let keeps = SagaEvent::EventKept { event: event.clone() };
+    if has_room(early, event) {
+        return Ok(vec![keeps]);
     }
-    Ok(Some(SagaEvent::EventKept { event: event.clone() }))
+    let has_holder = row.and_then(|row| row.mailbox()).is_some_and(|mailbox| mailbox.holder.is_some());
+    let over = early.iter().filter(|event| event.until <= now).count();
+    let left: Vec<Arc<KeptEvent>> = early.iter().filter(|event| event.until > now).cloned().collect();
+    // While somebody has the value, the oldest gives way: it was brought long ago.
+    let may_give_way = if has_holder { left.len() } else { 0 };
+    match (0..=may_give_way).find(|gone| has_room(&left[*gone..], event)) {
+        Some(gone) => Ok(vec![SagaEvent::EventsExpired { count: (over + gone) as u16 }, keeps]),
+        None => {
+            let bytes = event.data.bytes().len();
+            let detail = format!(
+                "an event of {bytes} bytes, and {} events with this value wait already: at most {EARLY_MAX} events, and as many bytes as a row may hold",
+                left.len()
+            );
+            Err(Rejection::new(Reason::TooManyEarly, detail))
+        }
+    }
 }

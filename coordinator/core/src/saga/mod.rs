@@ -43,15 +43,15 @@ pub use acts::{Act, ActInput, state_token};
 pub use apply::{IllegalEvent, apply};
 pub use decide::{Above, Basis, Decided, decide};
 pub use effect::Effect;
-pub use effects::{Sender, brought, effects, order_of};
+pub use effects::{Sender, brought, effects, order_of, returned};
 pub use family::{Family, Moved, Room, play};
-pub use mailbox::{LEFT_KEPT_MS, LEFT_MAX, PASSED_MAX, ValueInput, decide_value};
+pub use mailbox::{LEFT_KEPT_MS, LEFT_MAX, PASSED_MAX, SEEN_MAX, ValueInput, decide_value};
 pub use parking::Breakers;
 pub use passed::{Passed, passed};
 pub use pausing::postponed;
 pub use told::{Teller, Told, Versions};
 pub use values::{Evaluated, Values, View};
-pub use why::{Why, name_of, why};
+pub use why::{Why, name_of, reason_of, why};
 
 use std::sync::Arc;
 
@@ -250,6 +250,11 @@ pub enum ClaimNews {
     Granted,
     /// Another one has it.
     Denied,
+    /// An event with the value came that its version cannot read.
+    Unreadable {
+        /// Identity of the event.
+        source: Arc<str>,
+    },
     /// An event with the value came.
     Event {
         /// Identity of the event.

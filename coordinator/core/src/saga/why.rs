@@ -5,6 +5,7 @@
 mod items;
 mod values;
 
+pub use items::reason_of;
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;

@@ -52,6 +52,11 @@ impl Line {
         last.map(|turn| turn.changes).unwrap_or_default()
     }
 
+    /// All that changed, from the beginning.
+    pub(crate) fn all_changes(&self) -> Vec<Change> {
+        self.journal.iter().flat_map(|bytes| turns(bytes)).flat_map(|turn| turn.changes).collect()
+    }
+
     /// What the last turn did to sagas.
     pub(crate) fn events(&self) -> Vec<SagaEvent> {
         events_of(self.changes())

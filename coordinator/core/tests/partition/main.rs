@@ -11,6 +11,7 @@ mod learned;
 mod line;
 mod listeners;
 mod memory;
+mod outage;
 mod parking;
 mod pausing;
 mod resumed;

@@ -5,7 +5,7 @@ use ringmaster_core::partition::Happened;
 
 use super::{InputPlace, Source, Worker};
 use crate::runtime::clock::Now;
-use crate::runtime::follow::News;
+use crate::runtime::news::News;
 
 impl<B: Bus> Worker<B> {
     /// Takes in what is known now, between two turns: new sagas get the newest versions, those that run keep theirs.

@@ -37,7 +37,9 @@ pub(in crate::scenarios) enum Input {
 /// An event that a saga listens to.
 #[derive(Debug)]
 pub(in crate::scenarios) struct Incoming {
-    /// What listens to it: a number of the definition's listeners.
+    /// Whose: the scenario's own, or one that is run.
+    pub(in crate::scenarios) definition: Arc<Definition>,
+    /// What listens to it: a number of that one's listeners.
     pub(in crate::scenarios) listener: u16,
     /// As JSON.
     pub(in crate::scenarios) text: String,
@@ -54,7 +56,7 @@ pub(in crate::scenarios) struct Approval {
 }
 
 impl Reading<'_, '_, '_> {
-    pub(super) fn inputs(&mut self, node: &Node, definition: &Definition) -> Vec<Timed> {
+    pub(super) fn inputs(&mut self, node: &Node, definition: &Arc<Definition>) -> Vec<Timed> {
         let items = match &node.kind {
             Kind::List(items) => items.as_slice(),
             Kind::Map(_) | Kind::Scalar(..) => std::slice::from_ref(node),
@@ -62,7 +64,7 @@ impl Reading<'_, '_, '_> {
         items.iter().filter_map(|item| self.input(item, definition)).collect()
     }
 
-    fn input(&mut self, node: &Node, definition: &Definition) -> Option<Timed> {
+    fn input(&mut self, node: &Node, definition: &Arc<Definition>) -> Option<Timed> {
         const FORM: &str = "at: { after: 15s, answer: { payment.Charge: succeeded } }";
         let all: Vec<&str> = INPUTS.into_iter().chain(["after"]).collect();
         let fields = Fields::new(node, "at", &all, &[], self.report)?;
@@ -100,14 +102,14 @@ impl Reading<'_, '_, '_> {
             return None;
         };
         let meant = self.known.meant(key.scalar().unwrap_or_default(), definition);
-        let definition = meant.as_deref().unwrap_or(definition);
+        let definition: &Definition = meant.as_deref().unwrap_or(definition);
         let asked = Asked::read(key, definition, self.report)?;
         let answer = self.answer(value, &asked, definition)?;
         Some(Timed { after, input: Input::Answer(asked, answer) })
     }
 
     /// Events that came before the start: one or a list.
-    pub(super) fn before(&mut self, node: &Node, definition: &Definition) -> Vec<Incoming> {
+    pub(super) fn before(&mut self, node: &Node, definition: &Arc<Definition>) -> Vec<Incoming> {
         let items = match &node.kind {
             Kind::List(items) => items.as_slice(),
             Kind::Map(_) | Kind::Scalar(..) => std::slice::from_ref(node),
@@ -116,7 +118,7 @@ impl Reading<'_, '_, '_> {
     }
 
     /// `{ CardChanged: { field: value } }`
-    fn event(&mut self, node: &Node, definition: &Definition) -> Option<Incoming> {
+    fn event(&mut self, node: &Node, definition: &Arc<Definition>) -> Option<Incoming> {
         const FORM: &str = "{ TYPE: { field: value } }";
         let entries = match &node.kind {
             Kind::Map(entries) => &entries[..],
@@ -127,19 +129,24 @@ impl Reading<'_, '_, '_> {
             return None;
         };
         let kind = key.scalar().unwrap_or_default();
-        let known: Vec<&str> = definition.listeners.iter().map(|listener| &*listener.event).collect();
-        let Some(listener) = known.iter().position(|known| *known == kind) else {
+        // What is run listens by values alone: whose it is they say.
+        let all: Vec<Arc<Definition>> = std::iter::once(definition.clone()).chain(self.known.below(definition)).collect();
+        let position = |one: &&Arc<Definition>| one.listeners.iter().position(|listener| *listener.event == *kind);
+        let Some(listening) = all.iter().find(|one| position(one).is_some()) else {
+            let known: Vec<&str> = all.iter().flat_map(|one| &one.listeners).map(|listener| &*listener.event).collect();
             let hint = if known.is_empty() { "it has no wait, and no cancel".to_owned() } else { did_you_mean(kind, known) };
             self.report.error(&key.span, format!("{} listens to no '{kind}'", definition.name), hint);
             return None;
         };
+        let (definition, listener) = (listening.clone(), position(&listening).expect("it was found by it"));
         let Kind::Map(_) = &fields.kind else {
             self.report.error(&fields.span, format!("fields of {kind} are needed here, not {}", fields.describe()), FORM);
             return None;
         };
         let schema = &definition.listeners[listener].reader;
         values::check_names(fields, schema, schema.root(), self.report);
-        Some(Incoming { listener: listener as u16, text: values::json(fields), line: self.report.line(key.span.start) })
+        let line = self.report.line(key.span.start);
+        Some(Incoming { definition, listener: listener as u16, text: values::json(fields), line })
     }
 
     /// `large_order`, or `{ step: large_order, by: ann, note: looked at it }`.

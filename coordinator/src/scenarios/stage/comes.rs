@@ -54,8 +54,8 @@ impl Stage<'_> {
     /// What comes before the saga.
     pub(super) fn before(&mut self, early: &mut Vec<EarlyInput>) -> Result<(), Trouble> {
         for event in &self.scenario.before {
-            let listener = &self.definition.listeners[usize::from(event.listener)];
-            if listener.field.is_some() {
+            let listener = &event.definition.listeners[usize::from(event.listener)];
+            if listener.matches.is_some() {
                 self.matched(event)?;
                 continue;
             }
@@ -67,7 +67,7 @@ impl Stage<'_> {
 
     /// An event that the saga listens to.
     pub(super) fn event(&mut self, event: &Incoming) -> Result<(), Trouble> {
-        if self.definition.listeners[usize::from(event.listener)].field.is_some() {
+        if event.definition.listeners[usize::from(event.listener)].matches.is_some() {
             return self.matched(event);
         }
         if !self.rows.contains_key(&self.id) {
@@ -83,7 +83,7 @@ impl Stage<'_> {
         let unusable = |refused: intake::Refused| {
             trouble(format!("this event cannot be used, it would go to quarantine as {}: {}", refused.reason, refused.detail))
         };
-        let listener = &self.definition.listeners[usize::from(event.listener)];
+        let listener = &event.definition.listeners[usize::from(event.listener)];
         let headers = TypeHeader(&listener.event);
         let record = InputRecord {
             offset: 0,
@@ -94,7 +94,7 @@ impl Stage<'_> {
         };
         let typing = Typing { field: "type", default: Some(&listener.event) };
         let (_, recognised) = Event::recognise(&record, typing, self.known.schemas).map_err(unusable)?;
-        let listened = self.projections.listened(self.definition, event.listener, &recognised, self.now);
+        let listened = self.projections.listened(&event.definition, event.listener, &recognised, self.now);
         let (key, data) = listened.map_err(unusable)?;
         if saga_id(&self.definition.name, &key) != *self.id {
             return Err(trouble(format!("this event is for the saga of key '{key}', and the scenario's is {}", self.id)));

@@ -20,14 +20,14 @@ impl<'s> Stage<'s> {
             line: event.line,
             message: format!("this event cannot be used, it would go to quarantine as {}: {}", refused.reason, refused.detail),
         };
-        let listener = &self.definition.listeners[usize::from(event.listener)];
+        let listener = &event.definition.listeners[usize::from(event.listener)];
         let headers = TypeHeader(&listener.event);
         let (key, value) = (Some(self.scenario.key.as_bytes()), Some(event.text.as_bytes()));
         let record = InputRecord { offset: 0, timestamp: self.now, key, value, headers: Some(&headers) };
         let typing = Typing { field: "type", default: Some(&listener.event) };
         let (_, recognised) = Event::recognise(&record, typing, self.known.schemas).map_err(unusable)?;
-        let value = self.projections.matched(self.definition, event.listener, &recognised, self.now).map_err(unusable)?;
-        let field = listener.field.clone().expect("what is matched says by which field");
+        let value = self.projections.matched(&event.definition, event.listener, &recognised, self.now).map_err(unusable)?;
+        let field = listener.matches.as_ref().expect("what is matched says by which field").name.clone();
         let Some(value) = value else {
             let message = format!("this event has no {field}: nobody could wait for it");
             return Err(Trouble { line: event.line, message });
@@ -51,6 +51,9 @@ impl<'s> Stage<'s> {
             Letter::Answer(answer) => {
                 let news = if answer.granted { ClaimNews::Granted } else { ClaimNews::Denied };
                 return self.news(&answer.row, ClaimInput { place: answer.place, at: answer.at, news });
+            }
+            Letter::Given(claim) => {
+                return self.news(&claim.row, ClaimInput { place: claim.place, at: claim.at, news: ClaimNews::Granted });
             }
             Letter::Event(brought) => {
                 let Some((definition, listener)) = self.listener_at(&brought.row, brought.place) else { return Ok(()) };
@@ -79,8 +82,7 @@ impl<'s> Stage<'s> {
     fn value(&mut self, id: &Arc<str>, input: &ValueInput) {
         let Ok(decided) = decide_value(id, self.values.get(id), input, self.now) else { return };
         for event in &decided.events {
-            let sender =
-                Sender { id, head: &decided.saga.head, at: self.now, inbox_topic: "inbox", reply_topic: "replies", partition: 0 };
+            let sender = Sender { id, head: &decided.saga.head, at: self.now, reply_topic: "replies", partition: 0 };
             let mut sent = Vec::new();
             effects(sender, event, None, &mut |_| unreachable!("a value asks nobody"), &mut String::new(), &mut sent);
             brought(sender, &decided.saga, event, &mut sent);

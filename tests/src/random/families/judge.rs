@@ -23,6 +23,7 @@ impl World<'_> {
             self.effects(row);
         }
         self.lists(&root);
+        self.judge_values();
     }
 
     /// L16: what was done is what entries say.

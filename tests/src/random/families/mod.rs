@@ -6,12 +6,13 @@ mod known;
 mod laws;
 mod people;
 mod turn;
+mod values;
 mod world;
 mod write;
 
 use fastrand::Rng;
 
-use super::Report;
+use super::{Failure, Report};
 use known::Known;
 use world::World;
 
@@ -20,17 +21,24 @@ pub fn definition(seed: u64) -> String {
     write::text(&mut Rng::with_seed(seed))
 }
 
-/// Plays so many sagas on the definition of a seed; what is wrong, with the story of it.
-pub fn run(seed: u64, sagas: u64) -> Result<Report, (Vec<String>, String)> {
+/// Plays so many sagas on the definition of a seed.
+pub fn run(seed: u64, sagas: u64) -> Result<Report, Box<Failure>> {
     let mut report = Report::default();
+    report.count("definitions with items");
     let text = definition(seed);
-    let known = Known::of(&text).map_err(|error| (vec![format!("compile: {error}")], text.clone()))?;
+    let known = Known::of(&text).map_err(|error| failed(seed, &[format!("compiles: {error}")], &text))?;
     for saga in 0..sagas {
         let mut world = World::new(&known, seed.wrapping_mul(1_000).wrapping_add(saga), &mut report);
         world.run();
         if !world.faults.is_empty() {
-            return Err((std::mem::take(&mut world.faults), format!("{text}\n{}", world.story())));
+            return Err(failed(seed, &world.faults, &format!("{text}\n{}", world.story())));
         }
     }
     Ok(report)
+}
+
+fn failed(seed: u64, faults: &[String], story: &str) -> Box<Failure> {
+    let name = |fault: &String| fault.split(':').next().unwrap_or_default().to_owned();
+    let story = format!("{}\n{story}\nFAMILY={seed} repeats it", faults.join("\n"));
+    Box::new(Failure { laws: faults.iter().map(name).collect(), story })
 }

@@ -87,6 +87,7 @@ impl World<'_> {
             }
             let behind = row.clone().expect("it is there");
             self.faults.extend(laws::event(definition, was.as_deref(), &event, &behind, self.now));
+            self.takes(&id, &event);
             self.happens(&event, &behind);
             self.journal.push((id.clone(), event, self.now));
         }
@@ -126,11 +127,11 @@ impl World<'_> {
     }
 
     fn send(&mut self, event: &SagaEvent, behind: &Arc<Saga>) {
-        let sender =
-            Sender { id: &behind.id, head: &behind.head, at: self.now, inbox_topic: "inbox", reply_topic: "replies", partition: 0 };
+        let sender = Sender { id: &behind.id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0 };
         let mut topic_of = |command: &str| -> Arc<str> { command_topic(participant_of(command)).into() };
         let mut sent = Vec::new();
         effects(sender, event, order_of(behind, event), &mut topic_of, &mut String::new(), &mut sent);
+        self.post(&sent);
         for effect in sent {
             let Ok(command) = wire::decode_command(effect.value(), &self.known.schemas) else { continue };
             let key = command.meta.idempotency_key.to_string();
@@ -181,7 +182,8 @@ impl World<'_> {
         }
         let rows = rows.into_iter().filter_map(|(id, row)| Some((id, row.filter(|row| row.status != Status::Swept)?)));
         let rows: BTreeMap<Arc<str>, Arc<Saga>> = rows.collect();
-        if rows != self.rows {
+        let (values, rows): (BTreeMap<_, _>, BTreeMap<_, _>) = rows.into_iter().partition(|(id, _)| id.starts_with('='));
+        if rows != self.rows || values != self.values.rows {
             self.faults.push("L12: replay gives another state".to_owned());
         }
         self.rows = rows;

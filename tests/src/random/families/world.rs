@@ -14,6 +14,7 @@ use super::super::Report;
 use super::super::behave::{Answer, Command, Mood, Participants};
 use super::super::write::PARTICIPANTS;
 use super::known::{Known, asks_for_approval};
+use super::values::Values;
 use super::write::{ITEMS_MAX, SAGA};
 use crate::stories::project;
 
@@ -33,6 +34,7 @@ pub(super) struct World<'k> {
     pub(super) rows: BTreeMap<Arc<str>, Arc<Saga>>,
     /// Rows that are gone, as they were last.
     pub(super) graves: BTreeMap<Arc<str>, Arc<Saga>>,
+    pub(super) values: Values,
     pub(super) breakers: Breakers,
     pub(super) scratch: Scratch,
     pub(super) projections: Projections,
@@ -76,6 +78,7 @@ impl<'k> World<'k> {
             start,
             rows: BTreeMap::new(),
             graves: BTreeMap::new(),
+            values: Values::default(),
             breakers: Breakers::default(),
             scratch: Scratch::default(),
             projections: Projections::default(),
@@ -144,7 +147,7 @@ impl<'k> World<'k> {
     /// Nothing is on its way, and nothing is due.
     fn rests(&self) -> bool {
         let due = self.rows.values().any(|saga| saga.due_at() != Millis::MAX);
-        !due && self.commands.is_empty() && self.answers.is_empty()
+        !due && self.commands.is_empty() && self.answers.is_empty() && self.values.letters.is_empty()
     }
 
     fn step(&mut self) {
@@ -155,9 +158,12 @@ impl<'k> World<'k> {
             return self.contradict();
         }
         match self.random.u32(0..100) {
-            0..34 => self.deliver_command(),
-            34..64 => self.deliver_answer(),
-            64..76 => self.wait_until_due(),
+            0..28 => self.deliver_command(),
+            28..52 => self.deliver_answer(),
+            52..66 => self.deliver_letter(),
+            66..69 => self.arrive(),
+            69 => self.forget(),
+            70..76 => self.wait_until_due(),
             76..82 => self.now += self.random.i64(0..3_000),
             82..86 => self.crash(),
             86..88 if self.cancels => self.cancel(),
@@ -181,6 +187,12 @@ impl<'k> World<'k> {
         } else if !self.answers.is_empty() {
             let answer = self.answers.remove(0);
             self.hear(&answer);
+        } else if self.deliver_first_letter() {
+            if self.values.letters.is_empty() {
+                self.judge_values();
+            }
+        } else if self.rows.values().all(|saga| !saga.has_work()) && self.arrive_for_who_waits() {
+            // One that somebody waits for comes in the end.
         } else if self.rows.values().all(|saga| !saga.has_work()) && self.rows.values().any(|saga| asks_for_approval(saga)) {
             // What is asked again and again for an approval that nobody answers would never end.
             self.answer_approval();

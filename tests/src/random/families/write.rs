@@ -236,7 +236,8 @@ impl Writer<'_> {
                     self.line(indent + 2, "on_refused: { EXPIRED: undo, else: go_on }");
                 }
             }
-            52..56 if !self.items.is_empty() && !self.is_behind => {
+            52..60 if !self.is_part => self.wait(indent, depth),
+            60..64 if !self.items.is_empty() && !self.is_behind => {
                 let name = self.name('r');
                 self.line(indent, &format!("- step: {name}"));
                 self.condition(indent + 2);
@@ -244,6 +245,38 @@ impl Writer<'_> {
             }
             _ => self.ask(indent, depth),
         }
+    }
+
+    /// An event that is known by a value, which others may wait for, too.
+    fn wait(&mut self, indent: usize, depth: usize) {
+        let name = self.name('w');
+        self.line(indent, &format!("- step: {name}"));
+        let value = match (self.items.last(), self.random.u32(0..3)) {
+            (Some(item), 0 | 1) => format!("'t' + string({item})"),
+            (Some(_), _) => "'t' + string(index)".to_owned(),
+            (None, _) => "'t' + string(start.n)".to_owned(),
+        };
+        let condition = if self.random.bool() { ", if: event.ok" } else { "" };
+        if self.random.u32(0..3) == 0 {
+            self.line(indent + 2, "approval: boss");
+            self.line(
+                indent + 2,
+                &format!("answer: {{ on: Tagged, from: tags, match: \"tag == {value}\", approved: event.ok{condition} }}"),
+            );
+        } else {
+            self.line(indent + 2, "wait: Tagged");
+            self.line(indent + 2, "from: tags");
+            self.line(indent + 2, &format!("match: \"tag == {value}\""));
+            if !condition.is_empty() {
+                self.line(indent + 2, "if: event.ok");
+            }
+            self.known.push(name);
+        }
+        let within = self.random.u32(2_000..20_000);
+        self.line(indent + 2, &format!("within: {within}ms"));
+        self.code = ["EXPIRED", "VALUE_TAKEN"][self.random.usize(..2)];
+        self.reaction(indent + 2, depth, "on_refused");
+        self.code = "NO";
     }
 
     fn number(&mut self) -> String {
@@ -288,28 +321,32 @@ impl Writer<'_> {
     }
 
     fn reactions(&mut self, indent: usize, depth: usize) {
+        for key in ["on_refused", "on_failed"] {
+            self.reaction(indent, depth, key);
+        }
+    }
+
+    fn reaction(&mut self, indent: usize, depth: usize, key: &str) {
         if self.is_behind {
             return;
         }
-        for key in ["on_refused", "on_failed"] {
-            match self.random.u32(0..12) {
-                0 => self.line(indent, &format!("{key}: go_on")),
-                1 => {
-                    let code = self.code;
-                    self.line(indent, &format!("{key}: {{ {code}: undo, else: go_on }}"));
-                }
-                2 if depth < 2 => {
-                    let next = ["go_on", "undo", "retry, at_most: 2"][self.random.usize(..3)];
-                    self.line(indent, &format!("{key}:"));
-                    self.line(indent + 2, "steps:");
-                    self.list(indent + 4, depth + 2);
-                    let (next, most) = next.split_once(", ").map_or((next, None), |(next, most)| (next, Some(most)));
-                    self.line(indent + 2, &format!("next: {next}"));
-                    most.into_iter().for_each(|most| self.line(indent + 2, most));
-                }
-                3 => self.line(indent, &format!("{key}: stuck")),
-                _ => {}
+        match self.random.u32(0..12) {
+            0 => self.line(indent, &format!("{key}: go_on")),
+            1 => {
+                let code = self.code;
+                self.line(indent, &format!("{key}: {{ {code}: undo, else: go_on }}"));
             }
+            2 if depth < 2 => {
+                let next = ["go_on", "undo", "retry, at_most: 2"][self.random.usize(..3)];
+                self.line(indent, &format!("{key}:"));
+                self.line(indent + 2, "steps:");
+                self.list(indent + 4, depth + 2);
+                let (next, most) = next.split_once(", ").map_or((next, None), |(next, most)| (next, Some(most)));
+                self.line(indent + 2, &format!("next: {next}"));
+                most.into_iter().for_each(|most| self.line(indent + 2, most));
+            }
+            3 => self.line(indent, &format!("{key}: stuck")),
+            _ => {}
         }
     }
 

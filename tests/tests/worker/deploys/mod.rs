@@ -108,6 +108,34 @@ fn a_version_whose_topics_are_missing_waits_for_them() {
     });
 }
 
+/// One that runs another is in force when the other one is: else its sagas would have nothing to run.
+#[test]
+fn a_saga_waits_for_the_one_that_it_runs() {
+    let mut site = Site::new();
+    site.deploy(&saga(1, "asks", "ends"));
+    let mut coordinator = site.coordinator("blue");
+    coordinator.until("owned", &mut site, |_, coordinator| coordinator.owns_all());
+    site.publish(
+        "saga: task\nstart: { on: Asked, from: asks, key: event.id }\nsteps:\n  - { step: below, run: below }\n\
+         on_completed: { emit: Done, to: ends, with: { version: 2 } }\n---\n\
+         saga: below\ninput: {}\nsteps:\n  - { step: one, do: lab.One, with: { version: 2 }, undo: nothing, timeout: 10m }\n\
+         on_completed: { emit: Done, to: endz, with: { version: 2 } }\n",
+    );
+    coordinator.go(&site, 3_000);
+    site.ask("asks", "one");
+    coordinator.until("it ends by the first version", &mut site, |site, _| {
+        site.answer();
+        site.sent("ends") == [("one".to_owned(), 1)]
+    });
+    site.make_topic("endz");
+    coordinator.go(&site, 3_000);
+    site.ask("asks", "two");
+    coordinator.until("it ends by the second version", &mut site, |site, _| {
+        site.answer();
+        site.sent("ends").contains(&("two".to_owned(), 2))
+    });
+}
+
 /// Workers are told what is new, and nothing else: the schemas that were known at the start are read once more, and are no news.
 #[test]
 fn what_is_known_at_the_start_is_no_news() {

@@ -33,9 +33,24 @@ pub(super) struct Read {
     pub(super) gaps: BTreeMap<String, StartGap>,
     /// Of the events that are listened to.
     pub(super) events: Vec<Arc<Schema>>,
+    /// Of the same events: the field alone by which they are matched.
+    pub(super) fields: Vec<Arc<Schema>>,
     pub(super) results: BTreeMap<u16, Arc<Schema>>,
     /// Of the items of for_eaches, and of what they give.
     pub(super) derived: Derived,
+}
+
+impl Read {
+    /// The number of the first event that is read as the field alone by which it is matched: behind those that are listened to, and those
+    /// that start.
+    pub(super) fn first_field(&self) -> u16 {
+        (self.events.len() + self.own_begins().len()) as u16
+    }
+
+    /// Where several events start it, the own expressions of each read it as they would read what they listen to.
+    fn own_begins(&self) -> &[Arc<Schema>] {
+        if self.begins.len() > 1 { &self.begins[..] } else { &[] }
+    }
 }
 
 /// What both passes stand on.
@@ -128,7 +143,8 @@ impl Builder<'_, '_, '_> {
             results.extend(listening.waits.iter().map(|wait| (*wait, event.clone())));
         }
         let Starts { start, begins, gaps } = starts?;
-        Some(Read { start, begins, gaps, events, results, derived: Derived::default() })
+        let fields = events.clone();
+        Some(Read { start, begins, gaps, events, fields, results, derived: Derived::default() })
     }
 
     /// Results that are read and have no schema.
@@ -191,8 +207,17 @@ impl Builder<'_, '_, '_> {
         for (each, gives) in &whole.derived.gives {
             derived.gives.insert(*each, self.stored(gives, gives.clone())?);
         }
+        let fields = (whole.first_field()..).zip(&whole.fields).map(|(number, event)| {
+            let reads = uses.of(Root::Event(number)).unwrap_or(&none);
+            // Nothing that is stored is laid out like this.
+            match (event.node(event.root()), reads) {
+                (Avro::Record(_), Reads::Fields(fields)) => event.project(fields),
+                _ => event.clone(),
+            }
+        });
+        let fields = fields.collect();
         let (gaps, events) = (whole.gaps.clone(), events.into_iter().map(|(_, kept)| kept).collect());
-        Some(Read { start, begins, gaps, events, results, derived })
+        Some(Read { start, begins, gaps, events, fields, results, derived })
     }
 
     /// Of each start's own event: what its own key and if read, and what is read of it as `start`.
@@ -252,12 +277,10 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
         _ => None,
     });
     let read = kept.unwrap_or(whole);
-    // Where several events start it, the own expressions of each read it as they would read what they listen to.
-    let begins = if read.begins.len() > 1 { &read.begins[..] } else { &[] };
     Names {
         start: read.start.clone(),
         gaps: &whole.gaps,
-        events: read.events.iter().chain(begins).cloned().collect(),
+        events: read.events.iter().chain(read.own_begins()).chain(&read.fields).cloned().collect(),
         nodes: nodes.collect(),
         items: items.collect(),
         derived: RefCell::new(kept.map_or_else(Derived::default, |kept| kept.derived.clone())),

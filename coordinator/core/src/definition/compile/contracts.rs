@@ -10,12 +10,12 @@ use ringmaster_schemas::registry::Schemas;
 use super::form::{SagaForm, VerbForm};
 use super::report::{Report, did_you_mean};
 use super::{CompileError, Settings, compile_documents, defined_in};
-use crate::definition::{Contract, yaml};
+use crate::definition::{Contract, ROWS_DEEP_MAX, yaml};
 
 /// What a record calls the parts of the contract that its own saga keeps.
 pub(super) const OWN: &str = "contract";
-/// An enum has a symbol.
-const NO_CODE: &str = "_";
+/// An enum has a symbol; those of codes begin with a letter that this one does not begin with.
+const NO_CODE: &str = "none";
 
 /// By saga, what those promise that a definition runs.
 pub(super) type Contracts = BTreeMap<String, Arc<Contract>>;
@@ -24,11 +24,54 @@ pub(super) type Contracts = BTreeMap<String, Arc<Contract>>;
 #[derive(Debug, Default)]
 pub struct Sagas {
     documents: BTreeMap<String, Document>,
-    known: Contracts,
+    /// What was looked for once: what is wrong with one is not found again by each that runs it.
+    known: BTreeMap<String, Result<Arc<Contract>, Unusable>>,
+    /// With how many above them those were looked for at least that lie too deep then.
+    deep: BTreeMap<String, usize>,
     /// Those that are being compiled: whoever comes upon itself runs itself.
     open: Vec<String>,
+    /// Why the last that was compiled cannot be run, if that is not its own fault.
+    below: Option<Unusable>,
+}
+
+/// Why a saga cannot be run.
+#[derive(Debug, Clone)]
+enum Unusable {
+    /// It is nowhere; what may have been meant.
+    Unknown { saga: String, hint: String },
+    /// It is started by an event.
+    NotRun(String),
+    /// It does not compile; file and line.
+    Wrong { saga: String, place: String },
     /// A way from a saga to itself.
-    cycle: Option<String>,
+    RunsItself(String),
+    /// More sagas run one another than rows may stand below one another.
+    TooDeep,
+    /// A version from history that does not hold what it counts on.
+    Unsaid,
+}
+
+impl Unusable {
+    /// What is wrong, and what to do.
+    fn told(self) -> (String, String) {
+        match self {
+            Unusable::Unknown { saga, hint } => (format!("no saga '{saga}' is in these files, or deployed"), hint),
+            Unusable::NotRun(saga) => (
+                format!("saga '{saga}' has no input: it cannot be run"),
+                "give it input: { FIELD: TYPE, ... } in place of its start".into(),
+            ),
+            Unusable::Wrong { saga, place } => (format!("saga '{saga}' has errors itself"), format!("it is in {place}")),
+            Unusable::RunsItself(way) => (
+                format!("a saga that runs itself has no end: {way}"),
+                "what comes again is one saga each, started by the last one's event".into(),
+            ),
+            Unusable::TooDeep => (
+                format!("more than {ROWS_DEEP_MAX} sagas run one another here; the limit is {ROWS_DEEP_MAX}"),
+                "take one of them out of another".into(),
+            ),
+            Unusable::Unsaid => ("the record does not say what it counts on".into(), String::new()),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -85,6 +128,11 @@ pub(super) fn of(saga: &str) -> String {
     format!("contract of {saga}")
 }
 
+/// The saga of whose contract this is the first part, by what a record calls it.
+pub(in crate::definition) fn run_in(part: &str) -> Option<&str> {
+    part.strip_prefix("contract of ")?.strip_suffix("/says")
+}
+
 fn part(whose: &str, what: &str) -> String {
     format!("{whose}/{what}")
 }
@@ -105,90 +153,90 @@ pub(super) fn resolve(
         })
     });
     let mut all = Contracts::new();
+    let mut below = None;
     let mut is_whole = true;
     settings.sagas.open.push(form.name.text.clone());
     for word in runs {
         let found = match pinned {
-            Some(schemas) => Contract::of_record(&of(&word.text), &word.text, schemas, settings.schemas)
-                .map(Arc::new)
-                .ok_or_else(|| ("the record does not say what it counts on".to_owned(), String::new())),
+            Some(schemas) => {
+                Contract::of_record(&of(&word.text), &word.text, schemas, settings.schemas).map(Arc::new).ok_or(Unusable::Unsaid)
+            }
             None => contract_of(&word.text, settings),
         };
         match found {
             Ok(contract) => {
                 all.insert(word.text.clone(), contract);
             }
-            Err((message, hint)) => {
+            Err(why) => {
+                if matches!(why, Unusable::RunsItself(_) | Unusable::TooDeep) {
+                    below = Some(why.clone());
+                }
+                let (message, hint) = why.told();
                 report.error(&word.span, message, hint);
                 is_whole = false;
             }
         }
     }
     settings.sagas.open.pop();
+    settings.sagas.below = below;
     is_whole.then_some(all)
 }
 
-/// An error says what is wrong, and what to do.
-fn contract_of(name: &str, settings: &mut Settings<'_>) -> Result<Arc<Contract>, (String, String)> {
+fn contract_of(name: &str, settings: &mut Settings<'_>) -> Result<Arc<Contract>, Unusable> {
     if let Some(at) = settings.sagas.open.iter().position(|open| open == name) {
         let way = settings.sagas.open[at..].join(" -> ");
-        let way = format!("{way} -> {name}");
-        settings.sagas.cycle = Some(way.clone());
-        return Err(runs_itself(&way));
+        return Err(Unusable::RunsItself(format!("{way} -> {name}")));
     }
     if let Some(known) = settings.sagas.known.get(name) {
-        return Ok(known.clone());
+        return known.clone();
+    }
+    let above = settings.sagas.open.len();
+    if above > ROWS_DEEP_MAX || settings.sagas.deep.get(name).is_some_and(|deep| *deep <= above) {
+        return Err(Unusable::TooDeep);
     }
     let found = match settings.sagas.documents.get(name).cloned() {
-        Some(document) => compiled(name, &document, settings)?,
+        Some(document) => compiled(name, &document, settings),
         None => match settings.deployed.get(name) {
-            Some(schemas) => Arc::new(Contract::of_record(OWN, name, schemas, settings.schemas).ok_or_else(|| not_run(name))?),
-            None => {
-                let known = settings.sagas.documents.keys().chain(settings.deployed.keys()).map(String::as_str);
-                let known: Vec<&str> = known.filter(|known| settings.sagas.open.iter().all(|open| open != known)).collect();
-                let hint = did_you_mean(name, known);
-                let hint = if hint.is_empty() { "name its file too, or deploy it before".to_owned() } else { hint };
-                return Err((format!("no saga '{name}' is in these files, or deployed"), hint));
+            Some(schemas) => {
+                let contract = Contract::of_record(OWN, name, schemas, settings.schemas);
+                contract.map(Arc::new).ok_or_else(|| Unusable::NotRun(name.to_owned()))
             }
+            None => Err(unknown(name, settings)),
         },
     };
-    settings.sagas.known.insert(name.to_owned(), found.clone());
-    Ok(found)
+    match found {
+        // With fewer above it may be right.
+        Err(Unusable::TooDeep) => drop(settings.sagas.deep.insert(name.to_owned(), above)),
+        _ => drop(settings.sagas.known.insert(name.to_owned(), found.clone())),
+    }
+    found
+}
+
+fn unknown(name: &str, settings: &Settings<'_>) -> Unusable {
+    let known = settings.sagas.documents.keys().chain(settings.deployed.keys()).map(String::as_str);
+    let known: Vec<&str> = known.filter(|known| settings.sagas.open.iter().all(|open| open != known)).collect();
+    let hint = did_you_mean(name, known);
+    let hint = if hint.is_empty() { "name its file too, or deploy it before".to_owned() } else { hint };
+    Unusable::Unknown { saga: name.to_owned(), hint }
 }
 
 /// What a saga of these files promises. What is wrong in it is told where it is compiled itself.
-fn compiled(name: &str, document: &Document, settings: &mut Settings<'_>) -> Result<Arc<Contract>, (String, String)> {
-    let (warnings, cycle) = (settings.warnings.len(), settings.sagas.cycle.take());
+fn compiled(name: &str, document: &Document, settings: &mut Settings<'_>) -> Result<Arc<Contract>, Unusable> {
+    let warnings = settings.warnings.len();
+    settings.sagas.below = None;
     let versions = compile_documents(&document.file, &document.text, document.line, None, settings);
     settings.warnings.truncate(warnings);
-    let found = std::mem::replace(&mut settings.sagas.cycle, cycle);
+    let below = settings.sagas.below.take();
     match versions {
         Ok(versions) => {
             let version = versions.into_iter().find(|version| *version.definition.name == *name);
-            version.and_then(|version| version.definition.contract).ok_or_else(|| not_run(name))
+            version.and_then(|version| version.definition.contract).ok_or_else(|| Unusable::NotRun(name.to_owned()))
         }
-        Err(_) => match found {
-            Some(way) => {
-                settings.sagas.cycle = Some(way.clone());
-                Err(runs_itself(&way))
-            }
-            None => {
-                let place = format!("{}:{}", document.file, document.line);
-                Err((format!("saga '{name}' has errors itself"), format!("it is in {place}")))
-            }
-        },
+        Err(_) => Err(below.unwrap_or_else(|| {
+            let place = format!("{}:{}", document.file, document.line);
+            Unusable::Wrong { saga: name.to_owned(), place }
+        })),
     }
-}
-
-fn runs_itself(way: &str) -> (String, String) {
-    (
-        format!("a saga that runs itself has no end: {way}"),
-        "what comes again is one saga each, started by the last one's event".into(),
-    )
-}
-
-fn not_run(name: &str) -> (String, String) {
-    (format!("saga '{name}' has no input: it cannot be run"), "give it input: { FIELD: TYPE, ... } in place of its start".into())
 }
 
 impl Contract {
@@ -196,8 +244,8 @@ impl Contract {
     pub(super) fn parts(&self, whose: &str) -> Vec<(String, Arc<Schema>)> {
         let pivot = if self.has_pivot { "pivot" } else { "none" };
         let all = if self.codes.is_some() { "codes" } else { "any" };
-        let known: Vec<&str> = self.codes.iter().flatten().map(|code| &**code).collect();
-        let symbols: Vec<String> = known.iter().chain(&[NO_CODE]).map(|code| format!("\"C{code}\"")).collect();
+        let codes = self.codes.iter().flatten().map(|code| format!("\"C{code}\""));
+        let symbols: Vec<String> = codes.chain([format!("\"{NO_CODE}\"")]).collect();
         let name = format!("contract_{pivot}_{}_{all}", self.rows_deep);
         let says = format!(r#"{{"type":"enum","name":"{name}","symbols":[{}]}}"#, symbols.join(","));
         let says = Schema::parse(&says).expect("codes are symbols behind a letter");
@@ -216,8 +264,7 @@ impl Contract {
         let (Avro::Enum(symbols), name) = (says.node(says.root()), says.name()) else { return None };
         let mut words = name.split('_').skip(1);
         let (pivot, rows, all) = (words.next()?, words.next()?, words.next()?);
-        let codes = symbols.iter().map(|code| &code[1..]).filter(|code| *code != NO_CODE).map(Arc::from);
-        let codes: BTreeSet<Arc<str>> = codes.collect();
+        let codes: BTreeSet<Arc<str>> = symbols.iter().filter_map(|symbol| symbol.strip_prefix('C')).map(Arc::from).collect();
         Some(Contract {
             saga: saga.into(),
             input: schema("input")?,
@@ -233,8 +280,15 @@ impl Contract {
         Contract::of_record(OWN, saga, record, schemas)
     }
 
-    /// A code that another version's runner looks for, and that this one never gives.
+    /// What another version's runner counts on beside what is given and what comes back, and does not find here: a code that it looks
+    /// for, or how deep rows stand. (So a saga that runs one that is deployed cannot be run by that one: both would grow without an end.)
     pub(super) fn forgets(&self, promised: &Contract) -> Option<String> {
+        if self.rows_deep > promised.rows_deep {
+            let (now, before) = (self.rows_deep, promised.rows_deep);
+            return Some(format!(
+                "its rows stand {now} deep below one another, and {before} before: what it runs has to fit there"
+            ));
+        }
         let (known, named) = (self.codes.as_ref()?, promised.codes.as_ref()?);
         named.difference(known).next().map(|code| format!("it is never refused with {code} any more"))
     }

@@ -37,6 +37,7 @@ use super::limits::{Limit, bytes, count, limit};
 use super::{Definition, DefinitionRecord, yaml};
 use build::Builder;
 pub use contracts::Sagas;
+pub(super) use contracts::run_in;
 pub(crate) use duration::{Unit, parse_duration, write_duration};
 pub use fields::Fields;
 pub(crate) use fields::{CODE_BYTES_MAX, NAME_BYTES_MAX, ROLE_BYTES_MAX, TOPIC_BYTES_MAX, TYPE_BYTES_MAX, split_by_comma};
@@ -244,47 +245,45 @@ fn compile_documents(
 ) -> Result<Vec<Version>, Vec<CompileError>> {
     let mut report = Report::new(file, text, first_line);
     let mut versions: Vec<Version> = Vec::new();
-    match yaml::load(text) {
-        Err(errors) => errors.into_iter().for_each(|error| report.error(&error.span, error.message, error.hint)),
-        Ok(documents) if documents.is_empty() => report.error(&(0..0), NO_DEFINITION, "saga: NAME"),
-        Ok(documents) => {
-            for document in documents {
-                let errors = report.error_count();
-                let form = SagaForm::read(&document.root, &mut report);
-                let Some(form) = report.or_reason(form, errors, &document.root.span) else { continue };
-                if versions.iter().any(|version| *version.definition.name == *form.name.text) {
-                    report.error(&form.name.span, format!("saga '{}' is defined twice", form.name.text), "");
-                    continue;
-                }
-                let Some(contracts) = contracts::resolve(&form, pinned, settings, &mut report) else { continue };
-                let deployed = settings.deployed.get(&form.name.text);
-                let mut lookup = Lookup::new(settings.schemas, pinned, deployed);
-                let options = Options { participants: &settings.participants, topics: &settings.topics, prefix: &settings.prefix };
-                let finder = Finder { options: &options, lookup: &mut lookup, report: &mut report };
-                let built = Builder { form: &form, finder, contracts: &contracts, errors_before: errors }.build();
-                let Some((mut definition, contract)) = report.or_reason(built, errors, &form.name.span) else { continue };
-                if !lookup.missing().is_empty() {
-                    let message =
-                        format!("the deployed version has schemas that are missing here: {}", lookup.missing().join(", "));
-                    report.warning(&form.name.span, message, "it keeps them; put their files back into the schema folder");
-                }
-                let contract = match pinned {
-                    // What a version from history promised it promises for ever.
-                    Some(pinned) => lookup.contract(&definition.name, pinned),
-                    None => contract,
-                };
-                let own = contract.iter().flat_map(|contract| contract.parts(contracts::OWN));
-                let runs = definition.runs().flat_map(|(_, run)| run.contract.parts(&contracts::of(&run.saga)));
-                for (part, schema) in own.chain(runs).collect::<Vec<_>>() {
-                    lookup.note_part(part, schema);
-                }
-                let (text, schemas) = (text[document.span.clone()].to_owned(), lookup.used());
-                definition.hash = content_hash(&text, &schemas);
-                let line = report.line(document.span.start);
-                definition.contract = contract.map(Arc::new);
-                versions.push(Version { definition, line, text, schemas });
-            }
+    let (documents, errors) = yaml::read(text);
+    if documents.is_empty() && errors.is_empty() {
+        report.error(&(0..0), NO_DEFINITION, "saga: NAME");
+    }
+    errors.into_iter().for_each(|error| report.error(&error.span, error.message, error.hint));
+    for document in documents {
+        let errors = report.error_count();
+        let form = SagaForm::read(&document.root, &mut report);
+        let Some(form) = report.or_reason(form, errors, &document.root.span) else { continue };
+        if versions.iter().any(|version| *version.definition.name == *form.name.text) {
+            report.error(&form.name.span, format!("saga '{}' is defined twice", form.name.text), "");
+            continue;
         }
+        let Some(contracts) = contracts::resolve(&form, pinned, settings, &mut report) else { continue };
+        let deployed = settings.deployed.get(&form.name.text);
+        let mut lookup = Lookup::new(settings.schemas, pinned, deployed);
+        let options = Options { participants: &settings.participants, topics: &settings.topics, prefix: &settings.prefix };
+        let finder = Finder { options: &options, lookup: &mut lookup, report: &mut report };
+        let built = Builder { form: &form, finder, contracts: &contracts, errors_before: errors }.build();
+        let Some((mut definition, contract)) = report.or_reason(built, errors, &form.name.span) else { continue };
+        if !lookup.missing().is_empty() {
+            let message = format!("the deployed version has schemas that are missing here: {}", lookup.missing().join(", "));
+            report.warning(&form.name.span, message, "it keeps them; put their files back into the schema folder");
+        }
+        let contract = match pinned {
+            // What a version from history promised it promises for ever.
+            Some(pinned) => lookup.contract(&definition.name, pinned),
+            None => contract,
+        };
+        let own = contract.iter().flat_map(|contract| contract.parts(contracts::OWN));
+        let runs = definition.runs().flat_map(|(_, run)| run.contract.parts(&contracts::of(&run.saga)));
+        for (part, schema) in own.chain(runs).collect::<Vec<_>>() {
+            lookup.note_part(part, schema);
+        }
+        let (text, schemas) = (text[document.span.clone()].to_owned(), lookup.used());
+        definition.hash = content_hash(&text, &schemas);
+        let line = report.line(document.span.start);
+        definition.contract = contract.map(Arc::new);
+        versions.push(Version { definition, line, text, schemas });
     }
     let (errors, warnings) = report.finish();
     if !errors.is_empty() {

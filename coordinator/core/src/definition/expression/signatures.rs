@@ -9,8 +9,8 @@ use super::tree::{Const, Function, Node, Part};
 use super::types::Type;
 use crate::definition::compile::did_you_mean;
 
-/// All functions, for hints.
-const FUNCTIONS: [&str; 37] = [
+/// All functions, for hints; docs/SAGAS.md names each.
+pub(super) const FUNCTIONS: [&str; 37] = [
     "size",
     "contains",
     "startsWith",
@@ -89,6 +89,8 @@ impl<'a> Lowerer<'a, '_, '_> {
             ("substring", [a, b]) if text(a) && int(b) => (Function::Substring, Type::Text),
             ("substring", [a, b, c]) if text(a) && int(b) && int(c) => (Function::Substring, Type::Text),
             ("split", [a, b]) if text(a) && text(b) => (Function::Split, Type::List(Box::new(Type::Text))),
+            ("join", [Type::Dynamic]) => (Function::Join, Type::Text),
+            ("join", [Type::Dynamic, b]) if text(b) => (Function::Join, Type::Text),
             ("join", [Type::List(item)]) if text(item) => (Function::Join, Type::Text),
             ("join", [Type::List(item), b]) if text(item) && text(b) => (Function::Join, Type::Text),
             ("indexOf", [a, b]) if text(a) && text(b) => (Function::IndexOf, Type::Int),
@@ -124,10 +126,13 @@ impl<'a> Lowerer<'a, '_, '_> {
     fn extreme(&mut self, e: &IdedExpr, name: &str, args: Vec<Typed>) -> Option<Typed> {
         let function = if name == "min" { Function::Min } else { Function::Max };
         let orders = |ty: &Type| ty.is_number() || matches!(ty, Type::Text | Type::Timestamp | Type::Date | Type::Duration);
-        if let [Typed { ty: Type::List(item), .. }] = &args[..]
-            && orders(item)
-        {
-            let ty = (**item).clone();
+        let of_list = match &args[..] {
+            [Typed { ty: Type::List(item), .. }] if orders(item) => Some((**item).clone()),
+            // Whether it is a list shows when it is looked at.
+            [Typed { ty: Type::Dynamic, .. }] => Some(Type::Dynamic),
+            _ => None,
+        };
+        if let Some(ty) = of_list {
             return Some(Typed::new(Node::Call(function, args.into_iter().map(|arg| arg.node).collect()), ty));
         }
         let joined = args.iter().try_fold(Type::Never, |ty, arg| ty.join(&arg.ty));

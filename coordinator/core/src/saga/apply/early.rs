@@ -17,7 +17,7 @@ pub(super) fn change(saga: &mut Saga, event: &SagaEvent, at: Millis) -> bool {
         (Status::Running, SagaEvent::EventTaken { place, event, passes }) => took(saga, *place, event, *passes, at),
         (Status::Running, SagaEvent::Answered { place, answer, passes }) => answered(saga, (*place, event), answer, *passes, at),
         (Status::Running, SagaEvent::EventsExpired { count }) => expired(saga, *count, at),
-        (Status::Expected, SagaEvent::EventsExpired { count }) if saga.mailbox().is_some() => expired(saga, *count, at),
+        (Status::Expected, SagaEvent::EventsExpired { count }) if saga.mailbox().is_some() => values::expired(saga, *count, at),
         _ => false,
     }
 }
@@ -63,7 +63,6 @@ fn expired(saga: &mut Saga, count: u16, at: Millis) -> bool {
     let legal = over > 0 && over == usize::from(count);
     if let (true, Some(more)) = (legal, &mut saga.more) {
         more.early.retain(|event| !is_over(event));
-        values::expired(saga, at);
         forget_nothing(saga);
     }
     legal

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{KeptEvent, Place, SagaEvent, ValueClaim, ValueRelease};
-use ringmaster_schemas::state::{ClaimedValue, LeftClaim, Mailbox, Saga, SagaMore, Waits};
+use ringmaster_schemas::state::{ClaimedValue, LeftClaim, Mailbox, Saga, SagaMore, SeenEvent, Waits};
 
-use super::super::mailbox::{LEFT_KEPT_MS, LEFT_MAX, PASSED_MAX, has_room, is_same};
+use super::super::mailbox::{LEFT_KEPT_MS, LEFT_MAX, PASSED_MAX, SEEN_MAX, has_room, is_same};
 use super::pausing::forget_nothing;
 use crate::faults::mutated;
 
@@ -97,17 +97,36 @@ fn freed(saga: &mut Saga, release: &ValueRelease, at: Millis) -> bool {
     if !mutated("seen_event_kept") {
         more.early.retain(|event| !release.seen.contains(&event.source));
     }
+    looked_at(&mut more.seen, &release.seen, at);
     left(mailbox, (&release.row, release.place, release.at), at)
 }
 
-/// Events whose time was over are forgotten: the row stays until it would have been forgotten anyway.
-pub(super) fn expired(saga: &mut Saga, at: Millis) {
-    if let Some(mailbox) = mailbox(saga) {
-        mailbox.until = mailbox.until.max(at);
-    }
+/// What was looked at is remembered as long as that a claim is over: the same event may come again, by another record.
+fn looked_at(known: &mut Vec<SeenEvent>, seen: &[Arc<str>], at: Millis) {
+    known.retain(|known| known.until > at && !seen.contains(&known.source));
+    let until = at.saturating_add(LEFT_KEPT_MS);
+    known.extend(seen.iter().map(|source| SeenEvent { source: source.clone(), until }));
+    let spare = known.len().saturating_sub(SEEN_MAX);
+    known.drain(..spare);
 }
 
-/// An event stays with its value until somebody has it. While somebody has the value, the oldest gives way: it went there long ago.
+/// Events of a value are forgotten: those whose time is over, and the oldest that give way to a newer one. The row stays until it would
+/// have been forgotten anyway.
+pub(super) fn expired(saga: &mut Saga, count: u16, at: Millis) -> bool {
+    let is_over = |event: &Arc<KeptEvent>| event.until <= at;
+    let over = saga.early().iter().filter(|event| is_over(event)).count();
+    let legal = count > 0 && (over..=saga.early().len()).contains(&usize::from(count));
+    if let (true, Some(more)) = (legal, &mut saga.more) {
+        more.early.retain(|event| !is_over(event));
+        more.early.drain(..usize::from(count) - over);
+        if let Some(mailbox) = &mut more.mailbox {
+            mailbox.until = mailbox.until.max(at);
+        }
+    }
+    legal
+}
+
+/// An event stays with its value until somebody has it. Journals of earlier versions do not say what gave way to it.
 pub(super) fn kept(saga: &mut Saga, event: &Arc<KeptEvent>) -> bool {
     let Some(more) = &mut saga.more else { return false };
     let has_holder = more.mailbox.as_ref().is_some_and(|mailbox| mailbox.holder.is_some());

@@ -23,7 +23,7 @@ impl Draft<'_> {
             return Err(ExpressionError { code: "OUT_OF_RANGE", message, place: node.name.to_string() });
         }
         let listener = &self.definition.listeners[usize::from(listener)];
-        let field = listener.field.clone().expect("what is known by a value names the field");
+        let field = listener.matches.as_ref().expect("what is known by a value names the field").name.clone();
         Ok(Some(ValueName { topic: listener.topic.clone(), kind: listener.event.clone(), field, value: value.into() }))
     }
 
@@ -51,8 +51,12 @@ impl Draft<'_> {
                 self.go(way);
             }
             // One that is granted is denied no more: this is of no claim that still stands.
-            ClaimNews::Denied if claim.granted || self.halted(*place).is_some() => {}
+            ClaimNews::Denied if claim.granted => {}
             ClaimNews::Denied => self.denied(*place),
+            ClaimNews::Unreadable { source } if self.knows(source) || claim.passed.contains(source) => {}
+            ClaimNews::Unreadable { source } => {
+                self.happen(SagaEvent::EventPassed { place: *place, source: source.clone() });
+            }
             ClaimNews::Event { source, data } => {
                 let is_known = self.knows(source) || claim.passed.contains(source);
                 if is_known && !mutated("matched_event_taken_twice") {
@@ -66,17 +70,21 @@ impl Draft<'_> {
         Ok(())
     }
 
-    /// Another one has the value.
+    /// Another one has the value: the claim is over, whatever becomes of the wait.
     fn denied(&mut self, place: Place) {
-        let entry = self.entry(place);
-        if !matches!(entry.waits, Waits::Event | Waits::Approval) {
-            return;
-        }
+        let waits = matches!(self.entry(place).waits, Waits::Event | Waits::Approval);
         let name = &self.saga().claim_at(place).expect("it was looked at").name;
         let message = match self.is_claimed_alone(place) {
             true => format!("another saga of {} that has not ended has {}={}", name.kind, name.field, name.value),
             false => format!("{} is waited for with this {} already, by another step or saga", name.kind, name.field),
         };
+        // Behind the pivot it needs a person then: by itself no event would ever come to it.
+        if !mutated("denied_claim_stands") {
+            self.release(place);
+        }
+        if !waits || self.halted(place).is_some() {
+            return;
+        }
         let failure = self.failure_at(place, FailureKind::Refused, code::VALUE_TAKEN, &message);
         self.happen(SagaEvent::Refused { place, failure });
         self.go(Way::Settled(place));
@@ -89,9 +97,15 @@ impl Draft<'_> {
                 self.go(way);
             }
             Ok(false) => self.happen(SagaEvent::EventPassed { place, source: source.clone() }),
-            // What needs a person does so whatever comes.
-            Err(_) if self.entry(place).waits == Waits::Stuck => {}
+            // It was looked at: whoever has the value next is not to fail by the same event.
             Err(error) => {
+                if !mutated("event_nobody_can_tell_of_stays") {
+                    self.happen(SagaEvent::EventPassed { place, source: source.clone() });
+                }
+                // What needs a person does so whatever comes.
+                if self.entry(place).waits == Waits::Stuck {
+                    return;
+                }
                 let way = self.cannot_tell(place, &error);
                 self.go(way);
             }
@@ -104,14 +118,18 @@ impl Draft<'_> {
         let over = |place: Place| !self.needs_value(place);
         let all: Vec<Place> = self.row.iter().flat_map(|row| row.claims()).map(|claim| claim.place).collect();
         for place in all.into_iter().filter(|place| over(*place)).collect::<Vec<_>>() {
-            let claim = self.saga().claim_at(place).expect("it was looked at");
-            let taken = match self.entry(place).detail() {
-                Some(Detail::Taken { source }) => Some(source.clone()),
-                _ => None,
-            };
-            let seen = claim.passed.iter().cloned().chain(taken).collect();
-            let release = ValueRelease { name: claim.name.clone(), row: self.id.clone(), place, at: claim.at, seen };
-            self.happen(SagaEvent::ValueReleased { place, release: Arc::new(release) });
+            self.release(place);
         }
+    }
+
+    fn release(&mut self, place: Place) {
+        let claim = self.saga().claim_at(place).expect("it was looked at");
+        let taken = match self.entry(place).detail() {
+            Some(Detail::Taken { source }) => Some(source.clone()),
+            _ => None,
+        };
+        let seen = claim.passed.iter().cloned().chain(taken).collect();
+        let release = ValueRelease { name: claim.name.clone(), row: self.id.clone(), place, at: claim.at, seen };
+        self.happen(SagaEvent::ValueReleased { place, release: Arc::new(release) });
     }
 }

@@ -1,10 +1,10 @@
 //! What a for_each waits for: which of its items, and how to look at them.
 
 use ringmaster_schemas::names::{item_id, run_id};
-use ringmaster_schemas::state::{Children, Work};
+use ringmaster_schemas::state::{Children, Entry, Waits, Work};
 
 use super::{Leaf, may_be_cancelled};
-use crate::definition::Verb;
+use crate::definition::{Definition, Verb};
 
 /// So many stretches of items are named, and so many items have a line of their own, at most.
 const NAMED_MAX: usize = 5;
@@ -138,6 +138,14 @@ fn stretch(first: u16, last: u16) -> String {
         0 => first.to_string(),
         1 => format!("{first}, {last}"),
         _ => format!("{first} to {last}"),
+    }
+}
+
+/// What an open entry waits for, in a word: a run has one row below it, which is no item.
+pub fn reason_of(definition: &Definition, entry: &Entry) -> &'static str {
+    match definition.node(entry.node).map(|node| &node.verb) {
+        Some(Verb::Run(_)) if entry.waits == Waits::Children => "sub-saga",
+        _ => entry.waits.as_str(),
     }
 }
 

@@ -1,8 +1,10 @@
 //! Waits whose events are known by a value: claimed at the value's partition, granted or not, given back; and events that come early,
 //! late, twice, and whose letters do.
 
+mod bounds;
 mod items;
 mod post;
+mod runs;
 mod unique;
 
 use ringmaster_schemas::journal::{Failure, KeptEvent, Letter, SagaEvent, ValueEvent, ValueName};

@@ -7,10 +7,10 @@ use ringmaster_schemas::journal::{Letter, SagaEvent};
 use ringmaster_schemas::names::partition_of;
 use ringmaster_schemas::state::{RowKey, Saga};
 
-use crate::line::{ALPHAS, BEGIN, BETAS as CONTROL, Line};
+use crate::line::{ALPHAS, BEGIN, BETAS as CONTROL, Line, REPLIES};
 
 /// The place of the inbox behind replies, alphas and betas; then a topic that is routed.
-const INBOX: usize = 3;
+pub(super) const INBOX: usize = 3;
 const PARCELS: usize = 4;
 
 /// Two partitions of one coordinator.
@@ -28,6 +28,11 @@ pub(crate) struct Post {
 
 impl Post {
     pub(crate) fn of(definitions: &str) -> Post {
+        Self::with_inbox(definitions, 100_000)
+    }
+
+    /// The same; a record of the inbox takes so many bytes.
+    pub(crate) fn with_inbox(definitions: &str, bytes_max: usize) -> Post {
         let lines = (0..2).map(|number| {
             let mut line = Line::of(definitions, |settings| {
                 let input = |topic: u8, name: &str, role| InputSettings {
@@ -38,7 +43,7 @@ impl Post {
                     accept_new: false,
                 };
                 settings.inputs[CONTROL].role = Role::Control;
-                settings.inputs.push(input(3, "inbox", Role::Inbox { bytes_max: 100_000 }));
+                settings.inputs.push(input(3, "inbox", Role::Inbox { bytes_max }));
                 let role = Role::Source { type_field: "type".into(), default_type: None, slot: 0, partitions: 2 };
                 settings.inputs.push(input(4, "parcels", role));
                 (settings.number, settings.partitions) = (number, 2);
@@ -81,7 +86,8 @@ impl Post {
                 match wish {
                     Wish::Send(tag @ Tag::Effect(_)) => {
                         let effect = self.lines[at].partition.effect(tag).expect("it waits to be sent");
-                        if &*effect.topic == "inbox" {
+                        if Letter::is_one(effect.value()) {
+                            assert_eq!(&*effect.topic, "replies");
                             self.mail.push((partition_of(effect.key(), 2) as usize, effect.value().to_vec()));
                         }
                         sent.push(tag);
@@ -102,10 +108,16 @@ impl Post {
 
     pub(crate) fn bring(&mut self, to: usize, bytes: &[u8]) {
         let line = &mut self.lines[to];
-        let offset = line.next[INBOX];
-        line.next[INBOX] += 1;
+        let index = if is_letter(bytes) { REPLIES } else { INBOX };
+        let offset = line.next[index];
+        line.next[index] += 1;
+        let paused = line.wishes.iter().rev().find_map(|wish| match wish {
+            Wish::Pause(of, paused) if *of == index => Some(*paused),
+            _ => None,
+        });
+        assert_ne!(paused, Some(true), "what comes here is held");
         let record = InputRecord { offset, timestamp: BEGIN, key: None, value: Some(bytes), headers: None };
-        line.happens(Happened::Input { index: INBOX, record });
+        line.happens(Happened::Input { index, record });
         line.poll();
     }
 
@@ -196,7 +208,7 @@ impl Post {
         let reply = format!(
             r#"{{"meta":{{"idempotency_key":"{key}","attempt":1,"outcome":"{outcome}","code":"NO","retryable":false}},"body":{body}}}"#
         );
-        line.put(crate::line::REPLIES, line.clocks.wall, None, &reply);
+        line.put(REPLIES, line.clocks.wall, None, &reply);
         line.poll();
     }
 }

@@ -1,6 +1,7 @@
 //! Times that a participant could forget an idempotency key within, or that can never be reached.
 
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::Phase;
 use ringmaster_schemas::names::participant_of;
 
 use super::super::form::SagaForm;
@@ -26,11 +27,6 @@ pub(in crate::definition::compile) fn check(form: &SagaForm, tree: &Tree<'_>, op
                 report.error(span, message, format!("shorten it, or raise participants.\"{participant}\".remembers"));
             }
         }
-        if let (Some((within, span)), Some((deadline, _))) = (within, &form.deadline)
-            && within > deadline
-        {
-            report.warning(span, "this is never reached: the saga's deadline is earlier", "");
-        }
         // What is written, or what a reaction waits for: a default that is cut short is no mistake.
         let span = within.map(|(_, span)| span).or_else(|| step.node.on_failed.first().map(|on| &on.span));
         if let (Some(span), Some((around, most))) = (span, shortest_around(tree, step.number))
@@ -41,8 +37,21 @@ pub(in crate::definition::compile) fn check(form: &SagaForm, tree: &Tree<'_>, op
             report.warning(span, message, format!("give the step a shorter within, or '{around}' a longer one"));
         }
     }
+    deadline(form, tree, report);
     approvals(tree, report);
     waits(tree, report);
+}
+
+/// What is cut short by the saga's deadline: on the pivot and behind it that is only noted.
+fn deadline(form: &SagaForm, tree: &Tree<'_>, report: &mut Report<'_>) {
+    let Some((deadline, _)) = &form.deadline else { return };
+    for planned in tree.nodes.iter().filter(|planned| planned.phase == Phase::Compensatable) {
+        if let Some((within, span)) = planned.form.and_then(|form| form.within.as_ref())
+            && within > deadline
+        {
+            report.warning(span, "this is never reached: the saga's deadline is earlier", "");
+        }
+    }
 }
 
 /// What others send takes its time.

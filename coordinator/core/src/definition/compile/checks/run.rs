@@ -10,20 +10,14 @@ const NOBODY_KNOWS: &str =
     "an event is for a saga by its key, and what is run has the key of the saga above it: nobody knows for which of them it is";
 
 pub(in crate::definition::compile) fn check(form: &SagaForm, tree: &Tree<'_>, contracts: &Contracts, report: &mut Report<'_>) {
-    if form.input.is_some() {
-        for planned in &tree.nodes {
-            match planned.verb {
-                PlannedVerb::Wait(wait) => {
-                    report.error(&wait.listens.event.span, NOBODY_KNOWS, "let the saga above wait, and give what comes as input");
-                }
-                PlannedVerb::Approval(approval) => {
-                    if let Some(answer) = &approval.answer {
-                        let hint = "leave the answer out: people answer by the sub-saga's id";
-                        report.error(&answer.listens.event.span, NOBODY_KNOWS, hint);
-                    }
-                }
-                _ => {}
-            }
+    for planned in tree.nodes.iter().filter(|_| form.input.is_some()) {
+        let listens = match planned.verb {
+            PlannedVerb::Wait(wait) => Some(&wait.listens),
+            PlannedVerb::Approval(approval) => approval.answer.as_ref().map(|answer| &answer.listens),
+            _ => None,
+        };
+        if let Some(listens) = listens.filter(|listens| listens.matches.is_none()) {
+            report.error(&listens.event.span, NOBODY_KNOWS, "let it be known by a value of its own: match: FIELD == start.FIELD");
         }
     }
     if let Some((rows, number)) = tree.rows_deep(contracts).filter(|(rows, _)| *rows > ROWS_DEEP_MAX)

@@ -3,10 +3,10 @@
 use super::super::form::MatchForm;
 use super::super::listeners::Listening;
 use super::Pass;
-use crate::definition::Listener;
 use crate::definition::expression::matching::Side;
 use crate::definition::expression::scope::Spot;
 use crate::definition::expression::{Expression, Wanted};
+use crate::definition::{Listener, MatchedField};
 
 impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     pub(super) fn listeners(&mut self) -> Option<Vec<Listener>> {
@@ -14,12 +14,13 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let all = (0..).zip(ground.listeners).map(|(number, listening)| {
             self.finder.topic(listening.topic);
             let key = self.listener_key(listening, number);
+            let matches = self.field(listening, number);
             Some(Listener {
                 event: listening.event.text.as_str().into(),
                 topic: listening.topic.text.as_str().into(),
                 key: key?,
                 key_text: listening.key.map_or_else(String::new, |key| key.text().to_owned()),
-                field: listening.matches.map(|matches| matches.field.as_str().into()),
+                matches: matches?,
                 keep_ms: listening.keep_ms,
                 cancels: listening.cancels,
                 reader: ground.whole.events[usize::from(number)].clone(),
@@ -32,14 +33,27 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
 
     /// What says for which saga an event is: `Some(None)` for the record's key.
     fn listener_key(&mut self, listening: &'p Listening<'p>, number: u16) -> Option<Option<Expression>> {
-        let Some(matches) = listening.matches else {
-            return self.expression(listening.key, &Spot::listening(number), Wanted::Key);
-        };
+        if listening.matches.is_some() {
+            return Some(None);
+        }
+        self.expression(listening.key, &Spot::listening(number), Wanted::Key)
+    }
+
+    /// The field by which events are matched, where they are. It is read alone: what else is wrong with an event keeps it from nobody.
+    fn field(&mut self, listening: &'p Listening<'p>, number: u16) -> Option<Option<MatchedField>> {
+        let Some(matches) = listening.matches else { return Some(None) };
         let site = self.site();
-        let at = (Spot::listening(number), true);
-        let side = Side::compile(self.names, self.finder.report, self.uses, at, &matches.own, site)?;
+        let first = self.ground.whole.first_field();
+        let mut compile = |spot: Spot| Side::compile(self.names, self.finder.report, self.uses, (spot, true), &matches.own, site);
+        // Rows of earlier versions of this program hold the field beside what else is read.
+        let side = compile(Spot::listening(number))?;
+        let alone = compile(Spot::listening(first + number))?;
         self.fields.insert(number, side.compared);
-        Some(Some(side.expression))
+        Some(Some(MatchedField {
+            name: matches.field.as_str().into(),
+            expression: alone.expression,
+            read: self.kept.unwrap_or(self.ground.whole).fields[usize::from(number)].clone(),
+        }))
     }
 
     /// The saga's value, where an event is known by one.

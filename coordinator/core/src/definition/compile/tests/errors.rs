@@ -131,10 +131,16 @@ fn later_words_and_duplicates() {
     check(
         "saga: x\nsaga: y\n",
         expect![[r#"
-        sagas/x.yaml:2:1: error: 'saga' is defined twice
-         2 | saga: y
-           | ^^^^ it is first on line 1
-    "#]],
+            sagas/x.yaml:1:1: error: 'start' is missing
+             1 | saga: x
+               | ^^^^ start: { on: EVENT, from: TOPIC, key: event.FIELD }
+            sagas/x.yaml:1:1: error: 'steps' is missing
+             1 | saga: x
+               | ^^^^ steps: a list of steps
+            sagas/x.yaml:2:1: error: 'saga' is defined twice
+             2 | saga: y
+               | ^^^^ it is first on line 1
+        "#]],
     );
     check(
         "saga: x\nstart: { on: [OrderPlaced, from: orders }\n",

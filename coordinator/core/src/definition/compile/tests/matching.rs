@@ -5,6 +5,10 @@ use expect_test::expect;
 use super::errors::{check, errors};
 use super::for_each::{compiled, shown_fields};
 use super::*;
+use crate::definition::Catalog;
+use crate::intake::{Event, InputRecord, Projections, Typing};
+use ringmaster_schemas::journal::QuarantineReason;
+use std::sync::Arc;
 
 const ONE: &str = "{ step: one, do: fraud.Score, undo: nothing, with: { order_id: key } }";
 
@@ -28,7 +32,11 @@ fn what_is_right_is_without_a_word() {
     assert_eq!(errors(&of(&steps)), "");
     let (definition, _) = compiled(&of(&steps));
     assert!(definition.has_claims);
-    let known: Vec<_> = definition.listeners.iter().map(|listener| (&*listener.event, listener.field.as_deref())).collect();
+    let known: Vec<_> = definition
+        .listeners
+        .iter()
+        .map(|listener| (&*listener.event, listener.matches.as_ref().map(|field| &*field.name)))
+        .collect();
     let some = |event, field| (event, Some(field));
     assert_eq!(
         known,
@@ -151,4 +159,40 @@ fn both_sides_can_be_the_same() {
                 |                                                                                              ^^^^^^^^^^^ there are: EXPIRED
         "#]],
     );
+}
+
+/// What an event has beside its field keeps it from nobody: that is read where it is looked at.
+#[test]
+fn a_value_is_read_by_its_field_alone() {
+    let steps = [ONE, "{ step: a, wait: OrderFulfilled, match: tracking == steps.one.big, if: event.order_id == key, within: 3d }"];
+    let (definition, schemas) = compiled(&of(&steps));
+    let body = br#"{"type":"OrderFulfilled","tracking":"t-1","order_id":[7]}"#;
+    let record = InputRecord { offset: 0, timestamp: 0, key: None, value: Some(body), headers: None };
+    let typing = Typing { field: "type", default: None };
+    let (_, event) = Event::recognise(&record, typing, &schemas).unwrap();
+    let mut projections = Projections::default();
+    let refused = projections.event(&definition, 0, &event.body).unwrap_err();
+    assert_eq!(refused.reason, QuarantineReason::Undecodable, "as a whole it fits nothing");
+    let value = projections.matched(&definition, 0, &event, 0).map_err(|refused| refused.detail);
+    assert_eq!(value, Ok(Some("t-1".into())));
+}
+
+/// Versions that read a field differently each find what they can read; those that read it alike are one.
+#[test]
+fn versions_that_read_a_field_differently_are_all_asked() {
+    let steps = |more: &str| {
+        let wait = "{ step: a, wait: OrderFulfilled, match: tracking == steps.one.big, within: 3d }";
+        of(&[ONE, wait, more])
+    };
+    let mut catalog = Catalog::default();
+    let sleeps = ["{ step: b, sleep: 1h }", "{ step: b, sleep: 2h }"];
+    for (sleep, offset) in sleeps.iter().zip(0..) {
+        catalog.insert(Arc::new(compiled(&steps(sleep)).0), offset);
+    }
+    assert_eq!(catalog.matching_on("orders", "OrderFulfilled").len(), 1);
+    let mut other = compiled(&steps("{ step: b, sleep: 3h }")).0;
+    let whole = other.listeners[0].reader.clone();
+    other.listeners[0].matches.as_mut().unwrap().read = whole;
+    catalog.insert(Arc::new(other), 2);
+    assert_eq!(catalog.matching_on("orders", "OrderFulfilled").len(), 2);
 }

@@ -259,3 +259,28 @@ pub(super) fn told(golden: &ExpectFile) {
     }
     golden.assert_eq(&told);
 }
+
+/// Whatever waits is told of; what stands on the pivot or behind it has its time all the same, since the saga is only late then.
+#[test]
+fn times_that_the_deadline_cuts_short() {
+    let text = steps(&[
+        "{ step: w, sleep: 1m, within: 2h }",
+        "{ step: g, within: 3h, steps: [ { step: ask, approval: boss, within: 2h } ] }",
+        "{ step: pay, do: fraud.Score, with: { order_id: key }, pivot: true, within: 4h }",
+        "{ step: tell, do: fraud.Score, with: { order_id: key }, within: 5h }",
+    ]);
+    check(
+        &text.replace("steps:\n  - { step: w", "deadline: 1h\nsteps:\n  - { step: w"),
+        expect![[r#"
+            sagas/x.yaml:5:35: warning: this is never reached: the saga's deadline is earlier
+             5 |   - { step: w, sleep: 1m, within: 2h }
+               |                                   ^^
+            sagas/x.yaml:6:24: warning: this is never reached: the saga's deadline is earlier
+             6 |   - { step: g, within: 3h, steps: [ { step: ask, approval: boss, within: 2h } ] }
+               |                        ^^
+            sagas/x.yaml:6:74: warning: this is never reached: the saga's deadline is earlier
+             6 |   - { step: g, within: 3h, steps: [ { step: ask, approval: boss, within: 2h } ] }
+               |                                                                          ^^
+        "#]],
+    );
+}

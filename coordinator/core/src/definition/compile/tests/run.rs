@@ -97,9 +97,15 @@ fn a_saga_that_runs_itself_by_others_is_told_with_its_way() {
 }
 
 #[test]
-fn what_is_run_waits_for_no_event() {
+fn what_is_run_waits_for_events_by_values_alone() {
     let child = "\nsaga: child\ninput: {}\nsteps:\n  - { step: come, wait: Come, from: in, within: 1h }\n";
     assert!(error(child).starts_with("5: an event is for a saga by its key"), "{}", error(child));
+    let answer = "\nsaga: child\ninput: {}\nsteps:\n  - { step: ask, approval: boss, answer: { on: Come, from: in, approved: event.yes }, within: 1h }\n";
+    assert!(error(answer).starts_with("5: an event is for a saga by its key"), "{}", error(answer));
+    let by_value = "\nsaga: child\ninput: { n: int }\nsteps:\n  - { step: come, wait: Come, from: in, match: n == start.n, within: 1h }\n  - { step: ask, approval: boss, answer: { on: Said, from: in, match: n == start.n, approved: event.yes }, within: 1h }\n";
+    let parent =
+        "\nsaga: parent\nstart: { on: Begun, from: in, key: event.id }\nsteps:\n  - { step: child, run: child, with: { n: 1 } }\n";
+    compiled(&both(parent, by_value)).unwrap_or_else(|errors| panic!("{errors:#?}"));
 }
 
 #[test]
@@ -144,6 +150,9 @@ fn rows_are_not_deeper_than_they_may_be() {
         }
         all
     };
+    // However long it is: neither the stack nor the time grows with what is below.
+    let errors = compiled(&chain(2_000)).expect_err("it is far too deep");
+    assert!(errors[0].contains("more than 8 sagas run one another here; the limit is 8"), "{:#?}", &errors[..3]);
     assert!(compiled(&chain(7)).is_ok(), "{:#?}", compiled(&chain(7)).err());
     let errors = compiled(&chain(8)).expect_err("it is too deep");
     assert!(
@@ -181,6 +190,11 @@ fn a_new_version_keeps_what_others_count_on() {
             "this breaks 'parent', which is deployed and runs it: it gives no result",
         ),
         (
+            CHILD.replace("- { step: no", "- { step: all, for_each: start.tags, as: tag, steps: [{ step: say, do: bank.Say, undo: nothing }] }\n  - { step: no"),
+            "its rows stand 2 deep below one another, and 1 before",
+        ),
+        (CHILD.replace("decimal(4)", "decimal(2)"), "its input"),
+        (
             CHILD
                 .replace("- { step: no", "- { step: pay, do: bank.Pay, pivot: true }\n  - { step: no")
                 .replace(", refuse: NEGATIVE", ", do: bank.No"),
@@ -200,4 +214,53 @@ fn a_new_version_keeps_what_others_count_on() {
     let parent = catalog.newest("parent").expect("it is there");
     let (newest, offset) = catalog.sub_saga(&parent.hash, "child").expect("one fits");
     assert_eq!((newest.hash, offset), (catalog.newest("child").expect("it is there").hash, 2));
+}
+
+/// Every code that may be refused with can be counted on, also one that looks like a word of the record's own.
+#[test]
+fn any_code_is_kept() {
+    for code in ["_", "NONE", "C_"] {
+        let text = both(PARENT, &CHILD.replace("refuse: NEGATIVE", &format!("refuse: {code}")));
+        let all = compiled(&text).unwrap_or_else(|errors| panic!("{code}: {errors:#?}"));
+        let child = all.iter().find(|one| *one.name == *"child").expect("it is there");
+        let codes = child.contract.as_ref().and_then(|contract| contract.codes.clone()).expect("all are known");
+        assert!(codes.contains(code), "{code}: {codes:?}");
+        let mut schemas = Schemas::builtin();
+        let records = DefinitionRecord::of_file("both.yaml", &text, 0, &mut settings(&mut schemas));
+        let records = records.unwrap_or_else(|errors| panic!("{code}: {errors:#?}"));
+        let again = records[1].compile(&mut settings(&mut schemas)).expect("it compiles again");
+        assert_eq!(again.contract.as_ref().and_then(|contract| contract.codes.clone()), Some(codes));
+    }
+}
+
+/// Thirty sagas of which each runs all that stand behind it, the last one wrong: each is compiled once for the others, not once a way.
+#[test]
+fn what_is_wrong_below_is_found_once() {
+    const COUNT: usize = 30;
+    let mut text = String::new();
+    for number in 0..COUNT {
+        let runs: String = (number + 1..COUNT).map(|below| format!("  - {{ step: s{below}, run: c{below} }}\n")).collect();
+        let runs = if number + 1 == COUNT { "  - { step: no, refuze: NO }\n".to_owned() } else { runs };
+        text.push_str(&format!("---\nsaga: c{number}\ninput: {{}}\nsteps:\n{runs}"));
+    }
+    let errors = compiled(&text).expect_err("the last is wrong");
+    assert!(errors.iter().any(|error| error.contains("saga 'c29' has errors itself")), "{errors:#?}");
+}
+
+/// One that is deployed and runs another cannot be run by that one: neither has an end.
+#[test]
+fn what_is_deployed_is_not_run_by_what_it_runs() {
+    let mut schemas = Schemas::builtin();
+    let upper = "\nsaga: upper\ninput: {}\nsteps:\n  - { step: s, run: lower }\n";
+    let lower = "\nsaga: lower\ninput: {}\nsteps:\n  - { step: no, refuse: NO }\n";
+    let first = DefinitionRecord::of_file("both.yaml", &both(upper, lower), 0, &mut settings(&mut schemas)).expect("it is right");
+    let deployed: BTreeMap<_, _> = first.iter().map(|record| (record.name.clone(), record.schemas.clone())).collect();
+    let mut settings = Settings { deployed, ..settings(&mut schemas) };
+    let lower = lower.replace("{ step: no, refuse: NO }", "{ step: s, run: upper }");
+    let records = DefinitionRecord::of_file("lower.yaml", &lower, 0, &mut settings).expect("it is right by itself");
+    let errors = settings.broken_contracts(&records);
+    assert!(
+        errors.len() == 1 && errors[0].message.contains("its rows stand 3 deep below one another, and 1 before"),
+        "{errors:#?}"
+    );
 }

@@ -38,6 +38,13 @@ fn values_without_a_schema() {
         ("size(start.free.deep.holes)", "3"),
         ("start.free.deep.holes == [1, null, 3]", "true"),
         ("start.free.deep == start.free.deep", "true"),
+        ("sum(start.free.deep.list)", "6"),
+        ("min(start.free.deep.list)", "1"),
+        ("max(start.free.deep.list) + 1", "4"),
+        ("max(start.free.n)", "!! TYPE: a list is needed here and it is an int"),
+        ("start.free.deep.list.map(x, string(x)).join('-')", "1-2-3"),
+        ("start.free.deep.list.join('-')", "!! TYPE: a string is needed here and it is an int"),
+        ("start.free.name.join()", "!! TYPE: a list is needed here and it is a string"),
     ]);
 }
 

@@ -77,3 +77,15 @@ fn expressions_have_a_length() {
     let error = world.lower(&text(BYTES_MAX + 1)).err().expect("it is too long");
     assert!(error.starts_with("the expression has 2049 bytes, more than 2048"), "{error}");
 }
+
+/// Whoever writes an expression finds every function on the page.
+#[test]
+fn the_page_names_every_function() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/SAGAS.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let section = page.split("\n## ").find(|section| section.starts_with("What an expression can say\n")).unwrap();
+    let is_named =
+        |name: &&str| [format!("`{name}`"), format!("`{name}("), format!("`.{name}(")].iter().any(|form| section.contains(form));
+    let missing: Vec<&str> = super::super::signatures::FUNCTIONS.into_iter().filter(|name| !is_named(name)).collect();
+    assert!(missing.is_empty(), "docs/SAGAS.md does not name {missing:?}");
+}
