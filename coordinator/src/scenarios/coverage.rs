@@ -192,7 +192,7 @@ fn points(definition: &Definition, seen: &Seen) -> Vec<Point> {
                     add("refusals", format!("{name} is never refused"), seen.refused.contains(&number));
                 }
             }
-            Verb::Sequence(_) | Verb::Group | Verb::Parallel(_) | Verb::ForEach(_) => {}
+            Verb::Sequence(_) | Verb::Group | Verb::Parallel(_) | Verb::ForEach(_) | Verb::Claim(_) => {}
         }
         let reactions = node.on_refused.iter().map(|on| ("refused", on)).chain(node.on_failed.iter().map(|on| ("failed", on)));
         for (how, on) in reactions {

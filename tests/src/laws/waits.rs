@@ -122,10 +122,14 @@ pub(super) fn nothing_kept_is_waited_for(definition: &Definition, saga: &Saga) -
 
 /// L20: what waits for an event that is known by a value has claimed one, and what waits no more has given it back.
 pub(super) fn who_waits_has_claimed(definition: &Definition, saga: &Saga) -> Broken {
-    let claims = |place: usize| definition.node(saga.entries[place].node).is_some_and(|node| node.verb.claims().is_some());
+    let verb = |place: usize| definition.node(saga.entries[place].node).map(|node| &node.verb);
+    let is_alone = |place: usize| matches!(verb(place), Some(Verb::Claim(_)));
+    let claims = |place: usize| is_alone(place) || verb(place).is_some_and(|verb| verb.claims().is_some());
     let waits = |place: usize| matches!(saga.entries[place].waits, Waits::Event | Waits::Approval);
     let has = |place: usize| saga.claim_at(place as u16).is_some();
-    let is_over = |place: usize| !saga.entries[place].open();
+    // What the saga claims for itself it has until it ends.
+    let is_held = |place: usize| is_alone(place) && saga.entries[place].work == Work::Done && !saga.ended();
+    let is_over = |place: usize| !saga.entries[place].open() && !is_held(place);
     let wrong = (0..saga.entries.len())
         .find(|place| (waits(*place) && claims(*place) != has(*place)) || (is_over(*place) && has(*place)))?;
     Some(format!("entry {wrong} waits: {}, and has claimed a value: {}", saga.entries[wrong].waits, has(wrong)))
@@ -135,7 +139,7 @@ pub(super) fn who_waits_has_claimed(definition: &Definition, saga: &Saga) -> Bro
 pub(super) fn what_waits_by_itself_is_written_so(one: One<'_>) -> Broken {
     let fits = |entry: &&Entry| match (entry.waits, one.definition.node(entry.node).map(|node| &node.verb)) {
         (Waits::Time, Some(Verb::Sleep(_))) | (Waits::Approval, Some(Verb::Approval(_))) => false,
-        (Waits::Event, Some(Verb::Wait(_))) => false,
+        (Waits::Event, Some(Verb::Wait(_) | Verb::Claim(_))) => false,
         (Waits::Time | Waits::Approval | Waits::Event, _) => true,
         _ => false,
     };

@@ -35,8 +35,8 @@ pub use do_::{Call, Do, Retry, Undo};
 pub use expression::{Budget, Environment, Expression, ExpressionError, SearchKind, SiteId, Template};
 pub use heard::{Listening, Matching, Starting};
 pub use node::{
-    Approval, Arm, Escalation, EventAnswer, ForEach, Gives, ITEMS_MAX, ItemResult, Next, Node, NodeByName, On, ROOT, Reaction,
-    Role, RoleName, Run, Sleep, Step, Verb, Wait,
+    Approval, Arm, CLAIM_WITHIN_MS, Escalation, EventAnswer, ForEach, Gives, ITEMS_MAX, ItemResult, Next, Node, NodeByName, On,
+    ROOT, Reaction, Role, RoleName, Run, Sleep, Step, Verb, Wait,
 };
 pub use record::{DefinitionRecord, defined_twice};
 pub use search::Search;
@@ -69,7 +69,7 @@ pub struct Definition {
     pub names: NodeByName,
     /// Whether there is a step that cannot be undone.
     pub has_pivot: bool,
-    /// Something of it waits for an event that is known by a value.
+    /// Something of it claims values: what waits for an event that is known by one, or the saga itself.
     pub has_claims: bool,
     /// Something of it is done for each item of a list.
     pub has_items: bool,
@@ -197,7 +197,7 @@ impl Definition {
         match &node.verb {
             Verb::Do(asks) => Some(Step { number, node, asks }),
             Verb::Sequence(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => None,
-            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) | Verb::ForEach(_) | Verb::Run(_) => None,
+            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) | Verb::ForEach(_) | Verb::Run(_) | Verb::Claim(_) => None,
         }
     }
 
@@ -262,7 +262,7 @@ impl Definition {
         let on_the_way = self.nodes.iter().filter_map(|node| match &node.verb {
             Verb::Emit(emit) => Some(emit),
             Verb::Sequence(_) | Verb::Do(_) | Verb::Refuse(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) => None,
-            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) | Verb::ForEach(_) | Verb::Run(_) => None,
+            Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) | Verb::ForEach(_) | Verb::Run(_) | Verb::Claim(_) => None,
         });
         on_the_way.chain(&self.on_completed).chain(&self.on_compensated).chain(&self.on_stuck)
     }

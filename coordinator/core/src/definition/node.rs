@@ -156,6 +156,8 @@ pub enum Verb {
     ForEach(ForEach),
     /// Another saga, in a row of its own.
     Run(Run),
+    /// A value that the saga is searched by and has alone, by its name: nothing begins before it has it.
+    Claim(Arc<str>),
 }
 
 impl Verb {
@@ -182,10 +184,13 @@ impl Verb {
         match self {
             Verb::Sequence(_) | Verb::Group | Verb::Choice(_) | Verb::Parallel(_) | Verb::ForEach(_) => true,
             Verb::Do(_) | Verb::Emit(_) | Verb::Refuse(_) | Verb::Sleep(_) | Verb::Approval(_) | Verb::Wait(_) => false,
-            Verb::Run(_) => false,
+            Verb::Run(_) | Verb::Claim(_) => false,
         }
     }
 }
+
+/// How long a saga waits for the answer to its claim of a value; that comes at once, unless its partition is down.
+pub const CLAIM_WITHIN_MS: Millis = 86_400_000;
 
 /// How long something sleeps.
 #[derive(Debug)]

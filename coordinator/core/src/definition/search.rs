@@ -17,6 +17,8 @@ pub struct Search {
     pub name: Arc<str>,
     /// Of what kind it is.
     pub kind: SearchKind,
+    /// No other saga of the definition has the same value while this one lives.
+    pub unique: bool,
     /// The value, over what the saga begins with.
     pub value: Expression,
 }

@@ -26,7 +26,8 @@ struct Claimant<'c> {
     place: Place,
     at: Millis,
     definition: &'c Definition,
-    listener: u16,
+    /// What its wait listens to; none for a saga's own value.
+    listener: Option<u16>,
 }
 
 /// A value that an event has.
@@ -90,8 +91,10 @@ impl Owner {
         turn: Turn<'a>,
         cx: &Context<'_>,
     ) -> Result<Option<Turn<'a>>, NoTurn> {
+        // A saga that claims one of its own values listens to nothing.
+        let Some(listener) = claimant.listener else { return Ok(None) };
         let source = event.source.clone();
-        match self.projections.kept(claimant.definition, claimant.listener, event, cx.schemas) {
+        match self.projections.kept(claimant.definition, listener, event, cx.schemas) {
             Ok(data) => self.news_of_claim(claimant, ClaimNews::Event { source, data }, turn, cx),
             // Others may know the schema when it comes to them.
             Err(refused) if refused.reason == QuarantineReason::UnknownSchema => Err(refused.into()),
@@ -116,8 +119,8 @@ impl Owner {
         };
         let definition = self.definition_of(saga, cx)?;
         let node = saga.entry(place).and_then(|entry| definition.node(entry.node));
-        let listens = node.and_then(|node| node.verb.listens());
-        Ok(listens.map(|(listener, _)| Claimant { slot, place, at, definition, listener }))
+        let listener = node.and_then(|node| node.verb.listens()).map(|(listener, _)| listener);
+        Ok(Some(Claimant { slot, place, at, definition, listener }))
     }
 
     /// What is new for a wait that has claimed a value.

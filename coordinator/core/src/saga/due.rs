@@ -69,7 +69,7 @@ impl Draft<'_> {
                 return self.go(way);
             }
             Waits::Event => {
-                let way = self.expired(place, "the event did not come in time");
+                let way = self.expired(place, self.not_in_time(place));
                 return self.go(way);
             }
             _ => {}

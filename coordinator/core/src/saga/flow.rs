@@ -181,6 +181,7 @@ impl Draft<'_> {
             Verb::Sleep(sleep) => self.sleep(number, sleep),
             Verb::Approval(approval) => self.ask(number, approval),
             Verb::Wait(_) => self.wait(number),
+            Verb::Claim(name) => self.claim_alone(number, name),
             Verb::ForEach(each) => self.for_each(number, each),
             Verb::Run(run) => self.run(number, run),
             Verb::Sequence(_) => unreachable!("a list is entered by its first node"),

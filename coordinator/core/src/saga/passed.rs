@@ -65,7 +65,7 @@ impl<'a> Row<'a> {
                 let taken = arms.iter().position(|arm| self.entered(arm.list..self.node(arm.list).end))?;
                 Some(Passed::Arm(taken + 1))
             }
-            Verb::Sequence(_) | Verb::Group | Verb::Parallel(_) => None,
+            Verb::Sequence(_) | Verb::Group | Verb::Parallel(_) | Verb::Claim(_) => None,
         }
     }
 

@@ -110,6 +110,7 @@ fn of(definition: &Definition, saga: &Saga, entry: &Entry, place: Place) -> Why 
         }
         Waits::Paused => (PAUSED.to_owned(), leaf.paused(), leaf.goes_on()),
         Waits::Time => ("its time".to_owned(), leaf.sleep(), Vec::new()),
+        Waits::Event if leaf.is_claimed_alone() => (leaf.claim_alone(), leaf.alone(), Vec::new()),
         Waits::Event => (leaf.awaited(), leaf.event(), Vec::new()),
         Waits::Children => (leaf.items(), leaf.items_then(), leaf.items_ways()),
         Waits::Approval => (format!("an approval: {} may answer", leaf.roles().join(" or ")), leaf.approval(), leaf.answers()),

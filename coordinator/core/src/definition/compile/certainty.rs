@@ -33,7 +33,7 @@ impl Certainty {
             PlannedVerb::Do(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) | PlannedVerb::Run(..) => {
                 known.clone().with(tree.stands_for(number).unwrap_or(number), true)
             }
-            PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Sleep(_) => known.clone(),
+            PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Sleep(_) | PlannedVerb::Claim(_) => known.clone(),
             PlannedVerb::Group => self.walk(tree, number + 1, known.clone()),
             // What is done in the items is theirs: outside only the list of what they give can be read.
             PlannedVerb::ForEach(_) => {

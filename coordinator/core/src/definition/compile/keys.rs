@@ -148,7 +148,14 @@ const SEARCHES: Holds = Holds::Named(&Holds::Either(&[Holds::Expression, Holds::
 pub static SEARCH: Shape = Shape {
     name: "search",
     what: "a value to search by",
-    keys: &[must("value", Holds::Expression, "The value: a string, an int, a bool or a decimal.")],
+    keys: &[
+        must("value", Holds::Expression, "The value: a string, an int, a bool or a decimal."),
+        may(
+            "unique",
+            Holds::Flag,
+            "Only one saga that has not ended has a value; a second is refused with VALUE_TAKEN before anything of it begins.",
+        ),
+    ],
 };
 
 const INPUT: Holds = Holds::Either(&[Holds::Type, Holds::Fields]);

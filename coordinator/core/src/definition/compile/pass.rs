@@ -25,7 +25,8 @@ use crate::definition::expression::matching::Compared;
 use crate::definition::expression::scope::{Known, Names, Spot, Uses, facts};
 use crate::definition::expression::{Compiler, Expression, Form, Parsed, SiteId, Template, Wanted};
 use crate::definition::{
-    Arm, Contract, Definition, Do, Emit, Gives, Next, Node, NodeByName, On, Reaction, Role, SagaInput, Sleep, Start, Verb, Wait,
+    Arm, CLAIM_WITHIN_MS, Contract, Definition, Do, Emit, Gives, Next, Node, NodeByName, On, Reaction, Role, SagaInput, Sleep,
+    Start, Verb, Wait,
 };
 
 /// One pass against one set of schemas.
@@ -83,7 +84,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             retain_ms: form.retain_ms,
             names: NodeByName::of(&nodes),
             has_pivot: tree.pivots().next().is_some(),
-            has_claims: nodes.iter().any(|node| node.verb.claims().is_some()),
+            has_claims: nodes.iter().any(|node| node.verb.claims().is_some() || matches!(node.verb, Verb::Claim(_))),
             has_items: nodes.iter().any(|node| matches!(node.verb, Verb::ForEach(_))),
             has_rows: form.input.is_some() || nodes.iter().any(|node| matches!(node.verb, Verb::ForEach(_) | Verb::Run(_))),
             input: form.input.as_ref().map(|_| SagaInput {
@@ -198,9 +199,13 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             (PlannedVerb::ForEach(form), _) => self.for_each(number, form, spot).map(Verb::ForEach),
             (PlannedVerb::Run(form, _), _) => self.run(number, form, spot).map(Verb::Run),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
+            (PlannedVerb::Claim(form), _) => Some(Verb::Claim(form.name.text.as_str().into())),
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
         };
-        let name: Arc<str> = planned.form.map_or("", |form| form.name.text.as_str()).into();
+        let name: Arc<str> = match planned.verb {
+            PlannedVerb::Claim(form) => format!("search.{}", form.name.text).into(),
+            _ => planned.form.map_or("", |form| form.name.text.as_str()).into(),
+        };
         let mut lists = self.ground.tree.reaction_lists(number);
         let (refused, failed) = planned.form.map_or((&[][..], &[][..]), |form| (&form.on_refused, &form.on_failed));
         let (on_refused, on_failed) = (reactions(&mut lists, refused), reactions(&mut lists, failed));
@@ -337,6 +342,7 @@ fn within_ms(planned: &Planned<'_>) -> Option<Millis> {
         | PlannedVerb::Sleep(_)
         | PlannedVerb::ForEach(_)
         | PlannedVerb::Run(..) => written,
+        PlannedVerb::Claim(_) => Some(CLAIM_WITHIN_MS),
     }
 }
 

@@ -4,8 +4,8 @@ use ringmaster_schemas::journal::Phase;
 
 use super::contracts::Contracts;
 use super::form::{
-    ApprovalForm, DoForm, EmitForm, ForEachForm, NodeForm, OnForm, RefuseForm, RunForm, SagaForm, SleepForm, SwitchForm, VerbForm,
-    WaitForm,
+    ApprovalForm, DoForm, EmitForm, ForEachForm, NodeForm, OnForm, RefuseForm, RunForm, SagaForm, SearchForm, SleepForm,
+    SwitchForm, VerbForm, WaitForm,
 };
 use crate::definition::{Next, ROOT, Reaction, Role};
 
@@ -46,6 +46,7 @@ pub(super) enum PlannedVerb<'f> {
     Wait(&'f WaitForm),
     ForEach(&'f ForEachForm),
     Run(&'f RunForm, Promised),
+    Claim(&'f SearchForm),
 }
 
 /// What a saga promises that is run.
@@ -62,6 +63,7 @@ impl PlannedVerb<'_> {
             PlannedVerb::Group | PlannedVerb::Switch(_) | PlannedVerb::Parallel | PlannedVerb::ForEach(_) => true,
             PlannedVerb::Sequence(_) | PlannedVerb::Do(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => false,
             PlannedVerb::Sleep(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) | PlannedVerb::Run(..) => false,
+            PlannedVerb::Claim(_) => false,
         }
     }
 
@@ -72,7 +74,7 @@ impl PlannedVerb<'_> {
             PlannedVerb::ForEach(form) => form.result.is_some(),
             PlannedVerb::Run(_, promised) => promised.result,
             PlannedVerb::Sequence(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Sleep(_) => false,
-            PlannedVerb::Group | PlannedVerb::Switch(_) | PlannedVerb::Parallel => false,
+            PlannedVerb::Group | PlannedVerb::Switch(_) | PlannedVerb::Parallel | PlannedVerb::Claim(_) => false,
         }
     }
 }
@@ -81,6 +83,10 @@ impl<'f> Tree<'f> {
     pub(super) fn of(form: &'f SagaForm, contracts: &Contracts) -> Tree<'f> {
         let mut tree = Tree { nodes: Vec::new() };
         let root = tree.push(None, PlannedVerb::Sequence(Role::Root), ROOT, ROOT);
+        for search in form.search.iter().filter(|search| search.unique) {
+            let claim = tree.push(None, PlannedVerb::Claim(search), root, root);
+            tree.close(claim);
+        }
         tree.steps(&form.steps, (root, root), contracts);
         tree.close(root);
         tree.place_to_the_pivot();

@@ -10,12 +10,11 @@ impl Teller<'_> {
         match event {
             SagaEvent::ValueClaimed { place, claim } => {
                 let name = &claim.name;
-                self.say(
-                    out,
-                    "value_claimed",
-                    *place,
-                    &format!("claims {} {} with {} = {}", name.topic, name.kind, name.field, name.value),
-                );
+                let what = match &*name.topic {
+                    "" => format!("claims {}={} of {}", name.field, name.value, name.kind),
+                    topic => format!("claims {topic} {} with {} = {}", name.kind, name.field, name.value),
+                };
+                self.say(out, "value_claimed", *place, &what);
             }
             SagaEvent::ValueGranted { place } => {
                 self.say(out, "value_granted", *place, "has the value: such events come to it now")

@@ -31,7 +31,7 @@ impl Draft<'_> {
     pub(super) fn claims(&mut self, place: Place, name: ValueName) -> Way {
         // What waited before in this row gives its value back first: it may be the same.
         self.release_values();
-        let waiting = self.saga().claims().iter().map(|claim| claim.place).filter(|place| self.takes_events(*place)).collect();
+        let waiting = self.saga().claims().iter().map(|claim| claim.place).filter(|place| self.needs_value(*place)).collect();
         let claim = Arc::new(ValueClaim { name, row: self.id.clone(), place, at: self.now, waiting });
         self.happen(SagaEvent::ValueClaimed { place, claim });
         Way::Rest
@@ -45,7 +45,11 @@ impl Draft<'_> {
         let Some(claim) = self.saga().claim_at(*place).filter(|claim| claim.at == *at) else { return Ok(()) };
         match news {
             ClaimNews::Granted if claim.granted => {}
-            ClaimNews::Granted => self.happen(SagaEvent::ValueGranted { place: *place }),
+            ClaimNews::Granted => {
+                self.happen(SagaEvent::ValueGranted { place: *place });
+                let way = self.has_value(*place);
+                self.go(way);
+            }
             // One that is granted is denied no more: this is of no claim that still stands.
             ClaimNews::Denied if claim.granted => {}
             ClaimNews::Denied => self.denied(*place),
@@ -70,7 +74,10 @@ impl Draft<'_> {
     fn denied(&mut self, place: Place) {
         let waits = matches!(self.entry(place).waits, Waits::Event | Waits::Approval);
         let name = &self.saga().claim_at(place).expect("it was looked at").name;
-        let message = format!("{} is waited for with this {} already, by another step or saga", name.kind, name.field);
+        let message = match self.is_claimed_alone(place) {
+            true => format!("another saga of {} that has not ended has {}={}", name.kind, name.field, name.value),
+            false => format!("{} is waited for with this {} already, by another step or saga", name.kind, name.field),
+        };
         // Behind the pivot it needs a person then: by itself no event would ever come to it.
         if !mutated("denied_claim_stands") {
             self.release(place);
@@ -108,7 +115,7 @@ impl Draft<'_> {
     /// What waits no more gives its value back, with what it has looked at.
     #[inline(never)]
     pub(in super::super) fn release_values(&mut self) {
-        let over = |place: Place| !self.takes_events(place);
+        let over = |place: Place| !self.needs_value(place);
         let all: Vec<Place> = self.row.iter().flat_map(|row| row.claims()).map(|claim| claim.place).collect();
         for place in all.into_iter().filter(|place| over(*place)).collect::<Vec<_>>() {
             self.release(place);

@@ -5,6 +5,7 @@ mod claim;
 mod for_each;
 mod run;
 mod sleep;
+mod unique;
 mod wait;
 
 use ringmaster_schemas::journal::{FailureKind, Place, SagaEvent};

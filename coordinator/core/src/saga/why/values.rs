@@ -3,6 +3,7 @@
 use ringmaster_schemas::state::ClaimedValue;
 
 use super::Leaf;
+use crate::definition::Verb;
 
 impl Leaf<'_> {
     /// The value that it has claimed.
@@ -14,6 +15,25 @@ impl Leaf<'_> {
     pub(super) fn awaited(&self) -> String {
         let (event, topic) = self.listener();
         format!("{event} on {topic}{}", self.with_value())
+    }
+
+    /// It is the saga that claims a value, before anything of it begins.
+    pub(super) fn is_claimed_alone(&self) -> bool {
+        self.node.is_some_and(|node| matches!(node.verb, Verb::Claim(_)))
+    }
+
+    /// Which value that is.
+    pub(super) fn claim_alone(&self) -> String {
+        let value = self.claim().map(|claim| format!(" of {}={}", claim.name.field, claim.name.value));
+        format!("its claim{}", value.unwrap_or_default())
+    }
+
+    /// What follows on the answer.
+    pub(super) fn alone(&self) -> String {
+        format!(
+            "the value's partition: if no other saga has the value this one begins, else it is refused with VALUE_TAKEN; {}, it is refused with EXPIRED",
+            self.when_over()
+        )
     }
 
     /// The value, and whether it is the wait's own yet.

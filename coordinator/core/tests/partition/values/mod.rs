@@ -5,6 +5,7 @@ mod bounds;
 mod items;
 mod post;
 mod runs;
+mod unique;
 
 use ringmaster_schemas::journal::{Failure, KeptEvent, Letter, SagaEvent, ValueEvent, ValueName};
 use ringmaster_schemas::names::partition_of;

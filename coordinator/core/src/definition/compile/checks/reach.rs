@@ -35,7 +35,7 @@ fn always_refuses(tree: &Tree<'_>, number: u16) -> bool {
             PlannedVerb::Refuse(_) => true,
             PlannedVerb::Do(_) | PlannedVerb::Emit(_) | PlannedVerb::Sleep(_) | PlannedVerb::Approval(_) => false,
             // Its list may be empty.
-            PlannedVerb::Wait(_) | PlannedVerb::ForEach(_) | PlannedVerb::Run(..) => false,
+            PlannedVerb::Wait(_) | PlannedVerb::ForEach(_) | PlannedVerb::Run(..) | PlannedVerb::Claim(_) => false,
             PlannedVerb::Sequence(_) => tree.children(number).any(|child| always_refuses(tree, child)),
             PlannedVerb::Group | PlannedVerb::Switch(_) => tree.bodies(number).all(|list| always_refuses(tree, list)),
             PlannedVerb::Parallel => tree.bodies(number).any(|list| always_refuses(tree, list)),

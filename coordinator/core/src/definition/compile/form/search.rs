@@ -15,6 +15,8 @@ const FORM: &str = "search: { customer: start.customer_id }";
 pub(in crate::definition::compile) struct SearchForm {
     pub(in crate::definition::compile) name: Word,
     pub(in crate::definition::compile) value: Parsed,
+    /// No other saga of the definition has the same value while this one lives.
+    pub(in crate::definition::compile) unique: bool,
 }
 
 impl SearchForm {
@@ -41,14 +43,22 @@ impl SearchForm {
 
     fn read(name: &Node, value: &Node, report: &mut Report<'_>) -> Option<SearchForm> {
         let name = name_of(name, "the name of a value", report);
-        let value = match &value.kind {
+        let (value, unique) = match &value.kind {
             Kind::Map(_) => {
-                let fields = Fields::of(value, &SEARCH, &["unique"], report)?;
-                fields.needed("value", "value: an expression", report)
+                let fields = Fields::of(value, &SEARCH, &[], report)?;
+                let unique = match fields.node("unique").map(|node| (node.scalar(), node)) {
+                    None | Some((Some("false"), _)) => Some(false),
+                    Some((Some("true"), _)) => Some(true),
+                    Some((_, node)) => {
+                        report.error(&node.span, "unique is true or false", "unique: true");
+                        None
+                    }
+                };
+                (fields.needed("value", "value: an expression", report), unique)
             }
-            _ => Some(value),
+            _ => (Some(value), Some(false)),
         };
         let value = Parsed::new(value?, report);
-        Some(SearchForm { name: name?, value: value? })
+        Some(SearchForm { name: name?, value: value?, unique: unique? })
     }
 }

@@ -11,7 +11,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let all = form.search.iter().map(|search| {
             let (site, spot) = (self.site(), Spot::at(Known::default()));
             let (value, kind) = searched::compile(self.names, self.finder.report, self.uses, spot, &search.value, site)?;
-            Some(Search { name: search.name.text.as_str().into(), kind, value })
+            Some(Search { name: search.name.text.as_str().into(), kind, unique: search.unique, value })
         });
         let all: Vec<Option<Search>> = all.collect();
         all.into_iter().collect()

@@ -9,7 +9,7 @@ use ringmaster_schemas::names::KEY_BYTES_MAX;
 use super::errors::{check, errors};
 use super::for_each::{compiled, shown_fields};
 use super::*;
-use crate::definition::{Budget, Catalog, Definition, DefinitionRecord, Environment, SearchKind, Settings};
+use crate::definition::{Budget, Catalog, Definition, DefinitionRecord, Environment, SearchKind, Settings, Verb};
 
 const STEPS: &str = "steps:\n  - { step: one, do: fraud.Score, undo: nothing, with: { order_id: key } }\n";
 
@@ -112,6 +112,20 @@ fn what_is_wrong_is_told_with_its_place() {
 
 #[test]
 fn what_is_no_value_is_told_with_its_place() {
+    check(
+        &searched("search: { a: { value: key, unique: yes }, b: { unique: true }, c: { value: key, unique: [] } }"),
+        expect![[r#"
+            sagas/x.yaml:3:36: error: unique is true or false
+             3 | search: { a: { value: key, unique: yes }, b: { unique: true }, c: { value: key, unique: [] } }
+               |                                    ^^^ unique: true
+            sagas/x.yaml:3:48: error: 'value' is missing
+             3 | search: { a: { value: key, unique: yes }, b: { unique: true }, c: { value: key, unique: [] } }
+               |                                                ^^^^^^ value: an expression
+            sagas/x.yaml:3:89: error: unique is true or false
+             3 | search: { a: { value: key, unique: yes }, b: { unique: true }, c: { value: key, unique: [] } }
+               |                                                                                         ^^ unique: true
+        "#]],
+    );
     check(
         &searched("search: { a: key, b: key, c: key, d: key, e: key, f: key, g: key, h: key, i: key }"),
         expect![[r#"
@@ -221,4 +235,18 @@ fn one_name_is_one_kind_in_all_versions_of_a_definition() {
         sagas/x.yaml:3:43: error: search.customer is int here, and string in version 2, which is deployed
          3 | search: { region: start.region, customer: { value: size(start.items) } }
            |                                           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^ sagas of both versions are found by one name: give it another name, or the same type"#]].assert_eq(&told(&other).join("\n"));
+}
+
+/// What a saga has alone is claimed before its steps, by nodes of their own that no step can be called like.
+#[test]
+fn what_is_unique_is_claimed_before_all_steps() {
+    let text =
+        "search: { a: { value: key, unique: true }, b: { value: key, unique: false }, one: { value: start.region, unique: true } }";
+    assert_eq!(errors(&searched(text)), "");
+    let (definition, _) = compiled(&searched(text));
+    let nodes: Vec<_> = definition.nodes.iter().map(|node| (&*node.name, matches!(node.verb, Verb::Claim(_)))).collect();
+    assert_eq!(nodes, [("", false), ("search.a", true), ("search.one", true), ("one", false)]);
+    let alone: Vec<_> = definition.search.iter().map(|search| search.unique).collect();
+    assert_eq!((alone, definition.has_claims), (vec![true, false, true], true));
+    assert!(!compiled(&searched("search: { a: key }")).0.has_claims);
 }
