@@ -320,7 +320,7 @@ const MUTANTS: [(&str, &str); 92] = [
 
 /// Mutants that the runs do not reach, and why.
 #[cfg(feature = "faults")]
-const ELSEWHERE: [(&str, &str); 15] = [
+const ELSEWHERE: [(&str, &str); 17] = [
     ("all_undone_in_one_turn", "bodies are small here; the core's tests of steps side by side have large ones"),
     ("big_command_sent", "bodies are small here; the stories have large ones"),
     ("claim_resurrects", "what is given to nobody goes back at once; the partition's tests see that it was given"),
@@ -344,6 +344,8 @@ const ELSEWHERE: [(&str, &str); 15] = [
     ("stray_forgets_body_at_pivot", "a stray is parked where its saga passes the pivot: one seed in 10,000; a story does it"),
     ("sub_saga_not_found", "every version is known here; the partition's tests lose one"),
     ("sub_saga_not_searched", "nothing is searched for here; the partition's tests do"),
+    ("unique_not_released", "no value to search by is unique here; the partition's tests have some"),
+    ("unique_started_before_answer", "no value to search by is unique here; the partition's tests have some"),
     ("work_costs_nothing", "expressions are cheap here; the partition's tests have costly ones"),
 ];
 
