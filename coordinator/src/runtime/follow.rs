@@ -258,15 +258,6 @@ impl<B: Bus> Follower<B> {
                 self.said.say(About::Saga(name.clone()), &text);
                 continue;
             }
-            if let Some(run) = catalog.lacks(&candidate.definition).filter(|_| candidate.is_newest) {
-                let DefinitionRecord { name, file, line, .. } = &candidate.record;
-                let text = format!(
-                    "{file}:{line}: this version of {name} was deployed, and is in force when a version of {run} is that it can run; \
-                     until then the one before is"
-                );
-                self.said.say(About::Saga(name.clone()), &text);
-                continue;
-            }
             catalog.insert(candidate.definition.clone(), candidate.offset);
             taken.push(candidate);
         }

@@ -84,10 +84,14 @@ impl<'s> Plan<'s> {
             (Node::Date, Node::Int) | (Node::Int, Node::Date) => Way::Copy(writer),
             (Node::Long, Node::Millis | Node::Micros | Node::Nanos) => Way::CopyAsReader(reader),
             (Node::Bytes, Node::Str) => Way::CopyAsReader(reader),
-            (Node::Decimal { scale: s, precision: p, .. }, Node::Decimal { scale, precision, .. }) if s == scale => {
-                if p <= precision { Way::Copy(writer) } else { Way::CopyAsReader(reader) }
+            (Node::Decimal { scale: s, precision: p }, Node::Decimal { scale, precision }) if s == scale => {
+                if p <= precision {
+                    Way::Copy(writer)
+                } else {
+                    Way::CopyAsReader(reader)
+                }
             }
-            (Node::FixedDecimal { size: z, scale: s, precision: p, .. }, Node::FixedDecimal { size, scale, precision, .. })
+            (Node::FixedDecimal { size: z, scale: s, precision: p }, Node::FixedDecimal { size, scale, precision })
                 if s == scale && z == size =>
             {
                 if p <= precision {

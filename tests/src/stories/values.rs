@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use ringmaster_core::saga::{ClaimInput, ClaimNews, Effect, Input, Sender, ValueInput, brought, decide_value, effects};
+use ringmaster_core::saga::{ClaimInput, ClaimNews, Effect, Input, Sender, ValueInput, decide_value, value_effects};
 use ringmaster_schemas::journal::{KeptEvent, Letter, Place, SagaEvent, ValueClaim, ValueName, ValueRelease};
 use ringmaster_schemas::state::Saga;
 use ringmaster_schemas::{Data, Millis};
@@ -34,10 +34,7 @@ impl Values {
         for event in &decided.events {
             let reply_topic = "ringmaster.replies";
             let sender = Sender { id, head: &decided.saga.head, at: now, reply_topic, partition: 0 };
-            let mut sent = Vec::new();
-            effects(sender, event, None, &mut |_| unreachable!("a value asks nobody"), &mut String::new(), &mut sent);
-            brought(sender, &decided.saga, event, &mut sent);
-            self.collect(&sent);
+            self.collect(&value_effects(sender, &decided.saga, event));
             self.rows.insert(id.clone(), decided.saga.clone());
         }
         decided.events

@@ -110,11 +110,6 @@ impl Catalog {
         self.runs = all;
     }
 
-    /// A saga that this version runs, and of which no version is known that keeps what it counts on.
-    pub fn lacks<'d>(&self, definition: &'d Definition) -> Option<&'d Arc<str>> {
-        definition.runs().map(|(_, run)| run).find(|run| self.newest_for(run).is_none()).map(|run| &run.saga)
-    }
-
     fn newest_for(&self, run: &Run) -> Option<DefinitionHash> {
         let keeps = |version: &&Version| {
             let contract = version.definition.contract.as_deref();

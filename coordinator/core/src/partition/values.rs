@@ -183,35 +183,34 @@ impl Owner {
         cx: &Context<'_>,
     ) -> Result<Turn<'a>, NoTurn> {
         let (values, refused) = self.values_of((origin.topic, kind), event, cx);
-        let bytes = event.body.bytes().len();
-        let values = if bytes > ROW_DATA_BYTES_MAX && !values.is_empty() {
-            let detail = format!(
-                "an event of {bytes} bytes fits into no row: one that is known by a value has at most {ROW_DATA_BYTES_MAX}"
-            );
-            let is_here =
-                |one: &MatchedValue| names::partition_of(one.value.as_bytes(), self.settings.partitions) == self.settings.number;
-            if values.iter().any(is_here) {
-                let refused = Refused::new(QuarantineReason::TooBig, detail, event.fingerprint());
-                turn = turn.with(Change::Quarantined(self.quarantined(&taken, &refused, cx)));
-            }
-            Vec::new()
-        } else {
-            values
-        };
         self.unexpected +=
             u64::from(values.is_empty() && refused.is_empty() && !cx.catalog.matching_on(origin.topic, kind).is_empty());
         // What cannot be routed its router has said.
         for refused in refused.iter().filter(|_| taken.routed.is_none()) {
             turn = turn.with(Change::Quarantined(self.quarantined(&taken, refused, cx)));
         }
+        let bytes = event.body.bytes().len();
+        let mut too_big = (bytes > ROW_DATA_BYTES_MAX).then(|| {
+            let detail = format!(
+                "an event of {bytes} bytes fits into no row: one that is known by a value has at most {ROW_DATA_BYTES_MAX}"
+            );
+            Refused::new(QuarantineReason::TooBig, detail, event.fingerprint())
+        });
+        let fits = too_big.is_none();
         for one in &values {
             let home = names::partition_of(one.value.as_bytes(), self.settings.partitions);
-            if home == self.settings.number {
+            let is_here = home == self.settings.number;
+            if is_here && fits {
                 turn = self.at_value(one, (kind, event), origin, turn, cx)?;
-            } else if taken.routed.is_none() {
-                let refused = elsewhere(&one.value, home, &self.settings, origin.topic, event);
-                let quarantined = self.quarantined(&taken, &refused, cx);
-                turn = turn.with(Change::Quarantined(quarantined));
+                continue;
+            }
+            let why = match is_here {
+                // Once, however many of its values lie here.
+                true => too_big.take(),
+                false => taken.routed.is_none().then(|| elsewhere(&one.value, home, &self.settings, origin.topic, event)),
+            };
+            if let Some(refused) = why {
+                turn = turn.with(Change::Quarantined(self.quarantined(&taken, &refused, cx)));
             }
         }
         Ok(turn)

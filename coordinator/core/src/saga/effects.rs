@@ -128,6 +128,13 @@ pub fn brought(sender: Sender<'_>, row: &Saga, event: &SagaEvent, out: &mut Vec<
     }));
 }
 
+/// All letters that an event of a value's row makes (`row`: what is true behind it).
+pub fn value_effects(sender: Sender<'_>, row: &Saga, event: &SagaEvent) -> Vec<Effect> {
+    let mut out: Vec<Effect> = written(sender, event).into_iter().collect();
+    brought(sender, row, event, &mut out);
+    out
+}
+
 /// The letter that an event about a value is written by.
 #[inline(never)]
 fn written(sender: Sender<'_>, event: &SagaEvent) -> Option<Effect> {

@@ -109,7 +109,8 @@ pub fn play<'d, F: Family<'d>>(
             }
         }
         let is_cheap = turn.cost < NODES_PER_TURN_MAX || mutated("work_costs_nothing");
-        let has_room = turn.moved.len() < room.rows && turn.bytes < room.bytes && is_cheap;
+        let is_small = turn.moved.len() < room.rows && turn.bytes < room.bytes;
+        let has_room = (is_small || mutated("work_ignores_room")) && is_cheap;
         let Some((id, input)) = (if has_room { turn.work()? } else { None }) else { return Ok(Ok(turn.moved)) };
         turn.mail.push_back((id, input));
     }

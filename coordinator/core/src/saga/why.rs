@@ -5,9 +5,9 @@
 mod items;
 mod values;
 
-pub use items::reason_of;
 use std::sync::Arc;
 
+pub use items::reason_of;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Failure, Phase, Place};
 use ringmaster_schemas::names::{Direction, below, participant_of, root_of};

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use ringmaster_core::definition::Definition;
 use ringmaster_core::intake::{self, Event, InputRecord, Typing};
-use ringmaster_core::saga::{
-    ClaimInput, ClaimNews, Effect, Input as SagaInput, Sender, ValueInput, brought, decide_value, effects,
-};
+use ringmaster_core::saga::{ClaimInput, ClaimNews, Effect, Input as SagaInput, Sender, ValueInput, decide_value, value_effects};
 use ringmaster_schemas::Data;
 use ringmaster_schemas::journal::{KeptEvent, Letter, Place, ValueName};
 
@@ -83,10 +81,7 @@ impl<'s> Stage<'s> {
         let Ok(decided) = decide_value(id, self.values.get(id), input, self.now) else { return };
         for event in &decided.events {
             let sender = Sender { id, head: &decided.saga.head, at: self.now, reply_topic: "replies", partition: 0 };
-            let mut sent = Vec::new();
-            effects(sender, event, None, &mut |_| unreachable!("a value asks nobody"), &mut String::new(), &mut sent);
-            brought(sender, &decided.saga, event, &mut sent);
-            self.letters.extend(sent.iter().filter_map(letter_of));
+            self.letters.extend(value_effects(sender, &decided.saga, event).iter().filter_map(letter_of));
             self.values.insert(id.clone(), decided.saga.clone());
         }
     }

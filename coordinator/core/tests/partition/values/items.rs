@@ -50,10 +50,7 @@ fn each_item_gets_its_own_event() {
         picked(&mut post, &key, 2..3);
         post.comes(1, &arrived(&parcels[0], 1, "first"));
         post.settle();
-        let asked = post.events_of(&format!("goods/{key}")).into_iter().find_map(|event| match event {
-            SagaEvent::CommandIssued { order, .. } => Some(String::from_utf8_lossy(order.body()).into_owned()),
-            _ => None,
-        });
+        let asked = post.asked_of(&format!("goods/{key}"));
         assert_eq!(asked.as_deref(), Some(r#"{"all":[{"weight":1},{"weight":2},{"weight":3}]}"#), "{restart:?}");
         post.reply(&format!("goods/{key}/pay/do"), "succeeded", "null");
         post.settle();

@@ -176,6 +176,14 @@ impl Post {
         self.lines.iter().flat_map(|line| line.events_of(id)).collect()
     }
 
+    /// The body of the first command of a saga's own row, if it has asked.
+    pub(crate) fn asked_of(&self, id: &str) -> Option<String> {
+        self.events_of(id).into_iter().find_map(|event| match event {
+            SagaEvent::CommandIssued { order, .. } => Some(String::from_utf8_lossy(order.body()).into_owned()),
+            _ => None,
+        })
+    }
+
     /// A row as it is stored by now.
     pub(crate) fn row(&mut self, id: &str) -> Option<Saga> {
         self.store();

@@ -52,10 +52,7 @@ fn a_sub_saga_gets_its_own_event() {
         post.comes(0, &arrived(&parcels[0], 1, "first"));
         post.settle();
         picked(&mut post, &key, "second");
-        let asked = post.events_of(&format!("goods/{key}")).into_iter().find_map(|event| match event {
-            SagaEvent::CommandIssued { order, .. } => Some(String::from_utf8_lossy(order.body()).into_owned()),
-            _ => None,
-        });
+        let asked = post.asked_of(&format!("goods/{key}"));
         assert_eq!(asked.as_deref(), Some(r#"{"all":[1,2]}"#), "{restart:?}");
         post.reply(&format!("goods/{key}/pay/do"), "succeeded", "null");
         post.settle();
