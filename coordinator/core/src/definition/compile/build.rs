@@ -72,6 +72,8 @@ pub(super) struct Builder<'a, 't, 'l> {
     pub(super) finder: Finder<'a, 't, 'l>,
     /// What those promise that it runs.
     pub(super) contracts: &'a Contracts,
+    /// Those of which nobody knows what they promise.
+    pub(super) unknown: &'a BTreeSet<String>,
     /// Errors before this document: those of its neighbours are not its own.
     pub(super) errors_before: usize,
 }
@@ -83,7 +85,7 @@ impl Builder<'_, '_, '_> {
         let contracts = self.contracts;
         let tree = Tree::of(form, contracts);
         let certainty = Certainty::of(&tree);
-        checks::pivot(&tree, self.finder.report);
+        checks::pivot(&tree, self.unknown, self.finder.report);
         checks::for_each(&tree, self.finder.report);
         checks::run(form, &tree, contracts, self.finder.report);
         checks::reach(&tree, self.finder.report);

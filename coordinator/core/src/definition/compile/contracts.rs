@@ -137,13 +137,14 @@ fn part(whose: &str, what: &str) -> String {
     format!("{whose}/{what}")
 }
 
-/// What all that it runs promises; what is not there is reported.
+/// What all that it runs promises, and the names of those that are not known. Such a one is reported, and promises anything
+/// meanwhile, so that the other mistakes of the definition are found in the same run.
 pub(super) fn resolve(
     form: &SagaForm,
     pinned: Option<&BTreeMap<String, String>>,
     settings: &mut Settings<'_>,
     report: &mut Report<'_>,
-) -> Option<Contracts> {
+) -> (Contracts, BTreeSet<String>) {
     let mut runs = Vec::new();
     form.steps.iter().for_each(|step| {
         step.each(&mut |node| {
@@ -154,7 +155,7 @@ pub(super) fn resolve(
     });
     let mut all = Contracts::new();
     let mut below = None;
-    let mut is_whole = true;
+    let mut unknown = BTreeSet::new();
     settings.sagas.open.push(form.name.text.clone());
     for word in runs {
         let found = match pinned {
@@ -173,13 +174,19 @@ pub(super) fn resolve(
                 }
                 let (message, hint) = why.told();
                 report.error(&word.span, message, hint);
-                is_whole = false;
+                all.insert(word.text.clone(), Arc::new(anything(&word.text, settings.schemas)));
+                unknown.insert(word.text.clone());
             }
         }
     }
     settings.sagas.open.pop();
     settings.sagas.below = below;
-    is_whole.then_some(all)
+    (all, unknown)
+}
+
+fn anything(saga: &str, schemas: &Schemas) -> Contract {
+    let json = schemas.json().clone();
+    Contract { saga: saga.into(), input: json.clone(), result: Some(json), codes: None, has_pivot: false, rows_deep: 1 }
 }
 
 fn contract_of(name: &str, settings: &mut Settings<'_>) -> Result<Arc<Contract>, Unusable> {

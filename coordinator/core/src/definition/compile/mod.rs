@@ -258,12 +258,12 @@ fn compile_documents(
             report.error(&form.name.span, format!("saga '{}' is defined twice", form.name.text), "");
             continue;
         }
-        let Some(contracts) = contracts::resolve(&form, pinned, settings, &mut report) else { continue };
+        let (contracts, unknown) = contracts::resolve(&form, pinned, settings, &mut report);
         let deployed = settings.deployed.get(&form.name.text);
         let mut lookup = Lookup::new(settings.schemas, pinned, deployed);
         let options = Options { participants: &settings.participants, topics: &settings.topics, prefix: &settings.prefix };
         let finder = Finder { options: &options, lookup: &mut lookup, report: &mut report };
-        let built = Builder { form: &form, finder, contracts: &contracts, errors_before: errors }.build();
+        let built = Builder { form: &form, finder, contracts: &contracts, unknown: &unknown, errors_before: errors }.build();
         let Some((mut definition, contract)) = report.or_reason(built, errors, &form.name.span) else { continue };
         if !lookup.missing().is_empty() {
             let message = format!("the deployed version has schemas that are missing here: {}", lookup.missing().join(", "));

@@ -1,18 +1,24 @@
 //! Every step before the pivot says how it is undone, none on it or behind it does, and there is one pivot at most.
 
+use std::collections::BTreeSet;
+
 use ringmaster_schemas::journal::Phase;
 
 use super::super::report::Report;
 use super::super::tree::{PlannedVerb, Tree};
 use crate::definition::Role;
 
-pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report<'_>) {
+pub(in crate::definition::compile) fn check(tree: &Tree<'_>, unknown: &BTreeSet<String>, report: &mut Report<'_>) {
+    // A saga that is not known may hold the pivot: what stands behind it may need no undo.
+    let doubtful =
+        tree.nodes.iter().position(|planned| matches!(planned.verb, PlannedVerb::Run(run, _) if unknown.contains(&run.saga.text)));
     let (first, more) = (tree.pivots().next(), tree.pivots().count() > 1);
     for step in tree.dos() {
         let name = &step.node.name;
         match (step.planned.phase, &step.form.undo) {
             // With two pivots nobody knows what stands behind one.
             (Phase::Compensatable, None) if more && first.is_some_and(|first| step.number > first) => {}
+            (Phase::Compensatable, None) if doubtful.is_some_and(|run| usize::from(step.number) > run) => {}
             (Phase::Compensatable, None) => {
                 let message = format!("step '{}' does not say how it is undone", name.text);
                 report.error(&name.span, message, "write undo: participant.Command, or undo: nothing");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::journal::Phase;
 
+use super::super::checks::own_codes;
 use super::super::did_you_mean;
 use super::super::form::{NodeForm, RunForm};
 use super::super::tree::PlannedVerb;
@@ -79,13 +80,10 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
                 PlannedVerb::Refuse(form) => {
                     codes.insert(form.code.text.as_str().into());
                 }
-                PlannedVerb::Approval(_) => {
-                    codes.insert(code::REFUSED.into());
-                }
                 PlannedVerb::Run(form, _) => {
                     codes.extend(self.ground.contracts.get(&form.saga.text)?.codes.clone()?);
                 }
-                _ => {}
+                verb => codes.extend(own_codes(verb).into_iter().flatten().copied().map(Arc::from)),
             }
         }
         Some(codes)

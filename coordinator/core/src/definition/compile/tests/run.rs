@@ -216,6 +216,31 @@ fn a_new_version_keeps_what_others_count_on() {
     assert_eq!((newest.hash, offset), (catalog.newest("child").expect("it is there").hash, 2));
 }
 
+/// What its waits, approvals and claims may be refused with by themselves a saga may be refused with, too.
+#[test]
+fn codes_of_what_waits_below_are_known_above() {
+    let parent = "
+saga: parent
+start: { on: Begun, from: in, key: event.id }
+steps:
+  - { step: child, run: child, on_refused: { VALUE_TAKEN: go_on, else: undo } }
+";
+    let child = |search: &str, step: &str| format!("\nsaga: child\ninput: {{}}\n{search}steps:\n  - {step}\n");
+    let no = "{ step: no, refuse: NO }";
+    for (search, step) in [
+        ("search: { who: { value: key, unique: true } }\n", no),
+        ("", "{ step: come, wait: Come, from: in, match: id == key, within: 1h }"),
+        ("", "{ step: ask, approval: boss, answer: { on: Come, from: in, match: id == key, approved: event.ok }, within: 1h }"),
+    ] {
+        let text = both(parent, &child(search, step));
+        compiled(&text).unwrap_or_else(|errors| panic!("{text}: {errors:#?}"));
+    }
+    for (search, step) in [("search: { who: key }\n", no), ("", "{ step: ask, approval: boss, within: 1h }")] {
+        let said = error(&both(parent, &child(search, step)));
+        assert!(said.contains("child is never refused with VALUE_TAKEN"), "{said}");
+    }
+}
+
 /// Every code that may be refused with can be counted on, also one that looks like a word of the record's own.
 #[test]
 fn any_code_is_kept() {
@@ -263,4 +288,28 @@ fn what_is_deployed_is_not_run_by_what_it_runs() {
         errors.len() == 1 && errors[0].message.contains("its rows stand 3 deep below one another, and 1 before"),
         "{errors:#?}"
     );
+}
+
+/// A saga that is not there hides no other mistake, and makes none up.
+#[test]
+fn what_is_not_known_hides_no_other_mistakes() {
+    let text = "
+saga: parent
+start: { on: Begun, from: in, key: event.id }
+steps:
+  - { step: before, do: bank.Ask, with: { n: start.n } }
+  - { step: child, run: chidl, with: { n: start.n + nosuch, when: steps.before.at } }
+  - { step: behind, do: bank.Tell, with: { got: steps.child.twice + 1, more: \"steps.child.list.map(l, l.x)\" } }
+  - { step: other, run: gone, with: {} }
+on_completed: { emit: Done, to: out, with: { got: steps.child.twice, wrong: steps.chidl.x } }
+";
+    let errors = compiled(text).expect_err("it is wrong");
+    let found: Vec<&str> = errors.iter().map(|error| error.split(": ").nth(1).unwrap_or_default()).collect();
+    let starts = |text: &str| errors.iter().filter(|error| error.contains(text)).count();
+    for text in
+        ["no saga 'chidl' is in these files", "no saga 'gone'", "'before' does not say how it is undone", "nosuch", "steps.chidl"]
+    {
+        assert_eq!(starts(text), 1, "{text}: {errors:#?}");
+    }
+    assert_eq!(found.len(), 5, "{errors:#?}");
 }
