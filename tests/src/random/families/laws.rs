@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringmaster_core::definition::{Definition, ROOT, Verb};
+use ringmaster_core::saga::{Moved, Room};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{FailureKind, ItemEvent, Opens, Place, SagaEvent};
+use ringmaster_schemas::journal::{FailureKind, ItemEvent, Opens, Place, SagaEvent, SearchValues, ValueName};
 use ringmaster_schemas::names::{Direction, below};
 use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
@@ -18,7 +19,8 @@ pub(super) fn event(definition: &Definition, before: Option<&Saga>, event: &Saga
     crate::laws::event(definition, before, event, behind, at)
 }
 
-/// L3: nothing goes forward in a row whose for_each, or what is around that, is undone.
+/// L3: nothing goes forward in a row whose for_each, or what is around that, is undone. L20: nothing begins before the row has the
+/// values that it has alone.
 pub(super) fn before(known: &Known, rows: &Rows, id: &str, before: Option<&Saga>, event: &SagaEvent) -> Vec<String> {
     let goes = match event {
         SagaEvent::CommandIssued { .. } | SagaEvent::Emitted { .. } | SagaEvent::Escalated { .. } => true,
@@ -30,7 +32,31 @@ pub(super) fn before(known: &Known, rows: &Rows, id: &str, before: Option<&Saga>
     };
     let runs = before.is_none_or(|row| row.status == Status::Running);
     let wrong = goes && runs && is_undone_above(known, rows, id);
-    wrong.then(|| format!("L3: {id} goes forward below what is undone ({event:?})")).into_iter().collect()
+    let early = goes && before.is_some_and(|row| row.claims().iter().any(|claim| is_alone(&claim.name) && !claim.granted));
+    let faults = [
+        wrong.then(|| format!("L3: {id} goes forward below what is undone ({event:?})")),
+        early.then(|| format!("L20: {id} begins before it has its value ({event:?})")),
+    ];
+    faults.into_iter().flatten().collect()
+}
+
+/// A value that one saga has alone, not one that an event is known by.
+pub(super) fn is_alone(name: &ValueName) -> bool {
+    name.topic.is_empty()
+}
+
+/// A saga is found by what its definition says, from its first event on.
+pub(super) fn search(definition: &Definition, event: &SagaEvent, behind: &Saga) -> Option<String> {
+    let SagaEvent::Started { head, .. } = event else { return None };
+    let is_item = below(&behind.id).is_some_and(|below| below.item.is_some());
+    if is_item {
+        return None;
+    }
+    let (said, _) = definition.searched_by("k", head.start(), head.started_at());
+    let said = said.expect("it can be searched by its start");
+    let all = |values: SearchValues<'_>| values.keys().map(|key| (key.name.to_owned(), key.value.to_owned())).collect::<Vec<_>>();
+    let (said, found) = (all(SearchValues::of(&said)), all(head.search()));
+    (said != found).then(|| format!("search: {} is found by {found:?}, and says {said:?}", behind.id))
 }
 
 fn is_undone_above(known: &Known, rows: &Rows, id: &str) -> bool {
@@ -52,6 +78,17 @@ fn is_undone_above(known: &Known, rows: &Rows, id: &str) -> bool {
         scope = definition.nodes[usize::from(scope)].scope;
     }
     is_undone_above(known, rows, &above.id)
+}
+
+/// L13: of what rows have to do by themselves a turn does no more than it has room for, so that no list makes it large.
+pub(super) fn room(moved: &[Moved<'_>], room: Room) -> Option<String> {
+    let events = moved.iter().flat_map(|one| &one.events);
+    let does = |event: &&SagaEvent| {
+        use ItemEvent::{Began, Recalled, Swept};
+        matches!(event, SagaEvent::Item { event: Began { .. } | Recalled { .. } | Swept { .. }, .. })
+    };
+    let done = events.filter(does).count();
+    (done > room.rows).then(|| format!("L13: a turn with room for {} rows begins, recalls and sweeps {done}", room.rows))
 }
 
 /// What holds between turns.

@@ -58,6 +58,7 @@ impl World<'_> {
         let played = catch_unwind(AssertUnwindSafe(|| play(&mut rows, breakers, (id, input), (now, room), scratch)));
         match played {
             Ok(Ok(Ok(moved))) => {
+                self.faults.extend(laws::room(&moved, room));
                 for one in moved {
                     self.moved(one);
                 }
@@ -87,6 +88,7 @@ impl World<'_> {
             }
             let behind = row.clone().expect("it is there");
             self.faults.extend(laws::event(definition, was.as_deref(), &event, &behind, self.now));
+            self.faults.extend(laws::search(definition, &event, &behind));
             self.takes(&id, &event);
             self.happens(&event, &behind);
             self.journal.push((id.clone(), event, self.now));
@@ -113,6 +115,7 @@ impl World<'_> {
             SagaEvent::Item { event: ItemEvent::Recalled { .. }, .. } => "items that were recalled",
             SagaEvent::Item { event: ItemEvent::Held { held: true, .. }, .. } => "items that were held",
             SagaEvent::Item { event: ItemEvent::UndoBegan { .. }, .. } => "lists that were undone",
+            SagaEvent::ValueClaimed { claim, .. } if laws::is_alone(&claim.name) => "values that a saga has alone",
             SagaEvent::Started { .. } if names::below(&behind.id).is_some_and(|below| below.item.is_none()) => "sub-sagas",
             SagaEvent::Item { event: ItemEvent::Passed { .. }, .. } => "sub-sagas that came behind their pivot",
             SagaEvent::Item { event: ItemEvent::StopAsked { .. }, .. } => "sub-sagas that were asked to stop",

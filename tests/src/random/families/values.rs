@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ringmaster_core::saga::{ClaimInput, ClaimNews, Effect, Input, Sender, ValueInput, apply, brought, decide_value, effects};
+use ringmaster_core::saga::{ClaimInput, ClaimNews, Effect, Input, Sender, ValueInput, apply, decide_value, value_effects};
 use ringmaster_schemas::Data;
 use ringmaster_schemas::journal::{KeptEvent, Letter, SagaEvent, ValueName, ValueRelease};
 use ringmaster_schemas::state::{Saga, Waits};
@@ -171,10 +171,7 @@ impl World<'_> {
             }
             let behind = row.clone().expect("it is there");
             let sender = Sender { id, head: &behind.head, at: self.now, reply_topic: "replies", partition: 0 };
-            let mut sent = Vec::new();
-            effects(sender, &event, None, &mut |_| unreachable!("a value asks nobody"), &mut String::new(), &mut sent);
-            brought(sender, &behind, &event, &mut sent);
-            self.post(&sent);
+            self.post(&value_effects(sender, &behind, &event));
             self.journal.push((id.clone(), event, self.now));
         }
         let Some(row) = row else { return };
@@ -231,6 +228,9 @@ impl World<'_> {
                 faults.push(format!("L20: {} has {id}, and waits no more", holder.row));
                 continue;
             };
+            if self.rows[&holder.row].ended() {
+                faults.push(format!("L20: {} has ended, and has {id}", holder.row));
+            }
             let missed = row.early().iter().find(|event| !claim.passed.contains(&event.source));
             let waits = self.rows[&holder.row].entry(holder.place).map(|entry| entry.waits);
             let waits = matches!(waits, Some(Waits::Event | Waits::Approval));

@@ -123,6 +123,7 @@ impl<'k> World<'k> {
     fn begin(&mut self) {
         let start = &self.known.definitions[0].starts[0];
         let kept = project(&start.reader, &start.kept, &self.start.to_string()).expect("a start can be read");
+        let (search, _) = self.known.definitions[0].searched_by("k", &kept, self.now);
         let input = StartInput {
             key: "k".to_owned(),
             start: kept,
@@ -131,7 +132,7 @@ impl<'k> World<'k> {
             source: "wanted/0/0".to_owned(),
             version_offset: 0,
             priority: if self.known.definitions[0].priority.is_some() { 8 } else { PRIORITY_USUAL },
-            search: Vec::new(),
+            search: search.expect("it can be searched by its start"),
             event_time: Some(self.now),
             early: Vec::new(),
             by_hand: None,

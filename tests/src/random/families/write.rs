@@ -44,6 +44,7 @@ pub(super) fn text(random: &mut Rng) -> String {
     writer.line(0, "start: { on: Wanted, from: wanted, key: event.id }");
     writer.line(0, "retain: 3600000ms");
     writer.deadline();
+    writer.search();
     if writer.random.u32(0..4) == 0 {
         writer.line(0, "priority: 8");
     }
@@ -69,6 +70,7 @@ fn part(random: &mut Rng, name: &str, has_pivot: bool, sagas: &[(String, bool)])
     writer.line(0, &format!("saga: {name}"));
     writer.line(0, "input: { n: int, items: list(int), few: list(int) }");
     writer.deadline();
+    writer.search();
     writer.line(0, "steps:");
     writer.list(2, 0);
     if has_pivot {
@@ -113,6 +115,17 @@ impl<'r> Writer<'r> {
         }
     }
 
+    /// What it is found by; the number it may have alone.
+    fn search(&mut self) {
+        if self.random.u32(0..3) > 0 {
+            return;
+        }
+        self.line(0, "search:");
+        self.line(2, "who: key");
+        let unique = self.random.u32(0..3) > 0;
+        self.line(2, &format!("tag: {{ value: \"'v' + string(start.n)\", unique: {unique} }}"));
+    }
+
     /// The pivot: a step, or a saga that holds one.
     fn pivot(&mut self) {
         let sagas: Vec<String> = self.sagas.iter().filter(|(_, pivot)| *pivot).map(|(name, _)| name.clone()).collect();
@@ -148,7 +161,7 @@ impl<'r> Writer<'r> {
                 self.line(indent + 2, "on_refused: { DEADLINE: undo, else: undo }");
             }
         } else {
-            // One that asks nobody is refused with no code of theirs.
+            // One that asks nobody is refused with no code of theirs, and one that claims nothing not for a value.
             self.code = "EXPIRED";
             self.reactions(indent + 2, 2);
             self.code = "NO";
