@@ -1,4 +1,4 @@
-# The coordinator and the three services in one image: docker build -t ringmaster .
+# The coordinator and the services in one image: docker build -t ringmaster .
 # Built by the same scripts as on a machine of one's own. The cache mounts keep RocksDB (about 5 minutes on 2 cores),
 # downloads and compiled dependencies between builds of the image.
 
@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/cache \
     && cargo build --release --locked -p ringmaster -p ringmaster-participants --bins \
     && mkdir /out \
     && cd /cache/target/release \
-    && cp ringmaster inventory payment shipping /out/
+    && cp ringmaster fraud inventory payment shipping /out/
 
 FROM debian:12-slim
 RUN apt-get update \

@@ -131,6 +131,13 @@ impl Books {
         self.places.get(account).map_or(0, |&place| self.accounts[place as usize].net_units)
     }
 
+    /// The same of one day alone, the day of this time; of a day that is forgotten nothing.
+    pub fn units_of_day(&self, account: &str, time: Millis) -> i128 {
+        let day = day_of(time);
+        let days = self.places.get(account).map_or(&[][..], |&place| &self.accounts[place as usize].days);
+        days.iter().rfind(|known| known.day == day).map_or(0, |known| known.flow.net_units())
+    }
+
     /// Counts the movements of an entry, done or undone, on the day of its do.
     pub fn post(&mut self, moved: &[u8], first_time: Millis, way: Way) -> Result<(), Malformed> {
         let day = day_of(first_time);
@@ -297,6 +304,8 @@ mod tests {
         let again = Books::load(&ledger).unwrap();
         for books in [&books, &again] {
             assert_eq!((books.net_units("sku"), books.net_units("other"), books.net_units("none")), (14, 2, 0));
+            let of_days = [-1, 0, DAY_MS - 1, DAY_MS, 3 * DAY_MS].map(|time| books.units_of_day("sku", time));
+            assert_eq!((of_days, books.units_of_day("none", 0)), ([7, 7, 7, 0, 0], 0));
         }
         let mut days = Vec::new();
         scan_flows(&ledger, &mut |account, day, flow| {

@@ -1,9 +1,11 @@
-//! The schemas of the three services, built in, so that a binary runs without files beside it.
+//! The schemas of the four services, built in, so that a binary runs without files beside it.
 
 use ringmaster_schemas::registry::Schemas;
 
 /// What each may refer to stands before it.
 const TEXTS: &[&str] = &[
+    include_str!("../../sagas/library/schemas/fraud.Score.avsc"),
+    include_str!("../../sagas/library/schemas/fraud.ScoreResult.avsc"),
     include_str!("../../sagas/schemas/inventory/ReserveStock.avsc"),
     include_str!("../../sagas/schemas/inventory/ReserveStockResult.avsc"),
     include_str!("../../sagas/schemas/inventory/ReleaseStock.avsc"),
@@ -14,7 +16,7 @@ const TEXTS: &[&str] = &[
     include_str!("../../sagas/schemas/shipping/ShipResult.avsc"),
 ];
 
-/// Commands and results of inventory, payment and shipping.
+/// Commands and results of fraud, inventory, payment and shipping.
 pub fn demo() -> Schemas {
     let mut schemas = Schemas::builtin();
     for text in TEXTS {

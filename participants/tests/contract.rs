@@ -3,11 +3,11 @@
 
 mod common;
 
-use common::{As, World, charge, refund, release, reserve, ship, undo_of};
+use common::{As, World, charge, refund, release, reserve, score, ship, undo_of};
 use ringmaster_participants::books::{Books, Endowment};
 use ringmaster_participants::ledger::{Batch, Ledger, LedgerError};
 use ringmaster_participants::service::BodyError;
-use ringmaster_participants::services::{Inventory, Payment, Shipping};
+use ringmaster_participants::services::{Fraud, Inventory, Payment, Shipping};
 use ringmaster_participants::{BAD_COMMAND, Call, CommandName, Done, Service, TOO_OLD, UNDONE_BEFORE, UNKNOWN_COMMAND, Verdict};
 use ringmaster_schemas::wire::Outcome;
 
@@ -366,4 +366,30 @@ fn a_service_that_fails_says_why_and_is_asked_afresh() {
     let said: Vec<_> = replies.iter().map(|reply| (reply.outcome, reply.code.as_deref(), reply.retryable)).collect();
     assert_eq!(said, [(Outcome::Failed, Some("NO_BANK"), true), (Outcome::Failed, Some("NO_BANK"), false)]);
     assert!(!world.has_entry(&charge("ord-1", "0").key), "nothing is remembered");
+}
+
+/// An order counts once for its customer, on its own day, whatever comes again and whatever crashes.
+#[test]
+fn suspicion_grows_by_the_orders_of_a_customers_day() {
+    let mut world = World::new(|| Fraud::new("1000.00".parse().unwrap(), 4, vec!["bad-*".into()]));
+    let scored = |world: &mut World<Fraud>, command: &common::Command| {
+        world.send(command);
+        world.settle();
+        let replies = world.replies_to(&command.key);
+        replies.last().map(|reply| (reply.outcome, reply.result.clone(), reply.code.clone())).expect("it was answered")
+    };
+    let points = |score: i64| (Outcome::Succeeded, Some(format!(r#"{{"score":{score}}}"#)), None);
+    let first = score("ord-1", "cust-1", "500.00");
+    assert_eq!(scored(&mut world, &first), points(25));
+    assert_eq!(scored(&mut world, &first.again(2).json()), points(25), "a repeat gets the same");
+    world.crash();
+    assert_eq!(scored(&mut world, &first.again(3)), points(25));
+    assert_eq!(scored(&mut world, &score("ord-2", "cust-1", "0.00")), points(12), "one order before it");
+    assert_eq!(scored(&mut world, &score("ord-3", "cust-2", "0.00").json()), points(0), "another customer");
+    let next_day = common::Command { first_time: common::START + DAY_MS, ..score("ord-4", "cust-1", "0.00") };
+    world.now += DAY_MS;
+    assert_eq!(scored(&mut world, &next_day), points(0), "another day");
+    let refused = scored(&mut world, &score("ord-5", "bad-7", "1.00"));
+    assert_eq!((refused.0, refused.2.as_deref()), (Outcome::Refused, Some("CUSTOMER_BLOCKED")));
+    assert_eq!((world.net("cust-1"), world.net("cust-2"), world.net("bad-7")), (3, 1, 0));
 }

@@ -287,6 +287,13 @@ pub fn ship(order: &str, region: &str) -> Command {
     command("shipping.Ship", order, "ship", &body)
 }
 
+/// `fraud.Score` of a customer's order.
+pub fn score(order: &str, customer: &str, total: &str) -> Command {
+    let body =
+        format!(r#"{{"order_id":"{order}","customer_id":"{customer}","total":"{total}","items":[{{"sku":"sku-1","qty":1}}]}}"#);
+    command("fraud.Score", order, "score_fraud", &body)
+}
+
 fn command(name: &'static str, order: &str, step: &str, body: &str) -> Command {
     Command {
         name,
