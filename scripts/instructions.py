@@ -95,6 +95,13 @@ def lines(program, of):
     return {**counts, "instructions": round((long - short) / (LINES_LONG - LINES_SHORT))}
 
 
+def guards(program):
+    """What asking a guard costs: each one's allocations and nanoseconds, and instructions on average."""
+    counts = json.loads(subprocess.run([program, "--guards"], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    short, long = (collected(program, asked, "--guards")[0] for asked in (SHORT, LONG))
+    return {"each": counts, "instructions": round((long - short) / (LONG - SHORT) / len(counts))}
+
+
 def rows(all_counts):
     answers = ", ".join(f"{value:.1f}" for value in all_counts["allocations_answer"])
     memory = ", ".join(f"{value:.0f}" for value in all_counts["memory_bytes"])
@@ -115,6 +122,9 @@ def rows(all_counts):
         yield "  heap allocations, journal bytes a command", f"{of_whole['allocations_command']:.1f}, {of_whole['journal_bytes_command']:.0f}"
         yield "  instructions a command", f"{of_whole['instructions_command']:,}"
         yield "  to those of the simple order", f"{of_whole['ratio']:.3f}"
+        yield "a guard: instructions on average", f"{all_counts['guards']['instructions']:,}"
+        for guard in all_counts["guards"]["each"]:
+            yield f"  {guard['condition']}", f"{guard['nanos']:.0f} ns here, {guard['allocations']:.1f} allocations"
         for of in all_counts["lines"]:
             yield f"a line of a bulk order of {of['lines']:,}: instructions", f"{of['instructions']:,}"
             yield "  journal bytes, bytes of rows written", f"{of['journal_bytes']:.0f}, {of['row_bytes']:.0f}"
@@ -123,7 +133,12 @@ def rows(all_counts):
 
 def gate(all_counts):
     limits = tomllib.loads((ROOT / "bench/limits.toml").read_text())
-    found = {**all_counts, "memory_bytes": max(all_counts["memory_bytes"]), "whole_instructions": all_counts["whole"]["ratio"]}
+    found = {
+        **all_counts,
+        "memory_bytes": max(all_counts["memory_bytes"]),
+        "whole_instructions": all_counts["whole"]["ratio"],
+        "guard_instructions": all_counts["guards"]["instructions"],
+    }
     passed = True
     for name, most in limits.items():
         if found[name] > most:
@@ -139,6 +154,7 @@ def main():
     all_counts = json.loads(subprocess.run([path], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
     all_counts |= instructions(path, all_counts["turns"])
     all_counts["whole"] = whole(path, all_counts["instructions_saga"])
+    all_counts["guards"] = guards(path)
     all_counts["lines"] = few, many = [lines(path, FEW), lines(path, MANY)]
     all_counts["item_ratio"] = max(many[what] / few[what] for what in ("instructions", "journal_bytes", "row_bytes"))
     if "--json" in sys.argv[1:]:

@@ -2,3 +2,4 @@
 //! load, so that a test can hold it.
 
 pub mod counts;
+pub mod course;

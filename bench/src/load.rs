@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use ringmaster_bus::{Bus, BusEvent, Message, Pace, SendError, TopicPartition};
-use ringmaster_demo::orders::{self, ORDERS, OUTCOMES, OrderWriter};
+use ringmaster_demo::orders::{self, ORDERS, OUTCOMES};
 use ringmaster_schemas::names::partition_of;
 
 use crate::schedule::Schedule;
@@ -17,10 +17,13 @@ const WAIT: Duration = Duration::from_millis(2);
 /// How long the last outcomes may take.
 const DRAIN_MAX: Duration = Duration::from_secs(60);
 
+/// Appends the order of this key and number to a buffer.
+pub(crate) type Writer = Box<dyn Fn(&str, u64, &mut Vec<u8>)>;
+
 /// A client that places orders and waits for their outcomes, window by window.
 pub(crate) struct Load<B: Bus> {
     bus: B,
-    writer: OrderWriter,
+    writer: Writer,
     partitions: i32,
     sender: ringmaster_bus::Sender,
     topic: ringmaster_bus::Topic,
@@ -33,7 +36,7 @@ pub(crate) struct Load<B: Bus> {
 
 impl<B: Bus> Load<B> {
     /// Reads all outcomes; nothing is placed yet.
-    pub(crate) fn new(mut bus: B, writer: OrderWriter, partitions: i32) -> Result<Load<B>> {
+    pub(crate) fn new(mut bus: B, writer: Writer, partitions: i32) -> Result<Load<B>> {
         let outcomes = bus.topic(OUTCOMES);
         for partition in 0..partitions {
             bus.read(TopicPartition { topic: outcomes, partition }, 0);
@@ -95,7 +98,7 @@ impl<B: Bus> Load<B> {
         for &(partition, number) in &self.burst {
             let key = orders::key(RUN, number);
             self.value.clear();
-            self.writer.put(&key, number, &mut self.value);
+            (self.writer)(&key, number, &mut self.value);
             let to = TopicPartition { topic: self.topic, partition };
             match self.bus.send(self.sender, Message { to, key: Some(key.as_bytes()), value: &self.value, headers: &[] }, number) {
                 Ok(()) => {}

@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
+use ringmaster_bench::course::SIMPLE;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -41,7 +42,7 @@ use crate::against::Against;
 use crate::curve::Point;
 use crate::null::Null;
 use crate::overload::{CALM, InFlight, Overload};
-use crate::product::{OnEmbedded, OnKafka, Options, Verdict};
+use crate::product::{OnEmbedded, OnKafka, Options, PRODUCT, Verdict};
 use crate::report::{Call, Figures, Line};
 use crate::rounds::Rounds;
 use crate::services::{Participants, ServicesArgs};
@@ -103,6 +104,9 @@ struct Args {
     /// Overload beside the load that is said: twice of what is carried, between calm and full windows (part of --all).
     #[arg(long, conflicts_with = "rate")]
     overload: bool,
+    /// The library's whole order takes turns with the simple one, each on a bus of its own; both with --participants echo.
+    #[arg(long)]
+    whole: bool,
     /// Another program that takes turns with the product.
     #[arg(long)]
     against: Option<String>,
@@ -169,6 +173,9 @@ fn bench(args: &Args) -> Result<()> {
     if args.rounds == 0 || args.partitions < 1 || args.in_flight == 0 || args.rate.is_some_and(|rate| rate <= 0.0) {
         bail!("--rounds, --partitions, --in-flight and --rate must be above 0");
     }
+    if args.whole && args.participants != Participants::Echo {
+        bail!("--whole needs --participants echo: no services of its own answer all that the whole order asks");
+    }
     let plan = Plan {
         rate: args.rate,
         in_flight: args.in_flight,
@@ -178,6 +185,7 @@ fn bench(args: &Args) -> Result<()> {
     let options = Options {
         partitions: args.partitions,
         participants: args.participants,
+        course: &SIMPLE,
         client: args.client.clone(),
         coordinator: args.coordinator.clone(),
         settings: args.settings.clone(),
@@ -216,12 +224,17 @@ fn on_kafka(args: &Args, plan: &Plan, options: &Options) -> Result<Found> {
     let mut product = OnKafka::start(&site, options)?;
     let mut null = Null::start("null", &site, &services::reached_by(address, "librdkafka"), options.partitions)?;
     let mut direct = Null::start("null_direct", &site, &services::reached_by(address, "direct"), options.partitions)?;
-    warm(&mut [&mut product, &mut null, &mut direct], args.warm.unwrap_or(60.0))?;
+    let other = args.whole.then(Site::kafka).transpose()?;
+    let mut whole = other.as_ref().map(|site| OnKafka::start(site, &options.whole())).transpose()?;
+    let mut others: Vec<&mut dyn Contender> = vec![&mut null, &mut direct];
+    others.extend(whole.as_mut().map(|whole| whole as &mut dyn Contender));
+    warm(&mut product, &mut others, args.warm.unwrap_or(60.0))?;
     site.count()?;
-    let measured = measure(args, plan, &site, &mut product, &mut [&mut null, &mut direct])?;
+    let measured = measure(args, plan, &site, &mut product, &mut others)?;
     null.finish()?;
     direct.finish()?;
-    Ok(Found { measured, verdict: product.finish()? })
+    let whole = whole.map(OnKafka::finish).transpose()?;
+    Ok(Found { measured, verdict: product.finish()?.and(whole) })
 }
 
 fn on_embedded(args: &Args, plan: &Plan, options: &Options) -> Result<Found> {
@@ -229,21 +242,24 @@ fn on_embedded(args: &Args, plan: &Plan, options: &Options) -> Result<Found> {
     let mut product = OnEmbedded::start(options)?;
     let log = product.log.clone();
     let mut null = Null::start("null", &site, &log, options.partitions)?;
-    warm(&mut [&mut product, &mut null], args.warm.unwrap_or(5.0))?;
-    let measured = measure(args, plan, &site, &mut product, &mut [&mut null])?;
+    let mut whole = args.whole.then(|| OnEmbedded::start(&options.whole())).transpose()?;
+    let mut others: Vec<&mut dyn Contender> = vec![&mut null];
+    others.extend(whole.as_mut().map(|whole| whole as &mut dyn Contender));
+    warm(&mut product, &mut others, args.warm.unwrap_or(5.0))?;
+    let measured = measure(args, plan, &site, &mut product, &mut others)?;
     null.finish()?;
-    Ok(Found { measured, verdict: product.finish()? })
+    let whole = whole.map(OnEmbedded::finish).transpose()?;
+    Ok(Found { measured, verdict: product.finish()?.and(whole) })
 }
 
 /// Full load in turns for at least so many seconds, whatever is measured then: a broker compiles what it does often.
-fn warm(contenders: &mut [&mut dyn Contender], seconds: f64) -> Result<()> {
+fn warm(product: &mut dyn Contender, others: &mut [&mut dyn Contender], seconds: f64) -> Result<()> {
     say(&format!("{seconds} s of load before anything is measured"));
     let window = Plan { rate: None, in_flight: WARM_IN_FLIGHT, settle: Duration::ZERO, measured: WARM_WINDOW };
     let begun = Instant::now();
     while begun.elapsed().as_secs_f64() < seconds {
-        for contender in contenders.iter_mut() {
-            contender.window(&window)?;
-        }
+        product.window(&window)?;
+        others.iter_mut().try_for_each(|contender| contender.window(&window).map(drop))?;
     }
     Ok(())
 }
@@ -254,7 +270,7 @@ fn measure(
     plan: &Plan,
     site: &Site,
     product: &mut dyn InFlight,
-    nulls: &mut [&mut dyn Contender],
+    others: &mut [&mut dyn Contender],
 ) -> Result<Measurements> {
     let mut against = args.against.as_deref().map(|command| Against { command, site, partitions: args.partitions });
     let (mut runs, mut left): (Vec<(Plan, Rounds)>, Vec<Plan>) = (Vec::new(), vec![plan.clone()]);
@@ -267,11 +283,11 @@ fn measure(
     while let Some(plan) = left.pop() {
         say(&plan.load());
         let mut all: Vec<&mut dyn Contender> = vec![&mut *product];
-        all.extend(nulls.iter_mut().map(|null| &mut **null as &mut dyn Contender));
+        all.extend(others.iter_mut().map(|other| &mut **other as &mut dyn Contender));
         all.extend(against.as_mut().map(|against| against as &mut dyn Contender));
         let rounds = rounds::run(&mut all, &plan, args.rounds, &mut machine::speed, &say)?;
         if carried.is_none() {
-            let peak = Figures::of(rounds.of("product").expect("the product runs")).per_s.median;
+            let peak = Figures::of(rounds.of(PRODUCT).expect("the product runs")).per_s.median;
             carried = Some(peak);
             if args.all {
                 left.insert(0, Plan { rate: Some((peak * CALM).round()), in_flight: usize::MAX, ..plan.clone() });
@@ -290,7 +306,7 @@ fn measure(
     for rate in RATES.into_iter().filter(|_| args.curve.is_some()) {
         let plan = Plan { rate: Some(rate), ..plan.clone() };
         say(&plan.load());
-        let found = rounds::run(&mut [&mut *product, &mut *nulls[0]], &plan, 1, &mut machine::speed, &say)?;
+        let found = rounds::run(&mut [&mut *product, &mut *others[0]], &plan, 1, &mut machine::speed, &say)?;
         let [product, null] = &found.series[..] else { unreachable!("two contenders have two series") };
         points.push(Point { rate, product: Figures::of(product), null: Some(Figures::of(null)) });
     }

@@ -11,6 +11,7 @@ use ringmaster::api;
 use ringmaster::config::Config;
 use ringmaster::runtime::{Instance, Knowledge, Report, Status, load_knowledge, prepare, wall};
 use ringmaster::topics;
+use ringmaster_bench::course::{Course, EventWriter, WHOLE};
 use ringmaster_bus::embedded::{EmbeddedBus, Log};
 use ringmaster_bus::kafka::KafkaBus;
 use ringmaster_demo::accounting::{Accounting, account};
@@ -21,7 +22,7 @@ use ringmaster_schemas::state::{RowKind, Saga, Status as SagaStatus};
 use ringmaster_store::Store;
 use ringmaster_store::rocks::RocksStore;
 
-use crate::load::{Load, RUN};
+use crate::load::{Load, RUN, Writer};
 use crate::machine;
 use crate::overload::InFlight;
 use crate::services::{Participants, Process, Running};
@@ -31,11 +32,17 @@ use crate::window::{Contender, Cost, Plan, Window};
 /// How long the coordinator may take to own its partitions.
 const READY_MAX: Duration = Duration::from_secs(30);
 
+/// What the product is called that runs the simple order, and the one that runs the whole one.
+pub(crate) const PRODUCT: &str = "product";
+pub(crate) const WHOLE_ORDER: &str = "whole order";
+
 /// How the product is set up.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) partitions: i32,
     pub(crate) participants: Participants,
+    /// What runs.
+    pub(crate) course: &'static Course,
     /// The client that everybody reaches Kafka by.
     pub(crate) client: String,
     /// The coordinator's program; none: the one beside this program.
@@ -44,12 +51,33 @@ pub(crate) struct Options {
     pub(crate) settings: Vec<String>,
 }
 
+impl Options {
+    /// The same for the library's whole order, whose participants are echoes.
+    pub(crate) fn whole(&self) -> Options {
+        Options { course: &WHOLE, ..self.clone() }
+    }
+
+    /// What the contender is called.
+    fn name(&self) -> &'static str {
+        if self.course.is_simple() { PRODUCT } else { WHOLE_ORDER }
+    }
+}
+
 /// What the product says of all its windows.
 pub(crate) struct Verdict {
     pub(crate) accounting: Accounting,
     pub(crate) rejected: u64,
     pub(crate) journal_bytes: u64,
     pub(crate) rss_mib: f64,
+}
+
+impl Verdict {
+    /// With what is wrong about another product, if it ran.
+    pub(crate) fn and(mut self, other: Option<Verdict>) -> Verdict {
+        let problems = other.into_iter().flat_map(|other| other.accounting.problems);
+        self.accounting.problems.extend(problems.map(|problem| format!("{WHOLE_ORDER}: {problem}")));
+        self
+    }
 }
 
 /// The coordinator as its own process, the services as another one, the driver in this one.
@@ -70,7 +98,7 @@ impl<'a> OnKafka<'a> {
         let config = config(options, folder.path(), Some(address))?;
         let mut bus = config.kafka_settings().open()?;
         let knowledge = make_topics(&mut bus, &config)?;
-        let load = Load::new(bus, order_writer(&knowledge)?, options.partitions)?;
+        let load = Load::new(bus, order_writer(options, &knowledge)?, options.partitions)?;
         let services = Process::start(options, address, folder.path(), &config.prefix)?;
         let coordinator = Coordinator::start(options, folder.path())?;
         Ok(OnKafka { site, folder, config, options: options.clone(), load, services, coordinator })
@@ -94,7 +122,7 @@ impl<'a> OnKafka<'a> {
 
 impl Contender for OnKafka<'_> {
     fn name(&self) -> &'static str {
-        "product"
+        self.options.name()
     }
 
     fn window(&mut self, plan: &Plan) -> Result<Window> {
@@ -140,13 +168,13 @@ impl OnEmbedded {
         let log = Log::open(&config.embedded.dir, config.log_settings())?;
         let mut bus = log.open()?;
         let knowledge = make_topics(&mut bus, &config)?;
-        let writer = order_writer(&knowledge)?;
+        let writer = order_writer(options, &knowledge)?;
         let setup = prepare(&mut bus, &config.setup(), &knowledge)?;
         let store: Arc<dyn Store> =
             Arc::new(RocksStore::open(&config.store_dir(), config.partitions, config.shares().store)?.store);
         let status = Arc::new(Status::default());
         let report: Report = Arc::new(|_| {});
-        let services = Running::start(options.participants, &log, folder.path(), &config.prefix, options.partitions)?;
+        let services = Running::start(options, &log, folder.path(), &config.prefix)?;
         let buses = (0..config.workers).map(|_| log.open()).collect::<Result<Vec<_>, _>>()?;
         let settings = config.instance_among_others();
         let instance = Instance::start(buses, &setup, &Arc::new(knowledge), &store, settings, &status, &report);
@@ -180,7 +208,7 @@ impl InFlight for OnEmbedded {
 
 impl Contender for OnEmbedded {
     fn name(&self) -> &'static str {
-        "product"
+        self.options.name()
     }
 
     fn window(&mut self, plan: &Plan) -> Result<Window> {
@@ -220,7 +248,7 @@ fn config(options: &Options, folder: &Path, broker: Option<&str>) -> Result<Conf
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     writeln!(file, "bus = \"{}\"\npartitions = {}", if broker.is_some() { "kafka" } else { "embedded" }, options.partitions)?;
     writeln!(file, "data_dir = {:?}\ninstance = \"bench\"", folder.join("data"))?;
-    writeln!(file, "definitions = {:?}\nschemas = {:?}", root.join("sagas"), root.join("sagas/schemas"))?;
+    writeln!(file, "definitions = {:?}\nschemas = {:?}", root.join(options.course.file), root.join(options.course.schemas))?;
     writeln!(file, "[api]\nlisten = \"127.0.0.1:{}\"\n[log]\nlevel = \"warn\"", free_port()?)?;
     if let Some(broker) = broker {
         writeln!(file, "[kafka]\n\"bootstrap.servers\" = \"{broker}\"\nclient = \"{}\"", options.client)?;
@@ -240,8 +268,15 @@ fn make_topics(bus: &mut impl ringmaster_bus::Bus, config: &Config) -> Result<Kn
     Ok(knowledge)
 }
 
-fn order_writer(knowledge: &Knowledge) -> Result<OrderWriter> {
-    Ok(OrderWriter::new(knowledge.schemas.named("OrderPlaced").context("the schema folder has no OrderPlaced")?))
+/// With ledgers some orders are refused, by their numbers; all whole orders are alike.
+fn order_writer(options: &Options, knowledge: &Knowledge) -> Result<Writer> {
+    let schema = knowledge.schemas.named(options.course.event).context("the schema folder has no such event")?;
+    if options.course.is_simple() {
+        let writer = OrderWriter::new(schema);
+        return Ok(Box::new(move |key, number, out| writer.put(key, number, out)));
+    }
+    let writer = EventWriter::new(options.course, schema)?;
+    Ok(Box::new(move |key, _, out| writer.put(key, out)))
 }
 
 /// The coordinator's process.

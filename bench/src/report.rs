@@ -1,9 +1,10 @@
 //! What a call found out: a JSON line for programs, a table for people.
 
 use comfy_table::{CellAlignment, Table, presets};
+use ringmaster_bench::course::{SIMPLE, WHOLE};
 use serde::Serialize;
 
-use crate::product::Verdict;
+use crate::product::{PRODUCT, Verdict, WHOLE_ORDER};
 use crate::rounds::{Rounds, Series, Spread};
 use crate::window::{Plan, Window};
 
@@ -38,6 +39,10 @@ pub(crate) struct Line {
     pub(crate) product_per_null: Option<Spread>,
     /// CPU of all, the product's by the null saga's.
     pub(crate) cpu_per_null: Option<Spread>,
+    /// Of the library's whole order, and its commands by those of the simple one, round by round.
+    pub(crate) whole_per_s: Option<f64>,
+    pub(crate) whole: Option<Figures>,
+    pub(crate) commands_whole_per_simple: Option<Spread>,
     pub(crate) against_per_s: Option<f64>,
     pub(crate) product_per_against: Option<Spread>,
     pub(crate) issued: u64,
@@ -113,8 +118,10 @@ pub(crate) struct Call<'a> {
 
 impl Line {
     pub(crate) fn new(call: &Call<'_>, rounds: &Rounds, verdict: &Verdict) -> Line {
-        let product = rounds.of("product").expect("the product runs");
+        let product = rounds.of(PRODUCT).expect("the product runs");
         let (null, direct, against) = (rounds.of("null"), rounds.of("null_direct"), rounds.of("against"));
+        let whole = rounds.of(WHOLE_ORDER);
+        let commands = WHOLE.results.len() as f64 / SIMPLE.results.len() as f64;
         let (figures, accounting) = (Figures::of(product), &verdict.accounting);
         let median = |series: &Series| Figures::of(series).per_s.median.round();
         Line {
@@ -139,6 +146,11 @@ impl Line {
             null: null.map(Figures::of),
             null_direct_per_s: direct.map(median),
             null_direct: direct.map(Figures::of),
+            whole_per_s: whole.map(median),
+            commands_whole_per_simple: whole
+                .filter(|_| call.plan.rate.is_none())
+                .map(|whole| Spread::ratio(whole, product, |window| window.per_second()).times(commands)),
+            whole: whole.map(Figures::of),
             against_per_s: against.map(median),
             product_per_against: against.map(|against| Spread::ratio(product, against, Window::per_second)),
             issued: accounting.issued,
@@ -160,6 +172,7 @@ impl Line {
         let mut columns = vec![("", &self.product)];
         columns[0].0 = "product";
         columns.extend(self.null.as_ref().map(|null| ("null saga", null)));
+        columns.extend(self.whole.as_ref().map(|whole| (WHOLE_ORDER, whole)));
         columns.extend(self.null_direct.as_ref().map(|null| ("null saga, direct", null)));
         let bus = if self.bus == "kafka" { format!("kafka by {}", self.client) } else { self.bus.to_owned() };
         let title = format!("{bus}, {} participants, {}", self.participants, self.load);
@@ -184,6 +197,7 @@ impl Line {
         };
         ratio("sagas/s, product / null saga", self.product_per_null);
         ratio("CPU a saga, product / null saga", self.cpu_per_null);
+        ratio("commands/s, whole order / simple order", self.commands_whole_per_simple);
         ratio("sagas/s, product / the other program", self.product_per_against);
         if let Some(per_s) = self.against_per_s {
             notes += &format!("sagas/s of the other program: {per_s:.0}\n");
@@ -273,7 +287,12 @@ mod tests {
     /// Programs go by these names: medians, and ratios round by round.
     #[test]
     fn a_line_names_medians_and_ratios() {
-        let others = vec![series("null", [10_000; 3]), series("null_direct", [40_000; 3]), series("against", [4_000, 500, 1_000])];
+        let others = vec![
+            series("null", [10_000; 3]),
+            series("null_direct", [40_000; 3]),
+            series("whole order", [1_800, 300, 600]),
+            series("against", [4_000, 500, 1_000]),
+        ];
         let line = line(others, 0);
         let json = serde_json::to_value(&line).expect("JSON");
         assert_eq!(
@@ -282,6 +301,8 @@ mod tests {
         );
         let ratio = &json["product_per_null"];
         assert_eq!((ratio["median"].as_f64(), ratio["min"].as_f64(), ratio["max"].as_f64()), (Some(0.2), Some(0.1), Some(0.3)));
+        let ratio = json["commands_whole_per_simple"]["median"].as_f64();
+        assert_eq!((&json["whole_per_s"], ratio), (&600.0.into(), Some(0.5)), "five commands by three");
         assert_eq!((&json["against_per_s"], json["product_per_against"]["median"].as_f64()), (&1e3.into(), Some(2.0)));
         assert_eq!((&json["exact"], &json["voided"], &json["journal_bytes"]), (&true.into(), &1.into(), &900.0.into()));
         let table = line.table();
@@ -289,6 +310,7 @@ mod tests {
             "2000 (1000 - 3000)",
             "null saga, direct",
             "product / null saga: 0.20 (0.10 - 0.30)",
+            "commands/s, whole order / simple order: 0.50 (0.50 - 1.00)",
             "the other program: 1000",
             "1 windows were void",
         ] {

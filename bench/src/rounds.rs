@@ -90,6 +90,11 @@ impl Spread {
         Spread { median: values[values.len() / 2], min: *min, max: *max }
     }
 
+    /// All of it so many times as much.
+    pub(crate) fn times(self, factor: f64) -> Spread {
+        Spread { median: self.median * factor, min: self.min * factor, max: self.max * factor }
+    }
+
     /// Of what each round says of two contenders: their ratio, round by round.
     pub(crate) fn ratio(one: &Series, other: &Series, of: impl Fn(&Window) -> f64) -> Spread {
         Spread::of(one.windows.iter().zip(&other.windows).map(|(one, other)| of(one) / of(other).max(f64::MIN_POSITIVE)))

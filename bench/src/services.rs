@@ -13,11 +13,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::ValueEnum;
+use ringmaster_bench::course::{Course, SIMPLE, WHOLE};
 use ringmaster_bus::kafka::{Client, KafkaSettings};
 use ringmaster_bus::{Bus, BusEvent, Message, Pace, SendError, TopicPartition, Waker};
-use ringmaster_demo::rig::{self, Buses, SERVICES};
-use ringmaster_participants::schemas;
-use ringmaster_schemas::codec::put_text;
+use ringmaster_demo::rig::{self, Buses};
+use ringmaster_schemas::json;
+use ringmaster_schemas::names::participant_of;
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::wire::{self, Body, Outcome, ReplyMeta};
 
@@ -45,10 +46,10 @@ pub(crate) enum Running {
 
 impl Running {
     /// Starts them; ledgers lie under `folder`, and reading begins at the topics' beginnings.
-    pub(crate) fn start(who: Participants, buses: &impl Buses, folder: &Path, prefix: &str, partitions: i32) -> Result<Running> {
-        Ok(match who {
+    pub(crate) fn start(options: &Options, buses: &impl Buses, folder: &Path, prefix: &str) -> Result<Running> {
+        Ok(match options.participants {
             Participants::Ledger => Running::Ledger(rig::Services::start(buses, folder, prefix)?),
-            Participants::Echo => Running::Echo(Echoes::start(buses, partitions)?),
+            Participants::Echo => Running::Echo(Echoes::start(buses, options.course, options.partitions)?),
         })
     }
 
@@ -69,14 +70,14 @@ pub(crate) struct Echoes {
 }
 
 impl Echoes {
-    fn start(buses: &impl Buses, partitions: i32) -> Result<Echoes> {
+    fn start(buses: &impl Buses, course: &'static Course, partitions: i32) -> Result<Echoes> {
         let (mut echoes, stop) = (Echoes { threads: Vec::new(), wakers: Vec::new(), stop: Arc::default() }, Arc::default());
         echoes.stop = Arc::clone(&stop);
-        for service in SERVICES {
+        for service in course.participants() {
             let mut bus = buses.open()?;
             echoes.wakers.push(bus.waker());
             let (stop, thread) = (stop.clone(), std::thread::Builder::new().name(service.to_owned()));
-            echoes.threads.push(thread.spawn(move || echo(&mut bus, service, partitions, &stop))?);
+            echoes.threads.push(thread.spawn(move || echo(&mut bus, (course, service), partitions, &stop))?);
         }
         Ok(echoes)
     }
@@ -97,9 +98,10 @@ struct Answer {
 }
 
 /// Answers what comes until it is told to stop.
-fn echo(bus: &mut impl Bus, service: &str, partitions: i32, stop: &AtomicBool) -> Result<()> {
-    let mut schemas = schemas::demo();
-    let replies = reply_schemas(&mut schemas, service)?;
+fn echo(bus: &mut impl Bus, (course, service): (&Course, &str), partitions: i32, stop: &AtomicBool) -> Result<()> {
+    let schemas = Schemas::load_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(course.schemas));
+    let mut schemas = schemas.map_err(|errors| anyhow!("{errors:?}"))?;
+    let replies = replies_of(&mut schemas, course, service)?;
     let commands = bus.topic(&format!("{service}.commands"));
     for partition in 0..partitions {
         bus.read(TopicPartition { topic: commands, partition }, 0);
@@ -136,27 +138,28 @@ fn echo(bus: &mut impl Bus, service: &str, partitions: i32, stop: &AtomicBool) -
     Ok(())
 }
 
-/// Fingerprints of a service's reply envelopes by command, and whether there is a result.
-fn reply_schemas(schemas: &mut Schemas, service: &str) -> Result<HashMap<String, (u64, bool)>> {
-    let names: Vec<String> = schemas.iter().map(|schema| schema.name().to_owned()).collect();
-    let is_command = |name: &&String| name.starts_with(&format!("{service}.")) && !name.ends_with("Result");
+/// What a service answers to each command: the fingerprint of its reply's envelope, and the result.
+type Replies = HashMap<&'static str, (u64, Vec<u8>)>;
+
+fn replies_of(schemas: &mut Schemas, course: &Course, service: &str) -> Result<Replies> {
     let mut replies = HashMap::new();
-    for name in names.iter().filter(is_command) {
-        let envelope = schemas.reply_envelope(name).map_err(|why| anyhow!("{why}"))?;
-        schemas.command_envelope(name).map_err(|why| anyhow!("{why}"))?;
-        replies.insert(name.clone(), (envelope.fingerprint(), names.contains(&format!("{name}Result"))));
+    for (command, result) in course.results.iter().filter(|(command, _)| participant_of(command) == service) {
+        let envelope = schemas.reply_envelope(command).map_err(|why| anyhow!("{why}"))?.fingerprint();
+        schemas.command_envelope(command).map_err(|why| anyhow!("{why}"))?;
+        let schema = schemas.named(&format!("{command}Result")).with_context(|| format!("{command} has no result"))?;
+        let mut bytes = Vec::new();
+        json::transcode(schema, result.as_bytes(), &mut bytes)?;
+        replies.insert(*command, (envelope, bytes));
     }
     Ok(replies)
 }
 
-/// The same answer as a service's: its result, where there is one, is a text.
-fn answer(key: Option<&[u8]>, value: Option<&[u8]>, schemas: &Schemas, replies: &HashMap<String, (u64, bool)>) -> Result<Answer> {
+/// The same answer as a service's, always with the same result.
+fn answer(key: Option<&[u8]>, value: Option<&[u8]>, schemas: &Schemas, replies: &Replies) -> Result<Answer> {
     let command = wire::decode_command(value.unwrap_or_default(), schemas).map_err(|why| anyhow!("{why}"))?;
     let meta = &command.meta;
-    let Some(&(fingerprint, has_result)) = replies.get(&*meta.command) else { bail!("{} is not known", meta.command) };
+    let Some((fingerprint, result)) = replies.get(&*meta.command) else { bail!("{} is not known", meta.command) };
     let Body::Avro { .. } = &command.body else { bail!("echoes speak Avro") };
-    let mut result = Vec::new();
-    put_text(&mut result, "echo-");
     let says = ReplyMeta {
         idempotency_key: Cow::Borrowed(&*meta.idempotency_key),
         attempt: meta.attempt,
@@ -166,7 +169,7 @@ fn answer(key: Option<&[u8]>, value: Option<&[u8]>, schemas: &Schemas, replies: 
         retryable: false,
     };
     let mut value = Vec::with_capacity(128);
-    wire::put_reply_avro(&says, fingerprint, has_result.then_some(&result), &mut value);
+    wire::put_reply_avro(&says, *fingerprint, Some(result), &mut value);
     Ok(Answer { reply_to: (*meta.reply_to).into(), partition: meta.reply_partition, key: key.unwrap_or_default().to_vec(), value })
 }
 
@@ -191,6 +194,9 @@ pub(crate) struct ServicesArgs {
     /// The client that they reach the broker by.
     #[arg(long)]
     client: String,
+    /// They answer the whole order's commands.
+    #[arg(long)]
+    whole: bool,
 }
 
 /// A broker, by this client.
@@ -202,7 +208,15 @@ pub(crate) fn reached_by(bootstrap: &str, client: &str) -> KafkaSettings {
 /// Runs services until the standard input ends, which it does when whoever started this is gone.
 pub(crate) fn run(args: &ServicesArgs) -> Result<()> {
     let kafka = reached_by(&args.bootstrap, &args.client);
-    let services = Running::start(args.participants, &kafka, &args.folder, &args.prefix, args.partitions)?;
+    let options = Options {
+        partitions: args.partitions,
+        participants: args.participants,
+        course: if args.whole { &WHOLE } else { &SIMPLE },
+        client: args.client.clone(),
+        coordinator: None,
+        settings: Vec::new(),
+    };
+    let services = Running::start(&options, &kafka, &args.folder, &args.prefix)?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
     services.stop()
 }
@@ -216,6 +230,9 @@ impl Process {
         let who = options.participants.to_possible_value().expect("a value of the command line");
         command.args(["services", "--bootstrap", bootstrap, "--prefix", prefix, "--participants", who.get_name()]);
         command.args(["--client", &options.client, "--partitions", &options.partitions.to_string(), "--folder"]).arg(folder);
+        if !options.course.is_simple() {
+            command.arg("--whole");
+        }
         Ok(Process(command.stdin(Stdio::piped()).spawn().context("the services' process")?))
     }
 

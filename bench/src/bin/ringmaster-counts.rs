@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Parser;
 use ringmaster_bench::counts::allocator::Counting;
-use ringmaster_bench::counts::{items, measure, measure_whole, run};
+use ringmaster_bench::counts::{guards, items, measure, measure_whole, run};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -25,12 +25,22 @@ struct Arguments {
     /// Bulk orders of so many lines each instead; at least `sagas` lines together.
     #[arg(long)]
     lines: Option<usize>,
+    /// Guards instead: each is asked `sagas` times.
+    #[arg(long)]
+    guards: bool,
 }
 
 #[expect(clippy::print_stdout, reason = "it is what it is for")]
 fn main() -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let arguments = Arguments::parse();
+    if arguments.guards {
+        if arguments.run_only {
+            return guards::run(&root, arguments.sagas);
+        }
+        println!("{}", serde_json::to_string(&guards::measure(&root)?)?);
+        return Ok(());
+    }
     if let Some(lines) = arguments.lines {
         let orders = arguments.sagas.div_ceil(lines);
         if arguments.run_only {

@@ -7,8 +7,8 @@ use anyhow::Result;
 use ringmaster_store::rocks::RocksStore;
 use ringmaster_store::sim::SimStore;
 
-use super::course::LINES;
 use super::line::Line;
+use crate::course::LINES;
 
 /// Orders that run before anything is counted, and the lines of each.
 const WARM_UP: (usize, usize) = (20, 50);

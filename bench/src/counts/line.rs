@@ -19,8 +19,8 @@ use ringmaster_schemas::{Millis, json};
 use ringmaster_store::Store;
 
 use super::allocator::cross;
-use super::course::Course;
 use super::outside::Outside;
+use crate::course::Course;
 
 const PREFIX: &str = "ringmaster";
 const BEGIN: Millis = 1_900_000_000_000;

@@ -8,7 +8,7 @@
 //! not what bus, broker and participants do ([`allocator::cross`]).
 
 pub mod allocator;
-mod course;
+pub mod guards;
 pub mod items;
 mod line;
 mod outside;
@@ -20,8 +20,9 @@ use anyhow::Result;
 use ringmaster_store::sim::SimStore;
 
 use allocator::Heap;
-use course::{Course, SIMPLE, WHOLE};
 use line::Line;
+
+use crate::course::{Course, SIMPLE, WHOLE};
 
 /// Sagas that run before anything is counted, so that tables have grown and schemas are met.
 const WARM_UP: usize = 500;

@@ -1,30 +1,86 @@
 //! Which saga runs, and what its participants say.
 
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use ringmaster_schemas::avro::Schema;
+use ringmaster_schemas::codec::put_text;
+use ringmaster_schemas::json;
+use ringmaster_schemas::names::participant_of;
+use ringmaster_schemas::wire::SINGLE_OBJECT;
+
 /// A saga that always goes well.
 #[derive(Debug)]
-pub(super) struct Course {
+pub struct Course {
     /// Its definition, from the top of the repository.
-    pub(super) file: &'static str,
+    pub file: &'static str,
     /// Its schemas.
-    pub(super) schemas: &'static str,
-    /// The type of the event that starts it, and the topic.
-    pub(super) event: &'static str,
-    pub(super) topic: &'static str,
+    pub schemas: &'static str,
+    /// The type of the event that starts it.
+    pub event: &'static str,
+    /// The topic that it comes on.
+    pub topic: &'static str,
     /// The event as JSON; `KEY` stands for the order's.
-    pub(super) body: &'static str,
+    pub body: &'static str,
     /// What each command gives, as JSON.
-    pub(super) results: &'static [(&'static str, &'static str)],
+    pub results: &'static [(&'static str, &'static str)],
     /// From the start to the outcome.
-    pub(super) rounds: &'static [Round],
+    pub rounds: &'static [Round],
 }
 
 /// Participants answer all that they were asked, and others are asked then.
 #[derive(Debug)]
-pub(super) struct Round {
+pub struct Round {
     /// The topics of those that answer; none at the start.
-    pub(super) answer: &'static [&'static str],
+    pub answer: &'static [&'static str],
     /// The topics that then have a record more of each saga.
-    pub(super) then: &'static [&'static str],
+    pub then: &'static [&'static str],
+}
+
+impl Course {
+    /// Whether it is the simple order.
+    pub fn is_simple(&self) -> bool {
+        std::ptr::eq(self, &SIMPLE)
+    }
+
+    /// Names of its participants, each once.
+    pub fn participants(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.results.iter().map(|(command, _)| participant_of(command)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// Writes a course's event for many sagas: all alike but for the key, which is the event's first field.
+#[derive(Debug)]
+pub struct EventWriter {
+    head: [u8; 10],
+    behind_the_key: Vec<u8>,
+}
+
+impl EventWriter {
+    /// Of events of this schema, the course's own.
+    ///
+    /// # Errors
+    /// If the body does not fit the schema, or its key is not what it begins with.
+    pub fn new(course: &Course, schema: &Arc<Schema>) -> Result<Self> {
+        const KEY: &str = "KEY";
+        let (mut head, mut body, mut key) = ([0; 10], Vec::new(), Vec::new());
+        head[..2].copy_from_slice(&SINGLE_OBJECT);
+        head[2..].copy_from_slice(&schema.fingerprint().to_le_bytes());
+        json::transcode(schema, course.body.as_bytes(), &mut body)?;
+        put_text(&mut key, KEY);
+        ensure!(body.starts_with(&key), "the first field of {} is not its key", course.event);
+        Ok(EventWriter { head, behind_the_key: body.split_off(key.len()) })
+    }
+
+    /// Appends the event of this key.
+    pub fn put(&self, key: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.head);
+        put_text(out, key);
+        out.extend_from_slice(&self.behind_the_key);
+    }
 }
 
 const INVENTORY: &str = "inventory.commands";
@@ -34,7 +90,7 @@ const FRAUD: &str = "fraud.commands";
 const OUTCOMES: &str = "order-outcomes";
 
 /// Three steps, one behind the other, and one of them under a rule.
-pub(super) static SIMPLE: Course = Course {
+pub static SIMPLE: Course = Course {
     file: "sagas/order-fulfilment.yaml",
     schemas: "sagas/schemas",
     event: "OrderPlaced",
@@ -54,7 +110,7 @@ pub(super) static SIMPLE: Course = Course {
 };
 
 /// The whole order: five steps, two of them side by side, rules, a table, conditions, a priority.
-pub(super) static WHOLE: Course = Course {
+pub static WHOLE: Course = Course {
     file: "sagas/library/order.yaml",
     schemas: "sagas/library/schemas",
     event: "OrderPlaced",
@@ -78,7 +134,7 @@ pub(super) static WHOLE: Course = Course {
 
 /// A bulk order: a step for each line before the pivot, and one behind it. Its lines are as many as somebody asks for, so that its
 /// rounds are not known beforehand: see [`super::items`]. Texts are short, so that 5,000 lines fit into its row.
-pub(super) static LINES: Course = Course {
+pub static LINES: Course = Course {
     file: "sagas/library/bulk-order.yaml",
     schemas: "sagas/library/schemas",
     event: "BulkOrderPlaced",
