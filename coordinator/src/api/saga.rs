@@ -110,7 +110,10 @@ fn show(saga: &Saga) -> Value {
 
 /// Who paused it, and what becomes of it.
 fn paused(paused: &Paused) -> Value {
-    json!({ "since": time(Some(paused.since)), "by": &*paused.by, "why": &*paused.why })
+    match paused.is_with_above() {
+        true => json!({ "since": time(Some(paused.since)), "with": &*paused.why }),
+        false => json!({ "since": time(Some(paused.since)), "by": &*paused.by, "why": &*paused.why }),
+    }
 }
 
 /// An event that came before something waits for it.

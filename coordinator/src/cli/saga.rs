@@ -168,11 +168,7 @@ fn reasons(saga: &Value) -> String {
             if saga["held_since"].is_null() { String::new() } else { format!("; it stands since {}", text(&saga["held_since"])) };
         line(format!("its deadline is {}{stands}", text(&saga["deadline_at"])));
     }
-    if saga["paused"].is_object() {
-        let paused = &saga["paused"];
-        line(format!("{} paused it at {}: {}", text(&paused["by"]), text(&paused["since"]), text(&paused["why"])));
-        line(format!("  way out   ringmaster act resume {} --why '...': it goes on", text(&saga["saga"])));
-    }
+    paused(saga).into_iter().for_each(&mut line);
     let leaves = saga["why"].as_array().map(Vec::as_slice);
     match leaves {
         Some([]) if saga["status"] != "expected" => line("nothing of it waits".to_owned()),
@@ -211,6 +207,21 @@ fn reasons(saga: &Value) -> String {
     line(String::new());
     line(format!("`ringmaster saga history {}` tells how it came to this", text(&saga["saga"])));
     words
+}
+
+/// Who paused it, and how it goes on.
+fn paused(saga: &Value) -> Vec<String> {
+    let paused = &saga["paused"];
+    if !paused.is_object() {
+        return Vec::new();
+    }
+    let (since, above) = (text(&paused["since"]), paused["with"].as_str());
+    let who = match above {
+        Some(above) => format!("it is paused with {above}, since {since}"),
+        None => format!("{} paused it at {since}: {}", text(&paused["by"]), text(&paused["why"])),
+    };
+    let id = above.map_or_else(|| text(&saga["saga"]), str::to_owned);
+    vec![who, format!("  way out   ringmaster act resume {id} --why '...': it goes on")]
 }
 
 /// Code and message of a failure.

@@ -74,5 +74,12 @@ variants! {
             /// Which.
             index: u16,
         } = 8,
+        /// An item is told that the row above it is paused, or is so no more.
+        Told {
+            /// Which.
+            index: u16,
+            /// It is paused.
+            paused: bool,
+        } = 9,
     }
 }

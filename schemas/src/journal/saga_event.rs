@@ -262,11 +262,11 @@ variants! {
             /// From 0 to 9; the larger goes first.
             priority: u8,
         } = 31,
-        /// A person pauses it: nothing of it goes forward any more.
+        /// A person pauses it, or it is paused with a saga above it: nothing of it goes forward any more.
         Paused {
-            /// Who.
+            /// Who; nobody where it is paused with a saga above it.
             by: Arc<str>,
-            /// Why, in their words.
+            /// Why, in their words; or the id of the saga above.
             why: Arc<str>,
         } = 32,
         /// What comes next does not begin: the saga is paused.

@@ -2,6 +2,7 @@
 //! of its sub-saga, the only one.
 
 use super::{End, Entry, Saga, Status, Waits};
+use crate::codec::{Avro, Cursor, Malformed};
 use crate::journal::Place;
 use crate::shared::Data;
 use crate::{Millis, names, record};
@@ -34,15 +35,40 @@ record! {
     }
 }
 
-record! {
-    /// An item whose row is under way.
-    pub struct Child {
-        /// Which.
-        pub index: u16,
-        /// It was told to undo what it did, or to stop.
-        pub recalled: bool,
-        /// It needs a person, or is parked.
-        pub held: bool,
+/// An item whose row is under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Child {
+    /// Which.
+    pub index: u16,
+    /// It was told to undo what it did, or to stop.
+    pub recalled: bool,
+    /// It needs a person, is parked, or is paused.
+    pub held: bool,
+    /// It was told that the row above it is paused.
+    pub paused: bool,
+}
+
+impl Child {
+    /// The row of an item that begins, or is under way again.
+    pub fn new(index: u16, recalled: bool) -> Child {
+        Child { index, recalled, held: false, paused: false }
+    }
+}
+
+/// Whether it is held and whether it is paused share a byte: before items could be paused there was the one alone.
+impl Avro for Child {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.index.put(out);
+        self.recalled.put(out);
+        out.push(u8::from(self.held) | u8::from(self.paused) << 1);
+    }
+
+    fn take(cursor: &mut Cursor<'_>) -> Result<Self, Malformed> {
+        let (index, recalled) = (Avro::take(cursor)?, Avro::take(cursor)?);
+        match cursor.take(1)?[0] {
+            bits @ 0..4 => Ok(Child { index, recalled, held: bits & 1 != 0, paused: bits & 2 != 0 }),
+            _ => Err(Malformed("how an item is held")),
+        }
     }
 }
 
@@ -57,25 +83,25 @@ pub enum ChildWork {
     Recall(u16),
     /// This sub-saga is told of the stop that is remembered.
     Ask(u16),
+    /// This item is told that the row above it is paused, or is so no more.
+    Tell(u16),
 }
 
 impl Children {
-    /// What is to be done next while it is open, or undone; none while something is waited for.
-    pub fn work(&self) -> Option<ChildWork> {
+    /// What is to be done next while it is open, or undone; none while something is waited for. While its row is paused no item begins.
+    pub fn work(&self, is_paused: bool) -> Option<ChildWork> {
         let has_room = self.open.len() < usize::from(self.at_once);
         if self.recalls {
             let untold = self.open.iter().find(|child| !child.recalled).map(|child| child.index);
             return untold.or((has_room && self.to_recall > 0).then(|| self.to_recall - 1)).map(ChildWork::Recall);
         }
+        if let Some(child) = self.open.iter().find(|child| child.paused != is_paused) {
+            return Some(ChildWork::Tell(child.index));
+        }
         if self.begun < self.count {
-            return has_room.then_some(ChildWork::Begin(self.begun));
+            return (has_room && !is_paused).then_some(ChildWork::Begin(self.begun));
         }
         self.open.is_empty().then_some(ChildWork::Gather)
-    }
-
-    /// True if something is to be done about it.
-    pub fn has_work(&self) -> bool {
-        self.work().is_some()
     }
 
     /// True if nothing is left of what its items did.
@@ -91,7 +117,7 @@ impl Children {
     /// The bytes of the next item, and where the one behind it lies.
     pub fn next_item(&self) -> Option<(&[u8], i32)> {
         let list = self.list.as_ref()?.bytes();
-        let mut cursor = crate::codec::Cursor::new(list.get(usize::try_from(self.at).ok()?..)?);
+        let mut cursor = Cursor::new(list.get(usize::try_from(self.at).ok()?..)?);
         let item = cursor.blob().ok()?;
         Some((item, (list.len() - cursor.rest.len()) as i32))
     }
@@ -128,8 +154,8 @@ impl Saga {
         if let Some((place, index)) = self.to_ask() {
             return Some((place, ChildWork::Ask(index)));
         }
-        let mut entries = self.with_rows();
-        entries.find_map(|(entry, place)| Some((place, entry.children()?.work()?)))
+        let (mut entries, is_paused) = (self.with_rows(), self.paused().is_some());
+        entries.find_map(|(entry, place)| Some((place, entry.children()?.work(is_paused)?)))
     }
 
     /// The sub-saga that does not know yet of the stop that is remembered: it holds the pivot, else nothing would be remembered.
@@ -153,7 +179,7 @@ impl Saga {
         };
         match &self.ended {
             Some(end) => self.status != Status::Swept && (self.to_sweep().is_some() || goes(end)),
-            None => self.with_rows().any(|(entry, _)| entry.due_at() == 0) || self.to_ask().is_some(),
+            None => self.child_work().is_some(),
         }
     }
 }

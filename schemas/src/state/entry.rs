@@ -244,7 +244,6 @@ impl Entry {
     pub fn due_at(&self) -> Millis {
         match self.waits {
             Waits::Reply | Waits::Retry | Waits::Time => self.due_at,
-            Waits::Children if self.children().is_some_and(Children::has_work) => 0,
             Waits::No | Waits::Stuck | Waits::Approval | Waits::Event | Waits::Parked => Millis::MAX,
             Waits::Paused | Waits::Children => Millis::MAX,
         }

@@ -94,7 +94,8 @@ pub fn index_keys(saga: &Saga) -> IndexKeys {
 /// A row has one place, whatever it waits for: where its only participant's rows are, by the lowest rank, else among those that wait for
 /// several.
 fn parked(saga: &Saga) -> Option<NonZeroI64> {
-    let mut found: Option<(&str, i64)> = saga.paused().map(|paused| (PAUSED, rank_since(saga, paused.since)));
+    let mut found: Option<(&str, i64)> =
+        saga.paused().filter(|paused| !paused.is_with_above()).map(|paused| (PAUSED, rank_since(saga, paused.since)));
     let mut is_one = true;
     for entry in &saga.entries {
         let Some(participant) = entry.parked_for() else { continue };

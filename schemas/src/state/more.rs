@@ -28,12 +28,19 @@ record! {
     pub struct Paused {
         /// Since when.
         pub since: Millis,
-        /// By whom.
+        /// By whom; nobody where it is paused with a saga above it.
         pub by: Arc<str>,
-        /// Why, in their words.
+        /// Why, in their words; or the id of the saga above.
         pub why: Arc<str>,
         /// What would have begun meanwhile, in order.
         pub postponed: Vec<Next>,
+    }
+}
+
+impl Paused {
+    /// True if a saga above it is paused, and it with that.
+    pub fn is_with_above(&self) -> bool {
+        self.by.is_empty()
     }
 }
 

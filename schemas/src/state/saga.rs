@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Entry, SagaMore, VERSION, Waits, expiry_bucket};
+use super::{Children, Entry, SagaMore, VERSION, Waits, expiry_bucket};
 use crate::codec::{Avro, Cursor, Malformed, put_list, put_long};
 use crate::journal::{Failure, Head, HeadFields, KeptEvent, Place};
 use crate::{Millis, names, record, symbols};
@@ -137,7 +137,7 @@ impl Saga {
 
     /// True if a leaf of it is parked, or all of it is paused.
     pub fn parked(&self) -> bool {
-        self.paused().is_some() || self.entries.iter().any(|entry| entry.waits == Waits::Parked)
+        self.paused().is_some_and(|paused| !paused.is_with_above()) || self.entries.iter().any(|entry| entry.waits == Waits::Parked)
     }
 
     /// A copy that has room for one entry more: what changes a saga often adds one.
@@ -217,7 +217,7 @@ impl Saga {
         let clocks_run = self.status == Status::Running && self.held_since.is_none();
         let sleeps_on = |entry: &Entry| entry.waits == Waits::Time && self.paused().is_some();
         for entry in &self.entries {
-            due_at = due_at.min(if sleeps_on(entry) { Millis::MAX } else { entry.due_at() });
+            due_at = due_at.min(if sleeps_on(entry) { Millis::MAX } else { self.entry_due_at(entry) });
             if clocks_run {
                 due_at = due_at.min(entry.clock().unwrap_or(Millis::MAX));
             }
@@ -225,12 +225,22 @@ impl Saga {
         due_at
     }
 
+    /// When an entry of it is due; what is to be done about rows below is so at once.
+    pub fn entry_due_at(&self, entry: &Entry) -> Millis {
+        let works = |rows: &Children| rows.work(self.paused().is_some()).is_some();
+        match entry.waits {
+            Waits::Children if entry.children().is_some_and(works) => 0,
+            _ => entry.due_at(),
+        }
+    }
+
     /// The latest of what is due by this time; none if nothing is.
     pub fn last_due(&self, now: Millis) -> Option<Millis> {
         let clocks_run = self.status == Status::Running && self.held_since.is_none();
         let early = self.early().iter().map(|event| event.until).filter(|_| self.began() || self.mailbox().is_some());
         let clocks = self.entries.iter().filter_map(|entry| entry.clock().filter(|_| clocks_run));
-        let all = self.deadline().into_iter().chain(early).chain(clocks).chain(self.entries.iter().map(|entry| entry.due_at()));
+        let all =
+            self.deadline().into_iter().chain(early).chain(clocks).chain(self.entries.iter().map(|entry| self.entry_due_at(entry)));
         all.filter(|due_at| *due_at <= now).max()
     }
 

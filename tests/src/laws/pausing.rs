@@ -58,7 +58,8 @@ pub(super) fn what_is_held_back_is_told(definition: &Definition, saga: &Saga) ->
             .find(withheld)
             .map(|entry| format!("{} waits to be resumed, and it is not paused", entry.name()));
     }
-    let resume = format!("ringmaster act resume {} ", saga.id);
+    let paused = saga.paused().filter(|paused| paused.is_with_above()).map_or(&saga.id, |paused| &paused.why);
+    let resume = format!("ringmaster act resume {paused} ");
     let told = |why: &&Why| {
         why.waits == Waits::Paused && why.wakes_at.is_none() && why.ways_out.iter().any(|way| way.starts_with(&resume))
     };

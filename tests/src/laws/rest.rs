@@ -41,7 +41,8 @@ pub(super) fn a_scope_waits_for_something(definition: &Definition, saga: &Saga) 
 pub(super) fn what_waits_is_due_or_held(_: &Definition, saga: &Saga) -> Broken {
     // Rows below wait for their own.
     let has_items = saga.entries.iter().any(|entry| entry.waits == Waits::Children);
-    let lost = lives(saga) && !has_items && !saga.stuck() && !saga.parked() && saga.due_at() == Millis::MAX;
+    let is_held = saga.stuck() || saga.parked() || saga.paused().is_some();
+    let lost = lives(saga) && !has_items && !is_held && saga.due_at() == Millis::MAX;
     lost.then(|| "an open leaf has no due time, is not parked, and nobody is needed".to_owned())
 }
 

@@ -171,6 +171,7 @@ fn came(stage: &Stage, name: &dyn Fn(Place) -> String, behind: &Saga, event: &Sa
             let what = format!("{}{}", undo(*direction == Direction::Undo), name(*place));
             format!("{place}: {what} is parked for {participant}{failure}")
         }
+        SagaEvent::Paused { by, why } if by.is_empty() => format!("it is paused with {why}"),
         SagaEvent::Paused { by, why } => format!("{by} pauses it: {why}"),
         SagaEvent::Resumed {} => "it is resumed".to_owned(),
         SagaEvent::Postponed { next } => format!("{} does not begin: it is paused", begins(stage, next)),
@@ -316,7 +317,10 @@ pub(crate) fn state(stage: &Stage, saga: &Saga) -> Vec<String> {
     }
     if let Some(paused) = saga.paused() {
         let postponed: String = paused.postponed.iter().map(|next| format!("; {}", begins(stage, next))).collect();
-        lines.push(format!("paused by {}: {}{postponed}", paused.by, paused.why));
+        lines.push(match paused.is_with_above() {
+            true => format!("paused with {}{postponed}", paused.why),
+            false => format!("paused by {}: {}{postponed}", paused.by, paused.why),
+        });
     }
     let early = saga.early().iter().map(|event| format!("early: {} {}", event.kind, event.source));
     lines.extend(early);

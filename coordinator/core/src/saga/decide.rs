@@ -76,6 +76,7 @@ pub fn decide(
         scratch,
     };
     draft.stop_with_above();
+    draft.pause_with_above();
     draft.take(row, input)?;
     if definition.has_claims {
         draft.release_values();
@@ -190,6 +191,8 @@ impl<'a> Draft<'a> {
             (Input::Recall(failure), Some(_)) => self.recall(failure),
             (Input::Stop(failure), Some(_)) => self.stop_asked(failure),
             (Input::Sweep, Some(_)) => self.sweep(),
+            // It looks before anything comes.
+            (Input::LookAbove, Some(_)) => {}
             (Input::Unpark(place), Some(_)) => self.unpark(*place),
             (Input::TooBig { bytes, step, place }, Some(_)) => self.too_big(*bytes, step.as_deref(), *place)?,
         }
@@ -272,25 +275,27 @@ impl<'a> Draft<'a> {
             return Err(Rejection::new(RejectionReason::ContradictingReply, format!("{message}: it is not taken")));
         }
         let answered = |entry: &Entry| entry.open() && step.is_some() && entry.order.as_ref().map(|order| order.step()) == step;
-        let due = |entry: &Entry| bytes.is_none() && entry.due_at().min(entry.clock().unwrap_or(Millis::MAX)) <= self.now;
+        let due = |entry: &Entry| {
+            bytes.is_none() && self.saga().entry_due_at(entry).min(entry.clock().unwrap_or(Millis::MAX)) <= self.now
+        };
         let found = self.saga().entries.iter().position(|entry| answered(entry) || due(entry)).map(|place| place as Place);
         let place = place.or(found).or(waits).expect("a live saga that is not paused has an open leaf");
         let (work, waits) = (self.entry(place).work, self.entry(place).waits);
         let node = &self.definition.nodes[usize::from(self.entry(place).node)];
         let (may_end, may_go_back) = (node.phase == Phase::Compensatable, node.phase != Phase::Retriable);
         // Whether a sub-saga with the pivot can go back is its own to say.
-        let may_recall = may_end || matches!(waits, Waits::Parked);
+        let may_recall = may_end || matches!(waits, Waits::Parked | Waits::Paused);
         if work == Work::Asked && waits != Waits::Stuck {
             self.give_up(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
         } else if may_go_back
             && may_recall
-            && matches!((work, waits), (Work::Nothing, Waits::Parked) | (Work::Open, Waits::Children))
+            && matches!((work, waits), (Work::Nothing, Waits::Parked | Waits::Paused) | (Work::Open, Waits::Children))
         {
             let failure = self.failure_at(place, FailureKind::Error, code::DATA_TOO_BIG, &message);
             let way = self.stop(Scope::Root, failure, false);
             self.go(way);
         } else if waits == Waits::Children
-            && !self.entry(place).children().is_some_and(|rows| rows.work() == Some(ChildWork::Gather))
+            && !self.entry(place).children().is_some_and(|rows| rows.work(self.is_paused()) == Some(ChildWork::Gather))
         {
             // What items do is journaled by their own turns.
             return Err(Rejection::new(RejectionReason::NotPossible, format!("{message}, and rows below it are under way")));

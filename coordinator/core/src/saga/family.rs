@@ -14,12 +14,14 @@ use std::sync::Arc;
 use ringmaster_schemas::codec::put_long;
 use ringmaster_schemas::journal::{Failure, FailureKind, ItemEvent, Place, RejectionReason, SagaEvent};
 use ringmaster_schemas::names::below;
-use ringmaster_schemas::state::{ChildWork, Saga, Status, Work};
+use ringmaster_schemas::state::{Child, ChildWork, Saga, Status, Work};
 use ringmaster_schemas::{Data, Millis};
 
 use super::below::{of_above, place_above};
 use super::decide::{Above, Basis, Decided, decide};
 use super::parking::Breakers;
+use super::pausing::is_paused_above;
+use super::sizes::bytes_of;
 use super::{BeginInput, Evaluated, Input, News, Novelty, Rejection, Scratch, Values, code};
 use crate::definition::expression::NODES_PER_TURN_MAX;
 use crate::definition::{Definition, ROOT, Run, Verb};
@@ -190,7 +192,7 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
         drop(values);
         self.cost = self.cost.saturating_add(cost);
         self.bytes += decided.events.iter().map(bytes_of).sum::<usize>();
-        self.write(id, (before.as_deref(), input, &decided), definition, above.first());
+        self.write(id, (before.as_deref(), input, &decided), definition, &above);
         let Decided { events, saga } = decided;
         if !events.is_empty() {
             self.moved.push(Moved { id: id.clone(), before, definition, events, saga });
@@ -232,13 +234,14 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
         id: &Arc<str>,
         (before, input, decided): (Option<&Saga>, &Input, &Decided),
         definition: &Definition,
-        above: Option<&Above<'_>>,
+        above: &[Above<'_>],
     ) {
         let after = &decided.saga;
-        if let Some(Above { saga, definition }) = above {
+        if let Some(Above { saga, definition }) = above.first() {
             let passed = Some(Novelty::Passed).filter(|_| passes(before, after) && !mutated("child_pivot_not_told"));
             let place = || place_above(id, definition, saga).expect("what is below a row is below an entry of it");
-            for what in passed.into_iter().chain(novelty(before, input, decided, known_above(id, definition, saga))) {
+            let (known, found) = (known_above(id, definition, saga), is_paused_above(above).is_some());
+            for what in passed.into_iter().chain(novelty(before, input, decided, (known, found))) {
                 let index = below(id).expect("it is below a row").index();
                 self.mail.push_back((saga.id.clone(), Input::News(News { place: place(), index, what })));
             }
@@ -273,6 +276,8 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
                     let why = after.remembered_stop().expect("it is remembered");
                     (row(*place, *index), Input::Stop(of_above(id, why)))
                 }
+                SagaEvent::Item { event: ItemEvent::Told { .. }, .. } if mutated("items_not_told") => continue,
+                SagaEvent::Item { place, event: ItemEvent::Told { index, .. } } => (row(*place, *index), Input::LookAbove),
                 SagaEvent::Item { place, event: ItemEvent::Swept { index } } => (row(*place, *index), Input::Sweep),
                 _ => continue,
             };
@@ -348,14 +353,14 @@ fn passes(before: Option<&Saga>, after: &Saga) -> bool {
     after.passed && after.status == Status::Running && before.is_none_or(|before| !before.passed)
 }
 
-/// What the row above knows of this one: whether it is held, if it is under way.
-fn known_above(id: &str, definition: &Definition, above: &Saga) -> Option<bool> {
+/// What the row above knows of this one, if it is under way.
+fn known_above<'s>(id: &str, definition: &Definition, above: &'s Saga) -> Option<&'s Child> {
     let entry = above.entry(place_above(id, definition, above)?)?;
-    Some(entry.children()?.child(below(id)?.index())?.held)
+    entry.children()?.child(below(id)?.index())
 }
 
 /// What the row above is to know of what happened to this one.
-fn novelty(before: Option<&Saga>, input: &Input, decided: &Decided, held_above: Option<bool>) -> Option<Novelty> {
+fn novelty(before: Option<&Saga>, input: &Input, decided: &Decided, (known, found): (Option<&Child>, bool)) -> Option<Novelty> {
     let after = &decided.saga;
     if decided.events.iter().any(|event| matches!(event, SagaEvent::Swept { lingers: true })) {
         return Some(Novelty::Lingers);
@@ -373,8 +378,14 @@ fn novelty(before: Option<&Saga>, input: &Input, decided: &Decided, held_above: 
             Some(Novelty::Undone { refused: is_refused(after, &failure), failure })
         }
         Status::Running | Status::Compensating => {
-            let held = after.held_since.is_some();
-            held_above.filter(|known| *known != held && !mutated("child_news_lost")).map(|_| Novelty::Held(held))
+            let (known, held) = (known?, after.held_since.is_some());
+            // One that goes forward has looked whether it is paused: it may not have been told yet.
+            let looked = after.status == Status::Running && known.paused != found && !mutated("look_not_told_above");
+            let differs = known.held != held && !mutated("child_news_lost");
+            match looked {
+                true => Some(Novelty::Looked { paused: found, held }),
+                false => differs.then_some(Novelty::Held(held)),
+            }
         }
         Status::Completed | Status::Compensated | Status::Expected | Status::Swept => None,
     }
@@ -384,18 +395,4 @@ fn novelty(before: Option<&Saga>, input: &Input, decided: &Decided, held_above: 
 fn is_refused(saga: &Saga, failure: &Arc<Failure>) -> bool {
     let says = |work: Work| saga.entries.iter().any(|entry| entry.work == work && entry.failure() == Some(failure));
     failure.kind == FailureKind::Refused || says(Work::Refused)
-}
-
-/// About what an event takes in a journal record.
-fn bytes_of(event: &SagaEvent) -> usize {
-    const SMALL: usize = 64;
-    SMALL
-        + match event {
-            SagaEvent::CommandIssued { order, .. } | SagaEvent::UndoIssued { order, .. } | SagaEvent::Retried { order, .. } => {
-                order.held_bytes()
-            }
-            SagaEvent::Started { head, .. } => head.held_bytes(),
-            SagaEvent::Emitted { emission, .. } => emission.body.len(),
-            _ => 0,
-        }
 }

@@ -112,6 +112,7 @@ impl Draft<'_> {
             }
             Role::Branch => self.join(owner),
             Role::Reaction => self.reacted(owner, list),
+            Role::Item if self.is_paused() => self.postpone(ROOT, false),
             Role::Item => self.item_done(),
         }
     }

@@ -121,6 +121,8 @@ pub enum Input {
     Stop(Arc<Failure>),
     /// The row above says that this one is needed no more.
     Sweep,
+    /// The row above says that it is paused, or is so no more.
+    LookAbove,
     /// What this input would cause is larger than a journal record may be.
     TooBig {
         /// Bytes of the input; none: it is time that passed.
@@ -168,8 +170,15 @@ pub enum Novelty {
     },
     /// It is behind its pivot.
     Passed,
-    /// It needs a person, or is parked; or not any more.
+    /// It needs a person, or is parked or paused; or not any more.
     Held(bool),
+    /// It has looked, before it was told, whether it is paused with what is above.
+    Looked {
+        /// What is above it is paused.
+        paused: bool,
+        /// It is held.
+        held: bool,
+    },
     /// Its row is needed no more, and does not go yet.
     Lingers,
     /// Its row has gone, later than it was told to.

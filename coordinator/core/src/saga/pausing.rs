@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::journal::{Failure, Next, Place, RejectionReason, SagaEvent};
-use ringmaster_schemas::names::Direction;
-use ringmaster_schemas::state::{Saga, Status, Waits, Work};
+use ringmaster_schemas::names::{Direction, root_of};
+use ringmaster_schemas::state::{Paused, Saga, Status, Waits, Work};
 
 use super::Rejection;
 use super::acts::{ActInput, not_possible};
-use super::decide::Draft;
+use super::decide::{Above, Draft};
 use super::flow::{Branch, Way};
 use super::scope::halted;
-use crate::definition::{Definition, ROOT, Verb};
+use crate::definition::{Definition, ROOT};
 use crate::faults::mutated;
 
 /// What begins when a paused saga is resumed, in order: not what lies in something that is undone since, or over.
@@ -24,7 +24,12 @@ pub fn postponed<'s>(definition: &'s Definition, saga: &'s Saga) -> impl Iterato
 /// True if what was postponed may still begin: it lies in something that goes forward.
 fn is_to_come(definition: &Definition, saga: &Saga, node: u16) -> bool {
     let scope = definition.nodes[usize::from(node)].scope;
-    if node == ROOT || scope == ROOT {
+    // In the row of an item nothing is around its body.
+    let outermost = match definition.list_of(&saga.id) {
+        ROOT => ROOT,
+        list => definition.nodes[usize::from(list)].parent,
+    };
+    if node == ROOT || scope == outermost {
         return saga.status == Status::Running;
     }
     let newest = saga.entries.iter().rposition(|entry| entry.node == scope);
@@ -32,6 +37,12 @@ fn is_to_come(definition: &Definition, saga: &Saga, node: u16) -> bool {
         let is_open = saga.entries[place].work == Work::Open && halted(definition, saga, place as Place).is_none();
         is_open || mutated("postponed_begins_in_what_is_over")
     })
+}
+
+/// The nearest row above that a person paused.
+pub(super) fn is_paused_above<'s>(above: &'s [Above<'_>]) -> Option<&'s Arc<str>> {
+    let is_own = |paused: &Paused| !paused.is_with_above();
+    above.iter().find(|above| above.saga.paused().is_some_and(is_own)).map(|above| &above.saga.id)
 }
 
 impl Draft<'_> {
@@ -80,7 +91,7 @@ impl Draft<'_> {
     pub(super) fn resumed(&self, next: &Next) -> Way {
         match next {
             _ if !is_to_come(self.definition, self.saga(), next.node) => Way::Rest,
-            Next { node: ROOT, .. } => Way::Ended(ROOT),
+            Next { node: ROOT, .. } => Way::Ended(self.root),
             Next { node, again: true } => Way::Again(*node),
             Next { node, again: false } => Way::Enter(*node),
         }
@@ -100,34 +111,52 @@ impl Draft<'_> {
     pub(super) fn pause(&mut self, input: &ActInput) -> Result<(), Rejection> {
         self.may_pause()?;
         if let Some(paused) = self.saga().paused() {
-            return Err(not_possible(&format!("{} has paused it already: {}", paused.by, paused.why)));
+            let already = match paused.is_with_above() {
+                true => format!("it is paused already, with {}", paused.why),
+                false => format!("{} has paused it already: {}", paused.by, paused.why),
+            };
+            return Err(not_possible(&already));
         }
-        self.may_pause_items()?;
+        if self.root != ROOT {
+            return Err(not_possible(&format!("an item is not paused by itself: pause {}", root_of(self.id))));
+        }
         self.happen(SagaEvent::Paused { by: input.by.clone(), why: input.why.clone() });
         Ok(())
     }
 
-    /// Rows of items are not paused: each would have to be told, and nothing of theirs may begin meanwhile.
-    fn may_pause_items(&self) -> Result<(), Rejection> {
-        if self.root != ROOT {
-            return Err(not_possible("an item is not paused by itself, nor is its saga while items are under way"));
+    /// A row below a saga that a person paused is paused with it, and goes on with it: it sees to that itself, before it looks at what
+    /// came. That it is told to comes later, so that its clocks stand from about then on.
+    pub(super) fn pause_with_above(&mut self) {
+        let runs = self.row.as_ref().is_some_and(|row| row.status == Status::Running);
+        if self.above.is_empty() || !runs {
+            return;
         }
-        if let Some(entry) = self.saga().entries.iter().find(|entry| entry.waits == Waits::Children) {
-            if let Verb::Run(_) = self.definition.nodes[usize::from(entry.node)].verb {
-                let id = self.definition.row_below(&self.saga().id, (entry.node, entry.round), 0);
-                return Err(not_possible(&format!("its sub-saga {id} is under way: pause that")));
+        match (self.saga().paused(), is_paused_above(self.above)) {
+            (None, Some(above)) if !mutated("items_not_paused") => {
+                self.happen(SagaEvent::Paused { by: "".into(), why: above.clone() });
             }
-            let why = "items of it are under way, which are not paused: pause the participants that they ask, or wait until they have ended";
-            return Err(not_possible(why));
+            (Some(paused), None) if paused.is_with_above() && !mutated("items_not_resumed") => self.goes_on_again(),
+            _ => {}
         }
+    }
+
+    pub(super) fn resume(&mut self) -> Result<(), Rejection> {
+        self.may_pause()?;
+        let Some(paused) = self.saga().paused() else { return Err(not_possible("it is not paused")) };
+        if paused.is_with_above() {
+            return Err(not_possible(&format!("it is paused with {}: resume that", paused.why)));
+        }
+        if let Some(above) = is_paused_above(self.above) {
+            return Err(not_possible(&format!("{above} above it is paused, too: resume that first")));
+        }
+        self.goes_on_again();
         Ok(())
     }
 
     /// What was withheld is asked again, and what was postponed begins.
-    pub(super) fn resume(&mut self) -> Result<(), Rejection> {
-        self.may_pause()?;
-        let Some(paused) = self.saga().paused() else { return Err(not_possible("it is not paused")) };
-        let mut begin: Vec<Branch> = paused.postponed.iter().cloned().map(Branch::Resumed).collect();
+    fn goes_on_again(&mut self) {
+        let postponed = self.saga().paused().map_or(&[][..], |paused| &paused.postponed);
+        let mut begin: Vec<Branch> = postponed.iter().cloned().map(Branch::Resumed).collect();
         // The first is taken first.
         begin.reverse();
         self.happen(SagaEvent::Resumed {});
@@ -140,7 +169,6 @@ impl Draft<'_> {
             }
         }
         self.go(Way::Rest);
-        Ok(())
     }
 
     /// It goes out, or waits until its participant is asked again.

@@ -1,5 +1,6 @@
-//! What a row holds, in bytes: what comes next must fit beside it.
+//! What a row holds, in bytes: what comes next must fit beside it. And what a turn takes.
 
+use ringmaster_schemas::journal::SagaEvent;
 use ringmaster_schemas::state::{Detail, Entry};
 
 use super::decide::Draft;
@@ -21,4 +22,18 @@ fn held_bytes(entry: &Entry) -> usize {
     };
     let failures = [entry.failure(), cause].into_iter().flatten().map(|failure| failure.code.len() + failure.message.len());
     detail + entry.body().len() + entry.result.as_ref().map_or(0, |result| result.bytes().len()) + failures.sum::<usize>()
+}
+
+/// About what an event takes in a journal record.
+pub(super) fn bytes_of(event: &SagaEvent) -> usize {
+    const SMALL: usize = 64;
+    SMALL
+        + match event {
+            SagaEvent::CommandIssued { order, .. } | SagaEvent::UndoIssued { order, .. } | SagaEvent::Retried { order, .. } => {
+                order.held_bytes()
+            }
+            SagaEvent::Started { head, .. } => head.held_bytes(),
+            SagaEvent::Emitted { emission, .. } => emission.body.len(),
+            _ => 0,
+        }
 }

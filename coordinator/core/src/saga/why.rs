@@ -78,7 +78,8 @@ fn does_not_begin(definition: &Definition, saga: &Saga, node: u16, paused: &Paus
 const PAUSED: &str = "the saga, which is paused";
 
 fn resumes(saga: &Saga) -> String {
-    format!("ringmaster act resume {} --why '...': the saga goes on", saga.id)
+    let id = saga.paused().filter(|paused| paused.is_with_above()).map_or(&saga.id, |paused| &paused.why);
+    format!("ringmaster act resume {id} --why '...': the saga goes on")
 }
 
 fn may_be_cancelled(saga: &Saga, node: Option<&Node>) -> Option<String> {

@@ -38,7 +38,7 @@ fn served() -> Server {
         at_once: 5,
         begun: 9,
         at: 0,
-        open: vec![Child { index: 3, recalled: true, held: true }, Child { index: 1, recalled: true, held: false }],
+        open: vec![Child { held: true, ..Child::new(3, true) }, Child::new(1, true)],
         to_recall: 0,
         undoes: true,
         was_done: true,

@@ -8,7 +8,7 @@ use ringmaster_core::saga::{Moved, Room};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{FailureKind, ItemEvent, Opens, Place, SagaEvent, SearchValues, ValueName};
 use ringmaster_schemas::names::{Direction, below};
-use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
+use ringmaster_schemas::state::{Entry, Paused, Saga, Status, Waits, Work};
 
 use super::known::Known;
 
@@ -32,12 +32,26 @@ pub(super) fn before(known: &Known, rows: &Rows, id: &str, before: Option<&Saga>
     };
     let runs = before.is_none_or(|row| row.status == Status::Running);
     let wrong = goes && runs && is_undone_above(known, rows, id);
+    // A person may go on without something: what stands behind it does not begin.
+    let goes_on = matches!(event, SagaEvent::WentOn { .. } | SagaEvent::ReactionBegan { .. });
+    let held = goes && !goes_on && runs && is_paused_above(rows, id);
     let early = goes && before.is_some_and(|row| row.claims().iter().any(|claim| is_alone(&claim.name) && !claim.granted));
     let faults = [
         wrong.then(|| format!("L3: {id} goes forward below what is undone ({event:?})")),
+        held.then(|| format!("L23: {id} goes forward below what is paused ({event:?})")),
         early.then(|| format!("L20: {id} begins before it has its value ({event:?})")),
     ];
     faults.into_iter().flatten().collect()
+}
+
+fn is_own(paused: &Paused) -> bool {
+    !paused.is_with_above()
+}
+
+/// A person paused a saga above it.
+fn is_paused_above(rows: &Rows, id: &str) -> bool {
+    let above = below(id).and_then(|below| rows.get(below.above));
+    above.is_some_and(|above| above.paused().is_some_and(is_own) || is_paused_above(rows, &above.id))
 }
 
 /// A value that one saga has alone, not one that an event is known by.
@@ -143,6 +157,16 @@ fn children(definition: &Definition, rows: &Rows, saga: &Saga, entry: &Entry, pl
         let lives = matches!(child.status, Status::Running | Status::Compensating);
         if lives != known.is_some() && !saga.ended() {
             wrong(format!("L1: item {index} is {}, and the row above thinks otherwise", child.status));
+        }
+        // While the row above has itself to be told, those below it may have looked before.
+        let is_current = saga.paused().is_some() == (saga.paused().is_some_and(is_own) || is_paused_above(rows, &saga.id));
+        let is_told = saga.status == Status::Running && entry.work == Work::Open && !saga.has_work() && is_current;
+        let is_alike = match child.paused() {
+            None => saga.paused().is_none(),
+            Some(paused) => is_own(paused) || saga.paused().is_some(),
+        };
+        if is_told && child.status == Status::Running && !is_alike {
+            wrong(format!("L23: item {index} is paused: {}, and the row above is or is not", child.paused().is_some()));
         }
         if known.is_some_and(|known| known.held != child.held_since.is_some()) {
             wrong(format!("L15: item {index} is held or not, and the row above thinks otherwise"));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ringmaster_core::definition::Verb;
 use ringmaster_core::saga::{Act, ActInput, Input, Outcome, name_of};
 use ringmaster_schemas::journal::Place;
+use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 
 use super::known::asks_for_approval;
@@ -24,6 +25,33 @@ impl World<'_> {
     fn acts(&mut self, id: &Arc<str>, act: Act, step: String) {
         let came = format!("a person acts on {step}: {act:?}");
         let act = ActInput { act, step: Some(step.into()), by: "ann".into(), why: "looked at it".into(), if_state: None };
+        self.turn(id, Input::Act(act), &came);
+    }
+
+    /// A person pauses a saga or a sub-saga, or resumes one that is paused.
+    pub(super) fn pause_saga(&mut self) {
+        let is_item = |id: &Arc<str>| names::below(id).is_some_and(|below| below.item.is_some());
+        let all: Vec<Arc<Saga>> = self.rows.values().filter(|saga| !is_item(&saga.id)).cloned().collect();
+        let root = all.iter().position(|saga| saga.id == self.root).filter(|_| self.random.bool());
+        let Some(saga) = root.map(|root| &all[root]).or(self.random.choice(&all)) else { return };
+        let resumes = saga.paused().is_some() != (self.random.u32(0..8) == 0);
+        self.count(if resumes { "sagas that were resumed" } else { "sagas that were paused" });
+        self.acts_on(&saga.id, if resumes { Act::Resume } else { Act::Pause });
+    }
+
+    /// In a calm world people resume what they have paused; false if nothing is.
+    pub(super) fn resume_any(&mut self) -> bool {
+        let is_own = |saga: &&Arc<Saga>| saga.paused().is_some_and(|paused| !paused.is_with_above());
+        // One below another is not resumed before that.
+        let Some(id) = self.rows.values().find(is_own).map(|saga| saga.id.clone()) else { return false };
+        self.acts_on(&id, Act::Resume);
+        // One that is to be undone is not resumed: that goes on.
+        self.rows.get(&id).is_none_or(|saga| saga.paused().is_none())
+    }
+
+    fn acts_on(&mut self, id: &Arc<str>, act: Act) {
+        let came = format!("a person says {act:?}");
+        let act = ActInput { act, step: None, by: "ann".into(), why: "the customer calls".into(), if_state: None };
         self.turn(id, Input::Act(act), &came);
     }
 

@@ -171,6 +171,7 @@ impl<'k> World<'k> {
             88..92 => self.act(),
             92..95 => self.answer_approval(),
             95 => self.too_big(),
+            96 if self.pauses > 0.0 => self.pause_saga(),
             _ => self.hear_again(),
         }
     }
@@ -178,7 +179,9 @@ impl<'k> World<'k> {
     /// All goes as it should; false if nothing more is to come.
     fn calm_step(&mut self) -> bool {
         let paused = self.breakers.iter().map(|(name, _)| name.clone()).next();
-        if let Some(name) = paused {
+        if self.resume_any() {
+            // Nothing is left paused.
+        } else if let Some(name) = paused {
             match self.first_parked(&name) {
                 Some((id, place)) => self.turn(&id, Input::Unpark(place), "what is parked goes out"),
                 None => self.breaks(&name, &BreakerEvent::Closed { why: "nothing is parked".into() }),

@@ -53,7 +53,7 @@ pub(super) fn change(saga: &mut Saga, place: Place, event: &ItemEvent, at: Milli
     if let ItemEvent::Passed { index } = event {
         return passed(saga, place, *index);
     }
-    let is_remembered = saga.remembered_stop().is_some();
+    let (is_remembered, is_paused) = (saga.remembered_stop().is_some(), saga.paused().is_some());
     let (status, to_sweep) = (saga.status, saga.to_sweep());
     let Some(entry) = saga.entries.get_mut(usize::from(place)) else { return false };
     match (event, status) {
@@ -67,7 +67,9 @@ pub(super) fn change(saga: &mut Saga, place: Place, event: &ItemEvent, at: Milli
         (ItemEvent::Lingers { index }, Status::Completed | Status::Compensated) => {
             rows(entry).is_some_and(|rows| lingers(rows, *index))
         }
-        (ItemEvent::Ended { .. }, Status::Completed | Status::Compensated) => rows(entry).is_some_and(|rows| child(rows, event)),
+        (ItemEvent::Ended { .. }, Status::Completed | Status::Compensated) => {
+            rows(entry).is_some_and(|rows| child(rows, event, is_paused))
+        }
         (ItemEvent::UndoBegan { failure }, Status::Running | Status::Compensating) => {
             let legal = entry.work == Work::Done && entry.children().is_some();
             if legal {
@@ -86,7 +88,7 @@ pub(super) fn change(saga: &mut Saga, place: Place, event: &ItemEvent, at: Milli
             child.map(|child| child.recalled = true).is_some()
         }
         (_, Status::Running | Status::Compensating) if entry.waits == Waits::Children => {
-            rows(entry).is_some_and(|rows| child(rows, event))
+            rows(entry).is_some_and(|rows| child(rows, event, is_paused))
         }
         _ => false,
     }
@@ -103,7 +105,7 @@ fn passed(saga: &mut Saga, place: Place, index: u16) -> bool {
 fn lingers(rows: &mut Children, index: u16) -> bool {
     let legal = index < rows.swept && rows.child(index).is_none();
     if legal {
-        rows.open.push(Child { index, recalled: true, held: false });
+        rows.open.push(Child::new(index, true));
     }
     legal
 }
@@ -116,11 +118,16 @@ pub(super) fn recall(rows: &mut Children) {
     rows.open.iter_mut().for_each(|child| child.recalled = false);
 }
 
-fn child(rows: &mut Children, event: &ItemEvent) -> bool {
-    match (event, rows.work()) {
+fn child(rows: &mut Children, event: &ItemEvent, is_paused: bool) -> bool {
+    match (event, rows.work(is_paused)) {
+        // One that looks before it is told says so.
+        (ItemEvent::Told { index, paused }, _) if *paused == is_paused => {
+            let child = rows.open.iter_mut().find(|child| child.index == *index && child.paused != is_paused);
+            child.map(|child| child.paused = is_paused).is_some()
+        }
         (ItemEvent::Began { index, next_at, .. }, Some(ChildWork::Begin(next))) if *index == next => {
             (rows.begun, rows.at) = (next + 1, *next_at);
-            rows.open.push(Child { index: next, recalled: false, held: false });
+            rows.open.push(Child::new(next, false));
             if rows.begun == rows.count {
                 rows.list = None;
             }
@@ -133,7 +140,7 @@ fn child(rows: &mut Children, event: &ItemEvent) -> bool {
                 Some(_) => rows.to_recall = next,
                 None => {
                     rows.to_recall = next;
-                    rows.open.push(Child { index: next, recalled: true, held: false });
+                    rows.open.push(Child::new(next, true));
                 }
             }
             true

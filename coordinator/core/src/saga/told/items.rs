@@ -4,6 +4,11 @@ use ringmaster_schemas::journal::{ItemEvent, Items, Place, SagaEvent};
 
 use super::{Teller, Told, said};
 
+/// What a row below is told of the one above.
+pub(super) fn is_paused(paused: bool) -> &'static str {
+    if paused { "the saga is paused" } else { "the saga goes on" }
+}
+
 impl Teller<'_> {
     /// An event about rows below, or about the row of an item that goes.
     pub(super) fn below(&self, event: &SagaEvent, out: &mut Vec<Told>) {
@@ -22,10 +27,13 @@ impl Teller<'_> {
                 tell(place, "item_recalled", &format!("item {index} is to be undone"))
             }
             SagaEvent::Item { place, event: ItemEvent::Held { index, held: true } } => {
-                tell(place, "item_held", &format!("item {index} needs a person, or is parked: no clock runs"));
+                tell(place, "item_held", &format!("item {index} needs a person, or is parked or paused: no clock runs"));
             }
             SagaEvent::Item { place, event: ItemEvent::Held { index, held: false } } => {
                 tell(place, "item_held", &format!("item {index} goes on"))
+            }
+            SagaEvent::Item { place, event: ItemEvent::Told { index, paused } } => {
+                tell(place, "item_told", &format!("item {index} is told: {}", is_paused(*paused)));
             }
             SagaEvent::Item { place, event: ItemEvent::UndoBegan { failure } } => {
                 tell(place, "recalled", &format!("undoes what its items did: {}", said(failure)));

@@ -9,6 +9,7 @@ impl Teller<'_> {
     pub(super) fn paused(&mut self, event: &SagaEvent, out: &mut Vec<Told>) {
         let tell = |event, text| Told { event, step: None, text };
         match event {
+            SagaEvent::Paused { by, why } if by.is_empty() => out.push(tell("paused", format!("it is paused with {why}"))),
             SagaEvent::Paused { by, why } => out.push(tell("paused", format!("{by} pauses it: {why}"))),
             SagaEvent::Postponed { next } if next.node == ROOT => {
                 self.comes_to_end(out);

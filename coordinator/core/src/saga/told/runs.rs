@@ -3,6 +3,7 @@
 use ringmaster_schemas::journal::{ItemEvent, Place, SagaEvent};
 use ringmaster_schemas::names::run_id;
 
+use super::items::is_paused;
 use super::{Teller, Told, said};
 use crate::definition::Verb;
 
@@ -23,6 +24,7 @@ impl Teller<'_> {
                 ("run_held", format!("{id} needs a person, or is parked or paused: no clock runs"))
             }
             ItemEvent::Held { held: false, .. } => ("run_held", format!("{id} goes on")),
+            ItemEvent::Told { paused, .. } => ("run_told", format!("{id} is told: {}", is_paused(*paused))),
             ItemEvent::UndoBegan { failure } => ("recalled", format!("undoes what {id} did: {}", said(failure))),
             ItemEvent::Swept { .. } => ("run_swept", format!("{id} is needed no more")),
             ItemEvent::Lingers { .. } => ("run_lingers", format!("{id} stays until what was found late is undone")),

@@ -122,6 +122,9 @@ impl Draft<'_> {
             }
             Some((place, ChildWork::Recall(index))) => self.happen(SagaEvent::Item { place, event: ItemEvent::Recalled { index } }),
             Some((place, ChildWork::Ask(index))) => self.happen(SagaEvent::Item { place, event: ItemEvent::StopAsked { index } }),
+            Some((place, ChildWork::Tell(index))) => {
+                self.happen(SagaEvent::Item { place, event: ItemEvent::Told { index, paused: self.is_paused() } });
+            }
             Some((_, ChildWork::Gather)) => unreachable!("results are gathered by who knows the rows"),
             None => {}
         }
@@ -137,6 +140,13 @@ impl Draft<'_> {
         match what {
             Novelty::Passed => {}
             Novelty::Held(held) => self.happen(SagaEvent::Item { place, event: ItemEvent::Held { index, held: *held } }),
+            Novelty::Looked { paused, held } => {
+                let child = self.entry(place).children().and_then(|rows| rows.child(index));
+                if child.is_some_and(|child| child.held != *held) {
+                    self.happen(SagaEvent::Item { place, event: ItemEvent::Held { index, held: *held } });
+                }
+                self.happen(SagaEvent::Item { place, event: ItemEvent::Told { index, paused: *paused } });
+            }
             Novelty::Lingers => self.happen(SagaEvent::Item { place, event: ItemEvent::Lingers { index } }),
             Novelty::Gone => self.happen(SagaEvent::Item { place, event: ItemEvent::Ended { index, well: true } }),
             Novelty::Done => self.happen(SagaEvent::Item { place, event: ItemEvent::Ended { index, well: true } }),

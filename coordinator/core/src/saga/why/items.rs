@@ -41,10 +41,15 @@ impl Leaf<'_> {
             (_, ended, 0) => format!("{ended} have ended, all have begun"),
             (_, ended, left) => format!("{ended} have ended, {left} have not begun"),
         };
+        if self.saga.paused().is_some() && self.entry.work == Work::Open {
+            return format!("{items} ({count}); {rest}; the saga is paused, and so are they: no other begins");
+        }
         let held: Vec<u16> = held(rows);
         let held = match &held[..] {
             [] => String::new(),
-            held => format!("; held, since a person is needed or a participant is not asked now: {}", stretches(held)),
+            held => {
+                format!("; held, since a person is needed or a participant is not asked now: {}", stretches(held))
+            }
         };
         format!("{items} ({count}); {rest}{held}")
     }
