@@ -3,6 +3,7 @@
 mod items;
 mod mutations;
 mod search;
+mod shown;
 mod slips;
 mod values;
 
@@ -49,7 +50,7 @@ impl World {
 
     fn of(text: &str) -> World {
         let (mut catalog, mut schemas) = (Catalog::default(), Schemas::builtin());
-        for text in [HOTEL, ROOM] {
+        for text in [HOTEL, ROOM, shown::GUEST] {
             schemas.add(text).expect("a schema");
         }
         let mut settings = Settings::new(&mut schemas);

@@ -237,6 +237,25 @@ impl Schema {
         }
     }
 
+    /// True if a field of it, however deep, is secret.
+    pub fn holds_secret(&self, id: NodeId) -> bool {
+        let (mut left, mut seen) = (vec![id], std::collections::BTreeSet::new());
+        while let Some(id) = left.pop() {
+            // A record may hold others of its own type.
+            if !seen.insert(id) {
+                continue;
+            }
+            match self.node(id) {
+                Node::Record(fields) if fields.iter().any(|field| field.secret) => return true,
+                Node::Record(fields) => left.extend(fields.iter().map(|field| field.ty)),
+                Node::Array(inner) | Node::Map(inner) => left.push(*inner),
+                Node::Union(branches) => left.extend(branches.iter().copied()),
+                _ => {}
+            }
+        }
+        false
+    }
+
     /// Where a record's field stands, and its type.
     pub fn field_named(&self, id: NodeId, name: &str) -> Option<(usize, &Field)> {
         self.fields(id).iter().enumerate().find(|(_, field)| &*field.name == name)

@@ -246,14 +246,21 @@ fn people_act_on_it_by_its_own_id() {
     line.look();
     line.acts_on("alpha/a", "pause");
     line.acts_on("alpha/a/part", "cancel");
+    line.acts_on("alpha/a/part", "resume");
+    line.acts_on("alpha/a", "resume");
+    // One that was paused by itself stays so, and goes on after the saga above.
+    line.acts_on("alpha/a/part", "pause");
+    line.acts_on("alpha/a", "pause");
+    line.acts_on("alpha/a/part", "resume");
+    line.acts_on("alpha/a", "resume");
     assert_eq!(
         line.rejections(),
         [
-            "alpha/a: its sub-saga alpha/a/part is under way: pause that",
             "alpha/a/part: a sub-saga is not cancelled by itself: cancel alpha/a, or let it be refused",
+            "alpha/a/part: it is paused with alpha/a: resume that",
+            "alpha/a/part: alpha/a above it is paused, too: resume that first",
         ]
     );
-    line.acts_on("alpha/a/part", "pause");
     line.checkpoint();
     let held = |line: &Line| line.stored_row("alpha/a").and_then(|saga: Saga| saga.held_since).is_some();
     assert!(held(&line), "a pause below is held above");

@@ -166,7 +166,8 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     fn body(&mut self, form: &'p Form, target: &Target, spot: Spot, lenient: bool) -> Option<Template> {
         let json = target.encoding == Encoding::Json;
         let site = self.site();
-        let mut compiler = Compiler { names: self.names, report: self.finder.report, uses: self.uses, spot, lenient, site };
+        let mut compiler =
+            Compiler { names: self.names, report: self.finder.report, uses: self.uses, spot, lenient, masks: false, site };
         compiler.compile(form, &target.schema, json)
     }
 

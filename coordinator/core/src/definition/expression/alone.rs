@@ -38,7 +38,7 @@ pub fn record_over(schema: &Arc<Schema>, target: &Arc<Schema>, node: &Node, repo
     on_large_stack(|| {
         let (names, form, mut uses) = (names(schema), Form::new(node, report)?, Uses::default());
         let mut compiler =
-            Compiler { names: &names, report, uses: &mut uses, spot: Spot::alone(), lenient: false, site: SiteId(0) };
+            Compiler { names: &names, report, uses: &mut uses, spot: Spot::alone(), lenient: false, masks: false, site: SiteId(0) };
         compiler.compile(&form, target, false)
     })
 }

@@ -12,7 +12,7 @@ use ringmaster_schemas::codec::{put_long, put_text};
 use super::lower::{Lowerer, Typed};
 use super::parse::Parsed;
 use super::scope::{Names, Spot, Uses};
-use super::tree::{Function, Node};
+use super::tree::{Const, Function, Node};
 use super::types::Type;
 use super::value::Value;
 use super::{SiteId, Template, fits};
@@ -88,6 +88,9 @@ impl Form {
     }
 }
 
+/// What stands for something secret.
+const MASK: &str = "***";
+
 /// Compiles bodies.
 pub(crate) struct Compiler<'a, 'r, 't> {
     pub(crate) names: &'a Names<'a>,
@@ -96,6 +99,8 @@ pub(crate) struct Compiler<'a, 'r, 't> {
     pub(crate) spot: Spot,
     /// Only fields that the target has: others of the form are left out.
     pub(crate) lenient: bool,
+    /// What is secret, or holds something that is, shows as `***`: the body is for people.
+    pub(crate) masks: bool,
     /// The number of the body in its definition.
     pub(crate) site: SiteId,
 }
@@ -240,7 +245,7 @@ impl<'a> Compiler<'a, '_, '_> {
     }
 
     fn leaf(&mut self, parsed: &'a Parsed, target: NodeId, field: &str, out: &mut Writer<'_>) -> Option<()> {
-        let typed = Lowerer::lower(self.names, self.report, self.uses, self.spot.clone(), parsed)?;
+        let typed = self.lower(parsed)?;
         let typed = for_target(typed, out.schema, target);
         if let Err(why) = fits::fits(&typed, out.schema, target) {
             let hint = fits::hint(&typed, out.schema, target);
@@ -262,11 +267,17 @@ impl<'a> Compiler<'a, '_, '_> {
         Some(())
     }
 
+    fn lower(&mut self, parsed: &'a Parsed) -> Option<Typed> {
+        let typed = Lowerer::lower(self.names, self.report, self.uses, self.spot.clone(), parsed)?;
+        let is_masked = self.masks && (typed.secret || typed.ty.holds_secret());
+        Some(if is_masked { Typed::new(Node::Const(Const::Text(MASK.into())), Type::Text) } else { typed })
+    }
+
     /// A body without a schema: one value.
     fn dynamic(&mut self, form: &'a Form) -> Option<Typed> {
         Some(match form {
             Form::Leaf(parsed) => {
-                let typed = Lowerer::lower(self.names, self.report, self.uses, self.spot.clone(), parsed)?;
+                let typed = self.lower(parsed)?;
                 if matches!(typed.ty.required().0, Type::Duration) {
                     self.report.error(&parsed.span, "a duration has no form in JSON", "write string(x)");
                     return None;

@@ -45,6 +45,16 @@ pub(crate) struct ObjectField {
 }
 
 impl Type {
+    /// True if a field of it, however deep, is one that its schema calls secret.
+    pub(crate) fn holds_secret(&self) -> bool {
+        match self {
+            Type::List(inner) | Type::Map(inner) | Type::Optional(inner) => inner.holds_secret(),
+            Type::Record(schema, node) => schema.holds_secret(*node),
+            Type::Object(fields) => fields.iter().any(|field| field.secret || field.ty.holds_secret()),
+            _ => false,
+        }
+    }
+
     /// The type that an expression sees for a schema's node.
     pub(crate) fn of(schema: &Arc<Schema>, node: NodeId) -> Type {
         match schema.node(node) {

@@ -62,7 +62,11 @@ pub static APPROVAL: Shape = Shape {
         ),
         IF,
         may("within", Holds::Duration, "How long it waits; then it is refused with EXPIRED."),
-        may("show", Holds::Body, "What those who answer are shown."),
+        may(
+            "show",
+            Holds::Body,
+            "What those who answer are shown; *** for what a schema calls secret, is made of that, or holds it.",
+        ),
         may("answer", Holds::Map(&ANSWER), "An event that answers too; the first answer is it."),
         may("escalate", Holds::List(&Holds::Map(&ESCALATION), 1), "Who may answer too, when nobody did for a time."),
         ON_REFUSED,

@@ -1,13 +1,10 @@
 //! An approval: who is asked, what they are shown, and the event that answers too.
 
-use ringmaster_schemas::journal::Encoding;
-
 use super::super::checks::Decides;
 use super::super::form::{AnswerForm, ApprovalForm, EscalationForm, RoleForm};
 use super::Pass;
-use crate::definition::compile::targets::Target;
-use crate::definition::expression::Wanted;
 use crate::definition::expression::scope::Spot;
+use crate::definition::expression::{Compiler, Wanted};
 use crate::definition::{Approval, Escalation, EventAnswer, RoleName};
 
 impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
@@ -19,8 +16,9 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let show = match &form.show {
             None => Some(None),
             Some(form) => {
-                let target = Target { schema: self.finder.lookup.json(), encoding: Encoding::Json, fingerprint: 0 };
-                self.body(form, &target, spot.clone(), false).map(Some)
+                let (schema, site) = (self.finder.lookup.json(), self.site());
+                let (names, report, uses, spot) = (self.names, &mut *self.finder.report, &mut *self.uses, spot.clone());
+                Compiler { names, report, uses, spot, lenient: false, masks: true, site }.compile(form, &schema, true).map(Some)
             }
         };
         let answer = match &form.answer {

@@ -57,7 +57,8 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let known = self.ground.certainty.item(list);
         let spot = Spot { at: Some(list), facts, failure, round, items: self.items(list, true), ..Spot::at(known) };
         let (site, base) = (self.site(), self.record_name(each, "result"));
-        let mut compiler = Compiler { names: self.names, report: self.finder.report, uses: self.uses, spot, lenient: false, site };
+        let mut compiler =
+            Compiler { names: self.names, report: self.finder.report, uses: self.uses, spot, lenient: false, masks: false, site };
         let schema = match self.kept {
             Some(kept) => kept.derived.gives[&each].clone(),
             None => compiler.schema(form, &self.finder.lookup.json(), &base)?,

@@ -20,7 +20,8 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     pub(super) fn run(&mut self, number: u16, form: &'p RunForm, spot: Spot) -> Option<Run> {
         let contract = self.ground.contracts.get(&form.saga.text)?.clone();
         let site = self.site();
-        let mut compiler = Compiler { names: self.names, report: self.finder.report, uses: self.uses, spot, lenient: false, site };
+        let mut compiler =
+            Compiler { names: self.names, report: self.finder.report, uses: self.uses, spot, lenient: false, masks: false, site };
         let input = compiler.compile(&form.with, &contract.input, false);
         let node = self.ground.tree.node(number).form?;
         let codes = self.codes_of_run(node, &contract);
@@ -47,7 +48,8 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let Some(form) = &self.form.result else { return Some(None) };
         let spot = Spot::at(self.ground.certainty.end());
         let (site, base) = (self.site(), format!("{}_result", self.form.name.text.replace('-', "_")));
-        let mut compiler = Compiler { names: self.names, report: self.finder.report, uses: self.uses, spot, lenient: false, site };
+        let mut compiler =
+            Compiler { names: self.names, report: self.finder.report, uses: self.uses, spot, lenient: false, masks: false, site };
         let schema: Arc<Schema> = match self.kept {
             Some(kept) => kept.derived.gives[&ROOT].clone(),
             None => compiler.schema(form, &self.finder.lookup.json(), &base)?,

@@ -306,9 +306,13 @@ on_completed: { emit: Done, to: out, with: { got: steps.child.twice, wrong: step
     let errors = compiled(text).expect_err("it is wrong");
     let found: Vec<&str> = errors.iter().map(|error| error.split(": ").nth(1).unwrap_or_default()).collect();
     let starts = |text: &str| errors.iter().filter(|error| error.contains(text)).count();
-    for text in
-        ["no saga 'chidl' is in these files", "no saga 'gone'", "'before' does not say how it is undone", "nosuch", "steps.chidl"]
-    {
+    for text in [
+        "no saga 'chidl' is in these files",
+        "no saga 'gone'",
+        "'before' does not say how it is undone",
+        "nosuch",
+        "there is no step 'chidl'",
+    ] {
         assert_eq!(starts(text), 1, "{text}: {errors:#?}");
     }
     assert_eq!(found.len(), 5, "{errors:#?}");
