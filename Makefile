@@ -36,6 +36,8 @@ bench: setup rocksdb kafka-libs ## tables, overload and latency curve, 30 minute
 			$(if $(IN_FLIGHT),--in-flight $(IN_FLIGHT)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 			$(if $(PARTICIPANTS),--participants $(PARTICIPANTS)) $(if $(CLIENT),--client $(CLIENT)) $(if $(JSON),--json) $(if $(AGAINST),--against '$(AGAINST)') \
 			$(if $(RATE)$(IN_FLIGHT),,--curve "$${CARGO_TARGET_DIR:-target}"/bench-$$bus.html) || exit; \
+		$(if $(RATE)$(IN_FLIGHT),,"$${CARGO_TARGET_DIR:-target}"/release/ringmaster-bench --bus $$bus --participants echo --whole \
+			$(if $(SECONDS),--seconds $(SECONDS)) --rounds $(or $(ROUNDS),3) $(if $(JSON),--json) || exit;) \
 	done
 
 bench-instructions: setup rocksdb ## what a saga costs, counted: allocations, bytes, instructions; exits 1 above bench/limits.toml (JSON=1)

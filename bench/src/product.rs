@@ -248,7 +248,11 @@ fn config(options: &Options, folder: &Path, broker: Option<&str>) -> Result<Conf
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     writeln!(file, "bus = \"{}\"\npartitions = {}", if broker.is_some() { "kafka" } else { "embedded" }, options.partitions)?;
     writeln!(file, "data_dir = {:?}\ninstance = \"bench\"", folder.join("data"))?;
-    writeln!(file, "definitions = {:?}\nschemas = {:?}", root.join(options.course.file), root.join(options.course.schemas))?;
+    // A folder of its own: beside the definition there are others.
+    let (definition, definitions) = (root.join(options.course.file), folder.join("definitions"));
+    std::fs::create_dir_all(&definitions)?;
+    std::fs::copy(&definition, definitions.join("order.yaml"))?;
+    writeln!(file, "definitions = {definitions:?}\nschemas = {:?}", root.join(options.course.schemas))?;
     writeln!(file, "[api]\nlisten = \"127.0.0.1:{}\"\n[log]\nlevel = \"warn\"", free_port()?)?;
     if let Some(broker) = broker {
         writeln!(file, "[kafka]\n\"bootstrap.servers\" = \"{broker}\"\nclient = \"{}\"", options.client)?;
