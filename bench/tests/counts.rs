@@ -21,6 +21,9 @@ struct Limits {
     /// The same.
     #[allow(dead_code, reason = "only that there is a limit")]
     whole_instructions: f64,
+    /// The same.
+    #[allow(dead_code, reason = "only that there is a limit")]
+    guard_instructions: f64,
     item_ratio: f64,
 }
 

@@ -221,9 +221,17 @@ impl Below<'_> {
 
 /// What an id that [`item_id`] or [`run_id`] made says; none for any other.
 pub fn below(id: &str) -> Option<Below<'_>> {
-    let (above, own) = id.rsplit_once('/').filter(|(above, _)| above.contains('/'))?;
-    let (step, item) = own.split_once('.').map_or(Some((own, None)), |(step, item)| Some((step, Some(item.parse().ok()?))))?;
-    let (step, round) = step.split_once('~').map_or(Some((step, 1)), |(step, round)| Some((step, round.parse().ok()?)))?;
+    // Asked many times a turn: by bytes, since a search for a character costs several times as much.
+    let (above, own) = parted(id, memrchr(b'/', id.as_bytes()))?;
+    memchr(b'/', above.as_bytes())?;
+    let (step, item) = match parted(own, memchr(b'.', own.as_bytes())) {
+        Some((step, item)) => (step, Some(item.parse().ok()?)),
+        None => (own, None),
+    };
+    let (step, round) = match parted(step, memchr(b'~', step.as_bytes())) {
+        Some((step, round)) => (step, round.parse().ok()?),
+        None => (step, 1),
+    };
     let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     (!step.is_empty() && step.bytes().all(is_letter)).then_some(Below { above, step, round, item })
 }
