@@ -96,7 +96,7 @@ impl Question {
     /// Whether it is about a row that was found where others lie too: of several participants, paused, and by values.
     pub(super) fn is_about_row(&self, saga: &Saga) -> bool {
         if self.paused {
-            return saga.paused().is_some();
+            return saga.paused().is_some_and(|paused| !paused.is_with_above());
         }
         if self.stuck && !self.search.is_empty() {
             return saga.stuck();
@@ -206,8 +206,8 @@ fn find(
         if let RowKey::Saga(id) = key
             && question.is_about(&id)
         {
-            // What needs a person, or is parked, is asked for by its own id.
-            let is_own = question.stuck || question.parked || !names::is_below(&id);
+            // What needs a person, is parked, or is paused by itself, is asked for by its own id.
+            let is_own = question.stuck || question.parked || question.paused || !names::is_below(&id);
             let id = if is_own { id } else { names::root_of(&id).into() };
             taken.insert(match index {
                 Index::Stuck => (0, at, partition, id),

@@ -1,8 +1,12 @@
 //! What happened, held against what a scenario says; where they differ, as a diff.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use ringmaster_core::definition::compile::did_you_mean;
+use ringmaster_core::definition::yaml::Kind;
 use ringmaster_schemas::Millis;
+use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
 use super::form::{Expected, Scenario};
@@ -66,6 +70,23 @@ fn pairs(then: &[Expected], story: &[Happening]) -> Vec<Option<usize>> {
     pairs
 }
 
+/// A field that is expected, and that nothing of this kind has: without a schema a slip of the pen is only found out here.
+fn unknown_field(expected: &Expected, story: &[Happening]) -> Option<String> {
+    let Kind::Map(fields) = &expected.fields.as_ref()?.kind else { return None };
+    let bodies =
+        || story.iter().filter(|happening| happening.what == expected.what).filter_map(|happening| happening.body.as_object());
+    bodies().next()?;
+    // What is to be nothing may be absent.
+    let mut names = fields.iter().filter(|(_, wanted)| !matches(wanted, &Value::Null)).filter_map(|(name, _)| name.scalar());
+    let unknown = names.find(|name| bodies().all(|body| !body.contains_key(*name)))?;
+    let known: BTreeSet<&str> = bodies().flat_map(|body| body.keys().map(String::as_str)).collect();
+    let hint = match &did_you_mean(unknown, known.iter().copied())[..] {
+        "" => format!("there are: {}", known.into_iter().collect::<Vec<_>>().join(", ")),
+        hint => hint.to_owned(),
+    };
+    Some(format!("; what happened has no field '{unknown}' ({hint})"))
+}
+
 fn misses(scenario: &Scenario, played: &Played, pairs: &[Option<usize>]) -> Vec<Miss> {
     let mut misses = Vec::new();
     let mut miss = |line: usize, message: String| misses.push(Miss { line, message });
@@ -77,7 +98,8 @@ fn misses(scenario: &Scenario, played: &Played, pairs: &[Option<usize>]) -> Vec<
     for (expected, _) in scenario.then.iter().zip(pairs).filter(|(_, found)| found.is_none()) {
         let happened = played.story.iter().any(|happening| is(expected, happening));
         let why = if happened { "it happened, but not in this place" } else { "it did not happen" };
-        miss(expected.line, format!("{} is expected: {why}", line_of(expected)));
+        let never_there = unknown_field(expected, &played.story).unwrap_or_default();
+        miss(expected.line, format!("{} is expected: {why}{never_there}", line_of(expected)));
     }
     for expected in &scenario.never {
         if let Some(happening) = played.story.iter().find(|happening| is(expected, happening)) {

@@ -67,7 +67,7 @@ impl Fraud {
             _ if total >= self.large_total => HALF,
             // Below a large total, so that it overflows only where the large one is beyond all money.
             None => HALF,
-            Some(points) => (points / self.large_total).trunc().to_i64().unwrap_or(HALF).max(0),
+            Some(points) => (points / self.large_total).trunc().to_i64().unwrap_or(HALF).clamp(0, HALF),
         };
         let many = i128::from(self.many_orders);
         let by_orders = if orders_before >= many { HALF } else { (orders_before * i128::from(HALF) / many) as i64 };
@@ -116,6 +116,7 @@ mod tests {
     fn rules_of_nothing_suspect_everything() {
         let rules = Fraud::new(Decimal::ZERO, 0, Vec::new());
         assert_eq!(rules.score(Decimal::ZERO, 0), 100);
+        assert_eq!(Fraud::new(Decimal::from(-5), 1, Vec::new()).score(Decimal::from(-10), 0), HALF);
         assert_eq!(Fraud::new(Decimal::MAX, 1, Vec::new()).score(Decimal::MAX - Decimal::ONE, 0), 50);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ringmaster_schemas::Data;
 use ringmaster_schemas::journal::{ActKind, Phase, Place, RejectionReason as Reason, SagaEvent};
 use ringmaster_schemas::names::below;
-use ringmaster_schemas::state::{Entry, Waits, Work};
+use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 
 use super::answer::is_too_big;
 use super::attempts::Policy;
@@ -101,13 +101,19 @@ const ASKED: Meant = Meant {
     others: "waits for no approval; waiting",
 };
 
-impl Draft<'_> {
-    pub(super) fn act(&mut self, input: &ActInput) -> Result<(), Rejection> {
-        let saga = self.saga();
-        let moved = input.if_state.is_some_and(|seen| seen != state_token(&saga.id, &saga.encode()));
+impl ActInput {
+    /// It is for the state that was looked at alone: as the row is, before it looks at those above it.
+    pub(super) fn is_for(&self, row: &Saga) -> Result<(), Rejection> {
+        let moved = self.if_state.is_some_and(|seen| seen != state_token(&row.id, &row.encode()));
         if moved && !mutated("act_on_what_moved_on") {
             return Err(Rejection::new(Reason::MovedOn, "the saga has moved since it was looked at: look again"));
         }
+        Ok(())
+    }
+}
+
+impl Draft<'_> {
+    pub(super) fn act(&mut self, input: &ActInput) -> Result<(), Rejection> {
         let step = input.step.as_deref();
         let place = match input.act {
             Act::Cancel | Act::Pause | Act::Resume => None,

@@ -56,6 +56,9 @@ pub fn decide(
     now: Millis,
     scratch: &mut Scratch,
 ) -> Result<Decided, Rejection> {
+    if let (Input::Act(act), Some(row)) = (input, row) {
+        act.is_for(row)?;
+    }
     let events = Vec::with_capacity(2);
     let branches = Vec::new();
     let Basis { definition, values, breakers, above } = basis;
@@ -185,6 +188,8 @@ impl<'a> Draft<'a> {
             (Input::Act(act), Some(_)) => self.act(act)?,
             (Input::Event(event), Some(_)) => self.event(event)?,
             (Input::Claim(news), Some(_)) => self.claim_news(news)?,
+            // What is to begin is read from the row as it came: one that has gone on, or stopped, works in another step.
+            (Input::Work, Some(_)) if !self.events.is_empty() => {}
             (Input::Work, Some(_)) => self.work(),
             (Input::News(news), Some(_)) => self.news(news),
             (Input::Gathered(place, result), Some(_)) => self.gathered(*place, result),

@@ -111,16 +111,18 @@ impl Draft<'_> {
     pub(super) fn pause(&mut self, input: &ActInput) -> Result<(), Rejection> {
         self.may_pause()?;
         if let Some(paused) = self.saga().paused() {
-            let already = match paused.is_with_above() {
-                true => format!("it is paused already, with {}", paused.why),
-                false => format!("{} has paused it already: {}", paused.by, paused.why),
+            let already = match is_paused_above(self.above).filter(|_| paused.is_with_above()) {
+                Some(above) => format!("it is paused already, with {above}"),
+                None => format!("{} has paused it already: {}", paused.by, paused.why),
             };
             return Err(not_possible(&already));
         }
         if self.root != ROOT {
             return Err(not_possible(&format!("an item is not paused by itself: pause {}", root_of(self.id))));
         }
-        self.happen(SagaEvent::Paused { by: input.by.clone(), why: input.why.clone() });
+        // No name stands for what is paused with a saga above it.
+        let by = if input.by.is_empty() { "?".into() } else { input.by.clone() };
+        self.happen(SagaEvent::Paused { by, why: input.why.clone() });
         Ok(())
     }
 
@@ -143,11 +145,11 @@ impl Draft<'_> {
     pub(super) fn resume(&mut self) -> Result<(), Rejection> {
         self.may_pause()?;
         let Some(paused) = self.saga().paused() else { return Err(not_possible("it is not paused")) };
-        if paused.is_with_above() {
-            return Err(not_possible(&format!("it is paused with {}: resume that", paused.why)));
-        }
         if let Some(above) = is_paused_above(self.above) {
-            return Err(not_possible(&format!("{above} above it is paused, too: resume that first")));
+            return Err(not_possible(&match paused.is_with_above() {
+                true => format!("it is paused with {above}: resume that"),
+                false => format!("{above} above it is paused, too: resume that first"),
+            }));
         }
         self.goes_on_again();
         Ok(())

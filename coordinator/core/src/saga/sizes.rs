@@ -1,6 +1,6 @@
 //! What a row holds, in bytes: what comes next must fit beside it. And what a turn takes.
 
-use ringmaster_schemas::journal::SagaEvent;
+use ringmaster_schemas::journal::{Opens, SagaEvent};
 use ringmaster_schemas::state::{Detail, Entry};
 
 use super::decide::Draft;
@@ -34,6 +34,9 @@ pub(super) fn bytes_of(event: &SagaEvent) -> usize {
             }
             SagaEvent::Started { head, .. } => head.held_bytes(),
             SagaEvent::Emitted { emission, .. } => emission.body.len(),
+            SagaEvent::Entered { opens: Opens::Items { items, .. }, .. } => items.list.bytes().len(),
+            SagaEvent::Entered { opens: Opens::Approval { asked, .. }, .. } => asked.show.as_ref().map_or(0, |show| show.len()),
+            SagaEvent::Entered { opens: Opens::Gave { result }, .. } => result.bytes().len(),
             _ => 0,
         }
 }

@@ -138,3 +138,20 @@ steps:
     assert!(!woken());
     super::line::without("paused_sleeper_wakes", || assert!(woken()));
 }
+
+/// Somebody without a name pauses it, too: it is resumed like any other.
+#[test]
+fn who_pauses_it_may_have_no_name() {
+    let mut line = line();
+    line.ask("Asked", "one", 5);
+    for act in ["pause", "resume"] {
+        let record = format!(r#"{{"saga":"alpha/one","act":"{act}","by":"","why":"the hall is closed"}}"#);
+        line.put(CONTROL, line.clocks.wall, Some("one"), &record);
+        line.poll();
+        line.acknowledge();
+        line.checkpoint();
+        let row = line.stored_row("alpha/one").expect("it lives");
+        assert_eq!(row.paused().map(|paused| (&*paused.by, row.parked())), (act == "pause").then_some(("?", true)));
+    }
+    assert_eq!(line.rejections(), [""; 0]);
+}

@@ -193,8 +193,13 @@ fn a_saga_that_is_paused_is_listed_and_says_how_it_goes_on() {
         saga
     };
     let (late, early) = (paused(30, 1), paused(20, 0));
+    // A sub-saga that a person paused has a line of its own; one that is paused with the saga above has none.
+    let (mut own, mut with) = (paused(40, 0), paused(50, 0));
+    (own.id, with.id) = (format!("{}/part", waits.id).into(), format!("{}/other", waits.id).into());
+    let marked = with.more.as_mut().and_then(|more| more.paused.as_mut()).expect("it is paused");
+    (marked.by, marked.why) = ("".into(), waits.id.clone());
     let parked = parked(&key_in(home, 20), 10, &["hotel"]);
-    let server = served([(home, [&waits, &late, &early, &parked].map(row_of).to_vec())]);
+    let server = served([(home, [&waits, &late, &early, &own, &with, &parked].map(row_of).to_vec())]);
     let listed = |query: &str| {
         let (code, body) = get(&server, &format!("/api/sagas{query}"));
         assert_eq!(code, 200, "{query}: {body}");
@@ -206,7 +211,7 @@ fn a_saga_that_is_paused_is_listed_and_says_how_it_goes_on() {
             .collect::<Vec<_>>()
     };
     let ids = |sagas: &[&Saga]| sagas.iter().map(|saga| saga.id.to_string()).collect::<Vec<_>>();
-    assert_eq!(listed("?paused=true"), ids(&[&early, &late]));
+    assert_eq!(listed("?paused=true"), ids(&[&early, &late, &own]));
     assert_eq!(listed("?parked=true"), ids(&[&parked, &late]), "of one something is parked, too");
     assert_eq!(listed(""), ids(&[&waits, &parked, &early, &late]));
     assert_eq!(get(&server, "/api/sagas?paused=true&parked=true").0, 400);

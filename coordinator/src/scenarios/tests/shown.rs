@@ -5,6 +5,8 @@ use super::*;
 pub(super) const GUEST: &str = r#"{"type": "record", "name": "GuestCame", "fields": [
     {"name": "trip_id", "type": "string"},
     {"name": "pin", "type": "string", "secret": true},
+    {"name": "method", "default": null, "type": ["null", "string",
+        {"type": "record", "name": "Voucher", "fields": [{"name": "code", "type": "string", "secret": true}]}]},
     {"name": "payer", "type": {"type": "record", "name": "Payer", "fields": [
         {"name": "name", "type": "string"},
         {"name": "cards", "type": {"type": "array", "items": {"type": "record", "name": "Card", "fields": [
@@ -31,13 +33,14 @@ steps:
       cards: \"start.payer.cards.map(c, c.number)\"
       kinds: \"start.payer.cards.map(c, c.kind)\"
       has_pin: start.pin != ''
+      method: start.?method
     within: 1h
   - { step: confirm, do: hotel.Confirm, undo: nothing, with: { pin: start.pin } }
 ",
     );
     world.passes(
-        "start: { trip_id: t-1, pin: '4711', payer: { name: ann, cards: [ { number: '4111', kind: visa } ] } }\nanswers: { hotel.Confirm: succeeded }\n\
+        "start: { trip_id: t-1, pin: '4711', method: { code: '0815' }, payer: { name: ann, cards: [ { number: '4111', kind: visa } ] } }\nanswers: { hotel.Confirm: succeeded }\n\
          at: { after: 1m, approve: { step: look, by: ann } }\nthen:\n  - approval look: { trip_id: t-1, pin: '***', begins: '***', name: ann, payer: '***', \
-         cards: '***', kinds: [ visa ], has_pin: true }\n  - hotel.Confirm: { pin: '4711' }\nends: completed\n",
+         cards: '***', kinds: [ visa ], has_pin: true, method: '***' }\n  - hotel.Confirm: { pin: '4711' }\nends: completed\n",
     );
 }

@@ -154,3 +154,23 @@ fn of_whole_files() {
     "#]],
     );
 }
+
+/// Without a schema a field that is not there is only found out by what happened.
+#[test]
+fn of_fields_that_nothing_has() {
+    let misses = |then: &str| {
+        let verdict = World::new().play(&format!("{}then: [ {then} ]\nends: completed\n", super::DONE));
+        verdict.misses.into_iter().map(|miss| miss.message).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        [misses("hotel.Reserve: { nigths: 2 }"), misses("hotel.Reserve: { nights: 3 }"), misses("mail.Thank: { whom: ann }")],
+        [
+            [
+                r#"hotel.Reserve {"nigths":2} is expected: it did not happen; what happened has no field 'nigths' (did you mean 'nights'?)"#
+            ],
+            [r#"hotel.Reserve {"nights":3} is expected: it did not happen"#],
+            [r#"mail.Thank {"whom":"ann"} is expected: it did not happen; what happened has no field 'whom' (there are: trip_id)"#],
+        ]
+    );
+    assert_eq!(misses("hotel.Reserve: { voucher: null, nights: 2 }"), [""; 0], "what is to be nothing may be absent");
+}

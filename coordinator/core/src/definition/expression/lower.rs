@@ -32,11 +32,13 @@ pub(crate) struct Typed {
     pub(crate) exact: Option<Decimal>,
     /// Of an expression: it is made of a field that its schema calls secret.
     pub(crate) secret: bool,
+    /// It is made of something of which only at run time is known whether it is secret.
+    pub(crate) may_be_secret: bool,
 }
 
 impl Typed {
     pub(crate) fn new(node: Node, ty: Type) -> Typed {
-        Typed { node, ty, chained: false, exact: None, secret: false }
+        Typed { node, ty, chained: false, exact: None, secret: false, may_be_secret: false }
     }
 
     /// The same, reached by `.?`.
@@ -71,6 +73,8 @@ pub(crate) struct Lowerer<'a, 'r, 't> {
     pub(super) rules_open: Vec<usize>,
     /// Something secret was read, other than for a condition or for a field of a record that is made.
     pub(super) secret: bool,
+    /// The same of what may be secret: a union in which something is.
+    pub(super) may_be_secret: bool,
 }
 
 impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
@@ -82,8 +86,8 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
         parsed: &'a Parsed,
         rules_open: Vec<usize>,
     ) -> Self {
-        let (locals, depth, node_count, is_too_deep, secret) = (Vec::new(), 0, 0, false, false);
-        Lowerer { names, report, uses, spot, parsed, locals, depth, node_count, is_too_deep, rules_open, secret }
+        let (locals, depth, node_count, is_too_deep, secret, may_be_secret) = (Vec::new(), 0, 0, false, false, false);
+        Lowerer { names, report, uses, spot, parsed, locals, depth, node_count, is_too_deep, rules_open, secret, may_be_secret }
     }
 
     /// Lowers an expression where it stands. `None` if anything is wrong, which is then reported.
@@ -97,8 +101,8 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
         let errors = report.error_count();
         let mut lowerer = Lowerer::new(names, report, uses, spot, parsed, Vec::new());
         let typed = lowerer.expression(&parsed.root)?;
-        let secret = lowerer.secret;
-        (report.error_count() == errors).then_some(Typed { secret, ..typed })
+        let (secret, may_be_secret) = (lowerer.secret, lowerer.may_be_secret);
+        (report.error_count() == errors).then_some(Typed { secret, may_be_secret, ..typed })
     }
 
     /// Checks a rule by itself.
@@ -140,7 +144,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             return self.fail(e.id, format!("the expression is deeper than {DEPTH_MAX}"), "divide it into rules");
         }
         self.depth += 1;
-        let outside = self.secret;
+        let outside = (self.secret, self.may_be_secret);
         let typed = match &e.expr {
             Expr::Literal(literal) => self.literal(e, literal),
             Expr::Ident(name) => self.name(e, name),
@@ -158,7 +162,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
         self.depth -= 1;
         // That something secret is so, or is not, tells little of it.
         if typed.as_ref().is_some_and(|typed| typed.node.is_condition()) {
-            self.secret = outside;
+            (self.secret, self.may_be_secret) = outside;
         }
         typed
     }

@@ -60,6 +60,7 @@ impl<'a> Lowerer<'a, '_, '_> {
                 };
                 self.secret |= found.secret;
                 let ty = Type::of(schema, found.ty);
+                self.may_be_secret |= ty.is_dynamic_within() && schema.holds_secret(found.ty);
                 let index = u16::try_from(index).expect("a schema has fewer nodes than 65,536");
                 let node = match of {
                     Node::Path(place) => {

@@ -269,7 +269,7 @@ impl<'a> Compiler<'a, '_, '_> {
 
     fn lower(&mut self, parsed: &'a Parsed) -> Option<Typed> {
         let typed = Lowerer::lower(self.names, self.report, self.uses, self.spot.clone(), parsed)?;
-        let is_masked = self.masks && (typed.secret || typed.ty.holds_secret());
+        let is_masked = self.masks && (typed.secret || typed.may_be_secret || typed.ty.holds_secret());
         Some(if is_masked { Typed::new(Node::Const(Const::Text(MASK.into())), Type::Text) } else { typed })
     }
 

@@ -55,6 +55,15 @@ impl Type {
         }
     }
 
+    /// True if what is known only at run time is in it.
+    pub(crate) fn is_dynamic_within(&self) -> bool {
+        match self {
+            Type::Dynamic => true,
+            Type::List(inner) | Type::Map(inner) | Type::Optional(inner) => inner.is_dynamic_within(),
+            _ => false,
+        }
+    }
+
     /// The type that an expression sees for a schema's node.
     pub(crate) fn of(schema: &Arc<Schema>, node: NodeId) -> Type {
         match schema.node(node) {

@@ -42,7 +42,9 @@ impl Leaf<'_> {
             (_, ended, left) => format!("{ended} have ended, {left} have not begun"),
         };
         if self.saga.paused().is_some() && self.entry.work == Work::Open {
-            return format!("{items} ({count}); {rest}; the saga is paused, and so are they: no other begins");
+            return format!(
+                "{items} ({count}); {rest}; the saga is paused, and so are they: no other begins; `ringmaster saga list --stuck` names those that need a person"
+            );
         }
         let held: Vec<u16> = held(rows);
         let held = match &held[..] {
