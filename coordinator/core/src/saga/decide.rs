@@ -79,7 +79,7 @@ pub fn decide(
         scratch,
     };
     draft.stop_with_above();
-    draft.pause_with_above();
+    draft.pause_with_above(!matches!(input, Input::TooBig { .. }));
     draft.take(row, input)?;
     if definition.has_claims {
         draft.release_values();

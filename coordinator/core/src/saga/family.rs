@@ -14,7 +14,7 @@ use std::sync::Arc;
 use ringmaster_schemas::codec::put_long;
 use ringmaster_schemas::journal::{Failure, FailureKind, ItemEvent, Place, RejectionReason, SagaEvent};
 use ringmaster_schemas::names::below;
-use ringmaster_schemas::state::{Child, ChildWork, Saga, Status, Work};
+use ringmaster_schemas::state::{Child, ChildWork, Paused, Saga, Status, Work};
 use ringmaster_schemas::{Data, Millis};
 
 use super::below::{of_above, place_above};
@@ -240,7 +240,9 @@ impl<'d, F: Family<'d>> Playing<'_, 'd, F> {
         if let Some(Above { saga, definition }) = above.first() {
             let passed = Some(Novelty::Passed).filter(|_| passes(before, after) && !mutated("child_pivot_not_told"));
             let place = || place_above(id, definition, saga).expect("what is below a row is below an entry of it");
-            let (known, found) = (known_above(id, definition, saga), is_paused_above(above).is_some());
+            // It is still to be told that it may go on.
+            let waits = matches!(input, Input::TooBig { .. }) && after.paused().is_some_and(Paused::is_with_above);
+            let (known, found) = (known_above(id, definition, saga), waits || is_paused_above(above).is_some());
             for what in passed.into_iter().chain(novelty(before, input, decided, (known, found))) {
                 let index = below(id).expect("it is below a row").index();
                 self.mail.push_back((saga.id.clone(), Input::News(News { place: place(), index, what })));

@@ -127,8 +127,9 @@ impl Draft<'_> {
     }
 
     /// A row below a saga that a person paused is paused with it, and goes on with it: it sees to that itself, before it looks at what
-    /// came. That it is told to comes later, so that its clocks stand from about then on.
-    pub(super) fn pause_with_above(&mut self) {
+    /// came. That it is told to comes later, so that its clocks stand from about then on. What fits into no record does not go on
+    /// beside that (`may_go_on`): it is told to.
+    pub(super) fn pause_with_above(&mut self, may_go_on: bool) {
         let runs = self.row.as_ref().is_some_and(|row| row.status == Status::Running);
         if self.above.is_empty() || !runs {
             return;
@@ -137,7 +138,7 @@ impl Draft<'_> {
             (None, Some(above)) if !mutated("items_not_paused") => {
                 self.happen(SagaEvent::Paused { by: "".into(), why: above.clone() });
             }
-            (Some(paused), None) if paused.is_with_above() && !mutated("items_not_resumed") => self.goes_on_again(),
+            (Some(paused), None) if may_go_on && paused.is_with_above() && !mutated("items_not_resumed") => self.goes_on_again(),
             _ => {}
         }
     }
