@@ -60,20 +60,8 @@ impl Guarded {
 
     /// Asks so often.
     fn ask(&self, turns: usize) -> Result<()> {
-        let (budget, nothing) = (Budget::new(), |_| None);
-        let environment = Environment {
-            key: "ord-1000017",
-            start: &self.kept,
-            event: &[],
-            results: &nothing,
-            item: &|_| None,
-            index: 0,
-            failure: None,
-            round: 1,
-            now: 2_000_000,
-            started: 1_000,
-            budget: &budget,
-        };
+        let budget = Budget::new();
+        let environment = Environment { start: &self.kept, ..Environment::without_saga("ord-1000017", 2_000_000, &budget) };
         let guard = self.definition.nodes[1].condition.as_ref().context("it has a guard")?;
         for _ in 0..turns {
             budget.refill();

@@ -183,3 +183,21 @@ impl Saga {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows from before items could be paused have no or one in the byte that says how an item is held.
+    #[test]
+    fn items_of_earlier_rows_are_read() {
+        for (byte, held, paused) in [(0, false, false), (1, true, false), (2, false, true), (3, true, true)] {
+            let (bytes, child) = ([14, 1, byte], Child { held, paused, ..Child::new(7, true) });
+            assert_eq!(Child::take(&mut Cursor::new(&bytes)), Ok(child.clone()));
+            let mut out = Vec::new();
+            child.put(&mut out);
+            assert_eq!(out, bytes);
+        }
+        assert!(Child::take(&mut Cursor::new(&[14, 1, 4])).is_err());
+    }
+}

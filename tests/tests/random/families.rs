@@ -104,28 +104,6 @@ pub(crate) const ITEM_MUTANTS: [(&str, &str); 29] = [
 #[cfg(feature = "faults")]
 #[test]
 fn every_mutant_of_items_breaks_its_law() {
-    use ringmaster_core::faults::mutate;
-
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let mut missed = Vec::new();
-    for (mutant, law) in ITEM_MUTANTS {
-        mutate(Some(mutant));
-        let (mut caught, mut others) = (None, std::collections::BTreeSet::new());
-        for seed in 0..FAMILY_SEEDS {
-            let Err(failure) = families::run(seed, 4) else { continue };
-            others.extend(failure.laws);
-            if others.contains(law) {
-                caught = Some(seed);
-                break;
-            }
-        }
-        mutate(None);
-        match caught {
-            Some(seed) => println!("{mutant}: {law} is broken by seed {seed}"),
-            None => missed.push((mutant, law, others)),
-        }
-    }
-    std::panic::set_hook(hook);
-    assert!(missed.is_empty(), "no seed of {FAMILY_SEEDS} breaks the law: {missed:?}");
+    let broken = |seed| families::run(seed, 4).err().map(|failure| failure.laws);
+    super::mutants::all_break_their_laws(&ITEM_MUTANTS, FAMILY_SEEDS, broken);
 }

@@ -49,9 +49,7 @@ impl Leaf<'_> {
         let held: Vec<u16> = held(rows);
         let held = match &held[..] {
             [] => String::new(),
-            held => {
-                format!("; held, since a person is needed or a participant is not asked now: {}", stretches(held))
-            }
+            held => format!("; held, since a person is needed or a participant is not asked now: {}", stretches(held)),
         };
         format!("{items} ({count}); {rest}{held}")
     }

@@ -17,5 +17,5 @@ pub(super) use names::check as names;
 pub(super) use pivot::check as pivot;
 pub(super) use priority::check as priority;
 pub(super) use reach::check as reach;
-pub(super) use reactions::{check as reactions, own_codes};
+pub(super) use reactions::{check as reactions, codes_of_waits};
 pub(super) use run::check as run;

@@ -23,7 +23,7 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report
 }
 
 /// The codes that what waits by itself is refused with: few, and known. None for what others refuse.
-pub(in crate::definition::compile) fn own_codes(verb: PlannedVerb<'_>) -> Option<&'static [&'static str]> {
+pub(in crate::definition::compile) fn codes_of_waits(verb: PlannedVerb<'_>) -> Option<&'static [&'static str]> {
     Some(match verb {
         PlannedVerb::Wait(wait) if wait.listens.matches.is_some() => &[code::EXPIRED, code::VALUE_TAKEN],
         PlannedVerb::Claim(_) => &[code::EXPIRED, code::VALUE_TAKEN],
@@ -37,7 +37,7 @@ pub(in crate::definition::compile) fn own_codes(verb: PlannedVerb<'_>) -> Option
 }
 
 fn codes(verb: PlannedVerb<'_>, form: &NodeForm, report: &mut Report<'_>) {
-    let Some(known) = own_codes(verb) else { return };
+    let Some(known) = codes_of_waits(verb) else { return };
     for code in form.on_refused.iter().filter_map(|on| on.code.as_ref()).filter(|code| !known.contains(&&*code.text)) {
         let message = format!("'{}' is never refused with {}", form.name.text, code.text);
         report.error(&code.span, message, did_you_mean(&code.text, known.iter().copied()));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::journal::Phase;
 
-use super::super::checks::own_codes;
+use super::super::checks::codes_of_waits;
 use super::super::did_you_mean;
 use super::super::form::{NodeForm, RunForm};
 use super::super::tree::PlannedVerb;
@@ -85,7 +85,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
                 PlannedVerb::Run(form, _) => {
                     codes.extend(self.ground.contracts.get(&form.saga.text)?.codes.clone()?);
                 }
-                verb => codes.extend(own_codes(verb).into_iter().flatten().copied().map(Arc::from)),
+                verb => codes.extend(codes_of_waits(verb).into_iter().flatten().copied().map(Arc::from)),
             }
         }
         Some(codes)
