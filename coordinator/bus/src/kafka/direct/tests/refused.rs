@@ -202,9 +202,12 @@ fn who_answers_nonsense_or_nothing_at_first_is_told_of() {
         (0..2).for_each(|_| broker.state().push(Api::Versions, act.clone()));
         let mut line = Line::to(&broker.address());
         line.send("commands", 0, 1).expect("taken");
-        // Its time to answer counts from here; skipped before, it would be waited for in truth.
+        // Its time to answer counts from here; skipped before, it would be waited for in truth. An answer on its way is
+        // no silence: time skipped before it is read would make it one.
         line.until("it is asked", |_| broker.state().asked.contains_key(&Api::Versions.key()));
-        line.skip(Duration::from_secs(31));
+        if matches!(act, Act::Hold) {
+            line.skip(Duration::from_secs(31));
+        }
         line.until("it is told", |_| WARNED.with_borrow(|warned| !warned.is_empty()));
         broker.release();
         line.until("it goes on", |line| line.done.contains_key(&1) || line.failed.contains_key(&1));
