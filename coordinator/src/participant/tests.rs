@@ -202,7 +202,7 @@ fn a_slip_in_a_script_is_told_with_its_place() {
            |                                            ^
         script.yaml:5:54: error: 'soon' is not a duration
          5 |     - { if: steps.x.y, share: 2, attempts: 0, delay: soon }
-           |                                                      ^^^^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
+           |                                                      ^^^^ a duration is written as 200ms, 10s, 5m, 1h30m, 14d
         script.yaml:6:36: error: a rule has one answer
          6 |     - { refused: DECLINED, silent: true }
            |                                    ^^^^ one of refused, failed, silent, result; none is success

@@ -1,6 +1,7 @@
 //! Deploying to a coordinator that runs: nothing is started again, old sagas end by the old version, new ones begin by the new.
 
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use ringmaster_demo::orders::{self, Outcome};
 use ringmaster_schemas::names::partition_of;
@@ -64,6 +65,29 @@ fn a_deploy_under_load_reaches_a_coordinator_that_runs() {
     say(&format!("{} orders by the second version, {} by the third, without a restart", by_second.len(), by_third.len()));
     assert_eq!(coordinator.metric("ringmaster_claims_total"), f64::from(PARTITIONS), "nothing was claimed again");
     world.close(shop, coordinator);
+}
+
+/// Nothing looks for a new version every so often: it is read as it is published. The quickest of some deploys says so on any machine.
+#[test]
+fn a_deploy_is_taken_in_within_a_second() {
+    let world = World::new("how soon a deploy is taken in");
+    let coordinator = world.owner("blue");
+    let file = world.folder().join("sagas/order-fulfilment.yaml");
+    let first = std::fs::read_to_string(&file).expect("the example");
+    let mut took = Vec::new();
+    for version in 2..=6 {
+        let text = first.replace("deadline: 3d", &format!("deadline: {version}d"));
+        std::fs::write(&file, text).expect("it can be written");
+        let output = world.ringmaster(&["deploy", "sagas"]);
+        let published = Instant::now();
+        assert!(output.status.success(), "{}", said(&output));
+        until("it is taken in", || coordinator.process.said().contains(&format!("version={version}")));
+        took.push(published.elapsed());
+    }
+    took.sort();
+    say(&format!("a version was taken in {:?} behind its deploy's end, at most {:?}", took[2], took[4]));
+    assert!(took[0] < Duration::from_secs(1), "{took:?}");
+    coordinator.stop();
 }
 
 /// What a saga starts on may be a topic that was not read before; one that is missing is refused by the deploy.

@@ -1,10 +1,11 @@
 //! A participant that a person pauses, by `ringmaster participant`: every partition takes it and answers, and nothing is asked meanwhile.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use ringmaster_demo::orders;
-use ringmaster_schemas::names::partition_of;
+use ringmaster_demo::orders::{self, Outcome};
+use ringmaster_schemas::names::{command_topic, partition_of};
 use ringmaster_tests::live::{PARTITIONS, RUN, World, say, until};
 
 /// The services are this test: it answers each command by hand.
@@ -58,8 +59,12 @@ fn said(output: &Output, code: i32, words: &str) {
     assert!(all.contains(words), "'{words}' is not said:\n{all}");
 }
 
-/// The service is gone for longer than any order's step may take. Not one order fails for it: all are parked, and complete when it is
-/// back, with load still on.
+/// How long payment is away.
+const OUTAGE: Duration = Duration::from_secs(60);
+
+/// The service is gone for a minute, which is longer than any order's step may take. Not one order fails for it: all are parked, and complete
+/// when it is back, with half the load still on. What was parked is gone within 1.2 times the outage, which is what the ramp allows, ten
+/// times more than what the services need; those that go first go first.
 #[test]
 fn payment_down_under_load_parks_orders_and_not_one_fails_for_it() {
     let mut world = World::new("payment down");
@@ -68,6 +73,8 @@ fn payment_down_under_load_parks_orders_and_not_one_fails_for_it() {
         "    undo: payment.Refund\n",
         "    undo: payment.Refund\n    timeout: 2s\n    within: 8s\n    retry: { attempts: 3 }\n",
     );
+    // The orders of every twentieth customer are far larger than all others.
+    world.edit("sagas/order-fulfilment.yaml", "deadline: 3d\n", "deadline: 3d\npriority: \"start.total > 1000.00 ? 9 : 5\"\n");
     world.configure("[breaker]\nprobe_every = \"1s\"\nminimum = 3");
     let coordinator = world.owner("blue");
     let shop = world.shop();
@@ -75,27 +82,54 @@ fn payment_down_under_load_parks_orders_and_not_one_fails_for_it() {
     until("orders end", || shop.finished() >= 100);
     world.take_service("payment").kill();
     let down = Instant::now();
-    shop.order(1_400, 200.0);
+    shop.order(1_400, 24.0);
     until("no partition asks payment any more", || {
         coordinator.metric("ringmaster_partition_open_breakers") == f64::from(PARTITIONS)
     });
     until("orders are parked", || coordinator.metric("ringmaster_partition_parked") >= 1_000.0);
-    let outage = down.elapsed();
+    until("a minute is over, and all are placed", || down.elapsed() >= OUTAGE && shop.issued() == shop.wanted());
+    let (outage, parked) = (down.elapsed(), coordinator.metric("ringmaster_partition_parked"));
+    let asked = world.keys(&command_topic("payment"));
     let list = world.ringmaster(&["participant", "list", "--set", &format!("api.listen={}", coordinator.address)]);
     said(&list, 0, "payment");
     world.start_service("payment", &[]);
     let back = Instant::now();
-    shop.order(200, 100.0);
+    shop.order(400, 12.0);
     until("nothing is parked any more", || {
         coordinator.metric("ringmaster_partition_parked") == 0.0 && coordinator.metric("ringmaster_partition_open_breakers") == 0.0
     });
     let drain = back.elapsed();
     say(&format!(
-        "payment was down for {:.1} s, and what was parked was gone {:.1} s after it was back, with half the load on: {:.2} of it",
+        "payment was down for {:.1} s, and the {parked} orders that were parked were gone {:.1} s after it was back, with half the load on: {:.2} of it",
         outage.as_secs_f64(),
         drain.as_secs_f64(),
         drain.as_secs_f64() / outage.as_secs_f64()
     ));
+    assert!(drain <= outage.mul_f64(1.2), "the drain took {drain:?}");
     assert_eq!(coordinator.metric("ringmaster_saga_steps_stuck_total"), 0.0, "nobody is needed");
+    let gold_count = first_go_first(&world, &asked, parked as usize);
+    say(&format!("{gold_count} of them went before the rest"));
     world.close(shop, coordinator);
+}
+
+/// Of what was asked behind the outage, and was placed in it: in each partition what goes first stands before the rest. How many did.
+fn first_go_first(world: &World, before: &BTreeMap<i32, Vec<String>>, parked: usize) -> usize {
+    let mut gold_count = 0;
+    let mut seen_count = 0;
+    for (partition, keys) in world.keys(&command_topic("payment")) {
+        let known = before.get(&partition).map_or(&[][..], Vec::as_slice);
+        let number = |key: &String| orders::number_of(RUN, key).expect("an order's key");
+        let first = |key: &&String| !known.contains(key) && (300..1_700).contains(&number(key));
+        let mut orders: Vec<u64> = keys[known.len()..].iter().filter(first).map(number).collect();
+        let mut seen = BTreeSet::new();
+        // An attempt that had no answer in time is another record.
+        orders.retain(|order| seen.insert(*order));
+        let is_gold = |order: &u64| orders::outcome(*order) == Outcome::Declined;
+        let rest = orders.iter().position(|order| !is_gold(order)).unwrap_or(orders.len());
+        let late: Vec<&u64> = orders[rest..].iter().filter(|order| is_gold(order)).collect();
+        assert!(late.is_empty(), "partition {partition}: {late:?} went behind others: {orders:?}");
+        (gold_count, seen_count) = (gold_count + rest, seen_count + orders.len());
+    }
+    assert!(gold_count > 20 && seen_count + 100 > parked, "{gold_count} of {seen_count} that were asked, of {parked}");
+    gold_count
 }

@@ -65,11 +65,11 @@ impl Catalog {
             };
             let Some((kind, number)) = versions.iter().rev().find_map(other) else { continue };
             let document = yaml::load(&record.text).ok().and_then(|documents| documents.into_iter().next());
-            let entry = document.and_then(|document| document.root.named("search")?.named(&search.name));
+            let entry = document.as_ref().and_then(|document| document.root.named("search")?.named(&search.name));
             let message =
                 format!("search.{} is {} here, and {kind} in version {number}, which is deployed", search.name, search.kind);
             let hint = "sagas of both versions are found by one name: give it another name, or the same type";
-            found.error(&entry.map_or(0..0, |entry| entry.span), message, hint);
+            found.error(&entry.map_or(0..0, |entry| entry.span.clone()), message, hint);
         }
         found.finish().0
     }

@@ -78,6 +78,10 @@ pub struct YamlError {
     pub hint: String,
 }
 
+fn too_deep() -> String {
+    format!("lists and maps are nested deeper than {DEPTH_MAX} levels")
+}
+
 impl Node {
     /// The text of a scalar.
     pub fn scalar(&self) -> Option<&str> {
@@ -88,9 +92,9 @@ impl Node {
     }
 
     /// The value of a map's key.
-    pub fn named(self, name: &str) -> Option<Node> {
-        match self.kind {
-            Kind::Map(entries) => entries.into_iter().find(|(key, _)| key.scalar() == Some(name)).map(|(_, value)| value),
+    pub fn named(&self, name: &str) -> Option<&Node> {
+        match &self.kind {
+            Kind::Map(entries) => entries.iter().find(|(key, _)| key.scalar() == Some(name)).map(|(_, value)| value),
             Kind::Scalar(..) | Kind::List(_) => None,
         }
     }
@@ -188,7 +192,11 @@ fn events(text: &str) -> Result<Builder<'_>, Vec<YamlError>> {
             Ok(event) => event,
             Err(error) => {
                 let at = builder.byte(error.marker().index());
-                builder.error(at..at, format!("this is not YAML: {}", error.info()), hints::hint(error.info(), text, at));
+                let message = match error.info().contains("recursion limit") {
+                    true => too_deep(),
+                    false => format!("this is not YAML: {}", error.info()),
+                };
+                builder.error(at..at, message, hints::hint(error.info(), text, at));
                 break;
             }
         };
@@ -266,7 +274,7 @@ impl Builder<'_> {
         }
         if self.open.len() > DEPTH_MAX {
             let span = self.span(marks);
-            self.error(span, format!("nested deeper than {DEPTH_MAX}"), String::new());
+            self.error(span, too_deep(), hints::DEEP.to_owned());
             return false;
         }
         true

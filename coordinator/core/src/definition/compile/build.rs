@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::avro::{Node as Avro, Schema};
 
+use super::alike::Alike;
 use super::certainty::Certainty;
 use super::checks;
 use super::contracts::Contracts;
@@ -27,6 +28,8 @@ use crate::definition::{Contract, Definition};
 pub(super) struct Read {
     /// What all starts have in common: what `start` is.
     pub(super) start: Arc<Schema>,
+    /// False where what starts it is wrong, which is told.
+    pub(super) start_is_known: bool,
     /// Of each start's own event.
     pub(super) begins: Vec<Arc<Schema>>,
     /// What not every start has.
@@ -92,7 +95,7 @@ impl Builder<'_, '_, '_> {
         checks::reactions(&tree, self.finder.report);
         checks::limits(form, &tree, self.finder.options, self.finder.report);
         let listeners = listeners(form, &tree, self.finder.report);
-        let mut whole = self.whole(&tree, &listeners)?;
+        let mut whole = self.whole(&tree, &listeners);
         checks::names(&tree, &whole, self.finder.report);
         let ground = Ground { tree: &tree, certainty: &certainty, whole: &whole, listeners: &listeners, contracts };
         let known = names(form, &ground, None);
@@ -128,15 +131,15 @@ impl Builder<'_, '_, '_> {
         self.finder.report.error_count() > self.errors_before
     }
 
-    /// The schemas that everything is read by.
-    fn whole(&mut self, tree: &Tree<'_>, listeners: &[Listening<'_>]) -> Option<Read> {
+    /// The schemas that everything is read by. What is wrong with one is reported, and hides nothing of what is wrong elsewhere.
+    fn whole(&mut self, tree: &Tree<'_>, listeners: &[Listening<'_>]) -> Read {
         let starts = starts::whole(self.form, &mut self.finder);
-        let events: Vec<_> = listeners.iter().map(|listening| self.finder.event(listening.event)).collect();
-        let events = events.into_iter().collect::<Option<Vec<_>>>();
+        let any = self.finder.lookup.json();
+        let events = listeners.iter().map(|listening| self.finder.event(listening.event).unwrap_or_else(|| any.clone()));
+        let events: Vec<_> = events.collect();
         let asks = tree.givers().filter(|(step, _)| matches!(tree.node(*step).verb, PlannedVerb::Do(_) | PlannedVerb::Approval(_)));
-        let results: Vec<_> = asks.map(|(step, form)| (step, self.finder.gives(&form.verb))).collect();
-        let results = results.into_iter().map(|(node, result)| Some((node, result?)));
-        let (events, mut results) = (events?, results.collect::<Option<BTreeMap<_, _>>>()?);
+        let results = asks.map(|(step, form)| (step, self.finder.gives(&form.verb).unwrap_or_else(|| any.clone())));
+        let mut results: BTreeMap<u16, Arc<Schema>> = results.collect();
         results.extend(tree.nodes.iter().zip(0..).filter_map(|(planned, number)| match planned.verb {
             PlannedVerb::Run(form, _) => Some((number, self.contracts.get(&form.saga.text)?.result.clone()?)),
             _ => None,
@@ -144,9 +147,10 @@ impl Builder<'_, '_, '_> {
         for (listening, event) in listeners.iter().zip(&events) {
             results.extend(listening.waits.iter().map(|wait| (*wait, event.clone())));
         }
-        let Starts { start, begins, gaps } = starts?;
+        let start_is_known = starts.is_some();
+        let Starts { start, begins, gaps } = starts.unwrap_or_else(|| Starts::unknown(self.form, &self.finder));
         let fields = events.clone();
-        Some(Read { start, begins, gaps, events, fields, results, derived: Derived::default() })
+        Read { start, start_is_known, begins, gaps, events, fields, results, derived: Derived::default() }
     }
 
     /// Results that are read and have no schema.
@@ -185,20 +189,14 @@ impl Builder<'_, '_, '_> {
         let of_start = uses.of(Root::Start).unwrap_or(&none);
         let start = self.projection(&whole.start, of_start)?;
         let begins = self.begins(ground, uses, &start)?;
-        let is_read = |node: u16| uses.of(Root::Result(node));
-        let events = ground.listeners.iter().zip(0..).zip(&whole.events).map(|((listening, number), event)| {
-            let own = uses.of(Root::Event(number));
-            let reads = own.into_iter().chain(listening.waits.iter().filter_map(|wait| is_read(*wait)));
-            (listening, event, reads.fold(none.clone(), |all, more| all.and(more)))
-        });
-        let events: Vec<_> = events.map(|(listening, event, reads)| Some((listening, self.projection(event, &reads)?))).collect();
-        let events = events.into_iter().collect::<Option<Vec<_>>>()?;
-        let waits = events.iter().flat_map(|(listening, kept)| listening.waits.iter().map(move |wait| (*wait, (*kept).clone())));
-        let mut results: BTreeMap<u16, Arc<Schema>> = waits.filter(|(wait, _)| is_read(*wait).is_some()).collect();
-        let asks = whole.results.iter().filter(|(node, _)| !matches!(tree.node(**node).verb, PlannedVerb::Wait(_)));
-        for (node, result) in asks {
-            if let Some(reads) = is_read(tree.stands_for(*node).unwrap_or(*node)) {
-                results.insert(*node, self.projection(result, reads)?);
+        let alike = Alike::of(tree, ground.listeners, uses);
+        let events = (0..).zip(&whole.events);
+        let events = events.map(|(number, event)| self.projection(event, &alike.event(number).unwrap_or_else(|| none.clone())));
+        let events = events.collect::<Option<Vec<_>>>()?;
+        let mut results = BTreeMap::new();
+        for (node, result) in &whole.results {
+            if let Some(reads) = alike.result(*node) {
+                results.insert(*node, self.projection(result, &reads)?);
             }
         }
         let mut derived = Derived { lists: whole.derived.lists.clone(), ..Derived::default() };
@@ -218,8 +216,8 @@ impl Builder<'_, '_, '_> {
             }
         });
         let fields = fields.collect();
-        let (gaps, events) = (whole.gaps.clone(), events.into_iter().map(|(_, kept)| kept).collect());
-        Some(Read { start, begins, gaps, events, fields, results, derived })
+        let gaps = whole.gaps.clone();
+        Some(Read { start, start_is_known: true, begins, gaps, events, fields, results, derived })
     }
 
     /// Of each start's own event: what its own key and if read, and what is read of it as `start`.
@@ -281,6 +279,7 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
     let read = kept.unwrap_or(whole);
     Names {
         start: read.start.clone(),
+        start_is_known: read.start_is_known,
         gaps: &whole.gaps,
         events: read.events.iter().chain(read.own_begins()).chain(&read.fields).cloned().collect(),
         nodes: nodes.collect(),

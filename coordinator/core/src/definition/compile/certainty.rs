@@ -30,9 +30,11 @@ impl Certainty {
         let done = match node.verb {
             PlannedVerb::Sequence(_) => tree.children(number).fold(known.clone(), |known, child| self.walk(tree, child, known)),
             PlannedVerb::Run(..) if !node.verb.gives() => known.clone(),
-            PlannedVerb::Do(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) | PlannedVerb::Run(..) => {
-                known.clone().with(tree.stands_for(number).unwrap_or(number), true)
-            }
+            PlannedVerb::Do(_)
+            | PlannedVerb::Approval(_)
+            | PlannedVerb::Wait(_)
+            | PlannedVerb::Run(..)
+            | PlannedVerb::Unreadable(_) => known.clone().with(tree.stands_for(number).unwrap_or(number), true),
             PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Sleep(_) | PlannedVerb::Claim(_) => known.clone(),
             PlannedVerb::Group => self.walk(tree, number + 1, known.clone()),
             // What is done in the items is theirs: outside only the list of what they give can be read.

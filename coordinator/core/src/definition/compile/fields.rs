@@ -145,7 +145,7 @@ impl<'n> Fields<'n> {
             Err(why) => {
                 let number = node.scalar().filter(|text| text.parse::<u64>().is_ok());
                 let hint = number.map(|number| format!("write its unit: {number}s, {number}ms"));
-                let hint = hint.unwrap_or_else(|| "this version knows durations as 200ms, 10s, 5m, 1h30m, 14d".to_owned());
+                let hint = hint.unwrap_or_else(|| "a duration is written as 200ms, 10s, 5m, 1h30m, 14d".to_owned());
                 report.error(&node.span, why, hint);
                 None
             }

@@ -76,9 +76,12 @@ pub(super) fn listeners<'f>(form: &'f SagaForm, tree: &Tree<'f>, report: &mut Re
     all
 }
 
-/// None where it does not say its topic, and the starts have no single one.
+/// None where it does not say its topic, and the starts have no single one, or cannot be read.
 fn of<'f>(form: &'f SagaForm, listens: &'f ListenForm, report: &mut Report<'_>) -> Option<Listening<'f>> {
     let Some(topic) = listens.topic.as_ref().or_else(|| form.topic()) else {
+        if !form.start_is_known {
+            return None;
+        }
         let message = format!("it is not clear which topic {} comes on", listens.event.text);
         report.error(&listens.event.span, message, "say from: TOPIC; only where all starts have one topic, it is that one");
         return None;

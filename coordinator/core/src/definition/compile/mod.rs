@@ -4,6 +4,7 @@
 //! yaml (spanned tree) -> form (what may stand where) -> tree (a table of nodes) -> certainty, checks -> pass (each node) -> Definition
 //! ```
 
+mod alike;
 mod build;
 mod certainty;
 mod checks;
@@ -223,7 +224,7 @@ fn defined_in(record: &DefinitionRecord, message: String, hint: String) -> Compi
 /// Where the name of a document stands.
 fn name_in(text: &str) -> Range<usize> {
     let document = yaml::load(text).ok().and_then(|documents| documents.into_iter().next());
-    document.and_then(|document| document.root.named("saga")).map_or(0..0, |name| name.span)
+    document.as_ref().and_then(|document| document.root.named("saga")).map_or(0..0, |name| name.span.clone())
 }
 
 pub(crate) fn on_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {
@@ -245,6 +246,7 @@ fn compile_documents(
 ) -> Result<Vec<Version>, Vec<CompileError>> {
     let mut report = Report::new(file, text, first_line);
     let mut versions: Vec<Version> = Vec::new();
+    let mut names: Vec<String> = Vec::new();
     let (documents, errors) = yaml::read(text);
     if documents.is_empty() && errors.is_empty() {
         report.error(&(0..0), NO_DEFINITION, "saga: NAME");
@@ -254,10 +256,11 @@ fn compile_documents(
         let errors = report.error_count();
         let form = SagaForm::read(&document.root, &mut report);
         let Some(form) = report.or_reason(form, errors, &document.root.span) else { continue };
-        if versions.iter().any(|version| *version.definition.name == *form.name.text) {
+        if names.contains(&form.name.text) {
             report.error(&form.name.span, format!("saga '{}' is defined twice", form.name.text), "");
             continue;
         }
+        names.push(form.name.text.clone());
         let (contracts, unknown) = contracts::resolve(&form, pinned, settings, &mut report);
         let deployed = settings.deployed.get(&form.name.text);
         let mut lookup = Lookup::new(settings.schemas, pinned, deployed);

@@ -145,7 +145,7 @@ pub fn outline(file: &str, text: &str) -> Result<Vec<Outline>, Vec<CompileError>
             Ok(documents) => {
                 for document in documents {
                     let form = SagaForm::read(&document.root, &mut report);
-                    outlines.extend(form.as_ref().map(Outline::of));
+                    outlines.extend(form.filter(|_| report.error_count() == 0).as_ref().map(Outline::of));
                 }
             }
         }
@@ -209,6 +209,7 @@ impl Part {
                 topic: wait.listens.topic.as_ref().map(|topic| topic.text.clone()),
                 condition: wait.condition.as_ref().map(text_of),
             },
+            VerbForm::Unreadable(_) => unreachable!("what cannot be read has no outline"),
             VerbForm::Sleep(SleepForm::For(millis)) => Does::Sleep(write_duration(*millis)),
             VerbForm::Sleep(SleepForm::Computed(parsed)) => Does::Sleep(text_of(parsed)),
             VerbForm::Approval(asks) => {

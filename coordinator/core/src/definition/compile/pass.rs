@@ -17,7 +17,7 @@ use ringmaster_schemas::journal::{DefinitionHash, Encoding};
 use super::build::{Ground, Read};
 use super::checks::{self, Decides};
 use super::did_you_mean;
-use super::form::{EmitForm, OnForm, SagaForm, SleepForm, StartForm, SwitchForm, WaitForm};
+use super::form::{EmitForm, OnForm, SagaForm, SleepForm, StartForm, SwitchForm, UnreadableForm, WaitForm};
 use super::targets::{Finder, Target};
 use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
@@ -201,6 +201,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             (PlannedVerb::Run(form, _), _) => self.run(number, form, spot).map(Verb::Run),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
             (PlannedVerb::Claim(form), _) => Some(Verb::Claim(form.name.text.as_str().into())),
+            (PlannedVerb::Unreadable(form), _) => self.unreadable(form, spot),
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
         };
         let name: Arc<str> = match planned.verb {
@@ -284,6 +285,15 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         })
     }
 
+    /// The expressions of a body that is for nobody known.
+    fn unreadable(&mut self, form: &'p UnreadableForm, spot: Spot) -> Option<Verb> {
+        let target = Target { schema: self.finder.lookup.json(), encoding: Encoding::Json, fingerprint: 0 };
+        if let Some(with) = &form.with {
+            let _ = self.body(with, &target, spot, false);
+        }
+        None
+    }
+
     fn sleep(&mut self, form: &'p SleepForm, spot: &Spot) -> Option<Sleep> {
         match form {
             SleepForm::For(millis) => Some(Sleep::For(*millis)),
@@ -342,7 +352,8 @@ fn within_ms(planned: &Planned<'_>) -> Option<Millis> {
         | PlannedVerb::Parallel
         | PlannedVerb::Sleep(_)
         | PlannedVerb::ForEach(_)
-        | PlannedVerb::Run(..) => written,
+        | PlannedVerb::Run(..)
+        | PlannedVerb::Unreadable(_) => written,
         PlannedVerb::Claim(_) => Some(CLAIM_WITHIN_MS),
     }
 }

@@ -170,8 +170,21 @@ fn add(found: &mut Vec<CompileError>, error: CompileError) {
 /// The candidate that was probably meant.
 pub(crate) fn suggest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let far = (word.chars().count() / 3).clamp(1, 3);
-    let near = candidates.into_iter().map(|candidate| (distance(word, candidate), candidate)).min()?;
+    // A letter that was held too long is one slip, however often it stands there.
+    let held = (once_each(word) != word).then(|| once_each(word));
+    let slips = |candidate: &str| {
+        let as_held = held.as_deref().filter(|held| *held == once_each(candidate)).map(|_| 1);
+        as_held.into_iter().chain([distance(word, candidate)]).min().unwrap_or(usize::MAX)
+    };
+    let near = candidates.into_iter().map(|candidate| (slips(candidate), candidate)).min()?;
     (near.0 <= far).then_some(near.1)
+}
+
+/// A word without letters that are the same as the one before them.
+fn once_each(word: &str) -> String {
+    let mut letters: Vec<char> = word.to_lowercase().chars().collect();
+    letters.dedup();
+    letters.into_iter().collect()
 }
 
 /// "did you mean 'total'?", or what there is.
@@ -222,6 +235,8 @@ mod tests {
         assert_eq!(suggest("tiemout", words), Some("timeout"));
         assert_eq!(suggest("TOTAL", words), Some("total"));
         assert_eq!(suggest("zzz", words), None);
+        assert_eq!(suggest("dooo", ["do", "to", "undo"]), Some("do"));
+        assert_eq!(suggest("emmmmit", ["emit", "wait"]), Some("emit"));
     }
 
     #[test]

@@ -22,8 +22,19 @@ pub(super) struct Starts {
     pub(super) gaps: BTreeMap<String, StartGap>,
 }
 
+impl Starts {
+    /// Of what cannot be read, which is told.
+    pub(super) fn unknown(form: &SagaForm, finder: &Finder<'_, '_, '_>) -> Starts {
+        let any = finder.lookup.json();
+        Starts { start: any.clone(), begins: vec![any; form.starts.len()], gaps: BTreeMap::new() }
+    }
+}
+
 /// The schemas of all that starts a saga; what is wrong is reported.
 pub(super) fn whole(form: &SagaForm, finder: &mut Finder<'_, '_, '_>) -> Option<Starts> {
+    if !form.start_is_known {
+        return None;
+    }
     if let Some(input) = &form.input {
         let start = super::input::schema(form, input, finder)?;
         return Some(Starts { start, begins: Vec::new(), gaps: BTreeMap::new() });

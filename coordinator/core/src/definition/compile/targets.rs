@@ -136,6 +136,7 @@ impl Finder<'_, '_, '_> {
             VerbForm::Wait(_) => unreachable!("what it gives is what is listened to"),
             VerbForm::ForEach(_) => unreachable!("what it gives follows from its expressions"),
             VerbForm::Run(_) => unreachable!("what it gives its contract says"),
+            VerbForm::Unreadable(_) => unreachable!("what it gives nobody knows"),
             VerbForm::Emit(_) | VerbForm::Refuse(_) | VerbForm::Group(_) => unreachable!("it gives nothing"),
             VerbForm::Switch(_) | VerbForm::Parallel(_) | VerbForm::Sleep(_) => unreachable!("it gives nothing"),
         }

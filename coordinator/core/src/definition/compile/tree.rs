@@ -5,7 +5,7 @@ use ringmaster_schemas::journal::Phase;
 use super::contracts::Contracts;
 use super::form::{
     ApprovalForm, DoForm, EmitForm, ForEachForm, NodeForm, OnForm, RefuseForm, RunForm, SagaForm, SearchForm, SleepForm,
-    SwitchForm, VerbForm, WaitForm,
+    SwitchForm, UnreadableForm, VerbForm, WaitForm,
 };
 use crate::definition::{Next, ROOT, Reaction, Role};
 
@@ -47,6 +47,7 @@ pub(super) enum PlannedVerb<'f> {
     ForEach(&'f ForEachForm),
     Run(&'f RunForm, Promised),
     Claim(&'f SearchForm),
+    Unreadable(&'f UnreadableForm),
 }
 
 /// What a saga promises that is run.
@@ -63,14 +64,14 @@ impl PlannedVerb<'_> {
             PlannedVerb::Group | PlannedVerb::Switch(_) | PlannedVerb::Parallel | PlannedVerb::ForEach(_) => true,
             PlannedVerb::Sequence(_) | PlannedVerb::Do(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) => false,
             PlannedVerb::Sleep(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) | PlannedVerb::Run(..) => false,
-            PlannedVerb::Claim(_) => false,
+            PlannedVerb::Claim(_) | PlannedVerb::Unreadable(_) => false,
         }
     }
 
     /// True if it gives a result that expressions can read.
     pub(super) fn gives(&self) -> bool {
         match self {
-            PlannedVerb::Do(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) => true,
+            PlannedVerb::Do(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) | PlannedVerb::Unreadable(_) => true,
             PlannedVerb::ForEach(form) => form.result.is_some(),
             PlannedVerb::Run(_, promised) => promised.result,
             PlannedVerb::Sequence(_) | PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Sleep(_) => false,
@@ -106,6 +107,7 @@ impl<'f> Tree<'f> {
                 VerbForm::Sleep(form) => PlannedVerb::Sleep(form),
                 VerbForm::Approval(form) => PlannedVerb::Approval(form),
                 VerbForm::Wait(form) => PlannedVerb::Wait(form),
+                VerbForm::Unreadable(form) => PlannedVerb::Unreadable(form),
                 VerbForm::ForEach(form) => PlannedVerb::ForEach(form),
                 VerbForm::Run(form) => {
                     let promised = contracts.get(&form.saga.text);
@@ -212,19 +214,22 @@ impl<'f> Tree<'f> {
         }
     }
 
-    /// The step under whose name the result of this one is read: it stands in the reaction of that step, or of what is around it.
+    /// The step under whose name the result of this one is read: this one stands in a reaction of that step, or of what is around that.
     pub(super) fn stands_for(&self, number: u16) -> Option<u16> {
         let name = self.node(number).form?.stands_for.as_ref()?;
-        let owner = self.reaction_around(number)?;
+        let reacts = |other: u16| self.reactions_around(number).any(|owner| self.holds(owner, other));
         self.givers()
-            .find(|(other, node)| *other != number && self.holds(owner, *other) && node.name.text == name.text)
-            // What is kept of an event is what all that waits for it reads; and nothing stands for a list of what items gave.
-            .filter(|(other, node)| {
-                let verb = self.node(*other).verb;
-                node.stands_for.is_none() && !matches!(verb, PlannedVerb::Wait(_) | PlannedVerb::ForEach(_))
-            })
+            .find(|(other, node)| *other != number && reacts(*other) && node.name.text == name.text)
+            // Nothing stands for a list of what items gave.
+            .filter(|(other, node)| node.stands_for.is_none() && !matches!(self.node(*other).verb, PlannedVerb::ForEach(_)))
             .filter(|(other, _)| self.each_that_hides(*other, number).is_none())
             .map(|(other, _)| other)
+    }
+
+    /// The nodes in whose reactions this one stands, from the nearest on.
+    pub(super) fn reactions_around(&self, number: u16) -> impl Iterator<Item = u16> {
+        let lists = self.around(number).filter(|list| matches!(self.node(*list).verb, PlannedVerb::Sequence(Role::Reaction)));
+        lists.map(|list| self.node(list).parent)
     }
 
     /// The node in one of whose reactions this one stands, directly.

@@ -27,7 +27,7 @@ const NAMES: [&str; 3] = ["body", "key", "now"];
 /// Compiles a condition over a record of this schema. `None` if anything is wrong, which is then reported.
 pub fn condition_over(schema: &Arc<Schema>, node: &Node, report: &mut Report<'_>) -> Option<Expression> {
     on_large_stack(|| {
-        let (names, parsed) = (names(schema), Parsed::new(node, report)?);
+        let (names, parsed) = (names(schema), Parsed::new(node, report));
         Expression::compile(&names, report, &mut Uses::default(), Spot::alone(), &parsed, Wanted::Truth, SiteId(0))
     })
 }
@@ -36,7 +36,7 @@ pub fn condition_over(schema: &Arc<Schema>, node: &Node, report: &mut Report<'_>
 /// then reported.
 pub fn record_over(schema: &Arc<Schema>, target: &Arc<Schema>, node: &Node, report: &mut Report<'_>) -> Option<Template> {
     on_large_stack(|| {
-        let (names, form, mut uses) = (names(schema), Form::new(node, report)?, Uses::default());
+        let (names, form, mut uses) = (names(schema), Form::new(node, report), Uses::default());
         let mut compiler =
             Compiler { names: &names, report, uses: &mut uses, spot: Spot::alone(), lenient: false, masks: false, site: SiteId(0) };
         compiler.compile(&form, target, false)
@@ -47,6 +47,7 @@ pub fn record_over(schema: &Arc<Schema>, target: &Arc<Schema>, node: &Node, repo
 pub(super) fn names(schema: &Arc<Schema>) -> Names<'static> {
     Names {
         start: schema.clone(),
+        start_is_known: true,
         gaps: &NO_GAPS,
         events: Vec::new(),
         nodes: Vec::new(),

@@ -157,6 +157,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             Expr::Struct(message) => {
                 self.fail(e.id, format!("there is no type '{}' to make", message.type_name), "a record is { 'field': value }")
             }
+            Expr::Unspecified if self.parsed.is_unreadable() => None,
             Expr::Unspecified => self.fail(e.id, "this is not an expression", ""),
         };
         self.depth -= 1;
@@ -211,6 +212,8 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             "event" if !self.spot.starting => {
                 self.fail(e.id, "event is only there in the key and the if of a start or a wait", "the start event is start")
             }
+            // What is wrong with what starts it is told there.
+            "start" | "event" if !self.names.start_is_known => None,
             "start" | "event" => {
                 let schema = self.names.start.clone();
                 self.uses.touch(Root::Start);

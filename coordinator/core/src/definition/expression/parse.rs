@@ -21,6 +21,8 @@ pub(crate) struct Parsed {
     base: Option<usize>,
     /// The whole scalar.
     pub(crate) span: Range<usize>,
+    /// What is wrong with it is told already: it may mean anything.
+    is_unreadable: bool,
 }
 
 impl Parsed {
@@ -30,8 +32,24 @@ impl Parsed {
         words.any(|word| word == name || word == "rules")
     }
 
-    /// Reads an expression from a scalar; what is wrong is reported.
-    pub(crate) fn new(node: &Node, report: &mut Report<'_>) -> Option<Parsed> {
+    /// Reads an expression from a scalar; what is wrong is reported, and hides nothing of what is wrong elsewhere.
+    pub(crate) fn new(node: &Node, report: &mut Report<'_>) -> Parsed {
+        Parsed::read(node, report).unwrap_or_else(|| Parsed::unreadable(node.span.clone(), node.scalar().unwrap_or_default()))
+    }
+
+    /// What cannot be read, which is told already.
+    pub(crate) fn unreadable(span: Range<usize>, text: &str) -> Parsed {
+        let mut source = SourceInfo::default();
+        text.clone_into(&mut source.source);
+        Parsed { root: IdedExpr::default(), source, base: None, span, is_unreadable: true }
+    }
+
+    /// True for what stands for anything.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.is_unreadable
+    }
+
+    fn read(node: &Node, report: &mut Report<'_>) -> Option<Parsed> {
         let Kind::Scalar(_, style) = &node.kind else {
             report.error(&node.span, format!("an expression is needed here, not {}", node.describe()), "");
             return None;
@@ -52,11 +70,10 @@ impl Parsed {
         let parser =
             Parser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true).max_recursion_depth(PARSER_DEPTH_MAX);
         match parser.parse_with_source_info(text) {
-            Ok((root, source)) => Some(Parsed { root, source, base, span: node.span.clone() }),
+            Ok((root, source)) => Some(Parsed { root, source, base, span: node.span.clone(), is_unreadable: false }),
             Err(errors) => {
                 let first = errors.errors.first();
-                let message = first.map_or("it cannot be read", |error| error.msg.lines().next().unwrap_or_default());
-                let message = message.strip_prefix("Syntax error: ").unwrap_or(message);
+                let (message, known) = told(first.map_or("it cannot be read", |error| &error.msg));
                 let span = match (base, first) {
                     (Some(base), Some(error)) => {
                         let at = base + offset(text, error.pos);
@@ -67,9 +84,9 @@ impl Parsed {
                 let behind = report.text()[node.span.end..].lines().next().unwrap_or_default().trim_start();
                 let hint = match (style, behind.strip_prefix('#')) {
                     (Style::Plain, Some(_)) => "YAML takes what is behind ' #' for a comment: put the whole expression in quotes",
-                    _ => hint(text),
+                    _ => Some(hint(text)).filter(|hint| !hint.is_empty()).unwrap_or(known),
                 };
-                report.error(&span, format!("this is not an expression: {}", shorten(message)), hint);
+                report.error(&span, format!("this is not an expression: {message}"), hint);
                 None
             }
         }
@@ -80,7 +97,7 @@ impl Parsed {
         let parser = Parser::new().enable_optional_syntax(true).enable_ident_escape_syntax(true);
         let parsed = parser.parse_with_source_info(&format!("event.?`{field}`"));
         let (root, source) = parsed.expect("a field of an event is an expression");
-        Parsed { root, source, base: None, span }
+        Parsed { root, source, base: None, span, is_unreadable: false }
     }
 
     /// True if an expression can name this.
@@ -141,9 +158,22 @@ fn offset(text: &str, (line, column): (isize, isize)) -> usize {
     (begin + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)).min(text.len())
 }
 
-/// The parser lists every token that could follow; the first words say enough.
-fn shorten(message: &str) -> &str {
-    message.split(" expecting ").next().unwrap_or(message)
+/// What the parser says, in words of this language, and what to do if that is known. It lists every token that could follow; the first
+/// words say enough.
+fn told(message: &str) -> (String, &'static str) {
+    if message.contains("ecursion limit") {
+        return (format!("it is nested more than {PARSER_DEPTH_MAX} levels deep"), "divide it into rules");
+    }
+    if message.contains("invalid argument to has()") {
+        return ("has() asks whether a field is there".into(), "name the field: has(start.FIELD), or has(steps.NAME)");
+    }
+    let line = message.lines().next().unwrap_or_default();
+    let line = line.strip_prefix("Syntax error: ").unwrap_or(line);
+    let line = line.split(" expecting ").next().unwrap_or(line);
+    match line.contains("'<EOF>'") {
+        true => ("it ends too early".into(), "something is missing at its end"),
+        false => (line.to_owned(), ""),
+    }
 }
 
 fn hint(text: &str) -> &'static str {

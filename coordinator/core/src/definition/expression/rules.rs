@@ -25,7 +25,11 @@ impl<'a> Lowerer<'a, '_, '_> {
             );
         };
         if self.rules_open.contains(&index) {
-            return self.fail(e.id, format!("rule '{name}' needs itself"), "");
+            return self.fail(
+                e.id,
+                format!("rule '{name}' needs itself"),
+                "a rule may name others, of which none may name it, directly or by a third",
+            );
         }
         if self.rules_open.len() >= RULES_DEEP_MAX {
             return self.fail(e.id, format!("more than {RULES_DEEP_MAX} rules stand on one another"), "");

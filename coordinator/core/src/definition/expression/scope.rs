@@ -19,6 +19,8 @@ pub(crate) const RESERVED: [&str; 11] =
 pub(crate) struct Names<'a> {
     /// The start event's schema; of several, of what they have in common.
     pub(crate) start: Arc<Schema>,
+    /// False where what is wrong with what starts it is told, so that nobody knows what it has.
+    pub(crate) start_is_known: bool,
     /// Fields that not every start event has.
     pub(crate) gaps: &'a BTreeMap<String, StartGap>,
     /// Of the events that are listened to; behind them, of several start events, each.

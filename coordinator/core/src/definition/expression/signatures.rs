@@ -99,7 +99,7 @@ impl<'a> Lowerer<'a, '_, '_> {
             }
             (name, _) if FUNCTIONS.contains(&name) => {
                 let got: Vec<String> = types.iter().map(ToString::to_string).collect();
-                return self.fail(e.id, format!("{name}() does not take ({})", got.join(", ")), "");
+                return self.fail(e.id, format!("{name}() does not take ({})", got.join(", ")), form(name));
             }
             (name, _) => return self.fail(e.id, format!("there is no function '{name}'"), did_you_mean(name, FUNCTIONS)),
         };
@@ -141,7 +141,7 @@ impl<'a> Lowerer<'a, '_, '_> {
                 let items = args.into_iter().map(|arg| fit(arg.node, &arg.ty, &ty)).collect();
                 Some(Typed::new(Node::Call(function, vec![Node::List(items)]), ty))
             }
-            _ => self.fail(e.id, format!("{name}() needs a list of numbers, or numbers"), ""),
+            _ => self.fail(e.id, format!("{name}() needs a list of numbers, or numbers"), form(name)),
         }
     }
 
@@ -164,6 +164,39 @@ impl<'a> Lowerer<'a, '_, '_> {
         args.truncate(1);
         let nodes = args.into_iter().map(|arg| arg.node).chain([zone]).collect();
         Some(Typed::new(Node::Call(Function::Part(kind), nodes), Type::Int))
+    }
+}
+
+/// How a function is written, of [`FUNCTIONS`].
+pub(super) fn form(name: &str) -> &'static str {
+    match name {
+        "size" => "size(x) counts the letters of a string, the bytes of bytes, the items of a list, the entries of a map",
+        "contains" => "string.contains(string); for lists, item in list",
+        "startsWith" => "string.startsWith(string)",
+        "endsWith" => "string.endsWith(string)",
+        "decimal" => "decimal(x), of a string, an int, a double or a decimal",
+        "string" => "string(x), of one value: a list is joined by list.join(', ')",
+        "int" => "int(x), of a string, an int, a double, a decimal or a timestamp",
+        "double" => "double(x), of a string, an int or a double",
+        "timestamp" => "timestamp('2030-01-31T12:00:00Z'), or of a field that holds such a text",
+        "duration" => "duration('14d'), or of a field that holds such a text",
+        "round" => "round(x, n): x is a decimal or an int, n the digits behind the point",
+        "div" => "div(a, b, n): a and b are decimals or ints, n the digits behind the point",
+        "sum" => "sum(list), of a list of numbers: sum(start.lines.map(l, l.price))",
+        "min" | "max" => "min(list) or min(a, b), max(list) or max(a, b), of what has an order",
+        "bucket" => "bucket(string, n) gives the same number from 0 to n - 1 for the same text",
+        "lowerAscii" => "string.lowerAscii()",
+        "upperAscii" => "string.upperAscii()",
+        "trim" => "string.trim()",
+        "replace" => "string.replace(old, new)",
+        "substring" => "string.substring(from) or string.substring(from, to), from 0",
+        "split" => "string.split(separator)",
+        "join" => "list.join(separator), of a list of strings",
+        "indexOf" => "string.indexOf(string), -1 where it is not in it",
+        "orValue" => "x.orValue(y), where x may be absent",
+        "hasValue" => "x.hasValue(), where x may be absent",
+        "has" => "has(start.FIELD), or has(steps.NAME)",
+        _ => "timestamp.getHours(), or with a fixed offset timestamp.getHours('+02:00')",
     }
 }
 

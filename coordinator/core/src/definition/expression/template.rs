@@ -46,29 +46,23 @@ pub(super) enum Output {
 
 impl Form {
     /// Reads a `with`; what is wrong is reported.
-    pub(crate) fn new(node: &yaml::Node, report: &mut Report<'_>) -> Option<Form> {
+    pub(crate) fn new(node: &yaml::Node, report: &mut Report<'_>) -> Form {
         match &node.kind {
-            yaml::Kind::Scalar(..) => Parsed::new(node, report).map(Form::Leaf),
-            yaml::Kind::List(items) => {
-                let forms: Vec<Option<Form>> = items.iter().map(|item| Form::new(item, report)).collect();
-                Some(Form::List(forms.into_iter().collect::<Option<_>>()?, node.span.clone()))
-            }
+            yaml::Kind::Scalar(..) => Form::Leaf(Parsed::new(node, report)),
+            yaml::Kind::List(items) => Form::List(items.iter().map(|item| Form::new(item, report)).collect(), node.span.clone()),
+            yaml::Kind::Map(entries) if split_by_comma(entries, report) => Form::unreadable(node.span.clone()),
             yaml::Kind::Map(entries) => {
-                if split_by_comma(entries, report) {
-                    return None;
-                }
-                let mut fields = Vec::new();
-                let mut whole = true;
-                for (key, value) in entries {
-                    let name = key.scalar().unwrap_or_default();
-                    match Form::new(value, report) {
-                        Some(form) => fields.push((name.to_owned(), key.span.clone(), form)),
-                        None => whole = false,
-                    }
-                }
-                whole.then_some(Form::Record(fields, node.span.clone()))
+                let field = |(key, value): &(yaml::Node, yaml::Node)| {
+                    (key.scalar().unwrap_or_default().to_owned(), key.span.clone(), Form::new(value, report))
+                };
+                Form::Record(entries.iter().map(field).collect(), node.span.clone())
             }
         }
+    }
+
+    /// What cannot be read, which is told already: it fits everything.
+    pub(crate) fn unreadable(span: Range<usize>) -> Form {
+        Form::Leaf(Parsed::unreadable(span, ""))
     }
 
     /// The same without fields that a record does not have: an undo's body made of its do's.
@@ -77,6 +71,11 @@ impl Form {
             Form::Record(fields, _) => Some(fields.iter().map(|(name, ..)| name.as_str()).collect()),
             Form::Leaf(_) | Form::List(..) => None,
         }
+    }
+
+    /// True for what stands for anything, as what is wrong with it is told.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        matches!(self, Form::Leaf(parsed) if parsed.is_unreadable())
     }
 
     /// Where it stands.

@@ -1,11 +1,16 @@
 //! What to do about a text that is no YAML.
 
+/// Nobody writes so deep a definition.
+pub(super) const DEEP: &str = "what is so deep is divided: into rules, or into a saga of its own that is run";
+
 /// By what the parser says, and by what stands where it does.
 pub(super) fn hint(info: &str, text: &str, at: usize) -> String {
     let line = text[..at].rsplit('\n').next().unwrap_or_default();
     let next = text[at..].chars().next();
     let before = text[..at].trim_end().rsplit('\n').next().unwrap_or_default();
-    if line.ends_with("${") || line.ends_with('$') {
+    if info.contains("recursion limit") {
+        DEEP.into()
+    } else if line.ends_with("${") || line.ends_with('$') {
         "an expression stands as it is, without ${ }".into()
     } else if info.contains("expected '-' indicator") {
         "what belongs to a step begins below its name: indent it as far as 'step'".into()

@@ -7,7 +7,7 @@ use super::super::tree::Tree;
 pub(in crate::definition::compile) fn check(tree: &Tree<'_>, whole: &Read, report: &mut Report<'_>) {
     for (number, form) in tree.givers() {
         let Some(name) = &form.stands_for else { continue };
-        let Some(owner) = tree.reaction_around(number) else {
+        let Some(owner) = tree.reactions_around(number).next() else {
             let hint = "it is for a step of on_refused or on_failed that gives what the refused step would have given";
             report.error(&name.span, "as has no meaning here", hint);
             continue;
@@ -18,7 +18,8 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, whole: &Read, repor
             report.error(&name.span, message, format!("name '{around}', or a step in it, which gives a result"));
             continue;
         };
-        let (own, meant) = (&whole.results[&number], &whole.results[&other]);
+        // One that cannot be read may give anything.
+        let (Some(own), Some(meant)) = (whole.results.get(&number), whole.results.get(&other)) else { continue };
         // Their names differ as their commands do.
         if !own.same_shape(own.root(), meant, meant.root()) {
             let message = format!("steps.{} would be {} or {}", name.text, meant.name(), own.name());

@@ -9,16 +9,22 @@ use super::super::tree::{PlannedVerb, Tree};
 use crate::definition::Role;
 
 pub(in crate::definition::compile) fn check(tree: &Tree<'_>, unknown: &BTreeSet<String>, report: &mut Report<'_>) {
-    // A saga that is not known may hold the pivot: what stands behind it may need no undo.
-    let doubtful =
-        tree.nodes.iter().position(|planned| matches!(planned.verb, PlannedVerb::Run(run, _) if unknown.contains(&run.saga.text)));
+    // A saga that is not known may hold the pivot, as may a step that cannot be read: what stands behind it may need no undo.
+    let may_be_pivot = |number: &u16| match tree.node(*number).verb {
+        PlannedVerb::Run(run, _) => unknown.contains(&run.saga.text),
+        PlannedVerb::Unreadable(form) => form.may_be_pivot,
+        _ => false,
+    };
+    let doubtful = (0..tree.nodes.len() as u16).find(|number| may_be_pivot(number) && tree.misplaces_pivot(*number).is_none());
     let (first, more) = (tree.pivots().next(), tree.pivots().count() > 1);
     for step in tree.dos() {
         let name = &step.node.name;
         match (step.planned.phase, &step.form.undo) {
             // With two pivots nobody knows what stands behind one.
             (Phase::Compensatable, None) if more && first.is_some_and(|first| step.number > first) => {}
-            (Phase::Compensatable, None) if doubtful.is_some_and(|run| usize::from(step.number) > run) => {}
+            (Phase::Compensatable, None) if doubtful.is_some_and(|doubtful| step.number > doubtful) => {}
+            // Where it stands it cannot be the pivot, which is told; it needs no undo where it can.
+            (Phase::Compensatable, None) if step.form.pivot && tree.misplaces_pivot(step.number).is_some() => {}
             (Phase::Compensatable, None) => {
                 let message = format!("step '{}' does not say how it is undone", name.text);
                 report.error(&name.span, message, "write undo: participant.Command, or undo: nothing");

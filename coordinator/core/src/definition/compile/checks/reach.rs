@@ -34,6 +34,7 @@ fn always_refuses(tree: &Tree<'_>, number: u16) -> bool {
         && match planned.verb {
             PlannedVerb::Refuse(_) => true,
             PlannedVerb::Do(_) | PlannedVerb::Emit(_) | PlannedVerb::Sleep(_) | PlannedVerb::Approval(_) => false,
+            PlannedVerb::Unreadable(_) => false,
             // Its list may be empty.
             PlannedVerb::Wait(_) | PlannedVerb::ForEach(_) | PlannedVerb::Run(..) | PlannedVerb::Claim(_) => false,
             PlannedVerb::Sequence(_) => tree.children(number).any(|child| always_refuses(tree, child)),

@@ -48,7 +48,7 @@ impl ApprovalForm {
         let role = fields.needed("approval", "approval: ROLE, for example manager", report);
         let role = role.and_then(|node| RoleForm::read(node, report));
         let show = match fields.node("show") {
-            None => Some(None),
+            None => None,
             Some(node) if node.is_empty() => {
                 report.error(
                     &node.span,
@@ -57,14 +57,11 @@ impl ApprovalForm {
                 );
                 None
             }
-            Some(node) => Form::new(node, report).map(Some),
+            Some(node) => Some(Form::new(node, report)),
         };
         let escalations = escalations(fields.node("escalate"), report);
-        let answer = match fields.node("answer") {
-            None => Some(None),
-            Some(node) => AnswerForm::read(node, report).map(Box::new).map(Some),
-        };
-        Some(ApprovalForm { role: role?, show: show?, escalations: escalations?, answer: answer? })
+        let answer = fields.node("answer").and_then(|node| AnswerForm::read(node, report)).map(Box::new);
+        Some(ApprovalForm { role: role?, show, escalations, answer })
     }
 }
 
@@ -74,16 +71,16 @@ impl AnswerForm {
         let fields = Fields::of(node, &ANSWER, &[], report)?;
         let listens = ListenForm::read(&fields, "on", FORM, report);
         let condition = expression(fields.node("if"), report);
-        let approved = fields.needed("approved", FORM, report).and_then(|node| Parsed::new(node, report));
+        let approved = fields.needed("approved", FORM, report).map(|node| Parsed::new(node, report));
         let keep = fields.duration("keep", report);
-        let about = [("if", condition.as_ref().and_then(Option::as_ref)), ("approved", approved.as_ref())];
+        let about = [("if", condition.as_ref()), ("approved", approved.as_ref())];
         for (key, parsed) in about {
-            if let Some(parsed) = parsed.filter(|parsed| !parsed.names("event")) {
+            if let Some(parsed) = parsed.filter(|parsed| !parsed.is_unreadable() && !parsed.names("event")) {
                 let hint = "the event's fields stand behind it: event.approved";
                 report.error(&parsed.span, format!("'{key}' of an answer is about the event"), hint);
             }
         }
-        Some(AnswerForm { listens: listens?, condition: condition?, approved: approved?, keep })
+        Some(AnswerForm { listens: listens?, condition, approved: approved?, keep })
     }
 }
 
@@ -94,23 +91,24 @@ impl RoleForm {
         }
         let fields = Fields::of(node, &ROLE, &[], report)?;
         let role = fields.needed("role", "approval: { role: EXPRESSION }", report)?;
-        Parsed::new(role, report).map(RoleForm::Computed)
+        Some(RoleForm::Computed(Parsed::new(role, report)))
     }
 }
 
-fn escalations(node: Option<&Node>, report: &mut Report<'_>) -> Option<Vec<EscalationForm>> {
+/// Those that can be read.
+fn escalations(node: Option<&Node>, report: &mut Report<'_>) -> Vec<EscalationForm> {
     const FORM: &str = "escalate: [ { after: 4h, to: ROLE } ]";
-    let Some(node) = node else { return Some(Vec::new()) };
+    let Some(node) = node else { return Vec::new() };
     let Kind::List(items) = &node.kind else {
         report.error(&node.span, format!("escalate is a list, not {}", node.describe()), FORM);
-        return None;
+        return Vec::new();
     };
     if items.is_empty() || items.len() > ESCALATIONS_MAX {
         report.error(&node.span, format!("escalate has 1 to {ESCALATIONS_MAX} entries, not {}", items.len()), FORM);
-        return None;
+        return Vec::new();
     }
     let mut last = 0;
-    let mut read = |item: &Node| {
+    let read = |item: &Node| {
         let fields = Fields::of(item, &ESCALATION, &[], report)?;
         let after = fields.needed("after", FORM, report).and_then(|_| fields.duration("after", report));
         let to = fields.needed("to", FORM, report).and_then(|node| word(node, "a role", is_role, ROLE_FORM, report));
@@ -121,6 +119,5 @@ fn escalations(node: Option<&Node>, report: &mut Report<'_>) -> Option<Vec<Escal
         last = after_ms;
         Some(EscalationForm { after_ms, span, to: to? })
     };
-    let all: Vec<Option<EscalationForm>> = items.iter().map(&mut read).collect();
-    all.into_iter().collect()
+    items.iter().filter_map(read).collect()
 }

@@ -24,7 +24,7 @@ pub(in crate::definition::compile) struct DoForm {
 
 pub(in crate::definition::compile) struct UndoForm {
     pub(in crate::definition::compile) span: Range<usize>,
-    /// None: nothing.
+    /// None: nothing, or what cannot be read.
     pub(in crate::definition::compile) command: Option<Word>,
     pub(in crate::definition::compile) with: Option<Form>,
 }
@@ -37,10 +37,7 @@ impl DoForm {
         let command =
             command.and_then(|node| word(node, "a command", is_command, "participant.Command, for example payment.Charge", report));
         let with = body(fields, report);
-        let undo = match fields.node("undo") {
-            None => Some(None),
-            Some(node) => UndoForm::read(node, report).map(Some),
-        };
+        let undo = fields.node("undo").map(|node| UndoForm::read(node, report));
         let timeout = fields.duration("timeout", report);
         let retry = read_retry(fields.node("retry"), report);
         let pivot = match fields.node("pivot").map(|node| (node.scalar(), node)) {
@@ -58,61 +55,59 @@ impl DoForm {
         }
         Some(DoForm {
             command: command?,
-            with: with?,
-            undo: undo?,
+            with,
+            undo,
             timeout_ms: timeout.map_or(DEFAULTS.timeout_ms, |(millis, _)| millis),
-            retry: retry?,
+            retry,
             pivot,
         })
     }
 }
 
 /// `with`, or a body of nothing but defaults.
-pub(super) fn body(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<Form> {
+pub(super) fn body(fields: &Fields<'_>, report: &mut Report<'_>) -> Form {
     match fields.node("with") {
         None => {
             // Errors about what is missing stand at the step's name.
             let at = fields.entries().first().map_or(fields.span, |(_, value)| &value.span);
-            Some(Form::Record(Vec::new(), at.clone()))
+            Form::Record(Vec::new(), at.clone())
         }
         Some(node) if node.is_empty() => {
             report.error(&node.span, "'with' is empty", "its fields stand below it, further to the right; without any, remove it");
-            None
+            Form::unreadable(node.span.clone())
         }
         Some(node) => Form::new(node, report),
     }
 }
 
 impl UndoForm {
-    fn read(node: &Node, report: &mut Report<'_>) -> Option<UndoForm> {
+    fn read(node: &Node, report: &mut Report<'_>) -> UndoForm {
         let span = node.span.clone();
         match node.scalar() {
-            Some("nothing") => Some(UndoForm { span, command: None, with: None }),
+            Some("nothing") => UndoForm { span, command: None, with: None },
             Some(_) => {
                 let hint = "undo: participant.Command, or { do: ..., with: ... }; where nothing is to be undone, undo: nothing";
-                let command = word(node, "a command", is_command, hint, report)?;
-                Some(UndoForm { span, command: Some(command), with: None })
+                UndoForm { span, command: word(node, "a command", is_command, hint, report), with: None }
             }
             None => {
-                let fields = Fields::of(node, &UNDO, &[], report)?;
+                let Some(fields) = Fields::of(node, &UNDO, &[], report) else {
+                    return UndoForm { span, command: None, with: None };
+                };
                 let command = fields.needed("do", "undo: { do: participant.Command, with: ... }", report);
                 let command = command.and_then(|node| {
                     word(node, "a command", is_command, "participant.Command, for example payment.Refund", report)
                 });
-                let with = match fields.node("with") {
-                    None => Some(None),
-                    Some(node) => Form::new(node, report).map(Some),
-                };
-                Some(UndoForm { span, command: Some(command?), with: with? })
+                let with = fields.node("with").map(|node| Form::new(node, report));
+                UndoForm { span, command, with }
             }
         }
     }
 }
 
-fn read_retry(node: Option<&Node>, report: &mut Report<'_>) -> Option<Retry> {
+fn read_retry(node: Option<&Node>, report: &mut Report<'_>) -> Retry {
     let mut retry = DEFAULTS.retry();
-    let Some(node) = node else { return Some(retry) };
-    let fields = Fields::of(node, &RETRY, &[], report)?;
+    let Some(node) = node else { return retry };
+    let Some(fields) = Fields::of(node, &RETRY, &[], report) else { return retry };
     if let Some(node) = fields.node("attempts") {
         match node
             .scalar()
@@ -143,12 +138,12 @@ fn read_retry(node: Option<&Node>, report: &mut Report<'_>) -> Option<Retry> {
     if let Some(node) = fields.node("not_on") {
         let Kind::List(codes) = &node.kind else {
             report.error(&node.span, format!("not_on is a list of codes, not {}", node.describe()), "not_on: [ CODE ]");
-            return Some(retry);
+            return retry;
         };
         for code in codes {
             let code = word(code, "a failure's code", is_code, "capital letters, digits and _", report);
             retry.not_on.extend(code.map(|code| code.text.into()));
         }
     }
-    Some(retry)
+    retry
 }

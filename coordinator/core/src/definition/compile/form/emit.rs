@@ -14,15 +14,12 @@ pub(in crate::definition::compile) struct EmitForm {
     pub(in crate::definition::compile) with: Form,
 }
 
-/// One emission or a list.
-pub(super) fn read(node: Option<&Node>, what: &'static str, report: &mut Report<'_>) -> Option<Vec<EmitForm>> {
-    let Some(node) = node else { return Some(Vec::new()) };
+/// One emission or a list: those that can be read.
+pub(super) fn read(node: Option<&Node>, what: &'static str, report: &mut Report<'_>) -> Vec<EmitForm> {
+    let Some(node) = node else { return Vec::new() };
     match &node.kind {
-        Kind::List(items) => {
-            let emits: Vec<Option<EmitForm>> = items.iter().map(|item| EmitForm::read(item, what, report)).collect();
-            emits.into_iter().collect()
-        }
-        _ => Some(vec![EmitForm::read(node, what, report)?]),
+        Kind::List(items) => items.iter().filter_map(|item| EmitForm::read(item, what, report)).collect(),
+        _ => Vec::from_iter(EmitForm::read(node, what, report)),
     }
 }
 
@@ -41,6 +38,6 @@ impl EmitForm {
         let topic = topic.and_then(|node| word(node, "a topic", is_topic, "letters, digits, . _ -", report));
         let key = expression(fields.node("key"), report);
         let with = do_::body(fields, report);
-        Some(EmitForm { event: event?, topic: topic?, key: key?, with: with? })
+        Some(EmitForm { event: event?, topic: topic?, key, with })
     }
 }

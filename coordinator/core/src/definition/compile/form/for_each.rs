@@ -24,39 +24,40 @@ pub(in crate::definition::compile) struct ForEachForm {
 impl ForEachForm {
     pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<ForEachForm> {
         const FORM: &str = "for_each: a list, for example start.lines";
-        let list = fields.needed("for_each", FORM, report).and_then(|node| match &node.kind {
+        let list = fields.needed("for_each", FORM, report).map(|node| match &node.kind {
             // A list of YAML is no expression, and what is meant is clear.
             Kind::List(_) => {
                 report.error(&node.span, "the list of a for_each is an expression", "put it in quotes: for_each: \"['eu', 'us']\"");
-                None
+                Parsed::unreadable(node.span.clone(), "")
             }
             _ if node.is_empty() => {
                 report.error(&node.span, "the list is needed here", FORM);
-                None
+                Parsed::unreadable(node.span.clone(), "")
             }
             _ => Parsed::new(node, report),
         });
-        if let Some(list) = &list
+        let mut list = list;
+        if let Some(list) = &mut list
             && let Some((item, of)) = list.text().split_once(" in ").filter(|_| list.is_in())
         {
             let hint = format!("write for_each: {}, and as: {}", of.trim(), item.trim());
             report.error(&list.span, "a for_each names its list alone", hint);
-            return None;
+            *list = Parsed::unreadable(list.span.clone(), "");
         }
         let item = fields.needed("as", "as: NAME, by which the steps read their item: as: line, then line.sku", report);
         let item = item.and_then(|node| item_name(node, report));
         let at_once = at_once(fields, report);
         let steps = fields.needed("steps", "steps: a list of steps, done for each item", report);
-        let steps = steps.and_then(|node| read_steps(node, report));
+        let steps = steps.map(|node| read_steps(node, report));
         let result = match fields.node("result") {
-            None => Some(None),
+            None => None,
             Some(node) if node.is_empty() || matches!(&node.kind, Kind::Map(fields) if fields.is_empty()) => {
                 report.error(&node.span, "'result' is empty", "result: EXPRESSION, or fields below it, further to the right");
-                None
+                Some(Form::unreadable(node.span.clone()))
             }
-            Some(node) => Form::new(node, report).map(Some),
+            Some(node) => Some(Form::new(node, report)),
         };
-        Some(ForEachForm { list: list?, item: item?, at_once: at_once?, steps: steps?, result: result? })
+        Some(ForEachForm { list: list?, item: item?, at_once, steps: steps?, result })
     }
 }
 
@@ -70,13 +71,13 @@ fn item_name(node: &crate::definition::yaml::Node, report: &mut Report<'_>) -> O
     Some(name)
 }
 
-fn at_once(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<u16> {
-    let Some(node) = fields.node("at_once") else { return Some(DEFAULTS.at_once) };
+fn at_once(fields: &Fields<'_>, report: &mut Report<'_>) -> u16 {
+    let Some(node) = fields.node("at_once") else { return DEFAULTS.at_once };
     let number = node.scalar().and_then(|text| text.parse::<u16>().ok()).filter(|number| (1..=AT_ONCE_MAX).contains(number));
     if number.is_none() {
         let given = node.scalar().map_or_else(|| node.describe().to_owned(), |text| format!("'{text}'"));
         let message = format!("at_once is a whole number from 1 to {AT_ONCE_MAX}, not {given}");
         report.error(&node.span, message, "so many items are under way at the same time, at most");
     }
-    number
+    number.unwrap_or(DEFAULTS.at_once)
 }

@@ -27,7 +27,7 @@ pub(in crate::definition::compile) struct ArmForm {
 impl GroupForm {
     pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<GroupForm> {
         let steps = fields.needed("steps", "steps: a list of steps", report)?;
-        Some(GroupForm { steps: read_steps(steps, report)? })
+        Some(GroupForm { steps: read_steps(steps, report) })
     }
 }
 
@@ -43,39 +43,45 @@ impl SwitchForm {
             report.error(&switch.span, "a switch has an arm with a condition, and ends with else", FORM);
             return None;
         };
-        let mut arms: Vec<Option<ArmForm>> = before.iter().map(|row| ArmForm::read(row, report)).collect();
+        let mut arms: Vec<ArmForm> = before.iter().map(|row| ArmForm::read(row, report)).collect();
         arms.push(ArmForm::last(last, report));
-        Some(SwitchForm { arms: arms.into_iter().collect::<Option<_>>()? })
+        Some(SwitchForm { arms })
     }
 }
 
 impl ArmForm {
-    fn read(row: &Node, report: &mut Report<'_>) -> Option<ArmForm> {
-        if let Some(Else { key, .. }) = Else::of(row) {
+    fn read(row: &Node, report: &mut Report<'_>) -> ArmForm {
+        if let Some(Else { key, value, .. }) = Else::of(row) {
             report.error(&key.span, "else is the last arm", "move it behind the arms with a condition");
-            return None;
+            let is_filled = matches!(&value.kind, Kind::List(items) if !items.is_empty());
+            let steps = if is_filled { read_steps(value, report) } else { Vec::new() };
+            return ArmForm { condition: Some(Parsed::unreadable(key.span.clone(), "")), steps };
         }
         const FORM: &str = "- { if: condition, steps: [ ... ] }; only the last arm is - else: [ ... ]";
-        let fields = Fields::of(row, &ARM, &[], report)?;
-        let condition = fields.needed("if", FORM, report).and_then(|node| Parsed::new(node, report));
-        let steps = fields.needed("steps", FORM, report).and_then(|node| read_steps(node, report));
-        Some(ArmForm { condition: Some(condition?), steps: steps? })
+        let unreadable = || Parsed::unreadable(row.span.clone(), "");
+        let Some(fields) = Fields::of(row, &ARM, &[], report) else {
+            return ArmForm { condition: Some(unreadable()), steps: Vec::new() };
+        };
+        let condition = fields.needed("if", FORM, report).map_or_else(unreadable, |node| Parsed::new(node, report));
+        let steps = fields.needed("steps", FORM, report).map_or_else(Vec::new, |node| read_steps(node, report));
+        ArmForm { condition: Some(condition), steps }
     }
 
     /// A choice that may fit nothing would be a saga that nobody knows the way of.
-    fn last(row: &Node, report: &mut Report<'_>) -> Option<ArmForm> {
+    fn last(row: &Node, report: &mut Report<'_>) -> ArmForm {
         const FORM: &str = "- else: [ ... ], an arm of its own; where nothing else is to be done, - else: []";
         const BELOW: &str = "its steps stand below else itself, each with a dash; where nothing else is to be done, - else: []";
         let Some(otherwise) = Else::of(row) else {
             report.error(&row.span, "a switch ends with else", FORM);
-            return None;
+            let is_arm = ARM.names().any(|key| row.named(key).is_some());
+            return if is_arm { ArmForm::read(row, report) } else { ArmForm { condition: None, steps: Vec::new() } };
         };
         match &otherwise.value.kind {
-            Kind::List(items) if items.is_empty() && otherwise.alone => Some(ArmForm { condition: None, steps: Vec::new() }),
-            Kind::List(_) if otherwise.alone => Some(ArmForm { condition: None, steps: read_steps(otherwise.value, report)? }),
+            Kind::List(items) if items.is_empty() && otherwise.alone => ArmForm { condition: None, steps: Vec::new() },
+            Kind::List(_) if otherwise.alone => ArmForm { condition: None, steps: read_steps(otherwise.value, report) },
             _ => {
                 report.error(&otherwise.key.span, "else is followed by a list of steps, and has nothing beside it", BELOW);
-                None
+                ArmForm { condition: None, steps: Vec::new() }
             }
         }
     }

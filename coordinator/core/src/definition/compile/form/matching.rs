@@ -47,7 +47,7 @@ impl MatchForm {
         let style = if base.is_some() { Style::Plain } else { Style::Quoted };
         let value = Node { kind: Kind::Scalar(value.to_owned(), style), span: value_span };
         let (field, span) = (field.to_owned(), node.span.clone());
-        let value = Parsed::new(&value, report)?;
+        let value = Parsed::new(&value, report);
         if value.names("event") {
             let hint = "what the saga knows when it begins to wait, for example steps.ship.parcel_id";
             report.error(&value.span, "behind == stands the saga's value: no event has come yet", hint);

@@ -1,5 +1,8 @@
 //! What may stand where: YAML becomes the form of a saga, with its expressions parsed and nothing looked up yet.
 //!
+//! What is wrong here hides nothing of what is wrong elsewhere: an expression, a step or a start that cannot be read is told, and then stands
+//! for anything.
+//!
 //! A verb is a file: its keys, its form, how it is read.
 
 pub(super) mod approval;
@@ -35,7 +38,7 @@ pub(super) use emit::EmitForm;
 pub(super) use for_each::ForEachForm;
 pub(super) use group::SwitchForm;
 pub(super) use matching::MatchForm;
-pub(super) use node::{NodeForm, VerbForm};
+pub(super) use node::{NodeForm, UnreadableForm, VerbForm};
 pub(super) use react::OnForm;
 pub(crate) use react::ROUNDS_MAX;
 pub(super) use refuse::RefuseForm;
@@ -55,6 +58,8 @@ pub(super) struct SagaForm {
     pub(super) name: Word,
     /// In the order of the file.
     pub(super) starts: Vec<StartForm>,
+    /// False where what starts it, or its input, cannot be read.
+    pub(super) start_is_known: bool,
     pub(super) cancel: Option<ListenForm>,
     pub(super) deadline: Option<Length>,
     pub(super) priority: Option<Parsed>,
@@ -79,13 +84,14 @@ pub(super) struct StartForm {
 }
 
 impl SagaForm {
-    /// Reads a document. `None` if anything is wrong that leaves a hole; what is wrong is reported in any case.
+    /// Reads a document; what is wrong is reported. `None` if it is no definition, or beyond a limit.
     pub(super) fn read(root: &Node, report: &mut Report<'_>) -> Option<SagaForm> {
         let fields = Fields::of(root, &SAGA, &[], report)?;
         let name = fields.needed("saga", "saga: NAME", report);
         let name = name.and_then(|node| {
             word(node, "a saga's name", is_saga_name, "small letters, digits, - and _, at most 64, a letter first", report)
         });
+        let name = name.unwrap_or_else(|| Word { text: "unnamed".to_owned(), span: root.span.clone() });
         let starts = match (fields.node("start"), fields.node("input")) {
             (Some(start), Some(_)) => {
                 let hint = "what an event starts has its fields; what others run has input";
@@ -96,10 +102,7 @@ impl SagaForm {
             (None, None) if fields.means("input") => None,
             (_, None) => fields.needed("start", STARTS, report).and_then(|node| StartForm::read_all(node, report)),
         };
-        let cancel = match fields.node("cancel") {
-            None => Some(None),
-            Some(node) => ListenForm::cancel(node, report).map(Some),
-        };
+        let cancel = fields.node("cancel").and_then(|node| ListenForm::cancel(node, report));
         let deadline = fields.duration("deadline", report);
         let priority = expression(fields.node("priority"), report);
         let search = SearchForm::read_all(fields.node("search"), report);
@@ -108,13 +111,13 @@ impl SagaForm {
             None => Some(Vec::new()),
             Some(node) => rules::read(node, report),
         };
-        let steps = fields.needed("steps", "steps: a list of steps", report).and_then(|list| node::read_all(list, report));
-        let input = match fields.node("input") {
-            None => Some(None),
-            Some(node) => InputForm::read(node, report).map(Some),
+        let steps = match fields.needed("steps", "steps: a list of steps", report) {
+            None => Some(Vec::new()),
+            Some(list) => node::read_all(list, report),
         };
+        let input = fields.node("input").and_then(|node| InputForm::read(node, report));
         let result = match fields.node("result") {
-            None => Some(None),
+            None => None,
             Some(node) if node.is_empty() || matches!(&node.kind, Kind::Map(fields) if fields.is_empty()) => {
                 report.error(
                     &node.span,
@@ -123,26 +126,30 @@ impl SagaForm {
                 );
                 None
             }
-            Some(node) => Form::new(node, report).map(Some),
+            Some(node) => Some(Form::new(node, report)),
         };
         let on_completed = emit::read(fields.node("on_completed"), "on_completed", report);
         let on_compensated = emit::read(fields.node("on_compensated"), "on_compensated", report);
         let on_stuck = emit::read(fields.node("on_stuck"), "on_stuck", report);
+        let start_is_known = starts.is_some() && (input.is_some() || fields.node("input").is_none());
+        let starts = starts.unwrap_or_default();
+        let (rules, steps) = (rules?, steps?);
         Some(SagaForm {
-            name: name?,
-            starts: starts?,
-            cancel: cancel?,
+            name,
+            starts,
+            start_is_known,
+            cancel,
             deadline,
-            priority: priority?,
-            search: search?,
+            priority,
+            search,
             retain_ms,
-            rules: rules?,
-            steps: steps?,
-            input: input?,
-            result: result?,
-            on_completed: on_completed?,
-            on_compensated: on_compensated?,
-            on_stuck: on_stuck?,
+            rules,
+            steps,
+            input,
+            result,
+            on_completed,
+            on_compensated,
+            on_stuck,
         })
     }
 
@@ -186,16 +193,12 @@ impl StartForm {
         let topic = topic.and_then(|node| word(node, "a topic", is_topic, "letters, digits, . _ -", report));
         let key = expression(fields.node("key"), report);
         let condition = expression(fields.node("if"), report);
-        Some(StartForm { event: event?, topic: topic?, key: key?, condition: condition? })
+        Some(StartForm { event: event?, topic: topic?, key, condition })
     }
 }
 
-/// `Some(None)` where there is none, `None` where it is wrong.
-fn expression(node: Option<&Node>, report: &mut Report<'_>) -> Option<Option<Parsed>> {
-    match node {
-        None => Some(None),
-        Some(node) => Parsed::new(node, report).map(Some),
-    }
+fn expression(node: Option<&Node>, report: &mut Report<'_>) -> Option<Parsed> {
+    node.map(|node| Parsed::new(node, report))
 }
 
 /// A name that a definition gives.

@@ -16,7 +16,7 @@ use super::sleep::SleepForm;
 use super::wait::WaitForm;
 use super::{Length, expression, name_of};
 use crate::definition::Role;
-use crate::definition::expression::Parsed;
+use crate::definition::expression::{Form, Parsed};
 use crate::definition::yaml::{Kind, Node};
 
 /// Steps of one definition: a row holds them all.
@@ -46,11 +46,27 @@ pub(in crate::definition::compile) enum VerbForm {
     Sleep(SleepForm),
     Approval(ApprovalForm),
     Wait(WaitForm),
+    Unreadable(UnreadableForm),
 }
 
-/// All steps of a definition: what is inside others counts, and names are unique.
+/// What stands where a verb cannot be read, which is told: it may be any.
+pub(in crate::definition::compile) struct UnreadableForm {
+    /// Its body, of which the expressions can be checked all the same.
+    pub(in crate::definition::compile) with: Option<Form>,
+    /// It may hold the pivot.
+    pub(in crate::definition::compile) may_be_pivot: bool,
+}
+
+impl UnreadableForm {
+    fn of(fields: &Fields<'_>, report: &mut Report<'_>) -> VerbForm {
+        let with = fields.node("with").filter(|with| !with.is_empty()).map(|with| Form::new(with, report));
+        VerbForm::Unreadable(UnreadableForm { with, may_be_pivot: may_be_pivot(|key| fields.node(key).is_some()) })
+    }
+}
+
+/// All steps of a definition: what is inside others counts, and names are unique. `None` where there are too many.
 pub(super) fn read_all(node: &Node, report: &mut Report<'_>) -> Option<Vec<NodeForm>> {
-    let steps = read_steps(node, report)?;
+    let steps = read_steps(node, report);
     let mut names = Vec::new();
     group::names(&steps, &mut names);
     if names.len() > STEPS_MAX {
@@ -66,26 +82,25 @@ pub(super) fn read_all(node: &Node, report: &mut Report<'_>) -> Option<Vec<NodeF
     Some(steps)
 }
 
-/// A list of nodes.
-pub(super) fn read_steps(node: &Node, report: &mut Report<'_>) -> Option<Vec<NodeForm>> {
+/// A list of nodes; nothing where it is none, which is told.
+pub(super) fn read_steps(node: &Node, report: &mut Report<'_>) -> Vec<NodeForm> {
     let Kind::List(items) = &node.kind else {
         report.error(
             &node.span,
             format!("steps are a list, not {}", node.describe()),
             "each step begins with a dash: - step: NAME",
         );
-        return None;
+        return Vec::new();
     };
     if items.is_empty() || items.len() > STEPS_MAX {
         report.error(&node.span, format!("a list has 1 to {STEPS_MAX} steps, not {}", items.len()), "");
-        return None;
+        return Vec::new();
     }
-    let steps: Vec<Option<NodeForm>> = items.iter().map(|item| NodeForm::read(item, report)).collect();
-    steps.into_iter().collect()
+    items.iter().map(|item| NodeForm::read(item, report)).collect()
 }
 
 impl NodeForm {
-    fn read(node: &Node, report: &mut Report<'_>) -> Option<NodeForm> {
+    fn read(node: &Node, report: &mut Report<'_>) -> NodeForm {
         let verbs = verbs_of(node);
         let (verb, shape) = VERBS[verbs.first().map_or(0, |(verb, _)| *verb)];
         // Whose verb is not known may mean any.
@@ -97,26 +112,27 @@ impl NodeForm {
                 _ => "make two steps of it".to_owned(),
             };
             report.error(&key.span, format!("a step does one thing: '{verb}' or '{other}'"), hint);
-            return None;
+            return NodeForm::unreadable(node, report);
         }
-        let fields = Fields::new(node, shape.what, &all, &[], report)?;
-        let name = fields.needed("step", "step: NAME", report).and_then(|node| name_of(node, "a step's name", report));
+        let Some(fields) = Fields::new(node, shape.what, &all, &[], report) else {
+            return NodeForm::unreadable(node, report);
+        };
+        let name = fields.needed("step", "step: NAME", report);
+        let name = name.map(|node| name_of(node, "a step's name", report).unwrap_or_else(|| as_written(node)));
         let misspelt = VERBS.iter().any(|(verb, _)| fields.means(verb));
         // A verb that is misspelt is told already.
         let unknown = verbs.is_empty() && misspelt;
         let mut condition = expression(fields.node("if"), report);
         let has = |key: &str| shape.names().any(|known| known == key);
         let within = if has("within") { fields.duration("within", report) } else { None };
-        let stands_for = match fields.node("as").filter(|_| has("as") && verb != "for_each") {
-            None => Some(None),
-            Some(node) => name_of(node, "a step's name", report).map(Some),
-        };
-        let mut reactions = |key: &str| if has(key) { react::read(fields.node(key), key, report) } else { Some(Vec::new()) };
+        let stands_for = fields.node("as").filter(|_| has("as") && verb != "for_each");
+        let stands_for = stands_for.and_then(|node| name_of(node, "a step's name", report));
+        let mut reactions = |key: &str| if has(key) { react::read(fields.node(key), key, report) } else { Vec::new() };
         let (on_refused, on_failed) = (reactions("on_refused"), reactions("on_failed"));
         let verb = match verb {
             _ if unknown => None,
             "wait" => {
-                let of_event = condition.as_mut().and_then(Option::take);
+                let of_event = condition.take();
                 WaitForm::read(&fields, of_event, report).map(VerbForm::Wait)
             }
             "sleep" => SleepForm::read(&fields, report).map(VerbForm::Sleep),
@@ -130,15 +146,29 @@ impl NodeForm {
             "parallel" => ParallelForm::read(&fields, report).map(VerbForm::Parallel),
             _ => DoForm::read(&fields, within.as_ref(), report).map(VerbForm::Do),
         };
-        Some(NodeForm {
-            name: name?,
-            condition: condition?,
+        NodeForm {
+            name: name.unwrap_or_else(|| unnamed(node, report)),
+            condition,
             within,
-            stands_for: stands_for?,
-            on_refused: on_refused?,
-            on_failed: on_failed?,
-            verb: verb?,
-        })
+            stands_for,
+            on_refused,
+            on_failed,
+            verb: verb.unwrap_or_else(|| UnreadableForm::of(&fields, report)),
+        }
+    }
+
+    /// What is no step of one verb, which is told.
+    fn unreadable(node: &Node, report: &Report<'_>) -> NodeForm {
+        let name = node.named("step").filter(|name| name.scalar().is_some()).map(as_written);
+        NodeForm {
+            name: name.unwrap_or_else(|| unnamed(node, report)),
+            condition: None,
+            within: None,
+            stands_for: None,
+            on_refused: Vec::new(),
+            on_failed: Vec::new(),
+            verb: VerbForm::Unreadable(UnreadableForm { with: None, may_be_pivot: may_be_pivot(|key| node.named(key).is_some()) }),
+        }
     }
 
     /// The lists of nodes inside it, in the order of the table: bodies, then reactions.
@@ -149,7 +179,7 @@ impl NodeForm {
             VerbForm::Parallel(parallel) => parallel.branches.iter().map(|steps| (Role::Branch, &steps[..])).collect(),
             VerbForm::ForEach(each) => vec![(Role::Item, &each.steps)],
             VerbForm::Do(_) | VerbForm::Emit(_) | VerbForm::Refuse(_) | VerbForm::Sleep(_) => Vec::new(),
-            VerbForm::Approval(_) | VerbForm::Wait(_) | VerbForm::Run(_) => Vec::new(),
+            VerbForm::Approval(_) | VerbForm::Wait(_) | VerbForm::Run(_) | VerbForm::Unreadable(_) => Vec::new(),
         };
         bodies.into_iter().chain(self.reactions().filter_map(|on| on.steps.as_ref().map(|steps| (Role::Reaction, &steps[..]))))
     }
@@ -164,6 +194,21 @@ impl NodeForm {
     pub(in crate::definition::compile) fn reactions(&self) -> impl Iterator<Item = &OnForm> {
         self.on_refused.iter().chain(&self.on_failed)
     }
+}
+
+/// What runs a saga may run one with a pivot.
+fn may_be_pivot(has: impl Fn(&str) -> bool) -> bool {
+    has("pivot") || has("run")
+}
+
+/// A name that is none, which is told: others find the step by it all the same.
+fn as_written(node: &Node) -> Word {
+    Word { text: node.scalar().unwrap_or_default().to_owned(), span: node.span.clone() }
+}
+
+/// Each step has a name of its own, also one that has none.
+fn unnamed(node: &Node, report: &Report<'_>) -> Word {
+    Word { text: format!("on line {}", report.line(node.span.start)), span: node.span.clone() }
 }
 
 /// What nodes may have, whatever their verb.

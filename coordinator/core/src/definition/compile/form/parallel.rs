@@ -29,12 +29,11 @@ impl ParallelForm {
         }
         let read = |(name, steps): &(_, _)| {
             let form = "small letters, digits and _, at most 64, a letter first";
+            // By a wrong name it is a branch all the same.
             let name = word(name, "a branch's name", is_name, form, report);
-            let steps = read_steps(steps, report);
-            name.and(steps)
+            (name.map_or_else(String::new, |name| name.text), read_steps(steps, report))
         };
-        let names = branches.iter().map(|(name, _)| name.scalar().unwrap_or_default().to_owned()).collect();
-        let branches: Vec<Option<Vec<NodeForm>>> = branches.iter().map(read).collect();
-        Some(ParallelForm { names, branches: branches.into_iter().collect::<Option<_>>()? })
+        let (names, branches) = branches.iter().map(read).unzip();
+        Some(ParallelForm { names, branches })
     }
 }

@@ -26,16 +26,16 @@ pub(in crate::definition::compile) struct OnForm {
     pub(in crate::definition::compile) span: Range<usize>,
 }
 
-/// A reaction to everything, or one for each code.
-pub(super) fn read(node: Option<&Node>, key: &str, report: &mut Report<'_>) -> Option<Vec<OnForm>> {
-    let Some(node) = node else { return Some(Vec::new()) };
-    let Kind::Map(entries) = &node.kind else { return Some(vec![OnForm::read(node, report)?]) };
+/// A reaction to everything, or one for each code: those that can be read.
+pub(super) fn read(node: Option<&Node>, key: &str, report: &mut Report<'_>) -> Vec<OnForm> {
+    let Some(node) = node else { return Vec::new() };
+    let Kind::Map(entries) = &node.kind else { return Vec::from_iter(OnForm::read(node, report)) };
     if entries.iter().any(|(key, _)| key.scalar().is_some_and(|key| REACTION.names().any(|known| known == key))) {
-        return Some(vec![OnForm::read(node, report)?]);
+        return Vec::from_iter(OnForm::read(node, report));
     }
     if entries.is_empty() || entries.len() > CODES_MAX {
         report.error(&node.span, format!("{key} has 1 to {CODES_MAX} codes, not {}", entries.len()), FORM);
-        return None;
+        return Vec::new();
     }
     let last = entries.len() - 1;
     let read = |(at, (code, reaction)): (usize, &(Node, Node))| {
@@ -49,8 +49,7 @@ pub(super) fn read(node: Option<&Node>, key: &str, report: &mut Report<'_>) -> O
         let read = OnForm::read(reaction, report)?;
         Some(OnForm { code: Some(code?), ..read })
     };
-    let all: Vec<Option<OnForm>> = entries.iter().enumerate().map(read).collect();
-    all.into_iter().collect()
+    entries.iter().enumerate().filter_map(read).collect()
 }
 
 impl OnForm {
@@ -62,7 +61,11 @@ impl OnForm {
             (_, Some("go_on")) => plain(Reaction::GoOn),
             (_, Some("stuck")) => plain(Reaction::Stuck),
             (_, Some(other)) => {
-                report.error(&span, format!("'{other}' is no reaction"), did_you_mean(other, ["undo", "go_on", "stuck"]));
+                let hint = match other {
+                    "retry" => "{ steps: [ ... ], next: retry, at_most: 2 }: what is done before it is asked again".to_owned(),
+                    _ => did_you_mean(other, ["undo", "go_on", "stuck"]),
+                };
+                report.error(&span, format!("'{other}' is no reaction"), hint);
                 None
             }
             (Kind::Map(_), None) => {
@@ -80,7 +83,7 @@ impl OnForm {
 fn read_steps_reaction(node: &Node, report: &mut Report<'_>) -> Option<(Reaction, Vec<NodeForm>)> {
     let fields = Fields::of(node, &REACTION, &[], report)?;
     let steps = fields.needed("steps", "{ steps: [ ... ], next: go_on | retry | undo }", report);
-    let steps = steps.and_then(|node| read_steps(node, report));
+    let steps = steps.map(|node| read_steps(node, report));
     const NEXT: &str = "next: go_on (goes on behind the step), retry (asks it again), or undo";
     let next = fields.needed("next", NEXT, report).and_then(|node| match node.scalar() {
         Some("go_on") => Some(Next::GoOn),
@@ -110,6 +113,8 @@ fn read_steps_reaction(node: &Node, report: &mut Report<'_>) -> Option<(Reaction
             count
         }
     };
+    // Where that cannot be read, nothing more is said of it: behind a retry all is as certain as without a reaction.
+    let (next, at_most) = (next.unwrap_or(Next::Retry), at_most.unwrap_or(1));
     // The number of its list is known when the nodes are written.
-    Some((Reaction::Steps { list: 0, next: next?, at_most: at_most? }, steps?))
+    Some((Reaction::Steps { list: 0, next, at_most }, steps?))
 }

@@ -13,6 +13,7 @@ use crate::definition::yaml::{Kind, Node};
 /// Rules of one definition.
 pub(in crate::definition::compile) const RULES_MAX: usize = 200;
 
+/// `None` where there are too many, or none can be read.
 pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Vec<Rule>> {
     let Kind::Map(entries) = &node.kind else {
         report.error(&node.span, format!("rules are a map, not {}", node.describe()), "name: expression");
@@ -22,19 +23,19 @@ pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Vec<Rule>> {
         report.error(&node.span, format!("more than {RULES_MAX} rules"), "");
         return None;
     }
-    let mut rules = Some(Vec::new());
+    let mut rules = Vec::new();
     for (key, value) in entries {
-        let name = name_of(key, "a rule's name", report);
+        // By a wrong name it is found all the same.
+        let name =
+            name_of(key, "a rule's name", report).map_or_else(|| key.scalar().unwrap_or_default().to_owned(), |name| name.text);
         let body = match &value.kind {
             Kind::List(rows) => read_table(rows, &value.span, report),
-            _ => Parsed::new(value, report).map(RuleBody::One),
+            _ => Some(RuleBody::One(Parsed::new(value, report))),
         };
-        match (&mut rules, name, body) {
-            (Some(rules), Some(name), Some(body)) => rules.push(Rule { name: name.text, body }),
-            (rules, _, _) => *rules = None,
-        }
+        let body = body.unwrap_or_else(|| RuleBody::One(Parsed::unreadable(value.span.clone(), "")));
+        rules.push(Rule { name, body });
     }
-    rules
+    Some(rules)
 }
 
 /// Rows of `{ if, then }`, the last `{ else }`.
@@ -53,8 +54,7 @@ fn read_table(rows: &[Node], span: &Range<usize>, report: &mut Report<'_>) -> Op
             let condition =
                 fields.needed("if", "- { if: condition, then: value }; only the last row is - { else: value }", report)?;
             let then = fields.needed("then", "- { if: condition, then: value }", report)?;
-            let (condition, then) = (Parsed::new(condition, report), Parsed::new(then, report));
-            Some((condition?, then?))
+            Some((Parsed::new(condition, report), Parsed::new(then, report)))
         });
         match (&mut table, read) {
             (Some(table), Some(read)) => table.push(read),
@@ -62,7 +62,7 @@ fn read_table(rows: &[Node], span: &Range<usize>, report: &mut Report<'_>) -> Op
         }
     }
     let otherwise = match Else::of(last) {
-        Some(Else { value, alone: true, .. }) => Parsed::new(value, report)?,
+        Some(Else { value, alone: true, .. }) => Parsed::new(value, report),
         Some(Else { key, .. }) => {
             report.error(&key.span, "else is followed by its value, and has nothing beside it", "- { else: value }");
             return None;

@@ -41,7 +41,7 @@ impl RunForm {
         let saga = fields.needed("run", "run: NAME, of a saga that has input in place of a start", report);
         let saga = saga.and_then(|node| word(node, "a saga's name", is_saga_name, "the name of the saga that is run", report));
         let with = do_::body(fields, report);
-        Some(RunForm { saga: saga?, with: with? })
+        Some(RunForm { saga: saga?, with })
     }
 }
 

@@ -20,25 +20,25 @@ pub(in crate::definition::compile) struct SearchForm {
 }
 
 impl SearchForm {
-    pub(super) fn read_all(node: Option<&Node>, report: &mut Report<'_>) -> Option<Vec<SearchForm>> {
-        let Some(node) = node else { return Some(Vec::new()) };
+    /// Those that can be read.
+    pub(super) fn read_all(node: Option<&Node>, report: &mut Report<'_>) -> Vec<SearchForm> {
+        let Some(node) = node else { return Vec::new() };
         let entries = match &node.kind {
             Kind::Map(entries) if !entries.is_empty() => entries,
             Kind::Map(_) => {
                 report.error(&node.span, "'search' is empty", FORM);
-                return None;
+                return Vec::new();
             }
             _ => {
                 report.error(&node.span, format!("search is a map, not {}", node.describe()), FORM);
-                return None;
+                return Vec::new();
             }
         };
         if let Some((name, _)) = entries.get(SEARCH_MAX) {
             report.error(&name.span, format!("more than {SEARCH_MAX} values to search by"), "");
-            return None;
+            return Vec::new();
         }
-        let all: Vec<Option<SearchForm>> = entries.iter().map(|(name, value)| SearchForm::read(name, value, report)).collect();
-        all.into_iter().collect()
+        entries.iter().filter_map(|(name, value)| SearchForm::read(name, value, report)).collect()
     }
 
     fn read(name: &Node, value: &Node, report: &mut Report<'_>) -> Option<SearchForm> {
@@ -59,6 +59,6 @@ impl SearchForm {
             _ => (Some(value), Some(false)),
         };
         let value = Parsed::new(value?, report);
-        Some(SearchForm { name: name?, value: value?, unique: unique? })
+        Some(SearchForm { name: name?, value, unique: unique? })
     }
 }

@@ -30,6 +30,6 @@ impl SleepForm {
         if node.scalar().map(str::trim).is_some_and(is_length) {
             return fields.duration("sleep", report).map(|(millis, _)| SleepForm::For(millis));
         }
-        Parsed::new(node, report).map(SleepForm::Computed)
+        Some(SleepForm::Computed(Parsed::new(node, report)))
     }
 }

@@ -29,7 +29,7 @@ impl WaitForm {
     pub(super) fn read(fields: &Fields<'_>, condition: Option<Parsed>, report: &mut Report<'_>) -> Option<WaitForm> {
         let listens = ListenForm::read(fields, "wait", "wait: the type of the event, for example CardChanged", report);
         let keep = fields.duration("keep", report);
-        if let Some(condition) = condition.as_ref().filter(|condition| !condition.names("event")) {
+        if let Some(condition) = condition.as_ref().filter(|condition| !condition.is_unreadable() && !condition.names("event")) {
             let hint =
                 "it is asked when an event has come; to wait only sometimes, put the wait into a group with an if: steps: [ ... ]";
             report.error(&condition.span, "the if of a wait is about the event", hint);
@@ -61,6 +61,6 @@ impl ListenForm {
             let hint = "a key says for which saga the event is; match finds that by a value: keep one of them";
             report.error(&matches.span, format!("this has a key already, on line {}", report.line(key.span.start)), hint);
         }
-        Some(ListenForm { event: event?, topic: topic?, key: key?, matches: matches? })
+        Some(ListenForm { event: event?, topic: topic?, key, matches: matches? })
     }
 }

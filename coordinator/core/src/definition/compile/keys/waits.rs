@@ -20,6 +20,7 @@ pub static WAIT: Shape = Shape {
         may("within", Holds::Duration, "How long it waits; then it is refused with EXPIRED."),
         may("keep", Holds::Duration, "How long an event that comes before it is waited for is kept."),
         ON_REFUSED,
+        AS,
         DESCRIPTION,
     ],
 };

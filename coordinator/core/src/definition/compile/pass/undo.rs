@@ -46,6 +46,9 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         if same && target.encoding == call.encoding {
             return Some(None);
         }
+        if step.form.with.is_unreadable() {
+            return None;
+        }
         let missing = match step.form.with.fields() {
             None => Some("the do's body is one expression".to_owned()),
             Some(given) => target

@@ -101,10 +101,13 @@ fn structure() {
     check(
         &saga("steps:\n  - { step: start, do: fraud.Score, undo: nothing }\n"),
         expect![[r#"
-        sagas/x.yaml:4:13: error: 'start' is reserved
-         4 |   - { step: start, do: fraud.Score, undo: nothing }
-           |             ^^^^^ reserved are: start, steps, rules, key, event, failure, now, started, index, round, saga
-    "#]],
+            sagas/x.yaml:4:13: error: 'start' is reserved
+             4 |   - { step: start, do: fraud.Score, undo: nothing }
+               |             ^^^^^ reserved are: start, steps, rules, key, event, failure, now, started, index, round, saga
+            sagas/x.yaml:4:13: error: fraud.Score needs the field 'order_id' (string)
+             4 |   - { step: start, do: fraud.Score, undo: nothing }
+               |             ^^^^^ write order_id: and what it is
+        "#]],
     );
     check(
         &saga(
@@ -232,7 +235,7 @@ fn durations_and_retries() {
         expect![[r#"
             sagas/x.yaml:3:11: error: 'soon' is not a duration
              3 | deadline: soon
-               |           ^^^^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
+               |           ^^^^ a duration is written as 200ms, 10s, 5m, 1h30m, 14d
             sagas/x.yaml:4:9: error: retain of no time
              4 | retain: 0s
                |         ^^ remove it, or write for example 10s
@@ -241,7 +244,7 @@ fn durations_and_retries() {
                |                                                                                  ^ write its unit: 5s, 5ms
             sagas/x.yaml:6:93: error: 'start.total' is not a duration
              6 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, timeout: 5, within: start.total }
-               |                                                                                             ^^^^^^^^^^^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
+               |                                                                                             ^^^^^^^^^^^ a duration is written as 200ms, 10s, 5m, 1h30m, 14d
         "#]],
     );
     check(
@@ -254,7 +257,7 @@ fn durations_and_retries() {
                |                        ^ remove it for as many as within allows
             sagas/x.yaml:8:34: error: 'x' is not a duration
              8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
-               |                                  ^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
+               |                                  ^ a duration is written as 200ms, 10s, 5m, 1h30m, 14d
             sagas/x.yaml:8:45: error: factor is a number from 1 to 100
              8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
                |                                             ^^^

@@ -203,6 +203,9 @@ fn rules() {
             sagas/x.yaml:13:7: error: a table ends with else
              13 |     - { then: 1 }
                 |       ^^^^^^^^^^^ - { else: value }
+            sagas/x.yaml:15:28: error: there is no rule 'a'
+             15 |   - { step: one, if: rules.a, do: fraud.Score, with: { order_id: string(rules.c) }, undo: nothing }
+                |                            ^ did you mean 'c'?
         "#]],
     );
     check(
@@ -210,16 +213,16 @@ fn rules() {
             "rules:\n  a: rules.b\n  b: rules.a\n  c:\n    - {{ if: start.total > 5, then: 1 }}\n    - {{ else: \"'x'\" }}\n  e: start.nope\n{one}"
         )),
         expect![[r#"
-        sagas/x.yaml:5:12: error: rule 'a' needs itself
-         5 |   b: rules.a
-           |            ^
-        sagas/x.yaml:8:15: error: this is string, the values above are int
-         8 |     - { else: "'x'" }
-           |               ^^^^^ all values of a table have one type
-        sagas/x.yaml:9:12: error: OrderPlaced has no field 'nope'
-         9 |   e: start.nope
-           |            ^^^^ there are: order_id, customer_id, region, total, currency, items, placed_at
-    "#]],
+            sagas/x.yaml:5:12: error: rule 'a' needs itself
+             5 |   b: rules.a
+               |            ^ a rule may name others, of which none may name it, directly or by a third
+            sagas/x.yaml:8:15: error: this is string, the values above are int
+             8 |     - { else: "'x'" }
+               |               ^^^^^ all values of a table have one type
+            sagas/x.yaml:9:12: error: OrderPlaced has no field 'nope'
+             9 |   e: start.nope
+               |            ^^^^ there are: order_id, customer_id, region, total, currency, items, placed_at
+        "#]],
     );
     check(
         &saga(&format!(

@@ -50,6 +50,36 @@ fn what_is_kept_of_an_event() {
     assert_eq!(definition.inputs().iter().map(|topic| &***topic).collect::<Vec<_>>(), ["orders", "payments"]);
 }
 
+/// What stands in a wait's stead is read as the event would be: the same of it is kept, whatever each reads of its own.
+#[test]
+fn what_stands_in_the_stead_of_an_event() {
+    let left = "{ step: left, as: w, wait: OrderLeft, from: neighbours, key: event.order_id, within: 1d, on_refused: { steps: [ { step: ask, as: w, do: fraud.Ask, undo: nothing, with: { order_id: key } } ], next: go_on } }";
+    let text = of(
+        "",
+        &[
+            &format!(
+                "{{ step: w, wait: OrderFulfilled, from: payments, within: 1d, on_refused: {{ steps: [ {left} ], next: go_on }} }}"
+            ),
+            "{ step: told, emit: OrderFulfilled, to: ends, with: { order_id: key, tracking: steps.w.tracking } }",
+        ],
+    );
+    let mut schemas = schemas();
+    let mut settings = Settings::new(&mut schemas);
+    let definition = compile(FILE, &text, &mut settings).expect("it compiles").remove(0);
+    let number = |name: &str| definition.names.find(name).expect("it is there");
+    let kept = |name: &str| {
+        let kept = definition.nodes[usize::from(number(name))].kept().expect("it is read");
+        kept.fields(kept.root()).iter().map(|field| field.name.to_string()).collect::<Vec<_>>()
+    };
+    for name in ["w", "left", "ask"] {
+        assert_eq!(kept(name), ["order_id", "tracking"], "{name}: the key of the second is read of it too");
+    }
+    assert_eq!(definition.nodes[usize::from(number("w"))].given_by[..], [number("w"), number("left"), number("ask")]);
+    let other =
+        text.replace("wait: OrderLeft, from: neighbours, key: event.order_id", "wait: Parcel, from: neighbours, key: event.id");
+    assert!(errors(&other).contains("steps.w would be OrderFulfilled or Parcel"), "{}", errors(&other));
+}
+
 #[test]
 fn what_contradicts_itself() {
     check(
@@ -102,7 +132,7 @@ fn what_may_not_stand_there() {
                |                      ^^^^^^^^^^^^^^^ the name of its record, for example OrderPlaced
             sagas/x.yaml:6:39: error: a wait has no 'timeout'
              6 |   - { step: b, wait: order fulfilled, timeout: 5s, undo: nothing }
-               |                                       ^^^^^^^ there are: step, wait, from, key, match, if, within, keep, on_refused, description
+               |                                       ^^^^^^^ there are: step, wait, from, key, match, if, within, keep, on_refused, as, description
             sagas/x.yaml:6:52: error: a wait has no 'undo'
              6 |   - { step: b, wait: order fulfilled, timeout: 5s, undo: nothing }
                |                                                    ^^^^ undo stands at the do that it undoes
@@ -135,9 +165,9 @@ fn what_cannot_be_read() {
             sagas/x.yaml:6:20: error: event is only there in the key and the if of a start or a wait
              6 |   - { step: c, if: event.tracking == '', do: fraud.Score, undo: nothing, with: { order_id: key } }
                |                    ^^^^^ the start event is start
-            sagas/x.yaml:7:107: error: 'd' is no step whose result this one could stand for
+            sagas/x.yaml:7:107: error: steps.d would be ringmaster.Json or fraud.ScoreResult
              7 | ...d: { EXPIRED: { steps: [ { step: e, as: d, do: fraud.Score, undo: nothing, with: { order_id: key } } ], next: go_on } } ...
-               |                                            ^ name 'd', or a step in it, which gives a result
+               |                                            ^ both results need the same fields, in the same order
         "#]],
     );
 }
@@ -197,7 +227,7 @@ fn answers_that_are_none() {
                |                                                                                                                      ^^ remove it, or write for example 10s
             sagas/x.yaml:9:50: error: a wait has no 'answer'
              9 |   - { step: e, wait: OrderFulfilled, within: 1h, answer: { on: OrderFulfilled, approved: event.ok } }
-               |                                                  ^^^^^^ there are: step, wait, from, key, match, if, within, keep, on_refused, description
+               |                                                  ^^^^^^ there are: step, wait, from, key, match, if, within, keep, on_refused, as, description
         "#]],
     );
     check(

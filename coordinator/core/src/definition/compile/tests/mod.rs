@@ -1,5 +1,6 @@
 //! What the tests of definitions share.
 
+mod all_errors;
 mod bodies;
 mod errors;
 mod errors_in_expressions;
@@ -45,6 +46,9 @@ fn schemas() -> Schemas {
         r#"{"type":"record","name":"Forget","namespace":"fraud","fields":[{"name":"order_id","type":"string"}]}"#,
         r#"{"type":"record","name":"Unscore","namespace":"fraud","fields":[{"name":"order_id","type":"string"},{"name":"why","type":"string"}]}"#,
         r#"{"type":"record","name":"Bundle","namespace":"fraud","fields":[{"name":"crates","type":{"type":"array","items":{"type":"record","name":"Crate","fields":[{"name":"label","type":"string"},{"name":"note","type":"string","default":""},{"name":"inside","type":{"type":"array","items":"Crate"}}]}}}]}"#,
+        r#"{"type":"record","name":"OrderLeft","fields":[{"name":"order_id","type":"string"},{"name":"tracking","type":"string"}]}"#,
+        r#"{"type":"record","name":"Ask","namespace":"fraud","fields":[{"name":"order_id","type":"string"}]}"#,
+        r#"{"type":"record","name":"AskResult","namespace":"fraud","fields":[{"name":"order_id","type":"string"},{"name":"tracking","type":"string"}]}"#,
         r#"{"type":"enum","name":"Colour","symbols":["RED"]}"#,
         r#"{"type":"record","name":"Parcel","fields":[{"name":"id","type":"string"},{"name":"places","type":{"type":"map","values":"int"}},{"name":"codes","type":{"type":"array","items":"string"},"secret":true},{"name":"cards","type":{"type":"array","items":{"type":"record","name":"Card","fields":[{"name":"number","type":"string","secret":true},{"name":"kind","type":"string"}]}}},{"name":"boxes","type":{"type":"array","items":{"type":"record","name":"Box","fields":[{"name":"label","type":"string"},{"name":"inside","type":{"type":"array","items":"Box"}}]}}},{"name":"lid","type":["null","Box"],"default":null},{"name":"bags","type":{"type":"array","items":{"type":"record","name":"Bag","fields":[{"name":"label","type":"string"},{"name":"inside","type":["null",{"type":"array","items":"Bag"}],"default":null}]}},"default":[]}]}"#,
     ] {

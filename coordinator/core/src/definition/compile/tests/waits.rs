@@ -50,7 +50,7 @@ fn sleeps_that_are_none() {
                |                       ^^ remove it, or write for example 10s
             sagas/x.yaml:6:23: error: '1s1h' is not a duration
              6 |   - { step: d, sleep: 1s1h }
-               |                       ^^^^ this version knows durations as 200ms, 10s, 5m, 1h30m, 14d
+               |                       ^^^^ a duration is written as 200ms, 10s, 5m, 1h30m, 14d
             sagas/x.yaml:7:27: error: a sleep has no 'undo'
              7 |   - { step: f, sleep: 2h, undo: nothing, on_failed: go_on, timeout: 5s }
                |                           ^^^^ undo stands at the do that it undoes
@@ -131,6 +131,9 @@ fn approvals_that_are_none() {
             sagas/x.yaml:9:90: error: each escalation comes later than the one before it
              9 | ...g, approval: boss, within: 4h, escalate: [ { after: 2h, to: head }, { after: 1h, to: board }, { after: 5h, to: all } ] }
                |                                                                                 ^^ after counts from when it was asked
+            sagas/x.yaml:9:116: error: nobody is asked then: the approval's within (4h) is over
+             9 | ...g, approval: boss, within: 4h, escalate: [ { after: 2h, to: head }, { after: 1h, to: board }, { after: 5h, to: all } ] }
+               |                                                                                                           ^^ give it a longer within
             sagas/x.yaml:10:44: error: an approval has no 'undo'
              10 |   - { step: i, approval: boss, within: 1h, undo: nothing, on_failed: go_on }
                 |                                            ^^^^ undo stands at the do that it undoes

@@ -137,7 +137,9 @@ impl Maker {
 
 fn parsed(text: &str) -> Parsed {
     let node = Yaml { kind: Kind::Scalar(text.into(), Style::Plain), span: 0..text.len() };
-    Parsed::new(&node, &mut Report::new("f", text, 1)).unwrap_or_else(|| panic!("{text}"))
+    let parsed = Parsed::new(&node, &mut Report::new("f", text, 1));
+    assert!(!parsed.is_unreadable(), "{text}");
+    parsed
 }
 
 fn rule((index, parts): (usize, &Vec<String>)) -> Rule {

@@ -74,7 +74,7 @@ impl World {
         let mut report = Report::new("f", text, 1);
         let node = Yaml { kind: Kind::Scalar(text.into(), Style::Plain), span: 0..text.len() };
         let parsed = Parsed::new(&node, &mut report);
-        let typed = parsed.as_ref().and_then(|parsed| Lowerer::lower(&names, &mut report, &mut Uses::default(), spot, parsed));
+        let typed = Lowerer::lower(&names, &mut report, &mut Uses::default(), spot, &parsed);
         let errors = report.finish().0;
         assert_eq!(typed.is_none(), !errors.is_empty(), "{text}: nothing and no error, or both: {errors:?}");
         let words = |error: &crate::definition::CompileError| match error.hint.as_str() {
