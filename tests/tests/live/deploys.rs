@@ -76,7 +76,7 @@ fn a_deploy_is_taken_in_within_a_second() {
     let first = std::fs::read_to_string(&file).expect("the example");
     let mut took = Vec::new();
     for version in 2..=6 {
-        let text = first.replace("deadline: 3d", &format!("deadline: {version}d"));
+        let text = first.replace("deadline: 3d", &format!("deadline: {version}d1h"));
         std::fs::write(&file, text).expect("it can be written");
         let output = world.ringmaster(&["deploy", "sagas"]);
         let published = Instant::now();

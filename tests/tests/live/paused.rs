@@ -71,10 +71,10 @@ fn payment_down_under_load_parks_orders_and_not_one_fails_for_it() {
     world.edit(
         "sagas/order-fulfilment.yaml",
         "    undo: payment.Refund\n",
-        "    undo: payment.Refund\n    timeout: 2s\n    within: 8s\n    retry: { attempts: 3 }\n",
+        "    undo: payment.Refund\n    timeout: 2s\n    within: 30s\n",
     );
-    // The orders of every twentieth customer are far larger than all others.
-    world.edit("sagas/order-fulfilment.yaml", "deadline: 3d\n", "deadline: 3d\npriority: \"start.total > 1000.00 ? 9 : 5\"\n");
+    // The later an order comes the larger it is, a little: those of the outage's last seconds go first.
+    world.edit("sagas/order-fulfilment.yaml", "deadline: 3d\n", "deadline: 3d\npriority: \"start.total > 34.00 ? 9 : 5\"\n");
     world.configure("[breaker]\nprobe_every = \"1s\"\nminimum = 3");
     let coordinator = world.owner("blue");
     let shop = world.shop();
@@ -107,13 +107,14 @@ fn payment_down_under_load_parks_orders_and_not_one_fails_for_it() {
     ));
     assert!(drain <= outage.mul_f64(1.2), "the drain took {drain:?}");
     assert_eq!(coordinator.metric("ringmaster_saga_steps_stuck_total"), 0.0, "nobody is needed");
-    let gold_count = first_go_first(&world, &asked, parked as usize);
+    let gold_count = first_go_first(&world, &asked);
     say(&format!("{gold_count} of them went before the rest"));
     world.close(shop, coordinator);
 }
 
-/// Of what was asked behind the outage, and was placed in it: in each partition what goes first stands before the rest. How many did.
-fn first_go_first(world: &World, before: &BTreeMap<i32, Vec<String>>, parked: usize) -> usize {
+/// Of what was asked behind the outage for the first time, and was placed in it: in each partition what goes first stands before the rest.
+/// How many did. (Others were asked before, to find out whether payment is back.)
+fn first_go_first(world: &World, before: &BTreeMap<i32, Vec<String>>) -> usize {
     let mut gold_count = 0;
     let mut seen_count = 0;
     for (partition, keys) in world.keys(&command_topic("payment")) {
@@ -124,12 +125,12 @@ fn first_go_first(world: &World, before: &BTreeMap<i32, Vec<String>>, parked: us
         let mut seen = BTreeSet::new();
         // An attempt that had no answer in time is another record.
         orders.retain(|order| seen.insert(*order));
-        let is_gold = |order: &u64| orders::outcome(*order) == Outcome::Declined;
+        let is_gold = |order: &u64| *order > 1_401 || orders::outcome(*order) == Outcome::Declined;
         let rest = orders.iter().position(|order| !is_gold(order)).unwrap_or(orders.len());
         let late: Vec<&u64> = orders[rest..].iter().filter(|order| is_gold(order)).collect();
         assert!(late.is_empty(), "partition {partition}: {late:?} went behind others: {orders:?}");
         (gold_count, seen_count) = (gold_count + rest, seen_count + orders.len());
     }
-    assert!(gold_count > 20 && seen_count + 100 > parked, "{gold_count} of {seen_count} that were asked, of {parked}");
+    assert!(gold_count > 100 && seen_count > 600, "{gold_count} of {seen_count} went first");
     gold_count
 }
