@@ -11,7 +11,7 @@ use super::families::ITEM_MUTANTS;
 const MUTANT_SEEDS: u64 = 8_000;
 
 /// The decisions broken in one place each, and the law that finds it out. `panic`: the core itself stops.
-const MUTANTS: [(&str, &str); 92] = [
+const MUTANTS: [(&str, &str); 99] = [
     ("act_on_what_moved_on", "acts"),
     ("alternative_pivot_not_passing", "L14"),
     ("answer_remembers_no_event", "L19"),
@@ -24,6 +24,7 @@ const MUTANTS: [(&str, &str); 92] = [
     ("cancel_behind_pivot", "stops"),
     ("cancel_while_pivot_in_flight", "stops"),
     ("cause_forgotten", "reaction"),
+    ("composite_reacts_before_clean", "L6"),
     ("condition_ignored", "way"),
     ("contradiction_ignored", "answers"),
     ("contradiction_reopens_saga", "panic"),
@@ -32,6 +33,7 @@ const MUTANTS: [(&str, &str); 92] = [
     ("early_answer_forgotten", "L19"),
     ("early_event_lost_at_start", "L19"),
     ("early_events_kept_for_ever", "L15"),
+    ("early_if_tested_too_soon", "L19"),
     ("emission_not_sent", "wire"),
     ("ended_row_forgets_refused_body", "wire"),
     ("escalation_forgotten", "L18"),
@@ -39,11 +41,13 @@ const MUTANTS: [(&str, &str); 92] = [
     ("event_always_approves", "L19"),
     ("event_taken_twice", "L19"),
     ("event_taken_whatever_it_says", "L19"),
+    ("event_to_second_wait", "L19"),
     ("failure_for_good_retried", "answers"),
     ("failure_forgiven_while_draining", "parked"),
     ("first_arm_taken", "way"),
     ("forgotten_undone", "stuck"),
     ("held_clock_runs", "L15"),
+    ("inner_scope_reacts_while_root_stops", "L3"),
     ("issued_step_is_next_again", "panic"),
     ("join_forgets_postponed", "L18"),
     ("join_waits_for_one_branch", "L18"),
@@ -82,10 +86,12 @@ const MUTANTS: [(&str, &str); 92] = [
     ("round_reuses_key", "L7"),
     ("row_of_a_stray_expires", "L15"),
     ("scope_clock_runs", "L15"),
+    ("skip_leaves_result", "acts"),
     ("skipped_pivot_not_passing", "L18"),
     ("sleep_beyond_its_within", "L15"),
     ("stale_failure_taken", "answers"),
     ("stuck_not_told", "L24"),
+    ("stuck_takes_late_success_after_undo", "answers"),
     ("stuck_told_again", "L24"),
     ("stuck_told_under_one_id", "L22"),
     ("undo_a_refused_step", "panic"),
@@ -102,6 +108,7 @@ const MUTANTS: [(&str, &str); 92] = [
     ("unpark_without_order", "parked"),
     ("wait_left_open_on_stop", "panic"),
     ("went_on_drops_stray", "L2"),
+    ("within_fires_on_done_scope", "panic"),
     ("within_ignored", "L15"),
     ("withheld_forgotten", "L23"),
 ];

@@ -22,6 +22,7 @@ mod effects;
 mod family;
 mod flow;
 mod mailbox;
+mod novelty;
 mod parking;
 mod passage;
 mod passed;
