@@ -17,7 +17,7 @@ pub(crate) fn why_nothing(kind: Kind, stage: &Stage, now: Millis) -> Option<(&'s
         Kind::Due => Some(("nothing of it is due", row.due_at() > now || row.has_work())),
         Kind::Event => {
             let listens = |entry: &Entry| stage.definition().node(entry.node).is_some_and(|node| node.verb.listens().is_some());
-            Some(("nobody waits for it, and nobody will", !runs || row.entries.iter().any(listens)))
+            Some(("nobody waits for it, and nobody will", !runs || row.is_below() || row.entries.iter().any(listens)))
         }
         Kind::ClaimGranted | Kind::ClaimDenied | Kind::ClaimUnreadable | Kind::ClaimEvent => {
             let claim = row.claims().iter().find(|claim| Some(claim.place) == stage.place);

@@ -27,53 +27,10 @@ fn never(name: &'static str, why: &'static str) -> Vec<Try> {
 
 /// All inputs of a kind.
 pub(crate) fn tries(kind: Kind, stage: &Stage) -> Vec<Try> {
-    let ok = || Outcome::Succeeded { result: stage.result_of(&step(stage)) };
-    let undone = || Outcome::Succeeded { result: None };
     match kind {
-        Kind::Start if below(&stage.id).is_some() => never("a start", "the row above begins it"),
-        Kind::Start => comes(stage, "a start", Input::Start(stage.start_input(3))),
-        Kind::Early if stage.row().is_some_and(|row| row.began()) => {
-            never("an event that came too early", "there is a saga that takes it, or keeps it")
-        }
-        Kind::Early => comes(stage, "an event that came too early", Input::Early(event_kept("2", stage.now))),
-        Kind::Begin if stage.row().is_some() => never("it begins below", "it has begun"),
-        Kind::Begin if below(&stage.id).is_none() => never("it begins below", "nothing is above it"),
-        Kind::Begin => {
-            let begin = BeginInput { start: Data::new(&[4]), version_offset: None, search: Vec::new() };
-            comes(stage, "it begins below", Input::Begin(begin))
-        }
-        Kind::Done => {
-            replies(stage, Direction::Do, [("reply: done", None, ok()), ("reply: done, says an attempt before", Some(0), ok())])
-                .into_iter()
-                .chain(comes(
-                    stage,
-                    "reply: done, says a step that was never asked",
-                    Input::Reply(stage.reply_input("nobody", Direction::Do, None, undone())),
-                ))
-                .collect()
-        }
-        Kind::Refused => {
-            let all = [("reply: refused", None, refusal("NO")), ("reply: refused, with a reaction", None, refusal("STAY"))];
-            replies(stage, Direction::Do, all)
-        }
-        Kind::Failed => {
-            let all = [
-                ("reply: failed", None, failure("BUSY", true)),
-                ("reply: failed for good", None, failure("BUSY", false)),
-                ("reply: failed, says an attempt before", Some(0), failure("BUSY", true)),
-            ];
-            replies(stage, Direction::Do, all)
-        }
-        Kind::Undone => replies(stage, Direction::Undo, [("reply: undone", None, undone())]),
-        Kind::UndoRefused => replies(stage, Direction::Undo, [("reply: its undo is refused", None, refusal("NO"))]),
-        Kind::UndoFailed => {
-            let all = [
-                ("reply: its undo failed", None, failure("BUSY", true)),
-                ("reply: its undo failed for good", None, failure("BUSY", false)),
-                ("reply: its undo failed, says an attempt before", Some(0), failure("BUSY", true)),
-            ];
-            replies(stage, Direction::Undo, all)
-        }
+        Kind::Start | Kind::Early | Kind::Begin => begins(kind, stage),
+        Kind::Done | Kind::Refused | Kind::Failed => answers(kind, stage),
+        Kind::Undone | Kind::UndoRefused | Kind::UndoFailed => answers_to_undo(kind, stage),
         Kind::Due => due(stage),
         Kind::Event => events(stage),
         Kind::ClaimGranted => claims(stage, "its value is given to it", ClaimNews::Granted),
@@ -81,14 +38,7 @@ pub(crate) fn tries(kind: Kind, stage: &Stage) -> Vec<Try> {
         Kind::ClaimUnreadable => {
             claims(stage, "an event with its value cannot be read", ClaimNews::Unreadable { source: "tags/0/1".into() })
         }
-        Kind::ClaimEvent => {
-            let text = |ok: bool| format!(r#"{{"tag":"k","ok":{ok}}}"#);
-            let data = |ok| stage.event_data("Tagged", &text(ok)).map_or(Data::new(&[]), |(_, data)| data);
-            let event = |ok| ClaimNews::Event { source: "tags/0/1".into(), data: data(ok) };
-            let mut all = claims(stage, "an event with its value comes", event(true));
-            all.extend(claims(stage, "an event with its value comes, and is not the one", event(false)));
-            all
-        }
+        Kind::ClaimEvent => events_by_value(stage),
         Kind::Unpark => comes(stage, "it may go out", Input::Unpark(stage.place.unwrap_or(0))),
         Kind::Cancel => comes(stage, "a cancel", Input::Cancel { why: "changed their mind".into() }),
         Kind::ActCancel => acts(stage, [("act: cancel", Act::Cancel)]),
@@ -96,25 +46,7 @@ pub(crate) fn tries(kind: Kind, stage: &Stage) -> Vec<Try> {
         Kind::ActResume => acts(stage, [("act: resume", Act::Resume)]),
         Kind::ActApprove => acts(stage, [("act: approve", Act::Approve)]),
         Kind::ActRefuse => acts(stage, [("act: refuse", Act::Refuse)]),
-        Kind::ActRetry => {
-            let mut all = acts(stage, [("act: retry", Act::Retry)]);
-            let act = ActInput { if_state: Some(1), ..stage.act_input(Act::Retry) };
-            all.extend(comes(stage, "act: retry, for another state", Input::Act(act)));
-            all
-        }
-        Kind::ActSkip => {
-            let value = stage.result_of(&step(stage));
-            let with = Act::Skip { value, given: true };
-            acts(stage, [("act: skip", Act::Skip { value: None, given: false }), ("act: skip, with a value", with)])
-        }
-        Kind::ActResolve => acts(
-            stage,
-            [
-                ("act: resolve, it is done", Act::Resolve(ok())),
-                ("act: resolve, it is refused", Act::Resolve(refusal("NO"))),
-                ("act: resolve, it failed", Act::Resolve(failure("BUSY", false))),
-            ],
-        ),
+        Kind::ActRetry | Kind::ActSkip | Kind::ActResolve => ways_out(kind, stage),
         Kind::Work if child_work(stage) == Some(ChildWork::Gather) => never("its own work", "results are gathered first"),
         Kind::Work => comes(stage, "its own work", Input::Work),
         Kind::NewsDone
@@ -132,6 +64,103 @@ pub(crate) fn tries(kind: Kind, stage: &Stage) -> Vec<Try> {
         }
         Kind::Recall | Kind::Stop | Kind::Sweep | Kind::LookAbove => from_above(kind, stage),
         Kind::TooBig => too_big(stage),
+    }
+}
+
+fn begins(kind: Kind, stage: &Stage) -> Vec<Try> {
+    let (row, is_below) = (stage.row(), below(&stage.id).is_some());
+    match kind {
+        Kind::Start if is_below => never("a start", "the row above begins it"),
+        Kind::Start => comes(stage, "a start", Input::Start(stage.start_input(3))),
+        Kind::Early if row.is_some_and(|row| row.began()) => {
+            never("an event that came too early", "there is a saga that takes it, or keeps it")
+        }
+        Kind::Early => comes(stage, "an event that came too early", Input::Early(event_kept("2", stage.now))),
+        _ if row.is_some() => never("it begins below", "it has begun"),
+        _ if !is_below => never("it begins below", "nothing is above it"),
+        _ => {
+            let begin = BeginInput { start: Data::new(&[4]), version_offset: None, search: Vec::new() };
+            comes(stage, "it begins below", Input::Begin(begin))
+        }
+    }
+}
+
+/// Its step is done, with what is read of that.
+fn done(stage: &Stage) -> Outcome {
+    Outcome::Succeeded { result: stage.result_of(&step(stage)) }
+}
+
+fn answers(kind: Kind, stage: &Stage) -> Vec<Try> {
+    let to_do = Direction::Do;
+    match kind {
+        Kind::Done => {
+            let all = [("reply: done", None, done(stage)), ("reply: done, says an attempt before", Some(0), done(stage))];
+            let nobody = stage.reply_input("nobody", to_do, None, Outcome::Succeeded { result: None });
+            let mut all = replies(stage, to_do, all);
+            all.extend(comes(stage, "reply: done, says a step that was never asked", Input::Reply(nobody)));
+            all
+        }
+        Kind::Refused => {
+            let all = [("reply: refused", None, refusal("NO")), ("reply: refused, with a reaction", None, refusal("STAY"))];
+            replies(stage, to_do, all)
+        }
+        _ => {
+            let all = [
+                ("reply: failed", None, failure("BUSY", true)),
+                ("reply: failed for good", None, failure("BUSY", false)),
+                ("reply: failed, says an attempt before", Some(0), failure("BUSY", true)),
+            ];
+            replies(stage, to_do, all)
+        }
+    }
+}
+
+fn answers_to_undo(kind: Kind, stage: &Stage) -> Vec<Try> {
+    let to_undo = Direction::Undo;
+    match kind {
+        Kind::Undone => replies(stage, to_undo, [("reply: undone", None, Outcome::Succeeded { result: None })]),
+        Kind::UndoRefused => replies(stage, to_undo, [("reply: its undo is refused", None, refusal("NO"))]),
+        _ => {
+            let all = [
+                ("reply: its undo failed", None, failure("BUSY", true)),
+                ("reply: its undo failed for good", None, failure("BUSY", false)),
+                ("reply: its undo failed, says an attempt before", Some(0), failure("BUSY", true)),
+            ];
+            replies(stage, to_undo, all)
+        }
+    }
+}
+
+fn events_by_value(stage: &Stage) -> Vec<Try> {
+    let text = |ok: bool| format!(r#"{{"tag":"k","ok":{ok}}}"#);
+    let data = |ok| stage.event_data("Tagged", &text(ok)).map_or(Data::new(&[]), |(_, data)| data);
+    let event = |ok| ClaimNews::Event { source: "tags/0/1".into(), data: data(ok) };
+    let mut all = claims(stage, "an event with its value comes", event(true));
+    all.extend(claims(stage, "an event with its value comes, and is not the one", event(false)));
+    all
+}
+
+/// What a person does about what is stuck.
+fn ways_out(kind: Kind, stage: &Stage) -> Vec<Try> {
+    match kind {
+        Kind::ActRetry => {
+            let mut all = acts(stage, [("act: retry", Act::Retry)]);
+            let act = ActInput { if_state: Some(1), ..stage.act_input(Act::Retry) };
+            all.extend(comes(stage, "act: retry, for another state", Input::Act(act)));
+            all
+        }
+        Kind::ActSkip => {
+            let with = Act::Skip { value: stage.result_of(&step(stage)), given: true };
+            acts(stage, [("act: skip", Act::Skip { value: None, given: false }), ("act: skip, with a value", with)])
+        }
+        _ => {
+            let all = [
+                ("act: resolve, it is done", Act::Resolve(done(stage))),
+                ("act: resolve, it is refused", Act::Resolve(refusal("NO"))),
+                ("act: resolve, it failed", Act::Resolve(failure("BUSY", false))),
+            ];
+            acts(stage, all)
+        }
     }
 }
 
@@ -174,7 +203,6 @@ fn due(stage: &Stage) -> Vec<Try> {
 
 fn events(stage: &Stage) -> Vec<Try> {
     let of = |name, event, text| match stage.event_input(event, text) {
-        _ if below(&stage.id).is_some() => never(name, "a row below another one is known by no key"),
         _ if stage.row().is_none_or(|row| !row.began()) => never(name, "there is no saga yet: it is one that came too early"),
         Some(input) => comes(stage, name, Input::Event(input)),
         None => never(name, "its definition listens to no such event"),
