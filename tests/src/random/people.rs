@@ -127,8 +127,8 @@ impl World<'_> {
         let from = self.stage.history.len();
         let given = value.clone();
         let taken = self.acts(Act::Skip { value, given: true }, Some(&one.name), seen).is_ok();
-        // An undo that needs a person takes none.
-        let stands = self.stage.history[from..].iter().find_map(|one| match &one.event {
+        // An undo that needs a person takes none: what has succeeded then is around it.
+        let stands = self.stage.history.get(from + 1).and_then(|one| match &one.event {
             SagaEvent::Succeeded { place, .. } => one.behind.entry(*place),
             _ => None,
         });
