@@ -42,7 +42,7 @@ type Broken = Option<String>;
 type OfEvent = (&'static str, fn(One<'_>) -> Broken);
 type OfState = (&'static str, fn(&Definition, &Saga) -> Broken);
 
-const OF_EVENTS: [OfEvent; 28] = [
+const OF_EVENTS: [OfEvent; 29] = [
     ("L1", events::an_ended_row_goes_when_nothing_of_it_is_open),
     ("L2", entries::work_and_waits_fit),
     ("L2", waits::what_waits_by_itself_is_written_so),
@@ -64,6 +64,7 @@ const OF_EVENTS: [OfEvent; 28] = [
     ("L15", waits::time_ends_what_waits_for_it),
     ("L16", events::only_a_refusal_is_contradicted),
     ("L18", order::nothing_begins_before_what_stands_before_it),
+    ("L18", order::items_begin_once_each),
     ("L18", waits::others_are_asked_in_order),
     ("L19", waits::an_event_is_taken_once),
     ("L21", parking::what_is_parked_says_for_whom),

@@ -1,7 +1,7 @@
 //! In which order things are done and undone, and what a reaction finds.
 
 use ringmaster_core::definition::{Definition, ROOT, Verb};
-use ringmaster_schemas::journal::SagaEvent;
+use ringmaster_schemas::journal::{ItemEvent, SagaEvent};
 use ringmaster_schemas::names::Direction;
 use ringmaster_schemas::state::{Entry, Saga, Status, Work};
 
@@ -72,6 +72,15 @@ pub(super) fn nothing_begins_before_what_stands_before_it(one: One<'_>) -> Broke
     });
     let mut earlier = lists.flat_map(|(list, until)| definition.lists(list).take_while(move |child| *child < until));
     earlier.find_map(|earlier| unsettled(definition, saga, earlier))
+}
+
+/// L18: items begin once each, in the order of their list.
+pub(super) fn items_begin_once_each(one: One<'_>) -> Broken {
+    let SagaEvent::Item { place, event: ItemEvent::Began { index, .. } } = one.event else { return None };
+    let begun = |saga: Option<&Saga>| Some(saga?.entry(*place)?.children()?.begun);
+    let (before, behind) = (begun(one.before), begun(Some(one.behind)));
+    let in_order = before == Some(*index) && behind == Some(*index + 1);
+    (!in_order).then(|| format!("item {index} begins where {before:?} had, and {behind:?} have then"))
 }
 
 /// What of a node, or of what is in it, has not ended, if anything.

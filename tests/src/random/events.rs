@@ -29,11 +29,21 @@ impl World<'_> {
         self.count(if kind == STOP { "cancels by events" } else { "events" });
         let input = self.stage.event_input(kind, &text, Some(number)).expect("it is listened to");
         let (before, from) = (self.stage.saga.clone().filter(|saga| saga.began()), self.stage.history.len());
-        let _ = self.turn(&input, format!("{kind} {text}, event {number}"));
+        let at = self.stage.now;
+        let taken = self.turn(&input, format!("{kind} {text}, event {number}"));
+        let source = match &input {
+            Input::Event(event) => event.source.clone(),
+            Input::Early(event) => event.source.clone(),
+            other => unreachable!("{other:?} is no event"),
+        };
+        if taken.is_ok() {
+            self.arrived.push(laws::Arrived { kind, number: number_of(&text), source, at });
+        }
         if let (Some(before), Input::Event(event)) = (before, &input) {
             let came = laws::Came { kind, number: number_of(&text), source: &event.source };
             let happened = &self.stage.history[from..];
-            self.faults.extend(laws::came(self.plan, self.stage.definition(), &before, &came, happened));
+            let fault = laws::came(&self.known(), &before, &came, happened);
+            self.faults.extend(fault);
         }
     }
 

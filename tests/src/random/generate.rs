@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::plan::{Approval, Arm, Do, Next, Node, On, Plan, Reaction, Retry, Sleep, Undo, Wait, What};
+use super::plan::{Approval, Arm, Do, Fits, Next, Node, On, Plan, Reaction, Retry, Sleep, Undo, Wait, What};
 use super::value::{Condition, FIELDS, Value};
 
 /// Failures that participants tell.
@@ -183,11 +183,12 @@ impl Draw<'_> {
     }
 
     fn wait(&mut self) -> Wait {
-        Wait {
-            event: self.random.usize(..EVENTS.len()),
-            least: self.often(0.5).then(|| self.random.i64(0..4)),
-            keep_ms: self.often(0.5).then(|| self.millis(100, 60_000)),
-        }
+        let fits = match (self.random.u32(0..4), self.step()) {
+            (0, Some(step)) => Some(Fits::AtMost(Value::Result(step))),
+            (0..2, _) => Some(Fits::AtLeast(self.random.i64(0..4))),
+            _ => None,
+        };
+        Wait { event: self.random.usize(..EVENTS.len()), fits, keep_ms: self.often(0.5).then(|| self.millis(100, 60_000)) }
     }
 
     fn approval(&mut self) -> Approval {

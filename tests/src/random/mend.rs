@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ringmaster_core::definition::DEFAULTS;
 use ringmaster_schemas::journal::Phase;
 
-use super::plan::{Arm, Do, Next, Node, On, Plan, Reaction, Undo, What};
+use super::plan::{Arm, Do, Fits, Next, Node, On, Plan, Reaction, Undo, What};
 use super::value::{Condition, Value};
 
 /// How often a node may be entered.
@@ -108,7 +108,12 @@ fn mend_what(node: &mut Node, known: &mut Known) -> bool {
             mend_undo(&name, node.phase, asks, known);
         }
         What::Emit(tells) => known.mend(tells),
-        What::Sleep(_) | What::Wait(_) => {}
+        What::Sleep(_) => {}
+        What::Wait(wait) => {
+            if let Some(Fits::AtMost(most)) = &mut wait.fits {
+                known.mend(most);
+            }
+        }
         What::Approval(approval) => known.mend(&mut approval.shown),
         What::Refuse if known.passed => node.what = What::Emit(Value::Const(1)),
         What::Refuse => {}

@@ -125,9 +125,18 @@ impl World<'_> {
         // What is read of it is known before the next turn's laws look at it.
         let before = self.told.insert(one.name.to_string(), number);
         let from = self.stage.history.len();
+        let given = value.clone();
         let taken = self.acts(Act::Skip { value, given: true }, Some(&one.name), seen).is_ok();
-        // An undo that needs a person takes none.
-        if taken && self.stage.history[from..].iter().any(|one| matches!(one.event, SagaEvent::Succeeded { .. })) {
+        // An undo that needs a person takes none: what has succeeded then is around it.
+        let stands = self.stage.history.get(from + 1).and_then(|one| match &one.event {
+            SagaEvent::Succeeded { place, .. } => one.behind.entry(*place),
+            _ => None,
+        });
+        if let Some(entry) = stands.filter(|_| taken) {
+            if entry.result != given {
+                self.faults
+                    .push(format!("acts: a person gives {given:?} in the stead of {}, and {:?} stands", one.name, entry.result));
+            }
             return self.leave(one);
         }
         match before {

@@ -3,7 +3,7 @@
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::Phase;
 
-use super::value::{Condition, Value};
+use super::value::{Condition, Value, View};
 
 /// A definition.
 #[derive(Debug, Clone)]
@@ -77,9 +77,34 @@ pub(super) enum What {
 pub(super) struct Wait {
     /// Which of the types.
     pub(super) event: usize,
-    /// Only one whose number is as large.
-    pub(super) least: Option<i64>,
+    /// Only one whose number is so.
+    pub(super) fits: Option<Fits>,
     pub(super) keep_ms: Option<Millis>,
+}
+
+/// What is said of an event's number.
+#[derive(Debug, Clone)]
+pub(super) enum Fits {
+    /// It is as large.
+    AtLeast(i64),
+    /// It is no larger: what that is compared with may be known only when the event is waited for.
+    AtMost(Value),
+}
+
+impl Fits {
+    pub(super) fn text(&self) -> String {
+        match self {
+            Fits::AtLeast(least) => format!("event.n >= {least}"),
+            Fits::AtMost(most) => format!("event.n <= {}", most.text()),
+        }
+    }
+
+    pub(super) fn of(&self, number: i64, view: &View) -> bool {
+        match self {
+            Fits::AtLeast(least) => number >= *least,
+            Fits::AtMost(most) => most.of(view).is_ok_and(|most| number <= most),
+        }
+    }
 }
 
 /// How long nothing happens.

@@ -108,6 +108,8 @@ pub(super) struct World<'p> {
     contrary: f64,
     /// Events that came: their types and bodies, by their numbers.
     pub(super) events: Vec<(&'static str, String)>,
+    /// Those that were let in.
+    pub(super) arrived: Vec<laws::Arrived>,
     pub(super) turns: Vec<Told>,
     pub(super) faults: Vec<String>,
     pub(super) report: &'p mut Report,
@@ -143,6 +145,7 @@ impl<'p> World<'p> {
             patience: 3,
             contrary,
             events: Vec::new(),
+            arrived: Vec::new(),
             turns: Vec::new(),
             faults: Vec::new(),
             report,

@@ -92,6 +92,7 @@ impl World<'_> {
         let events: Vec<SagaEvent> = self.stage.history[from..].iter().map(|happened| happened.event.clone()).collect();
         let Stage { history, breakers, now, .. } = &self.stage;
         let mut faults = laws::turn(self.stage.definition(), before, input, taken, (history, from), breakers, *now);
+        faults.extend(laws::kept(&self.known(), &self.arrived, &self.stage.history, from));
         for (number, happened) in self.stage.history.iter().enumerate().skip(from) {
             let before = number.checked_sub(1).map(|before| &*self.stage.history[before].behind);
             faults.extend(laws::way(&self.known(), before, happened));

@@ -112,8 +112,8 @@ fn what(out: &mut String, indent: usize, node: &Node) {
             line(out, indent, &format!("wait: {}", EVENTS[wait.event]));
             line(out, indent, "from: cames");
             line(out, indent, "key: event.id");
-            if let Some(least) = wait.least {
-                line(out, indent, &format!("if: event.n >= {least}"));
+            if let Some(fits) = &wait.fits {
+                line(out, indent, &format!("if: {}", fits.text()));
             }
             if let Some(keep) = wait.keep_ms {
                 line(out, indent, &format!("keep: {keep}ms"));

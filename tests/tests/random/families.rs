@@ -69,7 +69,7 @@ fn families() {
 
 /// What is broken about items, sub-sagas and values, and the law that finds it out.
 #[cfg(feature = "faults")]
-pub(crate) const ITEM_MUTANTS: [(&str, &str); 29] = [
+pub(crate) const ITEM_MUTANTS: [(&str, &str); 33] = [
     ("child_news_lost", "L15"),
     ("child_pivot_not_told", "L14"),
     ("claim_not_sent", "L20"),
@@ -77,8 +77,9 @@ pub(crate) const ITEM_MUTANTS: [(&str, &str); 29] = [
     ("denied_claim_stands", "L20"),
     ("item_not_undone", "L4"),
     ("item_reads_neighbour", "L18"),
+    ("item_started_twice", "L18"),
     ("items_not_paused", "L23"),
-    ("items_not_recalled", "ends"),
+    ("items_not_recalled", "L11"),
     ("items_not_resumed", "L23"),
     ("items_not_told", "L23"),
     ("kept_event_not_brought", "L20"),
@@ -90,15 +91,18 @@ pub(crate) const ITEM_MUTANTS: [(&str, &str); 29] = [
     ("run_with_pivot_stopped_without_asking", "L9"),
     ("search_lost_at_start", "search"),
     ("seen_event_kept", "L20"),
+    ("several_begun_at_once", "L3"),
     ("stops_only_by_mail", "L3"),
     ("sub_saga_not_searched", "search"),
     ("sub_saga_refused_without_code", "L18"),
     ("swept_too_early", "L1"),
+    ("undo_ignores_at_once", "L8"),
     ("unique_not_released", "L20"),
     ("unique_started_before_answer", "L20"),
     ("value_given_to_two", "L20"),
     ("value_not_released", "L20"),
     ("work_ignores_room", "L13"),
+    ("work_left_for_another_turn", "L11"),
 ];
 
 #[cfg(feature = "faults")]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{BreakerEvent, Cause, Place, SagaEvent};
-use ringmaster_schemas::state::{BreakerState, Index, RowKey, Saga, Waits, parked_places, rank_of};
+use ringmaster_schemas::state::{BreakerState, Entry, Index, RowKey, Saga, Waits, parked_places, rank_of};
 
 use super::owner::Owner;
 use super::turn::Turn;
@@ -116,7 +116,7 @@ impl Drains {
         }
         for entry in &saga.entries {
             if let Some(drain) = entry.parked_for().and_then(|participant| self.0.get_mut(participant)) {
-                drain.insert(rank_of(saga, entry), &saga.id);
+                drain.insert(rank(saga, entry), &saga.id);
             }
         }
     }
@@ -289,12 +289,17 @@ impl Owner {
     }
 }
 
+/// In which order what is parked goes out.
+fn rank(saga: &Saga, entry: &Entry) -> i64 {
+    if mutated("drain_by_age_only") { entry.since } else { rank_of(saga, entry) }
+}
+
 /// What of a saga is parked for this participant, the lowest rank first.
 fn parked_in(saga: &Saga, participant: &str) -> Vec<(i64, Place)> {
     let entries = saga.entries.iter().zip(0..);
     let mut all: Vec<_> = entries
         .filter(|(entry, _)| entry.parked_for().is_some_and(|name| **name == *participant))
-        .map(|(entry, place)| (rank_of(saga, entry), place))
+        .map(|(entry, place)| (rank(saga, entry), place))
         .collect();
     all.sort_unstable();
     all

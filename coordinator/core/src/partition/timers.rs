@@ -37,6 +37,9 @@ impl Owner {
         if due < *self.timers.looks_at(slot) {
             *self.timers.looks_at(slot) = due;
             let row = self.replica.table.row(slot);
+            if due == 0 && mutated("due_zero_dropped") {
+                return;
+            }
             if due == 0 {
                 return self.ready.push_back((slot, row.generation));
             }

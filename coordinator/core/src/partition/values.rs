@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
-    Cause, Change, KeptEvent, Letter, Place, QuarantineReason, ValueAnswer, ValueClaim, ValueEvent, ValueName, ValueRelease,
+    Cause, Change, KeptEvent, Letter, Place, QuarantineReason, ValueAnswer, ValueClaim, ValueEvent, ValueName,
 };
 use ringmaster_schemas::names;
 
@@ -18,7 +18,7 @@ use super::{Context, Why};
 use crate::definition::Definition;
 use crate::faults::mutated;
 use crate::intake::{Event, Origin, Refused};
-use crate::saga::{ClaimInput, ClaimNews, Input, ROW_DATA_BYTES_MAX, ValueInput, decide_value};
+use crate::saga::{ClaimInput, ClaimNews, Input, ROW_DATA_BYTES_MAX, ValueInput, decide_value, goes_back};
 
 /// A wait that has claimed a value.
 struct Claimant<'c> {
@@ -62,11 +62,15 @@ impl Owner {
                 let id = release.name.id().into();
                 Ok(self.value_turn(&id, &ValueInput::Release(Arc::new(release)), turn, cx)?)
             }
-            Letter::Given(ValueClaim { name, row, place, at, .. }) => match self.claimant((&row, place, at), cx)? {
+            Letter::Given(claim) => match self.claimant((&claim.row, claim.place, claim.at), cx)? {
                 Some(claimant) => self.news_of_claim(claimant, ClaimNews::Granted, turn, cx),
                 None if mutated("value_given_to_nobody") => Ok(None),
-                // It has ended, was swept, is forgotten: whatever it was, its release came before the claim, and is remembered no more.
-                None => Ok(Some(turn.with(Change::ValueReturned(ValueRelease { name, row, place, at, seen: Vec::new() })))),
+                // It has ended, was swept, is forgotten: its release is remembered no more, or comes late.
+                None => {
+                    let slot = self.find(&claim.row, || claim.row.clone(), cx)?;
+                    let row = slot.and_then(|slot| self.visible(slot)).cloned();
+                    Ok(Some(turn.with(Change::ValueReturned(goes_back(claim, row.as_deref())))))
+                }
             },
             Letter::Answer(ValueAnswer { row, place, at, granted }) => match self.claimant((&row, place, at), cx)? {
                 Some(claimant) => {

@@ -251,7 +251,8 @@ impl Draft<'_> {
         let node = &self.definition.nodes[usize::from(number)];
         // What items did is done, also where what they gave cannot be taken on: nothing is gone on without.
         if given || work == Work::Done {
-            self.happen(SagaEvent::Succeeded { place, result: value.cloned(), passes: node.passes });
+            let result = value.filter(|_| !mutated("skip_leaves_result")).cloned();
+            self.happen(SagaEvent::Succeeded { place, result, passes: node.passes });
             self.go(Way::Settled(place));
             return Ok(());
         }

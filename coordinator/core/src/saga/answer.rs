@@ -47,6 +47,12 @@ impl Draft<'_> {
                 self.happen(SagaEvent::Succeeded { place, result: None, passes: false });
                 return Ok(());
             }
+            (Undone, Outcome::Succeeded { result })
+                if self.entry(place).waits == Waits::Stuck && mutated("stuck_takes_late_success_after_undo") =>
+            {
+                self.succeeded(place, result.as_ref());
+                return Ok(());
+            }
             (Failed | UndoAsked | Undone, Outcome::Succeeded { .. } | Outcome::Refused { .. }) => Reason::LateReply,
             (Asked | Done | Refused | Failed | UndoAsked | Undone, Outcome::Failed { .. }) => Reason::StaleAttempt,
             (Nothing | Closed | Open | Undoing, _) => Reason::NeverAsked,

@@ -2,7 +2,7 @@
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{FailureKind, Place, SagaEvent};
-use ringmaster_schemas::state::Waits;
+use ringmaster_schemas::state::{Waits, Work};
 
 use super::code;
 use super::decide::{Draft, failure};
@@ -36,7 +36,7 @@ impl Draft<'_> {
     }
 
     fn leaf_due(&mut self, place: Place) {
-        if self.entry(place).clock().is_some_and(|at| at <= self.now) {
+        if self.clock(place).is_some_and(|at| at <= self.now) {
             self.time_is_over(place);
         }
         if self.entry(place).due_at() > self.now {
@@ -56,6 +56,16 @@ impl Draft<'_> {
                 unreachable!("it is never due")
             }
         }
+    }
+
+    /// When the time of a scope, an approval or a wait is over.
+    fn clock(&self, place: Place) -> Option<Millis> {
+        let entry = self.entry(place);
+        if entry.work == Work::Done && mutated("within_fires_on_done_scope") {
+            let node = &self.definition.nodes[usize::from(entry.node)];
+            return node.within_ms.filter(|_| node.is_scope).map(|within| entry.since + within);
+        }
+        entry.clock()
     }
 
     /// The time of a scope, or of an approval, is over. Its clock stands while a person is needed.

@@ -14,11 +14,12 @@ use std::sync::Arc;
 use ringmaster_schemas::codec::put_long;
 use ringmaster_schemas::journal::{Failure, FailureKind, ItemEvent, Place, RejectionReason, SagaEvent};
 use ringmaster_schemas::names::below;
-use ringmaster_schemas::state::{Child, ChildWork, Paused, Saga, Status, Work};
+use ringmaster_schemas::state::{ChildWork, Paused, Saga, Status, Work};
 use ringmaster_schemas::{Data, Millis};
 
 use super::below::{of_above, place_above};
 use super::decide::{Above, Basis, Decided, decide};
+use super::novelty::{known_above, novelty, passes};
 use super::parking::Breakers;
 use super::pausing::is_paused_above;
 use super::sizes::bytes_of;
@@ -109,10 +110,14 @@ pub fn play<'d, F: Family<'d>>(
             if let Err(rejection) = turn.take(&id, &input)? {
                 panic!("rows of one saga do not agree: {id} rejects {input:?}: {}", rejection.detail);
             }
+            if turn.moved.len() < room.rows && mutated("several_begun_at_once") {
+                let next = turn.work()?;
+                turn.mail.extend(next);
+            }
         }
         let is_cheap = turn.cost < NODES_PER_TURN_MAX || mutated("work_costs_nothing");
         let is_small = turn.moved.len() < room.rows && turn.bytes < room.bytes;
-        let has_room = (is_small || mutated("work_ignores_room")) && is_cheap;
+        let has_room = (is_small || mutated("work_ignores_room")) && is_cheap && !mutated("work_left_for_another_turn");
         let Some((id, input)) = (if has_room { turn.work()? } else { None }) else { return Ok(Ok(turn.moved)) };
         turn.mail.push_back((id, input));
     }
@@ -348,53 +353,4 @@ fn gave(row: &Saga) -> Option<&Data> {
 /// What the row of this id runs for the row above, where it is a sub-saga.
 fn run_of<'d>(id: &str, above: &'d Definition) -> Option<&'d Run> {
     above.run_named(below(id).filter(|below| below.item.is_none())?.step)
-}
-
-/// True if a row came behind its pivot. Where it has ended well that goes without saying.
-fn passes(before: Option<&Saga>, after: &Saga) -> bool {
-    after.passed && after.status == Status::Running && before.is_none_or(|before| !before.passed)
-}
-
-/// What the row above knows of this one, if it is under way.
-fn known_above<'s>(id: &str, definition: &Definition, above: &'s Saga) -> Option<&'s Child> {
-    let entry = above.entry(place_above(id, definition, above)?)?;
-    entry.children()?.child(below(id)?.index())
-}
-
-/// What the row above is to know of what happened to this one.
-fn novelty(before: Option<&Saga>, input: &Input, decided: &Decided, (known, found): (Option<&Child>, bool)) -> Option<Novelty> {
-    let after = &decided.saga;
-    if decided.events.iter().any(|event| matches!(event, SagaEvent::Swept { lingers: true })) {
-        return Some(Novelty::Lingers);
-    }
-    if after.status == Status::Swept {
-        let lingered = before.and_then(|before| before.ended.as_ref()).is_some_and(|end| end.expires_at < Millis::MAX);
-        return lingered.then_some(Novelty::Gone);
-    }
-    let was = before.map(|before| before.status);
-    let is_recalled = matches!(input, Input::Recall(_));
-    match after.status {
-        Status::Completed if was != Some(Status::Completed) => Some(Novelty::Done),
-        Status::Compensated if was != Some(Status::Compensated) || is_recalled => {
-            let failure = after.failure.clone().expect("what is undone says why");
-            Some(Novelty::Undone { refused: is_refused(after, &failure), failure })
-        }
-        Status::Running | Status::Compensating => {
-            let (known, held) = (known?, after.held_since.is_some());
-            // One that goes forward has looked whether it is paused: it may not have been told yet.
-            let looked = after.status == Status::Running && known.paused != found && !mutated("look_not_told_above");
-            let differs = known.held != held && !mutated("child_news_lost");
-            match looked {
-                true => Some(Novelty::Looked { paused: found, held }),
-                false => differs.then_some(Novelty::Held(held)),
-            }
-        }
-        Status::Completed | Status::Compensated | Status::Expected | Status::Swept => None,
-    }
-}
-
-/// True if what a row was undone for is known not done: its participant, or a person, or its time said no.
-fn is_refused(saga: &Saga, failure: &Arc<Failure>) -> bool {
-    let says = |work: Work| saga.entries.iter().any(|entry| entry.work == work && entry.failure() == Some(failure));
-    failure.kind == FailureKind::Refused || says(Work::Refused)
 }

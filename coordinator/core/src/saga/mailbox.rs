@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{KeptEvent, Place, RejectionReason as Reason, SagaEvent, ValueClaim, ValueRelease};
-use ringmaster_schemas::state::Saga;
+use ringmaster_schemas::state::{Detail, Saga};
 
 use super::decide::Decided;
 use super::{EARLY_MAX, ROW_DATA_BYTES_MAX, Rejection, apply};
@@ -56,6 +56,17 @@ pub fn decide_value(id: &Arc<str>, row: Option<&Arc<Saga>>, input: &ValueInput, 
     }
     let nothing = || Arc::new(Saga::expected(id));
     Ok(Decided { events, saga: saga.unwrap_or_else(nothing) })
+}
+
+/// The release by which a value goes back that was given to a wait which claims it no more; `row` is that wait's, if it is still there. The
+/// wait's own release may come behind this one: both say what it has taken, else the next would take that too.
+pub fn goes_back(claim: ValueClaim, row: Option<&Saga>) -> ValueRelease {
+    let ValueClaim { name, row: id, place, at, .. } = claim;
+    let taken = match row.and_then(|row| row.entry(place)?.detail()) {
+        Some(Detail::Taken { source }) if !mutated("returned_without_what_was_taken") => Some(source.clone()),
+        _ => None,
+    };
+    ValueRelease { name, row: id, place, at, seen: taken.into_iter().collect() }
 }
 
 /// True if both are one claim.

@@ -28,9 +28,10 @@ pub fn passed(definition: &Definition, saga: &Saga) -> Vec<(u16, Passed)> {
     nodes.filter_map(|(number, node)| Some((number, row.of(number, node)?))).collect()
 }
 
-/// True if the saga has gone on behind a node.
+/// True if the saga has gone on behind a node; or the node lies where this row never comes to: around an item, or in one.
 pub(super) fn is_behind(definition: &Definition, saga: &Saga, number: u16) -> bool {
-    number != ROOT && Row::of_saga(definition, saga).is_behind(number)
+    let row = Row::of_saga(definition, saga);
+    number != ROOT && (definition.list_around(number) != row.list || row.is_behind(number))
 }
 
 struct Row<'a> {

@@ -26,7 +26,8 @@ impl Draft<'_> {
                 Way::Rest
             }
             Scope::At(place) => {
-                if self.entry(place).work != Work::Undoing || !self.is_clean(place) {
+                let is_over = self.entry(place).work != Work::Undoing;
+                if is_over || !(self.is_clean(place) || mutated("composite_reacts_before_clean")) {
                     return Way::Rest;
                 }
                 if self.entry(place).children().is_some_and(|rows| rows.was_done) {
@@ -66,6 +67,12 @@ impl Draft<'_> {
             let entries = &self.saga().entries[usize::from(from)..=usize::from(place)];
             let at = from + entries.iter().rposition(|entry| entry.node == scope).expect("a scope is entered first") as Place;
             if !self.clean_inside(at, place + 1) {
+                return false;
+            }
+            if self.entry(at).work == Work::Undoing && mutated("inner_scope_reacts_while_root_stops") {
+                let Way::Settled(at) = self.unwind(Scope::At(at)) else { return false };
+                let way = self.react_to(at);
+                self.go(way);
                 return false;
             }
             // Its own reaction is not asked any more.

@@ -196,6 +196,20 @@ fn a_turn_of_many_items_stays_within_a_record() {
     assert!(line.journal.iter().all(|record| record.len() <= 512 << 10));
 }
 
+/// L11: what a row has to do by itself goes on in one turn behind the other, while nothing stands against it: all may begin that may at once,
+/// though a turn has room for fewer.
+#[test]
+fn work_of_its_own_is_not_left() {
+    let begun = || {
+        let definitions = DEFINITIONS.replace("event_lines", "start.lines").replace("at_once: 5", "at_once: 100");
+        let mut line = Line::of(&definitions, |_| {});
+        begin(&mut line, 300, "x");
+        line.counters.commands
+    };
+    assert_eq!(begun(), 100);
+    without("due_zero_dropped", || assert!(begun() < 100, "a turn has room for fewer"));
+}
+
 /// Lines whose beginning costs much are begun few at a time: a turn costs what a turn may.
 #[test]
 fn a_turn_of_many_items_costs_no_more_than_a_turn_may() {

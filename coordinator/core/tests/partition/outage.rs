@@ -77,6 +77,16 @@ impl Shop {
 /// was parked is gone within 1.2 times the outage, those that go first do, and all others by their age.
 #[test]
 fn nothing_fails_for_an_outage_and_what_was_parked_is_soon_gone() {
+    outage();
+    #[cfg(feature = "faults")]
+    super::line::without("drain_by_age_only", || {
+        let caught = std::panic::catch_unwind(outage).expect_err("the oldest goes first, gold or not");
+        let said = caught.downcast_ref::<String>().expect("it says why");
+        assert!(said.contains("gold goes first"), "{said}");
+    });
+}
+
+fn outage() {
     let mut shop = Shop::new();
     (0..20_000 / TICK_MS).for_each(|_| shop.tick(100, true));
     assert!(shop.line.counters.completed > 190, "all goes well before");

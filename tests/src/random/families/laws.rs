@@ -142,8 +142,13 @@ fn children(definition: &Definition, rows: &Rows, saga: &Saga, entry: &Entry, pl
     let name = &definition.nodes[usize::from(entry.node)].name;
     let row = |index: u16| rows.get(&*definition.row_below(&saga.id, (entry.node, entry.round), index));
     let mut wrong = |what: String| faults.push(format!("{what} ({} of {}, at {place})", name, saga.id));
-    if entry.waits == Waits::Children && children.open.len() > usize::from(children.at_once) {
-        wrong(format!("L8: {} items are under way, and {} may be", children.open.len(), children.at_once));
+    // As it is written, whatever the row says.
+    let at_once = match &definition.nodes[usize::from(entry.node)].verb {
+        Verb::ForEach(each) => each.at_once,
+        _ => 1,
+    };
+    if entry.waits == Waits::Children && children.open.len() > usize::from(at_once) {
+        wrong(format!("L8: {} items are under way, and {at_once} may be", children.open.len()));
     }
     for index in children.swept..children.begun {
         let Some(child) = row(index) else {

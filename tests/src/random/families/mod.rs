@@ -4,6 +4,7 @@
 mod judge;
 mod known;
 mod laws;
+mod mail;
 mod people;
 mod turn;
 mod values;

@@ -15,8 +15,8 @@ use ringmaster_schemas::wire::{self, Body, Outcome, ReplyMeta};
 
 use super::super::behave::{Answer, Command};
 use super::known::Known;
-use super::laws;
 use super::world::World;
+use super::{laws, mail};
 use crate::stories::Said;
 
 /// Rows as a turn finds them.
@@ -59,9 +59,8 @@ impl World<'_> {
         match played {
             Ok(Ok(Ok(moved))) => {
                 self.faults.extend(laws::room(&moved, room));
-                for one in moved {
-                    self.moved(one);
-                }
+                moved.iter().cloned().for_each(|one| self.moved(one));
+                self.faults.extend(mail::left(&self.rows, &moved, room));
                 self.faults.extend(laws::family(self.known, &self.rows));
             }
             Ok(Ok(Err(rejection))) => self.lines.push(format!("    rejected {}: {}", rejection.reason, rejection.detail)),

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ringmaster_core::saga::{ClaimInput, ClaimNews, Effect, Input, Sender, ValueInput, apply, decide_value, value_effects};
+use ringmaster_core::saga::{
+    ClaimInput, ClaimNews, Effect, Input, Sender, ValueInput, apply, decide_value, goes_back, value_effects,
+};
 use ringmaster_schemas::Data;
-use ringmaster_schemas::journal::{KeptEvent, Letter, SagaEvent, ValueName, ValueRelease};
+use ringmaster_schemas::journal::{KeptEvent, Letter, SagaEvent, ValueName};
 use ringmaster_schemas::state::{Saga, Waits};
 
 use super::world::World;
@@ -74,12 +76,11 @@ impl World<'_> {
                 self.value(&id, &ValueInput::Release(Arc::new(release)));
             }
             Letter::Given(claim) => {
-                let (place, at) = (claim.place, claim.at);
-                let input = ClaimInput { place, at, news: ClaimNews::Granted };
+                let input = ClaimInput { place: claim.place, at: claim.at, news: ClaimNews::Granted };
                 if !self.hear_of_value(&claim.row, input) {
                     // What is given to nobody goes back.
-                    let (name, row) = (claim.name, claim.row);
-                    self.values.letters.push(Letter::Release(ValueRelease { name, row, place, at, seen: Vec::new() }));
+                    let row = self.rows.get(&claim.row).cloned();
+                    self.values.letters.push(Letter::Release(goes_back(claim, row.as_deref())));
                 }
             }
             Letter::Answer(answer) => {

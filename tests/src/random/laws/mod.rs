@@ -16,7 +16,7 @@ use ringmaster_core::definition::{Definition, Undo};
 use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 
 use super::behave::Account;
-pub(super) use events::{Came, came, moved_in};
+pub(super) use events::{Arrived, Came, came, kept, moved_in};
 pub(super) use told::bodies;
 pub(super) use turns::turn;
 pub(super) use way::{Known, way, whole_way};

@@ -32,7 +32,7 @@ pub(in crate::random) fn written(plan: &Plan, definition: &Definition) -> Vec<St
                 (What::Sleep(plan::Sleep::FromStart(_)), Verb::Sleep(Sleep::Computed(_))) => true,
                 (What::Wait(planned), Verb::Wait(compiled)) => {
                     let listener = &definition.listeners[usize::from(compiled.listener)];
-                    *listener.event == *EVENTS[planned.event] && planned.least.is_some() == compiled.condition.is_some()
+                    *listener.event == *EVENTS[planned.event] && planned.fits.is_some() == compiled.condition.is_some()
                 }
                 (What::Approval(planned), Verb::Approval(compiled)) => {
                     compiled.show.is_some()

@@ -114,6 +114,9 @@ fn lingers(rows: &mut Children, index: u16) -> bool {
 pub(super) fn recall(rows: &mut Children) {
     let done = if rows.undoes { rows.begun } else { 0 };
     (rows.recalls, rows.to_recall, rows.list) = (true, done, None);
+    if mutated("undo_ignores_at_once") {
+        rows.at_once = rows.count;
+    }
     // One that was told to stop if it can is told now that it must.
     rows.open.iter_mut().for_each(|child| child.recalled = false);
 }
@@ -126,7 +129,7 @@ fn child(rows: &mut Children, event: &ItemEvent, is_paused: bool) -> bool {
             child.map(|child| child.paused = is_paused).is_some()
         }
         (ItemEvent::Began { index, next_at, .. }, Some(ChildWork::Begin(next))) if *index == next => {
-            (rows.begun, rows.at) = (next + 1, *next_at);
+            (rows.begun, rows.at) = (next + u16::from(!mutated("item_started_twice")), *next_at);
             rows.open.push(Child::new(next, false));
             if rows.begun == rows.count {
                 rows.list = None;

@@ -58,7 +58,10 @@ impl Draft<'_> {
             return Ok(());
         }
         let is_for = |place: &Place| self.listener_of(*place).is_some_and(|(number, _)| number == event.listener);
-        let waiting: Vec<Place> = (0..self.next_place()).filter(|place| is_for(place) && self.takes_events(*place)).collect();
+        let mut waiting: Vec<Place> = (0..self.next_place()).filter(|place| is_for(place) && self.takes_events(*place)).collect();
+        if mutated("event_to_second_wait") {
+            waiting.reverse();
+        }
         for place in waiting {
             match self.fits(place, event.data.bytes()) {
                 Ok(false) => {}
@@ -76,7 +79,7 @@ impl Draft<'_> {
                 }
             }
         }
-        if !self.may_come(event.listener) {
+        if !self.may_come(event) {
             return Ok(());
         }
         let kept = KeptEvent {
@@ -133,7 +136,11 @@ impl Draft<'_> {
     }
 
     pub(super) fn fits(&self, place: Place, event: &[u8]) -> Result<bool, ExpressionError> {
-        let number = self.entry(place).node;
+        self.fits_node(self.entry(place).node, event)
+    }
+
+    /// Whether the event is the one that a node would wait for, as things are now.
+    fn fits_node(&self, number: u16, event: &[u8]) -> Result<bool, ExpressionError> {
         let Some((_, Some(condition))) = self.definition.nodes[usize::from(number)].verb.listens() else { return Ok(true) };
         if mutated("event_taken_whatever_it_says") {
             return Ok(true);
@@ -169,10 +176,13 @@ impl Draft<'_> {
         Way::Rest
     }
 
-    /// True if something may still come to wait for it: it stands before the saga, or may be tried again.
-    fn may_come(&self, listener: u16) -> bool {
-        let listens = |verb: &Verb| verb.listens().is_some_and(|(number, _)| number == listener);
-        let mut waits = (0..).zip(&self.definition.nodes).filter(|(_, node)| listens(&node.verb)).map(|(number, _)| number);
+    /// True if something may still come to wait for it: it stands before the saga, or may be tried again. Whether it is the one is asked
+    /// then: what its condition reads may not be there yet.
+    fn may_come(&self, event: &EventInput) -> bool {
+        let listens = |verb: &Verb| verb.listens().is_some_and(|(number, _)| number == event.listener);
+        let is_it = |node: &u16| !mutated("early_if_tested_too_soon") || self.fits_node(*node, event.data.bytes()) == Ok(true);
+        let waits = (0..).zip(&self.definition.nodes).filter(|(_, node)| listens(&node.verb)).map(|(number, _)| number);
+        let mut waits = waits.filter(is_it);
         let was_entered = |node: u16| self.saga().entries.iter().any(|entry| entry.node == node);
         let is_left = |node: u16| is_behind(self.definition, self.saga(), node);
         let is_retried = |node: &u16| self.definition.nodes[usize::from(*node)].is_retried() && !is_left(*node);

@@ -185,6 +185,43 @@ fn a_value_that_is_given_to_nobody_goes_back() {
     without("value_given_to_nobody", || assert!(holder("goods/nobody", BEGIN).0.is_some()));
 }
 
+/// An event comes to its wait before that is given its value, which goes back then, before the wait's own release: nobody else takes that
+/// event.
+#[test]
+fn what_goes_back_says_what_was_taken() {
+    let taken = || {
+        let mut post = Post::of(GOODS);
+        let (one, two, parcel) = (in_partition("k", 0, 0), in_partition("k", 0, 1), in_partition("p", 1, 0));
+        post.comes(1, &arrived(&parcel, 1, "it"));
+        post.settle();
+        post.waits_for(&one, &parcel);
+        // What is sent comes, but what is kept back comes behind it.
+        let bring = |post: &mut Post, is_late: &dyn Fn(&Letter) -> bool| -> Vec<(usize, Vec<u8>)> {
+            post.collect();
+            let all = std::mem::take(&mut post.mail).into_iter();
+            let late = |(_, bytes): &(usize, Vec<u8>)| Letter::decode(bytes).is_ok_and(|letter| is_late(&letter));
+            let (late, soon): (Vec<_>, Vec<_>) = all.partition(late);
+            soon.iter().for_each(|(to, bytes)| post.bring(*to, bytes));
+            late
+        };
+        bring(&mut post, &|_| false);
+        let given = bring(&mut post, &|letter| matches!(letter, Letter::Given(_)));
+        let release = bring(&mut post, &|letter| matches!(letter, Letter::Release(_)));
+        assert_eq!((given.len(), release.len()), (1, 1));
+        given.iter().for_each(|(to, bytes)| post.bring(*to, bytes));
+        post.settle();
+        post.waits_for(&two, &parcel);
+        post.settle();
+        release.iter().for_each(|(to, bytes)| post.bring(*to, bytes));
+        post.settle();
+        post.replays();
+        (post.taken(&one), post.taken(&two))
+    };
+    let (it, nothing) = (vec!["dock/it".to_owned()], Vec::new());
+    assert_eq!(taken(), (it.clone(), nothing));
+    without("returned_without_what_was_taken", || assert_eq!(taken(), (it.clone(), it)));
+}
+
 const BEHIND: &str = "
 saga: goods
 start: { on: Asked, from: alphas, key: event.id }
