@@ -236,6 +236,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             "round" => self.fail(e.id, "nothing is tried again here", "round can be read where a reaction has next: retry"),
             "steps" => self.fail(e.id, "steps is not a value", "name a step: steps.NAME"),
             "rules" => self.fail(e.id, "rules is not a value", "name a rule: rules.NAME"),
+            _ if self.names.items.iter().any(|item| item.name.is_empty() && self.spot.items.contains(&item.each)) => None,
             _ => {
                 let hint = self.meant_by(name);
                 self.fail(e.id, format!("unknown name '{name}'"), hint)

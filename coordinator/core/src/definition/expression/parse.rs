@@ -84,7 +84,8 @@ impl Parsed {
                 let behind = report.text()[node.span.end..].lines().next().unwrap_or_default().trim_start();
                 let hint = match (style, behind.strip_prefix('#')) {
                     (Style::Plain, Some(_)) => "YAML takes what is behind ' #' for a comment: put the whole expression in quotes",
-                    _ => Some(hint(text)).filter(|hint| !hint.is_empty()).unwrap_or(known),
+                    _ if !known.is_empty() => known,
+                    _ => hint(text),
                 };
                 report.error(&span, format!("this is not an expression: {message}"), hint);
                 None
@@ -170,9 +171,14 @@ fn told(message: &str) -> (String, &'static str) {
     let line = message.lines().next().unwrap_or_default();
     let line = line.strip_prefix("Syntax error: ").unwrap_or(line);
     let line = line.split(" expecting ").next().unwrap_or(line);
-    match line.contains("'<EOF>'") {
-        true => ("it ends too early".into(), "something is missing at its end"),
-        false => (line.to_owned(), ""),
+    if line.contains("'<EOF>'") {
+        return ("it ends too early".into(), "");
+    }
+    // Of what the parser had read until then the end is what it could not go on with.
+    let parts = ["mismatched input ", "extraneous input ", "no viable alternative at input ", "token recognition error at: "];
+    match parts.iter().find_map(|part| line.strip_prefix(part)) {
+        Some(input) => (format!("{input} cannot stand here"), ""),
+        None => (line.to_owned(), ""),
     }
 }
 
@@ -181,6 +187,8 @@ fn hint(text: &str) -> &'static str {
         "a list is named as it is, without [*]"
     } else if text.contains("${") || text.contains("{{") {
         "an expression stands as it is, without ${ } or {{ }}"
+    } else if text.matches('\'').count() % 2 == 1 && !text.contains('"') {
+        "a quote is not closed"
     } else if text.contains(" not in ") {
         "not in is written !(x in [ ... ])"
     } else if text.contains(" and ") || text.contains(" or ") || text.contains(" not ") {
@@ -189,6 +197,8 @@ fn hint(text: &str) -> &'static str {
         "equality is written =="
     } else if text.matches('(').count() != text.matches(')').count() {
         "the parentheses do not match; in { } an expression with a comma must be quoted"
+    } else if text.trim_end().ends_with(|letter: char| "+-*/%<>=!&|?:.,".contains(letter)) {
+        "something is missing at its end"
     } else if text.chars().all(|c| c.is_alphanumeric() || " _,.!-".contains(c)) {
         "a text is written \"'in quotes of its own'\""
     } else {

@@ -25,7 +25,7 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, report: &mut Report
                 let outer: Vec<_> = tree.items(number).map(|each| tree.node(each).verb).collect();
                 let name = &inner.item;
                 let is_outer = |verb: &PlannedVerb<'_>| matches!(verb, PlannedVerb::ForEach(form) if form.item.text == name.text);
-                if outer.iter().any(is_outer) {
+                if !name.text.is_empty() && outer.iter().any(is_outer) {
                     let message = format!("'{}' is the item of the for_each around it", name.text);
                     report.error(&name.span, message, "give this item another name");
                 }

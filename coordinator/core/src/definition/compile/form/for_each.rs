@@ -13,7 +13,7 @@ pub(in crate::definition::compile) const AT_ONCE_MAX: u16 = 100;
 
 pub(in crate::definition::compile) struct ForEachForm {
     pub(in crate::definition::compile) list: Parsed,
-    /// The item's name in expressions.
+    /// The item's name in expressions; empty where it has none, which is told.
     pub(in crate::definition::compile) item: Word,
     pub(in crate::definition::compile) at_once: u16,
     pub(in crate::definition::compile) steps: Vec<NodeForm>,
@@ -57,7 +57,9 @@ impl ForEachForm {
             }
             Some(node) => Some(Form::new(node, report)),
         };
-        Some(ForEachForm { list: list?, item: item?, at_once, steps: steps?, result })
+        // What an item is called that has no name nobody knows: then any name may be it.
+        let item = item.unwrap_or_else(|| Word { text: String::new(), span: fields.span.clone() });
+        Some(ForEachForm { list: list?, item, at_once, steps: steps?, result })
     }
 }
 

@@ -41,7 +41,8 @@ impl SwitchForm {
         };
         let Some((last, before)) = rows.split_last().filter(|(_, before)| !before.is_empty()) else {
             report.error(&switch.span, "a switch has an arm with a condition, and ends with else", FORM);
-            return None;
+            let arms = rows.iter().filter(|row| Else::of(row).is_none()).map(|row| ArmForm::read(row, report));
+            return Some(SwitchForm { arms: arms.collect() });
         };
         let mut arms: Vec<ArmForm> = before.iter().map(|row| ArmForm::read(row, report)).collect();
         arms.push(ArmForm::last(last, report));

@@ -96,7 +96,7 @@ impl SagaForm {
             (Some(start), Some(_)) => {
                 let hint = "what an event starts has its fields; what others run has input";
                 report.error(&start.span, "a saga has start or input, not both", hint);
-                None
+                StartForm::read_all(start, report).and(None)
             }
             (None, Some(_)) => Some(Vec::new()),
             (None, None) if fields.means("input") => None,

@@ -25,6 +25,8 @@ impl ParallelForm {
         if branches.len() < 2 || branches.len() > BRANCHES_MAX {
             let message = format!("a parallel has 2 to {BRANCHES_MAX} branches, not {}", branches.len());
             report.error(&parallel.span, message, FORM);
+        }
+        if branches.len() > BRANCHES_MAX {
             return None;
         }
         let read = |(name, steps): &(_, _)| {

@@ -151,10 +151,10 @@ fn expressions_and_certainty() {
     check(
         &two("if: start.total >> 3, with: { order_id: key }"),
         expect![[r#"
-        sagas/x.yaml:5:68: error: this is not an expression: extraneous input '>'
-         5 |   - { step: two, do: fraud.Score, undo: nothing, if: start.total >> 3, with: { order_id: key } }
-           |                                                                    ^
-    "#]],
+            sagas/x.yaml:5:68: error: this is not an expression: '>' cannot stand here
+             5 |   - { step: two, do: fraud.Score, undo: nothing, if: start.total >> 3, with: { order_id: key } }
+               |                                                                    ^
+        "#]],
     );
     check(
         &saga("rules:\n  d: start.total > 1 ? 1 : 2\nsteps: []\n"),

@@ -192,12 +192,12 @@ fn keys_of_groups_and_choices() {
             sagas/x.yaml:6:24: error: a switch has an arm with a condition, and ends with else
              6 |   - { step: c, switch: [ { else: [ { step: c1, refuse: NO } ] } ] }
                |                        ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ switch: [ { if: condition, steps: [ ... ] }, { else: [ ... ] } ]
+            sagas/x.yaml:7:13: error: this is never reached
+             7 |   - { step: d, switch: [ { if: start.total > 1, steps: [ { step: d1, refuse: NO } ] }, { if: start.total > 2, steps: [ {...
+               |             ^ 'c' refuses always: give it an if, or remove what stands behind it
             sagas/x.yaml:7:88: error: a switch ends with else
              7 | ...start.total > 1, steps: [ { step: d1, refuse: NO } ] }, { if: start.total > 2, steps: [ { step: d2, refuse: NO } ] } ] }
                |                                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ - else: [ ... ], an arm of its own; where nothing else is to be done, - else: []
-            sagas/x.yaml:8:13: error: this is never reached
-             8 |   - { step: e, switch: [ { if: start.total > 1, then: 1 }, { else: [ { step: e1, refuse: NO } ] } ], undo: nothing }
-               |             ^ 'd' refuses always: give it an if, or remove what stands behind it
             sagas/x.yaml:8:28: error: 'steps' is missing
              8 |   - { step: e, switch: [ { if: start.total > 1, then: 1 }, { else: [ { step: e1, refuse: NO } ] } ], undo: nothing }
                |                            ^^ - { if: condition, steps: [ ... ] }; only the last arm is - else: [ ... ]
