@@ -254,7 +254,8 @@ impl Builder<'_, '_, '_> {
 
 fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Names<'a> {
     let whole = ground.whole;
-    let own = ground.tree.givers().filter(|(_, form)| form.stands_for.is_none());
+    // What stands for nobody, which is told, has its own name.
+    let own = ground.tree.givers().filter(|(step, _)| ground.tree.stands_for(*step).is_none());
     let nodes = own.map(|(step, written)| NodeName {
         name: &written.name.text,
         node: step,
@@ -266,8 +267,8 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
             .filter(|_| ground.tree.is_on_every_way(step) && !ground.tree.may_be_left_out(step))
             .and_then(|condition| lasting_rule(condition, &form.rules)),
     });
-    let silent = ground.tree.nodes.iter().filter_map(|planned| {
-        let form = planned.form.filter(|form| form.stands_for.is_some() || !planned.verb.gives())?;
+    let silent = ground.tree.nodes.iter().zip(0..).filter_map(|(planned, number)| {
+        let form = planned.form.filter(|_| ground.tree.stands_for(number).is_some() || !planned.verb.gives())?;
         Some(form.name.text.as_str())
     });
     let tree = ground.tree;

@@ -265,7 +265,10 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     fn asks(&mut self, step: &StepForm<'_, 'p>, spot: Spot) -> Option<Do> {
         let form = step.form;
         let call = self.finder.command(&form.command);
-        let body = call.as_ref().and_then(|call| self.body(&form.with, call, spot.clone(), false));
+        let body = match &call {
+            Some(call) => self.body(&form.with, call, spot.clone(), false),
+            None => self.loose(&form.with, spot.clone()),
+        };
         let undo = self.undo(step, call.as_ref(), spot);
         self.codes(step);
         Some(Do {
@@ -287,11 +290,15 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
 
     /// The expressions of a body that is for nobody known.
     fn unreadable(&mut self, form: &'p UnreadableForm, spot: Spot) -> Option<Verb> {
-        let target = Target { schema: self.finder.lookup.json(), encoding: Encoding::Json, fingerprint: 0 };
-        if let Some(with) = &form.with {
-            let _ = self.body(with, &target, spot, false);
-        }
+        let with = form.with.as_ref()?;
+        self.loose(with, spot)?;
         None
+    }
+
+    /// The same of a command that has no schema, which is told.
+    fn loose(&mut self, with: &'p Form, spot: Spot) -> Option<Template> {
+        let target = Target { schema: self.finder.lookup.json(), encoding: Encoding::Json, fingerprint: 0 };
+        self.body(with, &target, spot, false)
     }
 
     fn sleep(&mut self, form: &'p SleepForm, spot: &Spot) -> Option<Sleep> {

@@ -84,7 +84,7 @@ impl Parsed {
                 let behind = report.text()[node.span.end..].lines().next().unwrap_or_default().trim_start();
                 let hint = match (style, behind.strip_prefix('#')) {
                     (Style::Plain, Some(_)) => "YAML takes what is behind ' #' for a comment: put the whole expression in quotes",
-                    _ if !known.is_empty() => known,
+                    _ if !known.is_empty() && !text.contains("[*]") => known,
                     _ => hint(text),
                 };
                 report.error(&span, format!("this is not an expression: {message}"), hint);
@@ -174,6 +174,22 @@ fn told(message: &str) -> (String, &'static str) {
     if line.contains("'<EOF>'") {
         return ("it ends too early".into(), "");
     }
+    let known = [
+        ("Incomplete `ExprContext`", "a choice is not whole", "CONDITION ? VALUE : OTHER"),
+        ("Incomplete `IndexContext`", "an index is not whole", "list[0], map['key']"),
+        ("unsupported ident kind", "a name is missing behind a point", "start.FIELD, or start.?FIELD where it may be absent"),
+        (
+            "reserved identifier",
+            "a word of the language stands where a name should",
+            "a text is written \"'in quotes of its own'\"",
+        ),
+        ("argument must be a simple name", "what an item is called comes first", "list.all(x, x.FIELD > 1)"),
+        ("invalid int literal", "the number is too large", "a whole number has at most 18 digits; else decimal('...')"),
+        ("invalid double literal", "the number is too large", "write decimal('...')"),
+    ];
+    if let Some((_, told, hint)) = known.iter().find(|(part, ..)| line.contains(part)) {
+        return ((*told).to_owned(), hint);
+    }
     // Of what the parser had read until then the end is what it could not go on with.
     let parts = ["mismatched input ", "extraneous input ", "no viable alternative at input ", "token recognition error at: "];
     match parts.iter().find_map(|part| line.strip_prefix(part)) {
@@ -191,7 +207,7 @@ fn hint(text: &str) -> &'static str {
         "a quote is not closed"
     } else if text.contains(" not in ") {
         "not in is written !(x in [ ... ])"
-    } else if text.contains(" and ") || text.contains(" or ") || text.contains(" not ") {
+    } else if [" and ", " or ", " not "].iter().any(|word| text.contains(word)) || text.trim_start().starts_with("not ") {
         "and, or, not are written &&, ||, !"
     } else if text.contains('=') && !text.contains("==") && !text.contains(">=") && !text.contains("<=") && !text.contains("!=") {
         "equality is written =="

@@ -18,6 +18,10 @@ impl<'a> Lowerer<'a, '_, '_> {
     pub(super) fn rule(&mut self, e: &'a IdedExpr, name: &str) -> Option<Typed> {
         let names = self.names;
         let Some(index) = names.rules.iter().position(|rule| rule.name == name) else {
+            // Where the rules cannot be read any name may be one.
+            if names.rules.iter().any(|rule| rule.name.is_empty()) {
+                return None;
+            }
             return self.fail(
                 e.id,
                 format!("there is no rule '{name}'"),

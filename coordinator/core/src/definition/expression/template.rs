@@ -208,8 +208,10 @@ impl<'a> Compiler<'a, '_, '_> {
         let schema = out.schema.clone();
         let record = schema.name_of(target).unwrap_or("the record").to_owned();
         let mut meant = Vec::new();
-        for (name, key, _) in given {
+        for (name, key, form) in given {
             if !self.lenient && !fields.iter().any(|known| *known.name == **name) {
+                // What it says is looked at all the same.
+                let _ = self.dynamic(form);
                 let known: Vec<&str> = fields.iter().map(|known| &*known.name).collect();
                 self.report.error(key, format!("{record} has no field '{name}'"), did_you_mean(name, known.clone()));
                 meant.extend(suggest(name, known));

@@ -45,7 +45,8 @@ impl DoForm {
             Some((Some("true"), _)) => true,
             Some((_, node)) => {
                 report.error(&node.span, "pivot is true or false", "pivot: true");
-                false
+                // Either would be told as a mistake of its own: an undo on the pivot, or none before it.
+                fields.node("undo").is_none()
             }
         };
         if let (Some((timeout, span)), Some((within, _))) = (&timeout, within)

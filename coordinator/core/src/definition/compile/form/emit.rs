@@ -36,8 +36,10 @@ impl EmitForm {
             .and_then(|node| word(node, "an event's type", is_type, "the name of its record, for example OrderFulfilled", report));
         let topic = fields.needed("to", "to: the topic that it goes to", report);
         let topic = topic.and_then(|node| word(node, "a topic", is_topic, "letters, digits, . _ -", report));
+        // Where it goes to says nothing of what it holds.
+        let topic = topic.unwrap_or_else(|| Word { text: String::new(), span: fields.span.clone() });
         let key = expression(fields.node("key"), report);
         let with = do_::body(fields, report);
-        Some(EmitForm { event: event?, topic: topic?, key, with })
+        Some(EmitForm { event: event?, topic, key, with })
     }
 }

@@ -73,7 +73,10 @@ impl ArmForm {
         const FORM: &str = "- else: [ ... ], an arm of its own; where nothing else is to be done, - else: []";
         const BELOW: &str = "its steps stand below else itself, each with a dash; where nothing else is to be done, - else: []";
         let Some(otherwise) = Else::of(row) else {
-            report.error(&row.span, "a switch ends with else", FORM);
+            let otherwise = Fields::new(row, "the last arm", &["if", "steps", "else"], &[], report);
+            if otherwise.is_none_or(|fields| !fields.means("else")) {
+                report.error(&row.span, "a switch ends with else", FORM);
+            }
             let is_arm = ARM.names().any(|key| row.named(key).is_some());
             return if is_arm { ArmForm::read(row, report) } else { ArmForm { condition: None, steps: Vec::new() } };
         };

@@ -90,7 +90,9 @@ pub(super) fn read_steps(node: &Node, report: &mut Report<'_>) -> Vec<NodeForm> 
             format!("steps are a list, not {}", node.describe()),
             "each step begins with a dash: - step: NAME",
         );
-        return Vec::new();
+        // One step without its dash is one all the same.
+        let is_step = node.named("step").is_some();
+        return if is_step { vec![NodeForm::read(node, report)] } else { Vec::new() };
     };
     if items.is_empty() || items.len() > STEPS_MAX {
         report.error(&node.span, format!("a list has 1 to {STEPS_MAX} steps, not {}", items.len()), "");
@@ -123,6 +125,9 @@ impl NodeForm {
         // A verb that is misspelt is told already.
         let unknown = verbs.is_empty() && misspelt;
         let mut condition = expression(fields.node("if"), report);
+        if condition.is_none() && fields.means("if") {
+            condition = Some(Parsed::unreadable(node.span.clone(), ""));
+        }
         let has = |key: &str| shape.names().any(|known| known == key);
         let within = if has("within") { fields.duration("within", report) } else { None };
         let stands_for = fields.node("as").filter(|_| has("as") && verb != "for_each");

@@ -13,11 +13,12 @@ use crate::definition::yaml::{Kind, Node};
 /// Rules of one definition.
 pub(in crate::definition::compile) const RULES_MAX: usize = 200;
 
-/// `None` where there are too many, or none can be read.
+/// `None` where there are too many.
 pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Vec<Rule>> {
     let Kind::Map(entries) = &node.kind else {
         report.error(&node.span, format!("rules are a map, not {}", node.describe()), "name: expression");
-        return None;
+        // What they are called nobody knows: then any name may be one.
+        return Some(vec![Rule { name: String::new(), body: RuleBody::One(Parsed::unreadable(node.span.clone(), "")) }]);
     };
     if entries.len() > RULES_MAX {
         report.error(&node.span, format!("more than {RULES_MAX} rules"), "");
@@ -40,7 +41,7 @@ pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Vec<Rule>> {
 
 /// Rows of `{ if, then }`, the last `{ else }`.
 fn read_table(rows: &[Node], span: &Range<usize>, report: &mut Report<'_>) -> Option<RuleBody> {
-    let mut table = Some(Vec::new());
+    let (mut table, mut is_early) = (Vec::new(), false);
     let Some((last, before)) = rows.split_last() else {
         report.error(span, "a table ends with else", "- { else: expression }");
         return None;
@@ -48,7 +49,8 @@ fn read_table(rows: &[Node], span: &Range<usize>, report: &mut Report<'_>) -> Op
     for row in before {
         if let Some(Else { key, .. }) = Else::of(row) {
             report.error(&key.span, "else is the last row", "move it behind the rows with a condition");
-            return None;
+            is_early = true;
+            continue;
         }
         let read = Fields::of(row, &ROW, &[], report).and_then(|fields| {
             let condition =
@@ -56,21 +58,20 @@ fn read_table(rows: &[Node], span: &Range<usize>, report: &mut Report<'_>) -> Op
             let then = fields.needed("then", "- { if: condition, then: value }", report)?;
             Some((Parsed::new(condition, report), Parsed::new(then, report)))
         });
-        match (&mut table, read) {
-            (Some(table), Some(read)) => table.push(read),
-            (table, _) => *table = None,
-        }
+        table.extend(read);
     }
     let otherwise = match Else::of(last) {
         Some(Else { value, alone: true, .. }) => Parsed::new(value, report),
         Some(Else { key, .. }) => {
             report.error(&key.span, "else is followed by its value, and has nothing beside it", "- { else: value }");
-            return None;
+            Parsed::unreadable(last.span.clone(), "")
         }
         None => {
-            report.error(&last.span, "a table ends with else", "- { else: value }");
-            return None;
+            if !is_early {
+                report.error(&last.span, "a table ends with else", "- { else: value }");
+            }
+            Parsed::unreadable(last.span.clone(), "")
         }
     };
-    Some(RuleBody::Table(table?, otherwise))
+    Some(RuleBody::Table(table, otherwise))
 }

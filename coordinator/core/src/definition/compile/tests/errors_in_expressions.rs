@@ -18,13 +18,16 @@ fn bodies() {
     check(
         &step("    with: { order_id: start.totl, levl: LOW }\n    undo: nothing\n"),
         expect![[r#"
-        sagas/x.yaml:6:29: error: OrderPlaced has no field 'totl'
-         6 |     with: { order_id: start.totl, levl: LOW }
-           |                             ^^^^ did you mean 'total'?
-        sagas/x.yaml:6:35: error: fraud.Score has no field 'levl'
-         6 |     with: { order_id: start.totl, levl: LOW }
-           |                                   ^^^^ did you mean 'level'?
-    "#]],
+            sagas/x.yaml:6:29: error: OrderPlaced has no field 'totl'
+             6 |     with: { order_id: start.totl, levl: LOW }
+               |                             ^^^^ did you mean 'total'?
+            sagas/x.yaml:6:35: error: fraud.Score has no field 'levl'
+             6 |     with: { order_id: start.totl, levl: LOW }
+               |                                   ^^^^ did you mean 'level'?
+            sagas/x.yaml:6:41: error: unknown name 'LOW'
+             6 |     with: { order_id: start.totl, levl: LOW }
+               |                                         ^^^ did you mean 'now'?
+        "#]],
     );
     check(
         &step("    with: { order_id: start.total, level: \"'MIDDLE'\" }\n    undo: nothing\n"),

@@ -84,10 +84,10 @@ fn else_of_a_rule() {
     check(
         &rule("    - else: 2\n    - if: start.total > 1\n      then: 1\n"),
         expect![[r#"
-        sagas/x.yaml:5:7: error: else is the last row
-         5 |     - else: 2
-           |       ^^^^ move it behind the rows with a condition
-    "#]],
+            sagas/x.yaml:5:7: error: else is the last row
+             5 |     - else: 2
+               |       ^^^^ move it behind the rows with a condition
+        "#]],
     );
 }
 

@@ -63,10 +63,13 @@ fn what_an_event_needs() {
     check(
         &steps(&["{ step: told, emit: OrderFulfilled, with: { order_id: key } }"]),
         expect![[r#"
-        sagas/x.yaml:4:7: error: 'to' is missing
-         4 |   - { step: told, emit: OrderFulfilled, with: { order_id: key } }
-           |       ^^^^ to: the topic that it goes to
-    "#]],
+            sagas/x.yaml:4:7: error: 'to' is missing
+             4 |   - { step: told, emit: OrderFulfilled, with: { order_id: key } }
+               |       ^^^^ to: the topic that it goes to
+            sagas/x.yaml:4:47: error: OrderFulfilled needs the field 'tracking' (string)
+             4 |   - { step: told, emit: OrderFulfilled, with: { order_id: key } }
+               |                                               ^^^^^^^^^^^^^^^^^ write tracking: and what it is
+        "#]],
     );
     check(
         &steps(&["{ step: told, emit: OrderFulfilled, to: ringmaster.x, with: { order_id: key } }"]),
