@@ -63,8 +63,8 @@ fn said(output: &Output, code: i32, words: &str) {
 const OUTAGE: Duration = Duration::from_secs(60);
 
 /// The service is gone for a minute, which is longer than any order's step may take. Not one order fails for it: all are parked, and complete
-/// when it is back, with half the load still on. What was parked is gone within 1.2 times the outage, which is what the ramp allows, ten
-/// times more than what the services need; those that go first go first.
+/// when it is back, with half the load still on. What was parked is gone within 1.2 times the outage (that was 1 s where it was
+/// measured); those that go first go first.
 #[test]
 fn payment_down_under_load_parks_orders_and_not_one_fails_for_it() {
     let mut world = World::new("payment down");

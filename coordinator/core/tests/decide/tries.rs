@@ -104,14 +104,7 @@ fn answers(kind: Kind, stage: &Stage) -> Vec<Try> {
             let all = [("reply: refused", None, refusal("NO")), ("reply: refused, with a reaction", None, refusal("STAY"))];
             replies(stage, to_do, all)
         }
-        _ => {
-            let all = [
-                ("reply: failed", None, failure("BUSY", true)),
-                ("reply: failed for good", None, failure("BUSY", false)),
-                ("reply: failed, says an attempt before", Some(0), failure("BUSY", true)),
-            ];
-            replies(stage, to_do, all)
-        }
+        _ => failures(stage, to_do, ["reply: failed", "reply: failed for good", "reply: failed, says an attempt before"]),
     }
 }
 
@@ -121,14 +114,21 @@ fn answers_to_undo(kind: Kind, stage: &Stage) -> Vec<Try> {
         Kind::Undone => replies(stage, to_undo, [("reply: undone", None, Outcome::Succeeded { result: None })]),
         Kind::UndoRefused => replies(stage, to_undo, [("reply: its undo is refused", None, refusal("NO"))]),
         _ => {
-            let all = [
-                ("reply: its undo failed", None, failure("BUSY", true)),
-                ("reply: its undo failed for good", None, failure("BUSY", false)),
-                ("reply: its undo failed, says an attempt before", Some(0), failure("BUSY", true)),
-            ];
-            replies(stage, to_undo, all)
+            let names =
+                ["reply: its undo failed", "reply: its undo failed for good", "reply: its undo failed, says an attempt before"];
+            failures(stage, to_undo, names)
         }
     }
+}
+
+/// For now, for good, and for now by an attempt before.
+fn failures(stage: &Stage, direction: Direction, [for_now, for_good, before]: [&'static str; 3]) -> Vec<Try> {
+    let all = [
+        (for_now, None, failure("BUSY", true)),
+        (for_good, None, failure("BUSY", false)),
+        (before, Some(0), failure("BUSY", true)),
+    ];
+    replies(stage, direction, all)
 }
 
 fn events_by_value(stage: &Stage) -> Vec<Try> {

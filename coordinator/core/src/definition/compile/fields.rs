@@ -29,6 +29,13 @@ pub(super) struct Word {
     pub(super) span: Range<usize>,
 }
 
+impl Word {
+    /// What cannot be read, or is missing, which is told.
+    pub(super) fn unreadable(span: &Range<usize>) -> Word {
+        Word { text: String::new(), span: span.clone() }
+    }
+}
+
 /// The entries of a map.
 pub struct Fields<'n> {
     entries: &'n [(Node, Node)],

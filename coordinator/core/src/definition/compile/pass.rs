@@ -17,7 +17,7 @@ use ringmaster_schemas::journal::{DefinitionHash, Encoding};
 use super::build::{Ground, Read};
 use super::checks::{self, Decides};
 use super::did_you_mean;
-use super::form::{EmitForm, OnForm, SagaForm, SleepForm, StartForm, SwitchForm, UnreadableForm, WaitForm};
+use super::form::{EmitForm, OnForm, SagaForm, SleepForm, StartForm, SwitchForm, WaitForm};
 use super::targets::{Finder, Target};
 use super::tree::{Planned, PlannedVerb, Step as StepForm};
 use crate::definition::defaults::DEFAULTS;
@@ -171,6 +171,14 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         compiler.compile(form, &target.schema, json)
     }
 
+    /// Checks the expressions of a body that is for nobody known, which is told: there is nothing to make of it.
+    fn look<T>(&mut self, form: &'p Form, spot: Spot) -> Option<T> {
+        let site = self.site();
+        let (names, lenient, masks) = (self.names, false, false);
+        Compiler { names, report: self.finder.report, uses: self.uses, spot, lenient, masks, site }.look(form);
+        None
+    }
+
     /// A node with its place in the table.
     fn node(&mut self, number: u16) -> Option<Node> {
         let planned = self.ground.tree.node(number);
@@ -201,7 +209,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             (PlannedVerb::Run(form, _), _) => self.run(number, form, spot).map(Verb::Run),
             (PlannedVerb::Sequence(role), _) => Some(Verb::Sequence(role)),
             (PlannedVerb::Claim(form), _) => Some(Verb::Claim(form.name.text.as_str().into())),
-            (PlannedVerb::Unreadable(form), _) => self.unreadable(form, spot),
+            (PlannedVerb::Unreadable(form), _) => form.with.as_ref().and_then(|with| self.look(with, spot)),
             (PlannedVerb::Do(_), None) => unreachable!("a step is written somewhere"),
         };
         let name: Arc<str> = match planned.verb {
@@ -267,7 +275,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let call = self.finder.command(&form.command);
         let body = match &call {
             Some(call) => self.body(&form.with, call, spot.clone(), false),
-            None => self.loose(&form.with, spot.clone()),
+            None => self.look(&form.with, spot.clone()),
         };
         let undo = self.undo(step, call.as_ref(), spot);
         self.codes(step);
@@ -286,19 +294,6 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             kept: self.kept.and_then(|kept| kept.results.get(&number)).cloned(),
             whole: (!matches!(whole.node(whole.root()), Avro::Dynamic)).then(|| whole.clone()),
         })
-    }
-
-    /// The expressions of a body that is for nobody known.
-    fn unreadable(&mut self, form: &'p UnreadableForm, spot: Spot) -> Option<Verb> {
-        let with = form.with.as_ref()?;
-        self.loose(with, spot)?;
-        None
-    }
-
-    /// The same of a command that has no schema, which is told.
-    fn loose(&mut self, with: &'p Form, spot: Spot) -> Option<Template> {
-        let target = Target { schema: self.finder.lookup.json(), encoding: Encoding::Json, fingerprint: 0 };
-        self.body(with, &target, spot, false)
     }
 
     fn sleep(&mut self, form: &'p SleepForm, spot: &Spot) -> Option<Sleep> {
@@ -332,8 +327,11 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         self.finder.topic(&form.topic);
         let target = self.finder.emission(form);
         let key = self.expression(form.key.as_ref(), spot, Wanted::Key);
+        let body = match &target {
+            Some(target) => self.body(&form.with, target, spot.clone(), false),
+            None => self.look(&form.with, spot.clone()),
+        };
         let target = target?;
-        let body = self.body(&form.with, &target, spot.clone(), false);
         Some(Emit {
             event: form.event.text.as_str().into(),
             topic: form.topic.text.as_str().into(),

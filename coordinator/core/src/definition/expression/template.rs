@@ -142,6 +142,15 @@ impl<'a> Compiler<'a, '_, '_> {
         })
     }
 
+    /// Checks the expressions of what goes nowhere that is known; that is told elsewhere.
+    pub(crate) fn look(&mut self, form: &'a Form) {
+        match form {
+            Form::Leaf(parsed) => drop(self.lower(parsed)),
+            Form::Record(fields, _) => fields.iter().for_each(|(_, _, form)| self.look(form)),
+            Form::List(items, _) => items.iter().for_each(|form| self.look(form)),
+        }
+    }
+
     fn put(&mut self, form: &'a Form, target: NodeId, field: &str, out: &mut Writer<'_>) -> Option<()> {
         let schema = out.schema.clone();
         match (form, schema.node(target)) {
@@ -210,8 +219,7 @@ impl<'a> Compiler<'a, '_, '_> {
         let mut meant = Vec::new();
         for (name, key, form) in given {
             if !self.lenient && !fields.iter().any(|known| *known.name == **name) {
-                // What it says is looked at all the same.
-                let _ = self.dynamic(form);
+                self.look(form);
                 let known: Vec<&str> = fields.iter().map(|known| &*known.name).collect();
                 self.report.error(key, format!("{record} has no field '{name}'"), did_you_mean(name, known.clone()));
                 meant.extend(suggest(name, known));

@@ -73,7 +73,6 @@ impl AnswerForm {
         let condition = expression(fields.node("if"), report);
         let approved = fields.needed("approved", FORM, report).map(|node| Parsed::new(node, report));
         let keep = fields.duration("keep", report);
-        let missing = || Parsed::unreadable(node.span.clone(), "");
         let about = [("if", condition.as_ref()), ("approved", approved.as_ref())];
         for (key, parsed) in about {
             if let Some(parsed) = parsed.filter(|parsed| !parsed.is_unreadable() && !parsed.names("event")) {
@@ -81,7 +80,7 @@ impl AnswerForm {
                 report.error(&parsed.span, format!("'{key}' of an answer is about the event"), hint);
             }
         }
-        let approved = approved.unwrap_or_else(missing);
+        let approved = approved.unwrap_or_else(|| Parsed::unreadable(node.span.clone(), ""));
         Some(AnswerForm { listens: listens?, condition, approved, keep })
     }
 }
@@ -90,7 +89,7 @@ impl RoleForm {
     fn read(node: &Node, report: &mut Report<'_>) -> Option<RoleForm> {
         if node.scalar().is_some() {
             let role = word(node, "a role", is_role, ROLE_FORM, report);
-            return Some(RoleForm::Fixed(role.unwrap_or_else(|| Word { text: String::new(), span: node.span.clone() })));
+            return Some(RoleForm::Fixed(role.unwrap_or_else(|| Word::unreadable(&node.span))));
         }
         let fields = Fields::of(node, &ROLE, &[], report)?;
         let role = fields.needed("role", "approval: { role: EXPRESSION }", report)?;

@@ -37,7 +37,7 @@ impl EmitForm {
         let topic = fields.needed("to", "to: the topic that it goes to", report);
         let topic = topic.and_then(|node| word(node, "a topic", is_topic, "letters, digits, . _ -", report));
         // Where it goes to says nothing of what it holds.
-        let topic = topic.unwrap_or_else(|| Word { text: String::new(), span: fields.span.clone() });
+        let topic = topic.unwrap_or_else(|| Word::unreadable(fields.span));
         let key = expression(fields.node("key"), report);
         let with = do_::body(fields, report);
         Some(EmitForm { event: event?, topic, key, with })

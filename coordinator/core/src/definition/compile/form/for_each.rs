@@ -24,7 +24,7 @@ pub(in crate::definition::compile) struct ForEachForm {
 impl ForEachForm {
     pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<ForEachForm> {
         const FORM: &str = "for_each: a list, for example start.lines";
-        let list = fields.needed("for_each", FORM, report).map(|node| match &node.kind {
+        let mut list = fields.needed("for_each", FORM, report).map(|node| match &node.kind {
             // A list of YAML is no expression, and what is meant is clear.
             Kind::List(_) => {
                 report.error(&node.span, "the list of a for_each is an expression", "put it in quotes: for_each: \"['eu', 'us']\"");
@@ -36,7 +36,6 @@ impl ForEachForm {
             }
             _ => Parsed::new(node, report),
         });
-        let mut list = list;
         if let Some(list) = &mut list
             && let Some((item, of)) = list.text().split_once(" in ").filter(|_| list.is_in())
         {
@@ -58,7 +57,7 @@ impl ForEachForm {
             Some(node) => Some(Form::new(node, report)),
         };
         // What an item is called that has no name nobody knows: then any name may be it.
-        let item = item.unwrap_or_else(|| Word { text: String::new(), span: fields.span.clone() });
+        let item = item.unwrap_or_else(|| Word::unreadable(fields.span));
         Some(ForEachForm { list: list?, item, at_once, steps: steps?, result })
     }
 }

@@ -73,12 +73,15 @@ impl ArmForm {
         const FORM: &str = "- else: [ ... ], an arm of its own; where nothing else is to be done, - else: []";
         const BELOW: &str = "its steps stand below else itself, each with a dash; where nothing else is to be done, - else: []";
         let Some(otherwise) = Else::of(row) else {
+            if ARM.names().any(|key| row.named(key).is_some()) {
+                report.error(&row.span, "a switch ends with else", FORM);
+                return ArmForm::read(row, report);
+            }
             let otherwise = Fields::new(row, "the last arm", &["if", "steps", "else"], &[], report);
             if otherwise.is_none_or(|fields| !fields.means("else")) {
                 report.error(&row.span, "a switch ends with else", FORM);
             }
-            let is_arm = ARM.names().any(|key| row.named(key).is_some());
-            return if is_arm { ArmForm::read(row, report) } else { ArmForm { condition: None, steps: Vec::new() } };
+            return ArmForm { condition: None, steps: Vec::new() };
         };
         match &otherwise.value.kind {
             Kind::List(items) if items.is_empty() && otherwise.alone => ArmForm { condition: None, steps: Vec::new() },

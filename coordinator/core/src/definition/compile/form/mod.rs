@@ -193,7 +193,7 @@ impl StartForm {
         let topic = topic.and_then(|node| word(node, "a topic", is_topic, "letters, digits, . _ -", report));
         let key = expression(fields.node("key"), report);
         let condition = expression(fields.node("if"), report);
-        Some(StartForm { event: event?, topic: topic.unwrap_or_else(|| nowhere(node)), key, condition })
+        Some(StartForm { event: event?, topic: topic.unwrap_or_else(|| Word::unreadable(&node.span)), key, condition })
     }
 }
 
@@ -214,11 +214,6 @@ fn name_of(node: &Node, what: &str, report: &mut Report<'_>) -> Option<Word> {
         return None;
     }
     Some(name)
-}
-
-/// A topic that cannot be read, which is told.
-fn nowhere(node: &Node) -> Word {
-    Word { text: String::new(), span: node.span.clone() }
 }
 
 /// A name as this language writes it: `ChargeCard` and `charge-card` as `charge_card`.

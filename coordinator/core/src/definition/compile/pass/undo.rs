@@ -19,8 +19,10 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             (Phase::Compensatable, _) => return Some(Undo::Nothing),
         };
         let target = self.finder.command(command);
-        let (call, target) = (call?, target?);
         let spot = Spot { own: Some(step.number), failure: true, ..spot };
+        let (Some(call), Some(target)) = (call, target) else {
+            return form.with.as_ref().and_then(|with| self.look(with, spot));
+        };
         let body = self.undo_body(step, form, call, &target, spot)?;
         Some(Undo::Command {
             call: target.call(command, body),
