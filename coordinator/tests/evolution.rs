@@ -72,7 +72,8 @@ impl Site {
     fn planned(&self) -> Knowledge {
         let (files, folder) = ([self.folder.path().join("pay.yaml")], self.folder.path().join("schemas"));
         let options = CompileOptions::default();
-        let deploying = Deploying { prefix: "ringmaster".to_owned(), partitions: 1, schemas: folder, options };
+        let deploying =
+            Deploying { prefix: "ringmaster".to_owned(), partitions: 1, schemas: folder, options, typed: Default::default() };
         Plan::make(&mut self.log.client(), &deploying, &files, 1).unwrap_or_else(|error| panic!("{error}")).knowledge
     }
 

@@ -45,7 +45,7 @@ fn deploy_on(bus: &mut impl Bus, config: &Config, files: &[PathBuf], how: How, o
         let waits = |change: &Change| later.iter().any(|(_, waiting)| waiting.contains(&change.record.name));
         return plan.changes.iter().try_for_each(|change| say(out, format_args!("{}", json_of(change, waits(change), how))));
     }
-    for line in runtime::summary(&plan.warnings) {
+    for line in plan.told() {
         say(out, format_args!("{line}"))?;
     }
     for change in &plan.changes {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use ringmaster_bus::kafka::{KafkaBus, KafkaSettings};
 use ringmaster_core::definition::Catalog;
@@ -14,7 +14,7 @@ use super::definitions::{add_files, configured_files, load_schemas, say};
 use super::exit::{Exit, Failure};
 use super::run::stop_signal;
 use crate::config::{BusKind, Config};
-use crate::participant::{Counts, Participant, Script, Stop};
+use crate::participant::{Counts, Participant, Script, Scripts, Stop};
 use crate::runtime::{self, KnowledgeError, SchemasOfSagas};
 
 /// What `--help` ends with.
@@ -55,7 +55,53 @@ pub(super) fn participant(config: &Config, path: &Path, check: bool, out: &mut d
         let why = "the embedded bus belongs to the process that runs the coordinator: participants of other processes need Kafka";
         return Err(Failure::new(Exit::Refused, format_args!("{why} (make kafka, and --set bus=kafka)")));
     }
-    serve(config, &Arc::new(script), &*stop_signal()?)
+    let participants = script.participants().to_vec();
+    serve(config, (&followed(config, path, script), &participants), &*stop_signal()?)
+}
+
+/// A script that is read again whenever it, a definition or a schema has changed.
+fn followed(config: &Config, path: &Path, script: Script) -> Arc<Scripts> {
+    let (config, path) = (config.clone(), path.to_owned());
+    let seen = Mutex::new(stamps(&config, &path));
+    let participants = script.participants().to_vec();
+    let look = move || {
+        let found = stamps(&config, &path);
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if found == *seen {
+            return None;
+        }
+        *seen = found;
+        match read(&config, &path) {
+            Ok(script) => {
+                if script.participants() != participants {
+                    tracing::warn!("the script names other participants now: start again to answer for them");
+                }
+                Some(script)
+            }
+            Err(failure) => {
+                tracing::warn!("what was read before stays in force: {}", failure.message);
+                None
+            }
+        }
+    };
+    Scripts::new(Arc::new(script), Box::new(look))
+}
+
+/// What tells that a file is another one: its path, length, and when it was written.
+type Stamps = Vec<(PathBuf, u64, Option<SystemTime>)>;
+
+/// Of all that a script is read from. What cannot be looked at is told when it is read.
+fn stamps(config: &Config, path: &Path) -> Stamps {
+    let mut files = configured_files(config).unwrap_or_default();
+    files.push(path.to_owned());
+    runtime::find_schemas(&config.schemas, &mut files);
+    let stamp = |path: PathBuf| {
+        let found = std::fs::metadata(&path).ok()?;
+        Some((path, found.len(), found.modified().ok()))
+    };
+    let mut stamps: Stamps = files.into_iter().filter_map(stamp).collect();
+    stamps.sort();
+    stamps
 }
 
 fn read(config: &Config, path: &Path) -> Result<Script, Failure> {
@@ -66,11 +112,11 @@ fn read(config: &Config, path: &Path) -> Result<Script, Failure> {
 }
 
 /// One thread and one member of a group for each participant, until a signal comes or one of them fails.
-fn serve(config: &Config, script: &Arc<Script>, signal: &AtomicBool) -> Result<(), Failure> {
+fn serve(config: &Config, (scripts, participants): (&Arc<Scripts>, &[String]), signal: &AtomicBool) -> Result<(), Failure> {
     let stop = AtomicBool::new(false);
     let told = Told::default();
     let open = |name: &String| Ok((name.clone(), KafkaBus::new(kafka_settings(config, name))?));
-    let buses = script.participants().iter().map(open).collect::<Result<Vec<_>, Failure>>()?;
+    let buses = participants.iter().map(open).collect::<Result<Vec<_>, Failure>>()?;
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
         for (name, mut bus) in buses {
@@ -79,10 +125,10 @@ fn serve(config: &Config, script: &Arc<Script>, signal: &AtomicBool) -> Result<(
                 let mut tell = |counts| {
                     told.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone(), counts);
                 };
-                Participant::new(script.clone(), &name, &config.prefix).run(&mut bus, stop, &mut tell)
+                Participant::new(scripts.clone(), &name, &config.prefix).run(&mut bus, stop, &mut tell)
             }));
         }
-        write_line(&format!("answering for {}", script.participants().join(", ")));
+        write_line(&format!("answering for {}", participants.join(", ")));
         let mut progress = Progress::default();
         while !signal.load(Ordering::Relaxed) && threads.iter().all(|thread| !thread.is_finished()) {
             std::thread::sleep(LOOK_EVERY);

@@ -156,7 +156,7 @@ fn patient(config: &Config) -> Config {
 
 /// What people should know of the folder of definitions before a start.
 fn say_plan(plan: &Plan, config: &Config) {
-    for line in runtime::summary(&plan.warnings) {
+    for line in plan.told() {
         tracing::warn!("{line}");
     }
     for saga in &plan.others {

@@ -90,6 +90,7 @@ impl Config {
             partitions: self.partitions,
             schemas: self.schemas.clone(),
             options: self.compile_options(),
+            typed: self.topics.iter().filter(|(_, topic)| topic.default_type.is_some()).map(|(name, _)| name.clone()).collect(),
         }
     }
 

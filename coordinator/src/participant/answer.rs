@@ -3,7 +3,7 @@
 use ringmaster_core::definition::{Budget, Environment};
 use ringmaster_schemas::avro::Resolver;
 use ringmaster_schemas::names::{murmur2, parse_idempotency_key, parse_saga_id};
-use ringmaster_schemas::wire::{self, Body, Outcome, ReplyMeta};
+use ringmaster_schemas::wire::{self, Body, Outcome, ReplyMeta, WireError};
 use ringmaster_schemas::{Millis, json};
 
 use super::script::{Command, Rule, Says, Script};
@@ -62,6 +62,15 @@ impl Answer {
 }
 
 impl Script {
+    /// What is not known of a command: its name, or its schema. None if it is known, or can never be.
+    pub(super) fn unknown(&self, value: &[u8]) -> Option<String> {
+        match wire::decode_command(value, self.schemas()) {
+            Ok(command) => self.command(&command.meta.command).is_none().then(|| command.meta.command.into_owned()),
+            Err(WireError::UnknownSchema(fingerprint)) => Some(format!("{fingerprint:016x}")),
+            Err(_) => None,
+        }
+    }
+
     /// Answers a command; the reply is appended.
     pub(super) fn answer(&self, value: &[u8], counts: &mut Counts, out: &mut Vec<u8>) -> Answered {
         counts.commands += 1;

@@ -10,10 +10,12 @@
 mod answer;
 mod placeholder;
 mod script;
+mod scripts;
 mod serve;
 
 pub use answer::Counts;
 pub use script::Script;
+pub use scripts::Scripts;
 pub use serve::{Participant, Stop};
 
 #[cfg(test)]

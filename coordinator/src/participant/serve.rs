@@ -2,6 +2,7 @@
 
 mod replies;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,8 +13,13 @@ use ringmaster_schemas::{Millis, names};
 
 use super::answer::{Answered, Counts};
 use super::script::Script;
+use super::scripts::Scripts;
 use replies::{Replies, Reply};
 
+/// How often it is looked whether the script, a definition or a schema has changed.
+const LOOK_EVERY_MS: Millis = 1_000;
+/// Names of commands that nothing is known of are remembered up to this many.
+const UNKNOWN_MAX: usize = 1_000;
 /// How often positions are committed: what is read again after a crash is answered as it was.
 const COMMIT_EVERY_MS: Millis = 500;
 /// Replies that may be on their way; reading is held behind it.
@@ -51,7 +57,7 @@ pub enum Stop {
 
 /// One scripted participant on a bus.
 pub struct Participant {
-    script: Arc<Script>,
+    scripts: Known,
     /// The consumer group: that of the service whose place it takes.
     group: String,
     commands: String,
@@ -64,9 +70,9 @@ pub struct Participant {
 
 impl Participant {
     /// The participant of this name, beside a coordinator with this prefix.
-    pub fn new(script: Arc<Script>, name: &str, prefix: &str) -> Self {
+    pub fn new(scripts: Arc<Scripts>, name: &str, prefix: &str) -> Self {
         Participant {
-            script,
+            scripts: Known { script: scripts.current(), scripts, look_at: Millis::MIN, unknown: BTreeSet::new() },
             group: format!("{prefix}.participant.{name}"),
             commands: names::command_topic(name),
             assigned: Vec::new(),
@@ -114,6 +120,9 @@ impl Participant {
     /// One turn: takes what the bus has (waiting up to `wait` if it has nothing), answers, commits. The number of the bus's events.
     pub fn turn(&mut self, bus: &mut impl Bus, now: Now, wait: Duration) -> Result<usize, Stop> {
         self.hold(bus);
+        if now.steady >= self.scripts.look_at {
+            self.scripts.look(now);
+        }
         let events = self.poll(bus, now, wait)?;
         self.replies.send(bus, now.steady)?;
         if now.steady - self.committed_at >= COMMIT_EVERY_MS {
@@ -142,10 +151,10 @@ impl Participant {
     }
 
     fn poll(&mut self, bus: &mut impl Bus, now: Now, wait: Duration) -> Result<usize, Stop> {
-        let Participant { script, replies, counts, assigned, is_paused, commands, group, .. } = self;
+        let Participant { scripts, replies, counts, assigned, is_paused, commands, group, .. } = self;
         let mut stop = None;
         let events = bus.poll(wait, &mut |event| match event {
-            BusEvent::Record(record) => take(script, replies, counts, &record, now),
+            BusEvent::Record(record) => take(scripts, replies, counts, &record, now),
             BusEvent::Acknowledged { sender, tag, .. } => replies.acknowledged(sender, tag),
             BusEvent::Failed { sender, tag, why } => replies.not_sent(sender, tag, &why, now.steady),
             BusEvent::Doubt { sender, why } => replies.doubted(sender, &why, now.steady),
@@ -170,10 +179,46 @@ impl Participant {
     }
 }
 
+/// The script as far as it is known, and when it is looked at again.
+struct Known {
+    scripts: Arc<Scripts>,
+    script: Arc<Script>,
+    look_at: Millis,
+    /// Commands that it says nothing of, and schemas that it has not.
+    unknown: BTreeSet<String>,
+}
+
+impl Known {
+    fn look(&mut self, now: Now) {
+        self.look_at = now.steady + LOOK_EVERY_MS;
+        let newest = self.scripts.newest();
+        if !Arc::ptr_eq(&newest, &self.script) {
+            self.script = newest;
+            self.unknown.clear();
+        }
+    }
+
+    /// The script that a command is answered by. One that is new to it may have been deployed a moment ago.
+    fn for_command(&mut self, command: &[u8], now: Now) -> &Script {
+        if let Some(unknown) = self.script.unknown(command)
+            && self.unknown.len() < UNKNOWN_MAX
+            && self.unknown.insert(unknown.clone())
+        {
+            self.look(now);
+            // A newer script may not know it either.
+            if self.script.unknown(command).is_some() {
+                self.unknown.insert(unknown);
+            }
+        }
+        &self.script
+    }
+}
+
 /// Answers one record, or passes it over.
-fn take(script: &Script, replies: &mut Replies, counts: &mut Counts, record: &Record<'_>, now: Now) {
+fn take(scripts: &mut Known, replies: &mut Replies, counts: &mut Counts, record: &Record<'_>, now: Now) {
     let mut value = Vec::new();
-    let answered = script.answer(record.value.unwrap_or_default(), counts, &mut value);
+    let command = record.value.unwrap_or_default();
+    let answered = scripts.for_command(command, now).answer(command, counts, &mut value);
     let reply = match answered {
         Answered::Reply { reply_to, partition, delay_ms } => {
             let key = record.key.map(Into::into);

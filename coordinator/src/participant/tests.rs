@@ -1,5 +1,6 @@
 //! Scripts that are read, and what they answer.
 
+mod changed;
 mod hostile;
 mod whole;
 

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ringmaster_bus::Bus;
 use ringmaster_core::definition::{Catalog, CompileError, DefinitionRecord};
@@ -33,6 +34,8 @@ pub struct Deploying {
     pub schemas: PathBuf,
     /// How definitions are compiled.
     pub options: CompileOptions,
+    /// Topics that have a `default_type` of their own.
+    pub typed: BTreeSet<String>,
 }
 
 /// What a deploy of files comes to.
@@ -49,6 +52,8 @@ pub struct Plan {
     /// Sagas that are the first to match events of a topic which was read before, and that topic: a coordinator that runs and reads it
     /// directly takes them in at its next start.
     pub first_to_match: Vec<(String, String)>,
+    /// Topics whose events needed not say their type before, with that type: now they must.
+    types_lost: Vec<(Arc<str>, Arc<str>)>,
     known: KnownSchemas,
 }
 
@@ -130,7 +135,21 @@ impl Plan {
         let others = others.map(|version| version.name.to_string()).collect();
         let changes: Vec<Change> = found.iter().cloned().map(change).collect();
         let first_to_match = first_to_match(&before, &knowledge.catalog, &changes);
-        Ok(Plan { knowledge, changes, warnings, others, first_to_match, known })
+        let mut types_lost = before.types_lost_in(&knowledge.catalog);
+        types_lost.retain(|(topic, _)| !deploying.typed.contains(&**topic));
+        Ok(Plan { knowledge, changes, warnings, others, first_to_match, types_lost, known })
+    }
+
+    /// What people should know of it: its warnings, and topics whose events must say their type from now on.
+    pub fn told(&self) -> Vec<String> {
+        let lost = self.types_lost.iter().map(|(topic, kind)| {
+            format!(
+                "events of {topic} that do not say their type were taken as {kind} until now; sagas start on several types there now, so \
+                 that such events go to quarantine (TYPE_UNKNOWN). Give them a type (the header ce_type, or the field `type`), or set \
+                 `default_type = \"{kind}\"` below [topics.\"{topic}\"]"
+            )
+        });
+        summary(&self.warnings).into_iter().chain(lost).collect()
     }
 
     /// A saga of the plan that is taken in at the next start, and all that runs it, at any depth.
@@ -240,10 +259,15 @@ pub fn load_knowledge(
     options: &CompileOptions,
     now: Millis,
 ) -> Result<Knowledge, KnowledgeError> {
-    let deploying =
-        Deploying { prefix: prefix.to_owned(), partitions: 0, schemas: schema_folder.to_owned(), options: options.clone() };
+    let deploying = Deploying {
+        prefix: prefix.to_owned(),
+        partitions: 0,
+        schemas: schema_folder.to_owned(),
+        options: options.clone(),
+        typed: BTreeSet::new(),
+    };
     let mut plan = Plan::make(bus, &deploying, files, now)?;
-    summary(&plan.warnings).into_iter().for_each(|line| tracing::warn!("{line}"));
+    plan.told().into_iter().for_each(|line| tracing::warn!("{line}"));
     plan.publish(bus, &deploying)?;
     // Others may have deployed meanwhile.
     let topics = Topics::new(prefix);
@@ -253,7 +277,7 @@ pub fn load_knowledge(
 }
 
 /// Warnings as they are told in passing: all missing schemas in one line, since there may be many.
-pub fn summary(warnings: &[CompileError]) -> Vec<String> {
+fn summary(warnings: &[CompileError]) -> Vec<String> {
     let missing: BTreeSet<&str> = warnings.iter().filter_map(|warning| warning.missing_schema.as_deref()).collect();
     let mut lines: Vec<String> =
         warnings.iter().filter(|warning| warning.missing_schema.is_none()).map(ToString::to_string).collect();

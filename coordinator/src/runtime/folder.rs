@@ -10,7 +10,7 @@ use ringmaster_bus::Bus;
 use ringmaster_schemas::Millis;
 
 use super::clock::Now;
-use super::deploy::{DeployError, Deploying, Plan, deploy, summary};
+use super::deploy::{DeployError, Deploying, Plan, deploy};
 use super::knowledge::{KnowledgeError, definition_files};
 
 /// The folder is looked at this often.
@@ -91,7 +91,7 @@ impl Folder {
             );
         }
         if !changes.is_empty() {
-            summary(&plan.warnings).into_iter().for_each(|line| tracing::warn!("{line}"));
+            plan.told().into_iter().for_each(|line| tracing::warn!("{line}"));
         }
     }
 
@@ -111,8 +111,8 @@ impl Folder {
     }
 }
 
-/// What cannot be read is told by the deploy.
-fn find_schemas(folder: &Path, files: &mut Vec<PathBuf>) {
+/// Appends the schema files of a folder, at any depth. What cannot be read is told by whoever reads it.
+pub fn find_schemas(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
         if path.is_dir() {
@@ -153,6 +153,7 @@ mod tests {
                 partitions: 2,
                 schemas: files.path().join("schemas"),
                 options: CompileOptions::default(),
+                typed: Default::default(),
             };
             std::fs::create_dir(&deploying.schemas).expect("made");
             let own = topics::needed_by(&Catalog::default(), &deploying.prefix, deploying.partitions);

@@ -25,7 +25,8 @@ mod watch;
 mod worker;
 
 pub use clock::{Now, now, wall};
-pub use deploy::{Change, DeployError, Deploying, Plan, deploy, load_knowledge, summary};
+pub use deploy::{Change, DeployError, Deploying, Plan, deploy, load_knowledge};
+pub use folder::find_schemas;
 pub use follow::{Follower, Following};
 pub use instance::{Instance, InstanceSettings, Report, Stopped};
 pub use knowledge::{

@@ -1,5 +1,6 @@
 //! Where a scenario is played: one saga, virtual time, participants that answer as they are told.
 
+mod bodies;
 mod comes;
 mod observed;
 mod rows;
@@ -14,17 +15,18 @@ use ringmaster_core::intake::{self, Headers, Projections};
 use ringmaster_core::saga::{
     Breakers, Input as SagaInput, Moved, Room, Scratch, Sender, apply, effects, order_of, play as play_turn,
 };
-use ringmaster_schemas::journal::{Emission, Letter, Opens, SagaEvent};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Emission, FailureKind, Letter, Opens, SagaEvent};
 use ringmaster_schemas::names::{self, Direction, command_topic, participant_of};
 use ringmaster_schemas::state::{Saga, Status, Waits};
 use ringmaster_schemas::wire::{self, Body, Framing, Outcome, ReplyMeta};
-use ringmaster_schemas::{Millis, json};
 use serde_json::Value;
 
 use super::Known;
 use super::asked::{Asked, What};
 use super::coverage::Coverage;
 use super::form::{Answer, Ends, Input, Says, Scenario};
+use bodies::{parsed, plain, rendered, written};
 use rows::Rows;
 
 /// Turns of one scenario. A step that is asked again for a day takes some thousands.
@@ -41,6 +43,8 @@ pub(super) struct Happening {
     /// Of a command: what repeats of it are recognised by.
     pub(super) idempotency_key: Option<String>,
     pub(super) body: Value,
+    /// The same for people: what a schema calls secret is `***`.
+    pub(super) shown: Value,
 }
 
 /// Why a scenario could not be played to its end.
@@ -203,7 +207,7 @@ impl Stage<'_> {
             Ok(moved) => moved.into_iter().try_for_each(|moved| self.moved(moved)),
             Err(rejection) => {
                 let detail = Value::String(rejection.detail);
-                self.happened(What::Rejected(rejection.reason.as_str().into()), 0, None, detail);
+                self.happened(What::Rejected(rejection.reason.as_str().into()), 0, None, plain(detail));
                 Ok(())
             }
         }
@@ -213,20 +217,28 @@ impl Stage<'_> {
         let (mut row, definition) = (moved.before, moved.definition);
         let whole = self.known.catalog.by_hash(&definition.hash).cloned();
         for event in moved.events {
+            let stop = row.as_ref().and_then(|row| row.remembered_stop());
+            let was_cancelled = stop.is_some_and(|failure| failure.kind == FailureKind::Cancelled);
             apply(&moved.id, &mut row, &event, self.now).expect("a decided event is legal");
             let behind = row.clone().expect("it has started");
             if let Some(whole) = &whole {
                 self.coverage.borrow_mut().of(whole).event(&event, &behind);
             }
             match &event {
-                SagaEvent::Emitted { emission, .. } => self.emitted(emission),
+                SagaEvent::Emitted { emission, .. } | SagaEvent::StuckTold { emission: Some(emission), .. } => {
+                    self.emitted(emission)
+                }
                 SagaEvent::Completed { emissions, .. } | SagaEvent::Compensated { emissions, .. } => {
                     emissions.iter().for_each(|emission| self.emitted(emission));
+                }
+                SagaEvent::StopForgotten {} if was_cancelled => {
+                    let detail = Value::String("the pivot succeeded: it is too late to go back".to_owned());
+                    self.happened(What::Rejected("BEHIND_PIVOT".into()), 0, None, plain(detail));
                 }
                 SagaEvent::Entered { node, opens: Opens::Approval { asked, .. }, .. } => {
                     let name = definition.nodes[usize::from(*node)].name.clone();
                     let shown = asked.show.as_deref().map_or_else(|| Value::Object(Default::default()), parsed);
-                    self.happened(What::Approval(name), 0, None, shown);
+                    self.happened(What::Approval(name), 0, None, plain(shown));
                 }
                 event => self.send(&behind, event)?,
             }
@@ -235,20 +247,20 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn happened(&mut self, what: What, attempt: i32, idempotency_key: Option<String>, body: Value) {
+    fn happened(&mut self, what: What, attempt: i32, idempotency_key: Option<String>, body: (Value, Value)) {
         let after = self.now - self.scenario.begins;
-        self.story.push(Happening { after, what, attempt, idempotency_key, body });
+        self.story.push(Happening { after, what, attempt, idempotency_key, body: body.0, shown: body.1 });
     }
 
     fn emitted(&mut self, emission: &Emission) {
         let body = match wire::recognise(&emission.body) {
             Framing::SingleObject { fingerprint, body } => {
                 let schema = self.known.schemas.by_fingerprint(fingerprint).expect("an emitted event's schema is known");
-                let mut text = String::new();
-                json::render(schema, schema.root(), body, &mut text).expect("an emitted body is valid");
-                parsed(&text)
+                rendered(schema, schema.root(), body)
             }
-            Framing::Json | Framing::Confluent { .. } | Framing::Unknown => parsed(&String::from_utf8_lossy(&emission.body)),
+            Framing::Json | Framing::Confluent { .. } | Framing::Unknown => {
+                written(self.known.schemas, &emission.kind, &String::from_utf8_lossy(&emission.body))
+            }
         };
         self.happened(What::Emitted(emission.kind.clone()), 0, None, body);
     }
@@ -266,12 +278,8 @@ impl Stage<'_> {
             }
             let command = wire::decode_command(effect.value(), self.known.schemas).expect("a command that is sent can be read");
             let body = match command.body {
-                Body::Json(text) => parsed(text),
-                Body::Avro { schema, node, bytes } => {
-                    let mut text = String::new();
-                    json::render(schema, node, bytes, &mut text).expect("a decoded body is valid");
-                    parsed(&text)
-                }
+                Body::Json(text) => written(self.known.schemas, &command.meta.command, text),
+                Body::Avro { schema, node, bytes } => rendered(schema, node, bytes),
             };
             let meta = command.meta;
             let (name, key): (Arc<str>, _) = ((&*meta.command).into(), meta.idempotency_key.into_owned());
@@ -376,9 +384,4 @@ fn version_of<'k>(row: &Saga, known: Known<'k>) -> Option<&'k Definition> {
 /// A step without the number of its round or item.
 fn step_name(step: &str) -> &str {
     step.split(['~', '.']).next().unwrap_or(step)
-}
-
-/// The text of a body that is certainly JSON.
-fn parsed(text: &str) -> Value {
-    serde_json::from_str(text).expect("a rendered body is JSON")
 }

@@ -2,6 +2,7 @@
 
 mod items;
 mod mutations;
+mod pivots;
 mod search;
 mod shown;
 mod slips;
@@ -50,7 +51,7 @@ impl World {
 
     fn of(text: &str) -> World {
         let (mut catalog, mut schemas) = (Catalog::default(), Schemas::builtin());
-        for text in [HOTEL, ROOM, shown::GUEST] {
+        for text in [HOTEL, ROOM, shown::GUEST, shown::KEEP] {
             schemas.add(text).expect("a schema");
         }
         let mut settings = Settings::new(&mut schemas);

@@ -157,7 +157,7 @@ fn line_of(expected: &Expected) -> String {
 
 fn whole(happening: &Happening) -> String {
     let attempt = if happening.attempt > 1 { format!(" (attempt {})", happening.attempt) } else { String::new() };
-    brief(&format!("{}{attempt} {}", happening.what, happening.body))
+    brief(&format!("{}{attempt} {}", happening.what, happening.shown))
 }
 
 /// A line of what happened.
@@ -213,7 +213,7 @@ fn happened(scenario: &Scenario, story: &[Happening], pairs: &[Option<usize>]) -
         let forbidden = scenario.never.iter().any(|never| is(never, happening));
         let text = match (expected, similar.and_then(|similar| similar.fields.as_ref())) {
             (Some(expected), _) => line_of(expected),
-            (None, Some(fields)) => format!("{} {}", happening.what, named(fields, &happening.body)),
+            (None, Some(fields)) => format!("{} {}", happening.what, named(fields, &happening.shown)),
             (None, None) => whole(happening),
         };
         let shown = expected.is_some() || usize::try_from(happening.attempt).is_ok_and(|attempt| attempt <= ATTEMPTS_SHOWN);

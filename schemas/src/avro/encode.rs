@@ -15,17 +15,29 @@ const VAIN_BRANCHES_MAX: u32 = 64;
 
 /// Why a value does not fit its schema, and which.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}{why}", if path.is_empty() { String::new() } else { format!("{path}: ") })]
+#[error("{}{}{why}", if path.is_empty() { String::new() } else { format!("{path}: ") }, value.as_ref().map_or_else(String::new, |value| format!("{value} ")))]
 pub struct EncodeError {
     /// The field, for example `items[2].qty`; empty for the whole.
     pub path: String,
-    /// What is wrong.
+    /// What is wrong: of the value, where there is one. Holds no data, which may be secret.
     pub why: String,
+    /// The value that is wrong.
+    pub value: Option<String>,
 }
 
 impl EncodeError {
     fn new(why: impl Into<String>) -> Self {
-        EncodeError { path: String::new(), why: why.into() }
+        EncodeError { path: String::new(), why: why.into(), value: None }
+    }
+
+    #[cold]
+    fn of(value: String, why: impl Into<String>) -> Self {
+        EncodeError { value: Some(value), ..EncodeError::new(why) }
+    }
+
+    /// What is wrong, in words that hold no data.
+    pub fn without_value(&self) -> String {
+        if self.value.is_some() { format!("its value {}", self.why) } else { self.why.clone() }
     }
 
     #[cold]
@@ -188,8 +200,8 @@ impl<'e> Encoder<'e> {
             (Node::Null, Value::Null) => {}
             (Node::Bool, Value::Bool(value)) => self.out.push(u8::from(value)),
             (Node::Int, Value::Int(value)) => {
-                let value =
-                    i32::try_from(value).map_err(|_| EncodeError::new(format!("{value} does not fit an int of 32 bits")))?;
+                let narrow = i32::try_from(value);
+                let value = narrow.map_err(|_| EncodeError::of(value.to_string(), "does not fit an int of 32 bits"))?;
                 put_long(self.out, i64::from(value));
             }
             (Node::Long, Value::Int(value)) => put_long(self.out, value),
@@ -202,7 +214,8 @@ impl<'e> Encoder<'e> {
             (Node::Str, Value::Text(value)) => put_text(self.out, value),
             (Node::Enum(symbols), Value::Text(value)) => {
                 let index = symbols.iter().position(|symbol| **symbol == *value);
-                let index = index.ok_or_else(|| EncodeError::new(format!("{value:?} is none of {}", symbols.join(", "))))?;
+                let index =
+                    index.ok_or_else(|| EncodeError::of(format!("{value:?}"), format!("is none of {}", symbols.join(", "))))?;
                 put_long(self.out, index as i64);
             }
             (Node::Decimal { .. } | Node::FixedDecimal { .. }, Value::Int(value)) => self.decimal(id, i128::from(value), 0)?,
@@ -232,7 +245,7 @@ impl<'e> Encoder<'e> {
         let shown =
             || Decimal::try_from_i128_with_scale(unscaled, from).map_or_else(|_| unscaled.to_string(), |value| value.to_string());
         let rescaled = decimal::rescale(unscaled, from as i32, scale as i32).ok_or_else(|| {
-            EncodeError::new(format!("{} does not fit decimal({precision},{scale}) without losing digits: round it", shown()))
+            EncodeError::of(shown(), format!("does not fit decimal({precision},{scale}) without losing digits: round it"))
         })?;
         let fits = decimal::fits(rescaled, precision)
             && match size {
@@ -242,7 +255,7 @@ impl<'e> Encoder<'e> {
                 }
                 Some(size) => decimal::put_unscaled_fixed(self.out, rescaled, size),
             };
-        if fits { Ok(()) } else { Err(EncodeError::new(format!("{} has more digits than decimal({precision},{scale})", shown()))) }
+        if fits { Ok(()) } else { Err(EncodeError::of(shown(), format!("has more digits than decimal({precision},{scale})"))) }
     }
 
     /// Bytes of some schema: copied where they mean the same, else by name and value.
@@ -347,7 +360,7 @@ impl<'e> Encoder<'e> {
         }
         let mut text = String::new();
         json::render(raw.schema(), raw.node(), raw.bytes(), &mut text).map_err(|error| EncodeError::new(error.to_string()))?;
-        json::dynamic(text.as_bytes(), self.out).map_err(|error| EncodeError { path: error.path, why: error.why })
+        json::dynamic(text.as_bytes(), self.out).map_err(|error| EncodeError { path: error.path, why: error.why, value: None })
     }
 
     #[cold]

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use crate::{File, has_word, none, rust};
 
 /// All that core may depend on: none of them does IO.
-const DEPENDENCIES: [&str; 12] = [
+const DEPENDENCIES: [&str; 13] = [
     "ringmaster-schemas",
     "bytes",
     "cel",
     "hashbrown",
+    "regex",
     "rust_decimal",
     "saphyr-parser",
     "serde",

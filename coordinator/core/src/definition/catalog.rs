@@ -41,6 +41,9 @@ struct Named {
     since: i64,
 }
 
+/// Event types by topic.
+type Types<'a> = BTreeMap<&'a Arc<str>, BTreeSet<&'a Arc<str>>>;
+
 /// Topic and event type.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Start(Arc<str>, Arc<str>);
@@ -123,19 +126,21 @@ impl Catalog {
     /// Only newest versions start sagas.
     fn index(&mut self) {
         self.starts.clear();
-        let mut types: BTreeMap<&Arc<str>, BTreeSet<&Arc<str>>> = BTreeMap::new();
+        // What is only listened to says its type, wherever sagas start: deploying a listener must not make starts untyped.
+        let (mut started, mut heard): (Types<'_>, Types<'_>) = Default::default();
         for named in self.names.values() {
             let definition = &self.versions[&named.newest].definition;
             for (start, number) in definition.starts.iter().zip(0..) {
                 let starting = Starting { definition: definition.clone(), start: number };
                 self.starts.entry(Start(start.topic.clone(), start.event.clone())).or_default().push(starting);
-                types.entry(&start.topic).or_default().insert(&start.event);
+                started.entry(&start.topic).or_default().insert(&start.event);
             }
             for listener in &definition.listeners {
-                types.entry(&listener.topic).or_default().insert(&listener.event);
+                heard.entry(&listener.topic).or_default().insert(&listener.event);
             }
         }
-        let only = types.into_iter().filter(|(_, types)| types.len() == 1);
+        heard.retain(|topic, _| !started.contains_key(topic));
+        let only = started.into_iter().chain(heard).filter(|(_, types)| types.len() == 1);
         self.default_types = only.flat_map(|(topic, types)| types.into_iter().map(|kind| (topic.clone(), kind.clone()))).collect();
     }
 
@@ -270,9 +275,18 @@ impl Catalog {
         self.starts.keys().any(|start| *start.0 == *topic)
     }
 
-    /// The one event type that newest versions start on or listen to in this topic; none if there are several or none.
+    /// The one event type that newest versions start on in this topic, or listen to where none starts; none if there are several or
+    /// none.
     pub fn default_type(&self, topic: &str) -> Option<&str> {
         self.default_types.get(topic).map(|kind| &**kind)
+    }
+
+    /// Topics whose events need not say their type in this catalog, and must in a later one, with that type.
+    pub fn types_lost_in(&self, later: &Catalog) -> Vec<(Arc<str>, Arc<str>)> {
+        let lost = self.default_types.iter().filter(|(topic, kind)| later.default_type(topic) != Some(&***kind));
+        let mut lost: Vec<_> = lost.map(|(topic, kind)| (topic.clone(), kind.clone())).collect();
+        lost.sort();
+        lost
     }
 
     /// The next offset of the topic of definitions to read.

@@ -336,10 +336,17 @@ impl Draft<'_> {
     /// What its participant would have said.
     fn resolve_stuck(&mut self, place: Place, outcome: &Outcome) -> Result<(), Rejection> {
         let entry = self.entry(place);
-        if !matches!(entry.work, Work::Asked | Work::UndoAsked) {
-            return Err(not_possible("its participant has answered, or was never asked: retry it, or skip it"));
-        }
-        let order = entry.order.as_ref().expect("what is asked has an order");
+        // A refusal is final for its key, unless it was done after all.
+        let done_after_all = entry.work == Work::Refused && matches!(outcome, Outcome::Succeeded { .. });
+        let order = match &entry.order {
+            Some(order) if matches!(entry.work, Work::Asked | Work::UndoAsked) || done_after_all => order,
+            Some(_) if entry.work == Work::Refused => {
+                return Err(not_possible(
+                    "it is refused already: say that it was done after all (--outcome succeeded), retry it, or skip it",
+                ));
+            }
+            _ => return Err(not_possible("its participant has answered, or was never asked: retry it, or skip it")),
+        };
         let reply = ReplyInput {
             step: order.step().into(),
             direction: self.direction(place),

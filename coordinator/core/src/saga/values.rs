@@ -5,6 +5,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Emission, Failure};
 use ringmaster_schemas::names::below;
 use ringmaster_schemas::state::{Entry, Saga, Status, Work};
+use smallvec::SmallVec;
 
 use super::decide::Above;
 
@@ -67,7 +68,7 @@ impl<'d> Evaluated<'d> {
 
     fn with<T>(&self, view: View<'_>, run: impl FnOnce(&Environment<'_>) -> T) -> T {
         let saga = view.saga;
-        let rows = Rows { own: view.saga, above: view.above, definition: self.definition };
+        let rows = Rows::new(&view, self.definition);
         let result = |node: u16| {
             let saga = rows.of(node);
             // What is undone is absent, but while it is undone: what certainly succeeded must never be absent then.
@@ -104,42 +105,43 @@ impl<'d> Evaluated<'d> {
     }
 }
 
-/// A row and those above it, as expressions see them.
+/// A row and those above it, as expressions see them: what is above a sub-saga is no matter of its own.
 struct Rows<'a> {
-    own: &'a Saga,
-    above: &'a [Above<'a>],
+    /// The nearest first, each with the list that it goes through.
+    all: SmallVec<[(&'a Saga, u16); ROWS_USUAL]>,
     definition: &'a Definition,
 }
 
+/// Rows for which there is room without an allocation: a saga, an item and an item of that.
+const ROWS_USUAL: usize = 3;
+
 impl<'a> Rows<'a> {
-    fn all(&self) -> impl Iterator<Item = &'a Saga> + '_ {
-        let mut is_inside = true;
-        let rows = std::iter::once(self.own).chain(self.above.iter().map(|above| &*above.saga));
-        // What is above a sub-saga is no matter of its own.
-        rows.take_while(move |row| std::mem::replace(&mut is_inside, self.definition.list_of(&row.id) != ROOT))
+    fn new(view: &View<'a>, definition: &'a Definition) -> Self {
+        let mut all = SmallVec::new();
+        for row in std::iter::once(view.saga).chain(view.above.iter().map(|above| &*above.saga)) {
+            let list = definition.list_of(&row.id);
+            all.push((row, list));
+            if list == ROOT {
+                break;
+            }
+        }
+        Rows { all, definition }
     }
 
     /// The row that has the entries of a node.
     fn of(&self, node: u16) -> &'a Saga {
-        if self.above.is_empty() {
-            return self.own;
-        }
-        let goes_through = |row: &&Saga| {
-            let list = self.definition.list_of(&row.id);
-            list == ROOT || (list..self.definition.nodes[usize::from(list)].end).contains(&node)
-        };
-        self.all().find(goes_through).unwrap_or(self.own)
+        let goes_through = |list: u16| list == ROOT || (list..self.definition.nodes[usize::from(list)].end).contains(&node);
+        self.all.iter().find(|(_, list)| goes_through(*list)).map_or(self.all[0].0, |(row, _)| row)
     }
 
     /// The saga itself, or the sub-saga.
     fn root(&self) -> &'a Saga {
-        self.all().last().unwrap_or(self.own)
+        self.all[self.all.len() - 1].0
     }
 
     /// The item of a for_each.
     fn item(&self, each: u16) -> Option<&'a [u8]> {
-        let is_its = |row: &&Saga| self.definition.list_of(&row.id) == each + 1;
-        self.all().find(is_its).map(Saga::start)
+        self.all.iter().find(|(_, list)| *list == each + 1).map(|(row, _)| row.start())
     }
 }
 

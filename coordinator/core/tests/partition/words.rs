@@ -300,6 +300,7 @@ fn what_is_stuck_says_what_a_person_can_do() {
           way out: see to it at worker that worker.Bill is done after all, and let it answer with success
           way out: ringmaster act retry trip/t --step 'bill' --why '...': it is tried again in a new round, under a new key
           way out: ringmaster act skip trip/t --step 'bill' --why '...': it goes on without it, or with a value in its stead
+          way out: ringmaster act resolve trip/t --step 'bill' --why '...': say in its participant's stead that it was done after all (--outcome succeeded)
     "#]]);
     refused.tells(&expect![[r#"
         started [] started by alphas/0/0 with version 1 (86e06d61a774), deadline +259200000ms

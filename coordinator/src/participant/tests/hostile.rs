@@ -10,7 +10,7 @@ use ringmaster_bus::{Bus, Specification};
 use ringmaster_schemas::wire;
 
 use super::{meta, read};
-use crate::participant::{Participant, Script};
+use crate::participant::{Participant, Script, Scripts};
 
 const SCRIPT: &str = "
 commands:
@@ -24,7 +24,7 @@ const TURNS_MAX: usize = 200_000;
 
 fn open(broker: &SimBroker, script: &Arc<Script>) -> (Participant, SimBus) {
     let mut bus = broker.client();
-    let mut participant = Participant::new(script.clone(), "shipping", "ringmaster");
+    let mut participant = Participant::new(Scripts::fixed(script.clone()), "shipping", "ringmaster");
     participant.start(&mut bus).unwrap_or_else(|stop| panic!("{stop}"));
     (participant, bus)
 }

@@ -67,8 +67,11 @@ fn a_definition_runs_end_to_end_against_a_script() {
     let worker = setup.worker();
     let id = Box::new(|| [7; 16]);
     let mut worker = Worker::new(log.client(), worker, setup.partitions(0, 1), Arc::new(knowledge), Arc::new(SimStore::new()), id);
-    let mut participants: Vec<(Participant, EmbeddedBus)> =
-        script.participants().iter().map(|name| (Participant::new(script.clone(), name, &config.prefix), log.client())).collect();
+    let mut participants: Vec<(Participant, EmbeddedBus)> = script
+        .participants()
+        .iter()
+        .map(|name| (Participant::new(crate::participant::Scripts::fixed(script.clone()), name, &config.prefix), log.client()))
+        .collect();
     participants.iter_mut().for_each(|(participant, bus)| participant.start(bus).unwrap_or_else(|stop| panic!("{stop}")));
     book(&mut bus);
     let outcomes = TopicPartition { topic: bus.topic("outcomes"), partition: 0 };

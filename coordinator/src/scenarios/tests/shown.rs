@@ -15,6 +15,10 @@ pub(super) const GUEST: &str = r#"{"type": "record", "name": "GuestCame", "field
     ]}}
 ]}"#;
 
+pub(super) const KEEP: &str = r#"{"type": "record", "name": "Keep", "namespace": "shop", "fields": [
+    {"name": "trip_id", "type": "string"}, {"name": "name", "type": "string"}, {"name": "card", "type": "string", "secret": true}
+]}"#;
+
 #[test]
 fn an_approval_shows_no_secret() {
     let world = World::of(
@@ -43,4 +47,22 @@ steps:
          at: { after: 1m, approve: { step: look, by: ann } }\nthen:\n  - approval look: { trip_id: t-1, pin: '***', begins: '***', name: ann, payer: '***', \
          cards: '***', kinds: [ visa ], has_pin: true, method: '***' }\n  - hotel.Confirm: { pin: '4711' }\nends: completed\n",
     );
+}
+
+#[test]
+fn a_diff_shows_no_secret() {
+    let world = World::of(
+        "
+saga: trip
+start: { on: GuestCame, from: trips, key: event.trip_id }
+steps:
+  - { step: reserve, do: shop.Keep, undo: nothing, with: { trip_id: key, name: start.payer.name, card: \"start.payer.cards[0].number\" } }
+",
+    );
+    let start = "start: { trip_id: t-1, pin: '4711', payer: { name: ann, cards: [ { number: '4111', kind: visa } ] } }\n";
+    let rest = "answers: { shop.Keep: succeeded }\nthen: [ shop.Keep: { trip_id: t-2, card: '0' } ]\nends: completed";
+    let verdict = world.play(&format!("{start}{rest}"));
+    assert!(!verdict.passed(), "another trip was expected");
+    let shown = format!("{:?} {} {:?}", verdict.misses, verdict.diff, verdict.story);
+    assert!(shown.contains("ann") && shown.contains("***") && !shown.contains("4111"), "{shown}");
 }

@@ -58,7 +58,8 @@ impl Site {
         std::fs::create_dir(&schemas).expect("a folder");
         let participants = [("lab".to_owned(), Participant { encoding: Encoding::Json, ..Participant::default() })].into();
         let options = CompileOptions { participants, ..CompileOptions::default() };
-        let deploying = Deploying { prefix: "ringmaster".to_owned(), partitions: PARTITIONS, schemas, options };
+        let deploying =
+            Deploying { prefix: "ringmaster".to_owned(), partitions: PARTITIONS, schemas, options, typed: Default::default() };
         Site { broker, folder, deploying, answered: vec![0; PARTITIONS as usize] }
     }
 

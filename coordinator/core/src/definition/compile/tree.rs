@@ -168,14 +168,15 @@ impl<'f> Tree<'f> {
 
     /// Without a pivot every step can be undone: the saga is done when its last step is.
     fn place_to_the_pivot(&mut self) {
-        let Some(pivot) = self.pivots().next() else { return };
+        let pivots: Vec<u16> = self.pivots().collect();
+        let any = |is: &dyn Fn(u16) -> bool| pivots.iter().any(|pivot| is(*pivot));
         let phases: Vec<Phase> = (0..self.nodes.len() as u16)
             .map(|number| match number {
-                _ if self.holds(number, pivot) => Phase::Pivot,
-                number if self.is_in_its_stead(number, pivot) => Phase::Pivot,
+                _ if any(&|pivot| self.holds(number, pivot)) => Phase::Pivot,
+                _ if any(&|pivot| self.is_in_its_stead(number, pivot)) => Phase::Pivot,
                 // The steps of its reactions belong to it: it has been refused by then.
-                number if self.holds(pivot, number) => Phase::Compensatable,
-                number if number > pivot && !self.is_another_way(number, pivot) => Phase::Retriable,
+                _ if any(&|pivot| self.holds(pivot, number)) => Phase::Compensatable,
+                _ if any(&|pivot| self.is_behind(number, pivot)) => Phase::Retriable,
                 _ => Phase::Compensatable,
             })
             .collect();
@@ -183,6 +184,11 @@ impl<'f> Tree<'f> {
             node.phase = phase;
             node.passes = phase == Phase::Pivot && !matches!(node.verb, PlannedVerb::Sequence(_));
         }
+    }
+
+    /// True if a node comes behind the pivot on every way that leads through both.
+    pub(super) fn is_behind(&self, number: u16, pivot: u16) -> bool {
+        number > pivot && !self.is_another_way(number, pivot)
     }
 
     /// True for the last step of the pivot's reaction behind which it goes on, if it asks somebody: it is the pivot then, and so is what
@@ -317,7 +323,7 @@ impl<'f> Tree<'f> {
         })
     }
 
-    /// The steps that say that they are the pivot, or that run what holds it: one, if the definition is right.
+    /// The steps that say that they are the pivot, or that run what holds it: one on each way, if the definition is right.
     pub(super) fn pivots(&self) -> impl Iterator<Item = u16> {
         self.say_pivot().filter(|number| self.misplaces_pivot(*number).is_none())
     }

@@ -2,11 +2,16 @@
 
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators as op};
 
+use regex::RegexBuilder;
+
 use super::lower::{Lowerer, Typed, fit};
 use super::scope::{facts, text_of};
 use super::tree::{Arithmetic, Const, Node, Order};
 use super::types::Type;
 use crate::definition::compile::{Unit, parse_duration};
+
+/// What a regular expression may take when it is compiled.
+pub(crate) const REGEX_BYTES_MAX: usize = 256 * 1024;
 
 impl<'a> Lowerer<'a, '_, '_> {
     pub(super) fn call(&mut self, e: &'a IdedExpr, call: &'a CallExpr) -> Option<Typed> {
@@ -210,8 +215,10 @@ impl<'a> Lowerer<'a, '_, '_> {
     }
 
     fn function(&mut self, e: &'a IdedExpr, name: &str, call: &'a CallExpr) -> Option<Typed> {
-        if name == "duration" {
-            return self.duration(e, call);
+        if let ("duration", None, [text]) = (name, &call.target, &call.args[..])
+            && let Some(text) = text_of(text)
+        {
+            return self.duration(e, text);
         }
         let target = match &call.target {
             None => None,
@@ -220,7 +227,7 @@ impl<'a> Lowerer<'a, '_, '_> {
         match (name, target, &call.args[..]) {
             ("orValue", Some(target), [otherwise]) => self.or_value(e, target, otherwise),
             ("hasValue", Some(target), []) => Some(Typed::new(Node::Present(Box::new(target.node)), Type::Bool)),
-            ("matches", ..) => self.fail(e.id, "there are no regular expressions", "there are startsWith, endsWith, contains"),
+            ("matches", Some(target), [regex]) => self.matches(e, target, regex),
             (name, target, args) => {
                 let args: Option<Vec<Typed>> = args.iter().map(|arg| self.expression(arg)).collect();
                 let mut args: Vec<Typed> = target.into_iter().chain(args?).collect();
@@ -255,15 +262,35 @@ impl<'a> Lowerer<'a, '_, '_> {
         Some(Typed::new(Node::OrValue(Box::new(first), Box::new(second)), ty))
     }
 
-    fn duration(&mut self, e: &IdedExpr, call: &CallExpr) -> Option<Typed> {
-        let text = match (&call.target, &call.args[..]) {
-            (None, [text]) => text_of(text),
-            _ => None,
+    /// A regular expression is compiled once, with the definition: one that is data could be of any size.
+    fn matches(&mut self, e: &IdedExpr, text: Typed, regex: &IdedExpr) -> Option<Typed> {
+        let hint = "write it in quotes, for example x.matches('^[A-Z]{2}-[0-9]+$')";
+        let Some(written) = text_of(regex) else {
+            return self.fail(e.id, "a regular expression is written in the definition, not computed", hint);
         };
-        match text.map(|text| parse_duration(text, Unit::Micros)) {
-            Some(Ok(micros)) => Some(Typed::new(Node::Const(Const::Duration(micros)), Type::Duration)),
-            Some(Err(why)) => self.fail(e.id, why, "write for example duration('14d')"),
-            None => self.fail(e.id, "duration() needs a literal", "write for example duration('14d')"),
+        if !matches!(text.ty, Type::Text | Type::Dynamic) {
+            return self.fail(e.id, format!("matches() looks at a string, not {}", text.ty), "write string(x).matches('...')");
+        }
+        match RegexBuilder::new(written).size_limit(REGEX_BYTES_MAX).build() {
+            Ok(regex) => Some(Typed::new(Node::Matches(Box::new((text.node, regex))), Type::Bool)),
+            Err(regex::Error::CompiledTooBig(_)) => self.fail(
+                e.id,
+                "this regular expression is too big",
+                format!("it may take {REGEX_BYTES_MAX} bytes when it is compiled"),
+            ),
+            Err(error) => {
+                // Its last line says what is wrong; those before show where, for a screen.
+                let why = error.to_string();
+                let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+                self.fail(e.id, format!("this is no regular expression: {why}"), hint)
+            }
+        }
+    }
+
+    fn duration(&mut self, e: &IdedExpr, text: &str) -> Option<Typed> {
+        match parse_duration(text, Unit::Micros) {
+            Ok(micros) => Some(Typed::new(Node::Const(Const::Duration(micros)), Type::Duration)),
+            Err(why) => self.fail(e.id, why, "write for example duration('14d')"),
         }
     }
 }

@@ -46,6 +46,7 @@ fn reads(node: &Node) -> bool {
         Node::Field(of, _) | Node::Member { of, .. } | Node::Not(of) | Node::Negate(of) | Node::Present(of) | Node::Widen(of) => {
             reads(of)
         }
+        Node::Matches(parts) => reads(&parts.0),
         Node::And(a, b)
         | Node::Or(a, b)
         | Node::Equal(a, b)

@@ -4,20 +4,23 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use regex::Regex;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Kind;
 use rust_decimal::Decimal;
+use smallvec::SmallVec;
 
 use super::arithmetic::{calculate, concatenate, negate};
+use super::lower::LOOPS_MAX;
 use super::tree::{Arithmetic, Const, FailureField, Loop, LoopKind, Node, Order, Root};
 use super::value::{Fault, Value, nodes_of};
 use super::{Environment, functions};
 
 /// One evaluation.
 pub(crate) struct Machine<'s, 'e> {
-    environment: &'s Environment<'e>,
+    pub(super) environment: &'s Environment<'e>,
     /// Items of the loops that are open.
-    locals: Vec<Value<'s>>,
+    pub(super) locals: SmallVec<[Value<'s>; LOOPS_MAX]>,
     left: u32,
 }
 
@@ -25,7 +28,7 @@ type Evaluated<'s> = Result<Value<'s>, Fault>;
 
 impl<'s, 'e> Machine<'s, 'e> {
     pub(crate) fn new(environment: &'s Environment<'e>) -> Self {
-        Machine { environment, locals: Vec::new(), left: environment.budget.left() }
+        Machine { environment, locals: SmallVec::new(), left: environment.budget.left() }
     }
 
     /// Gives back what is left of the budget.
@@ -67,7 +70,7 @@ impl<'s, 'e> Machine<'s, 'e> {
             },
             Node::Not(inner) => Ok(!self.truth(inner)?),
             Node::Compare(order, a, b) => {
-                let ordering = self.eval(a)?.compare(&self.eval(b)?)?;
+                let ordering = self.ordered(a, b)?;
                 Ok(match order {
                     Order::Less => ordering == Ordering::Less,
                     Order::LessOrEqual => ordering != Ordering::Greater,
@@ -75,10 +78,11 @@ impl<'s, 'e> Machine<'s, 'e> {
                     Order::GreaterOrEqual => ordering != Ordering::Less,
                 })
             }
-            Node::Equal(a, b) => self.eval(a)?.equals(&self.eval(b)?),
+            Node::Equal(a, b) => self.equal(a, b),
             Node::Present(inner) => Ok(!matches!(self.eval(inner)?, Value::Null)),
             Node::Succeeded(node) => Ok(self.bytes_of(Root::Result(*node)).is_some()),
             Node::In(item, list) => self.contains(item, list),
+            Node::Matches(parts) => self.finds(&parts.0, &parts.1),
             other => match self.eval_inner(other)? {
                 Value::Bool(truth) => Ok(truth),
                 value => Err(Fault::types("a bool is needed here and it", &value)),
@@ -105,15 +109,7 @@ impl<'s, 'e> Machine<'s, 'e> {
     fn eval_inner(&mut self, node: &'s Node) -> Evaluated<'s> {
         match node {
             Node::Const(value) => Ok(constant(value)),
-            Node::Path(place) => match self.bytes_of(place.root) {
-                Some(bytes) => {
-                    let mut passed = 0;
-                    let value = place.read(bytes, &mut passed)?;
-                    self.spend(nodes_of(passed))?;
-                    Ok(value.into())
-                }
-                None => Ok(Value::Null),
-            },
+            Node::Path(place) => Ok(self.read(place)?.into()),
             Node::Key => Ok(Value::Text(Cow::Borrowed(self.environment.key))),
             Node::Round => Ok(Value::Int(self.environment.round)),
             Node::Position => Ok(Value::Int(self.environment.index)),
@@ -167,6 +163,7 @@ impl<'s, 'e> Machine<'s, 'e> {
             | Node::Equal(..)
             | Node::Compare(..)
             | Node::In(..)
+            | Node::Matches(_)
             | Node::Present(_)
             | Node::Succeeded(_) => Ok(Value::Bool(self.truth(node)?)),
         }
@@ -179,7 +176,7 @@ impl<'s, 'e> Machine<'s, 'e> {
 
     /// The kept bytes of the start event or of a result.
     #[inline]
-    fn bytes_of(&self, root: Root) -> Option<&'s [u8]> {
+    pub(super) fn bytes_of(&self, root: Root) -> Option<&'s [u8]> {
         match root {
             Root::Start => Some(self.environment.start),
             Root::Event(_) => Some(self.environment.event),
@@ -199,12 +196,10 @@ impl<'s, 'e> Machine<'s, 'e> {
     }
 
     fn field(&mut self, of: &'s Node, index: usize) -> Evaluated<'s> {
-        // The item of a loop is looked at where it lies.
         if let Node::Local(slot) = of
-            && let Value::Raw(raw) = self.locals[*slot]
+            && let Some(value) = self.field_of_local(*slot, index)?
         {
-            self.spend(nodes_of(raw.bytes().len()))?;
-            return Ok(raw.field(index)?.into());
+            return Ok(value.into());
         }
         match self.eval(of)? {
             Value::Raw(raw) => Ok(raw.field(index)?.into()),
@@ -227,6 +222,7 @@ impl<'s, 'e> Machine<'s, 'e> {
     }
 
     fn index(&mut self, of: &'s Node, index: &'s Node, optional: bool) -> Evaluated<'s> {
+        let at = index;
         let (of, index) = (self.eval(of)?, self.eval(index)?);
         let found = match (&of, &index) {
             (Value::Null, _) => None,
@@ -243,8 +239,26 @@ impl<'s, 'e> Machine<'s, 'e> {
         };
         match found {
             None | Some(Value::Null) if optional => Ok(Value::Null),
-            None | Some(Value::Null) => Err(Fault::new("OUT_OF_RANGE", format!("there is no item {}", functions::text(&index)?))),
+            None | Some(Value::Null) => Err(Fault::new(
+                "OUT_OF_RANGE",
+                match at {
+                    // What is data may be secret.
+                    Node::Const(_) => Cow::Owned(format!("there is no item {}", functions::text(&index)?)),
+                    _ => Cow::Borrowed("there is no item at this index"),
+                },
+            )),
             Some(value) => Ok(value),
+        }
+    }
+
+    fn finds(&mut self, text: &'s Node, regex: &'s Regex) -> Result<bool, Fault> {
+        match self.eval(text)? {
+            Value::Text(text) => {
+                // Linear in the text, and a byte may cost as much as a node.
+                self.spend(u32::try_from(text.len()).unwrap_or(u32::MAX))?;
+                Ok(regex.is_match(&text))
+            }
+            other => Err(Fault::types("a string is needed here and it", &other)),
         }
     }
 

@@ -11,6 +11,7 @@ use super::arithmetic::{TEXT_BYTES_MAX, calculate, overflow};
 use super::tree::{Arithmetic, Function};
 use super::value::{Fault, Value};
 use super::{number, time};
+use crate::definition::compile::{Unit, parse_duration};
 
 type Spend<'f> = &'f mut dyn FnMut(u32) -> Result<(), Fault>;
 
@@ -42,16 +43,6 @@ pub(super) fn call<'s>(function: Function, args: Vec<Value<'s>>, spend: Spend<'_
         Function::Min => extreme(next(), Ordering::Less, spend)?,
         Function::Max => extreme(next(), Ordering::Greater, spend)?,
         Function::Bucket => bucket(&owned(next())?, int(next())?)?,
-        Function::LowerAscii => Value::Text(Cow::Owned(owned(next())?.to_ascii_lowercase())),
-        Function::UpperAscii => Value::Text(Cow::Owned(owned(next())?.to_ascii_uppercase())),
-        Function::Trim => Value::Text(Cow::Owned(owned(next())?.trim().to_owned())),
-        Function::Replace => {
-            let (text, from, to) = (owned(next())?, owned(next())?, owned(next())?);
-            // Its length is known before it is made.
-            let count = text.matches(&*from).count();
-            bounded(text.len() + count * to.len())?;
-            Value::Text(Cow::Owned(text.replace(&*from, &to)))
-        }
         Function::Substring => {
             let (text, from) = (owned(next())?, int(next())?);
             let to = match next() {
@@ -70,10 +61,52 @@ pub(super) fn call<'s>(function: Function, args: Vec<Value<'s>>, spend: Spend<'_
             let (text, part) = (owned(next())?, owned(next())?);
             Value::Int(text.find(&*part).map_or(-1, |at| text[..at].chars().count() as i64))
         }
+        Function::ToBytes => match next() {
+            value @ Value::Bytes(_) => value,
+            value => Value::Bytes(Cow::Owned(owned(value)?.into_owned().into_bytes())),
+        },
+        Function::ToDuration => match next() {
+            value @ Value::Duration(_) => value,
+            value => {
+                let text = owned(value)?;
+                let micros = parse_duration(&text, Unit::Micros).map_err(|_| unread(&text, "a duration, such as 14d or 1h30m"));
+                Value::Duration(micros?)
+            }
+        },
+        Function::LowerAscii
+        | Function::UpperAscii
+        | Function::Trim
+        | Function::Reverse
+        | Function::Replace
+        | Function::LastIndexOf
+        | Function::CharAt => of_text(function, &mut next)?,
         Function::Part(part) => match (next(), next()) {
             (Value::Timestamp(at), Value::Int(offset)) => Value::Int(time::part(part, at, offset)),
             (other, _) => return Err(Fault::types("a timestamp is needed here and it", &other)),
         },
+    })
+}
+
+/// What makes one text of another, or looks into it.
+fn of_text<'s>(function: Function, next: &mut dyn FnMut() -> Value<'s>) -> Result<Value<'s>, Fault> {
+    Ok(match function {
+        Function::LowerAscii => Value::Text(Cow::Owned(owned(next())?.to_ascii_lowercase())),
+        Function::UpperAscii => Value::Text(Cow::Owned(owned(next())?.to_ascii_uppercase())),
+        Function::Trim => Value::Text(Cow::Owned(owned(next())?.trim().to_owned())),
+        Function::Replace => {
+            let (text, from, to) = (owned(next())?, owned(next())?, owned(next())?);
+            // Its length is known before it is made.
+            let count = text.matches(&*from).count();
+            bounded(text.len() + count * to.len())?;
+            Value::Text(Cow::Owned(text.replace(&*from, &to)))
+        }
+        Function::LastIndexOf => {
+            let (text, part) = (owned(next())?, owned(next())?);
+            Value::Int(text.rfind(&*part).map_or(-1, |at| text[..at].chars().count() as i64))
+        }
+        Function::CharAt => char_at(&owned(next())?, int(next())?)?,
+        Function::Reverse => Value::Text(Cow::Owned(owned(next())?.chars().rev().collect())),
+        other => unreachable!("{other:?} is called above"),
     })
 }
 
@@ -99,9 +132,10 @@ fn decimal(value: Value<'_>) -> Result<Decimal, Fault> {
     }
 }
 
-fn short(text: &str) -> &str {
-    let end = text.char_indices().nth(40).map_or(text.len(), |(at, _)| at);
-    &text[..end]
+/// A text that cannot be read as what is wanted. It is not quoted: it may be secret, and errors are logged, shown and sent on.
+fn unread(text: &str, what: &str) -> Fault {
+    let count = text.chars().count();
+    Fault::new("TYPE", format!("a text of {count} character{} is not {what}", if count == 1 { "" } else { "s" }))
 }
 
 fn bounded(bytes: usize) -> Result<(), Fault> {
@@ -113,9 +147,7 @@ fn bounded(bytes: usize) -> Result<(), Fault> {
 
 fn to_decimal(value: Value<'_>) -> Result<Value<'_>, Fault> {
     let read = |text: &str| {
-        number::parse(text).ok_or_else(|| {
-            Fault::new("TYPE", format!("'{}' is not a decimal of at most {} digits", short(text), number::DIGITS_MAX))
-        })
+        number::parse(text).ok_or_else(|| unread(text, &format!("a decimal of at most {} digits", number::DIGITS_MAX)))
     };
     Ok(Value::Decimal(match value {
         Value::Text(text) => read(&text)?,
@@ -127,7 +159,7 @@ fn to_decimal(value: Value<'_>) -> Result<Value<'_>, Fault> {
 fn to_int(value: Value<'_>) -> Result<Value<'_>, Fault> {
     Ok(Value::Int(match value {
         Value::Int(x) => x,
-        Value::Text(text) => text.trim().parse().map_err(|_| Fault::new("TYPE", format!("'{}' is not an int", short(&text))))?,
+        Value::Text(text) => text.trim().parse().map_err(|_| unread(&text, "an int"))?,
         // Both limits are exact as doubles; what lies on them does not fit.
         Value::Double(x) if x > -9.223_372_036_854_776e18 && x < 9.223_372_036_854_776e18 => x as i64,
         Value::Decimal(x) => x.trunc().to_i64().ok_or_else(overflow)?,
@@ -141,7 +173,7 @@ fn to_double(value: Value<'_>) -> Result<Value<'_>, Fault> {
     Ok(Value::Double(match value {
         Value::Double(x) => x,
         Value::Int(x) => x as f64,
-        Value::Text(text) => text.trim().parse().map_err(|_| Fault::new("TYPE", format!("'{}' is not a double", short(&text))))?,
+        Value::Text(text) => text.trim().parse().map_err(|_| unread(&text, "a double"))?,
         Value::Null => return Ok(Value::Null),
         other => return Err(Fault::types("a double is needed here and it", &other)),
     }))
@@ -150,7 +182,7 @@ fn to_double(value: Value<'_>) -> Result<Value<'_>, Fault> {
 fn to_timestamp(value: Value<'_>) -> Result<Value<'_>, Fault> {
     match value {
         Value::Text(text) => {
-            let micros = time::parse(&text).ok_or_else(|| Fault::new("TYPE", format!("'{}' is not a timestamp", short(&text))));
+            let micros = time::parse(&text).ok_or_else(|| unread(&text, "a timestamp"));
             micros.map(Value::Timestamp)
         }
         value @ Value::Timestamp(_) => Ok(value),
@@ -229,9 +261,20 @@ fn substring<'s>(text: &str, from: i64, to: i64) -> Result<Value<'s>, Fault> {
     let count = text.chars().count() as i64;
     let to = if to == i64::MAX { count } else { to };
     if from < 0 || from > to || to > count {
-        return Err(Fault::new("OUT_OF_RANGE", format!("substring({from}, {to}) of {count} characters")));
+        return Err(Fault::new("OUT_OF_RANGE", "substring() beyond the ends of its text"));
     }
     Ok(Value::Text(Cow::Owned(text.chars().skip(from as usize).take((to - from) as usize).collect())))
+}
+
+/// The character at a place, from 0; behind the last one it is the empty text, as in CEL.
+fn char_at<'s>(text: &str, at: i64) -> Result<Value<'s>, Fault> {
+    let beyond = || Fault::new("OUT_OF_RANGE", "charAt() beyond the ends of its text");
+    let place = usize::try_from(at).map_err(|_| beyond())?;
+    match text.chars().nth(place) {
+        Some(found) => Ok(Value::Text(Cow::Owned(found.to_string()))),
+        None if text.chars().count() == place => Ok(Value::Text(Cow::Borrowed(""))),
+        None => Err(beyond()),
+    }
 }
 
 fn join<'s>(list: Value<'s>, between: Value<'s>, spend: Spend<'_>) -> Result<Value<'s>, Fault> {

@@ -22,6 +22,7 @@ mod number;
 mod parse;
 mod paths;
 mod place;
+mod plain;
 mod rules;
 pub(crate) mod scope;
 pub(crate) mod searched;
@@ -71,6 +72,7 @@ pub(super) fn limits() -> Vec<Limit> {
         limit!(lower::LITERAL_DIGITS_MAX, "a number that is written beside a decimal", |n| format!("{n} digits")),
         limit!(number::DIGITS_MAX, "a decimal", |n| format!("{n} digits")),
         limit!(arithmetic::TEXT_BYTES_MAX, "a text that an expression makes", bytes),
+        limit!(calls::REGEX_BYTES_MAX, "a regular expression, compiled", bytes),
         limit!(scope::FACTS_MAX, "what is known to be there at one place, by conditions around it", |n| format!("{n} paths")),
         limit!(scope::FACT_BYTES_MAX, "such a path", bytes),
         limit!(scope::PATH_NAMES_MAX, "names of such a path", count),
@@ -220,6 +222,16 @@ impl Expression {
         site: SiteId,
     ) -> Option<Expression> {
         let typed = Lowerer::lower(names, report, uses, spot, parsed)?;
+        if typed.secret && matches!(wanted, Wanted::Key | Wanted::Role) {
+            let (what, hint) = match wanted {
+                Wanted::Key => {
+                    ("a key is not", "keys are part of ids, logs and records: let it be known by something that is not secret")
+                }
+                _ => ("a role is not", "who may answer is shown to people: name a role that is not secret"),
+            };
+            report.error(&parsed.span, format!("this is secret, and {what}"), hint);
+            return None;
+        }
         let what = match (wanted, &typed.ty) {
             (_, Type::Dynamic)
             | (Wanted::Truth, Type::Bool)
@@ -239,7 +251,7 @@ impl Expression {
                 (false, Wanted::Truth) => typed.ty.compared(),
                 (false, Wanted::Key | Wanted::Role) => "write string(x)",
                 (false, Wanted::Int) => "write int(x)",
-                (false, Wanted::Time) => "sleep: 14d, sleep: duration(x) or sleep: timestamp(x)",
+                (false, Wanted::Time) => "sleep: 14d, sleep: duration('14d') or sleep: timestamp(x)",
             };
             report.error(&parsed.span, format!("{what}, not {}", typed.ty), hint);
             return None;

@@ -10,7 +10,7 @@ use super::types::Type;
 use crate::definition::compile::did_you_mean;
 
 /// All functions, for hints; docs/SAGAS.md names each.
-pub(super) const FUNCTIONS: [&str; 37] = [
+pub(super) const FUNCTIONS: [&str; 42] = [
     "size",
     "contains",
     "startsWith",
@@ -35,6 +35,11 @@ pub(super) const FUNCTIONS: [&str; 37] = [
     "split",
     "join",
     "indexOf",
+    "lastIndexOf",
+    "charAt",
+    "reverse",
+    "matches",
+    "bytes",
     "getFullYear",
     "getMonth",
     "getDate",
@@ -94,6 +99,11 @@ impl<'a> Lowerer<'a, '_, '_> {
             ("join", [Type::List(item)]) if text(item) => (Function::Join, Type::Text),
             ("join", [Type::List(item), b]) if text(item) && text(b) => (Function::Join, Type::Text),
             ("indexOf", [a, b]) if text(a) && text(b) => (Function::IndexOf, Type::Int),
+            ("lastIndexOf", [a, b]) if text(a) && text(b) => (Function::LastIndexOf, Type::Int),
+            ("charAt", [a, b]) if text(a) && int(b) => (Function::CharAt, Type::Text),
+            ("reverse", [a]) if text(a) => (Function::Reverse, Type::Text),
+            ("bytes", [Type::Text | Type::Bytes | Type::Dynamic]) => (Function::ToBytes, Type::Bytes),
+            ("duration", [Type::Text | Type::Duration | Type::Dynamic]) => (Function::ToDuration, Type::Duration),
             (name, [Type::Timestamp | Type::Dynamic, ..]) if part(name).is_some() && types.len() <= 2 => {
                 return self.date_part(e, name, args);
             }
@@ -179,7 +189,7 @@ pub(super) fn form(name: &str) -> &'static str {
         "int" => "int(x), of a string, an int, a double, a decimal or a timestamp",
         "double" => "double(x), of a string, an int or a double",
         "timestamp" => "timestamp('2030-01-31T12:00:00Z'), or of a field that holds such a text",
-        "duration" => "duration('14d'), or of a field that holds such a text",
+        "duration" => "duration('14d'), or duration(string)",
         "round" => "round(x, n): x is a decimal or an int, n the digits behind the point",
         "div" => "div(a, b, n): a and b are decimals or ints, n the digits behind the point",
         "sum" => "sum(list), of a list of numbers: sum(start.lines.map(l, l.price))",
@@ -193,6 +203,11 @@ pub(super) fn form(name: &str) -> &'static str {
         "split" => "string.split(separator)",
         "join" => "list.join(separator), of a list of strings",
         "indexOf" => "string.indexOf(string), -1 where it is not in it",
+        "lastIndexOf" => "string.lastIndexOf(string), -1 where it is not in it",
+        "charAt" => "string.charAt(int), from 0",
+        "reverse" => "string.reverse()",
+        "matches" => "string.matches('^[A-Z]{2}-'): the regular expression is written here",
+        "bytes" => "bytes(string)",
         "orValue" => "x.orValue(y), where x may be absent",
         "hasValue" => "x.hasValue(), where x may be absent",
         "has" => "has(start.FIELD), or has(steps.NAME)",

@@ -266,7 +266,8 @@ impl<'a> Compiler<'a, '_, '_> {
             let (schema, value) = (out.schema.clone(), super::evaluate::constant(value));
             if let Err(error) = schema.encode_at(target, &value, out.bytes()) {
                 out.bytes().truncate(start);
-                self.report.error(&parsed.span, format!("{}: {}", name_of(field), error.why), "");
+                let value = error.value.as_ref().map_or_else(String::new, |value| format!("{value} "));
+                self.report.error(&parsed.span, format!("{}: {value}{}", name_of(field), error.why), "");
                 return None;
             }
             return Some(());
@@ -352,8 +353,8 @@ impl Template {
                     self.schema.encode_at(*target, &value, out).map_err(|error| super::ExpressionError {
                         code: "TYPE",
                         message: match error.path.as_str() {
-                            "" => format!("{}: {}", name_of(field), error.why),
-                            path => format!("{}: {}", inside(field, path), error.why),
+                            "" => format!("{}: {}", name_of(field), error.without_value()),
+                            path => format!("{}: {}", inside(field, path), error.without_value()),
                         },
                         place: place.to_string(),
                     })?;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use regex::Regex;
 use rust_decimal::Decimal;
 
 use super::place::Place;
@@ -122,6 +123,11 @@ pub(crate) enum Function {
     Split,
     Join,
     IndexOf,
+    LastIndexOf,
+    CharAt,
+    Reverse,
+    ToBytes,
+    ToDuration,
     Part(Part),
 }
 
@@ -167,6 +173,8 @@ pub(crate) enum Node {
     Equal(Box<Node>, Box<Node>),
     Compare(Order, Box<Node>, Box<Node>),
     In(Box<Node>, Box<Node>),
+    /// A text that a regular expression, which is written in the definition, finds something in.
+    Matches(Box<(Node, Regex)>),
     Calculate(Arithmetic, Box<Node>, Box<Node>),
     Negate(Box<Node>),
     /// Not null.
@@ -183,7 +191,7 @@ impl Node {
     pub(super) fn is_condition(&self) -> bool {
         match self {
             Node::And(..) | Node::Or(..) | Node::Not(_) | Node::Equal(..) | Node::Compare(..) | Node::In(..) => true,
-            Node::Present(_) | Node::Succeeded(_) => true,
+            Node::Present(_) | Node::Succeeded(_) | Node::Matches(_) => true,
             Node::Call(function, _) => matches!(function, Function::Contains | Function::StartsWith | Function::EndsWith),
             Node::Loop(looped) => matches!(looped.kind, LoopKind::Exists | LoopKind::All | LoopKind::ExistsOne),
             _ => false,

@@ -82,6 +82,7 @@ fn what_a_list_waits_for_names_its_items() {
           way out: see to it at worker that worker.Work is done after all, and let it answer with success
           way out: ringmaster act retry alpha/a/lines.1 --step 'task' --why '...': it is tried again in a new round, under a new key
           way out: ringmaster act skip alpha/a/lines.1 --step 'task' --why '...': it goes on without it, or with a value in its stead
+          way out: ringmaster act resolve alpha/a/lines.1 --step 'task' --why '...': say in its participant's stead that it was done after all (--outcome succeeded)
           way out: ringmaster act cancel alpha/a --why '...': the saga is undone
     "#]]);
     line.row_waits("alpha/a/lines.2", &expect![[r#"
@@ -109,6 +110,7 @@ fn an_item_behind_the_pivot_is_not_said_to_be_cancelled() {
           way out: see to it at helper that helper.Write is done after all, and let it answer with success
           way out: ringmaster act retry alpha/a/letters.1 --step 'letter' --why '...': it is tried again in a new round, under a new key
           way out: ringmaster act skip alpha/a/letters.1 --step 'letter' --why '...': it goes on without it, or with a value in its stead
+          way out: ringmaster act resolve alpha/a/letters.1 --step 'letter' --why '...': say in its participant's stead that it was done after all (--outcome succeeded)
     "#]]);
 }
 

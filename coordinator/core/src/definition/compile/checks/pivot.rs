@@ -1,4 +1,4 @@
-//! Every step before the pivot says how it is undone, none on it or behind it does, and there is one pivot at most.
+//! Every step before the pivot says how it is undone, none on it or behind it does, and there is one pivot at most on each way.
 
 use std::collections::BTreeSet;
 
@@ -16,12 +16,14 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, unknown: &BTreeSet<
         _ => false,
     };
     let doubtful = (0..tree.nodes.len() as u16).find(|number| may_be_pivot(number) && tree.misplaces_pivot(*number).is_none());
-    let (first, more) = (tree.pivots().next(), tree.pivots().count() > 1);
+    // The pivot that a step is behind: of one that says that it is the pivot, too.
+    let before = |number: u16| tree.pivots().find(|pivot| tree.is_behind(number, *pivot));
+    let first = tree.pivots().find(|pivot| tree.pivots().any(|other| tree.is_behind(other, *pivot)));
     for step in tree.dos() {
         let name = &step.node.name;
         match (step.planned.phase, &step.form.undo) {
             // With two pivots nobody knows what stands behind one.
-            (Phase::Compensatable, None) if more && first.is_some_and(|first| step.number > first) => {}
+            (Phase::Compensatable, None) if first.is_some_and(|first| step.number > first) => {}
             (Phase::Compensatable, None) if doubtful.is_some_and(|doubtful| step.number > doubtful) => {}
             // Where it stands it cannot be the pivot, which is told; it needs no undo where it can.
             (Phase::Compensatable, None) if step.form.pivot && tree.misplaces_pivot(step.number).is_some() => {}
@@ -48,12 +50,10 @@ pub(in crate::definition::compile) fn check(tree: &Tree<'_>, unknown: &BTreeSet<
             report.error(&name.span, format!("{runs}{message}"), hint);
             continue;
         }
-        if let Some(first) = first
-            && number != first
-        {
+        if let Some(first) = before(number) {
             let first = tree.node(first).form.map_or("", |form| form.name.text.as_str());
             let hint = format!("the first is '{first}'; behind it steps cannot be refused any more");
-            report.error(&name.span, format!("{runs}there is one pivot at most"), hint);
+            report.error(&name.span, format!("{runs}there is one pivot at most on each way"), hint);
         }
     }
 }

@@ -178,16 +178,16 @@ fn undo_and_pivot() {
             "    with: { order_id: key }\n    undo: nothing\n    pivot: true\n  - { step: two, do: fraud.Score, with: { order_id: key }, undo: fraud.Forget, pivot: true }\n",
         ),
         expect![[r#"
-        sagas/x.yaml:7:11: error: an undo on the pivot could never run
-         7 |     undo: nothing
-           |           ^^^^^^^ remove it
-        sagas/x.yaml:9:13: error: there is one pivot at most
-         9 |   - { step: two, do: fraud.Score, with: { order_id: key }, undo: fraud.Forget, pivot: true }
-           |             ^^^ the first is 'one'; behind it steps cannot be refused any more
-        sagas/x.yaml:9:66: error: an undo behind the pivot could never run
-         9 |   - { step: two, do: fraud.Score, with: { order_id: key }, undo: fraud.Forget, pivot: true }
-           |                                                                  ^^^^^^^^^^^^ remove it
-    "#]],
+            sagas/x.yaml:7:11: error: an undo on the pivot could never run
+             7 |     undo: nothing
+               |           ^^^^^^^ remove it
+            sagas/x.yaml:9:13: error: there is one pivot at most on each way
+             9 |   - { step: two, do: fraud.Score, with: { order_id: key }, undo: fraud.Forget, pivot: true }
+               |             ^^^ the first is 'one'; behind it steps cannot be refused any more
+            sagas/x.yaml:9:66: error: an undo on the pivot could never run
+             9 |   - { step: two, do: fraud.Score, with: { order_id: key }, undo: fraud.Forget, pivot: true }
+               |                                                                  ^^^^^^^^^^^^ remove it
+        "#]],
     );
     check(
         &step("    with: { order_id: key }\n    undo: fraud.Unscore\n"),

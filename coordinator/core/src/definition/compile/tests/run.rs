@@ -116,7 +116,10 @@ fn a_run_of_what_holds_a_pivot_is_the_pivot() {
     let plain = plain.unwrap_or_else(|errors| panic!("{errors:#?}")).remove(0);
     assert!(plain.has_pivot && plain.nodes[1].phase == Phase::Pivot && plain.nodes[1].passes);
     for (steps, said) in [
-        ("  - { step: a, run: child }\n  - { step: b, run: child }\n", "child holds a pivot: there is one pivot at most"),
+        (
+            "  - { step: a, run: child }\n  - { step: b, run: child }\n",
+            "child holds a pivot: there is one pivot at most on each way",
+        ),
         (
             "  - step: p\n    parallel:\n      one: [ { step: a, run: child } ]\n      two: [ { step: b, refuse: NO } ]\n",
             "child holds a pivot: the pivot is in no branch of a parallel",

@@ -250,3 +250,22 @@ fn what_is_unique_is_claimed_before_all_steps() {
     assert_eq!((alone, definition.has_claims), (vec![true, false, true], true));
     assert!(!compiled(&searched("search: { a: key }")).0.has_claims);
 }
+
+#[test]
+fn a_key_and_a_role_are_not_secret() {
+    let text = parcel(
+        "saga: x\nstart: { on: OrderPlaced, from: orders, key: event.order_id }\nsteps:\n  - { step: a, approval: { role: \"start.cards[0].number\" }, within: 1h }\n  \
+         - { step: b, emit: Told, to: told, key: \"start.cards[0].number\", with: { id: key } }\n",
+    );
+    check(
+        &text,
+        expect![[r#"
+        sagas/x.yaml:4:34: error: this is secret, and a role is not
+         4 |   - { step: a, approval: { role: "start.cards[0].number" }, within: 1h }
+           |                                  ^^^^^^^^^^^^^^^^^^^^^^^ who may answer is shown to people: name a role that is not secret
+        sagas/x.yaml:5:43: error: this is secret, and a key is not
+         5 |   - { step: b, emit: Told, to: told, key: "start.cards[0].number", with: { id: key } }
+           |                                           ^^^^^^^^^^^^^^^^^^^^^^^ keys are part of ids, logs and records: let it be known by something that is not secret
+    "#]],
+    );
+}

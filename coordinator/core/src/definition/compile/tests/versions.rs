@@ -1,5 +1,8 @@
 //! Versions from history, and the catalog of all.
 
+use std::sync::Arc;
+
+use super::for_each::compiled;
 use super::*;
 use ringmaster_schemas::journal::Encoding;
 
@@ -174,4 +177,27 @@ fn the_catalog_knows_every_version() {
     assert_eq!(late.versions().iter().map(|(_, number)| *number).collect::<Vec<_>>(), [1, 2, 1]);
     assert_eq!(catalog.by_hash(&two.hash).unwrap().deadline_ms, Some(2 * 86_400_000));
     assert_eq!(catalog.versions().len(), 4);
+}
+
+/// A typeless event is of the one type that sagas start on there, whatever listens to others.
+#[test]
+fn what_is_listened_to_takes_no_type_from_starts() {
+    let saga = |name: &str, on: &str, steps: &str| {
+        let start = format!("saga: {name}\nstart: {{ on: {on}, from: orders, key: event.order_id }}\nsteps:\n");
+        compiled(&format!("{start}{steps}  - {{ step: end, sleep: 1h }}\n")).0
+    };
+    let mut catalog = Catalog::default();
+    let nothing = catalog.clone();
+    let wait = "  - { step: a, wait: OrderFulfilled, from: orders, key: event.order_id, within: 1h }\n";
+    let other = "  - { step: b, wait: OrderFulfilled, from: outcomes, key: event.order_id, within: 1h }\n";
+    catalog.insert(Arc::new(saga("first", "OrderPlaced", "")), 0);
+    let alone = catalog.clone();
+    catalog.insert(Arc::new(saga("second", "OrderPlaced", &format!("{wait}{other}"))), 1);
+    assert_eq!(catalog.default_type("orders"), Some("OrderPlaced"), "a wait comes beside the start");
+    assert_eq!(catalog.default_type("outcomes"), Some("OrderFulfilled"), "nothing starts there");
+    assert!(alone.types_lost_in(&catalog).is_empty() && nothing.types_lost_in(&catalog).is_empty());
+    let before = catalog.clone();
+    catalog.insert(Arc::new(saga("third", "OrderFulfilled", "")), 2);
+    assert_eq!(catalog.default_type("orders"), None, "two types start there");
+    assert_eq!(before.types_lost_in(&catalog), [("orders".into(), "OrderPlaced".into())]);
 }

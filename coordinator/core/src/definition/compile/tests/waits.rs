@@ -79,10 +79,10 @@ fn sleeps_that_are_none() {
         expect![[r#"
             sagas/x.yaml:4:23: error: a sleep is a duration or a timestamp, not int
              4 |   - { step: c, sleep: 5 }
-               |                       ^ sleep: 14d, sleep: duration(x) or sleep: timestamp(x)
+               |                       ^ sleep: 14d, sleep: duration('14d') or sleep: timestamp(x)
             sagas/x.yaml:5:23: error: a sleep is a duration or a timestamp, not string
              5 |   - { step: e, sleep: start.region }
-               |                       ^^^^^^^^^^^^ sleep: 14d, sleep: duration(x) or sleep: timestamp(x)
+               |                       ^^^^^^^^^^^^ sleep: 14d, sleep: duration('14d') or sleep: timestamp(x)
             sagas/x.yaml:6:53: error: 'h' is never refused with REFUSED
              6 |   - { step: h, sleep: 2h, within: 1h, on_refused: { REFUSED: go_on } }
                |                                                     ^^^^^^^ there are: EXPIRED
