@@ -207,11 +207,13 @@ pub(crate) fn split_by_comma(entries: &[(Node, Node)], report: &mut Report<'_>) 
     true
 }
 
-/// True if the value of a key is the beginning of what is split so.
-pub(super) fn is_split(node: &Node, key: &str) -> bool {
-    let Kind::Map(entries) = &node.kind else { return false };
-    let at = entries.iter().position(|(name, _)| name.scalar() == Some(key));
-    at.and_then(|at| entries.get(at + 1)).is_some_and(|(_, behind)| behind.is_empty())
+/// A map without the entries that are split so.
+pub(super) fn without_split(node: &Node) -> Option<Node> {
+    let Kind::Map(entries) = &node.kind else { return None };
+    let is_rest = |at: usize| entries.get(at).is_some_and(|(_, value)| value.is_empty());
+    let whole = (0..entries.len()).filter(|at| !is_rest(*at) && !is_rest(at + 1)).map(|at| entries[at].clone());
+    let whole: Vec<_> = whole.collect();
+    (whole.len() < entries.len()).then(|| Node { kind: Kind::Map(whole), span: node.span.clone() })
 }
 
 /// The `else` of a row or arm, if it has one.

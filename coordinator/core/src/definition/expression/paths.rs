@@ -137,7 +137,9 @@ impl<'a> Lowerer<'a, '_, '_> {
             format!("did you mean steps.{name}?")
         } else if names.rules.iter().any(|rule| rule.name == name) {
             format!("did you mean rules.{name}?")
-        } else if let Some(near) = suggest(name, locals.chain(KNOWN)) {
+        } else if let Some(near) =
+            suggest(name, locals.chain(KNOWN)).filter(|_| name.contains(|letter: char| letter.is_lowercase()))
+        {
             format!("did you mean '{near}'?")
         } else if matches!(self.parsed.root.expr, Expr::Ident(_)) {
             format!("a text is written \"'{name}'\"")

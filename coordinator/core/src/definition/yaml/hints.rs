@@ -86,9 +86,12 @@ fn no_key(text: &str, at: usize) -> Told {
 /// A `{` or `[` whose end is not found.
 fn not_closed(is_map: bool, text: &str, at: usize) -> Told {
     let (open, close) = if is_map { ("{", "}") } else { ("[", "]") };
-    let is_over = text[at..].trim().is_empty() || before(text, at).trim().is_empty();
-    if is_over {
-        let at = last_open(text, at, open).unwrap_or(at);
+    let begin = last_open(text, at, open);
+    // A line that is indented no further than the one where it begins is behind it.
+    let indent = |at: usize| before(text, at).len() - before(text, at).trim_start().len();
+    let is_behind = begin.is_some_and(|begin| text[begin..at].contains('\n') && indent(at) <= indent(begin));
+    if is_behind || text[at..].trim().is_empty() || before(text, at).trim().is_empty() {
+        let at = begin.unwrap_or(at);
         return Told { at, message: format!("this {open} is not closed"), hint: format!("write {close} at its end") };
     }
     let message = format!("a comma or {close} is missing before this");

@@ -1,6 +1,6 @@
 //! A node: its name, what all nodes may have, and its verb.
 
-use super::super::fields::{Fields, Word, is_called, is_split};
+use super::super::fields::{Fields, Word, is_called, without_split};
 use super::super::keys::{VERBS, verbs_with};
 use super::super::report::{Report, suggest};
 use super::approval::ApprovalForm;
@@ -137,7 +137,7 @@ impl NodeForm {
             return if is_each { within::for_each(node, each, report) } else { NodeForm::unreadable(node, report) };
         }
         let Some(fields) = Fields::new(node, shape.what, &all, &[], report) else {
-            return NodeForm::unreadable(node, report);
+            return NodeForm::beside_split(node, named, (verb, &all), report);
         };
         let name = named.or_else(|| fields.needed("step", "step: NAME", report));
         let name = name.map(|node| name_of(node, "a step's name", &RESERVED, report).unwrap_or_else(|| as_written(node)));
@@ -183,13 +183,24 @@ impl NodeForm {
         }
     }
 
+    /// What YAML splits at a comma, which is told, hides nothing of what stands beside it.
+    fn beside_split(node: &Node, named: Option<&Node>, (verb, all): (&str, &[&str]), report: &mut Report<'_>) -> NodeForm {
+        let is_lost = |whole: &Node, key: &str| node.named(key).is_some() && whole.named(key).is_none();
+        let whole = without_split(node).filter(|whole| !all.iter().any(|key| *key != "if" && is_lost(whole, key)));
+        let Some(whole) = whole else { return NodeForm::unreadable(node, report) };
+        let form = NodeForm::read(&whole, named, report);
+        let is_asked = is_lost(&whole, "if") && verb != "wait";
+        let condition = if is_asked { Some(Parsed::unreadable(node.span.clone(), "")) } else { form.condition };
+        NodeForm { condition, ..form }
+    }
+
     /// What is no step of one verb, which is told.
     pub(super) fn unreadable(node: &Node, report: &mut Report<'_>) -> NodeForm {
         let name = node.named("step").filter(|name| name.scalar().is_some()).map(as_written);
         NodeForm {
             name: name.unwrap_or_else(|| unnamed(node, report)),
-            // That of a wait is about its event, and what YAML splits at a comma is told.
-            condition: expression(node.named("if").filter(|_| node.named("wait").is_none() && !is_split(node, "if")), report),
+            // That of a wait is about its event.
+            condition: expression(node.named("if").filter(|_| node.named("wait").is_none()), report),
             within: None,
             stands_for: None,
             on_refused: react::read(node.named("on_refused"), "on_refused", report),

@@ -26,7 +26,7 @@ fn bodies() {
                |                                   ^^^^ did you mean 'level'?
             sagas/x.yaml:6:41: error: unknown name 'LOW'
              6 |     with: { order_id: start.totl, levl: LOW }
-               |                                         ^^^ did you mean 'now'?
+               |                                         ^^^ a text is written "'LOW'"
         "#]],
     );
     check(
