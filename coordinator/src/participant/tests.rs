@@ -194,7 +194,7 @@ fn a_slip_in_a_script_is_told_with_its_place() {
            |                                      ^^^^^^^ did you mean 'DECLINED'?
         script.yaml:5:19: error: there is no step 'x'
          5 |     - { if: steps.x.y, share: 2, attempts: 0, delay: soon }
-           |                   ^
+           |                   ^ no step here gives a result
         script.yaml:5:31: error: share is a number from 0 to 1
          5 |     - { if: steps.x.y, share: 2, attempts: 0, delay: soon }
            |                               ^

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ringmaster_bus::{Bus, BusError};
-use ringmaster_core::definition::{Catalog, CompileError, DefinitionRecord, RecordError, Settings, Undo, defined_twice};
+use ringmaster_core::definition::{
+    Catalog, CompileError, DefinitionRecord, RecordError, Settings, Undo, defined_twice, without_what_follows,
+};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::SchemaError;
 use ringmaster_schemas::names::Topics;
@@ -291,6 +293,8 @@ fn not_a_text(path: &Path, error: &std::string::FromUtf8Error) -> CompileError {
         source: String::new(),
         warning: false,
         missing_schema: None,
+        follows: false,
+        slip: false,
     }
 }
 
@@ -323,7 +327,12 @@ pub fn compile_files(
     errors.extend(defined_twice(&records));
     errors.extend(settings.broken_contracts(&records));
     let warnings = settings.warnings;
-    if errors.is_empty() { Ok((records, warnings)) } else { Err(KnowledgeError::Definitions(errors)) }
+    if errors.is_empty() {
+        return Ok((records, warnings));
+    }
+    without_what_follows(&mut errors);
+    errors.extend(warnings.into_iter().filter(|warning| warning.slip));
+    Err(KnowledgeError::Definitions(errors))
 }
 
 /// The definition files of a folder, in the order of their names.

@@ -3,13 +3,13 @@
 //! Built without recursion over the parser's events, and bounded, so that a hostile file costs no more than its size. Anchors, aliases
 //! and tags are not part of the language: a definition must be readable where it stands.
 
+mod build;
 mod hints;
 
 use std::ops::Range;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
-
 use super::limits::{Limit, bytes, count, limit};
+use build::events;
 
 /// Lists and maps inside one another: a definition needs about ten.
 pub const DEPTH_MAX: usize = 64;
@@ -133,212 +133,71 @@ impl Node {
     }
 }
 
-enum Open {
-    List(Vec<Node>, usize),
-    /// Its entries, and the key that waits for its value, with whether it stands there for the first time.
-    Map(Vec<(Node, Node)>, Option<(Node, bool)>, usize),
-}
-
-struct Builder<'a> {
-    text: &'a str,
-    /// The byte of each character, where they differ: the parser counts characters.
-    bytes: Option<Vec<usize>>,
-    open: Vec<Open>,
-    root: Option<Node>,
-    documents: Vec<Document>,
-    begins: usize,
-    errors: Vec<YamlError>,
-    /// Errors of keys that stand twice.
-    twice: usize,
+/// What a file holds.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// Those that can be read, also where keys stand twice: the first of each counts, so that what else is wrong can be told, too.
+    pub documents: Vec<Document>,
+    /// What is wrong.
+    pub errors: Vec<YamlError>,
+    /// Where those stand that cannot be read.
+    pub unread: Vec<Range<usize>>,
 }
 
 /// Reads all documents of a file. Empty ones are left out.
 pub fn load(text: &str) -> Result<Vec<Document>, Vec<YamlError>> {
-    let (documents, errors) = read(text);
+    let Reading { documents, errors, .. } = read(text);
     if errors.is_empty() { Ok(documents) } else { Err(errors) }
 }
 
-/// The same, with the documents also where keys stand twice and nothing else is wrong: the first of each counts, so that what else
-/// is wrong in the file can be told, too.
-pub fn read(text: &str) -> (Vec<Document>, Vec<YamlError>) {
-    match events(text) {
-        Ok(builder) if builder.errors.len() == builder.twice => (builder.documents, builder.errors),
-        Ok(Builder { errors, .. }) | Err(errors) => (Vec::new(), errors),
-    }
-}
-
-fn events(text: &str) -> Result<Builder<'_>, Vec<YamlError>> {
+/// The same, with the documents that can be read where others cannot.
+pub fn read(text: &str) -> Reading {
+    let nothing = |errors| Reading { documents: Vec::new(), errors, unread: vec![Range { start: 0, end: text.len() }] };
     if text.len() > FILE_BYTES_MAX {
-        return Err(vec![YamlError {
-            span: 0..0,
-            message: format!("the file has {} bytes, more than {FILE_BYTES_MAX}", text.len()),
-            hint: "split it".into(),
-        }]);
+        let message = format!("the file has {} bytes, more than {FILE_BYTES_MAX}", text.len());
+        return nothing(vec![YamlError { span: 0..0, message, hint: "split it".into() }]);
     }
-    if let Some((at, wrong)) = text.char_indices().find(|(_, c)| !is_printable(*c)) {
-        // The parser takes a NUL for the end: what stands behind it would be lost without a word.
-        return Err(vec![YamlError {
-            span: at..at + wrong.len_utf8(),
-            message: format!("the character U+{:04X} has no place in YAML", u32::from(wrong)),
-            hint: "remove it".into(),
-        }]);
+    let whole = match events(text, 0..text.len()) {
+        Ok(whole) => whole,
+        Err(too_many) => return nothing(vec![too_many]),
+    };
+    if whole.is_readable() {
+        return Reading { documents: whole.documents, errors: whole.errors, unread: Vec::new() };
     }
-    let bytes = (!text.is_ascii()).then(|| text.char_indices().map(|(byte, _)| byte).chain([text.len()]).collect());
-    let mut builder =
-        Builder { text, bytes, open: Vec::new(), root: None, documents: Vec::new(), begins: 0, errors: Vec::new(), twice: 0 };
-    let mut node_count = 0;
-    for event in Parser::new_from_str(text) {
-        let (event, span) = match event {
-            Ok(event) => event,
-            Err(error) => {
-                let at = builder.byte(error.marker().index());
-                let message = match error.info().contains("recursion limit") {
-                    true => too_deep(),
-                    false => format!("this is not YAML: {}", error.info()),
-                };
-                builder.error(at..at, message, hints::hint(error.info(), text, at));
-                break;
-            }
-        };
-        node_count += 1;
-        if node_count > NODES_MAX {
-            let span = builder.span(&span);
-            builder.error(span, format!("more than {NODES_MAX} nodes"), "split the file".into());
-            break;
-        }
-        if !builder.take(event, &span) {
-            break;
-        }
-    }
-    Ok(builder)
-}
-
-/// What YAML calls printable.
-fn is_printable(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
-}
-
-impl Builder<'_> {
-    fn byte(&self, character: usize) -> usize {
-        match &self.bytes {
-            None => character.min(self.text.len()),
-            Some(bytes) => bytes.get(character).copied().unwrap_or(self.text.len()),
-        }
-    }
-
-    fn span(&self, span: &Span) -> Range<usize> {
-        let start = self.byte(span.start.index());
-        start..self.byte(span.end.index()).max(start)
-    }
-
-    fn error(&mut self, span: Range<usize>, message: String, hint: String) {
-        self.errors.push(YamlError { span, message, hint });
-    }
-
-    /// False when nothing more can be read.
-    fn take(&mut self, event: Event<'_>, marks: &Span) -> bool {
-        let span = self.span(marks);
-        match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                self.plain_only(anchor != 0 || tag.is_some(), &span);
-                let style = match style {
-                    ScalarStyle::Plain => Style::Plain,
-                    ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => Style::Quoted,
-                    ScalarStyle::Literal | ScalarStyle::Folded => Style::Block,
-                };
-                self.put(Node { kind: Kind::Scalar(text.into_owned(), style), span });
-            }
-            Event::SequenceStart(anchor, tag) => {
-                self.plain_only(anchor != 0 || tag.is_some(), &span);
-                self.open.push(Open::List(Vec::new(), span.start));
-            }
-            Event::MappingStart(anchor, tag) => {
-                self.plain_only(anchor != 0 || tag.is_some(), &span);
-                self.open.push(Open::Map(Vec::new(), None, span.start));
-            }
-            Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::List(items, start)) => self.put(Node { kind: Kind::List(items), span: start..span.end }),
-                Some(Open::Map(entries, _, start)) => self.put(Node { kind: Kind::Map(entries), span: start..span.end }),
-                None => {}
-            },
-            Event::Alias(_) => {
-                self.error(span, "aliases are not part of the language".into(), "write it out".into());
-                return false;
-            }
-            Event::DocumentStart(_) => {
-                let begins = if self.documents.is_empty() && self.root.is_none() { 0 } else { span.start };
-                self.begins = begins;
-            }
-            Event::DocumentEnd => self.end_document(span.start),
-            Event::Nothing | Event::StreamStart | Event::StreamEnd => {}
-        }
-        if self.open.len() > DEPTH_MAX {
-            let span = self.span(marks);
-            self.error(span, too_deep(), hints::DEEP.to_owned());
-            return false;
-        }
-        true
-    }
-
-    fn end_document(&mut self, end: usize) {
-        let Some(root) = self.root.take() else { return };
-        let empty = matches!(&root.kind, Kind::Scalar(text, Style::Plain) if text.is_empty() || text == "~");
-        if !empty {
-            self.documents.push(Document { root, span: self.begins..end.max(self.begins) });
-        }
-    }
-
-    fn plain_only(&mut self, fancy: bool, span: &Range<usize>) {
-        if fancy {
-            self.error(
-                span.clone(),
-                "anchors and tags are not part of the language".into(),
-                "an expression that begins with & or ! must be quoted: \"!start.paid\"".into(),
-            );
-        }
-    }
-
-    fn put(&mut self, node: Node) {
-        match self.open.last_mut() {
-            None => self.root = Some(node),
-            Some(Open::List(items, _)) => items.push(node),
-            Some(Open::Map(entries, key, _)) => match key.take() {
-                Some((key, true)) => entries.push((key, node)),
-                Some((_, false)) => {}
-                None => {
-                    let first = match node.scalar() {
-                        None => Err(YamlError {
-                            span: node.span.clone(),
-                            message: "a key must be a word".into(),
-                            hint: if self.text[..node.span.start].ends_with('{') {
-                                "an expression stands as it is, without {{ }}".into()
-                            } else {
-                                "an expression with { } or [ ] must be quoted".into()
-                            },
-                        }),
-                        Some(text) => Ok(entries.iter().find(|(key, _)| key.scalar() == Some(text))),
-                    };
-                    let is_first = !matches!(first, Ok(Some(_)));
-                    match first {
-                        Err(error) => self.errors.push(error),
-                        Ok(Some((first, _))) => {
-                            let line = self.text[..first.span.start].matches('\n').count() + 1;
-                            let error = YamlError {
-                                span: node.span.clone(),
-                                message: format!("'{}' is defined twice", node.scalar().unwrap_or_default()),
-                                hint: format!("it is first on line {line}"),
-                            };
-                            self.errors.push(error);
-                            self.twice += 1;
-                        }
-                        Ok(None) => {}
-                    }
-                    let Some(Open::Map(_, key, _)) = self.open.last_mut() else { unreachable!("it was a map a moment ago") };
-                    *key = Some((node, is_first));
+    let mut reading = Reading::default();
+    for part in parts(text) {
+        match events(text, part.clone()) {
+            Ok(read) => {
+                if read.is_readable() {
+                    reading.documents.extend(read.documents);
+                } else {
+                    reading.unread.push(part);
                 }
-            },
+                reading.errors.extend(read.errors);
+            }
+            Err(too_many) => return nothing(vec![too_many]),
         }
     }
+    // What is wrong as a whole is not right in parts.
+    if reading.unread.is_empty() { nothing(whole.errors) } else { reading }
+}
+
+/// The documents of a text by the lines that begin them: those stand in no document, whatever else is wrong.
+fn parts(text: &str) -> Vec<Range<usize>> {
+    let (mut parts, mut begin, mut at, mut is_filled) = (Vec::new(), 0, 0, false);
+    for line in text.split_inclusive('\n') {
+        let begins = line.strip_prefix("---").is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r', '\n']));
+        if begins && is_filled {
+            parts.push(begin..at);
+            (begin, is_filled) = (at, false);
+        }
+        // What stands before a document belongs to it.
+        let is_before = line.trim().is_empty() || line.starts_with(['#', '%', '\u{feff}']) || line.trim_end() == "...";
+        is_filled |= begins || !is_before;
+        at += line.len();
+    }
+    parts.push(begin..text.len());
+    parts
 }
 
 #[cfg(test)]

@@ -148,14 +148,14 @@ impl Builder<'_, '_, '_> {
             results.extend(listening.waits.iter().map(|wait| (*wait, event.clone())));
         }
         let start_is_known = starts.is_some();
-        let Starts { start, begins, gaps } = starts.unwrap_or_else(|| Starts::unknown(self.form, &self.finder));
+        let Starts { start, begins, gaps } = starts.unwrap_or_else(|| Starts::unknown(self.form, &mut self.finder));
         let fields = events.clone();
         Read { start, start_is_known, begins, gaps, events, fields, results, derived: Derived::default() }
     }
 
     /// Results that are read and have no schema.
     fn unknown_results(&mut self, tree: &Tree<'_>, whole: &Read, uses: &Uses) {
-        for step in tree.dos() {
+        for step in tree.dos().filter(|step| !step.form.command.text.is_empty()) {
             let result = &whole.results[&step.number];
             if uses.of(Root::Result(step.number)).is_some() && *result.node(result.root()) == Avro::Dynamic {
                 let (name, command) = (&step.node.name.text, &step.form.command);
@@ -179,7 +179,7 @@ impl Builder<'_, '_, '_> {
             let span = match &rule.body {
                 RuleBody::One(parsed) | RuleBody::Table(_, parsed) => &parsed.span,
             };
-            self.finder.report.warning(span, format!("rule '{}' is never used", rule.name), "");
+            self.finder.report.warning(span, format!("rule '{}' is never used", rule.name), "remove it, or name it: rules.NAME");
         }
     }
 
@@ -245,7 +245,8 @@ impl Builder<'_, '_, '_> {
             Ok(kept) => Some(kept),
             Err(why) => {
                 let message = format!("what is kept of {} cannot be stored: {why}", whole.name());
-                self.finder.report.error(&self.form.name.span, message, "");
+                let hint = "correct its schema, or read it as a whole";
+                self.finder.report.error(&self.form.name.span, message, hint);
                 None
             }
         }
@@ -268,8 +269,9 @@ fn names<'a>(form: &'a SagaForm, ground: &Ground<'a>, kept: Option<&Read>) -> Na
             .and_then(|condition| lasting_rule(condition, &form.rules)),
     });
     let silent = ground.tree.nodes.iter().zip(0..).filter_map(|(planned, number)| {
-        let form = planned.form.filter(|_| ground.tree.stands_for(number).is_some() || !planned.verb.gives())?;
-        Some(form.name.text.as_str())
+        let stands_for = ground.tree.stands_for(number);
+        let form = planned.form.filter(|_| stands_for.is_some() || !planned.verb.gives())?;
+        Some((form.name.text.as_str(), form.stands_for.as_ref().filter(|_| stands_for.is_some()).map(|name| name.text.as_str())))
     });
     let tree = ground.tree;
     let name_of = |number: u16| tree.node(number).form.map_or("", |form| form.name.text.as_str());

@@ -14,6 +14,18 @@ pub(super) struct Certainty {
     end: Known,
 }
 
+/// What is known behind a node that gives a result.
+fn given(tree: &Tree<'_>, number: u16, known: Known) -> Known {
+    if let Some(other) = tree.stands_for(number) {
+        return known.with(other, true);
+    }
+    let known = known.with(number, true);
+    // Whose name it has in mind that names none, which is told, nobody knows: it may be any.
+    let says = tree.node(number).form.is_some_and(|form| form.stands_for.is_some());
+    let meant: Vec<u16> = if says { tree.could_stand_for(number).map(|(other, _)| other).collect() } else { Vec::new() };
+    meant.into_iter().fold(known, |known, other| known.with(other, true))
+}
+
 impl Certainty {
     pub(super) fn of(tree: &Tree<'_>) -> Certainty {
         let mut certainty =
@@ -30,11 +42,14 @@ impl Certainty {
         let done = match node.verb {
             PlannedVerb::Sequence(_) => tree.children(number).fold(known.clone(), |known, child| self.walk(tree, child, known)),
             PlannedVerb::Run(..) if !node.verb.gives() => known.clone(),
-            PlannedVerb::Do(_)
-            | PlannedVerb::Approval(_)
-            | PlannedVerb::Wait(_)
-            | PlannedVerb::Run(..)
-            | PlannedVerb::Unreadable(_) => known.clone().with(tree.stands_for(number).unwrap_or(number), true),
+            PlannedVerb::Do(_) | PlannedVerb::Approval(_) | PlannedVerb::Wait(_) | PlannedVerb::Run(..) => {
+                given(tree, number, known.clone())
+            }
+            // What is in it is there, in whichever way.
+            PlannedVerb::Unreadable(_) => {
+                let lists: Vec<Known> = tree.bodies(number).map(|list| self.walk(tree, list, known.clone())).collect();
+                given(tree, number, lists.iter().fold(known.clone(), Known::and))
+            }
             PlannedVerb::Emit(_) | PlannedVerb::Refuse(_) | PlannedVerb::Sleep(_) | PlannedVerb::Claim(_) => known.clone(),
             PlannedVerb::Group => self.walk(tree, number + 1, known.clone()),
             // What is done in the items is theirs: outside only the list of what they give can be read.

@@ -69,7 +69,7 @@ impl Unusable {
                 format!("more than {ROWS_DEEP_MAX} sagas run one another here; the limit is {ROWS_DEEP_MAX}"),
                 "take one of them out of another".into(),
             ),
-            Unusable::Unsaid => ("the record does not say what it counts on".into(), String::new()),
+            Unusable::Unsaid => ("the record does not say what it counts on".into(), "deploy it anew".into()),
         }
     }
 }
@@ -84,11 +84,13 @@ struct Document {
 impl Settings<'_> {
     /// The sagas of a file may be run by those of others. Files that are compiled together are announced first, all of them.
     pub fn announce(&mut self, file: &str, text: &str) {
-        let Ok(documents) = yaml::load(text) else { return };
+        let read = yaml::read(text);
+        let named = |document: yaml::Document| Some((document.root.named("saga")?.scalar()?.to_owned(), document.span));
+        // What cannot be read has a name, too: that it is nowhere would be said of it otherwise.
+        let unread = read.unread.into_iter().filter_map(|span| Some((name_in_text(&text[span.clone()])?, span)));
         let report = Report::new(file, text, 1);
-        for document in documents {
-            let Some(name) = document.root.named("saga").and_then(|name| name.scalar().map(str::to_owned)) else { continue };
-            let (line, text) = (report.line(document.span.start), text[document.span.clone()].to_owned());
+        for (name, span) in read.documents.into_iter().filter_map(named).chain(unread) {
+            let (line, text) = (report.line(span.start), text[span].to_owned());
             self.sagas.documents.insert(name, Document { file: file.to_owned(), text, line });
         }
     }
@@ -121,6 +123,13 @@ impl Settings<'_> {
         }
         errors
     }
+}
+
+/// The name of a definition that is no YAML.
+fn name_in_text(text: &str) -> Option<String> {
+    let name = text.lines().find_map(|line| line.strip_prefix("saga:"))?;
+    let name = name.split('#').next().unwrap_or_default().trim().trim_matches(['\'', '"']);
+    Some(name.to_owned())
 }
 
 /// What a record calls the parts of a contract that its saga counts on.
@@ -158,6 +167,12 @@ pub(super) fn resolve(
     let mut unknown = BTreeSet::new();
     settings.sagas.open.push(form.name.text.clone());
     for word in runs {
+        if word.text.is_empty() {
+            // It cannot be read, which is told.
+            all.insert(String::new(), Arc::new(anything("", settings.schemas)));
+            unknown.insert(String::new());
+            continue;
+        }
         let found = match pinned {
             Some(schemas) => {
                 Contract::of_record(&of(&word.text), &word.text, schemas, settings.schemas).map(Arc::new).ok_or(Unusable::Unsaid)
@@ -172,8 +187,13 @@ pub(super) fn resolve(
                 if matches!(why, Unusable::RunsItself(_) | Unusable::TooDeep) {
                     below = Some(why.clone());
                 }
+                let follows = matches!(why, Unusable::Wrong { .. });
                 let (message, hint) = why.told();
-                report.error(&word.span, message, hint);
+                if follows {
+                    report.error_that_follows(&word.span, message, hint);
+                } else {
+                    report.error(&word.span, message, hint);
+                }
                 all.insert(word.text.clone(), Arc::new(anything(&word.text, settings.schemas)));
                 unknown.insert(word.text.clone());
             }

@@ -45,8 +45,9 @@ pub struct Fields<'n> {
 }
 
 /// What others call the keys of this language.
-const CALLED_ELSEWHERE: [(&str, &[&str]); 15] = [
+const CALLED_ELSEWHERE: [(&str, &[&str]); 37] = [
     ("step", &["name", "id"]),
+    ("saga", &["name", "id", "workflow"]),
     ("do", &["call", "command", "action", "task", "invoke"]),
     ("undo", &["compensate", "compensation", "compensate_with", "rollback", "revert"]),
     ("with", &["args", "arguments", "params", "parameters", "body", "payload", "data", "input"]),
@@ -61,6 +62,27 @@ const CALLED_ELSEWHERE: [(&str, &[&str]); 15] = [
     ("for_each", &["foreach", "each", "loop", "iterate", "in", "over"]),
     ("as", &["item", "var"]),
     ("at_once", &["concurrency", "max_concurrency", "parallelism", "max_parallel", "batch"]),
+    ("run", &["saga", "workflow", "child", "subflow", "sub_saga"]),
+    ("switch", &["choice", "choose", "branch"]),
+    ("parallel", &["fork", "concurrent", "all"]),
+    ("wait", &["await", "receive", "wait_for", "listen"]),
+    ("approval", &["approve", "human", "manual"]),
+    ("refuse", &["reject", "throw", "raise", "abort"]),
+    ("attempts", &["max_attempts", "times", "max_retries", "maximum_attempts", "count", "limit"]),
+    ("first", &["delay", "interval", "initial", "initial_interval", "initial_delay", "wait"]),
+    ("factor", &["multiplier", "backoff", "backoff_coefficient", "exponent"]),
+    ("max", &["max_interval", "max_delay", "maximum_interval", "cap"]),
+    ("within", &["timeout", "expires", "ttl", "deadline"]),
+    ("deadline", &["timeout", "within", "expires"]),
+    ("on_failed", &["on_error", "on_failure", "catch", "on_exception"]),
+    ("on_refused", &["on_rejected", "on_reject", "on_refusal"]),
+    ("on_completed", &["on_success", "on_done", "on_end"]),
+    ("on_compensated", &["on_failed", "on_error", "on_failure", "on_undone"]),
+    ("start", &["trigger", "triggers", "on"]),
+    ("steps", &["tasks", "actions", "activities", "stages", "flow"]),
+    ("value", &["val", "expression", "expr"]),
+    ("then", &["value", "result", "return"]),
+    ("search", &["index", "labels", "search_by"]),
 ];
 
 /// True if others call a key of this language so.
@@ -77,7 +99,11 @@ impl<'n> Fields<'n> {
     /// A map whose keys are all known. `later` are keys of the language that this version does not know yet.
     pub fn new(node: &'n Node, what: &str, known: &[&str], later: &[&str], report: &mut Report<'_>) -> Option<Fields<'n>> {
         let Kind::Map(entries) = &node.kind else {
-            report.error(&node.span, format!("{what} is a map, not {}", node.describe()), format!("it has: {}", known.join(", ")));
+            let hint = match known.contains(&"step") {
+                true => "- step: NAME, and below it what is done, for example do: participant.Command".to_owned(),
+                false => format!("it has: {}", known.join(", ")),
+            };
+            report.error(&node.span, format!("{what} is a map, not {}", node.describe()), hint);
             return None;
         };
         if split_by_comma(entries, report) {
@@ -87,7 +113,11 @@ impl<'n> Fields<'n> {
         for (key, value) in entries {
             let name = key.scalar().unwrap_or_default();
             if name == "description" && known.contains(&name) && value.scalar().is_none() {
-                report.error(&value.span, format!("description is a text, not {}", value.describe()), "");
+                report.error(
+                    &value.span,
+                    format!("description is a text, not {}", value.describe()),
+                    "one with a colon in it is put in quotes",
+                );
             }
             if later.contains(&name) {
                 report.error(
@@ -101,6 +131,10 @@ impl<'n> Fields<'n> {
                 let near = suggest(name, known.iter().copied()).map(|key| (key, format!("did you mean '{key}'?")));
                 let (key_meant, hint) = match called.or(near) {
                     Some((key, hint)) => (Some(key), hint),
+                    None if matches!(name, "then" | "else") && known.contains(&"switch") => {
+                        let form = "a choice of steps is a switch: [ { if: CONDITION, steps: [ ... ] }, { else: [ ... ] } ]";
+                        (Some("switch"), form.into())
+                    }
                     None if name == "undo" && known.contains(&"step") => (None, "undo stands at the do that it undoes".into()),
                     None => (None, did_you_mean(name, known.iter().copied())),
                 };
@@ -171,6 +205,15 @@ pub(crate) fn split_by_comma(entries: &[(Node, Node)], report: &mut Report<'_>) 
     let span = begin.span.start..entries[at].0.span.end;
     report.error(&span, "YAML splits this expression at its commas", "put the whole expression in quotes: { b: \"f(1, 2)\" }");
     true
+}
+
+/// A map without the entries that are split so.
+pub(super) fn without_split(node: &Node) -> Option<Node> {
+    let Kind::Map(entries) = &node.kind else { return None };
+    let is_rest = |at: usize| entries.get(at).is_some_and(|(_, value)| value.is_empty());
+    let whole = (0..entries.len()).filter(|at| !is_rest(*at) && !is_rest(at + 1)).map(|at| entries[at].clone());
+    let whole: Vec<_> = whole.collect();
+    (whole.len() < entries.len()).then(|| Node { kind: Kind::Map(whole), span: node.span.clone() })
 }
 
 /// The `else` of a row or arm, if it has one.

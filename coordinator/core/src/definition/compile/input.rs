@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ringmaster_schemas::avro::{Node as Avro, Schema};
 
 use super::fields::Word;
+use super::form::run::{is_type_but_for_capitals, meant};
 use super::form::{FieldForm, InputForm, InputKind, SagaForm, TypeForm};
 use super::targets::Finder;
 use crate::definition::expression::schema_of;
@@ -14,7 +15,8 @@ use crate::definition::expression::types::{ObjectField, Type};
 pub(super) fn schema(form: &SagaForm, input: &InputForm, finder: &mut Finder<'_, '_, '_>) -> Option<Arc<Schema>> {
     let fields = match &input.kind {
         InputKind::Record(name) => return record(name, finder),
-        InputKind::Fields(fields) => object(fields, finder)?,
+        InputKind::Fields(fields) => object(fields, finder),
+        InputKind::Unreadable => return None,
     };
     let base = format!("{}_input", form.name.text.replace('-', "_"));
     match schema_of(&fields, &finder.lookup.json(), &base) {
@@ -39,7 +41,10 @@ fn named(name: &Word, finder: &mut Finder<'_, '_, '_>) -> Option<Arc<Schema>> {
     match finder.lookup.named(&name.text) {
         Ok(Some(schema)) => Some(schema),
         Ok(None) => {
-            let hint = finder.meant_by(&name.text).unwrap_or_else(|| "add its record to the schemas, or name a type".to_owned());
+            let hint = match is_type_but_for_capitals(&name.text) {
+                true => meant(&name.text),
+                false => finder.meant_by(&name.text).unwrap_or_else(|| "add its record to the schemas, or name a type".to_owned()),
+            };
             finder.report.error(&name.span, format!("{} has no schema", name.text), hint);
             None
         }
@@ -50,26 +55,20 @@ fn named(name: &Word, finder: &mut Finder<'_, '_, '_>) -> Option<Arc<Schema>> {
     }
 }
 
-/// All that is wrong is told.
-fn object(fields: &[FieldForm], finder: &mut Finder<'_, '_, '_>) -> Option<Type> {
-    let field = |field: &FieldForm| {
-        let ty = ty(&field.ty, finder)?;
-        Some(ObjectField { name: field.name.as_str().into(), ty, secret: false })
-    };
-    let fields: Vec<Option<ObjectField>> = fields.iter().map(field).collect();
-    Some(Type::Object(fields.into_iter().collect::<Option<Vec<_>>>()?.into()))
+/// All that is wrong is told; the fields beside it are what they are.
+fn object(fields: &[FieldForm], finder: &mut Finder<'_, '_, '_>) -> Type {
+    let field = |field: &FieldForm| ObjectField { name: field.name.as_str().into(), ty: ty(&field.ty, finder), secret: false };
+    Type::Object(fields.iter().map(field).collect())
 }
 
-fn ty(form: &TypeForm, finder: &mut Finder<'_, '_, '_>) -> Option<Type> {
-    Some(match form {
+fn ty(form: &TypeForm, finder: &mut Finder<'_, '_, '_>) -> Type {
+    match form {
         TypeForm::Plain(ty) => ty.clone(),
-        TypeForm::Named(name) => {
-            let schema = named(name, finder)?;
-            Type::of(&schema, schema.root())
-        }
-        TypeForm::List(of) => Type::List(Box::new(ty(of, finder)?)),
-        TypeForm::Map(of) => Type::Map(Box::new(ty(of, finder)?)),
-        TypeForm::Optional(of) => ty(of, finder)?.optional(),
-        TypeForm::Fields(fields) => object(fields, finder)?,
-    })
+        TypeForm::Named(name) => named(name, finder).map_or(Type::Unknown, |schema| Type::of(&schema, schema.root())),
+        TypeForm::List(of) => Type::List(Box::new(ty(of, finder))),
+        TypeForm::Map(of) => Type::Map(Box::new(ty(of, finder))),
+        TypeForm::Optional(of) => ty(of, finder).optional(),
+        TypeForm::Fields(fields) => object(fields, finder),
+        TypeForm::Unreadable => Type::Unknown,
+    }
 }

@@ -32,7 +32,7 @@ pub(super) struct Listening<'f> {
 pub(super) fn listeners<'f>(form: &'f SagaForm, tree: &Tree<'f>, report: &mut Report<'_>) -> Vec<Listening<'f>> {
     let mut all: Vec<Listening<'f>> = Vec::new();
     if let Some(cancel) = &form.cancel {
-        all.extend(of(form, cancel, report).map(|one| Listening { cancels: true, keep_ms: DEFAULTS.keep_ms, ..one }));
+        all.push(Listening { cancels: true, keep_ms: DEFAULTS.keep_ms, ..of(form, cancel, report) });
     }
     let listen = tree.nodes.iter().zip(0..).filter_map(|(planned, number)| match planned.verb {
         PlannedVerb::Wait(wait) => Some((&wait.listens, &wait.keep, vec![number], Vec::new())),
@@ -43,9 +43,11 @@ pub(super) fn listeners<'f>(form: &'f SagaForm, tree: &Tree<'f>, report: &mut Re
     });
     for (listens, keep, waits, answers) in listen {
         let keep_ms = keep.as_ref().map_or(DEFAULTS.keep_ms, |(millis, _)| *millis);
-        let Some(one) = of(form, listens, report) else { continue };
-        let one = Listening { keep_ms, waits, answers, ..one };
-        let known = all.iter_mut().find(|known| known.event.text == one.event.text && known.topic.text == one.topic.text);
+        let one = Listening { keep_ms, waits, answers, ..of(form, listens, report) };
+        // What cannot be read, which is told, is like nothing else.
+        let is_read = !one.event.text.is_empty() && !one.topic.text.is_empty();
+        let is_same = |known: &&mut Listening<'_>| known.event.text == one.event.text && known.topic.text == one.topic.text;
+        let known = all.iter_mut().find(|known| is_read && is_same(known));
         let Some(known) = known else {
             all.push(one);
             continue;
@@ -53,6 +55,8 @@ pub(super) fn listeners<'f>(form: &'f SagaForm, tree: &Tree<'f>, report: &mut Re
         if known.cancels {
             let hint = "an event that cancels the saga is never waited for, and answers to nothing";
             report.error(&one.event.span, format!("{} cancels the saga", one.event.text), hint);
+        } else if known.is_unclear() || one.is_unclear() {
+            // Whether they differ nobody knows.
         } else if known.field() != one.field() {
             let hint = format!("on line {} it is {}", report.line(known.event.span.start), known.said());
             let span = one.matches.map_or(&one.event.span, |matches| &matches.span);
@@ -76,17 +80,14 @@ pub(super) fn listeners<'f>(form: &'f SagaForm, tree: &Tree<'f>, report: &mut Re
     all
 }
 
-/// None where it does not say its topic, and the starts have no single one, or cannot be read.
-fn of<'f>(form: &'f SagaForm, listens: &'f ListenForm, report: &mut Report<'_>) -> Option<Listening<'f>> {
-    let Some(topic) = listens.topic.as_ref().or_else(|| form.topic()) else {
-        if !form.start_is_known {
-            return None;
-        }
+/// It is wrong where it does not say its topic, and the starts have no single one.
+fn of<'f>(form: &'f SagaForm, listens: &'f ListenForm, report: &mut Report<'_>) -> Listening<'f> {
+    let topic = listens.topic.as_ref().or_else(|| form.topic()).unwrap_or_else(|| {
         let message = format!("it is not clear which topic {} comes on", listens.event.text);
         report.error(&listens.event.span, message, "say from: TOPIC; only where all starts have one topic, it is that one");
-        return None;
-    };
-    Some(Listening {
+        form.unknown_topic()
+    });
+    Listening {
         event: &listens.event,
         topic,
         key: listens.key.as_ref(),
@@ -95,7 +96,7 @@ fn of<'f>(form: &'f SagaForm, listens: &'f ListenForm, report: &mut Report<'_>) 
         cancels: false,
         waits: Vec::new(),
         answers: Vec::new(),
-    })
+    }
 }
 
 fn key_of(key: Option<&Parsed>) -> Option<String> {
@@ -103,6 +104,11 @@ fn key_of(key: Option<&Parsed>) -> Option<String> {
 }
 
 impl Listening<'_> {
+    /// By what it is known cannot be read.
+    fn is_unclear(&self) -> bool {
+        self.field().is_some_and(str::is_empty) || self.key.is_some_and(Parsed::is_unreadable)
+    }
+
     fn field(&self) -> Option<&str> {
         self.matches.map(|matches| matches.field.as_str())
     }

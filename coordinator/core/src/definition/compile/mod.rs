@@ -41,13 +41,15 @@ pub use contracts::Sagas;
 pub(super) use contracts::run_in;
 pub(crate) use duration::{Unit, parse_duration, write_duration};
 pub use fields::Fields;
+use fields::Word;
 pub(crate) use fields::{CODE_BYTES_MAX, NAME_BYTES_MAX, ROLE_BYTES_MAX, TOPIC_BYTES_MAX, TYPE_BYTES_MAX, split_by_comma};
 pub(crate) use form::ROUNDS_MAX;
 use form::SagaForm;
+pub(crate) use form::as_name;
 pub(crate) use form::node::STEPS_MAX;
 use lookup::Lookup;
-pub(crate) use report::suggest;
-pub use report::{CompileError, Report, did_you_mean};
+pub use report::{CompileError, Report, did_you_mean, without_what_follows};
+pub(crate) use report::{did_you_mean_or, suggest};
 use targets::{Finder, Options};
 
 /// Stack of the thread that compiles: the parser's recursion over an expression of 2 KiB needs a part of it, a default stack
@@ -246,8 +248,8 @@ fn compile_documents(
 ) -> Result<Vec<Version>, Vec<CompileError>> {
     let mut report = Report::new(file, text, first_line);
     let mut versions: Vec<Version> = Vec::new();
-    let mut names: Vec<String> = Vec::new();
-    let (documents, errors) = yaml::read(text);
+    let mut names: Vec<Word> = Vec::new();
+    let yaml::Reading { documents, errors, .. } = yaml::read(text);
     if documents.is_empty() && errors.is_empty() {
         report.error(&(0..0), NO_DEFINITION, "saga: NAME");
     }
@@ -256,11 +258,12 @@ fn compile_documents(
         let errors = report.error_count();
         let form = SagaForm::read(&document.root, &mut report);
         let Some(form) = report.or_reason(form, errors, &document.root.span) else { continue };
-        if names.contains(&form.name.text) {
-            report.error(&form.name.span, format!("saga '{}' is defined twice", form.name.text), "");
-            continue;
+        if let Some(first) = names.iter().find(|name| name.text == form.name.text) {
+            let hint = format!("it is first on line {}: give one of them another name", report.line(first.span.start));
+            report.error(&form.name.span, format!("saga '{}' is defined twice", form.name.text), hint);
+        } else if document.root.named("saga").and_then(yaml::Node::scalar) == Some(&form.name.text) {
+            names.push(form.name.clone());
         }
-        names.push(form.name.text.clone());
         let (contracts, unknown) = contracts::resolve(&form, pinned, settings, &mut report);
         let deployed = settings.deployed.get(&form.name.text);
         let mut lookup = Lookup::new(settings.schemas, pinned, deployed);
@@ -288,11 +291,10 @@ fn compile_documents(
         definition.contract = contract.map(Arc::new);
         versions.push(Version { definition, line, text, schemas });
     }
-    let (errors, warnings) = report.finish();
-    if !errors.is_empty() {
-        return Err(errors);
+    if report.error_count() > 0 {
+        return Err(report.finish_with_slips());
     }
-    settings.warnings.extend(warnings);
+    settings.warnings.extend(report.finish().1);
     Ok(versions)
 }
 

@@ -310,7 +310,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             return;
         }
         let Some(known) = self.finder.refusals(&step.form.command) else { return };
-        for code in codes {
+        for code in codes.filter(|code| !code.text.is_empty()) {
             if !known.iter().any(|known| **known == *code.text) {
                 let message = format!("{} is never refused with {}", step.form.command.text, code.text);
                 self.finder.report.error(&code.span, message, did_you_mean(&code.text, known.iter().map(|code| &**code)));

@@ -30,6 +30,10 @@ pub struct CompileError {
     pub warning: bool,
     /// The schema that is missing, if that is all that it says: there may be many of these, and one line may tell of all.
     pub missing_schema: Option<String>,
+    /// It is wrong because what it runs is: whoever is told what is wrong there need not be told this.
+    pub follows: bool,
+    /// A warning that is a slip of the pen in all likelihood: it is worth reading beside errors, too.
+    pub slip: bool,
 }
 
 impl fmt::Display for CompileError {
@@ -116,16 +120,24 @@ impl<'a> Report<'a> {
         add(&mut self.errors, error);
     }
 
+    /// Something is wrong there because what it runs is wrong.
+    pub(super) fn error_that_follows(&mut self, span: &Range<usize>, message: String, hint: String) {
+        self.error_count += 1;
+        let error = CompileError { follows: true, ..self.placed(span, message, hint, false) };
+        add(&mut self.errors, error);
+    }
+
     pub(crate) fn warning(&mut self, span: &Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
         let warning = self.placed(span, message.into(), hint.into(), true);
         add(&mut self.warnings, warning);
     }
 
-    /// A warning that this schema is missing.
+    /// A warning that this schema is missing. With a hint, which names another, it is probably a slip of the pen.
     pub(crate) fn missing_schema(&mut self, span: &Range<usize>, name: &str, message: impl Into<String>, hint: Option<String>) {
+        let slip = hint.is_some();
         let hint = hint.unwrap_or_else(|| "add its record to the schemas".to_owned());
         let warning = self.placed(span, message.into(), hint, true);
-        add(&mut self.warnings, CompileError { missing_schema: Some(name.to_owned()), ..warning });
+        add(&mut self.warnings, CompileError { missing_schema: Some(name.to_owned()), slip, ..warning });
     }
 
     fn placed(&self, span: &Range<usize>, message: String, hint: String, warning: bool) -> CompileError {
@@ -134,7 +146,8 @@ impl<'a> Report<'a> {
         // A span of several lines is marked to the end of its first.
         let meant = self.text.get(span.clone()).and_then(|text| text.lines().next()).unwrap_or_default();
         let length = meant.trim_end().chars().count().max(1);
-        CompileError { file: self.file.to_owned(), line, column, length, message, hint, source, warning, missing_schema: None }
+        let (file, missing_schema, follows, slip) = (self.file.to_owned(), None, false, false);
+        CompileError { file, line, column, length, message, hint, source, warning, missing_schema, follows, slip }
     }
 
     /// How many errors there are so far.
@@ -151,12 +164,26 @@ impl<'a> Report<'a> {
         built
     }
 
+    /// All that is to be told where something is wrong: the errors, and what else is a slip of the pen, in order of place.
+    pub(super) fn finish_with_slips(mut self) -> Vec<CompileError> {
+        self.errors.extend(self.warnings.iter().filter(|warning| warning.slip).cloned());
+        without_what_follows(&mut self.errors);
+        self.finish().0
+    }
+
     /// Errors, then warnings, each in order of place.
     pub fn finish(mut self) -> (Vec<CompileError>, Vec<CompileError>) {
         for found in [&mut self.errors, &mut self.warnings] {
             found.sort_by_key(|error| (error.line, error.column));
         }
         (self.errors, self.warnings)
+    }
+}
+
+/// Takes out what follows from the other errors, where there are others.
+pub fn without_what_follows(errors: &mut Vec<CompileError>) {
+    if errors.iter().any(|error| !error.follows && !error.warning) {
+        errors.retain(|error| !error.follows);
     }
 }
 
@@ -198,6 +225,12 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str
         few if few.len() <= 12 => format!("there are: {}", few.join(", ")),
         many => format!("there are: {}, ...", many[..12].join(", ")),
     }
+}
+
+/// The same, or this where there are none.
+pub(crate) fn did_you_mean_or<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str> + Clone, none: &str) -> String {
+    let hint = did_you_mean(word, candidates);
+    if hint.is_empty() { none.to_owned() } else { hint }
 }
 
 /// Letters to change, add, remove or swap with their neighbour.

@@ -23,10 +23,11 @@ pub(super) struct Starts {
 }
 
 impl Starts {
-    /// Of what cannot be read, which is told.
-    pub(super) fn unknown(form: &SagaForm, finder: &Finder<'_, '_, '_>) -> Starts {
+    /// Of what cannot be read, which is told. Of several events each that can be is known to its own expressions.
+    pub(super) fn unknown(form: &SagaForm, finder: &mut Finder<'_, '_, '_>) -> Starts {
         let any = finder.lookup.json();
-        Starts { start: any.clone(), begins: vec![any; form.starts.len()], gaps: BTreeMap::new() }
+        let begins = form.starts.iter().map(|start| finder.event(&start.event).unwrap_or_else(|| any.clone()));
+        Starts { begins: begins.collect(), start: any.clone(), gaps: BTreeMap::new() }
     }
 }
 

@@ -57,7 +57,11 @@ pub(super) struct Finder<'a, 't, 'l> {
 }
 
 impl Finder<'_, '_, '_> {
+    /// The schema of what is written there. `None` where that is wrong or cannot be read, which is told.
     fn named(&mut self, name: &str, at: &Word) -> Option<Option<Arc<Schema>>> {
+        if at.text.is_empty() {
+            return None;
+        }
         let found = self.lookup.named(name);
         match found {
             Ok(Some(schema)) if !matches!(schema.node(schema.root()), Avro::Record(_)) => {
@@ -105,7 +109,7 @@ impl Finder<'_, '_, '_> {
             (Some(schema), _) => match self.lookup.envelope(name) {
                 Ok(envelope) => Some(Target { schema, encoding, fingerprint: envelope.fingerprint() as i64 }),
                 Err(why) => {
-                    self.report.error(&command.span, why, "");
+                    self.report.error(&command.span, why, format!("correct the record {name}: its envelope is made of it"));
                     None
                 }
             },
@@ -125,7 +129,11 @@ impl Finder<'_, '_, '_> {
 
     /// A schema of nearly this name.
     pub(super) fn meant_by(&self, name: &str) -> Option<String> {
-        Some(format!("did you mean '{}'?", suggest(name, self.lookup.names())?))
+        let meant = suggest(name, self.lookup.names())?;
+        // What they have in common may be the namespace alone.
+        let last = |name: &'_ str| name.rsplit('.').next().unwrap_or_default().to_owned();
+        suggest(&last(name), [&*last(meant)])?;
+        Some(format!("did you mean '{meant}'?"))
     }
 
     /// What a step of this verb gives.

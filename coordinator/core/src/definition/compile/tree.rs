@@ -223,13 +223,17 @@ impl<'f> Tree<'f> {
     /// The step under whose name the result of this one is read: this one stands in a reaction of that step, or of what is around that.
     pub(super) fn stands_for(&self, number: u16) -> Option<u16> {
         let name = self.node(number).form?.stands_for.as_ref()?;
-        let reacts = |other: u16| self.reactions_around(number).any(|owner| self.holds(owner, other));
+        self.could_stand_for(number).find(|(_, node)| node.name.text == name.text).map(|(other, _)| other)
+    }
+
+    /// All steps under whose names the result of this one could be read.
+    pub(super) fn could_stand_for(&self, number: u16) -> impl Iterator<Item = (u16, &'f NodeForm)> {
+        let reacts = move |other: u16| self.reactions_around(number).any(|owner| self.holds(owner, other));
         self.givers()
-            .find(|(other, node)| *other != number && reacts(*other) && node.name.text == name.text)
+            .filter(move |(other, node)| *other != number && node.stands_for.is_none() && reacts(*other))
             // Nothing stands for a list of what items gave.
-            .filter(|(other, node)| node.stands_for.is_none() && !matches!(self.node(*other).verb, PlannedVerb::ForEach(_)))
-            .filter(|(other, _)| self.each_that_hides(*other, number).is_none())
-            .map(|(other, _)| other)
+            .filter(|(other, _)| !matches!(self.node(*other).verb, PlannedVerb::ForEach(_)))
+            .filter(move |(other, _)| self.each_that_hides(*other, number).is_none())
     }
 
     /// The nodes in whose reactions this one stands, from the nearest on.

@@ -6,6 +6,7 @@ use regex::RegexBuilder;
 
 use super::lower::{Lowerer, Typed, fit};
 use super::scope::{facts, text_of};
+use super::signatures::FUNCTIONS;
 use super::tree::{Arithmetic, Const, Node, Order};
 use super::types::Type;
 use crate::definition::compile::{Unit, parse_duration};
@@ -44,7 +45,7 @@ impl<'a> Lowerer<'a, '_, '_> {
             (op::OPT_INDEX, [of, index]) => self.index(e, of, index, true),
             (op::OPT_SELECT, [of, name]) => match text_of(name) {
                 Some(name) => self.select(e, of, name, true),
-                None => self.fail(e.id, "a field's name is needed behind .?", ""),
+                None => self.fail(e.id, "a field's name is needed behind .?", "start.?FIELD"),
             },
             (name, _) => self.function(e, name, call),
         }
@@ -73,7 +74,8 @@ impl<'a> Lowerer<'a, '_, '_> {
         self.settle(e, &mut sides)?;
         let [then, otherwise] = sides;
         let Some(ty) = then.ty.join(&otherwise.ty) else {
-            return self.fail(e.id, format!("both sides must be of one type: {} and {}", then.ty, otherwise.ty), "");
+            let hint = mixed(&then.ty, &otherwise.ty);
+            return self.fail(e.id, format!("both sides must be of one type: {} and {}", then.ty, otherwise.ty), hint);
         };
         let branches = (lowered?, fit(then.node, &then.ty, &ty), fit(otherwise.node, &otherwise.ty, &ty));
         Some(Typed::new(Node::If(Box::new(branches)), ty))
@@ -143,7 +145,7 @@ impl<'a> Lowerer<'a, '_, '_> {
                 return self.fail(e.id, "a quotient of decimals is rarely exact", "say how many digits: div(a, b, 2)");
             }
             (Remainder, Type::Int, Type::Int) => Type::Int,
-            (Remainder, ..) => return self.fail(e.id, format!("% needs two ints, not {} and {}", a.ty, b.ty), ""),
+            (Remainder, ..) => return self.fail(e.id, format!("% needs two ints, not {} and {}", a.ty, b.ty), "write int(x)"),
             (_, x, y) if x.is_number() && y.is_number() => match x.join(y) {
                 Some(ty) if kind == Arithmetic::Multiply => ty.product(x, y),
                 Some(ty) => ty,
@@ -173,7 +175,13 @@ impl<'a> Lowerer<'a, '_, '_> {
             },
             (Node::Const(Const::Double(x)), ty) => Typed { exact, ..Typed::new(Node::Const(Const::Double(-x)), ty) },
             (node, ty) if ty.is_number() || matches!(ty, Type::Duration) => Typed::new(Node::Negate(Box::new(node)), ty),
-            (_, ty) => return self.fail(e.id, format!("- needs a number, not {ty}"), ""),
+            (_, ty) => {
+                return self.fail(
+                    e.id,
+                    format!("- needs a number, not {ty}"),
+                    "a number is made of a text by int(x) or decimal(x)",
+                );
+            }
         })
     }
 
@@ -185,10 +193,21 @@ impl<'a> Lowerer<'a, '_, '_> {
             Type::Map(_) => matches!(item.ty.required().0, Type::Text | Type::Dynamic),
             Type::Dynamic => true,
             Type::Optional(_) => return self.fail(e.id, "the list may be absent", "write .orValue([]) behind it"),
-            other => return self.fail(e.id, format!("in needs a list or a map, not {other}"), ""),
+            other => {
+                return self.fail(
+                    e.id,
+                    format!("in needs a list or a map, not {other}"),
+                    "x in [ 'a', 'b' ]; whether a text is part of another: text.contains(x)",
+                );
+            }
         };
         if !fits {
-            return self.fail(e.id, format!("a {} is never in a {}", item.ty, list.ty), "");
+            let hint = match &list.ty {
+                Type::List(of) if !matches!(**of, Type::Record(..) | Type::Object(_)) => mixed(&item.ty, of),
+                Type::List(_) => "ask for a field of the items: list.exists(y, y.FIELD == x)",
+                _ => "the keys of a map are texts",
+            };
+            return self.fail(e.id, format!("a {} is never in a {}", item.ty, list.ty), hint);
         }
         Some(Typed::new(Node::In(Box::new(item.node), Box::new(list.node)), Type::Bool))
     }
@@ -222,14 +241,23 @@ impl<'a> Lowerer<'a, '_, '_> {
         }
         let target = match &call.target {
             None => None,
-            Some(target) => Some(self.expression(target)?),
+            Some(target) => match self.expression(target) {
+                Some(target) => Some(target),
+                None => {
+                    // What is wrong with the arguments is told all the same.
+                    call.args.iter().for_each(|arg| drop(self.expression(arg)));
+                    return None;
+                }
+            },
         };
         match (name, target, &call.args[..]) {
             ("orValue", Some(target), [otherwise]) => self.or_value(e, target, otherwise),
             ("hasValue", Some(target), []) => Some(Typed::new(Node::Present(Box::new(target.node)), Type::Bool)),
             ("matches", Some(target), [regex]) => self.matches(e, target, regex),
+            (name, _, args) if !FUNCTIONS.contains(&name) => self.no_function(e, name, args),
             (name, target, args) => {
-                let args: Option<Vec<Typed>> = args.iter().map(|arg| self.expression(arg)).collect();
+                let args: Vec<Option<Typed>> = args.iter().map(|arg| self.expression(arg)).collect();
+                let args: Option<Vec<Typed>> = args.into_iter().collect();
                 let mut args: Vec<Typed> = target.into_iter().chain(args?).collect();
                 self.settle(e, &mut args)?;
                 if args.iter().any(|arg| matches!(arg.ty, Type::Optional(_) | Type::Null)) {
@@ -251,7 +279,11 @@ impl<'a> Lowerer<'a, '_, '_> {
         let [target, otherwise] = sides;
         let (inner, _) = target.ty.required();
         let Some(ty) = inner.join(&otherwise.ty) else {
-            return self.fail(e.id, format!("orValue gives {}, and what it stands for is {inner}", otherwise.ty), "");
+            return self.fail(
+                e.id,
+                format!("orValue gives {}, and what it stands for is {inner}", otherwise.ty),
+                "give a value of the same type",
+            );
         };
         // An int that may be absent must stay absent while it is widened.
         let first = match (inner, &ty) {
@@ -297,7 +329,7 @@ impl<'a> Lowerer<'a, '_, '_> {
 
 /// What to do where two types do not meet.
 fn mixed(a: &Type, b: &Type) -> &'static str {
-    match (a, b) {
+    match (a.required().0, b.required().0) {
         (Type::Decimal(_), Type::Double) | (Type::Double, Type::Decimal(_)) => {
             "money is never a double: write decimal('...') or decimal(x)"
         }
@@ -305,6 +337,18 @@ fn mixed(a: &Type, b: &Type) -> &'static str {
             "a text is made of a number by string(x), a number of a text by int(x) or decimal(x)"
         }
         (Type::Timestamp, Type::Text) | (Type::Text, Type::Timestamp) => "write timestamp('...')",
-        _ => "",
+        (Type::Timestamp, Type::Duration) | (Type::Duration, Type::Timestamp) => {
+            "a duration lies between two instants: now - x > duration('1h')"
+        }
+        (Type::Timestamp | Type::Duration, other) | (other, Type::Timestamp | Type::Duration) if other.is_number() => {
+            "a length of time is written duration('1h'), an instant timestamp('...')"
+        }
+        (Type::Bool, Type::Text) | (Type::Text, Type::Bool) => "true and false are written without quotes",
+        (Type::Bool, _) | (_, Type::Bool) => "compare first, then join what is true by && or ||",
+        (Type::List(_), _) | (_, Type::List(_)) => "of a list take one item, x[0], or count it, size(x)",
+        (Type::Record(..) | Type::Object(_) | Type::Map(_), _) | (_, Type::Record(..) | Type::Object(_) | Type::Map(_)) => {
+            "name one of its fields"
+        }
+        _ => "both need one type: name another field, or make one of them what the other is",
     }
 }

@@ -35,7 +35,7 @@ impl Fit<'_> {
             (Type::Optional(_), _) => Err("this may be absent, and the field needs a value".into()),
             (Type::Null, _) if schema.is_optional(target) => Ok(()),
             (Type::Duration, _) => Err("a duration has no form in Avro or JSON".into()),
-            (Type::Never | Type::Dynamic, _) | (_, Avro::Dynamic) => Ok(()),
+            (Type::Never | Type::Dynamic | Type::Unknown, _) | (_, Avro::Dynamic) => Ok(()),
             (ty, Avro::Union(branches)) => {
                 if branches.iter().any(|branch| self.ty(ty, *branch).is_ok()) {
                     return Ok(());
@@ -105,6 +105,17 @@ pub(super) fn hint(typed: &Typed, schema: &Arc<Schema>, target: NodeId) -> &'sta
         (Type::Text, Avro::Millis | Avro::Micros | Avro::Nanos) => "write timestamp(x)",
         (Type::Duration, _) => "write string(x)",
         (Type::Null, _) => "the field needs a value: its schema does not allow null",
-        _ => "",
+        (Type::Text, Avro::Enum(_)) => "write one of them, in quotes of its own",
+        (Type::Int | Type::Double | Type::Decimal(_) | Type::Text, Avro::Bool) => "compare it: x > 0, x == 'yes'",
+        (Type::Double | Type::Decimal(_), Avro::Int | Avro::Long) => "make it a whole number: int(x)",
+        (Type::Text, Avro::Float | Avro::Double) => "make it a number: double(x)",
+        (Type::List(_), Avro::Array(_)) => "make each item what is wanted: x.map(y, { 'FIELD': y.FIELD })",
+        (Type::Record(..) | Type::Object(_), Avro::Record(_)) => "write its fields one by one: { NAME: expression }",
+        (_, Avro::Array(_)) => "write a list: [ x ]; of a list of records x.map(y, y.FIELD) takes one field",
+        (_, Avro::Record(_)) => "write its fields: { NAME: expression }",
+        (_, Avro::Map(_)) => "write its entries: { KEY: expression }",
+        (Type::List(_), Avro::Str) => "name one of its items, or write x.join(', ')",
+        (Type::Record(..) | Type::Object(_) | Type::Map(_), _) => "name one of its fields",
+        _ => "give what the schema says",
     }
 }

@@ -149,52 +149,77 @@ impl Expression {
 }
 
 impl<'a> Compiler<'a, '_, '_> {
-    /// The schema of what a body gives that has none of its own. `None` if anything is wrong, which is then reported.
-    pub(crate) fn schema(&mut self, form: &'a Form, json: &Schema, base: &str) -> Option<Arc<Schema>> {
-        let (ty, secret) = self.type_of(form)?;
+    /// The schema of what a body gives that has none of its own. What is wrong is reported, and hides nothing of what whoever reads it
+    /// does with the rest.
+    pub(crate) fn schema(&mut self, form: &'a Form, json: &Schema, base: &str) -> Given {
+        let errors = self.report.error_count();
+        let (ty, secret) = self.type_of(form, json);
         if secret {
             let hint = "write fields: result: { NAME: ... }";
             self.report.error(&form.span(), "this is secret, and only a field can be kept as that", hint);
-            return None;
+            return Given { schema: None, is_whole: false };
         }
-        match Shape::new(json, base).schema(&ty) {
+        let schema = match Shape::new(json, base).schema(&ty) {
             Ok(schema) => Some(schema),
             Err(Unkept { why, hint }) => {
                 self.report.error(&form.span(), why, hint);
                 None
             }
-        }
+        };
+        Given { schema, is_whole: self.report.error_count() == errors && !matches!(ty, Type::Unknown) }
     }
 
-    /// Its type, and whether it is secret.
-    fn type_of(&mut self, form: &'a Form) -> Option<(Type, bool)> {
+    /// Its type, and whether it is secret. What is wrong of it is unknown.
+    fn type_of(&mut self, form: &'a Form, json: &Schema) -> (Type, bool) {
         match form {
             Form::Leaf(parsed) => {
-                let typed = Lowerer::lower(self.names, self.report, self.uses, self.spot.clone(), parsed)?;
-                Some((typed.ty, typed.secret))
+                let typed = Lowerer::lower(self.names, self.report, self.uses, self.spot.clone(), parsed);
+                typed.map_or((Type::Unknown, false), |typed| (typed.ty, typed.secret))
             }
             Form::Record(fields, _) => {
-                // All errors of a body are told, not only the first.
                 let field = |(name, _, form): &'a (String, _, Form)| {
-                    self.type_of(form).map(|(ty, secret)| ObjectField { name: name.as_str().into(), ty, secret })
+                    let (ty, secret) = self.type_of(form, json);
+                    // Said where it stands, and not of the whole.
+                    let kept = Shape::new(json, "x").schema(&ty);
+                    let ty = match kept {
+                        Ok(_) => ty,
+                        Err(Unkept { why, hint }) => {
+                            self.report.error(&form.span(), format!("{name}: {why}"), hint);
+                            Type::Unknown
+                        }
+                    };
+                    ObjectField { name: name.as_str().into(), ty, secret }
                 };
-                let fields: Vec<_> = fields.iter().map(field).collect();
-                Some((Type::Object(fields.into_iter().collect::<Option<Vec<_>>>()?.into()), false))
+                (Type::Object(fields.iter().map(field).collect()), false)
             }
             Form::List(items, _) => {
+                // All errors of a body are told, not only the first.
+                let items: Vec<_> = items.iter().map(|item| (self.type_of(item, json), item)).collect();
                 let (mut all, mut is_secret) = (Type::Never, false);
-                for item in items {
-                    let (ty, secret) = self.type_of(item)?;
+                for ((ty, secret), item) in items {
                     is_secret |= secret;
-                    let Some(joined) = all.join(&ty) else {
+                    all = all.join(&ty).unwrap_or_else(|| {
                         let message = format!("this is {ty}, the items before are {all}");
                         self.report.error(&item.span(), message, "all items of a list have one type");
-                        return None;
-                    };
-                    all = joined;
+                        Type::Unknown
+                    });
                 }
-                Some((Type::List(Box::new(all)), is_secret))
+                (Type::List(Box::new(all)), is_secret)
             }
         }
+    }
+}
+
+/// What a body gives.
+pub(crate) struct Given {
+    /// As far as it is known; none where nothing of it can be kept.
+    pub(crate) schema: Option<Arc<Schema>>,
+    is_whole: bool,
+}
+
+impl Given {
+    /// The schema, if nothing is wrong with it.
+    pub(crate) fn whole(self) -> Option<Arc<Schema>> {
+        self.schema.filter(|_| self.is_whole)
     }
 }

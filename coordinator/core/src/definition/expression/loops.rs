@@ -10,16 +10,29 @@ use super::types::Type;
 impl<'a> Lowerer<'a, '_, '_> {
     /// cel expands `exists`, `all`, `exists_one`, `map`, `filter` into one general loop; its parts tell which it was.
     pub(super) fn comprehension(&mut self, e: &'a IdedExpr, c: &'a ComprehensionExpr) -> Option<Typed> {
-        let range = self.expression(&c.iter_range)?;
+        let Some(range) = self.expression(&c.iter_range) else {
+            self.look_at_body(c);
+            return None;
+        };
         let item = match range.ty.required() {
             (Type::List(item), false) => (**item).clone(),
             (Type::Map(_), false) => Type::Text,
             (Type::Dynamic, false) => Type::Dynamic,
             (_, true) => return self.fail(c.iter_range.id, "the list may be absent", "write .orValue([]) behind it"),
-            (other, _) => return self.fail(e.id, format!("a {other} is not a list"), ""),
+            (other, _) => {
+                return self.fail(
+                    e.id,
+                    format!("a {other} is not a list"),
+                    "name a list: all, exists, map and filter go over its items",
+                );
+            }
         };
         if self.locals.len() >= LOOPS_MAX {
-            return self.fail(e.id, format!("more than {LOOPS_MAX} loops inside one another"), "");
+            return self.fail(
+                e.id,
+                format!("more than {LOOPS_MAX} loops inside one another"),
+                "give the list to a participant as a whole",
+            );
         }
         if RESERVED.contains(&c.iter_var.as_str()) {
             return self.fail(e.id, format!("'{}' is reserved", c.iter_var), "name the item otherwise");
@@ -28,7 +41,9 @@ impl<'a> Lowerer<'a, '_, '_> {
             let message = format!("'{}' is the item of the for_each here", c.iter_var);
             return self.fail(e.id, message, "name the loop's item otherwise");
         }
-        let Some((kind, filter, body)) = loop_of(c) else { return self.fail(e.id, "this loop is not part of the language", "") };
+        let Some((kind, filter, body)) = loop_of(c) else {
+            return self.fail(e.id, "this loop is not part of the language", "there are all, exists, exists_one, map and filter");
+        };
         // The item hides what has its name outside.
         let hidden = format!("{}.", c.iter_var);
         let facts = self.spot.facts.clone();
@@ -48,6 +63,17 @@ impl<'a> Lowerer<'a, '_, '_> {
             LoopKind::Exists | LoopKind::All | LoopKind::ExistsOne => (self.truth(body, lowered)?, Type::Bool),
         };
         Some(Typed::new(Node::Loop(Box::new(Loop { kind, range: range.node, filter, body })), ty))
+    }
+
+    /// What is wrong in a loop over what is wrong itself: its item may be anything.
+    fn look_at_body(&mut self, c: &'a ComprehensionExpr) {
+        let Some((_, filter, body)) = loop_of(c) else { return };
+        if self.locals.len() >= LOOPS_MAX {
+            return;
+        }
+        self.locals.push((c.iter_var.clone(), Type::Unknown));
+        filter.into_iter().chain([body]).for_each(|part| drop(self.expression(part)));
+        self.locals.pop();
     }
 }
 

@@ -161,6 +161,8 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
             Expr::Unspecified => self.fail(e.id, "this is not an expression", ""),
         };
         self.depth -= 1;
+        // What is wrong with it is told where it comes from.
+        let typed = typed.filter(|typed| !matches!(typed.ty.required().0, Type::Unknown));
         // That something secret is so, or is not, tells little of it.
         if typed.as_ref().is_some_and(|typed| typed.node.is_condition()) {
             (self.secret, self.may_be_secret) = outside;
@@ -251,7 +253,7 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
 
     fn list(&mut self, e: &IdedExpr, elements: &'a [IdedExpr], plain: bool) -> Option<Typed> {
         if !plain {
-            return self.fail(e.id, "optional items are not part of the language", "");
+            return self.fail(e.id, "optional items are not part of the language", "write the item without ?, as x.orValue(...)");
         }
         let items: Option<Vec<Typed>> = elements.iter().map(|element| self.expression(element)).collect();
         let mut items = items?;
@@ -275,17 +277,27 @@ impl<'a, 'r, 't> Lowerer<'a, 'r, 't> {
 
     fn object(&mut self, e: &IdedExpr, map: &'a MapExpr) -> Option<Typed> {
         let mut fields: Vec<(Arc<str>, Typed, bool)> = Vec::new();
+        // All errors of a record are told, not only the first.
+        let mut is_whole = true;
         for entry in &map.entries {
-            let EntryExpr::MapEntry(entry) = &entry.expr else { return self.fail(e.id, "a record is { 'field': value }", "") };
+            let EntryExpr::MapEntry(entry) = &entry.expr else {
+                return self.fail(e.id, "this is no record", "a record is { 'field': value }");
+            };
             let Some(name) = super::scope::text_of(&entry.key) else {
                 return self.fail(entry.key.id, "a field's name is a literal text", "write { 'name': value }");
             };
             if fields.iter().any(|(other, ..)| **other == *name) {
-                return self.fail(entry.key.id, format!("'{name}' is defined twice"), "");
+                let hint = "a field stands once: remove one of them, or give it another name";
+                return self.fail(entry.key.id, format!("'{name}' is defined twice"), hint);
             }
             let outside = std::mem::take(&mut self.secret);
-            let value = self.expression(&entry.value)?;
+            let value = self.expression(&entry.value);
+            is_whole &= value.is_some();
+            let value = value.unwrap_or_else(|| Typed::new(Node::Const(Const::Null), Type::Unknown));
             fields.push((name.into(), value, std::mem::replace(&mut self.secret, outside)));
+        }
+        if !is_whole {
+            return None;
         }
         let field = |(name, value, secret): &(Arc<str>, Typed, bool)| ObjectField {
             name: name.clone(),

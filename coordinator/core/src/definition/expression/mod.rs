@@ -32,6 +32,7 @@ mod template;
 mod time;
 mod tree;
 pub(crate) mod types;
+mod unparsed;
 mod value;
 
 pub use alone::{condition_over, record_over};

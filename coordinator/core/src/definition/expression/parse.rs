@@ -5,6 +5,7 @@ use std::ops::Range;
 use cel::common::ast::{Expr, IdedExpr, SourceInfo, operators};
 use cel::parser::Parser;
 
+use super::unparsed::{hint, told};
 use crate::definition::compile::Report;
 use crate::definition::yaml::{Kind, Node, Style};
 
@@ -51,7 +52,11 @@ impl Parsed {
 
     fn read(node: &Node, report: &mut Report<'_>) -> Option<Parsed> {
         let Kind::Scalar(_, style) = &node.kind else {
-            report.error(&node.span, format!("an expression is needed here, not {}", node.describe()), "");
+            report.error(
+                &node.span,
+                format!("an expression is needed here, not {}", node.describe()),
+                "write it in one line, in quotes if it holds { } or [ ]",
+            );
             return None;
         };
         let (text, base) = node.expression(report.text());
@@ -84,8 +89,7 @@ impl Parsed {
                 let behind = report.text()[node.span.end..].lines().next().unwrap_or_default().trim_start();
                 let hint = match (style, behind.strip_prefix('#')) {
                     (Style::Plain, Some(_)) => "YAML takes what is behind ' #' for a comment: put the whole expression in quotes",
-                    _ if !known.is_empty() && !text.contains("[*]") => known,
-                    _ => hint(text),
+                    _ => hint(text, known),
                 };
                 report.error(&span, format!("this is not an expression: {message}"), hint);
                 None
@@ -157,67 +161,4 @@ fn offset(text: &str, (line, column): (isize, isize)) -> usize {
     let column = usize::try_from(column).unwrap_or(0);
     let rest = &text[begin.min(text.len())..];
     (begin + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)).min(text.len())
-}
-
-/// What the parser says, in words of this language, and what to do if that is known. It lists every token that could follow; the first
-/// words say enough.
-fn told(message: &str) -> (String, &'static str) {
-    if message.contains("ecursion limit") {
-        return (format!("it is nested more than {PARSER_DEPTH_MAX} levels deep"), "divide it into rules");
-    }
-    if message.contains("invalid argument to has()") {
-        return ("has() asks whether a field is there".into(), "name the field: has(start.FIELD), or has(steps.NAME)");
-    }
-    let line = message.lines().next().unwrap_or_default();
-    let line = line.strip_prefix("Syntax error: ").unwrap_or(line);
-    let line = line.split(" expecting ").next().unwrap_or(line);
-    if line.contains("'<EOF>'") {
-        return ("it ends too early".into(), "");
-    }
-    let known = [
-        ("Incomplete `ExprContext`", "a choice is not whole", "CONDITION ? VALUE : OTHER"),
-        ("Incomplete `IndexContext`", "an index is not whole", "list[0], map['key']"),
-        ("unsupported ident kind", "a name is missing behind a point", "start.FIELD, or start.?FIELD where it may be absent"),
-        (
-            "reserved identifier",
-            "a word of the language stands where a name should",
-            "a text is written \"'in quotes of its own'\"",
-        ),
-        ("argument must be a simple name", "what an item is called comes first", "list.all(x, x.FIELD > 1)"),
-        ("invalid int literal", "the number is too large", "a whole number has at most 18 digits; else decimal('...')"),
-        ("invalid double literal", "the number is too large", "write decimal('...')"),
-    ];
-    if let Some((_, told, hint)) = known.iter().find(|(part, ..)| line.contains(part)) {
-        return ((*told).to_owned(), hint);
-    }
-    // Of what the parser had read until then the end is what it could not go on with.
-    let parts = ["mismatched input ", "extraneous input ", "no viable alternative at input ", "token recognition error at: "];
-    match parts.iter().find_map(|part| line.strip_prefix(part)) {
-        Some(input) => (format!("{input} cannot stand here"), ""),
-        None => (line.to_owned(), ""),
-    }
-}
-
-fn hint(text: &str) -> &'static str {
-    if text.contains("[*]") {
-        "a list is named as it is, without [*]"
-    } else if text.contains("${") || text.contains("{{") {
-        "an expression stands as it is, without ${ } or {{ }}"
-    } else if text.matches('\'').count() % 2 == 1 && !text.contains('"') {
-        "a quote is not closed"
-    } else if text.contains(" not in ") {
-        "not in is written !(x in [ ... ])"
-    } else if [" and ", " or ", " not "].iter().any(|word| text.contains(word)) || text.trim_start().starts_with("not ") {
-        "and, or, not are written &&, ||, !"
-    } else if text.contains('=') && !text.contains("==") && !text.contains(">=") && !text.contains("<=") && !text.contains("!=") {
-        "equality is written =="
-    } else if text.matches('(').count() != text.matches(')').count() {
-        "the parentheses do not match; in { } an expression with a comma must be quoted"
-    } else if text.trim_end().ends_with(|letter: char| "+-*/%<>=!&|?:.,".contains(letter)) {
-        "something is missing at its end"
-    } else if text.chars().all(|c| c.is_alphanumeric() || " _,.!-".contains(c)) {
-        "a text is written \"'in quotes of its own'\""
-    } else {
-        ""
-    }
 }

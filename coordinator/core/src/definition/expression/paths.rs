@@ -9,7 +9,7 @@ use super::scope::{NodeName, StartGap, path_of};
 use super::tree::{Node, Root};
 use super::types::Type;
 use crate::definition::ROOT;
-use crate::definition::compile::{did_you_mean, suggest};
+use crate::definition::compile::{as_name, did_you_mean_or, suggest};
 
 impl<'a> Lowerer<'a, '_, '_> {
     /// `operand.field`, or `operand.?field`.
@@ -56,7 +56,11 @@ impl<'a> Lowerer<'a, '_, '_> {
                     }
                     let name = schema.name_of(*id).unwrap_or("the record").to_owned();
                     let fields: Vec<&str> = schema.fields(*id).iter().map(|field| &*field.name).collect();
-                    return self.fail(e.id, format!("{name} has no field '{field}'"), did_you_mean(field, fields));
+                    return self.fail(
+                        e.id,
+                        format!("{name} has no field '{field}'"),
+                        did_you_mean_or(field, fields, "it has no fields"),
+                    );
                 };
                 self.secret |= found.secret;
                 let ty = Type::of(schema, found.ty);
@@ -77,7 +81,7 @@ impl<'a> Lowerer<'a, '_, '_> {
                 None => self.fail(
                     e.id,
                     format!("the record has no field '{field}'"),
-                    did_you_mean(field, fields.iter().map(|known| &*known.name)),
+                    did_you_mean_or(field, fields.iter().map(|known| &*known.name), "it has no fields"),
                 ),
                 Some(at) => {
                     self.secret |= fields[at].secret;
@@ -95,7 +99,7 @@ impl<'a> Lowerer<'a, '_, '_> {
                 format!("{ty} has no fields"),
                 "size(x) counts it, x[0] is its first, x.map(y, y.FIELD) all of a field",
             ),
-            other => self.fail(e.id, format!("a {other} has no fields"), ""),
+            other => self.fail(e.id, format!("a {other} has no fields"), "it is a single value: name it as it is"),
         }
     }
 
@@ -133,7 +137,9 @@ impl<'a> Lowerer<'a, '_, '_> {
             format!("did you mean steps.{name}?")
         } else if names.rules.iter().any(|rule| rule.name == name) {
             format!("did you mean rules.{name}?")
-        } else if let Some(near) = suggest(name, locals.chain(KNOWN)) {
+        } else if let Some(near) =
+            suggest(name, locals.chain(KNOWN)).filter(|_| name.contains(|letter: char| letter.is_lowercase()))
+        {
             format!("did you mean '{near}'?")
         } else if matches!(self.parsed.root.expr, Expr::Ident(_)) {
             format!("a text is written \"'{name}'\"")
@@ -149,8 +155,14 @@ impl<'a> Lowerer<'a, '_, '_> {
     /// Which step a name means, if it can be read here.
     fn step_named(&mut self, e: &IdedExpr, name: &str) -> Option<&'a NodeName<'a>> {
         let names = self.names;
-        let Some(step) = names.nodes.iter().find(|step| step.name == name) else {
-            if names.silent.contains(&name) {
+        // A name that is none, which is told with the right one, may stand here as it should.
+        let named = |other: &str| other == name || as_name(other) == name;
+        let Some(step) = names.nodes.iter().find(|step| named(step.name)) else {
+            if let Some((_, Some(meant))) = names.silent.iter().find(|(silent, _)| *silent == name) {
+                let message = format!("what step '{name}' gives has another name");
+                return self.fail(e.id, message, format!("it stands for '{meant}': steps.{meant}"));
+            }
+            if names.silent.iter().any(|(silent, _)| named(silent)) {
                 return self.fail(
                     e.id,
                     format!("step '{name}' gives no result"),
@@ -158,10 +170,14 @@ impl<'a> Lowerer<'a, '_, '_> {
                 );
             }
             let known: Vec<&str> = names.nodes.iter().map(|step| step.name).collect();
-            return self.fail(e.id, format!("there is no step '{name}'"), did_you_mean(name, known));
+            return self.fail(
+                e.id,
+                format!("there is no step '{name}'"),
+                did_you_mean_or(name, known, "no step here gives a result"),
+            );
         };
         if self.spot.starting {
-            return self.fail(e.id, "no step has run when a saga starts", "");
+            return self.fail(e.id, "no step has run when a saga starts", "what is read here is the event that starts it");
         }
         if !self.spot.known.is_readable(step.node) && self.spot.own != Some(step.node) {
             let hidden_in = (names.hidden_in)(step.node, self.spot.at.unwrap_or(ROOT));

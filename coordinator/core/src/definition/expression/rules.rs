@@ -8,7 +8,7 @@ use super::parse::Parsed;
 use super::scope::{RuleBody, facts};
 use super::tree::Node;
 use super::types::Type;
-use crate::definition::compile::did_you_mean;
+use crate::definition::compile::{as_name, did_you_mean_or};
 
 /// Rules that stand on one another: each may be as deep as an expression, and evaluation goes as deep as all together.
 pub(super) const RULES_DEEP_MAX: usize = 8;
@@ -17,7 +17,7 @@ impl<'a> Lowerer<'a, '_, '_> {
     /// A rule stands for its expression, checked where it is used.
     pub(super) fn rule(&mut self, e: &'a IdedExpr, name: &str) -> Option<Typed> {
         let names = self.names;
-        let Some(index) = names.rules.iter().position(|rule| rule.name == name) else {
+        let Some(index) = names.rules.iter().position(|rule| rule.name == name || as_name(&rule.name) == name) else {
             // Where the rules cannot be read any name may be one.
             if names.rules.iter().any(|rule| rule.name.is_empty()) {
                 return None;
@@ -25,7 +25,7 @@ impl<'a> Lowerer<'a, '_, '_> {
             return self.fail(
                 e.id,
                 format!("there is no rule '{name}'"),
-                did_you_mean(name, names.rules.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>()),
+                did_you_mean_or(name, names.rules.iter().map(|rule| rule.name.as_str()), "rules: { NAME: EXPRESSION }"),
             );
         };
         if self.rules_open.contains(&index) {
@@ -36,7 +36,7 @@ impl<'a> Lowerer<'a, '_, '_> {
             );
         }
         if self.rules_open.len() >= RULES_DEEP_MAX {
-            return self.fail(e.id, format!("more than {RULES_DEEP_MAX} rules stand on one another"), "");
+            return self.fail(e.id, format!("more than {RULES_DEEP_MAX} rules stand on one another"), "write some of them as one");
         }
         self.uses.rule(name);
         self.rules_open.push(index);

@@ -30,8 +30,8 @@ pub(crate) struct Names<'a> {
     pub(crate) items: Vec<ItemName<'a>>,
     /// Schemas that follow from expressions, as far as those were compiled.
     pub(crate) derived: RefCell<Derived>,
-    /// Names of nodes that give nothing that can be read.
-    pub(crate) silent: Vec<&'a str>,
+    /// Names of nodes that give nothing that can be read; or under the name of another one, which stands beside it.
+    pub(crate) silent: Vec<(&'a str, Option<&'a str>)>,
     pub(crate) rules: &'a [Rule],
     /// True if the first node is in an arm of a switch of which the second is in another one.
     pub(crate) is_another_way: Box<dyn Fn(u16, u16) -> bool + 'a>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::avro::Schema;
 
-use super::types::{ObjectField, Type};
+use super::types::{ObjectField, Type, UNKNOWN};
 
 /// Digits of a decimal that is kept.
 const PRECISION: u32 = super::number::DIGITS_MAX;
@@ -38,7 +38,8 @@ impl<'s> Shape<'s> {
     /// The schema of a type.
     pub(super) fn schema(mut self, ty: &Type) -> Result<Arc<Schema>, Unkept> {
         let text = self.text(ty)?;
-        Schema::parse(&text).map_err(|error| Unkept { why: format!("this cannot be kept: {}", error.why), hint: "" })
+        Schema::parse(&text)
+            .map_err(|error| Unkept { why: format!("this cannot be kept: {}", error.why), hint: "keep its fields one by one" })
     }
 
     /// A named type may be defined more than once in it: the same is the same.
@@ -66,6 +67,10 @@ impl<'s> Shape<'s> {
             Type::Map(value) => format!(r#"{{"type":"map","values":{}}}"#, self.text(value)?),
             Type::Record(schema, node) => schema.text_of(*node).expect("a record has a name"),
             Type::Object(fields) => self.object(fields)?,
+            Type::Unknown => {
+                let (namespace, name) = UNKNOWN.split_once('.').expect("it has a namespace");
+                format!(r#"{{"type":"fixed","namespace":"{namespace}","name":"{name}","size":1}}"#)
+            }
             Type::Dynamic => self.json.text().to_owned(),
             // Of itself it may be null.
             Type::Optional(inner) if matches!(**inner, Type::Dynamic) => self.text(inner)?,

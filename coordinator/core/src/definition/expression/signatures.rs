@@ -1,6 +1,6 @@
 //! Functions: which types they take and give.
 
-use cel::common::ast::IdedExpr;
+use cel::common::ast::{Expr, IdedExpr};
 
 use super::lower::{Lowerer, Typed, fit};
 use super::number;
@@ -55,7 +55,39 @@ pub(super) const FUNCTIONS: [&str; 42] = [
     "has",
 ];
 
+/// What others call a function of this language, or how this language says it.
+const ELSEWHERE: [(&[&str], &str); 10] = [
+    (&["len", "length", "count", "size_of"], "size(x)"),
+    (&["equals", "eq"], "equality is written =="),
+    (&["str", "toString", "to_string", "text"], "string(x)"),
+    (&["toInt", "parseInt", "integer", "to_int", "number", "floor"], "int(x)"),
+    (&["lower", "toLowerCase", "to_lower", "lowercase"], "x.lowerAscii()"),
+    (&["upper", "toUpperCase", "to_upper", "uppercase"], "x.upperAscii()"),
+    (&["concat", "append", "format"], "texts are joined by +"),
+    (&["includes", "include", "has_item"], "x in list; of a text: text.contains(x)"),
+    (&["isEmpty", "is_empty", "empty"], "size(x) == 0"),
+    (&["any", "some", "find"], "list.exists(x, x.FIELD > 1)"),
+];
+
+/// Those that go over the items of a list, which the parser knows: what is called nearly so reaches the functions.
+const LOOPS: [&str; 5] = ["exists", "exists_one", "all", "map", "filter"];
+
+/// What somebody probably means who calls a function that is none.
+fn called_elsewhere(name: &str) -> String {
+    let found = ELSEWHERE.iter().find(|(others, _)| others.contains(&name));
+    found.map_or_else(|| did_you_mean(name, FUNCTIONS.into_iter().chain(LOOPS)), |(_, here)| (*here).to_owned())
+}
+
 impl<'a> Lowerer<'a, '_, '_> {
+    /// What is called as a function and is none. What is wrong with its arguments is told too, unless they are those of a loop.
+    pub(super) fn no_function(&mut self, e: &'a IdedExpr, name: &str, args: &'a [IdedExpr]) -> Option<Typed> {
+        let is_loop = args.len() > 1 && matches!(&args[0].expr, Expr::Ident(_));
+        if !is_loop {
+            args.iter().for_each(|arg| drop(self.expression(arg)));
+        }
+        self.fail(e.id, format!("there is no function '{name}'"), called_elsewhere(name))
+    }
+
     /// A function by its name and the types of its arguments, which are all there.
     pub(super) fn known_function(&mut self, e: &'a IdedExpr, name: &str, args: Vec<Typed>) -> Option<Typed> {
         let types: Vec<&Type> = args.iter().map(|arg| &arg.ty).collect();
@@ -111,10 +143,10 @@ impl<'a> Lowerer<'a, '_, '_> {
                 let got: Vec<String> = types.iter().map(ToString::to_string).collect();
                 return self.fail(e.id, format!("{name}() does not take ({})", got.join(", ")), form(name));
             }
-            (name, _) => return self.fail(e.id, format!("there is no function '{name}'"), did_you_mean(name, FUNCTIONS)),
+            (name, _) => return self.no_function(e, name, &[]),
         };
         if matches!(function, Function::Sum) && matches!(ty, Type::Never) {
-            return self.fail(e.id, "the sum of nothing has no type", "");
+            return self.fail(e.id, "the sum of nothing has no type", "name a list of numbers");
         }
         Some(Typed::new(Node::Call(function, args.into_iter().map(|arg| arg.node).collect()), ty))
     }

@@ -16,7 +16,7 @@ use super::tree::{Const, Function, Node};
 use super::types::Type;
 use super::value::Value;
 use super::{SiteId, Template, fits};
-use crate::definition::compile::{Report, did_you_mean, split_by_comma, suggest};
+use crate::definition::compile::{Report, did_you_mean_or, split_by_comma, suggest};
 use crate::definition::yaml;
 
 /// A `with` as it is written.
@@ -177,31 +177,40 @@ impl<'a> Compiler<'a, '_, '_> {
                 if !given.is_empty() {
                     put_long(out.bytes(), given.len() as i64);
                 }
+                let mut complete = Some(());
                 for (name, _, form) in given {
                     put_text(out.bytes(), name);
-                    self.put(form, *value, &inside(field, name), out)?;
+                    complete = self.put(form, *value, &inside(field, name), out).and(complete);
                 }
                 out.bytes().push(0);
-                Some(())
+                complete
             }
             (Form::List(items, _), Avro::Array(item)) => {
                 if !items.is_empty() {
                     put_long(out.bytes(), items.len() as i64);
                 }
+                let mut complete = Some(());
                 for (index, form) in items.iter().enumerate() {
-                    self.put(form, *item, &format!("{field}[{index}]"), out)?;
+                    complete = self.put(form, *item, &format!("{field}[{index}]"), out).and(complete);
                 }
                 out.bytes().push(0);
-                Some(())
+                complete
             }
             _ => self.shape(form, &schema, target, field),
         }
     }
 
-    fn shape(&mut self, form: &Form, schema: &Arc<Schema>, target: NodeId, field: &str) -> Option<()> {
+    fn shape(&mut self, form: &'a Form, schema: &Arc<Schema>, target: NodeId, field: &str) -> Option<()> {
+        // What is wrong in it is so wherever it stands.
+        self.look(form);
         let ty = Type::of(schema, target);
         let what = if matches!(form, Form::List(..)) { "a list stands" } else { "fields stand" };
-        self.report.error(&form.span(), format!("{} is {ty}, and {what} here", name_of(field)), "");
+        let hint = match schema.node(schema.unwrap_optional(target)) {
+            Avro::Array(_) => "write its items: [ a, b ], each behind a dash, or an expression that gives a list",
+            Avro::Record(_) | Avro::Map(_) => "write its fields without a dash, or an expression that gives all of it",
+            _ => "write one expression",
+        };
+        self.report.error(&form.span(), format!("{} is {ty}, and {what} here", name_of(field)), hint);
         None
     }
 
@@ -221,7 +230,11 @@ impl<'a> Compiler<'a, '_, '_> {
             if !self.lenient && !fields.iter().any(|known| *known.name == **name) {
                 self.look(form);
                 let known: Vec<&str> = fields.iter().map(|known| &*known.name).collect();
-                self.report.error(key, format!("{record} has no field '{name}'"), did_you_mean(name, known.clone()));
+                self.report.error(
+                    key,
+                    format!("{record} has no field '{name}'"),
+                    did_you_mean_or(name, known.clone(), "it has no fields"),
+                );
                 meant.extend(suggest(name, known));
             }
         }
@@ -267,7 +280,11 @@ impl<'a> Compiler<'a, '_, '_> {
             if let Err(error) = schema.encode_at(target, &value, out.bytes()) {
                 out.bytes().truncate(start);
                 let value = error.value.as_ref().map_or_else(String::new, |value| format!("{value} "));
-                self.report.error(&parsed.span, format!("{}: {value}{}", name_of(field), error.why), "");
+                self.report.error(
+                    &parsed.span,
+                    format!("{}: {value}{}", name_of(field), error.why),
+                    "give what the schema takes; round(x, 2) leaves two digits behind the point",
+                );
                 return None;
             }
             return Some(());

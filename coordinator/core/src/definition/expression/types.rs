@@ -33,7 +33,12 @@ pub(crate) enum Type {
     Dynamic,
     /// May be absent.
     Optional(Box<Type>),
+    /// What is wrong with it is told already: it may be anything, and no more is said of it.
+    Unknown,
 }
+
+/// The schema of what is wrong, which is told: no saga is ever kept by it.
+pub(super) const UNKNOWN: &str = "ringmaster.Unknown";
 
 /// A field of a record that an expression makes.
 #[derive(Debug, Clone)]
@@ -64,6 +69,20 @@ impl Type {
         }
     }
 
+    /// True if something of which nobody knows what it is, which is told, is in it.
+    fn is_unknown_within(&self) -> bool {
+        match self {
+            Type::Unknown => true,
+            Type::List(inner) | Type::Map(inner) | Type::Optional(inner) => inner.is_unknown_within(),
+            Type::Record(schema, node) => {
+                let fields = schema.fields(*node);
+                fields.iter().any(|field| schema.name_of(schema.unwrap_optional(field.ty)) == Some(UNKNOWN))
+            }
+            Type::Object(fields) => fields.iter().any(|field| field.ty.is_unknown_within()),
+            _ => false,
+        }
+    }
+
     /// The type that an expression sees for a schema's node.
     pub(crate) fn of(schema: &Arc<Schema>, node: NodeId) -> Type {
         match schema.node(node) {
@@ -71,6 +90,7 @@ impl Type {
             Node::Bool => Type::Bool,
             Node::Int | Node::Long => Type::Int,
             Node::Float | Node::Double => Type::Double,
+            Node::Fixed(_) if schema.name_of(node) == Some(UNKNOWN) => Type::Unknown,
             Node::Bytes | Node::Fixed(_) => Type::Bytes,
             Node::Str | Node::Enum(_) => Type::Text,
             Node::Array(item) => Type::List(Box::new(Type::of(schema, *item))),
@@ -102,7 +122,10 @@ impl Type {
             Type::Int | Type::Double | Type::Decimal(_) => "compare it, for example with > 5",
             Type::Timestamp | Type::Date | Type::Duration => "compare it, for example with < now",
             Type::List(_) => "ask its items: x.exists(y, ...), or size(x) > 0",
-            _ => "",
+            Type::Map(_) => "ask for a key: 'a' in x, or size(x) > 0",
+            Type::Record(..) | Type::Object(_) => "compare one of its fields, or ask has(x.FIELD)",
+            Type::Bytes => "compare it with ==, or ask size(x) > 0",
+            _ => "compare it, for example with == null",
         }
     }
 
@@ -140,10 +163,12 @@ impl Type {
             | (Type::Date, Type::Date)
             | (Type::Duration, Type::Duration)
             | (Type::Dynamic, Type::Dynamic)
-            | (Type::Never, _)
-            | (_, Type::Never) => true,
+            | (Type::Never | Type::Unknown, _)
+            | (_, Type::Never | Type::Unknown) => true,
             (Type::List(a), Type::List(b)) | (Type::Map(a), Type::Map(b)) | (Type::Optional(a), Type::Optional(b)) => a.same(b),
-            (Type::Record(a, x), Type::Record(b, y)) => a.same_shape(*x, b, *y),
+            (Type::Record(a, x), Type::Record(b, y)) => {
+                a.same_shape(*x, b, *y) || self.is_unknown_within() || other.is_unknown_within()
+            }
             (Type::Object(a), Type::Object(b)) => {
                 a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.name == b.name && a.ty.same(&b.ty))
             }
@@ -155,6 +180,7 @@ impl Type {
     pub(crate) fn join(&self, other: &Type) -> Option<Type> {
         Some(match (self, other) {
             (Type::Never, t) | (t, Type::Never) => t.clone(),
+            (Type::Unknown, _) | (_, Type::Unknown) => Type::Unknown,
             (Type::Null, t) | (t, Type::Null) => t.clone().optional(),
             (Type::Optional(a), b) | (b, Type::Optional(a)) => a.join(b.required().0)?.optional(),
             (Type::Dynamic, _) | (_, Type::Dynamic) => Type::Dynamic,
@@ -217,12 +243,15 @@ impl fmt::Display for Type {
             Type::Timestamp => f.write_str("timestamp"),
             Type::Date => f.write_str("date"),
             Type::Duration => f.write_str("duration"),
+            Type::List(item) if matches!(**item, Type::Unknown) => f.write_str("list"),
+            Type::Map(value) if matches!(**value, Type::Unknown) => f.write_str("map"),
             Type::List(item) => write!(f, "list of {item}"),
             Type::Map(value) => write!(f, "map of {value}"),
             Type::Record(schema, node) => write!(f, "{}", schema.name_of(*node).unwrap_or("record")),
             Type::Object(_) => f.write_str("record"),
             Type::Dynamic => f.write_str("dynamic"),
             Type::Optional(inner) => write!(f, "optional {inner}"),
+            Type::Unknown => f.write_str("unknown"),
         }
     }
 }

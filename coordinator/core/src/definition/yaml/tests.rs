@@ -75,3 +75,84 @@ fn documents_are_their_part_of_the_file() {
         assert_eq!(load(part).unwrap().len(), 1);
     }
 }
+
+/// What is wrong with one document hides nothing of the others, wherever it stands; what is beyond a limit is so as a whole.
+#[test]
+fn documents_are_read_beside_one_that_is_none() {
+    for (text, good, wrong) in [
+        ("a: 1\n---\nb: [\n---\nc: 1\n", 2, 1),
+        ("a: [\n---\nb: [\n---\nc: 1\n", 1, 2),
+        ("# first\n%YAML 1.2\n---\na: 1\n---\nb: '\n", 1, 1),
+        ("--- { a: 1 }\n--- [ }\n", 1, 1),
+        ("a: 1\n...\n---\nb: }\n", 1, 1),
+        ("ü: 1\n---\nb: [ ü\n---\nc: ü\n", 2, 1),
+        ("a: 1\n---\nb: \u{1}\n", 1, 1),
+        ("a: |\n  ---\nb: [\n", 0, 1),
+        ("a: !x\n---\nb: &y 1\n", 2, 2),
+        ("saga: a\nsaga: b\n---\nsaga: c\nb: 1\nb: 2\n", 3, 2),
+        (&"---\n- a\n".repeat(NODES_MAX / 2), 0, 1),
+    ] {
+        let reading = read(text);
+        let shown = &text[..text.len().min(60)];
+        assert_eq!((reading.documents.len(), reading.errors.len()), (good, wrong), "{shown:?}: {:?}", reading.errors);
+        for document in &reading.documents {
+            let (span, root) = (&document.span, &document.root.span);
+            assert!(
+                span.start <= root.start && text[span.clone()].contains(text[root.clone()].trim_end()),
+                "{shown:?}: {document:?}"
+            );
+        }
+        let is_unread = |error: &YamlError| reading.unread.iter().any(|part| part.contains(&error.span.start.min(part.end - 1)));
+        assert!(reading.unread.is_empty() || reading.errors.iter().any(is_unread), "{shown:?}: {:?}", reading.unread);
+    }
+}
+
+/// Nothing that the parser says is told as it says it.
+#[test]
+fn what_is_no_yaml_is_told_in_plain_words() {
+    for text in [
+        "a: [ 1, }",
+        "a: { b: 1",
+        "a: ]",
+        "a: @b",
+        "a: `b`",
+        "a: %b",
+        "a: \"b",
+        "a: 'b",
+        "a: \"\\d\"",
+        "a: 'b' c",
+        "a: b: c",
+        "a: 1\n b: 2",
+        "a:\n  - b\n  c: 1",
+        "a: - b",
+        "- a\nb: 1",
+        "a: | b",
+        "a\nb: 1",
+        "a: &",
+        "a: *",
+        "a: !<",
+        "{ a: 1 }}",
+        "a: {b:{c: 1}}",
+        "-a\nb: 1",
+        "%X\na: 1",
+        "a: 1\n%YAML 1.2\n---\nb: 1",
+        "a: [1,,2]",
+        "? a : b : c",
+        "a: {\n}\n}",
+        "a: >5x\n b",
+        "a:\n\tb: 1",
+        "[a, b",
+        "'a'b: 1",
+    ] {
+        let reading = read(text);
+        for error in &reading.errors {
+            for raw in
+                ["while ", "did not find", "expected", "not allowed in this context", "disallowed", "scalar", "mapping", "sequence"]
+            {
+                assert!(!error.message.contains(raw), "{text:?}: {error:?}");
+            }
+            assert!(!error.hint.is_empty(), "{text:?}: {error:?}");
+        }
+        assert!(!reading.errors.is_empty() || ["-a\nb: 1", "a: {b:{c: 1}}"].contains(&text), "{text:?} is YAML");
+    }
+}

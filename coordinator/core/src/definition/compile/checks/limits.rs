@@ -13,7 +13,7 @@ use crate::definition::ROOT;
 use crate::definition::defaults::DEFAULTS;
 
 pub(in crate::definition::compile) fn check(form: &SagaForm, tree: &Tree<'_>, options: &Options<'_>, report: &mut Report<'_>) {
-    for step in tree.dos() {
+    for step in tree.dos().filter(|step| !step.form.command.text.is_empty()) {
         let participant = participant_of(&step.form.command.text);
         let remembers = options.participant(participant).remembers_ms;
         let by_default = (DEFAULTS.within_ms(step.planned.phase), step.node.name.span.clone());
@@ -49,7 +49,11 @@ fn deadline(form: &SagaForm, tree: &Tree<'_>, report: &mut Report<'_>) {
         if let Some((within, span)) = planned.form.and_then(|form| form.within.as_ref())
             && within > deadline
         {
-            report.warning(span, "this is never reached: the saga's deadline is earlier", "");
+            report.warning(
+                span,
+                "this is never reached: the saga's deadline is earlier",
+                "give it less time, or the saga a longer deadline",
+            );
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use ringmaster_schemas::journal::Phase;
 
+use super::super::fields::Word;
 use super::super::form::{ApprovalForm, NodeForm, OnForm, ROUNDS_MAX};
 use super::super::report::{Report, did_you_mean};
 use super::super::tree::{PlannedVerb, Tree};
@@ -36,9 +37,14 @@ pub(in crate::definition::compile) fn codes_of_waits(verb: PlannedVerb<'_>) -> O
     })
 }
 
+/// One that cannot be read is told already.
+fn is_wrong(code: &Word, known: &[&str]) -> bool {
+    !code.text.is_empty() && !known.contains(&&*code.text)
+}
+
 fn codes(verb: PlannedVerb<'_>, form: &NodeForm, report: &mut Report<'_>) {
     let Some(known) = codes_of_waits(verb) else { return };
-    for code in form.on_refused.iter().filter_map(|on| on.code.as_ref()).filter(|code| !known.contains(&&*code.text)) {
+    for code in form.on_refused.iter().filter_map(|on| on.code.as_ref()).filter(|code| is_wrong(code, known)) {
         let message = format!("'{}' is never refused with {}", form.name.text, code.text);
         report.error(&code.span, message, did_you_mean(&code.text, known.iter().copied()));
     }

@@ -44,7 +44,7 @@ pub(in crate::definition::compile) struct EscalationForm {
 }
 
 impl ApprovalForm {
-    pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<ApprovalForm> {
+    pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> ApprovalForm {
         let role = fields.needed("approval", "approval: ROLE, for example manager", report);
         let role = role.and_then(|node| RoleForm::read(node, report));
         let show = match fields.node("show") {
@@ -61,7 +61,8 @@ impl ApprovalForm {
         };
         let escalations = escalations(fields.node("escalate"), report);
         let answer = fields.node("answer").and_then(|node| AnswerForm::read(node, report)).map(Box::new);
-        Some(ApprovalForm { role: role?, show, escalations, answer })
+        let role = role.unwrap_or_else(|| RoleForm::Fixed(Word::unreadable(fields.span)));
+        ApprovalForm { role, show, escalations, answer }
     }
 }
 
@@ -81,19 +82,19 @@ impl AnswerForm {
             }
         }
         let approved = approved.unwrap_or_else(|| Parsed::unreadable(node.span.clone(), ""));
-        Some(AnswerForm { listens: listens?, condition, approved, keep })
+        Some(AnswerForm { listens, condition, approved, keep })
     }
 }
 
 impl RoleForm {
     fn read(node: &Node, report: &mut Report<'_>) -> Option<RoleForm> {
-        if node.scalar().is_some() {
+        if !matches!(&node.kind, Kind::Map(_)) {
             let role = word(node, "a role", is_role, ROLE_FORM, report);
             return Some(RoleForm::Fixed(role.unwrap_or_else(|| Word::unreadable(&node.span))));
         }
         let fields = Fields::of(node, &ROLE, &[], report)?;
-        let role = fields.needed("role", "approval: { role: EXPRESSION }", report)?;
-        Some(RoleForm::Computed(Parsed::new(role, report)))
+        let role = fields.needed("role", "approval: { role: EXPRESSION }", report);
+        Some(RoleForm::Computed(role.map_or_else(|| Parsed::unreadable(node.span.clone(), ""), |role| Parsed::new(role, report))))
     }
 }
 

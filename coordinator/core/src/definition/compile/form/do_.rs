@@ -33,10 +33,15 @@ impl DoForm {
     pub(super) fn read(fields: &Fields<'_>, within: Option<&Length>, report: &mut Report<'_>) -> Option<DoForm> {
         let others: Vec<&str> = VERBS.iter().map(|(verb, _)| *verb).filter(|verb| *verb != "do").collect();
         let hint = format!("do: participant.Command, or another verb: {}", others.join(", "));
+        const COMMAND: &str = "participant.Command, for example payment.Charge";
         let command = fields.needed("do", &hint, report);
-        let command =
-            command.and_then(|node| word(node, "a command", is_command, "participant.Command, for example payment.Charge", report));
-        let with = body(fields, report);
+        let command = command
+            .map(|node| word(node, "a command", is_command, COMMAND, report).unwrap_or_else(|| Word::unreadable(&node.span)));
+        let with = match fields.node("do").and_then(|node| node.named("with")) {
+            // That it stands in the do is told there.
+            Some(inside) if fields.node("with").is_none() => Form::new(inside, report),
+            _ => body(fields, report),
+        };
         let undo = fields.node("undo").map(|node| UndoForm::read(node, report));
         let timeout = fields.duration("timeout", report);
         let retry = read_retry(fields.node("retry"), report);
@@ -125,13 +130,15 @@ fn read_retry(node: Option<&Node>, report: &mut Report<'_>) -> Retry {
     if let Some(node) = fields.node("factor") {
         match node.scalar().and_then(|text| text.parse::<f64>().ok()).filter(|factor| (1.0..=100.0).contains(factor)) {
             Some(factor) => retry.factor = factor,
-            None => report.error(&node.span, "factor is a number from 1 to 100", ""),
+            None => {
+                report.error(&node.span, "factor is a number from 1 to 100", "factor: 2, for example, doubles the wait each time")
+            }
         }
     }
     if let Some((millis, span)) = fields.duration("max", report) {
         retry.max_ms = millis;
         if millis < retry.first_ms {
-            report.warning(&span, "the longest wait is shorter than the first", "");
+            report.warning(&span, "the longest wait is shorter than the first", "raise max, or lower first");
         }
     } else {
         retry.max_ms = retry.max_ms.max(retry.first_ms);

@@ -26,20 +26,21 @@ pub(super) fn read(node: Option<&Node>, what: &'static str, report: &mut Report<
 impl EmitForm {
     fn read(node: &Node, what: &'static str, report: &mut Report<'_>) -> Option<EmitForm> {
         let shape = Shape { what, ..EMISSION };
-        EmitForm::of(&Fields::of(node, &shape, &[], report)?, report)
+        Some(EmitForm::of(&Fields::of(node, &shape, &[], report)?, report))
     }
 
     /// What these fields say to emit.
-    pub(super) fn of(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<EmitForm> {
+    pub(super) fn of(fields: &Fields<'_>, report: &mut Report<'_>) -> EmitForm {
         let event = fields.needed("emit", "emit: the type of the event", report);
         let event = event
             .and_then(|node| word(node, "an event's type", is_type, "the name of its record, for example OrderFulfilled", report));
         let topic = fields.needed("to", "to: the topic that it goes to", report);
         let topic = topic.and_then(|node| word(node, "a topic", is_topic, "letters, digits, . _ -", report));
-        // Where it goes to says nothing of what it holds.
-        let topic = topic.unwrap_or_else(|| Word::unreadable(fields.span));
+        // What it is, and where it goes to, says nothing of what its expressions read.
+        let unreadable = || Word::unreadable(fields.span);
+        let (event, topic) = (event.unwrap_or_else(unreadable), topic.unwrap_or_else(unreadable));
         let key = expression(fields.node("key"), report);
         let with = do_::body(fields, report);
-        Some(EmitForm { event: event?, topic, key, with })
+        EmitForm { event, topic, key, with }
     }
 }

@@ -5,6 +5,7 @@ use super::super::report::Report;
 use super::name_of;
 use super::node::{NodeForm, read_steps};
 use crate::definition::defaults::DEFAULTS;
+use crate::definition::expression::scope::RESERVED;
 use crate::definition::expression::{Form, Parsed};
 use crate::definition::yaml::Kind;
 
@@ -58,13 +59,14 @@ impl ForEachForm {
         };
         // What an item is called that has no name nobody knows: then any name may be it.
         let item = item.unwrap_or_else(|| Word::unreadable(fields.span));
-        Some(ForEachForm { list: list?, item, at_once, steps: steps?, result })
+        let list = list.unwrap_or_else(|| Parsed::unreadable(fields.span.clone(), ""));
+        Some(ForEachForm { list, item, at_once, steps: steps.unwrap_or_default(), result })
     }
 }
 
 /// A name that CEL keeps for itself could never be read.
 fn item_name(node: &crate::definition::yaml::Node, report: &mut Report<'_>) -> Option<Word> {
-    let name = name_of(node, "an item's name", report)?;
+    let name = name_of(node, "an item's name", &RESERVED, report)?;
     if !Parsed::is_identifier(&name.text) {
         report.error(&name.span, format!("'{}' is a word of expressions", name.text), "give the item another name");
         return None;

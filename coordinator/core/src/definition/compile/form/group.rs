@@ -6,6 +6,7 @@ use super::super::fields::{Else, Fields};
 use super::super::keys::ARM;
 use super::super::report::Report;
 use super::node::{NodeForm, read_steps};
+use super::within;
 use crate::definition::expression::Parsed;
 use crate::definition::yaml::{Kind, Node};
 
@@ -37,7 +38,9 @@ impl SwitchForm {
         let switch = fields.needed("switch", FORM, report)?;
         let Kind::List(rows) = &switch.kind else {
             report.error(&switch.span, format!("switch is a list of arms, not {}", switch.describe()), FORM);
-            return None;
+            let unreadable = |steps| ArmForm { condition: Some(Parsed::unreadable(switch.span.clone(), "")), steps };
+            let arms: Vec<ArmForm> = within::lists(switch, report).into_iter().map(unreadable).collect();
+            return Some(SwitchForm { arms }).filter(|switch| !switch.arms.is_empty());
         };
         let Some((last, before)) = rows.split_last().filter(|(_, before)| !before.is_empty()) else {
             report.error(&switch.span, "a switch has an arm with a condition, and ends with else", FORM);
@@ -54,17 +57,20 @@ impl ArmForm {
     fn read(row: &Node, report: &mut Report<'_>) -> ArmForm {
         if let Some(Else { key, value, .. }) = Else::of(row) {
             report.error(&key.span, "else is the last arm", "move it behind the arms with a condition");
-            let is_filled = matches!(&value.kind, Kind::List(items) if !items.is_empty());
-            let steps = if is_filled { read_steps(value, report) } else { Vec::new() };
+            let steps = within::steps(value, report);
             return ArmForm { condition: Some(Parsed::unreadable(key.span.clone(), "")), steps };
         }
         const FORM: &str = "- { if: condition, steps: [ ... ] }; only the last arm is - else: [ ... ]";
         let unreadable = || Parsed::unreadable(row.span.clone(), "");
         let Some(fields) = Fields::of(row, &ARM, &[], report) else {
-            return ArmForm { condition: Some(unreadable()), steps: Vec::new() };
+            return ArmForm { condition: Some(unreadable()), steps: within::steps(row, report) };
         };
         let condition = fields.needed("if", FORM, report).map_or_else(unreadable, |node| Parsed::new(node, report));
-        let steps = fields.needed("steps", FORM, report).map_or_else(Vec::new, |node| read_steps(node, report));
+        let steps = fields.needed("steps", FORM, report);
+        let steps = match steps {
+            Some(node) => read_steps(node, report),
+            None => within::steps(row, report),
+        };
         ArmForm { condition: Some(condition), steps }
     }
 
@@ -81,14 +87,14 @@ impl ArmForm {
             if otherwise.is_none_or(|fields| !fields.means("else")) {
                 report.error(&row.span, "a switch ends with else", FORM);
             }
-            return ArmForm { condition: None, steps: Vec::new() };
+            return ArmForm { condition: None, steps: within::steps(row, report) };
         };
         match &otherwise.value.kind {
             Kind::List(items) if items.is_empty() && otherwise.alone => ArmForm { condition: None, steps: Vec::new() },
             Kind::List(_) if otherwise.alone => ArmForm { condition: None, steps: read_steps(otherwise.value, report) },
             _ => {
                 report.error(&otherwise.key.span, "else is followed by a list of steps, and has nothing beside it", BELOW);
-                ArmForm { condition: None, steps: Vec::new() }
+                ArmForm { condition: None, steps: within::steps(row, report) }
             }
         }
     }

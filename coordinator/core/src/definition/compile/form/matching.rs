@@ -9,7 +9,7 @@ use crate::definition::yaml::{Kind, Node, Style};
 const FORM: &str = "match: FIELD == EXPRESSION, the event's field first, for example match: parcel_id == steps.ship.parcel_id";
 
 pub(in crate::definition::compile) struct MatchForm {
-    /// The event's field.
+    /// The event's field; empty where it cannot be read, which is told.
     pub(in crate::definition::compile) field: String,
     /// The same as an expression.
     pub(in crate::definition::compile) own: Parsed,
@@ -19,10 +19,12 @@ pub(in crate::definition::compile) struct MatchForm {
 }
 
 impl MatchForm {
-    pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<MatchForm> {
+    pub(super) fn read(node: &Node, report: &mut Report<'_>) -> MatchForm {
+        let unreadable = || Parsed::unreadable(node.span.clone(), "");
+        let nothing = || MatchForm { field: String::new(), own: unreadable(), value: unreadable(), span: node.span.clone() };
         let Some(_) = node.scalar() else {
             report.error(&node.span, format!("a match is one expression, not {}", node.describe()), FORM);
-            return None;
+            return nothing();
         };
         let (text, base) = node.expression(report.text());
         let (text, before) = (text.trim_start(), text.len() - text.trim_start().len());
@@ -35,7 +37,7 @@ impl MatchForm {
                 None => FORM.to_owned(),
             };
             report.error(&node.span, "this does not say which field of the event is which value", hint);
-            return None;
+            return nothing();
         };
         let value = value.trim();
         let part = |from: usize, length: usize| base.map_or_else(|| node.span.clone(), |base| base + from..base + from + length);
@@ -47,12 +49,12 @@ impl MatchForm {
         let style = if base.is_some() { Style::Plain } else { Style::Quoted };
         let value = Node { kind: Kind::Scalar(value.to_owned(), style), span: value_span };
         let (field, span) = (field.to_owned(), node.span.clone());
-        let value = Parsed::new(&value, report);
+        let mut value = Parsed::new(&value, report);
         if value.names("event") {
             let hint = "what the saga knows when it begins to wait, for example steps.ship.parcel_id";
             report.error(&value.span, "behind == stands the saga's value: no event has come yet", hint);
-            return None;
+            value = Parsed::unreadable(value.span, "");
         }
-        Some(MatchForm { own: Parsed::of_field(&field, own_span), field, value, span })
+        MatchForm { own: Parsed::of_field(&field, own_span), field, value, span }
     }
 }

@@ -20,6 +20,7 @@ pub(super) mod run;
 pub(super) mod search;
 mod sleep;
 mod wait;
+mod within;
 
 use std::ops::Range;
 
@@ -29,7 +30,7 @@ use super::fields::{Fields, Word, is_name, is_saga_name, is_topic, is_type, word
 use super::keys::{SAGA, START};
 use super::report::Report;
 use crate::definition::defaults::DEFAULTS;
-use crate::definition::expression::scope::{RESERVED, Rule};
+use crate::definition::expression::scope::Rule;
 use crate::definition::expression::{Form, Parsed};
 use crate::definition::yaml::{Kind, Node};
 pub(super) use approval::{AnswerForm, ApprovalForm, EscalationForm, RoleForm};
@@ -60,6 +61,8 @@ pub(super) struct SagaForm {
     pub(super) starts: Vec<StartForm>,
     /// False where what starts it, or its input, cannot be read.
     pub(super) start_is_known: bool,
+    /// The topic of what says none, where that of the start cannot be read.
+    unknown_topic: Word,
     pub(super) cancel: Option<ListenForm>,
     pub(super) deadline: Option<Length>,
     pub(super) priority: Option<Parsed>,
@@ -92,16 +95,7 @@ impl SagaForm {
             word(node, "a saga's name", is_saga_name, "small letters, digits, - and _, at most 64, a letter first", report)
         });
         let name = name.unwrap_or_else(|| Word { text: "unnamed".to_owned(), span: root.span.clone() });
-        let starts = match (fields.node("start"), fields.node("input")) {
-            (Some(start), Some(_)) => {
-                let hint = "what an event starts has its fields; what others run has input";
-                report.error(&start.span, "a saga has start or input, not both", hint);
-                StartForm::read_all(start, report).and(None)
-            }
-            (None, Some(_)) => Some(Vec::new()),
-            (None, None) if fields.means("input") => None,
-            (_, None) => fields.needed("start", STARTS, report).and_then(|node| StartForm::read_all(node, report)),
-        };
+        let (starts, is_known) = StartForm::of(&fields, report);
         let cancel = fields.node("cancel").and_then(|node| ListenForm::cancel(node, report));
         let deadline = fields.duration("deadline", report);
         let priority = expression(fields.node("priority"), report);
@@ -111,11 +105,17 @@ impl SagaForm {
             None => Some(Vec::new()),
             Some(node) => rules::read(node, report),
         };
-        let steps = match fields.needed("steps", "steps: a list of steps", report) {
+        // Those that are indented too far stand in the start, which is told there.
+        let inside = || fields.node("start").and_then(|start| start.named("steps"));
+        let steps = match fields.node("steps").or_else(inside) {
+            Some(list) => Some(list),
+            None => fields.needed("steps", "steps: a list of steps", report),
+        };
+        let steps = match steps {
             None => Some(Vec::new()),
             Some(list) => node::read_all(list, report),
         };
-        let input = fields.node("input").and_then(|node| InputForm::read(node, report));
+        let input = fields.node("input").map(|node| InputForm::read(node, report));
         let result = match fields.node("result") {
             None => None,
             Some(node) if node.is_empty() || matches!(&node.kind, Kind::Map(fields) if fields.is_empty()) => {
@@ -131,13 +131,14 @@ impl SagaForm {
         let on_completed = emit::read(fields.node("on_completed"), "on_completed", report);
         let on_compensated = emit::read(fields.node("on_compensated"), "on_compensated", report);
         let on_stuck = emit::read(fields.node("on_stuck"), "on_stuck", report);
-        let start_is_known = starts.is_some() && (input.is_some() || fields.node("input").is_none());
-        let starts = starts.unwrap_or_default();
+        let is_input_known = !matches!(&input, Some(InputForm { kind: InputKind::Unreadable, .. }));
+        let (start_is_known, unknown_topic) = (is_known && is_input_known, Word::unreadable(&root.span));
         let (rules, steps) = (rules?, steps?);
         Some(SagaForm {
             name,
             starts,
             start_is_known,
+            unknown_topic,
             cancel,
             deadline,
             priority,
@@ -153,25 +154,53 @@ impl SagaForm {
         })
     }
 
+    /// A topic of which nobody knows what it is called, which is told.
+    pub(super) fn unknown_topic(&self) -> &Word {
+        &self.unknown_topic
+    }
+
     /// The topic that all its starts are on: what it listens to comes there, unless it says another one.
     pub(super) fn topic(&self) -> Option<&Word> {
+        if !self.start_is_known || self.starts.iter().any(|start| start.topic.text.is_empty()) {
+            return Some(&self.unknown_topic);
+        }
         let (first, others) = self.starts.split_first()?;
         others.iter().all(|other| other.topic.text == first.topic.text).then_some(&first.topic)
     }
 }
 
 impl StartForm {
-    /// One, or a list of them.
-    fn read_all(node: &Node, report: &mut Report<'_>) -> Option<Vec<StartForm>> {
-        let Kind::List(items) = &node.kind else { return Some(vec![StartForm::read(node, report)?]) };
+    /// What starts a definition, and whether all of it can be read.
+    fn of(fields: &Fields<'_>, report: &mut Report<'_>) -> (Vec<StartForm>, bool) {
+        match (fields.node("start"), fields.node("input")) {
+            (Some(start), Some(_)) => {
+                let hint = "what an event starts has its fields; what others run has input";
+                report.error(&start.span, "a saga has start or input, not both", hint);
+                (StartForm::read_all(start, report).0, false)
+            }
+            (None, Some(_)) => (Vec::new(), true),
+            (None, None) if fields.means("input") => (Vec::new(), false),
+            (_, None) => match fields.needed("start", STARTS, report) {
+                Some(node) => StartForm::read_all(node, report),
+                None => (Vec::new(), false),
+            },
+        }
+    }
+
+    /// One, or a list of them; and whether all of them can be read.
+    fn read_all(node: &Node, report: &mut Report<'_>) -> (Vec<StartForm>, bool) {
+        let items = if let Kind::List(items) = &node.kind { &items[..] } else { std::slice::from_ref(node) };
         if items.is_empty() {
             report.error(&node.span, "start is one event or several, not none", STARTS);
-            return None;
         }
-        let starts: Vec<Option<StartForm>> = items.iter().map(|item| StartForm::read(item, report)).collect();
-        let starts = starts.into_iter().collect::<Option<Vec<_>>>()?;
+        let starts: Vec<StartForm> = items.iter().filter_map(|item| StartForm::read(item, report)).collect();
         for (at, one) in starts.iter().enumerate() {
-            let is_same = |other: &&StartForm| (&other.event.text, &other.topic.text) == (&one.event.text, &one.topic.text);
+            let is_read = |word: &Word| !word.text.is_empty();
+            let is_same = |other: &&StartForm| {
+                (&other.event.text, &other.topic.text) == (&one.event.text, &one.topic.text)
+                    && is_read(&one.event)
+                    && is_read(&one.topic)
+            };
             if let Some(first) = starts[..at].iter().find(is_same) {
                 let message = format!("{} on {} starts the saga already", one.event.text, one.topic.text);
                 let hint = format!(
@@ -181,10 +210,18 @@ impl StartForm {
                 report.error(&one.event.span, message, hint);
             }
         }
-        Some(starts)
+        let is_known = !items.is_empty() && starts.len() == items.len() && starts.iter().all(|one| !one.event.text.is_empty());
+        (starts, is_known)
     }
 
     fn read(node: &Node, report: &mut Report<'_>) -> Option<StartForm> {
+        if !matches!(&node.kind, Kind::Map(_)) {
+            report.error(&node.span, format!("start is a map, not {}", node.describe()), STARTS);
+            // The name alone says which event is meant.
+            let event = node.scalar().filter(|text| is_type(text))?;
+            let event = Word { text: event.to_owned(), span: node.span.clone() };
+            return Some(StartForm { event, topic: Word::unreadable(&node.span), key: None, condition: None });
+        }
         let fields = Fields::of(node, &START, &[], report)?;
         let event = fields.needed("on", "on: the type of the event that starts a saga", report);
         let event = event
@@ -193,7 +230,9 @@ impl StartForm {
         let topic = topic.and_then(|node| word(node, "a topic", is_topic, "letters, digits, . _ -", report));
         let key = expression(fields.node("key"), report);
         let condition = expression(fields.node("if"), report);
-        Some(StartForm { event: event?, topic: topic.unwrap_or_else(|| Word::unreadable(&node.span)), key, condition })
+        let unreadable = || Word::unreadable(&node.span);
+        let (event, topic) = (event.unwrap_or_else(unreadable), topic.unwrap_or_else(unreadable));
+        Some(StartForm { event, topic, key, condition })
     }
 }
 
@@ -202,22 +241,22 @@ fn expression(node: Option<&Node>, report: &mut Report<'_>) -> Option<Parsed> {
 }
 
 /// A name that a definition gives.
-fn name_of(node: &Node, what: &str, report: &mut Report<'_>) -> Option<Word> {
+fn name_of(node: &Node, what: &str, reserved: &[&str], report: &mut Report<'_>) -> Option<Word> {
     let form = "small letters, digits and _, at most 64, a letter first";
     let form = match node.scalar().map(as_name) {
         Some(near) if is_name(&near) => format!("{form}: '{near}'"),
         _ => form.to_owned(),
     };
     let name = word(node, what, is_name, &form, report)?;
-    if RESERVED.contains(&name.text.as_str()) {
-        report.error(&name.span, format!("'{}' is reserved", name.text), format!("reserved are: {}", RESERVED.join(", ")));
+    if reserved.contains(&name.text.as_str()) {
+        report.error(&name.span, format!("'{}' is reserved", name.text), format!("reserved are: {}", reserved.join(", ")));
         return None;
     }
     Some(name)
 }
 
 /// A name as this language writes it: `ChargeCard` and `charge-card` as `charge_card`.
-fn as_name(text: &str) -> String {
+pub(crate) fn as_name(text: &str) -> String {
     let mut name = String::new();
     for letter in text.chars() {
         match letter {

@@ -3,6 +3,7 @@
 use super::super::fields::{Fields, is_name, word};
 use super::super::report::Report;
 use super::node::{NodeForm, read_steps};
+use super::within;
 use crate::definition::yaml::Kind;
 
 /// Branches of one parallel.
@@ -20,7 +21,12 @@ impl ParallelForm {
         let parallel = fields.needed("parallel", FORM, report)?;
         let Kind::Map(branches) = &parallel.kind else {
             report.error(&parallel.span, format!("parallel is a map of branches, not {}", parallel.describe()), FORM);
-            return None;
+            let branches: Vec<_> = match &parallel.kind {
+                // Each item is a branch.
+                Kind::List(items) => items.iter().map(|item| within::steps(item, report)).collect(),
+                _ => return None,
+            };
+            return Some(ParallelForm { names: vec![String::new(); branches.len()], branches });
         };
         if branches.len() < 2 || branches.len() > BRANCHES_MAX {
             let message = format!("a parallel has 2 to {BRANCHES_MAX} branches, not {}", branches.len());

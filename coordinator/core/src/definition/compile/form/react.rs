@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use super::super::fields::{Fields, Word, is_code, word};
 use super::super::keys::REACTION;
-use super::super::report::{Report, did_you_mean};
+use super::super::report::{Report, did_you_mean, suggest};
 use super::node::{NodeForm, read_steps};
+use super::within;
 use crate::definition::yaml::{Kind, Node};
 use crate::definition::{Next, Reaction};
 
@@ -30,7 +31,12 @@ pub(in crate::definition::compile) struct OnForm {
 pub(super) fn read(node: Option<&Node>, key: &str, report: &mut Report<'_>) -> Vec<OnForm> {
     let Some(node) = node else { return Vec::new() };
     let Kind::Map(entries) = &node.kind else { return Vec::from_iter(OnForm::read(node, report)) };
-    if entries.iter().any(|(key, _)| key.scalar().is_some_and(|key| REACTION.names().any(|known| known == key))) {
+    if is_steps(node) {
+        return Vec::from_iter(OnForm::read(node, report));
+    }
+    // A word that is nearly one of a reaction is no code.
+    let is_own = |key: &str| !is_code(key) && suggest(key, REACTION.names()).is_some();
+    if entries.iter().any(|(key, _)| key.scalar().is_some_and(is_own)) {
         return Vec::from_iter(OnForm::read(node, report));
     }
     if entries.is_empty() || entries.len() > CODES_MAX {
@@ -45,11 +51,21 @@ pub(super) fn read(node: Option<&Node>, key: &str, report: &mut Report<'_>) -> V
             }
             return OnForm::read(reaction, report);
         }
-        let code = word(code, "a code", is_code, "capital letters, digits and _, for example OUT_OF_STOCK; or else", report);
+        const CODE: &str = "capital letters, digits and _, for example OUT_OF_STOCK; or else";
+        let read_code = word(code, "a code", is_code, CODE, report);
         let read = OnForm::read(reaction, report)?;
-        Some(OnForm { code: Some(code?), ..read })
+        // Whatever it is, the steps of its reaction are there.
+        Some(OnForm { code: Some(read_code.unwrap_or_else(|| Word::unreadable(&code.span))), ..read })
     };
     entries.iter().enumerate().filter_map(read).collect()
+}
+
+/// A step, or a list of them, where a reaction should stand.
+fn is_steps(node: &Node) -> bool {
+    match &node.kind {
+        Kind::List(items) => items.iter().any(|item| item.named("step").is_some()),
+        _ => node.named("step").is_some() && node.named("steps").is_none(),
+    }
 }
 
 impl OnForm {
@@ -63,10 +79,17 @@ impl OnForm {
             (_, Some(other)) => {
                 let hint = match other {
                     "retry" => "{ steps: [ ... ], next: retry, at_most: 2 }: what is done before it is asked again".to_owned(),
+                    "continue" | "ignore" | "skip" | "proceed" | "next" => "here it is called go_on".to_owned(),
+                    "compensate" | "rollback" | "abort" | "fail" | "cancel" => "here it is called undo".to_owned(),
                     _ => did_you_mean(other, ["undo", "go_on", "stuck"]),
                 };
                 report.error(&span, format!("'{other}' is no reaction"), hint);
                 None
+            }
+            (Kind::List(_) | Kind::Map(_), None) if is_steps(node) => {
+                report.error(&span, "the steps of a reaction stand in steps", "{ steps: [ ... ], next: go_on | retry | undo }");
+                let reaction = Reaction::Steps { list: 0, next: Next::Retry, at_most: 1 };
+                Some(OnForm { code: None, reaction, steps: Some(within::steps(node, report)), span })
             }
             (Kind::Map(_), None) => {
                 let (reaction, steps) = read_steps_reaction(node, report)?;
@@ -83,7 +106,7 @@ impl OnForm {
 fn read_steps_reaction(node: &Node, report: &mut Report<'_>) -> Option<(Reaction, Vec<NodeForm>)> {
     let fields = Fields::of(node, &REACTION, &[], report)?;
     let steps = fields.needed("steps", "{ steps: [ ... ], next: go_on | retry | undo }", report);
-    let steps = steps.map(|node| read_steps(node, report));
+    let steps = steps.map_or_else(Vec::new, |node| read_steps(node, report));
     const NEXT: &str = "next: go_on (goes on behind the step), retry (asks it again), or undo";
     let next = fields.needed("next", NEXT, report).and_then(|node| match node.scalar() {
         Some("go_on") => Some(Next::GoOn),
@@ -108,13 +131,15 @@ fn read_steps_reaction(node: &Node, report: &mut Report<'_>) -> Option<(Reaction
         (Some(node), _) => {
             let count = node.scalar().and_then(|text| text.parse::<u16>().ok()).filter(|count| (1..ROUNDS_MAX).contains(count));
             if count.is_none() {
-                report.error(&node.span, format!("at_most is a number from 1 to {}", ROUNDS_MAX - 1), "");
+                let hint = "at_most: 2, for example, asks two more times; what needs many attempts is tried again by retry";
+                report.error(&node.span, format!("at_most is a number from 1 to {}", ROUNDS_MAX - 1), hint);
             }
             count
         }
     };
-    // Where that cannot be read, nothing more is said of it: behind a retry all is as certain as without a reaction.
-    let (next, at_most) = (next.unwrap_or(Next::Retry), at_most.unwrap_or(1));
+    // Where that cannot be read, or its steps, nothing more is said of it: behind a retry all is as certain as without a reaction.
+    let next = next.filter(|_| !steps.is_empty()).unwrap_or(Next::Retry);
+    let at_most = at_most.unwrap_or(1);
     // The number of its list is known when the nodes are written.
-    Some((Reaction::Steps { list: 0, next, at_most }, steps?))
+    Some((Reaction::Steps { list: 0, next, at_most }, steps))
 }

@@ -11,6 +11,7 @@ impl RefuseForm {
     pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<RefuseForm> {
         let code = fields.needed("refuse", "refuse: CODE", report)?;
         let form = "capital letters, digits and _, for example TOO_LARGE";
-        Some(RefuseForm { code: word(code, "a refusal's code", is_code, form, report)? })
+        let read = word(code, "a refusal's code", is_code, form, report);
+        Some(RefuseForm { code: read.unwrap_or_else(|| Word::unreadable(&code.span)) })
     }
 }

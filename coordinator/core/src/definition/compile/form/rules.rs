@@ -7,7 +7,7 @@ use super::super::keys::ROW;
 use super::super::report::Report;
 use super::name_of;
 use crate::definition::expression::Parsed;
-use crate::definition::expression::scope::{Rule, RuleBody};
+use crate::definition::expression::scope::{RESERVED, Rule, RuleBody};
 use crate::definition::yaml::{Kind, Node};
 
 /// Rules of one definition.
@@ -16,19 +16,37 @@ pub(in crate::definition::compile) const RULES_MAX: usize = 200;
 /// `None` where there are too many.
 pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Vec<Rule>> {
     let Kind::Map(entries) = &node.kind else {
-        report.error(&node.span, format!("rules are a map, not {}", node.describe()), "name: expression");
-        // What they are called nobody knows: then any name may be one.
-        return Some(vec![Rule { name: String::new(), body: RuleBody::One(Parsed::unreadable(node.span.clone(), "")) }]);
+        report.error(
+            &node.span,
+            format!("rules are a map, not {}", node.describe()),
+            "rules: { NAME: EXPRESSION }, without dashes",
+        );
+        let items = if let Kind::List(items) = &node.kind { &items[..] } else { &[] };
+        let single = |item: &Node| {
+            if let Kind::Map(entries) = &item.kind { entries.first().cloned().filter(|_| entries.len() == 1) } else { None }
+        };
+        let named: Vec<_> = items.iter().filter_map(single).collect();
+        let mut rules = rules(&named, report);
+        if named.is_empty() || named.len() < items.len() {
+            // What the others are called nobody knows: then any name may be one.
+            rules.push(Rule { name: String::new(), body: RuleBody::One(Parsed::unreadable(node.span.clone(), "")) });
+        }
+        return Some(rules);
     };
     if entries.len() > RULES_MAX {
-        report.error(&node.span, format!("more than {RULES_MAX} rules"), "");
+        let hint = "rules with the same values are one table; what belongs together is a saga of its own";
+        report.error(&node.span, format!("more than {RULES_MAX} rules"), hint);
         return None;
     }
+    Some(rules(entries, report))
+}
+
+fn rules(entries: &[(Node, Node)], report: &mut Report<'_>) -> Vec<Rule> {
     let mut rules = Vec::new();
     for (key, value) in entries {
         // By a wrong name it is found all the same.
-        let name =
-            name_of(key, "a rule's name", report).map_or_else(|| key.scalar().unwrap_or_default().to_owned(), |name| name.text);
+        let name = name_of(key, "a rule's name", &RESERVED, report)
+            .map_or_else(|| key.scalar().unwrap_or_default().to_owned(), |name| name.text);
         let body = match &value.kind {
             Kind::List(rows) => read_table(rows, &value.span, report),
             _ => Some(RuleBody::One(Parsed::new(value, report))),
@@ -36,7 +54,7 @@ pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<Vec<Rule>> {
         let body = body.unwrap_or_else(|| RuleBody::One(Parsed::unreadable(value.span.clone(), "")));
         rules.push(Rule { name, body });
     }
-    Some(rules)
+    rules
 }
 
 /// Rows of `{ if, then }`, the last `{ else }`.

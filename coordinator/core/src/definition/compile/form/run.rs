@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::super::fields::{Fields, Word, is_name, is_saga_name, is_type, split_by_comma, word};
+use super::super::fields::{Fields, Word, is_saga_name, is_type, split_by_comma, word};
 use super::super::report::{Report, did_you_mean};
-use super::do_;
+use super::{as_name, do_, name_of};
 use crate::definition::expression::Form;
 use crate::definition::expression::types::Type;
 use crate::definition::yaml::{Kind, Node};
@@ -37,11 +37,11 @@ pub(in crate::definition::compile) struct RunForm {
 }
 
 impl RunForm {
-    pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> Option<RunForm> {
+    pub(super) fn read(fields: &Fields<'_>, report: &mut Report<'_>) -> RunForm {
         let saga = fields.needed("run", "run: NAME, of a saga that has input in place of a start", report);
         let saga = saga.and_then(|node| word(node, "a saga's name", is_saga_name, "the name of the saga that is run", report));
         let with = do_::body(fields, report);
-        Some(RunForm { saga: saga?, with })
+        RunForm { saga: saga.unwrap_or_else(|| Word::unreadable(fields.span)), with }
     }
 }
 
@@ -56,6 +56,8 @@ pub(in crate::definition::compile) enum InputKind {
     Record(Word),
     /// These fields.
     Fields(Vec<FieldForm>),
+    /// What cannot be read, which is told.
+    Unreadable,
 }
 
 pub(in crate::definition::compile) struct FieldForm {
@@ -72,25 +74,22 @@ pub(in crate::definition::compile) enum TypeForm {
     Map(Box<TypeForm>),
     Optional(Box<TypeForm>),
     Fields(Vec<FieldForm>),
+    /// What cannot be read, which is told.
+    Unreadable,
 }
 
 impl InputForm {
-    pub(super) fn read(node: &Node, report: &mut Report<'_>) -> Option<InputForm> {
+    pub(super) fn read(node: &Node, report: &mut Report<'_>) -> InputForm {
+        const FORM: &str = "fields and their types, or a record of the schemas";
         let kind = match &node.kind {
-            Kind::Map(entries) => InputKind::Fields(fields(entries, 0, report)?),
+            Kind::Map(entries) => fields(entries, 0, report).map(InputKind::Fields),
             Kind::Scalar(text, _) if text.is_empty() => {
                 report.error(&node.span, "'input' is empty", "input: { FIELD: TYPE, ... }, or {} for none");
-                return None;
+                None
             }
-            _ => InputKind::Record(word(
-                node,
-                "a record's name",
-                is_type,
-                "fields and their types, or a record of the schemas",
-                report,
-            )?),
+            _ => word(node, "a record's name", is_type, FORM, report).map(InputKind::Record),
         };
-        Some(InputForm { span: node.span.clone(), kind })
+        InputForm { span: node.span.clone(), kind: kind.unwrap_or(InputKind::Unreadable) }
     }
 }
 
@@ -103,8 +102,14 @@ fn fields(entries: &[(Node, Node)], depth: usize, report: &mut Report<'_>) -> Op
     all.into_iter().collect()
 }
 
+/// `None` where its name cannot even be the name of a field that expressions find.
 fn field(key: &Node, value: &Node, depth: usize, report: &mut Report<'_>) -> Option<FieldForm> {
-    let name = word(key, "a field's name", is_name, "small letters, digits and _, at most 64, a letter first", report);
+    let name = name_of(key, "a field's name", &[], report).map(|name| name.text);
+    let name = name.or_else(|| {
+        let given = key.scalar()?;
+        let is_found = is_type(given) && !given.contains('.');
+        Some(if is_found { given.to_owned() } else { as_name(given) }).filter(|name| is_type(name) && !name.contains('.'))
+    });
     let ty = match &value.kind {
         Kind::Map(_) if depth == NESTED_MAX => {
             report.error(&value.span, format!("more than {NESTED_MAX} levels of fields"), "give it a record of the schemas");
@@ -123,7 +128,39 @@ fn field(key: &Node, value: &Node, depth: usize, report: &mut Report<'_>) -> Opt
             None
         }
     };
-    Some(FieldForm { name: name?.text, ty: ty? })
+    Some(FieldForm { name: name?, ty: ty.unwrap_or(TypeForm::Unreadable) })
+}
+
+/// What others call a type.
+const ELSEWHERE: [(&[&str], &str); 8] = [
+    (&["str", "text", "uuid", "char", "varchar", "enum"], "string"),
+    (&["integer", "long", "int32", "int64", "short", "bigint"], "int"),
+    (&["boolean"], "bool"),
+    (&["number", "numeric", "money", "float"], "decimal; a whole one is int, an inexact one double"),
+    (&["datetime", "instant", "time", "date-time"], "timestamp"),
+    (&["array", "set", "sequence"], "list(string)"),
+    (&["object", "dict", "struct", "record"], "fields below it, or a record of the schemas"),
+    (&["binary", "blob"], "bytes"),
+];
+
+/// What is probably meant by what is no type.
+pub(in crate::definition::compile) fn meant(text: &str) -> String {
+    let lower = text.to_lowercase();
+    if let Some((_, here)) = ELSEWHERE.iter().find(|(others, _)| others.contains(&&*lower)) {
+        return format!("here it is called {here}");
+    }
+    let or_null = lower.split('|').map(str::trim).collect::<Vec<_>>();
+    match (&or_null[..], lower.strip_suffix("[]")) {
+        ([one, "null"] | ["null", one], _) => format!("what may be absent is {one}?"),
+        (_, Some(item)) => format!("a list is list({item})"),
+        _ => did_you_mean(&lower, TYPES),
+    }
+}
+
+/// The type that a name is but for its capitals.
+pub(in crate::definition::compile) fn is_type_but_for_capitals(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    TYPES.contains(&&*lower) || ELSEWHERE.iter().any(|(others, _)| others.contains(&&*lower))
 }
 
 /// A type's text; an error says what is wrong, and what to do.
@@ -160,7 +197,7 @@ fn ty(text: &str, span: &Range<usize>) -> Result<TypeForm, (String, String)> {
         named if is_type(named) && named.contains(|letter: char| letter.is_ascii_uppercase()) => {
             return Ok(TypeForm::Named(Word { text: named.to_owned(), span: span.clone() }));
         }
-        other => return Err((format!("'{other}' is no type"), did_you_mean(other, TYPES))),
+        other => return Err((format!("'{other}' is no type"), meant(other))),
     };
     Ok(TypeForm::Plain(plain))
 }

@@ -18,17 +18,17 @@ impl SleepForm {
         let node = fields.needed("sleep", FORM, report)?;
         if node.is_empty() {
             report.error(&node.span, "how long it sleeps is needed here", FORM);
-            return None;
+            return Some(SleepForm::Computed(Parsed::unreadable(node.span.clone(), "")));
         }
-        // `14d` is no expression, and no expression is a number with letters behind it.
+        // `14d` is no expression, and no expression that gives a time is a number, with letters behind it or without.
         let is_length = |text: &str| {
-            let is_word = text.chars().all(|letter| letter.is_ascii_alphanumeric());
-            is_word
-                && text.starts_with(|letter: char| letter.is_ascii_digit())
-                && text.contains(|letter: char| !letter.is_ascii_digit())
+            let rest = text.strip_prefix("PT").or_else(|| text.strip_prefix('P')).unwrap_or(text);
+            rest.starts_with(|letter: char| letter.is_ascii_digit())
+                && rest.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == ' ')
         };
         if node.scalar().map(str::trim).is_some_and(is_length) {
-            return fields.duration("sleep", report).map(|(millis, _)| SleepForm::For(millis));
+            let unreadable = || SleepForm::Computed(Parsed::unreadable(node.span.clone(), ""));
+            return Some(fields.duration("sleep", report).map_or_else(unreadable, |(millis, _)| SleepForm::For(millis)));
         }
         Some(SleepForm::Computed(Parsed::new(node, report)))
     }

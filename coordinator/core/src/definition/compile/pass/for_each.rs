@@ -61,16 +61,19 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             Compiler { names: self.names, report: self.finder.report, uses: self.uses, spot, lenient: false, masks: false, site };
         let schema = match self.kept {
             Some(kept) => kept.derived.gives[&each].clone(),
-            None => compiler.schema(form, &self.finder.lookup.json(), &base)?,
+            None => {
+                let given = compiler.schema(form, &self.finder.lookup.json(), &base);
+                // Whoever reads it can be told what else is wrong there.
+                let schema = given.schema.clone()?;
+                let all = Schema::parse(&format!(r#"{{"type":"array","items":{}}}"#, schema.text()));
+                let all: Arc<Schema> = all.expect("a list of what has a schema has one");
+                let mut derived = self.names.derived.borrow_mut();
+                derived.gives.insert(each, schema);
+                derived.lists.insert(each, all);
+                given.whole()?
+            }
         };
         let value: Template = compiler.compile(form, &schema, false)?;
-        if self.kept.is_none() {
-            let all = Schema::parse(&format!(r#"{{"type":"array","items":{}}}"#, schema.text()));
-            let all: Arc<Schema> = all.expect("a list of what has a schema has one");
-            let mut derived = self.names.derived.borrow_mut();
-            derived.gives.insert(each, schema.clone());
-            derived.lists.insert(each, all);
-        }
         Some(ItemResult { value, schema })
     }
 

@@ -33,7 +33,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
     /// The codes that it names; one that the other saga never gives is a slip of the pen.
     fn codes_of_run(&mut self, node: &NodeForm, contract: &Contract) -> BTreeSet<Arc<str>> {
         let mut named = BTreeSet::new();
-        for code in node.on_refused.iter().filter_map(|on| on.code.as_ref()) {
+        for code in node.on_refused.iter().filter_map(|on| on.code.as_ref()).filter(|code| !code.text.is_empty()) {
             if let Some(known) = contract.codes.as_ref().filter(|known| !known.contains(code.text.as_str())) {
                 let message = format!("{} is never refused with {}", contract.saga, code.text);
                 self.finder.report.error(&code.span, message, did_you_mean(&code.text, known.iter().map(|code| &**code)));
@@ -52,7 +52,7 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
             Compiler { names: self.names, report: self.finder.report, uses: self.uses, spot, lenient: false, masks: false, site };
         let schema: Arc<Schema> = match self.kept {
             Some(kept) => kept.derived.gives[&ROOT].clone(),
-            None => compiler.schema(form, &self.finder.lookup.json(), &base)?,
+            None => compiler.schema(form, &self.finder.lookup.json(), &base).whole()?,
         };
         let value = compiler.compile(form, &schema, false)?;
         self.names.derived.borrow_mut().gives.insert(ROOT, schema.clone());

@@ -16,6 +16,10 @@ impl<'p, 'a: 'p> Pass<'p, 'a, '_, '_, '_> {
         let (form, command) = match (step.planned.phase, &step.form.undo) {
             (Phase::Pivot | Phase::Retriable, _) => return Some(Undo::Never),
             (Phase::Compensatable, Some(form @ UndoForm { command: Some(command), .. })) => (form, command),
+            // Who it is for cannot be read, which is told.
+            (Phase::Compensatable, Some(UndoForm { command: None, with: Some(with), .. })) => {
+                return self.look(with, Spot { own: Some(step.number), failure: true, ..spot });
+            }
             (Phase::Compensatable, _) => return Some(Undo::Nothing),
         };
         let target = self.finder.command(command);

@@ -238,7 +238,7 @@ fn a_record_that_holds_itself_is_given_to_another_one() {
         expect![[r#"
             sagas/x.yaml:4:68: error: crates: items: inside: this may be absent, and the field needs a value
              4 |   - { step: pack, do: fraud.Bundle, undo: nothing, with: { crates: start.bags } }
-               |                                                                    ^^^^^^^^^^
+               |                                                                    ^^^^^^^^^^ make each item what is wanted: x.map(y, { 'FIELD': y.FIELD })
         "#]],
     );
 }

@@ -75,7 +75,7 @@ fn keys_and_names() {
                | ^^^^ start: { on: EVENT, from: TOPIC, key: event.FIELD }
             sagas/x.yaml:2:8: error: a list has 1 to 200 steps, not 0
              2 | steps: []
-               |        ^^
+               |        ^^ write what is done, each step behind a dash: - step: NAME; or remove what has no steps
         "#]],
     );
 }
@@ -114,10 +114,10 @@ fn structure() {
             "steps:\n  - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing }\n  - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing }\n",
         ),
         expect![[r#"
-        sagas/x.yaml:5:13: error: step 'a' is defined twice
-         5 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing }
-           |             ^ it is first on line 4
-    "#]],
+            sagas/x.yaml:5:13: error: step 'a' is defined twice
+             5 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing }
+               |             ^ it is first on line 4: give one of them another name
+        "#]],
     );
 }
 
@@ -140,26 +140,32 @@ fn later_words_and_duplicates() {
             sagas/x.yaml:1:1: error: 'steps' is missing
              1 | saga: x
                | ^^^^ steps: a list of steps
-            sagas/x.yaml:2:1: error: 'saga' is defined twice
+            sagas/x.yaml:2:1: error: another definition begins here
              2 | saga: y
-               | ^^^^ it is first on line 1
+               | ^^^^ each definition of a file begins with a line ---: write one above
+            sagas/x.yaml:2:1: error: 'start' is missing
+             2 | saga: y
+               | ^^^^ start: { on: EVENT, from: TOPIC, key: event.FIELD }
+            sagas/x.yaml:2:1: error: 'steps' is missing
+             2 | saga: y
+               | ^^^^ steps: a list of steps
         "#]],
     );
     check(
         "saga: x\nstart: { on: [OrderPlaced, from: orders }\n",
         expect![[r#"
-        sagas/x.yaml:3:1: error: this is not YAML: while parsing a flow sequence, expected ',' or ']'
-         3 | 
-           | ^
-    "#]],
+            sagas/x.yaml:2:14: error: this is not YAML: this [ is not closed
+             2 | start: { on: [OrderPlaced, from: orders }
+               |              ^ write ] at its end
+        "#]],
     );
     check(
         &format!("{}---\n{}", order(), order()),
         expect![[r#"
-        sagas/x.yaml:33:7: error: saga 'order-fulfilment' is defined twice
-         33 | saga: order-fulfilment
-            |       ^^^^^^^^^^^^^^^^
-    "#]],
+            sagas/x.yaml:33:7: error: saga 'order-fulfilment' is defined twice
+             33 | saga: order-fulfilment
+                |       ^^^^^^^^^^^^^^^^ it is first on line 3: give one of them another name
+        "#]],
     );
 }
 
@@ -260,7 +266,7 @@ fn durations_and_retries() {
                |                                  ^ a duration is written as 200ms, 10s, 5m, 1h30m, 14d
             sagas/x.yaml:8:45: error: factor is a number from 1 to 100
              8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
-               |                                             ^^^
+               |                                             ^^^ factor: 2, for example, doubles the wait each time
             sagas/x.yaml:8:67: error: not_on is a list of codes, not a single value
              8 |     retry: { attempts: 0, first: x, factor: 0.5, max: 1s, not_on: CODE, often: 3 }
                |                                                                   ^^^^ not_on: [ CODE ]
@@ -287,13 +293,13 @@ fn durations_and_retries() {
             "deadline: 1h\nsteps:\n  - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, within: 2h, retry: { first: 5s, max: 1s } }\n",
         ),
         expect![[r#"
-        sagas/x.yaml:5:81: warning: this is never reached: the saga's deadline is earlier
-         5 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, within: 2h, retry: { first: 5s, max: 1s } }
-           |                                                                                 ^^
-        sagas/x.yaml:5:110: warning: the longest wait is shorter than the first
-         5 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, within: 2h, retry: { first: 5s, max: 1s } }
-           |                                                                                                              ^^
-    "#]],
+            sagas/x.yaml:5:81: warning: this is never reached: the saga's deadline is earlier
+             5 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, within: 2h, retry: { first: 5s, max: 1s } }
+               |                                                                                 ^^ give it less time, or the saga a longer deadline
+            sagas/x.yaml:5:110: warning: the longest wait is shorter than the first
+             5 |   - { step: a, do: fraud.Score, with: { order_id: key }, undo: nothing, within: 2h, retry: { first: 5s, max: 1s } }
+               |                                                                                                              ^^ raise max, or lower first
+        "#]],
     );
 }
 
@@ -327,10 +333,10 @@ fn schemas_that_are_missing_or_wrong() {
         expect![[r#"
             sagas/x.yaml:4:20: error: fraud.Scan has no schema, and fraud takes Avro
              4 |   - { step: a, do: fraud.Scan, with: { order_id: key }, undo: fraud.Nope }
-               |                    ^^^^^^^^^^ did you mean 'fraud.Score'?
+               |                    ^^^^^^^^^^ add the record fraud.Scan to the schemas, or set participants."fraud".encoding to json
             sagas/x.yaml:4:63: error: fraud.Nope has no schema, and fraud takes Avro
              4 |   - { step: a, do: fraud.Scan, with: { order_id: key }, undo: fraud.Nope }
-               |                                                               ^^^^^^^^^^ did you mean 'fraud.Score'?
+               |                                                               ^^^^^^^^^^ add the record fraud.Nope to the schemas, or set participants."fraud".encoding to json
         "#]],
     );
     check(

@@ -26,19 +26,19 @@ fn bodies() {
                |                                   ^^^^ did you mean 'level'?
             sagas/x.yaml:6:41: error: unknown name 'LOW'
              6 |     with: { order_id: start.totl, levl: LOW }
-               |                                         ^^^ did you mean 'now'?
+               |                                         ^^^ a text is written "'LOW'"
         "#]],
     );
     check(
         &step("    with: { order_id: start.total, level: \"'MIDDLE'\" }\n    undo: nothing\n"),
         expect![[r#"
-        sagas/x.yaml:6:23: error: order_id: decimal where string is wanted
-         6 |     with: { order_id: start.total, level: "'MIDDLE'" }
-           |                       ^^^^^^^^^^^ make it a text: string(x)
-        sagas/x.yaml:6:43: error: level: 'MIDDLE' is none of LOW, HIGH
-         6 |     with: { order_id: start.total, level: "'MIDDLE'" }
-           |                                           ^^^^^^^^^^
-    "#]],
+            sagas/x.yaml:6:23: error: order_id: decimal where string is wanted
+             6 |     with: { order_id: start.total, level: "'MIDDLE'" }
+               |                       ^^^^^^^^^^^ make it a text: string(x)
+            sagas/x.yaml:6:43: error: level: 'MIDDLE' is none of LOW, HIGH
+             6 |     with: { order_id: start.total, level: "'MIDDLE'" }
+               |                                           ^^^^^^^^^^ write one of them, in quotes of its own
+        "#]],
     );
     check(
         &step("    with: { order_id: 'express' }\n    undo: nothing\n"),
@@ -55,9 +55,9 @@ fn shapes_of_bodies() {
     check(
         &step("    with: { order_id: start.order_id.replace('a', 'b'), level: key }\n    undo: nothing\n"),
         expect![[r#"
-            sagas/x.yaml:6:54: error: this is not YAML: invalid trailing content after double-quoted scalar
+            sagas/x.yaml:6:54: error: this is not YAML: something stands behind the closing quote
              6 |     with: { order_id: start.order_id.replace('a', 'b'), level: key }
-               |                                                      ^ a quote is not closed
+               |                                                      ^ put the whole value in quotes of the other kind; a quote that is part of it is not closed before
         "#]],
     );
     check(
@@ -71,18 +71,18 @@ fn shapes_of_bodies() {
     check(
         &step("    with: { order_id: key, level: { a: key } }\n    undo: nothing\n"),
         expect![[r#"
-        sagas/x.yaml:6:35: error: level is string, and fields stand here
-         6 |     with: { order_id: key, level: { a: key } }
-           |                                   ^^^^^^^^^^
-    "#]],
+            sagas/x.yaml:6:35: error: level is string, and fields stand here
+             6 |     with: { order_id: key, level: { a: key } }
+               |                                   ^^^^^^^^^^ write one expression
+        "#]],
     );
     check(
         &step("    with: [ key ]\n    undo: nothing\n"),
         expect![[r#"
-        sagas/x.yaml:6:11: error: the body is fraud.Score, and a list stands here
-         6 |     with: [ key ]
-           |           ^^^^^^^
-    "#]],
+            sagas/x.yaml:6:11: error: the body is fraud.Score, and a list stands here
+             6 |     with: [ key ]
+               |           ^^^^^^^ write its fields without a dash, or an expression that gives all of it
+        "#]],
     );
     check(
         &saga(
@@ -99,23 +99,23 @@ fn shapes_of_bodies() {
             "steps:\n  - step: pay\n    do: payment.Charge\n    with: { order_id: key, amount: 0.125, currency: start.placed_at }\n    undo: payment.Refund\n",
         ),
         expect![[r#"
-        sagas/x.yaml:6:36: error: amount: 0.125 does not fit decimal(18,2) without losing digits: round it
-         6 |     with: { order_id: key, amount: 0.125, currency: start.placed_at }
-           |                                    ^^^^^
-        sagas/x.yaml:6:53: error: currency: this may be absent, and the field needs a value
-         6 |     with: { order_id: key, amount: 0.125, currency: start.placed_at }
-           |                                                     ^^^^^^^^^^^^^^^ write .orValue(...) behind it, or ask has(...) first
-    "#]],
+            sagas/x.yaml:6:36: error: amount: 0.125 does not fit decimal(18,2) without losing digits: round it
+             6 |     with: { order_id: key, amount: 0.125, currency: start.placed_at }
+               |                                    ^^^^^ give what the schema takes; round(x, 2) leaves two digits behind the point
+            sagas/x.yaml:6:53: error: currency: this may be absent, and the field needs a value
+             6 |     with: { order_id: key, amount: 0.125, currency: start.placed_at }
+               |                                                     ^^^^^^^^^^^^^^^ write .orValue(...) behind it, or ask has(...) first
+        "#]],
     );
     check(
         &saga(
             "steps:\n  - step: a\n    do: inventory.ReserveStock\n    with: { order_id: key, items: \"start.items.map(i, {'sku': i.sku, 'qty': i.sku})\" }\n    undo: nothing\n",
         ),
         expect![[r#"
-        sagas/x.yaml:6:35: error: items: items: qty: string where int is wanted
-         6 |     with: { order_id: key, items: "start.items.map(i, {'sku': i.sku, 'qty': i.sku})" }
-           |                                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
-    "#]],
+            sagas/x.yaml:6:35: error: items: items: qty: string where int is wanted
+             6 |     with: { order_id: key, items: "start.items.map(i, {'sku': i.sku, 'qty': i.sku})" }
+               |                                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ make each item what is wanted: x.map(y, { 'FIELD': y.FIELD })
+        "#]],
     );
 }
 
@@ -156,24 +156,24 @@ fn expressions_and_certainty() {
         expect![[r#"
             sagas/x.yaml:5:68: error: this is not an expression: '>' cannot stand here
              5 |   - { step: two, do: fraud.Score, undo: nothing, if: start.total >> 3, with: { order_id: key } }
-               |                                                                    ^
+               |                                                                    ^ write values and operators: start.total > 10 && start.region == 'EU'; a text has quotes of its own
         "#]],
     );
     check(
         &saga("rules:\n  d: start.total > 1 ? 1 : 2\nsteps: []\n"),
         expect![[r#"
-        sagas/x.yaml:4:26: error: this is not YAML: mapping values are not allowed in this context
-         4 |   d: start.total > 1 ? 1 : 2
-           |                          ^ an expression with `, : { } [ ] # & * !` must be quoted
-    "#]],
+            sagas/x.yaml:4:26: error: this is not YAML: a colon with a space behind it makes a key of what stands before it
+             4 |   d: start.total > 1 ? 1 : 2
+               |                          ^ an expression or a text with `, : { } [ ] # & * !` must be quoted
+        "#]],
     );
     check(
         &two("if: min(start.total, 2) > 3, with: { order_id: key }"),
         expect![[r#"
-        sagas/x.yaml:5:54: error: YAML splits this expression at its commas
-         5 |   - { step: two, do: fraud.Score, undo: nothing, if: min(start.total, 2) > 3, with: { order_id: key } }
-           |                                                      ^^^^^^^^^^^^^^^^^^^^^^^ put the whole expression in quotes: { b: "f(1, 2)" }
-    "#]],
+            sagas/x.yaml:5:54: error: YAML splits this expression at its commas
+             5 |   - { step: two, do: fraud.Score, undo: nothing, if: min(start.total, 2) > 3, with: { order_id: key } }
+               |                                                      ^^^^^^^^^^^^^^^^^^^^^^^ put the whole expression in quotes: { b: "f(1, 2)" }
+        "#]],
     );
 }
 
@@ -237,7 +237,7 @@ fn rules() {
                |                      ^^^^^^^ a text is written 'express'; names are start, steps, rules, key, now, started, failure, round
             sagas/x.yaml:8:30: error: both sides must be of one type: int and string
              8 |   d: "has(start.placed_at) ? start.placed_at.getHours() : 'x'"
-               |                              ^^^^^
+               |                              ^^^^^ a text is made of a number by string(x), a number of a text by int(x) or decimal(x)
         "#]],
     );
 }
@@ -262,7 +262,7 @@ fn what_is_certain_at_the_ends() {
                |                                              ^^^^^^^^^^^ write string(x)
             sagas/x.yaml:2:69: error: no step has run when a saga starts
              2 | start: { on: OrderPlaced, from: orders, key: event.total, if: steps.one.x == 1 }
-               |                                                                     ^^^
+               |                                                                     ^^^ what is read here is the event that starts it
             sagas/x.yaml:5:79: error: nothing has failed here
              5 | on_completed: { emit: OrderCancelled, to: out, with: { order_id: key, reason: failure.code } }
                |                                                                               ^^^^^^^ failure can be read in an undo's with, in the steps of a reaction, in on_compensated and in on_stuck

@@ -134,7 +134,7 @@ fn what_may_not_stand_there() {
                |                      ^^^^^^^^^^^^^^^ the name of its record, for example OrderPlaced
             sagas/x.yaml:6:39: error: a wait has no 'timeout'
              6 |   - { step: b, wait: order fulfilled, timeout: 5s, undo: nothing }
-               |                                       ^^^^^^^ there are: step, wait, from, key, match, if, within, keep, on_refused, as, description
+               |                                       ^^^^^^^ here it is called 'within'
             sagas/x.yaml:6:52: error: a wait has no 'undo'
              6 |   - { step: b, wait: order fulfilled, timeout: 5s, undo: nothing }
                |                                                    ^^^^ undo stands at the do that it undoes

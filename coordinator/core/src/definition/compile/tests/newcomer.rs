@@ -241,7 +241,9 @@ pub(super) fn told(golden: &ExpectFile) {
     let mut told = head;
     for case in cases.split("\n=== ") {
         let (name, rest) = case.split_once('\n').unwrap();
-        let (text, _) = rest.split_once("\n---").unwrap_or_else(|| panic!("{name}: no --- behind the definition"));
+        // A file of several definitions has such lines itself.
+        let end = rest.find("\n---\nsagas/").or_else(|| rest.rfind("\n---"));
+        let text = &rest[..end.unwrap_or_else(|| panic!("{name}: no --- behind the definition"))];
         let whole = if text.starts_with("saga:") { format!("{text}\n") } else { saga(&format!("{text}\n")) };
         let found = super::errors::errors(&whole);
         assert!(!found.is_empty(), "{name}: nothing is told");
@@ -264,13 +266,13 @@ fn times_that_the_deadline_cuts_short() {
         expect![[r#"
             sagas/x.yaml:5:35: warning: this is never reached: the saga's deadline is earlier
              5 |   - { step: w, sleep: 1m, within: 2h }
-               |                                   ^^
+               |                                   ^^ give it less time, or the saga a longer deadline
             sagas/x.yaml:6:24: warning: this is never reached: the saga's deadline is earlier
              6 |   - { step: g, within: 3h, steps: [ { step: ask, approval: boss, within: 2h } ] }
-               |                        ^^
+               |                        ^^ give it less time, or the saga a longer deadline
             sagas/x.yaml:6:74: warning: this is never reached: the saga's deadline is earlier
              6 |   - { step: g, within: 3h, steps: [ { step: ask, approval: boss, within: 2h } ] }
-               |                                                                          ^^
+               |                                                                          ^^ give it less time, or the saga a longer deadline
         "#]],
     );
 }

@@ -117,19 +117,19 @@ fn what_reactions_are_made_of() {
                 |                                                                                    ^^^^^^^^ undo, go_on, stuck, { steps: [ ... ], next: go_on | retry | undo }, or one of these for each code: { CODE: ..., else: ... }
             sagas/x.yaml:11:145: error: at_most is a number from 1 to 19
              11 | ..., with: { order_id: key }, undo: nothing, on_refused: { steps: [ { step: w, refuse: NO } ], next: retry, at_most: 20 } }
-                |                                                                                                                      ^^
+                |                                                                                                                      ^^ at_most: 2, for example, asks two more times; what needs many attempts is tried again by retry
             sagas/x.yaml:12:26: error: parallel is a map of branches, not a list
              12 |   - { step: p, parallel: [ { step: i, refuse: NO } ] }
                 |                          ^^^^^^^^^^^^^^^^^^^^^^^^^^^ parallel: { one: [ ...steps... ], other: [ ...steps... ] }
+            sagas/x.yaml:13:13: error: this is never reached
+             13 |   - { step: q, parallel: { One: [ { step: j, refuse: NO } ], two: [] } }
+                |             ^ 'p' refuses always: give it an if, or remove what stands behind it
             sagas/x.yaml:13:28: error: 'One' is not a branch's name
              13 |   - { step: q, parallel: { One: [ { step: j, refuse: NO } ], two: [] } }
                 |                            ^^^ small letters, digits and _, at most 64, a letter first
             sagas/x.yaml:13:67: error: a list has 1 to 200 steps, not 0
              13 |   - { step: q, parallel: { One: [ { step: j, refuse: NO } ], two: [] } }
-                |                                                                   ^^
-            sagas/x.yaml:14:13: error: this is never reached
-             14 |   - { step: r, parallel: { one: [ { step: k, refuse: NO } ] } }
-                |             ^ 'q' refuses always: give it an if, or remove what stands behind it
+                |                                                                   ^^ write what is done, each step behind a dash: - step: NAME; or remove what has no steps
             sagas/x.yaml:14:26: error: a parallel has 2 to 50 branches, not 1
              14 |   - { step: r, parallel: { one: [ { step: k, refuse: NO } ] } }
                 |                          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ parallel: { one: [ ...steps... ], other: [ ...steps... ] }
@@ -215,13 +215,13 @@ fn names_that_stand_for_others() {
                |                                                              ^ it is for a step of on_refused or on_failed that gives what the refused step would have given
             sagas/x.yaml:5:153: error: 'nobody' is no step whose result this one could stand for
              5 | ..._refused: { steps: [ { step: b, do: fraud.Score, with: { order_id: key }, as: nobody, undo: nothing } ], next: go_on } }
-               |                                                                                  ^^^^^^ name 'a', or a step in it, which gives a result
+               |                                                                                  ^^^^^^ there are: a
             sagas/x.yaml:6:111: error: steps.c would be fraud.ScoreResult or ringmaster.Json
              6 | ..., on_refused: { steps: [ { step: d, as: c, do: fraud.Forget, undo: nothing, with: { order_id: key } } ], next: go_on } }
                |                                            ^ both results need the same fields, in the same order
-            sagas/x.yaml:7:28: error: step 'd' gives no result
+            sagas/x.yaml:7:28: error: what step 'd' gives has another name
              7 |   - { step: r, if: "steps.?d.hasValue()", do: fraud.Forget, undo: nothing, with: { order_id: key } }
-               |                            ^ what gives a result is a do, an approval, a wait, or a for_each with a result
+               |                            ^ it stands for 'c': steps.c
         "#]],
     );
 }

@@ -272,7 +272,7 @@ fn what_is_wrong_below_is_found_once() {
         text.push_str(&format!("---\nsaga: c{number}\ninput: {{}}\nsteps:\n{runs}"));
     }
     let errors = compiled(&text).expect_err("the last is wrong");
-    assert!(errors.iter().any(|error| error.contains("saga 'c29' has errors itself")), "{errors:#?}");
+    assert!(!errors.is_empty() && errors.iter().all(|error| !error.contains("has errors itself")), "{errors:#?}");
 }
 
 /// One that is deployed and runs another cannot be run by that one: neither has an end.

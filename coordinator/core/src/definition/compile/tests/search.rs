@@ -131,7 +131,7 @@ fn what_is_no_value_is_told_with_its_place() {
         expect![[r#"
             sagas/x.yaml:3:75: error: more than 8 values to search by
              3 | search: { a: key, b: key, c: key, d: key, e: key, f: key, g: key, h: key, i: key }
-               |                                                                           ^
+               |                                                                           ^ keep those that people look for; what else a saga began with is shown with it
         "#]],
     );
     check(

@@ -188,7 +188,7 @@ fn keys_of_groups_and_choices() {
         expect![[r#"
             sagas/x.yaml:4:23: error: a list has 1 to 200 steps, not 0
              4 |   - { step: a, steps: [] }
-               |                       ^^
+               |                       ^^ write what is done, each step behind a dash: - step: NAME; or remove what has no steps
             sagas/x.yaml:5:24: error: switch is a list of arms, not a map
              5 |   - { step: b, switch: { if: true } }
                |                        ^^^^^^^^^^^^ switch: [ { if: condition, steps: [ ... ] }, { else: [ ... ] } ]
@@ -215,13 +215,13 @@ fn keys_of_groups_and_choices() {
     check(
         &steps(&["{ step: g, steps: [ { step: one, refuse: NO } ] }", ONE]),
         expect![[r#"
-        sagas/x.yaml:5:13: error: step 'one' is defined twice
-         5 |   - { step: one, do: fraud.Score, undo: nothing, with: { order_id: key } }
-           |             ^^^ it is first on line 4
-        sagas/x.yaml:5:13: error: this is never reached
-         5 |   - { step: one, do: fraud.Score, undo: nothing, with: { order_id: key } }
-           |             ^^^ 'g' refuses always: give it an if, or remove what stands behind it
-    "#]],
+            sagas/x.yaml:5:13: error: step 'one' is defined twice
+             5 |   - { step: one, do: fraud.Score, undo: nothing, with: { order_id: key } }
+               |             ^^^ it is first on line 4: give one of them another name
+            sagas/x.yaml:5:13: error: this is never reached
+             5 |   - { step: one, do: fraud.Score, undo: nothing, with: { order_id: key } }
+               |             ^^^ 'g' refuses always: give it an if, or remove what stands behind it
+        "#]],
     );
 }
 

@@ -59,10 +59,10 @@ fn sleeps_that_are_none() {
                |                                          ^^^^^^^^^ there are: step, sleep, if, within, on_refused, description
             sagas/x.yaml:7:60: error: a sleep has no 'timeout'
              7 |   - { step: f, sleep: 2h, undo: nothing, on_failed: go_on, timeout: 5s }
-               |                                                            ^^^^^^^ there are: step, sleep, if, within, on_refused, description
+               |                                                            ^^^^^^^ here it is called 'within'
             sagas/x.yaml:8:23: error: an expression is needed here, not a list
              8 |   - { step: g, sleep: [ 2h ] }
-               |                       ^^^^^^
+               |                       ^^^^^^ write it in one line, in quotes if it holds { } or [ ]
             sagas/x.yaml:9:16: error: a step has no 'delay'
              9 |   - { step: i, delay: 2h }
                |                ^^^^^ here it is called 'sleep'
@@ -77,9 +77,9 @@ fn sleeps_that_are_none() {
             "{ step: k, sleep: 2h, on_refused: go_on }",
         ]),
         expect![[r#"
-            sagas/x.yaml:4:23: error: a sleep is a duration or a timestamp, not int
+            sagas/x.yaml:4:23: error: '5' is not a duration
              4 |   - { step: c, sleep: 5 }
-               |                       ^ sleep: 14d, sleep: duration('14d') or sleep: timestamp(x)
+               |                       ^ write its unit: 5s, 5ms
             sagas/x.yaml:5:23: error: a sleep is a duration or a timestamp, not string
              5 |   - { step: e, sleep: start.region }
                |                       ^^^^^^^^^^^^ sleep: 14d, sleep: duration('14d') or sleep: timestamp(x)

@@ -62,7 +62,7 @@ impl World {
     fn names(&self) -> Names<'static> {
         let step = |name, node| NodeName { name, node, result: Some(self.score.clone()), rule: None };
         let nodes = vec![step("pay", 1), step("score", 2), step("later", 3)];
-        Names { nodes, silent: vec!["told"], ..super::alone::names(&self.order) }
+        Names { nodes, silent: vec![("told", None)], ..super::alone::names(&self.order) }
     }
 
     fn lower(&self, text: &str) -> Result<lower::Typed, String> {

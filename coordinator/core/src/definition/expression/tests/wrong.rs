@@ -23,7 +23,7 @@ fn what_is_wrong_is_found_before_the_first_saga() {
         ("event.order_id", "! event is only there in the key and the if of a start or a wait (the start event is start)"),
         ("express", "! unknown name 'express' (a text is written \"'express'\")"),
         ("strt.total > 1", "! unknown name 'strt' (did you mean 'start'?)"),
-        ("rules.x", "! there is no rule 'x'"),
+        ("rules.x", "! there is no rule 'x' (rules: { NAME: EXPRESSION })"),
         ("1 + 'a'", "! cannot add int and string (make it a text: string(x))"),
         ("sized(start.items)", "! there is no function 'sized' (did you mean 'size'?)"),
         ("size(1)", "! size() does not take (int) (size(x) counts the letters of a string, the bytes of bytes, the items of a list, the entries of a map)"),
@@ -43,20 +43,20 @@ fn what_is_wrong_is_found_before_the_first_saga() {
         ("timestamp('yesterday')", "! 'yesterday' is not a timestamp (write for example timestamp('2030-01-31T12:00:00Z'))"),
         ("start.placed_at.getHours('Europe/Berlin')", "! 'Europe/Berlin' is not a zone here (UTC and fixed offsets are known, for example '+02:00')"),
         ("start.items.exists(key, true)", "! 'key' is reserved (name the item otherwise)"),
-        ("[1].map(a, [1].map(b, [1].map(c, [1].map(d, 1))))", "! more than 3 loops inside one another"),
+        ("[1].map(a, [1].map(b, [1].map(c, [1].map(d, 1))))", "! more than 3 loops inside one another (give the list to a participant as a whole)"),
         ("[1, 'a']", "! this is string, the items before are int (all items of a list have one type)"),
-        ("true ? 1 : 'a'", "! both sides must be of one type: int and string"),
+        ("true ? 1 : 'a'", "! both sides must be of one type: int and string (a text is made of a number by string(x), a number of a text by int(x) or decimal(x))"),
         ("1u", "! there are no unsigned integers (remove the u)"),
         ("Order{a: 1}", "! there is no type 'Order' to make (a record is { 'field': value })"),
         ("start.total and true", "! this is not an expression: 'and' cannot stand here (and, or, not are written &&, ||, !)"),
         ("start.paid or true", "! this is not an expression: 'or' cannot stand here (and, or, not are written &&, ||, !)"),
         ("start.paid && not true", "! this is not an expression: 'true' cannot stand here (and, or, not are written &&, ||, !)"),
-        ("start.count = 7", "! this is not an expression: '= ' cannot stand here (equality is written ==)"),
+        ("start.count = 7", "! this is not an expression: '=' cannot stand here (equality is written ==)"),
         ("start.count == 7)", "! this is not an expression: ')' cannot stand here (the parentheses do not match; in { } an expression with a comma must be quoted)"),
         ("start.count >= 7)", "! this is not an expression: ')' cannot stand here (the parentheses do not match; in { } an expression with a comma must be quoted)"),
         ("start.count <= 7)", "! this is not an expression: ')' cannot stand here (the parentheses do not match; in { } an expression with a comma must be quoted)"),
         ("start.count != 7)", "! this is not an expression: ')' cannot stand here (the parentheses do not match; in { } an expression with a comma must be quoted)"),
-        ("start && true", "! this is Order, and a bool is needed"),
+        ("start && true", "! this is Order, and a bool is needed (compare one of its fields, or ask has(x.FIELD))"),
         ("{'a': 1}.b", "! the record has no field 'b' (did you mean 'a'?)"),
         ("start.items.exists(i, i.skuu == 'a') && start.totl > 1", "! Item has no field 'skuu' (did you mean 'sku'?); Order has no field 'totl' (did you mean 'total'?)"),
     ]);
@@ -68,7 +68,10 @@ fn what_is_wrong_is_found_before_the_first_saga() {
         "step 'score' may not have succeeded here (write steps.?score.?FIELD.orValue(...), or ask has(steps.score) first)"
     );
     assert!(world.lower_at("failure.code", behind_two()).is_err());
-    assert_eq!(world.lower_at("steps.pay.score", Spot::start()).err().unwrap(), "no step has run when a saga starts");
+    assert_eq!(
+        world.lower_at("steps.pay.score", Spot::start()).err().unwrap(),
+        "no step has run when a saga starts (what is read here is the event that starts it)"
+    );
     let outside = "has(start.customer) && [1].exists(start2, start2 > 0)";
     assert!(world.lower(outside).is_ok());
 }
