@@ -172,24 +172,28 @@ impl<'n> Fields<'n> {
 
     /// A length of time, and where it stands.
     pub fn duration(&self, key: &str, report: &mut Report<'_>) -> Option<(Millis, Range<usize>)> {
-        let node = self.node(key)?;
-        let parsed = match node.scalar() {
-            Some(text) => parse_duration(text, Unit::Millis),
-            None => Err(format!("{key} is a duration, not {}", node.describe())),
-        };
-        match parsed {
-            Ok(0) => {
-                report.error(&node.span, format!("{key} of no time"), "remove it, or write for example 10s");
-                None
-            }
-            Ok(millis) => Some((millis, node.span.clone())),
-            Err(why) => {
-                let number = node.scalar().filter(|text| text.parse::<u64>().is_ok());
-                let hint = number.map(|number| format!("write its unit: {number}s, {number}ms"));
-                let hint = hint.unwrap_or_else(|| "a duration is written as 200ms, 10s, 5m, 1h30m, 14d".to_owned());
-                report.error(&node.span, why, hint);
-                None
-            }
+        duration(key, self.node(key)?, report)
+    }
+}
+
+/// A length of time, and where it stands.
+pub(super) fn duration(key: &str, node: &Node, report: &mut Report<'_>) -> Option<(Millis, Range<usize>)> {
+    let parsed = match node.scalar() {
+        Some(text) => parse_duration(text, Unit::Millis),
+        None => Err(format!("{key} is a duration, not {}", node.describe())),
+    };
+    match parsed {
+        Ok(0) => {
+            report.error(&node.span, format!("{key} of no time"), "remove it, or write for example 10s");
+            None
+        }
+        Ok(millis) => Some((millis, node.span.clone())),
+        Err(why) => {
+            let number = node.scalar().filter(|text| text.parse::<u64>().is_ok());
+            let hint = number.map(|number| format!("write its unit: {number}s, {number}ms"));
+            let hint = hint.unwrap_or_else(|| "a duration is written as 200ms, 10s, 5m, 1h30m, 14d".to_owned());
+            report.error(&node.span, why, hint);
+            None
         }
     }
 }

@@ -87,7 +87,7 @@ pub(super) fn body(fields: &Fields<'_>, report: &mut Report<'_>) -> Form {
 }
 
 impl UndoForm {
-    fn read(node: &Node, report: &mut Report<'_>) -> UndoForm {
+    pub(super) fn read(node: &Node, report: &mut Report<'_>) -> UndoForm {
         let span = node.span.clone();
         match node.scalar() {
             Some("nothing") => UndoForm { span, command: None, with: None },

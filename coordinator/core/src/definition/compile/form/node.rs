@@ -1,10 +1,10 @@
 //! A node: its name, what all nodes may have, and its verb.
 
-use super::super::fields::{Fields, Word, is_called, without_split};
+use super::super::fields::{Fields, Word, duration, is_called, without_split};
 use super::super::keys::{VERBS, verbs_with};
 use super::super::report::{Report, suggest};
 use super::approval::ApprovalForm;
-use super::do_::DoForm;
+use super::do_::{DoForm, UndoForm};
 use super::emit::EmitForm;
 use super::for_each::ForEachForm;
 use super::group::{self, GroupForm, SwitchForm};
@@ -197,6 +197,13 @@ impl NodeForm {
     /// What is no step of one verb, which is told.
     pub(super) fn unreadable(node: &Node, report: &mut Report<'_>) -> NodeForm {
         let name = node.named("step").filter(|name| name.scalar().is_some()).map(as_written);
+        // What these are means the same beside any verb.
+        for key in ["within", "timeout", "keep"] {
+            node.named(key).and_then(|node| duration(key, node, report));
+        }
+        if let Some(undo) = node.named("undo") {
+            UndoForm::read(undo, report);
+        }
         NodeForm {
             name: name.unwrap_or_else(|| unnamed(node, report)),
             // That of a wait is about its event.

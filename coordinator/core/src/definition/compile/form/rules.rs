@@ -49,6 +49,11 @@ fn rules(entries: &[(Node, Node)], report: &mut Report<'_>) -> Vec<Rule> {
             .map_or_else(|| key.scalar().unwrap_or_default().to_owned(), |name| name.text);
         let body = match &value.kind {
             Kind::List(rows) => read_table(rows, &value.span, report),
+            Kind::Map(_) if ["if", "then", "else"].iter().any(|word| value.named(word).is_some()) => {
+                let hint = "a table is a list: - { if: condition, then: value }, one or more, and last - { else: value }";
+                report.error(&value.span, "a rule is an expression or a table, not a map", hint);
+                None
+            }
             _ => Some(RuleBody::One(Parsed::new(value, report))),
         };
         let body = body.unwrap_or_else(|| RuleBody::One(Parsed::unreadable(value.span.clone(), "")));
