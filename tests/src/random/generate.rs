@@ -237,7 +237,7 @@ impl Draw<'_> {
         Some(step.clone())
     }
 
-    /// Any step may be the pivot.
+    /// Any step may be the pivot, or several: those that stand on one way are mended.
     fn put_pivot(&mut self, steps: &mut [Node]) {
         if !self.often(0.6) {
             return;
@@ -247,10 +247,10 @@ impl Draw<'_> {
         if count == 0 {
             return;
         }
-        let chosen = self.random.usize(..count);
+        let (chosen, several) = (self.random.usize(..count), self.often(0.4));
         each_command(steps, &mut |asks| {
             count -= 1;
-            asks.pivot = count == chosen;
+            asks.pivot = count == chosen || (several && self.random.u32(..3) == 0);
         });
         let inside: Vec<String> = Vec::new();
         if self.often(0.5)

@@ -146,13 +146,14 @@ fn mend_what(node: &mut Node, known: &mut Known) -> bool {
 fn mend_arms(arms: &mut Vec<Arm>, known: &mut Known) {
     let before = known.clone();
     for arm in arms.iter_mut() {
-        let mut inside = Known { pivot: known.pivot, ..before.clone() };
+        // Each way has its own pivot.
+        let mut inside = before.clone();
         if let Some(condition) = &mut arm.condition {
             inside.mend_condition(condition);
         }
         mend_list(&mut arm.steps, &mut inside, arm.condition.is_none());
         known.passed |= inside.passed;
-        known.pivot = inside.pivot;
+        known.pivot |= inside.pivot;
         known.readable.append(&mut inside.readable);
     }
     arms.retain(|arm| arm.condition.is_none() || !arm.steps.is_empty());

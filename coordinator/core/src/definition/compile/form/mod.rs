@@ -89,6 +89,11 @@ pub(super) struct StartForm {
 impl SagaForm {
     /// Reads a document; what is wrong is reported. `None` if it is no definition, or beyond a limit.
     pub(super) fn read(root: &Node, report: &mut Report<'_>) -> Option<SagaForm> {
+        if let Some(scenario) = root.named("scenario").filter(|_| root.named("steps").is_none()) {
+            let hint = "move it into the folder `scenarios` beside the definitions: `ringmaster test` plays it";
+            report.error(&scenario.span, "this is a scenario, not a definition", hint);
+            return None;
+        }
         let fields = Fields::of(root, &SAGA, &[], report)?;
         let name = fields.needed("saga", "saga: NAME", report);
         let name = name.and_then(|node| {
