@@ -118,6 +118,10 @@ const ROWS_USUAL: usize = 3;
 impl<'a> Rows<'a> {
     fn new(view: &View<'a>, definition: &'a Definition) -> Self {
         let mut all = SmallVec::new();
+        if !definition.has_items {
+            all.push((view.saga, ROOT));
+            return Rows { all, definition };
+        }
         for row in std::iter::once(view.saga).chain(view.above.iter().map(|above| &*above.saga)) {
             let list = definition.list_of(&row.id);
             all.push((row, list));

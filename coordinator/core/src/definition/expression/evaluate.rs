@@ -8,10 +8,8 @@ use regex::Regex;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Kind;
 use rust_decimal::Decimal;
-use smallvec::SmallVec;
 
 use super::arithmetic::{calculate, concatenate, negate};
-use super::lower::LOOPS_MAX;
 use super::tree::{Arithmetic, Const, FailureField, Loop, LoopKind, Node, Order, Root};
 use super::value::{Fault, Value, nodes_of};
 use super::{Environment, functions};
@@ -20,7 +18,7 @@ use super::{Environment, functions};
 pub(crate) struct Machine<'s, 'e> {
     pub(super) environment: &'s Environment<'e>,
     /// Items of the loops that are open.
-    pub(super) locals: SmallVec<[Value<'s>; LOOPS_MAX]>,
+    pub(super) locals: Vec<Value<'s>>,
     left: u32,
 }
 
@@ -28,7 +26,7 @@ type Evaluated<'s> = Result<Value<'s>, Fault>;
 
 impl<'s, 'e> Machine<'s, 'e> {
     pub(crate) fn new(environment: &'s Environment<'e>) -> Self {
-        Machine { environment, locals: SmallVec::new(), left: environment.budget.left() }
+        Machine { environment, locals: Vec::new(), left: environment.budget.left() }
     }
 
     /// Gives back what is left of the budget.

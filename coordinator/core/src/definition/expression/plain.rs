@@ -70,8 +70,8 @@ impl<'s> Machine<'s, '_> {
         Ok(value)
     }
 
-    #[inline]
     /// The value at a place.
+    #[inline(always)]
     pub(super) fn read(&mut self, place: &'s Place) -> Result<avro::Value<'s>, Fault> {
         let Some(bytes) = self.bytes_of(place.root) else { return Ok(avro::Value::Null) };
         let mut passed = 0;
