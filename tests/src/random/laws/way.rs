@@ -1,6 +1,6 @@
 //! The way that a saga goes is the one that was written, by a reckoning of conditions and bodies that is not the core's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ringmaster_core::definition::Definition;
 use ringmaster_schemas::journal::{Opens, Phase, SagaEvent};
@@ -108,7 +108,15 @@ pub(in crate::random) fn whole_way(known: &Known<'_>, history: &[Happened]) -> O
     });
     // The row of an ended saga holds no results any more.
     let row = &history.iter().nth_back(1)?.behind;
-    let way = Way { row, entries: newest(known, row), known, went: went.collect() };
+    let mut skipped = BTreeSet::new();
+    for happened in history {
+        match &happened.event {
+            SagaEvent::Skipped { node, .. } => _ = skipped.insert(known.name(*node)),
+            SagaEvent::Entered { node, .. } => _ = skipped.remove(known.name(*node)),
+            _ => {}
+        }
+    }
+    let way = Way { row, entries: newest(known, row), known, went: went.collect(), skipped };
     let mut missed = Vec::new();
     if way.list(&known.plan.steps, 0, &mut missed).is_err() {
         return Some("L18: it is completed, and a condition cannot be computed".to_owned());
@@ -129,6 +137,8 @@ struct Way<'a> {
     entries: BTreeMap<String, (usize, &'a Entry)>,
     /// What was entered, told or skipped, and when it last was.
     went: BTreeMap<&'a str, usize>,
+    /// What was skipped when it was last come to: its entry, if it has one, is of an earlier round.
+    skipped: BTreeSet<&'a str>,
 }
 
 impl Way<'_> {
@@ -145,7 +155,8 @@ impl Way<'_> {
             if leaves_a_trace && !went {
                 missed.push(&node.name);
             }
-            if entry.is_none() && (leaves_a_trace || went) {
+            let was_skipped = node.is_scope() && went && self.skipped.contains(&*node.name);
+            if was_skipped || (entry.is_none() && (leaves_a_trace || went)) {
                 continue;
             }
             let done = entry.is_none_or(|entry| entry.work == Work::Done && entry.stray().is_none());
