@@ -202,13 +202,10 @@ impl Known {
     fn for_command(&mut self, command: &[u8], now: Now) -> &Script {
         if let Some(unknown) = self.script.unknown(command)
             && self.unknown.len() < UNKNOWN_MAX
-            && self.unknown.insert(unknown.clone())
+            && !self.unknown.contains(&unknown)
         {
             self.look(now);
-            // A newer script may not know it either.
-            if self.script.unknown(command).is_some() {
-                self.unknown.insert(unknown);
-            }
+            self.unknown.insert(unknown);
         }
         &self.script
     }

@@ -15,6 +15,11 @@ const POWERS: [i128; DECIMAL_DIGITS_MAX as usize + 1] = {
     }
     powers
 };
+/// Ten to this power; none beyond 28 digits.
+pub fn power_of_ten(power: u32) -> Option<i128> {
+    POWERS.get(power as usize).copied()
+}
+
 /// Exponents beyond it are cut: no number that is not zero fits 38 digits there.
 const EXPONENT_MAX: i32 = 1_000_000;
 

@@ -26,7 +26,7 @@ pub(crate) use canonical::identity;
 pub use common::{Common, Differing, Gap};
 pub(crate) use compile::JSON_TEXT;
 pub(crate) use decimal::{fits, is_number, put_unscaled, put_unscaled_fixed};
-pub use decimal::{parse_number, rescale};
+pub use decimal::{parse_number, power_of_ten, rescale};
 pub use encode::EncodeError;
 pub(crate) use fit::type_word;
 pub use raw::{Entries, Items, Kind, Raw};

@@ -281,12 +281,17 @@ impl Catalog {
         self.default_types.get(topic).map(|kind| &**kind)
     }
 
-    /// Topics whose events need not say their type in this catalog, and must in a later one, with that type.
+    /// Topics whose events need not say their type in this catalog, and must in a later one where several types start, with that type.
     pub fn types_lost_in(&self, later: &Catalog) -> Vec<(Arc<str>, Arc<str>)> {
-        let lost = self.default_types.iter().filter(|(topic, kind)| later.default_type(topic) != Some(&***kind));
+        let lost = self.default_types.iter().filter(|(topic, _)| later.default_type(topic).is_none() && later.reads(topic));
         let mut lost: Vec<_> = lost.map(|(topic, kind)| (topic.clone(), kind.clone())).collect();
         lost.sort();
         lost
+    }
+
+    /// True if a newest version starts on a topic, or listens to it.
+    fn reads(&self, topic: &str) -> bool {
+        self.newest_versions().any(|version| version.inputs().iter().any(|known| ***known == *topic))
     }
 
     /// The next offset of the topic of definitions to read.

@@ -210,6 +210,15 @@ impl Definition {
         self.names.find(below.step).map_or(ROOT, |step| step + 1)
     }
 
+    /// True if something reads the result of a node, or of a step in it: it is not gone on without.
+    pub(crate) fn is_result_read(&self, number: u16) -> bool {
+        let node = &self.nodes[usize::from(number)];
+        // What an item did is read by nobody but that item.
+        let is_read_around = node.verb.is_composite() && !matches!(node.verb, Verb::ForEach(_));
+        let end = if is_read_around { node.end } else { number + 1 };
+        self.nodes[usize::from(number)..usize::from(end)].iter().any(|node| node.kept().is_some())
+    }
+
     /// The sub-saga that a step runs; none where it runs none.
     pub fn run_named(&self, step: &str) -> Option<&Run> {
         match &self.node(self.names.find(step)?)?.verb {

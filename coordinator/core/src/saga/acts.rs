@@ -12,7 +12,7 @@ use super::attempts::Policy;
 use super::decide::Draft;
 use super::flow::Way;
 use super::{ATTEMPTS_MAX, Outcome, Rejection, ReplyInput};
-use crate::definition::{ROOT, ROUNDS_MAX, Undo, Verb};
+use crate::definition::{ROOT, ROUNDS_MAX, Undo};
 use crate::faults::mutated;
 
 /// A person's act.
@@ -301,10 +301,6 @@ impl Draft<'_> {
     fn may_be_skipped(&self, place: Place, value: Option<&Data>, given: bool) -> Result<(), Rejection> {
         let entry: &Entry = self.entry(place);
         let node = &self.definition.nodes[usize::from(entry.node)];
-        let reads = |node: u16| self.definition.nodes[usize::from(node)].kept().is_some();
-        // What an item did is read by nobody but that item.
-        let is_read_around = node.verb.is_composite() && !matches!(node.verb, Verb::ForEach(_));
-        let end = if is_read_around { node.end } else { entry.node + 1 };
         let bytes = value.map_or(0, |value| value.bytes().len());
         let why = if entry.work == Work::Asked && node.phase != Phase::Retriable {
             "nobody knows whether it was done: resolve it, by what its participant says"
@@ -314,7 +310,7 @@ impl Draft<'_> {
             "it takes no value"
         } else if is_too_big(self.held_bytes(), bytes) {
             "the value is too big for a result"
-        } else if !given && (entry.node..end).any(reads) {
+        } else if !given && self.definition.is_result_read(entry.node) {
             if entry.work == Work::Undone {
                 "it was undone, and something reads its result: retry it, or cancel the saga"
             } else {

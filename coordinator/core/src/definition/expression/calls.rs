@@ -2,17 +2,12 @@
 
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue, operators as op};
 
-use regex::RegexBuilder;
-
 use super::lower::{Lowerer, Typed, fit};
 use super::scope::{facts, text_of};
 use super::signatures::FUNCTIONS;
 use super::tree::{Arithmetic, Const, Node, Order};
 use super::types::Type;
 use crate::definition::compile::{Unit, parse_duration};
-
-/// What a regular expression may take when it is compiled.
-pub(crate) const REGEX_BYTES_MAX: usize = 256 * 1024;
 
 impl<'a> Lowerer<'a, '_, '_> {
     pub(super) fn call(&mut self, e: &'a IdedExpr, call: &'a CallExpr) -> Option<Typed> {
@@ -300,22 +295,15 @@ impl<'a> Lowerer<'a, '_, '_> {
         let Some(written) = text_of(regex) else {
             return self.fail(e.id, "a regular expression is written in the definition, not computed", hint);
         };
+        if text.ty.required().1 {
+            return self.fail(e.id, "what matches() gets may be absent", "write .orValue(...) behind it, or ask has(...) first");
+        }
         if !matches!(text.ty, Type::Text | Type::Dynamic) {
             return self.fail(e.id, format!("matches() looks at a string, not {}", text.ty), "write string(x).matches('...')");
         }
-        match RegexBuilder::new(written).size_limit(REGEX_BYTES_MAX).build() {
-            Ok(regex) => Some(Typed::new(Node::Matches(Box::new((text.node, regex))), Type::Bool)),
-            Err(regex::Error::CompiledTooBig(_)) => self.fail(
-                e.id,
-                "this regular expression is too big",
-                format!("it may take {REGEX_BYTES_MAX} bytes when it is compiled"),
-            ),
-            Err(error) => {
-                // Its last line says what is wrong; those before show where, for a screen.
-                let why = error.to_string();
-                let why = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                self.fail(e.id, format!("this is no regular expression: {why}"), hint)
-            }
+        match self.names.derived.borrow().regexes.get(written) {
+            Ok(finder) => Some(Typed::new(Node::Matches(Box::new((text.node, finder))), Type::Bool)),
+            Err(why) => self.fail(e.id, why, hint),
         }
     }
 

@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use regex::Regex;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::avro::Kind;
 use rust_decimal::Decimal;
 
 use super::arithmetic::{calculate, concatenate, negate};
+use super::regexes::Finder;
 use super::tree::{Arithmetic, Const, FailureField, Loop, LoopKind, Node, Order, Root};
 use super::value::{Fault, Value, nodes_of};
 use super::{Environment, functions};
@@ -249,12 +249,11 @@ impl<'s, 'e> Machine<'s, 'e> {
         }
     }
 
-    fn finds(&mut self, text: &'s Node, regex: &'s Regex) -> Result<bool, Fault> {
+    fn finds(&mut self, text: &'s Node, finder: &'s Finder) -> Result<bool, Fault> {
         match self.eval(text)? {
             Value::Text(text) => {
-                // Linear in the text, and a byte may cost as much as a node.
-                self.spend(u32::try_from(text.len()).unwrap_or(u32::MAX))?;
-                Ok(regex.is_match(&text))
+                self.spend(finder.cost(&text))?;
+                Ok(finder.finds(&text))
             }
             other => Err(Fault::types("a string is needed here and it", &other)),
         }

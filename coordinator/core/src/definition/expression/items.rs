@@ -10,6 +10,7 @@ use super::evaluate::Machine;
 use super::lower::{Lowerer, Typed};
 use super::parse::Parsed;
 use super::place::Place;
+use super::regexes::Regexes;
 use super::scope::{Names, Spot, Uses};
 use super::shaped::{Shape, Unkept};
 use super::template::{Compiler, Form};
@@ -30,6 +31,8 @@ pub(crate) struct ItemName<'a> {
 /// Schemas that follow from expressions, by the for_each.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Derived {
+    /// Regular expressions, compiled.
+    pub(crate) regexes: Regexes,
     /// Of an item.
     pub(crate) items: BTreeMap<u16, Arc<Schema>>,
     /// Of what an item gives.

@@ -23,6 +23,7 @@ mod parse;
 mod paths;
 mod place;
 mod plain;
+mod regexes;
 mod rules;
 pub(crate) mod scope;
 pub(crate) mod searched;
@@ -73,7 +74,8 @@ pub(super) fn limits() -> Vec<Limit> {
         limit!(lower::LITERAL_DIGITS_MAX, "a number that is written beside a decimal", |n| format!("{n} digits")),
         limit!(number::DIGITS_MAX, "a decimal", |n| format!("{n} digits")),
         limit!(arithmetic::TEXT_BYTES_MAX, "a text that an expression makes", bytes),
-        limit!(calls::REGEX_BYTES_MAX, "a regular expression, compiled", bytes),
+        limit!(regexes::REGEX_BYTES_MAX, "a regular expression, compiled", bytes),
+        limit!(regexes::REGEXES_MAX, "regular expressions of a definition", count),
         limit!(scope::FACTS_MAX, "what is known to be there at one place, by conditions around it", |n| format!("{n} paths")),
         limit!(scope::FACT_BYTES_MAX, "such a path", bytes),
         limit!(scope::PATH_NAMES_MAX, "names of such a path", count),

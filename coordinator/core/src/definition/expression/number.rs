@@ -1,5 +1,6 @@
 //! Exact decimals: what does not fit 28 digits is an error, never rounded (rust_decimal's own operators round silently).
 
+use ringmaster_schemas::avro::power_of_ten;
 use rust_decimal::Decimal;
 
 use super::value::Fault;
@@ -7,16 +8,6 @@ use super::value::Fault;
 /// Digits of a decimal.
 pub(crate) const DIGITS_MAX: u32 = 28;
 const LIMIT: i128 = 10i128.pow(DIGITS_MAX);
-/// Powers of ten, by which scales are brought together.
-const POWERS: [i128; DIGITS_MAX as usize + 1] = {
-    let mut powers = [1i128; DIGITS_MAX as usize + 1];
-    let mut i = 1;
-    while i < powers.len() {
-        powers[i] = powers[i - 1] * 10;
-        i += 1;
-    }
-    powers
-};
 
 fn overflow(what: &str) -> Fault {
     Fault::new("OVERFLOW", format!("{what} has more than {DIGITS_MAX} digits"))
@@ -67,7 +58,7 @@ pub(crate) fn multiply(a: Decimal, b: Decimal) -> Result<Decimal, Fault> {
 #[inline]
 pub(crate) fn order(a: &Decimal, b: &Decimal) -> std::cmp::Ordering {
     let (x, y) = (a.mantissa(), b.mantissa());
-    let raised = |unscaled: i128, by: u32| unscaled.checked_mul(*POWERS.get(by as usize)?);
+    let raised = |unscaled: i128, by: u32| unscaled.checked_mul(power_of_ten(by)?);
     let aligned = match a.scale().cmp(&b.scale()) {
         std::cmp::Ordering::Equal => Some((x, y)),
         std::cmp::Ordering::Less => raised(x, b.scale() - a.scale()).map(|x| (x, y)),

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
 use rust_decimal::Decimal;
 
 use super::place::Place;
+use super::regexes::Finder;
 
 /// Where a path begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,7 +174,7 @@ pub(crate) enum Node {
     Compare(Order, Box<Node>, Box<Node>),
     In(Box<Node>, Box<Node>),
     /// A text that a regular expression, which is written in the definition, finds something in.
-    Matches(Box<(Node, Regex)>),
+    Matches(Box<(Node, Finder)>),
     Calculate(Arithmetic, Box<Node>, Box<Node>),
     Negate(Box<Node>),
     /// Not null.

@@ -4,7 +4,6 @@ use ringmaster_schemas::journal::Phase;
 use ringmaster_schemas::state::Work;
 
 use super::{Leaf, may_be_cancelled};
-use crate::definition::Verb;
 
 impl Leaf<'_> {
     /// What a person can do where it is stuck.
@@ -65,11 +64,6 @@ impl Leaf<'_> {
 
     /// True if something reads its result, or that of a step in it: it is not gone on without.
     fn is_read(&self) -> bool {
-        let Some(node) = self.node else { return false };
-        // What an item did is read by nobody but that item.
-        let is_read_around = node.verb.is_composite() && !matches!(node.verb, Verb::ForEach(_));
-        let end = if is_read_around { node.end } else { self.entry.node + 1 };
-        let all = &self.definition.nodes[usize::from(self.entry.node)..usize::from(end)];
-        all.iter().any(|node| node.kept().is_some())
+        self.node.is_some() && self.definition.is_result_read(self.entry.node)
     }
 }

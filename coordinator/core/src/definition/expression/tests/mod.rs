@@ -324,6 +324,12 @@ fn texts_and_turns_are_bounded() {
     let wide = format!("({ten} + {ten} + {ten} + {ten} + {ten} + {ten} + {ten} + {ten} + {ten} + {ten} + {ten})");
     let hostile = format!("{wide}.all(a, {wide}.all(b, {wide}.all(c, a + b + c > 0)))");
     assert_eq!(world.show(&hostile), "!! TOO_EXPENSIVE: the expressions of this turn cost more than 1000000 nodes");
+    // A large regular expression looks at many states for each byte: a short text is cheap, and a long one is not looked through.
+    let large = |text: &str| format!("{text}.matches('(a?b?c?d?e?f?){{40}}x')");
+    assert_eq!(world.show(&large("'abc'")), "false");
+    let long = "'0123456789abcdef'.replace('', '0123456789abcdef').replace('', '0123456789abcdef')";
+    assert_eq!(world.show(&large(long)), "!! TOO_EXPENSIVE: the expressions of this turn cost more than 1000000 nodes");
+    assert_eq!(world.show(&format!("{long}.matches('x$')")), "false");
     let text = "'0123456789abcdef'";
     let grow = |text: &str| format!("{text}.replace('', {text})");
     assert!(world.show(&grow(&grow(&grow(&grow(text))))).starts_with("!! DATA_TOO_BIG"), "a text grows to 64 KiB at most");

@@ -36,7 +36,7 @@ fn what_is_wrong_is_found_before_the_first_saga() {
         ("[start.?note].exists(n, n != null && [start.?note].exists(n, n + 'x' == 'x'))", "! one side may be absent (write .orValue(...) behind it, or ask has(...) first)"),
         ("start.order_id.matches(start.order_id)", "! a regular expression is written in the definition, not computed (write it in quotes, for example x.matches('^[A-Z]{2}-[0-9]+$'))"),
         ("start.order_id.matches('a(')", "! this is no regular expression: unclosed group (write it in quotes, for example x.matches('^[A-Z]{2}-[0-9]+$'))"),
-        ("start.order_id.matches('(((a{999}){999}){999})')", "! this regular expression is too big (it may take 262144 bytes when it is compiled)"),
+        ("start.order_id.matches('(((a{999}){999}){999})')", "! this regular expression is too big: it may take 65536 bytes when it is compiled (write it in quotes, for example x.matches('^[A-Z]{2}-[0-9]+$'))"),
         ("start.count.matches('7')", "! matches() looks at a string, not int (write string(x).matches('...'))"),
         ("duration(5)", "! duration() does not take (int) (duration('14d'), or duration(string))"),
         ("duration('5 weeks')", "! '5 weeks' is not a duration (write for example duration('14d'))"),
