@@ -144,7 +144,7 @@ impl Plan {
     pub fn told(&self) -> Vec<String> {
         let lost = self.types_lost.iter().map(|(topic, kind)| {
             format!(
-                "events of {topic} that do not say their type were taken as {kind} until now; sagas start on several types there now, so \
+                "events of {topic} that do not say their type were taken as {kind} until now; several types are expected there now, so \
                  that such events go to quarantine (TYPE_UNKNOWN). Give them a type (the header ce_type, or the field `type`), or set \
                  `default_type = \"{kind}\"` below [topics.\"{topic}\"]"
             )
