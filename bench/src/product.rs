@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use ringmaster::api;
 use ringmaster::config::Config;
-use ringmaster::runtime::{Instance, Knowledge, Report, Status, load_knowledge, prepare, wall};
+use ringmaster::runtime::{Instance, Knowledge, Parts, Report, Status, load_knowledge, prepare, wall};
 use ringmaster::topics;
 use ringmaster_bench::course::{Course, EventWriter, WHOLE};
+use ringmaster_bus::Alone;
 use ringmaster_bus::embedded::{EmbeddedBus, Log};
 use ringmaster_bus::kafka::KafkaBus;
 use ringmaster_demo::accounting::{Accounting, account};
@@ -177,7 +178,9 @@ impl OnEmbedded {
         let services = Running::start(options, &log, folder.path(), &config.prefix)?;
         let buses = (0..config.workers).map(|_| log.open()).collect::<Result<Vec<_>, _>>()?;
         let settings = config.instance_among_others();
-        let instance = Instance::start(buses, &setup, &Arc::new(knowledge), &store, settings, &status, &report);
+        let knowledge = Arc::new(knowledge);
+        let parts = Parts { setup: &setup, knowledge: &knowledge, store: &store, settings, status: &status, report: &report };
+        let instance = Instance::start(buses, Box::new(Alone::new(config.partitions)), &parts);
         let load = Load::new(bus, writer, options.partitions)?;
         Ok(OnEmbedded { folder, options: options.clone(), load, services, instance, status, store, log })
     }

@@ -124,8 +124,11 @@ async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
 }
 
 async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
-    let known = sources.status.partitions();
-    let missing: Vec<_> = (0..sources.partitions)
+    let (known, share) = (sources.status.partitions(), sources.status.share());
+    let missing: Vec<_> = share
+        .iter()
+        .flatten()
+        .copied()
         .filter_map(|number| {
             let status = known.iter().find(|status| status.partition == number);
             missing(status).map(|missing| json!({ "partition": number, "missing": missing }))
@@ -138,11 +141,18 @@ async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
         .flat_map(|status| status.troubles.into_iter().map(move |trouble| (status.topic.clone(), trouble)))
         .map(|(topic, trouble)| json!({ "topic": *topic, "partition": trouble.partition, "why": trouble.why }))
         .collect();
-    let ready = missing.is_empty() && topics.is_empty();
+    let ready = share.is_some() && missing.is_empty() && topics.is_empty();
+    let group = share.is_none().then_some(NOT_JOINED);
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({ "ready": ready, "partitions": sources.partitions, "not_ready": missing, "topics": topics });
+    let body = json!({
+        "ready": ready, "partitions": sources.partitions, "share": share, "group": group, "not_ready": missing, "topics": topics,
+    });
     (code, Json(body)).into_response()
 }
+
+/// Why nothing is hosted yet.
+const NOT_JOINED: &str =
+    "the group has not said yet which partitions are this instance's: is the broker reachable? Another one may be handing over";
 
 /// What a partition lacks to be ready; none if it is.
 fn missing(status: Option<&PartitionStatus>) -> Option<&'static str> {

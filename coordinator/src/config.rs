@@ -54,6 +54,8 @@ pub struct Config {
     pub definitions: PathBuf,
     /// What changes there is deployed while a coordinator runs.
     pub definitions_watched: bool,
+    /// Asked to stop, it gives its partitions to others at once.
+    pub leave_on_stop: bool,
     /// Folder of Avro schemas.
     pub schemas: PathBuf,
     /// Where a topic that was never read begins.
@@ -226,6 +228,7 @@ fn read_config(layers: &mut Layers) -> Config {
         instance: layers.read(&["instance"], None, values::auto(values::text)).unwrap_or_else(machine_name),
         definitions: layers.read(&["definitions"], "sagas".to_owned(), values::text).into(),
         definitions_watched: layers.read(&["definitions_watched"], false, values::truth),
+        leave_on_stop: layers.read(&["leave_on_stop"], true, values::truth),
         schemas: layers.read(&["schemas"], "sagas/schemas".to_owned(), values::text).into(),
         start_at: layers.read(&["start_at"], StartAt::Earliest, values::start_at),
         listen: layers.read(&["api", "listen"], Some(([127, 0, 0, 1], 8080).into()), values::address),

@@ -13,12 +13,14 @@ pub mod embedded;
 pub mod kafka;
 pub mod sim;
 
+mod membership;
 mod names;
 mod pace;
 mod signal;
 
 use std::time::Duration;
 
+pub use membership::{Alone, Granted, Membership};
 pub use names::TopicNames;
 pub use pace::Pace;
 use ringmaster_schemas::Millis;

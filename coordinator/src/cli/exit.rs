@@ -19,7 +19,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// Another instance claimed a partition.
+    /// Another process runs under this instance's name.
     Fenced = 3,
     /// Settings or topics are not as they must be.
     Refused = 4,
@@ -44,10 +44,7 @@ pub const EXITS: [(Exit, &str); 12] = [
     (Exit::Done, "done"),
     (Exit::Failed, "failed; the message says why. Of `definitions diff`: there is a difference, and nothing failed"),
     (Exit::Usage, "the command line is wrong"),
-    (
-        Exit::Fenced,
-        "another instance took over; the message names it and its address. Do not restart before one of them is stopped",
-    ),
+    (Exit::Fenced, "another process runs under the name of this instance; give each a name of its own (--set instance=...)"),
     (Exit::Refused, "settings or topics are not as they must be; restarting does not help"),
     (Exit::Unreachable, "no answer from the broker, or from the coordinator that was asked; try again later"),
     (Exit::Definition, "a definition, a schema or a scenario has errors; nothing was deployed"),
@@ -146,6 +143,7 @@ impl From<Stop> for Failure {
     fn from(stop: Stop) -> Self {
         let exit = match &stop {
             Stop::Bus(_) => Exit::Unreachable,
+            Stop::Group(_) => Exit::Fenced,
             Stop::Panicked { .. } => Exit::Failed,
             Stop::Topic(_) => Exit::Journal,
             Stop::Partition(why) => match why {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ringmaster_bus::Bus;
 use ringmaster_bus::embedded::Log;
-use ringmaster_bus::kafka::KafkaBus;
+use ringmaster_bus::kafka::{KafkaBus, Member};
+use ringmaster_bus::{Alone, Bus, Membership};
 use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::Counters;
 use ringmaster_store::Store;
@@ -22,7 +22,7 @@ use super::exit::{Exit, Failure};
 use super::topics::apply_on;
 use crate::api;
 use crate::config::{BusKind, Config};
-use crate::runtime::{self, Follower, Following, Instance, Newest, Plan, Setup, SetupSettings, Status};
+use crate::runtime::{self, Follower, Following, Instance, Newest, Parts, Plan, Setup, SetupSettings, Status};
 use crate::telemetry::Metrics;
 
 /// How often the main thread looks whether it is to stop.
@@ -38,7 +38,9 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
             let client = |config: &Config| KafkaBus::new(config.kafka_settings()).map_err(Failure::from);
             let mut first = client(config)?;
             require_topics(&mut first, config)?;
-            run_on(config, first, client, &stop)
+            let member =
+                |config: &Config| Ok(Box::new(Member::join(config.kafka_settings(), config.joining())?) as Box<dyn Membership>);
+            run_on(config, first, client, member, &stop)
         }
         BusKind::Embedded => {
             let log = Log::open(&config.embedded.dir, config.log_settings())?;
@@ -47,7 +49,8 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
             for name in apply_on(&mut first, config, &[], 1)? {
                 tracing::info!(topic = name, "made a topic");
             }
-            run_on(config, first, |_| Ok(log.client()), &stop)
+            let member = |config: &Config| Ok(Box::new(Alone::new(config.partitions)) as Box<dyn Membership>);
+            run_on(config, first, |_| Ok(log.client()), member, &stop)
         }
     }
 }
@@ -79,6 +82,7 @@ fn run_on<B: Bus + Send + 'static>(
     config: &Config,
     mut first: B,
     client: impl Fn(&Config) -> Result<B, Failure>,
+    member: impl Fn(&Config) -> Result<Box<dyn Membership>, Failure>,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     // First of all: who has the store is the one that runs.
@@ -113,7 +117,15 @@ fn run_on<B: Bus + Send + 'static>(
     let reported = metrics.clone();
     let report: runtime::Report = Arc::new(move |counted: &Counters| reported.add(counted));
     let knowledge = Arc::new(knowledge);
-    let mut instance = Instance::start(buses, &setup, &knowledge, &store, config.instance(), &status, &report);
+    let parts = Parts {
+        setup: &setup,
+        knowledge: &knowledge,
+        store: &store,
+        settings: config.instance(),
+        status: &status,
+        report: &report,
+    };
+    let mut instance = Instance::start(buses, member(config)?, &parts);
     let following = Following {
         setup: settings,
         deploying,
@@ -133,7 +145,7 @@ fn run_on<B: Bus + Send + 'static>(
     };
     let api = address.map_or_else(|| "off".to_owned(), |address| format!("http://{address}"));
     tracing::info!(instance = config.instance, workers = config.workers, partitions = config.partitions, api, "started");
-    watch(&instance, &status, config.partitions, stop);
+    watch(&instance, &status, stop);
     instance.stop();
     let stopped = instance.join();
     drop(server);
@@ -172,11 +184,12 @@ fn say_plan(plan: &Plan, config: &Config) {
 }
 
 /// Waits for a signal or a failure; says once when everything is owned.
-fn watch(instance: &Instance, status: &Status, partitions: i32, stop: &AtomicBool) {
+fn watch(instance: &Instance, status: &Status, stop: &AtomicBool) {
     let mut is_said = false;
     while !stop.load(Ordering::Relaxed) && !instance.failed() {
-        if !is_said && status.ready(partitions) {
-            tracing::info!(partitions, "ready: all partitions are owned and read");
+        if !is_said && status.ready() {
+            let partitions = status.share().map_or(0, |share| share.len());
+            tracing::info!(partitions, "ready: all partitions that the group gives to this instance are owned and read");
             let stuck: usize = status.partitions().iter().map(|partition| partition.stuck).sum();
             if stuck > 0 {
                 tracing::warn!(stuck, "sagas are stuck and need a person: `ringmaster saga list --stuck` names them");

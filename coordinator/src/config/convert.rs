@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use ringmaster_bus::embedded::{Settings as LogSettings, Sync};
-use ringmaster_bus::kafka::KafkaSettings;
+use ringmaster_bus::kafka::{Joining, KafkaSettings};
 use ringmaster_core::definition::compile;
 use ringmaster_core::partition::Limits;
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::names::Topics;
 
 use super::Config;
 use crate::runtime::{CompileOptions, Deploying, InputOptions, InstanceSettings, SetupSettings};
@@ -101,6 +102,16 @@ impl Config {
             group: self.prefix.clone(),
             fetched_bytes_max: self.shares().fetched,
             ..KafkaSettings::new(&self.kafka.bootstrap)
+        }
+    }
+
+    /// As whom the instance joins the group that shares the partitions out.
+    pub fn joining(&self) -> Joining {
+        Joining {
+            group: format!("{}.instances", self.prefix),
+            topic: Topics::new(&self.prefix).journal,
+            name: self.instance.clone(),
+            leaves: self.leave_on_stop,
         }
     }
 

@@ -1,30 +1,34 @@
 //! An instance: its workers' threads, the store's upkeep, and an orderly end.
 
 use std::any::Any;
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ringmaster_bus::{Bus, Pace, Waker};
-use ringmaster_core::partition::Counters;
+use ringmaster_bus::{Bus, Membership, Pace, Waker};
+use ringmaster_core::partition::{Counters, Partition};
 use ringmaster_store::Store;
 
 use super::clock::now;
 use super::follow::Follower;
+use super::group::Order;
+use super::group::member::{Orders, Says, Team};
 use super::knowledge::{Knowledge, Newest};
 use super::memory::Memory;
 use super::news::News;
 use super::setup::Setup;
 use super::status::{self, Status};
-use super::worker::{Stop, Worker};
+use super::worker::{Gone, Stop, Worker};
 
 /// Longest wait of an idle turn: bounds how late a stop request is seen.
 const WAIT_MAX: Duration = Duration::from_millis(100);
 /// And its shortest, so that what is due but held does not make it spin.
 const WAIT_MIN: Duration = Duration::from_millis(1);
-/// An orderly end takes at most this long; what is not finished then is found again by the next start.
+/// How long an orderly end waits for a thread that may wait for a broker.
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// Workers report to people and metrics this often.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
@@ -48,9 +52,13 @@ pub struct Instance {
     workers: Vec<JoinHandle<Result<Counters, Stop>>>,
     wakers: Vec<Waker>,
     news: Vec<Arc<Untaken<News>>>,
+    group: JoinHandle<Result<(), Stop>>,
     follower: Option<JoinHandle<Result<(), Stop>>>,
     upkeep: JoinHandle<Result<(), Stop>>,
     stopping: Arc<AtomicBool>,
+    /// All workers have ended.
+    ended: Arc<AtomicBool>,
+    wake_group: Waker,
     failed: Arc<AtomicBool>,
 }
 
@@ -63,36 +71,55 @@ pub struct Stopped {
     pub stops: Vec<Stop>,
 }
 
+/// What an instance is made of.
+pub struct Parts<'a> {
+    /// What partitions and workers are made of.
+    pub setup: &'a Setup,
+    /// Definitions and schemas as they are known at first.
+    pub knowledge: &'a Arc<Knowledge>,
+    /// Where rows are.
+    pub store: &'a Arc<dyn Store>,
+    /// What concerns the instance as a whole.
+    pub settings: InstanceSettings,
+    /// Where it says how it stands.
+    pub status: &'a Arc<Status>,
+    /// Who is told what is counted.
+    pub report: &'a Report,
+}
+
 impl Instance {
-    /// Starts one worker for each bus.
-    pub fn start<B: Bus + Send + 'static>(
-        buses: Vec<B>,
-        setup: &Setup,
-        knowledge: &Arc<Knowledge>,
-        store: &Arc<dyn Store>,
-        settings: InstanceSettings,
-        status: &Arc<Status>,
-        report: &Report,
-    ) -> Instance {
-        let stopping = Arc::new(AtomicBool::new(false));
-        let failed = Arc::new(AtomicBool::new(false));
+    /// Starts one worker for each bus; they host what the group gives to `member`.
+    pub fn start<B: Bus + Send + 'static>(buses: Vec<B>, member: Box<dyn Membership>, parts: &Parts<'_>) -> Instance {
+        let Parts { setup, knowledge, store, settings, status, report } = *parts;
+        let (stopping, ended, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)), Arc::default());
+        let end = |stopping: &Arc<AtomicBool>| End { stopping: stopping.clone(), failed: Arc::clone(&failed) };
         let wakers: Vec<Waker> = buses.iter().map(Bus::waker).collect();
-        let count = buses.len();
         let memory = Arc::new(Memory::new(settings.memory_max));
-        let (mut workers, mut news) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for (index, bus) in buses.into_iter().enumerate() {
-            let ids = Box::new(random_id);
-            let worker = Worker::new(bus, setup.worker(), setup.partitions(index, count), knowledge.clone(), store.clone(), ids);
-            let end = End { stopping: stopping.clone(), failed: failed.clone() };
+        let orders: Vec<Arc<Orders>> = buses.iter().map(|_| Arc::default()).collect();
+        let team = Team::new(member, orders.iter().cloned().zip(wakers.iter().cloned()).collect(), status.clone());
+        let (mut workers, mut news) = (Vec::new(), Vec::new());
+        for (index, (bus, orders)) in buses.into_iter().zip(orders).enumerate() {
+            let worker = Worker::new(bus, setup.worker(), Vec::new(), knowledge.clone(), store.clone(), Box::new(random_id));
             let told = Arc::new(Untaken::default());
             news.push(told.clone());
-            let run = Run { index, end, told, memory: memory.clone(), status: status.clone(), report: report.clone() };
-            let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-            workers.push(thread.spawn(move || run.run(worker)).expect("a thread can be started"));
+            let run = Run {
+                index,
+                end: end(&stopping),
+                told,
+                orders,
+                says: team.says(),
+                hostings: RefCell::default(),
+                setup: setup.clone(),
+                memory: memory.clone(),
+                status: status.clone(),
+                report: report.clone(),
+            };
+            workers.push(spawn(&format!("worker-{index}"), move || run.run(worker)));
         }
-        let end = End { stopping: stopping.clone(), failed: failed.clone() };
-        let upkeep = start_upkeep(store.clone(), settings.flush_every, end, setup.partition_count());
-        Instance { workers, wakers, news, follower: None, upkeep, stopping, failed }
+        let upkeep = start_upkeep(store.clone(), settings.flush_every, end(&stopping), setup.partition_count());
+        let (wake_group, guard, stops, ends) = (team.waker(), end(&stopping), stopping.clone(), ended.clone());
+        let group = spawn("group", move || guard.guard(|| team.run(&stops, &ends)));
+        Instance { workers, wakers, news, group, follower: None, upkeep, stopping, ended, wake_group, failed }
     }
 
     /// Takes in what is deployed from now on, by a thread of its own; what is known then is `newest`.
@@ -110,8 +137,7 @@ impl Instance {
             }
             Ok(())
         };
-        let run = move || end.guard(|| work(&end));
-        self.follower = Some(std::thread::Builder::new().name("follower".into()).spawn(run).expect("a thread can be started"));
+        self.follower = Some(spawn("follower", move || end.guard(|| work(&end))));
     }
 
     /// Asks for an orderly end: stop reading, confirm, deliver, journal `released`, checkpoint, flush.
@@ -135,6 +161,10 @@ impl Instance {
             }
         }
         self.stopping.store(true, Ordering::SeqCst);
+        // Only now may others have what was hosted here.
+        self.ended.store(true, Ordering::SeqCst);
+        (self.wake_group)();
+        stopped.stops.extend(self.group.join().expect("its panic is caught on its thread").err());
         stopped.stops.extend(self.upkeep.join().expect("its panic is caught on its thread").err());
         if let Some(follower) = self.follower {
             // It may wait for a broker that is away, and nothing waits for it.
@@ -194,6 +224,10 @@ impl End {
     }
 }
 
+fn spawn<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).expect("a thread can be started")
+}
+
 fn text_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("a panic without a text").to_owned()
@@ -203,6 +237,11 @@ struct Run {
     index: usize,
     end: End,
     told: Arc<Untaken<News>>,
+    orders: Arc<Orders>,
+    says: Says,
+    /// The numbers of present hostings, by partition.
+    hostings: RefCell<HashMap<i32, u64>>,
+    setup: Setup,
     memory: Arc<Memory>,
     status: Arc<Status>,
     report: Report,
@@ -218,7 +257,7 @@ impl Run {
     }
 
     fn say<B: Bus>(&self, worker: &Worker<B>) {
-        self.status.report(worker.partitions());
+        self.status.report(self.index, worker.partitions());
         self.status.report_topics(self.index, worker.topics());
     }
 
@@ -231,10 +270,11 @@ impl Run {
             if let Some(news) = self.told.take() {
                 worker.learn(&news, now());
             }
-            let turn = worker.turn(&now, wait)?;
+            let moved = self.obey(worker)?;
+            let turn = worker.turn(&now, if moved { Duration::ZERO } else { wait })?;
             pace.after_turn(turn.events, worker.turn_min());
             wait = WAIT_MAX.min(turn.idle.max(WAIT_MIN));
-            if reported_at.elapsed() >= REPORT_EVERY {
+            if self.say_gone(worker) || moved || reported_at.elapsed() >= REPORT_EVERY {
                 reported_at = Instant::now();
                 worker.look(self.memory.is_short(), now());
                 self.say(worker);
@@ -246,20 +286,48 @@ impl Run {
         (self.report)(&status::since(worker.counters(), &reported));
         result
     }
+
+    /// Does what the group wants; true if that was anything.
+    fn obey<B: Bus>(&self, worker: &mut Worker<B>) -> Result<bool, Stop> {
+        let orders = self.orders.take();
+        let any = !orders.is_empty();
+        for order in orders {
+            match order {
+                Order::Host { partition, hosting, .. } => {
+                    self.hostings.borrow_mut().insert(partition, hosting);
+                    worker.assign(Partition::new(self.setup.partition(partition)));
+                }
+                Order::HandOver { partition, .. } => worker.hand_over(partition, now()),
+                Order::Drop { partition, .. } => worker.revoke(partition, now())?,
+                Order::GiveBack(_) => {}
+            }
+        }
+        Ok(any)
+    }
+
+    /// Says what left by itself; true if anything did.
+    fn say_gone<B: Bus>(&self, worker: &mut Worker<B>) -> bool {
+        let gone = worker.take_gone();
+        let any = !gone.is_empty();
+        for gone in gone {
+            let (Gone::HandedOver(partition) | Gone::Fenced { partition, .. }) = gone;
+            let hosting = self.hostings.borrow().get(&partition).copied();
+            self.says.left((gone, hosting.unwrap_or_default()));
+        }
+        any
+    }
 }
 
-/// The orderly end.
+/// The orderly end: stop reading, confirm, deliver, journal `released`, checkpoint.
 fn finish<B: Bus>(worker: &mut Worker<B>) -> Result<(), Stop> {
-    let since = Instant::now();
-    worker.begin_stop();
-    while !worker.quiet() && since.elapsed() < STOP_MAX {
-        worker.turn(&now, Duration::from_millis(20))?;
+    worker.hand_over_all(now());
+    while !worker.is_empty() {
+        let turn = worker.turn(&now, Duration::ZERO)?;
+        if turn.events == 0 {
+            worker.turn(&now, turn.idle.clamp(WAIT_MIN, WAIT_MAX))?;
+        }
     }
-    worker.append_released(now());
-    while !worker.quiet() && since.elapsed() < STOP_MAX {
-        worker.turn(&now, Duration::from_millis(20))?;
-    }
-    worker.checkpoint(now())
+    Ok(())
 }
 
 /// Flushes the store, and deletes expired rows, now and then, away from the workers' threads.
@@ -283,8 +351,7 @@ fn start_upkeep(store: Arc<dyn Store>, every: Duration, end: End, partitions: i3
             std::thread::sleep(Duration::from_millis(50));
         }
     };
-    let upkeep = move || end.guard(|| work(&end));
-    std::thread::Builder::new().name("upkeep".into()).spawn(upkeep).expect("a thread can be started")
+    spawn("upkeep", move || end.guard(|| work(&end)))
 }
 
 fn collect(store: &dyn Store, partition: i32) {

@@ -14,6 +14,7 @@ mod diary;
 mod effects;
 mod folder;
 mod follow;
+mod group;
 mod instance;
 mod knowledge;
 mod memory;
@@ -28,7 +29,8 @@ pub use clock::{Now, now, wall};
 pub use deploy::{Change, DeployError, Deploying, Plan, deploy, load_knowledge};
 pub use folder::find_schemas;
 pub use follow::{Follower, Following};
-pub use instance::{Instance, InstanceSettings, Report, Stopped};
+pub use group::{Order, Shares};
+pub use instance::{Instance, InstanceSettings, Parts, Report, Stopped};
 pub use knowledge::{
     CompileOptions, Knowledge, KnowledgeError, Newest, SchemasOfSagas, compile_files, definition_files, deployed_records,
     read_knowledge, read_text,
@@ -38,4 +40,4 @@ pub use news::{InForce, News};
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
 pub use status::{PartitionStatus, Status};
 pub use watch::{Rules, TopicLost, TopicStatus, Trouble, Use, Watched};
-pub use worker::{Stop, Turn, Worker, WorkerSettings};
+pub use worker::{Gone, Stop, Turn, Worker, WorkerSettings};

@@ -1,6 +1,6 @@
 //! Where each partition stands, for people and probes: written by workers now and then, read by the API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use ringmaster_core::partition::{Counters, Held, Partition, StageName};
@@ -10,7 +10,10 @@ use super::watch::TopicStatus;
 /// What the API may know of a running instance.
 #[derive(Debug, Default)]
 pub struct Status {
-    partitions: Mutex<Vec<PartitionStatus>>,
+    /// By worker.
+    partitions: Mutex<BTreeMap<usize, Vec<PartitionStatus>>>,
+    /// What the group says is this instance's; none before it has said anything.
+    given: Mutex<Option<BTreeSet<i32>>>,
     /// By worker.
     topics: Mutex<BTreeMap<usize, Vec<TopicStatus>>>,
 }
@@ -47,31 +50,20 @@ pub struct PartitionStatus {
 }
 
 impl Status {
-    /// A worker reports its partitions.
-    pub fn report<'a>(&self, partitions: impl Iterator<Item = &'a Partition>) {
-        let mut all = self.partitions.lock().expect("no holder panics");
-        for partition in partitions {
-            let (rows, row_bytes) = partition.overlay_size();
-            let now = PartitionStatus {
-                partition: partition.number(),
-                phase: partition.stage(),
-                journal_offset: partition.journal_offset(),
-                rows,
-                row_bytes,
-                unreleased: partition.unreleased_count(),
-                undeliverable: partition.undeliverable_count(),
-                stuck: partition.stuck_count(),
-                parked: partition.parked_count(),
-                breakers: partition.open_breakers(),
-                in_flight: partition.asking_count(),
-                held: partition.held(),
-            };
-            match all.iter_mut().find(|known| known.partition == now.partition) {
-                Some(known) => *known = now,
-                None => all.push(now),
-            }
-        }
-        all.sort_by_key(|status| status.partition);
+    /// A worker reports its partitions: all that it hosts now.
+    pub fn report<'a>(&self, worker: usize, partitions: impl Iterator<Item = &'a Partition>) {
+        let now = partitions.map(PartitionStatus::of).collect();
+        self.partitions.lock().expect("no holder panics").insert(worker, now);
+    }
+
+    /// The group has said what is this instance's.
+    pub fn given(&self, partitions: Option<&BTreeSet<i32>>) {
+        *self.given.lock().expect("no holder panics") = partitions.cloned();
+    }
+
+    /// What the group says is this instance's; none before it has said anything.
+    pub fn share(&self) -> Option<BTreeSet<i32>> {
+        self.given.lock().expect("no holder panics").clone()
     }
 
     /// A worker reports the topics that it reads.
@@ -95,18 +87,43 @@ impl Status {
         all
     }
 
-    /// All partitions, in order.
+    /// All partitions that are hosted here, in order.
     pub fn partitions(&self) -> Vec<PartitionStatus> {
-        self.partitions.lock().expect("no holder panics").clone()
+        let mut all: Vec<PartitionStatus> = self.partitions.lock().expect("no holder panics").values().flatten().cloned().collect();
+        all.sort_by_key(|status| status.partition);
+        all
     }
 
-    /// True if every one of `count` partitions is owned and read, and no topic is in trouble.
-    pub fn ready(&self, count: i32) -> bool {
+    /// True if all that the group gives to this instance is owned and read, and no topic is in trouble. One that is given nothing is ready
+    /// too: it waits for others to go.
+    pub fn ready(&self) -> bool {
         if self.topics().iter().any(|status| !status.troubles.is_empty()) {
             return false;
         }
-        let all = self.partitions.lock().expect("no holder panics");
-        all.len() == count as usize && all.iter().all(|status| status.phase == StageName::Owning)
+        let Some(given) = self.share() else { return false };
+        let owned = |status: &PartitionStatus| (status.phase == StageName::Owning).then_some(status.partition);
+        let owned: BTreeSet<i32> = self.partitions().iter().filter_map(owned).collect();
+        given.is_subset(&owned)
+    }
+}
+
+impl PartitionStatus {
+    fn of(partition: &Partition) -> PartitionStatus {
+        let (rows, row_bytes) = partition.overlay_size();
+        PartitionStatus {
+            partition: partition.number(),
+            phase: partition.stage(),
+            journal_offset: partition.journal_offset(),
+            rows,
+            row_bytes,
+            unreleased: partition.unreleased_count(),
+            undeliverable: partition.undeliverable_count(),
+            stuck: partition.stuck_count(),
+            parked: partition.parked_count(),
+            breakers: partition.open_breakers(),
+            in_flight: partition.asking_count(),
+            held: partition.held(),
+        }
     }
 }
 

@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use ringmaster::config::Config;
-use ringmaster::runtime::{Instance, Knowledge, Report, Status, load_knowledge, prepare, wall};
+use ringmaster::runtime::{Instance, Knowledge, Parts, Report, Status, load_knowledge, prepare, wall};
 use ringmaster::topics;
-use ringmaster_bus::Bus;
 use ringmaster_bus::embedded::{Log, Settings as LogSettings};
+use ringmaster_bus::{Alone, Bus};
 use ringmaster_schemas::names::Topics;
 use ringmaster_store::Store;
 use ringmaster_store::rocks::RocksStore;
@@ -67,7 +67,8 @@ pub fn run(config: &Config, options: &Options) -> Result<Accounting> {
     let services = Services::start(&log, &options.folder, &prefix)?;
     let buses = (0..config.workers).map(|_| log.open()).collect::<Result<Vec<_>, _>>()?;
     let settings = config.instance_among_others();
-    let instance = Instance::start(buses, &setup, &knowledge, &store, settings, &status, &report);
+    let parts = Parts { setup: &setup, knowledge: &knowledge, store: &store, settings, status: &status, report: &report };
+    let instance = Instance::start(buses, Box::new(Alone::new(config.partitions)), &parts);
     let mut shop = Shop::open(log.open()?, &knowledge, config.partitions, plan.orders)?;
     let progress = drive(&mut shop, options.rate, plan.orders, &instance, &services);
     instance.stop();

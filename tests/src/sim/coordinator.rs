@@ -1,18 +1,19 @@
 //! One coordinator process: the real worker on a client of the simulated broker, on a machine with a store.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ringmaster::runtime::{
-    CompileOptions, InputOptions, Knowledge, Now, Setup, SetupSettings, Stop, Worker, load_knowledge, prepare,
+    CompileOptions, InputOptions, Knowledge, Now, Setup, SetupSettings, Shares, Stop, Worker, load_knowledge, prepare,
 };
 use ringmaster::topics;
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
 use ringmaster_bus::{Bus, Specification};
 use ringmaster_core::faults::Crashed;
-use ringmaster_core::partition::{Limits, StageName, StartAt, Why};
+use ringmaster_core::partition::{Limits, Partition, StageName, StartAt};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::Topics;
 use ringmaster_store::sim::SimStore;
@@ -128,12 +129,14 @@ pub struct Coordinator {
     pub machine: usize,
     /// It was asked to end in good order, then.
     pub stopping_since: Option<Millis>,
-    /// And what it had delivered is journaled.
-    pub released: bool,
+    /// What it is to host, by what the group says.
+    pub shares: Shares,
+    /// Numbers of present hostings.
+    pub hostings: HashMap<i32, u64>,
 }
 
 impl Coordinator {
-    /// Starts one on a machine.
+    /// Starts one on a machine; it hosts nothing yet.
     pub fn start(broker: &SimBroker, setup: &Setup, machine: usize, store: &SimStore, seed: u64) -> Coordinator {
         let bus = broker.client();
         let client = bus.number();
@@ -143,15 +146,15 @@ impl Coordinator {
             ids.fill(&mut id);
             id
         };
-        let worker = Worker::new(bus, setup.worker(), setup.partitions(0, 1), knowledge(), Arc::new(store.clone()), Box::new(id));
-        Coordinator { state: State::Running, worker: Some(worker), client, machine, stopping_since: None, released: false }
+        let worker = Worker::new(bus, setup.worker(), Vec::new(), knowledge(), Arc::new(store.clone()), Box::new(id));
+        let (worker, shares) = (Some(worker), Shares::new(1));
+        Coordinator { state: State::Running, worker, client, machine, stopping_since: None, shares, hostings: HashMap::new() }
     }
 
-    /// True if it owns all of so many partitions.
-    pub fn owns_all(&self, count: i32) -> bool {
-        let owned =
-            |worker: &Worker<SimBus>| worker.partitions().filter(|partition| partition.stage() == StageName::Owning).count();
-        self.worker.as_ref().is_some_and(|worker| owned(worker) == count as usize)
+    /// True if it believes that it owns this partition.
+    pub fn owns(&self, number: i32) -> bool {
+        let is_owned = |partition: &Partition| partition.number() == number && partition.stage() == StageName::Owning;
+        self.worker.as_ref().is_some_and(|worker| worker.partitions().any(is_owned))
     }
 }
 
@@ -177,9 +180,4 @@ pub fn turn(worker: &mut Worker<SimBus>, broker: &SimBroker, ahead_ms: Millis) -
 pub fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
     text.unwrap_or_else(|| "a panic without a text".into())
-}
-
-/// True for the one reason why a coordinator may stop by itself: another one claimed.
-pub fn is_fenced(stop: &Stop) -> bool {
-    matches!(stop, Stop::Partition(Why::Fenced { .. }))
 }

@@ -10,6 +10,7 @@
 
 pub mod checks;
 pub mod coordinator;
+pub mod group;
 pub mod orders;
 pub mod plan;
 pub mod replay;

@@ -62,6 +62,8 @@ pub struct Plan {
     pub seed: u64,
     /// P.
     pub partitions: i32,
+    /// So many coordinators run at least: one that dies is started again.
+    pub coordinators: usize,
     /// Orders come without keys on a topic of so many partitions, and go through the router; none: they are read directly.
     pub routed: Option<i32>,
     /// Orders placed, bad records beside them.
@@ -98,6 +100,7 @@ impl Plan {
         let mut plan = Plan::calm(seed);
         plan.faults = Faults::swarm(&mut rng);
         plan.partitions = rng.i32(1..=3);
+        plan.coordinators = if rng.u8(..3) == 0 { rng.usize(2..=3) } else { 1 };
         plan.orders = rng.usize(15..=60);
         plan.load_ms = rng.i64(500..safety_ms);
         plan.safety_ms = safety_ms;
@@ -279,6 +282,7 @@ impl Plan {
         Plan {
             seed,
             partitions: 2,
+            coordinators: 1,
             routed: None,
             orders: 30,
             load_ms: 2_000,

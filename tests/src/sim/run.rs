@@ -113,8 +113,9 @@ fn phases(sim: &Sim) -> Result<(), String> {
                 return Ok(Some("orders are still to be placed".into()));
             }
             // One that stood still and has nothing to write may still think that it is the owner.
-            if !world.coordinators.iter().any(|one| one.owns_all(world.plan.partitions)) {
-                return Ok(Some("no coordinator owns everything".into()));
+            let is_owned = |number| world.coordinators.iter().any(|one| one.owns(number));
+            if let Some(number) = (0..world.plan.partitions).find(|number| !is_owned(*number)) {
+                return Ok(Some(format!("no coordinator owns partition {number}")));
             }
             checks::unrest(world)
         })?;

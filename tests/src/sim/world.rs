@@ -1,6 +1,7 @@
 //! Everything that is simulated, and its next step.
 
 mod incidents;
+mod shared;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,7 +16,8 @@ use ringmaster_schemas::Millis;
 use ringmaster_store::Store;
 use ringmaster_store::sim::SimStore;
 
-use super::coordinator::{self, Coordinator, State, Turned, is_fenced, knowledge, make_topics, message, setup};
+use super::coordinator::{self, Coordinator, State, Turned, knowledge, make_topics, message, setup};
+use super::group::SimGroup;
 use super::orders::Orders;
 use super::plan::{Incident, Plan};
 use super::service::SimService;
@@ -23,8 +25,6 @@ use super::truth::INPUTS;
 
 /// Virtual time at which runs begin.
 const BEGIN: Millis = 1_700_000_000_000;
-/// An orderly end takes at most this long, as in the real instance.
-const STOP_MAX_MS: Millis = 10_000;
 /// Steps without anything happening after which time goes faster.
 const IDLE_STEPS: u32 = 6;
 /// What happened is kept for the report of a failure.
@@ -68,12 +68,14 @@ pub struct World {
     refused: Vec<(Millis, &'static str)>,
     /// Participants that are paused: until when.
     paused: Vec<(Millis, &'static str)>,
-    /// Partitions that were taken from their worker: until when, which coordinator, which partition.
-    away: Vec<(Millis, usize, i32)>,
+    /// Who shares the partitions out.
+    group: SimGroup,
     starts: Vec<Millis>,
     /// Coordinators in the middle of a turn, outermost first.
     in_turn: Vec<usize>,
     healing: bool,
+    /// All are to end, and none is started again.
+    closing: bool,
     events: usize,
     idle_steps: u32,
     flushed_at: Millis,
@@ -95,6 +97,7 @@ impl World {
         let found = broker.client().describe(&INPUTS).expect("a simulated broker answers");
         let topics = [0, 1, 2, 3].map(|index| found[index].as_ref().expect("inputs exist").id);
         broker.set_faults(plan.faults.clone());
+        let group = SimGroup::new(plan.partitions, rng.u64(..));
         let orders = Orders::draw(&mut rng, &plan, BEGIN);
         let service = |name| SimService::new(name, knowledge().schemas.clone(), &plan, BEGIN);
         let services = ["inventory", "payment", "shipping"].map(|name| Some(service(name))).into();
@@ -117,10 +120,11 @@ impl World {
             rng,
             refused: Vec::new(),
             paused: Vec::new(),
-            away: Vec::new(),
+            group,
             starts: vec![BEGIN],
             in_turn: Vec::new(),
             healing: false,
+            closing: false,
             events: 0,
             idle_steps: 0,
             flushed_at: BEGIN,
@@ -141,7 +145,6 @@ impl World {
         for (_, topic) in std::mem::take(&mut self.refused) {
             self.broker.refuse(topic, false);
         }
-        self.away.iter_mut().for_each(|(until, _, _)| *until = 0);
         self.paused.iter_mut().for_each(|(until, _)| *until = 0);
         for index in 0..self.coordinators.len() {
             if let State::Frozen(_) = self.coordinators[index].state {
@@ -155,8 +158,9 @@ impl World {
         self.note("healing".into());
     }
 
-    /// Asks the running coordinator to end in good order.
+    /// Asks all coordinators to end in good order.
     pub fn stop_all(&mut self) {
+        self.closing = true;
         for index in 0..self.coordinators.len() {
             self.stop(index);
         }
@@ -199,7 +203,7 @@ impl World {
             self.broker.refuse(topic, false);
         }
         self.resume_due(now);
-        self.assign_due(now);
+        self.share_out(now);
         let coordinators = (0..self.coordinators.len()).filter(|&index| self.may_turn(index, now)).collect::<Vec<_>>();
         let mut actors: Vec<Actor> = coordinators.into_iter().map(Actor::Coordinator).chain((0..3).map(Actor::Service)).collect();
         self.rng.shuffle(&mut actors);
@@ -222,7 +226,7 @@ impl World {
     fn end_step(&mut self) {
         let now = self.broker.now();
         let alive = self.coordinators.iter().filter(|one| one.state != State::Ended).count();
-        if alive == 0 && self.starts.is_empty() && self.broken.is_none() {
+        if alive < self.plan.coordinators && !self.closing && self.starts.is_empty() && self.broken.is_none() {
             let pause = if self.healing { 20 } else { self.rng.i64(10..400) };
             self.starts.push(now + pause);
         }
@@ -262,11 +266,16 @@ impl World {
         };
         let seed = self.rng.u64(..);
         self.note(format!("coordinator {} starts on machine {machine}", self.coordinators.len()));
+        // Whoever is silent is given up for those that come.
+        self.expel_silent(self.broker.now());
+        self.group.join(self.coordinators.len());
         self.coordinators.push(Coordinator::start(&self.broker, &self.setup, machine, &self.machines[machine], seed));
     }
 
-    fn running(&self) -> Option<usize> {
-        (0..self.coordinators.len()).rev().find(|&index| self.coordinators[index].state == State::Running)
+    fn running(&mut self) -> Option<usize> {
+        let running = (0..self.coordinators.len()).filter(|&index| self.coordinators[index].state == State::Running);
+        let running: Vec<usize> = running.collect();
+        self.rng.choice(running)
     }
 
     fn turned(&mut self, index: usize, turned: Turned) {
@@ -281,13 +290,8 @@ impl World {
                 self.crash(index);
             }
             Turned::Stopped(stop) => {
-                self.note(format!("coordinator {index} stops: {stop}"));
                 self.end(index);
-                if !is_fenced(&stop) {
-                    self.fail(format!("coordinator {index} stopped: {stop}"));
-                } else if self.rng.bool() {
-                    self.machines[self.coordinators[index].machine].crash();
-                }
+                self.fail(format!("coordinator {index} stopped: {stop}"));
             }
             Turned::Panicked(text) => {
                 self.end(index);
@@ -297,27 +301,15 @@ impl World {
     }
 
     fn finish_if_stopping(&mut self, index: usize) {
-        let now = self.broker.now();
-        let one = &mut self.coordinators[index];
-        let (Some(since), Some(worker)) = (one.stopping_since, one.worker.as_mut()) else { return };
-        let late = now - since > STOP_MAX_MS;
-        if !worker.quiet() && !late {
+        let one = &self.coordinators[index];
+        if one.stopping_since.is_none() || one.worker.as_ref().is_some_and(|worker| !worker.is_empty()) {
             return;
         }
-        if !one.released && !late {
-            one.released = true;
-            worker.append_released(coordinator::now(&self.broker, self.ahead_ms));
-            return;
-        }
-        faults::reached("shutdown_half");
-        let stored = worker.checkpoint(coordinator::now(&self.broker, self.ahead_ms));
         let machine = one.machine;
         self.machines[machine].flush().expect("a simulated store flushes");
         self.end(index);
+        self.group.expel(index, self.broker.now(), None);
         self.note(format!("coordinator {index} ends in good order"));
-        if let Err(stop) = stored {
-            self.fail(format!("coordinator {index} could not store its state at its end: {stop}"));
-        }
     }
 }
 

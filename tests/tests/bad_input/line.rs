@@ -10,7 +10,7 @@ use ringmaster::runtime::{Knowledge, Now, Setup, Stop, Worker, load_knowledge, n
 use ringmaster::{blocking, topics};
 use ringmaster_bus::{Bus, BusEvent, Message, Sender, TopicPartition};
 use ringmaster_core::definition::Catalog;
-use ringmaster_core::partition::{Fence, Verdict, Why};
+use ringmaster_core::partition::{Fence, Verdict};
 use ringmaster_demo::rig::{Buses, Services};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{Cause, Change, JournalRecord, Quarantined};
@@ -119,12 +119,13 @@ impl<B: Buses> Line<B> {
     /// One turn of the coordinator, which is started if it does not run.
     pub(crate) fn turn(&mut self) {
         match self.try_turn(0) {
-            Ok(()) => {}
-            // What a killed coordinator had on the wire may be a claim, which ends the next one's term: that one is started again.
-            Err(Stop::Partition(Why::Fenced { .. })) if self.fenced < self.kills => {
+            Ok(()) if self.worker.as_mut().is_some_and(|worker| !worker.take_gone().is_empty()) => {
+                // What a killed coordinator had on the wire may be a claim, which ends the next one's term: that one is started again.
+                assert!(self.fenced < self.kills, "nobody else claims here");
                 self.fenced += 1;
                 self.worker = None;
             }
+            Ok(()) => {}
             Err(stop) => panic!("the coordinator stopped: {stop}"),
         }
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use ringmaster::runtime::{Instance, InstanceSettings, Status, now};
+use ringmaster::runtime::{Instance, InstanceSettings, Parts, Status, now};
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
 use ringmaster_bus::{
-    Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicPartition, Waker,
+    Alone, Bus, BusError, BusEvent, Description, Message, SendError, Sender, Specification, Topic, TopicPartition, Waker,
 };
 use ringmaster_core::partition::Held;
 use ringmaster_schemas::Millis;
@@ -157,9 +157,11 @@ impl World {
         let (status, holds) = (Arc::new(Status::default()), Arc::<AtomicBool>::default());
         let bus = Holding { bus: broker.client(), holds: holds.clone(), held: Vec::new() };
         let report = Arc::new(|_: &_| {});
-        let instance = Instance::start(vec![bus], &setup, &knowledge(), &store, settings, &status, &(report as _));
+        let (knowledge, report) = (knowledge(), report as _);
+        let parts = Parts { setup: &setup, knowledge: &knowledge, store: &store, settings, status: &status, report: &report };
+        let instance = Instance::start(vec![bus], Box::new(Alone::new(PARTITIONS)), &parts);
         let world = World { broker, store, flushes, holds, status, instance };
-        world.until("owned", || world.status.ready(PARTITIONS));
+        world.until("owned", || world.status.ready());
         world
     }
 

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ringmaster::cli::exit::{Exit, Failure};
-use ringmaster::runtime::{Instance, InstanceSettings, Report, Status, Stop, Stopped};
+use ringmaster::runtime::{Instance, InstanceSettings, Parts, Report, Status, Stop, Stopped};
+use ringmaster_bus::Alone;
 use ringmaster_bus::sim::{Faults, SimBroker};
 use ringmaster_store::Store;
 use ringmaster_tests::sim::Plan;
@@ -21,8 +22,8 @@ fn ended(store: Watched, report: Report) -> Stopped {
     let store: Arc<dyn Store> = Arc::new(store);
     let status = Arc::new(Status::default());
     let settings = InstanceSettings { flush_every: Duration::from_millis(1), memory_max: usize::MAX };
-    let instance =
-        Instance::start(vec![broker.client(), broker.client()], &setup, &knowledge(), &store, settings, &status, &report);
+    let parts = Parts { setup: &setup, knowledge: &knowledge(), store: &store, settings, status: &status, report: &report };
+    let instance = Instance::start(vec![broker.client(), broker.client()], Box::new(Alone::new(2)), &parts);
     let since = Instant::now();
     while !instance.failed() {
         assert!(since.elapsed() < Duration::from_secs(60), "it goes on as if nothing had happened");

@@ -18,7 +18,7 @@ impl Machine {
     /// As the gauges show it.
     fn stuck(&self) -> usize {
         let status = Status::default();
-        status.report(self.worker.partitions());
+        status.report(0, self.worker.partitions());
         status.partitions().iter().map(|partition| partition.stuck).sum()
     }
 

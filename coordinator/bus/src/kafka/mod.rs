@@ -23,6 +23,7 @@ mod errors;
 mod held;
 mod inlet;
 mod limits;
+mod member;
 mod native;
 mod outgoing;
 mod outlet;
@@ -36,4 +37,5 @@ mod settings;
 mod sockets;
 
 pub use bus::KafkaBus;
+pub use member::{Joining, Member};
 pub use settings::{Client, KafkaSettings, LINGER, owned_by_protocol};

@@ -121,6 +121,16 @@ impl KafkaSettings {
         }
     }
 
+    /// What keeps others out of connections of our own, whichever client records go by; or which setting we cannot take, and why.
+    pub(super) fn own_security(&self) -> Result<Security, String> {
+        let passed = self.passthrough.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+        let mut all = passed.chain(security::silent_mechanism(&self.passthrough));
+        match all.find(|(key, value)| security::is_taken(key, value) == Some(false)) {
+            None => security::security(&self.passthrough),
+            Some((key, value)) => Err(format!("{} is known to librdkafka only", named_setting(key, value))),
+        }
+    }
+
     /// How our own producer compresses.
     pub(super) fn compression(&self) -> Compression {
         let set = self.passthrough.iter().rfind(|(key, _)| key == "compression.type" || key == "compression.codec");

@@ -3,6 +3,7 @@
 use ringmaster_core::partition::{Partition, Wish};
 use ringmaster_schemas::Millis;
 
+use super::leaving::Leaving;
 use crate::runtime::effects::EPOCHS;
 
 /// A partition, and what the worker knows of it.
@@ -12,6 +13,8 @@ pub(super) struct Hosted {
     pub(super) wishes: Vec<Wish>,
     /// It can be claimed.
     pub(super) ready: bool,
+    /// It is being handed over: what was begun is finished, nothing new begins.
+    pub(super) leaving: Option<Leaving>,
     /// Tells this hosting from earlier ones of the same partition: their acknowledgements may still come.
     pub(super) epoch: u8,
     /// When its state is written next, by the steady clock.
@@ -40,7 +43,7 @@ impl Hosts {
         }
         self.epoch = (self.epoch + 1) % EPOCHS;
         let (epoch, wishes, ready) = (self.epoch, Vec::new(), true);
-        let hosted = Hosted { partition, wishes, ready, epoch, checkpoint_at: Millis::MIN, checkpointed_at: 0 };
+        let hosted = Hosted { partition, wishes, ready, leaving: None, epoch, checkpoint_at: Millis::MIN, checkpointed_at: 0 };
         let before = self.by_number[index].replace(Box::new(hosted));
         assert!(before.is_none(), "partition {number} is hosted already");
         let place = self.numbers.partition_point(|known| *known < number);
@@ -65,6 +68,11 @@ impl Hosts {
     /// How many.
     pub(super) fn len(&self) -> usize {
         self.numbers.len()
+    }
+
+    /// The numbers as they are now, for whoever removes some meanwhile.
+    pub(super) fn numbers(&self) -> Vec<i32> {
+        self.numbers.clone()
     }
 
     /// The number at a place, in the order of numbers.

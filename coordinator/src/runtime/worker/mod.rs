@@ -7,6 +7,7 @@
 mod claims;
 mod hosted;
 mod learn;
+mod leaving;
 mod store;
 mod visit;
 mod watching;
@@ -22,6 +23,7 @@ use ringmaster_schemas::journal::ClaimId;
 use ringmaster_store::Store;
 
 use self::hosted::{Hosted, Hosts};
+pub use self::leaving::Gone;
 use self::store::StoredRows;
 use super::clock::{Jumps, Now, until};
 use super::diary::Diary;
@@ -71,6 +73,12 @@ pub enum Stop {
     /// The bus gives no producer.
     #[error("no producer: {0}")]
     Bus(String),
+    /// It is no member of the group: why.
+    #[error(
+        "the group of instances does not take this one any more: {0}. Another process may run under its name: each needs one of its own \
+         (--set instance=...)"
+    )]
+    Group(String),
     /// A bug of ours.
     #[error(
         "the thread '{thread}' panicked: {text}. This is a bug, please report it with the lines above; nothing is lost, the next start goes on from the journal"
@@ -122,7 +130,10 @@ struct Inner {
     counters: Counters,
     ids: Box<dyn FnMut() -> ClaimId + Send>,
     stop: Option<Stop>,
-    stopping: bool,
+    /// Partitions that left since it was asked.
+    gone: Vec<Gone>,
+    /// Some are about to.
+    some_leave: bool,
     /// Full polls in a row for which starts are held.
     full_polls: u32,
     /// Effects that the bus's queue had no room for.
@@ -191,7 +202,8 @@ impl<B: Bus> Worker<B> {
             counters: Counters::default(),
             ids,
             stop: None,
-            stopping: false,
+            gone: Vec::new(),
+            some_leave: false,
             full_polls: 0,
             unsent: Vec::new(),
             diary: Diary::default(),
@@ -227,6 +239,7 @@ impl<B: Bus> Worker<B> {
         inner.execute(bus, now);
         inner.checkpoint_when_due(now);
         inner.commit_when_due(bus, now);
+        inner.leave_when_done(bus, now);
         // Whoever paces turns pauses behind this one: what it sent is on its way meanwhile.
         bus.flush();
         match inner.stop.take() {
@@ -245,16 +258,32 @@ impl<B: Bus> Worker<B> {
     /// Hosts a partition no more, between two turns. What is confirmed is written; what is on its way is left to the journal: whoever
     /// claims next finds there what of it counts, and sends what was not delivered.
     pub fn revoke(&mut self, number: i32, now: Now) -> Result<(), Stop> {
-        let inner = &mut self.inner;
-        inner.checkpoint(number, now);
-        if inner.hosts.remove(number).is_some() {
-            inner.unsent.retain(|(of, _)| *of != number);
-            let inputs: Vec<TopicPartition> = (0..inner.inputs.len()).map(|index| inner.input_at(index, number)).collect();
-            self.bus.pause(&inputs, false);
-            let journal = TopicPartition { topic: inner.journal, partition: number };
-            inputs.into_iter().chain([journal]).for_each(|at| self.bus.stop(at));
+        self.inner.checkpoint(number, now);
+        self.inner.let_go(&mut self.bus, number);
+        self.inner.stop.take().map_or(Ok(()), Err)
+    }
+
+    /// Begins to hand a partition over: its inputs are read no more, and what was begun is confirmed, delivered and written in the turns
+    /// that follow. [`Worker::take_gone`] tells when it has left.
+    pub fn hand_over(&mut self, number: i32, now: Now) {
+        self.inner.begin_to_leave(&mut self.bus, number, now);
+    }
+
+    /// The same for all that it hosts: an orderly end. [`Worker::is_empty`] tells when that is reached.
+    pub fn hand_over_all(&mut self, now: Now) {
+        for place in 0..self.inner.hosts.len() {
+            self.hand_over(self.inner.hosts.number_at(place), now);
         }
-        inner.stop.take().map_or(Ok(()), Err)
+    }
+
+    /// True if it hosts nothing.
+    pub fn is_empty(&self) -> bool {
+        self.inner.hosts.len() == 0
+    }
+
+    /// Partitions that left by themselves since this was asked last, and why.
+    pub fn take_gone(&mut self) -> Vec<Gone> {
+        std::mem::take(&mut self.inner.gone)
     }
 
     /// What is to be looked at now and then: whether the process is short of memory, which partitions are told, and whether there is
@@ -265,24 +294,9 @@ impl<B: Bus> Worker<B> {
         self.inner.diary.holding(held, now.steady);
     }
 
-    /// Stops reading inputs; [`Worker::quiet`] tells when all that was begun is confirmed and delivered.
-    pub fn begin_stop(&mut self) {
-        self.inner.stopping = true;
-        for place in 0..self.inner.hosts.len() {
-            let number = self.inner.hosts.number_at(place);
-            (0..self.inner.inputs.len()).for_each(|index| self.bus.stop(self.inner.input_at(index, number)));
-        }
-    }
-
     /// True if nothing is unconfirmed or undelivered.
     pub fn quiet(&self) -> bool {
         self.partitions().all(Partition::quiet)
-    }
-
-    /// After [`Worker::quiet`]: journals how far effects were delivered, so that the next start sends nothing again.
-    pub fn append_released(&mut self, now: Now) {
-        self.inner.each(now, || Happened::Drained);
-        self.inner.execute(&mut self.bus, now);
     }
 
     /// Writes the state of all partitions now.
@@ -359,7 +373,7 @@ impl Inner {
 
     /// How long until something is due without anything happening.
     fn idle(&self, now: Now) -> Duration {
-        let timers = self.hosts.iter().map(|hosted| hosted.partition.idle(now.wall, now.steady)).min().unwrap_or(Duration::MAX);
+        let timers = self.hosts.iter().map(|hosted| hosted.idle(now)).min().unwrap_or(Duration::MAX);
         let claims = self.hosts.iter().any(|hosted| hosted.ready);
         if claims { timers.min(until(self.claim_at, now.steady)) } else { timers }
     }

@@ -2,7 +2,7 @@
 
 use ringmaster_bus::{Bus, Message, SendError, TopicPartition};
 use ringmaster_core::faults::reached;
-use ringmaster_core::partition::{Forward, Happened, Tag, Wish};
+use ringmaster_core::partition::{Forward, Happened, Tag, Why, Wish};
 use smallvec::SmallVec;
 
 use super::hosted::Hosted;
@@ -15,12 +15,12 @@ const HEADERS: usize = 10;
 
 impl Inner {
     pub(super) fn end_of_poll(&mut self, now: Now) {
-        if !self.stopping {
-            self.each(now, || Happened::PollEnded);
-            return;
+        for place in 0..self.hosts.len() {
+            let number = self.hosts.number_at(place);
+            // What was begun is finished, nothing new begins.
+            let is_leaving = self.is_leaving(number);
+            self.tell(number, now, if is_leaving { Happened::PollEndedInStop } else { Happened::PollEnded });
         }
-        // Stopping: what was begun is finished, nothing new begins.
-        self.each(now, || Happened::PollEndedInStop);
     }
 
     /// Does what the partitions wish, until they wish nothing more.
@@ -83,7 +83,7 @@ impl Inner {
             Wish::ReadJournal(from) => bus.read(journal, from),
             Wish::StopJournal => bus.stop(journal),
             Wish::AskJournal => bus.ask_bounds(journal),
-            Wish::ReadInput(index, from) if !self.stopping => {
+            Wish::ReadInput(index, from) if !self.is_leaving(number) => {
                 reached("resend_done_before_read");
                 bus.read(input(index, self), from);
             }
@@ -108,6 +108,7 @@ impl Inner {
                 }
             }
             Wish::Tell(note) => self.diary.tell(number, note, now.steady),
+            Wish::StepDown(Why::Fenced { owner, address, .. }) => self.fenced(number, owner, address),
             Wish::StepDown(why) => {
                 tracing::error!(partition = number, %why, "stopped");
                 self.stop.get_or_insert(Stop::Partition(why));

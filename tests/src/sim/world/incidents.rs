@@ -6,7 +6,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_store::Store;
 
 use super::{Sim, World, step};
-use crate::sim::coordinator::{self, State, Turned};
+use crate::sim::coordinator::{self, State};
 use crate::sim::plan::Incident;
 use crate::sim::truth::INPUTS;
 
@@ -26,9 +26,13 @@ impl World {
                 self.hits += 1;
                 self.broker.freeze(self.coordinators[index].client, true);
                 self.coordinators[index].state = State::Frozen(now + for_ms);
+                self.group.suspect(index, now);
                 self.starts.extend(replace_after_ms.map(|after| now + after));
             }
-            (Incident::Second, _) => self.starts.push(now),
+            (Incident::Second, _) => {
+                self.lose_group(now);
+                self.starts.push(now);
+            }
             (Incident::Stop, Some(index)) => self.stop(index),
             (Incident::CrashInFlush, Some(index)) => {
                 let store = &self.machines[self.coordinators[index].machine];
@@ -60,7 +64,7 @@ impl World {
             }
             (Incident::Leap(ms), _) => self.broker.advance(now + ms),
             (Incident::ClockSteps(ms), _) => self.ahead_ms += ms,
-            (Incident::Reassign(for_ms), Some(index)) => self.revoke(index, now + for_ms),
+            (Incident::Reassign(for_ms), Some(_)) => self.reassign(now + for_ms),
             (
                 Incident::Crash
                 | Incident::Freeze { .. }
@@ -74,34 +78,10 @@ impl World {
         }
     }
 
-    /// Takes a partition from its worker until then.
-    fn revoke(&mut self, index: usize, until: Millis) {
-        let number = self.rng.i32(0..self.plan.partitions);
-        let now = coordinator::now(&self.broker, self.ahead_ms);
-        let Some(worker) = self.coordinators[index].worker.as_mut() else { return };
-        if !worker.partitions().any(|partition| partition.number() == number) {
-            return;
-        }
-        self.hits += 1;
-        match worker.revoke(number, now) {
-            Ok(()) => self.away.push((until, index, number)),
-            Err(stop) => self.turned(index, Turned::Stopped(stop)),
-        }
-    }
-
-    /// Gives partitions back whose time has come, to workers that can take them.
-    pub(super) fn assign_due(&mut self, now: Millis) {
-        for (until, index, number) in std::mem::take(&mut self.away) {
-            let state = self.coordinators[index].state.clone();
-            match self.coordinators[index].worker.as_mut() {
-                Some(worker) if until <= now && state == State::Running => {
-                    worker.assign(self.setup.partitions(0, 1).swap_remove(number as usize));
-                    self.note(format!("coordinator {index} hosts partition {number} again"));
-                }
-                None if state == State::Ended => {}
-                Some(_) | None => self.away.push((until, index, number)),
-            }
-        }
+    /// Takes a partition from its worker until then, in good order or not.
+    fn reassign(&mut self, until: Millis) {
+        let (number, in_order) = (self.rng.i32(0..self.plan.partitions), self.rng.bool());
+        self.hits += u32::from(self.group.take(number, in_order, self.broker.now(), until));
     }
 
     /// Writes what a person does to a participant, as `ringmaster participant` does.
@@ -139,6 +119,7 @@ impl World {
         self.hits += 1;
         self.note(format!("coordinator {index} dies"));
         self.end(index);
+        self.group.suspect(index, self.broker.now());
         self.machines[self.coordinators[index].machine].crash();
     }
 
@@ -148,13 +129,13 @@ impl World {
     }
 
     pub(super) fn stop(&mut self, index: usize) {
-        let now = self.broker.now();
+        let (now, clock) = (self.broker.now(), coordinator::now(&self.broker, self.ahead_ms));
         let one = &mut self.coordinators[index];
         if let Some(worker) = one.worker.as_mut()
             && one.stopping_since.is_none()
         {
             one.stopping_since = Some(now);
-            worker.begin_stop();
+            worker.hand_over_all(clock);
         }
     }
 }
@@ -168,6 +149,7 @@ fn meanwhile(sim: &Sim, point: &'static str, for_ms: Millis, replace_after_ms: O
         world.broker.freeze(client, true);
         world.note(format!("coordinator {index} stands still at {point}"));
         world.hits += 1;
+        world.group.suspect(index, now);
         world.starts.extend(replace_after_ms.map(|after| now + after));
         (client, now + for_ms, index)
     };

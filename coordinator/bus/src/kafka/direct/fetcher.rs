@@ -282,6 +282,7 @@ impl Fetcher {
                     self.is_puzzled = false;
                 }
                 Api::Versions | Api::Identity | Api::Produce | Api::Handshake | Api::Authenticate => {}
+                Api::Coordinator | Api::Leave => {}
             }
         }
     }

@@ -241,6 +241,7 @@ impl Producer {
             let mut get = Get(&answer);
             match api {
                 Api::Versions | Api::Handshake | Api::Authenticate | Api::Fetch | Api::FetchByName | Api::Offsets => {}
+                Api::Coordinator | Api::Leave => {}
                 Api::Identity => self.take_identity(place, &mut get, now)?,
                 Api::Metadata => self.take_metadata(place, &mut get, names, now)?,
                 Api::Produce => self.take_produced(place, &mut get, names, now)?,

@@ -25,10 +25,15 @@ pub(super) enum Api {
     Versions,
     Identity,
     Authenticate,
+    /// Who coordinates a group.
+    Coordinator,
+    /// A member leaves its group.
+    Leave,
 }
 
 impl Api {
-    /// Without [`Api::Fetch`], which brokers take from Kafka 3.1 on, and those of SASL, which have their own errors.
+    /// Without [`Api::Fetch`], which brokers take from Kafka 3.1 on, those of SASL, which have their own errors, and those of groups,
+    /// which are asked by the way.
     const NEEDED: [Api; 6] = [Api::Produce, Api::FetchByName, Api::Offsets, Api::Metadata, Api::Versions, Api::Identity];
 
     pub(super) fn key(self) -> i16 {
@@ -41,6 +46,8 @@ impl Api {
             Api::Versions => 18,
             Api::Identity => 22,
             Api::Authenticate => 36,
+            Api::Coordinator => 10,
+            Api::Leave => 13,
         }
     }
 
@@ -55,6 +62,8 @@ impl Api {
             Api::Identity => 4,
             Api::Handshake => 1,
             Api::Authenticate => 2,
+            Api::Coordinator => 3,
+            Api::Leave => 4,
         }
     }
 }

@@ -1,0 +1,164 @@
+//! A member of the group whose partitions are shared out: a consumer that reads nothing.
+//!
+//! By librdkafka's classic protocol with the assignor `cooperative-sticky`: who keeps a partition goes on with it while others move. A
+//! member has a name of its own (static membership), so that one that comes back within its session finds what it had, and nobody waits
+//! for the one that it was.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::Offset;
+
+use super::direct;
+use super::errors::bus_error;
+use super::native::{Consumer, Told};
+use super::settings::KafkaSettings;
+use crate::membership::{Granted, Membership};
+use crate::signal::Signal;
+use crate::{BusError, Waker};
+
+/// Whose member, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joining {
+    /// The group.
+    pub group: String,
+    /// The topic whose partitions are shared out.
+    pub topic: String,
+    /// The member's name: no two that run have the same.
+    pub name: String,
+    /// Who leaves is no member any more, and others have its partitions at once. Otherwise they wait as long as for one that died, and
+    /// one that comes back before that has them again: nothing moves in a restart.
+    pub leaves: bool,
+}
+
+/// A member.
+pub struct Member {
+    consumer: Consumer,
+    signal: Arc<Signal>,
+    settings: KafkaSettings,
+    joining: Joining,
+    /// It has a name that outlives its process.
+    is_static: bool,
+}
+
+impl Member {
+    /// Joins; does not wait for a broker.
+    ///
+    /// Errors: [`BusError::Refused`] for settings that librdkafka does not take.
+    pub fn join(settings: KafkaSettings, joining: Joining) -> Result<Self, BusError> {
+        let signal = Arc::default();
+        // A name that cannot be given up would keep others waiting at every orderly end.
+        settings.check()?;
+        let is_static = !joining.leaves || settings.own_security().is_ok();
+        let mut config = settings.consumer(&joining.group);
+        config.set("partition.assignment.strategy", "cooperative-sticky");
+        config.set("client.id", &joining.name);
+        if is_static {
+            config.set("group.instance.id", &joining.name);
+        }
+        let passed = |name: &str| settings.passthrough.iter().any(|(key, _)| key == name);
+        if !passed("heartbeat.interval.ms") {
+            // That partitions are about to move is heard with a heartbeat: so long at most everybody waits for everybody.
+            config.set("heartbeat.interval.ms", HEARTBEAT_MS);
+        }
+        let consumer = Consumer::new(&config, Arc::clone(&signal)).map_err(|error| bus_error(&error))?;
+        consumer.client().subscribe(&[&joining.topic]).map_err(|error| bus_error(&error))?;
+        Ok(Member { consumer, signal, settings, joining, is_static })
+    }
+
+    fn list(&self, partitions: &[i32]) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition_offset(&self.joining.topic, *partition, Offset::End)?;
+        }
+        Ok(list)
+    }
+
+    /// Takes what is there; the first thing that its caller must know.
+    fn take(&mut self) -> Option<Granted> {
+        let mut granted = None;
+        while granted.is_none() {
+            let any = self.consumer.visit_one(&mut |told| match told {
+                Told::Given(partitions) => granted = Some(Granted::Given(numbers(&partitions))),
+                Told::Taken(partitions) => granted = Some(Granted::Taken(numbers(&partitions))),
+                Told::Client { code: RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId, text } => {
+                    granted = Some(Granted::Refused(BusError::Taken(text)));
+                }
+                Told::Client { code, text } => tracing::debug!(%code, text, "member"),
+                Told::Fetched(_) | Told::Partition { .. } | Told::NotCommitted(_) | Told::NoLeader | Told::Identity { .. } => {}
+            });
+            if !any {
+                break;
+            }
+        }
+        match granted? {
+            Granted::Given(partitions) => {
+                let done = self.list(&partitions).and_then(|list| {
+                    self.consumer.client().incremental_assign(&list)?;
+                    // Nothing is read here: whoever has a partition reads it by a consumer of its own.
+                    self.consumer.client().pause(&list)
+                });
+                check(done, "take what the group gives");
+                Some(Granted::Given(partitions))
+            }
+            Granted::Taken(partitions) if self.consumer.client().assignment_lost() => Some(Granted::Lost(partitions)),
+            other => Some(other),
+        }
+    }
+}
+
+impl Membership for Member {
+    fn poll(&mut self, wait: Duration) -> Option<Granted> {
+        let until = Instant::now() + wait;
+        // librdkafka looks at what is due in a group when its thread wakes, which by itself may be a second later: then a heartbeat of
+        // 250 ms is one of 1,000, and each of the rounds by which partitions move takes as long. A question wakes it.
+        let _ = self.consumer.client().assignment();
+        loop {
+            self.signal.lower();
+            let granted = self.take();
+            let left = until.saturating_duration_since(Instant::now());
+            if granted.is_some() || self.signal.take_woken() || left.is_zero() {
+                return granted;
+            }
+            self.signal.wait(left);
+        }
+    }
+
+    fn give_back(&mut self, partitions: &[i32]) {
+        let done = self.list(partitions).and_then(|list| self.consumer.client().incremental_unassign(&list));
+        check(done, "give partitions back");
+    }
+
+    fn leave(self: Box<Self>) {
+        let Member { consumer, settings, joining, is_static, .. } = *self;
+        drop(consumer);
+        if !is_static || !joining.leaves {
+            return;
+        }
+        if let Err(why) = direct::leave_group(&settings, &joining.group, &joining.name) {
+            tracing::warn!(group = joining.group, why, "the group could not be told of the end: others wait as for one that died");
+        }
+    }
+
+    fn waker(&self) -> Waker {
+        let signal = Arc::clone(&self.signal);
+        Arc::new(move || signal.wake())
+    }
+}
+
+/// A tenth and less of what a pause of a moved partition may take.
+const HEARTBEAT_MS: &str = "250";
+
+fn numbers(partitions: &[(String, i32)]) -> Vec<i32> {
+    partitions.iter().map(|(_, partition)| *partition).collect()
+}
+
+/// As of a reader: they only pass an order on.
+fn check(done: KafkaResult<()>, what: &str) {
+    if let Err(error) = done {
+        tracing::error!(%error, "librdkafka refused to {what}");
+    }
+}

@@ -1,0 +1,101 @@
+//! What the group says to coordinators, and what they make of it.
+
+use ringmaster::runtime::{Gone, Order};
+use ringmaster_bus::Granted;
+use ringmaster_core::partition::Partition;
+use ringmaster_schemas::Millis;
+
+use super::World;
+use crate::sim::coordinator::{self, State, Turned};
+
+impl World {
+    /// The group counts out who is silent for too long, balances, and is heard.
+    pub(super) fn share_out(&mut self, now: Millis) {
+        for index in self.group.overdue(now) {
+            if self.is_silent(index) {
+                self.expel(index, now);
+            }
+        }
+        self.group.balance(now);
+        for index in 0..self.coordinators.len() {
+            if self.coordinators[index].state == State::Running && self.coordinators[index].stopping_since.is_none() {
+                self.hear(index, now);
+            }
+        }
+    }
+
+    /// True for one that has ended without a word, or stands still.
+    fn is_silent(&self, index: usize) -> bool {
+        self.coordinators[index].state != State::Running && self.group.has(index)
+    }
+
+    pub(super) fn expel_silent(&mut self, now: Millis) {
+        for index in 0..self.coordinators.len() {
+            if self.is_silent(index) {
+                self.expel(index, now);
+            }
+        }
+    }
+
+    /// One that stands still hears of it when it goes on.
+    fn expel(&mut self, index: usize, now: Millis) {
+        let hears = (self.coordinators[index].state != State::Ended).then_some(200);
+        self.note(format!("the group counts coordinator {index} out"));
+        self.group.expel(index, now, hears);
+    }
+
+    /// The group is wrong: all are counted out, and hear of it late.
+    pub(super) fn lose_group(&mut self, now: Millis) {
+        for index in (0..self.coordinators.len()).filter(|index| self.group.has(*index)).collect::<Vec<_>>() {
+            self.group.expel(index, now, Some(1_500));
+        }
+    }
+
+    /// A coordinator hears what the group says, and what left its worker.
+    fn hear(&mut self, index: usize, now: Millis) {
+        let mut orders = Vec::new();
+        for granted in self.group.hears(index, now) {
+            let one = &mut self.coordinators[index];
+            let counted_out = matches!(&granted, Granted::Lost(partitions) if partitions.is_empty());
+            let all = one.shares.given().map_or_else(Vec::new, |given| given.iter().copied().collect());
+            orders.extend(one.shares.granted(&if counted_out { Granted::Lost(all) } else { granted }));
+            // It joins again, or a person has ended it.
+            if counted_out && self.group.count() < self.plan.partitions as usize && self.rng.bool() {
+                self.group.join(index);
+            } else if counted_out {
+                self.stop(index);
+                return;
+            }
+        }
+        let one = &mut self.coordinators[index];
+        for gone in one.worker.as_mut().map(|worker| worker.take_gone()).unwrap_or_default() {
+            let (Gone::HandedOver(partition) | Gone::Fenced { partition, .. }) = &gone;
+            let hosting = one.hostings.get(partition).copied().unwrap_or_default();
+            orders.extend(one.shares.gone(&gone, hosting, now));
+        }
+        orders.extend(one.shares.due(now));
+        for order in orders {
+            self.obey(index, order, now);
+        }
+    }
+
+    fn obey(&mut self, index: usize, order: Order, now: Millis) {
+        self.note(format!("coordinator {index}: {order:?}"));
+        let clock = coordinator::now(&self.broker, self.ahead_ms);
+        let one = &mut self.coordinators[index];
+        let Some(worker) = one.worker.as_mut() else { return };
+        match order {
+            Order::Host { partition, hosting, .. } => {
+                one.hostings.insert(partition, hosting);
+                worker.assign(Partition::new(self.setup.partition(partition)));
+            }
+            Order::HandOver { partition, .. } => worker.hand_over(partition, clock),
+            Order::Drop { partition, .. } => {
+                if let Err(stop) = worker.revoke(partition, clock) {
+                    self.turned(index, Turned::Stopped(stop));
+                }
+            }
+            Order::GiveBack(partitions) => self.group.given_back(index, &partitions, now),
+        }
+    }
+}
