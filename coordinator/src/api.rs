@@ -7,6 +7,7 @@
 //! What operators do comes as records of the control topic; this side only reads.
 
 pub mod client;
+mod hosted;
 mod participants;
 mod saga;
 mod sagas;
@@ -23,13 +24,15 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use ringmaster_bus::kafka::MemberFound;
 use ringmaster_core::partition::StageName;
 use ringmaster_store::Store;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::runtime::{Newest, PartitionStatus, Status};
 use crate::telemetry::Metrics;
+use hosted::HostedStore;
 pub(crate) use saga::{key_of, partition_of};
 
 /// What is shown.
@@ -44,6 +47,46 @@ pub struct Sources {
     pub knowledge: Arc<Newest>,
     /// P.
     pub partitions: i32,
+    /// Who else is in the group, and what each has; none where there can be nobody.
+    pub peers: Option<Peers>,
+}
+
+/// Asks for the members of the group; waits for the broker. An error is for people.
+pub type Peers = Arc<dyn Fn() -> Result<Vec<MemberFound>, String> + Send + Sync>;
+
+impl Sources {
+    /// What of the store is hosted here.
+    fn hosted(&self) -> HostedStore<'_> {
+        let hosted = self.status.share().map(|_| self.status.partitions().iter().map(|status| status.partition).collect());
+        HostedStore { store: &*self.store, hosted }
+    }
+
+    /// Where the partitions are that this instance does not have; nothing if it has all.
+    async fn elsewhere(&self) -> Result<Vec<Value>, String> {
+        let here = self.hosted().hosted;
+        let has = |partition: &i32| here.as_ref().is_none_or(|here| here.contains(partition));
+        let (Some(peers), false) = (self.peers.clone(), (0..self.partitions).all(|partition| has(&partition))) else {
+            return Ok(Vec::new());
+        };
+        let found = tokio::task::spawn_blocking(move || peers()).await.map_err(|error| error.to_string())??;
+        let others = found.into_iter().filter(|member| member.partitions.iter().any(|partition| !has(partition)));
+        let shown = |member: MemberFound| json!({ "instance": member.name, "api": member.address, "host": member.host, "partitions": member.partitions });
+        Ok(others.map(shown).collect())
+    }
+}
+
+/// An answer about what is hosted here, and where the rest is.
+async fn here_and_elsewhere(sources: &Sources, found: Result<Value, String>) -> Response {
+    match (found, sources.elsewhere().await) {
+        (Ok(mut found), Ok(elsewhere)) => {
+            if !elsewhere.is_empty() {
+                found["elsewhere"] = elsewhere.into();
+            }
+            Json(found).into_response()
+        }
+        (Err(why), _) => failed(StatusCode::INTERNAL_SERVER_ERROR, why),
+        (_, Err(why)) => failed(StatusCode::SERVICE_UNAVAILABLE, format!("who has the other partitions is not known: {why}")),
+    }
 }
 
 /// A running HTTP server; dropping it ends it.
@@ -175,10 +218,8 @@ async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
 
 /// Whether each participant is asked, and how many sagas are parked for it.
 async fn participants(State(sources): State<Arc<Sources>>) -> Response {
-    match participants::list(&*sources.store, &sources.knowledge.get().catalog, sources.partitions) {
-        Ok(found) => Json(found).into_response(),
-        Err(why) => failed(StatusCode::INTERNAL_SERVER_ERROR, why),
-    }
+    let found = participants::list(&sources.hosted(), &sources.knowledge.get().catalog, sources.partitions);
+    here_and_elsewhere(&sources, found).await
 }
 
 /// Sagas that live: `?stuck=true&definition=NAME&limit=COUNT`, or `?parked=true&participant=NAME`; those that are found by values:
@@ -191,10 +232,8 @@ async fn sagas(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
     if let Some(why) = question.names_nothing(&sources.knowledge.get().catalog) {
         return failed(StatusCode::NOT_FOUND, why);
     }
-    match sagas::list(&*sources.store, &sources.knowledge.get().catalog, sources.partitions, &question) {
-        Ok(found) => Json(found).into_response(),
-        Err(why) => failed(StatusCode::INTERNAL_SERVER_ERROR, why),
-    }
+    let found = sagas::list(&sources.hosted(), &sources.knowledge.get().catalog, sources.partitions, &question);
+    here_and_elsewhere(&sources, found).await
 }
 
 fn failed(code: StatusCode, why: String) -> Response {
@@ -207,11 +246,29 @@ async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
     let Some(partition) = saga::partition_of(id, sources.partitions) else {
         return failed(StatusCode::BAD_REQUEST, format!("'{id}' is not a saga id such as order-fulfilment/ord-17"));
     };
+    if !sources.hosted().has(partition) {
+        return misdirected(&sources, id, partition).await;
+    }
     match saga::look_up(&*sources.store, &sources.knowledge.get(), partition, id) {
         Ok(Some(found)) => Json(found).into_response(),
         Ok(None) => failed(StatusCode::NOT_FOUND, saga::not_found(id)),
         Err(why) => failed(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
+}
+
+/// A saga of a partition that another instance has: which one, and where its API is.
+async fn misdirected(sources: &Sources, id: &str, partition: i32) -> Response {
+    let elsewhere = match sources.elsewhere().await {
+        Ok(elsewhere) => elsewhere,
+        Err(why) => return failed(StatusCode::SERVICE_UNAVAILABLE, format!("who has partition {partition} is not known: {why}")),
+    };
+    let has = |member: &&Value| member["partitions"].as_array().into_iter().flatten().any(|one| *one == partition);
+    let Some(owner) = elsewhere.iter().find(has) else {
+        let why = format!("{id} lives in partition {partition}, which is on its way to an instance: ask again in a moment");
+        return failed(StatusCode::SERVICE_UNAVAILABLE, why);
+    };
+    let why = format!("{id} lives in partition {partition}, which instance {} has: ask {}", owner["instance"], owner["api"]);
+    (StatusCode::MISDIRECTED_REQUEST, Json(json!({ "error": why, "elsewhere": [owner] }))).into_response()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod eval;
 pub mod exit;
 mod graph;
 mod history;
+mod instances;
 mod participant;
 mod participants;
 mod quarantine;
@@ -41,6 +42,7 @@ Examples:
   ringmaster topics apply                    make the topics that they need
   ringmaster deploy sagas                    to coordinators that run, too
   ringmaster run                             run sagas until SIGTERM
+  ringmaster instances                       which coordinators run, and which partitions each has
   ringmaster quarantine list                 what could not be taken, and why
   ringmaster saga list --stuck               which sagas need a person?
   ringmaster saga why order-fulfilment/ord-17    what does it wait for?
@@ -135,6 +137,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Definitions(DefinitionsCommand::Show { name, number, json }) => versions::show(&config, name, *number, *json, out),
         Command::Definitions(DefinitionsCommand::Diff { name, from, to }) => versions::diff(&config, name, *from, *to, out),
         Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
+        Command::Instances { json } => instances::list(&config, *json, out),
         Command::Topics(TopicsCommand::Verify) => topics::verify(&config, out),
         Command::Quarantine(QuarantineCommand::List { reason, topic, limit, json }) => {
             let filter = quarantine::Filter { reason: reason.clone(), topic: topic.clone(), limit: *limit };

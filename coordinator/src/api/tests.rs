@@ -12,6 +12,7 @@ use ringmaster_store::sim::SimStore;
 use super::*;
 use crate::runtime::Knowledge;
 
+mod elsewhere;
 mod items;
 mod parked;
 mod search;
@@ -24,7 +25,7 @@ fn started(status: Arc<Status>, store: &SimStore) -> Server {
 
 fn serving(status: Arc<Status>, store: &SimStore, knowledge: Knowledge) -> Server {
     let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(knowledge))));
-    let sources = Sources { metrics, status, store: Arc::new(store.clone()), knowledge, partitions: PARTITIONS };
+    let sources = Sources { metrics, status, store: Arc::new(store.clone()), knowledge, partitions: PARTITIONS, peers: None };
     serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves")
 }
 
@@ -39,10 +40,15 @@ fn get(server: &Server, path: &str) -> (u16, serde_json::Value) {
 
 #[test]
 fn a_process_is_alive_before_it_is_ready() {
-    let server = started(Arc::default(), &SimStore::new());
+    let status: Arc<Status> = Arc::default();
+    let server = started(status.clone(), &SimStore::new());
     assert_eq!(get(&server, "/healthz"), (200, json!("ok\n")));
     let (code, body) = get(&server, "/readyz");
     assert_eq!((code, &body["ready"]), (503, &json!(false)));
+    assert!(body["group"].as_str().is_some_and(|why| why.contains("the group has not said yet")), "{body}");
+    status.given(Some(&(0..PARTITIONS).collect()));
+    let (code, body) = get(&server, "/readyz");
+    assert_eq!((code, &body["ready"], &body["group"]), (503, &json!(false), &json!(null)));
     assert_eq!(body["not_ready"].as_array().map(Vec::len), Some(4), "each partition says what is missing: {body}");
     assert_eq!(body["not_ready"][3], json!({ "partition": 3, "missing": "not claimed yet" }));
     let (code, text) = get(&server, "/metrics");
@@ -285,7 +291,7 @@ fn a_dropped_server_has_let_go_of_the_store_though_a_client_stays() {
         let store: Arc<dyn Store> = Arc::new(SimStore::new());
         let metrics = Arc::new(Metrics::new("test"));
         let (status, knowledge) = (Arc::default(), Arc::new(Newest::new(Arc::new(nothing_known()))));
-        let sources = Sources { metrics, status, store: store.clone(), knowledge, partitions: PARTITIONS };
+        let sources = Sources { metrics, status, store: store.clone(), knowledge, partitions: PARTITIONS, peers: None };
         let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves");
         let mut client = std::net::TcpStream::connect(server.address()).expect("it listens");
         std::io::Write::write_all(&mut client, b"GET /healthz HTTP/1.1\r\n").expect("half a question");

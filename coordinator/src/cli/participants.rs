@@ -2,6 +2,7 @@
 //! so that an act goes to all partitions, and each of them answers in its journal.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use super::buses::{self, Access, on_bus};
 use super::control::{self, Sent};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
-use super::saga::{ask, text};
+use super::saga::{ask_all, text};
 use super::text::printable;
 use crate::config::Config;
 
@@ -178,8 +179,9 @@ fn json_of(participant: &str, act: ParticipantAct, became: &Became) -> Value {
 
 /// `ringmaster participant list`
 pub(super) fn list(config: &Config, api: Option<SocketAddr>, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let found = ask(config, api, "/api/participants")?;
-    let participants = found["participants"].as_array().map_or(&[][..], Vec::as_slice);
+    let answers = ask_all(config, api, "/api/participants")?;
+    let participants = merged(&answers);
+    let participants = &participants[..];
     if as_json {
         return participants.iter().try_for_each(|participant| say(out, format_args!("{participant}")));
     }
@@ -196,6 +198,37 @@ pub(super) fn list(config: &Config, api: Option<SocketAddr>, as_json: bool, out:
         }
     };
     say(out, format_args!("{asked}"))
+}
+
+/// What several instances say of their partitions, as one: the worst state, where it began first, and the sums.
+fn merged(answers: &[Value]) -> Vec<Value> {
+    let badness = |row: &Value| match row["state"].as_str() {
+        Some("paused") => 0,
+        Some("open") => 1,
+        Some("draining") => 2,
+        _ => 3,
+    };
+    let mut all: BTreeMap<String, Value> = BTreeMap::new();
+    for row in answers.iter().flat_map(|found| found["participants"].as_array().into_iter().flatten()) {
+        let Some(known) = all.get_mut(&text(&row["participant"])) else {
+            all.insert(text(&row["participant"]), row.clone());
+            continue;
+        };
+        let is_worse = (badness(row), text(&row["since"])) < (badness(known), text(&known["since"]));
+        let other = if is_worse { std::mem::replace(known, row.clone()) } else { row.clone() };
+        let count = |row: &Value, state: &str| row["partitions"][state].as_i64().unwrap_or(0);
+        let mut not_asked = 0;
+        for state in other["partitions"].as_object().into_iter().flatten().map(|(state, _)| state).filter(|state| *state != "asked")
+        {
+            not_asked += count(&other, state);
+            known["partitions"][state] = (count(known, state) + count(&other, state)).into();
+        }
+        // Each answers for all partitions, as if those that it has not were asked as usual.
+        known["partitions"]["asked"] = (count(known, "asked") - not_asked).into();
+        known["parked"] = (known["parked"].as_u64().unwrap_or(0) + other["parked"].as_u64().unwrap_or(0)).into();
+        known["more"] = (known["more"] == true || other["more"] == true).into();
+    }
+    all.into_values().collect()
 }
 
 fn table_of(participants: &[Value]) -> Table {

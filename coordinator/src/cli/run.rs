@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringmaster_bus::embedded::Log;
-use ringmaster_bus::kafka::{KafkaBus, Member};
+use ringmaster_bus::kafka::{KafkaBus, Member, members};
 use ringmaster_bus::{Alone, Bus, Membership};
 use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::Counters;
@@ -39,7 +39,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
             let mut first = client(config)?;
             require_topics(&mut first, config)?;
             let member =
-                |config: &Config| Ok(Box::new(Member::join(config.kafka_settings(), config.joining())?) as Box<dyn Membership>);
+                |address| Ok(Box::new(Member::join(config.kafka_settings(), config.joining(address))?) as Box<dyn Membership>);
             run_on(config, first, client, member, &stop)
         }
         BusKind::Embedded => {
@@ -49,7 +49,7 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
             for name in apply_on(&mut first, config, &[], 1)? {
                 tracing::info!(topic = name, "made a topic");
             }
-            let member = |config: &Config| Ok(Box::new(Alone::new(config.partitions)) as Box<dyn Membership>);
+            let member = |_| Ok(Box::new(Alone::new(config.partitions)) as Box<dyn Membership>);
             run_on(config, first, |_| Ok(log.client()), member, &stop)
         }
     }
@@ -82,7 +82,7 @@ fn run_on<B: Bus + Send + 'static>(
     config: &Config,
     mut first: B,
     client: impl Fn(&Config) -> Result<B, Failure>,
-    member: impl Fn(&Config) -> Result<Box<dyn Membership>, Failure>,
+    member: impl Fn(String) -> Result<Box<dyn Membership>, Failure>,
     stop: &AtomicBool,
 ) -> Result<(), Failure> {
     // First of all: who has the store is the one that runs.
@@ -125,7 +125,7 @@ fn run_on<B: Bus + Send + 'static>(
         status: &status,
         report: &report,
     };
-    let mut instance = Instance::start(buses, member(config)?, &parts);
+    let mut instance = Instance::start(buses, member(settings.address.clone())?, &parts);
     let following = Following {
         setup: settings,
         deploying,
@@ -134,7 +134,14 @@ fn run_on<B: Bus + Send + 'static>(
     };
     let newest = Arc::new(Newest::new(knowledge.clone()));
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
-    let sources = api::Sources { metrics, status: status.clone(), store, knowledge: newest, partitions: config.partitions };
+    let sources = api::Sources {
+        metrics,
+        status: status.clone(),
+        store,
+        knowledge: newest,
+        partitions: config.partitions,
+        peers: peers(config),
+    };
     let server = match listener.map(|listener| api::serve(listener, sources)).transpose() {
         Ok(server) => server,
         Err(error) => {
@@ -150,6 +157,13 @@ fn run_on<B: Bus + Send + 'static>(
     let stopped = instance.join();
     drop(server);
     finished(stopped)
+}
+
+/// Who is asked for the other instances; none where there can be none.
+fn peers(config: &Config) -> Option<api::Peers> {
+    let (settings, group) = (config.kafka_settings(), config.group());
+    let ask = move || members(&settings, &group).map_err(|error| error.to_string());
+    (config.bus == BusKind::Kafka).then(|| Arc::new(ask) as api::Peers)
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -61,12 +61,18 @@ pub(super) fn list(
         path.push('=');
         names::percent_encode(value, &mut path);
     }
-    let found = ask(config, api, &path)?;
-    let sagas = found["sagas"].as_array().map_or(&[][..], Vec::as_slice);
+    let answers = ask_all(config, api, &path)?;
+    let mut sagas: Vec<Value> = answers.iter().flat_map(|found| found["sagas"].as_array().cloned().unwrap_or_default()).collect();
+    if answers.len() > 1 {
+        sagas.sort_by_key(order);
+    }
+    let is_cut = sagas.len() > limit;
+    sagas.truncate(limit);
+    let sagas = &sagas[..];
     if as_json {
         return sagas.iter().try_for_each(|saga| say(out, format_args!("{saga}")));
     }
-    let more = found["more"] == true;
+    let more = is_cut || answers.iter().any(|found| found["more"] == true);
     if sagas.is_empty() && !more {
         let of = filter.definition.map_or_else(String::new, |name| format!(" of {name}"));
         let what = match (filter.stuck, filter.parked, filter.participant) {
@@ -281,11 +287,46 @@ fn is_plain(text: &str) -> bool {
     !text.bytes().any(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control() || matches!(byte, b'?' | b'#'))
 }
 
+/// As an instance orders its answer: who needs a person, the longest first, then what is due next, then what is parked.
+fn order(saga: &Value) -> (u8, String) {
+    match (saga["reason"].as_str(), saga["wakes_at"].as_str()) {
+        (Some("stuck"), _) => (0, text(&saga["since"])),
+        (_, Some(wakes_at)) => (1, wakes_at.to_owned()),
+        _ => (2, text(&saga["since"])),
+    }
+}
+
+/// Asks an instance, and then those that have the partitions that it has not.
+pub(super) fn ask_all(config: &Config, api: Option<SocketAddr>, path: &str) -> Result<Vec<Value>, Failure> {
+    let first = ask(config, api, path)?;
+    let others: Vec<SocketAddr> = first["elsewhere"].as_array().into_iter().flatten().map(address_of).collect::<Result<_, _>>()?;
+    let mut answers = vec![first];
+    for other in others {
+        answers.push(ask(config, Some(other), path)?);
+    }
+    Ok(answers)
+}
+
+/// Where another instance's API is.
+fn address_of(instance: &Value) -> Result<SocketAddr, Failure> {
+    let nowhere = || {
+        let (name, partitions) = (text(&instance["instance"]), &instance["partitions"]);
+        Failure::new(Exit::Unreachable, format_args!("instance {name} has partitions {partitions}, and its API is off"))
+    };
+    instance["api"].as_str().and_then(|api| api.parse().ok()).ok_or_else(nowhere)
+}
+
+/// Asks an instance; where it names another one that has what is asked for, that one.
 pub(super) fn ask(config: &Config, api: Option<SocketAddr>, path: &str) -> Result<Value, Failure> {
     let Some(address) = api.or(config.listen) else {
         return Err(Failure::new(Exit::Usage, "the settings say api.listen = \"off\": name the coordinator's address with --api"));
     };
-    let answer = client::get(address, path).map_err(|why| Failure::new(Exit::Unreachable, why))?;
+    let unreachable = |why| Failure::new(Exit::Unreachable, why);
+    let mut answer = client::get(address, path).map_err(unreachable)?;
+    if answer.code == 421 {
+        let body: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        answer = client::get(address_of(&body["elsewhere"][0])?, path).map_err(unreachable)?;
+    }
     let body: Value = serde_json::from_str(&answer.body)
         .map_err(|_| Failure::new(Exit::Failed, format_args!("what answers at {address} is not a coordinator")))?;
     let why = || body["error"].as_str().unwrap_or("no reason given").to_owned();

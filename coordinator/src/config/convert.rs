@@ -105,10 +105,16 @@ impl Config {
         }
     }
 
-    /// As whom the instance joins the group that shares the partitions out.
-    pub fn joining(&self) -> Joining {
+    /// The group that shares the partitions out.
+    pub fn group(&self) -> String {
+        format!("{}.instances", self.prefix)
+    }
+
+    /// As whom the instance joins it; `address` is where its API listens, empty if nowhere.
+    pub fn joining(&self, address: String) -> Joining {
         Joining {
-            group: format!("{}.instances", self.prefix),
+            group: self.group(),
+            address,
             topic: Topics::new(&self.prefix).journal,
             name: self.instance.clone(),
             leaves: self.leave_on_stop,

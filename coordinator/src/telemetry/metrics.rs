@@ -59,6 +59,8 @@ impl Metrics {
 
     fn set_partitions(&self, partitions: &[PartitionStatus]) {
         let mut gauges = self.partitions.lock().expect("no panic while metrics were rendered");
+        // What another instance has now is that one's to tell.
+        gauges.iter().flatten().for_each(|gauge| gauge.set(0.0));
         for status in partitions {
             let place = usize::try_from(status.partition).expect("partitions are counted from 0");
             while gauges.len() <= place {

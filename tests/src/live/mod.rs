@@ -6,6 +6,7 @@
 //!
 //! Every process is ended by its own pid and dies with the test. One broker serves all tests of a binary, which run one at a time.
 
+mod coordinator;
 mod files;
 mod library;
 mod process;
@@ -19,12 +20,13 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use coordinator::Coordinator;
 pub use library::said;
 pub use process::Process;
 pub use python::Python;
 use ringmaster_bus::kafka::broker::{Broker, LIBS};
 pub use shop::{Placing, Shop};
-pub use world::{Coordinator, PARTITIONS, RUN, World};
+pub use world::{PARTITIONS, RUN, World};
 
 /// How long something may take that must happen, on a machine that is busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(120);

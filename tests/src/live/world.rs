@@ -1,7 +1,7 @@
 //! One test's world: a folder, settings as a user writes them, topics on the shared broker, and processes.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Output;
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use ringmaster::api;
 use ringmaster_bus::kafka::broker::Broker;
 use ringmaster_demo::accounting::{self, Accounting};
 use ringmaster_demo::orders::{self, ORDERS, OUTCOMES, OrderWriter};
@@ -22,7 +21,7 @@ use ringmaster_store::rocks::RocksStore;
 use tempfile::TempDir;
 
 use super::files::{copy, copy_logs};
-use super::{CLIENT, CLIENTS, PATIENCE, Placing, Process, Shop, binary, broker, command, repository, say};
+use super::{CLIENT, CLIENTS, Coordinator, PATIENCE, Placing, Process, Shop, binary, broker, command, repository, say};
 
 /// P in all live tests.
 pub const PARTITIONS: i32 = 8;
@@ -150,16 +149,22 @@ impl World {
 
     /// Starts a coordinator with this name and a data directory of that name.
     pub fn coordinator(&self, name: &str) -> Coordinator {
+        self.coordinator_at(name, name)
+    }
+
+    /// The same with another data directory.
+    pub fn coordinator_at(&self, name: &str, data: &str) -> Coordinator {
         let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
-        let data = self.folder().join(name);
+        let log = data;
+        let data = self.folder().join(data);
         let settings = [format!("instance={name}"), format!("data_dir={}", data.display()), format!("api.listen={address}")];
         let mut arguments = vec!["run"];
         settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
-        let process = Process::start(name, &binary("ringmaster"), &arguments, self.folder());
+        let process = Process::start(log, &binary("ringmaster"), &arguments, self.folder());
         Coordinator { process, address, data }
     }
 
-    /// Starts one that owns everything when this returns.
+    /// Starts one that owns its share when this returns; of the only one that is everything.
     pub fn owner(&self, name: &str) -> Coordinator {
         let mut coordinator = self.coordinator(name);
         coordinator.wait_ready();
@@ -306,88 +311,6 @@ impl Drop for World {
                 say(&format!("{}: FAILED; what its processes said is in {}", self.name, kept.display()));
             }
         }
-    }
-}
-
-/// A coordinator's process.
-pub struct Coordinator {
-    /// To kill and freeze.
-    pub process: Process,
-    /// Its API.
-    pub address: SocketAddr,
-    /// Its data directory.
-    pub data: PathBuf,
-}
-
-impl Coordinator {
-    /// Waits until it owns all partitions.
-    pub fn wait_ready(&mut self) {
-        let begun = Instant::now();
-        while !self.is_ready() {
-            assert!(self.process.is_running(), "the coordinator ended:\n{}", self.process.said_last());
-            assert!(begun.elapsed() < PATIENCE, "the coordinator is not ready:\n{}", self.process.said_last());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    /// True if it says that it owns all partitions.
-    pub fn is_ready(&self) -> bool {
-        api::client::get(self.address, "/readyz").is_ok_and(|answer| answer.code == 200)
-    }
-
-    /// True as soon as its API listens.
-    pub fn answers(&self) -> bool {
-        api::client::get(self.address, "/healthz").is_ok()
-    }
-
-    /// What `/readyz` says.
-    pub fn readiness(&self) -> serde_json::Value {
-        let answer = api::client::get(self.address, "/readyz").expect("it answers");
-        serde_json::from_str(&answer.body).expect("JSON")
-    }
-
-    /// A metric by name; of one with labels the sum.
-    pub fn metric(&self, name: &str) -> f64 {
-        self.metric_of(name, "")
-    }
-
-    /// The sum of a metric's values whose labels hold this text.
-    pub fn metric_of(&self, name: &str, label: &str) -> f64 {
-        let answer = api::client::get(self.address, "/metrics").expect("it answers");
-        let is_asked = |line: &&str| line.split([' ', '{']).next() == Some(name) && line.contains(label);
-        let values: Vec<f64> =
-            answer.body.lines().filter(is_asked).filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
-        assert!(!values.is_empty(), "no metric {name} {label} in\n{}", answer.body);
-        values.iter().sum()
-    }
-
-    /// A saga as its API shows it, as of the last checkpoint; none if there is no row yet.
-    pub fn saga(&self, id: &str) -> Option<serde_json::Value> {
-        let answer = api::client::get(self.address, &format!("/api/sagas/{id}")).expect("it answers");
-        (answer.code == 200).then(|| serde_json::from_str(&answer.body).expect("JSON"))
-    }
-
-    /// Kills it; its data directory.
-    pub fn kill(self) -> PathBuf {
-        self.process.kill();
-        self.data
-    }
-
-    /// Ends it in order, with code 0; its data directory.
-    pub fn stop(self) -> PathBuf {
-        let log = self.process.said_last();
-        let code = self.process.stop();
-        assert_eq!(code, 0, "an orderly end; its log before:\n{log}");
-        self.data
-    }
-
-    /// Waits until it stops because another one took over; what it said last.
-    pub fn wait_fenced(mut self, by: &Coordinator, named: &str) {
-        let code = self.process.wait();
-        let said = self.process.said_last();
-        assert_eq!(code, 3, "a fenced instance has its own exit code:\n{said}");
-        let last = said.lines().last().unwrap_or_default();
-        assert!(last.contains(named) && last.contains(&by.address.to_string()), "it names the other and its address:\n{said}");
     }
 }
 

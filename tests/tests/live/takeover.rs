@@ -1,53 +1,141 @@
-//! Two coordinators on one journal: the later claim wins, whatever the earlier one believes.
+//! Several coordinators on one journal: they share its partitions, hand them over and take them from each other.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::Instant;
 
-use ringmaster_tests::live::{World, until};
+use ringmaster_tests::live::{Coordinator, PARTITIONS, World, say, until};
 
-#[test]
-fn a_second_coordinator_fences_the_first() {
-    let mut world = World::new("second coordinator");
-    let first = world.owner("blue");
-    let shop = world.shop();
-    shop.order(1_500, 400.0);
-    shop.wait_middle(300);
-    // A service is away, so that orders are on their way when the claim comes, however fast they go.
-    world.take_service("shipping").stop();
-    let second = world.owner("green");
-    shop.hit("the second coordinator's claim");
-    world.start_service("shipping", &[]);
-    first.wait_fenced(&second, "green");
-    shop.wait_middle(500);
-    world.close(shop, second);
+/// The partitions that an instance owns.
+fn owned(coordinator: &Coordinator) -> BTreeSet<i32> {
+    coordinator.partitions().into_iter().filter_map(|(partition, phase)| (phase == "owning").then_some(partition)).collect()
+}
+
+/// Waits until these own all partitions, each of them one at least and none the same; the seconds that took.
+fn wait_shared(what: &str, among: &[&Coordinator]) -> f64 {
+    let begun = Instant::now();
+    let least = PARTITIONS as usize / among.len();
+    until(what, || {
+        let shares: Vec<BTreeSet<i32>> = among.iter().map(|one| owned(one)).collect();
+        let all: BTreeSet<i32> = shares.iter().flatten().copied().collect();
+        let count: usize = shares.iter().map(BTreeSet::len).sum();
+        all.len() == PARTITIONS as usize && count == all.len() && shares.iter().all(|share| share.len() >= least)
+    });
+    begun.elapsed().as_secs_f64()
 }
 
 #[test]
-fn a_coordinator_without_work_finds_out_too() {
-    let mut world = World::new("second coordinator, no work");
-    let first = world.owner("blue");
-    let second = world.owner("green");
-    first.wait_fenced(&second, "green");
+fn instances_share_the_partitions_and_take_over_from_each_other() {
+    let mut world = World::new("several coordinators");
+    let blue = world.owner("blue");
+    let shop = world.shop();
+    shop.order(3_000, 300.0);
+    shop.wait_middle(200);
+    let (green, red) = (world.owner("green"), world.owner("red"));
+    wait_shared("all three have a share", &[&blue, &green, &red]);
+    // Whoever is asked: the one that has the saga answers.
+    let shown = world.ringmaster(&["instances"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let all_named = [("blue", &blue), ("green", &green), ("red", &red)]
+        .iter()
+        .all(|(name, one)| shown.lines().any(|line| line.contains(name) && line.contains(&one.address.to_string())));
+    assert!(all_named && shown.contains("all 8 partitions are given out"), "{shown}");
+    for number in 0..12 {
+        let id = format!("order-fulfilment/{}", ringmaster_demo::orders::key(ringmaster_tests::live::RUN, number));
+        let shown = world.ringmaster(&["saga", "show", &id, "--api", &red.address.to_string()]);
+        assert!(shown.status.success(), "{id}: {}", String::from_utf8_lossy(&shown.stderr));
+    }
+    let listed = world.ringmaster(&["participant", "list", "--json", "--api", &red.address.to_string()]);
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let of_all = |line: &str| line.contains("\"asked\":8");
+    assert!(listed.lines().count() == 3 && listed.lines().all(of_all), "three participants, asked in all partitions:\n{listed}");
+    shop.wait_middle(600);
+    // In good order: what it has begun is finished, and the others go on at once.
+    let begun = Instant::now();
+    red.stop();
+    shop.hit("SIGTERM of one of three coordinators");
+    wait_shared("the other two have all", &[&blue, &green]);
+    say(&format!("  its partitions were owned {:.1} s behind the signal", begun.elapsed().as_secs_f64()));
+    shop.wait_middle(1_000);
+    green.process.freeze();
+    shop.wait_stuck();
+    let begun = Instant::now();
+    green.kill();
+    shop.hit("kill -9 of one of two coordinators");
+    wait_shared("the last one has all", &[&blue]);
+    say(&format!("  its partitions were owned {:.1} s behind the kill", begun.elapsed().as_secs_f64()));
+    // From one to four and back.
+    let more = ["green", "red", "white"].map(|name| world.owner(name));
+    wait_shared("all four have a share", &[&blue, &more[0], &more[1], &more[2]]);
+    shop.wait_middle(1_400);
+    for one in more {
+        one.stop();
+    }
+    wait_shared("one has all again", &[&blue]);
+    assert_eq!(blue.metric("ringmaster_doubts_total"), 0.0, "nobody claims what was not handed over, or lost by its session");
+    world.close(shop, blue);
+}
+
+#[test]
+fn one_that_was_frozen_gives_up_what_others_took_and_shares_again() {
+    let mut world = World::new("zombie");
+    world.configure("\"session.timeout.ms\" = \"2000\"");
+    let (blue, green) = (world.owner("blue"), world.owner("green"));
+    wait_shared("both have a share", &[&blue, &green]);
+    let shop = world.shop();
+    shop.order(2_000, 400.0);
+    shop.wait_middle(300);
+    blue.process.freeze();
+    shop.wait_stuck();
+    shop.hit("SIGSTOP of a coordinator");
+    wait_shared("the other one has all", &[&green]);
+    // It is far ahead when the first wakes up, with records and commands in its queues.
+    shop.wait_middle(900);
+    blue.process.thaw();
+    wait_shared("both have a share again", &[&blue, &green]);
+    shop.wait_middle(1_200);
+    green.stop();
+    wait_shared("one has all", &[&blue]);
+    world.close(shop, blue);
+}
+
+/// A restart that is quicker than the session, of an instance that keeps its place: nothing moves.
+#[test]
+fn a_rolling_restart_moves_nothing() {
+    let mut world = World::new("rolling restart");
+    world.configure("\"session.timeout.ms\" = \"30000\"");
+    world.edit("ringmaster.toml", "partitions =", "leave_on_stop = false\npartitions =");
+    let (blue, green) = (world.owner("blue"), world.owner("green"));
+    wait_shared("both have a share", &[&blue, &green]);
+    let (of_blue, claims) = (owned(&blue), blue.metric("ringmaster_claims_total"));
+    let shop = world.shop();
+    shop.order(1_000, 300.0);
+    shop.wait_middle(200);
+    green.stop();
+    shop.hit("SIGTERM of a coordinator that comes again");
+    let green = world.owner("green");
+    wait_shared("both have a share again", &[&blue, &green]);
+    assert_eq!((owned(&blue), blue.metric("ringmaster_claims_total")), (of_blue, claims), "nothing moved");
+    shop.wait_all();
+    shop.check_outcomes();
+    // Only the partitions of the first are its own, so that each store has a part of the accounting.
+    let finished = green.metric("ringmaster_sagas_completed_total") + blue.metric("ringmaster_sagas_completed_total");
+    assert!(finished > 0.0 && green.metric("ringmaster_sagas_completed_total") > 0.0, "both work");
+    (blue.stop(), green.stop());
+    world.stop_services();
+}
+
+/// Each needs a name of its own: of two with one name the group takes the later, and the earlier says so and ends.
+#[test]
+fn of_two_with_one_name_the_earlier_ends_and_says_why() {
+    let mut world = World::new("one name twice");
+    let mut first = world.owner("blue");
+    let second = world.coordinator_at("blue", "blue-2");
+    assert_eq!(first.process.wait(), 3, "it has its own exit code:\n{}", first.process.said_last());
+    let said = first.process.said_last();
+    assert!(said.contains("instance=") && said.contains("name of its own"), "it says what to do:\n{said}");
+    until("the second owns all", || owned(&second).len() == PARTITIONS as usize);
     world.place("lz4", 0..50);
     let ended = || second.metric("ringmaster_sagas_completed_total") + second.metric("ringmaster_sagas_compensated_total");
     until("the second works", || ended() == 50.0);
     world.end(second, 50);
-}
-
-#[test]
-fn a_coordinator_that_was_frozen_finds_out_and_does_nothing() {
-    let mut world = World::new("zombie");
-    let first = world.owner("blue");
-    let shop = world.shop();
-    shop.order(2_000, 400.0);
-    shop.wait_middle(300);
-    first.process.freeze();
-    shop.wait_stuck();
-    shop.hit("SIGSTOP of the coordinator");
-    let second = world.owner("green");
-    // The second is far ahead when the first wakes up, with records and commands in its queues.
-    shop.wait_middle(900);
-    std::thread::sleep(Duration::from_secs(1));
-    first.process.thaw();
-    first.wait_fenced(&second, "green");
-    world.close(shop, second);
 }

@@ -14,6 +14,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::direct;
 use super::errors::bus_error;
+use super::members::client_id;
 use super::native::{Consumer, Told};
 use super::settings::KafkaSettings;
 use crate::membership::{Granted, Membership};
@@ -29,6 +30,8 @@ pub struct Joining {
     pub topic: String,
     /// The member's name: no two that run have the same.
     pub name: String,
+    /// Where its API listens, for those who ask who is a member; empty if nowhere.
+    pub address: String,
     /// Who leaves is no member any more, and others have its partitions at once. Otherwise they wait as long as for one that died, and
     /// one that comes back before that has them again: nothing moves in a restart.
     pub leaves: bool,
@@ -55,7 +58,7 @@ impl Member {
         let is_static = !joining.leaves || settings.own_security().is_ok();
         let mut config = settings.consumer(&joining.group);
         config.set("partition.assignment.strategy", "cooperative-sticky");
-        config.set("client.id", &joining.name);
+        config.set("client.id", client_id(&joining.name, &joining.address));
         if is_static {
             config.set("group.instance.id", &joining.name);
         }

@@ -24,6 +24,7 @@ mod held;
 mod inlet;
 mod limits;
 mod member;
+mod members;
 mod native;
 mod outgoing;
 mod outlet;
@@ -38,4 +39,5 @@ mod sockets;
 
 pub use bus::KafkaBus;
 pub use member::{Joining, Member};
+pub use members::{MemberFound, members};
 pub use settings::{Client, KafkaSettings, LINGER, owned_by_protocol};

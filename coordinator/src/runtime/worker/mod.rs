@@ -75,7 +75,7 @@ pub enum Stop {
     Bus(String),
     /// It is no member of the group: why.
     #[error(
-        "the group of instances does not take this one any more: {0}. Another process may run under its name: each needs one of its own \
+        "the group of instances does not take this one any more: {0}. If another process runs under its name, give each a name of its own \
          (--set instance=...)"
     )]
     Group(String),
