@@ -1,11 +1,13 @@
 //! The command line: what each command is called, what it takes, and how it ends.
 
 mod act;
+mod again;
 mod arguments;
 mod buses;
 mod control;
 mod definitions;
 mod deploy;
+mod entries;
 mod eval;
 pub mod exit;
 mod graph;
@@ -13,8 +15,11 @@ mod history;
 mod participant;
 mod participants;
 mod quarantine;
+mod redrive;
 mod run;
 mod saga;
+mod select;
+mod sources;
 mod test;
 mod text;
 mod topics;
@@ -42,6 +47,7 @@ Examples:
   ringmaster deploy sagas                    to coordinators that run, too
   ringmaster run                             run sagas until SIGTERM
   ringmaster quarantine list                 what could not be taken, and why
+  ringmaster quarantine redrive --reason UNKNOWN_SCHEMA   how many would be taken in after all?
   ringmaster saga list --stuck               which sagas need a person?
   ringmaster saga why order-fulfilment/ord-17    what does it wait for?
   ringmaster saga history order-fulfilment/ord-17
@@ -136,11 +142,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Definitions(DefinitionsCommand::Diff { name, from, to }) => versions::diff(&config, name, *from, *to, out),
         Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
         Command::Topics(TopicsCommand::Verify) => topics::verify(&config, out),
-        Command::Quarantine(QuarantineCommand::List { reason, topic, limit, json }) => {
-            let filter = quarantine::Filter { reason: reason.clone(), topic: topic.clone(), limit: *limit };
-            quarantine::list(&config, &filter, *json, out)
-        }
-        Command::Quarantine(QuarantineCommand::Show { id, json }) => quarantine::show(&config, id, *json, out),
+        Command::Quarantine(command) => about_quarantine(&config, command, out),
         // They ask a coordinator, and no broker.
         Command::Saga(SagaCommand::List { stuck, parked, paused, participant, definition, search, limit, json, asked }) => {
             let (definition, participant) = (definition.as_deref(), participant.as_deref());
@@ -155,6 +157,19 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Config { .. } => check_settings(&config, out),
     };
     result.map_err(|failure| name_brokers(failure, &config))
+}
+
+/// `ringmaster quarantine list`, `show`, `redrive` and `discard`
+fn about_quarantine(config: &Config, command: &QuarantineCommand, out: &mut dyn Write) -> Result<(), Failure> {
+    match command {
+        QuarantineCommand::List { reason, topic, all, limit, json } => {
+            let filter = quarantine::Filter { reason: reason.clone(), topic: topic.clone(), all: *all, limit: *limit };
+            quarantine::list(config, &filter, *json, out)
+        }
+        QuarantineCommand::Show { id, json } => quarantine::show(config, id, *json, out),
+        QuarantineCommand::Redrive(arguments) => redrive::redrive(config, arguments, out),
+        QuarantineCommand::Discard(arguments) => redrive::discard(config, arguments, out),
+    }
 }
 
 /// `ringmaster participant pause`, `resume` and `list`
