@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ringmaster_bus::{Bus, BusError, BusEvent, Message, Record, SendError, TopicPartition};
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::RoutedHeader;
 use ringmaster_schemas::names;
 
@@ -175,6 +176,28 @@ pub fn bounds_each(
         }
     }
     Ok(found)
+}
+
+/// The first offset of each partition of a topic with a record of this time or later, or its end.
+pub fn offsets_at(bus: &mut impl Bus, topic: &str, partitions: i32, time: Millis) -> Result<Vec<i64>, BusError> {
+    let topic_id = bus.topic(topic);
+    let mut found: Vec<Option<i64>> = vec![None; partitions.max(0) as usize];
+    (0..partitions).for_each(|partition| bus.ask_offset_at(TopicPartition { topic: topic_id, partition }, time));
+    let since = Instant::now();
+    while found.iter().any(Option::is_none) {
+        bus.poll(POLL, &mut |event| {
+            if let BusEvent::OffsetAt { at, offset } = event
+                && at.topic == topic_id
+                && let Some(found) = found.get_mut(at.partition as usize)
+            {
+                *found = Some(offset);
+            }
+        });
+        if since.elapsed() > PATIENCE {
+            return Err(BusError::Unreachable(format!("{topic}: no answer for {} s", PATIENCE.as_secs())));
+        }
+    }
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// Appends records (key, value) to a partition, and waits until all are confirmed.

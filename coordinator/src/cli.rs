@@ -11,11 +11,13 @@ mod entries;
 mod eval;
 pub mod exit;
 mod graph;
+mod hand;
 mod history;
 mod participant;
 mod participants;
 mod quarantine;
 mod redrive;
+mod replay;
 mod run;
 mod saga;
 mod select;
@@ -48,6 +50,7 @@ Examples:
   ringmaster run                             run sagas until SIGTERM
   ringmaster quarantine list                 what could not be taken, and why
   ringmaster quarantine redrive --reason UNKNOWN_SCHEMA   how many would be taken in after all?
+  ringmaster replay input orders --from 2026-01-31T08:00:00Z --to 2026-01-31T09:00:00Z   was anything missed?
   ringmaster saga list --stuck               which sagas need a person?
   ringmaster saga why order-fulfilment/ord-17    what does it wait for?
   ringmaster saga history order-fulfilment/ord-17
@@ -142,6 +145,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Definitions(DefinitionsCommand::Diff { name, from, to }) => versions::diff(&config, name, *from, *to, out),
         Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
         Command::Topics(TopicsCommand::Verify) => topics::verify(&config, out),
+        Command::Replay(replay::ReplayCommand::Input(arguments)) => replay::input(&config, arguments, out),
         Command::Quarantine(command) => about_quarantine(&config, command, out),
         // They ask a coordinator, and no broker.
         Command::Saga(SagaCommand::List { stuck, parked, paused, participant, definition, search, limit, json, asked }) => {

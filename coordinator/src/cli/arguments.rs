@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{act, graph, participant, participants, redrive, test};
+use super::{act, graph, participant, participants, redrive, replay, test};
 
 const SAGA_EXAMPLES: &str = "\
 Examples:
@@ -169,6 +169,9 @@ pub(super) enum Command {
     /// Look at records that could not be taken; take them in after all, or discard them.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Read a range of an input topic again, after an outage or a mistake.
+    #[command(subcommand)]
+    Replay(replay::ReplayCommand),
     /// Look at sagas: which are under way, what each waits for, what happened.
     #[command(subcommand, after_help = SAGA_EXAMPLES)]
     Saga(SagaCommand),

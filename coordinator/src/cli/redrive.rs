@@ -1,67 +1,31 @@
 //! `quarantine redrive` and `quarantine discard`: what is done with records that lie in quarantine. Nothing is done that was not counted
 //! before; nothing is deleted.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
-use bytes::Bytes;
 use clap::Args;
 use ringmaster_bus::Bus;
-use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{QuarantineAct, QuarantineMark, Quarantined, Redriven, WasQuarantined};
 use ringmaster_schemas::names::Topics;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::again::{Became, Inbox};
+use super::again::Inbox;
 use super::buses::{self, Access, on_bus};
 use super::control;
 use super::definitions::say;
 use super::entries::Place;
-use super::exit::{Exit, Failure};
+use super::exit::Failure;
+use super::hand::{Hand, HandArguments, PaceArguments, Told, cut, now, records};
 use super::run::stop_signal;
 use super::select::{SelectArguments, Selected};
 use super::sources;
-use super::text::printable;
 use crate::blocking::{self, Read};
 use crate::config::Config;
 
 /// Marks that are written at once.
 const MARKS_MAX: usize = 500;
-/// Bytes of what a person says, and of what became of a record, in a mark.
-const TEXT_BYTES_MAX: usize = 1_024;
-
-/// Who does it, and whether it is done.
-#[derive(Debug, Args)]
-pub(super) struct HandArguments {
-    /// Why, for those who look at it later.
-    #[arg(long, value_name = "TEXT")]
-    why: Option<String>,
-    /// Who does it.
-    #[arg(long, env = "USER", value_name = "NAME")]
-    by: Option<String>,
-    /// Do it, if it still is about so many records. Without it nothing is done, and it is said what would be.
-    #[arg(long, value_name = "COUNT", requires = "why")]
-    expected: Option<usize>,
-    /// One JSON object a record and line.
-    #[arg(long)]
-    json: bool,
-}
-
-/// How fast records are brought again.
-#[derive(Debug, Args)]
-pub(super) struct PaceArguments {
-    /// Also starts that are older than finished sagas are remembered: one that has run and is forgotten would run once more.
-    #[arg(long)]
-    accept_old: bool,
-    /// At most so many records a second.
-    #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    rate: u32,
-    /// How many seconds to wait for the answers of those that are on their way.
-    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
-    timeout: u64,
-}
 
 /// What stands on the command line of `redrive`.
 #[derive(Debug, Args)]
@@ -83,30 +47,10 @@ pub(super) struct DiscardArguments {
     hand: HandArguments,
 }
 
-/// Who, and why.
-#[derive(Debug)]
-struct Hand<'a> {
-    by: &'a str,
-    why: &'a str,
-}
-
-impl HandArguments {
-    /// Who does it and why, if it is to be done: to as many as were expected, else to none.
-    fn confirmed(&self, count: usize) -> Result<Option<Hand<'_>>, Failure> {
-        let (Some(expected), Some(why)) = (self.expected, self.why.as_deref()) else { return Ok(None) };
-        if expected != count {
-            let why = format!("it is about {count} records now, not {expected}: look again, without --expected");
-            return Err(Failure::new(Exit::Rejected, why));
-        }
-        let by = self.by.as_deref().ok_or_else(|| Failure::new(Exit::Usage, "say who does it: --by NAME"))?;
-        Ok(Some(Hand { by: cut(by), why: cut(why) }))
-    }
-}
-
 /// `ringmaster quarantine discard`
 pub(super) fn discard(config: &Config, arguments: &DiscardArguments, out: &mut dyn Write) -> Result<(), Failure> {
     arguments.select.check()?;
-    let access = if arguments.hand.expected.is_some() { Access::Write } else { Access::Read };
+    let access = if arguments.hand.is_meant() { Access::Write } else { Access::Read };
     let mut any = buses::open(config, access)?;
     let selected = Selected::read(&mut any, config, &arguments.select, None, &|_| None)?;
     let Some(hand) = arguments.hand.confirmed(selected.entries.len())? else {
@@ -131,7 +75,7 @@ pub(super) fn redrive(config: &Config, arguments: &RedriveArguments, out: &mut d
     arguments.select.check()?;
     control::needs_kafka(config)?;
     let (topics, pace) = (Topics::new(&config.prefix), &arguments.pace);
-    let access = if arguments.hand.expected.is_some() { Access::Write } else { Access::Read };
+    let access = if arguments.hand.is_meant() { Access::Write } else { Access::Read };
     let mut any = buses::open(config, access)?;
     let why_not = |record: &Quarantined| why_not(record, &topics, pace.accept_old);
     let selected = Selected::read(&mut any, config, &arguments.select, Some(&topics.replies), &why_not)?;
@@ -141,7 +85,7 @@ pub(super) fn redrive(config: &Config, arguments: &RedriveArguments, out: &mut d
     let stop = stop_signal()?;
     on_bus!(&mut any, bus => {
         let inbox = Inbox::find(bus, &config.prefix)?;
-        let mut work = Work { inbox: &inbox, topics: &topics, hand: &hand, pace, json: arguments.hand.json, told: BTreeMap::new() };
+        let mut work = Work { inbox: &inbox, topics: &topics, hand: &hand, pace, told: Told::new(arguments.hand.json) };
         work.run(bus, &selected.entries, &stop, out)
     })
 }
@@ -170,9 +114,7 @@ struct Work<'a> {
     topics: &'a Topics,
     hand: &'a Hand<'a>,
     pace: &'a PaceArguments,
-    json: bool,
-    /// How many were told what.
-    told: BTreeMap<&'static str, usize>,
+    told: Told,
 }
 
 impl Work<'_> {
@@ -184,21 +126,15 @@ impl Work<'_> {
         out: &mut dyn Write,
     ) -> Result<(), Failure> {
         let mut rest = entries;
-        while !rest.is_empty() && !stop.load(Ordering::Relaxed) && !self.told.contains_key("open") {
+        while !rest.is_empty() && !stop.load(Ordering::Relaxed) && !self.told.has_open() {
             let since = Instant::now();
             let count = self.inbox.room(rest.iter().map(|(_, record)| record.length as usize), self.pace.rate as usize);
             let (now, later) = rest.split_at(count);
             self.bring(bus, now, out)?;
             rest = later;
-            if !rest.is_empty() {
-                // Nobody need listen.
-                let _ = writeln!(std::io::stderr(), "{} of {}", entries.len() - rest.len(), entries.len());
-                // Not more of them a second than that.
-                let share = Duration::from_secs_f64(count as f64 / f64::from(self.pace.rate));
-                std::thread::sleep(share.saturating_sub(since.elapsed()));
-            }
+            self.pace.rest(since, count, (entries.len() - rest.len(), entries.len()));
         }
-        self.end(rest.len(), out)
+        self.told.end(rest.len(), out)
     }
 
     /// Brings some of them, and tells what became of each.
@@ -224,88 +160,37 @@ impl Work<'_> {
                 Err(why) => not.push((entry, why)),
             }
         }
-        let became = self.inbox.bring(bus, &brought, Duration::from_secs(self.pace.timeout))?;
+        let became = self.inbox.bring(bus, &brought, self.pace.patience())?;
         let heard = sent.iter().zip(&became).filter(|(_, became)| !became.is_open());
         let marks: Vec<_> = heard.map(|(entry, became)| mark(entry, QuarantineAct::Redriven, self.hand, &became.words())).collect();
         blocking::append_each(bus, &self.topics.quarantine, &marks)?;
         for (entry, became) in sent.iter().zip(&became) {
-            self.tell(entry, became, out)?;
+            let (id, from) = names(entry);
+            self.told.became(Some(&id), &from, became, out)?;
         }
         for (entry, why) in not {
-            *self.told.entry("not sent").or_default() += 1;
-            let line = json!({ "result": "not_sent", "why": why });
-            self.say(entry, line, &format!("it was not sent: {why}"), out)?;
+            let (id, from) = names(entry);
+            self.told.not_sent(Some(&id), &from, &why, out)?;
         }
         Ok(())
     }
 
     fn redriven(&self, ((partition, offset), record): &(Place, Quarantined), read: Read) -> Redriven {
         let was = WasQuarantined { partition: *partition, offset: *offset, reason: record.reason, detail: record.detail.clone() };
-        Redriven {
-            id: format!("{:016x}", fastrand::u64(..)).into(),
-            tells: false,
-            topic: record.topic.clone(),
-            partition: record.partition,
-            offset: record.offset,
-            timestamp: read.timestamp,
-            key: read.key.map(Bytes::from),
-            value: read.value.map(Bytes::from),
-            headers: read.headers,
-            by: self.hand.by.into(),
-            why: self.hand.why.into(),
-            accept_old: self.pace.accept_old,
-            was: Some(was),
-        }
+        self.hand.redriven(&record.topic, read, self.pace.accept_old, Some(was))
     }
+}
 
-    fn tell(&mut self, entry: &(Place, Quarantined), became: &Became, out: &mut dyn Write) -> Result<(), Failure> {
-        *self.told.entry(became.word()).or_default() += 1;
-        self.say(entry, became.json(), &became.words(), out)
-    }
-
-    fn say(
-        &self,
-        ((partition, offset), record): &(Place, Quarantined),
-        mut line: Value,
-        words: &str,
-        out: &mut dyn Write,
-    ) -> Result<(), Failure> {
-        let (id, from) = (format!("{partition}/{offset}"), format!("{}/{}/{}", record.topic, record.partition, record.offset));
-        if self.json {
-            (line["id"], line["from"]) = (id.into(), from.into());
-            return say(out, format_args!("{line}"));
-        }
-        say(out, format_args!("{id}  {from}  {}", printable(words.as_bytes())))
-    }
-
-    /// How it ended: well, if each record is taken or known.
-    fn end(&self, rest: usize, out: &mut dyn Write) -> Result<(), Failure> {
-        let counts: Vec<String> = self.told.iter().map(|(what, count)| format!("{count} {what}")).collect();
-        let words = if counts.is_empty() { "nothing was sent".to_owned() } else { counts.join(", ") };
-        if self.told.contains_key("open") {
-            let why = "not all partitions took it within the time: it lies in the inbox, and is taken when a coordinator reads it, or when starts are held no more. Bringing it again does nothing twice";
-            return Err(Failure::new(Exit::Waited, format_args!("{words}; {why}")));
-        }
-        if rest > 0 {
-            let why = format!(
-                "interrupted: {} wait still; without --expected the same command says how many it would be now",
-                records(rest)
-            );
-            return Err(Failure::new(Exit::Failed, format_args!("{words}; {why}")));
-        }
-        if ["quarantined", "not sent"].iter().any(|bad| self.told.contains_key(bad)) {
-            return Err(Failure::new(Exit::Rejected, words));
-        }
-        if self.json { Ok(()) } else { say(out, format_args!("{words}")) }
-    }
+/// Where an entry lies, and where it came from.
+fn names(((partition, offset), record): &(Place, Quarantined)) -> (String, String) {
+    (format!("{partition}/{offset}"), format!("{}/{}/{}", record.topic, record.partition, record.offset))
 }
 
 /// A mark, for the partition of its entry.
 fn mark(entry: &(Place, Quarantined), act: QuarantineAct, hand: &Hand<'_>, outcome: &str) -> (i32, Vec<u8>, Vec<u8>) {
     let ((partition, offset), record) = entry;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis);
     let mark =
-        QuarantineMark { offset: *offset, act, by: hand.by.into(), why: hand.why.into(), at: now, outcome: cut(outcome).into() };
+        QuarantineMark { offset: *offset, act, by: hand.by.into(), why: hand.why.into(), at: now(), outcome: cut(outcome).into() };
     (*partition, record.key.as_deref().unwrap_or_default().to_vec(), mark.encode())
 }
 
@@ -331,16 +216,4 @@ fn tell_dry(selected: &Selected, what: &str, as_json: bool, out: &mut dyn Write)
         say(out, format_args!("not {count}: {why}"))?;
     }
     if count == 0 { Ok(()) } else { say(out, format_args!("nothing was done; to do it, add --expected {count} --why TEXT")) }
-}
-
-pub(super) fn records(count: usize) -> String {
-    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
-}
-
-fn cut(text: &str) -> &str {
-    let mut end = text.len().min(TEXT_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }

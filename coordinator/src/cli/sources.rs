@@ -20,24 +20,36 @@ pub(super) fn read_again(bus: &mut impl Bus, wanted: &[&Quarantined]) -> Result<
         places.entry((&record.topic, record.partition)).or_default().push(record.offset);
     }
     let mut found = BTreeMap::new();
-    for ((topic, partition), mut offsets) in places {
+    for ((topic, partition), offsets) in places {
         let described = bus.describe(&[topic])?.into_iter().next().flatten();
-        if described.is_none_or(|described| partition >= described.partitions) {
-            continue;
-        }
-        offsets.sort_unstable();
-        for run in offsets.chunk_by(|before, after| after - before <= GAP_MAX) {
-            let (first, last) = (run[0], run[run.len() - 1]);
-            blocking::read_from(bus, topic, (partition, first), &mut |read| {
-                let offset = read.offset;
-                if run.binary_search(&offset).is_ok() {
-                    found.insert((topic.to_owned(), partition, offset), read);
-                }
-                offset < last
-            })?;
+        if described.is_some_and(|described| partition < described.partitions) {
+            let read = read_places(bus, topic, partition, offsets)?;
+            found.extend(read.into_iter().map(|(offset, read)| ((topic.to_owned(), partition, offset), read)));
         }
     }
     Ok(wanted.iter().map(|record| whole(record, found.get(&(record.topic.to_string(), record.partition, record.offset)))).collect())
+}
+
+/// What lies at these offsets of a partition that there is.
+pub(super) fn read_places(
+    bus: &mut impl Bus,
+    topic: &str,
+    partition: i32,
+    mut offsets: Vec<i64>,
+) -> Result<BTreeMap<i64, Read>, Failure> {
+    offsets.sort_unstable();
+    let mut found = BTreeMap::new();
+    for run in offsets.chunk_by(|before, after| after - before <= GAP_MAX) {
+        let (first, last) = (run[0], run[run.len() - 1]);
+        blocking::read_from(bus, topic, (partition, first), &mut |read| {
+            let offset = read.offset;
+            if run.binary_search(&offset).is_ok() {
+                found.insert(offset, read);
+            }
+            offset < last
+        })?;
+    }
+    Ok(found)
 }
 
 fn whole(record: &Quarantined, found: Option<&Read>) -> Result<Read, String> {

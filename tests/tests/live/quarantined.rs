@@ -1,4 +1,4 @@
-//! What lies in quarantine is taken in after all, by `ringmaster quarantine redrive`: once, whatever dies meanwhile.
+//! What lies in quarantine is taken in after all, by `ringmaster quarantine redrive`, and what was missed by `replay input`: once, whatever dies meanwhile.
 
 use ringmaster_demo::orders::{self, ORDERS, OrderWriter};
 use ringmaster_schemas::names::partition_of;
@@ -117,4 +117,43 @@ fn nothing_is_done_twice(world: &World, coordinator: &Coordinator, newer: &str) 
     quarantine(world, &["list", "--all"], 0, &["by ann: a mistake"]);
     assert_eq!(coordinator.metric("ringmaster_sagas_started_total"), 0.0, "by this one: both had begun");
     assert_eq!(coordinator.metric("ringmaster_inputs_rejected_total"), 3.0);
+}
+
+/// A coordinator that began behind them has missed orders; one was begun by hand since.
+#[test]
+fn orders_that_were_missed_are_started_once() {
+    let world = World::bare("replayed");
+    world.apply_topics();
+    world.place("none", 0..4);
+    world.write(ORDERS, 0, None, Some(b"no order"));
+    world.edit("ringmaster.toml", "[kafka]", "start_at = \"latest\"\n[kafka]");
+    let mut coordinator = world.coordinator("blue");
+    coordinator.wait_ready();
+    let id = |number| format!("order-fulfilment/{}", orders::key(RUN, number));
+    let by_hand = format!(
+        r#"{{"order_id":"{}","customer_id":"c-1","region":"EU","total":"12.50","currency":"EUR","items":[{{"sku":"a","qty":1}}]}}"#,
+        orders::key(RUN, 0)
+    );
+    std::fs::write(world.folder().join("order.json"), by_hand).expect("a file can be written");
+    let hand = ["--by", "ann", "--why", "they were missed"];
+    said(&world.ringmaster(&[&["act", "start", &id(0), "--event", "order.json"], &hand[..]].concat()), 0, &["done"]);
+    until("it is known", || coordinator.saga(&id(0)).is_some());
+
+    let address = coordinator.address.to_string();
+    let range = ["replay", "input", "orders", "--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z", "--api", &address];
+    let replay = |more: &[&str], code: i32, words: &[&str]| said(&world.ringmaster(&[&range[..], more].concat()), code, words);
+    replay(&[], 0, &["3 missing", "1 known", "1 unreadable", "--expected 3"]);
+    replay(&[&["--expected", "4"], &hand[..]].concat(), 12, &["3 records now, not 4"]);
+    assert_eq!(coordinator.metric("ringmaster_sagas_started_total"), 1.0, "nothing was done");
+    replay(
+        &[&["--expected", "3", "--rate", "2"], &hand[..]].concat(),
+        0,
+        &["2 of 3", &format!("it started {}", id(3)), "3 started"],
+    );
+    until("all are known", || (0..4).all(|number| coordinator.saga(&id(number)).is_some()));
+    replay(&[], 0, &["0 missing", "4 known", "nothing is missing"]);
+    assert_eq!(coordinator.metric("ringmaster_sagas_started_total"), 4.0, "each once");
+    said(&world.ringmaster(&["saga", "history", &id(3)]), 0, &["ann", "they were missed"]);
+    coordinator.stop();
+    say("replayed: three orders that were missed were started once");
 }
