@@ -251,7 +251,13 @@ async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
     }
     match saga::look_up(&*sources.store, &sources.knowledge.get(), partition, id) {
         Ok(Some(found)) => Json(found).into_response(),
-        Ok(None) => failed(StatusCode::NOT_FOUND, saga::not_found(id)),
+        Ok(None) => match missing(sources.status.partitions().iter().find(|status| status.partition == partition)) {
+            Some(missing) if sources.status.share().is_some() => {
+                let why = format!("whether there is {id} is not known yet; of its partition {partition}: {missing}");
+                failed(StatusCode::SERVICE_UNAVAILABLE, why)
+            }
+            _ => failed(StatusCode::NOT_FOUND, saga::not_found(id)),
+        },
         Err(why) => failed(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
 }

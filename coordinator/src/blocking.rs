@@ -3,7 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use ringmaster_bus::{Bus, BusError, BusEvent, Message, SendError, TopicPartition};
+use bytes::Bytes;
+use ringmaster_bus::{Bus, BusError, BusEvent, Message, Record, SendError, TopicPartition};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::RoutedHeader;
+use ringmaster_schemas::names;
 
 /// How long a broker may take to answer before a tool gives up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,23 +28,48 @@ pub struct Read {
     pub key: Option<Vec<u8>>,
     /// Its value.
     pub value: Option<Vec<u8>>,
+    /// Those of its headers that say something of an event.
+    pub headers: Vec<RoutedHeader>,
+}
+
+impl Read {
+    fn of(record: &Record<'_>) -> Read {
+        let header = |name: &&str| {
+            let value = Bytes::copy_from_slice(record.headers?.find(name)?);
+            Some(RoutedHeader { name: (*name).into(), value })
+        };
+        Read {
+            partition: record.at.partition,
+            offset: record.offset,
+            timestamp: record.timestamp,
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+            headers: names::EVENT_HEADERS.iter().filter_map(header).collect(),
+        }
+    }
 }
 
 /// Visits all records that a partition of a topic holds now, and perhaps a few that come meanwhile, from its oldest, until the visitor
 /// says `false`.
 pub fn read_to_end(bus: &mut impl Bus, topic: &str, partition: i32, visit: &mut dyn FnMut(Read) -> bool) -> Result<(), BusError> {
-    read_within(bus, topic, partition, PATIENCE_WHEN_UNREADABLE, visit)
+    read_within(bus, topic, (partition, 0), PATIENCE_WHEN_UNREADABLE, visit)
+}
+
+/// The same from an offset on, or from the oldest behind it.
+pub fn read_from(bus: &mut impl Bus, topic: &str, from: (i32, i64), visit: &mut dyn FnMut(Read) -> bool) -> Result<(), BusError> {
+    read_within(bus, topic, from, PATIENCE_WHEN_UNREADABLE, visit)
 }
 
 fn read_within(
     bus: &mut impl Bus,
     topic: &str,
-    partition: i32,
+    (partition, from): (i32, i64),
     unreadable_max: Duration,
     visit: &mut dyn FnMut(Read) -> bool,
 ) -> Result<(), BusError> {
     let at = TopicPartition { topic: bus.topic(topic), partition };
-    let (mut next, end) = bounds(bus, at)?;
+    let (start, end) = bounds(bus, at)?;
+    let mut next = start.max(from);
     if next >= end {
         return Ok(());
     }
@@ -52,13 +81,7 @@ fn read_within(
         bus.poll(POLL, &mut |event| match event {
             BusEvent::Record(record) if record.at == at && more => {
                 next = record.offset + 1;
-                more = visit(Read {
-                    partition: at.partition,
-                    offset: record.offset,
-                    timestamp: record.timestamp,
-                    key: record.key.map(<[u8]>::to_vec),
-                    value: record.value.map(<[u8]>::to_vec),
-                });
+                more = visit(Read::of(&record));
             }
             BusEvent::CaughtUp(caught, offset) if caught == at => next = next.max(offset),
             BusEvent::OutOfRange { at: lost, position } if lost == at => {
@@ -97,13 +120,7 @@ pub fn follow(
         bus.poll(POLL, &mut |event| match event {
             BusEvent::Record(record) if record.at.topic == topic_id && more => {
                 unreadable = None;
-                more = visit(Read {
-                    partition: record.at.partition,
-                    offset: record.offset,
-                    timestamp: record.timestamp,
-                    key: record.key.map(<[u8]>::to_vec),
-                    value: record.value.map(<[u8]>::to_vec),
-                });
+                more = visit(Read::of(&record));
             }
             BusEvent::CaughtUp(at, _) if at.topic == topic_id => unreadable = None,
             BusEvent::OutOfRange { at, position } if at.topic == topic_id => {
@@ -159,6 +176,28 @@ pub fn bounds_each(
         }
     }
     Ok(found)
+}
+
+/// The first offset of each partition of a topic with a record of this time or later, or its end.
+pub fn offsets_at(bus: &mut impl Bus, topic: &str, partitions: i32, time: Millis) -> Result<Vec<i64>, BusError> {
+    let topic_id = bus.topic(topic);
+    let mut found: Vec<Option<i64>> = vec![None; partitions.max(0) as usize];
+    (0..partitions).for_each(|partition| bus.ask_offset_at(TopicPartition { topic: topic_id, partition }, time));
+    let since = Instant::now();
+    while found.iter().any(Option::is_none) {
+        bus.poll(POLL, &mut |event| {
+            if let BusEvent::OffsetAt { at, offset } = event
+                && at.topic == topic_id
+                && let Some(found) = found.get_mut(at.partition as usize)
+            {
+                *found = Some(offset);
+            }
+        });
+        if since.elapsed() > PATIENCE {
+            return Err(BusError::Unreachable(format!("{topic}: no answer for {} s", PATIENCE.as_secs())));
+        }
+    }
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// Appends records (key, value) to a partition, and waits until all are confirmed.
@@ -242,7 +281,7 @@ mod tests {
         }
         let mut read = |vanishes: bool| {
             let mut seen = 0;
-            let end = read_within(&mut bus, "history", 0, Duration::ZERO, &mut |_| {
+            let end = read_within(&mut bus, "history", (0, 0), Duration::ZERO, &mut |_| {
                 seen += 1;
                 if vanishes {
                     broker.delete("history");

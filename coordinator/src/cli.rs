@@ -1,21 +1,28 @@
 //! The command line: what each command is called, what it takes, and how it ends.
 
 mod act;
+mod again;
 mod arguments;
 mod buses;
 mod control;
 mod definitions;
 mod deploy;
+mod entries;
 mod eval;
 pub mod exit;
 mod graph;
+mod hand;
 mod history;
 mod instances;
 mod participant;
 mod participants;
 mod quarantine;
+mod redrive;
+mod replay;
 mod run;
 mod saga;
+mod select;
+mod sources;
 mod test;
 mod text;
 mod topics;
@@ -44,6 +51,8 @@ Examples:
   ringmaster run                             run sagas until SIGTERM
   ringmaster instances                       which coordinators run, and which partitions each has
   ringmaster quarantine list                 what could not be taken, and why
+  ringmaster quarantine redrive --reason UNKNOWN_SCHEMA   how many would be taken in after all?
+  ringmaster replay input orders --from 2026-01-31T08:00:00Z --to 2026-01-31T09:00:00Z   was anything missed?
   ringmaster saga list --stuck               which sagas need a person?
   ringmaster saga why order-fulfilment/ord-17    what does it wait for?
   ringmaster saga history order-fulfilment/ord-17
@@ -139,11 +148,8 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
         Command::Instances { json } => instances::list(&config, *json, out),
         Command::Topics(TopicsCommand::Verify) => topics::verify(&config, out),
-        Command::Quarantine(QuarantineCommand::List { reason, topic, limit, json }) => {
-            let filter = quarantine::Filter { reason: reason.clone(), topic: topic.clone(), limit: *limit };
-            quarantine::list(&config, &filter, *json, out)
-        }
-        Command::Quarantine(QuarantineCommand::Show { id, json }) => quarantine::show(&config, id, *json, out),
+        Command::Replay(replay::ReplayCommand::Input(arguments)) => replay::input(&config, arguments, out),
+        Command::Quarantine(command) => about_quarantine(&config, command, out),
         // They ask a coordinator, and no broker.
         Command::Saga(SagaCommand::List { stuck, parked, paused, participant, definition, search, limit, json, asked }) => {
             let (definition, participant) = (definition.as_deref(), participant.as_deref());
@@ -158,6 +164,19 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Config { .. } => check_settings(&config, out),
     };
     result.map_err(|failure| name_brokers(failure, &config))
+}
+
+/// `ringmaster quarantine list`, `show`, `redrive` and `discard`
+fn about_quarantine(config: &Config, command: &QuarantineCommand, out: &mut dyn Write) -> Result<(), Failure> {
+    match command {
+        QuarantineCommand::List { reason, topic, all, limit, json } => {
+            let filter = quarantine::Filter { reason: reason.clone(), topic: topic.clone(), all: *all, limit: *limit };
+            quarantine::list(config, &filter, *json, out)
+        }
+        QuarantineCommand::Show { id, json } => quarantine::show(config, id, *json, out),
+        QuarantineCommand::Redrive(arguments) => redrive::redrive(config, arguments, out),
+        QuarantineCommand::Discard(arguments) => redrive::discard(config, arguments, out),
+    }
 }
 
 /// `ringmaster participant pause`, `resume` and `list`

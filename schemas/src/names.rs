@@ -23,6 +23,8 @@ pub const HEADER_SUBJECT: &str = "ce_subject";
 pub const HEADER_CONTENT_TYPE: &str = "content-type";
 /// Header: W3C trace context.
 pub const HEADER_TRACEPARENT: &str = "traceparent";
+/// Headers that say something of an event.
+pub const EVENT_HEADERS: [&str; 5] = [HEADER_TYPE, HEADER_SOURCE, HEADER_ID, HEADER_CONTENT_TYPE, HEADER_TRACEPARENT];
 
 /// How long a participant remembers idempotency keys, unless settings say otherwise: longer than anything waits for an answer.
 pub const REMEMBERS_MS: Millis = 30 * 86_400_000;

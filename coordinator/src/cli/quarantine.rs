@@ -5,16 +5,15 @@ use std::fmt::Write as _;
 use std::io::Write;
 
 use comfy_table::{ContentArrangement, Table, presets};
-use ringmaster_bus::Bus;
-use ringmaster_schemas::journal::{QuarantineReason, Quarantined};
-use ringmaster_schemas::names::{Topics, hex};
+use ringmaster_schemas::journal::{QuarantineAct, QuarantineMark, Quarantined};
+use ringmaster_schemas::names::hex;
 use serde_json::{Value, json};
 
-use super::buses::{self, Access, on_bus};
+use super::buses::{self, Access};
 use super::definitions::say;
+use super::entries::{self, Place, check_reason, parse_place};
 use super::exit::{Exit, Failure};
 use super::text::{printable, time};
-use crate::blocking;
 use crate::config::Config;
 
 /// Bytes of a record in one line of a hex dump.
@@ -27,26 +26,30 @@ pub(super) struct Filter {
     pub(super) reason: Option<String>,
     /// Only records of this topic.
     pub(super) topic: Option<String>,
+    /// Also those that were redriven or discarded.
+    pub(super) all: bool,
     /// At most so many, the newest of each partition.
     pub(super) limit: usize,
 }
 
-/// A place in the quarantine topic: `partition/offset`.
-type Place = (i32, i64);
-
 /// `ringmaster quarantine list`
 pub(super) fn list(config: &Config, filter: &Filter, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    filter.check()?;
-    let mut found = Vec::new();
-    let total = read(config, &mut |partition, bus| {
+    check_reason(filter.reason.as_deref())?;
+    let (mut found, mut hidden) = (Vec::new(), 0);
+    let mut any = buses::open(config, Access::Read)?;
+    let total = entries::each_partition(config, &mut any, &mut |partition, bus| {
         let mut newest = VecDeque::with_capacity(filter.limit.min(1_024));
         let mut total = 0;
-        visit(bus, config, partition, &mut |place, mut record| {
-            if filter.matches(&record) {
+        let mut marks = entries::marks(bus, config, partition)?;
+        entries::visit(bus, config, partition, &mut |place, mut record| {
+            let mark = marks.remove(&place.1);
+            if filter.matches(&record) && mark.is_some() && !filter.all {
+                hidden += 1;
+            } else if filter.matches(&record) {
                 total += 1;
                 // A list does not need the bytes, and a full quarantine has many.
                 record.raw = bytes::Bytes::new();
-                newest.push_back((place, record));
+                newest.push_back((place, record, mark));
                 if newest.len() > filter.limit {
                     newest.pop_front();
                 }
@@ -56,35 +59,28 @@ pub(super) fn list(config: &Config, filter: &Filter, as_json: bool, out: &mut dy
         found.extend(newest);
         Ok(total)
     })?;
-    found.sort_by_key(|(place, record)| (record.at, *place));
+    found.sort_by_key(|(place, record, _)| (record.at, *place));
     let shown = &found[found.len().saturating_sub(filter.limit)..];
     if as_json {
-        for (place, record) in shown {
-            say(out, format_args!("{}", json_of(*place, record)))?;
+        for (place, record, mark) in shown {
+            say(out, format_args!("{}", json_of(*place, record, mark.as_ref())))?;
         }
         return Ok(());
     }
+    let hidden = match hidden {
+        0 => String::new(),
+        hidden => format!("; {hidden} that were redriven or discarded are not shown (--all)"),
+    };
     if total == 0 {
         let any = filter.reason.is_none() && filter.topic.is_none();
-        return say(out, format_args!("{}", if any { "nothing is in quarantine" } else { "nothing like that is in quarantine" }));
+        let nothing = if any { "nothing is in quarantine" } else { "nothing like that is in quarantine" };
+        return say(out, format_args!("{nothing}{hidden}"));
     }
-    say(out, format_args!("{}", table_of(shown)))?;
-    say(out, format_args!("{} of {total} records; `ringmaster quarantine show ID` has the bytes", shown.len()))
+    say(out, format_args!("{}", table_of(shown, filter.all)))?;
+    say(out, format_args!("{} of {total} records{hidden}; `ringmaster quarantine show ID` has the bytes", shown.len()))
 }
 
 impl Filter {
-    /// A reason that there is none of would find nothing, whatever is in quarantine.
-    fn check(&self) -> Result<(), Failure> {
-        let known = |reason: &String| QuarantineReason::ALL.iter().any(|known| reason.eq_ignore_ascii_case(known.as_str()));
-        match self.reason.as_ref().filter(|reason| !known(reason)) {
-            None => Ok(()),
-            Some(reason) => {
-                let all: Vec<&str> = QuarantineReason::ALL.iter().map(|known| known.as_str()).collect();
-                Err(Failure::new(Exit::Usage, format_args!("'{reason}' is no reason; there are {}", all.join(", "))))
-            }
-        }
-    }
-
     fn matches(&self, record: &Quarantined) -> bool {
         self.reason.as_ref().is_none_or(|reason| reason.eq_ignore_ascii_case(record.reason.as_str()))
             && self.topic.as_ref().is_none_or(|topic| **topic == *record.topic)
@@ -93,17 +89,18 @@ impl Filter {
 
 /// `ringmaster quarantine show ID`
 pub(super) fn show(config: &Config, id: &str, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let place = parse_place(id)
-        .ok_or_else(|| Failure::new(Exit::Usage, format_args!("'{id}' is not a place in the quarantine such as 3/17")))?;
-    let mut found = None;
-    read(config, &mut |partition, bus| {
+    let place = parse_place(id)?;
+    let (mut found, mut mark) = (None, None);
+    let mut any = buses::open(config, Access::Read)?;
+    entries::each_partition(config, &mut any, &mut |partition, bus| {
         if partition == place.0 {
-            visit(bus, config, partition, &mut |at, record| {
+            entries::visit(bus, config, partition, &mut |at, record| {
                 if at == place {
                     found = Some(record);
                 }
                 at.1 < place.1
             })?;
+            mark = entries::marks(bus, config, partition)?.remove(&place.1);
         }
         Ok(0)
     })?;
@@ -111,54 +108,20 @@ pub(super) fn show(config: &Config, id: &str, as_json: bool, out: &mut dyn Write
         return Err(Failure::new(Exit::NotFound, format_args!("there is no record {id} in quarantine")));
     };
     if as_json {
-        let mut json = json_of(place, &record);
+        let mut json = json_of(place, &record, mark.as_ref());
         json["raw_hex"] = hex(&record.raw).into();
         return say(out, format_args!("{json}"));
     }
-    say(out, format_args!("{}", text_of(place, &record)))
+    say(out, format_args!("{}", text_of(place, &record, mark.as_ref())))
 }
 
-/// Asks for the quarantine topic and calls for each of its partitions; the sum of what the calls return.
-fn read(config: &Config, each: &mut dyn FnMut(i32, &mut buses::AnyBus) -> Result<usize, Failure>) -> Result<usize, Failure> {
-    let topic = Topics::new(&config.prefix).quarantine;
-    let mut any = buses::open(config, Access::Read)?;
-    let described = on_bus!(&mut any, bus => bus.describe(&[&topic])?);
-    let Some(described) = described.into_iter().next().flatten() else {
-        return Err(Failure::new(Exit::Refused, format_args!("there is no topic {topic}: run `ringmaster topics apply`")));
-    };
-    (0..described.partitions).map(|partition| each(partition, &mut any)).sum()
-}
-
-fn visit(
-    any: &mut buses::AnyBus,
-    config: &Config,
-    partition: i32,
-    visit: &mut dyn FnMut(Place, Quarantined) -> bool,
-) -> Result<(), Failure> {
-    let topic = Topics::new(&config.prefix).quarantine;
-    let mut trouble = None;
-    let mut one = |read: blocking::Read| match Quarantined::decode(read.value.as_deref().unwrap_or_default()) {
-        Ok(record) => visit((read.partition, read.offset), record),
-        Err(error) => {
-            trouble = Some(Failure::new(Exit::Failed, format_args!("{topic} {}/{}: {error}", read.partition, read.offset)));
-            false
-        }
-    };
-    on_bus!(any, bus => blocking::read_to_end(bus, &topic, partition, &mut one))?;
-    trouble.map_or(Ok(()), Err)
-}
-
-fn parse_place(id: &str) -> Option<Place> {
-    let (partition, offset) = id.split_once('/')?;
-    Some((partition.parse().ok()?, offset.parse().ok()?))
-}
-
-fn table_of(records: &[(Place, Quarantined)]) -> Table {
+fn table_of(records: &[(Place, Quarantined, Option<QuarantineMark>)], with_marks: bool) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["ID", "AT", "REASON", "FROM", "KEY", "BYTES", "DETAIL"]);
-    for ((partition, offset), record) in records {
-        table.add_row([
+    let names = ["ID", "AT", "REASON", "FROM", "KEY", "BYTES", "DETAIL", "SINCE THEN"];
+    table.set_header(&names[..if with_marks { 8 } else { 7 }]);
+    for ((partition, offset), record, mark) in records {
+        let mut row = vec![
             format!("{partition}/{offset}"),
             time(record.at),
             record.reason.as_str().to_owned(),
@@ -166,13 +129,25 @@ fn table_of(records: &[(Place, Quarantined)]) -> Table {
             record.key.as_deref().map_or_else(|| "-".to_owned(), printable),
             record.length.to_string(),
             record.detail.to_string(),
-        ]);
+        ];
+        row.extend(with_marks.then(|| mark.as_ref().map_or_else(|| "-".to_owned(), said)));
+        table.add_row(row);
     }
     table
 }
 
+/// What was said of it.
+fn said(mark: &QuarantineMark) -> String {
+    let act = match mark.act {
+        QuarantineAct::Redriven => "redriven",
+        QuarantineAct::Discarded => "discarded",
+    };
+    let outcome = if mark.outcome.is_empty() { String::new() } else { format!("; {}", mark.outcome) };
+    printable(format!("{act} {} by {}: {}{outcome}", time(mark.at), mark.by, mark.why).as_bytes())
+}
+
 /// What is said of a record, without its bytes.
-fn json_of((partition, offset): Place, record: &Quarantined) -> Value {
+fn json_of((partition, offset): Place, record: &Quarantined, mark: Option<&QuarantineMark>) -> Value {
     json!({
         "id": format!("{partition}/{offset}"),
         "at": time(record.at),
@@ -185,10 +160,17 @@ fn json_of((partition, offset): Place, record: &Quarantined) -> Value {
         "key": record.key.as_deref().map(printable),
         "bytes": record.length,
         "sha256": hex(&record.sha256),
+        "mark": mark.map(|mark| json!({
+            "act": mark.act.as_str(),
+            "at": time(mark.at),
+            "by": &*mark.by,
+            "why": &*mark.why,
+            "outcome": &*mark.outcome,
+        })),
     })
 }
 
-fn text_of((partition, offset): Place, record: &Quarantined) -> String {
+fn text_of((partition, offset): Place, record: &Quarantined, mark: Option<&QuarantineMark>) -> String {
     let mut text = String::new();
     let mut line = |name: &str, value: String| writeln!(text, "{name:<10} {value}").expect("writing to a string");
     line("id", format!("{partition}/{offset}"));
@@ -202,6 +184,9 @@ fn text_of((partition, offset): Place, record: &Quarantined) -> String {
     let kept =
         if record.raw.len() as i64 == record.length { String::new() } else { format!(", the first {} kept", record.raw.len()) };
     line("bytes", format!("{}{kept}", record.length));
+    if let Some(mark) = mark {
+        line("since then", said(mark));
+    }
     text.push('\n');
     match std::str::from_utf8(&record.raw) {
         Ok(readable) if !readable.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) => text.push_str(readable),
@@ -232,13 +217,5 @@ mod tests {
             text,
             "00000000  00 1b 5b 32 4a 72 65 61 64 61 62 6c 65 20 74 65  |..[2Jreadable te|\n00000010  78 74                                            |xt|\n"
         );
-    }
-
-    #[test]
-    fn places_are_partition_and_offset() {
-        assert_eq!(parse_place("3/17"), Some((3, 17)));
-        for wrong in ["", "3", "3/", "/3", "a/b", "3/17/1"] {
-            assert_eq!(parse_place(wrong), None, "{wrong}");
-        }
     }
 }

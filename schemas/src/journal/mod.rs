@@ -8,6 +8,7 @@ mod emission;
 mod items;
 mod opens;
 mod reasons;
+mod redriven;
 mod routed;
 mod saga_event;
 mod sealed;
@@ -22,6 +23,7 @@ pub use emission::*;
 pub use items::*;
 pub use opens::*;
 pub use reasons::*;
+pub use redriven::*;
 pub use routed::*;
 pub use saga_event::*;
 pub use sealed::*;
@@ -146,9 +148,9 @@ fn known_version(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
     }
 }
 
-/// The same of a letter.
-fn known_letter(cursor: &mut Cursor<'_>) -> Result<(), Malformed> {
-    if cursor.long()? == LETTER_VERSION {
+/// The same of what has a version of its own.
+fn known(cursor: &mut Cursor<'_>, version: i64) -> Result<(), Malformed> {
+    if cursor.long()? == version {
         return Ok(());
     }
     Err(Malformed("it is of a format version that this build does not know: use the build that wrote it, or a newer one"))

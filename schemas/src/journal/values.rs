@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::{KeptEvent, Place, known_letter};
+use super::{KeptEvent, Place, known};
 use crate::codec::{Avro, Cursor, Malformed, put_long};
 use crate::{Millis, names, record, union};
 
@@ -128,7 +128,7 @@ impl Letter {
     /// Reads a letter.
     pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut cursor = Cursor::new(bytes);
-        known_letter(&mut cursor)?;
+        known(&mut cursor, LETTER_VERSION)?;
         let letter = <Letter as Avro>::take(&mut cursor)?;
         cursor.end()?;
         Ok(letter)

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 use ringmaster_schemas::avro::Schema;
 use ringmaster_schemas::codec::Malformed;
-use ringmaster_schemas::journal::{Change, JournalRecord, LETTER_VERSION, Letter, Quarantined, Routed, SagaEvent};
+use ringmaster_schemas::journal::{
+    Change, JournalRecord, LETTER_VERSION, Letter, MARK_VERSION, QuarantineMark, Quarantined, REDRIVEN_VERSION, Redriven, Routed,
+    SagaEvent, VERSION,
+};
 use ringmaster_schemas::state::{Breaker, Checkpoint, OutboxEffect, Saga};
 
 use crate::golden::hex;
@@ -20,7 +23,7 @@ const REGENERATE: &str = "RINGMASTER_GOLDEN";
 /// Reads bytes by the code and writes them again.
 type Rewrite = fn(&[u8]) -> Result<Vec<u8>, Malformed>;
 
-const KINDS: [(&str, &str, Rewrite); 8] = [
+const KINDS: [(&str, &str, Rewrite); 10] = [
     ("journal-v2", include_str!("../../avsc/JournalEntry.avsc"), |bytes| {
         JournalRecord::decode(bytes).map(|record| record.encode())
     }),
@@ -29,6 +32,10 @@ const KINDS: [(&str, &str, Rewrite); 8] = [
     }),
     ("inbox-v2", include_str!("../../avsc/InboxEntry.avsc"), |bytes| Routed::decode(bytes).map(|record| record.encode())),
     ("letter-v3", include_str!("../../avsc/LetterEntry.avsc"), |bytes| Letter::decode(bytes).map(|letter| letter.encode())),
+    ("redriven-v4", include_str!("../../avsc/RedrivenEntry.avsc"), |bytes| Redriven::decode(bytes).map(|record| record.encode())),
+    ("quarantine-mark-v3", include_str!("../../avsc/QuarantineMark.avsc"), |bytes| {
+        QuarantineMark::decode(bytes).map(|mark| mark.encode())
+    }),
     ("saga-v2", include_str!("../../avsc/SagaRow.avsc"), |bytes| Saga::decode(&"".into(), bytes).map(|row| row.encode())),
     ("checkpoint-v2", include_str!("../../avsc/CheckpointRow.avsc"), |bytes| Checkpoint::decode(bytes).map(|row| row.encode())),
     ("outbox-v2", include_str!("../../avsc/OutboxRow.avsc"), |bytes| OutboxEffect::decode(bytes).map(|row| row.encode())),
@@ -39,9 +46,11 @@ fn golden_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/{name}.txt"))
 }
 
-/// The version's byte of a kind: 2, but for letters.
+/// The version's byte of a kind: 2, but for what came later.
 fn version(schema: &Schema) -> u8 {
-    if schema.name().ends_with("LetterEntry") { 2 * LETTER_VERSION as u8 } else { 4 }
+    let later = [("LetterEntry", LETTER_VERSION), ("RedrivenEntry", REDRIVEN_VERSION), ("QuarantineMarkEntry", MARK_VERSION)];
+    let found = later.into_iter().find(|(name, _)| schema.name().ends_with(name));
+    2 * found.map_or(VERSION, |(_, version)| version) as u8
 }
 
 /// Random bytes by the `.avsc`, of this version.

@@ -12,6 +12,7 @@ mod library;
 mod mistakes;
 mod others;
 mod paused;
+mod quarantined;
 mod routed;
 mod store;
 mod takeover;

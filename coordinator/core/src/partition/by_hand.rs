@@ -7,8 +7,9 @@ use ringmaster_schemas::journal::RejectionReason;
 use ringmaster_schemas::names;
 use serde_json::value::RawValue;
 
-use super::input::{NoTurn, Started, StartedBy, rejected};
+use super::input::{NoTurn, Started, rejected};
 use super::owner::Owner;
+use super::taken::StartedBy;
 use super::turn::Turn;
 use super::{Context, Why};
 use crate::definition::Definition;

@@ -1,20 +1,25 @@
 //! Records of the inbox: taken once each and without a gap, and then like any record of an input (PROTOCOL.md section 4).
 
-use ringmaster_schemas::journal::{Cause, Change, Letter, QuarantineReason, Routed, RoutedFrom, TopicId};
+mod redriven;
 
-use super::input::{NoTurn, Taken};
+use ringmaster_schemas::journal::{Cause, Change, Letter, QuarantineReason, Redriven, Routed, RoutedFrom, RoutedHeader};
+
+pub(super) use redriven::{both_reasons, start_again};
+
+use super::input::NoTurn;
 use super::marks::Accepts;
 use super::owner::Owner;
-use super::{Context, Note, Role, Why, Wish, law};
+use super::taken::{Came, Taken};
+use super::{Context, Note, Why, Wish, law};
 use crate::faults::reached;
-use crate::intake::{Headers, InputRecord, Refused, Typing};
+use crate::intake::{Headers, InputRecord, Refused};
 
-/// The headers of a routed record.
-struct RoutedHeaders<'a>(&'a Routed);
+/// The headers of a record that came by the inbox.
+pub(super) struct KeptHeaders<'a>(pub(super) &'a [RoutedHeader]);
 
-impl Headers for RoutedHeaders<'_> {
+impl Headers for KeptHeaders<'_> {
     fn find(&self, name: &str) -> Option<&[u8]> {
-        self.0.headers.iter().find(|header| *header.name == *name).map(|header| &*header.value)
+        self.0.iter().find(|header| *header.name == *name).map(|header| &*header.value)
     }
 }
 
@@ -26,12 +31,15 @@ impl Owner {
         if Letter::is_one(record.value.unwrap_or_default()) {
             return self.take_old_letter(index, record, cx);
         }
+        if Redriven::is_one(record.value.unwrap_or_default()) {
+            return self.take_redriven(index, record, cx);
+        }
         let routed = match Routed::decode(record.value.unwrap_or_default()) {
             Ok(routed) => routed,
             Err(error) => {
                 let detail = format!("only coordinators write to the inbox, and this is no record of theirs: {error}");
                 let refused = Refused::new(QuarantineReason::Undecodable, detail, None);
-                self.quarantine(Taken { index, record, routed: None }, &refused, cx);
+                self.quarantine(Taken::read(index, record), &refused, cx);
                 self.ahead.reads[index].journaled = Some(next);
                 return Ok(());
             }
@@ -55,7 +63,7 @@ impl Owner {
 
     #[inline(never)]
     fn take_old_letter(&mut self, index: usize, record: &InputRecord<'_>, cx: &mut Context<'_>) -> Result<(), Why> {
-        let (next, taken) = (record.offset + 1, Taken { index, record, routed: None });
+        let (next, taken) = (record.offset + 1, Taken::read(index, record));
         // Those of earlier versions came by the inbox, and may still lie there.
         match self.take_letter_record(taken, cx) {
             Ok(Some(turn)) => self.push_or_fail(turn, Some(taken), cx)?,
@@ -74,7 +82,7 @@ impl Owner {
     /// Takes what a router handed on, as if it had been read where it came from.
     fn take_routed(&mut self, index: usize, routed: &Routed, next: i64, cx: &mut Context<'_>) -> Result<(), Why> {
         reached("routed_unjournaled");
-        let headers = RoutedHeaders(routed);
+        let headers = KeptHeaders(&routed.headers);
         let record = InputRecord {
             offset: routed.offset,
             timestamp: routed.timestamp,
@@ -82,7 +90,7 @@ impl Owner {
             value: routed.value.as_deref(),
             headers: Some(&headers),
         };
-        let taken = Taken { index, record: &record, routed: Some((routed, next)) };
+        let taken = Taken { index, record: &record, came: Came::Routed(routed, next) };
         let turn = match routed.value {
             None => Ok(None),
             Some(_) => self.take_event(taken, cx),
@@ -112,17 +120,6 @@ impl Owner {
         self.push_or_fail(turn, Some(taken), cx)?;
         self.ahead.reads[index].journaled = Some(next);
         Ok(())
-    }
-
-    /// How the events of a topic that is routed tell their type; or was, and is read directly now while the rest of it lies in the inbox.
-    pub(super) fn typing_of<'s>(settings: &'s super::Settings, source: TopicId) -> Typing<'s> {
-        let found = settings.inputs.iter().filter(|input| input.topic == source).find_map(|input| match &input.role {
-            Role::Source { type_field, default_type, .. } | Role::Events { type_field, default_type } => {
-                Some(Typing { field: type_field, default: default_type.as_deref() })
-            }
-            Role::Replies | Role::Control | Role::Inbox { .. } => None,
-        });
-        found.unwrap_or(Typing { field: "type", default: None })
     }
 }
 

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
-    Change, Letter, QUARANTINE_RAW_BYTES_MAX, QuarantineReason, Quarantined, Rejected, RejectionReason, Routed,
+    Change, Letter, QUARANTINE_RAW_BYTES_MAX, QuarantineReason, Quarantined, Rejected, RejectionReason,
 };
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Entry, Waits, Work};
 use sha2::{Digest as _, Sha256};
 
+use super::inbox::{both_reasons, start_again};
 use super::owner::Owner;
+use super::taken::{Came, StartedBy, Taken};
 use super::turn::Turn;
 use super::{Context, EXPIRY_BUCKET_MS, Role, Settings, Why};
 use crate::definition::{Definition, Starting};
 use crate::faults::reached;
 use crate::intake::{Answer, ControlAct, ControlRecord, Event, InputRecord, Origin, ParticipantRecord, Refused, Typing};
-use crate::saga::{Basis, ByHand, Evaluated, Input, Rejection, decide, name_of};
+use crate::saga::{Basis, Evaluated, Input, Rejection, decide, name_of};
 
 /// Bytes of a quarantined record's detail: it may quote the record, which may be as large as a topic allows.
 const QUARANTINE_DETAIL_BYTES_MAX: usize = 4 * 1024;
@@ -31,58 +33,6 @@ pub(super) enum NoTurn {
     Refused(Refused),
     /// The partition cannot go on.
     Stop(Why),
-}
-
-/// A record that is taken, and where it comes from.
-#[derive(Clone, Copy)]
-pub(super) struct Taken<'r, 'a> {
-    /// The input that it came by.
-    pub(super) index: usize,
-    /// Of what came by the inbox: the record that was routed.
-    pub(super) record: &'r InputRecord<'a>,
-    /// How it was routed, and the next offset of the inbox.
-    pub(super) routed: Option<(&'r Routed, i64)>,
-}
-
-impl<'r, 'a> Taken<'r, 'a> {
-    /// Where it was read: of what came by the inbox, where its router did.
-    pub(super) fn origin<'s>(&self, settings: &'s Settings) -> Origin<'s>
-    where
-        'r: 's,
-    {
-        match self.routed {
-            Some((routed, _)) => Origin { topic: &routed.topic, partition: routed.partition },
-            None => {
-                let partition = settings.partition_of(self.index).unwrap_or(settings.number);
-                Origin { topic: &settings.inputs[self.index].name, partition }
-            }
-        }
-    }
-
-    /// The turn that takes it.
-    pub(super) fn turn(&self) -> Turn<'a> {
-        match self.routed {
-            Some((routed, next)) => Turn::of(super::inbox::cause(self.index, routed, next)),
-            None => Turn::by_input(self.index, self.record),
-        }
-    }
-
-    /// By what it may start a saga of this definition here; none if it does not.
-    fn starts(&self, definition: &str) -> Option<StartedBy<'r>> {
-        let Some((routed, _)) = self.routed else { return Some(StartedBy::Record) };
-        let start = routed.starts.iter().find(|start| *start.saga == *definition);
-        start.map(|start| StartedBy::Router(&start.key))
-    }
-}
-
-/// Who says which saga an event starts.
-pub(super) enum StartedBy<'s> {
-    /// The definition.
-    Record,
-    /// The router did, by the key that was in force then.
-    Router(&'s str),
-    /// A person, who means this one.
-    Hand(&'s str, ByHand),
 }
 
 impl From<Refused> for NoTurn {
@@ -107,8 +57,8 @@ impl Owner {
         reached("input_fetched");
         let next = record.offset + 1;
         let taken = match &self.settings.inputs[index].role {
-            Role::Replies => self.take_reply(index, record, cx),
-            Role::Events { .. } => self.take_event(Taken { index, record, routed: None }, cx),
+            Role::Replies => self.take_reply(Taken::read(index, record), cx),
+            Role::Events { .. } => self.take_event(Taken::read(index, record), cx),
             Role::Control => self.take_act(index, record, cx),
             Role::Source { .. } => {
                 self.route(index, record, cx);
@@ -130,11 +80,11 @@ impl Owner {
                 self.ahead.skipped += 1;
             }
             Ok(Some(turn)) => {
-                self.push_or_fail(turn, Some(Taken { index, record, routed: None }), cx)?;
+                self.push_or_fail(turn, Some(Taken::read(index, record)), cx)?;
                 self.ahead.reads[index].journaled = Some(next);
             }
             Err(NoTurn::Refused(refused)) => {
-                self.quarantine(Taken { index, record, routed: None }, &refused, cx);
+                self.quarantine(Taken::read(index, record), &refused, cx);
                 self.ahead.reads[index].journaled = Some(next);
             }
             Err(NoTurn::Stop(why)) => return Err(why),
@@ -144,13 +94,13 @@ impl Owner {
         Ok(())
     }
 
-    fn take_reply<'a>(&mut self, index: usize, record: &InputRecord<'a>, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {
-        let value = record.value.unwrap_or_default();
+    pub(super) fn take_reply<'a>(&mut self, taken: Taken<'_, 'a>, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {
+        let value = taken.record.value.unwrap_or_default();
         if Letter::is_one(value) {
-            return self.take_letter_record(Taken { index, record, routed: None }, cx);
+            return self.take_letter_record(taken, cx);
         }
         let answer = Answer::read(value, cx.schemas)?;
-        let turn = Turn::by_input(index, record);
+        let turn = taken.turn();
         let Some(slot) = self.find(answer.saga(), || answer.saga().into(), cx)? else {
             let detail = format!("a reply to {} for a saga that is not known or remembered", answer.key());
             return Ok(Some(turn.with(unknown(&answer.saga().into(), detail))));
@@ -194,11 +144,7 @@ impl Owner {
 
     pub(super) fn take_event<'a>(&mut self, taken: Taken<'_, 'a>, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {
         let (settings, record) = (self.settings.clone(), taken.record);
-        let typing = match (&settings.inputs[taken.index].role, taken.routed) {
-            (_, Some((routed, _))) => Self::typing_of(&settings, routed.source),
-            (Role::Events { type_field, default_type }, None) => Typing { field: type_field, default: default_type.as_deref() },
-            (_, None) => unreachable!("only topics of events carry them"),
-        };
+        let typing = taken.typing(&settings);
         let origin = taken.origin(&settings);
         let default = typing.default.or(cx.catalog.default_type(origin.topic));
         let (kind, event) = Event::recognise(record, Typing { default, ..typing }, cx.schemas)?;
@@ -238,19 +184,28 @@ impl Owner {
     ) -> Result<Option<Started>, NoTurn> {
         let now = self.turn_time(cx);
         let offset = cx.catalog.offset_of(&definition.hash).expect("what starts on an event is in the catalog");
-        let Some(mut start) = self.projections.start((definition, number), offset, event, origin, now)? else { return Ok(None) };
+        let mut start = match self.projections.start((definition, number), offset, event, origin, now) {
+            Ok(Some(start)) => start,
+            Ok(None) => return Ok(None),
+            Err(_) if !by.tells() => return Ok(None),
+            Err(refused) => return Err(refused.into()),
+        };
         if let StartedBy::Router(key) = by {
             key.clone_into(&mut start.key);
         }
         let id = self.replica.saga_id(&definition.name, &start.key);
-        if let StartedBy::Hand(meant, by_hand) = by {
-            if *meant != *id {
+        let home = names::partition_of(start.key.as_bytes(), self.settings.partitions);
+        match by {
+            StartedBy::Record | StartedBy::Router(_) => {}
+            StartedBy::Hand(meant, _) if *meant != *id => {
                 let detail = format!("this event starts {id}, not {meant}");
                 return Err(Refused::new(QuarantineReason::KeyInvalid, detail, None).into());
             }
-            start.by_hand = Some(by_hand);
+            StartedBy::Hand(_, by_hand) => start.by_hand = Some(by_hand),
+            // It is there, too.
+            StartedBy::Again(_) if home != self.settings.number => return Ok(None),
+            StartedBy::Again(redriven) => start_again(redriven, &mut start),
         }
-        let home = names::partition_of(start.key.as_bytes(), self.settings.partitions);
         if home != self.settings.number {
             return Err(elsewhere(&start.key, home, &self.settings, origin.topic, event).into());
         }
@@ -289,11 +244,13 @@ impl Owner {
     pub(super) fn quarantined(&self, taken: &Taken<'_, '_>, refused: &Refused, cx: &Context<'_>) -> Quarantined {
         let (record, origin) = (taken.record, taken.origin(&self.settings));
         let raw = record.value.unwrap_or_default();
-        let mut end = refused.detail.len().min(QUARANTINE_DETAIL_BYTES_MAX);
-        while !refused.detail.is_char_boundary(end) {
+        let both = if let Came::Redriven(redriven, ..) = taken.came { Some(both_reasons(redriven, &refused.detail)) } else { None };
+        let detail = both.as_deref().unwrap_or(&refused.detail);
+        let mut end = detail.len().min(QUARANTINE_DETAIL_BYTES_MAX);
+        while !detail.is_char_boundary(end) {
             end -= 1;
         }
-        let detail = &refused.detail[..end];
+        let detail = &detail[..end];
         Quarantined {
             reason: refused.reason,
             detail: detail.into(),

@@ -9,8 +9,9 @@ use ringmaster_schemas::state::Saga;
 use ringmaster_schemas::{Data, Millis};
 
 use super::Context;
-use super::input::{NoTurn, Taken, elsewhere, rejected};
+use super::input::{NoTurn, elsewhere, rejected};
 use super::owner::Owner;
+use super::taken::Taken;
 use super::turn::Turn;
 use crate::definition::Definition;
 use crate::definition::Listening;
@@ -29,7 +30,7 @@ impl Owner {
         cx: &Context<'_>,
     ) -> Result<Turn<'a>, NoTurn> {
         for one in listening {
-            match self.listen(one, (kind, event), (origin, taken.routed.is_some()), cx) {
+            match self.listen(one, (kind, event), (origin, !taken.is_read()), cx) {
                 Ok(Listened::Nothing) => self.unexpected += 1,
                 Ok(Listened::ByAnother) => {}
                 Ok(Listened::Taken { slot, id, decided, raw }) => {
@@ -40,7 +41,7 @@ impl Owner {
                 }
                 Ok(Listened::Not(change)) => turn = turn.with(change),
                 // What cannot be routed its router has said.
-                Err(NoTurn::Refused(_)) if taken.routed.is_some() => {}
+                Err(NoTurn::Refused(_)) if !taken.tells() => {}
                 Err(NoTurn::Refused(refused)) => {
                     let quarantined = self.quarantined(&taken, &refused, cx);
                     turn = turn.with(Change::Quarantined(quarantined));
@@ -55,14 +56,14 @@ impl Owner {
         &mut self,
         one: &Listening,
         (kind, event): (&str, &Event<'_>),
-        (origin, is_routed): (Origin<'_>, bool),
+        (origin, is_brought): (Origin<'_>, bool),
         cx: &Context<'_>,
     ) -> Result<Listened, NoTurn> {
         let now = self.turn_time(cx);
         let definition = &*one.definition;
         let (key, data) = self.projections.listened(definition, one.listener, event, now)?;
         let home = names::partition_of(key.as_bytes(), self.settings.partitions);
-        if home != self.settings.number && is_routed {
+        if home != self.settings.number && is_brought {
             return Ok(Listened::ByAnother);
         }
         if home != self.settings.number {

@@ -40,6 +40,7 @@ mod rows;
 mod rules;
 mod settings;
 mod table;
+mod taken;
 mod timers;
 mod turn;
 mod values;

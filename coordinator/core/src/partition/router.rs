@@ -10,9 +10,9 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{QuarantineReason, Quarantined, Routed, RoutedHeader, RoutedStart};
 use ringmaster_schemas::names;
 
-use super::input::Taken;
 use super::owner::Owner;
 use super::route::{Closed, Route};
+use super::taken::Taken;
 use super::{Context, Forward, Note, Refusal, Role, Tag, Wish, law};
 use crate::definition::{Definition, Starting};
 use crate::faults::{mutated, reached};
@@ -20,9 +20,6 @@ use crate::intake::{Event, InputRecord, Origin, Refused, Typing};
 
 /// Behind a failure it is sent again after this time.
 const AGAIN_AFTER_MS: Millis = 100;
-/// Headers that say something of an event.
-const HEADERS: [&str; 5] =
-    [names::HEADER_TYPE, names::HEADER_SOURCE, names::HEADER_ID, names::HEADER_CONTENT_TYPE, names::HEADER_TRACEPARENT];
 
 /// What routes of a partition have on their way.
 #[derive(Debug, Default)]
@@ -118,7 +115,7 @@ impl Owner {
     /// Which partitions a record is for, by the keys that are in force.
     fn destinations(&mut self, index: usize, record: &InputRecord<'_>, cx: &Context<'_>) -> Destinations {
         let (settings, mut to) = (self.settings.clone(), Destinations::default());
-        let taken = Taken { index, record, routed: None };
+        let taken = Taken::read(index, record);
         let Role::Source { type_field, default_type, .. } = &settings.inputs[index].role else { return to };
         let topic = &settings.inputs[index].name;
         let origin = taken.origin(&settings);
@@ -185,7 +182,7 @@ impl Owner {
         let of_header = |name: &&str| record.headers.and_then(|headers| headers.find(name)).map_or(0, <[u8]>::len);
         // The key stands in what is handed on, and beside it.
         let key = 2 * record.key.map_or(0, <[u8]>::len);
-        let bytes = record.value.map_or(0, <[u8]>::len) + key + HEADERS.iter().map(of_header).sum::<usize>();
+        let bytes = record.value.map_or(0, <[u8]>::len) + key + names::EVENT_HEADERS.iter().map(of_header).sum::<usize>();
         match settings.inbox() {
             Some(limit) if bytes <= limit => Ok(()),
             limit => {
@@ -223,7 +220,7 @@ impl Owner {
             timestamp: record.timestamp,
             key: key.clone(),
             value: record.value.filter(|_| has_value).map(Bytes::copy_from_slice),
-            headers: if has_value { HEADERS.iter().filter_map(header).collect() } else { Vec::new() },
+            headers: if has_value { names::EVENT_HEADERS.iter().filter_map(header).collect() } else { Vec::new() },
         };
         let (bytes, number) = (routed.encode(), self.router.next);
         self.router.next += 1;

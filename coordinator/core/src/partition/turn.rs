@@ -12,9 +12,10 @@ use ringmaster_schemas::state::Saga;
 use smallvec::{SmallVec, smallvec};
 
 use super::ahead::Move;
-use super::input::{NOBODY, Taken, rejected, unknown};
+use super::input::{NOBODY, rejected, unknown};
 use super::owner::Owner;
 use super::table::Slot;
+use super::taken::Taken;
 use super::{Context, Note, Role, Why, Wish};
 use crate::definition::Definition;
 use crate::faults::mutated;

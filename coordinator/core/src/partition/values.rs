@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
-    Cause, Change, KeptEvent, Letter, Place, QuarantineReason, ValueAnswer, ValueClaim, ValueEvent, ValueName,
+    Change, KeptEvent, Letter, Place, QuarantineReason, ValueAnswer, ValueClaim, ValueEvent, ValueName,
 };
 use ringmaster_schemas::names;
 
-use super::input::{NoTurn, Taken, elsewhere, rejected};
+use super::input::{NoTurn, elsewhere, rejected};
 use super::listen::kept;
 use super::owner::Owner;
 use super::table::Slot;
+use super::taken::Taken;
 use super::turn::Turn;
 use super::{Context, Why};
 use crate::definition::Definition;
@@ -52,7 +53,7 @@ impl Owner {
 
     /// What a letter of another partition means here; none if it means nothing any more.
     fn take_letter<'a>(&mut self, taken: Taken<'_, 'a>, letter: Letter, cx: &Context<'_>) -> Result<Option<Turn<'a>>, NoTurn> {
-        let turn = Turn::of(Cause::Input { topic: taken.index as i32, next: taken.record.offset + 1 });
+        let turn = taken.turn();
         match letter {
             Letter::Claim(claim) => {
                 let id = claim.name.id().into();
@@ -142,7 +143,7 @@ impl Owner {
     /// Of a letter: the wait that it answers whether that has its value, if it does. What follows on an answer is its saga's, which fails where it
     /// fits into no record; of any other letter it is the letter that does not fit.
     pub(super) fn letter_answers(taken: &Taken<'_, '_>) -> Option<Option<Place>> {
-        let value = taken.record.value.filter(|value| taken.routed.is_none() && Letter::is_one(value))?;
+        let value = taken.record.value.filter(|value| taken.is_read() && Letter::is_one(value))?;
         match Letter::decode(value).ok()? {
             Letter::Answer(ValueAnswer { place, .. }) | Letter::Given(ValueClaim { place, .. }) => Some(Some(place)),
             Letter::Claim(_) | Letter::Release(_) | Letter::Event(_) => Some(None),
@@ -190,7 +191,7 @@ impl Owner {
         self.unexpected +=
             u64::from(values.is_empty() && refused.is_empty() && !cx.catalog.matching_on(origin.topic, kind).is_empty());
         // What cannot be routed its router has said.
-        for refused in refused.iter().filter(|_| taken.routed.is_none()) {
+        for refused in refused.iter().filter(|_| taken.tells()) {
             turn = turn.with(Change::Quarantined(self.quarantined(&taken, refused, cx)));
         }
         let bytes = event.body.bytes().len();
@@ -211,7 +212,7 @@ impl Owner {
             let why = match is_here {
                 // Once, however many of its values lie here.
                 true => too_big.take(),
-                false => taken.routed.is_none().then(|| elsewhere(&one.value, home, &self.settings, origin.topic, event)),
+                false => taken.is_read().then(|| elsewhere(&one.value, home, &self.settings, origin.topic, event)),
             };
             if let Some(refused) = why {
                 turn = turn.with(Change::Quarantined(self.quarantined(&taken, &refused, cx)));

@@ -14,6 +14,7 @@ mod memory;
 mod outage;
 mod parking;
 mod pausing;
+mod redriven;
 mod resumed;
 mod routing;
 mod runs;

@@ -3,6 +3,7 @@
 use ringmaster_bus::{Bus, Message, SendError, TopicPartition};
 use ringmaster_core::faults::reached;
 use ringmaster_core::partition::{Forward, Happened, Tag, Why, Wish};
+use ringmaster_schemas::Millis;
 use smallvec::SmallVec;
 
 use super::hosted::Hosted;
@@ -99,6 +100,8 @@ impl Inner {
             Wish::Ready => self.hosts.get_mut(number).expect("it wishes").ready = true,
             Wish::Owned => {
                 self.owned_since = now.steady;
+                // What was replayed is to be seen at once: the store may have been another instance's until now.
+                self.hosts.get_mut(number).expect("it wishes").checkpoint_at = Millis::MIN;
                 tracing::info!(partition = number, "owned");
             }
             Wish::ClearStore => {

@@ -14,7 +14,7 @@ use crate::line::{BEGIN, Line};
 const INBOX: usize = 3;
 pub(crate) const WEBS: usize = 4;
 
-const GAMMA: &str = "
+pub(crate) const GAMMA: &str = "
 saga: gamma
 start: { on: Asked, from: webs, key: event.id }
 retain: 2h
@@ -38,7 +38,7 @@ steps:
   - { step: task, do: worker.Work, with: { id: key }, undo: worker.Rest }
 ";
 /// One that waits for an event of a topic that is routed, as short as an answer is.
-const WAITING: &str = "
+pub(crate) const WAITING: &str = "
 saga: alpha
 start: { on: Asked, from: alphas, key: event.id }
 steps:
@@ -66,7 +66,7 @@ pub(crate) fn routed(settings: &mut Settings) {
     settings.partitions = 2;
 }
 
-fn line(definitions: &str) -> Line {
+pub(crate) fn line(definitions: &str) -> Line {
     let mut line = Line::of(definitions, routed);
     line.look();
     line.wishes.clear();
@@ -74,13 +74,13 @@ fn line(definitions: &str) -> Line {
 }
 
 /// A key of this partition.
-fn home(number: usize) -> String {
+pub(crate) fn home(number: usize) -> String {
     let mine = |key: &String| partition_of(key.as_bytes(), 2) == 0;
     (0..).map(|number| format!("k{number}")).filter(mine).nth(number).expect("there are many")
 }
 
 /// A key of the other one.
-fn away() -> String {
+pub(crate) fn away() -> String {
     (0..).map(|number| format!("k{number}")).find(|key| partition_of(key.as_bytes(), 2) == 1).expect("there are many")
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn forwards(line: &mut Line) -> Vec<Forward> {
 }
 
 /// A record of the inbox comes.
-fn bring(line: &mut Line, bytes: &[u8]) {
+pub(crate) fn bring(line: &mut Line, bytes: &[u8]) {
     let offset = line.next[INBOX];
     line.next[INBOX] += 1;
     let record = InputRecord { offset, timestamp: BEGIN, key: None, value: Some(bytes), headers: None };

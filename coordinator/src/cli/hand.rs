@@ -1,0 +1,196 @@
+//! What commands have in common that bring records to sagas again: who does it, to how many, how fast, and how it is told what became of them.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use clap::Args;
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Redriven, WasQuarantined};
+use serde_json::{Value, json};
+
+use super::again::Became;
+use super::definitions::say;
+use super::exit::{Exit, Failure};
+use super::text::printable;
+use crate::blocking::Read;
+
+/// Bytes of what a person says, and of what became of a record, in a mark.
+const TEXT_BYTES_MAX: usize = 1_024;
+
+/// Who does it, and whether it is done.
+#[derive(Debug, Args)]
+pub(super) struct HandArguments {
+    /// Why, for those who look at it later.
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+    /// Who does it.
+    #[arg(long, env = "USER", value_name = "NAME")]
+    by: Option<String>,
+    /// Do it, if it still is about so many records. Without it nothing is done, and it is said what would be.
+    #[arg(long, value_name = "COUNT", requires = "why")]
+    expected: Option<usize>,
+    /// One JSON object a record and line.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// How fast records are brought again.
+#[derive(Debug, Args)]
+pub(super) struct PaceArguments {
+    /// Also starts that are older than finished sagas are remembered: one that has run and is forgotten would run once more.
+    #[arg(long)]
+    pub(super) accept_old: bool,
+    /// At most so many records a second.
+    #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) rate: u32,
+    /// How many seconds to wait for the answers of those that are on their way.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    timeout: u64,
+}
+
+/// Who, and why.
+#[derive(Debug)]
+pub(super) struct Hand<'a> {
+    pub(super) by: &'a str,
+    pub(super) why: &'a str,
+}
+
+impl HandArguments {
+    /// It is to be done.
+    pub(super) fn is_meant(&self) -> bool {
+        self.expected.is_some()
+    }
+
+    /// Who does it and why, if it is to be done: to as many as were expected, else to none.
+    pub(super) fn confirmed(&self, count: usize) -> Result<Option<Hand<'_>>, Failure> {
+        let (Some(expected), Some(why)) = (self.expected, self.why.as_deref()) else { return Ok(None) };
+        if expected != count {
+            let why = format!("it is about {} now, not {expected}: look again, without --expected", records(count));
+            return Err(Failure::new(Exit::Rejected, why));
+        }
+        let by = self.by.as_deref().ok_or_else(|| Failure::new(Exit::Usage, "say who does it: --by NAME"))?;
+        Ok(Some(Hand { by: cut(by), why: cut(why) }))
+    }
+}
+
+impl PaceArguments {
+    /// How long answers are waited for.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_secs(self.timeout)
+    }
+
+    /// Says how far it is, and waits, so that no more of them are brought a second than may be. `count` of them were, since that time.
+    pub(super) fn rest(&self, since: Instant, count: usize, (done, all): (usize, usize)) {
+        if done < all {
+            // Nobody need listen.
+            let _ = writeln!(std::io::stderr(), "{done} of {all}");
+            let share = Duration::from_secs_f64(count as f64 / f64::from(self.rate));
+            std::thread::sleep(share.saturating_sub(since.elapsed()));
+        }
+    }
+}
+
+impl Hand<'_> {
+    /// A record of this topic, as it is brought to the partitions.
+    pub(super) fn redriven(&self, topic: &Arc<str>, read: Read, accept_old: bool, was: Option<WasQuarantined>) -> Redriven {
+        Redriven {
+            id: format!("{:016x}", fastrand::u64(..)).into(),
+            tells: false,
+            topic: topic.clone(),
+            partition: read.partition,
+            offset: read.offset,
+            timestamp: read.timestamp,
+            key: read.key.map(Bytes::from),
+            value: read.value.map(Bytes::from),
+            headers: read.headers,
+            by: self.by.into(),
+            why: self.why.into(),
+            accept_old,
+            was,
+        }
+    }
+}
+
+/// What is told of records, and how many were told what.
+#[derive(Debug)]
+pub(super) struct Told {
+    json: bool,
+    counts: BTreeMap<&'static str, usize>,
+}
+
+impl Told {
+    /// Nothing yet.
+    pub(super) fn new(json: bool) -> Told {
+        Told { json, counts: BTreeMap::new() }
+    }
+
+    /// Of one at least not all was heard: no more are brought.
+    pub(super) fn has_open(&self) -> bool {
+        self.counts.contains_key("open")
+    }
+
+    /// Tells what became of a record. `id`: its place in quarantine.
+    pub(super) fn became(&mut self, id: Option<&str>, from: &str, became: &Became, out: &mut dyn Write) -> Result<(), Failure> {
+        *self.counts.entry(became.word()).or_default() += 1;
+        self.say(id, from, became.json(), &became.words(), out)
+    }
+
+    /// Tells why a record was not sent.
+    pub(super) fn not_sent(&mut self, id: Option<&str>, from: &str, why: &str, out: &mut dyn Write) -> Result<(), Failure> {
+        *self.counts.entry("not sent").or_default() += 1;
+        let line = json!({ "result": "not_sent", "why": why });
+        self.say(id, from, line, &format!("it was not sent: {why}"), out)
+    }
+
+    fn say(&self, id: Option<&str>, from: &str, mut line: Value, words: &str, out: &mut dyn Write) -> Result<(), Failure> {
+        if self.json {
+            (line["id"], line["from"]) = (id.into(), from.into());
+            return say(out, format_args!("{line}"));
+        }
+        let id = id.map_or_else(String::new, |id| format!("{id}  "));
+        say(out, format_args!("{id}{from}  {}", printable(words.as_bytes())))
+    }
+
+    /// How it ended: well, if each record is taken or known. `rest`: how many were not brought.
+    pub(super) fn end(&self, rest: usize, out: &mut dyn Write) -> Result<(), Failure> {
+        let counts: Vec<String> = self.counts.iter().map(|(what, count)| format!("{count} {what}")).collect();
+        let words = if counts.is_empty() { "nothing was sent".to_owned() } else { counts.join(", ") };
+        if self.has_open() {
+            let why = "not all partitions took it within the time: it lies in the inbox, and is taken when a coordinator reads it, or when starts are held no more. Bringing it again does nothing twice";
+            return Err(Failure::new(Exit::Waited, format_args!("{words}; {why}")));
+        }
+        if rest > 0 {
+            let why = format!(
+                "interrupted: {} wait still; without --expected the same command says how many it would be now",
+                records(rest)
+            );
+            return Err(Failure::new(Exit::Failed, format_args!("{words}; {why}")));
+        }
+        if ["quarantined", "not sent"].iter().any(|bad| self.counts.contains_key(bad)) {
+            return Err(Failure::new(Exit::Rejected, words));
+        }
+        if self.json { Ok(()) } else { say(out, format_args!("{words}")) }
+    }
+}
+
+/// A count of records in words.
+pub(super) fn records(count: usize) -> String {
+    if count == 1 { "1 record".to_owned() } else { format!("{count} records") }
+}
+
+/// What a person says, at most so much of it.
+pub(super) fn cut(text: &str) -> &str {
+    let mut end = text.len().min(TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// The time by this machine's clock.
+pub(super) fn now() -> Millis {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
+}
