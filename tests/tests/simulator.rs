@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use ringmaster_tests::sim::{Plan, run};
+use ringmaster_tests::sim::{Incident, Plan, run};
 
 /// Runs of everything that are repeated each time; they take about 40 ms each.
 const FIXED_SEEDS: u64 = 200;
@@ -281,6 +281,19 @@ fn the_routers_points_are_survived() {
 #[test]
 fn standing_still_at_every_point_is_survived() {
     all_survived(&POINTS, |seed, point| Plan::at_point(seed, point, true));
+}
+
+/// A coordinator dies, or stands still, when what it hands over is finished and not yet written.
+#[test]
+fn an_end_in_the_middle_of_handing_over_is_survived() {
+    for freeze in [false, true] {
+        all_survived(&["shutdown_half"], |seed, point| {
+            let mut plan = Plan::at_point(seed, point, freeze);
+            plan.incidents.extend((200..4_000).step_by(200).map(|at| (at, Incident::Reassign(0))));
+            plan.incidents.sort_by_key(|(at, _)| *at);
+            plan
+        });
+    }
 }
 
 /// A service dies behind its effect and before its reply is acknowledged.

@@ -162,8 +162,7 @@ pub(super) enum Command {
     },
     /// Which coordinators run, where their APIs are, and which partitions each of them has.
     ///
-    /// The broker is asked, so that it answers also where none runs. One that died without a word is shown until its session is over.
-    #[command(after_help = "Examples:\n  ringmaster instances\n  ringmaster instances --json")]
+    /// The broker is asked. One that died without a word is shown until its session is over.
     Instances {
         /// One JSON object an instance and line.
         #[arg(long)]

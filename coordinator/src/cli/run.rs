@@ -99,14 +99,7 @@ fn run_on<B: Bus + Send + 'static>(
     // The port may have been chosen by the system; claims name the real one.
     let settings = SetupSettings { address: address.map_or_else(String::new, |address| address.to_string()), ..config.setup() };
     let setup = runtime::prepare(&mut first, &settings, &knowledge)?;
-    if !setup.missing().is_empty() {
-        let topics = setup.missing().iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        tracing::warn!(
-            topics,
-            "only versions that are not in force any more send there, and it does not exist (or is not as it must be): what a saga \
-             that still runs by one of them sends there waits until it is mended (`ringmaster topics apply`)"
-        );
-    }
+    say_missing(&setup);
     say_topics(&setup, &knowledge.catalog);
     let store: Arc<dyn Store> = Arc::new(opened.store);
     let (status, metrics) = (Arc::new(Status::default()), Arc::new(Metrics::new(&config.instance)));
@@ -117,14 +110,9 @@ fn run_on<B: Bus + Send + 'static>(
     let reported = metrics.clone();
     let report: runtime::Report = Arc::new(move |counted: &Counters| reported.add(counted));
     let knowledge = Arc::new(knowledge);
-    let parts = Parts {
-        setup: &setup,
-        knowledge: &knowledge,
-        store: &store,
-        settings: config.instance(),
-        status: &status,
-        report: &report,
-    };
+    let settings_of_all = config.instance();
+    let parts =
+        Parts { setup: &setup, knowledge: &knowledge, store: &store, settings: settings_of_all, status: &status, report: &report };
     let mut instance = Instance::start(buses, member(settings.address.clone())?, &parts);
     let following = Following {
         setup: settings,
@@ -152,11 +140,24 @@ fn run_on<B: Bus + Send + 'static>(
     };
     let api = address.map_or_else(|| "off".to_owned(), |address| format!("http://{address}"));
     tracing::info!(instance = config.instance, workers = config.workers, partitions = config.partitions, api, "started");
-    watch(&instance, &status, stop);
+    watch(&instance, &status, config.partitions, stop);
     instance.stop();
     let stopped = instance.join();
     drop(server);
     finished(stopped)
+}
+
+/// What sagas of older versions send somewhere in vain.
+fn say_missing(setup: &Setup) {
+    if setup.missing().is_empty() {
+        return;
+    }
+    let topics = setup.missing().iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    tracing::warn!(
+        topics,
+        "only versions that are not in force any more send there, and it does not exist (or is not as it must be): what a saga \
+         that still runs by one of them sends there waits until it is mended (`ringmaster topics apply`)"
+    );
 }
 
 /// Who is asked for the other instances; none where there can be none.
@@ -198,12 +199,14 @@ fn say_plan(plan: &Plan, config: &Config) {
 }
 
 /// Waits for a signal or a failure; says once when everything is owned.
-fn watch(instance: &Instance, status: &Status, stop: &AtomicBool) {
+fn watch(instance: &Instance, status: &Status, partitions: i32, stop: &AtomicBool) {
     let mut is_said = false;
     while !stop.load(Ordering::Relaxed) && !instance.failed() {
         if !is_said && status.ready() {
-            let partitions = status.share().map_or(0, |share| share.len());
-            tracing::info!(partitions, "ready: all partitions that the group gives to this instance are owned and read");
+            match status.share().map_or(0, |share| share.len()) {
+                all if all == partitions as usize => tracing::info!(partitions, "ready: all partitions are owned and read"),
+                share => tracing::info!(share, partitions, "ready: this instance's share of the partitions is owned and read"),
+            }
             let stuck: usize = status.partitions().iter().map(|partition| partition.stuck).sum();
             if stuck > 0 {
                 tracing::warn!(stuck, "sagas are stuck and need a person: `ringmaster saga list --stuck` names them");

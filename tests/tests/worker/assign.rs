@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ringmaster::runtime::{Now, Worker};
+use ringmaster::runtime::{Gone, Now, Worker};
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus, SimRecord};
 use ringmaster_core::partition::StageName;
 use ringmaster_schemas::names::partition_of;
@@ -160,4 +160,52 @@ fn acknowledgements_of_an_earlier_hosting_are_not_taken() {
         assert_eq!(count, 40, "every order is a saga, once");
         assert_eq!(machine.worker.counters().doubts, 0, "{slow}: an old claim's place is not taken for the new one's");
     }
+}
+
+/// Handed over is only what is finished: the next owner finds nothing to send again, whatever was on its way.
+#[test]
+fn what_is_handed_over_is_finished() {
+    for slow in [0, 30] {
+        let mut machine = Machine::owning(2);
+        machine.broker.set_faults(Faults { wire_max_ms: slow + 1, linger_max_ms: slow, ..Faults::none() });
+        (0..20).for_each(|number| machine.order(&format!("ord-{number}")));
+        machine.until("some have begun", 2_000, |machine| machine.worker.counters().started > 3);
+        let clock = now(&machine.broker);
+        machine.worker.hand_over(0, clock);
+        machine.until("it has left", 12_000, |machine| !hosts(&machine.worker, 0));
+        assert_eq!(machine.worker.take_gone(), [Gone::HandedOver(0)]);
+        let stored = ringmaster_store::Store::checkpoint(&machine.store, 0).expect("readable").expect("it was written");
+        let end = machine.broker.log("ringmaster.journal", 0).len() as i64;
+        assert_eq!(stored.journal_offset, end, "all that it journaled is in the store");
+        machine.worker.assign(machine.setup.partitions(0, 1).swap_remove(0));
+        machine.until("owned", 2_000, Machine::owns_all);
+        machine.until("all have begun", 5_000, |machine| machine.worker.counters().started == 20);
+        assert_eq!((machine.worker.counters().resent, machine.worker.counters().doubts), (0, 0));
+    }
+}
+
+/// Another worker claims: of the two that the first has, only that partition leaves it, and nothing of it is written any more.
+#[test]
+fn what_another_claimed_leaves_alone() {
+    let mut machine = Machine::owning(2);
+    let mut other = worker(&machine.broker, &machine.setup, &SimStore::new(), 5);
+    other.revoke(1, now(&machine.broker)).expect("nothing is to be written");
+    let both = |machine: &mut Machine, other: &mut Worker<SimBus>| {
+        machine.turn().unwrap_or_else(|stop| panic!("{stop}"));
+        other.turn(&|| now(&machine.broker), Duration::ZERO).unwrap_or_else(|stop| panic!("{stop}"));
+    };
+    let end = machine.broker.now() + 20_000;
+    while hosts(&machine.worker, 0) {
+        assert!(machine.broker.now() < end, "it does not find out");
+        both(&mut machine, &mut other);
+    }
+    let gone = machine.worker.take_gone();
+    assert!(matches!(&gone[..], [Gone::Fenced { partition: 0, .. }]), "{gone:?}");
+    (0..8).for_each(|number| machine.order(&format!("ord-{number}")));
+    while machine.worker.counters().started + other.counters().started < 8 {
+        assert!(machine.broker.now() < end, "not all begin");
+        both(&mut machine, &mut other);
+    }
+    assert!(machine.worker.counters().started > 0 && other.counters().started > 0, "both work");
+    assert!(hosts(&machine.worker, 1) && hosts(&other, 0));
 }
