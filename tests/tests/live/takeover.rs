@@ -120,7 +120,8 @@ fn a_rolling_restart_moves_nothing() {
     // Only the partitions of the first are its own, so that each store has a part of the accounting.
     let finished = green.metric("ringmaster_sagas_completed_total") + blue.metric("ringmaster_sagas_completed_total");
     assert!(finished > 0.0 && green.metric("ringmaster_sagas_completed_total") > 0.0, "both work");
-    (blue.stop(), green.stop());
+    blue.stop();
+    green.stop();
     world.stop_services();
 }
 

@@ -38,12 +38,15 @@ pub(in crate::kafka) fn leave_group(settings: &KafkaSettings, group: &str, name:
     }
 }
 
+/// Writes a question.
+type Question<'a> = &'a dyn Fn(&mut Vec<u8>);
+
 /// One question to whoever of these answers first.
 fn ask<T>(
     settings: &KafkaSettings,
     bootstrap: &str,
     until: Instant,
-    (api, put): (Api, &dyn Fn(&mut Vec<u8>)),
+    (api, put): (Api, Question<'_>),
     read: impl Fn(&mut Get<'_>) -> Result<T, Malformed>,
 ) -> Result<T, String> {
     let signal = Arc::new(Signal::default());
@@ -125,16 +128,29 @@ mod tests {
 
     #[test]
     fn answers_are_read_and_wrong_ones_refused() {
-        let mut out = Vec::new();
-        (out.i32(0), out.i16(0), out.null(), out.i32(2), out.string("::1"), out.i32(9092), out.no_tags());
-        assert_eq!(found(&mut Get(&out)), Ok("[::1]:9092".to_owned()));
-        let mut none = Vec::new();
-        (none.i32(0), none.i16(15), none.null(), none.i32(-1), none.string(""), none.i32(-1), none.no_tags());
-        assert_eq!(found(&mut Get(&none)), Err(Malformed), "a group without a coordinator");
+        let coordinator = |error: i16, host: &str, port: i32| {
+            let mut out = Vec::new();
+            out.i32(0);
+            out.i16(error);
+            out.null();
+            out.i32(2);
+            out.string(host);
+            out.i32(port);
+            out.no_tags();
+            found(&mut Get(&out))
+        };
+        assert_eq!(coordinator(0, "::1", 9092), Ok("[::1]:9092".to_owned()));
+        assert_eq!(coordinator(15, "", -1), Err(Malformed), "a group without a coordinator");
         let answer = |of_group: i16, of_member: i16| {
             let mut out = Vec::new();
-            (out.i32(0), out.i16(of_group), out.count(1), out.string(""), out.string("blue"), out.i16(of_member));
-            (out.no_tags(), out.no_tags());
+            out.i32(0);
+            out.i16(of_group);
+            out.count(1);
+            out.string("");
+            out.string("blue");
+            out.i16(of_member);
+            out.no_tags();
+            out.no_tags();
             left(&mut Get(&out))
         };
         assert_eq!((answer(0, 0), answer(0, 25), answer(16, 0)), (Ok(0), Ok(25), Ok(16)));
