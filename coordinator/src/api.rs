@@ -7,8 +7,8 @@
 //! What operators do comes as records of the control topic; this side only reads.
 
 pub mod client;
-mod hosted;
 mod participants;
+mod peers;
 mod saga;
 mod sagas;
 mod search;
@@ -32,7 +32,7 @@ use tokio::sync::oneshot;
 
 use crate::runtime::{Newest, PartitionStatus, Status};
 use crate::telemetry::Metrics;
-use hosted::HostedStore;
+pub use peers::Peers;
 pub(crate) use saga::{key_of, partition_of};
 
 /// What is shown.
@@ -48,36 +48,32 @@ pub struct Sources {
     /// P.
     pub partitions: i32,
     /// Who else is in the group, and what each has; none where there can be nobody.
-    pub peers: Option<Peers>,
+    pub peers: Option<Arc<Peers>>,
 }
 
-/// Asks for the members of the group; waits for the broker. An error is for people.
-pub type Peers = Arc<dyn Fn() -> Result<Vec<MemberFound>, String> + Send + Sync>;
-
 impl Sources {
-    /// What of the store is hosted here.
-    fn hosted(&self) -> HostedStore<'_> {
-        let hosted = self.status.share().map(|_| self.status.partitions().iter().map(|status| status.partition).collect());
-        HostedStore { store: &*self.store, hosted }
+    /// The partitions that are hosted here, in order: what the store has of others is as old as the day on which they left. All of them,
+    /// as long as the group has said nothing.
+    fn hosted(&self) -> Vec<i32> {
+        match self.status.share() {
+            Some(_) => self.status.partitions().iter().map(|status| status.partition).collect(),
+            None => (0..self.partitions).collect(),
+        }
     }
 
-    /// Where the partitions are that this instance does not have; nothing if it has all.
-    async fn elsewhere(&self) -> Result<Vec<Value>, String> {
-        let here = self.hosted().hosted;
-        let has = |partition: &i32| here.as_ref().is_none_or(|here| here.contains(partition));
-        let (Some(peers), false) = (self.peers.clone(), (0..self.partitions).all(|partition| has(&partition))) else {
-            return Ok(Vec::new());
-        };
-        let found = tokio::task::spawn_blocking(move || peers()).await.map_err(|error| error.to_string())??;
-        let others = found.into_iter().filter(|member| member.partitions.iter().any(|partition| !has(partition)));
-        let shown = |member: MemberFound| json!({ "instance": member.name, "api": member.address, "host": member.host, "partitions": member.partitions });
+    /// Where the partitions are that are not among these; nothing if all are.
+    async fn elsewhere(&self, here: &[i32]) -> Result<Vec<Value>, String> {
+        let Some(peers) = self.peers.clone().filter(|_| here.len() < self.partitions as usize) else { return Ok(Vec::new()) };
+        let found = tokio::task::spawn_blocking(move || peers.members()).await.map_err(|error| error.to_string())??;
+        let others = found.into_iter().filter(|member| member.partitions.iter().any(|partition| !here.contains(partition)));
+        let shown = |MemberFound { name, address, host, partitions }| json!({ "instance": name, "api": address, "host": host, "partitions": partitions });
         Ok(others.map(shown).collect())
     }
 }
 
 /// An answer about what is hosted here, and where the rest is.
-async fn here_and_elsewhere(sources: &Sources, found: Result<Value, String>) -> Response {
-    match (found, sources.elsewhere().await) {
+async fn here_and_elsewhere(sources: &Sources, here: &[i32], found: Result<Value, String>) -> Response {
+    match (found, sources.elsewhere(here).await) {
         (Ok(mut found), Ok(elsewhere)) => {
             if !elsewhere.is_empty() {
                 found["elsewhere"] = elsewhere.into();
@@ -218,8 +214,9 @@ async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
 
 /// Whether each participant is asked, and how many sagas are parked for it.
 async fn participants(State(sources): State<Arc<Sources>>) -> Response {
-    let found = participants::list(&sources.hosted(), &sources.knowledge.get().catalog, sources.partitions);
-    here_and_elsewhere(&sources, found).await
+    let here = sources.hosted();
+    let found = participants::list(&*sources.store, &sources.knowledge.get().catalog, &here);
+    here_and_elsewhere(&sources, &here, found).await
 }
 
 /// Sagas that live: `?stuck=true&definition=NAME&limit=COUNT`, or `?parked=true&participant=NAME`; those that are found by values:
@@ -232,8 +229,9 @@ async fn sagas(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
     if let Some(why) = question.names_nothing(&sources.knowledge.get().catalog) {
         return failed(StatusCode::NOT_FOUND, why);
     }
-    let found = sagas::list(&sources.hosted(), &sources.knowledge.get().catalog, sources.partitions, &question);
-    here_and_elsewhere(&sources, found).await
+    let here = sources.hosted();
+    let found = sagas::list(&*sources.store, &sources.knowledge.get().catalog, &here, &question);
+    here_and_elsewhere(&sources, &here, found).await
 }
 
 fn failed(code: StatusCode, why: String) -> Response {
@@ -246,8 +244,9 @@ async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
     let Some(partition) = saga::partition_of(id, sources.partitions) else {
         return failed(StatusCode::BAD_REQUEST, format!("'{id}' is not a saga id such as order-fulfilment/ord-17"));
     };
-    if !sources.hosted().has(partition) {
-        return misdirected(&sources, id, partition).await;
+    let here = sources.hosted();
+    if !here.contains(&partition) {
+        return misdirected(&sources, &here, (id, partition)).await;
     }
     match saga::look_up(&*sources.store, &sources.knowledge.get(), partition, id) {
         Ok(Some(found)) => Json(found).into_response(),
@@ -263,8 +262,8 @@ async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
 }
 
 /// A saga of a partition that another instance has: which one, and where its API is.
-async fn misdirected(sources: &Sources, id: &str, partition: i32) -> Response {
-    let elsewhere = match sources.elsewhere().await {
+async fn misdirected(sources: &Sources, here: &[i32], (id, partition): (&str, i32)) -> Response {
+    let elsewhere = match sources.elsewhere(here).await {
         Ok(elsewhere) => elsewhere,
         Err(why) => return failed(StatusCode::SERVICE_UNAVAILABLE, format!("who has partition {partition} is not known: {why}")),
     };

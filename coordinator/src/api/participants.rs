@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::saga::time;
 use super::sagas::{LOOKED_AT_MAX, READ_MAX};
 
-/// One participant, in all partitions.
+/// One participant, in the partitions that are hosted here.
 #[derive(Debug, Default)]
 struct Shown {
     /// In how many partitions each state is.
@@ -67,18 +67,18 @@ impl Shown {
 type All = BTreeMap<Arc<str>, Shown>;
 
 /// Every participant that a definition names, or whose breaker is not closed, by name; as of the last checkpoints.
-pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: i32) -> Result<Value, String> {
+pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: &[i32]) -> Result<Value, String> {
     let mut all: All = catalog.participants().into_iter().map(|name| (name, Shown::default())).collect();
-    for partition in 0..partitions {
+    for &partition in partitions {
         for (name, breaker) in breakers(store, partition)? {
             all.entry(name).or_default().add(breaker);
         }
     }
-    let mut budget = Budget { places: LOOKED_AT_MAX / partitions.max(1) as usize, rows: READ_MAX };
-    for partition in 0..partitions {
+    let mut budget = Budget { places: LOOKED_AT_MAX / partitions.len().max(1), rows: READ_MAX };
+    for &partition in partitions {
         count(store, partition, &mut all, &mut budget)?;
     }
-    let shown: Vec<Value> = all.iter().map(|(name, participant)| participant.show(name, partitions)).collect();
+    let shown: Vec<Value> = all.iter().map(|(name, participant)| participant.show(name, partitions.len() as i32)).collect();
     Ok(json!({ "participants": shown }))
 }
 

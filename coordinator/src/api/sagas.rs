@@ -158,15 +158,15 @@ impl Question {
 type Found = BTreeSet<(u8, i64, i32, Arc<str>)>;
 
 /// The sagas, with what each of them waits for, as of the last checkpoints; and whether there are more.
-pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: i32, question: &Question) -> Result<Value, String> {
+pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: &[i32], question: &Question) -> Result<Value, String> {
     if !question.search.is_empty() {
         return search::list(store, catalog, partitions, question);
     }
     let (mut found, mut more) = (Found::new(), false);
     let places = question.places();
-    for partition in 0..partitions {
+    for &partition in partitions {
         for (index, range) in &places {
-            let most = LOOKED_AT_MAX / partitions.max(1) as usize / places.len();
+            let most = LOOKED_AT_MAX / partitions.len().max(1) / places.len();
             more |= find(store, partition, (*index, range), question, most.max(1), &mut found)?;
         }
     }

@@ -60,10 +60,10 @@ pub(super) fn shown(saga: &Saga) -> Option<Value> {
 }
 
 /// The sagas that have all of these values, as of the last checkpoints, in the order of their ids; and whether there are more.
-pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: i32, question: &Question) -> Result<Value, String> {
+pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: &[i32], question: &Question) -> Result<Value, String> {
     let (mut found, mut more): (BTreeMap<String, i32>, bool) = (BTreeMap::new(), false);
-    for partition in 0..partitions {
-        let (ids, is_cut) = candidates(store, partition, partitions, question)?;
+    for &partition in partitions {
+        let (ids, is_cut) = candidates(store, partition, partitions.len(), question)?;
         more |= is_cut;
         found.extend(ids.into_iter().map(|id| (id, partition)));
     }
@@ -89,8 +89,13 @@ pub(super) fn list(store: &dyn Store, catalog: &Catalog, partitions: i32, questi
 }
 
 /// The ids that all lists hold which are known to their ends; and whether others may be missing.
-fn candidates(store: &dyn Store, partition: i32, partitions: i32, question: &Question) -> Result<(BTreeSet<String>, bool), String> {
-    let share = LOOKED_AT_MAX / partitions.max(1) as usize / question.search.len();
+fn candidates(
+    store: &dyn Store,
+    partition: i32,
+    partitions: usize,
+    question: &Question,
+) -> Result<(BTreeSet<String>, bool), String> {
+    let share = LOOKED_AT_MAX / partitions.max(1) / question.search.len();
     // Where nothing else decides, one more than is asked for says that there are more.
     let most = if question.search.len() == 1 && question.is_plain() { question.limit + 1 } else { share.max(1) };
     let mut lists: Vec<(BTreeSet<String>, bool)> = Vec::with_capacity(question.search.len());

@@ -216,16 +216,11 @@ fn merged(answers: &[Value]) -> Vec<Value> {
         };
         let is_worse = (badness(row), text(&row["since"])) < (badness(known), text(&known["since"]));
         let other = if is_worse { std::mem::replace(known, row.clone()) } else { row.clone() };
-        let count = |row: &Value, state: &str| row["partitions"][state].as_i64().unwrap_or(0);
-        let mut not_asked = 0;
-        for state in other["partitions"].as_object().into_iter().flatten().map(|(state, _)| state).filter(|state| *state != "asked")
-        {
-            not_asked += count(&other, state);
-            known["partitions"][state] = (count(known, state) + count(&other, state)).into();
+        let count = |count: &Value| count.as_u64().unwrap_or(0);
+        for (state, more) in other["partitions"].as_object().into_iter().flatten() {
+            known["partitions"][state] = (count(&known["partitions"][state]) + count(more)).into();
         }
-        // Each answers for all partitions, as if those that it has not were asked as usual.
-        known["partitions"]["asked"] = (count(known, "asked") - not_asked).into();
-        known["parked"] = (known["parked"].as_u64().unwrap_or(0) + other["parked"].as_u64().unwrap_or(0)).into();
+        known["parked"] = (count(&known["parked"]) + count(&other["parked"])).into();
         known["more"] = (known["more"] == true || other["more"] == true).into();
     }
     all.into_values().collect()

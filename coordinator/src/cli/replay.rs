@@ -15,9 +15,9 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 use ringmaster_bus::Bus;
 use ringmaster_core::definition::Starting;
-use ringmaster_core::intake::{Event, Headers, InputRecord, Origin, Projections, Typing};
+use ringmaster_core::intake::{Event, InputRecord, Origin, Projections, Typing};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{Redriven, RoutedHeader};
+use ringmaster_schemas::journal::Redriven;
 use ringmaster_schemas::names::saga_id;
 use serde_json::json;
 
@@ -111,14 +111,6 @@ struct Survey<'a> {
     seen: BTreeSet<String>,
     counts: BTreeMap<Kind, usize>,
     missing: Vec<Missing>,
-}
-
-struct Kept<'a>(&'a [RoutedHeader]);
-
-impl Headers for Kept<'_> {
-    fn find(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find(|header| *header.name == *name).map(|header| &*header.value)
-    }
 }
 
 /// `ringmaster replay input`
@@ -228,13 +220,12 @@ impl Survey<'_> {
         if self.quarantined.contains(&(read.partition, read.offset)) {
             return Ok(Kind::InQuarantine);
         }
-        let headers = Kept(&read.headers);
         let record = InputRecord {
             offset: read.offset,
             timestamp: read.timestamp,
             key: read.key.as_deref(),
             value: read.value.as_deref(),
-            headers: Some(&headers),
+            headers: Some(&read.headers),
         };
         let known = self.known;
         let Ok((kind, event)) = Event::recognise(&record, self.typing, &known.schemas) else { return Ok(Kind::Unreadable) };

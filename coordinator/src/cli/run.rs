@@ -110,9 +110,8 @@ fn run_on<B: Bus + Send + 'static>(
     let reported = metrics.clone();
     let report: runtime::Report = Arc::new(move |counted: &Counters| reported.add(counted));
     let knowledge = Arc::new(knowledge);
-    let settings_of_all = config.instance();
-    let parts =
-        Parts { setup: &setup, knowledge: &knowledge, store: &store, settings: settings_of_all, status: &status, report: &report };
+    let (whole, report) = (config.instance(), &report);
+    let parts = Parts { setup: &setup, knowledge: &knowledge, store: &store, settings: whole, status: &status, report };
     let mut instance = Instance::start(buses, member(settings.address.clone())?, &parts);
     let following = Following {
         setup: settings,
@@ -161,10 +160,10 @@ fn say_missing(setup: &Setup) {
 }
 
 /// Who is asked for the other instances; none where there can be none.
-fn peers(config: &Config) -> Option<api::Peers> {
+fn peers(config: &Config) -> Option<Arc<api::Peers>> {
     let (settings, group) = (config.kafka_settings(), config.group());
     let ask = move || members(&settings, &group).map_err(|error| error.to_string());
-    (config.bus == BusKind::Kafka).then(|| Arc::new(ask) as api::Peers)
+    (config.bus == BusKind::Kafka).then(|| Arc::new(api::Peers::new(ask)))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -220,7 +219,7 @@ fn watch(instance: &Instance, status: &Status, partitions: i32, stop: &AtomicBoo
     }
 }
 
-/// The first reason that says most: a foreign claim explains everything that follows it.
+/// The first reason that says most: another process of this name explains everything that follows it.
 fn finished(stopped: runtime::Stopped) -> Result<(), Failure> {
     let mut failures: Vec<Failure> = stopped.stops.into_iter().map(Failure::from).collect();
     for failure in &failures {
@@ -244,8 +243,8 @@ mod tests {
     use runtime::Stop;
 
     #[test]
-    fn a_foreign_claim_explains_what_follows_it() {
-        let fenced = || Stop::Partition(Why::Fenced { partition: 2, owner: "green".into(), address: "a:1".into() });
+    fn another_of_this_name_explains_what_follows_it() {
+        let fenced = || Stop::Group("fenced by another of the same name".into());
         let lost = || Stop::Partition(Why::InputLost { partition: 1, topic: "orders".into(), position: 3 });
         let bus = || Stop::Bus("gone".into());
         for stops in [vec![fenced(), lost(), bus()], vec![bus(), lost(), fenced()]] {

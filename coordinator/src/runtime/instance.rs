@@ -321,11 +321,9 @@ impl Run {
 /// The orderly end: stop reading, confirm, deliver, journal `released`, checkpoint.
 fn finish<B: Bus>(worker: &mut Worker<B>) -> Result<(), Stop> {
     worker.hand_over_all(now());
+    let mut wait = Duration::ZERO;
     while !worker.is_empty() {
-        let turn = worker.turn(&now, Duration::ZERO)?;
-        if turn.events == 0 {
-            worker.turn(&now, turn.idle.clamp(WAIT_MIN, WAIT_MAX))?;
-        }
+        wait = worker.turn(&now, wait)?.idle.clamp(WAIT_MIN, WAIT_MAX);
     }
     Ok(())
 }

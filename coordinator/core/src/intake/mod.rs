@@ -22,7 +22,7 @@ mod tests;
 use std::fmt::Display;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::QuarantineReason;
+use ringmaster_schemas::journal::{QuarantineReason, RoutedHeader};
 
 pub use control::{ControlAct, ControlOutcome, ControlRecord, ParticipantAct, ParticipantRecord};
 pub(crate) use event::Body;
@@ -56,6 +56,13 @@ pub struct InputRecord<'a> {
 pub trait Headers {
     /// The last header of this name: the one that counts.
     fn find(&self, name: &str) -> Option<&[u8]>;
+}
+
+/// Those that were kept with a record.
+impl Headers for Vec<RoutedHeader> {
+    fn find(&self, name: &str) -> Option<&[u8]> {
+        self.iter().find(|header| *header.name == *name).map(|header| &*header.value)
+    }
 }
 
 /// A record that is not taken: it goes to quarantine.

@@ -2,7 +2,7 @@
 
 mod redriven;
 
-use ringmaster_schemas::journal::{Cause, Change, Letter, QuarantineReason, Redriven, Routed, RoutedFrom, RoutedHeader};
+use ringmaster_schemas::journal::{Cause, Change, Letter, QuarantineReason, Redriven, Routed, RoutedFrom};
 
 pub(super) use redriven::{both_reasons, start_again};
 
@@ -12,16 +12,7 @@ use super::owner::Owner;
 use super::taken::{Came, Taken};
 use super::{Context, Note, Why, Wish, law};
 use crate::faults::reached;
-use crate::intake::{Headers, InputRecord, Refused};
-
-/// The headers of a record that came by the inbox.
-pub(super) struct KeptHeaders<'a>(pub(super) &'a [RoutedHeader]);
-
-impl Headers for KeptHeaders<'_> {
-    fn find(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find(|header| *header.name == *name).map(|header| &*header.value)
-    }
-}
+use crate::intake::{InputRecord, Refused};
 
 impl Owner {
     /// Takes a record of the inbox.
@@ -82,13 +73,12 @@ impl Owner {
     /// Takes what a router handed on, as if it had been read where it came from.
     fn take_routed(&mut self, index: usize, routed: &Routed, next: i64, cx: &mut Context<'_>) -> Result<(), Why> {
         reached("routed_unjournaled");
-        let headers = KeptHeaders(&routed.headers);
         let record = InputRecord {
             offset: routed.offset,
             timestamp: routed.timestamp,
             key: routed.key.as_deref(),
             value: routed.value.as_deref(),
-            headers: Some(&headers),
+            headers: Some(&routed.headers),
         };
         let taken = Taken { index, record: &record, came: Came::Routed(routed, next) };
         let turn = match routed.value {

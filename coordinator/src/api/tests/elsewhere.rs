@@ -1,7 +1,5 @@
 //! What another instance has.
 
-use std::sync::Mutex;
-
 use super::*;
 
 /// What is left in the store of a partition that another instance has now is not told as if it were so.
@@ -25,13 +23,14 @@ fn what_another_instance_has_is_asked_of_that_one() {
         host: "10.0.0.7".into(),
         partitions,
     };
-    let others = Arc::new(Mutex::new(vec![of("green", vec![home]), of("red", Vec::new())]));
-    let asked = others.clone();
-    let peers: Peers = Arc::new(move || Ok(asked.lock().expect("no holder panics").clone()));
-    let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(nothing_known()))));
-    let sources =
-        Sources { metrics, status: status.clone(), store: Arc::new(store), knowledge, partitions: PARTITIONS, peers: Some(peers) };
-    let server = serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves");
+    let beside = |others: Vec<MemberFound>| {
+        let (metrics, knowledge) = (Arc::new(Metrics::new("test")), Arc::new(Newest::new(Arc::new(nothing_known()))));
+        let peers = Some(Arc::new(Peers::new(move || Ok(others.clone()))));
+        let (status, store) = (status.clone(), Arc::new(store.clone()));
+        let sources = Sources { metrics, status, store, knowledge, partitions: PARTITIONS, peers };
+        serve(listen(([127, 0, 0, 1], 0).into()).expect("a free port"), sources).expect("serves")
+    };
+    let server = beside(vec![of("green", vec![home]), of("red", Vec::new())]);
     let path = format!("/api/sagas/{}", saga.id);
     assert_eq!(get(&server, &path).0, 200, "the group has said nothing yet: what is stored is what there is");
     status.given(Some(&[].into()));
@@ -40,7 +39,6 @@ fn what_another_instance_has_is_asked_of_that_one() {
     assert_eq!((code, &body["elsewhere"]), (421, &json!([green])), "{body}");
     let (code, body) = get(&server, "/api/sagas");
     assert_eq!((code, &body["sagas"], &body["elsewhere"]), (200, &json!([]), &json!([green])), "{body}");
-    others.lock().expect("no holder panics").clear();
-    let (code, body) = get(&server, &path);
+    let (code, body) = get(&beside(Vec::new()), &path);
     assert!(code == 503 && body["error"].as_str().expect("why").contains("on its way"), "{body}");
 }

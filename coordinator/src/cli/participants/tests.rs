@@ -163,3 +163,23 @@ fn a_record_names_its_participant_and_who_and_why() {
     assert_eq!(record.act, ParticipantAct::Pause);
     assert_eq!(serde_json::to_string(&record).expect("JSON"), *text);
 }
+
+#[test]
+fn what_several_instances_say_is_told_as_one() {
+    let row = |state: &str, since: Value, partitions: Value, parked: u64| {
+        json!({ "participants": [{
+            "participant": "payment", "state": state, "since": since, "by": Value::Null, "why": state, "partitions": partitions,
+            "parked": parked, "more": parked > 5,
+        }] })
+    };
+    let answers = [
+        row("asked", Value::Null, json!({ "asked": 3 }), 0),
+        row("open", json!("2026-01-31T00:00:02Z"), json!({ "asked": 1, "open": 1 }), 4),
+        row("open", json!("2026-01-31T00:00:01Z"), json!({ "asked": 0, "open": 2, "draining": 1 }), 7),
+    ];
+    let all = merged(&answers);
+    assert_eq!(all.len(), 1);
+    assert_eq!((&all[0]["state"], &all[0]["since"]), (&json!("open"), &json!("2026-01-31T00:00:01Z")));
+    assert_eq!(all[0]["partitions"], json!({ "asked": 4, "open": 3, "draining": 1 }));
+    assert_eq!((&all[0]["parked"], &all[0]["more"]), (&json!(11), &json!(true)));
+}

@@ -19,7 +19,7 @@ impl Inner {
         for place in 0..self.hosts.len() {
             let number = self.hosts.number_at(place);
             // What was begun is finished, nothing new begins.
-            let is_leaving = self.is_leaving(number);
+            let is_leaving = self.some_leave && self.is_leaving(number);
             self.tell(number, now, if is_leaving { Happened::PollEndedInStop } else { Happened::PollEnded });
         }
     }

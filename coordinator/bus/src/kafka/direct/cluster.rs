@@ -89,7 +89,7 @@ impl<W> Cluster<W> {
         self.links[place].mute(found.throttle_ms, now);
         self.brokers.clear();
         for (number, host, port) in &found.brokers {
-            let address = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+            let address = address(host, *port);
             let known = self.links.iter().position(|link| link.address == address);
             let place = known.unwrap_or_else(|| {
                 self.links.push(Link::new(address, self.security.clone(), self.answer_bytes_max, now));
@@ -173,6 +173,11 @@ impl<W> Cluster<W> {
         (self.ask_at, self.asked_at) = (None, Some(now));
         self.ask_pause = (self.ask_pause * 2).min(ASK_PAUSE.end);
     }
+}
+
+/// `host:port`, of what a broker says.
+pub(super) fn address(host: &str, port: impl std::fmt::Display) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// `host` alone means Kafka's usual port.

@@ -9,10 +9,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, address};
 use super::link::Worked;
 use super::requests::Api;
 use super::wire::{Get, Malformed, Put as _};
+use crate::kafka::native::code_of;
 use crate::kafka::settings::KafkaSettings;
 use crate::kafka::sockets::Sockets;
 use crate::signal::Signal;
@@ -30,11 +31,12 @@ const UNKNOWN_MEMBER: i16 = 25;
 pub(in crate::kafka) fn leave_group(settings: &KafkaSettings, group: &str, name: &str) -> Result<(), String> {
     let until = Instant::now() + LEAVE_MAX;
     let find = |out: &mut Vec<u8>| put_find(out, group);
-    let coordinator = ask(settings, &settings.bootstrap, until, (Api::Coordinator, &find), found)?;
+    let refused = |error| format!("the broker refuses: {}", code_of(error));
+    let coordinator = ask(settings, &settings.bootstrap, until, (Api::Coordinator, &find), found)?.map_err(refused)?;
     let leave = |out: &mut Vec<u8>| put_leave(out, group, name);
     match ask(settings, &coordinator, until, (Api::Leave, &leave), left)? {
         0 | UNKNOWN_MEMBER => Ok(()),
-        error => Err(format!("the broker refuses: {}", crate::kafka::native::code_of(error))),
+        error => Err(refused(error)),
     }
 }
 
@@ -90,14 +92,11 @@ fn put_find(out: &mut Vec<u8>, group: &str) {
     out.no_tags();
 }
 
-/// Where the coordinator is; nowhere if the group has none now, which is said as an address that nobody has.
-fn found(get: &mut Get<'_>) -> Result<String, Malformed> {
+/// Where the coordinator is, or the broker's error.
+fn found(get: &mut Get<'_>) -> Result<Result<String, i16>, Malformed> {
     let (_throttle, error, _text, _number) = (get.i32()?, get.i16()?, get.bytes()?, get.i32()?);
     let (host, port) = (get.string()?, get.i32()?);
-    if error != 0 || host.is_empty() {
-        return Err(Malformed);
-    }
-    Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+    Ok(if error == 0 { Ok(address(host, port)) } else { Err(error) })
 }
 
 fn put_leave(out: &mut Vec<u8>, group: &str, name: &str) {
@@ -139,8 +138,8 @@ mod tests {
             out.no_tags();
             found(&mut Get(&out))
         };
-        assert_eq!(coordinator(0, "::1", 9092), Ok("[::1]:9092".to_owned()));
-        assert_eq!(coordinator(15, "", -1), Err(Malformed), "a group without a coordinator");
+        assert_eq!(coordinator(0, "::1", 9092), Ok(Ok("[::1]:9092".to_owned())));
+        assert_eq!(coordinator(15, "", -1), Ok(Err(15)), "a group without a coordinator");
         let answer = |of_group: i16, of_member: i16| {
             let mut out = Vec::new();
             out.i32(0);

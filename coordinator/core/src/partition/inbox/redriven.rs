@@ -9,7 +9,6 @@
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{QuarantineReason, Redriven};
 
-use super::KeptHeaders;
 use crate::faults::mutated;
 use crate::intake::{InputRecord, Refused};
 use crate::partition::input::NoTurn;
@@ -49,13 +48,13 @@ impl Owner {
         next: i64,
         cx: &mut Context<'_>,
     ) -> Result<(), Why> {
-        let (kept, headers) = (redriven.without_record().encode(), KeptHeaders(&redriven.headers));
+        let kept = redriven.without_record().encode();
         let again = InputRecord {
             offset: redriven.offset,
             timestamp: redriven.timestamp,
             key: redriven.key.as_deref(),
             value: redriven.value.as_deref(),
-            headers: Some(&headers),
+            headers: Some(&redriven.headers),
         };
         let taken = Taken { index, record: &again, came: Came::Redriven(redriven, next, &kept) };
         if kept.len() > KEPT_BYTES_MAX {
