@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
-use ringmaster_schemas::Millis;
+use ringmaster_core::intake::beginning;
 use ringmaster_schemas::journal::{Redriven, WasQuarantined};
 use serde_json::{Value, json};
 
@@ -183,14 +183,5 @@ pub(super) fn records(count: usize) -> String {
 
 /// What a person says, at most so much of it.
 pub(super) fn cut(text: &str) -> &str {
-    let mut end = text.len().min(TEXT_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
-}
-
-/// The time by this machine's clock.
-pub(super) fn now() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as Millis)
+    beginning(text, TEXT_BYTES_MAX)
 }

@@ -17,12 +17,13 @@ use super::control;
 use super::definitions::say;
 use super::entries::Place;
 use super::exit::Failure;
-use super::hand::{Hand, HandArguments, PaceArguments, Told, cut, now, records};
+use super::hand::{Hand, HandArguments, PaceArguments, Told, cut, records};
 use super::run::stop_signal;
 use super::select::{SelectArguments, Selected};
 use super::sources;
 use crate::blocking::{self, Read};
 use crate::config::Config;
+use crate::runtime::wall;
 
 /// Marks that are written at once.
 const MARKS_MAX: usize = 500;
@@ -190,7 +191,7 @@ fn names(((partition, offset), record): &(Place, Quarantined)) -> (String, Strin
 fn mark(entry: &(Place, Quarantined), act: QuarantineAct, hand: &Hand<'_>, outcome: &str) -> (i32, Vec<u8>, Vec<u8>) {
     let ((partition, offset), record) = entry;
     let mark =
-        QuarantineMark { offset: *offset, act, by: hand.by.into(), why: hand.why.into(), at: now(), outcome: cut(outcome).into() };
+        QuarantineMark { offset: *offset, act, by: hand.by.into(), why: hand.why.into(), at: wall(), outcome: cut(outcome).into() };
     (*partition, record.key.as_deref().unwrap_or_default().to_vec(), mark.encode())
 }
 

@@ -28,7 +28,7 @@ use super::control;
 use super::definitions::{require_topics, say};
 use super::entries;
 use super::exit::{Exit, Failure};
-use super::hand::{Hand, HandArguments, PaceArguments, Told, now};
+use super::hand::{Hand, HandArguments, PaceArguments, Told};
 use super::run::stop_signal;
 use super::saga::ask;
 use super::select::time;
@@ -131,7 +131,7 @@ pub(super) fn input(config: &Config, arguments: &ReplayArguments, out: &mut dyn 
             known: &known,
             quarantined,
             accept_old: pace.accept_old,
-            now: now(),
+            now: runtime::wall(),
             projections: Projections::default(),
             seen: BTreeSet::new(),
             counts: BTreeMap::new(),

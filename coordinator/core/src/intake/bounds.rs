@@ -23,8 +23,12 @@ fn cut(text: &str, most: usize) -> Cow<'_, str> {
         return Cow::Borrowed(text);
     }
     let mark = format!("... (cut: {} bytes)", text.len());
-    let kept = boundary(text, most - mark.len());
-    Cow::Owned(text[..kept].to_owned() + &mark)
+    Cow::Owned(beginning(text, most - mark.len()).to_owned() + &mark)
+}
+
+/// The beginning of a text: at most so many bytes of it, all of it if it has no more.
+pub fn beginning(text: &str, most: usize) -> &str {
+    if text.len() <= most { text } else { &text[..boundary(text, most)] }
 }
 
 /// The last place at or before `at` where a text may be cut.

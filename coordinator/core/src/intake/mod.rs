@@ -24,6 +24,7 @@ use std::fmt::Display;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{QuarantineReason, RoutedHeader};
 
+pub use bounds::beginning;
 pub use control::{ControlAct, ControlOutcome, ControlRecord, ParticipantAct, ParticipantRecord};
 pub(crate) use event::Body;
 pub use event::{Event, Origin, Typing};

@@ -18,7 +18,7 @@ use super::turn::Turn;
 use super::{Context, EXPIRY_BUCKET_MS, Role, Settings, Why};
 use crate::definition::{Definition, Starting};
 use crate::faults::reached;
-use crate::intake::{Answer, ControlAct, ControlRecord, Event, InputRecord, Origin, ParticipantRecord, Refused, Typing};
+use crate::intake::{Answer, ControlAct, ControlRecord, Event, InputRecord, Origin, ParticipantRecord, Refused, Typing, beginning};
 use crate::saga::{Basis, Evaluated, Input, Rejection, decide, name_of};
 
 /// Bytes of a quarantined record's detail: it may quote the record, which may be as large as a topic allows.
@@ -246,14 +246,9 @@ impl Owner {
         let raw = record.value.unwrap_or_default();
         let both = if let Came::Redriven(redriven, ..) = taken.came { Some(both_reasons(redriven, &refused.detail)) } else { None };
         let detail = both.as_deref().unwrap_or(&refused.detail);
-        let mut end = detail.len().min(QUARANTINE_DETAIL_BYTES_MAX);
-        while !detail.is_char_boundary(end) {
-            end -= 1;
-        }
-        let detail = &detail[..end];
         Quarantined {
             reason: refused.reason,
-            detail: detail.into(),
+            detail: beginning(detail, QUARANTINE_DETAIL_BYTES_MAX).into(),
             topic: origin.topic.into(),
             partition: origin.partition,
             offset: record.offset,

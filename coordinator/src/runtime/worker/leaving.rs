@@ -86,7 +86,7 @@ impl Inner {
                 self.gone.push(Gone::HandedOver(number));
             }
         }
-        self.some_leave = self.hosts.iter().any(|hosted| hosted.leaving.is_some());
+        self.some_leave = self.hosts.iter().any(|one| one.leaving.is_some() || one.partition.stage() == StageName::Stopped);
     }
 
     /// True if nothing of a partition that is handed over is on its way any more, or that takes too long.

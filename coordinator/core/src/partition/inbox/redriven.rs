@@ -10,7 +10,7 @@ use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{QuarantineReason, Redriven};
 
 use crate::faults::mutated;
-use crate::intake::{InputRecord, Refused};
+use crate::intake::{InputRecord, Refused, beginning};
 use crate::partition::input::NoTurn;
 use crate::partition::owner::Owner;
 use crate::partition::taken::{Came, Taken};
@@ -105,9 +105,5 @@ pub(in crate::partition) fn both_reasons(redriven: &Redriven, detail: &str) -> S
 }
 
 fn cut(text: &str) -> &str {
-    let mut end = text.len().min(REASON_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
+    beginning(text, REASON_BYTES_MAX)
 }
