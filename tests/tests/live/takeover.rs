@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use ringmaster_tests::live::{Coordinator, PARTITIONS, World, say, until};
+use ringmaster_tests::live::{Coordinator, PARTITIONS, Shop, World, say, until};
 
 /// The partitions that an instance owns.
 fn owned(coordinator: &Coordinator) -> BTreeSet<i32> {
@@ -21,6 +21,12 @@ fn wait_shared(what: &str, among: &[&Coordinator]) -> f64 {
         all.len() == PARTITIONS as usize && count == all.len() && shares.iter().all(|share| share.len() >= least)
     });
     begun.elapsed().as_secs_f64()
+}
+
+/// A service is away, so that orders are on their way when a coordinator ends, however fast it does.
+fn hold_back(world: &mut World, shop: &Shop) {
+    world.take_service("shipping").stop();
+    shop.wait_stuck();
 }
 
 #[test]
@@ -50,11 +56,13 @@ fn instances_share_the_partitions_and_take_over_from_each_other() {
     assert!(listed.lines().count() == 3 && listed.lines().all(of_all), "three participants, asked in all partitions:\n{listed}");
     shop.wait_middle(600);
     // In good order: what it has begun is finished, and the others go on at once.
+    hold_back(&mut world, &shop);
     let begun = Instant::now();
     red.stop();
     shop.hit("SIGTERM of one of three coordinators");
     wait_shared("the other two have all", &[&blue, &green]);
     say(&format!("  its partitions were owned {:.1} s behind the signal", begun.elapsed().as_secs_f64()));
+    world.start_service("shipping", &[]);
     shop.wait_middle(1_000);
     green.process.freeze();
     shop.wait_stuck();
@@ -110,9 +118,11 @@ fn a_rolling_restart_moves_nothing() {
     let shop = world.shop();
     shop.order(1_000, 300.0);
     shop.wait_middle(200);
+    hold_back(&mut world, &shop);
     green.stop();
     shop.hit("SIGTERM of a coordinator that comes again");
     let green = world.owner("green");
+    world.start_service("shipping", &[]);
     wait_shared("both have a share again", &[&blue, &green]);
     assert_eq!((owned(&blue), blue.metric("ringmaster_claims_total")), (of_blue, claims), "nothing moved");
     shop.wait_all();

@@ -18,7 +18,7 @@ use process::{is_alive, signal};
 
 use super::admin::{block_on, create};
 use super::settings::KafkaSettings;
-use crate::Specification;
+use crate::{BusError, Specification};
 
 mod cluster;
 pub mod process;
@@ -172,14 +172,20 @@ impl Broker {
         Duration::from_millis(10 * (ticks(11) + ticks(12)))
     }
 
-    /// Makes a topic with settings by Kafka's names.
+    /// Makes a topic with settings by Kafka's names. One that was frozen just now, on a busy machine, may take long to answer.
     pub fn create_topic(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) -> io::Result<()> {
         let settings = settings.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
         let what = Specification { name: name.to_owned(), partitions, replication: 1, settings };
-        match create(&KafkaSettings::new(&self.address), &what) {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(io::Error::other(format!("topic {name} exists already"))),
-            Err(error) => Err(io::Error::other(error)),
+        let (begun, mut may_be_made) = (Instant::now(), false);
+        loop {
+            match create(&KafkaSettings::new(&self.address), &what) {
+                Ok(true) => return Ok(()),
+                // What was not answered may have been done.
+                Ok(false) if may_be_made => return Ok(()),
+                Ok(false) => return Err(io::Error::other(format!("topic {name} exists already"))),
+                Err(BusError::Unreachable(_)) if begun.elapsed() < PATIENCE => may_be_made = true,
+                Err(error) => return Err(io::Error::other(error)),
+            }
         }
     }
 
