@@ -179,7 +179,15 @@ impl OnEmbedded {
         let buses = (0..config.workers).map(|_| log.open()).collect::<Result<Vec<_>, _>>()?;
         let settings = config.instance_among_others();
         let knowledge = Arc::new(knowledge);
-        let parts = Parts { setup: &setup, knowledge: &knowledge, store: &store, settings, status: &status, report: &report };
+        let parts = Parts {
+            setup: &setup,
+            knowledge: &knowledge,
+            store: &store,
+            settings,
+            status: &status,
+            report: &report,
+            standby: None,
+        };
         let instance = Instance::start(buses, Box::new(Alone::new(config.partitions)), &parts);
         let load = Load::new(bus, writer, options.partitions)?;
         Ok(OnEmbedded { folder, options: options.clone(), load, services, instance, status, store, log })

@@ -158,7 +158,8 @@ fn router(sources: Arc<Sources>) -> Router {
 }
 
 async fn metrics(State(sources): State<Arc<Sources>>) -> Response {
-    let text = sources.metrics.render(&sources.status.partitions(), &sources.status.topics());
+    let status = &sources.status;
+    let text = sources.metrics.render(&status.partitions(), &status.followed(), &status.topics());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
@@ -197,7 +198,7 @@ const NOT_JOINED: &str =
 fn missing(status: Option<&PartitionStatus>) -> Option<&'static str> {
     match status.map_or(StageName::Idle, |status| status.phase) {
         StageName::Owning => None,
-        StageName::Idle => Some("not claimed yet"),
+        StageName::Idle | StageName::Following => Some("not claimed yet"),
         StageName::Claiming => Some("its claim is not in the journal yet: is the broker reachable?"),
         StageName::Replaying => Some("its journal is being replayed"),
         StageName::Waiting => {
@@ -209,7 +210,7 @@ fn missing(status: Option<&PartitionStatus>) -> Option<&'static str> {
 }
 
 async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
-    Json(json!({ "partitions": sources.status.partitions() })).into_response()
+    Json(json!({ "partitions": sources.status.partitions(), "followed": sources.status.followed() })).into_response()
 }
 
 /// Whether each participant is asked, and how many sagas are parked for it.

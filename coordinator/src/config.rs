@@ -56,6 +56,8 @@ pub struct Config {
     pub definitions_watched: bool,
     /// Asked to stop, it gives its partitions to others at once.
     pub leave_on_stop: bool,
+    /// So many other instances keep a warm copy of each partition.
+    pub standby: usize,
     /// Folder of Avro schemas.
     pub schemas: PathBuf,
     /// Where a topic that was never read begins.
@@ -229,6 +231,7 @@ fn read_config(layers: &mut Layers) -> Config {
         definitions: layers.read(&["definitions"], "sagas".to_owned(), values::text).into(),
         definitions_watched: layers.read(&["definitions_watched"], false, values::truth),
         leave_on_stop: layers.read(&["leave_on_stop"], true, values::truth),
+        standby: layers.read(&["standby"], 0, values::count(0, 16)),
         schemas: layers.read(&["schemas"], "sagas/schemas".to_owned(), values::text).into(),
         start_at: layers.read(&["start_at"], StartAt::Earliest, values::start_at),
         listen: layers.read(&["api", "listen"], Some(([127, 0, 0, 1], 8080).into()), values::address),

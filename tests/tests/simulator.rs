@@ -19,6 +19,8 @@ const RESTLESS_SEEDS: u64 = 40;
 const REASSIGNING_SEEDS: u64 = 40;
 /// Runs in which orders go through the router.
 const ROUTING_SEEDS: u64 = 60;
+/// Runs in which partitions move between coordinators that keep warm copies.
+const WARM_SEEDS: u64 = 40;
 /// Runs in which the broker loses acknowledged records.
 const TAIL_LOST_SEEDS: u64 = 40;
 /// Runs in which nothing delays anybody.
@@ -84,9 +86,19 @@ fn orders_that_go_through_the_router() {
     all_pass(0..ROUTING_SEEDS / 3, Plan::rerouting);
 }
 
+/// Who takes over goes on from the copy that it kept, and what it holds is what the journal says.
+#[test]
+fn partitions_that_move_to_where_they_are_warm() {
+    all_pass(0..WARM_SEEDS, Plan::warm);
+    let warm: u32 = (0..8).map(|seed| run(Plan::warm(seed), None).expect("it passes").warm_claims).sum();
+    assert!(warm > 10, "{warm} partitions were claimed where they were warm");
+}
+
 #[test]
 fn a_journal_that_lost_its_tail() {
     all_pass(0..TAIL_LOST_SEEDS, Plan::tail_lost);
+    // Also where others had read what was lost.
+    all_pass(0..TAIL_LOST_SEEDS, |seed| Plan { coordinators: 2, standby: 1, ..Plan::tail_lost(seed) });
 }
 
 /// What is due fires within a tick and one look at the inputs, also what was due later before.

@@ -53,7 +53,7 @@ fn a_process_is_alive_before_it_is_ready() {
     assert_eq!(body["not_ready"][3], json!({ "partition": 3, "missing": "not claimed yet" }));
     let (code, text) = get(&server, "/metrics");
     assert!(code == 200 && text.as_str().expect("text").contains("ringmaster_inputs_total 0"));
-    assert_eq!(get(&server, "/api/partitions"), (200, json!({ "partitions": [] })));
+    assert_eq!(get(&server, "/api/partitions"), (200, json!({ "partitions": [], "followed": [] })));
     assert_eq!(get(&server, "/nothing").0, 404);
 }
 

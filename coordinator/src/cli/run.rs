@@ -22,7 +22,9 @@ use super::exit::{Exit, Failure};
 use super::topics::apply_on;
 use crate::api;
 use crate::config::{BusKind, Config};
-use crate::runtime::{self, Follower, Following, Instance, Newest, Parts, Plan, Setup, SetupSettings, Status};
+use crate::runtime::{
+    self, Follower, Following, Holding, Instance, Knowledge, Newest, Parts, Plan, Setup, SetupSettings, Standby, Status,
+};
 use crate::telemetry::Metrics;
 
 /// How often the main thread looks whether it is to stop.
@@ -89,13 +91,7 @@ fn run_on<B: Bus + Send + 'static>(
     let opened = RocksStore::open(&config.store_dir(), config.partitions, config.shares().store)?;
     let listener = config.listen.map(listen).transpose()?;
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    let deploying = config.deploying();
-    // Topics first: what was deployed stays, also with a misspelt topic.
-    let mut plan = Plan::make(&mut first, &deploying, &configured_files(config)?, runtime::wall())?;
-    say_plan(&plan, config);
-    runtime::prepare(&mut first, &config.setup(), &plan.knowledge)?;
-    plan.publish(&mut first, &deploying)?;
-    let knowledge = runtime::load_knowledge(&mut first, &config.prefix, &config.schemas, &[], &deploying.options, runtime::wall())?;
+    let knowledge = deploy_folder(&mut first, config)?;
     // The port may have been chosen by the system; claims name the real one.
     let settings = SetupSettings { address: address.map_or_else(String::new, |address| address.to_string()), ..config.setup() };
     let setup = runtime::prepare(&mut first, &settings, &knowledge)?;
@@ -111,11 +107,19 @@ fn run_on<B: Bus + Send + 'static>(
     let report: runtime::Report = Arc::new(move |counted: &Counters| reported.add(counted));
     let knowledge = Arc::new(knowledge);
     let (whole, report) = (config.instance(), &report);
-    let parts = Parts { setup: &setup, knowledge: &knowledge, store: &store, settings: whole, status: &status, report };
+    let parts = Parts {
+        setup: &setup,
+        knowledge: &knowledge,
+        store: &store,
+        settings: whole,
+        status: &status,
+        report,
+        standby: standby(config),
+    };
     let mut instance = Instance::start(buses, member(settings.address.clone())?, &parts);
     let following = Following {
         setup: settings,
-        deploying,
+        deploying: config.deploying(),
         makes_topics: config.bus == BusKind::Embedded,
         folder: config.definitions_watched.then(|| config.definitions.clone()),
     };
@@ -146,6 +150,18 @@ fn run_on<B: Bus + Send + 'static>(
     finished(stopped)
 }
 
+/// Deploys what is new in the folder of definitions, unless others run by other rules; what is known then.
+fn deploy_folder(bus: &mut impl Bus, config: &Config) -> Result<Knowledge, Failure> {
+    let deploying = config.deploying();
+    // Topics first: what was deployed stays, also with a misspelt topic.
+    let mut plan = Plan::make(bus, &deploying, &configured_files(config)?, runtime::wall())?;
+    say_plan(&plan, config);
+    refuse_other_definitions(&plan, config)?;
+    runtime::prepare(bus, &config.setup(), &plan.knowledge)?;
+    plan.publish(bus, &deploying)?;
+    Ok(runtime::load_knowledge(bus, &config.prefix, &config.schemas, &[], &deploying.options, runtime::wall())?)
+}
+
 /// What sagas of older versions send somewhere in vain.
 fn say_missing(setup: &Setup) {
     if setup.missing().is_empty() {
@@ -164,6 +180,42 @@ fn peers(config: &Config) -> Option<Arc<api::Peers>> {
     let (settings, group) = (config.kafka_settings(), config.group());
     let ask = move || members(&settings, &group).map_err(|error| error.to_string());
     (config.bus == BusKind::Kafka).then(|| Arc::new(api::Peers::new(ask)))
+}
+
+/// How it keeps warm copies of what others have; none where there are no others.
+fn standby(config: &Config) -> Option<Standby> {
+    let (settings, group) = (config.kafka_settings(), config.group());
+    let ask = move || {
+        let found = members(&settings, &group).map_err(|error| error.to_string())?;
+        Ok(found.into_iter().map(|member| Holding { name: member.name, partitions: member.partitions }).collect())
+    };
+    let (copies, name) = (config.standby, config.instance.clone());
+    (config.bus == BusKind::Kafka && copies > 0).then(|| Standby { copies, name, ask: Arc::new(ask) })
+}
+
+/// Instances that start one after the other by different folders would deploy each its own rules over those of the one before: while
+/// others run, rules change by a deploy.
+fn refuse_other_definitions(plan: &Plan, config: &Config) -> Result<(), Failure> {
+    let changed: Vec<&str> = plan.changes.iter().filter(|change| !change.is_none()).map(|change| &*change.record.name).collect();
+    if config.bus != BusKind::Kafka || changed.is_empty() {
+        return Ok(());
+    }
+    let others = match members(&config.kafka_settings(), &config.group()) {
+        Ok(found) => found.into_iter().map(|member| member.name).filter(|name| *name != config.instance).collect::<Vec<_>>(),
+        Err(error) => {
+            tracing::warn!(%error, "whether other instances run is not known: what is new in the folder is deployed");
+            return Ok(());
+        }
+    };
+    if others.is_empty() {
+        return Ok(());
+    }
+    let (folder, changed, others) = (config.definitions.display(), changed.join(", "), others.join(", "));
+    let why = format_args!(
+        "the definitions in '{folder}' differ from those by which {others} run(s): {changed}. While other instances run, a start changes \
+         no rules: deploy them first (`ringmaster deploy {folder}`), or start with the folder that they have"
+    );
+    Err(Failure::new(Exit::Refused, why))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

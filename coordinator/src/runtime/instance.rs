@@ -15,13 +15,14 @@ use ringmaster_store::Store;
 
 use super::clock::now;
 use super::follow::Follower;
-use super::group::Order;
 use super::group::member::{Orders, Says, Team};
+use super::group::{Order, Standby};
 use super::knowledge::{Knowledge, Newest};
 use super::memory::Memory;
 use super::news::News;
 use super::setup::Setup;
 use super::status::{self, Status};
+use super::upkeep;
 use super::worker::{Gone, Stop, Worker};
 
 /// Longest wait of an idle turn: bounds how late a stop request is seen.
@@ -32,8 +33,6 @@ const WAIT_MIN: Duration = Duration::from_millis(1);
 const STOP_MAX: Duration = Duration::from_secs(10);
 /// Workers report to people and metrics this often.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
-/// Expired rows that are deleted at once.
-const COLLECT_MAX: usize = 10_000;
 
 /// Takes what was counted since the last report.
 pub type Report = Arc<dyn Fn(&Counters) + Send + Sync>;
@@ -53,7 +52,8 @@ pub struct Instance {
     wakers: Vec<Waker>,
     news: Vec<Arc<Untaken<News>>>,
     group: JoinHandle<Result<(), Stop>>,
-    follower: Option<JoinHandle<Result<(), Stop>>>,
+    /// Threads that may wait for a broker.
+    patient: Vec<JoinHandle<Result<(), Stop>>>,
     upkeep: JoinHandle<Result<(), Stop>>,
     stopping: Arc<AtomicBool>,
     /// All workers have ended.
@@ -85,12 +85,14 @@ pub struct Parts<'a> {
     pub status: &'a Arc<Status>,
     /// Who is told what is counted.
     pub report: &'a Report,
+    /// How it keeps warm copies of others' partitions; none if it keeps none.
+    pub standby: Option<Standby>,
 }
 
 impl Instance {
     /// Starts one worker for each bus; they host what the group gives to `member`.
     pub fn start<B: Bus + Send + 'static>(buses: Vec<B>, member: Box<dyn Membership>, parts: &Parts<'_>) -> Instance {
-        let Parts { setup, knowledge, store, settings, status, report } = *parts;
+        let Parts { setup, knowledge, store, settings, status, report, .. } = *parts;
         let (stopping, ended, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)), Arc::default());
         let end = |stopping: &Arc<AtomicBool>| End { stopping: stopping.clone(), failed: Arc::clone(&failed) };
         let wakers: Vec<Waker> = buses.iter().map(Bus::waker).collect();
@@ -116,10 +118,31 @@ impl Instance {
             };
             workers.push(spawn(&format!("worker-{index}"), move || run.run(worker)));
         }
-        let upkeep = start_upkeep(store.clone(), settings.flush_every, end(&stopping), setup.partition_count());
+        let (of, every, guard) = (store.clone(), settings.flush_every, end(&stopping));
+        let partitions = setup.partition_count();
+        let upkeep = spawn("upkeep", move || guard.guard(|| upkeep::run(&*of, every, &guard.stopping, partitions)));
+        let standby = parts.standby.clone().map(|standby| {
+            let (wanted, stops, guard, partitions) = (team.wanted(), stopping.clone(), end(&stopping), setup.partition_count());
+            let work = move || {
+                standby.run(partitions, &wanted, &stops);
+                Ok(())
+            };
+            spawn("standby", move || guard.guard(work))
+        });
         let (wake_group, guard, stops, ends) = (team.waker(), end(&stopping), stopping.clone(), ended.clone());
         let group = spawn("group", move || guard.guard(|| team.run(&stops, &ends)));
-        Instance { workers, wakers, news, group, follower: None, upkeep, stopping, ended, wake_group, failed }
+        Instance {
+            workers,
+            wakers,
+            news,
+            group,
+            patient: standby.into_iter().collect(),
+            upkeep,
+            stopping,
+            ended,
+            wake_group,
+            failed,
+        }
     }
 
     /// Takes in what is deployed from now on, by a thread of its own; what is known then is `newest`.
@@ -137,7 +160,7 @@ impl Instance {
             }
             Ok(())
         };
-        self.follower = Some(spawn("follower", move || end.guard(|| work(&end))));
+        self.patient.push(spawn("follower", move || end.guard(|| work(&end))));
     }
 
     /// Asks for an orderly end: stop reading, confirm, deliver, journal `released`, checkpoint, flush.
@@ -166,14 +189,14 @@ impl Instance {
         (self.wake_group)();
         stopped.stops.extend(self.group.join().expect("its panic is caught on its thread").err());
         stopped.stops.extend(self.upkeep.join().expect("its panic is caught on its thread").err());
-        if let Some(follower) = self.follower {
-            // It may wait for a broker that is away, and nothing waits for it.
-            let since = Instant::now();
-            while !follower.is_finished() && since.elapsed() < STOP_MAX {
+        // Those may wait for a broker that is away, and nothing waits for them.
+        let since = Instant::now();
+        for thread in self.patient {
+            while !thread.is_finished() && since.elapsed() < STOP_MAX {
                 std::thread::sleep(Duration::from_millis(10));
             }
-            if follower.is_finished() {
-                stopped.stops.extend(follower.join().expect("its panic is caught on its thread").err());
+            if thread.is_finished() {
+                stopped.stops.extend(thread.join().expect("its panic is caught on its thread").err());
             }
         }
         stopped
@@ -298,7 +321,8 @@ impl Run {
                     worker.assign(Partition::new(self.setup.partition(partition)));
                 }
                 Order::HandOver { partition, .. } => worker.hand_over(partition, now()),
-                Order::Drop { partition, .. } => worker.revoke(partition, now())?,
+                Order::Drop { partition, .. } | Order::Unfollow { partition, .. } => worker.revoke(partition, now())?,
+                Order::Follow { partition, .. } => worker.follow(Partition::new(self.setup.partition(partition)), now()),
                 Order::GiveBack(_) => {}
             }
         }
@@ -326,41 +350,6 @@ fn finish<B: Bus>(worker: &mut Worker<B>) -> Result<(), Stop> {
         wait = worker.turn(&now, wait)?.idle.clamp(WAIT_MIN, WAIT_MAX);
     }
     Ok(())
-}
-
-/// Flushes the store, and deletes expired rows, now and then, away from the workers' threads.
-fn start_upkeep(store: Arc<dyn Store>, every: Duration, end: End, partitions: i32) -> JoinHandle<Result<(), Stop>> {
-    let work = move |end: &End| {
-        let mut flushed = Instant::now();
-        loop {
-            let last = end.stopping.load(Ordering::SeqCst);
-            if last || flushed.elapsed() >= every {
-                flushed = Instant::now();
-                if let Err(error) = store.flush() {
-                    tracing::error!(%error, "the store could not be flushed; a crash now would replay more of the journal");
-                }
-                for partition in 0..partitions {
-                    collect(&*store, partition);
-                }
-            }
-            if last {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    };
-    spawn("upkeep", move || end.guard(|| work(&end)))
-}
-
-fn collect(store: &dyn Store, partition: i32) {
-    let through = match store.checkpoint(partition) {
-        Ok(Some(checkpoint)) => checkpoint.expired_bucket,
-        Ok(None) => return,
-        Err(error) => return tracing::error!(partition, %error, "the store could not be read"),
-    };
-    if let Err(error) = store.collect(partition, through, COLLECT_MAX) {
-        tracing::error!(partition, %error, "expired rows could not be deleted; they are invisible all the same");
-    }
 }
 
 /// A claim id from the system's randomness.

@@ -22,6 +22,7 @@ mod news;
 mod said;
 mod setup;
 mod status;
+mod upkeep;
 mod watch;
 mod worker;
 
@@ -29,7 +30,7 @@ pub use clock::{Now, now, wall};
 pub use deploy::{Change, DeployError, Deploying, Plan, deploy, load_knowledge};
 pub use folder::find_schemas;
 pub use follow::{Follower, Following};
-pub use group::{Order, Shares};
+pub use group::{AskWho, Holding, Order, Shares, Standby, to_follow};
 pub use instance::{Instance, InstanceSettings, Parts, Report, Stopped};
 pub use knowledge::{
     CompileOptions, Knowledge, KnowledgeError, Newest, SchemasOfSagas, compile_files, definition_files, deployed_records,
@@ -38,6 +39,6 @@ pub use knowledge::{
 pub use memory::resident_bytes;
 pub use news::{InForce, News};
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
-pub use status::{PartitionStatus, Status};
+pub use status::{FollowedStatus, PartitionStatus, Status};
 pub use watch::{Rules, TopicLost, TopicStatus, Trouble, Use, Watched};
 pub use worker::{Gone, Stop, Turn, Worker, WorkerSettings};

@@ -12,10 +12,23 @@ use super::watch::TopicStatus;
 pub struct Status {
     /// By worker.
     partitions: Mutex<BTreeMap<usize, Vec<PartitionStatus>>>,
+    /// What is followed, by worker.
+    followed: Mutex<BTreeMap<usize, Vec<FollowedStatus>>>,
     /// What the group says is this instance's; none before it has said anything.
     given: Mutex<Option<BTreeSet<i32>>>,
     /// By worker.
     topics: Mutex<BTreeMap<usize, Vec<TopicStatus>>>,
+}
+
+/// A partition that another instance owns, and that is followed here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct FollowedStatus {
+    /// Which.
+    pub partition: i32,
+    /// The next journal offset.
+    pub journal_offset: i64,
+    /// Its journal was read to the end: a takeover replays only what came since a moment ago.
+    pub warm: bool,
 }
 
 /// One partition's state at some recent moment.
@@ -23,7 +36,7 @@ pub struct Status {
 pub struct PartitionStatus {
     /// Which.
     pub partition: i32,
-    /// Where it stands: idle, claiming, replaying, waiting, owning, scanning, stopped.
+    /// Where it stands: idle, claiming, replaying, waiting, owning, scanning, stopped (what is followed is told by itself).
     #[serde(serialize_with = "as_word")]
     pub phase: StageName,
     /// The next journal offset.
@@ -50,10 +63,20 @@ pub struct PartitionStatus {
 }
 
 impl Status {
-    /// A worker reports its partitions: all that it hosts now.
+    /// A worker reports its partitions: all that it hosts now. What is only followed is told apart: its numbers are its owner's to tell.
     pub fn report<'a>(&self, worker: usize, partitions: impl Iterator<Item = &'a Partition>) {
-        let now = partitions.map(PartitionStatus::of).collect();
-        self.partitions.lock().expect("no holder panics").insert(worker, now);
+        let (followed, own): (Vec<_>, Vec<_>) = partitions.partition(|partition| partition.stage() == StageName::Following);
+        let own = own.into_iter().map(PartitionStatus::of).collect();
+        self.partitions.lock().expect("no holder panics").insert(worker, own);
+        let followed = followed.into_iter().map(FollowedStatus::of).collect();
+        self.followed.lock().expect("no holder panics").insert(worker, followed);
+    }
+
+    /// All partitions that are followed here, in order.
+    pub fn followed(&self) -> Vec<FollowedStatus> {
+        let mut all: Vec<FollowedStatus> = self.followed.lock().expect("no holder panics").values().flatten().copied().collect();
+        all.sort_by_key(|status| status.partition);
+        all
     }
 
     /// The group has said what is this instance's.
@@ -107,6 +130,13 @@ impl Status {
     }
 }
 
+impl FollowedStatus {
+    fn of(partition: &Partition) -> FollowedStatus {
+        let (number, journal_offset) = (partition.number(), partition.journal_offset());
+        FollowedStatus { partition: number, journal_offset, warm: partition.is_warm() }
+    }
+}
+
 impl PartitionStatus {
     fn of(partition: &Partition) -> PartitionStatus {
         let (rows, row_bytes) = partition.overlay_size();
@@ -144,6 +174,7 @@ fn as_held<S: serde::Serializer>(held: &Held, serializer: S) -> Result<S::Ok, S:
 fn stage_name(stage: StageName) -> &'static str {
     match stage {
         StageName::Idle => "idle",
+        StageName::Following => "following",
         StageName::Claiming => "claiming",
         StageName::Replaying => "replaying",
         StageName::Waiting => "waiting",

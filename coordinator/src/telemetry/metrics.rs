@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use ringmaster_core::partition::Counters;
 
 use super::names::{self, Kind, Metric};
-use crate::runtime::{PartitionStatus, TopicStatus, resident_bytes};
+use crate::runtime::{FollowedStatus, PartitionStatus, TopicStatus, resident_bytes};
 
 /// All metrics of one instance.
 pub struct Metrics {
@@ -17,6 +17,8 @@ pub struct Metrics {
     counters: Vec<Counter>,
     /// By partition; grown as partitions are first seen.
     partitions: Mutex<Vec<Vec<Gauge>>>,
+    /// The same for copies of what others have.
+    standby: Mutex<Vec<Gauge>>,
     /// By topic.
     topics: Mutex<BTreeMap<Arc<str>, Vec<Gauge>>>,
     memory: Gauge,
@@ -38,7 +40,15 @@ impl Metrics {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         single(&names::STARTED, vec![]).set(since_epoch);
         let (memory, cpu) = (single(&names::MEMORY, vec![]), single(&names::CPU, vec![]));
-        Metrics { recorder, counters, partitions: Mutex::default(), topics: Mutex::default(), memory, cpu }
+        Metrics {
+            recorder,
+            counters,
+            partitions: Mutex::default(),
+            standby: Mutex::default(),
+            topics: Mutex::default(),
+            memory,
+            cpu,
+        }
     }
 
     /// Adds what was counted since the last time. Workers call it now and then, never for a single record.
@@ -49,8 +59,9 @@ impl Metrics {
     }
 
     /// All metrics as Prometheus's text format.
-    pub fn render(&self, partitions: &[PartitionStatus], topics: &[TopicStatus]) -> String {
+    pub fn render(&self, partitions: &[PartitionStatus], followed: &[FollowedStatus], topics: &[TopicStatus]) -> String {
         self.set_partitions(partitions);
+        self.set_standby(followed);
         self.set_topics(topics);
         self.memory.set(resident_bytes() as f64);
         self.cpu.set(cpu_seconds());
@@ -71,6 +82,19 @@ impl Metrics {
             for ((_, level), gauge) in names::PARTITION_GAUGES.iter().zip(&gauges[place]) {
                 gauge.set(level(status));
             }
+        }
+    }
+
+    fn set_standby(&self, followed: &[FollowedStatus]) {
+        let mut gauges = self.standby.lock().expect("no panic while metrics were rendered");
+        gauges.iter().for_each(|gauge| gauge.set(0.0));
+        for status in followed {
+            let place = usize::try_from(status.partition).expect("partitions are counted from 0");
+            while gauges.len() <= place {
+                let label = vec![Label::new("partition", gauges.len().to_string())];
+                gauges.push(self.recorder.register_gauge(&key(&names::STANDBY, label), &METADATA));
+            }
+            gauges[place].set(if status.warm { 2.0 } else { 1.0 });
         }
     }
 
@@ -138,6 +162,10 @@ mod tests {
         }
     }
 
+    fn followed(partition: i32, warm: bool) -> FollowedStatus {
+        FollowedStatus { partition, journal_offset: 7, warm }
+    }
+
     fn topic(name: &str, unreadable: i32) -> TopicStatus {
         let trouble = |partition| Trouble { partition: Some(partition), why: "damaged".to_owned() };
         TopicStatus { topic: name.into(), troubles: (0..unreadable).map(trouble).collect() }
@@ -146,7 +174,8 @@ mod tests {
     #[test]
     fn every_metric_of_the_table_is_there_and_nothing_else() {
         let metrics = Metrics::new("test");
-        let text = metrics.render(&[status(0, StageName::Owning), status(1, StageName::Claiming)], &[topic("orders", 0)]);
+        let partitions = [status(0, StageName::Owning), status(1, StageName::Claiming)];
+        let text = metrics.render(&partitions, &[followed(2, true)], &[topic("orders", 0)]);
         let mut found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         let mut expected: Vec<String> = names::all().map(|metric| format!("{} {}", metric.name, metric.kind.as_str())).collect();
         found.sort_unstable();
@@ -162,7 +191,8 @@ mod tests {
         let metrics = Metrics::new("test");
         metrics.add(&Counters { inputs: 3, stuck: 1, ..Counters::default() });
         metrics.add(&Counters { inputs: 4, ..Counters::default() });
-        let text = metrics.render(&[status(1, StageName::Owning)], &[topic("orders", 2), topic("replies", 0)]);
+        let topics = [topic("orders", 2), topic("replies", 0)];
+        let text = metrics.render(&[status(1, StageName::Owning)], &[followed(0, false), followed(3, true)], &topics);
         for line in [
             "ringmaster_inputs_total 7",
             "ringmaster_saga_steps_stuck_total 1",
@@ -172,13 +202,17 @@ mod tests {
             "ringmaster_partition_stuck{partition=\"1\"} 4",
             "ringmaster_partition_parked{partition=\"1\"} 6",
             "ringmaster_partition_open_breakers{partition=\"1\"} 1",
+            "ringmaster_partition_standby{partition=\"0\"} 1",
+            "ringmaster_partition_standby{partition=\"3\"} 2",
             "ringmaster_input_unreadable{topic=\"orders\"} 2",
             "ringmaster_input_unreadable{topic=\"replies\"} 0",
             "ringmaster_info{version=\"0.1.0\",instance=\"test\"} 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
-        let text = metrics.render(&[status(1, StageName::Scanning)], &[topic("orders", 0)]);
+        let text = metrics.render(&[status(1, StageName::Scanning)], &[followed(0, true)], &[topic("orders", 0)]);
+        assert!(text.contains("ringmaster_partition_standby{partition=\"0\"} 2"), "{text}");
+        assert!(text.contains("ringmaster_partition_standby{partition=\"3\"} 0"), "another has it now, or nobody: {text}");
         assert!(text.contains("ringmaster_input_unreadable{topic=\"orders\"} 0"), "{text}");
         assert!(text.contains("ringmaster_partition_owned{partition=\"1\"} 0"), "{text}");
     }

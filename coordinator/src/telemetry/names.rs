@@ -192,6 +192,13 @@ pub const PARTITION_GAUGES: [(Metric, Level); 11] = [
     ),
 ];
 
+/// How warm the copy of another instance's partition is.
+pub const STANDBY: Metric = gauge(
+    "ringmaster_partition_standby",
+    "level",
+    "A copy of another instance's partition: 1 while it catches up, 2 if it is warm; else 0",
+);
+
 /// How a gauge is read from what workers last said of a topic.
 pub type TopicLevel = fn(&TopicStatus) -> f64;
 
@@ -257,5 +264,5 @@ pub fn all() -> impl Iterator<Item = Metric> {
     let counters = COUNTERS.into_iter().map(|(metric, _)| metric);
     let gauges = PARTITION_GAUGES.into_iter().map(|(metric, _)| metric);
     let topics = TOPIC_GAUGES.into_iter().map(|(metric, _)| metric);
-    counters.chain(gauges).chain(topics).chain([INFO, STARTED, MEMORY, CPU])
+    counters.chain(gauges).chain([STANDBY]).chain(topics).chain([INFO, STARTED, MEMORY, CPU])
 }

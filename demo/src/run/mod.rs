@@ -67,7 +67,8 @@ pub fn run(config: &Config, options: &Options) -> Result<Accounting> {
     let services = Services::start(&log, &options.folder, &prefix)?;
     let buses = (0..config.workers).map(|_| log.open()).collect::<Result<Vec<_>, _>>()?;
     let settings = config.instance_among_others();
-    let parts = Parts { setup: &setup, knowledge: &knowledge, store: &store, settings, status: &status, report: &report };
+    let parts =
+        Parts { setup: &setup, knowledge: &knowledge, store: &store, settings, status: &status, report: &report, standby: None };
     let instance = Instance::start(buses, Box::new(Alone::new(config.partitions)), &parts);
     let mut shop = Shop::open(log.open()?, &knowledge, config.partitions, plan.orders)?;
     let progress = drive(&mut shop, options.rate, plan.orders, &instance, &services);

@@ -152,14 +152,23 @@ impl World {
         self.coordinator_at(name, name)
     }
 
+    /// The same with a setting more.
+    pub fn coordinator_with(&self, name: &str, setting: &str) -> Coordinator {
+        self.start_coordinator(name, name, &[setting])
+    }
+
     /// The same with another data directory.
     pub fn coordinator_at(&self, name: &str, data: &str) -> Coordinator {
+        self.start_coordinator(name, data, &[])
+    }
+
+    fn start_coordinator(&self, name: &str, data: &str, more: &[&str]) -> Coordinator {
         let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
         let log = data;
         let data = self.folder().join(data);
         let settings = [format!("instance={name}"), format!("data_dir={}", data.display()), format!("api.listen={address}")];
         let mut arguments = vec!["run"];
-        settings.iter().for_each(|setting| arguments.extend(["--set", setting]));
+        settings.iter().map(String::as_str).chain(more.iter().copied()).for_each(|setting| arguments.extend(["--set", setting]));
         let process = Process::start(log, &binary("ringmaster"), &arguments, self.folder());
         Coordinator { process, address, data }
     }

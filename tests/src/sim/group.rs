@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use ringmaster::runtime::Holding;
 use ringmaster_bus::Granted;
 use ringmaster_schemas::Millis;
 
@@ -62,6 +63,16 @@ impl SimGroup {
     /// How many members there are.
     pub fn count(&self) -> usize {
         self.members.len()
+    }
+
+    /// Who has what, as the group would say.
+    pub fn holdings(&self) -> Vec<Holding> {
+        let has = |member: usize| {
+            let is_its =
+                |partition: &usize| matches!(self.holders[*partition], Holder::Is(of) | Holder::Leaving(of) if of == member);
+            (0..self.holders.len()).filter(is_its).map(|partition| partition as i32).collect()
+        };
+        self.members.iter().map(|member| Holding { name: member.to_string(), partitions: has(*member) }).collect()
     }
 
     /// A member is silent from now on, and counts until its session is over.

@@ -64,6 +64,8 @@ pub struct Plan {
     pub partitions: i32,
     /// So many coordinators run at least: one that dies is started again.
     pub coordinators: usize,
+    /// So many of the others keep a warm copy of each partition.
+    pub standby: usize,
     /// Orders come without keys on a topic of so many partitions, and go through the router; none: they are read directly.
     pub routed: Option<i32>,
     /// Orders placed, bad records beside them.
@@ -122,6 +124,28 @@ impl Plan {
                 let ms = rng.i64(1..300_000);
                 plan.incidents.push((at, Incident::ClockSteps(if rng.bool() { ms } else { -ms })));
             }
+        }
+        plan.incidents.sort_by_key(|(at, _)| *at);
+        if plan.coordinators > 1 {
+            plan.standby = rng.usize(0..=2);
+        }
+        plan
+    }
+
+    /// A run in which partitions move between coordinators that keep warm copies of them, under load and under everything else.
+    pub fn warm(seed: u64) -> Plan {
+        let mut plan = Plan::random(seed);
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x57a9d);
+        (plan.orders, plan.load_ms) = (60, plan.safety_ms);
+        (plan.coordinators, plan.standby) = (rng.usize(2..=3), rng.usize(1..=2));
+        for at in (400..plan.safety_ms).step_by(800) {
+            let incident = match rng.u8(..4) {
+                0 => Incident::Crash,
+                1 => Incident::Stop,
+                2 => Incident::Freeze { for_ms: rng.i64(50..1_500), replace_after_ms: None },
+                _ => Incident::Reassign(rng.i64(0..600)),
+            };
+            plan.incidents.push((at, incident));
         }
         plan.incidents.sort_by_key(|(at, _)| *at);
         plan
@@ -283,6 +307,7 @@ impl Plan {
             seed,
             partitions: 2,
             coordinators: 1,
+            standby: 0,
             routed: None,
             orders: 30,
             load_ms: 2_000,

@@ -30,6 +30,8 @@ pub struct Report {
     pub coordinators: usize,
     /// Incidents that hit something.
     pub hits: u32,
+    /// Partitions that were claimed where a warm copy of them was.
+    pub warm_claims: u32,
     /// The broker's faults that were really done.
     pub faults: BTreeMap<&'static str, u64>,
     /// How often crash points were reached.
@@ -85,6 +87,7 @@ pub fn run(plan: Plan, mutant: Option<&'static str>) -> Result<Report, Box<Failu
         orders: world.orders.placed.len(),
         coordinators: world.coordinators.len(),
         hits: world.hits,
+        warm_claims: world.warm_claims,
         faults: world.broker.hits(),
         reached: faults::reached_counts(),
         openings,

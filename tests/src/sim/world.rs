@@ -61,6 +61,8 @@ pub struct World {
     pub notes: VecDeque<String>,
     /// Incidents that really did something.
     pub hits: u32,
+    /// Partitions that were claimed where a warm copy of them was.
+    pub warm_claims: u32,
     /// The coordinators' wall clocks are so far ahead of the broker's.
     ahead_ms: Millis,
     rng: fastrand::Rng,
@@ -116,6 +118,7 @@ impl World {
             broken: None,
             notes: VecDeque::new(),
             hits: 0,
+            warm_claims: 0,
             ahead_ms: 0,
             rng,
             refused: Vec::new(),

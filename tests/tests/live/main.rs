@@ -14,6 +14,7 @@ mod others;
 mod paused;
 mod quarantined;
 mod routed;
+mod standby;
 mod store;
 mod takeover;
 mod versions;

@@ -6,12 +6,12 @@ use std::time::Instant;
 use ringmaster_tests::live::{Coordinator, PARTITIONS, Shop, World, say, until};
 
 /// The partitions that an instance owns.
-fn owned(coordinator: &Coordinator) -> BTreeSet<i32> {
+pub(crate) fn owned(coordinator: &Coordinator) -> BTreeSet<i32> {
     coordinator.partitions().into_iter().filter_map(|(partition, phase)| (phase == "owning").then_some(partition)).collect()
 }
 
 /// Waits until these own all partitions, each of them one at least and none the same; the seconds that took.
-fn wait_shared(what: &str, among: &[&Coordinator]) -> f64 {
+pub(crate) fn wait_shared(what: &str, among: &[&Coordinator]) -> f64 {
     let begun = Instant::now();
     let least = PARTITIONS as usize / among.len();
     until(what, || {
@@ -24,7 +24,7 @@ fn wait_shared(what: &str, among: &[&Coordinator]) -> f64 {
 }
 
 /// A service is away, so that orders are on their way when a coordinator ends, however fast it does.
-fn hold_back(world: &mut World, shop: &Shop) {
+pub(crate) fn hold_back(world: &mut World, shop: &Shop) {
     world.take_service("shipping").stop();
     shop.wait_stuck();
 }

@@ -158,7 +158,15 @@ impl World {
         let bus = Holding { bus: broker.client(), holds: holds.clone(), held: Vec::new() };
         let report = Arc::new(|_: &_| {});
         let (knowledge, report) = (knowledge(), report as _);
-        let parts = Parts { setup: &setup, knowledge: &knowledge, store: &store, settings, status: &status, report: &report };
+        let parts = Parts {
+            setup: &setup,
+            knowledge: &knowledge,
+            store: &store,
+            settings,
+            status: &status,
+            report: &report,
+            standby: None,
+        };
         let instance = Instance::start(vec![bus], Box::new(Alone::new(PARTITIONS)), &parts);
         let world = World { broker, store, flushes, holds, status, instance };
         world.until("owned", || world.status.ready());

@@ -22,7 +22,8 @@ fn ended(store: Watched, report: Report) -> Stopped {
     let store: Arc<dyn Store> = Arc::new(store);
     let status = Arc::new(Status::default());
     let settings = InstanceSettings { flush_every: Duration::from_millis(1), memory_max: usize::MAX };
-    let parts = Parts { setup: &setup, knowledge: &knowledge(), store: &store, settings, status: &status, report: &report };
+    let parts =
+        Parts { setup: &setup, knowledge: &knowledge(), store: &store, settings, status: &status, report: &report, standby: None };
     let instance = Instance::start(vec![broker.client(), broker.client()], Box::new(Alone::new(2)), &parts);
     let since = Instant::now();
     while !instance.failed() {

@@ -172,6 +172,8 @@ impl SimBroker {
         let mut broker = self.lock();
         let log = &mut broker.topics.find_mut(topic).expect("the topic exists").partitions[partition as usize];
         let lost = log.records.split_off(log.records.len().saturating_sub(count));
+        let end = log.end();
+        log.cuts.push(end);
         *broker.hits.entry("tail_lost").or_default() += lost.len() as u64;
         lost
     }

@@ -43,6 +43,8 @@ struct Reader {
     /// The end that was last reported.
     reported: Option<i64>,
     out_of_range: bool,
+    /// So many times its log had been cut off when it last fetched; none if it never did.
+    cuts_seen: Option<usize>,
     unreadable: bool,
     /// Of a member: the topic that it reads. Another one of the name is read from its start.
     member_of: Option<TopicId>,
@@ -195,12 +197,12 @@ impl Reader {
             }
         };
         self.unreadable = false;
-        let (start, end) = (log.start, log.end());
+        let end = log.end();
         let id = broker.topics.topic(self.at).expect("it was looked at").id;
         if self.member_of.is_some_and(|known| known != id) {
-            (self.member_of, self.position, self.fetch, self.reported) = (Some(id), start, None, None);
+            (self.member_of, self.position, self.fetch, self.reported) = (Some(id), log.start, None, None);
         }
-        if self.position < start || self.position > end {
+        if !log.holds(self.position, &mut self.cuts_seen) {
             self.out_of_range = true;
             found.push(Found::OutOfRange(self.at, self.position));
             return;
@@ -294,6 +296,7 @@ impl Bus for SimBus {
             fetch: None,
             reported: None,
             out_of_range: false,
+            cuts_seen: None,
             unreadable: false,
             member_of: None,
         };

@@ -42,11 +42,20 @@ impl Headers for SimRecord {
 pub(super) struct PartitionLog {
     pub(super) start: i64,
     pub(super) records: Vec<Arc<SimRecord>>,
+    /// Where its tail was cut off, each time.
+    pub(super) cuts: Vec<i64>,
 }
 
 impl PartitionLog {
     pub(super) fn end(&self) -> i64 {
         self.start + self.records.len() as i64
+    }
+
+    /// Whether a reader may go on from here, which had seen so many cuts when it last fetched (none if it never did). One that had read what
+    /// was cut off learns of it from the epoch of the leader (KIP-320), also when the log is as long again.
+    pub(super) fn holds(&self, position: i64, cuts_seen: &mut Option<usize>) -> bool {
+        let seen = cuts_seen.replace(self.cuts.len()).unwrap_or(self.cuts.len()).min(self.cuts.len());
+        (self.start..=self.end()).contains(&position) && self.cuts[seen..].iter().all(|cut| position <= *cut)
     }
 
     pub(super) fn at(&self, offset: i64) -> Option<&Arc<SimRecord>> {

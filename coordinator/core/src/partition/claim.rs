@@ -1,9 +1,10 @@
 //! Becoming the owner (PROTOCOL.md rules 2 and 9), and the one way out of any doubt (rule 4).
 
 use ringmaster_schemas::journal::{Claim, ClaimId, JournalRecord};
-use ringmaster_schemas::state::Identity;
 
 use super::fence::{FOREIGN, Verdict, identity};
+use super::following::Following;
+use super::reading::Reading;
 use super::replica::Replica;
 use super::{Context, Note, Partition, Stage, Tag, Why, Wish, law};
 use crate::faults::reached;
@@ -21,22 +22,7 @@ pub(super) struct Replaying {
     pub(super) claim: Own,
     /// C: its offset.
     at: i64,
-    /// The oldest offset of the journal.
-    log_start: i64,
-    /// What the record before the replica must be, until it was read.
-    proof: Option<Identity>,
-    /// The replica is of this instance's earlier term, not of the store.
-    kept: bool,
-    /// Where the log ended when it was asked.
-    log_end: i64,
-    pub(super) replica: Replica,
-}
-
-impl Replaying {
-    /// The replica, once it is known that this log is the one that it was built upon.
-    pub(super) fn proven(&mut self) -> Option<&mut Replica> {
-        self.proof.is_none().then_some(&mut self.replica)
-    }
+    pub(super) reading: Reading,
 }
 
 /// After a doubt: the journal behind what is confirmed is read, in search of a foreign claim.
@@ -53,8 +39,15 @@ const OWN_CLAIMS_MAX: usize = 64;
 impl Partition {
     /// Claims the partition by a new sender. Valid when idle.
     pub(super) fn claim(&mut self, id: ClaimId, sender: u32, cx: &mut Context<'_>) {
-        let Stage::Idle(replica) = &mut self.stage else { panic!("only an idle partition is claimed") };
-        self.stage = Stage::Claiming { claim: Own { id, sender }, at: None, replica: replica.take() };
+        let replica = match std::mem::replace(&mut self.stage, Stage::Stopped) {
+            Stage::Idle(replica) => replica,
+            Stage::Following(following) => {
+                cx.out.push(Wish::StopJournal);
+                following.into_replica()
+            }
+            _ => panic!("only a partition that is idle or followed is claimed"),
+        };
+        self.stage = Stage::Claiming { claim: Own { id, sender }, at: None, replica };
         self.clock.begin(cx.clocks());
         self.own_claims.push(id);
         if self.own_claims.len() > OWN_CLAIMS_MAX {
@@ -103,15 +96,15 @@ impl Partition {
         match &mut self.stage {
             Stage::Claiming { claim, at: Some(at), replica } => {
                 let (claim, at, replica) = (*claim, *at, replica.take());
-                let kept = replica.filter(|replica| law::is_within(replica.fence.next_offset, start, end));
-                let replaying = match kept {
-                    Some(replica) => {
-                        let proof = law::proof(&replica.fence, start);
-                        Replaying { claim, at, log_start: start, log_end: end, proof, kept: true, replica: *replica }
-                    }
-                    None => self.replay_from_store(claim, at, (start, end), cx)?,
-                };
-                self.read_journal(replaying, cx);
+                let reading = self.reading_of(replica, (start, end), cx)?;
+                cx.out.push(Wish::ReadJournal(reading.first()));
+                self.stage = Stage::Replaying(Box::new(Replaying { claim, at, reading }));
+            }
+            Stage::Following(following) => {
+                let Some(replica) = following.begins() else { return Ok(()) };
+                let reading = self.reading_of(replica, (start, end), cx)?;
+                cx.out.push(Wish::ReadJournal(reading.first()));
+                self.stage = Stage::Following(Following::Reading { reading: Box::new(reading), warm: false });
             }
             Stage::Scanning(scan) => {
                 scan.end = Some(end);
@@ -128,46 +121,9 @@ impl Partition {
         Ok(())
     }
 
-    fn read_journal(&mut self, replaying: Replaying, cx: &mut Context<'_>) {
-        let from = replaying.replica.fence.next_offset - i64::from(replaying.proof.is_some());
-        cx.out.push(Wish::ReadJournal(from));
-        self.stage = Stage::Replaying(Box::new(replaying));
-    }
-
-    /// Replay starts from the stored checkpoint only if the log still holds what the checkpoint was built upon (rule 9).
-    fn replay_from_store(&self, claim: Own, at: i64, log: (i64, i64), cx: &mut Context<'_>) -> Result<Replaying, Why> {
-        let (log_start, log_end) = log;
-        let unreadable = |detail| Why::Store { partition: self.settings.number, detail };
-        let (replica, proof) = match cx.rows.checkpoint().map_err(unreadable)? {
-            Some(checkpoint) if checkpoint.journal != self.settings.journal => {
-                return Err(Why::JournalMadeAgain(self.settings.number));
-            }
-            Some(checkpoint) if law::is_within(checkpoint.journal_offset, log_start, log_end) => {
-                let replica = Replica::restore(self.settings.clone(), checkpoint, cx.rows).map_err(unreadable)?;
-                let proof = law::proof(&replica.fence, log_start);
-                (replica, proof)
-            }
-            found => (self.start_over(log_start, found.is_some(), cx)?, None),
-        };
-        Ok(Replaying { claim, at, log_start, log_end, proof, kept: false, replica })
-    }
-
-    /// All is replayed; a stored state of another log than this goes. If the log does not reach back so far, what is stored stays as it
-    /// is: it may be the only copy.
-    fn start_over(&self, log_start: i64, clear: bool, cx: &mut Context<'_>) -> Result<Replica, Why> {
-        if log_start > 0 {
-            return Err(Why::JournalCut { partition: self.settings.number, start: log_start, needed: 0 });
-        }
-        if clear {
-            cx.out.push(Wish::ClearStore);
-        }
-        reached("store_aside_rebuild_half");
-        Ok(Replica::new(self.settings.clone()))
-    }
-
     /// Reads one record of the journal: replay, or a scan for foreign claims. A record that is damaged is corruption.
     pub(super) fn journal_record(&mut self, offset: i64, value: &[u8], cx: &mut Context<'_>) -> Result<(), Why> {
-        if !matches!(self.stage, Stage::Replaying(_) | Stage::Scanning(_)) {
+        if self.reading().is_none() && !matches!(self.stage, Stage::Scanning(_)) {
             return Ok(());
         }
         let corrupt = |detail| Why::Corrupt { partition: self.settings.number, offset, detail };
@@ -190,68 +146,46 @@ impl Partition {
     /// A record that somebody else wrote, such as a tombstone: neither a claim nor counting, and so void for every reader (rule 1).
     fn pass(&mut self, offset: i64, cx: &mut Context<'_>) -> Result<(), Why> {
         if self.is_next(offset, &FOREIGN, cx)?
-            && let Stage::Replaying(replaying) = &mut self.stage
+            && let Some(reading) = self.reading()
         {
-            replaying.replica.fence.pass(offset);
+            reading.replica.fence.pass(offset);
         }
         Ok(())
-    }
-
-    /// Whether a record is the next to be replayed. The one before the replica is only looked at: it proves that this is its log.
-    fn is_next(&mut self, offset: i64, found: &Identity, cx: &mut Context<'_>) -> Result<bool, Why> {
-        let Stage::Replaying(replaying) = &mut self.stage else { return Ok(false) };
-        let (number, next) = (self.settings.number, replaying.replica.fence.next_offset);
-        if let Some(expected) = replaying.proof.take() {
-            return if offset == next - 1 && *found == expected { Ok(false) } else { self.refuted(cx).map(|()| false) };
-        }
-        if offset > next {
-            cx.out.push(Wish::doubt(number, &format!("the journal was read at offset {offset} instead of {next}")));
-        }
-        Ok(offset == next)
     }
 
     fn replay(&mut self, offset: i64, record: &JournalRecord, cx: &mut Context<'_>) -> Result<(), Why> {
         if !self.is_next(offset, &identity(record), cx)? {
             return Ok(());
         }
-        let Stage::Replaying(replaying) = &mut self.stage else { return Ok(()) };
-        let number = self.settings.number;
+        let (number, configured) = (self.settings.number, self.settings.partitions);
+        let Some(reading) = self.reading() else { return Ok(()) };
         if let JournalRecord::Claim(claim) = record
-            && claim.partitions != self.settings.partitions
+            && claim.partitions != configured
         {
-            return Err(Why::PartitionsDiffer { journal: claim.partitions, configured: self.settings.partitions });
+            return Err(Why::PartitionsDiffer { journal: claim.partitions, configured });
         }
         let corrupt = |detail| Why::Corrupt { partition: number, offset, detail };
-        let verdict = replaying.replica.take(offset, record, cx.rows).map_err(corrupt)?;
+        let verdict = reading.replica.take(offset, record, cx.rows).map_err(corrupt)?;
         cx.counters.replayed += u64::from(verdict == Verdict::Counts);
         reached("replay_half");
-        if offset < replaying.at {
-            return Ok(());
+        match &self.stage {
+            Stage::Replaying(replaying) if offset >= replaying.at => self.replayed(cx),
+            _ => Ok(()),
         }
-        if !law::owns(&replaying.replica.fence, replaying.at, replaying.claim.id) {
-            cx.out.push(Wish::doubt(number, "the record at the claim's offset is not the claim"));
+    }
+
+    /// The journal is replayed up to the offset of the claim.
+    fn replayed(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
+        let Stage::Replaying(replaying) = &self.stage else { return Ok(()) };
+        if !law::owns(&replaying.reading.replica.fence, replaying.at, replaying.claim.id) {
+            cx.out.push(Wish::doubt(self.settings.number, "the record at the claim's offset is not the claim"));
             return Ok(());
         }
         cx.out.push(Wish::StopJournal);
         reached("replay_done_before_resend");
         let Stage::Replaying(replaying) = std::mem::replace(&mut self.stage, Stage::Idle(None)) else { return Ok(()) };
-        let Replaying { claim, replica, .. } = *replaying;
-        self.own(claim, replica, cx)
-    }
-
-    /// The log does not hold what the replica was built upon: one of an earlier term gives way to the store's, and that to nothing.
-    fn refuted(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
-        cx.out.push(Wish::StopJournal);
-        let Stage::Replaying(replaying) = std::mem::replace(&mut self.stage, Stage::Idle(None)) else { return Ok(()) };
-        let Replaying { claim, at, log_start, log_end, kept, .. } = *replaying;
-        let replaying = if kept {
-            self.replay_from_store(claim, at, (log_start, log_end), cx)?
-        } else {
-            let replica = self.start_over(log_start, true, cx)?;
-            Replaying { claim, at, log_start, log_end, proof: None, kept: false, replica }
-        };
-        self.read_journal(replaying, cx);
-        Ok(())
+        let Replaying { claim, reading, .. } = *replaying;
+        self.own(claim, reading.replica, cx)
     }
 
     /// Whatever was doubtful: nothing unconfirmed can be trusted. The worker has given up the sender.
@@ -268,10 +202,9 @@ impl Partition {
             }
             Stage::Replaying(replaying) => {
                 cx.out.push(Wish::StopJournal);
-                // What was replayed is true, unless it is not known yet whether this log is the one that it was built upon.
-                let Replaying { proof, replica, .. } = *replaying;
-                self.idle_with(proof.is_none().then(|| Box::new(replica)), cx)
+                self.idle_with(replaying.reading.into_proven(), cx)
             }
+            Stage::Following(following) => Self::follow_from(following.into_replica(), cx),
             Stage::Waiting(waiting) => self.idle_with(Some(Box::new(waiting.replica)), cx),
             Stage::Owning(owner) => {
                 reached("gap_seen");

@@ -149,4 +149,18 @@ impl Replica {
     pub fn stored(&mut self, batch: &Batch) {
         self.stored = batch.checkpoint.journal_offset;
     }
+
+    /// The same for a replica that only takes: rows that nothing waits for leave memory, and all if they are too many. What the journal
+    /// says of them later is found in the store.
+    pub fn stored_and_trimmed(&mut self, batch: &Batch) {
+        self.stored(batch);
+        let is_full = self.table.bytes() > self.settings.limits.memory_bytes_max / 8 * 3;
+        for change in batch.rows.iter().filter(|change| is_full || change.after.due.is_none()) {
+            if let RowKey::Saga(id) = &change.key
+                && let Some(slot) = self.table.place(id)
+            {
+                self.table.evict(slot);
+            }
+        }
+    }
 }

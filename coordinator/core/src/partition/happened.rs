@@ -7,13 +7,15 @@ use crate::intake::InputRecord;
 
 /// What can happen to a partition; the worker says it as it comes.
 pub enum Happened<'a> {
-    /// The worker claims it by a new sender. Valid when idle ([`super::Wish::Ready`]).
+    /// The worker claims it by a new sender. Valid when idle ([`super::Wish::Ready`]) or followed.
     Claimed {
         /// The claim's id: random, never used before.
         id: ClaimId,
         /// The sender that all its records go by.
         sender: u32,
     },
+    /// The worker follows it: its journal is taken as it grows, and nothing else is done. Valid when idle.
+    Followed,
     /// The answer to [`super::Wish::AskJournal`].
     JournalBounds {
         /// The oldest offset.
@@ -28,6 +30,8 @@ pub enum Happened<'a> {
         /// Its value.
         value: &'a [u8],
     },
+    /// The journal was read to its end, as it was a moment ago.
+    JournalRead,
     /// The broker has a record.
     Acknowledged {
         /// By which sender.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Happened -> handle -> Wish
-//! Idle -> Claiming -> Replaying -> (Waiting) -> Owning -> (doubt) -> Scanning -> Idle -> ...
+//! Idle -> (Following) -> Claiming -> Replaying -> (Waiting) -> Owning -> (doubt) -> Scanning -> Idle -> ...
 //! input -> decide -> Ahead: open record -> append -> acknowledged in order = confirmed -> Replica -> effects leave, rows are staged
 //! ```
 //!
@@ -20,10 +20,12 @@ mod by_hand;
 mod claim;
 mod clock;
 mod confirm;
+mod counters;
 mod digest;
 mod drain;
 mod family;
 mod fence;
+mod following;
 mod happened;
 mod inbox;
 mod input;
@@ -32,6 +34,7 @@ mod listen;
 mod marks;
 mod outbox;
 mod owner;
+mod reading;
 mod record;
 mod replica;
 mod route;
@@ -62,6 +65,7 @@ use broken as law;
 use rules as law;
 
 pub use admission::Held;
+pub use counters::Counters;
 pub use fence::{Fence, Verdict};
 pub use happened::Happened;
 pub use outbox::Refusal;
@@ -75,6 +79,7 @@ use crate::faults::reached;
 use crate::saga::Effect;
 use claim::{Own, Replaying, Scanning};
 use clock::{Clock, Clocks};
+use following::Following;
 use learn::Waiting;
 use owner::Owner;
 
@@ -114,46 +119,13 @@ pub struct Context<'a> {
     pub counters: &'a mut Counters,
 }
 
-/// What happened, counted since the instance started; replay does not count.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the names are those of the metrics, described in their table")]
-pub struct Counters {
-    pub inputs: u64,
-    pub skipped: u64,
-    pub unexpected: u64,
-    pub started: u64,
-    pub completed: u64,
-    pub compensated: u64,
-    pub stuck: u64,
-    pub errors: u64,
-    pub rejected: u64,
-    pub quarantined: u64,
-    pub commands: u64,
-    pub retries: u64,
-    pub timers: u64,
-    pub records: u64,
-    pub record_bytes: u64,
-    pub turns: u64,
-    pub effects: u64,
-    pub resent: u64,
-    pub replayed: u64,
-    pub doubts: u64,
-    pub claims: u64,
-    pub pauses: u64,
-    pub full_polls: u64,
-    pub breakers: u64,
-    pub routed: u64,
-    pub routed_again: u64,
-    pub route_gaps: u64,
-    pub route_sessions: u64,
-    pub events_expired: u64,
-}
-
 /// Where a partition stands, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StageName {
     /// Not claimed.
     Idle,
+    /// Another instance owns it, or nobody: its journal is taken as it grows.
+    Following,
     /// The claim is on its way.
     Claiming,
     /// The journal is read up to the claim.
@@ -172,6 +144,7 @@ pub enum StageName {
 enum Stage {
     /// Not claimed; what counted in an earlier term, if there was one.
     Idle(Option<Box<Replica>>),
+    Following(Following),
     /// The claim is on its way, or waits for what the journal holds.
     Claiming {
         claim: Own,
@@ -217,6 +190,14 @@ impl Partition {
                 self.claim(id, sender, cx);
                 Ok(())
             }
+            Happened::Followed => {
+                self.follow(cx);
+                Ok(())
+            }
+            Happened::JournalRead => {
+                self.journal_is_read();
+                Ok(())
+            }
             Happened::Doubt => {
                 self.doubt(cx);
                 Ok(())
@@ -246,6 +227,7 @@ impl Partition {
     pub fn stage(&self) -> StageName {
         match &self.stage {
             Stage::Idle(_) => StageName::Idle,
+            Stage::Following(_) => StageName::Following,
             Stage::Claiming { .. } => StageName::Claiming,
             Stage::Replaying(_) => StageName::Replaying,
             Stage::Waiting(_) => StageName::Waiting,
@@ -265,9 +247,14 @@ impl Partition {
     fn replica(&self) -> Option<&Replica> {
         match &self.stage {
             Stage::Owning(owner) => Some(&owner.replica),
-            Stage::Replaying(replaying) => Some(&replaying.replica),
+            Stage::Replaying(replaying) => Some(&replaying.reading.replica),
+            Stage::Following(Following::Reading { reading, .. }) => Some(&reading.replica),
             Stage::Waiting(waiting) => Some(&waiting.replica),
-            Stage::Idle(_) | Stage::Claiming { .. } | Stage::Scanning(_) | Stage::Stopped => None,
+            Stage::Following(Following::Asking(_))
+            | Stage::Idle(_)
+            | Stage::Claiming { .. }
+            | Stage::Scanning(_)
+            | Stage::Stopped => None,
         }
     }
 
@@ -375,7 +362,8 @@ impl Partition {
                 law::before_checkpoint(&mut owner.replica, &owner.ahead);
                 owner.replica.stage()
             }
-            Stage::Replaying(replaying) => replaying.proven()?.stage(),
+            Stage::Replaying(replaying) => replaying.reading.proven()?.stage(),
+            Stage::Following(following) => following.reading()?.proven()?.stage(),
             Stage::Waiting(waiting) => waiting.replica.stage(),
             Stage::Idle(_) | Stage::Claiming { .. } | Stage::Scanning(_) | Stage::Stopped => None,
         }
@@ -391,9 +379,14 @@ impl Partition {
                 let slots: Vec<_> = quiet.filter_map(|change| owner.slot_of(&change.key)).collect();
                 owner.stored(slots.into_iter());
             }
-            Stage::Replaying(replaying) => replaying.replica.stored(batch),
+            Stage::Replaying(replaying) => replaying.reading.replica.stored_and_trimmed(batch),
+            Stage::Following(Following::Reading { reading, .. }) => reading.replica.stored_and_trimmed(batch),
             Stage::Waiting(waiting) => waiting.replica.stored(batch),
-            Stage::Idle(_) | Stage::Claiming { .. } | Stage::Scanning(_) | Stage::Stopped => {}
+            Stage::Following(Following::Asking(_))
+            | Stage::Idle(_)
+            | Stage::Claiming { .. }
+            | Stage::Scanning(_)
+            | Stage::Stopped => {}
         }
         reached("checkpoint_before_overlay_trim");
     }

@@ -268,6 +268,8 @@ impl Owner {
             Happened::Acknowledged { .. }
             | Happened::Failed { .. }
             | Happened::Claimed { .. }
+            | Happened::Followed
+            | Happened::JournalRead
             | Happened::JournalBounds { .. }
             | Happened::JournalRecord { .. }
             | Happened::Learned { .. }

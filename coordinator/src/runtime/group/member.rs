@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ringmaster_bus::{Granted, Membership, Waker};
 
+use super::standby::Wanted;
 use super::{Order, Shares};
 use crate::runtime::clock::now;
 use crate::runtime::status::Status;
@@ -54,12 +55,20 @@ pub(in crate::runtime) struct Team {
     says: Sender<Left>,
     left: Receiver<Left>,
     status: Arc<Status>,
+    /// What of others is to be followed.
+    wanted: Wanted,
 }
 
 impl Team {
     pub(in crate::runtime) fn new(member: Box<dyn Membership>, workers: Vec<(Arc<Orders>, Waker)>, status: Arc<Status>) -> Team {
         let (says, left) = channel();
-        Team { member, shares: Shares::new(workers.len()), workers, says, left, status }
+        let (shares, wanted) = (Shares::new(workers.len()), Wanted::default());
+        Team { member, shares, workers, says, left, status, wanted }
+    }
+
+    /// Where it is told what of others is to be followed.
+    pub(in crate::runtime) fn wanted(&self) -> Wanted {
+        self.wanted.clone()
     }
 
     /// For a worker.
@@ -100,10 +109,17 @@ impl Team {
             orders.extend(self.shares.gone(&gone, hosting, now));
         }
         orders.extend(self.shares.due(now));
+        if let Some(wanted) = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            orders.extend(self.shares.follow(&wanted));
+        }
         for order in orders {
             match order {
                 Order::GiveBack(partitions) => self.member.give_back(&partitions),
-                Order::Host { worker, .. } | Order::HandOver { worker, .. } | Order::Drop { worker, .. } => {
+                Order::Host { worker, .. }
+                | Order::HandOver { worker, .. }
+                | Order::Drop { worker, .. }
+                | Order::Follow { worker, .. }
+                | Order::Unfollow { worker, .. } => {
                     let (orders, wake) = &self.workers[worker];
                     orders.put(order);
                     wake();

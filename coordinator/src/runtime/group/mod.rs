@@ -8,12 +8,14 @@
 //! that it is ours, after a pause that grows, so that two instances never duel (PROTOCOL.md rule 4).
 
 pub(super) mod member;
+mod standby;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringmaster_bus::Granted;
 use ringmaster_schemas::Millis;
 
+pub use self::standby::{AskWho, Holding, Standby, to_follow};
 use crate::runtime::worker::Gone;
 
 /// Pauses before a partition is claimed again that another instance claimed, each twice as long as the one before.
@@ -48,6 +50,20 @@ pub enum Order {
         /// Which partition.
         partition: i32,
     },
+    /// A worker keeps a warm copy of a partition that another instance owns.
+    Follow {
+        /// Which worker.
+        worker: usize,
+        /// Which partition.
+        partition: i32,
+    },
+    /// A worker follows a partition no more.
+    Unfollow {
+        /// Which worker.
+        worker: usize,
+        /// Which partition.
+        partition: i32,
+    },
     /// The group may give these to others.
     GiveBack(Vec<i32>),
 }
@@ -69,6 +85,8 @@ pub struct Shares {
     given: Option<BTreeSet<i32>>,
     /// The worker and the number of the hosting.
     hosted: BTreeMap<i32, (usize, u64)>,
+    /// What is followed, and by which worker.
+    followed: BTreeMap<i32, usize>,
     hostings: u64,
     /// What the group takes, until no worker has any of it.
     owed: Vec<i32>,
@@ -78,7 +96,15 @@ pub struct Shares {
 impl Shares {
     /// Of so many workers, which host nothing.
     pub fn new(workers: usize) -> Self {
-        Shares { workers, given: None, hosted: BTreeMap::new(), hostings: 0, owed: Vec::new(), met: BTreeMap::new() }
+        Shares {
+            workers,
+            given: None,
+            hosted: BTreeMap::new(),
+            followed: BTreeMap::new(),
+            hostings: 0,
+            owed: Vec::new(),
+            met: BTreeMap::new(),
+        }
     }
 
     /// What the group says is ours; none before it has said anything.
@@ -153,18 +179,45 @@ impl Shares {
         due.into_iter().filter_map(|partition| self.host(partition)).collect()
     }
 
+    /// What of others' partitions is to be followed from now on. What is hosted here, or about to be, is not.
+    pub fn follow(&mut self, partitions: &BTreeSet<i32>) -> Vec<Order> {
+        let is_free = |shares: &Self, partition: i32| !shares.hosted.contains_key(&partition) && !shares.is_given(partition);
+        let dropped = self.followed.iter().filter(|(partition, _)| !partitions.contains(partition));
+        let mut orders: Vec<Order> = dropped.map(|(&partition, &worker)| Order::Unfollow { worker, partition }).collect();
+        self.followed.retain(|partition, _| partitions.contains(partition));
+        for &partition in partitions {
+            if is_free(self, partition) && !self.followed.contains_key(&partition) {
+                let Some(worker) = self.least_busy() else { break };
+                self.followed.insert(partition, worker);
+                orders.push(Order::Follow { worker, partition });
+            }
+        }
+        orders
+    }
+
+    /// What is followed here.
+    pub fn followed(&self) -> BTreeSet<i32> {
+        self.followed.keys().copied().collect()
+    }
+
+    /// The worker that has the fewest partitions, of its own or of others.
+    fn least_busy(&self) -> Option<usize> {
+        let mut loads = vec![(0, 0); self.workers];
+        self.hosted.values().for_each(|(worker, _)| loads[*worker].0 += 1);
+        self.followed.values().for_each(|worker| loads[*worker].1 += 1);
+        (0..self.workers).min_by_key(|worker| loads[*worker])
+    }
+
     fn is_given(&self, partition: i32) -> bool {
         self.given.as_ref().is_some_and(|given| given.contains(&partition))
     }
 
-    /// Whoever hosts the fewest is to host it; nobody if it is hosted, or not ours.
+    /// Whoever follows it is to host it, else who hosts the fewest; nobody if it is hosted, or not ours.
     fn host(&mut self, partition: i32) -> Option<Order> {
         if self.hosted.contains_key(&partition) || !self.is_given(partition) {
             return None;
         }
-        let mut loads = vec![0; self.workers];
-        self.hosted.values().for_each(|(worker, _)| loads[*worker] += 1);
-        let worker = (0..self.workers).min_by_key(|worker| loads[*worker])?;
+        let worker = self.followed.remove(&partition).or_else(|| self.least_busy())?;
         self.hostings += 1;
         self.hosted.insert(partition, (worker, self.hostings));
         Some(Order::Host { worker, partition, hosting: self.hostings })
@@ -210,6 +263,28 @@ mod tests {
         assert_eq!(shares.granted(&Granted::Given(vec![3])), [], "it is hosted");
         shares.granted(&Granted::Lost(vec![1, 2]));
         assert_eq!(shares.granted(&Granted::Given(vec![7])), [Order::Host { worker: 1, partition: 7, hosting: 5 }]);
+    }
+
+    #[test]
+    fn what_is_followed_is_hosted_where_it_is_warm() {
+        let mut shares = Shares::new(2);
+        let set = |numbers: &[i32]| numbers.iter().copied().collect::<BTreeSet<i32>>();
+        shares.granted(&Granted::Given(vec![0, 1]));
+        let follow = |worker, partition| Order::Follow { worker, partition };
+        assert_eq!(shares.follow(&set(&[0, 4, 5])), [follow(0, 4), follow(1, 5)], "0 is hosted here");
+        assert_eq!(shares.follow(&set(&[4, 5])), []);
+        let orders = shares.granted(&Granted::Given(vec![5]));
+        assert_eq!(orders, [Order::Host { worker: 1, partition: 5, hosting: 3 }], "where it is warm");
+        assert_eq!(shares.follow(&set(&[4, 5])), [], "it is hosted");
+        assert_eq!(shares.follow(&set(&[])), [Order::Unfollow { worker: 0, partition: 4 }]);
+        // One that another has claimed is ours all the same while the group says so, and is claimed again.
+        shares.gone(&fenced(5), 3, 0);
+        assert_eq!(shares.follow(&set(&[5])), []);
+        // What is taken is followed when it has left.
+        shares.granted(&Granted::Taken(vec![0]));
+        assert_eq!(shares.follow(&set(&[0])), [], "it is being handed over");
+        shares.gone(&Gone::HandedOver(0), 1, 0);
+        assert_eq!(shares.follow(&set(&[0])), [follow(0, 0)]);
     }
 
     #[test]

@@ -61,8 +61,12 @@ impl Inner {
         self.hosts.get(number).is_some_and(|hosted| hosted.leaving.is_some())
     }
 
-    /// Begins to hand a partition over, if it is here and that has not begun.
+    /// Begins to hand a partition over, if it is here and that has not begun. One that is followed has nothing to hand over.
     pub(super) fn begin_to_leave(&mut self, bus: &mut impl Bus, number: i32, now: Now) {
+        if self.follows(number) {
+            self.checkpoint(number, now);
+            return self.let_go(bus, number);
+        }
         let Some(hosted) = self.hosts.get_mut(number).filter(|hosted| hosted.leaving.is_none()) else { return };
         self.some_leave = true;
         hosted.leaving = Some(Leaving { until: now.steady + HAND_OVER_MAX_MS, released: false });

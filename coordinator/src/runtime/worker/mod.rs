@@ -6,6 +6,7 @@
 
 mod claims;
 mod hosted;
+mod hosting;
 mod learn;
 mod leaving;
 mod store;
@@ -248,44 +249,6 @@ impl<B: Bus> Worker<B> {
         }
     }
 
-    /// Hosts one more partition from now on; it claims at the next turn. It must not be hosted already, and be of the setup that the
-    /// worker was made of, or of later news.
-    pub fn assign(&mut self, mut partition: Partition) {
-        partition.add_inputs(&self.inner.learned);
-        self.inner.hosts.insert(partition);
-    }
-
-    /// Hosts a partition no more, between two turns. What is confirmed is written; what is on its way is left to the journal: whoever
-    /// claims next finds there what of it counts, and sends what was not delivered.
-    pub fn revoke(&mut self, number: i32, now: Now) -> Result<(), Stop> {
-        self.inner.checkpoint(number, now);
-        self.inner.let_go(&mut self.bus, number);
-        self.inner.stop.take().map_or(Ok(()), Err)
-    }
-
-    /// Begins to hand a partition over: its inputs are read no more, and what was begun is confirmed, delivered and written in the turns
-    /// that follow. [`Worker::take_gone`] tells when it has left.
-    pub fn hand_over(&mut self, number: i32, now: Now) {
-        self.inner.begin_to_leave(&mut self.bus, number, now);
-    }
-
-    /// The same for all that it hosts: an orderly end. [`Worker::is_empty`] tells when that is reached.
-    pub fn hand_over_all(&mut self, now: Now) {
-        for place in 0..self.inner.hosts.len() {
-            self.hand_over(self.inner.hosts.number_at(place), now);
-        }
-    }
-
-    /// True if it hosts nothing.
-    pub fn is_empty(&self) -> bool {
-        self.inner.hosts.len() == 0
-    }
-
-    /// Partitions that left by themselves since this was asked last, and why.
-    pub fn take_gone(&mut self) -> Vec<Gone> {
-        std::mem::take(&mut self.inner.gone)
-    }
-
     /// What is to be looked at now and then: whether the process is short of memory, which partitions are told, and whether there is
     /// room for new sagas, which people are.
     pub fn look(&mut self, short: bool, now: Now) {
@@ -362,7 +325,8 @@ impl Inner {
     fn note_load(&mut self, events: usize, full: Option<usize>, now: Now) {
         let is_full = full.is_some_and(|full| events >= full);
         self.counters.full_polls += u64::from(is_full);
-        let owns_all = || self.hosts.iter().all(|hosted| hosted.partition.stage() == StageName::Owning);
+        let reads_little = |one: &Partition| one.stage() == StageName::Owning || one.is_warm();
+        let owns_all = || self.hosts.iter().all(|hosted| reads_little(&hosted.partition));
         let is_behind = is_full && self.full_polls < FULL_POLLS_MAX && owns_all();
         // Each time: a partition that became an owner since does not know it yet.
         if is_behind || self.full_polls > 0 {

@@ -66,8 +66,10 @@ impl Inner {
             }
             BusEvent::CaughtUp(at, offset) => {
                 self.watch.readable(at);
-                if let Some((number, Source::Input(index))) = self.place_of(at) {
-                    self.tell(number, now, Happened::CaughtUp { index, offset });
+                match self.place_of(at) {
+                    Some((number, Source::Input(index))) => self.tell(number, now, Happened::CaughtUp { index, offset }),
+                    Some((number, Source::Journal)) => self.tell(number, now, Happened::JournalRead),
+                    Some((_, Source::None)) | None => {}
                 }
             }
             BusEvent::Bounds { at, end, .. } if at == self.definitions => self.each(now, || Happened::DefinitionsEnd { end }),
@@ -86,10 +88,10 @@ impl Inner {
                 Some((number, Source::Journal)) => {
                     let why = "the journal does not have the position that it is read from";
                     tracing::warn!(partition = number, position, why);
-                    // Without a sender there is no doubt to have: only this partition reads.
+                    // Without a sender there is no doubt to have: only this partition reads. So it is with one that is followed.
                     match self.sender {
-                        Some(_) => drop(self.doubt.get_or_insert_with(|| why.into())),
-                        None => self.tell(number, now, Happened::Doubt),
+                        Some(_) if !self.follows(number) => drop(self.doubt.get_or_insert_with(|| why.into())),
+                        Some(_) | None => self.tell(number, now, Happened::Doubt),
                     }
                 }
                 Some((_, Source::None)) | None => {}

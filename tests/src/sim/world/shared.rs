@@ -1,6 +1,6 @@
 //! What the group says to coordinators, and what they make of it.
 
-use ringmaster::runtime::{Gone, Order};
+use ringmaster::runtime::{Gone, Order, to_follow};
 use ringmaster_bus::Granted;
 use ringmaster_core::partition::Partition;
 use ringmaster_schemas::Millis;
@@ -74,9 +74,21 @@ impl World {
             orders.extend(one.shares.gone(&gone, hosting, now));
         }
         orders.extend(one.shares.due(now));
+        orders.extend(self.follows(index));
         for order in orders {
             self.obey(index, order, now);
         }
+    }
+
+    /// What a coordinator is to keep a warm copy of, if the group is asked now.
+    fn follows(&mut self, index: usize) -> Vec<Order> {
+        if self.plan.standby == 0 || self.rng.u8(..) > 20 {
+            return Vec::new();
+        }
+        let members = self.group.holdings();
+        let one = &mut self.coordinators[index];
+        let wanted = to_follow(&members, &index.to_string(), self.plan.standby, self.plan.partitions, &one.shares.followed());
+        one.shares.follow(&wanted)
     }
 
     fn obey(&mut self, index: usize, order: Order, now: Millis) {
@@ -87,10 +99,13 @@ impl World {
         match order {
             Order::Host { partition, hosting, .. } => {
                 one.hostings.insert(partition, hosting);
+                let is_warm = |one: &Partition| one.number() == partition && one.is_warm();
+                self.warm_claims += u32::from(worker.partitions().any(is_warm));
                 worker.assign(Partition::new(self.setup.partition(partition)));
             }
             Order::HandOver { partition, .. } => worker.hand_over(partition, clock),
-            Order::Drop { partition, .. } => {
+            Order::Follow { partition, .. } => worker.follow(Partition::new(self.setup.partition(partition)), clock),
+            Order::Drop { partition, .. } | Order::Unfollow { partition, .. } => {
                 if let Err(stop) = worker.revoke(partition, clock) {
                     self.turned(index, Turned::Stopped(stop));
                 }
