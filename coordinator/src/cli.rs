@@ -3,6 +3,7 @@
 mod act;
 mod again;
 mod arguments;
+mod backup;
 mod buses;
 mod control;
 mod definitions;
@@ -14,6 +15,7 @@ mod graph;
 mod hand;
 mod history;
 mod instances;
+mod journal;
 mod participant;
 mod participants;
 mod quarantine;
@@ -35,8 +37,9 @@ use ringmaster_core::intake::ParticipantAct;
 
 use crate::config::{BusKind, Config, DEFAULT, Log};
 use crate::telemetry;
-use arguments::{Arguments, Command, DefinitionsCommand, ParticipantCommand, QuarantineCommand, SagaCommand, TopicsCommand};
+use arguments::{Arguments, Command, DefinitionsCommand, QuarantineCommand, SagaCommand, TopicsCommand};
 use exit::{Exit, Failure};
+use participants::ParticipantCommand;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -149,6 +152,9 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Instances { json } => instances::list(&config, *json, out),
         Command::Topics(TopicsCommand::Verify) => topics::verify(&config, out),
         Command::Replay(replay::ReplayCommand::Input(arguments)) => replay::input(&config, arguments, out),
+        Command::Replay(replay::ReplayCommand::Journal(arguments)) => journal::replay(&config, arguments, out),
+        Command::Backup { folder } => backup::backup(&config, folder, out),
+        Command::Restore { folder } => backup::restore(&config, folder, out),
         Command::Quarantine(command) => about_quarantine(&config, command, out),
         // They ask a coordinator, and no broker.
         Command::Saga(SagaCommand::List { stuck, parked, paused, participant, definition, search, limit, json, asked }) => {

@@ -136,7 +136,7 @@ pub(super) enum Command {
     #[command(after_help = participant::EXAMPLES, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
     Participant {
         #[command(subcommand)]
-        command: Option<ParticipantCommand>,
+        command: Option<participants::ParticipantCommand>,
         /// A YAML file: participants, and rules for their commands.
         #[arg(required = true)]
         script: Option<PathBuf>,
@@ -177,7 +177,24 @@ pub(super) enum Command {
     /// Look at records that could not be taken; take them in after all, or discard them.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
-    /// Read a range of an input topic again, after an outage or a mistake.
+    /// Copy this instance's store, also while it runs, with a manifest of offsets and digests.
+    ///
+    /// The store is a view of the journal: a backup saves the time to rebuild it, and reaches back further than a journal whose retention is
+    /// limited. What it holds is added up first; a store that is not what it says is not copied.
+    #[command(after_help = "Example:\n  ringmaster backup backups/monday")]
+    Backup {
+        /// Where to; must not be there yet.
+        folder: PathBuf,
+    },
+    /// Put a backup in the place of a store that is not there, once it is proven to be whole and of this journal.
+    ///
+    /// The coordinator must not run, and its store must be moved away. The next start goes on from the backup, by the journal.
+    #[command(after_help = "Example:\n  mv ringmaster-data/store ringmaster-data/store.old\n  ringmaster restore backups/monday")]
+    Restore {
+        /// The backup.
+        folder: PathBuf,
+    },
+    /// Read the journal, or a range of an input topic, again: to check a store, or after an outage or a mistake.
     #[command(subcommand)]
     Replay(replay::ReplayCommand),
     /// Look at sagas: which are under way, what each waits for, what happened.
@@ -198,31 +215,6 @@ pub(super) enum Command {
         /// Check the settings in use instead, and say what is wrong with them.
         #[arg(long)]
         check: bool,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum ParticipantCommand {
-    /// Ask a participant nothing more: what would be asked is parked, and no clock of its saga runs.
-    ///
-    /// It is sent to every partition through the control topic, journaled with who and why, and waited for. What was sent already may
-    /// still be done and answered. A rejection in all partitions has exit code 12.
-    #[command(after_help = "Example:\n  ringmaster participant pause payment --why 'they move to another data centre'")]
-    Pause(participants::PauseArguments),
-    /// Ask a participant again that was paused, or whose breaker opened: what was parked goes out little by little.
-    ///
-    /// The oldest goes first, a saga's priority being worth minutes. One at a time at first, then more as answers come well.
-    #[command(after_help = "Example:\n  ringmaster participant resume payment --why 'they are back'")]
-    Resume(participants::PauseArguments),
-    /// List the participants: whether each is asked, since when and why not, and how many sagas are parked for it.
-    ///
-    /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
-    List {
-        /// One JSON object a line.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        asked: Asked,
     },
 }
 

@@ -42,7 +42,10 @@ pub enum Exit {
 /// Every code and what it tells whoever started the command.
 pub const EXITS: [(Exit, &str); 12] = [
     (Exit::Done, "done"),
-    (Exit::Failed, "failed; the message says why. Of `definitions diff`: there is a difference, and nothing failed"),
+    (
+        Exit::Failed,
+        "failed; the message says why. Of `definitions diff` and `replay journal`: there is a difference, and nothing failed",
+    ),
     (Exit::Usage, "the command line is wrong"),
     (Exit::Fenced, "another process runs under the name of this instance; give each a name of its own (--set instance=...)"),
     (Exit::Refused, "settings or topics are not as they must be; restarting does not help"),

@@ -8,7 +8,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::Bus;
 use ringmaster_core::intake::{ParticipantAct, ParticipantRecord};
@@ -16,6 +16,7 @@ use ringmaster_schemas::journal::Rejected;
 use ringmaster_schemas::names::Topics;
 use serde_json::{Value, json};
 
+use super::arguments::Asked;
 use super::buses::{self, Access, on_bus};
 use super::control::{self, Sent};
 use super::definitions::say;
@@ -26,6 +27,31 @@ use crate::config::Config;
 
 /// So many partitions are named; of more it is said how many.
 const NAMED_MAX: usize = 20;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ParticipantCommand {
+    /// Ask a participant nothing more: what would be asked is parked, and no clock of its saga runs.
+    ///
+    /// It is sent to every partition through the control topic, journaled with who and why, and waited for. What was sent already may
+    /// still be done and answered. A rejection in all partitions has exit code 12.
+    #[command(after_help = "Example:\n  ringmaster participant pause payment --why 'they move to another data centre'")]
+    Pause(PauseArguments),
+    /// Ask a participant again that was paused, or whose breaker opened: what was parked goes out little by little.
+    ///
+    /// The oldest goes first, a saga's priority being worth minutes. One at a time at first, then more as answers come well.
+    #[command(after_help = "Example:\n  ringmaster participant resume payment --why 'they are back'")]
+    Resume(PauseArguments),
+    /// List the participants: whether each is asked, since when and why not, and how many sagas are parked for it.
+    ///
+    /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
+    List {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        asked: Asked,
+    },
+}
 
 /// What stands on the command line.
 #[derive(Debug, Args)]

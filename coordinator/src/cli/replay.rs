@@ -50,6 +50,12 @@ pub(super) enum ReplayCommand {
     /// coordinator which sagas it knows. With --expected COUNT those that are missing are brought to the partitions, if they still are so many.
     #[command(after_help = "Example:\n  ringmaster replay input orders --from 2026-01-31T08:00:00Z --to 2026-01-31T09:00:00Z")]
     Input(ReplayArguments),
+    /// Rebuild partitions from the journal into a fresh store, and compare that with the store of an instance, saga by saga.
+    ///
+    /// Nothing is sent and no store is changed; this instance's store is looked at as it was flushed last, within 10 seconds, also while it
+    /// runs. Exit code 1 if anything differs.
+    #[command(after_help = super::journal::EXAMPLES)]
+    Journal(super::journal::JournalArguments),
 }
 
 /// What stands on the command line.

@@ -19,6 +19,8 @@ mod instance;
 mod knowledge;
 mod memory;
 mod news;
+mod rebuild;
+mod rows;
 mod said;
 mod setup;
 mod status;
@@ -38,6 +40,8 @@ pub use knowledge::{
 };
 pub use memory::resident_bytes;
 pub use news::{InForce, News};
+pub use rebuild::{Difference, Rebuild, differences, verify};
+pub use rows::StoredRows;
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
 pub use status::{FollowedStatus, PartitionStatus, Status};
 pub use watch::{Rules, TopicLost, TopicStatus, Trouble, Use, Watched};

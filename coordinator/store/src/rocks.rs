@@ -7,6 +7,8 @@
 //! A crash loses the newest batches whole, because a memtable is flushed whole and in order. What is read wrong is never repaired
 //! here: the directory is marked as damaged, and the next [`RocksStore::open`] moves it aside.
 
+mod copy;
+mod look;
 mod open;
 
 use std::fs::File;
@@ -36,8 +38,9 @@ pub struct RocksStore {
     heads: Vec<Mutex<Head>>,
     /// Bytes of all batches that were written.
     written: AtomicU64,
-    /// Held as long as the store is open, so that nobody moves the directory away meanwhile. The database's own lock lies inside it.
-    _lock: File,
+    /// Held as long as the store is open, so that nobody moves the directory away meanwhile. The database's own lock lies inside it. None
+    /// for one that is only looked at: nothing is written into it, also not that it is damaged.
+    lock: Option<File>,
 }
 
 /// What is known of a stored partition.
@@ -313,7 +316,9 @@ impl Store for RocksStore {
     }
 
     fn damaged(&self, why: String) -> StoreError {
-        open::mark_damaged(&self.dir, &why);
+        if self.lock.is_some() {
+            open::mark_damaged(&self.dir, &why);
+        }
         StoreError::Damaged(why)
     }
 

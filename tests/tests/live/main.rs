@@ -13,6 +13,7 @@ mod mistakes;
 mod others;
 mod paused;
 mod quarantined;
+mod replayed;
 mod routed;
 mod standby;
 mod store;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ringmaster_schemas::state::{
-    Batch, Breaker, BucketDigest, Checkpoint, Digest, IndexKeys, Large, RowChange, RowKey, RowKind, Status,
+    Batch, Breaker, BucketDigest, Checkpoint, Digest, IndexKeys, Large, RowChange, RowKey, RowKind, Saga, Status,
 };
 
 use super::replica::Replica;
@@ -34,6 +34,30 @@ pub(super) fn stored_breakers(rows: &dyn Rows) -> Result<(Breakers, BTreeMap<Arc
         (_, Err(error)) => failed = Some(format!("the row of {key}: {error}")),
     })?;
     failed.map_or(Ok((breakers, hashes)), |why| Err(rows.damaged(why)))
+}
+
+/// The digest of stored rows, added up anew, and how many sagas that are: what a checkpoint must say that stands above them. Expired rows
+/// are invisible, and no part of it.
+pub fn recount(rows: &dyn Rows, expired_bucket: i64) -> Result<(Digest, usize), String> {
+    let (mut sums, mut count, mut failed) = (Sums { live: 0, finished: BTreeMap::new() }, 0, None);
+    rows.rows(RowKind::Saga, &mut |key, row| {
+        let RowKey::Saga(id) = &key else { return };
+        match Saga::decode(id, row) {
+            Ok(saga) if saga.expiry_bucket().is_none_or(|bucket| bucket > expired_bucket) => {
+                let sum = sums.at(saga.expiry_bucket());
+                *sum = sum.wrapping_add(super::row_hash(id, row));
+                count += 1;
+            }
+            Ok(_) => {}
+            Err(error) => failed = Some(format!("the row of {key}: {error}")),
+        }
+    })?;
+    if let Some(why) = failed {
+        return Err(why);
+    }
+    let (_, breakers) = stored_breakers(rows)?;
+    sums.live = breakers.values().fold(sums.live, |sum, hash| sum.wrapping_add(*hash));
+    Ok((sums.digest(expired_bucket), count))
 }
 
 /// The digest, open for change.

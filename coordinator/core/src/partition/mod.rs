@@ -66,6 +66,7 @@ use rules as law;
 
 pub use admission::Held;
 pub use counters::Counters;
+pub use digest::recount;
 pub use fence::{Fence, Verdict};
 pub use happened::Happened;
 pub use outbox::Refusal;

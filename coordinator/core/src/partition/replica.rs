@@ -118,6 +118,27 @@ impl Replica {
         })
     }
 
+    /// The next offset of the journal that it takes.
+    pub fn next_offset(&self) -> i64 {
+        self.fence.next_offset
+    }
+
+    /// Rows that the next batch will hold.
+    pub fn dirty_count(&self) -> usize {
+        self.table.dirty_count()
+    }
+
+    /// Takes what stands at an offset of the journal, as [`Replica::take`] does; what is not of this project is passed. An error is
+    /// corruption.
+    pub fn read(&mut self, offset: i64, value: &[u8], rows: &dyn Rows) -> Result<Verdict, String> {
+        if JournalRecord::is_foreign(value) {
+            self.fence.pass(offset);
+            return Ok(Verdict::Void);
+        }
+        let record = JournalRecord::decode(value).map_err(|error| error.to_string())?;
+        self.take(offset, &record, rows)
+    }
+
     /// Takes one record of the journal in the log's order: the counting rule, then `apply` alone. An error is corruption.
     pub fn take(&mut self, offset: i64, record: &JournalRecord, rows: &dyn Rows) -> Result<Verdict, String> {
         let verdict = self.fence.judge(offset, record);

@@ -25,11 +25,11 @@ use ringmaster_store::Store;
 
 use self::hosted::{Hosted, Hosts};
 pub use self::leaving::Gone;
-use self::store::StoredRows;
 use super::clock::{Jumps, Now, until};
 use super::diary::Diary;
 use super::effects::Routes;
 use super::knowledge::Knowledge;
+use super::rows::StoredRows;
 use super::watch::{Rules, TopicLost, TopicStatus, Watch, Watched};
 
 /// After so many full polls, half a second or more of nothing else, one lets new sagas begin.

@@ -2,10 +2,9 @@
 
 use ringmaster_bus::Bus;
 use ringmaster_core::faults::{mutated, reached};
-use ringmaster_core::partition::{Rows, StageName, Why};
+use ringmaster_core::partition::{StageName, Why};
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::state::{Checkpoint, Index, RowKey, RowKind};
-use ringmaster_store::{Store, StoreError};
+use ringmaster_store::StoreError;
 
 use super::hosted::Hosted;
 use super::{Inner, Stop};
@@ -16,38 +15,6 @@ const COMMIT_EVERY_MS: Millis = 5_000;
 
 /// A checkpoint that makes room comes after this share of the usual time.
 const EARLY_SHARE: Millis = 8;
-
-/// One partition's rows in the store.
-pub(super) struct StoredRows<'a> {
-    pub(super) store: &'a dyn Store,
-    pub(super) partition: i32,
-}
-
-impl Rows for StoredRows<'_> {
-    fn checkpoint(&self) -> Result<Option<Checkpoint>, String> {
-        self.store.checkpoint(self.partition).map_err(|error| error.to_string())
-    }
-
-    fn row(&self, key: &RowKey) -> Result<Option<Vec<u8>>, String> {
-        self.store.row(self.partition, key).map_err(|error| error.to_string())
-    }
-
-    fn scan(&self, index: Index, from: i64, to: i64, visit: &mut dyn FnMut(i64, RowKey) -> bool) -> Result<(), String> {
-        self.store.scan(self.partition, index, from, to, visit).map_err(|error| error.to_string())
-    }
-
-    fn rows(&self, kind: RowKind, visit: &mut dyn FnMut(RowKey, &[u8])) -> Result<(), String> {
-        let mut all = |key, row: &[u8]| {
-            visit(key, row);
-            true
-        };
-        self.store.rows(self.partition, kind, &mut all).map_err(|error| error.to_string())
-    }
-
-    fn damaged(&self, why: String) -> String {
-        self.store.damaged(format!("partition {}: {why}", self.partition)).to_string()
-    }
-}
 
 impl Inner {
     pub(super) fn checkpoint_when_due(&mut self, now: Now) {

@@ -87,7 +87,10 @@ impl RocksStore {
             Err(other) => return Err(other),
         };
         let (db, heads) = opened;
-        Ok(Opened { store: RocksStore { db, dir: dir.to_owned(), heads, written: AtomicU64::new(0), _lock: lock }, moved_aside })
+        Ok(Opened {
+            store: RocksStore { db, dir: dir.to_owned(), heads, written: AtomicU64::new(0), lock: Some(lock) },
+            moved_aside,
+        })
     }
 }
 
@@ -106,7 +109,7 @@ pub(super) fn mark_damaged(dir: &Path, why: &str) {
     }
 }
 
-fn marked_damage(dir: &Path) -> Option<String> {
+pub(super) fn marked_damage(dir: &Path) -> Option<String> {
     fs::read(dir.join(DAMAGED_FILE)).ok().map(|why| String::from_utf8_lossy(&why).into_owned())
 }
 
@@ -189,7 +192,7 @@ fn opening_failed(error: &rocksdb::Error) -> StoreError {
     meaning(error)
 }
 
-fn stored_offset(db: &DB, partition: u16) -> Result<i64, StoreError> {
+pub(super) fn stored_offset(db: &DB, partition: u16) -> Result<i64, StoreError> {
     let Some(bytes) = db.get_pinned(keys::prefix(keys::Kind::Checkpoint, partition)).map_err(|error| meaning(&error))? else {
         return Ok(-1);
     };
@@ -215,14 +218,30 @@ fn check_format(db: &DB, partitions: i32) -> Result<(), StoreError> {
     if marker == marker_bytes(FORMAT_VERSION, partitions) {
         return Ok(());
     }
-    let mut cursor = Cursor::new(&marker);
+    let (name, version, count) = read_marker(&marker)?;
+    Err(StoreError::Damaged(format!(
+        "foreign format: {name} version {version} with {count} partitions, expected {FORMAT_NAME} version {FORMAT_VERSION} with {partitions}"
+    )))
+}
+
+/// Of how many partitions a store is, if it is of our format.
+pub(super) fn partitions_of(db: &DB) -> Result<i32, StoreError> {
+    let marker = db.get(keys::format_marker()).map_err(|error| meaning(&error))?;
+    let Some(marker) = marker else { return Err(StoreError::Damaged("a database without our format marker".to_owned())) };
+    let (name, version, count) = read_marker(&marker)?;
+    match i32::try_from(count) {
+        Ok(partitions) if marker == marker_bytes(FORMAT_VERSION, partitions) => Ok(partitions),
+        _ => Err(StoreError::Damaged(format!(
+            "foreign format: {name} version {version}, expected {FORMAT_NAME} version {FORMAT_VERSION}"
+        ))),
+    }
+}
+
+/// Name, version and number of partitions.
+fn read_marker(marker: &[u8]) -> Result<(String, i64, i64), StoreError> {
+    let mut cursor = Cursor::new(marker);
     let found = (|| Ok::<_, ringmaster_schemas::codec::Malformed>((cursor.text()?.to_owned(), cursor.long()?, cursor.long()?)))();
-    Err(StoreError::Damaged(match found {
-        Ok((name, version, count)) => format!(
-            "foreign format: {name} version {version} with {count} partitions, expected {FORMAT_NAME} version {FORMAT_VERSION} with {partitions}"
-        ),
-        Err(error) => format!("format marker: {error}"),
-    }))
+    found.map_err(|error| StoreError::Damaged(format!("format marker: {error}")))
 }
 
 fn marker_bytes(version: i64, partitions: i32) -> Vec<u8> {
@@ -233,7 +252,7 @@ fn marker_bytes(version: i64, partitions: i32) -> Vec<u8> {
     bytes
 }
 
-fn options(memory: usize) -> Options {
+pub(super) fn options(memory: usize) -> Options {
     let memtables = (memory / 6 * MEMTABLES_SHARE).min(MEMTABLE_BYTES_MAX * MEMTABLE_COUNT_MAX as usize);
     let mut cache = LruCacheOptions::default();
     cache.set_capacity(memory);

@@ -1,0 +1,178 @@
+//! A partition's state made anew from its journal, into a store of its own, and compared with another one.
+//!
+//! ```text
+//! (a store to begin with ->) records of the journal -> replica -> batches -> a fresh store -> differences from another store
+//! ```
+//!
+//! Nothing is sent and nothing is claimed: what counts is told by the records alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ringmaster_core::partition::{BreakerSettings, Limits, Replica, Settings, Verdict, recount, row_hash};
+use ringmaster_schemas::journal::TopicId;
+use ringmaster_schemas::names::Topics;
+use ringmaster_schemas::state::{Checkpoint, RowKey, RowKind, Saga};
+use ringmaster_store::Store;
+
+use super::rows::StoredRows;
+
+/// Rows of one batch.
+const BATCH_ROWS: usize = 10_000;
+/// Rows that stay in memory, about.
+const MEMORY_BYTES: usize = 64 << 20;
+
+/// A state in the making.
+pub struct Rebuild<'a> {
+    replica: Replica,
+    rows: StoredRows<'a>,
+    /// Records that counted.
+    pub counted: u64,
+}
+
+impl<'a> Rebuild<'a> {
+    /// Of a partition of so many, of this journal, into a store; what that holds of the partition is gone on from.
+    pub fn begin(
+        (number, partitions): (i32, i32),
+        (topics, journal): (&Topics, TopicId),
+        store: &'a dyn Store,
+    ) -> Result<Rebuild<'a>, String> {
+        // Of these a state that only takes is bounded by its memory alone.
+        let limits = Limits {
+            record_bytes_max: Limits::RECORD_BYTES_MIN,
+            record_turns_max: 1,
+            in_flight_records_max: 1,
+            in_flight_max: 1,
+            memory_bytes_max: MEMORY_BYTES,
+            unreleased_effects_max: 1,
+            timers_per_poll_max: 1,
+        };
+        let settings = Arc::new(Settings {
+            number,
+            partitions,
+            owner: "".into(),
+            address: "".into(),
+            journal,
+            reply_topic: topics.replies.as_str().into(),
+            quarantine_topic: topics.quarantine.as_str().into(),
+            inputs: Vec::new(),
+            limits,
+            breaker: BreakerSettings::default(),
+        });
+        let rows = StoredRows { store, partition: number };
+        let stored = store.checkpoint(number).map_err(|error| error.to_string())?;
+        let replica = match stored {
+            Some(checkpoint) => Replica::restore(settings, checkpoint, &rows)?,
+            None => Replica::new(settings),
+        };
+        Ok(Rebuild { replica, rows, counted: 0 })
+    }
+
+    /// The next offset that it takes.
+    pub fn next_offset(&self) -> i64 {
+        self.replica.next_offset()
+    }
+
+    /// Takes the record at an offset.
+    pub fn take(&mut self, offset: i64, value: &[u8]) -> Result<(), String> {
+        if offset != self.replica.next_offset() {
+            return Err(format!("offset {} is missing: what comes next is {offset}", self.replica.next_offset()));
+        }
+        let verdict = self.replica.read(offset, value, &self.rows).map_err(|why| format!("offset {offset}: {why}"))?;
+        self.counted += u64::from(verdict == Verdict::Counts);
+        if self.replica.dirty_count() >= BATCH_ROWS { self.write() } else { Ok(()) }
+    }
+
+    /// Writes what is left.
+    pub fn write(&mut self) -> Result<(), String> {
+        let Some(batch) = self.replica.stage() else { return Ok(()) };
+        self.rows.store.write(&batch).map_err(|error| error.to_string())?;
+        self.replica.stored_and_trimmed(&batch);
+        Ok(())
+    }
+}
+
+/// What of one key is different.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Difference {
+    /// The saga, or what else it is.
+    pub key: String,
+    /// What the store has.
+    pub stored: String,
+    /// What the journal says.
+    pub journal: String,
+}
+
+/// Adds up anew what is stored of a partition; an error says what its checkpoint says otherwise. Also how many sagas that are.
+pub fn verify(store: &dyn Store, partition: i32) -> Result<Option<(Checkpoint, usize)>, String> {
+    let Some(checkpoint) = store.checkpoint(partition).map_err(|error| error.to_string())? else { return Ok(None) };
+    let (digest, count) = recount(&StoredRows { store, partition }, checkpoint.expired_bucket)?;
+    if digest == checkpoint.digest {
+        Ok(Some((checkpoint, count)))
+    } else {
+        Err(format!(
+            "partition {partition}: the stored rows are not those that the checkpoint at offset {} was written with: the store is damaged. \
+             Move its folder away, and the next start rebuilds it from the journal",
+            checkpoint.journal_offset
+        ))
+    }
+}
+
+/// All in which two states of a partition differ that stand at one offset, sorted by key.
+pub fn differences(stored: &dyn Store, journal: &dyn Store, partition: i32) -> Result<Vec<Difference>, String> {
+    let of = |store: &dyn Store| store.checkpoint(partition).map_err(|error| error.to_string());
+    let (Some(one), Some(other)) = (of(stored)?, of(journal)?) else { return Ok(Vec::new()) };
+    let mut all = differences_of_checkpoints(&one, &other);
+    for kind in [RowKind::Saga, RowKind::Breaker, RowKind::Outbox] {
+        let mut known: HashMap<RowKey, (u128, String)> = rows(stored, partition, kind, one.expired_bucket)?;
+        for (key, (hash, told)) in rows(journal, partition, kind, other.expired_bucket)? {
+            match known.remove(&key) {
+                Some((same, _)) if same == hash => {}
+                Some((_, stored)) => all.push(Difference { key: key.to_string(), stored, journal: told }),
+                None => all.push(Difference { key: key.to_string(), stored: NOTHING.to_owned(), journal: told }),
+            }
+        }
+        let only_stored = known.into_iter();
+        all.extend(only_stored.map(|(key, (_, stored))| Difference { key: key.to_string(), stored, journal: NOTHING.to_owned() }));
+    }
+    all.sort();
+    Ok(all)
+}
+
+const NOTHING: &str = "nothing";
+
+fn differences_of_checkpoints(one: &Checkpoint, other: &Checkpoint) -> Vec<Difference> {
+    let term = |of: &Checkpoint| format!("claim at {}, next number {}", of.claim_offset, of.number);
+    let positions = |of: &Checkpoint| {
+        let mut all: Vec<String> = of.positions.iter().map(|at| format!("{} {}", at.name, at.next)).collect();
+        all.sort();
+        all.join(", ")
+    };
+    let pairs = [
+        ("the owner's term", term(one), term(other)),
+        ("positions of inputs", positions(one), positions(other)),
+        ("what is expired", one.expired_bucket.to_string(), other.expired_bucket.to_string()),
+    ];
+    let differ = pairs.into_iter().filter(|(_, one, other)| one != other);
+    differ.map(|(key, stored, journal)| Difference { key: key.to_owned(), stored, journal }).collect()
+}
+
+/// Rows of a kind with what tells them apart, and in words; expired ones are invisible.
+fn rows(store: &dyn Store, partition: i32, kind: RowKind, expired: i64) -> Result<HashMap<RowKey, (u128, String)>, String> {
+    let mut all = HashMap::new();
+    let mut visit = |key: RowKey, row: &[u8]| {
+        let hash = row_hash(&key.to_string(), row);
+        let told = match &key {
+            RowKey::Saga(id) => match Saga::decode(id, row) {
+                Ok(saga) if saga.expiry_bucket().is_some_and(|bucket| bucket <= expired) => return true,
+                Ok(saga) => format!("{}, {} steps entered", saga.status.as_str(), saga.entries.len()),
+                Err(error) => error.to_string(),
+            },
+            _ => format!("{} bytes", row.len()),
+        };
+        all.insert(key, (hash, told));
+        true
+    };
+    store.rows(partition, kind, &mut visit).map_err(|error| error.to_string())?;
+    Ok(all)
+}

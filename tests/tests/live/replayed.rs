@@ -1,0 +1,138 @@
+//! A store against its journal, and back from a backup.
+
+use std::path::Path;
+use std::process::Output;
+
+use ringmaster::runtime::StoredRows;
+use ringmaster_core::partition::recount;
+use ringmaster_schemas::state::{Batch, Large, RowChange, RowKey, RowKind, Saga, index_keys};
+use ringmaster_store::Store;
+use ringmaster_store::rocks::RocksStore;
+use ringmaster_tests::live::{PARTITIONS, World, say, until};
+use serde_json::Value;
+
+/// Lines of JSON, one a partition.
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
+}
+
+fn results(output: &Output) -> Vec<String> {
+    lines(output).iter().map(|line| line["result"].as_str().expect("a text").to_owned()).collect()
+}
+
+fn refused(output: &Output, code: i32, words: &[&str]) {
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{told}");
+    words.iter().for_each(|word| assert!(told.contains(word), "'{word}' in {told}"));
+}
+
+/// Changes a stored saga behind everybody's back, so that the store is sound in itself and says something else than the journal.
+fn tamper(folder: &Path) -> String {
+    let store = RocksStore::open(folder, PARTITIONS, 32 << 20).expect("nobody has it").store;
+    let partition = 3;
+    let mut found = None;
+    let mut visit = |key: RowKey, row: &[u8]| {
+        found = Some((key, row.to_vec()));
+        false
+    };
+    store.rows(partition, RowKind::Saga, &mut visit).expect("readable");
+    let (key, row) = found.expect("some saga is there");
+    let RowKey::Saga(id) = &key else { panic!("a saga") };
+    let mut saga = Saga::decode(id, &row).expect("it is one");
+    let places = index_keys(&saga);
+    saga.priority += 1;
+    let mut checkpoint = store.checkpoint(partition).expect("readable").expect("there");
+    let large = || Large { before: false, now: Vec::new() };
+    let change = RowChange { key: key.clone(), value: Some(saga.encode()), before: places.clone(), after: places, large: large() };
+    let base_offset = checkpoint.journal_offset;
+    let write = |checkpoint, rows| store.write(&Batch { partition, base_offset, checkpoint, rows }).expect("written");
+    write(checkpoint.clone(), vec![change]);
+    checkpoint.digest = recount(&StoredRows { store: &store, partition }, checkpoint.expired_bucket).expect("readable").0;
+    write(checkpoint, Vec::new());
+    store.flush().expect("flushed");
+    key.to_string()
+}
+
+#[test]
+fn a_store_is_what_its_journal_says_and_comes_back_from_a_backup() {
+    let mut world = World::new("replayed");
+    let blue = world.owner("blue");
+    let shop = world.shop();
+    shop.order(1_200, 300.0);
+    shop.wait_middle(500);
+    // While it runs, as of its last flush.
+    let own = format!("data_dir={}", blue.data.display());
+    let ringmaster = |world: &World, arguments: &[&str]| {
+        let mut all = arguments.to_vec();
+        all.extend(["--set", &own]);
+        world.ringmaster(&all)
+    };
+    let live = ringmaster(&world, &["replay", "journal", "--json"]);
+    assert_eq!(live.status.code(), Some(0), "{}", String::from_utf8_lossy(&live.stderr));
+    assert_eq!(lines(&live).len(), PARTITIONS as usize);
+    let backup = world.folder().join("monday");
+    let monday = backup.display().to_string();
+    // Before the first flush there is nothing to copy.
+    let mut made = None;
+    until("something is flushed", || {
+        let tried = ringmaster(&world, &["backup", &monday]);
+        let code = tried.status.code();
+        made = Some(tried);
+        code != Some(9)
+    });
+    let made = made.expect("it was tried");
+    assert_eq!(made.status.code(), Some(0), "{}", String::from_utf8_lossy(&made.stderr));
+    refused(&ringmaster(&world, &["backup", &monday]), 4, &["is there already"]);
+    shop.wait_middle(900);
+    let data = blue.stop();
+    let store = data.join("store");
+    let same = ringmaster(&world, &["replay", "journal", "--json"]);
+    assert_eq!(results(&same), vec!["same"; PARTITIONS as usize], "{}", String::from_utf8_lossy(&same.stderr));
+    // From the backup on it is the same, and a part of the journal is no more than a part.
+    let from = ringmaster(&world, &["replay", "journal", "--json", "--from", &monday]);
+    assert_eq!(results(&from), vec!["same"; PARTITIONS as usize], "{}", String::from_utf8_lossy(&from.stderr));
+    assert!(lines(&from).iter().any(|line| line["from"].as_i64() > Some(0)));
+    let into = world.folder().join("then").display().to_string();
+    let part = ringmaster(&world, &["replay", "journal", "--json", "--partition", "2", "--until", "3", "--into", &into]);
+    assert_eq!((results(&part), lines(&part)[0]["to"].as_i64()), (vec!["not compared".to_owned()], Some(3)));
+    let of_then = ringmaster(&world, &["replay", "journal", "--json", "--partition", "2", "--store", &into]);
+    assert_eq!(results(&of_then), ["same"]);
+    restore(&world, &data, &backup, &ringmaster);
+    let blue = world.owner("blue");
+    world.close(shop, blue);
+    // What differs is named, and is no reason to believe the store.
+    let saga = tamper(&store);
+    let different = ringmaster(&world, &["replay", "journal", "--json"]);
+    assert_eq!(different.status.code(), Some(1));
+    let differences: Vec<Value> = lines(&different).into_iter().filter(|line| line["result"] == "different").collect();
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    assert!(differences[0]["differences"].as_array().is_some_and(|all| all.len() == 1 && all[0]["key"] == saga.as_str()));
+    let told = String::from_utf8_lossy(&ringmaster(&world, &["replay", "journal"]).stdout).into_owned();
+    assert!(told.contains(&saga) && told.contains("is different: 1 rows") && told.contains("is the same"), "{told}");
+    say("  one changed row of one saga was named");
+}
+
+/// Puts a backup in the place of the store; what does not fit changes nothing.
+fn restore(world: &World, data: &Path, backup: &Path, ringmaster: &dyn Fn(&World, &[&str]) -> Output) {
+    let (monday, store, manifest) = (backup.display().to_string(), data.join("store"), backup.join("MANIFEST.json"));
+    refused(&ringmaster(world, &["restore", &monday]), 4, &["is there", "move that folder away"]);
+    std::fs::rename(&store, data.join("moved")).expect("moved");
+    let text = std::fs::read_to_string(&manifest).expect("a manifest");
+    let spoil = |from: &str, to: &str| std::fs::write(&manifest, text.replacen(from, to, 1)).expect("written");
+    spoil("\"offset\": ", "\"offset\": 1");
+    refused(&ringmaster(world, &["restore", &monday]), 4, &["cannot be restored"]);
+    spoil("\"digest\": \"", "\"digest\": \"0");
+    refused(&ringmaster(world, &["restore", &monday]), 4, &["cannot be restored", "not what its manifest says"]);
+    spoil("\"journal\": \"", "\"journal\": \"0");
+    refused(&ringmaster(world, &["restore", &monday]), 4, &["another journal topic"]);
+    spoil("\"partitions\": 8", "\"partitions\": 9");
+    refused(&ringmaster(world, &["restore", &monday]), 4, &["9 partitions"]);
+    std::fs::write(&manifest, "{}").expect("written");
+    refused(&ringmaster(world, &["restore", &monday]), 4, &["cannot be restored"]);
+    assert!(!store.exists(), "nothing was put there");
+    std::fs::write(&manifest, text).expect("written");
+    let restored = ringmaster(world, &["restore", &monday]);
+    assert_eq!(restored.status.code(), Some(0), "{}", String::from_utf8_lossy(&restored.stderr));
+    assert!(store.exists());
+}
