@@ -97,6 +97,7 @@ fn partitions_that_move_to_where_they_are_warm() {
 #[test]
 fn a_journal_that_lost_its_tail() {
     all_pass(0..TAIL_LOST_SEEDS, Plan::tail_lost);
+    all_pass(0..TAIL_LOST_SEEDS, Plan::claim_lost);
     // Also where others had read what was lost.
     all_pass(0..TAIL_LOST_SEEDS, |seed| Plan { coordinators: 2, standby: 1, ..Plan::tail_lost(seed) });
 }
@@ -155,7 +156,7 @@ fn every_fault_is_done() {
 }
 
 /// The protocol broken in one place each (PROTOCOL.md section 6), and the runs that find it out.
-const MUTANTS: [(&str, Draw); 40] = [
+const MUTANTS: [(&str, Draw); 41] = [
     ("no_claim_check", Plan::random),
     ("no_number_check", Plan::random),
     ("number_gap_accepted", Plan::random),
@@ -183,6 +184,7 @@ const MUTANTS: [(&str, Draw); 40] = [
     ("ack_without_offset_taken", Plan::hostile),
     ("reclaim_without_replay", Plan::hostile),
     ("acks_keyed_by_number_only", Plan::restless),
+    ("claim_offset_guessed", Plan::hostile),
     ("no_identity_check", Plan::tail_lost),
     ("log_start_ignored", Plan::tail_lost),
     ("parked_participant_asked", Plan::parking),
