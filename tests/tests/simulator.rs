@@ -228,7 +228,7 @@ fn more_mutants_are_caught() {
 }
 
 /// Points at which a coordinator dies, or stands still and goes on (PROTOCOL.md section 7).
-const POINTS: [&str; 26] = [
+const POINTS: [&str; 30] = [
     "claim_not_sent",
     "claim_sent",
     "claim_appended_unacked",
@@ -236,13 +236,17 @@ const POINTS: [&str; 26] = [
     "replay_half",
     "replay_done_before_resend",
     "resend_half",
+    "resend_unacked",
     "resend_done_before_read",
     "input_fetched",
     "decided_not_queued",
     "queued_not_sent",
     "first_appended_second_on_wire",
     "appended_unacked",
+    "released_appended_unacked",
     "ack_without_offset",
+    "acked_not_confirmed",
+    "skip_run_unacked",
     "confirmed_before_send",
     "effect_appended_unacked",
     "later_effect_acked_earlier_not",
@@ -297,16 +301,38 @@ fn standing_still_at_every_point_is_survived() {
     all_survived(&POINTS, |seed, point| Plan::at_point(seed, point, true));
 }
 
+/// The same where a copy of each partition is kept by another one, which takes over.
+#[test]
+fn the_end_of_an_owner_at_every_point_is_survived_by_its_copy() {
+    all_survived(&POINTS, |seed, point| Plan { coordinators: 2, standby: 1, ..Plan::at_point(seed, point, seed % 2 == 0) });
+}
+
+/// An incident more, again and again, beside what happens at a point.
+fn beside(mut plan: Plan, every_ms: usize, incident: &Incident) -> Plan {
+    plan.incidents.extend((200..4_000).step_by(every_ms).map(|at| (at, incident.clone())));
+    plan.incidents.sort_by_key(|(at, _)| *at);
+    plan
+}
+
+/// Points that are passed only where owners change, or stores are lost.
+#[test]
+fn ends_at_what_happens_seldom_are_survived() {
+    for freeze in [false, true] {
+        let at_point = |seed, point| Plan::at_point(seed, point, freeze);
+        all_survived(&["foreign_claim_seen"], |seed, point| {
+            let frozen = Incident::Freeze { for_ms: 300, replace_after_ms: Some(20) };
+            beside(at_point(seed, point), 450, &frozen)
+        });
+        all_survived(&["store_aside_rebuild_half"], |seed, point| beside(at_point(seed, point), 700, &Incident::LoseStore));
+    }
+    all_survived(&["revoked_in_flight"], |seed, point| beside(Plan::at_point(seed, point, false), 150, &Incident::Reassign(0)));
+}
+
 /// A coordinator dies, or stands still, when what it hands over is finished and not yet written.
 #[test]
 fn an_end_in_the_middle_of_handing_over_is_survived() {
     for freeze in [false, true] {
-        all_survived(&["shutdown_half"], |seed, point| {
-            let mut plan = Plan::at_point(seed, point, freeze);
-            plan.incidents.extend((200..4_000).step_by(200).map(|at| (at, Incident::Reassign(0))));
-            plan.incidents.sort_by_key(|(at, _)| *at);
-            plan
-        });
+        all_survived(&["shutdown_half"], |seed, point| beside(Plan::at_point(seed, point, freeze), 200, &Incident::Reassign(0)));
     }
 }
 

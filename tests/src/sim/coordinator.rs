@@ -165,9 +165,13 @@ pub fn now(broker: &SimBroker, ahead_ms: Millis) -> Now {
 
 /// One turn of a worker, whatever comes of it.
 pub fn turn(worker: &mut Worker<SimBus>, broker: &SimBroker, ahead_ms: Millis) -> Turned {
-    let turned = catch_unwind(AssertUnwindSafe(|| worker.turn(&|| now(broker, ahead_ms), Duration::ZERO)));
-    match turned {
-        Ok(Ok(turn)) => Turned::Fine(turn.events),
+    caught(|| worker.turn(&|| now(broker, ahead_ms), Duration::ZERO).map(|turn| turn.events))
+}
+
+/// What came of something that a worker does; its events are counted.
+pub fn caught(does: impl FnOnce() -> Result<usize, Stop>) -> Turned {
+    match catch_unwind(AssertUnwindSafe(does)) {
+        Ok(Ok(events)) => Turned::Fine(events),
         Ok(Err(stop)) => Turned::Stopped(stop),
         Err(panic) => match panic.downcast_ref::<Crashed>() {
             Some(Crashed(point)) => Turned::Crashed(point),

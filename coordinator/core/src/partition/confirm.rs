@@ -37,8 +37,12 @@ impl Owner {
             reached("ack_without_offset");
             return self.doubtful("a record was acknowledged without its offset", cx);
         };
-        reached("appended_unacked");
+        let carries_released = pending.rows.is_empty() && pending.effects.is_empty();
+        reached(if carries_released { "released_appended_unacked" } else { "appended_unacked" });
         pending.offset = Some(offset);
+        if behind > 0 {
+            reached("acked_not_confirmed");
+        }
         self.confirm(cx);
     }
 

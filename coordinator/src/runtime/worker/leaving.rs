@@ -120,8 +120,9 @@ impl Inner {
 
     /// Hosts a partition no more; nothing of it is read from here on.
     pub(super) fn let_go(&mut self, bus: &mut impl Bus, number: i32) {
-        if self.hosts.remove(number).is_none() {
-            return;
+        let Some(hosted) = self.hosts.remove(number) else { return };
+        if !hosted.partition.quiet() {
+            reached("revoked_in_flight");
         }
         self.unsent.retain(|(of, _)| *of != number);
         let inputs: Vec<TopicPartition> = (0..self.inputs.len()).map(|index| self.input_at(index, number)).collect();

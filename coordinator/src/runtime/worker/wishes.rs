@@ -156,12 +156,13 @@ impl Inner {
                 Err(why) => refused.push((tag, why)),
             }
             reached("later_effect_acked_earlier_not");
+            reached("resend_half");
         }
         for (tag, why) in refused {
             self.failed(number, sender, tag, why, now);
         }
         if !tags.is_empty() {
-            reached("resend_half");
+            reached("resend_unacked");
         }
     }
 }

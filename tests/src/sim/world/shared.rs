@@ -106,8 +106,9 @@ impl World {
             Order::HandOver { partition, .. } => worker.hand_over(partition, clock),
             Order::Follow { partition, .. } => worker.follow(Partition::new(self.setup.partition(partition)), clock),
             Order::Drop { partition, .. } | Order::Unfollow { partition, .. } => {
-                if let Err(stop) = worker.revoke(partition, clock) {
-                    self.turned(index, Turned::Stopped(stop));
+                match coordinator::caught(|| worker.revoke(partition, clock).map(|()| 0)) {
+                    Turned::Fine(_) => {}
+                    other => self.turned(index, other),
                 }
             }
             Order::GiveBack(partitions) => self.group.given_back(index, &partitions, now),
