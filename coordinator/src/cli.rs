@@ -16,6 +16,7 @@ mod hand;
 mod history;
 mod instances;
 mod journal;
+mod many;
 mod participant;
 mod participants;
 mod quarantine;
@@ -167,6 +168,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Saga(SagaCommand::Why { id, json, asked }) => return saga::why(&config, id, asked.api, *json, out),
         Command::Saga(SagaCommand::History { id, limit, json }) => history::history(&config, id, *limit, *json, out),
         Command::Act(arguments) => act::act(&config, arguments, out),
+        Command::ActMany(arguments) => many::act(&config, arguments, out),
         Command::Config { .. } => check_settings(&config, out),
     };
     result.map_err(|failure| name_brokers(failure, &config))

@@ -90,7 +90,7 @@ fn show(saga: &Saga) -> Value {
         "key": &*saga.key(),
         "status": saga.status.as_str(),
         "stuck": saga.stuck(),
-        "state": format!("{:016x}", ringmaster_core::saga::state_token(&saga.id, &saga.encode())),
+        "state": state(saga),
         "started_at": time(Some(head.started_at)),
         "deadline_at": time(saga.deadline_at),
         "held_since": time(saga.held_since),
@@ -174,6 +174,11 @@ pub(super) fn time(at: Option<Millis>) -> Value {
     let mut text = String::with_capacity(32);
     put_timestamp(at.saturating_mul(1_000), &mut text);
     text.into()
+}
+
+/// What an act names to be done only if the saga still is as it was seen: 16 hexadecimal digits.
+pub(super) fn state(saga: &Saga) -> String {
+    format!("{:016x}", ringmaster_core::saga::state_token(&saga.id, &saga.encode()))
 }
 
 #[cfg(test)]

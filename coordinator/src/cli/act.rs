@@ -57,8 +57,9 @@ pub(super) struct ActArguments {
     timeout: u64,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ActName {
+/// What a person may do to a saga.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ActName {
     Cancel,
     Retry,
     Skip,
@@ -68,6 +69,22 @@ enum ActName {
     Start,
     Pause,
     Resume,
+}
+
+impl From<ActName> for ControlAct {
+    fn from(name: ActName) -> ControlAct {
+        match name {
+            ActName::Cancel => ControlAct::Cancel,
+            ActName::Retry => ControlAct::Retry,
+            ActName::Skip => ControlAct::Skip,
+            ActName::Resolve => ControlAct::Resolve,
+            ActName::Approve => ControlAct::Approve,
+            ActName::Refuse => ControlAct::Refuse,
+            ActName::Start => ControlAct::Start,
+            ActName::Pause => ControlAct::Pause,
+            ActName::Resume => ControlAct::Resume,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -94,17 +111,7 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
     let record = ControlRecord {
         id: Some(Cow::Borrowed(&id)),
         saga: Cow::Borrowed(&arguments.id),
-        act: match arguments.act {
-            ActName::Cancel => ControlAct::Cancel,
-            ActName::Retry => ControlAct::Retry,
-            ActName::Skip => ControlAct::Skip,
-            ActName::Resolve => ControlAct::Resolve,
-            ActName::Approve => ControlAct::Approve,
-            ActName::Refuse => ControlAct::Refuse,
-            ActName::Start => ControlAct::Start,
-            ActName::Pause => ControlAct::Pause,
-            ActName::Resume => ControlAct::Resume,
-        },
+        act: arguments.act.into(),
         step: arguments.step.as_deref().map(Cow::Borrowed),
         by: Cow::Borrowed(&arguments.by),
         why: Cow::Borrowed(&arguments.why),
@@ -133,7 +140,7 @@ fn send(bus: &mut impl Bus, topics: &Topics, id: &str, bytes: &[u8], patience: D
 }
 
 /// What became of an act that was taken.
-fn became(id: &str, turn: &Turn) -> String {
+pub(super) fn became(id: &str, turn: &Turn) -> String {
     // Rows around it may be told of it in the same turn.
     let events = turn.changes.iter().filter_map(|change| match change {
         Change::Saga(saga) if *saga.saga == *id => Some(&saga.events),

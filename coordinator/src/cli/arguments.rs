@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{act, graph, participant, participants, redrive, replay, test};
+use super::{act, graph, many, participant, participants, redrive, replay, test};
 
 const SAGA_EXAMPLES: &str = "\
 Examples:
@@ -210,6 +210,13 @@ pub(super) enum Command {
         after_help = "Examples:\n  ringmaster act retry order-fulfilment/ord-17 --why 'the card service is back'\n  ringmaster act resolve order-fulfilment/ord-17 --outcome succeeded --step ship --value '{\"tracking\": \"T1\"}' --why 'seen in their books'\n  ringmaster act approve loan/loan-3 --by ann --why 'the papers are in order'\n  ringmaster act start order-fulfilment/ord-18 --event lost.json --why 'its event was lost'\n  ringmaster act cancel order-fulfilment/ord-17 --why 'asked by phone'"
     )]
     Act(act::ActArguments),
+    /// Do the same to many sagas: select and look, then do it to those, as they were seen.
+    ///
+    /// With --into FILE those that a filter finds are written down, each with the state that it was seen in, and nothing is done. With --from
+    /// FILE --expected COUNT the act is sent to each of them, --rate a second, and done only where the saga still is in that state: what was
+    /// shown is hit, or less, never more, whoever takes over meanwhile. SIGINT ends it; the same command goes on.
+    #[command(after_help = many::EXAMPLES)]
+    ActMany(many::ManyArguments),
     /// Print all settings with their defaults, as a file to begin with.
     Config {
         /// Check the settings in use instead, and say what is wrong with them.

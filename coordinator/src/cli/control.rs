@@ -1,6 +1,6 @@
 //! Records of the control topic: how they are sent, and how what became of them is found in the journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use ringmaster_bus::Bus;
@@ -61,6 +61,42 @@ pub(super) fn wait(
             }
         }
         found.len() < sent.len()
+    })?;
+    Ok(found)
+}
+
+/// An act on a saga: where it goes, by which key, and its record, which no other has.
+#[derive(Debug, Clone)]
+pub(super) struct Addressed {
+    pub(super) partition: i32,
+    pub(super) key: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Sends acts, and reads the journal until each has the turn that took it, but no longer than this; the turns by their places.
+pub(super) fn send_all(
+    bus: &mut impl Bus,
+    topics: &Topics,
+    acts: &[Addressed],
+    patience: Duration,
+) -> Result<BTreeMap<usize, Turn>, Failure> {
+    let partitions: BTreeSet<i32> = acts.iter().map(|act| act.partition).collect();
+    let bounds = blocking::bounds_each(bus, &topics.journal, partitions.into_iter())?;
+    let records: Vec<_> = acts.iter().map(|act| (act.partition, act.key.clone(), act.bytes.clone())).collect();
+    blocking::append_each(bus, &topics.control, &records)?;
+    let from: Vec<Sent> = bounds.into_iter().map(|(partition, (_, end))| (partition, end)).collect();
+    let places: HashMap<&[u8], usize> = acts.iter().enumerate().map(|(place, act)| (&*act.bytes, place)).collect();
+    let mut found = BTreeMap::new();
+    blocking::follow(bus, &topics.journal, &from, patience, &mut |read| {
+        if let Ok(JournalRecord::Decision(decision)) = JournalRecord::decode(read.value.as_deref().unwrap_or_default()) {
+            for turn in decision.turns {
+                let place = turn.input.as_ref().and_then(|input| places.get(&*input.raw).copied());
+                if let Some(place) = place {
+                    found.entry(place).or_insert(turn);
+                }
+            }
+        }
+        found.len() < acts.len()
     })?;
     Ok(found)
 }

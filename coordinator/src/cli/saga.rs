@@ -41,6 +41,35 @@ pub(super) fn list(
     as_json: bool,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
+    let limit = filter.limit;
+    let (mut sagas, more) = select(config, filter, api)?;
+    let is_cut = sagas.len() > limit;
+    sagas.truncate(limit);
+    let sagas = &sagas[..];
+    if as_json {
+        return sagas.iter().try_for_each(|saga| say(out, format_args!("{saga}")));
+    }
+    let more = is_cut || more;
+    if sagas.is_empty() && !more {
+        let of = filter.definition.map_or_else(String::new, |name| format!(" of {name}"));
+        let what = match (filter.stuck, filter.parked, filter.participant) {
+            (true, _, _) => "is stuck".to_owned(),
+            (_, true, Some(name)) => format!("is parked for {name}"),
+            (_, true, None) => "is parked".to_owned(),
+            _ if filter.paused => "is paused".to_owned(),
+            _ if !filter.search.is_empty() => format!("is found by {}", filter.search.join(" and ")),
+            _ => "is under way".to_owned(),
+        };
+        return say(out, format_args!("no saga{of} {what}"));
+    }
+    say(out, format_args!("{}", table_of(sagas)))?;
+    let more = if more { "; there are more (--limit, --definition)" } else { "" };
+    let count = if sagas.len() == 1 { "1 saga".to_owned() } else { format!("{} sagas", sagas.len()) };
+    say(out, format_args!("{count}{more}; `ringmaster saga why ID` says what each waits for"))
+}
+
+/// Those that a filter finds, as all instances know them, and whether there are more.
+pub(super) fn select(config: &Config, filter: &Filter<'_>, api: Option<SocketAddr>) -> Result<(Vec<Value>, bool), Failure> {
     let Filter { limit, stuck, parked, paused, .. } = *filter;
     let mut path = format!("/api/sagas?limit={limit}&stuck={stuck}&parked={parked}&paused={paused}");
     for (what, example, name) in
@@ -66,29 +95,7 @@ pub(super) fn list(
     if answers.len() > 1 {
         sagas.sort_by_key(order);
     }
-    let is_cut = sagas.len() > limit;
-    sagas.truncate(limit);
-    let sagas = &sagas[..];
-    if as_json {
-        return sagas.iter().try_for_each(|saga| say(out, format_args!("{saga}")));
-    }
-    let more = is_cut || answers.iter().any(|found| found["more"] == true);
-    if sagas.is_empty() && !more {
-        let of = filter.definition.map_or_else(String::new, |name| format!(" of {name}"));
-        let what = match (filter.stuck, filter.parked, filter.participant) {
-            (true, _, _) => "is stuck".to_owned(),
-            (_, true, Some(name)) => format!("is parked for {name}"),
-            (_, true, None) => "is parked".to_owned(),
-            _ if filter.paused => "is paused".to_owned(),
-            _ if !filter.search.is_empty() => format!("is found by {}", filter.search.join(" and ")),
-            _ => "is under way".to_owned(),
-        };
-        return say(out, format_args!("no saga{of} {what}"));
-    }
-    say(out, format_args!("{}", table_of(sagas)))?;
-    let more = if more { "; there are more (--limit, --definition)" } else { "" };
-    let count = if sagas.len() == 1 { "1 saga".to_owned() } else { format!("{} sagas", sagas.len()) };
-    say(out, format_args!("{count}{more}; `ringmaster saga why ID` says what each waits for"))
+    Ok((sagas, answers.iter().any(|found| found["more"] == true)))
 }
 
 fn table_of(sagas: &[Value]) -> Table {

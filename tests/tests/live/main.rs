@@ -9,6 +9,7 @@ mod codecs;
 mod deploys;
 mod kills;
 mod library;
+mod many;
 mod mistakes;
 mod others;
 mod paused;

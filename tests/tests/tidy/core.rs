@@ -34,12 +34,9 @@ const BESIDE: [&str; 3] =
     ["coordinator/core/tests/", "coordinator/core/src/definition/compile/tests/", "coordinator/core/src/faults.rs"];
 
 /// Places for faults that no test uses yet, and why.
-const UNATTACKED: [(&str, &str); 5] = [
+const UNATTACKED: [(&str, &str); 2] = [
     ("no_commit", "positions are committed for lag tools alone: without it nothing may change"),
-    ("store_aside_rebuild_half", "needs a store that is rebuilt: attacked on a real broker (tests/tests/live/store.rs)"),
-    ("foreign_claim_seen", "an instance stops there: attacked on a real broker (tests/tests/live/takeover.rs)"),
     ("size_refused", "the simulator's records are small: attacked by tests/tests/bad_input"),
-    ("skip_run_unacked", "the simulator's runs of skipped inputs are short"),
 ];
 
 #[test]

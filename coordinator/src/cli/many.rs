@@ -1,0 +1,327 @@
+//! `act-many`: one act on many sagas. They are selected first and written down, each with the state that was seen; only those are acted on,
+//! and only while they still are in that state.
+//!
+//! ```text
+//! filter -> sagas with their states -> a file (nothing is done) -> --expected COUNT -> acts, so many a second -> what became of each
+//! ```
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use ringmaster_core::intake::{ControlAct, ControlRecord};
+use ringmaster_schemas::names::Topics;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::act::{ActName, became};
+use super::arguments::Asked;
+use super::buses::{self, Access, on_bus};
+use super::control::{self, Addressed};
+use super::definitions::say;
+use super::exit::{Exit, Failure};
+use super::run::stop_signal;
+use super::saga::{Filter, select};
+use crate::api;
+use crate::config::Config;
+use crate::runtime;
+
+pub(super) const EXAMPLES: &str = "Examples:\n  \
+    ringmaster act-many retry --stuck --definition order-fulfilment --into stuck.json\n  \
+    ringmaster act-many retry --from stuck.json --expected 37 --why 'the card service is back'\n  \
+    ringmaster act-many cancel --search customer=c-7 --definition order-fulfilment --into c-7.json";
+
+/// Sagas that one selection has at most; each instance tells so many.
+const SELECTED_MAX: usize = 1_000;
+/// What a selection says that it is.
+const FORMAT: &str = "ringmaster-selection";
+
+/// What stands on the command line.
+#[derive(Debug, Args)]
+pub(super) struct ManyArguments {
+    /// What to do: cancel, pause, resume; with what is stuck: retry or skip; with what waits for an approval: approve or refuse.
+    act: ActName,
+    /// Select those that need a person.
+    #[arg(long)]
+    stuck: bool,
+    /// Select those of which something is parked.
+    #[arg(long, conflicts_with = "stuck")]
+    parked: bool,
+    /// Select those that are paused.
+    #[arg(long, conflicts_with_all = ["stuck", "parked"])]
+    paused: bool,
+    /// Of what is parked: only for this participant.
+    #[arg(long, value_name = "NAME", requires = "parked")]
+    participant: Option<String>,
+    /// Only those of this definition.
+    #[arg(long, value_name = "NAME")]
+    definition: Option<String>,
+    /// Only those that have this value; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    search: Vec<String>,
+    /// Only those at this step; it is also the step that is meant.
+    #[arg(long, value_name = "STEP")]
+    step: Option<String>,
+    /// Write the selection into this file, which must not be there yet; nothing is done.
+    #[arg(long, value_name = "FILE", conflicts_with = "from", required_unless_present = "from")]
+    into: Option<PathBuf>,
+    /// Act on the selection of this file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["stuck", "parked", "paused", "participant", "definition", "search", "step"])]
+    from: Option<PathBuf>,
+    /// Do it: to so many, as the selection has. Without it nothing is done.
+    #[arg(long, value_name = "COUNT", requires = "from", requires = "why")]
+    expected: Option<usize>,
+    /// Why, for those who look at it later.
+    #[arg(long, value_name = "TEXT")]
+    why: Option<String>,
+    /// Who acts.
+    #[arg(long, env = "USER", value_name = "NAME")]
+    by: Option<String>,
+    /// At most so many a second.
+    #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rate: u32,
+    /// How many seconds to wait for the answers of those that are on their way.
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    timeout: u64,
+    /// One JSON object a saga and line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+/// What was selected, and as what it was seen.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Selection {
+    format: String,
+    version: u32,
+    /// Which act it was made for.
+    act: ControlAct,
+    /// When, in milliseconds since 1970.
+    made_at: i64,
+    /// Whose sagas they are.
+    prefix: String,
+    /// The step that is meant, if one is.
+    step: Option<String>,
+    sagas: Vec<Selected>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Selected {
+    saga: String,
+    /// The state that was seen.
+    state: String,
+}
+
+/// `ringmaster act-many`
+pub(super) fn act(config: &Config, arguments: &ManyArguments, out: &mut dyn Write) -> Result<(), Failure> {
+    control::needs_kafka(config)?;
+    if matches!(arguments.act, ActName::Start | ActName::Resolve) {
+        let why = "start and resolve say something of one saga alone: `ringmaster act` is for them";
+        return Err(Failure::new(Exit::Usage, why));
+    }
+    match (&arguments.into, &arguments.from) {
+        (Some(file), _) => choose(config, arguments, file, out),
+        (None, Some(file)) => {
+            let selection = read(config, arguments, file)?;
+            let count = selection.sagas.len();
+            match (arguments.expected, arguments.why.as_deref()) {
+                (Some(expected), Some(why)) if expected == count => carry_out(config, arguments, (&selection, why), out),
+                (Some(expected), _) => {
+                    let why = format!("the selection has {}, not {expected}: look at it again", sagas(count));
+                    Err(Failure::new(Exit::Rejected, why))
+                }
+                _ => say(out, format_args!("{}", how(arguments.act, file, count))),
+            }
+        }
+        (None, None) => unreachable!("the command line has one of them"),
+    }
+}
+
+fn sagas(count: usize) -> String {
+    if count == 1 { "1 saga".to_owned() } else { format!("{count} sagas") }
+}
+
+fn how(act: ActName, file: &Path, count: usize) -> String {
+    let act = serde_json::to_value(ControlAct::from(act)).expect("a word");
+    let act = act.as_str().unwrap_or_default();
+    format!(
+        "nothing was done; to {act} {} as they were seen: ringmaster act-many {act} --from {} --expected {count} --why TEXT",
+        sagas(count),
+        file.display()
+    )
+}
+
+/// Selects, writes down what was selected, and says what it would be.
+fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn Write) -> Result<(), Failure> {
+    let filter = Filter {
+        stuck: arguments.stuck,
+        parked: arguments.parked,
+        paused: arguments.paused,
+        participant: arguments.participant.as_deref(),
+        definition: arguments.definition.as_deref(),
+        search: &arguments.search,
+        limit: SELECTED_MAX,
+    };
+    let (found, more) = select(config, &filter, arguments.asked.api)?;
+    let is_meant = |row: &&Value| arguments.step.as_deref().is_none_or(|step| row["step"] == step);
+    let meant: Vec<&Value> = found.iter().filter(is_meant).collect();
+    let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
+    let selection = Selection {
+        format: FORMAT.to_owned(),
+        version: 1,
+        act: arguments.act.into(),
+        made_at: runtime::wall(),
+        prefix: config.prefix.clone(),
+        step: arguments.step.clone(),
+        sagas: meant.iter().map(|row| Selected { saga: text(row, "saga"), state: text(row, "state") }).collect(),
+    };
+    let failed = |error: std::io::Error| Failure::new(Exit::Refused, format_args!("{}: {error}", file.display()));
+    let text_of_all = serde_json::to_string_pretty(&selection).expect("it is JSON");
+    let made = std::fs::File::options().write(true).create_new(true).open(file);
+    made.and_then(|mut made| made.write_all(text_of_all.as_bytes())).map_err(failed)?;
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for row in &meant {
+        let kind = format!("{} at {}: {}", text(row, "definition"), text(row, "step"), text(row, "reason"));
+        *kinds.entry(kind).or_default() += 1;
+    }
+    for (kind, count) in kinds {
+        say(out, format_args!("{count} {kind}"))?;
+    }
+    let count = selection.sagas.len();
+    if more {
+        let rest = "there are more: act on these first, and select again";
+        say(out, format_args!("{} are selected, into {}; {rest}", sagas(count), file.display()))?;
+    }
+    say(out, format_args!("{}", how(arguments.act, file, count)))
+}
+
+fn read(config: &Config, arguments: &ManyArguments, file: &Path) -> Result<Selection, Failure> {
+    let refused = |why: String| Failure::new(Exit::Refused, format_args!("{}: {why}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|error| refused(error.to_string()))?;
+    let selection: Selection = serde_json::from_str(&text).map_err(|error| refused(format!("this is no selection: {error}")))?;
+    if selection.format != FORMAT || selection.version != 1 {
+        return Err(refused("this is no selection of `ringmaster act-many --into`".to_owned()));
+    }
+    if selection.act != arguments.act.into() || selection.prefix != config.prefix {
+        let made_for = serde_json::to_value(selection.act).expect("a word");
+        return Err(refused(format!("it was made to {made_for} sagas of prefix '{}'", selection.prefix)));
+    }
+    Ok(selection)
+}
+
+/// How many became what.
+#[derive(Debug, Default)]
+struct Counts {
+    done: usize,
+    rejected: usize,
+    open: usize,
+}
+
+/// Sends what is meant, not more a second than may be, until it is done or somebody stops it.
+fn carry_out(
+    config: &Config,
+    arguments: &ManyArguments,
+    (selection, why): (&Selection, &str),
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let by = arguments.by.as_deref().ok_or_else(|| Failure::new(Exit::Usage, "say who does it: --by NAME"))?;
+    let (stop, topics, patience) = (stop_signal()?, Topics::new(&config.prefix), Duration::from_secs(arguments.timeout));
+    let mut any = buses::open(config, Access::Write)?;
+    let (mut counts, mut rest) = (Counts::default(), &selection.sagas[..]);
+    on_bus!(&mut any, bus => {
+        let partitions = control::partitions(bus, &topics)?;
+        while !rest.is_empty() && !stop.load(Ordering::Relaxed) && counts.open == 0 {
+            let since = Instant::now();
+            let (some, later) = rest.split_at(rest.len().min(arguments.rate as usize));
+            let acts: Vec<Addressed> = some.iter().map(|one| addressed(selection, one, (by, why), partitions)).collect::<Result<_, _>>()?;
+            let turns = control::send_all(bus, &topics, &acts, patience)?;
+            for (place, one) in some.iter().enumerate() {
+                tell(one, turns.get(&place), &mut counts, arguments.json, out)?;
+            }
+            rest = later;
+            pace(since, some.len(), arguments.rate, (selection.sagas.len() - rest.len(), selection.sagas.len()), &stop);
+        }
+    });
+    end(&counts, rest.len(), arguments.json, out)
+}
+
+fn addressed(selection: &Selection, one: &Selected, (by, why): (&str, &str), partitions: i32) -> Result<Addressed, Failure> {
+    let of = |id: &str| Some((api::partition_of(id, partitions)?, api::key_of(id)?));
+    let Some((partition, key)) = of(&one.saga) else {
+        return Err(Failure::new(Exit::Refused, format_args!("'{}' is no saga's id: the selection was changed", one.saga)));
+    };
+    let record = ControlRecord {
+        id: Some(Cow::Owned(format!("{:016x}", fastrand::u64(..)))),
+        saga: Cow::Borrowed(&one.saga),
+        act: selection.act,
+        step: selection.step.as_deref().map(Cow::Borrowed),
+        by: Cow::Borrowed(by),
+        why: Cow::Borrowed(why),
+        if_state: Some(Cow::Borrowed(&one.state)),
+        outcome: None,
+        code: None,
+        value: None,
+    };
+    Ok(Addressed { partition, key: key.to_vec(), bytes: serde_json::to_vec(&record).expect("texts are always JSON") })
+}
+
+/// Says how far it is, and waits, unless somebody stops it.
+fn pace(since: Instant, count: usize, rate: u32, (done, all): (usize, usize), stop: &AtomicBool) {
+    if done >= all {
+        return;
+    }
+    // Nobody need listen.
+    let _ = writeln!(std::io::stderr(), "{done} of {all}");
+    let share = Duration::from_secs_f64(count as f64 / f64::from(rate));
+    while since.elapsed() < share && !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(20).min(share.saturating_sub(since.elapsed())));
+    }
+}
+
+/// Tells what became of one.
+fn tell(
+    one: &Selected,
+    turn: Option<&ringmaster_schemas::journal::Turn>,
+    counts: &mut Counts,
+    as_json: bool,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let (result, words) = match turn.map(|turn| (control::rejection(turn), turn)) {
+        None => ("open", "nobody took it within the time".to_owned()),
+        Some((Some(rejected), _)) => ("rejected", format!("{}: {}", rejected.reason, rejected.detail)),
+        Some((None, turn)) => ("done", became(&one.saga, turn)),
+    };
+    *match result {
+        "done" => &mut counts.done,
+        "rejected" => &mut counts.rejected,
+        _ => &mut counts.open,
+    } += 1;
+    match as_json {
+        true => say(out, format_args!("{}", json!({ "saga": one.saga, "result": result, "detail": words }))),
+        false => say(out, format_args!("{}  {words}", one.saga)),
+    }
+}
+
+fn end(counts: &Counts, rest: usize, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let Counts { done, rejected, open } = *counts;
+    let words = format!("{done} done, {rejected} rejected");
+    if open > 0 {
+        let why = "lie in the control topic and are taken when a coordinator reads them. The same command again does nothing twice";
+        return Err(Failure::new(Exit::Waited, format_args!("{words}; {open} {why}; {rest} were not sent")));
+    }
+    if rest > 0 {
+        let why = format!("interrupted: {} were not sent; the same command goes on, and does nothing twice", sagas(rest));
+        return Err(Failure::new(Exit::Failed, format_args!("{words}; {why}")));
+    }
+    if rejected > 0 {
+        return Err(Failure::new(Exit::Rejected, format_args!("{words}: what has moved on since it was selected is left alone")));
+    }
+    if as_json { Ok(()) } else { say(out, format_args!("{words}")) }
+}
