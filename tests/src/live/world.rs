@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use ringmaster::blocking;
 use ringmaster_bus::kafka::broker::Broker;
+use ringmaster_bus::kafka::{KafkaBus, KafkaSettings};
 use ringmaster_demo::accounting::{self, Accounting};
 use ringmaster_demo::orders::{self, ORDERS, OUTCOMES, OrderWriter};
 use ringmaster_demo::rig;
@@ -101,6 +103,18 @@ impl World {
         let of = |partition| consumer.fetch_watermarks(topic, partition, PATIENCE).expect("it exists").1;
         let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("an answer");
         (0..metadata.topics()[0].partitions().len() as i32).map(of).sum()
+    }
+
+    /// The values of all that a partition of a topic holds now, in order.
+    pub fn values(&self, topic: &str, partition: i32) -> Vec<Vec<u8>> {
+        let mut bus = KafkaBus::new(KafkaSettings::new(self.broker().address())).expect("a client");
+        let mut values = Vec::new();
+        let read = blocking::read_to_end(&mut bus, topic, partition, &mut |read| {
+            values.extend(read.value);
+            true
+        });
+        read.expect("the topic can be read");
+        values
     }
 
     /// How many commands were ever sent to a service.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use ringmaster_schemas::journal::JournalRecord;
 use ringmaster_tests::live::{Coordinator, PARTITIONS, Shop, World, say, until};
 
 /// The partitions that an instance owns.
@@ -29,6 +30,31 @@ pub(crate) fn hold_back(world: &mut World, shop: &Shop) {
     shop.wait_stuck();
 }
 
+/// The longest time that a partition stood when another instance claimed it: from the last turn of the one to the first of the other, by
+/// the journal's own clock. For people: how long it is depends on the machine, and on what comes in.
+fn longest_pause_ms(world: &World) -> i64 {
+    let mut longest = 0;
+    for partition in 0..PARTITIONS {
+        let (mut last, mut owner, mut claimed) = (None, None, false);
+        for value in world.values(&world.topics().journal, partition) {
+            match JournalRecord::decode(&value).expect("a record of the journal") {
+                JournalRecord::Claim(claim) => {
+                    claimed = owner.as_ref().is_some_and(|before| *before != claim.owner);
+                    owner = Some(claim.owner);
+                }
+                JournalRecord::Decision(decision) => {
+                    if let Some(before) = last.filter(|_| std::mem::take(&mut claimed)) {
+                        longest = longest.max(decision.stamp.now - before);
+                    }
+                    last = Some(decision.stamp.now);
+                }
+                JournalRecord::Positions(_) | JournalRecord::Bare(_) => {}
+            }
+        }
+    }
+    longest
+}
+
 #[test]
 fn instances_share_the_partitions_and_take_over_from_each_other() {
     let mut world = World::new("several coordinators");
@@ -38,6 +64,7 @@ fn instances_share_the_partitions_and_take_over_from_each_other() {
     shop.wait_middle(200);
     let (green, red) = (world.owner("green"), world.owner("red"));
     wait_shared("all three have a share", &[&blue, &green, &red]);
+    say(&format!("  a partition that was handed over under load stood {} ms at most", longest_pause_ms(&world)));
     // Whoever is asked: the one that has the saga answers.
     let shown = world.ringmaster(&["instances"]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
