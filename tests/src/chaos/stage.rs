@@ -1,0 +1,216 @@
+//! What a round plays on: brokers, coordinators, services and a shop; and the waits for what must happen.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ringmaster_demo::rig::SERVICES;
+
+use super::{Halt, Options};
+use crate::live::{Coordinator, PARTITIONS, Process, Shop, World};
+
+/// Names of coordinators.
+const NAMES: [&str; 3] = ["blue", "green", "red"];
+/// Whoever hears nothing of a coordinator for so long gives its partitions to others.
+pub(super) const SESSION: Duration = Duration::from_secs(3);
+/// How long something may take that must happen, on a machine that is busy with other things.
+pub(super) const PATIENCE: Duration = Duration::from_secs(240);
+/// So long is waited until nothing is queued up any more: a slow machine may never get there.
+const CALM_WITHIN: Duration = Duration::from_secs(60);
+/// What an order takes beside the answers, where nothing is queued up.
+const CALM_BESIDES: Duration = Duration::from_secs(1);
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// A coordinator ends with it where no broker answers at its start: whoever watches over it starts it again.
+const UNREACHABLE: i32 = 5;
+
+/// A place for a coordinator.
+pub(super) struct Seat {
+    /// Its name, and its data directory's.
+    pub(super) name: &'static str,
+    /// What runs there.
+    pub(super) running: Option<Coordinator>,
+    /// It stands still (`SIGSTOP`): it is not asked anything.
+    pub(super) is_frozen: bool,
+}
+
+/// One round's stage.
+pub(super) struct Stage<'a> {
+    /// Brokers, services and the folder.
+    pub(super) world: &'a mut World,
+    /// One for each coordinator.
+    pub(super) seats: Vec<Seat>,
+    /// Orders and outcomes.
+    pub(super) shop: Shop,
+    /// What was asked for.
+    pub(super) options: &'a Options,
+    /// Records that must be in quarantine.
+    pub(super) poisoned: u64,
+    stop: &'a AtomicBool,
+}
+
+impl<'a> Stage<'a> {
+    /// Topics, services, coordinators, and orders at the rate.
+    pub(super) fn open(world: &'a mut World, options: &'a Options, stop: &'a AtomicBool) -> Result<Stage<'a>, Halt> {
+        world.edit(
+            "sagas/order-fulfilment.yaml",
+            "    undo: inventory.ReleaseStock          # its body is the do's\n",
+            "    undo: inventory.ReleaseStock\n    timeout: 5s\n",
+        );
+        world.configure(&format!("\"session.timeout.ms\" = \"{}\"", SESSION.as_millis()));
+        world.apply_topics();
+        let shop = world.silent_shop();
+        let seat = |name: &&'static str| Seat { name, running: None, is_frozen: false };
+        let seats = NAMES.iter().take(options.coordinators).map(seat).collect();
+        let mut stage = Stage { world, seats, shop, options, poisoned: 0, stop };
+        SERVICES.iter().for_each(|service| stage.start_service(service, &[]));
+        (0..stage.seats.len()).for_each(|seat| stage.start(seat));
+        stage.wait_shared("the coordinators own all partitions")?;
+        stage.shop.order(u64::MAX / 2, options.rate);
+        stage.wait("the first orders end", |stage| stage.shop.finished() > 0)?;
+        Ok(stage)
+    }
+
+    /// Starts a service that keeps back its answers, with further flags.
+    pub(super) fn start_service(&mut self, service: &str, flags: &[&str]) {
+        let delay = format!("delay={}ms", self.options.answer_after.as_millis());
+        self.world.start_service(service, &[&["--fault", &delay], flags].concat());
+    }
+
+    /// Starts the coordinator of a seat.
+    pub(super) fn start(&mut self, seat: usize) {
+        let name = self.seats[seat].name;
+        self.seats[seat].running = Some(self.world.coordinator(name));
+    }
+
+    /// The coordinator of a seat, which runs.
+    pub(super) fn coordinator(&self, seat: usize) -> &Coordinator {
+        self.seats[seat].running.as_ref().expect("it runs")
+    }
+
+    /// The same, out of its seat.
+    pub(super) fn take_coordinator(&mut self, seat: usize) -> Coordinator {
+        self.seats[seat].running.take().expect("it runs")
+    }
+
+    /// Coordinators that run and do not stand still.
+    pub(super) fn awake(&self) -> impl Iterator<Item = &Coordinator> {
+        self.seats.iter().filter(|seat| !seat.is_frozen).filter_map(|seat| seat.running.as_ref())
+    }
+
+    /// All partitions.
+    pub(super) fn all() -> BTreeSet<i32> {
+        (0..PARTITIONS).collect()
+    }
+
+    /// Waits until something is so. Ends early if a process ends that should run, or a person wants it.
+    pub(super) fn wait(&mut self, what: &str, mut is_so: impl FnMut(&mut Stage<'a>) -> bool) -> Result<(), Halt> {
+        let begun = Instant::now();
+        self.wait_long(|stage| {
+            let is_so = is_so(stage);
+            if !is_so && begun.elapsed() > PATIENCE {
+                return Err(Halt::Violated(format!("not within {} s: {what}", PATIENCE.as_secs())));
+            }
+            Ok(is_so)
+        })
+    }
+
+    /// The same without a limit but what the look itself finds.
+    pub(super) fn wait_long(&mut self, mut is_so: impl FnMut(&mut Stage<'a>) -> Result<bool, Halt>) -> Result<(), Halt> {
+        while !is_so(self)? {
+            self.look()?;
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Lets time pass, for faults that last.
+    pub(super) fn last(&mut self, long: Duration) -> Result<(), Halt> {
+        let begun = Instant::now();
+        self.wait("time passes", |_| begun.elapsed() >= long)
+    }
+
+    /// All that should run does. A coordinator that found no broker at its start is started again, as by whoever watches over it.
+    fn look(&mut self) -> Result<(), Halt> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Halt::Asked);
+        }
+        for seat in 0..self.seats.len() {
+            let Some(coordinator) = &mut self.seats[seat].running else { continue };
+            match coordinator.process.ended() {
+                None => {}
+                Some(UNREACHABLE) => self.start(seat),
+                Some(code) => {
+                    let said = coordinator.process.said_last();
+                    let name = self.seats[seat].name;
+                    return Err(Halt::Violated(format!("the coordinator {name} ended by itself with code {code}:\n{said}")));
+                }
+            }
+        }
+        for process in self.world.services() {
+            if let Some(code) = process.ended() {
+                let said = process.said_last();
+                return Err(Halt::Violated(format!("the service {} ended by itself with code {code}:\n{said}", process.name())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the coordinators own all partitions, and no two the same.
+    pub(super) fn wait_shared(&mut self, what: &str) -> Result<(), Halt> {
+        self.wait(what, |stage| {
+            let shares: Vec<BTreeSet<i32>> = stage.awake().map(Coordinator::owned).collect();
+            let all: BTreeSet<i32> = shares.iter().flatten().copied().collect();
+            all.len() == PARTITIONS as usize && shares.iter().map(BTreeSet::len).sum::<usize>() == all.len()
+        })
+    }
+
+    /// Waits until the load flows, enough of it is under way to be hit, and what queued up behind the last fault is gone.
+    pub(super) fn wait_flow(&mut self, partitions: &BTreeSet<i32>) -> Result<(), Halt> {
+        self.shop.mark();
+        let (wanted, most, begun) = (self.options.proven_from, self.calm_count(), Instant::now());
+        self.wait("orders flow", |stage| {
+            let flows = stage.shop.marked().first(partitions).is_some() && stage.shop.under_way(partitions) >= wanted;
+            flows && (begun.elapsed() > CALM_WITHIN || stage.shop.under_way(&Stage::all()) <= most)
+        })
+    }
+
+    /// As many orders are under way at most where nothing has queued up: three answers are kept back for each.
+    fn calm_count(&self) -> usize {
+        let each = 3.0 * self.options.answer_after.as_secs_f64() + CALM_BESIDES.as_secs_f64();
+        (self.options.rate * each) as usize
+    }
+
+    /// Waits until in each of these partitions an order has ended that was placed behind the mark.
+    pub(super) fn wait_moved(&mut self, what: &str, partitions: &BTreeSet<i32>) -> Result<(), Halt> {
+        self.wait(what, |stage| stage.shop.marked().moved(partitions).is_some())
+    }
+
+    /// Ends a coordinator in order; its data directory.
+    pub(super) fn end_coordinator(&mut self, seat: usize) -> Result<PathBuf, Halt> {
+        let mut coordinator = self.take_coordinator(seat);
+        coordinator.process.ask_to_end();
+        self.wait_end(self.seats[seat].name, &mut coordinator.process)?;
+        Ok(coordinator.data)
+    }
+
+    /// Ends a service in order.
+    pub(super) fn end_service(&mut self, name: &'static str) -> Result<(), Halt> {
+        let mut process = self.world.take_service(name);
+        process.ask_to_end();
+        self.wait_end(name, &mut process)
+    }
+
+    fn wait_end(&mut self, name: &str, process: &mut Process) -> Result<(), Halt> {
+        let mut code = None;
+        self.wait(&format!("{name} ends in order"), |_| {
+            code = process.ended();
+            code.is_some()
+        })?;
+        match code {
+            Some(0) => Ok(()),
+            code => Err(Halt::Violated(format!("SIGTERM of {name} ends it with code {code:?}:\n{}", process.said_last()))),
+        }
+    }
+}
