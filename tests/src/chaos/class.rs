@@ -33,10 +33,26 @@ pub enum Class {
     RepliesRepeated,
     /// Answers never come.
     RepliesLost,
+    /// Records that nobody can take.
+    Poison,
+    /// A coordinator, or the services, cannot reach any broker.
+    NetworkCut,
+    /// What they and the brokers send each other comes much later.
+    NetworkHeld,
+    /// All that is sent comes later.
+    NetworkSlow,
+    /// What brokers answer is lost.
+    AnswersLost,
+    /// A file of a coordinator's store is cut short.
+    StoreTruncated,
+    /// Bytes of a file are others.
+    StoreFlipped,
+    /// Files are gone.
+    StoreDeleted,
 }
 
 /// Each with its name and what it does.
-const CLASSES: [(Class, &str, &str); 14] = [
+const CLASSES: [(Class, &str, &str); 22] = [
     (Class::KillCoordinator, "kill-coordinator", "kill -9, and started again at once or when the others have taken over"),
     (Class::KillParticipant, "kill-participant", "kill -9 of a service, and started again"),
     (Class::KillBroker, "kill-broker", "kill -9, and started again; of three at once, or when others lead"),
@@ -51,6 +67,14 @@ const CLASSES: [(Class, &str, &str); 14] = [
     (Class::ParticipantSlow, "participant-slow", "every second answer of a service comes later than its attempt waits"),
     (Class::RepliesRepeated, "replies-repeated", "every second answer of a service comes twice"),
     (Class::RepliesLost, "replies-lost", "every third first answer of a service never comes"),
+    (Class::Poison, "poison", "bytes that are nothing, and answers that fit nothing, on every topic that is read"),
+    (Class::NetworkCut, "network-cut", "a coordinator, or the services, reach no broker until a session is over"),
+    (Class::NetworkHeld, "network-held", "the same, but all that was sent arrives in the end"),
+    (Class::NetworkSlow, "network-slow", "all that is sent comes 20 to 150 ms later"),
+    (Class::AnswersLost, "network-answers-lost", "brokers do what they are asked, and their answers are lost, for up to 3 s"),
+    (Class::StoreTruncated, "store-truncated", "kill -9 of a coordinator; a file of its store is cut short"),
+    (Class::StoreFlipped, "store-flipped", "kill -9 of a coordinator; 8 bytes of a file of its store are others"),
+    (Class::StoreDeleted, "store-deleted", "kill -9 of a coordinator; a file of its store, or all of it, is gone"),
 ];
 
 impl Class {

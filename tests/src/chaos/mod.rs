@@ -15,6 +15,7 @@ mod options;
 mod report;
 mod run;
 mod stage;
+mod ways;
 
 pub use class::Class;
 pub use options::Options;

@@ -7,18 +7,26 @@ use fastrand::Rng;
 
 use super::report::{Fault, Report, Violation};
 use super::stage::Stage;
+use super::ways::Ways;
 use super::{Class, Halt, Options, check, faults};
 use crate::live::{Brokers, World, say_as};
 
 /// Carries a run out on brokers of its own. An error if it could not be: that says nothing of what is tested.
 pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report, String> {
     tell(&format!("brokers start: {}; seed {}", options.brokers, options.seed));
-    let brokers = Brokers::start(options.brokers, |_, _, _| Vec::new()).map_err(|error| error.to_string())?;
-    run_in(World::on("chaos", brokers), options, stop)
+    let failed = |error: std::io::Error| error.to_string();
+    let ways = Ways::open(options.brokers).map_err(failed)?;
+    let properties = |number, port, controllers| ways.properties(number, port, controllers);
+    let brokers = Brokers::start(options.brokers, properties).map_err(failed)?;
+    rounds(World::on("chaos", brokers), Some(&ways), options, stop)
 }
 
-/// The same in a world that is there, with as many brokers as it has.
-pub fn run_in(mut world: World, options: &Options, stop: &AtomicBool) -> Result<Report, String> {
+/// The same in a world that is there, on as many brokers as it has; its network cannot be disturbed.
+pub fn run_in(world: World, options: &Options, stop: &AtomicBool) -> Result<Report, String> {
+    rounds(world, None, options, stop)
+}
+
+fn rounds(mut world: World, ways: Option<&Ways>, options: &Options, stop: &AtomicBool) -> Result<Report, String> {
     let begun = Instant::now();
     let mut report = Report::default();
     let mut seed = options.seed;
@@ -27,7 +35,7 @@ pub fn run_in(mut world: World, options: &Options, stop: &AtomicBool) -> Result<
             break;
         }
         world.renew(&format!("round {round}"));
-        let mut one = Round { options, stop, number: round, seed, until: begun.checked_add(options.time), fault: None };
+        let mut one = Round { options, ways, stop, number: round, seed, until: begun.checked_add(options.time), fault: None };
         match one.play(&mut world, &mut report) {
             Ok(()) => {}
             Err(Halt::Asked) => {
@@ -60,6 +68,7 @@ fn keep(world: &World, options: &Options, seed: u64, report: &mut Report) {
 
 struct Round<'a> {
     options: &'a Options,
+    ways: Option<&'a Ways>,
     stop: &'a AtomicBool,
     number: u64,
     seed: u64,
@@ -71,7 +80,7 @@ struct Round<'a> {
 impl Round<'_> {
     fn play(&mut self, world: &mut World, report: &mut Report) -> Result<(), Halt> {
         let mut random = Rng::with_seed(self.seed);
-        let mut stage = Stage::open(world, self.options, self.stop)?;
+        let mut stage = Stage::open(world, self.options, self.ways, self.stop)?;
         for class in self.plan(&mut random) {
             if self.until.is_some_and(|until| Instant::now() >= until) {
                 break;

@@ -1,12 +1,13 @@
 //! What a round plays on: brokers, coordinators, services and a shop; and the waits for what must happen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ringmaster_demo::rig::SERVICES;
 
+use super::ways::{SERVICES as SERVICES_WAY, Ways};
 use super::{Halt, Options};
 use crate::live::{Coordinator, PARTITIONS, Process, Shop, World};
 
@@ -24,6 +25,8 @@ const CALM_BESIDES: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// A coordinator ends with it where no broker answers at its start: whoever watches over it starts it again.
 const UNREACHABLE: i32 = 5;
+/// It ends with it where its store fails.
+const FAILED: i32 = 1;
 
 /// A place for a coordinator.
 pub(super) struct Seat {
@@ -31,8 +34,10 @@ pub(super) struct Seat {
     pub(super) name: &'static str,
     /// What runs there.
     pub(super) running: Option<Coordinator>,
-    /// It stands still (`SIGSTOP`): it is not asked anything.
-    pub(super) is_frozen: bool,
+    /// It stands still, or is cut off: what it says does not count.
+    pub(super) is_apart: bool,
+    /// Its files were damaged, or its disk is full: it may end by itself, and is started again.
+    pub(super) may_end: bool,
 }
 
 /// One round's stage.
@@ -45,14 +50,21 @@ pub(super) struct Stage<'a> {
     pub(super) shop: Shop,
     /// What was asked for.
     pub(super) options: &'a Options,
-    /// Records that must be in quarantine.
-    pub(super) poisoned: u64,
+    /// Records that must be in quarantine, by topic.
+    pub(super) poisoned: BTreeMap<String, usize>,
+    /// The network between the processes and the brokers, if there is one.
+    pub(super) ways: Option<&'a Ways>,
     stop: &'a AtomicBool,
 }
 
 impl<'a> Stage<'a> {
     /// Topics, services, coordinators, and orders at the rate.
-    pub(super) fn open(world: &'a mut World, options: &'a Options, stop: &'a AtomicBool) -> Result<Stage<'a>, Halt> {
+    pub(super) fn open(
+        world: &'a mut World,
+        options: &'a Options,
+        ways: Option<&'a Ways>,
+        stop: &'a AtomicBool,
+    ) -> Result<Stage<'a>, Halt> {
         world.edit(
             "sagas/order-fulfilment.yaml",
             "    undo: inventory.ReleaseStock          # its body is the do's\n",
@@ -61,9 +73,9 @@ impl<'a> Stage<'a> {
         world.configure(&format!("\"session.timeout.ms\" = \"{}\"", SESSION.as_millis()));
         world.apply_topics();
         let shop = world.silent_shop();
-        let seat = |name: &&'static str| Seat { name, running: None, is_frozen: false };
+        let seat = |name: &&'static str| Seat { name, running: None, is_apart: false, may_end: false };
         let seats = NAMES.iter().take(options.coordinators).map(seat).collect();
-        let mut stage = Stage { world, seats, shop, options, poisoned: 0, stop };
+        let mut stage = Stage { world, seats, shop, options, poisoned: BTreeMap::new(), ways, stop };
         SERVICES.iter().for_each(|service| stage.start_service(service, &[]));
         (0..stage.seats.len()).for_each(|seat| stage.start(seat));
         stage.wait_shared("the coordinators own all partitions")?;
@@ -75,13 +87,20 @@ impl<'a> Stage<'a> {
     /// Starts a service that keeps back its answers, with further flags.
     pub(super) fn start_service(&mut self, service: &str, flags: &[&str]) {
         let delay = format!("delay={}ms", self.options.answer_after.as_millis());
-        self.world.start_service(service, &[&["--fault", &delay], flags].concat());
+        let address = self.ways.map_or_else(|| self.world.address(), |ways| ways.address(SERVICES_WAY));
+        self.world.start_service_by(&address, service, &[&["--fault", &delay], flags].concat());
     }
 
     /// Starts the coordinator of a seat.
     pub(super) fn start(&mut self, seat: usize) {
         let name = self.seats[seat].name;
-        self.seats[seat].running = Some(self.world.coordinator(name));
+        self.seats[seat].running = Some(self.world.coordinator_with(name, name, &self.settings(name)));
+    }
+
+    /// What a coordinator of this name needs beside the settings of all.
+    fn settings(&self, name: &str) -> Vec<String> {
+        let by_way = |ways: &Ways| format!("kafka.\"bootstrap.servers\"={}", ways.address(name));
+        self.ways.map(by_way).into_iter().collect()
     }
 
     /// The coordinator of a seat, which runs.
@@ -96,7 +115,7 @@ impl<'a> Stage<'a> {
 
     /// Coordinators that run and do not stand still.
     pub(super) fn awake(&self) -> impl Iterator<Item = &Coordinator> {
-        self.seats.iter().filter(|seat| !seat.is_frozen).filter_map(|seat| seat.running.as_ref())
+        self.seats.iter().filter(|seat| !seat.is_apart).filter_map(|seat| seat.running.as_ref())
     }
 
     /// All partitions.
@@ -138,11 +157,12 @@ impl<'a> Stage<'a> {
         }
         for seat in 0..self.seats.len() {
             let Some(coordinator) = &mut self.seats[seat].running else { continue };
-            match coordinator.process.ended() {
-                None => {}
-                Some(UNREACHABLE) => self.start(seat),
-                Some(code) => {
-                    let said = coordinator.process.said_last();
+            let Some(code) = coordinator.process.ended() else { continue };
+            let said = coordinator.process.said_last();
+            match code {
+                UNREACHABLE => self.start(seat),
+                FAILED if self.seats[seat].may_end && said.contains("store") => self.start(seat),
+                _ => {
                     let name = self.seats[seat].name;
                     return Err(Halt::Violated(format!("the coordinator {name} ended by itself with code {code}:\n{said}")));
                 }
@@ -189,28 +209,42 @@ impl<'a> Stage<'a> {
 
     /// Ends a coordinator in order; its data directory.
     pub(super) fn end_coordinator(&mut self, seat: usize) -> Result<PathBuf, Halt> {
-        let mut coordinator = self.take_coordinator(seat);
-        coordinator.process.ask_to_end();
-        self.wait_end(self.seats[seat].name, &mut coordinator.process)?;
-        Ok(coordinator.data)
+        loop {
+            let mut coordinator = self.take_coordinator(seat);
+            coordinator.process.ask_to_end();
+            let code = self.wait_code(self.seats[seat].name, &mut coordinator.process)?;
+            if code != FAILED || !self.seats[seat].may_end {
+                ended_well(code, self.seats[seat].name, &coordinator.process)?;
+                return Ok(coordinator.data);
+            }
+            // The damage was found now. Its next start mends it.
+            self.start(seat);
+            self.wait_shared("a store is made again")?;
+            self.seats[seat].may_end = false;
+        }
     }
 
     /// Ends a service in order.
     pub(super) fn end_service(&mut self, name: &'static str) -> Result<(), Halt> {
         let mut process = self.world.take_service(name);
         process.ask_to_end();
-        self.wait_end(name, &mut process)
+        let code = self.wait_code(name, &mut process)?;
+        ended_well(code, name, &process)
     }
 
-    fn wait_end(&mut self, name: &str, process: &mut Process) -> Result<(), Halt> {
+    fn wait_code(&mut self, name: &str, process: &mut Process) -> Result<i32, Halt> {
         let mut code = None;
         self.wait(&format!("{name} ends in order"), |_| {
             code = process.ended();
             code.is_some()
         })?;
-        match code {
-            Some(0) => Ok(()),
-            code => Err(Halt::Violated(format!("SIGTERM of {name} ends it with code {code:?}:\n{}", process.said_last()))),
-        }
+        Ok(code.expect("it was waited for"))
     }
+}
+
+fn ended_well(code: i32, name: &str, process: &Process) -> Result<(), Halt> {
+    if code == 0 {
+        return Ok(());
+    }
+    Err(Halt::Violated(format!("SIGTERM of {name} ends it with code {code}:\n{}", process.said_last())))
 }

@@ -28,6 +28,9 @@ pub const PARTITIONS: i32 = 8;
 /// What the keys of a shop's orders begin with.
 pub const RUN: &str = "ord-";
 
+/// A record as it is: topic, partition, key and value.
+pub type Raw<'a> = (&'a str, i32, Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// A test's world. Dropping it ends its processes; the broker stays for the next test.
 pub struct World {
     services: [Option<Process>; 3],
@@ -213,10 +216,15 @@ impl World {
 
     /// Starts a service on its ledger, with further flags.
     pub fn start_service(&mut self, name: &str, flags: &[&str]) {
+        self.start_service_by(&self.address(), name, flags);
+    }
+
+    /// The same; it finds the brokers there.
+    pub fn start_service_by(&mut self, address: &str, name: &str, flags: &[&str]) {
         let data = rig::ledger_path(self.folder(), name);
         std::fs::create_dir_all(&data).expect("a folder can be made");
-        let (address, data) = (self.address(), data.display().to_string());
-        let mut arguments = vec!["--bootstrap", &address, "--data", &data, "--prefix", &self.prefix];
+        let data = data.display().to_string();
+        let mut arguments = vec!["--bootstrap", address, "--data", &data, "--prefix", &self.prefix];
         // A killed service's session ends soon, so that the next one is let in.
         arguments.extend(["--kafka", "session.timeout.ms=2000", "--kafka", "heartbeat.interval.ms=400"]);
         let client = format!("client={}", self.client);
@@ -290,11 +298,18 @@ impl World {
 
     /// Writes one record as it is, as anybody may.
     pub fn write(&self, topic: &str, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) {
+        self.write_all(&[(topic, partition, key, value)]);
+    }
+
+    /// Writes such records as they are.
+    pub fn write_all(&self, records: &[Raw<'_>]) {
         let mut config = ClientConfig::new();
         let producer: BaseProducer = config.set("bootstrap.servers", self.address()).create().expect("a producer");
-        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition);
-        (record.key, record.payload) = (key, value);
-        producer.send(record).expect("taken");
+        for (topic, partition, key, value) in records {
+            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(*partition);
+            (record.key, record.payload) = (*key, *value);
+            producer.send(record).expect("taken");
+        }
         producer.flush(Duration::from_secs(60)).expect("written");
     }
 

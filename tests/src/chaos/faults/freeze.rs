@@ -20,7 +20,7 @@ pub(super) fn freeze(stage: &mut Stage<'_>, random: &mut Rng, choose: fn(&Stage<
     match target {
         Target::Coordinator(seat, _) => {
             stage.coordinator(seat).process.freeze();
-            stage.seats[seat].is_frozen = true;
+            stage.seats[seat].is_apart = true;
         }
         Target::Service(name) => stage.world.service(name).freeze(),
         Target::Broker(number) => stage.world.node(number).pause()?,
@@ -32,7 +32,7 @@ pub(super) fn freeze(stage: &mut Stage<'_>, random: &mut Rng, choose: fn(&Stage<
     match target {
         Target::Coordinator(seat, _) => {
             stage.coordinator(seat).process.thaw();
-            stage.seats[seat].is_frozen = false;
+            stage.seats[seat].is_apart = false;
         }
         Target::Service(name) => stage.world.service(name).thaw(),
         Target::Broker(number) => {

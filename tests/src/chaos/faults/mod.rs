@@ -2,8 +2,11 @@
 
 mod freeze;
 mod kill;
+mod network;
+mod poison;
 mod restart;
 mod scripts;
+mod store;
 mod target;
 
 use std::collections::BTreeSet;
@@ -40,6 +43,14 @@ pub(super) fn make(class: Class, stage: &mut Stage<'_>, random: &mut Rng) -> Res
         Class::ParticipantSlow => scripts::slow(stage, random),
         Class::RepliesRepeated => scripts::repeated(stage, random),
         Class::RepliesLost => scripts::lost(stage, random),
+        Class::Poison => poison::poison(stage, random),
+        Class::NetworkCut => network::cut(stage, random),
+        Class::NetworkHeld => network::held(stage, random),
+        Class::NetworkSlow => network::slow(stage, random),
+        Class::AnswersLost => network::answers_lost(stage, random),
+        Class::StoreTruncated => store::truncated(stage, random),
+        Class::StoreFlipped => store::flipped(stage, random),
+        Class::StoreDeleted => store::deleted(stage, random),
     }
 }
 
