@@ -8,7 +8,7 @@ export RINGMASTER_CACHE ?= $(HOME)/.cache/ringmaster
 # Where the live tests find the jars of the real Kafka broker (one folder a version, filled by scripts/kafka/fetch).
 export RINGMASTER_KAFKA_LIBS ?= $(RINGMASTER_CACHE)/kafka-4.3.1/libs
 
-.PHONY: help demo test soak-sim mutants bench bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
+.PHONY: help demo test soak-sim chaos mutants bench bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -24,6 +24,13 @@ test: setup rocksdb kafka-libs python ## all tests, the live ones on a real Kafk
 soak-sim: setup rocksdb ## random definitions under everything that can go wrong, held to the laws (N=1000000 SEED=n)
 	$(CARGO) build --locked --workspace --bin soak-sim
 	"$${CARGO_TARGET_DIR:-target}"/debug/soak-sim $(or $(N),1000000) $(or $(SEED),0)
+
+chaos: setup rocksdb kafka-libs ## real processes on real brokers under load, one fault after the other; exits 1 if anything is lost or doubled (MINUTES=10 SEED=n ROUNDS=n FAULTS=class,class BROKERS=1|3 COORDINATORS=1|2|3 RATE=n ANSWER_AFTER_MS=n PER_ROUND=n JSON=1)
+	$(CARGO) build --locked --workspace --bins
+	"$${CARGO_TARGET_DIR:-target}"/debug/chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(FAULTS),--faults '$(FAULTS)') $(if $(BROKERS),--brokers $(BROKERS)) $(if $(COORDINATORS),--coordinators $(COORDINATORS)) \
+		$(if $(RATE),--rate $(RATE)) $(if $(ANSWER_AFTER_MS),--answer-after-ms $(ANSWER_AFTER_MS)) \
+		$(if $(PER_ROUND),--per-round $(PER_ROUND)) $(if $(JSON),--json)
 
 mutants: setup rocksdb kafka-libs python ## slips made in the sources, which tests must notice; some hours (SAMPLE=400 SEED=n ONLY=crate,FILE OWN=1 AGAIN=1 JSON=file)
 	$(CARGO) run --locked -p ringmaster-mutants -- --sample $(or $(SAMPLE),400) $(if $(SEED),--seed $(SEED)) \

@@ -1,5 +1,6 @@
 //! Tests that need more than one crate: the simulator, stories, random definitions, live tests on real Kafka, and the house rules.
 
+pub mod chaos;
 pub mod laws;
 pub mod live;
 pub mod random;

@@ -1,5 +1,6 @@
 //! A coordinator as tests see it: its process, and what its API says.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -51,6 +52,11 @@ impl Coordinator {
         let body: serde_json::Value = serde_json::from_str(&answer.body).expect("JSON");
         let one = |row: &serde_json::Value| Some((row["partition"].as_i64()? as i32, row["phase"].as_str()?.to_owned()));
         body["partitions"].as_array().into_iter().flatten().filter_map(one).collect()
+    }
+
+    /// The partitions that it owns.
+    pub fn owned(&self) -> BTreeSet<i32> {
+        self.partitions().into_iter().filter_map(|(partition, phase)| (phase == "owning").then_some(partition)).collect()
     }
 
     /// A metric by name; of one with labels the sum.

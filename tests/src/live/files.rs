@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-/// Copies a folder with everything in it.
-pub(super) fn copy(from: &Path, to: &Path) {
+/// Copies a folder with everything in it; files that vanish meanwhile are left out.
+pub fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder can be made");
-    for entry in std::fs::read_dir(from).expect("the folder can be read").flatten() {
+    for entry in std::fs::read_dir(from).into_iter().flatten().flatten() {
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
             copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("a file can be copied");
+        } else if let Err(error) = std::fs::copy(entry.path(), target) {
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{}: {error}", entry.path().display());
         }
     }
 }

@@ -9,7 +9,7 @@ use ringmaster_store::Store;
 use ringmaster_store::rocks::RocksStore;
 use serde_json::Value;
 
-use super::{PARTITIONS, Process, World, binary, kafka_tool};
+use super::{PARTITIONS, Process, World, binary};
 
 impl World {
     /// A world with these files of the library alone, its topics made.
@@ -33,38 +33,6 @@ impl World {
         std::fs::write(self.folder().join("script.yaml"), script).expect("a file can be written");
         said(&self.ringmaster(&["participant", "script.yaml", "--check"]), 0, &[]);
         Process::start("participants", &binary("ringmaster"), &["participant", "script.yaml"], self.folder())
-    }
-
-    /// All that a topic ever got, as JSON.
-    pub fn records(&self, topic: &str) -> Vec<Value> {
-        let count = self.record_count(topic);
-        if count == 0 {
-            return Vec::new();
-        }
-        let server = ["--bootstrap-server", self.broker().address(), "--topic", topic, "--from-beginning"];
-        let most = count.to_string();
-        let said = kafka_tool("console-consumer", &[&server[..], &["--max-messages", &most, "--timeout-ms", "60000"]].concat(), "");
-        said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-    }
-
-    /// The keys of all that a topic ever got, by partition, in order.
-    pub fn keys(&self, topic: &str) -> BTreeMap<i32, Vec<String>> {
-        let mut keys: BTreeMap<i32, Vec<String>> = BTreeMap::new();
-        let count = self.record_count(topic);
-        if count == 0 {
-            return keys;
-        }
-        let (server, most) =
-            (["--bootstrap-server", self.broker().address(), "--topic", topic, "--from-beginning"], count.to_string());
-        let printed = ["print.partition=true", "print.key=true", "print.value=false"];
-        let printed: Vec<&str> = printed.iter().flat_map(|property| ["--formatter-property", property]).collect();
-        let flags = [&server[..], &["--max-messages", &most, "--timeout-ms", "60000"], &printed].concat();
-        for line in kafka_tool("console-consumer", &flags, "").lines() {
-            let (partition, key) =
-                line.strip_prefix("Partition:").and_then(|rest| rest.split_once('\t')).expect("both are printed");
-            keys.entry(partition.parse().expect("a number")).or_default().push(key.to_owned());
-        }
-        keys
     }
 
     /// How often each idempotency key was asked, and for what. The same key always asks for the same.

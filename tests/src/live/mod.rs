@@ -8,9 +8,11 @@
 
 mod coordinator;
 mod files;
+mod ground;
 mod library;
 mod process;
 mod python;
+mod read;
 mod shop;
 mod world;
 
@@ -21,12 +23,14 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 pub use coordinator::Coordinator;
+pub use files::copy;
+pub use ground::Brokers;
 pub use library::said;
 pub use process::Process;
 pub use python::Python;
 use ringmaster_bus::kafka::broker::{Broker, LIBS};
-pub use shop::{Placing, Shop};
-pub use world::{PARTITIONS, RUN, World};
+pub use shop::{Mark, Placing, Shop};
+pub use world::{PARTITIONS, RUN, Raw, World, accounting};
 
 /// How long something may take that must happen, on a machine that is busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -49,8 +53,10 @@ pub fn repository() -> PathBuf {
 pub fn binary(name: &str) -> PathBuf {
     let folder = std::env::var_os(BINARIES).map_or_else(
         || {
-            let test = std::env::current_exe().expect("a test has a path");
-            test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/PROFILE/deps").to_owned()
+            let this = std::env::current_exe().expect("a program has a path");
+            let folder = this.parent().expect("it lies in a folder");
+            // Tests lie in target/PROFILE/deps, programs above it.
+            if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder }.to_owned()
         },
         PathBuf::from,
     );
@@ -61,10 +67,15 @@ pub fn binary(name: &str) -> PathBuf {
 
 /// A line that is seen while tests run: the test harness keeps back only what is printed by macros.
 pub fn say(line: &str) {
+    say_as("live", line);
+}
+
+/// The same of something else than a test.
+pub fn say_as(who: &str, line: &str) {
     static BEGUN: OnceLock<Instant> = OnceLock::new();
     let at = BEGUN.get_or_init(Instant::now).elapsed().as_secs_f64();
     let mut out = std::io::stderr().lock();
-    let _gone = writeln!(out, "live {at:6.1} s  {line}");
+    let _gone = writeln!(out, "{who} {at:6.1} s  {line}");
 }
 
 /// The broker of this test binary, for one test at a time; started by the first, and again if a test left it dead. It ends with the
@@ -85,7 +96,7 @@ pub(crate) fn broker() -> MutexGuard<'static, Option<Broker>> {
     if broker.is_none() {
         say("a Kafka broker starts");
         // Sessions end soon, so that a killed service is back soon.
-        *broker = Some(Broker::start_with(&[("group.min.session.timeout.ms", "500")]).expect("the broker starts"));
+        *broker = Some(Broker::start_with(&[ground::SHORT_SESSIONS]).expect("the broker starts"));
     }
     broker
 }

@@ -1,7 +1,7 @@
 //! A process of ours: started, frozen, killed, and never left behind.
 
 use std::fs::File;
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -31,9 +31,16 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("a handle can be doubled"))
             .stderr(out)
+            // What a terminal sends (Ctrl-C) is for the process that started it.
+            .process_group(0)
             .spawn()
             .expect("setpriv (Debian package util-linux) starts a program");
         Process { name: name.to_owned(), child, log }
+    }
+
+    /// What it was called at its start.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its id; setpriv has become the program.
@@ -59,16 +66,27 @@ impl Process {
 
     /// Asks it to end in order, and waits; its exit code.
     pub fn stop(mut self) -> i32 {
-        self.signal("TERM");
+        self.ask_to_end();
         self.wait()
+    }
+
+    /// Asks it to end in order (`SIGTERM`).
+    pub fn ask_to_end(&self) {
+        self.signal("TERM");
+    }
+
+    /// Its exit code, once it has ended; a signal that ended it, negative.
+    pub fn ended(&mut self) -> Option<i32> {
+        let status = self.child.try_wait().expect("it can be waited for")?;
+        Some(status.code().or(status.signal().map(|signal| -signal)).expect("it ended one way or the other"))
     }
 
     /// Waits for its end; its exit code; a signal that ended it, negative.
     pub fn wait(&mut self) -> i32 {
         let begun = Instant::now();
         loop {
-            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
-                return status.code().or(status.signal().map(|signal| -signal)).expect("it ended one way or the other");
+            if let Some(code) = self.ended() {
+                return code;
             }
             assert!(
                 begun.elapsed() < PATIENCE,

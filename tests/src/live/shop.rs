@@ -2,23 +2,22 @@
 //!
 //! An order is sent until the broker acknowledges it, so one may be in the log twice: the coordinator must reject the second.
 
+mod counter;
+mod mark;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
-use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
-use ringmaster_demo::orders::{self, ORDERS, OUTCOMES, OrderWriter, Outcome};
-use ringmaster_schemas::names::partition_of;
+use ringmaster_demo::orders::{self, OrderWriter, Outcome};
 use ringmaster_schemas::registry::Schemas;
 
-use super::{PARTITIONS, PATIENCE, RUN, say, until};
+pub use mark::Mark;
 
-/// Orders that are sent and not acknowledged: more would only lie in the client's queue while the broker is away.
-const UNACKNOWLEDGED_MAX: usize = 5_000;
+use super::{PATIENCE, say, until};
+use counter::Counter;
+
 /// Until a fault has hit, more orders come as long as fewer than these are on their way: however slow the fault is, it hits some.
 const OPEN_IN_FLIGHT: usize = 500;
 /// Orders that must be on their way in front of what stands still; twice as many are placed, of which 89 of 100 surely need every process.
@@ -30,6 +29,8 @@ struct State {
     /// Orders that shall exist, and how fast they come.
     wanted: u64,
     rate: f64,
+    /// Of those, given to the client.
+    sent: u64,
     /// A fault is to hit soon: more orders come by themselves, and are wanted.
     open: bool,
     /// Acknowledged by the broker.
@@ -37,8 +38,12 @@ struct State {
     /// To be sent again.
     failed: Vec<u64>,
     unacknowledged: usize,
+    /// In the log, and without an outcome.
+    under_way: BTreeSet<u64>,
     /// Outcomes by order; a repeat of the same is one.
     outcomes: BTreeMap<u64, BTreeSet<Vec<u8>>>,
+    /// What is looked at since a moment.
+    mark: Option<Mark>,
 }
 
 type Shared = Arc<Mutex<State>>;
@@ -63,12 +68,11 @@ pub struct Shop {
 
 impl Shop {
     /// Places nothing yet; sees all outcomes.
-    pub fn open(address: &str, schemas: &Schemas, placing: Placing) -> Shop {
+    pub fn open(address: &str, schemas: &Schemas, placing: Placing, says: bool) -> Shop {
         let state = Shared::default();
         let writer = OrderWriter::new(schemas.named("OrderPlaced").expect("an example schema"));
         let fulfilled = schemas.named("OrderFulfilled").expect("an example schema").fingerprint();
-        let (producer, consumer) = (producer(address, &state), consumer(address));
-        let mut counter = Counter { state: state.clone(), producer, consumer, writer, placing, sent: 0, since: Instant::now() };
+        let mut counter = Counter::new(address, &state, writer, placing, says);
         let thread = std::thread::Builder::new().name("shop".into()).spawn(move || counter.run()).expect("a thread can be started");
         Shop { state, thread: Some(thread), fulfilled }
     }
@@ -78,6 +82,29 @@ impl Shop {
         let mut state = self.lock();
         state.wanted += count;
         state.rate = rate;
+    }
+
+    /// Places no more than it has; how many those are.
+    pub fn halt(&self) -> u64 {
+        let mut state = self.lock();
+        state.wanted = state.sent;
+        state.wanted
+    }
+
+    /// From now on it is looked at what becomes of orders that are under way, and of those that are placed behind this moment.
+    pub fn mark(&self) {
+        let mut state = self.lock();
+        state.mark = Some(Mark::new(state.under_way.clone(), state.sent));
+    }
+
+    /// How many orders of these partitions are under way.
+    pub fn under_way(&self, partitions: &BTreeSet<i32>) -> usize {
+        mark::count(&self.lock().under_way, partitions)
+    }
+
+    /// What was seen since [`Self::mark`].
+    pub fn marked(&self) -> Mark {
+        self.lock().mark.clone().expect("a mark was set")
     }
 
     /// Orders that shall exist.
@@ -97,8 +124,7 @@ impl Shop {
 
     /// Orders in the log that have no outcome.
     pub fn in_flight(&self) -> BTreeSet<u64> {
-        let state = self.lock();
-        state.issued.iter().filter(|number| !state.outcomes.contains_key(number)).copied().collect()
+        self.lock().under_way.clone()
     }
 
     /// What an order's outcomes said; more than one is a contradiction.
@@ -160,14 +186,24 @@ impl Shop {
 
     /// Every order has exactly one outcome, and the right one.
     pub fn check_outcomes(&self) {
+        let wrong = self.wrong_outcomes();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    /// Orders whose outcomes contradict each other, or what their numbers say.
+    pub fn wrong_outcomes(&self) -> Vec<String> {
         let state = self.lock();
-        for (number, values) in &state.outcomes {
-            assert_eq!(values.len(), 1, "order {number} has contradicting outcomes");
-            let value = values.first().expect("one");
+        let wrong = |(number, values): (&u64, &BTreeSet<Vec<u8>>)| {
+            let Some(value) = values.first().filter(|_| values.len() == 1) else {
+                return Some(format!("order {number} has {} contradicting outcomes", values.len()));
+            };
             let is_fulfilled = value.len() > 10 && value[2..10] == self.fulfilled.to_le_bytes();
             let expected = orders::outcome(*number) == Outcome::Fulfilled;
-            assert_eq!(is_fulfilled, expected, "the outcome of order {number} is of the wrong type");
-        }
+            (is_fulfilled != expected).then(|| format!("the outcome of order {number} is of the wrong type"))
+        };
+        let strange = state.outcomes.keys().filter(|number| **number >= state.sent);
+        let strange = strange.map(|number| format!("order {number} has an outcome, and was not placed"));
+        state.outcomes.iter().filter_map(wrong).chain(strange).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -184,137 +220,4 @@ impl Drop for Shop {
             let _ = thread.join();
         }
     }
-}
-
-struct Counter {
-    state: Shared,
-    producer: BaseProducer<Acknowledgements>,
-    consumer: BaseConsumer,
-    writer: OrderWriter,
-    placing: Placing,
-    sent: u64,
-    since: Instant,
-}
-
-impl Counter {
-    fn run(&mut self) {
-        let mut last = (0, Instant::now());
-        while !self.state.lock().expect("no holder panics").stop {
-            self.place();
-            self.producer.poll(Duration::ZERO);
-            while let Some(Ok(record)) = self.consumer.poll(Duration::from_millis(1)) {
-                self.take(record.key(), record.payload());
-            }
-            if last.1.elapsed() >= Duration::from_secs(2) {
-                let finished = self.state.lock().expect("no holder panics").outcomes.len();
-                if finished != last.0 {
-                    say(&format!("  {finished} outcomes"));
-                }
-                last = (finished, Instant::now());
-            }
-        }
-        // Nothing that is still queued is waited for.
-        self.producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
-    }
-
-    /// Sends what failed again, and what is due by the rate.
-    fn place(&mut self) {
-        let numbers = {
-            let mut state = self.state.lock().expect("no holder panics");
-            let mut numbers = std::mem::take(&mut state.failed);
-            let in_flight = state.issued.len().saturating_sub(state.outcomes.len()) + state.unacknowledged;
-            let more = state.open && in_flight < OPEN_IN_FLIGHT;
-            if self.sent == state.wanted && !more {
-                self.since = Instant::now();
-            }
-            let due = (self.since.elapsed().as_secs_f64() * state.rate) as u64;
-            if more {
-                state.wanted = state.wanted.max(self.sent + due.min(OPEN_IN_FLIGHT as u64));
-            }
-            let room = UNACKNOWLEDGED_MAX.saturating_sub(state.unacknowledged) as u64;
-            let new = due.min(state.wanted - self.sent).min(room);
-            if new > 0 {
-                numbers.extend(self.sent..self.sent + new);
-                self.sent += new;
-                self.since = Instant::now();
-            }
-            state.unacknowledged += numbers.len();
-            numbers
-        };
-        for number in numbers {
-            let key = orders::key(RUN, number);
-            let mut value = Vec::with_capacity(128);
-            self.writer.put(&key, number, &mut value);
-            let mut record = BaseRecord::with_opaque_to(ORDERS, number as usize).payload(&value);
-            record.key = (self.placing != Placing::WithoutKey).then_some(&key);
-            record.partition = match self.placing {
-                Placing::ByKey(count) => Some(partition_of(key.as_bytes(), count)),
-                Placing::ByLibrdkafka | Placing::WithoutKey => None,
-            };
-            if self.producer.send(record).is_err() {
-                failed(&self.state, number);
-            }
-        }
-    }
-
-    fn take(&self, key: Option<&[u8]>, value: Option<&[u8]>) {
-        let key = key.and_then(|key| std::str::from_utf8(key).ok());
-        let Some(number) = key.and_then(|key| orders::number_of(RUN, key)) else { return };
-        let mut state = self.state.lock().expect("no holder panics");
-        state.outcomes.entry(number).or_default().insert(value.unwrap_or_default().to_vec());
-    }
-}
-
-fn failed(state: &Shared, number: u64) {
-    let mut state = state.lock().expect("no holder panics");
-    state.unacknowledged -= 1;
-    state.failed.push(number);
-}
-
-struct Acknowledgements(Shared);
-
-impl ClientContext for Acknowledgements {}
-
-impl ProducerContext for Acknowledgements {
-    type DeliveryOpaque = usize;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
-        match result {
-            Ok(_) => {
-                let mut state = self.0.lock().expect("no holder panics");
-                state.unacknowledged -= 1;
-                state.issued.insert(number as u64);
-            }
-            Err(_) => failed(&self.0, number as u64),
-        }
-    }
-}
-
-fn producer(address: &str, state: &Shared) -> BaseProducer<Acknowledgements> {
-    ClientConfig::new()
-        .set("bootstrap.servers", address)
-        .set("acks", "all")
-        .set("linger.ms", "1")
-        .set("reconnect.backoff.max.ms", "500")
-        .set("log_level", "0")
-        .create_with_context(Acknowledgements(state.clone()))
-        .expect("a producer can be made")
-}
-
-fn consumer(address: &str) -> BaseConsumer {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", address)
-        .set("group.id", "shop")
-        .set("enable.auto.commit", "false")
-        .set("fetch.wait.max.ms", "20")
-        .set("reconnect.backoff.max.ms", "500")
-        .set("log_level", "0")
-        .create()
-        .expect("a consumer can be made");
-    let mut all = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        all.add_partition_offset(OUTCOMES, partition, Offset::Beginning).expect("the beginning is an offset");
-    }
-    consumer.assign(&all).expect("partitions can be read");
-    consumer
 }

@@ -1,17 +1,13 @@
 //! One test's world: a folder, settings as a user writes them, topics on the shared broker, and processes.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use ringmaster::blocking;
 use ringmaster_bus::kafka::broker::Broker;
-use ringmaster_bus::kafka::{KafkaBus, KafkaSettings};
 use ringmaster_demo::accounting::{self, Accounting};
 use ringmaster_demo::orders::{self, ORDERS, OUTCOMES, OrderWriter};
 use ringmaster_demo::rig;
@@ -23,21 +19,25 @@ use ringmaster_store::rocks::RocksStore;
 use tempfile::TempDir;
 
 use super::files::{copy, copy_logs};
-use super::{CLIENT, CLIENTS, Coordinator, PATIENCE, Placing, Process, Shop, binary, broker, command, repository, say};
+use super::ground::{Brokers, Ground};
+use super::{CLIENT, CLIENTS, Coordinator, Placing, Process, Shop, binary, broker, command, repository, say};
 
 /// P in all live tests.
 pub const PARTITIONS: i32 = 8;
 /// What the keys of a shop's orders begin with.
 pub const RUN: &str = "ord-";
 
+/// A record as it is: topic, partition, key and value.
+pub type Raw<'a> = (&'a str, i32, Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// A test's world. Dropping it ends its processes; the broker stays for the next test.
 pub struct World {
     services: [Option<Process>; 3],
     folder: TempDir,
     prefix: String,
-    broker: MutexGuard<'static, Option<Broker>>,
+    ground: Ground,
     begun: Instant,
-    name: &'static str,
+    name: String,
     client: String,
 }
 
@@ -49,12 +49,32 @@ impl World {
 
     fn bare_by(name: &'static str, client: &str) -> World {
         let broker = broker();
-        let begun = Instant::now();
         say(&format!("{name}: begins, by {client}"));
-        let folder = tempfile::Builder::new().prefix("ringmaster-live-").tempdir().expect("a folder can be made");
-        copy(&repository().join("sagas"), &folder.path().join("sagas"));
-        let prefix = format!("live-{:08x}", fastrand::u32(..));
-        let world = World { services: [None, None, None], folder, prefix, broker, begun, name, client: client.to_owned() };
+        World::begin(name, client, Ground::Shared(broker))
+    }
+
+    /// A world on brokers of its own, without topics.
+    pub fn on(name: &str, brokers: Brokers) -> World {
+        World::begin(name, CLIENTS[0], Ground::Own(brokers))
+    }
+
+    /// Begins anew on the same brokers, under another name: nothing is left of before. All processes must have ended.
+    pub fn renew(&mut self, name: &str) {
+        assert!(self.services.iter().all(Option::is_none), "{}: its services have ended", self.name);
+        let topics = self.topics();
+        for topic in [topics.journal, topics.definitions, topics.schemas, topics.replies, topics.quarantine, topics.control] {
+            let _ = self.broker().delete_topic(&topic);
+        }
+        (self.folder, self.prefix) = (new_folder(), new_prefix());
+        (self.name, self.begun) = (name.to_owned(), Instant::now());
+        self.configure("");
+        self.delete_shared_topics();
+    }
+
+    fn begin(name: &str, client: &str, ground: Ground) -> World {
+        let (folder, prefix, begun) = (new_folder(), new_prefix(), Instant::now());
+        let (name, client) = (name.to_owned(), client.to_owned());
+        let world = World { services: [None, None, None], folder, prefix, ground, begun, name, client };
         world.configure("");
         world.delete_shared_topics();
         world
@@ -76,14 +96,29 @@ impl World {
         self
     }
 
-    /// The broker that all tests share.
+    /// The broker that all tests share; of brokers of one's own one that runs.
     pub fn broker(&self) -> &Broker {
-        self.broker.as_ref().expect("it was started")
+        self.ground.any()
     }
 
     /// The same, to kill it and start it again.
     pub fn broker_mut(&mut self) -> &mut Broker {
-        self.broker.as_mut().expect("it was started")
+        self.node(1)
+    }
+
+    /// One of the brokers, by its number, from 1 on.
+    pub fn node(&mut self, number: usize) -> &mut Broker {
+        self.ground.node(number)
+    }
+
+    /// Waits until several brokers have all copies, and those lead that should. Of one broker nothing is waited for.
+    pub fn mend_brokers(&self) -> std::io::Result<()> {
+        self.ground.mend()
+    }
+
+    /// Of all brokers, for clients.
+    pub fn address(&self) -> String {
+        self.ground.address()
     }
 
     /// Where everything of this test is.
@@ -96,32 +131,6 @@ impl World {
         Topics::new(&self.prefix)
     }
 
-    /// How many records a topic ever got.
-    pub fn record_count(&self, topic: &str) -> i64 {
-        let mut config = ClientConfig::new();
-        let consumer: BaseConsumer = config.set("bootstrap.servers", self.broker().address()).create().expect("a consumer");
-        let of = |partition| consumer.fetch_watermarks(topic, partition, PATIENCE).expect("it exists").1;
-        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).expect("an answer");
-        (0..metadata.topics()[0].partitions().len() as i32).map(of).sum()
-    }
-
-    /// The values of all that a partition of a topic holds now, in order.
-    pub fn values(&self, topic: &str, partition: i32) -> Vec<Vec<u8>> {
-        let mut bus = KafkaBus::new(KafkaSettings::new(self.broker().address())).expect("a client");
-        let mut values = Vec::new();
-        let read = blocking::read_to_end(&mut bus, topic, partition, &mut |read| {
-            values.extend(read.value);
-            true
-        });
-        read.expect("the topic can be read");
-        values
-    }
-
-    /// How many commands were ever sent to a service.
-    pub fn command_count(&self, service: &str) -> i64 {
-        self.record_count(&command_topic(service))
-    }
-
     /// The example schemas.
     pub fn schemas(&self) -> Schemas {
         Schemas::load_folder(&self.folder().join("sagas/schemas")).expect("the example schemas are right")
@@ -132,7 +141,7 @@ impl World {
         let text = format!(
             "prefix = \"{}\"\npartitions = {PARTITIONS}\n[kafka]\n\"bootstrap.servers\" = \"{}\"\nclient = \"{}\"\n{more}\n",
             self.prefix,
-            self.broker().address(),
+            self.address(),
             self.client
         );
         std::fs::write(self.folder().join("ringmaster.toml"), text).expect("settings can be written");
@@ -166,23 +175,19 @@ impl World {
         self.coordinator_at(name, name)
     }
 
-    /// The same with a setting more.
-    pub fn coordinator_with(&self, name: &str, setting: &str) -> Coordinator {
-        self.start_coordinator(name, name, &[setting])
-    }
-
     /// The same with another data directory.
     pub fn coordinator_at(&self, name: &str, data: &str) -> Coordinator {
-        self.start_coordinator(name, data, &[])
+        self.coordinator_with(name, data, &[])
     }
 
-    fn start_coordinator(&self, name: &str, data: &str, more: &[&str]) -> Coordinator {
+    /// The same with further settings.
+    pub fn coordinator_with(&self, name: &str, data: &str, more: &[String]) -> Coordinator {
         let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
         let log = data;
         let data = self.folder().join(data);
         let settings = [format!("instance={name}"), format!("data_dir={}", data.display()), format!("api.listen={address}")];
         let mut arguments = vec!["run"];
-        settings.iter().map(String::as_str).chain(more.iter().copied()).for_each(|setting| arguments.extend(["--set", setting]));
+        settings.iter().chain(more).for_each(|setting| arguments.extend(["--set", setting]));
         let process = Process::start(log, &binary("ringmaster"), &arguments, self.folder());
         Coordinator { process, address, data }
     }
@@ -196,10 +201,15 @@ impl World {
 
     /// Starts a service on its ledger, with further flags.
     pub fn start_service(&mut self, name: &str, flags: &[&str]) {
+        self.start_service_by(&self.address(), name, flags);
+    }
+
+    /// The same; it finds the brokers there.
+    pub fn start_service_by(&mut self, address: &str, name: &str, flags: &[&str]) {
         let data = rig::ledger_path(self.folder(), name);
         std::fs::create_dir_all(&data).expect("a folder can be made");
-        let (address, data) = (self.broker().address().to_owned(), data.display().to_string());
-        let mut arguments = vec!["--bootstrap", &address, "--data", &data, "--prefix", &self.prefix];
+        let data = data.display().to_string();
+        let mut arguments = vec!["--bootstrap", address, "--data", &data, "--prefix", &self.prefix];
         // A killed service's session ends soon, so that the next one is let in.
         arguments.extend(["--kafka", "session.timeout.ms=2000", "--kafka", "heartbeat.interval.ms=400"]);
         let client = format!("client={}", self.client);
@@ -220,6 +230,11 @@ impl World {
         self.services[place(name)].as_mut().expect("it was started")
     }
 
+    /// The services that run here, or did until they ended by themselves.
+    pub fn services(&mut self) -> impl Iterator<Item = &mut Process> {
+        self.services.iter_mut().flatten()
+    }
+
     /// Ends all services in order.
     pub fn stop_services(&mut self) {
         for (name, service) in SERVICES.iter().zip(&mut self.services) {
@@ -237,7 +252,12 @@ impl World {
 
     /// A shop that writes its orders in this way.
     pub fn shop_placing(&self, placing: Placing) -> Shop {
-        Shop::open(self.broker().address(), &self.schemas(), placing)
+        Shop::open(&self.address(), &self.schemas(), placing, true)
+    }
+
+    /// A shop that does not say how many outcomes there are.
+    pub fn silent_shop(&self) -> Shop {
+        Shop::open(&self.address(), &self.schemas(), Placing::ByKey(PARTITIONS), false)
     }
 
     /// Makes the topic of orders anew, with so many partitions.
@@ -249,7 +269,7 @@ impl World {
     /// Places orders without a shop, in batches that this codec compresses; returns when they are in the log.
     pub fn place(&self, codec: &str, numbers: std::ops::Range<u64>) {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", self.broker().address()).set("compression.type", codec).set("linger.ms", "1000");
+        config.set("bootstrap.servers", self.address()).set("compression.type", codec).set("linger.ms", "1000");
         let producer: BaseProducer = config.create().expect("a producer");
         let writer = OrderWriter::new(self.schemas().named("OrderPlaced").expect("an example schema"));
         for number in numbers {
@@ -263,11 +283,18 @@ impl World {
 
     /// Writes one record as it is, as anybody may.
     pub fn write(&self, topic: &str, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) {
+        self.write_all(&[(topic, partition, key, value)]);
+    }
+
+    /// Writes such records as they are.
+    pub fn write_all(&self, records: &[Raw<'_>]) {
         let mut config = ClientConfig::new();
-        let producer: BaseProducer = config.set("bootstrap.servers", self.broker().address()).create().expect("a producer");
-        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(partition);
-        (record.key, record.payload) = (key, value);
-        producer.send(record).expect("taken");
+        let producer: BaseProducer = config.set("bootstrap.servers", self.address()).create().expect("a producer");
+        for (topic, partition, key, value) in records {
+            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(*partition);
+            (record.key, record.payload) = (*key, *value);
+            producer.send(record).expect("taken");
+        }
         producer.flush(Duration::from_secs(60)).expect("written");
     }
 
@@ -297,12 +324,9 @@ impl World {
         assert_eq!(coordinator.metric("ringmaster_inputs_quarantined_total"), 0.0, "nothing that is sent here is bad");
     }
 
-    /// Reads the store in `data` and compares it, and the ledgers, with what they must be.
+    /// Reads the store in `data` and compares it, and the ledgers, with what they must be, and are.
     pub fn account(&self, data: &Path, audits: &[Audit], run: &str, issued: u64) -> Accounting {
-        let store = RocksStore::open(&data.join("store"), PARTITIONS, 64 << 20).expect("the store can be opened");
-        assert!(store.moved_aside.is_none(), "the store of a coordinator that ended in order is whole");
-        let accounting =
-            accounting::account_with(&store.store, PARTITIONS, audits, run, issued).expect("store and ledgers can be read");
+        let accounting = accounting(data, audits, run, issued);
         assert!(accounting.exact(), "the accounting is not exact: {accounting:#?}");
         say(&format!(
             "{}: exact: issued {} = completed {} + compensated {}; {:.1} s",
@@ -313,6 +337,15 @@ impl World {
             self.begun.elapsed().as_secs_f64()
         ));
         accounting
+    }
+
+    /// Copies all that it has, and its brokers, to a folder of this name that stays.
+    pub fn keep(&self, name: &str) -> PathBuf {
+        let kept = std::env::temp_dir().join(format!("{name}-{}", self.prefix));
+        copy(self.folder(), &kept);
+        let brokers = self.ground.nodes().iter().zip(1..);
+        brokers.for_each(|(broker, number)| copy(broker.folder(), &kept.join(format!("broker-{number}"))));
+        kept
     }
 
     /// Topics whose names do not hold the prefix are those of the test before.
@@ -329,12 +362,29 @@ impl Drop for World {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let kept = std::env::temp_dir().join(format!("ringmaster-live-failed-{}", self.prefix));
-            let broker = self.broker.as_ref().map_or(Ok(()), |broker| copy_logs(broker.folder(), &kept));
+            let broker = self.ground.nodes().iter().try_for_each(|broker| copy_logs(broker.folder(), &kept));
             if copy_logs(self.folder(), &kept).and(broker).is_ok() {
                 say(&format!("{}: FAILED; what its processes said is in {}", self.name, kept.display()));
             }
         }
     }
+}
+
+/// Reads the store in `data` and compares it, and the ledgers, with what they must be.
+pub fn accounting(data: &Path, audits: &[Audit], run: &str, issued: u64) -> Accounting {
+    let store = RocksStore::open(&data.join("store"), PARTITIONS, 64 << 20).expect("the store can be opened");
+    assert!(store.moved_aside.is_none(), "the store of a coordinator that ended in order is whole");
+    accounting::account_with(&store.store, PARTITIONS, audits, run, issued).expect("store and ledgers can be read")
+}
+
+fn new_folder() -> TempDir {
+    let folder = tempfile::Builder::new().prefix("ringmaster-live-").tempdir().expect("a folder can be made");
+    copy(&repository().join("sagas"), &folder.path().join("sagas"));
+    folder
+}
+
+fn new_prefix() -> String {
+    format!("live-{:08x}", fastrand::u32(..))
 }
 
 fn place(service: &str) -> usize {

@@ -5,6 +5,7 @@ mod acts;
 mod again;
 mod broker;
 mod bulk;
+mod chaos;
 mod codecs;
 mod deploys;
 mod kills;

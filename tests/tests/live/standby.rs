@@ -3,7 +3,7 @@
 use ringmaster::api;
 use ringmaster_tests::live::{Coordinator, PARTITIONS, World, say, until};
 
-use super::takeover::{hold_back, owned, wait_shared};
+use super::takeover::{hold_back, wait_shared};
 
 /// How many warm copies it keeps, and where their journals stand together.
 fn copies(coordinator: &Coordinator) -> (usize, i64) {
@@ -30,7 +30,7 @@ fn a_takeover_goes_on_from_a_warm_copy() {
     shop.order(1_500, 300.0);
     shop.wait_middle(300);
     until("each has a warm copy of the other's", || {
-        copies(&blue).0 + copies(&green).0 == PARTITIONS as usize && copies(&blue).0 == owned(&green).len()
+        copies(&blue).0 + copies(&green).0 == PARTITIONS as usize && copies(&blue).0 == green.owned().len()
     });
     hold_back(&mut world, &shop);
     // Blue writes nothing any more, and green has taken what it wrote.
@@ -53,7 +53,7 @@ fn a_takeover_goes_on_from_a_warm_copy() {
     // One that begins with nothing catches up, and takes over too.
     let blue = world.owner("blue");
     wait_shared("both have a share again", &[&blue, &green]);
-    until("what green keeps is copied", || copies(&blue).0 == owned(&green).len());
+    until("what green keeps is copied", || copies(&blue).0 == green.owned().len());
     shop.wait_middle(1_200);
     green.stop();
     wait_shared("blue has all", &[&blue]);
@@ -87,7 +87,7 @@ fn other_rules_are_refused_while_others_run() {
     // Deployed by a person it starts.
     let deploy = world.ringmaster(&["deploy", &folder.display().to_string()]);
     assert!(deploy.status.success(), "{}", String::from_utf8_lossy(&deploy.stderr));
-    let mut green = world.coordinator_with("green", &own);
+    let mut green = world.coordinator_with("green", "green", std::slice::from_ref(&own));
     green.wait_ready();
     green.stop();
     blue.stop();

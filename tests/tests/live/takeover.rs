@@ -6,17 +6,12 @@ use std::time::Instant;
 use ringmaster_schemas::journal::JournalRecord;
 use ringmaster_tests::live::{Coordinator, PARTITIONS, Shop, World, say, until};
 
-/// The partitions that an instance owns.
-pub(crate) fn owned(coordinator: &Coordinator) -> BTreeSet<i32> {
-    coordinator.partitions().into_iter().filter_map(|(partition, phase)| (phase == "owning").then_some(partition)).collect()
-}
-
 /// Waits until these own all partitions, each of them one at least and none the same; the seconds that took.
 pub(crate) fn wait_shared(what: &str, among: &[&Coordinator]) -> f64 {
     let begun = Instant::now();
     let least = PARTITIONS as usize / among.len();
     until(what, || {
-        let shares: Vec<BTreeSet<i32>> = among.iter().map(|one| owned(one)).collect();
+        let shares: Vec<BTreeSet<i32>> = among.iter().map(|one| one.owned()).collect();
         let all: BTreeSet<i32> = shares.iter().flatten().copied().collect();
         let count: usize = shares.iter().map(BTreeSet::len).sum();
         all.len() == PARTITIONS as usize && count == all.len() && shares.iter().all(|share| share.len() >= least)
@@ -141,7 +136,7 @@ fn a_rolling_restart_moves_nothing() {
     world.edit("ringmaster.toml", "partitions =", "leave_on_stop = false\npartitions =");
     let (blue, green) = (world.owner("blue"), world.owner("green"));
     wait_shared("both have a share", &[&blue, &green]);
-    let (of_blue, claims) = (owned(&blue), blue.metric("ringmaster_claims_total"));
+    let (of_blue, claims) = (blue.owned(), blue.metric("ringmaster_claims_total"));
     let shop = world.shop();
     shop.order(1_000, 300.0);
     shop.wait_middle(200);
@@ -151,7 +146,7 @@ fn a_rolling_restart_moves_nothing() {
     let green = world.owner("green");
     world.start_service("shipping", &[]);
     wait_shared("both have a share again", &[&blue, &green]);
-    assert_eq!((owned(&blue), blue.metric("ringmaster_claims_total")), (of_blue, claims), "nothing moved");
+    assert_eq!((blue.owned(), blue.metric("ringmaster_claims_total")), (of_blue, claims), "nothing moved");
     shop.wait_all();
     shop.check_outcomes();
     // Only the partitions of the first are its own, so that each store has a part of the accounting.
@@ -171,7 +166,7 @@ fn of_two_with_one_name_the_earlier_ends_and_says_why() {
     assert_eq!(first.process.wait(), 3, "it has its own exit code:\n{}", first.process.said_last());
     let said = first.process.said_last();
     assert!(said.contains("instance=") && said.contains("name of its own"), "it says what to do:\n{said}");
-    until("the second owns all", || owned(&second).len() == PARTITIONS as usize);
+    until("the second owns all", || second.owned().len() == PARTITIONS as usize);
     world.place("lz4", 0..50);
     let ended = || second.metric("ringmaster_sagas_completed_total") + second.metric("ringmaster_sagas_compensated_total");
     until("the second works", || ended() == 50.0);

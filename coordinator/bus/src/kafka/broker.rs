@@ -5,6 +5,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use jars::libs;
 use process::{is_alive, signal};
 
 use super::admin::{block_on, create};
@@ -21,15 +23,14 @@ use super::settings::KafkaSettings;
 use crate::{BusError, Specification};
 
 mod cluster;
+mod jars;
 pub mod process;
 mod secured;
 
 pub use cluster::Cluster;
+pub use jars::LIBS;
 pub use secured::{Identity, Secured, pem};
 
-/// The environment variable that names the folder of the broker's jars (`scripts/kafka/fetch` fills it); without it they are looked
-/// for in the project's cache.
-pub const LIBS: &str = "RINGMASTER_KAFKA_LIBS";
 /// How long the broker may take to start or to stop; it needs about 4 s on 2 free cores, and minutes on busy ones.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Waits for answers of the broker in the calls below.
@@ -63,6 +64,16 @@ impl Broker {
     /// Formats a new folder and starts a broker on free ports; returns when it answers.
     pub fn start() -> io::Result<Self> {
         Self::start_with(&[])
+    }
+
+    /// As [`Self::start`], with more lines for `server.properties` that may follow from its ports (for clients, for controllers).
+    pub fn start_by(properties: impl FnOnce(u16, u16) -> Vec<(String, String)>) -> io::Result<Self> {
+        let (port, controller_port) = free_ports()?;
+        let properties = properties(port, controller_port);
+        let properties: Vec<_> = properties.iter().map(|(key, value)| (&**key, &**value)).collect();
+        let mut broker = Self::formatted((port, controller_port), &properties, &[], &[])?;
+        broker.restart()?;
+        Ok(broker)
     }
 
     /// As [`Self::start`], with more lines for `server.properties`.
@@ -294,6 +305,8 @@ impl Broker {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            // What a terminal sends (Ctrl-C) is for the process that started it.
+            .process_group(0)
             .spawn()?;
         let mut line = String::new();
         BufReader::new(watch.stdout.take().expect("piped")).read_line(&mut line)?;
@@ -368,20 +381,6 @@ const LOGGING: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 
 fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(CALL_TIMEOUT)).operation_timeout(Some(CALL_TIMEOUT))
-}
-
-fn libs() -> Option<PathBuf> {
-    let folder = std::env::var_os(LIBS).map(PathBuf::from).or_else(default_libs)?;
-    let entries = std::fs::read_dir(&folder).ok()?;
-    let found = entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("kafka_"));
-    found.then_some(folder)
-}
-
-/// Where `scripts/kafka/fetch` puts them.
-fn default_libs() -> Option<PathBuf> {
-    let cache = std::env::var_os("RINGMASTER_CACHE").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/ringmaster")))?;
-    Some(cache.join("kafka-4.3.1/libs"))
 }
 
 /// Two ports that are free now.

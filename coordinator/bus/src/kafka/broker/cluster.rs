@@ -33,6 +33,15 @@ pub struct Led {
 impl Cluster {
     /// Starts so many brokers on free ports; returns when each answers. One that is silent for so long leads nothing any more.
     pub fn start(count: usize, silence_max: Duration) -> io::Result<Self> {
+        Self::start_by(count, silence_max, |_, _, _| Vec::new())
+    }
+
+    /// As [`Self::start`], with more lines for each `server.properties`, by its number and its ports (for clients, for controllers).
+    pub fn start_by(
+        count: usize,
+        silence_max: Duration,
+        more: impl Fn(usize, u16, u16) -> Vec<(String, String)>,
+    ) -> io::Result<Self> {
         // All at once, so that none is given out twice.
         let held = (0..2 * count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<Vec<_>>>()?;
         let ports = held.iter().map(|held| Ok(held.local_addr()?.port())).collect::<io::Result<Vec<_>>>()?;
@@ -43,15 +52,19 @@ impl Cluster {
         let (session, copies) = (silence_max.as_millis().to_string(), count.to_string());
         let jvm = ["-Xmx256m", "-XX:TieredStopAtLevel=1"].map(str::to_owned);
         let node = |number: usize| {
-            let properties = [
-                ("node.id", &*number.to_string()),
+            let id = number.to_string();
+            let mut properties = vec![
+                ("node.id", &*id),
                 ("controller.quorum.voters", &voters),
                 ("broker.session.timeout.ms", &session),
                 ("broker.heartbeat.interval.ms", "500"),
                 ("offsets.topic.replication.factor", &copies),
                 ("auto.leader.rebalance.enable", "false"),
             ];
-            Broker::formatted((for_clients[number - 1], for_controllers[number - 1]), &properties, &jvm, &[])
+            let ports = (for_clients[number - 1], for_controllers[number - 1]);
+            let more = more(number, ports.0, ports.1);
+            properties.extend(more.iter().map(|(key, value)| (&**key, &**value)));
+            Broker::formatted(ports, &properties, &jvm, &[])
         };
         let mut nodes = (1..=count).map(node).collect::<io::Result<Vec<_>>>()?;
         nodes.iter_mut().try_for_each(Broker::launch)?;
@@ -62,6 +75,11 @@ impl Cluster {
     /// Of all of them, for clients.
     pub fn bootstrap(&self) -> String {
         self.nodes.iter().map(Broker::address).collect::<Vec<_>>().join(",")
+    }
+
+    /// All of them, in the order of their numbers.
+    pub fn nodes(&self) -> &[Broker] {
+        &self.nodes
     }
 
     /// One of them, by its number.
@@ -83,16 +101,16 @@ impl Cluster {
     /// The partitions of a topic, as any broker but this one tells of them.
     pub fn partitions(&self, topic: &str, but: Option<usize>) -> io::Result<Vec<Led>> {
         let asked = self.running(but).next().ok_or_else(|| io::Error::other("no broker is left to ask"))?;
-        self.told_by(asked, topic)
+        self.told_by(asked, Some(topic))
     }
 
     fn running(&self, but: Option<usize>) -> impl Iterator<Item = &Broker> {
         self.nodes.iter().zip(1..).filter(move |(node, number)| node.is_running() && but != Some(*number)).map(|(node, _)| node)
     }
 
-    fn told_by(&self, asked: &Broker, topic: &str) -> io::Result<Vec<Led>> {
+    fn told_by(&self, asked: &Broker, topic: Option<&str>) -> io::Result<Vec<Led>> {
         let client: BaseConsumer = asked.config().create().map_err(io::Error::other)?;
-        let found = client.fetch_metadata(Some(topic), CALL_TIMEOUT).map_err(io::Error::other)?;
+        let found = client.fetch_metadata(topic, CALL_TIMEOUT).map_err(io::Error::other)?;
         let led = |partition: &MetadataPartition| Led {
             leader: usize::try_from(partition.leader()).ok(),
             preferred: partition.replicas()[0] as usize,
@@ -104,6 +122,15 @@ impl Cluster {
     /// Waits until this holds of each of a topic's partitions, as every broker but this one tells: one that stood still tells for a
     /// while how it was before.
     pub fn until(&self, topic: &str, but: Option<usize>, holds: impl Fn(&Led) -> bool) -> io::Result<()> {
+        self.until_of(Some(topic), but, holds)
+    }
+
+    /// The same of all partitions of all topics, as every broker tells.
+    pub fn until_all(&self, holds: impl Fn(&Led) -> bool) -> io::Result<()> {
+        self.until_of(None, None, holds)
+    }
+
+    fn until_of(&self, topic: Option<&str>, but: Option<usize>, holds: impl Fn(&Led) -> bool) -> io::Result<()> {
         let begun = Instant::now();
         loop {
             let found: io::Result<Vec<_>> = self.running(but).map(|broker| self.told_by(broker, topic)).collect();
@@ -112,6 +139,7 @@ impl Cluster {
                 return Ok(());
             }
             if begun.elapsed() > PATIENCE {
+                let topic = topic.unwrap_or("a topic");
                 return Err(io::Error::other(format!("{topic} does not become what it should: {found:?}")));
             }
             std::thread::sleep(Duration::from_millis(100));

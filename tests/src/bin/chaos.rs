@@ -1,0 +1,133 @@
+//! The `chaos` binary: what `make chaos` runs.
+
+#![allow(clippy::print_stdout, reason = "a program says what it found")]
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use clap::Parser;
+use ringmaster_bus::kafka::broker::{Broker, LIBS};
+use ringmaster_tests::chaos::{Class, Options, run};
+
+/// Nothing was violated.
+const FINE: u8 = 0;
+/// Something was.
+const VIOLATED: u8 = 1;
+/// It could not be carried out.
+const NOT_RUN: u8 = 2;
+
+const EXAMPLES: &str = "Examples:
+  chaos --minutes 10
+  chaos --minutes 60 --brokers 3 --coordinators 3 --rate 100
+  chaos --minutes 5 --faults kill,freeze-coordinator --seed 7
+  chaos --rounds 1 --seed 7            (the first round of that, once more)
+
+Exit codes: 0 nothing was violated; 1 something was: it is listed, and the folder of that round is kept; 2 it could not run.";
+
+/// Runs coordinators and services as processes on real Kafka brokers, under load, and makes one fault after the other.
+///
+/// Orders come at a rate, whether earlier ones have ended or not. Each fault must hit orders that are under way, else it does not count. Then it
+/// is waited until all goes on. Some faults are a round; at its end no more orders come, all must end, and outcomes, stores, ledgers and
+/// quarantine are held against what each order's number says, and the store against the one that the journal alone makes. Ctrl-C ends it with
+/// the table so far.
+#[derive(Debug, Parser)]
+#[command(name = "chaos", version, max_term_width = 120, after_help = format!("Faults:\n{}\n{EXAMPLES}", Class::list()))]
+struct Arguments {
+    /// No fault is begun behind so many minutes; its round is finished and checked.
+    #[arg(long, default_value_t = 10.0, value_parser = above_nothing)]
+    minutes: f64,
+    /// So many rounds, and no more.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: Option<u64>,
+    /// Chooses faults and whom they hit; another one each time by default, which is said. Each round has the next one.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Only these faults, by their names, or what these begin with (kill, term, freeze, ...).
+    #[arg(long, value_delimiter = ',', value_name = "NAME,NAME")]
+    faults: Vec<String>,
+    /// Faults of a round.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=100))]
+    per_round: u64,
+    /// One broker with the only copy of each topic, or three with a copy each, of which two must have a record.
+    #[arg(long, default_value_t = 1, value_parser = one_or_three)]
+    brokers: usize,
+    /// Coordinators.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3))]
+    coordinators: u64,
+    /// Orders a second.
+    #[arg(long, default_value_t = 150.0, value_parser = above_nothing)]
+    rate: f64,
+    /// So many milliseconds each service keeps back each of its answers: the longer, the more is under way.
+    #[arg(long, default_value_t = 1_000)]
+    answer_after_ms: u64,
+    /// A fault that hits fewer orders that are under way does not count.
+    #[arg(long, default_value_t = 20)]
+    proven_from: usize,
+    /// One JSON object instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+fn above_nothing(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0).ok_or_else(|| "not a number above 0".to_owned())
+}
+
+fn one_or_three(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| [1, 3].contains(count)).ok_or_else(|| "1 or 3".to_owned())
+}
+
+fn options(arguments: &Arguments) -> Result<Options, String> {
+    let mut classes = Vec::new();
+    for name in &arguments.faults {
+        classes.extend(Class::named(name, arguments.brokers)?);
+    }
+    if classes.is_empty() {
+        classes = Class::possible(arguments.brokers);
+    }
+    classes.sort_unstable();
+    classes.dedup();
+    Ok(Options {
+        time: Duration::from_secs_f64(arguments.minutes * 60.0),
+        rounds: arguments.rounds,
+        seed: arguments.seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
+        classes,
+        fixed: false,
+        faults_per_round: arguments.per_round as usize,
+        brokers: arguments.brokers,
+        coordinators: arguments.coordinators as usize,
+        rate: arguments.rate,
+        answer_after: Duration::from_millis(arguments.answer_after_ms),
+        proven_from: arguments.proven_from,
+    })
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match chaos(&arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(why) => {
+            // Standard error may be gone; the code says the rest.
+            let _ = writeln!(std::io::stderr(), "chaos: {why}");
+            ExitCode::from(NOT_RUN)
+        }
+    }
+}
+
+fn chaos(arguments: &Arguments) -> Result<u8, String> {
+    let options = options(arguments)?;
+    if !Broker::is_available() {
+        return Err(format!("no Kafka: its jars are neither where {LIBS} says nor in the cache; scripts/kafka/fetch fetches them"));
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone()).map_err(|error| format!("signals: {error}"))?;
+    }
+    // What the parts of it expect of a machine they say by a panic, which tells nothing of what is tested.
+    let ran = std::panic::catch_unwind(|| run(&options, &stop));
+    let report = ran.map_err(|_| "it could not be carried out; see above".to_owned())??;
+    print!("{}", if arguments.json { report.json() } else { report.table() });
+    Ok(if report.violations.is_empty() { FINE } else { VIOLATED })
+}

@@ -1,0 +1,146 @@
+//! The end of a round: all orders end, all processes end in order, and what is left of them is held against what must be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use ringmaster_demo::accounting::Accounting;
+use ringmaster_demo::orders::{self, SAGA};
+use ringmaster_demo::rig::{self, SERVICES};
+use ringmaster_schemas::names::saga_id;
+use ringmaster_schemas::state::{RowKey, RowKind};
+use ringmaster_store::Store as _;
+use ringmaster_store::rocks::RocksStore;
+
+use super::Halt;
+use super::stage::{PATIENCE, Stage};
+use crate::live::{PARTITIONS, RUN, accounting};
+
+/// The coordinator that reads the journal anew, with an empty store.
+const REBUILT: &str = "rebuilt";
+/// Differences between stores that are told one by one.
+const TOLD_MAX: usize = 10;
+
+/// What a round was, once all is compared.
+pub(super) struct Checked {
+    /// Stores and ledgers.
+    pub accounting: Accounting,
+    /// Rows of the store that are the same when they are made from the journal alone.
+    pub rows: usize,
+    /// All that is not as it must be.
+    pub wrong: Vec<String>,
+}
+
+/// Ends the round and compares: outcomes, stores, ledgers, quarantine, and the store that the journal alone makes.
+pub(super) fn close(stage: &mut Stage<'_>) -> Result<Checked, Halt> {
+    drain(stage)?;
+    let mut wrong = stage.shop.wrong_outcomes();
+    quarantine(stage, &mut wrong)?;
+    let data = end_all(stage)?;
+    let issued = stage.shop.halt();
+    let audits = rig::audits(stage.world.folder()).map_err(|error| Halt::Failed(format!("the ledgers: {error:#}")))?;
+    let accounting = accounting(&data, &audits, RUN, issued);
+    wrong.extend(accounting.problems.iter().cloned());
+    if !accounting.exact() && accounting.problems.is_empty() {
+        wrong.push(format!("the accounting does not close: {accounting:?}"));
+    }
+    let rows = rebuild(stage, &data, &mut wrong)?;
+    Ok(Checked { accounting, rows, wrong })
+}
+
+/// No more orders; waits until all have ended, as long as any end.
+fn drain(stage: &mut Stage<'_>) -> Result<(), Halt> {
+    let wanted = stage.shop.halt();
+    let mut last = (0, Instant::now());
+    stage.wait_long(|stage| {
+        let finished = stage.shop.finished();
+        if finished != last.0 {
+            last = (finished, Instant::now());
+        }
+        if finished >= wanted {
+            return Ok(true);
+        }
+        if last.1.elapsed() < PATIENCE {
+            return Ok(false);
+        }
+        let left = stage.shop.in_flight();
+        let ids: Vec<String> = left.iter().take(5).map(|number| id_of(*number)).collect();
+        let why =
+            format!("{} of {wanted} orders do not end, {} of them in the log: {}", wanted - finished, left.len(), ids.join(", "));
+        Err(Halt::Violated(why))
+    })
+}
+
+/// What was poisoned is in quarantine, and nothing else is.
+fn quarantine(stage: &mut Stage<'_>, wrong: &mut Vec<String>) -> Result<(), Halt> {
+    let listed = stage.world.ringmaster(&["quarantine", "list", "--json"]);
+    let (said, error) = (String::from_utf8_lossy(&listed.stdout), String::from_utf8_lossy(&listed.stderr));
+    if !listed.status.success() {
+        return Err(Halt::Failed(format!("the quarantine cannot be listed: {error}")));
+    }
+    // An entry that was sent again behind a doubt stands there twice, as any effect does.
+    let mut places = BTreeSet::new();
+    for line in said.lines() {
+        let entry: serde_json::Value = serde_json::from_str(line).map_err(|error| Halt::Failed(format!("{error}: {line}")))?;
+        places.insert((
+            entry["topic"].as_str().unwrap_or_default().to_owned(),
+            entry["partition"].as_i64(),
+            entry["offset"].as_i64(),
+        ));
+    }
+    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    places.into_iter().for_each(|(topic, ..)| *found.entry(topic).or_default() += 1);
+    if found != stage.poisoned {
+        wrong.push(format!("in quarantine are, by topic, {found:?} records, and must be {:?}", stage.poisoned));
+    }
+    Ok(())
+}
+
+/// The id of an order's saga.
+fn id_of(number: u64) -> String {
+    saga_id(SAGA, &orders::key(RUN, number)).to_string()
+}
+
+/// Ends all in order, coordinators first; the data directory of the one that had all partitions at the end.
+fn end_all(stage: &mut Stage<'_>) -> Result<PathBuf, Halt> {
+    for seat in 1..stage.seats.len() {
+        stage.end_coordinator(seat)?;
+    }
+    stage.wait_shared("the last coordinator owns all partitions")?;
+    let data = stage.end_coordinator(0)?;
+    SERVICES.iter().try_for_each(|service| stage.end_service(service))?;
+    Ok(data)
+}
+
+/// Lets a coordinator make its store from the journal alone, and compares it with the one that is there.
+fn rebuild(stage: &mut Stage<'_>, data: &Path, wrong: &mut Vec<String>) -> Result<usize, Halt> {
+    stage.seats[0].running = Some(stage.world.coordinator(REBUILT));
+    stage.wait_shared("the journal is read anew")?;
+    let rebuilt = stage.end_coordinator(0)?;
+    let (there, made) = (rows(data), rows(&rebuilt));
+    let differs = |(key, row): &(&String, &Vec<u8>)| made.get(*key) != Some(row);
+    let mut differing: Vec<&String> = there.iter().filter(differs).map(|(key, _)| key).collect();
+    differing.extend(made.keys().filter(|key| !there.contains_key(*key)));
+    let told = differing.iter().take(TOLD_MAX).map(|key| format!("the journal makes another row of {key} than the store has"));
+    wrong.extend(told);
+    if differing.len() > TOLD_MAX {
+        wrong.push(format!("and {} more rows", differing.len() - TOLD_MAX));
+    }
+    Ok(there.len() - differing.len().min(there.len()))
+}
+
+/// All rows of a store, by partition, kind and key.
+fn rows(data: &Path) -> BTreeMap<String, Vec<u8>> {
+    let store = RocksStore::open(&data.join("store"), PARTITIONS, 64 << 20).expect("the store can be opened").store;
+    let mut rows = BTreeMap::new();
+    for partition in 0..PARTITIONS {
+        for kind in [RowKind::Saga, RowKind::Outbox, RowKind::Breaker] {
+            let visit = &mut |key: RowKey, row: &[u8]| {
+                rows.insert(format!("{partition}/{kind:?}/{key}"), row.to_vec());
+                true
+            };
+            store.rows(partition, kind, visit).expect("it can be read");
+        }
+    }
+    rows
+}

@@ -1,0 +1,127 @@
+//! The classes of faults: their names, what each does, and what it needs.
+
+use std::fmt;
+
+/// A kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// `kill -9` of a coordinator.
+    KillCoordinator,
+    /// `kill -9` of a service.
+    KillParticipant,
+    /// `kill -9` of a broker.
+    KillBroker,
+    /// SIGTERM of a coordinator.
+    TermCoordinator,
+    /// SIGTERM of a service.
+    TermParticipant,
+    /// SIGTERM of a broker.
+    TermBroker,
+    /// SIGSTOP of a coordinator, and SIGCONT behind the end of its session.
+    FreezeCoordinator,
+    /// SIGSTOP of a service, and SIGCONT.
+    FreezeParticipant,
+    /// SIGSTOP of a broker, and SIGCONT.
+    FreezeBroker,
+    /// All coordinators, one behind the other.
+    RollingRestart,
+    /// A service is away for a while.
+    ParticipantAbsent,
+    /// A service answers later than it is waited for.
+    ParticipantSlow,
+    /// Answers come twice.
+    RepliesRepeated,
+    /// Answers never come.
+    RepliesLost,
+    /// Records that nobody can take.
+    Poison,
+    /// A coordinator, or the services, cannot reach any broker.
+    NetworkCut,
+    /// What they and the brokers send each other comes much later.
+    NetworkHeld,
+    /// All that is sent comes later.
+    NetworkSlow,
+    /// What brokers answer is lost.
+    AnswersLost,
+    /// A file of a coordinator's store is cut short.
+    StoreTruncated,
+    /// Bytes of a file are others.
+    StoreFlipped,
+    /// Files are gone.
+    StoreDeleted,
+}
+
+/// Each with its name and what it does.
+const CLASSES: [(Class, &str, &str); 22] = [
+    (Class::KillCoordinator, "kill-coordinator", "kill -9, and started again at once or when the others have taken over"),
+    (Class::KillParticipant, "kill-participant", "kill -9 of a service, and started again"),
+    (Class::KillBroker, "kill-broker", "kill -9, and started again; of three at once, or when others lead"),
+    (Class::TermCoordinator, "term-coordinator", "SIGTERM, and started again at once or when the others have taken over"),
+    (Class::TermParticipant, "term-participant", "SIGTERM of a service, and started again"),
+    (Class::TermBroker, "term-broker", "SIGTERM, and started again; of three at once, or when others lead"),
+    (Class::FreezeCoordinator, "freeze-coordinator", "SIGSTOP until its session is over and the others have taken over; SIGCONT"),
+    (Class::FreezeParticipant, "freeze-participant", "SIGSTOP of a service until its session is over; SIGCONT"),
+    (Class::FreezeBroker, "freeze-broker", "SIGSTOP for some seconds; of three until others lead; SIGCONT"),
+    (Class::RollingRestart, "rolling-restart", "SIGTERM and start of each coordinator, one behind the other"),
+    (Class::ParticipantAbsent, "participant-absent", "a service is away for 4 to 12 s"),
+    (Class::ParticipantSlow, "participant-slow", "every second answer of a service comes later than its attempt waits"),
+    (Class::RepliesRepeated, "replies-repeated", "every second answer of a service comes twice"),
+    (Class::RepliesLost, "replies-lost", "every third first answer of a service never comes"),
+    (Class::Poison, "poison", "bytes that are nothing, and answers that fit nothing, on every topic that is read"),
+    (Class::NetworkCut, "network-cut", "a coordinator, or the services, reach no broker until a session is over"),
+    (Class::NetworkHeld, "network-held", "the same, but all that was sent arrives in the end"),
+    (Class::NetworkSlow, "network-slow", "all that is sent comes 20 to 150 ms later"),
+    (Class::AnswersLost, "network-answers-lost", "brokers do what they are asked, and their answers are lost, for up to 3 s"),
+    (Class::StoreTruncated, "store-truncated", "kill -9 of a coordinator; a file of its store is cut short"),
+    (Class::StoreFlipped, "store-flipped", "kill -9 of a coordinator; 8 bytes of a file of its store are others"),
+    (Class::StoreDeleted, "store-deleted", "kill -9 of a coordinator; a file of its store, or all of it, is gone"),
+];
+
+impl Class {
+    /// All that can be made with so many brokers.
+    pub fn possible(brokers: usize) -> Vec<Class> {
+        CLASSES.iter().map(|(class, ..)| *class).filter(|class| class.is_possible(brokers)).collect()
+    }
+
+    /// As it is asked for and shown.
+    pub fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    /// What it does.
+    pub fn meaning(self) -> &'static str {
+        self.row().2
+    }
+
+    fn row(self) -> &'static (Class, &'static str, &'static str) {
+        CLASSES.iter().find(|(class, ..)| *class == self).expect("each is listed")
+    }
+
+    fn is_possible(self, _brokers: usize) -> bool {
+        true
+    }
+
+    /// Those that a name means: one, or all whose names begin with it and a hyphen. An error names all that there are.
+    pub fn named(name: &str, brokers: usize) -> Result<Vec<Class>, String> {
+        let possible = Class::possible(brokers);
+        let is_meant =
+            |class: &Class| class.name() == name || class.name().strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
+        let meant: Vec<Class> = possible.iter().copied().filter(is_meant).collect();
+        if meant.is_empty() {
+            let all: Vec<&str> = possible.iter().map(|class| class.name()).collect();
+            return Err(format!("no fault is called '{name}' (with {brokers} brokers); there are {}", all.join(", ")));
+        }
+        Ok(meant)
+    }
+
+    /// A line each for `--help`.
+    pub fn list() -> String {
+        CLASSES.iter().map(|(_, name, meaning)| format!("  {name:<20} {meaning}\n")).collect()
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.pad(self.name())
+    }
+}

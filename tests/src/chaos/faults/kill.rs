@@ -1,0 +1,53 @@
+//! A process ends: by `kill -9`, or in order; and is started again.
+
+use fastrand::Rng;
+
+use super::{Made, Target};
+use crate::chaos::Halt;
+use crate::chaos::stage::Stage;
+
+/// Chooses a target.
+type Choose = fn(&Stage<'_>, &mut Rng) -> Target;
+
+/// `kill -9`.
+pub(super) fn kill(stage: &mut Stage<'_>, random: &mut Rng, choose: Choose) -> Result<Made, Halt> {
+    with(stage, random, choose, |stage, target| {
+        match target {
+            Target::Coordinator(seat, _) => drop(stage.take_coordinator(seat).kill()),
+            Target::Service(name) => {
+                stage.world.take_service(name).kill();
+            }
+            Target::Broker(number) => stage.world.node(number).kill()?,
+        }
+        Ok(())
+    })
+}
+
+/// SIGTERM.
+pub(super) fn end(stage: &mut Stage<'_>, random: &mut Rng, choose: Choose) -> Result<Made, Halt> {
+    with(stage, random, choose, |stage, target| match target {
+        Target::Coordinator(seat, _) => stage.end_coordinator(seat).map(drop),
+        Target::Service(name) => stage.end_service(name),
+        Target::Broker(number) => Ok(stage.world.node(number).stop()?),
+    })
+}
+
+fn with(
+    stage: &mut Stage<'_>,
+    random: &mut Rng,
+    choose: Choose,
+    hit: impl FnOnce(&mut Stage<'_>, Target) -> Result<(), Halt>,
+) -> Result<Made, Halt> {
+    let target = choose(stage, random);
+    let partitions = target.partitions(stage);
+    stage.wait_flow(&partitions)?;
+    let is_late = random.bool() && target.is_replaced(stage);
+    stage.shop.mark();
+    hit(stage, target)?;
+    if is_late {
+        target.wait_replaced(stage, &partitions)?;
+    }
+    target.start(stage)?;
+    let how = if is_late { "back when others did its work" } else { "back at once" };
+    Ok(Made { what: format!("{target}, {how}"), partitions })
+}

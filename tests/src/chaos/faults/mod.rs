@@ -1,0 +1,59 @@
+//! Faults: each looks for what it hits, marks the moment, does it, and mends it; whether work goes on is looked at behind it.
+
+mod freeze;
+mod kill;
+mod network;
+mod poison;
+mod restart;
+mod scripts;
+mod store;
+mod target;
+
+use std::collections::BTreeSet;
+
+use fastrand::Rng;
+use ringmaster_demo::rig::SERVICES;
+
+use super::stage::Stage;
+use super::{Class, Halt};
+use target::Target;
+
+/// What was done.
+pub(super) struct Made {
+    /// To whom, and how.
+    pub what: String,
+    /// The partitions whose work it hit.
+    pub partitions: BTreeSet<i32>,
+}
+
+/// Makes a fault, and mends it.
+pub(super) fn make(class: Class, stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt> {
+    match class {
+        Class::KillCoordinator => kill::kill(stage, random, Target::coordinator),
+        Class::KillParticipant => kill::kill(stage, random, Target::service),
+        Class::KillBroker => kill::kill(stage, random, Target::broker),
+        Class::TermCoordinator => kill::end(stage, random, Target::coordinator),
+        Class::TermParticipant => kill::end(stage, random, Target::service),
+        Class::TermBroker => kill::end(stage, random, Target::broker),
+        Class::FreezeCoordinator => freeze::freeze(stage, random, Target::coordinator),
+        Class::FreezeParticipant => freeze::freeze(stage, random, Target::service),
+        Class::FreezeBroker => freeze::freeze(stage, random, Target::broker),
+        Class::RollingRestart => restart::rolling(stage, random),
+        Class::ParticipantAbsent => scripts::absent(stage, random),
+        Class::ParticipantSlow => scripts::slow(stage, random),
+        Class::RepliesRepeated => scripts::repeated(stage, random),
+        Class::RepliesLost => scripts::lost(stage, random),
+        Class::Poison => poison::poison(stage, random),
+        Class::NetworkCut => network::cut(stage, random),
+        Class::NetworkHeld => network::held(stage, random),
+        Class::NetworkSlow => network::slow(stage, random),
+        Class::AnswersLost => network::answers_lost(stage, random),
+        Class::StoreTruncated => store::truncated(stage, random),
+        Class::StoreFlipped => store::flipped(stage, random),
+        Class::StoreDeleted => store::deleted(stage, random),
+    }
+}
+
+fn any_service(random: &mut Rng) -> &'static str {
+    SERVICES[random.usize(..SERVICES.len())]
+}

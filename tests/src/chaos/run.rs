@@ -1,0 +1,147 @@
+//! A run: rounds, until the time is over, something is violated, or a person ends it.
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use fastrand::Rng;
+
+use super::report::{Fault, Report, Violation};
+use super::stage::Stage;
+use super::ways::Ways;
+use super::{Class, Halt, Options, check, faults};
+use crate::live::{Brokers, World, say_as};
+
+/// Carries a run out on brokers of its own. An error if it could not be: that says nothing of what is tested.
+pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report, String> {
+    tell(&format!("brokers start: {}; seed {}", options.brokers, options.seed));
+    let failed = |error: std::io::Error| error.to_string();
+    let ways = Ways::open(options.brokers).map_err(failed)?;
+    let properties = |number, port, controllers| ways.properties(number, port, controllers);
+    let brokers = Brokers::start(options.brokers, properties).map_err(failed)?;
+    rounds(World::on("chaos", brokers), Some(&ways), options, stop)
+}
+
+/// The same in a world that is there, on as many brokers as it has; its network cannot be disturbed.
+pub fn run_in(world: World, options: &Options, stop: &AtomicBool) -> Result<Report, String> {
+    rounds(world, None, options, stop)
+}
+
+fn rounds(mut world: World, ways: Option<&Ways>, options: &Options, stop: &AtomicBool) -> Result<Report, String> {
+    let begun = Instant::now();
+    let mut report = Report::default();
+    let mut seed = options.seed;
+    for round in 1..=options.rounds.unwrap_or(u64::MAX) {
+        if begun.elapsed() >= options.time {
+            break;
+        }
+        world.renew(&format!("round {round}"));
+        let mut one = Round { options, ways, stop, number: round, seed, until: begun.checked_add(options.time), fault: None };
+        match one.play(&mut world, &mut report) {
+            Ok(()) => {}
+            Err(Halt::Asked) => {
+                report.was_ended = true;
+                break;
+            }
+            Err(Halt::Failed(why)) => return Err(why),
+            Err(Halt::Violated(what)) => report.violations.push(Violation { round, fault: one.fault.take(), what }),
+        }
+        if !report.violations.is_empty() {
+            keep(&world, options, seed, &mut report);
+            break;
+        }
+        seed = seed.wrapping_add(1);
+    }
+    report.took = begun.elapsed();
+    Ok(report)
+}
+
+/// Something for whoever waits.
+fn tell(line: &str) {
+    say_as("chaos", line);
+}
+
+/// Keeps what is left of a round.
+fn keep(world: &World, options: &Options, seed: u64, report: &mut Report) {
+    let kept = world.keep("ringmaster-chaos");
+    report.evidence = vec![format!("what is left of it is in {}", kept.display()), format!("again: {}", options.command(seed))];
+}
+
+struct Round<'a> {
+    options: &'a Options,
+    ways: Option<&'a Ways>,
+    stop: &'a AtomicBool,
+    number: u64,
+    seed: u64,
+    until: Option<Instant>,
+    /// That is made, or recovered from.
+    fault: Option<String>,
+}
+
+impl Round<'_> {
+    fn play(&mut self, world: &mut World, report: &mut Report) -> Result<(), Halt> {
+        let mut random = Rng::with_seed(self.seed);
+        let mut stage = Stage::open(world, self.options, self.ways, self.stop)?;
+        for class in self.plan(&mut random) {
+            if self.until.is_some_and(|until| Instant::now() >= until) {
+                break;
+            }
+            self.fault = Some(class.name().to_owned());
+            let fault = self.strike(class, &mut stage, &mut random)?;
+            report.faults.push(fault);
+        }
+        self.fault = None;
+        let checked = check::close(&mut stage)?;
+        let (accounting, number) = (&checked.accounting, self.number);
+        tell(&format!(
+            "round {number}: issued {} = completed {} + compensated {}; {} rows as the journal makes them; {} violations",
+            accounting.issued,
+            accounting.completed,
+            accounting.compensated,
+            checked.rows,
+            checked.wrong.len()
+        ));
+        report.rounds += 1;
+        report.issued += accounting.issued;
+        report.completed += accounting.completed;
+        report.compensated += accounting.compensated;
+        report.rows += checked.rows;
+        report.violations.extend(checked.wrong.into_iter().map(|what| Violation { round: number, fault: None, what }));
+        Ok(())
+    }
+
+    /// The faults of the round: from a deck in which each class is once, so that none is left out for long.
+    fn plan(&self, random: &mut Rng) -> Vec<Class> {
+        if self.options.fixed {
+            return self.options.classes.clone();
+        }
+        let mut plan = Vec::new();
+        while plan.len() < self.options.faults_per_round {
+            let mut deck = self.options.classes.clone();
+            random.shuffle(&mut deck);
+            plan.extend(deck);
+        }
+        plan.truncate(self.options.faults_per_round);
+        plan
+    }
+
+    /// Makes a fault, and waits until all goes on.
+    fn strike(&self, class: Class, stage: &mut Stage<'_>, random: &mut Rng) -> Result<Fault, Halt> {
+        let made = faults::make(class, stage, random)?;
+        stage.wait_moved("orders that were placed behind the fault end", &made.partitions)?;
+        stage.wait_shared("all partitions are owned behind the fault")?;
+        let mark = stage.shop.marked();
+        let all = mark.moved(&made.partitions).expect("it was waited for");
+        let first = mark.first(&made.partitions).unwrap_or(all);
+        let under_way = mark.under_way(&made.partitions);
+        let is_proven = under_way >= self.options.proven_from;
+        let note = if is_proven { "" } else { ": TOO FEW, it does not count" };
+        tell(&format!(
+            "round {} {class:<20} {}: {under_way} under way{note}; the first ended behind {:.1} s, all moved behind {:.1} s",
+            self.number,
+            made.what,
+            first.as_secs_f64(),
+            all.as_secs_f64()
+        ));
+        Ok(Fault { round: self.number, class, under_way, is_proven, first, all })
+    }
+}

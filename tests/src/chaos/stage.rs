@@ -1,0 +1,250 @@
+//! What a round plays on: brokers, coordinators, services and a shop; and the waits for what must happen.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use ringmaster_demo::rig::SERVICES;
+
+use super::ways::{SERVICES as SERVICES_WAY, Ways};
+use super::{Halt, Options};
+use crate::live::{Coordinator, PARTITIONS, Process, Shop, World};
+
+/// Names of coordinators.
+const NAMES: [&str; 3] = ["blue", "green", "red"];
+/// Whoever hears nothing of a coordinator for so long gives its partitions to others.
+pub(super) const SESSION: Duration = Duration::from_secs(3);
+/// How long something may take that must happen, on a machine that is busy with other things.
+pub(super) const PATIENCE: Duration = Duration::from_secs(240);
+/// So long is waited until nothing is queued up any more: a slow machine may never get there.
+const CALM_WITHIN: Duration = Duration::from_secs(60);
+/// What an order takes beside the answers, where nothing is queued up.
+const CALM_BESIDES: Duration = Duration::from_secs(1);
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// A coordinator ends with it where no broker answers at its start: whoever watches over it starts it again.
+const UNREACHABLE: i32 = 5;
+/// It ends with it where its store fails.
+const FAILED: i32 = 1;
+
+/// A place for a coordinator.
+pub(super) struct Seat {
+    /// Its name, and its data directory's.
+    pub(super) name: &'static str,
+    /// What runs there.
+    pub(super) running: Option<Coordinator>,
+    /// It stands still, or is cut off: what it says does not count.
+    pub(super) is_apart: bool,
+    /// Its files were damaged, or its disk is full: it may end by itself, and is started again.
+    pub(super) may_end: bool,
+}
+
+/// One round's stage.
+pub(super) struct Stage<'a> {
+    /// Brokers, services and the folder.
+    pub(super) world: &'a mut World,
+    /// One for each coordinator.
+    pub(super) seats: Vec<Seat>,
+    /// Orders and outcomes.
+    pub(super) shop: Shop,
+    /// What was asked for.
+    pub(super) options: &'a Options,
+    /// Records that must be in quarantine, by topic.
+    pub(super) poisoned: BTreeMap<String, usize>,
+    /// The network between the processes and the brokers, if there is one.
+    pub(super) ways: Option<&'a Ways>,
+    stop: &'a AtomicBool,
+}
+
+impl<'a> Stage<'a> {
+    /// Topics, services, coordinators, and orders at the rate.
+    pub(super) fn open(
+        world: &'a mut World,
+        options: &'a Options,
+        ways: Option<&'a Ways>,
+        stop: &'a AtomicBool,
+    ) -> Result<Stage<'a>, Halt> {
+        world.edit(
+            "sagas/order-fulfilment.yaml",
+            "    undo: inventory.ReleaseStock          # its body is the do's\n",
+            "    undo: inventory.ReleaseStock\n    timeout: 5s\n",
+        );
+        world.configure(&format!("\"session.timeout.ms\" = \"{}\"", SESSION.as_millis()));
+        world.apply_topics();
+        let shop = world.silent_shop();
+        let seat = |name: &&'static str| Seat { name, running: None, is_apart: false, may_end: false };
+        let seats = NAMES.iter().take(options.coordinators).map(seat).collect();
+        let mut stage = Stage { world, seats, shop, options, poisoned: BTreeMap::new(), ways, stop };
+        SERVICES.iter().for_each(|service| stage.start_service(service, &[]));
+        (0..stage.seats.len()).for_each(|seat| stage.start(seat));
+        stage.wait_shared("the coordinators own all partitions")?;
+        stage.shop.order(u64::MAX / 2, options.rate);
+        stage.wait("the first orders end", |stage| stage.shop.finished() > 0)?;
+        Ok(stage)
+    }
+
+    /// Starts a service that keeps back its answers, with further flags.
+    pub(super) fn start_service(&mut self, service: &str, flags: &[&str]) {
+        let delay = format!("delay={}ms", self.options.answer_after.as_millis());
+        let address = self.ways.map_or_else(|| self.world.address(), |ways| ways.address(SERVICES_WAY));
+        self.world.start_service_by(&address, service, &[&["--fault", &delay], flags].concat());
+    }
+
+    /// Starts the coordinator of a seat.
+    pub(super) fn start(&mut self, seat: usize) {
+        let name = self.seats[seat].name;
+        self.seats[seat].running = Some(self.world.coordinator_with(name, name, &self.settings(name)));
+    }
+
+    /// What a coordinator of this name needs beside the settings of all.
+    fn settings(&self, name: &str) -> Vec<String> {
+        let by_way = |ways: &Ways| format!("kafka.\"bootstrap.servers\"={}", ways.address(name));
+        self.ways.map(by_way).into_iter().collect()
+    }
+
+    /// The coordinator of a seat, which runs.
+    pub(super) fn coordinator(&self, seat: usize) -> &Coordinator {
+        self.seats[seat].running.as_ref().expect("it runs")
+    }
+
+    /// The same, out of its seat.
+    pub(super) fn take_coordinator(&mut self, seat: usize) -> Coordinator {
+        self.seats[seat].running.take().expect("it runs")
+    }
+
+    /// Coordinators that run and do not stand still.
+    pub(super) fn awake(&self) -> impl Iterator<Item = &Coordinator> {
+        self.seats.iter().filter(|seat| !seat.is_apart).filter_map(|seat| seat.running.as_ref())
+    }
+
+    /// All partitions.
+    pub(super) fn all() -> BTreeSet<i32> {
+        (0..PARTITIONS).collect()
+    }
+
+    /// Waits until something is so. Ends early if a process ends that should run, or a person wants it.
+    pub(super) fn wait(&mut self, what: &str, mut is_so: impl FnMut(&mut Stage<'a>) -> bool) -> Result<(), Halt> {
+        let begun = Instant::now();
+        self.wait_long(|stage| {
+            let is_so = is_so(stage);
+            if !is_so && begun.elapsed() > PATIENCE {
+                return Err(Halt::Violated(format!("not within {} s: {what}", PATIENCE.as_secs())));
+            }
+            Ok(is_so)
+        })
+    }
+
+    /// The same without a limit but what the look itself finds.
+    pub(super) fn wait_long(&mut self, mut is_so: impl FnMut(&mut Stage<'a>) -> Result<bool, Halt>) -> Result<(), Halt> {
+        while !is_so(self)? {
+            self.look()?;
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Lets time pass, for faults that last.
+    pub(super) fn last(&mut self, long: Duration) -> Result<(), Halt> {
+        let begun = Instant::now();
+        self.wait("time passes", |_| begun.elapsed() >= long)
+    }
+
+    /// All that should run does. A coordinator that found no broker at its start is started again, as by whoever watches over it.
+    fn look(&mut self) -> Result<(), Halt> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Halt::Asked);
+        }
+        for seat in 0..self.seats.len() {
+            let Some(coordinator) = &mut self.seats[seat].running else { continue };
+            let Some(code) = coordinator.process.ended() else { continue };
+            let said = coordinator.process.said_last();
+            match code {
+                UNREACHABLE => self.start(seat),
+                FAILED if self.seats[seat].may_end && said.contains("store") => self.start(seat),
+                _ => {
+                    let name = self.seats[seat].name;
+                    return Err(Halt::Violated(format!("the coordinator {name} ended by itself with code {code}:\n{said}")));
+                }
+            }
+        }
+        for process in self.world.services() {
+            if let Some(code) = process.ended() {
+                let said = process.said_last();
+                return Err(Halt::Violated(format!("the service {} ended by itself with code {code}:\n{said}", process.name())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the coordinators own all partitions, and no two the same.
+    pub(super) fn wait_shared(&mut self, what: &str) -> Result<(), Halt> {
+        self.wait(what, |stage| {
+            let shares: Vec<BTreeSet<i32>> = stage.awake().map(Coordinator::owned).collect();
+            let all: BTreeSet<i32> = shares.iter().flatten().copied().collect();
+            all.len() == PARTITIONS as usize && shares.iter().map(BTreeSet::len).sum::<usize>() == all.len()
+        })
+    }
+
+    /// Waits until the load flows, enough of it is under way to be hit, and what queued up behind the last fault is gone.
+    pub(super) fn wait_flow(&mut self, partitions: &BTreeSet<i32>) -> Result<(), Halt> {
+        self.shop.mark();
+        let (wanted, most, begun) = (self.options.proven_from, self.calm_count(), Instant::now());
+        self.wait("orders flow", |stage| {
+            let flows = stage.shop.marked().first(partitions).is_some() && stage.shop.under_way(partitions) >= wanted;
+            flows && (begun.elapsed() > CALM_WITHIN || stage.shop.under_way(&Stage::all()) <= most)
+        })
+    }
+
+    /// As many orders are under way at most where nothing has queued up: three answers are kept back for each.
+    fn calm_count(&self) -> usize {
+        let each = 3.0 * self.options.answer_after.as_secs_f64() + CALM_BESIDES.as_secs_f64();
+        (self.options.rate * each) as usize
+    }
+
+    /// Waits until in each of these partitions an order has ended that was placed behind the mark.
+    pub(super) fn wait_moved(&mut self, what: &str, partitions: &BTreeSet<i32>) -> Result<(), Halt> {
+        self.wait(what, |stage| stage.shop.marked().moved(partitions).is_some())
+    }
+
+    /// Ends a coordinator in order; its data directory.
+    pub(super) fn end_coordinator(&mut self, seat: usize) -> Result<PathBuf, Halt> {
+        loop {
+            let mut coordinator = self.take_coordinator(seat);
+            coordinator.process.ask_to_end();
+            let code = self.wait_code(self.seats[seat].name, &mut coordinator.process)?;
+            if code != FAILED || !self.seats[seat].may_end {
+                ended_well(code, self.seats[seat].name, &coordinator.process)?;
+                return Ok(coordinator.data);
+            }
+            // The damage was found now. Its next start mends it.
+            self.start(seat);
+            self.wait_shared("a store is made again")?;
+            self.seats[seat].may_end = false;
+        }
+    }
+
+    /// Ends a service in order.
+    pub(super) fn end_service(&mut self, name: &'static str) -> Result<(), Halt> {
+        let mut process = self.world.take_service(name);
+        process.ask_to_end();
+        let code = self.wait_code(name, &mut process)?;
+        ended_well(code, name, &process)
+    }
+
+    fn wait_code(&mut self, name: &str, process: &mut Process) -> Result<i32, Halt> {
+        let mut code = None;
+        self.wait(&format!("{name} ends in order"), |_| {
+            code = process.ended();
+            code.is_some()
+        })?;
+        Ok(code.expect("it was waited for"))
+    }
+}
+
+fn ended_well(code: i32, name: &str, process: &Process) -> Result<(), Halt> {
+    if code == 0 {
+        return Ok(());
+    }
+    Err(Halt::Violated(format!("SIGTERM of {name} ends it with code {code}:\n{}", process.said_last())))
+}
