@@ -5,6 +5,8 @@ use std::time::Duration;
 use ringmaster_schemas::names::command_topic;
 use ringmaster_tests::live::{CLIENTS, PARTITIONS, World, say, until};
 
+use super::takeover::wait_shared;
+
 const RESTARTS: usize = 4;
 
 #[test]
@@ -30,6 +32,34 @@ fn a_broker_dies_and_freezes(client: &str) {
     std::thread::sleep(Duration::from_secs(3));
     world.broker().resume().expect("it goes on");
     world.close(shop, coordinator);
+}
+
+/// A broker that stands still for some sessions finds more than one question to join of each instance when it goes on, and takes the later one
+/// for another process of that name. Nobody ends for that.
+#[test]
+fn a_broker_that_stands_still_for_some_sessions_fences_nobody_out() {
+    let mut world = World::new("broker frozen for long");
+    world.configure("\"session.timeout.ms\" = \"2000\"");
+    let (mut blue, mut green) = (world.owner("blue"), world.owner("green"));
+    wait_shared("both have a share", &[&blue, &green]);
+    let shop = world.shop();
+    shop.order(900, 300.0);
+    shop.wait_middle(100);
+    for seconds in [7, 9] {
+        world.broker().pause().expect("it freezes");
+        shop.hit("SIGSTOP of the broker for some sessions");
+        std::thread::sleep(Duration::from_secs(seconds));
+        world.broker().resume().expect("it goes on");
+        wait_shared("both have a share again", &[&blue, &green]);
+        for one in [&mut blue, &mut green] {
+            assert!(one.process.is_running(), "it ended:\n{}", one.process.said_last());
+        }
+        shop.order(300, 300.0);
+        shop.wait_middle(shop.finished() + 100);
+    }
+    green.stop();
+    wait_shared("one has all", &[&blue]);
+    world.close(shop, blue);
 }
 
 /// A broker that ends in an orderly way tells its clients things of itself that a crash does not (`bus/src/kafka/revival.rs`).

@@ -4,6 +4,7 @@
 //! member has a name of its own (static membership), so that one that comes back within its session finds what it had, and nobody waits
 //! for the one that it was.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,6 +46,10 @@ pub struct Member {
     joining: Joining,
     /// It has a name that outlives its process.
     is_static: bool,
+    /// What it has been given and has not given back.
+    held: BTreeSet<i32>,
+    /// When it joined again last, since the broker took it for another one of its name.
+    joined_again: Option<Instant>,
 }
 
 impl Member {
@@ -56,20 +61,8 @@ impl Member {
         // A name that cannot be given up would keep others waiting at every orderly end.
         settings.check()?;
         let is_static = !joining.leaves || settings.own_security().is_ok();
-        let mut config = settings.consumer(&joining.group);
-        config.set("partition.assignment.strategy", "cooperative-sticky");
-        config.set("client.id", client_id(&joining.name, &joining.address));
-        if is_static {
-            config.set("group.instance.id", &joining.name);
-        }
-        let passed = |name: &str| settings.passthrough.iter().any(|(key, _)| key == name);
-        if !passed("heartbeat.interval.ms") {
-            // That partitions are about to move is heard with a heartbeat: so long at most everybody waits for everybody.
-            config.set("heartbeat.interval.ms", HEARTBEAT_MS);
-        }
-        let consumer = Consumer::new(&config, Arc::clone(&signal)).map_err(|error| bus_error(&error))?;
-        consumer.client().subscribe(&[&joining.topic]).map_err(|error| bus_error(&error))?;
-        Ok(Member { consumer, signal, settings, joining, is_static })
+        let consumer = consumer(&settings, &joining, is_static, &signal)?;
+        Ok(Member { consumer, signal, settings, joining, is_static, held: BTreeSet::new(), joined_again: None })
     }
 
     fn list(&self, partitions: &[i32]) -> KafkaResult<TopicPartitionList> {
@@ -82,14 +75,12 @@ impl Member {
 
     /// Takes what is there; the first thing that its caller must know.
     fn take(&mut self) -> Option<Granted> {
-        let mut granted = None;
-        while granted.is_none() {
+        let (mut granted, mut fenced) = (None, None);
+        while granted.is_none() && fenced.is_none() {
             let any = self.consumer.visit_one(&mut |told| match told {
                 Told::Given(partitions) => granted = Some(Granted::Given(numbers(&partitions))),
                 Told::Taken(partitions) => granted = Some(Granted::Taken(numbers(&partitions))),
-                Told::Client { code: RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId, text } => {
-                    granted = Some(Granted::Refused(BusError::Taken(text)));
-                }
+                Told::Client { code: RDKafkaErrorCode::Fatal | RDKafkaErrorCode::FencedInstanceId, text } => fenced = Some(text),
                 Told::Client { code, text } => tracing::debug!(%code, text, "member"),
                 Told::Fetched(_) | Told::Partition { .. } | Told::NotCommitted(_) | Told::NoLeader | Told::Identity { .. } => {}
             });
@@ -97,8 +88,12 @@ impl Member {
                 break;
             }
         }
+        if let Some(why) = fenced {
+            return self.fenced(why);
+        }
         match granted? {
             Granted::Given(partitions) => {
+                self.held.extend(&partitions);
                 let done = self.list(&partitions).and_then(|list| {
                     self.consumer.client().incremental_assign(&list)?;
                     // Nothing is read here: whoever has a partition reads it by a consumer of its own.
@@ -111,6 +106,45 @@ impl Member {
             other => Some(other),
         }
     }
+
+    /// The broker fences who has the name of a member that joined later. If this one was in contact, and had partitions, that is another
+    /// process. One that was counted out before may have been taken for another by its own earlier question: a broker that stands still for
+    /// longer than a session finds two of them when it goes on. It joins again, and if that is followed by the same at once, there is another.
+    fn fenced(&mut self, why: String) -> Option<Granted> {
+        let is_again = self.joined_again.is_some_and(|at| at.elapsed() < FENCED_AGAIN);
+        if !self.held.is_empty() || is_again {
+            return Some(Granted::Refused(BusError::Taken(why)));
+        }
+        match consumer(&self.settings, &self.joining, self.is_static, &self.signal) {
+            Ok(consumer) => {
+                tracing::warn!(
+                    why,
+                    "the broker took this instance for another one of its name, since it was silent: it joins again"
+                );
+                (self.consumer, self.joined_again) = (consumer, Some(Instant::now()));
+                None
+            }
+            Err(error) => Some(Granted::Refused(error)),
+        }
+    }
+}
+
+/// A consumer that joins, by a name that outlives it or not.
+fn consumer(settings: &KafkaSettings, joining: &Joining, is_static: bool, signal: &Arc<Signal>) -> Result<Consumer, BusError> {
+    let mut config = settings.consumer(&joining.group);
+    config.set("partition.assignment.strategy", "cooperative-sticky");
+    config.set("client.id", client_id(&joining.name, &joining.address));
+    if is_static {
+        config.set("group.instance.id", &joining.name);
+    }
+    let passed = |name: &str| settings.passthrough.iter().any(|(key, _)| key == name);
+    if !passed("heartbeat.interval.ms") {
+        // That partitions are about to move is heard with a heartbeat: so long at most everybody waits for everybody.
+        config.set("heartbeat.interval.ms", HEARTBEAT_MS);
+    }
+    let consumer = Consumer::new(&config, Arc::clone(signal)).map_err(|error| bus_error(&error))?;
+    consumer.client().subscribe(&[&joining.topic]).map_err(|error| bus_error(&error))?;
+    Ok(consumer)
 }
 
 impl Membership for Member {
@@ -131,7 +165,12 @@ impl Membership for Member {
     }
 
     fn give_back(&mut self, partitions: &[i32]) {
-        let done = self.list(partitions).and_then(|list| self.consumer.client().incremental_unassign(&list));
+        // What a member had that was fenced is not this one's any more.
+        let held: Vec<i32> = partitions.iter().copied().filter(|partition| self.held.remove(partition)).collect();
+        if held.is_empty() && !partitions.is_empty() {
+            return;
+        }
+        let done = self.list(&held).and_then(|list| self.consumer.client().incremental_unassign(&list));
         check(done, "give partitions back");
     }
 
@@ -152,6 +191,8 @@ impl Membership for Member {
     }
 }
 
+/// Who is fenced again within this time has a rival.
+const FENCED_AGAIN: Duration = Duration::from_secs(5);
 /// A tenth and less of what a pause of a moved partition may take.
 const HEARTBEAT_MS: &str = "250";
 
