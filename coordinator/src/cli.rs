@@ -158,11 +158,8 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Restore { folder } => backup::restore(&config, folder, out),
         Command::Quarantine(command) => about_quarantine(&config, command, out),
         // They ask a coordinator, and no broker.
-        Command::Saga(SagaCommand::List { stuck, parked, paused, participant, definition, search, limit, json, asked }) => {
-            let (definition, participant) = (definition.as_deref(), participant.as_deref());
-            let (stuck, parked, paused, limit) = (*stuck, *parked, *paused, *limit);
-            let filter = saga::Filter { stuck, parked, paused, participant, definition, search, limit };
-            return saga::list(&config, &filter, asked.api, *json, out);
+        Command::Saga(SagaCommand::List { filter, limit, json, asked }) => {
+            return saga::list(&config, filter, *limit, asked.api, *json, out);
         }
         Command::Saga(SagaCommand::Show { id, asked }) => return saga::show(&config, id, asked.api, out),
         Command::Saga(SagaCommand::Why { id, json, asked }) => return saga::why(&config, id, asked.api, *json, out),

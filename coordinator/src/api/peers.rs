@@ -24,7 +24,7 @@ impl Peers {
     }
 
     /// Who is in the group, as of a moment ago. Waits for the broker, and for others who ask.
-    pub(super) fn members(&self) -> Answer {
+    pub(crate) fn members(&self) -> Answer {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, answer)) = known.as_ref().filter(|(at, _)| at.elapsed() < GOOD_FOR) {
             return answer.clone();

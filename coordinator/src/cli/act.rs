@@ -13,7 +13,7 @@ use ringmaster_schemas::names::Topics;
 use serde_json::value::RawValue;
 
 use super::buses::{self, Access, on_bus};
-use super::control;
+use super::control::{self, Addressed};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::saga::check_id;
@@ -135,8 +135,9 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
 fn send(bus: &mut impl Bus, topics: &Topics, id: &str, bytes: &[u8], patience: Duration) -> Result<Option<Turn>, Failure> {
     let partition = api::partition_of(id, control::partitions(bus, topics)?).expect("it is an id");
     let key = api::key_of(id).expect("it is an id");
-    let sent = control::send(bus, topics, partition..=partition, &key, bytes)?;
-    Ok(control::wait(bus, topics, &sent, bytes, patience)?.remove(&partition))
+    let record = Addressed { partition, key: key.to_vec(), bytes: bytes.to_vec() };
+    let sent = control::send(bus, topics, vec![record])?;
+    Ok(control::wait(bus, topics, &sent, patience)?.remove(&0))
 }
 
 /// What became of an act that was taken.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::{act, graph, many, participant, participants, redrive, replay, test};
+use super::{act, graph, many, participant, participants, redrive, replay, saga, test};
 
 const SAGA_EXAMPLES: &str = "\
 Examples:
@@ -329,24 +329,8 @@ pub(super) enum SagaCommand {
     ///
     /// Asks the running coordinator, as of its last checkpoint (at most two seconds old).
     List {
-        /// Only those that need a person.
-        #[arg(long)]
-        stuck: bool,
-        /// Only those of which something is parked, in the order in which it goes out.
-        #[arg(long, conflicts_with = "stuck")]
-        parked: bool,
-        /// Only those that are paused.
-        #[arg(long, conflicts_with_all = ["stuck", "parked"])]
-        paused: bool,
-        /// With --parked, only those that wait for this participant.
-        #[arg(long, requires = "parked", value_name = "NAME")]
-        participant: Option<String>,
-        /// Only those of this definition, for example order-fulfilment.
-        #[arg(long, value_name = "NAME")]
-        definition: Option<String>,
-        /// With --definition, only those that have this value of its `search`; of several, all.
-        #[arg(long, requires = "definition", value_name = "NAME=VALUE")]
-        search: Vec<String>,
+        #[command(flatten)]
+        filter: saga::FilterArguments,
         /// At most so many, up to 1000.
         #[arg(long, default_value_t = 50, value_name = "COUNT")]
         limit: usize,

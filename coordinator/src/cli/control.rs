@@ -27,45 +27,7 @@ pub(super) fn partitions(bus: &mut impl Bus, topics: &Topics) -> Result<i32, Fai
     found.map(|control| control.partitions).ok_or_else(|| Failure::new(Exit::Refused, missing()))
 }
 
-/// A record that was sent: its partition, and from where on its journal tells what became of it.
-pub(super) type Sent = (i32, i64);
-
-/// Sends a record to these partitions of the control topic, the same to each.
-pub(super) fn send(
-    bus: &mut impl Bus,
-    topics: &Topics,
-    partitions: impl Iterator<Item = i32>,
-    key: &[u8],
-    bytes: &[u8],
-) -> Result<Vec<Sent>, Failure> {
-    let bounds = blocking::bounds_each(bus, &topics.journal, partitions)?;
-    let records: Vec<_> = bounds.keys().map(|partition| (*partition, key.to_vec(), bytes.to_vec())).collect();
-    blocking::append_each(bus, &topics.control, &records)?;
-    Ok(bounds.into_iter().map(|(partition, (_, end))| (partition, end)).collect())
-}
-
-/// Reads the journal until each of these records has the turn that took it, but no longer than this; the turns by partition.
-pub(super) fn wait(
-    bus: &mut impl Bus,
-    topics: &Topics,
-    sent: &[Sent],
-    bytes: &[u8],
-    patience: Duration,
-) -> Result<BTreeMap<i32, Turn>, Failure> {
-    let mut found = BTreeMap::new();
-    blocking::follow(bus, &topics.journal, sent, patience, &mut |read| {
-        if let Ok(JournalRecord::Decision(decision)) = JournalRecord::decode(read.value.as_deref().unwrap_or_default()) {
-            let is_ours = |turn: &Turn| turn.input.as_ref().is_some_and(|input| *input.raw == *bytes);
-            if let Some(turn) = decision.turns.into_iter().find(is_ours) {
-                found.entry(read.partition).or_insert(turn);
-            }
-        }
-        found.len() < sent.len()
-    })?;
-    Ok(found)
-}
-
-/// An act on a saga: where it goes, by which key, and its record, which no other has.
+/// A record of the control topic: where it goes, by which key, and its bytes, which no other there has.
 #[derive(Debug, Clone)]
 pub(super) struct Addressed {
     pub(super) partition: i32,
@@ -73,30 +35,47 @@ pub(super) struct Addressed {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Sends acts, and reads the journal until each has the turn that took it, but no longer than this; the turns by their places.
-pub(super) fn send_all(
-    bus: &mut impl Bus,
-    topics: &Topics,
-    acts: &[Addressed],
-    patience: Duration,
-) -> Result<BTreeMap<usize, Turn>, Failure> {
-    let partitions: BTreeSet<i32> = acts.iter().map(|act| act.partition).collect();
+/// Records that were sent, and from where on the journals tell what became of them.
+#[derive(Debug)]
+pub(super) struct Sent {
+    records: Vec<Addressed>,
+    from: Vec<(i32, i64)>,
+}
+
+impl Sent {
+    /// Where they went, in their order.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = i32> {
+        self.records.iter().map(|record| record.partition)
+    }
+}
+
+/// Sends records.
+pub(super) fn send(bus: &mut impl Bus, topics: &Topics, records: Vec<Addressed>) -> Result<Sent, Failure> {
+    let partitions: BTreeSet<i32> = records.iter().map(|record| record.partition).collect();
     let bounds = blocking::bounds_each(bus, &topics.journal, partitions.into_iter())?;
-    let records: Vec<_> = acts.iter().map(|act| (act.partition, act.key.clone(), act.bytes.clone())).collect();
-    blocking::append_each(bus, &topics.control, &records)?;
-    let from: Vec<Sent> = bounds.into_iter().map(|(partition, (_, end))| (partition, end)).collect();
-    let places: HashMap<&[u8], usize> = acts.iter().enumerate().map(|(place, act)| (&*act.bytes, place)).collect();
+    let all: Vec<_> = records.iter().map(|record| (record.partition, record.key.clone(), record.bytes.clone())).collect();
+    blocking::append_each(bus, &topics.control, &all)?;
+    Ok(Sent { records, from: bounds.into_iter().map(|(partition, (_, end))| (partition, end)).collect() })
+}
+
+/// Reads the journal until each of these records has the turn that took it, but no longer than this; the turns by the records' places.
+pub(super) fn wait(bus: &mut impl Bus, topics: &Topics, sent: &Sent, patience: Duration) -> Result<BTreeMap<usize, Turn>, Failure> {
+    let place = |(place, record)| {
+        let Addressed { partition, bytes, .. }: &Addressed = record;
+        ((*partition, &bytes[..]), place)
+    };
+    let places: HashMap<(i32, &[u8]), usize> = sent.records.iter().enumerate().map(place).collect();
     let mut found = BTreeMap::new();
-    blocking::follow(bus, &topics.journal, &from, patience, &mut |read| {
+    blocking::follow(bus, &topics.journal, &sent.from, patience, &mut |read| {
         if let Ok(JournalRecord::Decision(decision)) = JournalRecord::decode(read.value.as_deref().unwrap_or_default()) {
             for turn in decision.turns {
-                let place = turn.input.as_ref().and_then(|input| places.get(&*input.raw).copied());
+                let place = turn.input.as_ref().and_then(|input| places.get(&(read.partition, &*input.raw)).copied());
                 if let Some(place) = place {
                     found.entry(place).or_insert(turn);
                 }
             }
         }
-        found.len() < acts.len()
+        found.len() < sent.records.len()
     })?;
     Ok(found)
 }

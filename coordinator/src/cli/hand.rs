@@ -1,4 +1,4 @@
-//! What commands have in common that bring records to sagas again: who does it, to how many, how fast, and how it is told what became of them.
+//! What commands have in common that bring records to sagas again, or act on many: who does it, to how many, how fast, and how it is told what became of them.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -29,10 +29,10 @@ pub(super) struct HandArguments {
     /// Who does it.
     #[arg(long, env = "USER", value_name = "NAME")]
     by: Option<String>,
-    /// Do it, if it still is about so many records. Without it nothing is done, and it is said what would be.
+    /// Do it, if it still is about so many. Without it nothing is done, and it is said what would be.
     #[arg(long, value_name = "COUNT", requires = "why")]
     expected: Option<usize>,
-    /// One JSON object a record and line.
+    /// One JSON object each, a line.
     #[arg(long)]
     pub(super) json: bool,
 }
@@ -43,9 +43,16 @@ pub(super) struct PaceArguments {
     /// Also starts that are older than finished sagas are remembered: one that has run and is forgotten would run once more.
     #[arg(long)]
     pub(super) accept_old: bool,
-    /// At most so many records a second.
-    #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub(super) rate: u32,
+    #[command(flatten)]
+    pub(super) rate: RateArguments,
+}
+
+/// How many at once, and how long they are waited for.
+#[derive(Debug, Args)]
+pub(super) struct RateArguments {
+    /// At most so many a second.
+    #[arg(long = "rate", default_value_t = 50, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    a_second: u32,
     /// How many seconds to wait for the answers of those that are on their way.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     timeout: u64,
@@ -65,10 +72,11 @@ impl HandArguments {
     }
 
     /// Who does it and why, if it is to be done: to as many as were expected, else to none.
-    pub(super) fn confirmed(&self, count: usize) -> Result<Option<Hand<'_>>, Failure> {
+    /// `words` says how many that are.
+    pub(super) fn confirmed(&self, count: usize, words: fn(usize) -> String) -> Result<Option<Hand<'_>>, Failure> {
         let (Some(expected), Some(why)) = (self.expected, self.why.as_deref()) else { return Ok(None) };
         if expected != count {
-            let why = format!("it is about {} now, not {expected}: look again, without --expected", records(count));
+            let why = format!("it is about {} now, not {expected}: look again, without --expected", words(count));
             return Err(Failure::new(Exit::Rejected, why));
         }
         let by = self.by.as_deref().ok_or_else(|| Failure::new(Exit::Usage, "say who does it: --by NAME"))?;
@@ -76,18 +84,23 @@ impl HandArguments {
     }
 }
 
-impl PaceArguments {
+impl RateArguments {
+    /// As many may be sent in one go, which takes a second then.
+    pub(super) fn a_second(&self) -> usize {
+        self.a_second as usize
+    }
+
     /// How long answers are waited for.
     pub(super) fn patience(&self) -> Duration {
         Duration::from_secs(self.timeout)
     }
 
-    /// Says how far it is, and waits, so that no more of them are brought a second than may be. `count` of them were, since that time.
+    /// Says how far it is, and waits, so that no more of them are sent a second than may be. `count` of them were, since that time.
     pub(super) fn rest(&self, since: Instant, count: usize, (done, all): (usize, usize)) {
         if done < all {
             // Nobody need listen.
             let _ = writeln!(std::io::stderr(), "{done} of {all}");
-            let share = Duration::from_secs_f64(count as f64 / f64::from(self.rate));
+            let share = Duration::from_secs_f64(count as f64 / f64::from(self.a_second));
             std::thread::sleep(share.saturating_sub(since.elapsed()));
         }
     }

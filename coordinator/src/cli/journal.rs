@@ -6,6 +6,8 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -21,6 +23,7 @@ use serde_json::json;
 use super::buses::{self, Access, on_bus};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
+use super::run::stop_signal;
 use super::select::time;
 use crate::blocking;
 use crate::config::Config;
@@ -110,6 +113,8 @@ struct Replay<'a> {
     stored: Option<RocksStore>,
     base: Option<RocksStore>,
     fresh: &'a RocksStore,
+    /// Somebody wants it to end.
+    stop: Arc<AtomicBool>,
 }
 
 /// `ringmaster replay journal`
@@ -141,7 +146,7 @@ pub(super) fn replay(config: &Config, arguments: &JournalArguments, out: &mut dy
         }
     };
     let fresh = RocksStore::open(&folder, partitions, memory)?.store;
-    let replay = Replay { arguments, topics, journal: described.id, partitions, stored, base, fresh: &fresh };
+    let replay = Replay { arguments, topics, journal: described.id, partitions, stored, base, fresh: &fresh, stop: stop_signal()? };
     let mut all = Vec::new();
     for partition in replay.chosen()? {
         let rebuilt = on_bus!(&mut any, bus => replay.rebuild(bus, partition)?);
@@ -234,7 +239,7 @@ impl Replay<'_> {
         let topic = &self.topics.journal;
         let at = TopicPartition { topic: bus.topic(topic), partition };
         let (start, log_end) = blocking::bounds(bus, at)?;
-        let first = rebuild.next_offset();
+        let first = rebuild.first_offset();
         let journal = |why: String| Err(Failure::new(Exit::Journal, why));
         if start > first {
             return journal(format!(
@@ -257,12 +262,15 @@ impl Replay<'_> {
                 let _ = writeln!(std::io::stderr(), "{topic}/{partition}: offset {} of {last}", read.offset);
             }
             let value = read.value.as_deref().unwrap_or_default();
-            if self.is_later(value) {
+            if self.is_later(value) || self.stop.load(Ordering::Relaxed) {
                 return false;
             }
             trouble = rebuild.take(read.offset, value).err();
             trouble.is_none()
         })?;
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Failure::new(Exit::Failed, "interrupted: nothing was compared to the end"));
+        }
         trouble.map_or(Ok(()), journal)
     }
 

@@ -9,11 +9,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use clap::Args;
 use ringmaster_core::intake::{ControlAct, ControlRecord};
+use ringmaster_schemas::journal::Turn;
 use ringmaster_schemas::names::Topics;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -24,8 +25,9 @@ use super::buses::{self, Access, on_bus};
 use super::control::{self, Addressed};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
+use super::hand::{Hand, HandArguments, RateArguments};
 use super::run::stop_signal;
-use super::saga::{Filter, select};
+use super::saga::{FilterArguments, select};
 use crate::api;
 use crate::config::Config;
 use crate::runtime;
@@ -35,7 +37,7 @@ pub(super) const EXAMPLES: &str = "Examples:\n  \
     ringmaster act-many retry --from stuck.json --expected 37 --why 'the card service is back'\n  \
     ringmaster act-many cancel --search customer=c-7 --definition order-fulfilment --into c-7.json";
 
-/// Sagas that one selection has at most; each instance tells so many.
+/// Sagas that one selection has at most of each instance.
 const SELECTED_MAX: usize = 1_000;
 /// What a selection says that it is.
 const FORMAT: &str = "ringmaster-selection";
@@ -45,51 +47,21 @@ const FORMAT: &str = "ringmaster-selection";
 pub(super) struct ManyArguments {
     /// What to do: cancel, pause, resume; with what is stuck: retry or skip; with what waits for an approval: approve or refuse.
     act: ActName,
-    /// Select those that need a person.
-    #[arg(long)]
-    stuck: bool,
-    /// Select those of which something is parked.
-    #[arg(long, conflicts_with = "stuck")]
-    parked: bool,
-    /// Select those that are paused.
-    #[arg(long, conflicts_with_all = ["stuck", "parked"])]
-    paused: bool,
-    /// Of what is parked: only for this participant.
-    #[arg(long, value_name = "NAME", requires = "parked")]
-    participant: Option<String>,
-    /// Only those of this definition.
-    #[arg(long, value_name = "NAME")]
-    definition: Option<String>,
-    /// Only those that have this value; may be repeated.
-    #[arg(long, value_name = "NAME=VALUE")]
-    search: Vec<String>,
+    #[command(flatten)]
+    filter: FilterArguments,
     /// Only those at this step; it is also the step that is meant.
     #[arg(long, value_name = "STEP")]
     step: Option<String>,
     /// Write the selection into this file, which must not be there yet; nothing is done.
-    #[arg(long, value_name = "FILE", conflicts_with = "from", required_unless_present = "from")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "expected"], required_unless_present = "from")]
     into: Option<PathBuf>,
-    /// Act on the selection of this file.
+    /// Act on the selection of this file, as it is: no filter stands beside it.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["stuck", "parked", "paused", "participant", "definition", "search", "step"])]
     from: Option<PathBuf>,
-    /// Do it: to so many, as the selection has. Without it nothing is done.
-    #[arg(long, value_name = "COUNT", requires = "from", requires = "why")]
-    expected: Option<usize>,
-    /// Why, for those who look at it later.
-    #[arg(long, value_name = "TEXT")]
-    why: Option<String>,
-    /// Who acts.
-    #[arg(long, env = "USER", value_name = "NAME")]
-    by: Option<String>,
-    /// At most so many a second.
-    #[arg(long, default_value_t = 50, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    rate: u32,
-    /// How many seconds to wait for the answers of those that are on their way.
-    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
-    timeout: u64,
-    /// One JSON object a saga and line.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    hand: HandArguments,
+    #[command(flatten)]
+    rate: RateArguments,
     #[command(flatten)]
     asked: Asked,
 }
@@ -131,13 +103,9 @@ pub(super) fn act(config: &Config, arguments: &ManyArguments, out: &mut dyn Writ
         (None, Some(file)) => {
             let selection = read(config, arguments, file)?;
             let count = selection.sagas.len();
-            match (arguments.expected, arguments.why.as_deref()) {
-                (Some(expected), Some(why)) if expected == count => carry_out(config, arguments, (&selection, why), out),
-                (Some(expected), _) => {
-                    let why = format!("the selection has {}, not {expected}: look at it again", sagas(count));
-                    Err(Failure::new(Exit::Rejected, why))
-                }
-                _ => say(out, format_args!("{}", how(arguments.act, file, count))),
+            match arguments.hand.confirmed(count, sagas)? {
+                Some(hand) => carry_out(config, arguments, (&selection, &hand), out),
+                None => say(out, format_args!("{}", how(arguments.act, file, count))),
             }
         }
         (None, None) => unreachable!("the command line has one of them"),
@@ -160,16 +128,7 @@ fn how(act: ActName, file: &Path, count: usize) -> String {
 
 /// Selects, writes down what was selected, and says what it would be.
 fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn Write) -> Result<(), Failure> {
-    let filter = Filter {
-        stuck: arguments.stuck,
-        parked: arguments.parked,
-        paused: arguments.paused,
-        participant: arguments.participant.as_deref(),
-        definition: arguments.definition.as_deref(),
-        search: &arguments.search,
-        limit: SELECTED_MAX,
-    };
-    let (found, more) = select(config, &filter, arguments.asked.api)?;
+    let (found, more) = select(config, &arguments.filter, SELECTED_MAX, arguments.asked.api)?;
     let is_meant = |row: &&Value| arguments.step.as_deref().is_none_or(|step| row["step"] == step);
     let meant: Vec<&Value> = found.iter().filter(is_meant).collect();
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
@@ -228,31 +187,31 @@ struct Counts {
 fn carry_out(
     config: &Config,
     arguments: &ManyArguments,
-    (selection, why): (&Selection, &str),
+    (selection, hand): (&Selection, &Hand<'_>),
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let by = arguments.by.as_deref().ok_or_else(|| Failure::new(Exit::Usage, "say who does it: --by NAME"))?;
-    let (stop, topics, patience) = (stop_signal()?, Topics::new(&config.prefix), Duration::from_secs(arguments.timeout));
+    let (stop, topics, as_json) = (stop_signal()?, Topics::new(&config.prefix), arguments.hand.json);
     let mut any = buses::open(config, Access::Write)?;
     let (mut counts, mut rest) = (Counts::default(), &selection.sagas[..]);
     on_bus!(&mut any, bus => {
         let partitions = control::partitions(bus, &topics)?;
         while !rest.is_empty() && !stop.load(Ordering::Relaxed) && counts.open == 0 {
             let since = Instant::now();
-            let (some, later) = rest.split_at(rest.len().min(arguments.rate as usize));
-            let acts: Vec<Addressed> = some.iter().map(|one| addressed(selection, one, (by, why), partitions)).collect::<Result<_, _>>()?;
-            let turns = control::send_all(bus, &topics, &acts, patience)?;
+            let (some, later) = rest.split_at(rest.len().min(arguments.rate.a_second()));
+            let acts = some.iter().map(|one| addressed(selection, one, hand, partitions)).collect::<Result<_, _>>()?;
+            let sent = control::send(bus, &topics, acts)?;
+            let turns = control::wait(bus, &topics, &sent, arguments.rate.patience())?;
             for (place, one) in some.iter().enumerate() {
-                tell(one, turns.get(&place), &mut counts, arguments.json, out)?;
+                tell(one, turns.get(&place), &mut counts, as_json, out)?;
             }
             rest = later;
-            pace(since, some.len(), arguments.rate, (selection.sagas.len() - rest.len(), selection.sagas.len()), &stop);
+            arguments.rate.rest(since, some.len(), (selection.sagas.len() - rest.len(), selection.sagas.len()));
         }
     });
-    end(&counts, rest.len(), arguments.json, out)
+    end(&counts, rest.len(), as_json, out)
 }
 
-fn addressed(selection: &Selection, one: &Selected, (by, why): (&str, &str), partitions: i32) -> Result<Addressed, Failure> {
+fn addressed(selection: &Selection, one: &Selected, hand: &Hand<'_>, partitions: i32) -> Result<Addressed, Failure> {
     let of = |id: &str| Some((api::partition_of(id, partitions)?, api::key_of(id)?));
     let Some((partition, key)) = of(&one.saga) else {
         return Err(Failure::new(Exit::Refused, format_args!("'{}' is no saga's id: the selection was changed", one.saga)));
@@ -262,8 +221,8 @@ fn addressed(selection: &Selection, one: &Selected, (by, why): (&str, &str), par
         saga: Cow::Borrowed(&one.saga),
         act: selection.act,
         step: selection.step.as_deref().map(Cow::Borrowed),
-        by: Cow::Borrowed(by),
-        why: Cow::Borrowed(why),
+        by: Cow::Borrowed(hand.by),
+        why: Cow::Borrowed(hand.why),
         if_state: Some(Cow::Borrowed(&one.state)),
         outcome: None,
         code: None,
@@ -272,27 +231,8 @@ fn addressed(selection: &Selection, one: &Selected, (by, why): (&str, &str), par
     Ok(Addressed { partition, key: key.to_vec(), bytes: serde_json::to_vec(&record).expect("texts are always JSON") })
 }
 
-/// Says how far it is, and waits, unless somebody stops it.
-fn pace(since: Instant, count: usize, rate: u32, (done, all): (usize, usize), stop: &AtomicBool) {
-    if done >= all {
-        return;
-    }
-    // Nobody need listen.
-    let _ = writeln!(std::io::stderr(), "{done} of {all}");
-    let share = Duration::from_secs_f64(count as f64 / f64::from(rate));
-    while since.elapsed() < share && !stop.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(20).min(share.saturating_sub(since.elapsed())));
-    }
-}
-
 /// Tells what became of one.
-fn tell(
-    one: &Selected,
-    turn: Option<&ringmaster_schemas::journal::Turn>,
-    counts: &mut Counts,
-    as_json: bool,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+fn tell(one: &Selected, turn: Option<&Turn>, counts: &mut Counts, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
     let (result, words) = match turn.map(|turn| (control::rejection(turn), turn)) {
         None => ("open", "nobody took it within the time".to_owned()),
         Some((Some(rejected), _)) => ("rejected", format!("{}: {}", rejected.reason, rejected.detail)),

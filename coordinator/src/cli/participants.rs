@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use super::arguments::Asked;
 use super::buses::{self, Access, on_bus};
-use super::control::{self, Sent};
+use super::control::{self, Addressed, Sent};
 use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::saga::{ask_all, text};
@@ -99,7 +99,7 @@ pub(super) fn act(config: &Config, act: ParticipantAct, arguments: &PauseArgumen
     let patience = Duration::from_secs(arguments.timeout);
     let became = on_bus!(&mut any, bus => {
         let sent = send(bus, &topics, &arguments.participant, &bytes)?;
-        wait(bus, &topics, &sent, &bytes, patience)?
+        wait(bus, &topics, &sent, patience)?
     });
     if arguments.json {
         say(out, format_args!("{}", json_of(&arguments.participant, act, &became)))?;
@@ -110,23 +110,24 @@ pub(super) fn act(config: &Config, act: ParticipantAct, arguments: &PauseArgumen
 }
 
 /// Sends the record to all partitions.
-fn send(bus: &mut impl Bus, topics: &Topics, participant: &str, bytes: &[u8]) -> Result<Vec<Sent>, Failure> {
+fn send(bus: &mut impl Bus, topics: &Topics, participant: &str, bytes: &[u8]) -> Result<Sent, Failure> {
     let partitions = control::partitions(bus, topics)?;
-    control::send(bus, topics, 0..partitions, participant.as_bytes(), bytes).map_err(|failure| {
+    let to = |partition| Addressed { partition, key: participant.as_bytes().to_vec(), bytes: bytes.to_vec() };
+    control::send(bus, topics, (0..partitions).map(to).collect()).map_err(|failure| {
         let hint = "some partitions may have got it all the same: do it again; those say then that it was done already";
         Failure::new(failure.exit, format_args!("{}\n({hint})", failure.message))
     })
 }
 
 /// Waits in the journal for what each partition makes of it, no longer than this.
-fn wait(bus: &mut impl Bus, topics: &Topics, sent: &[Sent], bytes: &[u8], patience: Duration) -> Result<Became, Failure> {
+fn wait(bus: &mut impl Bus, topics: &Topics, sent: &Sent, patience: Duration) -> Result<Became, Failure> {
     let mut became = Became::default();
-    let turns = control::wait(bus, topics, sent, bytes, patience)?;
-    for (partition, _) in sent {
-        match turns.get(partition).map(control::rejection) {
-            None => became.waits.push(*partition),
-            Some(None) => became.done.push(*partition),
-            Some(Some(rejected)) => became.rejected.push((*partition, rejected.clone())),
+    let turns = control::wait(bus, topics, sent, patience)?;
+    for (place, partition) in sent.partitions().enumerate() {
+        match turns.get(&place).map(control::rejection) {
+            None => became.waits.push(partition),
+            Some(None) => became.done.push(partition),
+            Some(Some(rejected)) => became.rejected.push((partition, rejected.clone())),
         }
     }
     Ok(became)

@@ -54,7 +54,7 @@ pub(super) fn discard(config: &Config, arguments: &DiscardArguments, out: &mut d
     let access = if arguments.hand.is_meant() { Access::Write } else { Access::Read };
     let mut any = buses::open(config, access)?;
     let selected = Selected::read(&mut any, config, &arguments.select, None, &|_| None)?;
-    let Some(hand) = arguments.hand.confirmed(selected.entries.len())? else {
+    let Some(hand) = arguments.hand.confirmed(selected.entries.len(), records)? else {
         return tell_dry(&selected, "discarded", arguments.hand.json, out);
     };
     let topic = Topics::new(&config.prefix).quarantine;
@@ -80,7 +80,7 @@ pub(super) fn redrive(config: &Config, arguments: &RedriveArguments, out: &mut d
     let mut any = buses::open(config, access)?;
     let why_not = |record: &Quarantined| why_not(record, &topics, pace.accept_old);
     let selected = Selected::read(&mut any, config, &arguments.select, Some(&topics.replies), &why_not)?;
-    let Some(hand) = arguments.hand.confirmed(selected.entries.len())? else {
+    let Some(hand) = arguments.hand.confirmed(selected.entries.len(), records)? else {
         return tell_dry(&selected, "brought again", arguments.hand.json, out);
     };
     let stop = stop_signal()?;
@@ -129,11 +129,11 @@ impl Work<'_> {
         let mut rest = entries;
         while !rest.is_empty() && !stop.load(Ordering::Relaxed) && !self.told.has_open() {
             let since = Instant::now();
-            let count = self.inbox.room(rest.iter().map(|(_, record)| record.length as usize), self.pace.rate as usize);
+            let count = self.inbox.room(rest.iter().map(|(_, record)| record.length as usize), self.pace.rate.a_second());
             let (now, later) = rest.split_at(count);
             self.bring(bus, now, out)?;
             rest = later;
-            self.pace.rest(since, count, (entries.len() - rest.len(), entries.len()));
+            self.pace.rate.rest(since, count, (entries.len() - rest.len(), entries.len()));
         }
         self.told.end(rest.len(), out)
     }
@@ -161,7 +161,7 @@ impl Work<'_> {
                 Err(why) => not.push((entry, why)),
             }
         }
-        let became = self.inbox.bring(bus, &brought, self.pace.patience())?;
+        let became = self.inbox.bring(bus, &brought, self.pace.rate.patience())?;
         let heard = sent.iter().zip(&became).filter(|(_, became)| !became.is_open());
         let marks: Vec<_> = heard.map(|(entry, became)| mark(entry, QuarantineAct::Redriven, self.hand, &became.words())).collect();
         blocking::append_each(bus, &self.topics.quarantine, &marks)?;

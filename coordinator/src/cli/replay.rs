@@ -28,7 +28,7 @@ use super::control;
 use super::definitions::{require_topics, say};
 use super::entries;
 use super::exit::{Exit, Failure};
-use super::hand::{Hand, HandArguments, PaceArguments, Told};
+use super::hand::{Hand, HandArguments, PaceArguments, Told, records};
 use super::run::stop_signal;
 use super::saga::ask;
 use super::select::time;
@@ -145,7 +145,7 @@ pub(super) fn input(config: &Config, arguments: &ReplayArguments, out: &mut dyn 
         };
         survey.read(bus, (arguments.from, arguments.to), &mut |id| is_known(config, asked.api, id))?;
         survey.missing.sort_by_key(|missing| (missing.timestamp, missing.partition, missing.offset));
-        let Some(hand) = hand.confirmed(survey.missing.len())? else { return survey.tell(arguments.hand.json, out) };
+        let Some(hand) = hand.confirmed(survey.missing.len(), records)? else { return survey.tell(arguments.hand.json, out) };
         let stop = stop_signal()?;
         let inbox = Inbox::find(bus, &config.prefix)?;
         let mut told = Told::new(arguments.hand.json);
@@ -298,7 +298,7 @@ fn bring(
     let mut rest = missing;
     while !rest.is_empty() && !stop.load(Ordering::Relaxed) && !told.has_open() {
         let since = Instant::now();
-        let (some, later) = rest.split_at(inbox.room(rest.iter().map(|missing| missing.bytes), pace.rate as usize));
+        let (some, later) = rest.split_at(inbox.room(rest.iter().map(|missing| missing.bytes), pace.rate.a_second()));
         let mut places: BTreeMap<i32, Vec<i64>> = BTreeMap::new();
         some.iter().for_each(|missing| places.entry(missing.partition).or_default().push(missing.offset));
         let mut redriven: Vec<Redriven> = Vec::new();
@@ -307,13 +307,13 @@ fn bring(
             redriven.extend(found.into_values().map(|read| hand.redriven(topic, read, pace.accept_old, None)));
         }
         redriven.sort_by_key(|redriven| (redriven.timestamp, redriven.partition, redriven.offset));
-        let became = inbox.bring(bus, &redriven, pace.patience())?;
+        let became = inbox.bring(bus, &redriven, pace.rate.patience())?;
         for (redriven, became) in redriven.iter().zip(&became) {
             let from = format!("{}/{}/{}", redriven.topic, redriven.partition, redriven.offset);
             told.became(None, &from, became, out)?;
         }
         rest = later;
-        pace.rest(since, some.len(), (missing.len() - rest.len(), missing.len()));
+        pace.rate.rest(since, some.len(), (missing.len() - rest.len(), missing.len()));
     }
     Ok(rest.len())
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ringmaster_bus::embedded::Log;
-use ringmaster_bus::kafka::{KafkaBus, Member, members};
+use ringmaster_bus::kafka::{KafkaBus, Member, MemberFound, members};
 use ringmaster_bus::{Alone, Bus, Membership};
 use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::Counters;
@@ -91,7 +91,8 @@ fn run_on<B: Bus + Send + 'static>(
     let opened = RocksStore::open(&config.store_dir(), config.partitions, config.shares().store)?;
     let listener = config.listen.map(listen).transpose()?;
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
-    let knowledge = deploy_folder(&mut first, config)?;
+    let peers = peers(config);
+    let knowledge = deploy_folder(&mut first, config, peers.as_deref())?;
     // The port may have been chosen by the system; claims name the real one.
     let settings = SetupSettings { address: address.map_or_else(String::new, |address| address.to_string()), ..config.setup() };
     let setup = runtime::prepare(&mut first, &settings, &knowledge)?;
@@ -114,7 +115,7 @@ fn run_on<B: Bus + Send + 'static>(
         settings: whole,
         status: &status,
         report,
-        standby: standby(config),
+        standby: standby(config, peers.clone()),
     };
     let mut instance = Instance::start(buses, member(settings.address.clone())?, &parts);
     let following = Following {
@@ -125,14 +126,7 @@ fn run_on<B: Bus + Send + 'static>(
     };
     let newest = Arc::new(Newest::new(knowledge.clone()));
     instance.follow(Follower::new(client(&patient(config))?, following, knowledge, setup), newest.clone());
-    let sources = api::Sources {
-        metrics,
-        status: status.clone(),
-        store,
-        knowledge: newest,
-        partitions: config.partitions,
-        peers: peers(config),
-    };
+    let sources = api::Sources { metrics, status: status.clone(), store, knowledge: newest, partitions: config.partitions, peers };
     let server = match listener.map(|listener| api::serve(listener, sources)).transpose() {
         Ok(server) => server,
         Err(error) => {
@@ -151,12 +145,12 @@ fn run_on<B: Bus + Send + 'static>(
 }
 
 /// Deploys what is new in the folder of definitions, unless others run by other rules; what is known then.
-fn deploy_folder(bus: &mut impl Bus, config: &Config) -> Result<Knowledge, Failure> {
+fn deploy_folder(bus: &mut impl Bus, config: &Config, peers: Option<&api::Peers>) -> Result<Knowledge, Failure> {
     let deploying = config.deploying();
     // Topics first: what was deployed stays, also with a misspelt topic.
     let mut plan = Plan::make(bus, &deploying, &configured_files(config)?, runtime::wall())?;
     say_plan(&plan, config);
-    refuse_other_definitions(&plan, config)?;
+    refuse_other_definitions(&plan, config, peers)?;
     runtime::prepare(bus, &config.setup(), &plan.knowledge)?;
     plan.publish(bus, &deploying)?;
     Ok(runtime::load_knowledge(bus, &config.prefix, &config.schemas, &[], &deploying.options, runtime::wall())?)
@@ -183,27 +177,22 @@ fn peers(config: &Config) -> Option<Arc<api::Peers>> {
 }
 
 /// How it keeps warm copies of what others have; none where there are no others.
-fn standby(config: &Config) -> Option<Standby> {
-    let (settings, group) = (config.kafka_settings(), config.group());
-    let ask = move || {
-        let found = members(&settings, &group).map_err(|error| error.to_string())?;
-        Ok(found.into_iter().map(|member| Holding { name: member.name, partitions: member.partitions }).collect())
-    };
-    let (copies, name) = (config.standby, config.instance.clone());
-    (config.bus == BusKind::Kafka && copies > 0).then(|| Standby { copies, name, ask: Arc::new(ask) })
+fn standby(config: &Config, peers: Option<Arc<api::Peers>>) -> Option<Standby> {
+    let (copies, name, peers) = (config.standby, config.instance.clone(), peers?);
+    let holding = |member: MemberFound| Holding { name: member.name, partitions: member.partitions };
+    let ask = move || Ok(peers.members()?.into_iter().map(holding).collect());
+    (copies > 0).then(|| Standby { copies, name, ask: Arc::new(ask) })
 }
 
 /// Instances that start one after the other by different folders would deploy each its own rules over those of the one before: while
 /// others run, rules change by a deploy.
-fn refuse_other_definitions(plan: &Plan, config: &Config) -> Result<(), Failure> {
+fn refuse_other_definitions(plan: &Plan, config: &Config, peers: Option<&api::Peers>) -> Result<(), Failure> {
     let changed: Vec<&str> = plan.changes.iter().filter(|change| !change.is_none()).map(|change| &*change.record.name).collect();
-    if config.bus != BusKind::Kafka || changed.is_empty() {
-        return Ok(());
-    }
-    let others = match members(&config.kafka_settings(), &config.group()) {
+    let Some(peers) = peers.filter(|_| !changed.is_empty()) else { return Ok(()) };
+    let others = match peers.members() {
         Ok(found) => found.into_iter().map(|member| member.name).filter(|name| *name != config.instance).collect::<Vec<_>>(),
-        Err(error) => {
-            tracing::warn!(%error, "whether other instances run is not known: what is new in the folder is deployed");
+        Err(why) => {
+            tracing::warn!(why, "whether other instances run is not known: what is new in the folder is deployed");
             return Ok(());
         }
     };

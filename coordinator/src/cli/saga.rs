@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::net::SocketAddr;
 
+use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_schemas::names;
 use serde_json::{Value, json};
@@ -14,35 +15,39 @@ use super::text::printable;
 use crate::api::{self, client};
 use crate::config::Config;
 
-/// What `list` shows.
-#[derive(Debug, Clone)]
-pub(super) struct Filter<'a> {
+/// Which sagas are meant, of those that have not ended.
+#[derive(Debug, Args)]
+pub(super) struct FilterArguments {
     /// Only those that need a person.
-    pub(super) stuck: bool,
-    /// Only those of which something is parked.
-    pub(super) parked: bool,
+    #[arg(long)]
+    stuck: bool,
+    /// Only those of which something is parked, in the order in which it goes out.
+    #[arg(long, conflicts_with = "stuck")]
+    parked: bool,
     /// Only those that are paused.
-    pub(super) paused: bool,
-    /// Only those that are parked for it.
-    pub(super) participant: Option<&'a str>,
-    /// Only those of this definition.
-    pub(super) definition: Option<&'a str>,
-    /// Only those that are found by all of these: `NAME=VALUE`.
-    pub(super) search: &'a [String],
-    /// At most so many.
-    pub(super) limit: usize,
+    #[arg(long, conflicts_with_all = ["stuck", "parked"])]
+    paused: bool,
+    /// With --parked, only those that wait for this participant.
+    #[arg(long, requires = "parked", value_name = "NAME")]
+    participant: Option<String>,
+    /// Only those of this definition, for example order-fulfilment.
+    #[arg(long, value_name = "NAME")]
+    definition: Option<String>,
+    /// With --definition, only those that have this value of its `search`; of several, all.
+    #[arg(long, requires = "definition", value_name = "NAME=VALUE")]
+    search: Vec<String>,
 }
 
 /// `ringmaster saga list`
 pub(super) fn list(
     config: &Config,
-    filter: &Filter<'_>,
+    filter: &FilterArguments,
+    limit: usize,
     api: Option<SocketAddr>,
     as_json: bool,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let limit = filter.limit;
-    let (mut sagas, more) = select(config, filter, api)?;
+    let (mut sagas, more) = select(config, filter, limit, api)?;
     let is_cut = sagas.len() > limit;
     sagas.truncate(limit);
     let sagas = &sagas[..];
@@ -51,8 +56,8 @@ pub(super) fn list(
     }
     let more = is_cut || more;
     if sagas.is_empty() && !more {
-        let of = filter.definition.map_or_else(String::new, |name| format!(" of {name}"));
-        let what = match (filter.stuck, filter.parked, filter.participant) {
+        let of = filter.definition.as_ref().map_or_else(String::new, |name| format!(" of {name}"));
+        let what = match (filter.stuck, filter.parked, &filter.participant) {
             (true, _, _) => "is stuck".to_owned(),
             (_, true, Some(name)) => format!("is parked for {name}"),
             (_, true, None) => "is parked".to_owned(),
@@ -68,20 +73,23 @@ pub(super) fn list(
     say(out, format_args!("{count}{more}; `ringmaster saga why ID` says what each waits for"))
 }
 
-/// Those that a filter finds, as all instances know them, and whether there are more.
-pub(super) fn select(config: &Config, filter: &Filter<'_>, api: Option<SocketAddr>) -> Result<(Vec<Value>, bool), Failure> {
-    let Filter { limit, stuck, parked, paused, .. } = *filter;
+/// Those that a filter finds, at most so many of each instance, and whether there are more.
+pub(super) fn select(
+    config: &Config,
+    filter: &FilterArguments,
+    limit: usize,
+    api: Option<SocketAddr>,
+) -> Result<(Vec<Value>, bool), Failure> {
+    let FilterArguments { stuck, parked, paused, definition, participant, search } = filter;
     let mut path = format!("/api/sagas?limit={limit}&stuck={stuck}&parked={parked}&paused={paused}");
-    for (what, example, name) in
-        [("definition", "order-fulfilment", filter.definition), ("participant", "payment", filter.participant)]
-    {
+    for (what, example, name) in [("definition", "order-fulfilment", definition), ("participant", "payment", participant)] {
         let Some(name) = name else { continue };
         if !is_plain(name) || name.contains(['&', '/']) {
             return Err(Failure::new(Exit::Usage, format_args!("'{name}' is no {what}'s name such as {example}")));
         }
         write!(path, "&{what}={name}").expect("writing to a string");
     }
-    for by in filter.search {
+    for by in search {
         let Some((name, value)) = by.split_once('=') else {
             return Err(Failure::new(Exit::Usage, format_args!("'{by}' is no NAME=VALUE such as customer=c-7")));
         };

@@ -17,6 +17,8 @@ use ringmaster_store::Store;
 
 use super::rows::StoredRows;
 
+const OTHER_JOURNAL: &str = "what it is to begin with is of another journal than this";
+
 /// Rows of one batch.
 const BATCH_ROWS: usize = 10_000;
 /// Rows that stay in memory, about.
@@ -25,6 +27,8 @@ const MEMORY_BYTES: usize = 64 << 20;
 /// A state in the making.
 pub struct Rebuild<'a> {
     replica: Replica,
+    /// What it goes on from must be of this journal: the record before it proves that, and was not read yet.
+    is_proven: bool,
     rows: StoredRows<'a>,
     /// Records that counted.
     pub counted: u64,
@@ -62,19 +66,29 @@ impl<'a> Rebuild<'a> {
         let rows = StoredRows { store, partition: number };
         let stored = store.checkpoint(number).map_err(|error| error.to_string())?;
         let replica = match stored {
+            Some(checkpoint) if checkpoint.journal != journal => return Err(OTHER_JOURNAL.to_owned()),
             Some(checkpoint) => Replica::restore(settings, checkpoint, &rows)?,
             None => Replica::new(settings),
         };
-        Ok(Rebuild { replica, rows, counted: 0 })
+        Ok(Rebuild { is_proven: replica.next_offset() == 0, replica, rows, counted: 0 })
     }
 
-    /// The next offset that it takes.
+    /// The next offset that it takes in.
     pub fn next_offset(&self) -> i64 {
         self.replica.next_offset()
     }
 
+    /// The first offset that it must be given: the record before what it goes on from, which proves that this is its journal.
+    pub fn first_offset(&self) -> i64 {
+        self.replica.next_offset() - i64::from(!self.is_proven)
+    }
+
     /// Takes the record at an offset.
     pub fn take(&mut self, offset: i64, value: &[u8]) -> Result<(), String> {
+        if !self.is_proven {
+            self.is_proven = offset == self.first_offset() && self.replica.ends_with(value);
+            return if self.is_proven { Ok(()) } else { Err(OTHER_JOURNAL.to_owned()) };
+        }
         if offset != self.replica.next_offset() {
             return Err(format!("offset {} is missing: what comes next is {offset}", self.replica.next_offset()));
         }
@@ -118,22 +132,24 @@ pub fn verify(store: &dyn Store, partition: i32) -> Result<Option<(Checkpoint, u
     }
 }
 
-/// All in which two states of a partition differ that stand at one offset, sorted by key.
+/// All in which two states of a partition differ that stand at one offset, each found to be what its checkpoint says ([`verify`]); sorted
+/// by key.
 pub fn differences(stored: &dyn Store, journal: &dyn Store, partition: i32) -> Result<Vec<Difference>, String> {
     let of = |store: &dyn Store| store.checkpoint(partition).map_err(|error| error.to_string());
     let (Some(one), Some(other)) = (of(stored)?, of(journal)?) else { return Ok(Vec::new()) };
     let mut all = differences_of_checkpoints(&one, &other);
-    for kind in [RowKind::Saga, RowKind::Breaker, RowKind::Outbox] {
-        let mut known: HashMap<RowKey, (u128, String)> = rows(stored, partition, kind, one.expired_bucket)?;
-        for (key, (hash, told)) in rows(journal, partition, kind, other.expired_bucket)? {
-            match known.remove(&key) {
-                Some((same, _)) if same == hash => {}
-                Some((_, stored)) => all.push(Difference { key: key.to_string(), stored, journal: told }),
-                None => all.push(Difference { key: key.to_string(), stored: NOTHING.to_owned(), journal: told }),
-            }
+    // Of the outbox there is no digest.
+    let all_kinds = [RowKind::Outbox, RowKind::Saga, RowKind::Breaker];
+    for kind in if one.digest == other.digest { &all_kinds[..1] } else { &all_kinds[..] } {
+        let (mut known, made) =
+            (hashes(stored, partition, *kind, one.expired_bucket)?, hashes(journal, partition, *kind, other.expired_bucket)?);
+        let mut differing: Vec<RowKey> =
+            made.iter().filter(|(key, hash)| known.remove(*key) != Some(**hash)).map(|(key, _)| key.clone()).collect();
+        differing.extend(known.into_keys());
+        for key in differing {
+            let (stored, journal) = (told(stored, partition, &key)?, told(journal, partition, &key)?);
+            all.push(Difference { key: key.to_string(), stored, journal });
         }
-        let only_stored = known.into_iter();
-        all.extend(only_stored.map(|(key, (_, stored))| Difference { key: key.to_string(), stored, journal: NOTHING.to_owned() }));
     }
     all.sort();
     Ok(all)
@@ -157,22 +173,30 @@ fn differences_of_checkpoints(one: &Checkpoint, other: &Checkpoint) -> Vec<Diffe
     differ.map(|(key, stored, journal)| Difference { key: key.to_owned(), stored, journal }).collect()
 }
 
-/// Rows of a kind with what tells them apart, and in words; expired ones are invisible.
-fn rows(store: &dyn Store, partition: i32, kind: RowKind, expired: i64) -> Result<HashMap<RowKey, (u128, String)>, String> {
+/// What tells rows of a kind apart; expired ones are invisible.
+fn hashes(store: &dyn Store, partition: i32, kind: RowKind, expired: i64) -> Result<HashMap<RowKey, u128>, String> {
     let mut all = HashMap::new();
     let mut visit = |key: RowKey, row: &[u8]| {
-        let hash = row_hash(&key.to_string(), row);
-        let told = match &key {
-            RowKey::Saga(id) => match Saga::decode(id, row) {
-                Ok(saga) if saga.expiry_bucket().is_some_and(|bucket| bucket <= expired) => return true,
-                Ok(saga) => format!("{}, {} steps entered", saga.status.as_str(), saga.entries.len()),
-                Err(error) => error.to_string(),
-            },
-            _ => format!("{} bytes", row.len()),
-        };
-        all.insert(key, (hash, told));
+        let is_expired = |bucket: i64| bucket <= expired;
+        let saga = if let RowKey::Saga(id) = &key { Saga::decode(id, row).ok() } else { None };
+        if !saga.and_then(|saga| saga.expiry_bucket()).is_some_and(is_expired) {
+            let hash = row_hash(&key.to_string(), row);
+            all.insert(key, hash);
+        }
         true
     };
     store.rows(partition, kind, &mut visit).map_err(|error| error.to_string())?;
     Ok(all)
+}
+
+/// A row in words.
+fn told(store: &dyn Store, partition: i32, key: &RowKey) -> Result<String, String> {
+    let Some(row) = store.row(partition, key).map_err(|error| error.to_string())? else { return Ok(NOTHING.to_owned()) };
+    Ok(match key {
+        RowKey::Saga(id) => match Saga::decode(id, &row) {
+            Ok(saga) => format!("{}, {} steps entered", saga.status.as_str(), saga.entries.len()),
+            Err(error) => error.to_string(),
+        },
+        RowKey::Breaker(_) | RowKey::Outbox(..) => format!("{} bytes", row.len()),
+    })
 }

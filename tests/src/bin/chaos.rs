@@ -82,10 +82,10 @@ fn one_or_three(text: &str) -> Result<usize, String> {
 fn options(arguments: &Arguments) -> Result<Options, String> {
     let mut classes = Vec::new();
     for name in &arguments.faults {
-        classes.extend(Class::named(name, arguments.brokers)?);
+        classes.extend(Class::named(name)?);
     }
     if classes.is_empty() {
-        classes = Class::possible(arguments.brokers);
+        classes = Class::all();
     }
     classes.sort_unstable();
     classes.dedup();

@@ -78,9 +78,9 @@ const CLASSES: [(Class, &str, &str); 22] = [
 ];
 
 impl Class {
-    /// All that can be made with so many brokers.
-    pub fn possible(brokers: usize) -> Vec<Class> {
-        CLASSES.iter().map(|(class, ..)| *class).filter(|class| class.is_possible(brokers)).collect()
+    /// All of them.
+    pub fn all() -> Vec<Class> {
+        CLASSES.iter().map(|(class, ..)| *class).collect()
     }
 
     /// As it is asked for and shown.
@@ -97,19 +97,15 @@ impl Class {
         CLASSES.iter().find(|(class, ..)| *class == self).expect("each is listed")
     }
 
-    fn is_possible(self, _brokers: usize) -> bool {
-        true
-    }
-
     /// Those that a name means: one, or all whose names begin with it and a hyphen. An error names all that there are.
-    pub fn named(name: &str, brokers: usize) -> Result<Vec<Class>, String> {
-        let possible = Class::possible(brokers);
+    pub fn named(name: &str) -> Result<Vec<Class>, String> {
+        let possible = Class::all();
         let is_meant =
             |class: &Class| class.name() == name || class.name().strip_prefix(name).is_some_and(|rest| rest.starts_with('-'));
         let meant: Vec<Class> = possible.iter().copied().filter(is_meant).collect();
         if meant.is_empty() {
             let all: Vec<&str> = possible.iter().map(|class| class.name()).collect();
-            return Err(format!("no fault is called '{name}' (with {brokers} brokers); there are {}", all.join(", ")));
+            return Err(format!("no fault is called '{name}'; there are {}", all.join(", ")));
         }
         Ok(meant)
     }

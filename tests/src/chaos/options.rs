@@ -35,7 +35,7 @@ impl Options {
     /// The command that makes this round again.
     pub fn command(&self, seed: u64) -> String {
         let classes: Vec<&str> = self.classes.iter().map(|class| class.name()).collect();
-        let all = self.classes.len() == Class::possible(self.brokers).len();
+        let all = self.classes.len() == Class::all().len();
         let faults = if all { String::new() } else { format!(" FAULTS={}", classes.join(",")) };
         format!(
             "make chaos ROUNDS=1 SEED={seed} BROKERS={} COORDINATORS={} RATE={} ANSWER_AFTER_MS={} PER_ROUND={}{faults}",

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use ringmaster::runtime::Setup;
 use ringmaster_bus::sim::SimRecord;
 use ringmaster_core::partition::{Replica, Rows};
-use ringmaster_schemas::journal::JournalRecord;
 use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowKey, RowKind};
 
 struct Nothing;
@@ -36,8 +35,7 @@ impl Rows for Nothing {
 pub fn replay(setup: &Setup, partition: i32, records: &[Arc<SimRecord>]) -> Result<Batch, String> {
     let mut replica = Replica::new(Arc::new(setup.partition(partition)));
     for record in records {
-        let says = JournalRecord::decode(&record.value).map_err(|error| error.to_string())?;
-        replica.take(record.offset, &says, &Nothing)?;
+        replica.read(record.offset, &record.value, &Nothing)?;
     }
     replica.stage().ok_or_else(|| "replay leaves nothing to be stored".into())
 }

@@ -45,7 +45,7 @@ fn many_are_cancelled_as_they_were_seen_over_a_takeover() {
         world.ringmaster(&all)
     };
     said(&on(&[]), 0, &["nothing was done", &format!("--expected {ORDERS}")]);
-    said(&on(&["--expected", "29"]), 12, &["30 sagas, not 29"]);
+    said(&on(&["--expected", "29"]), 12, &["30 sagas now, not 29"]);
     let retry = world.ringmaster(&["act-many", "retry", "--from", &file, "--by", "ann", "--why", "x", "--expected", "30"]);
     said(&retry, 4, &["cancel"]);
     assert_eq!(world.record_count(orders::OUTCOMES), 0, "nothing was done");
@@ -55,11 +55,11 @@ fn many_are_cancelled_as_they_were_seen_over_a_takeover() {
     world.place("none", ORDERS..ORDERS + 1);
     until("it is parked", || parked() == ORDERS as f64);
     let arguments =
-        ["act-many", "cancel", "--from", &file, "--by", "ann", "--why", "the shop closes", "--expected", "30", "--rate", "6"];
+        ["act-many", "cancel", "--from", &file, "--by", "ann", "--why", "the shop closes", "--expected", "30", "--rate", "2"];
     let mut acting = Process::start("act-many", &binary("ringmaster"), &arguments, world.folder());
-    until("some are done", || world.record_count(orders::OUTCOMES) > 6);
-    assert!(world.record_count(orders::OUTCOMES) < ORDERS as i64, "it is under way");
+    until("some are done", || world.record_count(orders::OUTCOMES) > 3);
     blue.kill();
+    say(&format!("  kill -9 of a coordinator when {} of {ORDERS} had ended", world.record_count(orders::OUTCOMES)));
     assert_eq!(acting.wait(), 12, "{}", acting.said());
     let told = acting.said();
     assert!(told.contains("29 done, 1 rejected"), "{told}");

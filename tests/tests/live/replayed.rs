@@ -54,6 +54,17 @@ fn tamper(folder: &Path) -> String {
     key.to_string()
 }
 
+/// Makes a store say that another record came last.
+fn forge(folder: &Path) {
+    let store = RocksStore::open(folder, PARTITIONS, 32 << 20).expect("nobody has it").store;
+    let partition = 3;
+    let mut checkpoint = store.checkpoint(partition).expect("readable").expect("there");
+    checkpoint.identity.number += 1;
+    let base_offset = checkpoint.journal_offset;
+    store.write(&Batch { partition, base_offset, checkpoint, rows: Vec::new() }).expect("written");
+    store.flush().expect("flushed");
+}
+
 #[test]
 fn a_store_is_what_its_journal_says_and_comes_back_from_a_backup() {
     let mut world = World::new("replayed");
@@ -93,6 +104,12 @@ fn a_store_is_what_its_journal_says_and_comes_back_from_a_backup() {
     let from = ringmaster(&world, &["replay", "journal", "--json", "--from", &monday]);
     assert_eq!(results(&from), vec!["same"; PARTITIONS as usize], "{}", String::from_utf8_lossy(&from.stderr));
     assert!(lines(&from).iter().any(|line| line["from"].as_i64() > Some(0)));
+    // What it begins with must be of this journal.
+    let tuesday = world.folder().join("tuesday");
+    assert!(ringmaster(&world, &["backup", &tuesday.display().to_string()]).status.success());
+    forge(&tuesday.join("store"));
+    let forged = ringmaster(&world, &["replay", "journal", "--partition", "3", "--from", &tuesday.display().to_string()]);
+    refused(&forged, 8, &["another journal"]);
     let into = world.folder().join("then").display().to_string();
     let part = ringmaster(&world, &["replay", "journal", "--json", "--partition", "2", "--until", "3", "--into", &into]);
     assert_eq!((results(&part), lines(&part)[0]["to"].as_i64()), (vec!["not compared".to_owned()], Some(3)));

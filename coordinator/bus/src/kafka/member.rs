@@ -113,6 +113,8 @@ impl Member {
     fn fenced(&mut self, why: String) -> Option<Granted> {
         let is_again = self.joined_again.is_some_and(|at| at.elapsed() < FENCED_AGAIN);
         if !self.held.is_empty() || is_again {
+            // Its name is another's: it must not leave the group in that one's stead.
+            self.is_static = false;
             return Some(Granted::Refused(BusError::Taken(why)));
         }
         match consumer(&self.settings, &self.joining, self.is_static, &self.signal) {

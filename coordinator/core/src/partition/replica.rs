@@ -18,7 +18,7 @@ use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
 
 use super::ahead::{Move, Pending};
-use super::fence::{Fence, Verdict};
+use super::fence::{FOREIGN, Fence, Verdict, identity};
 use super::marks::{self, Marks};
 use super::outbox::Outbox;
 use super::table::Table;
@@ -121,6 +121,16 @@ impl Replica {
     /// The next offset of the journal that it takes.
     pub fn next_offset(&self) -> i64 {
         self.fence.next_offset
+    }
+
+    /// True if what stands there in the journal is the record that it took last: the proof that this is its log (PROTOCOL.md rule 9).
+    pub fn ends_with(&self, value: &[u8]) -> bool {
+        let found = if JournalRecord::is_foreign(value) {
+            Ok(FOREIGN)
+        } else {
+            JournalRecord::decode(value).map(|record| identity(&record))
+        };
+        found.is_ok_and(|found| found == self.fence.identity)
     }
 
     /// Rows that the next batch will hold.

@@ -55,7 +55,7 @@ fn an_act_goes_to_every_partition_and_each_answers() {
     }
     answer(&broker, &topics, 1, b"{\"id\":\"1\"}", Change::Rejected(rejected("ann paused it already: they move")));
     answer(&broker, &topics, 4, b"{\"id\":\"2\"}", paused());
-    let became = wait(&mut bus, &topics, &sent, b"{\"id\":\"1\"}", Duration::from_millis(300)).expect("it is read");
+    let became = wait(&mut bus, &topics, &sent, Duration::from_millis(300)).expect("it is read");
     assert_eq!((&became.done[..], became.rejected[0].0, &became.waits[..]), (&[0, 2, 3][..], 1, &[4][..]));
     assert_eq!(
         json_of("hotel", ParticipantAct::Pause, &became),
@@ -74,7 +74,7 @@ fn nobody_waits_longer_than_for_the_last_answer() {
     let mut bus = broker.client();
     let sent = send(&mut bus, &topics, "hotel", b"{}").expect("it is sent");
     (0..PARTITIONS).for_each(|partition| answer(&broker, &topics, partition, b"{}", paused()));
-    let became = wait(&mut bus, &topics, &sent, b"{}", Duration::from_secs(3_600)).expect("it is read");
+    let became = wait(&mut bus, &topics, &sent, Duration::from_secs(3_600)).expect("it is read");
     assert_eq!((became.done.len(), became.rejected.len(), became.waits.len()), (5, 0, 0));
 }
 

@@ -86,12 +86,14 @@ impl Team {
     pub(in crate::runtime) fn run(mut self, stopping: &AtomicBool, ended: &AtomicBool) -> Result<(), Stop> {
         while !ended.load(Ordering::SeqCst) {
             let granted = self.member.poll(WAIT_MAX);
+            if stopping.load(Ordering::SeqCst) {
+                // Also that it is no member any more: it was about to be none.
+                continue;
+            }
             if let Some(Granted::Refused(why)) = granted {
                 return Err(Stop::Group(why.to_string()));
             }
-            if !stopping.load(Ordering::SeqCst) {
-                self.turn(granted.as_ref());
-            }
+            self.turn(granted.as_ref());
         }
         self.member.leave();
         Ok(())

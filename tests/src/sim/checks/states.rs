@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ringmaster::runtime::StoredRows;
+use ringmaster_core::partition::recount;
 use ringmaster_schemas::journal::JournalRecord;
 use ringmaster_schemas::state::{Batch, Checkpoint, Identity, Index, OutboxEffect, RowKey, RowKind, Saga, Searched, index_keys};
 use ringmaster_store::Store;
@@ -107,6 +109,11 @@ fn same_rows(store: &SimStore, partition: i32, checkpoint: &Checkpoint, replayed
     }
     if checkpoint.digest != replayed.checkpoint.digest {
         return Err(format!("the digest is {:?}, replay says {:?}", checkpoint.digest, replayed.checkpoint.digest));
+    }
+    // The same, added up from the rows themselves.
+    let (counted, _) = recount(&StoredRows { store, partition }, checkpoint.expired_bucket)?;
+    if counted != checkpoint.digest {
+        return Err(format!("the digest is {:?}, the rows add up to {counted:?}", checkpoint.digest));
     }
     same_breakers(store, partition, replayed)?;
     indexes(store, partition, &all)
