@@ -59,10 +59,10 @@ impl Partition {
         Stage::Following(Following::Asking(replica))
     }
 
-    /// The journal was read to its end.
-    pub(super) fn journal_is_read(&mut self) {
-        if let Stage::Following(Following::Reading { warm, .. }) = &mut self.stage {
-            *warm = true;
+    /// The journal ended at this offset a moment ago. That may have been said of an earlier reading.
+    pub(super) fn journal_is_read(&mut self, offset: i64) {
+        if let Stage::Following(Following::Reading { warm, reading }) = &mut self.stage {
+            *warm |= reading.replica.fence.next_offset >= offset;
         }
     }
 

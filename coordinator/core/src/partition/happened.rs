@@ -30,8 +30,11 @@ pub enum Happened<'a> {
         /// Its value.
         value: &'a [u8],
     },
-    /// The journal was read to its end, as it was a moment ago.
-    JournalRead,
+    /// The reader of the journal has been given everything below an offset, and there was no more.
+    JournalRead {
+        /// That offset.
+        offset: i64,
+    },
     /// The broker has a record.
     Acknowledged {
         /// By which sender.

@@ -195,8 +195,8 @@ impl Partition {
                 self.follow(cx);
                 Ok(())
             }
-            Happened::JournalRead => {
-                self.journal_is_read();
+            Happened::JournalRead { offset } => {
+                self.journal_is_read(offset);
                 Ok(())
             }
             Happened::Doubt => {

@@ -269,7 +269,7 @@ impl Owner {
             | Happened::Failed { .. }
             | Happened::Claimed { .. }
             | Happened::Followed
-            | Happened::JournalRead
+            | Happened::JournalRead { .. }
             | Happened::JournalBounds { .. }
             | Happened::JournalRecord { .. }
             | Happened::Learned { .. }

@@ -12,7 +12,11 @@ fn follower(owner: &Line) -> Line {
     line.happens(Happened::Followed);
     bounds(&mut line);
     line.read_journal();
-    line.happens(Happened::JournalRead);
+    let end = line.journal.len() as i64;
+    // Of an earlier reading, which ended further on.
+    line.happens(Happened::JournalRead { offset: end + 1 });
+    assert!(!line.partition.is_warm());
+    line.happens(Happened::JournalRead { offset: end });
     line
 }
 

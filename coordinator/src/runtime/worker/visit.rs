@@ -68,7 +68,7 @@ impl Inner {
                 self.watch.readable(at);
                 match self.place_of(at) {
                     Some((number, Source::Input(index))) => self.tell(number, now, Happened::CaughtUp { index, offset }),
-                    Some((number, Source::Journal)) => self.tell(number, now, Happened::JournalRead),
+                    Some((number, Source::Journal)) => self.tell(number, now, Happened::JournalRead { offset }),
                     Some((_, Source::None)) | None => {}
                 }
             }
