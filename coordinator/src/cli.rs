@@ -25,6 +25,7 @@ mod replay;
 mod run;
 mod saga;
 mod select;
+mod snapshots;
 mod sources;
 mod test;
 mod text;
@@ -54,6 +55,7 @@ Examples:
   ringmaster deploy sagas                    to coordinators that run, too
   ringmaster run                             run sagas until SIGTERM
   ringmaster instances                       which coordinators run, and which partitions each has
+  ringmaster snapshots                       what stands for the parts of the journal that were deleted
   ringmaster quarantine list                 what could not be taken, and why
   ringmaster quarantine redrive --reason UNKNOWN_SCHEMA   how many would be taken in after all?
   ringmaster replay input orders --from 2026-01-31T08:00:00Z --to 2026-01-31T09:00:00Z   was anything missed?
@@ -151,6 +153,7 @@ fn execute(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Definitions(DefinitionsCommand::Diff { name, from, to }) => versions::diff(&config, name, *from, *to, out),
         Command::Topics(TopicsCommand::Apply { files, replication }) => topics::apply(&config, files, *replication, out),
         Command::Instances { json } => instances::list(&config, *json, out),
+        Command::Snapshots { json } => snapshots::list(&config, *json, out),
         Command::Topics(TopicsCommand::Verify) => topics::verify(&config, out),
         Command::Replay(replay::ReplayCommand::Input(arguments)) => replay::input(&config, arguments, out),
         Command::Replay(replay::ReplayCommand::Journal(arguments)) => journal::replay(&config, arguments, out),

@@ -58,6 +58,8 @@ pub struct Config {
     pub leave_on_stop: bool,
     /// So many other instances keep a warm copy of each partition.
     pub standby: usize,
+    /// Records of the journal are kept so long at least, and deleted once snapshots stand for them; none for ever.
+    pub journal_retention: Option<Duration>,
     /// Folder of Avro schemas.
     pub schemas: PathBuf,
     /// Where a topic that was never read begins.
@@ -232,6 +234,7 @@ fn read_config(layers: &mut Layers) -> Config {
         definitions_watched: layers.read(&["definitions_watched"], false, values::truth),
         leave_on_stop: layers.read(&["leave_on_stop"], true, values::truth),
         standby: layers.read(&["standby"], 0, values::count(0, 16)),
+        journal_retention: layers.read(&["journal_retention"], None, values::forever(values::duration_within("2s", "3650d"))),
         schemas: layers.read(&["schemas"], "sagas/schemas".to_owned(), values::text).into(),
         start_at: layers.read(&["start_at"], StartAt::Earliest, values::start_at),
         listen: layers.read(&["api", "listen"], Some(([127, 0, 0, 1], 8080).into()), values::address),

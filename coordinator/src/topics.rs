@@ -18,8 +18,10 @@ const COMMANDS_SUFFIX: &str = ".commands";
 /// What a topic is for; it decides its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Kept for ever: journal, definitions, schemas, quarantine.
+    /// Kept for ever: definitions, schemas, quarantine.
     History,
+    /// Kept until Ringmaster itself deletes it: journal, snapshots.
+    Shortened,
     /// Commands, acts: 7 days.
     Traffic,
     /// What routers hand on, and replies with the letters between partitions: 7 days, and nothing that was acknowledged may vanish.
@@ -41,9 +43,11 @@ pub struct Needed {
 
 /// All topics that an instance of these definitions needs.
 pub fn needed(topics: &Topics, partitions: i32, start: &[String], commands: &[String], emitted: &[String]) -> Vec<Needed> {
-    let history = [(&topics.journal, partitions), (&topics.definitions, 1), (&topics.schemas, 1), (&topics.quarantine, partitions)];
-    let mut all: Vec<Needed> =
-        history.into_iter().map(|(name, partitions)| Needed { name: name.clone(), partitions, kind: Kind::History }).collect();
+    let shortened = [&topics.journal, &topics.snapshots].map(|name| (name, partitions, Kind::Shortened));
+    let history = [(&topics.definitions, 1), (&topics.schemas, 1), (&topics.quarantine, partitions)];
+    let history = history.map(|(name, partitions)| (name, partitions, Kind::History));
+    let kept = shortened.into_iter().chain(history);
+    let mut all: Vec<Needed> = kept.map(|(name, partitions, kind)| Needed { name: name.clone(), partitions, kind }).collect();
     all.push(Needed { name: topics.control.clone(), partitions, kind: Kind::Traffic });
     all.extend([&topics.replies, &topics.inbox].map(|name| Needed { name: name.clone(), partitions, kind: Kind::Routed }));
     all.extend(commands.iter().map(|name| Needed { name: name.clone(), partitions, kind: Kind::Traffic }));
@@ -65,7 +69,7 @@ pub fn needed_by(catalog: &Catalog, prefix: &str, partitions: i32) -> Vec<Needed
 /// How a missing topic is made.
 pub fn specification(needed: &Needed, replication: i32) -> Specification {
     let settings: &[(&str, &str)] = match needed.kind {
-        Kind::History => &[
+        Kind::History | Kind::Shortened => &[
             ("cleanup.policy", "delete"),
             ("retention.ms", "-1"),
             ("retention.bytes", "-1"),
@@ -126,9 +130,9 @@ pub fn faults(description: &Description, topics: &Topics, direct: &[String], par
     let name = &description.name;
     let mut wrong = Vec::new();
     let setting = |key: &str| description.settings.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str());
-    let is_history = [&topics.journal, &topics.definitions, &topics.schemas, &topics.quarantine].contains(&name);
+    let is_history = [&topics.journal, &topics.snapshots, &topics.definitions, &topics.schemas, &topics.quarantine].contains(&name);
     let one = [&topics.definitions, &topics.schemas].contains(&name);
-    let same = [&topics.journal, &topics.replies, &topics.control, &topics.inbox].contains(&name);
+    let same = [&topics.journal, &topics.snapshots, &topics.replies, &topics.control, &topics.inbox].contains(&name);
     if one && description.partitions != 1 {
         wrong.push(format!("  {name}: has {} partitions, must have 1", description.partitions));
     }
@@ -158,7 +162,7 @@ pub fn faults(description: &Description, topics: &Topics, direct: &[String], par
         for key in ["retention.ms", "retention.bytes"] {
             if setting(key).is_some_and(|value| value != "-1") {
                 wrong.push(format!(
-                    "  {name}: {key} is {}, must be -1: history is needed for ever",
+                    "  {name}: {key} is {}, must be -1: history is needed, and only Ringmaster knows of what it has snapshots (the setting `journal_retention`)",
                     setting(key).unwrap_or_default()
                 ));
             }

@@ -44,6 +44,9 @@ impl Bus for Loop {
     fn create(&mut self, _: &Specification) -> Result<bool, BusError> {
         Ok(false)
     }
+    fn delete_before(&mut self, _: TopicPartition, _: i64) -> Result<(), BusError> {
+        unreachable!()
+    }
     fn open_sender(&mut self) -> Result<Sender, BusError> {
         Ok(Sender(1))
     }

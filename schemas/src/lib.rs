@@ -13,6 +13,7 @@ mod macros;
 pub mod names;
 pub mod registry;
 mod shared;
+pub mod snapshot;
 pub mod state;
 pub mod wire;
 

@@ -63,6 +63,8 @@ pub struct Topics {
     pub control: String,
     /// P partitions: records of topics that are not read directly, as the router hands them on.
     pub inbox: String,
+    /// P partitions: what long-lived sagas were, so that the journal need not be kept for ever.
+    pub snapshots: String,
 }
 
 impl Topics {
@@ -77,6 +79,7 @@ impl Topics {
             quarantine: name("quarantine"),
             control: name("control"),
             inbox: name("inbox"),
+            snapshots: name("snapshots"),
         }
     }
 }

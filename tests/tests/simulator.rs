@@ -21,6 +21,8 @@ const REASSIGNING_SEEDS: u64 = 40;
 const ROUTING_SEEDS: u64 = 60;
 /// Runs in which partitions move between coordinators that keep warm copies.
 const WARM_SEEDS: u64 = 40;
+/// Runs in which the journal is deleted behind snapshots.
+const FORGETTING_SEEDS: u64 = 40;
 /// Runs in which the broker loses acknowledged records.
 const TAIL_LOST_SEEDS: u64 = 40;
 /// Runs in which nothing delays anybody.
@@ -102,6 +104,15 @@ fn a_journal_that_lost_its_tail() {
     all_pass(0..TAIL_LOST_SEEDS, |seed| Plan { coordinators: 2, standby: 1, ..Plan::tail_lost(seed) });
 }
 
+/// The journal is deleted behind snapshots, and whoever lost its disk has it all the same.
+#[test]
+fn a_journal_that_is_not_kept() {
+    all_pass(0..FORGETTING_SEEDS, Plan::forgetting);
+    let of = |seed| run(Plan::forgetting(seed), None).expect("it passes");
+    let (snapshots, restored) = (0..8).map(of).fold((0, 0), |sum, report| (sum.0 + report.snapshots, sum.1 + report.restored));
+    assert!(snapshots > 50 && restored > 20, "{snapshots} snapshots were taken, of which {restored} states were made");
+}
+
 /// What is due fires within a tick and one look at the inputs, also what was due later before.
 #[test]
 fn what_is_due_is_on_time() {
@@ -156,7 +167,7 @@ fn every_fault_is_done() {
 }
 
 /// The protocol broken in one place each (PROTOCOL.md section 6), and the runs that find it out.
-const MUTANTS: [(&str, Draw); 41] = [
+const MUTANTS: [(&str, Draw); 43] = [
     ("no_claim_check", Plan::random),
     ("no_number_check", Plan::random),
     ("number_gap_accepted", Plan::random),
@@ -198,6 +209,8 @@ const MUTANTS: [(&str, Draw); 41] = [
     ("mark_not_checked", Plan::routing),
     ("mark_not_advanced_over_skipped", Plan::rerouting),
     ("mark_not_in_the_same_record", Plan::routing),
+    ("journal_deleted_to_the_snapshot", Plan::forgetting),
+    ("half_restored_is_gone_on_from", Plan::forgetting),
 ];
 
 /// Each is caught, and on the seed that catches it the unbroken protocol passes.
@@ -347,4 +360,23 @@ fn services_that_die_before_their_reply_are_survived() {
         }
     }
     assert!(hits > 0, "no service died");
+}
+/// Points of whoever takes a snapshot, and of whoever makes a state of one.
+#[test]
+fn ends_in_the_middle_of_a_snapshot_are_survived() {
+    let points = [
+        "snapshot_pieces_sent",
+        "snapshot_sealed_unacked",
+        "snapshot_counts_undeleted",
+        "snapshot_deleted_half",
+        "restore_half",
+        "restore_rows_half",
+    ];
+    for freeze in [false, true] {
+        all_survived(&points, |seed, point| {
+            let Plan { partitions, retention_ms, checkpoint_every_ms, flush_every_ms, .. } = Plan::forgetting(seed);
+            let kept = Plan::at_point(seed, point, freeze);
+            beside(Plan { partitions, retention_ms, checkpoint_every_ms, flush_every_ms, ..kept }, 900, &Incident::LoseStore)
+        });
+    }
 }

@@ -26,6 +26,9 @@ impl<B: Bus> Bus for Outside<B> {
     fn create(&mut self, what: &Specification) -> Result<bool, BusError> {
         cross(|| self.0.create(what))
     }
+    fn delete_before(&mut self, at: TopicPartition, offset: i64) -> Result<(), BusError> {
+        cross(|| self.0.delete_before(at, offset))
+    }
     fn open_sender(&mut self) -> Result<Sender, BusError> {
         cross(|| self.0.open_sender())
     }

@@ -234,6 +234,10 @@ pub trait Bus {
     /// Makes a topic; `Ok(false)` if it exists already (whatever its settings). Waits for the broker.
     fn create(&mut self, what: &Specification) -> Result<bool, BusError>;
 
+    /// Deletes what a partition holds below an offset, of which the caller knows that nobody needs it: that of all records, or of as many
+    /// as the log can let go of. Waits for the broker.
+    fn delete_before(&mut self, at: TopicPartition, offset: i64) -> Result<(), BusError>;
+
     /// A new producer. Records of one sender to one partition are appended in the order of [`Bus::send`], each at most once.
     fn open_sender(&mut self) -> Result<Sender, BusError>;
 

@@ -81,6 +81,8 @@ fn every_phase_but_owning_says_what_is_missing() {
             breakers: 0,
             in_flight: 0,
             held: Held::Nothing,
+            restored: None,
+            snapshot: None,
         };
         assert_eq!(missing(Some(&status)).is_none(), phase == StageName::Owning, "{phase:?}");
     }

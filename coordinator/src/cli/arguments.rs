@@ -168,6 +168,14 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Snapshots of the partitions, by which a lost disk is restored where the journal is not kept for ever (`journal_retention`).
+    ///
+    /// The topic of snapshots is read, so that only what is whole is listed. RESTORES says whether the journal still goes on from there.
+    Snapshots {
+        /// One JSON object a snapshot and line.
+        #[arg(long)]
+        json: bool,
+    },
     /// Look at what is deployed.
     #[command(subcommand)]
     Definitions(DefinitionsCommand),

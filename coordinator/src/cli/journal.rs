@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::{Bus, TopicPartition};
+use ringmaster_core::partition::Snapshots;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{JournalRecord, TopicId};
 use ringmaster_schemas::names::Topics;
@@ -27,7 +28,7 @@ use super::run::stop_signal;
 use super::select::time;
 use crate::blocking;
 use crate::config::Config;
-use crate::runtime::{Difference, Rebuild, differences, verify};
+use crate::runtime::{Difference, Rebuild, Restore, differences, verify};
 
 /// How often it is said how far a long journal is read.
 const SAY_EVERY: Duration = Duration::from_secs(2);
@@ -207,15 +208,16 @@ impl Replay<'_> {
         if let Some(base) = &self.base {
             base.copy_partition(partition, self.fresh)?;
         }
-        let mut rebuild =
-            Rebuild::begin((partition, self.partitions), (&self.topics, self.journal), self.fresh).map_err(&failed)?;
-        let from = rebuild.next_offset();
         let stored_at = stored.as_ref().map(|(checkpoint, _)| checkpoint.journal_offset);
         let end = match self.arguments.until {
             Some(Until::Offset(offset)) => offset,
             Some(Until::Time(_)) => i64::MAX,
             None => stored_at.unwrap_or(i64::MAX),
         };
+        let since = if self.base.is_none() { self.restore(bus, partition, end)? } else { None };
+        let mut rebuild =
+            Rebuild::begin((partition, self.partitions), (&self.topics, self.journal), self.fresh).map_err(&failed)?;
+        let from = since.unwrap_or_else(|| rebuild.next_offset());
         self.read(bus, partition, &mut rebuild, end).map_err(|failure| match failure.exit {
             Exit::Journal => failed(failure.message),
             _ => failure,
@@ -234,6 +236,48 @@ impl Replay<'_> {
         Ok(Rebuilt { partition, from, to, counted, sagas, result })
     }
 
+    /// Where the journal does not reach back to its beginning, the newest snapshot up to this offset, and the time that is asked for, is put
+    /// into the fresh store first: the offset from which the journal was read for that.
+    fn restore(&self, bus: &mut impl Bus, partition: i32, end: i64) -> Result<Option<i64>, Failure> {
+        let at = TopicPartition { topic: bus.topic(&self.topics.journal), partition };
+        let (start, log_end) = blocking::bounds(bus, at)?;
+        if start == 0 {
+            return Ok(None);
+        }
+        let mut found = Snapshots::default();
+        let mut note = |read: blocking::Read| {
+            found.take(read.value.as_deref().unwrap_or_default());
+            !self.stop.load(Ordering::Relaxed)
+        };
+        blocking::read_from(bus, &self.topics.snapshots, (partition, 0), &mut note)?;
+        let mut usable = found.usable(self.journal, (start, end.min(log_end)));
+        usable.retain(|manifest| !matches!(self.arguments.until, Some(Until::Time(time)) if manifest.until.now > time));
+        let Some(manifest) = usable.pop() else { return Ok(None) };
+        let (since, number, first) = (manifest.since_offset(), manifest.number, manifest.first);
+        let failed = |why: String| {
+            let journal = &self.topics.journal;
+            Failure::new(Exit::Journal, format_args!("{journal}/{partition}, from snapshot {number} on: {why}"))
+        };
+        let mut trouble = None;
+        let mut restore = Restore::begin((partition, self.partitions), (&self.topics, self.journal), self.fresh, manifest);
+        let mut taken = |taken: Result<bool, String>| {
+            let more = taken.unwrap_or_else(|why| {
+                trouble = Some(why);
+                false
+            });
+            more && !self.stop.load(Ordering::Relaxed)
+        };
+        let value = |read: &blocking::Read| read.value.clone().unwrap_or_default();
+        if since < restore.until() {
+            blocking::read_from(bus, &self.topics.journal, (partition, since), &mut |read| {
+                taken(restore.take(read.offset, &value(&read)))
+            })?;
+        }
+        blocking::read_from(bus, &self.topics.snapshots, (partition, first), &mut |read| taken(restore.piece(&value(&read))))?;
+        trouble.map_or_else(|| restore.finish(), Err).map_err(failed)?;
+        Ok(Some(since))
+    }
+
     /// Gives it the journal up to an offset, or a time; says how far it is while that takes long.
     fn read(&self, bus: &mut impl Bus, partition: i32, rebuild: &mut Rebuild<'_>, end: i64) -> Result<(), Failure> {
         let topic = &self.topics.journal;
@@ -243,7 +287,7 @@ impl Replay<'_> {
         let journal = |why: String| Err(Failure::new(Exit::Journal, why));
         if start > first {
             return journal(format!(
-                "it begins at offset {start}, and what is rebuilt at {first}: begin with a backup that is newer (--from FOLDER)"
+                "it begins at offset {start}, and what is rebuilt at {first}: no snapshot of it reaches there: begin with a backup that is newer (--from FOLDER)"
             ));
         }
         if end != i64::MAX && end > log_end {

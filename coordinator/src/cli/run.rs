@@ -14,6 +14,7 @@ use ringmaster_bus::kafka::{KafkaBus, Member, MemberFound, members};
 use ringmaster_bus::{Alone, Bus, Membership};
 use ringmaster_core::definition::Catalog;
 use ringmaster_core::partition::Counters;
+use ringmaster_schemas::names::Topics;
 use ringmaster_store::Store;
 use ringmaster_store::rocks::RocksStore;
 
@@ -23,7 +24,8 @@ use super::topics::apply_on;
 use crate::api;
 use crate::config::{BusKind, Config};
 use crate::runtime::{
-    self, Follower, Following, Holding, Instance, Knowledge, Newest, Parts, Plan, Setup, SetupSettings, Standby, Status,
+    self, Follower, Following, Holding, Instance, Knowledge, Newest, Parts, Plan, Setup, SetupSettings, SnapshotSettings, Standby,
+    Status, View,
 };
 use crate::telemetry::Metrics;
 
@@ -31,6 +33,9 @@ use crate::telemetry::Metrics;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long the broker holds a fetch of what is deployed; a question behind it waits as long.
 const FOLLOWER_FETCH_WAIT_MS: u32 = 300;
+
+/// What reading the store for snapshots keeps in memory.
+const VIEW_BYTES: usize = 8 << 20;
 
 /// `ringmaster run`
 pub(super) fn run(config: &Config) -> Result<(), Failure> {
@@ -118,6 +123,10 @@ fn run_on<B: Bus + Send + 'static>(
         standby: standby(config, peers.clone()),
     };
     let mut instance = Instance::start(buses, member(settings.address.clone())?, &parts);
+    if let Some(retention) = config.journal_retention {
+        let settings = snapshots(config, &setup, retention);
+        instance.take_snapshots(client(config)?, settings, view(config), status.clone());
+    }
     let following = Following {
         setup: settings,
         deploying: config.deploying(),
@@ -142,6 +151,25 @@ fn run_on<B: Bus + Send + 'static>(
     let stopped = instance.join();
     drop(server);
     finished(stopped)
+}
+
+/// How it takes snapshots.
+fn snapshots(config: &Config, setup: &Setup, retention: Duration) -> SnapshotSettings {
+    SnapshotSettings {
+        retention_ms: retention.as_millis() as i64,
+        owner: config.instance.as_str().into(),
+        topics: Topics::new(&config.prefix),
+        journal: setup.journal(),
+    }
+}
+
+/// The store as it was when it was last flushed.
+fn view(config: &Config) -> Box<View> {
+    let dir = config.store_dir();
+    Box::new(move || {
+        let store = RocksStore::look(&dir, VIEW_BYTES).map_err(|error| error.to_string())?;
+        Ok(Arc::new(store) as Arc<dyn Store>)
+    })
 }
 
 /// Deploys what is new in the folder of definitions, unless others run by other rules; what is known then.

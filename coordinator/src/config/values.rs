@@ -101,6 +101,13 @@ pub(super) fn auto<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(&str
     }
 }
 
+/// `forever`, or something.
+pub(super) fn forever<T>(parse: impl Fn(&str) -> Result<T, String>) -> impl Fn(&str) -> Result<Option<T>, String> {
+    move |text| {
+        if text == "forever" { Ok(None) } else { parse(text).map(Some).map_err(|why| format!("{why}, and not 'forever'")) }
+    }
+}
+
 /// `off`, or an address to listen on.
 pub(super) fn address(text: &str) -> Result<Option<SocketAddr>, String> {
     if text == "off" {

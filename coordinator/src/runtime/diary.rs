@@ -1,6 +1,6 @@
 //! The log lines of sagas and records: each names its saga, and a flood of them is counted instead of written.
 
-use ringmaster_core::partition::Note;
+use ringmaster_core::partition::{Note, Restored};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::BreakerEvent;
 
@@ -120,9 +120,22 @@ fn write(partition: i32, note: Note) {
                 "a record of the journal is not of this project, and is passed over: who writes there?"
             );
         }
+        Note::Restored(restored) => made_anew(partition, restored),
+        Note::Unfit { number, why } => {
+            tracing::warn!(partition, snapshot = number, why, "a snapshot is of no use here, the one before it is tried");
+        }
         Note::Quarantined { reason, detail, topic, offset } => {
             tracing::warn!(partition, topic = &*topic, offset, reason = reason.as_str(), detail = &*detail, "record quarantined");
         }
+    }
+}
+
+fn made_anew(partition: i32, Restored { snapshot, since, until, rows, bytes, took_ms }: Restored) {
+    match snapshot {
+        Some(snapshot) => {
+            tracing::info!(partition, snapshot, since, until, rows, bytes, took_ms, "restored from a snapshot and the journal");
+        }
+        None => tracing::info!(partition, until, took_ms, "made of the journal alone"),
     }
 }
 

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ringmaster_bus::{Bus, Membership, Pace, Waker};
-use ringmaster_core::partition::{Counters, Partition};
+use ringmaster_core::partition::{Counters, Partition, StageName};
 use ringmaster_store::Store;
 
 use super::clock::now;
@@ -21,7 +21,8 @@ use super::knowledge::{Knowledge, Newest};
 use super::memory::Memory;
 use super::news::News;
 use super::setup::Setup;
-use super::status::{self, Status};
+use super::snapshots::{SnapshotSettings, SnapshotTaker, View};
+use super::status::{self, PartitionStatus, Status};
 use super::upkeep;
 use super::worker::{Gone, Stop, Worker};
 
@@ -161,6 +162,29 @@ impl Instance {
             Ok(())
         };
         self.patient.push(spawn("follower", move || end.guard(|| work(&end))));
+    }
+
+    /// Takes snapshots of what it owns from now on, by a thread of its own; `view` gives the store as it was at one moment.
+    pub fn take_snapshots<B: Bus + Send + 'static>(
+        &mut self,
+        bus: B,
+        settings: SnapshotSettings,
+        view: Box<View>,
+        status: Arc<Status>,
+    ) {
+        let mut taker = SnapshotTaker::new(bus, settings, Box::new(random_id));
+        let end = End { stopping: self.stopping.clone(), failed: self.failed.clone() };
+        let mut work = move |end: &End| {
+            while !end.stopping.load(Ordering::SeqCst) {
+                let owns = |one: PartitionStatus| (one.phase == StageName::Owning).then_some(one.partition);
+                let owned: Vec<i32> = status.partitions().into_iter().filter_map(owns).collect();
+                if let Some(taken) = taker.turn(&owned, &*view, now(), WAIT_MAX) {
+                    status.snapshot(&taken);
+                }
+            }
+            Ok(())
+        };
+        self.patient.push(spawn("snapshots", move || end.guard(|| work(&end))));
     }
 
     /// Asks for an orderly end: stop reading, confirm, deliver, journal `released`, checkpoint, flush.

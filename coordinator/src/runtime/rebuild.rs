@@ -1,7 +1,7 @@
 //! A partition's state made anew from its journal, into a store of its own, and compared with another one.
 //!
 //! ```text
-//! (a store to begin with ->) records of the journal -> replica -> batches -> a fresh store -> differences from another store
+//! (a store, or a snapshot, to begin with ->) records of the journal -> replica -> batches -> a fresh store -> differences from another store
 //! ```
 //!
 //! Nothing is sent and nothing is claimed: what counts is told by the records alone.
@@ -9,9 +9,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ringmaster_core::partition::{BreakerSettings, Limits, Replica, Settings, Verdict, recount, row_hash};
-use ringmaster_schemas::journal::TopicId;
+use ringmaster_core::partition::{BreakerSettings, Limits, Replica, Restoring, Settings, Verdict, recount, row_hash};
+use ringmaster_schemas::journal::{JournalRecord, TopicId};
 use ringmaster_schemas::names::Topics;
+use ringmaster_schemas::snapshot::Manifest;
 use ringmaster_schemas::state::{Checkpoint, RowKey, RowKind, Saga};
 use ringmaster_store::Store;
 
@@ -41,28 +42,7 @@ impl<'a> Rebuild<'a> {
         (topics, journal): (&Topics, TopicId),
         store: &'a dyn Store,
     ) -> Result<Rebuild<'a>, String> {
-        // Of these a state that only takes is bounded by its memory alone.
-        let limits = Limits {
-            record_bytes_max: Limits::RECORD_BYTES_MIN,
-            record_turns_max: 1,
-            in_flight_records_max: 1,
-            in_flight_max: 1,
-            memory_bytes_max: MEMORY_BYTES,
-            unreleased_effects_max: 1,
-            timers_per_poll_max: 1,
-        };
-        let settings = Arc::new(Settings {
-            number,
-            partitions,
-            owner: "".into(),
-            address: "".into(),
-            journal,
-            reply_topic: topics.replies.as_str().into(),
-            quarantine_topic: topics.quarantine.as_str().into(),
-            inputs: Vec::new(),
-            limits,
-            breaker: BreakerSettings::default(),
-        });
+        let settings = settings((number, partitions), (topics, journal));
         let rows = StoredRows { store, partition: number };
         let stored = store.checkpoint(number).map_err(|error| error.to_string())?;
         let replica = match stored {
@@ -104,6 +84,89 @@ impl<'a> Rebuild<'a> {
         self.replica.stored_and_trimmed(&batch);
         Ok(())
     }
+}
+
+/// A state that is made of a snapshot first, since the journal does not reach back to its beginning: then it is gone on from like any.
+pub struct Restore<'a> {
+    restoring: Restoring,
+    rows: StoredRows<'a>,
+}
+
+impl<'a> Restore<'a> {
+    /// Of a partition of so many, of this journal, by this snapshot, into a store that has nothing of it.
+    pub fn begin(of: (i32, i32), journal: (&Topics, TopicId), store: &'a dyn Store, manifest: Manifest) -> Restore<'a> {
+        Restore { restoring: Restoring::new(settings(of, journal), manifest), rows: StoredRows { store, partition: of.0 } }
+    }
+
+    /// Up to where the journal is read for it.
+    pub fn until(&self) -> i64 {
+        self.restoring.manifest().until.journal_offset
+    }
+
+    /// Takes the record at an offset of the journal; false if it was the last that it needs.
+    pub fn take(&mut self, offset: i64, value: &[u8]) -> Result<bool, String> {
+        if offset != self.restoring.next_offset() {
+            return Err(format!("offset {} is missing: what comes next is {offset}", self.restoring.next_offset()));
+        }
+        let record = if JournalRecord::is_foreign(value) {
+            None
+        } else {
+            Some(JournalRecord::decode(value).map_err(|error| format!("offset {offset}: {error}"))?)
+        };
+        self.restoring.take(offset, record.as_ref(), &self.rows).map_err(|why| format!("offset {offset}: {why}"))?;
+        self.write_if(BATCH_ROWS)?;
+        Ok(!self.restoring.is_replayed())
+    }
+
+    /// Takes what stands next in the topic of snapshots; false if it was the last that it needs.
+    pub fn piece(&mut self, value: &[u8]) -> Result<bool, String> {
+        self.restoring.piece(value, &self.rows)?;
+        self.write_if(BATCH_ROWS)?;
+        Ok(!self.restoring.is_made())
+    }
+
+    /// All was given: the state is whole, or this says what is missing.
+    pub fn finish(mut self) -> Result<(), String> {
+        self.restoring.make_last()?;
+        self.write_if(0)?;
+        if self.restoring.is_stored() { Ok(()) } else { Err("not all of the snapshot is there".to_owned()) }
+    }
+
+    fn write_if(&mut self, least: usize) -> Result<(), String> {
+        if self.restoring.dirty_count() < least {
+            return Ok(());
+        }
+        let Some(batch) = self.restoring.stage() else { return Ok(()) };
+        self.rows.store.write(&batch).map_err(|error| error.to_string())?;
+        self.restoring.stored(&batch);
+        Ok(())
+    }
+}
+
+/// What a state that only takes must know.
+fn settings((number, partitions): (i32, i32), (topics, journal): (&Topics, TopicId)) -> Arc<Settings> {
+    // Of these a state that only takes is bounded by its memory alone.
+    let limits = Limits {
+        record_bytes_max: Limits::RECORD_BYTES_MIN,
+        record_turns_max: 1,
+        in_flight_records_max: 1,
+        in_flight_max: 1,
+        memory_bytes_max: MEMORY_BYTES,
+        unreleased_effects_max: 1,
+        timers_per_poll_max: 1,
+    };
+    Arc::new(Settings {
+        number,
+        partitions,
+        owner: "".into(),
+        address: "".into(),
+        journal,
+        reply_topic: topics.replies.as_str().into(),
+        quarantine_topic: topics.quarantine.as_str().into(),
+        inputs: Vec::new(),
+        limits,
+        breaker: BreakerSettings::default(),
+    })
 }
 
 /// What of one key is different.

@@ -9,6 +9,7 @@ use ringmaster_bus::{Bus, BusError, Description};
 use ringmaster_core::definition::Definition;
 use ringmaster_core::partition::{BreakerSettings, InputSettings, Limits, Partition, Role, Settings, StartAt};
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::TopicId;
 use ringmaster_schemas::names::Topics;
 
 use super::knowledge::Knowledge;
@@ -263,6 +264,11 @@ impl Setup {
     /// What is read, in order.
     pub(super) fn inputs(&self) -> &[InputSettings] {
         &self.partition.inputs
+    }
+
+    /// The journal's identity.
+    pub fn journal(&self) -> TopicId {
+        self.partition.journal
     }
 
     /// P.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use ringmaster_core::partition::{Counters, Held, Partition, StageName};
+use ringmaster_core::partition::{Counters, Held, Partition, Restored, StageName};
 
+use super::snapshots::Taken;
 use super::watch::TopicStatus;
 
 /// What the API may know of a running instance.
@@ -18,6 +19,8 @@ pub struct Status {
     given: Mutex<Option<BTreeSet<i32>>>,
     /// By worker.
     topics: Mutex<BTreeMap<usize, Vec<TopicStatus>>>,
+    /// By partition.
+    snapshots: Mutex<BTreeMap<i32, SnapshotStatus>>,
 }
 
 /// A partition that another instance owns, and that is followed here.
@@ -60,6 +63,40 @@ pub struct PartitionStatus {
     /// Which inputs are held because a bound is reached: nothing, starts, all.
     #[serde(serialize_with = "as_held")]
     pub held: Held,
+    /// What its state was made of, if the store had nothing when it was claimed here.
+    pub restored: Option<RestoredStatus>,
+    /// The last snapshot that was taken of it here.
+    pub snapshot: Option<SnapshotStatus>,
+}
+
+/// A state that was made anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct RestoredStatus {
+    /// The snapshot's number; none if it was made of the journal alone.
+    pub snapshot: Option<i64>,
+    /// The journal was replayed from this offset on.
+    pub since: i64,
+    /// Bytes of the snapshot.
+    pub bytes: i64,
+    /// How long it took, until the partition was owned.
+    pub took_ms: i64,
+}
+
+/// A snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct SnapshotStatus {
+    /// Its number.
+    pub number: i64,
+    /// It is what was true at this offset of the journal.
+    pub until: i64,
+    /// Rows that it has.
+    pub rows: i64,
+    /// Their bytes.
+    pub bytes: i64,
+    /// When it was taken.
+    pub taken_at: i64,
+    /// Where the journal began behind it.
+    pub journal_start: i64,
 }
 
 impl Status {
@@ -114,7 +151,23 @@ impl Status {
     pub fn partitions(&self) -> Vec<PartitionStatus> {
         let mut all: Vec<PartitionStatus> = self.partitions.lock().expect("no holder panics").values().flatten().cloned().collect();
         all.sort_by_key(|status| status.partition);
+        let snapshots = self.snapshots.lock().expect("no holder panics");
+        all.iter_mut().for_each(|status| status.snapshot = snapshots.get(&status.partition).copied());
         all
+    }
+
+    /// A snapshot was taken.
+    pub fn snapshot(&self, taken: &Taken) {
+        let Taken { partition, manifest, journal_start } = taken;
+        let status = SnapshotStatus {
+            number: manifest.number,
+            until: manifest.until.journal_offset,
+            rows: manifest.rows,
+            bytes: manifest.bytes,
+            taken_at: manifest.taken_at,
+            journal_start: *journal_start,
+        };
+        self.snapshots.lock().expect("no holder panics").insert(*partition, status);
     }
 
     /// True if all that the group gives to this instance is owned and read, and no topic is in trouble. One that is given nothing is ready
@@ -137,6 +190,13 @@ impl FollowedStatus {
     }
 }
 
+impl RestoredStatus {
+    fn of(restored: Restored) -> RestoredStatus {
+        let Restored { snapshot, since, bytes, took_ms, .. } = restored;
+        RestoredStatus { snapshot, since, bytes, took_ms }
+    }
+}
+
 impl PartitionStatus {
     fn of(partition: &Partition) -> PartitionStatus {
         let (rows, row_bytes) = partition.overlay_size();
@@ -153,6 +213,8 @@ impl PartitionStatus {
             breakers: partition.open_breakers(),
             in_flight: partition.asking_count(),
             held: partition.held(),
+            restored: partition.restored().map(RestoredStatus::of),
+            snapshot: None,
         }
     }
 }

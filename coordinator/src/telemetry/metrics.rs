@@ -159,6 +159,8 @@ mod tests {
             breakers: 1,
             held: Held::Starts,
             in_flight: 9,
+            restored: None,
+            snapshot: None,
         }
     }
 

@@ -135,7 +135,7 @@ pub const COUNTERS: [(Metric, Count); 29] = [
 ];
 
 /// Where each partition stands.
-pub const PARTITION_GAUGES: [(Metric, Level); 11] = [
+pub const PARTITION_GAUGES: [(Metric, Level); 16] = [
     (gauge("ringmaster_partition_owned", "boolean", "1 if this instance owns the partition and reads its inputs"), |p| {
         f64::from(u8::from(p.phase == StageName::Owning))
     }),
@@ -189,6 +189,36 @@ pub const PARTITION_GAUGES: [(Metric, Level); 11] = [
             "Commands and events that wait until their topic takes them",
         ),
         |p| p.undeliverable as f64,
+    ),
+    (
+        gauge(
+            "ringmaster_partition_restore_seconds",
+            "seconds",
+            "How long it took to make the state anew, until it was owned, where the store had nothing; else 0",
+        ),
+        |p| p.restored.map_or(0.0, |restored| restored.took_ms as f64 / 1000.0),
+    ),
+    (gauge("ringmaster_partition_restore_bytes", "bytes", "Bytes of the snapshot that the state was made of; 0 for none"), |p| {
+        p.restored.map_or(0.0, |restored| restored.bytes as f64)
+    }),
+    (
+        gauge(
+            "ringmaster_partition_snapshot_timestamp_seconds",
+            "seconds",
+            "When this instance took its last snapshot of the partition, since 1970; 0 if it took none",
+        ),
+        |p| p.snapshot.map_or(0.0, |snapshot| snapshot.taken_at as f64 / 1000.0),
+    ),
+    (gauge("ringmaster_partition_snapshot_bytes", "bytes", "Bytes of that snapshot"), |p| {
+        p.snapshot.map_or(0.0, |snapshot| snapshot.bytes as f64)
+    }),
+    (
+        gauge(
+            "ringmaster_partition_journal_start",
+            "offset",
+            "The journal was deleted below this offset when that snapshot was taken: `journal_retention`",
+        ),
+        |p| p.snapshot.map_or(0.0, |snapshot| snapshot.journal_start as f64),
     ),
 ];
 

@@ -107,6 +107,12 @@ impl SimStore {
         self.lock().flush_stops_after = Some(count);
     }
 
+    /// A store of what a crash would leave now.
+    pub fn as_flushed(&self) -> SimStore {
+        let durable = self.lock().durable.clone();
+        SimStore { inner: Arc::new(Mutex::new(Inner { volatile: durable.clone(), durable, ..Inner::default() })) }
+    }
+
     /// Operations that a crash would forget now.
     pub fn unflushed_count(&self) -> usize {
         self.lock().pending.len()

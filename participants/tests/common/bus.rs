@@ -116,6 +116,9 @@ impl Bus for TestBus {
         Ok(self.log.borrow_mut().partitions.insert(what.name.clone(), what.partitions).is_none())
     }
 
+    fn delete_before(&mut self, _: TopicPartition, _: i64) -> Result<(), BusError> {
+        unreachable!()
+    }
     fn open_sender(&mut self) -> Result<Sender, BusError> {
         self.sender_count += 1;
         Ok(Sender(self.sender_count))

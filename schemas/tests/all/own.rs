@@ -11,6 +11,7 @@ use ringmaster_schemas::journal::{
     Change, JournalRecord, LETTER_VERSION, Letter, MARK_VERSION, QuarantineMark, Quarantined, REDRIVEN_VERSION, Redriven, Routed,
     SagaEvent, VERSION,
 };
+use ringmaster_schemas::snapshot::{SNAPSHOT_VERSION, SnapshotRecord};
 use ringmaster_schemas::state::{Breaker, Checkpoint, OutboxEffect, Saga};
 
 use crate::golden::hex;
@@ -23,7 +24,7 @@ const REGENERATE: &str = "RINGMASTER_GOLDEN";
 /// Reads bytes by the code and writes them again.
 type Rewrite = fn(&[u8]) -> Result<Vec<u8>, Malformed>;
 
-const KINDS: [(&str, &str, Rewrite); 10] = [
+const KINDS: [(&str, &str, Rewrite); 11] = [
     ("journal-v2", include_str!("../../avsc/JournalEntry.avsc"), |bytes| {
         JournalRecord::decode(bytes).map(|record| record.encode())
     }),
@@ -38,6 +39,9 @@ const KINDS: [(&str, &str, Rewrite); 10] = [
     }),
     ("saga-v2", include_str!("../../avsc/SagaRow.avsc"), |bytes| Saga::decode(&"".into(), bytes).map(|row| row.encode())),
     ("checkpoint-v2", include_str!("../../avsc/CheckpointRow.avsc"), |bytes| Checkpoint::decode(bytes).map(|row| row.encode())),
+    ("snapshot-v5", include_str!("../../avsc/SnapshotEntry.avsc"), |bytes| {
+        SnapshotRecord::decode(bytes).map(|record| record.encode())
+    }),
     ("outbox-v2", include_str!("../../avsc/OutboxRow.avsc"), |bytes| OutboxEffect::decode(bytes).map(|row| row.encode())),
     ("breaker-v2", include_str!("../../avsc/BreakerRow.avsc"), |bytes| Breaker::decode(bytes).map(|row| row.encode())),
 ];
@@ -46,9 +50,14 @@ fn golden_path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("golden/{name}.txt"))
 }
 
-/// The version's byte of a kind: 2, but for what came later.
+/// The version's byte of a kind: that of version 2, but for what came later.
 fn version(schema: &Schema) -> u8 {
-    let later = [("LetterEntry", LETTER_VERSION), ("RedrivenEntry", REDRIVEN_VERSION), ("QuarantineMarkEntry", MARK_VERSION)];
+    let later = [
+        ("LetterEntry", LETTER_VERSION),
+        ("RedrivenEntry", REDRIVEN_VERSION),
+        ("QuarantineMarkEntry", MARK_VERSION),
+        ("SnapshotEntry", SNAPSHOT_VERSION),
+    ];
     let found = later.into_iter().find(|(name, _)| schema.name().ends_with(name));
     2 * found.map_or(VERSION, |(_, version)| version) as u8
 }

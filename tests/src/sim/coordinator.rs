@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ringmaster::runtime::{
-    CompileOptions, InputOptions, Knowledge, Now, Setup, SetupSettings, Shares, Stop, Worker, load_knowledge, prepare,
+    CompileOptions, InputOptions, Knowledge, Now, Setup, SetupSettings, Shares, SnapshotSettings, SnapshotTaker, Stop, Worker,
+    load_knowledge, prepare,
 };
 use ringmaster::topics;
 use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
@@ -16,6 +17,7 @@ use ringmaster_core::faults::Crashed;
 use ringmaster_core::partition::{Limits, Partition, StageName, StartAt};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::Topics;
+use ringmaster_store::Store;
 use ringmaster_store::sim::SimStore;
 
 use super::plan::Plan;
@@ -117,12 +119,22 @@ pub enum Turned {
     Panicked(String),
 }
 
-/// One process.
+/// What a coordinator has in memory, and its disk.
+pub struct Process {
+    /// Its one worker.
+    pub worker: Worker<SimBus>,
+    /// Who takes snapshots of what it has; none if the journal is kept for ever.
+    pub taker: Option<SnapshotTaker<SimBus>>,
+    /// Its data directory.
+    pub store: SimStore,
+}
+
+/// One coordinator.
 pub struct Coordinator {
     /// How it stands.
     pub state: State,
     /// None while it takes a turn, and when it has ended.
-    pub worker: Option<Worker<SimBus>>,
+    pub process: Option<Process>,
     /// Its client at the broker.
     pub client: u32,
     /// The machine it runs on.
@@ -137,24 +149,42 @@ pub struct Coordinator {
 
 impl Coordinator {
     /// Starts one on a machine; it hosts nothing yet.
-    pub fn start(broker: &SimBroker, setup: &Setup, machine: usize, store: &SimStore, seed: u64) -> Coordinator {
+    pub fn start(broker: &SimBroker, setup: &Setup, plan: &Plan, (machine, store): (usize, &SimStore), seed: u64) -> Coordinator {
         let bus = broker.client();
         let client = bus.number();
-        let mut ids = fastrand::Rng::with_seed(seed);
-        let id = move || {
-            let mut id = [0; 16];
-            ids.fill(&mut id);
-            id
+        let ids = |seed: u64| {
+            let mut ids = fastrand::Rng::with_seed(seed);
+            move || {
+                let mut id = [0; 16];
+                ids.fill(&mut id);
+                id
+            }
         };
-        let worker = Worker::new(bus, setup.worker(), Vec::new(), knowledge(), Arc::new(store.clone()), Box::new(id));
-        let (worker, shares) = (Some(worker), Shares::new(1));
-        Coordinator { state: State::Running, worker, client, machine, stopping_since: None, shares, hostings: HashMap::new() }
+        let taker = plan.retention_ms.map(|retention_ms| {
+            let (owner, topics) = ("sim".into(), Topics::new("ringmaster"));
+            let settings = SnapshotSettings { retention_ms, owner, topics, journal: setup.journal() };
+            SnapshotTaker::new(broker.client(), settings, Box::new(ids(!seed)))
+        });
+        let worker = Worker::new(bus, setup.worker(), Vec::new(), knowledge(), Arc::new(store.clone()), Box::new(ids(seed)));
+        let (process, shares) = (Some(Process { worker, taker, store: store.clone() }), Shares::new(1));
+        let (state, hostings) = (State::Running, HashMap::new());
+        Coordinator { state, process, client, machine, stopping_since: None, shares, hostings }
+    }
+
+    /// Its worker, unless it takes a turn or has ended.
+    pub fn worker(&mut self) -> Option<&mut Worker<SimBus>> {
+        self.process.as_mut().map(|process| &mut process.worker)
+    }
+
+    /// Its partitions; none while it takes a turn.
+    pub fn partitions(&self) -> impl Iterator<Item = &Partition> {
+        self.process.iter().flat_map(|process| process.worker.partitions())
     }
 
     /// True if it believes that it owns this partition.
     pub fn owns(&self, number: i32) -> bool {
         let is_owned = |partition: &Partition| partition.number() == number && partition.stage() == StageName::Owning;
-        self.worker.as_ref().is_some_and(|worker| worker.partitions().any(is_owned))
+        self.partitions().any(is_owned)
     }
 }
 
@@ -163,9 +193,22 @@ pub fn now(broker: &SimBroker, ahead_ms: Millis) -> Now {
     Now { wall: broker.now() + ahead_ms, steady: broker.now() }
 }
 
-/// One turn of a worker, whatever comes of it.
-pub fn turn(worker: &mut Worker<SimBus>, broker: &SimBroker, ahead_ms: Millis) -> Turned {
-    caught(|| worker.turn(&|| now(broker, ahead_ms), Duration::ZERO).map(|turn| turn.events))
+/// One turn of a worker, and of who takes snapshots of what it believes to own; whatever comes of it. Also whether one was taken.
+pub fn turn(process: &mut Process, broker: &SimBroker, ahead_ms: Millis) -> (Turned, bool) {
+    let mut taken = false;
+    let Process { worker, taker, store } = process;
+    let turned = caught(|| {
+        let events = worker.turn(&|| now(broker, ahead_ms), Duration::ZERO)?.events;
+        if let Some(taker) = taker {
+            let is_owned = |one: &&Partition| one.stage() == StageName::Owning;
+            let owned: Vec<i32> = worker.partitions().filter(is_owned).map(Partition::number).collect();
+            let store = store.clone();
+            let view = move || Ok(Arc::new(store.as_flushed()) as Arc<dyn Store>);
+            taken = taker.turn(&owned, &view, now(broker, ahead_ms), Duration::ZERO).is_some();
+        }
+        Ok(events)
+    });
+    (turned, taken)
 }
 
 /// What came of something that a worker does; its events are counted.

@@ -66,6 +66,8 @@ pub struct Plan {
     pub coordinators: usize,
     /// So many of the others keep a warm copy of each partition.
     pub standby: usize,
+    /// The journal is kept so long at least, behind snapshots; none: for ever.
+    pub retention_ms: Option<Millis>,
     /// Orders come without keys on a topic of so many partitions, and go through the router; none: they are read directly.
     pub routed: Option<i32>,
     /// Orders placed, bad records beside them.
@@ -95,7 +97,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// A run of everything, by luck.
+    /// Of everything, by luck.
     pub fn random(seed: u64) -> Plan {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x5eed);
         let safety_ms = rng.i64(4_000..9_000);
@@ -144,6 +146,29 @@ impl Plan {
                 1 => Incident::Stop,
                 2 => Incident::Freeze { for_ms: rng.i64(50..1_500), replace_after_ms: None },
                 _ => Incident::Reassign(rng.i64(0..600)),
+            };
+            plan.incidents.push((at, incident));
+        }
+        plan.incidents.sort_by_key(|(at, _)| *at);
+        plan
+    }
+
+    /// A run in which the journal is deleted behind snapshots, which all take who think that they are owners, and disks are lost.
+    pub fn forgetting(seed: u64) -> Plan {
+        let mut plan = Plan::random(seed);
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x5a9);
+        (plan.orders, plan.load_ms) = (60, plan.safety_ms);
+        plan.retention_ms = Some(rng.i64(300..2_000));
+        (plan.checkpoint_every_ms, plan.flush_every_ms) = (rng.i64(20..300), rng.i64(50..400));
+        if rng.bool() {
+            (plan.coordinators, plan.standby) = (2, rng.usize(0..=1));
+        }
+        for at in (800..plan.safety_ms).step_by(600) {
+            let incident = match rng.u8(..6) {
+                0..=2 => Incident::LoseStore,
+                3 => Incident::Second,
+                4 => Incident::Freeze { for_ms: rng.i64(50..2_500), replace_after_ms: Some(rng.i64(0..500)) },
+                _ => Incident::CrashAt("restore_half", rng.u32(0..2)),
             };
             plan.incidents.push((at, incident));
         }
@@ -325,6 +350,7 @@ impl Plan {
             partitions: 2,
             coordinators: 1,
             standby: 0,
+            retention_ms: None,
             routed: None,
             orders: 30,
             load_ms: 2_000,

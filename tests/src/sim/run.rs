@@ -32,6 +32,10 @@ pub struct Report {
     pub hits: u32,
     /// Partitions that were claimed where a warm copy of them was.
     pub warm_claims: u32,
+    /// Snapshots that were taken.
+    pub snapshots: u32,
+    /// States that were made of one.
+    pub restored: usize,
     /// The broker's faults that were really done.
     pub faults: BTreeMap<&'static str, u64>,
     /// How often crash points were reached.
@@ -88,6 +92,8 @@ pub fn run(plan: Plan, mutant: Option<&'static str>) -> Result<Report, Box<Failu
         coordinators: world.coordinators.len(),
         hits: world.hits,
         warm_claims: world.warm_claims,
+        snapshots: world.snapshots,
+        restored: world.restored.len(),
         faults: world.broker.hits(),
         reached: faults::reached_counts(),
         openings,
@@ -129,7 +135,7 @@ fn phases(sim: &Sim) -> Result<(), String> {
         }
     }
     sim.borrow_mut().stop_all();
-    steps_until(sim, |world| world.coordinators.iter().all(|one| one.worker.is_none()))?;
+    steps_until(sim, |world| world.coordinators.iter().all(|one| one.process.is_none()))?;
     checked(sim, checks::in_the_end)
 }
 

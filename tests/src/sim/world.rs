@@ -4,13 +4,13 @@ mod incidents;
 mod shared;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use ringmaster::runtime::Setup;
+use ringmaster::runtime::{Setup, Worker};
 use ringmaster_bus::Bus;
-use ringmaster_bus::sim::{Faults, SimBroker};
+use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
 use ringmaster_core::faults;
 use ringmaster_schemas::Millis;
 use ringmaster_store::Store;
@@ -63,6 +63,10 @@ pub struct World {
     pub hits: u32,
     /// Partitions that were claimed where a warm copy of them was.
     pub warm_claims: u32,
+    /// Snapshots that were taken.
+    pub snapshots: u32,
+    /// States that were made of one: by partition and journal offset.
+    pub restored: BTreeSet<(i32, i64)>,
     /// The coordinators' wall clocks are so far ahead of the broker's.
     ahead_ms: Millis,
     rng: fastrand::Rng,
@@ -119,6 +123,8 @@ impl World {
             notes: VecDeque::new(),
             hits: 0,
             warm_claims: 0,
+            snapshots: 0,
+            restored: BTreeSet::new(),
             ahead_ms: 0,
             rng,
             refused: Vec::new(),
@@ -272,7 +278,16 @@ impl World {
         // Whoever is silent is given up for those that come.
         self.expel_silent(self.broker.now());
         self.group.join(self.coordinators.len());
-        self.coordinators.push(Coordinator::start(&self.broker, &self.setup, machine, &self.machines[machine], seed));
+        let place = (machine, &self.machines[machine]);
+        self.coordinators.push(Coordinator::start(&self.broker, &self.setup, &self.plan, place, seed));
+    }
+
+    fn note_restored(&mut self, worker: &Worker<SimBus>) {
+        for partition in worker.partitions() {
+            if let Some(restored) = partition.restored().filter(|restored| restored.snapshot.is_some()) {
+                self.restored.insert((partition.number(), restored.until));
+            }
+        }
     }
 
     fn running(&mut self) -> Option<usize> {
@@ -305,7 +320,7 @@ impl World {
 
     fn finish_if_stopping(&mut self, index: usize) {
         let one = &self.coordinators[index];
-        if one.stopping_since.is_none() || one.worker.as_ref().is_some_and(|worker| !worker.is_empty()) {
+        if one.stopping_since.is_none() || one.process.as_ref().is_some_and(|process| !process.worker.is_empty()) {
             return;
         }
         let machine = one.machine;
@@ -332,7 +347,7 @@ pub fn step(sim: &Sim) {
 }
 
 fn turn_coordinator(sim: &Sim, index: usize) {
-    let (mut worker, broker, ahead_ms) = {
+    let (mut process, broker, ahead_ms) = {
         let mut world = sim.borrow_mut();
         let ahead_ms = world.ahead_ms;
         let one = &mut world.coordinators[index];
@@ -340,23 +355,25 @@ fn turn_coordinator(sim: &Sim, index: usize) {
             return;
         }
         one.state = State::InTurn;
-        let worker = one.worker.take().expect("a running coordinator has a worker");
+        let process = one.process.take().expect("a running coordinator has a worker");
         world.in_turn.push(index);
-        (worker, world.broker.clone(), ahead_ms)
+        (process, world.broker.clone(), ahead_ms)
     };
-    let turned = coordinator::turn(&mut worker, &broker, ahead_ms);
+    let (turned, taken) = coordinator::turn(&mut process, &broker, ahead_ms);
     let mut world = sim.borrow_mut();
     world.in_turn.pop();
+    world.snapshots += u32::from(taken);
     if matches!(turned, Turned::Fine(_)) {
-        for partition in worker.partitions() {
+        for partition in process.worker.partitions() {
             let (kept, counted) = (partition.asking_count(), partition.recount_asking());
             if kept != counted {
                 world.fail(format!("partition {}: {kept} sagas wait for answers by its count, {counted} do", partition.number()));
             }
         }
-        world.coordinators[index].worker = Some(worker);
+        world.note_restored(&process.worker);
+        world.coordinators[index].process = Some(process);
     } else {
-        drop(worker);
+        drop(process);
     }
     world.turned(index, turned);
 }

@@ -8,6 +8,7 @@ mod bulk;
 mod chaos;
 mod codecs;
 mod deploys;
+mod forgetting;
 mod kills;
 mod library;
 mod many;

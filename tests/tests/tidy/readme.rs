@@ -56,6 +56,7 @@ fn topics() {
             let retention = settings.iter().find(|(name, _)| name == "retention.ms").map(|(_, value)| value.as_str());
             let kept = match (topic.kind, retention) {
                 (Kind::History, Some("-1")) => "for ever".to_owned(),
+                (Kind::Shortened, Some("-1")) => "for ever, or by `journal_retention`".to_owned(),
                 (Kind::Traffic | Kind::Routed, Some(ms)) => format!("{} days", ms.parse::<u64>().expect("a number") / 86_400_000),
                 other => panic!("{}: {other:?}", topic.name),
             };

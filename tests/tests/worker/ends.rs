@@ -49,6 +49,9 @@ impl Bus for Holding {
         self.bus.create(what)
     }
 
+    fn delete_before(&mut self, at: TopicPartition, offset: i64) -> Result<(), BusError> {
+        self.bus.delete_before(at, offset)
+    }
     fn open_sender(&mut self) -> Result<Sender, BusError> {
         self.bus.open_sender()
     }

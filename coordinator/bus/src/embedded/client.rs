@@ -218,6 +218,14 @@ impl Bus for EmbeddedBus {
         self.log.create(what)
     }
 
+    fn delete_before(&mut self, at: TopicPartition, offset: i64) -> Result<(), BusError> {
+        let name = self.names.name(at.topic);
+        let topic = self.log.find(name).ok_or_else(|| BusError::Refused(format!("there is no topic {name}")))?;
+        let partition = usize::try_from(at.partition).ok().and_then(|number| topic.partitions.get(number));
+        let partition = partition.ok_or_else(|| BusError::Refused(format!("{name} has no partition {}", at.partition)))?;
+        partition.delete_before(offset).map_err(BusError::Storage)
+    }
+
     fn open_sender(&mut self) -> Result<Sender, BusError> {
         Ok(self.writer.open_sender())
     }

@@ -279,6 +279,20 @@ impl Partition {
         }
     }
 
+    /// Deletes whole segments whose records are all below this offset; the last one stays.
+    pub(super) fn delete_before(&self, offset: i64) -> Result<(), String> {
+        if !self.owned {
+            return Err(format!("{}: another process has this log", self.directory.display()));
+        }
+        let mut state = self.lock();
+        while state.segments.get(1).is_some_and(|second| second.base <= offset) {
+            let oldest = &state.segments[0].path;
+            std::fs::remove_file(oldest).map_err(|error| format!("{}: {error}", oldest.display()))?;
+            state.segments.pop_front();
+        }
+        Ok(())
+    }
+
     /// The topic is deleted: nothing is appended or read any more.
     pub(super) fn delete(&self) {
         let state = self.lock();

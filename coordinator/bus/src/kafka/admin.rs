@@ -1,4 +1,4 @@
-//! Calls that wait for the broker: describe and create. For start-up and tools; each takes its own short-lived client.
+//! Calls that wait for the broker: describe, create, delete records. For start-up and tools; each takes its own short-lived client.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResourceResult, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::errors::bus_error;
 use super::native::identities;
@@ -83,7 +84,17 @@ pub(super) fn create(settings: &KafkaSettings, what: &Specification) -> Result<b
     }
 }
 
-/// A client that asks and makes.
+/// DeleteRecords (KIP-107): the broker moves the partition's start.
+pub(super) fn delete_before(settings: &KafkaSettings, topic: &str, partition: i32, offset: i64) -> Result<(), BusError> {
+    let admin = client(settings)?;
+    let mut offsets = TopicPartitionList::with_capacity(1);
+    offsets.add_partition_offset(topic, partition, Offset::Offset(offset)).map_err(|error| bus_error(&error))?;
+    let answers = block_on(admin.delete_records(&offsets, &options())).map_err(|error| bus_error(&error))?;
+    let said = |error: &KafkaError| explain(error, &format!("records of {topic} {partition} cannot be deleted: {error}"));
+    answers.elements().iter().try_for_each(|answer| answer.error().map_err(|error| said(&error)))
+}
+
+/// A client that asks, makes and deletes.
 pub(super) type Admin = AdminClient<DefaultClientContext>;
 
 /// A new one.

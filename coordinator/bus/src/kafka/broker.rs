@@ -227,7 +227,8 @@ impl Broker {
     /// Deletes the records of a partition below this offset, as retention would.
     pub fn delete_records(&self, topic: &str, partition: i32, below: i64) -> io::Result<()> {
         let mut offsets = TopicPartitionList::new();
-        offsets.add_partition_offset(topic, partition, Offset::Offset(below)).map_err(io::Error::other)?;
+        let below = if below < 0 { Offset::End } else { Offset::Offset(below) };
+        offsets.add_partition_offset(topic, partition, below).map_err(io::Error::other)?;
         block_on(self.admin()?.delete_records(&offsets, &options())).map(drop).map_err(io::Error::other)
     }
 

@@ -226,6 +226,10 @@ impl Bus for KafkaBus {
         admin::create(&self.settings, what)
     }
 
+    fn delete_before(&mut self, at: TopicPartition, offset: i64) -> Result<(), BusError> {
+        admin::delete_before(&self.settings, self.names.name(at.topic), at.partition, offset)
+    }
+
     fn open_sender(&mut self) -> Result<Sender, BusError> {
         let (batch_bytes, sockets) = (self.limits.batch_bytes(), &mut self.sockets);
         let outlet = Outlet::open(self.client, &self.security, &self.settings, batch_bytes, &self.signal, sockets)?;

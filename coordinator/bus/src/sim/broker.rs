@@ -156,10 +156,13 @@ impl SimBroker {
         broker.keep(at, record).expect("the topic exists")
     }
 
-    /// All that a partition holds now, from its start.
+    /// All that a partition holds now, from its start, and what clients deleted before that.
     pub fn log(&self, topic: &str, partition: i32) -> Vec<Arc<SimRecord>> {
         let broker = self.lock();
-        broker.topics.find(topic).map_or_else(Vec::new, |found| found.partitions[partition as usize].records.clone())
+        broker.topics.find(topic).map_or_else(Vec::new, |found| {
+            let log = &found.partitions[partition as usize];
+            log.deleted.iter().chain(&log.records).cloned().collect()
+        })
     }
 
     /// How many partitions a topic has; 0 if there is no such topic.

@@ -260,6 +260,13 @@ impl Bus for SimBus {
         Ok(self.broker.lock().make(what))
     }
 
+    fn delete_before(&mut self, at: TopicPartition, offset: i64) -> Result<(), BusError> {
+        let mut broker = self.broker.lock();
+        let log = broker.topics.partition_mut(at).ok_or_else(|| BusError::Refused("there is no such topic".to_owned()))?;
+        log.delete_before(offset);
+        Ok(())
+    }
+
     fn open_sender(&mut self) -> Result<Sender, BusError> {
         let sender = Sender(self.senders_opened);
         self.senders_opened += 1;

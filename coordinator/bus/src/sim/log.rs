@@ -41,6 +41,8 @@ impl Headers for SimRecord {
 #[derive(Debug, Clone, Default)]
 pub(super) struct PartitionLog {
     pub(super) start: i64,
+    /// What clients deleted, for whoever checks what they did.
+    pub(super) deleted: Vec<Arc<SimRecord>>,
     pub(super) records: Vec<Arc<SimRecord>>,
     /// Where its tail was cut off, each time.
     pub(super) cuts: Vec<i64>,
@@ -56,6 +58,12 @@ impl PartitionLog {
     pub(super) fn holds(&self, position: i64, cuts_seen: &mut Option<usize>) -> bool {
         let seen = cuts_seen.replace(self.cuts.len()).unwrap_or(self.cuts.len()).min(self.cuts.len());
         (self.start..=self.end()).contains(&position) && self.cuts[seen..].iter().all(|cut| position <= *cut)
+    }
+
+    pub(super) fn delete_before(&mut self, offset: i64) {
+        let count = usize::try_from(offset - self.start).unwrap_or(0).min(self.records.len());
+        self.deleted.extend(self.records.drain(..count));
+        self.start += count as i64;
     }
 
     pub(super) fn at(&self, offset: i64) -> Option<&Arc<SimRecord>> {

@@ -38,7 +38,7 @@ pub trait Rig {
 
 /// Runs everything.
 pub fn run_all(rig: &(dyn Rig + Sync)) {
-    let cases: [(&str, fn(&dyn Rig)); 27] = [
+    let cases: [(&str, fn(&dyn Rig)); 28] = [
         // The longest first.
         ("unknown_topic_is_refused_and_unreadable", unknown_topic_is_refused_and_unreadable),
         ("any_seek_is_exact", any_seek_is_exact),
@@ -53,6 +53,7 @@ pub fn run_all(rig: &(dyn Rig + Sync)) {
         ("caught_up_comes_at_the_end", caught_up_comes_at_the_end),
         ("bounds_and_offset_at_a_time", bounds_and_offset_at_a_time),
         ("out_of_range_is_said", out_of_range_is_said),
+        ("what_is_deleted_is_gone_and_no_more", what_is_deleted_is_gone_and_no_more),
         ("identity_changes_with_the_topic", identity_changes_with_the_topic),
         ("nothing_is_read_of_a_topic_made_again", nothing_is_read_of_a_topic_made_again),
         ("nothing_is_read_of_a_topic_made_again_unseen", nothing_is_read_of_a_topic_made_again_unseen),

@@ -110,6 +110,30 @@ pub fn any_seek_is_exact(rig: &dyn Rig) {
     }
 }
 
+/// What is deleted goes from the start of the log, and only that: a log may keep some of it, never lose more.
+pub fn what_is_deleted_is_gone_and_no_more(rig: &dyn Rig) {
+    let mut bus = rig.client();
+    let at = topic(&mut *bus, "shortened", 1, &[])[0];
+    fill(&mut *bus, at, 0..10);
+    for below in [5, 3, 0] {
+        bus.delete_before(at, below).expect("deleted");
+        let mut heard = Heard::default();
+        bus.ask_bounds(at);
+        heard.until(&mut *bus, "bounds", |heard| !heard.bounds.is_empty());
+        let (_, start, end) = heard.bounds[0];
+        assert!(end == 10 && (0..=5).contains(&start), "{start}..{end}");
+        bus.read(at, start);
+        heard.until(&mut *bus, "what is left", |heard| heard.records.len() as i64 == end - start);
+        assert_eq!(heard.values(), numbers(start as u64..10));
+        bus.stop(at);
+    }
+    fill(&mut *bus, at, 10..12);
+    bus.read(at, 8);
+    let mut heard = Heard::default();
+    heard.until(&mut *bus, "it goes on", |heard| heard.records.len() == 4);
+    assert_eq!(heard.values(), numbers(8..12));
+}
+
 /// Pauses at random while records come.
 pub fn any_pauses_lose_and_repeat_nothing(rig: &dyn Rig) {
     let mut bus = rig.client();

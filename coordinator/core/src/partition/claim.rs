@@ -6,7 +6,7 @@ use super::fence::{FOREIGN, Verdict, identity};
 use super::following::Following;
 use super::reading::Reading;
 use super::replica::Replica;
-use super::{Context, Note, Partition, Stage, Tag, Why, Wish, law};
+use super::{Context, Note, Partition, Restored, Stage, Tag, Why, Wish, law};
 use crate::faults::reached;
 
 /// A claim of this instance.
@@ -39,6 +39,7 @@ const OWN_CLAIMS_MAX: usize = 64;
 impl Partition {
     /// Claims the partition by a new sender. Valid when idle.
     pub(super) fn claim(&mut self, id: ClaimId, sender: u32, cx: &mut Context<'_>) {
+        self.stop_restore(cx);
         let replica = match std::mem::replace(&mut self.stage, Stage::Stopped) {
             Stage::Idle(replica) => replica,
             Stage::Following(following) => {
@@ -97,13 +98,13 @@ impl Partition {
             Stage::Claiming { claim, at: Some(at), replica } => {
                 let (claim, at, replica) = (*claim, *at, replica.take());
                 let reading = self.reading_of(replica, (start, end), cx)?;
-                cx.out.push(Wish::ReadJournal(reading.first()));
+                reading.begin(cx);
                 self.stage = Stage::Replaying(Box::new(Replaying { claim, at, reading }));
             }
             Stage::Following(following) => {
                 let Some(replica) = following.begins() else { return Ok(()) };
                 let reading = self.reading_of(replica, (start, end), cx)?;
-                cx.out.push(Wish::ReadJournal(reading.first()));
+                reading.begin(cx);
                 self.stage = Stage::Following(Following::Reading { reading: Box::new(reading), warm: false });
             }
             Stage::Scanning(scan) => {
@@ -123,7 +124,8 @@ impl Partition {
 
     /// Reads one record of the journal: replay, or a scan for foreign claims. A record that is damaged is corruption.
     pub(super) fn journal_record(&mut self, offset: i64, value: &[u8], cx: &mut Context<'_>) -> Result<(), Why> {
-        if self.reading().is_none() && !matches!(self.stage, Stage::Scanning(_)) {
+        let is_read = self.reading().is_some() && !self.journal_is_passed();
+        if !is_read && !matches!(self.stage, Stage::Scanning(_)) {
             return Ok(());
         }
         let corrupt = |detail| Why::Corrupt { partition: self.settings.number, offset, detail };
@@ -146,6 +148,7 @@ impl Partition {
     /// A record that somebody else wrote, such as a tombstone: neither a claim nor counting, and so void for every reader (rule 1).
     fn pass(&mut self, offset: i64, cx: &mut Context<'_>) -> Result<(), Why> {
         if self.is_next(offset, &FOREIGN, cx)?
+            && !self.restore_takes(offset, None, cx)?
             && let Some(reading) = self.reading()
         {
             reading.replica.fence.pass(offset);
@@ -158,13 +161,16 @@ impl Partition {
             return Ok(());
         }
         let (number, configured) = (self.settings.number, self.settings.partitions);
-        let Some(reading) = self.reading() else { return Ok(()) };
         if let JournalRecord::Claim(claim) = record
             && claim.partitions != configured
         {
             return Err(Why::PartitionsDiffer { journal: claim.partitions, configured });
         }
+        if self.restore_takes(offset, Some(record), cx)? {
+            return Ok(());
+        }
         let corrupt = |detail| Why::Corrupt { partition: number, offset, detail };
+        let Some(reading) = self.reading() else { return Ok(()) };
         let verdict = reading.replica.take(offset, record, cx.rows).map_err(corrupt)?;
         cx.counters.replayed += u64::from(verdict == Verdict::Counts);
         reached("replay_half");
@@ -185,12 +191,18 @@ impl Partition {
         reached("replay_done_before_resend");
         let Stage::Replaying(replaying) = std::mem::replace(&mut self.stage, Stage::Idle(None)) else { return Ok(()) };
         let Replaying { claim, reading, .. } = *replaying;
+        self.restored = reading.made.map(|(made, began)| {
+            let made = Restored { until: reading.replica.fence.next_offset, took_ms: cx.steady - began, ..made };
+            cx.out.push(Wish::Tell(Note::Restored(made)));
+            made
+        });
         self.own(claim, reading.replica, cx)
     }
 
     /// Whatever was doubtful: nothing unconfirmed can be trusted. The worker has given up the sender.
     pub(super) fn doubt(&mut self, cx: &mut Context<'_>) {
         cx.counters.doubts += 1;
+        self.stop_restore(cx);
         self.stage = match std::mem::replace(&mut self.stage, Stage::Stopped) {
             Stage::Stopped => Stage::Stopped,
             // What it waits for may have been lost with what is doubtful now: it is asked for again.

@@ -93,16 +93,22 @@ impl Replica {
         if self.fence.next_offset == 0 || self.fence.next_offset == self.stored {
             return None;
         }
+        let mut rows = self.stage_rows();
+        self.outbox.stage(&mut rows);
+        reached("batch_built");
+        Some(Batch { partition: self.settings.number, base_offset: self.stored, checkpoint: self.checkpoint(), rows })
+    }
+
+    /// The rows that are not stored as they are, all but effects; the digest is as of now.
+    pub(super) fn stage_rows(&mut self) -> Vec<RowChange> {
         let mut sums = Sums::of(&self.digest);
         let mut rows = Vec::with_capacity(self.table.dirty_count());
         for slot in self.table.take_dirty() {
             rows.extend(self.stage_row(slot, &mut sums));
         }
         rows.extend(self.stage_breakers(&mut sums));
-        self.outbox.stage(&mut rows);
         self.digest = sums.digest(self.expired);
-        reached("batch_built");
-        Some(Batch { partition: self.settings.number, base_offset: self.stored, checkpoint: self.checkpoint(), rows })
+        rows
     }
 
     fn stage_row(&mut self, slot: Slot, sums: &mut Sums) -> Option<RowChange> {
@@ -153,7 +159,8 @@ impl Replica {
         touched.into_iter().map(stage).collect()
     }
 
-    fn checkpoint(&self) -> Checkpoint {
+    /// Where it stands.
+    pub(super) fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
             journal_offset: law::checkpoint_offset(&self.fence),
             claim_offset: self.fence.claim_offset,

@@ -35,6 +35,27 @@ pub enum Happened<'a> {
         /// That offset.
         offset: i64,
     },
+    /// The answer to [`super::Wish::AskSnapshots`].
+    SnapshotBounds {
+        /// The oldest offset.
+        start: i64,
+        /// The next offset.
+        end: i64,
+    },
+    /// A record of the topic of snapshots was read.
+    SnapshotRecord {
+        /// Its offset.
+        offset: i64,
+        /// Its value.
+        value: &'a [u8],
+    },
+    /// The reader of snapshots has been given everything below an offset, and there was no more.
+    SnapshotsRead {
+        /// That offset.
+        offset: i64,
+    },
+    /// Where snapshots were read is not in their topic any more.
+    SnapshotsLost,
     /// The broker has a record.
     Acknowledged {
         /// By which sender.

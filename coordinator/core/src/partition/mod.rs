@@ -37,11 +37,15 @@ mod owner;
 mod reading;
 mod record;
 mod replica;
+mod restore;
+mod restoring;
 mod route;
 mod router;
 mod rows;
 mod rules;
 mod settings;
+mod snapshots;
+mod staged;
 mod table;
 mod taken;
 mod timers;
@@ -56,7 +60,7 @@ use std::time::Duration;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::ClaimId;
 use ringmaster_schemas::registry::Schemas;
-use ringmaster_schemas::state::{Batch, Checkpoint, Index, RowKey, RowKind};
+use ringmaster_schemas::state::{Checkpoint, Index, RowKey, RowKind};
 
 /// The rules by which everything here goes.
 #[cfg(feature = "faults")]
@@ -71,12 +75,13 @@ pub use fence::{Fence, Verdict};
 pub use happened::Happened;
 pub use outbox::Refusal;
 pub use replica::Replica;
+pub use restoring::{RESTORING, Restoring};
 pub use settings::{BreakerSettings, InputSettings, Limits, Role, Settings, StartAt};
+pub use snapshots::{SNAPSHOTS_KEPT, Snapshots, Stream, is_in_snapshot};
 pub use table::row_hash;
-pub use wish::{Forward, Note, Tag, Why, Wish, accept_new};
+pub use wish::{Forward, Note, Restored, Tag, Why, Wish, accept_new};
 
 use crate::definition::Catalog;
-use crate::faults::reached;
 use crate::saga::Effect;
 use claim::{Own, Replaying, Scanning};
 use clock::{Clock, Clocks};
@@ -167,17 +172,26 @@ pub struct Partition {
     clock: Clock,
     /// Ids of all claims of this instance, so that a late one of its own is not taken for a foreign one.
     own_claims: Vec<ClaimId>,
+    /// What its state was made of, if the store had nothing when it was claimed last.
+    restored: Option<Restored>,
 }
 
 impl Partition {
     /// A partition that owns nothing yet.
     pub fn new(settings: Settings) -> Self {
-        Partition { settings: Arc::new(settings), stage: Stage::Idle(None), clock: Clock::default(), own_claims: Vec::new() }
+        Partition {
+            settings: Arc::new(settings),
+            stage: Stage::Idle(None),
+            clock: Clock::default(),
+            own_claims: Vec::new(),
+            restored: None,
+        }
     }
 
     /// The only door: takes what happened, in the order in which it did.
     pub fn handle(&mut self, what: Happened<'_>, cx: &mut Context<'_>) {
         if let Err(why) = self.take(what, cx) {
+            self.stop_restore(cx);
             self.stage = Stage::Stopped;
             cx.out.push(Wish::StopJournal);
             cx.out.push(Wish::StopInputs);
@@ -207,6 +221,14 @@ impl Partition {
             Happened::DefinitionsEnd { end } => self.definitions_end(end, cx),
             Happened::JournalBounds { start, end } => self.journal_bounds(start, end, cx),
             Happened::JournalRecord { offset, value } => self.journal_record(offset, value, cx),
+            Happened::SnapshotBounds { start, end } => self.snapshot_bounds(start, end, cx),
+            Happened::SnapshotRecord { offset, value } => self.snapshot_record(offset, value, cx),
+            Happened::SnapshotsRead { offset } => self.snapshots_read(offset, cx),
+            Happened::SnapshotsLost => {
+                self.snapshots_lost(cx);
+                Ok(())
+            }
+            Happened::PollEnded | Happened::PollEndedInStop if self.reading().is_some() => self.go_on_from_store(cx),
             Happened::Acknowledged { sender, tag: Tag::Claim, offset } => self.claim_acknowledged(sender, offset, cx),
             Happened::Failed { sender, tag: Tag::Claim, why } => {
                 if let Stage::Claiming { claim, .. } = &self.stage
@@ -248,8 +270,8 @@ impl Partition {
     fn replica(&self) -> Option<&Replica> {
         match &self.stage {
             Stage::Owning(owner) => Some(&owner.replica),
-            Stage::Replaying(replaying) => Some(&replaying.reading.replica),
-            Stage::Following(Following::Reading { reading, .. }) => Some(&reading.replica),
+            Stage::Replaying(replaying) => Some(replaying.reading.shown()),
+            Stage::Following(Following::Reading { reading, .. }) => Some(reading.shown()),
             Stage::Waiting(waiting) => Some(&waiting.replica),
             Stage::Following(Following::Asking(_))
             | Stage::Idle(_)
@@ -262,6 +284,11 @@ impl Partition {
     /// Its number.
     pub fn number(&self) -> i32 {
         self.settings.number
+    }
+
+    /// What its state was made of, if the store had nothing when it was claimed last.
+    pub fn restored(&self) -> Option<Restored> {
+        self.restored
     }
 
     /// The term in which it is the owner: (C, id).
@@ -331,11 +358,6 @@ impl Partition {
         self.owner().map_or(0, Owner::recount_asking)
     }
 
-    /// A checkpoint would make room that is needed.
-    pub fn wants_checkpoint(&self) -> bool {
-        self.owner().is_some_and(Owner::wants_checkpoint)
-    }
-
     /// How long until [`Happened::PollEnded`] has something to do without anything happening.
     pub fn idle(&self, now: Millis, steady: Millis) -> Duration {
         let idle_ms = self.owner().map_or(Millis::MAX, |owner| owner.idle_ms(Clocks { wall: now, steady }));
@@ -348,47 +370,5 @@ impl Partition {
             Stage::Owning(owner) => owner.effect(tag),
             _ => None,
         }
-    }
-
-    /// Rows that are confirmed and not stored.
-    pub fn dirty_count(&self) -> usize {
-        self.replica().map_or(0, |replica| replica.table.dirty_count())
-    }
-
-    /// Builds the batch of all that is confirmed since the last; nothing if the journal has not moved. The caller writes it at
-    /// once and then calls [`Partition::stored`].
-    pub fn stage_checkpoint(&mut self) -> Option<Batch> {
-        match &mut self.stage {
-            Stage::Owning(owner) => {
-                law::before_checkpoint(&mut owner.replica, &owner.ahead);
-                owner.replica.stage()
-            }
-            Stage::Replaying(replaying) => replaying.reading.proven()?.stage(),
-            Stage::Following(following) => following.reading()?.proven()?.stage(),
-            Stage::Waiting(waiting) => waiting.replica.stage(),
-            Stage::Idle(_) | Stage::Claiming { .. } | Stage::Scanning(_) | Stage::Stopped => None,
-        }
-    }
-
-    /// The batch is written: rows of it that wait for nothing (they ended, or need a person) leave memory, and others too if there are
-    /// too many.
-    pub fn stored(&mut self, batch: &Batch) {
-        match &mut self.stage {
-            Stage::Owning(owner) => {
-                owner.replica.stored(batch);
-                let quiet = batch.rows.iter().filter(|change| change.after.due.is_none());
-                let slots: Vec<_> = quiet.filter_map(|change| owner.slot_of(&change.key)).collect();
-                owner.stored(slots.into_iter());
-            }
-            Stage::Replaying(replaying) => replaying.reading.replica.stored_and_trimmed(batch),
-            Stage::Following(Following::Reading { reading, .. }) => reading.replica.stored_and_trimmed(batch),
-            Stage::Waiting(waiting) => waiting.replica.stored(batch),
-            Stage::Following(Following::Asking(_))
-            | Stage::Idle(_)
-            | Stage::Claiming { .. }
-            | Stage::Scanning(_)
-            | Stage::Stopped => {}
-        }
-        reached("checkpoint_before_overlay_trim");
     }
 }

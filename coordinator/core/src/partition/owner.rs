@@ -228,6 +228,10 @@ impl Owner {
                 self.failed(tag, why, cx);
                 Ok(())
             }
+            Happened::SnapshotBounds { .. }
+            | Happened::SnapshotRecord { .. }
+            | Happened::SnapshotsRead { .. }
+            | Happened::SnapshotsLost => Ok(()),
             Happened::Input { index, record } => self.input(index, &record, cx),
             Happened::InputBounds { index, start, end } => {
                 self.input_bounds(index, start, end, cx);

@@ -12,7 +12,8 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{
-    BreakerChange, Change, Decision, DefinitionHash, JournalRecord, Position, Quarantined, SagaEvent, Stamp, TopicId, ValueRelease,
+    BreakerChange, Change, Decision, DefinitionHash, Head, JournalRecord, Position, Quarantined, SagaEvent, Stamp, TopicId,
+    ValueRelease,
 };
 use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
@@ -215,7 +216,7 @@ impl Replica {
                     let mut saga = self.living(slot).cloned();
                     for event in &change.events {
                         if let SagaEvent::Started { head, .. } = event {
-                            self.versions.entry(head.version()).or_insert_with(|| head.fields().version_offset);
+                            self.note_version(head);
                         }
                         apply(&change.saga, &mut saga, event, at).map_err(|illegal| illegal.to_string())?;
                     }
@@ -237,6 +238,11 @@ impl Replica {
         Ok(())
     }
 
+    /// A saga runs by the version that its head names.
+    pub(super) fn note_version(&mut self, head: &Head) {
+        self.versions.entry(head.version()).or_insert_with(|| head.fields().version_offset);
+    }
+
     fn set_breaker(&mut self, change: &BreakerChange, at: Millis) {
         self.breakers.apply(&change.participant, &change.event, at);
         self.touched_breakers.insert(change.participant.clone());
@@ -250,7 +256,7 @@ impl Replica {
     }
 
     /// The saga at a place: none if it never was, or its retention is over.
-    fn living(&self, slot: super::table::Slot) -> Option<&Arc<Saga>> {
+    pub(super) fn living(&self, slot: super::table::Slot) -> Option<&Arc<Saga>> {
         self.table.row(slot).saga.as_ref().filter(|saga| is_remembered(saga, self.expired))
     }
 

@@ -26,6 +26,12 @@ pub enum Wish {
     StopJournal,
     /// Ask what the journal holds.
     AskJournal,
+    /// Ask what the topic of snapshots holds of this partition.
+    AskSnapshots,
+    /// Read the snapshots of this partition from here.
+    ReadSnapshots(i64),
+    /// Read snapshots no more.
+    StopSnapshots,
     /// Read this input from here.
     ReadInput(usize, i64),
     /// Read no input any more.
@@ -130,6 +136,15 @@ pub enum Note {
         /// Where.
         offset: i64,
     },
+    /// The store had nothing to go on from: the state was made anew, and is owned.
+    Restored(Restored),
+    /// A snapshot is of no use here, and another one is tried.
+    Unfit {
+        /// Its number.
+        number: i64,
+        /// Why.
+        why: String,
+    },
     /// A record of the inbox is not taken, since one that was to come before it has not come.
     Gap {
         /// The topic that it was routed from.
@@ -157,6 +172,23 @@ pub enum Note {
         /// Where it was read.
         offset: i64,
     },
+}
+
+/// What a state was made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Restored {
+    /// The snapshot's number; none if it was made of the journal alone.
+    pub snapshot: Option<i64>,
+    /// The journal was replayed from here,
+    pub since: i64,
+    /// up to here.
+    pub until: i64,
+    /// Rows of the snapshot.
+    pub rows: i64,
+    /// Bytes of the snapshot.
+    pub bytes: i64,
+    /// From the first question to the owner's first turn.
+    pub took_ms: Millis,
 }
 
 /// What an acknowledgement is for.
@@ -194,7 +226,7 @@ pub enum Why {
     },
     /// The journal does not reach back to where the stored state begins.
     #[error(
-        "partition {partition}: the journal begins at offset {start}, but replay must begin at {needed}: records were deleted (retention must be unlimited)"
+        "partition {partition}: the journal begins at offset {start}, but replay must begin at {needed}, and {snapshots}. What is stored here stays as it is. Records of the journal were deleted by another than Ringmaster (its topic's retention must be unlimited), or snapshots were; a backup from which the journal goes on helps: `ringmaster restore`"
     )]
     JournalCut {
         /// Which partition.
@@ -203,6 +235,8 @@ pub enum Why {
         start: i64,
         /// What is needed.
         needed: i64,
+        /// What is wrong with the snapshots.
+        snapshots: String,
     },
     /// The journal topic is another one than before.
     #[error(

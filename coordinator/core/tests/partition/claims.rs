@@ -21,6 +21,8 @@ fn a_store_is_not_cleared_when_the_journal_cannot_be_replayed() {
         line.journal_start = 1;
         spoil(&mut line);
         line.own();
+        assert!(line.wishes.contains(&Wish::AskSnapshots), "{case}: {:?}", line.wishes);
+        line.happens(Happened::SnapshotBounds { start: 0, end: 0 });
         assert!(matches!(line.stopped(), Some(Why::JournalCut { needed: 0, .. })), "{case}: {:?}", line.stopped());
         assert!(!line.wishes.contains(&Wish::ClearStore), "{case}: {:?}", line.wishes);
     }

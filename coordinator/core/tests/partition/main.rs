@@ -16,6 +16,7 @@ mod outage;
 mod parking;
 mod pausing;
 mod redriven;
+mod restored;
 mod resumed;
 mod routing;
 mod runs;

@@ -30,15 +30,20 @@ impl<B: Bus> Worker<B> {
     }
 }
 
-/// Gives an input its place: those of one topic follow each other.
-pub(super) fn add_input(topic: Topic, inputs: &mut Vec<InputPlace>, sources: &mut Vec<Source>) {
+/// Says what a topic's records are.
+pub(super) fn set_source(topic: Topic, source: Source, sources: &mut Vec<Source>) {
     let place = usize::from(topic.0);
     if sources.len() <= place {
         sources.resize(place + 1, Source::None);
     }
+    sources[place] = source;
+}
+
+/// Gives an input its place: those of one topic follow each other.
+pub(super) fn add_input(topic: Topic, inputs: &mut Vec<InputPlace>, sources: &mut Vec<Source>) {
     let slot = inputs.iter().filter(|known| known.topic == topic).count() as i32;
     if slot == 0 {
-        sources[place] = Source::Input(inputs.len());
+        set_source(topic, Source::Input(inputs.len()), sources);
     }
     inputs.push(InputPlace { topic, slot });
 }

@@ -128,6 +128,7 @@ impl Inner {
         let inputs: Vec<TopicPartition> = (0..self.inputs.len()).map(|index| self.input_at(index, number)).collect();
         bus.pause(&inputs, false);
         let journal = TopicPartition { topic: self.journal, partition: number };
-        inputs.into_iter().chain([journal]).for_each(|at| bus.stop(at));
+        let snapshots = TopicPartition { topic: self.snapshots, partition: number };
+        inputs.into_iter().chain([journal, snapshots]).for_each(|at| bus.stop(at));
     }
 }

@@ -118,6 +118,7 @@ struct Inner {
     sources: Vec<Source>,
     inputs: Vec<InputPlace>,
     inbox: Topic,
+    snapshots: Topic,
     /// Those that became known while it ran.
     learned: Vec<InputSettings>,
     routes: Routes,
@@ -150,6 +151,7 @@ struct Inner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Journal,
+    Snapshots,
     Input(usize),
     None,
 }
@@ -177,6 +179,8 @@ impl<B: Bus> Worker<B> {
         let inbox = bus.topic(&settings.rules.topics.inbox);
         let mut sources = vec![Source::None; usize::from(journal.0) + 1];
         sources[usize::from(journal.0)] = Source::Journal;
+        let snapshots = bus.topic(&settings.rules.topics.snapshots);
+        learn::set_source(snapshots, Source::Snapshots, &mut sources);
         let mut inputs = Vec::new();
         settings.inputs.iter().for_each(|name| learn::add_input(bus.topic(name), &mut inputs, &mut sources));
         let watch = Watch::new(&settings.topics, &settings.rules, &mut bus);
@@ -192,6 +196,7 @@ impl<B: Bus> Worker<B> {
             sources,
             inputs,
             inbox,
+            snapshots,
             learned: Vec::new(),
             routes,
             sender: None,

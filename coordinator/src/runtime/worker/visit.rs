@@ -36,7 +36,7 @@ impl Inner {
             Source::Input(first) if at.partition >= partitions => {
                 Some((number, Source::Input(first + (at.partition / partitions) as usize)))
             }
-            Source::Input(_) | Source::Journal | Source::None => None,
+            Source::Input(_) | Source::Journal | Source::Snapshots | Source::None => None,
         }
     }
 
@@ -69,12 +69,14 @@ impl Inner {
                 match self.place_of(at) {
                     Some((number, Source::Input(index))) => self.tell(number, now, Happened::CaughtUp { index, offset }),
                     Some((number, Source::Journal)) => self.tell(number, now, Happened::JournalRead { offset }),
+                    Some((number, Source::Snapshots)) => self.tell(number, now, Happened::SnapshotsRead { offset }),
                     Some((_, Source::None)) | None => {}
                 }
             }
             BusEvent::Bounds { at, end, .. } if at == self.definitions => self.each(now, || Happened::DefinitionsEnd { end }),
             BusEvent::Bounds { at, start, end } => match self.place_of(at) {
                 Some((number, Source::Journal)) => self.tell(number, now, Happened::JournalBounds { start, end }),
+                Some((number, Source::Snapshots)) => self.tell(number, now, Happened::SnapshotBounds { start, end }),
                 Some((number, Source::Input(index))) => self.tell(number, now, Happened::InputBounds { index, start, end }),
                 Some((_, Source::None)) | None => {}
             },
@@ -94,6 +96,7 @@ impl Inner {
                         Some(_) | None => self.tell(number, now, Happened::Doubt),
                     }
                 }
+                Some((number, Source::Snapshots)) => self.tell(number, now, Happened::SnapshotsLost),
                 Some((_, Source::None)) | None => {}
             },
             BusEvent::Doubt { sender, why } => {
@@ -112,6 +115,10 @@ impl Inner {
             Some((number, Source::Journal)) => {
                 let value = record.value.unwrap_or_default();
                 self.tell(number, now, Happened::JournalRecord { offset: record.offset, value });
+            }
+            Some((number, Source::Snapshots)) => {
+                let value = record.value.unwrap_or_default();
+                self.tell(number, now, Happened::SnapshotRecord { offset: record.offset, value });
             }
             Some((number, Source::Input(index))) => {
                 let headers = record.headers.map(RecordHeaders);

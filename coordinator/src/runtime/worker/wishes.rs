@@ -72,6 +72,7 @@ impl Inner {
 
     fn execute_wish(&mut self, bus: &mut impl Bus, number: i32, wish: Wish, now: Now) {
         let journal = TopicPartition { topic: self.journal, partition: number };
+        let snapshots = TopicPartition { topic: self.snapshots, partition: number };
         let input = |index: usize, inner: &Inner| inner.input_at(index, number);
         match wish {
             Wish::Append { bytes, tag } => self.append(bus, number, &bytes, tag, now),
@@ -84,6 +85,9 @@ impl Inner {
             Wish::ReadJournal(from) => bus.read(journal, from),
             Wish::StopJournal => bus.stop(journal),
             Wish::AskJournal => bus.ask_bounds(journal),
+            Wish::AskSnapshots => bus.ask_bounds(snapshots),
+            Wish::ReadSnapshots(from) => bus.read(snapshots, from),
+            Wish::StopSnapshots => bus.stop(snapshots),
             Wish::ReadInput(index, from) if !self.is_leaving(number) => {
                 reached("resend_done_before_read");
                 bus.read(input(index, self), from);
@@ -105,7 +109,7 @@ impl Inner {
                 tracing::info!(partition = number, "owned");
             }
             Wish::ClearStore => {
-                tracing::warn!(partition = number, "the stored state is not of this journal: it is rebuilt");
+                tracing::warn!(partition = number, "the stored state is none to go on from: it is moved aside, and made anew");
                 if let Err(error) = self.store.clear(number) {
                     self.store_failed(number, &error);
                 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringmaster::runtime::StoredRows;
-use ringmaster_core::partition::recount;
+use ringmaster_core::partition::{RESTORING, recount};
 use ringmaster_schemas::journal::JournalRecord;
 use ringmaster_schemas::state::{Batch, Checkpoint, Identity, Index, OutboxEffect, RowKey, RowKind, Saga, Searched, index_keys};
 use ringmaster_store::Store;
@@ -18,7 +18,8 @@ pub(super) fn stores_are_replays(world: &World, truths: &[Truth]) -> Result<(), 
     for (machine, store) in world.machines.iter().enumerate() {
         for truth in truths {
             let checkpoint = store.checkpoint(truth.partition).map_err(|error| error.to_string())?;
-            if let Some(checkpoint) = checkpoint {
+            // Of one that was being made when its coordinator died nothing is ever gone on from.
+            if let Some(checkpoint) = checkpoint.filter(|checkpoint| checkpoint.journal_offset != RESTORING) {
                 one(world, truth, store, &checkpoint).map_err(|why| {
                     format!("state: store {machine}, partition {}, offset {}: {why}", truth.partition, checkpoint.journal_offset)
                 })?;

@@ -125,17 +125,15 @@ impl World {
 
     pub(super) fn end(&mut self, index: usize) {
         self.coordinators[index].state = State::Ended;
-        self.coordinators[index].worker = None;
+        self.coordinators[index].process = None;
     }
 
     pub(super) fn stop(&mut self, index: usize) {
         let (now, clock) = (self.broker.now(), coordinator::now(&self.broker, self.ahead_ms));
         let one = &mut self.coordinators[index];
-        if let Some(worker) = one.worker.as_mut()
-            && one.stopping_since.is_none()
-        {
+        if one.process.is_some() && one.stopping_since.is_none() {
             one.stopping_since = Some(now);
-            worker.hand_over_all(clock);
+            one.worker().expect("it is there").hand_over_all(clock);
         }
     }
 }

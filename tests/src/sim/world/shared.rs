@@ -68,7 +68,7 @@ impl World {
             }
         }
         let one = &mut self.coordinators[index];
-        for gone in one.worker.as_mut().map(|worker| worker.take_gone()).unwrap_or_default() {
+        for gone in one.worker().map(|worker| worker.take_gone()).unwrap_or_default() {
             let (Gone::HandedOver(partition) | Gone::Fenced { partition, .. }) = &gone;
             let hosting = one.hostings.get(partition).copied().unwrap_or_default();
             orders.extend(one.shares.gone(&gone, hosting, now));
@@ -95,7 +95,7 @@ impl World {
         self.note(format!("coordinator {index}: {order:?}"));
         let clock = coordinator::now(&self.broker, self.ahead_ms);
         let one = &mut self.coordinators[index];
-        let Some(worker) = one.worker.as_mut() else { return };
+        let Some(worker) = one.process.as_mut().map(|process| &mut process.worker) else { return };
         match order {
             Order::Host { partition, hosting, .. } => {
                 one.hostings.insert(partition, hosting);

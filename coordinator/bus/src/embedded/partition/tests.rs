@@ -97,3 +97,22 @@ fn a_closed_segment_that_lost_its_last_batch_is_damaged() {
     let partition = open(folder.path(), 1_000);
     assert_eq!(fetch(&partition, second - 1, &mut Cursor::default()).expect("mended")[0].header.base, second - 1);
 }
+
+#[test]
+fn whole_segments_below_an_offset_are_deleted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let partition = open(folder.path(), 1_000);
+    append(&partition, 40, &[7; 100]);
+    partition.delete_before(17).expect("deleted");
+    let (start, end) = partition.bounds();
+    assert!(start > 0 && start <= 17 && end == 40, "{start}..{end}");
+    let mut cursor = Cursor::default();
+    assert_eq!(fetch(&partition, start, &mut cursor).expect("readable")[0].header.base, start);
+    assert_eq!(partition.fetch(start - 1, &mut cursor, &mut VecDeque::new()), Ok(Fetched::OutOfRange));
+    drop(partition);
+    let partition = open(folder.path(), 1_000);
+    assert_eq!(partition.bounds(), (start, 40), "it is so for ever");
+    partition.delete_before(i64::MAX).expect("deleted");
+    let (start, end) = partition.bounds();
+    assert!(start < end && bases_in(folder.path()).expect("readable") == [start], "the last one stays: {start}..{end}");
+}
