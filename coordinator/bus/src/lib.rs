@@ -10,6 +10,10 @@
 
 pub mod clock;
 pub mod embedded;
+#[cfg(feature = "librdkafka")]
+pub mod kafka;
+#[cfg(all(feature = "fuzz", not(feature = "librdkafka")))]
+#[path = "kafka/decoders.rs"]
 pub mod kafka;
 pub mod sim;
 

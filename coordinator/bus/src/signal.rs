@@ -50,12 +50,14 @@ impl Signal {
     }
 
     /// From now on waits are for sockets too, and are ended by this.
+    #[cfg_attr(not(feature = "librdkafka"), allow(dead_code, reason = "only the bus on Kafka has sockets"))]
     pub(crate) fn wake_by(&self, waker: mio::Waker) {
         // The first stays: there is one for each poll, and one poll.
         let _ = self.waker.set(waker);
     }
 
     /// Waits until the flag is raised or a socket of `poll` has something, at most so long.
+    #[cfg_attr(not(feature = "librdkafka"), allow(dead_code, reason = "only the bus on Kafka has sockets"))]
     pub(crate) fn wait_for_sockets(&self, poll: &mut mio::Poll, events: &mut mio::Events, at_most: Duration) {
         self.waiting.store(true, SeqCst);
         // Raised before `waiting` was to be seen, nobody wakes.

@@ -38,6 +38,8 @@ mod settings;
 mod sockets;
 
 pub use bus::KafkaBus;
+#[cfg(feature = "fuzz")]
+pub use direct::hostile;
 pub use member::{Joining, Member};
 pub use members::{MemberFound, members};
 pub use settings::{Client, KafkaSettings, LINGER, owned_by_protocol};

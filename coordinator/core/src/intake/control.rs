@@ -121,7 +121,7 @@ struct Kind {
 
 impl<'a> ParticipantRecord<'a> {
     /// Reads it; none if it is about a saga.
-    pub(crate) fn read(value: &'a [u8]) -> Result<Option<ParticipantRecord<'a>>, Refused> {
+    pub fn read(value: &'a [u8]) -> Result<Option<ParticipantRecord<'a>>, Refused> {
         let is_about_a_saga = |kind: Kind| kind.participant.is_none();
         if serde_json::from_slice(value).map_or(true, is_about_a_saga) {
             return Ok(None);
@@ -145,7 +145,7 @@ impl<'a> ParticipantRecord<'a> {
 
 impl<'a> ControlRecord<'a> {
     /// Reads it.
-    pub(crate) fn read(value: &'a [u8]) -> Result<ControlRecord<'a>, Refused> {
+    pub fn read(value: &'a [u8]) -> Result<ControlRecord<'a>, Refused> {
         serde_json::from_slice(value).map_err(|error| {
             Refused::new(QuarantineReason::Undecodable, format!("this is no act: {error}; `ringmaster act` sends what is"), None)
         })
@@ -158,7 +158,7 @@ impl<'a> ControlRecord<'a> {
 
     /// As the core takes it; a value that its step cannot have is rejected.
     /// `stuck`: the entry that is meant, if it needs a person.
-    pub(crate) fn input(
+    pub fn input(
         &self,
         projections: &mut Projections,
         definition: &Definition,

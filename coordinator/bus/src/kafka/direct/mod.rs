@@ -32,6 +32,8 @@ mod codec;
 mod connection;
 mod fetcher;
 mod fetches;
+#[cfg(feature = "fuzz")]
+pub mod hostile;
 mod lane;
 mod leave;
 mod link;
