@@ -8,7 +8,7 @@ export RINGMASTER_CACHE ?= $(HOME)/.cache/ringmaster
 # Where the live tests find the jars of the real Kafka broker (one folder a version, filled by scripts/kafka/fetch).
 export RINGMASTER_KAFKA_LIBS ?= $(RINGMASTER_CACHE)/kafka-4.3.1/libs
 
-.PHONY: help demo test soak-sim chaos mutants bench bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
+.PHONY: help demo test soak-sim chaos fuzz mutants bench bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,9 @@ chaos: setup rocksdb kafka-libs ## real processes on real brokers under load, on
 		$(if $(FAULTS),--faults '$(FAULTS)') $(if $(BROKERS),--brokers $(BROKERS)) $(if $(COORDINATORS),--coordinators $(COORDINATORS)) \
 		$(if $(RATE),--rate $(RATE)) $(if $(ANSWER_AFTER_MS),--answer-after-ms $(ANSWER_AFTER_MS)) \
 		$(if $(PER_ROUND),--per-round $(PER_ROUND)) $(if $(JSON),--json)
+
+fuzz: setup ## bytes that do harm, looked for in every decoder; exits 1 if there are any (TARGET=name SECONDS=60 KEEP=1)
+	@scripts/fuzz.sh --seconds $(or $(SECONDS),60) $(if $(TARGET),--target '$(TARGET)') $(if $(KEEP),--keep)
 
 mutants: setup rocksdb kafka-libs python ## slips made in the sources, which tests must notice; some hours (SAMPLE=400 SEED=n ONLY=crate,FILE OWN=1 AGAIN=1 JSON=file)
 	$(CARGO) run --locked -p ringmaster-mutants -- --sample $(or $(SAMPLE),400) $(if $(SEED),--seed $(SEED)) \

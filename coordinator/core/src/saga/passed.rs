@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use ringmaster_schemas::state::{Entry, Saga, Status, Work};
 
+use super::scope::fits;
 use crate::definition::{Arm, Definition, Node, ROOT, Role, Verb};
 
 /// What became of a node that is behind the saga and has no entry.
@@ -21,6 +22,9 @@ pub enum Passed {
 
 /// The nodes that the row says something of beside its entries, by their numbers, in the definition's order.
 pub fn passed(definition: &Definition, saga: &Saga) -> Vec<(u16, Passed)> {
+    if !fits(definition, saga) {
+        return Vec::new();
+    }
     let row = Row::of_saga(definition, saga);
     // What lies in another row's list is that row's to say.
     let own = |number: &u16| definition.list_around(*number) == row.list;

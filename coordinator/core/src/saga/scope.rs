@@ -4,7 +4,7 @@ use ringmaster_schemas::journal::Place;
 use ringmaster_schemas::state::{Saga, Status, Work};
 
 use super::decide::Draft;
-use crate::definition::Definition;
+use crate::definition::{Definition, Node};
 
 /// What is undone as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,18 @@ pub(super) fn scope_of(definition: &Definition, saga: &Saga, place: Place) -> Sc
         scope if scope <= definition.list_of(&saga.id) => Scope::Root,
         scope => Scope::At(last_before(saga, scope, place).expect("a scope is entered before what is in it")),
     }
+}
+
+/// True if a row can be one of this definition: its nodes are there, and each scope was entered before what lies in it. What reads a
+/// row for people asks first, since a damaged one must not end whoever looks.
+pub(super) fn fits(definition: &Definition, saga: &Saga) -> bool {
+    let is_in_place = |(place, node): (Place, &Node)| match node.scope {
+        scope if scope <= definition.list_of(&saga.id) => true,
+        scope => last_before(saga, scope, place).is_some(),
+    };
+    let mut entries = saga.entries.iter().zip(0..);
+    entries.all(|(entry, place)| definition.node(entry.node).is_some_and(|node| is_in_place((place, node))))
+        && saga.paused().is_none_or(|paused| paused.postponed.iter().all(|next| definition.node(next.node).is_some()))
 }
 
 /// The outermost scope around an entry that is undone; none if it may go forward.

@@ -15,7 +15,7 @@ use ringmaster_schemas::names::{Direction, below, participant_of, root_of};
 use ringmaster_schemas::state::{Detail, Entry, Paused, Saga, Status, Waits, Work};
 
 use super::pausing::postponed;
-use super::scope::{Scope, halted, scope_of};
+use super::scope::{Scope, fits, halted, scope_of};
 use super::{code, retry};
 use crate::definition::{Definition, Node, ROOT, Step, Undo, Verb};
 
@@ -46,8 +46,12 @@ pub struct Why {
     pub show: Option<Arc<str>>,
 }
 
-/// Why each open leaf of a saga waits, in the order in which they were entered; behind them what does not begin while it is paused.
+/// Why each open leaf of a saga waits, in the order in which they were entered; behind them what does not begin while it is paused. Nothing
+/// of a row that cannot be one of this definition.
 pub fn why(definition: &Definition, saga: &Saga) -> Vec<Why> {
+    if !fits(definition, saga) {
+        return Vec::new();
+    }
     let open = saga.entries.iter().zip(0..).filter(|(entry, _)| entry.open());
     let mut all: Vec<Why> = open.map(|(entry, place)| of(definition, saga, entry, place)).collect();
     if let Some(paused) = saga.paused() {
