@@ -114,7 +114,7 @@ pub fn rank_of(saga: &Saga, entry: &Entry) -> i64 {
 }
 
 fn rank_since(saga: &Saga, since: Millis) -> i64 {
-    (since - i64::from(saga.priority) * PRIORITY_MS).clamp(1, RANK_MAX)
+    since.saturating_sub(i64::from(saga.priority) * PRIORITY_MS).clamp(1, RANK_MAX)
 }
 
 /// Where in [`Index::Parked`] the rows lie that wait for this participant alone; for none: those that wait for several. Participants

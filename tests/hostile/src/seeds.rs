@@ -5,9 +5,12 @@ use std::path::Path;
 
 use ringmaster_core::definition::DefinitionRecord;
 use ringmaster_schemas::avro::{Node, NodeId, Schema};
+use ringmaster_schemas::journal::{
+    Cause, Change, Claim, Decision, Head, HeadFields, JournalRecord, SagaChange, SagaEvent, Stamp, Turn,
+};
+use ringmaster_schemas::json;
 use ringmaster_schemas::registry::{SchemaRecord, Schemas};
 use ringmaster_schemas::wire::{Outcome, ReplyMeta, put_header, put_reply_avro, put_reply_json};
-use ringmaster_schemas::json;
 use serde_json::{Map, Value, json};
 
 use crate::world::{World, world};
@@ -43,6 +46,7 @@ pub fn seeds() -> Vec<Seed> {
         replies(&mut seeds, world, u8::from(library));
         acts(&mut seeds, world, u8::from(library) << 7);
     }
+    paused(&mut seeds);
     expressions(&mut seeds);
     for (name, number, bytes) in ringmaster_bus::kafka::hostile::seeds() {
         seeds.add("kafka", format!("{name}-{number}"), &[&[number], &bytes]);
@@ -181,6 +185,29 @@ fn names_of(schemas: &Schemas) -> impl Iterator<Item = &Schema> {
     schemas.iter().map(|schema| &**schema).filter(|schema| !schemas.is_part(schema))
 }
 
+/// A saga that is paused and resumed, at usual times and at the ends of time.
+fn paused(seeds: &mut Seeds) {
+    let definition = &world(false).definitions[0];
+    let head = HeadFields { version: definition.hash, source: "orders/0/1", ..Default::default() };
+    let head = Head::new(&head, &mut Vec::new());
+    for (name, first, second) in [("usual", 1_790_000_000_000, 1_790_000_060_000), ("ends-of-time", i64::MIN, i64::MAX)] {
+        let stamp = |number, now| Stamp { claim_offset: 0, claim: [7; 16], number, released: 0, now };
+        let decision = |number, now, events| {
+            let change = Change::Saga(SagaChange { saga: "order-fulfilment/order-1".into(), events });
+            let turn = Turn { cause: Cause::Due { due_at: now }, input: None, changes: vec![change] };
+            JournalRecord::Decision(Decision { stamp: stamp(number, now), topics: Vec::new(), turns: vec![turn] }).encode()
+        };
+        let claim = Claim { id: [7; 16], owner: "a".into(), address: "".into(), partitions: 8, now: first };
+        let started = SagaEvent::Started { head: head.clone(), deadline_at: Some(first) };
+        let records = [
+            JournalRecord::Claim(claim).encode(),
+            decision(0, first, vec![started, SagaEvent::Paused { by: "ann".into(), why: "as agreed".into() }]),
+            decision(1, second, vec![SagaEvent::Resumed {}]),
+        ];
+        seeds.add("journal", format!("paused-{name}"), &[&crate::journal_row(records.iter().map(Vec::as_slice))]);
+    }
+}
+
 /// Expressions with every kind of word that there is.
 fn expressions(seeds: &mut Seeds) {
     for (text, number) in [
@@ -219,7 +246,10 @@ fn sample(schema: &Schema, node: NodeId, depth: u32) -> Value {
         Node::Map(value) => json!({"a": sample(schema, *value, depth + 1)}),
         Node::Union(branches) => {
             let is_null = |branch: &&NodeId| *schema.node(**branch) == Node::Null;
-            branches.iter().find(|branch| !is_null(branch) && depth < 4).map_or(Value::Null, |branch| sample(schema, *branch, depth))
+            branches
+                .iter()
+                .find(|branch| !is_null(branch) && depth < 4)
+                .map_or(Value::Null, |branch| sample(schema, *branch, depth))
         }
         Node::Record(fields) => {
             let of_field = |field: &ringmaster_schemas::avro::Field| (field.name.to_string(), sample(schema, field.ty, depth + 1));

@@ -23,16 +23,8 @@ pub const BATCH_BYTES_MAX: usize = EXPANDED_BYTES_MAX;
 const BATCHES_MAX: usize = 4;
 
 /// All that can be asked.
-const ALL: [Api; 8] = [
-    Api::Versions,
-    Api::Handshake,
-    Api::Authenticate,
-    Api::Identity,
-    Api::Metadata,
-    Api::Produce,
-    Api::Offsets,
-    Api::FetchByName,
-];
+const ALL: [Api; 8] =
+    [Api::Versions, Api::Handshake, Api::Authenticate, Api::Identity, Api::Metadata, Api::Produce, Api::Offsets, Api::FetchByName];
 
 /// Reads an answer to the request of this number, whichever that is.
 pub fn answer(number: u8, bytes: &[u8]) {

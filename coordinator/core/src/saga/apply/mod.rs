@@ -329,7 +329,7 @@ fn put_off_expiry(saga: &mut Saga, place: Place, at: Millis) -> bool {
     if let (Some(end), Some(found_at)) = (&mut saga.ended, found_at)
         && !mutated("row_of_a_stray_expires")
     {
-        end.expires_at = end.expires_at.saturating_add(at - found_at).max(at);
+        end.expires_at = end.expires_at.saturating_add(at.saturating_sub(found_at)).max(at);
     }
     true
 }
@@ -376,10 +376,10 @@ fn settle_clock(saga: &mut Saga, at: Millis) {
         None if held => saga.held_since = Some(at),
         Some(since) if !held => {
             saga.held_since = None;
-            saga.deadline_at = saga.deadline_at.map(|deadline| deadline.saturating_add(at - since));
+            saga.deadline_at = saga.deadline_at.map(|deadline| deadline.saturating_add(at.saturating_sub(since)));
             let clocks = saga.entries.iter_mut().filter(|entry| entry.clock().is_some() && !mutated("scope_clock_runs"));
             // One that began meanwhile has stood for less.
-            clocks.for_each(|entry| entry.due_at = entry.due_at.saturating_add(at - since.max(entry.since)));
+            clocks.for_each(|entry| entry.due_at = entry.due_at.saturating_add(at.saturating_sub(since.max(entry.since))));
         }
         _ => {}
     }
