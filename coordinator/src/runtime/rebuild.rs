@@ -120,14 +120,14 @@ impl<'a> Restore<'a> {
 
     /// Takes what stands next in the topic of snapshots; false if it was the last that it needs.
     pub fn piece(&mut self, value: &[u8]) -> Result<bool, String> {
-        self.restoring.piece(value, &self.rows)?;
+        self.restoring.piece(value, &self.rows).map_err(|why| why.to_string())?;
         self.write_if(BATCH_ROWS)?;
         Ok(!self.restoring.is_made())
     }
 
     /// All was given: the state is whole, or this says what is missing.
     pub fn finish(mut self) -> Result<(), String> {
-        self.restoring.make_last()?;
+        self.restoring.make_last().map_err(|why| why.to_string())?;
         self.write_if(0)?;
         if self.restoring.is_stored() { Ok(()) } else { Err("not all of the snapshot is there".to_owned()) }
     }

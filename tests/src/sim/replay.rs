@@ -35,7 +35,7 @@ impl Rows for Nothing {
 pub fn replay(setup: &Setup, partition: i32, records: &[Arc<SimRecord>]) -> Result<Batch, String> {
     let mut replica = Replica::new(Arc::new(setup.partition(partition)));
     for record in records {
-        replica.read(record.offset, &record.value, &Nothing)?;
+        replica.read(record.offset, &record.value, &Nothing).map_err(|why| why.to_string())?;
     }
     replica.stage().ok_or_else(|| "replay leaves nothing to be stored".into())
 }

@@ -5,7 +5,7 @@ use ringmaster_schemas::journal::{Claim, ClaimId, JournalRecord};
 use super::fence::{FOREIGN, Verdict, identity};
 use super::following::Following;
 use super::reading::Reading;
-use super::replica::Replica;
+use super::replica::{Replica, Untaken};
 use super::{Context, Note, Partition, Restored, Stage, Tag, Why, Wish, law};
 use crate::faults::reached;
 
@@ -169,9 +169,12 @@ impl Partition {
         if self.restore_takes(offset, Some(record), cx)? {
             return Ok(());
         }
-        let corrupt = |detail| Why::Corrupt { partition: number, offset, detail };
+        let untaken = |why| match why {
+            Untaken::Store(detail) => Why::Store { partition: number, detail },
+            Untaken::Wrong(detail) => Why::Corrupt { partition: number, offset, detail },
+        };
         let Some(reading) = self.reading() else { return Ok(()) };
-        let verdict = reading.replica.take(offset, record, cx.rows).map_err(corrupt)?;
+        let verdict = reading.replica.take(offset, record, cx.rows).map_err(untaken)?;
         cx.counters.replayed += u64::from(verdict == Verdict::Counts);
         reached("replay_half");
         match &self.stage {

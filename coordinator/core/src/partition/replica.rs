@@ -26,6 +26,17 @@ use super::table::Table;
 use super::{Rows, Settings, digest, law};
 use crate::saga::{Breakers, Effect, Sender, apply, brought, effects, order_of, returned};
 
+/// Why something could not be taken in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Untaken {
+    /// The store could not be read, or says what cannot be: made anew it is sound.
+    #[error("{0}")]
+    Store(String),
+    /// What was to be taken cannot be: corruption of the journal, or a snapshot that does not fit.
+    #[error("{0}")]
+    Wrong(String),
+}
+
 /// The state of one partition at an offset of its journal.
 pub struct Replica {
     pub(super) settings: Arc<Settings>,
@@ -139,19 +150,18 @@ impl Replica {
         self.table.dirty_count()
     }
 
-    /// Takes what stands at an offset of the journal, as [`Replica::take`] does; what is not of this project is passed. An error is
-    /// corruption.
-    pub fn read(&mut self, offset: i64, value: &[u8], rows: &dyn Rows) -> Result<Verdict, String> {
+    /// Takes what stands at an offset of the journal, as [`Replica::take`] does; what is not of this project is passed.
+    pub fn read(&mut self, offset: i64, value: &[u8], rows: &dyn Rows) -> Result<Verdict, Untaken> {
         if JournalRecord::is_foreign(value) {
             self.fence.pass(offset);
             return Ok(Verdict::Void);
         }
-        let record = JournalRecord::decode(value).map_err(|error| error.to_string())?;
+        let record = JournalRecord::decode(value).map_err(|error| Untaken::Wrong(error.to_string()))?;
         self.take(offset, &record, rows)
     }
 
-    /// Takes one record of the journal in the log's order: the counting rule, then `apply` alone. An error is corruption.
-    pub fn take(&mut self, offset: i64, record: &JournalRecord, rows: &dyn Rows) -> Result<Verdict, String> {
+    /// Takes one record of the journal in the log's order: the counting rule, then `apply` alone.
+    pub fn take(&mut self, offset: i64, record: &JournalRecord, rows: &dyn Rows) -> Result<Verdict, Untaken> {
         let verdict = self.fence.judge(offset, record);
         if law::moves_positions(verdict) {
             self.take_positions(record);
@@ -207,20 +217,21 @@ impl Replica {
         self.position(position.topic, &position.name) == Some(position.next)
     }
 
-    fn take_changes(&mut self, offset: i64, decision: &Decision, rows: &dyn Rows) -> Result<(), String> {
+    fn take_changes(&mut self, offset: i64, decision: &Decision, rows: &dyn Rows) -> Result<(), Untaken> {
         let (at, mut effects) = (decision.stamp.now, Vec::new());
         for change in decision.turns.iter().flat_map(|turn| &turn.changes) {
             match change {
                 Change::Saga(change) => {
-                    let slot = self.table.find_or_insert(&change.saga, rows)?;
+                    let slot = self.table.find_or_insert(&change.saga, rows).map_err(Untaken::Store)?;
                     let mut saga = self.living(slot).cloned();
                     for event in &change.events {
                         if let SagaEvent::Started { head, .. } = event {
                             self.note_version(head);
                         }
-                        apply(&change.saga, &mut saga, event, at).map_err(|illegal| illegal.to_string())?;
+                        apply(&change.saga, &mut saga, event, at).map_err(|illegal| Untaken::Wrong(illegal.to_string()))?;
                     }
-                    let saga = saga.ok_or_else(|| format!("a change of {} holds no event", change.saga))?;
+                    let empty = || Untaken::Wrong(format!("a change of {} holds no event", change.saga));
+                    let saga = saga.ok_or_else(empty)?;
                     self.effects_of(&saga, &change.events, at, &mut effects);
                     self.table.set(slot, saga);
                 }

@@ -9,7 +9,7 @@ use ringmaster_schemas::journal::JournalRecord;
 use ringmaster_schemas::snapshot::Manifest;
 use ringmaster_schemas::state::Batch;
 
-use super::replica::Replica;
+use super::replica::{Replica, Untaken};
 use super::restoring::Restoring;
 use super::snapshots::Snapshots;
 use super::{Context, Note, Partition, Restored, Stage, Why, Wish, law};
@@ -106,7 +106,7 @@ impl Partition {
                 if making.is_made() {
                     cx.out.push(Wish::StopSnapshots);
                 }
-                taken.or_else(|why| self.unfit(&why, cx))
+                taken.or_else(|why| self.untaken(why, cx))
             }
             Phase::Making(_) => Ok(()),
         }
@@ -171,7 +171,7 @@ impl Partition {
     fn read_rows(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
         let Some(making) = self.restore().and_then(Restore::making).filter(|making| making.is_replayed()) else { return Ok(()) };
         if let Err(why) = making.make_last() {
-            return self.unfit(&why, cx);
+            return self.untaken(why, cx);
         }
         let (is_made, first) = (making.is_made(), making.manifest().first);
         cx.out.push(Wish::StopJournal);
@@ -194,6 +194,14 @@ impl Partition {
         self.restore().is_some_and(|restore| restore.turns || restore.making().is_none_or(|making| making.is_replayed()))
     }
 
+    /// A snapshot that does not fit gives way to another; a store that cannot be read does not.
+    fn untaken(&mut self, why: Untaken, cx: &mut Context<'_>) -> Result<(), Why> {
+        match why {
+            Untaken::Store(detail) => Err(Why::Store { partition: self.settings.number, detail }),
+            Untaken::Wrong(why) => self.unfit(&why, cx),
+        }
+    }
+
     /// The chosen one turned out to be of no use here.
     pub(super) fn unfit(&mut self, why: &str, cx: &mut Context<'_>) -> Result<(), Why> {
         cx.out.push(Wish::StopJournal);
@@ -213,7 +221,7 @@ impl Partition {
         let Some(restore) = self.restore() else { return Ok(false) };
         let Some(making) = restore.making() else { return Ok(true) };
         if let Err(why) = making.take(offset, record, cx.rows) {
-            return self.unfit(&why, cx).map(|()| true);
+            return self.untaken(why, cx).map(|()| true);
         }
         self.read_rows(cx).map(|()| true)
     }

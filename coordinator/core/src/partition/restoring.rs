@@ -6,13 +6,14 @@
 //!
 //! While it is made, the store stands at no offset of the journal ([`RESTORING`]): what a crash leaves of it is never gone on from.
 
+use ringmaster_schemas::codec::Malformed;
 use ringmaster_schemas::journal::{Change, Decision, JournalRecord, SagaChange, SagaEvent};
 use ringmaster_schemas::snapshot::{Manifest, SnapshotRecord, SnapshotRow};
 use ringmaster_schemas::state::{Batch, Breaker, Checkpoint, RowChange, RowKey, Saga};
 use ringmaster_schemas::{Millis, names};
 
 use super::fence::Verdict;
-use super::replica::Replica;
+use super::replica::{Replica, Untaken};
 use super::snapshots::Stream;
 use super::{Rows, Settings, law};
 use crate::faults::mutated;
@@ -86,8 +87,8 @@ impl Restoring {
         self.last.is_some()
     }
 
-    /// Takes what stands next in the journal; none for what is not of this project. An error: this is not the journal of the snapshot.
-    pub fn take(&mut self, offset: i64, record: Option<&JournalRecord>, rows: &dyn Rows) -> Result<(), String> {
+    /// Takes what stands next in the journal; none for what is not of this project. Wrong: this is not the journal of the snapshot.
+    pub fn take(&mut self, offset: i64, record: Option<&JournalRecord>, rows: &dyn Rows) -> Result<(), Untaken> {
         match record {
             None => self.replica.fence.pass(offset),
             Some(record) => {
@@ -98,13 +99,13 @@ impl Restoring {
             }
         }
         if self.is_replayed() && self.replica.fence != law::fence_of(&self.manifest.until) {
-            return Err("what the journal holds there is not what the snapshot was taken of".to_owned());
+            return Err(Untaken::Wrong("what the journal holds there is not what the snapshot was taken of".to_owned()));
         }
         Ok(())
     }
 
     /// Of what happened, only rows are made: all else is in the snapshot.
-    fn take_changes(&mut self, decision: &Decision, rows: &dyn Rows) -> Result<(), String> {
+    fn take_changes(&mut self, decision: &Decision, rows: &dyn Rows) -> Result<(), Untaken> {
         for change in decision.turns.iter().flat_map(|turn| &turn.changes) {
             match change {
                 Change::Saga(change) => self.take_change(change, decision.stamp.now, rows)?,
@@ -121,12 +122,12 @@ impl Restoring {
     }
 
     /// What happened to a row that began before `since` is left out: either the snapshot has the row, or it is gone.
-    fn take_change(&mut self, change: &SagaChange, at: Millis, rows: &dyn Rows) -> Result<(), String> {
+    fn take_change(&mut self, change: &SagaChange, at: Millis, rows: &dyn Rows) -> Result<(), Untaken> {
         let table = &mut self.replica.table;
         let mut events = change.events.as_slice();
         let known = match table.place(&change.saga) {
             Some(slot) => Some(slot),
-            None => table.load(change.saga.clone(), rows)?,
+            None => table.load(change.saga.clone(), rows).map_err(Untaken::Store)?,
         };
         let slot = match known {
             Some(slot) => slot,
@@ -139,7 +140,7 @@ impl Restoring {
         };
         let mut saga = self.replica.living(slot).cloned();
         for event in events {
-            apply(&change.saga, &mut saga, event, at).map_err(|illegal| illegal.to_string())?;
+            apply(&change.saga, &mut saga, event, at).map_err(|illegal| Untaken::Wrong(illegal.to_string()))?;
         }
         if let Some(saga) = saga {
             self.replica.table.set(slot, saga);
@@ -147,8 +148,8 @@ impl Restoring {
         Ok(())
     }
 
-    /// Takes what stands next in the topic of snapshots. An error: the snapshot is not what its manifest says, or not of this state.
-    pub fn piece(&mut self, value: &[u8], rows: &dyn Rows) -> Result<(), String> {
+    /// Takes what stands next in the topic of snapshots. Wrong: the snapshot is not what its manifest says, or not of this state.
+    pub fn piece(&mut self, value: &[u8], rows: &dyn Rows) -> Result<(), Untaken> {
         let Ok(SnapshotRecord::Piece(piece)) = SnapshotRecord::decode(value) else { return Ok(()) };
         if piece.id != self.manifest.id || self.last.is_some() {
             return Ok(());
@@ -156,7 +157,9 @@ impl Restoring {
         self.stream.add(&piece);
         self.rest.extend_from_slice(&piece.bytes);
         let mut taken = 0;
-        while let Some((row, length)) = SnapshotRow::take_framed(&self.rest[taken..]).map_err(|error| error.to_string())? {
+        while let Some((row, length)) =
+            SnapshotRow::take_framed(&self.rest[taken..]).map_err(|error| Untaken::Wrong(error.to_string()))?
+        {
             self.put(row, rows)?;
             taken += length;
         }
@@ -164,20 +167,21 @@ impl Restoring {
         self.make_last()
     }
 
-    fn put(&mut self, row: SnapshotRow, rows: &dyn Rows) -> Result<(), String> {
+    fn put(&mut self, row: SnapshotRow, rows: &dyn Rows) -> Result<(), Untaken> {
+        let wrong = |of: &str, error: Malformed| Untaken::Wrong(format!("{of}: {error}"));
         self.rows += 1;
         match row {
             SnapshotRow::Saga { id, row } => {
-                let saga = Saga::decode(&id, &row).map_err(|error| format!("the row of {id}: {error}"))?;
+                let saga = Saga::decode(&id, &row).map_err(|error| wrong(&id, error))?;
                 self.replica.note_version(&saga.head);
-                let slot = self.replica.table.find_or_insert(&id, rows)?;
+                let slot = self.replica.table.find_or_insert(&id, rows).map_err(Untaken::Store)?;
                 self.replica.table.set(slot, Arc::new(saga));
             }
             SnapshotRow::Effect { offset, index, row } => {
                 self.effects.push(RowChange::plain(RowKey::Outbox(offset, index), Some(row.to_vec())));
             }
             SnapshotRow::Breaker { participant, row } => {
-                let breaker = Breaker::decode(&row).map_err(|error| format!("the breaker of {participant}: {error}"))?;
+                let breaker = Breaker::decode(&row).map_err(|error| wrong(&participant, error))?;
                 self.replica.breakers.set(&participant, Some(breaker));
                 self.replica.touched_breakers.insert(participant);
             }
@@ -186,17 +190,17 @@ impl Restoring {
     }
 
     /// The last batch, once all is there; it must be the very state that the checkpoint is about.
-    pub fn make_last(&mut self) -> Result<(), String> {
+    pub fn make_last(&mut self) -> Result<(), Untaken> {
         if !self.is_replayed() || self.last.is_some() || self.is_stored || self.stream.pieces < self.manifest.pieces {
             return Ok(());
         }
         if !self.stream.is_whole(&self.manifest) || !self.rest.is_empty() || self.rows != self.manifest.rows {
-            return Err("its rows are not those that its manifest tells".to_owned());
+            return Err(Untaken::Wrong("its rows are not those that its manifest tells".to_owned()));
         }
         self.replica.expired = self.manifest.until.expired_bucket;
         let mut rows = self.replica.stage_rows();
         if self.replica.digest != self.manifest.until.digest {
-            return Err("with the journal it does not make the state that it was taken of".to_owned());
+            return Err(Untaken::Wrong("with the journal it does not make the state that it was taken of".to_owned()));
         }
         rows.append(&mut self.effects);
         self.last = Some(self.batch(self.manifest.until.clone(), rows));

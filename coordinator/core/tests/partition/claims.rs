@@ -28,6 +28,19 @@ fn a_store_is_not_cleared_when_the_journal_cannot_be_replayed() {
     }
 }
 
+/// A store that is damaged is made anew by the next start, whoever comes upon it: nothing is wrong with the journal, and nobody must decide.
+#[test]
+fn a_damaged_store_is_told_as_that_also_while_the_journal_is_replayed() {
+    let mut line = Line::owned();
+    line.start(ALPHAS, "a");
+    line.checkpoint();
+    line.reply("alpha/a", 1, "succeeded", line.clocks.wall);
+    line.restart(|_| {});
+    line.rows.values_mut().for_each(|row| row.truncate(row.len() - 1));
+    line.own();
+    assert!(matches!(line.stopped(), Some(Why::Store { .. })), "{:?}", line.stopped());
+}
+
 /// An owner that has nothing to write finds another's claim within seconds, and stops by its name; its own records are no cause.
 #[test]
 fn an_idle_owner_notices_a_foreign_claim() {
