@@ -22,7 +22,7 @@ pub(crate) const REPLIES: usize = 0;
 pub(crate) const ALPHAS: usize = 1;
 pub(crate) const BETAS: usize = 2;
 
-const DEFINITIONS: &str = "
+pub(crate) const DEFINITIONS: &str = "
 saga: alpha
 start: { on: Asked, from: alphas, key: event.id }
 retain: 2h
@@ -96,7 +96,7 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-fn deploy(catalog: &mut Catalog, schemas: &mut Schemas, text: &str) {
+pub(crate) fn deploy(catalog: &mut Catalog, schemas: &mut Schemas, text: &str) {
     let mut definitions = Definitions::new(schemas);
     let json = Participant { encoding: Encoding::Json, ..Participant::default() };
     for name in ["worker", "helper"] {

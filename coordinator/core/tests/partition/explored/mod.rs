@@ -1,0 +1,130 @@
+//! Two owners of one partition, and every order in which what they do can happen within small bounds: the real partition, explored
+//! completely. PROTOCOL.md's rules were found by a model; this asks the code.
+//!
+//! ```text
+//! a state = what each owner was told, in order, and the log -> every action that is possible -> states that were not seen yet
+//! ```
+//!
+//! A partition is a function of what it was told, so that two paths to one state need be followed once. In every state the laws of
+//! [`site`] hold; and from every state on, if nothing more goes wrong, everything comes to its end.
+
+#![allow(clippy::print_stdout, reason = "how much was explored is for whoever reads the log")]
+
+mod site;
+
+use std::collections::HashSet;
+
+use self::site::{Action, Bounds, Known, Site};
+use super::line::without;
+
+/// What an exploration came to.
+#[derive(Debug, Default)]
+struct Explored {
+    states: usize,
+    steps: usize,
+    longest: usize,
+}
+
+/// Explores everything within these bounds; an error is the shortest way that was found to what must not be.
+fn explore(bounds: &Bounds) -> Result<Explored, String> {
+    let known = Known::new();
+    let (mut seen, mut found) = (HashSet::new(), Explored::default());
+    let mut paths: Vec<Vec<Action>> = vec![Vec::new()];
+    while !paths.is_empty() {
+        let mut longer = Vec::new();
+        for path in &paths {
+            let site = Site::along(&known, bounds, path).map_err(|why| told(path, &why))?;
+            found.states += 1;
+            found.longest = found.longest.max(path.len());
+            for action in site.possible() {
+                found.steps += 1;
+                let next: Vec<Action> = path.iter().copied().chain([action]).collect();
+                let there = Site::along(&known, bounds, &next).map_err(|why| told(&next, &why))?;
+                if seen.insert(there.fingerprint()) {
+                    longer.push(next);
+                }
+            }
+            site.comes_to_its_end().map_err(|why| told(path, &format!("if nothing more goes wrong: {why}")))?;
+        }
+        paths = longer;
+    }
+    Ok(found)
+}
+
+fn told(path: &[Action], why: &str) -> String {
+    let steps: Vec<String> = path.iter().map(|action| format!("  {action:?}")).collect();
+    format!("{why}\n{}", steps.join("\n"))
+}
+
+/// One thing that goes wrong, in each exploration; two claims, and one record of the input. Each owner may stand still at any moment.
+const LOST: Bounds = Bounds { lost: 1, ..Bounds::CALM };
+const LATE: Bounds = Bounds { late: 1, ..Bounds::CALM };
+const BLIND: Bounds = Bounds { blind: 1, ..Bounds::CALM };
+const CRASH: Bounds = Bounds { crashes: 1, ..Bounds::CALM };
+const STORE: Bounds = Bounds { checkpoints: 1, ..Bounds::CALM };
+
+/// More of it, for whoever has minutes: `EXPLORE=deep make test` explores them, too.
+const DEEP: [(&str, Bounds); 3] = [
+    ("two records", Bounds { inputs: 2, ..Bounds::CALM }),
+    ("a stored state, and a crash", Bounds { crashes: 1, checkpoints: 1, ..Bounds::CALM }),
+    ("two records, and one that is lost", Bounds { inputs: 2, lost: 1, ..Bounds::CALM }),
+];
+
+fn holds(name: &str, bounds: &Bounds) {
+    let found = explore(bounds).unwrap_or_else(|why| panic!("{name}: {why}"));
+    println!("{name}: {found:?}");
+    assert!(found.states > 10_000, "{name}: {found:?}");
+}
+
+#[test]
+fn two_owners_and_a_record_of_which_nobody_hears() {
+    holds("lost", &LOST);
+}
+
+#[test]
+fn two_owners_and_a_record_that_comes_late() {
+    holds("late", &LATE);
+}
+
+#[test]
+fn two_owners_and_an_acknowledgement_without_an_offset() {
+    holds("blind", &BLIND);
+}
+
+#[test]
+fn two_owners_of_which_one_dies() {
+    holds("crash", &CRASH);
+}
+
+#[test]
+fn two_owners_of_which_one_stores() {
+    holds("store", &STORE);
+}
+
+#[test]
+fn two_owners_for_longer() {
+    if std::env::var_os("EXPLORE").is_some_and(|how| how == "deep") {
+        DEEP.iter().for_each(|(name, bounds)| holds(name, bounds));
+    }
+}
+
+/// Each of these rules is missed, within a second.
+#[test]
+fn an_exploration_finds_a_rule_that_is_missing() {
+    let rules = [
+        ("no_claim_check", &LOST),
+        ("release_before_ack", &LOST),
+        ("ack_not_contiguous", &LOST),
+        ("overlay_kept_on_loss", &LOST),
+        ("reclaim_without_replay", &LOST),
+        ("failed_record_skipped", &LATE),
+        ("ack_without_offset_taken", &BLIND),
+        ("checkpoint_speculative", &STORE),
+    ];
+    for (rule, bounds) in rules {
+        without(rule, || {
+            let found = explore(bounds);
+            assert!(found.is_err(), "nobody misses {rule}: {found:?}");
+        });
+    }
+}

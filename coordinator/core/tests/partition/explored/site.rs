@@ -1,0 +1,476 @@
+//! Two owners, the log, and what is on its way between them.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use ringmaster_core::definition::Catalog;
+use ringmaster_core::intake::InputRecord;
+use ringmaster_core::partition::{Context, Counters, Fence, Happened, Partition, Refusal, Replica, StageName, Tag, Verdict, Wish};
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Cause, Change, Decision, JournalRecord, SagaEvent};
+use ringmaster_schemas::registry::Schemas;
+use ringmaster_schemas::state::{Checkpoint, RowKey};
+
+use crate::line::{ALPHAS, BEGIN, DEFINITIONS, deploy, settings};
+use crate::stored::Stored;
+
+/// How often something may happen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Claims, of both owners.
+    pub(super) claims: usize,
+    /// Records of the input.
+    pub(super) inputs: i64,
+    /// A record is in the log, and nobody says so.
+    pub(super) lost: usize,
+    /// A record fails for its sender, and comes into the log later.
+    pub(super) late: usize,
+    /// An acknowledgement does not say where the record is.
+    pub(super) blind: usize,
+    /// An owner dies.
+    pub(super) crashes: usize,
+    /// A state is stored.
+    pub(super) checkpoints: usize,
+}
+
+impl Bounds {
+    pub(super) const CALM: Bounds = Bounds { claims: 2, inputs: 1, lost: 0, late: 0, blind: 0, crashes: 0, checkpoints: 0 };
+}
+
+/// Something that happens, to one of both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Action {
+    /// It claims.
+    Claim(usize),
+    /// The oldest of its records that are on their way comes into the log.
+    Append(usize),
+    /// It hears of the oldest that is there, and where.
+    Acknowledge(usize),
+    /// It hears of it, and not where.
+    AcknowledgeBlindly(usize),
+    /// It never hears of it.
+    Lose(usize),
+    /// One that was given up comes into the log, late.
+    Late(usize),
+    /// It gives up one that is on its way.
+    GiveUp(usize),
+    /// It reads what the log holds by now.
+    Read(usize),
+    /// It reads one record of the input, and its poll ends.
+    Input(usize),
+    /// It stores what is confirmed.
+    Store(usize),
+    /// It dies, and another begins with what it has stored.
+    Crash(usize),
+}
+
+/// Definitions and schemas: the same in every state.
+pub(super) struct Known {
+    catalog: Catalog,
+    schemas: Schemas,
+}
+
+impl Known {
+    pub(super) fn new() -> Known {
+        let (mut catalog, mut schemas) = (Catalog::default(), Schemas::builtin());
+        deploy(&mut catalog, &mut schemas, DEFINITIONS);
+        Known { catalog, schemas }
+    }
+}
+
+/// One owner, as it believes.
+struct Owner {
+    partition: Partition,
+    sender: u32,
+    /// It may claim.
+    ready: bool,
+    /// On their way, oldest first.
+    wire: VecDeque<(Tag, Vec<u8>)>,
+    /// In the log, and not heard of.
+    unheard: VecDeque<(Tag, i64)>,
+    /// Given up, and perhaps still on their way.
+    late: VecDeque<Vec<u8>>,
+    reads: Option<i64>,
+    input: Option<i64>,
+    stored: Option<Checkpoint>,
+    rows: BTreeMap<RowKey, Vec<u8>>,
+    /// Over all that it was told.
+    told: DefaultHasher,
+    /// It has stopped for good.
+    ended: bool,
+}
+
+/// All of it.
+pub(super) struct Site<'a> {
+    known: &'a Known,
+    bounds: Bounds,
+    log: Vec<Vec<u8>>,
+    owners: [Owner; 2],
+    claims: u8,
+    /// What left for elsewhere.
+    sent: BTreeSet<String>,
+    broken: Option<String>,
+}
+
+impl Owner {
+    fn new() -> Owner {
+        Owner {
+            partition: Partition::new(settings()),
+            sender: 0,
+            ready: true,
+            wire: VecDeque::new(),
+            unheard: VecDeque::new(),
+            late: VecDeque::new(),
+            reads: None,
+            input: None,
+            stored: None,
+            rows: BTreeMap::new(),
+            told: DefaultHasher::new(),
+            ended: false,
+        }
+    }
+}
+
+impl<'a> Site<'a> {
+    /// What these actions come to; an error says which law is broken behind the last.
+    pub(super) fn along(known: &'a Known, bounds: &Bounds, path: &[Action]) -> Result<Site<'a>, String> {
+        let (log, owners) = (Vec::new(), [Owner::new(), Owner::new()]);
+        let mut site = Site { known, bounds: *bounds, log, owners, claims: 0, sent: BTreeSet::new(), broken: None };
+        path.iter().for_each(|action| site.act(*action));
+        site.laws()?;
+        Ok(site)
+    }
+
+    /// What two paths have in common that come to the same.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut all = DefaultHasher::new();
+        (&self.log, &self.sent, self.claims).hash(&mut all);
+        for (owner, number) in self.owners.iter().zip(0..) {
+            (number, owner.told.finish(), &owner.wire, &owner.unheard, &owner.late).hash(&mut all);
+            (owner.reads, owner.input, owner.ready, owner.ended).hash(&mut all);
+        }
+        let Bounds { claims, inputs, lost, late, blind, crashes, checkpoints } = self.bounds;
+        (claims, inputs, lost, late, blind, crashes, checkpoints).hash(&mut all);
+        all.finish()
+    }
+
+    /// All that can happen now.
+    pub(super) fn possible(&self) -> Vec<Action> {
+        let mut all = Vec::new();
+        for (number, owner) in self.owners.iter().enumerate() {
+            let Bounds { claims, inputs, lost, late, blind, crashes, checkpoints } = self.bounds;
+            let mut may = |is_possible: bool, action: Action| {
+                if is_possible {
+                    all.push(action);
+                }
+            };
+            // Both are alike until one has claimed.
+            let is_first = self.claims > 0 || number == 0;
+            may(!owner.ended && owner.ready && claims > 0 && is_first, Action::Claim(number));
+            may(!owner.wire.is_empty(), Action::Append(number));
+            may(!owner.unheard.is_empty(), Action::Acknowledge(number));
+            may(!owner.unheard.is_empty() && blind > 0, Action::AcknowledgeBlindly(number));
+            may(!owner.unheard.is_empty() && lost > 0, Action::Lose(number));
+            may(!owner.wire.is_empty() && late > 0, Action::GiveUp(number));
+            may(!owner.late.is_empty(), Action::Late(number));
+            may(owner.reads.is_some_and(|at| at < self.log.len() as i64), Action::Read(number));
+            may(owner.input.is_some_and(|at| at < inputs), Action::Input(number));
+            may(checkpoints > 0 && owner.partition.journal_offset() > 0, Action::Store(number));
+            may(crashes > 0 && owner.sender > 0, Action::Crash(number));
+        }
+        all
+    }
+
+    fn spend(bound: &mut usize) {
+        *bound = bound.saturating_sub(1);
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Claim(number) => self.claim(number),
+            Action::Append(number) => {
+                if let Some((tag, bytes)) = self.owners[number].wire.pop_front() {
+                    let offset = self.append(bytes);
+                    self.owners[number].unheard.push_back((tag, offset));
+                }
+            }
+            Action::Acknowledge(number) => self.acknowledge(number, true),
+            Action::AcknowledgeBlindly(number) => {
+                Self::spend(&mut self.bounds.blind);
+                self.acknowledge(number, false);
+            }
+            Action::Lose(number) => {
+                Self::spend(&mut self.bounds.lost);
+                let lost = self.owners[number].unheard.pop_front();
+                self.fail(number, lost.map(|(tag, _)| tag));
+            }
+            Action::GiveUp(number) => {
+                Self::spend(&mut self.bounds.late);
+                if let Some((tag, bytes)) = self.owners[number].wire.pop_front() {
+                    self.owners[number].late.push_back(bytes);
+                    self.fail(number, Some(tag));
+                }
+            }
+            Action::Late(number) => {
+                if let Some(bytes) = self.owners[number].late.pop_front() {
+                    self.append(bytes);
+                }
+            }
+            Action::Read(number) => self.read(number),
+            Action::Input(number) => self.input(number),
+            Action::Store(number) => {
+                Self::spend(&mut self.bounds.checkpoints);
+                self.store(number);
+            }
+            Action::Crash(number) => {
+                Self::spend(&mut self.bounds.crashes);
+                let before = std::mem::replace(&mut self.owners[number], Owner::new());
+                let after = &mut self.owners[number];
+                // What it had sent may be on its way for a while.
+                after.late = before.late.into_iter().chain(before.wire.into_iter().map(|(_, bytes)| bytes)).collect();
+                (after.sender, after.stored, after.rows) = (before.sender, before.stored, before.rows);
+                ("crash", before.told.finish()).hash(&mut after.told);
+            }
+        }
+    }
+
+    fn append(&mut self, bytes: Vec<u8>) -> i64 {
+        self.log.push(bytes);
+        self.log.len() as i64 - 1
+    }
+
+    fn claim(&mut self, number: usize) {
+        Self::spend(&mut self.bounds.claims);
+        self.claims += 1;
+        let id = [self.claims; 16];
+        let owner = &mut self.owners[number];
+        owner.sender += 1;
+        owner.ready = false;
+        let sender = owner.sender;
+        self.tell(number, &("claims", id), Happened::Claimed { id, sender });
+    }
+
+    fn acknowledge(&mut self, number: usize, knows: bool) {
+        if let Some((tag, offset)) = self.owners[number].unheard.pop_front() {
+            let (sender, offset) = (self.owners[number].sender, knows.then_some(offset));
+            self.tell(number, &("acknowledged", tag, offset), Happened::Acknowledged { sender, tag, offset });
+        }
+    }
+
+    fn fail(&mut self, number: usize, tag: Option<Tag>) {
+        let Some(tag) = tag else { return };
+        let (sender, why) = (self.owners[number].sender, Refusal::Passing("no answer".to_owned()));
+        self.tell(number, &("failed", tag), Happened::Failed { sender, tag, why: &why });
+    }
+
+    fn read(&mut self, number: usize) {
+        let Some(offset) = self.owners[number].reads else { return };
+        let Some(value) = self.log.get(offset as usize).cloned() else { return };
+        self.owners[number].reads = Some(offset + 1);
+        self.tell(number, &("read", offset), Happened::JournalRecord { offset, value: &value });
+        self.read(number);
+    }
+
+    fn input(&mut self, number: usize) {
+        let Some(offset) = self.owners[number].input else { return };
+        self.owners[number].input = Some(offset + 1);
+        let id = format!("s{offset}");
+        let value = format!(r#"{{"type":"Asked","id":"{id}"}}"#);
+        let record =
+            InputRecord { offset, timestamp: BEGIN, key: Some(id.as_bytes()), value: Some(value.as_bytes()), headers: None };
+        self.tell(number, &("input", offset), Happened::Input { index: ALPHAS, record });
+        self.tell(number, &"poll", Happened::PollEnded);
+    }
+
+    fn store(&mut self, number: usize) {
+        let owner = &mut self.owners[number];
+        "store".hash(&mut owner.told);
+        let Some(batch) = owner.partition.stage_checkpoint() else { return };
+        owner.partition.stored(&batch);
+        for change in batch.rows {
+            match change.value {
+                Some(row) => drop(owner.rows.insert(change.key, row)),
+                None => drop(owner.rows.remove(&change.key)),
+            }
+        }
+        owner.stored = Some(batch.checkpoint);
+    }
+
+    /// Tells an owner what happened, and does what it wishes.
+    fn tell(&mut self, number: usize, what: &impl Hash, happened: Happened<'_>) {
+        let owner = &mut self.owners[number];
+        what.hash(&mut owner.told);
+        let (mut out, mut counters) = (Vec::new(), Counters::default());
+        let now: Millis = BEGIN;
+        let mut context = Context {
+            now,
+            steady: 7_000,
+            catalog: &self.known.catalog,
+            schemas: &self.known.schemas,
+            rows: &Stored(&owner.stored, &owner.rows),
+            out: &mut out,
+            counters: &mut counters,
+        };
+        owner.partition.handle(happened, &mut context);
+        out.into_iter().for_each(|wish| self.grant(number, wish));
+    }
+
+    fn grant(&mut self, number: usize, wish: Wish) {
+        let owner = &mut self.owners[number];
+        match wish {
+            Wish::Append { bytes, tag } => owner.wire.push_back((tag, bytes)),
+            Wish::Send(tag) => {
+                let effect = owner.partition.effect(tag).map(|effect| String::from_utf8_lossy(effect.value()).into_owned());
+                if let Some(effect) = effect {
+                    self.leaves(&effect);
+                }
+            }
+            Wish::ReadJournal(from) => owner.reads = Some(from),
+            Wish::StopJournal => owner.reads = None,
+            Wish::AskJournal => {
+                let end = self.log.len() as i64;
+                self.tell(number, &("bounds", end), Happened::JournalBounds { start: 0, end });
+            }
+            Wish::ReadInput(ALPHAS, from) => owner.input = Some(from),
+            Wish::StopInputs => owner.input = None,
+            Wish::AskInput(index) => {
+                let end = if index == ALPHAS { self.bounds.inputs } else { 0 };
+                self.tell(number, &("input bounds", index), Happened::InputBounds { index, start: 0, end });
+            }
+            Wish::Doubt(_) => {
+                // Its sender is given up: what is on its way may come or not, and nobody hears of it.
+                owner.late.extend(owner.wire.drain(..).map(|(_, bytes)| bytes));
+                owner.unheard.clear();
+                self.tell(number, &"doubt", Happened::Doubt);
+            }
+            Wish::Ready => owner.ready = true,
+            Wish::ClearStore => {
+                owner.stored = None;
+                owner.rows.clear();
+            }
+            Wish::StepDown(_) => owner.ended = true,
+            _ => {}
+        }
+    }
+
+    /// A command leaves: what it is of must be true by then.
+    fn leaves(&mut self, effect: &str) {
+        let started = self.started();
+        let of = started.iter().find(|id| effect.contains(&***id));
+        match of {
+            Some(id) => drop(self.sent.insert(id.to_string())),
+            None => drop(self.broken.get_or_insert_with(|| format!("{effect} left, and no record that counts says so"))),
+        }
+    }
+
+    /// Records that count, with their offsets.
+    fn counting(&self) -> Vec<Decision> {
+        let mut fence = Fence::default();
+        let mut all = Vec::new();
+        for (offset, bytes) in (0..).zip(&self.log) {
+            let record = JournalRecord::decode(bytes).expect("it was written here");
+            // The unbroken rule, whatever an owner goes by.
+            let verdict = judged(&mut fence, offset, &record);
+            if let (Verdict::Counts, JournalRecord::Decision(decision)) = (verdict, record) {
+                all.push(decision);
+            }
+        }
+        all
+    }
+
+    fn started(&self) -> Vec<Arc<str>> {
+        let mut all = Vec::new();
+        for change in self.counting().iter().flat_map(|decision| &decision.turns).flat_map(|turn| &turn.changes) {
+            if let Change::Saga(change) = change
+                && change.events.iter().any(|event| matches!(event, SagaEvent::Started { .. }))
+            {
+                all.push(change.saga.clone());
+            }
+        }
+        all
+    }
+
+    fn laws(&self) -> Result<(), String> {
+        if let Some(why) = &self.broken {
+            return Err(why.clone());
+        }
+        let started = self.started();
+        if started.iter().collect::<BTreeSet<_>>().len() != started.len() {
+            return Err(format!("a saga began twice: {started:?}"));
+        }
+        let position = |turn: &ringmaster_schemas::journal::Turn| match turn.cause {
+            Cause::Input { next, .. } => Some(next),
+            _ => None,
+        };
+        let taken: Vec<i64> = self.counting().iter().flat_map(|decision| &decision.turns).filter_map(position).collect();
+        if taken.iter().zip(1..).any(|(next, expected)| *next != expected) {
+            return Err(format!("the input was taken in this order: {taken:?}"));
+        }
+        self.owners.iter().try_for_each(|owner| self.stored_is_replayed(owner))
+    }
+
+    /// What is stored is what the log says up to there, if it is of this log at all.
+    fn stored_is_replayed(&self, owner: &Owner) -> Result<(), String> {
+        let Some(stored) = &owner.stored else { return Ok(()) };
+        let (mut replica, none) = (Replica::new(Arc::new(settings())), BTreeMap::new());
+        for (offset, bytes) in (0..stored.journal_offset).zip(&self.log) {
+            replica.read(offset, bytes, &Stored(&None, &none)).map_err(|why| why.to_string())?;
+        }
+        let replayed = replica.stage().map(|batch| batch.checkpoint);
+        let is_same = replayed.as_ref().is_some_and(|replayed| {
+            (replayed.journal_offset, &replayed.digest, &replayed.identity)
+                == (stored.journal_offset, &stored.digest, &stored.identity)
+        });
+        if is_same { Ok(()) } else { Err(format!("stored is {stored:?}, the log says {replayed:?}")) }
+    }
+
+    /// Nothing more goes wrong, and one owner, the first that can, has the partition to itself: everything is taken, and all that follows
+    /// from it leaves.
+    pub(super) fn comes_to_its_end(mut self) -> Result<(), String> {
+        self.bounds = Bounds { claims: usize::MAX, inputs: self.bounds.inputs, ..Bounds::CALM };
+        let number = usize::from(self.owners[0].ended);
+        if self.owners[number].ended {
+            // Both had to give up: a new one comes.
+            self.owners[number] = Owner { sender: self.owners[number].sender, ..Owner::new() };
+        }
+        for _ in 0..200 {
+            let mine = |action: &Action| format!("{action:?}").ends_with(&format!("({number})"));
+            let owns = self.owners[number].partition.stage() == StageName::Owning;
+            let next = self.possible().into_iter().find(|action| mine(action) && !matches!(action, Action::Late(_)));
+            match next {
+                Some(action) => self.act(action),
+                None if owns && self.started().len() as i64 == self.bounds.inputs => break,
+                // It may not know yet that it is not the owner any more.
+                None => self.crash_calmly(number),
+            }
+        }
+        self.laws()?;
+        let (started, sent) = (self.started(), self.sent.len());
+        match started.len() as i64 == self.bounds.inputs && sent == started.len() {
+            true => Ok(()),
+            false => Err(format!("{started:?} began, of which {sent} were sent on; of {} inputs", self.bounds.inputs)),
+        }
+    }
+
+    fn crash_calmly(&mut self, number: usize) {
+        let before = &mut self.owners[number];
+        let (stored, rows) = (before.stored.take(), std::mem::take(&mut before.rows));
+        self.owners[number] = Owner { sender: before.sender, stored, rows, ..Owner::new() };
+    }
+}
+
+/// Rule 1, as it is written.
+fn judged(fence: &mut Fence, offset: i64, record: &JournalRecord) -> Verdict {
+    match (record, record.stamp()) {
+        (JournalRecord::Claim(claim), _) => {
+            (fence.claim_offset, fence.claim, fence.number) = (offset, claim.id, 0);
+            Verdict::Claim
+        }
+        (_, Some(stamp)) if (stamp.claim_offset, stamp.claim, stamp.number) == (fence.claim_offset, fence.claim, fence.number) => {
+            fence.number += 1;
+            Verdict::Counts
+        }
+        _ => Verdict::Void,
+    }
+}
