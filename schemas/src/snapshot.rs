@@ -19,6 +19,9 @@ use crate::{Millis, record, union, variants};
 /// Version of the format, the first number of every record: another one than those of all other formats.
 pub const SNAPSHOT_VERSION: i64 = 5;
 
+/// No row is larger; whoever waits for the rest of one waits for so much at most.
+const ROW_BYTES_MAX: usize = 64 << 20;
+
 /// What the records of one snapshot are known by: random, new for every attempt.
 pub type SnapshotId = [u8; 16];
 
@@ -164,6 +167,9 @@ impl SnapshotRow {
             return if stream.len() < 10 { Ok(None) } else { Err(Malformed("a row without a length")) };
         };
         let length = usize::try_from(length).map_err(|_| Malformed("a row of a negative length"))?;
+        if length > ROW_BYTES_MAX {
+            return Err(Malformed("a row of more than 64 MiB"));
+        }
         let rest = cursor.rest;
         let Some(own) = rest.get(..length) else { return Ok(None) };
         let frame = stream.len() - rest.len();

@@ -113,6 +113,32 @@ fn a_journal_that_is_not_kept() {
     assert!(snapshots > 50 && restored > 20, "{snapshots} snapshots were taken, of which {restored} states were made");
 }
 
+/// Where what is stored is flushed at once, as it is where snapshots are days apart: the journal is deleted all the same.
+#[test]
+fn a_journal_is_deleted_at_its_age() {
+    let plan = |seed| {
+        let plan = Plan::forgetting(seed);
+        Plan { retention_ms: Some(1_500), checkpoint_every_ms: 20, flush_every_ms: 50, load_ms: 6_000, safety_ms: 7_000, ..plan }
+    };
+    all_pass(0..FORGETTING_SEEDS / 4, plan);
+    let deleted: usize = (0..4).map(|seed| run(plan(seed), None).expect("it passes").deleted).sum();
+    assert!(deleted > 100, "{deleted} records of the journal were deleted");
+}
+
+/// The journal loses its tail, and grows again: no snapshot is built upon one of what was lost, and the last that fits stays.
+#[test]
+fn a_journal_that_is_not_kept_and_lost_its_tail() {
+    let plan = |seed| {
+        let mut plan = Plan { retention_ms: Some(1_600), orders: 60, load_ms: 6_000, safety_ms: 7_000, ..Plan::tail_lost(seed) };
+        plan.incidents.extend([(2_600, Incident::LoseTail(1)), (4_500, Incident::LoseStore), (5_700, Incident::LoseStore)]);
+        plan.incidents.sort_by_key(|(at, _)| *at);
+        plan
+    };
+    all_pass(0..TAIL_LOST_SEEDS, plan);
+    let restored: usize = (0..8).map(|seed| run(plan(seed), None).expect("it passes").restored).sum();
+    assert!(restored > 4, "{restored} states were made of snapshots");
+}
+
 /// What is due fires within a tick and one look at the inputs, also what was due later before.
 #[test]
 fn what_is_due_is_on_time() {

@@ -41,7 +41,7 @@ pub(super) fn list(config: &Config, filter: &Filter, as_json: bool, out: &mut dy
         let mut newest = VecDeque::with_capacity(filter.limit.min(1_024));
         let mut total = 0;
         let mut marks = entries::marks(bus, config, partition)?;
-        entries::visit(bus, config, partition, &mut |place, mut record| {
+        entries::visit_once(bus, config, partition, &mut |place, mut record| {
             let mark = marks.remove(&place.1);
             if filter.matches(&record) && mark.is_some() && !filter.all {
                 hidden += 1;

@@ -122,10 +122,13 @@ fn run_on<B: Bus + Send + 'static>(
         report,
         standby: standby(config, peers.clone()),
     };
+    let snapshots = match config.journal_retention {
+        Some(retention) => Some((client(config)?, snapshots(config, &setup, retention))),
+        None => None,
+    };
     let mut instance = Instance::start(buses, member(settings.address.clone())?, &parts);
-    if let Some(retention) = config.journal_retention {
-        let settings = snapshots(config, &setup, retention);
-        instance.take_snapshots(client(config)?, settings, view(config), status.clone());
+    if let Some((bus, settings)) = snapshots {
+        instance.take_snapshots(bus, settings, view(config), status.clone());
     }
     let following = Following {
         setup: settings,

@@ -93,7 +93,8 @@ impl Selected {
         let (by_id, mut selected) = (!missing.is_empty(), Selected::default());
         entries::each_partition(config, any, &mut |partition, any| {
             let marks = if by_id { BTreeMap::new() } else { entries::marks(any, config, partition)? };
-            entries::visit(any, config, partition, &mut |place, record| {
+            let visit = if by_id { entries::visit } else { entries::visit_once };
+            visit(any, config, partition, &mut |place, record| {
                 let is_meant =
                     if by_id { missing.remove(&place) } else { arguments.means(&record) && !marks.contains_key(&place.1) };
                 if is_meant {

@@ -48,7 +48,7 @@ pub(super) fn list(config: &Config, as_json: bool, out: &mut dyn Write) -> Resul
                 manifest.bytes.to_string(),
                 time(manifest.taken_at),
                 printable(manifest.owner.as_bytes()),
-                if is_usable { "yes" } else { "no: the journal begins behind it" }.to_owned(),
+                if is_usable { "yes" } else { "no: it is not of what the journal holds now" }.to_owned(),
             ]);
         }
     }

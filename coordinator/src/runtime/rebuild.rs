@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ringmaster_core::partition::{BreakerSettings, Limits, Replica, Restoring, Settings, Verdict, recount, row_hash};
+use ringmaster_core::partition::{BreakerSettings, Limits, RESTORING, Replica, Restoring, Settings, Verdict, recount, row_hash};
 use ringmaster_schemas::journal::{JournalRecord, TopicId};
 use ringmaster_schemas::names::Topics;
 use ringmaster_schemas::snapshot::Manifest;
@@ -183,6 +183,11 @@ pub struct Difference {
 /// Adds up anew what is stored of a partition; an error says what its checkpoint says otherwise. Also how many sagas that are.
 pub fn verify(store: &dyn Store, partition: i32) -> Result<Option<(Checkpoint, usize)>, String> {
     let Some(checkpoint) = store.checkpoint(partition).map_err(|error| error.to_string())? else { return Ok(None) };
+    if checkpoint.journal_offset == RESTORING {
+        return Err(format!(
+            "partition {partition}: the store is being restored from a snapshot: try again when an instance owns it"
+        ));
+    }
     let (digest, count) = recount(&StoredRows { store, partition }, checkpoint.expired_bucket)?;
     if digest == checkpoint.digest {
         Ok(Some((checkpoint, count)))

@@ -102,7 +102,7 @@ pub fn prepare(bus: &mut impl Bus, settings: &SetupSettings, knowledge: &Knowled
         .collect();
     // One topic may be read and written: what one saga emits starts another.
     let mut needed: BTreeSet<&str> =
-        [&topics.journal, &topics.replies, &topics.control, &topics.inbox, &topics.definitions, &topics.schemas]
+        [&topics.journal, &topics.snapshots, &topics.replies, &topics.control, &topics.inbox, &topics.definitions, &topics.schemas]
             .map(String::as_str)
             .into();
     needed.extend(starts.iter().chain(&outputs).map(String::as_str));
@@ -310,7 +310,7 @@ fn watched(description: &Description, topics: &Topics, inputs: &[String]) -> Wat
         Use::Journal
     } else if inputs.contains(name) {
         Use::Input
-    } else if [&topics.definitions, &topics.schemas, &topics.quarantine].contains(&name) {
+    } else if [&topics.definitions, &topics.schemas, &topics.quarantine, &topics.snapshots].contains(&name) {
         Use::History
     } else {
         Use::Output

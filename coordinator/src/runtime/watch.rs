@@ -87,7 +87,7 @@ pub enum Use {
     Journal,
     /// Positions in it are journaled.
     Input,
-    /// Definitions, schemas or quarantined records, kept for ever.
+    /// Definitions, schemas or quarantined records, kept for ever; snapshots, as long as they stand for what is deleted.
     History,
     /// Effects go there, and are sent again until it takes them: another topic of the name is as good.
     Output,

@@ -16,7 +16,7 @@ use crate::{same_again, written};
 written!(JournalRecord);
 
 /// A store without anything.
-struct Empty;
+pub(crate) struct Empty;
 
 impl Rows for Empty {
     fn checkpoint(&self) -> Result<Option<Checkpoint>, String> {
@@ -36,7 +36,7 @@ impl Rows for Empty {
     }
 }
 
-fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     Settings {
         number: 0,
         partitions: 8,

@@ -16,6 +16,7 @@ mod journal;
 mod kafka;
 mod reply;
 mod seeds;
+mod snapshot;
 mod state;
 mod world;
 
@@ -39,11 +40,12 @@ pub struct Target {
 const MEMORY_MAX: usize = 64 << 20;
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "event", run: event::run, memory_max: MEMORY_MAX },
     Target { name: "reply", run: reply::run, memory_max: MEMORY_MAX },
     Target { name: "journal", run: journal::run, memory_max: MEMORY_MAX },
     Target { name: "state", run: state::run, memory_max: MEMORY_MAX },
+    Target { name: "snapshot", run: snapshot::run, memory_max: MEMORY_MAX },
     Target { name: "definition", run: definition::run, memory_max: MEMORY_MAX },
     Target { name: "control", run: control::run, memory_max: MEMORY_MAX },
     Target { name: "kafka", run: kafka::run, memory_max: kafka::MEMORY_MAX },

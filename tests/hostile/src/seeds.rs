@@ -10,6 +10,8 @@ use ringmaster_schemas::journal::{
 };
 use ringmaster_schemas::json;
 use ringmaster_schemas::registry::{SchemaRecord, Schemas};
+use ringmaster_schemas::snapshot::SnapshotRow;
+use ringmaster_schemas::state::RowKey;
 use ringmaster_schemas::wire::{Outcome, ReplyMeta, put_header, put_reply_avro, put_reply_json};
 use serde_json::{Map, Value, json};
 
@@ -47,6 +49,7 @@ pub fn seeds() -> Vec<Seed> {
         acts(&mut seeds, world, u8::from(library) << 7);
     }
     paused(&mut seeds);
+    snapshots(&mut seeds);
     expressions(&mut seeds);
     for (name, number, bytes) in ringmaster_bus::kafka::hostile::seeds() {
         seeds.add("kafka", format!("{name}-{number}"), &[&[number], &bytes]);
@@ -62,6 +65,7 @@ fn released(seeds: &mut Seeds) {
         ("outbox-v2", "state", 1),
         ("breaker-v2", "state", 2),
         ("saga-v2", "state", 3),
+        ("snapshot-v5", "snapshot", 0),
         ("redriven-v4", "control", 4),
         ("inbox-v2", "control", 5),
         ("letter-v3", "control", 6),
@@ -74,12 +78,33 @@ fn released(seeds: &mut Seeds) {
             let bytes: Vec<u8> = (0..line.len()).step_by(2).map(digit).collect();
             let input = match target {
                 "journal" => crate::journal_row([&bytes[..]]),
-                "state" => [&[kind][..], &bytes].concat(),
+                "state" | "snapshot" => [&[kind][..], &bytes].concat(),
                 _ => [&[kind, 0][..], &bytes].concat(),
             };
             seeds.add(target, format!("{file}-{number}"), &[&input]);
         }
     }
+}
+
+/// Rows as a snapshot has them, and the same in pieces.
+fn snapshots(seeds: &mut Seeds) {
+    let rows: Vec<(String, Vec<u8>)> =
+        seeds.0.iter().filter(|seed| seed.target == "state").map(|seed| (seed.name.clone(), seed.bytes.clone())).collect();
+    for (name, row) in rows {
+        let key = match row[0] {
+            1 => RowKey::Outbox(5, 1),
+            2 => RowKey::Breaker("payment".into()),
+            3 => RowKey::saga("order-fulfilment/order-1"),
+            _ => continue,
+        };
+        let mut stream = Vec::new();
+        SnapshotRow::new(&key, &row[1..]).put_framed(&mut stream);
+        seeds.add("snapshot", format!("{name}-row"), &[&[1], &stream]);
+        seeds.add("snapshot", format!("{name}-restored"), &[&[3], &stream]);
+    }
+    let records: Vec<Vec<u8>> =
+        seeds.0.iter().filter(|seed| seed.name.starts_with("snapshot-v5")).map(|seed| seed.bytes[1..].to_vec()).collect();
+    seeds.add("snapshot", "topic", &[&[2], &crate::journal_row(records.iter().take(8).map(Vec::as_slice))]);
 }
 
 /// What users write: definitions and schemas.

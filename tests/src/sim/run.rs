@@ -36,6 +36,8 @@ pub struct Report {
     pub snapshots: u32,
     /// States that were made of one.
     pub restored: usize,
+    /// Records of the journal that were deleted.
+    pub deleted: usize,
     /// The broker's faults that were really done.
     pub faults: BTreeMap<&'static str, u64>,
     /// How often crash points were reached.
@@ -94,6 +96,7 @@ pub fn run(plan: Plan, mutant: Option<&'static str>) -> Result<Report, Box<Failu
         warm_claims: world.warm_claims,
         snapshots: world.snapshots,
         restored: world.restored.len(),
+        deleted: world.broker.deleted_count("ringmaster.journal"),
         faults: world.broker.hits(),
         reached: faults::reached_counts(),
         openings,

@@ -165,6 +165,11 @@ impl SimBroker {
         })
     }
 
+    /// How many records of a topic clients deleted.
+    pub fn deleted_count(&self, topic: &str) -> usize {
+        self.lock().topics.find(topic).map_or(0, |found| found.partitions.iter().map(|log| log.deleted.len()).sum())
+    }
+
     /// How many partitions a topic has; 0 if there is no such topic.
     pub fn partitions(&self, topic: &str) -> i32 {
         self.lock().topics.find(topic).map_or(0, |found| found.partitions.len() as i32)

@@ -21,7 +21,7 @@ pub(super) struct Own {
 pub(super) struct Replaying {
     pub(super) claim: Own,
     /// C: its offset.
-    at: i64,
+    pub(super) at: i64,
     pub(super) reading: Reading,
 }
 

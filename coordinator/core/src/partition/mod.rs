@@ -74,7 +74,7 @@ pub use digest::recount;
 pub use fence::{Fence, Verdict};
 pub use happened::Happened;
 pub use outbox::Refusal;
-pub use replica::{Replica, Untaken};
+pub use replica::{Replica, Untaken, is_built_upon};
 pub use restoring::{RESTORING, Restoring};
 pub use settings::{BreakerSettings, InputSettings, Limits, Role, Settings, StartAt};
 pub use snapshots::{SNAPSHOTS_KEPT, Snapshots, Stream, is_in_snapshot};

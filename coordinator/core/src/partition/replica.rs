@@ -331,6 +331,13 @@ impl Replica {
     }
 }
 
+/// True if a checkpoint was written above this record: what stands in the journal right before its offset.
+pub fn is_built_upon(checkpoint: &Checkpoint, value: &[u8]) -> bool {
+    let found =
+        if JournalRecord::is_foreign(value) { Ok(FOREIGN) } else { JournalRecord::decode(value).map(|record| identity(&record)) };
+    found.is_ok_and(|found| found == checkpoint.identity)
+}
+
 /// True until the bucket expires in which a finished saga's retention ends.
 pub(super) fn is_remembered(saga: &Saga, expired: i64) -> bool {
     saga.expiry_bucket().is_none_or(|bucket| bucket > expired)

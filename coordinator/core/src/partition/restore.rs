@@ -135,11 +135,20 @@ impl Partition {
     /// All that is there is known.
     fn choose(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
         cx.out.push(Wish::StopSnapshots);
-        let journal = self.settings.journal;
+        let (number, journal) = (self.settings.number, self.settings.journal);
+        // One that is beyond one's own claim is of somebody who has claimed since.
+        let claim = match &self.stage {
+            Stage::Replaying(replaying) => replaying.at,
+            _ => i64::MAX,
+        };
         let Some(reading) = self.reading() else { return Ok(()) };
-        let log = reading.log();
+        let (start, end) = reading.log();
         if let Some(Restore { phase: Phase::Looking { found, .. }, left, .. }) = reading.restore() {
-            *left = found.usable(journal, log);
+            *left = found.usable(journal, (start, end.min(claim)));
+            if left.is_empty() && !found.usable(journal, (start, end)).is_empty() {
+                cx.out.push(Wish::doubt(number, "all snapshots that are left are of an owner that came later"));
+                return Ok(());
+            }
         }
         self.try_next(cx)
     }
@@ -158,17 +167,20 @@ impl Partition {
         }
         reached("restore_half");
         let making = Restoring::new(settings, manifest);
-        // Of one that is all of a state, the journal that is read behind it proves that it fits.
-        let proof = law::proof(&making.replica().fence, start).filter(|_| !making.is_replayed());
-        let first = making.next_offset() - i64::from(proof.is_some());
+        let proof = law::proof(&making.replica().fence, start);
+        let (first, is_proven) = (making.next_offset() - i64::from(proof.is_some()), proof.is_none());
+        let needs_journal = !is_proven || !making.is_replayed();
         restore.phase = Phase::Making(Box::new(making));
         reading.set_proof(proof);
-        self.read(Wish::ReadJournal(first), cx);
+        if needs_journal {
+            self.read(Wish::ReadJournal(first), cx);
+            return Ok(());
+        }
         self.read_rows(cx)
     }
 
     /// Of the chosen one, once the journal is read as far as it reaches.
-    fn read_rows(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
+    pub(super) fn read_rows(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
         let Some(making) = self.restore().and_then(Restore::making).filter(|making| making.is_replayed()) else { return Ok(()) };
         if let Err(why) = making.make_last() {
             return self.untaken(why, cx);
@@ -191,7 +203,10 @@ impl Partition {
 
     /// True if records of the journal are not what is waited for: they are of what was read before.
     pub(super) fn journal_is_passed(&mut self) -> bool {
-        self.restore().is_some_and(|restore| restore.turns || restore.making().is_none_or(|making| making.is_replayed()))
+        let Some(reading) = self.reading() else { return false };
+        let is_proven = reading.is_proven();
+        let done = |making: &mut Restoring| is_proven && making.is_replayed();
+        reading.restore().is_some_and(|restore| restore.turns || restore.making().is_none_or(done))
     }
 
     /// A snapshot that does not fit gives way to another; a store that cannot be read does not.
@@ -241,9 +256,11 @@ impl Partition {
             bytes: manifest.bytes,
             ..Restored::default()
         };
+        let versions = making.versions();
         let began = reading.made.map_or(cx.steady, |(_, began)| began);
         let mut restored = self.reading_of_store(log, cx)?;
         restored.made = Some((made, began));
+        restored.replica.versions.extend(versions);
         restored.begin(cx);
         if let Some(reading) = self.reading() {
             *reading = restored;

@@ -7,7 +7,7 @@
 //! While it is made, the store stands at no offset of the journal ([`RESTORING`]): what a crash leaves of it is never gone on from.
 
 use ringmaster_schemas::codec::Malformed;
-use ringmaster_schemas::journal::{Change, Decision, JournalRecord, SagaChange, SagaEvent};
+use ringmaster_schemas::journal::{Change, Decision, DefinitionHash, JournalRecord, SagaChange, SagaEvent};
 use ringmaster_schemas::snapshot::{Manifest, SnapshotRecord, SnapshotRow};
 use ringmaster_schemas::state::{Batch, Breaker, Checkpoint, RowChange, RowKey, Saga};
 use ringmaster_schemas::{Millis, names};
@@ -18,6 +18,7 @@ use super::snapshots::Stream;
 use super::{Rows, Settings, law};
 use crate::faults::mutated;
 use crate::saga::apply;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The journal offset of a checkpoint above rows that are not whole yet.
@@ -65,6 +66,11 @@ impl Restoring {
 
     pub(super) fn replica(&self) -> &Replica {
         &self.replica
+    }
+
+    /// The versions that its sagas run by: whoever owns them must know these.
+    pub(super) fn versions(&self) -> BTreeMap<DefinitionHash, i64> {
+        self.replica.versions.clone()
     }
 
     /// The next offset of the journal that it takes.
@@ -140,6 +146,9 @@ impl Restoring {
         };
         let mut saga = self.replica.living(slot).cloned();
         for event in events {
+            if let SagaEvent::Started { head, .. } = event {
+                self.replica.note_version(head);
+            }
             apply(&change.saga, &mut saga, event, at).map_err(|illegal| Untaken::Wrong(illegal.to_string()))?;
         }
         if let Some(saga) = saga {
@@ -173,7 +182,10 @@ impl Restoring {
         match row {
             SnapshotRow::Saga { id, row } => {
                 let saga = Saga::decode(&id, &row).map_err(|error| wrong(&id, error))?;
-                self.replica.note_version(&saga.head);
+                // What waits for its start runs by none yet.
+                if saga.began() {
+                    self.replica.note_version(&saga.head);
+                }
                 let slot = self.replica.table.find_or_insert(&id, rows).map_err(Untaken::Store)?;
                 self.replica.table.set(slot, Arc::new(saga));
             }

@@ -106,14 +106,21 @@ impl Snapshots {
         self.whole.iter().filter(fits).cloned().collect()
     }
 
-    /// What nobody needs any more if these are all that are whole: below which offset of the journal, and of the topic of snapshots.
-    /// `aged_before`: only what was written before this time may go.
-    pub fn done_with(&self, aged_before: i64) -> Option<(i64, i64)> {
+    /// What nobody needs any more, since the two newest whole ones stand for it: below which offset of the journal, and of the topic of
+    /// snapshots. `aged_before`: of the journal only what was written before this time may go. `is_proven`: a snapshot that is of another
+    /// history than the journal stands for nothing; then nothing goes.
+    pub fn done_with(&self, aged_before: i64, is_proven: impl Fn(&Manifest) -> bool) -> Option<(i64, i64)> {
         let kept = self.whole.get(self.whole.len().checked_sub(SNAPSHOTS_KEPT)?..)?;
-        let least = kept.iter().map(Manifest::since_offset).min()?;
-        let since = if mutated("journal_deleted_to_the_snapshot") { kept.last()?.until.journal_offset } else { least };
-        let is_aged = kept.iter().all(|kept| kept.since.as_ref().is_none_or(|since| since.now < aged_before));
-        Some((if is_aged { since } else { 0 }, kept.first()?.first))
+        if !kept.iter().all(is_proven) {
+            return None;
+        }
+        let first = kept.iter().min_by_key(|kept| kept.since_offset())?;
+        let is_aged = first.since.as_ref().is_some_and(|since| since.now < aged_before);
+        let mut below = if is_aged { first.since_offset() } else { 0 };
+        if mutated("journal_deleted_to_the_snapshot") {
+            below = kept.last()?.until.journal_offset;
+        }
+        Some((below, kept.first()?.first))
     }
 }
 

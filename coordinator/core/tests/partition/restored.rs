@@ -258,13 +258,16 @@ fn what_is_deleted_is_what_two_snapshots_stand_for() {
     let (_, taken) = story(&mut topic);
     let all = topic.read();
     let first = all.whole()[1].first;
-    assert_eq!(all.done_with(i64::MAX), Some((taken[0].journal_offset, first)));
-    assert_eq!(all.done_with(taken[0].now), Some((0, first)), "what it began from is not old enough");
-    assert_eq!(all.done_with(taken[0].now + 1), Some((0, first)), "nor what the newer one began from");
-    assert_eq!(all.done_with(taken[1].now + 1), Some((taken[0].journal_offset, first)));
+    let (old, all_fit) = (taken[0].journal_offset, |_: &Manifest| true);
+    assert_eq!(all.done_with(i64::MAX, all_fit), Some((old, first)));
+    assert_eq!(all.done_with(taken[0].now, all_fit), Some((0, first)), "what the older one began from is not old enough");
+    assert_eq!(all.done_with(taken[0].now + 1, all_fit), Some((old, first)), "it is, whatever the newer one began from");
+    for wrong in [2, 3] {
+        assert_eq!(all.done_with(i64::MAX, |manifest| manifest.number != wrong), None, "one of both is of another history");
+    }
     let mut one = Topic::default();
     let mut line = trips();
     begins(&mut line, "a");
     one.take(&mut line, 1, None);
-    assert_eq!(one.read().done_with(i64::MAX), None, "one alone stands for nothing");
+    assert_eq!(one.read().done_with(i64::MAX, all_fit), None, "one alone stands for nothing");
 }

@@ -1,21 +1,22 @@
 //! Snapshots of what this instance owns, taken now and then, so that the journal need not be kept for ever.
 //!
 //! ```text
-//! read the topic of snapshots -> is one due? -> pieces of the store -> manifest -> read it back: it counts -> delete what is done with
+//! read the topic of snapshots -> is one due? -> are the store and those before of this journal? -> pieces of the store -> manifest -> read it back: it counts -> delete what is done with
 //! ```
 //!
 //! It reads the store as it was flushed, and sends by a producer of its own: no worker waits for it. What it writes is true whoever owns
 //! the partition meanwhile, since a checkpoint holds nothing but what counts.
 
+mod job;
 mod pieces;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringmaster_bus::{Bus, BusError, BusEvent, Message, SendError, Sender, Topic, TopicPartition};
+use ringmaster_bus::{Bus, BusError, Message, SendError, Sender, Topic, TopicPartition};
 use ringmaster_core::faults::reached;
-use ringmaster_core::partition::{RESTORING, Snapshots};
+use ringmaster_core::partition::{RESTORING, SNAPSHOTS_KEPT, Snapshots};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::TopicId;
 use ringmaster_schemas::names::Topics;
@@ -23,6 +24,7 @@ use ringmaster_schemas::snapshot::{Manifest, SnapshotId, SnapshotRecord};
 use ringmaster_schemas::state::Checkpoint;
 use ringmaster_store::Store;
 
+use self::job::{Job, MANIFEST, Proving, Step};
 use self::pieces::Pieces;
 use super::clock::Now;
 
@@ -30,8 +32,6 @@ use super::clock::Now;
 const LOOK_AFTER_MS: Millis = 60_000;
 /// What does not move for so long has failed.
 const PATIENCE_MS: Millis = 120_000;
-/// The tag of a manifest among those of its pieces.
-const MANIFEST: u64 = u32::MAX as u64;
 
 /// What whoever takes snapshots must know.
 #[derive(Debug, Clone)]
@@ -84,44 +84,33 @@ pub struct SnapshotTaker<B: Bus> {
     job: Option<Job>,
     /// Of the next one.
     epoch: u32,
+    /// When it was first asked to do something.
+    begun: Option<Now>,
     ids: Box<dyn FnMut() -> SnapshotId + Send>,
-}
-
-/// Work on one partition.
-struct Job {
-    partition: i32,
-    epoch: u32,
-    /// What the topic says so far, and where it goes on.
-    found: Snapshots,
-    next: i64,
-    journal_start: Option<i64>,
-    step: Step,
-    /// When it moved last.
-    moved_at: Millis,
-    failed: Option<String>,
-    /// How far the topic reaches is to be asked.
-    asks: bool,
-}
-
-enum Step {
-    /// It is asked how far the topic reaches, and read until there. With a manifest: to see that it counts.
-    Reading { end: Option<i64>, is_read: bool, mine: Option<Box<Manifest>> },
-    /// Pieces are on their way.
-    Sending { manifest: Box<Manifest>, open: usize },
-    /// The manifest is.
-    Sealing { manifest: Box<Manifest> },
 }
 
 impl<B: Bus> SnapshotTaker<B> {
     /// One that has taken none. `ids` gives random ids.
     pub fn new(mut bus: B, settings: SnapshotSettings, ids: Box<dyn FnMut() -> SnapshotId + Send>) -> Self {
         let (journal, snapshots) = (bus.topic(&settings.topics.journal), bus.topic(&settings.topics.snapshots));
-        SnapshotTaker { bus, settings, journal, snapshots, sender: None, due: BTreeMap::new(), job: None, epoch: 0, ids }
+        SnapshotTaker {
+            bus,
+            settings,
+            journal,
+            snapshots,
+            sender: None,
+            due: BTreeMap::new(),
+            job: None,
+            epoch: 0,
+            begun: None,
+            ids,
+        }
     }
 
     /// One turn, which waits at most so long for something to happen. `owned`: partitions whose state this instance has.
     pub fn turn(&mut self, owned: &[i32], view: &View, now: Now, wait: Duration) -> Option<Taken> {
         self.due.retain(|partition, _| owned.contains(partition));
+        self.begun.get_or_insert(now);
         if self.job.is_none() {
             self.begin(owned, now);
         }
@@ -153,8 +142,8 @@ impl<B: Bus> SnapshotTaker<B> {
         self.epoch += 1;
         let step = Step::Reading { end: None, is_read: false, mine: None };
         let (epoch, found) = (self.epoch, Snapshots::default());
-        let (journal_start, moved_at, failed) = (None, now.steady, None);
-        self.job = Some(Job { partition, epoch, found, next: 0, journal_start, step, moved_at, failed, asks: true });
+        let (journal, proven, moved_at) = (None, Vec::new(), now.steady);
+        self.job = Some(Job { partition, epoch, found, next: 0, journal, proven, step, moved_at, failed: None, asks: true });
         self.bus.ask_bounds(TopicPartition { topic: self.journal, partition });
     }
 
@@ -175,6 +164,7 @@ impl<B: Bus> SnapshotTaker<B> {
     /// Nothing more is done for a partition for so long.
     fn rest(&mut self, partition: i32, time_ms: Millis, now: Now) {
         self.bus.stop(self.at(partition));
+        self.bus.stop(TopicPartition { topic: self.journal, partition });
         self.due.insert(partition, now.steady + time_ms);
     }
 
@@ -183,7 +173,7 @@ impl<B: Bus> SnapshotTaker<B> {
         if std::mem::take(&mut job.asks) {
             self.bus.ask_bounds(at);
         }
-        let is_known = job.journal_start.is_some();
+        let is_known = job.journal.is_some();
         match &mut job.step {
             Step::Reading { end: Some(end), mine, .. } if job.next >= *end && is_known => {
                 let mine = mine.take();
@@ -191,11 +181,23 @@ impl<B: Bus> SnapshotTaker<B> {
                 return match mine {
                     Some(mine) => self.settle(&job, *mine, now),
                     None => {
-                        self.take(job, view, now);
+                        self.look(job, view, now);
                         None
                     }
                 };
             }
+            Step::Proving(proving) => match proving.left.last() {
+                None => {
+                    self.take(job, now);
+                    return None;
+                }
+                Some((_, checkpoint)) if !proving.is_read => {
+                    proving.is_read = true;
+                    let journal = TopicPartition { topic: self.journal, partition: job.partition };
+                    self.bus.read(journal, checkpoint.journal_offset - 1);
+                }
+                Some(_) => {}
+            },
             Step::Reading { end: Some(end), is_read, .. } if !*is_read && job.next < *end => {
                 *is_read = true;
                 self.bus.read(at, job.next);
@@ -215,18 +217,17 @@ impl<B: Bus> SnapshotTaker<B> {
         None
     }
 
-    /// All that the topic holds is known: takes a snapshot, if one is due.
-    fn take(&mut self, mut job: Job, view: &View, now: Now) {
-        let newest = job.found.newest().cloned();
+    /// All that the topic holds is known. If one is due, it is looked what of this, and of the store, is of the journal as it is now.
+    fn look(&mut self, mut job: Job, view: &View, now: Now) {
         let every = self.settings.every_ms();
         // No longer than that, whatever became of the clock.
-        let left = newest.as_ref().map_or(0, |newest| newest.taken_at + every - now.wall).min(every);
+        let left = job.found.newest().map_or(0, |newest| newest.taken_at + every - now.wall).min(every);
         if left > 0 {
             return self.rest(job.partition, left, now);
         }
-        match self.write(&mut job, newest, view, now) {
-            Ok(Some((manifest, open))) => {
-                (job.step, job.moved_at) = (Step::Sending { manifest, open }, now.steady);
+        match self.proving(&mut job, view) {
+            Ok(Some(proving)) => {
+                (job.step, job.moved_at) = (Step::Proving(Box::new(proving)), now.steady);
                 self.job = Some(job);
             }
             Ok(None) => self.rest(job.partition, every / 4 + 1, now),
@@ -234,27 +235,65 @@ impl<B: Bus> SnapshotTaker<B> {
         }
     }
 
-    /// Sends the pieces; the manifest, and how many are open. None if there is nothing new to be told.
-    fn write(
-        &mut self,
-        job: &mut Job,
-        newest: Option<Manifest>,
-        view: &View,
-        now: Now,
-    ) -> Result<Option<(Box<Manifest>, usize)>, String> {
-        let store = view()?;
+    /// What is to be proven; none if the store has nothing to tell.
+    fn proving(&self, job: &mut Job, view: &View) -> Result<Option<Proving>, String> {
+        let (store, (start, end)) = (view()?, job.journal.unwrap_or_default());
         let Some(until) = store.checkpoint(job.partition).map_err(|error| error.to_string())? else { return Ok(None) };
-        let journal_start = job.journal_start.unwrap_or_default();
-        if until.journal_offset == RESTORING || until.journal != self.settings.journal || until.journal_offset < journal_start {
+        let is_of_log = |checkpoint: &Checkpoint| (start..=end).contains(&checkpoint.journal_offset);
+        if until.journal_offset == RESTORING || until.journal != self.settings.journal || !is_of_log(&until) {
             return Ok(None);
         }
+        let mut left = vec![(None, until.clone())];
+        let newest = job.found.whole().iter().rev().take(SNAPSHOTS_KEPT);
+        for manifest in newest.filter(|manifest| manifest.journal == self.settings.journal && is_of_log(&manifest.until)) {
+            left.push((Some(manifest.id), manifest.until.clone()));
+        }
+        // Of what stands at the journal's very beginning the record before is gone.
+        let (known, left): (Vec<_>, Vec<_>) = left.into_iter().partition(|(_, checkpoint)| checkpoint.journal_offset == start);
+        job.proven.extend(known.iter().filter_map(|(id, _)| *id));
+        let fits = known.iter().any(|(id, _)| id.is_none());
+        Ok(Some(Proving { store, until, left, is_read: false, fits }))
+    }
+
+    /// What is of this journal is known.
+    fn take(&mut self, mut job: Job, now: Now) {
+        let Step::Proving(proving) = std::mem::replace(&mut job.step, Step::Reading { end: None, is_read: true, mine: None })
+        else {
+            return;
+        };
+        self.bus.stop(TopicPartition { topic: self.journal, partition: job.partition });
+        let later = self.settings.every_ms() / 4 + 1;
+        if !proving.fits {
+            let partition = job.partition;
+            tracing::warn!(partition, "no snapshot was taken: what is stored is of another history than the journal");
+            return self.rest(partition, later, now);
+        }
+        match self.write(&mut job, *proving, now) {
+            Ok(Some((manifest, open))) => {
+                (job.step, job.moved_at) = (Step::Sending { manifest, open }, now.steady);
+                self.job = Some(job);
+            }
+            Ok(None) => self.rest(job.partition, later, now),
+            Err(why) => self.give_up(&job, &why, now),
+        }
+    }
+
+    /// Sends the pieces; the manifest, and how many are open. None if there is nothing new to be told.
+    fn write(&mut self, job: &mut Job, proving: Proving, now: Now) -> Result<Option<(Box<Manifest>, usize)>, String> {
+        let Proving { store, until, .. } = proving;
+        let is_proven = |manifest: &&Manifest| job.proven.contains(&manifest.id);
+        let newest = job.found.whole().iter().rev().find(is_proven);
         // Nothing new, or this store is behind what another instance has.
-        let known =
-            newest.as_ref().filter(|newest| newest.journal == until.journal).map_or(0, |newest| newest.until.journal_offset);
-        if until.journal_offset <= known {
+        if until.journal_offset <= newest.map_or(0, |newest| newest.until.journal_offset) {
             return Ok(None);
         }
-        let since = self.since(newest, &until, journal_start);
+        // From where the journal is needed beside it: from where the last one ended. If there is none, and the journal's beginning is
+        // gone, from nowhere: the snapshot has all.
+        let begins = job.journal.is_some_and(|(start, _)| start == 0);
+        let since = match newest {
+            Some(newest) => Some(newest.until.clone()),
+            None => (!begins).then(|| until.clone()),
+        };
         let sender = match self.sender {
             Some(sender) => sender,
             None => self.bus.open_sender().map_err(|error: BusError| error.to_string())?,
@@ -284,28 +323,21 @@ impl<B: Bus> SnapshotTaker<B> {
         )))
     }
 
-    /// From where the journal is needed beside the snapshot: from where the last one ended. If there is none and the journal's beginning
-    /// is gone, from nowhere: the snapshot has all.
-    fn since(&self, newest: Option<Manifest>, until: &Checkpoint, journal_start: i64) -> Option<Checkpoint> {
-        let usable =
-            newest.filter(|newest| newest.journal == self.settings.journal && newest.until.journal_offset >= journal_start);
-        match usable {
-            Some(newest) => Some(newest.until),
-            None => (journal_start > 0).then(|| until.clone()),
-        }
-    }
-
     /// It is in the log. If it counts, what nobody needs any more goes.
     fn settle(&mut self, job: &Job, mine: Manifest, now: Now) -> Option<Taken> {
         let partition = job.partition;
         self.rest(partition, self.settings.every_ms(), now);
         if job.found.newest().is_none_or(|newest| newest.id != mine.id) {
-            tracing::info!(partition, "another instance took a snapshot at the same time: this one does not count");
+            tracing::info!(partition, "this snapshot does not count: another one was before it, or not all of it is there");
             return None;
         }
-        let mut journal_start = job.journal_start.unwrap_or_default();
+        let (mut journal_start, _) = job.journal.unwrap_or_default();
+        // A clock that was set ahead makes nothing older.
+        let begun = self.begun.unwrap_or(now);
+        let aged_before = now.wall.min(begun.wall + now.steady - begun.steady) - self.settings.retention_ms;
+        let is_proven = |manifest: &Manifest| manifest.id == mine.id || job.proven.contains(&manifest.id);
         reached("snapshot_counts_undeleted");
-        if let Some((journal_before, snapshots_before)) = job.found.done_with(now.wall - self.settings.retention_ms) {
+        if let Some((journal_before, snapshots_before)) = job.found.done_with(aged_before, is_proven) {
             if self.delete(TopicPartition { topic: self.journal, partition }, journal_before) {
                 journal_start = journal_start.max(journal_before);
             }
@@ -329,51 +361,6 @@ impl<B: Bus> SnapshotTaker<B> {
                 );
                 false
             }
-        }
-    }
-}
-
-impl Job {
-    fn note(&mut self, event: BusEvent<'_>, sender: Option<Sender>, snapshots: Topic, now: Now) {
-        match event {
-            BusEvent::Bounds { at, start, .. } if at.topic != snapshots && at.partition == self.partition => {
-                self.journal_start.get_or_insert(start);
-            }
-            BusEvent::Bounds { at, start, end } if at.partition == self.partition => self.bounds(start, end, now),
-            BusEvent::Record(record) if record.at.partition == self.partition && record.offset >= self.next => {
-                self.found.take(record.value.unwrap_or_default());
-                (self.next, self.moved_at) = (record.offset + 1, now.steady);
-            }
-            BusEvent::CaughtUp(at, offset) if at.partition == self.partition => self.next = self.next.max(offset),
-            BusEvent::OutOfRange { .. } => {
-                self.failed = Some("another instance deleted what was read: one is taken there".to_owned())
-            }
-            BusEvent::Acknowledged { sender: by, tag, .. } if Some(by) == sender && tag >> 32 == u64::from(self.epoch) => {
-                self.acknowledged(tag & MANIFEST == MANIFEST, now);
-            }
-            BusEvent::Failed { sender: by, why, .. } if Some(by) == sender => self.failed = Some(why.to_string()),
-            BusEvent::Doubt { sender: by, why } if Some(by) == sender => self.failed = Some(why),
-            _ => {}
-        }
-    }
-
-    fn bounds(&mut self, start: i64, end: i64, now: Now) {
-        if let Step::Reading { end: known @ None, .. } = &mut self.step {
-            *known = Some(end);
-            (self.next, self.moved_at) = (self.next.max(start), now.steady);
-        }
-    }
-
-    fn acknowledged(&mut self, is_manifest: bool, now: Now) {
-        self.moved_at = now.steady;
-        match &mut self.step {
-            Step::Sending { open, .. } if !is_manifest => *open = open.saturating_sub(1),
-            Step::Sealing { manifest } if is_manifest => {
-                // Whoever else wrote one meanwhile may have been first: the log tells.
-                self.asks = true;
-                self.step = Step::Reading { end: None, is_read: false, mine: Some(manifest.clone()) };
-            }
-            Step::Reading { .. } | Step::Sending { .. } | Step::Sealing { .. } => {}
         }
     }
 }
