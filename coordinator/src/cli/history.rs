@@ -122,10 +122,8 @@ impl<'a> Story<'a> {
 
     /// Takes a record of the journal; what does not count never happened.
     fn record(&mut self, offset: i64, value: &[u8]) -> Result<(), String> {
-        if JournalRecord::is_foreign(value) {
-            return Ok(());
-        }
-        let record = JournalRecord::decode(value).map_err(|error| format!("the record at offset {offset}: {error}"))?;
+        let record = JournalRecord::read(value).map_err(|error| format!("the record at offset {offset}: {error}"))?;
+        let Some(record) = record else { return Ok(()) };
         self.find_term(&record);
         if self.fence.judge(offset, &record) != Verdict::Counts {
             self.is_termless &= !matches!(record, JournalRecord::Claim(_));

@@ -174,6 +174,11 @@ impl JournalRecord {
         Ok(record)
     }
 
+    /// Reads what stands in the journal: none for what is foreign ([`JournalRecord::is_foreign`]).
+    pub fn read(bytes: &[u8]) -> Result<Option<Self>, Malformed> {
+        if JournalRecord::is_foreign(bytes) { Ok(None) } else { JournalRecord::decode(bytes).map(Some) }
+    }
+
     /// True for bytes that no version of this project ever wrote: a tombstone, text, somebody's JSON. They are neither a claim nor
     /// counting, and so they are void. What begins as a record of some version and cannot be read may count, and is not foreign.
     pub fn is_foreign(bytes: &[u8]) -> bool {

@@ -7,6 +7,7 @@ mod deploys;
 mod ends;
 mod panics;
 mod pauses;
+mod snapshots;
 mod store;
 mod stores;
 mod stuck;

@@ -7,7 +7,7 @@ use ringmaster_store::Store;
 
 use crate::Machine;
 
-fn rows(machine: &Machine) -> usize {
+pub(crate) fn rows(machine: &Machine) -> usize {
     let mut count = 0;
     machine
         .store

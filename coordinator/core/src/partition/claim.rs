@@ -129,12 +129,10 @@ impl Partition {
             return Ok(());
         }
         let corrupt = |detail| Why::Corrupt { partition: self.settings.number, offset, detail };
-        let record = if JournalRecord::is_foreign(value) {
+        let record = JournalRecord::read(value).map_err(|error| corrupt(error.to_string()))?;
+        if record.is_none() {
             cx.out.push(Wish::Tell(Note::Foreign { offset }));
-            None
-        } else {
-            Some(JournalRecord::decode(value).map_err(|error| corrupt(error.to_string()))?)
-        };
+        }
         match (&mut self.stage, record) {
             (Stage::Scanning(scan), record) => {
                 scan.next = scan.next.max(offset + 1);
@@ -193,8 +191,10 @@ impl Partition {
         cx.out.push(Wish::StopJournal);
         reached("replay_done_before_resend");
         let Stage::Replaying(replaying) = std::mem::replace(&mut self.stage, Stage::Idle(None)) else { return Ok(()) };
-        let Replaying { claim, reading, .. } = *replaying;
-        self.restored = reading.made.map(|(made, began)| {
+        let Replaying { claim, at, reading } = *replaying;
+        // Before its first claim a journal had nothing to make a state of.
+        let made = reading.made.filter(|(made, _)| made.snapshot.is_some() || at > 0);
+        self.restored = made.map(|(made, began)| {
             let made = Restored { until: reading.replica.fence.next_offset, took_ms: cx.steady - began, ..made };
             cx.out.push(Wish::Tell(Note::Restored(made)));
             made

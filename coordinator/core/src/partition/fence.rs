@@ -1,5 +1,6 @@
 //! Where a reader of the journal stands: enough to tell of the next record whether it counts (PROTOCOL.md rule 1).
 
+use ringmaster_schemas::codec::Malformed;
 use ringmaster_schemas::journal::{ClaimId, JournalRecord};
 use ringmaster_schemas::state::Identity;
 
@@ -72,6 +73,11 @@ impl Fence {
 
 /// What a record that is not of this project is known by: no claim has number -2.
 pub(super) const FOREIGN: Identity = Identity { claim: [0; 16], number: -2 };
+
+/// What the record with this value is known by: what a checkpoint right behind it was built upon. An error for what cannot be read.
+pub fn identity_of(value: &[u8]) -> Result<Identity, Malformed> {
+    JournalRecord::read(value).map(|record| record.as_ref().map_or(FOREIGN, identity))
+}
 
 /// What a record is known by.
 pub(super) fn identity(record: &JournalRecord) -> Identity {

@@ -1,5 +1,6 @@
 //! A replica that takes the journal's records in order, from where it stands (PROTOCOL.md rule 9): to own the partition, or to follow it.
 
+use ringmaster_schemas::Millis;
 use ringmaster_schemas::state::{Batch, Identity};
 
 use super::following::Following;
@@ -8,7 +9,6 @@ use super::restore::Restore;
 use super::restoring::RESTORING;
 use super::{Context, Partition, Restored, Stage, Why, Wish, law};
 use crate::faults::reached;
-use ringmaster_schemas::Millis;
 
 /// A replica, and whether this log is the one that it was built upon.
 pub(super) struct Reading {

@@ -19,7 +19,7 @@ use ringmaster_schemas::names;
 use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
 
 use super::ahead::{Move, Pending};
-use super::fence::{FOREIGN, Fence, Verdict, identity};
+use super::fence::{Fence, Verdict, identity_of};
 use super::marks::{self, Marks};
 use super::outbox::Outbox;
 use super::table::Table;
@@ -137,12 +137,7 @@ impl Replica {
 
     /// True if what stands there in the journal is the record that it took last: the proof that this is its log (PROTOCOL.md rule 9).
     pub fn ends_with(&self, value: &[u8]) -> bool {
-        let found = if JournalRecord::is_foreign(value) {
-            Ok(FOREIGN)
-        } else {
-            JournalRecord::decode(value).map(|record| identity(&record))
-        };
-        found.is_ok_and(|found| found == self.fence.identity)
+        identity_of(value).is_ok_and(|found| found == self.fence.identity)
     }
 
     /// Rows that the next batch will hold.
@@ -152,12 +147,13 @@ impl Replica {
 
     /// Takes what stands at an offset of the journal, as [`Replica::take`] does; what is not of this project is passed.
     pub fn read(&mut self, offset: i64, value: &[u8], rows: &dyn Rows) -> Result<Verdict, Untaken> {
-        if JournalRecord::is_foreign(value) {
-            self.fence.pass(offset);
-            return Ok(Verdict::Void);
+        match JournalRecord::read(value).map_err(|error| Untaken::Wrong(error.to_string()))? {
+            Some(record) => self.take(offset, &record, rows),
+            None => {
+                self.fence.pass(offset);
+                Ok(Verdict::Void)
+            }
         }
-        let record = JournalRecord::decode(value).map_err(|error| Untaken::Wrong(error.to_string()))?;
-        self.take(offset, &record, rows)
     }
 
     /// Takes one record of the journal in the log's order: the counting rule, then `apply` alone.
@@ -329,13 +325,6 @@ impl Replica {
         let (topic, value) = (self.settings.quarantine_topic.clone(), quarantined.encode());
         Effect::new(topic, quarantined.key.as_deref().unwrap_or_default(), value.len(), |out| out.extend_from_slice(&value))
     }
-}
-
-/// True if a checkpoint was written above this record: what stands in the journal right before its offset.
-pub fn is_built_upon(checkpoint: &Checkpoint, value: &[u8]) -> bool {
-    let found =
-        if JournalRecord::is_foreign(value) { Ok(FOREIGN) } else { JournalRecord::decode(value).map(|record| identity(&record)) };
-    found.is_ok_and(|found| found == checkpoint.identity)
 }
 
 /// True until the bucket expires in which a finished saga's retention ends.

@@ -25,7 +25,7 @@ pub(super) struct Restore {
     /// What is wrong with those that were tried.
     why: String,
     /// What is to be read was said in this poll: whatever else this poll brings is of what was read before.
-    turns: bool,
+    turned: bool,
 }
 
 enum Phase {
@@ -40,7 +40,7 @@ enum Phase {
 impl Restore {
     pub(super) fn new(clear: bool) -> Restore {
         let phase = Phase::Looking { end: None, found: Snapshots::default() };
-        Restore { clear, phase, left: Vec::new(), why: "there is no whole snapshot of it that fits".to_owned(), turns: false }
+        Restore { clear, phase, left: Vec::new(), why: "there is no whole snapshot of it that fits".to_owned(), turned: false }
     }
 
     fn making(&mut self) -> Option<&mut Restoring> {
@@ -93,7 +93,7 @@ impl Partition {
 
     /// A record of the topic of snapshots: to find what is there, or to have the rows of the chosen one.
     pub(super) fn snapshot_record(&mut self, offset: i64, value: &[u8], cx: &mut Context<'_>) -> Result<(), Why> {
-        let Some(restore) = self.restore().filter(|restore| !restore.turns) else { return Ok(()) };
+        let Some(restore) = self.restore().filter(|restore| !restore.turned) else { return Ok(()) };
         match &mut restore.phase {
             Phase::Looking { end: Some(end), found } => {
                 found.take(value);
@@ -114,7 +114,7 @@ impl Partition {
 
     /// There is no more in the topic of snapshots.
     pub(super) fn snapshots_read(&mut self, offset: i64, cx: &mut Context<'_>) -> Result<(), Why> {
-        match self.restore().filter(|restore| !restore.turns).map(|restore| &restore.phase) {
+        match self.restore().filter(|restore| !restore.turned).map(|restore| &restore.phase) {
             Some(Phase::Looking { end: Some(end), .. }) if offset >= *end => self.choose(cx),
             Some(Phase::Making(making)) if making.is_replayed() && !making.is_made() && !making.is_stored() => {
                 self.unfit("its rows are not there any more", cx)
@@ -197,7 +197,7 @@ impl Partition {
     fn read(&mut self, wish: Wish, cx: &mut Context<'_>) {
         cx.out.push(wish);
         if let Some(restore) = self.restore() {
-            restore.turns = true;
+            restore.turned = true;
         }
     }
 
@@ -206,7 +206,7 @@ impl Partition {
         let Some(reading) = self.reading() else { return false };
         let is_proven = reading.is_proven();
         let done = |making: &mut Restoring| is_proven && making.is_replayed();
-        reading.restore().is_some_and(|restore| restore.turns || restore.making().is_none_or(done))
+        reading.restore().is_some_and(|restore| restore.turned || restore.making().is_none_or(done))
     }
 
     /// A snapshot that does not fit gives way to another; a store that cannot be read does not.
@@ -246,7 +246,7 @@ impl Partition {
         let Some(reading) = self.reading() else { return Ok(()) };
         let log = reading.log();
         let Some(restore) = reading.restore() else { return Ok(()) };
-        restore.turns = false;
+        restore.turned = false;
         let Some(making) = restore.making().filter(|making| making.is_stored()) else { return Ok(()) };
         let manifest = making.manifest();
         let made = Restored {

@@ -6,6 +6,9 @@
 //!
 //! While it is made, the store stands at no offset of the journal ([`RESTORING`]): what a crash leaves of it is never gone on from.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use ringmaster_schemas::codec::Malformed;
 use ringmaster_schemas::journal::{Change, Decision, DefinitionHash, JournalRecord, SagaChange, SagaEvent};
 use ringmaster_schemas::snapshot::{Manifest, SnapshotRecord, SnapshotRow};
@@ -18,8 +21,6 @@ use super::snapshots::Stream;
 use super::{Rows, Settings, law};
 use crate::faults::mutated;
 use crate::saga::apply;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// The journal offset of a checkpoint above rows that are not whole yet.
 pub const RESTORING: i64 = -2;
@@ -224,10 +225,10 @@ impl Restoring {
         self.replica.dirty_count()
     }
 
-    /// A batch for the store; nothing if nothing is new.
+    /// A batch for the store; nothing if nothing is new. The caller writes it at once and then says so by [`Restoring::stored`].
     pub fn stage(&mut self) -> Option<Batch> {
-        if let Some(last) = &self.last {
-            return Some(last.clone());
+        if let Some(last) = self.last.take() {
+            return Some(last);
         }
         if self.is_stored || self.replica.dirty_count() == 0 {
             return None;
@@ -244,7 +245,7 @@ impl Restoring {
 
     /// The batch is written.
     pub fn stored(&mut self, batch: &Batch) {
-        if self.last.take().is_some() {
+        if batch.checkpoint == self.manifest.until {
             self.is_stored = true;
         } else {
             self.replica.stored_and_trimmed(batch);

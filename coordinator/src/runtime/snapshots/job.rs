@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringmaster_bus::{BusEvent, Sender, Topic};
-use ringmaster_core::partition::{Snapshots, is_built_upon};
+use ringmaster_core::partition::{SNAPSHOTS_KEPT, Snapshots, identity_of};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::snapshot::{Manifest, SnapshotId};
 use ringmaster_schemas::state::Checkpoint;
@@ -21,7 +21,7 @@ pub(super) struct Job {
     /// What the topic says so far, and where it goes on.
     pub(super) found: Snapshots,
     pub(super) next: i64,
-    /// What the journal holds.
+    /// What the journal holds, once that was asked.
     pub(super) journal: Option<(i64, i64)>,
     /// Snapshots that are of the journal as it is now: what they were built upon stands there.
     pub(super) proven: Vec<SnapshotId>,
@@ -57,11 +57,18 @@ pub(super) struct Proving {
     pub(super) fits: bool,
 }
 
+impl Proving {
+    /// Of a store, which stands here. What is to be proven follows from what the journal holds.
+    pub(super) fn of(store: Arc<dyn Store>, until: Checkpoint) -> Proving {
+        Proving { store, until, left: Vec::new(), is_read: false, fits: false }
+    }
+}
+
 impl Job {
     pub(super) fn note(&mut self, event: BusEvent<'_>, sender: Option<Sender>, snapshots: Topic, now: Now) {
         match event {
             BusEvent::Bounds { at, start, end } if at.topic != snapshots && at.partition == self.partition => {
-                self.journal.get_or_insert((start, end));
+                self.journal_bounds((start, end), now);
             }
             BusEvent::Record(record) if record.at.topic != snapshots => {
                 self.proof(record.offset, record.value.unwrap_or_default(), now);
@@ -87,6 +94,26 @@ impl Job {
         }
     }
 
+    /// What the journal holds: of what stands outside of that nothing can be proven.
+    fn journal_bounds(&mut self, (start, end): (i64, i64), now: Now) {
+        let (Step::Proving(proving), None) = (&mut self.step, self.journal) else { return };
+        (self.journal, self.moved_at) = (Some((start, end)), now.steady);
+        let newest = self.found.whole().iter().rev().take(SNAPSHOTS_KEPT);
+        let snapshots = newest.map(|manifest| (Some(manifest.id), manifest.until.clone()));
+        for (whose, checkpoint) in std::iter::once((None, proving.until.clone())).chain(snapshots) {
+            let offset = checkpoint.journal_offset;
+            if checkpoint.journal != proving.until.journal || !(start..=end).contains(&offset) {
+                continue;
+            }
+            // Of what stands at the journal's very beginning the record before is gone.
+            match whose {
+                _ if offset > start => proving.left.push((whose, checkpoint)),
+                Some(id) => self.proven.push(id),
+                None => proving.fits = true,
+            }
+        }
+    }
+
     /// A record of the journal was read: whether the checkpoint that waits was built upon it.
     fn proof(&mut self, offset: i64, value: &[u8], now: Now) {
         let Step::Proving(proving) = &mut self.step else { return };
@@ -97,7 +124,7 @@ impl Job {
         };
         (proving.is_read, self.moved_at) = (false, now.steady);
         match whose {
-            _ if offset < 0 || !is_built_upon(&checkpoint, value) => {}
+            _ if offset < 0 || identity_of(value).as_ref() != Ok(&checkpoint.identity) => {}
             Some(id) => self.proven.push(id),
             None => proving.fits = true,
         }

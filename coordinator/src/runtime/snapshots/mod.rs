@@ -1,7 +1,8 @@
 //! Snapshots of what this instance owns, taken now and then, so that the journal need not be kept for ever.
 //!
 //! ```text
-//! read the topic of snapshots -> is one due? -> are the store and those before of this journal? -> pieces of the store -> manifest -> read it back: it counts -> delete what is done with
+//! read the topic of snapshots -> is one due? -> are the store, and those before, of this journal? -> pieces of the store -> manifest
+//!     -> read it back: it counts -> delete what is done with
 //! ```
 //!
 //! It reads the store as it was flushed, and sends by a producer of its own: no worker waits for it. What it writes is true whoever owns
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use ringmaster_bus::{Bus, BusError, Message, SendError, Sender, Topic, TopicPartition};
 use ringmaster_core::faults::reached;
-use ringmaster_core::partition::{RESTORING, SNAPSHOTS_KEPT, Snapshots};
+use ringmaster_core::partition::{RESTORING, Snapshots};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::TopicId;
 use ringmaster_schemas::names::Topics;
@@ -144,7 +145,11 @@ impl<B: Bus> SnapshotTaker<B> {
         let (epoch, found) = (self.epoch, Snapshots::default());
         let (journal, proven, moved_at) = (None, Vec::new(), now.steady);
         self.job = Some(Job { partition, epoch, found, next: 0, journal, proven, step, moved_at, failed: None, asks: true });
-        self.bus.ask_bounds(TopicPartition { topic: self.journal, partition });
+    }
+
+    /// A partition of the journal.
+    fn journal(&self, partition: i32) -> TopicPartition {
+        TopicPartition { topic: self.journal, partition }
     }
 
     /// Where a partition's snapshots are.
@@ -164,18 +169,18 @@ impl<B: Bus> SnapshotTaker<B> {
     /// Nothing more is done for a partition for so long.
     fn rest(&mut self, partition: i32, time_ms: Millis, now: Now) {
         self.bus.stop(self.at(partition));
-        self.bus.stop(TopicPartition { topic: self.journal, partition });
+        self.bus.stop(self.journal(partition));
         self.due.insert(partition, now.steady + time_ms);
     }
 
     fn go_on(&mut self, mut job: Job, view: &View, now: Now) -> Option<Taken> {
-        let at = self.at(job.partition);
+        let (at, journal) = (self.at(job.partition), self.journal(job.partition));
         if std::mem::take(&mut job.asks) {
             self.bus.ask_bounds(at);
         }
         let is_known = job.journal.is_some();
         match &mut job.step {
-            Step::Reading { end: Some(end), mine, .. } if job.next >= *end && is_known => {
+            Step::Reading { end: Some(end), mine, .. } if job.next >= *end => {
                 let mine = mine.take();
                 self.bus.stop(at);
                 return match mine {
@@ -186,14 +191,13 @@ impl<B: Bus> SnapshotTaker<B> {
                     }
                 };
             }
-            Step::Proving(proving) => match proving.left.last() {
+            Step::Proving(proving) if is_known => match proving.left.last() {
                 None => {
                     self.take(job, now);
                     return None;
                 }
                 Some((_, checkpoint)) if !proving.is_read => {
                     proving.is_read = true;
-                    let journal = TopicPartition { topic: self.journal, partition: job.partition };
                     self.bus.read(journal, checkpoint.journal_offset - 1);
                 }
                 Some(_) => {}
@@ -211,13 +215,14 @@ impl<B: Bus> SnapshotTaker<B> {
                 job.failed = sent.err().map(|why| why.to_string());
                 job.step = Step::Sealing { manifest: manifest.clone() };
             }
-            Step::Reading { .. } | Step::Sending { .. } | Step::Sealing { .. } => {}
+            Step::Reading { .. } | Step::Proving(_) | Step::Sending { .. } | Step::Sealing { .. } => {}
         }
         self.job = Some(job);
         None
     }
 
-    /// All that the topic holds is known. If one is due, it is looked what of this, and of the store, is of the journal as it is now.
+    /// All that the topic holds is known. If one is due, it is looked what of this, and of the store, is of the journal as it is now: as it
+    /// is behind the look at the store, which else may be ahead of what was asked.
     fn look(&mut self, mut job: Job, view: &View, now: Now) {
         let every = self.settings.every_ms();
         // No longer than that, whatever became of the clock.
@@ -225,50 +230,33 @@ impl<B: Bus> SnapshotTaker<B> {
         if left > 0 {
             return self.rest(job.partition, left, now);
         }
-        match self.proving(&mut job, view) {
-            Ok(Some(proving)) => {
-                (job.step, job.moved_at) = (Step::Proving(Box::new(proving)), now.steady);
+        let stored = view().and_then(|store| {
+            let stored = store.checkpoint(job.partition).map_err(|error| error.to_string())?;
+            Ok(stored.map(|until| (store, until)))
+        });
+        match stored {
+            Ok(Some((store, until))) if until.journal_offset != RESTORING && until.journal == self.settings.journal => {
+                self.bus.ask_bounds(self.journal(job.partition));
+                (job.step, job.moved_at) = (Step::Proving(Box::new(Proving::of(store, until))), now.steady);
                 self.job = Some(job);
             }
-            Ok(None) => self.rest(job.partition, every / 4 + 1, now),
+            Ok(_) => self.rest(job.partition, every / 4 + 1, now),
             Err(why) => self.give_up(&job, &why, now),
         }
     }
 
-    /// What is to be proven; none if the store has nothing to tell.
-    fn proving(&self, job: &mut Job, view: &View) -> Result<Option<Proving>, String> {
-        let (store, (start, end)) = (view()?, job.journal.unwrap_or_default());
-        let Some(until) = store.checkpoint(job.partition).map_err(|error| error.to_string())? else { return Ok(None) };
-        let is_of_log = |checkpoint: &Checkpoint| (start..=end).contains(&checkpoint.journal_offset);
-        if until.journal_offset == RESTORING || until.journal != self.settings.journal || !is_of_log(&until) {
-            return Ok(None);
-        }
-        let mut left = vec![(None, until.clone())];
-        let newest = job.found.whole().iter().rev().take(SNAPSHOTS_KEPT);
-        for manifest in newest.filter(|manifest| manifest.journal == self.settings.journal && is_of_log(&manifest.until)) {
-            left.push((Some(manifest.id), manifest.until.clone()));
-        }
-        // Of what stands at the journal's very beginning the record before is gone.
-        let (known, left): (Vec<_>, Vec<_>) = left.into_iter().partition(|(_, checkpoint)| checkpoint.journal_offset == start);
-        job.proven.extend(known.iter().filter_map(|(id, _)| *id));
-        let fits = known.iter().any(|(id, _)| id.is_none());
-        Ok(Some(Proving { store, until, left, is_read: false, fits }))
-    }
-
     /// What is of this journal is known.
     fn take(&mut self, mut job: Job, now: Now) {
-        let Step::Proving(proving) = std::mem::replace(&mut job.step, Step::Reading { end: None, is_read: true, mine: None })
-        else {
-            return;
-        };
-        self.bus.stop(TopicPartition { topic: self.journal, partition: job.partition });
+        let Step::Proving(proving) = &job.step else { return };
+        let (store, until, fits) = (proving.store.clone(), proving.until.clone(), proving.fits);
+        self.bus.stop(self.journal(job.partition));
         let later = self.settings.every_ms() / 4 + 1;
-        if !proving.fits {
+        if !fits {
             let partition = job.partition;
             tracing::warn!(partition, "no snapshot was taken: what is stored is of another history than the journal");
             return self.rest(partition, later, now);
         }
-        match self.write(&mut job, *proving, now) {
+        match self.write(&mut job, (&*store, until), now) {
             Ok(Some((manifest, open))) => {
                 (job.step, job.moved_at) = (Step::Sending { manifest, open }, now.steady);
                 self.job = Some(job);
@@ -279,8 +267,12 @@ impl<B: Bus> SnapshotTaker<B> {
     }
 
     /// Sends the pieces; the manifest, and how many are open. None if there is nothing new to be told.
-    fn write(&mut self, job: &mut Job, proving: Proving, now: Now) -> Result<Option<(Box<Manifest>, usize)>, String> {
-        let Proving { store, until, .. } = proving;
+    fn write(
+        &mut self,
+        job: &mut Job,
+        (store, until): (&dyn Store, Checkpoint),
+        now: Now,
+    ) -> Result<Option<(Box<Manifest>, usize)>, String> {
         let is_proven = |manifest: &&Manifest| job.proven.contains(&manifest.id);
         let newest = job.found.whole().iter().rev().find(is_proven);
         // Nothing new, or this store is behind what another instance has.
@@ -301,7 +293,7 @@ impl<B: Bus> SnapshotTaker<B> {
         self.sender = Some(sender);
         let (id, to) = ((self.ids)(), self.at(job.partition));
         let mut pieces = Pieces::new(&mut self.bus, sender, to, (id, job.epoch));
-        pieces.write(&*store, job.partition, since.as_ref(), until.expired_bucket)?;
+        pieces.write(store, job.partition, since.as_ref(), until.expired_bucket)?;
         let (stream, rows, open) = pieces.finish();
         reached("snapshot_pieces_sent");
         Ok(Some((
@@ -338,7 +330,7 @@ impl<B: Bus> SnapshotTaker<B> {
         let is_proven = |manifest: &Manifest| manifest.id == mine.id || job.proven.contains(&manifest.id);
         reached("snapshot_counts_undeleted");
         if let Some((journal_before, snapshots_before)) = job.found.done_with(aged_before, is_proven) {
-            if self.delete(TopicPartition { topic: self.journal, partition }, journal_before) {
+            if self.delete(self.journal(partition), journal_before) {
                 journal_start = journal_start.max(journal_before);
             }
             reached("snapshot_deleted_half");
