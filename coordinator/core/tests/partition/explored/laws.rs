@@ -21,7 +21,7 @@ impl Site<'_> {
         }
     }
 
-    /// Records that count, with their offsets.
+    /// What counts.
     fn counting(&self) -> Vec<Decision> {
         let mut fence = Fence::default();
         let mut all = Vec::new();
@@ -37,8 +37,12 @@ impl Site<'_> {
     }
 
     fn started(&self) -> Vec<Arc<str>> {
+        Self::started_in(&self.counting())
+    }
+
+    fn started_in(counting: &[Decision]) -> Vec<Arc<str>> {
         let mut all = Vec::new();
-        for change in self.counting().iter().flat_map(|decision| &decision.turns).flat_map(|turn| &turn.changes) {
+        for change in counting.iter().flat_map(|decision| &decision.turns).flat_map(|turn| &turn.changes) {
             if let Change::Saga(change) = change
                 && change.events.iter().any(|event| matches!(event, SagaEvent::Started { .. }))
             {
@@ -52,7 +56,8 @@ impl Site<'_> {
         if let Some(why) = &self.broken {
             return Err(why.clone());
         }
-        let started = self.started();
+        let counting = self.counting();
+        let started = Self::started_in(&counting);
         if started.iter().collect::<BTreeSet<_>>().len() != started.len() {
             return Err(format!("a saga began twice: {started:?}"));
         }
@@ -60,7 +65,7 @@ impl Site<'_> {
             Cause::Input { next, .. } => Some(next),
             _ => None,
         };
-        let taken: Vec<i64> = self.counting().iter().flat_map(|decision| &decision.turns).filter_map(position).collect();
+        let taken: Vec<i64> = counting.iter().flat_map(|decision| &decision.turns).filter_map(position).collect();
         if taken.iter().zip(1..).any(|(next, expected)| *next != expected) {
             return Err(format!("the input was taken in this order: {taken:?}"));
         }
@@ -92,9 +97,8 @@ impl Site<'_> {
             self.owners[number] = Owner { sender: self.owners[number].sender, ..Owner::new() };
         }
         for _ in 0..200 {
-            let mine = |action: &Action| format!("{action:?}").ends_with(&format!("({number})"));
             let owns = self.owners[number].partition.stage() == StageName::Owning;
-            let next = self.possible().into_iter().find(|action| mine(action) && !matches!(action, Action::Late(_)));
+            let next = self.possible().into_iter().find(|action| action.owner() == number && !matches!(action, Action::Late(_)));
             match next {
                 Some(action) => self.act(action),
                 None if owns && self.started().len() as i64 == self.bounds.inputs => break,

@@ -28,22 +28,22 @@ struct Explored {
 fn explore(bounds: &Bounds) -> Result<Explored, String> {
     let known = Known::new();
     let (mut seen, mut found) = (HashSet::new(), Explored::default());
-    let mut paths: Vec<Vec<Action>> = vec![Vec::new()];
+    // Where it is gone on from: the way there, and what can happen.
+    let mut paths = vec![(Vec::new(), Site::along(&known, bounds, &[])?.possible())];
     while !paths.is_empty() {
         let mut longer = Vec::new();
-        for path in &paths {
-            let site = Site::along(&known, bounds, path).map_err(|why| told(path, &why))?;
-            found.states += 1;
-            found.longest = found.longest.max(path.len());
-            for action in site.possible() {
+        for (path, possible) in paths {
+            for action in possible {
                 found.steps += 1;
                 let next: Vec<Action> = path.iter().copied().chain([action]).collect();
                 let there = Site::along(&known, bounds, &next).map_err(|why| told(&next, &why))?;
                 if seen.insert(there.fingerprint()) {
-                    longer.push(next);
+                    (found.states, found.longest) = (found.states + 1, next.len());
+                    let possible = there.possible();
+                    there.comes_to_its_end().map_err(|why| told(&next, &format!("if nothing more goes wrong: {why}")))?;
+                    longer.push((next, possible));
                 }
             }
-            site.comes_to_its_end().map_err(|why| told(path, &format!("if nothing more goes wrong: {why}")))?;
         }
         paths = longer;
     }

@@ -63,6 +63,24 @@ pub(super) enum Action {
     Crash(usize),
 }
 
+impl Action {
+    /// To whom it happens.
+    pub(super) fn owner(self) -> usize {
+        let (Action::Claim(owner)
+        | Action::Append(owner)
+        | Action::Acknowledge(owner)
+        | Action::AcknowledgeBlindly(owner)
+        | Action::Lose(owner)
+        | Action::Late(owner)
+        | Action::GiveUp(owner)
+        | Action::Read(owner)
+        | Action::Input(owner)
+        | Action::Store(owner)
+        | Action::Crash(owner)) = self;
+        owner
+    }
+}
+
 /// Definitions and schemas: the same in every state.
 pub(super) struct Known {
     catalog: Catalog,
