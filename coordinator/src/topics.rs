@@ -161,10 +161,12 @@ pub fn faults(description: &Description, topics: &Topics, direct: &[String], par
         }
         for key in ["retention.ms", "retention.bytes"] {
             if setting(key).is_some_and(|value| value != "-1") {
-                wrong.push(format!(
-                    "  {name}: {key} is {}, must be -1: history is needed, and only Ringmaster knows of what it has snapshots (the setting `journal_retention`)",
-                    setting(key).unwrap_or_default()
-                ));
+                let why = if [&topics.journal, &topics.snapshots].contains(&name) {
+                    "history is needed for ever, unless Ringmaster itself deletes it behind snapshots (the setting `journal_retention`)"
+                } else {
+                    "history is needed for ever"
+                };
+                wrong.push(format!("  {name}: {key} is {}, must be -1: {why}", setting(key).unwrap_or_default()));
             }
         }
     }

@@ -32,46 +32,29 @@ pub(super) fn each_partition(
     (0..described.partitions).map(|partition| each(partition, any)).sum()
 }
 
+/// Entries that stand there a second time: one of which it was not known whether it had arrived was sent again, in the same bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeats {
+    /// They are entries like any: who names one means it.
+    Told,
+    /// They are passed over. Of each entry 16 bytes are kept for that.
+    Passed,
+}
+
 /// Visits the entries of a partition, oldest first, until the visitor says `false`.
 pub(super) fn visit(
     any: &mut buses::AnyBus,
     config: &Config,
-    partition: i32,
+    (partition, repeats): (i32, Repeats),
     visit: &mut dyn FnMut(Place, Quarantined) -> bool,
 ) -> Result<(), Failure> {
+    let mut seen = HashSet::new();
     each_record(any, config, partition, &mut |offset, value| {
-        if QuarantineMark::is_one(value) {
+        if QuarantineMark::is_one(value) || (repeats == Repeats::Passed && !seen.insert(row_hash("", value))) {
             return Ok(true);
         }
         Ok(visit((partition, offset), Quarantined::decode(value).map_err(|error| error.to_string())?))
     })
-}
-
-/// The same, without what stands there a second time: an entry of which it was not known whether it had arrived was sent again, in the same
-/// bytes. Of each it keeps 16 bytes.
-pub(super) fn visit_once(
-    any: &mut buses::AnyBus,
-    config: &Config,
-    partition: i32,
-    visit: &mut dyn FnMut(Place, Quarantined) -> bool,
-) -> Result<(), Failure> {
-    let mut seen = Seen::default();
-    each_record(any, config, partition, &mut |offset, value| {
-        if QuarantineMark::is_one(value) || !seen.is_new(value) {
-            return Ok(true);
-        }
-        Ok(visit((partition, offset), Quarantined::decode(value).map_err(|error| error.to_string())?))
-    })
-}
-
-/// Tells bytes that came before.
-#[derive(Default)]
-struct Seen(HashSet<u128>);
-
-impl Seen {
-    fn is_new(&mut self, value: &[u8]) -> bool {
-        self.0.insert(row_hash("", value))
-    }
 }
 
 /// What was said of the entries of a partition: the last word of each counts.
@@ -125,14 +108,6 @@ pub(super) fn check_reason(reason: Option<&str>) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_was_sent_again_is_told_once() {
-        let mut seen = Seen::default();
-        let told: Vec<bool> =
-            [&b"one"[..], b"two", b"one", b"", b"", b"three"].into_iter().map(|value| seen.is_new(value)).collect();
-        assert_eq!(told, [true, true, false, true, false, true]);
-    }
 
     #[test]
     fn places_are_partition_and_offset() {

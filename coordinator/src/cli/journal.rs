@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use comfy_table::{ContentArrangement, Table, presets};
 use ringmaster_bus::{Bus, TopicPartition};
-use ringmaster_core::partition::Snapshots;
+use ringmaster_core::partition::Untaken;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{JournalRecord, TopicId};
 use ringmaster_schemas::names::Topics;
+use ringmaster_schemas::snapshot::Manifest;
 use ringmaster_store::Store;
 use ringmaster_store::rocks::RocksStore;
 use serde_json::json;
@@ -26,6 +27,7 @@ use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::run::stop_signal;
 use super::select::time;
+use super::snapshots;
 use crate::blocking;
 use crate::config::Config;
 use crate::runtime::{Difference, Rebuild, Restore, differences, verify};
@@ -200,8 +202,10 @@ impl Replay<'_> {
 
     fn rebuild(&self, bus: &mut impl Bus, partition: i32) -> Result<Rebuilt, Failure> {
         let failed = |why: String| Failure::new(Exit::Journal, format_args!("{}/{partition}: {why}", self.topics.journal));
+        let untaken = |why: Untaken| self.untaken(partition, why);
+        let unsound = |why: String| untaken(Untaken::Store(why));
         // What is stored must be sound in itself before anything is compared with it.
-        let stored = self.stored.as_ref().map(|store| verify(store, partition)).transpose().map_err(&failed)?.flatten();
+        let stored = self.stored.as_ref().map(|store| verify(store, partition)).transpose().map_err(unsound)?.flatten();
         if let Some((checkpoint, _)) = stored.as_ref().filter(|(checkpoint, _)| checkpoint.journal != self.journal) {
             return Err(failed(format!("the store, at offset {}, is of another journal topic", checkpoint.journal_offset)));
         }
@@ -216,17 +220,14 @@ impl Replay<'_> {
         };
         let since = if self.base.is_none() { self.restore(bus, partition, end)? } else { None };
         let mut rebuild =
-            Rebuild::begin((partition, self.partitions), (&self.topics, self.journal), self.fresh).map_err(&failed)?;
+            Rebuild::begin((partition, self.partitions), (&self.topics, self.journal), self.fresh).map_err(untaken)?;
         let from = since.unwrap_or_else(|| rebuild.next_offset());
-        self.read(bus, partition, &mut rebuild, end).map_err(|failure| match failure.exit {
-            Exit::Journal => failed(failure.message),
-            _ => failure,
-        })?;
-        rebuild.write().map_err(&failed)?;
+        self.read(bus, partition, &mut rebuild, end)?;
+        rebuild.write().map_err(untaken)?;
         let (to, counted) = (rebuild.next_offset(), rebuild.counted);
-        let sagas = verify(self.fresh, partition).map_err(&failed)?.map_or(0, |(_, count)| count);
+        let sagas = verify(self.fresh, partition).map_err(unsound)?.map_or(0, |(_, count)| count);
         let result = match (&self.stored, stored_at) {
-            (Some(store), Some(at)) if at == to => match differences(store, self.fresh, partition).map_err(&failed)? {
+            (Some(store), Some(at)) if at == to => match differences(store, self.fresh, partition).map_err(unsound)? {
                 none if none.is_empty() => Compared::Same,
                 some => Compared::Differ(some),
             },
@@ -236,46 +237,64 @@ impl Replay<'_> {
         Ok(Rebuilt { partition, from, to, counted, sagas, result })
     }
 
-    /// Where the journal does not reach back to its beginning, the newest snapshot up to this offset, and the time that is asked for, is put
-    /// into the fresh store first: the offset from which the journal was read for that.
+    /// Why a state cannot be made: the journal is what it is, and a store, or its disk, may be mended.
+    fn untaken(&self, partition: i32, why: Untaken) -> Failure {
+        let exit = if matches!(why, Untaken::Store(_)) { Exit::Failed } else { Exit::Journal };
+        Failure::new(exit, format_args!("{}/{partition}: {why}", self.topics.journal))
+    }
+
+    /// Where the journal does not reach back to its beginning, a state is made of the newest snapshot that fits, up to this offset and the
+    /// time that is asked for, in the fresh store: the offset from which the journal was read for that.
     fn restore(&self, bus: &mut impl Bus, partition: i32, end: i64) -> Result<Option<i64>, Failure> {
         let at = TopicPartition { topic: bus.topic(&self.topics.journal), partition };
         let (start, log_end) = blocking::bounds(bus, at)?;
         if start == 0 {
             return Ok(None);
         }
-        let mut found = Snapshots::default();
-        let mut note = |read: blocking::Read| {
-            found.take(read.value.as_deref().unwrap_or_default());
-            !self.stop.load(Ordering::Relaxed)
-        };
-        blocking::read_from(bus, &self.topics.snapshots, (partition, 0), &mut note)?;
+        let found = snapshots::read(bus, &self.topics, partition, &self.stop)?;
         let mut usable = found.usable(self.journal, (start, end.min(log_end)));
         usable.retain(|manifest| !matches!(self.arguments.until, Some(Until::Time(time)) if manifest.until.now > time));
-        let Some(manifest) = usable.pop() else { return Ok(None) };
-        let (since, number, first) = (manifest.since_offset(), manifest.number, manifest.first);
-        let failed = |why: String| {
-            let journal = &self.topics.journal;
-            Failure::new(Exit::Journal, format_args!("{journal}/{partition}, from snapshot {number} on: {why}"))
-        };
-        let mut trouble = None;
+        let mut wrong = None;
+        while let Some(manifest) = usable.pop() {
+            let (since, number) = (manifest.since_offset(), manifest.number);
+            match self.restore_by(bus, partition, manifest)? {
+                Ok(()) => return Ok(Some(since)),
+                Err(Untaken::Wrong(why)) => wrong = Some(Untaken::Wrong(format!("snapshot {number} does not fit: {why}"))),
+                Err(store) => return Err(self.untaken(partition, store)),
+            }
+            self.fresh.clear(partition)?;
+        }
+        wrong.map_or(Ok(None), |wrong| Err(self.untaken(partition, wrong)))
+    }
+
+    fn restore_by(&self, bus: &mut impl Bus, partition: i32, manifest: Manifest) -> Result<Result<(), Untaken>, Failure> {
+        let (since, until, first) = (manifest.since_offset(), manifest.until.journal_offset, manifest.first);
         let mut restore = Restore::begin((partition, self.partitions), (&self.topics, self.journal), self.fresh, manifest);
-        let mut taken = |taken: Result<bool, String>| {
+        let mut trouble = None;
+        let mut more = |taken: Result<bool, Untaken>| {
             let more = taken.unwrap_or_else(|why| {
-                trouble = Some(why);
+                trouble.get_or_insert(why);
                 false
             });
             more && !self.stop.load(Ordering::Relaxed)
         };
         let value = |read: &blocking::Read| read.value.clone().unwrap_or_default();
-        if since < restore.until() {
-            blocking::read_from(bus, &self.topics.journal, (partition, since), &mut |read| {
-                taken(restore.take(read.offset, &value(&read)))
-            })?;
+        if since < until {
+            let mut take = |read: blocking::Read| more(restore.take(read.offset, &value(&read)));
+            blocking::read_from(bus, &self.topics.journal, (partition, since), &mut take)?;
         }
-        blocking::read_from(bus, &self.topics.snapshots, (partition, first), &mut |read| taken(restore.piece(&value(&read))))?;
-        trouble.map_or_else(|| restore.finish(), Err).map_err(failed)?;
-        Ok(Some(since))
+        let mut piece = |read: blocking::Read| more(restore.piece(&value(&read)));
+        blocking::read_from(bus, &self.topics.snapshots, (partition, first), &mut piece)?;
+        self.go_on()?;
+        Ok(trouble.map_or_else(|| restore.finish(), Err))
+    }
+
+    /// An error once somebody wants it to end.
+    fn go_on(&self) -> Result<(), Failure> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(Failure::new(Exit::Failed, "interrupted: nothing was compared to the end")),
+            false => Ok(()),
+        }
     }
 
     /// Gives it the journal up to an offset, or a time; says how far it is while that takes long.
@@ -284,7 +303,7 @@ impl Replay<'_> {
         let at = TopicPartition { topic: bus.topic(topic), partition };
         let (start, log_end) = blocking::bounds(bus, at)?;
         let first = rebuild.first_offset();
-        let journal = |why: String| Err(Failure::new(Exit::Journal, why));
+        let journal = |why: String| Err(self.untaken(partition, Untaken::Wrong(why)));
         if start > first {
             return journal(format!(
                 "it begins at offset {start}, and what is rebuilt at {first}: no snapshot of it reaches there: begin with a backup that is newer (--from FOLDER)"
@@ -312,10 +331,8 @@ impl Replay<'_> {
             trouble = rebuild.take(read.offset, value).err();
             trouble.is_none()
         })?;
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(Failure::new(Exit::Failed, "interrupted: nothing was compared to the end"));
-        }
-        trouble.map_or(Ok(()), journal)
+        self.go_on()?;
+        trouble.map_or(Ok(()), |why| Err(self.untaken(partition, why)))
     }
 
     /// True behind the time at which the replay is to end, by the journal's own clock.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::buses::{self, Access};
 use super::definitions::say;
-use super::entries::{self, Place, check_reason, parse_place};
+use super::entries::{self, Place, Repeats, check_reason, parse_place};
 use super::exit::{Exit, Failure};
 use super::text::{printable, time};
 use crate::config::Config;
@@ -41,7 +41,7 @@ pub(super) fn list(config: &Config, filter: &Filter, as_json: bool, out: &mut dy
         let mut newest = VecDeque::with_capacity(filter.limit.min(1_024));
         let mut total = 0;
         let mut marks = entries::marks(bus, config, partition)?;
-        entries::visit_once(bus, config, partition, &mut |place, mut record| {
+        entries::visit(bus, config, (partition, Repeats::Passed), &mut |place, mut record| {
             let mark = marks.remove(&place.1);
             if filter.matches(&record) && mark.is_some() && !filter.all {
                 hidden += 1;
@@ -94,7 +94,7 @@ pub(super) fn show(config: &Config, id: &str, as_json: bool, out: &mut dyn Write
     let mut any = buses::open(config, Access::Read)?;
     entries::each_partition(config, &mut any, &mut |partition, bus| {
         if partition == place.0 {
-            entries::visit(bus, config, partition, &mut |at, record| {
+            entries::visit(bus, config, (partition, Repeats::Told), &mut |at, record| {
                 if at == place {
                     found = Some(record);
                 }

@@ -159,7 +159,7 @@ fn quarantined(any: &mut AnyBus, config: &Config, topic: &str) -> Result<BTreeSe
     let mut places = BTreeSet::new();
     entries::each_partition(config, any, &mut |partition, any| {
         let marks = entries::marks(any, config, partition)?;
-        entries::visit(any, config, partition, &mut |place, record| {
+        entries::visit(any, config, (partition, entries::Repeats::Told), &mut |place, record| {
             if *record.topic == *topic && !marks.contains_key(&place.1) {
                 places.insert((record.partition, record.offset));
             }

@@ -8,7 +8,7 @@ use ringmaster_schemas::journal::Quarantined;
 use ringmaster_schemas::json::time::parse_timestamp;
 
 use super::buses::AnyBus;
-use super::entries::{self, Place, check_reason, parse_place};
+use super::entries::{self, Place, Repeats, check_reason, parse_place};
 use super::exit::{Exit, Failure};
 use super::text::printable;
 use crate::config::Config;
@@ -93,8 +93,8 @@ impl Selected {
         let (by_id, mut selected) = (!missing.is_empty(), Selected::default());
         entries::each_partition(config, any, &mut |partition, any| {
             let marks = if by_id { BTreeMap::new() } else { entries::marks(any, config, partition)? };
-            let visit = if by_id { entries::visit } else { entries::visit_once };
-            visit(any, config, partition, &mut |place, record| {
+            let repeats = if by_id { Repeats::Told } else { Repeats::Passed };
+            entries::visit(any, config, (partition, repeats), &mut |place, record| {
                 let is_meant =
                     if by_id { missing.remove(&place) } else { arguments.means(&record) && !marks.contains_key(&place.1) };
                 if is_meant {

@@ -1,9 +1,10 @@
 //! `snapshots`: what stands for the parts of the journal that were deleted, and where it begins.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use comfy_table::{ContentArrangement, Table, presets};
-use ringmaster_bus::{Bus, TopicPartition};
+use ringmaster_bus::{Bus, BusError, TopicPartition};
 use ringmaster_core::partition::Snapshots;
 use ringmaster_schemas::names::Topics;
 use ringmaster_schemas::snapshot::Manifest;
@@ -30,7 +31,10 @@ pub(super) fn list(config: &Config, as_json: bool, out: &mut dyn Write) -> Resul
     table.set_header(["PARTITION", "SNAPSHOT", "SINCE", "UNTIL", "ROWS", "BYTES", "TAKEN", "BY", "RESTORES"]);
     let mut count = 0;
     for partition in 0..journal.partitions {
-        let (bounds, found) = on_bus!(&mut any, bus => read(bus, &topics, partition)?);
+        let (bounds, found) = on_bus!(&mut any, bus => {
+            let at = TopicPartition { topic: bus.topic(&topics.journal), partition };
+            (blocking::bounds(bus, at)?, read(bus, &topics, partition, &AtomicBool::new(false))?)
+        });
         let usable: Vec<i64> = found.usable(journal.id, bounds).iter().map(|manifest| manifest.number).collect();
         for manifest in found.whole() {
             count += 1;
@@ -62,17 +66,15 @@ pub(super) fn list(config: &Config, as_json: bool, out: &mut dyn Write) -> Resul
     }
 }
 
-/// What the journal holds of a partition, and its snapshots.
-fn read(bus: &mut impl Bus, topics: &Topics, partition: i32) -> Result<((i64, i64), Snapshots), Failure> {
-    let at = TopicPartition { topic: bus.topic(&topics.journal), partition };
-    let bounds = blocking::bounds(bus, at)?;
+/// What the topic of snapshots says of a partition, read to its end unless somebody wants it to stop.
+pub(super) fn read(bus: &mut impl Bus, topics: &Topics, partition: i32, stop: &AtomicBool) -> Result<Snapshots, BusError> {
     let mut found = Snapshots::default();
     let mut note = |read: blocking::Read| {
         found.take(read.value.as_deref().unwrap_or_default());
-        true
+        !stop.load(Ordering::Relaxed)
     };
     blocking::read_from(bus, &topics.snapshots, (partition, 0), &mut note)?;
-    Ok((bounds, found))
+    Ok(found)
 }
 
 fn as_line(partition: i32, manifest: &Manifest, journal_start: i64, restores: bool) -> serde_json::Value {

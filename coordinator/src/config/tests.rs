@@ -171,6 +171,7 @@ fn what_is_wrong_is_said_with_its_place_and_a_hint() {
         ("partitions = [1]", "r.toml:1:1: partitions: a list is not a value here"),
         ("bus = 'rabbit'", "bus: 'rabbit' is not 'kafka' or 'embedded'"),
         ("prefix = 'a b'", "prefix: 'a b' cannot begin a topic's name"),
+        ("journal_retention = '1s'", "journal_retention: '1s' is not a duration from 2s to 3650d, and not 'forever'"),
         ("start_at = 'yesterday'", "start_at: 'yesterday' is neither 'earliest' nor 'latest' nor a time"),
         ("[api]\nlisten = 8080", "api.listen: '8080' is not an address"),
         ("[log]\nlevel = 'in=fo=x'", "log.level: 'in=fo=x' is no level or filter"),

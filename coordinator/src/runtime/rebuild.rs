@@ -1,7 +1,8 @@
 //! A partition's state made anew from its journal, into a store of its own, and compared with another one.
 //!
 //! ```text
-//! (a store, or a snapshot, to begin with ->) records of the journal -> replica -> batches -> a fresh store -> differences from another store
+//! (a store, or a snapshot, to begin with ->) records of the journal -> replica -> batches -> a fresh store
+//!     -> differences from another store
 //! ```
 //!
 //! Nothing is sent and nothing is claimed: what counts is told by the records alone.
@@ -9,12 +10,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ringmaster_core::partition::{BreakerSettings, Limits, RESTORING, Replica, Restoring, Settings, Verdict, recount, row_hash};
+use ringmaster_core::partition::{
+    BreakerSettings, Limits, RESTORING, Replica, Restoring, Settings, Untaken, Verdict, recount, row_hash,
+};
 use ringmaster_schemas::journal::{JournalRecord, TopicId};
 use ringmaster_schemas::names::Topics;
 use ringmaster_schemas::snapshot::Manifest;
 use ringmaster_schemas::state::{Checkpoint, RowKey, RowKind, Saga};
-use ringmaster_store::Store;
+use ringmaster_store::{Store, StoreError};
 
 use super::rows::StoredRows;
 
@@ -41,13 +44,13 @@ impl<'a> Rebuild<'a> {
         (number, partitions): (i32, i32),
         (topics, journal): (&Topics, TopicId),
         store: &'a dyn Store,
-    ) -> Result<Rebuild<'a>, String> {
+    ) -> Result<Rebuild<'a>, Untaken> {
         let settings = settings((number, partitions), (topics, journal));
         let rows = StoredRows { store, partition: number };
-        let stored = store.checkpoint(number).map_err(|error| error.to_string())?;
+        let stored = store.checkpoint(number).map_err(of_store)?;
         let replica = match stored {
-            Some(checkpoint) if checkpoint.journal != journal => return Err(OTHER_JOURNAL.to_owned()),
-            Some(checkpoint) => Replica::restore(settings, checkpoint, &rows)?,
+            Some(checkpoint) if checkpoint.journal != journal => return Err(Untaken::Wrong(OTHER_JOURNAL.to_owned())),
+            Some(checkpoint) => Replica::restore(settings, checkpoint, &rows).map_err(Untaken::Store)?,
             None => Replica::new(settings),
         };
         Ok(Rebuild { is_proven: replica.next_offset() == 0, replica, rows, counted: 0 })
@@ -64,23 +67,21 @@ impl<'a> Rebuild<'a> {
     }
 
     /// Takes the record at an offset.
-    pub fn take(&mut self, offset: i64, value: &[u8]) -> Result<(), String> {
+    pub fn take(&mut self, offset: i64, value: &[u8]) -> Result<(), Untaken> {
         if !self.is_proven {
             self.is_proven = offset == self.first_offset() && self.replica.ends_with(value);
-            return if self.is_proven { Ok(()) } else { Err(OTHER_JOURNAL.to_owned()) };
+            return if self.is_proven { Ok(()) } else { Err(Untaken::Wrong(OTHER_JOURNAL.to_owned())) };
         }
-        if offset != self.replica.next_offset() {
-            return Err(format!("offset {} is missing: what comes next is {offset}", self.replica.next_offset()));
-        }
-        let verdict = self.replica.read(offset, value, &self.rows).map_err(|why| format!("offset {offset}: {why}"))?;
+        is_next(offset, self.replica.next_offset())?;
+        let verdict = self.replica.read(offset, value, &self.rows).map_err(|why| at(offset, why))?;
         self.counted += u64::from(verdict == Verdict::Counts);
         if self.replica.dirty_count() >= BATCH_ROWS { self.write() } else { Ok(()) }
     }
 
     /// Writes what is left.
-    pub fn write(&mut self) -> Result<(), String> {
+    pub fn write(&mut self) -> Result<(), Untaken> {
         let Some(batch) = self.replica.stage() else { return Ok(()) };
-        self.rows.store.write(&batch).map_err(|error| error.to_string())?;
+        self.rows.store.write(&batch).map_err(of_store)?;
         self.replica.stored_and_trimmed(&batch);
         Ok(())
     }
@@ -98,48 +99,55 @@ impl<'a> Restore<'a> {
         Restore { restoring: Restoring::new(settings(of, journal), manifest), rows: StoredRows { store, partition: of.0 } }
     }
 
-    /// Up to where the journal is read for it.
-    pub fn until(&self) -> i64 {
-        self.restoring.manifest().until.journal_offset
-    }
-
     /// Takes the record at an offset of the journal; false if it was the last that it needs.
-    pub fn take(&mut self, offset: i64, value: &[u8]) -> Result<bool, String> {
-        if offset != self.restoring.next_offset() {
-            return Err(format!("offset {} is missing: what comes next is {offset}", self.restoring.next_offset()));
-        }
-        let record = if JournalRecord::is_foreign(value) {
-            None
-        } else {
-            Some(JournalRecord::decode(value).map_err(|error| format!("offset {offset}: {error}"))?)
-        };
-        self.restoring.take(offset, record.as_ref(), &self.rows).map_err(|why| format!("offset {offset}: {why}"))?;
+    pub fn take(&mut self, offset: i64, value: &[u8]) -> Result<bool, Untaken> {
+        is_next(offset, self.restoring.next_offset())?;
+        let record = JournalRecord::read(value).map_err(|error| at(offset, Untaken::Wrong(error.to_string())))?;
+        self.restoring.take(offset, record.as_ref(), &self.rows).map_err(|why| at(offset, why))?;
         self.write_if(BATCH_ROWS)?;
         Ok(!self.restoring.is_replayed())
     }
 
     /// Takes what stands next in the topic of snapshots; false if it was the last that it needs.
-    pub fn piece(&mut self, value: &[u8]) -> Result<bool, String> {
-        self.restoring.piece(value, &self.rows).map_err(|why| why.to_string())?;
+    pub fn piece(&mut self, value: &[u8]) -> Result<bool, Untaken> {
+        self.restoring.piece(value, &self.rows)?;
         self.write_if(BATCH_ROWS)?;
         Ok(!self.restoring.is_made())
     }
 
     /// All was given: the state is whole, or this says what is missing.
-    pub fn finish(mut self) -> Result<(), String> {
-        self.restoring.make_last().map_err(|why| why.to_string())?;
+    pub fn finish(mut self) -> Result<(), Untaken> {
+        self.restoring.make_last()?;
         self.write_if(0)?;
-        if self.restoring.is_stored() { Ok(()) } else { Err("not all of the snapshot is there".to_owned()) }
+        let missing = || Untaken::Wrong("not all of the snapshot is there".to_owned());
+        if self.restoring.is_stored() { Ok(()) } else { Err(missing()) }
     }
 
-    fn write_if(&mut self, least: usize) -> Result<(), String> {
+    fn write_if(&mut self, least: usize) -> Result<(), Untaken> {
         if self.restoring.dirty_count() < least {
             return Ok(());
         }
         let Some(batch) = self.restoring.stage() else { return Ok(()) };
-        self.rows.store.write(&batch).map_err(|error| error.to_string())?;
+        self.rows.store.write(&batch).map_err(of_store)?;
         self.restoring.stored(&batch);
         Ok(())
+    }
+}
+
+fn of_store(error: StoreError) -> Untaken {
+    Untaken::Store(error.to_string())
+}
+
+fn is_next(offset: i64, next: i64) -> Result<(), Untaken> {
+    let missing = || Untaken::Wrong(format!("offset {next} is missing: what comes next is {offset}"));
+    if offset == next { Ok(()) } else { Err(missing()) }
+}
+
+/// The same, with the offset that it is about.
+fn at(offset: i64, why: Untaken) -> Untaken {
+    match why {
+        Untaken::Wrong(why) => Untaken::Wrong(format!("offset {offset}: {why}")),
+        Untaken::Store(_) => why,
     }
 }
 

@@ -148,5 +148,40 @@ fn what_could_not_be_taken_is_listed_and_shown() {
     assert_eq!(site.ringmaster(&["quarantine", "list", "--topic", "payments"]).1, "nothing like that is in quarantine\n");
     let (code, _, errors) = site.ringmaster(&["quarantine", "list", "--reason", "BROKEN"]);
     assert!(code == 2 && errors.contains("'BROKEN' is no reason; there are UNDECODABLE, UNKNOWN_SCHEMA, "), "{errors}");
+    let (code, said, errors) = site.ringmaster(&["snapshots"]);
+    assert!(code == 0 && said.contains("no snapshot was taken: the setting `journal_retention`"), "{said}{errors}");
     assert_eq!(coordinator.stop().0, Some(0));
+    // Of which it was not known whether they had arrived: they are sent again, and are no more than they were.
+    sent_again(&site, record["id"].as_str().expect("a place"));
+    let (_, said, errors) = site.ringmaster(&["quarantine", "list"]);
+    assert!(said.contains("2 of 2 records"), "{said}{errors}");
+    let (code, said, errors) = site.ringmaster(&[
+        "quarantine",
+        "discard",
+        "--reason",
+        "UNKNOWN_SCHEMA",
+        "--expected",
+        "1",
+        "--by",
+        "mia",
+        "--why",
+        "of no use",
+    ]);
+    assert_eq!(code, 0, "{said}{errors}");
+    let (_, said, errors) = site.ringmaster(&["quarantine", "list"]);
+    assert!(said.contains("1 of 1 records; 1 that were redriven or discarded"), "{said}{errors}");
+}
+
+/// Appends what stands in quarantine once more, behind itself.
+fn sent_again(site: &Site, id: &str) {
+    let log = site.log();
+    let partition = id.split('/').next().and_then(|partition| partition.parse().ok()).expect("a partition");
+    let mut all = Vec::new();
+    let mut note = |read: blocking::Read| {
+        all.push((Vec::new(), read.value.unwrap_or_default()));
+        true
+    };
+    blocking::read_to_end(&mut log.client(), "ringmaster.quarantine", partition, &mut note).expect("readable");
+    assert!(!all.is_empty());
+    blocking::append(&mut log.client(), "ringmaster.quarantine", partition, &all).expect("appended");
 }
