@@ -2,7 +2,4 @@
 
 #![no_main]
 
-#[global_allocator]
-static COUNTING: ringmaster_hostile::cap::Counting = ringmaster_hostile::cap::Counting;
-
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| ringmaster_hostile::target("definition").check(bytes));

@@ -5,11 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use ringmaster_hostile::cap::Counting;
 use ringmaster_hostile::{TARGETS, Target, corpus, seeds};
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
 
 /// Memory is counted for the whole program: one input at a time.
 static ONE: Mutex<()> = Mutex::new(());
