@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
-use ringmaster_bus::kafka::broker::Broker;
+use ringmaster_bus::kafka::broker::{Broker, free_ports};
 
 use crate::machine::{self, Used};
 use crate::traffic::{Counters, Traffic};
@@ -68,5 +68,5 @@ pub(crate) fn wall_ms() -> f64 {
 
 /// A port that is free now.
 pub(crate) fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    Ok(free_ports(1)?[0])
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use ringmaster_bus::kafka::broker::{Broker, LIBS};
-use ringmaster_tests::chaos::{Class, Options, run};
+use ringmaster_tests::chaos::{Class, Options, go_apart, run};
 
 /// Nothing was violated.
 const FINE: u8 = 0;
@@ -106,6 +106,7 @@ fn options(arguments: &Arguments) -> Result<Options, String> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    go_apart();
     match chaos(&arguments) {
         Ok(code) => ExitCode::from(code),
         Err(why) => {

@@ -49,10 +49,18 @@ pub enum Class {
     StoreFlipped,
     /// Files are gone.
     StoreDeleted,
+    /// `kill -9` of the broker that is the active controller.
+    KillController,
+    /// Other brokers lead all partitions.
+    LeadersMoved,
+    /// A coordinator's disk is full.
+    DiskFull,
+    /// A coordinator's clock steps.
+    ClockStep,
 }
 
 /// Each with its name and what it does.
-const CLASSES: [(Class, &str, &str); 22] = [
+const CLASSES: [(Class, &str, &str); 26] = [
     (Class::KillCoordinator, "kill-coordinator", "kill -9, and started again at once or when the others have taken over"),
     (Class::KillParticipant, "kill-participant", "kill -9 of a service, and started again"),
     (Class::KillBroker, "kill-broker", "kill -9, and started again; of three at once, or when others lead"),
@@ -75,6 +83,14 @@ const CLASSES: [(Class, &str, &str); 22] = [
     (Class::StoreTruncated, "store-truncated", "kill -9 of a coordinator; a file of its store is cut short"),
     (Class::StoreFlipped, "store-flipped", "kill -9 of a coordinator; 8 bytes of a file of its store are others"),
     (Class::StoreDeleted, "store-deleted", "kill -9 of a coordinator; a file of its store, or all of it, is gone"),
+    (Class::KillController, "kill-controller", "kill -9 of the broker that is the active controller, of three, and started again"),
+    (Class::LeadersMoved, "leaders-moved", "every partition of every topic gets another leader, of three brokers"),
+    (
+        Class::DiskFull,
+        "disk-full",
+        "the disk of a coordinator is full, until its store finds it and for up to 5 s; it is started again when it ends",
+    ),
+    (Class::ClockStep, "clock-step", "the clock of a coordinator steps, to 20 s before or behind what it was at its start"),
 ];
 
 impl Class {

@@ -11,6 +11,7 @@
 mod check;
 mod class;
 mod faults;
+mod host;
 mod options;
 mod report;
 mod run;
@@ -18,6 +19,7 @@ mod stage;
 mod ways;
 
 pub use class::Class;
+pub use host::go_apart;
 pub use options::Options;
 pub use report::{Report, Row, Violation};
 pub use run::{run, run_in};

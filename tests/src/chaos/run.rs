@@ -8,17 +8,34 @@ use fastrand::Rng;
 use super::report::{Fault, Report, Violation};
 use super::stage::Stage;
 use super::ways::Ways;
-use super::{Class, Halt, Options, check, faults};
+use super::{Class, Halt, Options, check, faults, host};
 use crate::live::{Brokers, World, say_as};
 
 /// Carries a run out on brokers of its own. An error if it could not be: that says nothing of what is tested.
 pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report, String> {
+    let options = &possible(options)?;
     tell(&format!("brokers start: {}; seed {}", options.brokers, options.seed));
     let failed = |error: std::io::Error| error.to_string();
     let ways = Ways::open(options.brokers).map_err(failed)?;
     let properties = |number, port, controllers| ways.properties(number, port, controllers);
     let brokers = Brokers::start(options.brokers, properties).map_err(failed)?;
     rounds(World::on("chaos", brokers), Some(&ways), options, stop)
+}
+
+/// Without the classes that cannot be made here, which are said; an error if nothing is left.
+fn possible(options: &Options) -> Result<Options, String> {
+    let mut possible = options.clone();
+    let mut left_out = Vec::new();
+    possible.classes.retain(|class| {
+        let hindrance = host::hindrance(*class, options.brokers);
+        left_out.extend(hindrance.map(|why| format!("{class} is left out: {why}")));
+        hindrance.is_none()
+    });
+    if possible.classes.is_empty() {
+        return Err(left_out.join("; "));
+    }
+    left_out.iter().for_each(|line| tell(line));
+    Ok(possible)
 }
 
 /// The same in a world that is there, on as many brokers as it has; its network cannot be disturbed.
@@ -80,7 +97,8 @@ struct Round<'a> {
 impl Round<'_> {
     fn play(&mut self, world: &mut World, report: &mut Report) -> Result<(), Halt> {
         let mut random = Rng::with_seed(self.seed);
-        let mut stage = Stage::open(world, self.options, self.ways, self.stop)?;
+        let forgets = random.bool();
+        let mut stage = Stage::open(world, self.options, self.ways, self.stop, forgets)?;
         for class in self.plan(&mut random) {
             if self.until.is_some_and(|until| Instant::now() >= until) {
                 break;
@@ -93,11 +111,12 @@ impl Round<'_> {
         let checked = check::close(&mut stage)?;
         let (accounting, number) = (&checked.accounting, self.number);
         tell(&format!(
-            "round {number}: issued {} = completed {} + compensated {}; {} rows as the journal makes them; {} violations",
+            "round {number}: issued {} = completed {} + compensated {}; {} rows as {} make them; {} violations",
             accounting.issued,
             accounting.completed,
             accounting.compensated,
             checked.rows,
+            if forgets { "snapshots and what is left of the journal" } else { "the whole journal would" },
             checked.wrong.len()
         ));
         report.rounds += 1;

@@ -7,14 +7,17 @@ use std::time::{Duration, Instant};
 
 use ringmaster_demo::rig::SERVICES;
 
+use super::host::Clock;
 use super::ways::{SERVICES as SERVICES_WAY, Ways};
-use super::{Halt, Options};
+use super::{Class, Halt, Options};
 use crate::live::{Coordinator, PARTITIONS, Process, Shop, World};
 
 /// Names of coordinators.
 const NAMES: [&str; 3] = ["blue", "green", "red"];
 /// Whoever hears nothing of a coordinator for so long gives its partitions to others.
 pub(super) const SESSION: Duration = Duration::from_secs(3);
+/// How long the journal is kept in a round that forgets it.
+const RETENTION: &str = "20s";
 /// How long something may take that must happen, on a machine that is busy with other things.
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);
 /// So long is waited until nothing is queued up any more: a slow machine may never get there.
@@ -38,6 +41,8 @@ pub(super) struct Seat {
     pub(super) is_apart: bool,
     /// Its files were damaged, or its disk is full: it may end by itself, and is started again.
     pub(super) may_end: bool,
+    /// How often it was started.
+    pub(super) starts: usize,
 }
 
 /// One round's stage.
@@ -54,16 +59,19 @@ pub(super) struct Stage<'a> {
     pub(super) poisoned: BTreeMap<String, usize>,
     /// The network between the processes and the brokers, if there is one.
     pub(super) ways: Option<&'a Ways>,
+    /// Moves the clocks of coordinators, where that is asked for.
+    clock: Option<Clock>,
     stop: &'a AtomicBool,
 }
 
 impl<'a> Stage<'a> {
-    /// Topics, services, coordinators, and orders at the rate.
+    /// Topics, services, coordinators, and orders at the rate; the journal is deleted behind snapshots if the round forgets.
     pub(super) fn open(
         world: &'a mut World,
         options: &'a Options,
         ways: Option<&'a Ways>,
         stop: &'a AtomicBool,
+        forgets: bool,
     ) -> Result<Stage<'a>, Halt> {
         world.edit(
             "sagas/order-fulfilment.yaml",
@@ -71,12 +79,19 @@ impl<'a> Stage<'a> {
             "    undo: inventory.ReleaseStock\n    timeout: 5s\n",
         );
         world.configure(&format!("\"session.timeout.ms\" = \"{}\"", SESSION.as_millis()));
+        if forgets {
+            world.edit("ringmaster.toml", "partitions =", &format!("journal_retention = \"{RETENTION}\"\npartitions ="));
+        }
         world.apply_topics();
         let shop = world.silent_shop();
-        let seat = |name: &&'static str| Seat { name, running: None, is_apart: false, may_end: false };
+        let seat = |name: &&'static str| Seat { name, running: None, is_apart: false, may_end: false, starts: 0 };
         let seats = NAMES.iter().take(options.coordinators).map(seat).collect();
-        let mut stage = Stage { world, seats, shop, options, poisoned: BTreeMap::new(), ways, stop };
+        let mut stage = Stage { world, seats, shop, options, poisoned: BTreeMap::new(), ways, clock: None, stop };
         SERVICES.iter().for_each(|service| stage.start_service(service, &[]));
+        if options.classes.contains(&Class::ClockStep) {
+            stage.clock = Some(Clock::build(stage.world.folder())?);
+            (0..stage.seats.len()).try_for_each(|seat| stage.set_clock(seat, 0))?;
+        }
         (0..stage.seats.len()).for_each(|seat| stage.start(seat));
         stage.wait_shared("the coordinators own all partitions")?;
         stage.shop.order(u64::MAX / 2, options.rate);
@@ -94,7 +109,19 @@ impl<'a> Stage<'a> {
     /// Starts the coordinator of a seat.
     pub(super) fn start(&mut self, seat: usize) {
         let name = self.seats[seat].name;
-        self.seats[seat].running = Some(self.world.coordinator_with(name, name, &self.settings(name)));
+        let environment: Vec<_> = self.clock.iter().flat_map(|clock| clock.environment(&self.clock_file(seat))).collect();
+        self.seats[seat].running = Some(self.world.coordinator_with(name, name, &self.settings(name), &environment));
+        self.seats[seat].starts += 1;
+    }
+
+    /// Lets the clock of a seat be so many seconds away from the machine's.
+    pub(super) fn set_clock(&self, seat: usize, away_s: i64) -> Result<(), Halt> {
+        Ok(Clock::set(&self.clock_file(seat), away_s)?)
+    }
+
+    /// What the clock of a seat goes by.
+    fn clock_file(&self, seat: usize) -> PathBuf {
+        self.world.folder().join(self.seats[seat].name).with_extension("clock")
     }
 
     /// What a coordinator of this name needs beside the settings of all.

@@ -14,6 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ringmaster_bus::kafka::broker::free_ports;
+
 pub(super) use pump::Weather;
 use pump::{Air, join};
 
@@ -46,11 +48,12 @@ impl Ways {
     /// Opens ways to so many brokers, which do not run yet.
     pub(super) fn open(brokers: usize) -> io::Result<Ways> {
         let mut ways = Ways { ways: Vec::new(), stop: Arc::default(), threads: Vec::new() };
+        let mut listener_ports = free_ports(brokers * CLIENTS.len())?.into_iter();
         for broker in 1..=brokers {
             for client in CLIENTS {
                 let listener = TcpListener::bind("127.0.0.1:0")?;
                 let port = listener.local_addr()?.port();
-                let listener_port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+                let listener_port = listener_ports.next().expect("one for each");
                 let way = Way { client, broker, port, listener_port, air: Arc::default() };
                 ways.threads.push(serve(listener, &way, ways.stop.clone())?);
                 ways.ways.push(way);

@@ -1,6 +1,17 @@
-//! Folders that a test copies.
+//! Folders that a test makes and copies.
 
 use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::repository;
+
+/// A folder with the example definitions; it goes when this value does.
+pub(super) fn new_folder() -> TempDir {
+    let folder = tempfile::Builder::new().prefix("ringmaster-live-").tempdir().expect("a folder can be made");
+    copy(&repository().join("sagas"), &folder.path().join("sagas"));
+    folder
+}
 
 /// Copies a folder with everything in it; files that vanish meanwhile are left out.
 pub fn copy(from: &Path, to: &Path) {

@@ -50,10 +50,18 @@ impl Ground {
 
     /// Waits until every copy of every partition has all, and lets those lead that should. Of one broker nothing is waited for.
     pub(super) fn mend(&self) -> io::Result<()> {
-        let Ground::Own(Brokers::Cluster(cluster)) = self else { return Ok(()) };
+        let Some(cluster) = self.cluster() else { return Ok(()) };
         cluster.until_all(|led| led.is_whole && led.leader.is_some())?;
         cluster.elect_preferred()?;
         cluster.until_all(|led| led.leader == Some(led.preferred))
+    }
+
+    /// Several brokers, if there are.
+    pub(super) fn cluster(&self) -> Option<&Cluster> {
+        match self {
+            Ground::Own(Brokers::Cluster(cluster)) => Some(cluster),
+            _ => None,
+        }
     }
 }
 

@@ -21,6 +21,11 @@ pub struct Process {
 impl Process {
     /// Starts a program in `folder`; what it says goes to `NAME.log` there.
     pub fn start(name: &str, program: &Path, arguments: &[&str], folder: &Path) -> Process {
+        Process::start_with(name, program, arguments, folder, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn start_with(name: &str, program: &Path, arguments: &[&str], folder: &Path, environment: &[(&str, String)]) -> Process {
         let log = folder.join(format!("{name}.log"));
         let out = File::options().create(true).append(true).open(&log).expect("the log can be written");
         let child = command("setpriv")
@@ -28,6 +33,7 @@ impl Process {
             .arg(program)
             .args(arguments)
             .current_dir(folder)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("a handle can be doubled"))
             .stderr(out)

@@ -1,13 +1,13 @@
 //! One test's world: a folder, settings as a user writes them, topics on the shared broker, and processes.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
-use ringmaster_bus::kafka::broker::Broker;
+use ringmaster_bus::kafka::broker::{Broker, Cluster, free_ports};
 use ringmaster_demo::accounting::{self, Accounting};
 use ringmaster_demo::orders::{self, ORDERS, OUTCOMES, OrderWriter};
 use ringmaster_demo::rig;
@@ -18,9 +18,9 @@ use ringmaster_schemas::registry::Schemas;
 use ringmaster_store::rocks::RocksStore;
 use tempfile::TempDir;
 
-use super::files::{copy, copy_logs};
+use super::files::{copy, copy_logs, new_folder};
 use super::ground::{Brokers, Ground};
-use super::{CLIENT, CLIENTS, Coordinator, Placing, Process, Shop, binary, broker, command, repository, say};
+use super::{CLIENT, CLIENTS, Coordinator, Placing, Process, Shop, binary, broker, command, say};
 
 /// P in all live tests.
 pub const PARTITIONS: i32 = 8;
@@ -116,6 +116,11 @@ impl World {
         self.ground.mend()
     }
 
+    /// Several brokers of its own, if it has them.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.ground.cluster()
+    }
+
     /// Of all brokers, for clients.
     pub fn address(&self) -> String {
         self.ground.address()
@@ -177,18 +182,18 @@ impl World {
 
     /// The same with another data directory.
     pub fn coordinator_at(&self, name: &str, data: &str) -> Coordinator {
-        self.coordinator_with(name, data, &[])
+        self.coordinator_with(name, data, &[], &[])
     }
 
-    /// The same with further settings.
-    pub fn coordinator_with(&self, name: &str, data: &str, more: &[String]) -> Coordinator {
+    /// The same with further settings, and variables of its environment.
+    pub fn coordinator_with(&self, name: &str, data: &str, more: &[String], environment: &[(&str, String)]) -> Coordinator {
         let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().expect("an address");
         let log = data;
         let data = self.folder().join(data);
         let settings = [format!("instance={name}"), format!("data_dir={}", data.display()), format!("api.listen={address}")];
         let mut arguments = vec!["run"];
         settings.iter().chain(more).for_each(|setting| arguments.extend(["--set", setting]));
-        let process = Process::start(log, &binary("ringmaster"), &arguments, self.folder());
+        let process = Process::start_with(log, &binary("ringmaster"), &arguments, self.folder(), environment);
         Coordinator { process, address, data }
     }
 
@@ -377,12 +382,6 @@ pub fn accounting(data: &Path, audits: &[Audit], run: &str, issued: u64) -> Acco
     accounting::account_with(&store.store, PARTITIONS, audits, run, issued).expect("store and ledgers can be read")
 }
 
-fn new_folder() -> TempDir {
-    let folder = tempfile::Builder::new().prefix("ringmaster-live-").tempdir().expect("a folder can be made");
-    copy(&repository().join("sagas"), &folder.path().join("sagas"));
-    folder
-}
-
 fn new_prefix() -> String {
     format!("live-{:08x}", fastrand::u32(..))
 }
@@ -391,6 +390,7 @@ fn place(service: &str) -> usize {
     SERVICES.iter().position(|known| *known == service).expect("one of the three")
 }
 
+/// One that stays free while a coordinator that has it is started again.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    free_ports(1).expect("a free port")[0]
 }

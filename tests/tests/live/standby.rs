@@ -87,7 +87,7 @@ fn other_rules_are_refused_while_others_run() {
     // Deployed by a person it starts.
     let deploy = world.ringmaster(&["deploy", &folder.display().to_string()]);
     assert!(deploy.status.success(), "{}", String::from_utf8_lossy(&deploy.stderr));
-    let mut green = world.coordinator_with("green", "green", std::slice::from_ref(&own));
+    let mut green = world.coordinator_with("green", "green", std::slice::from_ref(&own), &[]);
     green.wait_ready();
     green.stop();
     blue.stop();

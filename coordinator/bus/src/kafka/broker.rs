@@ -3,8 +3,8 @@
 //! It never outlives the process that started it, however that ends: a shell beside it holds the other end of a pipe and kills the
 //! broker when the pipe closes.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,15 +24,22 @@ use crate::{BusError, Specification};
 
 mod cluster;
 mod jars;
+mod ports;
 pub mod process;
+mod request;
 mod secured;
 
 pub use cluster::Cluster;
 pub use jars::LIBS;
+pub use ports::free_ports;
 pub use secured::{Identity, Secured, pem};
 
 /// How long the broker may take to start or to stop; it needs about 4 s on 2 free cores, and minutes on busy ones.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long it may take to write what its threads wait for.
+const WRITES_WITHIN: Duration = Duration::from_secs(5);
+/// So many lines of its log are told when it fails: all of its threads and what was before.
+const LOG_LINES: usize = 1000;
 /// Waits for answers of the broker in the calls below.
 const CALL_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -68,7 +75,7 @@ impl Broker {
 
     /// As [`Self::start`], with more lines for `server.properties` that may follow from its ports (for clients, for controllers).
     pub fn start_by(properties: impl FnOnce(u16, u16) -> Vec<(String, String)>) -> io::Result<Self> {
-        let (port, controller_port) = free_ports()?;
+        let (port, controller_port) = ports::pair()?;
         let properties = properties(port, controller_port);
         let properties: Vec<_> = properties.iter().map(|(key, value)| (&**key, &**value)).collect();
         let mut broker = Self::formatted((port, controller_port), &properties, &[], &[])?;
@@ -83,7 +90,7 @@ impl Broker {
 
     /// As [`Self::start_with`], with more arguments for the Java machine of the broker itself.
     pub fn start_with_jvm(properties: &[(&str, &str)], jvm: &[String]) -> io::Result<Self> {
-        let mut broker = Self::formatted(free_ports()?, properties, jvm, &[])?;
+        let mut broker = Self::formatted(ports::pair()?, properties, jvm, &[])?;
         broker.restart()?;
         Ok(broker)
     }
@@ -138,8 +145,11 @@ impl Broker {
             if self.answers() {
                 return Ok(());
             }
-            if begun.elapsed() > PATIENCE || self.running.as_ref().is_some_and(|running| !is_alive(running.pid)) {
-                return Err(io::Error::other(format!("the broker does not start:\n{}", self.log_tail())));
+            if !self.is_running() {
+                return Err(io::Error::other(format!("the broker ended while it started:\n{}", self.log_tail())));
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err(io::Error::other(format!("the broker does not start:\n{}", self.threads(self.pid()))));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -330,7 +340,7 @@ impl Broker {
         let begun = Instant::now();
         while is_alive(running.pid) {
             if begun.elapsed() > PATIENCE {
-                return Err(io::Error::other(format!("the broker does not end:\n{}", self.log_tail())));
+                return Err(io::Error::other(format!("the broker does not end:\n{}", self.threads(running.pid))));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -338,13 +348,18 @@ impl Broker {
         Ok(())
     }
 
+    /// What it said, and what each of its threads waits for: it neither goes on nor ends.
+    fn threads(&self, pid: u32) -> String {
+        // A Java machine writes them where it writes its log.
+        let _ = signal(pid, "QUIT");
+        std::thread::sleep(WRITES_WITHIN);
+        self.log_tail()
+    }
+
     fn log_tail(&self) -> String {
-        let mut text = String::new();
-        if let Ok(mut file) = std::fs::File::open(self.folder.join("broker.log")) {
-            let _ = file.read_to_string(&mut text);
-        }
+        let text = std::fs::read_to_string(self.folder.join("broker.log")).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(40)..].join("\n")
+        lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 }
 
@@ -376,16 +391,10 @@ const WATCH: &str = "folder=$1; shift; java \"$@\" >>\"$folder/broker.log\" 2>&1
 const LOGGING: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="error">
   <Appenders><Console name="out"><PatternLayout pattern="%d{HH:mm:ss.SSS} %p %c{1}: %m%n"/></Console></Appenders>
-  <Loggers><Root level="warn"><AppenderRef ref="out"/></Root></Loggers>
+  <Loggers><Root level="info"><AppenderRef ref="out"/></Root></Loggers>
 </Configuration>
 "#;
 
 fn options() -> AdminOptions {
     AdminOptions::new().request_timeout(Some(CALL_TIMEOUT)).operation_timeout(Some(CALL_TIMEOUT))
-}
-
-/// Two ports that are free now.
-fn free_ports() -> io::Result<(u16, u16)> {
-    let (one, two) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
-    Ok((one.local_addr()?.port(), two.local_addr()?.port()))
 }

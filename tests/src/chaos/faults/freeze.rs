@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::{Made, Target};
+use super::{Choose, Made, Target};
 use crate::chaos::Halt;
 use crate::chaos::stage::{SESSION, Stage};
 
@@ -12,10 +12,8 @@ use crate::chaos::stage::{SESSION, Stage};
 const LONGER_BY: Duration = Duration::from_secs(1);
 
 /// SIGSTOP, and SIGCONT when others do its work; of one that nobody replaces, when its session is over.
-pub(super) fn freeze(stage: &mut Stage<'_>, random: &mut Rng, choose: fn(&Stage<'_>, &mut Rng) -> Target) -> Result<Made, Halt> {
-    let target = choose(stage, random);
-    let partitions = target.partitions(stage);
-    stage.wait_flow(&partitions)?;
+pub(super) fn freeze(stage: &mut Stage<'_>, random: &mut Rng, choose: Choose) -> Result<Made, Halt> {
+    let (target, partitions) = Target::aim(stage, random, choose)?;
     stage.shop.mark();
     match target {
         Target::Coordinator(seat, _) => {

@@ -2,12 +2,9 @@
 
 use fastrand::Rng;
 
-use super::{Made, Target};
+use super::{Choose, Made, Target};
 use crate::chaos::Halt;
 use crate::chaos::stage::Stage;
-
-/// Chooses a target.
-type Choose = fn(&Stage<'_>, &mut Rng) -> Target;
 
 /// `kill -9`.
 pub(super) fn kill(stage: &mut Stage<'_>, random: &mut Rng, choose: Choose) -> Result<Made, Halt> {
@@ -38,9 +35,7 @@ fn with(
     choose: Choose,
     hit: impl FnOnce(&mut Stage<'_>, Target) -> Result<(), Halt>,
 ) -> Result<Made, Halt> {
-    let target = choose(stage, random);
-    let partitions = target.partitions(stage);
-    stage.wait_flow(&partitions)?;
+    let (target, partitions) = Target::aim(stage, random, choose)?;
     let is_late = random.bool() && target.is_replaced(stage);
     stage.shop.mark();
     hit(stage, target)?;

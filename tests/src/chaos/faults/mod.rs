@@ -1,7 +1,10 @@
 //! Faults: each looks for what it hits, marks the moment, does it, and mends it; whether work goes on is looked at behind it.
 
+mod clock;
+mod disk;
 mod freeze;
 mod kill;
+mod leaders;
 mod network;
 mod poison;
 mod restart;
@@ -16,7 +19,7 @@ use ringmaster_demo::rig::SERVICES;
 
 use super::stage::Stage;
 use super::{Class, Halt};
-use target::Target;
+use target::{Choose, Target};
 
 /// What was done.
 pub(super) struct Made {
@@ -51,6 +54,10 @@ pub(super) fn make(class: Class, stage: &mut Stage<'_>, random: &mut Rng) -> Res
         Class::StoreTruncated => store::truncated(stage, random),
         Class::StoreFlipped => store::flipped(stage, random),
         Class::StoreDeleted => store::deleted(stage, random),
+        Class::KillController => kill::kill(stage, random, Target::controller),
+        Class::LeadersMoved => leaders::moved(stage),
+        Class::DiskFull => disk::full(stage, random),
+        Class::ClockStep => clock::step(stage, random),
     }
 }
 

@@ -24,8 +24,7 @@ pub(super) fn held(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt
 }
 
 fn apart(stage: &mut Stage<'_>, random: &mut Rng, weather: Weather) -> Result<Made, Halt> {
-    let (target, client, partitions) = choose(stage, random);
-    stage.wait_flow(&partitions)?;
+    let (target, client, partitions) = choose(stage, random)?;
     stage.shop.mark();
     ways(stage).set(client, weather);
     set_apart(stage, target, true);
@@ -40,9 +39,8 @@ fn apart(stage: &mut Stage<'_>, random: &mut Rng, weather: Weather) -> Result<Ma
 
 /// What brokers answer is lost for a while, though they did what they were asked: nobody knows what was written.
 pub(super) fn answers_lost(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt> {
-    let (_, client, partitions) = choose(stage, random);
+    let (_, client, partitions) = choose(stage, random)?;
     let long = Duration::from_millis(random.u64(300..3_000));
-    stage.wait_flow(&partitions)?;
     stage.shop.mark();
     ways(stage).set(client, Weather::AnswersLost);
     stage.last(long)?;
@@ -66,13 +64,14 @@ fn ways<'a>(stage: &Stage<'a>) -> &'a Ways {
 }
 
 /// A coordinator, or the services: a target that others may replace, whose ways, and the partitions that it hits.
-fn choose(stage: &Stage<'_>, random: &mut Rng) -> (Option<Target>, &'static str, BTreeSet<i32>) {
+fn choose(stage: &mut Stage<'_>, random: &mut Rng) -> Result<(Option<Target>, &'static str, BTreeSet<i32>), Halt> {
     if random.usize(..4) == 0 {
-        return (None, SERVICES, Stage::all());
+        stage.wait_flow(&Stage::all())?;
+        return Ok((None, SERVICES, Stage::all()));
     }
-    let target = Target::coordinator(stage, random);
+    let (target, partitions) = Target::aim(stage, random, Target::coordinator)?;
     let Target::Coordinator(_, name) = target else { unreachable!("it is one") };
-    (Some(target), name, target.partitions(stage))
+    Ok((Some(target), name, partitions))
 }
 
 fn set_apart(stage: &mut Stage<'_>, target: Option<Target>, is_apart: bool) {

@@ -40,10 +40,8 @@ pub(super) fn deleted(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, H
 }
 
 fn harmed(stage: &mut Stage<'_>, random: &mut Rng, harm: Harm) -> Result<Made, Halt> {
-    let target = Target::coordinator(stage, random);
+    let (target, partitions) = Target::aim(stage, random, Target::coordinator)?;
     let Target::Coordinator(seat, name) = target else { unreachable!("it is one") };
-    let partitions = target.partitions(stage);
-    stage.wait_flow(&partitions)?;
     stage.shop.mark();
     let data = stage.take_coordinator(seat).kill();
     let files = files(&data.join("store"))?;

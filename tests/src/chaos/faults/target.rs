@@ -29,23 +29,48 @@ impl fmt::Display for Target {
     }
 }
 
+/// Chooses a target, if there is one now.
+pub(super) type Choose = fn(&Stage<'_>, &mut Rng) -> Option<Target>;
+
 impl Target {
+    /// Chooses one, and waits until enough is under way in the partitions whose work stops with it. Another is chosen if they were
+    /// moved meanwhile: what is marked behind this is what is hit.
+    pub(super) fn aim(stage: &mut Stage<'_>, random: &mut Rng, choose: Choose) -> Result<(Target, BTreeSet<i32>), Halt> {
+        loop {
+            let mut chosen = None;
+            stage.wait("there is something to be hit", |stage| {
+                chosen = choose(stage, random);
+                chosen.is_some()
+            })?;
+            let target = chosen.expect("it was waited for");
+            let partitions = target.partitions(stage);
+            stage.wait_flow(&partitions)?;
+            if !partitions.is_empty() && target.partitions(stage) == partitions {
+                return Ok((target, partitions));
+            }
+        }
+    }
+
     /// A coordinator that owns something.
-    pub(super) fn coordinator(stage: &Stage<'_>, random: &mut Rng) -> Target {
+    pub(super) fn coordinator(stage: &Stage<'_>, random: &mut Rng) -> Option<Target> {
         let owning = |seat: &usize| !stage.coordinator(*seat).owned().is_empty();
         let seats: Vec<usize> = (0..stage.seats.len()).filter(owning).collect();
-        let seat = seats[random.usize(..seats.len())];
-        Target::Coordinator(seat, stage.seats[seat].name)
+        random.choice(seats).map(|seat| Target::Coordinator(seat, stage.seats[seat].name))
     }
 
     /// Any service.
-    pub(super) fn service(_: &Stage<'_>, random: &mut Rng) -> Target {
-        Target::Service(any_service(random))
+    pub(super) fn service(_: &Stage<'_>, random: &mut Rng) -> Option<Target> {
+        Some(Target::Service(any_service(random)))
     }
 
     /// Any broker.
-    pub(super) fn broker(stage: &Stage<'_>, random: &mut Rng) -> Target {
-        Target::Broker(1 + random.usize(..stage.options.brokers))
+    pub(super) fn broker(stage: &Stage<'_>, random: &mut Rng) -> Option<Target> {
+        Some(Target::Broker(1 + random.usize(..stage.options.brokers)))
+    }
+
+    /// The broker that is the active controller, if there is one now.
+    pub(super) fn controller(stage: &Stage<'_>, _: &mut Rng) -> Option<Target> {
+        stage.world.cluster()?.controller().ok().map(Target::Broker)
     }
 
     /// Partitions whose work stops with it.

@@ -1,16 +1,18 @@
 //! Several real brokers as one cluster for tests: each is a controller too, and a topic's partitions are on all of them.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::metadata::MetadataPartition;
+use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 
-use super::{Broker, CALL_TIMEOUT, PATIENCE};
+use super::{Broker, CALL_TIMEOUT, PATIENCE, free_ports, request};
 use crate::Specification;
 use crate::kafka::KafkaSettings;
 use crate::kafka::admin::create;
+
+/// Each was killed, or ended.
+const NONE_LEFT: &str = "no broker is left to ask";
 
 /// Brokers that run as one.
 #[derive(Debug)]
@@ -42,10 +44,7 @@ impl Cluster {
         silence_max: Duration,
         more: impl Fn(usize, u16, u16) -> Vec<(String, String)>,
     ) -> io::Result<Self> {
-        // All at once, so that none is given out twice.
-        let held = (0..2 * count).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<Vec<_>>>()?;
-        let ports = held.iter().map(|held| Ok(held.local_addr()?.port())).collect::<io::Result<Vec<_>>>()?;
-        drop(held);
+        let ports = free_ports(2 * count)?;
         let (for_clients, for_controllers) = ports.split_at(count);
         let voter = |(port, number): (&u16, usize)| format!("{number}@127.0.0.1:{port}");
         let voters = for_controllers.iter().zip(1..).map(voter).collect::<Vec<_>>().join(",");
@@ -100,7 +99,7 @@ impl Cluster {
 
     /// The partitions of a topic, as any broker but this one tells of them.
     pub fn partitions(&self, topic: &str, but: Option<usize>) -> io::Result<Vec<Led>> {
-        let asked = self.running(but).next().ok_or_else(|| io::Error::other("no broker is left to ask"))?;
+        let asked = self.running(but).next().ok_or_else(|| io::Error::other(NONE_LEFT))?;
         self.told_by(asked, Some(topic))
     }
 
@@ -148,21 +147,31 @@ impl Cluster {
 
     /// Lets each partition be led by the broker that should, where that has all of it.
     pub fn elect_preferred(&self) -> io::Result<()> {
-        // ElectLeaders, version 2, of a client without a name: the preferred ones, of all topics, within so many milliseconds; no tags.
-        let mut request = vec![0, 43, 0, 2, 0, 0, 0, 1, 0xff, 0xff, 0, 0, 0];
-        request.extend_from_slice(&(CALL_TIMEOUT.as_millis() as i32).to_be_bytes());
-        request.push(0);
-        let mut socket = TcpStream::connect(self.nodes[0].address())?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.write_all(&[&(request.len() as i32).to_be_bytes()[..], &request].concat())?;
-        // Its length, correlation, no tags, throttling, an error.
-        let mut answer = [0; 4 + 4 + 1 + 4 + 2];
-        socket.read_exact(&mut answer)?;
-        match answer {
-            [.., 0, 0] => Ok(()),
-            [.., high, low] => {
-                Err(io::Error::other(format!("leaders were not elected: error {}", i16::from_be_bytes([high, low]))))
-            }
-        }
+        request::elect_preferred(self.any()?)
+    }
+
+    /// Makes the next broker in each list of copies the one that should lead, and lets it: all leaders move, no copy does. Answers when
+    /// each broker tells so.
+    pub fn move_leaders(&self) -> io::Result<()> {
+        let client: BaseConsumer = self.any()?.config().create().map_err(io::Error::other)?;
+        let found = client.fetch_metadata(None, CALL_TIMEOUT).map_err(io::Error::other)?;
+        let rotated = |partition: &MetadataPartition| {
+            let mut copies = partition.replicas().to_vec();
+            copies.rotate_left(1);
+            (partition.id(), copies)
+        };
+        let of_topic = |topic: &MetadataTopic| (topic.name().to_owned(), topic.partitions().iter().map(rotated).collect());
+        request::reassign(self.any()?, &found.topics().iter().map(of_topic).collect::<Vec<_>>())?;
+        self.elect_preferred()?;
+        self.until_all(|led| led.leader == Some(led.preferred))
+    }
+
+    /// The number of the broker that is the active controller.
+    pub fn controller(&self) -> io::Result<usize> {
+        request::controller(self.any()?)
+    }
+
+    fn any(&self) -> io::Result<&Broker> {
+        self.running(None).next().ok_or_else(|| io::Error::other(NONE_LEFT))
     }
 }

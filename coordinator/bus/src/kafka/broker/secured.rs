@@ -1,11 +1,10 @@
 //! A real broker for tests with a listener for each way in: plaintext, TLS, and both with SASL.
 
 use std::io;
-use std::net::TcpListener;
 
 use base64::Engine as _;
 
-use super::Broker;
+use super::{Broker, free_ports};
 
 /// Listeners by the names of their protocols, in the order of their ports.
 const PROTOCOLS: [&str; 4] = ["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"];
@@ -30,9 +29,7 @@ impl Secured {
     /// Starts one that knows one user, by PLAIN and SCRAM. The listener SSL wants a client certificate that `trusted` signed; SASL_SSL
     /// shows an identity of its own.
     pub fn start(ssl: Identity<'_>, sasl_ssl: Identity<'_>, trusted: &str, (user, password): (&str, &str)) -> io::Result<Self> {
-        let held = (0..5).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<Vec<_>>>()?;
-        let ports = held.iter().map(|held| Ok(held.local_addr()?.port())).collect::<io::Result<Vec<_>>>()?;
-        drop(held);
+        let ports = free_ports(PROTOCOLS.len() + 1)?;
         let listener = |(name, port): (&&str, &u16)| format!("{name}://127.0.0.1:{port}");
         let listeners: Vec<_> = PROTOCOLS.iter().chain(&["CONTROLLER"]).zip(&ports).map(listener).collect();
         let map: Vec<_> = PROTOCOLS.iter().map(|name| format!("{name}:{name}")).collect();

@@ -1,0 +1,20 @@
+//! The clock of a coordinator steps, as where an administrator or a time service sets it: those of others do not.
+
+use fastrand::Rng;
+
+use super::{Made, Target};
+use crate::chaos::Halt;
+use crate::chaos::stage::Stage;
+
+/// So far it may be away from what it was when the coordinator was started first: attempts time out, and wait longer.
+const AWAY_MAX_S: i64 = 20;
+
+/// It stays so until another step.
+pub(super) fn step(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt> {
+    let (target, partitions) = Target::aim(stage, random, Target::coordinator)?;
+    let Target::Coordinator(seat, name) = target else { unreachable!("it is one") };
+    let away_s = random.i64(-AWAY_MAX_S..=AWAY_MAX_S);
+    stage.shop.mark();
+    stage.set_clock(seat, away_s)?;
+    Ok(Made { what: format!("{name}, to {away_s:+} s"), partitions })
+}
