@@ -79,6 +79,12 @@ def instructions(program, turns):
     }
 
 
+def replayed(program):
+    """What a saga costs when its partition is made anew from the journal: what two times more cost."""
+    once, thrice = (collected(program, LONG, "--replayed", str(times))[0] for times in (1, 3))
+    return round((thrice - once) / 2 / LONG)
+
+
 def whole(program, simple_saga, simple_commands=3):
     """The whole order: what a command of it costs, in instructions as a ratio to the simple one."""
     counts = json.loads(subprocess.run([program, "--whole"], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
@@ -116,6 +122,7 @@ def rows(all_counts):
     if "instructions_turn" in all_counts:
         yield "instructions a turn", f"{all_counts['instructions_turn']:,}"
         yield "instructions a saga", f"{all_counts['instructions_saga']:,}"
+        yield "instructions of a saga made anew from the journal", f"{all_counts['instructions_replayed']:,}"
         yield "copies of a row a saga", f"{all_counts['row_copies']:.1f}"
         of_whole = all_counts["whole"]
         yield "the whole order (five commands): turns", f"{of_whole['turns']:.1f}"
@@ -153,6 +160,7 @@ def main():
     path = program()
     all_counts = json.loads(subprocess.run([path], cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
     all_counts |= instructions(path, all_counts["turns"])
+    all_counts["instructions_replayed"] = replayed(path)
     all_counts["whole"] = whole(path, all_counts["instructions_saga"])
     all_counts["guards"] = guards(path)
     all_counts["lines"] = few, many = [lines(path, FEW), lines(path, MANY)]

@@ -20,6 +20,9 @@ struct Limits {
     instructions_turn: f64,
     /// The same.
     #[allow(dead_code, reason = "only that there is a limit")]
+    instructions_replayed: f64,
+    /// The same.
+    #[allow(dead_code, reason = "only that there is a limit")]
     whole_instructions: f64,
     /// The same.
     #[allow(dead_code, reason = "only that there is a limit")]

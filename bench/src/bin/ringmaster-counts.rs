@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Parser;
 use ringmaster_bench::counts::allocator::Counting;
-use ringmaster_bench::counts::{guards, items, measure, measure_whole, run};
+use ringmaster_bench::counts::{guards, items, measure, measure_whole, replay, run};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -25,6 +25,12 @@ struct Arguments {
     /// Bulk orders of so many lines each instead; at least `sagas` lines together.
     #[arg(long)]
     lines: Option<usize>,
+    /// Makes their partition anew from its journal behind that, so many times.
+    #[arg(long)]
+    replayed: Option<usize>,
+    /// Into RocksDB; else into a store in memory.
+    #[arg(long)]
+    rocks: bool,
     /// Guards instead: each is asked `sagas` times.
     #[arg(long)]
     guards: bool,
@@ -47,6 +53,13 @@ fn main() -> Result<()> {
             return items::run(&root, orders, lines);
         }
         println!("{}", serde_json::to_string(&items::measure(&root, orders, lines)?)?);
+        return Ok(());
+    }
+    if let Some(times) = arguments.replayed {
+        let replayed = replay::run(&root, (arguments.sagas, arguments.whole), times, arguments.rocks)?;
+        if !arguments.run_only {
+            println!("{}", serde_json::to_string(&replayed)?);
+        }
         return Ok(());
     }
     if arguments.run_only {

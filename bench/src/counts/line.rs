@@ -38,6 +38,7 @@ pub(super) struct Line {
     knowledge: Arc<Knowledge>,
     /// Records of topics that were answered, or waited for.
     seen: BTreeMap<&'static str, (usize, usize)>,
+    pub(super) topics: Topics,
     now: Millis,
 }
 
@@ -63,7 +64,7 @@ impl Line {
             store.clone(),
             Box::new(ids),
         );
-        Ok(Line { course, broker, worker, store, knowledge, seen: BTreeMap::new(), now: BEGIN })
+        Ok(Line { course, broker, worker, store, knowledge, seen: BTreeMap::new(), topics: Topics::new(PREFIX), now: BEGIN })
     }
 
     /// Places orders; each starts a saga, which is then behind its first command.
@@ -173,6 +174,12 @@ impl Line {
     pub(super) fn checkpoint(&mut self) -> Result<()> {
         let (now, worker) = (self.now(), &mut self.worker);
         Ok(cross(|| worker.checkpoint(now))?)
+    }
+
+    /// What is in the journal: offsets and values.
+    pub(super) fn journal(&self) -> Vec<(i64, Vec<u8>)> {
+        let log = self.broker.log(&self.topics.journal, 0);
+        log.into_iter().map(|record| (record.offset, record.value.to_vec())).collect()
     }
 
     /// Turns journaled, and bytes of journal records.

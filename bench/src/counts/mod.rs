@@ -12,6 +12,7 @@ pub mod guards;
 pub mod items;
 mod line;
 mod outside;
+pub mod replay;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -48,8 +48,44 @@ pub struct Member {
     is_static: bool,
     /// What it has been given and has not given back.
     held: BTreeSet<i32>,
-    /// When it joined again last, since the broker took it for another one of its name.
+    contact: Contact,
+}
+
+/// When the broker and this member last lost sight of each other.
+///
+/// The broker fences who has the name of a member that joined later. Mostly that is another process. But a broker that stands still for
+/// longer than a session finds several questions to join by the same member when it goes on, and takes them in any order: who asked is
+/// taken for another by its own question, before it has partitions again or just behind that.
+#[derive(Debug, Default)]
+struct Contact {
+    /// It was counted out, and has no partitions since then.
+    is_out: bool,
+    /// When it had partitions again behind that.
+    back: Option<Instant>,
+    /// When it joined again last since it was fenced.
     joined_again: Option<Instant>,
+}
+
+impl Contact {
+    fn lost(&mut self) {
+        self.is_out = true;
+    }
+
+    fn given(&mut self, now: Instant) {
+        if std::mem::take(&mut self.is_out) {
+            self.back = Some(now);
+        }
+    }
+
+    fn joined_again(&mut self, now: Instant) {
+        self.joined_again = Some(now);
+    }
+
+    /// Whether what fenced it may have been a question of its own. If it joins again and is fenced again at once, there is another.
+    fn may_be_own(&self, has_partitions: bool, now: Instant) -> bool {
+        let lately = |at: Option<Instant>| at.is_some_and(|at| now.duration_since(at) < FENCED_AGAIN);
+        (!has_partitions || lately(self.back)) && !lately(self.joined_again)
+    }
 }
 
 impl Member {
@@ -62,7 +98,7 @@ impl Member {
         settings.check()?;
         let is_static = !joining.leaves || settings.own_security().is_ok();
         let consumer = consumer(&settings, &joining, is_static, &signal)?;
-        Ok(Member { consumer, signal, settings, joining, is_static, held: BTreeSet::new(), joined_again: None })
+        Ok(Member { consumer, signal, settings, joining, is_static, held: BTreeSet::new(), contact: Contact::default() })
     }
 
     fn list(&self, partitions: &[i32]) -> KafkaResult<TopicPartitionList> {
@@ -93,6 +129,7 @@ impl Member {
         }
         match granted? {
             Granted::Given(partitions) => {
+                self.contact.given(Instant::now());
                 self.held.extend(&partitions);
                 let done = self.list(&partitions).and_then(|list| {
                     self.consumer.client().incremental_assign(&list)?;
@@ -102,17 +139,18 @@ impl Member {
                 check(done, "take what the group gives");
                 Some(Granted::Given(partitions))
             }
-            Granted::Taken(partitions) if self.consumer.client().assignment_lost() => Some(Granted::Lost(partitions)),
+            Granted::Taken(partitions) if self.consumer.client().assignment_lost() => {
+                self.contact.lost();
+                Some(Granted::Lost(partitions))
+            }
             other => Some(other),
         }
     }
 
-    /// The broker fences who has the name of a member that joined later. If this one was in contact, and had partitions, that is another
-    /// process. One that was counted out before may have been taken for another by its own earlier question: a broker that stands still for
-    /// longer than a session finds two of them when it goes on. It joins again, and if that is followed by the same at once, there is another.
+    /// Joins again if that may have been of its own making; what it had is lost then.
     fn fenced(&mut self, why: String) -> Option<Granted> {
-        let is_again = self.joined_again.is_some_and(|at| at.elapsed() < FENCED_AGAIN);
-        if !self.held.is_empty() || is_again {
+        let now = Instant::now();
+        if !self.contact.may_be_own(!self.held.is_empty(), now) {
             // Its name is another's: it must not leave the group in that one's stead.
             self.is_static = false;
             return Some(Granted::Refused(BusError::Taken(why)));
@@ -123,8 +161,11 @@ impl Member {
                     why,
                     "the broker took this instance for another one of its name, since it was silent: it joins again"
                 );
-                (self.consumer, self.joined_again) = (consumer, Some(Instant::now()));
-                None
+                self.consumer = consumer;
+                self.contact.joined_again(now);
+                let lost: Vec<i32> = std::mem::take(&mut self.held).into_iter().collect();
+                self.contact.lost();
+                (!lost.is_empty()).then_some(Granted::Lost(lost))
             }
             Err(error) => Some(Granted::Refused(error)),
         }
@@ -206,5 +247,34 @@ fn numbers(partitions: &[(String, i32)]) -> Vec<i32> {
 fn check(done: KafkaResult<()>, what: &str) {
     if let Err(error) = done {
         tracing::error!(%error, "librdkafka refused to {what}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fence_is_of_ones_own_making_only_where_contact_was_lost() {
+        let begun = Instant::now();
+        let at = |ms: u64| begun + Duration::from_millis(ms);
+        let mut contact = Contact::default();
+        assert!(contact.may_be_own(false, at(0)), "it was never in");
+        contact.given(at(0));
+        assert!(!contact.may_be_own(true, at(1)), "it was in contact: another process has its name");
+
+        contact.lost();
+        assert!(contact.may_be_own(false, at(60_000)), "it asks to join, perhaps twice");
+        contact.given(at(60_000));
+        assert!(contact.may_be_own(true, at(60_008)), "its earlier question came behind its later one");
+        contact.given(at(64_000));
+        assert!(contact.may_be_own(true, at(64_999)), "more was given");
+        assert!(!contact.may_be_own(true, at(65_000)), "that is over");
+
+        contact.lost();
+        contact.joined_again(at(70_000));
+        assert!(!contact.may_be_own(false, at(74_999)), "fenced at once again: there is another");
+        contact.given(at(74_999));
+        assert!(contact.may_be_own(true, at(75_000)));
     }
 }

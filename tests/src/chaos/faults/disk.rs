@@ -24,14 +24,14 @@ static CHUNK: [u8; 1 << 16] = [0; 1 << 16];
 /// Its data directory becomes a small disk (it is started again for that), which something else fills up. It may end; whoever watches
 /// over it starts it again. Then there is place again.
 pub(super) fn full(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt> {
-    let (target, partitions) = Target::aim(stage, random, Target::coordinator)?;
+    let (target, _) = Target::aim(stage, random, Target::coordinator)?;
     let Target::Coordinator(seat, name) = target else { unreachable!("it is one") };
     let data = stage.end_coordinator(seat)?;
     let disk = Disk::mount(&data, FREE_BYTES)?;
     stage.start(seat);
-    stage.wait_shared("the partitions are owned on the small disk")?;
-    stage.wait_flow(&partitions)?;
-    let (partitions, before) = (target.partitions(stage), stage.seats[seat].starts);
+    let this = |stage: &Stage<'_>, _: &mut Rng| (!target.partitions(stage).is_empty()).then_some(target);
+    let (_, partitions) = Target::aim(stage, random, this)?;
+    let before = stage.seats[seat].starts;
     stage.shop.mark();
     fill(&data)?;
     stage.seats[seat].may_end = true;

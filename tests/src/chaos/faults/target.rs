@@ -35,7 +35,11 @@ pub(super) type Choose = fn(&Stage<'_>, &mut Rng) -> Option<Target>;
 impl Target {
     /// Chooses one, and waits until enough is under way in the partitions whose work stops with it. Another is chosen if they were
     /// moved meanwhile: what is marked behind this is what is hit.
-    pub(super) fn aim(stage: &mut Stage<'_>, random: &mut Rng, choose: Choose) -> Result<(Target, BTreeSet<i32>), Halt> {
+    pub(super) fn aim(
+        stage: &mut Stage<'_>,
+        random: &mut Rng,
+        mut choose: impl FnMut(&Stage<'_>, &mut Rng) -> Option<Target>,
+    ) -> Result<(Target, BTreeSet<i32>), Halt> {
         loop {
             let mut chosen = None;
             stage.wait("there is something to be hit", |stage| {
