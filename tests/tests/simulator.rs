@@ -193,7 +193,7 @@ fn every_fault_is_done() {
 }
 
 /// The protocol broken in one place each (PROTOCOL.md section 6), and the runs that find it out.
-const MUTANTS: [(&str, Draw); 43] = [
+const MUTANTS: [(&str, Draw); 45] = [
     ("no_claim_check", Plan::random),
     ("no_number_check", Plan::random),
     ("number_gap_accepted", Plan::random),
@@ -212,6 +212,8 @@ const MUTANTS: [(&str, Draw); 43] = [
     ("checkpoint_without_claim", Plan::random),
     ("checkpoint_speculative", Plan::random),
     ("checkpoint_without_outbox", Plan::random),
+    ("late_effects_not_stored", Plan::random),
+    ("late_effects_not_sent", Plan::random),
     ("checkpoint_offset_one_low", Plan::random),
     ("unreleased_forgotten_on_reclaim", Plan::random),
     ("timer_before_unread_reply", Plan::random),

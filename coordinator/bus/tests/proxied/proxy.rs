@@ -36,17 +36,21 @@ impl Proxy {
     pub(crate) fn start(judge: impl Fn(&Asked, &[u8]) -> Answer + Send + Sync + 'static) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
-        let broker = Broker::start_with(&[("advertised.listeners", &format!("PLAINTEXT://{address}"))]).expect("a broker");
-        let (behind, judge): (_, Arc<Judge>) = (broker.address().to_owned(), Arc::new(judge));
-        let open = Arc::<Mutex<Vec<_>>>::default();
+        let (judge, open): (Arc<Judge>, _) = (Arc::new(judge), Arc::<Mutex<Vec<_>>>::default());
         let theirs = open.clone();
-        std::thread::spawn(move || {
-            for client in listener.incoming() {
-                let (behind, judge, open) = (behind.clone(), judge.clone(), theirs.clone());
-                // How a connection ends does not matter: clients make another.
-                std::thread::spawn(move || between(client.expect("a client"), &behind, &*judge, &open));
-            }
-        });
+        let advertised = ("advertised.listeners".to_owned(), format!("PLAINTEXT://{address}"));
+        // Before the broker starts: who asks whether it answers is sent on to here by its first answer.
+        let serve = move |port: u16, _| {
+            std::thread::spawn(move || {
+                for client in listener.incoming() {
+                    let (judge, open) = (judge.clone(), theirs.clone());
+                    // How a connection ends does not matter: clients make another.
+                    std::thread::spawn(move || between(client.expect("a client"), port, &*judge, &open));
+                }
+            });
+            vec![advertised]
+        };
+        let broker = Broker::start_by(serve).expect("a broker");
         Proxy { address, broker, open }
     }
 
@@ -56,8 +60,8 @@ impl Proxy {
     }
 }
 
-fn between(mut client: TcpStream, behind: &str, judge: &Judge, open: &Mutex<Vec<TcpStream>>) -> io::Result<()> {
-    let mut broker = TcpStream::connect(behind)?;
+fn between(mut client: TcpStream, port: u16, judge: &Judge, open: &Mutex<Vec<TcpStream>>) -> io::Result<()> {
+    let mut broker = TcpStream::connect(("127.0.0.1", port))?;
     let asked: Arc<Mutex<HashMap<i32, Asked>>> = Arc::default();
     open.lock().expect("no panic").extend([client.try_clone()?, broker.try_clone()?]);
     let (mut from_client, mut to_broker, known) = (client.try_clone()?, broker.try_clone()?, asked.clone());

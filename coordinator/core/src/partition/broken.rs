@@ -10,6 +10,7 @@ use ringmaster_schemas::state::{Checkpoint, Identity};
 
 use super::ahead::{Ahead, Pending};
 use super::fence::{Fence, Verdict};
+use super::late::LookedAt;
 use super::marks::Accepts;
 use super::outbox::Outbox;
 use super::owner::Owner;
@@ -179,6 +180,16 @@ pub(super) fn fence_of(checkpoint: &Checkpoint) -> Fence {
 
 pub(super) fn outbox_is_stored() -> bool {
     rules::outbox_is_stored() && !mutated("checkpoint_without_outbox")
+}
+
+pub(super) fn makes_late_effects(looked_at: LookedAt) -> bool {
+    let broken = match looked_at {
+        LookedAt::Stored => "late_effects_not_stored",
+        LookedAt::Sent => "late_effects_not_sent",
+        // It would be sent again, refused again, and set apart again: nothing that anybody sees.
+        LookedAt::SetApart => return rules::makes_late_effects(looked_at),
+    };
+    rules::makes_late_effects(looked_at) && !mutated(broken)
 }
 
 pub(super) fn is_within(offset: i64, log_start: i64, log_end: i64) -> bool {

@@ -7,6 +7,7 @@ use ringmaster_schemas::state::{
     Batch, Breaker, BucketDigest, Checkpoint, Digest, IndexKeys, Large, RowChange, RowKey, RowKind, Saga, Status,
 };
 
+use super::late::LookedAt;
 use super::replica::Replica;
 use super::table::{Slot, Stored};
 use super::{Rows, law};
@@ -93,6 +94,7 @@ impl Replica {
         if self.fence.next_offset == 0 || self.fence.next_offset == self.stored {
             return None;
         }
+        self.make_late_effects(LookedAt::Stored);
         let mut rows = self.stage_rows();
         self.outbox.stage(&mut rows);
         reached("batch_built");

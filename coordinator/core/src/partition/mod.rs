@@ -29,6 +29,7 @@ mod following;
 mod happened;
 mod inbox;
 mod input;
+mod late;
 mod learn;
 mod listen;
 mod marks;

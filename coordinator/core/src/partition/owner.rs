@@ -10,6 +10,7 @@ use super::ahead::{Ahead, Read};
 use super::book::Book;
 use super::clock::Clock;
 use super::drain::Drains;
+use super::late::LookedAt;
 use super::replica::Replica;
 use super::route::Route;
 use super::router::Router;
@@ -110,9 +111,10 @@ impl Input {
 
 impl Owner {
     /// Replay is done: sends again what `released` does not cover, then reads inputs.
-    pub(super) fn begin(replica: Replica, sender: u32, mut clock: Clock, cx: &mut Context<'_>) -> Result<Box<Owner>, Why> {
+    pub(super) fn begin(mut replica: Replica, sender: u32, mut clock: Clock, cx: &mut Context<'_>) -> Result<Box<Owner>, Why> {
         let settings = replica.settings.clone();
         clock.restart(replica.now, cx.clocks());
+        replica.make_late_effects(LookedAt::Sent);
         let mut owner = Box::new(Owner {
             ahead: Ahead::of(&replica, cx.steady),
             inputs: settings.inputs.iter().map(|_| Input::default()).collect(),

@@ -20,6 +20,7 @@ use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
 
 use super::ahead::{Move, Pending};
 use super::fence::{Fence, Verdict, identity_of};
+use super::late::{Cause, LateEffects, LookedAt};
 use super::marks::{self, Marks};
 use super::outbox::Outbox;
 use super::table::Table;
@@ -49,6 +50,8 @@ pub struct Replica {
     pub(super) marks: Marks,
     pub(super) table: Table,
     pub(super) outbox: Outbox,
+    /// What belongs behind it, of records that were replayed.
+    pub(super) late: LateEffects,
     /// The highest `released` of a counting record.
     pub(super) released: i64,
     /// Buckets up to this one are expired.
@@ -86,6 +89,7 @@ impl Replica {
             marks: Marks::default(),
             table: Table::default(),
             outbox: Outbox::default(),
+            late: LateEffects::default(),
             released: 0,
             expired: -1,
             breakers: Breakers::default(),
@@ -174,7 +178,12 @@ impl Replica {
     fn take_stamp(&mut self, stamp: &Stamp) {
         self.now = self.now.max(stamp.now);
         self.released = self.released.max(stamp.released);
+        self.release();
+    }
+
+    fn release(&mut self) {
         self.outbox.release_below(self.released);
+        self.late.release_below(self.released);
     }
 
     fn take_positions(&mut self, record: &JournalRecord) {
@@ -214,7 +223,7 @@ impl Replica {
     }
 
     fn take_changes(&mut self, offset: i64, decision: &Decision, rows: &dyn Rows) -> Result<(), Untaken> {
-        let (at, mut effects) = (decision.stamp.now, Vec::new());
+        let (at, mut causes) = (decision.stamp.now, Vec::new());
         for change in decision.turns.iter().flat_map(|turn| &turn.changes) {
             match change {
                 Change::Saga(change) => {
@@ -228,20 +237,23 @@ impl Replica {
                     }
                     let empty = || Untaken::Wrong(format!("a change of {} holds no event", change.saga));
                     let saga = saga.ok_or_else(empty)?;
-                    self.effects_of(&saga, &change.events, at, &mut effects);
+                    causes.push(Cause::Saga(saga.clone(), change.events.clone()));
                     self.table.set(slot, saga);
                 }
-                Change::Quarantined(quarantined) => effects.push(self.quarantine_effect(quarantined)),
-                Change::ValueReturned(release) => effects.push(returned(release, &self.settings.reply_topic)),
+                Change::Quarantined(quarantined) => causes.push(Cause::Quarantined(quarantined.clone())),
+                Change::ValueReturned(release) => causes.push(Cause::Returned(release.clone())),
                 Change::Rejected(_) => {}
                 Change::Expired(expired) => self.expired = self.expired.max(expired.bucket),
-                Change::Undeliverable(place) => self.outbox.set_apart((place.offset, place.index)),
+                Change::Undeliverable(place) => {
+                    self.make_late_effects(LookedAt::SetApart);
+                    self.outbox.set_apart((place.offset, place.index));
+                }
                 Change::Delivered(place) => self.outbox.delivered((place.offset, place.index)),
                 Change::Breaker(change) => self.set_breaker(change, at),
             }
         }
-        let _numbers = self.outbox.push(offset, effects);
-        self.outbox.release_below(self.released);
+        self.late.push(offset, at, causes);
+        self.release();
         Ok(())
     }
 

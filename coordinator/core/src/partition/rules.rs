@@ -11,6 +11,7 @@ use ringmaster_schemas::state::{Checkpoint, Identity};
 
 use super::ahead::{Ahead, Pending};
 use super::fence::{Fence, Verdict};
+use super::late::LookedAt;
 use super::marks::Accepts;
 use super::outbox::Outbox;
 use super::owner::Owner;
@@ -161,6 +162,11 @@ pub(super) fn fence_of(checkpoint: &Checkpoint) -> Fence {
 
 /// Rule 8. A checkpoint holds the outbox: effects that are not known to be delivered.
 pub(super) fn outbox_is_stored() -> bool {
+    true
+}
+
+/// Rules 5 and 8. Effects that a replay put off are made before anything looks for them in the outbox.
+pub(super) fn makes_late_effects(_: LookedAt) -> bool {
     true
 }
 

@@ -1,0 +1,86 @@
+//! Effects that a replay has not made yet: mostly the journal says a little later that the broker has them, and they are never needed.
+//!
+//! ```text
+//! take(record) -> what causes effects, in the journal's order -> released: forgotten
+//!                                                             -> a batch, a claim, one set apart: made, and put into the outbox
+//! ```
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::{Quarantined, SagaEvent, ValueRelease};
+use ringmaster_schemas::state::Saga;
+
+use super::law;
+use super::replica::Replica;
+
+/// What causes effects.
+#[derive(Debug)]
+pub(super) enum Cause {
+    /// A change of a saga, with the row that it led to: later changes do not touch it.
+    Saga(Arc<Saga>, Vec<SagaEvent>),
+    /// A record that was put aside.
+    Quarantined(Quarantined),
+    /// A value that was given to nobody.
+    Returned(ValueRelease),
+}
+
+/// What the outbox is looked at for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LookedAt {
+    /// Its rows, which go into a batch.
+    Stored,
+    /// What an owner sends when it begins.
+    Sent,
+    /// One of them, which its topic refuses, as the journal says.
+    SetApart,
+}
+
+/// Those of a counting record.
+#[derive(Debug)]
+struct Late {
+    offset: i64,
+    at: Millis,
+    causes: Vec<Cause>,
+}
+
+/// Those of all that were taken and are not released, behind what is in the outbox.
+#[derive(Debug, Default)]
+pub(super) struct LateEffects(VecDeque<Late>);
+
+impl LateEffects {
+    /// Takes what a counting record at this offset causes, in a turn at this time.
+    pub(super) fn push(&mut self, offset: i64, at: Millis, causes: Vec<Cause>) {
+        if !causes.is_empty() {
+            self.0.push_back(Late { offset, at, causes });
+        }
+    }
+
+    /// The journal says that everything below is delivered.
+    pub(super) fn release_below(&mut self, released: i64) {
+        while self.0.front().is_some_and(|late| late.offset < released) {
+            self.0.pop_front();
+        }
+    }
+}
+
+impl Replica {
+    /// Makes what is left of them: the outbox is then whole, and may be looked at.
+    pub(super) fn make_late_effects(&mut self, looked_at: LookedAt) {
+        if !law::makes_late_effects(looked_at) {
+            return;
+        }
+        for Late { offset, at, causes } in std::mem::take(&mut self.late.0) {
+            let mut effects = Vec::new();
+            for cause in &causes {
+                match cause {
+                    Cause::Saga(saga, events) => self.effects_of(saga, events, at, &mut effects),
+                    Cause::Quarantined(quarantined) => effects.push(self.quarantine_effect(quarantined)),
+                    Cause::Returned(release) => effects.push(self.return_effect(release)),
+                }
+            }
+            let _numbers = self.outbox.push(offset, effects);
+        }
+    }
+}
