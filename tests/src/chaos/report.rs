@@ -158,7 +158,7 @@ impl Report {
     fn sums(&self) -> String {
         let ended = if self.was_ended { "; ended by hand: its last round was not compared" } else { "" };
         format!(
-            "{} rounds in {:.1} minutes: issued {} = completed {} + compensated {}; {} rows of stores are what the journal alone makes; \
+            "{} rounds in {:.1} minutes: issued {} = completed {} + compensated {}; {} rows of stores are what the journal makes (and snapshots, where it is short); \
              {} violations{ended}",
             self.rounds,
             self.took.as_secs_f64() / 60.0,

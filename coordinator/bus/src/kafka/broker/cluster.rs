@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::metadata::{MetadataPartition, MetadataTopic};
 
-use super::{Broker, CALL_TIMEOUT, PATIENCE, free_ports, request};
+use super::request::{self, Copies};
+use super::{Broker, CALL_TIMEOUT, PATIENCE, free_ports};
 use crate::Specification;
 use crate::kafka::KafkaSettings;
 use crate::kafka::admin::create;
@@ -153,17 +154,27 @@ impl Cluster {
     /// Makes the next broker in each list of copies the one that should lead, and lets it: all leaders move, no copy does. Answers when
     /// each broker tells so.
     pub fn move_leaders(&self) -> io::Result<()> {
+        let mut copies = self.copies()?;
+        copies.iter_mut().flat_map(|(_, partitions)| partitions).for_each(|(_, copies)| copies.rotate_left(1));
+        request::reassign(self.any()?, &copies)?;
+        self.elect_preferred()?;
+        self.until_all(|led| led.leader == Some(led.preferred))?;
+        if self.copies()? == copies { Ok(()) } else { Err(io::Error::other("not all leaders were moved")) }
+    }
+
+    /// The copies of each partition, the one that should lead first; all in order.
+    fn copies(&self) -> io::Result<Vec<Copies>> {
         let client: BaseConsumer = self.any()?.config().create().map_err(io::Error::other)?;
         let found = client.fetch_metadata(None, CALL_TIMEOUT).map_err(io::Error::other)?;
-        let rotated = |partition: &MetadataPartition| {
-            let mut copies = partition.replicas().to_vec();
-            copies.rotate_left(1);
-            (partition.id(), copies)
+        let of_partition = |partition: &MetadataPartition| (partition.id(), partition.replicas().to_vec());
+        let of_topic = |topic: &MetadataTopic| {
+            let mut partitions: Vec<_> = topic.partitions().iter().map(of_partition).collect();
+            partitions.sort_unstable();
+            (topic.name().to_owned(), partitions)
         };
-        let of_topic = |topic: &MetadataTopic| (topic.name().to_owned(), topic.partitions().iter().map(rotated).collect());
-        request::reassign(self.any()?, &found.topics().iter().map(of_topic).collect::<Vec<_>>())?;
-        self.elect_preferred()?;
-        self.until_all(|led| led.leader == Some(led.preferred))
+        let mut topics: Vec<_> = found.topics().iter().map(of_topic).collect();
+        topics.sort_unstable();
+        Ok(topics)
     }
 
     /// The number of the broker that is the active controller.
