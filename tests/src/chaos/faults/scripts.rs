@@ -39,12 +39,14 @@ pub(super) fn lost(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt
 fn scripted(stage: &mut Stage<'_>, random: &mut Rng, flags: &[&str]) -> Result<Made, Halt> {
     let (service, partitions) = (any_service(random), Stage::all());
     let seed = random.u32(..).to_string();
+    // Not until it is mastered: behind thousands that are parked, one that goes on losing answers is asked a little, and stopped again.
+    let long = Duration::from_millis(random.u64(4_000..12_000));
     stage.wait_flow(&partitions)?;
     stage.end_service(service)?;
     stage.shop.mark();
     stage.start_service(service, &[flags, &["--fault-seed", &seed]].concat());
-    stage.wait_moved("orders end in spite of it", &partitions)?;
+    stage.last(long)?;
     stage.end_service(service)?;
     stage.start_service(service, &[]);
-    Ok(Made { what: service.to_owned(), partitions })
+    Ok(Made { what: format!("{service}, for {:.1} s", long.as_secs_f64()), partitions })
 }
