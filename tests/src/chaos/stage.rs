@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use ringmaster_demo::orders::OUTCOMES;
 use ringmaster_demo::rig::SERVICES;
 
 use super::host::Clock;
@@ -83,6 +84,8 @@ impl<'a> Stage<'a> {
             world.edit("ringmaster.toml", "partitions =", &format!("journal_retention = \"{RETENTION}\"\npartitions ="));
         }
         world.apply_topics();
+        // When an outcome was written is told by the broker: clocks of coordinators step.
+        world.broker().alter_topic(OUTCOMES, "message.timestamp.type", "LogAppendTime")?;
         let shop = world.silent_shop();
         let seat = |name: &&'static str| Seat { name, running: None, is_apart: false, may_end: false, starts: 0 };
         let seats = NAMES.iter().take(options.coordinators).map(seat).collect();
