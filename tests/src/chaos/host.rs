@@ -15,6 +15,7 @@ const SOURCE: &str = include_str!("clock.c");
 const COMPILER: &str = "cc";
 /// Set where this process has a mount namespace of its own. (A name with RINGMASTER_ would be a setting of the coordinators.)
 const APART: &str = "CHAOS_APART";
+
 /// Goes on as another program where disks can be mounted that nobody else sees, and that end with it; returns where that may not be,
 /// or is so already.
 pub fn go_apart() {

@@ -78,7 +78,7 @@ impl Contact {
     }
 
     fn joined_again(&mut self, now: Instant) {
-        self.joined_again = Some(now);
+        (self.is_out, self.joined_again) = (true, Some(now));
     }
 
     /// Whether what fenced it may have been a question of its own. If it joins again and is fenced again at once, there is another.
@@ -164,7 +164,6 @@ impl Member {
                 self.consumer = consumer;
                 self.contact.joined_again(now);
                 let lost: Vec<i32> = std::mem::take(&mut self.held).into_iter().collect();
-                self.contact.lost();
                 (!lost.is_empty()).then_some(Granted::Lost(lost))
             }
             Err(error) => Some(Granted::Refused(error)),
@@ -271,7 +270,6 @@ mod tests {
         assert!(contact.may_be_own(true, at(64_999)), "more was given");
         assert!(!contact.may_be_own(true, at(65_000)), "that is over");
 
-        contact.lost();
         contact.joined_again(at(70_000));
         assert!(!contact.may_be_own(false, at(74_999)), "fenced at once again: there is another");
         contact.given(at(74_999));

@@ -138,7 +138,7 @@ impl Partition {
                 scan.next = scan.next.max(offset + 1);
                 self.scan(record.as_ref(), cx)
             }
-            (_, Some(record)) => self.replay(offset, &record, cx),
+            (_, Some(record)) => self.replay(offset, record, cx),
             (_, None) => self.pass(offset, cx),
         }
     }
@@ -154,17 +154,17 @@ impl Partition {
         Ok(())
     }
 
-    fn replay(&mut self, offset: i64, record: &JournalRecord, cx: &mut Context<'_>) -> Result<(), Why> {
-        if !self.is_next(offset, &identity(record), cx)? {
+    fn replay(&mut self, offset: i64, record: JournalRecord, cx: &mut Context<'_>) -> Result<(), Why> {
+        if !self.is_next(offset, &identity(&record), cx)? {
             return Ok(());
         }
         let (number, configured) = (self.settings.number, self.settings.partitions);
-        if let JournalRecord::Claim(claim) = record
+        if let JournalRecord::Claim(claim) = &record
             && claim.partitions != configured
         {
             return Err(Why::PartitionsDiffer { journal: claim.partitions, configured });
         }
-        if self.restore_takes(offset, Some(record), cx)? {
+        if self.restore_takes(offset, Some(&record), cx)? {
             return Ok(());
         }
         let untaken = |why| match why {

@@ -15,9 +15,9 @@ use ringmaster_schemas::state::Saga;
 use super::law;
 use super::replica::Replica;
 
-/// What causes effects.
+/// Effects, by what causes them.
 #[derive(Debug)]
-pub(super) enum Cause {
+pub(super) enum Unmade {
     /// A change of a saga, with the row that it led to: later changes do not touch it.
     Saga(Arc<Saga>, Vec<SagaEvent>),
     /// A record that was put aside.
@@ -42,7 +42,7 @@ pub(super) enum LookedAt {
 struct Late {
     offset: i64,
     at: Millis,
-    causes: Vec<Cause>,
+    unmade: Vec<Unmade>,
 }
 
 /// Those of all that were taken and are not released, behind what is in the outbox.
@@ -51,9 +51,9 @@ pub(super) struct LateEffects(VecDeque<Late>);
 
 impl LateEffects {
     /// Takes what a counting record at this offset causes, in a turn at this time.
-    pub(super) fn push(&mut self, offset: i64, at: Millis, causes: Vec<Cause>) {
-        if !causes.is_empty() {
-            self.0.push_back(Late { offset, at, causes });
+    pub(super) fn push(&mut self, offset: i64, at: Millis, unmade: Vec<Unmade>) {
+        if !unmade.is_empty() {
+            self.0.push_back(Late { offset, at, unmade });
         }
     }
 
@@ -71,13 +71,13 @@ impl Replica {
         if !law::makes_late_effects(looked_at) {
             return;
         }
-        for Late { offset, at, causes } in std::mem::take(&mut self.late.0) {
+        for Late { offset, at, unmade } in std::mem::take(&mut self.late.0) {
             let mut effects = Vec::new();
-            for cause in &causes {
-                match cause {
-                    Cause::Saga(saga, events) => self.effects_of(saga, events, at, &mut effects),
-                    Cause::Quarantined(quarantined) => effects.push(self.quarantine_effect(quarantined)),
-                    Cause::Returned(release) => effects.push(self.return_effect(release)),
+            for one in &unmade {
+                match one {
+                    Unmade::Saga(saga, events) => self.effects_of(saga, events, at, &mut effects),
+                    Unmade::Quarantined(quarantined) => effects.push(self.quarantine_effect(quarantined)),
+                    Unmade::Returned(release) => effects.push(self.return_effect(release)),
                 }
             }
             let _numbers = self.outbox.push(offset, effects);

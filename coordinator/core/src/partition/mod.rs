@@ -339,7 +339,7 @@ impl Partition {
         self.replica().map_or(0, |replica| replica.outbox.apart().len())
     }
 
-    /// Effects that the broker has not acknowledged.
+    /// Effects that the broker has not acknowledged; of an owner: a replay makes few of them.
     pub fn unreleased_count(&self) -> usize {
         self.replica().map_or(0, |replica| replica.outbox.len())
     }

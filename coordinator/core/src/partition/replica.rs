@@ -20,7 +20,7 @@ use ringmaster_schemas::state::{Checkpoint, Digest, Index, Saga};
 
 use super::ahead::{Move, Pending};
 use super::fence::{Fence, Verdict, identity_of};
-use super::late::{Cause, LateEffects, LookedAt};
+use super::late::{LateEffects, LookedAt, Unmade};
 use super::marks::{self, Marks};
 use super::outbox::Outbox;
 use super::table::Table;
@@ -152,7 +152,7 @@ impl Replica {
     /// Takes what stands at an offset of the journal, as [`Replica::take`] does; what is not of this project is passed.
     pub fn read(&mut self, offset: i64, value: &[u8], rows: &dyn Rows) -> Result<Verdict, Untaken> {
         match JournalRecord::read(value).map_err(|error| Untaken::Wrong(error.to_string()))? {
-            Some(record) => self.take(offset, &record, rows),
+            Some(record) => self.take(offset, record, rows),
             None => {
                 self.fence.pass(offset);
                 Ok(Verdict::Void)
@@ -161,10 +161,10 @@ impl Replica {
     }
 
     /// Takes one record of the journal in the log's order: the counting rule, then `apply` alone.
-    pub fn take(&mut self, offset: i64, record: &JournalRecord, rows: &dyn Rows) -> Result<Verdict, Untaken> {
-        let verdict = self.fence.judge(offset, record);
+    pub fn take(&mut self, offset: i64, record: JournalRecord, rows: &dyn Rows) -> Result<Verdict, Untaken> {
+        let verdict = self.fence.judge(offset, &record);
         if law::moves_positions(verdict) {
-            self.take_positions(record);
+            self.take_positions(&record);
         }
         if let (Verdict::Counts, Some(stamp)) = (verdict, record.stamp()) {
             self.take_stamp(stamp);
@@ -222,9 +222,9 @@ impl Replica {
         self.position(position.topic, &position.name) == Some(position.next)
     }
 
-    fn take_changes(&mut self, offset: i64, decision: &Decision, rows: &dyn Rows) -> Result<(), Untaken> {
-        let (at, mut causes) = (decision.stamp.now, Vec::new());
-        for change in decision.turns.iter().flat_map(|turn| &turn.changes) {
+    fn take_changes(&mut self, offset: i64, decision: Decision, rows: &dyn Rows) -> Result<(), Untaken> {
+        let (at, mut unmade) = (decision.stamp.now, Vec::new());
+        for change in decision.turns.into_iter().flat_map(|turn| turn.changes) {
             match change {
                 Change::Saga(change) => {
                     let slot = self.table.find_or_insert(&change.saga, rows).map_err(Untaken::Store)?;
@@ -237,11 +237,11 @@ impl Replica {
                     }
                     let empty = || Untaken::Wrong(format!("a change of {} holds no event", change.saga));
                     let saga = saga.ok_or_else(empty)?;
-                    causes.push(Cause::Saga(saga.clone(), change.events.clone()));
+                    unmade.push(Unmade::Saga(saga.clone(), change.events));
                     self.table.set(slot, saga);
                 }
-                Change::Quarantined(quarantined) => causes.push(Cause::Quarantined(quarantined.clone())),
-                Change::ValueReturned(release) => causes.push(Cause::Returned(release.clone())),
+                Change::Quarantined(quarantined) => unmade.push(Unmade::Quarantined(quarantined)),
+                Change::ValueReturned(release) => unmade.push(Unmade::Returned(release)),
                 Change::Rejected(_) => {}
                 Change::Expired(expired) => self.expired = self.expired.max(expired.bucket),
                 Change::Undeliverable(place) => {
@@ -249,10 +249,10 @@ impl Replica {
                     self.outbox.set_apart((place.offset, place.index));
                 }
                 Change::Delivered(place) => self.outbox.delivered((place.offset, place.index)),
-                Change::Breaker(change) => self.set_breaker(change, at),
+                Change::Breaker(change) => self.set_breaker(&change, at),
             }
         }
-        self.late.push(offset, at, causes);
+        self.late.push(offset, at, unmade);
         self.release();
         Ok(())
     }

@@ -3,71 +3,74 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
-use std::ops::Range;
 
 use super::{Broker, CALL_TIMEOUT, PATIENCE};
+use crate::kafka::direct::wire::{Get, Malformed, Put};
 
 /// Topic of what controllers agree upon; it has one partition.
 const METADATA: &str = "__cluster_metadata";
-/// An answer begins with its correlation, and no tags.
-const HEADER: usize = 4 + 1;
-/// Then, in most, how long the broker held it back.
-const THROTTLED: usize = 4;
 
 /// A topic, and the copies of each of its partitions that there should be, the one that should lead first.
 pub(super) type Copies = (String, Vec<(i32, Vec<i32>)>);
 
 /// ElectLeaders, version 2: the preferred ones, of all topics.
 pub(super) fn elect_preferred(broker: &Broker) -> io::Result<()> {
-    let mut body = vec![0, 0];
-    body.extend_from_slice(&timeout());
-    body.push(0);
-    let answer = ask(broker, 43, 2, &body)?;
-    fine("leaders were not elected", &answer, HEADER + THROTTLED)
+    let answer = ask(broker, (43, 2), |out| {
+        out.i8(0);
+        out.null();
+        out.i32(timeout());
+        out.no_tags();
+    })?;
+    fine("leaders were not elected", throttled(&answer)?)
 }
 
 /// AlterPartitionReassignments, version 0.
 pub(super) fn reassign(broker: &Broker, topics: &[Copies]) -> io::Result<()> {
-    let mut body = timeout().to_vec();
-    count(&mut body, topics.len());
-    for (topic, partitions) in topics {
-        text(&mut body, topic);
-        count(&mut body, partitions.len());
-        for (partition, copies) in partitions {
-            body.extend_from_slice(&partition.to_be_bytes());
-            count(&mut body, copies.len());
-            copies.iter().for_each(|copy| body.extend_from_slice(&copy.to_be_bytes()));
-            body.push(0);
+    let answer = ask(broker, (45, 0), |out| {
+        out.i32(timeout());
+        out.count(topics.len());
+        for (topic, partitions) in topics {
+            out.string(topic);
+            out.count(partitions.len());
+            for (partition, copies) in partitions {
+                out.i32(*partition);
+                out.count(copies.len());
+                copies.iter().for_each(|copy| out.i32(*copy));
+                out.no_tags();
+            }
+            out.no_tags();
         }
-        body.push(0);
-    }
-    body.push(0);
-    let answer = ask(broker, 45, 0, &body)?;
-    fine("copies were not moved", &answer, HEADER + THROTTLED)
+        out.no_tags();
+    })?;
+    fine("copies were not moved", throttled(&answer)?)
 }
 
 /// DescribeQuorum, version 0: who leads the controllers.
 pub(super) fn controller(broker: &Broker) -> io::Result<usize> {
-    let mut body = Vec::new();
-    count(&mut body, 1);
-    text(&mut body, METADATA);
-    count(&mut body, 1);
-    body.extend_from_slice(&0_i32.to_be_bytes());
-    body.extend_from_slice(&[0, 0, 0]);
-    let answer = ask(broker, 55, 0, &body)?;
-    fine("the controllers do not say who leads them", &answer, HEADER)?;
-    // Counts and the name are a byte each in front, then the partition's number, its error, and the leader.
-    let error = HEADER + 2 + 1 + 1 + METADATA.len() + 1 + 4;
-    fine("the controllers have no leader", &answer, error)?;
-    let leader = i32::from_be_bytes(at(&answer, error + 2..error + 6)?.try_into().expect("four bytes"));
-    usize::try_from(leader).map_err(|_| io::Error::other("the controllers have no leader"))
+    let answer = ask(broker, (55, 0), |out| {
+        out.count(1);
+        out.string(METADATA);
+        out.count(1);
+        out.i32(0);
+        (0..3).for_each(|_| out.no_tags());
+    })?;
+    let mut get = behind_header(&answer)?;
+    fine("the controllers do not say who leads them", get.i16()?)?;
+    let (_topics, _name, _partitions, _partition) = (get.count()?, get.string()?, get.count()?, get.i32()?);
+    fine("the controllers have no leader", get.i16()?)?;
+    usize::try_from(get.i32()?).map_err(|_| io::Error::other("the controllers have no leader"))
 }
 
-fn ask(broker: &Broker, api: i16, version: i16, body: &[u8]) -> io::Result<Vec<u8>> {
-    let mut request = [api.to_be_bytes(), version.to_be_bytes()].concat();
-    // Correlation, no name, no tags.
-    request.extend_from_slice(&[0, 0, 0, 1, 0xff, 0xff, 0]);
-    request.extend_from_slice(body);
+/// Asks, and waits for the answer, with its header.
+fn ask(broker: &Broker, (api, version): (i16, i16), body: impl FnOnce(&mut Vec<u8>)) -> io::Result<Vec<u8>> {
+    let mut request = Vec::new();
+    request.i16(api);
+    request.i16(version);
+    // Correlation; a name that is none.
+    request.i32(1);
+    request.i16(-1);
+    request.no_tags();
+    body(&mut request);
     let mut socket = TcpStream::connect(broker.address())?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.write_all(&[&(request.len() as u32).to_be_bytes()[..], &request].concat())?;
@@ -78,33 +81,25 @@ fn ask(broker: &Broker, api: i16, version: i16, body: &[u8]) -> io::Result<Vec<u
     Ok(answer)
 }
 
-/// An error of Kafka there, two bytes, must be none.
-fn fine(what: &str, answer: &[u8], place: usize) -> io::Result<()> {
-    match i16::from_be_bytes(at(answer, place..place + 2)?.try_into().expect("two bytes")) {
-        0 => Ok(()),
-        error => Err(io::Error::other(format!("{what}: error {error}"))),
-    }
+fn behind_header(answer: &[u8]) -> Result<Get<'_>, Malformed> {
+    let mut get = Get(answer);
+    let _correlation = get.i32()?;
+    get.tags()?;
+    Ok(get)
 }
 
-fn at(answer: &[u8], range: Range<usize>) -> io::Result<&[u8]> {
-    answer.get(range).ok_or_else(|| io::Error::other("the broker's answer is too short"))
+/// The error of an answer that says first how long the broker held it back.
+fn throttled(answer: &[u8]) -> Result<i16, Malformed> {
+    let mut get = behind_header(answer)?;
+    let _throttled_ms = get.i32()?;
+    get.i16()
 }
 
-fn timeout() -> [u8; 4] {
-    (CALL_TIMEOUT.as_millis() as u32).to_be_bytes()
+/// An error of Kafka must be none.
+fn fine(what: &str, error: i16) -> io::Result<()> {
+    if error == 0 { Ok(()) } else { Err(io::Error::other(format!("{what}: error {error}"))) }
 }
 
-/// How many there are, and one more: seven bits in each byte, the lowest first.
-fn count(out: &mut Vec<u8>, count: usize) {
-    let mut left = count + 1;
-    while left >= 0x80 {
-        out.push(left as u8 | 0x80);
-        left >>= 7;
-    }
-    out.push(left as u8);
-}
-
-fn text(out: &mut Vec<u8>, text: &str) {
-    count(out, text.len());
-    out.extend_from_slice(text.as_bytes());
+fn timeout() -> i32 {
+    CALL_TIMEOUT.as_millis() as i32
 }

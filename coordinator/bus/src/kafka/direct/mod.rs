@@ -47,7 +47,7 @@ mod scram;
 mod security;
 mod stream;
 mod tls;
-mod wire;
+pub(super) mod wire;
 
 pub(super) use batch::Compression;
 pub(super) use fetcher::Fetcher;

@@ -7,7 +7,7 @@ use ringmaster_schemas::journal::TopicId;
 /// An answer that is not what its version says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an answer that is none of this version of Kafka's protocol")]
-pub(super) struct Malformed;
+pub(in crate::kafka) struct Malformed;
 
 impl From<Malformed> for std::io::Error {
     fn from(malformed: Malformed) -> Self {
@@ -16,7 +16,7 @@ impl From<Malformed> for std::io::Error {
 }
 
 /// Writes behind what is there.
-pub(super) trait Put {
+pub(in crate::kafka) trait Put {
     fn put(&mut self, bytes: &[u8]);
 
     fn i8(&mut self, value: i8) {
@@ -66,17 +66,17 @@ impl Put for Vec<u8> {
 }
 
 /// Bytes of a zigzag varint.
-pub(super) fn varint_len(value: i64) -> usize {
+pub(in crate::kafka) fn varint_len(value: i64) -> usize {
     let value = ((value << 1) ^ (value >> 63)) as u64;
     (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 /// Reads from the front.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Get<'a>(pub(super) &'a [u8]);
+pub(in crate::kafka) struct Get<'a>(pub(in crate::kafka) &'a [u8]);
 
 impl<'a> Get<'a> {
-    pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+    pub(in crate::kafka) fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (head, rest) = self.0.split_at_checked(count).ok_or(Malformed)?;
         self.0 = rest;
         Ok(head)
@@ -85,19 +85,19 @@ impl<'a> Get<'a> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         Ok(self.take(N)?.try_into().expect("so many were taken"))
     }
-    pub(super) fn i8(&mut self) -> Result<i8, Malformed> {
+    pub(in crate::kafka) fn i8(&mut self) -> Result<i8, Malformed> {
         Ok(i8::from_be_bytes(self.array()?))
     }
-    pub(super) fn i16(&mut self) -> Result<i16, Malformed> {
+    pub(in crate::kafka) fn i16(&mut self) -> Result<i16, Malformed> {
         Ok(i16::from_be_bytes(self.array()?))
     }
-    pub(super) fn i32(&mut self) -> Result<i32, Malformed> {
+    pub(in crate::kafka) fn i32(&mut self) -> Result<i32, Malformed> {
         Ok(i32::from_be_bytes(self.array()?))
     }
-    pub(super) fn i64(&mut self) -> Result<i64, Malformed> {
+    pub(in crate::kafka) fn i64(&mut self) -> Result<i64, Malformed> {
         Ok(i64::from_be_bytes(self.array()?))
     }
-    pub(super) fn unsigned(&mut self) -> Result<u64, Malformed> {
+    pub(in crate::kafka) fn unsigned(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
             let [byte] = self.array()?;
@@ -110,35 +110,38 @@ impl<'a> Get<'a> {
     }
 
     /// A zigzag varint.
-    pub(super) fn varint(&mut self) -> Result<i64, Malformed> {
+    pub(in crate::kafka) fn varint(&mut self) -> Result<i64, Malformed> {
         let value = self.unsigned()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
-    pub(super) fn id(&mut self) -> Result<TopicId, Malformed> {
+    pub(in crate::kafka) fn id(&mut self) -> Result<TopicId, Malformed> {
         self.array()
     }
 
     /// Compact and nullable: strings and bytes alike.
-    pub(super) fn bytes(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
+    pub(in crate::kafka) fn bytes(&mut self) -> Result<Option<&'a [u8]>, Malformed> {
         match self.unsigned()? {
             0 => Ok(None),
             more => Ok(Some(self.take(usize::try_from(more - 1).map_err(|_| Malformed)?)?)),
         }
     }
-    pub(super) fn string(&mut self) -> Result<&'a str, Malformed> {
+    pub(in crate::kafka) fn string(&mut self) -> Result<&'a str, Malformed> {
         std::str::from_utf8(self.bytes()?.unwrap_or_default()).map_err(|_| Malformed)
     }
     /// How many elements follow; none for an array that is none. An element has a byte at least, so that no count is trusted beyond that.
-    pub(super) fn count(&mut self) -> Result<usize, Malformed> {
+    pub(in crate::kafka) fn count(&mut self) -> Result<usize, Malformed> {
         let count = self.unsigned()?.saturating_sub(1);
         usize::try_from(count).ok().filter(|count| *count <= self.0.len()).ok_or(Malformed)
     }
     /// Fields of later versions, which mean nothing here.
-    pub(super) fn tags(&mut self) -> Result<(), Malformed> {
+    pub(in crate::kafka) fn tags(&mut self) -> Result<(), Malformed> {
         self.tagged(|_, _| Ok(()))
     }
     /// Visits fields that may be there, by their number.
-    pub(super) fn tagged(&mut self, mut visit: impl FnMut(u64, Get<'a>) -> Result<(), Malformed>) -> Result<(), Malformed> {
+    pub(in crate::kafka) fn tagged(
+        &mut self,
+        mut visit: impl FnMut(u64, Get<'a>) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
         for _ in 0..self.unsigned()? {
             let tag = self.unsigned()?;
             let bytes = usize::try_from(self.unsigned()?).map_err(|_| Malformed)?;
