@@ -1,7 +1,7 @@
 //! The command line that the three binaries share: run on Kafka, or audit a ledger.
 //!
 //! Exit codes: 0 ended by a signal, or the audit closes; 1 any other error; 2 wrong usage; 3 another member is in the group; 4 the
-//! ledger belongs to another process or service; 5 the audit does not close. A scripted crash aborts the process.
+//! ledger belongs to another process or service; 5 the audit does not close; 6 no broker answers. A scripted crash aborts the process.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use ringmaster_bus::Bus;
 use ringmaster_bus::kafka::{KafkaBus, KafkaSettings};
+use ringmaster_bus::{Bus, BusError};
 use ringmaster_schemas::{Millis, names};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
@@ -30,10 +30,14 @@ const EXIT_ANOTHER_MEMBER: u8 = 3;
 const EXIT_LEDGER_TAKEN: u8 = 4;
 /// The audit does not close.
 const EXIT_DOES_NOT_CLOSE: u8 = 5;
+/// No broker answers where one must: whoever watches over the service starts it again.
+const EXIT_UNREACHABLE: u8 = 6;
 
 /// A member that was killed blocks its group until its session ends: as short as brokers allow by default, so that the service is
-/// back soon. Heartbeats come from librdkafka's own thread, so a long turn does not end the session.
-const MEMBERSHIP: &[(&str, &str)] = &[("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "1500")];
+/// back soon. Heartbeats come from librdkafka's own thread, so a long turn does not end the session. A broker may forget that it was asked
+/// to let a member in: then it is asked again behind the last of these (a turn must be shorter), which is 5 minutes by default.
+const MEMBERSHIP: &[(&str, &str)] =
+    &[("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "1500"), ("max.poll.interval.ms", "30000")];
 
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = EXIT_CODES)]
@@ -45,7 +49,7 @@ struct Cli<R: Args> {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ended by a signal (or the audit closes), 1 other errors, 2 wrong usage, 3 another member in the \
-     group, 4 the ledger belongs to another process or service, 5 the audit does not close.";
+     group, 4 the ledger belongs to another process or service, 5 the audit does not close, 6 no broker answers (start it again).";
 
 #[derive(Debug, Subcommand)]
 enum Task {
@@ -121,8 +125,12 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         LedgerError::Taken { .. } | LedgerError::Foreign { .. } => EXIT_LEDGER_TAKEN,
         LedgerError::Storage { .. } | LedgerError::Damaged { .. } => 1,
     };
+    if let Some(BusError::Unreachable(_)) = error.downcast_ref() {
+        return EXIT_UNREACHABLE;
+    }
     match error.downcast_ref::<Stop>() {
         Some(Stop::AnotherMember { .. } | Stop::Abandoned { .. }) => EXIT_ANOTHER_MEMBER,
+        Some(Stop::Bus(BusError::Unreachable(_))) => EXIT_UNREACHABLE,
         Some(Stop::Ledger(error)) => of_ledger(error),
         _ => error.downcast_ref::<LedgerError>().map_or(1, of_ledger),
     }
@@ -250,6 +258,8 @@ mod tests {
     fn every_end_has_its_exit_code() {
         let (group, topic) = ("inventory".to_owned(), "inventory.commands".to_owned());
         let (path, why, key) = ("data".to_owned(), "so".to_owned(), "k".to_owned());
+        let gone = || BusError::Unreachable("no answer".to_owned());
+        let refused = || BusError::Refused("no".to_owned());
         let ledger = |error: LedgerError| [anyhow::Error::new(Stop::Ledger(error.clone())), error.into()];
         let ends = [
             (EXIT_LEDGER_TAKEN, ledger(LedgerError::Taken { path: path.clone(), why: why.clone() })),
@@ -263,6 +273,8 @@ mod tests {
                     Stop::Abandoned { group }.into(),
                 ],
             ),
+            (EXIT_UNREACHABLE, [anyhow::Error::new(gone()).context("Kafka at here"), Stop::Bus(gone()).into()]),
+            (1, [anyhow::Error::new(refused()).context("Kafka at here"), Stop::Bus(refused()).into()]),
             (1, [anyhow::anyhow!("anything"), anyhow::anyhow!("else")]),
         ];
         for (code, errors) in ends {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
@@ -184,6 +185,9 @@ fn consumer(settings: &KafkaSettings, joining: &Joining, is_static: bool, signal
         // That partitions are about to move is heard with a heartbeat: so long at most everybody waits for everybody.
         config.set("heartbeat.interval.ms", HEARTBEAT_MS);
     }
+    if !passed("max.poll.interval.ms") {
+        config.set("max.poll.interval.ms", join_within_ms(&config).to_string());
+    }
     let consumer = Consumer::new(&config, Arc::clone(signal)).map_err(|error| bus_error(&error))?;
     consumer.client().subscribe(&[&joining.topic]).map_err(|error| bus_error(&error))?;
     Ok(consumer)
@@ -237,6 +241,17 @@ impl Membership for Member {
 const FENCED_AGAIN: Duration = Duration::from_secs(5);
 /// A tenth and less of what a pause of a moved partition may take.
 const HEARTBEAT_MS: &str = "250";
+
+/// So long, and 3 s more, librdkafka waits for the answer to its question to join; and so long a broker waits for a member that the group
+/// knows, before it goes on without it. The default is 300 s: for those a member was out whose question was at a broker when that was
+/// fenced, since Kafka 4.3.1 forgets it then. A member that hands over joins when it has, and that takes 10 s at most.
+const JOIN_WITHIN_MS: u64 = 15_000;
+
+/// As long at least as a session, as librdkafka wants it.
+fn join_within_ms(config: &ClientConfig) -> u64 {
+    let session = config.get("session.timeout.ms").and_then(|value| value.parse().ok());
+    JOIN_WITHIN_MS.max(session.unwrap_or_default())
+}
 
 fn numbers(partitions: &[(String, i32)]) -> Vec<i32> {
     partitions.iter().map(|(_, partition)| *partition).collect()

@@ -5,3 +5,4 @@
 mod emptied;
 mod leaders;
 mod proxy;
+mod unanswered;

@@ -18,6 +18,8 @@ pub(crate) struct Asked {
 pub(crate) enum Answer {
     AsItIs,
     Instead(Vec<u8>),
+    /// Nothing, and the connection stays.
+    Never,
     /// This, and then the connection ends.
     Last(Vec<u8>),
 }
@@ -77,6 +79,7 @@ fn between(mut client: TcpStream, port: u16, judge: &Judge, open: &Mutex<Vec<Tcp
         let what = asked.lock().expect("no panic").remove(&correlation(&frame));
         match what.map_or(Answer::AsItIs, |asked| judge(&asked, &frame)) {
             Answer::AsItIs => write(&mut client, &frame)?,
+            Answer::Never => {}
             Answer::Instead(other) => write(&mut client, &other)?,
             Answer::Last(other) => {
                 write(&mut client, &other)?;
