@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a program says what it found")]
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use ringmaster_bus::kafka::broker::{Broker, LIBS};
-use ringmaster_tests::chaos::{Class, Options, go_apart, run};
+use ringmaster_tests::chaos::{Class, Options, Report, go_apart, read_results, run};
 
 /// Nothing was violated.
 const FINE: u8 = 0;
@@ -24,6 +25,7 @@ const EXAMPLES: &str = "Examples:
   chaos --minutes 60 --brokers 3 --coordinators 3 --rate 100
   chaos --minutes 5 --faults kill,freeze-coordinator --seed 7
   chaos --rounds 1 --seed 7            (the first round of that, once more)
+  chaos --minutes 60 --results all.jsonl; chaos --minutes 60 --brokers 3 --results all.jsonl    (one table of both)
 
 Exit codes: 0 nothing was violated; 1 something was: it is listed, and the folder of that round is kept; 2 it could not run.";
 
@@ -66,6 +68,13 @@ struct Arguments {
     /// A fault that hits fewer orders that are under way does not count.
     #[arg(long, default_value_t = 20)]
     proven_from: usize,
+    /// A file that gets a line of JSON for each round that came to its end. The table at the end is then of all that it has, of earlier runs
+    /// too: a long time may be made of many short ones, also at once.
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    /// Runs nothing: says what this file has.
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    show: Option<PathBuf>,
     /// One JSON object instead of a table.
     #[arg(long)]
     json: bool,
@@ -101,6 +110,7 @@ fn options(arguments: &Arguments) -> Result<Options, String> {
         rate: arguments.rate,
         answer_after: Duration::from_millis(arguments.answer_after_ms),
         proven_from: arguments.proven_from,
+        results: arguments.results.clone(),
     })
 }
 
@@ -118,6 +128,9 @@ fn main() -> ExitCode {
 }
 
 fn chaos(arguments: &Arguments) -> Result<u8, String> {
+    if let Some(file) = &arguments.show {
+        return Ok(show(&read_results(file)?, arguments.json));
+    }
     let options = options(arguments)?;
     if !Broker::is_available() {
         return Err(format!("no Kafka: its jars are neither where {LIBS} says nor in the cache; scripts/kafka/fetch fetches them"));
@@ -129,6 +142,16 @@ fn chaos(arguments: &Arguments) -> Result<u8, String> {
     // What the parts of it expect of a machine they say by a panic, which tells nothing of what is tested.
     let ran = std::panic::catch_unwind(|| run(&options, &stop));
     let report = ran.map_err(|_| "it could not be carried out; see above".to_owned())??;
-    print!("{}", if arguments.json { report.json() } else { report.table() });
-    Ok(if report.violations.is_empty() { FINE } else { VIOLATED })
+    let code = show(&report, arguments.json);
+    if let Some(file) = options.results.as_deref().filter(|_| !arguments.json) {
+        println!("\nall of {}:", file.display());
+        show(&read_results(file)?, false);
+    }
+    Ok(code)
+}
+
+/// Says what was found; the exit code of it.
+fn show(report: &Report, as_json: bool) -> u8 {
+    print!("{}", if as_json { report.json() } else { report.table() });
+    if report.violations.is_empty() { FINE } else { VIOLATED }
 }

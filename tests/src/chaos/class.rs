@@ -3,7 +3,8 @@
 use std::fmt;
 
 /// A kind of fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Class {
     /// `kill -9` of a coordinator.
     KillCoordinator,
@@ -42,6 +43,7 @@ pub enum Class {
     /// All that is sent comes later.
     NetworkSlow,
     /// What brokers answer is lost.
+    #[serde(rename = "network-answers-lost")]
     AnswersLost,
     /// A file of a coordinator's store is cut short.
     StoreTruncated,

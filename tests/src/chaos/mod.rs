@@ -14,6 +14,7 @@ mod faults;
 mod host;
 mod options;
 mod report;
+mod results;
 mod run;
 mod stage;
 mod ways;
@@ -22,6 +23,7 @@ pub use class::Class;
 pub use host::go_apart;
 pub use options::Options;
 pub use report::{Report, Row, Violation};
+pub use results::read as read_results;
 pub use run::{run, run_in};
 
 /// Why a round does not go on.

@@ -1,5 +1,6 @@
 //! What a run is asked to do.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Class;
@@ -29,6 +30,8 @@ pub struct Options {
     pub answer_after: Duration,
     /// A fault that hit fewer orders that were under way counts for nothing.
     pub proven_from: usize,
+    /// A file that gets a line for each round that came to its end: several runs add up in it.
+    pub results: Option<PathBuf>,
 }
 
 impl Options {

@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use super::Class;
 
 /// One fault.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(super) struct Fault {
     /// Which round, from 1 on.
     pub round: u64,
@@ -18,14 +18,14 @@ pub(super) struct Fault {
     pub under_way: usize,
     /// They were enough.
     pub is_proven: bool,
-    /// Until the first order of what it hit ended.
-    pub first: Duration,
-    /// Until an order that was placed behind it had ended in each partition that it hit, and all partitions were owned.
-    pub all: Duration,
+    /// Until the first order of what it hit ended, in milliseconds.
+    pub first_ms: u64,
+    /// Until an order that was placed behind it had ended in each partition that it hit, and all partitions were owned, in milliseconds.
+    pub all_ms: u64,
 }
 
 /// Something that must never happen.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Violation {
     /// In which round, from 1 on.
     pub round: u64,
@@ -60,8 +60,8 @@ pub struct Row {
     pub violations: usize,
 }
 
-/// All that a run found.
-#[derive(Debug, Clone, Default)]
+/// All that a run found, or several did, or a round.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Report {
     pub(super) faults: Vec<Fault>,
     /// Rounds that were compared at their ends.
@@ -96,8 +96,8 @@ impl Report {
 
     fn row(&self, name: &str, faults: &[&Fault]) -> Row {
         let proven: Vec<&&Fault> = faults.iter().filter(|fault| fault.is_proven).collect();
-        let ms = |of: fn(&Fault) -> Duration| proven.iter().map(|fault| of(fault).as_millis() as u64).collect::<Vec<_>>();
-        let (first, all) = (ms(|fault| fault.first), ms(|fault| fault.all));
+        let ms = |of: fn(&Fault) -> u64| proven.iter().map(|fault| of(fault)).collect::<Vec<_>>();
+        let (first, all) = (ms(|fault| fault.first_ms), ms(|fault| fault.all_ms));
         let under_way: Vec<u64> = proven.iter().map(|fault| fault.under_way as u64).collect();
         let is_hit = |violation: &&Violation| faults.iter().any(|fault| fault.round == violation.round) || name == "all";
         Row {
@@ -112,6 +112,26 @@ impl Report {
             all_ms_p99: quantile(&all, 99),
             violations: self.violations.iter().filter(is_hit).count(),
         }
+    }
+
+    /// Adds what other rounds found; their numbers go on behind these.
+    pub fn add(&mut self, other: Report) {
+        let before = self.last_round();
+        self.faults.extend(other.faults.into_iter().map(|fault| Fault { round: before + fault.round, ..fault }));
+        self.violations.extend(other.violations.into_iter().map(|found| Violation { round: before + found.round, ..found }));
+        self.rounds += other.rounds;
+        self.issued += other.issued;
+        self.completed += other.completed;
+        self.compensated += other.compensated;
+        self.rows += other.rows;
+        self.evidence.extend(other.evidence);
+        self.was_ended |= other.was_ended;
+        self.took += other.took;
+    }
+
+    fn last_round(&self) -> u64 {
+        let begun = self.faults.iter().map(|fault| fault.round).chain(self.violations.iter().map(|found| found.round));
+        begun.max().unwrap_or_default().max(self.rounds)
     }
 
     /// How many faults count.
@@ -208,14 +228,8 @@ mod tests {
 
     #[test]
     fn what_hit_too_little_counts_for_nothing() {
-        let fault = |under_way, is_proven| Fault {
-            round: 1,
-            class: Class::KillBroker,
-            under_way,
-            is_proven,
-            first: Duration::from_millis(100),
-            all: Duration::from_millis(200),
-        };
+        let fault =
+            |under_way, is_proven| Fault { round: 1, class: Class::KillBroker, under_way, is_proven, first_ms: 100, all_ms: 200 };
         let mut report = Report { faults: vec![fault(50, true), fault(1, false)], ..Report::default() };
         report.violations.push(Violation { round: 1, fault: None, what: "an order is lost".to_owned() });
         let rows = report.rows_by_class();

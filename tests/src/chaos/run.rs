@@ -1,14 +1,14 @@
 //! A run: rounds, until the time is over, something is violated, or a person ends it.
 
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
 use super::report::{Fault, Report, Violation};
 use super::stage::Stage;
 use super::ways::Ways;
-use super::{Class, Halt, Options, check, faults, host};
+use super::{Class, Halt, Options, check, faults, host, results};
 use crate::live::{Brokers, World, say_as};
 
 /// Carries a run out on brokers of its own. An error if it could not be: that says nothing of what is tested.
@@ -53,22 +53,20 @@ fn rounds(mut world: World, ways: Option<&Ways>, options: &Options, stop: &Atomi
         }
         world.renew(&format!("round {round}"));
         let mut one = Round { options, ways, stop, number: round, seed, until: begun.checked_add(options.time), fault: None };
-        match one.play(&mut world, &mut report) {
-            Ok(()) => {}
-            Err(Halt::Asked) => {
-                report.was_ended = true;
-                break;
-            }
-            Err(Halt::Failed(why)) => return Err(why),
-            Err(Halt::Violated(what)) => report.violations.push(Violation { round, fault: one.fault.take(), what }),
+        let mut found = one.found(&mut world)?;
+        if !found.violations.is_empty() {
+            keep(&world, options, seed, &mut found);
         }
-        if !report.violations.is_empty() {
-            keep(&world, options, seed, &mut report);
+        if let Some(results) = options.results.as_deref().filter(|_| !found.was_ended) {
+            results::append(results, &found)?;
+        }
+        let is_last = found.was_ended || !found.violations.is_empty();
+        report.add(found);
+        if is_last {
             break;
         }
         seed = seed.wrapping_add(1);
     }
-    report.took = begun.elapsed();
     Ok(report)
 }
 
@@ -95,6 +93,19 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
+    /// Plays it; an error if it could not be carried out.
+    fn found(&mut self, world: &mut World) -> Result<Report, String> {
+        let (begun, mut report) = (Instant::now(), Report::default());
+        match self.play(world, &mut report) {
+            Ok(()) => {}
+            Err(Halt::Asked) => report.was_ended = true,
+            Err(Halt::Failed(why)) => return Err(why),
+            Err(Halt::Violated(what)) => report.violations.push(Violation { round: 1, fault: self.fault.take(), what }),
+        }
+        report.took = begun.elapsed();
+        Ok(report)
+    }
+
     fn play(&mut self, world: &mut World, report: &mut Report) -> Result<(), Halt> {
         let mut random = Rng::with_seed(self.seed);
         let forgets = random.bool();
@@ -124,7 +135,7 @@ impl Round<'_> {
         report.completed += accounting.completed;
         report.compensated += accounting.compensated;
         report.rows += checked.rows;
-        report.violations.extend(checked.wrong.into_iter().map(|what| Violation { round: number, fault: None, what }));
+        report.violations.extend(checked.wrong.into_iter().map(|what| Violation { round: 1, fault: None, what }));
         Ok(())
     }
 
@@ -161,6 +172,7 @@ impl Round<'_> {
             first.as_secs_f64(),
             all.as_secs_f64()
         ));
-        Ok(Fault { round: self.number, class, under_way, is_proven, first, all })
+        let ms = |duration: Duration| duration.as_millis() as u64;
+        Ok(Fault { round: 1, class, under_way, is_proven, first_ms: ms(first), all_ms: ms(all) })
     }
 }

@@ -29,6 +29,8 @@ const CALM_BESIDES: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// A coordinator ends with it where no broker answers at its start: whoever watches over it starts it again.
 const UNREACHABLE: i32 = 5;
+/// A service ends with it for the same reason.
+const SERVICE_UNREACHABLE: i32 = 6;
 /// It ends with it where its store fails.
 const FAILED: i32 = 1;
 
@@ -180,7 +182,7 @@ impl<'a> Stage<'a> {
         self.wait("time passes", |_| begun.elapsed() >= long)
     }
 
-    /// All that should run does. A coordinator that found no broker at its start is started again, as by whoever watches over it.
+    /// All that should run does. Who found no broker at its start is started again, as by whoever watches over it.
     fn look(&mut self) -> Result<(), Halt> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(Halt::Asked);
@@ -198,12 +200,18 @@ impl<'a> Stage<'a> {
                 }
             }
         }
+        let mut unreachable = Vec::new();
         for process in self.world.services() {
-            if let Some(code) = process.ended() {
-                let said = process.said_last();
-                return Err(Halt::Violated(format!("the service {} ended by itself with code {code}:\n{said}", process.name())));
+            match process.ended() {
+                None => {}
+                Some(SERVICE_UNREACHABLE) => unreachable.push(process.name().to_owned()),
+                Some(code) => {
+                    let (name, said) = (process.name(), process.said_last());
+                    return Err(Halt::Violated(format!("the service {name} ended by itself with code {code}:\n{said}")));
+                }
             }
         }
+        unreachable.iter().for_each(|name| self.start_service(name, &[]));
         Ok(())
     }
 
@@ -259,7 +267,7 @@ impl<'a> Stage<'a> {
         let mut process = self.world.take_service(name);
         process.ask_to_end();
         let code = self.wait_code(name, &mut process)?;
-        ended_well(code, name, &process)
+        if code == SERVICE_UNREACHABLE { Ok(()) } else { ended_well(code, name, &process) }
     }
 
     fn wait_code(&mut self, name: &str, process: &mut Process) -> Result<i32, Halt> {

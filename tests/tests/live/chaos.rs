@@ -32,6 +32,7 @@ fn a_round_of_faults_under_load_loses_and_doubles_nothing() {
         rate: 80.0,
         answer_after: Duration::from_millis(800),
         proven_from: PROVEN_FROM,
+        results: None,
     };
     let report = run_in(World::bare("chaos"), &options, &AtomicBool::new(false)).expect("it runs");
     say(&format!("chaos:\n{}", report.table()));
