@@ -56,15 +56,18 @@ pub struct Member {
 ///
 /// The broker fences who has the name of a member that joined later. Mostly that is another process. But a broker that stands still for
 /// longer than a session finds several questions to join by the same member when it goes on, and takes them in any order: who asked is
-/// taken for another by its own question, before it has partitions again or just behind that.
+/// taken for another by its own question, before it has partitions again or just behind that. And a broker that is fenced meanwhile
+/// forgets who joined since the group was last written, and fences whoever it does not know any more: so it may happen some times.
 #[derive(Debug, Default)]
 struct Contact {
     /// It was counted out, and has no partitions since then.
     is_out: bool,
-    /// When it had partitions again behind that.
+    /// As whom it was given something last: the broker gives another id to who joins anew.
+    id: Option<String>,
+    /// When it had partitions again behind having been out.
     back: Option<Instant>,
-    /// When it joined again last since it was fenced.
-    joined_again: Option<Instant>,
+    /// When it joined again since it was fenced: the last times.
+    joined_again: Vec<Instant>,
 }
 
 impl Contact {
@@ -72,20 +75,26 @@ impl Contact {
         self.is_out = true;
     }
 
-    fn given(&mut self, now: Instant) {
-        if std::mem::take(&mut self.is_out) {
+    /// It is given something, as this member. Who had nothing is not told that it was counted out, but is another member then.
+    fn given(&mut self, id: Option<String>, now: Instant) {
+        let is_another = self.id.is_some() && self.id != id;
+        self.id = id;
+        if std::mem::take(&mut self.is_out) || is_another {
             self.back = Some(now);
         }
     }
 
     fn joined_again(&mut self, now: Instant) {
-        (self.is_out, self.joined_again) = (true, Some(now));
+        self.is_out = true;
+        self.joined_again.retain(|at| now.duration_since(*at) < RIVAL_WITHIN);
+        self.joined_again.push(now);
     }
 
-    /// Whether what fenced it may have been a question of its own. If it joins again and is fenced again at once, there is another.
+    /// Whether what fenced it may have been a question of its own. If that happens again and again, there is another.
     fn may_be_own(&self, has_partitions: bool, now: Instant) -> bool {
-        let lately = |at: Option<Instant>| at.is_some_and(|at| now.duration_since(at) < FENCED_AGAIN);
-        (!has_partitions || lately(self.back)) && !lately(self.joined_again)
+        let lately = |at: &Instant| now.duration_since(*at) < BACK_WITHIN;
+        let again = self.joined_again.iter().filter(|at| now.duration_since(**at) < RIVAL_WITHIN).count();
+        (!has_partitions || self.back.as_ref().is_some_and(lately)) && again < JOINED_AGAIN_MAX
     }
 }
 
@@ -130,7 +139,7 @@ impl Member {
         }
         match granted? {
             Granted::Given(partitions) => {
-                self.contact.given(Instant::now());
+                self.contact.given(self.consumer.member_id(), Instant::now());
                 self.held.extend(&partitions);
                 let done = self.list(&partitions).and_then(|list| {
                     self.consumer.client().incremental_assign(&list)?;
@@ -237,8 +246,12 @@ impl Membership for Member {
     }
 }
 
-/// Who is fenced again within this time has a rival.
-const FENCED_AGAIN: Duration = Duration::from_secs(5);
+/// Who is fenced within this time since it was back may have been fenced by its own question.
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// Who joined again so often
+const JOINED_AGAIN_MAX: usize = 5;
+/// within this time and is fenced once more has a rival.
+const RIVAL_WITHIN: Duration = Duration::from_secs(60);
 /// A tenth and less of what a pause of a moved partition may take.
 const HEARTBEAT_MS: &str = "250";
 
@@ -272,22 +285,35 @@ mod tests {
     fn a_fence_is_of_ones_own_making_only_where_contact_was_lost() {
         let begun = Instant::now();
         let at = |ms: u64| begun + Duration::from_millis(ms);
+        let me = |id: &str| Some(id.to_owned());
         let mut contact = Contact::default();
         assert!(contact.may_be_own(false, at(0)), "it was never in");
-        contact.given(at(0));
+        contact.given(me("blue-1"), at(0));
         assert!(!contact.may_be_own(true, at(1)), "it was in contact: another process has its name");
 
         contact.lost();
         assert!(contact.may_be_own(false, at(60_000)), "it asks to join, perhaps twice");
-        contact.given(at(60_000));
+        contact.given(me("blue-2"), at(60_000));
         assert!(contact.may_be_own(true, at(60_008)), "its earlier question came behind its later one");
-        contact.given(at(64_000));
+        contact.given(me("blue-2"), at(64_000));
         assert!(contact.may_be_own(true, at(64_999)), "more was given");
         assert!(!contact.may_be_own(true, at(65_000)), "that is over");
 
-        contact.joined_again(at(70_000));
-        assert!(!contact.may_be_own(false, at(74_999)), "fenced at once again: there is another");
-        contact.given(at(74_999));
-        assert!(contact.may_be_own(true, at(75_000)));
+        contact.given(me("blue-3"), at(70_000));
+        assert!(contact.may_be_own(true, at(70_008)), "it had nothing, and nobody told it that it was counted out");
+    }
+
+    #[test]
+    fn who_is_fenced_again_and_again_has_a_rival() {
+        let begun = Instant::now();
+        let at = |ms: u64| begun + Duration::from_millis(ms);
+        let mut contact = Contact::default();
+        for time in 0..5 {
+            assert!(contact.may_be_own(false, at(time)), "a broker that was fenced has forgotten some of its questions");
+            contact.joined_again(at(time));
+        }
+        assert!(!contact.may_be_own(false, at(59_999)), "there is another");
+        contact.given(None, at(59_999));
+        assert!(contact.may_be_own(true, at(60_000)), "the first was long ago");
     }
 }

@@ -66,6 +66,21 @@ impl Consumer {
         Ok(Self { queue, client })
     }
 
+    /// As whom the group knows it: another one each time that it joins anew.
+    pub(in crate::kafka) fn member_id(&self) -> Option<String> {
+        let client = self.client.client().native_ptr();
+        // SAFETY: the client lives, and what it gives is a text that is freed once.
+        unsafe {
+            let id = sys::rd_kafka_memberid(client);
+            if id.is_null() {
+                return None;
+            }
+            let owned = CStr::from_ptr(id).to_string_lossy().into_owned();
+            sys::rd_kafka_mem_free(client, id.cast());
+            Some(owned).filter(|id| !id.is_empty())
+        }
+    }
+
     /// For what the safe wrapper offers. Never poll it: events would be lost.
     pub(in crate::kafka) fn client(&self) -> &BaseConsumer<Member> {
         &self.client
