@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{BreakerChange, BreakerEvent, Cause, FailureKind, RejectionReason, SagaEvent};
-use ringmaster_schemas::state::{BreakerState, Saga, Work};
+use ringmaster_schemas::journal::{BreakerChange, BreakerEvent, Cause, FailureKind, Order, RejectionReason, SagaEvent};
+use ringmaster_schemas::names::participant_of;
+use ringmaster_schemas::state::{BreakerState, Saga, Waits, Work};
 
 use super::input::rejected;
 use super::owner::Owner;
@@ -32,7 +33,7 @@ impl Owner {
             None => self.drains.end(participant),
             Some(breaker) => {
                 let probe_at = cx.steady.saturating_add(self.settings.breaker.probe_ms);
-                self.drains.begin(participant, breaker.state, was_closed, probe_at);
+                self.drains.begin(participant, breaker, was_closed, probe_at);
             }
         }
         let (participant, event) = (participant.clone(), event.clone());
@@ -49,6 +50,38 @@ impl Owner {
         }
     }
 
+    /// True if what this participant does may open its breaker.
+    fn is_counted(&self, participant: &str) -> bool {
+        let breaker = self.ahead.breakers.get(participant);
+        self.settings.breaker.on && breaker.is_none_or(|breaker| breaker.state == BreakerState::Draining)
+    }
+
+    /// A time of the partition by the steady clock. Where the wall clock has jumped since, it is off by as much, and the book's own times
+    /// are not: what ran out by that was asked longer ago than is counted.
+    fn steady_of(&self, at: Millis, cx: &Context<'_>) -> Millis {
+        cx.steady - (self.clock.time(cx.clocks()) - at)
+    }
+
+    /// Notes what these events ask of participants. `saga`: as they left it.
+    pub(super) fn note_asked(&mut self, saga: &Saga, events: &[SagaEvent], at: Millis, cx: &Context<'_>) {
+        if !self.settings.breaker.on {
+            return;
+        }
+        for event in events {
+            let order = match event {
+                SagaEvent::CommandIssued { order, .. } | SagaEvent::UndoIssued { order, .. } | SagaEvent::Retried { order, .. } => {
+                    Some(order)
+                }
+                SagaEvent::CommandRepeated { place, .. } => saga.entry(*place).and_then(|entry| entry.order.as_ref()),
+                _ => continue,
+            };
+            let participant = participant_of(order.map_or("", Order::command));
+            if self.is_counted(participant) {
+                self.book.asked(participant, self.steady_of(at, cx), &self.settings.breaker);
+            }
+        }
+    }
+
     /// Notes how participants answered: what these events say of what was asked of them before.
     pub(super) fn note_answers(&mut self, definition: &Definition, before: &Saga, events: &[SagaEvent], cx: &Context<'_>) {
         if !self.settings.breaker.on && self.ahead.breakers.is_empty() {
@@ -58,6 +91,7 @@ impl Owner {
         if matches!(events.first(), Some(SagaEvent::Acted { .. })) {
             return;
         }
+        let now = self.turn_time(cx);
         for event in events {
             let (place, failure) = match event {
                 SagaEvent::Succeeded { place, .. } | SagaEvent::Refused { place, .. } | SagaEvent::Undone { place } => {
@@ -84,11 +118,13 @@ impl Owner {
                 (Undo::Command { call, .. }, Work::UndoAsked) => &call.participant,
                 _ => &step.asks.call.participant,
             };
-            let (breaker, settings) = (self.ahead.breakers.get(participant), &self.settings.breaker);
-            if settings.on && breaker.is_none_or(|breaker| breaker.state == BreakerState::Draining) {
-                self.book.note(participant, well, cx.steady, settings);
+            let settings = &self.settings.breaker;
+            let sent = (entry.waits == Waits::Reply).then_some(entry.since);
+            if self.is_counted(participant) {
+                let sent = sent.map(|sent| self.steady_of(sent, cx));
+                self.book.ended(participant, well, (sent, cx.steady), settings);
             }
-            self.drains.note(participant, well, &before.id, place, settings.drain_max);
+            self.drains.note(participant, well.then_some(settings.drain_max), (&before.id, place), (sent, now));
         }
     }
 

@@ -5,14 +5,16 @@
 //! ```
 //!
 //! How many are out at once begins with one, and grows by one with each good answer: it doubles from round trip to round trip, up to a
-//! bound. A bad answer halves it. What is out and is never heard of again counts no longer than its attempt's time.
+//! bound. A bad answer halves it, but not that of one that was out already when it was halved last: they are of one time, and say one
+//! thing. Else a participant that loses one in three would be asked two or three at a time, however well it answers the others. What is
+//! out and is never heard of again counts no longer than its attempt's time.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{BreakerEvent, Cause, Place, SagaEvent};
-use ringmaster_schemas::state::{BreakerState, Entry, Index, RowKey, Saga, Waits, parked_places, rank_of};
+use ringmaster_schemas::state::{Breaker, BreakerState, Entry, Index, RowKey, Saga, Waits, parked_places, rank_of};
 
 use super::owner::Owner;
 use super::turn::Turn;
@@ -49,6 +51,8 @@ struct Drain {
     answered: bool,
     /// How many may be out at once.
     window: usize,
+    /// When that was halved last, or began with one, by the partition's time.
+    halved_at: Millis,
     /// When each that is out counts no longer, by the partition's time.
     out: VecDeque<Millis>,
 }
@@ -64,6 +68,7 @@ impl Drain {
             probes: VecDeque::new(),
             answered: false,
             window: 1,
+            halved_at: Millis::MIN,
             out: VecDeque::new(),
         }
     }
@@ -85,12 +90,13 @@ impl Drain {
 impl Drains {
     /// A breaker opened, or begins to let go. What was parked before is in the store, or in memory, if it was open already.
     /// `probe_at`: when a first probe would go out.
-    pub(super) fn begin(&mut self, participant: &Arc<str>, state: BreakerState, was_closed: bool, probe_at: Millis) {
-        let is_probed = state == BreakerState::Open || mutated("paused_participant_probed");
+    pub(super) fn begin(&mut self, participant: &Arc<str>, breaker: &Breaker, was_closed: bool, probe_at: Millis) {
+        let is_probed = breaker.state == BreakerState::Open || mutated("paused_participant_probed");
         let probe_at = if is_probed { probe_at } else { Millis::MAX };
         let is_all = was_closed || mutated("parked_forgotten_at_restart");
         let drain = self.0.entry(participant.clone()).or_insert_with(|| Drain::new(is_all, probe_at));
         (drain.probe_at, drain.window, drain.answered) = (probe_at, 1, false);
+        drain.halved_at = breaker.since;
         drain.probes.clear();
     }
 
@@ -99,13 +105,24 @@ impl Drains {
         self.0.remove(participant);
     }
 
-    /// A participant answered one of its commands, well or not at all.
-    pub(super) fn note(&mut self, participant: &str, well: bool, saga: &str, place: Place, most: usize) {
+    /// A participant answered one of its commands well, so that more may be out, up to so many; or not, or not at all. `sent`: when the
+    /// open attempt of this leaf was sent, if there is one.
+    pub(super) fn note(
+        &mut self,
+        participant: &str,
+        well: Option<usize>,
+        (saga, place): (&str, Place),
+        (sent, now): (Option<Millis>, Millis),
+    ) {
         let Some(drain) = self.0.get_mut(participant) else { return };
         drain.out.pop_front();
-        drain.window = if well { (drain.window + 1).min(most) } else { (drain.window / 2).max(1) };
+        if let Some(most) = well {
+            drain.window = (drain.window + 1).min(most);
+        } else if sent.is_some_and(|sent| sent >= drain.halved_at) || mutated("halved_by_each_failure") {
+            (drain.window, drain.halved_at) = ((drain.window / 2).max(1), now);
+        }
         // One that ran out of time may still be answered: late is not never.
-        drain.answered |= well && drain.probes.iter().any(|probe| (&*probe.0, probe.1) == (saga, place));
+        drain.answered |= well.is_some() && drain.probes.iter().any(|probe| (&*probe.0, probe.1) == (saga, place));
     }
 
     /// Notes what these events of a saga parked.

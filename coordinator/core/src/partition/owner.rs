@@ -142,7 +142,7 @@ impl Owner {
         owner.asking = owner.recount_asking();
         let probe_at = cx.steady.saturating_add(owner.settings.breaker.probe_ms);
         for (participant, breaker) in owner.replica.breakers.iter() {
-            owner.drains.begin(participant, breaker.state, false, probe_at);
+            owner.drains.begin(participant, breaker, false, probe_at);
         }
         for number in law::to_send_again(&mut owner.replica.outbox) {
             cx.counters.resent += 1;

@@ -37,7 +37,7 @@ pub struct Settings {
 pub struct BreakerSettings {
     /// False: breakers open only by a person.
     pub on: bool,
-    /// How far back answers are looked at.
+    /// Of what was asked within so long a time the share is taken.
     pub window_ms: Millis,
     /// From this share of failures and silences on it opens, in percent.
     pub share_percent: u32,

@@ -116,6 +116,7 @@ impl Owner {
                     let (slot, saga) = rows.next().expect("a turn has a row for each change of a saga");
                     count(&change.saga, &change.events, is_alone, cx);
                     self.replica.effects_of(&saga, &change.events, at, &mut effects);
+                    self.note_asked(&saga, &change.events, at, cx);
                     if !self.ahead.breakers.is_empty() {
                         self.drains.note_parked(&saga, &change.events);
                     }

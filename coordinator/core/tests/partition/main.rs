@@ -12,6 +12,7 @@ mod items;
 mod learned;
 mod line;
 mod listeners;
+mod lossy;
 mod memory;
 mod outage;
 mod parking;

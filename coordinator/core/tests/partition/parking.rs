@@ -211,12 +211,12 @@ fn it_opens_by_itself_probes_and_drains_and_no_saga_fails_for_it() {
     let mut line = line();
     line.starts(0..6);
     assert_eq!(line.sent().len(), 6);
-    // Three attempts of two each are not answered in time: the third opens it; no second attempt goes out.
+    // Three attempts of six are not answered in time: the third opens it; no second attempt goes out.
     line.pass(10_100);
     line.look();
     line.pass(300);
     line.look();
-    assert_eq!(line.breakers(), ["worker: open: 3 of its last 3 attempts failed or were not answered, within 10 s"]);
+    assert_eq!(line.breakers(), ["worker: open: 3 of its last 6 attempts failed or were not answered, within 10 s"]);
     assert_eq!(line.sent(), [""; 0]);
     line.starts(6..9);
     assert_eq!((line.sent(), line.partition.parked_count()), (Vec::new(), 9));
