@@ -31,9 +31,10 @@ Exit codes: 0 nothing was violated; 1 something was: it is listed, and the folde
 
 /// Runs coordinators and services as processes on real Kafka brokers, under load, and makes one fault after the other.
 ///
-/// Orders come at a rate, whether earlier ones have ended or not. Each fault must hit orders that are under way, else it does not count. Then it
+/// Orders, and events that start sagas of random definitions, come at a rate, whether earlier ones have ended or not. Each fault must hit orders that are under way, else it does not count. Then it
 /// is waited until all goes on. Some faults are a round; at its end no more orders come, all must end, and outcomes, stores, ledgers and
-/// quarantine are held against what each order's number says, and the store against the one that the journal alone makes. Ctrl-C ends it with
+/// quarantine are held against what each order's number says, sagas of random definitions against the laws of the language, and the store against the one
+/// that the journal alone makes. Ctrl-C ends it with
 /// the table so far.
 #[derive(Debug, Parser)]
 #[command(name = "chaos", version, max_term_width = 120, after_help = format!("Faults:\n{}\n{EXAMPLES}", Class::list()))]
@@ -62,6 +63,10 @@ struct Arguments {
     /// Orders a second.
     #[arg(long, default_value_t = 150.0, value_parser = above_nothing)]
     rate: f64,
+    /// Sagas of random definitions a second, beside the orders: six definitions a round, over the whole language, whose participants refuse, fail
+    /// and are silent. 0 for none.
+    #[arg(long, default_value_t = 20.0, value_parser = not_below_nothing)]
+    random_rate: f64,
     /// So many milliseconds each service keeps back each of its answers: the longer, the more is under way.
     #[arg(long, default_value_t = 1_000)]
     answer_after_ms: u64,
@@ -82,6 +87,10 @@ struct Arguments {
 
 fn above_nothing(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0).ok_or_else(|| "not a number above 0".to_owned())
+}
+
+fn not_below_nothing(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0).ok_or_else(|| "not a number from 0 on".to_owned())
 }
 
 fn one_or_three(text: &str) -> Result<usize, String> {
@@ -108,6 +117,7 @@ fn options(arguments: &Arguments) -> Result<Options, String> {
         brokers: arguments.brokers,
         coordinators: arguments.coordinators as usize,
         rate: arguments.rate,
+        random_rate: arguments.random_rate,
         answer_after: Duration::from_millis(arguments.answer_after_ms),
         proven_from: arguments.proven_from,
         results: arguments.results.clone(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ringmaster_demo::accounting::Accounting;
 use ringmaster_demo::orders::{self, SAGA};
@@ -13,18 +13,25 @@ use ringmaster_store::Store as _;
 use ringmaster_store::rocks::RocksStore;
 
 use super::Halt;
+use super::report::Random;
 use super::stage::{PATIENCE, Stage};
 use crate::live::{PARTITIONS, RUN, accounting};
+use crate::random::crowd::{Crowd, Judged};
 
 /// The coordinator that reads the journal anew, with an empty store.
 const REBUILT: &str = "rebuilt";
 /// Differences between stores that are told one by one.
 const TOLD_MAX: usize = 10;
 
+/// Sagas of random definitions have ended by then once everybody does as asked, unless something is wrong.
+const SETTLED_WITHIN: Duration = Duration::from_secs(600);
+
 /// What a round was, once all is compared.
 pub(super) struct Checked {
     /// Stores and ledgers.
     pub accounting: Accounting,
+    /// Sagas of random definitions.
+    pub random: Option<Random>,
     /// Rows of the store that are the same when they are made from the journal alone.
     pub rows: usize,
     /// All that is not as it must be.
@@ -34,23 +41,38 @@ pub(super) struct Checked {
 /// Ends the round and compares: outcomes, stores, ledgers, quarantine, and the store that the journal alone makes.
 pub(super) fn close(stage: &mut Stage<'_>) -> Result<Checked, Halt> {
     drain(stage)?;
+    settle(stage)?;
     let mut wrong = stage.shop.wrong_outcomes();
     quarantine(stage, &mut wrong)?;
     let data = end_all(stage)?;
     let issued = stage.shop.halt();
     let audits = rig::audits(stage.world.folder()).map_err(|error| Halt::Failed(format!("the ledgers: {error:#}")))?;
     let accounting = accounting(&data, &audits, RUN, issued);
+    let there = rows(&data);
+    let random = stage.crowd.take().map(|crowd| judged(crowd.end(), &there, &mut wrong));
     wrong.extend(accounting.problems.iter().cloned());
     if !accounting.exact() && accounting.problems.is_empty() {
         wrong.push(format!("the accounting does not close: {accounting:?}"));
     }
-    let rows = rebuild(stage, &data, &mut wrong)?;
-    Ok(Checked { accounting, rows, wrong })
+    let rows = rebuild(stage, &there, &mut wrong)?;
+    Ok(Checked { accounting, random, rows, wrong })
+}
+
+/// Holds the sagas of random definitions against the laws.
+fn judged(judged: Judged, rows: &BTreeMap<String, Vec<u8>>, wrong: &mut Vec<String>) -> Random {
+    let all = judged.wrong(rows);
+    if all.len() > TOLD_MAX {
+        wrong.push(format!("{} things are wrong with sagas of random definitions; the first:", all.len()));
+    }
+    wrong.extend(all.into_iter().take(TOLD_MAX));
+    let Judged { completed, compensated, stuck, .. } = judged;
+    Random { definitions: judged.definitions(), sagas: judged.sagas(), completed, compensated, stuck }
 }
 
 /// No more orders; waits until all have ended, as long as any end.
 fn drain(stage: &mut Stage<'_>) -> Result<(), Halt> {
     let wanted = stage.shop.halt();
+    stage.crowd.iter().for_each(Crowd::calm);
     let mut last = (0, Instant::now());
     stage.wait_long(|stage| {
         let finished = stage.shop.finished();
@@ -68,6 +90,20 @@ fn drain(stage: &mut Stage<'_>) -> Result<(), Halt> {
         let why =
             format!("{} of {wanted} orders do not end, {} of them in the log: {}", wanted - finished, left.len(), ids.join(", "));
         Err(Halt::Violated(why))
+    })
+}
+
+/// Waits until sagas of random definitions have ended, or wait for a person who has tried.
+fn settle(stage: &mut Stage<'_>) -> Result<(), Halt> {
+    let begun = Instant::now();
+    stage.wait_long(|stage| match &stage.crowd {
+        Some(crowd) if !crowd.rests() => {
+            if begun.elapsed() > SETTLED_WITHIN {
+                return Err(Halt::Violated(format!("not within {} s: {}", SETTLED_WITHIN.as_secs(), crowd.left())));
+            }
+            Ok(false)
+        }
+        _ => Ok(true),
     })
 }
 
@@ -113,11 +149,11 @@ fn end_all(stage: &mut Stage<'_>) -> Result<PathBuf, Halt> {
 }
 
 /// Lets a coordinator make its store from the journal alone, and compares it with the one that is there.
-fn rebuild(stage: &mut Stage<'_>, data: &Path, wrong: &mut Vec<String>) -> Result<usize, Halt> {
+fn rebuild(stage: &mut Stage<'_>, there: &BTreeMap<String, Vec<u8>>, wrong: &mut Vec<String>) -> Result<usize, Halt> {
     stage.seats[0].running = Some(stage.world.coordinator(REBUILT));
     stage.wait_shared("the journal is read anew")?;
     let rebuilt = stage.end_coordinator(0)?;
-    let (there, made) = (rows(data), rows(&rebuilt));
+    let made = rows(&rebuilt);
     let differs = |(key, row): &(&String, &Vec<u8>)| made.get(*key) != Some(row);
     let mut differing: Vec<&String> = there.iter().filter(differs).map(|(key, _)| key).collect();
     differing.extend(made.keys().filter(|key| !there.contains_key(*key)));

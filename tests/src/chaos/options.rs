@@ -26,6 +26,8 @@ pub struct Options {
     pub coordinators: usize,
     /// Orders a second.
     pub rate: f64,
+    /// Sagas of random definitions that are started a second, beside the orders.
+    pub random_rate: f64,
     /// How long each service keeps back each answer, so that work is under way when a fault hits.
     pub answer_after: Duration,
     /// A fault that hit fewer orders that were under way counts for nothing.
@@ -41,10 +43,11 @@ impl Options {
         let all = self.classes.len() == Class::all().len();
         let faults = if all { String::new() } else { format!(" FAULTS={}", classes.join(",")) };
         format!(
-            "make chaos ROUNDS=1 SEED={seed} BROKERS={} COORDINATORS={} RATE={} ANSWER_AFTER_MS={} PER_ROUND={}{faults}",
+            "make chaos ROUNDS=1 SEED={seed} BROKERS={} COORDINATORS={} RATE={} RANDOM_RATE={} ANSWER_AFTER_MS={} PER_ROUND={}{faults}",
             self.brokers,
             self.coordinators,
             self.rate,
+            self.random_rate,
             self.answer_after.as_millis(),
             self.faults_per_round
         )

@@ -60,6 +60,41 @@ pub struct Row {
     pub violations: usize,
 }
 
+/// Sagas of random definitions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Random {
+    /// Of so many definitions.
+    pub definitions: usize,
+    /// Sagas that were started.
+    pub sagas: u64,
+    /// Sagas that completed.
+    pub completed: u64,
+    /// Sagas that were undone.
+    pub compensated: u64,
+    /// Sagas that wait for a person, behind all that was tried.
+    pub stuck: u64,
+}
+
+impl Random {
+    pub(super) fn add(&mut self, other: &Random) {
+        self.definitions += other.definitions;
+        self.sagas += other.sagas;
+        self.completed += other.completed;
+        self.compensated += other.compensated;
+        self.stuck += other.stuck;
+    }
+}
+
+impl std::fmt::Display for Random {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Random { definitions, sagas, completed, compensated, stuck } = self;
+        write!(
+            out,
+            "{sagas} sagas of {definitions} random definitions = completed {completed} + compensated {compensated} + stuck {stuck}"
+        )
+    }
+}
+
 /// All that a run found, or several did, or a round.
 #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Report {
@@ -72,6 +107,9 @@ pub struct Report {
     pub completed: u64,
     /// Sagas that were undone.
     pub compensated: u64,
+    /// Beside those.
+    #[serde(default)]
+    pub random: Random,
     /// Rows of stores that the journal alone makes again, byte for byte.
     pub rows: usize,
     /// What must never happen, and did.
@@ -123,6 +161,7 @@ impl Report {
         self.issued += other.issued;
         self.completed += other.completed;
         self.compensated += other.compensated;
+        self.random.add(&other.random);
         self.rows += other.rows;
         self.evidence.extend(other.evidence);
         self.was_ended |= other.was_ended;
@@ -178,13 +217,14 @@ impl Report {
     fn sums(&self) -> String {
         let ended = if self.was_ended { "; ended by hand: its last round was not compared" } else { "" };
         format!(
-            "{} rounds in {:.1} minutes: issued {} = completed {} + compensated {}; {} rows of stores are what the journal makes (and snapshots, where it is short); \
+            "{} rounds in {:.1} minutes: issued {} = completed {} + compensated {}; {}; {} rows of stores are what the journal makes (and snapshots, where it is short); \
              {} violations{ended}",
             self.rounds,
             self.took.as_secs_f64() / 60.0,
             self.issued,
             self.completed,
             self.compensated,
+            self.random,
             self.rows,
             self.violations.len()
         )
@@ -199,6 +239,7 @@ impl Report {
             "issued": self.issued,
             "completed": self.completed,
             "compensated": self.compensated,
+            "random": self.random,
             "rows_compared": self.rows,
             "violations": self.violations,
             "evidence": self.evidence,

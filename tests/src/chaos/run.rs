@@ -109,7 +109,7 @@ impl Round<'_> {
     fn play(&mut self, world: &mut World, report: &mut Report) -> Result<(), Halt> {
         let mut random = Rng::with_seed(self.seed);
         let forgets = random.bool();
-        let mut stage = Stage::open(world, self.options, self.ways, self.stop, forgets)?;
+        let mut stage = Stage::open(world, self.options, self.ways, self.stop, self.seed, forgets)?;
         for class in self.plan(&mut random) {
             if self.until.is_some_and(|until| Instant::now() >= until) {
                 break;
@@ -130,6 +130,10 @@ impl Round<'_> {
             if forgets { "snapshots and what is left of the journal" } else { "the whole journal would" },
             checked.wrong.len()
         ));
+        if let Some(random) = &checked.random {
+            tell(&format!("round {number}: {random}"));
+            report.random.add(random);
+        }
         report.rounds += 1;
         report.issued += accounting.issued;
         report.completed += accounting.completed;

@@ -12,6 +12,7 @@ use super::host::Clock;
 use super::ways::{SERVICES as SERVICES_WAY, Ways};
 use super::{Class, Halt, Options};
 use crate::live::{Coordinator, PARTITIONS, Process, Shop, World};
+use crate::random::crowd::{Crowd, Definitions, Settings};
 
 /// Names of coordinators.
 const NAMES: [&str; 3] = ["blue", "green", "red"];
@@ -25,6 +26,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(240);
 const CALM_WITHIN: Duration = Duration::from_secs(60);
 /// What an order takes beside the answers, where nothing is queued up.
 const CALM_BESIDES: Duration = Duration::from_secs(1);
+/// Random definitions of a round.
+const DEFINITIONS: usize = 6;
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// A coordinator ends with it where no broker answers at its start: whoever watches over it starts it again.
@@ -58,6 +61,8 @@ pub(super) struct Stage<'a> {
     pub(super) shop: Shop,
     /// What was asked for.
     pub(super) options: &'a Options,
+    /// Sagas of random definitions, if there are some.
+    pub(super) crowd: Option<Crowd>,
     /// Records that must be in quarantine, by topic.
     pub(super) poisoned: BTreeMap<String, usize>,
     /// The network between the processes and the brokers, if there is one.
@@ -68,20 +73,27 @@ pub(super) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// Topics, services, coordinators, and orders at the rate; the journal is deleted behind snapshots if the round forgets.
+    /// Topics, services, coordinators, and orders and random sagas at their rates; the journal is deleted behind snapshots if the round
+    /// forgets.
     pub(super) fn open(
         world: &'a mut World,
         options: &'a Options,
         ways: Option<&'a Ways>,
         stop: &'a AtomicBool,
+        seed: u64,
         forgets: bool,
     ) -> Result<Stage<'a>, Halt> {
+        let definitions = (options.random_rate > 0.0).then(|| Definitions::draw(seed, DEFINITIONS));
+        if let Some(definitions) = &definitions {
+            definitions.write(&world.folder().join("sagas"))?;
+        }
         world.edit(
             "sagas/order-fulfilment.yaml",
             "    undo: inventory.ReleaseStock          # its body is the do's\n",
             "    undo: inventory.ReleaseStock\n    timeout: 5s\n",
         );
-        world.configure(&format!("\"session.timeout.ms\" = \"{}\"", SESSION.as_millis()));
+        let session = format!("\"session.timeout.ms\" = \"{}\"\n", SESSION.as_millis());
+        world.configure(&(session + &Definitions::settings()));
         if forgets {
             world.edit("ringmaster.toml", "partitions =", &format!("journal_retention = \"{RETENTION}\"\npartitions ="));
         }
@@ -91,7 +103,8 @@ impl<'a> Stage<'a> {
         let shop = world.silent_shop();
         let seat = |name: &&'static str| Seat { name, running: None, is_apart: false, may_end: false, starts: 0 };
         let seats = NAMES.iter().take(options.coordinators).map(seat).collect();
-        let mut stage = Stage { world, seats, shop, options, poisoned: BTreeMap::new(), ways, clock: None, stop };
+        let (crowd, poisoned) = (None, BTreeMap::new());
+        let mut stage = Stage { world, seats, shop, crowd, options, poisoned, ways, clock: None, stop };
         SERVICES.iter().for_each(|service| stage.start_service(service, &[]));
         if options.classes.contains(&Class::ClockStep) {
             stage.clock = Some(Clock::build(stage.world.folder())?);
@@ -100,8 +113,14 @@ impl<'a> Stage<'a> {
         (0..stage.seats.len()).for_each(|seat| stage.start(seat));
         stage.wait_shared("the coordinators own all partitions")?;
         stage.shop.order(u64::MAX / 2, options.rate);
+        stage.crowd = definitions.map(|definitions| Crowd::open(definitions, stage.for_crowd(seed)));
         stage.wait("the first orders end", |stage| stage.shop.finished() > 0)?;
         Ok(stage)
+    }
+
+    fn for_crowd(&self, seed: u64) -> Settings {
+        let Options { random_rate: rate, answer_after: answer_within, .. } = *self.options;
+        Settings { address: self.world.address(), topics: self.world.topics(), seed, rate, answer_within }
     }
 
     /// Starts a service that keeps back its answers, with further flags.
@@ -210,6 +229,9 @@ impl<'a> Stage<'a> {
                     return Err(Halt::Violated(format!("the service {name} ended by itself with code {code}:\n{said}")));
                 }
             }
+        }
+        if let Some(trouble) = self.crowd.as_ref().and_then(Crowd::trouble) {
+            return Err(Halt::Violated(trouble));
         }
         unreachable.iter().for_each(|name| self.start_service(name, &[]));
         Ok(())

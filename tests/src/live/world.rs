@@ -21,6 +21,7 @@ use tempfile::TempDir;
 use super::files::{copy, copy_logs, new_folder};
 use super::ground::{Brokers, Ground};
 use super::{CLIENT, CLIENTS, Coordinator, Placing, Process, Shop, binary, broker, command, say};
+use crate::random::crowd::Definitions;
 
 /// P in all live tests.
 pub const PARTITIONS: i32 = 8;
@@ -356,7 +357,8 @@ impl World {
     /// Topics whose names do not hold the prefix are those of the test before.
     fn delete_shared_topics(&self) {
         let commands = SERVICES.map(command_topic);
-        for name in commands.iter().map(String::as_str).chain([ORDERS, OUTCOMES]) {
+        let random = Definitions::topics();
+        for name in commands.iter().chain(&random).map(String::as_str).chain([ORDERS, OUTCOMES]) {
             // Not there is as good.
             let _ = self.broker().delete_topic(name);
         }

@@ -7,9 +7,11 @@
 //! The same seed is the same definition and the same runs. What fails is made smaller (`shrink`) and told like a story.
 
 mod behave;
+pub mod crowd;
 mod events;
 pub mod families;
 mod generate;
+mod known;
 mod laws;
 mod mend;
 mod pausing;
@@ -101,7 +103,7 @@ pub fn run(seed: u64, shrinks: bool) -> Result<Report, Box<Failure>> {
     let plan = generate::plan(&mut random);
     let mut report = Report::default();
     report.count("definitions");
-    let known = match run::Known::of(&plan) {
+    let known = match known::Known::of(write::SAGA, &plan) {
         Ok(known) => known,
         Err(errors) => {
             let story = format!("{errors}\n{}\nSEED={seed} repeats it", write::text(&plan));

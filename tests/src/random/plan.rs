@@ -183,6 +183,12 @@ impl Plan {
         out
     }
 
+    /// Changes each time that is written in it.
+    pub(super) fn each_time(&mut self, change: &dyn Fn(&mut Millis)) {
+        self.deadline_ms.iter_mut().for_each(change);
+        self.steps.iter_mut().for_each(|node| node.each_time(change));
+    }
+
     /// The types of events that it waits for, or that answer to its approvals.
     pub(super) fn events(&self) -> Vec<usize> {
         let listens = self.nodes().into_iter().filter_map(|node| match &node.what {
@@ -216,6 +222,20 @@ impl Node {
         let mut out = Vec::new();
         self.push(&mut out);
         out
+    }
+
+    fn each_time(&mut self, change: &dyn Fn(&mut Millis)) {
+        self.within_ms.iter_mut().for_each(change);
+        match &mut self.what {
+            What::Do(Do { timeout_ms, within_ms, retry, .. }) => {
+                [timeout_ms, &mut retry.first_ms, &mut retry.max_ms].into_iter().chain(within_ms).for_each(change);
+            }
+            What::Sleep(Sleep::For(time) | Sleep::FromStart(time)) => change(time),
+            What::Approval(approval) => approval.escalations.iter_mut().for_each(change),
+            What::Wait(wait) => wait.keep_ms.iter_mut().for_each(change),
+            What::Emit(_) | What::Refuse | What::Group(_) | What::Switch(_) | What::Parallel(_) => {}
+        }
+        self.lists_mut().into_iter().flatten().for_each(|node| node.each_time(change));
     }
 
     fn push<'n>(&'n self, out: &mut Vec<&'n Node>) {

@@ -5,37 +5,20 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use fastrand::Rng;
-use ringmaster_core::definition::{Participant, Settings, compile};
 use ringmaster_core::saga::Input;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::names::Direction;
-use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Entry, Saga, Status, Waits, Work};
 
 use super::behave::{Answer, Command, Mood, Participants};
+use super::known::Known;
 use super::plan::Plan;
 use super::value::FIELDS;
-use super::{Report, laws, write};
+use super::{Report, laws};
 use crate::stories::{self, Said, Stage, print};
 
 /// Turns in a calm world by which a saga must have ended.
 const CALM_STEPS: u32 = 600;
-
-/// A compiled definition.
-pub(super) struct Known(Arc<stories::Known>);
-
-impl Known {
-    pub(super) fn of(plan: &Plan) -> Result<Known, String> {
-        let mut schemas = Schemas::builtin();
-        let mut settings = Settings::new(&mut schemas);
-        let json = || Participant { encoding: Encoding::Json, ..Participant::default() };
-        settings.participants = write::PARTICIPANTS.map(|name| (name.to_owned(), json())).into();
-        let compiled = compile("random.yaml", &write::text(plan), &mut settings);
-        let mut definitions = compiled.map_err(|errors| errors.iter().map(ToString::to_string).collect::<String>())?;
-        Ok(Known(Arc::new(stories::Known { definition: definitions.remove(0), schemas })))
-    }
-}
 
 /// A run in which a law broke.
 pub(super) struct Broken {
@@ -68,6 +51,14 @@ pub(super) fn play(plan: &Plan, known: &Known, seed: u64, report: &mut Report) -
     }
     let (story, length) = (world.story(), world.turns.len());
     Err(Box::new(Broken { plan: plan.clone(), seed, faults: world.faults, story, length }))
+}
+
+/// The world of a saga of this seed, at its end.
+#[cfg(test)]
+pub(super) fn played<'p>(plan: &'p Plan, known: &Known, seed: u64, report: &'p mut Report) -> World<'p> {
+    let mut world = World::new(plan, known, seed, report);
+    world.run();
+    world
 }
 
 /// A turn as it is told.
@@ -130,7 +121,7 @@ impl<'p> World<'p> {
             plan,
             start,
             told: BTreeMap::new(),
-            stage: Stage::on(known.0.clone()),
+            stage: Stage::on(known.shared()),
             random,
             participants,
             commands: Vec::new(),

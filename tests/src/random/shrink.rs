@@ -3,9 +3,11 @@
 use fastrand::Rng;
 
 use super::Report;
+use super::known::Known;
 use super::plan::{Node, Plan};
-use super::run::{Broken, Known, play};
+use super::run::{Broken, play};
 use super::write;
+use super::write::SAGA;
 
 /// Runs of each smaller definition.
 const TRIES: u64 = 200;
@@ -26,7 +28,7 @@ pub(super) fn smaller(plan: &Plan, broken: Box<Broken>) -> Box<Broken> {
 
 /// The shortest of some runs that breaks one of these laws.
 fn fails(plan: &Plan, laws: &[String]) -> Option<Box<Broken>> {
-    let known = Known::of(plan).ok()?;
+    let known = Known::of(SAGA, plan).ok()?;
     let mut random = Rng::with_seed(1);
     let runs = (0..TRIES).filter_map(|_| play(plan, &known, random.u64(..), &mut Report::default()).err());
     runs.filter(|broken| broken.laws().iter().any(|law| laws.contains(law))).min_by_key(|broken| broken.length)

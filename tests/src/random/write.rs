@@ -20,7 +20,12 @@ pub(super) const RETAIN_MS: Millis = 3_600_000;
 
 /// The text of a definition.
 pub(super) fn text(plan: &Plan) -> String {
-    let mut out = format!("saga: {SAGA}\nstart: {{ on: {START}, from: wanted, key: event.id }}\nretain: {RETAIN_MS}ms\n");
+    text_as(SAGA, plan)
+}
+
+/// The same, by this name.
+pub(super) fn text_as(name: &str, plan: &Plan) -> String {
+    let mut out = format!("saga: {name}\nstart: {{ on: {START}, from: wanted, key: event.id }}\nretain: {RETAIN_MS}ms\n");
     if let Some(deadline) = plan.deadline_ms {
         line(&mut out, 0, &format!("deadline: {deadline}ms"));
     }

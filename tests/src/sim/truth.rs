@@ -78,13 +78,14 @@ pub struct Truth {
 
 /// The counting rule (PROTOCOL.md rule 1), written a second time.
 #[derive(Default)]
-struct Term {
+pub(crate) struct Term {
     claim: Option<(i64, ClaimId)>,
     number: i64,
 }
 
 impl Term {
-    fn counts(&mut self, offset: i64, record: &JournalRecord) -> bool {
+    /// Whether the next record of the log counts.
+    pub(crate) fn counts(&mut self, offset: i64, record: &JournalRecord) -> bool {
         match (record, record.stamp()) {
             (JournalRecord::Claim(claim), _) => {
                 (self.claim, self.number) = (Some((offset, claim.id)), 0);

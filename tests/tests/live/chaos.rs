@@ -30,6 +30,7 @@ fn a_round_of_faults_under_load_loses_and_doubles_nothing() {
         brokers: 1,
         coordinators: 2,
         rate: 80.0,
+        random_rate: 12.0,
         answer_after: Duration::from_millis(800),
         proven_from: PROVEN_FROM,
         results: None,

@@ -1,0 +1,228 @@
+//! What a crowd came to, held against what was written, asked and done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use ringmaster_schemas::names::{command_topic, parse_saga_id, partition_of};
+use ringmaster_schemas::state::{Saga, Status};
+
+use super::super::behave::Participants;
+use super::super::laws;
+use super::super::value::FIELDS;
+use super::super::write::PARTICIPANTS;
+use super::definitions::{Definitions, One};
+use super::journal::{Stories, Story};
+use super::people::ids_of;
+use crate::live::PARTITIONS;
+
+/// A record as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Sent {
+    pub(super) topic: String,
+    /// Of an event, by its header.
+    pub(super) id: Option<String>,
+    pub(super) value: Vec<u8>,
+}
+
+/// All that is seen of a crowd.
+pub(super) struct Seen {
+    pub(super) definitions: Definitions,
+    pub(super) stories: Stories,
+    /// What each key's start said.
+    pub(super) starts: BTreeMap<String, Start>,
+    /// By saga.
+    pub(super) participants: BTreeMap<Arc<str>, Participants>,
+    /// What steps gave, by saga.
+    pub(super) told: BTreeMap<Arc<str>, BTreeMap<String, i64>>,
+    /// What arrived at participants and listeners.
+    pub(super) arrived: BTreeSet<Sent>,
+}
+
+/// The fields of a start event.
+type Start = [i64; FIELDS.len()];
+
+impl Seen {
+    /// Nothing yet. `replies`: the topic of answers.
+    pub(super) fn new(definitions: Definitions, replies: String) -> Seen {
+        Seen {
+            definitions,
+            stories: Stories::new(replies),
+            starts: BTreeMap::new(),
+            participants: BTreeMap::new(),
+            told: BTreeMap::new(),
+            arrived: BTreeSet::new(),
+        }
+    }
+
+    /// All that the journal says to be sent.
+    fn sent(&self) -> BTreeSet<Sent> {
+        let commands: BTreeSet<String> = PARTICIPANTS.iter().map(|participant| command_topic(participant)).collect();
+        let mut sent = BTreeSet::new();
+        for effect in self.stories.by_id.values().flat_map(|story| &story.history).flat_map(|happened| &happened.effects) {
+            let is_command = commands.contains(&*effect.topic);
+            if !is_command && !["told", "ends"].contains(&&*effect.topic) {
+                continue;
+            }
+            let id = effect.headers().find(|(name, _)| *name == "ce_id").map(|(_, id)| id.to_owned());
+            sent.insert(Sent { topic: effect.topic.to_string(), id, value: effect.value().to_vec() });
+        }
+        sent
+    }
+}
+
+/// What a crowd came to.
+pub struct Judged {
+    seen: Seen,
+    /// Sagas that completed.
+    pub completed: u64,
+    /// Sagas that were undone.
+    pub compensated: u64,
+    /// Sagas that wait for a person, behind all that was tried.
+    pub stuck: u64,
+}
+
+impl Judged {
+    pub(super) fn of(seen: Seen) -> Judged {
+        let mut judged = Judged { completed: 0, compensated: 0, stuck: 0, seen };
+        for saga in judged.seen.stories.by_id.values().filter_map(Story::saga) {
+            match saga.status {
+                Status::Completed if !saga.stuck() => judged.completed += 1,
+                Status::Compensated if !saga.stuck() => judged.compensated += 1,
+                _ => judged.stuck += 1,
+            }
+        }
+        judged
+    }
+
+    /// How many definitions there were.
+    pub fn definitions(&self) -> usize {
+        self.seen.definitions.0.len()
+    }
+
+    /// How many sagas were started.
+    pub fn sagas(&self) -> u64 {
+        (self.seen.starts.len() * self.definitions()) as u64
+    }
+
+    /// All that is not as it must be. `rows`: those of a store, by their partition, kind and key.
+    pub fn wrong(&self, rows: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (key, start) in &self.seen.starts {
+            for (id, one) in ids_of(&self.seen.definitions, key).into_iter().zip(&self.seen.definitions.0) {
+                match self.seen.stories.by_id.get(&id) {
+                    None => wrong.push(format!("{id} was started, and is not in the journal")),
+                    Some(story) => wrong.extend(self.story(&id, one, *start, story, rows)),
+                }
+            }
+        }
+        let known = self.seen.starts.len() * self.seen.definitions.0.len();
+        if self.seen.stories.by_id.len() != known {
+            wrong.push(format!("the journal has {} sagas, of which {known} were started", self.seen.stories.by_id.len()));
+        }
+        wrong.extend(self.sent());
+        wrong
+    }
+
+    fn story(&self, id: &Arc<str>, one: &One, start: Start, story: &Story, rows: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+        let (none, nobody) = (BTreeMap::new(), BTreeMap::new());
+        let told = self.seen.told.get(id).unwrap_or(&none);
+        let accounts = self.seen.participants.get(id).map_or(&nobody, |participants| &participants.accounts);
+        let known = laws::Known { plan: &one.plan, definition: one.definition(), start, told };
+        let mut faults = story.faults.clone();
+        let Some(saga) = story.saga() else { return vec![format!("{id}: nothing happened to it")] };
+        for (number, happened) in story.history.iter().enumerate() {
+            let before: Option<&Saga> = number.checked_sub(1).map(|before| &*story.history[before].behind);
+            faults.extend(laws::way(&known, before, happened));
+        }
+        faults.extend(laws::ledger(one.definition(), saga, accounts));
+        faults.extend(laws::whole_way(&known, &story.history));
+        faults.extend(laws::bodies(&known, one.schemas(), &story.history));
+        let partition = partition_of(parse_saga_id(id).1.as_bytes(), PARTITIONS);
+        if rows.get(&format!("{partition}/Saga/{id}")).is_none_or(|row| *row != saga.encode()) {
+            faults.push("the store has another row than its journal makes".to_owned());
+        }
+        faults.into_iter().map(|fault| format!("{id}: {fault}")).collect()
+    }
+
+    /// All that the journal says to have been sent arrived, and nothing else did.
+    fn sent(&self) -> Vec<String> {
+        let sent = self.seen.sent();
+        let told = |what: &str, some: Vec<&Sent>| {
+            let first = some.first().map(|sent| format!("{}: {}", sent.topic, String::from_utf8_lossy(&sent.value)));
+            first.map(|first| format!("{} records {what}, the first to {first}", some.len()))
+        };
+        let lost = told("were to be sent, and did not arrive", sent.difference(&self.seen.arrived).collect());
+        let strange = told("arrived, and the journal sends none such", self.seen.arrived.difference(&sent).collect());
+        lost.into_iter().chain(strange).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringmaster_schemas::journal::{Claim, JournalRecord};
+
+    use super::super::super::run::{World, played};
+    use super::*;
+
+    /// A saga as it was played on the core alone, as if it had been seen on brokers; and its row.
+    fn seen(seed: u64) -> (Seen, BTreeMap<String, Vec<u8>>) {
+        let mut seen = Seen::new(Definitions::draw(seed, 1), "ringmaster.replies".to_owned());
+        let one = &seen.definitions.0[0];
+        let mut report = crate::random::Report::default();
+        let World { start, told, stage, participants, journal, .. } = played(&one.plan, &one.known, seed, &mut report);
+        let saga = stage.saga.expect("it has started");
+        let partition = partition_of(parse_saga_id(&saga.id).1.as_bytes(), PARTITIONS);
+        let claim = Claim { id: [7; 16], owner: "blue".into(), address: "".into(), partitions: PARTITIONS, now: 0 };
+        let records = std::iter::once(JournalRecord::Claim(claim).encode()).chain(journal);
+        for (offset, record) in (0..).zip(records) {
+            seen.stories.take(&seen.definitions, (partition, offset), &record).expect("it is read");
+        }
+        let rows = BTreeMap::from([(format!("{partition}/Saga/{}", saga.id), saga.encode())]);
+        seen.starts.insert(parse_saga_id(&saga.id).1.into_owned(), start);
+        seen.told.insert(saga.id.clone(), told);
+        seen.participants.insert(saga.id.clone(), participants);
+        seen.arrived = seen.sent();
+        (seen, rows)
+    }
+
+    /// What is wrong where somebody meddles with what was seen; none if there is nothing to meddle with.
+    fn wrong(seed: u64, meddle: impl FnOnce(&mut Seen, &mut BTreeMap<String, Vec<u8>>) -> Option<()>) -> Option<Vec<String>> {
+        let (mut seen, mut rows) = seen(seed);
+        meddle(&mut seen, &mut rows)?;
+        Some(Judged::of(seen).wrong(&rows))
+    }
+
+    #[test]
+    fn what_is_right_is_right_and_each_slip_is_found() {
+        let mut found = [0; 5];
+        for seed in 0..40 {
+            assert_eq!(wrong(seed, |_, _| Some(())).expect("meddled"), Vec::<String>::new(), "seed {seed}");
+            let slips = [
+                wrong(seed, |_, rows| rows.values_mut().next()?.pop().map(drop)),
+                wrong(seed, |seen, _| seen.arrived.pop_first().map(drop)),
+                wrong(seed, |seen, _| {
+                    let mut strange = seen.arrived.first()?.clone();
+                    strange.value.push(b' ');
+                    seen.arrived.insert(strange).then_some(())
+                }),
+                wrong(seed, |seen, _| {
+                    let accounts = seen.participants.values_mut().flat_map(|all| all.accounts.values_mut());
+                    let mut done = accounts.filter(|account| account.effect && !account.left);
+                    done.next().map(|account| account.effect = false)
+                }),
+                wrong(seed, |seen, _| {
+                    let (key, start) = seen.starts.pop_first()?;
+                    seen.starts.insert(format!("{key}0"), start);
+                    Some(())
+                }),
+            ];
+            for (number, slip) in slips.into_iter().enumerate() {
+                let Some(wrong) = slip else { continue };
+                // What is done and cannot be undone may be there or not.
+                assert!(!wrong.is_empty() || number == 3, "seed {seed}: slip {number} is not found");
+                found[number] += usize::from(!wrong.is_empty());
+            }
+        }
+        assert!(found.iter().all(|found| *found >= 5), "{found:?}");
+    }
+}
