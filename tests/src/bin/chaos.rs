@@ -25,6 +25,7 @@ const EXAMPLES: &str = "Examples:
   chaos --minutes 60 --brokers 3 --coordinators 3 --rate 100
   chaos --minutes 5 --faults kill,freeze-coordinator --seed 7
   chaos --rounds 1 --seed 7            (the first round of that, once more)
+  chaos --show all.jsonl               (what earlier runs found)
   chaos --minutes 60 --results all.jsonl; chaos --minutes 60 --brokers 3 --results all.jsonl    (one table of both)
 
 Exit codes: 0 nothing was violated; 1 something was: it is listed, and the folder of that round is kept; 2 it could not run.";
@@ -78,7 +79,7 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
     /// Runs nothing: says what this file has.
-    #[arg(long, value_name = "FILE", exclusive = true)]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["results", "rounds", "seed", "faults"])]
     show: Option<PathBuf>,
     /// One JSON object instead of a table.
     #[arg(long)]

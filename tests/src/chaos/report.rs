@@ -215,16 +215,16 @@ impl Report {
     }
 
     fn sums(&self) -> String {
+        let random = if self.random.sagas == 0 { String::new() } else { format!("{}; ", self.random) };
         let ended = if self.was_ended { "; ended by hand: its last round was not compared" } else { "" };
         format!(
-            "{} rounds in {:.1} minutes: issued {} = completed {} + compensated {}; {}; {} rows of stores are what the journal makes (and snapshots, where it is short); \
+            "{} rounds in {:.1} minutes: issued {} = completed {} + compensated {}; {random}{} rows of stores are what the journal makes (and snapshots, where it is short); \
              {} violations{ended}",
             self.rounds,
             self.took.as_secs_f64() / 60.0,
             self.issued,
             self.completed,
             self.compensated,
-            self.random,
             self.rows,
             self.violations.len()
         )

@@ -39,7 +39,7 @@ pub(super) fn lost(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt
 fn scripted(stage: &mut Stage<'_>, random: &mut Rng, flags: &[&str]) -> Result<Made, Halt> {
     let (service, partitions) = (any_service(random), Stage::all());
     let seed = random.u32(..).to_string();
-    // Not until it is mastered: behind thousands that are parked, one that goes on losing answers is asked a little, and stopped again.
+    // Not until it is mastered: behind thousands that are parked, that takes one that goes on losing answers minutes.
     let long = Duration::from_millis(random.u64(4_000..12_000));
     stage.wait_flow(&partitions)?;
     stage.end_service(service)?;
