@@ -66,15 +66,25 @@ pub(super) fn list(config: &Config, as_json: bool, out: &mut dyn Write) -> Resul
     }
 }
 
+/// How often the topic is read from its beginning before it is an error that it has another one by then.
+const TRIES: u32 = 10;
+
 /// What the topic of snapshots says of a partition, read to its end unless somebody wants it to stop.
 pub(super) fn read(bus: &mut impl Bus, topics: &Topics, partition: i32, stop: &AtomicBool) -> Result<Snapshots, BusError> {
-    let mut found = Snapshots::default();
-    let mut note = |read: blocking::Read| {
-        found.take(read.value.as_deref().unwrap_or_default());
-        !stop.load(Ordering::Relaxed)
-    };
-    blocking::read_from(bus, &topics.snapshots, (partition, 0), &mut note)?;
-    Ok(found)
+    let mut tries = 1;
+    loop {
+        let mut found = Snapshots::default();
+        let mut note = |read: blocking::Read| {
+            found.take(read.value.as_deref().unwrap_or_default());
+            !stop.load(Ordering::Relaxed)
+        };
+        match blocking::read_from(bus, &topics.snapshots, (partition, 0), &mut note) {
+            Ok(()) => return Ok(found),
+            // An owner deletes older ones at any moment, also between the question where they begin and the reading.
+            Err(BusError::Refused(_)) if tries < TRIES => tries += 1,
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn as_line(partition: i32, manifest: &Manifest, journal_start: i64, restores: bool) -> serde_json::Value {

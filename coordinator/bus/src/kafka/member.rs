@@ -62,6 +62,8 @@ pub struct Member {
 struct Contact {
     /// It was counted out, and has no partitions since then.
     is_out: bool,
+    /// Since when it waits to be given something, if it does.
+    waits_since: Option<Instant>,
     /// As whom it was given something last: the broker gives another id to who joins anew.
     id: Option<String>,
     /// When it had partitions again behind having been out.
@@ -71,21 +73,35 @@ struct Contact {
 }
 
 impl Contact {
-    fn lost(&mut self) {
-        self.is_out = true;
+    /// It asks to join for the first time.
+    fn begins(now: Instant) -> Contact {
+        Contact { waits_since: Some(now), ..Contact::default() }
+    }
+
+    fn lost(&mut self, now: Instant) {
+        (self.is_out, self.waits_since) = (true, Some(now));
+    }
+
+    /// It has waited for so long that its client may have forgotten what for; true once each time.
+    fn is_forgotten(&mut self, now: Instant) -> bool {
+        let is_long = self.waits_since.is_some_and(|since| now.duration_since(since) >= FORGOTTEN_AFTER);
+        if is_long {
+            self.waits_since = Some(now);
+        }
+        is_long
     }
 
     /// It is given something, as this member. Who had nothing is not told that it was counted out, but is another member then.
     fn given(&mut self, id: Option<String>, now: Instant) {
         let is_another = self.id.is_some() && self.id != id;
-        self.id = id;
+        (self.id, self.waits_since) = (id, None);
         if std::mem::take(&mut self.is_out) || is_another {
             self.back = Some(now);
         }
     }
 
     fn joined_again(&mut self, now: Instant) {
-        self.is_out = true;
+        self.lost(now);
         self.joined_again.retain(|at| now.duration_since(*at) < RIVAL_WITHIN);
         self.joined_again.push(now);
     }
@@ -108,7 +124,15 @@ impl Member {
         settings.check()?;
         let is_static = !joining.leaves || settings.own_security().is_ok();
         let consumer = consumer(&settings, &joining, is_static, &signal)?;
-        Ok(Member { consumer, signal, settings, joining, is_static, held: BTreeSet::new(), contact: Contact::default() })
+        Ok(Member {
+            consumer,
+            signal,
+            settings,
+            joining,
+            is_static,
+            held: BTreeSet::new(),
+            contact: Contact::begins(Instant::now()),
+        })
     }
 
     fn list(&self, partitions: &[i32]) -> KafkaResult<TopicPartitionList> {
@@ -150,7 +174,7 @@ impl Member {
                 Some(Granted::Given(partitions))
             }
             Granted::Taken(partitions) if self.consumer.client().assignment_lost() => {
-                self.contact.lost();
+                self.contact.lost(Instant::now());
                 Some(Granted::Lost(partitions))
             }
             other => Some(other),
@@ -165,18 +189,36 @@ impl Member {
             self.is_static = false;
             return Some(Granted::Refused(BusError::Taken(why)));
         }
-        match consumer(&self.settings, &self.joining, self.is_static, &self.signal) {
-            Ok(consumer) => {
+        match self.join_anew() {
+            Ok(()) => {
                 tracing::warn!(
                     why,
                     "the broker took this instance for another one of its name, since it was silent: it joins again"
                 );
-                self.consumer = consumer;
                 self.contact.joined_again(now);
                 let lost: Vec<i32> = std::mem::take(&mut self.held).into_iter().collect();
                 (!lost.is_empty()).then_some(Granted::Lost(lost))
             }
             Err(error) => Some(Granted::Refused(error)),
+        }
+    }
+
+    /// By another consumer of the same name.
+    fn join_anew(&mut self) -> Result<(), BusError> {
+        let consumer = consumer(&self.settings, &self.joining, self.is_static, &self.signal)?;
+        let old = std::mem::replace(&mut self.consumer, consumer);
+        // It may take long to close what waits for an answer that does not come.
+        drop(std::thread::Builder::new().name("old-member".into()).spawn(move || drop(old)));
+        Ok(())
+    }
+
+    /// Asks anew where it has been heard nothing for too long, and nothing is its own.
+    fn ask_anew(&mut self) {
+        if self.held.is_empty() && self.contact.is_forgotten(Instant::now()) {
+            tracing::warn!("the group has not said for {} s what is this instance's: it joins anew", FORGOTTEN_AFTER.as_secs());
+            if let Err(error) = self.join_anew() {
+                tracing::error!(%error, "it cannot join anew, and goes on waiting");
+            }
         }
     }
 }
@@ -208,6 +250,7 @@ impl Membership for Member {
         // librdkafka looks at what is due in a group when its thread wakes, which by itself may be a second later: then a heartbeat of
         // 250 ms is one of 1,000, and each of the rounds by which partitions move takes as long. A question wakes it.
         let _ = self.consumer.client().assignment();
+        self.ask_anew();
         loop {
             self.signal.lower();
             let granted = self.take();
@@ -266,6 +309,10 @@ fn join_within_ms(config: &ClientConfig) -> u64 {
     JOIN_WITHIN_MS.max(session.unwrap_or_default())
 }
 
+/// Who waits for so long joins anew. Behind a broker that its controller had fenced a member was seen that waited for 353 s, longer than
+/// librdkafka waits for any answer. It is longer than a broker waits for other members.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(20);
+
 fn numbers(partitions: &[(String, i32)]) -> Vec<i32> {
     partitions.iter().map(|(_, partition)| *partition).collect()
 }
@@ -291,7 +338,7 @@ mod tests {
         contact.given(me("blue-1"), at(0));
         assert!(!contact.may_be_own(true, at(1)), "it was in contact: another process has its name");
 
-        contact.lost();
+        contact.lost(at(1));
         assert!(contact.may_be_own(false, at(60_000)), "it asks to join, perhaps twice");
         contact.given(me("blue-2"), at(60_000));
         assert!(contact.may_be_own(true, at(60_008)), "its earlier question came behind its later one");
@@ -301,6 +348,19 @@ mod tests {
 
         contact.given(me("blue-3"), at(70_000));
         assert!(contact.may_be_own(true, at(70_008)), "it had nothing, and nobody told it that it was counted out");
+    }
+
+    #[test]
+    fn who_waits_too_long_asks_anew_once_each_time() {
+        let begun = Instant::now();
+        let at = |s: u64| begun + Duration::from_secs(s);
+        let mut contact = Contact::begins(at(0));
+        assert!(!contact.is_forgotten(at(19)), "others may be waited for");
+        assert!(contact.is_forgotten(at(20)) && !contact.is_forgotten(at(39)) && contact.is_forgotten(at(40)));
+        contact.given(None, at(41));
+        assert!(!contact.is_forgotten(at(1_000)), "it waits for nothing");
+        contact.lost(at(1_000));
+        assert!(!contact.is_forgotten(at(1_019)) && contact.is_forgotten(at(1_020)));
     }
 
     #[test]
