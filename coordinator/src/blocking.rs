@@ -13,6 +13,8 @@ use ringmaster_schemas::names;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The same, once it has said why it cannot: a leader that moves is found sooner.
 const PATIENCE_WHEN_UNREADABLE: Duration = Duration::from_secs(10);
+/// How often a partition is read from its beginning before it is an error that it begins elsewhere by then.
+const TRIES: u32 = 10;
 const POLL: Duration = Duration::from_millis(50);
 
 /// A record that was read.
@@ -68,22 +70,53 @@ fn read_within(
     visit: &mut dyn FnMut(Read) -> bool,
 ) -> Result<(), BusError> {
     let at = TopicPartition { topic: bus.topic(topic), partition };
-    let (start, end) = bounds(bus, at)?;
-    let mut next = start.max(from);
+    let mut tries = 0;
+    loop {
+        let known = bounds(bus, at)?;
+        tries += 1;
+        match read_known(bus, at, (known.0.max(from), known.1), unreadable_max, visit) {
+            // As if it had been asked a moment later.
+            Err(Unread::Moved) if tries < TRIES => {}
+            Err(Unread::Moved) => {
+                return Err(BusError::Refused(format!("{topic}: its beginning moves faster than it can be read")));
+            }
+            Err(Unread::Failed(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
+/// Why a partition was not read to its end.
+enum Unread {
+    /// Its oldest records were deleted between the question where it begins and the reading: none was visited.
+    Moved,
+    /// Anything else.
+    Failed(BusError),
+}
+
+fn read_known(
+    bus: &mut impl Bus,
+    at: TopicPartition,
+    (mut next, end): (i64, i64),
+    unreadable_max: Duration,
+    visit: &mut dyn FnMut(Read) -> bool,
+) -> Result<(), Unread> {
     if next >= end {
         return Ok(());
     }
+    let topic = bus.name_of(at.topic).to_owned();
     bus.read(at, next);
-    let (mut more, mut trouble, mut unreadable) = (true, None, None);
+    let (mut more, mut trouble, mut unreadable, mut is_begun, mut has_moved) = (true, None, None, false, false);
     let mut since = Instant::now();
-    while next < end && more && trouble.is_none() {
+    while next < end && more && trouble.is_none() && !has_moved {
         let before = next;
         bus.poll(POLL, &mut |event| match event {
             BusEvent::Record(record) if record.at == at && more => {
-                next = record.offset + 1;
+                (next, is_begun) = (record.offset + 1, true);
                 more = visit(Read::of(&record));
             }
             BusEvent::CaughtUp(caught, offset) if caught == at => next = next.max(offset),
+            BusEvent::OutOfRange { at: lost, .. } if lost == at && !is_begun => has_moved = true,
             BusEvent::OutOfRange { at: lost, position } if lost == at => {
                 trouble = Some(BusError::Refused(format!("{topic}: offset {position} vanished while it was read")));
             }
@@ -100,7 +133,11 @@ fn read_within(
         }
     }
     bus.stop(at);
-    trouble.map_or(Ok(()), Err)
+    match trouble {
+        _ if has_moved => Err(Unread::Moved),
+        Some(error) => Err(Unread::Failed(error)),
+        None => Ok(()),
+    }
 }
 
 /// Visits what these partitions (each from an offset on) hold and what comes to them, all at once, until the visitor says `false`, or
@@ -264,108 +301,4 @@ fn append_by(bus: &mut impl Bus, sender: ringmaster_bus::Sender, topic: &str, re
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    use ringmaster_bus::Specification;
-    use ringmaster_bus::sim::{Faults, SimBroker};
-
-    /// What a broker says of a partition that cannot be read is the error: "no answer" would send people to the wrong place.
-    #[test]
-    fn a_topic_that_cannot_be_read_says_why() {
-        let broker = SimBroker::new(1, 0, Faults { fetch_count_max: 1, ..Faults::none() });
-        let mut bus = broker.client();
-        bus.create(&Specification { name: "history".to_owned(), partitions: 1, replication: 1, settings: vec![] }).expect("made");
-        for _ in 0..3 {
-            broker.put("history", 0, None, b"{}");
-        }
-        let mut read = |vanishes: bool| {
-            let mut seen = 0;
-            let end = read_within(&mut bus, "history", (0, 0), Duration::ZERO, &mut |_| {
-                seen += 1;
-                if vanishes {
-                    broker.delete("history");
-                }
-                true
-            });
-            (seen, end)
-        };
-        assert_eq!(read(false), (3, Ok(())));
-        let (1, Err(BusError::Refused(why))) = read(true) else { panic!("it is gone behind the first record") };
-        assert!(why.starts_with("history: it cannot be read from offset 1 of 3 on: ") && why.len() > 60, "{why}");
-    }
-
-    /// Only what is asked for is visited: records of that partition, until the visitor has enough. It comes to an end, though more come
-    /// as long as it reads.
-    #[test]
-    fn others_and_later_records_are_not_visited() {
-        let broker = SimBroker::new(1, 0, Faults { fetch_count_max: 100, ..Faults::none() });
-        let mut bus = broker.client();
-        bus.create(&Specification { name: "history".to_owned(), partitions: 2, replication: 1, settings: vec![] }).expect("made");
-        for number in 0..20 {
-            broker.put("history", number % 2, None, number.to_string().as_bytes());
-        }
-        let other = TopicPartition { topic: bus.topic("history"), partition: 1 };
-        for enough in [1, 3, 10, 11] {
-            bus.read(other, 0);
-            let mut visited = Vec::new();
-            read_to_end(&mut bus, "history", 0, &mut |read| {
-                visited.push((read.partition, read.offset));
-                broker.put("history", 0, None, b"later");
-                visited.len() < enough
-            })
-            .expect("it is read");
-            let count = broker.log("history", 0).len() as i64 - visited.len() as i64;
-            let expected: Vec<_> = (0..count.min(enough as i64)).map(|offset| (0, offset)).collect();
-            assert_eq!(visited, expected, "{enough}");
-        }
-    }
-
-    /// Whoever follows several partitions is told of what comes to each while it reads, and not of what was there before.
-    #[test]
-    fn several_partitions_are_followed_at_once() {
-        let broker = SimBroker::new(1, 0, Faults::none());
-        let mut bus = broker.client();
-        bus.create(&Specification { name: "history".to_owned(), partitions: 3, replication: 1, settings: vec![] }).expect("made");
-        for number in 0..6 {
-            broker.put("history", number % 3, None, number.to_string().as_bytes());
-        }
-        let ends = bounds_each(&mut bus, "history", 0..3).expect("it answers");
-        assert_eq!(ends.into_iter().collect::<Vec<_>>(), [(0, (0, 2)), (1, (0, 2)), (2, (0, 2))]);
-        let mut seen = Vec::new();
-        let mut visit = |read: Read| {
-            seen.push((read.partition, read.offset));
-            if seen.len() == 1 {
-                broker.put("history", 2, None, b"later");
-            }
-            seen.len() < 3
-        };
-        follow(&mut bus, "history", &[(0, 1), (1, 1), (2, 2)], Duration::from_secs(3_600), &mut visit).expect("it is read");
-        seen.sort_unstable();
-        assert_eq!(seen, [(0, 1), (1, 1), (2, 2)], "the last of them came meanwhile");
-        follow(&mut bus, "history", &[(0, 2)], Duration::from_millis(50), &mut |_| panic!("nothing comes"))
-            .expect("its time is over");
-    }
-
-    /// What the broker says no to is mended elsewhere than a broker that does not answer.
-    #[test]
-    fn what_is_refused_is_told_from_what_is_not_answered() {
-        let record = [(b"key".to_vec(), b"{}".to_vec())];
-        for (faults, refuses, is_refused) in [
-            (Faults::none(), true, true),
-            (Faults { failed_but_kept: 1.0, ..Faults::none() }, false, false),
-            (Faults { sender_broken: 1.0, ..Faults::none() }, false, false),
-        ] {
-            let broker = SimBroker::new(1, 0, Faults::none());
-            let mut bus = broker.client();
-            bus.create(&Specification { name: "acts".to_owned(), partitions: 1, replication: 1, settings: vec![] }).expect("made");
-            broker.refuse("acts", refuses);
-            broker.set_faults(faults);
-            match append(&mut bus, "acts", 0, &record) {
-                Err(BusError::Refused(why)) if is_refused => assert!(why.starts_with("acts: the topic refuses: "), "{why}"),
-                Err(BusError::Unreachable(why)) if !is_refused => assert!(why.starts_with("acts: "), "{why}"),
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-}
+mod tests;

@@ -66,22 +66,19 @@ pub(super) fn list(config: &Config, as_json: bool, out: &mut dyn Write) -> Resul
     }
 }
 
-/// How often the topic is read from its beginning before it is an error that it has another one by then.
-const TRIES: u32 = 10;
-
 /// What the topic of snapshots says of a partition, read to its end unless somebody wants it to stop.
 pub(super) fn read(bus: &mut impl Bus, topics: &Topics, partition: i32, stop: &AtomicBool) -> Result<Snapshots, BusError> {
-    let mut tries = 1;
+    let at = TopicPartition { topic: bus.topic(&topics.snapshots), partition };
     loop {
-        let mut found = Snapshots::default();
+        let (begun, mut found) = (blocking::bounds(bus, at)?.0, Snapshots::default());
         let mut note = |read: blocking::Read| {
             found.take(read.value.as_deref().unwrap_or_default());
             !stop.load(Ordering::Relaxed)
         };
         match blocking::read_from(bus, &topics.snapshots, (partition, 0), &mut note) {
             Ok(()) => return Ok(found),
-            // An owner deletes older ones at any moment, also between the question where they begin and the reading.
-            Err(BusError::Refused(_)) if tries < TRIES => tries += 1,
+            // An owner deletes older ones at any moment: those that are left are read from their beginning.
+            Err(BusError::Refused(_)) if blocking::bounds(bus, at)?.0 > begun => {}
             Err(error) => return Err(error),
         }
     }

@@ -15,7 +15,7 @@ use ringmaster_store::rocks::RocksStore;
 use super::Halt;
 use super::report::Random;
 use super::stage::{PATIENCE, Stage};
-use crate::live::{PARTITIONS, RUN, accounting};
+use crate::live::{PARTITIONS, RUN, accounting, say_as};
 use crate::random::crowd::{Crowd, Judged};
 
 /// The coordinator that reads the journal anew, with an empty store.
@@ -25,6 +25,9 @@ const TOLD_MAX: usize = 10;
 
 /// Sagas of random definitions have ended by then once everybody does as asked, unless something is wrong.
 const SETTLED_WITHIN: Duration = Duration::from_secs(600);
+
+/// How often it is said what is waited for.
+const SAY_EVERY: Duration = Duration::from_secs(30);
 
 /// What a round was, once all is compared.
 pub(super) struct Checked {
@@ -95,15 +98,17 @@ fn drain(stage: &mut Stage<'_>) -> Result<(), Halt> {
 
 /// Waits until sagas of random definitions have ended, or wait for a person who has tried.
 fn settle(stage: &mut Stage<'_>) -> Result<(), Halt> {
-    let begun = Instant::now();
-    stage.wait_long(|stage| match &stage.crowd {
-        Some(crowd) if !crowd.rests() => {
-            if begun.elapsed() > SETTLED_WITHIN {
-                return Err(Halt::Violated(format!("not within {} s: {}", SETTLED_WITHIN.as_secs(), crowd.left())));
-            }
-            Ok(false)
+    let (begun, mut said) = (Instant::now(), Instant::now());
+    stage.wait_long(|stage| {
+        let Some(crowd) = stage.crowd.as_ref().filter(|crowd| !crowd.rests()) else { return Ok(true) };
+        if begun.elapsed() > SETTLED_WITHIN {
+            return Err(Halt::Violated(format!("not within {} s: {}", SETTLED_WITHIN.as_secs(), crowd.left())));
         }
-        _ => Ok(true),
+        if said.elapsed() > SAY_EVERY {
+            said = Instant::now();
+            say_as("chaos", &format!("behind {} s: {}", begun.elapsed().as_secs(), crowd.left()));
+        }
+        Ok(false)
     })
 }
 

@@ -36,6 +36,8 @@ const UNREACHABLE: i32 = 5;
 const SERVICE_UNREACHABLE: i32 = 6;
 /// It ends with it where its store fails.
 const FAILED: i32 = 1;
+/// SIGTERM came before it listened to it.
+const UNHEARD: i32 = -libc::SIGTERM;
 
 /// A place for a coordinator.
 pub(super) struct Seat {
@@ -273,11 +275,11 @@ impl<'a> Stage<'a> {
             let mut coordinator = self.take_coordinator(seat);
             coordinator.process.ask_to_end();
             let code = self.wait_code(self.seats[seat].name, &mut coordinator.process)?;
-            if code != FAILED || !self.seats[seat].may_end {
+            if !self.seats[seat].may_end || ![FAILED, UNHEARD].contains(&code) {
                 ended_well(code, self.seats[seat].name, &coordinator.process)?;
                 return Ok(coordinator.data);
             }
-            // The damage was found now. Its next start mends it.
+            // The damage was found now, or it has just been started for that. Its next start mends it.
             self.start(seat);
             self.wait_shared("a store is made again")?;
             self.seats[seat].may_end = false;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -14,6 +15,7 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
+use super::contact::Contact;
 use super::direct;
 use super::errors::bus_error;
 use super::members::client_id;
@@ -50,68 +52,10 @@ pub struct Member {
     /// What it has been given and has not given back.
     held: BTreeSet<i32>,
     contact: Contact,
-}
-
-/// When the broker and this member last lost sight of each other.
-///
-/// The broker fences who has the name of a member that joined later. Mostly that is another process. But a broker that stands still for
-/// longer than a session finds several questions to join by the same member when it goes on, and takes them in any order: who asked is
-/// taken for another by its own question, before it has partitions again or just behind that. And a broker that is fenced meanwhile
-/// forgets who joined since the group was last written, and fences whoever it does not know any more: so it may happen some times.
-#[derive(Debug, Default)]
-struct Contact {
-    /// It was counted out, and has no partitions since then.
-    is_out: bool,
-    /// Since when it waits to be given something, if it does.
-    waits_since: Option<Instant>,
-    /// As whom it was given something last: the broker gives another id to who joins anew.
-    id: Option<String>,
-    /// When it had partitions again behind having been out.
-    back: Option<Instant>,
-    /// When it joined again since it was fenced: the last times.
-    joined_again: Vec<Instant>,
-}
-
-impl Contact {
-    /// It asks to join for the first time.
-    fn begins(now: Instant) -> Contact {
-        Contact { waits_since: Some(now), ..Contact::default() }
-    }
-
-    fn lost(&mut self, now: Instant) {
-        (self.is_out, self.waits_since) = (true, Some(now));
-    }
-
-    /// It has waited for so long that its client may have forgotten what for; true once each time.
-    fn is_forgotten(&mut self, now: Instant) -> bool {
-        let is_long = self.waits_since.is_some_and(|since| now.duration_since(since) >= FORGOTTEN_AFTER);
-        if is_long {
-            self.waits_since = Some(now);
-        }
-        is_long
-    }
-
-    /// It is given something, as this member. Who had nothing is not told that it was counted out, but is another member then.
-    fn given(&mut self, id: Option<String>, now: Instant) {
-        let is_another = self.id.is_some() && self.id != id;
-        (self.id, self.waits_since) = (id, None);
-        if std::mem::take(&mut self.is_out) || is_another {
-            self.back = Some(now);
-        }
-    }
-
-    fn joined_again(&mut self, now: Instant) {
-        self.lost(now);
-        self.joined_again.retain(|at| now.duration_since(*at) < RIVAL_WITHIN);
-        self.joined_again.push(now);
-    }
-
-    /// Whether what fenced it may have been a question of its own. If that happens again and again, there is another.
-    fn may_be_own(&self, has_partitions: bool, now: Instant) -> bool {
-        let lately = |at: &Instant| now.duration_since(*at) < BACK_WITHIN;
-        let again = self.joined_again.iter().filter(|at| now.duration_since(**at) < RIVAL_WITHIN).count();
-        (!has_partitions || self.back.as_ref().is_some_and(lately)) && again < JOINED_AGAIN_MAX
-    }
+    /// Who waits for so long joins anew.
+    forgotten_after: Duration,
+    /// The consumer before this one, which is being closed.
+    closing: Option<JoinHandle<()>>,
 }
 
 impl Member {
@@ -124,6 +68,7 @@ impl Member {
         settings.check()?;
         let is_static = !joining.leaves || settings.own_security().is_ok();
         let consumer = consumer(&settings, &joining, is_static, &signal)?;
+        let forgotten_after = join_within(&settings.consumer(&joining.group)) + FORGOTTEN_BEHIND;
         Ok(Member {
             consumer,
             signal,
@@ -132,6 +77,8 @@ impl Member {
             is_static,
             held: BTreeSet::new(),
             contact: Contact::begins(Instant::now()),
+            forgotten_after,
+            closing: None,
         })
     }
 
@@ -208,14 +155,17 @@ impl Member {
         let consumer = consumer(&self.settings, &self.joining, self.is_static, &self.signal)?;
         let old = std::mem::replace(&mut self.consumer, consumer);
         // It may take long to close what waits for an answer that does not come.
-        drop(std::thread::Builder::new().name("old-member".into()).spawn(move || drop(old)));
+        self.closing = std::thread::Builder::new().name("old-member".into()).spawn(move || drop(old)).ok();
         Ok(())
     }
 
-    /// Asks anew where it has been heard nothing for too long, and nothing is its own.
+    /// Asks anew where nothing has been heard for too long, nothing is its own, and the one before is closed: while no broker answers, that
+    /// may take as long as they do not.
     fn ask_anew(&mut self) {
-        if self.held.is_empty() && self.contact.is_forgotten(Instant::now()) {
-            tracing::warn!("the group has not said for {} s what is this instance's: it joins anew", FORGOTTEN_AFTER.as_secs());
+        let is_closed = self.closing.as_ref().is_none_or(JoinHandle::is_finished);
+        if self.held.is_empty() && is_closed && self.contact.is_forgotten(self.forgotten_after, Instant::now()) {
+            let seconds = self.forgotten_after.as_secs();
+            tracing::warn!("the group has not said for {seconds} s what is this instance's: it joins anew");
             if let Err(error) = self.join_anew() {
                 tracing::error!(%error, "it cannot join anew, and goes on waiting");
             }
@@ -236,9 +186,7 @@ fn consumer(settings: &KafkaSettings, joining: &Joining, is_static: bool, signal
         // That partitions are about to move is heard with a heartbeat: so long at most everybody waits for everybody.
         config.set("heartbeat.interval.ms", HEARTBEAT_MS);
     }
-    if !passed("max.poll.interval.ms") {
-        config.set("max.poll.interval.ms", join_within_ms(&config).to_string());
-    }
+    config.set("max.poll.interval.ms", join_within(&config).as_millis().to_string());
     let consumer = Consumer::new(&config, Arc::clone(signal)).map_err(|error| bus_error(&error))?;
     consumer.client().subscribe(&[&joining.topic]).map_err(|error| bus_error(&error))?;
     Ok(consumer)
@@ -289,29 +237,23 @@ impl Membership for Member {
     }
 }
 
-/// Who is fenced within this time since it was back may have been fenced by its own question.
-const BACK_WITHIN: Duration = Duration::from_secs(5);
-/// Who joined again so often
-const JOINED_AGAIN_MAX: usize = 5;
-/// within this time and is fenced once more has a rival.
-const RIVAL_WITHIN: Duration = Duration::from_secs(60);
 /// A tenth and less of what a pause of a moved partition may take.
 const HEARTBEAT_MS: &str = "250";
 
 /// So long, and 3 s more, librdkafka waits for the answer to its question to join; and so long a broker waits for a member that the group
 /// knows, before it goes on without it. The default is 300 s: for those a member was out whose question was at a broker when that was
 /// fenced, since Kafka 4.3.1 forgets it then. A member that hands over joins when it has, and that takes 10 s at most.
-const JOIN_WITHIN_MS: u64 = 15_000;
+const JOIN_WITHIN: Duration = Duration::from_secs(15);
 
-/// As long at least as a session, as librdkafka wants it.
-fn join_within_ms(config: &ClientConfig) -> u64 {
-    let session = config.get("session.timeout.ms").and_then(|value| value.parse().ok());
-    JOIN_WITHIN_MS.max(session.unwrap_or_default())
+/// As somebody set it; else as long at least as a session, as librdkafka wants it.
+fn join_within(config: &ClientConfig) -> Duration {
+    let set = |key| config.get(key).and_then(|value| value.parse().ok()).map(Duration::from_millis);
+    set("max.poll.interval.ms").unwrap_or_else(|| JOIN_WITHIN.max(set("session.timeout.ms").unwrap_or_default()))
 }
 
-/// Who waits for so long joins anew. Behind a broker that its controller had fenced a member was seen that waited for 353 s, longer than
-/// librdkafka waits for any answer. It is longer than a broker waits for other members.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(20);
+/// Who has waited for longer than that joins anew. Behind a broker that its controller had fenced a member was seen that waited for 353 s,
+/// when librdkafka's limit was 303 s.
+const FORGOTTEN_BEHIND: Duration = Duration::from_secs(5);
 
 fn numbers(partitions: &[(String, i32)]) -> Vec<i32> {
     partitions.iter().map(|(_, partition)| *partition).collect()
@@ -329,51 +271,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fence_is_of_ones_own_making_only_where_contact_was_lost() {
-        let begun = Instant::now();
-        let at = |ms: u64| begun + Duration::from_millis(ms);
-        let me = |id: &str| Some(id.to_owned());
-        let mut contact = Contact::default();
-        assert!(contact.may_be_own(false, at(0)), "it was never in");
-        contact.given(me("blue-1"), at(0));
-        assert!(!contact.may_be_own(true, at(1)), "it was in contact: another process has its name");
-
-        contact.lost(at(1));
-        assert!(contact.may_be_own(false, at(60_000)), "it asks to join, perhaps twice");
-        contact.given(me("blue-2"), at(60_000));
-        assert!(contact.may_be_own(true, at(60_008)), "its earlier question came behind its later one");
-        contact.given(me("blue-2"), at(64_000));
-        assert!(contact.may_be_own(true, at(64_999)), "more was given");
-        assert!(!contact.may_be_own(true, at(65_000)), "that is over");
-
-        contact.given(me("blue-3"), at(70_000));
-        assert!(contact.may_be_own(true, at(70_008)), "it had nothing, and nobody told it that it was counted out");
-    }
-
-    #[test]
-    fn who_waits_too_long_asks_anew_once_each_time() {
-        let begun = Instant::now();
-        let at = |s: u64| begun + Duration::from_secs(s);
-        let mut contact = Contact::begins(at(0));
-        assert!(!contact.is_forgotten(at(19)), "others may be waited for");
-        assert!(contact.is_forgotten(at(20)) && !contact.is_forgotten(at(39)) && contact.is_forgotten(at(40)));
-        contact.given(None, at(41));
-        assert!(!contact.is_forgotten(at(1_000)), "it waits for nothing");
-        contact.lost(at(1_000));
-        assert!(!contact.is_forgotten(at(1_019)) && contact.is_forgotten(at(1_020)));
-    }
-
-    #[test]
-    fn who_is_fenced_again_and_again_has_a_rival() {
-        let begun = Instant::now();
-        let at = |ms: u64| begun + Duration::from_millis(ms);
-        let mut contact = Contact::default();
-        for time in 0..5 {
-            assert!(contact.may_be_own(false, at(time)), "a broker that was fenced has forgotten some of its questions");
-            contact.joined_again(at(time));
-        }
-        assert!(!contact.may_be_own(false, at(59_999)), "there is another");
-        contact.given(None, at(59_999));
-        assert!(contact.may_be_own(true, at(60_000)), "the first was long ago");
+    fn a_question_to_join_has_as_long_as_is_set_and_as_a_session_at_least() {
+        let within = |settings: &[(&str, &str)]| {
+            let mut config = ClientConfig::new();
+            for (key, value) in settings {
+                config.set(*key, *value);
+            }
+            join_within(&config).as_millis()
+        };
+        assert_eq!(within(&[("session.timeout.ms", "6000")]), 15_000);
+        assert_eq!(within(&[("session.timeout.ms", "45000")]), 45_000);
+        assert_eq!(within(&[("session.timeout.ms", "6000"), ("max.poll.interval.ms", "9000")]), 9_000);
     }
 }

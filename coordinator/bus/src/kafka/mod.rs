@@ -18,6 +18,7 @@ mod admin;
 #[cfg(feature = "test-broker")]
 pub mod broker;
 mod bus;
+mod contact;
 mod direct;
 mod errors;
 mod held;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ringmaster_core::partition::{BreakerSettings, Happened, Role, Tag, Wish};
+use ringmaster_core::partition::{BreakerSettings, Role};
 
 use super::acts::CONTROL;
 use super::line::{Line, REPLIES, without};
@@ -86,25 +86,13 @@ steps:
 
     /// What was sent comes to the participant.
     fn hear(&mut self) {
-        let sender = self.line.sender();
-        for wish in std::mem::take(&mut self.line.wishes) {
-            match wish {
-                Wish::Send(tag @ Tag::Effect(_)) => {
-                    let effect = self.line.partition.effect(tag).expect("it waits to be sent");
-                    let command: serde_json::Value = serde_json::from_slice(effect.value()).expect("it is JSON");
-                    let key = std::str::from_utf8(effect.key()).expect("a key").to_owned();
-                    let attempt = command["meta"]["attempt"].as_i64().expect("it has one") as i32;
-                    let (after, outcome) = match (self.fate)(attempt, self.now) {
-                        Fate::Well(after) => (after, "succeeded"),
-                        Fate::Failed(after) => (after, "failed"),
-                        Fate::Lost => (i64::MAX / 2, ""),
-                    };
-                    self.answers.entry(self.now + after).or_default().push((key, attempt, outcome));
-                    self.line.happens(Happened::Acknowledged { sender, tag, offset: Some(0) });
-                }
-                Wish::Tell(_) => {}
-                other => self.line.wishes.push(other),
-            }
+        for (key, attempt) in self.line.delivered() {
+            let (after, outcome) = match (self.fate)(attempt, self.now) {
+                Fate::Well(after) => (after, "succeeded"),
+                Fate::Failed(after) => (after, "failed"),
+                Fate::Lost => continue,
+            };
+            self.answers.entry(self.now + after).or_default().push((key, attempt, outcome));
         }
     }
 

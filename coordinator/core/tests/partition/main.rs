@@ -5,6 +5,7 @@ mod admission;
 mod by_hand;
 mod claims;
 mod clocks;
+mod delivered;
 mod explored;
 mod followed;
 mod inputs;

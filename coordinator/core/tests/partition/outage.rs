@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use ringmaster_core::partition::{Happened, Tag, Wish};
-
 use super::line::Line;
 use super::parking;
 
@@ -54,21 +52,10 @@ impl Shop {
 
     /// What was sent comes to the participant.
     fn hear(&mut self) {
-        let sender = self.line.sender();
-        for wish in std::mem::take(&mut self.line.wishes) {
-            match wish {
-                Wish::Send(tag @ Tag::Effect(_)) => {
-                    let effect = self.line.partition.effect(tag).expect("it waits to be sent");
-                    let command: serde_json::Value = serde_json::from_slice(effect.value()).expect("it is JSON");
-                    let order = std::str::from_utf8(effect.key()).expect("a key").parse().expect("a number");
-                    let attempt = command["meta"]["attempt"].as_i64().expect("it has one") as i32;
-                    self.seen.insert(order);
-                    self.asked.push_back((order, attempt, self.now + ANSWER_MS));
-                    self.line.happens(Happened::Acknowledged { sender, tag, offset: Some(0) });
-                }
-                Wish::Tell(_) => {}
-                other => self.line.wishes.push(other),
-            }
+        for (key, attempt) in self.line.delivered() {
+            let order = key.parse().expect("a number");
+            self.seen.insert(order);
+            self.asked.push_back((order, attempt, self.now + ANSWER_MS));
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use ringmaster_bus::clock;
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::names::{Direction, command_topic, idempotency_key, parse_idempotency_key, parse_saga_id, partition_of};
 use ringmaster_schemas::state::Waits;
@@ -34,6 +35,8 @@ const CONTRARY: f64 = 0.2;
 const EARLY: f64 = 0.2;
 /// Nothing new was seen for so long: nothing is on its way.
 const QUIET: Duration = Duration::from_secs(3);
+/// What is due no sooner is not waited for: what the language gives by itself, some days. All that is written is over by then.
+const FAR_MS: Millis = 3_600_000;
 /// Of what does not rest, so many are named.
 const NAMED_MAX: usize = 3;
 
@@ -224,10 +227,11 @@ impl Run {
     fn tell(&mut self, nothing_on_its_way: bool) {
         let wanted: Vec<Arc<str>> = self.seen.starts.keys().flat_map(|key| ids_of(&self.seen.definitions, key)).collect();
         let missing = wanted.iter().filter(|id| !self.found.contains(*id)).map(|id| format!("{id} has not begun"));
+        let far = clock::now().wall + FAR_MS;
         let restless = self.open.iter().filter_map(|id| {
             let saga = self.seen.stories.by_id[id].saga()?;
             let due: Millis = saga.due_at();
-            let rests = due == Millis::MAX && !saga.parked() && saga.paused().is_none() && self.people.is_left(saga);
+            let rests = due >= far && !saga.parked() && saga.paused().is_none() && self.people.is_left(saga);
             let waits: Vec<Waits> = saga.entries.iter().map(|entry| entry.waits).filter(|waits| *waits != Waits::No).collect();
             (!rests).then(|| format!("{id} waits: {waits:?}, due at {due}"))
         });
