@@ -94,6 +94,11 @@ pub fn command_topic(participant: &str) -> String {
     format!("{participant}.commands")
 }
 
+/// The participant that reads this topic, if it is one of commands.
+pub fn reader_of(topic: &str) -> Option<&str> {
+    topic.strip_suffix(".commands")
+}
+
 /// The participant of a command: `payment` of `payment.Charge`.
 pub fn participant_of(command: &str) -> &str {
     command.rsplit_once('.').map_or(command, |(participant, _)| participant)

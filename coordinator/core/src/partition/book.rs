@@ -15,7 +15,7 @@ use crate::faults::mutated;
 /// A window is so many cells wide.
 const CELLS: i64 = 10;
 /// So many cells are remembered: a window that ends with an attempt whose timeout is over only now. What was sent longer ago counts as
-/// if it had been sent in the oldest window.
+/// if it had been sent in the oldest window, where nothing good was heard since; else nobody knows any more how much was asked beside it.
 const REMEMBERED: i64 = 64;
 
 /// What was asked, by participant, in cells of the steady clock.
@@ -67,10 +67,14 @@ impl Page {
 
     /// An attempt of this cell failed: why that is too bad, if it is.
     fn failed(&mut self, sent: i64, now: Millis, settings: &BreakerSettings) -> Option<String> {
-        let sent = sent.clamp(self.newest - REMEMBERED + CELLS, self.newest);
-        self.cell(sent).bad += 1;
         // Who has not said anything good for as long as would do is looked at by what it was asked since then alone.
         let is_silent = (now - self.well_at) * 100 >= settings.window_ms * i64::from(settings.share_percent);
+        let oldest = self.newest - REMEMBERED + CELLS;
+        if sent < oldest && !is_silent && !mutated("forgotten_times_counted") {
+            return None;
+        }
+        let sent = sent.clamp(oldest, self.newest);
+        self.cell(sent).bad += 1;
         let whole = sent - CELLS + 1;
         let from = if is_silent { whole.max(self.well_cell.saturating_add(1)) } else { whole };
         let (mut asked, mut bad) = (0, 0);
@@ -128,6 +132,13 @@ impl Book {
         if let Some(why) = page.failed(sent, now, settings) {
             self.tripped.push((name.clone(), why.into()));
             self.pages.swap_remove(place);
+        }
+    }
+
+    /// The wall clock has jumped forward by so much: what runs out by that was not waited for as long as it says.
+    pub(super) fn jumped(&mut self, by: Millis, settings: &BreakerSettings) {
+        if by > settings.window_ms / CELLS && !mutated("jump_held_against_participants") {
+            self.pages.clear();
         }
     }
 
@@ -224,6 +235,18 @@ mod tests {
         }
         let opens = (0..400).find(|at| book.ends(1, false, at * 1_000, 400_000 + at * 1_000).is_some());
         assert!(opens.is_some_and(|at| at <= 10), "{opens:?}");
+    }
+
+    #[test]
+    fn what_was_sent_in_a_time_that_is_forgotten_is_not_held_against_another() {
+        let mut book = Book::default();
+        book.asks(150, 0);
+        assert_eq!(book.ends(135, true, 0, 100), None);
+        for at in (1..300).map(|at| at * 1_000) {
+            book.asks(1, at);
+            assert_eq!(book.ends(1, true, at, at + 100), None);
+        }
+        assert_eq!(book.ends(15, false, 0, 299_200), None, "a tenth of what was asked then");
     }
 
     #[test]

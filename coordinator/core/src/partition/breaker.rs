@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::journal::{BreakerChange, BreakerEvent, Cause, FailureKind, Order, RejectionReason, SagaEvent};
-use ringmaster_schemas::names::participant_of;
+use ringmaster_schemas::journal::{BreakerChange, BreakerEvent, Cause, FailureKind, RejectionReason, SagaEvent};
+use ringmaster_schemas::names::reader_of;
 use ringmaster_schemas::state::{BreakerState, Saga, Waits, Work};
 
 use super::input::rejected;
@@ -14,7 +14,7 @@ use super::turn::Turn;
 use super::{Context, Note, Wish};
 use crate::definition::{Definition, Undo};
 use crate::intake::{ParticipantAct, ParticipantRecord};
-use crate::saga::Rejection;
+use crate::saga::{Effect, Rejection};
 
 impl Owner {
     /// Something becomes of a breaker by itself.
@@ -56,26 +56,23 @@ impl Owner {
         self.settings.breaker.on && breaker.is_none_or(|breaker| breaker.state == BreakerState::Draining)
     }
 
-    /// A time of the partition by the steady clock. Where the wall clock has jumped since, it is off by as much, and the book's own times
-    /// are not: what ran out by that was asked longer ago than is counted.
+    /// Notes if the wall clock has jumped: before anything runs out by that, and before a time is taken by which it would be forgotten.
+    pub(super) fn note_jump(&mut self, cx: &Context<'_>) {
+        self.book.jumped(self.clock.jumped(cx.clocks()), &self.settings.breaker);
+    }
+
+    /// A time of the partition by the steady clock. Where the wall clock has jumped since, it is off by as much: what was asked before
+    /// that does not count.
     fn steady_of(&self, at: Millis, cx: &Context<'_>) -> Millis {
         cx.steady - (self.clock.time(cx.clocks()) - at)
     }
 
-    /// Notes what these events ask of participants. `saga`: as they left it.
-    pub(super) fn note_asked(&mut self, saga: &Saga, events: &[SagaEvent], at: Millis, cx: &Context<'_>) {
+    /// Notes what participants are asked by what goes out in a turn at this time.
+    pub(super) fn note_asked(&mut self, effects: &[Effect], at: Millis, cx: &Context<'_>) {
         if !self.settings.breaker.on {
             return;
         }
-        for event in events {
-            let order = match event {
-                SagaEvent::CommandIssued { order, .. } | SagaEvent::UndoIssued { order, .. } | SagaEvent::Retried { order, .. } => {
-                    Some(order)
-                }
-                SagaEvent::CommandRepeated { place, .. } => saga.entry(*place).and_then(|entry| entry.order.as_ref()),
-                _ => continue,
-            };
-            let participant = participant_of(order.map_or("", Order::command));
+        for participant in effects.iter().filter_map(|effect| reader_of(&effect.topic)) {
             if self.is_counted(participant) {
                 self.book.asked(participant, self.steady_of(at, cx), &self.settings.breaker);
             }

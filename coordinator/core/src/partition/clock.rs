@@ -56,6 +56,12 @@ impl Clock {
         }
     }
 
+    /// By how much the wall clock has jumped forward since a time was taken last.
+    pub(super) fn jumped(&self, clocks: Clocks) -> Millis {
+        let passed = (clocks.steady - self.taken.steady).max(0);
+        (clocks.wall - self.taken.wall - passed).max(0)
+    }
+
     fn without_wall(&self, clocks: Clocks) -> Millis {
         let passed = (clocks.steady - self.taken.steady).max(0);
         self.taken.wall + passed - passed / CATCH_UP_PART

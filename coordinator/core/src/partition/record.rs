@@ -24,6 +24,7 @@ impl Owner {
     }
 
     fn stamp(&mut self, now: Millis, cx: &Context<'_>) -> Stamp {
+        self.note_jump(cx);
         let fence = &self.replica.fence;
         let on_their_way = self.ahead.pending.len();
         let released = law::released(&self.replica.outbox, fence.next_offset, on_their_way);

@@ -78,6 +78,7 @@ impl Owner {
 
     /// Fires what is due, if no answer to it can lie unread.
     pub(super) fn fire_timers(&mut self, cx: &mut Context<'_>) -> Result<(), Why> {
+        self.note_jump(cx);
         let now = self.clock.time(cx.clocks());
         if self.timers.scanned_to < now + HORIZON_MS / 2 {
             self.scan_due(cx)?;

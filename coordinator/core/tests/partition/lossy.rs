@@ -176,15 +176,24 @@ fn asked_before() {
     assert_eq!((shop.line.partition.parked_count(), shop.line.partition.open_breakers()), (0, 0));
 }
 
-/// What is out when the wall clock jumps runs out at once: that is the clock's doing.
+/// What is out when the wall clock jumps runs out at once: that is the clock's doing, whether it jumps farther than is remembered or not.
 #[test]
 fn a_jump_of_the_wall_clock_opens_nothing() {
+    [12_000, 20_000, 60_000, 3_600_000].into_iter().for_each(jumped);
+    without("jump_held_against_participants", || {
+        drop(std::panic::catch_unwind(|| jumped(20_000)).expect_err("it is held against them"))
+    });
+}
+
+fn jumped(by_ms: i64) {
     let mut shop = Shop::new(10_000, |_, _| Fate::Well(ANSWER_MS));
-    (0..600).for_each(|_| shop.tick(1));
-    shop.line.jump(3_600_000);
+    (0..12_000).for_each(|tick| shop.tick(usize::from(tick % 20 == 0)));
+    // Busy for less than it takes to answer, so that all of it is out.
+    (0..30).for_each(|_| shop.tick(1));
+    shop.line.jump(by_ms);
     (0..600).for_each(|_| shop.tick(1));
     assert!(shop.line.counters.retries >= 30, "they ran out");
-    assert_eq!(shop.opened(), [""; 0]);
+    assert_eq!(shop.opened(), [""; 0], "{by_ms} ms");
 }
 
 /// Another owner knows of the answers that it heard alone: also behind it nothing is opened by those that it did not hear.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ringmaster_schemas::avro::{Node as Avro, Schema};
 use ringmaster_schemas::journal::Encoding;
-use ringmaster_schemas::names::{command_topic, participant_of};
+use ringmaster_schemas::names::{participant_of, reader_of};
 
 use super::fields::Word;
 use super::form::{EmitForm, VerbForm};
@@ -82,7 +82,7 @@ impl Finder<'_, '_, '_> {
         if name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.')) {
             let hint = format!("topics that begin with {prefix}. are the coordinator's own: take another name");
             self.report.error(&topic.span, format!("{name} is no topic for events"), hint);
-        } else if name.strip_suffix(&*command_topic("")).is_some_and(|participant| !participant.is_empty()) {
+        } else if reader_of(name).is_some_and(|participant| !participant.is_empty()) {
             let hint = "a participant takes its commands there: ask it by a step, or take another name";
             self.report.error(&topic.span, format!("{name} is no topic for events"), hint);
         }
