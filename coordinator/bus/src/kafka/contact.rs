@@ -2,6 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+/// Who is fenced within this time since it was back may have been fenced by its own question.
+const BACK_WITHIN: Duration = Duration::from_secs(5);
+/// Who joined again so often
+const JOINED_AGAIN_MAX: usize = 5;
+/// within this time and is fenced once more has a rival.
+const RIVAL_WITHIN: Duration = Duration::from_secs(60);
+
 /// When the broker and this member last lost sight of each other.
 ///
 /// The broker fences who has the name of a member that joined later. Mostly that is another process. But a broker that stands still for
@@ -28,15 +35,21 @@ impl Contact {
         Contact { waits_since: Some(now), ..Contact::default() }
     }
 
+    /// It was counted out, or asks anew, so that an earlier question may still be on its way.
     pub(super) fn lost(&mut self, now: Instant) {
         (self.is_out, self.waits_since) = (true, Some(now));
+    }
+
+    /// It has given back all that it had, and asks what is its own now.
+    pub(super) fn gave_all(&mut self, now: Instant) {
+        self.waits_since = Some(now);
     }
 
     /// It has waited for so long that its client may have forgotten what for; true once each time.
     pub(super) fn is_forgotten(&mut self, after: Duration, now: Instant) -> bool {
         let is_long = self.waits_since.is_some_and(|since| now.duration_since(since) >= after);
         if is_long {
-            self.waits_since = Some(now);
+            self.lost(now);
         }
         is_long
     }
@@ -64,12 +77,6 @@ impl Contact {
     }
 }
 
-/// Who is fenced within this time since it was back may have been fenced by its own question.
-const BACK_WITHIN: Duration = Duration::from_secs(5);
-/// Who joined again so often
-const JOINED_AGAIN_MAX: usize = 5;
-/// within this time and is fenced once more has a rival.
-const RIVAL_WITHIN: Duration = Duration::from_secs(60);
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +114,24 @@ mod tests {
         assert!(!is_forgotten(&mut contact, 1_000), "it waits for nothing");
         contact.lost(at(1_000));
         assert_eq!([1_019, 1_020].map(|s| is_forgotten(&mut contact, s)), [false, true]);
+        contact.given(None, at(1_030));
+        contact.gave_all(at(1_040));
+        assert_eq!(
+            [1_059, 1_060].map(|s| is_forgotten(&mut contact, s)),
+            [false, true],
+            "it gave all away, and is to be given more"
+        );
+    }
+
+    #[test]
+    fn who_asks_anew_may_be_fenced_by_its_first_question() {
+        let begun = Instant::now();
+        let at = |ms: u64| begun + Duration::from_millis(ms);
+        let mut contact = Contact::begins(at(0));
+        assert!(contact.is_forgotten(Duration::from_secs(20), at(20_000)), "a broker stands still");
+        contact.given(Some("blue-2".to_owned()), at(30_000));
+        assert!(contact.may_be_own(true, at(30_008)), "its first question came behind its second one");
+        assert!(!contact.may_be_own(true, at(35_000)), "that is over");
     }
 
     #[test]

@@ -216,6 +216,9 @@ impl Membership for Member {
         if held.is_empty() && !partitions.is_empty() {
             return;
         }
+        if self.held.is_empty() {
+            self.contact.gave_all(Instant::now());
+        }
         let done = self.list(&held).and_then(|list| self.consumer.client().incremental_unassign(&list));
         check(done, "give partitions back");
     }
