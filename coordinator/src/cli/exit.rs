@@ -37,10 +37,12 @@ pub enum Exit {
     Waited = 10,
     /// An act was understood and not taken.
     Rejected = 12,
+    /// The store cannot be written or read.
+    Store = 13,
 }
 
 /// Every code and what it tells whoever started the command.
-pub const EXITS: [(Exit, &str); 12] = [
+pub const EXITS: [(Exit, &str); 13] = [
     (Exit::Done, "done"),
     (
         Exit::Failed,
@@ -59,6 +61,7 @@ pub const EXITS: [(Exit, &str); 12] = [
     (Exit::NotFound, "what was asked for does not exist"),
     (Exit::Waited, "what was waited for did not happen in time"),
     (Exit::Rejected, "the act was understood and not taken; the message says why"),
+    (Exit::Store, "the store cannot be written or read: look at its disk, and start again; what is damaged is made anew then"),
 ];
 
 /// The table as it stands below `--help`.
@@ -104,7 +107,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let exit = match &error {
             StoreError::Taken(_) => Exit::Taken,
-            StoreError::Stale { .. } | StoreError::Damaged(_) | StoreError::Io(_) => Exit::Failed,
+            StoreError::Stale { .. } | StoreError::Damaged(_) | StoreError::Io(_) => Exit::Store,
         };
         Failure::new(exit, error)
     }
@@ -157,7 +160,7 @@ impl From<Stop> for Failure {
                 | Why::TopicMadeAgain { .. }
                 | Why::InputLost { .. }
                 | Why::Corrupt { .. } => Exit::Journal,
-                Why::Store { .. } => Exit::Failed,
+                Why::Store { .. } => Exit::Store,
             },
         };
         Failure::new(exit, stop)
@@ -172,7 +175,7 @@ mod tests {
     fn the_table_has_every_code_once_and_in_order() {
         let codes: Vec<u8> = EXITS.iter().map(|(exit, _)| *exit as u8).collect();
         // 11 is kept for what one may not do.
-        assert_eq!(codes, (0..=10).chain([12]).collect::<Vec<u8>>());
+        assert_eq!(codes, (0..=10).chain([12, 13]).collect::<Vec<u8>>());
     }
 
     #[test]
