@@ -25,12 +25,12 @@ soak-sim: setup rocksdb ## random definitions under everything that can go wrong
 	$(CARGO) build --locked --workspace --bin soak-sim
 	"$${CARGO_TARGET_DIR:-target}"/debug/soak-sim $(or $(N),1000000) $(or $(SEED),0)
 
-chaos: setup rocksdb kafka-libs ## real processes on real brokers under load, one fault after the other; exits 1 if anything is lost or doubled (MINUTES=10 SEED=n ROUNDS=n FAULTS=class,class BROKERS=1|3 COORDINATORS=1|2|3 RATE=n RANDOM_RATE=n ANSWER_AFTER_MS=n PER_ROUND=n RESULTS=file JSON=1)
+chaos: setup rocksdb kafka-libs ## real processes on real brokers under load, one fault after the other; exits 1 if anything is lost or doubled (MINUTES=10 SEED=n ROUNDS=n FAULTS=class,class BROKERS=1|3 COORDINATORS=1|2|3 RATE=n RANDOM_RATE=n ANSWER_AFTER_MS=n PER_ROUND=n TOGETHER=share RESULTS=file JSON=1)
 	$(CARGO) build --locked --workspace --bins
 	"$${CARGO_TARGET_DIR:-target}"/debug/chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(FAULTS),--faults '$(FAULTS)') $(if $(BROKERS),--brokers $(BROKERS)) $(if $(COORDINATORS),--coordinators $(COORDINATORS)) \
 		$(if $(RATE),--rate $(RATE)) $(if $(RANDOM_RATE),--random-rate $(RANDOM_RATE)) $(if $(ANSWER_AFTER_MS),--answer-after-ms $(ANSWER_AFTER_MS)) \
-		$(if $(PER_ROUND),--per-round $(PER_ROUND)) $(if $(RESULTS),--results '$(RESULTS)') $(if $(JSON),--json)
+		$(if $(PER_ROUND),--per-round $(PER_ROUND)) $(if $(TOGETHER),--together $(TOGETHER)) $(if $(RESULTS),--results '$(RESULTS)') $(if $(JSON),--json)
 
 fuzz: setup ## bytes that do harm, looked for in every decoder; exits 1 if there are any (TARGET=name SECONDS=60 KEEP=1)
 	@scripts/fuzz.sh --seconds $(or $(SECONDS),60) $(if $(TARGET),--target '$(TARGET)') $(if $(KEEP),--keep)

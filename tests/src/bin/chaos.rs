@@ -28,7 +28,7 @@ const EXAMPLES: &str = "Examples:
   chaos --show all.jsonl               (what earlier runs found)
   chaos --minutes 60 --results all.jsonl; chaos --minutes 60 --brokers 3 --results all.jsonl    (one table of both)
 
-Exit codes: 0 nothing was violated; 1 something was: it is listed, and the folder of that round is kept; 2 it could not run.";
+Exit codes: 0 nothing was violated; 1 something was: it is listed, and the folder of that round is kept; 2 it could not run, or no round came to its end.";
 
 /// Runs coordinators and services as processes on real Kafka brokers, under load, and makes one fault after the other.
 ///
@@ -55,6 +55,10 @@ struct Arguments {
     /// Faults of a round.
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u64).range(1..=100))]
     per_round: u64,
+    /// Of so many of the faults, from none (0) to all (1), a second one is made at the same moment, which is not counted among those of a
+    /// round: a service or a coordinator is killed, whichever the first does not hit.
+    #[arg(long, default_value_t = 0.5, value_parser = share)]
+    together: f64,
     /// One broker with the only copy of each topic, or three with a copy each, of which two must have a record.
     #[arg(long, default_value_t = 1, value_parser = one_or_three)]
     brokers: usize,
@@ -94,6 +98,10 @@ fn not_below_nothing(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|number: &f64| number.is_finite() && *number >= 0.0).ok_or_else(|| "not a number from 0 on".to_owned())
 }
 
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|number: &f64| (0.0..=1.0).contains(number)).ok_or_else(|| "not a number from 0 to 1".to_owned())
+}
+
 fn one_or_three(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| [1, 3].contains(count)).ok_or_else(|| "1 or 3".to_owned())
 }
@@ -115,6 +123,7 @@ fn options(arguments: &Arguments) -> Result<Options, String> {
         classes,
         fixed: false,
         faults_per_round: arguments.per_round as usize,
+        together: arguments.together,
         brokers: arguments.brokers,
         coordinators: arguments.coordinators as usize,
         rate: arguments.rate,
@@ -164,5 +173,9 @@ fn chaos(arguments: &Arguments) -> Result<u8, String> {
 /// Says what was found; the exit code of it.
 fn show(report: &Report, as_json: bool) -> u8 {
     print!("{}", if as_json { report.json() } else { report.table() });
-    if report.violations.is_empty() { FINE } else { VIOLATED }
+    match (report.violations.is_empty(), report.rounds) {
+        (false, _) => VIOLATED,
+        (true, 0) => NOT_RUN,
+        (true, _) => FINE,
+    }
 }

@@ -14,7 +14,7 @@ use ringmaster_store::rocks::RocksStore;
 
 use super::Halt;
 use super::report::Random;
-use super::stage::{PATIENCE, Stage};
+use super::stage::{PATIENCE, Seat, Stage};
 use crate::live::{PARTITIONS, RUN, accounting, say_as};
 use crate::random::crowd::{Crowd, Judged};
 
@@ -45,10 +45,12 @@ pub(super) struct Checked {
 pub(super) fn close(stage: &mut Stage<'_>) -> Result<Checked, Halt> {
     drain(stage)?;
     settle(stage)?;
-    let mut wrong = stage.shop.wrong_outcomes();
-    quarantine(stage, &mut wrong)?;
     let data = end_all(stage)?;
     let issued = stage.shop.halt();
+    // Behind the last takeover: what came by it is seen, too.
+    stage.wait("all outcomes are read", |stage| stage.shop.has_read_all())?;
+    let mut wrong = stage.shop.wrong_outcomes();
+    quarantine(stage, &mut wrong)?;
     let audits = rig::audits(stage.world.folder()).map_err(|error| Halt::Failed(format!("the ledgers: {error:#}")))?;
     let accounting = accounting(&data, &audits, RUN, issued);
     let there = rows(&data);
@@ -155,9 +157,13 @@ fn end_all(stage: &mut Stage<'_>) -> Result<PathBuf, Halt> {
 
 /// Lets a coordinator make its store from the journal alone, and compares it with the one that is there.
 fn rebuild(stage: &mut Stage<'_>, there: &BTreeMap<String, Vec<u8>>, wrong: &mut Vec<String>) -> Result<usize, Halt> {
-    stage.seats[0].running = Some(stage.world.coordinator(REBUILT));
+    // A seat of its own: it is no other that is started again if it fails, and it has no excuse to.
+    stage.seats = vec![Seat::empty(REBUILT)];
+    stage.set_clock(0, 0)?;
+    stage.start(0);
     stage.wait_shared("the journal is read anew")?;
     let rebuilt = stage.end_coordinator(0)?;
+    assert!(rebuilt.ends_with(REBUILT), "{}", rebuilt.display());
     let made = rows(&rebuilt);
     let differs = |(key, row): &(&String, &Vec<u8>)| made.get(*key) != Some(row);
     let mut differing: Vec<&String> = there.iter().filter(differs).map(|(key, _)| key).collect();

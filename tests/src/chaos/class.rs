@@ -55,6 +55,8 @@ pub enum Class {
     KillController,
     /// Other brokers lead all partitions.
     LeadersMoved,
+    /// A partition of the journal lost its tail.
+    TailLost,
     /// A coordinator's disk is full.
     DiskFull,
     /// A coordinator's clock steps.
@@ -62,7 +64,7 @@ pub enum Class {
 }
 
 /// Each with its name and what it does.
-const CLASSES: [(Class, &str, &str); 26] = [
+const CLASSES: [(Class, &str, &str); 27] = [
     (Class::KillCoordinator, "kill-coordinator", "kill -9, and started again at once or when the others have taken over"),
     (Class::KillParticipant, "kill-participant", "kill -9 of a service, and started again"),
     (Class::KillBroker, "kill-broker", "kill -9, and started again; of three at once, or when others lead"),
@@ -88,6 +90,11 @@ const CLASSES: [(Class, &str, &str); 26] = [
     (Class::KillController, "kill-controller", "kill -9 of the broker that is the active controller, of three, and started again"),
     (Class::LeadersMoved, "leaders-moved", "every partition of every topic gets another leader, of three brokers"),
     (
+        Class::TailLost,
+        "tail-lost",
+        "kill -9 of the only broker; a partition of the journal lost its last bytes, up to 64 KiB; in rounds without random sagas",
+    ),
+    (
         Class::DiskFull,
         "disk-full",
         "the disk of a coordinator is full, until its store finds it and for up to 5 s; it is started again when it ends",
@@ -109,6 +116,26 @@ impl Class {
     /// What it does.
     pub fn meaning(self) -> &'static str {
         self.row().2
+    }
+
+    /// True if it hits coordinators.
+    pub(super) fn is_of_coordinators(self) -> bool {
+        use Class::{
+            AnswersLost, ClockStep, DiskFull, FreezeCoordinator, KillCoordinator, NetworkCut, NetworkHeld, RollingRestart,
+            StoreDeleted, StoreFlipped, StoreTruncated, TermCoordinator,
+        };
+        let stores = matches!(self, StoreTruncated | StoreFlipped | StoreDeleted | DiskFull);
+        let networks = matches!(self, NetworkCut | NetworkHeld | AnswersLost);
+        stores || networks || matches!(self, KillCoordinator | TermCoordinator | FreezeCoordinator | RollingRestart | ClockStep)
+    }
+
+    /// True if it hits services, and nothing else.
+    pub(super) fn is_of_participants(self) -> bool {
+        use Class::{
+            FreezeParticipant, KillParticipant, ParticipantAbsent, ParticipantSlow, RepliesLost, RepliesRepeated, TermParticipant,
+        };
+        let processes = matches!(self, KillParticipant | TermParticipant | FreezeParticipant | ParticipantAbsent);
+        processes || matches!(self, ParticipantSlow | RepliesRepeated | RepliesLost)
     }
 
     fn row(self) -> &'static (Class, &'static str, &'static str) {

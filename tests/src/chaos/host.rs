@@ -37,6 +37,7 @@ pub fn go_apart() {
 pub(super) fn hindrance(class: Class, brokers: usize) -> Option<&'static str> {
     match class {
         Class::KillController | Class::LeadersMoved if brokers == 1 => Some("it needs three brokers"),
+        Class::TailLost if brokers > 1 => Some("others have a copy of what one loses"),
         Class::DiskFull if std::env::var_os(APART).is_none() => {
             Some("nothing may be mounted here (unshare --mount --map-root-user)")
         }

@@ -16,6 +16,7 @@ mod options;
 mod report;
 mod results;
 mod run;
+mod site;
 mod stage;
 mod ways;
 
@@ -24,7 +25,7 @@ pub use host::go_apart;
 pub use options::Options;
 pub use report::{Report, Row, Violation};
 pub use results::read as read_results;
-pub use run::{run, run_in};
+pub use run::run;
 
 /// Why a round does not go on.
 #[derive(Debug)]

@@ -20,6 +20,8 @@ pub struct Options {
     pub fixed: bool,
     /// Faults until all is stopped and compared.
     pub faults_per_round: usize,
+    /// Of so many of the faults, from none (0) to all (1), another one is made at the same moment.
+    pub together: f64,
     /// One broker with the only copy of each topic, or a cluster of three.
     pub brokers: usize,
     /// Coordinators, at most three.
@@ -43,13 +45,14 @@ impl Options {
         let all = self.classes.len() == Class::all().len();
         let faults = if all { String::new() } else { format!(" FAULTS={}", classes.join(",")) };
         format!(
-            "make chaos ROUNDS=1 SEED={seed} BROKERS={} COORDINATORS={} RATE={} RANDOM_RATE={} ANSWER_AFTER_MS={} PER_ROUND={}{faults}",
+            "make chaos MINUTES=600 ROUNDS=1 SEED={seed} BROKERS={} COORDINATORS={} RATE={} RANDOM_RATE={} ANSWER_AFTER_MS={} PER_ROUND={} TOGETHER={}{faults}",
             self.brokers,
             self.coordinators,
             self.rate,
             self.random_rate,
             self.answer_after.as_millis(),
-            self.faults_per_round
+            self.faults_per_round,
+            self.together
         )
     }
 }

@@ -22,6 +22,9 @@ pub(super) struct Fault {
     pub first_ms: u64,
     /// Until an order that was placed behind it had ended in each partition that it hit, and all partitions were owned, in milliseconds.
     pub all_ms: u64,
+    /// Another one was made at the same moment.
+    #[serde(default)]
+    pub is_with_another: bool,
 }
 
 /// Something that must never happen.
@@ -183,6 +186,11 @@ impl Report {
         self.faults.len()
     }
 
+    /// How many of them came two at once.
+    pub fn together(&self) -> usize {
+        self.faults.iter().filter(|fault| fault.is_with_another).count()
+    }
+
     /// For people.
     pub fn table(&self) -> String {
         let mut table = Table::new();
@@ -216,9 +224,13 @@ impl Report {
 
     fn sums(&self) -> String {
         let random = if self.random.sagas == 0 { String::new() } else { format!("{}; ", self.random) };
+        let together = match self.together() {
+            0 => String::new(),
+            count => format!("{count} of the faults came two at once; "),
+        };
         let ended = if self.was_ended { "; ended by hand: its last round was not compared" } else { "" };
         format!(
-            "{} rounds in {:.1} minutes: issued {} = completed {} + compensated {}; {random}{} rows of stores are what the journal makes (and snapshots, where it is short); \
+            "{together}{} rounds in {:.1} minutes: issued {} = completed {} + compensated {}; {random}{} rows of stores are what the journal makes (and snapshots, where it is short); \
              {} violations{ended}",
             self.rounds,
             self.took.as_secs_f64() / 60.0,
@@ -234,6 +246,7 @@ impl Report {
     pub fn json(&self) -> String {
         let value = serde_json::json!({
             "faults": self.rows_by_class(),
+            "faults_two_at_once": self.together(),
             "rounds": self.rounds,
             "seconds": self.took.as_secs(),
             "issued": self.issued,
@@ -269,8 +282,15 @@ mod tests {
 
     #[test]
     fn what_hit_too_little_counts_for_nothing() {
-        let fault =
-            |under_way, is_proven| Fault { round: 1, class: Class::KillBroker, under_way, is_proven, first_ms: 100, all_ms: 200 };
+        let fault = |under_way, is_proven| Fault {
+            round: 1,
+            class: Class::KillBroker,
+            under_way,
+            is_proven,
+            first_ms: 100,
+            all_ms: 200,
+            is_with_another: false,
+        };
         let mut report = Report { faults: vec![fault(50, true), fault(1, false)], ..Report::default() };
         report.violations.push(Violation { round: 1, fault: None, what: "an order is lost".to_owned() });
         let rows = report.rows_by_class();

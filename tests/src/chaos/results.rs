@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     fn found(class: Class, all_ms: u64, violated: bool) -> Report {
-        let fault = Fault { round: 1, class, under_way: 50, is_proven: true, first_ms: 1, all_ms };
+        let fault = Fault { round: 1, class, under_way: 50, is_proven: true, first_ms: 1, all_ms, is_with_another: false };
         let violation = Violation { round: 1, fault: None, what: "an order is lost".to_owned() };
         let violations = if violated { vec![violation] } else { Vec::new() };
         Report { faults: vec![fault], rounds: 1, issued: 70, completed: 60, compensated: 10, violations, ..Report::default() }

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
+use super::faults::{Companion, Made};
 use super::report::{Fault, Report, Violation};
+use super::site::Site;
 use super::stage::Stage;
 use super::ways::Ways;
 use super::{Class, Halt, Options, check, faults, host, results};
-use crate::live::{Brokers, World, say_as};
+use crate::live::{Brokers, Mark, World, say_as};
 
 /// Carries a run out on brokers of its own. An error if it could not be: that says nothing of what is tested.
 pub fn run(options: &Options, stop: &AtomicBool) -> Result<Report, String> {
@@ -36,11 +38,6 @@ fn possible(options: &Options) -> Result<Options, String> {
     }
     left_out.iter().for_each(|line| tell(line));
     Ok(possible)
-}
-
-/// The same in a world that is there, on as many brokers as it has; its network cannot be disturbed.
-pub fn run_in(world: World, options: &Options, stop: &AtomicBool) -> Result<Report, String> {
-    rounds(world, None, options, stop)
 }
 
 fn rounds(mut world: World, ways: Option<&Ways>, options: &Options, stop: &AtomicBool) -> Result<Report, String> {
@@ -98,7 +95,8 @@ impl Round<'_> {
         let (begun, mut report) = (Instant::now(), Report::default());
         match self.play(world, &mut report) {
             Ok(()) => {}
-            Err(Halt::Asked) => report.was_ended = true,
+            // It was never compared: what was made in it proves nothing.
+            Err(Halt::Asked) => report = Report { was_ended: true, ..Report::default() },
             Err(Halt::Failed(why)) => return Err(why),
             Err(Halt::Violated(what)) => report.violations.push(Violation { round: 1, fault: self.fault.take(), what }),
         }
@@ -108,26 +106,30 @@ impl Round<'_> {
 
     fn play(&mut self, world: &mut World, report: &mut Report) -> Result<(), Halt> {
         let mut random = Rng::with_seed(self.seed);
-        let forgets = random.bool();
-        let mut stage = Stage::open(world, self.options, self.ways, self.stop, self.seed, forgets)?;
-        for class in self.plan(&mut random) {
+        let site = Site::draw(self.options, &mut random);
+        tell(&format!("round {}: {site}", self.number));
+        let mut stage = Stage::open(world, self.options, self.ways, self.stop, self.seed, site)?;
+        for class in self.plan(site, &mut random) {
             if self.until.is_some_and(|until| Instant::now() >= until) {
                 break;
             }
             self.fault = Some(class.name().to_owned());
-            let fault = self.strike(class, &mut stage, &mut random)?;
-            report.faults.push(fault);
+            let faults = self.strike(class, &mut stage, &mut random)?;
+            report.faults.extend(faults);
         }
         self.fault = None;
         let checked = check::close(&mut stage)?;
         let (accounting, number) = (&checked.accounting, self.number);
+        if stage.restarts > 0 {
+            tell(&format!("round {number}: {} times a process that may end by itself did, and was started again", stage.restarts));
+        }
         tell(&format!(
             "round {number}: issued {} = completed {} + compensated {}; {} rows as {} make them; {} violations",
             accounting.issued,
             accounting.completed,
             accounting.compensated,
             checked.rows,
-            if forgets { "snapshots and what is left of the journal" } else { "the whole journal would" },
+            if site.forgets { "snapshots and what is left of the journal" } else { "the whole journal would" },
             checked.wrong.len()
         ));
         if let Some(random) = &checked.random {
@@ -144,13 +146,13 @@ impl Round<'_> {
     }
 
     /// The faults of the round: from a deck in which each class is once, so that none is left out for long.
-    fn plan(&self, random: &mut Rng) -> Vec<Class> {
+    fn plan(&self, site: Site, random: &mut Rng) -> Vec<Class> {
         if self.options.fixed {
             return self.options.classes.clone();
         }
         let mut plan = Vec::new();
         while plan.len() < self.options.faults_per_round {
-            let mut deck = self.options.classes.clone();
+            let mut deck = site.possible(&self.options.classes);
             random.shuffle(&mut deck);
             plan.extend(deck);
         }
@@ -158,12 +160,21 @@ impl Round<'_> {
         plan
     }
 
-    /// Makes a fault, and waits until all goes on.
-    fn strike(&self, class: Class, stage: &mut Stage<'_>, random: &mut Rng) -> Result<Fault, Halt> {
-        let made = faults::make(class, stage, random)?;
-        stage.wait_moved("orders that were placed behind the fault end", &made.partitions)?;
+    /// Makes a fault, perhaps together with another, and waits until all goes on.
+    fn strike(&self, class: Class, stage: &mut Stage<'_>, random: &mut Rng) -> Result<Vec<Fault>, Halt> {
+        stage.companion = (random.f64() < self.options.together).then(|| Companion::of(class, random));
+        let mut made = vec![(class, faults::make(class, stage, random)?)];
+        let companion = stage.companion.take();
+        made.extend(companion.and_then(|companion| Some((companion.class, companion.made?))));
+        let partitions = made.iter().flat_map(|(_, made)| made.partitions.iter().copied()).collect();
+        stage.wait_moved("orders that were placed behind the fault end", &partitions)?;
         stage.wait_shared("all partitions are owned behind the fault")?;
-        let mark = stage.shop.marked();
+        let (mark, is_with_another) = (stage.shop.marked(), made.len() > 1);
+        Ok(made.into_iter().map(|(class, made)| self.told(class, &made, &mark, is_with_another)).collect())
+    }
+
+    /// What came of a fault, which is said.
+    fn told(&self, class: Class, made: &Made, mark: &Mark, is_with_another: bool) -> Fault {
         let all = mark.moved(&made.partitions).expect("it was waited for");
         let first = mark.first(&made.partitions).unwrap_or(all);
         let under_way = mark.under_way(&made.partitions);
@@ -177,6 +188,6 @@ impl Round<'_> {
             all.as_secs_f64()
         ));
         let ms = |duration: Duration| duration.as_millis() as u64;
-        Ok(Fault { round: 1, class, under_way, is_proven, first_ms: ms(first), all_ms: ms(all) })
+        Fault { round: 1, class, under_way, is_proven, first_ms: ms(first), all_ms: ms(all), is_with_another }
     }
 }

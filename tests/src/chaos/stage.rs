@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use ringmaster_demo::orders::OUTCOMES;
 use ringmaster_demo::rig::SERVICES;
 
+use super::faults::Companion;
 use super::host::Clock;
+use super::site::Site;
 use super::ways::{SERVICES as SERVICES_WAY, Ways};
 use super::{Class, Halt, Options};
 use crate::live::{Coordinator, PARTITIONS, Process, Shop, World};
@@ -18,16 +20,15 @@ use crate::random::crowd::{Crowd, Definitions, Settings};
 const NAMES: [&str; 3] = ["blue", "green", "red"];
 /// Whoever hears nothing of a coordinator for so long gives its partitions to others.
 pub(super) const SESSION: Duration = Duration::from_secs(3);
-/// How long the journal is kept in a round that forgets it.
-const RETENTION: &str = "20s";
 /// How long something may take that must happen, on a machine that is busy with other things.
 pub(super) const PATIENCE: Duration = Duration::from_secs(240);
 /// So long is waited until nothing is queued up any more: a slow machine may never get there.
 const CALM_WITHIN: Duration = Duration::from_secs(60);
 /// What an order takes beside the answers, where nothing is queued up.
 const CALM_BESIDES: Duration = Duration::from_secs(1);
-/// Random definitions of a round.
+/// Random definitions of a round, and further ones with items, sub-sagas and values.
 const DEFINITIONS: usize = 6;
+const FAMILIES: usize = 2;
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// A coordinator ends with it where no broker answers at its start: whoever watches over it starts it again.
@@ -35,7 +36,9 @@ const UNREACHABLE: i32 = 5;
 /// A service ends with it for the same reason.
 const SERVICE_UNREACHABLE: i32 = 6;
 /// It ends with it where its store fails.
-const FAILED: i32 = 1;
+const STORE_FAILED: i32 = 13;
+/// It says so once it has found all that it needs: behind that there is no excuse but damage.
+const HAS_BEGUN: &str = "started instance=";
 /// SIGTERM came before it listened to it.
 const UNHEARD: i32 = -libc::SIGTERM;
 
@@ -51,6 +54,15 @@ pub(super) struct Seat {
     pub(super) may_end: bool,
     /// How often it was started.
     pub(super) starts: usize,
+    /// So far its clock is away from the machine's.
+    pub(super) away_s: i64,
+}
+
+impl Seat {
+    /// One on which nobody sits.
+    pub(super) fn empty(name: &'static str) -> Seat {
+        Seat { name, running: None, is_apart: false, may_end: false, starts: 0, away_s: 0 }
+    }
 }
 
 /// One round's stage.
@@ -65,27 +77,32 @@ pub(super) struct Stage<'a> {
     pub(super) options: &'a Options,
     /// Sagas of random definitions, if there are some.
     pub(super) crowd: Option<Crowd>,
+    /// How many ended by themselves where they may, and were started again.
+    pub(super) restarts: usize,
+    /// With which further flags each service was started last.
+    flags: BTreeMap<String, Vec<String>>,
     /// Records that must be in quarantine, by topic.
     pub(super) poisoned: BTreeMap<String, usize>,
     /// The network between the processes and the brokers, if there is one.
     pub(super) ways: Option<&'a Ways>,
+    /// A second fault, which hits when the next one does.
+    pub(super) companion: Option<Companion>,
     /// Moves the clocks of coordinators, where that is asked for.
     clock: Option<Clock>,
     stop: &'a AtomicBool,
 }
 
 impl<'a> Stage<'a> {
-    /// Topics, services, coordinators, and orders and random sagas at their rates; the journal is deleted behind snapshots if the round
-    /// forgets.
+    /// Topics, services, coordinators, and orders and random sagas at their rates, as this round is.
     pub(super) fn open(
         world: &'a mut World,
         options: &'a Options,
         ways: Option<&'a Ways>,
         stop: &'a AtomicBool,
         seed: u64,
-        forgets: bool,
+        site: Site,
     ) -> Result<Stage<'a>, Halt> {
-        let definitions = (options.random_rate > 0.0).then(|| Definitions::draw(seed, DEFINITIONS));
+        let definitions = (options.random_rate > 0.0 && !site.loses).then(|| Definitions::draw(seed, DEFINITIONS, FAMILIES));
         if let Some(definitions) = &definitions {
             definitions.write(&world.folder().join("sagas"))?;
         }
@@ -95,18 +112,29 @@ impl<'a> Stage<'a> {
             "    undo: inventory.ReleaseStock\n    timeout: 5s\n",
         );
         let session = format!("\"session.timeout.ms\" = \"{}\"\n", SESSION.as_millis());
-        world.configure(&(session + &Definitions::settings()));
-        if forgets {
-            world.edit("ringmaster.toml", "partitions =", &format!("journal_retention = \"{RETENTION}\"\npartitions ="));
-        }
+        let (lines, tables) = site.settings();
+        world.configure(&(session + &Definitions::settings() + &tables));
+        world.edit("ringmaster.toml", "partitions =", &format!("{lines}partitions ="));
         world.apply_topics();
         // When an outcome was written is told by the broker: clocks of coordinators step.
         world.broker().alter_topic(OUTCOMES, "message.timestamp.type", "LogAppendTime")?;
         let shop = world.silent_shop();
-        let seat = |name: &&'static str| Seat { name, running: None, is_apart: false, may_end: false, starts: 0 };
-        let seats = NAMES.iter().take(options.coordinators).map(seat).collect();
-        let (crowd, poisoned) = (None, BTreeMap::new());
-        let mut stage = Stage { world, seats, shop, crowd, options, poisoned, ways, clock: None, stop };
+        let seats = NAMES.iter().take(options.coordinators).map(|name| Seat::empty(name)).collect();
+        let (crowd, companion, poisoned) = (None, None, BTreeMap::new());
+        let mut stage = Stage {
+            world,
+            seats,
+            shop,
+            crowd,
+            options,
+            poisoned,
+            ways,
+            companion,
+            clock: None,
+            flags: BTreeMap::new(),
+            restarts: 0,
+            stop,
+        };
         SERVICES.iter().for_each(|service| stage.start_service(service, &[]));
         if options.classes.contains(&Class::ClockStep) {
             stage.clock = Some(Clock::build(stage.world.folder())?);
@@ -130,6 +158,7 @@ impl<'a> Stage<'a> {
         let delay = format!("delay={}ms", self.options.answer_after.as_millis());
         let address = self.ways.map_or_else(|| self.world.address(), |ways| ways.address(SERVICES_WAY));
         self.world.start_service_by(&address, service, &[&["--fault", &delay], flags].concat());
+        self.flags.insert(service.to_owned(), flags.iter().map(|flag| (*flag).to_owned()).collect());
     }
 
     /// Starts the coordinator of a seat.
@@ -138,6 +167,12 @@ impl<'a> Stage<'a> {
         let environment: Vec<_> = self.clock.iter().flat_map(|clock| clock.environment(&self.clock_file(seat))).collect();
         self.seats[seat].running = Some(self.world.coordinator_with(name, name, &self.settings(name), &environment));
         self.seats[seat].starts += 1;
+    }
+
+    /// The same for one that has ended by itself, and may: as by whoever watches over it.
+    fn start_again(&mut self, seat: usize) {
+        self.restarts += 1;
+        self.start(seat);
     }
 
     /// Lets the clock of a seat be so many seconds away from the machine's.
@@ -152,8 +187,9 @@ impl<'a> Stage<'a> {
 
     /// What a coordinator of this name needs beside the settings of all.
     fn settings(&self, name: &str) -> Vec<String> {
-        let by_way = |ways: &Ways| format!("kafka.\"bootstrap.servers\"={}", ways.address(name));
-        self.ways.map(by_way).into_iter().collect()
+        // One that is there for a look only has no way of its own.
+        let ways = self.ways.filter(|_| NAMES.contains(&name));
+        ways.map(|ways| format!("kafka.\"bootstrap.servers\"={}", ways.address(name))).into_iter().collect()
     }
 
     /// The coordinator of a seat, which runs.
@@ -213,8 +249,8 @@ impl<'a> Stage<'a> {
             let Some(code) = coordinator.process.ended() else { continue };
             let said = coordinator.process.said_last();
             match code {
-                UNREACHABLE => self.start(seat),
-                FAILED if self.seats[seat].may_end && said.contains("store") => self.start(seat),
+                UNREACHABLE if !has_begun(&coordinator.process) => self.start_again(seat),
+                STORE_FAILED if self.seats[seat].may_end => self.start_again(seat),
                 _ => {
                     let name = self.seats[seat].name;
                     return Err(Halt::Violated(format!("the coordinator {name} ended by itself with code {code}:\n{said}")));
@@ -235,7 +271,11 @@ impl<'a> Stage<'a> {
         if let Some(trouble) = self.crowd.as_ref().and_then(Crowd::trouble) {
             return Err(Halt::Violated(trouble));
         }
-        unreachable.iter().for_each(|name| self.start_service(name, &[]));
+        for name in unreachable {
+            let flags = self.flags.get(&name).cloned().unwrap_or_default();
+            self.restarts += 1;
+            self.start_service(&name, &flags.iter().map(String::as_str).collect::<Vec<_>>());
+        }
         Ok(())
     }
 
@@ -258,6 +298,15 @@ impl<'a> Stage<'a> {
         })
     }
 
+    /// The moment at which a fault hits: what is under way is marked, and the companion that was planned hits with it.
+    pub(super) fn hit(&mut self) -> Result<(), Halt> {
+        self.shop.mark();
+        let Some(mut companion) = self.companion.take() else { return Ok(()) };
+        companion.hit(self)?;
+        self.companion = Some(companion);
+        Ok(())
+    }
+
     /// As many orders are under way at most where nothing has queued up: three answers are kept back for each.
     fn calm_count(&self) -> usize {
         let each = 3.0 * self.options.answer_after.as_secs_f64() + CALM_BESIDES.as_secs_f64();
@@ -275,7 +324,7 @@ impl<'a> Stage<'a> {
             let mut coordinator = self.take_coordinator(seat);
             coordinator.process.ask_to_end();
             let code = self.wait_code(self.seats[seat].name, &mut coordinator.process)?;
-            if !self.seats[seat].may_end || ![FAILED, UNHEARD].contains(&code) {
+            if !self.seats[seat].may_end || ![STORE_FAILED, UNHEARD].contains(&code) {
                 ended_well(code, self.seats[seat].name, &coordinator.process)?;
                 return Ok(coordinator.data);
             }
@@ -302,6 +351,11 @@ impl<'a> Stage<'a> {
         })?;
         Ok(code.expect("it was waited for"))
     }
+}
+
+/// True if it found what it needs at its start.
+fn has_begun(process: &Process) -> bool {
+    process.said_itself().contains(HAS_BEGUN)
 }
 
 fn ended_well(code: i32, name: &str, process: &Process) -> Result<(), Halt> {

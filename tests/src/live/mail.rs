@@ -9,6 +9,8 @@ use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientContext, Message as _, Offset, TopicPartitionList};
 
+use super::read::has_read_all;
+
 /// A record to be sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
@@ -95,6 +97,11 @@ impl Mail {
         fates.on_their_way == 0 && fates.failed.is_empty()
     }
 
+    /// True once all is read that lies there now.
+    pub(crate) fn has_read_all(&self) -> bool {
+        has_read_all(&self.consumer)
+    }
+
     /// Reads at most so many records. An error if the reading cannot be gone on with: something was deleted before it was read.
     pub(crate) fn read(&self, most: usize, take: &mut dyn FnMut(&Read<'_>)) -> Result<(), String> {
         for _ in 0..most {
@@ -104,8 +111,8 @@ impl Mail {
                     let (partition, offset) = (record.partition(), record.offset());
                     let ids = record.headers().into_iter().flat_map(|headers| headers.iter());
                     let id = ids.filter(|header| header.key == "ce_id").find_map(|header| std::str::from_utf8(header.value?).ok());
-                    let value = record.payload().unwrap_or_default();
-                    take(&Read { topic: record.topic(), partition, offset, id, value });
+                    let (key, value) = (record.key().unwrap_or_default(), record.payload().unwrap_or_default());
+                    take(&Read { topic: record.topic(), partition, offset, key, id, value });
                 }
                 Some(Err(error)) if error.rdkafka_error_code() == Some(rdkafka::types::RDKafkaErrorCode::AutoOffsetReset) => {
                     return Err(format!("records were deleted before they were read here: {error}"));
@@ -130,6 +137,7 @@ pub(crate) struct Read<'a> {
     pub(crate) topic: &'a str,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
+    pub(crate) key: &'a [u8],
     /// Of an event.
     pub(crate) id: Option<&'a str>,
     pub(crate) value: &'a [u8],

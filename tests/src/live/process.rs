@@ -16,6 +16,8 @@ pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
+    /// Where in the log begins what it says itself, in bytes.
+    said_from: u64,
 }
 
 impl Process {
@@ -28,6 +30,7 @@ impl Process {
     pub fn start_with(name: &str, program: &Path, arguments: &[&str], folder: &Path, environment: &[(&str, String)]) -> Process {
         let log = folder.join(format!("{name}.log"));
         let out = File::options().create(true).append(true).open(&log).expect("the log can be written");
+        let said_from = out.metadata().expect("the log can be looked at").len();
         let child = command("setpriv")
             .args(["--pdeathsig", "KILL"])
             .arg(program)
@@ -41,7 +44,7 @@ impl Process {
             .process_group(0)
             .spawn()
             .expect("setpriv (Debian package util-linux) starts a program");
-        Process { name: name.to_owned(), child, log }
+        Process { name: name.to_owned(), child, log, said_from }
     }
 
     /// What it was called at its start.
@@ -115,9 +118,15 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// What it has said itself.
+    pub fn said_itself(&self) -> String {
+        let said = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(said.get(self.said_from as usize..).unwrap_or_default()).into_owned()
+    }
+
     /// The last lines of that.
     pub fn said_last(&self) -> String {
-        let all = self.said();
+        let all = self.said_itself();
         let lines: Vec<&str> = all.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }

@@ -1,15 +1,32 @@
 //! What topics hold.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset};
 use ringmaster::blocking;
 use ringmaster_bus::kafka::{KafkaBus, KafkaSettings};
 use ringmaster_schemas::names::command_topic;
 use serde_json::Value;
 
 use super::{PATIENCE, World, kafka_tool};
+
+/// For an answer where a partition ends.
+const ASKED_WITHIN: Duration = Duration::from_secs(2);
+
+/// True once a consumer has read all that lies in its partitions now; false also while the broker does not say.
+pub(super) fn has_read_all(consumer: &BaseConsumer) -> bool {
+    let Ok(positions) = consumer.position() else { return false };
+    positions.elements().iter().all(|at| {
+        let Ok((first, end)) = consumer.fetch_watermarks(at.topic(), at.partition(), ASKED_WITHIN) else { return false };
+        match at.offset() {
+            Offset::Offset(next) => next >= end,
+            // Nothing has come yet.
+            _ => first == end,
+        }
+    })
+}
 
 impl World {
     /// All that a topic ever got, as JSON.

@@ -26,6 +26,9 @@ const STUCK: u64 = 20;
 #[derive(Debug, Default)]
 struct State {
     stop: bool,
+    /// Whether all outcomes are read that there are: asked, and answered.
+    asks_for_end: bool,
+    is_at_end: bool,
     /// Orders that shall exist, and how fast they come.
     wanted: u64,
     rate: f64,
@@ -89,6 +92,13 @@ impl Shop {
         let mut state = self.lock();
         state.wanted = state.sent;
         state.wanted
+    }
+
+    /// True if all outcomes were read that lie in the log since this was asked first.
+    pub fn has_read_all(&self) -> bool {
+        let mut state = self.lock();
+        state.asks_for_end = true;
+        state.is_at_end
     }
 
     /// From now on it is looked at what becomes of orders that are under way, and of those that are placed behind this moment.

@@ -32,7 +32,7 @@ pub(super) fn full(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt
     let this = |stage: &Stage<'_>, _: &mut Rng| (!target.partitions(stage).is_empty()).then_some(target);
     let (_, partitions) = Target::aim(stage, random, this)?;
     let before = stage.seats[seat].starts;
-    stage.shop.mark();
+    stage.hit()?;
     fill(&data)?;
     stage.seats[seat].may_end = true;
     // What is in memory it writes by and by.

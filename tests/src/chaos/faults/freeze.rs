@@ -14,7 +14,7 @@ const LONGER_BY: Duration = Duration::from_secs(1);
 /// SIGSTOP, and SIGCONT when others do its work; of one that nobody replaces, when its session is over.
 pub(super) fn freeze(stage: &mut Stage<'_>, random: &mut Rng, choose: Choose) -> Result<Made, Halt> {
     let (target, partitions) = Target::aim(stage, random, choose)?;
-    stage.shop.mark();
+    stage.hit()?;
     match target {
         Target::Coordinator(seat, _) => {
             stage.coordinator(seat).process.freeze();

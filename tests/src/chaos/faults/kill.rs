@@ -8,16 +8,7 @@ use crate::chaos::stage::Stage;
 
 /// `kill -9`.
 pub(super) fn kill(stage: &mut Stage<'_>, random: &mut Rng, choose: Choose) -> Result<Made, Halt> {
-    with(stage, random, choose, |stage, target| {
-        match target {
-            Target::Coordinator(seat, _) => drop(stage.take_coordinator(seat).kill()),
-            Target::Service(name) => {
-                stage.world.take_service(name).kill();
-            }
-            Target::Broker(number) => stage.world.node(number).kill()?,
-        }
-        Ok(())
-    })
+    with(stage, random, choose, |stage, target| target.kill(stage))
 }
 
 /// SIGTERM.
@@ -37,7 +28,7 @@ fn with(
 ) -> Result<Made, Halt> {
     let (target, partitions) = Target::aim(stage, random, choose)?;
     let is_late = random.bool() && target.is_replaced(stage);
-    stage.shop.mark();
+    stage.hit()?;
     hit(stage, target)?;
     if is_late {
         target.wait_replaced(stage, &partitions)?;

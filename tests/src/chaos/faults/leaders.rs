@@ -8,7 +8,7 @@ use crate::chaos::stage::Stage;
 pub(super) fn moved(stage: &mut Stage<'_>) -> Result<Made, Halt> {
     let partitions = Stage::all();
     stage.wait_flow(&partitions)?;
-    stage.shop.mark();
+    stage.hit()?;
     stage.world.cluster().expect("the class is possible only with it").move_leaders()?;
     Ok(Made { what: "all partitions".to_owned(), partitions })
 }

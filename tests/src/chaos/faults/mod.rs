@@ -1,6 +1,7 @@
 //! Faults: each looks for what it hits, marks the moment, does it, and mends it; whether work goes on is looked at behind it.
 
 mod clock;
+mod companion;
 mod disk;
 mod freeze;
 mod kill;
@@ -10,6 +11,7 @@ mod poison;
 mod restart;
 mod scripts;
 mod store;
+mod tail;
 mod target;
 
 use std::collections::BTreeSet;
@@ -19,9 +21,11 @@ use ringmaster_demo::rig::SERVICES;
 
 use super::stage::Stage;
 use super::{Class, Halt};
+pub(super) use companion::Companion;
 use target::{Choose, Target};
 
 /// What was done.
+#[derive(Debug)]
 pub(super) struct Made {
     /// To whom, and how.
     pub what: String,
@@ -56,6 +60,7 @@ pub(super) fn make(class: Class, stage: &mut Stage<'_>, random: &mut Rng) -> Res
         Class::StoreDeleted => store::deleted(stage, random),
         Class::KillController => kill::kill(stage, random, Target::controller),
         Class::LeadersMoved => leaders::moved(stage),
+        Class::TailLost => tail::lost(stage, random),
         Class::DiskFull => disk::full(stage, random),
         Class::ClockStep => clock::step(stage, random),
     }

@@ -25,7 +25,7 @@ pub(super) fn held(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt
 
 fn apart(stage: &mut Stage<'_>, random: &mut Rng, weather: Weather) -> Result<Made, Halt> {
     let (target, client, partitions) = choose(stage, random)?;
-    stage.shop.mark();
+    stage.hit()?;
     ways(stage).set(client, weather);
     set_apart(stage, target, true);
     stage.last(SESSION + LONGER_BY + Duration::from_millis(random.u64(..2_000)))?;
@@ -41,7 +41,7 @@ fn apart(stage: &mut Stage<'_>, random: &mut Rng, weather: Weather) -> Result<Ma
 pub(super) fn answers_lost(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt> {
     let (_, client, partitions) = choose(stage, random)?;
     let long = Duration::from_millis(random.u64(300..3_000));
-    stage.shop.mark();
+    stage.hit()?;
     ways(stage).set(client, Weather::AnswersLost);
     stage.last(long)?;
     ways(stage).set(client, Weather::Clear);
@@ -52,7 +52,7 @@ pub(super) fn answers_lost(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Ma
 pub(super) fn slow(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt> {
     let (by, partitions) = (Duration::from_millis(random.u64(20..150)), Stage::all());
     stage.wait_flow(&partitions)?;
-    stage.shop.mark();
+    stage.hit()?;
     ways(stage).set_all(Weather::Slow(by));
     stage.wait_moved("orders end in spite of it", &partitions)?;
     ways(stage).set_all(Weather::Clear);

@@ -24,7 +24,7 @@ pub(super) fn poison(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Ha
     noise.extend(std::iter::repeat_with(|| random.u8(..)).take(length));
     let commands = SERVICES.map(command_topic);
     stage.wait_flow(&partitions)?;
-    stage.shop.mark();
+    stage.hit()?;
     let mut records: Vec<Raw<'_>> = Vec::new();
     for partition in 0..PARTITIONS {
         for topic in [ORDERS, &topics.replies, &topics.control, &topics.inbox] {

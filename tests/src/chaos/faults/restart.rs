@@ -12,7 +12,7 @@ pub(super) fn rolling(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, H
     stage.wait_flow(&partitions)?;
     let mut seats: Vec<usize> = (0..stage.seats.len()).collect();
     random.shuffle(&mut seats);
-    stage.shop.mark();
+    stage.hit()?;
     for seat in &seats {
         stage.end_coordinator(*seat)?;
         stage.start(*seat);

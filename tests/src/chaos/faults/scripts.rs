@@ -14,7 +14,7 @@ pub(super) fn absent(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Ha
     let (service, partitions) = (any_service(random), Stage::all());
     let long = Duration::from_millis(random.u64(4_000..12_000));
     stage.wait_flow(&partitions)?;
-    stage.shop.mark();
+    stage.hit()?;
     stage.end_service(service)?;
     stage.last(long)?;
     stage.start_service(service, &[]);
@@ -43,7 +43,7 @@ fn scripted(stage: &mut Stage<'_>, random: &mut Rng, flags: &[&str]) -> Result<M
     let long = Duration::from_millis(random.u64(4_000..12_000));
     stage.wait_flow(&partitions)?;
     stage.end_service(service)?;
-    stage.shop.mark();
+    stage.hit()?;
     stage.start_service(service, &[flags, &["--fault-seed", &seed]].concat());
     stage.last(long)?;
     stage.end_service(service)?;

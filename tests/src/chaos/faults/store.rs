@@ -42,7 +42,7 @@ pub(super) fn deleted(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, H
 fn harmed(stage: &mut Stage<'_>, random: &mut Rng, harm: Harm) -> Result<Made, Halt> {
     let (target, partitions) = Target::aim(stage, random, Target::coordinator)?;
     let Target::Coordinator(seat, name) = target else { unreachable!("it is one") };
-    stage.shop.mark();
+    stage.hit()?;
     let data = stage.take_coordinator(seat).kill();
     let files = files(&data.join("store"))?;
     let file = &files[random.usize(..files.len())];
@@ -54,10 +54,12 @@ fn harmed(stage: &mut Stage<'_>, random: &mut Rng, harm: Harm) -> Result<Made, H
     Ok(Made { what: format!("{name}, {file}"), partitions })
 }
 
-/// All files of a store that hold something.
+/// All files of a store that hold something which it goes by: not what it says for people, nor what it never reads.
 fn files(store: &Path) -> io::Result<Vec<PathBuf>> {
+    let matters = |name: &str| name.ends_with(".sst") || name.starts_with("MANIFEST") || name == "CURRENT";
     let mut files: Vec<PathBuf> = fs::read_dir(store)?
         .flatten()
+        .filter(|entry| entry.file_name().to_str().is_some_and(matters))
         .filter(|entry| entry.metadata().is_ok_and(|file| file.is_file() && file.len() > 0))
         .map(|entry| entry.path())
         .collect();

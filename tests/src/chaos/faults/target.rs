@@ -102,6 +102,18 @@ impl Target {
         stage.wait_moved(&format!("orders end without {self}"), partitions)
     }
 
+    /// `kill -9`.
+    pub(super) fn kill(self, stage: &mut Stage<'_>) -> Result<(), Halt> {
+        match self {
+            Target::Coordinator(seat, _) => drop(stage.take_coordinator(seat).kill()),
+            Target::Service(name) => {
+                stage.world.take_service(name).kill();
+            }
+            Target::Broker(number) => stage.world.node(number).kill()?,
+        }
+        Ok(())
+    }
+
     /// Starts it again where it was.
     pub(super) fn start(self, stage: &mut Stage<'_>) -> Result<(), Halt> {
         match self {

@@ -10,6 +10,7 @@ use ringmaster_demo::orders::{self, ORDERS, OUTCOMES, OrderWriter};
 use ringmaster_schemas::names::partition_of;
 
 use super::{OPEN_IN_FLIGHT, Placing, Shared};
+use crate::live::read::has_read_all;
 use crate::live::{PARTITIONS, RUN, say};
 
 /// Orders that are sent and not acknowledged: more would only lie in the client's queue while the broker is away.
@@ -40,6 +41,7 @@ impl Counter {
             while let Some(Ok(record)) = self.consumer.poll(Duration::from_millis(1)) {
                 self.take(record.key(), record.payload(), record.timestamp().to_millis().unwrap_or_default());
             }
+            self.look_for_end();
             if last.1.elapsed() >= Duration::from_secs(2) {
                 let finished = self.state.lock().expect("no holder panics").outcomes.len();
                 if self.says && finished != last.0 {
@@ -50,6 +52,13 @@ impl Counter {
         }
         // Nothing that is still queued is waited for.
         self.producer.purge(rdkafka::producer::PurgeConfig::default().queue().inflight());
+    }
+
+    fn look_for_end(&mut self) {
+        let is_asked = self.state.lock().is_ok_and(|state| state.asks_for_end && !state.is_at_end);
+        if is_asked && has_read_all(&self.consumer) {
+            self.state.lock().expect("no holder panics").is_at_end = true;
+        }
     }
 
     /// Sends what failed again, and what is due by the rate.

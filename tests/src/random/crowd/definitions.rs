@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use fastrand::Rng;
-use ringmaster_core::definition::Definition;
-use ringmaster_schemas::names::command_topic;
+use ringmaster_schemas::names::{command_topic, parse_saga_id};
 use ringmaster_schemas::registry::Schemas;
 
+use super::super::families::{self, write::TAGS};
 use super::super::known::Known;
 use super::super::plan::Plan;
 use super::super::{generate, write};
@@ -14,32 +14,45 @@ use super::super::{generate, write};
 /// Times are so many times shorter: an hour of a test is dear.
 const QUICKER: i64 = 4;
 
-/// A definition, as it was drawn and as it was compiled.
+/// A definition.
 pub(super) struct One {
     pub(super) name: String,
-    pub(super) plan: Plan,
+    pub(super) kind: Kind,
     /// As it is written.
     text: String,
-    pub(super) known: Known,
+}
+
+/// What is known of a definition.
+pub(super) enum Kind {
+    /// Its sagas have one row each: as it was drawn, and as it was compiled.
+    Single(Plan, Known),
+    /// It has items, sub-sagas and values: the saga's own first, then those that it runs.
+    Family(families::known::Known),
 }
 
 /// Some definitions, all of which the same event starts.
 pub struct Definitions(pub(super) Vec<One>);
 
 impl Definitions {
-    /// So many of this seed.
-    pub fn draw(seed: u64, count: usize) -> Definitions {
+    /// So many of this seed, and so many with items, sub-sagas and values.
+    pub fn draw(seed: u64, single: usize, families: usize) -> Definitions {
         let mut random = Rng::with_seed(seed);
         let mut all = Vec::new();
-        while all.len() < count {
+        while all.len() < single {
             let mut plan = generate::plan(&mut random);
             plan.each_time(&|time| *time = *time / QUICKER + 1);
             let name = format!("{}-{}", write::SAGA, all.len() + 1);
             // Times that differed may be the same now, which the language may refuse.
             if let Ok(known) = Known::of(&name, &plan) {
                 let text = write::text_as(&name, &plan);
-                all.push(One { name, plan, text, known });
+                all.push(One { name, kind: Kind::Single(plan, known), text });
             }
+        }
+        for number in 1..=families {
+            let name = format!("{}-{number}", families::write::SAGA);
+            let text = families::write::text_as(&mut random, &name, true);
+            let known = families::known::Known::of(&text).expect("what is written compiles");
+            all.push(One { name, kind: Kind::Family(known), text });
         }
         Definitions(all)
     }
@@ -58,7 +71,7 @@ impl Definitions {
     /// Topics of theirs whose names do not begin with the coordinator's prefix.
     pub fn topics() -> Vec<String> {
         let commands = write::PARTICIPANTS.iter().map(|name| command_topic(name));
-        commands.chain(["wanted", "stops", "cames", "told", "ends"].map(str::to_owned)).collect()
+        commands.chain(["wanted", "stops", "cames", TAGS, "told", "ends"].map(str::to_owned)).collect()
     }
 
     /// Whether one of them sends to a topic of these, or reads it.
@@ -71,19 +84,17 @@ impl Definitions {
         self.0.iter().any(|one| one.text.contains(&told))
     }
 
-    /// Which one a saga runs by.
-    pub(super) fn of(&self, saga: &str) -> Option<&One> {
-        let name = saga.split('/').next()?;
+    /// Which one a saga runs by, or the saga of a row.
+    pub(super) fn of(&self, row: &str) -> Option<&One> {
+        let (name, _) = parse_saga_id(row);
         self.0.iter().find(|one| one.name == name)
     }
-}
 
-impl One {
-    pub(super) fn definition(&self) -> &Definition {
-        self.known.definition()
-    }
-
+    /// By which commands are read.
     pub(super) fn schemas(&self) -> &Schemas {
-        self.known.schemas()
+        match &self.0[0].kind {
+            Kind::Single(_, known) => known.schemas(),
+            Kind::Family(known) => &known.schemas,
+        }
     }
 }

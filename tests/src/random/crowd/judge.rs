@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ringmaster_schemas::names::{command_topic, parse_saga_id, partition_of};
+use ringmaster_core::saga::Effect;
+use ringmaster_schemas::journal::SagaEvent;
+use ringmaster_schemas::names::{parse_saga_id, partition_of};
 use ringmaster_schemas::state::{Saga, Status};
 
-use super::super::behave::Participants;
+use super::super::behave::{Account, Participants};
 use super::super::laws;
 use super::super::value::FIELDS;
-use super::super::write::PARTICIPANTS;
-use super::definitions::{Definitions, One};
+use super::definitions::{Definitions, Kind, One};
 use super::journal::{Stories, Story};
 use super::people::ids_of;
 use crate::live::PARTITIONS;
@@ -19,9 +20,20 @@ use crate::live::PARTITIONS;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Sent {
     pub(super) topic: String,
+    pub(super) partition: i32,
+    pub(super) key: Vec<u8>,
     /// Of an event, by its header.
     pub(super) id: Option<String>,
     pub(super) value: Vec<u8>,
+}
+
+impl Sent {
+    /// A record that is to be sent.
+    pub(super) fn of(effect: &Effect) -> Sent {
+        let id = effect.headers().find(|(name, _)| *name == "ce_id").map(|(_, id)| id.to_owned());
+        let (key, value) = (effect.key().to_vec(), effect.value().to_vec());
+        Sent { topic: effect.topic.to_string(), partition: partition_of(&key, PARTITIONS), key, id, value }
+    }
 }
 
 /// All that is seen of a crowd.
@@ -38,8 +50,13 @@ pub(super) struct Seen {
     pub(super) arrived: BTreeSet<Sent>,
 }
 
-/// The fields of a start event.
-type Start = [i64; FIELDS.len()];
+/// What a start event said.
+pub(super) struct Start {
+    /// The fields that sagas of one row know.
+    pub(super) fields: [i64; FIELDS.len()],
+    /// All of it.
+    pub(super) event: serde_json::Value,
+}
 
 impl Seen {
     /// Nothing yet. `replies`: the topic of answers.
@@ -52,21 +69,6 @@ impl Seen {
             told: BTreeMap::new(),
             arrived: BTreeSet::new(),
         }
-    }
-
-    /// All that the journal says to be sent.
-    fn sent(&self) -> BTreeSet<Sent> {
-        let commands: BTreeSet<String> = PARTICIPANTS.iter().map(|participant| command_topic(participant)).collect();
-        let mut sent = BTreeSet::new();
-        for effect in self.stories.by_id.values().flat_map(|story| &story.history).flat_map(|happened| &happened.effects) {
-            let is_command = commands.contains(&*effect.topic);
-            if !is_command && !["told", "ends"].contains(&&*effect.topic) {
-                continue;
-            }
-            let id = effect.headers().find(|(name, _)| *name == "ce_id").map(|(_, id)| id.to_owned());
-            sent.insert(Sent { topic: effect.topic.to_string(), id, value: effect.value().to_vec() });
-        }
-        sent
     }
 }
 
@@ -84,10 +86,13 @@ pub struct Judged {
 impl Judged {
     pub(super) fn of(seen: Seen) -> Judged {
         let mut judged = Judged { completed: 0, compensated: 0, stuck: 0, seen };
-        for saga in judged.seen.stories.by_id.values().filter_map(Story::saga) {
+        let stories = &judged.seen.stories;
+        let single = stories.single.values().filter_map(|story| Some((story.saga()?, story.saga()?.stuck())));
+        let families = stories.families.iter().filter_map(|(id, family)| Some((family.root(id)?, family.is_stuck())));
+        for (saga, is_stuck) in single.chain(families) {
             match saga.status {
-                Status::Completed if !saga.stuck() => judged.completed += 1,
-                Status::Compensated if !saga.stuck() => judged.compensated += 1,
+                Status::Completed if !is_stuck => judged.completed += 1,
+                Status::Compensated if !is_stuck => judged.compensated += 1,
                 _ => judged.stuck += 1,
             }
         }
@@ -106,53 +111,84 @@ impl Judged {
 
     /// All that is not as it must be. `rows`: those of a store, by their partition, kind and key.
     pub fn wrong(&self, rows: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
-        let mut wrong = Vec::new();
+        let (mut wrong, stories) = (Vec::new(), &self.seen.stories);
         for (key, start) in &self.seen.starts {
             for (id, one) in ids_of(&self.seen.definitions, key).into_iter().zip(&self.seen.definitions.0) {
-                match self.seen.stories.by_id.get(&id) {
-                    None => wrong.push(format!("{id} was started, and is not in the journal")),
-                    Some(story) => wrong.extend(self.story(&id, one, *start, story, rows)),
-                }
+                let faults = self.saga(&id, one, start).unwrap_or_else(|| vec!["started, and not in the journal".to_owned()]);
+                wrong.extend(faults.into_iter().map(|fault| format!("{id}: {fault}")));
             }
         }
         let known = self.seen.starts.len() * self.seen.definitions.0.len();
-        if self.seen.stories.by_id.len() != known {
-            wrong.push(format!("the journal has {} sagas, of which {known} were started", self.seen.stories.by_id.len()));
+        if stories.len() != known {
+            wrong.push(format!("the journal has {} sagas, of which {known} were started", stories.len()));
         }
+        wrong.extend(stories.faults());
+        wrong.extend(self.stored(rows));
         wrong.extend(self.sent());
         wrong
     }
 
-    fn story(&self, id: &Arc<str>, one: &One, start: Start, story: &Story, rows: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
-        let (none, nobody) = (BTreeMap::new(), BTreeMap::new());
-        let told = self.seen.told.get(id).unwrap_or(&none);
+    /// What is wrong with a saga; none if nothing is known of it.
+    fn saga(&self, id: &Arc<str>, one: &One, start: &Start) -> Option<Vec<String>> {
+        let nobody = BTreeMap::new();
         let accounts = self.seen.participants.get(id).map_or(&nobody, |participants| &participants.accounts);
-        let known = laws::Known { plan: &one.plan, definition: one.definition(), start, told };
-        let mut faults = story.faults.clone();
-        let Some(saga) = story.saga() else { return vec![format!("{id}: nothing happened to it")] };
+        match &one.kind {
+            Kind::Single(..) => self.story(id, one, start, (self.seen.stories.single.get(id)?, accounts)),
+            Kind::Family(known) => Some(self.seen.stories.families.get(id)?.wrong(known, id, &start.event, accounts)),
+        }
+    }
+
+    fn story(
+        &self,
+        id: &Arc<str>,
+        one: &One,
+        start: &Start,
+        (story, accounts): (&Story, &BTreeMap<String, Account>),
+    ) -> Option<Vec<String>> {
+        let Kind::Single(plan, compiled) = &one.kind else { return None };
+        let none = BTreeMap::new();
+        let told = self.seen.told.get(id).unwrap_or(&none);
+        let known = laws::Known { plan, definition: compiled.definition(), start: start.fields, told };
+        let (mut faults, saga) = (story.faults.clone(), story.saga()?);
         for (number, happened) in story.history.iter().enumerate() {
             let before: Option<&Saga> = number.checked_sub(1).map(|before| &*story.history[before].behind);
             faults.extend(laws::way(&known, before, happened));
+            faults.extend(laws::stuck(known.definition, happened));
         }
-        faults.extend(laws::ledger(one.definition(), saga, accounts));
+        faults.extend(laws::reacts(known.definition, &story.history, 0));
+        let acted = story.history.iter().any(|happened| matches!(happened.event, SagaEvent::Acted { .. }));
+        if saga.stuck() && !acted {
+            faults.push("people helped, and nothing that they did was taken".to_owned());
+        }
+        faults.extend(laws::ledger(known.definition, saga, accounts));
         faults.extend(laws::whole_way(&known, &story.history));
-        faults.extend(laws::bodies(&known, one.schemas(), &story.history));
-        let partition = partition_of(parse_saga_id(id).1.as_bytes(), PARTITIONS);
-        if rows.get(&format!("{partition}/Saga/{id}")).is_none_or(|row| *row != saga.encode()) {
-            faults.push("the store has another row than its journal makes".to_owned());
-        }
-        faults.into_iter().map(|fault| format!("{id}: {fault}")).collect()
+        faults.extend(laws::bodies(&known, compiled.schemas(), &story.history));
+        Some(faults)
+    }
+
+    /// The store has the rows that the journal makes, and no other of theirs.
+    fn stored(&self, rows: &BTreeMap<String, Vec<u8>>) -> Vec<String> {
+        let place = |row: &Saga| {
+            let partition = partition_of(parse_saga_id(&row.id).1.as_bytes(), PARTITIONS);
+            (format!("{partition}/Saga/{}", row.id), row.encode())
+        };
+        let made: BTreeMap<String, Vec<u8>> = self.seen.stories.rows().map(|row| place(row)).collect();
+        let is_theirs = |key: &&String| key.splitn(3, '/').nth(2).is_some_and(|id| self.seen.definitions.of(id).is_some());
+        let differ = made.iter().filter(|(key, row)| rows.get(*key) != Some(row));
+        let differ = differ.map(|(key, _)| format!("the store has another row of {key} than its journal makes"));
+        let strange = rows.keys().filter(is_theirs).filter(|key| !made.contains_key(*key));
+        differ.chain(strange.map(|key| format!("the store has {key}, and the journal makes no such row"))).collect()
     }
 
     /// All that the journal says to have been sent arrived, and nothing else did.
     fn sent(&self) -> Vec<String> {
-        let sent = self.seen.sent();
+        let sent = &self.seen.stories.sent;
         let told = |what: &str, some: Vec<&Sent>| {
             let first = some.first().map(|sent| format!("{}: {}", sent.topic, String::from_utf8_lossy(&sent.value)));
             first.map(|first| format!("{} records {what}, the first to {first}", some.len()))
         };
         let lost = told("were to be sent, and did not arrive", sent.difference(&self.seen.arrived).collect());
-        let strange = told("arrived, and the journal sends none such", self.seen.arrived.difference(&sent).collect());
+        let strange = told("arrived, and the journal sends none such", self.seen.arrived.difference(sent).collect());
         lost.into_iter().chain(strange).collect()
     }
 }
@@ -166,10 +202,10 @@ mod tests {
 
     /// A saga as it was played on the core alone, as if it had been seen on brokers; and its row.
     fn seen(seed: u64) -> (Seen, BTreeMap<String, Vec<u8>>) {
-        let mut seen = Seen::new(Definitions::draw(seed, 1), "ringmaster.replies".to_owned());
-        let one = &seen.definitions.0[0];
+        let mut seen = Seen::new(Definitions::draw(seed, 1, 0), "ringmaster.replies".to_owned());
+        let Kind::Single(plan, known) = &seen.definitions.0[0].kind else { unreachable!("none other was drawn") };
         let mut report = crate::random::Report::default();
-        let World { start, told, stage, participants, journal, .. } = played(&one.plan, &one.known, seed, &mut report);
+        let World { start, told, stage, participants, journal, .. } = played(plan, known, seed, &mut report);
         let saga = stage.saga.expect("it has started");
         let partition = partition_of(parse_saga_id(&saga.id).1.as_bytes(), PARTITIONS);
         let claim = Claim { id: [7; 16], owner: "blue".into(), address: "".into(), partitions: PARTITIONS, now: 0 };
@@ -178,10 +214,11 @@ mod tests {
             seen.stories.take(&seen.definitions, (partition, offset), &record).expect("it is read");
         }
         let rows = BTreeMap::from([(format!("{partition}/Saga/{}", saga.id), saga.encode())]);
+        let start = Start { fields: start, event: serde_json::Value::Null };
         seen.starts.insert(parse_saga_id(&saga.id).1.into_owned(), start);
         seen.told.insert(saga.id.clone(), told);
         seen.participants.insert(saga.id.clone(), participants);
-        seen.arrived = seen.sent();
+        seen.arrived = seen.stories.sent.clone();
         (seen, rows)
     }
 

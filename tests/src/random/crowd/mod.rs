@@ -3,10 +3,11 @@
 //!
 //! ```text
 //! Definitions (drawn, written to a folder) -> coordinators -> commands -> participants here -> replies
-//!                                                     journal -> Stories -> judge: the laws, what was sent, the rows of a store
+//!                                                     journal -> Stories (of one row, or a Family) -> judge: the laws, what was sent, the rows of a store
 //! ```
 
 mod definitions;
+mod family;
 mod journal;
 mod judge;
 mod people;
@@ -39,6 +40,8 @@ pub struct Settings {
 #[derive(Debug)]
 struct State {
     stop: bool,
+    /// What lies there is read, and then it ends.
+    ends: bool,
     /// No more is started, and everybody does as asked.
     calm: bool,
     rests: bool,
@@ -66,6 +69,7 @@ impl Crowd {
     pub fn open(definitions: Definitions, settings: Settings) -> Crowd {
         let state = State {
             stop: false,
+            ends: false,
             calm: false,
             rests: false,
             seen: Instant::now(),
@@ -109,7 +113,7 @@ impl Crowd {
 
     /// Ends it; what it saw, to be judged.
     pub fn end(mut self) -> Judged {
-        self.lock().stop = true;
+        self.lock().ends = true;
         let run = self.thread.take().expect("it ends once").join().expect("the crowd's thread ends well");
         run.judged()
     }

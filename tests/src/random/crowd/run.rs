@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use ringmaster_bus::clock;
 use ringmaster_schemas::Millis;
-use ringmaster_schemas::names::{Direction, command_topic, idempotency_key, parse_idempotency_key, parse_saga_id, partition_of};
+use ringmaster_schemas::names::{
+    Direction, command_topic, idempotency_key, parse_idempotency_key, parse_saga_id, partition_of, root_of,
+};
 use ringmaster_schemas::state::Waits;
 use ringmaster_schemas::wire::{self, Outcome, ReplyMeta};
 
 use super::super::behave::{Answer, Command, Mood, Participants};
 use super::super::run::number;
 use super::super::write::PARTICIPANTS;
-use super::definitions::Definitions;
+use super::definitions::{Definitions, Kind};
 use super::judge::{Judged, Seen, Sent};
 use super::people::{People, ids_of};
 use super::{Settings, Shared};
@@ -68,7 +70,7 @@ impl Run {
         let read: Vec<(String, i32)> = read.into_iter().map(|topic| (topic, PARTITIONS)).collect();
         Run {
             mail: Mail::open(&settings.address, &read),
-            people: People::new(settings.seed, topics.control.clone()),
+            people: People::new(settings.seed, topics.control.clone(), settings.answer_within),
             random: Rng::with_seed(settings.seed.wrapping_add(1)),
             seen: Seen::new(definitions, topics.replies.clone()),
             settings,
@@ -85,13 +87,17 @@ impl Run {
     /// Until it is to end, or cannot go on.
     pub(super) fn go_on(&mut self) {
         loop {
-            let calm = {
+            let (calm, ends) = {
                 let state = self.state.lock().expect("no holder panics");
                 if state.stop {
                     return;
                 }
-                state.calm
+                (state.calm, state.ends)
             };
+            // Behind the last takeover: what came by it is seen, too.
+            if ends && self.mail.has_read_all() {
+                return;
+            }
             if !calm {
                 self.start();
             }
@@ -129,28 +135,34 @@ impl Run {
     fn read(&mut self, calm: bool) -> Result<(), String> {
         let mut all = Vec::new();
         self.mail.read(READ_MAX, &mut |read| {
-            let id = read.id.map(str::to_owned);
-            all.push((read.topic.to_owned(), (read.partition, read.offset), read.value.to_vec(), id));
+            let sent = Sent {
+                topic: read.topic.to_owned(),
+                partition: read.partition,
+                key: read.key.to_vec(),
+                id: read.id.map(str::to_owned),
+                value: read.value.to_vec(),
+            };
+            all.push((sent, read.offset));
         })?;
         if !all.is_empty() {
             self.state.lock().expect("no holder panics").seen = Instant::now();
         }
-        for (topic, place, value, id) in all {
-            if topic == self.settings.topics.journal {
-                self.journal(place, &value)?;
+        for (sent, offset) in all {
+            if sent.topic == self.settings.topics.journal {
+                self.journal((sent.partition, offset), &sent.value)?;
                 continue;
             }
-            if id.is_none() {
-                self.command(&value, calm);
+            if sent.id.is_none() {
+                self.command(&sent.value, calm);
             }
-            self.seen.arrived.insert(Sent { topic, id, value });
+            self.seen.arrived.insert(sent);
         }
         Ok(())
     }
 
     fn journal(&mut self, place: (i32, i64), value: &[u8]) -> Result<(), String> {
         for id in self.seen.stories.take(&self.seen.definitions, place, value)? {
-            let Some(saga) = self.seen.stories.by_id[&id].saga() else { continue };
+            let Some(saga) = self.seen.stories.saga(&id) else { continue };
             if saga.began() {
                 self.found.insert(id.clone());
             }
@@ -165,11 +177,12 @@ impl Run {
 
     /// A participant gets a command.
     fn command(&mut self, value: &[u8], calm: bool) {
-        let schemas = self.seen.definitions.0[0].schemas();
-        let Ok(command) = wire::decode_command(value, schemas) else { return };
-        let Some((saga, step, direction)) = parse_idempotency_key(&command.meta.idempotency_key) else { return };
-        let saga: Arc<str> = saga.into();
-        let asked = Command { step: step.to_owned(), direction, attempt: command.meta.attempt };
+        let Ok(command) = wire::decode_command(value, self.seen.definitions.schemas()) else { return };
+        let Some((row, step, direction)) = parse_idempotency_key(&command.meta.idempotency_key) else { return };
+        let saga: Arc<str> = root_of(row).into();
+        // Below the saga, whichever row of it asks.
+        let step = if row.len() == saga.len() { step.to_owned() } else { format!("{}/{step}", &row[saga.len() + 1..]) };
+        let asked = Command { step, direction, attempt: command.meta.attempt };
         let random = &mut self.random;
         let draw = || Participants { mood: Mood::draw(random), accounts: BTreeMap::new() };
         let participants = self.seen.participants.entry(saga.clone()).or_insert_with(draw);
@@ -204,12 +217,19 @@ impl Run {
     /// People look at all that has not ended; and somebody who said no may do it all the same.
     fn look(&mut self, calm: bool) {
         for id in &self.open {
-            let (Some(one), Some(saga)) = (self.seen.definitions.of(id), self.seen.stories.by_id[id].saga()) else { continue };
-            if saga.began()
-                && let Some(letter) = self.people.about(&self.seen.definitions, one, saga, calm)
-            {
-                self.mail.send(letter);
-            }
+            let (Some(one), Some(saga)) = (self.seen.definitions.of(id), self.seen.stories.saga(id)) else { continue };
+            let letter = match &one.kind {
+                _ if !saga.began() => None,
+                Kind::Single(_, known) => {
+                    let accounts = self.seen.participants.get_mut(id);
+                    self.people.about(&self.seen.definitions, known.definition(), (saga, accounts), calm)
+                }
+                Kind::Family(known) => {
+                    let accounts = self.seen.participants.get_mut(id);
+                    self.people.about_family(known, (&self.seen.stories.families[id], accounts), calm)
+                }
+            };
+            letter.into_iter().for_each(|letter| self.mail.send(letter));
         }
         if calm || self.random.f64() >= CONTRARY {
             return;
@@ -217,6 +237,10 @@ impl Run {
         let Some((id, participants)) = self.random.choice(self.seen.participants.iter_mut()) else { return };
         let id = id.clone();
         if let Some(answer) = participants.contradict(&mut self.random) {
+            if answer.to.step.contains('/') {
+                // Its row may be gone by then: nobody undoes it, and it is told.
+                participants.leave(&answer.to.step);
+            }
             learn(&mut self.seen.told, &id, &answer);
             let partition = partition_of(parse_saga_id(&id).1.as_bytes(), PARTITIONS);
             self.mail.send(reply(&id, &answer, &self.settings.topics.replies, partition));
@@ -229,9 +253,12 @@ impl Run {
         let missing = wanted.iter().filter(|id| !self.found.contains(*id)).map(|id| format!("{id} has not begun"));
         let far = clock::now().wall + FAR_MS;
         let restless = self.open.iter().filter_map(|id| {
-            let saga = self.seen.stories.by_id[id].saga()?;
+            let saga = self.seen.stories.saga(id)?;
             let due: Millis = saga.due_at();
-            let rests = due >= far && !saga.parked() && saga.paused().is_none() && self.people.is_left(saga);
+            let rests = match self.seen.stories.families.get(id) {
+                Some(family) => family.rests(far, |row| self.people.is_left(row)),
+                None => due >= far && !saga.parked() && saga.paused().is_none() && self.people.leaves(saga),
+            };
             let waits: Vec<Waits> = saga.entries.iter().map(|entry| entry.waits).filter(|waits| *waits != Waits::No).collect();
             (!rests).then(|| format!("{id} waits: {waits:?}, due at {due}"))
         });

@@ -8,13 +8,13 @@ use ringmaster_schemas::state::{Saga, Waits};
 use super::super::write::PARTICIPANTS;
 
 /// Compiled definitions: the saga's own first, then those that it runs.
-pub(super) struct Known {
-    pub(super) definitions: Vec<Definition>,
-    pub(super) schemas: Schemas,
+pub(in crate::random) struct Known {
+    pub(in crate::random) definitions: Vec<Definition>,
+    pub(in crate::random) schemas: Schemas,
 }
 
 impl Known {
-    pub(super) fn of(text: &str) -> Result<Known, String> {
+    pub(in crate::random) fn of(text: &str) -> Result<Known, String> {
         let mut schemas = Schemas::builtin();
         let mut settings = Settings::new(&mut schemas);
         let json = || Participant { encoding: Encoding::Json, ..Participant::default() };
@@ -25,7 +25,7 @@ impl Known {
     }
 
     /// The definition that a row runs by.
-    pub(super) fn of_row(&self, saga: &Saga) -> &Definition {
+    pub(in crate::random) fn of_row(&self, saga: &Saga) -> &Definition {
         let version = saga.head.version();
         self.definitions.iter().find(|definition| definition.hash == version).expect("a row runs by a definition")
     }

@@ -7,7 +7,7 @@ use ringmaster_core::definition::{Definition, ROOT, Verb};
 use ringmaster_core::saga::{Moved, Room};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::journal::{FailureKind, ItemEvent, Opens, Place, SagaEvent, SearchValues, ValueName};
-use ringmaster_schemas::names::{Direction, below};
+use ringmaster_schemas::names::{Direction, below, parse_saga_id};
 use ringmaster_schemas::state::{Entry, Paused, Saga, Status, Waits, Work};
 
 use super::known::Known;
@@ -15,13 +15,19 @@ use super::known::Known;
 type Rows = BTreeMap<Arc<str>, Arc<Saga>>;
 
 /// What holds for an event of any row.
-pub(super) fn event(definition: &Definition, before: Option<&Saga>, event: &SagaEvent, behind: &Saga, at: Millis) -> Vec<String> {
+pub(in crate::random) fn event(
+    definition: &Definition,
+    before: Option<&Saga>,
+    event: &SagaEvent,
+    behind: &Saga,
+    at: Millis,
+) -> Vec<String> {
     crate::laws::event(definition, before, event, behind, at)
 }
 
 /// L3: nothing goes forward in a row whose for_each, or what is around that, is undone. L20: nothing begins before the row has the
 /// values that it has alone.
-pub(super) fn before(known: &Known, rows: &Rows, id: &str, before: Option<&Saga>, event: &SagaEvent) -> Vec<String> {
+pub(in crate::random) fn before(known: &Known, rows: &Rows, id: &str, before: Option<&Saga>, event: &SagaEvent) -> Vec<String> {
     let goes = match event {
         SagaEvent::CommandIssued { .. } | SagaEvent::Emitted { .. } | SagaEvent::Escalated { .. } => true,
         SagaEvent::CommandRepeated { direction, .. } | SagaEvent::Retried { direction, .. } => *direction == Direction::Do,
@@ -60,13 +66,13 @@ pub(super) fn is_alone(name: &ValueName) -> bool {
 }
 
 /// A saga is found by what its definition says, from its first event on.
-pub(super) fn search(definition: &Definition, event: &SagaEvent, behind: &Saga) -> Option<String> {
+pub(in crate::random) fn search(definition: &Definition, event: &SagaEvent, behind: &Saga) -> Option<String> {
     let SagaEvent::Started { head, .. } = event else { return None };
     let is_item = below(&behind.id).is_some_and(|below| below.item.is_some());
     if is_item {
         return None;
     }
-    let (said, _) = definition.searched_by("k", head.start(), head.started_at());
+    let (said, _) = definition.searched_by(&parse_saga_id(&behind.id).1, head.start(), head.started_at());
     let said = said.expect("it can be searched by its start");
     let all = |values: SearchValues<'_>| values.keys().map(|key| (key.name.to_owned(), key.value.to_owned())).collect::<Vec<_>>();
     let (said, found) = (all(SearchValues::of(&said)), all(head.search()));
@@ -95,7 +101,7 @@ fn is_undone_above(known: &Known, rows: &Rows, id: &str) -> bool {
 }
 
 /// L13: of what rows have to do by themselves a turn does no more than it has room for, so that no list makes it large.
-pub(super) fn room(moved: &[Moved<'_>], room: Room) -> Option<String> {
+pub(in crate::random) fn room(moved: &[Moved<'_>], room: Room) -> Option<String> {
     let events = moved.iter().flat_map(|one| &one.events);
     let does = |event: &&SagaEvent| {
         use ItemEvent::{Began, Recalled, Swept};
@@ -106,7 +112,7 @@ pub(super) fn room(moved: &[Moved<'_>], room: Room) -> Option<String> {
 }
 
 /// What holds between turns.
-pub(super) fn family(known: &Known, rows: &Rows) -> Vec<String> {
+pub(in crate::random) fn family(known: &Known, rows: &Rows) -> Vec<String> {
     let mut faults = Vec::new();
     for saga in rows.values() {
         let definition = known.of_row(saga);

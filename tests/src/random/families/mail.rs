@@ -8,7 +8,7 @@ use ringmaster_schemas::journal::{ItemEvent, SagaEvent};
 use ringmaster_schemas::state::{Saga, Status};
 
 /// What a turn has left unanswered, or undone. `rows`: as it has left them.
-pub(super) fn left(rows: &BTreeMap<Arc<str>, Arc<Saga>>, moved: &[Moved<'_>], room: Room) -> Vec<String> {
+pub(in crate::random) fn left(rows: &BTreeMap<Arc<str>, Arc<Saga>>, moved: &[Moved<'_>], room: Room) -> Vec<String> {
     let mut faults = Vec::new();
     for one in moved {
         for event in &one.events {

@@ -1,15 +1,15 @@
 //! Random definitions that do steps for each item of lists, in a hostile world: a saga with the rows of its items, each turn held to
 //! the laws of a row and to those of a family.
 
-mod judge;
-mod known;
-mod laws;
-mod mail;
+pub(super) mod judge;
+pub(super) mod known;
+pub(super) mod laws;
+pub(super) mod mail;
 mod people;
 mod turn;
-mod values;
+pub(super) mod values;
 mod world;
-mod write;
+pub(super) mod write;
 
 use fastrand::Rng;
 

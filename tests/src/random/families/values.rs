@@ -11,11 +11,9 @@ use ringmaster_schemas::journal::{KeptEvent, Letter, SagaEvent, ValueName};
 use ringmaster_schemas::state::{Saga, Waits};
 
 use super::world::World;
+use super::write::{TAGGED, TAGS};
 use crate::stories::project;
 
-/// Events that bring a value.
-const TOPIC: &str = "tags";
-const EVENT: &str = "Tagged";
 /// The longest that an event waits for whoever looks at it.
 const KEPT_MS: i64 = 20_000;
 
@@ -91,7 +89,7 @@ impl World<'_> {
             Letter::Event(brought) => {
                 let Some(saga) = self.rows.get(&brought.row) else { return };
                 let definition = self.known.of_row(saga);
-                let (_, listens) = definition.listener(TOPIC, EVENT).expect("what has claimed a value listens to its event");
+                let (_, listens) = definition.listener(TAGS, TAGGED).expect("what has claimed a value listens to its event");
                 let text = String::from_utf8_lossy(brought.event.data.bytes()).into_owned();
                 let data = Data::new(&project(&listens.reader, &listens.kept, &text).expect("an event can be read"));
                 let news = ClaimNews::Event { source: brought.event.source.clone(), data };
@@ -126,11 +124,11 @@ impl World<'_> {
         self.values.events += 1;
         let number = self.values.events;
         let text = serde_json::json!({ "tag": &**value, "ok": is_the_one, "n": number }).to_string();
-        let name = ValueName { topic: TOPIC.into(), kind: EVENT.into(), field: "tag".into(), value: value.clone() };
+        let name = ValueName { topic: TAGS.into(), kind: TAGGED.into(), field: "tag".into(), value: value.clone() };
         let event = KeptEvent {
             topic: name.topic.clone(),
             kind: name.kind.clone(),
-            source: format!("{TOPIC}/0/{number}").into(),
+            source: format!("{TAGS}/0/{number}").into(),
             until: self.now + KEPT_MS,
             schema: 0,
             data: Data::new(text.as_bytes()),
@@ -207,36 +205,46 @@ impl World<'_> {
         }
     }
 
-    /// L20, when no letter is on its way: each claim was answered, who waits has its value alone, and no event waits that it has not
-    /// looked at; what nobody claims nobody has.
+    /// L20, when no letter is on its way.
     pub(super) fn judge_values(&mut self) {
-        let mut faults = Vec::new();
-        for saga in self.rows.values() {
-            for claim in saga.claims() {
-                let row = self.values.rows.get(&*claim.name.id());
-                let holder = row.and_then(|row| row.mailbox()).and_then(|mailbox| mailbox.holder.as_ref());
-                let has =
-                    holder.is_some_and(|holder| holder.row == saga.id && holder.place == claim.place && holder.at == claim.at);
-                if !claim.granted || !has {
-                    faults.push(format!("L20: {} waits for {}, and does not have it", saga.id, claim.name.value));
-                }
-            }
-        }
-        for (id, row) in &self.values.rows {
-            let Some(holder) = row.mailbox().and_then(|mailbox| mailbox.holder.as_ref()) else { continue };
-            let claim = self.rows.get(&holder.row).and_then(|saga| saga.claim_at(holder.place));
-            let Some(claim) = claim.filter(|claim| claim.at == holder.at) else {
-                faults.push(format!("L20: {} has {id}, and waits no more", holder.row));
-                continue;
-            };
-            if self.rows[&holder.row].ended() {
-                faults.push(format!("L20: {} has ended, and has {id}", holder.row));
-            }
-            let missed = row.early().iter().find(|event| !claim.passed.contains(&event.source));
-            let waits = self.rows[&holder.row].entry(holder.place).map(|entry| entry.waits);
-            let waits = matches!(waits, Some(Waits::Event | Waits::Approval));
-            faults.extend(missed.filter(|_| waits).map(|event| format!("L20: {} never came to {}", event.source, holder.row)));
-        }
+        let faults = unsettled(self.rows.values(), |id| self.rows.get(id), &self.values.rows);
         self.faults.extend(faults);
     }
+}
+
+/// L20, when no letter is on its way: each claim was answered, who waits has its value alone, and no event waits that it has not looked
+/// at; what nobody claims nobody has. `rows`: all that claim; `row`: one of them.
+pub(in crate::random) fn unsettled<'r>(
+    rows: impl Iterator<Item = &'r Arc<Saga>>,
+    row: impl Fn(&str) -> Option<&'r Arc<Saga>>,
+    values: &BTreeMap<Arc<str>, Arc<Saga>>,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    for saga in rows {
+        for claim in saga.claims() {
+            let value = values.get(&*claim.name.id());
+            let holder = value.and_then(|value| value.mailbox()).and_then(|mailbox| mailbox.holder.as_ref());
+            let has = holder.is_some_and(|holder| holder.row == saga.id && holder.place == claim.place && holder.at == claim.at);
+            if !claim.granted || !has {
+                faults.push(format!("L20: {} waits for {}, and does not have it", saga.id, claim.name.value));
+            }
+        }
+    }
+    for (id, value) in values {
+        let Some(holder) = value.mailbox().and_then(|mailbox| mailbox.holder.as_ref()) else { continue };
+        let saga = row(&holder.row);
+        let claim = saga.and_then(|saga| saga.claim_at(holder.place)).filter(|claim| claim.at == holder.at);
+        let (Some(saga), Some(claim)) = (saga, claim) else {
+            faults.push(format!("L20: {} has {id}, and waits no more", holder.row));
+            continue;
+        };
+        if saga.ended() {
+            faults.push(format!("L20: {} has ended, and has {id}", holder.row));
+        }
+        let missed = value.early().iter().find(|event| !claim.passed.contains(&event.source));
+        let waits = saga.entry(holder.place).map(|entry| entry.waits);
+        let waits = matches!(waits, Some(Waits::Event | Waits::Approval));
+        faults.extend(missed.filter(|_| waits).map(|event| format!("L20: {} never came to {}", event.source, holder.row)));
+    }
+    faults
 }

@@ -6,10 +6,13 @@ use std::fmt::Write as _;
 
 use fastrand::Rng;
 
-/// Its name.
-pub(super) const SAGA: &str = "family";
+/// Its name, where it is alone.
+pub(in crate::random) const SAGA: &str = "family";
 /// Most items of a list.
-pub(super) const ITEMS_MAX: usize = 7;
+pub(in crate::random) const ITEMS_MAX: usize = 7;
+/// The topic of events that are known by a value, and what they are called.
+pub(in crate::random) const TAGS: &str = "tags";
+pub(in crate::random) const TAGGED: &str = "Tagged";
 
 /// Writes a definition.
 pub(super) struct Writer<'r> {
@@ -26,6 +29,8 @@ pub(super) struct Writer<'r> {
     is_behind: bool,
     /// It is run by others.
     is_part: bool,
+    /// Other sagas of the same definition are there at the same time: most of them have values of their own.
+    is_in_crowd: bool,
     /// The code that a reaction names.
     code: &'static str,
     /// What it may run, and whether that holds a pivot.
@@ -34,15 +39,21 @@ pub(super) struct Writer<'r> {
 
 /// The text of a definition, and of those that it runs.
 pub(super) fn text(random: &mut Rng) -> String {
+    text_as(random, SAGA, false)
+}
+
+/// The same by this name, with which those of what it runs begin.
+pub(in crate::random) fn text_as(random: &mut Rng, saga: &str, is_in_crowd: bool) -> String {
     let count = [0, 1, 1, 2][random.usize(..4)];
     let (mut below, mut sagas): (Vec<String>, Vec<(String, bool)>) = (Vec::new(), Vec::new());
     for number in 0..count {
-        let (name, has_pivot) = (format!("part{number}"), random.u32(0..3) == 0);
-        below.push(part(random, &name, has_pivot, &sagas));
+        let (name, has_pivot) = (format!("{saga}-part{number}"), random.u32(0..3) == 0);
+        let writer = Writer { is_part: true, is_in_crowd, ..Writer::new(random, &sagas) };
+        below.push(part(writer, &name, has_pivot));
         sagas.push((name, has_pivot));
     }
-    let mut writer = Writer::new(random, &sagas);
-    writer.line(0, &format!("saga: {SAGA}"));
+    let mut writer = Writer { is_in_crowd, ..Writer::new(random, &sagas) };
+    writer.line(0, &format!("saga: {saga}"));
     writer.line(0, "start: { on: Wanted, from: wanted, key: event.id }");
     writer.line(0, "retain: 3600000ms");
     writer.deadline();
@@ -67,8 +78,7 @@ pub(super) fn text(random: &mut Rng) -> String {
 }
 
 /// The text of a definition that others run.
-fn part(random: &mut Rng, name: &str, has_pivot: bool, sagas: &[(String, bool)]) -> String {
-    let mut writer = Writer { is_part: true, ..Writer::new(random, sagas) };
+fn part(mut writer: Writer<'_>, name: &str, has_pivot: bool) -> String {
     writer.line(0, &format!("saga: {name}"));
     writer.line(0, "input: { n: int, items: list(int), few: list(int) }");
     writer.deadline();
@@ -105,6 +115,7 @@ impl<'r> Writer<'r> {
             lists: Vec::new(),
             is_behind: false,
             is_part: false,
+            is_in_crowd: false,
             code: "NO",
             sagas: sagas.to_vec(),
         }
@@ -125,7 +136,9 @@ impl<'r> Writer<'r> {
         self.line(0, "search:");
         self.line(2, "who: key");
         let unique = self.random.u32(0..3) > 0;
-        self.line(2, &format!("tag: {{ value: \"'v' + string(start.n)\", unique: {unique} }}"));
+        // In a crowd few others want the same.
+        let number = if self.is_in_crowd { "start.n + 5 * size(start.items)" } else { "start.n" };
+        self.line(2, &format!("tag: {{ value: \"'v' + string({number})\", unique: {unique} }}"));
     }
 
     /// The pivot: a step, or a saga that holds one.
@@ -266,21 +279,23 @@ impl Writer<'_> {
     fn wait(&mut self, indent: usize, depth: usize) {
         let name = self.name('w');
         self.line(indent, &format!("- step: {name}"));
-        let value = match (self.items.last(), self.random.u32(0..3)) {
-            (Some(item), 0 | 1) => format!("'t' + string({item})"),
-            (Some(_), _) => "'t' + string(index)".to_owned(),
-            (None, _) => "'t' + string(start.n)".to_owned(),
+        let number = match (self.items.last(), self.random.u32(0..3)) {
+            (Some(item), 0 | 1) => item,
+            (Some(_), _) => "index",
+            (None, _) => "start.n",
         };
+        let prefix = if self.is_in_crowd { "key + '-t'" } else { "'t'" };
+        let value = format!("{prefix} + string({number})");
         let condition = if self.random.bool() { ", if: event.ok" } else { "" };
         if self.random.u32(0..3) == 0 {
             self.line(indent + 2, "approval: boss");
             self.line(
                 indent + 2,
-                &format!("answer: {{ on: Tagged, from: tags, match: \"tag == {value}\", approved: event.ok{condition} }}"),
+                &format!("answer: {{ on: {TAGGED}, from: {TAGS}, match: \"tag == {value}\", approved: event.ok{condition} }}"),
             );
         } else {
-            self.line(indent + 2, "wait: Tagged");
-            self.line(indent + 2, "from: tags");
+            self.line(indent + 2, &format!("wait: {TAGGED}"));
+            self.line(indent + 2, &format!("from: {TAGS}"));
             self.line(indent + 2, &format!("match: \"tag == {value}\""));
             if !condition.is_empty() {
                 self.line(indent + 2, "if: event.ok");

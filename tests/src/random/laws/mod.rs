@@ -17,8 +17,9 @@ use ringmaster_schemas::state::{Entry, Saga, Waits, Work};
 
 use super::behave::Account;
 pub(super) use events::{Arrived, Came, came, kept, moved_in};
+pub(super) use reactions::reacts;
 pub(super) use told::bodies;
-pub(super) use turns::turn;
+pub(super) use turns::{stuck, turn};
 pub(super) use way::{Known, way, whole_way};
 pub(super) use written::written;
 

@@ -65,7 +65,7 @@ fn awaited(before: &Saga, input: &Input, happened: &[Happened], now: Millis) -> 
 }
 
 /// Stuck is only what the rules leave to a person.
-fn stuck(definition: &Definition, one: &Happened) -> Option<String> {
+pub(in crate::random) fn stuck(definition: &Definition, one: &Happened) -> Option<String> {
     let phase = |place: Place| {
         let entry = one.behind.entry(place)?;
         Some((entry.work, definition.node(entry.node)?.phase))
