@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The same, once it has said why it cannot: a leader that moves is found sooner.
 const PATIENCE_WHEN_UNREADABLE: Duration = Duration::from_secs(10);
 /// How often a partition is read from its beginning before it is an error that it begins elsewhere by then.
-const TRIES: u32 = 10;
+pub(crate) const TRIES: u32 = 10;
 const POLL: Duration = Duration::from_millis(50);
 
 /// A record that was read.
@@ -70,11 +70,20 @@ fn read_within(
     visit: &mut dyn FnMut(Read) -> bool,
 ) -> Result<(), BusError> {
     let at = TopicPartition { topic: bus.topic(topic), partition };
-    let mut tries = 0;
+    let (mut tries, mut tried) = (0, None);
     loop {
         let known = bounds(bus, at)?;
+        let begin = known.0.max(from);
         tries += 1;
-        match read_known(bus, at, (known.0.max(from), known.1), unreadable_max, visit) {
+        // No beginning that moved: it lost its end, or is another topic of that name.
+        if tried == Some(begin) {
+            return Err(BusError::Refused(format!(
+                "{topic}: it has no offset {begin} any more: it goes from {} to {}",
+                known.0, known.1
+            )));
+        }
+        tried = Some(begin);
+        match read_known(bus, at, (begin, known.1), unreadable_max, visit) {
             // As if it had been asked a moment later.
             Err(Unread::Moved) if tries < TRIES => {}
             Err(Unread::Moved) => {

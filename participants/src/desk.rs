@@ -48,6 +48,10 @@ pub struct Counts {
     pub undone_nothing: u64,
     /// Records that are no command; skipped.
     pub undecodable: u64,
+    /// Answers that a fault script loses.
+    pub script_lost: u64,
+    /// Answers that a fault script sends twice.
+    pub script_repeated: u64,
 }
 
 /// What a record came to.
@@ -134,6 +138,8 @@ impl<S: Service, L: Ledger> Desk<S, L> {
             true => Script::default(),
             false => faults.script(&meta.idempotency_key, meta.attempt),
         };
+        self.counts.script_lost += u64::from(script.reply.lost);
+        self.counts.script_repeated += u64::from(script.reply.repeated);
         let taken = match self.crashes(&script, &meta.idempotency_key) {
             Ok(true) => Ok(Taken::Crash),
             Ok(false) => {

@@ -69,7 +69,9 @@ pub(super) fn list(config: &Config, as_json: bool, out: &mut dyn Write) -> Resul
 /// What the topic of snapshots says of a partition, read to its end unless somebody wants it to stop.
 pub(super) fn read(bus: &mut impl Bus, topics: &Topics, partition: i32, stop: &AtomicBool) -> Result<Snapshots, BusError> {
     let at = TopicPartition { topic: bus.topic(&topics.snapshots), partition };
+    let mut tries = 0;
     loop {
+        tries += 1;
         let (begun, mut found) = (blocking::bounds(bus, at)?.0, Snapshots::default());
         let mut note = |read: blocking::Read| {
             found.take(read.value.as_deref().unwrap_or_default());
@@ -78,7 +80,7 @@ pub(super) fn read(bus: &mut impl Bus, topics: &Topics, partition: i32, stop: &A
         match blocking::read_from(bus, &topics.snapshots, (partition, 0), &mut note) {
             Ok(()) => return Ok(found),
             // An owner deletes older ones at any moment: those that are left are read from their beginning.
-            Err(BusError::Refused(_)) if blocking::bounds(bus, at)?.0 > begun => {}
+            Err(BusError::Refused(_)) if tries < blocking::TRIES && blocking::bounds(bus, at)?.0 > begun => {}
             Err(error) => return Err(error),
         }
     }

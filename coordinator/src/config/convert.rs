@@ -116,6 +116,7 @@ impl Config {
             group: self.group(),
             address,
             topic: Topics::new(&self.prefix).journal,
+            partitions: self.partitions,
             name: self.instance.clone(),
             leaves: self.leave_on_stop,
         }

@@ -151,7 +151,7 @@ fn end_all(stage: &mut Stage<'_>) -> Result<PathBuf, Halt> {
     }
     stage.wait_shared("the last coordinator owns all partitions")?;
     let data = stage.end_coordinator(0)?;
-    SERVICES.iter().try_for_each(|service| stage.end_service(service))?;
+    SERVICES.iter().try_for_each(|service| stage.end_service(service).map(drop))?;
     Ok(data)
 }
 

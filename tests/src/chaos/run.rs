@@ -178,7 +178,7 @@ impl Round<'_> {
         let all = mark.moved(&made.partitions).expect("it was waited for");
         let first = mark.first(&made.partitions).unwrap_or(all);
         let under_way = mark.under_way(&made.partitions);
-        let is_proven = under_way >= self.options.proven_from;
+        let is_proven = made.has_hit && under_way >= self.options.proven_from;
         let note = if is_proven { "" } else { ": TOO FEW, it does not count" };
         tell(&format!(
             "round {} {class:<20} {}: {under_way} under way{note}; the first ended behind {:.1} s, all moved behind {:.1} s",

@@ -335,12 +335,15 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Ends a service in order.
-    pub(super) fn end_service(&mut self, name: &'static str) -> Result<(), Halt> {
+    /// Ends a service in order; what it said last.
+    pub(super) fn end_service(&mut self, name: &'static str) -> Result<String, Halt> {
         let mut process = self.world.take_service(name);
         process.ask_to_end();
         let code = self.wait_code(name, &mut process)?;
-        if code == SERVICE_UNREACHABLE { Ok(()) } else { ended_well(code, name, &process) }
+        if code != SERVICE_UNREACHABLE {
+            ended_well(code, name, &process)?;
+        }
+        Ok(process.said_last())
     }
 
     fn wait_code(&mut self, name: &str, process: &mut Process) -> Result<i32, Halt> {

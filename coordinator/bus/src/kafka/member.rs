@@ -18,8 +18,9 @@ use rdkafka::topic_partition_list::Offset;
 use super::contact::Contact;
 use super::direct;
 use super::errors::bus_error;
-use super::members::client_id;
+use super::members::{client_id, settled};
 use super::native::{Consumer, Told};
+use super::orphans::Orphans;
 use super::settings::KafkaSettings;
 use crate::membership::{Granted, Membership};
 use crate::signal::Signal;
@@ -32,6 +33,8 @@ pub struct Joining {
     pub group: String,
     /// The topic whose partitions are shared out.
     pub topic: String,
+    /// How many it has.
+    pub partitions: i32,
     /// The member's name: no two that run have the same.
     pub name: String,
     /// Where its API listens, for those who ask who is a member; empty if nowhere.
@@ -52,6 +55,7 @@ pub struct Member {
     /// What it has been given and has not given back.
     held: BTreeSet<i32>,
     contact: Contact,
+    orphans: Orphans,
     /// Who waits for so long joins anew.
     forgotten_after: Duration,
     /// The consumer before this one, which is being closed.
@@ -63,7 +67,8 @@ impl Member {
     ///
     /// Errors: [`BusError::Refused`] for settings that librdkafka does not take.
     pub fn join(settings: KafkaSettings, joining: Joining) -> Result<Self, BusError> {
-        let signal = Arc::default();
+        let (signal, now) = (Arc::default(), Instant::now());
+        let orphans = Orphans::of(joining.partitions, now);
         // A name that cannot be given up would keep others waiting at every orderly end.
         settings.check()?;
         let is_static = !joining.leaves || settings.own_security().is_ok();
@@ -76,7 +81,8 @@ impl Member {
             joining,
             is_static,
             held: BTreeSet::new(),
-            contact: Contact::begins(Instant::now()),
+            contact: Contact::begins(now),
+            orphans,
             forgotten_after,
             closing: None,
         })
@@ -108,7 +114,9 @@ impl Member {
         if let Some(why) = fenced {
             return self.fenced(why);
         }
-        match granted? {
+        let granted = granted?;
+        self.orphans.moves();
+        match granted {
             Granted::Given(partitions) => {
                 self.contact.given(self.consumer.member_id(), Instant::now());
                 self.held.extend(&partitions);
@@ -143,11 +151,41 @@ impl Member {
                     "the broker took this instance for another one of its name, since it was silent: it joins again"
                 );
                 self.contact.joined_again(now);
-                let lost: Vec<i32> = std::mem::take(&mut self.held).into_iter().collect();
-                (!lost.is_empty()).then_some(Granted::Lost(lost))
+                self.lose_all()
             }
             Err(error) => Some(Granted::Refused(error)),
         }
+    }
+
+    fn lose_all(&mut self) -> Option<Granted> {
+        let lost: Vec<i32> = std::mem::take(&mut self.held).into_iter().collect();
+        (!lost.is_empty()).then_some(Granted::Lost(lost))
+    }
+
+    /// Leaves and joins anew where some partitions are nobody's and it is up to this one: the group shares out anew then.
+    fn adopt(&mut self) -> Option<Granted> {
+        let now = Instant::now();
+        if !self.orphans.is_due(now) {
+            return None;
+        }
+        let members = settled(self.consumer.client(), &self.joining.group, SHARES_WITHIN)?;
+        if !self.orphans.look(&members, &self.joining.name, now) {
+            return None;
+        }
+        tracing::warn!(
+            "some partitions have been nobody's for too long: this instance joins anew, so that they are shared out again"
+        );
+        if self.is_static
+            && let Err(why) = direct::leave_group(&self.settings, &self.joining.group, &self.joining.name)
+        {
+            tracing::error!(why, "the group cannot be left: it is tried again");
+            return None;
+        }
+        if let Err(error) = self.join_anew() {
+            return Some(Granted::Refused(error));
+        }
+        self.contact.lost(now);
+        self.lose_all()
     }
 
     /// By another consumer of the same name.
@@ -199,6 +237,9 @@ impl Membership for Member {
         // 250 ms is one of 1,000, and each of the rounds by which partitions move takes as long. A question wakes it.
         let _ = self.consumer.client().assignment();
         self.ask_anew();
+        if let Some(lost) = self.adopt() {
+            return Some(lost);
+        }
         loop {
             self.signal.lower();
             let granted = self.take();
@@ -239,6 +280,9 @@ impl Membership for Member {
         Arc::new(move || signal.wake())
     }
 }
+
+/// For what the broker says of who has what: members look again soon.
+const SHARES_WITHIN: Duration = Duration::from_secs(1);
 
 /// A tenth and less of what a pause of a moved partition may take.
 const HEARTBEAT_MS: &str = "250";

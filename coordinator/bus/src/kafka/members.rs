@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::groups::GroupList;
 
 use super::errors::bus_error;
 use super::settings::KafkaSettings;
@@ -10,6 +11,9 @@ use crate::BusError;
 
 /// How long the broker is waited for.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// A group whose members have what they were given last, and none joins.
+const STABLE: &str = "Stable";
 
 /// A member as others see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,17 @@ pub fn members(settings: &KafkaSettings, group: &str) -> Result<Vec<MemberFound>
     settings.check()?;
     let client: BaseConsumer = settings.common().create().map_err(|error| bus_error(&error))?;
     let found = client.fetch_group_list(Some(group), ANSWER_MAX).map_err(|error| bus_error(&error))?;
+    Ok(all_of(&found))
+}
+
+/// The same by a client that is there, if the group stands still now; none also if the broker does not say within this time.
+pub(super) fn settled<C: ConsumerContext>(client: &impl Consumer<C>, group: &str, within: Duration) -> Option<Vec<MemberFound>> {
+    let found = client.fetch_group_list(Some(group), within).ok()?;
+    let is_stable = found.groups().iter().all(|group| group.state() == STABLE);
+    is_stable.then(|| all_of(&found))
+}
+
+fn all_of(found: &GroupList) -> Vec<MemberFound> {
     let mut members: Vec<MemberFound> = found
         .groups()
         .iter()
@@ -47,7 +62,7 @@ pub fn members(settings: &KafkaSettings, group: &str) -> Result<Vec<MemberFound>
         })
         .collect();
     members.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(members)
+    members
 }
 
 /// The partitions of an assignment, of whatever topics: a version, then topics with their partitions

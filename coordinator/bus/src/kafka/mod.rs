@@ -27,6 +27,7 @@ mod limits;
 mod member;
 mod members;
 mod native;
+mod orphans;
 mod outgoing;
 mod outlet;
 mod questions;

@@ -4,5 +4,6 @@
 
 mod emptied;
 mod leaders;
+mod orphans;
 mod proxy;
 mod unanswered;

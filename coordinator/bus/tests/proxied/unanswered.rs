@@ -33,6 +33,7 @@ fn a_question_to_join_that_is_never_answered_is_asked_again() {
     let joining = Joining {
         group: "members".to_owned(),
         topic: "shared".to_owned(),
+        partitions: PARTITIONS,
         name: "one".to_owned(),
         address: String::new(),
         leaves: true,

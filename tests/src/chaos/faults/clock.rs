@@ -21,5 +21,5 @@ pub(super) fn step(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt
     stage.hit()?;
     stage.set_clock(seat, away_s)?;
     stage.seats[seat].away_s = away_s;
-    Ok(Made { what: format!("{name}, to {away_s:+} s"), partitions })
+    Ok(Made::of(format!("{name}, to {away_s:+} s"), partitions))
 }

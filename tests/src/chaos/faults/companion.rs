@@ -36,7 +36,7 @@ impl Companion {
         }
         target.kill(stage)?;
         target.start(stage)?;
-        self.made = Some(Made { what: format!("{target}, at the same moment, back at once"), partitions });
+        self.made = Some(Made::of(format!("{target}, at the same moment, back at once"), partitions));
         Ok(())
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn full(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt
     stage.end_coordinator(seat)?;
     disk.unmount()?;
     stage.start(seat);
-    Ok(Made { what: format!("{name}, which ended {ended} times"), partitions })
+    Ok(Made::of(format!("{name}, which ended {ended} times"), partitions))
 }
 
 fn fill(folder: &Path) -> Result<(), Halt> {

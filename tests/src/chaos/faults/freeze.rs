@@ -38,5 +38,5 @@ pub(super) fn freeze(stage: &mut Stage<'_>, random: &mut Rng, choose: Choose) ->
             stage.world.mend_brokers()?;
         }
     }
-    Ok(Made { what: format!("{target}, for {:.1} s", stage.shop.marked().elapsed().as_secs_f64()), partitions })
+    Ok(Made::of(format!("{target}, for {:.1} s", stage.shop.marked().elapsed().as_secs_f64()), partitions))
 }

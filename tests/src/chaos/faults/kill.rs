@@ -15,7 +15,7 @@ pub(super) fn kill(stage: &mut Stage<'_>, random: &mut Rng, choose: Choose) -> R
 pub(super) fn end(stage: &mut Stage<'_>, random: &mut Rng, choose: Choose) -> Result<Made, Halt> {
     with(stage, random, choose, |stage, target| match target {
         Target::Coordinator(seat, _) => stage.end_coordinator(seat).map(drop),
-        Target::Service(name) => stage.end_service(name),
+        Target::Service(name) => stage.end_service(name).map(drop),
         Target::Broker(number) => Ok(stage.world.node(number).stop()?),
     })
 }
@@ -35,5 +35,5 @@ fn with(
     }
     target.start(stage)?;
     let how = if is_late { "back when others did its work" } else { "back at once" };
-    Ok(Made { what: format!("{target}, {how}"), partitions })
+    Ok(Made::of(format!("{target}, {how}"), partitions))
 }

@@ -10,5 +10,5 @@ pub(super) fn moved(stage: &mut Stage<'_>) -> Result<Made, Halt> {
     stage.wait_flow(&partitions)?;
     stage.hit()?;
     stage.world.cluster().expect("the class is possible only with it").move_leaders()?;
-    Ok(Made { what: "all partitions".to_owned(), partitions })
+    Ok(Made::of("all partitions".to_owned(), partitions))
 }

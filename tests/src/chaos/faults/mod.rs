@@ -31,6 +31,15 @@ pub(super) struct Made {
     pub what: String,
     /// The partitions whose work it hit.
     pub partitions: BTreeSet<i32>,
+    /// Whoever did it says that it came to something.
+    pub has_hit: bool,
+}
+
+impl Made {
+    /// What must have come to something.
+    fn of(what: String, partitions: BTreeSet<i32>) -> Made {
+        Made { what, partitions, has_hit: true }
+    }
 }
 
 /// Makes a fault, and mends it.

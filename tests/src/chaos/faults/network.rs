@@ -34,7 +34,7 @@ fn apart(stage: &mut Stage<'_>, random: &mut Rng, weather: Weather) -> Result<Ma
     }
     ways(stage).set(client, Weather::Clear);
     set_apart(stage, target, false);
-    Ok(Made { what: format!("{client}, for {:.1} s", stage.shop.marked().elapsed().as_secs_f64()), partitions })
+    Ok(Made::of(format!("{client}, for {:.1} s", stage.shop.marked().elapsed().as_secs_f64()), partitions))
 }
 
 /// What brokers answer is lost for a while, though they did what they were asked: nobody knows what was written.
@@ -45,7 +45,7 @@ pub(super) fn answers_lost(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Ma
     ways(stage).set(client, Weather::AnswersLost);
     stage.last(long)?;
     ways(stage).set(client, Weather::Clear);
-    Ok(Made { what: format!("{client}, for {:.1} s", long.as_secs_f64()), partitions })
+    Ok(Made::of(format!("{client}, for {:.1} s", long.as_secs_f64()), partitions))
 }
 
 /// All that passes between processes and brokers comes later, until orders that were placed meanwhile have ended.
@@ -56,7 +56,7 @@ pub(super) fn slow(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt
     ways(stage).set_all(Weather::Slow(by));
     stage.wait_moved("orders end in spite of it", &partitions)?;
     ways(stage).set_all(Weather::Clear);
-    Ok(Made { what: format!("all, by {} ms each way", by.as_millis()), partitions })
+    Ok(Made::of(format!("all, by {} ms each way", by.as_millis()), partitions))
 }
 
 fn ways<'a>(stage: &Stage<'a>) -> &'a Ways {

@@ -42,5 +42,5 @@ pub(super) fn poison(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Ha
         }
     }
     stage.world.write_all(&records);
-    Ok(Made { what: format!("{} records", records.len()), partitions })
+    Ok(Made::of(format!("{} records", records.len()), partitions))
 }

@@ -19,5 +19,5 @@ pub(super) fn rolling(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, H
         stage.wait_shared("the partitions are owned before the next one ends")?;
     }
     let names: Vec<&str> = seats.iter().map(|seat| stage.seats[*seat].name).collect();
-    Ok(Made { what: names.join(", "), partitions })
+    Ok(Made::of(names.join(", "), partitions))
 }

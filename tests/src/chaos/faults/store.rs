@@ -51,7 +51,7 @@ fn harmed(stage: &mut Stage<'_>, random: &mut Rng, harm: Harm) -> Result<Made, H
     stage.seats[seat].may_end = true;
     stage.start(seat);
     let file = file.file_name().unwrap_or_default().display();
-    Ok(Made { what: format!("{name}, {file}"), partitions })
+    Ok(Made::of(format!("{name}, {file}"), partitions))
 }
 
 /// All files of a store that hold something which it goes by: not what it says for people, nor what it never reads.

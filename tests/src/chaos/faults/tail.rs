@@ -18,7 +18,7 @@ const LOST_BYTES_MAX: u64 = 64 << 10;
 
 /// `kill -9` of the broker; the journal of one partition ends sooner when it is back.
 pub(super) fn lost(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt> {
-    let partition = random.i32(..PARTITIONS);
+    let partition = random.i32(0..PARTITIONS);
     let partitions = BTreeSet::from([partition]);
     let journal = stage.world.topics().journal;
     stage.wait_flow(&partitions)?;
@@ -31,7 +31,7 @@ pub(super) fn lost(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt
     file.set_len(length.saturating_sub(bytes))?;
     stage.world.node(1).restart()?;
     stage.world.mend_brokers()?;
-    Ok(Made { what: format!("{bytes} bytes of journal {partition}"), partitions })
+    Ok(Made::of(format!("{bytes} bytes of journal {partition}"), partitions))
 }
 
 /// The folder of a partition, somewhere below the broker's.

@@ -1,0 +1,111 @@
+//! Partitions that a group leaves to nobody.
+//!
+//! With `cooperative-sticky` partitions move in two rounds: in the first whoever has them is told to give them up, and in the second, which
+//! begins when it joins again, they are given to another. If it dies between the two and is back by its name before its session is over,
+//! the broker gives it what the first round left it, and there is no second one: the group is stable, and nobody has what was to move
+//! (Kafka 4.3.1). So members look whether all is given out, and one of them leaves and joins anew if it is not.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::members::MemberFound;
+
+/// Between two looks.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Who hands over joins again well within this time. If it takes longer once, a round more is made, and nothing is lost by that.
+const MOVED_WITHIN: Duration = Duration::from_secs(8);
+
+/// What nobody has, and since when.
+#[derive(Debug)]
+pub(super) struct Orphans {
+    all: BTreeSet<i32>,
+    /// Some that nobody has had since then.
+    found: Option<(BTreeSet<i32>, Instant)>,
+    looked_at: Instant,
+}
+
+impl Orphans {
+    /// Of a topic with so many partitions.
+    pub(super) fn of(partitions: i32, now: Instant) -> Orphans {
+        Orphans { all: (0..partitions).collect(), found: None, looked_at: now }
+    }
+
+    /// True if it is time to look; once each time.
+    pub(super) fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = now.duration_since(self.looked_at) >= LOOK_EVERY;
+        if is_due {
+            self.looked_at = now;
+        }
+        is_due
+    }
+
+    /// What the group says of its members, where nothing moves: true if some partitions have been nobody's for too long and it is up to
+    /// this member, which has the fewest, to join anew.
+    pub(super) fn look(&mut self, members: &[MemberFound], name: &str, now: Instant) -> bool {
+        let given: BTreeSet<i32> = members.iter().flat_map(|member| member.partitions.iter().copied()).collect();
+        let nobodys: BTreeSet<i32> = self.all.difference(&given).copied().collect();
+        let (before, since) = self.found.take().unwrap_or_else(|| (nobodys.clone(), now));
+        let still: BTreeSet<i32> = before.intersection(&nobodys).copied().collect();
+        if nobodys.is_empty() {
+            return false;
+        }
+        self.found = Some(if still.is_empty() { (nobodys, now) } else { (still, since) });
+        let is_long = self.found.as_ref().is_some_and(|(_, since)| now.duration_since(*since) >= MOVED_WITHIN);
+        let poorest = members.iter().min_by_key(|member| (member.partitions.len(), &member.name));
+        let is_due = is_long && poorest.is_some_and(|member| member.name == name);
+        if is_due {
+            self.found = None;
+        }
+        is_due
+    }
+
+    /// Something moves: what nobody has now is on its way.
+    pub(super) fn moves(&mut self) {
+        self.found = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: &str, partitions: &[i32]) -> MemberFound {
+        MemberFound { name: name.to_owned(), address: String::new(), host: String::new(), partitions: partitions.to_vec() }
+    }
+
+    #[test]
+    fn one_member_joins_anew_where_something_is_nobodys_for_long() {
+        let begun = Instant::now();
+        let at = |s: u64| begun + Duration::from_secs(s);
+        let group = [member("blue", &[4, 5]), member("green", &[6])];
+        let (mut blue, mut green) = (Orphans::of(7, begun), Orphans::of(7, begun));
+        let looks = [0, 4, 7, 8, 9, 16].map(|s| (blue.look(&group, "blue", at(s)), green.look(&group, "green", at(s))));
+        let one = |joins| (false, joins);
+        assert_eq!(looks, [false, false, false, true, false, false].map(one), "green has less, and has time to do it");
+        assert!(green.look(&group, "green", at(17)), "it came to nothing");
+    }
+
+    #[test]
+    fn what_moves_is_no_orphan() {
+        let begun = Instant::now();
+        let at = |s: u64| begun + Duration::from_secs(s);
+        let mut orphans = Orphans::of(3, begun);
+        let with = |partitions: &[i32]| [member("blue", partitions)];
+        assert!(!orphans.look(&with(&[0]), "blue", at(0)));
+        assert!(!orphans.look(&with(&[0, 1, 2]), "blue", at(7)), "they came");
+        assert!(!orphans.look(&with(&[0]), "blue", at(8)), "they go again");
+        orphans.moves();
+        assert!(!orphans.look(&with(&[0, 1]), "blue", at(16)), "a round was made");
+        assert!(!orphans.look(&with(&[0, 2]), "blue", at(24)), "another one is nobody's now");
+        assert!(orphans.look(&with(&[0, 2]), "blue", at(32)));
+        assert!(!orphans.look(&[], "blue", at(60)), "it is no member itself");
+    }
+
+    #[test]
+    fn looks_are_not_too_many() {
+        let begun = Instant::now();
+        let mut orphans = Orphans::of(3, begun);
+        let due = [0, 1_999, 2_000, 2_001, 4_000].map(|ms| orphans.is_due(begun + Duration::from_millis(ms)));
+        assert_eq!(due, [false, false, true, false, true]);
+    }
+}
