@@ -25,10 +25,18 @@ pub(crate) fn hold_back(world: &mut World, shop: &Shop) {
     shop.wait_stuck();
 }
 
-/// The longest time that a partition stood when another instance claimed it: from the last turn of the one to the first of the other, by
-/// the journal's own clock. For people: how long it is depends on the machine, and on what comes in.
-fn longest_pause_ms(world: &World) -> i64 {
-    let mut longest = 0;
+/// A partition that another instance claimed, by the journal's own clock.
+#[derive(Debug, Clone, Copy)]
+struct Moved {
+    /// The last turn of the one.
+    last: i64,
+    /// The first of the other.
+    first: i64,
+}
+
+/// All that moved so far.
+fn moves(world: &World) -> Vec<Moved> {
+    let mut moves = Vec::new();
     for partition in 0..PARTITIONS {
         let (mut last, mut owner, mut claimed) = (None, None, false);
         for value in world.values(&world.topics().journal, partition) {
@@ -38,16 +46,83 @@ fn longest_pause_ms(world: &World) -> i64 {
                     owner = Some(claim.owner);
                 }
                 JournalRecord::Decision(decision) => {
-                    if let Some(before) = last.filter(|_| std::mem::take(&mut claimed)) {
-                        longest = longest.max(decision.stamp.now - before);
-                    }
-                    last = Some(decision.stamp.now);
+                    let first = decision.stamp.now;
+                    moves.extend(last.filter(|_| std::mem::take(&mut claimed)).map(|last| Moved { last, first }));
+                    last = Some(first);
                 }
                 JournalRecord::Positions(_) | JournalRecord::Bare(_) => {}
             }
         }
     }
-    longest
+    moves
+}
+
+/// How long partitions may stand that are handed over, in ms: from the last turn of the one to the first of the other.
+const HANDED_OVER_MAX_MS: i64 = 1_000;
+/// The same behind a kill -9, from the kill on: the session by default, and 2 s.
+const TAKEN_OVER_MAX_MS: i64 = 8_000;
+/// What a busy machine adds, it adds now and then; what a second session, or a second round of the group, takes, it takes each time. So the
+/// best of several is held to what is promised.
+const TRIES: usize = 3;
+
+/// How partitions move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    ToOneMore,
+    BySigterm,
+    ByKill,
+}
+
+/// One more comes, and goes, in order or not, under load, again and again. Each time some partition stands the longest: of these times the
+/// shortest is within what is promised, of each way of moving.
+#[test]
+fn partitions_stand_no_longer_than_is_promised() {
+    let mut world = World::new("how long partitions stand");
+    let blue = world.owner("blue");
+    let shop = world.shop();
+    shop.order(1_000_000, 100.0);
+    let all: BTreeSet<i32> = (0..PARTITIONS).collect();
+    let goes_on = || {
+        shop.mark();
+        until("orders come and end in all partitions", || shop.marked().moved(&all).is_some());
+    };
+    goes_on();
+    let mut moved = Vec::new();
+    for way in [Way::BySigterm, Way::ByKill].repeat(TRIES) {
+        moved.push((Way::ToOneMore, now()));
+        let green = world.owner("green");
+        wait_shared("both have a share", &[&blue, &green]);
+        goes_on();
+        moved.push((way, now()));
+        match way {
+            Way::ByKill => drop(green.kill()),
+            _ => drop(green.stop()),
+        }
+        wait_shared("blue has all again", &[&blue]);
+        goes_on();
+    }
+    shop.halt();
+    world.close(shop, blue);
+    let moves = moves(&world);
+    for (way, max) in [(Way::ToOneMore, HANDED_OVER_MAX_MS), (Way::BySigterm, HANDED_OVER_MAX_MS), (Way::ByKill, TAKEN_OVER_MAX_MS)]
+    {
+        let longest: Vec<i64> = (0..moved.len()).filter(|at| moved[*at].0 == way).map(|at| longest(&moves, &moved[at..])).collect();
+        say(&format!("  {way:?}: a partition stood {longest:?} ms at most"));
+        assert!(longest.iter().min() < Some(&max), "{way:?}: each time some partition stood for {max} ms or more: {longest:?}");
+    }
+}
+
+fn now() -> i64 {
+    ringmaster_bus::clock::now().wall
+}
+
+/// The longest time that a partition stood of those that moved by the first of these causes: before the next of them.
+fn longest(moves: &[Moved], causes: &[(Way, i64)]) -> i64 {
+    let (way, since) = causes[0];
+    let until = causes.get(1).map_or(i64::MAX, |(_, at)| *at);
+    let ours = moves.iter().filter(|moved| (since..until).contains(&moved.first));
+    let stood = ours.map(|moved| moved.first - if way == Way::ByKill { since } else { moved.last });
+    stood.max().unwrap_or_else(|| panic!("nothing moved: {causes:?}"))
 }
 
 #[test]
@@ -59,7 +134,10 @@ fn instances_share_the_partitions_and_take_over_from_each_other() {
     shop.wait_middle(200);
     let (green, red) = (world.owner("green"), world.owner("red"));
     wait_shared("all three have a share", &[&blue, &green, &red]);
-    say(&format!("  a partition that was handed over under load stood {} ms at most", longest_pause_ms(&world)));
+    say(&format!(
+        "  a partition that was handed over under load stood {} ms at most",
+        moves(&world).iter().map(|moved| moved.first - moved.last).max().unwrap_or_default()
+    ));
     // Whoever is asked: the one that has the saga answers.
     let shown = world.ringmaster(&["instances"]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
