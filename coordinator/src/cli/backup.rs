@@ -8,6 +8,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ringmaster_bus::{Bus, TopicPartition};
+use ringmaster_core::partition::Untaken;
+use ringmaster_schemas::journal::TopicId;
 use ringmaster_schemas::names::{Topics, hex};
 use ringmaster_schemas::state::Checkpoint;
 use ringmaster_store::Store;
@@ -21,13 +23,15 @@ use super::exit::{Exit, Failure};
 use super::text::time;
 use crate::blocking;
 use crate::config::Config;
-use crate::runtime::{self, verify};
+use crate::runtime::{self, Rebuild, verify};
 
 /// What a manifest says that it is.
 const FORMAT: &str = "ringmaster-backup";
 const VERSION: u32 = 1;
 const MANIFEST: &str = "MANIFEST.json";
 const STORE: &str = "store";
+/// What can be done where no backup fits.
+const NONE: &str = "none: a start rebuilds the store from the journal";
 
 /// What a backup is.
 #[derive(Debug, Serialize, Deserialize)]
@@ -136,12 +140,14 @@ fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
 pub(super) fn restore(config: &Config, folder: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let memory = config.shares().store;
     let manifest = read_manifest(folder)?;
-    fits(config, &manifest, folder)?;
+    let (mut any, topics) = (buses::open(config, Access::Read)?, Topics::new(&config.prefix));
+    let journal = on_bus!(&mut any, bus => fits(bus, (config, &topics), &manifest, folder)?);
     let backup = RocksStore::look(&folder.join(STORE), memory)?;
     let found: Vec<State> = states(&backup).map_err(|why| refused(folder, &why))?.into_iter().map(|(state, _)| state).collect();
     if found != manifest.states || backup.partitions() != manifest.partitions {
         return Err(refused(folder, "what lies in it is not what its manifest says: it was changed, or not copied whole"));
     }
+    on_bus!(&mut any, bus => prove(bus, (&topics, journal), &backup, folder)?);
     let own = config.store_dir();
     if own.exists() {
         let why = format_args!(
@@ -180,33 +186,83 @@ fn read_manifest(folder: &Path) -> Result<Manifest, Failure> {
     Ok(manifest)
 }
 
-/// Whether a backup is of this coordinator, and the journal reaches back to it.
-fn fits(config: &Config, manifest: &Manifest, folder: &Path) -> Result<(), Failure> {
+/// Whether a backup is of this coordinator, and the journal reaches back to it; the identity of the journal's topic.
+fn fits(bus: &mut impl Bus, (config, topics): (&Config, &Topics), manifest: &Manifest, folder: &Path) -> Result<TopicId, Failure> {
     if manifest.partitions != config.partitions {
         let (has, wants) = (manifest.partitions, config.partitions);
         return Err(refused(folder, &format!("it has {has} partitions, and the settings say {wants}")));
     }
-    let topic = Topics::new(&config.prefix).journal;
-    let mut any = buses::open(config, Access::Read)?;
-    on_bus!(&mut any, bus => {
-        let Some(described) = bus.describe(&[&topic])?.into_iter().next().flatten() else {
-            return Err(refused(folder, &format!("there is no topic {topic}")));
-        };
-        if hex(&described.id) != manifest.journal {
-            return Err(refused(folder, &format!("it is of another journal topic than {topic} is now (prefix '{}')", manifest.prefix)));
+    let topic = &topics.journal;
+    let Some(described) = bus.describe(&[topic])?.into_iter().next().flatten() else {
+        return Err(refused(folder, &format!("there is no topic {topic}")));
+    };
+    if hex(&described.id) != manifest.journal {
+        return Err(refused(folder, &format!("it is of another journal topic than {topic} is now (prefix '{}')", manifest.prefix)));
+    }
+    for state in &manifest.states {
+        let partition = state.partition;
+        let at = TopicPartition { topic: bus.topic(topic), partition };
+        let bounds = blocking::bounds(bus, at)?;
+        if let Some(why) = reaches(state.offset, bounds) {
+            return Err(refused(folder, &format!("partition {partition} stands at offset {}, and {topic} {why}", state.offset)));
         }
-        for state in &manifest.states {
-            let partition = state.partition;
-            let at = TopicPartition { topic: bus.topic(&topic), partition };
-            let (start, end) = blocking::bounds(bus, at)?;
-            if !(start..=end).contains(&state.offset) {
-                let why = format!(
-                    "partition {partition} stands at offset {}, and the journal holds {start} to {end}: take a newer backup",
-                    state.offset
-                );
-                return Err(refused(folder, &why));
-            }
-        }
-        Ok(())
+    }
+    Ok(described.id)
+}
+
+/// Why what stands at an offset does not go on by a journal with these bounds, and what to do, if so. The record before the offset must
+/// be there too: by it a start knows its journal.
+fn reaches(offset: i64, (start, end): (i64, i64)) -> Option<String> {
+    if offset > end {
+        return Some(format!("ends at {end}: it lost its tail since. Take a backup that is older, or {NONE}"));
+    }
+    let is_kept = start == 0 || start < offset;
+    (!is_kept).then(|| {
+        format!("begins at {start}: what came between is deleted. Take a backup that is newer, or none: a start makes the store of snapshots")
     })
+}
+
+/// Whether the journal still holds the record that each partition of the backup ends with: one that lost its tail and grew again reaches as
+/// far, and is another.
+fn prove(bus: &mut impl Bus, (topics, journal): (&Topics, TopicId), backup: &RocksStore, folder: &Path) -> Result<(), Failure> {
+    for partition in 0..backup.partitions() {
+        let untaken = |why: Untaken| refused(folder, &format!("partition {partition}: {why}"));
+        let mut rebuild = Rebuild::begin((partition, backup.partitions()), (topics, journal), backup).map_err(untaken)?;
+        let (before, offset) = (rebuild.first_offset(), rebuild.next_offset());
+        let mut is_same = before == offset;
+        if !is_same {
+            blocking::read_from(bus, &topics.journal, (partition, before), &mut |read| {
+                is_same = rebuild.take(read.offset, read.value.as_deref().unwrap_or_default()).is_ok();
+                false
+            })?;
+        }
+        if !is_same {
+            let why = format!(
+                "partition {partition} stands at offset {offset}, and what {} holds before that is another record than the backup ends with: \
+                 it lost its tail since, and grew again. Take a backup from before that, or {NONE}",
+                topics.journal
+            );
+            return Err(refused(folder, &why));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A start asks for the record before its offset, so that must be kept as well.
+    #[test]
+    fn a_journal_reaches_from_the_record_before_an_offset_to_it() {
+        for (offset, bounds) in [(0, (0, 0)), (0, (0, 7)), (7, (0, 7)), (7, (6, 7)), (7, (6, 9))] {
+            assert_eq!(reaches(offset, bounds), None, "{offset} in {bounds:?}");
+        }
+        for (offset, bounds, words) in
+            [(8, (0, 7), "ends at 7"), (7, (7, 9), "begins at 7"), (7, (8, 9), "begins at 8"), (0, (1, 9), "begins at 1")]
+        {
+            let why = reaches(offset, bounds).unwrap_or_default();
+            assert!(why.starts_with(words) && why.contains("Take a backup"), "{offset} in {bounds:?}: {why}");
+        }
+    }
 }
