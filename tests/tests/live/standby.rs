@@ -82,6 +82,22 @@ fn other_rules_are_refused_while_others_run() {
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(4), "{told}");
     assert!(told.contains("order-fulfilment") && told.contains("blue") && told.contains("ringmaster deploy"), "{told}");
+    // Nor does one with other partitions.
+    let refused = world.ringmaster(&[
+        "run",
+        "--set",
+        "api.listen=off",
+        "--set",
+        "instance=green",
+        "--set",
+        "data_dir=red",
+        "--set",
+        "partitions=4",
+    ]);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(4), "{told}");
+    let journal = world.topics().journal;
+    assert!(told.contains(&format!("{journal}: has 8 partitions, must have 4")), "{told}");
     assert_eq!((world.record_count(&definitions), blue.metric("ringmaster_claims_total")), (deployed, f64::from(PARTITIONS)));
     assert!(world.record_count(&world.topics().journal) - claims < PARTITIONS.into(), "nothing was claimed");
     // Deployed by a person it starts.
