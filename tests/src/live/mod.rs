@@ -16,6 +16,7 @@ mod python;
 mod read;
 mod shop;
 mod world;
+mod write;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -32,7 +33,8 @@ pub use process::Process;
 pub use python::Python;
 use ringmaster_bus::kafka::broker::{Broker, LIBS};
 pub use shop::{Mark, Placing, Shop};
-pub use world::{PARTITIONS, RUN, Raw, World, accounting};
+pub use world::{PARTITIONS, RUN, World, accounting};
+pub use write::Raw;
 
 /// How long something may take that must happen, on a machine that is busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(120);

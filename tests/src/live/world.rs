@@ -3,17 +3,15 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use ringmaster_bus::kafka::broker::{Broker, Cluster, free_ports};
 use ringmaster_demo::accounting::{self, Accounting};
-use ringmaster_demo::orders::{self, ORDERS, OUTCOMES, OrderWriter};
+use ringmaster_demo::orders::{ORDERS, OUTCOMES};
 use ringmaster_demo::rig;
 use ringmaster_demo::rig::SERVICES;
 use ringmaster_participants::audit::Audit;
-use ringmaster_schemas::names::{Topics, command_topic, partition_of};
+use ringmaster_schemas::names::{Topics, command_topic};
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_store::rocks::RocksStore;
 use tempfile::TempDir;
@@ -27,9 +25,6 @@ use crate::random::crowd::Definitions;
 pub const PARTITIONS: i32 = 8;
 /// What the keys of a shop's orders begin with.
 pub const RUN: &str = "ord-";
-
-/// A record as it is: topic, partition, key and value.
-pub type Raw<'a> = (&'a str, i32, Option<&'a [u8]>, Option<&'a [u8]>);
 
 /// A test's world. Dropping it ends its processes; the broker stays for the next test.
 pub struct World {
@@ -270,38 +265,6 @@ impl World {
     pub fn make_orders(&self, partitions: i32) {
         self.broker().delete_topic(ORDERS).expect("it is there");
         self.broker().create_topic(ORDERS, partitions, &[]).expect("it is gone");
-    }
-
-    /// Places orders without a shop, in batches that this codec compresses; returns when they are in the log.
-    pub fn place(&self, codec: &str, numbers: std::ops::Range<u64>) {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", self.address()).set("compression.type", codec).set("linger.ms", "1000");
-        let producer: BaseProducer = config.create().expect("a producer");
-        let writer = OrderWriter::new(self.schemas().named("OrderPlaced").expect("an example schema"));
-        for number in numbers {
-            let (key, mut value) = (orders::key(RUN, number), Vec::new());
-            writer.put(&key, number, &mut value);
-            let partition = partition_of(key.as_bytes(), PARTITIONS);
-            producer.send(BaseRecord::to(ORDERS).key(&key).payload(&value).partition(partition)).expect("taken");
-        }
-        producer.flush(Duration::from_secs(60)).expect("written");
-    }
-
-    /// Writes one record as it is, as anybody may.
-    pub fn write(&self, topic: &str, partition: i32, key: Option<&[u8]>, value: Option<&[u8]>) {
-        self.write_all(&[(topic, partition, key, value)]);
-    }
-
-    /// Writes such records as they are.
-    pub fn write_all(&self, records: &[Raw<'_>]) {
-        let mut config = ClientConfig::new();
-        let producer: BaseProducer = config.set("bootstrap.servers", self.address()).create().expect("a producer");
-        for (topic, partition, key, value) in records {
-            let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).partition(*partition);
-            (record.key, record.payload) = (*key, *value);
-            producer.send(record).expect("taken");
-        }
-        producer.flush(Duration::from_secs(60)).expect("written");
     }
 
     /// The end of a test without a shop, as [`World::close`] is of one with.

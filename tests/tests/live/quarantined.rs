@@ -1,6 +1,7 @@
 //! What lies in quarantine is taken in after all, by `ringmaster quarantine redrive`, and what was missed by `replay input`: once, whatever dies meanwhile.
 
 use ringmaster_demo::orders::{self, ORDERS, OrderWriter};
+use ringmaster_schemas::journal::JournalRecord;
 use ringmaster_schemas::names::partition_of;
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_tests::live::{Coordinator, PARTITIONS, RUN, World, said, say, until};
@@ -156,4 +157,63 @@ fn orders_that_were_missed_are_started_once() {
     said(&world.ringmaster(&["saga", "history", &id(3)]), 0, &["ann", "they were missed"]);
     coordinator.stop();
     say("replayed: three orders that were missed were started once");
+}
+
+/// Orders that are written from now on are read: that a partition is owned says not yet where it begins.
+fn wait_begun(world: &World) {
+    let begins = |value: &Vec<u8>| match JournalRecord::decode(value) {
+        Ok(JournalRecord::Positions(begun)) => begun.positions.iter().any(|position| *position.name == *ORDERS),
+        _ => false,
+    };
+    let journal = world.topics().journal;
+    until("all begin to read", || (0..PARTITIONS).all(|partition| world.values(&journal, partition).iter().any(begins)));
+}
+
+/// Behind a coordinator's back: two orders that it missed, one so old that it may have run and been forgotten. In front of its eyes: one as
+/// old, and one in the wrong partition; both lie in quarantine.
+#[test]
+fn what_is_too_old_is_started_only_if_that_is_said() {
+    let world = World::bare("too old");
+    world.apply_topics();
+    world.edit("sagas/order-fulfilment.yaml", "deadline: 3d\n", "deadline: 3d\nretain: 1h\n");
+    let long_ago = ringmaster_bus::clock::now().wall - 2 * 3_600_000;
+    let (home, id) = (|key: &str| partition_of(key.as_bytes(), PARTITIONS), |key: &str| format!("order-fulfilment/{key}"));
+    let (forgotten, old) = order(&world, 2, &[]);
+    let (late, as_old) = order(&world, 3, &[]);
+    let (astray, other) = order(&world, 4, &[]);
+    world.place("none", 0..2);
+    world.write_as_of(long_ago, (ORDERS, home(&forgotten), Some(forgotten.as_bytes()), Some(&old)));
+    world.edit("ringmaster.toml", "[kafka]", "start_at = \"latest\"\n[kafka]");
+    let coordinator = world.owner("blue");
+    wait_begun(&world);
+    world.write_as_of(long_ago, (ORDERS, home(&late), Some(late.as_bytes()), Some(&as_old)));
+    world.write(ORDERS, (home(&astray) + 1) % PARTITIONS, Some(astray.as_bytes()), Some(&other));
+    until("both are in quarantine", || listed(&world, &[]).len() == 2);
+    assert_eq!(listed(&world, &["--reason", "TOO_OLD"]).len(), 1);
+
+    let address = coordinator.address.to_string();
+    let range = ["replay", "input", "orders", "--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z", "--api", &address];
+    let replay = |more: &[&str], code: i32, words: &[&str]| said(&world.ringmaster(&[&range[..], more].concat()), code, words);
+    let hand = ["--by", "ann", "--why", "they never ran"];
+    replay(&[], 0, &["2 missing", "1 too old", "--accept-old", "2 in quarantine", "quarantine redrive", "--expected 2"]);
+    replay(&["--json"], 0, &[r#""in_quarantine":2"#, r#""missing":2"#, r#""too_old":1"#]);
+    replay(&[&["--expected", "3"], &hand[..]].concat(), 12, &["2 records now, not 3"]);
+    replay(&["--accept-old"], 0, &["3 missing", "2 in quarantine", "--expected 3"]);
+    replay(&["--accept-old", "--expected", "3"], 2, &["--why"]);
+    assert_eq!(world.command_count("inventory"), 0, "nothing was done");
+    replay(&[&["--accept-old", "--expected", "3"], &hand[..]].concat(), 0, &["3 started", &id(&forgotten)]);
+    said(&world.ringmaster(&["saga", "history", &id(&forgotten)]), 0, &["ann", "they never ran"]);
+
+    // What lies in quarantine is not begun by that, and is as old.
+    until("three are started", || coordinator.metric("ringmaster_sagas_started_total") == 3.0);
+    assert_eq!(listed(&world, &[]).len(), 2);
+    quarantine(&world, &["redrive", "--topic", "orders"], 0, &["1 record would be brought again", "not 1: they are TOO_OLD"]);
+    let all = ["redrive", "--topic", "orders", "--accept-old", "--expected", "2"];
+    quarantine(&world, &[&all, &hand[..]].concat(), 0, &["2 started"]);
+    said(&world.ringmaster(&["saga", "history", &id(&late)]), 0, &["ann", "they never ran"]);
+    until("all are known", || [&forgotten, &late, &astray].iter().all(|key| coordinator.saga(&id(key)).is_some()));
+    replay(&["--accept-old"], 0, &["0 missing", "5 known"]);
+    assert_eq!(coordinator.metric("ringmaster_sagas_started_total"), 5.0, "each once");
+    coordinator.stop();
+    say("too old: two old orders were started when that was said, and why");
 }
