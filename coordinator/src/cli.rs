@@ -17,6 +17,7 @@ mod history;
 mod instances;
 mod journal;
 mod many;
+mod others;
 mod participant;
 mod participants;
 mod quarantine;

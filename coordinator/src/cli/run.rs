@@ -20,6 +20,7 @@ use ringmaster_store::rocks::RocksStore;
 
 use super::definitions::{configured_files, require_topics};
 use super::exit::{Exit, Failure};
+use super::others;
 use super::topics::apply_on;
 use crate::api;
 use crate::config::{BusKind, Config};
@@ -97,7 +98,7 @@ fn run_on<B: Bus + Send + 'static>(
     let listener = config.listen.map(listen).transpose()?;
     let address = listener.as_ref().and_then(|listener| listener.local_addr().ok());
     let peers = peers(config);
-    let knowledge = deploy_folder(&mut first, config, peers.as_deref())?;
+    let knowledge = deploy_folder(&mut first, config, peers.as_deref(), stop)?;
     // The port may have been chosen by the system; claims name the real one.
     let settings = SetupSettings { address: address.map_or_else(String::new, |address| address.to_string()), ..config.setup() };
     let setup = runtime::prepare(&mut first, &settings, &knowledge)?;
@@ -176,12 +177,12 @@ fn view(config: &Config) -> Box<View> {
 }
 
 /// Deploys what is new in the folder of definitions, unless others run by other rules; what is known then.
-fn deploy_folder(bus: &mut impl Bus, config: &Config, peers: Option<&api::Peers>) -> Result<Knowledge, Failure> {
+fn deploy_folder(bus: &mut impl Bus, config: &Config, peers: Option<&api::Peers>, stop: &AtomicBool) -> Result<Knowledge, Failure> {
     let deploying = config.deploying();
     // Topics first: what was deployed stays, also with a misspelt topic.
     let mut plan = Plan::make(bus, &deploying, &configured_files(config)?, runtime::wall())?;
     say_plan(&plan, config);
-    refuse_other_definitions(&plan, config, peers)?;
+    others::refuse_other_definitions(&plan, config, peers, stop)?;
     runtime::prepare(bus, &config.setup(), &plan.knowledge)?;
     plan.publish(bus, &deploying)?;
     Ok(runtime::load_knowledge(bus, &config.prefix, &config.schemas, &[], &deploying.options, runtime::wall())?)
@@ -213,29 +214,6 @@ fn standby(config: &Config, peers: Option<Arc<api::Peers>>) -> Option<Standby> {
     let holding = |member: MemberFound| Holding { name: member.name, partitions: member.partitions };
     let ask = move || Ok(peers.members()?.into_iter().map(holding).collect());
     (copies > 0).then(|| Standby { copies, name, ask: Arc::new(ask) })
-}
-
-/// Instances that start one after the other by different folders would deploy each its own rules over those of the one before: while
-/// others run, rules change by a deploy.
-fn refuse_other_definitions(plan: &Plan, config: &Config, peers: Option<&api::Peers>) -> Result<(), Failure> {
-    let changed: Vec<&str> = plan.changes.iter().filter(|change| !change.is_none()).map(|change| &*change.record.name).collect();
-    let Some(peers) = peers.filter(|_| !changed.is_empty()) else { return Ok(()) };
-    let others = match peers.members() {
-        Ok(found) => found.into_iter().map(|member| member.name).filter(|name| *name != config.instance).collect::<Vec<_>>(),
-        Err(why) => {
-            tracing::warn!(why, "whether other instances run is not known: what is new in the folder is deployed");
-            return Ok(());
-        }
-    };
-    if others.is_empty() {
-        return Ok(());
-    }
-    let (folder, changed, others) = (config.definitions.display(), changed.join(", "), others.join(", "));
-    let why = format_args!(
-        "the definitions in '{folder}' differ from those by which {others} run(s): {changed}. While other instances run, a start changes \
-         no rules: deploy them first (`ringmaster deploy {folder}`), or start with the folder that they have"
-    );
-    Err(Failure::new(Exit::Refused, why))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {

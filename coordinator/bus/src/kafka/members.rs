@@ -38,6 +38,10 @@ pub fn members(settings: &KafkaSettings, group: &str) -> Result<Vec<MemberFound>
     settings.check()?;
     let client: BaseConsumer = settings.common().create().map_err(|error| bus_error(&error))?;
     let found = client.fetch_group_list(Some(group), ANSWER_MAX).map_err(|error| bus_error(&error))?;
+    // Of a group that is listed, and then not told of, there is no state: its members are not none.
+    if found.groups().iter().any(|group| group.state().is_empty()) {
+        return Err(BusError::Unreachable(format!("the brokers do not tell of the group {group}")));
+    }
     Ok(all_of(&found))
 }
 
