@@ -8,7 +8,7 @@ export RINGMASTER_CACHE ?= $(HOME)/.cache/ringmaster
 # Where the live tests find the jars of the real Kafka broker (one folder a version, filled by scripts/kafka/fetch).
 export RINGMASTER_KAFKA_LIBS ?= $(RINGMASTER_CACHE)/kafka-4.3.1/libs
 
-.PHONY: help demo test soak-sim chaos fuzz mutants bench bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
+.PHONY: help demo test soak-sim chaos fuzz mutants bench bench-parked bench-instances bench-instructions kafka kafka-stop fmt lint deps audit setup rocksdb kafka-libs python
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,18 @@ bench: setup rocksdb kafka-libs ## tables, overload and latency curve, 30 minute
 		$(if $(RATE)$(IN_FLIGHT),,"$${CARGO_TARGET_DIR:-target}"/release/ringmaster-bench --bus $$bus --participants echo --whole \
 			$(if $(SECONDS),--seconds $(SECONDS)) --rounds $(or $(ROUNDS),3) $(if $(JSON),--json) || exit;) \
 	done
+
+bench-parked: setup rocksdb kafka-libs ## restart, takeover by a warm standby, disk and memory with many parked sagas; exits 1 above 400 bytes or 512 MiB (PARKED=1000000 ROUNDS=5 PARTITIONS=1 CLIENT=librdkafka JSON=1)
+	$(CARGO) build --release --locked -p ringmaster -p ringmaster-bench
+	"$${CARGO_TARGET_DIR:-target}"/release/ringmaster-bench parked --parked $(or $(PARKED),1000000) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(PARTITIONS),--partitions $(PARTITIONS)) $(if $(CLIENT),--client $(CLIENT)) $(if $(JSON),--json)
+
+bench-instances: setup rocksdb kafka-libs ## three instances in turns with one, on one broker under the same load; 8 minutes (INSTANCES=3 PARTICIPANTS=echo RATE= IN_FLIGHT= SECONDS= ROUNDS=5 PARTITIONS=6 CLIENT=librdkafka JSON=1)
+	$(CARGO) build --release --locked -p ringmaster -p ringmaster-bench
+	"$${CARGO_TARGET_DIR:-target}"/release/ringmaster-bench instances $(if $(INSTANCES),--instances $(INSTANCES)) \
+		$(if $(PARTICIPANTS),--participants $(PARTICIPANTS)) $(if $(RATE),--rate $(RATE)) $(if $(IN_FLIGHT),--in-flight $(IN_FLIGHT)) \
+		$(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(PARTITIONS),--partitions $(PARTITIONS)) \
+		$(if $(CLIENT),--client $(CLIENT)) $(if $(JSON),--json)
 
 bench-instructions: setup rocksdb ## what a saga costs, counted: allocations, bytes, instructions; exits 1 above bench/limits.toml (JSON=1)
 	@scripts/setup.sh callgrind

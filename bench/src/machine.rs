@@ -16,7 +16,7 @@ impl Used {
         Used { cpu: self.cpu.saturating_sub(before.cpu), switches: self.switches.saturating_sub(before.switches) }
     }
 
-    fn add(self, other: Used) -> Used {
+    pub(crate) fn and(self, other: Used) -> Used {
         Used { cpu: self.cpu + other.cpu, switches: self.switches + other.switches }
     }
 }
@@ -34,7 +34,7 @@ pub(crate) fn used_by_threads(prefixes: &[&str]) -> Used {
         prefixes.iter().any(|prefix| name.starts_with(prefix))
     };
     let of = |task: &String| Used { cpu: cpu(&format!("{task}/stat")), switches: switches(task) };
-    tasks("self").iter().filter(|task| named(task)).map(of).fold(Used::default(), Used::add)
+    tasks("self").iter().filter(|task| named(task)).map(of).fold(Used::default(), Used::and)
 }
 
 /// Paths of a process's threads.
@@ -58,9 +58,24 @@ fn switches(task: &str) -> u64 {
 
 /// Largest resident memory of a process so far, in MiB.
 pub(crate) fn peak_rss_mib(process: &str) -> f64 {
+    status_mib(process, "VmHWM:")
+}
+
+/// Resident memory of a process now, in MiB.
+pub(crate) fn rss_mib(process: &str) -> f64 {
+    status_mib(process, "VmRSS:")
+}
+
+fn status_mib(process: &str, name: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+}
+
+/// How many threads wanted to run in the last minute, on average: what else goes on is in it.
+pub(crate) fn load() -> f64 {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default()
 }
 
 /// Slices of a look at the machine's speed; the median of them counts, so that a moment's interruption does not.

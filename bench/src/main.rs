@@ -14,11 +14,14 @@
 //! Reading order: [`window`] (what is compared), [`rounds`] (how), [`product`], [`null`] and [`against`] (what), [`report`].
 
 mod against;
+mod coordinator;
 mod curve;
+mod instances;
 mod load;
 mod machine;
 mod null;
 mod overload;
+mod parked;
 mod product;
 mod report;
 mod rounds;
@@ -40,8 +43,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::against::Against;
 use crate::curve::Point;
+use crate::instances::InstancesArgs;
 use crate::null::Null;
 use crate::overload::{CALM, InFlight, Overload};
+use crate::parked::ParkedArgs;
 use crate::product::{OnEmbedded, OnKafka, Options, PRODUCT, Verdict};
 use crate::report::{Call, Figures, Line};
 use crate::rounds::Rounds;
@@ -129,6 +134,10 @@ enum Part {
     /// The services alone, for the bench itself.
     #[command(hide = true)]
     Services(ServicesArgs),
+    /// Restart, takeover, disk and memory with many parked sagas.
+    Parked(ParkedArgs),
+    /// One instance in turns with several: what sharing costs.
+    Instances(InstancesArgs),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -165,6 +174,8 @@ fn main() -> Result<()> {
     let args = Args::parse();
     match &args.part {
         Some(Part::Services(services)) => services::run(services),
+        Some(Part::Parked(args)) => parked::run(args),
+        Some(Part::Instances(args)) => instances::run(args),
         None => bench(&args),
     }
 }

@@ -2,11 +2,10 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use ringmaster::api;
 use ringmaster::config::Config;
 use ringmaster::runtime::{Instance, Knowledge, Parts, Report, Status, load_knowledge, prepare, wall};
@@ -23,15 +22,16 @@ use ringmaster_schemas::state::{RowKind, Saga, Status as SagaStatus};
 use ringmaster_store::Store;
 use ringmaster_store::rocks::RocksStore;
 
+use crate::coordinator::{Coordinator, metric, owned_at};
 use crate::load::{Load, RUN, Writer};
-use crate::machine;
+use crate::machine::{self, Used};
 use crate::overload::InFlight;
 use crate::services::{Participants, Process, Running};
 use crate::site::{Site, free_port, wall_ms};
 use crate::window::{Contender, Cost, Plan, Window};
 
-/// How long the coordinator may take to own its partitions.
-const READY_MAX: Duration = Duration::from_secs(30);
+/// How long instances may take until all partitions are shared out: who joins reads what it missed.
+const SHARED_MAX: Duration = Duration::from_secs(180);
 
 /// What the product is called that runs the simple order, and the one that runs the whole one.
 pub(crate) const PRODUCT: &str = "product";
@@ -90,6 +90,8 @@ pub(crate) struct OnKafka<'a> {
     load: Load<KafkaBus>,
     services: Process,
     coordinator: Coordinator,
+    /// More instances that share the partitions with it.
+    others: Vec<Coordinator>,
 }
 
 impl<'a> OnKafka<'a> {
@@ -101,8 +103,28 @@ impl<'a> OnKafka<'a> {
         let knowledge = make_topics(&mut bus, &config)?;
         let load = Load::new(bus, order_writer(options, &knowledge)?, options.partitions)?;
         let services = Process::start(options, address, folder.path(), &config.prefix)?;
-        let coordinator = Coordinator::start(options, folder.path())?;
-        Ok(OnKafka { site, folder, config, options: options.clone(), load, services, coordinator })
+        let coordinator = Coordinator::start(options, folder.path(), &[])?;
+        Ok(OnKafka { site, folder, config, options: options.clone(), load, services, coordinator, others: Vec::new() })
+    }
+
+    /// From now on so many instances share the partitions; waits until they do, evenly.
+    pub(crate) fn share_among(&mut self, instances: usize) -> Result<()> {
+        while self.others.len() + 1 > instances {
+            self.others.pop().context("there is another")?.stop()?;
+        }
+        while self.others.len() + 1 < instances {
+            let number = self.others.len() + 2;
+            let data = format!("data_dir={}", self.folder.path().join(format!("data-{number}")).display());
+            let more = [format!("instance=bench-{number}"), data, format!("api.listen=127.0.0.1:{}", free_port()?)];
+            self.others.push(Coordinator::spawn(&self.options, self.folder.path(), &more, false)?);
+        }
+        let (all, OnKafka { coordinator, others, .. }) = (self.options.partitions as usize, self);
+        let address = coordinator.api;
+        coordinator.wait_for("one of so many that share evenly", SHARED_MAX, || {
+            let mine = owned_at(address).len();
+            let shares: Vec<usize> = others.iter().map(|other| other.owned().len()).chain([mine]).collect();
+            shares.iter().sum::<usize>() == all && shares.iter().all(|share| *share >= all / instances)
+        })
     }
 
     /// Ends everything in order, and reads what came of it.
@@ -127,10 +149,11 @@ impl Contender for OnKafka<'_> {
     }
 
     fn window(&mut self, plan: &Plan) -> Result<Window> {
-        let (site, coordinator, services) = (self.site, self.coordinator.id(), self.services.id());
+        let (site, services) = (self.site, self.services.id());
+        let coordinators: Vec<String> = self.others.iter().chain([&self.coordinator]).map(Coordinator::id).collect();
         let look = || {
             let cost = Cost {
-                coordinator: machine::used(&coordinator),
+                coordinator: coordinators.iter().map(|id| machine::used(id)).fold(Used::default(), Used::and),
                 broker: site.broker_used(),
                 services: machine::used(&services),
                 driver: machine::used("self"),
@@ -254,7 +277,7 @@ fn verdict(store: &dyn Store, options: &Options, folder: &Path, issued: u64) -> 
     Ok(accounting)
 }
 
-fn config(options: &Options, folder: &Path, broker: Option<&str>) -> Result<Config> {
+pub(crate) fn config(options: &Options, folder: &Path, broker: Option<&str>) -> Result<Config> {
     let mut file = std::fs::File::create(config_path(folder))?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     writeln!(file, "bus = \"{}\"\npartitions = {}", if broker.is_some() { "kafka" } else { "embedded" }, options.partitions)?;
@@ -271,11 +294,11 @@ fn config(options: &Options, folder: &Path, broker: Option<&str>) -> Result<Conf
     Ok(Config::load(Some(&config_path(folder)), &options.settings)?)
 }
 
-fn config_path(folder: &Path) -> PathBuf {
+pub(crate) fn config_path(folder: &Path) -> PathBuf {
     folder.join("ringmaster.toml")
 }
 
-fn make_topics(bus: &mut impl ringmaster_bus::Bus, config: &Config) -> Result<Knowledge> {
+pub(crate) fn make_topics(bus: &mut impl ringmaster_bus::Bus, config: &Config) -> Result<Knowledge> {
     topics::apply(bus, &topics::needed(&Topics::new(&config.prefix), config.partitions, &[], &[], &[]), 1)?;
     let files = config.definition_files()?;
     let knowledge = load_knowledge(bus, &config.prefix, config.schema_folder(), &files, &config.compile_options(), wall())?;
@@ -292,70 +315,4 @@ fn order_writer(options: &Options, knowledge: &Knowledge) -> Result<Writer> {
     }
     let writer = EventWriter::new(options.course, schema)?;
     Ok(Box::new(move |key, _, out| writer.put(key, out)))
-}
-
-/// The coordinator's process.
-struct Coordinator {
-    child: Child,
-    api: std::net::SocketAddr,
-}
-
-impl Coordinator {
-    fn start(options: &Options, folder: &Path) -> Result<Self> {
-        let beside = std::env::current_exe()?.with_file_name("ringmaster");
-        let program = options.coordinator.clone().unwrap_or(beside);
-        let config = Config::load(Some(&config_path(folder)), &options.settings)?;
-        let mut command = Command::new(&program);
-        command.arg("--config").arg(config_path(folder)).arg("run");
-        for setting in &options.settings {
-            command.arg("--set").arg(setting);
-        }
-        let child =
-            command.spawn().with_context(|| format!("{}: build it with cargo build --release -p ringmaster", program.display()))?;
-        let mut coordinator = Coordinator { child, api: config.listen.context("the bench needs the coordinator's HTTP side")? };
-        let since = Instant::now();
-        loop {
-            if api::client::get(coordinator.api, "/readyz").is_ok_and(|answer| answer.code == 200) {
-                return Ok(coordinator);
-            }
-            if let Some(status) = coordinator.child.try_wait()? {
-                bail!("the coordinator ended at once: {status}");
-            }
-            if since.elapsed() > READY_MAX {
-                bail!("the coordinator was not ready within {} s", READY_MAX.as_secs());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn id(&self) -> String {
-        self.child.id().to_string()
-    }
-
-    fn metrics(&self) -> Result<String> {
-        let answer = api::client::get(self.api, "/metrics").map_err(anyhow::Error::msg)?;
-        Ok(answer.body)
-    }
-
-    fn stop(&mut self) -> Result<()> {
-        let asked = Command::new("kill").arg(self.id()).status()?;
-        if !asked.success() {
-            bail!("the coordinator had ended before it was asked to");
-        }
-        let status = self.child.wait()?;
-        if status.success() { Ok(()) } else { bail!("the coordinator ended with {status}") }
-    }
-}
-
-impl Drop for Coordinator {
-    fn drop(&mut self) {
-        // After an orderly stop there is nothing left to kill.
-        let _gone = self.child.kill().and_then(|()| self.child.wait());
-    }
-}
-
-/// A counter's value in Prometheus' text, summed over labels.
-fn metric(text: &str, name: &str) -> u64 {
-    let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-    values.sum::<f64>() as u64
 }

@@ -253,7 +253,8 @@ fn used(spread: Spread) -> Option<Spread> {
     (spread.max > 0.0).then_some(spread)
 }
 
-fn shown(spread: Spread, digits: usize) -> String {
+/// A median with its range, for people.
+pub(crate) fn shown(spread: Spread, digits: usize) -> String {
     let Spread { median, min, max } = spread;
     format!("{median:.digits$} ({min:.digits$} - {max:.digits$})")
 }
