@@ -78,3 +78,24 @@ fn a_copy_is_the_partition_and_no_other() {
     copy.write(&history(0, 25)).expect("it goes on");
     assert!(matches!(copy.write(&history(0, 25)), Err(StoreError::Stale { .. })));
 }
+
+/// Merged into as few files as can be, a store says the same, and goes on.
+#[test]
+fn a_compacted_store_says_the_same_in_one_file() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let path = dir.path().join("store");
+    let store = open(&path);
+    for n in 0..3 {
+        store.write(&history(0, n)).expect("applies");
+        store.flush().expect("flushed");
+    }
+    let files = || {
+        let names = std::fs::read_dir(&path).expect("readable").map(|entry| entry.expect("an entry").file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".sst")).count()
+    };
+    assert!(files() >= 3, "{} files", files());
+    store.compact();
+    drop(store);
+    assert_eq!((files(), assert_history_prefix(&look(&path), 0)), (1, 3));
+    open(&path).write(&history(0, 3)).expect("it goes on");
+}
