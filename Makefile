@@ -50,9 +50,9 @@ bench: setup rocksdb kafka-libs ## tables, overload and latency curve, 30 minute
 			$(if $(SECONDS),--seconds $(SECONDS)) --rounds $(or $(ROUNDS),3) $(if $(JSON),--json) || exit;) \
 	done
 
-bench-parked: setup rocksdb kafka-libs ## restart, takeover by a warm standby, disk and memory with many parked sagas; exits 1 above 400 bytes or 512 MiB (PARKED=1000000 ROUNDS=5 PARTITIONS=1 CLIENT=librdkafka JSON=1)
+bench-parked: setup rocksdb kafka-libs ## restart, takeover by a warm standby, disk and memory with many parked sagas; exits 1 above 400 bytes or 512 MiB (PARKED=1000000 ROUNDS=3 PARTITIONS=1 CLIENT=librdkafka JSON=1)
 	$(CARGO) build --release --locked -p ringmaster -p ringmaster-bench
-	"$${CARGO_TARGET_DIR:-target}"/release/ringmaster-bench parked --parked $(or $(PARKED),1000000) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	"$${CARGO_TARGET_DIR:-target}"/release/ringmaster-bench parked --parked $(or $(PARKED),1000000) --rounds $(or $(ROUNDS),3) \
 		$(if $(PARTITIONS),--partitions $(PARTITIONS)) $(if $(CLIENT),--client $(CLIENT)) $(if $(JSON),--json)
 
 bench-instances: setup rocksdb kafka-libs ## three instances in turns with one, on one broker under the same load; 8 minutes (INSTANCES=3 PARTICIPANTS=echo RATE= IN_FLIGHT= SECONDS= ROUNDS=5 PARTITIONS=6 CLIENT=librdkafka JSON=1)
