@@ -84,6 +84,11 @@ impl Process {
         self.signal("TERM");
     }
 
+    /// Asks it to stop as a terminal does (`SIGINT`).
+    pub fn interrupt(&self) {
+        self.signal("INT");
+    }
+
     /// Its exit code, once it has ended; a signal that ended it, negative.
     pub fn ended(&mut self) -> Option<i32> {
         let status = self.child.try_wait().expect("it can be waited for")?;

@@ -9,6 +9,7 @@ mod chaos;
 mod codecs;
 mod deploys;
 mod forgetting;
+mod interrupted;
 mod kills;
 mod library;
 mod many;
