@@ -5,4 +5,5 @@ pub mod laws;
 pub mod live;
 pub mod random;
 pub mod sim;
+pub mod soak;
 pub mod stories;

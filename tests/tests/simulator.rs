@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use ringmaster_tests::sim::{Incident, Plan, run};
+use ringmaster_tests::sim::points::{POINTS, ROUTER_POINTS, SELDOM_POINTS, SNAPSHOT_POINTS};
+use ringmaster_tests::sim::{Incident, Plan, Point, run};
 
 /// Runs of everything that are repeated each time; they take about 40 ms each.
 const FIXED_SEEDS: u64 = 200;
@@ -71,7 +72,7 @@ fn an_owner_that_claims_again_and_again() {
 fn participants_that_are_asked_no_more_and_again() {
     all_pass(0..PARKING_SEEDS, Plan::parking);
     let report = run(Plan::parking(0), None).expect("it passes");
-    let (openings, parkings) = (report.openings, report.parkings);
+    let (openings, parkings) = (report.came.openings, report.came.parkings);
     assert!(openings > 3 && parkings > 20, "{parkings} were parked by {openings} openings");
 }
 
@@ -268,57 +269,19 @@ fn more_mutants_are_caught() {
     all_caught(&MUTANTS[14..]);
 }
 
-/// Points at which a coordinator dies, or stands still and goes on (PROTOCOL.md section 7).
-const POINTS: [&str; 30] = [
-    "claim_not_sent",
-    "claim_sent",
-    "claim_appended_unacked",
-    "claim_acked_unreplayed",
-    "replay_half",
-    "replay_done_before_resend",
-    "resend_half",
-    "resend_unacked",
-    "resend_done_before_read",
-    "input_fetched",
-    "decided_not_queued",
-    "queued_not_sent",
-    "first_appended_second_on_wire",
-    "appended_unacked",
-    "released_appended_unacked",
-    "ack_without_offset",
-    "acked_not_confirmed",
-    "skip_run_unacked",
-    "confirmed_before_send",
-    "effect_appended_unacked",
-    "later_effect_acked_earlier_not",
-    "effect_acked_unjournaled",
-    "gap_seen",
-    "overlay_dropped_before_reclaim",
-    "reclaim_sent_old_on_wire",
-    "producer_fatal",
-    "producer_replaced_callbacks_pending",
-    "batch_built",
-    "batch_written_unflushed",
-    "checkpoint_before_overlay_trim",
-];
-
-/// Points of the router, and of those that it brings records to.
-const ROUTER_POINTS: [&str; 4] =
-    ["router_sent_unacked", "router_acked_uncommitted", "router_first_refused_second_lands", "routed_unjournaled"];
-
-/// Every point is reached with work in flight, and survived.
-fn all_survived(points: &[&'static str], plan: impl Fn(u64, &'static str) -> Plan) {
+/// Every point is reached, and survived.
+fn all_survived(points: &[Point], plan: impl Fn(u64, &Point) -> Plan) {
     let mut untouched = Vec::new();
-    for &point in points {
+    for point in points {
         let mut hits = 0;
         for seed in 0..POINT_SEEDS {
             match run(plan(seed, point), None) {
                 Ok(report) => hits += report.hits,
-                Err(failure) => panic!("{point}: {failure}"),
+                Err(failure) => panic!("{}: {failure}", point.name),
             }
         }
         if hits == 0 {
-            untouched.push(point);
+            untouched.push(point.name);
         }
     }
     assert!(untouched.is_empty(), "never reached: {untouched:?}");
@@ -326,54 +289,34 @@ fn all_survived(points: &[&'static str], plan: impl Fn(u64, &'static str) -> Pla
 
 #[test]
 fn crashes_at_every_point_are_survived() {
-    all_survived(&POINTS, |seed, point| Plan::at_point(seed, point, false));
+    all_survived(&POINTS, |seed, point| point.plan(seed, false));
 }
 
 /// A router that stands still and goes on is a zombie: what it sends then changes nothing.
 #[test]
 fn the_routers_points_are_survived() {
     for freeze in [false, true] {
-        all_survived(&ROUTER_POINTS, |seed, point| Plan { routed: Some(3), ..Plan::at_point(seed, point, freeze) });
+        all_survived(&ROUTER_POINTS, |seed, point| point.plan(seed, freeze));
     }
 }
 
 #[test]
 fn standing_still_at_every_point_is_survived() {
-    all_survived(&POINTS, |seed, point| Plan::at_point(seed, point, true));
+    all_survived(&POINTS, |seed, point| point.plan(seed, true));
 }
 
 /// The same where a copy of each partition is kept by another one, which takes over.
 #[test]
 fn the_end_of_an_owner_at_every_point_is_survived_by_its_copy() {
-    all_survived(&POINTS, |seed, point| Plan { coordinators: 2, standby: 1, ..Plan::at_point(seed, point, seed % 2 == 0) });
+    all_survived(&POINTS, |seed, point| Plan { coordinators: 2, standby: 1, ..point.plan(seed, seed % 2 == 0) });
 }
 
-/// An incident more, again and again, beside what happens at a point.
-fn beside(mut plan: Plan, every_ms: usize, incident: &Incident) -> Plan {
-    plan.incidents.extend((200..4_000).step_by(every_ms).map(|at| (at, incident.clone())));
-    plan.incidents.sort_by_key(|(at, _)| *at);
-    plan
-}
-
-/// Points that are passed only where owners change, or stores are lost.
+/// Points that are passed only where owners change, partitions move, or stores are lost.
 #[test]
 fn ends_at_what_happens_seldom_are_survived() {
     for freeze in [false, true] {
-        let at_point = |seed, point| Plan::at_point(seed, point, freeze);
-        all_survived(&["foreign_claim_seen"], |seed, point| {
-            let frozen = Incident::Freeze { for_ms: 300, replace_after_ms: Some(20) };
-            beside(at_point(seed, point), 450, &frozen)
-        });
-        all_survived(&["store_aside_rebuild_half"], |seed, point| beside(at_point(seed, point), 700, &Incident::LoseStore));
-    }
-    all_survived(&["revoked_in_flight"], |seed, point| beside(Plan::at_point(seed, point, false), 150, &Incident::Reassign(0)));
-}
-
-/// A coordinator dies, or stands still, when what it hands over is finished and not yet written.
-#[test]
-fn an_end_in_the_middle_of_handing_over_is_survived() {
-    for freeze in [false, true] {
-        all_survived(&["shutdown_half"], |seed, point| beside(Plan::at_point(seed, point, freeze), 200, &Incident::Reassign(0)));
+        let points: Vec<Point> = SELDOM_POINTS.into_iter().filter(|point| !freeze || point.freezes).collect();
+        all_survived(&points, |seed, point| point.plan(seed, freeze));
     }
 }
 
@@ -389,22 +332,10 @@ fn services_that_die_before_their_reply_are_survived() {
     }
     assert!(hits > 0, "no service died");
 }
-/// Points of whoever takes a snapshot, and of whoever makes a state of one.
+
 #[test]
 fn ends_in_the_middle_of_a_snapshot_are_survived() {
-    let points = [
-        "snapshot_pieces_sent",
-        "snapshot_sealed_unacked",
-        "snapshot_counts_undeleted",
-        "snapshot_deleted_half",
-        "restore_half",
-        "restore_rows_half",
-    ];
     for freeze in [false, true] {
-        all_survived(&points, |seed, point| {
-            let Plan { partitions, retention_ms, checkpoint_every_ms, flush_every_ms, .. } = Plan::forgetting(seed);
-            let kept = Plan::at_point(seed, point, freeze);
-            beside(Plan { partitions, retention_ms, checkpoint_every_ms, flush_every_ms, ..kept }, 900, &Incident::LoseStore)
-        });
+        all_survived(&SNAPSHOT_POINTS, |seed, point| point.plan(seed, freeze));
     }
 }

@@ -1,100 +1,121 @@
-//! Plays random definitions on all cores: `soak-sim COUNT FIRST-SEED`. Ends with code 1 at the first law that does not hold.
+//! The `soak-sim` binary: what `make soak-sim` runs.
 
 #![allow(clippy::print_stdout, reason = "a program says what it did")]
 
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
-use ringmaster_tests::random::{Failure, Report, SAGAS, families, run};
+use clap::Parser;
+use ringmaster_tests::soak::{Mode, Options, Played, append, read, run, table};
 
-/// How often it tells where it is.
-const TOLD_EVERY: u64 = 10_000;
+/// Nothing was violated.
+const FINE: u8 = 0;
+/// Something was.
+const VIOLATED: u8 = 1;
+/// It could not be carried out.
+const NOT_RUN: u8 = 2;
 
-/// Every so many seeds a definition with items, sub-sagas and values is played, too.
-const FAMILY_EVERY: u64 = 4;
+/// It tells where it is this often.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
 
-/// What all threads share.
-struct Soak {
-    first: u64,
-    count: u64,
-    next: AtomicU64,
-    total: Mutex<Report>,
-    failed: Mutex<Option<Box<Failure>>>,
-    begin: Instant,
+const EXAMPLES: &str = "Examples:
+  soak-sim --definitions 1000000
+  soak-sim --protocol 100000 --seed 5000000
+  soak-sim --protocol 1 --seed 5000123          (that seed once more: each has its plan)
+  soak-sim --protocol 100000 --results all.jsonl; soak-sim --protocol 100000 --seed 100000 --results all.jsonl
+  soak-sim --show all.jsonl                     (what all of them came to)
+
+Exit codes: 0 nothing was violated; 1 something was: its seed, its plan and the command that repeats it are said; 2 it could not run.";
+
+/// Plays what the simulators play, for as long as you like: seed after seed on all cores, until so many are played or one of them finds
+/// something that must never happen.
+///
+/// A seed of `--definitions` is a random definition over the whole language, of which some sagas are played on the pure core under all that
+/// can go wrong, and held to the laws. A seed of `--protocol` is a plan of the simulator of the journal's protocol: coordinators that die,
+/// stand still and take over from each other, at each crash point too, services, store and broker, held to what the journal says.
+/// Ctrl-C ends it with what was played so far.
+#[derive(Debug, Parser)]
+#[command(name = "soak-sim", version, max_term_width = 120, after_help = EXAMPLES)]
+struct Arguments {
+    /// So many random definitions.
+    #[arg(long, value_name = "N", required_unless_present_any = ["protocol", "show"], value_parser = clap::value_parser!(u64).range(1..))]
+    definitions: Option<u64>,
+    /// So many runs of the protocol.
+    #[arg(long, value_name = "N", conflicts_with = "definitions", value_parser = clap::value_parser!(u64).range(1..))]
+    protocol: Option<u64>,
+    /// The first seed; the others follow it.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// So many threads; as many as there are cores by default.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_024))]
+    threads: Option<u64>,
+    /// A file that gets a line of JSON for this run. The table at the end is then of all that it has, of earlier runs too: many sagas may be
+    /// made of many short runs, also at once.
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    /// Plays nothing: says what this file has.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["definitions", "protocol", "results"])]
+    show: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
-    let numbers: Option<Vec<u64>> = std::env::args().skip(1).map(|text| text.parse().ok()).collect();
-    let Some([count, first]) = numbers.as_deref() else {
-        println!("usage: soak-sim COUNT FIRST-SEED, for example: soak-sim 1000000 0");
-        return ExitCode::from(2);
-    };
-    let soak = Soak {
-        first: *first,
-        count: *count,
-        next: AtomicU64::new(0),
-        total: Mutex::default(),
-        failed: Mutex::default(),
-        begin: Instant::now(),
-    };
-    // A panic of the core is told with its story.
-    std::panic::set_hook(Box::new(|_| {}));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| soak.work());
-        }
-    });
-    let total = soak.total.lock().expect("nobody panicked");
-    total.counts.iter().for_each(|(what, count)| println!("{count:>12} {what}"));
-    soak.tell(&total);
-    match &*soak.failed.lock().expect("nobody panicked") {
-        None => ExitCode::SUCCESS,
-        Some(failure) => {
-            println!("laws that do not hold: {}\n\n{}", failure.laws.join(", "), failure.story);
-            ExitCode::FAILURE
+    match soak(&Arguments::parse()) {
+        Ok(code) => ExitCode::from(code),
+        Err(why) => {
+            // Standard error may be gone; the code says the rest.
+            let _ = writeln!(std::io::stderr(), "soak-sim: {why}");
+            ExitCode::from(NOT_RUN)
         }
     }
 }
 
-impl Soak {
-    fn work(&self) {
-        let mut mine = Report::default();
-        loop {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number >= self.count {
-                return self.add(&mut mine);
-            }
-            let seed = self.first + number;
-            let played = run(seed, true).and_then(|mut one| {
-                if number.is_multiple_of(FAMILY_EVERY) {
-                    one.add(&families::run(seed, SAGAS)?);
-                }
-                Ok(one)
-            });
-            match played {
-                Ok(one) => mine.add(&one),
-                Err(failure) => {
-                    *self.failed.lock().expect("nobody panicked") = Some(failure);
-                    self.next.store(self.count, Ordering::Relaxed);
-                }
-            }
-            if number % TOLD_EVERY == TOLD_EVERY - 1 {
-                self.add(&mut mine);
-                self.tell(&self.total.lock().expect("nobody panicked"));
-            }
-        }
+fn soak(arguments: &Arguments) -> Result<u8, String> {
+    if let Some(file) = &arguments.show {
+        let all = read(file)?;
+        print!("{}", table(&all));
+        return Ok(if all.iter().all(|one| one.violations.is_empty()) { FINE } else { VIOLATED });
     }
+    let (mode, count) = match (arguments.definitions, arguments.protocol) {
+        (_, Some(count)) => (Mode::Protocol, count),
+        (count, None) => (Mode::Definitions, count.unwrap_or_default()),
+    };
+    if arguments.seed.checked_add(count).is_none() {
+        return Err(format!("there are no {count} seeds from {} on", arguments.seed));
+    }
+    // What was played must not be lost for a file that cannot be written.
+    if let Some(file) = &arguments.results {
+        let opened = std::fs::OpenOptions::new().create(true).append(true).open(file);
+        opened.map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, stop.clone()).map_err(|error| format!("signals: {error}"))?;
+    }
+    // A panic of what is played is told with its story.
+    std::panic::set_hook(Box::new(|_| {}));
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = arguments.threads.map_or(cores, |threads| threads as usize);
+    let options = Options { mode, first: arguments.seed, count, threads, tell_every: TOLD_EVERY };
+    let (played, violation) = run(options, &stop, &|so_far| tell(so_far, count));
+    played.counts.iter().for_each(|(what, count)| println!("{count:>12} {what}"));
+    tell(&played, count);
+    if let Some(violation) = &violation {
+        println!("violated by seed {}: {}\n\n{}", violation.seed, violation.what, violation.story);
+        println!("again: soak-sim --{mode} 1 --seed {}", violation.seed);
+    }
+    if let Some(file) = &arguments.results {
+        append(file, &played)?;
+        print!("\nall of {}:\n{}", file.display(), table(&read(file)?));
+    }
+    Ok(if violation.is_some() { VIOLATED } else { FINE })
+}
 
-    fn add(&self, mine: &mut Report) {
-        self.total.lock().expect("nobody panicked").add(&std::mem::take(mine));
-    }
-
-    fn tell(&self, report: &Report) {
-        let done = report.counts.get("definitions").copied().unwrap_or(0);
-        let rate = done as f64 / self.begin.elapsed().as_secs_f64();
-        println!("{done} of {} definitions from seed {} on, {rate:.0} a second", self.count, self.first);
-    }
+fn tell(played: &Played, count: u64) {
+    let Played { mode, from, to, sagas, seconds, .. } = played;
+    let (done, rate) = (to - from, played.rate());
+    println!("{mode}: {done} of {count} seeds from {from} on, {sagas} sagas in {seconds:.0} s, {rate:.0} sagas a second");
 }

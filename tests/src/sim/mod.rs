@@ -13,6 +13,7 @@ pub mod coordinator;
 pub mod group;
 pub mod orders;
 pub mod plan;
+pub mod points;
 pub mod replay;
 pub mod run;
 pub mod service;
@@ -20,4 +21,5 @@ pub mod truth;
 pub mod world;
 
 pub use plan::{Incident, Plan};
+pub use points::Point;
 pub use run::{Failure, Report, run};

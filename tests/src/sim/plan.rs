@@ -319,30 +319,6 @@ impl Plan {
         plan
     }
 
-    /// A calm run whose only coordinator dies, or stands still, at a point.
-    pub fn at_point(seed: u64, point: &'static str, freeze: bool) -> Plan {
-        let mut rng = fastrand::Rng::with_seed(seed ^ 0x9017);
-        let mut plan = Plan::random(seed);
-        plan.orders = 40;
-        plan.load_ms = 2_500;
-        plan.incidents.clear();
-        // Reclaiming has points of its own, and they must be passed.
-        plan.faults.doubt = 0.004;
-        plan.faults.offset_unknown = 0.02;
-        for at in [100, 900, 1_700, 2_500, 3_300] {
-            let after = rng.u32(0..4);
-            let for_ms = rng.i64(50..1_500);
-            let replace_after_ms = rng.bool().then(|| rng.i64(0..for_ms));
-            let what = if freeze {
-                Incident::FreezeAt { point, after, for_ms, replace_after_ms }
-            } else {
-                Incident::CrashAt(point, after)
-            };
-            plan.incidents.push((at, what));
-        }
-        plan
-    }
-
     /// A run in which nothing goes wrong: what named tests begin with.
     pub fn calm(seed: u64) -> Plan {
         Plan {
@@ -367,6 +343,23 @@ impl Plan {
         }
     }
 }
+
+/// All that is drawn, by name.
+pub const PLANS: [(&str, fn(u64) -> Plan); 13] = [
+    ("random", Plan::random),
+    ("hostile", Plan::hostile),
+    ("restless", Plan::restless),
+    ("reassigning", Plan::reassigning),
+    ("parking", Plan::parking),
+    ("routing", Plan::routing),
+    ("refusing", Plan::refusing),
+    ("rerouting", Plan::rerouting),
+    ("warm", Plan::warm),
+    ("forgetting", Plan::forgetting),
+    ("tail_lost", Plan::tail_lost),
+    ("claim_lost", Plan::claim_lost),
+    ("punctual", Plan::punctual),
+];
 
 /// Who is asked.
 const PARTICIPANTS: [&str; 3] = ["inventory", "payment", "shipping"];

@@ -8,7 +8,7 @@ use std::sync::Once;
 use ringmaster_core::faults;
 use ringmaster_schemas::Millis;
 
-use super::checks;
+use super::checks::{self, Came};
 use super::plan::Plan;
 use super::world::{Sim, World, step};
 
@@ -42,12 +42,37 @@ pub struct Report {
     pub faults: BTreeMap<&'static str, u64>,
     /// How often crash points were reached.
     pub reached: BTreeMap<&'static str, u64>,
-    /// How often breakers opened.
-    pub openings: usize,
-    /// How often something was parked.
-    pub parkings: usize,
+    /// Coordinators that died.
+    pub crashes: u32,
+    /// Coordinators that stood still, and went on.
+    pub standstills: u32,
+    /// What its journals say beside that.
+    pub came: Came,
     /// How often the mutant's place was passed.
     pub mutated: u64,
+}
+
+impl Report {
+    /// All that is counted, by name, as far as it happened.
+    pub fn counts(&self) -> impl Iterator<Item = (String, u64)> {
+        let counts = [
+            ("sagas", self.orders as u64),
+            ("coordinators", self.coordinators as u64),
+            ("coordinators that died", self.crashes.into()),
+            ("coordinators that stood still", self.standstills.into()),
+            ("takeovers", self.came.takeovers as u64),
+            ("partitions that were claimed again", self.came.claimed_again as u64),
+            ("partitions that were claimed where they were warm", self.warm_claims.into()),
+            ("snapshots", self.snapshots.into()),
+            ("states that were made of snapshots", self.restored as u64),
+            ("records of journals that were deleted", self.deleted as u64),
+            ("times that breakers opened", self.came.openings as u64),
+            ("steps that were parked", self.came.parkings as u64),
+        ];
+        let counts = counts.into_iter().map(|(what, count)| (what.to_owned(), count));
+        let faults = self.faults.iter().map(|(what, count)| (format!("faults of the broker: {what}"), *count));
+        counts.chain(faults).filter(|(_, count)| *count > 0)
+    }
 }
 
 /// Why a run failed.
@@ -87,20 +112,21 @@ pub fn run(plan: Plan, mutant: Option<&'static str>) -> Result<Report, Box<Failu
     faults::disarm();
     SIMULATING.set(false);
     let world = sim.borrow();
-    let (openings, parkings) = checks::parked(&world).unwrap_or_default();
+    let came = checks::came(&world).unwrap_or_default();
     let report = Report {
         elapsed_ms: world.elapsed_ms(),
         orders: world.orders.placed.len(),
         coordinators: world.coordinators.len(),
-        hits: world.hits,
-        warm_claims: world.warm_claims,
-        snapshots: world.snapshots,
-        restored: world.restored.len(),
+        hits: world.counted.hits,
+        warm_claims: world.counted.warm_claims,
+        snapshots: world.counted.snapshots,
+        restored: world.counted.restored.len(),
         deleted: world.broker.deleted_count("ringmaster.journal"),
         faults: world.broker.hits(),
         reached: faults::reached_counts(),
-        openings,
-        parkings,
+        crashes: world.counted.crashes,
+        standstills: world.counted.standstills,
+        came,
         mutated,
     };
     ran.map(|()| report).map_err(|what| {

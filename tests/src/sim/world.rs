@@ -1,11 +1,12 @@
 //! Everything that is simulated, and its next step.
 
+mod counted;
 mod incidents;
 mod shared;
+mod turns;
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use ringmaster::runtime::{Setup, Worker};
@@ -16,12 +17,14 @@ use ringmaster_schemas::Millis;
 use ringmaster_store::Store;
 use ringmaster_store::sim::SimStore;
 
-use super::coordinator::{self, Coordinator, State, Turned, knowledge, make_topics, message, setup};
+use self::turns::{turn_coordinator, turn_service};
+use super::coordinator::{Coordinator, State, Turned, knowledge, make_topics, setup};
 use super::group::SimGroup;
 use super::orders::Orders;
 use super::plan::{Incident, Plan};
 use super::service::SimService;
 use super::truth::INPUTS;
+pub use counted::Counted;
 
 /// Virtual time at which runs begin.
 const BEGIN: Millis = 1_700_000_000_000;
@@ -59,14 +62,8 @@ pub struct World {
     pub broken: Option<String>,
     /// What happened, for people.
     pub notes: VecDeque<String>,
-    /// Incidents that really did something.
-    pub hits: u32,
-    /// Partitions that were claimed where a warm copy of them was.
-    pub warm_claims: u32,
-    /// Snapshots that were taken.
-    pub snapshots: u32,
-    /// States that were made of one: by partition and journal offset.
-    pub restored: BTreeSet<(i32, i64)>,
+    /// What happened, for the report.
+    pub counted: Counted,
     /// The coordinators' wall clocks are so far ahead of the broker's.
     ahead_ms: Millis,
     rng: fastrand::Rng,
@@ -121,10 +118,7 @@ impl World {
             begun_at: BEGIN,
             broken: None,
             notes: VecDeque::new(),
-            hits: 0,
-            warm_claims: 0,
-            snapshots: 0,
-            restored: BTreeSet::new(),
+            counted: Counted::default(),
             ahead_ms: 0,
             rng,
             refused: Vec::new(),
@@ -285,7 +279,7 @@ impl World {
     fn note_restored(&mut self, worker: &Worker<SimBus>) {
         for partition in worker.partitions() {
             if let Some(restored) = partition.restored().filter(|restored| restored.snapshot.is_some()) {
-                self.restored.insert((partition.number(), restored.until));
+                self.counted.restored.insert((partition.number(), restored.until));
             }
         }
     }
@@ -344,57 +338,4 @@ pub fn step(sim: &Sim) {
         }
     }
     sim.borrow_mut().end_step();
-}
-
-fn turn_coordinator(sim: &Sim, index: usize) {
-    let (mut process, broker, ahead_ms) = {
-        let mut world = sim.borrow_mut();
-        let ahead_ms = world.ahead_ms;
-        let one = &mut world.coordinators[index];
-        if one.state != State::Running {
-            return;
-        }
-        one.state = State::InTurn;
-        let process = one.process.take().expect("a running coordinator has a worker");
-        world.in_turn.push(index);
-        (process, world.broker.clone(), ahead_ms)
-    };
-    let (turned, taken) = coordinator::turn(&mut process, &broker, ahead_ms);
-    let mut world = sim.borrow_mut();
-    world.in_turn.pop();
-    world.snapshots += u32::from(taken);
-    if matches!(turned, Turned::Fine(_)) {
-        for partition in process.worker.partitions() {
-            let (kept, counted) = (partition.asking_count(), partition.recount_asking());
-            if kept != counted {
-                world.fail(format!("partition {}: {kept} sagas wait for answers by its count, {counted} do", partition.number()));
-            }
-        }
-        world.note_restored(&process.worker);
-        world.coordinators[index].process = Some(process);
-    } else {
-        drop(process);
-    }
-    world.turned(index, turned);
-}
-
-fn turn_service(sim: &Sim, index: usize) {
-    let (service, broker) = {
-        let mut world = sim.borrow_mut();
-        (world.services[index].take(), world.broker.clone())
-    };
-    let Some(mut service) = service else { return };
-    let turned = catch_unwind(AssertUnwindSafe(|| service.turn(&broker)));
-    let mut world = sim.borrow_mut();
-    match turned {
-        Ok(Ok(events)) => world.events += events,
-        Ok(Err(why)) => world.fail(why),
-        Err(panic) if panic.is::<faults::Crashed>() => {
-            world.note(format!("service {} dies", service.name));
-            world.hits += 1;
-            service.crash(broker.now() + 100);
-        }
-        Err(panic) => world.fail(format!("service {} panicked: {}", service.name, message(&*panic))),
-    }
-    world.services[index] = Some(service);
 }

@@ -8,6 +8,8 @@ mod states;
 mod timers;
 mod wire;
 
+use ringmaster_schemas::journal::JournalRecord;
+
 use super::truth::Truth;
 use super::world::World;
 
@@ -59,10 +61,32 @@ pub fn unrest(world: &World) -> Result<Option<String>, String> {
     Ok(wire::all_effects_left(world, &truths).err())
 }
 
-/// How often breakers opened, and how much was parked: of a run.
-pub fn parked(world: &World) -> Result<(usize, usize), String> {
-    let truths = read(world)?;
-    Ok((truths.iter().map(|truth| truth.openings).sum(), truths.iter().map(|truth| truth.parkings).sum()))
+/// What a run came to, as its journals tell it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Came {
+    /// How often breakers opened.
+    pub openings: usize,
+    /// How often something was parked.
+    pub parkings: usize,
+    /// Claims by another coordinator than the one before.
+    pub takeovers: usize,
+    /// Claims by the one that had claimed before: behind a doubt, or where it was hosted again.
+    pub claimed_again: usize,
+}
+
+/// What a run came to.
+pub fn came(world: &World) -> Result<Came, String> {
+    let mut came = Came::default();
+    for truth in read(world)? {
+        came.openings += truth.openings;
+        came.parkings += truth.parkings;
+        let claims = truth.records.iter().filter(|judged| matches!(judged.says, JournalRecord::Claim(_)));
+        let by: Vec<Option<u32>> = claims.map(|judged| judged.record.client).collect();
+        let others = by.windows(2).filter(|two| two[0] != two[1]).count();
+        came.takeovers += others;
+        came.claimed_again += by.len().saturating_sub(1 + others);
+    }
+    Ok(came)
 }
 
 fn read(world: &World) -> Result<Vec<Truth>, String> {

@@ -23,7 +23,8 @@ impl World {
             }
             (Incident::Crash, Some(index)) => self.crash(index),
             (Incident::Freeze { for_ms, replace_after_ms }, Some(index)) => {
-                self.hits += 1;
+                self.counted.hits += 1;
+                self.counted.standstills += 1;
                 self.broker.freeze(self.coordinators[index].client, true);
                 self.coordinators[index].state = State::Frozen(now + for_ms);
                 self.group.suspect(index, now);
@@ -81,7 +82,7 @@ impl World {
     /// Takes a partition from its worker until then, in good order or not.
     fn reassign(&mut self, until: Millis) {
         let (number, in_order) = (self.rng.i32(0..self.plan.partitions), self.rng.bool());
-        self.hits += u32::from(self.group.take(number, in_order, self.broker.now(), until));
+        self.counted.hits += u32::from(self.group.take(number, in_order, self.broker.now(), until));
     }
 
     /// Writes what a person does to a participant, as `ringmaster participant` does.
@@ -116,7 +117,8 @@ impl World {
     }
 
     pub(super) fn crash(&mut self, index: usize) {
-        self.hits += 1;
+        self.counted.hits += 1;
+        self.counted.crashes += 1;
         self.note(format!("coordinator {index} dies"));
         self.end(index);
         self.group.suspect(index, self.broker.now());
@@ -146,7 +148,8 @@ fn meanwhile(sim: &Sim, point: &'static str, for_ms: Millis, replace_after_ms: O
         let (client, now) = (world.coordinators[index].client, world.broker.now());
         world.broker.freeze(client, true);
         world.note(format!("coordinator {index} stands still at {point}"));
-        world.hits += 1;
+        world.counted.hits += 1;
+        world.counted.standstills += 1;
         world.group.suspect(index, now);
         world.starts.extend(replace_after_ms.map(|after| now + after));
         (client, now + for_ms, index)

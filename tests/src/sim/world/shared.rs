@@ -100,7 +100,7 @@ impl World {
             Order::Host { partition, hosting, .. } => {
                 one.hostings.insert(partition, hosting);
                 let is_warm = |one: &Partition| one.number() == partition && one.is_warm();
-                self.warm_claims += u32::from(worker.partitions().any(is_warm));
+                self.counted.warm_claims += u32::from(worker.partitions().any(is_warm));
                 worker.assign(Partition::new(self.setup.partition(partition)));
             }
             Order::HandOver { partition, .. } => worker.hand_over(partition, clock),

@@ -1,0 +1,65 @@
+//! What a seed is, in each mode.
+
+use super::{Counts, Violation};
+use crate::random::{self, families};
+use crate::sim::{self, Plan};
+
+/// Every so many seeds a definition with items, sub-sagas and values is played, too.
+const FAMILY_EVERY: u64 = 4;
+
+/// Which simulator plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Random definitions on the pure core, held to the laws of the language.
+    Definitions,
+    /// Coordinators, services, store and broker, held to the rules of the journal.
+    Protocol,
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.pad(match self {
+            Mode::Definitions => "definitions",
+            Mode::Protocol => "protocol",
+        })
+    }
+}
+
+impl Mode {
+    /// Plays one seed.
+    pub fn play(self, seed: u64) -> Result<Counts, Violation> {
+        match self {
+            Mode::Definitions => definitions(seed),
+            Mode::Protocol => protocol(seed),
+        }
+    }
+}
+
+fn definitions(seed: u64) -> Result<Counts, Violation> {
+    let played = random::run(seed, true).and_then(|mut one| {
+        if seed.is_multiple_of(FAMILY_EVERY) {
+            one.add(&families::run(seed, random::SAGAS)?);
+        }
+        Ok(one)
+    });
+    match played {
+        Ok(report) => Ok(report.counts.into_iter().map(|(what, count)| (what.to_owned(), count)).collect()),
+        Err(failure) => Err(Violation { seed, what: failure.laws.join(", "), story: failure.story }),
+    }
+}
+
+fn protocol(seed: u64) -> Result<Counts, Violation> {
+    let (name, plan) = Plan::nth(seed);
+    match sim::run(plan, None) {
+        Ok(report) => {
+            let mut counts: Counts = report.counts().map(|(what, count)| (what.to_owned(), count)).collect();
+            counts.insert(format!("runs: {name}"), 1);
+            Ok(counts)
+        }
+        Err(failure) => {
+            let story = format!("plan: {name}\n{failure}");
+            Err(Violation { seed, what: format!("{name}: {}", failure.what), story })
+        }
+    }
+}
