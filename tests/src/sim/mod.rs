@@ -13,6 +13,7 @@ pub mod coordinator;
 pub mod group;
 pub mod orders;
 pub mod plan;
+pub mod plans;
 pub mod points;
 pub mod replay;
 pub mod run;

@@ -4,6 +4,8 @@ use ringmaster_bus::sim::Faults;
 use ringmaster_core::partition::BreakerSettings;
 use ringmaster_schemas::Millis;
 
+use super::world::Struck;
+
 /// Something that happens to a process, beside the faults of the broker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Incident {
@@ -53,6 +55,8 @@ pub enum Incident {
     ClockSteps(Millis),
     /// A coordinator hosts one of its partitions no more, for so long.
     Reassign(Millis),
+    /// The leader of a partition of the journal goes, and another one leads after so long; a coordinator dies or stands still meanwhile.
+    ChangeLeader(Millis, Option<Struck>),
 }
 
 /// One run.
@@ -343,23 +347,6 @@ impl Plan {
         }
     }
 }
-
-/// All that is drawn, by name.
-pub const PLANS: [(&str, fn(u64) -> Plan); 13] = [
-    ("random", Plan::random),
-    ("hostile", Plan::hostile),
-    ("restless", Plan::restless),
-    ("reassigning", Plan::reassigning),
-    ("parking", Plan::parking),
-    ("routing", Plan::routing),
-    ("refusing", Plan::refusing),
-    ("rerouting", Plan::rerouting),
-    ("warm", Plan::warm),
-    ("forgetting", Plan::forgetting),
-    ("tail_lost", Plan::tail_lost),
-    ("claim_lost", Plan::claim_lost),
-    ("punctual", Plan::punctual),
-];
 
 /// Who is asked.
 const PARTICIPANTS: [&str; 3] = ["inventory", "payment", "shipping"];

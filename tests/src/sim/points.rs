@@ -2,7 +2,8 @@
 
 use ringmaster_schemas::Millis;
 
-use super::plan::{Incident, PLANS, Plan};
+use super::plan::{Incident, Plan};
+use super::world::Struck;
 
 /// A point at which a process dies, or stands still and goes on.
 #[derive(Clone, Copy)]
@@ -74,11 +75,30 @@ pub const SNAPSHOT_POINTS: [Point; 6] = [
 ];
 
 /// Points that are passed only where owners change, partitions move, or stores are lost.
-pub const SELDOM_POINTS: [Point; 4] = [
+pub const SELDOM_POINTS: [Point; 7] = [
     Point { name: "foreign_claim_seen", freezes: true, plan: replaced },
     Point { name: "store_aside_rebuild_half", freezes: true, plan: stores_lost },
     Point { name: "shutdown_half", freezes: true, plan: reassigned },
-    Point { name: "revoked_in_flight", freezes: false, plan: reassigned },
+    Point { name: "revoked_in_flight", freezes: true, plan: reassigned },
+    Point { name: "leader_changed", freezes: true, plan: leaders_changed },
+    // A flush that stands still is a coordinator that does, between two of its turns.
+    Point { name: "flush_half", freezes: false, plan: flushed_half },
+    // It is a broker's: whoever was connected is gone.
+    Point { name: "tail_lost", freezes: false, plan: |seed, _, _| Plan::tail_lost(seed) },
+];
+
+/// Points of services.
+pub const SERVICE_POINTS: [Point; 2] = [
+    usual("reply_unacked"),
+    // It dies by a script that says behind which effect; one that stands still before its reply does so at the other point.
+    Point { name: "participant_done_unreplied", freezes: false, plan: unreplied },
+];
+
+/// Names of PROTOCOL.md section 7 that are none of these, and why.
+pub const NOT_POINTS: [(&str, &str); 3] = [
+    ("router_zombie", "standing still at one of the router's points is that"),
+    ("size_refused", "the simulator's records are small: attacked by tests/tests/bad_input"),
+    ("range_delete_half", "a store deletes a partition's rows by one batch, which is there or not (ringmaster-store, `clear`)"),
 ];
 
 const fn usual(name: &'static str) -> Point {
@@ -107,39 +127,34 @@ fn stores_lost(seed: u64, point: &'static str, freeze: bool) -> Plan {
     Plan::at_point(seed, point, freeze).beside(700, &Incident::LoseStore)
 }
 
+fn leaders_changed(seed: u64, point: &'static str, freeze: bool) -> Plan {
+    let mut plan = Plan::at_point(seed, point, freeze);
+    plan.faults.wire_max_ms = 30;
+    let then = if freeze { Struck::Stood } else { Struck::Died };
+    plan.incidents.iter_mut().for_each(|(_, incident)| *incident = Incident::ChangeLeader(400, Some(then)));
+    plan
+}
+
+fn flushed_half(seed: u64, point: &'static str, freeze: bool) -> Plan {
+    let mut plan = Plan { checkpoint_every_ms: 50, flush_every_ms: 2_000, ..Plan::at_point(seed, point, freeze) };
+    plan.incidents.iter_mut().for_each(|(_, incident)| *incident = Incident::CrashInFlush);
+    plan
+}
+
+fn unreplied(seed: u64, point: &'static str, freeze: bool) -> Plan {
+    Plan { late_replies: 0.6, ..Plan::at_point(seed, point, freeze) }
+}
+
 fn reassigned(seed: u64, point: &'static str, freeze: bool) -> Plan {
     Plan::at_point(seed, point, freeze).beside(150, &Incident::Reassign(0))
 }
 
 /// All of them.
 pub fn all_points() -> impl Iterator<Item = Point> {
-    POINTS.into_iter().chain(ROUTER_POINTS).chain(SNAPSHOT_POINTS).chain(SELDOM_POINTS)
+    POINTS.into_iter().chain(ROUTER_POINTS).chain(SNAPSHOT_POINTS).chain(SELDOM_POINTS).chain(SERVICE_POINTS)
 }
 
-/// At points a coordinator dies, stands still, or is one of two that keep copies of what the other has.
-const WAYS: usize = 3;
-
 impl Plan {
-    /// One of all plans, and its name: those that are drawn, and the points in turn.
-    pub fn nth(seed: u64) -> (String, Plan) {
-        let kind = (seed % (PLANS.len() + WAYS) as u64) as usize;
-        if let Some((name, plan)) = PLANS.get(kind) {
-            return ((*name).to_owned(), plan(seed));
-        }
-        let points: Vec<Point> = all_points().collect();
-        let round = seed / (PLANS.len() + WAYS) as u64;
-        let point = points[(round % points.len() as u64) as usize];
-        match kind - PLANS.len() {
-            0 => (format!("dies at {}", point.name), point.plan(seed, false)),
-            1 if point.freezes => (format!("stands still at {}", point.name), point.plan(seed, true)),
-            _ => {
-                let freeze = point.freezes && (round / points.len() as u64).is_multiple_of(2);
-                let plan = Plan { coordinators: 2, standby: 1, ..point.plan(seed, freeze) };
-                (format!("ends at {}, with a copy", point.name), plan)
-            }
-        }
-    }
-
     /// A calm run whose only coordinator dies, or stands still, at a point.
     pub fn at_point(seed: u64, point: &'static str, freeze: bool) -> Plan {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x9017);

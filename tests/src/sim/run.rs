@@ -10,7 +10,7 @@ use ringmaster_schemas::Millis;
 
 use super::checks::{self, Came};
 use super::plan::Plan;
-use super::world::{Sim, World, step};
+use super::world::{Sim, Struck, World, step};
 
 /// Virtual time within which everything must have come to rest once faults end.
 const REST_MAX_MS: Millis = 90_000;
@@ -28,8 +28,8 @@ pub struct Report {
     pub orders: usize,
     /// Coordinators that ran.
     pub coordinators: usize,
-    /// Incidents that hit something.
-    pub hits: u32,
+    /// Where a process was struck while orders were under way, and how: how often.
+    pub struck: BTreeMap<(&'static str, Struck), u32>,
     /// Partitions that were claimed where a warm copy of them was.
     pub warm_claims: u32,
     /// Snapshots that were taken.
@@ -117,7 +117,7 @@ pub fn run(plan: Plan, mutant: Option<&'static str>) -> Result<Report, Box<Failu
         elapsed_ms: world.elapsed_ms(),
         orders: world.orders.placed.len(),
         coordinators: world.coordinators.len(),
-        hits: world.counted.hits,
+        struck: world.counted.struck.clone(),
         warm_claims: world.counted.warm_claims,
         snapshots: world.counted.snapshots,
         restored: world.counted.restored.len(),

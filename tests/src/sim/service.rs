@@ -41,6 +41,8 @@ pub struct SimService {
     pub frozen_until: Option<Millis>,
     /// It is started then.
     pub start_at: Millis,
+    /// How often it died behind its effects, and before any reply left.
+    pub unreplied: u32,
 }
 
 impl SimService {
@@ -68,7 +70,13 @@ impl SimService {
             running: None,
             frozen_until: None,
             start_at,
+            unreplied: 0,
         }
+    }
+
+    /// Its client at the broker, while it runs.
+    pub fn client(&self) -> Option<u32> {
+        self.running.as_ref().map(|(_, bus)| bus.number())
     }
 
     /// One turn, or a start if it is time; how many events it saw.
@@ -91,7 +99,7 @@ impl SimService {
             Ok(events) => Ok(events),
             Err(Stop::ScriptedCrash { .. }) => {
                 // Its effects are in the ledger, and no reply left.
-                reached("participant_done_unreplied");
+                self.unreplied += 1;
                 self.crash(now + 50);
                 Ok(1)
             }

@@ -6,25 +6,26 @@ mod shared;
 mod turns;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use ringmaster::runtime::{Setup, Worker};
+use ringmaster::runtime::{Order, Setup, Worker};
 use ringmaster_bus::Bus;
-use ringmaster_bus::sim::{Faults, SimBroker, SimBus};
+use ringmaster_bus::sim::{Faults, SimBroker, SimBus, SimRecord};
 use ringmaster_core::faults;
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::names::HEADER_TYPE;
 use ringmaster_store::Store;
 use ringmaster_store::sim::SimStore;
 
-use self::turns::{turn_coordinator, turn_service};
+use self::turns::{obey_all, turn_coordinator, turn_service};
 use super::coordinator::{Coordinator, State, Turned, knowledge, make_topics, setup};
 use super::group::SimGroup;
 use super::orders::Orders;
 use super::plan::{Incident, Plan};
 use super::service::SimService;
 use super::truth::INPUTS;
-pub use counted::Counted;
+pub use counted::{Counted, Struck};
 
 /// Virtual time at which runs begin.
 const BEGIN: Millis = 1_700_000_000_000;
@@ -32,6 +33,9 @@ const BEGIN: Millis = 1_700_000_000_000;
 const IDLE_STEPS: u32 = 6;
 /// What happened is kept for the report of a failure.
 const NOTES_MAX: usize = 400;
+
+/// Where what became of orders is told.
+const OUTCOMES: &str = "order-outcomes";
 
 /// The simulated world; a step may run inside another one, while an instance stands still in the middle of its turn.
 pub type Sim = Rc<RefCell<World>>;
@@ -52,6 +56,8 @@ pub struct World {
     pub coordinators: Vec<Coordinator>,
     /// Inventory, payment, shipping; none while one takes a turn.
     pub services: Vec<Option<SimService>>,
+    /// Their clients at the broker, of those in a turn.
+    service_clients: [Option<u32>; 3],
     /// The load.
     pub orders: Orders,
     /// The broker lost records that it had acknowledged.
@@ -74,8 +80,10 @@ pub struct World {
     /// Who shares the partitions out.
     group: SimGroup,
     starts: Vec<Millis>,
-    /// Coordinators in the middle of a turn, outermost first.
-    in_turn: Vec<usize>,
+    /// Who is in the middle of a turn, outermost first.
+    in_turn: Vec<Actor>,
+    /// What the group says that is still to be obeyed.
+    orders_heard: VecDeque<(usize, Order)>,
     healing: bool,
     /// All are to end, and none is started again.
     closing: bool,
@@ -113,6 +121,7 @@ impl World {
             machines: Vec::new(),
             coordinators: Vec::new(),
             services,
+            service_clients: [None; 3],
             orders,
             tail_lost: false,
             begun_at: BEGIN,
@@ -126,6 +135,7 @@ impl World {
             group,
             starts: vec![BEGIN],
             in_turn: Vec::new(),
+            orders_heard: VecDeque::new(),
             healing: false,
             closing: false,
             events: 0,
@@ -174,6 +184,29 @@ impl World {
         self.coordinators.iter().any(|one| one.state != State::Ended)
     }
 
+    /// A process dies or stands still at a point. It counts where orders are under way.
+    fn struck(&mut self, point: &'static str, how: Struck) {
+        if self.under_way() > 0 {
+            *self.counted.struck.entry((point, how)).or_default() += 1;
+        }
+    }
+
+    /// Orders that were placed and have not come to their end.
+    fn under_way(&self) -> usize {
+        let mut ended = BTreeSet::new();
+        for partition in 0..self.broker.partitions(OUTCOMES) {
+            let outcomes = self.broker.log(OUTCOMES, partition);
+            let ends = |record: &&std::sync::Arc<SimRecord>| {
+                record
+                    .headers
+                    .iter()
+                    .any(|(name, kind)| name == HEADER_TYPE && ["OrderFulfilled", "OrderCancelled"].contains(&&**kind))
+            };
+            ended.extend(outcomes.iter().filter(ends).map(|record| record.key.clone()));
+        }
+        self.orders.placed.len().saturating_sub(ended.len())
+    }
+
     fn note(&mut self, what: String) {
         if self.notes.len() == NOTES_MAX {
             self.notes.pop_front();
@@ -186,8 +219,8 @@ impl World {
         self.broken.get_or_insert(why);
     }
 
-    /// Time goes on, what is due happens; who takes a turn, in what order.
-    fn begin_step(&mut self, sim: &Sim) -> Vec<Actor> {
+    /// Time goes on, and what is due happens.
+    fn begin_step(&mut self, sim: &Sim) {
         let quick = if self.idle_steps > IDLE_STEPS { self.rng.i64(5..25) } else { self.rng.i64(1..=4) };
         self.broker.advance(self.broker.now() + quick);
         self.events = 0;
@@ -207,6 +240,11 @@ impl World {
         }
         self.resume_due(now);
         self.share_out(now);
+    }
+
+    /// Who takes a turn, in what order.
+    fn draw_actors(&mut self) -> Vec<Actor> {
+        let now = self.broker.now();
         let coordinators = (0..self.coordinators.len()).filter(|&index| self.may_turn(index, now)).collect::<Vec<_>>();
         let mut actors: Vec<Actor> = coordinators.into_iter().map(Actor::Coordinator).chain((0..3).map(Actor::Service)).collect();
         self.rng.shuffle(&mut actors);
@@ -299,6 +337,7 @@ impl World {
             }
             Turned::Crashed(point) => {
                 self.note(format!("coordinator {index} reached {point}"));
+                self.struck(point, Struck::Died);
                 self.crash(index);
             }
             Turned::Stopped(stop) => {
@@ -327,7 +366,9 @@ impl World {
 
 /// One step of the world.
 pub fn step(sim: &Sim) {
-    let actors = sim.borrow_mut().begin_step(sim);
+    sim.borrow_mut().begin_step(sim);
+    obey_all(sim);
+    let actors = sim.borrow_mut().draw_actors();
     for actor in actors {
         if sim.borrow().broken.is_some() {
             return;

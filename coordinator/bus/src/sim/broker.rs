@@ -186,6 +186,21 @@ impl SimBroker {
         lost
     }
 
+    /// The leader of a partition goes, and another one leads it after so long; how many records were on their way to it. What it had handed
+    /// to its followers is kept, and whoever sends that again is told so without an offset; all else arrives at the new one.
+    pub fn change_leader(&self, topic: &str, partition: i32, after_ms: Millis) -> usize {
+        let mut broker = self.lock();
+        let at = TopicPartition { topic: broker.topics.names.handle(topic), partition };
+        broker.change_leader(at, after_ms)
+    }
+
+    /// How many records are on their way to a partition.
+    pub fn on_the_way_to(&self, topic: &str, partition: i32) -> usize {
+        let mut broker = self.lock();
+        let at = TopicPartition { topic: broker.topics.names.handle(topic), partition };
+        broker.requests_to(at).count()
+    }
+
     /// The log forgets everything below an offset, as retention would.
     pub fn forget(&self, topic: &str, partition: i32, below: i64) {
         let mut broker = self.lock();

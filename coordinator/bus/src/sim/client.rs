@@ -159,12 +159,12 @@ impl SimBus {
                 }
             };
             let log = match look(&broker.topics, expected, at) {
-                Ok(log) => log,
                 Err(MADE_AGAIN) => {
                     found.push(Found::Unreadable(at, MADE_AGAIN.into()));
                     return false;
                 }
-                Err(_) => return true,
+                Ok(log) if log.led_from <= now => log,
+                _ => return true,
             };
             found.push(match question.of {
                 Asked::OffsetAt(_, time) => {
@@ -197,7 +197,7 @@ impl Reader {
             }
         };
         self.unreadable = false;
-        let end = log.end();
+        let (end, led_from) = (log.end(), log.led_from);
         let id = broker.topics.topic(self.at).expect("it was looked at").id;
         if self.member_of.is_some_and(|known| known != id) {
             (self.member_of, self.position, self.fetch, self.reported) = (Some(id), log.start, None, None);
@@ -210,7 +210,7 @@ impl Reader {
         let fetch = match self.fetch {
             Some(fetch) => fetch,
             None if self.position < end || self.reported != Some(end) => {
-                let at = broker.fetched_at();
+                let at = broker.fetched_at().max(led_from);
                 *self.fetch.insert(Fetch { end, at })
             }
             None => return,

@@ -46,6 +46,8 @@ pub(super) struct PartitionLog {
     pub(super) records: Vec<Arc<SimRecord>>,
     /// Where its tail was cut off, each time.
     pub(super) cuts: Vec<i64>,
+    /// It has no leader before this time.
+    pub(super) led_from: Millis,
 }
 
 impl PartitionLog {

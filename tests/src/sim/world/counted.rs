@@ -1,12 +1,21 @@
 //! What is counted of a run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What becomes of a process at a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Struck {
+    /// It dies.
+    Died,
+    /// It stands still, and goes on.
+    Stood,
+}
 
 /// What is counted of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Counted {
-    /// Incidents that really did something.
-    pub hits: u32,
+    /// Where a process was struck while orders were under way, and how: how often.
+    pub struck: BTreeMap<(&'static str, Struck), u32>,
     /// Coordinators that died.
     pub crashes: u32,
     /// Coordinators that stood still, and went on.

@@ -5,10 +5,13 @@ use ringmaster_core::intake::{ParticipantAct, ParticipantRecord};
 use ringmaster_schemas::Millis;
 use ringmaster_store::Store;
 
-use super::{Sim, World, step};
+use super::{Actor, Sim, Struck, World, step};
 use crate::sim::coordinator::{self, State};
 use crate::sim::plan::Incident;
 use crate::sim::truth::INPUTS;
+
+/// The topic of the journal.
+const JOURNAL: &str = "ringmaster.journal";
 
 impl World {
     pub(super) fn happen(&mut self, incident: Incident, sim: &Sim) {
@@ -23,11 +26,7 @@ impl World {
             }
             (Incident::Crash, Some(index)) => self.crash(index),
             (Incident::Freeze { for_ms, replace_after_ms }, Some(index)) => {
-                self.counted.hits += 1;
-                self.counted.standstills += 1;
-                self.broker.freeze(self.coordinators[index].client, true);
-                self.coordinators[index].state = State::Frozen(now + for_ms);
-                self.group.suspect(index, now);
+                self.stand_still(index, for_ms);
                 self.starts.extend(replace_after_ms.map(|after| now + after));
             }
             (Incident::Second, _) => {
@@ -37,9 +36,12 @@ impl World {
             (Incident::Stop, Some(index)) => self.stop(index),
             (Incident::CrashInFlush, Some(index)) => {
                 let store = &self.machines[self.coordinators[index].machine];
-                store.stop_next_flush_after(self.rng.usize(..=store.unflushed_count()));
-                faults::reached("flush_half");
+                let (count, all) = (self.rng.usize(..=store.unflushed_count()), store.unflushed_count());
+                store.stop_next_flush_after(count);
                 let _half = store.flush();
+                if count > 0 && count < all {
+                    self.struck("flush_half", Struck::Died);
+                }
                 self.crash(index);
             }
             (Incident::LoseStore, Some(index)) => {
@@ -50,11 +52,15 @@ impl World {
                 self.crash(index);
                 self.lose_tail(count);
             }
-            (Incident::CrashService(index), _) => self.services[index].as_mut().expect("no service is in a turn").crash(now + 100),
+            (Incident::CrashService(index), _) => {
+                // One that stands still in its turn is not here.
+                self.services[index].iter_mut().for_each(|service| service.crash(now + 100));
+            }
             (Incident::FreezeService(index, for_ms), _) => {
                 let broker = self.broker.clone();
-                self.services[index].as_mut().expect("no service is in a turn").freeze(&broker, now + for_ms);
+                self.services[index].iter_mut().for_each(|service| service.freeze(&broker, now + for_ms));
             }
+            (Incident::ChangeLeader(after_ms, then), Some(index)) => self.change_leader(after_ms, then, index),
             (Incident::RefuseTopic(topic, for_ms), _) => {
                 self.broker.refuse(topic, true);
                 self.refused.push((now + for_ms, topic));
@@ -73,6 +79,7 @@ impl World {
                 | Incident::CrashInFlush
                 | Incident::LoseStore
                 | Incident::LoseTail(_)
+                | Incident::ChangeLeader(..)
                 | Incident::Reassign(_),
                 None,
             ) => {}
@@ -82,7 +89,31 @@ impl World {
     /// Takes a partition from its worker until then, in good order or not.
     fn reassign(&mut self, until: Millis) {
         let (number, in_order) = (self.rng.i32(0..self.plan.partitions), self.rng.bool());
-        self.counted.hits += u32::from(self.group.take(number, in_order, self.broker.now(), until));
+        self.group.take(number, in_order, self.broker.now(), until);
+    }
+
+    fn stand_still(&mut self, index: usize, for_ms: Millis) {
+        let now = self.broker.now();
+        self.counted.standstills += 1;
+        self.broker.freeze(self.coordinators[index].client, true);
+        self.coordinators[index].state = State::Frozen(now + for_ms);
+        self.group.suspect(index, now);
+    }
+
+    /// Another broker leads the partition of the journal that most is on its way to, after a while; a coordinator may end meanwhile.
+    fn change_leader(&mut self, after_ms: Millis, then: Option<Struck>, index: usize) {
+        let on_the_way = |partition: &i32| self.broker.on_the_way_to(JOURNAL, *partition);
+        let Some(partition) = (0..self.plan.partitions).max_by_key(on_the_way) else { return };
+        let hit = self.broker.change_leader(JOURNAL, partition, after_ms);
+        self.note(format!("journal {partition} is without a leader for {after_ms} ms, {hit} records were on their way"));
+        let Some(how) = then else { return };
+        if hit > 0 {
+            self.struck("leader_changed", how);
+        }
+        match how {
+            Struck::Died => self.crash(index),
+            Struck::Stood => self.stand_still(index, after_ms / 2),
+        }
     }
 
     /// Writes what a person does to a participant, as `ringmaster participant` does.
@@ -108,16 +139,17 @@ impl World {
     /// The broker forgets what it had acknowledged, while nobody is connected.
     fn lose_tail(&mut self, count: usize) {
         self.tail_lost = true;
-        faults::reached("tail_lost");
         self.broker.advance(self.broker.now() + self.plan.faults.wire_max_ms + self.plan.faults.late_max_ms);
         for partition in 0..self.plan.partitions {
-            let lost = self.broker.lose_tail("ringmaster.journal", partition, count);
+            let lost = self.broker.lose_tail(JOURNAL, partition, count);
+            if !lost.is_empty() {
+                self.struck("tail_lost", Struck::Died);
+            }
             self.note(format!("journal {partition} lost {} records", lost.len()));
         }
     }
 
     pub(super) fn crash(&mut self, index: usize) {
-        self.counted.hits += 1;
         self.counted.crashes += 1;
         self.note(format!("coordinator {index} dies"));
         self.end(index);
@@ -140,19 +172,28 @@ impl World {
     }
 }
 
-/// The rest of the world goes on while one coordinator stands still in the middle of its turn.
+/// The rest of the world goes on while somebody stands still in the middle of its turn.
 fn meanwhile(sim: &Sim, point: &'static str, for_ms: Millis, replace_after_ms: Option<Millis>) {
-    let (client, until, index) = {
+    let (client, until, who) = {
         let mut world = sim.borrow_mut();
-        let Some(&index) = world.in_turn.last() else { return };
-        let (client, now) = (world.coordinators[index].client, world.broker.now());
+        let Some(&actor) = world.in_turn.last() else { return };
+        let now = world.broker.now();
+        let (client, who) = match actor {
+            Actor::Coordinator(index) => {
+                world.counted.standstills += 1;
+                world.group.suspect(index, now);
+                world.starts.extend(replace_after_ms.map(|after| now + after));
+                (world.coordinators[index].client, format!("coordinator {index}"))
+            }
+            Actor::Service(index) => {
+                let Some(client) = world.service_clients[index] else { return };
+                (client, format!("service {index}"))
+            }
+        };
         world.broker.freeze(client, true);
-        world.note(format!("coordinator {index} stands still at {point}"));
-        world.counted.hits += 1;
-        world.counted.standstills += 1;
-        world.group.suspect(index, now);
-        world.starts.extend(replace_after_ms.map(|after| now + after));
-        (client, now + for_ms, index)
+        world.note(format!("{who} stands still at {point}"));
+        world.struck(point, Struck::Stood);
+        (client, now + for_ms, who)
     };
     while {
         let world = sim.borrow();
@@ -162,5 +203,5 @@ fn meanwhile(sim: &Sim, point: &'static str, for_ms: Millis, replace_after_ms: O
     }
     let mut world = sim.borrow_mut();
     world.broker.freeze(client, false);
-    world.note(format!("coordinator {index} goes on from {point}"));
+    world.note(format!("{who} goes on from {point}"));
 }

@@ -6,7 +6,7 @@ use ringmaster_core::partition::Partition;
 use ringmaster_schemas::Millis;
 
 use super::World;
-use crate::sim::coordinator::{self, State, Turned};
+use crate::sim::coordinator::{self, State};
 
 impl World {
     /// The group counts out who is silent for too long, balances, and is heard.
@@ -75,9 +75,7 @@ impl World {
         }
         orders.extend(one.shares.due(now));
         orders.extend(self.follows(index));
-        for order in orders {
-            self.obey(index, order, now);
-        }
+        self.orders_heard.extend(orders.into_iter().map(|order| (index, order)));
     }
 
     /// What a coordinator is to keep a warm copy of, if the group is asked now.
@@ -91,7 +89,9 @@ impl World {
         one.shares.follow(&wanted)
     }
 
-    fn obey(&mut self, index: usize, order: Order, now: Millis) {
+    /// All but what makes a worker give something up at once.
+    pub(super) fn obey(&mut self, index: usize, order: Order) {
+        let now = self.broker.now();
         self.note(format!("coordinator {index}: {order:?}"));
         let clock = coordinator::now(&self.broker, self.ahead_ms);
         let one = &mut self.coordinators[index];
@@ -105,12 +105,7 @@ impl World {
             }
             Order::HandOver { partition, .. } => worker.hand_over(partition, clock),
             Order::Follow { partition, .. } => worker.follow(Partition::new(self.setup.partition(partition)), clock),
-            Order::Drop { partition, .. } | Order::Unfollow { partition, .. } => {
-                match coordinator::caught(|| worker.revoke(partition, clock).map(|()| 0)) {
-                    Turned::Fine(_) => {}
-                    other => self.turned(index, other),
-                }
-            }
+            Order::Drop { .. } | Order::Unfollow { .. } => unreachable!("that is a turn of its own"),
             Order::GiveBack(partitions) => self.group.given_back(index, &partitions, now),
         }
     }

@@ -4,7 +4,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ringmaster_core::faults;
 
-use super::Sim;
+use ringmaster::runtime::Order;
+
+use super::{Actor, Sim, Struck};
 use crate::sim::coordinator::{self, State, Turned, message};
 
 pub(super) fn turn_coordinator(sim: &Sim, index: usize) {
@@ -17,7 +19,7 @@ pub(super) fn turn_coordinator(sim: &Sim, index: usize) {
         }
         one.state = State::InTurn;
         let process = one.process.take().expect("a running coordinator has a worker");
-        world.in_turn.push(index);
+        world.in_turn.push(Actor::Coordinator(index));
         (process, world.broker.clone(), ahead_ms)
     };
     let (turned, taken) = coordinator::turn(&mut process, &broker, ahead_ms);
@@ -42,20 +44,70 @@ pub(super) fn turn_coordinator(sim: &Sim, index: usize) {
 pub(super) fn turn_service(sim: &Sim, index: usize) {
     let (service, broker) = {
         let mut world = sim.borrow_mut();
-        (world.services[index].take(), world.broker.clone())
+        // Whoever stands still in the middle of its turn is not here.
+        let Some(service) = world.services[index].take() else { return };
+        world.in_turn.push(Actor::Service(index));
+        world.service_clients[index] = service.client();
+        (service, world.broker.clone())
     };
-    let Some(mut service) = service else { return };
+    let mut service = service;
+    let unreplied = service.unreplied;
     let turned = catch_unwind(AssertUnwindSafe(|| service.turn(&broker)));
     let mut world = sim.borrow_mut();
+    world.in_turn.pop();
+    if service.unreplied > unreplied {
+        world.struck("participant_done_unreplied", Struck::Died);
+    }
     match turned {
         Ok(Ok(events)) => world.events += events,
         Ok(Err(why)) => world.fail(why),
         Err(panic) if panic.is::<faults::Crashed>() => {
-            world.note(format!("service {} dies", service.name));
-            world.counted.hits += 1;
+            let faults::Crashed(point) = *panic.downcast::<faults::Crashed>().expect("it was looked at");
+            world.note(format!("service {} dies at {point}", service.name));
+            world.struck(point, Struck::Died);
             service.crash(broker.now() + 100);
         }
         Err(panic) => world.fail(format!("service {} panicked: {}", service.name, message(&*panic))),
     }
     world.services[index] = Some(service);
+}
+
+/// What the group said is done, coordinator by coordinator. What is for one that stands still waits until it goes on.
+pub(super) fn obey_all(sim: &Sim) {
+    loop {
+        let heard = {
+            let mut world = sim.borrow_mut();
+            let world = &mut *world;
+            world.orders_heard.retain(|(index, _)| world.coordinators[*index].state != State::Ended);
+            let may_obey = |(index, _): &(usize, Order)| world.coordinators[*index].state == State::Running;
+            world.orders_heard.iter().position(may_obey).and_then(|place| world.orders_heard.remove(place))
+        };
+        let Some((index, order)) = heard else { return };
+        obey(sim, index, order);
+    }
+}
+
+fn obey(sim: &Sim, index: usize, order: Order) {
+    let (Order::Drop { partition, .. } | Order::Unfollow { partition, .. }) = order else {
+        return sim.borrow_mut().obey(index, order);
+    };
+    let (mut process, clock) = {
+        let mut world = sim.borrow_mut();
+        world.note(format!("coordinator {index}: {order:?}"));
+        let clock = coordinator::now(&world.broker, world.ahead_ms);
+        let Some(process) = world.coordinators[index].process.take() else { return };
+        world.coordinators[index].state = State::InTurn;
+        world.in_turn.push(Actor::Coordinator(index));
+        (process, clock)
+    };
+    let turned = coordinator::caught(|| process.worker.revoke(partition, clock).map(|()| 0));
+    let mut world = sim.borrow_mut();
+    world.in_turn.pop();
+    if matches!(turned, Turned::Fine(_)) {
+        world.coordinators[index].process = Some(process);
+        world.coordinators[index].state = State::Running;
+    } else {
+        drop(process);
+        world.turned(index, turned);
+    }
 }

@@ -1,5 +1,7 @@
 //! From a client into a log and back: what is sent, what arrives, who is told, and what a client leaves behind.
 
+use std::collections::BTreeSet;
+
 use ringmaster_schemas::Millis;
 
 use super::{Broker, Event, Lanes, Request, Told};
@@ -62,11 +64,12 @@ impl Broker {
     /// Puts a record on its way, behind those of its lane.
     fn launch(&mut self, mut request: Request) {
         let arrives_at = request.leaves_at + self.within(self.faults.wire_max_ms);
+        let led_from = self.topics.partition(request.to).map_or(Millis::MIN, |log| log.led_from);
         let lane = self.lanes(request.client, request.sender).map(|lanes| lanes.lanes.entry(request.to).or_default());
         let Some((last_arrival, _)) = lane else {
             return;
         };
-        *last_arrival = arrives_at.max(*last_arrival);
+        *last_arrival = arrives_at.max(*last_arrival).max(led_from);
         let mut arrives_at = *last_arrival;
         if request.fate == Fate::FailedThenKept {
             self.hit("failed_then_kept");
@@ -197,6 +200,39 @@ impl Broker {
                 self.events.insert(at, Event::Arrive(request));
             }
         }
+    }
+
+    /// When records arrive that are on their way to a partition, in order.
+    pub(super) fn requests_to(&self, to: TopicPartition) -> impl Iterator<Item = (Millis, u64)> {
+        let is_to = move |event: &Event| matches!(event, Event::Arrive(request) if request.to == to);
+        self.events.iter().filter(move |(_, event)| is_to(event)).map(|(&at, _)| at)
+    }
+
+    pub(super) fn change_leader(&mut self, to: TopicPartition, after_ms: Millis) -> usize {
+        let (now, led_from) = (self.now, self.now + after_ms);
+        let Some(log) = self.topics.partition_mut(to) else { return 0 };
+        log.led_from = log.led_from.max(led_from);
+        // Of what one sender sent the new leader has all up to some record.
+        let (mut ended, mut count) = (BTreeSet::new(), 0);
+        for at in self.requests_to(to).collect::<Vec<_>>() {
+            let Some(Event::Arrive(mut request)) = self.events.remove(&at) else { unreachable!("it was looked at") };
+            let lane = (request.client, request.sender.0);
+            let is_kept = request.fate == Fate::Kept && request.leaves_at <= now && !ended.contains(&lane) && self.rng.bool();
+            count += usize::from(request.leaves_at <= now);
+            if is_kept {
+                request.fate = Fate::OffsetUnknown;
+                self.schedule(now, Event::Arrive(request));
+                continue;
+            }
+            ended.insert(lane);
+            if let Some(lanes) = self.lanes(request.client, request.sender) {
+                let (last_arrival, _) = lanes.lanes.entry(to).or_default();
+                *last_arrival = led_from.max(*last_arrival);
+            }
+            self.schedule(at.0.max(led_from), Event::Arrive(request));
+        }
+        *self.hits.entry("leader_changed").or_default() += count as u64;
+        count
     }
 
     pub(super) fn freeze(&mut self, client: u32, frozen: bool) {
