@@ -210,7 +210,7 @@ fn every_fault_is_done() {
 }
 
 /// The protocol broken in one place each (PROTOCOL.md section 6), and the runs that find it out.
-const MUTANTS: [(&str, Draw); 45] = [
+const MUTANTS: [(&str, Draw); 49] = [
     ("no_claim_check", Plan::random),
     ("no_number_check", Plan::random),
     ("number_gap_accepted", Plan::random),
@@ -241,6 +241,10 @@ const MUTANTS: [(&str, Draw); 45] = [
     ("reclaim_without_replay", Plan::hostile),
     ("acks_keyed_by_number_only", Plan::restless),
     ("claim_offset_guessed", Plan::hostile),
+    ("claim_id_per_instance", Plan::hostile),
+    ("replay_past_claim_unverified", Plan::claim_lost),
+    ("random_effect_ids", Plan::random),
+    ("no_late_command_refusal", Plan::random),
     ("no_identity_check", Plan::tail_lost),
     ("log_start_ignored", Plan::tail_lost),
     ("parked_participant_asked", Plan::parking),

@@ -135,6 +135,13 @@ pub const fn mutated(_name: &str) -> bool {
     false
 }
 
+/// How often the armed mutant's place was passed: never.
+#[cfg(not(feature = "faults"))]
+#[inline(always)]
+pub const fn mutated_count() -> u64 {
+    0
+}
+
 /// A crash point: nothing.
 #[cfg(not(feature = "faults"))]
 #[inline(always)]

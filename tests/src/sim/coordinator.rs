@@ -16,6 +16,7 @@ use ringmaster_bus::{Bus, Specification};
 use ringmaster_core::faults::Crashed;
 use ringmaster_core::partition::{Limits, Partition, StageName, StartAt};
 use ringmaster_schemas::Millis;
+use ringmaster_schemas::journal::ClaimId;
 use ringmaster_schemas::names::Topics;
 use ringmaster_store::Store;
 use ringmaster_store::sim::SimStore;
@@ -145,6 +146,8 @@ pub struct Coordinator {
     pub shares: Shares,
     /// Numbers of present hostings.
     pub hostings: HashMap<i32, u64>,
+    /// The claims by which it became the owner of partitions, so far as that was looked at.
+    pub terms: HashMap<i32, (i64, ClaimId)>,
 }
 
 impl Coordinator {
@@ -168,7 +171,7 @@ impl Coordinator {
         let worker = Worker::new(bus, setup.worker(), Vec::new(), knowledge(), Arc::new(store.clone()), Box::new(ids(seed)));
         let (process, shares) = (Some(Process { worker, taker, store: store.clone() }), Shares::new(1));
         let (state, hostings) = (State::Running, HashMap::new());
-        Coordinator { state, process, client, machine, stopping_since: None, shares, hostings }
+        Coordinator { state, process, client, machine, stopping_since: None, shares, hostings, terms: HashMap::new() }
     }
 
     /// Its worker, unless it takes a turn or has ended.

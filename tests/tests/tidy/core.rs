@@ -88,6 +88,7 @@ fn every_place_for_a_fault_is_attacked() {
         "tests/src/sim/points.rs",
         "tests/tests/stories.rs",
         "tests/tests/random/",
+        "tests/tests/worker/",
         "coordinator/core/tests/partition/",
     ];
     let tests: String = rust().filter(|file| file.is_in(&attackers)).map(|file| file.text).collect();

@@ -1,11 +1,18 @@
-//! The stored state goes only when it is known that the journal can bring it back.
+//! The stored state goes only when it is known that the journal can bring it back, and is never an older one than it was.
+
+use std::cell::Cell;
+use std::rc::Rc;
 
 use ringmaster::runtime::{Now, Stop};
+use ringmaster_core::faults;
 use ringmaster_core::partition::{StageName, Why};
 use ringmaster_schemas::state::{RowKey, RowKind, Saga};
 use ringmaster_store::Store;
+use ringmaster_store::sim::SimStore;
+use ringmaster_tests::sim::Plan;
+use ringmaster_tests::sim::coordinator::setup;
 
-use crate::Machine;
+use crate::{Machine, worker};
 
 pub(crate) fn rows(machine: &Machine) -> usize {
     let mut count = 0;
@@ -111,4 +118,36 @@ fn a_row_that_cannot_be_read_is_built_again() {
     machine.go(1_000);
     let row = machine.store.row(0, key).expect("readable").expect("built again");
     assert!(Saga::decode(id, &row).is_ok());
+}
+
+/// Two workers of one process have one store: what one of them had staged before the other took over is not written over what the other
+/// stored (PROTOCOL.md rule 8).
+#[test]
+fn an_older_batch_is_not_written_over_a_newer_one() {
+    let offset = |store: &SimStore| store.checkpoint(0).expect("readable").map_or(-1, |checkpoint| checkpoint.journal_offset);
+    for mutant in [None, Some("stale_batch_applied")] {
+        let mut machine = Machine::owning(1);
+        machine.order("ord-1");
+        machine.go(30);
+        let (broker, store, newer) = (machine.broker.clone(), machine.store.clone(), Rc::new(Cell::new(-1)));
+        let stored = newer.clone();
+        faults::mutate(mutant);
+        let meanwhile = move || {
+            let setup = setup(&broker, &Plan { partitions: 1, ..Plan::calm(7) }, "test");
+            let worker = worker(&broker, &setup, &store, 2);
+            let mut other = Machine { broker, setup, store, worker, ahead_ms: 0 };
+            other.until("owned by the other", 3_000, Machine::owns_all);
+            other.order("ord-2");
+            other.go(500);
+            let now = Now { wall: other.broker.now(), steady: other.broker.now() };
+            other.worker.checkpoint(now).expect("the store takes it");
+            stored.set(offset(&other.store));
+        };
+        faults::freeze_at("batch_built", 0, Box::new(meanwhile));
+        let stopped = (0..200).find_map(|_| (newer.get() < 0).then(|| machine.turn().err()).flatten());
+        faults::mutate(None);
+        assert!(newer.get() > 0, "{mutant:?}: nothing was staged");
+        let is_older = offset(&machine.store) < newer.get();
+        assert_eq!((stopped.is_some(), is_older), (mutant.is_none(), mutant.is_some()), "{mutant:?}: {stopped:?}");
+    }
 }

@@ -81,6 +81,11 @@ pub(super) fn begins_at_end(start_at: StartAt, is_routed: bool) -> bool {
     rules::begins_at_end(start_at, is_routed) || is_routed && mutated("router_starts_latest")
 }
 
+pub(super) fn claim_id(new: ClaimId, earlier: &[ClaimId]) -> ClaimId {
+    let first = earlier.first().copied().filter(|_| mutated("claim_id_per_instance"));
+    rules::claim_id(first.unwrap_or(new), earlier)
+}
+
 pub(super) fn offset_of_claim(acknowledged: Option<i64>) -> Option<i64> {
     rules::offset_of_claim(acknowledged).or_else(|| mutated("claim_offset_guessed").then_some(i64::MAX))
 }

@@ -40,6 +40,7 @@ impl Partition {
     /// Claims the partition by a new sender. Valid when idle.
     pub(super) fn claim(&mut self, id: ClaimId, sender: u32, cx: &mut Context<'_>) {
         self.stop_restore(cx);
+        let id = law::claim_id(id, &self.own_claims);
         let replica = match std::mem::replace(&mut self.stage, Stage::Stopped) {
             Stage::Idle(replica) => replica,
             Stage::Following(following) => {

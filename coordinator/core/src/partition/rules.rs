@@ -82,6 +82,11 @@ pub(super) fn begins_at_end(start_at: StartAt, _is_routed: bool) -> bool {
     start_at == StartAt::Latest
 }
 
+/// Section 1. A claim's id is new for every attempt; `_earlier` are those of this instance.
+pub(super) fn claim_id(new: ClaimId, _earlier: &[ClaimId]) -> ClaimId {
+    new
+}
+
 /// Rule 2. The claim's acknowledged offset is the C of the term; without it nothing can be counted.
 pub(super) fn offset_of_claim(acknowledged: Option<i64>) -> Option<i64> {
     acknowledged

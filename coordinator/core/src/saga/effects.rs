@@ -10,7 +10,7 @@ use ringmaster_schemas::state::Saga;
 use ringmaster_schemas::{Millis, json, wire};
 
 use super::Effect;
-use crate::faults::mutated;
+use crate::faults::{mutated, mutated_count};
 
 /// About what a command says about itself, beside its body.
 const META_BYTES: usize = 160;
@@ -184,6 +184,9 @@ fn command(
     let order = order.fields();
     scratch.clear();
     names::put_idempotency_key(sender.id, order.step, direction, scratch);
+    if mutated("random_effect_ids") {
+        scratch.push_str(&mutated_count().to_string());
+    }
     let names_do = direction == Direction::Undo && !mutated("undo_names_no_do");
     let undoes = names_do.then(|| names::idempotency_key(sender.id, order.step, Direction::Do));
     let meta = wire::CommandMeta {
@@ -193,7 +196,7 @@ fn command(
         undoes: undoes.map(Into::into),
         reply_to: sender.reply_topic.into(),
         reply_partition: sender.partition,
-        first_time: order.first_time,
+        first_time: if mutated("no_late_command_refusal") { sender.at } else { order.first_time },
         traceparent: sender.head.traceparent().map(Into::into),
     };
     let key = names::parse_saga_id(sender.id).1;

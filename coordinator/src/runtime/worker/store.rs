@@ -39,9 +39,14 @@ impl Inner {
         let next = self.hosts.next_share(number, self.settings.checkpoint_every_ms, now.steady);
         let Some(hosted) = self.hosts.get_mut(number) else { return };
         (hosted.checkpoint_at, hosted.checkpointed_at) = (next, now.steady);
-        let Some(batch) = hosted.partition.stage_checkpoint() else {
+        let Some(mut batch) = hosted.partition.stage_checkpoint() else {
             return;
         };
+        if mutated("stale_batch_applied")
+            && let Ok(stored) = self.store.checkpoint(number)
+        {
+            batch.base_offset = stored.map_or(-1, |checkpoint| checkpoint.journal_offset);
+        }
         match self.store.write(&batch) {
             Ok(()) => {
                 reached("batch_written_unflushed");

@@ -11,7 +11,7 @@ use crate::sim::plan::Incident;
 use crate::sim::truth::INPUTS;
 
 /// The topic of the journal.
-const JOURNAL: &str = "ringmaster.journal";
+pub(super) const JOURNAL: &str = "ringmaster.journal";
 
 impl World {
     pub(super) fn happen(&mut self, incident: Incident, sim: &Sim) {
@@ -139,6 +139,7 @@ impl World {
     /// The broker forgets what it had acknowledged, while nobody is connected.
     fn lose_tail(&mut self, count: usize) {
         self.tail_lost = true;
+        self.counted.tails += 1;
         self.broker.advance(self.broker.now() + self.plan.faults.wire_max_ms + self.plan.faults.late_max_ms);
         for partition in 0..self.plan.partitions {
             let lost = self.broker.lose_tail(JOURNAL, partition, count);

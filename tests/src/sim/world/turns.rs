@@ -1,18 +1,23 @@
 //! Turns of coordinators and services: the world is free meanwhile, since one may stand still in the middle of its turn.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use ringmaster_core::faults;
 
 use ringmaster::runtime::Order;
+use ringmaster_bus::sim::SimRecord;
+use ringmaster_core::partition::Partition;
+use ringmaster_schemas::journal::JournalRecord;
 
-use super::{Actor, Sim, Struck};
+use super::incidents::JOURNAL;
+use super::{Actor, Sim, Struck, World};
 use crate::sim::coordinator::{self, State, Turned, message};
 
 pub(super) fn turn_coordinator(sim: &Sim, index: usize) {
-    let (mut process, broker, ahead_ms) = {
+    let (mut process, broker, ahead_ms, tails) = {
         let mut world = sim.borrow_mut();
-        let ahead_ms = world.ahead_ms;
+        let (ahead_ms, tails) = (world.ahead_ms, world.counted.tails);
         let one = &mut world.coordinators[index];
         if one.state != State::Running {
             return;
@@ -20,7 +25,7 @@ pub(super) fn turn_coordinator(sim: &Sim, index: usize) {
         one.state = State::InTurn;
         let process = one.process.take().expect("a running coordinator has a worker");
         world.in_turn.push(Actor::Coordinator(index));
-        (process, world.broker.clone(), ahead_ms)
+        (process, world.broker.clone(), ahead_ms, tails)
     };
     let (turned, taken) = coordinator::turn(&mut process, &broker, ahead_ms);
     let mut world = sim.borrow_mut();
@@ -34,11 +39,34 @@ pub(super) fn turn_coordinator(sim: &Sim, index: usize) {
             }
         }
         world.note_restored(&process.worker);
+        // What was lost while it stood still in the middle of this turn it cannot know.
+        let is_known = world.counted.tails == tails;
+        process.worker.partitions().for_each(|partition| world.owns_by_its_claim(index, partition, is_known));
         world.coordinators[index].process = Some(process);
     } else {
         drop(process);
     }
     world.turned(index, turned);
+}
+
+impl World {
+    /// Whoever becomes the owner does so by a claim of its own, which is in the journal at the offset that is the term's name (rule 2).
+    fn owns_by_its_claim(&mut self, index: usize, partition: &Partition, is_known: bool) {
+        let (number, Some(term)) = (partition.number(), partition.term()) else { return };
+        let before = self.coordinators[index].terms.insert(number, term);
+        if before == Some(term) || !is_known {
+            return;
+        }
+        let (client, (offset, id)) = (self.coordinators[index].client, term);
+        let log = self.broker.log(JOURNAL, number);
+        let is_its = |record: &Arc<SimRecord>| {
+            let says = JournalRecord::decode(&record.value);
+            record.client == Some(client) && matches!(says, Ok(JournalRecord::Claim(claim)) if claim.id == id)
+        };
+        if !usize::try_from(offset).is_ok_and(|offset| log.get(offset).is_some_and(is_its)) {
+            self.fail(format!("claims: coordinator {index} owns partition {number}, and {offset} is not where it claimed it"));
+        }
+    }
 }
 
 pub(super) fn turn_service(sim: &Sim, index: usize) {
