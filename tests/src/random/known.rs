@@ -7,7 +7,7 @@ use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::registry::Schemas;
 
 use super::plan::Plan;
-use super::write;
+use super::{builtin_schemas, write};
 use crate::stories;
 
 /// A compiled definition.
@@ -15,7 +15,7 @@ pub(super) struct Known(Arc<stories::Known>);
 
 impl Known {
     pub(super) fn of(name: &str, plan: &Plan) -> Result<Known, String> {
-        let mut schemas = Schemas::builtin();
+        let mut schemas = builtin_schemas();
         let mut settings = Settings::new(&mut schemas);
         let json = || Participant { encoding: Encoding::Json, ..Participant::default() };
         settings.participants = write::PARTICIPANTS.map(|name| (name.to_owned(), json())).into();

@@ -24,10 +24,12 @@ mod value;
 mod write;
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use fastrand::Rng;
 use ringmaster_schemas::journal::{Opens, SagaEvent};
 use ringmaster_schemas::names::Direction;
+use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::Saga;
 
 /// Sagas that are played on each definition.
@@ -97,8 +99,19 @@ pub struct Failure {
     pub story: String,
 }
 
+/// The built-in schemas, of which each definition has its own: they are read once.
+fn builtin_schemas() -> Schemas {
+    static READ: OnceLock<Schemas> = OnceLock::new();
+    READ.get_or_init(Schemas::builtin).clone()
+}
+
 /// Plays the definition of a seed. `shrinks`: what fails is made as small as it goes.
 pub fn run(seed: u64, shrinks: bool) -> Result<Report, Box<Failure>> {
+    run_many(seed, SAGAS, shrinks)
+}
+
+/// The same with so many sagas, of which the first are those of [`run`].
+pub fn run_many(seed: u64, sagas: u64, shrinks: bool) -> Result<Report, Box<Failure>> {
     let mut random = Rng::with_seed(seed);
     let plan = generate::plan(&mut random);
     let mut report = Report::default();
@@ -110,7 +123,7 @@ pub fn run(seed: u64, shrinks: bool) -> Result<Report, Box<Failure>> {
             return Err(Box::new(Failure { laws: vec!["compiles".to_owned()], story }));
         }
     };
-    for _ in 0..SAGAS {
+    for _ in 0..sagas {
         let saga_seed = random.u64(..);
         if let Err(broken) = run::play(&plan, &known, saga_seed, &mut report) {
             let broken = if shrinks { shrink::smaller(&plan, broken) } else { broken };

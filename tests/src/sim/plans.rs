@@ -41,7 +41,7 @@ impl Plan {
             _ => {
                 let freeze = point.freezes && (round / points.len() as u64).is_multiple_of(2);
                 let plan = Plan { coordinators: 2, standby: 1, ..point.plan(seed, freeze) };
-                (format!("ends at {}, with a copy", point.name), plan)
+                (format!("ends beside its copy at {}", point.name), plan)
             }
         }
     }

@@ -74,6 +74,7 @@ pub struct Truth {
     pub now: Millis,
     /// Turns by input and offset.
     pub taken: BTreeMap<(usize, i64), u32>,
+    term: Term,
 }
 
 /// The counting rule (PROTOCOL.md rule 1), written a second time.
@@ -111,15 +112,9 @@ fn keeps_laws(broken: Vec<String>) -> Result<(), String> {
 }
 
 impl Truth {
-    /// Reads a partition up to an offset (exclusive).
-    pub fn read(
-        broker: &SimBroker,
-        partition: i32,
-        topics: &[[u8; 16]; 4],
-        to: i64,
-        turned: &mut dyn FnMut(&Truth, &Judged, &Turn) -> Result<(), String>,
-    ) -> Result<Truth, String> {
-        let mut truth = Truth {
+    /// Nothing was read yet.
+    pub fn new(partition: i32) -> Truth {
+        Truth {
             partition,
             records: Vec::new(),
             sagas: BTreeMap::new(),
@@ -134,21 +129,29 @@ impl Truth {
             marks: BTreeMap::new(),
             now: 0,
             taken: BTreeMap::new(),
-        };
-        let mut term = Term::default();
-        for record in broker.log("ringmaster.journal", partition).into_iter().take_while(|record| record.offset < to) {
+            term: Term::default(),
+        }
+    }
+
+    /// Reads what its partition holds beyond what was read before. What was read must still be there.
+    pub fn go_on(
+        &mut self,
+        broker: &SimBroker,
+        topics: &[[u8; 16]; 4],
+        turned: &mut dyn FnMut(&Truth, &Judged, &Turn) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let partition = self.partition;
+        for record in broker.log_from("ringmaster.journal", partition, self.records.len()) {
             let says =
                 JournalRecord::decode(&record.value).map_err(|error| format!("journal {partition}@{}: {error}", record.offset))?;
-            let counts = term.counts(record.offset, &says);
+            let counts = self.term.counts(record.offset, &says);
             let judged = Judged { record, says, counts };
             if counts {
-                truth
-                    .take(&judged, topics, turned)
-                    .map_err(|why| format!("journal {partition}@{}: {why}", judged.record.offset))?;
+                self.take(&judged, topics, turned).map_err(|why| format!("journal {partition}@{}: {why}", judged.record.offset))?;
             }
-            truth.records.push(judged);
+            self.records.push(judged);
         }
-        Ok(truth)
+        Ok(())
     }
 
     fn take(

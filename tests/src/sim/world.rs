@@ -24,7 +24,7 @@ use super::group::SimGroup;
 use super::orders::Orders;
 use super::plan::{Incident, Plan};
 use super::service::SimService;
-use super::truth::INPUTS;
+use super::truth::{INPUTS, Truth};
 pub use counted::{Counted, Struck};
 
 /// Virtual time at which runs begin.
@@ -62,6 +62,8 @@ pub struct World {
     pub orders: Orders,
     /// The broker lost records that it had acknowledged.
     pub tail_lost: bool,
+    /// What journals said when they were looked at last.
+    pub truths: RefCell<Vec<Truth>>,
     /// When the run began.
     pub begun_at: Millis,
     /// Why it failed, in a turn.
@@ -124,6 +126,7 @@ impl World {
             service_clients: [None; 3],
             orders,
             tail_lost: false,
+            truths: RefCell::default(),
             begun_at: BEGIN,
             broken: None,
             notes: VecDeque::new(),

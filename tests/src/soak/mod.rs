@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn each_seed_is_played_once_and_its_sagas_are_counted() {
-        for (mode, count, least) in [(Mode::Definitions, 12, 48), (Mode::Protocol, 4, 60)] {
+        for (mode, count, least) in [(Mode::Definitions, 6, 96), (Mode::Protocol, 4, 60)] {
             let told = AtomicU64::new(0);
             let (played, violation) = run(options(mode, count), &AtomicBool::new(false), &|_| {
                 told.fetch_add(1, Ordering::Relaxed);

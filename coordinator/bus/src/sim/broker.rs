@@ -158,10 +158,17 @@ impl SimBroker {
 
     /// All that a partition holds now, from its start, and what clients deleted before that.
     pub fn log(&self, topic: &str, partition: i32) -> Vec<Arc<SimRecord>> {
+        self.log_from(topic, partition, 0)
+    }
+
+    /// The same, without so many of the first.
+    pub fn log_from(&self, topic: &str, partition: i32, skipped: usize) -> Vec<Arc<SimRecord>> {
         let broker = self.lock();
         broker.topics.find(topic).map_or_else(Vec::new, |found| {
             let log = &found.partitions[partition as usize];
-            log.deleted.iter().chain(&log.records).cloned().collect()
+            let behind = skipped.saturating_sub(log.deleted.len());
+            let deleted = log.deleted.iter().skip(skipped);
+            deleted.chain(log.records.iter().skip(behind)).cloned().collect()
         })
     }
 

@@ -5,6 +5,7 @@ use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Saga, Waits};
 
+use super::super::builtin_schemas;
 use super::super::write::PARTICIPANTS;
 
 /// Compiled definitions: the saga's own first, then those that it runs.
@@ -15,7 +16,7 @@ pub(in crate::random) struct Known {
 
 impl Known {
     pub(in crate::random) fn of(text: &str) -> Result<Known, String> {
-        let mut schemas = Schemas::builtin();
+        let mut schemas = builtin_schemas();
         let mut settings = Settings::new(&mut schemas);
         let json = || Participant { encoding: Encoding::Json, ..Participant::default() };
         settings.participants = PARTICIPANTS.map(|name| (name.to_owned(), json())).into();

@@ -29,10 +29,15 @@ pub fn run(seed: u64, sagas: u64) -> Result<Report, Box<Failure>> {
     let text = definition(seed);
     let known = Known::of(&text).map_err(|error| failed(seed, &[format!("compiles: {error}")], &text))?;
     for saga in 0..sagas {
-        let mut world = World::new(&known, seed.wrapping_mul(1_000).wrapping_add(saga), &mut report);
+        let saga_seed = seed.wrapping_mul(1_000).wrapping_add(saga);
+        let mut world = World::new(&known, saga_seed, &mut report);
         world.run();
         if !world.faults.is_empty() {
-            return Err(failed(seed, &world.faults, &format!("{text}\n{}", world.story())));
+            // What happened is written down only where somebody reads it.
+            let mut again = Report::default();
+            let mut told = World::telling(&known, saga_seed, &mut again);
+            told.run();
+            return Err(failed(seed, &world.faults, &format!("{text}\n{}", told.story())));
         }
     }
     Ok(report)

@@ -52,7 +52,7 @@ impl World<'_> {
         let known = self.known;
         let room = [Room::USUAL, Room { rows: 3, bytes: 1 << 18 }, Room::NONE][self.random.usize(..3)];
         let room = if matches!(input, Input::Work) { Room { rows: room.rows.max(1), bytes: 1 << 18 } } else { room };
-        self.lines.push(format!("+{} {id}: {came}", self.now - 1_900_000_000_000));
+        self.tell(|world| format!("+{} {id}: {came}", world.now - 1_900_000_000_000));
         let mut rows = Rows { rows: &self.rows, known };
         let (breakers, scratch, now) = (&self.breakers, &mut self.scratch, self.now);
         let played = catch_unwind(AssertUnwindSafe(|| play(&mut rows, breakers, (id, input), (now, room), scratch)));
@@ -63,7 +63,7 @@ impl World<'_> {
                 self.faults.extend(mail::left(&self.rows, &moved, room));
                 self.faults.extend(laws::family(self.known, &self.rows));
             }
-            Ok(Ok(Err(rejection))) => self.lines.push(format!("    rejected {}: {}", rejection.reason, rejection.detail)),
+            Ok(Ok(Err(rejection))) => self.tell(|_| format!("    rejected {}: {}", rejection.reason, rejection.detail)),
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -79,7 +79,7 @@ impl World<'_> {
         }
         let mut row = before;
         for event in events {
-            self.lines.push(format!("    {id}: {event:?}"));
+            self.tell(|_| format!("    {id}: {event:?}"));
             let was = row.clone();
             self.faults.extend(laws::before(self.known, &self.rows, &id, was.as_deref(), &event));
             if let Err(illegal) = apply(&id, &mut row, &event, self.now) {

@@ -154,11 +154,11 @@ impl World<'_> {
     /// A turn of a value's row: decided, applied, written down, sent.
     pub(super) fn value(&mut self, id: &Arc<str>, input: &ValueInput) {
         let before = self.values.rows.get(id).cloned();
-        self.lines.push(format!("+{} {id}: {input:?}", self.now - 1_900_000_000_000));
+        self.tell(|world| format!("+{} {id}: {input:?}", world.now - 1_900_000_000_000));
         let Ok(decided) = decide_value(id, before.as_ref(), input, self.now) else { return };
         let mut row = before;
         for event in decided.events {
-            self.lines.push(format!("    {id}: {event:?}"));
+            self.tell(|_| format!("    {id}: {event:?}"));
             self.report.count(match event {
                 SagaEvent::ValueDenied { .. } => "values that were taken",
                 SagaEvent::ValueFreed { .. } => "values that were given back",

@@ -49,7 +49,8 @@ pub(super) struct World<'k> {
     pub(super) told: Vec<serde_json::Value>,
     /// For which lists a person gave a value: that there is nothing.
     pub(super) stood_for: BTreeSet<String>,
-    pub(super) lines: Vec<String>,
+    /// What happened, for people; nothing if nobody is told.
+    lines: Option<Vec<String>>,
     pub(super) faults: Vec<String>,
     lost: f64,
     pauses: f64,
@@ -89,7 +90,7 @@ impl<'k> World<'k> {
             journal: Vec::new(),
             told: Vec::new(),
             stood_for: BTreeSet::new(),
-            lines: Vec::new(),
+            lines: None,
             faults: Vec::new(),
             lost,
             pauses,
@@ -97,6 +98,18 @@ impl<'k> World<'k> {
             cancels,
             helped: 0,
             report,
+        }
+    }
+
+    /// The same, written down as it happens.
+    pub(super) fn telling(known: &'k Known, seed: u64, report: &'k mut Report) -> Self {
+        World { lines: Some(Vec::new()), ..World::new(known, seed, report) }
+    }
+
+    pub(super) fn tell(&mut self, line: impl FnOnce(&Self) -> String) {
+        if self.lines.is_some() {
+            let line = line(self);
+            self.lines.iter_mut().for_each(|lines| lines.push(line.clone()));
         }
     }
 
@@ -299,11 +312,11 @@ impl<'k> World<'k> {
 
     fn breaks(&mut self, name: &Arc<str>, event: &BreakerEvent) {
         self.breakers.apply(name, event, self.now);
-        self.lines.push(format!("{name}: {event:?}"));
+        self.tell(|_| format!("{name}: {event:?}"));
     }
 
     pub(super) fn story(&self) -> String {
-        let mut out = format!("start: {}\n{}\n", self.start, self.lines.join("\n"));
+        let mut out = format!("start: {}\n{}\n", self.start, self.lines.iter().flatten().cloned().collect::<Vec<_>>().join("\n"));
         for saga in self.rows.values() {
             let entries = saga
                 .entries

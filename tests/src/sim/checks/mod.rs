@@ -8,6 +8,8 @@ mod states;
 mod timers;
 mod wire;
 
+use std::cell::Ref;
+
 use ringmaster_schemas::journal::JournalRecord;
 
 use super::truth::Truth;
@@ -40,7 +42,7 @@ pub fn in_the_end(world: &World) -> Result<(), String> {
 /// Why it has not come to rest yet; none if it has.
 pub fn unrest(world: &World) -> Result<Option<String>, String> {
     let truths = read(world)?;
-    for truth in &truths {
+    for truth in truths.iter() {
         if let Some((id, saga)) = truth.sagas.iter().find(|(_, saga)| !saga.ended()) {
             return Ok(Some(format!(
                 "{id} is {} with {:?}",
@@ -77,7 +79,7 @@ pub struct Came {
 /// What a run came to.
 pub fn came(world: &World) -> Result<Came, String> {
     let mut came = Came::default();
-    for truth in read(world)? {
+    for truth in read(world)?.iter() {
         came.openings += truth.openings;
         came.parkings += truth.parkings;
         let claims = truth.records.iter().filter(|judged| matches!(judged.says, JournalRecord::Claim(_)));
@@ -89,13 +91,19 @@ pub fn came(world: &World) -> Result<Came, String> {
     Ok(came)
 }
 
-fn read(world: &World) -> Result<Vec<Truth>, String> {
-    (0..world.plan.partitions).map(|partition| read_one(world, partition)).collect()
-}
-
-fn read_one(world: &World, partition: i32) -> Result<Truth, String> {
-    Truth::read(&world.broker, partition, &world.topics, i64::MAX, &mut |truth, judged, turn| {
-        parking::only_what_was_parked_goes_out(truth, turn)?;
-        timers::not_before_its_answer(world, truth, judged, turn)
-    })
+/// What the journals say. What was read at an earlier look is kept, unless a journal lost its tail since then.
+fn read(world: &World) -> Result<Ref<'_, Vec<Truth>>, String> {
+    {
+        let mut truths = world.truths.borrow_mut();
+        if truths.is_empty() {
+            truths.extend((0..world.plan.partitions).map(Truth::new));
+        }
+        truths.iter_mut().try_for_each(|truth| {
+            truth.go_on(&world.broker, &world.topics, &mut |truth, judged, turn| {
+                parking::only_what_was_parked_goes_out(truth, turn)?;
+                timers::not_before_its_answer(world, truth, judged, turn)
+            })
+        })?;
+    }
+    Ok(world.truths.borrow())
 }

@@ -1,6 +1,7 @@
 //! Every store holds what a replay of the journal to the same offset holds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use ringmaster::runtime::StoredRows;
 use ringmaster_core::partition::{RESTORING, recount};
@@ -15,12 +16,13 @@ use crate::sim::world::World;
 
 /// Compares every machine's store.
 pub(super) fn stores_are_replays(world: &World, truths: &[Truth]) -> Result<(), String> {
+    let kept = values_kept(world, truths);
     for (machine, store) in world.machines.iter().enumerate() {
         for truth in truths {
             let checkpoint = store.checkpoint(truth.partition).map_err(|error| error.to_string())?;
             // Of one that was being made when its coordinator died nothing is ever gone on from.
             if let Some(checkpoint) = checkpoint.filter(|checkpoint| checkpoint.journal_offset != RESTORING) {
-                one(world, truth, store, &checkpoint).map_err(|why| {
+                one(world, (truth, &kept), store, &checkpoint).map_err(|why| {
                     format!("state: store {machine}, partition {}, offset {}: {why}", truth.partition, checkpoint.journal_offset)
                 })?;
             }
@@ -48,7 +50,19 @@ pub(super) fn outboxes_are_empty(world: &World, truths: &[Truth]) -> Result<(), 
     Ok(())
 }
 
-fn one(world: &World, truth: &Truth, store: &SimStore, checkpoint: &Checkpoint) -> Result<(), String> {
+/// Values that brokers hold, by topic, of all topics that effects go to.
+type Kept = BTreeMap<Arc<str>, HashSet<Vec<u8>>>;
+
+fn values_kept(world: &World, truths: &[Truth]) -> Kept {
+    let topics: BTreeSet<&Arc<str>> = truths.iter().flat_map(|truth| &truth.effects).map(|due| &due.effect.topic).collect();
+    let of = |topic: &Arc<str>| {
+        let logs = (0..world.plan.partitions).map(|partition| world.broker.log(topic, partition));
+        (topic.clone(), logs.flatten().map(|record| record.value.clone()).collect())
+    };
+    topics.into_iter().map(of).collect()
+}
+
+fn one(world: &World, (truth, kept): (&Truth, &Kept), store: &SimStore, checkpoint: &Checkpoint) -> Result<(), String> {
     let offset = usize::try_from(checkpoint.journal_offset).map_err(|_| "a negative offset")?;
     if offset > truth.records.len() {
         // The broker lost what this was built upon; its next owner must find that out.
@@ -68,7 +82,7 @@ fn one(world: &World, truth: &Truth, store: &SimStore, checkpoint: &Checkpoint) 
     same_claim(truth, offset, checkpoint)?;
     same_rows(store, truth.partition, checkpoint, &replayed)?;
     same_positions(checkpoint, &replayed.checkpoint)?;
-    outbox_is_complete(world, truth, store, checkpoint)
+    outbox_is_complete(kept, truth, store, checkpoint)
 }
 
 fn identity_of(record: &JournalRecord) -> Identity {
@@ -178,7 +192,7 @@ fn same_positions(stored: &Checkpoint, replayed: &Checkpoint) -> Result<(), Stri
 }
 
 /// An effect of the journal below the checkpoint is in its log, or in the outbox: state has moved on and cannot make it again.
-fn outbox_is_complete(world: &World, truth: &Truth, store: &SimStore, checkpoint: &Checkpoint) -> Result<(), String> {
+fn outbox_is_complete(kept: &Kept, truth: &Truth, store: &SimStore, checkpoint: &Checkpoint) -> Result<(), String> {
     let mut outbox = stored(store, truth.partition, RowKind::Outbox)?;
     for due in truth.effects.iter().filter(|due| due.offset < checkpoint.journal_offset) {
         if let Some(row) = outbox.remove(&RowKey::Outbox(due.offset, due.index)) {
@@ -188,10 +202,7 @@ fn outbox_is_complete(world: &World, truth: &Truth, store: &SimStore, checkpoint
             }
             continue;
         }
-        let kept = (0..world.plan.partitions).any(|partition| {
-            world.broker.log(&due.effect.topic, partition).iter().any(|record| record.value == due.effect.value())
-        });
-        if !kept {
+        if !kept.get(&due.effect.topic).is_some_and(|values| values.contains(due.effect.value())) {
             return Err(format!("the effect {} of the record at {} is neither delivered nor in the outbox", due.index, due.offset));
         }
     }

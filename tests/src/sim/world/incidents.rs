@@ -139,6 +139,7 @@ impl World {
     /// The broker forgets what it had acknowledged, while nobody is connected.
     fn lose_tail(&mut self, count: usize) {
         self.tail_lost = true;
+        self.truths.borrow_mut().clear();
         self.counted.tails += 1;
         self.broker.advance(self.broker.now() + self.plan.faults.wire_max_ms + self.plan.faults.late_max_ms);
         for partition in 0..self.plan.partitions {
