@@ -5,9 +5,8 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use ringmaster_tests::sim::points::{
-    NOT_POINTS, POINTS, ROUTER_POINTS, SELDOM_POINTS, SERVICE_POINTS, SNAPSHOT_POINTS, all_points,
-};
+use ringmaster_tests::sim::plans::NOT_POINTS;
+use ringmaster_tests::sim::points::{POINTS, ROUTER_POINTS, SELDOM_POINTS, SERVICE_POINTS, SNAPSHOT_POINTS, all_points};
 use ringmaster_tests::sim::world::Struck;
 use ringmaster_tests::sim::{Incident, Plan, Point, run};
 

@@ -22,6 +22,13 @@ pub const PLANS: [(&str, fn(u64) -> Plan); 14] = [
     ("leaders", Plan::leaders),
 ];
 
+/// Names of PROTOCOL.md section 7 that are no points here, and why.
+pub const NOT_POINTS: [(&str, &str); 3] = [
+    ("router_zombie", "standing still at one of the router's points is that"),
+    ("size_refused", "the simulator's records are small: attacked by tests/tests/bad_input"),
+    ("range_delete_half", "a store deletes a partition's rows by one batch, which is there or not (ringmaster-store, `clear`)"),
+];
+
 /// At points a coordinator dies, stands still, or is one of two that keep copies of what the other has.
 const WAYS: usize = 3;
 

@@ -94,13 +94,6 @@ pub const SERVICE_POINTS: [Point; 2] = [
     Point { name: "participant_done_unreplied", freezes: false, plan: unreplied },
 ];
 
-/// Names of PROTOCOL.md section 7 that are none of these, and why.
-pub const NOT_POINTS: [(&str, &str); 3] = [
-    ("router_zombie", "standing still at one of the router's points is that"),
-    ("size_refused", "the simulator's records are small: attacked by tests/tests/bad_input"),
-    ("range_delete_half", "a store deletes a partition's rows by one batch, which is there or not (ringmaster-store, `clear`)"),
-];
-
 const fn usual(name: &'static str) -> Point {
     Point { name, freezes: true, plan: Plan::at_point }
 }

@@ -57,8 +57,7 @@ impl World {
                 self.services[index].iter_mut().for_each(|service| service.crash(now + 100));
             }
             (Incident::FreezeService(index, for_ms), _) => {
-                let broker = self.broker.clone();
-                self.services[index].iter_mut().for_each(|service| service.freeze(&broker, now + for_ms));
+                self.services[index].iter_mut().for_each(|service| service.freeze(&self.broker, now + for_ms));
             }
             (Incident::ChangeLeader(after_ms, then), Some(index)) => self.change_leader(after_ms, then, index),
             (Incident::RefuseTopic(topic, for_ms), _) => {
