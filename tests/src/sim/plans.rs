@@ -4,8 +4,11 @@ use super::plan::{Incident, Plan};
 use super::points::{Point, all_points};
 use super::world::Struck;
 
+/// Draws a plan by a seed.
+pub type Draw = fn(u64) -> Plan;
+
 /// All that is drawn, by name.
-pub const PLANS: [(&str, fn(u64) -> Plan); 14] = [
+pub const PLANS: [(&str, Draw); 14] = [
     ("random", Plan::random),
     ("hostile", Plan::hostile),
     ("restless", Plan::restless),

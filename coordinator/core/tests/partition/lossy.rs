@@ -196,6 +196,25 @@ fn jumped(by_ms: i64) {
     assert_eq!(shop.opened(), [""; 0], "{by_ms} ms");
 }
 
+/// What runs out after longer than is remembered is not held against the little that is asked then.
+#[test]
+fn a_tenth_that_is_lost_for_long_opens_nothing() {
+    lost_for_long();
+    without("forgotten_times_counted", || drop(std::panic::catch_unwind(lost_for_long).expect_err("it opens")));
+}
+
+fn lost_for_long() {
+    let mut asked = 0;
+    let mut shop = Shop::new(300_000, move |_, _| {
+        asked += 1;
+        if asked <= 150 && asked % 10 == 0 { Fate::Lost } else { Fate::Well(ANSWER_MS) }
+    });
+    shop.tick(150);
+    (0..6_200).for_each(|tick| shop.tick(usize::from(tick % 20 == 0)));
+    assert!(shop.line.counters.retries >= 15, "they ran out");
+    assert_eq!(shop.opened(), [""; 0]);
+}
+
 /// Another owner knows of the answers that it heard alone: also behind it nothing is opened by those that it did not hear.
 #[test]
 fn another_owner_counts_what_it_asked() {
