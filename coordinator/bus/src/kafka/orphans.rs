@@ -14,6 +14,9 @@ use super::members::MemberFound;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Who hands over joins again well within this time. If it takes longer once, a round more is made, and nothing is lost by that.
 const MOVED_WITHIN: Duration = Duration::from_secs(8);
+/// Each round that came to nothing is waited for twice as long as the one before, up to this: a group that is not told of as it is must
+/// not be shaken without end.
+const MOVED_WITHIN_MAX: Duration = Duration::from_secs(600);
 
 /// What nobody has, and since when.
 #[derive(Debug)]
@@ -22,12 +25,14 @@ pub(super) struct Orphans {
     /// Some that nobody has had since then.
     found: Option<(BTreeSet<i32>, Instant)>,
     looked_at: Instant,
+    /// How long what moves has time.
+    patience: Duration,
 }
 
 impl Orphans {
     /// Of a topic with so many partitions.
     pub(super) fn of(partitions: i32, now: Instant) -> Orphans {
-        Orphans { all: (0..partitions).collect(), found: None, looked_at: now }
+        Orphans { all: (0..partitions).collect(), found: None, looked_at: now, patience: MOVED_WITHIN }
     }
 
     /// True if it is time to look; once each time.
@@ -47,14 +52,16 @@ impl Orphans {
         let (before, since) = self.found.take().unwrap_or_else(|| (nobodys.clone(), now));
         let still: BTreeSet<i32> = before.intersection(&nobodys).copied().collect();
         if nobodys.is_empty() {
+            self.patience = MOVED_WITHIN;
             return false;
         }
         self.found = Some(if still.is_empty() { (nobodys, now) } else { (still, since) });
-        let is_long = self.found.as_ref().is_some_and(|(_, since)| now.duration_since(*since) >= MOVED_WITHIN);
+        let is_long = self.found.as_ref().is_some_and(|(_, since)| now.duration_since(*since) >= self.patience);
         let poorest = members.iter().min_by_key(|member| (member.partitions.len(), &member.name));
         let is_due = is_long && poorest.is_some_and(|member| member.name == name);
         if is_due {
             self.found = None;
+            self.patience = (self.patience * 2).min(MOVED_WITHIN_MAX);
         }
         is_due
     }
@@ -82,7 +89,10 @@ mod tests {
         let looks = [0, 4, 7, 8, 9, 16].map(|s| (blue.look(&group, "blue", at(s)), green.look(&group, "green", at(s))));
         let one = |joins| (false, joins);
         assert_eq!(looks, [false, false, false, true, false, false].map(one), "green has less, and has time to do it");
-        assert!(green.look(&group, "green", at(17)), "it came to nothing");
+        assert_eq!([24, 25].map(|s| green.look(&group, "green", at(s))), [false, true], "it came to nothing");
+        let all = [member("blue", &[4, 5, 0, 1, 2, 3]), member("green", &[6])];
+        assert!(!green.look(&all, "green", at(30)));
+        assert_eq!([31, 38, 39].map(|s| green.look(&group, "green", at(s))), [false, false, true], "all was well between");
     }
 
     #[test]

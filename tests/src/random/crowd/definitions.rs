@@ -57,6 +57,13 @@ impl Definitions {
         Definitions(all)
     }
 
+    /// One with items, sub-sagas and values alone, by the name that it has where it is alone.
+    #[cfg(test)]
+    pub(super) fn of_family(text: String) -> Definitions {
+        let known = families::known::Known::of(&text).expect("what is written compiles");
+        Definitions(vec![One { name: families::write::SAGA.to_owned(), kind: Kind::Family(known), text }])
+    }
+
     /// Writes a file for each to a folder.
     pub fn write(&self, folder: &Path) -> std::io::Result<()> {
         let write = |one: &One| std::fs::write(folder.join(format!("{}.yaml", one.name)), &one.text);

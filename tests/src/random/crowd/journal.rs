@@ -115,7 +115,8 @@ impl Stories {
         Ok(moved)
     }
 
-    fn turn(
+    /// Takes what a turn changed at this time; the ids of the crowd's sagas among it.
+    pub(super) fn turn(
         &mut self,
         definitions: &Definitions,
         partition: i32,

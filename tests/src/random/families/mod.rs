@@ -8,7 +8,7 @@ pub(super) mod mail;
 mod people;
 mod turn;
 pub(super) mod values;
-mod world;
+pub(super) mod world;
 pub(super) mod write;
 
 use fastrand::Rng;

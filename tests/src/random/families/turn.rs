@@ -19,6 +19,11 @@ use super::world::World;
 use super::{laws, mail};
 use crate::stories::Said;
 
+#[cfg(test)]
+fn change_of(moved: &Moved<'_>) -> ringmaster_schemas::journal::SagaChange {
+    ringmaster_schemas::journal::SagaChange { saga: moved.id.clone(), events: moved.events.clone() }
+}
+
 /// Rows as a turn finds them.
 struct Rows<'w, 'k> {
     rows: &'w BTreeMap<Arc<str>, Arc<Saga>>,
@@ -58,6 +63,8 @@ impl World<'_> {
         let played = catch_unwind(AssertUnwindSafe(|| play(&mut rows, breakers, (id, input), (now, room), scratch)));
         match played {
             Ok(Ok(Ok(moved))) => {
+                #[cfg(test)]
+                self.turns.push((self.now, moved.iter().map(change_of).collect()));
                 self.faults.extend(laws::room(&moved, room));
                 moved.iter().cloned().for_each(|one| self.moved(one));
                 self.faults.extend(mail::left(&self.rows, &moved, room));

@@ -19,7 +19,7 @@ const KEPT_MS: i64 = 20_000;
 
 /// The rows of values, and what is on its way between them and those that wait.
 #[derive(Default)]
-pub(super) struct Values {
+pub(in crate::random) struct Values {
     pub(super) rows: BTreeMap<Arc<str>, Arc<Saga>>,
     pub(super) letters: Vec<Letter>,
     /// Those that came: any may come again.
@@ -156,6 +156,9 @@ impl World<'_> {
         let before = self.values.rows.get(id).cloned();
         self.tell(|world| format!("+{} {id}: {input:?}", world.now - 1_900_000_000_000));
         let Ok(decided) = decide_value(id, before.as_ref(), input, self.now) else { return };
+        #[cfg(test)]
+        self.turns
+            .push((self.now, vec![ringmaster_schemas::journal::SagaChange { saga: id.clone(), events: decided.events.clone() }]));
         let mut row = before;
         for event in decided.events {
             self.tell(|_| format!("    {id}: {event:?}"));

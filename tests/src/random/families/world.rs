@@ -7,6 +7,8 @@ use fastrand::Rng;
 use ringmaster_core::intake::Projections;
 use ringmaster_core::saga::{Breakers, Input, Scratch, StartInput, name_of};
 use ringmaster_schemas::Millis;
+#[cfg(test)]
+use ringmaster_schemas::journal::SagaChange;
 use ringmaster_schemas::journal::{BreakerEvent, Place, SagaEvent};
 use ringmaster_schemas::state::{PRIORITY_USUAL, Saga};
 
@@ -24,22 +26,22 @@ const CALM_STEPS: u32 = 4_000;
 /// What is refused again and again is cancelled then.
 pub(super) const HELPED_MAX: u32 = 30;
 
-pub(super) struct World<'k> {
+pub(in crate::random) struct World<'k> {
     pub(super) known: &'k Known,
     pub(super) random: Rng,
     pub(super) now: Millis,
     pub(super) root: Arc<str>,
     /// The start event: the lists, and a number.
-    pub(super) start: serde_json::Value,
-    pub(super) rows: BTreeMap<Arc<str>, Arc<Saga>>,
+    pub(in crate::random) start: serde_json::Value,
+    pub(in crate::random) rows: BTreeMap<Arc<str>, Arc<Saga>>,
     /// Rows that are gone, as they were last.
     pub(super) graves: BTreeMap<Arc<str>, Arc<Saga>>,
-    pub(super) values: Values,
+    pub(in crate::random) values: Values,
     pub(super) breakers: Breakers,
     pub(super) scratch: Scratch,
     pub(super) projections: Projections,
     /// By idempotency key, without its direction.
-    pub(super) participants: Participants,
+    pub(in crate::random) participants: Participants,
     pub(super) commands: Vec<Command>,
     pub(super) answers: Vec<Answer>,
     heard: Vec<Answer>,
@@ -48,10 +50,10 @@ pub(super) struct World<'k> {
     /// Bodies of the last step.
     pub(super) told: Vec<serde_json::Value>,
     /// For which lists a person gave a value: that there is nothing.
-    pub(super) stood_for: BTreeSet<String>,
+    pub(in crate::random) stood_for: BTreeSet<String>,
     /// What happened, for people; nothing if nobody is told.
     lines: Option<Vec<String>>,
-    pub(super) faults: Vec<String>,
+    pub(in crate::random) faults: Vec<String>,
     lost: f64,
     pauses: f64,
     contrary: f64,
@@ -59,10 +61,13 @@ pub(super) struct World<'k> {
     /// How often people helped in the calm world.
     pub(super) helped: u32,
     pub(super) report: &'k mut Report,
+    /// What each turn changed, as a journal has it.
+    #[cfg(test)]
+    pub(in crate::random) turns: Vec<(Millis, Vec<SagaChange>)>,
 }
 
 impl<'k> World<'k> {
-    pub(super) fn new(known: &'k Known, seed: u64, report: &'k mut Report) -> Self {
+    pub(in crate::random) fn new(known: &'k Known, seed: u64, report: &'k mut Report) -> Self {
         let mut random = Rng::with_seed(seed);
         let mut list = |most: usize| (0..random.usize(..=most)).map(|_| random.i64(0..5)).collect::<Vec<i64>>();
         let (items, few) = (list(ITEMS_MAX), list(2));
@@ -98,6 +103,8 @@ impl<'k> World<'k> {
             cancels,
             helped: 0,
             report,
+            #[cfg(test)]
+            turns: Vec::new(),
         }
     }
 
@@ -113,7 +120,7 @@ impl<'k> World<'k> {
         }
     }
 
-    pub(super) fn run(&mut self) {
+    pub(in crate::random) fn run(&mut self) {
         self.begin();
         for _ in 0..self.random.u32(5..250) {
             if !self.faults.is_empty() {
