@@ -324,6 +324,10 @@ impl<'a> Stage<'a> {
             let mut coordinator = self.take_coordinator(seat);
             coordinator.process.ask_to_end();
             let code = self.wait_code(self.seats[seat].name, &mut coordinator.process)?;
+            // The signal came before it listened to it: it has done nothing yet.
+            if code == UNHEARD && !has_begun(&coordinator.process) {
+                return Ok(coordinator.data);
+            }
             if !self.seats[seat].may_end || ![STORE_FAILED, UNHEARD].contains(&code) {
                 ended_well(code, self.seats[seat].name, &coordinator.process)?;
                 return Ok(coordinator.data);
