@@ -239,7 +239,7 @@ impl Replay<'_> {
 
     /// Why a state cannot be made: the journal is what it is, and a store, or its disk, may be mended.
     fn untaken(&self, partition: i32, why: Untaken) -> Failure {
-        let exit = if matches!(why, Untaken::Store(_)) { Exit::Store } else { Exit::Journal };
+        let exit = if matches!(why, Untaken::Store(_)) { Exit::Failed } else { Exit::Journal };
         Failure::new(exit, format_args!("{}/{partition}: {why}", self.topics.journal))
     }
 
