@@ -2,6 +2,7 @@
 
 pub mod chaos;
 pub mod laws;
+mod lines;
 pub mod live;
 pub mod random;
 pub mod sim;

@@ -63,43 +63,106 @@ pub enum Class {
     ClockStep,
 }
 
-/// Each with its name and what it does.
-const CLASSES: [(Class, &str, &str); 27] = [
-    (Class::KillCoordinator, "kill-coordinator", "kill -9, and started again at once or when the others have taken over"),
-    (Class::KillParticipant, "kill-participant", "kill -9 of a service, and started again"),
-    (Class::KillBroker, "kill-broker", "kill -9, and started again; of three at once, or when others lead"),
-    (Class::TermCoordinator, "term-coordinator", "SIGTERM, and started again at once or when the others have taken over"),
-    (Class::TermParticipant, "term-participant", "SIGTERM of a service, and started again"),
-    (Class::TermBroker, "term-broker", "SIGTERM, and started again; of three at once, or when others lead"),
-    (Class::FreezeCoordinator, "freeze-coordinator", "SIGSTOP until its session is over and the others have taken over; SIGCONT"),
-    (Class::FreezeParticipant, "freeze-participant", "SIGSTOP of a service until its session is over; SIGCONT"),
-    (Class::FreezeBroker, "freeze-broker", "SIGSTOP for some seconds; of three until others lead; SIGCONT"),
-    (Class::RollingRestart, "rolling-restart", "SIGTERM and start of each coordinator, one behind the other"),
-    (Class::ParticipantAbsent, "participant-absent", "a service is away for 4 to 12 s"),
-    (Class::ParticipantSlow, "participant-slow", "every second answer of a service comes later than its attempt waits"),
-    (Class::RepliesRepeated, "replies-repeated", "every second answer of a service comes twice"),
-    (Class::RepliesLost, "replies-lost", "every third first answer of a service never comes"),
-    (Class::Poison, "poison", "bytes that are nothing, and answers that fit nothing, on every topic that is read"),
-    (Class::NetworkCut, "network-cut", "a coordinator, or the services, reach no broker until a session is over"),
-    (Class::NetworkHeld, "network-held", "the same, but all that was sent arrives in the end"),
-    (Class::NetworkSlow, "network-slow", "all that is sent comes 20 to 150 ms later"),
-    (Class::AnswersLost, "network-answers-lost", "brokers do what they are asked, and their answers are lost, for up to 3 s"),
-    (Class::StoreTruncated, "store-truncated", "kill -9 of a coordinator; a file of its store is cut short"),
-    (Class::StoreFlipped, "store-flipped", "kill -9 of a coordinator; 8 bytes of a file of its store are others"),
-    (Class::StoreDeleted, "store-deleted", "kill -9 of a coordinator; a file of its store, or all of it, is gone"),
-    (Class::KillController, "kill-controller", "kill -9 of the broker that is the active controller, of three, and started again"),
-    (Class::LeadersMoved, "leaders-moved", "every partition of every topic gets another leader, of three brokers"),
+/// Whom a class hits, so that what comes at the same moment hits others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hits {
+    /// Coordinators, and perhaps services.
+    Coordinators,
+    /// Services alone.
+    Participants,
+    /// Brokers, or everybody a little.
+    Others,
+}
+
+/// Each with whom it hits, its name and what it does.
+const CLASSES: [(Class, Hits, &str, &str); 27] = [
+    (
+        Class::KillCoordinator,
+        Hits::Coordinators,
+        "kill-coordinator",
+        "kill -9, and started again at once or when the others have taken over",
+    ),
+    (Class::KillParticipant, Hits::Participants, "kill-participant", "kill -9 of a service, and started again"),
+    (Class::KillBroker, Hits::Others, "kill-broker", "kill -9, and started again; of three at once, or when others lead"),
+    (
+        Class::TermCoordinator,
+        Hits::Coordinators,
+        "term-coordinator",
+        "SIGTERM, and started again at once or when the others have taken over",
+    ),
+    (Class::TermParticipant, Hits::Participants, "term-participant", "SIGTERM of a service, and started again"),
+    (Class::TermBroker, Hits::Others, "term-broker", "SIGTERM, and started again; of three at once, or when others lead"),
+    (
+        Class::FreezeCoordinator,
+        Hits::Coordinators,
+        "freeze-coordinator",
+        "SIGSTOP until its session is over and the others have taken over; SIGCONT",
+    ),
+    (Class::FreezeParticipant, Hits::Participants, "freeze-participant", "SIGSTOP of a service until its session is over; SIGCONT"),
+    (Class::FreezeBroker, Hits::Others, "freeze-broker", "SIGSTOP for some seconds; of three until others lead; SIGCONT"),
+    (Class::RollingRestart, Hits::Coordinators, "rolling-restart", "SIGTERM and start of each coordinator, one behind the other"),
+    (Class::ParticipantAbsent, Hits::Participants, "participant-absent", "a service is away for 4 to 12 s"),
+    (
+        Class::ParticipantSlow,
+        Hits::Participants,
+        "participant-slow",
+        "every second answer of a service comes later than its attempt waits",
+    ),
+    (Class::RepliesRepeated, Hits::Participants, "replies-repeated", "every second answer of a service comes twice"),
+    (Class::RepliesLost, Hits::Participants, "replies-lost", "every third first answer of a service never comes"),
+    (Class::Poison, Hits::Others, "poison", "bytes that are nothing, and answers that fit nothing, on every topic that is read"),
+    (
+        Class::NetworkCut,
+        Hits::Coordinators,
+        "network-cut",
+        "a coordinator, or the services, reach no broker until a session is over",
+    ),
+    (Class::NetworkHeld, Hits::Coordinators, "network-held", "the same, but all that was sent arrives in the end"),
+    (Class::NetworkSlow, Hits::Others, "network-slow", "all that is sent comes 20 to 150 ms later"),
+    (
+        Class::AnswersLost,
+        Hits::Coordinators,
+        "network-answers-lost",
+        "brokers do what they are asked, and their answers are lost, for up to 3 s",
+    ),
+    (Class::StoreTruncated, Hits::Coordinators, "store-truncated", "kill -9 of a coordinator; a file of its store is cut short"),
+    (
+        Class::StoreFlipped,
+        Hits::Coordinators,
+        "store-flipped",
+        "kill -9 of a coordinator; 8 bytes of a file of its store are others",
+    ),
+    (
+        Class::StoreDeleted,
+        Hits::Coordinators,
+        "store-deleted",
+        "kill -9 of a coordinator; a file of its store, or all of it, is gone",
+    ),
+    (
+        Class::KillController,
+        Hits::Others,
+        "kill-controller",
+        "kill -9 of the broker that is the active controller, of three, and started again",
+    ),
+    (Class::LeadersMoved, Hits::Others, "leaders-moved", "every partition of every topic gets another leader, of three brokers"),
     (
         Class::TailLost,
+        Hits::Others,
         "tail-lost",
         "kill -9 of the only broker; a partition of the journal lost its last bytes, up to 64 KiB; in rounds without random sagas",
     ),
     (
         Class::DiskFull,
+        Hits::Coordinators,
         "disk-full",
         "the disk of a coordinator is full, until its store finds it and for up to 5 s; it is started again when it ends",
     ),
-    (Class::ClockStep, "clock-step", "the clock of a coordinator steps, to 20 s before or behind what it was at its start"),
+    (
+        Class::ClockStep,
+        Hits::Coordinators,
+        "clock-step",
+        "the clock of a coordinator steps, to 20 s before or behind what it was at its start",
+    ),
 ];
 
 impl Class {
@@ -110,35 +173,20 @@ impl Class {
 
     /// As it is asked for and shown.
     pub fn name(self) -> &'static str {
-        self.row().1
+        self.row().2
     }
 
     /// What it does.
     pub fn meaning(self) -> &'static str {
-        self.row().2
+        self.row().3
     }
 
-    /// True if it hits coordinators.
-    pub(super) fn is_of_coordinators(self) -> bool {
-        use Class::{
-            AnswersLost, ClockStep, DiskFull, FreezeCoordinator, KillCoordinator, NetworkCut, NetworkHeld, RollingRestart,
-            StoreDeleted, StoreFlipped, StoreTruncated, TermCoordinator,
-        };
-        let stores = matches!(self, StoreTruncated | StoreFlipped | StoreDeleted | DiskFull);
-        let networks = matches!(self, NetworkCut | NetworkHeld | AnswersLost);
-        stores || networks || matches!(self, KillCoordinator | TermCoordinator | FreezeCoordinator | RollingRestart | ClockStep)
+    /// Whom it hits.
+    pub(super) fn hits(self) -> Hits {
+        self.row().1
     }
 
-    /// True if it hits services, and nothing else.
-    pub(super) fn is_of_participants(self) -> bool {
-        use Class::{
-            FreezeParticipant, KillParticipant, ParticipantAbsent, ParticipantSlow, RepliesLost, RepliesRepeated, TermParticipant,
-        };
-        let processes = matches!(self, KillParticipant | TermParticipant | FreezeParticipant | ParticipantAbsent);
-        processes || matches!(self, ParticipantSlow | RepliesRepeated | RepliesLost)
-    }
-
-    fn row(self) -> &'static (Class, &'static str, &'static str) {
+    fn row(self) -> &'static (Class, Hits, &'static str, &'static str) {
         CLASSES.iter().find(|(class, ..)| *class == self).expect("each is listed")
     }
 
@@ -157,7 +205,7 @@ impl Class {
 
     /// A line each for `--help`.
     pub fn list() -> String {
-        CLASSES.iter().map(|(_, name, meaning)| format!("  {name:<20} {meaning}\n")).collect()
+        CLASSES.iter().map(|(.., name, meaning)| format!("  {name:<20} {meaning}\n")).collect()
     }
 }
 

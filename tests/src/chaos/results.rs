@@ -1,27 +1,14 @@
 //! Results of many runs in one file: a line of JSON for each round that came to its end.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::Path;
 
 use super::Report;
-
-/// Adds what a round found. It is one write, so that runs that go on at once do not mix their lines.
-pub(super) fn append(file: &Path, found: &Report) -> Result<(), String> {
-    let mut line = serde_json::to_string(found).map_err(|error| error.to_string())?;
-    line.push('\n');
-    let opened = OpenOptions::new().create(true).append(true).open(file);
-    opened.and_then(|mut opened| opened.write_all(line.as_bytes())).map_err(|error| format!("{}: {error}", file.display()))
-}
+use crate::lines;
 
 /// All that a file has, added up. An error names the line that cannot be read.
 pub fn read(file: &Path) -> Result<Report, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let mut all = Report::default();
-    for (number, line) in text.lines().enumerate() {
-        let found = serde_json::from_str(line).map_err(|error| format!("{}, line {}: {error}", file.display(), number + 1))?;
-        all.add(found);
-    }
+    lines::read(file)?.into_iter().for_each(|found| all.add(found));
     Ok(all)
 }
 
@@ -43,7 +30,7 @@ mod tests {
         let file = folder.path().join("all.jsonl");
         for found in [found(Class::KillBroker, 10, false), found(Class::AnswersLost, 30, true), found(Class::KillBroker, 20, false)]
         {
-            append(&file, &found).expect("it is written");
+            lines::append(&file, &found).expect("it is written");
         }
         let all = read(&file).expect("it is read");
         assert_eq!((all.rounds, all.issued, all.completed, all.compensated, all.made()), (3, 210, 180, 30, 3));
@@ -58,7 +45,7 @@ mod tests {
     fn a_line_that_cannot_be_read_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("all.jsonl");
-        append(&file, &found(Class::Poison, 1, false)).expect("it is written");
+        lines::append(&file, &found(Class::Poison, 1, false)).expect("it is written");
         std::fs::write(&file, std::fs::read_to_string(&file).expect("text") + "nonsense\n").expect("it is written");
         let error = read(&file).expect_err("it cannot be read");
         assert!(error.contains("all.jsonl, line 2: "), "{error}");

@@ -10,7 +10,8 @@ use super::report::{Fault, Report, Violation};
 use super::site::Site;
 use super::stage::Stage;
 use super::ways::Ways;
-use super::{Class, Halt, Options, check, faults, host, results};
+use super::{Class, Halt, Options, check, faults, host};
+use crate::lines;
 use crate::live::{Brokers, Mark, World, say_as};
 
 /// Carries a run out on brokers of its own. An error if it could not be: that says nothing of what is tested.
@@ -55,7 +56,7 @@ fn rounds(mut world: World, ways: Option<&Ways>, options: &Options, stop: &Atomi
             keep(&world, options, seed, &mut found);
         }
         if let Some(results) = options.results.as_deref().filter(|_| !found.was_ended) {
-            results::append(results, &found)?;
+            lines::append(results, &found)?;
         }
         let is_last = found.was_ended || !found.violations.is_empty();
         report.add(found);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use ringmaster::cli::exit::Exit;
 use ringmaster_demo::orders::OUTCOMES;
 use ringmaster_demo::rig::SERVICES;
 
@@ -32,11 +33,11 @@ const FAMILIES: usize = 2;
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// A coordinator ends with it where no broker answers at its start: whoever watches over it starts it again.
-const UNREACHABLE: i32 = 5;
+const UNREACHABLE: i32 = Exit::Unreachable as i32;
 /// A service ends with it for the same reason.
 const SERVICE_UNREACHABLE: i32 = 6;
 /// It ends with it where its store fails.
-const STORE_FAILED: i32 = 13;
+const STORE_FAILED: i32 = Exit::Store as i32;
 /// It says so once it has found all that it needs: behind that there is no excuse but damage.
 const HAS_BEGUN: &str = "started instance=";
 /// SIGTERM came before it listened to it.

@@ -1,14 +1,13 @@
 //! Results of many runs in one file: a line of JSON for each.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::ops::Range;
 use std::path::Path;
 
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::{Counts, Mode};
+use crate::lines;
 
 /// What a run played.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -36,21 +35,14 @@ impl Played {
     }
 }
 
-/// Adds what a run played. It is one write, so that runs that go on at once do not mix their lines.
+/// Adds what a run played to a file.
 pub fn append(file: &Path, played: &Played) -> Result<(), String> {
-    let mut line = serde_json::to_string(played).map_err(|error| error.to_string())?;
-    line.push('\n');
-    let opened = OpenOptions::new().create(true).append(true).open(file);
-    opened.and_then(|mut opened| opened.write_all(line.as_bytes())).map_err(|error| format!("{}: {error}", file.display()))
+    lines::append(file, played)
 }
 
 /// All that a file has. An error names the line that cannot be read.
 pub fn read(file: &Path) -> Result<Vec<Played>, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let read = |(number, line): (usize, &str)| {
-        serde_json::from_str(line).map_err(|error| format!("{}, line {}: {error}", file.display(), number + 1))
-    };
-    text.lines().enumerate().map(read).collect()
+    lines::read(file)
 }
 
 #[derive(Default)]

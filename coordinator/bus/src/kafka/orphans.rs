@@ -3,7 +3,8 @@
 //! With `cooperative-sticky` partitions move in two rounds: in the first whoever has them is told to give them up, and in the second, which
 //! begins when it joins again, they are given to another. If it dies between the two and is back by its name before its session is over,
 //! the broker gives it what the first round left it, and there is no second one: the group is stable, and nobody has what was to move
-//! (Kafka 4.3.1). So members look whether all is given out, and one of them leaves and joins anew if it is not.
+//! (Kafka 4.3.1). So each member looks, whenever something has moved, until all is given out; and one of them leaves and joins anew if
+//! that does not happen. Every round tells every member something, be it that nothing is new: what is complete stays so without one.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -22,6 +23,8 @@ const MOVED_WITHIN_MAX: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub(super) struct Orphans {
     all: BTreeSet<i32>,
+    /// Something has moved since all was seen to be given out.
+    is_open: bool,
     /// Some that nobody has had since then.
     found: Option<(BTreeSet<i32>, Instant)>,
     looked_at: Instant,
@@ -32,12 +35,12 @@ pub(super) struct Orphans {
 impl Orphans {
     /// Of a topic with so many partitions.
     pub(super) fn of(partitions: i32, now: Instant) -> Orphans {
-        Orphans { all: (0..partitions).collect(), found: None, looked_at: now, patience: MOVED_WITHIN }
+        Orphans { all: (0..partitions).collect(), is_open: true, found: None, looked_at: now, patience: MOVED_WITHIN }
     }
 
     /// True if it is time to look; once each time.
     pub(super) fn is_due(&mut self, now: Instant) -> bool {
-        let is_due = now.duration_since(self.looked_at) >= LOOK_EVERY;
+        let is_due = self.is_open && now.duration_since(self.looked_at) >= LOOK_EVERY;
         if is_due {
             self.looked_at = now;
         }
@@ -51,7 +54,8 @@ impl Orphans {
         let nobodys: BTreeSet<i32> = self.all.difference(&given).copied().collect();
         let (before, since) = self.found.take().unwrap_or_else(|| (nobodys.clone(), now));
         let still: BTreeSet<i32> = before.intersection(&nobodys).copied().collect();
-        if nobodys.is_empty() {
+        self.is_open = !nobodys.is_empty();
+        if !self.is_open {
             self.patience = MOVED_WITHIN;
             return false;
         }
@@ -68,7 +72,7 @@ impl Orphans {
 
     /// Something moves: what nobody has now is on its way.
     pub(super) fn moves(&mut self) {
-        self.found = None;
+        (self.is_open, self.found) = (true, None);
     }
 }
 
@@ -112,10 +116,17 @@ mod tests {
     }
 
     #[test]
-    fn looks_are_not_too_many() {
+    fn it_is_looked_from_a_move_on_until_all_is_given_out() {
         let begun = Instant::now();
+        let at = |ms: u64| begun + Duration::from_millis(ms);
         let mut orphans = Orphans::of(3, begun);
-        let due = [0, 1_999, 2_000, 2_001, 4_000].map(|ms| orphans.is_due(begun + Duration::from_millis(ms)));
-        assert_eq!(due, [false, false, true, false, true]);
+        let is_due = |orphans: &mut Orphans, ms| orphans.is_due(at(ms));
+        assert_eq!([0, 1_999, 2_000, 2_001, 4_000].map(|ms| is_due(&mut orphans, ms)), [false, false, true, false, true]);
+        assert!(!orphans.look(&[member("blue", &[0, 1])], "blue", at(4_000)));
+        assert!(is_due(&mut orphans, 6_000), "one is missing");
+        assert!(!orphans.look(&[member("blue", &[0, 1, 2])], "blue", at(6_000)));
+        assert!(!is_due(&mut orphans, 60_000), "nobody is asked for nothing");
+        orphans.moves();
+        assert!(is_due(&mut orphans, 60_001));
     }
 }

@@ -4,6 +4,7 @@
 use fastrand::Rng;
 
 use super::{Choose, Made, Target};
+use crate::chaos::class::Hits;
 use crate::chaos::stage::Stage;
 use crate::chaos::{Class, Halt};
 
@@ -22,8 +23,12 @@ impl Companion {
     pub(in crate::chaos) fn of(class: Class, random: &mut Rng) -> Companion {
         let service: (Class, Choose) = (Class::KillParticipant, Target::service);
         let coordinator: (Class, Choose) = (Class::KillCoordinator, Target::coordinator);
-        let (class, choose) =
-            if class.is_of_coordinators() || (!class.is_of_participants() && random.bool()) { service } else { coordinator };
+        let hits_service = match class.hits() {
+            Hits::Coordinators => true,
+            Hits::Participants => false,
+            Hits::Others => random.bool(),
+        };
+        let (class, choose) = if hits_service { service } else { coordinator };
         Companion { class, made: None, choose, random: random.fork() }
     }
 
