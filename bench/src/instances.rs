@@ -9,10 +9,10 @@ use comfy_table::{CellAlignment, Table, presets};
 use ringmaster_bench::course::SIMPLE;
 use serde::Serialize;
 
+use crate::carried::Carried;
 use crate::product::{OnKafka, Options};
 use crate::report::shown;
 use crate::rounds::{self, Rounds, Spread};
-use crate::services::Participants;
 use crate::site::Site;
 use crate::window::{Contender, Plan, Window};
 use crate::{machine, print, say};
@@ -29,21 +29,8 @@ pub(crate) struct InstancesArgs {
     /// How many instances take turns with one.
     #[arg(long, default_value_t = 3)]
     instances: usize,
-    /// Who answers commands.
-    #[arg(long, value_enum, default_value = "ledger")]
-    participants: Participants,
-    /// Orders a second; without it, as fast as --in-flight allows.
-    #[arg(long)]
-    rate: Option<f64>,
-    /// Most orders under way at once.
-    #[arg(long, default_value_t = 16_000)]
-    in_flight: usize,
-    /// Rounds: in each, one instance has a window, and then several.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Seconds that are measured in a window.
-    #[arg(long, default_value_t = 15.0)]
-    seconds: f64,
+    #[command(flatten)]
+    carried: Carried,
     /// Seconds under load before that, in each window.
     #[arg(long, default_value_t = 5.0)]
     settle: f64,
@@ -112,18 +99,13 @@ struct Found {
 
 /// Runs the turns.
 pub(crate) fn run(args: &InstancesArgs) -> Result<()> {
-    if args.instances < 2 || args.rounds == 0 || args.partitions < args.instances as i32 || args.in_flight == 0 {
-        bail!("--instances must be at least 2, --partitions no fewer, --rounds and --in-flight above 0");
+    if args.instances < 2 || args.partitions < args.instances as i32 {
+        bail!("--instances must be at least 2, and --partitions no fewer");
     }
-    let plan = Plan {
-        rate: args.rate,
-        in_flight: args.in_flight,
-        settle: Duration::from_secs_f64(args.settle),
-        measured: Duration::from_secs_f64(args.seconds),
-    };
+    let plan = args.carried.plan(args.settle)?;
     let options = Options {
         partitions: args.partitions,
-        participants: args.participants,
+        participants: args.carried.participants,
         course: &SIMPLE,
         client: args.client.clone(),
         coordinator: None,
@@ -143,7 +125,7 @@ pub(crate) fn run(args: &InstancesArgs) -> Result<()> {
         several.window(&window)?;
     }
     // Counters of requests are of no use here, and who reads them takes CPU.
-    let rounds = rounds::run(&mut [&mut one, &mut several], &plan, args.rounds, &mut machine::speed, &say)?;
+    let rounds = rounds::run(&mut [&mut one, &mut several], &plan, args.carried.rounds, &mut machine::speed, &say)?;
     product.borrow_mut().share_among(1)?;
     let verdict = product.into_inner().finish()?;
     let mut found = found(args, &plan, &rounds, [load_before, machine::load()]);
@@ -163,7 +145,7 @@ fn found(args: &InstancesArgs, plan: &Plan, rounds: &Rounds, load_average: [f64;
         instances: args.instances,
         partitions: args.partitions,
         load: plan.load(),
-        seconds: args.seconds,
+        seconds: args.carried.seconds,
         rounds: one.windows.len(),
         one_per_s: of(&one.windows, Window::per_second),
         several_per_s: of(&several.windows, Window::per_second),
@@ -218,6 +200,7 @@ impl Found {
 mod tests {
     use super::*;
     use crate::rounds::Series;
+    use crate::services::Participants;
     use crate::window::{Cost, Measured};
 
     fn series(name: &'static str, finished: [u64; 3]) -> Series {
@@ -232,11 +215,7 @@ mod tests {
     fn of(several: [u64; 3]) -> Found {
         let args = InstancesArgs {
             instances: 3,
-            participants: Participants::Echo,
-            rate: None,
-            in_flight: 16,
-            rounds: 3,
-            seconds: 1.0,
+            carried: Carried { participants: Participants::Echo, rate: None, in_flight: 16, rounds: 3, seconds: 1.0 },
             settle: 0.0,
             warm: 0.0,
             partitions: 6,

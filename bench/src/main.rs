@@ -14,6 +14,7 @@
 //! Reading order: [`window`] (what is compared), [`rounds`] (how), [`product`], [`null`] and [`against`] (what), [`report`].
 
 mod against;
+mod carried;
 mod coordinator;
 mod curve;
 mod instances;
@@ -42,6 +43,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::against::Against;
+use crate::carried::Carried;
 use crate::curve::Point;
 use crate::instances::InstancesArgs;
 use crate::null::Null;
@@ -75,21 +77,8 @@ struct Args {
     /// Which bus; for kafka a broker is started for the call.
     #[arg(long, value_enum, default_value = "kafka")]
     bus: BusKind,
-    /// Who answers commands: the demo's services with their ledgers, or stateless echoes.
-    #[arg(long, value_enum, default_value = "ledger")]
-    participants: Participants,
-    /// Orders a second; without it, as fast as --in-flight allows.
-    #[arg(long)]
-    rate: Option<f64>,
-    /// Most orders under way at once.
-    #[arg(long, default_value_t = 16_000)]
-    in_flight: usize,
-    /// Rounds: in each, everybody has one window.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Seconds that are measured in a window.
-    #[arg(long, default_value_t = 15.0)]
-    seconds: f64,
+    #[command(flatten)]
+    carried: Carried,
     /// Seconds under load before that, in each window.
     #[arg(long, default_value_t = 3.0)]
     settle: f64,
@@ -181,21 +170,16 @@ fn main() -> Result<()> {
 }
 
 fn bench(args: &Args) -> Result<()> {
-    if args.rounds == 0 || args.partitions < 1 || args.in_flight == 0 || args.rate.is_some_and(|rate| rate <= 0.0) {
-        bail!("--rounds, --partitions, --in-flight and --rate must be above 0");
+    if args.partitions < 1 {
+        bail!("--partitions must be above 0");
     }
-    if args.whole && args.participants != Participants::Echo {
+    if args.whole && args.carried.participants != Participants::Echo {
         bail!("--whole needs --participants echo: no services of its own answer all that the whole order asks");
     }
-    let plan = Plan {
-        rate: args.rate,
-        in_flight: args.in_flight,
-        settle: Duration::from_secs_f64(args.settle),
-        measured: Duration::from_secs_f64(args.seconds),
-    };
+    let plan = args.carried.plan(args.settle)?;
     let options = Options {
         partitions: args.partitions,
-        participants: args.participants,
+        participants: args.carried.participants,
         course: &SIMPLE,
         client: args.client.clone(),
         coordinator: args.coordinator.clone(),
@@ -205,7 +189,7 @@ fn bench(args: &Args) -> Result<()> {
         BusKind::Kafka => ("kafka", on_kafka(args, &plan, &options)?),
         BusKind::Embedded => ("embedded", on_embedded(args, &plan, &options)?),
     };
-    let participants = args.participants.to_possible_value().expect("a value of the command line").get_name().to_owned();
+    let participants = args.carried.participants.to_possible_value().expect("a value of the command line").get_name().to_owned();
     for (plan, rounds) in &found.measured.runs {
         let (participants, client) = (participants.clone(), args.client.clone());
         let line = Line::new(&Call { bus, participants, client, partitions: args.partitions, plan }, rounds, &found.verdict);
@@ -218,7 +202,8 @@ fn bench(args: &Args) -> Result<()> {
         print(&found.verdict.notes());
     }
     if let Some(path) = &args.curve {
-        let title = format!("{bus}, {participants} participants, {} partitions, {} s a window", args.partitions, args.seconds);
+        let title =
+            format!("{bus}, {participants} participants, {} partitions, {} s a window", args.partitions, args.carried.seconds);
         std::fs::write(path, curve::page(&title, &found.measured.points)?).with_context(|| format!("{}", path.display()))?;
         say(&format!("latency over rates is in {}", path.display()));
     }
@@ -296,7 +281,7 @@ fn measure(
         let mut all: Vec<&mut dyn Contender> = vec![&mut *product];
         all.extend(others.iter_mut().map(|other| &mut **other as &mut dyn Contender));
         all.extend(against.as_mut().map(|against| against as &mut dyn Contender));
-        let rounds = rounds::run(&mut all, &plan, args.rounds, &mut machine::speed, &say)?;
+        let rounds = rounds::run(&mut all, &plan, args.carried.rounds, &mut machine::speed, &say)?;
         if carried.is_none() {
             let peak = Figures::of(rounds.of(PRODUCT).expect("the product runs")).per_s.median;
             carried = Some(peak);
