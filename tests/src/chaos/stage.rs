@@ -329,11 +329,11 @@ impl<'a> Stage<'a> {
             if code == UNHEARD && !has_begun(&coordinator.process) {
                 return Ok(coordinator.data);
             }
-            if !self.seats[seat].may_end || ![STORE_FAILED, UNHEARD].contains(&code) {
+            if !self.seats[seat].may_end || code != STORE_FAILED {
                 ended_well(code, self.seats[seat].name, &coordinator.process)?;
                 return Ok(coordinator.data);
             }
-            // The damage was found now, or it has just been started for that. Its next start mends it.
+            // The damage was found now. Its next start mends it.
             self.start(seat);
             self.wait_shared("a store is made again")?;
             self.seats[seat].may_end = false;

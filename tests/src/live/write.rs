@@ -39,19 +39,18 @@ impl World {
 
     /// Writes such records as they are.
     pub fn write_all(&self, records: &[Raw<'_>]) {
-        let mut config = ClientConfig::new();
-        let producer: BaseProducer = config.set("bootstrap.servers", self.address()).create().expect("a producer");
-        for record in records {
-            producer.send(raw(*record)).expect("taken");
-        }
-        producer.flush(PATIENCE).expect("written");
+        self.send(records.iter().map(|record| raw(*record)));
     }
 
     /// Writes one record as it is, and as of this time, in milliseconds since 1970.
     pub fn write_as_of(&self, at: i64, record: Raw<'_>) {
+        self.send(std::iter::once(raw(record).timestamp(at)));
+    }
+
+    fn send<'r>(&self, records: impl Iterator<Item = BaseRecord<'r, [u8], [u8]>>) {
         let mut config = ClientConfig::new();
         let producer: BaseProducer = config.set("bootstrap.servers", self.address()).create().expect("a producer");
-        producer.send(raw(record).timestamp(at)).expect("taken");
+        records.for_each(|record| producer.send(record).expect("taken"));
         producer.flush(PATIENCE).expect("written");
     }
 }
