@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::Class;
 
+/// An attempt waits for its answer at least so long.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
 /// Settings of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -39,6 +42,11 @@ pub struct Options {
 }
 
 impl Options {
+    /// How long an attempt waits for its answer: answers that are kept back on purpose must not look lost.
+    pub fn answer_within(&self) -> Duration {
+        ANSWER_WITHIN.max(self.answer_after * 2)
+    }
+
     /// The command that makes this round again.
     pub fn command(&self, seed: u64) -> String {
         let classes: Vec<&str> = self.classes.iter().map(|class| class.name()).collect();

@@ -110,7 +110,7 @@ impl<'a> Stage<'a> {
         world.edit(
             "sagas/order-fulfilment.yaml",
             "    undo: inventory.ReleaseStock          # its body is the do's\n",
-            "    undo: inventory.ReleaseStock\n    timeout: 5s\n",
+            &format!("    undo: inventory.ReleaseStock\n    timeout: {}ms\n", options.answer_within().as_millis()),
         );
         let session = format!("\"session.timeout.ms\" = \"{}\"\n", SESSION.as_millis());
         let (lines, tables) = site.settings();

@@ -29,7 +29,8 @@ pub(super) fn absent(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Ha
 
 /// Each answer comes later than an attempt waits for it.
 pub(super) fn slow(stage: &mut Stage<'_>, random: &mut Rng) -> Result<Made, Halt> {
-    scripted(stage, random, &["--fault", "delay=6s,share=0.5"], None)
+    let late = stage.options.answer_within() + Duration::from_secs(1);
+    scripted(stage, random, &["--fault", &format!("delay={}ms,share=0.5", late.as_millis())], None)
 }
 
 /// Every second answer comes twice.
