@@ -25,12 +25,11 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use ringmaster_bus::kafka::MemberFound;
-use ringmaster_core::partition::StageName;
 use ringmaster_store::Store;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use crate::runtime::{Newest, PartitionStatus, Status};
+use crate::runtime::{NOT_CLAIMED, Newest, PartitionStatus, Status};
 use crate::telemetry::Metrics;
 pub use peers::Peers;
 pub(crate) use saga::{key_of, partition_of};
@@ -171,7 +170,9 @@ async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
         .copied()
         .filter_map(|number| {
             let status = known.iter().find(|status| status.partition == number);
-            missing(status).map(|missing| json!({ "partition": number, "missing": missing }))
+            status
+                .map_or(Some(NOT_CLAIMED), PartitionStatus::missing)
+                .map(|missing| json!({ "partition": number, "missing": missing }))
         })
         .collect();
     let topics: Vec<_> = sources
@@ -193,21 +194,6 @@ async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
 /// Why nothing is hosted yet.
 const NOT_JOINED: &str =
     "the group has not said yet which partitions are this instance's: is the broker reachable? Another one may be handing over";
-
-/// What a partition lacks to be ready; none if it is.
-fn missing(status: Option<&PartitionStatus>) -> Option<&'static str> {
-    match status.map_or(StageName::Idle, |status| status.phase) {
-        StageName::Owning => None,
-        StageName::Idle | StageName::Following => Some("not claimed yet"),
-        StageName::Claiming => Some("its claim is not in the journal yet: is the broker reachable?"),
-        StageName::Replaying => Some("its journal is being replayed"),
-        StageName::Waiting => {
-            Some("sagas of it run by a version that this instance has not taken from the topic of definitions yet")
-        }
-        StageName::Scanning => Some("after a doubt: looking for a claim of another instance"),
-        StageName::Stopped => Some("stopped for good; the log says why"),
-    }
-}
 
 async fn partitions(State(sources): State<Arc<Sources>>) -> Response {
     Json(json!({ "partitions": sources.status.partitions(), "followed": sources.status.followed() })).into_response()
@@ -251,7 +237,9 @@ async fn saga(State(sources): State<Arc<Sources>>, uri: Uri) -> Response {
     }
     match saga::look_up(&*sources.store, &sources.knowledge.get(), partition, id) {
         Ok(Some(found)) => Json(found).into_response(),
-        Ok(None) => match missing(sources.status.partitions().iter().find(|status| status.partition == partition)) {
+        Ok(None) => match (sources.status.partitions().iter().find(|status| status.partition == partition))
+            .map_or(Some(NOT_CLAIMED), PartitionStatus::missing_to_own)
+        {
             Some(missing) if sources.status.share().is_some() => {
                 let why = format!("whether there is {id} is not known yet; of its partition {partition}: {missing}");
                 failed(StatusCode::SERVICE_UNAVAILABLE, why)

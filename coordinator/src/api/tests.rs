@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringmaster_core::definition::Catalog;
-use ringmaster_core::partition::Held;
+use ringmaster_core::partition::{Held, StageName};
 use ringmaster_schemas::names;
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Batch, IndexKeys, Large, RowChange, RowKey, index_keys};
@@ -80,11 +80,15 @@ fn every_phase_but_owning_says_what_is_missing() {
             parked: 0,
             breakers: 0,
             in_flight: 0,
+            inputs_to_begin: 0,
             held: Held::Nothing,
             restored: None,
             snapshot: None,
         };
-        assert_eq!(missing(Some(&status)).is_none(), phase == StageName::Owning, "{phase:?}");
+        assert_eq!(status.missing().is_none(), phase == StageName::Owning, "{phase:?}");
+        let unbegun = PartitionStatus { inputs_to_begin: 1, ..status };
+        assert_eq!(unbegun.missing_to_own().is_none(), phase == StageName::Owning, "{phase:?}: what there is is known");
+        assert!(unbegun.missing().is_some(), "{phase:?}: an event that is written now may be passed over");
     }
 }
 

@@ -45,6 +45,6 @@ pub use rebuild::{Difference, Rebuild, Restore, differences, verify};
 pub use rows::StoredRows;
 pub use setup::{InputOptions, Setup, SetupError, SetupSettings, prepare};
 pub use snapshots::{SnapshotSettings, SnapshotTaker, Taken, View};
-pub use status::{FollowedStatus, PartitionStatus, RestoredStatus, SnapshotStatus, Status};
+pub use status::{FollowedStatus, NOT_CLAIMED, PartitionStatus, RestoredStatus, SnapshotStatus, Status};
 pub use watch::{Rules, TopicLost, TopicStatus, Trouble, Use, Watched};
 pub use worker::{Gone, Stop, Turn, Worker, WorkerSettings};

@@ -60,6 +60,8 @@ pub struct PartitionStatus {
     pub breakers: usize,
     /// Sagas in memory that wait for an answer.
     pub in_flight: usize,
+    /// Inputs of which the journal does not say yet where they begin.
+    pub inputs_to_begin: usize,
     /// Which inputs are held because a bound is reached: nothing, starts, all.
     #[serde(serialize_with = "as_held")]
     pub held: Held,
@@ -170,16 +172,16 @@ impl Status {
         self.snapshots.lock().expect("no holder panics").insert(*partition, status);
     }
 
-    /// True if all that the group gives to this instance is owned and read, and no topic is in trouble. One that is given nothing is ready
-    /// too: it waits for others to go.
+    /// True if all that the group gives to this instance is owned and read, it is journaled where each of its inputs begins (an event that is
+    /// written then is not passed over), and no topic is in trouble. One that is given nothing is ready too: it waits for others to go.
     pub fn ready(&self) -> bool {
         if self.topics().iter().any(|status| !status.troubles.is_empty()) {
             return false;
         }
         let Some(given) = self.share() else { return false };
-        let owned = |status: &PartitionStatus| (status.phase == StageName::Owning).then_some(status.partition);
-        let owned: BTreeSet<i32> = self.partitions().iter().filter_map(owned).collect();
-        given.is_subset(&owned)
+        let ready = |status: &PartitionStatus| status.missing().is_none().then_some(status.partition);
+        let ready: BTreeSet<i32> = self.partitions().iter().filter_map(ready).collect();
+        given.is_subset(&ready)
     }
 }
 
@@ -212,12 +214,40 @@ impl PartitionStatus {
             parked: partition.parked_count(),
             breakers: partition.open_breakers(),
             in_flight: partition.asking_count(),
+            inputs_to_begin: partition.unbegun_count(),
             held: partition.held(),
             restored: partition.restored().map(RestoredStatus::of),
             snapshot: None,
         }
     }
+
+    /// What it lacks to be ready, for people; none if it is.
+    pub fn missing(&self) -> Option<&'static str> {
+        self.missing_to_own().or((self.inputs_to_begin > 0).then_some(NOT_BEGUN))
+    }
+
+    /// What it lacks to tell which sagas there are, for people; none if it can.
+    pub fn missing_to_own(&self) -> Option<&'static str> {
+        match self.phase {
+            StageName::Owning => None,
+            StageName::Idle | StageName::Following => Some(NOT_CLAIMED),
+            StageName::Claiming => Some("its claim is not in the journal yet: is the broker reachable?"),
+            StageName::Replaying => Some("its journal is being replayed"),
+            StageName::Waiting => {
+                Some("sagas of it run by a version that this instance has not taken from the topic of definitions yet")
+            }
+            StageName::Scanning => Some("after a doubt: looking for a claim of another instance"),
+            StageName::Stopped => Some("stopped for good; the log says why"),
+        }
+    }
 }
+
+/// What a partition lacks that is given to an instance, and of which nothing was heard yet.
+pub const NOT_CLAIMED: &str = "not claimed yet";
+
+/// What is written to an input with `start_at = "latest"` before that is known is passed over.
+const NOT_BEGUN: &str =
+    "it is not in the journal yet where all of its inputs begin: do their topics exist, and is the broker reachable?";
 
 fn as_word<S: serde::Serializer>(stage: &StageName, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(stage_name(*stage))

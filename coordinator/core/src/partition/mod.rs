@@ -359,6 +359,12 @@ impl Partition {
         self.owner().map_or(0, Owner::recount_asking)
     }
 
+    /// Inputs of which the journal does not say yet where they begin: what is written to one of them now may be passed over if it begins
+    /// at its end.
+    pub fn unbegun_count(&self) -> usize {
+        self.owner().map_or(0, Owner::unbegun_count)
+    }
+
     /// How long until [`Happened::PollEnded`] has something to do without anything happening.
     pub fn idle(&self, now: Millis, steady: Millis) -> Duration {
         let idle_ms = self.owner().map_or(Millis::MAX, |owner| owner.idle_ms(Clocks { wall: now, steady }));

@@ -317,6 +317,12 @@ impl Owner {
         self.append_positions(cx);
     }
 
+    /// Inputs that are to be read, and of which no confirmed record says where they begin.
+    pub(super) fn unbegun_count(&self) -> usize {
+        let is_begun = |(input, read): (&Input, &Read)| input.unread || read.position.is_some() && input.begins.is_none();
+        self.inputs.iter().zip(&self.ahead.reads).filter(|one| !is_begun(*one)).count()
+    }
+
     /// The position of an input is not in its log.
     fn out_of_range(&mut self, index: usize, position: i64, cx: &mut Context<'_>) -> Result<(), Why> {
         let settings = &self.settings.inputs[index];
