@@ -54,6 +54,8 @@ pub struct Member {
     is_static: bool,
     /// What it has been given and has not given back.
     held: BTreeSet<i32>,
+    /// What was taken, until it is given back: librdkafka waits for that, and closes no consumer before.
+    owed: Option<Vec<i32>>,
     contact: Contact,
     orphans: Orphans,
     /// Who waits for so long joins anew.
@@ -81,6 +83,7 @@ impl Member {
             joining,
             is_static,
             held: BTreeSet::new(),
+            owed: None,
             contact: Contact::begins(now),
             orphans,
             forgotten_after,
@@ -128,7 +131,11 @@ impl Member {
                 check(done, "take what the group gives");
                 Some(Granted::Given(partitions))
             }
-            Granted::Taken(partitions) if self.consumer.client().assignment_lost() => {
+            Granted::Taken(partitions) => {
+                self.owed = Some(partitions.clone());
+                if !self.consumer.client().assignment_lost() {
+                    return Some(Granted::Taken(partitions));
+                }
                 self.contact.lost(Instant::now());
                 Some(Granted::Lost(partitions))
             }
@@ -191,10 +198,24 @@ impl Member {
     /// By another consumer of the same name.
     fn join_anew(&mut self) -> Result<(), BusError> {
         let consumer = consumer(&self.settings, &self.joining, self.is_static, &self.signal)?;
+        self.owe_nothing();
         let old = std::mem::replace(&mut self.consumer, consumer);
         // It may take long to close what waits for an answer that does not come.
         self.closing = std::thread::Builder::new().name("old-member".into()).spawn(move || drop(old)).ok();
         Ok(())
+    }
+
+    /// Gives back what was taken: whoever is closed without that waits for it for ever where the group has counted it out.
+    fn owe_nothing(&mut self) {
+        if let Some(owed) = self.owed.take() {
+            self.unassign(&owed);
+        }
+    }
+
+    fn unassign(&mut self, partitions: &[i32]) {
+        self.owed = None;
+        let done = self.list(partitions).and_then(|list| self.consumer.client().incremental_unassign(&list));
+        check(done, "give partitions back");
     }
 
     /// Asks anew where nothing has been heard for too long, nothing is its own, and the one before is closed: while no broker answers, that
@@ -260,11 +281,11 @@ impl Membership for Member {
         if self.held.is_empty() {
             self.contact.gave_all(Instant::now());
         }
-        let done = self.list(&held).and_then(|list| self.consumer.client().incremental_unassign(&list));
-        check(done, "give partitions back");
+        self.unassign(&held);
     }
 
-    fn leave(self: Box<Self>) {
+    fn leave(mut self: Box<Self>) {
+        self.owe_nothing();
         let Member { consumer, settings, joining, is_static, .. } = *self;
         drop(consumer);
         if !is_static || !joining.leaves {

@@ -1,4 +1,4 @@
-//! Who is a member of a group, and which partitions each of them has, as the broker says.
+//! Who is a member of a group, which partitions each of them has, and which topics there are, as the broker says.
 
 use std::time::Duration;
 
@@ -31,6 +31,14 @@ pub struct MemberFound {
 /// What a member is called towards brokers, so that others can tell from it where it is: `blue@10.0.0.7:8080`.
 pub(super) fn client_id(name: &str, address: &str) -> String {
     if address.is_empty() { name.to_owned() } else { format!("{name}@{address}") }
+}
+
+/// The names of all topics that this client may know of. Waits for the broker.
+pub fn topic_names(settings: &KafkaSettings) -> Result<Vec<String>, BusError> {
+    settings.check()?;
+    let client: BaseConsumer = settings.common().create().map_err(|error| bus_error(&error))?;
+    let found = client.fetch_metadata(None, ANSWER_MAX).map_err(|error| bus_error(&error))?;
+    Ok(found.topics().iter().map(|topic| topic.name().to_owned()).collect())
 }
 
 /// The members of a group, by name. Waits for the broker. While partitions move they may be nobody's for a moment.

@@ -4,6 +4,7 @@
 
 mod emptied;
 mod leaders;
+mod lost;
 mod orphans;
 mod proxy;
 mod unanswered;
