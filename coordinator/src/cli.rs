@@ -23,6 +23,7 @@ mod participants;
 mod quarantine;
 mod redrive;
 mod replay;
+mod rivals;
 mod run;
 mod saga;
 mod select;

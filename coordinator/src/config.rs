@@ -24,6 +24,7 @@ use ringmaster_schemas::names::DEFAULT_PREFIX;
 use layers::Layers;
 
 pub use breaker::Breaker;
+pub use convert::group_of;
 pub use memory::Shares;
 
 /// All settings with their defaults and what they mean; `ringmaster config` prints it.

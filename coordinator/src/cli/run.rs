@@ -20,8 +20,8 @@ use ringmaster_store::rocks::RocksStore;
 
 use super::definitions::{configured_files, require_topics};
 use super::exit::{Exit, Failure};
-use super::others;
 use super::topics::apply_on;
+use super::{others, rivals};
 use crate::api;
 use crate::config::{BusKind, Config};
 use crate::runtime::{
@@ -176,13 +176,15 @@ fn view(config: &Config) -> Box<View> {
     })
 }
 
-/// Deploys what is new in the folder of definitions, unless others run by other rules; what is known then.
+/// Deploys what is new in the folder of definitions, unless others run by other rules, or start the same sagas by another prefix; what is
+/// known then.
 fn deploy_folder(bus: &mut impl Bus, config: &Config, peers: Option<&api::Peers>, stop: &AtomicBool) -> Result<Knowledge, Failure> {
     let deploying = config.deploying();
     // Topics first: what was deployed stays, also with a misspelt topic.
     let mut plan = Plan::make(bus, &deploying, &configured_files(config)?, runtime::wall())?;
     say_plan(&plan, config);
     others::refuse_other_definitions(&plan, config, peers, stop)?;
+    rivals::refuse(bus, config, &plan, others::patience(stop))?;
     runtime::prepare(bus, &config.setup(), &plan.knowledge)?;
     plan.publish(bus, &deploying)?;
     Ok(runtime::load_knowledge(bus, &config.prefix, &config.schemas, &[], &deploying.options, runtime::wall())?)

@@ -12,6 +12,11 @@ use ringmaster_schemas::names::Topics;
 use super::Config;
 use crate::runtime::{CompileOptions, Deploying, InputOptions, InstanceSettings, SetupSettings};
 
+/// The group of the instances of a prefix.
+pub fn group_of(prefix: &str) -> String {
+    format!("{prefix}.instances")
+}
+
 impl Config {
     /// What partitions and workers are made of.
     pub fn setup(&self) -> SetupSettings {
@@ -107,7 +112,7 @@ impl Config {
 
     /// The group that shares the partitions out.
     pub fn group(&self) -> String {
-        format!("{}.instances", self.prefix)
+        group_of(&self.prefix)
     }
 
     /// As whom the instance joins it; `address` is where its API listens, empty if nowhere.

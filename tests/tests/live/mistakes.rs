@@ -1,7 +1,7 @@
 //! Mistakes at start: each is said in one clear line, with an exit code of its own, and nothing starts.
 
 use ringmaster_demo::orders::ORDERS;
-use ringmaster_tests::live::{Process, World, binary, say, until};
+use ringmaster_tests::live::{Process, World, binary, repository, say, until};
 use std::process::Output;
 
 #[test]
@@ -60,6 +60,47 @@ fn a_misspelt_topic_is_not_deployed() {
     say("misspelt topic: not deployed, and forgotten when it was mended");
 }
 
+/// A prefix that was mistyped makes a second coordinator, by which each order would have a second saga.
+#[test]
+fn the_same_sagas_by_another_prefix_are_refused_while_the_other_coordinator_runs() {
+    let world = World::new("another prefix");
+    let own = world.folder().join("own-sagas");
+    std::fs::create_dir(&own).expect("a folder");
+    let coordinator = world.owner("blue");
+    let settings = ["prefix=rival".to_owned()];
+    let apply = world.ringmaster(&["topics", "apply", "--set", "prefix=rival"]);
+    assert!(apply.status.success(), "{}", String::from_utf8_lossy(&apply.stderr));
+    let end = |more: &[String]| {
+        let mut rival = world.coordinator_with("green", "rival", &[&settings, more].concat(), &[]);
+        (rival.process.wait(), rival.process.said_last())
+    };
+    let (code, said) = end(&[]);
+    assert_eq!(code, 4, "{said}");
+    let journal = world.topics().journal;
+    let prefix = journal.strip_suffix(".journal").expect("a journal");
+    let running = format!("of the prefix '{prefix}', runs on these brokers (blue)");
+    for words in [&running, "order-fulfilment (on OrderPlaced from orders)", "would be done twice", "set prefix = "] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    assert_eq!(world.record_count("rival.definitions"), 0, "nothing was deployed");
+    assert_eq!(world.record_count("rival.journal"), 0, "nothing was claimed");
+
+    // Another saga on the same events is another team's business.
+    let text = std::fs::read_to_string(repository().join("sagas/order-fulfilment.yaml")).expect("the order saga");
+    std::fs::write(own.join("own.yaml"), text.replace("saga: order-fulfilment", "saga: order-shadow")).expect("written");
+    let more = [format!("definitions={}", own.display())];
+    let mut beside = world.coordinator_with("green", "rival", &[&settings, &more[..]].concat(), &[]);
+    beside.wait_ready();
+    beside.stop();
+
+    // Its place is free when it has gone.
+    coordinator.stop();
+    let mut instead = world.coordinator_with("green", "rival", &settings, &[]);
+    instead.wait_ready();
+    instead.stop();
+    say("another prefix: refused while the other ran");
+}
+
 #[test]
 fn a_topic_made_again_is_refused_until_a_person_says_what_it_is() {
     let mut world = World::new("topics made again");
@@ -101,7 +142,7 @@ fn a_topic_made_again_is_refused_until_a_person_says_what_it_is() {
 #[test]
 fn the_embedded_bus_belongs_to_one_process() {
     let folder = tempfile::tempdir().expect("a folder");
-    let sagas = ringmaster_tests::live::repository().join("sagas");
+    let sagas = repository().join("sagas");
     let (definitions, schemas) =
         (format!("definitions={}", sagas.display()), format!("schemas={}", sagas.join("schemas").display()));
     let arguments = |name: &str| {
