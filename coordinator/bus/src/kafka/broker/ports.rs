@@ -1,7 +1,9 @@
 //! Ports for brokers that stay theirs while they are down.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::TcpListener;
+use std::sync::{Mutex, PoisonError};
 
 /// Lowest port that is given out.
 const LOWEST: u16 = 10_000;
@@ -14,18 +16,29 @@ pub(super) fn pair() -> io::Result<(u16, u16)> {
     Ok((ports[0], ports[1]))
 }
 
-/// So many different ports that are free now.
+/// What this process has asked for: whoever has asked may not listen yet.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+/// So many different ports that are free now, none of which this process was given before.
 ///
 /// The system gives none of them to a client as its own end of a connection. Such a port could be taken while its broker is down: by
 /// any client, and by one that looks for this very broker, which then meets itself (a TCP simultaneous open). The broker could not start.
 pub fn free_ports(count: usize) -> io::Result<Vec<u16>> {
     let below = ephemeral_from();
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut held = Vec::with_capacity(count);
     for _ in 0..TRIES {
         if held.len() == count {
             break;
         }
-        held.extend(TcpListener::bind(("127.0.0.1", fastrand::u16(LOWEST..below))));
+        let port = fastrand::u16(LOWEST..below);
+        if given.contains(&port) {
+            continue;
+        }
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            given.insert(port);
+            held.push(listener);
+        }
     }
     if held.len() < count {
         return Err(io::Error::other(format!("no {count} free ports between {LOWEST} and {below}")));
@@ -53,5 +66,14 @@ mod tests {
         different.sort_unstable();
         different.dedup();
         assert_eq!(different.len(), ports.len(), "each is given out once");
+    }
+
+    /// A broker could not start once: two questions had one answer, before either was used.
+    #[test]
+    fn no_port_is_given_twice() {
+        let mut ports: Vec<u16> = (0..300).flat_map(|_| free_ports(2).expect("they are free")).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), 600);
     }
 }
