@@ -32,6 +32,15 @@ pub(super) struct Family {
     faults: Vec<String>,
 }
 
+/// It has ended, and nothing of it waits: what is found to be done behind the end is undone, by a person where that is refused.
+pub(super) fn is_over(saga: &Saga) -> bool {
+    saga.ended() && !waits_at_all(saga)
+}
+
+fn waits_at_all(row: &Saga) -> bool {
+    row.entries.iter().any(|entry| entry.waits != Waits::No)
+}
+
 impl Family {
     /// Takes what happened to its rows in a turn. `sent`: all that events of a row cause to be sent, where they leave it so.
     pub(super) fn turn(
@@ -96,6 +105,11 @@ impl Family {
     /// The saga itself.
     pub(super) fn root(&self, id: &str) -> Option<&Arc<Saga>> {
         self.rows.get(id)
+    }
+
+    /// It has ended, and nothing of it waits.
+    pub(super) fn is_over(&self, id: &str) -> bool {
+        self.root(id).is_some_and(|root| is_over(root)) && self.rows.values().all(|row| !waits_at_all(row))
     }
 
     /// One of its rows needs a person.

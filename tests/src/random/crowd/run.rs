@@ -17,6 +17,7 @@ use super::super::behave::{Answer, Command, Mood, Participants};
 use super::super::run::number;
 use super::super::write::PARTICIPANTS;
 use super::definitions::{Definitions, Kind};
+use super::family::is_over;
 use super::judge::{Judged, Seen, Sent};
 use super::people::{People, ids_of};
 use super::{Settings, Shared};
@@ -55,7 +56,7 @@ pub(super) struct Run {
     /// Answers that are kept back.
     kept: BTreeMap<(Instant, u64), Letter>,
     kept_count: u64,
-    /// Sagas that have not ended.
+    /// Sagas that are not over.
     open: BTreeSet<Arc<str>>,
     /// Sagas that have begun.
     found: BTreeSet<Arc<str>>,
@@ -166,7 +167,11 @@ impl Run {
             if saga.began() {
                 self.found.insert(id.clone());
             }
-            if saga.ended() {
+            let is_over = match self.seen.stories.families.get(&id) {
+                Some(family) => family.is_over(&id),
+                None => is_over(saga),
+            };
+            if is_over {
                 self.open.remove(&id);
             } else {
                 self.open.insert(id);
@@ -214,7 +219,7 @@ impl Run {
         }
     }
 
-    /// People look at all that has not ended; and somebody who said no may do it all the same.
+    /// People look at all that is not over; and somebody who said no may do it all the same.
     fn look(&mut self, calm: bool) {
         for id in &self.open {
             let (Some(one), Some(saga)) = (self.seen.definitions.of(id), self.seen.stories.saga(id)) else { continue };
