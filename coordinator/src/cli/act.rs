@@ -37,15 +37,8 @@ pub(super) struct ActArguments {
     /// Who acts.
     #[arg(long, env = "USER", value_name = "NAME")]
     by: String,
-    /// To resolve: how it ended.
-    #[arg(long, value_name = "OUTCOME")]
-    outcome: Option<OutcomeName>,
-    /// To resolve as refused: by which code.
-    #[arg(long, value_name = "CODE")]
-    code: Option<String>,
-    /// To skip or resolve: the step's result, as JSON.
-    #[arg(long, value_name = "JSON")]
-    value: Option<String>,
+    #[command(flatten)]
+    ended: EndedArguments,
     /// To start: a file with the event, as JSON; its key must be the saga's.
     #[arg(long, value_name = "FILE")]
     event: Option<PathBuf>,
@@ -55,6 +48,44 @@ pub(super) struct ActArguments {
     /// How many seconds to wait for the answer.
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     timeout: u64,
+}
+
+/// How a step ended, as a person says it.
+#[derive(Debug, Args)]
+pub(super) struct EndedArguments {
+    /// To resolve: how it ended.
+    #[arg(long, value_name = "OUTCOME")]
+    outcome: Option<OutcomeName>,
+    /// To resolve as refused: by which code.
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
+    /// To skip or resolve: the step's result, as JSON.
+    #[arg(long, value_name = "JSON")]
+    value: Option<String>,
+}
+
+impl EndedArguments {
+    /// As an act says it.
+    pub(super) fn outcome(&self) -> Option<ControlOutcome> {
+        self.outcome.map(|outcome| match outcome {
+            OutcomeName::Succeeded => ControlOutcome::Succeeded,
+            OutcomeName::Refused => ControlOutcome::Refused,
+        })
+    }
+
+    /// The code, as an act says it.
+    pub(super) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    /// The result, which must be JSON.
+    pub(super) fn value(&self) -> Result<Option<&RawValue>, Failure> {
+        self.value.as_deref().map(json_of).transpose()
+    }
+}
+
+fn json_of(text: &str) -> Result<&RawValue, Failure> {
+    serde_json::from_str(text).map_err(|error| Failure::new(Exit::Usage, format_args!("the value is not JSON: {error}")))
 }
 
 /// What a person may do to a saga.
@@ -105,8 +136,10 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
         None => None,
         Some(file) => Some(std::fs::read_to_string(file).map_err(|error| usage(format!("{}: {error}", file.display())))?),
     };
-    let value = event.as_deref().or(arguments.value.as_deref()).map(serde_json::from_str::<&RawValue>);
-    let value = value.transpose().map_err(|error| usage(format!("the value is not JSON: {error}")))?;
+    let value = match &event {
+        Some(event) => Some(json_of(event)?),
+        None => arguments.ended.value()?,
+    };
     let id = format!("{:016x}", fastrand::u64(..));
     let record = ControlRecord {
         id: Some(Cow::Borrowed(&id)),
@@ -116,11 +149,8 @@ pub(super) fn act(config: &Config, arguments: &ActArguments, out: &mut dyn Write
         by: Cow::Borrowed(&arguments.by),
         why: Cow::Borrowed(&arguments.why),
         if_state: arguments.if_state.as_deref().map(Cow::Borrowed),
-        outcome: arguments.outcome.map(|outcome| match outcome {
-            OutcomeName::Succeeded => ControlOutcome::Succeeded,
-            OutcomeName::Refused => ControlOutcome::Refused,
-        }),
-        code: arguments.code.as_deref().map(Cow::Borrowed),
+        outcome: arguments.ended.outcome(),
+        code: arguments.ended.code().map(Cow::Borrowed),
         value,
     };
     let bytes = serde_json::to_vec(&record).expect("texts are always JSON");

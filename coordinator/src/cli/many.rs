@@ -13,13 +13,14 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Args;
-use ringmaster_core::intake::{ControlAct, ControlRecord};
+use ringmaster_core::intake::{ControlAct, ControlOutcome, ControlRecord};
 use ringmaster_schemas::journal::Turn;
 use ringmaster_schemas::names::Topics;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::act::{ActName, became};
+use super::act::{ActName, EndedArguments, became};
 use super::arguments::Asked;
 use super::buses::{self, Access, on_bus};
 use super::control::{self, Addressed};
@@ -35,6 +36,7 @@ use crate::runtime;
 pub(super) const EXAMPLES: &str = "Examples:\n  \
     ringmaster act-many retry --stuck --definition order-fulfilment --into stuck.json\n  \
     ringmaster act-many retry --from stuck.json --expected 37 --why 'the card service is back'\n  \
+    ringmaster act-many resolve --stuck --step charge --outcome refused --code NOT_CHARGED --into uncharged.json\n  \
     ringmaster act-many cancel --search customer=c-7 --definition order-fulfilment --into c-7.json";
 
 /// Sagas that one selection has at most of each instance.
@@ -45,7 +47,8 @@ const FORMAT: &str = "ringmaster-selection";
 /// What stands on the command line.
 #[derive(Debug, Args)]
 pub(super) struct ManyArguments {
-    /// What to do: cancel, pause, resume; with what is stuck: retry or skip; with what waits for an approval: approve or refuse.
+    /// What to do: cancel, pause, resume; with what is stuck: retry, skip, or resolve (say how all of them ended); with what waits for an
+    /// approval: approve or refuse.
     act: ActName,
     #[command(flatten)]
     filter: FilterArguments,
@@ -56,8 +59,10 @@ pub(super) struct ManyArguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "expected"], required_unless_present = "from")]
     into: Option<PathBuf>,
     /// Act on the selection of this file, as it is: no filter stands beside it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["stuck", "parked", "paused", "participant", "definition", "search", "step"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["stuck", "parked", "paused", "participant", "definition", "search", "step", "outcome", "code", "value"])]
     from: Option<PathBuf>,
+    #[command(flatten)]
+    ended: EndedArguments,
     #[command(flatten)]
     hand: HandArguments,
     #[command(flatten)]
@@ -80,6 +85,15 @@ struct Selection {
     prefix: String,
     /// The step that is meant, if one is.
     step: Option<String>,
+    /// How it ended, of all of them, where the act says that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outcome: Option<ControlOutcome>,
+    /// By which code it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+    /// The step's result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<Box<RawValue>>,
     sagas: Vec<Selected>,
 }
 
@@ -94,18 +108,25 @@ struct Selected {
 /// `ringmaster act-many`
 pub(super) fn act(config: &Config, arguments: &ManyArguments, out: &mut dyn Write) -> Result<(), Failure> {
     control::needs_kafka(config)?;
-    if matches!(arguments.act, ActName::Start | ActName::Resolve) {
-        let why = "start and resolve say something of one saga alone: `ringmaster act` is for them";
+    if matches!(arguments.act, ActName::Start) {
+        let why = "start begins one saga, by an event of its own: `ringmaster act` is for that; what an outage kept from starting, `ringmaster replay input` starts";
         return Err(Failure::new(Exit::Usage, why));
+    }
+    if matches!(arguments.act, ActName::Resolve) && arguments.into.is_some() {
+        let says_all = arguments.step.is_some() && arguments.ended.outcome().is_some();
+        if !says_all {
+            let why =
+                "to resolve many needs --step STEP and --outcome succeeded|refused: what is said of all of them is of one step";
+            return Err(Failure::new(Exit::Usage, why));
+        }
     }
     match (&arguments.into, &arguments.from) {
         (Some(file), _) => choose(config, arguments, file, out),
         (None, Some(file)) => {
             let selection = read(config, arguments, file)?;
-            let count = selection.sagas.len();
-            match arguments.hand.confirmed(count, sagas)? {
+            match arguments.hand.confirmed(selection.sagas.len(), sagas)? {
                 Some(hand) => carry_out(config, arguments, (&selection, &hand), out),
-                None => say(out, format_args!("{}", how(arguments.act, file, count))),
+                None => say(out, format_args!("{}", how(&selection, file))),
             }
         }
         (None, None) => unreachable!("the command line has one of them"),
@@ -116,13 +137,16 @@ fn sagas(count: usize) -> String {
     if count == 1 { "1 saga".to_owned() } else { format!("{count} sagas") }
 }
 
-fn how(act: ActName, file: &Path, count: usize) -> String {
-    let act = serde_json::to_value(ControlAct::from(act)).expect("a word");
-    let act = act.as_str().unwrap_or_default();
+fn how(selection: &Selection, file: &Path) -> String {
+    let word = |what: Value| what.as_str().unwrap_or_default().to_owned();
+    let act = word(json!(selection.act));
+    let outcome = selection.outcome.map(|outcome| word(json!(outcome)));
+    let said: Vec<&str> =
+        outcome.iter().chain(&selection.code).map(String::as_str).chain(selection.value.as_deref().map(RawValue::get)).collect();
+    let (all, count, file) = (sagas(selection.sagas.len()), selection.sagas.len(), file.display());
+    let saying = if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) };
     format!(
-        "nothing was done; to {act} {} as they were seen: ringmaster act-many {act} --from {} --expected {count} --why TEXT",
-        sagas(count),
-        file.display()
+        "nothing was done; to {act}{saying} {all} as they were seen: ringmaster act-many {act} --from {file} --expected {count} --why TEXT"
     )
 }
 
@@ -139,6 +163,9 @@ fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn
         made_at: runtime::wall(),
         prefix: config.prefix.clone(),
         step: arguments.step.clone(),
+        outcome: arguments.ended.outcome(),
+        code: arguments.ended.code().map(str::to_owned),
+        value: arguments.ended.value()?.map(ToOwned::to_owned),
         sagas: meant.iter().map(|row| Selected { saga: text(row, "saga"), state: text(row, "state") }).collect(),
     };
     let failed = |error: std::io::Error| Failure::new(Exit::Refused, format_args!("{}: {error}", file.display()));
@@ -153,12 +180,11 @@ fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn
     for (kind, count) in kinds {
         say(out, format_args!("{count} {kind}"))?;
     }
-    let count = selection.sagas.len();
     if more {
-        let rest = "there are more: act on these first, and select again";
-        say(out, format_args!("{} are selected, into {}; {rest}", sagas(count), file.display()))?;
+        let (all, rest) = (sagas(selection.sagas.len()), "there are more: act on these first, and select again");
+        say(out, format_args!("{all} are selected, into {}; {rest}", file.display()))?;
     }
-    say(out, format_args!("{}", how(arguments.act, file, count)))
+    say(out, format_args!("{}", how(&selection, file)))
 }
 
 fn read(config: &Config, arguments: &ManyArguments, file: &Path) -> Result<Selection, Failure> {
@@ -224,9 +250,9 @@ fn addressed(selection: &Selection, one: &Selected, hand: &Hand<'_>, partitions:
         by: Cow::Borrowed(hand.by),
         why: Cow::Borrowed(hand.why),
         if_state: Some(Cow::Borrowed(&one.state)),
-        outcome: None,
-        code: None,
-        value: None,
+        outcome: selection.outcome,
+        code: selection.code.as_deref().map(Cow::Borrowed),
+        value: selection.value.as_deref(),
     };
     Ok(Addressed { partition, key: key.to_vec(), bytes: serde_json::to_vec(&record).expect("texts are always JSON") })
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::process::Output;
 
 use ringmaster_demo::orders;
-use ringmaster_tests::live::{Process, RUN, World, binary, say, until};
+use ringmaster_schemas::names::partition_of;
+use ringmaster_tests::live::{PARTITIONS, Process, RUN, World, binary, say, until};
 
 use super::takeover::wait_shared;
 
@@ -80,6 +81,56 @@ fn many_are_cancelled_as_they_were_seen_over_a_takeover() {
     say("  28 of 30 were cancelled, over the takeover of their owner; one had ended, one had moved on, one was not shown");
     pause_and_resume(&world, &api, &second, &format!("{}/{}", orders::SAGA, orders::key(RUN, ORDERS)));
     green.stop();
+}
+
+/// A participant broke down, and its books say of all orders that it had done them. The services are this test.
+#[test]
+fn many_that_are_stuck_are_resolved_by_what_the_books_say() {
+    let world = World::bare("many that are stuck");
+    world.apply_topics();
+    let coordinator = world.owner("blue");
+    let keys: Vec<String> = (0..3).map(|number| orders::key(RUN, number)).collect();
+    world.place("none", 0..keys.len() as u64);
+    let bodies = r#"{"reservation_id":"r-1","charge_id":"c-1"}"#;
+    for (service, step, rest) in [
+        ("inventory", "reserve_stock", format!(r#""succeeded"}},"body":{bodies}"#)),
+        ("payment", "charge_payment", format!(r#""succeeded"}},"body":{bodies}"#)),
+        ("shipping", "ship", r#""failed","code":"BROKEN","retryable":false},"body":null"#.to_owned()),
+    ] {
+        until("all are asked", || world.command_count(service) == keys.len() as i64);
+        for key in &keys {
+            let reply =
+                format!(r#"{{"meta":{{"idempotency_key":"{}/{key}/{step}/do","attempt":1,"outcome":{rest}}}"#, orders::SAGA);
+            let partition = partition_of(key.as_bytes(), PARTITIONS);
+            world.write(&world.topics().replies, partition, Some(key.as_bytes()), Some(reply.as_bytes()));
+        }
+    }
+    until("all are stuck", || coordinator.metric("ringmaster_saga_steps_stuck_total") == keys.len() as f64);
+    let api = coordinator.address.to_string();
+    let many = |more: &[&str]| world.ringmaster(&[&["act-many", "resolve"], more].concat());
+    said(&many(&["--stuck", "--into", "none.json", "--api", &api]), 2, &["--step", "--outcome"]);
+    said(&world.ringmaster(&["act-many", "start", "--stuck", "--into", "none.json"]), 2, &["replay input"]);
+    let (ended, value) = (["--stuck", "--step", "ship", "--outcome", "succeeded", "--value"], r#"{"tracking": "T-1"}"#);
+    let (mut tries, mut file) = (0, String::new());
+    until("all are listed", || {
+        tries += 1;
+        file = format!("resolve-{tries}.json");
+        let all =
+            said(&many(&[&ended[..], &[value, "--into", &file, "--api", &api]].concat()), 0, &["nothing was done", "succeeded"]);
+        all.contains(&format!("--expected {} ", keys.len()))
+    });
+    // One is asked again meanwhile: what was said of it is not to be said any more.
+    let moved = format!("{}/{}", orders::SAGA, keys[0]);
+    said(&world.ringmaster(&["act", "retry", &moved, "--by", "bob", "--why", "it is back"]), 0, &["done"]);
+    let on = ["--from", &file, "--by", "ann", "--why", "seen in the books", "--expected", "3"];
+    let other = [&on[..], &["--outcome", "refused"]].concat();
+    said(&many(&other), 2, &["--outcome"]);
+    let told = said(&many(&on), 12, &["2 done, 1 rejected"]);
+    assert!(told.contains(&format!("{moved}  MOVED_ON")), "{told}");
+    until("two are completed", || world.record_count(orders::OUTCOMES) == 2);
+    assert_eq!(world.command_count("shipping"), keys.len() as i64 + 1, "only the one of which nothing was said is asked again");
+    coordinator.stop();
+    say("  two of three were resolved, one had moved on");
 }
 
 /// Acts on as many as a filter finds, once a list has so many.
