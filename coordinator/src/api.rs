@@ -171,7 +171,7 @@ async fn readiness(State(sources): State<Arc<Sources>>) -> Response {
         .filter_map(|number| {
             let status = known.iter().find(|status| status.partition == number);
             status
-                .map_or(Some(NOT_CLAIMED), PartitionStatus::missing)
+                .map_or_else(|| Some(NOT_CLAIMED.to_owned()), PartitionStatus::missing)
                 .map(|missing| json!({ "partition": number, "missing": missing }))
         })
         .collect();

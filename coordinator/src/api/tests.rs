@@ -80,14 +80,15 @@ fn every_phase_but_owning_says_what_is_missing() {
             parked: 0,
             breakers: 0,
             in_flight: 0,
-            inputs_to_begin: 0,
+            inputs_to_begin: Vec::new(),
             held: Held::Nothing,
             restored: None,
             snapshot: None,
         };
         assert_eq!(status.missing().is_none(), phase == StageName::Owning, "{phase:?}");
-        let unbegun = PartitionStatus { inputs_to_begin: 1, ..status };
+        let unbegun = PartitionStatus { inputs_to_begin: vec!["orders".to_owned()], ..status };
         assert_eq!(unbegun.missing_to_own().is_none(), phase == StageName::Owning, "{phase:?}: what there is is known");
+        assert!(phase != StageName::Owning || unbegun.missing().is_some_and(|why| why.contains("orders")), "{phase:?}");
         assert!(unbegun.missing().is_some(), "{phase:?}: an event that is written now may be passed over");
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::buses::{self, Access, on_bus};
 use super::definitions::{files_in, require_topics, say};
 use super::exit::{Exit, Failure};
+use super::rivals;
 use crate::config::{BusKind, Config};
 use crate::runtime::{self, Change, Plan};
 
@@ -38,6 +39,8 @@ fn deploy_on(bus: &mut impl Bus, config: &Config, files: &[PathBuf], how: How, o
         plan.check_topics(bus, &deploying)?;
         plan
     } else {
+        let plan = Plan::make(bus, &deploying, files, runtime::wall())?;
+        rivals::refuse(config, &plan, |_| false)?;
         runtime::deploy(bus, &deploying, files, false, runtime::wall())?
     };
     let later = at_next_start(bus, config, &plan)?;

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use clap::Args;
 use ringmaster_core::intake::{ControlAct, ControlOutcome, ControlRecord};
-use ringmaster_schemas::journal::Turn;
+use ringmaster_schemas::journal::{RejectionReason, Turn};
 use ringmaster_schemas::names::Topics;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -28,7 +28,7 @@ use super::definitions::say;
 use super::exit::{Exit, Failure};
 use super::hand::{Hand, HandArguments, RateArguments};
 use super::run::stop_signal;
-use super::saga::{FilterArguments, select};
+use super::saga::{FilterArguments, select, step};
 use crate::api;
 use crate::config::Config;
 use crate::runtime;
@@ -55,11 +55,14 @@ pub(super) struct ManyArguments {
     /// Only those at this step; it is also the step that is meant.
     #[arg(long, value_name = "STEP")]
     step: Option<String>,
+    /// Only those at the step's undo; without it, to resolve, only those at the step itself.
+    #[arg(long, requires = "step")]
+    undo: bool,
     /// Write the selection into this file, which must not be there yet; nothing is done.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "expected"], required_unless_present = "from")]
     into: Option<PathBuf>,
     /// Act on the selection of this file, as it is: no filter stands beside it.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["stuck", "parked", "paused", "participant", "definition", "search", "step", "outcome", "code", "value"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["stuck", "parked", "paused", "participant", "definition", "search", "step", "undo", "outcome", "code", "value"])]
     from: Option<PathBuf>,
     #[command(flatten)]
     ended: EndedArguments,
@@ -112,13 +115,8 @@ pub(super) fn act(config: &Config, arguments: &ManyArguments, out: &mut dyn Writ
         let why = "start begins one saga, by an event of its own: `ringmaster act` is for that; what an outage kept from starting, `ringmaster replay input` starts";
         return Err(Failure::new(Exit::Usage, why));
     }
-    if matches!(arguments.act, ActName::Resolve) && arguments.into.is_some() {
-        let says_all = arguments.step.is_some() && arguments.ended.outcome().is_some();
-        if !says_all {
-            let why =
-                "to resolve many needs --step STEP and --outcome succeeded|refused: what is said of all of them is of one step";
-            return Err(Failure::new(Exit::Usage, why));
-        }
+    if arguments.into.is_some() {
+        check_said(arguments).map_err(|why| Failure::new(Exit::Usage, why))?;
     }
     match (&arguments.into, &arguments.from) {
         (Some(file), _) => choose(config, arguments, file, out),
@@ -133,6 +131,30 @@ pub(super) fn act(config: &Config, arguments: &ManyArguments, out: &mut dyn Writ
     }
 }
 
+/// What is said of all of them must be what the act says, so that what is shown is what is done.
+fn check_said(arguments: &ManyArguments) -> Result<(), &'static str> {
+    let ManyArguments { act, step, ended, .. } = arguments;
+    let (outcome, value) = (ended.outcome(), ended.value().ok().flatten());
+    if matches!(act, ActName::Resolve) && (step.is_none() || outcome.is_none()) {
+        return Err(
+            "to resolve many needs --step STEP and --outcome succeeded|refused: what is said of all of them is of one step",
+        );
+    }
+    if outcome.is_some() && !matches!(act, ActName::Resolve) {
+        return Err("--outcome is said to resolve");
+    }
+    if ended.code().is_some() && outcome != Some(ControlOutcome::Refused) {
+        return Err("--code is said to resolve as refused");
+    }
+    match value.map(RawValue::get) {
+        Some("null") => Err("--value null says nothing: leave it out"),
+        Some(_) if !matches!(act, ActName::Skip) && outcome != Some(ControlOutcome::Succeeded) => {
+            Err("--value is said to skip, or to resolve as succeeded")
+        }
+        _ => Ok(()),
+    }
+}
+
 fn sagas(count: usize) -> String {
     if count == 1 { "1 saga".to_owned() } else { format!("{count} sagas") }
 }
@@ -144,16 +166,21 @@ fn how(selection: &Selection, file: &Path) -> String {
     let said: Vec<&str> =
         outcome.iter().chain(&selection.code).map(String::as_str).chain(selection.value.as_deref().map(RawValue::get)).collect();
     let (all, count, file) = (sagas(selection.sagas.len()), selection.sagas.len(), file.display());
+    let at = selection.step.as_ref().map_or_else(String::new, |step| format!(" at {step}"));
     let saying = if said.is_empty() { String::new() } else { format!(" ({})", said.join(", ")) };
     format!(
-        "nothing was done; to {act}{saying} {all} as they were seen: ringmaster act-many {act} --from {file} --expected {count} --why TEXT"
+        "nothing was done; to {act}{saying} {all}{at} as they were seen: ringmaster act-many {act} --from {file} --expected {count} --why TEXT"
     )
 }
 
 /// Selects, writes down what was selected, and says what it would be.
 fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn Write) -> Result<(), Failure> {
     let (found, more) = select(config, &arguments.filter, SELECTED_MAX, arguments.asked.api)?;
-    let is_meant = |row: &&Value| arguments.step.as_deref().is_none_or(|step| row["step"] == step);
+    // That it was done says of a step something else than of its undo.
+    let of_one = arguments.undo || matches!(arguments.act, ActName::Resolve);
+    let is_meant = |row: &&Value| {
+        arguments.step.as_deref().is_none_or(|step| row["step"] == step) && (!of_one || row["undo"] == arguments.undo)
+    };
     let meant: Vec<&Value> = found.iter().filter(is_meant).collect();
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
     let selection = Selection {
@@ -174,7 +201,7 @@ fn choose(config: &Config, arguments: &ManyArguments, file: &Path, out: &mut dyn
     made.and_then(|mut made| made.write_all(text_of_all.as_bytes())).map_err(failed)?;
     let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
     for row in &meant {
-        let kind = format!("{} at {}: {}", text(row, "definition"), text(row, "step"), text(row, "reason"));
+        let kind = format!("{} at {}: {}", text(row, "definition"), step(row), text(row, "reason"));
         *kinds.entry(kind).or_default() += 1;
     }
     for (kind, count) in kinds {
@@ -206,6 +233,8 @@ fn read(config: &Config, arguments: &ManyArguments, file: &Path) -> Result<Selec
 struct Counts {
     done: usize,
     rejected: usize,
+    /// Of those that were rejected: what was said of them cannot be, whatever became of them meanwhile.
+    not_possible: usize,
     open: usize,
 }
 
@@ -259,6 +288,8 @@ fn addressed(selection: &Selection, one: &Selected, hand: &Hand<'_>, partitions:
 
 /// Tells what became of one.
 fn tell(one: &Selected, turn: Option<&Turn>, counts: &mut Counts, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let rejected = turn.and_then(control::rejection);
+    counts.not_possible += usize::from(rejected.is_some_and(|rejected| rejected.reason == RejectionReason::NotPossible));
     let (result, words) = match turn.map(|turn| (control::rejection(turn), turn)) {
         None => ("open", "nobody took it within the time".to_owned()),
         Some((Some(rejected), _)) => ("rejected", format!("{}: {}", rejected.reason, rejected.detail)),
@@ -276,7 +307,7 @@ fn tell(one: &Selected, turn: Option<&Turn>, counts: &mut Counts, as_json: bool,
 }
 
 fn end(counts: &Counts, rest: usize, as_json: bool, out: &mut dyn Write) -> Result<(), Failure> {
-    let Counts { done, rejected, open } = *counts;
+    let Counts { done, rejected, not_possible, open } = *counts;
     let words = format!("{done} done, {rejected} rejected");
     if open > 0 {
         let why = "lie in the control topic and are taken when a coordinator reads them. The same command again does nothing twice";
@@ -287,7 +318,14 @@ fn end(counts: &Counts, rest: usize, as_json: bool, out: &mut dyn Write) -> Resu
         return Err(Failure::new(Exit::Failed, format_args!("{words}; {why}")));
     }
     if rejected > 0 {
-        return Err(Failure::new(Exit::Rejected, format_args!("{words}: what has moved on since it was selected is left alone")));
+        let why = match (rejected - not_possible, not_possible) {
+            (_, 0) => "what has moved on since it was selected is left alone".to_owned(),
+            (0, _) => "the reasons are above".to_owned(),
+            (moved, _) => {
+                format!("{moved} moved on since they were selected, and are left alone; why the others were not taken is above")
+            }
+        };
+        return Err(Failure::new(Exit::Rejected, format_args!("{words}: {why}")));
     }
     if as_json { Ok(()) } else { say(out, format_args!("{words}")) }
 }

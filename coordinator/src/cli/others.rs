@@ -40,19 +40,19 @@ pub(super) fn refuse_other_definitions(
     let (folder, changed, group) = (config.definitions.display().to_string(), changed.join(", "), config.group());
     let start = Start { name: &config.instance, folder: &folder, changed: &changed, group: &group };
     let ask = || Ok(peers.members()?.into_iter().map(|member| member.name).collect());
-    start.refuse(ask, patience(stop))
+    start.refuse(ask, patience(stop, PATIENCE))
 }
 
 /// Waits before it is asked once more who runs; false once that was asked for long enough, or it is to stop.
-pub(super) fn patience(stop: &AtomicBool) -> impl FnMut(&str) -> bool {
+pub(super) fn patience(stop: &AtomicBool, within: Duration) -> impl FnMut(&str) -> bool {
     let begun = Instant::now();
     move |why| {
-        tracing::warn!(why, "whether others run is not known yet: it is asked again");
+        tracing::warn!(why, "who else runs is asked again");
         let asked = Instant::now();
         while asked.elapsed() < ASK_EVERY && !stop.load(Ordering::Relaxed) {
             std::thread::sleep(LOOK_EVERY);
         }
-        begun.elapsed() < PATIENCE && !stop.load(Ordering::Relaxed)
+        begun.elapsed() < within && !stop.load(Ordering::Relaxed)
     }
 }
 

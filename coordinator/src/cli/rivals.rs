@@ -5,8 +5,8 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use ringmaster_bus::Bus;
 use ringmaster_bus::kafka::{self, KafkaBus};
 use ringmaster_core::definition::DefinitionRecord;
 use ringmaster_core::definition::compile::outline::{Begin, outline};
@@ -14,57 +14,87 @@ use ringmaster_schemas::names::Topics;
 
 use super::exit::{Exit, Failure};
 use crate::config::{BusKind, Config, group_of};
-use crate::runtime::{self, Plan};
+use crate::runtime::{self, Change, Plan};
 
+/// For a coordinator that was killed or stopped to count as running no more: longer than a session, by default.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// An `if` by which no event starts anything any more.
 const NEVER: &str = "false";
 
 /// By saga, the events that start it: their topics and types.
 type Starts = BTreeMap<String, BTreeSet<(String, String)>>;
 
-/// Refuses rules by which the same sagas would be started as by a coordinator of another prefix that runs on the same brokers: a prefix
-/// that was mistyped makes a second coordinator, which would do everything once more. `wait` says, of what is not known, whether to ask
-/// again.
-pub(super) fn refuse(bus: &mut impl Bus, config: &Config, plan: &Plan, mut wait: impl FnMut(&str) -> bool) -> Result<(), Failure> {
+/// Refuses sagas that are new here and that a coordinator of another prefix, which runs on the same brokers, starts already: a prefix that
+/// was mistyped makes a second coordinator. What was deployed here before is its own right: nobody is asked for it, so that who comes later
+/// keeps nobody from coming back. `wait` says, of what may be over soon or is not known yet, whether to ask again.
+pub(super) fn refuse(config: &Config, plan: &Plan, mut wait: impl FnMut(&str) -> bool) -> Result<(), Failure> {
     if config.bus != BusKind::Kafka {
         return Ok(());
     }
-    let settings = config.kafka_settings();
-    let prefixes = prefixes(&kafka::topic_names(&settings)?, &config.prefix);
-    if prefixes.is_empty() {
+    let is_new = |change: &&Change| change.before.is_none();
+    let ours = starts(plan.changes.iter().filter(is_new).map(|change| &change.record));
+    if ours.values().all(BTreeSet::is_empty) {
         return Ok(());
     }
-    let mut records = runtime::deployed_records(bus, &config.prefix)?;
-    records.extend(plan.changes.iter().map(|change| change.record.clone()));
-    let ours = starts(&records);
-    // A client of its own: the other's topics are none of what is worked on.
-    let mut other = KafkaBus::new(settings.clone())?;
-    for prefix in prefixes {
-        let theirs = match runtime::deployed_records(&mut other, &prefix) {
-            Ok(records) => starts(&records),
-            Err(error) => {
-                tracing::warn!(prefix, why = %error, "there are topics of another coordinator, and whether it starts the same sagas cannot be read");
-                continue;
-            }
-        };
-        let same = in_both(&ours, &theirs);
-        if same.is_empty() {
-            continue;
+    let settings = config.kafka_settings();
+    let names = loop {
+        match kafka::topic_names(&settings) {
+            Ok(names) => break names,
+            Err(error) if wait(&error.to_string()) => {}
+            Err(error) => return Err(error.into()),
         }
-        let group = group_of(&prefix);
-        let members = loop {
-            match kafka::members(&settings, &group) {
-                Ok(members) => break members,
-                Err(error) if wait(&error.to_string()) => {}
-                Err(error) => return Err(Failure::new(Exit::Unreachable, not_known(&prefix, &same, &error.to_string()))),
+    };
+    for prefix in prefixes(&names, &config.prefix) {
+        // By a client of its own: the other's topics are none of what is worked on.
+        let theirs = KafkaBus::new(settings.clone()).map_err(Failure::from).and_then(|mut other| {
+            let records = runtime::deployed_records(&mut other, &prefix)?;
+            Ok(starts(&records))
+        });
+        match theirs.map(|theirs| in_both(&ours, &theirs)) {
+            Ok(same) if same.is_empty() => {}
+            Ok(same) => refuse_if_it_runs(config, (&prefix, &same), &mut wait)?,
+            Err(Failure { message: why, .. }) => {
+                tracing::warn!(
+                    prefix,
+                    why,
+                    "there are topics of another coordinator, and whether it starts the same sagas cannot be read"
+                );
             }
-        };
-        if !members.is_empty() {
-            let names: Vec<String> = members.into_iter().map(|member| member.name).collect();
-            return Err(Failure::new(Exit::Refused, runs(config, &prefix, &same, &names.join(", "))));
         }
     }
     Ok(())
+}
+
+/// One that was stopped, or killed, may count as running for as long as its session: it is asked again for a while.
+fn refuse_if_it_runs(
+    config: &Config,
+    (prefix, same): (&str, &[String]),
+    wait: &mut impl FnMut(&str) -> bool,
+) -> Result<(), Failure> {
+    let (settings, group) = (config.kafka_settings(), group_of(prefix));
+    loop {
+        let (exit, short, why) = match kafka::members(&settings, &group) {
+            Ok(members) if members.is_empty() => {
+                let same = same.join(", ");
+                tracing::warn!(
+                    prefix,
+                    same,
+                    "another coordinator's topics are here, which started the same sagas and does not run now. Is this the right prefix? \
+                     A new one starts a saga for each event that `start_at` lets it read"
+                );
+                return Ok(());
+            }
+            Ok(members) => {
+                let names: Vec<String> = members.into_iter().map(|member| member.name).collect();
+                let names = names.join(", ");
+                (Exit::Refused, format!("'{prefix}' counts as running: {names}"), runs(config, prefix, same, &names))
+            }
+            Err(error) => (Exit::Unreachable, error.to_string(), not_known(prefix, same, &error.to_string())),
+        };
+        if !wait(&short) {
+            return Err(Failure::new(exit, why));
+        }
+    }
 }
 
 /// Prefixes of other coordinators, by the topics that each of them has.
@@ -80,8 +110,8 @@ fn prefixes(names: &[String], own: &str) -> Vec<String> {
 }
 
 /// What starts sagas by the newest version of each definition.
-fn starts(records: &[DefinitionRecord]) -> Starts {
-    let newest: BTreeMap<&str, &DefinitionRecord> = records.iter().map(|record| (&*record.name, record)).collect();
+fn starts<'r>(records: impl IntoIterator<Item = &'r DefinitionRecord>) -> Starts {
+    let newest: BTreeMap<&str, &DefinitionRecord> = records.into_iter().map(|record| (&*record.name, record)).collect();
     let of = |record: &DefinitionRecord| {
         let outlines = outline(&record.file, &record.text).unwrap_or_default();
         let begins = outlines.into_iter().filter(|outline| outline.saga == record.name).flat_map(|outline| outline.starts);
@@ -107,8 +137,10 @@ fn runs(config: &Config, prefix: &str, same: &[String], names: &str) -> String {
     let (own, same) = (&config.prefix, same.join(", "));
     format!(
         "another coordinator, of the prefix '{prefix}', runs on these brokers ({names}) and starts the same sagas: {same}. Each event would \
-         have two sagas, and all that they do would be done twice. To be one of its instances, set prefix = '{prefix}' (here it is '{own}'); to \
-         take its place, stop it first; to run beside it, give the saga another name here, or deploy a version there whose start has `if: false`"
+         have two sagas, which tell others everything twice, and of which one may undo what the other counts on. To be one of its instances, \
+         set prefix = '{prefix}' (here it is '{own}'). To take its place, stop it first (it counts as running until its session is over), and \
+         set start_at to 'latest' or a time: what it has done would begin again here. To share the work, deploy a version there whose start \
+         has an `if` that leaves some to this one"
     )
 }
 

@@ -184,7 +184,7 @@ fn deploy_folder(bus: &mut impl Bus, config: &Config, peers: Option<&api::Peers>
     let mut plan = Plan::make(bus, &deploying, &configured_files(config)?, runtime::wall())?;
     say_plan(&plan, config);
     others::refuse_other_definitions(&plan, config, peers, stop)?;
-    rivals::refuse(bus, config, &plan, others::patience(stop))?;
+    rivals::refuse(config, &plan, others::patience(stop, rivals::PATIENCE))?;
     runtime::prepare(bus, &config.setup(), &plan.knowledge)?;
     plan.publish(bus, &deploying)?;
     Ok(runtime::load_knowledge(bus, &config.prefix, &config.schemas, &[], &deploying.options, runtime::wall())?)

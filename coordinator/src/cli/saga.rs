@@ -269,7 +269,8 @@ fn breaker(leaf: &Value) -> String {
     }
 }
 
-fn step(of: &Value) -> String {
+/// The step that a row of a list is at.
+pub(super) fn step(of: &Value) -> String {
     let undo = if of["undo"] == true { " (undo)" } else { "" };
     format!("{}{undo}", text(&of["step"]))
 }

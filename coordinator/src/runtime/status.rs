@@ -60,8 +60,8 @@ pub struct PartitionStatus {
     pub breakers: usize,
     /// Sagas in memory that wait for an answer.
     pub in_flight: usize,
-    /// Inputs of which the journal does not say yet where they begin.
-    pub inputs_to_begin: usize,
+    /// Topics of inputs of which the journal does not say yet where they begin.
+    pub inputs_to_begin: Vec<String>,
     /// Which inputs are held because a bound is reached: nothing, starts, all.
     #[serde(serialize_with = "as_held")]
     pub held: Held,
@@ -214,7 +214,7 @@ impl PartitionStatus {
             parked: partition.parked_count(),
             breakers: partition.open_breakers(),
             in_flight: partition.asking_count(),
-            inputs_to_begin: partition.unbegun_count(),
+            inputs_to_begin: partition.unbegun().map(|input| input.name.to_string()).collect(),
             held: partition.held(),
             restored: partition.restored().map(RestoredStatus::of),
             snapshot: None,
@@ -222,8 +222,14 @@ impl PartitionStatus {
     }
 
     /// What it lacks to be ready, for people; none if it is.
-    pub fn missing(&self) -> Option<&'static str> {
-        self.missing_to_own().or((self.inputs_to_begin > 0).then_some(NOT_BEGUN))
+    pub fn missing(&self) -> Option<String> {
+        let unbegun = || {
+            // What is written to an input with `start_at = "latest"` before that is known is passed over.
+            let topics = self.inputs_to_begin.join(", ");
+            format!("it is not in the journal yet where it begins to read {topics}: do they exist, and is the broker reachable?")
+        };
+        let to_begin = (!self.inputs_to_begin.is_empty()).then(unbegun);
+        self.missing_to_own().map(str::to_owned).or(to_begin)
     }
 
     /// What it lacks to tell which sagas there are, for people; none if it can.
@@ -244,10 +250,6 @@ impl PartitionStatus {
 
 /// What a partition lacks that is given to an instance, and of which nothing was heard yet.
 pub const NOT_CLAIMED: &str = "not claimed yet";
-
-/// What is written to an input with `start_at = "latest"` before that is known is passed over.
-const NOT_BEGUN: &str =
-    "it is not in the journal yet where all of its inputs begin: do their topics exist, and is the broker reachable?";
 
 fn as_word<S: serde::Serializer>(stage: &StageName, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(stage_name(*stage))

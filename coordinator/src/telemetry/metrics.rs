@@ -157,7 +157,7 @@ mod tests {
             stuck: 4,
             parked: 6,
             breakers: 1,
-            inputs_to_begin: 0,
+            inputs_to_begin: Vec::new(),
             held: Held::Starts,
             in_flight: 9,
             restored: None,

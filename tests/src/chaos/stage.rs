@@ -30,6 +30,9 @@ const CALM_BESIDES: Duration = Duration::from_secs(1);
 /// Random definitions of a round, and further ones with items, sub-sagas and values.
 const DEFINITIONS: usize = 6;
 const FAMILIES: usize = 2;
+/// How its steps end in the file of the orders' definition.
+const STEPS: [&str; 3] =
+    ["    undo: inventory.ReleaseStock          # its body is the do's\n", "    undo: payment.Refund\n", "    pivot: true\n"];
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// A coordinator ends with it where no broker answers at its start: whoever watches over it starts it again.
@@ -107,11 +110,10 @@ impl<'a> Stage<'a> {
         if let Some(definitions) = &definitions {
             definitions.write(&world.folder().join("sagas"))?;
         }
-        world.edit(
-            "sagas/order-fulfilment.yaml",
-            "    undo: inventory.ReleaseStock          # its body is the do's\n",
-            &format!("    undo: inventory.ReleaseStock\n    timeout: {}ms\n", options.answer_within().as_millis()),
-        );
+        let timeout = format!("    timeout: {}ms\n", options.answer_within().as_millis());
+        for step in STEPS {
+            world.edit("sagas/order-fulfilment.yaml", step, &format!("{step}{timeout}"));
+        }
         let session = format!("\"session.timeout.ms\" = \"{}\"\n", SESSION.as_millis());
         let (lines, tables) = site.settings();
         world.configure(&(session + &Definitions::settings() + &tables));

@@ -6,6 +6,7 @@ use std::process::Output;
 use std::time::Instant;
 
 use ringmaster_bus::kafka::broker::{Broker, Cluster, free_ports};
+use ringmaster_bus::kafka::{KafkaSettings, topic_names};
 use ringmaster_demo::accounting::{self, Accounting};
 use ringmaster_demo::orders::{ORDERS, OUTCOMES};
 use ringmaster_demo::rig;
@@ -36,6 +37,9 @@ pub struct World {
     name: String,
     client: String,
 }
+
+/// How the topic is called, behind a prefix, by which a coordinator is known.
+const DEFINITIONS: &str = ".definitions";
 
 impl World {
     /// An empty world: settings and definitions in a new folder, no topics.
@@ -323,6 +327,11 @@ impl World {
         let random = Definitions::topics();
         for name in commands.iter().chain(&random).map(String::as_str).chain([ORDERS, OUTCOMES]) {
             // Not there is as good.
+            let _ = self.broker().delete_topic(name);
+        }
+        // A coordinator of a test before may still count as running, and must not be another one that starts the same sagas.
+        let names = topic_names(&KafkaSettings::new(self.broker().address())).expect("the broker says which topics there are");
+        for name in names.iter().filter(|name| name.ends_with(DEFINITIONS)) {
             let _ = self.broker().delete_topic(name);
         }
     }

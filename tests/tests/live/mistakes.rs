@@ -60,43 +60,53 @@ fn a_misspelt_topic_is_not_deployed() {
     say("misspelt topic: not deployed, and forgotten when it was mended");
 }
 
+/// What another team does about orders.
+const POINTS: &str = "
+saga: points
+start: { on: OrderPlaced, from: orders, key: event.order_id }
+steps:
+  - { step: add, do: loyalty.AddPoints, with: { order_id: key }, undo: nothing }
+";
+
 /// A prefix that was mistyped makes a second coordinator, by which each order would have a second saga.
 #[test]
 fn the_same_sagas_by_another_prefix_are_refused_while_the_other_coordinator_runs() {
     let world = World::new("another prefix");
+    world.configure("[participants.loyalty]\nencoding = \"json\"");
     let own = world.folder().join("own-sagas");
     std::fs::create_dir(&own).expect("a folder");
     let coordinator = world.owner("blue");
     let settings = ["prefix=rival".to_owned()];
     let apply = world.ringmaster(&["topics", "apply", "--set", "prefix=rival"]);
     assert!(apply.status.success(), "{}", String::from_utf8_lossy(&apply.stderr));
-    let end = |more: &[String]| {
-        let mut rival = world.coordinator_with("green", "rival", &[&settings, more].concat(), &[]);
-        (rival.process.wait(), rival.process.said_last())
-    };
-    let (code, said) = end(&[]);
+    let mut rival = world.coordinator_with("green", "rival", &settings, &[]);
+    let (code, said) = (rival.process.wait(), rival.process.said_last());
     assert_eq!(code, 4, "{said}");
     let journal = world.topics().journal;
     let prefix = journal.strip_suffix(".journal").expect("a journal");
     let running = format!("of the prefix '{prefix}', runs on these brokers (blue)");
-    for words in [&running, "order-fulfilment (on OrderPlaced from orders)", "would be done twice", "set prefix = "] {
+    for words in [&running, "order-fulfilment (on OrderPlaced from orders)", "would have two sagas", "set prefix = "] {
         assert!(said.contains(words), "{words}: {said}");
     }
     assert_eq!(world.record_count("rival.definitions"), 0, "nothing was deployed");
     assert_eq!(world.record_count("rival.journal"), 0, "nothing was claimed");
 
     // Another saga on the same events is another team's business.
-    let text = std::fs::read_to_string(repository().join("sagas/order-fulfilment.yaml")).expect("the order saga");
-    std::fs::write(own.join("own.yaml"), text.replace("saga: order-fulfilment", "saga: order-shadow")).expect("written");
+    std::fs::write(own.join("points.yaml"), POINTS).expect("written");
     let more = [format!("definitions={}", own.display())];
+    let apply = world.ringmaster(&["topics", "apply", "--set", "prefix=rival", "--set", &more[0]]);
+    assert!(apply.status.success(), "{}", String::from_utf8_lossy(&apply.stderr));
     let mut beside = world.coordinator_with("green", "rival", &[&settings, &more[..]].concat(), &[]);
     beside.wait_ready();
     beside.stop();
+    let deploy = world.ringmaster(&["deploy", "sagas", "--set", "prefix=rival"]);
+    refused(&deploy, 4, &["would have two sagas"]);
 
-    // Its place is free when it has gone.
+    // Its place is free when it has gone; and whoever took it keeps it from nothing that it had.
     coordinator.stop();
     let mut instead = world.coordinator_with("green", "rival", &settings, &[]);
     instead.wait_ready();
+    world.owner("blue").stop();
     instead.stop();
     say("another prefix: refused while the other ran");
 }

@@ -251,6 +251,12 @@ fn consumer(settings: &KafkaSettings, joining: &Joining, is_static: bool, signal
     Ok(consumer)
 }
 
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.owe_nothing();
+    }
+}
+
 impl Membership for Member {
     fn poll(&mut self, wait: Duration) -> Option<Granted> {
         let until = Instant::now() + wait;
@@ -284,10 +290,9 @@ impl Membership for Member {
         self.unassign(&held);
     }
 
-    fn leave(mut self: Box<Self>) {
-        self.owe_nothing();
-        let Member { consumer, settings, joining, is_static, .. } = *self;
-        drop(consumer);
+    fn leave(self: Box<Self>) {
+        let (settings, joining, is_static) = (self.settings.clone(), self.joining.clone(), self.is_static);
+        drop(self);
         if !is_static || !joining.leaves {
             return;
         }

@@ -361,8 +361,8 @@ impl Partition {
 
     /// Inputs of which the journal does not say yet where they begin: what is written to one of them now may be passed over if it begins
     /// at its end.
-    pub fn unbegun_count(&self) -> usize {
-        self.owner().map_or(0, Owner::unbegun_count)
+    pub fn unbegun(&self) -> impl Iterator<Item = &InputSettings> {
+        self.owner().into_iter().flat_map(Owner::unbegun)
     }
 
     /// How long until [`Happened::PollEnded`] has something to do without anything happening.

@@ -318,9 +318,10 @@ impl Owner {
     }
 
     /// Inputs that are to be read, and of which no confirmed record says where they begin.
-    pub(super) fn unbegun_count(&self) -> usize {
-        let is_begun = |(input, read): (&Input, &Read)| input.unread || read.position.is_some() && input.begins.is_none();
-        self.inputs.iter().zip(&self.ahead.reads).filter(|one| !is_begun(*one)).count()
+    pub(super) fn unbegun(&self) -> impl Iterator<Item = &InputSettings> {
+        let is_begun = |input: &Input, read: &Read| input.unread || read.position.is_some() && input.begins.is_none();
+        let all = self.settings.inputs.iter().zip(&self.inputs).zip(&self.ahead.reads);
+        all.filter_map(move |((settings, input), read)| (!is_begun(input, read)).then_some(settings))
     }
 
     /// The position of an input is not in its log.

@@ -37,16 +37,16 @@ fn a_new_input_begins_where_the_setting_says() {
         };
         assert!(line.wishes.contains(&asked), "{:?}", line.wishes);
         let records = line.journal.len();
-        let unbegun = line.partition.unbegun_count();
+        let unbegun = line.partition.unbegun().count();
         match start_at {
             StartAt::Time(_) => line.happens(Happened::InputBegins { index: ALPHAS, offset: 20 }),
             StartAt::Earliest | StartAt::Latest => line.happens(Happened::InputBounds { index: ALPHAS, start: 10, end: 30 }),
         }
         assert!(!line.wishes.iter().any(|wish| matches!(wish, Wish::ReadInput(ALPHAS, _))), "it is not journaled yet");
         assert_eq!(line.journal.len(), records + 1);
-        assert_eq!(line.partition.unbegun_count(), unbegun, "what is not confirmed yet counts for nothing");
+        assert_eq!(line.partition.unbegun().count(), unbegun, "what is not confirmed yet counts for nothing");
         line.acknowledge();
-        assert_eq!(line.partition.unbegun_count(), unbegun - 1);
+        assert_eq!(line.partition.unbegun().count(), unbegun - 1);
         assert!(line.wishes.contains(&Wish::ReadInput(ALPHAS, first)), "{start_at:?}: {:?}", line.wishes);
     }
 }

@@ -103,7 +103,7 @@ impl People {
         }
     }
 
-    /// What somebody does about a saga that has not ended, if anything.
+    /// What somebody does about a saga that is not over, if anything.
     pub(super) fn about(
         &mut self,
         definitions: &Definitions,
@@ -154,7 +154,7 @@ impl People {
         self.act(row, act, Some(name_of(definition, entry).into()))
     }
 
-    /// What somebody does about a saga with items and sub-sagas that has not ended, if anything.
+    /// What somebody does about a saga with items and sub-sagas that is not over, if anything.
     pub(super) fn about_family(
         &mut self,
         known: &Known,
