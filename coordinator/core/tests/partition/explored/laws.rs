@@ -13,12 +13,20 @@ use crate::stored::Stored;
 impl Site<'_> {
     /// A command leaves: what it is of must be true by then.
     pub(super) fn leaves(&mut self, effect: &str) {
-        let started = self.started();
-        let of = started.iter().find(|id| effect.contains(&***id));
-        match of {
-            Some(id) => drop(self.sent.insert(id.to_string())),
-            None => drop(self.broken.get_or_insert_with(|| format!("{effect} left, and no record that counts says so"))),
+        if self.of(effect).is_none() {
+            self.broken.get_or_insert_with(|| format!("{effect} left, and no record that counts says so"));
         }
+    }
+
+    /// It arrives.
+    pub(super) fn arrives(&mut self, effect: &str) {
+        let of = self.of(effect);
+        self.sent.extend(of.map(|id| id.to_string()));
+    }
+
+    /// The saga that has begun and that it is of.
+    fn of(&self, effect: &str) -> Option<Arc<str>> {
+        self.started().into_iter().find(|id| effect.contains(&**id))
     }
 
     /// What counts.

@@ -61,6 +61,8 @@ const LATE: Bounds = Bounds { late: 1, ..Bounds::CALM };
 const BLIND: Bounds = Bounds { blind: 1, ..Bounds::CALM };
 const CRASH: Bounds = Bounds { crashes: 1, ..Bounds::CALM };
 const STORE: Bounds = Bounds { checkpoints: 1, ..Bounds::CALM };
+/// Whoever dies leaves what it sent on its way, and that never arrives.
+const POST: Bounds = Bounds { crashes: 1, drains: 1, ..Bounds::CALM };
 
 /// More of it, for whoever has minutes: `EXPLORE=deep make test` explores them, too.
 const DEEP: [(&str, Bounds); 3] = [
@@ -95,6 +97,11 @@ fn two_owners_of_which_one_dies() {
 }
 
 #[test]
+fn two_owners_of_which_one_dies_with_what_it_sent_on_its_way() {
+    holds("post", &POST);
+}
+
+#[test]
 fn two_owners_of_which_one_stores() {
     holds("store", &STORE);
 }
@@ -118,6 +125,9 @@ fn an_exploration_finds_a_rule_that_is_missing() {
         ("failed_record_skipped", &LATE),
         ("ack_without_offset_taken", &BLIND),
         ("checkpoint_speculative", &STORE),
+        ("released_at_send", &POST),
+        ("released_at_confirm", &POST),
+        ("unreleased_forgotten_on_reclaim", &POST),
     ];
     for (rule, bounds) in rules {
         without(rule, || {

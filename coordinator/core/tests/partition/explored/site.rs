@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use ringmaster_core::definition::Catalog;
 use ringmaster_core::intake::InputRecord;
-use ringmaster_core::partition::{Context, Counters, Happened, Partition, Refusal, Tag, Wish};
+use ringmaster_core::partition::{Context, Counters, Happened, Partition, Refusal, StageName, Tag, Wish};
 use ringmaster_schemas::Millis;
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Checkpoint, RowKey};
@@ -30,10 +30,13 @@ pub(super) struct Bounds {
     pub(super) crashes: usize,
     /// A state is stored.
     pub(super) checkpoints: usize,
+    /// What is sent is on its way until the broker has it, and an owner that has nothing to do writes how far that is.
+    pub(super) drains: usize,
 }
 
 impl Bounds {
-    pub(super) const CALM: Bounds = Bounds { claims: 2, inputs: 1, lost: 0, late: 0, blind: 0, crashes: 0, checkpoints: 0 };
+    pub(super) const CALM: Bounds =
+        Bounds { claims: 2, inputs: 1, lost: 0, late: 0, blind: 0, crashes: 0, checkpoints: 0, drains: 0 };
 }
 
 /// Something that happens, to one of both.
@@ -61,6 +64,10 @@ pub(super) enum Action {
     Store(usize),
     /// It dies, and another begins with what it has stored.
     Crash(usize),
+    /// The broker has the oldest that it sent, and it hears of that.
+    Deliver(usize),
+    /// It writes how far what it sent is delivered.
+    Drain(usize),
 }
 
 impl Action {
@@ -76,7 +83,9 @@ impl Action {
         | Action::Read(owner)
         | Action::Input(owner)
         | Action::Store(owner)
-        | Action::Crash(owner)) = self;
+        | Action::Crash(owner)
+        | Action::Deliver(owner)
+        | Action::Drain(owner)) = self;
         owner
     }
 }
@@ -107,6 +116,8 @@ pub(super) struct Owner {
     pub(super) unheard: VecDeque<(Tag, i64)>,
     /// Given up, and perhaps still on their way.
     pub(super) late: VecDeque<Vec<u8>>,
+    /// What it sent for others, and is on its way, oldest first.
+    pub(super) post: VecDeque<(Tag, String)>,
     pub(super) reads: Option<i64>,
     pub(super) input: Option<i64>,
     pub(super) stored: Option<Checkpoint>,
@@ -124,7 +135,9 @@ pub(super) struct Site<'a> {
     pub(super) log: Vec<Vec<u8>>,
     pub(super) owners: [Owner; 2],
     claims: u8,
-    /// What left for elsewhere.
+    /// What is sent arrives by an action of its own.
+    has_post: bool,
+    /// What arrived elsewhere.
     pub(super) sent: BTreeSet<String>,
     pub(super) broken: Option<String>,
 }
@@ -138,6 +151,7 @@ impl Owner {
             wire: VecDeque::new(),
             unheard: VecDeque::new(),
             late: VecDeque::new(),
+            post: VecDeque::new(),
             reads: None,
             input: None,
             stored: None,
@@ -152,7 +166,8 @@ impl<'a> Site<'a> {
     /// What these actions come to; an error says which law is broken behind the last.
     pub(super) fn along(known: &'a Known, bounds: &Bounds, path: &[Action]) -> Result<Site<'a>, String> {
         let (log, owners) = (Vec::new(), [Owner::new(), Owner::new()]);
-        let mut site = Site { known, bounds: *bounds, log, owners, claims: 0, sent: BTreeSet::new(), broken: None };
+        let (sent, has_post) = (BTreeSet::new(), bounds.drains > 0);
+        let mut site = Site { known, bounds: *bounds, log, owners, claims: 0, has_post, sent, broken: None };
         path.iter().for_each(|action| site.act(*action));
         site.laws()?;
         Ok(site)
@@ -163,11 +178,11 @@ impl<'a> Site<'a> {
         let mut all = DefaultHasher::new();
         (&self.log, &self.sent, self.claims).hash(&mut all);
         for (owner, number) in self.owners.iter().zip(0..) {
-            (number, owner.told.finish(), &owner.wire, &owner.unheard, &owner.late).hash(&mut all);
+            (number, owner.told.finish(), &owner.wire, &owner.unheard, &owner.late, &owner.post).hash(&mut all);
             (owner.reads, owner.input, owner.ready, owner.ended).hash(&mut all);
         }
-        let Bounds { claims, inputs, lost, late, blind, crashes, checkpoints } = self.bounds;
-        (claims, inputs, lost, late, blind, crashes, checkpoints).hash(&mut all);
+        let Bounds { claims, inputs, lost, late, blind, crashes, checkpoints, drains } = self.bounds;
+        (claims, inputs, lost, late, blind, crashes, checkpoints, drains).hash(&mut all);
         all.finish()
     }
 
@@ -175,7 +190,7 @@ impl<'a> Site<'a> {
     pub(super) fn possible(&self) -> Vec<Action> {
         let mut all = Vec::new();
         for (number, owner) in self.owners.iter().enumerate() {
-            let Bounds { claims, inputs, lost, late, blind, crashes, checkpoints } = self.bounds;
+            let Bounds { claims, inputs, lost, late, blind, crashes, checkpoints, drains } = self.bounds;
             let mut may = |is_possible: bool, action: Action| {
                 if is_possible {
                     all.push(action);
@@ -193,7 +208,11 @@ impl<'a> Site<'a> {
             may(owner.reads.is_some_and(|at| at < self.log.len() as i64), Action::Read(number));
             may(owner.input.is_some_and(|at| at < inputs), Action::Input(number));
             may(checkpoints > 0 && owner.partition.journal_offset() > 0, Action::Store(number));
-            may(crashes > 0 && owner.sender > 0, Action::Crash(number));
+            // Where what is sent arrives by an action of its own, only while it is on its way: nothing of it can be lost else.
+            let is_worth_it = !self.has_post || !owner.post.is_empty();
+            may(crashes > 0 && owner.sender > 0 && is_worth_it, Action::Crash(number));
+            may(!owner.post.is_empty(), Action::Deliver(number));
+            may(drains > 0 && owner.partition.stage() == StageName::Owning && is_worth_it, Action::Drain(number));
         }
         all
     }
@@ -247,6 +266,17 @@ impl<'a> Site<'a> {
                 after.late = before.late.into_iter().chain(before.wire.into_iter().map(|(_, bytes)| bytes)).collect();
                 (after.sender, after.stored, after.rows) = (before.sender, before.stored, before.rows);
                 ("crash", before.told.finish()).hash(&mut after.told);
+            }
+            Action::Deliver(number) => {
+                if let Some((tag, effect)) = self.owners[number].post.pop_front() {
+                    self.arrives(&effect);
+                    let sender = self.owners[number].sender;
+                    self.tell(number, &("delivered", tag), Happened::Acknowledged { sender, tag, offset: None });
+                }
+            }
+            Action::Drain(number) => {
+                Self::spend(&mut self.bounds.drains);
+                self.tell(number, &"drained", Happened::Drained);
             }
         }
     }
@@ -340,6 +370,11 @@ impl<'a> Site<'a> {
                 let effect = owner.partition.effect(tag).map(|effect| String::from_utf8_lossy(effect.value()).into_owned());
                 if let Some(effect) = effect {
                     self.leaves(&effect);
+                    if self.has_post {
+                        self.owners[number].post.push_back((tag, effect));
+                    } else {
+                        self.arrives(&effect);
+                    }
                 }
             }
             Wish::ReadJournal(from) => owner.reads = Some(from),
@@ -358,6 +393,7 @@ impl<'a> Site<'a> {
                 // Its sender is given up: what is on its way may come or not, and nobody hears of it.
                 owner.late.extend(owner.wire.drain(..).map(|(_, bytes)| bytes));
                 owner.unheard.clear();
+                owner.post.clear();
                 self.tell(number, &"doubt", Happened::Doubt);
             }
             Wish::Ready => owner.ready = true,
