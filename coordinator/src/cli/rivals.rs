@@ -139,8 +139,8 @@ fn runs(config: &Config, prefix: &str, same: &[String], names: &str) -> String {
         "another coordinator, of the prefix '{prefix}', runs on these brokers ({names}) and starts the same sagas: {same}. Each event would \
          have two sagas, which tell others everything twice, and of which one may undo what the other counts on. To be one of its instances, \
          set prefix = '{prefix}' (here it is '{own}'). To take its place, stop it first (it counts as running until its session is over), and \
-         set start_at to 'latest' or a time: what it has done would begin again here. To share the work, deploy a version there whose start \
-         has an `if` that leaves some to this one"
+         set start_at to 'latest' or a time: what it has done would begin again here. To let it finish what it has begun, and take what is new \
+         here, deploy a version there whose start has `if: false`"
     )
 }
 
