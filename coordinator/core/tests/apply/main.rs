@@ -225,6 +225,22 @@ fn what_can_happen_to_a_stray_behind_the_end() {
     .assert_eq(&table(Status::Compensated, true));
 }
 
+/// What is told of an undo that is stuck behind the end reads the start and all results: a row forgets them only where no stray is open.
+#[test]
+fn a_row_that_ends_keeps_what_a_stray_may_need() {
+    let ended = |work: Work, waits: Waits, stray: bool| {
+        let mut row = Some(Arc::new(saga(Status::Running, work, waits, stray)));
+        let ends = SagaEvent::Completed { emissions: Vec::new(), expires_at: 9_000_000 };
+        apply(&ID.into(), &mut row, &ends, 700).expect("it may end");
+        row.expect("a row").bare
+    };
+    for waits in [Waits::Reply, Waits::Retry, Waits::Parked, Waits::Stuck] {
+        assert!(!ended(Work::UndoAsked, waits, true), "its undo waits: {waits}");
+    }
+    assert!(!ended(Work::Done, Waits::Parked, true), "its undo is to be made");
+    assert!(ended(Work::Undone, Waits::No, true) && ended(Work::Done, Waits::No, false), "nothing is left to be undone");
+}
+
 /// A corrupt journal names a place that there is none of: it is refused, never taken for something else.
 #[test]
 fn an_unknown_place_is_illegal() {

@@ -335,7 +335,8 @@ fn put_off_expiry(saga: &mut Saga, place: Place, at: Millis) -> bool {
 }
 
 /// A finished saga's row stays small: it is the duplicate guard. An entry that a participant refused keeps what its undo is made of,
-/// since a contradicting answer may still have to be undone; so does a stray whose undo is still to be made.
+/// since a contradicting answer may still have to be undone; so does a stray whose undo is still to be made. While one is open, its undo may
+/// need a person, and what is told then may read the start and all results.
 fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool {
     if saga.entries.iter().any(Entry::is_under_way) || saga.paused().is_some() {
         return false;
@@ -349,7 +350,7 @@ fn end(saga: &mut Saga, status: Status, expires_at: Millis, at: Millis) -> bool 
     }
     let contradictable =
         |entry: &Entry| entry.work == Work::Refused && entry.order.is_some() && !mutated("ended_row_forgets_refused_body");
-    let is_to_be_undone = |entry: &Entry| entry.work == Work::Done && entry.open() && !mutated("ended_row_forgets_parked_stray");
+    let is_to_be_undone = |entry: &Entry| entry.open() && !mutated("ended_row_forgets_parked_stray");
     saga.bare = !saga.entries.iter().any(|entry| contradictable(entry) || is_to_be_undone(entry));
     for entry in &mut saga.entries {
         if saga.bare {
