@@ -36,6 +36,12 @@ fn a_seed_that_the_laws_misread() {
     all_hold(10_103_380..10_103_381);
 }
 
+/// A step of a reaction gives its result under the name of an earlier one, and a switch before it reads that name.
+#[test]
+fn a_switch_that_the_laws_judged_by_what_came_behind_it() {
+    all_hold(39_054_133..39_054_134);
+}
+
 /// An undo of what was found late is out when its saga ends, and is refused behind that: what is told then reads the start.
 #[test]
 fn a_seed_in_which_an_ended_row_had_forgotten_what_is_told() {

@@ -116,7 +116,7 @@ pub(in crate::random) fn whole_way(known: &Known<'_>, history: &[Happened]) -> O
             _ => {}
         }
     }
-    let way = Way { row, entries: newest(known, row), known, went: went.collect(), skipped };
+    let way = Way { row, history, entries: newest(known, row), known, went: went.collect(), skipped };
     let mut missed = Vec::new();
     if way.list(&known.plan.steps, 0, &mut missed).is_err() {
         return Some("L18: it is completed, and a condition cannot be computed".to_owned());
@@ -134,6 +134,7 @@ fn newest<'s>(known: &Known<'_>, saga: &'s Saga) -> BTreeMap<String, (usize, &'s
 struct Way<'a> {
     known: &'a Known<'a>,
     row: &'a Saga,
+    history: &'a [Happened],
     entries: BTreeMap<String, (usize, &'a Entry)>,
     /// What was entered, told or skipped, and when it last was.
     went: BTreeMap<&'a str, usize>,
@@ -187,7 +188,10 @@ impl Way<'_> {
         }
         let number = self.known.definition.names.find(&node.name).unwrap_or_default();
         let at = self.entries.get(&node.name).map_or(self.row.entries.len(), |(place, _)| *place);
-        chosen(node, &self.known.seen_at(self.row, false, number, at))
+        // What comes behind it may give its result under a name that it reads.
+        let entered = self.went.get(&*node.name).filter(|_| node.is_scope());
+        let row = entered.map_or(self.row, |number| &self.history[*number].behind);
+        chosen(node, &self.known.seen_at(row, false, number, at))
     }
 
     /// Whether the steps of this reaction of a node began: its number counts among those with steps.

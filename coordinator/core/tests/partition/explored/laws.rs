@@ -6,7 +6,8 @@ use std::sync::Arc;
 use ringmaster_core::partition::{Fence, Replica, StageName, Verdict};
 use ringmaster_schemas::journal::{Cause, Change, Decision, JournalRecord, SagaEvent};
 
-use super::site::{Action, Bounds, Owner, Site};
+use super::action::{Action, Bounds};
+use super::site::{Owner, Site};
 use crate::line::settings;
 use crate::stored::Stored;
 

@@ -8,12 +8,14 @@
 //! A partition is a function of what it was told, so that two paths to one state need be followed once. In every state the laws of
 //! `laws` hold; and from every state on, if nothing more goes wrong, everything comes to its end.
 
+mod action;
 mod laws;
 mod site;
 
 use std::collections::HashSet;
 
-use self::site::{Action, Bounds, Known, Site};
+use self::action::{Action, Bounds};
+use self::site::{Known, Site};
 use super::line::without;
 
 /// What an exploration came to.
