@@ -30,9 +30,6 @@ const CALM_BESIDES: Duration = Duration::from_secs(1);
 /// Random definitions of a round, and further ones with items, sub-sagas and values.
 const DEFINITIONS: usize = 6;
 const FAMILIES: usize = 2;
-/// How its steps end in the file of the orders' definition.
-const STEPS: [&str; 3] =
-    ["    undo: inventory.ReleaseStock          # its body is the do's\n", "    undo: payment.Refund\n", "    pivot: true\n"];
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// A coordinator ends with it where no broker answers at its start: whoever watches over it starts it again.
@@ -110,10 +107,7 @@ impl<'a> Stage<'a> {
         if let Some(definitions) = &definitions {
             definitions.write(&world.folder().join("sagas"))?;
         }
-        let timeout = format!("    timeout: {}ms\n", options.answer_within().as_millis());
-        for step in STEPS {
-            world.edit("sagas/order-fulfilment.yaml", step, &format!("{step}{timeout}"));
-        }
+        world.edit_steps(&format!("    timeout: {}ms\n", options.answer_within().as_millis()));
         let session = format!("\"session.timeout.ms\" = \"{}\"\n", SESSION.as_millis());
         let (lines, tables) = site.settings();
         world.configure(&(session + &Definitions::settings() + &tables));

@@ -38,8 +38,9 @@ pub struct World {
     client: String,
 }
 
-/// How the topic is called, behind a prefix, by which a coordinator is known.
-const DEFINITIONS: &str = ".definitions";
+/// How the steps of the order's definition end in its file.
+const STEPS: [&str; 3] =
+    ["    undo: inventory.ReleaseStock          # its body is the do's\n", "    undo: payment.Refund\n", "    pivot: true\n"];
 
 impl World {
     /// An empty world: settings and definitions in a new folder, no topics.
@@ -158,6 +159,13 @@ impl World {
         let text = std::fs::read_to_string(&path).expect("it is there");
         assert!(text.contains(from), "{file} has no '{from}'");
         std::fs::write(path, text.replacen(from, to, 1)).expect("it can be written");
+    }
+
+    /// Adds lines to each step of the order's definition.
+    pub fn edit_steps(&self, lines: &str) {
+        for step in STEPS {
+            self.edit("sagas/order-fulfilment.yaml", step, &format!("{step}{lines}"));
+        }
     }
 
     /// A command of `ringmaster` that ends by itself.
@@ -331,7 +339,8 @@ impl World {
         }
         // A coordinator of a test before may still count as running, and must not be another one that starts the same sagas.
         let names = topic_names(&KafkaSettings::new(self.broker().address())).expect("the broker says which topics there are");
-        for name in names.iter().filter(|name| name.ends_with(DEFINITIONS)) {
+        let suffix = Topics::new("").definitions;
+        for name in names.iter().filter(|name| name.ends_with(&suffix)) {
             let _ = self.broker().delete_topic(name);
         }
     }

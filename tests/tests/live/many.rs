@@ -89,11 +89,7 @@ fn many_that_are_stuck_are_resolved_by_what_the_books_say() {
     let world = World::bare("many that are stuck");
     world.apply_topics();
     // Else whoever does not answer is asked again.
-    for step in
-        ["    undo: inventory.ReleaseStock          # its body is the do's\n", "    undo: payment.Refund\n", "    pivot: true\n"]
-    {
-        world.edit("sagas/order-fulfilment.yaml", step, &format!("{step}    timeout: 1h\n    within: 2h\n"));
-    }
+    world.edit_steps("    timeout: 1h\n    within: 2h\n");
     let coordinator = world.owner("blue");
     let keys: Vec<String> = (0..3).map(|number| orders::key(RUN, number)).collect();
     world.place("none", 0..keys.len() as u64);

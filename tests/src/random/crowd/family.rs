@@ -109,7 +109,7 @@ impl Family {
 
     /// It has ended, and nothing of it waits.
     pub(super) fn is_over(&self, id: &str) -> bool {
-        self.root(id).is_some_and(|root| is_over(root)) && self.rows.values().all(|row| !waits_at_all(row))
+        self.root(id).is_some_and(|root| root.ended()) && self.rows.values().all(|row| !waits_at_all(row))
     }
 
     /// One of its rows needs a person.
