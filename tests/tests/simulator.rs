@@ -209,7 +209,7 @@ fn every_fault_is_done() {
 }
 
 /// The protocol broken in one place each (PROTOCOL.md section 6), and the runs that find it out.
-const MUTANTS: [(&str, Draw); 48] = [
+const MUTANTS: [(&str, Draw); 49] = [
     ("no_claim_check", Plan::random),
     ("no_number_check", Plan::random),
     ("number_gap_accepted", Plan::random),
@@ -245,6 +245,7 @@ const MUTANTS: [(&str, Draw); 48] = [
     ("no_late_command_refusal", Plan::random),
     ("no_identity_check", Plan::tail_lost),
     ("log_start_ignored", Plan::tail_lost),
+    ("replay_past_claim_unverified", Plan::claim_lost),
     ("parked_participant_asked", Plan::parking),
     ("drained_youngest_first", Plan::parking),
     ("breaker_not_stored", Plan::parking),

@@ -232,7 +232,7 @@ impl World {
         while let Some((at, incident)) = self.incidents.front()
             && *at <= now
         {
-            if matches!(incident, Incident::FreezeAt { .. }) && self.in_turn.len() > 1 {
+            if matches!(incident, Incident::FreezeAt { .. } | Incident::LoseClaim(..)) && self.in_turn.len() > 1 {
                 break;
             }
             let (_, incident) = self.incidents.pop_front().expect("it was looked at");

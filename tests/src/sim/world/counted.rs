@@ -16,8 +16,6 @@ pub enum Struck {
 pub struct Counted {
     /// Where a process was struck while orders were under way, and how: how often.
     pub struck: BTreeMap<(&'static str, Struck), u32>,
-    /// How often the journal lost its tail.
-    pub tails: u32,
     /// Coordinators that died.
     pub crashes: u32,
     /// Coordinators that stood still, and went on.

@@ -24,6 +24,7 @@ impl World {
                 let sim = sim.clone();
                 faults::freeze_at(point, after, Box::new(move || meanwhile(&sim, point, for_ms, replace_after_ms)));
             }
+            (Incident::LoseClaim(for_ms, replace_after_ms), _) => lose_next_claim(sim.clone(), for_ms, replace_after_ms),
             (Incident::Crash, Some(index)) => self.crash(index),
             (Incident::Freeze { for_ms, replace_after_ms }, Some(index)) => {
                 self.stand_still(index, for_ms);
@@ -34,16 +35,7 @@ impl World {
                 self.starts.push(now);
             }
             (Incident::Stop, Some(index)) => self.stop(index),
-            (Incident::CrashInFlush, Some(index)) => {
-                let store = &self.machines[self.coordinators[index].machine];
-                let (count, all) = (self.rng.usize(..=store.unflushed_count()), store.unflushed_count());
-                store.stop_next_flush_after(count);
-                let _half = store.flush();
-                if count > 0 && count < all {
-                    self.struck("flush_half", Struck::Died);
-                }
-                self.crash(index);
-            }
+            (Incident::CrashInFlush, Some(index)) => self.crash_in_flush(index),
             (Incident::LoseStore, Some(index)) => {
                 self.crash(index);
                 self.machines[self.coordinators[index].machine].lose();
@@ -83,6 +75,18 @@ impl World {
                 None,
             ) => {}
         }
+    }
+
+    /// The store is flushed half.
+    fn crash_in_flush(&mut self, index: usize) {
+        let store = &self.machines[self.coordinators[index].machine];
+        let (count, all) = (self.rng.usize(..=store.unflushed_count()), store.unflushed_count());
+        store.stop_next_flush_after(count);
+        let _half = store.flush();
+        if count > 0 && count < all {
+            self.struck("flush_half", Struck::Died);
+        }
+        self.crash(index);
     }
 
     /// Takes a partition from its worker until then, in good order or not.
@@ -139,7 +143,6 @@ impl World {
     fn lose_tail(&mut self, count: usize) {
         self.tail_lost = true;
         self.truths.borrow_mut().clear();
-        self.counted.tails += 1;
         self.broker.advance(self.broker.now() + self.plan.faults.wire_max_ms + self.plan.faults.late_max_ms);
         for partition in 0..self.plan.partitions {
             let lost = self.broker.lose_tail(JOURNAL, partition, count);
@@ -171,6 +174,21 @@ impl World {
             one.worker().expect("it is there").hand_over_all(clock);
         }
     }
+}
+
+/// Whoever claims next stands still, and the broker forgets its claim. The group says that another one is to have the partition so late
+/// that it has read by then what stands there instead.
+fn lose_next_claim(sim: Sim, for_ms: Millis, replace_after_ms: Millis) {
+    let point = "claim_acked_unreplayed";
+    let stands_still = move || {
+        let mut world = sim.borrow_mut();
+        world.lose_tail(1);
+        let now = world.broker.now();
+        world.lose_group(now);
+        drop(world);
+        meanwhile(&sim, point, for_ms, Some(replace_after_ms));
+    };
+    faults::freeze_at(point, 0, Box::new(stands_still));
 }
 
 /// The rest of the world goes on while somebody stands still in the middle of its turn.

@@ -15,9 +15,9 @@ use super::{Actor, Sim, Struck, World};
 use crate::sim::coordinator::{self, State, Turned, message};
 
 pub(super) fn turn_coordinator(sim: &Sim, index: usize) {
-    let (mut process, broker, ahead_ms, tails) = {
+    let (mut process, broker, ahead_ms) = {
         let mut world = sim.borrow_mut();
-        let (ahead_ms, tails) = (world.ahead_ms, world.counted.tails);
+        let ahead_ms = world.ahead_ms;
         let one = &mut world.coordinators[index];
         if one.state != State::Running {
             return;
@@ -25,7 +25,7 @@ pub(super) fn turn_coordinator(sim: &Sim, index: usize) {
         one.state = State::InTurn;
         let process = one.process.take().expect("a running coordinator has a worker");
         world.in_turn.push(Actor::Coordinator(index));
-        (process, world.broker.clone(), ahead_ms, tails)
+        (process, world.broker.clone(), ahead_ms)
     };
     let (turned, taken) = coordinator::turn(&mut process, &broker, ahead_ms);
     let mut world = sim.borrow_mut();
@@ -39,9 +39,7 @@ pub(super) fn turn_coordinator(sim: &Sim, index: usize) {
             }
         }
         world.note_restored(&process.worker);
-        // What was lost while it stood still in the middle of this turn it cannot know.
-        let is_known = world.counted.tails == tails;
-        process.worker.partitions().for_each(|partition| world.owns_by_its_claim(index, partition, is_known));
+        process.worker.partitions().for_each(|partition| world.owns_by_its_claim(index, partition));
         world.coordinators[index].process = Some(process);
     } else {
         drop(process);
@@ -51,10 +49,10 @@ pub(super) fn turn_coordinator(sim: &Sim, index: usize) {
 
 impl World {
     /// Whoever becomes the owner does so by a claim of its own, which is in the journal at the offset that is the term's name (rule 2).
-    fn owns_by_its_claim(&mut self, index: usize, partition: &Partition, is_known: bool) {
+    fn owns_by_its_claim(&mut self, index: usize, partition: &Partition) {
         let (number, Some(term)) = (partition.number(), partition.term()) else { return };
         let before = self.coordinators[index].terms.insert(number, term);
-        if before == Some(term) || !is_known {
+        if before == Some(term) {
             return;
         }
         let (client, (offset, id)) = (self.coordinators[index].client, term);
