@@ -38,8 +38,8 @@ const UNREACHABLE: i32 = Exit::Unreachable as i32;
 const SERVICE_UNREACHABLE: i32 = 6;
 /// It ends with it where its store fails.
 const STORE_FAILED: i32 = Exit::Store as i32;
-/// It says so once it has found all that it needs: behind that there is no excuse but damage.
-const HAS_BEGUN: &str = "started instance=";
+/// A coordinator, or a service, says so once it has found all that it needs: behind that there is no excuse but damage.
+const HAS_BEGUN: [&str; 2] = ["started instance=", "serving service="];
 /// SIGTERM came before it listened to it.
 const UNHEARD: i32 = -libc::SIGTERM;
 
@@ -341,7 +341,8 @@ impl<'a> Stage<'a> {
         let mut process = self.world.take_service(name);
         process.ask_to_end();
         let code = self.wait_code(name, &mut process)?;
-        if code != SERVICE_UNREACHABLE {
+        let has_done_nothing = code == SERVICE_UNREACHABLE || code == UNHEARD && !has_begun(&process);
+        if !has_done_nothing {
             ended_well(code, name, &process)?;
         }
         Ok(process.said_last())
@@ -359,7 +360,8 @@ impl<'a> Stage<'a> {
 
 /// True if it found what it needs at its start.
 fn has_begun(process: &Process) -> bool {
-    process.said_itself().contains(HAS_BEGUN)
+    let said = process.said_itself();
+    HAS_BEGUN.iter().any(|begun| said.contains(begun))
 }
 
 fn ended_well(code: i32, name: &str, process: &Process) -> Result<(), Halt> {
