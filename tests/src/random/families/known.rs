@@ -1,6 +1,6 @@
 //! The definitions of a family, compiled.
 
-use ringmaster_core::definition::{Definition, Participant, Settings, compile};
+use ringmaster_core::definition::{Definition, DefinitionRecord, Participant, Settings};
 use ringmaster_schemas::journal::Encoding;
 use ringmaster_schemas::registry::Schemas;
 use ringmaster_schemas::state::{Saga, Waits};
@@ -20,8 +20,11 @@ impl Known {
         let mut settings = Settings::new(&mut schemas);
         let json = || Participant { encoding: Encoding::Json, ..Participant::default() };
         settings.participants = PARTICIPANTS.map(|name| (name.to_owned(), json())).into();
-        let compiled = compile("family.yaml", text, &mut settings);
-        let definitions = compiled.map_err(|errors| errors.iter().map(ToString::to_string).collect::<String>())?;
+        let records = DefinitionRecord::of_file("family.yaml", text, 0, &mut settings);
+        let records = records.map_err(|errors| errors.iter().map(ToString::to_string).collect::<String>())?;
+        // As where they are deployed: sagas run by what their records say.
+        let compiled = records.iter().map(|record| record.compile(&mut settings)).collect::<Result<_, _>>();
+        let definitions = compiled.map_err(|error| format!("from its record: {error:?}"))?;
         Ok(Known { definitions, schemas })
     }
 

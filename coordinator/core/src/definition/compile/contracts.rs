@@ -10,7 +10,7 @@ use ringmaster_schemas::registry::Schemas;
 use super::form::{SagaForm, VerbForm};
 use super::report::{Report, did_you_mean};
 use super::{CompileError, Settings, compile_documents, defined_in};
-use crate::definition::{Contract, ROWS_DEEP_MAX, yaml};
+use crate::definition::{Contract, Definition, ROWS_DEEP_MAX, yaml};
 
 /// What a record calls the parts of the contract that its own saga keeps.
 pub(super) const OWN: &str = "contract";
@@ -135,6 +135,19 @@ fn name_in_text(text: &str) -> Option<String> {
 /// What a record calls the parts of a contract that its saga counts on.
 pub(super) fn of(saga: &str) -> String {
     format!("contract of {saga}")
+}
+
+/// What a definition counts on of each saga that it runs, all its steps together: the names by which its record knows the parts of that,
+/// with their schemas.
+pub(super) fn counted_on(definition: &Definition) -> Vec<(String, Arc<Schema>)> {
+    let mut counted: BTreeMap<&str, Contract> = BTreeMap::new();
+    for (_, run) in definition.runs() {
+        let all = counted.entry(&run.saga).or_insert_with(|| (*run.contract).clone());
+        if let (Some(all), Some(named)) = (&mut all.codes, &run.contract.codes) {
+            all.extend(named.iter().cloned());
+        }
+    }
+    counted.iter().flat_map(|(saga, contract)| contract.parts(&of(saga))).collect()
 }
 
 /// The saga of whose contract this is the first part, by what a record calls it.

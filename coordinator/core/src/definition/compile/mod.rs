@@ -281,8 +281,7 @@ fn compile_documents(
             None => contract,
         };
         let own = contract.iter().flat_map(|contract| contract.parts(contracts::OWN));
-        let runs = definition.runs().flat_map(|(_, run)| run.contract.parts(&contracts::of(&run.saga)));
-        for (part, schema) in own.chain(runs).collect::<Vec<_>>() {
+        for (part, schema) in own.chain(contracts::counted_on(&definition)).collect::<Vec<_>>() {
             lookup.note_part(part, schema);
         }
         let (text, schemas) = (text[document.span.clone()].to_owned(), lookup.used());

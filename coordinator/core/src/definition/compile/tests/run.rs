@@ -244,6 +244,32 @@ steps:
     }
 }
 
+/// Of a saga that two steps run a record keeps what both of them count on, whichever names more, or another code.
+#[test]
+fn what_two_steps_count_on_is_kept() {
+    let negative = ", on_refused: { NEGATIVE: go_on, else: undo }";
+    let expired = ", on_refused: { EXPIRED: go_on, else: undo }";
+    for (first, second) in [(negative, ""), ("", negative), (expired, negative), (negative, expired)] {
+        let parent = format!(
+            "\nsaga: parent\nstart: {{ on: Begun, from: in, key: event.id }}\nsteps:\n  - {{ step: one, run: child{first} }}\n  \
+             - {{ step: two, run: child{second} }}\n"
+        );
+        let text = both(&parent, "\nsaga: child\ninput: {}\nsteps:\n  - { step: no, if: 'now > started', refuse: NEGATIVE }\n");
+        let mut schemas = Schemas::builtin();
+        let records = DefinitionRecord::of_file("both.yaml", &text, 0, &mut settings(&mut schemas));
+        let records = records.unwrap_or_else(|errors| panic!("{text}: {errors:#?}"));
+        let again = records[0].compile(&mut settings(&mut schemas)).unwrap_or_else(|why| panic!("{text}: {why:?}"));
+        let counted = again.runs().filter_map(|(_, run)| run.contract.codes.clone());
+        assert!(counted.flatten().any(|code| *code == *"NEGATIVE"), "{text}");
+        let deployed = [(records[0].name.clone(), records[0].schemas.clone())].into();
+        let child = "\nsaga: child\ninput: {}\ndeadline: 1h\nsteps:\n  - { step: no, if: 'now > started', refuse: OTHER }\n";
+        let mut settings = Settings { deployed, ..settings(&mut schemas) };
+        let child = DefinitionRecord::of_file("child.yaml", child, 0, &mut settings).expect("it is right by itself");
+        let broken: Vec<String> = settings.broken_contracts(&child).into_iter().map(|error| error.message).collect();
+        assert!(matches!(&broken[..], [said] if said.contains("never refused with NEGATIVE")), "{text}: {broken:?}");
+    }
+}
+
 /// Every code that may be refused with can be counted on, also one that looks like a word of the record's own.
 #[test]
 fn any_code_is_kept() {
